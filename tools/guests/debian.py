@@ -1,0 +1,152 @@
+"""Debian packages, fetched and unpacked into a cache folder without installing them.
+
+apt works here with a state folder of its own: nothing on the machine changes, broken sources of
+others do not matter, and every Debian gets the same release's packages, so that all machines test
+and measure the same guest. The mirror is the one the machine's own sources name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+RELEASE = "bookworm"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+class GuestError(Exception):
+    """A guest cannot be had on this machine; the text says why and what to do."""
+
+
+def cache() -> Path:
+    """The folder for everything built or fetched here; it may be deleted at any time."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(base) / "kju" / "guests"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """Lets one process at a time fetch and build; the others find it done."""
+    with (cache() / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """A new folder that is filled aside and takes its name only when it is whole."""
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as scratch:
+        new = Path(scratch) / "new"
+        new.mkdir()
+        yield new
+        if folder.exists():
+            shutil.rmtree(folder)
+        new.rename(folder)
+
+
+def run(*command: str | Path, cwd: Path | None = None) -> str:
+    """Runs a program and returns what it printed."""
+    try:
+        done = subprocess.run(  # noqa: S603 -- fixed programs, no shell
+            [str(word) for word in command], cwd=cwd, check=False, capture_output=True, text=True
+        )
+    except FileNotFoundError as error:
+        raise GuestError(
+            f"{command[0]} is not installed; the test guests are made on Debian"
+        ) from error
+    if done.returncode:
+        words = " ".join(str(word) for word in command[:3])
+        raise GuestError(f"{words} ... failed: {(done.stderr or done.stdout).strip()[-800:]}")
+    return done.stdout
+
+
+def mirror() -> str:
+    """The address of the Debian archive that this machine's sources name."""
+    listing = run(
+        "apt-get", "indextargets", "--format", "$(REPO_URI) $(ORIGIN) $(SUITE)|$(RELEASE)"
+    )
+    addresses = [line.split()[0] for line in listing.splitlines() if "-security" not in line]
+    found = [address for address in addresses if address.rstrip("/").endswith("/debian")]
+    if not found:
+        raise GuestError("this machine's apt sources name no Debian archive to fetch guests from")
+    return found[0]
+
+
+class Apt:
+    """apt with its own sources, lists and cache."""
+
+    def __init__(self) -> None:
+        self.folder = cache() / "apt"
+        for name in ("state/lists/partial", "cache/archives/partial", "parts"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        status = self.folder / "state" / "status"
+        status.touch()
+        self.options = [
+            f"-oDir::State={self.folder / 'state'}",
+            f"-oDir::State::status={status}",
+            f"-oDir::Cache={self.folder / 'cache'}",
+            f"-oDir::Etc::SourceList={self.folder / 'sources.list'}",
+            f"-oDir::Etc::SourceParts={self.folder / 'parts'}",
+            f"-oDir::Etc::Preferences={self.folder / 'preferences'}",
+            f"-oDir::Etc::PreferencesParts={self.folder / 'parts'}",
+            "-oAPT::Sandbox::User=root",
+            "-oAPT::Architecture=amd64",
+            "-oAPT::Architectures=amd64",
+            "-oAcquire::Languages=none",
+        ]
+        signed = f"[signed-by={KEYRING}] " if KEYRING.exists() else ""
+        (self.folder / "sources.list").write_text(f"deb {signed}{mirror()} {RELEASE} main\n")
+        run("apt-get", *self.options, "-qq", "update")
+
+    def depends(self, package: str) -> list[str]:
+        """The names a package depends on directly, alternatives included."""
+        listing = run("apt-cache", *self.options, "depends", package)
+        lines = [line.strip().lstrip("|") for line in listing.splitlines()]
+        return [line.split()[1] for line in lines if line.startswith(("Depends:", "PreDepends:"))]
+
+    def version(self, package: str) -> str:
+        """The newest version of a package."""
+        shown = run("apt-cache", *self.options, "show", "--no-all-versions", package)
+        return next(
+            line.split()[1] for line in shown.splitlines() if line.startswith("Version:")
+        )
+
+    def download(self, packages: Sequence[str], folder: Path) -> list[Path]:
+        """Fetches packages into a folder."""
+        before = set(folder.glob("*.deb"))
+        run("apt-get", *self.options, "-qq", "download", *packages, cwd=folder)
+        return sorted(set(folder.glob("*.deb")) - before)
+
+
+def unpack(package: Path, folder: Path, *patterns: str) -> None:
+    """Unpacks a package's files, or those that match the patterns, and deletes the package."""
+    if patterns:
+        with subprocess.Popen(  # noqa: S603 -- fixed program, no shell
+            ["dpkg-deb", "--fsys-tarfile", str(package)],  # noqa: S607
+            stdout=subprocess.PIPE,
+        ) as stream:
+            done = subprocess.run(  # noqa: S603
+                ["tar", "-x", "-C", str(folder), "--wildcards", *patterns],  # noqa: S607
+                stdin=stream.stdout,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        if done.returncode:
+            raise GuestError(f"cannot unpack {package.name}: {done.stderr.strip()[-800:]}")
+    else:
+        run("dpkg-deb", "-x", package, folder)
+    package.unlink()
+
+
+def safe(version: str) -> str:
+    """A version as a part of a file name."""
+    return version.replace(":", "-").replace("/", "-")

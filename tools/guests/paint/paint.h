@@ -1,0 +1,76 @@
+/*
+ * paint: the whole user space of kju's test guest.
+ *
+ * It is init. It loads the drivers of the devices it finds, draws what the kernel's command line
+ * asks for, says on the serial line what it does, and takes a few commands there. guests.md lists
+ * the options, the commands and the squares that a program can read back from the picture.
+ */
+#ifndef PAINT_H
+#define PAINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rect {
+    int x, y, width, height;
+};
+
+/* One head that can be drawn on. The pixels are 32-bit words 0x00RRGGBB; stride counts words. */
+struct screen {
+    int width, height, stride;
+    uint32_t *pixels; /* where to draw now; a flip changes it */
+    const struct screen_ops *ops;
+    void *own;
+};
+
+struct screen_ops {
+    const char *name;
+    /* Tells the device what was drawn. Memory that the device scans by itself needs nothing. */
+    void (*flush)(struct screen *, const struct rect *rects, int count);
+    /* Shows what was drawn and turns to the other buffer. */
+    void (*flip)(struct screen *);
+    /* Changes the mode. False leaves the old one. */
+    bool (*resize)(struct screen *, int width, int height);
+    void (*blank)(struct screen *, bool dark);
+    /* Both may be NULL. */
+    void (*cursor)(struct screen *, const uint32_t *argb, int size, int hot_x, int hot_y);
+    void (*move)(struct screen *, int x, int y);
+};
+
+/* The ways onto a screen. Each returns how many heads it opened, 0 if its device is not there. */
+enum { MAX_HEADS = 4 };
+int drm_open(struct screen *heads, int count, int width, int height);
+int vram_open(struct screen *head, int width, int height, int virtual_width);
+
+/* Drawing. All of it clips. */
+void fill(struct screen *, struct rect, uint32_t colour);
+void text(struct screen *, int x, int y, int scale, uint32_t colour, const char *words);
+void backdrop(struct screen *, unsigned shift);
+int text_width(int scale, const char *words);
+
+/* Keyboards and pointers, through evdev. */
+struct input {
+    unsigned presses; /* key presses since boot */
+    int code;         /* the last key that went up or down */
+    bool down;
+    int x, y; /* pointer, 0..32767 */
+    bool moved, keyed;
+};
+enum { MAX_INPUTS = 16 };
+int input_descriptors(int *descriptors, int most); /* looks for new devices, too */
+void input_read(int descriptor, struct input *);
+void input_forget(int descriptor);
+
+/* Drivers. */
+void load_drivers(bool graphics, bool console);
+bool load_module(const char *name, const char *options);
+
+/* The kernel's command line. */
+const char *option(const char *name, const char *otherwise);
+int number(const char *name, int otherwise);
+bool size_of(const char *words, int *width, int *height);
+
+/* A line on the serial console, "kju: ..." */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,171 @@
+/* kju._core: surfaces over buffers. Descriptors, clocks and event loops are elsewhere. */
+#include "python.h"
+
+PyObject *kju_geometry_error, *kju_format_error;
+
+PyObject *kju_raise(int result) {
+    switch (result) {
+    case -ENOMEM:
+        return PyErr_NoMemory();
+    case KJU_E_MODE:
+        PyErr_SetString(kju_geometry_error,
+                        "the mode does not fit the surface: width, height, stride or format is "
+                        "out of range, or it needs more pixels than the surface's capacity");
+        break;
+    case KJU_E_RECT:
+        PyErr_SetString(kju_geometry_error,
+                        "a rectangle or source lies outside: it leaves the mode, its format does "
+                        "not match, or its bytes are fewer than stride x height");
+        break;
+    case KJU_E_CURSOR:
+        PyErr_Format(kju_geometry_error, "a cursor is at most %u x %u pixels of 4 bytes",
+                     KJU_CURSOR_SIDE, KJU_CURSOR_SIDE);
+        break;
+    default:
+        PyErr_SetString(kju_geometry_error,
+                        "the layout is impossible: the tile side is a power of two from 8 to 256, "
+                        "sides are 1 to 65535, the capacity is above zero");
+    }
+    return NULL;
+}
+
+PyObject *kju_raise_check(int result, const Py_buffer *memory) {
+    static const struct {
+        int result;
+        const char *what, *expected;
+        Py_ssize_t offset, bytes;
+    } table[] = {
+        {KJU_E_SHORT, "the memory ends before the surface does", "at least `size` bytes", 24, 8},
+        {KJU_E_MAGIC, "this is not a kju surface", "b'kju-surf'", 0, 8},
+        {KJU_E_FORMAT, "the surface has another version of the format", "1", 8, 4},
+        {KJU_E_FEATURES, "the surface uses features this kju does not know", "0", 12, 4},
+        {KJU_E_LAYOUT, "the surface's parts overlap or leave its memory",
+         "parts in order within `size`", 24, 64},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (table[i].result != result)
+            continue;
+        Py_ssize_t at = table[i].offset, left = memory->len > at ? memory->len - at : 0;
+        PyObject *found = PyBytes_FromStringAndSize(
+            (const char *)memory->buf + (left ? at : 0),
+            left < table[i].bytes ? left : table[i].bytes);
+        PyObject *error = found ? PyObject_CallFunction(
+                                      kju_format_error, "NOs",
+                                      PyUnicode_FromFormat("%s: found %R in %zd bytes, expected %s",
+                                                           table[i].what, found, memory->len,
+                                                           table[i].expected),
+                                      found, table[i].expected)
+                                : NULL;
+        if (error)
+            PyErr_SetObject(kju_format_error, error);
+        Py_XDECREF(error);
+        Py_XDECREF(found);
+        return NULL;
+    }
+    return kju_raise(result);
+}
+
+int kju_parse_rect(PyObject *object, struct kju_rect *rect) {
+    uint32_t values[4];
+    if (!PyTuple_Check(object) || PyTuple_Size(object) != 4) {
+        PyErr_Format(PyExc_TypeError, "expected a Rect (x, y, width, height), not %R", object);
+        return -1;
+    }
+    for (int i = 0; i < 4; i++) {
+        long long value = PyLong_AsLongLong(PyTuple_GetItem(object, i));
+        if (value == -1 && PyErr_Occurred())
+            return -1;
+        if (value < 0 || value > UINT32_MAX) {
+            PyErr_Format(kju_geometry_error, "%R lies outside every surface", object);
+            return -1;
+        }
+        values[i] = (uint32_t)value;
+    }
+    *rect = (struct kju_rect){values[0], values[1], values[2], values[3]};
+    return 0;
+}
+
+PyObject *kju_mode_tuple(const struct kju_mode *m) {
+    return Py_BuildValue("(IIIIK)", m->width, m->height, m->stride, m->fourcc,
+                         (unsigned long long)m->epoch);
+}
+
+/* ---- Functions ---- */
+
+static PyObject *plan(PyObject *self, PyObject *args) {
+    (void)self;
+    unsigned long long capacity;
+    unsigned int tile, width, height;
+    struct kju_layout layout;
+    if (!PyArg_ParseTuple(args, "KIII", &capacity, &tile, &width, &height))
+        return NULL;
+    int result = kju_plan(&layout, capacity, tile, width, height);
+    return result ? kju_raise(result) : PyLong_FromUnsignedLongLong(layout.size);
+}
+
+static PyObject *format_surface(PyObject *self, PyObject *args) {
+    (void)self;
+    Py_buffer memory;
+    unsigned long long capacity, incarnation, start, namespace_;
+    unsigned int tile, width, height, pid;
+    struct kju_layout layout;
+    if (!PyArg_ParseTuple(args, "w*KIIIKIKK", &memory, &capacity, &tile, &width, &height,
+                          &incarnation, &pid, &start, &namespace_))
+        return NULL;
+    int result = kju_plan(&layout, capacity, tile, width, height);
+    if (!result && (layout.size > (uint64_t)memory.len || (uintptr_t)memory.buf % 8))
+        result = KJU_E_SHORT;
+    if (!result) {
+        layout.incarnation = incarnation;
+        layout.producer_pid = pid;
+        layout.producer_start = start;
+        layout.producer_namespace = namespace_;
+        kju_format(memory.buf, &layout);
+    }
+    if (result == KJU_E_SHORT)
+        PyErr_Format(kju_geometry_error,
+                     "the surface needs %llu bytes of 8-byte aligned memory, there are %zd",
+                     (unsigned long long)layout.size, memory.len);
+    else if (result)
+        kju_raise(result);
+    PyBuffer_Release(&memory);
+    if (result)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"plan", plan, METH_VARARGS, "plan(capacity, tile, max_width, max_height) -> total bytes"},
+    {"format_surface", format_surface, METH_VARARGS,
+     "format_surface(buffer, capacity, tile, max_width, max_height, incarnation, pid, start, "
+     "namespace): write a fresh header into zeroed memory"},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "kju._core", "Surfaces over buffers.", -1, functions, NULL, NULL, NULL,
+    NULL,
+};
+
+static int add_type(PyObject *m, PyType_Spec *spec, const char *name) {
+    PyObject *type = PyType_FromSpec(spec);
+    return type ? PyModule_AddObjectRef(m, name, type) : -1;
+}
+
+PyMODINIT_FUNC PyInit__core(void) {
+    PyObject *errors = PyImport_ImportModule("kju.errors");
+    PyObject *m = errors ? PyModule_Create(&module) : NULL;
+    if (!m)
+        return NULL;
+    kju_geometry_error = PyObject_GetAttrString(errors, "GeometryError");
+    kju_format_error = PyObject_GetAttrString(errors, "FormatError");
+    Py_DECREF(errors);
+    if (!kju_geometry_error || !kju_format_error || add_type(m, &kju_reader_spec, "Reader") ||
+        add_type(m, &kju_writer_spec, "Writer") ||
+        PyModule_AddIntConstant(m, "WAIT_CAP_MS", KJU_WAIT_CAP_MS) ||
+        PyModule_AddIntConstant(m, "CURSOR_SIDE", KJU_CURSOR_SIDE)) {
+        Py_DECREF(m);
+        return NULL;
+    }
+    return m;
+}

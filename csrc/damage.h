@@ -1,0 +1,46 @@
+/* Damage: comparing a source with the published pixels, copying what differs, and
+ * turning tiles into rectangles. Knows surfaces and buffers, nothing of Python. */
+#ifndef KJU_DAMAGE_H
+#define KJU_DAMAGE_H
+
+#include "convert.h"
+#include "kju/surface.h"
+
+struct kju_writer { /* a producer's private state; shared memory is never read back */
+    void *memory;
+    struct kju_layout layout;
+    struct kju_mode mode; /* epoch 0: none yet */
+};
+
+struct kju_source { /* rows of pixels somewhere: checked against `size` before use */
+    const uint8_t *bytes;
+    size_t size;
+    uint64_t offset, stride;
+    const struct kju_format_in *format;
+};
+
+/* Whether width x height pixels of the source lie within its bytes. */
+int kju_check_source(const struct kju_source *s, uint32_t width, uint32_t height);
+
+/* Publish a new mode in one step, with the source's pixels, or black without a source.
+ * KJU_E_MODE or KJU_E_RECT change nothing. */
+int kju_writer_mode(struct kju_writer *w, struct kju_mode mode, const struct kju_source *s);
+
+/* Copy a source whose first pixel is the rectangle's origin, and publish the rectangle. */
+int kju_writer_draw(struct kju_writer *w, const struct kju_rect *rect,
+                    const struct kju_source *s);
+
+/* Compare a source that is a whole frame, within `rects` rounded out to tiles (all of it
+ * when count is 0); copy and publish the tiles that differ. `changed` gets their number.
+ * The comparison runs before the odd section, so exact readers wait for the copy only. */
+int kju_writer_compare(struct kju_writer *w, const struct kju_source *s,
+                       const struct kju_rect *rects, size_t count, uint64_t *changed);
+
+/* Tiles newer than `since` as rectangles that do not overlap: runs within a row of tiles,
+ * merged downwards where the next row has the same run. Returns their number. `rects` has
+ * room for kju_most_rects; `starts` is scratch, one entry per tile across. */
+size_t kju_newer_rects(const void *memory, const struct kju_layout *l, const struct kju_mode *m,
+                       uint64_t since, struct kju_rect *rects, uint32_t *starts);
+size_t kju_most_rects(const struct kju_layout *l, const struct kju_mode *m);
+
+#endif

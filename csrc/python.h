@@ -1,0 +1,25 @@
+/* What the Python-facing files share: errors, arguments, buffers. */
+#ifndef KJU_PYTHON_H
+#define KJU_PYTHON_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "damage.h"
+
+extern PyObject *kju_geometry_error, *kju_format_error;
+extern PyType_Spec kju_reader_spec, kju_writer_spec;
+
+/* Below this a copy takes less than a switch of threads may cost (5 ms when another
+ * thread computes), so the interpreter is kept. */
+enum { KEEP_GIL_BYTES = 64 * 1024 };
+
+/* Raise the error for a result below zero; always returns NULL. */
+PyObject *kju_raise(int result);
+/* Raise FormatError for what kju_check found; always returns NULL. */
+PyObject *kju_raise_check(int result, const Py_buffer *memory);
+/* (x, y, width, height) of Python ints into a rectangle; -1 with an error set. */
+int kju_parse_rect(PyObject *object, struct kju_rect *rect);
+PyObject *kju_mode_tuple(const struct kju_mode *mode);
+
+#endif

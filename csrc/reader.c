@@ -1,0 +1,390 @@
+/* kju._core.Reader: the consumer's side of one surface, over any readable buffer. */
+#include "python.h"
+
+typedef struct {
+    PyObject_HEAD
+    Py_buffer memory;
+    struct kju_layout layout;
+} Reader;
+
+static PyObject *reader_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    PyObject *buffer;
+    if (kwargs && PyDict_Size(kwargs)) {
+        PyErr_SetString(PyExc_TypeError, "Reader takes one buffer");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(args, "O:Reader", &buffer))
+        return NULL;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Reader *self = (Reader *)allocate(type, 0);
+    if (!self)
+        return NULL;
+    if (PyObject_GetBuffer(buffer, &self->memory, PyBUF_SIMPLE)) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    int result = (uintptr_t)self->memory.buf % 8
+                     ? KJU_E_LAYOUT
+                     : kju_check(self->memory.buf, (uint64_t)self->memory.len, &self->layout);
+    if (result) {
+        kju_raise_check(result, &self->memory);
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static void reader_dealloc(Reader *self) {
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    PyBuffer_Release(&self->memory);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+/* The mode, or -1 with an error set. KJU_BUSY here means that the producer stopped in the
+ * few nanoseconds of a mode change, or that the memory lies. */
+static int read_mode(const Reader *self, struct kju_mode *mode) {
+    int result = kju_read_mode(self->memory.buf, &self->layout, mode);
+    if (!result)
+        return 0;
+    PyObject *found = kju_mode_tuple(mode);
+    if (found)
+        PyErr_Format(kju_format_error, result == KJU_BUSY
+                         ? "the mode is half written and its producer does not finish it: %R"
+                         : "the mode does not fit the surface: "
+                           "found (width, height, stride, fourcc, epoch) %R",
+                     found);
+    Py_XDECREF(found);
+    return -1;
+}
+
+static PyObject *reader_mode(Reader *self, PyObject *unused) {
+    (void)unused;
+    struct kju_mode mode;
+    return read_mode(self, &mode) ? NULL : kju_mode_tuple(&mode);
+}
+
+/* The rectangles of a checked mode newer than `since`, as a list of `make(x, y, w, h)`. */
+static PyObject *newer_list(const Reader *self, const struct kju_mode *mode, uint64_t since,
+                            PyObject *make) {
+    size_t most = kju_most_rects(&self->layout, mode);
+    struct kju_rect *rects = PyMem_Malloc(most * sizeof *rects + 1);
+    uint32_t *starts = PyMem_Malloc(
+        kju_tiles_across(mode->width, self->layout.tile_side) * sizeof *starts + 1);
+    PyObject *list = rects && starts ? PyList_New(0) : PyErr_NoMemory();
+    size_t count =
+        list ? kju_newer_rects(self->memory.buf, &self->layout, mode, since, rects, starts) : 0;
+    for (size_t i = 0; i < count; i++) {
+        PyObject *rect = PyObject_CallFunction(make, "IIII", rects[i].x, rects[i].y,
+                                               rects[i].width, rects[i].height);
+        if (!rect || PyList_Append(list, rect)) {
+            Py_XDECREF(rect);
+            Py_CLEAR(list);
+            break;
+        }
+        Py_DECREF(rect);
+    }
+    PyMem_Free(rects);
+    PyMem_Free(starts);
+    return list;
+}
+
+/* changes(since, epoch, make_rect) -> (version, mode, rects, everything). The version is
+ * read before the tiles; it is what the consumer remembers next. */
+static PyObject *reader_changes(Reader *self, PyObject *args) {
+    unsigned long long since, epoch;
+    PyObject *make;
+    struct kju_mode mode;
+    if (!PyArg_ParseTuple(args, "KKO", &since, &epoch, &make))
+        return NULL;
+    uint64_t version = kju_version(self->memory.buf);
+    if (read_mode(self, &mode))
+        return NULL;
+    int everything = mode.epoch != epoch;
+    PyObject *rects;
+    if (!mode.epoch)
+        rects = PyList_New(0);
+    else if (everything) {
+        PyObject *whole = PyObject_CallFunction(make, "IIII", 0, 0, mode.width, mode.height);
+        rects = whole ? PyList_New(0) : NULL;
+        if (rects && PyList_Append(rects, whole))
+            Py_CLEAR(rects);
+        Py_XDECREF(whole);
+    } else
+        rects = newer_list(self, &mode, since, make);
+    PyObject *tuple = rects ? kju_mode_tuple(&mode) : NULL;
+    if (!tuple) {
+        Py_XDECREF(rects);
+        return NULL;
+    }
+    return Py_BuildValue("(KNNO)", (unsigned long long)version, tuple, rects,
+                         everything ? Py_True : Py_False);
+}
+
+struct copy_request {
+    struct kju_mode mode;
+    struct kju_rect rect;
+    const struct kju_format_out *format;
+    uint8_t *out;
+    size_t row; /* bytes of one row in `out` */
+};
+
+static void copy_out(const Reader *self, const struct copy_request *c) {
+    uint32_t bytes = kju_bytes_per_pixel(c->mode.fourcc);
+    const uint8_t *from = kju_pixels(self->memory.buf, &self->layout) +
+                          (uint64_t)c->rect.y * c->mode.stride + (uint64_t)c->rect.x * bytes;
+    if (!c->format->row && c->row == c->mode.stride) {
+        kju_copy_pixels(c->out, from, c->row * c->rect.height);
+        return;
+    }
+    for (uint32_t y = 0; y < c->rect.height; y++, from += c->mode.stride) {
+        if (c->format->row)
+            c->format->row(c->out + y * c->row, from, c->rect.width);
+        else
+            kju_copy_pixels(c->out + y * c->row, from, c->row);
+    }
+}
+
+enum { COPIED = 0, MODE_CHANGED = -1, NOT_EXACT = -2 };
+
+/* Copy between two looks at the epoch (and, for one exact version, at the sequence). */
+static long long copy_checked(const Reader *self, const struct copy_request *c, int exact) {
+    const void *memory = self->memory.buf;
+    struct kju_mode after;
+    uint32_t sequence = kju_sequence(memory);
+    if (exact && (sequence & 1))
+        return NOT_EXACT;
+    uint64_t version = kju_version(memory);
+    copy_out(self, c);
+    int same = kju_same_sequence(memory, sequence);
+    if (kju_read_mode(memory, &self->layout, &after) || after.epoch != c->mode.epoch)
+        return MODE_CHANGED;
+    return exact && !same ? NOT_EXACT : (long long)version;
+}
+
+/* copy(out, epoch, rect, format, exact) -> version, or -1: the mode is not that epoch's
+ * any more, or -2: exactly one version was asked for and the producer was writing. */
+static PyObject *reader_copy(Reader *self, PyObject *args) {
+    Py_buffer out;
+    unsigned long long epoch;
+    PyObject *rect, *result = NULL;
+    const char *format;
+    int exact;
+    struct copy_request c;
+    if (!PyArg_ParseTuple(args, "w*KOsp", &out, &epoch, &rect, &format, &exact))
+        return NULL;
+    c.format = kju_find_out(format);
+    if (!c.format) {
+        PyErr_Format(PyExc_ValueError, "format is bgrx, rgb, rgba or grey, not %s", format);
+        goto done;
+    }
+    if (kju_parse_rect(rect, &c.rect) || read_mode(self, &c.mode))
+        goto done;
+    if (c.mode.epoch != epoch) {
+        result = PyLong_FromLong(MODE_CHANGED);
+        goto done;
+    }
+    uint32_t channels = c.mode.fourcc == KJU_R8 ? 1 : c.format->channels;
+    c.row = (size_t)c.rect.width * channels;
+    c.out = out.buf;
+    if (!epoch || kju_check_rect(&c.mode, &c.rect) ||
+        (c.mode.fourcc == KJU_R8 && c.format->row) ||
+        (uint64_t)out.len != (uint64_t)c.row * c.rect.height) {
+        kju_raise(KJU_E_RECT);
+        goto done;
+    }
+    long long version;
+    if (out.len < KEEP_GIL_BYTES) {
+        version = copy_checked(self, &c, exact);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        version = copy_checked(self, &c, exact);
+        Py_END_ALLOW_THREADS
+    }
+    result = PyLong_FromLongLong(version);
+done:
+    PyBuffer_Release(&out);
+    return result;
+}
+
+/* wait(version, cursor_version, state, timeout_ms) -> bool: sleep until the version,
+ * the cursor's (unless it is -1) or the state moves, or the capped time is over. */
+static PyObject *reader_wait(Reader *self, PyObject *args) {
+    unsigned long long version;
+    long long cursor;
+    unsigned int state;
+    int timeout;
+    const struct kju_header *h = self->memory.buf;
+    if (!PyArg_ParseTuple(args, "KLIi", &version, &cursor, &state, &timeout))
+        return NULL;
+    uint32_t pulse = kju_pulse(h);
+    int moved = kju_version(h) != version || atomic_load(&h->state) != state ||
+                (cursor >= 0 && (long long)atomic_load(&h->cursor_version) != cursor);
+    if (!moved && timeout > 0) {
+        Py_BEGIN_ALLOW_THREADS
+        kju_wait(h, pulse, timeout);
+        Py_END_ALLOW_THREADS
+        if (PyErr_CheckSignals())
+            return NULL;
+        moved = kju_version(h) != version || atomic_load(&h->state) != state ||
+                (cursor >= 0 && (long long)atomic_load(&h->cursor_version) != cursor);
+    }
+    return PyBool_FromLong(moved);
+}
+
+/* state() -> (state, reason): the number as it is, which may be none that is known. */
+static PyObject *reader_state(Reader *self, PyObject *unused) {
+    (void)unused;
+    const struct kju_header *h = self->memory.buf;
+    char reason[KJU_REASON_SIZE];
+    uint32_t before, state;
+    int tries = 0;
+    do {
+        before = atomic_load(&h->mode_sequence);
+        state = atomic_load(&h->state);
+        for (size_t i = 0; i < sizeof reason; i++)
+            reason[i] = (char)atomic_load(&h->reason[i]);
+    } while (((before & 1) || before != atomic_load(&h->mode_sequence)) && ++tries < 1000);
+    reason[sizeof reason - 1] = 0;
+    PyObject *text = PyUnicode_DecodeUTF8(reason, (Py_ssize_t)strlen(reason), "replace");
+    return text ? Py_BuildValue("(IN)", state, text) : NULL;
+}
+
+/* cursor() -> (version, visible, x, y, hot_x, hot_y, width, height, argb bytes). */
+static PyObject *reader_cursor(Reader *self, PyObject *unused) {
+    (void)unused;
+    const struct kju_header *h = self->memory.buf;
+    const uint8_t *shape = (const uint8_t *)self->memory.buf + self->layout.cursor_offset;
+    for (int tries = 0; tries < 1000; tries++) {
+        uint32_t before = atomic_load(&h->cursor_sequence);
+        unsigned long long version = atomic_load(&h->cursor_version);
+        int x = atomic_load(&h->cursor_x), y = atomic_load(&h->cursor_y);
+        uint32_t visible = atomic_load(&h->cursor_visible);
+        uint32_t width = atomic_load(&h->cursor_width), height = atomic_load(&h->cursor_height);
+        uint32_t hot_x = atomic_load(&h->cursor_hot_x), hot_y = atomic_load(&h->cursor_hot_y);
+        if (width > KJU_CURSOR_SIDE || height > KJU_CURSOR_SIDE ||
+            (uint64_t)width * height * 4 > self->layout.cursor_capacity)
+            continue; /* half written, or hostile */
+        size_t bytes = (size_t)width * height * 4;
+        char *copy = PyMem_Malloc(bytes + 1);
+        if (!copy)
+            return PyErr_NoMemory();
+        kju_copy_pixels(copy, shape, bytes);
+        atomic_thread_fence(memory_order_acquire);
+        if (!(before & 1) && before == atomic_load(&h->cursor_sequence)) {
+            PyObject *result = Py_BuildValue("(KIiiIIIIy#)", version, visible, x, y, hot_x, hot_y,
+                                             width, height, copy, (Py_ssize_t)bytes);
+            PyMem_Free(copy);
+            return result;
+        }
+        PyMem_Free(copy);
+    }
+    PyErr_SetString(kju_format_error, "the cursor is half written, or larger than a cursor can be");
+    return NULL;
+}
+
+/* tile_versions() -> bytes: little-endian 64-bit versions of the mode's tiles, row by row. */
+static PyObject *reader_tile_versions(Reader *self, PyObject *unused) {
+    (void)unused;
+    struct kju_mode mode;
+    if (read_mode(self, &mode))
+        return NULL;
+    uint64_t count = mode.epoch ? (uint64_t)kju_tiles_across(mode.width, self->layout.tile_side) *
+                                      kju_tiles_across(mode.height, self->layout.tile_side)
+                                : 0;
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)count * 8);
+    if (!bytes)
+        return NULL;
+    char *to = PyBytes_AsString(bytes);
+    const _Atomic uint64_t *tiles = kju_tiles(self->memory.buf, &self->layout);
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t version = atomic_load_explicit(&tiles[i], memory_order_relaxed);
+        memcpy(to + 8 * i, &version, 8);
+    }
+    return bytes;
+}
+
+static PyObject *get_version(Reader *self, void *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(kju_version(self->memory.buf));
+}
+static PyObject *get_pulse(Reader *self, void *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLong(kju_pulse(self->memory.buf));
+}
+static PyObject *get_epoch(Reader *self, void *unused) {
+    (void)unused;
+    const struct kju_header *h = self->memory.buf;
+    return PyLong_FromUnsignedLongLong(atomic_load(&h->epoch));
+}
+static PyObject *get_cursor_version(Reader *self, void *unused) {
+    (void)unused;
+    const struct kju_header *h = self->memory.buf;
+    return PyLong_FromUnsignedLongLong(atomic_load(&h->cursor_version));
+}
+static PyObject *get_state(Reader *self, void *unused) {
+    (void)unused;
+    const struct kju_header *h = self->memory.buf;
+    return PyLong_FromUnsignedLong(atomic_load(&h->state));
+}
+/* A constant of the checked layout; `offset` says which. */
+static PyObject *get_u64(Reader *self, void *offset) {
+    uint64_t value;
+    memcpy(&value, (const char *)&self->layout + (size_t)(uintptr_t)offset, 8);
+    return PyLong_FromUnsignedLongLong(value);
+}
+static PyObject *get_u32(Reader *self, void *offset) {
+    uint32_t value;
+    memcpy(&value, (const char *)&self->layout + (size_t)(uintptr_t)offset, 4);
+    return PyLong_FromUnsignedLong(value);
+}
+
+#define AT(field) (void *)offsetof(struct kju_layout, field)
+static PyGetSetDef reader_getset[] = {
+    {"version", (getter)get_version, NULL, "Newest published version.", NULL},
+    {"pulse", (getter)get_pulse, NULL, "The futex word.", NULL},
+    {"epoch", (getter)get_epoch, NULL, "Number of the mode; 0 is no mode yet.", NULL},
+    {"cursor_version", (getter)get_cursor_version, NULL, "Version of the cursor.", NULL},
+    {"state_code", (getter)get_state, NULL, "The state as a number.", NULL},
+    {"incarnation", (getter)get_u64, NULL, "Random number of the producer's life.",
+     AT(incarnation)},
+    {"size", (getter)get_u64, NULL, "Bytes of the whole surface.", AT(size)},
+    {"pixels_offset", (getter)get_u64, NULL, "Bytes to the pixels.", AT(pixels_offset)},
+    {"pixels_capacity", (getter)get_u64, NULL, "Bytes of pixels.", AT(pixels_capacity)},
+    {"producer_start", (getter)get_u64, NULL, "Clock ticks since boot.", AT(producer_start)},
+    {"producer_namespace", (getter)get_u64, NULL, "Inode of the pid namespace.",
+     AT(producer_namespace)},
+    {"producer_pid", (getter)get_u32, NULL, "Process id, a hint.", AT(producer_pid)},
+    {"tile_side", (getter)get_u32, NULL, "Pixels.", AT(tile_side)},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef reader_methods[] = {
+    {"mode", (PyCFunction)reader_mode, METH_NOARGS, "(width, height, stride, fourcc, epoch)"},
+    {"changes", (PyCFunction)reader_changes, METH_VARARGS,
+     "changes(since, epoch, make_rect) -> (version, mode, rects, everything)"},
+    {"copy", (PyCFunction)reader_copy, METH_VARARGS,
+     "copy(out, epoch, rect, format, exact) -> version, -1 mode changed, -2 not exact"},
+    {"wait", (PyCFunction)reader_wait, METH_VARARGS,
+     "wait(version, cursor_version, state, timeout_ms) -> whether one of them moved"},
+    {"state", (PyCFunction)reader_state, METH_NOARGS, "(state, reason)"},
+    {"cursor", (PyCFunction)reader_cursor, METH_NOARGS,
+     "(version, visible, x, y, hot_x, hot_y, width, height, argb)"},
+    {"tile_versions", (PyCFunction)reader_tile_versions, METH_NOARGS,
+     "64-bit versions of the tiles, row by row"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot reader_slots[] = {
+    {Py_tp_new, reader_new},
+    {Py_tp_dealloc, reader_dealloc},
+    {Py_tp_methods, reader_methods},
+    {Py_tp_getset, reader_getset},
+    {Py_tp_doc, "Reader(buffer): the consumer's side of one surface."},
+    {0, NULL},
+};
+
+PyType_Spec kju_reader_spec = {
+    "kju._core.Reader", sizeof(Reader), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    reader_slots,
+};

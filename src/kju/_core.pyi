@@ -1,0 +1,102 @@
+"""Surfaces over buffers, in C. Everything here is private; `kju.surface` is the API."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from typing_extensions import Buffer
+
+WAIT_CAP_MS: int
+CURSOR_SIDE: int
+
+def plan(capacity: int, tile: int, max_width: int, max_height: int, /) -> int: ...
+def format_surface(
+    buffer: Buffer,
+    capacity: int,
+    tile: int,
+    max_width: int,
+    max_height: int,
+    incarnation: int,
+    pid: int,
+    start: int,
+    namespace: int,
+    /,
+) -> None: ...
+
+class Reader:
+    version: int
+    pulse: int
+    epoch: int
+    cursor_version: int
+    state_code: int
+    incarnation: int
+    size: int
+    pixels_offset: int
+    pixels_capacity: int
+    producer_start: int
+    producer_namespace: int
+    producer_pid: int
+    tile_side: int
+    def __init__(self, buffer: Buffer, /) -> None: ...
+    def mode(self) -> tuple[int, int, int, int, int]: ...
+    def changes(
+        self, since: int, epoch: int, make_rect: Callable[[int, int, int, int], Any], /
+    ) -> tuple[int, tuple[int, int, int, int, int], list[Any], bool]: ...
+    def copy(
+        self,
+        out: Buffer,
+        epoch: int,
+        rect: tuple[int, int, int, int],
+        pixel_format: str,
+        exact: bool,
+        /,
+    ) -> int: ...
+    def wait(self, version: int, cursor_version: int, state: int, timeout_ms: int, /) -> bool: ...
+    def state(self) -> tuple[int, str]: ...
+    def cursor(self) -> tuple[int, int, int, int, int, int, int, int, bytes]: ...
+    def tile_versions(self) -> bytes: ...
+
+class Writer:
+    mode_tuple: tuple[int, int, int, int, int]
+    version: int
+    tile_side: int
+    incarnation: int
+    capacity: int
+    pixels_offset: int
+    def __init__(self, buffer: Buffer, /) -> None: ...
+    def begin(self) -> None: ...
+    def publish(self, rects: Iterable[tuple[int, int, int, int]], /) -> int: ...
+    def publish_range(self, start: int, length: int, /) -> int: ...
+    def set_cursor(
+        self, argb: Buffer, width: int, height: int, hot_x: int, hot_y: int, /
+    ) -> int: ...
+    def move_cursor(self, x: int, y: int, visible: bool, /) -> int: ...
+    def _set_mode(
+        self,
+        width: int,
+        height: int,
+        fourcc: int,
+        source: Buffer | None,
+        offset: int,
+        stride: int,
+        source_format: str,
+        /,
+    ) -> int: ...
+    def _draw(
+        self,
+        rect: tuple[int, int, int, int],
+        source: Buffer,
+        offset: int,
+        stride: int,
+        source_format: str,
+        /,
+    ) -> int: ...
+    def _compare(
+        self,
+        source: Buffer,
+        offset: int,
+        stride: int,
+        rects: Iterable[tuple[int, int, int, int]] | None,
+        source_format: str,
+        /,
+    ) -> int: ...
+    def _set_state(self, state: int, reason: str, /) -> int: ...

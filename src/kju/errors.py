@@ -1,0 +1,146 @@
+"""Every error kju raises.
+
+The name says who is at fault, the attributes carry the data, the message says
+what happened, to what, and what to do next::
+
+    KjuError
+    ├── UsageError                   you asked for something that cannot be
+    │   ├── GeometryError            a rectangle or mode outside the surface
+    │   ├── ClosedError              this process has closed it
+    │   ├── ConflictError            arguments that contradict each other or kju
+    │   └── RoleError                a view client asked for control
+    ├── FormatError                  these bytes are not a surface kju can read
+    ├── MemoryLostError              the memory under a mapping was cut or ran out
+    ├── LimitError                   a limit of the system is in the way
+    ├── ProducerGoneError            whoever filled the surface has died or closed it
+    │   └── SupersededError          a larger surface has replaced this one
+    ├── UnavailableError             the surface says that it has no picture now
+    ├── InconsistentError            no single version could be copied in the time given
+    ├── WaitTimeoutError             what was waited for did not happen (also TimeoutError)
+    ├── PeerError                    the other side broke a protocol
+    └── MachineError                 about one machine, by name
+        ├── MachineNotFoundError
+        ├── MachineExistsError
+        ├── MachineGoneError         its host has ended or hung up
+        └── QemuError                QEMU is missing, too old, refused or ended
+"""
+
+from __future__ import annotations
+
+
+class KjuError(Exception):
+    """The root of every error kju raises on purpose."""
+
+
+class UsageError(KjuError):
+    """The caller asked for something that cannot be done."""
+
+
+class GeometryError(UsageError, ValueError):
+    """A rectangle, byte range or mode lies outside what the surface holds."""
+
+
+class ClosedError(UsageError):
+    """This process has closed the object it now uses."""
+
+
+class ConflictError(UsageError):
+    """Arguments contradict each other, or what kju itself must append."""
+
+
+class RoleError(UsageError):
+    """A client with the view role asked for something that needs control."""
+
+
+class FormatError(KjuError):
+    """Bytes that should be a surface are not.
+
+    Attributes:
+        found: What was read.
+        expected: What a valid surface has there.
+    """
+
+    def __init__(self, message: str, found: object = None, expected: object = None) -> None:
+        super().__init__(message)
+        self.found = found
+        self.expected = expected
+
+
+class MemoryLostError(KjuError):
+    """Memory under a mapping went away: the file was cut, or its disk is full."""
+
+
+class LimitError(KjuError):
+    """A limit of the system is in the way.
+
+    Attributes:
+        limit: Name of the limit, for example ``kernel.shmmax``.
+        value: Its value.
+        asked: What was asked for, in the same unit.
+    """
+
+    def __init__(self, message: str, limit: str, value: int, asked: int) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.value = value
+        self.asked = asked
+
+
+class ProducerGoneError(KjuError):
+    """The producer has closed the surface, or has died."""
+
+
+class SupersededError(ProducerGoneError):
+    """A larger surface has replaced this one; open the address again."""
+
+
+class UnavailableError(KjuError):
+    """The surface has no picture now; the message is the producer's reason."""
+
+
+class InconsistentError(KjuError):
+    """No single published version could be copied in the time given."""
+
+
+class WaitTimeoutError(KjuError, TimeoutError):
+    """What was waited for did not happen in the time given."""
+
+
+class PeerError(KjuError):
+    """The other side of a connection broke its protocol.
+
+    Attributes:
+        received: The offending data, as far as it is known.
+    """
+
+    def __init__(self, message: str, received: object = None) -> None:
+        super().__init__(message)
+        self.received = received
+
+
+class MachineError(KjuError):
+    """Something about one machine.
+
+    Attributes:
+        name: The machine's name.
+    """
+
+    def __init__(self, message: str, name: str = "") -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class MachineNotFoundError(MachineError):
+    """No running machine has this name."""
+
+
+class MachineExistsError(MachineError):
+    """A running machine already has this name."""
+
+
+class MachineGoneError(MachineError):
+    """The machine's host has ended or hung up."""
+
+
+class QemuError(MachineError):
+    """QEMU is missing, too old, refused its arguments, or ended."""

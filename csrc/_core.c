@@ -107,10 +107,10 @@ static PyObject *format_surface(PyObject *self, PyObject *args) {
     (void)self;
     Py_buffer memory;
     unsigned long long capacity, incarnation, start, namespace_;
-    unsigned int tile, width, height, pid;
+    unsigned int tile, width, height, pid, locks;
     struct kju_layout layout;
-    if (!PyArg_ParseTuple(args, "w*KIIIKIKK", &memory, &capacity, &tile, &width, &height,
-                          &incarnation, &pid, &start, &namespace_))
+    if (!PyArg_ParseTuple(args, "w*KIIIKIKKI", &memory, &capacity, &tile, &width, &height,
+                          &incarnation, &pid, &start, &namespace_, &locks))
         return NULL;
     int result = kju_plan(&layout, capacity, tile, width, height);
     if (!result && (layout.size > (uint64_t)memory.len || (uintptr_t)memory.buf % 8))
@@ -120,6 +120,7 @@ static PyObject *format_surface(PyObject *self, PyObject *args) {
         layout.producer_pid = pid;
         layout.producer_start = start;
         layout.producer_namespace = namespace_;
+        layout.producer_locks = locks;
         kju_format(memory.buf, &layout);
     }
     if (result == KJU_E_SHORT)
@@ -138,7 +139,7 @@ static PyMethodDef functions[] = {
     {"plan", plan, METH_VARARGS, "plan(capacity, tile, max_width, max_height) -> total bytes"},
     {"format_surface", format_surface, METH_VARARGS,
      "format_surface(buffer, capacity, tile, max_width, max_height, incarnation, pid, start, "
-     "namespace): write a fresh header into zeroed memory"},
+     "namespace, locks): write a fresh header into zeroed memory"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -355,6 +355,8 @@ static PyGetSetDef reader_getset[] = {
     {"producer_namespace", (getter)get_u64, NULL, "Inode of the pid namespace.",
      AT(producer_namespace)},
     {"producer_pid", (getter)get_u32, NULL, "Process id, a hint.", AT(producer_pid)},
+    {"producer_locks", (getter)get_u32, NULL, "Whether it holds a record lock on the file.",
+     AT(producer_locks)},
     {"tile_side", (getter)get_u32, NULL, "Pixels.", AT(tile_side)},
     {NULL, NULL, NULL, NULL, NULL},
 };

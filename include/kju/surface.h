@@ -110,7 +110,8 @@ struct kju_header {
     uint32_t producer_pid;        /* const: process id, a hint; 0 is unknown */
     uint64_t producer_start;      /* const: start time in clock ticks since boot, a hint */
     uint64_t producer_namespace;  /* const: inode of the producer's pid namespace */
-    uint8_t reserved_0[24];       /* zero */
+    uint32_t producer_locks;      /* const: 1: it holds a record lock on the file for life */
+    uint8_t reserved_0[20];       /* zero */
 
     _Atomic uint64_t version;       /* newest published version; only grows */
     _Atomic uint32_t pulse;         /* futex word: one up per publication, wraps */
@@ -157,6 +158,7 @@ KJU_AT(tile_side, 80);
 KJU_AT(producer_pid, 84);
 KJU_AT(producer_start, 88);
 KJU_AT(producer_namespace, 96);
+KJU_AT(producer_locks, 104);
 KJU_AT(version, 128);
 KJU_AT(pulse, 136);
 KJU_AT(state, 140);
@@ -186,7 +188,7 @@ struct kju_layout { /* a checked, private copy of the constant part */
     uint64_t incarnation, size, tiles_offset, tiles_capacity, cursor_offset;
     uint64_t cursor_capacity, pixels_offset, pixels_capacity;
     uint64_t producer_start, producer_namespace;
-    uint32_t tile_side, producer_pid;
+    uint32_t tile_side, producer_pid, producer_locks;
 };
 
 struct kju_mode {
@@ -270,6 +272,7 @@ static inline int kju_check(const void *memory, uint64_t length, struct kju_layo
     layout->producer_namespace = header.producer_namespace;
     layout->tile_side = header.tile_side;
     layout->producer_pid = header.producer_pid;
+    layout->producer_locks = header.producer_locks;
     return kju_check_layout(layout, length);
 }
 
@@ -345,6 +348,7 @@ static inline void kju_format(void *memory, const struct kju_layout *layout) {
     h->pixels_capacity = layout->pixels_capacity;
     h->tile_side = layout->tile_side;
     h->producer_pid = layout->producer_pid;
+    h->producer_locks = layout->producer_locks;
     h->producer_start = layout->producer_start;
     h->producer_namespace = layout->producer_namespace;
     atomic_store_explicit(&h->state, KJU_LIVE, memory_order_relaxed);

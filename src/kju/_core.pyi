@@ -1,9 +1,12 @@
 """Surfaces over buffers, in C. Everything here is private; `kju.surface` is the API."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
-from typing_extensions import Buffer
+import numpy.typing as npt
+from typing_extensions import Buffer as _Buffer
+
+Buffer: TypeAlias = _Buffer | npt.NDArray[Any]
 
 WAIT_CAP_MS: int
 CURSOR_SIDE: int
@@ -19,6 +22,7 @@ def format_surface(
     pid: int,
     start: int,
     namespace: int,
+    locks: int,
     /,
 ) -> None: ...
 
@@ -35,6 +39,7 @@ class Reader:
     producer_start: int
     producer_namespace: int
     producer_pid: int
+    producer_locks: int
     tile_side: int
     def __init__(self, buffer: Buffer, /) -> None: ...
     def mode(self) -> tuple[int, int, int, int, int]: ...

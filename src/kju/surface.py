@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -31,9 +31,12 @@ from .formats import BYTES_PER_PIXEL, R8, XR24
 from .geometry import Rect
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    from typing import Any, TypeAlias
 
     import numpy.typing as npt
+    from typing_extensions import Buffer
+
+    AnyBuffer: TypeAlias = Buffer | npt.NDArray[Any]
 
 TILE_SIDE = 32
 MAX_SIDE = 16384
@@ -94,6 +97,22 @@ class Change(NamedTuple):
     everything: bool
 
 
+class Identity(NamedTuple):
+    """The process that publishes, as its consumers may look for it.
+
+    Attributes:
+        pid: 0 is unknown.
+        start_time: Clock ticks since boot, so that a pid used again is not taken for it.
+        namespace: Inode of the pid namespace in which *pid* counts.
+        locks: It holds a record lock on the surface's file as long as it lives.
+    """
+
+    pid: int
+    start_time: int
+    namespace: int
+    locks: bool
+
+
 class Cursor(NamedTuple):
     """The guest's cursor; `x` and `y` are the hot spot's place and may lie outside.
 
@@ -128,16 +147,14 @@ class Producer(Writer):
     @classmethod
     def format(
         cls,
-        buffer: Buffer,
+        buffer: AnyBuffer,
         capacity: int,
         *,
         incarnation: int,
         tile: int = TILE_SIDE,
         max_side: int = MAX_SIDE,
-        pid: int = 0,
-        start_time: int = 0,
-        pid_namespace: int = 0,
-    ) -> Producer:
+        identity: Identity | None = None,
+    ) -> Self:
         """Make a surface in zeroed memory and return its producer.
 
         Args:
@@ -146,19 +163,16 @@ class Producer(Writer):
             incarnation: Random 64 bits, new for every life of a producer.
             tile: Side of a tile, pixels, a power of two from 8 to 256.
             max_side: Widest and highest mode, pixels.
-            pid: Of the process that publishes: a hint for consumers; 0 is unknown.
-            start_time: Of that process, clock ticks since boot.
-            pid_namespace: Inode of its pid namespace.
+            identity: The process that publishes: a hint for consumers.
 
         Raises:
             GeometryError: *buffer* is too small or the layout is impossible.
         """
-        format_surface(
-            buffer, capacity, tile, max_side, max_side, incarnation, pid, start_time, pid_namespace
-        )
+        who = identity or Identity(0, 0, 0, False)
+        format_surface(buffer, capacity, tile, max_side, max_side, incarnation, *who)
         return cls(buffer)
 
-    def __init__(self, buffer: Buffer) -> None:
+    def __init__(self, buffer: AnyBuffer) -> None:
         self._bytes = np.frombuffer(buffer, np.uint8)
 
     @property
@@ -181,7 +195,7 @@ class Producer(Writer):
         height: int,
         *,
         fourcc: int = XR24,
-        source: Buffer | None = None,
+        source: AnyBuffer | None = None,
         offset: int = 0,
         stride: int = 0,
         source_format: str | None = None,
@@ -207,7 +221,7 @@ class Producer(Writer):
     def draw(
         self,
         rect: Rect,
-        source: Buffer,
+        source: AnyBuffer,
         *,
         offset: int = 0,
         stride: int = 0,
@@ -223,7 +237,7 @@ class Producer(Writer):
 
     def compare(
         self,
-        source: Buffer,
+        source: AnyBuffer,
         *,
         offset: int = 0,
         stride: int = 0,
@@ -264,7 +278,7 @@ class Consumer:
         FormatError: The buffer does not hold a surface that this kju can read.
     """
 
-    def __init__(self, buffer: Buffer) -> None:
+    def __init__(self, buffer: AnyBuffer) -> None:
         self.reader = Reader(buffer)
         self.incarnation = self.reader.incarnation
         self.tile_side = self.reader.tile_side
@@ -278,6 +292,13 @@ class Consumer:
             FormatError: What the memory says cannot be.
         """
         return Mode(*self.reader.mode())
+
+    @property
+    def producer(self) -> Identity:
+        """Who published; a hint, checked by nobody."""
+        r = self.reader
+        locks = bool(r.producer_locks)
+        return Identity(r.producer_pid, r.producer_start, r.producer_namespace, locks)
 
     @property
     def state(self) -> tuple[State, str]:
@@ -426,9 +447,7 @@ def blend_cursor(frame: npt.NDArray[np.uint8], rect: Rect, cursor: Cursor) -> No
     target[..., :3] = (mixed + 127) // 255
 
 
-def _pixel_array(
-    memory: npt.NDArray[np.uint8], offset: int, mode: Mode
-) -> npt.NDArray[np.uint8]:
+def _pixel_array(memory: npt.NDArray[np.uint8], offset: int, mode: Mode) -> npt.NDArray[np.uint8]:
     size = BYTES_PER_PIXEL.get(mode.fourcc, 1)
     shape: tuple[int, ...] = (mode.height, mode.width)
     steps: tuple[int, ...] = (mode.stride, size)

@@ -1,0 +1,67 @@
+"""Addresses: text that names a surface's memory, whatever its kind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import ConflictError
+from .file import create_file, open_file
+from .memfd import create_memfd, open_fd
+from .posix import create_posix, open_posix
+from .segment import Segment
+from .sysv import create_sysv, open_sysv
+
+KINDS = ("file", "posix", "sysv", "fd", "memfd")
+
+
+def split_address(address: str | os.PathLike[str]) -> tuple[str, str]:
+    """Kind and rest of an address; text without a kind is a path."""
+    text = os.fspath(address)
+    kind, colon, rest = text.partition(":")
+    return (kind, rest) if colon and kind in KINDS else ("file", text)
+
+
+def create(address: str | os.PathLike[str], size: int) -> Segment:
+    """Make *size* bytes of zeroed shared memory.
+
+    Args:
+        address: A path, ``posix:/NAME``, ``sysv:`` (the system chooses the number) or
+            ``memfd:`` (handed on by descriptor).
+        size: Bytes.
+
+    Raises:
+        ConflictError: The address is taken or can't be made.
+        LimitError: A limit of the system is in the way.
+        OSError: The system refused otherwise.
+    """
+    kind, rest = split_address(address)
+    if kind == "file":
+        return create_file(Path(rest), size)
+    if kind == "posix":
+        return create_posix(rest, size)
+    if kind == "sysv" and not rest:
+        return create_sysv(size)
+    if kind == "memfd":
+        return create_memfd(rest or "kju", size)
+    raise ConflictError(f"no surface can be made at {os.fspath(address)!r}")
+
+
+def open_segment(address: str | os.PathLike[str]) -> Segment:
+    """Map existing shared memory read-only.
+
+    Raises:
+        ConflictError: The address can't be opened.
+        FormatError: There is no memory behind it.
+        OSError: It does not exist or can't be read.
+    """
+    kind, rest = split_address(address)
+    if kind == "file":
+        return open_file(Path(rest))
+    if kind == "posix":
+        return open_posix(rest)
+    if kind == "sysv" and rest.isdecimal():
+        return open_sysv(int(rest))
+    if kind == "fd" and rest.isdecimal():
+        return open_fd(os.dup(int(rest)))
+    raise ConflictError(f"{os.fspath(address)!r} is no address of a surface")

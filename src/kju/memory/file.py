@@ -1,0 +1,129 @@
+"""A named file mapped by both sides, and POSIX shared memory, which is a file in /dev/shm.
+
+A producer holds a record lock on its file for as long as it lives: the kernel drops it
+with the process, however that ended, so the lock is what tells a live producer from a dead
+one, across pid namespaces too. A file is made under another name and moved into place when
+it is whole: nobody ever maps half a surface, and those who map the one that it replaces
+keep their last frame.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+from pathlib import Path
+
+from .._system import Mapping
+from ..errors import ConflictError, FormatError, LimitError
+from .segment import Descriptor, Segment
+
+MAGIC = b"kju-surf"
+
+# struct flock: type, whence, start, length, pid; whole file
+_LOCK = struct.Struct("hh4xqqi4x")
+
+
+def create_file(path: Path, size: int) -> Segment:
+    """Make a surface's file; its name appears with `Segment.commit`.
+
+    Raises:
+        ConflictError: The name is taken by something else, or by a live producer.
+        LimitError: There is no space.
+        OSError: The directory can't be written.
+    """
+    _refuse_unless_free(path)
+    hidden = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    number = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    descriptor = Descriptor(number)
+    try:
+        os.ftruncate(number, size)
+        lock_for_life(number)
+        mapping = Mapping(number, size, writable=True)
+    except BaseException:
+        hidden.unlink()
+        raise
+
+    def commit() -> None:
+        _refuse_unless_free(path)
+        hidden.replace(path) if path.exists() else _link_new(hidden, path)
+
+    return Segment(
+        str(path),
+        mapping,
+        descriptor,
+        on_commit=commit,
+        on_close=lambda: hidden.unlink(missing_ok=True),
+        on_reserve=lambda wanted: reserve(number, wanted, path.parent),
+    )
+
+
+def open_file(path: Path) -> Segment:
+    """Map a surface's file read-only.
+
+    Raises:
+        FormatError: It is no file, or too short for a surface.
+        OSError: It can't be read.
+    """
+    descriptor = Descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+    status = os.fstat(descriptor.fileno())
+    if not os.path.isfile(f"/proc/self/fd/{descriptor.fileno()}") or not status.st_size:
+        raise FormatError(f"{path} is not a surface", f"{status.st_size} bytes", "a surface's file")
+    return Segment(str(path), Mapping(descriptor.fileno(), status.st_size), descriptor)
+
+
+def reserve(number: int, size: int, where: Path) -> None:
+    """Allocate the first *size* bytes, so that writing them can't fail later.
+
+    Raises:
+        LimitError: There is no space.
+    """
+    try:
+        os.posix_fallocate(number, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        status = os.statvfs(where)
+        free = status.f_bavail * status.f_frsize
+        raise LimitError(
+            f"no space for the surface: {where} has {free} bytes free, {size} are needed; "
+            "free some, or choose another place or a smaller --max-surface",
+            f"free space of {where}",
+            free,
+            size,
+        ) from error
+
+
+def lock_for_life(number: int) -> None:
+    """Hold a record lock on an open file until its last descriptor here is closed."""
+    fcntl.fcntl(number, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+
+
+def is_locked(number: int) -> bool:
+    """Whether another process holds the record lock of a live producer."""
+    question = _LOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
+    answer = fcntl.fcntl(number, fcntl.F_OFD_GETLK, question)
+    return bool(_LOCK.unpack(answer)[0] != fcntl.F_UNLCK)
+
+
+def _link_new(hidden: Path, path: Path) -> None:
+    """Give a file its name unless somebody else has just taken it."""
+    try:
+        os.link(hidden, path)
+    except FileExistsError:
+        raise ConflictError(f"{path} has just been made by somebody else") from None
+    hidden.unlink()
+
+
+def _refuse_unless_free(path: Path) -> None:
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return
+    descriptor = Descriptor(number)
+    if os.pread(number, len(MAGIC), 0) != MAGIC if os.path.isfile(path) else True:
+        raise ConflictError(f"{path} exists and is not a surface; nothing was overwritten")
+    if is_locked(number):
+        raise ConflictError(f"{path} belongs to a producer that is alive; choose another path")
+    descriptor.close()

@@ -1,0 +1,227 @@
+"""What a client and a host say to each other: the messages, and nothing else.
+
+Every message is one msgpack map with its name under ``type``. A client numbers its
+requests from 1; the host answers each with one reply of the same number, in whatever
+order they are done. A `Notice` has no number: nobody asked for it.
+
+Unknown fields are ignored, so that either side may learn new ones; an unknown message,
+or a value out of range, is a broken protocol.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+PROTOCOL = 1
+
+Role = Literal["view", "control"]
+Number = Annotated[int, Meta(ge=1, lt=1 << 53)]
+Console = Annotated[int, Meta(ge=0, lt=16)]
+Key = Annotated[int, Meta(ge=1, le=0xFF)]
+#: A client splits longer texts, so that one never holds the keyboard for long.
+KeySteps = Annotated[list[tuple[Key, bool]], Meta(max_length=1024)]
+Name = Annotated[str, Meta(max_length=256)]
+
+
+class Message(Struct, frozen=True, tag_field="type", omit_defaults=True, kw_only=True):
+    """Any message."""
+
+
+class Request(Message, frozen=True, kw_only=True):
+    """What a client may ask for.
+
+    Attributes:
+        number: The request's number; the reply has the same.
+    """
+
+    number: Number = 1
+
+
+class Hello(Request, frozen=True, tag="hello"):
+    """The first request. Answered by `Welcome`."""
+
+    protocol: int = PROTOCOL
+    role: Role = "view"
+    client: Name = ""
+
+
+class Launch(Request, frozen=True, tag="launch"):
+    """The first and only request on the connection of the process that started a host.
+
+    It stands for a `Hello` with the control role: the connection stays open, and a host
+    that is not detached ends when it does.
+
+    Attributes:
+        machine: The machine's name; empty to have one made from the image's.
+        image: A disk, CD or kernel; empty for none.
+        memory: QEMU's ``-m``; empty for none.
+        cpus: QEMU's ``-smp``; 0 for none.
+        arguments: The user's own QEMU arguments, passed on as they are.
+        qemu: The QEMU to run; empty to look for one.
+        surface: A file to put the surface in; empty for a memfd.
+        detach: Whether the machine outlives this connection.
+        log_level: What host.log is to hold: ``debug``, ``info``, ``warning``, ``error``.
+        client: Who asks, for the list of clients.
+    """
+
+    machine: Name = ""
+    image: str = ""
+    memory: str = ""
+    cpus: Annotated[int, Meta(ge=0, le=1024)] = 0
+    arguments: Annotated[list[str], Meta(max_length=10_000)] = []
+    qemu: str = ""
+    surface: str = ""
+    detach: bool = False
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    client: Name = ""
+
+
+class GetInfo(Request, frozen=True, tag="info"):
+    """Everything about the machine. Answered by `Info`."""
+
+
+class GetSurface(Request, frozen=True, tag="surface"):
+    """One console's surface. Answered by `SurfaceHandle`, with one descriptor."""
+
+    console: Console = 0
+
+
+class Keys(Request, frozen=True, tag="keys"):
+    """Press and release keys, in this order. Answered by `Done` when the last is sent.
+
+    Attributes:
+        console: The console whose keyboard it is.
+        steps: Key numbers, and whether each goes down.
+        interval: Milliseconds between two steps.
+    """
+
+    steps: KeySteps
+    console: Console = 0
+    interval: Annotated[int, Meta(ge=0, le=10_000)] = 10
+
+
+class Refresh(Request, frozen=True, tag="refresh"):
+    """Publish what the source has now. Answered by `Done` with the version.
+
+    Attributes:
+        sync: Read the mode first, where the source can.
+    """
+
+    console: Console = 0
+    sync: bool = False
+
+
+class Hold(Request, frozen=True, tag="hold"):
+    """Publish nothing until `Unhold`, or for *milliseconds*. Answered by `Done`."""
+
+    console: Console = 0
+    milliseconds: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class Unhold(Request, frozen=True, tag="unhold"):
+    """Go on publishing. Answered by `Done`."""
+
+    console: Console = 0
+
+
+class Stop(Request, frozen=True, tag="stop"):
+    """End the machine. Answered by `Done` before it happens; `Ended` follows.
+
+    Attributes:
+        how: ``quit`` ends QEMU; ``powerdown`` presses the guest's power button, and what
+            follows is up to the guest.
+    """
+
+    how: Literal["quit", "powerdown"] = "quit"
+
+
+class Reply(Message, frozen=True, kw_only=True):
+    """An answer.
+
+    Attributes:
+        number: The request's number.
+        descriptors: How many descriptors came with this reply.
+    """
+
+    number: int
+    descriptors: Annotated[int, Meta(ge=0, le=4)] = 0
+
+
+class Welcome(Reply, frozen=True, tag="welcome"):
+    """The answer to `Hello` and `Launch`."""
+
+    machine: str
+    role: Role
+    protocol: int = PROTOCOL
+    pid: int = 0
+    consoles: int = 1
+    folder: str = ""
+
+
+class Info(Reply, frozen=True, tag="info-reply"):
+    """The answer to `GetInfo`: plain maps, lists, numbers and text, ready for JSON."""
+
+    info: dict[str, Any]
+
+
+class SurfaceHandle(Reply, frozen=True, tag="surface-reply"):
+    """The answer to `GetSurface`; one read-only descriptor comes with it.
+
+    Attributes:
+        address: The file it is, for a surface in a named file; else empty.
+    """
+
+    console: int
+    size: int
+    address: str = ""
+
+
+class Done(Reply, frozen=True, tag="done"):
+    """It is done.
+
+    Attributes:
+        version: The surface's version then, where the request was about one.
+    """
+
+    version: int = 0
+
+
+class Failure(Reply, frozen=True, tag="failure"):
+    """It could not be done.
+
+    Attributes:
+        error: The name of an error in `kju.errors`.
+        message: Its text.
+        machine: The machine it is about, if it is about one.
+    """
+
+    error: str
+    message: str
+    machine: str = ""
+
+
+class Notice(Message, frozen=True, kw_only=True):
+    """What a host says without being asked."""
+
+
+class Ended(Notice, frozen=True, tag="ended"):
+    """The machine has ended; the connection closes next.
+
+    Attributes:
+        reason: Why, in one line.
+        status: QEMU's exit status, negative for a signal; None where it is not known.
+        log: The last lines of QEMU's log.
+    """
+
+    reason: str
+    status: int | None = None
+    log: list[str] = []
+
+
+AnyRequest = Hello | Launch | GetInfo | GetSurface | Keys | Refresh | Hold | Unhold | Stop
+FromHost = Welcome | Info | SurfaceHandle | Done | Failure | Ended
+
+#: What a client of the view role may not ask for.
+CONTROL = (Keys, Hold, Stop)

@@ -1,0 +1,334 @@
+"""SHELL: where running machines leave their sockets, logs and locks.
+
+``BASE/NAME/`` is one machine: ``control.sock``, ``host.log``, ``qemu.log`` and
+``host.pid``. Rules:
+
+- A machine is alive exactly as long as somebody holds the flock on its ``host.pid``.
+  The kernel lets go of it however the host dies, and no number can be reused.
+- Folders are made and removed only by whoever holds ``BASE/.lock``, and only for the
+  moment that takes. So two machines of one name cannot both win, and nobody sweeps a
+  folder that has just been made and is not locked yet.
+- The folder is 0700 and its owner is checked: what is inside may be believed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import KjuError, MachineExistsError, MachineNotFoundError, UsageError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+#: sun_path of struct sockaddr_un holds 108 bytes, the last of them zero (unix(7)).
+LONGEST_ADDRESS = 107
+
+
+class RuntimeFolderError(KjuError):
+    """There is no folder in which machines could run; the message says how to make one."""
+
+
+class Paths(NamedTuple):
+    """The files of one machine."""
+
+    folder: Path
+
+    @property
+    def control(self) -> Path:
+        """The control socket."""
+        return self.folder / "control.sock"
+
+    @property
+    def host_log(self) -> Path:
+        """What the host has to say."""
+        return self.folder / "host.log"
+
+    @property
+    def qemu_log(self) -> Path:
+        """What QEMU wrote to its standard output and error."""
+        return self.folder / "qemu.log"
+
+    @property
+    def pid(self) -> Path:
+        """The host's number and QEMU's, and the lock."""
+        return self.folder / "host.pid"
+
+
+def check_name(name: str) -> str:
+    """Return *name* if a machine may have it.
+
+    Raises:
+        UsageError: It is empty, too long, or not made of letters, digits, ``.``, ``_``
+            and ``-`` with a letter or digit first.
+    """
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot be a machine's name: use up to 64 letters, digits, '.', '_' and '-',"
+            " beginning with a letter or digit"
+        )
+    return name
+
+
+def name_for(image: str | None) -> str:
+    """A name made from an image's file name; ``machine`` where there is none."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(image).stem if image else "")
+    return stem.lstrip("._-")[:56] or "machine"
+
+
+def base(*, create: bool = True) -> Path:
+    """The folder that holds all machines of this user, checked.
+
+    ``$XDG_RUNTIME_DIR/kju``; without that ``/run/user/UID/kju``; without that
+    ``/tmp/kju-UID``, which goes by the user's number because everybody shares ``/tmp``
+    and not by ``$TMPDIR``, which two shells of one user may have set differently.
+
+    Raises:
+        RuntimeFolderError: It belongs to somebody else, is no folder, or cannot be made.
+    """
+    uid = os.getuid()
+    asked = os.environ.get("XDG_RUNTIME_DIR")
+    for home in (asked, f"/run/user/{uid}"):
+        if home and Path(home).is_absolute() and _is_mine(home):
+            return _private(Path(home) / "kju", create)
+    # Safe though everybody can write there: `_private` insists on whose it is.
+    return _private(Path(f"/tmp/kju-{uid}"), create)  # noqa: S108
+
+
+def _is_mine(path: str) -> bool:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+
+
+def _private(path: Path, create: bool) -> Path:
+    """Make a folder of mode 0700, or insist that the one there is ours alone."""
+    hint = "set XDG_RUNTIME_DIR to a folder of yours with mode 0700"
+    try:
+        if create:
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(mode=0o700)
+        found = path.lstat()
+    except FileNotFoundError:
+        if not create:
+            return path
+        raise RuntimeFolderError(f"{path} cannot be made: no {path.parent}; {hint}") from None
+    except OSError as error:
+        raise RuntimeFolderError(f"{path} cannot be made: {error.strerror}; {hint}") from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise RuntimeFolderError(f"{path} is not a folder of yours; remove it, or {hint}")
+    if stat.S_IMODE(found.st_mode) != 0o700:
+        path.chmod(0o700)
+    return path
+
+
+def paths(name: str) -> Paths:
+    """The files of the machine of this name, whether it runs or not."""
+    return Paths(base(create=False) / check_name(name))
+
+
+def find(name: str) -> Paths:
+    """The files of a running machine.
+
+    Raises:
+        MachineNotFoundError: None of this name runs.
+    """
+    found = paths(name)
+    if not is_alive(found):
+        running = ", ".join(names()) or "none"
+        raise MachineNotFoundError(
+            f"no machine named {name!r} is running (running: {running})", name
+        )
+    return found
+
+
+def names() -> list[str]:
+    """The names of the machines that run, sorted."""
+    folder = base(create=False)
+    try:
+        entries = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    except FileNotFoundError:
+        return []
+    return [n for n in entries if NAME.fullmatch(n) and is_alive(Paths(folder / n))]
+
+
+def is_alive(machine: Paths) -> bool:
+    """Whether a host holds the lock of this machine."""
+    try:
+        descriptor = os.open(machine.pid, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        # Shared: two that look at the same moment must not see each other's lock.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Hold the lock under which machines' folders come and go."""
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class Claim:
+    """A machine's name, taken: its folder exists, and is ours until `release`."""
+
+    def __init__(self, name: str, machine: Paths, descriptor: int) -> None:
+        self.name = name
+        self.paths = machine
+        self._descriptor = descriptor
+
+    def record(self, qemu: int) -> None:
+        """Note the host's process number and QEMU's, for people and for `sweep`."""
+        text = f"{os.getpid()}\n{qemu} {start_time(qemu)}\n"
+        os.pwrite(self._descriptor, text.encode(), 0)
+        os.ftruncate(self._descriptor, len(text))
+
+    def release(self) -> None:
+        """Remove the folder and let go of the name. Calling it again does nothing."""
+        if self._descriptor >= 0:
+            with _exclusive(self.paths.folder.parent):
+                shutil.rmtree(self.paths.folder, ignore_errors=True)
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+
+def claim(name: str) -> Claim:
+    """Take a machine's name.
+
+    Raises:
+        MachineExistsError: A running machine has it. Exactly one of several that ask at
+            the same moment gets it.
+        RuntimeFolderError: There is no folder for machines, and none can be made.
+    """
+    machine = Paths(base() / check_name(name))
+    with _exclusive(machine.folder.parent):
+        if is_alive(machine):
+            raise MachineExistsError(
+                f"a machine named {name!r} is already running: choose another name,"
+                f" or end it with: kju stop {name}",
+                name,
+            )
+        _remove(machine)
+        machine.folder.mkdir(mode=0o700)
+        descriptor = os.open(machine.pid, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        _lock_waiting_for_lookers(descriptor)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+    return Claim(name, machine, descriptor)
+
+
+def _lock_waiting_for_lookers(descriptor: int) -> None:
+    # Blocking is right: only `is_alive` can hold it, shared, for a few microseconds.
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def claim_any(image: str | None) -> Claim:
+    """Take a name made from *image*, with a number behind it if need be."""
+    stem = name_for(image)
+    for number in range(1, 1000):
+        try:
+            return claim(stem if number == 1 else f"{stem}-{number}")
+        except MachineExistsError:
+            continue
+    raise MachineExistsError(f"a thousand machines named {stem!r} are running", stem)
+
+
+def sweep() -> list[str]:
+    """Remove what killed hosts left behind; every command calls this first.
+
+    Returns:
+        The names that were swept.
+    """
+    folder = base(create=False)
+    if not folder.is_dir():
+        return []
+    dead = [entry.name for entry in os.scandir(folder) if _looks_dead(folder, entry.name)]
+    if not dead:
+        return []
+    swept = []
+    with _exclusive(folder):
+        for name in dead:
+            # Looked at again: somebody may have claimed it since.
+            if _looks_dead(folder, name):
+                _remove(Paths(folder / name))
+                swept.append(name)
+    return swept
+
+
+def _looks_dead(folder: Path, name: str) -> bool:
+    machine = Paths(folder / name)
+    return bool(NAME.fullmatch(name)) and machine.folder.is_dir() and not is_alive(machine)
+
+
+def _remove(machine: Paths) -> None:
+    """Remove a dead machine's folder, and its QEMU should that have survived."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        number, started = machine.pid.read_text().splitlines()[1].split()
+        # The start time makes sure that the number was not given to another process.
+        if start_time(int(number)) == int(started):
+            os.kill(int(number), signal.SIGKILL)
+    shutil.rmtree(machine.folder, ignore_errors=True)
+
+
+def start_time(pid: int) -> int:
+    """When a process started, in clock ticks since boot; 0 if there is none.
+
+    Source:
+        Field 22 of /proc/PID/stat (proc_pid_stat(5)). The name before it may hold
+        spaces and brackets, so fields are counted from the last bracket.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(text.rpartition(")")[2].split()[19])
+
+
+@contextlib.contextmanager
+def reachable(path: Path) -> Iterator[str]:
+    """An address for *path* that is short enough for a Unix socket, while in here."""
+    if len(os.fsencode(path)) <= LONGEST_ADDRESS:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def connect(machine: Paths, name: str) -> socket.socket:
+    """Connect to a machine's control socket.
+
+    Raises:
+        MachineNotFoundError: Nobody answers there.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        with reachable(machine.control) as address:
+            connection.connect(address)
+    except OSError as error:
+        connection.close()
+        raise MachineNotFoundError(
+            f"the machine {name!r} does not answer on {machine.control}: {error.strerror}", name
+        ) from error
+    return connection

@@ -59,6 +59,17 @@ class UpdateMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Unannounced:
+    """An update outside of what the console is known to show.
+
+    QEMU does this: it announces a new size only with an update of the whole picture, and a
+    text mode sent as bytes is never updated as a whole. A new listener is told the size.
+    """
+
+    rect: Rect
+
+
+@dataclass(frozen=True, slots=True)
 class Disable:
     """The console shows nothing."""
 
@@ -90,4 +101,14 @@ class Mistake:
     error: PeerError
 
 
-Event = Scanout | Update | ScanoutMap | UpdateMap | Disable | CursorDefine | MouseSet | Mistake
+Event = (
+    Scanout
+    | Update
+    | ScanoutMap
+    | UpdateMap
+    | Unannounced
+    | Disable
+    | CursorDefine
+    | MouseSet
+    | Mistake
+)

@@ -20,12 +20,12 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from jeepney import low_level  # type: ignore[import-untyped]
 
 from ..errors import PeerError
+from ._jeepney import low_level
 
 MAX_MESSAGE = (64 << 20) + 4096
 """D-Bus allows arrays of 64 MiB; pixels are one array, the rest of its message is small."""
@@ -46,6 +46,7 @@ SHRINK_AFTER = 256
 PIXEL_SIGNATURES = {"uuuuay": "4I", "iiiiuuay": "4i2I", "iiiiay": "4i"}
 """Scanout, Update and CursorDefine: numbers, then one byte array to the message's end."""
 
+_T = TypeVar("_T", int, str)
 _ENDLESS = re.compile(rb"a\(+\)")
 _FIXED = 16
 _ORDER = {0x6C: "<", 0x42: ">"}
@@ -194,7 +195,7 @@ class Splitter:
         """Parse one whole message; take the descriptors it declares."""
         try:
             header, count, body = _parse_header(data)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             # jeepney raises whatever its code runs into (AssertionError, KeyError, TypeError,
             # RecursionError, ...). Which descriptors were meant is unknown: drop them all.
             self._fds = []
@@ -204,13 +205,13 @@ class Splitter:
             if len(fds) < count:
                 raise PeerError(f"{count} descriptors are declared, {len(fds)} came")
             return _parse_body(header, body, fds, data[0])
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             return _refuse(f"unreadable body of {header.member or 'a reply'}", data, error, header)
 
 
 def _allocate(size: int) -> memoryview:
     # np.empty does not touch the pages: a size that was only declared costs address space.
-    return memoryview(np.empty(max(size, BUFFER), np.uint8)).cast("B")
+    return np.empty(max(size, BUFFER), np.uint8).data
 
 
 def _header_size(fields: int) -> int:
@@ -258,10 +259,10 @@ def _parse_header(data: memoryview) -> tuple[Received, int, memoryview]:
     return message, count, data[size:]
 
 
-def _field(fields: dict[Any, Any], code: int, kind: type[Any], default: Any) -> Any:
+def _field(fields: dict[Any, Any], code: int, kind: type[_T], default: _T) -> _T:
     """One header field; a variant can hold any type, so its type is checked here."""
     value = fields.get(low_level.HeaderFields(code), default)
-    if type(value) is not kind or (kind is int and not 0 <= value < 1 << 32):
+    if type(value) is not kind or (isinstance(value, int) and not 0 <= value < 1 << 32):
         raise PeerError(f"header field {code} is {value!r:.80}")
     return value
 

@@ -15,7 +15,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import FormatError, PeerError
 from ..formats import SourceFormat, from_pixman
@@ -29,6 +29,7 @@ from .events import (
     MouseSet,
     Scanout,
     ScanoutMap,
+    Unannounced,
     Update,
     UpdateMap,
 )
@@ -198,9 +199,13 @@ class Listener:
 
     def _update(self, call: Received) -> _Answer:
         x, y, width, height, stride, pixman, data = call.body
-        rect = self._check_rect(x, y, width, height)
         source = _check_picture(width, height, stride, pixman)
         _check_length(data, stride, height)
+        rect = Rect(x, y, width, height)
+        if not Rect(0, 0, MAX_SIDE, MAX_SIDE).contains(rect):
+            raise PeerError(f"not within {MAX_SIDE} pixels either way")
+        if self.size is None or self.mapped or not Rect(0, 0, *self.size).contains(rect):
+            return _Answer(events=(Unannounced(rect),))
         return _Answer(events=(Update(rect, stride, pixman, source.name, data),))
 
     def _scanout_map(self, call: Received) -> _Answer:
@@ -213,9 +218,11 @@ class Listener:
         return _Answer(events=(event,))
 
     def _update_map(self, call: Received) -> _Answer:
-        rect = self._check_rect(*call.body)
-        if not self.mapped:
+        if self.size is None or not self.mapped:
             raise PeerError("UpdateMap, but what is shown did not come as a map")
+        rect = Rect(*call.body)
+        if rect.width < 1 or rect.height < 1 or not Rect(0, 0, *self.size).contains(rect):
+            raise PeerError(f"not a part of the scanout's {self.size[0]}x{self.size[1]}")
         return _Answer(events=(UpdateMap(rect),))
 
     def _disable(self, call: Received) -> _Answer:
@@ -224,14 +231,6 @@ class Listener:
 
     def _refuse_dmabuf(self, call: Received) -> _Answer:
         raise PeerError("DMABUF was not offered; run QEMU without gl=on")
-
-    def _check_rect(self, x: int, y: int, width: int, height: int) -> Rect:
-        if self.size is None:
-            raise PeerError("an update before any scanout")
-        rect = Rect(x, y, width, height)
-        if width < 1 or height < 1 or not Rect(0, 0, *self.size).contains(rect):
-            raise PeerError(f"not a part of the scanout's {self.size[0]}x{self.size[1]}")
-        return rect
 
     # -- the cursor
 
@@ -262,6 +261,6 @@ def _check_picture(width: int, height: int, stride: int, pixman: int) -> SourceF
     return source
 
 
-def _check_length(data: Any, stride: int, height: int) -> None:
+def _check_length(data: memoryview, stride: int, height: int) -> None:
     if len(data) < stride * height:
         raise PeerError(f"{len(data)} bytes of pixels, expected {stride * height}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
-from jeepney import low_level, wrappers  # type: ignore[import-untyped]
+from ._jeepney import low_level, wrappers
 
 VM = "org.qemu.Display1.VM"
 CONSOLE = "org.qemu.Display1.Console"
@@ -123,20 +123,20 @@ def method_return(
 
 def error(reply_serial: int, serial: int, name: str, text: str) -> bytes:
     """The bytes of an answer that says why not."""
-    fields = {low_level.HeaderFields.error_name: name}
-    return _reply(low_level.MessageType.error, reply_serial, serial, "s", (text,), fields)
+    return _reply(low_level.MessageType.error, reply_serial, serial, "s", (text,), name)
 
 
 def _reply(
-    kind: Any,
+    kind: object,
     reply_serial: int,
     serial: int,
     signature: str,
     body: tuple[object, ...],
-    fields: dict[Any, object] | None = None,
+    error_name: str = "",
 ) -> bytes:
     header = wrappers.new_header(kind)
-    header.fields.update(fields or {})
+    if error_name:
+        header.fields[low_level.HeaderFields.error_name] = error_name
     header.fields[low_level.HeaderFields.reply_serial] = reply_serial
     if signature:
         header.fields[low_level.HeaderFields.signature] = signature

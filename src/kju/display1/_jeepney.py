@@ -1,0 +1,16 @@
+"""jeepney, which has no types, as values of type Any.
+
+One place, so that strict type checking needs no exception anywhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jeepney import auth as _auth
+from jeepney import low_level as _low_level
+from jeepney import wrappers as _wrappers
+
+auth: Any = _auth
+low_level: Any = _low_level
+wrappers: Any = _wrappers

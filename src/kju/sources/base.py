@@ -1,0 +1,130 @@
+"""What every source is: something that fills one `Producer` for one console.
+
+Rules a source obeys:
+
+- It works between `start` and `stop`, in a thread of its own if it needs one. `stop` returns
+  when nothing will be published any more; both may be called once, `stop` also before `start`.
+- It never waits for whoever looks, and holds a bounded amount of display data.
+- It says what it does in a `Status`, through the callback given to it. The callback is called
+  from the source's thread, must return at once and must not call the source back.
+- What it cannot do itself it asks for there (`Need`); until that is given it goes on as well
+  as it can.
+- When it ends by itself, the last picture stays published; the host decides what comes next.
+
+`StubSource` is the smallest source there is; read it before you write one.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from enum import Enum
+from typing import NamedTuple
+
+from ..surface import Producer, State
+
+
+class Phase(Enum):
+    """Where a source is in its life; it only moves on."""
+
+    NEW = "new"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+class Need(Enum):
+    """What a source asks of its host."""
+
+    NOTHING = "nothing"
+    REGISTER = "register"
+    """Start a new source in its place: the connection has become worse than a new one is."""
+    LARGER = "larger"
+    """A surface with room for `Status.needed` bytes of pixels, given with `retarget`."""
+
+
+class Status(NamedTuple):
+    """What a source does now.
+
+    Attributes:
+        name: The source as users know it, for example ``display1-map``.
+        reason: Why it is no faster one, or why it ended; empty when all is well.
+        needed: Bytes of pixels, with `Need.LARGER`.
+    """
+
+    phase: Phase
+    name: str
+    reason: str = ""
+    need: Need = Need.NOTHING
+    needed: int = 0
+
+
+Report = Callable[[Status], None]
+
+
+class Source(abc.ABC):
+    """Fills one producer for one console.
+
+    Attributes:
+        producer: What it fills.
+        status: What it said last.
+    """
+
+    def __init__(self, producer: Producer, name: str, report: Report | None = None) -> None:
+        self.producer = producer
+        self.status = Status(Phase.NEW, name)
+        self._report = report
+
+    @abc.abstractmethod
+    def start(self) -> None:
+        """Begin to publish."""
+
+    @abc.abstractmethod
+    def stop(self) -> None:
+        """End, and return when nothing will be published any more."""
+
+    @abc.abstractmethod
+    def retarget(self, producer: Producer) -> None:
+        """Fill another surface from now on, beginning with the whole picture."""
+
+    def flush(self, timeout: float) -> bool:
+        """Publish everything the emulator has told so far.
+
+        Args:
+            timeout: Seconds to wait for it.
+
+        Returns:
+            Whether that was done in time; a source that publishes at once has nothing to do.
+        """
+        return True
+
+    def _tell(self, status: Status) -> None:
+        """Set the status, and report it if it is new."""
+        if status != self.status:
+            self.status = status
+            if self._report is not None:
+                self._report(status)
+
+
+class StubSource(Source):
+    """Publishes one black picture and rests: the contract, readable, and a fake for tests."""
+
+    def __init__(
+        self, producer: Producer, report: Report | None = None, size: tuple[int, int] = (640, 480)
+    ) -> None:
+        super().__init__(producer, "stub", report)
+        self.size = size
+
+    def start(self) -> None:
+        """Publish the picture."""
+        self.producer.set_mode(*self.size)
+        self.producer.set_state(State.LIVE)
+        self._tell(Status(Phase.RUNNING, "stub"))
+
+    def stop(self) -> None:
+        """Do nothing more."""
+        self._tell(Status(Phase.ENDED, "stub"))
+
+    def retarget(self, producer: Producer) -> None:
+        """Publish the picture there."""
+        self.producer = producer
+        producer.set_mode(*self.size)

@@ -1,0 +1,137 @@
+"""A source for tests and demonstrations: known pictures, known damage.
+
+Frame *n* is a pure function of *n* and the size (`picture`), so that whoever looks can say
+exactly what should be there. Nothing but the box and the counter changes between frames.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..geometry import Rect
+from ..surface import Producer, State
+from .base import Phase, Report, Source, Status
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+BOX = 48
+"""Side of the moving box, pixels."""
+
+MARGIN = 16
+"""Height of the counter, pixels; the box stays below it."""
+
+
+class PatternSource(Source):
+    """Draws a moving box over colour bars, and the frame's number as 32 black or white squares.
+
+    Attributes:
+        frame: Number of the frame published last.
+    """
+
+    def __init__(
+        self,
+        producer: Producer,
+        report: Report | None = None,
+        *,
+        size: tuple[int, int] = (640, 480),
+        rate: float = 60.0,
+    ) -> None:
+        """Prepare to draw.
+
+        Args:
+            producer: What to fill.
+            report: Told what the source does.
+            size: Width and height, at least 64 pixels each (the counter and the box fit).
+            rate: Frames a second; 0 draws only when `step` is called.
+        """
+        super().__init__(producer, "pattern", report)
+        self.size = size
+        self.rate = rate
+        self.frame = 0
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Publish frame 0, then go on at the rate that was asked for."""
+        self.retarget(self.producer)
+        self.producer.set_state(State.LIVE)
+        self._tell(Status(Phase.RUNNING, "pattern"))
+        if self.rate > 0:
+            self._thread = threading.Thread(target=self._run, name="kju-pattern", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Draw nothing more."""
+        self._ending.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._tell(Status(Phase.ENDED, "pattern"))
+
+    def retarget(self, producer: Producer) -> None:
+        """Publish the present frame in another surface and go on there."""
+        with self._lock:
+            self.producer = producer
+            source = np.ascontiguousarray(picture(self.size, self.frame))
+            producer.set_mode(*self.size, source=source)
+
+    def step(self) -> list[Rect]:
+        """Publish the next frame; returns exactly the rectangles that may differ."""
+        with self._lock:
+            self.frame += 1
+            image = picture(self.size, self.frame)
+            rects = damage(self.size, self.frame)
+            self.producer.begin()
+            pixels = self.producer.pixels
+            for x, y, width, height in rects:
+                part = np.s_[y : y + height, x : x + width]
+                pixels[part] = image[part]
+            self.producer.publish(rects)
+            return rects
+
+    def _run(self) -> None:
+        while not self._ending.wait(1 / self.rate):
+            self.step()
+
+
+def picture(size: tuple[int, int], frame: int) -> npt.NDArray[np.uint8]:
+    """What frame *frame* looks like: ``(height, width, 4)``, B G R X, X 255."""
+    width, height = size
+    image = np.empty((height, width, 4), np.uint8)
+    image[...] = _bars(width)
+    x, y = _box(size, frame)
+    image[y : y + BOX, x : x + BOX] = (frame & 255, 255 - (frame & 255), 255, 255)
+    bits = np.array([frame >> bit & 1 for bit in range(32)], np.uint8) * 255
+    image[:MARGIN, :64, :3] = np.repeat(bits, 2)[:, np.newaxis]
+    return image
+
+
+def damage(size: tuple[int, int], frame: int) -> list[Rect]:
+    """Rectangles outside of which frame *frame* equals the one before it."""
+    rects = [Rect(*_box(size, frame - 1), BOX, BOX), Rect(*_box(size, frame), BOX, BOX)]
+    return [rects[0].union(rects[1]), Rect(0, 0, 64, MARGIN)]
+
+
+def _bars(width: int) -> npt.NDArray[np.uint8]:
+    index = np.arange(width) * 8 // width
+    bars = np.full((width, 4), 255, np.uint8)
+    for channel in range(3):
+        bars[:, channel] = (index >> channel & 1) * 160 + 16
+    return bars
+
+
+def _box(size: tuple[int, int], frame: int) -> tuple[int, int]:
+    """Where the box is: it goes to and fro, below the counter."""
+    width, height = size
+    return _bounce(frame * 5, width - BOX), MARGIN + _bounce(frame * 3, height - BOX - MARGIN)
+
+
+def _bounce(distance: int, room: int) -> int:
+    if room <= 0:
+        return 0
+    distance %= 2 * room
+    return min(distance, 2 * room - distance)

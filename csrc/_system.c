@@ -165,6 +165,10 @@ static PyObject *get_lost(Mapping *self, void *unused) {
         install_handler();
     return PyBool_FromLong(self->range && atomic_load(&self->range->lost));
 }
+static PyObject *get_guarded(Mapping *self, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(self->range != NULL);
+}
 static PyObject *get_size(Mapping *self, void *unused) {
     (void)unused;
     return PyLong_FromSize_t(self->size);
@@ -176,6 +180,7 @@ static PyObject *get_writable(Mapping *self, void *unused) {
 
 static PyGetSetDef mapping_getset[] = {
     {"lost", (getter)get_lost, NULL, "Whether memory below the mapping went away.", NULL},
+    {"guarded", (getter)get_guarded, NULL, "Whether memory below may go away.", NULL},
     {"size", (getter)get_size, NULL, "Bytes.", NULL},
     {"writable", (getter)get_writable, NULL, "Whether it may be written.", NULL},
     {NULL, NULL, NULL, NULL, NULL},

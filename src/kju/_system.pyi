@@ -4,6 +4,7 @@ from typing_extensions import Buffer
 
 class Mapping(Buffer):
     lost: bool
+    guarded: bool
     size: int
     writable: bool
     def __init__(

@@ -173,7 +173,7 @@ class Producer(Writer):
         return cls(buffer)
 
     def __init__(self, buffer: AnyBuffer) -> None:
-        self._bytes = np.frombuffer(buffer, np.uint8)
+        self._bytes = _bytes_of(buffer)
 
     @property
     def mode(self) -> Mode:
@@ -282,7 +282,7 @@ class Consumer:
         self.reader = Reader(buffer)
         self.incarnation = self.reader.incarnation
         self.tile_side = self.reader.tile_side
-        self._bytes = np.frombuffer(buffer, np.uint8)
+        self._bytes = _bytes_of(buffer)
 
     @property
     def mode(self) -> Mode:
@@ -445,6 +445,11 @@ def blend_cursor(frame: npt.NDArray[np.uint8], rect: Rect, cursor: Cursor) -> No
     alpha = shape[..., 3:].astype(np.uint16)
     mixed = shape[..., :3] * alpha + target[..., :3] * (255 - alpha)
     target[..., :3] = (mixed + 127) // 255
+
+
+def _bytes_of(buffer: Any) -> npt.NDArray[np.uint8]:  # noqa: ANN401
+    # NumPy's types know neither buffers in general nor memory of another extension
+    return np.frombuffer(buffer, np.uint8)
 
 
 def _pixel_array(memory: npt.NDArray[np.uint8], offset: int, mode: Mode) -> npt.NDArray[np.uint8]:

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from .address import create, open_segment, split_address
 from .memfd import create_memfd, open_fd
+from .produce import SurfaceProducer
 from .segment import Segment
 from .sweep import sweep
 
 __all__ = [
     "Segment",
+    "SurfaceProducer",
     "create",
     "create_memfd",
     "open_fd",

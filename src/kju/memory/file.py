@@ -12,12 +12,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import struct
 from pathlib import Path
 
 from .._system import Mapping
 from ..errors import ConflictError, FormatError, LimitError
-from .segment import Descriptor, Segment
+from .descriptor import Descriptor
+from .segment import Segment
 
 MAGIC = b"kju-surf"
 
@@ -68,7 +70,7 @@ def open_file(path: Path) -> Segment:
     """
     descriptor = Descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
     status = os.fstat(descriptor.fileno())
-    if not os.path.isfile(f"/proc/self/fd/{descriptor.fileno()}") or not status.st_size:
+    if not stat.S_ISREG(status.st_mode) or not status.st_size:
         raise FormatError(f"{path} is not a surface", f"{status.st_size} bytes", "a surface's file")
     return Segment(str(path), Mapping(descriptor.fileno(), status.st_size), descriptor)
 
@@ -122,7 +124,7 @@ def _refuse_unless_free(path: Path) -> None:
     except FileNotFoundError:
         return
     descriptor = Descriptor(number)
-    if os.pread(number, len(MAGIC), 0) != MAGIC if os.path.isfile(path) else True:
+    if not stat.S_ISREG(os.fstat(number).st_mode) or os.pread(number, 8, 0) != MAGIC:
         raise ConflictError(f"{path} exists and is not a surface; nothing was overwritten")
     if is_locked(number):
         raise ConflictError(f"{path} belongs to a producer that is alive; choose another path")

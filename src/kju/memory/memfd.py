@@ -15,7 +15,8 @@ import os
 
 from .._system import Mapping
 from ..errors import FormatError
-from .segment import Descriptor, Segment
+from .descriptor import Descriptor
+from .segment import Segment
 
 F_SEAL_FUTURE_WRITE = 0x10  # not in Python's fcntl before 3.13
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL

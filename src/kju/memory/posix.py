@@ -16,8 +16,9 @@ from pathlib import Path
 
 from .._system import Mapping
 from ..errors import ConflictError, FormatError
+from .descriptor import Descriptor
 from .file import MAGIC, lock_for_life, reserve
-from .segment import Descriptor, Segment
+from .segment import Segment
 
 DIRECTORY = Path("/dev/shm")  # noqa: S108  where shm_open(3) puts its names
 
@@ -78,7 +79,7 @@ def remove_if_last(number: int, path: Path) -> bool:
     except BlockingIOError:
         return False
     try:
-        if os.path.samestat(os.stat(path), os.fstat(number)):
+        if os.path.samestat(path.stat(), os.fstat(number)):
             path.unlink()
             return True
     except FileNotFoundError:

@@ -7,26 +7,7 @@ from collections.abc import Callable
 
 from .._system import Mapping
 from ..errors import MemoryLostError
-
-
-class Descriptor:
-    """Owns one file descriptor; closes it once."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-
-    def fileno(self) -> int:
-        """The number; -1 once closed."""
-        return self._number
-
-    def close(self) -> None:
-        """Close it; a second call does nothing."""
-        number, self._number = self._number, -1
-        if number >= 0:
-            os.close(number)
-
-    def __del__(self) -> None:
-        self.close()
+from .descriptor import Descriptor
 
 
 class Segment:
@@ -39,6 +20,7 @@ class Segment:
         address: Opens the same memory in another process; empty for a memfd.
         mapping: The bytes; read-only unless this process made the segment.
         size: Bytes.
+        closed: Whether this process has closed it.
     """
 
     def __init__(
@@ -58,10 +40,11 @@ class Segment:
         self._on_commit = on_commit
         self._on_close = on_close
         self._on_reserve = on_reserve
+        self.closed = False
 
     def fileno(self) -> int:
         """The descriptor, or -1 where the kind has none or the segment is closed."""
-        return self._descriptor.fileno() if self._descriptor else -1
+        return self._descriptor.fileno() if self._descriptor and not self.closed else -1
 
     def commit(self) -> None:
         """Give the formatted memory its name, so that others can find it."""
@@ -80,10 +63,15 @@ class Segment:
     def check(self) -> None:
         """Raise when memory under the mapping has gone.
 
+        A cut file gives SIGBUS only past its last page, and zeros on it: hence its size.
+
         Raises:
             MemoryLostError: The file was cut, or its disk filled up, while it was mapped.
         """
-        if self.mapping.lost:
+        if not self.mapping.guarded:
+            return
+        fileno = self.fileno()
+        if self.mapping.lost or (fileno >= 0 and os.fstat(fileno).st_size < self.size):
             raise MemoryLostError(
                 f"memory of {self.address or 'the surface'} went away under its mapping: "
                 "the file was cut or its disk is full; open it again"
@@ -91,8 +79,10 @@ class Segment:
 
     def close(self) -> None:
         """Give back name and descriptor; arrays stay valid. A second call does nothing."""
-        on_close, self._on_close = self._on_close, None
-        if on_close:
-            on_close()
+        if self.closed:
+            return
+        if self._on_close:
+            self._on_close()
+        self.closed = True
         if self._descriptor:
             self._descriptor.close()

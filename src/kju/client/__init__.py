@@ -1,0 +1,1 @@
+"""What programs use to look at surfaces and machines: threads and asyncio over one core."""

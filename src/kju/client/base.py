@@ -1,0 +1,442 @@
+"""What a consumer can do with a surface without waiting, for threads and for asyncio.
+
+The waiting itself is a generator: it yields how many milliseconds to sleep and returns what
+happened. `kju.Surface` sleeps on the futex, `kju.aio.Surface` in the event loop; neither has
+rules of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
+from functools import wraps
+from typing import IO, Concatenate, ParamSpec, Self, TypeVar
+
+import numpy as np
+
+from ..errors import (
+    ClosedError,
+    FormatError,
+    GeometryError,
+    InconsistentError,
+    KjuError,
+    ProducerGoneError,
+    UnavailableError,
+    WaitTimeoutError,
+)
+from ..formats import R8, fourcc_name
+from ..geometry import Rect
+from ..memory import Segment, SurfaceProducer, open_fd, open_segment
+from ..memory.identity import has_died
+from ..surface import (
+    CHANNELS,
+    NOTHING_TAKEN,
+    Change,
+    Consumer,
+    Copy,
+    Cursor,
+    Mark,
+    Mode,
+    State,
+    blend_cursor,
+    copy_frame,
+    next_wait,
+)
+from .frame import Frame, FramePool, make_frame
+
+# A copy that met the producer waits this long before it tries again: a full frame at
+# 1920x1080 takes the producer one to three milliseconds.
+_RETRY_SECONDS = 0.0003
+_EXACT_SECONDS = 1.0
+_TRIES = 64
+
+Waiting = Generator[int, None, Change]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _notices_loss(
+    method: Callable[Concatenate[SurfaceBase, _P], _R],
+) -> Callable[Concatenate[SurfaceBase, _P], _R]:
+    """Look at the memory after a call: what it read may have been zeros in a hole."""
+
+    @wraps(method)
+    def looked(self: SurfaceBase, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            result = method(self, *args, **kwargs)
+        except (FormatError, UnavailableError):
+            self._segment.check()
+            raise
+        self._segment.check()
+        return result
+
+    return looked
+
+
+class SurfaceBase:
+    """One surface, opened read-only.
+
+    Reading pixels never passes through another process. Everything may be used from any
+    thread. A surface on memory that others may cut (a file) raises `MemoryLostError` from
+    the call that noticed.
+
+    Args:
+        address: A path, ``posix:/NAME``, ``sysv:ID`` or ``fd:NUMBER``.
+        follow: When the producer has gone or a larger surface has replaced this one, wait
+            for a new one at the same address instead of raising, and take everything.
+
+    Raises:
+        FormatError: There is no surface that this kju can read.
+        OSError: It can't be opened.
+    """
+
+    def __init__(self, address: str | os.PathLike[str], *, follow: bool = False) -> None:
+        def reopen() -> Segment:
+            return open_segment(address)
+
+        self._start(reopen(), reopen if follow else None, None)
+
+    @classmethod
+    def from_fd(
+        cls,
+        number: int,
+        *,
+        gone: Callable[[], str | None] | None = None,
+        reopen: Callable[[], Segment] | None = None,
+        hold: Callable[[], AbstractContextManager[object]] | None = None,
+    ) -> Self:
+        """Open a surface received as a descriptor, which is taken over.
+
+        Args:
+            number: The descriptor.
+            gone: Says why the producer is known to be gone, or None.
+            reopen: Opens the surface that follows this one, to follow it.
+            hold: Makes the producer hold still, for a copy that can't be had otherwise.
+
+        Raises:
+            FormatError: It holds no surface that this kju can read.
+        """
+        surface = cls.__new__(cls)
+        surface._start(open_fd(number), reopen, gone, hold)
+        return surface
+
+    def _start(
+        self,
+        segment: Segment,
+        reopen: Callable[[], Segment] | None,
+        gone: Callable[[], str | None] | None,
+        hold: Callable[[], AbstractContextManager[object]] | None = None,
+    ) -> None:
+        self.closed = False
+        self.reference = weakref.ref(self)
+        self._reopen = reopen
+        self._gone = gone
+        self._hold = hold
+        self._pool = FramePool()
+        self._segment = segment
+        self._consumer = self._consume(segment)
+
+    @staticmethod
+    def _consume(segment: Segment) -> Consumer:
+        try:
+            consumer = Consumer(segment.mapping)
+            segment.check()
+        except KjuError:
+            segment.close()
+            raise
+        return consumer
+
+    @staticmethod
+    def create(
+        address: str | os.PathLike[str], *, capacity: int, tile: int = 32, max_side: int = 16384
+    ) -> SurfaceProducer:
+        """Make a surface and fill it: see `kju.memory.SurfaceProducer.create`."""
+        return SurfaceProducer.create(address, capacity=capacity, tile=tile, max_side=max_side)
+
+    # ---- What it is
+
+    @property
+    def incarnation(self) -> int:
+        """Random number of the producer's life; marks count only within it."""
+        return self._consumer.incarnation
+
+    @property
+    @_notices_loss
+    def mode(self) -> Mode:
+        """Width, height and stride, fourcc and epoch; epoch 0 before the first mode.
+
+        Raises:
+            FormatError: What the memory says cannot be.
+            ClosedError: This process has closed the surface.
+        """
+        return self._open().mode
+
+    @property
+    def version(self) -> int:
+        """Newest published version."""
+        return self._open().reader.version
+
+    @property
+    def mark(self) -> Mark:
+        """A mark after which only what changes from now on is new."""
+        reader = self._open().reader
+        version = reader.version
+        return Mark(self.incarnation, reader.epoch, version)
+
+    @property
+    @_notices_loss
+    def state(self) -> tuple[State, str]:
+        """What the producer says of the surface, and its reason."""
+        return self._open().state
+
+    @property
+    @_notices_loss
+    def cursor(self) -> Cursor:
+        """The guest's cursor: shape, hot spot, place, visibility."""
+        return self._open().cursor()
+
+    # ---- Pixels
+
+    @_notices_loss
+    def view(self, rect: Rect | None = None) -> Frame:
+        """View the published pixels without copying.
+
+        The producer may write while you look; `snapshot` gives pixels that hold still.
+        Promised safe on sealed memory, which is what a machine's screen is. Where others
+        may cut the file, lost pages read as zeros and the next call on the surface raises
+        `MemoryLostError`.
+
+        Args:
+            rect: Pixels, origin top left; everything by default.
+
+        Returns:
+            Shape ``(rect.height, rect.width, 4)``, read-only, B G R X, row step ``stride``
+            bytes; ``(rect.height, rect.width)`` for one-byte surfaces. It stays valid after
+            a mode change and after `close`; `Frame.stale` says so.
+
+        Raises:
+            GeometryError: *rect* leaves the surface.
+            UnavailableError: Nothing has been published yet.
+            ClosedError: This process has closed the surface.
+
+        Source:
+            ``include/kju/surface.h``.
+        """
+        consumer = self._open()
+        version, mode = consumer.reader.version, self.mode
+        if not mode.epoch:
+            raise UnavailableError("nothing has been published yet")
+        pixels = consumer.view(mode)
+        if rect is not None:
+            if not mode.whole.contains(rect) or rect.width < 0 or rect.height < 0:
+                raise GeometryError(f"{rect} leaves the {mode.width}x{mode.height} surface")
+            pixels = pixels[rect.y : rect.bottom, rect.x : rect.right]
+        return make_frame(pixels, self, mode, version, live=True)
+
+    @_notices_loss
+    def snapshot(
+        self,
+        rect: Rect | None = None,
+        *,
+        consistent: bool = False,
+        cursor: bool = False,
+        format: str = "bgrx",
+    ) -> Frame:
+        """Copy pixels that are no older than this call.
+
+        Args:
+            rect: Pixels, origin top left; everything by default.
+            consistent: Exactly one published version: the copy is repeated until the
+                producer did not write meanwhile, at most a second; then the producer is
+                asked to hold still, where that is possible.
+            cursor: Draw the guest's cursor into the copy.
+            format: ``bgrx``, ``rgb``, ``rgba`` or ``grey``.
+
+        Returns:
+            Shape ``(height, width, 4)`` for ``bgrx`` and ``rgba``, 3 for ``rgb``, none for
+            ``grey`` and one-byte surfaces; its own memory, C-contiguous.
+
+        Raises:
+            GeometryError: *rect* leaves the surface.
+            UnavailableError: There is no picture; the message is the producer's reason.
+            InconsistentError: The producer never stopped writing.
+            MemoryLostError: The file below was cut.
+            ClosedError: This process has closed the surface.
+        """
+        if format not in CHANNELS:
+            raise ValueError(f"format is one of {', '.join(CHANNELS)}, not {format!r}")
+        consumer = self._open()
+        if consumer.reader.state_code == State.UNAVAILABLE:
+            consumer.raise_unless_live()
+        if cursor and consumer.mode.fourcc != R8:
+            copy = self._copy(rect, "bgrx", consistent)
+            blend_cursor(copy.pixels, rect or copy.mode.whole, consumer.cursor())
+            copy = copy._replace(pixels=_convert(copy.pixels, format))
+        else:
+            copy = self._copy(rect, format, consistent)
+        return make_frame(copy.pixels, self, copy.mode, copy.version, consistent=consistent)
+
+    def _copy(self, rect: Rect | None, pixel_format: str, exact: bool) -> Copy:
+        consumer, allocate = self._consumer, self._pool.allocate
+        if not exact:
+            return copy_frame(consumer, rect, pixel_format, False, allocate, _TRIES)
+        deadline = time.monotonic() + _EXACT_SECONDS
+        while True:
+            try:
+                return copy_frame(consumer, rect, pixel_format, True, allocate, 1)
+            except InconsistentError:
+                if time.monotonic() < deadline:
+                    time.sleep(_RETRY_SECONDS)
+                elif self._hold is None:
+                    raise
+                else:
+                    with self._hold():
+                        return copy_frame(consumer, rect, pixel_format, True, allocate, _TRIES)
+
+    def save(
+        self,
+        target: str | os.PathLike[str] | IO[bytes],
+        rect: Rect | None = None,
+        *,
+        cursor: bool = False,
+        consistent: bool = False,
+    ) -> Frame:
+        """Write a PNG of the screen; returns the frame that was written.
+
+        Args:
+            target: A path, or a binary file. Another ending than ``.png`` chooses another
+                of Pillow's formats.
+            rect: Pixels; everything by default.
+            cursor: Draw the guest's cursor into it.
+            consistent: As in `snapshot`.
+
+        Raises:
+            OSError: It can't be written.
+            UnavailableError: There is no picture.
+        """
+        from PIL import Image  # heavy, and most programs never save
+
+        frame = self.snapshot(rect, cursor=cursor, consistent=consistent, format="rgb")
+        image = Image.fromarray(np.asarray(frame))
+        # Level 1 takes a quarter of the default's time and gives a tenth more bytes.
+        path = os.fspath(target) if isinstance(target, (str, os.PathLike)) else None
+        if path is not None and not path.lower().endswith(".png"):
+            image.save(path)
+        else:
+            image.save(path or target, "PNG", compress_level=1)
+        return frame
+
+    # ---- Changes
+
+    @_notices_loss
+    def changes_since(self, mark: Mark = NOTHING_TAKEN) -> Change:
+        """What changed since a mark, now; without rectangles where nothing did.
+
+        Raises:
+            ClosedError: This process has closed the surface.
+            MemoryLostError: The file below was cut.
+        """
+        return self._open().changes(mark)
+
+    def _waiting(self, mark: Mark | None, timeout: float | None) -> Waiting:
+        """Yield milliseconds to sleep until something changed after *mark*."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        mark = self.mark if mark is None else mark
+        while True:
+            self._open()
+            try:
+                change = self.changes_since(mark)
+                if change.rects:
+                    return change
+                self._raise_if_gone()
+            except (ProducerGoneError, FormatError) as error:
+                if not self._reopen or not self._replaced():
+                    milliseconds = self._sleep_or_raise(deadline, timeout, error)
+                    yield milliseconds
+                continue
+            yield self._sleep_or_raise(deadline, timeout, None)
+
+    def _sleep_or_raise(
+        self, deadline: float | None, timeout: float | None, error: KjuError | None
+    ) -> int:
+        if error is not None and self._reopen is None:
+            raise error
+        milliseconds = next_wait(time.monotonic(), deadline)
+        if milliseconds is None:
+            raise WaitTimeoutError(f"nothing changed on the surface for {timeout} s") from error
+        return min(milliseconds, 50) if error is not None else milliseconds
+
+    def _raise_if_gone(self) -> None:
+        consumer = self._consumer
+        state = consumer.reader.state_code
+        if state not in (State.LIVE, State.PAUSED, State.UNAVAILABLE):
+            consumer.raise_unless_live()
+        if self._gone:
+            reason = self._gone()
+            if reason is not None:
+                raise ProducerGoneError(reason)
+        elif has_died(consumer.producer, self._segment.fileno()):
+            pid = consumer.producer.pid
+            raise ProducerGoneError(f"the producer (process {pid}) has died without closing")
+
+    def _replaced(self) -> bool:
+        """Open what follows this surface; False when nothing does yet."""
+        assert self._reopen is not None  # noqa: S101  the caller has just looked
+        try:
+            segment = self._reopen()
+            consumer = self._consume(segment)
+        except (OSError, KjuError):
+            return False
+        if consumer.incarnation == self._consumer.incarnation:
+            segment.close()
+            return False
+        old, self._segment, self._consumer = self._segment, segment, consumer
+        old.close()
+        return True
+
+    def epoch_of(self, frame: Frame) -> int:
+        """The epoch now, as *frame* counts it: 0 in another incarnation."""
+        same = getattr(frame, "incarnation", 0) == self.incarnation
+        return self._consumer.reader.epoch if same else 0
+
+    # ---- Life
+
+    def close(self) -> None:
+        """Close the surface; arrays stay valid and say that they are stale."""
+        if not self.closed:
+            self.closed = True
+            self._segment.close()
+
+    def _open(self) -> Consumer:
+        if self.closed:
+            raise ClosedError("this surface has been closed here")
+        return self._consumer
+
+    def __repr__(self) -> str:
+        where = self._segment.address or "memfd"
+        if self.closed:
+            return f"<{type(self).__name__} {where} closed>"
+        try:
+            mode = self._consumer.mode
+        except FormatError:
+            return f"<{type(self).__name__} {where} unreadable>"
+        return (
+            f"<{type(self).__name__} {where} {mode.width}x{mode.height} "
+            f"{fourcc_name(mode.fourcc)} version {self._consumer.reader.version}>"
+        )
+
+
+def _convert(pixels: np.ndarray, pixel_format: str) -> np.ndarray:
+    if pixel_format == "bgrx":
+        return pixels
+    if pixel_format == "rgb":
+        return np.ascontiguousarray(pixels[..., 2::-1])
+    if pixel_format == "rgba":
+        opaque = np.full(pixels.shape[:2], 255, np.uint8)
+        return np.dstack((pixels[..., 2::-1], opaque))
+    weights = np.array([29, 150, 77], np.uint16)
+    return ((pixels[..., :3] @ weights + 128) >> 8).astype(np.uint8)

@@ -1,0 +1,101 @@
+"""Frames: NumPy arrays that know what they show."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ..surface import Mode
+    from .base import SurfaceBase
+
+# Two is enough for "the frame before and this one"; more is the caller's own keeping.
+POOL_SIZE = 2
+# Below this, new memory comes from the heap and costs nothing worth saving.
+POOL_BYTES = 256 * 1024
+
+
+class Frame(np.ndarray[Any, np.dtype[np.uint8]]):
+    """Pixels of a surface: ``(height, width, channels)`` or ``(height, width)`` uint8.
+
+    An ordinary array otherwise: slices and copies of it are frames of the same moment.
+
+    Attributes:
+        version: The surface's version whose pixels, or newer ones, it holds.
+        mode: The mode it was taken in.
+        consistent: It holds exactly that one version.
+        live: It is the surface's memory itself and goes on changing.
+    """
+
+    version: int = 0
+    mode: Mode | None = None
+    consistent: bool = False
+    live: bool = False
+    _surface: weakref.ref[SurfaceBase] | None = None
+
+    def __array_finalize__(self, source: object) -> None:
+        """Carry the description over to slices and copies."""
+        if isinstance(source, Frame):
+            self.__dict__.update(source.__dict__)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the surface has since been closed, replaced, or changed its mode."""
+        surface = self._surface() if self._surface else None
+        if surface is None or surface.closed or self.mode is None:
+            return True
+        return surface.epoch_of(self) != self.mode.epoch
+
+
+def make_frame(
+    pixels: npt.NDArray[np.uint8],
+    surface: SurfaceBase,
+    mode: Mode,
+    version: int,
+    *,
+    consistent: bool = False,
+    live: bool = False,
+) -> Frame:
+    """Describe an array without copying it."""
+    frame = pixels.view(Frame)
+    frame.__dict__.update(
+        version=version,
+        mode=mode,
+        consistent=consistent,
+        live=live,
+        incarnation=surface.incarnation,
+        _surface=surface.reference,
+    )
+    return frame
+
+
+class FramePool:
+    """Memory of frames that nobody holds any more, used again.
+
+    Fresh memory costs a page fault per 4 KiB, more than the copy itself; memory of a frame
+    that has been dropped costs nothing. A frame that is kept keeps its memory.
+    """
+
+    def __init__(self) -> None:
+        self._arrays: list[npt.NDArray[np.uint8]] = []
+        self._lock = threading.Lock()
+
+    def allocate(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+        """Uninitialised, C-contiguous memory of a shape."""
+        size = int(np.prod(shape, dtype=np.int64))
+        if size < POOL_BYTES:
+            return np.empty(shape, np.uint8)
+        with self._lock:
+            for array in self._arrays:
+                # held by the list, by the name `array` and by the call: nobody else
+                if array.size == size and sys.getrefcount(array) == 3:
+                    return array.reshape(shape)
+            fresh = np.empty(size, np.uint8)
+            self._arrays = [*self._arrays[-(POOL_SIZE - 1) :], fresh]
+        return fresh.reshape(shape)

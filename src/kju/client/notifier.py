@@ -1,0 +1,59 @@
+"""One thread that sleeps on a surface's futex for all who wait in event loops."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from .._core import WAIT_CAP_MS, Reader
+
+
+class Notifier:
+    """Calls back when a surface moves on from what a waiter has seen.
+
+    The thread starts with the first waiter and ends within half a second of the last, so
+    that a surface nobody waits for costs no thread. Callbacks run on the thread and must
+    only hand on (``loop.call_soon_threadsafe``).
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiters: dict[int, tuple[Reader, int, int, Callable[[], None]]] = {}
+        self._next = 0
+        self._running = False
+
+    def add(self, reader: Reader, version: int, state: int, callback: Callable[[], None]) -> int:
+        """Call *callback* once when the version or state is no longer this one."""
+        with self._lock:
+            self._next += 1
+            self._waiters[self._next] = (reader, version, state, callback)
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name="kju-notifier", daemon=True).start()
+            return self._next
+
+    def remove(self, number: int) -> None:
+        """Forget a waiter, called back or not."""
+        with self._lock:
+            self._waiters.pop(number, None)
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                moved = [
+                    (number, callback)
+                    for number, (reader, version, state, callback) in self._waiters.items()
+                    if reader.version != version or reader.state_code != state
+                ]
+                for number, _ in moved:
+                    del self._waiters[number]
+                if not self._waiters and not moved:
+                    self._running = False
+                    return
+                # The newest surface's futex; waiters on one it replaced time out and move over.
+                newest = next(reversed(self._waiters.values()), None)
+            for _, callback in moved:
+                callback()
+            if newest is not None:
+                reader, version, state, _ = newest
+                reader.wait(version, -1, state, WAIT_CAP_MS)

@@ -1,0 +1,185 @@
+"""A surface and the memory it lives in, made together: the producer's whole side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from ..formats import BYTES_PER_PIXEL, XR24, fourcc_name
+from ..geometry import Rect
+from ..surface import MAX_SIDE, TILE_SIDE, Producer, State, surface_size
+from .address import create, split_address
+from .identity import own_identity
+
+if TYPE_CHECKING:
+    from ..surface import AnyBuffer
+    from .segment import Segment
+
+
+class SurfaceProducer(Producer):
+    """A `Producer` that owns its memory. Close it, or use it as a context manager."""
+
+    segment: Segment
+
+    @classmethod
+    def create(
+        cls,
+        address: str | os.PathLike[str],
+        *,
+        capacity: int,
+        tile: int = TILE_SIDE,
+        max_side: int = MAX_SIDE,
+    ) -> Self:
+        """Make shared memory at an address and format a surface in it; no mode yet.
+
+        Args:
+            address: As `kju.memory.create` takes it.
+            capacity: Bytes of pixels it must have room for, in every mode to come.
+            tile: Side of a tile, pixels, a power of two from 8 to 256.
+            max_side: Widest and highest mode, pixels.
+
+        Raises:
+            ConflictError: The address is taken.
+            LimitError: A limit of the system, or the space, is in the way.
+            OSError: The system refused otherwise.
+        """
+        size = surface_size(capacity, tile=tile, max_side=max_side)
+        segment = create(address, size)
+        try:
+            segment.reserve(size - capacity)
+            producer = cls.format(
+                segment.mapping,
+                capacity,
+                incarnation=int.from_bytes(os.urandom(8)) | 1,
+                tile=tile,
+                max_side=max_side,
+                identity=own_identity(locks=split_address(address)[0] in ("file", "posix")),
+            )
+            segment.commit()
+        except BaseException:
+            segment.close()
+            raise
+        producer.segment = segment
+        return producer
+
+    @property
+    def address(self) -> str:
+        """Opens the surface in another process; empty for a memfd."""
+        return self.segment.address
+
+    def set_mode(
+        self,
+        width: int,
+        height: int,
+        *,
+        fourcc: int = XR24,
+        source: AnyBuffer | None = None,
+        offset: int = 0,
+        stride: int = 0,
+        source_format: str | None = None,
+    ) -> int:
+        """As `Producer.set_mode`; makes sure first that the pixels can be written.
+
+        Raises:
+            LimitError: There is no space for them; nothing changes.
+            GeometryError: The mode does not fit, or the source is too small.
+            FormatError: There is no converter for the source's format.
+        """
+        wanted = width * height * BYTES_PER_PIXEL.get(fourcc, 4)
+        if wanted <= self.capacity:
+            self.segment.reserve(self.pixels_offset + wanted)
+        version = super().set_mode(
+            width,
+            height,
+            fourcc=fourcc,
+            source=source,
+            offset=offset,
+            stride=stride,
+            source_format=source_format,
+        )
+        self.segment.check()
+        return version
+
+    def draw(
+        self,
+        rect: Rect,
+        source: AnyBuffer,
+        *,
+        offset: int = 0,
+        stride: int = 0,
+        source_format: str | None = None,
+    ) -> int:
+        """As `Producer.draw`.
+
+        Raises:
+            MemoryLostError: The surface's file was cut.
+            GeometryError: *rect* leaves the mode, or the source is too small.
+        """
+        version = super().draw(
+            rect, source, offset=offset, stride=stride, source_format=source_format
+        )
+        self.segment.check()
+        return version
+
+    def compare(
+        self,
+        source: AnyBuffer,
+        *,
+        offset: int = 0,
+        stride: int = 0,
+        rects: Iterable[Rect] | None = None,
+        source_format: str | None = None,
+    ) -> int:
+        """As `Producer.compare`.
+
+        Raises:
+            MemoryLostError: The surface's file was cut.
+            GeometryError: No mode yet, a rectangle leaves it, or the source is too small.
+        """
+        changed = super().compare(
+            source, offset=offset, stride=stride, rects=rects, source_format=source_format
+        )
+        self.segment.check()
+        return changed
+
+    def publish(
+        self, rects: Iterable[tuple[int, int, int, int]] | tuple[int, int, int, int], /
+    ) -> int:
+        """As `Producer.publish`.
+
+        Raises:
+            MemoryLostError: The surface's file was cut.
+            GeometryError: A rectangle leaves the mode.
+        """
+        version = super().publish(rects)
+        self.segment.check()
+        return version
+
+    def close(self, state: State = State.CLOSED, reason: str = "") -> None:
+        """Say the last word and give the memory back; a named file stays.
+
+        Args:
+            state: What consumers are to be told.
+            reason: Why.
+        """
+        if not self.segment.closed:
+            self.set_state(state, reason)
+            self.segment.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        mode = self.mode
+        what = f"{mode.width}x{mode.height} {fourcc_name(mode.fourcc)}" if mode.epoch else "no mode"
+        return f"<{type(self).__name__} {self.address or 'memfd'} {what}>"

@@ -55,7 +55,7 @@ def appearing(folder: Path) -> Iterator[Path]:
 def run(*command: str | Path, cwd: Path | None = None) -> str:
     """Runs a program and returns what it printed."""
     try:
-        done = subprocess.run(  # noqa: S603 -- fixed programs, no shell
+        done = subprocess.run(
             [str(word) for word in command], cwd=cwd, check=False, capture_output=True, text=True
         )
     except FileNotFoundError as error:
@@ -115,9 +115,7 @@ class Apt:
     def version(self, package: str) -> str:
         """The newest version of a package."""
         shown = run("apt-cache", *self.options, "show", "--no-all-versions", package)
-        return next(
-            line.split()[1] for line in shown.splitlines() if line.startswith("Version:")
-        )
+        return next(line.split()[1] for line in shown.splitlines() if line.startswith("Version:"))
 
     def download(self, packages: Sequence[str], folder: Path) -> list[Path]:
         """Fetches packages into a folder."""
@@ -129,12 +127,12 @@ class Apt:
 def unpack(package: Path, folder: Path, *patterns: str) -> None:
     """Unpacks a package's files, or those that match the patterns, and deletes the package."""
     if patterns:
-        with subprocess.Popen(  # noqa: S603 -- fixed program, no shell
-            ["dpkg-deb", "--fsys-tarfile", str(package)],  # noqa: S607
+        with subprocess.Popen(
+            ["dpkg-deb", "--fsys-tarfile", str(package)],
             stdout=subprocess.PIPE,
         ) as stream:
-            done = subprocess.run(  # noqa: S603
-                ["tar", "-x", "-C", str(folder), "--wildcards", *patterns],  # noqa: S607
+            done = subprocess.run(
+                ["tar", "-x", "-C", str(folder), "--wildcards", *patterns],
                 stdin=stream.stdout,
                 stderr=subprocess.PIPE,
                 text=True,

@@ -25,12 +25,36 @@ import debian
 
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "paint"
-MODULES = (
-    "bochs virtio_gpu cirrus qxl vmwgfx "
-    "virtio_pci virtio_mmio virtio_input evdev psmouse button "
-    "usbhid hid_generic uhci_hcd ehci_pci xhci_pci"
-).split()
-MODULE_FOLDERS = "gpu/drm virtio input hid usb i2c acpi platform video firmware".split()
+MODULES = [
+    "bochs",
+    "virtio_gpu",
+    "cirrus",
+    "qxl",
+    "vmwgfx",
+    "virtio_pci",
+    "virtio_mmio",
+    "virtio_input",
+    "evdev",
+    "psmouse",
+    "button",
+    "usbhid",
+    "hid_generic",
+    "uhci_hcd",
+    "ehci_pci",
+    "xhci_pci",
+]
+MODULE_FOLDERS = [
+    "gpu/drm",
+    "virtio",
+    "input",
+    "hid",
+    "usb",
+    "i2c",
+    "acpi",
+    "platform",
+    "video",
+    "firmware",
+]
 
 
 class Linux(NamedTuple):
@@ -74,8 +98,12 @@ def _fetch() -> Path:
         root.mkdir()
         for package in apt.download([kernel, "busybox-static", "libdrm-dev"], new):
             patterns = (
-                ["./boot/vmlinuz-*", *(f"*/kernel/drivers/{name}/*" for name in MODULE_FOLDERS),
-                 "*/kernel/lib/*", "*/modules.builtin"]
+                [
+                    "./boot/vmlinuz-*",
+                    *(f"*/kernel/drivers/{name}/*" for name in MODULE_FOLDERS),
+                    "*/kernel/lib/*",
+                    "*/modules.builtin",
+                ]
                 if package.name.startswith("linux-image")
                 else ["./bin/busybox", "./usr/share/doc/busybox-static/copyright"]
                 if package.name.startswith("busybox")
@@ -92,9 +120,7 @@ def _fetch() -> Path:
 
 def _keep_modules(root: Path, out: Path) -> None:
     """Copies the modules the guest may load and what they need, unpacked, and lists the needs."""
-    available = {
-        path.name.split(".ko")[0].replace("-", "_"): path for path in root.rglob("*.ko*")
-    }
+    available = {path.name.split(".ko")[0].replace("-", "_"): path for path in root.rglob("*.ko*")}
     builtin = {
         Path(line).stem.replace("-", "_")
         for file in root.rglob("modules.builtin")
@@ -139,10 +165,8 @@ def _initramfs(parts: Path) -> Path:
 
 def _compile(init: Path, include: Path) -> None:
     compiler = os.environ.get("CC", "gcc")
-    flags = "-static -O2 -s -std=gnu11 -Wall -Wextra -Wconversion -Werror".split()
-    debian.run(
-        compiler, *flags, "-isystem", include, *sorted(SOURCES.glob("*.c")), "-o", init
-    )
+    flags = ["-static", "-O2", "-s", "-std=gnu11", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
+    debian.run(compiler, *flags, "-isystem", include, *sorted(SOURCES.glob("*.c")), "-o", init)
 
 
 def _forget_old(newest: Path) -> None:
@@ -181,7 +205,7 @@ def _fill(add: Callable[..., None], init: Path, parts: Path) -> None:
 
 
 def _applets(busybox: Path) -> Iterable[str]:
-    names = subprocess.run(  # noqa: S603 -- the program just unpacked
+    names = subprocess.run(
         [str(busybox), "--list"], check=True, capture_output=True, text=True
     ).stdout.split()
     return [name for name in names if name not in {"busybox", "init"}]

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Boots a guest without a window, waits until it is there and writes what it shows as a PNG.
 
-    tools/guests/look.py paint mode=box size=1024x768 -o box.png -- -device bochs-display
-    tools/guests/look.py invaders --after 6 -o invaders.png
+tools/guests/look.py paint mode=box size=1024x768 -o box.png -- -device bochs-display
+tools/guests/look.py invaders --after 6 -o invaders.png
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -84,35 +85,40 @@ def main() -> None:
         look(asked, words, Path(folder))
 
 
+def listen(serial: socket.socket, ready: threading.Event) -> None:
+    """Prints what the guest says, with the time since it began."""
+    started = time.monotonic()
+    for line in serial.makefile(encoding="utf-8", errors="replace", newline="\n"):
+        print(f"{time.monotonic() - started:6.2f} {line.strip()}")
+        if "kju: ready" in line:
+            ready.set()
+    ready.set()
+
+
 def look(asked: argparse.Namespace, words: list[str], folder: Path) -> None:
     """Runs QEMU until the picture is written."""
     sockets = {name: folder / name for name in ("qmp", "serial")}
-    qemu = subprocess.Popen(  # noqa: S603 -- the user's own QEMU
+    wait = "on" if asked.guest == "paint" else "off"
+    qemu = subprocess.Popen(
         [
             asked.qemu, *words, "-display", "none",
             "-qmp", f"unix:{sockets['qmp']},server=on,wait=off",
-            "-serial", f"unix:{sockets['serial']},server=on,wait={'on' if asked.guest == 'paint' else 'off'}",
+            "-serial", f"unix:{sockets['serial']},server=on,wait={wait}",
         ]
     )  # fmt: skip
-    started = time.monotonic()
     try:
         serial = connect(sockets["serial"], qemu)
+        ready = threading.Event()
+        # Read to the end: a guest whose line is full stops.
+        threading.Thread(target=listen, args=(serial, ready), daemon=True).start()
         if asked.guest == "paint":
-            for line in serial.makefile(encoding="utf-8", errors="replace"):
-                print(f"{time.monotonic() - started:6.2f} {line.strip()}")
-                if "kju: ready" in line:
-                    break
+            ready.wait(60)
         for line in asked.say:
             serial.sendall(line.encode() + b"\n")
         time.sleep(asked.after)
         qmp = connect(sockets["qmp"], qemu)
         command(qmp, "qmp_capabilities")
         command(qmp, "screendump", filename=str(asked.output.resolve()), format="png")
-        serial.setblocking(False)  # noqa: FBT003
-        try:
-            print(serial.recv(65536).decode(errors="replace"))
-        except BlockingIOError:
-            pass
     finally:
         qemu.kill()
         qemu.wait()

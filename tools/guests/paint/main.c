@@ -351,7 +351,6 @@ static void quiet_serial(void)
         settings.c_lflag &= (tcflag_t) ~(ECHO | ICANON);
         tcsetattr(0, TCSANOW, &settings);
     }
-    fcntl(0, F_SETFL, O_NONBLOCK);
 }
 
 static void open_terminal(void)

@@ -1,0 +1,184 @@
+"""The guests the tests boot: each gives QEMU's arguments and is fetched or built when asked for.
+
+A guest that cannot be had (no Debian, or no network and nothing in the cache) skips the test that
+wants it, except in CI, where that is an error. tools/guests/README.md describes `paint`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+TOOLS = Path(__file__).resolve().parent.parent / "tools" / "guests"
+INVADERS = Path("/boot/invaders.exec")
+COMMAND_LINE = "console=ttyS0 quiet vt.global_cursor_default=0 iomem=relaxed"
+TCG = ("-accel", "tcg")  # /dev/kvm may open and its guests still hang: see design, accelerators
+
+
+class Paint(NamedTuple):
+    """A `paint` guest: QEMU's arguments, and where its serial line will be."""
+
+    arguments: list[str]
+    serial: Path
+
+
+def _unavailable(reason: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason} (in CI a guest that is missing is an error)")
+    pytest.skip(reason)
+
+
+@functools.cache
+def _run(script: str) -> tuple[list[str], str]:
+    done = subprocess.run(
+        [sys.executable, str(TOOLS / script)], capture_output=True, text=True, check=False
+    )
+    return done.stdout.split("\n")[:-1], done.stderr.strip() if done.returncode else ""
+
+
+def _lines(script: str) -> list[str]:
+    lines, error = _run(script)
+    if error:
+        _unavailable(error)
+    return lines
+
+
+def qemu() -> Path:
+    """The installed QEMU."""
+    found = shutil.which("qemu-system-x86_64")
+    if not found:
+        _unavailable("qemu-system-x86_64 is not installed; tools/setup check installs it")
+    return Path(str(found))
+
+
+def qemu72() -> Path:
+    """A QEMU 7.2 that runs beside the installed one, or what KJU_QEMU_OLD names."""
+    return Path(_lines("qemu72.py")[0])
+
+
+def invaders() -> list[str]:
+    """grub-invaders: a game in VGA text mode that moves by itself and obeys the arrow keys."""
+    if not INVADERS.exists():
+        _unavailable(f"{INVADERS} is missing; tools/setup check installs it")
+    return [*TCG, "-m", "64", "-vga", "std", "-kernel", str(INVADERS)]
+
+
+def memtest() -> list[str]:
+    """memtest86+ from its ISO: a colourful text screen that changes all the time."""
+    images = sorted(Path("/usr/lib/memtest86+").glob("*x64*.iso"))
+    if not images:
+        _unavailable("memtest86+ is missing; tools/setup check installs it")
+    return [*TCG, "-m", "64", "-vga", "std", "-cdrom", str(images[0])]
+
+
+def paint(
+    folder: Path,
+    mode: str = "animate",
+    *,
+    device: str = "virtio-vga",
+    **options: str | int,
+) -> Paint:
+    """Our own Linux guest, drawing what it is asked for.
+
+    Args:
+        folder: Where to put the socket of its serial line; short, a socket's path has 107 bytes.
+        mode: kju.mode: animate, flip, box, still, resize, blank, text, shell.
+        device: QEMU's display device with its properties: "virtio-vga", "VGA", "bochs-display",
+            "virtio-vga,max_outputs=2", "virtio-vga,xres=1920,yres=1080".
+        options: Other kju.* options: via="vram", size="1024x768", rate=20, frames=100, heads=2,
+            cursor=1, virtual=1400.
+    """
+    kernel, initramfs = _lines("linux.py")
+    words = [f"kju.{name}={value}" for name, value in {"mode": mode, **options}.items()]
+    serial = folder / "serial"
+    return Paint(
+        [
+            *TCG, "-m", "256", "-vga", "none", "-device", device, "-no-reboot",
+            "-kernel", kernel, "-initrd", initramfs,
+            "-append", " ".join([COMMAND_LINE, *words]),
+            "-chardev", f"socket,id=paint,path={serial},server=on,wait=off,logfile={serial}.log",
+            "-serial", "chardev:paint",
+        ],
+        serial,
+    )  # fmt: skip
+
+
+class Serial:
+    """The serial line of a `paint` guest: waits for what it says, tells it what to do.
+
+    What the guest said before anybody connected is not lost: it is read from the line's log. The
+    socket is drained all the same, by a thread: it holds about 270 bytes, because QEMU writes each
+    by itself, and a guest whose line is full stops.
+    """
+
+    def __init__(self, guest: Paint, timeout: float = 30) -> None:
+        self._log = Path(f"{guest.serial}.log")
+        self._read = 0
+        self._more = threading.Event()
+        self._link = socket.socket(socket.AF_UNIX)
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                self._link.connect(str(guest.serial))
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    self._link.close()
+                    raise
+                time.sleep(0.01)
+        self._thread = threading.Thread(target=self._drain, daemon=True)
+        self._thread.start()
+
+    def _drain(self) -> None:
+        with contextlib.suppress(OSError):
+            while self._link.recv(4096):
+                self._more.set()
+        self._more.set()
+
+    def send(self, line: str) -> None:
+        """Gives the guest one command."""
+        self._link.sendall(line.encode() + b"\n")
+
+    def wait(self, pattern: str, timeout: float = 60) -> re.Match[str]:
+        """Waits for a line that matches, among those not yet waited for, and returns the match."""
+        deadline = time.monotonic() + timeout
+        while True:
+            self._more.clear()
+            said = self._log.read_bytes().decode(errors="replace").replace("\r", "")
+            whole = said[: said.rfind("\n") + 1]
+            if match := re.compile(pattern, re.MULTILINE).search(whole, self._read):
+                self._read = match.end()
+                return match
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the guest did not say {pattern!r} in {timeout} s:\n{said}")
+            self._more.wait(0.2)
+
+    def ask(self, line: str, pattern: str, timeout: float = 60) -> re.Match[str]:
+        """Gives the guest one command and waits for its answer."""
+        self.send(line)
+        return self.wait(pattern, timeout)
+
+    def close(self) -> None:
+        """Lets go of the line; the guest goes on."""
+        with contextlib.suppress(OSError):
+            self._link.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._link.close()
+
+    def __enter__(self) -> Serial:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

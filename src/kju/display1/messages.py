@@ -123,6 +123,7 @@ def method_return(
 
 def error(reply_serial: int, serial: int, name: str, text: str) -> bytes:
     """The bytes of an answer that says why not."""
+    text = text.replace("\0", " ")  # a D-Bus string has none; the peer would hang up
     return _reply(low_level.MessageType.error, reply_serial, serial, "s", (text,), name)
 
 

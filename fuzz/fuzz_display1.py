@@ -1,0 +1,103 @@
+"""QEMU's bytes on a display listener: they parse, or raise a documented error.
+
+Run it with atheris installed (``pip install kju[fuzz]``)::
+
+    python fuzz/fuzz_display1.py -runs=1000000 corpus/
+
+Without atheris it mutates recorded messages itself, ``python fuzz/fuzz_display1.py 10000`` times.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+
+import numpy as np
+
+from kju.display1 import messages
+from kju.display1.events import Mistake
+from kju.display1.frames import Splitter
+from kju.display1.listener import Listener
+from kju.errors import PeerError
+from kju.sources.presenter import Presenter
+from kju.surface import Producer, surface_size
+
+CAPACITY = 1 << 16
+MEMORY = np.zeros(surface_size(CAPACITY), np.uint8)
+
+
+def seeds() -> list[bytes]:
+    """One message of every kind a listener knows."""
+    path, plain, mapped = messages.LISTENER_PATH, messages.LISTENER, messages.LISTENER_MAP
+    code = 0x20020888
+    calls = [
+        messages.get_properties(path, plain),
+        messages.get_property(path, plain, "Interfaces"),
+        messages.call(path, plain, "Scanout", "uuuuay", 4, 2, 16, code, bytes(32)),
+        messages.call(path, plain, "Update", "iiiiuuay", 1, 1, 2, 1, 8, code, bytes(8)),
+        messages.call(path, plain, "CursorDefine", "iiiiay", 2, 1, 0, 0, bytes(8)),
+        messages.call(path, plain, "MouseSet", "iii", 1, 2, 1),
+        messages.call(path, plain, "Disable"),
+        messages.call(path, mapped, "ScanoutMap", "huuuuu", 0, 0, 4, 2, 16, code),
+        messages.call(path, mapped, "UpdateMap", "iiii", 0, 0, 2, 2),
+        messages.call(path, plain, "Odd", "a{sv}", {"Width": ("u", 1)}),
+    ]
+    return [messages.serialise(call, number + 1)[0] for number, call in enumerate(calls)]
+
+
+def one_input(data: bytes) -> None:
+    """Everything the source does with bytes, cut in two."""
+    splitter, listener = Splitter(limit=1 << 20), Listener()
+    MEMORY[:4096] = 0
+    presenter = Presenter(Producer.format(MEMORY.data, CAPACITY, incarnation=1))
+    middle = len(data) // 2
+    for part in (data[:middle], data[middle:]):
+        try:
+            got = splitter.receive_data(part)
+        except PeerError:
+            return
+        for message in got:
+            for event in listener.receive(message).events:
+                if isinstance(event, Mistake) or hasattr(event, "fd"):
+                    continue
+                try:
+                    presenter.take(event, 0.0)
+                except PeerError:
+                    continue
+    presenter.publish(1.0)
+
+
+def mutate(source: random.Random, parts: list[bytes]) -> bytes:
+    """A few messages with a few bytes changed."""
+    data = bytearray(b"".join(source.choices(parts, k=source.randint(1, 4))))
+    for _ in range(source.randint(0, 6)):
+        place = source.randrange(len(data))
+        if source.random() < 0.7:
+            data[place] = source.choice((0, 1, 4, 0x7F, 0x80, 0xFF, source.randrange(256)))
+        elif source.random() < 0.5:
+            del data[place : place + source.randint(1, 8)]
+        else:
+            data[place:place] = source.randbytes(source.randint(1, 8))
+        data = data or bytearray(b"l")
+    return bytes(data)
+
+
+def main() -> None:
+    """Fuzz with atheris, or without."""
+    try:
+        import atheris
+    except ImportError:
+        count = int(sys.argv[1]) if len(sys.argv) > 1 else 10000
+        seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+        source, parts = random.Random(seed), seeds()
+        for _ in range(count):
+            one_input(mutate(source, parts))
+        print(f"{count} inputs, seed {seed}: parsed or refused")
+        return
+    atheris.instrument_all()
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 #include "python.h"
 
 PyObject *kju_geometry_error, *kju_format_error;
+PyObject *kju_rect_type, *kju_mode_type, *kju_mark_type, *kju_change_type;
 
 PyObject *kju_raise(int result) {
     switch (result) {
@@ -135,7 +136,24 @@ static PyObject *format_surface(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *set_types(PyObject *self, PyObject *args) {
+    (void)self;
+    PyObject **homes[] = {&kju_rect_type, &kju_mode_type, &kju_mark_type, &kju_change_type};
+    if (PyTuple_Size(args) != 4)
+        return PyErr_Format(PyExc_TypeError, "expected Rect, Mode, Mark, Change");
+    for (Py_ssize_t i = 0; i < 4; i++) {
+        PyObject *type = PyTuple_GetItem(args, i), *old = *homes[i];
+        if (!PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *)type, &PyTuple_Type))
+            return PyErr_Format(PyExc_TypeError, "%R is no kind of tuple", type);
+        Py_INCREF(type);
+        *homes[i] = type;
+        Py_XDECREF(old);
+    }
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
+    {"set_types", set_types, METH_VARARGS, "set_types(Rect, Mode, Mark, Change)"},
     {"plan", plan, METH_VARARGS, "plan(capacity, tile, max_width, max_height) -> total bytes"},
     {"format_surface", format_surface, METH_VARARGS,
      "format_surface(buffer, capacity, tile, max_width, max_height, incarnation, pid, start, "

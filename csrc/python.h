@@ -8,6 +8,8 @@
 #include "damage.h"
 
 extern PyObject *kju_geometry_error, *kju_format_error;
+/* kju's NamedTuples, given by kju.surface when it is imported. */
+extern PyObject *kju_rect_type, *kju_mode_type, *kju_mark_type, *kju_change_type;
 extern PyType_Spec kju_reader_spec, kju_writer_spec;
 
 /* Below this a copy takes less than a switch of threads may cost (5 ms when another

@@ -64,9 +64,27 @@ static PyObject *reader_mode(Reader *self, PyObject *unused) {
     return read_mode(self, &mode) ? NULL : kju_mode_tuple(&mode);
 }
 
-/* The rectangles of a checked mode newer than `since`, as a list of `make(x, y, w, h)`. */
-static PyObject *newer_list(const Reader *self, const struct kju_mode *mode, uint64_t since,
-                            PyObject *make) {
+/* An instance of a NamedTuple without running its Python-level __new__: after a sleep every
+ * Python frame costs microseconds, its code having left the caches. Steals `fields`. */
+static PyObject *make_named(PyObject *type, PyObject *fields) {
+    newfunc make = (newfunc)PyType_GetSlot(&PyTuple_Type, Py_tp_new);
+    PyObject *args = fields ? PyTuple_Pack(1, fields) : NULL;
+    PyObject *named = args ? make((PyTypeObject *)type, args, NULL) : NULL;
+    Py_XDECREF(args);
+    Py_XDECREF(fields);
+    return named;
+}
+
+static int append_rect(PyObject *list, const struct kju_rect *r) {
+    PyObject *rect =
+        make_named(kju_rect_type, Py_BuildValue("(IIII)", r->x, r->y, r->width, r->height));
+    int result = rect ? PyList_Append(list, rect) : -1;
+    Py_XDECREF(rect);
+    return result;
+}
+
+/* The rectangles of a checked mode newer than `since`, as a list of Rect. */
+static PyObject *newer_list(const Reader *self, const struct kju_mode *mode, uint64_t since) {
     size_t most = kju_most_rects(&self->layout, mode);
     struct kju_rect *rects = PyMem_Malloc(most * sizeof *rects + 1);
     uint32_t *starts = PyMem_Malloc(
@@ -75,50 +93,53 @@ static PyObject *newer_list(const Reader *self, const struct kju_mode *mode, uin
     size_t count =
         list ? kju_newer_rects(self->memory.buf, &self->layout, mode, since, rects, starts) : 0;
     for (size_t i = 0; i < count; i++) {
-        PyObject *rect = PyObject_CallFunction(make, "IIII", rects[i].x, rects[i].y,
-                                               rects[i].width, rects[i].height);
-        if (!rect || PyList_Append(list, rect)) {
-            Py_XDECREF(rect);
+        if (append_rect(list, &rects[i])) {
             Py_CLEAR(list);
             break;
         }
-        Py_DECREF(rect);
     }
     PyMem_Free(rects);
     PyMem_Free(starts);
     return list;
 }
 
-/* changes(since, epoch, make_rect) -> (version, mode, rects, everything). The version is
- * read before the tiles; it is what the consumer remembers next. */
-static PyObject *reader_changes(Reader *self, PyObject *args) {
-    unsigned long long since, epoch;
-    PyObject *make;
+/* A Change. The version is read before the tiles; it is what the consumer remembers next. */
+static PyObject *find_changes(const Reader *self, uint64_t since, uint64_t epoch) {
     struct kju_mode mode;
-    if (!PyArg_ParseTuple(args, "KKO", &since, &epoch, &make))
-        return NULL;
     uint64_t version = kju_version(self->memory.buf);
     if (read_mode(self, &mode))
         return NULL;
     int everything = mode.epoch != epoch;
+    struct kju_rect whole = {0, 0, mode.width, mode.height};
     PyObject *rects;
-    if (!mode.epoch)
+    if (mode.epoch && !everything) {
+        rects = newer_list(self, &mode, since);
+    } else {
         rects = PyList_New(0);
-    else if (everything) {
-        PyObject *whole = PyObject_CallFunction(make, "IIII", 0, 0, mode.width, mode.height);
-        rects = whole ? PyList_New(0) : NULL;
-        if (rects && PyList_Append(rects, whole))
+        if (rects && mode.epoch && append_rect(rects, &whole))
             Py_CLEAR(rects);
-        Py_XDECREF(whole);
-    } else
-        rects = newer_list(self, &mode, since, make);
-    PyObject *tuple = rects ? kju_mode_tuple(&mode) : NULL;
-    if (!tuple) {
+    }
+    PyObject *mark =
+        make_named(kju_mark_type, Py_BuildValue("(KKK)", (unsigned long long)self->layout.incarnation,
+                                                (unsigned long long)mode.epoch,
+                                                (unsigned long long)version));
+    PyObject *named = make_named(kju_mode_type, kju_mode_tuple(&mode));
+    if (!rects || !mark || !named) {
         Py_XDECREF(rects);
+        Py_XDECREF(mark);
+        Py_XDECREF(named);
         return NULL;
     }
-    return Py_BuildValue("(KNNO)", (unsigned long long)version, tuple, rects,
-                         everything ? Py_True : Py_False);
+    return make_named(kju_change_type, Py_BuildValue("(NNNO)", mark, named, rects,
+                                                     everything ? Py_True : Py_False));
+}
+
+/* changes(since, epoch) -> Change */
+static PyObject *reader_changes(Reader *self, PyObject *args) {
+    unsigned long long since, epoch;
+    if (!PyArg_ParseTuple(args, "KK", &since, &epoch))
+        return NULL;
+    return find_changes(self, since, epoch);
 }
 
 struct copy_request {
@@ -207,29 +228,56 @@ done:
     return result;
 }
 
-/* wait(version, cursor_version, state, timeout_ms) -> bool: sleep until the version,
- * the cursor's (unless it is -1) or the state moves, or the capped time is over. */
-static PyObject *reader_wait(Reader *self, PyObject *args) {
+struct seen { /* what a waiter has seen; it is woken when one of them moves */
     unsigned long long version;
-    long long cursor;
+    long long cursor; /* -1: it does not care */
     unsigned int state;
-    int timeout;
+};
+
+static int has_moved(const struct kju_header *h, const struct seen *seen) {
+    return kju_version(h) != seen->version || atomic_load(&h->state) != seen->state ||
+           (seen->cursor >= 0 && (long long)atomic_load(&h->cursor_version) != seen->cursor);
+}
+
+/* Sleep until something has moved, at most the capped time; -1 for a pending signal's error. */
+static int sleep_until_moved(const Reader *self, const struct seen *seen, int timeout_ms) {
     const struct kju_header *h = self->memory.buf;
-    if (!PyArg_ParseTuple(args, "KLIi", &version, &cursor, &state, &timeout))
-        return NULL;
     uint32_t pulse = kju_pulse(h);
-    int moved = kju_version(h) != version || atomic_load(&h->state) != state ||
-                (cursor >= 0 && (long long)atomic_load(&h->cursor_version) != cursor);
-    if (!moved && timeout > 0) {
-        Py_BEGIN_ALLOW_THREADS
-        kju_wait(h, pulse, timeout);
-        Py_END_ALLOW_THREADS
-        if (PyErr_CheckSignals())
-            return NULL;
-        moved = kju_version(h) != version || atomic_load(&h->state) != state ||
-                (cursor >= 0 && (long long)atomic_load(&h->cursor_version) != cursor);
-    }
-    return PyBool_FromLong(moved);
+    if (has_moved(h, seen))
+        return 1;
+    if (timeout_ms <= 0)
+        return 0;
+    Py_BEGIN_ALLOW_THREADS
+    kju_wait(h, pulse, timeout_ms);
+    Py_END_ALLOW_THREADS
+    return PyErr_CheckSignals() ? -1 : has_moved(h, seen);
+}
+
+/* wait(version, cursor_version, state, timeout_ms) -> whether one of them moved */
+static PyObject *reader_wait(Reader *self, PyObject *args) {
+    struct seen seen;
+    int timeout;
+    if (!PyArg_ParseTuple(args, "KLIi", &seen.version, &seen.cursor, &seen.state, &timeout))
+        return NULL;
+    int moved = sleep_until_moved(self, &seen, timeout);
+    return moved < 0 ? NULL : PyBool_FromLong(moved);
+}
+
+/* wait_changes(since, epoch, version, state, timeout_ms) -> Change, or None where neither
+ * version nor state has moved: waiting and asking in one, for the shortest way from awake
+ * to the caller. */
+static PyObject *reader_wait_changes(Reader *self, PyObject *args) {
+    unsigned long long since, epoch;
+    struct seen seen = {.cursor = -1};
+    int timeout;
+    if (!PyArg_ParseTuple(args, "KKKIi", &since, &epoch, &seen.version, &seen.state, &timeout))
+        return NULL;
+    int moved = sleep_until_moved(self, &seen, timeout);
+    if (moved < 0)
+        return NULL;
+    if (!moved)
+        Py_RETURN_NONE;
+    return find_changes(self, since, epoch);
 }
 
 /* state() -> (state, reason): the number as it is, which may be none that is known. */
@@ -364,11 +412,13 @@ static PyGetSetDef reader_getset[] = {
 static PyMethodDef reader_methods[] = {
     {"mode", (PyCFunction)reader_mode, METH_NOARGS, "(width, height, stride, fourcc, epoch)"},
     {"changes", (PyCFunction)reader_changes, METH_VARARGS,
-     "changes(since, epoch, make_rect) -> (version, mode, rects, everything)"},
+     "changes(since, epoch) -> Change"},
     {"copy", (PyCFunction)reader_copy, METH_VARARGS,
      "copy(out, epoch, rect, format, exact) -> version, -1 mode changed, -2 not exact"},
     {"wait", (PyCFunction)reader_wait, METH_VARARGS,
      "wait(version, cursor_version, state, timeout_ms) -> whether one of them moved"},
+    {"wait_changes", (PyCFunction)reader_wait_changes, METH_VARARGS,
+     "wait_changes(since, epoch, version, state, timeout_ms) -> Change or None"},
     {"state", (PyCFunction)reader_state, METH_NOARGS, "(state, reason)"},
     {"cursor", (PyCFunction)reader_cursor, METH_NOARGS,
      "(version, visible, x, y, hot_x, hot_y, width, height, argb)"},

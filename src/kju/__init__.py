@@ -1,4 +1,4 @@
-"""kju: the fastest way to see and drive a QEMU guest.
+r"""kju: the fastest way to see and drive a QEMU guest.
 
 A guest's screen is one piece of shared memory: the emulator's side fills it, and any number
 of other processes look at it, without a copy and without VNC::
@@ -7,7 +7,7 @@ of other processes look at it, without a copy and without VNC::
 
     with kju.launch("disk.qcow2") as machine:
         machine.screen.wait(timeout=60)
-        machine.keyboard.type("root\\n")
+        machine.keyboard.type("root\n")
         frame = machine.screen.snapshot()  # (height, width, 4) uint8, its own copy
 
 `kju.aio` has the same names for asyncio. Everything is imported when it is first used.

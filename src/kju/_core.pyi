@@ -1,16 +1,22 @@
 """Surfaces over buffers, in C. Everything here is private; `kju.surface` is the API."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy.typing as npt
 from typing_extensions import Buffer as _Buffer
+
+from .geometry import Rect
+from .surface import Change, Mark, Mode
 
 Buffer: TypeAlias = _Buffer | npt.NDArray[Any]
 
 WAIT_CAP_MS: int
 CURSOR_SIDE: int
 
+def set_types(
+    rect: type[Rect], mode: type[Mode], mark: type[Mark], change: type[Change], /
+) -> None: ...
 def plan(capacity: int, tile: int, max_width: int, max_height: int, /) -> int: ...
 def format_surface(
     buffer: Buffer,
@@ -43,9 +49,7 @@ class Reader:
     tile_side: int
     def __init__(self, buffer: Buffer, /) -> None: ...
     def mode(self) -> tuple[int, int, int, int, int]: ...
-    def changes(
-        self, since: int, epoch: int, make_rect: Callable[[int, int, int, int], Any], /
-    ) -> tuple[int, tuple[int, int, int, int, int], list[Any], bool]: ...
+    def changes(self, since: int, epoch: int, /) -> Change: ...
     def copy(
         self,
         out: Buffer,
@@ -56,6 +60,9 @@ class Reader:
         /,
     ) -> int: ...
     def wait(self, version: int, cursor_version: int, state: int, timeout_ms: int, /) -> bool: ...
+    def wait_changes(
+        self, since: int, epoch: int, version: int, state: int, timeout_ms: int, /
+    ) -> Change | None: ...
     def state(self) -> tuple[int, str]: ...
     def cursor(self) -> tuple[int, int, int, int, int, int, int, int, bytes]: ...
     def tile_versions(self) -> bytes: ...

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
-from ._core import WAIT_CAP_MS, Reader, Writer, format_surface, plan
+from ._core import WAIT_CAP_MS, Reader, Writer, format_surface, plan, set_types
 from .errors import (
     FormatError,
     InconsistentError,
@@ -95,6 +95,9 @@ class Change(NamedTuple):
     mode: Mode
     rects: list[Rect]
     everything: bool
+
+
+set_types(Rect, Mode, Mark, Change)
 
 
 class Identity(NamedTuple):
@@ -319,10 +322,26 @@ class Consumer:
         Raises:
             FormatError: What the memory says cannot be.
         """
-        epoch = since.epoch if since.incarnation == self.incarnation else 0
-        version, mode, rects, everything = self.reader.changes(since.version, epoch, Rect)
-        new = Mode(*mode)
-        return Change(Mark(self.incarnation, new.epoch, version), new, rects, everything)
+        return self.reader.changes(since.version, self._epoch_of(since))
+
+    def wait_changes(self, since: Mark, version: int, state: int, timeout_ms: int) -> Change | None:
+        """Sleep until version or state are no longer these, then as `changes`.
+
+        Args:
+            since: What has been taken.
+            version: The surface's version that the caller has seen.
+            state: The state, as a number, that the caller has seen.
+            timeout_ms: Capped at `WAIT_CAP_MS`.
+
+        Returns:
+            None where nothing moved.
+        """
+        return self.reader.wait_changes(
+            since.version, self._epoch_of(since), version, state, timeout_ms
+        )
+
+    def _epoch_of(self, mark: Mark) -> int:
+        return mark.epoch if mark.incarnation == self.incarnation else 0
 
     def view(self, mode: Mode) -> npt.NDArray[np.uint8]:
         """The published pixels of *mode* without a copy, read-only."""

@@ -19,7 +19,8 @@ class AsyncSurface(SurfaceBase):
 
     async def wait(self, since: Mark | None = None, timeout: float | None = None) -> Change:
         """As `kju.Surface.wait`, in the event loop; may be cancelled."""
-        return await self._run(self._waiting(since, timeout))
+        mark = self.mark if since is None else since
+        return await self._run(self._waiting(mark, timeout))
 
     async def changes(
         self, since: Mark = NOTHING_TAKEN, timeout: float | None = None

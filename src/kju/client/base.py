@@ -53,7 +53,8 @@ _RETRY_SECONDS = 0.0003
 _EXACT_SECONDS = 1.0
 _TRIES = 64
 
-Waiting = Generator[int, None, Change]
+# Yields milliseconds to sleep; may be sent the change that ended the sleep; returns it.
+Waiting = Generator[int, Change | None, Change]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -342,10 +343,9 @@ class SurfaceBase:
         """
         return self._open().changes(mark)
 
-    def _waiting(self, mark: Mark | None, timeout: float | None) -> Waiting:
+    def _waiting(self, mark: Mark, timeout: float | None) -> Waiting:
         """Yield milliseconds to sleep until something changed after *mark*."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        mark = self.mark if mark is None else mark
         while True:
             self._open()
             try:
@@ -355,10 +355,11 @@ class SurfaceBase:
                 self._raise_if_gone()
             except (ProducerGoneError, FormatError) as error:
                 if not self._reopen or not self._replaced():
-                    milliseconds = self._sleep_or_raise(deadline, timeout, error)
-                    yield milliseconds
+                    yield self._sleep_or_raise(deadline, timeout, error)
                 continue
-            yield self._sleep_or_raise(deadline, timeout, None)
+            found = yield self._sleep_or_raise(deadline, timeout, None)
+            if found is not None and found.rects and not self._segment.mapping.lost:
+                return found  # the size is looked at when the next wait begins
 
     def _sleep_or_raise(
         self, deadline: float | None, timeout: float | None, error: KjuError | None
@@ -414,6 +415,8 @@ class SurfaceBase:
     def _open(self) -> Consumer:
         if self.closed:
             raise ClosedError("this surface has been closed here")
+        if self._segment.mapping.lost:
+            self._segment.check()
         return self._consumer
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from ..surface import NOTHING_TAKEN, Change, Mark
-from .base import SurfaceBase, Waiting
+from .base import SurfaceBase
 
 
 class Surface(SurfaceBase):
@@ -31,7 +31,7 @@ class Surface(SurfaceBase):
                 is noticed within a second.
             MemoryLostError: The file below was cut.
         """
-        return self._run(self._waiting(since, timeout))
+        return self._run(self.mark if since is None else since, timeout)
 
     def changes(
         self, since: Mark = NOTHING_TAKEN, timeout: float | None = None
@@ -50,17 +50,19 @@ class Surface(SurfaceBase):
             MemoryLostError: The file below was cut.
         """
         while True:
-            change = self._run(self._waiting(since, timeout))
+            change = self._run(since, timeout)
             yield change
             since = change.mark
 
-    def _run(self, waiting: Waiting) -> Change:
+    def _run(self, mark: Mark, timeout: float | None) -> Change:
+        waiting = self._waiting(mark, timeout)
+        found: Change | None = None
         try:
             while True:
                 reader = self._consumer.reader
                 version, state = reader.version, reader.state_code
-                milliseconds = next(waiting)
-                reader.wait(version, -1, state, milliseconds)
+                milliseconds = waiting.send(found)
+                found = self._consumer.wait_changes(mark, version, state, milliseconds)
         except StopIteration as done:
             change: Change = done.value
             return change

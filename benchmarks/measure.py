@@ -1,0 +1,101 @@
+"""Timing in turns, CPU accounting, and the one form in which every figure is reported."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure. `limit` is the most it may be; None is information only."""
+
+    group: str
+    name: str
+    value: float
+    unit: str
+    limit: float | None
+    peer: str
+    detail: str = ""
+
+    @property
+    def reached(self) -> bool | None:
+        return None if self.limit is None else self.value <= self.limit
+
+
+def once(call: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def in_turns(
+    *calls: Callable[[], object], rounds: int, between: Callable[[], object] | None = None
+) -> list[list[float]]:
+    """Seconds of each call, A B A B …; `between` runs before each one, untimed."""
+    for call in calls:
+        call()
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(rounds):
+        for call, taken in zip(calls, times, strict=True):
+            if between:
+                between()
+            taken.append(once(call))
+    return times
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    """The median of the ratios of pairs taken one after the other."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def percentile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def micro(seconds: float) -> str:
+    return f"{seconds * 1e6:.1f} us"
+
+
+class Cold:
+    """Makes what is measured leave the processor's caches: walks over more than they hold."""
+
+    def __init__(self) -> None:
+        import numpy as np
+
+        sizes = [Path(f"/sys/devices/system/cpu/cpu0/cache/index{i}/size") for i in range(4)]
+        largest = max(
+            (int(p.read_text().strip().rstrip("K")) for p in sizes if p.exists()), default=32768
+        )
+        self._memory = np.zeros(largest * 1024 * 4, np.uint8)
+
+    def __call__(self) -> None:
+        self._memory += 1
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time, user and system, that a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_share(pid: int, seconds: float) -> float:
+    """Percent of one core that a process uses over some time."""
+    before, start = cpu_seconds(pid), time.monotonic()
+    time.sleep(seconds)
+    return 100 * (cpu_seconds(pid) - before) / (time.monotonic() - start)
+
+
+def own_memory(pid: int) -> int:
+    """USS in bytes: memory that would be free if the process ended."""
+    total = 0
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith(("Private_Clean:", "Private_Dirty:", "Private_Hugetlb:")):
+            total += int(line.split()[1]) * 1024
+    return total

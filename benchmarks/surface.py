@@ -1,0 +1,236 @@
+"""The surface itself: snapshots, publishing, comparing, against copies of the same bytes."""
+
+from __future__ import annotations
+
+import ctypes
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from kju import Rect, Surface
+from kju.memory import SurfaceProducer
+
+from .measure import Cold, Figure, in_turns, micro, once, percentile, ratio
+
+WIDTH, HEIGHT = 1920, 1080
+BYTES = WIDTH * HEIGHT * 4
+
+libc = ctypes.CDLL(None)
+for name in ("memcmp", "memcpy"):
+    getattr(libc, name).argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+
+# A producer of full frames at 60 Hz, in a process of its own; says so, then runs until killed.
+_BUSY = """
+import sys, time, numpy as np
+from kju.memory import SurfaceProducer
+producer = SurfaceProducer.create(sys.argv[1], capacity={bytes})
+frames = [np.full(({height}, {width}, 4), value, np.uint8) for value in (1, 2)]
+producer.set_mode({width}, {height})
+print("ready", flush=True)
+due = time.monotonic()
+for n in range(60 * 600):
+    producer.draw((0, 0, {width}, {height}), frames[n & 1])
+    due += 1 / 60
+    time.sleep(max(0, due - time.monotonic()))
+""".format(bytes=BYTES, width=WIDTH, height=HEIGHT)
+
+
+@contextmanager
+def busy_producer(address: str) -> Iterator[None]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _BUSY, address], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout and process.stdout.readline().strip() == "ready"
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def snapshots(folder: str) -> Iterator[Figure]:
+    with SurfaceProducer.create(f"{folder}/still", capacity=BYTES) as producer:
+        noise = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 4), np.uint8)
+        producer.set_mode(WIDTH, HEIGHT, source=noise)
+        surface = Surface(producer.address)
+        source, target = np.asarray(surface.view()), np.empty((HEIGHT, WIDTH, 4), np.uint8)
+        ours, copies, rgb = in_turns(
+            surface.snapshot,
+            lambda: np.copyto(target, source),
+            lambda: surface.snapshot(format="rgb"),
+            rounds=200,
+        )
+        detail = f"{micro(statistics.median(ours))} against {micro(statistics.median(copies))}"
+        yield Figure(
+            "surface",
+            "snapshot 1920x1080, still",
+            ratio(ours, copies),
+            "x",
+            1.15,
+            "np.copyto of the same size",
+            detail,
+        )
+        detail = f"{micro(statistics.median(rgb))} against {micro(statistics.median(copies))}"
+        yield Figure(
+            "surface",
+            "snapshot 1920x1080 as RGB",
+            ratio(rgb, copies),
+            "x",
+            2.0,
+            "np.copyto of the same size",
+            detail,
+        )
+    with busy_producer(f"{folder}/busy"):
+        surface = Surface(f"{folder}/busy")
+        still, target = np.array(surface.view()), np.empty((HEIGHT, WIDTH, 4), np.uint8)
+        ours, copies = in_turns(surface.snapshot, lambda: np.copyto(target, still), rounds=300)
+        yield Figure(
+            "surface",
+            "snapshot 1920x1080, full frames at 60 Hz",
+            ratio(ours, copies),
+            "x",
+            1.5,
+            "np.copyto of the same size",
+            f"{micro(statistics.median(ours))} against {micro(statistics.median(copies))}",
+        )
+        times = [once(lambda: surface.snapshot(consistent=True)) for _ in range(2000)]
+        yield Figure(
+            "surface",
+            "consistent snapshot, full frames at 60 Hz, p99",
+            percentile(times, 0.99) * 1e3,
+            "ms",
+            10,
+            "",
+            f"2000 of 2000 taken, median {micro(statistics.median(times))}",
+        )
+
+
+def publishing(folder: str) -> Iterator[Figure]:
+    with SurfaceProducer.create(f"{folder}/publish", capacity=BYTES) as producer:
+        producer.set_mode(WIDTH, HEIGHT)
+        rect, pixels = Rect(640, 512, 64, 64), np.ones((64, 64, 4), np.uint8)
+        word = ctypes.c_uint32(0)
+        futex = libc.syscall
+
+        def batch(call, times: int = 200):
+            def run() -> None:
+                for _ in range(times):
+                    call()
+
+            return run
+
+        # FUTEX_WAKE (1) of everybody on a word nobody waits for: the system call alone
+        wake = batch(lambda: futex(202, ctypes.byref(word), 1, 2**31 - 1, None, None, 0))
+        loop = batch(lambda: None)
+        alone, wakes, empty = in_turns(
+            batch(lambda: producer.draw(rect, pixels)), wake, loop, rounds=60
+        )
+        each = [(a - e) / 200 for a, e in zip(alone, empty, strict=True)]
+        detail = f"and {micro(statistics.median(wakes) / 200)} for a futex call from Python"
+        yield Figure(
+            "surface",
+            "publish a 64x64 rectangle, pixels included",
+            statistics.median(each) * 1e6,
+            "us",
+            2.0 + 0.15,
+            "2 us + the futex call (0.15 us)",
+            detail,
+        )
+        consumers = [Surface(producer.address) for _ in range(50)]
+        for consumer in consumers:
+            consumer.snapshot()
+        (watched,) = in_turns(batch(lambda: producer.draw(rect, pixels)), rounds=60)
+        yield Figure(
+            "surface",
+            "the same with 50 consumers attached that do not wait",
+            statistics.median(watched) / statistics.median(alone),
+            "x",
+            1.1,
+            "without consumers",
+            micro(statistics.median(watched) / 200),
+        )
+
+
+def comparing(folder: str) -> Iterator[Figure]:
+    """On memory that is not in the cache: the source is new to it and so is the surface."""
+    cold = Cold()
+    with SurfaceProducer.create(f"{folder}/compare", capacity=BYTES) as producer:
+        rng = np.random.default_rng(2)
+        frames = [rng.integers(0, 256, (HEIGHT, WIDTH, 4), np.uint8) for _ in range(2)]
+        producer.set_mode(WIDTH, HEIGHT, source=frames[0])
+        published = producer.pixels
+        plain, twin = frames[0].copy(), frames[0].copy()
+        ours, theirs = in_turns(
+            lambda: producer.compare(frames[0]),
+            lambda: libc.memcmp(twin.ctypes.data, plain.ctypes.data, BYTES),
+            rounds=40,
+            between=cold,
+        )
+        assert (published == frames[0]).all()
+        yield Figure(
+            "surface",
+            "compare 1920x1080, unchanged, cold",
+            ratio(ours, theirs),
+            "x",
+            1.3,
+            "memcmp",
+            f"{micro(statistics.median(ours))} against {micro(statistics.median(theirs))}",
+        )
+        turn = [0]
+
+        def change() -> None:
+            turn[0] ^= 1
+            producer.compare(frames[turn[0]])
+
+        ours, theirs = in_turns(
+            change,
+            lambda: libc.memcpy(twin.ctypes.data, plain.ctypes.data, BYTES),
+            rounds=40,
+            between=cold,
+        )
+        yield Figure(
+            "surface",
+            "compare 1920x1080, everything changed, cold",
+            ratio(ours, theirs),
+            "x",
+            1.9,
+            "memcpy",
+            f"{micro(statistics.median(ours))} against {micro(statistics.median(theirs))}",
+        )
+
+
+def tile_sides(folder: str) -> Iterator[Figure]:
+    """What the choice of the tile's side rests on: the table's cost and the damage's size."""
+    for side in (16, 32, 64):
+        with SurfaceProducer.create(f"{folder}/t{side}", capacity=BYTES, tile=side) as producer:
+            frame = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+            producer.set_mode(WIDTH, HEIGHT, source=frame)
+            surface = Surface(producer.address)
+            mark = surface.mark
+            scan, still = in_turns(
+                lambda: surface.changes_since(mark), lambda: producer.compare(frame), rounds=200
+            )
+            frame[500:516, 700:708] = 255  # a text cursor's cell
+            producer.compare(frame)
+            area = sum(r.area for r in surface.changes_since(mark).rects)
+            yield Figure(
+                "tiles",
+                f"side {side}: ask what changed",
+                statistics.median(scan) * 1e6,
+                "us",
+                None,
+                "",
+                f"still compare {micro(statistics.median(still))}, "
+                f"an 8x16 cell damages {area} pixels",
+            )
+
+
+def figures(folder: str) -> Iterator[Figure]:
+    yield from snapshots(folder)
+    yield from publishing(folder)
+    yield from comparing(folder)
+    yield from tile_sides(folder)

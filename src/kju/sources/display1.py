@@ -183,8 +183,10 @@ class Display1Source(Source):
     def _take(self, event: Event, now: float) -> None:
         if isinstance(event, Mistake):
             self._note(event.error)
-        else:
-            self._attempt(lambda: self._presenter.take(event, now))
+            return
+        self._attempt(lambda: self._presenter.take(event, now))
+        if isinstance(event, ScanoutMap):
+            event.fd.close()  # mapped or refused; an error's traceback would keep it open
 
     def _serve_requests(self) -> None:
         with self._lock:
@@ -207,7 +209,9 @@ class Display1Source(Source):
         # Powers of two: a peer that errs for ever must not fill the disk with its errors.
         self.mistakes += 1
         if self.mistakes & (self.mistakes - 1) == 0:
-            log.warning("console %s: refused (%d so far): %s", self.label, self.mistakes, error)
+            log.warning(
+                "console %s: refused (%d so far): %s", self.label, self.mistakes, str(error)
+            )
 
     def _status(self) -> Status:
         presenter = self._presenter

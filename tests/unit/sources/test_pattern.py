@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kju.sources.base import Phase, StubSource
+from kju.sources.pattern import PatternSource, damage, picture
+from kju.surface import NOTHING_TAKEN, Consumer, Producer, State, surface_size
+
+CAPACITY = 1 << 21
+
+
+def surface() -> tuple[Producer, Consumer]:
+    memory = np.zeros(surface_size(CAPACITY), np.uint8)
+    return Producer.format(memory.data, CAPACITY, incarnation=7), Consumer(memory.data)
+
+
+def pattern(producer: Producer, report: object = None) -> PatternSource:
+    return PatternSource(producer, report, size=(200, 160), rate=0)
+
+
+@pytest.mark.parametrize("make", [StubSource, pattern])
+def test_every_source_keeps_the_contract(make):
+    producer, consumer = surface()
+    statuses = []
+    source = make(producer, statuses.append)
+    assert source.status.phase == Phase.NEW
+    source.start()
+    assert consumer.state[0] == State.LIVE
+    assert source.flush(1)
+    second, other = surface()
+    source.retarget(second)
+    assert other.mode[:2] == consumer.mode[:2]
+    assert (second.pixels == producer.pixels).all()
+    source.stop()
+    assert [s.phase for s in statuses] == [Phase.RUNNING, Phase.ENDED]
+    assert source.status is statuses[-1]
+
+
+def test_frames_are_what_they_should_be():
+    producer, consumer = surface()
+    source = pattern(producer)
+    source.start()
+    mark = consumer.changes(NOTHING_TAKEN).mark
+    for _ in range(200):
+        source.step()
+        assert (producer.pixels == picture(source.size, source.frame)).all()
+    assert consumer.changes(mark).rects
+    source.stop()
+
+
+@pytest.mark.parametrize("frame", range(1, 100, 7))
+def test_damage_covers_every_difference(frame):
+    before, after = picture((200, 160), frame - 1), picture((200, 160), frame)
+    for x, y, width, height in damage((200, 160), frame):
+        before[y : y + height, x : x + width] = after[y : y + height, x : x + width]
+    assert (before == after).all()
+
+
+def test_it_draws_by_itself():
+    producer, consumer = surface()
+    source = PatternSource(producer, size=(200, 160), rate=1000)
+    source.start()
+    version = consumer.reader.version
+    while source.frame < 3:
+        assert consumer.reader.wait(version, 0, State.LIVE, 500) in (True, False)
+    source.stop()
+    frame = source.frame
+    assert (producer.pixels == picture(source.size, frame)).all()

@@ -1,0 +1,151 @@
+"""The bytes that make a terminal show some cells, given what it shows now. I/O-free.
+
+A cell is two codes, its upper and its lower half: a colour number of the terminal's depth,
+or `BLANK`, the terminal's own background. Without colours a code is a weight in `RAMP`.
+
+Rules:
+
+- Applying ``diff(a, b)`` to a terminal that shows *a* makes it show *b*, cell for cell.
+- Cells that are equal are not written, and a colour that is set is not set again.
+- Nothing relies on automatic wrapping, and nothing is assumed about the pen but that
+  ``SGR 0`` resets it.
+
+Source:
+    ECMA-48 (CUP, CUF, SGR); xterm's control sequences (38;2 and 38;5; mode 2026).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .ability import Ability, Colours
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Codes = npt.NDArray[np.int32]
+
+BLANK = -1
+RAMP = " .:-=+*#%@"
+
+# xterm's 6x6x6 cube and its 24 greys.
+_CUBE = np.array([0, 95, 135, 175, 215, 255])
+_NEAREST = np.abs(np.arange(256)[:, np.newaxis] - _CUBE).argmin(axis=1)
+
+
+def blank(rows: int, columns: int) -> Codes:
+    """A cleared terminal: ``(rows, columns, 2)``."""
+    return np.full((rows, columns, 2), BLANK, np.int32)
+
+
+def quantise(dots: npt.NDArray[np.uint8], ability: Ability) -> Codes:
+    """Colours as this terminal can show them.
+
+    Args:
+        dots: ``(2 * rows, columns, 3)``, R G B.
+        ability: What the terminal can show.
+
+    Returns:
+        ``(rows, columns, 2)``.
+    """
+    wide = dots.astype(np.int32)
+    pairs = wide.reshape(-1, 2, wide.shape[1], 3)
+    if not ability.blocks or ability.colours == Colours.NONE:
+        pairs = np.repeat(pairs.mean(axis=1, keepdims=True).astype(np.int32), 2, axis=1)
+    codes: Codes
+    r, g, b = pairs[..., 0], pairs[..., 1], pairs[..., 2]
+    if ability.colours == Colours.TRUE:
+        codes = r << 16 | g << 8 | b
+    elif ability.colours == Colours.MANY:
+        codes = _indexed(r, g, b)
+    else:
+        # Rounded up: a dim dot of a text screen is a dot and not nothing.
+        codes = ((77 * r + 150 * g + 29 * b) * (len(RAMP) - 1) + 65279) // 65280
+    return np.ascontiguousarray(codes.transpose(0, 2, 1))
+
+
+def _indexed(r: npt.NDArray[np.int32], g: npt.NDArray[np.int32], b: npt.NDArray[np.int32]) -> Codes:
+    """The nearest of xterm's 240 fixed colours: of the cube, or of the greys if that is nearer."""
+    red, green, blue = _NEAREST[r], _NEAREST[g], _NEAREST[b]
+    cube = (16 + 36 * red + 6 * green + blue).astype(np.int32)
+    level = np.clip(((r + g + b) // 3 - 3) // 10, 0, 23)
+    grey = 8 + 10 * level
+    to_cube = (r - _CUBE[red]) ** 2 + (g - _CUBE[green]) ** 2 + (b - _CUBE[blue]) ** 2
+    to_grey = (r - grey) ** 2 + (g - grey) ** 2 + (b - grey) ** 2
+    return np.where(to_grey < to_cube, 232 + level, cube).astype(np.int32)
+
+
+def diff(shown: Codes, wanted: Codes, ability: Ability) -> bytes:
+    """What to write to a terminal that shows *shown* so that it shows *wanted*.
+
+    Args:
+        shown: ``(rows, columns, 2)``.
+        wanted: The same shape; its first cell is the terminal's top left one.
+        ability: What the terminal can show; the codes are for it.
+    """
+    changed = (shown != wanted).any(axis=2)
+    if not changed.any():
+        return b""
+    writer = _Plain() if ability.colours == Colours.NONE else _Coloured(ability)
+    out: list[str] = ["\x1b[0m"]
+    for row in np.flatnonzero(changed.any(axis=1)).tolist():
+        columns = np.flatnonzero(changed[row])
+        codes = wanted[row, columns].tolist()
+        at = -1
+        for column, (top, bottom) in zip(columns.tolist(), codes, strict=True):
+            if at < 0:
+                out.append(f"\x1b[{row + 1};{column + 1}H")
+            elif at < column:
+                out.append(f"\x1b[{column - at}C")
+            out.append(writer.cell(top, bottom))
+            at = column + 1
+    return "".join(out).encode()
+
+
+class _Plain:
+    """Cells as characters of growing weight."""
+
+    def cell(self, top: int, bottom: int) -> str:
+        return RAMP[max(top, bottom, 0)]
+
+
+class _Coloured:
+    """Cells as half blocks; remembers the pen, and sets of it only what must change."""
+
+    def __init__(self, ability: Ability) -> None:
+        self._kind = "2" if ability.colours == Colours.TRUE else "5"
+        self._blocks = ability.blocks
+        self._front = self._back = BLANK
+
+    def cell(self, top: int, bottom: int) -> str:
+        front, back = self._front, self._back
+        if top == bottom:
+            if top == back:
+                return " "
+            if top == front != BLANK and self._blocks:
+                return "█"
+            return f"{self._pen(front, top)} "
+        # A default foreground is not the default background: BLANK can only be behind.
+        upper = (front != top) + (back != bottom)
+        lower = (front != bottom) + (back != top)
+        if bottom == BLANK or (top != BLANK and upper <= lower):
+            return f"{self._pen(top, bottom)}▀"
+        return f"{self._pen(bottom, top)}▄"
+
+    def _pen(self, front: int, back: int) -> str:
+        parts = []
+        if front != self._front:
+            parts.append(f"3{self._colour(front)}")
+        if back != self._back:
+            parts.append(f"4{self._colour(back)}")
+        self._front, self._back = front, back
+        return f"\x1b[{';'.join(parts)}m" if parts else ""
+
+    def _colour(self, code: int) -> str:
+        if code == BLANK:
+            return "9"
+        if self._kind == "5":
+            return f"8;5;{code}"
+        return f"8;2;{code >> 16};{code >> 8 & 255};{code & 255}"

@@ -66,6 +66,49 @@ PyObject *kju_raise_check(int result, const Py_buffer *memory) {
     return kju_raise(result);
 }
 
+/* An integer from `least` to `most`; -1 with an error set for everything else. */
+static int parse_integer(PyObject *object, long long least, unsigned long long most,
+                         unsigned long long *value) {
+    int overflow;
+    PyObject *index = PyNumber_Index(object);
+    if (!index)
+        return -1;
+    long long number = PyLong_AsLongLongAndOverflow(index, &overflow);
+    *value = (unsigned long long)number;
+    if (overflow > 0) {
+        *value = PyLong_AsUnsignedLongLong(index);
+        overflow = *value == (unsigned long long)-1 && PyErr_Occurred() ? 1 : *value > most;
+        PyErr_Clear();
+    } else if (!overflow) {
+        overflow = number < least || (number > 0 && *value > most);
+    }
+    Py_DECREF(index);
+    if (overflow)
+        PyErr_Format(kju_geometry_error, "%R is out of range: %lld to %llu", object, least, most);
+    return overflow ? -1 : 0;
+}
+
+int kju_parse_u32(PyObject *object, void *value) {
+    unsigned long long number;
+    int result = parse_integer(object, 0, UINT32_MAX, &number);
+    *(uint32_t *)value = (uint32_t)number;
+    return !result;
+}
+
+int kju_parse_i32(PyObject *object, void *value) {
+    unsigned long long number;
+    int result = parse_integer(object, INT32_MIN, INT32_MAX, &number);
+    *(int32_t *)value = (int32_t)number;
+    return !result;
+}
+
+int kju_parse_u64(PyObject *object, void *value) {
+    unsigned long long number;
+    int result = parse_integer(object, 0, UINT64_MAX, &number);
+    *(unsigned long long *)value = number;
+    return !result;
+}
+
 int kju_parse_rect(PyObject *object, struct kju_rect *rect) {
     uint32_t values[4];
     if (!PyTuple_Check(object) || PyTuple_Size(object) != 4) {
@@ -73,11 +116,10 @@ int kju_parse_rect(PyObject *object, struct kju_rect *rect) {
         return -1;
     }
     for (int i = 0; i < 4; i++) {
-        long long value = PyLong_AsLongLong(PyTuple_GetItem(object, i));
-        if (value == -1 && PyErr_Occurred())
-            return -1;
-        if (value < 0 || value > UINT32_MAX) {
-            PyErr_Format(kju_geometry_error, "%R lies outside every surface", object);
+        unsigned long long value;
+        if (parse_integer(PyTuple_GetItem(object, i), 0, UINT32_MAX, &value)) {
+            if (PyErr_ExceptionMatches(kju_geometry_error))
+                PyErr_Format(kju_geometry_error, "%R lies outside every surface", object);
             return -1;
         }
         values[i] = (uint32_t)value;
@@ -98,7 +140,8 @@ static PyObject *plan(PyObject *self, PyObject *args) {
     unsigned long long capacity;
     unsigned int tile, width, height;
     struct kju_layout layout;
-    if (!PyArg_ParseTuple(args, "KIII", &capacity, &tile, &width, &height))
+    if (!PyArg_ParseTuple(args, "O&O&O&O&", kju_parse_u64, &capacity, kju_parse_u32, &tile,
+                          kju_parse_u32, &width, kju_parse_u32, &height))
         return NULL;
     int result = kju_plan(&layout, capacity, tile, width, height);
     return result ? kju_raise(result) : PyLong_FromUnsignedLongLong(layout.size);
@@ -110,7 +153,8 @@ static PyObject *format_surface(PyObject *self, PyObject *args) {
     unsigned long long capacity, incarnation, start, namespace_;
     unsigned int tile, width, height, pid, locks;
     struct kju_layout layout;
-    if (!PyArg_ParseTuple(args, "w*KIIIKIKKI", &memory, &capacity, &tile, &width, &height,
+    if (!PyArg_ParseTuple(args, "w*O&O&O&O&KIKKI", &memory, kju_parse_u64, &capacity,
+                          kju_parse_u32, &tile, kju_parse_u32, &width, kju_parse_u32, &height,
                           &incarnation, &pid, &start, &namespace_, &locks))
         return NULL;
     int result = kju_plan(&layout, capacity, tile, width, height);

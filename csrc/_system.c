@@ -32,6 +32,26 @@ struct range {
 
 static struct range *_Atomic ranges;
 static struct sigaction previous;
+static _Atomic int handed_on;
+
+/* A SIGBUS that is not ours. A previous handler that restores what was there before it and
+ * raises again (so does faulthandler) would come back here for ever: the second time, as
+ * without such a handler, the signal is final. An access is repeated and ends the process
+ * as ever; a signal that somebody sent is raised again. */
+static void hand_on(int number, siginfo_t *info, void *context) {
+    int first = !atomic_exchange(&handed_on, 1);
+    if (first && (previous.sa_flags & SA_SIGINFO)) {
+        previous.sa_sigaction(number, info, context);
+    } else if (first && previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
+        previous.sa_handler(number);
+    } else if (info->si_code > 0 || previous.sa_handler != SIG_IGN) {
+        signal(SIGBUS, SIG_DFL);
+        if (info->si_code <= 0)
+            raise(SIGBUS);
+    }
+    if (first)
+        atomic_store(&handed_on, 0);
+}
 
 static void on_sigbus(int number, siginfo_t *info, void *context) {
     uintptr_t address = (uintptr_t)info->si_addr;
@@ -49,13 +69,7 @@ static void on_sigbus(int number, siginfo_t *info, void *context) {
         errno = saved;
         return;
     }
-    if (previous.sa_flags & SA_SIGINFO) {
-        previous.sa_sigaction(number, info, context);
-    } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
-        previous.sa_handler(number);
-    } else {
-        signal(SIGBUS, SIG_DFL); /* the access is repeated, and ends the process as ever */
-    }
+    hand_on(number, info, context);
     errno = saved;
 }
 

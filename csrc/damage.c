@@ -22,12 +22,12 @@ static uint8_t *pixel_at(const struct kju_writer *w, uint32_t x, uint32_t y) {
 /* Copy the source's rectangle at (from_x, from_y) to `rect`; sizes are checked. */
 static void copy_rect(const struct kju_writer *w, const struct kju_rect *rect,
                       const struct kju_source *s, uint32_t from_x, uint32_t from_y) {
+    if (!rect->width || !rect->height)
+        return; /* the offset of an empty source has not been checked */
     const uint8_t *from = s->bytes + s->offset + from_y * s->stride +
                           (uint64_t)from_x * s->format->bytes;
     uint8_t *to = pixel_at(w, rect->x, rect->y);
     size_t row = (size_t)rect->width * kju_bytes_per_pixel(w->mode.fourcc);
-    if (!rect->height)
-        return;
     if (s->format->row) {
         for (uint32_t y = 0; y < rect->height; y++)
             s->format->row(to + (uint64_t)y * w->mode.stride, from + y * s->stride, rect->width);
@@ -65,7 +65,7 @@ int kju_writer_mode(struct kju_writer *w, struct kju_mode mode, const struct kju
 
 int kju_writer_draw(struct kju_writer *w, const struct kju_rect *rect,
                     const struct kju_source *s) {
-    if (kju_check_rect(&w->mode, rect) || !fits_format(&w->mode, s) ||
+    if (!w->mode.epoch || kju_check_rect(&w->mode, rect) || !fits_format(&w->mode, s) ||
         kju_check_source(s, rect->width, rect->height))
         return KJU_E_RECT;
     kju_begin(w->memory);
@@ -232,6 +232,7 @@ int kju_writer_compare(struct kju_writer *w, const struct kju_source *s,
     c.marks = calloc((size_t)c.columns * c.rows, 1);
     c.scratch = s->format->row ? malloc((size_t)w->mode.width * 4) : NULL;
     if (!c.marks || (s->format->row && !c.scratch)) {
+        free(c.scratch);
         free(c.marks);
         return -ENOMEM;
     }

@@ -23,5 +23,10 @@ PyObject *kju_raise_check(int result, const Py_buffer *memory);
 /* (x, y, width, height) of Python ints into a rectangle; -1 with an error set. */
 int kju_parse_rect(PyObject *object, struct kju_rect *rect);
 PyObject *kju_mode_tuple(const struct kju_mode *mode);
+/* Converters for "O&": GeometryError for numbers that do not fit, where "I" and "K" would
+ * cut them and go on with another number. */
+int kju_parse_u32(PyObject *object, void *value);
+int kju_parse_i32(PyObject *object, void *value);
+int kju_parse_u64(PyObject *object, void *value);
 
 #endif

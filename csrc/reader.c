@@ -41,10 +41,24 @@ static void reader_dealloc(Reader *self) {
     Py_DECREF(type);
 }
 
-/* The mode, or -1 with an error set. KJU_BUSY here means that the producer stopped in the
- * few nanoseconds of a mode change, or that the memory lies. */
+/* A writer that lost its processor in the middle of a few nanoseconds gets it back within
+ * some milliseconds; one that has died there never, and neither does memory that lies. */
+enum { PATIENCE = 400, PATIENCE_NS = 100000 };
+
+static void be_patient(void) {
+    const struct timespec pause = {0, PATIENCE_NS};
+    Py_BEGIN_ALLOW_THREADS
+    nanosleep(&pause, NULL);
+    Py_END_ALLOW_THREADS
+}
+
+/* The mode, or -1 with an error set. */
 static int read_mode(const Reader *self, struct kju_mode *mode) {
     int result = kju_read_mode(self->memory.buf, &self->layout, mode);
+    for (int tries = 0; result == KJU_BUSY && tries < PATIENCE; tries++) {
+        be_patient();
+        result = kju_read_mode(self->memory.buf, &self->layout, mode);
+    }
     if (!result)
         return 0;
     PyObject *found = kju_mode_tuple(mode);
@@ -205,11 +219,12 @@ static PyObject *reader_copy(Reader *self, PyObject *args) {
         result = PyLong_FromLong(MODE_CHANGED);
         goto done;
     }
+    if (c.mode.fourcc == KJU_R8) /* one byte is all there is, whatever was asked for */
+        c.format = kju_find_out("bgrx");
     uint32_t channels = c.mode.fourcc == KJU_R8 ? 1 : c.format->channels;
     c.row = (size_t)c.rect.width * channels;
     c.out = out.buf;
     if (!epoch || kju_check_rect(&c.mode, &c.rect) ||
-        (c.mode.fourcc == KJU_R8 && c.format->row) ||
         (uint64_t)out.len != (uint64_t)c.row * c.rect.height) {
         kju_raise(KJU_E_RECT);
         goto done;
@@ -303,26 +318,31 @@ static PyObject *reader_cursor(Reader *self, PyObject *unused) {
     (void)unused;
     const struct kju_header *h = self->memory.buf;
     const uint8_t *shape = (const uint8_t *)self->memory.buf + self->layout.cursor_offset;
-    for (int tries = 0; tries < 1000; tries++) {
+    for (int tries = 0; tries < PATIENCE; tries++) {
         uint32_t before = atomic_load(&h->cursor_sequence);
+        if (before & 1) {
+            be_patient();
+            continue;
+        }
         unsigned long long version = atomic_load(&h->cursor_version);
         int x = atomic_load(&h->cursor_x), y = atomic_load(&h->cursor_y);
         uint32_t visible = atomic_load(&h->cursor_visible);
         uint32_t width = atomic_load(&h->cursor_width), height = atomic_load(&h->cursor_height);
         uint32_t hot_x = atomic_load(&h->cursor_hot_x), hot_y = atomic_load(&h->cursor_hot_y);
-        if (width > KJU_CURSOR_SIDE || height > KJU_CURSOR_SIDE ||
-            (uint64_t)width * height * 4 > self->layout.cursor_capacity)
-            continue; /* half written, or hostile */
-        size_t bytes = (size_t)width * height * 4;
+        int fits = width <= KJU_CURSOR_SIDE && height <= KJU_CURSOR_SIDE &&
+                   (uint64_t)width * height * 4 <= self->layout.cursor_capacity;
+        size_t bytes = fits ? (size_t)width * height * 4 : 0;
         char *copy = PyMem_Malloc(bytes + 1);
         if (!copy)
             return PyErr_NoMemory();
         kju_copy_pixels(copy, shape, bytes);
         atomic_thread_fence(memory_order_acquire);
-        if (!(before & 1) && before == atomic_load(&h->cursor_sequence)) {
-            PyObject *result = Py_BuildValue("(KIiiIIIIy#)", version, visible, x, y, hot_x, hot_y,
+        if (before == atomic_load(&h->cursor_sequence)) {
+            PyObject *result = !fits ? NULL : Py_BuildValue("(KIiiIIIIy#)", version, visible, x, y, hot_x, hot_y,
                                              width, height, copy, (Py_ssize_t)bytes);
             PyMem_Free(copy);
+            if (!fits)
+                break; /* hostile: what was written in one piece is too large */
             return result;
         }
         PyMem_Free(copy);

@@ -85,18 +85,19 @@ static PyObject *writer_set_mode(Writer *self, PyObject *args) {
     const char *format;
     struct kju_source source;
     int result;
-    if (!PyArg_ParseTuple(args, "IIIz*KKs", &mode.width, &mode.height, &mode.fourcc, &buffer,
-                          &offset, &stride, &format))
+    if (!PyArg_ParseTuple(args, "O&O&O&z*O&O&s", kju_parse_u32, &mode.width, kju_parse_u32,
+                          &mode.height, kju_parse_u32, &mode.fourcc, &buffer, kju_parse_u64,
+                          &offset, kju_parse_u64, &stride, &format))
         return NULL;
     uint64_t row = (uint64_t)mode.width * kju_bytes_per_pixel(mode.fourcc);
     mode.stride = row <= UINT32_MAX ? (uint32_t)row : 0;
-    if (buffer.buf && fill_source(&source, &buffer, offset, stride, format, mode.width)) {
+    if (buffer.obj && fill_source(&source, &buffer, offset, stride, format, mode.width)) {
         PyBuffer_Release(&buffer);
         return NULL;
     }
     acquire(self);
     Py_BEGIN_ALLOW_THREADS
-    result = kju_writer_mode(&self->w, mode, buffer.buf ? &source : NULL);
+    result = kju_writer_mode(&self->w, mode, buffer.obj ? &source : NULL);
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&buffer);
     return finish(self, result);
@@ -111,7 +112,8 @@ static PyObject *writer_draw(Writer *self, PyObject *args) {
     struct kju_rect rect;
     struct kju_source source;
     int result;
-    if (!PyArg_ParseTuple(args, "Oy*KKs", &object, &buffer, &offset, &stride, &format))
+    if (!PyArg_ParseTuple(args, "Oy*O&O&s", &object, &buffer, kju_parse_u64, &offset,
+                          kju_parse_u64, &stride, &format))
         return NULL;
     if (kju_parse_rect(object, &rect) ||
         fill_source(&source, &buffer, offset, stride, format, rect.width)) {
@@ -134,7 +136,7 @@ static PyObject *writer_draw(Writer *self, PyObject *args) {
 static struct kju_rect *parse_rects(PyObject *object, size_t *count) {
     struct kju_rect *rects;
     if (PyTuple_Check(object) && PyTuple_Size(object) == 4 &&
-        PyLong_Check(PyTuple_GetItem(object, 0))) {
+        PyIndex_Check(PyTuple_GetItem(object, 0))) {
         *count = 1;
         rects = PyMem_Malloc(sizeof *rects);
         if (!rects)
@@ -173,7 +175,8 @@ static PyObject *writer_compare(Writer *self, PyObject *args) {
     size_t count = 0;
     uint64_t changed = 0;
     int result;
-    if (!PyArg_ParseTuple(args, "y*KKOs", &buffer, &offset, &stride, &object, &format))
+    if (!PyArg_ParseTuple(args, "y*O&O&Os", &buffer, kju_parse_u64, &offset, kju_parse_u64,
+                          &stride, &object, &format))
         return NULL;
     if (object != Py_None && !(rects = parse_rects(object, &count))) {
         PyBuffer_Release(&buffer);
@@ -199,6 +202,21 @@ static PyObject *writer_compare(Writer *self, PyObject *args) {
     return result ? kju_raise(result) : PyLong_FromUnsignedLongLong(changed);
 }
 
+/* Publish rectangles, or none; either way what `begin` began ends here. */
+static int publish_drawn(Writer *self, const struct kju_rect *rects, size_t count) {
+    struct kju_header *h = self->w.memory;
+    for (size_t i = 0; i < count; i++)
+        if (kju_check_rect(&self->w.mode, &rects[i]))
+            return KJU_E_RECT;
+    if (count) {
+        kju_begin(h);
+        return kju_publish(h, &self->w.layout, &self->w.mode, rects, count);
+    }
+    if (kju_sequence(h) & 1)
+        kju_unlock(&h->sequence);
+    return KJU_OK;
+}
+
 /* publish(rects) -> version; the pixels were drawn by hand. */
 static PyObject *writer_publish(Writer *self, PyObject *object) {
     size_t count;
@@ -206,13 +224,7 @@ static PyObject *writer_publish(Writer *self, PyObject *object) {
     if (!rects)
         return NULL;
     acquire(self);
-    int result = KJU_OK;
-    for (size_t i = 0; i < count && !result; i++)
-        result = kju_check_rect(&self->w.mode, &rects[i]);
-    if (!result && count) {
-        kju_begin(self->w.memory);
-        result = kju_publish(self->w.memory, &self->w.layout, &self->w.mode, rects, count);
-    }
+    int result = publish_drawn(self, rects, count);
     PyMem_Free(rects);
     return finish(self, result);
 }
@@ -222,17 +234,13 @@ static PyObject *writer_publish_range(Writer *self, PyObject *args) {
     unsigned long long start, length;
     struct kju_rect rects[3];
     size_t count = 0;
-    if (!PyArg_ParseTuple(args, "KK", &start, &length))
+    if (!PyArg_ParseTuple(args, "O&O&", kju_parse_u64, &start, kju_parse_u64, &length))
         return NULL;
     acquire(self);
     int result = self->w.mode.epoch
                      ? kju_range_rects(&self->w.mode, start, length, rects, &count)
                      : KJU_E_RECT;
-    if (!result && count) {
-        kju_begin(self->w.memory);
-        result = kju_publish(self->w.memory, &self->w.layout, &self->w.mode, rects, count);
-    }
-    return finish(self, result);
+    return finish(self, result ? result : publish_drawn(self, rects, count));
 }
 
 /* begin(): the pixels are about to be drawn by hand; publish ends it. */
@@ -248,7 +256,8 @@ static PyObject *writer_begin(Writer *self, PyObject *unused) {
 static PyObject *writer_set_cursor(Writer *self, PyObject *args) {
     Py_buffer shape;
     uint32_t width, height, hot_x, hot_y;
-    if (!PyArg_ParseTuple(args, "y*IIII", &shape, &width, &height, &hot_x, &hot_y))
+    if (!PyArg_ParseTuple(args, "y*O&O&O&O&", &shape, kju_parse_u32, &width, kju_parse_u32,
+                          &height, kju_parse_u32, &hot_x, kju_parse_u32, &hot_y))
         return NULL;
     struct kju_header *h = self->w.memory;
     size_t bytes = (size_t)width * height * 4;
@@ -276,7 +285,7 @@ static PyObject *writer_set_cursor(Writer *self, PyObject *args) {
 /* move_cursor(x, y, visible) */
 static PyObject *writer_move_cursor(Writer *self, PyObject *args) {
     int x, y, visible;
-    if (!PyArg_ParseTuple(args, "iip", &x, &y, &visible))
+    if (!PyArg_ParseTuple(args, "O&O&p", kju_parse_i32, &x, kju_parse_i32, &y, &visible))
         return NULL;
     struct kju_header *h = self->w.memory;
     acquire(self);

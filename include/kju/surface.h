@@ -411,7 +411,8 @@ static inline void kju_end(void *memory, uint64_t version) {
     kju_wake(memory);
 }
 
-/* Publish rectangles whose pixels have been drawn between kju_begin and now. */
+/* Publish rectangles whose pixels have been drawn between kju_begin and now. KJU_E_RECT
+ * publishes nothing; exact readers go on waiting, since pixels may have been drawn. */
 static inline int kju_publish(void *memory, const struct kju_layout *l, const struct kju_mode *m,
                               const struct kju_rect *rects, size_t count) {
     uint64_t version = kju_next_version(memory);
@@ -529,10 +530,11 @@ static inline int kju_tile_newer(const void *memory, const struct kju_layout *l,
     return atomic_load_explicit(&kju_tiles(memory, l)[index], memory_order_acquire) > since;
 }
 
-/* Sleep until the pulse is no longer `pulse`, at most `timeout_ms` (capped). Look again
+/* Sleep until the pulse is no longer `pulse`, at most `timeout_ms` (capped; below zero is
+ * the cap). Look again
  * whatever this returns: 0 woken, ETIMEDOUT, EAGAIN (it had moved already), EINTR, EFAULT. */
 static inline int kju_wait(const void *memory, uint32_t pulse, int timeout_ms) {
-    if (timeout_ms > KJU_WAIT_CAP_MS)
+    if (timeout_ms < 0 || timeout_ms > KJU_WAIT_CAP_MS)
         timeout_ms = KJU_WAIT_CAP_MS;
     struct timespec t = {timeout_ms / 1000, (long)(timeout_ms % 1000) * 1000000};
     return kju_futex(&kju_header_of(memory)->pulse, FUTEX_WAIT, pulse, &t) ? errno : 0;

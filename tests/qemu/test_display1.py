@@ -1,0 +1,281 @@
+"""QEMU's display listener for real: what is published equals what screendump says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import guests
+import numpy as np
+import pytest
+from PIL import Image
+from qemu.qmp import QMPClient
+
+from kju.errors import QemuError
+from kju.host.dbus import DisplayBus
+from kju.sources.base import Need, Phase
+from kju.sources.channel import socket_pair
+from kju.sources.display1 import FELL_BACK, Display1Source
+from kju.surface import Producer, surface_size
+
+pytestmark = pytest.mark.qemu
+
+CAPACITY = 16 << 20
+PATIENCE = 60.0
+
+
+class Rig:
+    """One QEMU with its main connection and any number of listeners."""
+
+    def __init__(self, folder: Path, qmp: QMPClient, bus: DisplayBus) -> None:
+        self.folder = folder
+        self.qmp = qmp
+        self.bus = bus
+        self.sources: list[Display1Source] = []
+        self.properties: dict[str, int] = {}
+        bus.on_properties = lambda path, interface, values: self.properties.update(values)
+
+    def surface(self, capacity: int = CAPACITY) -> Producer:
+        memory = np.zeros(surface_size(capacity), np.uint8)
+        return Producer.format(memory.data, capacity, incarnation=7)
+
+    async def listen(self, producer: Producer, console: int = 0, maps: bool = True):
+        ours, theirs = socket_pair()
+        source = Display1Source(ours, producer, maps=maps, label=str(console))
+        self.sources.append(source)
+        source.start()
+        await self.bus.register_listener(console, theirs)
+        return source
+
+    async def until(self, condition, what: str):
+        deadline = time.monotonic() + PATIENCE
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"{what}: {[s.status for s in self.sources]}"
+            await asyncio.sleep(0.01)
+        return value
+
+    async def screendump(self, device: str | None = None, head: int = 0) -> np.ndarray:
+        path = self.folder / "dump.ppm"
+        which = {"device": device, "head": head} if device else {}
+        await self.qmp.execute("screendump", {"filename": str(path), **which})
+        return np.asarray(Image.open(path))
+
+    async def equals_screendump(self, source: Display1Source, **which) -> bool:
+        """Pause; what QEMU has not told us yet comes with its next tick."""
+        await self.qmp.execute("stop")
+        dump = await self.screendump(**which)
+
+        def equal() -> bool:
+            source.flush(5)
+            pixels = source.producer.pixels
+            return pixels.shape[:2] == dump.shape[:2] and bool((pixels[..., 2::-1] == dump).all())
+
+        await self.until(equal, "the published picture never equals the screendump")
+        await self.qmp.execute("cont")
+        return True
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path, arguments: list[str], qemu: Path | None = None):
+    path = folder / "qmp"
+    command = [str(qemu or guests.qemu()), *arguments, "-display", "dbus,p2p=yes"]
+    command += ["-qmp", f"unix:{path},server=on,wait=off", "-net", "none"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    qmp = QMPClient("test")
+    rig = None
+    try:
+        deadline = time.monotonic() + 20
+        while not path.exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        await qmp.connect(str(path))
+        ours, theirs = socket.socketpair()
+        qmp.send_fd_scm(theirs.fileno())
+        await qmp.execute("getfd", {"fdname": "display"})
+        await qmp.execute("add_client", {"protocol": "@dbus-display", "fdname": "display"})
+        theirs.close()
+        rig = Rig(folder, qmp, await DisplayBus.connect(ours))
+        yield rig
+    finally:
+        if rig is not None:
+            for source in rig.sources:
+                source.stop()
+            rig.bus.close()
+        process.kill()
+        process.wait()
+        with contextlib.suppress(EOFError, OSError):
+            await qmp.disconnect()
+
+
+def sized(source: Display1Source, width: int, height: int):
+    return lambda: source.producer.mode[:2] == (width, height)
+
+
+def test_text_is_mapped(tmp_path):
+    async def main():
+        async with running(tmp_path, guests.invaders()) as rig:
+            assert await rig.bus.console_ids() == [0]
+            console = await rig.bus.console(0)
+            assert (console.label, console.kind, console.head) == ("VGA", "Graphic", 0)
+            source = await rig.listen(rig.surface())
+            await rig.until(sized(source, 720, 400), "text mode")
+            for _ in range(3):
+                version = source.producer.version
+                await rig.until(lambda v=version: source.producer.version > v + 5, "movement")
+                assert await rig.equals_screendump(source)
+            assert source.status.name == "display1-map"
+            assert source.status.reason == ""
+            assert source.mistakes == 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["installed", "7.2"])
+def test_text_as_bytes_needs_a_new_listener(tmp_path, old):
+    async def main():
+        binary = guests.qemu72() if old else None
+        async with running(tmp_path, guests.invaders(), binary) as rig:
+            producer = rig.surface()
+            source = await rig.listen(producer, maps=old)
+            await rig.until(lambda: source.status.need == Need.REGISTER, "out of step")
+            source.stop()
+            source = await rig.listen(producer, maps=old)
+            await rig.until(sized(source, 720, 400), "text mode")
+            assert (rig.properties["Width"], rig.properties["Height"]) == (720, 400)
+            assert source.size == (720, 400)
+            assert await rig.equals_screendump(source)
+            assert source.status.name == "display1-copy"
+            assert source.status.need == Need.NOTHING
+            assert source.mistakes == 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("device", "mode", "name", "old"),
+    [
+        ("virtio-vga", "animate", "display1-map", False),
+        ("virtio-vga", "flip", "display1-map", False),
+        ("VGA", "animate", "display1-copy", False),
+        ("virtio-vga", "box", "display1-copy", True),
+    ],
+)
+def test_graphics(tmp_path, device, mode, name, old):
+    async def main():
+        guest = guests.paint(tmp_path, mode, device=device)
+        async with running(tmp_path, guest.arguments, guests.qemu72() if old else None) as rig:
+            source = await rig.listen(rig.surface())
+            await rig.until(sized(source, 1280, 800), "a graphical mode")
+            for _ in range(3):
+                version = source.producer.version
+                await rig.until(lambda v=version: source.producer.version > v + 20, "movement")
+                assert await rig.equals_screendump(source)
+            assert source.status.name == name
+            assert source.status.need == Need.NOTHING
+            assert source.mistakes == 0
+
+    asyncio.run(main())
+
+
+def test_every_mode_and_no_placeholder(tmp_path):
+    async def main():
+        sizes = [(640, 480), (800, 600), (1024, 768)]
+        words = ",".join(f"{w}x{h}" for w, h in sizes)
+        guest = guests.paint(tmp_path, "resize", sizes=words, rate=4)
+        async with running(tmp_path, guest.arguments) as rig:
+            source = await rig.listen(rig.surface())
+            seen: list[tuple[int, int]] = []
+            dark = 0
+
+            def look() -> bool:
+                nonlocal dark
+                mode = source.producer.mode
+                if seen[-1:] != [mode[:2]]:
+                    seen.append(mode[:2])
+                if mode[:2] in sizes[1:]:
+                    # `paint` fills the screen with colour; QEMU's placeholder is black.
+                    dark += not source.producer.pixels[mode.height // 2 :, :, :3].any()
+                return len(seen) >= 12
+
+            await rig.until(look, "modes")
+            assert set(seen[-6:]) == set(sizes)
+            assert dark == 0
+            assert source.mistakes == 0
+
+    asyncio.run(main())
+
+
+def test_two_heads_are_two_consoles(tmp_path):
+    async def main():
+        guest = guests.paint(
+            tmp_path, "animate", device="virtio-vga,id=card,max_outputs=2", heads=2
+        )
+        async with running(tmp_path, guest.arguments) as rig:
+            assert await rig.bus.console_ids() == [0, 1]
+            assert (await rig.bus.console(1)).head == 1
+            sources = [await rig.listen(rig.surface(), console) for console in (0, 1)]
+            await rig.until(sized(sources[0], 1280, 800), "the first head")
+            assert await rig.equals_screendump(sources[0], device="card", head=0)
+            await rig.bus.set_ui_info(1, 1024, 768)
+            assert all(source.mistakes == 0 for source in sources)
+
+    asyncio.run(main())
+
+
+def test_keys_arrive(tmp_path):
+    async def main():
+        guest = guests.paint(tmp_path, "still")
+        async with running(tmp_path, guest.arguments) as rig:
+            with guests.Serial(guest) as serial:
+                await asyncio.to_thread(serial.wait, "kju: ready")
+                await rig.bus.key(0, 0x1E, True)
+                await rig.bus.key(0, 0x1E, False)
+                await asyncio.to_thread(serial.wait, "kju: key 30 down")
+                await asyncio.to_thread(serial.wait, "kju: key 30 up")
+            assert not await rig.bus.is_absolute(0)
+            await rig.bus.rel_motion(0, 3, 4)
+            with pytest.raises(QemuError, match="not absolute"):
+                await rig.bus.set_abs_position(0, 1, 1)
+
+    asyncio.run(main())
+
+
+def test_after_a_slow_answer_a_new_listener_gets_maps_again(tmp_path):
+    async def main():
+        guest = guests.paint(tmp_path, "flip")
+        async with running(tmp_path, guest.arguments) as rig:
+            producer = rig.surface()
+            source = await rig.listen(producer)
+            await rig.until(sized(source, 1280, 800), "a graphical mode")
+            await rig.until(lambda: source.status.name == "display1-map", "maps")
+            # The wait is the point: QEMU gives up on a listener by its own clock.
+            source._ask(lambda: threading.Event().wait(3))
+            await rig.until(lambda: source.status.need == Need.REGISTER, "the fall to bytes")
+            assert source.status.reason == FELL_BACK
+            source.stop()
+            source = await rig.listen(producer)
+            await rig.until(lambda: source.status.name == "display1-map", "maps again")
+            assert await rig.equals_screendump(source)
+            assert source.status.name == "display1-map"
+
+    asyncio.run(main())
+
+
+def test_the_end_of_qemu_ends_everything(tmp_path):
+    async def main():
+        async with running(tmp_path, guests.invaders()) as rig:
+            source = await rig.listen(rig.surface())
+            await rig.until(sized(source, 720, 400), "text mode")
+            await rig.qmp.execute("quit")
+            await rig.until(lambda: source.status.phase == Phase.ENDED, "the end")
+            assert "hung up" in source.status.reason
+            async with asyncio.timeout(10):
+                await asyncio.shield(rig.bus.closed)
+
+    asyncio.run(main())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -68,16 +69,24 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
     return done.stdout
 
 
-def mirror() -> str:
-    """The address of the Debian archive that this machine's sources name."""
-    listing = run(
-        "apt-get", "indextargets", "--format", "$(REPO_URI) $(ORIGIN) $(SUITE)|$(RELEASE)"
-    )
-    addresses = [line.split()[0] for line in listing.splitlines() if "-security" not in line]
-    found = [address for address in addresses if address.rstrip("/").endswith("/debian")]
+def mirrors() -> list[str]:
+    """The addresses of the Debian archives that this machine's sources name.
+
+    Read from the files themselves: apt tells nothing as soon as one source cannot be parsed.
+    """
+    folder = Path("/etc/apt")
+    files = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*.*"))]
+    lines = [
+        line
+        for file in files
+        if file.suffix in {".list", ".sources"} and file.is_file()
+        for line in file.read_text(errors="replace").splitlines()
+        if not line.lstrip().startswith("#")
+    ]
+    found = re.findall(r"\S+?:\S*/debian/?(?=\s|$)", "\n".join(lines))
     if not found:
         raise GuestError("this machine's apt sources name no Debian archive to fetch guests from")
-    return found[0]
+    return list(dict.fromkeys(address.rstrip("/") for address in found))
 
 
 class Apt:
@@ -101,10 +110,16 @@ class Apt:
             "-oAPT::Architecture=amd64",
             "-oAPT::Architectures=amd64",
             "-oAcquire::Languages=none",
+            "-oAcquire::http::Timeout=20",
         ]
         signed = f"[signed-by={KEYRING}] " if KEYRING.exists() else ""
-        (self.folder / "sources.list").write_text(f"deb {signed}{mirror()} {RELEASE} main\n")
-        run("apt-get", *self.options, "-qq", "update")
+        lines = (f"deb {signed}{address} {RELEASE} main\n" for address in mirrors())
+        (self.folder / "sources.list").write_text("".join(lines))
+        try:
+            run("apt-get", *self.options, "-qq", "update")
+        except GuestError:  # one mirror of several may be dead
+            if not list((self.folder / "state" / "lists").glob("*_Packages*")):
+                raise
 
     def depends(self, package: str) -> list[str]:
         """The names a package depends on directly, alternatives included."""

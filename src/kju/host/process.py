@@ -64,6 +64,8 @@ def kill_group(child: subprocess.Popen[bytes]) -> None:
 async def wait(child: subprocess.Popen[bytes]) -> int:
     """Wait for a child without a thread; return its status, negative for a signal.
 
+    What the child started and left behind in its group is killed.
+
     Source:
         pidfd_open(2), Linux 5.3: readable when the process has ended.
     """
@@ -78,6 +80,8 @@ async def wait(child: subprocess.Popen[bytes]) -> int:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
+    if child.returncode is None:
+        kill_group(child)
     return child.wait()
 
 

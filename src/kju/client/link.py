@@ -1,0 +1,250 @@
+"""A connection to a host, for programs with threads.
+
+Any number of threads may ask at the same time, and there is no thread of our own: of those
+who wait for an answer one reads for all. So a long request (typing) never keeps another
+thread's from being sent and answered, and a program that asks nothing costs nothing.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import select
+import socket
+import threading
+import time
+from typing import TypeVar
+
+from ..errors import PeerError, WaitTimeoutError
+from ..host import runtime
+from ..host.messages import Hello, Reply, Request, Role, Welcome
+from ..host.protocol import MAX_DESCRIPTORS, Answer, ClientSide
+from .requests import CLOSED, check_reply, gone_error, gone_reason
+
+#: Seconds for the host to answer, beyond what a request takes by itself. It answers in well
+#: under a millisecond, unless QEMU keeps it waiting (5 s, kju.host.dbus) or a guest starts.
+PATIENCE = 30.0
+_CHUNK = 64 << 10
+_HANG_UP = select.POLLHUP | select.POLLRDHUP | select.POLLERR
+
+T = TypeVar("T", bound=Reply)
+
+
+def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
+    """Read once from a connection; the caller owns the descriptors.
+
+    Raises:
+        PeerError: More descriptors came than any reply has.
+    """
+    data, ancillary, flags, _ = sock.recvmsg(
+        _CHUNK, socket.CMSG_SPACE(4 * MAX_DESCRIPTORS), socket.MSG_CMSG_CLOEXEC
+    )
+    numbers = array.array("i")
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
+    if flags & socket.MSG_CTRUNC:
+        close_all(numbers)
+        raise PeerError("the host sent more descriptors than any reply has")
+    return data, list(numbers)
+
+
+def close_all(descriptors: list[int] | array.array[int] | tuple[int, ...]) -> None:
+    """Close descriptors that nobody wants."""
+    for number in descriptors:
+        os.close(number)
+
+
+class Link:
+    """One connection to one machine's host.
+
+    Attributes:
+        name: The machine's name.
+        welcome: What the host said first.
+    """
+
+    welcome: Welcome
+
+    def __init__(self, sock: socket.socket, name: str) -> None:
+        """Use `attach`; or `call` a `Launch` first."""
+        sock.setblocking(False)
+        self.name = name
+        self._sock = sock
+        self._side = ClientSide()
+        self._turn = threading.Condition(threading.Lock())
+        self._reading = False
+        self._answers: dict[int, Answer] = {}
+        self._unwanted: set[int] = set()
+        self._dead = ""
+
+    @classmethod
+    def attach(cls, name: str, role: Role, client: str) -> Link:
+        """Connect to a running machine and say hello.
+
+        Raises:
+            MachineNotFoundError: None of this name runs.
+            MachineGoneError: It ended at this moment.
+            PeerError: What answers is no host of this version.
+        """
+        link = cls(runtime.connect(runtime.find(name), name), name)
+        try:
+            link.welcome = link.ask(Hello(role=role, client=client), Welcome)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def ask(self, request: Request, wanted: type[T], extra: float = 0.0) -> T:
+        """Send a request and return its reply, which brings no descriptors.
+
+        Raises:
+            KjuError: What the host answered.
+            MachineGoneError: The machine has ended.
+            WaitTimeoutError: No answer came.
+            ClosedError: This process has closed the connection.
+        """
+        reply, descriptors = self.call(request, PATIENCE + extra)
+        close_all(descriptors)
+        return check_reply(reply, wanted)
+
+    def call(self, request: Request, patience: float = PATIENCE) -> Answer:
+        """As `ask`, for any reply; the caller owns its descriptors."""
+        deadline = time.monotonic() + patience
+        with self._turn:
+            self._raise_if_dead()
+            number, data = self._side.request(request)
+            self._send(data, deadline)
+            try:
+                while number not in self._answers:
+                    # An answer that came before the end counts; the end is looked at second.
+                    self._raise_if_dead()
+                    self._wait_or_read(deadline)
+                return self._answers.pop(number)
+            except BaseException:
+                self._unwanted.add(number)
+                raise
+
+    def _send(self, data: bytes, deadline: float) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._sock.send(view, socket.MSG_NOSIGNAL) :]
+            except (BlockingIOError, InterruptedError):
+                if not self._poll(select.POLLOUT, deadline):
+                    # Half a request has gone: this connection is of no more use.
+                    self._die(f"the host of {self.name!r} does not read")
+                    raise WaitTimeoutError(self._dead) from None
+            except OSError:
+                # It may have said why before it hung up; that is still to be read.
+                return
+
+    def _wait_or_read(self, deadline: float) -> None:
+        """Let another thread read, or read for everybody; returns when something happened."""
+        if self._reading:
+            if not self._turn.wait(max(0.0, deadline - time.monotonic())):
+                raise self._late()
+            return
+        self._reading = True
+        self._turn.release()
+        try:
+            ready = self._poll(select.POLLIN, deadline)
+        finally:
+            self._turn.acquire()
+            self._reading = False
+            # Whoever waits takes over the reading, whether this thread goes on or not.
+            self._turn.notify_all()
+        if not ready:
+            raise self._late()
+        self._take()
+
+    def _late(self) -> WaitTimeoutError:
+        return WaitTimeoutError(f"the host of {self.name!r} did not answer in time")
+
+    def _poll(self, events: int, deadline: float) -> bool:
+        poll = select.poll()
+        poll.register(self._sock, events)
+        return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
+    def _take(self) -> None:
+        """Read what there is."""
+        if self._dead:
+            return
+        try:
+            data, descriptors = receive(self._sock)
+            answers = self._side.receive_data(data, descriptors)
+        except (BlockingIOError, InterruptedError):
+            return
+        except PeerError as error:
+            close_all(self._side.unclaimed())
+            self._die(str(error))
+            return
+        except OSError:
+            data, answers = b"", []
+        for answer in answers:
+            if answer.reply.number in self._unwanted:
+                self._unwanted.discard(answer.reply.number)
+                close_all(answer.descriptors)
+            else:
+                self._answers[answer.reply.number] = answer
+        if not data:
+            self._die(gone_reason(self.name, self._side.ended))
+
+    def _die(self, reason: str) -> None:
+        self._dead = self._dead or reason
+        self._turn.notify_all()
+
+    def _raise_if_dead(self) -> None:
+        if self._dead:
+            raise gone_error(self.name, self._dead)
+
+    def gone(self) -> str | None:
+        """Why the machine is known to be gone, or None. Never waits; under 2 us."""
+        if self._dead:
+            return self._dead
+        if self._turn.acquire(blocking=False):
+            try:
+                if not self._reading:
+                    self._look()
+            finally:
+                self._turn.release()
+        return self._dead or None
+
+    def _look(self) -> None:
+        """Notice a hang-up, and read the host's last word before it."""
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN | select.POLLRDHUP)
+        while not self._dead:
+            events = poll.poll(0)
+            if not events:
+                return
+            self._take()
+
+    def wait_gone(self, timeout: float) -> bool:
+        """Wait until the host has hung up; returns whether it has."""
+        deadline = time.monotonic() + timeout
+        with self._turn:
+            while not self._dead:
+                try:
+                    self._wait_or_read(deadline)
+                except WaitTimeoutError:
+                    return False
+        return True
+
+    def close(self) -> None:
+        """Hang up. Threads that wait for an answer get a `ClosedError`."""
+        with self._turn:
+            if self._sock.fileno() < 0:
+                return
+            self._die(CLOSED)
+            try:
+                # Wakes the thread that polls.
+                self._sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # the host was faster
+            while self._reading:
+                self._turn.wait(0.1)
+            self._sock.close()
+            for answer in self._answers.values():
+                close_all(answer.descriptors)
+            self._answers.clear()
+            close_all(self._side.unclaimed())

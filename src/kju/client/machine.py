@@ -1,0 +1,455 @@
+"""Machines for programs with threads: launch one, attach to one, look and type.
+
+Pixels never pass through the host: a `Screen` is a `Surface` on memory that the host has
+handed out. Everything here may be used from any thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, overload
+
+from ..errors import KjuError, MachineGoneError, PeerError, ProducerGoneError, SupersededError
+from ..host import runtime
+from ..host.messages import (
+    Done,
+    GetInfo,
+    GetSurface,
+    Hold,
+    Info,
+    Refresh,
+    Role,
+    Stop,
+    SurfaceHandle,
+    Unhold,
+    Welcome,
+)
+from ..keys import Chord, layout
+from ..memory import Segment, open_fd
+from ..surface import Consumer
+from . import requests
+from .link import Link, close_all
+from .requests import check_reply
+from .start import start_host
+from .surface import Surface
+
+#: Seconds for a host to start: QEMU's version (0.04), once a day the accelerator (2), and
+#: QEMU itself, which may have to allocate a large guest's memory (the host's own limit is 120).
+START = 150.0
+#: Seconds for a machine to end: QEMU writes out its disks (the host's own limits come to 34).
+END = 45.0
+#: Milliseconds to hold a surface for a consistent copy: 33 MB, a 4K screen, take under 20.
+HOLD = 50
+
+
+def client_name() -> str:
+    """What the host's list of clients calls this program."""
+    return Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
+
+
+class Screen(Surface):
+    """What one console shows: a `Surface` that follows the machine.
+
+    When a larger surface replaces this one it goes on there; when the machine ends, waiting
+    raises `ProducerGoneError` with the reason.
+
+    Attributes:
+        console: The console's index.
+    """
+
+    console: int
+    _refresh: Callable[[], int]
+
+    @classmethod
+    def of(cls, link: Link, console: int) -> Self:
+        """Open a console's screen.
+
+        Raises:
+            UsageError: There is no such console.
+            MachineGoneError: The machine has ended.
+        """
+
+        def reopen() -> Segment:
+            return open_fd(surface_descriptor(link, console))
+
+        @contextlib.contextmanager
+        def hold() -> Iterator[None]:
+            link.ask(Hold(console=console, milliseconds=HOLD), Done)
+            try:
+                yield
+            finally:
+                link.ask(Unhold(console=console), Done)
+
+        screen = cls.from_fd(
+            surface_descriptor(link, console),
+            gone=link.gone,
+            reopen=reopen,
+            # Only a client with the control role may make the producer wait.
+            hold=hold if link.welcome.role == "control" else None,
+        )
+        screen.console = console
+        screen._refresh = lambda: link.ask(Refresh(console=console), Done).version
+        return screen
+
+    def refresh(self) -> int:
+        """Have everything published that QEMU has told the host so far.
+
+        Returns:
+            The version that holds it.
+
+        Raises:
+            MachineGoneError: The machine has ended.
+        """
+        return self._refresh()
+
+    def _open(self) -> Consumer:
+        consumer = super()._open()
+        follow(self)
+        return self._consumer if consumer is not self._consumer else consumer
+
+    def _replaced(self) -> bool:
+        raise_if_gone(self)
+        return super()._replaced()
+
+
+def follow(screen: Any) -> None:  # noqa: ANN401  either kind of screen
+    """Go on in the surface that has superseded this one, if one has."""
+    try:
+        screen._consumer.raise_unless_live()
+    except SupersededError:
+        screen._replaced()
+    except KjuError:
+        pass  # everything else is for whoever reads or waits to say
+
+
+def raise_if_gone(screen: Any) -> None:  # noqa: ANN401  either kind of screen
+    """Raise when the machine has ended: nothing will follow this surface.
+
+    Raises:
+        ProducerGoneError: With the reason.
+    """
+    if screen._gone is not None and (reason := screen._gone()):
+        raise ProducerGoneError(reason)
+
+
+def surface_descriptor(link: Link, console: int) -> int:
+    """Ask for a console's surface; the caller owns the descriptor."""
+    reply, descriptors = link.call(GetSurface(console=console))
+    try:
+        check_reply(reply, SurfaceHandle)
+        if len(descriptors) != 1:
+            raise PeerError(f"a surface came with {len(descriptors)} descriptors", reply)
+    except KjuError:
+        close_all(descriptors)
+        raise
+    return descriptors[0]
+
+
+class Keyboard:
+    """One console's keyboard. Needs the control role.
+
+    Keys are named as QEMU names them (``ret``, ``f2``, ``kp_7``), with the usual aliases
+    (``enter``, ``esc``), or given as QEMU key numbers. What is still held down when this
+    program ends is released.
+    """
+
+    def __init__(self, link: Link, console: int) -> None:
+        self._link = link
+        self._console = console
+
+    def press(self, *keys: str | int) -> None:
+        """Press keys, in this order, and hold them.
+
+        Raises:
+            UsageError: There is no such key; nothing has been sent.
+            RoleError: This client only views.
+            MachineGoneError: The machine has ended.
+        """
+        self._send([(requests.key_number(key), True) for key in keys])
+
+    def release(self, *keys: str | int) -> None:
+        """Release keys, in this order. Errors as `press`."""
+        self._send([(requests.key_number(key), False) for key in keys])
+
+    def chord(self, *chords: str | Chord, interval: int = requests.INTERVAL) -> None:
+        """Press keys together, such as ``"ctrl-alt-f2"``, one chord after the other.
+
+        Args:
+            chords: Written, or as key numbers.
+            interval: Milliseconds between two steps.
+
+        Raises:
+            UsageError: A chord names no key; nothing has been sent.
+            RoleError: This client only views.
+            MachineGoneError: The machine has ended.
+        """
+        self._send(requests.chord_steps(chords), interval)
+
+    def type(self, text: str, *, layout: str = "us", interval: int = requests.INTERVAL) -> None:
+        r"""Type a text; returns when the last key is up. ``"\n"`` is the enter key.
+
+        Args:
+            text: What to type.
+            layout: The keyboard layout that the guest is set to.
+            interval: Milliseconds between two steps; a character takes two, shifted four.
+
+        Raises:
+            UsageError: The layout lacks characters, all of which are named; nothing has
+                been sent.
+            RoleError: This client only views.
+            MachineGoneError: The machine has ended.
+        """
+        self._send(requests.chord_steps(_layout(layout).type(text)), interval)
+
+    def _send(self, steps: list[tuple[int, bool]], interval: int = requests.INTERVAL) -> None:
+        for request in requests.key_requests(self._console, steps, interval):
+            self._link.ask(request, Done, requests.duration(request))
+
+
+_layout = layout
+
+
+class Screens(Sequence[Screen]):
+    """A machine's screens, one per console, each opened when it is first used."""
+
+    def __init__(self, link: Link, count: int) -> None:
+        self._link = link
+        self._open: list[Screen | None] = [None] * count
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @overload
+    def __getitem__(self, index: int) -> Screen: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Screen]: ...
+    def __getitem__(self, index: int | slice) -> Screen | list[Screen]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        screen = self._open[index]
+        if screen is None:
+            screen = Screen.of(self._link, range(len(self))[index])
+            # Two threads may open it at once; one of the two screens is kept.
+            screen = self._open[index] = self._open[index] or screen
+        return screen
+
+    def close(self) -> None:
+        """Close those that are open."""
+        for screen in self._open:
+            if screen is not None:
+                screen.close()
+
+
+class Machine:
+    """One running machine. Use it as a context manager, or `close` it.
+
+    Attributes:
+        name: Its name.
+        role: What this client may do: ``view`` or ``control``.
+        screens: What its consoles show.
+        owned: Whether the machine ends when this object is closed or this program ends.
+    """
+
+    def __init__(self, link: Link, child: subprocess.Popen[bytes] | None = None) -> None:
+        """Use `launch` or `attach`."""
+        self.name = link.name
+        self.role = link.welcome.role
+        self.screens = Screens(link, link.welcome.consoles)
+        self.owned = child is not None
+        self._link = link
+        self._child = child
+
+    @property
+    def screen(self) -> Screen:
+        """What the first console shows.
+
+        Raises:
+            UsageError: The machine has no graphic console.
+        """
+        return self.screens[0] if self.screens else Screen.of(self._link, 0)
+
+    @property
+    def keyboard(self) -> Keyboard:
+        """The first console's keyboard."""
+        return self.keyboard_of(0)
+
+    def keyboard_of(self, console: int) -> Keyboard:
+        """One console's keyboard."""
+        return Keyboard(self._link, console)
+
+    @property
+    def host_pid(self) -> int:
+        """The process that runs the machine."""
+        return self._link.welcome.pid
+
+    @property
+    def log(self) -> Path:
+        """The host's log; it goes when the machine ends."""
+        return runtime.Paths(Path(self._link.welcome.folder)).host_log
+
+    def info(self) -> dict[str, Any]:
+        """Everything about the machine: plain maps, lists, numbers and text.
+
+        Raises:
+            MachineGoneError: It has ended.
+        """
+        return self._link.ask(GetInfo(), Info).info
+
+    @property
+    def gone(self) -> str | None:
+        """Why the machine is known to have ended, or None."""
+        return self._link.gone()
+
+    def wait_gone(self, timeout: float) -> bool:
+        """Wait at most *timeout* seconds for the machine to end; returns whether it has."""
+        return self._link.wait_gone(timeout)
+
+    def powerdown(self) -> None:
+        """Press the guest's power button; what follows is up to the guest.
+
+        Raises:
+            RoleError: This client only views.
+            MachineGoneError: It has ended.
+        """
+        self._link.ask(Stop(how="powerdown"), Done)
+
+    def stop(self) -> None:
+        """End the machine, and return when it has ended. Fine if it has already.
+
+        QEMU writes out its disks; the guest is not asked.
+
+        Raises:
+            RoleError: This client only views.
+            MachineError: It has not ended in 45 s.
+        """
+        with contextlib.suppress(MachineGoneError):
+            self._link.ask(Stop(), Done)
+        if not self.wait_gone(END):
+            raise KjuError(f"the machine {self.name!r} has not ended in {END:g} s: see {self.log}")
+        self._reap()
+
+    def close(self) -> None:
+        """Let go of the machine. An owned one ends, and has ended when this returns."""
+        self.screens.close()
+        self._link.close()
+        self._reap()
+
+    def _reap(self) -> None:
+        if self._child is not None:
+            try:
+                self._child.wait(END)
+            except subprocess.TimeoutExpired:
+                # It has its own limits and they are shorter: it must hang. QEMU dies with it.
+                self._child.kill()
+                self._child.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Machine {self.name!r} {self.role}{', owned' if self.owned else ''}>"
+
+
+def launch(
+    image: str | os.PathLike[str] | None = None,
+    *,
+    name: str | None = None,
+    memory: str | None = None,
+    cpus: int | None = None,
+    args: Sequence[str] = (),
+    qemu: str | None = None,
+    surface: str | os.PathLike[str] | None = None,
+    detach: bool = False,
+    log_level: str = "info",
+) -> Machine:
+    """Start a machine and attach to it with the control role.
+
+    Args:
+        image: A disk, a CD (``.iso``) or a kernel.
+        name: What to call it; by default made from the image's name.
+        memory: For the guest, such as ``"2G"``.
+        cpus: Virtual processors.
+        args: QEMU's own arguments, passed on as they are. `Machine.info` lists what kju has
+            added and why.
+        qemu: The QEMU to run; by default ``$KJU_QEMU``, else the one in PATH.
+        surface: Put the screen in a file of this name, for consumers that know only the
+            path; it stays, with the last frame in it.
+        detach: The machine goes on when this program ends.
+        log_level: How much host.log is to hold.
+
+    Raises:
+        UsageError: The image cannot be read, or a name is impossible.
+        ConflictError: Arguments contradict each other, or what kju needs.
+        MachineExistsError: The name is taken.
+        QemuError: There is no usable QEMU, or it did not start; QEMU's own words are in it.
+    """
+    request = requests.launch_request(
+        Path(image) if image else None,
+        name=runtime.check_name(name) if name else None,
+        memory=memory,
+        cpus=cpus,
+        args=args,
+        qemu=qemu,
+        surface=Path(surface) if surface else None,
+        detach=detach,
+        log_level=log_level,
+        client=client_name(),
+    )
+    runtime.sweep()
+    child, sock = start_host()
+    link = Link(sock, name or "")
+    try:
+        reply, _ = link.call(request, START)
+        link.welcome = check_reply(reply, Welcome)
+        link.name = link.welcome.machine
+    except BaseException as error:
+        link.close()
+        child.wait()
+        if isinstance(error, MachineGoneError):
+            status = child.returncode
+            raise KjuError(
+                f"the host process ended with status {status} before the machine ran"
+            ) from error
+        raise
+    if detach:
+        # The process we started has passed the machine on to a child of its own.
+        child.wait()
+    return Machine(link, None if detach else child)
+
+
+def attach(name: str, role: Role = "control") -> Machine:
+    """Attach to a running machine. Its end is not tied to this program's.
+
+    Args:
+        name: The machine's name; `machines` lists them.
+        role: ``control``, or ``view`` to look only.
+
+    Raises:
+        UsageError: The name or the role is impossible.
+        MachineNotFoundError: None of this name runs.
+        MachineGoneError: It ended at this moment.
+    """
+    return Machine(Link.attach(name, requests.check_role(role), client_name()))
+
+
+def machines() -> list[str]:
+    """The names of this user's running machines, sorted.
+
+    What killed machines have left behind is removed.
+    """
+    runtime.sweep()
+    return runtime.names()

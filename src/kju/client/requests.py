@@ -1,0 +1,136 @@
+"""What a client asks a machine, and what it makes of the answers. I/O-free.
+
+Both `kju.Machine` and `kju.aio.Machine` are thin shells around this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from ..errors import ClosedError, KjuError, MachineGoneError, PeerError, UsageError
+from ..host.messages import Ended, Failure, Keys, Launch, Reply, Role
+from ..host.protocol import error_from
+from ..keys import Chord, number, parse_chord, steps
+
+T = TypeVar("T", bound=Reply)
+
+#: Milliseconds between two steps of a keyboard. A key takes two, so 50 keys a second: what
+#: the slowest of QEMU's keyboards (usb-kbd) was measured to take without losing any.
+INTERVAL = 10
+#: Steps in one request; another client's keys wait for at most 2.6 s.
+BATCH = 256
+
+
+def launch_request(
+    image: str | Path | None,
+    *,
+    name: str | None,
+    memory: str | None,
+    cpus: int | None,
+    args: Sequence[str],
+    qemu: str | None,
+    surface: str | Path | None,
+    detach: bool,
+    log_level: str,
+    client: str,
+) -> Launch:
+    """A launch as a message.
+
+    Raises:
+        UsageError: A value is of the wrong kind.
+    """
+    if isinstance(args, str):
+        raise UsageError(f"args is a list of QEMU arguments, not one text: {args!r}")
+    if log_level not in ("debug", "info", "warning", "error"):
+        raise UsageError(f"there is no log level {log_level!r}: debug, info, warning or error")
+    if cpus is not None and not 1 <= cpus <= 1024:
+        raise UsageError(f"cpus is a number from 1 to 1024, not {cpus!r}")
+    return Launch(
+        machine=name or "",
+        image=str(Path(image).expanduser().absolute()) if image else "",
+        memory=str(memory or ""),
+        cpus=cpus or 0,
+        arguments=[str(argument) for argument in args],
+        qemu=qemu or "",
+        surface=str(Path(surface).expanduser().absolute()) if surface else "",
+        detach=detach,
+        log_level=log_level,  # type: ignore[arg-type]  # checked above
+        client=client[:256],
+    )
+
+
+def key_requests(console: int, keys: Iterable[tuple[int, bool]], interval: int) -> list[Keys]:
+    """Steps as requests, none of them long."""
+    all_steps = list(keys)
+    return [
+        Keys(console=console, steps=all_steps[at : at + BATCH], interval=interval)
+        for at in range(0, len(all_steps), BATCH)
+    ]
+
+
+def chord_steps(chords: Sequence[str | Chord]) -> list[tuple[int, bool]]:
+    """Chords, written or as key numbers, as steps: down in order, up in the opposite one."""
+    return steps(parse_chord(c) if isinstance(c, str) else tuple(c) for c in chords)
+
+
+def key_number(key: str | int) -> int:
+    """A key by name or number.
+
+    Raises:
+        UsageError: There is no such key.
+    """
+    if isinstance(key, int):
+        if not 1 <= key <= 0xFF:
+            raise UsageError(f"a key's number is 1 to 255, not {key}")
+        return key
+    return number(key)
+
+
+def check_role(role: str) -> Role:
+    """A role that exists.
+
+    Raises:
+        UsageError: This one does not.
+    """
+    if role not in ("view", "control"):
+        raise UsageError(f"a role is 'view' or 'control', not {role!r}")
+    return role  # type: ignore[return-value]  # checked above
+
+
+def duration(request: Keys) -> float:
+    """Seconds that a request takes at least."""
+    return len(request.steps) * request.interval / 1000
+
+
+def check_reply(reply: Reply, wanted: type[T]) -> T:
+    """Return a reply of the kind that was asked for.
+
+    Raises:
+        KjuError: It is a failure; the error is the one the host raised.
+        PeerError: It is something else.
+    """
+    if isinstance(reply, Failure):
+        raise error_from(reply)
+    if not isinstance(reply, wanted):
+        raise PeerError(f"the host answered {type(reply).__name__}, not {wanted.__name__}", reply)
+    return reply
+
+
+def gone_reason(name: str, ended: Ended | None) -> str:
+    """Why a machine is no longer there, in words."""
+    if ended is None:
+        return f"the machine {name!r} has gone: its host hung up without a word (was it killed?)"
+    log = f"; QEMU's last words: {' | '.join(ended.log[-3:])}" if ended.status and ended.log else ""
+    return f"the machine {name!r} has ended: {ended.reason}{log}"
+
+
+def gone_error(name: str, reason: str) -> KjuError:
+    """The error for a use after the end; `ClosedError` where this process closed it."""
+    if reason == CLOSED:
+        return ClosedError(f"the machine {name!r} has been closed here")
+    return MachineGoneError(reason, name)
+
+
+CLOSED = "closed by this process"

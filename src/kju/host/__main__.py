@@ -1,0 +1,139 @@
+"""The process of one machine: ``python -m kju.host FD``, started by `kju.launch`.
+
+FD is an inherited socket. One `Launch` comes through it, and a `Welcome` or a `Failure`
+goes back; then it is a client like any other, except that a machine that is not detached
+ends when it hangs up.
+
+Exit statuses:
+
+| status | meaning                                                             |
+|--------|---------------------------------------------------------------------|
+| 0      | the machine ended as somebody wanted: asked to, or powered off       |
+| 1      | a mistake in kju; host.log has the traceback                         |
+| 2      | it could not start: arguments, image, name or runtime directory      |
+| 3      | there is no usable QEMU, or it refused to start                      |
+| 4      | QEMU ended by itself with an error, or was killed                    |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import os
+import socket
+import sys
+
+from ..errors import KjuError, PeerError, QemuError
+from . import launch, runtime
+from .machine import Machine
+from .messages import Launch
+from .protocol import HostSide, failure
+
+log = logging.getLogger("kju.host")
+
+OK, MISTAKE, REFUSED, NO_QEMU, QEMU_ENDED = range(5)
+#: The launcher sends its request right behind the fork.
+PATIENCE = 30.0
+
+
+def main(arguments: list[str]) -> int:
+    """Run one machine; return the exit status."""
+    if len(arguments) != 1 or not arguments[0].isdecimal():
+        print("this is started by kju run and kju.launch; see: kju run --help", file=sys.stderr)
+        return REFUSED
+    owner = socket.socket(fileno=int(arguments[0]))
+    os.set_inheritable(owner.fileno(), False)
+    side = HostSide(launch=True)
+    try:
+        request = _receive(owner, side)
+    except (KjuError, OSError) as error:
+        print(f"kju host: no request to start a machine: {error}", file=sys.stderr)
+        return REFUSED
+    if request.detach and os.fork():
+        # The launcher waits for this process; the machine is its orphan from here on.
+        os._exit(OK)
+    return _serve(owner, side, request)
+
+
+def _receive(owner: socket.socket, side: HostSide) -> Launch:
+    owner.settimeout(PATIENCE)
+    while True:
+        data = owner.recv(1 << 16)
+        if not data:
+            raise PeerError("the launcher hung up")
+        for request in side.receive_data(data):
+            if isinstance(request, Launch):
+                return request
+
+
+def _serve(owner: socket.socket, side: HostSide, request: Launch) -> int:
+    claim = None
+    try:
+        runtime.sweep()
+        prepared = launch.prepare(request)
+        claim = (
+            runtime.claim(request.machine) if request.machine else runtime.claim_any(request.image)
+        )
+        _redirect(claim, request.log_level)
+        log.info("machine %s, process %d", claim.name, os.getpid())
+        accelerator = launch.choose_accelerator(prepared)
+
+        async def run() -> int:
+            machine = Machine(claim, prepared, accelerator, (owner, side))
+            ending = await machine.run()
+            return OK if ending.asked else QEMU_ENDED
+
+        return asyncio.run(run())
+    except KjuError as error:
+        log.error("%s", error)
+        _refuse(owner, side, request, error)
+        return NO_QEMU if isinstance(error, QemuError) else REFUSED
+    except OSError as error:
+        log.exception("the system refused")
+        _refuse(owner, side, request, KjuError(f"the machine could not be started: {error}"))
+        return REFUSED
+    except BaseException as error:
+        log.exception("a mistake in kju")
+        _refuse(owner, side, request, KjuError(f"kju's host failed: {error!r}"))
+        raise
+    finally:
+        if claim is not None:
+            claim.release()
+
+
+def _refuse(owner: socket.socket, side: HostSide, request: Launch, error: KjuError) -> None:
+    """Tell the launcher, if it is still there, why there is no machine."""
+    side.send(failure(request.number, error))
+    try:
+        owner.setblocking(True)
+        owner.settimeout(1)
+        for out in side.data_to_send():
+            owner.sendall(out.data)
+    except OSError:
+        pass  # it has gone, or the loop has closed its socket after an answer
+
+
+def _redirect(claim: runtime.Claim, level: str) -> None:
+    """From now on everything this process says goes to host.log, whoever says it."""
+    path = claim.paths.host_log
+    log_file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.dup2(nothing, 0)
+    os.dup2(log_file, 1)
+    os.dup2(log_file, 2)
+    os.close(nothing)
+    os.close(log_file)
+    faulthandler.enable()
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=level.upper(),
+        format="%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s",
+        datefmt="%Y-%m-%d %H:%M:%S",
+    )
+    # It logs every connection that ends as an error; how QEMU ended is ours to say.
+    logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,268 @@
+"""SHELL: the control socket. Who may connect, bytes in, bytes and descriptors out.
+
+Rules:
+
+- Only this user and root are let in: the kernel says who the peer is (SO_PEERCRED).
+- A client that breaks the protocol, does not read its replies or asks for too much at once
+  is hung up on; the machine goes on.
+- Requests of one client are started in order and may be done out of order.
+- When a client has gone its unfinished requests are cancelled, and then the machine is told.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import socket
+import struct
+from collections import deque
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from ..errors import KjuError, PeerError
+from .messages import AnyRequest, Message
+from .protocol import HostSide, Outgoing
+from .runtime import reachable
+
+log = logging.getLogger(__name__)
+
+#: Clients of one machine; each costs a descriptor.
+MAX_CLIENTS = 200
+#: Requests of one client that are being worked on.
+MAX_REQUESTS = 64
+#: Bytes that wait for a client that does not read: four of the largest replies.
+MAX_UNSENT = 4 << 20
+_CHUNK = 64 << 10
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Result(NamedTuple):
+    """A reply, and the descriptors to send along; they stay the machine's own."""
+
+    reply: Message
+    descriptors: tuple[int, ...] = ()
+
+
+class Machine(Protocol):
+    """What answers requests."""
+
+    async def handle(self, client: Client, request: AnyRequest) -> Result:
+        """Do what was asked. A `KjuError` becomes the client's."""
+
+    def client_gone(self, client: Client) -> None:
+        """A client has hung up, or was hung up on."""
+
+
+class Peer(NamedTuple):
+    """Who is at the other end, by the kernel's word (unix(7), SO_PEERCRED)."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def peer_of(sock: socket.socket) -> Peer:
+    """The process that connected this socket."""
+    return Peer(
+        *_CREDENTIALS.unpack(
+            sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        )
+    )
+
+
+class Client:
+    """One connected client.
+
+    Attributes:
+        number: Counts connections; never used again.
+        side: The protocol's state.
+        peer: Who it is.
+    """
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, sock: socket.socket, machine: Machine, side: HostSide) -> None:
+        sock.setblocking(False)
+        self.number = next(self._numbers)
+        self.side = side
+        self.peer = peer_of(sock)
+        self.closed = False
+        self._sock = sock
+        self._machine = machine
+        self._loop = asyncio.get_running_loop()
+        self._unsent: deque[Outgoing] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop.add_reader(sock, self._readable)
+
+    def __str__(self) -> str:
+        who = self.side.client or "a client"
+        return f"{who} (connection {self.number}, process {self.peer.pid})"
+
+    def send(self, message: Message, descriptors: tuple[int, ...] = ()) -> None:
+        """Send one message, now or as soon as the client reads. Does nothing once closed."""
+        if not self.closed:
+            self.side.send(message, descriptors)
+            self._flush()
+
+    def begin(self, request: AnyRequest) -> None:
+        """Start to answer a request."""
+        if len(self._tasks) >= MAX_REQUESTS:
+            raise PeerError(f"more than {MAX_REQUESTS} requests at once")
+        task = self._loop.create_task(self._answer(request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, request: AnyRequest) -> None:
+        try:
+            result = await self._machine.handle(self, request)
+            self.send(*result)
+        except KjuError as error:
+            log.info("%s: %s refused: %s", self, type(request).__name__, error)
+            self._fail(request, error)
+        except Exception:
+            # A mistake of ours must not end the machine, nor leave the client waiting.
+            log.exception("%s: %s failed", self, type(request).__name__)
+            what = f"the host failed at {type(request).__name__}; its log says more"
+            self._fail(request, KjuError(what))
+
+    def _fail(self, request: AnyRequest, error: KjuError) -> None:
+        if not self.closed:
+            self.side.fail(request, error)
+            self._flush()
+
+    def _readable(self) -> None:
+        try:
+            # Plain recv: descriptors that a client sends are dropped by the kernel.
+            data = self._sock.recv(_CHUNK)
+            if not data:
+                self.close("it hung up")
+                return
+            for request in self.side.receive_data(data):
+                self.begin(request)
+            self._flush()
+        except (BlockingIOError, InterruptedError):
+            return
+        except PeerError as error:
+            log.warning("%s broke the protocol: %s", self, error)
+            self.close("it broke the protocol")
+        except OSError as error:
+            self.close(error.strerror or str(error))
+
+    def _flush(self) -> None:
+        self._unsent.extend(self.side.data_to_send())
+        try:
+            while self._unsent and not self.closed:
+                self._send_one(self._unsent[0])
+        except (BlockingIOError, InterruptedError):
+            if sum(len(out.data) for out in self._unsent) > MAX_UNSENT:
+                log.warning("%s does not read", self)
+                self.close("it does not read")
+            else:
+                self._loop.add_writer(self._sock, self._flush)
+            return
+        except OSError as error:
+            self.close(error.strerror or str(error))
+            return
+        if not self.closed:
+            self._loop.remove_writer(self._sock)
+
+    def _send_one(self, out: Outgoing) -> None:
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", out.descriptors))]
+        sent = self._sock.sendmsg(
+            [out.data], rights if out.descriptors else [], socket.MSG_NOSIGNAL
+        )
+        # The descriptors went with the first byte.
+        self._unsent.popleft()
+        if sent < len(out.data):
+            self._unsent.appendleft(Outgoing(out.data[sent:]))
+
+    def close(self, reason: str) -> None:
+        """Hang up. A second call does nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        log.info("%s has gone: %s", self, reason)
+        self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._sock)
+        self._sock.close()
+        for task in self._tasks:
+            task.cancel()
+        self._machine.client_gone(self)
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything has been sent."""
+        return self.closed or not self._unsent
+
+
+class Server:
+    """Listens on a machine's control socket.
+
+    Attributes:
+        clients: Everybody connected.
+    """
+
+    def __init__(self, path: Path, machine: Machine) -> None:
+        self.clients: list[Client] = []
+        self._machine = machine
+        self._loop = asyncio.get_running_loop()
+        self._sock = socket.socket(
+            socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        )
+        # Nobody sees the socket before it listens, and nobody else's umask decides who may.
+        hidden = path.with_name(f".{path.name}")
+        with reachable(hidden) as address:
+            self._sock.bind(address)
+        hidden.chmod(0o600)
+        self._sock.listen(64)
+        hidden.rename(path)
+        self._loop.add_reader(self._sock, self._accept)
+
+    def adopt(self, sock: socket.socket, side: HostSide) -> Client:
+        """Serve a connection that was made in another way."""
+        client = Client(sock, self._machine, side)
+        self.clients.append(client)
+        return client
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._sock.accept()
+        except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+            return
+        except OSError as error:
+            # Out of descriptors: the connection stays in the queue, and so does this event.
+            log.error("a client could not be let in: %s", error)
+            self._loop.remove_reader(self._sock)
+            self._loop.call_later(1, self._loop.add_reader, self._sock, self._accept)
+            return
+        peer = peer_of(sock)
+        self.clients = [client for client in self.clients if not client.closed]
+        if peer.uid not in (os.geteuid(), 0):
+            log.warning("process %d of user %d was turned away", peer.pid, peer.uid)
+            sock.close()
+        elif len(self.clients) >= MAX_CLIENTS:
+            log.warning("more than %d clients: process %d was turned away", MAX_CLIENTS, peer.pid)
+            sock.close()
+        else:
+            self.adopt(sock, HostSide())
+
+    def broadcast(self, message: Message) -> None:
+        """Tell every client that has said hello."""
+        for client in list(self.clients):
+            if client.side.role is not None:
+                client.send(message)
+
+    async def close(self, reason: str, patience: float = 0.3) -> None:
+        """Stop listening, give clients a moment to read their last message, hang up."""
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while not all(client.idle for client in self.clients):
+                    await asyncio.sleep(0.005)
+        for client in list(self.clients):
+            client.close(reason)

@@ -1,0 +1,109 @@
+"""SHELL: QMP over an inherited socket, through qemu.qmp."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from qemu.qmp import QMPClient, QMPError
+
+from ..errors import QemuError
+from ..sources.channel import socket_pair
+
+log = logging.getLogger(__name__)
+
+#: QEMU's main loop answers in about a millisecond; a second of it standing still was seen
+#: while the host of a loaded computer created a large guest.
+TIMEOUT = 10.0
+
+OnEvent = Callable[[str, dict[str, Any]], None]
+
+
+class Qmp:
+    """One QMP connection.
+
+    If `connect` fails the socket is closed. After `close` every call raises `QemuError`.
+    """
+
+    def __init__(self, client: QMPClient, events: asyncio.Task[None]) -> None:
+        """Use `connect` instead."""
+        self._client = client
+        self._events = events
+        self._handing = asyncio.Lock()
+
+    @classmethod
+    async def connect(cls, sock: socket.socket, name: str, on_event: OnEvent) -> Qmp:
+        """Greet QEMU at the other end of *sock*, and pass on its events from now on.
+
+        Raises:
+            QemuError: It does not speak QMP, or has hung up.
+        """
+        client = QMPClient(name)
+        sock.setblocking(False)
+        try:
+            await client.connect(sock)
+        except (QMPError, OSError, EOFError) as error:
+            raise QemuError(f"QEMU did not answer on QMP: {error}", name) from error
+        finally:
+            # Before the session stands qemu.qmp does not close what it was given.
+            if client.runstate.name != "RUNNING":
+                sock.close()
+        return cls(client, asyncio.create_task(_listen(client, on_event), name="qmp-events"))
+
+    async def execute(
+        self, command: str, arguments: dict[str, object] | None = None, timeout: float = TIMEOUT
+    ) -> Any:  # noqa: ANN401  what QMP returns is JSON
+        """Run one command.
+
+        Raises:
+            QemuError: QEMU refused, did not answer in time, or has hung up.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._client.execute(command, arguments)
+        except TimeoutError as error:
+            raise QemuError(f"QEMU did not answer {command} in {timeout:g} s") from error
+        except (QMPError, OSError, EOFError) as error:
+            raise QemuError(f"QEMU refused {command}: {error}") from error
+
+    async def open_display(self) -> socket.socket:
+        """Give QEMU one end of a socket for its D-Bus display; return the other.
+
+        Raises:
+            QemuError: QEMU has no such display, or has hung up.
+        """
+        # The descriptor and the command that names it must follow each other.
+        async with self._handing:
+            ours, theirs = socket_pair()
+            try:
+                with theirs:
+                    self._client.send_fd_scm(theirs.fileno())
+                    await self.execute("getfd", {"fdname": "kju-display"})
+                display = {"protocol": "@dbus-display", "fdname": "kju-display", "tls": False}
+                await self.execute("add_client", display)
+            except (QMPError, OSError) as error:
+                ours.close()
+                raise QemuError(f"QEMU's display could not be opened: {error}") from error
+            except BaseException:
+                ours.close()
+                raise
+            return ours
+
+    async def close(self) -> None:
+        """Hang up. Never raises: that QEMU hung up first is the usual case."""
+        self._events.cancel()
+        with contextlib.suppress(QMPError, OSError, EOFError, TimeoutError):
+            async with asyncio.timeout(1):
+                await self._client.disconnect()
+
+
+async def _listen(client: QMPClient, on_event: OnEvent) -> None:
+    async for event in client.events:
+        data = event.get("data")
+        name = str(event.get("event"))
+        log.debug("QMP event %s %s", name, data)
+        on_event(name, dict(data) if isinstance(data, dict) else {})

@@ -13,7 +13,7 @@ what happened, to what, and what to do next::
     ├── MemoryLostError              the memory under a mapping was cut or ran out
     ├── LimitError                   a limit of the system is in the way
     ├── ProducerGoneError            whoever filled the surface has died or closed it
-    │   └── SupersededError          a larger surface has replaced this one
+    │   └── SupersededError          another surface has taken this one's address
     ├── UnavailableError             the surface says that it has no picture now
     ├── InconsistentError            no single version could be copied in the time given
     ├── WaitTimeoutError             what was waited for did not happen (also TimeoutError)
@@ -91,7 +91,7 @@ class ProducerGoneError(KjuError):
 
 
 class SupersededError(ProducerGoneError):
-    """A larger surface has replaced this one; open the address again."""
+    """Another surface has taken this one's address; open it again."""
 
 
 class UnavailableError(KjuError):

@@ -22,6 +22,7 @@ import numpy as np
 from ._core import WAIT_CAP_MS, Reader, Writer, format_surface, plan, set_types
 from .errors import (
     FormatError,
+    GeometryError,
     InconsistentError,
     ProducerGoneError,
     SupersededError,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 TILE_SIDE = 32
 MAX_SIDE = 16384
+
+REASON_BYTES = 128
 
 CHANNELS = {"bgrx": 4, "rgb": 3, "rgba": 4, "grey": 1}
 
@@ -267,7 +270,8 @@ class Producer(Writer):
 
     def set_state(self, state: State, reason: str = "") -> None:
         """Say what the surface is, and why; wakes every consumer."""
-        self._set_state(state, reason.replace("\0", " ")[:127])
+        cut = reason.replace("\0", " ").encode(errors="replace")[: REASON_BYTES - 1]
+        self._set_state(state, cut.decode(errors="ignore"))
 
     @property
     def _own_format(self) -> str:
@@ -423,6 +427,8 @@ def copy_frame(
         if not mode.epoch:
             raise UnavailableError("nothing has been published yet")
         where = rect or mode.whole
+        if where.width < 0 or where.height < 0 or not mode.whole.contains(where):
+            raise GeometryError(f"{where} leaves the {mode.width}x{mode.height} surface")
         out = allocate(frame_shape(mode, where, pixel_format))
         version = consumer.reader.copy(out, mode.epoch, where, pixel_format, exact)
         if version >= 0:

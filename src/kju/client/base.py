@@ -8,11 +8,13 @@ rules of its own.
 from __future__ import annotations
 
 import os
+import threading
 import time
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from functools import wraps
+from pathlib import Path
 from typing import IO, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
@@ -24,6 +26,7 @@ from ..errors import (
     InconsistentError,
     KjuError,
     ProducerGoneError,
+    SupersededError,
     UnavailableError,
     WaitTimeoutError,
 )
@@ -67,6 +70,15 @@ def _notices_loss(
 
     @wraps(method)
     def looked(self: SurfaceBase, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        seen = self._consumer
+        try:
+            return once(self, *args, **kwargs)
+        except SupersededError:
+            if not self._reopen or not self._replaced(seen):
+                raise
+        return once(self, *args, **kwargs)
+
+    def once(self: SurfaceBase, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
             result = method(self, *args, **kwargs)
         except (FormatError, UnavailableError):
@@ -138,6 +150,7 @@ class SurfaceBase:
         self._gone = gone
         self._hold = hold
         self._pool = FramePool()
+        self._replacing = threading.Lock()
         self._segment = segment
         self._consumer = self._consume(segment)
 
@@ -324,8 +337,8 @@ class SurfaceBase:
         frame = self.snapshot(rect, cursor=cursor, consistent=consistent, format="rgb")
         image = Image.fromarray(np.asarray(frame))
         # Level 1 takes a quarter of the default's time and gives a tenth more bytes.
-        path = os.fspath(target) if isinstance(target, (str, os.PathLike)) else None
-        if path is not None and not path.lower().endswith(".png"):
+        path = Path(target) if isinstance(target, (str, os.PathLike)) else None
+        if path is not None and path.suffix.lower() not in ("", ".png"):
             image.save(path)
         else:
             image.save(path or target, "PNG", compress_level=1)
@@ -347,14 +360,14 @@ class SurfaceBase:
         """Yield milliseconds to sleep until something changed after *mark*."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            self._open()
+            consumer = self._open()
             try:
                 change = self.changes_since(mark)
                 if change.rects:
                     return change
                 self._raise_if_gone()
             except (ProducerGoneError, FormatError) as error:
-                if not self._reopen or not self._replaced():
+                if not self._reopen or not self._replaced(consumer):
                     yield self._sleep_or_raise(deadline, timeout, error)
                 continue
             found = yield self._sleep_or_raise(deadline, timeout, None)
@@ -380,24 +393,33 @@ class SurfaceBase:
             reason = self._gone()
             if reason is not None:
                 raise ProducerGoneError(reason)
-        elif has_died(consumer.producer, self._segment.fileno()):
+            return
+        try:
+            died = has_died(consumer.producer, self._segment.fileno())
+        except (OSError, ValueError):
+            self._open()  # another thread may have closed it meanwhile
+            raise
+        if died:
             pid = consumer.producer.pid
             raise ProducerGoneError(f"the producer (process {pid}) has died without closing")
 
-    def _replaced(self) -> bool:
-        """Open what follows this surface; False when nothing does yet."""
+    def _replaced(self, seen: Consumer) -> bool:
+        """Open what follows the surface a caller has seen; False when nothing does yet."""
         assert self._reopen is not None  # noqa: S101  the caller has just looked
-        try:
-            segment = self._reopen()
-            consumer = self._consume(segment)
-        except (OSError, KjuError):
-            return False
-        if consumer.incarnation == self._consumer.incarnation:
-            segment.close()
-            return False
-        old, self._segment, self._consumer = self._segment, segment, consumer
-        old.close()
-        return True
+        with self._replacing:
+            if self._consumer is not seen or self.closed:
+                return True  # another thread was first
+            try:
+                segment = self._reopen()
+                consumer = self._consume(segment)
+            except (OSError, KjuError):
+                return False
+            if consumer.incarnation == seen.incarnation:
+                segment.close()
+                return False
+            old, self._segment, self._consumer = self._segment, segment, consumer
+            old.close()
+            return True
 
     def epoch_of(self, frame: Frame) -> int:
         """The epoch now, as *frame* counts it: 0 in another incarnation."""

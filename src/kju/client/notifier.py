@@ -23,14 +23,18 @@ class Notifier:
         self._running = False
 
     def add(self, reader: Reader, version: int, state: int, callback: Callable[[], None]) -> int:
-        """Call *callback* once when the version or state is no longer this one."""
+        """Call *callback* when the version or state is no longer this one, perhaps twice."""
         with self._lock:
             self._next += 1
             self._waiters[self._next] = (reader, version, state, callback)
             if not self._running:
                 self._running = True
                 threading.Thread(target=self._run, name="kju-notifier", daemon=True).start()
-            return self._next
+            number = self._next
+        # The thread may already sleep on what another waiter has seen, which is newer.
+        if reader.version != version or reader.state_code != state:
+            callback()
+        return number
 
     def remove(self, number: int) -> None:
         """Forget a waiter, called back or not."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
+from ..errors import FormatError
 from ..surface import NOTHING_TAKEN, Change, Mark
 from .base import SurfaceBase
 
@@ -62,7 +63,10 @@ class Surface(SurfaceBase):
                 reader = self._consumer.reader
                 version, state = reader.version, reader.state_code
                 milliseconds = waiting.send(found)
-                found = self._consumer.wait_changes(mark, version, state, milliseconds)
+                try:
+                    found = self._consumer.wait_changes(mark, version, state, milliseconds)
+                except FormatError:
+                    found = None  # the next look finds out what became of the memory
         except StopIteration as done:
             change: Change = done.value
             return change

@@ -12,6 +12,8 @@ from .posix import create_posix, open_posix
 from .segment import Segment
 from .sysv import create_sysv, open_sysv
 
+_MOST = 2**31 - 1  # both numbers are C ints
+
 KINDS = ("file", "posix", "sysv", "fd", "memfd")
 
 
@@ -60,8 +62,9 @@ def open_segment(address: str | os.PathLike[str]) -> Segment:
         return open_file(Path(rest))
     if kind == "posix":
         return open_posix(rest)
-    if kind == "sysv" and rest.isdecimal():
-        return open_sysv(int(rest))
-    if kind == "fd" and rest.isdecimal():
-        return open_fd(os.dup(int(rest)))
+    number = int(rest) if rest.isdecimal() and len(rest) < 11 else -1
+    if kind == "sysv" and 0 <= number <= _MOST:
+        return open_sysv(number)
+    if kind == "fd" and 0 <= number <= _MOST:
+        return open_fd(os.dup(number))
     raise ConflictError(f"{os.fspath(address)!r} is no address of a surface")

@@ -35,7 +35,7 @@ def create_file(path: Path, size: int) -> Segment:
         LimitError: There is no space.
         OSError: The directory can't be written.
     """
-    _refuse_unless_free(path)
+    refuse_unless_free(path, str(path))
     hidden = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     number = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     descriptor = Descriptor(number)
@@ -48,15 +48,19 @@ def create_file(path: Path, size: int) -> Segment:
         raise
 
     def commit() -> None:
-        _refuse_unless_free(path)
+        refuse_unless_free(path, str(path))
         hidden.replace(path) if path.exists() else _link_new(hidden, path)
+
+    def close() -> None:
+        hidden.unlink(missing_ok=True)
+        unlock(number)
 
     return Segment(
         str(path),
         mapping,
         descriptor,
         on_commit=commit,
-        on_close=lambda: hidden.unlink(missing_ok=True),
+        on_close=close,
         on_reserve=lambda wanted: reserve(number, wanted, path.parent),
     )
 
@@ -72,7 +76,8 @@ def open_file(path: Path) -> Segment:
     status = os.fstat(descriptor.fileno())
     if not stat.S_ISREG(status.st_mode) or not status.st_size:
         raise FormatError(f"{path} is not a surface", f"{status.st_size} bytes", "a surface's file")
-    return Segment(str(path), Mapping(descriptor.fileno(), status.st_size), descriptor)
+    mapping = Mapping(descriptor.fileno(), status.st_size)
+    return Segment(str(path), mapping, descriptor, path=path)
 
 
 def reserve(number: int, size: int, where: Path) -> None:
@@ -98,8 +103,13 @@ def reserve(number: int, size: int, where: Path) -> None:
 
 
 def lock_for_life(number: int) -> None:
-    """Hold a record lock on an open file until its last descriptor here is closed."""
+    """Hold a record lock on an open file until `unlock`, or the end of the process."""
     fcntl.fcntl(number, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+
+
+def unlock(number: int) -> None:
+    """Drop the record lock, which closing alone does not while arrays keep the mapping."""
+    fcntl.fcntl(number, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0))
 
 
 def is_locked(number: int) -> bool:
@@ -118,14 +128,19 @@ def _link_new(hidden: Path, path: Path) -> None:
     hidden.unlink()
 
 
-def _refuse_unless_free(path: Path) -> None:
+def refuse_unless_free(path: Path, address: str) -> None:
+    """Raise unless a name is free, or that of a surface whose producer is dead.
+
+    Raises:
+        ConflictError: It is neither.
+    """
     try:
         number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return
     descriptor = Descriptor(number)
     if not stat.S_ISREG(os.fstat(number).st_mode) or os.pread(number, 8, 0) != MAGIC:
-        raise ConflictError(f"{path} exists and is not a surface; nothing was overwritten")
+        raise ConflictError(f"{address} exists and is not a surface; nothing was overwritten")
     if is_locked(number):
-        raise ConflictError(f"{path} belongs to a producer that is alive; choose another path")
+        raise ConflictError(f"{address} belongs to a producer that is alive; choose another name")
     descriptor.close()

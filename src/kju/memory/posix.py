@@ -12,38 +12,53 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 from .._system import Mapping
 from ..errors import ConflictError, FormatError
 from .descriptor import Descriptor
-from .file import MAGIC, lock_for_life, reserve
+from .file import MAGIC, lock_for_life, refuse_unless_free, reserve, unlock
 from .segment import Segment
 
 DIRECTORY = Path("/dev/shm")  # noqa: S108  where shm_open(3) puts its names
 
 
 def create_posix(name: str, size: int) -> Segment:
-    """Make a segment under a new name.
+    """Make a segment; its name appears with `Segment.commit`.
 
     Raises:
-        ConflictError: The name is taken.
+        ConflictError: The name is taken by something else, or by a live producer.
         LimitError: /dev/shm has no space.
     """
     path = _path(name)
-    try:
-        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        raise ConflictError(f"posix:/{path.name} exists; choose another name") from None
-    fcntl.flock(number, fcntl.LOCK_SH)
+    refuse_unless_free(path, f"posix:/{path.name}")
+    # Without a name until it is whole: whatever happens before, nothing is left.
+    number = os.open(DIRECTORY, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
     descriptor = Descriptor(number)
+    fcntl.flock(number, fcntl.LOCK_SH)
     os.ftruncate(number, size)
     lock_for_life(number)
+
+    def commit() -> None:
+        refuse_unless_free(path, f"posix:/{path.name}")
+        # Consumers of a dead producer keep its memory, and its name if nobody wants it.
+        path.unlink(missing_ok=True)
+        try:  # Python follows the link in /proc only when it calls linkat: hence src_dir_fd
+            os.link(f"/proc/self/fd/{number}", path, src_dir_fd=number)
+        except FileExistsError:
+            raise ConflictError(f"posix:/{path.name} has just been made elsewhere") from None
+
+    def close() -> None:
+        remove_if_last(number, path)
+        unlock(number)
+
     return Segment(
         f"posix:/{path.name}",
         Mapping(number, size, writable=True),
         descriptor,
-        on_close=lambda: remove_if_last(number, path),
+        on_commit=commit,
+        on_close=close,
         on_reserve=lambda wanted: reserve(number, wanted, DIRECTORY),
     )
 
@@ -56,19 +71,24 @@ def open_posix(name: str) -> Segment:
         OSError: There is none, or it can't be read.
     """
     path = _path(name)
-    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     descriptor = Descriptor(number)
-    fcntl.flock(number, fcntl.LOCK_SH)
     status = os.fstat(number)
-    if not status.st_nlink:  # removed between open and lock
+    if not stat.S_ISREG(status.st_mode) or not status.st_size:
+        found = f"{status.st_size} bytes"
+        raise FormatError(f"posix:/{path.name} is not a surface", found, "a surface")
+    try:  # whoever has the lock alone is removing it; waiting would trust strangers
+        fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise FileNotFoundError(f"posix:/{path.name} is being removed") from None
+    if not os.fstat(number).st_nlink:
         raise FileNotFoundError(f"posix:/{path.name} has just been removed")
-    if not status.st_size:
-        raise FormatError(f"posix:/{path.name} is not a surface", "0 bytes", "a surface")
     return Segment(
         f"posix:/{path.name}",
         Mapping(number, status.st_size),
         descriptor,
         on_close=lambda: remove_if_last(number, path),
+        path=path,
     )
 
 

@@ -88,7 +88,7 @@ class SurfaceProducer(Producer):
             FormatError: There is no converter for the source's format.
         """
         wanted = width * height * BYTES_PER_PIXEL.get(fourcc, 4)
-        if wanted <= self.capacity:
+        if width > 0 and height > 0 and wanted <= self.capacity:
             self.segment.reserve(self.pixels_offset + wanted)
         version = super().set_mode(
             width,

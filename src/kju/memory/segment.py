@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from .._system import Mapping
-from ..errors import MemoryLostError
+from ..errors import MemoryLostError, ProducerGoneError, SupersededError
 from .descriptor import Descriptor
 
 
@@ -21,6 +22,9 @@ class Segment:
         mapping: The bytes; read-only unless this process made the segment.
         size: Bytes.
         closed: Whether this process has closed it.
+
+    Args:
+        path: The name it was opened by; `check` raises when that leads elsewhere.
     """
 
     def __init__(
@@ -32,6 +36,7 @@ class Segment:
         on_commit: Callable[[], None] | None = None,
         on_close: Callable[[], object] | None = None,
         on_reserve: Callable[[int], None] | None = None,
+        path: Path | None = None,
     ) -> None:
         self.address = address
         self.mapping = mapping
@@ -40,6 +45,7 @@ class Segment:
         self._on_commit = on_commit
         self._on_close = on_close
         self._on_reserve = on_reserve
+        self._path = path
         self.closed = False
 
     def fileno(self) -> int:
@@ -61,21 +67,38 @@ class Segment:
             self._on_reserve(size)
 
     def check(self) -> None:
-        """Raise when memory under the mapping has gone.
+        """Raise when memory under the mapping has gone, or its name leads elsewhere.
 
         A cut file gives SIGBUS only past its last page, and zeros on it: hence its size.
 
         Raises:
             MemoryLostError: The file was cut, or its disk filled up, while it was mapped.
+            SupersededError: Another file has taken its name.
+            ProducerGoneError: Its name was removed: nothing more can be seen there.
         """
         if not self.mapping.guarded:
             return
-        fileno = self.fileno()
-        if self.mapping.lost or (fileno >= 0 and os.fstat(fileno).st_size < self.size):
+        status = self._status()
+        if self.mapping.lost or (status and status.st_size < self.size):
             raise MemoryLostError(
                 f"memory of {self.address or 'the surface'} went away under its mapping: "
                 "the file was cut or its disk is full; open it again"
             )
+        if self._path and status and not status.st_nlink:
+            if self._path.exists():
+                raise SupersededError(f"another file has replaced {self.address}: open it again")
+            raise ProducerGoneError(f"{self.address} has been removed: nothing more comes there")
+
+    def _status(self) -> os.stat_result | None:
+        """What the system says of the file; None where this process has closed it."""
+        try:
+            fileno = self.fileno()
+            status = os.fstat(fileno) if fileno >= 0 else None
+        except (OSError, ValueError):
+            if not self.closed:
+                raise
+            return None
+        return None if self.closed else status  # the number may be another file's by now
 
     def close(self) -> None:
         """Give back name and descriptor; arrays stay valid. A second call does nothing."""

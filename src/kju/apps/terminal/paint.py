@@ -74,7 +74,8 @@ def _indexed(r: npt.NDArray[np.int32], g: npt.NDArray[np.int32], b: npt.NDArray[
     grey = 8 + 10 * level
     to_cube = (r - _CUBE[red]) ** 2 + (g - _CUBE[green]) ** 2 + (b - _CUBE[blue]) ** 2
     to_grey = (r - grey) ** 2 + (g - grey) ** 2 + (b - grey) ** 2
-    return np.where(to_grey < to_cube, 232 + level, cube).astype(np.int32)
+    nearest: Codes = np.where(to_grey < to_cube, 232 + level, cube).astype(np.int32)
+    return nearest
 
 
 def diff(shown: Codes, wanted: Codes, ability: Ability) -> bytes:
@@ -88,7 +89,7 @@ def diff(shown: Codes, wanted: Codes, ability: Ability) -> bytes:
     changed = (shown != wanted).any(axis=2)
     if not changed.any():
         return b""
-    writer = _Plain() if ability.colours == Colours.NONE else _Coloured(ability)
+    writer = _writer(ability)
     out: list[str] = ["\x1b[0m"]
     for row in np.flatnonzero(changed.any(axis=1)).tolist():
         columns = np.flatnonzero(changed[row])
@@ -102,6 +103,20 @@ def diff(shown: Codes, wanted: Codes, ability: Ability) -> bytes:
             out.append(writer.cell(top, bottom))
             at = column + 1
     return "".join(out).encode()
+
+
+def rows(codes: Codes, ability: Ability) -> list[str]:
+    """Cells as lines of text that need no placing, for what scrolls by."""
+    lines = []
+    for row in codes.tolist():
+        writer = _writer(ability)
+        line = "".join(writer.cell(top, bottom) for top, bottom in row)
+        lines.append(line + "\x1b[0m" if ability.colours else line.rstrip())
+    return lines
+
+
+def _writer(ability: Ability) -> _Plain | _Coloured:
+    return _Coloured(ability) if ability.colours else _Plain()
 
 
 class _Plain:

@@ -1,0 +1,27 @@
+"""The `kju` command. Nothing heavy is imported before a command runs: see `cli`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+
+def main() -> None:
+    """Run the command line of this process; never returns."""
+    from .cli import app, split_qemu_arguments
+
+    # As Ctrl-C does: so that machines end and terminals are given back, whoever ends us.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # and not ignored, as by nohup
+            signal.signal(number, _end)
+    words, qemu = split_qemu_arguments(sys.argv[1:])
+    app(words, prog_name="kju", obj=qemu)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

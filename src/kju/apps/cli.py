@@ -1,0 +1,230 @@
+"""The `kju` command line: names, options and help, and nothing else.
+
+``kju --help`` answers within 150 ms, so this file imports typer and no more; each command
+imports what does its work when it runs. typer's rich formatting stays off for the same
+reason (it takes 60 ms to import).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+app = typer.Typer(
+    name="kju",
+    help="See and drive QEMU guests through shared memory.",
+    epilog="The manual has the exit codes; a NAME with a slash in it is a surface's path.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class _Command(typer.core.TyperCommand):
+    """A command that clears remains first, and whose errors are one line and a code."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  as the base class
+        from ..errors import KjuError
+        from .exits import Exit, code_of, line_of
+        from .tidy import tidy
+
+        try:
+            tidy()
+            return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read us has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = Exit.OK
+        except (KjuError, OSError) as error:
+            typer.echo(f"kju: {line_of(error)}", err=True)
+            code = code_of(error)
+        except KeyboardInterrupt:
+            code = Exit.INTERRUPTED
+        raise typer.Exit(int(code))
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A running machine; see `kju ls`.")]
+Target = Annotated[
+    str, typer.Argument(metavar="NAME", help="A running machine, or a surface's path.")
+]
+Console = Annotated[int, typer.Option(min=0, max=15, help="Which of the guest's screens.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, whose names are stable.")]
+Seconds = Annotated[float, typer.Option(min=0, help="End after so long; 0 never.")]
+
+
+def split_qemu_arguments(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part ``kju run`` from the QEMU arguments behind ``--``, whatever those look like."""
+    if words and words[0] == "run" and "--" in words:
+        at = list(words).index("--")
+        return list(words[:at]), list(words[at + 1 :])
+    return list(words), []
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from .. import __version__
+
+        typer.echo(f"kju {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def kju(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="And exit.")
+    ] = False,
+) -> None:
+    """See and drive QEMU guests through shared memory."""
+
+
+@app.command(cls=_Command)
+def run(
+    context: typer.Context,
+    image: Annotated[str, typer.Argument(help="A disk, a CD or a kernel to boot.")] = "",
+    name: Annotated[str, typer.Option(help="By default made from the image's.")] = "",
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Outlive this terminal.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show the screen here.")] = False,
+    memory: Annotated[str, typer.Option("--memory", "-m", help="Such as 1G.")] = "",
+    cpus: Annotated[int, typer.Option(min=0, help="Processors of the guest.")] = 0,
+    surface: Annotated[str, typer.Option(help="Put the screen in a named file.")] = "",
+    qemu: Annotated[str, typer.Option(help="The QEMU to run.")] = "",
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Start a machine. Words behind -- go to QEMU unchanged."""
+    from .start import Wish, run
+
+    wish = Wish(
+        image, name, detach, memory, cpus, surface, qemu, log_level, tuple(context.obj or ())
+    )
+    run(wish, watch=watch)
+
+
+@app.command(cls=_Command)
+def ls(json: Json = False) -> None:
+    """List the running machines."""
+    from .manage import ls
+
+    ls(json)
+
+
+@app.command(cls=_Command)
+def info(name: Name, json: Json = False) -> None:
+    """Say everything about a machine: screens, sources, QEMU, what kju added and why."""
+    from .manage import info
+
+    info(name, json)
+
+
+@app.command(cls=_Command)
+def screenshot(
+    name: Target,
+    output: Annotated[str, typer.Option("--output", "-o", help="A file; - is standard output.")],
+    console: Console = 0,
+    cursor: Annotated[bool, typer.Option("--cursor", help="Draw the guest's cursor.")] = False,
+) -> None:
+    """Save the screen as a PNG."""
+    from .look import screenshot
+
+    screenshot(name, output, console, cursor)
+
+
+@app.command(cls=_Command)
+def watch(
+    name: Target,
+    console: Console = 0,
+    seconds: Seconds = 0,
+    json: Json = False,
+    hint: Annotated[str, typer.Option(hidden=True)] = "q quits",
+) -> None:
+    """Show the screen in this terminal; in a pipe, say once a second what is on it."""
+    from .look import watch
+
+    watch(name, console, seconds, json, hint)
+
+
+@app.command(cls=_Command)
+def key(
+    name: Name,
+    chords: Annotated[list[str], typer.Argument(help="Such as ctrl-alt-f2, ret or a.")],
+    console: Console = 0,
+) -> None:
+    """Press keys, one chord after another."""
+    from .press import key
+
+    key(name, chords, console)
+
+
+@app.command("type", cls=_Command)
+def type_(
+    name: Name,
+    text: Annotated[str, typer.Argument(help="On the US layout; - reads standard input.")],
+    console: Console = 0,
+) -> None:
+    """Type text."""
+    from .press import type_text
+
+    type_text(name, text, console)
+
+
+@app.command(cls=_Command)
+def stop(
+    name: Name,
+    powerdown: Annotated[
+        bool, typer.Option("--powerdown", help="Press the power button and wait.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for its end.")] = 60,
+) -> None:
+    """End a machine."""
+    from .manage import stop
+
+    stop(name, powerdown, timeout)
+
+
+@app.command(cls=_Command)
+def logs(
+    name: Name,
+    qemu: Annotated[bool, typer.Option("--qemu", help="What QEMU said instead.")] = False,
+) -> None:
+    """Print a machine's log."""
+    from .manage import logs
+
+    logs(name, qemu)
+
+
+@app.command(cls=_Command)
+def doctor(json: Json = False) -> None:
+    """Say what works on this computer, what does not, and what to do about it."""
+    from .doctor import doctor
+
+    doctor(json)
+
+
+@app.command(cls=_Command)
+def dump(
+    path: Annotated[str, typer.Argument(help="A surface: a path, posix:/NAME or sysv:ID.")],
+    json: Json = False,
+) -> None:
+    """Print a surface's header and a picture of how lately each tile changed."""
+    from .look import dump
+
+    dump(path, json)
+
+
+@app.command(cls=_Command)
+def demo(
+    guest: Annotated[str, typer.Option(help="invaders, memtest, or an image's path.")] = "invaders",
+    seconds: Annotated[
+        float,
+        typer.Option(min=0, help="End after so long; by default with q, or in a pipe when done."),
+    ] = 0,
+) -> None:
+    """Start a real guest, show it live from a second process, and play."""
+    from .demo import demo
+
+    demo(guest, seconds)

@@ -1,0 +1,82 @@
+"""What works on this computer, what does not, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from ..errors import KjuError
+from ..host import probe, qemu, runtime
+from ..memory.sysv import limits
+
+_SHM = "/dev/shm"  # noqa: S108  where Linux keeps POSIX shared memory
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at.
+
+    Attributes:
+        what: Its name; stable.
+        works: Whether it does; None for what is neither good nor bad.
+        says: What was found, and what to do if it does not work.
+    """
+
+    what: str
+    works: bool | None
+    says: str
+
+
+def doctor(as_json: bool) -> None:
+    """Print everything found; raise if machines cannot run.
+
+    Raises:
+        KjuError: Something that every machine needs does not work.
+    """
+    found = list(findings())
+    if as_json:
+        print(json.dumps([finding._asdict() for finding in found]))
+    else:
+        marks = {True: "ok", False: "NO", None: "--"}
+        for what, works, says in found:
+            print(f"{marks[works]}  {what:18}  {says}")
+    broken = [f.what for f in found if f.works is False and f.what in ("qemu", "runtime folder")]
+    if broken:
+        raise KjuError(f"machines cannot run here until this works: {', '.join(broken)}")
+
+
+def findings() -> Iterator[Finding]:
+    """Look at one thing after another."""
+    yield from _qemu()
+    yield _try("runtime folder", lambda: str(runtime.base()))
+    yield from _memory()
+
+
+def _qemu() -> Iterator[Finding]:
+    try:
+        found = qemu.require(qemu.inspect(qemu.locate()))
+    except KjuError as error:
+        yield Finding("qemu", False, str(error))
+        return
+    version = ".".join(map(str, found.version))
+    yield Finding("qemu", True, f"{found.path}, version {version}, {found.architecture} guests")
+    for name, why in found.sources.items():
+        yield Finding(f"source {name}", None if why else True, why or "can be used")
+    accelerator = probe.accelerator(found)
+    yield Finding(accelerator.name, None if accelerator.name == "tcg" else True, accelerator.reason)
+
+
+def _memory() -> Iterator[Finding]:
+    yield _try("sysv limits", lambda: ", ".join(f"{k} {v}" for k, v in limits().items()))
+    yield _try("posix memory", lambda: f"{shutil.disk_usage(_SHM).free >> 20} MiB free in {_SHM}")
+    memory = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    yield Finding("memory", None, f"{memory >> 20} MiB free")
+
+
+def _try(what: str, look: Callable[[], Any]) -> Finding:
+    try:
+        return Finding(what, True, str(look()))
+    except (KjuError, OSError) as error:
+        return Finding(what, False, str(error))

@@ -1,0 +1,118 @@
+"""What runs: ls, info, stop, logs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from ..client.machine import attach, machines
+from ..errors import KjuError, WaitTimeoutError
+from ..host import runtime
+from .targets import attach_to_look
+from .terminal.status import printable
+
+
+def ls(as_json: bool) -> None:
+    """List the running machines, one per line."""
+    rows = [row for name in machines() if (row := _row(name))]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    columns = ("name", "state", "screen", "source", "qemu", "host", "up")
+    if not rows:
+        print("no machine is running; start one with: kju run IMAGE", file=sys.stderr)
+        return
+    texts = [columns, *[tuple(_cells(row)) for row in rows]]
+    widths = [max(len(text[i]) for text in texts) for i in range(len(columns))]
+    for text in texts:
+        print("  ".join(word.ljust(w) for word, w in zip(text, widths, strict=True)).rstrip())
+
+
+def _row(name: str) -> dict[str, Any] | None:
+    """One machine as data; None if it ended while we looked. Names are stable."""
+    try:
+        with attach_to_look(name) as machine:
+            info = machine.info()
+    except KjuError:
+        return None
+    return {
+        "name": name,
+        "state": info["state"],
+        "started": info["started"],
+        "host_pid": info["host"]["pid"],
+        "qemu_pid": info["qemu"]["pid"],
+        "consoles": [
+            {key: console[key] for key in ("index", "width", "height", "source", "version")}
+            for console in info["consoles"]
+        ],
+    }
+
+
+def _cells(row: dict[str, Any]) -> Iterator[str]:
+    consoles = row["consoles"]
+    yield row["name"]
+    yield row["state"]
+    yield ",".join(f"{c['width']}x{c['height']}" for c in consoles) or "-"
+    yield ",".join(c["source"] for c in consoles) or "-"
+    yield str(row["qemu_pid"])
+    yield str(row["host_pid"])
+    yield _duration(time.time() - row["started"])
+
+
+def _duration(seconds: float) -> str:
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    return f"{whole // 3600}h{whole // 60 % 60:02}m"
+
+
+def info(name: str, as_json: bool) -> None:
+    """Print everything about a machine."""
+    with attach_to_look(name) as machine:
+        facts = machine.info()
+    if as_json:
+        print(json.dumps(facts))
+        return
+    for line in _lines(facts):
+        print(line)
+
+
+def _lines(value: Any, indent: str = "") -> Iterator[str]:  # noqa: ANN401  any JSON
+    """Nested data as indented lines."""
+    items = value.items() if isinstance(value, dict) else ((str(i), v) for i, v in enumerate(value))
+    for key, item in items:
+        words = isinstance(item, list) and all(isinstance(word, str) for word in item)
+        if isinstance(item, dict) or (isinstance(item, list) and not words):
+            yield f"{indent}{key.replace('_', ' ')}:"
+            yield from _lines(item, indent + "  ")
+        else:
+            text = " ".join(item) if words else str(item)
+            yield f"{indent}{key.replace('_', ' ')}: {printable(text)}".rstrip()
+
+
+def stop(name: str, powerdown: bool, timeout: float) -> None:
+    """End a machine, and return when it has ended."""
+    with attach(name) as machine:
+        if not powerdown:
+            machine.stop()
+            return
+        machine.powerdown()
+        if not machine.wait_gone(timeout):
+            raise WaitTimeoutError(
+                f"{name} has not shut down in {timeout:g} s: its guest may not listen to the"
+                f" power button; end it with: kju stop {name}"
+            )
+
+
+def logs(name: str, qemu: bool) -> None:
+    """Print a machine's log, or QEMU's output."""
+    found = runtime.find(name)
+    text = (found.qemu_log if qemu else found.host_log).read_text("utf-8", "replace")
+    # A guest may have had a hand in it: what a terminal would obey is taken out.
+    for line in text.splitlines():
+        print(printable(line))

@@ -1,0 +1,70 @@
+"""Starting a machine, and staying with it."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ..client.machine import Machine, launch
+from ..errors import QemuError
+
+# What the host says when QEMU did not end well; see kju.host.process.describe.
+_BADLY = re.compile(r"QEMU (was killed|ended with status [1-9])")
+
+
+class Wish(NamedTuple):
+    """What the user wants of a machine; empty is no wish."""
+
+    image: str = ""
+    name: str = ""
+    detach: bool = False
+    memory: str = ""
+    cpus: int = 0
+    surface: str = ""
+    qemu: str = ""
+    log_level: str = "info"
+    arguments: tuple[str, ...] = ()
+
+
+def run(wish: Wish, *, watch: bool) -> None:
+    """Start a machine; unless it is detached, stay until it ends.
+
+    Raises:
+        KjuError: It did not start.
+        QemuError: QEMU did not end well.
+    """
+    with start(wish) as machine:
+        print(f"{machine.name} is running (its host is process {machine.host_pid})", flush=True)
+        if watch:
+            from .look import watch_machine
+
+            watch_machine(machine, 0, 0, as_json=False)
+        elif wish.detach:
+            print(f"look: kju watch {machine.name}   end: kju stop {machine.name}")
+        else:
+            print(f"look: kju watch {machine.name}   end: Ctrl-C here", flush=True)
+            _stay(machine)
+
+
+def start(wish: Wish) -> Machine:
+    """Launch what was asked for."""
+    return launch(
+        wish.image or None,
+        name=wish.name or None,
+        memory=wish.memory or None,
+        cpus=wish.cpus or None,
+        args=wish.arguments,
+        qemu=wish.qemu or None,
+        surface=wish.surface or None,
+        detach=wish.detach,
+        log_level=wish.log_level,
+    )
+
+
+def _stay(machine: Machine) -> None:
+    while not machine.wait_gone(60):
+        pass
+    reason = machine.gone or f"{machine.name} has ended"
+    if _BADLY.search(reason):
+        raise QemuError(reason, machine.name)
+    print(reason)

@@ -1,0 +1,72 @@
+"""What a user names: a running machine, or a surface's address."""
+
+from __future__ import annotations
+
+from ..client.machine import Machine, Screen, attach
+from ..client.surface import Surface
+from ..errors import KjuError, UsageError
+from ..memory import Segment, open_segment
+from ..memory.address import KINDS
+
+
+class UnreadableError(KjuError):
+    """A surface's address cannot be opened."""
+
+
+def is_address(target: str) -> bool:
+    """Whether this is a surface's address: machines' names have no slash and no colon."""
+    return "/" in target or (":" in target and target.partition(":")[0] in KINDS)
+
+
+def open_address(address: str) -> Segment:
+    """A surface's memory.
+
+    Raises:
+        UnreadableError: It is not there, or not for us.
+    """
+    try:
+        return open_segment(address)
+    except OSError as error:
+        raise UnreadableError(f"{address} cannot be opened: {error.strerror}") from error
+
+
+def open_surface(address: str) -> Surface:
+    """The surface at an address, followed when its producer comes back.
+
+    Raises:
+        UnreadableError: It is not there, or not for us.
+        FormatError: It is no surface.
+    """
+    open_address(address).close()
+    return Surface(address, follow=True)
+
+
+def attach_to_look(name: str) -> Machine:
+    """A machine, for looking only.
+
+    Raises:
+        MachineNotFoundError: No running machine has this name.
+    """
+    return attach(name, role="view")
+
+
+def screen_of(machine: Machine, console: int) -> Screen:
+    """One of a machine's screens.
+
+    Raises:
+        UsageError: It has no such console.
+    """
+    check_console(machine, console)
+    return machine.screens[console]
+
+
+def check_console(machine: Machine, console: int) -> None:
+    """Refuse a console that a machine does not have.
+
+    Raises:
+        UsageError: It has no such console.
+    """
+    have = len(machine.screens)
+    if console >= have:
+        some = f"consoles 0 to {have - 1}" if have > 1 else f"{have or 'no'} console"
+        raise UsageError(f"{machine.name} has {some}, so there is no console {console}")

@@ -1,0 +1,92 @@
+"""What a viewer says about what it shows, as a line and as data. I/O-free."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...surface import Mode, State
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class Status(NamedTuple):
+    """What is known of a surface at one moment.
+
+    Attributes:
+        name: What is watched.
+        mode: Its mode; epoch 0 before the first.
+        version: Newest published.
+        rate: Versions a second, lately.
+        source: What fills it, as far as that is known.
+        state: What its producer says.
+        reason: Why.
+        drawn: Pictures drawn a second, lately; None where nothing is drawn.
+        colour: Mean of its pixels, R G B; None without a picture.
+    """
+
+    name: str
+    mode: Mode
+    version: int
+    rate: float
+    source: str
+    state: State
+    reason: str = ""
+    drawn: float | None = None
+    colour: tuple[int, int, int] | None = None
+
+    @property
+    def parts(self) -> list[str]:
+        """Its words, the most important first."""
+        mode = f"{self.mode.width}x{self.mode.height}" if self.mode.epoch else "no picture yet"
+        state = "" if self.state == State.LIVE else self.state.name.lower()
+        rate = f"{self.rate:.0f} changes/s"
+        drawn = "" if self.drawn is None else f"{self.drawn:.0f} fps"
+        colour = "" if self.colour is None else "mean #{:02x}{:02x}{:02x}".format(*self.colour)
+        why = ": ".join(word for word in (state, self.reason) if word)
+        words = [self.name, mode, why, f"version {self.version}", drawn, rate, self.source, colour]
+        return [printable(word) for word in words if word]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The same for JSON; names and meanings are stable."""
+        return {
+            "name": self.name,
+            "width": self.mode.width,
+            "height": self.mode.height,
+            "version": self.version,
+            "changes_per_second": round(self.rate, 1),
+            "source": self.source,
+            "state": self.state.name.lower(),
+            "reason": self.reason,
+            "mean_rgb": self.colour,
+        }
+
+
+def fitted(parts: list[str], hint: str, width: int) -> str:
+    """One line of at most *width* characters: the first parts that fit, and the hint."""
+    line = ""
+    for part in parts:
+        longer = f"{line} │ {part}" if line else f" {part}"
+        if line and len(longer) > width:
+            break
+        line = longer
+    if len(line) + len(hint) + 3 <= width:
+        line = line.ljust(width - len(hint) - 1) + hint
+    return line[:width]
+
+
+def printable(text: str) -> str:
+    """Text without what a terminal would obey: a guest or a file may have chosen it."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def mean_colour(pixels: npt.NDArray[np.uint8]) -> tuple[int, int, int]:
+    """The mean of a picture's pixels, R G B; of one in sixteen, which is near enough."""
+    part = pixels[::4, ::4]
+    if part.ndim == 2:
+        grey = round(float(part.mean()))
+        return grey, grey, grey
+    blue, green, red = (round(float(v)) for v in part[..., :3].mean(axis=(0, 1)))
+    return red, green, blue

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
 
-from ..errors import KjuError, MachineGoneError, PeerError, ProducerGoneError, SupersededError
+from ..errors import KjuError, MachineGoneError, PeerError, ProducerGoneError
 from ..host import runtime
 from ..host.messages import (
     Done,
@@ -34,6 +34,7 @@ from ..keys import Chord, layout
 from ..memory import Segment, open_fd
 from ..surface import Consumer
 from . import requests
+from .base import SurfaceBase
 from .link import Link, close_all
 from .requests import check_reply
 from .start import start_host
@@ -108,27 +109,12 @@ class Screen(Surface):
         """
         return self._refresh()
 
-    def _open(self) -> Consumer:
-        consumer = super()._open()
-        follow(self)
-        return self._consumer if consumer is not self._consumer else consumer
-
-    def _replaced(self) -> bool:
+    def _replaced(self, seen: Consumer) -> bool:
         raise_if_gone(self)
-        return super()._replaced()
+        return super()._replaced(seen)
 
 
-def follow(screen: Any) -> None:  # noqa: ANN401  either kind of screen
-    """Go on in the surface that has superseded this one, if one has."""
-    try:
-        screen._consumer.raise_unless_live()
-    except SupersededError:
-        screen._replaced()
-    except KjuError:
-        pass  # everything else is for whoever reads or waits to say
-
-
-def raise_if_gone(screen: Any) -> None:  # noqa: ANN401  either kind of screen
+def raise_if_gone(screen: SurfaceBase) -> None:
     """Raise when the machine has ended: nothing will follow this surface.
 
     Raises:
@@ -272,7 +258,9 @@ class Machine:
         Raises:
             UsageError: The machine has no graphic console.
         """
-        return self.screens[0] if self.screens else Screen.of(self._link, 0)
+        if not self.screens:
+            raise requests.no_console(self.name)
+        return self.screens[0]
 
     @property
     def keyboard(self) -> Keyboard:
@@ -420,10 +408,7 @@ def launch(
         link.close()
         child.wait()
         if isinstance(error, MachineGoneError):
-            status = child.returncode
-            raise KjuError(
-                f"the host process ended with status {status} before the machine ran"
-            ) from error
+            raise requests.host_failed(child.returncode) from error
         raise
     if detach:
         # The process we started has passed the machine on to a child of its own.

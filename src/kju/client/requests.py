@@ -133,4 +133,14 @@ def gone_error(name: str, reason: str) -> KjuError:
     return MachineGoneError(reason, name)
 
 
+def no_console(name: str) -> UsageError:
+    """The error for a screen that a machine does not have."""
+    return UsageError(f"the machine {name!r} has no graphic console; give it a video device")
+
+
+def host_failed(status: int | None) -> KjuError:
+    """The error for a host that ended before it could say anything."""
+    return KjuError(f"the host process ended with status {status} before the machine ran")
+
+
 CLOSED = "closed by this process"

@@ -69,6 +69,8 @@ def _receive(owner: socket.socket, side: HostSide) -> Launch:
 
 def _serve(owner: socket.socket, side: HostSide, request: Launch) -> int:
     claim = None
+    # Until there is a log the launcher is told, and nobody else.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         runtime.sweep()
         prepared = launch.prepare(request)
@@ -126,6 +128,7 @@ def _redirect(claim: runtime.Claim, level: str) -> None:
     os.close(log_file)
     faulthandler.enable()
     logging.basicConfig(
+        force=True,
         stream=sys.stderr,
         level=level.upper(),
         format="%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s",

@@ -20,6 +20,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import (
@@ -210,7 +211,9 @@ class Machine:
         said = process.tail(self._claim.paths.qemu_log)
         if child.returncode is None or not said:
             return QemuError(str(error), self.name)
-        what = said[-1].removeprefix(f"{self._prepared.qemu.path}: ")
+        # QEMU begins its messages with the path or the name it was started by.
+        path = self._prepared.qemu.path
+        what = said[-1].removeprefix(f"{path}: ").removeprefix(f"{Path(path).name}: ")
         before = f" (before that: {' | '.join(said[:-1])})" if said[:-1] else ""
         status = process.describe(child.returncode)
         return QemuError(f"QEMU {status}: {what}{before}", self.name)

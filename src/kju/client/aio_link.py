@@ -1,0 +1,145 @@
+"""A connection to a host, for asyncio: the same protocol as `link`, in an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TypeVar
+
+from ..errors import PeerError, WaitTimeoutError
+from ..host import runtime
+from ..host.messages import Hello, Reply, Request, Role, Welcome
+from ..host.protocol import Answer, ClientSide
+from .link import PATIENCE, close_all, receive
+from .requests import CLOSED, check_reply, gone_error, gone_reason
+
+T = TypeVar("T", bound=Reply)
+
+
+class AsyncLink:
+    """One connection to one machine's host, used by one event loop.
+
+    Attributes:
+        name: The machine's name.
+        welcome: What the host said first.
+        ended: Set once the connection has ended.
+    """
+
+    welcome: Welcome
+
+    def __init__(self, sock: socket.socket, name: str) -> None:
+        """Use `attach`; or `call` a `Launch` first."""
+        sock.setblocking(False)
+        self.name = name
+        self.ended = asyncio.Event()
+        self._sock = sock
+        self._side = ClientSide()
+        self._loop = asyncio.get_running_loop()
+        self._sending = asyncio.Lock()
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._dead = ""
+        self._loop.add_reader(sock, self._readable)
+
+    @classmethod
+    async def attach(cls, name: str, role: Role, client: str) -> AsyncLink:
+        """Connect to a running machine and say hello.
+
+        Raises:
+            MachineNotFoundError: None of this name runs.
+            MachineGoneError: It ended at this moment.
+            PeerError: What answers is no host of this version.
+        """
+        # Connecting to a Unix socket does not wait for the host.
+        link = cls(runtime.connect(runtime.find(name), name), name)
+        try:
+            link.welcome = await link.ask(Hello(role=role, client=client), Welcome)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    async def ask(self, request: Request, wanted: type[T], extra: float = 0.0) -> T:
+        """Send a request and return its reply, which brings no descriptors.
+
+        Raises:
+            KjuError: What the host answered.
+            MachineGoneError: The machine has ended.
+            WaitTimeoutError: No answer came.
+            ClosedError: This program has closed the connection.
+        """
+        reply, descriptors = await self.call(request, PATIENCE + extra)
+        close_all(descriptors)
+        return check_reply(reply, wanted)
+
+    async def call(self, request: Request, patience: float = PATIENCE) -> Answer:
+        """As `ask`, for any reply; the caller owns its descriptors. May be cancelled."""
+        if self._dead:
+            raise gone_error(self.name, self._dead)
+        number, data = self._side.request(request)
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        self._waiting[number] = answer
+        try:
+            async with asyncio.timeout(patience):
+                await self._send(data)
+                return await answer
+        except TimeoutError:
+            raise WaitTimeoutError(f"the host of {self.name!r} did not answer in time") from None
+        finally:
+            # An answer that comes later finds nobody, and its descriptors are closed.
+            self._waiting.pop(number, None)
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                self._unclaimed(answer)
+
+    def _unclaimed(self, answer: asyncio.Future[Answer]) -> None:
+        """Close an answer's descriptors if the call is leaving without it."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            close_all(answer.result().descriptors)
+
+    async def _send(self, data: bytes) -> None:
+        async with self._sending:
+            try:
+                # Shielded: half a request would leave the connection of no use.
+                await asyncio.shield(self._loop.sock_sendall(self._sock, data))
+            except OSError:
+                pass  # it may have said why before it hung up: that is read first
+
+    def _readable(self) -> None:
+        try:
+            data, descriptors = receive(self._sock)
+            answers = self._side.receive_data(data, descriptors)
+        except (BlockingIOError, InterruptedError):
+            return
+        except PeerError as error:
+            self._end(str(error))
+            return
+        except OSError:
+            data, answers = b"", []
+        for reply, came in answers:
+            waiting = self._waiting.get(reply.number)
+            if waiting is None or waiting.done():
+                close_all(came)
+            else:
+                waiting.set_result(Answer(reply, came))
+        if not data:
+            self._end(gone_reason(self.name, self._side.ended))
+
+    def _end(self, reason: str) -> None:
+        if self._dead:
+            return
+        self._dead = reason
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+        close_all(self._side.unclaimed())
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(gone_error(self.name, reason))
+        self.ended.set()
+
+    def gone(self) -> str | None:
+        """Why the machine is known to be gone, or None."""
+        return self._dead or None
+
+    def close(self) -> None:
+        """Hang up. Calls that wait get a `ClosedError`. A second call does nothing."""
+        self._end(CLOSED)

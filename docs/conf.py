@@ -15,7 +15,7 @@ extensions = [
 ]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "reference/surface-fields.md"]  # included by surface-format
 html_theme = "furo"
 html_title = "kju"
 html_static_path: list[str] = []

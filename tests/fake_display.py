@@ -73,7 +73,8 @@ class FakeQemu:
         rights = array.array("i", [] if fd is None else [fd])
         control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
         sent = self.sock.sendmsg([data], control)
-        self.sock.sendall(data[sent:])
+        if data[sent:]:
+            self.sock.sendall(data[sent:])
 
     def ask(self, data: bytes, fd: int | None = None) -> Received:
         """Send a call and wait for its answer."""

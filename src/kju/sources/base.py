@@ -67,7 +67,11 @@ class Source(abc.ABC):
     Attributes:
         producer: What it fills.
         status: What it said last.
+        paused: Set by the host while the machine is paused: a source that says LIVE with its
+            first picture says PAUSED then. The host itself announces a change of it.
     """
+
+    paused = False
 
     def __init__(self, producer: Producer, name: str, report: Report | None = None) -> None:
         self.producer = producer

@@ -156,6 +156,7 @@ class Display1Source(Source):
         deadline = self._presenter.deadline
         timeout = None if deadline == NEVER else deadline - time.monotonic()
         self._channel.wait(timeout, self._wake)
+        self._presenter.paused = self.paused
         if self._drain():
             self._channel.wait(SETTLE, self._wake)
             self._drain()

@@ -59,7 +59,7 @@ class PatternSource(Source):
     def start(self) -> None:
         """Publish frame 0, then go on at the rate that was asked for."""
         self.retarget(self.producer)
-        self.producer.set_state(State.LIVE)
+        self.producer.set_state(State.PAUSED if self.paused else State.LIVE)
         self._tell(Status(Phase.RUNNING, "pattern"))
         if self.rate > 0:
             self._thread = threading.Thread(target=self._run, name="kju-pattern", daemon=True)

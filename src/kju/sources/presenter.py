@@ -33,7 +33,7 @@ from ..display1.events import (
     Update,
     UpdateMap,
 )
-from ..errors import GeometryError, PeerError
+from ..errors import GeometryError, LimitError, PeerError
 from ..formats import from_pixman
 from ..geometry import Region
 from ..surface import Producer, State
@@ -58,6 +58,7 @@ class Presenter:
         needed: Bytes of pixels the surface lacks room for; 0 while everything fits.
         fell_back: QEMU sent bytes of a picture that it had sent as memory before.
         out_of_step: QEMU has changed the mode and not said to what.
+        paused: The machine is; a picture that comes now is published as such.
     """
 
     def __init__(self, producer: Producer) -> None:
@@ -66,6 +67,7 @@ class Presenter:
         self.needed = 0
         self.fell_back = False
         self.out_of_step = False
+        self.paused = False
         self._held: Picture | None = None
         self._since = 0.0
         self._deadline = NEVER
@@ -115,12 +117,17 @@ class Presenter:
                 self._pointer = event
                 self._show_pointer()
 
+    @property
+    def _live(self) -> State:
+        return State.PAUSED if self.paused else State.LIVE
+
     def publish(self, now: float) -> None:
         """Publish what may be published by *now*: call it when the socket is drained.
 
         Raises:
             PeerError: The guest's memory was cut; the surface is unavailable until QEMU
                 shows something else.
+            LimitError: There is no memory for a new mode; likewise.
         """
         if self._held is not None and now >= self._deadline:
             due, self._held, self._deadline = self._held, None, NEVER
@@ -134,16 +141,17 @@ class Presenter:
     def retarget(self, producer: Producer, now: float) -> None:
         """Go on in another surface, beginning with the whole picture and the cursor."""
         before, self.producer, self.needed = self.producer, producer, 0
-        if self._held is not None and self._deadline == NEVER:
-            self._deadline = now  # it waited for this surface, not for a better picture
+        held, self._held = self._held, None
         shown = self.shown
-        if shown is not None and shown.mapping is not None:
+        if held is not None:
+            self._show(held)  # most likely it waited for this surface
+        elif shown is not None and shown.mapping is not None:
             self._show(shown)
         elif shown is not None:
             # The bytes came and went: the old surface has the only copy.
             mode = before.mode
             producer.set_mode(mode.width, mode.height, source=before.pixels, stride=mode.stride)
-            producer.set_state(State.LIVE)
+            producer.set_state(self._live)
         self._show_cursor()
         self._show_pointer()
         self.publish(now)
@@ -228,6 +236,12 @@ class Presenter:
                 self.needed = (picture.width * 4 + 63 & ~63) * picture.height
                 self._held, self._deadline = picture, NEVER
                 return
+            except LimitError as error:
+                # It would fit, but there is no memory. The next scanout tries again.
+                self._forget()
+                self._blank = True
+                producer.set_state(State.UNAVAILABLE, str(error))
+                raise
             self._mappings.keep(picture)
         self.needed = 0
         self.shown = picture
@@ -261,7 +275,7 @@ class Presenter:
         self._damage.take()
         if self._blank:
             self._blank = False
-            self.producer.set_state(State.LIVE)
+            self.producer.set_state(self._live)
 
     def _lose(self) -> None:
         self._disable()

@@ -16,7 +16,7 @@ from kju.display1.events import (
     Update,
     UpdateMap,
 )
-from kju.errors import PeerError
+from kju.errors import LimitError, PeerError
 from kju.geometry import Rect
 from kju.memory.descriptor import Descriptor
 from kju.sources.picture import MAX_MAPPINGS
@@ -263,6 +263,29 @@ def test_memory_that_is_cut_makes_the_surface_unavailable(rig, fds):
     with pytest.raises(PeerError, match="cut short"):
         rig.take(UpdateMap(Rect(0, 0, 128, 128)))
     assert rig.consumer.state[0] == State.UNAVAILABLE
+    rig.take(scanout(image))
+    assert rig.shows(image)
+    assert rig.consumer.state[0] == State.LIVE
+
+
+def test_a_picture_of_a_paused_machine_is_paused(rig):
+    rig.presenter.paused = True
+    rig.take(scanout(picture(64, 64, 1)))
+    assert rig.consumer.state[0] == State.PAUSED
+
+
+def test_no_memory_for_a_mode_makes_the_surface_unavailable(rig, monkeypatch):
+    def full(*args, **kwargs):
+        raise LimitError("no space", "free space", 1, 2)
+
+    rig.take(scanout(picture(64, 64, 1)))
+    rig.take(scanout(picture(80, 64, 1)))
+    monkeypatch.setattr(rig.producer, "set_mode", full)
+    with pytest.raises(LimitError):
+        rig.wait(HOLD_SIZE)
+    assert rig.consumer.state == (State.UNAVAILABLE, "no space")
+    monkeypatch.undo()
+    image = picture(80, 64, 2)
     rig.take(scanout(image))
     assert rig.shows(image)
     assert rig.consumer.state[0] == State.LIVE

@@ -89,21 +89,21 @@ static int parse_integer(PyObject *object, long long least, unsigned long long m
 }
 
 int kju_parse_u32(PyObject *object, void *value) {
-    unsigned long long number;
+    unsigned long long number = 0;
     int result = parse_integer(object, 0, UINT32_MAX, &number);
     *(uint32_t *)value = (uint32_t)number;
     return !result;
 }
 
 int kju_parse_i32(PyObject *object, void *value) {
-    unsigned long long number;
+    unsigned long long number = 0;
     int result = parse_integer(object, INT32_MIN, INT32_MAX, &number);
     *(int32_t *)value = (int32_t)number;
     return !result;
 }
 
 int kju_parse_u64(PyObject *object, void *value) {
-    unsigned long long number;
+    unsigned long long number = 0;
     int result = parse_integer(object, 0, UINT64_MAX, &number);
     *(unsigned long long *)value = number;
     return !result;

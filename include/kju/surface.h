@@ -1,7 +1,8 @@
 /* kju/surface.h: a screen in shared memory, and how to say what changed in it.
  *
  * This header is the specification of the format and all the code a producer or a
- * consumer written in C needs. Include it alone; C11, little-endian, 64-bit Linux.
+ * consumer written in C needs. Include it alone; C11 with _GNU_SOURCE (or -std=gnu11, for
+ * syscall(2)), little-endian, 64-bit Linux.
  *
  * SPDX-License-Identifier: MIT
  *

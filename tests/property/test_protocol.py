@@ -1,0 +1,69 @@
+"""The control protocol under any split, and under bytes of anybody's choosing."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kju.errors import PeerError
+from kju.host import messages
+from kju.host.protocol import ClientSide, Framer, HostSide, pack
+
+STEPS = st.lists(st.tuples(st.integers(1, 255), st.booleans()), max_size=20)
+REQUESTS = st.one_of(
+    st.builds(messages.GetInfo, number=st.integers(1, 1 << 40)),
+    st.builds(messages.GetSurface, console=st.integers(0, 15)),
+    st.builds(messages.Keys, steps=STEPS, interval=st.integers(0, 10_000)),
+    st.builds(messages.Refresh, sync=st.booleans()),
+    st.builds(messages.Stop, how=st.sampled_from(["quit", "powerdown"])),
+)
+
+
+def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+    edges = [0, *sorted(c % (len(data) + 1) for c in cuts), len(data)]
+    return [data[a:b] for a, b in itertools.pairwise(edges)]
+
+
+@given(st.lists(REQUESTS, max_size=8), st.lists(st.integers(0, 1 << 20), max_size=12))
+def test_any_split_of_the_stream_gives_the_same_requests(
+    requests: list[messages.AnyRequest], cuts: list[int]
+) -> None:
+    stream = pack(messages.Hello(role="control")) + b"".join(map(pack, requests))
+    host = HostSide()
+    got = [request for piece in pieces(stream, cuts) for request in host.receive_data(piece)]
+    assert got[1:] == requests
+
+
+@given(st.lists(st.binary(max_size=50), max_size=8))
+def test_any_bytes_are_taken_or_refused(chunks: list[bytes]) -> None:
+    for side in (HostSide(), HostSide(launch=True), ClientSide()):
+        try:
+            for chunk in chunks:
+                side.receive_data(chunk)
+        except PeerError:
+            pass
+
+
+@given(st.binary(max_size=200))
+def test_any_frame_is_taken_or_refused(body: bytes) -> None:
+    frame = len(body).to_bytes(4, "little") + body
+    assert Framer().receive_data(frame) == [body]
+    for greeting in (b"", pack(messages.Hello(role="control"))):
+        try:
+            HostSide().receive_data(greeting + frame)
+        except PeerError:
+            pass
+
+
+@given(REQUESTS, st.integers(0, 1 << 20), st.integers(0, 255))
+def test_a_flipped_byte_is_taken_or_refused(
+    request: messages.AnyRequest, at: int, value: int
+) -> None:
+    frame = bytearray(pack(messages.Hello(role="control")) + pack(request))
+    frame[at % len(frame)] = value
+    try:
+        HostSide().receive_data(bytes(frame))
+    except PeerError:
+        pass

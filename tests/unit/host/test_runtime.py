@@ -1,0 +1,177 @@
+"""Folders, locks, and what is left of the killed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from kju.errors import MachineExistsError, MachineNotFoundError, UsageError
+from kju.host import runtime
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return tmp_path / "kju"
+
+
+def test_claim_and_release(folder: Path) -> None:
+    claim = runtime.claim("one")
+    assert (folder / "one").stat().st_mode & 0o777 == 0o700
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert runtime.names() == ["one"]
+    assert runtime.sweep() == []
+    claim.release()
+    claim.release()
+    assert runtime.names() == []
+    assert not (folder / "one").exists()
+
+
+def test_a_name_is_given_once() -> None:
+    claim = runtime.claim("one")
+    with pytest.raises(MachineExistsError, match="kju stop one"):
+        runtime.claim("one")
+    claim.release()
+    runtime.claim("one").release()
+
+
+def test_one_of_many_at_once_gets_it() -> None:
+    won: list[runtime.Claim] = []
+    lost: list[MachineExistsError] = []
+    barrier = threading.Barrier(8)
+
+    def ask() -> None:
+        barrier.wait()
+        try:
+            won.append(runtime.claim("one"))
+        except MachineExistsError as error:
+            lost.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(won), len(lost)) == (1, 7)
+    won[0].release()
+
+
+def test_names_are_made_from_images() -> None:
+    first, second = runtime.claim_any("/a/disk one.qcow2"), runtime.claim_any("disk one.img")
+    assert (first.name, second.name) == ("disk-one", "disk-one-2")
+    first.release()
+    second.release()
+    assert runtime.name_for(None) == "machine"
+    assert runtime.name_for("/x/...") == "machine"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-a", ".hidden", "a" * 65, "a b", "é"])
+def test_bad_names(name: str) -> None:
+    with pytest.raises(UsageError):
+        runtime.claim(name)
+
+
+def test_a_killed_hosts_folder_is_swept(folder: Path) -> None:
+    program = (
+        "import os, sys; from kju.host import runtime\n"
+        "c = runtime.claim('dead'); c.record(os.getpid()); print('ready', flush=True)\n"
+        "sys.stdin.read()"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )
+    assert child.stdin
+    assert child.stdout
+    with child.stdin, child.stdout:
+        child.stdout.readline()
+        assert runtime.names() == ["dead"]
+        assert runtime.sweep() == []
+        child.kill()
+        child.wait()
+    assert runtime.names() == []
+    with pytest.raises(MachineNotFoundError):
+        runtime.find("dead")
+    assert runtime.sweep() == ["dead"]
+    assert not (folder / "dead").exists()
+
+
+def test_the_remains_of_a_dead_machine_do_not_stop_a_new_one(folder: Path) -> None:
+    runtime.base()
+    (folder / "one").mkdir()
+    (folder / "one" / "control.sock").touch()
+    claim = runtime.claim("one")
+    assert sorted(p.name for p in (folder / "one").iterdir()) == ["host.pid"]
+    claim.release()
+
+
+def test_sweep_kills_a_qemu_that_survived_but_nobody_else(folder: Path) -> None:
+    runtime.base()
+    children = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
+    try:
+        for index, (child, lie) in enumerate(zip(children, (0, 1), strict=True)):
+            machine = folder / f"m{index}"
+            machine.mkdir()
+            started = runtime.start_time(child.pid) + lie
+            (machine / "host.pid").write_text(f"1\n{child.pid} {started}\n")
+        assert sorted(runtime.sweep()) == ["m0", "m1"]
+        assert children[0].wait(5) == -9
+        assert children[1].poll() is None
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+
+
+def test_sweep_without_a_folder(folder: Path) -> None:
+    assert runtime.sweep() == []
+    assert runtime.names() == []
+    assert not folder.exists()
+
+
+def test_a_folder_others_can_enter_is_closed(folder: Path) -> None:
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    runtime.base()
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_link_or_a_file_is_refused(folder: Path) -> None:
+    folder.symlink_to("/tmp")
+    with pytest.raises(runtime.RuntimeFolderError, match="XDG_RUNTIME_DIR"):
+        runtime.base()
+    folder.unlink()
+    folder.touch()
+    with pytest.raises(runtime.RuntimeFolderError):
+        runtime.claim("one")
+
+
+def test_fallbacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("", "/nowhere/at/all", "relative"):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", value)
+        found = runtime.base(create=False)
+        assert str(found) in (f"/run/user/{os.getuid()}/kju", f"/tmp/kju-{os.getuid()}")
+
+
+def test_a_socket_in_a_deep_folder(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 100) / "name"
+    deep.mkdir(parents=True)
+    server = socket.socket(socket.AF_UNIX)
+    with server, runtime.reachable(deep / "control.sock") as address:
+        server.bind(address)
+        server.listen()
+        assert (deep / "control.sock").is_socket()
+        runtime.connect(runtime.Paths(deep), "name").close()
+
+
+def test_start_time_of_nobody() -> None:
+    assert runtime.start_time(0x7FFFFFFF) == 0
+    assert runtime.start_time(os.getpid()) > 0

@@ -1,26 +1,36 @@
 """QEMU's bytes on a display listener: they parse, or raise a documented error.
 
-Run it with atheris installed (``pip install kju[fuzz]``)::
+Run it with atheris installed (``pip install kju[fuzz]``); without a corpus it starts from one
+message of every kind::
 
-    python fuzz/fuzz_display1.py -runs=1000000 corpus/
+    python fuzz/fuzz_display1.py -runs=1000000 [corpus/]
 
 Without atheris it mutates recorded messages itself, ``python fuzz/fuzz_display1.py 10000`` times.
 """
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
-from kju.display1 import messages
-from kju.display1.events import Mistake
-from kju.display1.frames import Splitter
-from kju.display1.listener import Listener
-from kju.errors import PeerError
-from kju.sources.presenter import Presenter
-from kju.surface import Producer, surface_size
+try:
+    import atheris
+except ImportError:
+    atheris = None
+
+with atheris.instrument_imports() if atheris else contextlib.nullcontext():
+    from kju.display1 import messages
+    from kju.display1.events import Mistake
+    from kju.display1.frames import Splitter
+    from kju.display1.listener import Listener
+    from kju.errors import PeerError
+    from kju.sources.presenter import Presenter
+    from kju.surface import Producer, surface_size
 
 CAPACITY = 1 << 16
 MEMORY = np.zeros(surface_size(CAPACITY), np.uint8)
@@ -84,19 +94,22 @@ def mutate(source: random.Random, parts: list[bytes]) -> bytes:
 
 def main() -> None:
     """Fuzz with atheris, or without."""
-    try:
-        import atheris
-    except ImportError:
-        count = int(sys.argv[1]) if len(sys.argv) > 1 else 10000
-        seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-        source, parts = random.Random(seed), seeds()
-        for _ in range(count):
-            one_input(mutate(source, parts))
-        print(f"{count} inputs, seed {seed}: parsed or refused")
+    if atheris:
+        arguments = sys.argv
+        if all(argument.startswith("-") for argument in arguments[1:]):
+            corpus = Path(tempfile.mkdtemp(prefix="kju-fuzz-"))
+            for number, seed in enumerate(seeds()):
+                (corpus / str(number)).write_bytes(seed)
+            arguments = [*arguments, str(corpus)]
+        atheris.Setup(arguments, one_input)
+        atheris.Fuzz()
         return
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10000
+    start = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    source, parts = random.Random(start), seeds()
+    for _ in range(count):
+        one_input(mutate(source, parts))
+    print(f"{count} inputs, seed {start}: parsed or refused")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,32 @@
+"""The guests that are measured: QEMU's arguments for each."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+TOOLS = Path(__file__).parent.parent / "tools" / "guests"
+INVADERS = "/boot/invaders.exec"
+
+
+@cache
+def _linux() -> list[str]:
+    script = TOOLS / "linux.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    return done.stdout.split("\n")[:2]
+
+
+def paint(mode: str, device: str, **options: str | int) -> list[str]:
+    """Our Linux guest, which draws what it is told: see tools/guests/README.md."""
+    kernel, initramfs = _linux()
+    words = [f"kju.{name}={value}" for name, value in {"mode": mode, **options}.items()]
+    line = " ".join(["quiet", "vt.global_cursor_default=0", "iomem=relaxed", *words])
+    machine = ["-accel", "tcg", "-m", "256", "-vga", "none", "-device", device, "-no-reboot"]
+    return [*machine, "-kernel", kernel, "-initrd", initramfs, "-append", line]
+
+
+def invaders() -> list[str]:
+    """A game in VGA text mode that moves by itself."""
+    return ["-accel", "tcg", "-m", "64", "-vga", "std", "-kernel", INVADERS]

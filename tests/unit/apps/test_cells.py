@@ -55,13 +55,13 @@ def test_nothing_is_changed_where_nothing_is_scaled():
     assert np.array_equal(sampled(image, place, place.whole), image[..., 2::-1])
 
 
-def test_dots_are_means():
+def test_dots_are_the_mean_light():
     image = np.zeros((4, 4, 4), np.uint8)
     image[:2, :2] = (10, 20, 30, 255)
     image[0, 2] = (4, 8, 12, 0)
     place = fit(4, 4, 2, 1)
     assert sampled(image, place, place.whole).tolist() == [
-        [[30, 20, 10], [3, 2, 1]],
+        [[30, 20, 10], [6, 4, 2]],
         [[0, 0, 0], [0, 0, 0]],
     ]
 

@@ -5,14 +5,15 @@ each. Rules:
 
 - Every source pixel belongs to exactly one dot, so a part of the picture can be sampled
   alone and comes out exactly as it does with the rest.
-- Dots are the mean of their pixels: a text screen stays recognisable where picking one
-  pixel in nine would show noise.
+- Dots are the mean light of their pixels: a text screen stays recognisable where picking
+  one pixel in nine would show noise. Light goes by the square of the numbers, nearly; the
+  mean of the numbers themselves makes thin letters half as bright as they look.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,10 +21,6 @@ from ...geometry import Rect
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-# A column of this many bytes still adds up to less than 65536, and 16-bit sums are ten times
-# as fast as NumPy's wide ones (1.3 ms against 12.9 ms for 1920x1080 onto 160x90 dots).
-_ROWS_IN_16_BITS = 257
 
 
 class Placement(NamedTuple):
@@ -94,29 +91,35 @@ def sample(
     part = placement.pixels(cells)
     rows = _starts(placement.height, 2 * placement.rows, 2 * cells.y, 2 * cells.bottom) - part.y
     columns = _starts(placement.width, placement.columns, cells.x, cells.right) - part.x
-    sums: npt.NDArray[Any]
-    if placement.height < 2 * placement.rows:  # an odd height: the last row is shown twice
-        sums, count_y = pixels[rows].astype(np.uint32), np.ones(len(rows), np.uint32)
+    if placement.height < 2 * placement.rows:  # an odd height: one row is shown twice
+        light = _squares(pixels[rows]).astype(np.uint32)
+        count_y = np.ones(len(rows), np.uint64)
     else:
-        count_y = np.diff(rows, append=part.height).astype(np.uint32)
-        sums = _add_rows(pixels, rows, part.height)
-    count_x = np.diff(columns, append=part.width).astype(np.uint32)
-    total = np.add.reduceat(sums, columns, axis=1, dtype=np.uint32)
+        light = _add_rows(pixels, rows, part.height)
+        count_y = np.diff(rows, append=part.height).astype(np.uint64)
+    count_x = np.diff(columns, append=part.width).astype(np.uint64)
+    total = np.add.reduceat(light, columns, axis=1, dtype=np.uint64)
     area = (count_y[:, np.newaxis] * count_x)[..., np.newaxis]
-    mean: npt.NDArray[np.uint8] = ((total + area // 2) // area).astype(np.uint8)
+    mean: npt.NDArray[np.uint8] = np.rint(np.sqrt(total / area)).astype(np.uint8)
     return mean[..., 2::-1]
+
+
+def _squares(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+    return np.multiply(pixels, pixels, dtype=np.uint16)
 
 
 def _add_rows(
     pixels: npt.NDArray[np.uint8], starts: npt.NDArray[np.intp], height: int
-) -> npt.NDArray[Any]:
-    """Sum groups of rows, each group apart: contiguous adds, which is what is fast."""
-    edges = [*starts.tolist(), height]
-    most = max(b - a for a, b in pairwise(edges))
-    kind = np.uint16 if most <= _ROWS_IN_16_BITS else np.uint32
-    sums: npt.NDArray[Any] = np.empty((len(starts), *pixels.shape[1:]), kind)
-    for index, (start, stop) in enumerate(pairwise(edges)):
-        np.add.reduce(pixels[start:stop], axis=0, dtype=kind, out=sums[index])
+) -> npt.NDArray[np.uint32]:
+    """Add the light of groups of rows.
+
+    Each group apart, in contiguous adds: 2.5 ms for 1920x1080 onto 160x90 dots, where one
+    NumPy reduction over both axes takes 13.
+    """
+    sums = np.empty((len(starts), *pixels.shape[1:]), np.uint32)
+    edges = pairwise([*starts.tolist(), height])
+    for index, (start, stop) in enumerate(edges):
+        np.add.reduce(_squares(pixels[start:stop]), axis=0, dtype=np.uint32, out=sums[index])
     return sums
 
 

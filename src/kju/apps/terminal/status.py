@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from ...surface import Mode, State
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 
@@ -23,7 +24,7 @@ class Status(NamedTuple):
         state: What its producer says.
         reason: Why.
         drawn: Pictures drawn a second, lately; None where nothing is drawn.
-        colour: Mean of its pixels, R G B; None without a picture.
+        colour: Mean light of its pixels, R G B; None without a picture.
     """
 
     name: str
@@ -83,10 +84,11 @@ def printable(text: str) -> str:
 
 
 def mean_colour(pixels: npt.NDArray[np.uint8]) -> tuple[int, int, int]:
-    """The mean of a picture's pixels, R G B; of one in sixteen, which is near enough."""
-    part = pixels[::4, ::4]
-    if part.ndim == 2:
-        grey = round(float(part.mean()))
-        return grey, grey, grey
-    blue, green, red = (round(float(v)) for v in part[..., :3].mean(axis=(0, 1)))
-    return red, green, blue
+    """The mean light of a picture's pixels, R G B; as in `cells`, by the squares."""
+    # Rows first, with 32-bit sums: a few milliseconds for 1920x1080, a fifth of `mean`.
+    squares = np.multiply(pixels, pixels, dtype=np.uint16)
+    total = np.add.reduce(np.add.reduce(squares, axis=0, dtype=np.uint32), axis=0, dtype=np.uint64)
+    mean = np.rint(np.sqrt(total / (pixels.shape[0] * pixels.shape[1]))).astype(int)
+    if pixels.ndim == 2:
+        return int(mean), int(mean), int(mean)
+    return int(mean[2]), int(mean[1]), int(mean[0])

@@ -1,0 +1,165 @@
+"""A real guest, shown live from a second process, and played with.
+
+One process launches the machine, presses keys and saves a picture; the screen is shown by
+another one, which knows nothing but the machine's name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...client.machine import Machine, launch
+from ...errors import KjuError
+from .guests import Act, Guest, find
+
+# The guest is in the middle of something by then, and so is the picture.
+_PICTURE_AFTER = 4
+
+
+def demo(name: str, seconds: float) -> None:
+    """Run the demo until the viewer is left, or time is up; nothing is left behind.
+
+    Args:
+        name: A guest of `guests`, or an image's path.
+        seconds: 0 is until the viewer is left, or, where there is no terminal, until all
+            keys have been pressed once.
+
+    Raises:
+        KjuError: The guest is missing, or the machine did not start.
+    """
+    guest = find(name)
+    saved = ""
+    try:
+        with _machine(guest) as machine, _viewer(machine) as viewer:
+            # After the viewer has begun: where there is no terminal both print.
+            saved = _play(machine, viewer, guest, seconds)
+    finally:
+        _say_goodbye(guest, saved)
+
+
+@contextlib.contextmanager
+def _machine(guest: Guest) -> Iterator[Machine]:
+    print(f"starting {guest.title} in QEMU ({guest.image})", flush=True)
+    with launch(guest.image, memory=guest.memory) as machine:
+        info = machine.info()
+        print(
+            f"  machine  {machine.name}, in {info['host']['folder']}\n"
+            f"  host     process {info['host']['pid']}: fills the shared memory\n"
+            f"  QEMU     process {info['qemu']['pid']}, {info['qemu']['version']},"
+            f" on {info['accelerator']['name']}",
+            flush=True,
+        )
+        try:
+            yield machine
+        finally:
+            # The rest takes a moment, and a second Ctrl-C must not leave a part of it.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _viewer(machine: Machine) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-P", "-m", "kju.apps", "watch", machine.name]
+    viewer = subprocess.Popen([*command, "--hint", "the demo plays; q ends it"])
+    try:
+        if not sys.stdout.isatty():
+            print(f"  viewer   process {viewer.pid}: a line per second", flush=True)
+        yield viewer
+    finally:
+        # The terminal is the viewer's until it has given it back.
+        _end(viewer)
+
+
+def _end(viewer: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        viewer.terminate()
+        viewer.wait(5)
+    viewer.kill()
+    viewer.wait()
+
+
+def _play(machine: Machine, viewer: subprocess.Popen[bytes], guest: Guest, seconds: float) -> str:
+    """Press keys; returns the path of the picture, empty if it did not come to that."""
+    forever = sys.stdout.isatty() or bool(seconds)
+    end = time.monotonic() + seconds if seconds else float("inf")
+    saved = ""
+    for number, act in enumerate(guest.acts(repeat=forever), 1):
+        if not _act(machine, viewer, act, end):
+            break
+        if number == _PICTURE_AFTER:
+            saved = _save(machine)
+    if not saved and machine.gone is None:
+        saved = _save(machine)
+    return saved
+
+
+def _act(machine: Machine, viewer: subprocess.Popen[bytes], act: Act, end: float) -> bool:
+    """Wait, then press; False when it is time to end."""
+    left = min(act.after, end - time.monotonic())
+    try:
+        viewer.wait(max(0.0, left))
+    except subprocess.TimeoutExpired:
+        pass
+    else:
+        return False
+    if time.monotonic() >= end:
+        return False
+    keys = machine.keyboard
+    if act.hold:
+        keys.press(act.key)
+        time.sleep(act.hold)
+        keys.release(act.key)
+    elif act.key:
+        keys.chord(act.key)
+    return True
+
+
+def _save(machine: Machine) -> str:
+    """Save a picture under a name that is free; a demo overwrites nothing."""
+    for number in range(1, 1000):
+        path = Path(f"kju-demo-{number}.png" if number > 1 else "kju-demo.png")
+        try:
+            with path.open("xb") as file:
+                machine.screen.save(file)
+        except FileExistsError:
+            continue
+        except (KjuError, OSError) as error:
+            print(f"kju: no picture was saved: {error}", file=sys.stderr)
+            return ""
+        return str(path.absolute())
+    return ""
+
+
+def _say_goodbye(guest: Guest, saved: str) -> None:
+    kju = _own_command()
+    name = Path(guest.image).stem
+    picture = f"a picture of it: {saved}\n" if saved else ""
+    print(
+        f"\nthe machine has ended; no process, socket or memory of it is left\n{picture}"
+        "try next:\n"
+        f"  {kju} run --detach {guest.image}\n"
+        f"  {kju} watch {name}              (q quits; the machine goes on)\n"
+        f"  {kju} key {name} left spc       (from another terminal)\n"
+        f"  {kju} screenshot {name} -o screen.png\n"
+        f"  {kju} stop {name}",
+        flush=True,
+    )
+
+
+def _own_command() -> str:
+    """How the user calls this program."""
+    own = Path(sys.argv[0])
+    if own.name != "kju":
+        return "python -m kju.apps"
+    found = shutil.which("kju")
+    if found and Path(found).resolve() == own.resolve():
+        return "kju"
+    with contextlib.suppress(ValueError):
+        return str(own.absolute().relative_to(Path.cwd()))
+    return str(own)

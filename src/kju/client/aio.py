@@ -40,7 +40,6 @@ from ..host.messages import (
 )
 from ..keys import Chord, layout
 from ..memory import Segment, open_fd
-from ..surface import Consumer
 from . import requests
 from .aio_link import AsyncLink
 from .aio_surface import AsyncSurface
@@ -49,9 +48,9 @@ from .machine import (
     END,
     HOLD,
     START,
+    Following,
     client_name,
     machines,
-    raise_if_gone,
     surface_descriptor,
 )
 from .requests import check_reply
@@ -62,7 +61,7 @@ __all__ = ["Keyboard", "Machine", "Screen", "Surface", "attach", "launch", "mach
 Surface = AsyncSurface
 
 
-class Screen(AsyncSurface):
+class Screen(Following, AsyncSurface):
     """What one console shows: see `kju.Screen`. Only waiting is awaited.
 
     Attributes:
@@ -109,10 +108,6 @@ class Screen(AsyncSurface):
             MachineGoneError: The machine has ended.
         """
         return (await self._link.ask(Refresh(console=self.console), Done)).version
-
-    def _replaced(self, seen: Consumer) -> bool:
-        raise_if_gone(self)
-        return super()._replaced(seen)
 
 
 # Both happen once in a blue moon and inside calls that do not wait (a larger surface, a copy

@@ -32,7 +32,7 @@ from ..host.messages import (
 )
 from ..keys import Chord, layout
 from ..memory import Segment, open_fd
-from ..surface import Consumer
+from ..surface import Consumer, State
 from . import requests
 from .base import SurfaceBase
 from .link import Link, close_all
@@ -54,7 +54,23 @@ def client_name() -> str:
     return Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
 
 
-class Screen(Surface):
+class Following(SurfaceBase):
+    """A surface of a machine: goes on in the one that replaces it, ends with the machine."""
+
+    def _open(self) -> Consumer:
+        consumer = super()._open()
+        if consumer.reader.state_code == State.SUPERSEDED:
+            self._replaced(consumer)
+        return self._consumer
+
+    def _replaced(self, seen: Consumer) -> bool:
+        # Nothing follows the surface of a machine that has ended: do not wait for it.
+        if self._gone is not None and (reason := self._gone()):
+            raise ProducerGoneError(reason)
+        return super()._replaced(seen)
+
+
+class Screen(Following, Surface):
     """What one console shows: a `Surface` that follows the machine.
 
     When a larger surface replaces this one it goes on there; when the machine ends, waiting
@@ -108,20 +124,6 @@ class Screen(Surface):
             MachineGoneError: The machine has ended.
         """
         return self._refresh()
-
-    def _replaced(self, seen: Consumer) -> bool:
-        raise_if_gone(self)
-        return super()._replaced(seen)
-
-
-def raise_if_gone(screen: SurfaceBase) -> None:
-    """Raise when the machine has ended: nothing will follow this surface.
-
-    Raises:
-        ProducerGoneError: With the reason.
-    """
-    if screen._gone is not None and (reason := screen._gone()):
-        raise ProducerGoneError(reason)
 
 
 def surface_descriptor(link: Link, console: int) -> int:

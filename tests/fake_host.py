@@ -1,0 +1,106 @@
+"""A host without QEMU: the real control socket, and a machine that answers from memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+
+from kju.errors import UsageError
+from kju.host import messages, runtime
+from kju.host.control import Client, Result, Server
+from kju.host.messages import AnyRequest
+from kju.memory import SurfaceProducer
+
+
+class FakeMachine:
+    """Answers requests; `producer` is its one screen."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.claim = runtime.claim(name)
+        self.producer = SurfaceProducer.create("memfd:fake", capacity=1 << 20)
+        self.producer.set_mode(64, 48)
+        self.steps: list[tuple[int, bool]] = []
+        self.gone: list[str] = []
+        self.block = threading.Event()
+        self.holds = 0
+
+    async def handle(self, client: Client, request: AnyRequest) -> Result:
+        number = request.number
+        match request:
+            case messages.Hello(role=role):
+                return Result(
+                    messages.Welcome(
+                        number=number, machine=self.name, role=role, pid=os.getpid(), consoles=1
+                    )
+                )
+            case messages.GetInfo():
+                return Result(messages.Info(number=number, info={"name": self.name}))
+            case messages.GetSurface(console=0):
+                segment = self.producer.segment
+                reply = messages.SurfaceHandle(
+                    number=number, descriptors=1, console=0, size=segment.size
+                )
+                return Result(reply, (segment.fileno(),))
+            case messages.GetSurface():
+                raise UsageError(f"there is no console {request.console}")
+            case messages.Keys(steps=steps):
+                self.steps += steps
+            case messages.Refresh(sync=True):
+                raise RuntimeError("a mistake")
+            case messages.Refresh():
+                while not self.block.is_set():
+                    await asyncio.sleep(0.001)
+            case messages.Hold():
+                self.holds += 1
+        return Result(messages.Done(number=number, version=self.producer.version))
+
+    def client_gone(self, client: Client) -> None:
+        self.gone.append(client.side.client)
+
+
+class FakeHost:
+    """Runs a `FakeMachine` in a thread."""
+
+    def __init__(self, name: str) -> None:
+        self.machine = FakeMachine(name)
+        self.loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_until_complete(self._serve())
+        self.loop.close()
+
+    async def _serve(self) -> None:
+        self.server = Server(self.machine.claim.paths.control, self.machine)
+        self._end = asyncio.Event()
+        self._ready.set()
+        await self._end.wait()
+        await self.server.close("the test is over")
+
+    def say(self, message: messages.Message) -> None:
+        self.loop.call_soon_threadsafe(self.server.broadcast, message)
+
+    def end(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._end.set)
+        self._thread.join(10)
+        self.machine.producer.close()
+        self.machine.claim.release()
+
+
+@contextlib.contextmanager
+def fake_host(name: str = "fake") -> Iterator[FakeHost]:
+    host = FakeHost(name)
+    try:
+        yield host
+    finally:
+        host.machine.block.set()
+        host.end()

@@ -1,0 +1,352 @@
+"""The client's side against a host without QEMU: threads and asyncio, one suite."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import os
+import random
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_host import FakeHost, fake_host
+from wait import until
+
+import kju
+import kju.aio
+from kju.client.link import Link
+from kju.errors import (
+    ClosedError,
+    MachineGoneError,
+    MachineNotFoundError,
+    ProducerGoneError,
+    RoleError,
+    UsageError,
+    WaitTimeoutError,
+)
+from kju.host import messages, runtime
+from kju.host.protocol import pack
+from kju.memory import SurfaceProducer
+from kju.surface import State
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+
+@pytest.fixture
+def host() -> Iterator[FakeHost]:
+    with fake_host() as running:
+        yield running
+
+
+class Api:
+    """`kju` or `kju.aio`, called in one way; every result is waited for."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.loop = asyncio.new_event_loop() if module is kju.aio else None
+
+    def __call__(self, result: Any) -> Any:
+        if self.loop is None:
+            return result
+        assert inspect.isawaitable(result)
+        return self.loop.run_until_complete(result)
+
+
+@pytest.fixture(params=["kju", "kju.aio"])
+def api(request: pytest.FixtureRequest) -> Iterator[Api]:
+    made = Api(kju if request.param == "kju" else kju.aio)
+    if made.loop is None:
+        yield made
+        return
+
+    async def in_loop() -> None:
+        """So that constructors that ask for the running loop find it."""
+
+    made.loop.run_until_complete(in_loop())
+    yield made
+    made.loop.close()
+
+
+def call(api: Api, function: Any, *args: Any, **named: Any) -> Any:
+    """Call something that may need a running loop."""
+    if api.loop is None:
+        return function(*args, **named)
+
+    async def inside() -> Any:
+        result = function(*args, **named)
+        return await result if inspect.isawaitable(result) else result
+
+    return api.loop.run_until_complete(inside())
+
+
+def test_attach_look_and_type(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    assert (machine.name, machine.role, machine.owned) == ("fake", "control", False)
+    assert len(machine.screens) == 1
+    host.machine.producer.pixels[:] = 7
+    host.machine.producer.publish([(0, 0, 64, 48)])
+    assert np.all(machine.screen.snapshot() == 7)
+    assert call(api, machine.info) == {"name": "fake"}
+    call(api, machine.keyboard.chord, "ctrl-c")
+    call(api, machine.keyboard.type, "A")
+    call(api, machine.keyboard.press, "f1", 28)
+    call(api, machine.keyboard.release, "f1")
+    assert host.machine.steps == [
+        (29, True), (46, True), (46, False), (29, False),
+        (42, True), (30, True), (30, False), (42, False),
+        (59, True), (28, True), (59, False),
+    ]  # fmt: skip
+    call(api, machine.close)
+    until(lambda: host.machine.gone)
+    with pytest.raises(ClosedError):
+        call(api, machine.info)
+
+
+def test_what_cannot_be_typed_is_not_begun(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    for work in (
+        lambda: machine.keyboard.type("abc→"),
+        lambda: machine.keyboard.chord("ctrl-c", "nokey"),
+        lambda: machine.keyboard.press("a", "nokey"),
+        lambda: machine.keyboard.press("a", 300),
+    ):
+        with pytest.raises(UsageError):
+            call(api, work)
+    call(api, machine.info)
+    assert host.machine.steps == []
+    call(api, machine.close)
+
+
+def test_a_long_text_arrives_whole_and_in_order(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    text = "kju " * 500
+    call(api, machine.keyboard.type, text, interval=0)
+    downs = [key for key, down in host.machine.steps if down]
+    assert len(downs) == len(text)
+    assert downs[:4] == [37, 36, 22, 57]
+    call(api, machine.close)
+
+
+def test_the_view_role(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake", "view")
+    for work in (lambda: machine.keyboard.press("a"), machine.powerdown, machine.stop):
+        with pytest.raises(RoleError):
+            call(api, work)
+    machine.screen.snapshot()
+    call(api, machine.close)
+    with pytest.raises(UsageError, match="role"):
+        call(api, api.module.attach, "fake", "admin")
+
+
+def test_there_is_no_such_machine(api: Api) -> None:
+    with pytest.raises(MachineNotFoundError, match="running: none"):
+        call(api, api.module.attach, "nobody")
+    with pytest.raises(UsageError):
+        call(api, api.module.attach, "../etc")
+    assert kju.machines() == []
+
+
+def test_a_mistake_in_the_host_is_answered(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    with pytest.raises(kju.KjuError, match="its log says more"):
+        call(api, machine._link.ask, messages.Refresh(sync=True), messages.Done)
+    call(api, machine.info)
+    call(api, machine.close)
+
+
+def test_the_end_comes_with_its_reason(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    screen = machine.screen
+    host.say(messages.Ended(reason="QEMU was killed by SIGKILL", status=-9, log=["oh", "no"]))
+    host.end()
+    assert call(api, machine.wait_gone, 5)
+    assert "SIGKILL" in machine.gone
+    assert "oh | no" in machine.gone
+    with pytest.raises(MachineGoneError, match="SIGKILL"):
+        call(api, machine.info)
+    with pytest.raises(ProducerGoneError, match="SIGKILL"):
+        call(api, screen.wait, timeout=5)
+    call(api, machine.stop)
+    call(api, machine.close)
+
+
+def test_a_host_that_vanishes_is_noticed(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    screen = machine.screen
+    host.loop.call_soon_threadsafe(lambda: [c.close("test") for c in host.server.clients])
+    with pytest.raises(ProducerGoneError, match="hung up"):
+        call(api, screen.wait, timeout=5)
+    call(api, machine.close)
+
+
+def test_a_larger_surface_is_followed(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    screen = machine.screen
+    old = host.machine.producer
+    host.machine.producer = new = SurfaceProducer.create("memfd:fake", capacity=1 << 22)
+    new.set_mode(640, 480)
+    old.close(State.SUPERSEDED)
+    assert screen.snapshot().shape == (480, 640, 4)
+    change = call(api, screen.wait, kju.Mark(0, 0, 0), timeout=5)
+    assert change.everything
+    call(api, machine.close)
+
+
+def test_an_answer_nobody_waits_for_is_dropped_and_leaks_nothing(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    with pytest.raises(WaitTimeoutError):
+        call(api, machine._link.call, messages.Refresh(), 0.05)
+    host.machine.block.set()
+    call(api, machine.info)
+    call(api, machine.close)
+
+
+def test_descriptors_are_not_leaked(api: Api, host: FakeHost) -> None:
+    def opened() -> int:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    call(api, call(api, api.module.attach, "fake").close)
+    until(lambda: all(c.closed for c in host.server.clients))
+    before = opened()
+    for _ in range(20):
+        machine = call(api, api.module.attach, "fake")
+        machine.screen.snapshot()
+        call(api, machine.close)
+    until(lambda: all(c.closed for c in host.server.clients))
+    assert opened() <= before
+
+
+def test_asyncio_requests_may_be_cancelled(host: FakeHost) -> None:
+    async def scene() -> None:
+        machine = await kju.aio.attach("fake")
+        task = asyncio.create_task(machine.screen.refresh())
+        await machine.info()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        host.machine.block.set()
+        for _ in range(3):
+            await machine.info()
+        await machine.close()
+
+    asyncio.run(scene())
+
+
+def test_threads_ask_at_once_and_do_not_wait_for_each_other(host: FakeHost) -> None:
+    machine = kju.attach("fake")
+    slow = threading.Thread(target=machine.screen.refresh)
+    slow.start()
+    done: list[int] = []
+
+    def ask() -> None:
+        for _ in range(50):
+            assert machine.info()["name"] == "fake"
+        done.append(1)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(done) == 4
+    assert slow.is_alive()
+    host.machine.block.set()
+    slow.join(5)
+    assert not slow.is_alive()
+    machine.close()
+
+
+def test_close_frees_the_threads_that_wait(host: FakeHost) -> None:
+    machine = kju.attach("fake")
+    caught: list[BaseException] = []
+    screen = machine.screen
+
+    def ask() -> None:
+        try:
+            screen.refresh()
+        except ClosedError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    until(lambda: machine._link._reading)
+    machine.close()
+    thread.join(5)
+    assert caught
+
+
+def test_consistent_copies_hold_the_producer(host: FakeHost) -> None:
+    machine = kju.attach("fake")
+    with machine.screen._hold():
+        assert host.machine.holds == 1
+    machine.close()
+    watcher = kju.attach("fake", "view")
+    assert watcher.screen._hold is None
+    watcher.close()
+
+
+def test_garbage_ends_one_connection_and_nothing_else(host: FakeHost) -> None:
+    machine = kju.attach("fake")
+    rng = random.Random(1)
+    hello = pack(messages.Hello(role="control"))
+    for number in range(200):
+        sock = runtime.connect(host.machine.claim.paths, "fake")
+        with sock:
+            sock.settimeout(5)
+            data = rng.randbytes(rng.randrange(1, 200))
+            try:
+                sock.sendall((hello if number % 2 else b"") + data)
+                sock.shutdown(socket.SHUT_WR)
+                while sock.recv(4096):
+                    pass
+            except ConnectionError:
+                pass
+    assert machine.info()["name"] == "fake"
+    until(lambda: sum(not c.closed for c in host.server.clients) == 1)
+    machine.close()
+
+
+def test_a_client_that_does_not_read_is_hung_up_on(host: FakeHost) -> None:
+    sock = runtime.connect(host.machine.claim.paths, "fake")
+    with sock:
+        sock.settimeout(10)
+        frame = pack(messages.Hello(role="control"))
+        try:
+            sock.sendall(frame)
+            for _ in range(2000):
+                sock.sendall(pack(messages.GetInfo()) * 100)
+        except OSError:
+            pass
+        until(lambda: all(c.closed for c in host.server.clients))
+
+
+def test_a_client_that_sends_descriptors_leaks_none(host: FakeHost) -> None:
+    machine = kju.attach("fake")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        with runtime.connect(host.machine.claim.paths, "fake") as sock:
+            socket.send_fds(sock, [pack(messages.Hello())], [0, 0, 0])
+            sock.settimeout(5)
+            sock.recv(4096)
+    until(lambda: len(os.listdir("/proc/self/fd")) <= before)
+    machine.close()
+
+
+def test_a_reply_from_a_hostile_host(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    link = Link(ours, "bad")
+    with theirs:
+        socket.send_fds(theirs, [b"\x05\0\0\0hello"], [0])
+        with pytest.raises(MachineGoneError, match="no valid reply"):
+            link.ask(messages.Hello(), messages.Welcome)
+    link.close()

@@ -1,0 +1,100 @@
+"""Who holds which key."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kju.errors import QemuError
+from kju.host.keyboard import Keyboard
+
+
+class Guest:
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, bool]] = []
+        self.refuse = False
+
+    async def send(self, key: int, down: bool) -> None:
+        if self.refuse:
+            raise QemuError("no")
+        self.seen.append((key, down))
+
+
+def test_the_last_to_let_go_releases() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        keyboard = Keyboard(guest.send)
+        await keyboard.press("a", [(1, True)], 0)
+        await keyboard.press("b", [(1, True)], 0)
+        await keyboard.press("a", [(1, False)], 0)
+        assert guest.seen == [(1, True)]
+        assert keyboard.held == [1]
+        await keyboard.press("b", [(1, False)], 0)
+        assert guest.seen == [(1, True), (1, False)]
+        assert keyboard.held == []
+
+    asyncio.run(scene())
+
+
+def test_who_leaves_lets_go() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        keyboard = Keyboard(guest.send)
+        await keyboard.press("a", [(1, True), (2, True)], 0)
+        await keyboard.press("b", [(2, True)], 0)
+        await keyboard.leave("a")
+        assert guest.seen == [(1, True), (2, True), (1, False)]
+        assert keyboard.held == [2]
+        await keyboard.leave("nobody")
+
+    asyncio.run(scene())
+
+
+def test_a_cancelled_client_lets_go_too() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        keyboard = Keyboard(guest.send)
+        task = asyncio.create_task(keyboard.press("a", [(1, True), (1, False)], 3600))
+        while not guest.seen:
+            await asyncio.sleep(0)
+        task.cancel()
+        await keyboard.leave("a")
+        assert guest.seen == [(1, True), (1, False)]
+
+    asyncio.run(scene())
+
+
+def test_requests_do_not_mix() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        keyboard = Keyboard(guest.send)
+        one = [(1, True), (1, False)] * 3
+        two = [(2, True), (2, False)] * 3
+        await asyncio.gather(keyboard.press("a", one, 0.0001), keyboard.press("b", two, 0.0001))
+        assert guest.seen == one + two
+
+    asyncio.run(scene())
+
+
+def test_a_release_of_what_was_not_pressed_is_sent() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        await Keyboard(guest.send).press("a", [(1, False)], 0)
+        assert guest.seen == [(1, False)]
+
+    asyncio.run(scene())
+
+
+def test_a_refusal_is_told_and_leaving_is_not_stopped_by_one() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        keyboard = Keyboard(guest.send)
+        await keyboard.press("a", [(1, True)], 0)
+        guest.refuse = True
+        with pytest.raises(QemuError):
+            await keyboard.press("a", [(2, True)], 0)
+        await keyboard.leave("a")
+        assert keyboard.held == []
+
+    asyncio.run(scene())

@@ -170,9 +170,9 @@ class Machine:
             raise QemuError(f"QEMU did not answer in {GREETING:g} s", self.name) from error
         except (QemuError, MachineGoneError, PeerError, WaitTimeoutError) as error:
             raise await self._explain(error) from error
+        log.info("running: process %d, %d consoles", self._pid, len(self.consoles))
         self._started.set()
         self._owner.send(self._welcome(self.request.number, "control"))
-        log.info("running: process %d, %d consoles", self._pid, len(self.consoles))
 
     def _spawn(self) -> socket.socket:
         ours, theirs = socket.socketpair()
@@ -393,6 +393,8 @@ class Machine:
             self._server.broadcast(
                 messages.Ended(reason=ending.reason, status=status, log=log_tail)
             )
+        # Before the connections: who sees one close may use the name again at once.
+        self._claim.release()
         await self._server.close(ending.reason)
 
     async def _end_qemu(self) -> None:

@@ -1,0 +1,378 @@
+"""A machine from launch to end, with a real QEMU and a real guest."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import guests
+import numpy as np
+import pytest
+from wait import until
+
+import kju
+import kju.aio
+from kju.errors import (
+    ConflictError,
+    KjuError,
+    MachineExistsError,
+    MachineNotFoundError,
+    ProducerGoneError,
+    QemuError,
+    RoleError,
+    UsageError,
+)
+from kju.host import probe, qemu, runtime
+from kju.memory import memfd
+
+pytestmark = pytest.mark.qemu
+
+TCG = ["-accel", "tcg"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    yield tmp_path / "kju"
+    assert kju.machines() == []
+
+
+@pytest.fixture
+def machine() -> Iterator[kju.Machine]:
+    guests.invaders()
+    with kju.launch(guests.INVADERS, memory="64", args=TCG) as running:
+        yield running
+
+
+def test_the_guest_is_seen_and_obeys(machine: kju.Machine) -> None:
+    assert machine.name == "invaders"
+    screen = machine.screen
+    until(lambda: screen.mode[:2] == (720, 400), 20)
+    def ship() -> list[int]:
+        row = np.asarray(screen.snapshot())[384:400, :, :3].max(axis=(0, 2))
+        return np.flatnonzero(row).tolist()
+
+    until(ship, 20, "the game is on the screen")
+    before = ship()
+    machine.keyboard.press("right")
+    until(lambda: ship() and ship()[0] > before[0], 20, "the ship moves right")
+    assert machine.info()["consoles"][0]["keys_held"] == [0xCD]
+    machine.keyboard.release("right")
+    assert machine.info()["consoles"][0]["keys_held"] == []
+
+
+def test_info_says_everything_and_is_json(machine: kju.Machine) -> None:
+    machine.screen.wait(kju.Mark(0, 0, 0), timeout=10)
+    info = json.loads(json.dumps(machine.info()))
+    assert info["qemu"]["arguments"] == TCG
+    assert all(part["reason"] for part in info["appended"])
+    (console,) = info["consoles"]
+    assert console["source"] in ("display1-map", "display1-copy")
+    assert console["incarnation"] == machine.screen.incarnation
+    assert info["host"]["pid"] == machine.host_pid
+    assert Path(f"/proc/{info['qemu']['pid']}").exists()
+    assert info["clients"] == [
+        {"pid": os.getpid(), "role": "control", "name": info["clients"][0]["name"]}
+    ]
+
+
+def test_many_look_at_once(machine: kju.Machine) -> None:
+    others = [kju.attach(machine.name, "view") for _ in range(3)]
+    assert len(machine.info()["clients"]) == 4
+    machine.screen.wait(kju.Mark(0, 0, 0), timeout=10)
+    marks = {other.screen.incarnation for other in others}
+    assert marks == {machine.screen.incarnation}
+    for other in others:
+        with pytest.raises(RoleError):
+            other.keyboard.type("a")
+        other.close()
+    until(lambda: len(machine.info()["clients"]) == 1)
+
+
+def test_attach_to_first_pixels_is_quick(machine: kju.Machine) -> None:
+    machine.screen.wait(kju.Mark(0, 0, 0), timeout=10)
+    times = []
+    for _ in range(20):
+        began = time.perf_counter()
+        other = kju.attach(machine.name, "view")
+        other.screen.snapshot()
+        times.append(time.perf_counter() - began)
+        other.close()
+    assert sorted(times)[10] < 0.010
+
+
+def test_the_surface_is_sealed(machine: kju.Machine) -> None:
+    import fcntl
+
+    number = machine.screen._segment.fileno()
+    assert fcntl.fcntl(number, fcntl.F_GET_SEALS) == memfd.SEALS
+    assert fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    with pytest.raises(OSError):
+        os.ftruncate(number, 0)
+
+
+def test_keys_are_released_when_their_client_goes(machine: kju.Machine) -> None:
+    other = kju.attach(machine.name)
+    other.keyboard.press("ctrl", "a")
+    machine.keyboard.press("a")
+    assert machine.info()["consoles"][0]["keys_held"] == [0x1D, 0x1E]
+    other.close()
+    until(lambda: machine.info()["consoles"][0]["keys_held"] == [0x1E])
+
+
+def test_two_type_at_once(machine: kju.Machine) -> None:
+    other = kju.attach(machine.name)
+    threads = [
+        threading.Thread(target=m.keyboard.type, args=("hello " * 5,)) for m in (machine, other)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert machine.info()["consoles"][0]["keys_held"] == []
+    other.close()
+
+
+def test_consistent_copies_and_refresh(machine: kju.Machine) -> None:
+    until(lambda: machine.screen.mode.width == 720, 20)
+    frame = machine.screen.snapshot(consistent=True)
+    assert frame.shape == (400, 720, 4)
+    assert machine.screen.refresh() >= frame.version
+    with machine.screen._hold():
+        version = machine.screen.version
+        assert machine.screen.version == version
+    machine.screen.wait(timeout=5)
+
+
+def test_a_screen_held_too_long_goes_on_by_itself(machine: kju.Machine) -> None:
+    until(lambda: machine.screen.mode.width == 720, 20)
+    held = machine.screen._hold()
+    held.__enter__()
+    machine.screen.wait(timeout=5)
+    held.__exit__(None, None, None)
+
+
+def test_no_listener_of_any_kind(machine: kju.Machine) -> None:
+    def listening(pid: int) -> set[str]:
+        inodes = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+        found = set()
+        for table in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6"):
+            for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+                if f"socket:[{line.split()[9]}]" in inodes:
+                    found.add(line)
+        return found
+
+    info = machine.info()
+    assert listening(info["qemu"]["pid"]) == set()
+    assert listening(info["host"]["pid"]) == set()
+
+
+def test_qemu_inherits_only_what_it_needs(machine: kju.Machine) -> None:
+    pid = machine.info()["qemu"]["pid"]
+    links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    folder = str(runtime.base())
+    assert [link for link in links if link.startswith(folder)] == [
+        str(runtime.paths("invaders").qemu_log)
+    ] * 2
+    status = Path(f"/proc/{pid}/status").read_text()
+    assert re.search(r"Seccomp:\s+2", status), "the sandbox is on"
+    assert os.getpgid(pid) == pid
+
+
+def test_stop_ends_it_with_a_reason_for_all(machine: kju.Machine) -> None:
+    other = kju.attach(machine.name, "view")
+    screen = other.screen
+    pid = machine.info()["qemu"]["pid"]
+    machine.stop()
+    assert not Path(f"/proc/{pid}").exists()
+    assert other.wait_gone(5)
+    assert "stopped it" in (other.gone or "")
+    with pytest.raises(ProducerGoneError):
+        while True:
+            screen.wait(timeout=5)
+    assert kju.machines() == []
+    machine.stop()
+    other.close()
+
+
+def test_the_logs_say_what_happened(machine: kju.Machine) -> None:
+    text = machine.log.read_text()
+    assert "starting ['" in text
+    assert "running: process" in text
+    assert machine.log.stat().st_mode & 0o777 == 0o600
+
+
+def test_two_consoles() -> None:
+    args = [*TCG, "-device", "virtio-vga,max_outputs=2"]
+    with kju.launch(guests.INVADERS, memory="64", args=args) as machine:
+        assert len(machine.screens) == 2
+        first, second = machine.screens[:]
+        assert first.incarnation != second.incarnation
+        assert (first.console, second.console) == (0, 1)
+        first.wait(kju.Mark(0, 0, 0), timeout=10)
+        machine.keyboard_of(1).chord("a")
+        with pytest.raises(IndexError):
+            machine.screens[2]
+        with pytest.raises(UsageError, match="no console 5"):
+            kju.Screen.of(machine._link, 5)
+
+
+def test_no_console_at_all() -> None:
+    with kju.launch(guests.INVADERS, memory="64", args=[*TCG, "-vga", "none"]) as machine:
+        assert len(machine.screens) == 0
+        with pytest.raises(UsageError, match="no graphic console"):
+            _ = machine.screen
+        with pytest.raises(UsageError, match="no console 0"):
+            machine.keyboard.press("a")
+
+
+def test_a_named_surface_stays(tmp_path: Path) -> None:
+    path = tmp_path / "screen"
+    with kju.launch(guests.INVADERS, memory="64", args=TCG, surface=path) as machine:
+        assert machine.info()["consoles"][0]["address"] == str(path)
+        with kju.Surface(path) as surface:
+            surface.wait(kju.Mark(0, 0, 0), timeout=10)
+            assert surface.incarnation == machine.screen.incarnation
+        # What is handed out cannot write, though the host's own descriptor can.
+        number = machine.screen._segment.fileno()
+        with pytest.raises(OSError):
+            os.write(number, b"x")
+        with pytest.raises(ConflictError):
+            kju.launch(guests.INVADERS, memory="64", args=TCG, surface=path, name="second")
+    with kju.Surface(path) as surface:
+        assert surface.state[0] in (kju.State.CLOSED, kju.State.GONE)
+        assert surface.snapshot().size
+
+
+def test_a_stopped_guest_is_paused() -> None:
+    with kju.launch(guests.INVADERS, memory="64", args=[*TCG, "-S"]) as machine:
+        assert machine.info()["state"] in ("running", "paused")
+        machine.screen.wait(kju.Mark(0, 0, 0), timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("wish", "error", "says"),
+    [
+        ({"image": "/no/such.img"}, UsageError, "cannot be read"),
+        ({"image": "/"}, UsageError, "folder"),
+        ({"name": "no/name"}, UsageError, "name"),
+        ({"args": ["-daemonize"]}, ConflictError, "detach"),
+        ({"args": ["-display", "gtk"]}, ConflictError, "kju watch"),
+        ({"args": "-m 64"}, UsageError, "list"),
+        ({"args": ["-m", "1"], "memory": "1G"}, ConflictError, "-m"),
+        ({"args": [*TCG, "-device", "nonsense"]}, QemuError, "status 1: .*nonsense"),
+        ({"args": [*TCG, "-nosuch"]}, QemuError, "nosuch"),
+        ({"args": [*TCG, "-m", "64P"]}, QemuError, "QEMU"),
+        ({"qemu": "/bin/true"}, QemuError, "does not say which QEMU"),
+        ({"qemu": "/no/qemu"}, QemuError, "install"),
+        ({"surface": "/no/folder/file", "args": TCG}, KjuError, "No such file"),
+    ],
+)
+def test_what_cannot_start_says_why_in_one_line(
+    wish: dict[str, object], error: type[KjuError], says: str, folder: Path
+) -> None:
+    with pytest.raises(error, match=says) as caught:
+        kju.launch(**wish)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    left = [p.name for p in folder.iterdir()] if folder.exists() else []
+    assert [name for name in left if not name.startswith(".")] == []
+
+
+def test_a_name_is_taken_once_and_other_names_are_found(machine: kju.Machine) -> None:
+    with pytest.raises(MachineExistsError, match="kju stop invaders"):
+        kju.launch(guests.INVADERS, name="invaders", args=TCG)
+    with kju.launch(guests.INVADERS, memory="64", args=TCG) as second:
+        assert second.name == "invaders-2"
+        assert kju.machines() == ["invaders", "invaders-2"]
+    with pytest.raises(MachineNotFoundError, match="running: invaders"):
+        kju.attach("nobody")
+
+
+def test_the_guest_may_power_off() -> None:
+    with kju.launch(guests.INVADERS, memory="64", args=[*TCG, "-no-shutdown"]) as machine:
+        machine.powerdown()
+        assert machine.gone is None
+
+
+def test_asyncio() -> None:
+    async def scene() -> None:
+        async with await kju.aio.launch(guests.INVADERS, memory="64", args=TCG) as machine:
+            changes = 0
+            async for _ in machine.screen.changes(timeout=10):
+                changes += 1
+                if changes == 5:
+                    break
+            assert machine.screen.mode.width in (640, 720)
+            await asyncio.gather(machine.keyboard.type("ab"), machine.info())
+            second = await kju.aio.attach(machine.name, "view")
+            await machine.stop()
+            assert await second.wait_gone(5)
+            await second.close()
+
+    asyncio.run(scene())
+
+
+def test_detached_outlives_its_program_and_session(folder: Path) -> None:
+    program = (
+        "import kju, sys\n"
+        f"m = kju.launch({str(guests.INVADERS)!r}, name='d', memory='64', args={TCG!r},"
+        " detach=True)\n"
+        "print(m.host_pid, flush=True)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )
+    host = int(done.stdout)
+    assert kju.machines() == ["d"]
+    with kju.attach("d") as machine:
+        assert machine.host_pid == host
+        machine.screen.wait(kju.Mark(0, 0, 0), timeout=10)
+        os.kill(host, 1)  # SIGHUP, as from a terminal that closes
+        assert machine.info()["detached"]
+        links = {os.readlink(f"/proc/{host}/fd/{fd}") for fd in range(3)}
+        assert links == {"/dev/null", str(machine.log)}
+        assert os.getsid(host) != os.getsid(0)
+        machine.stop()
+
+
+def test_the_accelerator_is_tried_once(folder: Path) -> None:
+    found = qemu.inspect(qemu.locate())
+    first = probe.accelerator(found)
+    assert first.name in ("kvm", "tcg")
+    assert first.reason
+    began = time.monotonic()
+    assert probe.accelerator(found) == first
+    assert time.monotonic() - began < 0.5
+
+
+def test_qemu_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    link = tmp_path / "qemu-system-x86_64"
+    link.symlink_to(qemu.locate())
+    monkeypatch.setenv("KJU_QEMU", str(link))
+    with kju.launch(guests.INVADERS, memory="64", args=TCG) as machine:
+        assert machine.info()["qemu"]["path"] == str(link)
+
+
+def test_an_old_qemu_is_refused(tmp_path: Path) -> None:
+    fake = tmp_path / "qemu"
+    fake.write_text("#!/bin/sh\necho QEMU emulator version 6.2.0\n")
+    fake.chmod(0o755)
+    with pytest.raises(QemuError, match=r"6\.2\.0.*7\.0"):
+        kju.launch(qemu=str(fake))
+    fake.write_text("#!/bin/sh\necho QEMU emulator version 9.0.0\n")
+    with pytest.raises(QemuError, match="no dbus display"):
+        kju.launch(qemu=str(fake))

@@ -38,19 +38,30 @@ class Terminal:
             at = match.end()
             if match["text"]:
                 self._put(match["text"])
-            elif match["control"]:
+            elif match["control"] == "\r":
                 self.column = 0
-                self.row += match["control"] == "\n"
+            elif match["control"]:
+                self._line_feed()
             else:
                 numbers = [int(n or 0) for n in match["numbers"].split(";")]
                 self._command(match["private"], numbers, match["final"])
 
     def _put(self, character: str) -> None:
-        assert self.row < self.rows and self.column < self.columns, "written outside"
+        if self.column >= self.columns:
+            assert self.modes[7], "written outside"
+            self.column = 0
+            self._line_feed()
+        assert self.row < self.rows, "written outside"
         colours = (self.back, self.front) if self.reverse else (self.front, self.back)
         self.cells[self.row][self.column] = (character, *colours)
         self.written += 1
         self.column += 1
+
+    def _line_feed(self) -> None:
+        self.row += 1
+        if self.row >= self.rows:
+            self.row = self.rows - 1
+            self.cells = [*self.cells[1:], [EMPTY] * self.columns]
 
     def _command(self, private: str | None, numbers: list[int], final: str) -> None:
         if private:

@@ -35,13 +35,19 @@ def demo(name: str, seconds: float) -> None:
         KjuError: The guest is missing, or the machine did not start.
     """
     guest = find(name)
-    saved = ""
+    player = None
     try:
-        with _machine(guest) as machine, _viewer(machine) as viewer:
-            # After the viewer has begun: where there is no terminal both print.
-            saved = _play(machine, viewer, guest, seconds)
+        with _machine(guest) as machine:
+            player = _Player(machine, guest)
+            try:
+                with _viewer(machine) as viewer:
+                    player.play(viewer, seconds)
+            finally:
+                player.save()
     finally:
-        _say_goodbye(guest, saved)
+        # Ctrl-C is the usual way out, so it ends in words too.
+        if player is not None:
+            _say_goodbye(guest, player.saved)
 
 
 @contextlib.contextmanager
@@ -56,11 +62,7 @@ def _machine(guest: Guest) -> Iterator[Machine]:
             f" on {info['accelerator']['name']}",
             flush=True,
         )
-        try:
-            yield machine
-        finally:
-            # The rest takes a moment, and a second Ctrl-C must not leave a part of it.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        yield machine
 
 
 @contextlib.contextmanager
@@ -72,6 +74,8 @@ def _viewer(machine: Machine) -> Iterator[subprocess.Popen[bytes]]:
             print(f"  viewer   process {viewer.pid}: a line per second", flush=True)
         yield viewer
     finally:
+        # The rest takes a moment, and a second Ctrl-C must not leave a part of it undone.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         # The terminal is the viewer's until it has given it back.
         _end(viewer)
 
@@ -84,56 +88,63 @@ def _end(viewer: subprocess.Popen[bytes]) -> None:
     viewer.wait()
 
 
-def _play(machine: Machine, viewer: subprocess.Popen[bytes], guest: Guest, seconds: float) -> str:
-    """Press keys; returns the path of the picture, empty if it did not come to that."""
-    forever = sys.stdout.isatty() or bool(seconds)
-    end = time.monotonic() + seconds if seconds else float("inf")
-    saved = ""
-    for number, act in enumerate(guest.acts(repeat=forever), 1):
-        if not _act(machine, viewer, act, end):
-            break
-        if number == _PICTURE_AFTER:
-            saved = _save(machine)
-    if not saved and machine.gone is None:
-        saved = _save(machine)
-    return saved
+class _Player:
+    """Presses keys and takes a picture.
+
+    Attributes:
+        saved: Where the picture is; empty while there is none.
+    """
+
+    def __init__(self, machine: Machine, guest: Guest) -> None:
+        self.saved = ""
+        self._machine = machine
+        self._guest = guest
+
+    def play(self, viewer: subprocess.Popen[bytes], seconds: float) -> None:
+        """Press keys until the viewer ends, or time is up."""
+        forever = sys.stdout.isatty() or bool(seconds)
+        end = time.monotonic() + seconds if seconds else float("inf")
+        for number, act in enumerate(self._guest.acts(repeat=forever), 1):
+            if _ends_within(viewer, min(act.after, end - time.monotonic())):
+                return
+            if time.monotonic() >= end:
+                return
+            self._press(act)
+            if number == _PICTURE_AFTER:
+                self.save()
+
+    def _press(self, act: Act) -> None:
+        keys = self._machine.keyboard
+        if act.hold:
+            keys.press(act.key)
+            time.sleep(act.hold)
+            keys.release(act.key)
+        elif act.key:
+            keys.chord(act.key)
+
+    def save(self) -> None:
+        """Save a picture, once, under a name that is free: a demo overwrites nothing."""
+        for number in range(1, 1000):
+            if self.saved or self._machine.gone:
+                return
+            path = Path(f"kju-demo-{number}.png" if number > 1 else "kju-demo.png")
+            try:
+                with path.open("xb") as file:
+                    self._machine.screen.save(file)
+                self.saved = str(path.absolute())
+            except FileExistsError:
+                continue
+            except (KjuError, OSError) as error:
+                print(f"kju: no picture was saved: {error}", file=sys.stderr)
+                return
 
 
-def _act(machine: Machine, viewer: subprocess.Popen[bytes], act: Act, end: float) -> bool:
-    """Wait, then press; False when it is time to end."""
-    left = min(act.after, end - time.monotonic())
+def _ends_within(viewer: subprocess.Popen[bytes], seconds: float) -> bool:
     try:
-        viewer.wait(max(0.0, left))
+        viewer.wait(max(0.0, seconds))
     except subprocess.TimeoutExpired:
-        pass
-    else:
         return False
-    if time.monotonic() >= end:
-        return False
-    keys = machine.keyboard
-    if act.hold:
-        keys.press(act.key)
-        time.sleep(act.hold)
-        keys.release(act.key)
-    elif act.key:
-        keys.chord(act.key)
     return True
-
-
-def _save(machine: Machine) -> str:
-    """Save a picture under a name that is free; a demo overwrites nothing."""
-    for number in range(1, 1000):
-        path = Path(f"kju-demo-{number}.png" if number > 1 else "kju-demo.png")
-        try:
-            with path.open("xb") as file:
-                machine.screen.save(file)
-        except FileExistsError:
-            continue
-        except (KjuError, OSError) as error:
-            print(f"kju: no picture was saved: {error}", file=sys.stderr)
-            return ""
-        return str(path.absolute())
-    return ""
 
 
 def _say_goodbye(guest: Guest, saved: str) -> None:

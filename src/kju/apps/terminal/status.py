@@ -46,7 +46,8 @@ class Status(NamedTuple):
         drawn = "" if self.drawn is None else f"{self.drawn:.0f} fps"
         colour = "" if self.colour is None else "mean #{:02x}{:02x}{:02x}".format(*self.colour)
         why = ": ".join(word for word in (state, self.reason) if word)
-        words = [self.name, mode, why, f"version {self.version}", drawn, rate, self.source, colour]
+        name = self.name.rpartition("/")[2] or self.name  # a path's end is what tells it apart
+        words = [name, mode, why, f"version {self.version}", drawn, rate, self.source, colour]
         return [printable(word) for word in words if word]
 
     @property

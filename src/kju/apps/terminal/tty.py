@@ -97,7 +97,6 @@ class Tty:
         """Ctrl-Z: give the terminal back, stop, and take it again when woken."""
         self._give_back()
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
         os.kill(os.getpid(), signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, self._on_stop)
         self._take()

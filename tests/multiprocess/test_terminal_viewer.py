@@ -1,0 +1,210 @@
+"""`kju watch` in a terminal: what it shows, and that it always gives the terminal back."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from ptys import InTerminal
+from vt import Terminal
+
+from kju.apps.terminal.ability import Ability, Colours
+from kju.apps.terminal.cells import fit, sample
+from kju.apps.terminal.paint import blank, diff, quantise
+from kju.memory import SurfaceProducer
+from kju.sources.pattern import PatternSource, picture
+from kju.surface import State
+
+KJU = (sys.executable, "-m", "kju.apps")
+TRUE = Ability(Colours.TRUE)
+
+
+@pytest.fixture
+def pattern(tmp_path):
+    with SurfaceProducer.create(tmp_path / "screen", capacity=1 << 20) as producer:
+        source = PatternSource(producer, size=(320, 200), rate=0)
+        source.start()
+        yield source
+
+
+@pytest.fixture
+def viewer(pattern):
+    running = []
+
+    def start(*more, columns=80, rows=25, before=(), **environment):
+        command = (*before, *KJU, "watch", pattern.producer.address, *more)
+        running.append(InTerminal(command, columns, rows, **environment))
+        return running[-1]
+
+    yield start
+    for terminal in running:
+        terminal.close()
+
+
+def expected(image, columns, rows, ability=TRUE):
+    """The cells of a picture, drawn directly: all but the last line."""
+    place = fit(image.shape[1], image.shape[0], columns, rows - 1)
+    codes = blank(rows - 1, columns)
+    part = quantise(sample(image, place, place.whole), ability)
+    y, x = place.top, place.left
+    codes[y : y + place.rows, x : x + place.columns] = part
+    screen = Terminal(columns, rows - 1)
+    screen.feed(diff(blank(rows - 1, columns), codes, ability))
+    return screen
+
+
+def shows(terminal, image, ability=TRUE):
+    screen = terminal.screen
+    wanted = expected(image, screen.columns, screen.rows, ability)
+
+    def look():
+        if ability.colours == Colours.NONE:
+            return screen.text()[:-1] == wanted.text()
+        cells, screen.cells = screen.cells, screen.cells[:-1]
+        try:
+            return screen.dots() == wanted.dots()
+        except KeyError:
+            return False  # what was there before the viewer
+        finally:
+            screen.cells = cells
+
+    return look
+
+
+def frame(pattern):
+    return picture(pattern.size, pattern.frame)
+
+
+def test_the_terminal_shows_the_surface_and_what_changes_in_it(pattern, viewer):
+    terminal = viewer()
+    terminal.until(shows(terminal, frame(pattern)), "the first picture")
+    written = terminal.screen.written
+    pattern.step()
+    terminal.until(shows(terminal, frame(pattern)), "the second picture")
+    # A box that moves a little, and the status: a part of the 2000 cells.
+    assert terminal.screen.written - written < 700
+    terminal.until(lambda: "version 2" in terminal.screen.text()[-1], "the status")
+    assert "320x200" in terminal.screen.text()[-1]
+    terminal.type(b"q")
+    assert terminal.ended() == 0
+    terminal.assert_given_back()
+
+
+def test_another_size_is_another_picture(pattern, viewer):
+    terminal = viewer()
+    terminal.until(shows(terminal, frame(pattern)), "the first picture")
+    terminal.resize(50, 40, Terminal(80, 40))
+    terminal.until(lambda: terminal.screen.written >= 50, "a redraw")
+    terminal.screen.columns = 50
+    terminal.screen.cells = [row[:50] for row in terminal.screen.cells]
+    terminal.until(shows(terminal, frame(pattern)), "the picture in its new size")
+
+
+def test_another_mode_is_another_picture(pattern, viewer):
+    terminal = viewer()
+    terminal.until(shows(terminal, frame(pattern)), "the first picture")
+    pattern.size = (128, 256)
+    pattern.retarget(pattern.producer)
+    terminal.until(shows(terminal, frame(pattern)), "the picture of the new mode")
+
+
+@pytest.mark.parametrize(
+    ("environment", "ability"),
+    [
+        ({"COLORTERM": ""}, Ability(Colours.MANY)),
+        ({"TERM": "vt100", "COLORTERM": ""}, Ability(Colours.NONE)),
+        ({"PYTHONIOENCODING": "ascii"}, Ability(Colours.TRUE, blocks=False)),
+    ],
+)
+def test_lesser_terminals_show_it_too(pattern, viewer, environment, ability):
+    terminal = viewer(**environment)
+    terminal.until(shows(terminal, frame(pattern), ability), "the picture")
+
+
+@pytest.mark.parametrize(
+    ("way", "status"),
+    [("interrupt", 130), ("terminate", 143), ("hang up", 129), ("closed", 0), ("cut", 7)],
+)
+def test_every_way_out_gives_the_terminal_back(pattern, viewer, way, status):
+    terminal = viewer()
+    terminal.until(shows(terminal, frame(pattern)), "the picture")
+    if way == "interrupt":
+        terminal.type(b"\x03")
+    elif way == "terminate":
+        terminal.process.send_signal(signal.SIGTERM)
+    elif way == "hang up":
+        terminal.process.send_signal(signal.SIGHUP)
+    elif way == "cut":
+        os.truncate(pattern.producer.address, 0)
+    else:
+        pattern.producer.set_state(State.CLOSED)
+        # A file is followed: its producer may come back. A user ends that.
+        terminal.until(lambda: "closed" in terminal.screen.text()[-1], "the state")
+        terminal.type(b"q")
+    assert terminal.ended() == status
+    terminal.assert_given_back()
+
+
+# As much of a shell as Ctrl-Z needs: without one nothing could continue what is stopped.
+SHELL = """
+import os, signal, subprocess, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+child = subprocess.Popen(sys.argv[1:], process_group=0)
+while True:
+    os.tcsetpgrp(0, child.pid)
+    os.killpg(child.pid, signal.SIGCONT)
+    status = os.waitpid(child.pid, os.WUNTRACED)[1]
+    if not os.WIFSTOPPED(status):
+        sys.exit(os.waitstatus_to_exitcode(status))
+    os.tcsetpgrp(0, os.getpgrp())
+    print("stopped", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_stopped_and_continued(pattern, viewer):
+    terminal = viewer(before=(sys.executable, "-c", SHELL))
+    terminal.until(shows(terminal, frame(pattern)), "the picture")
+    terminal.type(b"\x1a")
+    terminal.until(lambda: "stopped" in "".join(terminal.screen.text()), "the stop")
+    terminal.assert_given_back()
+    pattern.step()
+    terminal.type(b"\n")
+    terminal.until(shows(terminal, frame(pattern)), "the picture after it")
+    terminal.type(b"q")
+    assert terminal.ended() == 0
+    terminal.assert_given_back()
+
+
+def test_a_pipe_gets_lines(pattern):
+    command = (*KJU, "watch", pattern.producer.address, "--seconds", "2")
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(lines) == 2
+    assert "320x200" in lines[0] and "version 1" in lines[0] and "mean #" in lines[0]
+
+
+def test_a_pipe_that_closes_ends_it(pattern):
+    with subprocess.Popen(
+        (*KJU, "watch", pattern.producer.address, "--json"), stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline().startswith(b'{"name"')
+        process.stdout.close()
+        assert process.wait(30) == 0
+
+
+def test_a_dumb_terminal_gets_lines(pattern, viewer):
+    terminal = viewer(TERM="dumb")
+    terminal.until(lambda: "version 1" in terminal.screen.text()[0], "a line")
+    terminal.type(b"\x03")
+    assert terminal.ended() == 130
+
+
+def test_a_screenshot_is_the_picture(pattern, tmp_path):
+    from PIL import Image
+
+    path = tmp_path / "it.png"
+    subprocess.run((*KJU, "screenshot", pattern.producer.address, "-o", path), check=True)
+    with Image.open(path) as image:
+        assert np.array_equal(np.asarray(image), frame(pattern)[..., 2::-1])

@@ -1,0 +1,394 @@
+"""Surfaces on a bytearray: what is refused, and that a refusal changes nothing."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from kju import layout
+from kju.errors import (
+    FormatError,
+    GeometryError,
+    InconsistentError,
+    ProducerGoneError,
+    SupersededError,
+    UnavailableError,
+)
+from kju.formats import R8, XR24
+from kju.geometry import Rect
+from kju.surface import (
+    NOTHING_TAKEN,
+    Consumer,
+    Identity,
+    Mark,
+    Producer,
+    State,
+    copy_frame,
+    next_wait,
+    surface_size,
+)
+
+CAPACITY = 64 * 48 * 4
+
+
+def empty(shape):
+    return np.empty(shape, np.uint8)
+
+
+@pytest.fixture
+def memory():
+    return bytearray(surface_size(CAPACITY, max_side=128))
+
+
+@pytest.fixture
+def producer(memory):
+    return Producer.format(memory, CAPACITY, incarnation=3, max_side=128)
+
+
+@pytest.fixture
+def consumer(memory, producer):
+    producer.set_mode(64, 48)
+    return Consumer(memory)
+
+
+def set_field(memory, name, value):
+    field = layout.BY_NAME[name]
+    memory[field.offset : field.offset + field.size] = (value % 2 ** (8 * field.size)).to_bytes(
+        field.size, "little"
+    )
+
+
+# ---- What cannot be made
+
+
+@pytest.mark.parametrize(
+    ("capacity", "arguments"),
+    [
+        (0, {}),
+        (-1, {}),
+        (2**64 + 4096, {}),
+        (2**41, {}),
+        (4096, {"tile": 24}),
+        (4096, {"tile": 4}),
+        (4096, {"tile": 512}),
+        (4096, {"tile": 2**32 + 32}),
+        (4096, {"max_side": 0}),
+        (4096, {"max_side": 65536}),
+        (4096, {"max_side": 2**32 + 64}),
+    ],
+)
+def test_an_impossible_layout(capacity, arguments):
+    with pytest.raises(GeometryError):
+        surface_size(capacity, **arguments)
+
+
+def test_memory_too_small():
+    size = surface_size(CAPACITY)
+    with pytest.raises(GeometryError, match=str(size)):
+        Producer.format(bytearray(size - 1), CAPACITY, incarnation=1)
+
+
+def test_memory_that_is_read_only():
+    with pytest.raises((BufferError, TypeError)):
+        Producer.format(bytes(surface_size(CAPACITY)), CAPACITY, incarnation=1)
+
+
+def test_memory_that_is_not_aligned(memory, producer):
+    shifted = memoryview(bytearray(b"\0") + memory)[1:]
+    with pytest.raises(FormatError):
+        Consumer(shifted)
+
+
+BAD_MODES = [(0, 1), (1, 0), (-1, 4), (4, -1), (65536, 1), (2**32 + 64, 48), (65, 48), (2**70, 1)]
+
+
+@pytest.mark.parametrize("size", BAD_MODES)
+def test_a_bad_mode_changes_nothing(memory, producer, size):
+    producer.set_mode(8, 8)
+    before = bytes(memory)
+    with pytest.raises(GeometryError):
+        producer.set_mode(*size)
+    assert memory == before
+    assert producer.mode[:2] == (8, 8)
+
+
+FRAME = bytes(64 * 48 * 4)
+BAD_CALLS = {
+    "mode of no format": lambda p: p.set_mode(8, 8, fourcc=0),
+    "mode of a fourcc that is cut": lambda p: p.set_mode(8, 8, fourcc=XR24 + 2**32),
+    "mode with a short source": lambda p: p.set_mode(8, 8, source=bytes(255)),
+    "mode with an empty source": lambda p: p.set_mode(8, 8, source=b""),
+    "mode with bytes for colours": lambda p: p.set_mode(8, 8, source=FRAME, source_format="r8"),
+    "bytes with colours": lambda p: p.set_mode(
+        8, 8, fourcc=R8, source=FRAME, source_format="rgb888"
+    ),
+    "draw outside": lambda p: p.draw(Rect(60, 0, 5, 1), FRAME),
+    "draw at a negative place": lambda p: p.draw(Rect(-1, 0, 5, 1), FRAME),
+    "draw a negative size": lambda p: p.draw(Rect(0, 0, -5, 1), FRAME),
+    "draw a place that wraps": lambda p: p.draw(Rect(2**32, 0, 1, 1), FRAME),
+    "draw a size that wraps": lambda p: p.draw(Rect(1, 0, 2**32 - 1, 1), FRAME),
+    "draw a short source": lambda p: p.draw(Rect(0, 0, 2, 2), bytes(15)),
+    "draw at a source's end": lambda p: p.draw(Rect(0, 0, 2, 2), bytes(16), offset=1),
+    "draw a stride below a row": lambda p: p.draw(Rect(0, 0, 2, 2), FRAME, stride=7),
+    "draw a stride that wraps": lambda p: p.draw(Rect(0, 0, 2, 2), FRAME, stride=2**64 + 8),
+    "draw a negative stride": lambda p: p.draw(Rect(0, 0, 2, 2), FRAME, stride=-8),
+    "draw a negative offset": lambda p: p.draw(Rect(0, 0, 2, 2), FRAME, offset=-8),
+    "draw a huge offset": lambda p: p.draw(Rect(0, 0, 2, 2), FRAME, offset=2**64 - 8),
+    "compare a short frame": lambda p: p.compare(FRAME[:-1]),
+    "compare outside": lambda p: p.compare(FRAME, rects=[Rect(0, 0, 1, 1), Rect(0, 47, 1, 2)]),
+    "publish outside": lambda p: p.publish([Rect(0, 0, 1, 1), Rect(0, 48, 1, 1)]),
+    "publish a range outside": lambda p: p.publish_range(1, len(FRAME)),
+    "publish a range that wraps": lambda p: p.publish_range(2**64, 4),
+    "publish a negative range": lambda p: p.publish_range(-4, 4),
+    "cursor too wide": lambda p: p.set_cursor(bytes(513 * 4), 513, 1, 0, 0),
+    "cursor of too few bytes": lambda p: p.set_cursor(bytes(15), 2, 2, 0, 0),
+    "cursor of too many bytes": lambda p: p.set_cursor(bytes(17), 2, 2, 0, 0),
+    "cursor that wraps": lambda p: p.set_cursor(bytes(16), 2**32 + 2, 2, 0, 0),
+    "cursor far away": lambda p: p.move_cursor(2**31, 0, True),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CALLS)
+def test_a_bad_call_changes_nothing(memory, producer, consumer, name):
+    before = bytes(memory)
+    with pytest.raises(GeometryError):
+        BAD_CALLS[name](producer)
+    assert memory == before
+    producer.draw(Rect(0, 0, 1, 1), b"abcd")  # and the producer goes on
+    assert consumer.reader.version == 2
+
+
+@pytest.mark.parametrize("name", ["", "XRGB8888", "argb", "bgrx"])
+def test_an_unknown_source_format(memory, producer, consumer, name):
+    before = bytes(memory)
+    for call in (
+        lambda: producer.set_mode(8, 8, source=FRAME, source_format=name or "?"),
+        lambda: producer.draw(Rect(0, 0, 1, 1), FRAME, source_format=name or "?"),
+        lambda: producer.compare(FRAME, source_format=name or "?"),
+    ):
+        with pytest.raises(FormatError):
+            call()
+    assert memory == before
+
+
+def test_before_the_first_mode(memory, producer):
+    consumer = Consumer(memory)
+    assert consumer.mode.epoch == 0
+    assert consumer.changes(NOTHING_TAKEN) == (Mark(3, 0, 0), consumer.mode, [], False)
+    assert consumer.tile_versions().size == 0
+    with pytest.raises(UnavailableError):
+        copy_frame(consumer, None, "bgrx", False, empty, 1)
+    for call in (
+        lambda: producer.draw(Rect(0, 0, 0, 0), b""),
+        lambda: producer.compare(b""),
+        lambda: producer.publish_range(0, 0),
+        lambda: producer.publish([Rect(0, 0, 1, 1)]),
+    ):
+        with pytest.raises(GeometryError):
+            call()
+
+
+# ---- What is not a surface
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 127, 4095])
+def test_too_short_for_a_header(memory, producer, length):
+    with pytest.raises(FormatError, match="ends before"):
+        Consumer(memory[:length])
+
+
+def test_cut_memory_is_refused(memory, producer):
+    with pytest.raises(FormatError) as caught:
+        Consumer(memory[:-1])
+    assert caught.value.found == struct.pack("<Q", len(memory))
+
+
+LARGE = 2**64 - 8
+LIES = {
+    "magic": [0, layout.MAGIC ^ 1],
+    "format": [0, 2, 2**32 - 1],
+    "features": [1, 2**31],
+    "size": [LARGE, 0, 4096],
+    "tiles_offset": [0, 1, 4097, LARGE, 2**63],
+    "tiles_capacity": [LARGE, 2**61, 2**40],
+    "cursor_offset": [0, 4096, 4097, LARGE],
+    "cursor_capacity": [LARGE, 2**40],
+    "pixels_offset": [0, 4096, 4097, LARGE & ~4095],
+    "pixels_capacity": [LARGE, 2**40],
+    "tile_side": [0, 1, 4, 24, 31, 512, 2**31, 2**32 - 1],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, vs in LIES.items() for v in vs])
+def test_a_header_that_lies_is_refused(memory, producer, name, value):
+    set_field(memory, name, value)
+    with pytest.raises(FormatError) as caught:
+        Consumer(memory)
+    assert caught.value.expected
+    with pytest.raises(FormatError):
+        Producer(memory)
+
+
+MODE_LIES = {
+    "width": [0, 65536, 2**32 - 1, 16385, 65],
+    "height": [0, 65536, 2**32 - 1, 49],
+    "stride": [0, 255, 257, 2**32 - 4, 260],
+    "fourcc": [0, 1, XR24 ^ 1],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, vs in MODE_LIES.items() for v in vs])
+def test_a_mode_that_lies_is_refused_by_all(memory, consumer, name, value):
+    mode = consumer.mode
+    set_field(memory, name, value)
+    for call in (
+        lambda: consumer.mode,
+        lambda: consumer.changes(NOTHING_TAKEN),
+        lambda: consumer.changes(Mark(3, 1, 0)),
+        consumer.tile_versions,
+        lambda: copy_frame(consumer, None, "rgb", False, empty, 1),
+        lambda: consumer.reader.copy(empty(64 * 48 * 4), 1, mode.whole, "bgrx", False),
+    ):
+        with pytest.raises(FormatError):
+            call()
+
+
+def test_the_constant_part_is_never_read_again(memory, consumer):
+    frame = copy_frame(consumer, None, "bgrx", True, empty, 1).pixels
+    memory[: layout.BY_NAME["version"].offset] = b"\xff" * layout.BY_NAME["version"].offset
+    assert (copy_frame(consumer, None, "bgrx", True, empty, 1).pixels == frame).all()
+    assert consumer.tile_versions().shape == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["mode_sequence", "cursor_sequence"])
+def test_what_stays_half_written_is_said_so(memory, consumer, name):
+    set_field(memory, name, 7)
+    with pytest.raises(FormatError, match="half written"):
+        _ = consumer.mode if name == "mode_sequence" else consumer.cursor()
+
+
+@pytest.mark.parametrize(("name", "value"), [("cursor_width", 513), ("cursor_height", 2**32 - 1)])
+def test_a_cursor_that_lies(memory, producer, consumer, name, value):
+    producer.set_cursor(bytes(16), 2, 2, 0, 0)
+    set_field(memory, name, value)
+    with pytest.raises(FormatError, match="cursor"):
+        consumer.cursor()
+
+
+def test_an_unknown_state(memory, consumer):
+    set_field(memory, "state", 99)
+    with pytest.raises(FormatError, match="99"):
+        _ = consumer.state
+
+
+# ---- Looking
+
+
+def test_rectangles_are_checked_before_memory_is_asked_for(consumer):
+    def allocate(shape):
+        raise AssertionError(shape)
+
+    for rect in (
+        Rect(0, 0, 65, 1),
+        Rect(0, 0, -1, 1),
+        Rect(0, 0, 1 << 40, 1 << 40),
+        Rect(64, 48, 1, 0),
+    ):
+        with pytest.raises(GeometryError):
+            copy_frame(consumer, rect, "bgrx", False, allocate, 1)
+
+
+def test_an_exact_copy_needs_a_producer_that_does_not_write(producer, consumer):
+    producer.begin()
+    with pytest.raises(InconsistentError):
+        copy_frame(consumer, None, "bgrx", True, empty, 3)
+    copy_frame(consumer, None, "bgrx", False, empty, 1)
+    producer.publish([])  # ends what begin began
+    assert copy_frame(consumer, None, "bgrx", True, empty, 1).version == 1
+
+
+@pytest.mark.parametrize("name", ["bgrx", "rgb", "rgba", "grey"])
+def test_a_linear_buffer_gives_its_bytes_whatever_is_asked(memory, producer, name):
+    data = bytes(range(200))
+    producer.set_mode(20, 10, fourcc=R8, source=data)
+    copy = copy_frame(Consumer(memory), None, name, False, empty, 1)
+    assert copy.pixels.tobytes() == data
+    assert copy.pixels.shape == (10, 20)
+
+
+def test_marks_count_only_within_their_life(memory, producer, consumer):
+    mark = consumer.changes(NOTHING_TAKEN).mark
+    assert consumer.changes(mark).rects == []
+    assert consumer.changes(mark._replace(incarnation=4)).everything
+    assert consumer.changes(mark._replace(epoch=2)).everything
+    producer.set_mode(32, 32)
+    change = consumer.changes(mark)
+    assert change.everything and change.rects == [Rect(0, 0, 32, 32)]
+
+
+def test_a_view_is_read_only_and_shows_what_comes(producer, consumer):
+    view = consumer.view(consumer.mode)
+    with pytest.raises(ValueError, match="read-only"):
+        view[0, 0, 0] = 1
+    producer.draw(Rect(1, 2, 1, 1), b"abcd")
+    assert view[2, 1].tobytes() == b"abcd"
+
+
+def test_who_publishes(memory):
+    who = Identity(1, 2, 3, True)
+    Producer.format(memory, CAPACITY, incarnation=3, max_side=128, identity=who)
+    assert Consumer(memory).producer == who
+
+
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [
+        (State.CLOSED, ProducerGoneError),
+        (State.GONE, ProducerGoneError),
+        (State.SUPERSEDED, SupersededError),
+        (State.UNAVAILABLE, UnavailableError),
+    ],
+)
+def test_states_that_are_errors(producer, consumer, state, error):
+    producer.set_state(state, "because")
+    assert consumer.state == (state, "because")
+    with pytest.raises(error):
+        consumer.raise_unless_live()
+    producer.set_state(State.PAUSED)
+    consumer.raise_unless_live()
+
+
+@pytest.mark.parametrize(
+    ("reason", "read"),
+    [("x" * 500, "x" * 127), ("\u00e9" * 100, "\u00e9" * 63), ("a\0b", "a b"), ("\udc80", "?")],
+)
+def test_reasons_are_cut_at_a_letter(producer, consumer, reason, read):
+    producer.set_state(State.UNAVAILABLE, reason)
+    assert consumer.state == (State.UNAVAILABLE, read)
+
+
+def test_a_state_that_there_is_not(producer):
+    with pytest.raises(ValueError, match="state is 1 to 6"):
+        producer.set_state(7)
+
+
+# ---- Waiting, as far as it needs no clock
+
+
+def test_a_wait_that_need_not_sleep(producer, consumer):
+    reader = consumer.reader
+    assert not reader.wait(reader.version, -1, State.LIVE, 0)
+    assert reader.wait(reader.version - 1, -1, State.LIVE, 500)
+    assert reader.wait(reader.version, -1, State.PAUSED, 500)
+    assert reader.wait(reader.version, reader.cursor_version + 1, State.LIVE, 500)
+    change = consumer.wait_changes(NOTHING_TAKEN, 0, State.LIVE, 500)
+    assert change.everything
+    assert consumer.wait_changes(change.mark, reader.version, State.LIVE, 0) is None
+
+
+def test_next_wait():
+    assert next_wait(5.0, None) == 500
+    assert next_wait(5.0, 5.25) == 250
+    assert next_wait(5.0, 50.0) == 500
+    assert next_wait(5.0, 5.0001) == 1
+    assert next_wait(5.0, 5.0) is None

@@ -13,7 +13,6 @@ import json
 import os
 import platform
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,7 +72,7 @@ def accelerator(qemu: Qemu) -> Accelerator:
 
 def _try_kvm(qemu: Qemu) -> Accelerator:
     """Run the boot sector under KVM."""
-    with tempfile.TemporaryFile() as output, _sector() as sector:
+    with os.fdopen(os.memfd_create("kju-probe-output"), "w+b") as output, _sector() as sector:
         drive = f"file=/proc/self/fd/{sector},format=raw,if=floppy,readonly=on"
         command = [qemu.path, "-nodefaults", "-no-user-config", "-display", "none", "-m", "16"]
         command += ["-accel", "kvm", "-drive", drive]

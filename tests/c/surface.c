@@ -36,6 +36,7 @@ static void modes(void) {
     struct kju_layout l, checked;
     struct kju_mode m = make_mode(100, 60, KJU_XR24), read;
     void *memory = make_surface(&l, 100 * 60 * 4, 32, 512);
+    memset(&checked, 0, sizeof checked); /* its padding is compared, too */
     CHECK(kju_check(memory, l.size, &checked) == KJU_OK);
     CHECK(!memcmp(&l, &checked, sizeof l));
     CHECK(kju_read_mode(memory, &l, &read) == KJU_OK && read.epoch == 0);

@@ -93,7 +93,9 @@ def open_posix(name: str) -> Segment:
 
 
 def remove_if_last(number: int, path: Path) -> bool:
-    """Remove the name when nobody else uses the file open as *number*."""
+    """Remove a surface's name when nobody else uses the file open as *number*."""
+    if os.pread(number, len(MAGIC), 0) != MAGIC:
+        return False  # somebody's own file, opened by mistake, or cut by somebody
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -102,8 +104,8 @@ def remove_if_last(number: int, path: Path) -> bool:
         if os.path.samestat(path.stat(), os.fstat(number)):
             path.unlink()
             return True
-    except FileNotFoundError:
-        pass
+    except (FileNotFoundError, PermissionError):
+        pass  # removed already, or another user's
     return False
 
 
@@ -118,7 +120,7 @@ def sweep_posix() -> list[str]:
         except OSError:
             continue
         descriptor = Descriptor(number)
-        if os.pread(number, len(MAGIC), 0) == MAGIC and remove_if_last(number, path):
+        if remove_if_last(number, path):
             removed.append(f"posix:/{path.name}")
         descriptor.close()
     return removed

@@ -1,0 +1,111 @@
+"""Every kind of memory, looked at through every form of the API: one suite for all."""
+
+import asyncio
+import os
+import uuid
+
+import pytest
+
+from kju.client.aio_surface import AsyncSurface
+from kju.client.surface import Surface
+from kju.memory import SurfaceProducer
+
+
+class Kind:
+    """Makes producers at one address, and opens what they made."""
+
+    def __init__(self, name, directory):
+        self.name = name
+        self.named = name in ("file", "posix")
+        self.address = {
+            "file": str(directory / "screen.kju"),
+            "posix": f"posix:/kju-test-{uuid.uuid4().hex}",
+            "sysv": "sysv:",
+            "memfd": "memfd:",
+        }[name]
+        self.made = []
+
+    def create(self, capacity=128 * 96 * 4, **how):
+        producer = SurfaceProducer.create(self.address, capacity=capacity, **how)
+        self.made.append(producer)
+        return producer
+
+    def open(self, form, producer, **how):
+        if self.name == "memfd":
+            return form.from_fd(os.dup(producer.segment.fileno()))
+        return form(producer.address, **how)
+
+
+class Sync:
+    """The API for threads."""
+
+    form = Surface
+
+    def wait(self, surface, *args, **how):
+        return surface.wait(*args, **how)
+
+    def take(self, surface, count, **how):
+        found = []
+        for change in surface.changes(**how):
+            found.append(change)
+            if len(found) == count:
+                break
+        return found
+
+    def close(self):
+        pass
+
+
+class Async:
+    """The API for asyncio, driven from outside."""
+
+    form = AsyncSurface
+
+    def __init__(self):
+        self.runner = asyncio.Runner()
+
+    def wait(self, surface, *args, **how):
+        return self.runner.run(surface.wait(*args, **how))
+
+    def take(self, surface, count, **how):
+        async def some():
+            found = []
+            changes = surface.changes(**how)
+            async for change in changes:
+                found.append(change)
+                if len(found) == count:
+                    break
+            await changes.aclose()
+            return found
+
+        return self.runner.run(some())
+
+    def close(self):
+        self.runner.close()
+
+
+@pytest.fixture(params=["file", "posix", "sysv", "memfd"])
+def kind(request, tmp_path):
+    kind = Kind(request.param, tmp_path)
+    yield kind
+    for producer in kind.made:
+        producer.close()
+
+
+@pytest.fixture(params=[Sync, Async], ids=["sync", "async"])
+def api(request):
+    api = request.param()
+    yield api
+    api.close()
+
+
+@pytest.fixture
+def producer(kind):
+    return kind.create()
+
+
+@pytest.fixture
+def surface(kind, api, producer):
+    with_surface = kind.open(api.form, producer)
+    yield with_surface
+    with_surface.close()

@@ -1,0 +1,502 @@
+"""What every surface does, on every kind of memory, for threads and for asyncio."""
+
+import io
+import threading
+
+import numpy as np
+import oracle
+import pytest
+from PIL import Image
+
+from kju.errors import (
+    ClosedError,
+    GeometryError,
+    InconsistentError,
+    ProducerGoneError,
+    UnavailableError,
+    WaitTimeoutError,
+)
+from kju.formats import R8, XR24
+from kju.geometry import Rect
+from kju.surface import NOTHING_TAKEN, State
+
+WIDTH, HEIGHT = 128, 96
+
+
+def picture(seed=0, width=WIDTH, height=HEIGHT):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 4), np.uint8)
+
+
+def read(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+@pytest.fixture
+def shown(producer):
+    pixels = picture()
+    producer.set_mode(WIDTH, HEIGHT, source=pixels)
+    return pixels
+
+
+class Later:
+    """Runs something in a thread, and gives back what came of it."""
+
+    def __init__(self, call):
+        self.result = self.error = None
+
+        def run():
+            try:
+                self.result = call()
+            except BaseException as error:
+                self.error = error
+
+        self.thread = threading.Thread(target=run)
+        self.thread.start()
+
+    def join(self):
+        self.thread.join(30)
+        assert not self.thread.is_alive()
+        if self.error:
+            raise self.error
+        return self.result
+
+
+# ---- Nothing yet
+
+
+def test_before_the_first_mode(surface, api):
+    assert surface.mode.epoch == 0
+    assert surface.version == 0
+    assert surface.state == (State.LIVE, "")
+    for look in (surface.snapshot, surface.view):
+        with pytest.raises(UnavailableError):
+            look()
+    assert surface.changes_since().rects == []
+    with pytest.raises(WaitTimeoutError):
+        api.wait(surface, timeout=0.01)
+
+
+# ---- Pixels
+
+
+def test_snapshot(surface, shown, producer):
+    frame = surface.snapshot()
+    assert np.array_equal(frame, shown)
+    assert frame.shape == (HEIGHT, WIDTH, 4) and frame.dtype == np.uint8
+    assert frame.flags.c_contiguous and frame.flags.writeable
+    assert (frame.version, frame.mode, frame.consistent, frame.live) == (
+        1,
+        surface.mode,
+        False,
+        False,
+    )
+    assert not frame.stale
+    producer.draw(Rect(0, 0, 1, 1), b"\0\0\0\0")
+    assert np.array_equal(frame, shown)  # its own memory
+    frame[:] = 7
+    assert not np.array_equal(surface.snapshot(), frame)
+
+
+def test_snapshots_of_frames_that_are_kept_are_their_own(kind, api):
+    producer = kind.create(capacity=400 * 400 * 4)  # above the size from which memory is reused
+    surface = kind.open(api.form, producer)
+    kept = []
+    for value in range(6):
+        producer.set_mode(400, 400, source=np.full((400, 400, 4), value, np.uint8))
+        kept.append(surface.snapshot())
+        surface.snapshot()  # and dropped
+    assert [int(frame.min()) for frame in kept] == [int(frame.max()) for frame in kept]
+    assert [int(frame[0, 0, 0]) for frame in kept] == list(range(6))
+    surface.close()
+
+
+@pytest.mark.parametrize("consistent", [False, True])
+@pytest.mark.parametrize("name", ["bgrx", "rgb", "rgba", "grey"])
+@pytest.mark.parametrize(
+    "rect", [None, Rect(3, 5, 50, 41), Rect(127, 95, 1, 1), Rect(0, 7, 128, 2)]
+)
+def test_snapshot_of_a_part_in_a_format(surface, shown, rect, name, consistent):
+    frame = surface.snapshot(rect, format=name, consistent=consistent)
+    r = rect or Rect(0, 0, WIDTH, HEIGHT)
+    expected = oracle.convert_out(name, shown)[r.y : r.bottom, r.x : r.right]
+    assert frame.shape == expected.shape
+    assert np.array_equal(frame, expected)
+    assert frame.consistent is consistent
+
+
+BAD_RECTS = [
+    Rect(0, 0, 129, 1),
+    Rect(0, 0, 1, 97),
+    Rect(-1, 0, 2, 2),
+    Rect(5, 5, -1, 2),
+    Rect(0, 0, 1 << 40, 1 << 40),
+    Rect(1 << 70, 0, 1, 1),
+]
+
+
+@pytest.mark.parametrize("rect", BAD_RECTS)
+def test_a_rectangle_outside(surface, shown, rect):
+    for look in (surface.view, surface.snapshot):
+        with pytest.raises(GeometryError):
+            look(rect)
+
+
+def test_an_unknown_format(surface, shown):
+    with pytest.raises(ValueError, match="bgrx, rgb, rgba, grey"):
+        surface.snapshot(format="yuv")
+
+
+def test_consistent_is_never_half_a_picture(surface, shown, producer):
+    producer.begin()
+    producer.pixels[:] = 0
+    assert not surface.snapshot().any()  # the newest pixels, of no one version
+    with pytest.raises(InconsistentError):
+        surface.snapshot(consistent=True)
+    producer.publish([Rect(0, 0, WIDTH, HEIGHT)])
+    assert surface.snapshot(consistent=True).version == 2
+
+
+def test_view(surface, shown, producer):
+    view = surface.view()
+    part = surface.view(Rect(10, 20, 3, 4))
+    assert np.array_equal(view, shown)
+    assert view.live
+    assert np.shares_memory(view, part)
+    assert np.array_equal(part, shown[20:24, 10:13])
+    producer.draw(Rect(10, 20, 1, 1), b"wxyz")
+    assert view[20, 10].tobytes() == part[0, 0].tobytes() == b"wxyz"
+
+
+def test_arrays_cannot_be_written(surface, shown):
+    view = surface.view()
+    with pytest.raises(ValueError, match="read-only"):
+        view[0, 0] = 0
+    with pytest.raises(ValueError, match=r"(?i)writeable"):
+        view.flags.writeable = True
+
+
+def test_views_stay_valid_and_say_that_they_are_stale(surface, shown, producer):
+    view, frame = surface.view(), surface.snapshot()
+    assert not view.stale and not frame.stale
+    producer.set_mode(64, 48)
+    assert view.stale and frame.stale
+    again = surface.view()
+    assert not again.stale
+    surface.close()
+    assert again.stale
+    assert not again.any() and view.shape == (HEIGHT, WIDTH, 4)
+    assert int(view.astype(int).sum()) >= 0  # the whole mapping can still be read
+    producer.draw(Rect(0, 0, 1, 1), b"abcd")
+    assert again[0, 0].tobytes() == b"abcd"
+
+
+def test_views_outlive_producer_and_surface(kind, api):
+    producer = kind.create()
+    pixels = picture(3)
+    producer.set_mode(WIDTH, HEIGHT, source=pixels)
+    surface = kind.open(api.form, producer)
+    view = surface.view()
+    producer.close()
+    surface.close()
+    del surface, producer
+    kind.made.clear()
+    assert np.array_equal(view, pixels)
+    assert view.stale
+
+
+def test_a_linear_buffer(surface, producer, api, tmp_path):
+    data = np.arange(1000, dtype=np.uint8)
+    producer.set_mode(100, 10, fourcc=R8, source=data)
+    assert surface.mode.fourcc == R8
+    assert surface.view().tobytes() == surface.snapshot().tobytes() == data.tobytes()
+    mark = surface.mark
+    producer.pixels.reshape(-1)[250:260] = 1
+    producer.publish_range(250, 10)
+    assert api.wait(surface, mark, timeout=30).rects == [Rect(32, 0, 32, 10)]
+    surface.save(tmp_path / "bytes.png")
+    assert np.array_equal(read(tmp_path / "bytes.png"), surface.snapshot())
+
+
+# ---- Cursor
+
+
+def test_the_cursor_is_drawn_only_when_asked_for(surface, shown, producer):
+    shape = picture(5, 16, 12)
+    producer.set_cursor(shape.tobytes(), 16, 12, 2, 3)
+    producer.move_cursor(1, 40, True)
+    assert np.array_equal(surface.snapshot(), shown)
+    cursor = surface.cursor
+    assert (cursor.x, cursor.y, cursor.hot_x, cursor.hot_y) == (1, 40, 2, 3)
+    assert np.array_equal(cursor.shape, shape)
+    whole = Rect(0, 0, WIDTH, HEIGHT)
+    expected = oracle.blend(shown, whole, cursor)
+    assert not np.array_equal(expected, shown)
+    assert np.array_equal(surface.snapshot(cursor=True), expected)
+    for name in ("rgb", "rgba", "grey"):
+        frame = surface.snapshot(cursor=True, format=name, consistent=True)
+        assert np.array_equal(frame, oracle.convert_out(name, expected))
+    part = Rect(0, 38, 5, 6)
+    assert np.array_equal(surface.snapshot(part, cursor=True), expected[38:44, 0:5])
+    producer.move_cursor(1, 40, False)
+    assert np.array_equal(surface.snapshot(cursor=True), shown)
+
+
+def test_no_cursor_at_all(surface, shown):
+    assert np.array_equal(surface.snapshot(cursor=True), shown)
+
+
+# ---- Changes
+
+
+def test_changes_start_with_everything(surface, shown, producer, api):
+    (first,) = api.take(surface, 1)
+    assert first.everything and first.rects == [Rect(0, 0, WIDTH, HEIGHT)]
+    assert first.mode == surface.mode
+    producer.draw(Rect(40, 40, 1, 1), b"abcd")
+    (second,) = api.take(surface, 1, since=first.mark)
+    assert second.rects == [Rect(32, 32, 32, 32)] and not second.everything
+    assert second.mark == surface.mark
+
+
+def test_a_slow_consumer_gets_one_change_not_a_queue(surface, shown, producer, api):
+    mark = surface.mark
+    for step in range(50):
+        producer.draw(Rect(step, 0, 1, 1), b"abcd")
+    change = api.wait(surface, mark, timeout=30)
+    assert change.rects == [Rect(0, 0, 64, 32)]
+    assert surface.changes_since(change.mark).rects == []
+
+
+def test_a_mode_change_is_everything(surface, shown, producer, api):
+    mark = surface.mark
+    producer.set_mode(40, 30)
+    change = api.wait(surface, mark, timeout=30)
+    assert change.everything and change.rects == [Rect(0, 0, 40, 30)]
+
+
+def test_following_a_producer_ends_equal(surface, shown, producer, api):
+    """The consumer copies only what is said to have changed, and ends with the same pixels."""
+    random = np.random.default_rng(8)
+    ours = np.zeros_like(shown)
+
+    def produce():
+        for _ in range(200):
+            x, y = int(random.integers(0, WIDTH - 9)), int(random.integers(0, HEIGHT - 9))
+            producer.draw(Rect(x, y, 9, 9), random.integers(0, 256, (9, 9, 4), np.uint8))
+        producer.set_state(State.PAUSED)
+
+    producing = Later(produce)
+    mark = NOTHING_TAKEN
+    while True:
+        paused = surface.state[0] == State.PAUSED
+        try:
+            change = api.wait(surface, mark, timeout=0.02)
+        except WaitTimeoutError:
+            if paused:
+                break
+            continue
+        for r in change.rects:
+            ours[r.y : r.bottom, r.x : r.right] = surface.snapshot(r)
+        mark = change.mark
+    producing.join()
+    assert np.array_equal(ours, producer.pixels)
+
+
+# ---- Waiting
+
+
+def test_wait_times_out(surface, shown, api):
+    with pytest.raises(WaitTimeoutError):
+        api.wait(surface, timeout=0.01)
+    with pytest.raises(TimeoutError):  # Python's own name for it
+        api.wait(surface, timeout=0)
+
+
+def test_what_has_changed_already_needs_no_wait(surface, shown, producer, api):
+    mark = surface.mark
+    producer.draw(Rect(0, 0, 1, 1), b"abcd")
+    assert api.wait(surface, mark, timeout=0).rects == [Rect(0, 0, 32, 32)]
+
+
+def test_every_publication_wakes(surface, shown, producer, api):
+    """Lost wakes would cost half a second each, and the time given is less than that."""
+    other = picture(1)
+    answered = threading.Semaphore(0)
+
+    def answer():
+        for turn in range(30):
+            answered.acquire(timeout=30)
+            producer.compare(other if turn % 2 == 0 else shown)
+
+    answering = Later(answer)
+    mark = surface.mark
+    for _ in range(30):
+        answered.release()
+        mark = api.wait(surface, mark, timeout=10).mark
+    answering.join()
+    assert mark.version == 31
+
+
+def test_state_and_cursor_do_not_end_a_wait(surface, shown, producer, api):
+    mark = surface.mark
+    producer.set_state(State.UNAVAILABLE, "no display")
+    producer.move_cursor(1, 1, True)
+    with pytest.raises(WaitTimeoutError):
+        api.wait(surface, mark, timeout=0.05)
+    with pytest.raises(UnavailableError, match="no display"):
+        surface.snapshot()
+
+
+# ---- PNG
+
+
+def test_save(surface, shown, producer, tmp_path):
+    frame = surface.save(tmp_path / "screen.png")
+    expected = oracle.convert_out("rgb", shown)
+    assert np.array_equal(read(tmp_path / "screen.png"), expected)
+    assert np.array_equal(frame, expected)
+    surface.save(str(tmp_path / "no-ending"))
+    assert (tmp_path / "no-ending").read_bytes().startswith(b"\x89PNG")
+    surface.save(tmp_path / "screen.bmp", Rect(1, 2, 30, 20))
+    assert np.array_equal(read(tmp_path / "screen.bmp"), expected[2:22, 1:31])
+    target = io.BytesIO()
+    surface.save(target, consistent=True)
+    assert target.getvalue().startswith(b"\x89PNG")
+    producer.set_cursor(b"\xff" * 16, 2, 2, 0, 0)
+    producer.move_cursor(0, 0, True)
+    surface.save(tmp_path / "cursor.png", cursor=True)
+    assert (read(tmp_path / "cursor.png")[:2, :2] == 255).all()
+
+
+# ---- Ends
+
+
+def test_closing_here(surface, shown, api):
+    surface.close()
+    surface.close()
+    calls = [
+        surface.view,
+        surface.snapshot,
+        surface.changes_since,
+        lambda: surface.mode,
+        lambda: surface.mark,
+        lambda: surface.state,
+        lambda: surface.cursor,
+        lambda: surface.version,
+        lambda: surface.save(io.BytesIO()),
+        lambda: api.wait(surface, NOTHING_TAKEN, timeout=1),
+        lambda: api.take(surface, 1),
+    ]
+    for call in calls:
+        with pytest.raises(ClosedError):
+            call()
+    assert "closed" in repr(surface)
+
+
+def test_closing_while_others_wait(surface, shown, api):
+    waiting = Later(lambda: api.wait(surface, surface.mark, timeout=30))
+    surface.close()
+    with pytest.raises(ClosedError):
+        waiting.join()
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"), [(State.CLOSED, "closed"), (State.GONE, "QEMU has ended")]
+)
+def test_a_producer_that_says_goodbye(kind, api, state, reason):
+    producer = kind.create()
+    producer.set_mode(WIDTH, HEIGHT, source=picture())
+    surface = kind.open(api.form, producer)
+    mark = surface.mark
+    waiting = Later(lambda: api.wait(surface, mark))
+    producer.draw(Rect(0, 0, 1, 1), b"abcd")
+    waiting.join()  # what was published is seen first
+    mark = surface.mark
+    waiting = Later(lambda: api.wait(surface, mark))
+    producer.close(state, reason)
+    with pytest.raises(ProducerGoneError, match=reason):
+        waiting.join()
+    with pytest.raises(ProducerGoneError):
+        api.take(surface, 2)
+    assert surface.snapshot()[0, 0].tobytes() == b"abcd"  # its last picture
+    surface.close()
+
+
+def test_a_known_end_is_reported(kind, api, producer, shown):
+    if kind.name != "memfd":
+        pytest.skip("only a host's surface has somebody who knows")
+    import os
+
+    why = []
+    fd = os.dup(producer.segment.fileno())
+    surface = api.form.from_fd(fd, gone=lambda: why[0] if why else None)
+    with pytest.raises(WaitTimeoutError):
+        api.wait(surface, timeout=0.01)
+    why.append("the host has hung up")
+    with pytest.raises(ProducerGoneError, match="hung up"):
+        api.wait(surface)
+    surface.close()
+
+
+def test_the_next_producer_is_followed(kind, api):
+    if not kind.named:
+        pytest.skip("a number or descriptor never leads to another surface")
+    first = kind.create()
+    first.set_mode(WIDTH, HEIGHT, source=picture(1))
+    surface = kind.open(api.form, first, follow=True)
+    plain = kind.open(api.form, first)
+    (change,) = api.take(surface, 1)
+    waiting = Later(lambda: api.wait(surface, change.mark, timeout=30))
+    first.close()
+    second = kind.create()
+    second.set_mode(64, 48, source=picture(2, 64, 48))
+    found = waiting.join()
+    while found.mode.epoch == 0 or not found.rects:
+        found = api.wait(surface, found.mark, timeout=30)
+    assert found.everything and found.rects == [Rect(0, 0, 64, 48)]
+    assert found.mark.incarnation == second.incarnation == surface.incarnation
+    assert np.array_equal(surface.snapshot(), picture(2, 64, 48))
+    # and one that was not told to follow says so
+    with pytest.raises(ProducerGoneError):
+        api.wait(plain)
+    with pytest.raises(ProducerGoneError):
+        plain.snapshot()
+    surface.close()
+    plain.close()
+
+
+def test_a_snapshot_follows_too(kind, api):
+    if not kind.named:
+        pytest.skip("a number or descriptor never leads to another surface")
+    first = kind.create()
+    first.set_mode(WIDTH, HEIGHT)
+    surface = kind.open(api.form, first, follow=True)
+    frame = surface.snapshot()
+    first.close()
+    assert not surface.snapshot().any()  # nothing has come yet
+    second = kind.create()
+    second.set_mode(64, 48, source=picture(2, 64, 48))
+    assert np.array_equal(surface.snapshot(), picture(2, 64, 48))
+    assert frame.stale
+    surface.close()
+
+
+def test_two_producers_of_one_name(kind, producer):
+    if not kind.named:
+        pytest.skip("the system chooses the number or descriptor")
+    from kju.errors import ConflictError
+
+    with pytest.raises(ConflictError, match="alive"):
+        kind.create()
+
+
+def test_repr(surface, shown):
+    assert "128x96 XR24 version 1" in repr(surface)
+
+
+def test_what_it_is(surface, shown, producer):
+    mode = surface.mode
+    assert mode == (WIDTH, HEIGHT, WIDTH * 4, XR24, 1)
+    assert surface.incarnation == producer.incarnation
+    assert surface.mark == (producer.incarnation, 1, 1)

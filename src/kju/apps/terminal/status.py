@@ -67,16 +67,14 @@ class Status(NamedTuple):
 
 
 def fitted(parts: list[str], hint: str, width: int) -> str:
-    """One line of at most *width* characters: the first parts that fit, and the hint."""
-    line = ""
-    for part in parts:
-        longer = f"{line} │ {part}" if line else f" {part}"
-        if line and len(longer) > width:
+    """One line of at most *width* characters: the first part, the hint, and what else fits."""
+    room = width - len(hint) - 2
+    line = f" {parts[0]}" if parts else ""
+    for part in parts[1:]:
+        if len(line) + 3 + len(part) > room:
             break
-        line = longer
-    if len(line) + len(hint) + 3 <= width:
-        line = line.ljust(width - len(hint) - 1) + hint
-    return line[:width]
+        line = f"{line} │ {part}"
+    return f"{line.ljust(room)} {hint} "[:width] if len(line) <= room else line[:width]
 
 
 def printable(text: str) -> str:

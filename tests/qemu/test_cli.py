@@ -1,0 +1,260 @@
+"""The `kju` command with a real QEMU and a real guest: what it says, and what it leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import guests
+import numpy as np
+import pytest
+from PIL import Image
+from ptys import InTerminal
+from wait import until
+
+from kju.memory.sysv import _table
+
+pytestmark = pytest.mark.qemu
+
+KJU = (sys.executable, "-m", "kju.apps")
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A runtime folder of its own, so that what is left behind can be seen."""
+    home = tmp_path / "run"
+    home.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home))
+    monkeypatch.chdir(tmp_path)
+    yield home / "kju"
+    for name in names(home / "kju"):
+        kju("stop", name, check=False)
+
+
+@pytest.fixture
+def invaders(folder):
+    guests.invaders()
+    kju("run", "--detach", "--name", "game", guests.INVADERS, "--", *guests.TCG)
+    return "game"
+
+
+def kju(*words, check=True, **options):
+    done = subprocess.run(
+        [*KJU, *map(str, words)], capture_output=True, timeout=PATIENCE, check=False, **options
+    )
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done
+
+
+def names(folder):
+    return sorted(e.name for e in os.scandir(folder) if e.is_dir()) if folder.exists() else []
+
+
+def picture(name):
+    png = kju("screenshot", name, "-o", "-").stdout
+    path = Path("look.png")
+    path.write_bytes(png)
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def pids(info):
+    return [info["host"]["pid"], info["qemu"]["pid"]]
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def segments():
+    mine = [row for row in _table() if row[6] == os.getuid()]
+    return sorted(p.name for p in Path("/dev/shm").glob("*kju*")), len(mine)
+
+
+def test_a_machine_from_start_to_end(invaders, folder):
+    listed = json.loads(kju("ls", "--json").stdout)
+    assert [row["name"] for row in listed] == [invaders]
+    assert invaders in kju("ls").stdout.decode()
+    info = json.loads(kju("info", invaders, "--json").stdout)
+    assert info["name"] == invaders and info["detached"]
+    assert listed[0]["qemu_pid"] == info["qemu"]["pid"]
+    assert all(map(alive, pids(info)))
+    assert info["qemu"]["arguments"] == list(guests.TCG)
+    assert {"width", "height", "source", "version"} <= info["consoles"][0].keys()
+    assert "display1" in kju("info", invaders).stdout.decode()
+
+    # The game's screen: 720x400, few things on black.
+    until(lambda: shows_game(invaders), PATIENCE, "the game")
+    assert 0 < picture(invaders).any(axis=2).mean() < 0.2
+
+    kju("key", invaders, "esc", "left", "left")
+    kju("type", invaders, "  ")
+    lines = kju("watch", invaders, "--seconds", "2").stdout.decode().splitlines()
+    assert len(lines) == 2 and "720x400" in lines[1] and "display1" in lines[1]
+    report = json.loads(kju("watch", invaders, "--seconds", "1", "--json").stdout)
+    assert report["width"] == 720 and report["state"] == "live"
+
+    assert b"running: process" in kju("logs", invaders).stdout
+    assert kju("logs", invaders, "--qemu").returncode == 0
+    kju("screenshot", invaders, "--cursor", "-o", "file.png")
+    assert Path("file.png").read_bytes().startswith(b"\x89PNG")
+
+    kju("stop", invaders)
+    assert json.loads(kju("ls", "--json").stdout) == []
+    assert not any(map(alive, pids(info)))
+    assert names(folder) == []
+
+
+def shows_game(name):
+    """The game is on the screen: the ship is at the bottom."""
+    image = picture(name)
+    return image.shape == (400, 720, 3) and image[376:].any()
+
+
+def test_keys_reach_the_game(invaders):
+    until(lambda: shows_game(invaders), PATIENCE, "the game")
+    before = ship(invaders)
+
+    def moved():
+        kju("key", invaders, *["left"] * 5)
+        return ship(invaders) < before - 20
+
+    until(moved, PATIENCE, "a move to the left")
+
+
+def ship(name):
+    """Where the ship is: the middle of what is lit at the bottom."""
+    return np.flatnonzero(picture(name)[376:].any(axis=(0, 2))).mean()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["watch", "nobody"], 3, "no machine named 'nobody'"),
+        (["info", "nobody", "--json"], 3, "no machine"),
+        (["stop", "nobody"], 3, "no machine"),
+        (["key", "nobody", "a"], 3, "no machine"),
+        (["logs", "nobody"], 3, "no machine"),
+        (["run", "--name", "a b"], 2, "cannot be a machine's name"),
+        (["run", "none.qcow2"], 2, "none.qcow2 cannot be read"),
+        (["run", "--qemu", "no-such-qemu"], 5, "no-such-qemu"),
+        (["run", "--log-level", "loud"], 2, "log level"),
+        (["run", "--", "-daemonize"], 2, "-daemonize"),
+        (["run", "--", "-no-such-option"], 5, "no-such-option"),
+        (["demo", "--guest", "none.qcow2"], 2, "none.qcow2"),
+        (["frobnicate"], 2, "frobnicate"),
+    ],
+)
+def test_errors_are_one_line_and_a_code(folder, words, code, says):
+    done = kju(*words, check=False)
+    assert done.returncode == code, done.stderr
+    text = done.stderr.decode()
+    assert says in text
+    assert "Traceback" not in text
+    if words != ["frobnicate"]:  # typer's own take three
+        assert text.startswith("kju: ") and text.count("\n") == 1
+    assert names(folder) == []
+
+
+def test_errors_about_a_machine(invaders):
+    again = kju("run", "--name", invaders, guests.INVADERS, check=False)
+    assert again.returncode == 4 and b"already running" in again.stderr
+    assert kju("key", invaders, "nokey", check=False).returncode == 2
+    assert kju("type", invaders, "\u20ac", check=False).returncode == 2
+    beyond = kju("screenshot", invaders, "--console", "3", "-o", "x.png", check=False)
+    assert beyond.returncode == 2 and b"console 3" in beyond.stderr
+    late = kju("stop", invaders, "--powerdown", "--timeout", "0.5", check=False)
+    assert late.returncode == 6 and b"power button" in late.stderr
+
+
+def test_the_demo_in_a_pipe(folder):
+    guests.invaders()
+    before = segments()
+    done = kju("demo", "--seconds", "9")
+    text = done.stdout.decode()
+    with Image.open("kju-demo.png") as image:
+        assert image.size == (720, 400)
+        assert np.asarray(image).any()
+    assert str(Path("kju-demo.png").absolute()) in text
+    assert "display1" in text and "kju" in text
+    assert names(folder) == [] and segments() == before
+
+
+@pytest.mark.parametrize("moment", ["starting", "playing"])
+def test_ctrl_c_leaves_nothing_of_the_demo(folder, moment):
+    guests.invaders()
+    before = segments()
+    terminal = InTerminal([*KJU, "demo"], 80, 25)
+    try:
+        if moment == "playing":
+            terminal.until(lambda: "q ends it" in terminal.screen.text()[-1], "the viewer")
+            pictured = Path("kju-demo.png")
+            terminal.until(pictured.exists, "the picture")
+            (name,) = names(folder)
+            found = pids(json.loads(kju("info", name, "--json").stdout))
+        else:
+            terminal.until(lambda: names(folder), "the machine's folder")
+            found = []
+        terminal.type(b"\x03")
+        assert terminal.ended() == 130
+        terminal.assert_given_back()
+        if moment == "playing":
+            assert "try next" in "\n".join(terminal.screen.text())
+        assert not any(map(alive, found))
+        assert names(folder) == [] and segments() == before
+        with pytest.raises(ProcessLookupError):
+            os.killpg(terminal.process.pid, 0)
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_machine_in_the_foreground_ends_with_its_command(folder, number):
+    guests.invaders()
+    command = [*KJU, "run", guests.INVADERS, "--", *guests.TCG]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        name = process.stdout.readline().split()[0]
+        info = json.loads(kju("info", name, "--json").stdout)
+        process.send_signal(number)
+        expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
+        assert process.wait(PATIENCE) == expected
+    until(lambda: not any(map(alive, pids(info))), PATIENCE, "the machine's end")
+    assert kju("ls", "--json").stdout == b"[]\n"
+    assert names(folder) == []
+
+
+def test_a_machine_that_ends_by_itself_ends_its_command(folder):
+    guests.invaders()
+    command = [*KJU, "run", guests.INVADERS, "--", *guests.TCG]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        name = process.stdout.readline().split()[0].decode()
+        info = json.loads(kju("info", name, "--json").stdout)
+        os.kill(info["qemu"]["pid"], signal.SIGKILL)
+        assert process.wait(PATIENCE) == 5
+        assert b"SIGKILL" in process.stderr.read()
+    assert names(folder) == []
+
+
+def test_remains_of_a_killed_host_are_cleared_by_the_next_command(invaders, folder):
+    info = json.loads(kju("info", invaders, "--json").stdout)
+    os.kill(info["host"]["pid"], signal.SIGKILL)
+    until(lambda: not any(map(alive, pids(info))), PATIENCE, "the end of QEMU")
+    assert names(folder) == [invaders]
+    assert kju("ls", "--json").stdout == b"[]\n"
+    assert names(folder) == []
+
+
+def test_watching_a_machine_that_ends(invaders):
+    command = [*KJU, "watch", invaders]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        kju("stop", invaders)
+        assert process.wait(PATIENCE) == 8
+        assert b"has ended" in process.stderr.read()

@@ -425,7 +425,15 @@ def notifiers():
     return [t for t in threading.enumerate() if t.name == "kju-notifier"]
 
 
+def no_notifiers():
+    for thread in notifiers():
+        thread.join(10)  # ends by itself once nobody waits
+    return not notifiers()
+
+
 def test_one_thread_per_surface_however_many_wait():
+    assert no_notifiers()  # of the tests before
+
     async def main():
         producers = [publish("memfd:") for _ in range(2)]
         surfaces = [AsyncSurface(f"fd:{p.segment.fileno()}") for p in producers]
@@ -447,12 +455,11 @@ def test_one_thread_per_surface_however_many_wait():
             one.close()
 
     asyncio.run(main())
-    for thread in notifiers():
-        thread.join(10)  # ends by itself once nobody waits
-    assert not notifiers()
+    assert no_notifiers()
 
 
 def test_threads_wait_without_helpers():
+    assert no_notifiers()
     with publish("memfd:") as producer, Surface(f"fd:{producer.segment.fileno()}") as surface:
         mark = surface.mark
         found = []

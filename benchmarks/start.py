@@ -27,9 +27,7 @@ def _import_seconds(statement: str) -> float:
 
 def imports() -> Iterator[Figure]:
     rounds = range(15)
-    times = {
-        name: [] for name in ("import numpy", *_IMPORTS)
-    }  # type: dict[str, list[float]]
+    times = {name: [] for name in ("import numpy", *_IMPORTS)}  # type: dict[str, list[float]]
     for _ in rounds:
         for name, taken in times.items():
             taken.append(_import_seconds(name))

@@ -15,6 +15,7 @@ from kju import Rect, Surface
 from kju.memory import SurfaceProducer
 
 from .measure import Cold, Figure, in_turns, micro, once, percentile, ratio
+from .wake import futex_seconds
 
 WIDTH, HEIGHT = 1920, 1080
 BYTES = WIDTH * HEIGHT * 4
@@ -24,19 +25,19 @@ for name in ("memcmp", "memcpy"):
     getattr(libc, name).argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
 
 # A producer of full frames at 60 Hz, in a process of its own; says so, then runs until killed.
-_BUSY = """
+_BUSY = f"""
 import sys, time, numpy as np
 from kju.memory import SurfaceProducer
-producer = SurfaceProducer.create(sys.argv[1], capacity={bytes})
-frames = [np.full(({height}, {width}, 4), value, np.uint8) for value in (1, 2)]
-producer.set_mode({width}, {height})
+producer = SurfaceProducer.create(sys.argv[1], capacity={BYTES})
+frames = [np.full(({HEIGHT}, {WIDTH}, 4), value, np.uint8) for value in (1, 2)]
+producer.set_mode({WIDTH}, {HEIGHT})
 print("ready", flush=True)
 due = time.monotonic()
 for n in range(60 * 600):
-    producer.draw((0, 0, {width}, {height}), frames[n & 1])
+    producer.draw((0, 0, {WIDTH}, {HEIGHT}), frames[n & 1])
     due += 1 / 60
     time.sleep(max(0, due - time.monotonic()))
-""".format(bytes=BYTES, width=WIDTH, height=HEIGHT)
+"""
 
 
 @contextmanager
@@ -113,8 +114,6 @@ def publishing(folder: str) -> Iterator[Figure]:
     with SurfaceProducer.create(f"{folder}/publish", capacity=BYTES) as producer:
         producer.set_mode(WIDTH, HEIGHT)
         rect, pixels = Rect(640, 512, 64, 64), np.ones((64, 64, 4), np.uint8)
-        word = ctypes.c_uint32(0)
-        futex = libc.syscall
 
         def batch(call, times: int = 200):
             def run() -> None:
@@ -123,22 +122,19 @@ def publishing(folder: str) -> Iterator[Figure]:
 
             return run
 
-        # FUTEX_WAKE (1) of everybody on a word nobody waits for: the system call alone
-        wake = batch(lambda: futex(202, ctypes.byref(word), 1, 2**31 - 1, None, None, 0))
-        loop = batch(lambda: None)
-        alone, wakes, empty = in_turns(
-            batch(lambda: producer.draw(rect, pixels)), wake, loop, rounds=60
+        alone, empty = in_turns(
+            batch(lambda: producer.draw(rect, pixels)), batch(lambda: None), rounds=60
         )
         each = [(a - e) / 200 for a, e in zip(alone, empty, strict=True)]
-        detail = f"and {micro(statistics.median(wakes) / 200)} for a futex call from Python"
+        futex = futex_seconds(folder)
         yield Figure(
             "surface",
             "publish a 64x64 rectangle, pixels included",
             statistics.median(each) * 1e6,
             "us",
-            2.0 + 0.15,
-            "2 us + the futex call (0.15 us)",
-            detail,
+            2.0 + futex * 1e6,
+            "2 us + the futex call",
+            f"the futex call alone {micro(futex)}",
         )
         consumers = [Surface(producer.address) for _ in range(50)]
         for consumer in consumers:
@@ -206,27 +202,26 @@ def comparing(folder: str) -> Iterator[Figure]:
 def tile_sides(folder: str) -> Iterator[Figure]:
     """What the choice of the tile's side rests on: the table's cost and the damage's size."""
     for side in (16, 32, 64):
-        with SurfaceProducer.create(f"{folder}/t{side}", capacity=BYTES, tile=side) as producer:
-            frame = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
-            producer.set_mode(WIDTH, HEIGHT, source=frame)
-            surface = Surface(producer.address)
-            mark = surface.mark
-            scan, still = in_turns(
-                lambda: surface.changes_since(mark), lambda: producer.compare(frame), rounds=200
-            )
-            frame[500:516, 700:708] = 255  # a text cursor's cell
-            producer.compare(frame)
-            area = sum(r.area for r in surface.changes_since(mark).rects)
-            yield Figure(
-                "tiles",
-                f"side {side}: ask what changed",
-                statistics.median(scan) * 1e6,
-                "us",
-                None,
-                "",
-                f"still compare {micro(statistics.median(still))}, "
-                f"an 8x16 cell damages {area} pixels",
-            )
+        yield _tile_side(folder, side)
+
+
+def _tile_side(folder: str, side: int) -> Figure:
+    with SurfaceProducer.create(f"{folder}/tile{side}", capacity=BYTES, tile=side) as producer:
+        frame = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+        producer.set_mode(WIDTH, HEIGHT, source=frame)
+        surface = Surface(producer.address)
+        mark = surface.mark
+        scan, still = in_turns(
+            lambda: surface.changes_since(mark), lambda: producer.compare(frame), rounds=200
+        )
+        frame[500:516, 700:708] = 255  # a text cursor's cell
+        producer.compare(frame)
+        area = sum(r.area for r in surface.changes_since(mark).rects)
+        detail = (
+            f"still compare {micro(statistics.median(still))}, an 8x16 cell damages {area} pixels"
+        )
+        return Figure("tiles", f"tiles of {side} pixels: ask what changed",
+                      statistics.median(scan) * 1e6, "us", None, "", detail)  # fmt: skip
 
 
 def figures(folder: str) -> Iterator[Figure]:

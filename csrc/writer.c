@@ -62,10 +62,12 @@ static PyObject *finish(Writer *self, int result) {
     return result ? kju_raise(result) : PyLong_FromUnsignedLongLong(version);
 }
 
-/* What the caller says of a source; `stride` 0 is rows without padding. */
+/* What the caller says of a source; `stride` 0 is rows without padding, no format is the
+ * surface's own. */
 static int fill_source(struct kju_source *s, const Py_buffer *buffer, unsigned long long offset,
-                       unsigned long long stride, const char *format, uint32_t width) {
-    s->format = kju_find_in(format);
+                       unsigned long long stride, const char *format, uint32_t fourcc,
+                       uint32_t width) {
+    s->format = kju_find_in(*format ? format : fourcc == KJU_R8 ? "r8" : "xrgb8888");
     if (!s->format) {
         PyErr_Format(kju_format_error, "no converter for source format %s", format);
         return -1;
@@ -91,7 +93,7 @@ static PyObject *writer_set_mode(Writer *self, PyObject *args) {
         return NULL;
     uint64_t row = (uint64_t)mode.width * kju_bytes_per_pixel(mode.fourcc);
     mode.stride = row <= UINT32_MAX ? (uint32_t)row : 0;
-    if (buffer.obj && fill_source(&source, &buffer, offset, stride, format, mode.width)) {
+    if (buffer.obj && fill_source(&source, &buffer, offset, stride, format, mode.fourcc, mode.width)) {
         PyBuffer_Release(&buffer);
         return NULL;
     }
@@ -116,7 +118,7 @@ static PyObject *writer_draw(Writer *self, PyObject *args) {
                           kju_parse_u64, &stride, &format))
         return NULL;
     if (kju_parse_rect(object, &rect) ||
-        fill_source(&source, &buffer, offset, stride, format, rect.width)) {
+        fill_source(&source, &buffer, offset, stride, format, self->w.mode.fourcc, rect.width)) {
         PyBuffer_Release(&buffer);
         return NULL;
     }
@@ -183,7 +185,7 @@ static PyObject *writer_compare(Writer *self, PyObject *args) {
         return NULL;
     }
     acquire(self);
-    if (fill_source(&source, &buffer, offset, stride, format, self->w.mode.width)) {
+    if (fill_source(&source, &buffer, offset, stride, format, self->w.mode.fourcc, self->w.mode.width)) {
         PyThread_release_lock(self->lock);
         PyMem_Free(rects);
         PyBuffer_Release(&buffer);

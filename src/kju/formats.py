@@ -70,6 +70,4 @@ def from_pixman(code: int) -> SourceFormat:
         return PIXMAN_FORMATS[code]
     except KeyError:
         expected = ", ".join(sorted({f.name for f in PIXMAN_FORMATS.values()}))
-        raise FormatError(
-            f"pixman format {code:#010x} has no converter", code, expected
-        ) from None
+        raise FormatError(f"pixman format {code:#010x} has no converter", code, expected) from None

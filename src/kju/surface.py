@@ -221,8 +221,7 @@ class Producer(Writer):
             GeometryError: The mode does not fit, or the source is too small; nothing changes.
             FormatError: There is no converter for the source's format.
         """
-        name = source_format or ("r8" if fourcc == R8 else "xrgb8888")
-        return self._set_mode(width, height, fourcc, source, offset, stride, name)
+        return self._set_mode(width, height, fourcc, source, offset, stride, source_format or "")
 
     def draw(
         self,
@@ -239,7 +238,7 @@ class Producer(Writer):
             GeometryError: *rect* leaves the mode, or the source is too small.
             FormatError: There is no converter for the source's format.
         """
-        return self._draw(rect, source, offset, stride, source_format or self._own_format)
+        return self._draw(rect, source, offset, stride, source_format or "")
 
     def compare(
         self,
@@ -266,16 +265,12 @@ class Producer(Writer):
             GeometryError: No mode yet, a rectangle leaves it, or the source is too small.
             FormatError: There is no converter for the source's format.
         """
-        return self._compare(source, offset, stride, rects, source_format or self._own_format)
+        return self._compare(source, offset, stride, rects, source_format or "")
 
     def set_state(self, state: State, reason: str = "") -> None:
         """Say what the surface is, and why; wakes every consumer."""
         cut = reason.replace("\0", " ").encode(errors="replace")[: REASON_BYTES - 1]
         self._set_state(state, cut.decode(errors="ignore"))
-
-    @property
-    def _own_format(self) -> str:
-        return "r8" if self.mode.fourcc == R8 else "xrgb8888"
 
 
 class Consumer:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
-from .._system import Mapping
+from .._system import Mapping, file_status
 from ..errors import MemoryLostError, ProducerGoneError, SupersededError
 from .descriptor import Descriptor
 
@@ -79,21 +78,24 @@ class Segment:
         if not self.mapping.guarded:
             return
         status = self._status()
-        if self.mapping.lost or (status and status.st_size < self.size):
+        if status is None:
+            return
+        size, names = status
+        if self.mapping.lost or size < self.size:
             raise MemoryLostError(
                 f"memory of {self.address or 'the surface'} went away under its mapping: "
                 "the file was cut or its disk is full; open it again"
             )
-        if self._path and status and not status.st_nlink:
+        if self._path and not names:
             if self._path.exists():
                 raise SupersededError(f"another file has replaced {self.address}: open it again")
             raise ProducerGoneError(f"{self.address} has been removed: nothing more comes there")
 
-    def _status(self) -> os.stat_result | None:
-        """What the system says of the file; None where this process has closed it."""
+    def _status(self) -> tuple[int, int] | None:
+        """Bytes and names of the file; None where this process has closed it."""
         try:
             fileno = self.fileno()
-            status = os.fstat(fileno) if fileno >= 0 else None
+            status = file_status(fileno) if fileno >= 0 else None
         except (OSError, ValueError):
             if not self.closed:
                 raise

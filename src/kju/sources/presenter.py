@@ -11,10 +11,10 @@ Rules of this file:
   belong to what is held. Nothing is held longer than `HOLD_PLACEHOLDER` altogether.
 - Time comes in as an argument; there is no clock in here.
 
-Where the times come from (QEMU 10.0.2, Linux 6.1 guests under TCG): in five mode changes on
-virtio-vga that were timed QEMU showed its "Display output is not active" for 29 to 99 ms, and while Linux
-loaded the driver for 226 to 251 ms. It has the *old* size, so that the size alone does not
-tell it, but its memory is QEMU's own and was never shown before. Text and converted modes
+Where the times come from (QEMU 10.0.2, Linux 6.1 guests under TCG): in five timed mode
+changes on virtio-vga QEMU showed its "Display output is not active" for 29 to 99 ms, and while
+Linux loaded the driver for 226 to 251 ms. It has the *old* size, so that the size alone does
+not tell it, but its memory is QEMU's own and was never shown before. Text and converted modes
 share those marks; for them `HOLD_PLACEHOLDER` is the price of a mode change that keeps the
 size. Bytes carry no such mark: in copy mode a placeholder of the old size is seen.
 QEMU's listener ticks every 30 ms: a size that is gone after one tick was not meant to be seen.

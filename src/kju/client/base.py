@@ -365,7 +365,14 @@ class SurfaceBase:
                 change = self.changes_since(mark)
                 if change.rects:
                     return change
-                self._raise_if_gone()
+                try:
+                    self._raise_if_gone()
+                except ProducerGoneError:
+                    # It may have published once more between the two looks, and gone then.
+                    change = self.changes_since(mark)
+                    if change.rects:
+                        return change
+                    raise
             except (ProducerGoneError, FormatError) as error:
                 if not self._reopen or not self._replaced(consumer):
                     yield self._sleep_or_raise(deadline, timeout, error)

@@ -423,6 +423,27 @@ def test_a_producer_that_says_goodbye(kind, api, state, reason):
     surface.close()
 
 
+def test_the_last_picture_before_the_end_is_seen(kind, api, monkeypatch):
+    """Whenever the producer draws once more and closes, also between two looks."""
+    producer = kind.create()
+    producer.set_mode(WIDTH, HEIGHT)
+    surface = kind.open(api.form, producer)
+    original = surface._raise_if_gone
+
+    def meanwhile():
+        if not producer.segment.closed:
+            producer.draw(Rect(0, 0, 1, 1), b"last")
+            producer.close()
+        original()
+
+    monkeypatch.setattr(surface, "_raise_if_gone", meanwhile)
+    change = api.wait(surface, timeout=30)
+    assert change.rects == [Rect(0, 0, 32, 32)]
+    with pytest.raises(ProducerGoneError):
+        api.wait(surface, change.mark, timeout=30)
+    surface.close()
+
+
 def test_a_known_end_is_reported(kind, api, producer, shown):
     if kind.name != "memfd":
         pytest.skip("only a host's surface has somebody who knows")

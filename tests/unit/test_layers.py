@@ -74,7 +74,7 @@ def home(parts):
 def test_the_walk_finds_imports():
     assert (("surface",), "kju._core") in GRAPH
     assert (("client", "surface"), "kju.surface") in GRAPH
-    assert (("memory", "segment"), "os") in GRAPH
+    assert (("memory", "file"), "os") in GRAPH
 
 
 def test_every_module_has_a_layer():

@@ -407,6 +407,8 @@ class SurfaceBase:
             self._open()  # another thread may have closed it meanwhile
             raise
         if died:
+            # It may have said goodbye between the two looks.
+            consumer.raise_unless_live()
             pid = consumer.producer.pid
             raise ProducerGoneError(f"the producer (process {pid}) has died without closing")
 

@@ -79,5 +79,7 @@ class Canvas:
         if status != self._status or begin:
             self._status = status
             line = status[: self.columns].ljust(self.columns)
+            if not self._ability.blocks:
+                line = line.replace("│", "|").encode("ascii", "replace").decode()
             out += f"\x1b[0;7m\x1b[{self.rows + 1};1H{line}\x1b[0m".encode()
         return _BEGIN + begin + out + _END if out else b""

@@ -54,7 +54,8 @@ def picture(
         hot = np.vstack((hot, hot[-1:]))
     colours = np.stack([np.interp(hot, _STOPS, c) for c in (_RED, _GREEN, _BLUE)], axis=-1)
     if not ability.colours:
-        colours = np.repeat(hot[..., np.newaxis], 3, axis=2)
+        # The coldest tile is a dot, so that the table's shape can be seen.
+        colours = np.repeat(np.maximum(hot, 1)[..., np.newaxis], 3, axis=2)
     return rows(quantise(colours.astype(np.uint8), ability), ability)
 
 

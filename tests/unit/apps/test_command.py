@@ -1,0 +1,101 @@
+import subprocess
+import sys
+
+import pytest
+
+from kju import errors
+from kju.apps.cli import split_qemu_arguments
+from kju.apps.exits import Exit, code_of, line_of
+from kju.apps.targets import UnreadableError, is_address
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.KjuError("x"), 1),
+        (errors.PeerError("x"), 1),
+        (OSError(2, "No such file", "f"), 1),
+        (errors.UsageError("x"), 2),
+        (errors.ConflictError("x"), 2),
+        (errors.GeometryError("x"), 2),
+        (errors.RoleError("x"), 2),
+        (errors.MachineNotFoundError("x"), 3),
+        (errors.MachineExistsError("x"), 4),
+        (errors.QemuError("x"), 5),
+        (errors.WaitTimeoutError("x"), 6),
+        (errors.FormatError("x"), 7),
+        (errors.MemoryLostError("x"), 7),
+        (errors.UnavailableError("x"), 7),
+        (errors.InconsistentError("x"), 7),
+        (UnreadableError("x"), 7),
+        (errors.ProducerGoneError("x"), 8),
+        (errors.SupersededError("x"), 8),
+        (errors.MachineGoneError("x"), 8),
+        (errors.LimitError("x", "l", 1, 2), 9),
+    ],
+)
+def test_every_error_has_its_code(error, code):
+    assert code_of(error) == code
+
+
+def test_codes_do_not_move():
+    assert {e.name: e.value for e in Exit} == {
+        "OK": 0, "FAILURE": 1, "USAGE": 2, "NOT_FOUND": 3, "EXISTS": 4, "QEMU": 5, "TIMEOUT": 6,
+        "SURFACE": 7, "GONE": 8, "LIMIT": 9, "INTERRUPTED": 130, "TERMINATED": 143,
+    }  # fmt: skip
+
+
+def test_an_error_is_one_line():
+    assert line_of(errors.KjuError("a\n  b\tc")) == "a b c"
+    assert line_of(errors.KjuError()) == "KjuError"
+    assert line_of(OSError(13, "Permission denied", "/x")) == "/x: Permission denied"
+
+
+@pytest.mark.parametrize(
+    ("words", "ours", "qemu"),
+    [
+        (["run", "a.iso", "--", "-m", "1G"], ["run", "a.iso"], ["-m", "1G"]),
+        (["run", "--", "--help"], ["run"], ["--help"]),
+        (["run", "--", "-append", "a -- b", "--"], ["run"], ["-append", "a -- b", "--"]),
+        (["run", "a.iso"], ["run", "a.iso"], []),
+        (["type", "x", "--", "-n"], ["type", "x", "--", "-n"], []),
+        ([], [], []),
+    ],
+)
+def test_what_follows_two_dashes_is_for_qemu(words, ours, qemu):
+    assert split_qemu_arguments(words) == (ours, qemu)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("name", False),
+        ("a.b-c_d", False),
+        ("fd", False),
+        ("./name", True),
+        ("/tmp/x", True),
+        ("posix:/x", True),
+        ("sysv:12", True),
+        ("file:x", True),
+    ],
+)
+def test_names_and_addresses(text, address):
+    assert is_address(text) == address
+
+
+def test_help_imports_nothing_heavy():
+    """That is why it answers within 150 ms."""
+    code = """
+import sys
+sys.argv = ["kju", "--help"]
+from kju.apps.__main__ import main
+try:
+    main()
+except SystemExit as end:
+    assert end.code in (0, None), end.code
+heavy = {"numpy", "rich", "asyncio", "msgspec", "PIL", "pydantic", "kju.surface", "kju.host"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Usage: kju" in done.stdout

@@ -1,0 +1,203 @@
+"""Producers and consumers as processes: equal in the end, and whatever is killed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import kju
+from kju import memory
+from kju.client.surface import Surface
+from kju.memory import SurfaceProducer, sysv
+
+SHM = Path("/dev/shm")
+
+
+def test_every_consumer_ends_equal(actor, address):
+    """The producer draws as fast as it can, with mode changes in the middle of copies."""
+    producer = actor("produce", address, 7, 1500)
+    where = producer.hear()["ready"]
+    mirrors = [actor("mirror", where, form) for form in ("sync", "sync", "async")]
+    for mirror in mirrors:
+        assert mirror.hear()["ready"]
+    producer.go()
+    made = producer.hear()
+    for mirror in mirrors:
+        held = mirror.hear()
+        assert held["error"] == "ProducerGoneError" and "closed" in held["text"]
+        assert held["result"] == made["result"]
+        assert held["looks"] > 1
+
+
+def test_a_stopped_consumer_costs_and_loses_nothing(actor, tmp_path):
+    """One that was away for the whole time takes the newest pixels and is equal, too."""
+    producer = actor("produce", tmp_path / "screen", 3, 1000)
+    where = producer.hear()["ready"]
+    mirror = actor("mirror", where, "sync")
+    assert mirror.hear()["ready"]
+    mirror.process.send_signal(signal.SIGSTOP)
+    producer.go()
+    made = producer.hear()
+    mirror.process.send_signal(signal.SIGCONT)
+    held = mirror.hear()
+    assert held["result"] == made["result"]
+
+
+@pytest.mark.parametrize("who", ["killed", "stopped and killed", "exits"])
+def test_all_who_wait_hear_of_a_dead_producer_within_a_second(actor, address, who):
+    producer = actor("publish_and_stay", address, 5)
+    where = producer.hear()["ready"]
+    waiting = [actor("wait_for_the_end", where, 5) for _ in range(3)]
+    for one in waiting:
+        assert one.hear()["ready"]
+    if who == "stopped and killed":
+        producer.process.send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    if who == "exits":
+        producer.kill(signal.SIGTERM)  # without a last word
+    else:
+        producer.kill()
+    for one in waiting:
+        assert one.hear()["ends"] == ["ProducerGoneError"] * 5
+    assert time.monotonic() - begun < 1.0 + 0.5  # and half for a busy machine
+    for one in waiting:
+        assert one.end() == 0
+
+
+def test_the_last_frame_of_a_killed_producer(actor, tmp_path):
+    path = tmp_path / "screen"
+    producer = actor("publish_and_stay", path, 77)
+    producer.hear()
+    producer.kill()
+    with Surface(path) as surface:
+        assert (surface.snapshot(consistent=True) == 77).all()
+        surface.save(tmp_path / "last.png")
+    memory.sweep()
+    assert path.exists()  # named files stay
+    with SurfaceProducer.create(path, capacity=4096) as again:  # and may be taken over
+        assert again.mode.epoch == 0
+
+
+def remains(address):
+    """What a dead surface left in the system."""
+    if address.startswith("posix:"):
+        path = SHM / address.removeprefix("posix:/")
+        return [path] if path.exists() else []
+    if address.startswith("sysv:"):
+        number = int(address.removeprefix("sysv:"))
+        return [row for row in sysv._table() if row[1] == number]
+    return []
+
+
+def test_nothing_is_left_when_all_are_killed(actor, address):
+    before = set(SHM.iterdir())
+    for _ in range(5):
+        producer = actor("publish_and_stay", address, 1)
+        where = producer.hear()["ready"]
+        consumers = [actor("hold", where) for _ in range(2)]
+        for consumer in consumers:
+            assert consumer.hear()["ready"]
+        for one in (producer, *consumers):
+            one.kill()
+        memory.sweep()
+        assert not remains(where)
+    assert {p for p in set(SHM.iterdir()) - before if p.name.startswith("kju-test")} == set()
+
+
+def test_killed_consumers_are_no_ones_business(actor, address):
+    producer = actor("publish_and_stay", address, 1)
+    where = producer.hear()["ready"]
+    consumers = [actor("hold", where) for _ in range(4)]
+    for consumer in consumers:
+        assert consumer.hear()["ready"]
+        consumer.kill()
+    memory.sweep()
+    last = actor("hold", where)  # the surface is still there
+    assert last.hear()["ready"]
+    last.go()
+    assert last.hear()["value"] == 1
+    assert last.end() == 0
+    producer.go()
+    assert producer.end() == 0
+    assert not remains(where)
+
+
+def test_killed_while_it_is_made(actor, address):
+    """At any point between nothing and a published picture."""
+    before = set(SHM.iterdir())
+    for delay in range(12):
+        one = actor("produce", address, 1, 10**6)
+        if delay < 6:
+            deadline = time.monotonic() + 30
+            while "python" not in os.readlink(f"/proc/{one.pid}/exe"):
+                assert time.monotonic() < deadline
+            time.sleep(0.02 * delay)  # not a wait for something: a place to be killed at
+            one.kill()
+        else:
+            where = one.hear()["ready"]
+            one.go()
+            one.kill()
+            assert not remains(where) or memory.sweep()
+            assert not remains(where)
+    memory.sweep()
+    assert {p for p in set(SHM.iterdir()) - before if p.name.startswith("kju-test")} == set()
+
+
+def test_exact_copies_under_sixty_full_frames_a_second(actor):
+    producer = actor("full_frames", "memfd:", 150)
+    where = producer.hear()["ready"]
+    consumer = actor("exact", where, 50)
+    assert consumer.hear()["ready"]
+    producer.go()
+    version = producer.hear()["version"]
+    result = consumer.hear()
+    assert version > 140
+    assert result["copies"] >= 50 and result["wrong"] == 0
+    assert result["versions"] > 10
+
+
+def test_a_disk_that_is_really_full(actor, tmp_path):
+    """A file system of one megabyte, in a mount namespace of the child's own."""
+    script = tmp_path / "full.py"
+    script.write_text(
+        "import os, sys\n"
+        "import numpy as np\n"
+        "from kju.errors import LimitError\n"
+        "from kju.client.surface import Surface\n"
+        "from kju.memory import SurfaceProducer\n"
+        "where = sys.argv[1]\n"
+        "producer = SurfaceProducer.create(where + '/screen', capacity=64 << 20, max_side=4096)\n"
+        "producer.set_mode(64, 64, source=np.full((64, 64, 4), 9, np.uint8))\n"
+        "try:\n"
+        "    producer.set_mode(2048, 2048)\n"
+        "except LimitError as error:\n"
+        "    assert error.value < error.asked, error\n"
+        "else:\n"
+        "    raise SystemExit('there was space')\n"
+        "assert (Surface(where + '/screen').snapshot() == 9).all()\n"
+        "producer.set_mode(32, 32)\n"
+        "producer.close()\n"
+        "print('refused')\n"
+    )
+    where = tmp_path / "small"
+    where.mkdir()
+    unshare = shutil.which("unshare")
+    mount = f"mount -t tmpfs -o size=4m none {where}"
+    allowed = unshare and subprocess.run(
+        [unshare, "-m", "sh", "-c", mount], capture_output=True, check=False
+    )
+    if not allowed or allowed.returncode:
+        pytest.skip("this user may not mount")
+    done = subprocess.run(
+        [unshare, "-m", "sh", "-c", f"{mount} && exec {sys.executable} {script} {where}"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(kju.__file__).parents[1])},
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr

@@ -37,18 +37,20 @@ def create_file(path: Path, size: int) -> Segment:
     """
     refuse_unless_free(path, str(path))
     hidden = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    number = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    number, nameless = _open_new(hidden)
     descriptor = Descriptor(number)
     try:
         os.ftruncate(number, size)
         lock_for_life(number)
         mapping = Mapping(number, size, writable=True)
     except BaseException:
-        hidden.unlink()
+        hidden.unlink(missing_ok=True)
         raise
 
     def commit() -> None:
         refuse_unless_free(path, str(path))
+        if nameless:
+            link_open_file(number, hidden)
         hidden.replace(path) if path.exists() else _link_new(hidden, path)
 
     def close() -> None:
@@ -117,6 +119,27 @@ def is_locked(number: int) -> bool:
     question = _LOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
     answer = fcntl.fcntl(number, fcntl.F_OFD_GETLK, question)
     return bool(_LOCK.unpack(answer)[0] != fcntl.F_UNLCK)
+
+
+def _open_new(hidden: Path) -> tuple[int, bool]:
+    """A new file, without a name where the file system can: then a kill leaves nothing."""
+    flags = os.O_RDWR | os.O_CLOEXEC
+    try:
+        return os.open(hidden.parent, flags | os.O_TMPFILE, 0o600), True
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            raise
+    return os.open(hidden, flags | os.O_CREAT | os.O_EXCL, 0o600), False
+
+
+def link_open_file(number: int, path: Path) -> None:
+    """Give a file without a name one.
+
+    Raises:
+        FileExistsError: The name is taken.
+    """
+    # Python follows the link in /proc only when it calls linkat: hence src_dir_fd.
+    os.link(f"/proc/self/fd/{number}", path, src_dir_fd=number)
 
 
 def _link_new(hidden: Path, path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from .._system import Mapping
 from ..errors import ConflictError, FormatError
 from .descriptor import Descriptor
-from .file import MAGIC, lock_for_life, refuse_unless_free, reserve, unlock
+from .file import MAGIC, link_open_file, lock_for_life, refuse_unless_free, reserve, unlock
 from .segment import Segment
 
 DIRECTORY = Path("/dev/shm")  # noqa: S108  where shm_open(3) puts its names
@@ -44,8 +44,8 @@ def create_posix(name: str, size: int) -> Segment:
         refuse_unless_free(path, f"posix:/{path.name}")
         # Consumers of a dead producer keep its memory, and its name if nobody wants it.
         path.unlink(missing_ok=True)
-        try:  # Python follows the link in /proc only when it calls linkat: hence src_dir_fd
-            os.link(f"/proc/self/fd/{number}", path, src_dir_fd=number)
+        try:
+            link_open_file(number, path)
         except FileExistsError:
             raise ConflictError(f"posix:/{path.name} has just been made elsewhere") from None
 

@@ -127,7 +127,7 @@ def test_killed_consumers_are_no_ones_business(actor, address):
     assert not remains(where)
 
 
-def test_killed_while_it_is_made(actor, address):
+def test_killed_while_it_is_made(actor, address, tmp_path):
     """At any point between nothing and a published picture."""
     before = set(SHM.iterdir())
     for delay in range(12):
@@ -146,6 +146,7 @@ def test_killed_while_it_is_made(actor, address):
             assert not remains(where)
     memory.sweep()
     assert {p for p in set(SHM.iterdir()) - before if p.name.startswith("kju-test")} == set()
+    assert {p.name for p in tmp_path.iterdir()} <= {"screen"}
 
 
 def test_exact_copies_under_sixty_full_frames_a_second(actor):

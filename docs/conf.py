@@ -1,5 +1,11 @@
 """Sphinx: warnings are errors (see ./check)."""
 
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import kju
 
 project = "kju"
@@ -24,3 +30,21 @@ autodoc_member_order = "bysource"
 napoleon_custom_sections = [("Source", "notes_style")]
 default_role = "code"
 suppress_warnings = ["ref.python"]
+
+
+def _help(*words: str) -> str:
+    command = [sys.executable, "-m", "kju.apps", *words, "--help"]
+    plain = os.environ | {"COLUMNS": "88", "TERM": "dumb", "NO_COLOR": "1"}
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=plain).stdout
+
+
+def _write_commands(path: Path) -> None:
+    """The commands' own help, as a part of the page on the command."""
+    overview = _help()
+    names = re.findall(r"^  ([a-z]+) {2,}", overview.partition("Commands:")[2], re.MULTILINE)
+    parts = [f"```text\n{overview}```\n"]
+    parts += [f"# kju {name}\n\n```text\n{_help(name)}```\n" for name in names]
+    path.write_text("\n".join(parts))
+
+
+_write_commands(Path(__file__).parent / "reference" / "_commands.md")

@@ -174,6 +174,41 @@ def test_errors_about_a_machine(invaders):
     assert late.returncode == 6 and b"power button" in late.stderr
 
 
+def test_each_console_is_looked_at_by_its_number(folder):
+    video = ("-vga", "none", "-device", "virtio-vga,max_outputs=2")
+    kju("run", "--detach", "--name", "two", "--", *guests.TCG, *video)
+    until(lambda: picture("two").shape[:2] == (400, 720), PATIENCE, "a text mode on the first")
+    kju("screenshot", "two", "--console", "1", "-o", "second.png")
+    with Image.open("second.png") as image:
+        assert image.size == (640, 480)
+    lines = kju("watch", "two", "--console", "1", "--seconds", "1").stdout
+    assert b"640x480" in lines
+    assert kju("key", "two", "--console", "1", "a").returncode == 0
+
+
+def test_what_users_hand_over_is_checked(invaders):
+    other = kju("screenshot", invaders, "-o", "picture.nothing", check=False)
+    assert other.returncode == 2 and b".png" in other.stderr
+    nowhere = kju("screenshot", invaders, "-o", "no/such/folder.png", check=False)
+    assert nowhere.returncode == 1 and b"no/such/folder.png" in nowhere.stderr
+    kju("type", invaders, "-", input=b"abc")
+    assert kju("type", invaders, "-", input=b"\xff\xfe", check=False).returncode == 2
+
+
+def test_a_surface_in_a_file_is_looked_at_by_its_path(folder):
+    guests.invaders()
+    kju("run", "-d", "--name", "f", "--surface", "it.kju", guests.INVADERS, "--", *guests.TCG)
+    until(lambda: shows_game("./it.kju"), PATIENCE, "the game")
+    facts = json.loads(kju("dump", "it.kju", "--json").stdout)
+    assert facts["width"] == 720 and facts["producer_alive"] and facts["state"] == "live"
+    assert b"23x13 tiles" in kju("dump", "it.kju").stdout
+    kju("stop", "f")
+    facts = json.loads(kju("dump", "it.kju", "--json").stdout)
+    assert not facts["producer_alive"] and facts["state"] == "closed"
+    # The file still holds the last frame.
+    assert shows_game("./it.kju")
+
+
 def test_the_demo_in_a_pipe(folder):
     guests.invaders()
     before = segments()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from io import TextIOWrapper
 from types import FrameType
 
 
@@ -15,6 +16,9 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:  # and not ignored, as by nohup
             signal.signal(number, _end)
+    # A name or a reason may hold what the terminal's encoding does not.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     words, qemu = split_qemu_arguments(sys.argv[1:])
     app(words, prog_name="kju", obj=qemu)
 

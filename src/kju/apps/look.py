@@ -8,7 +8,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
+from ..errors import KjuError, UsageError
 from ..formats import fourcc_name
 from ..memory.identity import has_died
 from ..surface import Consumer
@@ -41,7 +41,12 @@ def screenshot(target: str, output: str, console: int, cursor: bool) -> None:
 
 def _save(surface: Surface, output: str, cursor: bool) -> None:
     if output != "-":
-        surface.save(output, cursor=cursor)
+        try:
+            surface.save(output, cursor=cursor)
+        except KjuError:
+            raise
+        except ValueError as error:  # Pillow knows no format of this ending
+            raise UsageError(f"{output}: {error}; let it end in .png") from error
         return
     surface.save(sys.stdout.buffer, cursor=cursor)
     sys.stdout.buffer.flush()

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from ..client.machine import Keyboard, Machine, attach
+from ..errors import UsageError
 from .targets import check_console
 
 
@@ -16,9 +17,17 @@ def key(name: str, chords: Sequence[str], console: int) -> None:
 
 
 def type_text(name: str, text: str, console: int) -> None:
-    """Type a text; ``-`` is what is on standard input."""
+    """Type a text; ``-`` is what is on standard input.
+
+    Raises:
+        UsageError: What is there is no text, or the layout cannot type it.
+    """
     with attach(name) as machine:
-        _keyboard(machine, console).type(sys.stdin.read() if text == "-" else text)
+        keyboard = _keyboard(machine, console)
+        try:
+            keyboard.type(sys.stdin.read() if text == "-" else text)
+        except UnicodeDecodeError as error:
+            raise UsageError(f"standard input is no text: {error}") from error
 
 
 def _keyboard(machine: Machine, console: int) -> Keyboard:

@@ -1,0 +1,58 @@
+"""A producer killed in the middle of a publication leaves nobody spinning."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import kju
+import kju.aio
+from kju.errors import ProducerGoneError, WaitTimeoutError
+from kju.memory import SurfaceProducer
+
+VERSION = 128
+"""Offset of the surface's version, include/kju/surface.h."""
+
+
+@pytest.fixture
+def producer() -> Iterator[SurfaceProducer]:
+    with SurfaceProducer.create("memfd:half", capacity=1 << 16) as made:
+        made.set_mode(64, 64)
+        made.publish([(0, 0, 8, 8)])
+        # As it lies in memory between the tiles' versions and the surface's.
+        np.frombuffer(made.segment.mapping, np.uint64, 1, VERSION)[0] -= 1
+        yield made
+
+
+def test_the_end_is_noticed(producer: SurfaceProducer) -> None:
+    with kju.Surface.from_fd(os.dup(producer.segment.fileno()), gone=lambda: "killed") as surface:
+        changes = surface.changes(timeout=5)
+        next(changes)
+        with pytest.raises(ProducerGoneError, match="killed"):
+            next(changes)
+
+
+def test_asyncio(producer: SurfaceProducer) -> None:
+    async def scene() -> None:
+        number = os.dup(producer.segment.fileno())
+        with pytest.raises(ProducerGoneError, match="killed"):
+            async with kju.aio.Surface.from_fd(number, gone=lambda: "killed") as surface:
+                taken = 0
+                async for _ in surface.changes(timeout=5):
+                    taken += 1
+                    assert taken == 1
+
+    asyncio.run(scene())
+
+
+def test_what_is_published_later_is_taken(producer: SurfaceProducer) -> None:
+    with kju.Surface.from_fd(os.dup(producer.segment.fileno()), gone=lambda: None) as surface:
+        first = surface.wait(kju.Mark(0, 0, 0), timeout=5)
+        with pytest.raises(WaitTimeoutError):
+            surface.wait(first.mark, timeout=0.05)
+        producer.publish([(32, 32, 8, 8)])
+        assert surface.wait(first.mark, timeout=5).rects

@@ -20,6 +20,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,6 +56,8 @@ log = logging.getLogger(__name__)
 GREETING = 120.0
 #: For QEMU to end after it has said that it will: it writes out its disks first.
 QUIT = 30.0
+#: Until a broken display connection is opened again.
+RECONNECT = 1.0
 #: For QEMU to end after SIGTERM, when it did not answer.
 TERMINATE = 2.0
 
@@ -108,7 +111,7 @@ class Machine:
         self._qmp: Qmp | None = None
         self._bus: DisplayBus | None = None
         self._server: Server | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def end(self, reason: str, *, asked: bool = True, status: int | None = None) -> None:
         """End the machine, unless it is ending already."""
@@ -187,9 +190,14 @@ class Machine:
                 ours.close()
                 raise QemuError(f"{command[0]} cannot be started: {error}", self.name) from error
         self._claim.record(self._child.pid)
-        watch = asyncio.create_task(self._watch(self._child), name="watch")
-        self._leaving.add(watch)
+        self._begin(self._watch(self._child))
         return ours
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something in the background until the machine ends."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _watch(self, child: subprocess.Popen[bytes]) -> None:
         """End the machine when QEMU has ended, and say so on the screen at once."""
@@ -224,13 +232,50 @@ class Machine:
             facts = await bus.console(number)
             if facts.kind == "Graphic":
                 index = len(self.consoles)
-                listen = functools.partial(_listen, bus, number)
-                keyboard = Keyboard(functools.partial(bus.key, number))
+                listen = functools.partial(self._listen, number)
+                keyboard = Keyboard(functools.partial(self._key, number))
                 address = self._surface_address(index)
                 self.consoles.append(Console(index, facts, address, listen, keyboard))
                 await self.consoles[-1].start()
+        status = await qmp.execute("query-status")
+        self._set_paused(not status.get("running", True))
+        self._begin(self._keep_display(qmp))
         if not self.consoles:
             log.warning("the machine has no graphic console")
+
+    @property
+    def _display(self) -> DisplayBus:
+        """The display connection of the moment; do not keep it."""
+        if self._bus is None:
+            raise UsageError(f"the display of {self.name} is not open yet")
+        return self._bus
+
+    async def _key(self, number: int, key: int, down: bool) -> None:
+        await self._display.key(number, key, down)
+
+    async def _listen(self, number: int, producer: Producer, report: Report) -> Source:
+        """Start a source and register it with QEMU."""
+        ours, theirs = socket_pair()
+        source = Display1Source(ours, producer, report, label=str(number))
+        source.start()
+        try:
+            await self._display.register_listener(number, theirs)
+        except BaseException:
+            source.stop()
+            raise
+        return source
+
+    async def _keep_display(self, qmp: Qmp) -> None:
+        """Open the display connection again when it breaks and QEMU lives on."""
+        while True:
+            reason = await asyncio.shield(self._display.closed)
+            # QEMU's end is the usual cause; then this task is cancelled meanwhile.
+            await asyncio.sleep(RECONNECT)
+            log.warning("the display connection has broken (%s): opening another", reason)
+            try:
+                self._bus = await DisplayBus.connect(await qmp.open_display())
+            except (KjuError, OSError) as error:
+                log.error("the display connection could not be opened: %s", error)
 
     def _surface_address(self, index: int) -> str:
         if not self.request.surface:
@@ -249,19 +294,20 @@ class Machine:
             self._shutdown = f"{who} shut down ({data.get('reason', 'no reason given')})"
             log.info("%s", self._shutdown)
         elif name in ("STOP", "RESUME"):
-            self._paused = name == "STOP"
-            for console in self.consoles:
-                console.paused(self._paused)
+            self._set_paused(name == "STOP")
         elif name == "GUEST_PANICKED":
             log.warning("the guest has panicked: %s", data)
+
+    def _set_paused(self, paused: bool) -> None:
+        self._paused = paused
+        for console in self.consoles:
+            console.paused(paused)
 
     def client_gone(self, client: Client) -> None:
         """Release what a client held; end the machine if it was the owner."""
         for console in self.consoles:
             console.unhold(client)
-            task = asyncio.ensure_future(console.keyboard.leave(client))
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+            self._begin(console.keyboard.leave(client))
         if client is self._owner and not self.request.detach:
             self.end(f"{client.side.client or 'the program'} that launched it has ended")
 
@@ -381,7 +427,7 @@ class Machine:
             if self._qmp:
                 await self._qmp.close()
             await self._say_goodbye(ending)
-            for task in list(self._leaving):
+            for task in list(self._tasks):
                 task.cancel()
 
     async def _say_goodbye(self, ending: Ending) -> None:
@@ -435,16 +481,3 @@ def _last_word(ending: Ending) -> tuple[State, str]:
     """What a surface says of the end: closed if somebody ended the machine, else gone."""
     closed = ending.asked and ending.status is None
     return State.CLOSED if closed else State.GONE, ending.reason
-
-
-async def _listen(bus: DisplayBus, number: int, producer: Producer, report: Report) -> Source:
-    """Start a source and register it with QEMU."""
-    ours, theirs = socket_pair()
-    source = Display1Source(ours, producer, report, label=str(number))
-    source.start()
-    try:
-        await bus.register_listener(number, theirs)
-    except BaseException:
-        source.stop()
-        raise
-    return source

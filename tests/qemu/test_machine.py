@@ -1,0 +1,72 @@
+"""The host's machine inside this process, where its connections can be broken by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import guests
+import pytest
+
+from kju.host import messages, runtime
+from kju.host.launch import prepare
+from kju.host.machine import Machine
+from kju.host.probe import Accelerator
+from kju.host.protocol import HostSide, pack
+
+pytestmark = pytest.mark.qemu
+
+
+async def running(machine: Machine) -> None:
+    async with asyncio.timeout(30):
+        await machine._started.wait()
+
+
+def test_a_broken_display_connection_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guests.invaders()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    request = messages.Launch(
+        machine="m", image=str(guests.INVADERS), memory="64", arguments=["-accel", "tcg"]
+    )
+
+    async def scene() -> None:
+        ours, theirs = socket.socketpair()
+        with ours:
+            side = HostSide(launch=True)
+            side.receive_data(pack(request))
+            machine = Machine(
+                runtime.claim("m"), prepare(request), Accelerator("user", ""), (theirs, side)
+            )
+            run = asyncio.create_task(machine.run())
+            await running(machine)
+            before = machine._display
+            before.close("broken by the test")
+            async with asyncio.timeout(10):
+                while machine._display is before:
+                    await asyncio.sleep(0.01)
+            await machine.consoles[0].keyboard.press("test", [(30, True), (30, False)], 0)
+            version = machine.consoles[0].producer.version
+            async with asyncio.timeout(10):
+                while machine.consoles[0].producer.version == version:
+                    await asyncio.sleep(0.01)
+            # A source that ends is replaced as well.
+            source = machine.consoles[0]._source
+            assert source is not None
+            source._channel.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
+            async with asyncio.timeout(10):
+                while machine.consoles[0]._source is source:
+                    await asyncio.sleep(0.01)
+            version = machine.consoles[0].producer.version
+            async with asyncio.timeout(10):
+                while machine.consoles[0].producer.version == version:
+                    await asyncio.sleep(0.01)
+            machine.end("the test is over")
+            ending = await run
+            assert ending.asked
+            assert ending.status is None
+
+    asyncio.run(scene())
+    assert runtime.names() == []

@@ -1,0 +1,147 @@
+"""Files that are cut under processes that have mapped them: errors, and nobody dies."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kju
+from kju.memory import SurfaceProducer
+
+SOURCE = str(Path(kju.__file__).resolve().parent.parent)
+
+
+def python(code, *arguments, expect=0):
+    """Run a program of its own; its output."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": SOURCE},
+        check=False,
+    )
+    assert done.returncode == expect, (done.returncode, done.stdout, done.stderr)
+    return done.stdout, done.stderr
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "screen"
+    with SurfaceProducer.create(path, capacity=640 * 480 * 4) as producer:
+        producer.set_mode(640, 480, source=np.full((480, 640, 4), 9, np.uint8))
+    return path
+
+
+def test_copies_in_the_middle_of_a_cut(path):
+    """Another process cuts and restores the file while this one copies, again and again."""
+    out, _ = python(
+        """
+        import os, sys, threading
+        from kju.client.surface import Surface
+        from kju.errors import KjuError
+        path = sys.argv[1]
+        whole = open(path, "rb").read()
+        raised = copied = 0
+        for turn in range(60):
+            with Surface(path) as surface:
+                view = surface.view()
+                cutter = threading.Thread(target=os.truncate, args=(path, (turn % 20) * 65536))
+                cutter.start()
+                try:
+                    while True:
+                        frame = surface.snapshot()
+                        copied += 1
+                        assert (frame == 9).all(), "zeros from a hole were given as a picture"
+                except KjuError as error:
+                    raised += 1
+                cutter.join()
+                int(view.sum())  # what is lost reads as zeros
+            with open(path, "r+b") as file:
+                file.write(whole)
+        print(raised, copied)
+        """,
+        path,
+    )
+    raised, copied = map(int, out.split())
+    assert raised == 60 and copied > 0
+
+
+def test_waiting_processes_when_the_file_is_cut(actor, tmp_path):
+    producer = actor("publish_and_stay", tmp_path / "screen", 5)
+    where = producer.hear()["ready"]
+    mirrors = [actor("mirror", where, form) for form in ("sync", "async")]
+    for mirror in mirrors:
+        assert mirror.hear()["ready"]
+    begun = time.monotonic()
+    os.truncate(where, 0)
+    for mirror in mirrors:
+        assert mirror.hear()["error"] == "MemoryLostError"
+        assert mirror.end() == 0
+    assert time.monotonic() - begun < 1.5
+    producer.kill()
+
+
+def test_a_loss_is_survived_whoever_handles_sigbus(path):
+    """faulthandler before, faulthandler after, and a handler of the program's own."""
+    code = """
+        import faulthandler, os, signal, sys
+        order, path = sys.argv[1:]
+        if order == "before":
+            faulthandler.enable()
+        if order == "own":
+            signal.signal(signal.SIGBUS, lambda *_: print("own"))
+        from kju.client.surface import Surface
+        from kju.errors import MemoryLostError
+        surface = Surface(path)
+        if order == "after":
+            faulthandler.enable()
+            surface.snapshot()
+        os.truncate(path, 8192)
+        try:
+            surface.snapshot()
+        except MemoryLostError:
+            print("lost")
+        if order == "own":
+            os.kill(os.getpid(), signal.SIGBUS)
+        """
+    whole = path.read_bytes()
+    for order in ("none", "before", "after", "own"):
+        path.write_bytes(whole)
+        out, _ = python(code, order, path)
+        assert out.split() == (["lost", "own"] if order == "own" else ["lost"])
+
+
+@pytest.mark.parametrize("handler", ["none", "faulthandler"])
+@pytest.mark.parametrize("cause", ["access", "kill"])
+def test_a_bus_error_of_somebody_else_still_ends_the_process(path, tmp_path, handler, cause):
+    """And quickly: faulthandler raises again, which must not come back for ever."""
+    _, err = python(
+        """
+        import faulthandler, mmap, os, signal, sys
+        path, other, handler, cause = sys.argv[1:]
+        if handler == "faulthandler":
+            faulthandler.enable()
+        from kju.client.surface import Surface
+        surface = Surface(path)
+        surface.snapshot()
+        if cause == "kill":
+            os.kill(os.getpid(), signal.SIGBUS)
+        with open(other, "w+b") as file:
+            file.truncate(8192)
+            theirs = mmap.mmap(file.fileno(), 8192)
+            file.truncate(0)
+        theirs[5000]
+        """,
+        path,
+        tmp_path / "other",
+        handler,
+        cause,
+        expect=-7,
+    )
+    assert err.count("Fatal Python error") == (handler == "faulthandler")

@@ -1,0 +1,31 @@
+"""Watch any surface: a line per change, and the last picture as a PNG.
+
+python examples/watch.py ADDRESS [PNG]
+
+ADDRESS is a path, posix:/NAME or sysv:ID. It ends when the producer does.
+"""
+
+import sys
+
+import kju
+from kju.errors import ProducerGoneError
+
+
+def main() -> None:
+    """Follow one surface to its end."""
+    address, *rest = sys.argv[1:]
+    with kju.Surface(address) as surface:
+        try:
+            for change in surface.changes():
+                mode = change.mode
+                pixels = sum(rect.area for rect in change.rects)
+                what = "everything" if change.everything else f"{pixels} pixels"
+                print(f"version {change.mark.version}: {mode.width}x{mode.height}, {what}")
+        except ProducerGoneError as error:
+            print(f"the end: {error}")
+        if rest:
+            surface.save(rest[0])
+
+
+if __name__ == "__main__":
+    main()

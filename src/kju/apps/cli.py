@@ -115,7 +115,10 @@ def ls(json: Json = False) -> None:
 
 @app.command(cls=_Command)
 def info(name: Name, json: Json = False) -> None:
-    """Say everything about a machine: screens, sources, QEMU, what kju added and why."""
+    """Say everything about a machine.
+
+    Its screens and their sources, QEMU, what kju added to the arguments, and why.
+    """
     from .manage import info
 
     info(name, json)
@@ -142,7 +145,11 @@ def watch(
     json: Json = False,
     hint: Annotated[str, typer.Option(hidden=True)] = "q quits",
 ) -> None:
-    """Show the screen in this terminal; in a pipe, say once a second what is on it."""
+    """Show the screen in this terminal, live.
+
+    In a pipe, and with --json, a line a second says what is on it. Colours go by TERM,
+    COLORTERM and NO_COLOR; KJU_COLOURS=true, 256 or none overrides them.
+    """
     from .look import watch
 
     watch(name, console, seconds, json, hint)
@@ -199,7 +206,7 @@ def logs(
 
 @app.command(cls=_Command)
 def doctor(json: Json = False) -> None:
-    """Say what works on this computer, what does not, and what to do about it."""
+    """Say what works on this computer, and what to do about the rest."""
     from .doctor import doctor
 
     doctor(json)
@@ -210,7 +217,7 @@ def dump(
     path: Annotated[str, typer.Argument(help="A surface: a path, posix:/NAME or sysv:ID.")],
     json: Json = False,
 ) -> None:
-    """Print a surface's header and a picture of how lately each tile changed."""
+    """Print a surface's header, and a picture of its tiles by age."""
     from .look import dump
 
     dump(path, json)
@@ -224,7 +231,7 @@ def demo(
         typer.Option(min=0, help="End after so long; by default with q, or in a pipe when done."),
     ] = 0,
 ) -> None:
-    """Start a real guest, show it live from a second process, and play."""
+    """Boot a real guest, show it from a second process, and play."""
     from .demo import demo
 
     demo(guest, seconds)

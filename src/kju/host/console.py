@@ -37,9 +37,12 @@ log = logging.getLogger(__name__)
 #: Bytes of pixels a surface has room for. Sparse: what no mode uses is never allocated.
 #: 64 MiB hold 3840x2160 twice; a larger mode gets a larger surface.
 CAPACITY = 64 << 20
-#: Seconds until a listener that QEMU treats badly is registered again; doubled each time.
-RETRY = 1.0
-LONGEST_RETRY = 64.0
+#: Seconds until a listener that QEMU treats badly is registered again; doubled each time, and
+#: from the start once one has lasted. QEMU 7.2 asks for one at every change of a text mode,
+#: so the first must come at once.
+RETRY = 0.05
+LONGEST_RETRY = 12.8
+LASTED = 10.0
 
 T = TypeVar("T")
 #: Starts a source for this producer; it tells what it does through the report.
@@ -116,6 +119,7 @@ class Console:
         self._loop = asyncio.get_running_loop()
         self._source: Source | None = None
         self._retry = RETRY
+        self._began = 0.0
         self._jobs: set[asyncio.Task[None]] = set()
         self._holder: object = None
         self._unhold: asyncio.TimerHandle | None = None
@@ -127,6 +131,7 @@ class Console:
         Raises:
             KjuError: QEMU does not take a listener.
         """
+        self._began = self._loop.time()
         self._source = await self._make(self.producer, self._report)
         self.status = self._source.status
 
@@ -178,6 +183,8 @@ class Console:
 
     async def _again(self) -> None:
         """Start a new source in place of one that has ended or wants it."""
+        if self._loop.time() - self._began > LASTED:
+            self._retry = RETRY
         old, wait = self._source, self._retry
         self._retry = min(self._retry * 2, LONGEST_RETRY)
         await asyncio.sleep(wait)

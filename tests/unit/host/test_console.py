@@ -1,0 +1,190 @@
+"""One console without QEMU: its surface, sources that want more, and holding still."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kju
+from kju.errors import KjuError, QemuError
+from kju.host import console as module
+from kju.host.console import Console, HeldProducer
+from kju.host.dbus import Console as Facts
+from kju.host.keyboard import Keyboard
+from kju.sources.base import Need, Phase, Report, Source, Status, StubSource
+from kju.surface import Producer, State
+
+FACTS = Facts(0, "vga", 0, "Graphic", 640, 480, "pci/0000/02.0", ())
+
+
+class Scene:
+    """A console, and every source that was started for it."""
+
+    def __init__(self, address: str = "memfd:console") -> None:
+        self.sources: list[StubSource] = []
+        self.refuse = False
+        self.console = Console(0, FACTS, address, self.make, Keyboard(self.key))
+
+    async def key(self, key: int, down: bool) -> None:
+        pass
+
+    async def make(self, producer: Producer, report: Report) -> Source:
+        if self.refuse:
+            raise QemuError("no listener today")
+        source = StubSource(producer, report)
+        source.start()
+        self.sources.append(source)
+        return source
+
+    async def until(self, condition: Any) -> None:
+        async with asyncio.timeout(5):
+            while not condition():
+                await asyncio.sleep(0.001)
+
+
+def play(scene: Any, address: str = "memfd:console") -> None:
+    async def run() -> None:
+        made = Scene(address)
+        try:
+            await made.console.start()
+            await scene(made)
+        finally:
+            made.console.stop(State.CLOSED, "over")
+
+    asyncio.run(run())
+
+
+def test_a_larger_surface_replaces_the_old() -> None:
+    async def scene(made: Scene) -> None:
+        old = made.console.producer
+        handed = made.console.handout()
+        with kju.Surface.from_fd(os.dup(handed)) as before:
+            need = Status(Phase.RUNNING, "stub", "too large", Need.LARGER, 100 << 20)
+            await asyncio.to_thread(made.sources[0]._tell, need)
+            await made.until(lambda: made.console.producer is not old)
+            await made.until(lambda: before.state[0] == State.SUPERSEDED)
+        assert made.console.producer.capacity >= 100 << 20
+        assert made.sources[0].producer is made.console.producer
+        with kju.Surface.from_fd(os.dup(made.console.handout())) as after:
+            assert after.mode.width == 640
+        info = made.console.info()
+        assert (info["source"], info["reason"]) == ("stub", "too large")
+
+    play(scene)
+
+
+def test_a_named_surface_is_replaced_under_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "screen"
+
+    async def scene(made: Scene) -> None:
+        old = made.console.producer
+        with kju.Surface(path, follow=True) as surface:
+            need = Status(Phase.RUNNING, "stub", "", Need.LARGER, 100 << 20)
+            made.sources[0]._tell(need)
+            await made.until(lambda: made.console.producer is not old)
+            change = await asyncio.to_thread(surface.wait, surface.mark, 5)
+            assert change.everything
+            assert surface.incarnation == made.console.producer.incarnation
+
+    play(scene, str(path))
+
+
+def test_a_source_that_ends_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY", 0.001)
+
+    async def scene(made: Scene) -> None:
+        made.sources[0]._tell(Status(Phase.ENDED, "stub", "QEMU has hung up"))
+        await made.until(lambda: len(made.sources) == 2)
+        made.sources[1]._tell(Status(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
+        await made.until(lambda: len(made.sources) == 3)
+
+    play(scene)
+
+
+def test_a_source_that_cannot_be_had_again_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY", 0.001)
+
+    async def scene(made: Scene) -> None:
+        with kju.Surface.from_fd(os.dup(made.console.handout())) as surface:
+            made.refuse = True
+            made.sources[0]._tell(Status(Phase.ENDED, "stub"))
+            await made.until(lambda: surface.state[0] == State.UNAVAILABLE)
+            assert "no listener today" in surface.state[1]
+
+    play(scene)
+
+
+def test_holding_still() -> None:
+    async def scene(made: Scene) -> None:
+        console = made.console
+        version = await console.hold("me", 60)
+        publisher = threading.Thread(target=console.producer.publish, args=([(0, 0, 8, 8)],))
+        publisher.start()
+        with pytest.raises(KjuError, match="another client"):
+            await console.hold("you", 60)
+        console.unhold("you")
+        assert console.producer.version == version
+        console.unhold("me")
+        await made.until(lambda: console.producer.version == version + 1)
+        publisher.join()
+        assert await console.refresh() == version + 1
+
+    play(scene)
+
+
+def test_a_hold_ends_by_itself() -> None:
+    async def scene(made: Scene) -> None:
+        await made.console.hold("me", 0.001)
+        await made.until(lambda: made.console._holder is None)
+        made.console.producer.publish([(0, 0, 8, 8)])
+
+    play(scene)
+
+
+def test_pausing_leaves_other_states_alone() -> None:
+    async def scene(made: Scene) -> None:
+        with kju.Surface.from_fd(os.dup(made.console.handout())) as surface:
+            made.console.paused(True)
+            assert surface.state[0] == State.PAUSED
+            made.console.paused(False)
+            assert surface.state[0] == State.LIVE
+            made.console.producer.set_state(State.UNAVAILABLE, "off")
+            made.console.paused(True)
+            made.console.paused(False)
+            assert surface.state == (State.UNAVAILABLE, "off")
+
+    play(scene)
+
+
+def test_the_last_word() -> None:
+    async def scene(made: Scene) -> None:
+        with kju.Surface.from_fd(os.dup(made.console.handout())) as surface:
+            made.console.stop(State.GONE, "QEMU was killed")
+            assert surface.state == (State.GONE, "QEMU was killed")
+            assert surface.snapshot().shape == (480, 640, 4)
+
+    play(scene)
+
+
+def test_what_is_handed_out_cannot_write(tmp_path: Path) -> None:
+    async def scene(made: Scene) -> None:
+        with pytest.raises(OSError):
+            os.write(made.console.handout(), b"x")
+
+    play(scene)
+    play(scene, str(tmp_path / "screen"))
+
+
+def test_held_producers_publish_as_others_do() -> None:
+    with HeldProducer.create("memfd:held", capacity=1 << 16) as producer:
+        producer.set_mode(64, 64)
+        before = producer.version
+        producer.draw(kju.Rect(0, 0, 8, 8), bytes(8 * 8 * 4), stride=32)
+        producer.publish([(0, 0, 8, 8)])
+        assert producer.version == before + 2
+        assert producer.compare(bytes(64 * 64 * 4), stride=256) == 0

@@ -206,7 +206,7 @@ def logs(
 
 @app.command(cls=_Command)
 def doctor(json: Json = False) -> None:
-    """Say what works on this computer, and what to do about the rest."""
+    """Say what works on this computer, and how to mend the rest."""
     from .doctor import doctor
 
     doctor(json)

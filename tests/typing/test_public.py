@@ -1,0 +1,44 @@
+"""The public names are typed for whoever imports kju: mypy --strict, from outside the project."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import kju
+
+USER = Path(__file__).with_name("user.py")
+
+
+def check(program: Path, folder: Path) -> tuple[int, str]:
+    """Runs mypy as a user of the package would, without the project's settings."""
+    home = Path(kju.__file__).parent.parent
+    environment = dict(os.environ)
+    if home.name != "site-packages":  # run from the tree, not from an installation
+        environment["MYPYPATH"] = str(home)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "mypy", "--strict", "--config-file="),
+            *("--cache-dir", str(folder / "cache"), str(program)),
+        ],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_users_program_is_typed(tmp_path: Path) -> None:
+    assert check(USER, tmp_path) == (0, "Success: no issues found in 1 source file\n")
+
+
+def test_a_wrong_use_is_noticed(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("import kju\nkju.attach(3)\nkju.attach('a').keyboard.type(b'x')\n")
+    status, said = check(wrong, tmp_path)
+    assert status == 1
+    assert [line for line in (1, 2, 3) if f"wrong.py:{line}:" in said] == [2, 3], said

@@ -1,0 +1,45 @@
+"""What a user writes, and the types it has. Checked by test_public.py; never run."""
+
+from typing import assert_type
+
+import numpy as np
+from numpy.typing import NDArray
+
+import kju
+
+
+def drive(image: str) -> NDArray[np.uint8]:
+    with kju.launch(image, memory="1G") as machine:
+        assert_type(machine, kju.Machine)
+        assert_type(machine.screen, kju.Screen)
+        assert_type(machine.screens[0], kju.Screen)
+        change = machine.screen.wait(timeout=60)
+        assert_type(change, kju.Change)
+        assert_type(change.rects, list[kju.Rect])
+        machine.keyboard.type("root\n")
+        machine.keyboard.chord("ctrl-alt-f2")
+        for later in machine.screen.changes(timeout=1):
+            assert_type(later.mark, kju.Mark)
+        pixels: NDArray[np.uint8] = machine.screen.snapshot()
+        return pixels
+
+
+def look(path: str) -> kju.State:
+    with kju.Surface(path) as surface:
+        view: NDArray[np.uint8] = surface.view(kju.Rect(0, 0, 8, 8))
+        state, reason = surface.state
+        print(view.shape, reason.upper())
+        return state
+
+
+async def drive_async(image: str) -> None:
+    async with await kju.aio.launch(image) as machine:
+        await machine.screen.wait(timeout=60)
+        await machine.keyboard.type("root\n")
+        async for change in machine.screen.changes():
+            assert_type(change, kju.Change)
+            break
+
+
+def names() -> list[str]:
+    return kju.machines()

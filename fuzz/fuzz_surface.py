@@ -1,0 +1,249 @@
+"""Any bytes as a surface: every operation gives a result or a documented error, and touches
+nothing outside its memory.
+
+The memory lies between two gigabytes that nobody may touch, so that one access too far ends
+the process; the C code under the address sanitizer is driven by tests/c/hostile.c. With
+atheris (``pip install kju[fuzz]``) the inputs are guided by coverage of the Python code::
+
+    python fuzz/fuzz_surface.py -runs=1000000 [corpus/]
+
+Without it ``python fuzz/fuzz_surface.py 100000 [SEED]`` mutates headers at random itself.
+
+An input is a byte of flags and then changes of the header of a good surface: a field, a kind of
+value, eight bytes of value. With flag 128 it is the header itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import random
+import struct
+import sys
+import tempfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+try:
+    import atheris
+except ImportError:
+    atheris = None
+
+with atheris.instrument_imports() if atheris else contextlib.nullcontext():
+    from kju import layout
+    from kju.errors import FormatError, KjuError
+    from kju.geometry import Rect
+    from kju.surface import (
+        NOTHING_TAKEN,
+        Consumer,
+        Mark,
+        Producer,
+        blend_cursor,
+        copy_frame,
+        surface_size,
+    )
+
+CAPACITY = 64 * 48 * 4
+GUARD = 1 << 30
+RAW, SHORT = 128, 64
+HEADER = layout.BY_NAME["reason"].offset + layout.REASON_SIZE
+FIELDS = [f for f in layout.FIELDS if f.length == 1]
+# A mode that stays half written is waited for, for a tenth of a second: few inputs may.
+PATIENT_ONES = 4096
+
+
+def guarded(size: int) -> memoryview:
+    """Zeroed memory with nothing before and behind it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    private_anonymous_noreserve = 0x02 | 0x20 | 0x4000
+    start = libc.mmap(None, size + 2 * GUARD, 0, private_anonymous_noreserve, -1, 0)
+    if libc.mprotect(start + GUARD, size, 3):
+        raise OSError(ctypes.get_errno(), "mprotect")
+    return memoryview((ctypes.c_char * size).from_address(start + GUARD)).cast("B")
+
+
+def small_surface() -> bytes:
+    """A good surface with as little around its pixels as the format allows."""
+    memory = bytearray(surface_size(CAPACITY, tile=8, max_side=64))
+    producer = Producer.format(memory, CAPACITY, incarnation=1, tile=8, max_side=64)
+    picture = np.arange(CAPACITY, dtype=np.uint32).astype(np.uint8)
+    producer.set_mode(64, 48, source=picture)
+    producer.set_cursor(bytes(range(256)) * 4, 16, 16, 3, 3)
+    producer.move_cursor(10, 10, True)
+    producer.draw(Rect(9, 9, 20, 20), picture)
+    old = {f.name: f.read(bytes(memory)) for f in FIELDS}
+    cursor = 8192
+    parts = {"cursor_offset": cursor, "cursor_capacity": 16384, "pixels_offset": cursor + 16384}
+    parts["size"] = parts["pixels_offset"] + old["pixels_capacity"]
+    small = bytearray(parts["size"])
+    small[:cursor] = memory[:cursor]
+    small[parts["pixels_offset"] :] = memory[old["pixels_offset"] :]
+    for name, value in parts.items():
+        field = layout.BY_NAME[name]
+        small[field.offset : field.offset + field.size] = value.to_bytes(field.size, "little")
+    return bytes(small)
+
+
+GOOD = small_surface()
+MEMORY = guarded(len(GOOD))
+MEMORY[:] = GOOD
+TABLE_END = 4096 + 8 * (64 // 8) * (64 // 8)
+
+
+def change(header: bytearray, which: int, kind: int, value: int) -> None:
+    """Put a number into a field; *kind* says what the number is made of."""
+    field = FIELDS[which % len(FIELDS)]
+    old = int.from_bytes(header[field.offset : field.offset + field.size], "little")
+    made = (
+        value,
+        value & 0xFF,
+        -(value & 0xFF),
+        old + (value & 0xFF),
+        old - (value & 0xFF),
+        old ^ 1 << (value & 63),
+        1 << (value & 63),
+        len(GOOD) + (value & 0xFF) - 128,
+        (value & 0xFF) << 12,
+        old * (value & 0xFF),
+    )[kind % 10]
+    masked = made & (1 << 8 * field.size) - 1
+    header[field.offset : field.offset + field.size] = masked.to_bytes(field.size, "little")
+
+
+def make_input(data: bytes) -> memoryview:
+    """Write the surface that *data* describes; returns its memory."""
+    header = bytearray(GOOD[:HEADER])
+    flags, rest = (data[0], data[1:]) if data else (0, b"")
+    if flags & RAW:
+        header[: len(rest)] = rest[:HEADER]
+    else:
+        for at in range(0, len(rest) - 9, 10):
+            change(header, *struct.unpack_from("<BBQ", rest, at))
+    if zlib.crc32(data) % PATIENT_ONES:
+        for name in ("mode_sequence", "cursor_sequence"):
+            header[layout.BY_NAME[name].offset] &= 0xFE
+    start = 0
+    if flags & SHORT:  # less memory than the surface says: it ends where nobody may read
+        start = min(len(GOOD), 8 * int.from_bytes(rest[-3:], "little"))
+    left = len(GOOD) - start
+    MEMORY[start:] = GOOD[:left]
+    MEMORY[start : start + min(HEADER, left)] = header[: min(HEADER, left)]
+    return MEMORY[start:]
+
+
+def allocate(shape: tuple[int, ...]) -> np.ndarray:
+    """Memory for a frame, which can't be larger than what is in the surface."""
+    size = int(np.prod(shape))
+    assert size <= len(GOOD), shape
+    return np.empty(shape, np.uint8)
+
+
+def operations(consumer: Consumer, data: bytes):
+    """All that can be done with a surface, one after another."""
+    numbers = struct.unpack("<4H", data[-8:].rjust(8, b"\0"))
+    rect = Rect(*(n % 80 - 3 for n in numbers))
+    yield lambda: consumer.mode
+    yield lambda: consumer.state
+    yield lambda: consumer.producer
+    yield consumer.raise_unless_live
+    yield consumer.tile_versions
+    yield lambda: consumer.changes(NOTHING_TAKEN)
+    yield lambda: consumer.changes(Mark(consumer.incarnation, consumer.reader.epoch, numbers[0]))
+    yield lambda: consumer.view(consumer.mode).tobytes() if consumer.mode.epoch else b""
+    for name in ("bgrx", "rgb", "rgba", "grey"):
+        yield lambda name=name: copy_frame(consumer, None, name, False, allocate, 1)
+    yield lambda: copy_frame(consumer, rect, "bgrx", True, allocate, 1)
+    yield lambda: copy_frame(consumer, rect, "rgb", False, allocate, 1)
+    yield lambda: consumer.reader.wait(numbers[1], numbers[2], 1, 0)
+    yield lambda: consumer.wait_changes(NOTHING_TAKEN, numbers[1], 1, 0)
+
+    def blend() -> None:
+        frame = np.zeros((48, 64, 4), np.uint8)
+        blend_cursor(frame, Rect(0, 0, 64, 48), consumer.cursor())
+
+    yield blend
+
+
+TALLY = {"refused": 0, "accepted": 0}
+
+
+def one_input(data: bytes) -> None:
+    """Everything a consumer does; only documented errors."""
+    memory = make_input(data)
+    try:
+        consumer = Consumer(memory)
+    except FormatError as error:
+        assert error.expected is not None, error
+        TALLY["refused"] += 1
+        return
+    TALLY["accepted"] += 1
+    for operation in operations(consumer, data):
+        try:
+            result = operation()
+        except KjuError:
+            continue
+        check(consumer, result)
+
+
+def check(consumer: Consumer, result: object) -> None:
+    """What comes out has to be possible."""
+    if getattr(result, "rects", None):
+        mode = result.mode
+        whole = Rect(0, 0, mode.width, mode.height)
+        assert all(whole.contains(r) and r.area for r in result.rects), result
+        assert sum(r.area for r in result.rects) <= whole.area, result
+
+
+def seeds() -> list[bytes]:
+    """A good surface, its header as it is, and each field changed in each way."""
+    found = [b"", bytes([RAW]) + GOOD[:HEADER], bytes([SHORT]) + b"\1\0\0"]
+    for which in range(len(FIELDS)):
+        found += [b"\0" + struct.pack("<BBQ", which, kind, 3) for kind in range(10)]
+    return found
+
+
+def random_input(source: random.Random) -> bytes:
+    """A few changed fields, of the good header or of noise."""
+    flags = source.choice((0, 0, 0, 0, 0, 0, SHORT, RAW))
+    if flags == RAW:
+        header = bytearray(GOOD[:HEADER])
+        for _ in range(source.randint(1, 20)):
+            header[source.randrange(8, HEADER)] = source.choice((0, 1, 0x7F, 0x80, 0xFF))
+        return bytes([flags]) + header
+    changes = (source.randbytes(10) for _ in range(source.randint(0, 4)))
+    return bytes([flags]) + b"".join(changes) + source.randbytes(source.randint(0, 8))
+
+
+def run_random(count: int, seed: int) -> None:
+    """Not guided by anything: mutated headers from one seed."""
+    source = random.Random(seed)
+    for data in seeds():
+        one_input(data)
+    for _ in range(count):
+        one_input(random_input(source))
+    print(f"{count} random inputs, seed {seed}: {TALLY}")
+
+
+def main() -> None:
+    """Fuzz with atheris, or without."""
+    numbers = [argument for argument in sys.argv[1:] if argument.isdecimal()]
+    if numbers or not atheris:
+        run_random(int(numbers[0]) if numbers else 20000, int(numbers[1]) if numbers[1:] else 1)
+        return
+    arguments = sys.argv
+    if all(argument.startswith("-") for argument in arguments[1:]):
+        corpus = Path(tempfile.mkdtemp(prefix="kju-fuzz-"))
+        for number, seed in enumerate(seeds()):
+            (corpus / str(number)).write_bytes(seed)
+        arguments = [*arguments, "-max_len=512", str(corpus)]
+    atheris.Setup(arguments, one_input)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

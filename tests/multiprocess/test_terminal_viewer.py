@@ -125,7 +125,7 @@ def test_lesser_terminals_show_it_too(pattern, viewer, environment, ability):
 
 @pytest.mark.parametrize(
     ("way", "status"),
-    [("interrupt", 130), ("terminate", 143), ("hang up", 129), ("closed", 0), ("cut", 7)],
+    [("interrupt", 130), ("terminate", 143), ("hang up", 129), ("closed", 8), ("cut", 7)],
 )
 def test_every_way_out_gives_the_terminal_back(pattern, viewer, way, status):
     terminal = viewer()
@@ -140,11 +140,58 @@ def test_every_way_out_gives_the_terminal_back(pattern, viewer, way, status):
         os.truncate(pattern.producer.address, 0)
     else:
         pattern.producer.set_state(State.CLOSED)
-        # A file is followed: its producer may come back. A user ends that.
-        terminal.until(lambda: "closed" in terminal.screen.text()[-1], "the state")
-        terminal.type(b"q")
     assert terminal.ended() == status
     terminal.assert_given_back()
+
+
+def test_output_that_was_held_up_does_not_keep_it(pattern, viewer):
+    terminal = viewer()
+    terminal.until(shows(terminal, frame(pattern)), "the picture")
+    terminal.type(b"\x13")
+    pattern.step()
+    terminal.type(b"\x03")
+    assert terminal.ended() == 130
+    terminal.assert_given_back()
+
+
+def test_a_producer_that_is_followed_may_come_back(pattern, viewer, tmp_path):
+    terminal = viewer("--follow")
+    terminal.until(shows(terminal, frame(pattern)), "the picture")
+    pattern.producer.close()
+    terminal.until(lambda: "closed" in terminal.screen.text()[-1], "the state")
+    with SurfaceProducer.create(tmp_path / "screen", capacity=1 << 20) as producer:
+        again = PatternSource(producer, size=(128, 128), rate=0)
+        again.start()
+        terminal.until(shows(terminal, frame(again)), "the picture of the next one")
+    terminal.type(b"q")
+    assert terminal.ended() == 0
+
+
+def test_a_producer_that_was_killed_is_said_to_be_gone(viewer, tmp_path):
+    code = """
+import sys
+from kju.memory import SurfaceProducer
+producer = SurfaceProducer.create(sys.argv[1], capacity=1 << 20)
+producer.set_mode(64, 64)
+print(flush=True)
+sys.stdin.read()
+"""
+    path = tmp_path / "other"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code, path], **pipes) as producer:
+        producer.stdout.readline()
+        short = InTerminal((*KJU, "watch", path), 80, 25)
+        patient = InTerminal((*KJU, "watch", path, "--follow"), 80, 25)
+        try:
+            short.until(lambda: "64x64" in short.screen.text()[-1], "the first status")
+            patient.until(lambda: "64x64" in patient.screen.text()[-1], "the status")
+            producer.kill()
+            patient.until(lambda: "gone" in patient.screen.text()[-1], "the end")
+            assert short.ended() == 8
+            assert "has died" in "".join(short.screen.text())
+        finally:
+            short.close()
+            patient.close()
 
 
 # As much of a shell as Ctrl-Z needs: without one nothing could continue what is stopped.

@@ -143,6 +143,9 @@ def watch(
     console: Console = 0,
     seconds: Seconds = 0,
     json: Json = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="When a path's producer goes, await the next one.")
+    ] = False,
     hint: Annotated[str, typer.Option(hidden=True)] = "q quits",
 ) -> None:
     """Show the screen in this terminal, live.
@@ -152,7 +155,7 @@ def watch(
     """
     from .look import watch
 
-    watch(name, console, seconds, json, hint)
+    watch(name, console, seconds, json, hint, follow=follow)
 
 
 @app.command(cls=_Command)

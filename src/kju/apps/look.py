@@ -52,10 +52,12 @@ def _save(surface: Surface, output: str, cursor: bool) -> None:
     sys.stdout.buffer.flush()
 
 
-def watch(target: str, console: int, seconds: float, as_json: bool, hint: str) -> None:
+def watch(
+    target: str, console: int, seconds: float, as_json: bool, hint: str, *, follow: bool
+) -> None:
     """Show the screen in the terminal, or print a line per second where there is none."""
     if is_address(target):
-        with open_surface(target) as surface:
+        with open_surface(target, follow=follow) as surface:
             _watch(Watched(target, surface), seconds, as_json, hint)
         return
     with attach_to_look(target) as machine:

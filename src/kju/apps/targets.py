@@ -30,15 +30,19 @@ def open_address(address: str) -> Segment:
         raise UnreadableError(f"{address} cannot be opened: {error.strerror}") from error
 
 
-def open_surface(address: str) -> Surface:
-    """The surface at an address, followed when its producer comes back.
+def open_surface(address: str, *, follow: bool = False) -> Surface:
+    """The surface at an address.
+
+    Args:
+        address: A path, ``posix:/NAME`` or ``sysv:ID``.
+        follow: Go on with the next producer when this one has gone.
 
     Raises:
         UnreadableError: It is not there, or not for us.
         FormatError: It is no surface.
     """
     open_address(address).close()
-    return Surface(address, follow=True)
+    return Surface(address, follow=follow)
 
 
 def attach_to_look(name: str) -> Machine:

@@ -45,9 +45,9 @@ class Status(NamedTuple):
         rate = f"{self.rate:.0f} changes/s"
         drawn = "" if self.drawn is None else f"{self.drawn:.0f} fps"
         colour = "" if self.colour is None else "mean #{:02x}{:02x}{:02x}".format(*self.colour)
-        why = ": ".join(word for word in (state, self.reason) if word)
         name = self.name.rpartition("/")[2] or self.name  # a path's end is what tells it apart
-        words = [name, mode, why, f"version {self.version}", drawn, rate, self.source, colour]
+        version = f"version {self.version}"
+        words = [name, mode, state, self.reason, version, drawn, rate, self.source, colour]
         return [printable(word) for word in words if word]
 
     @property
@@ -67,13 +67,12 @@ class Status(NamedTuple):
 
 
 def fitted(parts: list[str], hint: str, width: int) -> str:
-    """One line of at most *width* characters: the first part, the hint, and what else fits."""
+    """One line of at most *width* characters: the first part, the hint, and those that fit."""
     room = width - len(hint) - 2
     line = f" {parts[0]}" if parts else ""
     for part in parts[1:]:
-        if len(line) + 3 + len(part) > room:
-            break
-        line = f"{line} │ {part}"
+        if len(line) + 3 + len(part) <= room:
+            line = f"{line} │ {part}"
     return f"{line.ljust(room)} {hint} "[:width] if len(line) <= room else line[:width]
 
 

@@ -82,6 +82,7 @@ class Tty:
         with contextlib.suppress(OSError, termios.error):
             if self._entered:
                 self._entered = False
+                termios.tcflow(self._output, termios.TCOON)  # Ctrl-S would keep us here
                 # Where there is no alternate screen, what follows begins below the picture.
                 self.write(_LEAVE + f"\x1b[{self.size()[1]};1H\r\n".encode() + b"\x1b[?1049l")
         with contextlib.suppress(OSError, termios.error):

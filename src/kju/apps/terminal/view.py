@@ -8,8 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 
 from ...client.surface import Surface
-from ...errors import GeometryError, UnavailableError, WaitTimeoutError
-from ...surface import NOTHING_TAKEN, Change, Mark
+from ...errors import (
+    GeometryError,
+    ProducerGoneError,
+    UnavailableError,
+    WaitTimeoutError,
+)
+from ...surface import NOTHING_TAKEN, Change, Mark, State
 from .ability import ability
 from .canvas import Canvas
 from .status import Status, fitted, mean_colour
@@ -41,6 +46,24 @@ class Watched:
         self._source_due = 0.0
         self._counted = (time.monotonic(), surface.version)
         self._rate = 0.0
+        self._gone = ""
+
+    def next_change(self, mark: Mark, seconds: float) -> Change | None:
+        """What changes after *mark*; None where nothing did for so long.
+
+        Raises:
+            ProducerGoneError: The producer closed the surface or died, and none is awaited.
+            MemoryLostError: The file below was cut.
+        """
+        try:
+            change = self.surface.wait(mark, timeout=seconds)
+        except WaitTimeoutError as late:
+            # A surface that is followed waits for its next producer, and says why.
+            cause = late.__cause__
+            self._gone = str(cause) if isinstance(cause, ProducerGoneError) else ""
+            return None
+        self._gone = ""
+        return change
 
     def status(self, *, drawn: float | None = None, colour: bool = False) -> Status:
         """What is to be said now."""
@@ -54,6 +77,8 @@ class Watched:
             self._source_text = self._source()
         mean = self._colour() if colour else None
         state, reason = surface.state
+        if self._gone and state in (State.LIVE, State.PAUSED):
+            state, reason = State.GONE, self._gone  # it died without a word
         return Status(
             self.name, surface.mode, version, self._rate, self._source_text, state, reason,
             drawn, mean,
@@ -91,15 +116,18 @@ def show(watched: Watched, hint: str = "q quits", seconds: float = 0) -> None:
                 terminal.resized = False
                 canvas.resize(*terminal.size())
                 mark = NOTHING_TAKEN
-            change = _next_change(watched.surface, mark, _TICK)
+            change = watched.next_change(mark, _TICK)
             began = time.monotonic()
             if change is not None:
                 mark = _take(watched.surface, change, canvas)
                 drawn.count(began)
             parts = watched.status(drawn=drawn.per_second(began)).parts
-            terminal.write(canvas.paint(fitted(parts, hint, canvas.columns)))
+            data = canvas.paint(fitted(parts, hint, canvas.columns))
             cost = time.monotonic() - began
-            pause = max(cost, 1 / REDRAWS_PER_SECOND - cost) if change is not None else 0.0
+            # A slow line is not a cost: what is written next is newer by as much.
+            terminal.write(data)
+            left = began + 1 / REDRAWS_PER_SECOND - time.monotonic()
+            pause = max(cost, left) if change is not None else 0.0
 
 
 def reports(watched: Watched, seconds: float = 0) -> Iterator[Status]:
@@ -117,16 +145,9 @@ def reports(watched: Watched, seconds: float = 0) -> Iterator[Status]:
             return
         # Waiting for a change that the mark already has is how the end is noticed.
         while (left := due - time.monotonic()) > 0:
-            change = _next_change(watched.surface, watched.surface.mark, left)
+            change = watched.next_change(watched.surface.mark, left)
             if change is not None:
                 time.sleep(min(max(0.0, due - time.monotonic()), 0.2))
-
-
-def _next_change(surface: Surface, mark: Mark, seconds: float) -> Change | None:
-    try:
-        return surface.wait(mark, timeout=seconds)
-    except WaitTimeoutError:
-        return None
 
 
 def _take(surface: Surface, change: Change, canvas: Canvas) -> Mark:

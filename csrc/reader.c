@@ -126,11 +126,13 @@ static PyObject *find_changes(const Reader *self, uint64_t since, uint64_t epoch
     int everything = mode.epoch != epoch;
     struct kju_rect whole = {0, 0, mode.width, mode.height};
     PyObject *rects;
-    if (mode.epoch && !everything) {
+    if (mode.epoch && !everything && version != since) {
         rects = newer_list(self, &mode, since);
     } else {
+        /* Tiles may be newer than a version that has not moved: they are being published, or
+         * their producer was killed over it. Whoever took them would take them for ever. */
         rects = PyList_New(0);
-        if (rects && mode.epoch && append_rect(rects, &whole))
+        if (rects && everything && mode.epoch && append_rect(rects, &whole))
             Py_CLEAR(rects);
     }
     PyObject *mark =

@@ -8,6 +8,8 @@ typedef struct {
     Py_buffer memory;
     struct kju_writer w;
     PyThread_type_lock lock; /* one publication at a time, whichever thread it is on */
+    PyThread_type_lock gate; /* closed while the pixels are to hold still */
+    int held;
 } Writer;
 
 static PyObject *writer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
@@ -20,8 +22,10 @@ static PyObject *writer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     if (!self)
         return NULL;
     self->lock = PyThread_allocate_lock();
-    if (!self->lock || PyObject_GetBuffer(buffer, &self->memory, PyBUF_WRITABLE)) {
-        if (!self->lock)
+    self->gate = PyThread_allocate_lock();
+    if (!self->lock || !self->gate ||
+        PyObject_GetBuffer(buffer, &self->memory, PyBUF_WRITABLE)) {
+        if (!self->lock || !self->gate)
             PyErr_NoMemory();
         Py_DECREF(self);
         return NULL;
@@ -43,17 +47,31 @@ static void writer_dealloc(Writer *self) {
     PyBuffer_Release(&self->memory);
     if (self->lock)
         PyThread_free_lock(self->lock);
+    if (self->gate) {
+        if (self->held)
+            PyThread_release_lock(self->gate);
+        PyThread_free_lock(self->gate);
+    }
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
 
-/* Take the lock; without the interpreter only when another thread has it. */
-static void acquire(Writer *self) {
-    if (PyThread_acquire_lock(self->lock, NOWAIT_LOCK))
+/* Take a lock; without the interpreter only when another thread has it. */
+static void take(PyThread_type_lock lock) {
+    if (PyThread_acquire_lock(lock, NOWAIT_LOCK))
         return;
     Py_BEGIN_ALLOW_THREADS
-    PyThread_acquire_lock(self->lock, WAIT_LOCK);
+    PyThread_acquire_lock(lock, WAIT_LOCK);
     Py_END_ALLOW_THREADS
+}
+
+static void acquire(Writer *self) { take(self->lock); }
+
+/* Before pixels are touched: through the gate, which is closed while they hold still. */
+static void acquire_pixels(Writer *self) {
+    take(self->gate);
+    take(self->lock);
+    PyThread_release_lock(self->gate);
 }
 
 static PyObject *finish(Writer *self, int result) {
@@ -97,7 +115,7 @@ static PyObject *writer_set_mode(Writer *self, PyObject *args) {
         PyBuffer_Release(&buffer);
         return NULL;
     }
-    acquire(self);
+    acquire_pixels(self);
     Py_BEGIN_ALLOW_THREADS
     result = kju_writer_mode(&self->w, mode, buffer.obj ? &source : NULL);
     Py_END_ALLOW_THREADS
@@ -122,7 +140,7 @@ static PyObject *writer_draw(Writer *self, PyObject *args) {
         PyBuffer_Release(&buffer);
         return NULL;
     }
-    acquire(self);
+    acquire_pixels(self);
     if ((uint64_t)rect.width * rect.height * 4 < KEEP_GIL_BYTES) {
         result = kju_writer_draw(&self->w, &rect, &source);
     } else {
@@ -184,7 +202,7 @@ static PyObject *writer_compare(Writer *self, PyObject *args) {
         PyBuffer_Release(&buffer);
         return NULL;
     }
-    acquire(self);
+    acquire_pixels(self);
     if (fill_source(&source, &buffer, offset, stride, format, self->w.mode.fourcc, self->w.mode.width)) {
         PyThread_release_lock(self->lock);
         PyMem_Free(rects);
@@ -225,7 +243,7 @@ static PyObject *writer_publish(Writer *self, PyObject *object) {
     struct kju_rect *rects = parse_rects(object, &count);
     if (!rects)
         return NULL;
-    acquire(self);
+    acquire_pixels(self);
     int result = publish_drawn(self, rects, count);
     PyMem_Free(rects);
     return finish(self, result);
@@ -238,7 +256,7 @@ static PyObject *writer_publish_range(Writer *self, PyObject *args) {
     size_t count = 0;
     if (!PyArg_ParseTuple(args, "O&O&", kju_parse_u64, &start, kju_parse_u64, &length))
         return NULL;
-    acquire(self);
+    acquire_pixels(self);
     int result = self->w.mode.epoch
                      ? kju_range_rects(&self->w.mode, start, length, rects, &count)
                      : KJU_E_RECT;
@@ -248,9 +266,32 @@ static PyObject *writer_publish_range(Writer *self, PyObject *args) {
 /* begin(): the pixels are about to be drawn by hand; publish ends it. */
 static PyObject *writer_begin(Writer *self, PyObject *unused) {
     (void)unused;
-    acquire(self);
+    acquire_pixels(self);
     kju_begin(self->w.memory);
     PyThread_release_lock(self->lock);
+    Py_RETURN_NONE;
+}
+
+/* hold() -> whether the pixels now hold still: publications wait for unhold, and none is
+ * under way. State and cursor may still change. */
+static PyObject *writer_hold(Writer *self, PyObject *unused) {
+    (void)unused;
+    if (self->held)
+        Py_RETURN_FALSE;
+    self->held = 1;
+    take(self->gate);
+    take(self->lock); /* whoever came through the gate before has finished now */
+    PyThread_release_lock(self->lock);
+    Py_RETURN_TRUE;
+}
+
+/* unhold(): publications go on; nothing to do where they were not held. */
+static PyObject *writer_unhold(Writer *self, PyObject *unused) {
+    (void)unused;
+    if (self->held) {
+        self->held = 0;
+        PyThread_release_lock(self->gate);
+    }
     Py_RETURN_NONE;
 }
 
@@ -357,6 +398,9 @@ static PyMethodDef writer_methods[] = {
     {"publish", (PyCFunction)writer_publish, METH_O, "publish(rects) -> version"},
     {"publish_range", (PyCFunction)writer_publish_range, METH_VARARGS,
      "publish_range(start, length) -> version"},
+    {"hold", (PyCFunction)writer_hold, METH_NOARGS,
+     "hold() -> whether the pixels now hold still, until unhold"},
+    {"unhold", (PyCFunction)writer_unhold, METH_NOARGS, "unhold(): publications go on"},
     {"set_cursor", (PyCFunction)writer_set_cursor, METH_VARARGS,
      "set_cursor(argb, width, height, hot_x, hot_y)"},
     {"move_cursor", (PyCFunction)writer_move_cursor, METH_VARARGS, "move_cursor(x, y, visible)"},

@@ -13,6 +13,8 @@
  * Consumer:  the pulse, then the surface's version V, then every tile newer than the N
  *            it remembers, then the pixels; only then N = V, the version read before the
  *            tiles, never a tile's.
+ * A version that has not moved since N is nothing to take, whatever the tiles say: they are
+ * being published, or their producer was killed over it.
  * What is drawn while a consumer copies gets a version above V and is taken next time.
  * So: when the producer stops, every consumer that has caught up holds its pixels.
  *

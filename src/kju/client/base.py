@@ -363,14 +363,14 @@ class SurfaceBase:
             consumer = self._open()
             try:
                 change = self.changes_since(mark)
-                if _leads_on(change, mark):
+                if change.rects:
                     return change
                 try:
                     self._raise_if_gone()
                 except ProducerGoneError:
                     # It may have published once more between the two looks, and gone then.
                     change = self.changes_since(mark)
-                    if _leads_on(change, mark):
+                    if change.rects:
                         return change
                     raise
             except (ProducerGoneError, FormatError) as error:
@@ -378,7 +378,7 @@ class SurfaceBase:
                     yield self._sleep_or_raise(deadline, timeout, error)
                 continue
             found = yield self._sleep_or_raise(deadline, timeout, None)
-            if found is not None and _leads_on(found, mark) and not self._segment.mapping.lost:
+            if found is not None and found.rects and not self._segment.mapping.lost:
                 return found  # the size is looked at when the next wait begins
 
     def _sleep_or_raise(
@@ -462,17 +462,6 @@ class SurfaceBase:
             f"<{type(self).__name__} {where} {mode.width}x{mode.height} "
             f"{fourcc_name(mode.fourcc)} version {self._consumer.reader.version}>"
         )
-
-
-def _leads_on(change: Change, mark: Mark) -> bool:
-    """Whether there is something to take, and taking it gets further than *mark*.
-
-    A producer that is killed between the tiles' versions and the surface's leaves tiles that
-    are newer than any mark can become: whoever took them would find them new for ever, and
-    never look whether the producer lives. What is being published now is taken when the
-    surface's version says so.
-    """
-    return bool(change.rects) and change.mark != mark
 
 
 def _convert(pixels: np.ndarray, pixel_format: str) -> np.ndarray:

@@ -15,14 +15,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._core import Reader
 from ..errors import KjuError
 from ..formats import fourcc_name
-from ..geometry import Rect
 from ..memory import SurfaceProducer
 from ..sources.base import Need, Phase, Report, Source, Status
 from ..surface import State
@@ -30,7 +28,7 @@ from . import dbus
 from .keyboard import Keyboard
 
 if TYPE_CHECKING:
-    from ..surface import AnyBuffer
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -47,52 +45,6 @@ LASTED = 10.0
 T = TypeVar("T")
 #: Starts a source for this producer; it tells what it does through the report.
 MakeSource = Callable[[SurfaceProducer, Report], Awaitable[Source]]
-
-
-class HeldProducer(SurfaceProducer):
-    """A producer that can be made to hold still: publications wait meanwhile.
-
-    A source that publishes from its own thread sleeps in here, for at most as long as
-    `Console.hold` allows; it has answered QEMU before.
-    """
-
-    def _still(self) -> threading.Lock:
-        # Made on first use: `create` builds the object by a way of its own.
-        lock: threading.Lock = self.__dict__.setdefault("_lock", threading.Lock())
-        return lock
-
-    def _gated(self, publish: Callable[[], T]) -> T:
-        with self._still():
-            return publish()
-
-    def set_mode(self, width: int, height: int, **source: Any) -> int:  # noqa: ANN401
-        """As the base class."""
-        return self._gated(lambda: super(HeldProducer, self).set_mode(width, height, **source))
-
-    def draw(self, rect: Rect, source: AnyBuffer, **layout: Any) -> int:  # noqa: ANN401
-        """As the base class."""
-        return self._gated(lambda: super(HeldProducer, self).draw(rect, source, **layout))
-
-    def compare(self, source: AnyBuffer, **layout: Any) -> int:  # noqa: ANN401
-        """As the base class."""
-        return self._gated(lambda: super(HeldProducer, self).compare(source, **layout))
-
-    def publish(self, rects: Any, /) -> int:  # noqa: ANN401
-        """As the base class."""
-        return self._gated(lambda: super(HeldProducer, self).publish(rects))
-
-    async def hold(self) -> bool:
-        """Let nothing be published until `unhold`; False where a publication took too long."""
-        lock = self._still()
-        for _ in range(100):
-            if lock.acquire(blocking=False):
-                return True
-            await asyncio.sleep(0.001)
-        return False
-
-    def unhold(self) -> None:
-        """Go on."""
-        self._still().release()
 
 
 class Console:
@@ -112,7 +64,7 @@ class Console:
         self.index = index
         self.facts = facts
         self.keyboard = keyboard
-        self.producer = HeldProducer.create(address, capacity=CAPACITY)
+        self.producer = SurfaceProducer.create(address, capacity=CAPACITY)
         self.status = Status(Phase.NEW, "none")
         self._address = address
         self._make = make
@@ -123,7 +75,7 @@ class Console:
         self._jobs: set[asyncio.Task[None]] = set()
         self._holder: object = None
         self._unhold: asyncio.TimerHandle | None = None
-        self._handout: tuple[HeldProducer, int] | None = None
+        self._handout: tuple[SurfaceProducer, int] | None = None
 
     async def start(self) -> None:
         """Start the source.
@@ -173,7 +125,7 @@ class Console:
             # A name has room for one: whoever follows it waits for the next.
             old.close(State.SUPERSEDED)
         try:
-            self.producer = HeldProducer.create(self._address, capacity=needed)
+            self.producer = SurfaceProducer.create(self._address, capacity=needed)
         except (KjuError, OSError) as error:
             log.error("console %d: no room for the guest's new mode: %s", self.index, error)
             old.set_state(State.UNAVAILABLE, f"no room for the guest's new mode: {error}")
@@ -210,7 +162,7 @@ class Console:
             KjuError: Another client has it, or a publication would not end.
         """
         producer = self.producer
-        if self._holder is not None or not await producer.hold():
+        if self._holder is not None or not producer.hold():
             raise KjuError("the screen is being held for another client; try again")
         self._holder = client
         self._unhold = self._loop.call_later(seconds, self.unhold, client)

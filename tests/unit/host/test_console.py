@@ -13,7 +13,7 @@ import pytest
 import kju
 from kju.errors import KjuError, QemuError
 from kju.host import console as module
-from kju.host.console import Console, HeldProducer
+from kju.host.console import Console
 from kju.host.dbus import Console as Facts
 from kju.host.keyboard import Keyboard
 from kju.sources.base import Need, Phase, Report, Source, Status, StubSource
@@ -180,11 +180,13 @@ def test_what_is_handed_out_cannot_write(tmp_path: Path) -> None:
     play(scene, str(tmp_path / "screen"))
 
 
-def test_held_producers_publish_as_others_do() -> None:
-    with HeldProducer.create("memfd:held", capacity=1 << 16) as producer:
-        producer.set_mode(64, 64)
-        before = producer.version
-        producer.draw(kju.Rect(0, 0, 8, 8), bytes(8 * 8 * 4), stride=32)
-        producer.publish([(0, 0, 8, 8)])
-        assert producer.version == before + 2
-        assert producer.compare(bytes(64 * 64 * 4), stride=256) == 0
+def test_state_and_cursor_change_while_the_pixels_hold_still() -> None:
+    async def scene(made: Scene) -> None:
+        await made.console.hold("me", 60)
+        with kju.Surface.from_fd(os.dup(made.console.handout())) as surface:
+            made.console.producer.set_state(State.PAUSED, "held")
+            made.console.producer.move_cursor(3, 4, True)
+            assert surface.state == (State.PAUSED, "held")
+            assert (surface.cursor.x, surface.cursor.y) == (3, 4)
+
+    play(scene)

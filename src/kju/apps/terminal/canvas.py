@@ -39,6 +39,7 @@ class Canvas:
         self.columns, self.rows = max(columns, 1), max(rows - 1, 1)
         self._begin = CLEAR
         self._status = ""
+        self._taken = False
         self._placement: Placement | None = None
         self._shown = blank(self.rows, self.columns)
         self._wanted = self._shown.copy()
@@ -56,6 +57,7 @@ class Canvas:
             rects: What changed; everything is sampled when the size is new.
             read: Gives the pixels of a rectangle, B G R X or one byte each.
         """
+        self._taken = True
         place = self._placement
         if place is None or (place.width, place.height) != size:
             place = self._placement = fit(*size, self.columns, self.rows)
@@ -74,8 +76,11 @@ class Canvas:
             status: For the last line; cut to its width.
         """
         begin, self._begin = self._begin, b""
-        out = diff(self._shown, self._wanted, self._ability)
-        np.copyto(self._shown, self._wanted)
+        out = b""
+        if self._taken:
+            out = diff(self._shown, self._wanted, self._ability)
+            np.copyto(self._shown, self._wanted)
+            self._taken = False
         if status != self._status or begin:
             self._status = status
             line = status[: self.columns].ljust(self.columns)

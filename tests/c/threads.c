@@ -1,45 +1,56 @@
-/* One producer and several consumers at once: when the producer stops, every consumer that
+/* A producer and its consumers as threads: whenever the producer rests, every consumer that
  * has caught up holds its pixels, and exact copies hold exactly one version. */
+#include <sched.h>
+
 #include "damage.h"
 #include "test.h"
 
-enum { CONSUMERS = 3, SIDE = 96, FRAMES = 396, MODES = 12, COPIES = 50 };
+enum { CONSUMERS = 3, SIDE = 96, TILE = 8, ROUNDS = 250, BURST = 24, EXACT = 60 };
 
 static struct kju_layout layout;
 static void *memory;
-static uint8_t last[SIDE * SIDE * 4]; /* what the producer published last, and its mode */
-static struct kju_mode last_mode;
-static _Atomic uint32_t copies; /* exact ones; the producer goes on until there are enough */
 
-static void *produce(void *unused) {
+/* ---- Rounds of small publications, and mode changes in the middle of copies */
+
+static uint8_t last[SIDE * SIDE * 4]; /* what the producer holds while it rests */
+static struct kju_mode last_mode;
+static _Atomic int rounds_drawn;
+static pthread_barrier_t rest;
+
+static void publish_something(struct kju_writer *w, uint8_t *frame, uint64_t *seed) {
+    struct kju_source s = {frame, sizeof last, 0, w->mode.stride, kju_find_in("xrgb8888")};
+    uint64_t choice = next_random(seed) % 40, changed;
+    if (choice == 0 || !w->mode.epoch) {
+        struct kju_mode m = make_mode(1 + next_random(seed) % SIDE, 1 + next_random(seed) % SIDE,
+                                      KJU_XR24);
+        s.stride = m.stride;
+        CHECK(kju_writer_mode(w, m, &s) == KJU_OK);
+    } else if (choice < 20) { /* a few pixels anywhere, found by comparing */
+        for (int n = 0; n < 3; n++)
+            frame[next_random(seed) % ((size_t)w->mode.stride * w->mode.height)] ^= 1;
+        CHECK(kju_writer_compare(w, &s, NULL, 0, &changed) == KJU_OK && changed);
+    } else { /* one row, told */
+        struct kju_rect r = {0, next_random(seed) % w->mode.height, w->mode.width, 1};
+        s.offset = (uint64_t)r.y * w->mode.stride;
+        memset(frame + s.offset, (int)next_random(seed), w->mode.stride);
+        CHECK(kju_writer_draw(w, &r, &s) == KJU_OK);
+    }
+}
+
+static void *produce_rounds(void *unused) {
     (void)unused;
     struct kju_writer w = {.memory = memory, .layout = layout};
     uint64_t seed = 99;
     uint8_t *frame = calloc(1, sizeof last);
-    struct kju_source s = {frame, sizeof last, 0, SIDE * 4, kju_find_in("xrgb8888")};
-    for (int i = 0; i < FRAMES || atomic_load(&copies) < COPIES; i++) {
-        uint64_t changed;
-        if (i < FRAMES && i % (FRAMES / MODES) == 0) {
-            struct kju_mode m = make_mode(1 + next_random(&seed) % SIDE,
-                                          1 + next_random(&seed) % SIDE, KJU_XR24);
-            s.stride = m.stride;
-            CHECK(kju_writer_mode(&w, m, &s) == KJU_OK);
-        }
-        /* One value in the whole frame, as the exact readers check; then a few rows. */
-        memset(frame, (int)next_random(&seed), (size_t)w.mode.stride * w.mode.height);
-        CHECK(kju_writer_compare(&w, &s, NULL, 0, &changed) == KJU_OK);
-        if (i % 3 == 0)
-            CHECK(kju_writer_draw(&w, &(struct kju_rect){0, 0, w.mode.width, w.mode.height}, &s) ==
-                  KJU_OK);
+    for (int round = 1; round <= ROUNDS; round++) {
+        for (int n = 0; n < BURST; n++)
+            publish_something(&w, frame, &seed);
+        memcpy(last, frame, sizeof last);
+        last_mode = w.mode;
+        atomic_store(&rounds_drawn, round);
+        kju_wake(memory);
+        pthread_barrier_wait(&rest); /* everyone has compared */
     }
-    /* The last picture has something in every tile. */
-    for (size_t i = 0; i < (size_t)w.mode.stride * w.mode.height; i++)
-        frame[i] = (uint8_t)next_random(&seed);
-    uint64_t changed;
-    CHECK(kju_writer_compare(&w, &s, NULL, 0, &changed) == KJU_OK);
-    memcpy(last, frame, sizeof last);
-    last_mode = w.mode;
-    kju_set_state(memory, KJU_CLOSED, "done");
     free(frame);
     return NULL;
 }
@@ -55,14 +66,13 @@ struct mirror {
 static void take(struct mirror *mirror) {
     uint64_t version = kju_version(memory);
     struct kju_mode mode, after;
-    struct kju_rect rects[(SIDE / 8) * (SIDE / 8)], whole;
-    uint32_t starts[SIDE / 8];
+    struct kju_rect rects[(SIDE / TILE) * (SIDE / TILE)];
+    uint32_t starts[SIDE / TILE];
     size_t count = 1;
     if (kju_read_mode(memory, &layout, &mode) || !mode.epoch)
         return;
-    whole = (struct kju_rect){0, 0, mode.width, mode.height};
     if (mode.epoch != mirror->mode.epoch)
-        rects[0] = whole;
+        rects[0] = (struct kju_rect){0, 0, mode.width, mode.height};
     else
         count = kju_newer_rects(memory, &layout, &mode, mirror->since, rects, starts);
     for (size_t i = 0; i < count; i++)
@@ -80,66 +90,139 @@ static void take(struct mirror *mirror) {
     mirror->looks++;
 }
 
-static void *consume(void *argument) {
+static void *consume_rounds(void *argument) {
     struct mirror *mirror = argument;
-    const struct kju_header *h = memory;
-    for (;;) {
+    for (int round = 1; round <= ROUNDS;) {
         uint32_t pulse = kju_pulse(memory);
-        uint32_t state = atomic_load(&h->state);
+        int drawn = atomic_load(&rounds_drawn);
         take(mirror);
-        if (state == KJU_CLOSED) /* read before the look: that was the last one */
-            return NULL;
-        kju_wait(memory, pulse, KJU_WAIT_CAP_MS);
+        if (drawn < round) { /* read before the look, or that might have been too early */
+            kju_wait(memory, pulse, KJU_WAIT_CAP_MS);
+            continue;
+        }
+        while (mirror->mode.epoch != last_mode.epoch)
+            take(mirror); /* the look began in an older mode */
+        CHECK(!memcmp(&mirror->mode, &last_mode, sizeof last_mode));
+        CHECK(!memcmp(mirror->pixels, last, (size_t)last_mode.stride * last_mode.height));
+        pthread_barrier_wait(&rest);
+        round++;
     }
+    return NULL;
 }
 
-/* Every exact copy shows one value everywhere: a frame is drawn with one. */
-static void *consume_exactly(void *argument) {
-    (void)argument;
+static void equal_whenever_it_rests(void) {
+    static struct mirror mirrors[CONSUMERS];
+    pthread_t producer, consumers[CONSUMERS];
+    memory = make_surface(&layout, SIDE * SIDE * 4, TILE, SIDE);
+    CHECK(!pthread_barrier_init(&rest, NULL, CONSUMERS + 1));
+    for (int i = 0; i < CONSUMERS; i++)
+        CHECK(!pthread_create(&consumers[i], NULL, consume_rounds, &mirrors[i]));
+    CHECK(!pthread_create(&producer, NULL, produce_rounds, NULL));
+    pthread_join(producer, NULL);
+    for (int i = 0; i < CONSUMERS; i++) {
+        pthread_join(consumers[i], NULL);
+        printf("consumer %d looked %u times\n", i, mirrors[i].looks);
+    }
+    pthread_barrier_destroy(&rest);
+    free(memory);
+}
+
+/* ---- Exact copies of frames that have one value everywhere */
+
+static _Atomic uint32_t copies; /* the producer goes on until there are enough */
+
+/* By hand, and slowly: others run while a frame is half drawn. */
+static void *produce_frames(void *unused) {
+    (void)unused;
+    struct kju_mode mode = make_mode(SIDE, SIDE, KJU_XR24);
+    struct kju_rect whole = {0, 0, SIDE, SIDE};
+    uint8_t row[SIDE * 4];
+    publish_mode(memory, &layout, &mode);
+    for (int value = 1; atomic_load(&copies) < EXACT; value++) {
+        memset(row, value, sizeof row);
+        kju_begin(memory);
+        for (uint32_t y = 0; y < SIDE; y++) {
+            kju_copy_pixels(kju_pixels(memory, &layout) + y * sizeof row, row, sizeof row);
+            if (y % 32 == 5)
+                sched_yield();
+        }
+        CHECK(kju_publish(memory, &layout, &mode, &whole, 1) == KJU_OK);
+        sched_yield();
+    }
+    kju_set_state(memory, KJU_CLOSED, "done");
+    return NULL;
+}
+
+static void *copy_exactly(void *unused) {
+    (void)unused;
     const struct kju_header *h = memory;
     static uint8_t pixels[SIDE * SIDE * 4];
     while (atomic_load(&h->state) != KJU_CLOSED) {
-        struct kju_mode mode, after;
         uint32_t sequence = kju_sequence(memory);
-        if (sequence & 1)
+        kju_copy_pixels(pixels, kju_pixels(memory, &layout), sizeof pixels);
+        if (!kju_same_sequence(memory, sequence)) {
+            sched_yield();
             continue;
-        uint64_t version = kju_version(memory);
-        if (kju_read_mode(memory, &layout, &mode) || !mode.epoch)
-            continue;
-        kju_copy_pixels(pixels, kju_pixels(memory, &layout), (size_t)mode.stride * mode.height);
-        if (!kju_same_sequence(memory, sequence) || kju_read_mode(memory, &layout, &after) ||
-            after.epoch != mode.epoch)
-            continue;
-        for (size_t i = 1; i < (size_t)mode.stride * mode.height; i++)
-            if (pixels[i] != pixels[0]) {
-                /* only the last frame is not of one value, and it is followed by the state */
-                while (atomic_load(&h->state) != KJU_CLOSED)
-                    ;
-                CHECK(kju_version(memory) == version);
-                return NULL;
-            }
+        }
+        for (size_t i = 1; i < sizeof pixels; i++)
+            CHECK(pixels[i] == pixels[0]);
         atomic_fetch_add(&copies, 1);
     }
     return NULL;
 }
 
-int main(void) {
-    static struct mirror mirrors[CONSUMERS];
-    pthread_t producer, exact, consumers[CONSUMERS];
-    memory = make_surface(&layout, SIDE * SIDE * 4, 8, SIDE);
-    for (int i = 0; i < CONSUMERS; i++)
-        CHECK(!pthread_create(&consumers[i], NULL, consume, &mirrors[i]));
-    CHECK(!pthread_create(&exact, NULL, consume_exactly, NULL));
-    CHECK(!pthread_create(&producer, NULL, produce, NULL));
+static void exact_copies(void) {
+    pthread_t producer, consumer;
+    memory = make_surface(&layout, SIDE * SIDE * 4, TILE, SIDE);
+    CHECK(!pthread_create(&consumer, NULL, copy_exactly, NULL));
+    CHECK(!pthread_create(&producer, NULL, produce_frames, NULL));
     pthread_join(producer, NULL);
-    pthread_join(exact, NULL);
-    for (int i = 0; i < CONSUMERS; i++) {
-        pthread_join(consumers[i], NULL);
-        CHECK(mirrors[i].mode.epoch == last_mode.epoch && mirrors[i].mode.epoch == MODES);
-        CHECK(!memcmp(mirrors[i].pixels, last, (size_t)last_mode.stride * last_mode.height));
-        printf("consumer %d looked %u times\n", i, mirrors[i].looks);
-    }
-    printf("%u exact copies\n", atomic_load(&copies));
+    pthread_join(consumer, NULL);
+    printf("%u exact copies, %llu frames\n", atomic_load(&copies),
+           (unsigned long long)kju_version(memory));
     free(memory);
+}
+
+/* ---- Modes are read whole: here width and height always add up to the same */
+
+static _Atomic int read_enough;
+
+static void *change_modes(void *unused) {
+    (void)unused;
+    for (uint32_t n = 0; !atomic_load(&read_enough); n++) {
+        struct kju_mode mode = make_mode(1 + n % (SIDE - 1), SIDE - n % (SIDE - 1),
+                                         KJU_XR24);
+        publish_mode(memory, &layout, &mode);
+    }
+    return NULL;
+}
+
+static void modes_are_whole(void) {
+    pthread_t producer;
+    memory = make_surface(&layout, SIDE * SIDE * 4, TILE, SIDE);
+    CHECK(!pthread_create(&producer, NULL, change_modes, NULL));
+    uint64_t first = 0, epoch = 0;
+    for (int n = 0; n < 100000 || epoch < first + 1000; n++) {
+        struct kju_mode mode;
+        int result = kju_read_mode(memory, &layout, &mode);
+        if (result == KJU_BUSY || !mode.epoch)
+            continue;
+        CHECK(result == KJU_OK);
+        CHECK(mode.width + mode.height == SIDE + 1 && mode.stride == mode.width * 4);
+        CHECK((mode.epoch - 1) % (SIDE - 1) == mode.width - 1);
+        CHECK(mode.epoch >= epoch);
+        epoch = mode.epoch;
+        first = first ? first : epoch;
+    }
+    atomic_store(&read_enough, 1);
+    pthread_join(producer, NULL);
+    printf("%llu modes\n", (unsigned long long)(epoch - first));
+    free(memory);
+}
+
+int main(void) {
+    modes_are_whole();
+    equal_whenever_it_rests();
+    exact_copies();
     return 0;
 }

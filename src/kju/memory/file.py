@@ -2,9 +2,9 @@
 
 A producer holds a record lock on its file for as long as it lives: the kernel drops it
 with the process, however that ended, so the lock is what tells a live producer from a dead
-one, across pid namespaces too. A file is made under another name and moved into place when
-it is whole: nobody ever maps half a surface, and those who map the one that it replaces
-keep their last frame.
+one, across pid namespaces too. A file gets its name when it is whole: nobody ever maps half
+a surface. It may take the name of a surface whose producer is dead; those who map that one
+keep their arrays, and their next call says that it was replaced.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Every user holds a shared lock (flock) on the file. Whoever closes it and can have the lock
 alone was the last, and removes the name; after a kill the next `sweep` finds that nobody
-holds the lock, and does.
+holds the lock, and does. As with files, a name appears when its surface is whole, and may be
+taken over from a dead producer while its last consumers still look.
 
 Source:
     shm_overview(7), flock(2).

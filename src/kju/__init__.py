@@ -10,11 +10,12 @@ of other processes look at it, without a copy and without VNC::
         machine.keyboard.type("root\n")
         frame = machine.screen.snapshot()  # (height, width, 4) uint8, its own copy
 
-`kju.aio` has the same names for asyncio. Everything is imported when it is first used.
+`kju.aio` has the same names for asyncio, and is imported when it is first used.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def __getattr__(name: str) -> object:
 
     if name in _HOME:
         value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    elif name in ("aio", "errors", "memory", "testing"):
+    elif name in ("aio", "errors", "memory"):
         value = import_module(f"{__name__}.{name}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -73,3 +74,17 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def _is_own_program() -> bool:
+    """Whether this process is the kju command or a host: they import what they need.
+
+    ``-m`` stands there only while Python looks for the module it is to run inside kju.
+    """
+    first = sys.argv[0] if getattr(sys, "argv", None) else ""
+    return first == "-m" or first.rpartition("/")[2] == "kju"
+
+
+# A program's first attach must not pay for imports; `kju --help` must not pay for NumPy.
+if not _is_own_program():
+    __getattr__("attach")

@@ -241,7 +241,7 @@ class SurfaceBase:
             ``include/kju/surface.h``.
         """
         consumer = self._open()
-        version, mode = consumer.reader.version, self.mode
+        version, mode = consumer.reader.version, consumer.mode
         if not mode.epoch:
             raise UnavailableError("nothing has been published yet")
         pixels = consumer.view(mode)

@@ -503,6 +503,22 @@ def test_a_snapshot_follows_too(kind, api):
     surface.close()
 
 
+def test_a_view_follows_too(kind, api):
+    """What it shows is the new surface's memory in the new surface's mode."""
+    if not kind.named:
+        pytest.skip("a number or descriptor never leads to another surface")
+    first = kind.create(capacity=64 * 48 * 4)
+    first.set_mode(64, 48)
+    surface = kind.open(api.form, first, follow=True)
+    old = surface.view()
+    first.close()
+    second = kind.create()
+    second.set_mode(WIDTH, HEIGHT, source=picture(2))
+    assert np.array_equal(surface.view(), picture(2))
+    assert old.stale and not old.any()
+    surface.close()
+
+
 def test_two_producers_of_one_name(kind, producer):
     if not kind.named:
         pytest.skip("the system chooses the number or descriptor")

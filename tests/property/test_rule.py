@@ -86,8 +86,8 @@ def read_version(m, c):
 
 def look_at(tile):
     def look(m, c):
-        if m.tiles[tile] <= c.remembered:
-            return c
+        if m.tiles[tile] <= c.remembered or c.version == c.remembered:
+            return c  # a version that has not moved is nothing to take
         newest = max(c.newest_tile, m.tiles[tile])
         return c._replace(taking=(*c.taking, tile), newest_tile=newest)
 
@@ -187,6 +187,14 @@ MUTANTS = {
     ),
     "the pixels are drawn after the tiles are marked and the version raised": (
         published(order=("tiles", "version", "pulse", "pixels")),
+        RULE,
+    ),
+    "the pulse is read after the version": (
+        published(),
+        [read_version, read_pulse, *SCAN, commit, sleep],
+    ),
+    "the pulse comes before the version": (
+        published(order=("pixels", "tiles", "pulse", "version")),
         RULE,
     ),
     "the pulse comes before the tiles": (

@@ -1,0 +1,94 @@
+"""Frames, and the memory of frames that nobody holds any more."""
+
+import numpy as np
+import pytest
+
+from kju.client.frame import POOL_BYTES, POOL_SIZE, Frame, FramePool, make_frame
+from kju.surface import Mode
+
+SHAPE = (POOL_BYTES // 1024, 256, 4)
+
+
+class Fake:
+    """As much of a surface as a frame looks at."""
+
+    closed = False
+    incarnation = 7
+    epoch = 1
+
+    def reference(self):
+        return self
+
+    def epoch_of(self, frame):
+        return self.epoch
+
+
+@pytest.fixture
+def surface():
+    return Fake()
+
+
+def frame_of(surface, **how):
+    pixels = np.arange(4 * 3 * 4, dtype=np.uint8).reshape(4, 3, 4)
+    return make_frame(pixels, surface, Mode(3, 4, 12, 0, 1), 9, **how)
+
+
+def test_slices_and_copies_are_of_the_same_moment(surface):
+    frame = frame_of(surface, consistent=True)
+    for part in (frame[1:], frame.copy(), frame[..., 0], frame.reshape(-1)):
+        assert isinstance(part, Frame)
+        assert (part.version, part.mode, part.consistent) == (9, frame.mode, True)
+        assert not part.stale
+
+
+@pytest.mark.parametrize("change", [("closed", True), ("epoch", 2)])
+def test_stale(surface, change):
+    frame = frame_of(surface)
+    assert not frame.stale
+    setattr(surface, *change)
+    assert frame.stale
+
+
+def test_a_frame_of_nothing_is_stale():
+    assert np.zeros(3, np.uint8).view(Frame).stale
+
+
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+def test_dropped_memory_is_used_again():
+    pool = FramePool()
+    first = pool.allocate(SHAPE)
+    at = address(first)
+    del first
+    assert address(pool.allocate(SHAPE)) == at
+
+
+def test_kept_memory_is_not():
+    pool = FramePool()
+    kept = [pool.allocate(SHAPE) for _ in range(3 * POOL_SIZE)]
+    assert len({address(a) for a in kept}) == len(kept)
+
+
+@pytest.mark.parametrize(
+    "hold", [lambda a: a[3:5], lambda a: memoryview(a), lambda a: np.frombuffer(a, np.uint8)]
+)
+def test_memory_that_only_a_part_refers_to_is_not(hold):
+    pool = FramePool()
+    whole = pool.allocate(SHAPE)
+    at = address(whole)
+    part = hold(whole)
+    del whole
+    assert address(pool.allocate(SHAPE)) != at
+    del part
+    assert at in {address(pool.allocate(SHAPE)) for _ in range(2)}
+
+
+def test_other_sizes_are_other_memory():
+    pool = FramePool()
+    assert pool.allocate(SHAPE).shape == SHAPE
+    flat = pool.allocate((SHAPE[0] * 2, *SHAPE[1:]))
+    assert flat.shape == (SHAPE[0] * 2, *SHAPE[1:])
+    assert pool.allocate((2, 2, 4)).shape == (2, 2, 4)
+    assert pool.allocate((0, 5, 4)).size == 0

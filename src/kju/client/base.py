@@ -362,17 +362,9 @@ class SurfaceBase:
         while True:
             consumer = self._open()
             try:
-                change = self.changes_since(mark)
+                change = self._changes_or_gone(mark)
                 if change.rects:
                     return change
-                try:
-                    self._raise_if_gone()
-                except ProducerGoneError:
-                    # It may have published once more between the two looks, and gone then.
-                    change = self.changes_since(mark)
-                    if change.rects:
-                        return change
-                    raise
             except (ProducerGoneError, FormatError) as error:
                 if not self._reopen or not self._replaced(consumer):
                     yield self._sleep_or_raise(deadline, timeout, error)
@@ -380,6 +372,24 @@ class SurfaceBase:
             found = yield self._sleep_or_raise(deadline, timeout, None)
             if found is not None and found.rects and not self._segment.mapping.lost:
                 return found  # the size is looked at when the next wait begins
+
+    def _changes_or_gone(self, mark: Mark) -> Change:
+        """What changed; raises when nothing did and nothing more can come."""
+        try:
+            change = self.changes_since(mark)
+        except FormatError:
+            self._raise_if_gone()  # killed in the middle of a mode: that is the reason to give
+            raise
+        if change.rects:
+            return change
+        try:
+            self._raise_if_gone()
+        except ProducerGoneError:
+            # It may have published once more between the two looks, and gone then.
+            change = self.changes_since(mark)
+            if not change.rects:
+                raise
+        return change
 
     def _sleep_or_raise(
         self, deadline: float | None, timeout: float | None, error: KjuError | None

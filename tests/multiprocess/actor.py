@@ -8,15 +8,18 @@ import asyncio
 import hashlib
 import json
 import os
+import signal
 import sys
+import time
 
 import numpy as np
 
+from kju import memory
 from kju.client.aio_surface import AsyncSurface
 from kju.client.surface import Surface
 from kju.errors import KjuError, ProducerGoneError
 from kju.geometry import Rect
-from kju.memory import SurfaceProducer
+from kju.memory import SurfaceProducer, sysv
 from kju.surface import NOTHING_TAKEN
 
 CAPACITY = 320 * 240 * 4
@@ -152,8 +155,6 @@ def exact(address, seconds_of_frames):
 
 def full_frames(address, count):
     """Full frames at 1920x1080, sixty a second, each of one value."""
-    import time
-
     producer = SurfaceProducer.create(address, capacity=1920 * 1080 * 4)
     frame = np.zeros((1080, 1920, 4), np.uint8)
     producer.set_mode(1920, 1080, source=frame)
@@ -210,8 +211,68 @@ def publish_and_stay(address, value):
     producer.close()
 
 
+def draw_for_ever(address):
+    """Surface after surface, so that a kill meets every step of its life."""
+    pixels = np.zeros((240, 320, 4), np.uint8)
+    while True:
+        with SurfaceProducer.create(address, capacity=CAPACITY) as producer:
+            for value in range(20):
+                pixels[:] = value
+                producer.set_mode(320 - value, 240)
+                producer.draw(Rect(0, 0, 300, 240), pixels, stride=1280)
+                producer.set_cursor(bytes(64), 4, 4, 0, 0)
+
+
+def kill_producers(address, count, seed):
+    """Fork producers and kill each at a random point; look at what it left, then sweep."""
+    random = np.random.default_rng(int(seed))
+    looked = gone = 0
+    left = []
+    for _ in range(int(count)):
+        pid = os.fork()
+        if pid == 0:
+            draw_for_ever(address)
+        deadline = time.monotonic() + float(random.exponential(0.006))
+        while time.monotonic() < deadline:
+            pass
+        surface = mark = None
+        try:
+            if address not in ("sysv:", "memfd:"):
+                surface = Surface(address)
+                surface.snapshot()
+                mark = surface.mark
+        except (KjuError, OSError):
+            pass  # there is nothing yet, or not at this moment
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        if mark is not None:
+            looked += 1
+            try:
+                while True:
+                    mark = surface.wait(mark, timeout=30).mark
+            except ProducerGoneError:
+                gone += 1
+        if surface is not None:
+            surface.close()
+        memory.sweep()
+        left += [row for row in sysv._table() if row[4] == pid]
+        if address.startswith("posix:"):
+            name = address.removeprefix("posix:/")
+            left += [name] if name in os.listdir("/dev/shm") else []
+    say(looked=looked, gone=gone, left=[str(one) for one in left], descriptors=open_descriptors())
+
+
+def open_descriptors():
+    """Those besides standard input and output that still lead somewhere."""
+    numbers = [int(n) for n in os.listdir("/proc/self/fd") if int(n) > 2]
+    return [
+        os.readlink(f"/proc/self/fd/{n}") for n in numbers if os.path.exists(f"/proc/self/fd/{n}")
+    ]
+
+
 if __name__ == "__main__":
     roles = {
+        "kill_producers": kill_producers,
         "produce": produce,
         "mirror": mirror,
         "exact": exact,

@@ -149,6 +149,16 @@ def test_killed_while_it_is_made(actor, address, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} <= {"screen"}
 
 
+def test_killed_at_a_random_point_a_hundred_times(actor, address, tmp_path):
+    """Whoever looked hears of it, and the next command leaves nothing."""
+    result = actor("kill_producers", address, 100, 1).hear()
+    assert result["left"] == []
+    assert result["gone"] == result["looked"]
+    assert result["looked"] > 10 or address in ("sysv:", "memfd:")
+    assert result["descriptors"] == []
+    assert {p.name for p in tmp_path.iterdir()} <= {"screen"}
+
+
 def test_exact_copies_under_sixty_full_frames_a_second(actor):
     producer = actor("full_frames", "memfd:", 150)
     where = producer.hear()["ready"]

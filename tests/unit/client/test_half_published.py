@@ -11,11 +11,12 @@ import pytest
 
 import kju
 import kju.aio
-from kju.errors import ProducerGoneError, WaitTimeoutError
+from kju.errors import FormatError, ProducerGoneError, WaitTimeoutError
 from kju.memory import SurfaceProducer
 
 VERSION = 128
 """Offset of the surface's version, include/kju/surface.h."""
+MODE_SEQUENCE = 148
 
 
 @pytest.fixture
@@ -34,6 +35,26 @@ def test_the_end_is_noticed(producer: SurfaceProducer) -> None:
         next(changes)
         with pytest.raises(ProducerGoneError, match="killed"):
             next(changes)
+
+
+@pytest.mark.parametrize("form", [kju.Surface, kju.aio.Surface])
+def test_the_middle_of_a_mode_is_no_other_end(producer: SurfaceProducer, form: type) -> None:
+    number = os.dup(producer.segment.fileno())
+    why: list[str] = []
+    surface = form.from_fd(number, gone=lambda: why[0] if why else None)
+    np.frombuffer(producer.segment.mapping, np.uint32, 1, MODE_SEQUENCE)[0] |= 1
+
+    def wait() -> None:
+        found = surface.wait(timeout=30)
+        if asyncio.iscoroutine(found):
+            asyncio.run(found)
+
+    with pytest.raises(FormatError, match="half written"):
+        wait()
+    why.append("killed")
+    with pytest.raises(ProducerGoneError, match="killed"):
+        wait()
+    surface.close()
 
 
 def test_asyncio(producer: SurfaceProducer) -> None:

@@ -12,8 +12,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import stat
 import struct
+from glob import escape
 from pathlib import Path
 
 from .._system import Mapping
@@ -36,6 +38,7 @@ def create_file(path: Path, size: int) -> Segment:
         OSError: The directory can't be written.
     """
     refuse_unless_free(path, str(path))
+    _remove_remains(path)
     hidden = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     number, nameless = _open_new(hidden)
     descriptor = Descriptor(number)
@@ -119,6 +122,18 @@ def is_locked(number: int) -> bool:
     question = _LOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
     answer = fcntl.fcntl(number, fcntl.F_OFD_GETLK, question)
     return bool(_LOCK.unpack(answer)[0] != fcntl.F_UNLCK)
+
+
+def _remove_remains(path: Path) -> None:
+    """Remove what producers left that were killed while one's file replaced another's."""
+    for remains in path.parent.glob(f".{escape(path.name)}.*"):
+        if not re.fullmatch(r"\d+\.[0-9a-f]{8}", remains.name[len(path.name) + 2 :]):
+            continue
+        try:
+            refuse_unless_free(remains, str(remains))
+            remains.unlink(missing_ok=True)
+        except (ConflictError, OSError):
+            continue  # alive, or not ours
 
 
 def _open_new(hidden: Path) -> tuple[int, bool]:

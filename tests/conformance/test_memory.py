@@ -69,6 +69,19 @@ def test_a_file_has_its_name_when_it_is_whole(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_producer_left_goes_with_the_next(tmp_path):
+    path = tmp_path / "screen[1]"
+    publish(path).close()
+    ours, alive = tmp_path / ".screen[1].123.0123abcd", tmp_path / ".screen[1].124.0123abcd"
+    ours.write_bytes(path.read_bytes())
+    theirs = {tmp_path / ".screen[1].mine": b"kju-surf", tmp_path / ".screen[1].1.12345678": b"x"}
+    for other, content in theirs.items():
+        other.write_bytes(content)
+    with publish(alive):
+        publish(path).close()
+        assert {p.name for p in tmp_path.iterdir()} == {p.name for p in (path, alive, *theirs)}
+
+
 @pytest.mark.parametrize("content", [b"", b"text", b"kju-sur", b"\0" * 5000])
 def test_what_is_there_is_not_overwritten(tmp_path, content):
     path = tmp_path / "precious"

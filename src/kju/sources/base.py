@@ -67,8 +67,7 @@ class Source(abc.ABC):
     Attributes:
         producer: What it fills.
         status: What it said last.
-        paused: Set by the host while the machine is paused: a source that says LIVE with its
-            first picture says PAUSED then. The host itself announces a change of it.
+        paused: The machine is: set before `start`, later through `pause`.
     """
 
     paused = False
@@ -89,6 +88,24 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def retarget(self, producer: Producer) -> None:
         """Fill another surface from now on, beginning with the whole picture."""
+
+    def pause(self, now: bool) -> None:
+        """The machine has been paused, or goes on: say PAUSED in place of LIVE, or LIVE again.
+
+        It is said here, by whoever publishes, and not by the host: of two that write one state
+        the later wins, and a first picture would make a paused machine live.
+        """
+        self.paused = now
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height that the emulator said last; None where it has said nothing."""
+        return None
+
+    @property
+    def live(self) -> State:
+        """The state of a surface that has a picture."""
+        return State.PAUSED if self.paused else State.LIVE
 
     def flush(self, timeout: float) -> bool:
         """Publish everything the emulator has told so far.
@@ -116,12 +133,16 @@ class StubSource(Source):
         self, producer: Producer, report: Report | None = None, size: tuple[int, int] = (640, 480)
     ) -> None:
         super().__init__(producer, "stub", report)
-        self.size = size
+        self._size = size
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The picture's width and height."""
+        return self._size
 
     def start(self) -> None:
         """Publish the picture."""
-        self.producer.set_mode(*self.size)
-        self.producer.set_state(State.LIVE)
+        self.retarget(self.producer)
         self._tell(Status(Phase.RUNNING, "stub"))
 
     def stop(self) -> None:
@@ -132,3 +153,9 @@ class StubSource(Source):
         """Publish the picture there."""
         self.producer = producer
         producer.set_mode(*self.size)
+        producer.set_state(self.live)
+
+    def pause(self, now: bool) -> None:
+        """Say so: there is a picture always."""
+        super().pause(now)
+        self.producer.set_state(self.live)

@@ -109,6 +109,11 @@ class Display1Source(Source):
         self.producer = producer
         self._ask(lambda: self._presenter.retarget(producer, time.monotonic()))
 
+    def pause(self, now: bool) -> None:
+        """Say so, once the thread gets to it."""
+        super().pause(now)
+        self._ask(lambda: self._presenter.pause(now))
+
     def flush(self, timeout: float) -> bool:
         """Publish everything that QEMU has sent before this call."""
         done = threading.Event()

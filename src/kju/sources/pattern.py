@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..geometry import Rect
-from ..surface import Producer, State
+from ..surface import Producer
 from .base import Phase, Report, Source, Status
 
 if TYPE_CHECKING:
@@ -49,17 +49,21 @@ class PatternSource(Source):
             rate: Frames a second; 0 draws only when `step` is called.
         """
         super().__init__(producer, "pattern", report)
-        self.size = size
+        self._size = size
         self.rate = rate
         self.frame = 0
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self._size
+
     def start(self) -> None:
         """Publish frame 0, then go on at the rate that was asked for."""
         self.retarget(self.producer)
-        self.producer.set_state(State.PAUSED if self.paused else State.LIVE)
         self._tell(Status(Phase.RUNNING, "pattern"))
         if self.rate > 0:
             self._thread = threading.Thread(target=self._run, name="kju-pattern", daemon=True)
@@ -78,6 +82,13 @@ class PatternSource(Source):
             self.producer = producer
             source = np.ascontiguousarray(picture(self.size, self.frame))
             producer.set_mode(*self.size, source=source)
+            producer.set_state(self.live)
+
+    def pause(self, now: bool) -> None:
+        """Say so; it goes on drawing, as a host's other sources would not."""
+        with self._lock:
+            super().pause(now)
+            self.producer.set_state(self.live)
 
     def step(self) -> list[Rect]:
         """Publish the next frame; returns exactly the rectangles that may differ."""

@@ -47,6 +47,7 @@ HOLD_PLACEHOLDER = 0.3
 
 NEVER = float("inf")
 
+OFF = "the guest has switched this display off"
 LOST = "the guest's display memory was cut short; nothing more can be read from it"
 
 
@@ -117,6 +118,12 @@ class Presenter:
                 self._pointer = event
                 self._show_pointer()
 
+    def pause(self, now: bool) -> None:
+        """The machine has been paused, or goes on; said at once where there is a picture."""
+        self.paused = now
+        if not self._blank:
+            self.producer.set_state(self._live)
+
     @property
     def _live(self) -> State:
         return State.PAUSED if self.paused else State.LIVE
@@ -143,6 +150,8 @@ class Presenter:
         before, self.producer, self.needed = self.producer, producer, 0
         held, self._held = self._held, None
         shown = self.shown
+        # A new surface says LIVE, whatever the old one said.
+        blank, self._blank = self._blank, True
         if held is not None:
             self._show(held)  # most likely it waited for this surface
         elif shown is not None and shown.mapping is not None:
@@ -151,7 +160,9 @@ class Presenter:
             # The bytes came and went: the old surface has the only copy.
             mode = before.mode
             producer.set_mode(mode.width, mode.height, source=before.pixels, stride=mode.stride)
-            producer.set_state(self._live)
+            self._settled()
+        elif blank and before.mode.epoch:
+            producer.set_state(State.UNAVAILABLE, OFF)
         self._show_cursor()
         self._show_pointer()
         self.publish(now)
@@ -197,7 +208,7 @@ class Presenter:
     def _disable(self) -> None:
         self._forget()
         self._blank = True
-        self.producer.set_state(State.UNAVAILABLE, "the guest has switched this display off")
+        self.producer.set_state(State.UNAVAILABLE, OFF)
 
     def _patience(self, picture: Picture) -> float:
         """Seconds for which *picture* should be held back."""

@@ -13,7 +13,7 @@ from kju.display1 import messages
 from kju.sources.base import Need, Phase
 from kju.sources.channel import MAX_UNSENT, Channel, socket_pair
 from kju.sources.display1 import Display1Source
-from kju.surface import Producer, surface_size
+from kju.surface import Producer, State, surface_size
 
 CAPACITY = 1 << 20
 
@@ -148,6 +148,19 @@ def test_retarget(rig):
     rig.producer = Producer.format(memory.data, CAPACITY, incarnation=8)
     rig.source.retarget(rig.producer)
     assert rig.shows(image)
+
+
+def test_a_paused_machine_is_never_live(rig):
+    states = []
+    set_state = rig.producer.set_state
+    rig.producer.set_state = lambda state, reason="": (states.append(state), set_state(state))
+    rig.source.pause(True)
+    rig.qemu.ask(rig.qemu.calls.scanout(64, 64, picture(64, 64, 1).tobytes()))
+    assert rig.shows(picture(64, 64, 1))
+    assert set(states) == {State.PAUSED}
+    rig.source.pause(False)
+    rig.source.flush(20)
+    assert states[-1] == State.LIVE
 
 
 def test_a_stream_without_a_pause_is_published_all_the_same(rig):

@@ -274,6 +274,40 @@ def test_a_picture_of_a_paused_machine_is_paused(rig):
     assert rig.consumer.state[0] == State.PAUSED
 
 
+def test_a_pause_is_said_where_there_is_a_picture_and_kept(rig):
+    rig.presenter.pause(True)
+    assert rig.consumer.state[0] == State.LIVE, "nothing has been shown: not this file's to say"
+    rig.take(scanout(picture(64, 64, 1)))
+    assert rig.consumer.state[0] == State.PAUSED
+    rig.take(scanout(picture(64, 64, 2)))
+    rig.presenter.pause(False)
+    assert rig.consumer.state[0] == State.LIVE
+    rig.presenter.pause(True)
+    rig.take(Disable())
+    rig.presenter.pause(False)
+    rig.presenter.pause(True)
+    assert rig.consumer.state[0] == State.UNAVAILABLE
+    rig.take(scanout(picture(64, 64, 1)))
+    assert rig.consumer.state[0] == State.PAUSED
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_another_surface_of_a_paused_machine_is_paused(rig, fds, mapped):
+    image = picture(64, 64, 1)
+    rig.take(scanout_map(fds(image), 64, 64) if mapped else scanout(image))
+    rig.presenter.pause(True)
+    producer, consumer = surface()
+    rig.presenter.retarget(producer, rig.now)
+    assert consumer.state[0] == State.PAUSED
+
+
+def test_another_surface_of_a_display_that_is_off_is_unavailable(rig):
+    rig.take(scanout(picture(64, 64, 1)), Disable())
+    producer, consumer = surface()
+    rig.presenter.retarget(producer, rig.now)
+    assert consumer.state[0] == State.UNAVAILABLE
+
+
 def test_no_memory_for_a_mode_makes_the_surface_unavailable(rig, monkeypatch):
     def full(*args, **kwargs):
         raise LimitError("no space", "free space", 1, 2)

@@ -115,6 +115,26 @@ def paint(
     )  # fmt: skip
 
 
+#: The modes that `modes` goes through, in order: two of text, one of graphics.
+MODES = ((720, 400), (640, 400), (800, 600))
+
+
+def modes(folder: Path) -> Path:
+    """A disk that sets the next of `MODES` at every key, prints a letter and draws no more."""
+    program = bytes.fromhex(
+        "31c0 8ed8 fc"  # ds = 0, forwards
+        "be207c"  # again: si = table
+        "ad 85c0 74f8"  # next: ax = the next word; at the end go again
+        "bb4341 cd10"  # set the mode; bx is for VBE: 800x600 at 32 bits, linear
+        "bb0700 b8410e cd10"  # print A
+        "31c0 cd16 ebe8"  # wait for a key, go next
+        "0300 0100 024f 0000"  # table: 80x25, 40x25, VBE
+    )
+    disk = folder / "modes.img"
+    disk.write_bytes(program.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
+    return disk
+
+
 class Serial:
     """The serial line of a `paint` guest: waits for what it says, tells it what to do.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import guests
 import numpy as np
 import pytest
+from monitor import Monitor
 from wait import until
 
 import kju
@@ -56,6 +57,7 @@ def test_the_guest_is_seen_and_obeys(machine: kju.Machine) -> None:
     assert machine.name == "invaders"
     screen = machine.screen
     until(lambda: screen.mode[:2] == (720, 400), 20)
+
     def ship() -> list[int]:
         row = np.asarray(screen.snapshot())[384:400, :, :3].max(axis=(0, 2))
         return np.flatnonzero(row).tolist()
@@ -252,10 +254,21 @@ def test_a_named_surface_stays(tmp_path: Path) -> None:
         assert surface.snapshot().size
 
 
-def test_a_stopped_guest_is_paused() -> None:
-    with kju.launch(guests.INVADERS, memory="64", args=[*TCG, "-S"]) as machine:
+def test_a_stopped_guest_is_paused_and_never_live_before(tmp_path: Path) -> None:
+    monitor = Monitor(tmp_path)
+    args = [*TCG, "-S", *monitor.arguments]
+    with kju.launch(guests.INVADERS, memory="64", args=args) as machine, monitor:
+        screen = machine.screen
         assert machine.info()["state"] == "paused"
-        machine.screen.wait(kju.Mark(0, 0, 0), timeout=10)
+        assert screen.state[0] == kju.State.PAUSED
+        screen.wait(kju.Mark(0, 0, 0), timeout=10)
+        assert screen.state[0] == kju.State.PAUSED
+        monitor.execute("cont")
+        until(lambda: screen.state[0] == kju.State.LIVE)
+        until(lambda: screen.mode[:2] == (720, 400), 20)
+        monitor.execute("stop")
+        until(lambda: screen.state[0] == kju.State.PAUSED)
+        assert machine.info()["state"] == "paused"
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,18 @@ Rules:
   one is stopped only where both may run at once; D-Bus listeners may not.
 - A surface that has become too small is superseded: the new one is filled first, then the
   old one says so.
+- Whoever fills the surface says whether it is live or paused; the host does where nobody does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import logging
 import os
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from .._core import Reader
 from ..errors import KjuError
@@ -26,9 +29,6 @@ from ..sources.base import Need, Phase, Report, Source, Status
 from ..surface import State
 from . import dbus
 from .keyboard import Keyboard
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +41,13 @@ CAPACITY = 64 << 20
 RETRY = 0.05
 LONGEST_RETRY = 12.8
 LASTED = 10.0
+#: Seconds for a listener to hear of a size that QEMU has announced for its console: QEMU tells
+#: listeners at its next tick, in 30 ms, and consoles at once.
+HEARD = 0.1
 
-T = TypeVar("T")
-#: Starts a source for this producer; it tells what it does through the report.
-MakeSource = Callable[[SurfaceProducer, Report], Awaitable[Source]]
+#: Starts a source for this producer; it tells what it does through the report. The flag says
+#: whether the machine is paused.
+MakeSource = Callable[[SurfaceProducer, Report, bool], Awaitable[Source]]
 
 
 class Console:
@@ -56,10 +59,18 @@ class Console:
         address: Where the surface is to be made, as `SurfaceProducer.create` takes it.
         make: Starts the source.
         keyboard: Its keyboard.
+        paused: Whether the machine is.
     """
 
     def __init__(
-        self, index: int, facts: dbus.Console, address: str, make: MakeSource, keyboard: Keyboard
+        self,
+        index: int,
+        facts: dbus.Console,
+        address: str,
+        make: MakeSource,
+        keyboard: Keyboard,
+        *,
+        paused: bool = False,
     ) -> None:
         self.index = index
         self.facts = facts
@@ -70,6 +81,14 @@ class Console:
         self._make = make
         self._loop = asyncio.get_running_loop()
         self._source: Source | None = None
+        self._paused = paused
+        self._size = (facts.width, facts.height)
+        self._hearing: asyncio.TimerHandle | None = None
+        # Counts sources: what an old one still has to say is not listened to.
+        self._turn = 0
+        self._stale = False
+        self._renewing: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
         self._retry = RETRY
         self._began = 0.0
         self._jobs: set[asyncio.Task[None]] = set()
@@ -84,17 +103,25 @@ class Console:
             KjuError: QEMU does not take a listener.
         """
         self._began = self._loop.time()
-        self._source = await self._make(self.producer, self._report)
-        self.status = self._source.status
+        self._turn += 1
+        turn, paused = self._turn, self._paused
+        if paused and not self.producer.mode.epoch:
+            self.producer.set_state(State.PAUSED)  # a new surface says LIVE
+        report = functools.partial(self._report, turn)
+        self._source = source = await self._make(self.producer, report, paused)
+        if self._paused is not paused:
+            source.pause(self._paused)
+        # It may have asked for something before it was ours.
+        self._changed(turn, source.status)
 
-    def _report(self, status: Status) -> None:
+    def _report(self, turn: int, status: Status) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._changed, status)
+            self._loop.call_soon_threadsafe(self._changed, turn, status)
         except RuntimeError:
             pass  # the loop has closed: the host is ending
 
-    def _changed(self, status: Status) -> None:
-        if self._source is None:
+    def _changed(self, turn: int, status: Status) -> None:
+        if self._source is None or turn != self._turn:
             return
         log.info(
             "console %d: %s %s%s", self.index, status.name, status.phase.value,
@@ -104,12 +131,46 @@ class Console:
         if status.need is Need.LARGER:
             self._do(self._enlarge(status.needed))
         elif status.need is Need.REGISTER or status.phase is Phase.ENDED:
-            self._do(self._again())
+            self._renew()
 
-    def _do(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def announced(self, values: dict[str, Any]) -> None:
+        """QEMU says that properties of this console have changed.
+
+        That is the only sign of some changes of the mode: QEMU before 9.2 does not tell a
+        listener of a text mode, and rectangles of a smaller one look like the larger one's.
+        """
+        width, height = (values.get(name, old) for name, old in zip(
+            ("Width", "Height"), self._size, strict=True
+        ))  # fmt: skip
+        if not (isinstance(width, int) and isinstance(height, int)):
+            log.warning("console %d: a size that is none: %r", self.index, (width, height))
+            return
+        self._size = (width, height)
+        if self._hearing:
+            self._hearing.cancel()
+        self._hearing = self._loop.call_later(HEARD, self._compare_sizes)
+
+    def _compare_sizes(self) -> None:
+        heard = self._source.size if self._source else None
+        if heard is not None and heard != self._size:
+            log.info(
+                "console %d: QEMU shows %dx%d and its listener was told %dx%d: another is needed",
+                self.index, *self._size, *heard,
+            )  # fmt: skip
+            self._hurry.set()
+            self._renew()
+
+    def _renew(self) -> None:
+        """Have another source started in place of this one."""
+        self._stale = True
+        if self._renewing is None or self._renewing.done():
+            self._renewing = self._do(self._again())
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._jobs.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._jobs.discard(task)
@@ -134,20 +195,33 @@ class Console:
         old.close(State.SUPERSEDED)
 
     async def _again(self) -> None:
-        """Start a new source in place of one that has ended or wants it."""
+        """Start a new source in place of one that has ended or wants it, until there is one."""
+        while self._stale:
+            await self._pause_between()
+            self._turn += 1
+            self._stale = False
+            if self._source is not None:
+                await asyncio.to_thread(self._source.stop)
+                self._source = None
+            try:
+                await self.start()
+            except (KjuError, OSError) as error:
+                self._stale = True
+                log.warning("console %d: no listener: %s", self.index, error)
+                reason = f"QEMU's display is not to be had: {error}"
+                self.producer.set_state(State.UNAVAILABLE, reason)
+
+    async def _pause_between(self) -> None:
         if self._loop.time() - self._began > LASTED:
             self._retry = RETRY
-        old, wait = self._source, self._retry
-        self._retry = min(self._retry * 2, LONGEST_RETRY)
-        await asyncio.sleep(wait)
-        if old is None or self._source is not old:
-            return
-        await asyncio.to_thread(old.stop)
-        try:
-            await self.start()
-        except (KjuError, OSError) as error:
-            log.warning("console %d: no listener: %s", self.index, error)
-            self.producer.set_state(State.UNAVAILABLE, f"QEMU's display is not to be had: {error}")
+        wait, self._retry = self._retry, min(self._retry * 2, LONGEST_RETRY)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._hurry.wait()
+        if self._hurry.is_set():
+            # QEMU has done nothing wrong: how long the next one has to wait stays as it was.
+            self._hurry.clear()
+            self._retry = wait
 
     async def refresh(self) -> int:
         """Publish what the source has been told so far; return the version."""
@@ -178,6 +252,10 @@ class Console:
 
     def paused(self, now: bool) -> None:
         """The guest's processors have been stopped, or run again."""
+        self._paused = now
+        if self._source is not None:
+            self._source.pause(now)
+            return
         before, after = (State.LIVE, State.PAUSED) if now else (State.PAUSED, State.LIVE)
         if Reader(self.producer.segment.mapping).state_code == before:
             self.producer.set_state(after)
@@ -197,6 +275,9 @@ class Console:
         """Stop the source and say the last word."""
         for job in self._jobs:
             job.cancel()
+        if self._hearing:
+            self._hearing.cancel()
+        self._turn += 1
         self.unhold(self._holder)
         # First: whoever waits learns it before the source's thread is waited for.
         self.producer.set_state(state, reason)

@@ -24,6 +24,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..display1.messages import CONSOLE, console_path
 from ..errors import (
     KjuError,
     MachineGoneError,
@@ -227,7 +228,9 @@ class Machine:
         return QemuError(f"QEMU {status}: {what}{before}", self.name)
 
     async def _open_display(self, qmp: Qmp) -> None:
-        self._bus = bus = await DisplayBus.connect(await qmp.open_display())
+        status = await qmp.execute("query-status")
+        self._set_paused(not status.get("running", True))
+        self._bus = bus = await self._connect_display(qmp)
         for number in await bus.console_ids():
             facts = await bus.console(number)
             if facts.kind == "Graphic":
@@ -235,13 +238,23 @@ class Machine:
                 listen = functools.partial(self._listen, number)
                 keyboard = Keyboard(functools.partial(self._key, number))
                 address = self._surface_address(index)
-                self.consoles.append(Console(index, facts, address, listen, keyboard))
+                self.consoles.append(
+                    Console(index, facts, address, listen, keyboard, paused=self._paused)
+                )
                 await self.consoles[-1].start()
-        status = await qmp.execute("query-status")
-        self._set_paused(not status.get("running", True))
         self._begin(self._keep_display(qmp))
         if not self.consoles:
             log.warning("the machine has no graphic console")
+
+    async def _connect_display(self, qmp: Qmp) -> DisplayBus:
+        bus = await DisplayBus.connect(await qmp.open_display())
+        bus.on_properties = self._announced
+        return bus
+
+    def _announced(self, path: str, interface: str, values: dict[str, Any]) -> None:
+        for console in self.consoles:
+            if interface == CONSOLE and path == console_path(console.facts.number):
+                console.announced(values)
 
     @property
     def _display(self) -> DisplayBus:
@@ -253,10 +266,13 @@ class Machine:
     async def _key(self, number: int, key: int, down: bool) -> None:
         await self._display.key(number, key, down)
 
-    async def _listen(self, number: int, producer: Producer, report: Report) -> Source:
+    async def _listen(
+        self, number: int, producer: Producer, report: Report, paused: bool
+    ) -> Source:
         """Start a source and register it with QEMU."""
         ours, theirs = socket_pair()
         source = Display1Source(ours, producer, report, label=str(number))
+        source.paused = paused
         source.start()
         try:
             await self._display.register_listener(number, theirs)
@@ -273,7 +289,11 @@ class Machine:
             await asyncio.sleep(RECONNECT)
             log.warning("the display connection has broken (%s): opening another", reason)
             try:
-                self._bus = await DisplayBus.connect(await qmp.open_display())
+                self._bus = await self._connect_display(qmp)
+                for console in self.consoles:
+                    facts = await self._bus.console(console.facts.number)
+                    # What was announced meanwhile nobody heard.
+                    console.announced({"Width": facts.width, "Height": facts.height})
             except (KjuError, OSError) as error:
                 log.error("the display connection could not be opened: %s", error)
 

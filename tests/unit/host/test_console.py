@@ -33,10 +33,11 @@ class Scene:
     async def key(self, key: int, down: bool) -> None:
         pass
 
-    async def make(self, producer: Producer, report: Report) -> Source:
+    async def make(self, producer: Producer, report: Report, paused: bool) -> Source:
         if self.refuse:
             raise QemuError("no listener today")
         source = StubSource(producer, report)
+        source.paused = paused
         source.start()
         self.sources.append(source)
         return source
@@ -115,6 +116,71 @@ def test_a_source_that_cannot_be_had_again_is_said(monkeypatch: pytest.MonkeyPat
             made.sources[0]._tell(Status(Phase.ENDED, "stub"))
             await made.until(lambda: surface.state[0] == State.UNAVAILABLE)
             assert "no listener today" in surface.state[1]
+            made.refuse = False
+            await made.until(lambda: surface.state[0] == State.LIVE)
+            assert len(made.sources) == 2
+
+    play(scene)
+
+
+def test_what_a_source_wants_before_it_is_the_consoles_is_heard() -> None:
+    class Greedy(Scene):
+        async def make(self, producer: Producer, report: Report, paused: bool) -> Source:
+            source = await super().make(producer, report, paused)
+            self.sources[-1]._tell(Status(Phase.RUNNING, "stub", "", Need.LARGER, 100 << 20))
+            await asyncio.sleep(0)
+            return source
+
+    async def run() -> None:
+        made = Greedy()
+        await made.console.start()
+        await made.until(lambda: made.console.producer.capacity >= 100 << 20)
+        made.console.stop(State.CLOSED, "over")
+
+    asyncio.run(run())
+
+
+def test_a_size_that_the_listener_was_not_told_asks_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "HEARD", 0.001)
+
+    async def scene(made: Scene) -> None:
+        console = made.console
+        console.announced({"Width": 640, "Height": 480})
+        await made.until(
+            lambda: console._hearing and console._hearing.when() < console._loop.time()
+        )
+        await asyncio.sleep(0)
+        assert len(made.sources) == 1, "the source has heard of it"
+        # QEMU names only what has changed.
+        console.announced({"Height": 400})
+        await made.until(lambda: len(made.sources) == 2)
+        console.announced({"Width": "wide"})
+        assert console._size == (640, 400)
+        # Ten changes of the mode within ten seconds are no reason to wait for the next.
+        for number in range(3, 13):
+            console.announced({"Height": 400 + number})
+            await made.until(lambda number=number: len(made.sources) == number)
+        assert console._retry == module.RETRY
+
+    play(scene)
+
+
+def test_many_wishes_start_one_source_and_an_old_one_is_not_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "RETRY", 0.001)
+
+    async def scene(made: Scene) -> None:
+        old = made.sources[0]
+        for reason in ("one", "two", "three"):
+            old._tell(Status(Phase.RUNNING, "stub", reason, Need.REGISTER))
+        await made.until(lambda: len(made.sources) == 2)
+        old._tell(Status(Phase.RUNNING, "stub", "late", Need.REGISTER))
+        await made.until(lambda: made.console._renewing and made.console._renewing.done())
+        assert len(made.sources) == 2
+        assert made.console.info()["reason"] == ""
 
     play(scene)
 
@@ -146,19 +212,43 @@ def test_a_hold_ends_by_itself() -> None:
     play(scene)
 
 
-def test_pausing_leaves_other_states_alone() -> None:
+def test_a_pause_is_kept_by_the_next_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY", 0.001)
+
     async def scene(made: Scene) -> None:
-        with kju.Surface.from_fd(os.dup(made.console.handout())) as surface:
-            made.console.paused(True)
-            assert surface.state[0] == State.PAUSED
-            made.console.paused(False)
-            assert surface.state[0] == State.LIVE
-            made.console.producer.set_state(State.UNAVAILABLE, "off")
-            made.console.paused(True)
-            made.console.paused(False)
-            assert surface.state == (State.UNAVAILABLE, "off")
+        states: list[State] = []
+        set_state = made.console.producer.set_state
+
+        def note(state: State, reason: str = "") -> None:
+            states.append(state)
+            set_state(state, reason)
+
+        made.console.producer.set_state = note  # type: ignore[method-assign]
+        made.console.paused(True)
+        made.sources[0]._tell(Status(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
+        await made.until(lambda: len(made.sources) == 2)
+        assert set(states) == {State.PAUSED}
+        made.console.paused(False)
+        assert states[-1] == State.LIVE
 
     play(scene)
+
+
+def test_without_a_source_the_host_says_paused_and_leaves_other_states_alone() -> None:
+    async def run() -> None:
+        console = Scene().console
+        with kju.Surface.from_fd(os.dup(console.handout())) as surface:
+            console.paused(True)
+            assert surface.state[0] == State.PAUSED
+            console.paused(False)
+            assert surface.state[0] == State.LIVE
+            console.producer.set_state(State.UNAVAILABLE, "off")
+            console.paused(True)
+            console.paused(False)
+            assert surface.state == (State.UNAVAILABLE, "off")
+        console.stop(State.CLOSED, "over")
+
+    asyncio.run(run())
 
 
 def test_the_last_word() -> None:

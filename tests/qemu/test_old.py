@@ -11,6 +11,7 @@ from monitor import Monitor
 from wait import until
 
 import kju
+from kju.sources.display1 import BYTES
 
 pytestmark = pytest.mark.qemu
 
@@ -43,3 +44,41 @@ def test_a_smaller_text_mode_is_seen(tmp_path: Path, old: bool) -> None:
             until(shown(guests.MODES[number % 3]), 5, f"mode {guests.MODES[number % 3]}")
             with monitor.paused():
                 monitor.equals(screen)
+
+
+def test_a_whole_boot_through_the_host(tmp_path: Path) -> None:
+    """The BIOS and Linux in text, then Linux's own driver in graphics, and modes of its."""
+    guest, monitor = guests.paint(tmp_path, "box", rate=20), Monitor(tmp_path)
+    arguments = [*guest.arguments, *monitor.arguments]
+    with kju.launch(args=arguments, name="old", qemu=str(guests.qemu72())) as machine, monitor:
+        screen, seen = machine.screen, list[tuple[int, int]]()
+
+        def reached(size: tuple[int, int]) -> bool:
+            if seen[-1:] != [screen.mode[:2]]:
+                seen.append((screen.mode.width, screen.mode.height))
+            return seen[-1] == size
+
+        until(lambda: reached((720, 400)), 20, "text")
+        with monitor.paused():
+            monitor.equals(screen)
+        until(lambda: reached((1280, 800)), 60, f"graphics, after {seen}")
+        with guests.Serial(guest) as serial:
+            serial.wait("^kju: ready")
+            for _ in range(3):
+                version = screen.version
+                until(lambda version=version: screen.version > version + 10, 20, "movement")
+                with monitor.paused():
+                    monitor.equals(screen)
+                    assert screen.state[0] == kju.State.PAUSED
+            serial.ask("size 640x480", "mode 640x480")
+            until(lambda: reached((640, 480)), 10, f"a smaller mode, after {seen}")
+            with monitor.paused():
+                monitor.equals(screen)
+        info = machine.info()
+        (console,) = info["consoles"]
+        assert (console["source"], console["reason"]) == ("display1-copy", BYTES)
+        assert info["qemu"]["version"].startswith("7.2")
+        assert info["qemu"]["sources"]["display1-map"] == (
+            f"needs QEMU 9.2, this is {info['qemu']['version']}"
+        )
+        assert info["qemu"]["sources"]["display1-copy"] == ""

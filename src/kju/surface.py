@@ -43,6 +43,7 @@ TILE_SIDE = 32
 MAX_SIDE = 16384
 
 REASON_BYTES = 128
+_TABLE_TRIES = 64
 
 CHANNELS = {"bgrx": 4, "rgb": 3, "rgba": 4, "grey": 1}
 
@@ -359,11 +360,20 @@ class Consumer:
         return Cursor(version, bool(visible), x, y, hot_x, hot_y, shape)
 
     def tile_versions(self) -> npt.NDArray[np.uint64]:
-        """The tile table, ``(rows, columns)``."""
-        mode = self.mode
-        columns = -(-mode.width // self.tile_side)
-        table = np.frombuffer(self.reader.tile_versions(), np.uint64)
-        return table.reshape(-1, columns) if columns else table.reshape(0, 0)
+        """The tile table, ``(rows, columns)``.
+
+        Raises:
+            FormatError: What the memory says cannot be.
+            InconsistentError: The mode never stopped changing.
+        """
+        for _ in range(_TABLE_TRIES):
+            epoch = self.reader.epoch
+            table = np.frombuffer(self.reader.tile_versions(), np.uint64)
+            mode = self.mode
+            if mode.epoch == epoch:
+                columns = -(-mode.width // self.tile_side) if epoch else 0
+                return table.reshape(-1, columns) if columns else table.reshape(0, 0)
+        raise InconsistentError(f"the mode changed during each of {_TABLE_TRIES} looks")
 
     def raise_unless_live(self) -> None:
         """Raise what the state says, unless there is a picture and more may come.

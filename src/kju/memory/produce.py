@@ -157,6 +157,17 @@ class SurfaceProducer(Producer):
         self.segment.check()
         return version
 
+    def publish_range(self, start: int, length: int, /) -> int:
+        """As `Producer.publish_range`.
+
+        Raises:
+            MemoryLostError: The surface's file was cut.
+            GeometryError: The range leaves the pixels.
+        """
+        version = super().publish_range(start, length)
+        self.segment.check()
+        return version
+
     def close(self, state: State = State.CLOSED, reason: str = "") -> None:
         """Say the last word and give the memory back; a named file stays.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class Segment:
         self._on_close = on_close
         self._on_reserve = on_reserve
         self._path = path
+        self._process = os.getpid()
         self.closed = False
 
     def fileno(self) -> int:
@@ -106,8 +108,21 @@ class Segment:
         """Give back name and descriptor; arrays stay valid. A second call does nothing."""
         if self.closed:
             return
-        if self._on_close:
-            self._on_close()
         self.closed = True
-        if self._descriptor:
-            self._descriptor.close()
+        try:
+            if self._on_close:
+                self._on_close()
+        finally:
+            if self._descriptor:
+                self._descriptor.close()
+
+    def __del__(self) -> None:
+        """Nobody refers to it any more: that is as good as closing it.
+
+        Not in a child that was forked: locks and names are its parent's.
+        """
+        try:
+            if not self.closed and self._process == os.getpid():
+                self.close()
+        except (AttributeError, TypeError, OSError):
+            pass  # half made, or at the end of the interpreter

@@ -1,6 +1,7 @@
 """What is special to each kind of memory: names, last users, limits, and files that are cut."""
 
 import asyncio
+import gc
 import io
 import os
 import threading
@@ -185,6 +186,7 @@ def test_the_producers_own_file_cut(tmp_path):
         lambda: producer.draw(Rect(0, 0, 1, 1), b"abcd"),
         lambda: producer.compare(frame),
         lambda: producer.publish(Rect(0, 0, 1, 1)),
+        lambda: producer.publish_range(0, 4),
     ):
         with pytest.raises(MemoryLostError):
             call()
@@ -249,6 +251,39 @@ def test_posix_goes_with_its_last_user(posix_name):
 def test_posix_goes_with_its_producer_when_nobody_looks(posix_name):
     publish(f"posix:/{posix_name}").close()
     assert not (SHM / posix_name).exists()
+
+
+def test_what_nobody_refers_to_is_as_good_as_closed(posix_name):
+    path = SHM / posix_name
+    producer = publish(f"posix:/{posix_name}", 5)
+    consumer = Surface(f"posix:/{posix_name}")
+    view = consumer.view()
+    other = Surface(f"posix:/{posix_name}")
+    del producer
+    with pytest.raises(ProducerGoneError, match="died"):
+        other.wait()
+    del other
+    gc.collect()  # the error's traceback refers to it in a circle
+    assert path.exists()
+    del consumer
+    assert not path.exists()
+    assert (view == 5).all()
+
+
+def test_a_forked_child_takes_nothing_with_it(posix_name):
+    path = SHM / posix_name
+    assert no_notifiers()  # forking beside threads is warned of, and a warning is an error
+    with publish(f"posix:/{posix_name}") as producer:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                del producer.segment
+            finally:
+                os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert path.exists()
+        with Surface(f"posix:/{posix_name}") as surface, pytest.raises(WaitTimeoutError):
+            surface.wait(timeout=0)
 
 
 def test_posix_of_another_is_left_alone(posix_name):

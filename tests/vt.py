@@ -11,7 +11,7 @@ import re
 
 _TOKEN = re.compile(
     r"\x1b\[(?P<private>\?)?(?P<numbers>[0-9;]*)(?P<final>[A-Za-z])|(?P<text>[^\x1b\x00-\x1f])"
-    r"|(?P<control>[\r\n])"
+    r"|(?P<control>[\r\n])|(?P<cut>\x1b(?:\[[?0-9;]*)?(?=\x1b))"
 )
 EMPTY = (" ", None, None)
 
@@ -30,12 +30,15 @@ class Terminal:
         self.cells = [[EMPTY] * self.columns for _ in range(self.rows)]
 
     def feed(self, data: bytes) -> None:
-        text = data.decode()
+        # A signal may end a write anywhere: half a character is one that is unknown.
+        text = data.decode(errors="replace")
         at = 0
         while at < len(text):
             match = _TOKEN.match(text, at)
             assert match, f"unknown bytes {text[at : at + 20]!r}"
             at = match.end()
+            if match["cut"]:
+                continue  # as any terminal does: ESC gives up the sequence before it
             if match["text"]:
                 self._put(match["text"])
             elif match["control"] == "\r":

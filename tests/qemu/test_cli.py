@@ -14,8 +14,6 @@ from PIL import Image
 from ptys import InTerminal
 from wait import until
 
-from kju.memory.sysv import _table
-
 pytestmark = pytest.mark.qemu
 
 KJU = (sys.executable, "-m", "kju.apps")
@@ -73,9 +71,24 @@ def alive(pid):
         return False
 
 
-def segments():
-    mine = [row for row in _table() if row[6] == os.getuid()]
-    return sorted(p.name for p in Path("/dev/shm").glob("*kju*")), len(mine)
+def surfaces(pid):
+    """The inodes of the surfaces that a process holds."""
+    found = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        if os.readlink(link).startswith("/memfd:kju-"):
+            found.add(link.stat().st_ino)
+    return found
+
+
+def mapped(inodes):
+    """Which of these surfaces any process still maps."""
+    maps = []
+    for path in Path("/proc").glob("[0-9]*/maps"):
+        try:
+            maps += [line.split() for line in path.read_text().splitlines() if "memfd:kju-" in line]
+        except OSError:
+            continue  # it has ended meanwhile
+    return inodes & {int(words[4]) for words in maps}
 
 
 def test_a_machine_from_start_to_end(invaders, folder):
@@ -211,7 +224,6 @@ def test_a_surface_in_a_file_is_looked_at_by_its_path(folder):
 
 def test_the_demo_in_a_pipe(folder):
     guests.invaders()
-    before = segments()
     done = kju("demo", "--seconds", "9")
     text = done.stdout.decode()
     with Image.open("kju-demo.png") as image:
@@ -219,13 +231,12 @@ def test_the_demo_in_a_pipe(folder):
         assert np.asarray(image).any()
     assert str(Path("kju-demo.png").absolute()) in text
     assert "display1" in text and "kju" in text
-    assert names(folder) == [] and segments() == before
+    assert names(folder) == []
 
 
 @pytest.mark.parametrize("moment", ["starting", "playing"])
 def test_ctrl_c_leaves_nothing_of_the_demo(folder, moment):
     guests.invaders()
-    before = segments()
     terminal = InTerminal([*KJU, "demo"], 80, 25)
     try:
         if moment == "playing":
@@ -234,16 +245,18 @@ def test_ctrl_c_leaves_nothing_of_the_demo(folder, moment):
             terminal.until(pictured.exists, "the picture")
             (name,) = names(folder)
             found = pids(json.loads(kju("info", name, "--json").stdout))
+            held = surfaces(found[0])
+            assert held and mapped(held) == held
         else:
             terminal.until(lambda: names(folder), "the machine's folder")
-            found = []
+            found, held = [], set()
         terminal.type(b"\x03")
         assert terminal.ended() == 130
         terminal.assert_given_back()
         if moment == "playing":
             assert "try next" in "\n".join(terminal.screen.text())
         assert not any(map(alive, found))
-        assert names(folder) == [] and segments() == before
+        assert names(folder) == [] and not mapped(held)
         with pytest.raises(ProcessLookupError):
             os.killpg(terminal.process.pid, 0)
     finally:

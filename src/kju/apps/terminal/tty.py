@@ -2,14 +2,16 @@
 
 Rules:
 
-- Whatever happens while it is taken over (an exception, Ctrl-C, Ctrl-Z, and signals that
-  raise, as `kju`'s SIGTERM and SIGHUP do), the user finds the screen, the cursor and the
-  line editing as they were.
+- Whatever happens while it is taken over (an exception, Ctrl-C, Ctrl-Z, SIGTERM, SIGHUP),
+  the user finds the screen, the cursor and the line editing as they were.
+- The first signal that ends it makes it deaf to the others until that is done: a second one
+  (Ctrl-C twice, or Ctrl-C and the parent's SIGTERM) would end the giving back instead.
 - Only the main thread may use it: signals are handled there.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import select
@@ -23,7 +25,7 @@ from typing import Any, Self
 # Alternate screen, cursor hidden, no wrapping at the right edge.
 _ENTER = b"\x1b[?1049h\x1b[?25l\x1b[?7l"
 _LEAVE = b"\x1b[0m\x1b[?7h\x1b[?25h"
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Tty:
@@ -45,9 +47,15 @@ class Tty:
     # ---- Taking over and giving back
 
     def __enter__(self) -> Self:
-        actions = {signal.SIGWINCH: self._on_resize, signal.SIGTSTP: self._on_stop}
+        actions = dict.fromkeys(_ENDING, _on_end) | {
+            signal.SIGWINCH: self._on_resize,
+            signal.SIGTSTP: self._on_stop,
+        }
         for number, action in actions.items():
-            self._handlers[number] = signal.signal(number, action)
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves SIGHUP
+                self._handlers[number] = signal.signal(number, action)
+        # For the signal that comes between the last line of a `with` and `__exit__`'s first.
+        atexit.register(self._give_back)
         try:
             self._take()
         except BaseException:
@@ -61,14 +69,13 @@ class Tty:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # A second Ctrl-C must not land between the lines that give the terminal back.
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *_ENDING})
         try:
+            _ignore_endings()
+        finally:
             self._give_back()
+            atexit.unregister(self._give_back)
             for number, action in self._handlers.items():
                 signal.signal(number, action)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
     def _take(self) -> None:
         if self._input is not None:
@@ -88,6 +95,7 @@ class Tty:
         with contextlib.suppress(OSError, termios.error):
             if self._input is not None and self._line_editing is not None:
                 termios.tcsetattr(self._input, termios.TCSADRAIN, self._line_editing)
+                self._line_editing = None
 
     # ---- Signals
 
@@ -138,3 +146,13 @@ def _stdin_tty() -> int | None:
         return sys.stdin.fileno() if sys.stdin.isatty() else None
     except (AttributeError, OSError, ValueError):  # closed by whoever started us
         return None
+
+
+def _on_end(number: int, frame: FrameType | None) -> None:
+    _ignore_endings()
+    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+def _ignore_endings() -> None:
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)

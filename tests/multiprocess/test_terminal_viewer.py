@@ -105,9 +105,9 @@ def test_another_size_is_another_picture(pattern, viewer):
 def test_another_mode_is_another_picture(pattern, viewer):
     terminal = viewer()
     terminal.until(shows(terminal, frame(pattern)), "the first picture")
-    pattern.size = (128, 256)
-    pattern.retarget(pattern.producer)
-    terminal.until(shows(terminal, frame(pattern)), "the picture of the new mode")
+    other = PatternSource(pattern.producer, size=(128, 256), rate=0)
+    other.start()
+    terminal.until(shows(terminal, frame(other)), "the picture of the new mode")
 
 
 @pytest.mark.parametrize(
@@ -142,6 +142,17 @@ def test_every_way_out_gives_the_terminal_back(pattern, viewer, way, status):
         pattern.producer.set_state(State.CLOSED)
     assert terminal.ended() == status
     terminal.assert_given_back()
+
+
+def test_several_signals_at_once_give_the_terminal_back_too(pattern, viewer):
+    for first, second in ((signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)):
+        terminal = viewer()
+        terminal.until(shows(terminal, frame(pattern)), "the picture")
+        for number in (first, second, second, first):
+            terminal.process.send_signal(number)
+        # Once it has been given back, a signal may end what is left of the process.
+        assert terminal.ended() in (130, 143, -signal.SIGINT, -signal.SIGTERM)
+        terminal.assert_given_back()
 
 
 def test_output_that_was_held_up_does_not_keep_it(pattern, viewer):

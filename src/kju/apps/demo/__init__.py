@@ -75,7 +75,9 @@ def _viewer(machine: Machine) -> Iterator[subprocess.Popen[bytes]]:
         yield viewer
     finally:
         # The rest takes a moment, and a second Ctrl-C must not leave a part of it undone.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # (Not SIG_IGN: Python complains of it where the signal has come already.)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
         # The terminal is the viewer's until it has given it back.
         _end(viewer)
 

@@ -155,4 +155,9 @@ def _on_end(number: int, frame: FrameType | None) -> None:
 
 def _ignore_endings() -> None:
     for number in _ENDING:
-        signal.signal(number, signal.SIG_IGN)
+        # Not SIG_IGN: Python complains of it where the signal has come already.
+        signal.signal(number, _on_too_late)
+
+
+def _on_too_late(number: int, frame: FrameType | None) -> None:
+    pass

@@ -82,19 +82,16 @@ class Rig:
 
 @contextlib.asynccontextmanager
 async def running(folder: Path, arguments: list[str], qemu: Path | None = None):
-    path = folder / "qmp"
-    command = [str(qemu or guests.qemu()), *arguments, "-display", "dbus,p2p=yes"]
-    command += ["-qmp", f"unix:{path},server=on,wait=off", "-net", "none"]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    control, inherited = socket.socketpair()
+    command = [str(qemu or guests.qemu()), *arguments, "-display", "dbus,p2p=yes", "-net", "none"]
+    command += ["-chardev", f"socket,id=qmp,fd={inherited.fileno()}"]
+    command += ["-mon", "chardev=qmp,mode=control"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[inherited.fileno()])
+    inherited.close()
     qmp = QMPClient("test")
     rig = None
     try:
-        deadline = time.monotonic() + 20
-        while not path.exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.01)
-        await qmp.connect(str(path))
+        await qmp.connect(control)
         ours, theirs = socket.socketpair()
         qmp.send_fd_scm(theirs.fileno())
         await qmp.execute("getfd", {"fdname": "display"})

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from kju.client import notifier as notifier_module
 from kju.client.notifier import Notifier
 from kju.geometry import Rect
 from kju.surface import Consumer, Producer, State, surface_size
@@ -46,6 +47,20 @@ def test_one_who_is_late_is_called_at_once(producer):
     Waiter(notifier, producer.reader)
     late = Waiter(notifier, producer.reader, version=producer.version - 1)
     assert late.called.is_set()
+
+
+def test_waiters_that_nobody_removes_do_not_keep_the_thread(producer, monkeypatch):
+    monkeypatch.setattr(notifier_module, "_ABANDONED_SECONDS", 0.01)
+    before = set(threading.enumerate())
+    notifier = Notifier()
+    Waiter(notifier, producer.reader)
+    (thread,) = set(threading.enumerate()) - before
+    thread.join(30)
+    assert not thread.is_alive()
+    monkeypatch.undo()
+    late = Waiter(notifier, producer.reader)  # and it starts again
+    producer.draw(Rect(0, 0, 1, 1), b"abcd")
+    assert late.called.wait(30)
 
 
 def test_one_who_went_is_not_called(producer):

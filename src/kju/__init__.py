@@ -58,8 +58,8 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name from its home on first use."""
+def _load(name: str) -> object:
+    """Import a public name from its home."""
     from importlib import import_module
 
     if name in _HOME:
@@ -70,6 +70,10 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:  # a checker must not believe that every name exists
+    __getattr__ = _load
 
 
 def __dir__() -> list[str]:
@@ -87,4 +91,4 @@ def _is_own_program() -> bool:
 
 # A program's first attach must not pay for imports; `kju --help` must not pay for NumPy.
 if not _is_own_program():
-    __getattr__("attach")
+    _load("attach")

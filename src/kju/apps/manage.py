@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..client.machine import attach, machines
-from ..errors import KjuError, WaitTimeoutError
-from ..host import runtime
+from ..errors import KjuError, MachineNotFoundError, WaitTimeoutError
+from ..host import kept, runtime
+from ..host import logs as log_files
 from .targets import attach_to_look
 from .terminal.status import printable
 
@@ -110,9 +111,18 @@ def stop(name: str, powerdown: bool, timeout: float) -> None:
 
 
 def logs(name: str, qemu: bool) -> None:
-    """Print a machine's log, or QEMU's output."""
-    found = runtime.find(name)
-    text = (found.qemu_log if qemu else found.host_log).read_text("utf-8", "replace")
+    """Print a machine's log, or QEMU's output; of one that did not end well, what was kept."""
+    runtime.sweep()
+    try:
+        found = runtime.find(name)
+    except MachineNotFoundError:
+        last = kept.find(name)
+        if last is None:
+            raise
+        found = last
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found.folder.stat().st_mtime))
+        print(f"{name} is not running; this is from the one put away at {when}", file=sys.stderr)
+    text = log_files.read(found.qemu_log if qemu else found.host_log).decode("utf-8", "replace")
     # A guest may have had a hand in it: what a terminal would obey is taken out.
     for line in text.splitlines():
         print(printable(line))

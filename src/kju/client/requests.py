@@ -121,7 +121,10 @@ def check_reply(reply: Reply, wanted: type[T]) -> T:
 def gone_reason(name: str, ended: Ended | None) -> str:
     """Why a machine is no longer there, in words."""
     if ended is None:
-        return f"the machine {name!r} has gone: its host hung up without a word (was it killed?)"
+        return (
+            f"the machine {name!r} has gone: its host hung up without a word (was it killed?);"
+            f" its log: kju logs {name}"
+        )
     log = f"; QEMU's last words: {' | '.join(ended.log[-3:])}" if ended.status and ended.log else ""
     return f"the machine {name!r} has ended: {ended.reason}{log}"
 

@@ -26,6 +26,7 @@ import sys
 
 from ..errors import KjuError, PeerError, QemuError
 from . import launch, runtime
+from .logs import BoundedLog, LogHandler
 from .machine import Machine
 from .messages import Launch
 from .protocol import HostSide, failure
@@ -101,7 +102,8 @@ def _serve(owner: socket.socket, side: HostSide, request: Launch) -> int:
         raise
     finally:
         if claim is not None:
-            claim.release()
+            # The machine has done so if there was one that ended well.
+            claim.release(keep_logs=True)
 
 
 def _refuse(owner: socket.socket, side: HostSide, request: Launch, error: KjuError) -> None:
@@ -118,24 +120,26 @@ def _refuse(owner: socket.socket, side: HostSide, request: Launch, error: KjuErr
 
 def _redirect(claim: runtime.Claim, level: str) -> None:
     """From now on everything this process says goes to host.log, whoever says it."""
-    path = claim.paths.host_log
-    log_file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     os.dup2(nothing, 0)
-    os.dup2(log_file, 1)
-    os.dup2(log_file, 2)
     os.close(nothing)
-    os.close(log_file)
+    log_file = BoundedLog(claim.paths.host_log, opened=_take_output)
     faulthandler.enable()
     logging.basicConfig(
         force=True,
-        stream=sys.stderr,
+        handlers=[LogHandler(log_file)],
         level=level.upper(),
         format="%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S",
     )
     # It logs every connection that ends as an error; how QEMU ended is ours to say.
     logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
+
+
+def _take_output(log_file: int) -> None:
+    """What is printed past the logging, by whatever library, goes the same way."""
+    os.dup2(log_file, 1)
+    os.dup2(log_file, 2)
 
 
 if __name__ == "__main__":

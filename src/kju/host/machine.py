@@ -37,7 +37,7 @@ from ..sources.base import Report, Source
 from ..sources.channel import socket_pair
 from ..sources.display1 import Display1Source
 from ..surface import Producer, State
-from . import messages, process
+from . import logs, messages, process
 from .arguments import Plan
 from .console import Console
 from .control import Client, Result, Server
@@ -45,6 +45,7 @@ from .dbus import DisplayBus
 from .keyboard import Keyboard
 from .launch import Prepared
 from .messages import AnyRequest
+from .output import Output
 from .probe import Accelerator
 from .protocol import HostSide, failure
 from .qmp import Qmp
@@ -109,6 +110,7 @@ class Machine:
         self._paused = False
         self._plan = Plan((), (), ())
         self._child: subprocess.Popen[bytes] | None = None
+        self._output: Output | None = None
         self._qmp: Qmp | None = None
         self._bus: DisplayBus | None = None
         self._server: Server | None = None
@@ -133,9 +135,14 @@ class Machine:
             await self._start_unless_ended()
             return await self._ending
         except (KjuError, OSError) as error:
+            # Before the logs are put away.
+            log.error("%s", error)
             if self._owner:
                 told = error if isinstance(error, KjuError) else KjuError(str(error))
                 self._owner.send(failure(self.request.number, told))
+            raise
+        except Exception:
+            log.exception("a mistake in kju")
             raise
         finally:
             await self._take_down()
@@ -185,8 +192,11 @@ class Machine:
             command = [self._prepared.qemu.path, *self._plan.arguments]
             log.info("starting %s", command)
             try:
-                with self._claim.paths.qemu_log.open("ab", buffering=0) as output:
-                    self._child = process.spawn(command, output=output, inherit=[theirs.fileno()])
+                self._output = output = Output(self._claim.paths.qemu_log)
+                with output.theirs:
+                    self._child = process.spawn(
+                        command, output=output.theirs.fileno(), inherit=[theirs.fileno()]
+                    )
             except OSError as error:
                 ours.close()
                 raise QemuError(f"{command[0]} cannot be started: {error}", self.name) from error
@@ -211,13 +221,18 @@ class Machine:
         for console in self.consoles:
             console.producer.set_state(*_last_word(self._ending.result()))
 
+    def _last_lines(self) -> list[str]:
+        if self._output:
+            self._output.drain()
+        return logs.tail(self._claim.paths.qemu_log)
+
     async def _explain(self, error: KjuError) -> QemuError:
         """What QEMU itself says of its end is better than that it has hung up."""
         child = self._child
         if child is None:
             return QemuError(str(error), self.name)
         await self._wait(child, 1)
-        said = process.tail(self._claim.paths.qemu_log)
+        said = self._last_lines()
         if child.returncode is None or not said:
             return QemuError(str(error), self.name)
         # QEMU begins its messages with the path or the name it was started by.
@@ -446,6 +461,9 @@ class Machine:
                 self._bus.close()
             if self._qmp:
                 await self._qmp.close()
+            if self._output:
+                self._output.drain()
+                self._output.close()
             await self._say_goodbye(ending)
             for task in list(self._tasks):
                 task.cancel()
@@ -454,13 +472,13 @@ class Machine:
         if self._server is None:
             return
         status = self._child.returncode if self._child else None
-        log_tail = process.tail(self._claim.paths.qemu_log)
+        log_tail = self._last_lines()
         if self._ending.done():
             self._server.broadcast(
                 messages.Ended(reason=ending.reason, status=status, log=log_tail)
             )
         # Before the connections: who sees one close may use the name again at once.
-        self._claim.release()
+        self._claim.release(keep_logs=not ending.asked)
         await self._server.close(ending.reason)
 
     async def _end_qemu(self) -> None:

@@ -79,7 +79,7 @@ def _try_kvm(qemu: Qemu) -> Accelerator:
         command += ["-device", f"isa-debug-exit,iobase={_PORT:#x},iosize=1"]
         began = time.monotonic()
         try:
-            child = process.spawn(command, output=output, inherit=[sector])
+            child = process.spawn(command, output=output.fileno(), inherit=[sector])
         except OSError as error:
             return Accelerator("tcg", f"QEMU could not try KVM: {error.strerror}")
         try:

@@ -19,8 +19,6 @@ import signal
 import subprocess
 import threading
 from collections.abc import Sequence
-from pathlib import Path
-from typing import IO
 
 from .. import _system
 
@@ -28,13 +26,13 @@ from .. import _system
 def spawn(
     command: Sequence[str],
     *,
-    output: IO[bytes] | int,
+    output: int,
     inherit: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a child that dies with this process.
 
     It leads a process group of its own, reads from nowhere, writes both its outputs to
-    *output* and inherits only the descriptors in *inherit*.
+    *output*, a descriptor, and inherits only the descriptors in *inherit*.
 
     Raises:
         OSError: It could not be started.
@@ -83,19 +81,6 @@ async def wait(child: subprocess.Popen[bytes]) -> int:
     if child.returncode is None:
         kill_group(child)
     return child.wait()
-
-
-def tail(path: Path, lines: int = 8) -> list[str]:
-    """The last lines of a log; nothing if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return []
-    kept = [line for line in text.splitlines() if line.strip()][-lines:]
-    # A guest may have written this, and it goes to a terminal: no control characters.
-    return ["".join(c if c.isprintable() else " " for c in line[:400]) for line in kept]
 
 
 def describe(status: int) -> str:

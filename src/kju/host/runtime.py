@@ -203,10 +203,16 @@ class Claim:
         os.pwrite(self._descriptor, text.encode(), 0)
         os.ftruncate(self._descriptor, len(text))
 
-    def release(self) -> None:
-        """Remove the folder and let go of the name. Calling it again does nothing."""
+    def release(self, *, keep_logs: bool = False) -> None:
+        """Remove the folder and let go of the name. Calling it again does nothing.
+
+        Args:
+            keep_logs: The machine did not end well; see `kju.host.kept`.
+        """
         if self._descriptor >= 0:
             with _exclusive(self.paths.folder.parent):
+                if keep_logs:
+                    _keep_logs(self.paths)
                 shutil.rmtree(self.paths.folder, ignore_errors=True)
                 os.close(self._descriptor)
                 self._descriptor = -1
@@ -280,13 +286,23 @@ def _looks_dead(folder: Path, name: str) -> bool:
 
 
 def _remove(machine: Paths) -> None:
-    """Remove a dead machine's folder, and its QEMU should that have survived."""
+    """Remove a dead machine's folder, and its QEMU should that have survived.
+
+    Its host was killed, or it would have done this: the logs are kept.
+    """
     with contextlib.suppress(OSError, ValueError, IndexError):
         number, started = machine.pid.read_text().splitlines()[1].split()
         # The start time makes sure that the number was not given to another process.
         if start_time(int(number)) == int(started):
             os.kill(int(number), signal.SIGKILL)
+    _keep_logs(machine)
     shutil.rmtree(machine.folder, ignore_errors=True)
+
+
+def _keep_logs(machine: Paths) -> None:
+    from . import kept  # every command imports this module, and few find anything dead
+
+    kept.keep(machine)
 
 
 def start_time(pid: int) -> int:

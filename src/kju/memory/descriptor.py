@@ -22,6 +22,10 @@ class Descriptor:
     def __repr__(self) -> str:
         return f"<Descriptor {self._fd if self._fd >= 0 else 'closed'}>"
 
+    def __bool__(self) -> bool:
+        """Whether it is still owned here."""
+        return self._fd >= 0
+
     def fileno(self) -> int:
         """The number, still owned here.
 

@@ -1,0 +1,115 @@
+"""SHELL: logs that cannot fill a disk, however much is printed.
+
+A log is two files: the present one, and under ``.1`` the one before it. When the present one
+is full it becomes the one before, and what that held is gone. The runtime folder is memory on
+most systems, so this bounds memory too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+#: Bytes of one file; a log has two. A day of a busy machine's host.log at level info is 30 KB.
+LIMIT = 1 << 20
+#: How much is read at the end of a log to find its last lines.
+_TAIL = 8192
+
+
+def before(path: Path) -> Path:
+    """Where the part of a log is that came before the present file."""
+    return path.with_name(f"{path.name}.1")
+
+
+def parts(path: Path) -> list[Path]:
+    """The files of a log that there are, oldest first."""
+    return [part for part in (before(path), path) if part.is_file()]
+
+
+def read(path: Path) -> bytes:
+    """A whole log; empty if it is not there."""
+    whole = b""
+    for part in (before(path), path):
+        with contextlib.suppress(OSError):
+            whole += part.read_bytes()
+    return whole
+
+
+def tail(path: Path, lines: int = 8) -> list[str]:
+    """The last lines of a log; nothing if it cannot be read."""
+    data = b""
+    for part in (path, before(path)):
+        with contextlib.suppress(OSError), part.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            data = file.read() + data
+        if len(data) >= _TAIL:
+            break
+    kept = [line for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
+    # A guest may have written this, and it goes to a terminal: no control characters.
+    return ["".join(c if c.isprintable() else " " for c in line[:400]) for line in kept[-lines:]]
+
+
+class BoundedLog:
+    """A log that is being written.
+
+    Args:
+        path: Of its present file; what is there already is added to.
+        opened: Told the descriptor of every file that is begun; it stays this object's.
+    """
+
+    def __init__(
+        self, path: Path, opened: Callable[[int], object] = lambda fd: None, limit: int = LIMIT
+    ) -> None:
+        self._path = path
+        self._opened = opened
+        self._limit = limit
+        self._fd = self._open()
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(self._path, flags, 0o600)
+        self._opened(fd)
+        return fd
+
+    def write(self, data: bytes) -> None:
+        """Add to it. Never raises: a full disk loses what is said, not the machine."""
+        with contextlib.suppress(OSError):
+            # Asked anew each time: others may write through the same descriptor.
+            if self._fd >= 0 and os.fstat(self._fd).st_size + len(data) > self._limit:
+                self._begin()
+            while data and self._fd >= 0:
+                data = data[os.write(self._fd, data) :]
+
+    def _begin(self) -> None:
+        self._path.rename(before(self._path))
+        full, self._fd = self._fd, -1
+        os.close(full)
+        self._fd = self._open()
+        note = f"[kju: {self._limit} bytes are full; what came before is in {self._path.name}.1]\n"
+        os.write(self._fd, note.encode())
+
+    def close(self) -> None:
+        """Write no more. A second call does nothing."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class LogHandler(logging.Handler):
+    """Python's logging into a `BoundedLog`."""
+
+    def __init__(self, log: BoundedLog) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record, whatever characters it holds."""
+        try:
+            line = self.format(record)
+        except Exception:
+            self.handleError(record)
+            return
+        self._log.write(line.encode("utf-8", "backslashreplace") + b"\n")

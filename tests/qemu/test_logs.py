@@ -1,0 +1,91 @@
+"""The logs of a real machine: bounded while it runs, kept when it does not end well."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import guests
+import pytest
+from wait import until
+
+import kju
+from kju.errors import QemuError
+from kju.host import kept, logs, runtime
+
+pytestmark = pytest.mark.qemu
+
+TCG = ["-accel", "tcg"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    guests.invaders()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    yield tmp_path / "kju"
+    assert kju.machines() == []
+    assert {path.name for path in (tmp_path / "kju").iterdir()} <= {".lock", ".accelerator.json"}
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kju.apps", *arguments],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def launched(**wish: object) -> kju.Machine:
+    return kju.launch(guests.INVADERS, name="m", memory="64", args=TCG, **wish)  # type: ignore[arg-type]
+
+
+def test_a_qemu_that_prints_for_ever_fills_nothing(tmp_path: Path) -> None:
+    wrapper = tmp_path / "qemu-system-x86_64"
+    wrapper.write_text(
+        f'#!/bin/sh\ncase "$*" in *kju-qmp*) yes noise & esac\nexec {guests.qemu()} "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    with launched(qemu=str(wrapper)) as machine:
+        path = runtime.paths("m").qemu_log
+        until(logs.before(path).exists, 20, "the first file is full")
+        version = machine.screen.version
+        until(lambda: machine.screen.version > version + 10, 20, "the guest goes on")
+        assert machine.info()["state"] == "running"
+        assert sum(part.stat().st_size for part in logs.parts(path)) <= 2 * logs.LIMIT
+        done = command("logs", "--qemu", "m")
+        assert "what came before is in qemu.log.1" in done.stdout
+
+
+def test_after_a_kill_the_logs_are_still_there() -> None:
+    with launched() as machine:
+        os.kill(machine.host_pid, signal.SIGKILL)
+        assert machine.wait_gone(5)
+        assert "its log: kju logs m" in (machine.gone or "")
+    done = command("logs", "m")
+    assert done.returncode == 0
+    assert "starting ['" in done.stdout
+    assert "m is not running" in done.stderr
+    assert command("logs", "--qemu", "m").returncode == 0
+
+
+def test_after_qemus_crash_and_a_bad_start_too() -> None:
+    with launched() as machine:
+        os.kill(machine.info()["qemu"]["pid"], signal.SIGSEGV)
+        assert machine.wait_gone(10)
+    assert "QEMU was killed by SIGSEGV" in command("logs", "m").stdout
+    with pytest.raises(QemuError, match="nonsense"):
+        kju.launch(guests.INVADERS, name="m", args=[*TCG, "-device", "nonsense"])
+    assert "nonsense" in command("logs", "--qemu", "m").stdout
+    assert "ERROR" in command("logs", "m").stdout
+
+
+def test_after_a_good_end_nothing_is_kept() -> None:
+    with launched():
+        pass
+    assert kept.find("m") is None
+    done = command("logs", "m")
+    assert done.returncode == 3
+    assert len(done.stderr.splitlines()) == 1

@@ -151,6 +151,37 @@ def test_host_killed() -> None:
         assert not runtime.paths("m").folder.exists()
 
 
+@pytest.mark.parametrize("blow", ["the host", "its whole session"])
+def test_host_killed_whose_qemu_has_changed_its_user(blow: str) -> None:
+    """The kernel forgets the parent-death signal then."""
+    if os.getuid() != 0:
+        pytest.skip("only root's QEMU can change its user")
+    args = [*TCG, "-run-with", "user=nobody"]
+    with kju.launch(guests.INVADERS, name="m", memory="64", args=args) as machine:
+        info = machine.info()
+        qemu, host = info["qemu"]["pid"], machine.host_pid
+        assert Path(f"/proc/{qemu}").stat().st_uid != 0
+        assert any("second process" in note for note in info["notes"])
+        machine.screen.wait(kju.Mark(0, 0, 0), timeout=10)
+        if blow == "the host":
+            os.kill(host, signal.SIGKILL)
+        else:
+            os.killpg(host, signal.SIGKILL)
+        until(lambda: not Path(f"/proc/{qemu}").exists(), 5, "QEMU dies with its host")
+    # The folder's fixture sees that the guard has gone too.
+
+
+def test_a_guard_goes_with_its_machine() -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root's QEMU can change its user")
+    args = [*TCG, "-run-with", "user=nobody"]
+    with kju.launch(guests.INVADERS, name="m", memory="64", args=args) as machine:
+        assert sorted(ours().values())[-1].startswith("qemu")
+        assert len(ours()) == 3
+        machine.screen.wait(kju.Mark(0, 0, 0), timeout=10)
+    assert not ours()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_host_signalled(number: signal.Signals) -> None:
     with launched() as machine:

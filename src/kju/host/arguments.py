@@ -92,6 +92,7 @@ class Plan(NamedTuple):
     user: tuple[str, ...]
     appended: tuple[Appended, ...]
     notes: tuple[str, ...]
+    changes_user: bool = False
 
     @property
     def arguments(self) -> list[str]:
@@ -123,6 +124,10 @@ class _Given:
     def machine(self) -> str:
         return self.field(("machine", "M"), "type")
 
+    @property
+    def changes_user(self) -> bool:
+        return self.has("runas") or bool(self.field(("run-with",), "user"))
+
 
 def plan(user: Sequence[str], facts: Facts) -> Plan:
     """Decide what to append.
@@ -142,7 +147,7 @@ def plan(user: Sequence[str], facts: Facts) -> Plan:
                 appended.append(item)
             else:
                 notes.append(item)
-    return Plan(tuple(user), tuple(appended), tuple(notes))
+    return Plan(tuple(user), tuple(appended), tuple(notes), given.changes_user)
 
 
 def _refuse(options: Sequence[Option], given: _Given, facts: Facts) -> None:
@@ -285,9 +290,22 @@ def _sandbox(given: _Given, facts: Facts) -> _Items:
         spawn, elevate = "allow", "allow"
         items.append("the sandbox lets QEMU start programs: the user's network or -incoming may")
     resources = "allow" if given.field(("object",), "qom-type") == "thread-context" else "deny"
+    if given.changes_user:
+        # Else the kernel kills QEMU at the change (SIGSYS); afterwards there is no way back.
+        elevate = "allow"
+        items.append("the sandbox lets QEMU change its user, as the user's arguments want")
     value = f"on,obsolete=deny,elevateprivileges={elevate},spawn={spawn}"
     value += f",resourcecontrol={resources}"
     return [Appended(("-sandbox", value), "a guest that breaks out finds little to use"), *items]
+
+
+def _user(given: _Given, facts: Facts) -> _Items:
+    if not given.changes_user:
+        return []
+    return [
+        "QEMU changes its user, and the kernel's signal that ends it with its host is lost with"
+        " that: a second process of the host waits to do so"
+    ]
 
 
 def _channels(given: _Given, facts: Facts) -> _Items:
@@ -317,5 +335,6 @@ _PARTS: tuple[Callable[[_Given, Facts], _Items], ...] = (
     _input,
     _network,
     _sandbox,
+    _user,
     _channels,
 )

@@ -110,6 +110,7 @@ class Machine:
         self._paused = False
         self._plan = Plan((), (), ())
         self._child: subprocess.Popen[bytes] | None = None
+        self._guard = 0
         self._output: Output | None = None
         self._qmp: Qmp | None = None
         self._bus: DisplayBus | None = None
@@ -200,6 +201,8 @@ class Machine:
             except OSError as error:
                 ours.close()
                 raise QemuError(f"{command[0]} cannot be started: {error}", self.name) from error
+        if self._plan.changes_user:
+            self._guard = process.guard(self._child)
         self._claim.record(self._child.pid)
         self._begin(self._watch(self._child))
         return ours
@@ -497,6 +500,8 @@ class Machine:
                 log.warning("QEMU does not end: it is killed")
                 process.kill_group(child)
             await process.wait(child)
+            if self._guard:
+                process.dismiss(self._guard)
             log.info("QEMU %s", process.describe(child.returncode))
 
     async def _ask_to_quit(self) -> bool:

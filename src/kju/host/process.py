@@ -6,6 +6,10 @@ from the main thread, which runs the event loop and lives as long as the host; a
 any other thread exists, because Python code runs between fork and exec (it asks for the
 signal), which is only safe in a process of one thread.
 
+The kernel forgets the signal when the child changes its user (``-run-with user=``). For such a
+child `guard` starts a process that waits for our end; it is a fork and not a program of its own,
+so that nothing has to be found, and for these children only, since it costs memory.
+
 Source:
     PR_SET_PDEATHSIG: prctl(2).
 """
@@ -15,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -50,6 +55,54 @@ def spawn(
         process_group=0,
         preexec_fn=lambda: _system.die_with_parent(parent),
     )
+
+
+def guard(child: subprocess.Popen[bytes]) -> int:
+    """Have a child and its group killed when this process dies, whoever the child is by then.
+
+    Returns:
+        The guard's process number; give it to `dismiss` when the child has ended.
+    """
+    us, it = os.pidfd_open(os.getpid()), os.pidfd_open(child.pid)
+    number = os.fork()
+    if number == 0:
+        try:
+            _stand_guard(us, it, child.pid)
+        finally:
+            # Nothing of what the host would do at its end is ours to do.
+            os._exit(0)
+    os.close(us)
+    os.close(it)
+    return number
+
+
+def _stand_guard(host: int, child: int, group: int) -> None:
+    # What ends the host's group or session by a signal must leave this one to do its work.
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    # Held here, the host's lock would outlive it, and its clients would not see it hang up.
+    first, second = sorted((host, child))
+    os.closerange(0, first)
+    os.closerange(first + 1, second)
+    os.closerange(second + 1, os.sysconf("SC_OPEN_MAX"))
+    poll = select.poll()
+    poll.register(host, select.POLLIN)
+    poll.register(child, select.POLLIN)
+    ended = [fd for fd, _ in poll.poll()]
+    if child not in ended:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            signal.pidfd_send_signal(child, signal.SIGKILL)
+
+
+def dismiss(number: int) -> None:
+    """End a guard."""
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        os.kill(number, signal.SIGKILL)
+        os.waitpid(number, 0)
 
 
 def kill_group(child: subprocess.Popen[bytes]) -> None:

@@ -82,6 +82,23 @@ def test_a_category_the_user_named_is_left_alone(user: list[str], absent: str) -
     assert absent not in appended(*user)
 
 
+@pytest.mark.parametrize(
+    ("user", "changes"),
+    [
+        (["-run-with", "user=nobody"], True),
+        (["-run-with", "chroot=/srv,user=65534:65534"], True),
+        (["-runas", "nobody"], True),
+        (["-run-with", "chroot=/srv"], False),
+        ([], False),
+    ],
+)
+def test_a_change_of_user_is_let_and_said(user: list[str], changes: bool) -> None:
+    plan = make(*user)
+    assert plan.changes_user is changes
+    assert any("second process" in note for note in plan.notes) is changes
+    assert ("elevateprivileges=allow" in " ".join(plan.arguments)) is changes
+
+
 def test_a_usb_keyboard_is_no_tablet() -> None:
     assert "kju-tablet" in appended("-device", "usb-kbd")
 

@@ -1,0 +1,168 @@
+"""A control socket's bytes, from a client and from a host: they parse, or raise a PeerError.
+
+Run it with atheris installed (``pip install kju[fuzz]``); without a corpus it starts from one
+message of every kind::
+
+    python fuzz/fuzz_control.py -runs=1000000 [corpus/]
+
+Without atheris it mutates recorded messages itself, ``python fuzz/fuzz_control.py 10000`` times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+try:
+    import atheris
+except ImportError:
+    atheris = None
+
+with atheris.instrument_imports() if atheris else contextlib.nullcontext():
+    from kju.errors import KjuError, PeerError
+    from kju.host import messages
+    from kju.host.protocol import MAX_FRAME, ClientSide, HostSide, error_from, pack
+
+#: What may wait in a side that has been given all of an input: one frame that is not whole.
+MOST = 4 + MAX_FRAME
+HELLO = pack(messages.Hello(role="control", client="fuzz"))
+
+
+def seeds() -> list[bytes]:
+    """One message of every kind, requests first."""
+    found: list[messages.Message] = [
+        messages.Hello(role="view", client="é"),
+        messages.Launch(image="/disk", arguments=["-m", "1G"], cpus=2),
+        messages.GetInfo(number=1),
+        messages.GetSurface(number=2, console=1),
+        messages.Keys(number=3, steps=[(30, True), (30, False)], interval=5),
+        messages.Refresh(number=4, sync=True),
+        messages.Hold(number=5, milliseconds=9),
+        messages.Unhold(number=6),
+        messages.Stop(number=7, how="powerdown"),
+        messages.Welcome(number=1, machine="m", role="view", consoles=2),
+        messages.Info(number=2, info={"name": "m", "n": [1, 2.5, None, True, b"x"]}),
+        messages.SurfaceHandle(number=3, descriptors=1, console=0, size=4096),
+        messages.Done(number=1, version=7),
+        messages.Failure(number=2, error="LimitError", message="full"),
+        messages.Ended(reason="over", status=-9, log=["one", "two"]),
+    ]
+    odd = {"type": "info-reply", "number": 1, "info": {"when": msgspec.msgpack.Ext(-1, bytes(12))}}
+    body = msgspec.msgpack.encode(odd)
+    return [*map(pack, found), len(body).to_bytes(4, "little") + body]
+
+
+def one_input(data: bytes) -> None:
+    """What either side does with bytes, cut in two; the first byte says who is meant."""
+    which, data = data[0] % 4 if data else 0, data[1:]
+    middle = len(data) // 2
+    parts = (data[:middle], data[middle:])
+    if which == 3:
+        from_a_host(parts)
+    else:
+        # From the first byte on, after a greeting, and where a launch is expected.
+        side = HostSide(launch=which == 2)
+        from_a_client(side, parts if which else (HELLO, *parts))
+
+
+def from_a_client(side: HostSide, parts: tuple[bytes, ...]) -> None:
+    """As the host: every request may be refused, and the answer can be sent."""
+    for part in parts:
+        try:
+            requests = side.receive_data(part)
+        except PeerError:
+            break
+        for request in requests:
+            side.fail(request, KjuError("no"))
+    held(side)
+    for out in side.data_to_send():
+        if len(out.data) > MOST:
+            raise AssertionError(f"a reply of {len(out.data)} bytes")
+
+
+def from_a_host(parts: tuple[bytes, ...]) -> None:
+    """As a client that has asked three times and was sent two descriptors."""
+    side = ClientSide()
+    for _ in range(3):
+        side.request(messages.GetInfo())
+    came = [1001, 1002]
+    owned: list[int] = []
+    for part in parts:
+        try:
+            answers = side.receive_data(part, came)
+        except PeerError:
+            break
+        finally:
+            came = []
+        for answer in answers:
+            owned += answer.descriptors
+            if isinstance(answer.reply, messages.Failure):
+                str(error_from(answer.reply))
+    held(side)
+    if sorted([*owned, *side.unclaimed()]) != [1001, 1002]:
+        raise AssertionError("a descriptor was lost, or was given out twice")
+
+
+def held(side: HostSide | ClientSide) -> None:
+    """Nobody can make a side keep more than one frame."""
+    waiting = len(side._framer._buffer)
+    if waiting > MOST:
+        raise AssertionError(f"{waiting} bytes wait")
+
+
+def mutate(source: random.Random, parts: list[bytes]) -> bytes:
+    """A few messages with a few bytes changed; most lengths are made right again."""
+    frames = [bytearray(part[4:]) for part in source.choices(parts, k=source.randint(1, 4))]
+    for body in frames:
+        for _ in range(source.choice((0, 0, 1, 2, 5))):
+            place = source.randrange(len(body) + 1)
+            if source.random() < 0.6 and place < len(body):
+                # msgpack's own markers first: types and lengths are where it may go wrong.
+                body[place] = source.choice((0x80, 0x9F, 0xC0, 0xC6, 0xC9, 0xCF, 0xD6, 0xDF, 0xFF,
+                                             source.randrange(256)))  # fmt: skip
+            elif source.random() < 0.5:
+                del body[place : place + source.randint(1, 8)]
+            else:
+                body[place:place] = source.randbytes(source.randint(1, 8))
+    data = b"".join(len(body).to_bytes(4, "little") + body for body in frames)
+    if source.random() < 0.1:
+        place = source.randrange(len(data))
+        data = data[:place] + source.randbytes(4) + data[place + 4 :]
+    return bytes([source.randrange(4)]) + data
+
+
+def either(data: bytes, most: int, seed: int) -> bytes:
+    """Our mutations, which keep frames whole, and libFuzzer's own by turns."""
+    if seed % 2:
+        return bytes(atheris.Mutate(data, most))
+    return mutate(random.Random(seed), seeds())[:most]
+
+
+def main() -> None:
+    """Fuzz with atheris, or without."""
+    if atheris:
+        arguments = sys.argv
+        if all(argument.startswith("-") for argument in arguments[1:]):
+            corpus = Path(tempfile.mkdtemp(prefix="kju-fuzz-"))
+            for number, seed in enumerate(seeds()):
+                for which in range(4):
+                    (corpus / f"{number}-{which}").write_bytes(bytes([which]) + seed)
+            arguments = [*arguments, str(corpus)]
+        atheris.Setup(arguments, one_input, custom_mutator=either)
+        atheris.Fuzz()
+        return
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10000
+    start = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    source, parts = random.Random(start), seeds()
+    for _ in range(count):
+        one_input(mutate(source, parts))
+    print(f"{count} inputs, seed {start}: parsed or refused")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,29 +1,16 @@
 """A control socket's bytes, from a client and from a host: they parse, or raise a PeerError.
 
-Run it with atheris installed (``pip install kju[fuzz]``); without a corpus it starts from one
-message of every kind::
-
-    python fuzz/fuzz_control.py -runs=1000000 [corpus/]
-
-Without atheris it mutates recorded messages itself, ``python fuzz/fuzz_control.py 10000`` times.
+See fuzz/README.md for how to run it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import random
-import sys
-import tempfile
-from pathlib import Path
 
+import harness
 import msgspec
 
-try:
-    import atheris
-except ImportError:
-    atheris = None
-
-with atheris.instrument_imports() if atheris else contextlib.nullcontext():
+with harness.instrumented():
     from kju.errors import KjuError, PeerError
     from kju.host import messages
     from kju.host.protocol import MAX_FRAME, ClientSide, HostSide, error_from, pack
@@ -115,9 +102,9 @@ def held(side: HostSide | ClientSide) -> None:
         raise AssertionError(f"{waiting} bytes wait")
 
 
-def mutate(source: random.Random, parts: list[bytes]) -> bytes:
+def invent(source: random.Random) -> bytes:
     """A few messages with a few bytes changed; most lengths are made right again."""
-    frames = [bytearray(part[4:]) for part in source.choices(parts, k=source.randint(1, 4))]
+    frames = [bytearray(part[4:]) for part in source.choices(SEEDS, k=source.randint(1, 4))]
     for body in frames:
         for _ in range(source.choice((0, 0, 1, 2, 5))):
             place = source.randrange(len(body) + 1)
@@ -136,33 +123,9 @@ def mutate(source: random.Random, parts: list[bytes]) -> bytes:
     return bytes([source.randrange(4)]) + data
 
 
-def either(data: bytes, most: int, seed: int) -> bytes:
-    """Our mutations, which keep frames whole, and libFuzzer's own by turns."""
-    if seed % 2:
-        return bytes(atheris.Mutate(data, most))
-    return mutate(random.Random(seed), seeds())[:most]
-
-
-def main() -> None:
-    """Fuzz with atheris, or without."""
-    if atheris:
-        arguments = sys.argv
-        if all(argument.startswith("-") for argument in arguments[1:]):
-            corpus = Path(tempfile.mkdtemp(prefix="kju-fuzz-"))
-            for number, seed in enumerate(seeds()):
-                for which in range(4):
-                    (corpus / f"{number}-{which}").write_bytes(bytes([which]) + seed)
-            arguments = [*arguments, str(corpus)]
-        atheris.Setup(arguments, one_input, custom_mutator=either)
-        atheris.Fuzz()
-        return
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10000
-    start = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    source, parts = random.Random(start), seeds()
-    for _ in range(count):
-        one_input(mutate(source, parts))
-    print(f"{count} inputs, seed {start}: parsed or refused")
-
+SEEDS = seeds()
 
 if __name__ == "__main__":
-    main()
+    # By turns: ours keep frames whole, libFuzzer's own do not.
+    everyone = [bytes([which]) + seed for seed in SEEDS for which in range(4)]
+    harness.run(one_input, everyone, invent, mutate=True)

@@ -1,29 +1,16 @@
 """QEMU's bytes on a display listener: they parse, or raise a documented error.
 
-Run it with atheris installed (``pip install kju[fuzz]``); without a corpus it starts from one
-message of every kind::
-
-    python fuzz/fuzz_display1.py -runs=1000000 [corpus/]
-
-Without atheris it mutates recorded messages itself, ``python fuzz/fuzz_display1.py 10000`` times.
+See fuzz/README.md for how to run it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import random
-import sys
-import tempfile
-from pathlib import Path
 
+import harness
 import numpy as np
 
-try:
-    import atheris
-except ImportError:
-    atheris = None
-
-with atheris.instrument_imports() if atheris else contextlib.nullcontext():
+with harness.instrumented():
     from kju.display1 import messages
     from kju.display1.events import Mistake
     from kju.display1.frames import Splitter
@@ -77,9 +64,9 @@ def one_input(data: bytes) -> None:
     presenter.publish(1.0)
 
 
-def mutate(source: random.Random, parts: list[bytes]) -> bytes:
+def invent(source: random.Random) -> bytes:
     """A few messages with a few bytes changed."""
-    data = bytearray(b"".join(source.choices(parts, k=source.randint(1, 4))))
+    data = bytearray(b"".join(source.choices(SEEDS, k=source.randint(1, 4))))
     for _ in range(source.randint(0, 6)):
         place = source.randrange(len(data))
         if source.random() < 0.7:
@@ -92,25 +79,7 @@ def mutate(source: random.Random, parts: list[bytes]) -> bytes:
     return bytes(data)
 
 
-def main() -> None:
-    """Fuzz with atheris, or without."""
-    if atheris:
-        arguments = sys.argv
-        if all(argument.startswith("-") for argument in arguments[1:]):
-            corpus = Path(tempfile.mkdtemp(prefix="kju-fuzz-"))
-            for number, seed in enumerate(seeds()):
-                (corpus / str(number)).write_bytes(seed)
-            arguments = [*arguments, str(corpus)]
-        atheris.Setup(arguments, one_input)
-        atheris.Fuzz()
-        return
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10000
-    start = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    source, parts = random.Random(start), seeds()
-    for _ in range(count):
-        one_input(mutate(source, parts))
-    print(f"{count} inputs, seed {start}: parsed or refused")
-
+SEEDS = seeds()
 
 if __name__ == "__main__":
-    main()
+    harness.run(one_input, SEEDS, invent)

@@ -2,12 +2,7 @@
 nothing outside its memory.
 
 The memory lies between two gigabytes that nobody may touch, so that one access too far ends
-the process; the C code under the address sanitizer is driven by tests/c/hostile.c. With
-atheris (``pip install kju[fuzz]``) the inputs are guided by coverage of the Python code::
-
-    python fuzz/fuzz_surface.py -runs=1000000 [corpus/]
-
-Without it ``python fuzz/fuzz_surface.py 100000 [SEED]`` mutates headers at random itself.
+the process; the C code under the address sanitizer is driven by tests/c/hostile.c.
 
 An input is a byte of flags and then changes of the header of a good surface: a field, a kind of
 value, eight bytes of value. With flag 128 it is the header itself.
@@ -15,23 +10,15 @@ value, eight bytes of value. With flag 128 it is the header itself.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import random
 import struct
-import sys
-import tempfile
 import zlib
-from pathlib import Path
 
+import harness
 import numpy as np
 
-try:
-    import atheris
-except ImportError:
-    atheris = None
-
-with atheris.instrument_imports() if atheris else contextlib.nullcontext():
+with harness.instrumented():
     from kju import layout
     from kju.errors import FormatError, KjuError
     from kju.geometry import Rect
@@ -207,7 +194,7 @@ def seeds() -> list[bytes]:
     return found
 
 
-def random_input(source: random.Random) -> bytes:
+def invent(source: random.Random) -> bytes:
     """A few changed fields, of the good header or of noise."""
     flags = source.choice((0, 0, 0, 0, 0, 0, SHORT, RAW))
     if flags == RAW:
@@ -219,31 +206,5 @@ def random_input(source: random.Random) -> bytes:
     return bytes([flags]) + b"".join(changes) + source.randbytes(source.randint(0, 8))
 
 
-def run_random(count: int, seed: int) -> None:
-    """Not guided by anything: mutated headers from one seed."""
-    source = random.Random(seed)
-    for data in seeds():
-        one_input(data)
-    for _ in range(count):
-        one_input(random_input(source))
-    print(f"{count} random inputs, seed {seed}: {TALLY}")
-
-
-def main() -> None:
-    """Fuzz with atheris, or without."""
-    numbers = [argument for argument in sys.argv[1:] if argument.isdecimal()]
-    if numbers or not atheris:
-        run_random(int(numbers[0]) if numbers else 20000, int(numbers[1]) if numbers[1:] else 1)
-        return
-    arguments = sys.argv
-    if all(argument.startswith("-") for argument in arguments[1:]):
-        corpus = Path(tempfile.mkdtemp(prefix="kju-fuzz-"))
-        for number, seed in enumerate(seeds()):
-            (corpus / str(number)).write_bytes(seed)
-        arguments = [*arguments, "-max_len=512", str(corpus)]
-    atheris.Setup(arguments, one_input)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    harness.run(one_input, seeds(), invent, options=("-max_len=512",))

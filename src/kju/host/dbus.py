@@ -37,6 +37,9 @@ MAX_CALLS = 256
 MAX_MESSAGE = 1 << 20
 """Bytes of one message; the largest answer, GetAll of a console, has under 1 KiB."""
 
+MAX_TEXT = 256
+"""Characters that are kept of a label or an address; QEMU's have under twenty."""
+
 
 class Console(NamedTuple):
     """What QEMU says of one console.
@@ -163,12 +166,12 @@ class DisplayBus:
         (values,) = await self.call(messages.get_properties(path, messages.CONSOLE))
         return Console(
             index,
-            _value(values, "Label", "s", ""),
+            _value(values, "Label", "s", "")[:MAX_TEXT],
             _value(values, "Head", "u", 0),
             _value(values, "Type", "s", "Graphic"),
             _value(values, "Width", "u", 0),
             _value(values, "Height", "u", 0),
-            _value(values, "DeviceAddress", "s", ""),
+            _value(values, "DeviceAddress", "s", "")[:MAX_TEXT],
             tuple(_value(values, "Interfaces", "as", [])),
         )
 
@@ -291,7 +294,8 @@ async def _authenticate(sock: socket.socket) -> None:
                 raise PeerError("QEMU hung up while we authenticated")
             talk.feed(data)
     except auth.AuthenticationError as error:
-        raise PeerError(f"QEMU refused its display connection: {error}", error.data) from error
+        said = f"QEMU refused its display connection: {error}"[:300]
+        raise PeerError(said, error.data) from error
     except ConnectionError as error:
         raise PeerError(f"QEMU hung up while we authenticated: {error}") from error
     await loop.sock_sendall(sock, auth.BEGIN)

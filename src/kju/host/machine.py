@@ -56,8 +56,12 @@ log = logging.getLogger(__name__)
 #: Until QEMU greets. It makes its devices first; a guest of many gigabytes, preallocated,
 #: takes it tens of seconds.
 GREETING = 120.0
+#: As many as a client can name (`messages.Console`).
+MAX_CONSOLES = 16
 #: For QEMU to end after it has said that it will: it writes out its disks first.
 QUIT = 30.0
+#: For QEMU to end by itself once it has hung up.
+LAST_WORDS = 1.0
 #: Until a broken display connection is opened again.
 RECONNECT = 1.0
 #: For QEMU to end after SIGTERM, when it did not answer.
@@ -177,6 +181,7 @@ class Machine:
         try:
             async with asyncio.timeout(GREETING):
                 self._qmp = await Qmp.connect(qmp_socket, self.name, self._on_event)
+            self._begin(self._watch_qmp(self._qmp))
             await self._open_display(self._qmp)
         except TimeoutError as error:
             raise QemuError(f"QEMU did not answer in {GREETING:g} s", self.name) from error
@@ -224,6 +229,14 @@ class Machine:
         for console in self.consoles:
             console.producer.set_state(*_last_word(self._ending.result()))
 
+    async def _watch_qmp(self, qmp: Qmp) -> None:
+        """End the machine when QEMU can no longer be told anything, nor tells."""
+        reason = await asyncio.shield(qmp.closed)
+        if self._child:
+            # QEMU's own end is the usual cause, and says more.
+            await self._wait(self._child, LAST_WORDS)
+        self.end(f"the control connection to QEMU (QMP) has broken: {reason}", asked=False)
+
     def _last_lines(self) -> list[str]:
         if self._output:
             self._output.drain()
@@ -247,9 +260,14 @@ class Machine:
 
     async def _open_display(self, qmp: Qmp) -> None:
         status = await qmp.execute("query-status")
+        if not isinstance(status, dict):
+            raise QemuError(f"QEMU answered query-status with {status!r}"[:200], self.name)
         self._set_paused(not status.get("running", True))
         self._bus = bus = await self._connect_display(qmp)
-        for number in await bus.console_ids():
+        numbers = await bus.console_ids()
+        if len(numbers) > MAX_CONSOLES:
+            log.warning("%d consoles: only the first %d are shown", len(numbers), MAX_CONSOLES)
+        for number in numbers[:MAX_CONSOLES]:
             facts = await bus.console(number)
             if facts.kind == "Graphic":
                 index = len(self.consoles)

@@ -20,20 +20,30 @@ log = logging.getLogger(__name__)
 #: while the host of a loaded computer created a large guest.
 TIMEOUT = 10.0
 
+#: Bytes of one line. The longest answer to what is asked here has a few hundred.
+MAX_LINE = 1 << 20
+
 OnEvent = Callable[[str, dict[str, Any]], None]
 
 
 class Qmp:
     """One QMP connection.
 
-    If `connect` fails the socket is closed. After `close` every call raises `QemuError`.
+    If `connect` fails the socket is closed. When QEMU hangs up or sends what is no QMP, every
+    waiting call raises `QemuError`, every later call too, and `closed` is set.
+
+    Attributes:
+        closed: Done once the connection has ended; its result is the reason.
     """
 
     def __init__(self, client: QMPClient, events: asyncio.Task[None]) -> None:
         """Use `connect` instead."""
+        self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._client = client
         self._events = events
         self._handing = asyncio.Lock()
+        self._closing = asyncio.Event()
+        self._end = asyncio.create_task(self._watch(), name="qmp-end")
 
     @classmethod
     async def connect(cls, sock: socket.socket, name: str, on_event: OnEvent) -> Qmp:
@@ -43,11 +53,12 @@ class Qmp:
             QemuError: It does not speak QMP, or has hung up.
         """
         client = QMPClient(name)
+        client.readbuflen = MAX_LINE
         sock.setblocking(False)
         try:
             await client.connect(sock)
         except (QMPError, OSError, EOFError) as error:
-            raise QemuError(f"QEMU did not answer on QMP: {error}", name) from error
+            raise QemuError(f"QEMU did not answer on QMP: {_line(error)}", name) from error
         finally:
             # Before the session stands qemu.qmp does not close what it was given.
             if client.runstate.name != "RUNNING":
@@ -68,7 +79,7 @@ class Qmp:
         except TimeoutError as error:
             raise QemuError(f"QEMU did not answer {command} in {timeout:g} s") from error
         except (QMPError, OSError, EOFError) as error:
-            raise QemuError(f"QEMU refused {command}: {error}") from error
+            raise QemuError(f"QEMU refused {command}: {_line(error)}") from error
 
     async def open_display(self) -> socket.socket:
         """Give QEMU one end of a socket for its D-Bus display; return the other.
@@ -96,9 +107,33 @@ class Qmp:
     async def close(self) -> None:
         """Hang up. Never raises: that QEMU hung up first is the usual case."""
         self._events.cancel()
-        with contextlib.suppress(QMPError, OSError, EOFError, TimeoutError):
+        self._closing.set()
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1):
-                await self._client.disconnect()
+                await asyncio.shield(self.closed)
+
+    async def _watch(self) -> None:
+        """Wait for the end of the connection, and learn why; nobody else disconnects."""
+        waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._closing.wait())}
+        if self._client.runstate.name == "RUNNING":
+            waits.add(asyncio.ensure_future(self._client.runstate_changed()))
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in waits:
+            task.cancel()
+        reason = "closed by the host"
+        try:
+            await self._client.disconnect()
+        except (EOFError, OSError):
+            reason = "QEMU has hung up"
+        except Exception as error:
+            # Whatever ended qemu.qmp's reader: bad JSON, a line too long, nested too deep.
+            reason = f"QEMU sent what is no QMP ({type(error).__name__})"
+        self.closed.set_result(reason)
+
+
+def _line(error: Exception) -> str:
+    """An error in one line: qemu.qmp's show what was received, over many."""
+    return " ".join(str(error).split())[:300]
 
 
 async def _listen(client: QMPClient, on_event: OnEvent) -> None:

@@ -74,7 +74,8 @@ class Channel:
                     raise PeerError("QEMU hung up while we authenticated")
                 talk.feed(data)
         except auth.AuthenticationError as error:
-            raise PeerError(f"QEMU refused the listener: {error}", error.data) from error
+            said = f"QEMU refused the listener: {error}"[:300]
+            raise PeerError(said, error.data) from error
         self.sock.sendall(auth.BEGIN)
         self.sock.setblocking(False)
 

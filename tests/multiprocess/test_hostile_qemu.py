@@ -1,0 +1,91 @@
+"""A host whose QEMU sends anything: refused, logged, and the end is a clear one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import fake_qemu
+import pytest
+from wait import until
+
+import kju
+from kju.errors import QemuError
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("KJU_FAKE_PATH", ":".join(p for p in sys.path if p))
+    yield tmp_path / "kju"
+    assert kju.machines() == []
+    left = {path.name for path in (tmp_path / "kju").iterdir()}
+    assert left <= {".lock", ".accelerator.json"}
+
+
+@pytest.fixture
+def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    program = tmp_path / "qemu-system-x86_64"
+    program.write_text(
+        f'#!/bin/sh\nPYTHONPATH="$KJU_FAKE_PATH" exec {sys.executable} {fake_qemu.__file__} "$@"\n'
+    )
+    program.chmod(0o755)
+
+    def run(how: str) -> kju.Machine:
+        monkeypatch.setenv("KJU_FAKE", how)
+        return kju.launch(name="m", args=["-accel", "tcg"], qemu=str(program))
+
+    return run
+
+
+def test_the_fake_is_a_machine(launch) -> None:
+    with launch("well@never") as machine:
+        until(lambda: machine.screen.mode[:2] == (64, 48))
+        (console,) = machine.info()["consoles"]
+        assert len(console["label"]) <= 256
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("garbage", "deep", "huge", "list", "noise", "end", "error"),
+        *("garbage@qmp_capabilities", "wrong@query-status", "list@query-status"),
+        *("deep@query-status", "huge@query-status", "unhashable@query-status"),
+        *("error@getfd", "garbage@add_client", "noise@bus", "end@bus"),
+    ],
+)
+def test_a_start_that_cannot_be_says_why_in_one_line(launch, how: str) -> None:
+    with pytest.raises(QemuError) as caught:
+        launch(how)
+    assert "\n" not in str(caught.value)
+    assert 20 < len(str(caught.value)) < 600
+    assert "host failed" not in str(caught.value), "a mistake in kju"
+
+
+@pytest.mark.parametrize("how", ["garbage", "deep", "huge", "list", "noise", "unhashable", "end"])
+def test_a_broken_qmp_ends_the_machine_and_says_so(launch, how: str) -> None:
+    with launch(f"{how}@ready") as machine:
+        assert machine.wait_gone(15)
+        assert "QMP" in (machine.gone or "")
+        machine.close()
+        assert machine._child.returncode == 4
+
+
+def test_odd_events_are_not_obeyed(launch) -> None:
+    with launch("odd@ready") as machine:
+        until(lambda: machine.screen.mode[:2] == (64, 48))
+        assert machine.info()["state"] == "running"
+        assert not machine.wait_gone(0.2)
+
+
+@pytest.mark.parametrize("how", ["noise@listener", "end@listener", "garbage@listener"])
+def test_a_broken_listener_is_replaced(launch, how: str) -> None:
+    with launch(how) as machine:
+        until(lambda: machine.screen.mode[:2] == (64, 48))
+        assert machine.info()["state"] == "running"
+
+
+def test_more_consoles_than_there_can_be(launch) -> None:
+    with launch("well@many") as machine:
+        assert len(machine.screens) == 16

@@ -42,26 +42,26 @@ def test_a_broken_display_connection_is_opened_again(
             )
             run = asyncio.create_task(machine.run())
             await running(machine)
-            before = machine._display
+            before = machine.display.bus
             before.close("broken by the test")
             async with asyncio.timeout(10):
-                while machine._display is before:
+                while machine.display.bus is before:
                     await asyncio.sleep(0.01)
-            await machine.consoles[0].keyboard.press("test", [(30, True), (30, False)], 0)
-            version = machine.consoles[0].producer.version
+            await machine.display.consoles[0].keyboard.press("test", [(30, True), (30, False)], 0)
+            version = machine.display.consoles[0].producer.version
             async with asyncio.timeout(10):
-                while machine.consoles[0].producer.version == version:
+                while machine.display.consoles[0].producer.version == version:
                     await asyncio.sleep(0.01)
             # A source that ends is replaced as well.
-            source = machine.consoles[0]._source
+            source = machine.display.consoles[0]._source
             assert source is not None
             source._channel.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
             async with asyncio.timeout(10):
-                while machine.consoles[0]._source is source:
+                while machine.display.consoles[0]._source is source:
                     await asyncio.sleep(0.01)
-            version = machine.consoles[0].producer.version
+            version = machine.display.consoles[0].producer.version
             async with asyncio.timeout(10):
-                while machine.consoles[0].producer.version == version:
+                while machine.display.consoles[0].producer.version == version:
                     await asyncio.sleep(0.01)
             machine.end("the test is over")
             ending = await run

@@ -1,0 +1,149 @@
+"""SHELL: a machine's display: the D-Bus connection to QEMU, and the consoles behind it.
+
+Rules:
+
+- The connection may break and be opened again; a console and its surface stay.
+- A console's index is its place among the graphic ones, in QEMU's order, for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from ..display1.messages import CONSOLE, console_path
+from ..errors import KjuError, UsageError
+from ..sources.base import Report, Source
+from ..sources.channel import socket_pair
+from ..sources.display1 import Display1Source
+from ..surface import Producer, State
+from .console import Console
+from .dbus import DisplayBus
+from .keyboard import Keyboard
+from .qmp import Qmp
+
+log = logging.getLogger(__name__)
+
+#: As many as a client can name (`messages.Console`).
+MAX_CONSOLES = 16
+#: Until a broken display connection is opened again.
+RECONNECT = 1.0
+
+
+class Display:
+    """What a machine shows.
+
+    Args:
+        name: The machine's, for messages.
+        address: Where the surface of a console is to be made, by its index.
+
+    Attributes:
+        consoles: The graphic ones.
+        paused: Whether the machine is.
+    """
+
+    def __init__(self, name: str, address: Callable[[int], str]) -> None:
+        self.consoles: list[Console] = []
+        self.paused = False
+        self._name = name
+        self._address = address
+        self._bus: DisplayBus | None = None
+
+    async def open(self, qmp: Qmp) -> None:
+        """Connect, and start a source for every graphic console.
+
+        Raises:
+            KjuError: QEMU does not agree, or there is no memory for a surface.
+        """
+        self._bus = bus = await self._connect(qmp)
+        numbers = await bus.console_ids()
+        if len(numbers) > MAX_CONSOLES:
+            log.warning("%d consoles: only the first %d are shown", len(numbers), MAX_CONSOLES)
+        for number in numbers[:MAX_CONSOLES]:
+            facts = await bus.console(number)
+            if facts.kind == "Graphic":
+                index = len(self.consoles)
+                console = Console(
+                    index,
+                    facts,
+                    self._address(index),
+                    functools.partial(self._listen, number),
+                    Keyboard(functools.partial(self._key, number)),
+                    paused=self.paused,
+                )
+                self.consoles.append(console)
+                await console.start()
+        if not self.consoles:
+            log.warning("the machine has no graphic console")
+
+    async def keep(self, qmp: Qmp) -> None:
+        """Open the connection again when it breaks and QEMU lives on; never returns."""
+        while True:
+            reason = await asyncio.shield(self.bus.closed)
+            # QEMU's end is the usual cause; then this task is cancelled meanwhile.
+            await asyncio.sleep(RECONNECT)
+            log.warning("the display connection has broken (%s): opening another", reason)
+            try:
+                self._bus = await self._connect(qmp)
+                for console in self.consoles:
+                    facts = await self._bus.console(console.facts.number)
+                    # What was announced meanwhile nobody heard.
+                    console.announced({"Width": facts.width, "Height": facts.height})
+            except (KjuError, OSError) as error:
+                log.error("the display connection could not be opened: %s", error)
+
+    async def _connect(self, qmp: Qmp) -> DisplayBus:
+        bus = await DisplayBus.connect(await qmp.open_display())
+        bus.on_properties = self._announced
+        return bus
+
+    def _announced(self, path: str, interface: str, values: dict[str, Any]) -> None:
+        for console in self.consoles:
+            if interface == CONSOLE and path == console_path(console.facts.number):
+                console.announced(values)
+
+    @property
+    def bus(self) -> DisplayBus:
+        """The connection of the moment; do not keep it."""
+        if self._bus is None:
+            raise UsageError(f"the display of {self._name} is not open yet")
+        return self._bus
+
+    async def _key(self, number: int, key: int, down: bool) -> None:
+        await self.bus.key(number, key, down)
+
+    async def _listen(
+        self, number: int, producer: Producer, report: Report, paused: bool
+    ) -> Source:
+        """Start a source and register it with QEMU."""
+        ours, theirs = socket_pair()
+        source = Display1Source(ours, producer, report, label=str(number))
+        source.paused = paused
+        source.start()
+        try:
+            await self.bus.register_listener(number, theirs)
+        except BaseException:
+            source.stop()
+            raise
+        return source
+
+    def pause(self, now: bool) -> None:
+        """The machine has been paused, or goes on."""
+        self.paused = now
+        for console in self.consoles:
+            console.paused(now)
+
+    def say(self, state: State, reason: str) -> None:
+        """Set every surface's state."""
+        for console in self.consoles:
+            console.producer.set_state(state, reason)
+
+    def close(self, state: State, reason: str) -> None:
+        """Stop every source, say the last word and hang up."""
+        for console in self.consoles:
+            console.stop(state, reason)
+        if self._bus:
+            self._bus.close()

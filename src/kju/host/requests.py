@@ -1,0 +1,117 @@
+"""SHELL: what clients ask of a machine, and the answers."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError
+from . import messages
+from .control import Client, Result
+from .messages import AnyRequest
+
+if TYPE_CHECKING:
+    from .console import Console
+    from .machine import Machine
+
+log = logging.getLogger(__name__)
+
+
+async def answer(machine: Machine, client: Client, request: AnyRequest) -> Result:
+    """Answer one request.
+
+    Raises:
+        KjuError: What is told to the client.
+    """
+    number = request.number
+    match request:
+        case messages.Hello(role=role):
+            log.info("%s attached with role %s", client, role)
+            return Result(welcome(machine, number, role))
+        case messages.GetInfo():
+            return Result(messages.Info(number=number, info=info(machine)))
+        case messages.Stop(how=how):
+            await machine.stop(how, str(client))
+            return Result(messages.Done(number=number))
+        case messages.Launch():
+            raise UsageError("this machine has been launched already")
+    console = _console(machine, request.console)
+    version = 0
+    match request:
+        case messages.GetSurface():
+            return _surface(number, console)
+        case messages.Keys(steps=steps, interval=interval):
+            await console.keyboard.press(client, steps, interval / 1000)
+        case messages.Refresh():
+            version = await console.refresh()
+        case messages.Hold(milliseconds=milliseconds):
+            version = await console.hold(client, milliseconds / 1000)
+        case messages.Unhold():
+            console.unhold(client)
+    return Result(messages.Done(number=number, version=version))
+
+
+def _console(machine: Machine, index: int) -> Console:
+    consoles = machine.display.consoles
+    try:
+        return consoles[index]
+    except IndexError:
+        have = len(consoles)
+        raise UsageError(f"there is no console {index}: {machine.name} has {have}") from None
+
+
+def _surface(number: int, console: Console) -> Result:
+    segment = console.producer.segment
+    reply = messages.SurfaceHandle(
+        number=number,
+        descriptors=1,
+        console=console.index,
+        size=segment.size,
+        address=segment.address,
+    )
+    return Result(reply, (console.handout(),))
+
+
+def welcome(machine: Machine, number: int, role: messages.Role) -> messages.Welcome:
+    """The first answer on every connection."""
+    return messages.Welcome(
+        number=number,
+        machine=machine.name,
+        role=role,
+        pid=os.getpid(),
+        consoles=len(machine.display.consoles),
+        folder=str(machine.paths.folder),
+    )
+
+
+def info(machine: Machine) -> dict[str, Any]:
+    """The machine, for people and programs; every value fits into JSON."""
+    found, paths, plan = machine.prepared.qemu, machine.paths, machine.emulator.plan
+    return {
+        "name": machine.name,
+        "state": "paused" if machine.display.paused else "running",
+        "started": machine.began,
+        "detached": machine.prepared.request.detach,
+        "host": {"pid": os.getpid(), "folder": str(paths.folder), "log": str(paths.host_log)},
+        "qemu": {
+            "pid": machine.emulator.pid,
+            "path": found.path,
+            "version": ".".join(map(str, found.version)),
+            "architecture": found.architecture,
+            "log": str(paths.qemu_log),
+            "arguments": list(plan.user),
+            "sources": found.sources,
+        },
+        "accelerator": machine.accelerator._asdict(),
+        "appended": [
+            {"arguments": list(part.arguments), "reason": part.reason} for part in plan.appended
+        ],
+        "notes": list(plan.notes),
+        "consoles": [console.info() for console in machine.display.consoles],
+        "clients": [
+            {"pid": c.peer.pid, "role": c.side.role, "name": c.side.client}
+            for c in machine.clients
+            if not c.closed and c.side.role
+        ],
+    }

@@ -59,10 +59,18 @@ class Sync:
 class Async:
     """The API for asyncio, driven from outside."""
 
-    form = AsyncSurface
-
     def __init__(self):
-        self.runner = asyncio.Runner()
+        self.runner = runner = asyncio.Runner()
+
+        class Driven(AsyncSurface):
+            def snapshot(self, *args, **how):
+                found = super().snapshot(*args, **how)
+                return runner.run(found) if asyncio.iscoroutine(found) else found
+
+            def save(self, *args, **how):
+                return runner.run(super().save(*args, **how))
+
+        self.form = Driven
 
     def wait(self, surface, *args, **how):
         return self.runner.run(surface.wait(*args, **how))

@@ -128,6 +128,11 @@ LOSSES = {
 }
 
 
+def finished(result):
+    """What a call returns, once it is there."""
+    return asyncio.run(result) if asyncio.iscoroutine(result) else result
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("form", [Surface, AsyncSurface])
 def test_what_happens_to_a_file_is_raised(tmp_path, loss, form):
@@ -168,7 +173,7 @@ def test_what_happens_to_a_file_is_raised(tmp_path, loss, form):
     }
     for name, call in calls.items():
         with pytest.raises(error):
-            pytest.fail(f"{name} returned {call()}")
+            pytest.fail(f"{name} returned {finished(call())}")
     thread.join(30)
     assert [type(e) for e in errors] == [error]
     # The process lives, arrays can be read, and what was copied is what it was.

@@ -9,7 +9,8 @@ For example::
         await machine.keyboard.type("root\n")
         frame = machine.screen.snapshot()
 
-Looking at pixels does not wait, so it is not awaited. Use a machine from one event loop.
+Looking at pixels does not wait, so it is not awaited; a consistent `snapshot` and `save` do.
+Use a machine from one event loop.
 """
 
 from __future__ import annotations

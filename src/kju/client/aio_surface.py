@@ -3,19 +3,75 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Awaitable
 from types import TracebackType
-from typing import Self
+from typing import IO, Literal, Self, overload
 
+from ..geometry import Rect
 from ..surface import NOTHING_TAKEN, Change, Mark
 from .base import SurfaceBase, Waiting
+from .frame import Frame
 from .notifier import Notifier
 
 
 class AsyncSurface(SurfaceBase):
-    """One surface, opened read-only: see `SurfaceBase`. Only waiting is asynchronous."""
+    """One surface, opened read-only: see `kju.Surface`. What waits is awaited.
+
+    That is `wait` and `changes`, a `snapshot` that is to be consistent, and `save`.
+    """
 
     _notifier: Notifier | None = None
+
+    @overload
+    def snapshot(
+        self,
+        rect: Rect | None = None,
+        *,
+        consistent: Literal[False] = False,
+        cursor: bool = False,
+        format: str = "bgrx",
+    ) -> Frame: ...
+    @overload
+    def snapshot(
+        self,
+        rect: Rect | None = None,
+        *,
+        consistent: Literal[True],
+        cursor: bool = False,
+        format: str = "bgrx",
+    ) -> Awaitable[Frame]: ...
+    def snapshot(
+        self,
+        rect: Rect | None = None,
+        *,
+        consistent: bool = False,
+        cursor: bool = False,
+        format: str = "bgrx",
+    ) -> Frame | Awaitable[Frame]:
+        """As `kju.Surface.snapshot`; with ``consistent=True`` the frame is awaited.
+
+        A plain copy takes a millisecond and waits for nobody. A consistent one waits for a
+        busy producer, up to a second, and may have it held still: a thread does that.
+        """
+        if consistent:
+            return asyncio.to_thread(
+                self._snapshot, rect, consistent=True, cursor=cursor, format=format
+            )
+        return self._snapshot(rect, cursor=cursor, format=format)
+
+    async def save(
+        self,
+        target: str | os.PathLike[str] | IO[bytes],
+        rect: Rect | None = None,
+        *,
+        cursor: bool = False,
+        consistent: bool = False,
+    ) -> Frame:
+        """As `kju.Surface.save`: a thread compresses and writes."""
+        return await asyncio.to_thread(
+            self._save, target, rect, cursor=cursor, consistent=consistent
+        )
 
     async def wait(self, since: Mark | None = None, timeout: float | None = None) -> Change:
         """As `kju.Surface.wait`, in the event loop; may be cancelled."""

@@ -252,7 +252,7 @@ class SurfaceBase:
         return make_frame(pixels, self, mode, version, live=True)
 
     @_notices_loss
-    def snapshot(
+    def _snapshot(
         self,
         rect: Rect | None = None,
         *,
@@ -260,27 +260,7 @@ class SurfaceBase:
         cursor: bool = False,
         format: str = "bgrx",
     ) -> Frame:
-        """Copy pixels that are no older than this call.
-
-        Args:
-            rect: Pixels, origin top left; everything by default.
-            consistent: Exactly one published version: the copy is repeated until the
-                producer did not write meanwhile, at most a second; then the producer is
-                asked to hold still, where that is possible.
-            cursor: Draw the guest's cursor into the copy.
-            format: ``bgrx``, ``rgb``, ``rgba`` or ``grey``.
-
-        Returns:
-            Shape ``(height, width, 4)`` for ``bgrx`` and ``rgba``, 3 for ``rgb``, none for
-            ``grey`` and one-byte surfaces; its own memory, C-contiguous.
-
-        Raises:
-            GeometryError: *rect* leaves the surface.
-            UnavailableError: There is no picture; the message is the producer's reason.
-            InconsistentError: The producer never stopped writing.
-            MemoryLostError: The file below was cut.
-            ClosedError: This process has closed the surface.
-        """
+        """As `kju.Surface.snapshot`; a consistent one may sleep, up to a second."""
         if format not in CHANNELS:
             raise ValueError(f"format is one of {', '.join(CHANNELS)}, not {format!r}")
         consumer = self._open()
@@ -311,7 +291,7 @@ class SurfaceBase:
                     with self._hold():
                         return copy_frame(consumer, rect, pixel_format, True, allocate, _TRIES)
 
-    def save(
+    def _save(
         self,
         target: str | os.PathLike[str] | IO[bytes],
         rect: Rect | None = None,
@@ -319,22 +299,10 @@ class SurfaceBase:
         cursor: bool = False,
         consistent: bool = False,
     ) -> Frame:
-        """Write a PNG of the screen; returns the frame that was written.
-
-        Args:
-            target: A path, or a binary file. Another ending than ``.png`` chooses another
-                of Pillow's formats.
-            rect: Pixels; everything by default.
-            cursor: Draw the guest's cursor into it.
-            consistent: As in `snapshot`.
-
-        Raises:
-            OSError: It can't be written.
-            UnavailableError: There is no picture.
-        """
+        """As `kju.Surface.save`."""
         from PIL import Image  # heavy, and most programs never save
 
-        frame = self.snapshot(rect, cursor=cursor, consistent=consistent, format="rgb")
+        frame = self._snapshot(rect, cursor=cursor, consistent=consistent, format="rgb")
         image = Image.fromarray(np.asarray(frame))
         # Level 1 takes a quarter of the default's time and gives a tenth more bytes.
         path = Path(target) if isinstance(target, (str, os.PathLike)) else None

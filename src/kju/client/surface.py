@@ -2,19 +2,76 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from ..errors import FormatError
+from ..geometry import Rect
 from ..surface import NOTHING_TAKEN, Change, Mark
 from .base import SurfaceBase
+from .frame import Frame
 
 
 class Surface(SurfaceBase):
     """One surface, opened read-only: see `SurfaceBase`."""
 
     __doc__ = SurfaceBase.__doc__
+
+    def snapshot(
+        self,
+        rect: Rect | None = None,
+        *,
+        consistent: bool = False,
+        cursor: bool = False,
+        format: str = "bgrx",
+    ) -> Frame:
+        """Copy pixels that are no older than this call.
+
+        Args:
+            rect: Pixels, origin top left; everything by default.
+            consistent: Exactly one published version: the copy is repeated until the
+                producer did not write meanwhile, at most a second; then the producer is
+                asked to hold still, where that is possible.
+            cursor: Draw the guest's cursor into the copy.
+            format: ``bgrx``, ``rgb``, ``rgba`` or ``grey``.
+
+        Returns:
+            Shape ``(height, width, 4)`` for ``bgrx`` and ``rgba``, 3 for ``rgb``, none for
+            ``grey`` and one-byte surfaces; its own memory, C-contiguous.
+
+        Raises:
+            GeometryError: *rect* leaves the surface.
+            UnavailableError: There is no picture; the message is the producer's reason.
+            InconsistentError: The producer never stopped writing.
+            MemoryLostError: The file below was cut.
+            ClosedError: This process has closed the surface.
+        """
+        return self._snapshot(rect, consistent=consistent, cursor=cursor, format=format)
+
+    def save(
+        self,
+        target: str | os.PathLike[str] | IO[bytes],
+        rect: Rect | None = None,
+        *,
+        cursor: bool = False,
+        consistent: bool = False,
+    ) -> Frame:
+        """Write a PNG of the screen; returns the frame that was written.
+
+        Args:
+            target: A path, or a binary file. Another ending than ``.png`` chooses another
+                of Pillow's formats.
+            rect: Pixels; everything by default.
+            cursor: Draw the guest's cursor into it.
+            consistent: As in `snapshot`.
+
+        Raises:
+            OSError: It can't be written.
+            UnavailableError: There is no picture.
+        """
+        return self._save(target, rect, cursor=cursor, consistent=consistent)
 
     def wait(self, since: Mark | None = None, timeout: float | None = None) -> Change:
         """Sleep until pixels changed; other threads run meanwhile.

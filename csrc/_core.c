@@ -224,7 +224,8 @@ PyMODINIT_FUNC PyInit__core(void) {
     kju_format_error = PyObject_GetAttrString(errors, "FormatError");
     Py_DECREF(errors);
     if (!kju_geometry_error || !kju_format_error || add_type(m, &kju_reader_spec, "Reader") ||
-        add_type(m, &kju_writer_spec, "Writer") ||
+        add_type(m, &kju_writer_spec, "Writer") || kju_prepare_pool() ||
+        add_type(m, &kju_pool_spec, "Pool") ||
         PyModule_AddIntConstant(m, "WAIT_CAP_MS", KJU_WAIT_CAP_MS) ||
         PyModule_AddIntConstant(m, "CURSOR_SIDE", KJU_CURSOR_SIDE)) {
         Py_DECREF(m);

@@ -10,7 +10,7 @@
 extern PyObject *kju_geometry_error, *kju_format_error;
 /* kju's NamedTuples, given by kju.surface when it is imported. */
 extern PyObject *kju_rect_type, *kju_mode_type, *kju_mark_type, *kju_change_type;
-extern PyType_Spec kju_reader_spec, kju_writer_spec;
+extern PyType_Spec kju_reader_spec, kju_writer_spec, kju_pool_spec;
 
 /* Below this a copy takes less than a switch of threads may cost (5 ms when another
  * thread computes), so the interpreter is kept. */
@@ -22,6 +22,8 @@ PyObject *kju_raise(int result);
 PyObject *kju_raise_check(int result, const Py_buffer *memory);
 /* (x, y, width, height) of Python ints into a rectangle; -1 with an error set. */
 int kju_parse_rect(PyObject *object, struct kju_rect *rect);
+/* Make the type of the pool's blocks; -1 with an error set. */
+int kju_prepare_pool(void);
 PyObject *kju_mode_tuple(const struct kju_mode *mode);
 /* Converters for "O&": GeometryError for numbers that do not fit, where "I" and "K" would
  * cut them and go on with another number. */

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import threading
+import math
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .._core import Pool
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from ..surface import Mode
     from .base import SurfaceBase
 
-# Two is enough for "the frame before and this one"; more is the caller's own keeping.
-POOL_SIZE = 2
 # Below this, new memory comes from the heap and costs nothing worth saving.
 POOL_BYTES = 256 * 1024
 
@@ -38,6 +37,16 @@ class Frame(np.ndarray[Any, np.dtype[np.uint8]]):
     consistent: bool = False
     live: bool = False
     _surface: weakref.ref[SurfaceBase] | None = None
+
+    def __array_wrap__(
+        self,
+        array: np.ndarray[Any, Any],
+        context: Any = None,  # noqa: ANN401
+        return_scalar: bool = False,
+    ) -> Any:  # noqa: ANN401
+        """What is computed from a frame is no frame: a mean, a mask, a difference."""
+        plain = np.asarray(array)
+        return plain[()] if return_scalar else plain
 
     def __array_finalize__(self, source: object) -> None:
         """Carry the description over to slices and copies."""
@@ -83,19 +92,12 @@ class FramePool:
     """
 
     def __init__(self) -> None:
-        self._arrays: list[npt.NDArray[np.uint8]] = []
-        self._lock = threading.Lock()
+        self._pool = Pool()
 
     def allocate(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
         """Uninitialised, C-contiguous memory of a shape."""
-        size = int(np.prod(shape, dtype=np.int64))
+        size = math.prod(shape)
         if size < POOL_BYTES:
             return np.empty(shape, np.uint8)
-        with self._lock:
-            for array in self._arrays:
-                # held by the list, by the name `array` and by the call: nobody else
-                if array.size == size and sys.getrefcount(array) == 3:
-                    return array.reshape(shape)
-            fresh = np.empty(size, np.uint8)
-            self._arrays = [*self._arrays[-(POOL_SIZE - 1) :], fresh]
-        return fresh.reshape(shape)
+        memory: Any = self._pool.take(size)  # a buffer, which NumPy's types do not know
+        return np.ndarray(shape, np.uint8, memory)

@@ -22,11 +22,10 @@ def has_died(producer: Identity, fileno: int) -> bool:
         producer: What the surface says of it.
         fileno: A descriptor of the surface's file, or -1.
     """
-    if producer.locks and fileno >= 0:
-        return not is_locked(fileno)
-    if not producer.pid or producer.namespace != _namespace():
-        return False
-    return _start_time(producer.pid) != producer.start_time
+    known = producer.pid and producer.namespace == _namespace()
+    if known and _start_time(producer.pid) != producer.start_time:
+        return True  # whatever the lock says: a child that it forked may still hold that
+    return producer.locks and fileno >= 0 and not is_locked(fileno)
 
 
 @lru_cache

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kju.client.frame import POOL_BYTES, POOL_SIZE, Frame, FramePool, make_frame
+from kju.client.frame import POOL_BYTES, Frame, FramePool, make_frame
 from kju.surface import Mode
 
 SHAPE = (POOL_BYTES // 1024, 256, 4)
@@ -53,6 +53,13 @@ def test_a_frame_of_nothing_is_stale():
     assert np.zeros(3, np.uint8).view(Frame).stale
 
 
+def test_what_is_computed_from_a_frame_is_no_frame(surface):
+    frame = frame_of(surface)
+    assert type(frame.mean()) is np.float64
+    assert type(frame == frame) is np.ndarray
+    assert (frame == frame).all() is np.True_
+
+
 def address(array):
     return array.__array_interface__["data"][0]
 
@@ -67,7 +74,7 @@ def test_dropped_memory_is_used_again():
 
 def test_kept_memory_is_not():
     pool = FramePool()
-    kept = [pool.allocate(SHAPE) for _ in range(3 * POOL_SIZE)]
+    kept = [pool.allocate(SHAPE) for _ in range(6)]
     assert len({address(a) for a in kept}) == len(kept)
 
 

@@ -22,7 +22,7 @@
  * SIGBUS. For the mappings registered here the handler puts a zero page in the place of
  * the missing one and notes the loss; the access goes on, and whoever asked for it looks
  * at the note and raises. Every other SIGBUS goes to the handler that was there before.
- * Only mmap is called in the handler; ranges are atomics in a list that only grows. */
+ * Only mmap and sysconf are called in the handler; ranges are atomics in a list that only grows. */
 
 struct range {
     _Atomic uintptr_t start, end; /* end is 0: free */

@@ -6,7 +6,7 @@
 #include "convert.h"
 #include "kju/surface.h"
 
-struct kju_writer { /* a producer's private state; shared memory is never read back */
+struct kju_writer { /* a producer's private state: layout and mode are never read back */
     void *memory;
     struct kju_layout layout;
     struct kju_mode mode; /* epoch 0: none yet */

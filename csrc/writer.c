@@ -222,7 +222,8 @@ static PyObject *writer_compare(Writer *self, PyObject *args) {
     return result ? kju_raise(result) : PyLong_FromUnsignedLongLong(changed);
 }
 
-/* Publish rectangles, or none; either way what `begin` began ends here. */
+/* Publish rectangles, or none; what `begin` began ends here, unless a rectangle is refused:
+ * then nothing has changed and the pixels are still being drawn. */
 static int publish_drawn(Writer *self, const struct kju_rect *rects, size_t count) {
     struct kju_header *h = self->w.memory;
     for (size_t i = 0; i < count; i++)

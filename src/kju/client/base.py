@@ -54,6 +54,7 @@ from .frame import Frame, FramePool, make_frame
 # 1920x1080 takes the producer one to three milliseconds.
 _RETRY_SECONDS = 0.0003
 _EXACT_SECONDS = 1.0
+# Looks during each of which the mode changed: a hostile memory, not a guest.
 _TRIES = 64
 
 # Yields milliseconds to sleep; may be sent the change that ended the sleep; returns it.

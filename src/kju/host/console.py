@@ -4,8 +4,8 @@ Rules:
 
 - Everything here runs in the host's event loop; what a source reports from its thread is
   brought there first.
-- At any time at most one source fills the surface. A better one is started before the old
-  one is stopped only where both may run at once; D-Bus listeners may not.
+- At any time at most one source fills the surface: the old one is stopped before the next is
+  started.
 - A surface that has become too small is superseded: the new one is filled first, then the
   old one says so.
 - Whoever fills the surface says whether it is live or paused; the host does where nobody does.

@@ -3,8 +3,8 @@
 Linux ties the parent-death signal to the *thread* that forked: when that thread ends the
 child gets the signal, whatever the rest of the process does. So every child is started
 from the main thread, which runs the event loop and lives as long as the host; and before
-any other thread exists, because Python code runs between fork and exec (it asks for the
-signal), which is only safe in a process of one thread.
+any other thread runs Python, because a little Python runs between fork and exec (it asks for
+the signal). NumPy's own threads exist by then; they sleep, and hold no lock that this needs.
 
 The kernel forgets the signal when the child changes its user (``-run-with user=``). For such a
 child `guard` starts a process that waits for our end; it is a fork and not a program of its own,

@@ -27,6 +27,7 @@ class FakeMachine:
         self.gone: list[str] = []
         self.block = threading.Event()
         self.holds = 0
+        self.waiting = 0
 
     async def handle(self, client: Client, request: AnyRequest) -> Result:
         number = request.number
@@ -52,8 +53,12 @@ class FakeMachine:
             case messages.Refresh(sync=True):
                 raise RuntimeError("a mistake")
             case messages.Refresh():
-                while not self.block.is_set():
-                    await asyncio.sleep(0.001)
+                self.waiting += 1
+                try:
+                    while not self.block.is_set():
+                        await asyncio.sleep(0.001)
+                finally:
+                    self.waiting -= 1
             case messages.Hold():
                 self.holds += 1
         return Result(messages.Done(number=number, version=self.producer.version))

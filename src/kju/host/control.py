@@ -3,9 +3,10 @@
 Rules:
 
 - Only this user and root are let in: the kernel says who the peer is (SO_PEERCRED).
-- A client that breaks the protocol, does not read its replies or asks for too much at once
-  is hung up on; the machine goes on.
-- Requests of one client are started in order and may be done out of order.
+- A client that breaks the protocol or does not read its replies is hung up on; the machine
+  goes on.
+- Requests of one client are started in order and may be done out of order. While as many are
+  open as may be, nothing more is read from it: it waits, as with any full socket.
 - When a client has gone its unfinished requests are cancelled, and then the machine is told.
 """
 
@@ -17,6 +18,7 @@ import contextlib
 import itertools
 import logging
 import os
+import select
 import socket
 import struct
 from collections import deque
@@ -95,7 +97,12 @@ class Client:
         self._machine = machine
         self._loop = asyncio.get_running_loop()
         self._unsent: deque[Outgoing] = deque()
+        self._unsent_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        # Read, and not begun; never more than one chunk's.
+        self._waiting: deque[AnyRequest] = deque()
+        # Set while nothing is read: says that the client has hung up.
+        self._hang_up: select.epoll | None = None
         self._loop.add_reader(sock, self._readable)
 
     def __str__(self) -> str:
@@ -109,12 +116,41 @@ class Client:
             self._flush()
 
     def begin(self, request: AnyRequest) -> None:
-        """Start to answer a request."""
-        if len(self._tasks) >= MAX_REQUESTS:
-            raise PeerError(f"more than {MAX_REQUESTS} requests at once")
-        task = self._loop.create_task(self._answer(request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        """Answer a request, now or when others have been answered."""
+        self._waiting.append(request)
+        self._begin_waiting()
+
+    def _begin_waiting(self) -> None:
+        while self._waiting and len(self._tasks) < MAX_REQUESTS:
+            task = self._loop.create_task(self._answer(self._waiting.popleft()))
+            self._tasks.add(task)
+            task.add_done_callback(self._answered)
+        if bool(self._waiting) != (self._hang_up is not None):
+            self._stop_reading() if self._waiting else self._read_again()
+
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not self.closed:
+            self._begin_waiting()
+
+    def _stop_reading(self) -> None:
+        """Leave the client's bytes in the socket; its end is still noticed."""
+        log.info("%s has %d requests open: it is not read for now", self, len(self._tasks))
+        self._loop.remove_reader(self._sock)
+        # Asyncio knows of readable and writable only, and both are true of what is not read.
+        self._hang_up = select.epoll()
+        self._hang_up.register(self._sock, select.EPOLLRDHUP)
+        self._loop.add_reader(self._hang_up, self.close, "it hung up")
+
+    def _read_again(self) -> None:
+        self._forget_hang_up()
+        self._loop.add_reader(self._sock, self._readable)
+
+    def _forget_hang_up(self) -> None:
+        if self._hang_up is not None:
+            self._loop.remove_reader(self._hang_up)
+            self._hang_up.close()
+            self._hang_up = None
 
     async def _answer(self, request: AnyRequest) -> None:
         try:
@@ -153,12 +189,14 @@ class Client:
             self.close(error.strerror or str(error))
 
     def _flush(self) -> None:
-        self._unsent.extend(self.side.data_to_send())
+        for out in self.side.data_to_send():
+            self._unsent.append(out)
+            self._unsent_bytes += len(out.data)
         try:
             while self._unsent and not self.closed:
                 self._send_one(self._unsent[0])
         except (BlockingIOError, InterruptedError):
-            if sum(len(out.data) for out in self._unsent) > MAX_UNSENT:
+            if self._unsent_bytes > MAX_UNSENT:
                 log.warning("%s does not read", self)
                 self.close("it does not read")
             else:
@@ -177,6 +215,7 @@ class Client:
         )
         # The descriptors went with the first byte.
         self._unsent.popleft()
+        self._unsent_bytes -= sent
         if sent < len(out.data):
             self._unsent.appendleft(Outgoing(out.data[sent:]))
 
@@ -186,6 +225,8 @@ class Client:
             return
         self.closed = True
         log.info("%s has gone: %s", self, reason)
+        self._waiting.clear()
+        self._forget_hang_up()
         self._loop.remove_reader(self._sock)
         self._loop.remove_writer(self._sock)
         self._sock.close()

@@ -31,7 +31,8 @@ from kju.errors import (
     WaitTimeoutError,
 )
 from kju.host import messages, runtime
-from kju.host.protocol import pack
+from kju.host.control import MAX_REQUESTS
+from kju.host.protocol import ClientSide, pack
 from kju.memory import SurfaceProducer
 from kju.surface import State
 
@@ -350,3 +351,57 @@ def test_a_reply_from_a_hostile_host(tmp_path: Path) -> None:
         with pytest.raises(MachineGoneError, match="no valid reply"):
             link.ask(messages.Hello(), messages.Welcome)
     link.close()
+
+
+def test_two_hundred_requests_at_once_are_all_answered_threads(host: FakeHost) -> None:
+    machine = kju.attach("fake")
+    done: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: done.append(machine.screen.refresh())) for _ in range(200)
+    ]
+    for thread in threads:
+        thread.start()
+    until(lambda: host.machine.waiting >= 16)
+    host.machine.block.set()
+    for thread in threads:
+        thread.join(20)
+    assert len(done) == 200
+    machine.close()
+
+
+def test_two_hundred_requests_at_once_are_all_answered_asyncio(host: FakeHost) -> None:
+    async def scene() -> None:
+        async with await kju.aio.attach("fake") as machine:
+            refreshing = [asyncio.create_task(machine.screen.refresh()) for _ in range(200)]
+            while host.machine.waiting < 16:
+                await asyncio.sleep(0)
+            host.machine.block.set()
+            assert len(await asyncio.gather(*refreshing)) == 200
+            chords = [machine.keyboard.chord("a") for _ in range(200)]
+            await asyncio.gather(*chords)
+        assert len(host.machine.steps) == 400
+
+    asyncio.run(scene())
+
+
+def test_a_client_of_any_kind_may_ask_for_more_than_the_host_does_at_once(host: FakeHost) -> None:
+    with runtime.connect(host.machine.claim.paths, "fake") as sock:
+        sock.settimeout(10)
+        requests = [messages.Refresh(number=n) for n in range(2, 1002)]
+        sock.sendall(pack(messages.Hello()) + b"".join(map(pack, requests)))
+        until(lambda: host.machine.waiting == MAX_REQUESTS)
+        host.machine.block.set()
+        side = ClientSide()
+        side._open = set(range(1, 1002))
+        answered = 0
+        while answered < 1001:
+            answered += len(side.receive_data(sock.recv(65536)))
+
+
+def test_a_client_that_is_not_read_is_seen_to_leave(host: FakeHost) -> None:
+    with runtime.connect(host.machine.claim.paths, "fake") as sock:
+        requests = [messages.Refresh(number=n) for n in range(2, 502)]
+        sock.sendall(pack(messages.Hello(client="many")) + b"".join(map(pack, requests)))
+        until(lambda: host.machine.waiting == MAX_REQUESTS)
+    until(lambda: host.machine.gone == ["many"])
+    until(lambda: host.machine.waiting == 0)

@@ -19,7 +19,7 @@ import functools
 import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._core import Reader
 from ..errors import KjuError
@@ -48,6 +48,20 @@ HEARD = 0.1
 #: Starts a source for this producer; it tells what it does through the report. The flag says
 #: whether the machine is paused.
 MakeSource = Callable[[SurfaceProducer, Report, bool], Awaitable[Source]]
+
+
+class Held(NamedTuple):
+    """A surface that is held still.
+
+    Attributes:
+        client: For whom.
+        producer: Whose: a larger one may take its place meanwhile.
+        timer: Ends it.
+    """
+
+    client: object
+    producer: SurfaceProducer
+    timer: asyncio.TimerHandle
 
 
 class Console:
@@ -92,8 +106,7 @@ class Console:
         self._retry = RETRY
         self._began = 0.0
         self._jobs: set[asyncio.Task[None]] = set()
-        self._holder: object = None
-        self._unhold: asyncio.TimerHandle | None = None
+        self._held: Held | None = None
         self._handout: tuple[SurfaceProducer, int] | None = None
 
     async def start(self) -> None:
@@ -182,6 +195,8 @@ class Console:
         old = self.producer
         if self._source is None or needed <= old.capacity:
             return
+        # Nobody looks for long at a surface that is superseded, and its source may be waiting.
+        self._let_go()
         if old.address:
             # A name has room for one: whoever follows it waits for the next.
             old.close(State.SUPERSEDED)
@@ -236,19 +251,23 @@ class Console:
             KjuError: Another client has it, or a publication would not end.
         """
         producer = self.producer
-        if self._holder is not None or not producer.hold():
+        if self._held is not None or not producer.hold():
             raise KjuError("the screen is being held for another client; try again")
-        self._holder = client
-        self._unhold = self._loop.call_later(seconds, self.unhold, client)
+        timer = self._loop.call_later(seconds, self.unhold, client)
+        self._held = Held(client, producer, timer)
         return producer.version
 
     def unhold(self, client: object) -> None:
         """Go on publishing, if it is this client that stopped it."""
-        if self._holder is client and self._holder is not None:
-            self._holder = None
-            if self._unhold:
-                self._unhold.cancel()
-            self.producer.unhold()
+        if self._held is not None and self._held.client is client:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Go on publishing, whoever stopped it."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.timer.cancel()
+            held.producer.unhold()
 
     def paused(self, now: bool) -> None:
         """The guest's processors have been stopped, or run again."""
@@ -278,7 +297,7 @@ class Console:
         if self._hearing:
             self._hearing.cancel()
         self._turn += 1
-        self.unhold(self._holder)
+        self._let_go()
         # First: whoever waits learns it before the source's thread is waited for.
         self.producer.set_state(state, reason)
         source, self._source = self._source, None

@@ -203,10 +203,31 @@ def test_holding_still() -> None:
     play(scene)
 
 
+def test_a_hold_does_not_outlive_its_surface() -> None:
+    async def scene(made: Scene) -> None:
+        console = made.console
+        old = console.producer
+        await console.hold("me", 60)
+        publisher = threading.Thread(target=old.publish, args=([(0, 0, 8, 8)],), daemon=True)
+        publisher.start()
+        need = Status(Phase.RUNNING, "stub", "too large", Need.LARGER, 100 << 20)
+        made.sources[0]._tell(need)
+        await made.until(lambda: console.producer is not old)
+        await made.until(lambda: not publisher.is_alive())
+        # The next holder is not the first one's to end.
+        await console.hold("you", 60)
+        console.unhold("me")
+        with pytest.raises(KjuError, match="another client"):
+            await console.hold("me", 60)
+        console.unhold("you")
+
+    play(scene)
+
+
 def test_a_hold_ends_by_itself() -> None:
     async def scene(made: Scene) -> None:
         await made.console.hold("me", 0.001)
-        await made.until(lambda: made.console._holder is None)
+        await made.until(lambda: made.console._held is None)
         made.console.producer.publish([(0, 0, 8, 8)])
 
     play(scene)

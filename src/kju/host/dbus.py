@@ -23,7 +23,7 @@ from ..display1._jeepney import auth
 from ..display1.frames import MAX_FDS, Received, Refused, Splitter
 from ..errors import KjuError, MachineGoneError, PeerError, QemuError, WaitTimeoutError
 from ..memory.descriptor import Descriptor
-from ..sources.channel import received_fds
+from ..sources.channel import FLAGS, received_fds
 
 log = logging.getLogger(__name__)
 
@@ -218,7 +218,7 @@ class DisplayBus:
     def _readable(self) -> None:
         try:
             count, ancillary, flags, _ = self._sock.recvmsg_into(
-                [self._splitter.get_buffer()], socket.CMSG_SPACE(4 * MAX_FDS)
+                [self._splitter.get_buffer()], socket.CMSG_SPACE(4 * MAX_FDS), FLAGS
             )
             fds = [Descriptor(fd) for fd in received_fds(ancillary)]
             if flags & socket.MSG_CTRUNC:

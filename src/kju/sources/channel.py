@@ -27,6 +27,9 @@ MAX_UNSENT = 64 << 10
 SEND_BUFFER = 4 << 20
 """Asked for at the end given to QEMU: fewer wake-ups per frame where the system allows it."""
 
+FLAGS = socket.MSG_CMSG_CLOEXEC
+"""For recvmsg: what QEMU hands us is for this process, and not for those it starts."""
+
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:
     """A pair for RegisterListener: ours, and the one to hand over."""
@@ -89,7 +92,7 @@ class Channel:
         """
         try:
             count, ancillary, flags, _ = self.sock.recvmsg_into(
-                [self._splitter.get_buffer()], socket.CMSG_SPACE(4 * MAX_FDS)
+                [self._splitter.get_buffer()], socket.CMSG_SPACE(4 * MAX_FDS), FLAGS
             )
         except (BlockingIOError, InterruptedError):
             return None

@@ -14,6 +14,7 @@ from jeepney import low_level, wrappers
 from kju.display1 import messages
 from kju.errors import MachineGoneError, PeerError, QemuError, WaitTimeoutError
 from kju.host.dbus import DisplayBus
+from kju.sources.channel import received_fds
 
 
 class Server(FakeQemu):
@@ -264,3 +265,22 @@ def test_a_silent_qemu_is_a_timeout():
         theirs.close()
 
     asyncio.run(main())
+
+
+def test_descriptors_from_qemu_are_not_for_other_programs(monkeypatch):
+    inherited = []
+
+    def note(ancillary):
+        fds = received_fds(ancillary)
+        inherited.extend(os.get_inheritable(fd) for fd in fds)
+        return fds
+
+    monkeypatch.setattr("kju.host.dbus.received_fds", note)
+    ping = messages.serialise(messages.call("/", messages.PEER, "Ping"), 9)[0]
+
+    async def use(bus, server):
+        socket.send_fds(server.sock, [ping], [0])
+        await bus.key(0, 1, True)  # its answer comes behind the ping
+        assert inherited == [False]
+
+    run({"Press": ("", ())}, use)

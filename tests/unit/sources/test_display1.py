@@ -11,7 +11,7 @@ from fake_display import FakeQemu, memfd
 
 from kju.display1 import messages
 from kju.sources.base import Need, Phase
-from kju.sources.channel import MAX_UNSENT, Channel, socket_pair
+from kju.sources.channel import MAX_UNSENT, Channel, received_fds, socket_pair
 from kju.sources.display1 import Display1Source
 from kju.surface import Producer, State, surface_size
 
@@ -232,3 +232,18 @@ def test_a_peer_that_does_not_read_its_answers_is_given_up():
     assert len(channel._unsent) <= MAX_UNSENT + 1000
     ours.close()
     theirs.close()
+
+
+def test_what_comes_with_a_message_is_not_for_other_programs(rig, monkeypatch):
+    inherited = []
+
+    def note(ancillary):
+        fds = received_fds(ancillary)
+        inherited.extend(os.get_inheritable(fd) for fd in fds)
+        return fds
+
+    monkeypatch.setattr("kju.sources.channel.received_fds", note)
+    fd = memfd(picture(64, 64, 1).tobytes())
+    rig.qemu.ask(rig.qemu.calls.scanout_map(64, 64), fd)
+    os.close(fd)
+    assert inherited == [False]

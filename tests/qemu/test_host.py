@@ -291,7 +291,7 @@ def test_a_stopped_guest_is_paused_and_never_live_before(tmp_path: Path) -> None
         ({"args": [*TCG, "-m", "64P"]}, QemuError, "QEMU"),
         ({"qemu": "/bin/true"}, QemuError, "does not say which QEMU"),
         ({"qemu": "/no/qemu"}, QemuError, "install"),
-        ({"surface": "/no/folder/file", "args": TCG}, KjuError, "No such file"),
+        ({"surface": "/no/folder/file", "args": TCG}, UsageError, "make it first"),
     ],
 )
 def test_what_cannot_start_says_why_in_one_line(

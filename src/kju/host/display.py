@@ -21,6 +21,7 @@ from ..sources.channel import socket_pair
 from ..sources.display1 import Display1Source
 from ..surface import Producer, State
 from .console import Console
+from .dbus import Console as Facts
 from .dbus import DisplayBus
 from .keyboard import Keyboard
 from .qmp import Qmp
@@ -65,19 +66,20 @@ class Display:
         for number in numbers[:MAX_CONSOLES]:
             facts = await bus.console(number)
             if facts.kind == "Graphic":
-                index = len(self.consoles)
-                console = Console(
-                    index,
-                    facts,
-                    self._address(index),
-                    functools.partial(self._listen, number),
-                    Keyboard(functools.partial(self._key, number)),
-                    paused=self.paused,
-                )
-                self.consoles.append(console)
-                await console.start()
+                self.consoles.append(self._console(len(self.consoles), facts))
+                await self.consoles[-1].start()
         if not self.consoles:
             log.warning("the machine has no graphic console")
+
+    def _console(self, index: int, facts: Facts) -> Console:
+        address = self._address(index)
+        listen = functools.partial(self._listen, facts.number)
+        keyboard = Keyboard(functools.partial(self._key, facts.number))
+        try:
+            return Console(index, facts, address, listen, keyboard, paused=self.paused)
+        except OSError as error:
+            why = f"the surface {address} cannot be made: {error.strerror}"
+            raise UsageError(f"{why}; choose another place") from error
 
     async def keep(self, qmp: Qmp) -> None:
         """Open the connection again when it breaks and QEMU lives on; never returns."""

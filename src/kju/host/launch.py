@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import ConflictError
+from ..errors import ConflictError, UsageError
 from . import arguments, probe, qemu
 from .arguments import Facts, Plan
 from .image import Image
@@ -56,17 +57,25 @@ def prepare(request: Launch) -> Prepared:
 
     Raises:
         ConflictError: Arguments contradict each other.
-        UsageError: The image cannot be read.
+        UsageError: The image cannot be read, or the surface's folder is not there.
         QemuError: There is no QEMU that will do.
     """
     if any("\0" in argument for argument in request.arguments):
         raise ConflictError("a QEMU argument holds a zero byte")
+    _check_surface(request.surface)
     image = qemu.read_image(request.image) if request.image else None
     # Before QEMU is looked for: a contradiction is one on every computer.
     facts = Facts("check", "x86_64", 3, "tcg", "", image, request.memory, request.cpus)
     arguments.plan(request.arguments, facts)
     found = qemu.require(qemu.inspect(qemu.locate(request.qemu)))
     return Prepared(request, found, image)
+
+
+def _check_surface(path: str) -> None:
+    """Refuse a place where no surface can be; what is there already its maker looks at."""
+    if path and not Path(path).parent.is_dir():
+        parent = Path(path).parent
+        raise UsageError(f"the surface {path} cannot be made: {parent} is no folder; make it first")
 
 
 def choose_accelerator(prepared: Prepared) -> Accelerator:

@@ -200,6 +200,9 @@ class Failure(Reply, frozen=True, tag="failure"):
     error: str
     message: str
     machine: str = ""
+    limit: str = ""
+    value: int = 0
+    asked: int = 0
 
 
 class Notice(Message, frozen=True, kw_only=True):

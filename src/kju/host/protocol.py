@@ -25,7 +25,7 @@ from typing import NamedTuple
 import msgspec
 
 from .. import errors
-from ..errors import KjuError, MachineError, PeerError
+from ..errors import KjuError, LimitError, MachineError, PeerError
 from .messages import (
     CONTROL,
     PROTOCOL,
@@ -259,8 +259,13 @@ _ERRORS: dict[str, type[KjuError]] = {
 def failure(number: int, error: KjuError) -> Failure:
     """An error as a reply."""
     known = next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in _ERRORS)
-    machine = error.name if isinstance(error, MachineError) else ""
-    return Failure(number=number, error=known, message=str(error), machine=machine)
+    reply = Failure(number=number, error=known, message=str(error))
+    if isinstance(error, MachineError):
+        return msgspec.structs.replace(reply, machine=error.name)
+    if isinstance(error, LimitError):
+        numbers = {"limit": error.limit, "value": error.value, "asked": error.asked}
+        return msgspec.structs.replace(reply, **numbers)
+    return reply
 
 
 def error_from(reply: Failure) -> KjuError:
@@ -268,8 +273,6 @@ def error_from(reply: Failure) -> KjuError:
     cls = _ERRORS.get(reply.error, KjuError)
     if issubclass(cls, MachineError):
         return cls(reply.message, reply.machine)
-    try:
-        return cls(reply.message)
-    except TypeError:
-        # LimitError wants its numbers as well; the message has them in words.
-        return KjuError(reply.message)
+    if issubclass(cls, LimitError):
+        return cls(reply.message, reply.limit, reply.value, reply.asked)
+    return cls(reply.message)

@@ -30,6 +30,7 @@ from ..errors import KjuError, MachineExistsError, MachineNotFoundError, UsageEr
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: sun_path of struct sockaddr_un holds 108 bytes, the last of them zero (unix(7)).
 LONGEST_ADDRESS = 107
+_HINT = "set XDG_RUNTIME_DIR to a folder of yours with mode 0700"
 
 
 class RuntimeFolderError(KjuError):
@@ -112,7 +113,6 @@ def _is_mine(path: str) -> bool:
 
 def _private(path: Path, create: bool) -> Path:
     """Make a folder of mode 0700, or insist that the one there is ours alone."""
-    hint = "set XDG_RUNTIME_DIR to a folder of yours with mode 0700"
     try:
         if create:
             with contextlib.suppress(FileExistsError):
@@ -121,11 +121,11 @@ def _private(path: Path, create: bool) -> Path:
     except FileNotFoundError:
         if not create:
             return path
-        raise RuntimeFolderError(f"{path} cannot be made: no {path.parent}; {hint}") from None
+        raise RuntimeFolderError(f"{path} cannot be made: no {path.parent}; {_HINT}") from None
     except OSError as error:
-        raise RuntimeFolderError(f"{path} cannot be made: {error.strerror}; {hint}") from error
+        raise RuntimeFolderError(f"{path} cannot be made: {error.strerror}; {_HINT}") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise RuntimeFolderError(f"{path} is not a folder of yours; remove it, or {hint}")
+        raise RuntimeFolderError(f"{path} is not a folder of yours; remove it, or {_HINT}")
     if stat.S_IMODE(found.st_mode) != 0o700:
         path.chmod(0o700)
     return path
@@ -144,10 +144,9 @@ def find(name: str) -> Paths:
     """
     found = paths(name)
     if not is_alive(found):
-        running = ", ".join(names()) or "none"
-        raise MachineNotFoundError(
-            f"no machine named {name!r} is running (running: {running})", name
-        )
+        running = ", ".join(names())
+        hint = f"(running: {running})" if running else "(none is); start one with: kju run IMAGE"
+        raise MachineNotFoundError(f"no machine named {name!r} is running {hint}", name)
     return found
 
 
@@ -227,18 +226,31 @@ def claim(name: str) -> Claim:
         RuntimeFolderError: There is no folder for machines, and none can be made.
     """
     machine = Paths(base() / check_name(name))
-    with _exclusive(machine.folder.parent):
-        if is_alive(machine):
-            raise MachineExistsError(
-                f"a machine named {name!r} is already running: choose another name,"
-                f" or end it with: kju stop {name}",
-                name,
-            )
-        _remove(machine)
-        machine.folder.mkdir(mode=0o700)
+    try:
+        with _exclusive(machine.folder.parent):
+            return _claim_exclusively(name, machine)
+    except OSError as error:
+        raise RuntimeFolderError(
+            f"{machine.folder} cannot be made: {error.strerror}; see to that, or {_HINT}"
+        ) from error
+
+
+def _claim_exclusively(name: str, machine: Paths) -> Claim:
+    if is_alive(machine):
+        raise MachineExistsError(
+            f"a machine named {name!r} is already running: choose another name,"
+            f" or end it with: kju stop {name}",
+            name,
+        )
+    _remove(machine)
+    machine.folder.mkdir(mode=0o700)
+    try:
         descriptor = os.open(machine.pid, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        _lock_waiting_for_lookers(descriptor)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+    except OSError:
+        machine.folder.rmdir()
+        raise
+    _lock_waiting_for_lookers(descriptor)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
     return Claim(name, machine, descriptor)
 
 

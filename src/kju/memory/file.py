@@ -100,7 +100,7 @@ def reserve(number: int, size: int, where: Path) -> None:
         free = status.f_bavail * status.f_frsize
         raise LimitError(
             f"no space for the surface: {where} has {free} bytes free, {size} are needed; "
-            "free some, or choose another place or a smaller --max-surface",
+            "free some, or choose another place",
             f"free space of {where}",
             free,
             size,

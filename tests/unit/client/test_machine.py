@@ -149,7 +149,7 @@ def test_the_view_role(api: Api, host: FakeHost) -> None:
 
 
 def test_there_is_no_such_machine(api: Api) -> None:
-    with pytest.raises(MachineNotFoundError, match="running: none"):
+    with pytest.raises(MachineNotFoundError, match="start one with: kju run"):
         call(api, api.module.attach, "nobody")
     with pytest.raises(UsageError):
         call(api, api.module.attach, "../etc")

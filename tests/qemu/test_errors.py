@@ -1,0 +1,130 @@
+"""What cannot be is said in one line that says what to do; what is there already stays."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import guests
+import pytest
+
+import kju
+from kju.apps.exits import Exit
+
+pytestmark = pytest.mark.qemu
+
+TCG = ("--", "-accel", "tcg")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    guests.invaders()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    yield tmp_path
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    assert kju.machines() == []
+
+
+def refused(code: Exit, *words: object, **environment: str) -> str:
+    """Run the command; return its one line."""
+    done = subprocess.run(
+        [sys.executable, "-m", "kju.apps", *map(str, words)],
+        capture_output=True, text=True, timeout=60, check=False, env=os.environ | environment,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "Errno" not in done.stderr
+    return done.stderr
+
+
+def run(code: Exit, *options: object, **environment: str) -> str:
+    return refused(code, "run", "--detach", *options, guests.INVADERS, *TCG, **environment)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a megabyte and a few files."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if os.getuid() != 0:
+        pytest.skip("only root mounts a small file system")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=3,mode=700", "none", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this root may not mount")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_an_image_that_cannot_be_read() -> None:
+    assert "no/such.img cannot be read" in refused(Exit.USAGE, "run", "no/such.img")
+    assert "name a disk, an ISO or a kernel in it" in refused(Exit.USAGE, "run", ".")
+
+
+def test_wrong_names(home: Path) -> None:
+    assert "use up to 64 letters" in run(Exit.USAGE, "--name", "a/b")
+    for words in (["info", "no"], ["stop", "no"], ["logs", "no"], ["screenshot", "no", "-o", "x"]):
+        assert "start one with: kju run" in refused(Exit.NOT_FOUND, *words)
+    assert not (home / "x").exists()
+
+
+@pytest.mark.parametrize("what", ["text", "nothing", "folder", "link"])
+def test_what_is_there_and_is_no_surface_stays(home: Path, what: str) -> None:
+    place, other = home / "screen", home / "other"
+    other.write_text("mine")
+    if what == "folder":
+        place.mkdir()
+    elif what == "link":
+        place.symlink_to(other)
+    else:
+        place.write_text("mine" if what == "text" else "")
+    before = place.lstat()
+    line = run(Exit.USAGE, "--surface", place)
+    assert "nothing was overwritten" in line
+    assert str(place) in line
+    after = place.lstat()
+    assert (after.st_ino, after.st_size, after.st_mtime_ns, after.st_mode) == (
+        before.st_ino, before.st_size, before.st_mtime_ns, before.st_mode,
+    )  # fmt: skip
+    assert other.read_text() == "mine"
+
+
+def test_a_surface_in_no_folder() -> None:
+    assert "make it first" in run(Exit.USAGE, "--surface", "no/folder/screen")
+
+
+def test_no_space_for_the_surface(small: Path) -> None:
+    line = run(Exit.LIMIT, "--surface", small / "screen")
+    assert "no space for the surface" in line
+    assert "bytes free" in line
+    assert "choose another place" in line
+    assert not (small / "screen").exists()
+
+
+def test_no_room_in_the_runtime_folder(small: Path) -> None:
+    line = run(Exit.FAILURE, XDG_RUNTIME_DIR=str(small))
+    assert "No space left on device; see to that, or set XDG_RUNTIME_DIR" in line
+    assert {path.name for path in (small / "kju").iterdir()} <= {".lock"}
+
+
+def test_no_runtime_folder(home: Path) -> None:
+    (home / "taken").mkdir()
+    (home / "taken/kju").write_text("mine")
+    line = run(Exit.FAILURE, XDG_RUNTIME_DIR=str(home / "taken"))
+    assert "set XDG_RUNTIME_DIR to a folder of yours" in line
+    assert (home / "taken/kju").read_text() == "mine"
+
+
+def test_no_temporary_folder_is_needed() -> None:
+    environment = os.environ | {"TMPDIR": "/no/such"}
+    for words in (["run", "--detach", "--name", "t", str(guests.INVADERS), *TCG], ["stop", "t"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "kju.apps", *words],
+            capture_output=True, timeout=60, check=False, env=environment,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, b"")

@@ -35,7 +35,7 @@ class AsyncLink:
         self._sock = sock
         self._side = ClientSide()
         self._loop = asyncio.get_running_loop()
-        self._sending = asyncio.Lock()
+        self._unsent = bytearray()
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._dead = ""
         self._loop.add_reader(sock, self._readable)
@@ -78,31 +78,42 @@ class AsyncLink:
         number, data = self._side.request(request)
         answer: asyncio.Future[Answer] = self._loop.create_future()
         self._waiting[number] = answer
+        delivered = False
         try:
+            self._send(data)
             async with asyncio.timeout(patience):
-                await self._send(data)
-                return await answer
+                got = await answer
+            # From here to the caller nothing can come between.
+            delivered = True
+            return got
         except TimeoutError:
             raise WaitTimeoutError(f"the host of {self.name!r} did not answer in time") from None
         finally:
             # An answer that comes later finds nobody, and its descriptors are closed.
             self._waiting.pop(number, None)
-            if answer.done() and not answer.cancelled() and answer.exception() is None:
-                self._unclaimed(answer)
+            if not delivered:
+                _drop(answer)
 
-    def _unclaimed(self, answer: asyncio.Future[Answer]) -> None:
-        """Close an answer's descriptors if the call is leaving without it."""
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            close_all(answer.result().descriptors)
+    def _send(self, data: bytes) -> None:
+        """Send a request behind those that wait already, now or as soon as the host reads.
 
-    async def _send(self, data: bytes) -> None:
-        async with self._sending:
-            try:
-                # Shielded: half a request would leave the connection of no use.
-                await asyncio.shield(self._loop.sock_sendall(self._sock, data))
-            except OSError:
-                pass  # it may have said why before it hung up: that is read first
+        Requests go one after the other, and whole: half a request would leave the connection
+        of no use, so what becomes of the call that made one does not matter here.
+        """
+        self._unsent += data
+        self._flush()
+
+    def _flush(self) -> None:
+        try:
+            while self._unsent:
+                del self._unsent[: self._sock.send(self._unsent, socket.MSG_NOSIGNAL)]
+        except (BlockingIOError, InterruptedError):
+            self._loop.add_writer(self._sock, self._flush)
+            return
+        except OSError:
+            # It may have said why before it hung up; that is still to be read.
+            self._unsent.clear()
+        self._loop.remove_writer(self._sock)
 
     def _readable(self) -> None:
         try:
@@ -129,6 +140,7 @@ class AsyncLink:
             return
         self._dead = reason
         self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._sock)
         self._sock.close()
         close_all(self._side.unclaimed())
         for waiting in self._waiting.values():
@@ -143,3 +155,9 @@ class AsyncLink:
     def close(self) -> None:
         """Hang up. Calls that wait get a `ClosedError`. A second call does nothing."""
         self._end(CLOSED)
+
+
+def _drop(answer: asyncio.Future[Answer]) -> None:
+    """Close the descriptors of an answer that came and was not taken."""
+    if answer.done() and not answer.cancelled() and answer.exception() is None:
+        close_all(answer.result().descriptors)

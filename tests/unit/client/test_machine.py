@@ -20,6 +20,7 @@ from wait import until
 
 import kju
 import kju.aio
+from kju.client.aio_link import AsyncLink
 from kju.client.link import Link
 from kju.errors import (
     ClosedError,
@@ -32,7 +33,7 @@ from kju.errors import (
 )
 from kju.host import messages, runtime
 from kju.host.control import MAX_REQUESTS
-from kju.host.protocol import ClientSide, pack
+from kju.host.protocol import ClientSide, HostSide, pack
 from kju.memory import SurfaceProducer
 from kju.surface import State
 
@@ -405,3 +406,69 @@ def test_a_client_that_is_not_read_is_seen_to_leave(host: FakeHost) -> None:
         until(lambda: host.machine.waiting == MAX_REQUESTS)
     until(lambda: host.machine.gone == ["many"])
     until(lambda: host.machine.waiting == 0)
+
+
+def test_what_a_cancelled_task_asks_in_its_last_moments_is_its_own(host: FakeHost) -> None:
+    async def ask(machine: kju.aio.Machine) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            _, (descriptor,) = await machine._link.call(messages.GetSurface())
+            os.close(descriptor)
+
+    async def scene() -> None:
+        async with await kju.aio.attach("fake") as machine:
+            task = asyncio.create_task(ask(machine))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(scene())
+
+
+def test_descriptors_that_come_together_with_the_timeout_are_closed() -> None:
+    async def scene() -> None:
+        ours, theirs = socket.socketpair()
+        link = AsyncLink(ours, "late")
+        before = len(os.listdir("/proc/self/fd"))
+        call = asyncio.create_task(link.call(messages.GetSurface(), 0.01))
+        await asyncio.sleep(0)
+        reply = messages.SurfaceHandle(number=1, descriptors=1, console=0, size=1)
+        socket.send_fds(theirs, [pack(reply)], [0])
+        # Both are there when the loop looks next.
+        late = link._loop.time() + 0.02
+        while link._loop.time() < late:
+            pass
+        with pytest.raises(WaitTimeoutError):
+            await call
+        assert len(os.listdir("/proc/self/fd")) == before
+        link.close()
+        theirs.close()
+
+    asyncio.run(scene())
+
+
+def test_half_a_request_is_finished_before_the_next_whatever_becomes_of_its_call() -> None:
+    async def scene() -> None:
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        link = AsyncLink(ours, "slow")
+        large = messages.Launch(arguments=["x" * 100_000] * 8)
+        first = asyncio.create_task(link.call(large))
+        await asyncio.sleep(0)
+        first.cancel()
+        second = asyncio.create_task(link.call(messages.GetInfo()))
+        third = asyncio.create_task(link.call(messages.GetInfo()))
+        side, got = HostSide(launch=True), []
+        while len(got) < 3:
+            got += side.receive_data(await link._loop.sock_recv(theirs, 65536))
+        assert got[0].arguments == large.arguments
+        assert [type(request) for request in got[1:]] == [messages.GetInfo] * 2
+        link.close()
+        for task in (second, third):
+            with pytest.raises(ClosedError):
+                await task
+        theirs.close()
+
+    asyncio.run(scene())

@@ -94,6 +94,7 @@ class Display:
                     facts = await self._bus.console(console.facts.number)
                     # What was announced meanwhile nobody heard.
                     console.announced({"Width": facts.width, "Height": facts.height})
+                    await console.keyboard.settle()
             except (KjuError, OSError) as error:
                 log.error("the display connection could not be opened: %s", error)
 

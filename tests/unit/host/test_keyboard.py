@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from kju.errors import QemuError
-from kju.host.keyboard import Keyboard
+from kju.errors import QemuError, UsageError
+from kju.host.keyboard import LONGEST, Keyboard
 
 
 class Guest:
@@ -55,7 +55,7 @@ def test_a_cancelled_client_lets_go_too() -> None:
     async def scene() -> None:
         guest = Guest()
         keyboard = Keyboard(guest.send)
-        task = asyncio.create_task(keyboard.press("a", [(1, True), (1, False)], 3600))
+        task = asyncio.create_task(keyboard.press("a", [(1, True), (1, False)], LONGEST / 2))
         while not guest.seen:
             await asyncio.sleep(0)
         task.cancel()
@@ -95,6 +95,83 @@ def test_a_refusal_is_told_and_leaving_is_not_stopped_by_one() -> None:
         with pytest.raises(QemuError):
             await keyboard.press("a", [(2, True)], 0)
         await keyboard.leave("a")
+        assert keyboard.held == [1, 2], "they may be down, and nobody has forgotten them"
+        guest.refuse = False
+        await keyboard.press("b", [(3, True), (3, False)], 0)
+        assert guest.seen[1:] == [(1, False), (2, False), (3, True), (3, False)]
         assert keyboard.held == []
+
+    asyncio.run(scene())
+
+
+def test_who_could_not_release_holds_it_still() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        keyboard = Keyboard(guest.send)
+        await keyboard.press("a", [(1, True)], 0)
+        guest.refuse = True
+        with pytest.raises(QemuError):
+            await keyboard.press("a", [(1, False)], 0)
+        assert keyboard.held == [1]
+        guest.refuse = False
+        await keyboard.leave("a")
+        assert keyboard.held == []
+        assert guest.seen == [(1, True), (1, False)]
+
+    asyncio.run(scene())
+
+
+def test_what_could_not_be_released_is_when_qemu_listens_again() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        keyboard = Keyboard(guest.send)
+        await keyboard.press("a", [(1, True)], 0)
+        await keyboard.press("b", [(2, True)], 0)
+        guest.refuse = True
+        await keyboard.leave("a")
+        guest.refuse = False
+        await keyboard.settle()
+        assert keyboard.held == [2]
+
+    asyncio.run(scene())
+
+
+def test_a_request_that_is_broken_off_releases_its_keys_and_no_others() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        keyboard = Keyboard(guest.send)
+        await keyboard.press("a", [(9, True)], 0)
+        chord = [(29, True), (46, True), (46, False), (29, False)]
+        task = asyncio.create_task(keyboard.press("a", chord, LONGEST / 4))
+        while (29, True) not in guest.seen:
+            keyboard._last = float("-inf")  # the keyboard has rested
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert guest.seen == [(9, True), (29, True), (29, False)]
+        assert keyboard.held == [9]
+
+    asyncio.run(scene())
+
+
+def test_nobody_takes_the_keyboard_for_long() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        with pytest.raises(UsageError, match="divide"):
+            await Keyboard(guest.send).press("a", [(1, True), (1, False)] * 512, 0.01)
+        assert guest.seen == []
+
+    asyncio.run(scene())
+
+
+def test_the_interval_is_kept_between_requests() -> None:
+    async def scene() -> None:
+        keyboard = Keyboard(Guest().send)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for _ in range(3):
+            await keyboard.press("a", [(1, True)], 0.01)
+        assert loop.time() - began >= 0.019
 
     asyncio.run(scene())

@@ -304,6 +304,18 @@ def test_what_cannot_start_says_why_in_one_line(
     assert [name for name in left if not name.startswith(".")] == []
 
 
+@pytest.mark.parametrize("module", ["kju", "kju.aio"])
+def test_after_a_start_that_failed_the_name_is_free(module: str) -> None:
+    wish = {"name": "m", "args": [*TCG, "-device", "nonsense"], "detach": True}
+    for _ in range(3):
+        with pytest.raises(QemuError, match="nonsense"):
+            if module == "kju":
+                kju.launch(guests.INVADERS, **wish)  # type: ignore[arg-type]
+            else:
+                asyncio.run(kju.aio.launch(guests.INVADERS, **wish))  # type: ignore[arg-type]
+        assert runtime.names() == []
+
+
 def test_a_name_is_taken_once_and_other_names_are_found(machine: kju.Machine) -> None:
     with pytest.raises(MachineExistsError, match="kju stop invaders"):
         kju.launch(guests.INVADERS, name="invaders", args=TCG)

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import KjuError, MachineGoneError, PeerError
+from ..errors import KjuError, MachineGoneError, PeerError, WaitTimeoutError
 from ..host import runtime
 from ..host.messages import (
     Done,
@@ -336,6 +336,11 @@ async def launch(
         link.name = link.welcome.machine
         screens = [await Screen.of(link, i) for i in range(link.welcome.consoles)]
     except BaseException as error:
+        if isinstance(error, KjuError) and not isinstance(error, WaitTimeoutError):
+            # It hangs up when everything has been taken down: the name is free again then.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(END):
+                    await link.ended.wait()
         link.close()
         await reap(child)
         if isinstance(error, MachineGoneError):

@@ -15,7 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
 
-from ..errors import KjuError, MachineGoneError, PeerError, ProducerGoneError
+from ..errors import (
+    KjuError,
+    MachineGoneError,
+    PeerError,
+    ProducerGoneError,
+    WaitTimeoutError,
+)
 from ..host import runtime
 from ..host.messages import (
     Done,
@@ -407,6 +413,9 @@ def launch(
         link.welcome = check_reply(reply, Welcome)
         link.name = link.welcome.machine
     except BaseException as error:
+        if isinstance(error, KjuError) and not isinstance(error, WaitTimeoutError):
+            # It hangs up when everything has been taken down: the name is free again then.
+            link.wait_gone(END)
         link.close()
         child.wait()
         if isinstance(error, MachineGoneError):

@@ -27,6 +27,7 @@ class FakeMachine:
         self.gone: list[str] = []
         self.block = threading.Event()
         self.holds = 0
+        self.requests: list[tuple[int, int]] = []
         self.waiting = 0
 
     async def handle(self, client: Client, request: AnyRequest) -> Result:
@@ -48,7 +49,8 @@ class FakeMachine:
                 return Result(reply, (segment.fileno(),))
             case messages.GetSurface():
                 raise UsageError(f"there is no console {request.console}")
-            case messages.Keys(steps=steps):
+            case messages.Keys(steps=steps, interval=interval):
+                self.requests.append((len(steps), interval))
                 self.steps += steps
             case messages.Refresh(sync=True):
                 raise RuntimeError("a mistake")

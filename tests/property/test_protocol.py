@@ -16,7 +16,8 @@ REQUESTS = st.one_of(
     st.builds(messages.GetInfo, number=st.integers(1, 1 << 40)),
     st.builds(messages.GetSurface, console=st.integers(0, 15)),
     st.builds(messages.Keys, steps=STEPS, interval=st.integers(0, 10_000)),
-    st.builds(messages.Refresh, sync=st.booleans()),
+    st.builds(messages.Refresh, console=st.integers(0, 15)),
+    st.builds(messages.Cancel, number=st.integers(1, 1 << 40)),
     st.builds(messages.Stop, how=st.sampled_from(["quit", "powerdown"])),
 )
 

@@ -151,11 +151,11 @@ class Keyboard:
 
     async def press(self, *keys: str | int) -> None:
         """Press keys, in this order, and hold them."""
-        await self._send([(requests.key_number(key), True) for key in keys])
+        await self._send(requests.key_steps(keys, True))
 
     async def release(self, *keys: str | int) -> None:
         """Release keys, in this order."""
-        await self._send([(requests.key_number(key), False) for key in keys])
+        await self._send(requests.key_steps(keys, False))
 
     async def chord(self, *chords: str | Chord, interval: int = requests.INTERVAL) -> None:
         """Press keys together, such as ``"ctrl-alt-f2"``, one chord after the other."""
@@ -167,8 +167,8 @@ class Keyboard:
         """Type a text; returns when the last key is up."""
         await self._send(requests.chord_steps(_layout(layout).type(text)), interval)
 
-    async def _send(self, steps: list[tuple[int, bool]], interval: int = requests.INTERVAL) -> None:
-        for request in requests.key_requests(self._console, steps, interval):
+    async def _send(self, groups: list[requests.Steps], interval: int = requests.INTERVAL) -> None:
+        for request in requests.key_requests(self._console, groups, interval):
             await self._link.ask(request, Done, requests.duration(request))
 
 

@@ -92,7 +92,14 @@ class AsyncLink:
             # An answer that comes later finds nobody, and its descriptors are closed.
             self._waiting.pop(number, None)
             if not delivered:
+                if not answer.done() or answer.cancelled():
+                    self._cancel(number)
                 _drop(answer)
+
+    def _cancel(self, number: int) -> None:
+        """Tell the host that nobody waits."""
+        if not self._dead:
+            self._send(self._side.cancel(number))
 
     def _send(self, data: bytes) -> None:
         """Send a request behind those that wait already, now or as soon as the host reads.

@@ -122,7 +122,17 @@ class Link:
                 return self._answers.pop(number)
             except BaseException:
                 self._unwanted.add(number)
+                self._cancel(number)
                 raise
+
+    def _cancel(self, number: int) -> None:
+        """Tell the host that nobody waits, unless that would take time."""
+        if not self._dead:
+            try:
+                # Less than a page, so the kernel takes all of it or nothing (unix(7)).
+                self._sock.send(self._side.cancel(number), socket.MSG_NOSIGNAL)
+            except OSError:
+                pass  # it is done for nobody then
 
     def _send(self, data: bytes, deadline: float) -> None:
         view = memoryview(data)

@@ -165,11 +165,11 @@ class Keyboard:
             RoleError: This client only views.
             MachineGoneError: The machine has ended.
         """
-        self._send([(requests.key_number(key), True) for key in keys])
+        self._send(requests.key_steps(keys, True))
 
     def release(self, *keys: str | int) -> None:
         """Release keys, in this order. Errors as `press`."""
-        self._send([(requests.key_number(key), False) for key in keys])
+        self._send(requests.key_steps(keys, False))
 
     def chord(self, *chords: str | Chord, interval: int = requests.INTERVAL) -> None:
         """Press keys together, such as ``"ctrl-alt-f2"``, one chord after the other.
@@ -201,8 +201,8 @@ class Keyboard:
         """
         self._send(requests.chord_steps(_layout(layout).type(text)), interval)
 
-    def _send(self, steps: list[tuple[int, bool]], interval: int = requests.INTERVAL) -> None:
-        for request in requests.key_requests(self._console, steps, interval):
+    def _send(self, groups: list[requests.Steps], interval: int = requests.INTERVAL) -> None:
+        for request in requests.key_requests(self._console, groups, interval):
             self._link.ask(request, Done, requests.duration(request))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import ClosedError, KjuError, MachineGoneError, PeerError, UsageError
-from ..host.messages import Ended, Failure, Keys, Launch, Reply, Role
+from ..host.messages import LONGEST_KEYS, Ended, Failure, Keys, Launch, Reply, Role
 from ..host.protocol import error_from
 from ..keys import Chord, number, parse_chord, steps
 
@@ -19,8 +19,12 @@ T = TypeVar("T", bound=Reply)
 #: Milliseconds between two steps of a keyboard. A key takes two, so 50 keys a second: what
 #: the slowest of QEMU's keyboards (usb-kbd) was measured to take without losing any.
 INTERVAL = 10
-#: Steps in one request; another client's keys wait for at most 2.6 s.
-BATCH = 256
+#: Milliseconds that one request takes, unless one chord takes longer: so long do another
+#: client's keys wait.
+BATCH = 250
+
+#: Steps that belong together: a chord's.
+Steps = Sequence[tuple[int, bool]]
 
 
 def launch_request(
@@ -61,18 +65,34 @@ def launch_request(
     )
 
 
-def key_requests(console: int, keys: Iterable[tuple[int, bool]], interval: int) -> list[Keys]:
-    """Steps as requests, none of them long."""
-    all_steps = list(keys)
-    return [
-        Keys(console=console, steps=all_steps[at : at + BATCH], interval=interval)
-        for at in range(0, len(all_steps), BATCH)
-    ]
+def key_requests(console: int, groups: Iterable[Steps], interval: int) -> list[Keys]:
+    """Groups of steps as requests: no group is divided, and none of them is long.
+
+    Raises:
+        UsageError: One group takes longer than a request may.
+    """
+    batches: list[list[tuple[int, bool]]] = []
+    for group in groups:
+        if not 0 <= len(group) * interval <= LONGEST_KEYS:
+            raise UsageError(
+                f"{len(group)} steps, {interval} ms apart: a chord takes at most {LONGEST_KEYS} ms;"
+                " for slower ones use press and release"
+            )
+        if batches and (len(batches[-1]) + len(group)) * max(interval, 1) <= BATCH:
+            batches[-1] += group
+        else:
+            batches.append(list(group))
+    return [Keys(console=console, steps=batch, interval=interval) for batch in batches]
 
 
-def chord_steps(chords: Sequence[str | Chord]) -> list[tuple[int, bool]]:
+def chord_steps(chords: Sequence[str | Chord]) -> list[Steps]:
     """Chords, written or as key numbers, as steps: down in order, up in the opposite one."""
-    return steps(parse_chord(c) if isinstance(c, str) else tuple(c) for c in chords)
+    return [steps([parse_chord(c) if isinstance(c, str) else tuple(c)]) for c in chords]
+
+
+def key_steps(keys: Sequence[str | int], down: bool) -> list[Steps]:
+    """Keys as steps that press or release them."""
+    return [[(key_number(key), down)] for key in keys]
 
 
 def key_number(key: str | int) -> int:

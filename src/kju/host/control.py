@@ -6,7 +6,7 @@ Rules:
 - A client that breaks the protocol or does not read its replies is hung up on; the machine
   goes on.
 - Requests of one client are started in order and may be done out of order. While as many are
-  open as may be, nothing more is read from it: it waits, as with any full socket.
+  open and waiting as may be, nothing more is read from it: it waits, as with any full socket.
 - When a client has gone its unfinished requests are cancelled, and then the machine is told.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import array
 import asyncio
 import contextlib
+import functools
 import itertools
 import logging
 import os
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..errors import KjuError, PeerError
-from .messages import AnyRequest, Message
+from .messages import AnyRequest, Cancel, Message
 from .protocol import HostSide, Outgoing
 from .runtime import reachable
 
@@ -36,8 +37,12 @@ log = logging.getLogger(__name__)
 MAX_CLIENTS = 200
 #: Requests of one client that are being worked on.
 MAX_REQUESTS = 64
+#: Requests of one client that have been read and wait for those; some are read ahead so that
+#: one which breaks off another is found.
+MAX_WAITING = 256
 #: Bytes that wait for a client that does not read: four of the largest replies.
 MAX_UNSENT = 4 << 20
+BROKEN_OFF = "the client did not wait for it"
 _CHUNK = 64 << 10
 _CREDENTIALS = struct.Struct("3i")
 
@@ -98,8 +103,8 @@ class Client:
         self._loop = asyncio.get_running_loop()
         self._unsent: deque[Outgoing] = deque()
         self._unsent_bytes = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        # Read, and not begun; never more than one chunk's.
+        self._tasks: dict[asyncio.Task[None], int] = {}
+        # Read, and not begun; never more than a chunk's over the limit.
         self._waiting: deque[AnyRequest] = deque()
         # Set while nothing is read: says that the client has hung up.
         self._hang_up: select.epoll | None = None
@@ -117,25 +122,41 @@ class Client:
 
     def begin(self, request: AnyRequest) -> None:
         """Answer a request, now or when others have been answered."""
-        self._waiting.append(request)
+        if isinstance(request, Cancel):
+            self._break_off(request.number)
+        else:
+            self._waiting.append(request)
         self._begin_waiting()
+
+    def _break_off(self, number: int) -> None:
+        for task, of in self._tasks.items():
+            if of == number:
+                task.cancel()
+        for request in [waits for waits in self._waiting if waits.number == number]:
+            self._waiting.remove(request)
+            self._fail(request, KjuError(BROKEN_OFF))
 
     def _begin_waiting(self) -> None:
         while self._waiting and len(self._tasks) < MAX_REQUESTS:
-            task = self._loop.create_task(self._answer(self._waiting.popleft()))
-            self._tasks.add(task)
-            task.add_done_callback(self._answered)
-        if bool(self._waiting) != (self._hang_up is not None):
-            self._stop_reading() if self._waiting else self._read_again()
+            request = self._waiting.popleft()
+            task = self._loop.create_task(self._answer(request))
+            self._tasks[task] = request.number
+            task.add_done_callback(functools.partial(self._answered, request))
+        enough = len(self._waiting) > MAX_WAITING
+        if enough != (self._hang_up is not None):
+            self._stop_reading() if enough else self._read_again()
 
-    def _answered(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+    def _answered(self, request: AnyRequest, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+        if task.cancelled():
+            # Here, since a task that was cancelled before its first step never runs at all.
+            self._fail(request, KjuError(BROKEN_OFF))
         if not self.closed:
             self._begin_waiting()
 
     def _stop_reading(self) -> None:
         """Leave the client's bytes in the socket; its end is still noticed."""
-        log.info("%s has %d requests open: it is not read for now", self, len(self._tasks))
+        log.info("%s has %d requests waiting: it is not read for now", self, len(self._waiting))
         self._loop.remove_reader(self._sock)
         # Asyncio knows of readable and writable only, and both are true of what is not read.
         self._hang_up = select.epoll()

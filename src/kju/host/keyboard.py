@@ -18,12 +18,12 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 
 from ..errors import KjuError, UsageError
 from ..keys import Step
+from .messages import LONGEST_KEYS
 
 log = logging.getLogger(__name__)
 
-#: Seconds that one request may take, so that other clients' keys wait for no longer. Ours are
-#: of a quarter; a chord is not divided, and one of four keys may take 250 ms a step.
-LONGEST = 2.0
+#: Seconds that one request may take.
+LONGEST = LONGEST_KEYS / 1000
 
 Send = Callable[[int, bool], Awaitable[None]]
 

@@ -20,9 +20,13 @@ Role = Literal["view", "control"]
 Number = Annotated[int, Meta(ge=1, lt=1 << 53)]
 Console = Annotated[int, Meta(ge=0, lt=16)]
 Key = Annotated[int, Meta(ge=1, le=0xFF)]
-#: A client splits longer texts, so that one never holds the keyboard for long.
 KeySteps = Annotated[list[tuple[Key, bool]], Meta(max_length=1024)]
 Name = Annotated[str, Meta(max_length=256)]
+
+#: Milliseconds that one request for `Keys` may take, so that other clients' keys wait for no
+#: longer. A client divides longer texts into requests of a quarter of a second; a chord is not
+#: divided, and one of four keys may have 250 ms between its steps.
+LONGEST_KEYS = 2000
 
 
 class Message(Struct, frozen=True, tag_field="type", omit_defaults=True, kw_only=True):
@@ -91,6 +95,8 @@ class GetSurface(Request, frozen=True, tag="surface"):
 class Keys(Request, frozen=True, tag="keys"):
     """Press and release keys, in this order. Answered by `Done` when the last is sent.
 
+    All steps together take at most `LONGEST_KEYS`.
+
     Attributes:
         console: The console whose keyboard it is.
         steps: Key numbers, and whether each goes down.
@@ -100,6 +106,13 @@ class Keys(Request, frozen=True, tag="keys"):
     steps: KeySteps
     console: Console = 0
     interval: Annotated[int, Meta(ge=0, le=10_000)] = 10
+
+
+class Cancel(Request, frozen=True, tag="cancel"):
+    """Break off the request of this number: nobody waits for it any more.
+
+    It has no answer of its own: the request is answered, by `Failure` if it was broken off.
+    """
 
 
 class Refresh(Request, frozen=True, tag="refresh"):
@@ -223,7 +236,7 @@ class Ended(Notice, frozen=True, tag="ended"):
     log: list[str] = []
 
 
-AnyRequest = Hello | Launch | GetInfo | GetSurface | Keys | Refresh | Hold | Unhold | Stop
+AnyRequest = Hello | Launch | GetInfo | GetSurface | Keys | Cancel | Refresh | Hold | Unhold | Stop
 FromHost = Welcome | Info | SurfaceHandle | Done | Failure | Ended
 
 #: What a client of the view role may not ask for.

@@ -25,11 +25,12 @@ from typing import NamedTuple
 import msgspec
 
 from .. import errors
-from ..errors import KjuError, LimitError, MachineError, PeerError
+from ..errors import KjuError, LimitError, MachineError, PeerError, UsageError
 from .messages import (
     CONTROL,
     PROTOCOL,
     AnyRequest,
+    Cancel,
     Ended,
     Failure,
     FromHost,
@@ -198,11 +199,24 @@ class ClientSide:
         self._open: set[int] = set()
 
     def request(self, message: Request) -> tuple[int, bytes]:
-        """Give a request its number; return that and the bytes to send."""
+        """Give a request its number; return that and the bytes to send.
+
+        Raises:
+            UsageError: A value in it is out of range. A host would hang up on whoever sent it.
+        """
+        data = pack(msgspec.structs.replace(message, number=self._next + 1))
+        try:
+            _requests.decode(data[_LENGTH.size :])
+        except msgspec.ValidationError as error:
+            what = type(message).__name__
+            raise UsageError(f"this cannot be asked of a machine ({what}): {error}") from error
         self._next += 1
-        data = pack(msgspec.structs.replace(message, number=self._next))
         self._open.add(self._next)
         return self._next, data
+
+    def cancel(self, number: int) -> bytes:
+        """The bytes that break a request off; it is answered all the same."""
+        return pack(Cancel(number=number))
 
     def receive_data(self, data: bytes, descriptors: Sequence[int] = ()) -> list[Answer]:
         """Take bytes and the descriptors that came with them; return whole replies.

@@ -34,6 +34,8 @@ async def answer(machine: Machine, client: Client, request: AnyRequest) -> Resul
         case messages.Stop(how=how):
             await machine.stop(how, str(client))
             return Result(messages.Done(number=number))
+        case messages.Cancel():
+            raise UsageError("there is no such request")  # kju.host.control's
         case messages.Launch():
             raise UsageError("this machine has been launched already")
     console = _console(machine, request.console)

@@ -461,14 +461,67 @@ def test_half_a_request_is_finished_before_the_next_whatever_becomes_of_its_call
         second = asyncio.create_task(link.call(messages.GetInfo()))
         third = asyncio.create_task(link.call(messages.GetInfo()))
         side, got = HostSide(launch=True), []
-        while len(got) < 3:
+        while len(got) < 4:
             got += side.receive_data(await link._loop.sock_recv(theirs, 65536))
         assert got[0].arguments == large.arguments
-        assert [type(request) for request in got[1:]] == [messages.GetInfo] * 2
+        kinds = [type(request) for request in got[1:]]
+        assert kinds == [messages.Cancel, messages.GetInfo, messages.GetInfo]
         link.close()
         for task in (second, third):
             with pytest.raises(ClosedError):
                 await task
         theirs.close()
+
+    asyncio.run(scene())
+
+
+def test_a_text_is_divided_between_its_chords(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    call(api, machine.keyboard.type, "aB" * 100, interval=10)
+    assert all(steps * interval <= 250 for steps, interval in host.machine.requests)
+    assert sum(steps for steps, _ in host.machine.requests) == 600
+    assert {steps % 6 for steps, _ in host.machine.requests} <= {0, 2, 4}
+    host.machine.requests.clear()
+    call(api, machine.keyboard.chord, "ctrl-alt-f2", "a", interval=100)
+    assert host.machine.requests == [(6, 100), (2, 100)]
+    call(api, machine.close)
+
+
+def test_what_no_host_would_take_is_not_sent(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    for work in (
+        lambda: machine.keyboard.chord("ctrl-c", interval=10_000),
+        lambda: machine.keyboard.type("a", interval=-1),
+        lambda: machine.keyboard_of(99).press("a"),
+    ):
+        with pytest.raises(UsageError):
+            call(api, work)
+    call(api, machine.info)
+    call(api, machine.close)
+
+
+def test_what_nobody_waits_for_is_broken_off(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    with pytest.raises(WaitTimeoutError):
+        call(api, machine._link.call, messages.Refresh(), 0.02)
+    call(api, machine.info)
+    until(lambda: host.machine.waiting == 0)
+    call(api, machine.info)
+    assert not machine._link._side._open
+    call(api, machine.close)
+
+
+def test_requests_that_have_not_begun_are_broken_off_too(host: FakeHost) -> None:
+    async def scene() -> None:
+        async with await kju.aio.attach("fake") as machine:
+            tasks = [asyncio.create_task(machine.screen.refresh()) for _ in range(MAX_REQUESTS + 9)]
+            while host.machine.waiting < MAX_REQUESTS:
+                await asyncio.sleep(0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await machine.info()
+            while host.machine.waiting or machine._link._side._open:
+                await asyncio.sleep(0)
 
     asyncio.run(scene())

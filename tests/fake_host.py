@@ -52,7 +52,7 @@ class FakeMachine:
             case messages.Keys(steps=steps, interval=interval):
                 self.requests.append((len(steps), interval))
                 self.steps += steps
-            case messages.Refresh(sync=True):
+            case messages.Refresh(console=15):
                 raise RuntimeError("a mistake")
             case messages.Refresh():
                 self.waiting += 1

@@ -254,7 +254,7 @@ class Machine:
         with contextlib.suppress(MachineGoneError):
             await self._link.ask(Stop(), Done)
         if not await self.wait_gone(END):
-            raise KjuError(f"the machine {self.name!r} has not ended in {END:g} s: see {self.log}")
+            raise requests.not_ended(self.name, END, self.log)
         await self._reap()
 
     async def close(self) -> None:

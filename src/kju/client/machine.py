@@ -327,7 +327,7 @@ class Machine:
         with contextlib.suppress(MachineGoneError):
             self._link.ask(Stop(), Done)
         if not self.wait_gone(END):
-            raise KjuError(f"the machine {self.name!r} has not ended in {END:g} s: see {self.log}")
+            raise requests.not_ended(self.name, END, self.log)
         self._reap()
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import ClosedError, KjuError, MachineGoneError, PeerError, UsageError
+from ..errors import ClosedError, KjuError, MachineError, MachineGoneError, PeerError, UsageError
 from ..host.messages import LONGEST_KEYS, Ended, Failure, Keys, Launch, Reply, Role
 from ..host.protocol import error_from
 from ..keys import Chord, number, parse_chord, steps
@@ -159,6 +159,11 @@ def gone_error(name: str, reason: str) -> KjuError:
 def no_console(name: str) -> UsageError:
     """The error for a screen that a machine does not have."""
     return UsageError(f"the machine {name!r} has no graphic console; give it a video device")
+
+
+def not_ended(name: str, seconds: float, log: Path) -> MachineError:
+    """The error for a machine that was told to end and does not."""
+    return MachineError(f"the machine {name!r} has not ended in {seconds:g} s: see {log}", name)
 
 
 def host_failed(status: int | None) -> KjuError:

@@ -116,14 +116,9 @@ class Cancel(Request, frozen=True, tag="cancel"):
 
 
 class Refresh(Request, frozen=True, tag="refresh"):
-    """Publish what the source has now. Answered by `Done` with the version.
-
-    Attributes:
-        sync: Read the mode first, where the source can.
-    """
+    """Publish what the source has now. Answered by `Done` with the version."""
 
     console: Console = 0
-    sync: bool = False
 
 
 class Hold(Request, frozen=True, tag="hold"):

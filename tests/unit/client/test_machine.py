@@ -24,6 +24,7 @@ from kju.client.aio_link import AsyncLink
 from kju.client.link import Link
 from kju.errors import (
     ClosedError,
+    MachineError,
     MachineGoneError,
     MachineNotFoundError,
     ProducerGoneError,
@@ -160,7 +161,7 @@ def test_there_is_no_such_machine(api: Api) -> None:
 def test_a_mistake_in_the_host_is_answered(api: Api, host: FakeHost) -> None:
     machine = call(api, api.module.attach, "fake")
     with pytest.raises(kju.KjuError, match="its log says more"):
-        call(api, machine._link.ask, messages.Refresh(sync=True), messages.Done)
+        call(api, machine._link.ask, messages.Refresh(console=15), messages.Done)
     call(api, machine.info)
     call(api, machine.close)
 
@@ -525,3 +526,15 @@ def test_requests_that_have_not_begun_are_broken_off_too(host: FakeHost) -> None
                 await asyncio.sleep(0)
 
     asyncio.run(scene())
+
+
+def test_a_machine_that_does_not_end_is_named(
+    api: Api, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kju.client.machine.END", 0.01)
+    monkeypatch.setattr("kju.client.aio.END", 0.01)
+    machine = call(api, api.module.attach, "fake")
+    with pytest.raises(MachineError, match="has not ended") as caught:
+        call(api, machine.stop)
+    assert caught.value.name == "fake"
+    call(api, machine.close)

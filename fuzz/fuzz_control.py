@@ -38,6 +38,7 @@ def seeds() -> list[bytes]:
         messages.SurfaceHandle(number=3, descriptors=1, console=0, size=4096),
         messages.Done(number=1, version=7),
         messages.Failure(number=2, error="LimitError", message="full"),
+        messages.Refused(reason="enough"),
         messages.Ended(reason="over", status=-9, log=["one", "two"]),
     ]
     odd = {"type": "info-reply", "number": 1, "info": {"when": msgspec.msgpack.Ext(-1, bytes(12))}}

@@ -140,7 +140,7 @@ class AsyncLink:
             else:
                 waiting.set_result(Answer(reply, came))
         if not data:
-            self._end(gone_reason(self.name, self._side.ended))
+            self._end(gone_reason(self.name, self._side.ended, self._side.refused))
 
     def _end(self, reason: str) -> None:
         if self._dead:

@@ -197,7 +197,7 @@ class Link:
             else:
                 self._answers[answer.reply.number] = answer
         if not data:
-            self._die(gone_reason(self.name, self._side.ended))
+            self._die(gone_reason(self.name, self._side.ended, self._side.refused))
 
     def _die(self, reason: str) -> None:
         self._dead = self._dead or reason

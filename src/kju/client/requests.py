@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import ClosedError, KjuError, MachineError, MachineGoneError, PeerError, UsageError
-from ..host.messages import LONGEST_KEYS, Ended, Failure, Keys, Launch, Reply, Role
+from ..host.messages import LONGEST_KEYS, Ended, Failure, Keys, Launch, Refused, Reply, Role
 from ..host.protocol import error_from
 from ..keys import Chord, number, parse_chord, steps
 
@@ -138,8 +138,10 @@ def check_reply(reply: Reply, wanted: type[T]) -> T:
     return reply
 
 
-def gone_reason(name: str, ended: Ended | None) -> str:
-    """Why a machine is no longer there, in words."""
+def gone_reason(name: str, ended: Ended | None, refused: Refused | None = None) -> str:
+    """Why a machine is no longer there, or not for us, in words."""
+    if refused is not None:
+        return f"the host of {name!r} {HUNG_UP}: {refused.reason}"
     if ended is None:
         return (
             f"the machine {name!r} has gone: its host hung up without a word (was it killed?);"
@@ -150,9 +152,14 @@ def gone_reason(name: str, ended: Ended | None) -> str:
 
 
 def gone_error(name: str, reason: str) -> KjuError:
-    """The error for a use after the end; `ClosedError` where this process closed it."""
+    """The error for a use after the end.
+
+    `ClosedError` where this process closed it, `PeerError` where the host refuses us.
+    """
     if reason == CLOSED:
         return ClosedError(f"the machine {name!r} has been closed here")
+    if reason.startswith(f"the host of {name!r} {HUNG_UP}"):
+        return PeerError(reason)
     return MachineGoneError(reason, name)
 
 
@@ -172,3 +179,4 @@ def host_failed(status: int | None) -> KjuError:
 
 
 CLOSED = "closed by this process"
+HUNG_UP = "has hung up on this program"

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..errors import KjuError, PeerError
-from .messages import AnyRequest, Cancel, Message
-from .protocol import HostSide, Outgoing
+from .messages import AnyRequest, Cancel, Message, Refused
+from .protocol import HostSide, Outgoing, pack
 from .runtime import reachable
 
 log = logging.getLogger(__name__)
@@ -205,6 +205,7 @@ class Client:
             return
         except PeerError as error:
             log.warning("%s broke the protocol: %s", self, error)
+            self.send(Refused(reason=str(error)))
             self.close("it broke the protocol")
         except OSError as error:
             self.close(error.strerror or str(error))
@@ -261,6 +262,15 @@ class Client:
         return self.closed or not self._unsent
 
 
+def _turn_away(sock: socket.socket, reason: str) -> None:
+    """Hang up on somebody who has just connected, and say why."""
+    with sock:
+        log.warning("process %d was turned away: %s", peer_of(sock).pid, reason)
+        # A new socket takes this much at once, unless its peer has gone already.
+        with contextlib.suppress(OSError):
+            sock.send(pack(Refused(reason=reason)), socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
+
+
 class Server:
     """Listens on a machine's control socket.
 
@@ -304,11 +314,9 @@ class Server:
         peer = peer_of(sock)
         self.clients = [client for client in self.clients if not client.closed]
         if peer.uid not in (os.geteuid(), 0):
-            log.warning("process %d of user %d was turned away", peer.pid, peer.uid)
-            sock.close()
+            _turn_away(sock, f"it serves user {os.geteuid()} and root, not user {peer.uid}")
         elif len(self.clients) >= MAX_CLIENTS:
-            log.warning("more than %d clients: process %d was turned away", MAX_CLIENTS, peer.pid)
-            sock.close()
+            _turn_away(sock, f"it has {MAX_CLIENTS} clients already")
         else:
             self.adopt(sock, HostSide())
 

@@ -231,8 +231,18 @@ class Ended(Notice, frozen=True, tag="ended"):
     log: list[str] = []
 
 
+class Refused(Notice, frozen=True, tag="refused"):
+    """This client is not served any more; the connection closes next, the machine goes on.
+
+    Attributes:
+        reason: Why, in one line.
+    """
+
+    reason: str
+
+
 AnyRequest = Hello | Launch | GetInfo | GetSurface | Keys | Cancel | Refresh | Hold | Unhold | Stop
-FromHost = Welcome | Info | SurfaceHandle | Done | Failure | Ended
+FromHost = Welcome | Info | SurfaceHandle | Done | Failure | Ended | Refused
 
 #: What a client of the view role may not ask for.
 CONTROL = (Keys, Hold, Stop)

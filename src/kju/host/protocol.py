@@ -37,6 +37,7 @@ from .messages import (
     Hello,
     Launch,
     Message,
+    Refused,
     Reply,
     Request,
     Role,
@@ -189,10 +190,12 @@ class ClientSide:
 
     Attributes:
         ended: The host's last word, once it has come.
+        refused: Why the host does not serve us any more, once it has said so.
     """
 
     def __init__(self) -> None:
         self.ended: Ended | None = None
+        self.refused: Refused | None = None
         self._framer = Framer()
         self._descriptors: deque[int] = deque()
         self._next = 0
@@ -246,6 +249,8 @@ class ClientSide:
             raise PeerError(f"a host sent no valid reply: {error}", frame[:64]) from error
         if isinstance(message, Ended):
             self.ended = message
+        elif isinstance(message, Refused):
+            self.refused = message
         else:
             answers.append(self._match(message))
 

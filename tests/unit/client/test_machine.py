@@ -27,6 +27,7 @@ from kju.errors import (
     MachineError,
     MachineGoneError,
     MachineNotFoundError,
+    PeerError,
     ProducerGoneError,
     RoleError,
     UsageError,
@@ -538,3 +539,20 @@ def test_a_machine_that_does_not_end_is_named(
         call(api, machine.stop)
     assert caught.value.name == "fake"
     call(api, machine.close)
+
+
+def test_who_breaks_the_protocol_is_told_why(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    machine._link._sock.send(pack(messages.Hello()))
+    with pytest.raises(PeerError, match="sent Hello twice"):
+        call(api, machine.info)
+    assert "sent Hello twice" in machine.gone
+    call(api, machine.close)
+
+
+def test_who_is_turned_away_is_told_why(
+    api: Api, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kju.host.control.MAX_CLIENTS", 0)
+    with pytest.raises(PeerError, match="0 clients already"):
+        call(api, api.module.attach, "fake")

@@ -33,7 +33,7 @@ def screenshot(target: str, output: str, console: int, cursor: bool) -> None:
         with open_surface(target) as surface:
             _save(surface, output, cursor)
         return
-    with attach_to_look(target) as machine:
+    with attach_to_look(target, or_address=True) as machine:
         screen = screen_of(machine, console)
         screen.refresh()
         _save(screen, output, cursor)
@@ -60,7 +60,7 @@ def watch(
         with open_surface(target, follow=follow) as surface:
             _watch(Watched(target, surface), seconds, as_json, hint)
         return
-    with attach_to_look(target) as machine:
+    with attach_to_look(target, or_address=True) as machine:
         watch_machine(machine, console, seconds, as_json, hint)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..client.machine import Machine, Screen, attach
 from ..client.surface import Surface
-from ..errors import KjuError, UsageError
+from ..errors import KjuError, MachineNotFoundError, UsageError
 from ..memory import Segment, open_segment
 from ..memory.address import KINDS
 
@@ -45,13 +47,26 @@ def open_surface(address: str, *, follow: bool = False) -> Surface:
     return Surface(address, follow=follow)
 
 
-def attach_to_look(name: str) -> Machine:
+def attach_to_look(name: str, *, or_address: bool = False) -> Machine:
     """A machine, for looking only.
+
+    Args:
+        name: Its name.
+        or_address: An address would have done as well: say so if there is such a file.
 
     Raises:
         MachineNotFoundError: No running machine has this name.
+        UsageError: None can have it.
     """
-    return attach(name, role="view")
+    try:
+        return attach(name, role="view")
+    except (MachineNotFoundError, UsageError) as error:
+        if not (or_address and Path(name).is_file()):
+            raise
+        hint = f"{error}; for the surface in the file of this name: ./{name}"
+        if isinstance(error, MachineNotFoundError):
+            raise MachineNotFoundError(hint, error.name) from error
+        raise UsageError(hint) from error
 
 
 def screen_of(machine: Machine, console: int) -> Screen:

@@ -6,7 +6,9 @@ import pytest
 from kju import errors
 from kju.apps.cli import split_qemu_arguments
 from kju.apps.exits import Exit, code_of, line_of
-from kju.apps.targets import UnreadableError, is_address
+from kju.apps.manage import said
+from kju.apps.targets import UnreadableError, attach_to_look, is_address
+from kju.host.qemu import Qemu
 
 
 @pytest.mark.parametrize(
@@ -99,3 +101,29 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Usage: kju" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("picture.kju", errors.MachineNotFoundError), ("my picture", errors.UsageError)],
+)
+def test_a_file_that_is_named_like_a_machine_is_pointed_at(tmp_path, monkeypatch, name, error):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error) as before:
+        attach_to_look(name, or_address=True)
+    assert "./" not in str(before.value)
+    (tmp_path / name).touch()
+    with pytest.raises(error) as before:
+        attach_to_look(name)
+    assert "./" not in str(before.value)
+    with pytest.raises(error, match=f" \\./{name}"):
+        attach_to_look(name, or_address=True)
+
+
+def test_sources_are_said_as_they_are():
+    found = Qemu("/qemu", (10, 0, 2), "QEMU 10.0.2", "x86_64", ("dbus",))
+    assert "none yet" in found.sources["vram"]
+    sources = said({"qemu": {"sources": found.sources}})["qemu"]["sources"]
+    assert sources["display1-map"] == sources["display1-copy"] == "ok"
+    assert "none yet" in sources["vram"]

@@ -30,7 +30,7 @@ from .launch import Prepared
 from .messages import AnyRequest
 from .probe import Accelerator
 from .protocol import HostSide, failure
-from .qmp import Qmp
+from .qmp import HUNG_UP, Qmp
 from .runtime import Claim
 
 log = logging.getLogger(__name__)
@@ -145,8 +145,9 @@ class Machine:
         starting.cancel()
         with contextlib.suppress(asyncio.CancelledError, KjuError, OSError):
             await starting
-        if self._ending.result().status is not None:
-            raise await self.emulator.explain(QemuError(self._ending.result().reason))
+        ending = self._ending.result()
+        if ending.status is not None or not ending.asked:
+            raise await self.emulator.explain(QemuError(ending.reason))
 
     async def _start(self) -> None:
         # First, so that the owner's hanging up is noticed whatever takes long here.
@@ -204,9 +205,10 @@ class Machine:
     async def _watch_qmp(self, qmp: Qmp) -> None:
         """End the machine when QEMU can no longer be told anything, nor tells."""
         reason = await asyncio.shield(qmp.closed)
-        # QEMU's own end is the usual cause, and says more.
-        await self.emulator.wait(LAST_WORDS)
-        self.end(f"the control connection to QEMU (QMP) has broken: {reason}", asked=False)
+        # Its own end is the usual cause of a hang-up, and `_watch_qemu` has more to say of that;
+        # but where we hung up, its end is only the consequence.
+        if reason != HUNG_UP or await self.emulator.wait(LAST_WORDS) is None:
+            self.end(f"the control connection to QEMU (QMP) has broken: {reason}", asked=False)
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGHUP and self.prepared.request.detach:

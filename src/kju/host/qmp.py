@@ -23,6 +23,8 @@ TIMEOUT = 10.0
 #: Bytes of one line. The longest answer to what is asked here has a few hundred.
 MAX_LINE = 1 << 20
 
+HUNG_UP = "QEMU has hung up"
+
 OnEvent = Callable[[str, dict[str, Any]], None]
 
 
@@ -124,7 +126,7 @@ class Qmp:
         try:
             await self._client.disconnect()
         except (EOFError, OSError):
-            reason = "QEMU has hung up"
+            reason = HUNG_UP
         except Exception as error:
             # Whatever ended qemu.qmp's reader: bad JSON, a line too long, nested too deep.
             reason = f"QEMU sent what is no QMP ({type(error).__name__})"

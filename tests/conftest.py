@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Time says nothing about correctness on a computer that others use too.
+settings.register_profile("kju", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kju")
 
 
 @pytest.fixture(autouse=True)

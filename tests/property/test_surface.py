@@ -185,10 +185,10 @@ class Surface(RuleBasedStateMachine):
 
 
 TestSurface = Surface.TestCase
-TestSurface.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestSurface.settings = settings(max_examples=60, stateful_step_count=25)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(sizes, sizes, seeds, st.sampled_from(["bgrx", "rgb", "rgba", "grey"]), st.data())
 def test_formats_out(width, height, seed, name, data):
     memory, producer = make(32)
@@ -201,7 +201,7 @@ def test_formats_out(width, height, seed, name, data):
     assert np.array_equal(copy.pixels, expected)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.integers(8, 256).map(lambda n: 1 << n.bit_length() - 1),
     st.integers(1, 400),
@@ -217,7 +217,7 @@ def test_every_mode_within_the_plan_fits(tile, width, height, fourcc):
     assert Consumer(memory).mode[:2] == (width, height)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.data(), seeds)
 def test_cursor_blend(data, seed):
     random = np.random.default_rng(seed)

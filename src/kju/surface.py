@@ -225,7 +225,9 @@ class Producer(Writer):
             GeometryError: The mode does not fit, or the source is too small; nothing changes.
             FormatError: There is no converter for the source's format.
         """
-        return self._set_mode(width, height, fourcc, source, offset, stride, source_format or "")
+        version = self._set_mode(width, height, fourcc, source, offset, stride, source_format or "")
+        self._published()
+        return version
 
     def draw(
         self,
@@ -242,7 +244,9 @@ class Producer(Writer):
             GeometryError: *rect* leaves the mode, or the source is too small.
             FormatError: There is no converter for the source's format.
         """
-        return self._draw(rect, source, offset, stride, source_format or "")
+        version = self._draw(rect, source, offset, stride, source_format or "")
+        self._published()
+        return version
 
     def compare(
         self,
@@ -269,7 +273,34 @@ class Producer(Writer):
             GeometryError: No mode yet, a rectangle leaves it, or the source is too small.
             FormatError: There is no converter for the source's format.
         """
-        return self._compare(source, offset, stride, rects, source_format or "")
+        changed = self._compare(source, offset, stride, rects, source_format or "")
+        self._published()
+        return changed
+
+    def publish(
+        self, rects: Iterable[tuple[int, int, int, int]] | tuple[int, int, int, int], /
+    ) -> int:
+        """Announce rectangles that were drawn in `pixels`; returns the version.
+
+        Raises:
+            GeometryError: A rectangle leaves the mode; nothing is announced.
+        """
+        version = super().publish(rects)
+        self._published()
+        return version
+
+    def publish_range(self, start: int, length: int, /) -> int:
+        """Announce bytes that were written in `pixels`; returns the version.
+
+        Raises:
+            GeometryError: The range leaves the pixels; nothing is announced.
+        """
+        version = super().publish_range(start, length)
+        self._published()
+        return version
+
+    def _published(self) -> None:
+        """Called after each publication: whoever owns the memory looks after it here."""
 
     def set_state(self, state: State, reason: str = "") -> None:
         """Say what the surface is, and why; wakes every consumer."""

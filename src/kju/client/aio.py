@@ -22,7 +22,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import KjuError, MachineGoneError, PeerError, WaitTimeoutError
 from ..host import runtime
@@ -39,7 +39,6 @@ from ..host.messages import (
     Unhold,
     Welcome,
 )
-from ..keys import Chord, layout
 from ..memory import Segment, open_fd
 from . import requests
 from .aio_link import AsyncLink
@@ -56,6 +55,9 @@ from .machine import (
 )
 from .requests import check_reply
 from .start import start_host
+
+if TYPE_CHECKING:
+    from ..keys import Chord
 
 __all__ = ["Keyboard", "Machine", "Screen", "Surface", "attach", "launch", "machines"]
 
@@ -165,14 +167,11 @@ class Keyboard:
         self, text: str, *, layout: str = "us", interval: int = requests.INTERVAL
     ) -> None:
         """Type a text; returns when the last key is up."""
-        await self._send(requests.chord_steps(_layout(layout).type(text)), interval)
+        await self._send(requests.chord_steps(requests.typed(text, layout)), interval)
 
     async def _send(self, groups: list[requests.Steps], interval: int = requests.INTERVAL) -> None:
         for request in requests.key_requests(self._console, groups, interval):
             await self._link.ask(request, Done, requests.duration(request))
-
-
-_layout = layout
 
 
 class Machine:

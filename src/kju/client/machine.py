@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from ..errors import (
     KjuError,
@@ -36,7 +36,6 @@ from ..host.messages import (
     Unhold,
     Welcome,
 )
-from ..keys import Chord, layout
 from ..memory import Segment, open_fd
 from ..surface import Consumer, State
 from . import requests
@@ -45,6 +44,9 @@ from .link import Link, close_all
 from .requests import check_reply
 from .start import start_host
 from .surface import Surface
+
+if TYPE_CHECKING:
+    from ..keys import Chord
 
 #: Seconds for a host to start: QEMU's version (0.04), once a day the accelerator (2), and
 #: QEMU itself, which may have to allocate a large guest's memory (the host's own limit is 120).
@@ -199,14 +201,11 @@ class Keyboard:
             RoleError: This client only views.
             MachineGoneError: The machine has ended.
         """
-        self._send(requests.chord_steps(_layout(layout).type(text)), interval)
+        self._send(requests.chord_steps(requests.typed(text, layout)), interval)
 
     def _send(self, groups: list[requests.Steps], interval: int = requests.INTERVAL) -> None:
         for request in requests.key_requests(self._console, groups, interval):
             self._link.ask(request, Done, requests.duration(request))
-
-
-_layout = layout
 
 
 class Screens(Sequence[Screen]):

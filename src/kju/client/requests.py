@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import ClosedError, KjuError, MachineError, MachineGoneError, PeerError, UsageError
 from ..host.messages import LONGEST_KEYS, Ended, Failure, Keys, Launch, Refused, Reply, Role
 from ..host.protocol import error_from
-from ..keys import Chord, number, parse_chord, steps
+
+if TYPE_CHECKING:
+    from ..keys import Chord
 
 T = TypeVar("T", bound=Reply)
 
@@ -87,7 +89,20 @@ def key_requests(console: int, groups: Iterable[Steps], interval: int) -> list[K
 
 def chord_steps(chords: Sequence[str | Chord]) -> list[Steps]:
     """Chords, written or as key numbers, as steps: down in order, up in the opposite one."""
+    from ..keys import parse_chord, steps  # a client that only looks needs no keys
+
     return [steps([parse_chord(c) if isinstance(c, str) else tuple(c)]) for c in chords]
+
+
+def typed(text: str, name: str) -> list[Chord]:
+    """A text as chords on a layout.
+
+    Raises:
+        UsageError: There is no such layout, or it lacks characters, all of which are named.
+    """
+    from ..keys import layout
+
+    return list(layout(name).type(text))
 
 
 def key_steps(keys: Sequence[str | int], down: bool) -> list[Steps]:
@@ -105,6 +120,8 @@ def key_number(key: str | int) -> int:
         if not 1 <= key <= 0xFF:
             raise UsageError(f"a key's number is 1 to 255, not {key}")
         return key
+    from ..keys import number
+
     return number(key)
 
 

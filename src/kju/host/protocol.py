@@ -20,6 +20,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import msgspec
@@ -49,8 +50,17 @@ MAX_DESCRIPTORS = 8
 
 _LENGTH = struct.Struct("<I")
 _encode = msgspec.msgpack.Encoder().encode
-_requests: msgspec.msgpack.Decoder[AnyRequest] = msgspec.msgpack.Decoder(AnyRequest)
-_replies: msgspec.msgpack.Decoder[FromHost] = msgspec.msgpack.Decoder(FromHost)
+
+
+# Made when they are first used: a client needs one of them, and makes it in a millisecond.
+@cache
+def _requests() -> msgspec.msgpack.Decoder[AnyRequest]:
+    return msgspec.msgpack.Decoder(AnyRequest)
+
+
+@cache
+def _replies() -> msgspec.msgpack.Decoder[FromHost]:
+    return msgspec.msgpack.Decoder(FromHost)
 
 
 class Outgoing(NamedTuple):
@@ -125,7 +135,7 @@ class HostSide:
         requests = []
         for frame in self._framer.receive_data(data):
             try:
-                request = _requests.decode(frame)
+                request = _requests().decode(frame)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 raise PeerError(f"a client sent no valid request: {error}", frame[:64]) from error
             if self._admit(request):
@@ -209,7 +219,7 @@ class ClientSide:
         """
         data = pack(msgspec.structs.replace(message, number=self._next + 1))
         try:
-            _requests.decode(data[_LENGTH.size :])
+            _requests().decode(data[_LENGTH.size :])
         except msgspec.ValidationError as error:
             what = type(message).__name__
             raise UsageError(f"this cannot be asked of a machine ({what}): {error}") from error
@@ -244,7 +254,7 @@ class ClientSide:
 
     def _take(self, frame: bytes, answers: list[Answer]) -> None:
         try:
-            message = _replies.decode(frame)
+            message = _replies().decode(frame)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise PeerError(f"a host sent no valid reply: {error}", frame[:64]) from error
         if isinstance(message, Ended):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ..formats import BYTES_PER_PIXEL, XR24, fourcc_name
-from ..geometry import Rect
 from ..surface import MAX_SIDE, TILE_SIDE, Producer, State, surface_size
 from .address import create, split_address
 from .identity import own_identity
@@ -19,7 +17,11 @@ if TYPE_CHECKING:
 
 
 class SurfaceProducer(Producer):
-    """A `Producer` that owns its memory. Close it, or use it as a context manager."""
+    """A `Producer` that owns its memory. Close it, or use it as a context manager.
+
+    Every publication also raises `MemoryLostError` when the surface's file was cut,
+    `SupersededError` when another file has its name, and `ProducerGoneError` when it has none.
+    """
 
     segment: Segment
 
@@ -90,7 +92,7 @@ class SurfaceProducer(Producer):
         wanted = width * height * BYTES_PER_PIXEL.get(fourcc, 4)
         if width > 0 and height > 0 and wanted <= self.capacity:
             self.segment.reserve(self.pixels_offset + wanted)
-        version = super().set_mode(
+        return super().set_mode(
             width,
             height,
             fourcc=fourcc,
@@ -99,74 +101,9 @@ class SurfaceProducer(Producer):
             stride=stride,
             source_format=source_format,
         )
+
+    def _published(self) -> None:
         self.segment.check()
-        return version
-
-    def draw(
-        self,
-        rect: Rect,
-        source: AnyBuffer,
-        *,
-        offset: int = 0,
-        stride: int = 0,
-        source_format: str | None = None,
-    ) -> int:
-        """As `Producer.draw`.
-
-        Raises:
-            MemoryLostError: The surface's file was cut.
-            GeometryError: *rect* leaves the mode, or the source is too small.
-        """
-        version = super().draw(
-            rect, source, offset=offset, stride=stride, source_format=source_format
-        )
-        self.segment.check()
-        return version
-
-    def compare(
-        self,
-        source: AnyBuffer,
-        *,
-        offset: int = 0,
-        stride: int = 0,
-        rects: Iterable[Rect] | None = None,
-        source_format: str | None = None,
-    ) -> int:
-        """As `Producer.compare`.
-
-        Raises:
-            MemoryLostError: The surface's file was cut.
-            GeometryError: No mode yet, a rectangle leaves it, or the source is too small.
-        """
-        changed = super().compare(
-            source, offset=offset, stride=stride, rects=rects, source_format=source_format
-        )
-        self.segment.check()
-        return changed
-
-    def publish(
-        self, rects: Iterable[tuple[int, int, int, int]] | tuple[int, int, int, int], /
-    ) -> int:
-        """As `Producer.publish`.
-
-        Raises:
-            MemoryLostError: The surface's file was cut.
-            GeometryError: A rectangle leaves the mode.
-        """
-        version = super().publish(rects)
-        self.segment.check()
-        return version
-
-    def publish_range(self, start: int, length: int, /) -> int:
-        """As `Producer.publish_range`.
-
-        Raises:
-            MemoryLostError: The surface's file was cut.
-            GeometryError: The range leaves the pixels.
-        """
-        version = super().publish_range(start, length)
-        self.segment.check()
-        return version
 
     def close(self, state: State = State.CLOSED, reason: str = "") -> None:
         """Say the last word and give the memory back; a named file stays.

@@ -47,6 +47,7 @@ class Segment:
         self._on_reserve = on_reserve
         self._path = path
         self._process = os.getpid()
+        self._usual = (mapping.size, 1)
         self.closed = False
 
     def fileno(self) -> int:
@@ -77,9 +78,12 @@ class Segment:
             SupersededError: Another file has taken its name.
             ProducerGoneError: Its name was removed: nothing more can be seen there.
         """
-        if not self.mapping.guarded:
+        mapping = self.mapping
+        if not mapping.guarded:
             return
         status = self._status()
+        if status == self._usual and not mapping.lost:
+            return
         if status is None:
             return
         size, names = status

@@ -211,11 +211,11 @@ def _tile_side(folder: str, side: int) -> Figure:
         producer.set_mode(WIDTH, HEIGHT, source=frame)
         surface = Surface(producer.address)
         mark = surface.mark
+        frame[500:516, 700:708] = 255  # a text cursor's cell
+        producer.compare(frame)
         scan, still = in_turns(
             lambda: surface.changes_since(mark), lambda: producer.compare(frame), rounds=200
         )
-        frame[500:516, 700:708] = 255  # a text cursor's cell
-        producer.compare(frame)
         area = sum(r.area for r in surface.changes_since(mark).rects)
         detail = (
             f"still compare {micro(statistics.median(still))}, an 8x16 cell damages {area} pixels"

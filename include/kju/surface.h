@@ -533,9 +533,8 @@ static inline int kju_tile_newer(const void *memory, const struct kju_layout *l,
     return atomic_load_explicit(&kju_tiles(memory, l)[index], memory_order_acquire) > since;
 }
 
-/* Sleep until the pulse is no longer `pulse`, at most `timeout_ms` (capped; below zero is
- * the cap). Look again
- * whatever this returns: 0 woken, ETIMEDOUT, EAGAIN (it had moved already), EINTR, EFAULT. */
+/* Sleep until the pulse is no longer `pulse`, at most `timeout_ms` (capped; below zero is the
+ * cap). Look again whatever this returns: 0 woken, ETIMEDOUT, EAGAIN (it had moved already), EINTR, EFAULT. */
 static inline int kju_wait(const void *memory, uint32_t pulse, int timeout_ms) {
     if (timeout_ms < 0 || timeout_ms > KJU_WAIT_CAP_MS)
         timeout_ms = KJU_WAIT_CAP_MS;

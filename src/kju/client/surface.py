@@ -27,7 +27,9 @@ class Surface(SurfaceBase):
         cursor: bool = False,
         format: str = "bgrx",
     ) -> Frame:
-        """Copy pixels that are no older than this call.
+        """Copy the pixels as they are published now, each tile its newest.
+
+        A host publishes as soon as QEMU tells it; `Screen.refresh` makes sure of it.
 
         Args:
             rect: Pixels, origin top left; everything by default.

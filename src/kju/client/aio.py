@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -54,9 +53,10 @@ from .machine import (
     surface_descriptor,
 )
 from .requests import check_reply
-from .start import start_host
 
 if TYPE_CHECKING:
+    import subprocess
+
     from ..keys import Chord
 
 __all__ = ["Keyboard", "Machine", "Screen", "Surface", "attach", "launch", "machines"]
@@ -327,6 +327,8 @@ async def launch(
         client=client_name(),
     )
     runtime.sweep()
+    from .start import start_host
+
     child, sock = start_host()
     link = AsyncLink(sock, name or "")
     try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -42,10 +41,11 @@ from . import requests
 from .base import SurfaceBase
 from .link import Link, close_all
 from .requests import check_reply
-from .start import start_host
 from .surface import Surface
 
 if TYPE_CHECKING:
+    import subprocess
+
     from ..keys import Chord
 
 #: Seconds for a host to start: QEMU's version (0.04), once a day the accelerator (2), and
@@ -337,12 +337,9 @@ class Machine:
 
     def _reap(self) -> None:
         if self._child is not None:
-            try:
-                self._child.wait(END)
-            except subprocess.TimeoutExpired:
-                # It has its own limits and they are shorter: it must hang. QEMU dies with it.
-                self._child.kill()
-                self._child.wait()
+            from .start import reap
+
+            reap(self._child, END)
 
     def __enter__(self) -> Self:
         return self
@@ -405,6 +402,8 @@ def launch(
         client=client_name(),
     )
     runtime.sweep()
+    from .start import start_host  # what it imports is for those who start something
+
     child, sock = start_host()
     link = Link(sock, name or "")
     try:

@@ -39,6 +39,16 @@ def start_host() -> tuple[subprocess.Popen[bytes], socket.socket]:
     return process, ours
 
 
+def reap(child: subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait for a host to end."""
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        # It has its own limits and they are shorter: it must hang. QEMU dies with it.
+        child.kill()
+        child.wait()
+
+
 def _environment() -> dict[str, str]:
     """Ours, and the place this very package was imported from."""
     home = str(Path(__file__).parents[2])

@@ -17,7 +17,6 @@ import contextlib
 import fcntl
 import os
 import re
-import shutil
 import signal
 import socket
 import stat
@@ -212,7 +211,7 @@ class Claim:
             with _exclusive(self.paths.folder.parent):
                 if keep_logs:
                     _keep_logs(self.paths)
-                shutil.rmtree(self.paths.folder, ignore_errors=True)
+                _remove_folder(self.paths.folder)
                 os.close(self._descriptor)
                 self._descriptor = -1
 
@@ -308,7 +307,13 @@ def _remove(machine: Paths) -> None:
         if start_time(int(number)) == int(started):
             os.kill(int(number), signal.SIGKILL)
     _keep_logs(machine)
-    shutil.rmtree(machine.folder, ignore_errors=True)
+    _remove_folder(machine.folder)
+
+
+def _remove_folder(folder: Path) -> None:
+    import shutil  # every command imports this module, and few remove anything
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _keep_logs(machine: Paths) -> None:

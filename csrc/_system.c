@@ -175,12 +175,13 @@ static int mapping_buffer(Mapping *self, Py_buffer *view, int flags) {
 
 static PyObject *get_lost(Mapping *self, void *unused) {
     (void)unused;
-    if (self->range)
-        install_handler();
     return PyBool_FromLong(self->range && atomic_load(&self->range->lost));
 }
+/* Asked before memory is read: whoever installed a handler over ours meanwhile gets ours back. */
 static PyObject *get_guarded(Mapping *self, void *unused) {
     (void)unused;
+    if (self->range)
+        install_handler();
     return PyBool_FromLong(self->range != NULL);
 }
 static PyObject *get_size(Mapping *self, void *unused) {
@@ -192,9 +193,29 @@ static PyObject *get_writable(Mapping *self, void *unused) {
     return PyBool_FromLong(self->writable);
 }
 
+/* intact(fd) -> whether nothing below was lost, and the file has its size and its one name.
+ * One call, because every publication and every look makes it. */
+static PyObject *mapping_intact(Mapping *self, PyObject *number) {
+    struct stat status;
+    if (!self->range)
+        Py_RETURN_TRUE;
+    install_handler();
+    int fd = (int)PyLong_AsLong(number);
+    if (fd == -1 && PyErr_Occurred())
+        return NULL;
+    return PyBool_FromLong(!fstat(fd, &status) && (size_t)status.st_size == self->size &&
+                           status.st_nlink == 1 && !atomic_load(&self->range->lost));
+}
+
+static PyMethodDef mapping_methods[] = {
+    {"intact", (PyCFunction)mapping_intact, METH_O,
+     "intact(fd) -> whether nothing was lost, and the file has its size and one name"},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyGetSetDef mapping_getset[] = {
     {"lost", (getter)get_lost, NULL, "Whether memory below the mapping went away.", NULL},
-    {"guarded", (getter)get_guarded, NULL, "Whether memory below may go away.", NULL},
+    {"guarded", (getter)get_guarded, NULL, "Whether memory below may go away, which is then survived.", NULL},
     {"size", (getter)get_size, NULL, "Bytes.", NULL},
     {"writable", (getter)get_writable, NULL, "Whether it may be written.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -203,6 +224,7 @@ static PyGetSetDef mapping_getset[] = {
 static PyType_Slot mapping_slots[] = {
     {Py_tp_new, mapping_new},
     {Py_tp_dealloc, mapping_dealloc},
+    {Py_tp_methods, mapping_methods},
     {Py_tp_getset, mapping_getset},
     {Py_bf_getbuffer, mapping_buffer},
     {Py_tp_doc, "Mapping(fd, size, offset=0, *, writable=False, guard=True, segment=False)"},

@@ -5,6 +5,8 @@ typedef struct {
     PyObject_HEAD
     Py_buffer memory;
     struct kju_layout layout;
+    struct kju_mode mode; /* of `named`: the Mode that was last returned */
+    PyObject *named;
 } Reader;
 
 static PyObject *reader_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
@@ -37,6 +39,7 @@ static PyObject *reader_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 static void reader_dealloc(Reader *self) {
     PyTypeObject *type = Py_TYPE((PyObject *)self);
     PyBuffer_Release(&self->memory);
+    Py_XDECREF(self->named);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
@@ -78,20 +81,26 @@ static PyObject *reader_mode(Reader *self, PyObject *unused) {
     return read_mode(self, &mode) ? NULL : kju_mode_tuple(&mode);
 }
 
-/* An instance of a NamedTuple without running its Python-level __new__: after a sleep every
- * Python frame costs microseconds, its code having left the caches. Steals `fields`. */
-static PyObject *make_named(PyObject *type, PyObject *fields) {
-    newfunc make = (newfunc)PyType_GetSlot(&PyTuple_Type, Py_tp_new);
-    PyObject *args = fields ? PyTuple_Pack(1, fields) : NULL;
-    PyObject *named = args ? make((PyTypeObject *)type, args, NULL) : NULL;
-    Py_XDECREF(args);
-    Py_XDECREF(fields);
+/* An instance of a NamedTuple without running its Python-level __new__: after a sleep whatever
+ * is touched costs microseconds, having left the caches. Steals the fields; NULL among them is
+ * an error that is set. */
+static PyObject *make_named(PyObject *type, int count, PyObject *const *fields) {
+    PyObject *named = PyType_GenericAlloc((PyTypeObject *)type, count);
+    for (int i = 0; i < count; i++) {
+        if (named && fields[i])
+            PyTuple_SetItem(named, i, fields[i]);
+        else
+            Py_XDECREF(fields[i]);
+        if (!fields[i])
+            Py_CLEAR(named);
+    }
     return named;
 }
 
 static int append_rect(PyObject *list, const struct kju_rect *r) {
-    PyObject *rect =
-        make_named(kju_rect_type, Py_BuildValue("(IIII)", r->x, r->y, r->width, r->height));
+    PyObject *fields[] = {PyLong_FromLong(r->x), PyLong_FromLong(r->y), PyLong_FromLong(r->width),
+                          PyLong_FromLong(r->height)};
+    PyObject *rect = make_named(kju_rect_type, 4, fields);
     int result = rect ? PyList_Append(list, rect) : -1;
     Py_XDECREF(rect);
     return result;
@@ -117,8 +126,23 @@ static PyObject *newer_list(const Reader *self, const struct kju_mode *mode, uin
     return list;
 }
 
-/* A Change. The version is read before the tiles; it is what the consumer remembers next. */
-static PyObject *find_changes(const Reader *self, uint64_t since, uint64_t epoch) {
+static PyObject *named_mode(Reader *self, const struct kju_mode *mode) {
+    if (!self->named || memcmp(&self->mode, mode, sizeof *mode)) {
+        PyObject *fields[] = {PyLong_FromLong(mode->width), PyLong_FromLong(mode->height),
+                              PyLong_FromLong(mode->stride), PyLong_FromUnsignedLong(mode->fourcc),
+                              PyLong_FromUnsignedLongLong(mode->epoch)};
+        PyObject *named = make_named(kju_mode_type, 5, fields);
+        if (!named)
+            return NULL;
+        Py_XDECREF(self->named);
+        self->named = named;
+        self->mode = *mode;
+    }
+    return Py_NewRef(self->named);
+}
+
+/* A Change; or None, where that is wanted and nothing changed. The version is read before the tiles; it is what the consumer remembers next. */
+static PyObject *find_changes(Reader *self, uint64_t since, uint64_t epoch, int or_none) {
     struct kju_mode mode;
     uint64_t version = kju_version(self->memory.buf);
     if (read_mode(self, &mode))
@@ -135,19 +159,16 @@ static PyObject *find_changes(const Reader *self, uint64_t since, uint64_t epoch
         if (rects && everything && mode.epoch && append_rect(rects, &whole))
             Py_CLEAR(rects);
     }
-    PyObject *mark =
-        make_named(kju_mark_type, Py_BuildValue("(KKK)", (unsigned long long)self->layout.incarnation,
-                                                (unsigned long long)mode.epoch,
-                                                (unsigned long long)version));
-    PyObject *named = make_named(kju_mode_type, kju_mode_tuple(&mode));
-    if (!rects || !mark || !named) {
-        Py_XDECREF(rects);
-        Py_XDECREF(mark);
-        Py_XDECREF(named);
-        return NULL;
+    if (or_none && rects && !PyList_Size(rects)) {
+        Py_DECREF(rects);
+        Py_RETURN_NONE;
     }
-    return make_named(kju_change_type, Py_BuildValue("(NNNO)", mark, named, rects,
-                                                     everything ? Py_True : Py_False));
+    PyObject *mark[] = {PyLong_FromUnsignedLongLong(self->layout.incarnation),
+                        PyLong_FromUnsignedLongLong(mode.epoch),
+                        PyLong_FromUnsignedLongLong(version)};
+    PyObject *change[] = {make_named(kju_mark_type, 3, mark), named_mode(self, &mode), rects,
+                          PyBool_FromLong(everything)};
+    return make_named(kju_change_type, 4, change);
 }
 
 /* changes(since, epoch) -> Change */
@@ -155,7 +176,7 @@ static PyObject *reader_changes(Reader *self, PyObject *args) {
     unsigned long long since, epoch;
     if (!PyArg_ParseTuple(args, "KK", &since, &epoch))
         return NULL;
-    return find_changes(self, since, epoch);
+    return find_changes(self, since, epoch, 0);
 }
 
 struct copy_request {
@@ -280,21 +301,29 @@ static PyObject *reader_wait(Reader *self, PyObject *args) {
     return moved < 0 ? NULL : PyBool_FromLong(moved);
 }
 
-/* wait_changes(since, epoch, version, state, timeout_ms) -> Change, or None where neither
- * version nor state has moved: waiting and asking in one, for the shortest way from awake
- * to the caller. */
-static PyObject *reader_wait_changes(Reader *self, PyObject *args) {
-    unsigned long long since, epoch;
-    struct seen seen = {.cursor = -1};
-    int timeout;
-    if (!PyArg_ParseTuple(args, "KKKIi", &since, &epoch, &seen.version, &seen.state, &timeout))
+/* wait_changes(since, epoch, version, state, timeout_ms) -> Change, or None where nothing
+ * changed after `since`: waiting and asking in one, for the shortest way from awake to the
+ * caller. It also ends when version or state are no longer these. */
+static PyObject *reader_wait_changes(Reader *self, PyObject *const *args, Py_ssize_t count) {
+    unsigned long long number[5];
+    if (count != 5) {
+        PyErr_Format(PyExc_TypeError, "wait_changes takes 5 arguments, not %zd", count);
         return NULL;
+    }
+    for (int i = 0; i < 5; i++) {
+        number[i] = PyLong_AsUnsignedLongLongMask(args[i]);
+        if (PyErr_Occurred())
+            return NULL;
+    }
+    uint64_t since = number[0], epoch = number[1];
+    struct seen seen = {.version = number[2], .cursor = -1, .state = (unsigned int)number[3]};
+    int timeout = number[4] > KJU_WAIT_CAP_MS ? KJU_WAIT_CAP_MS : (int)number[4];
     int moved = sleep_until_moved(self, &seen, timeout);
     if (moved < 0)
         return NULL;
     if (!moved)
         Py_RETURN_NONE;
-    return find_changes(self, since, epoch);
+    return find_changes(self, since, epoch, 1);
 }
 
 /* state() -> (state, reason): the number as it is, which may be none that is known. */
@@ -439,7 +468,7 @@ static PyMethodDef reader_methods[] = {
      "copy(out, epoch, rect, format, exact) -> version, -1 mode changed, -2 not exact"},
     {"wait", (PyCFunction)reader_wait, METH_VARARGS,
      "wait(version, cursor_version, state, timeout_ms) -> whether one of them moved"},
-    {"wait_changes", (PyCFunction)reader_wait_changes, METH_VARARGS,
+    {"wait_changes", (PyCFunction)(void (*)(void))reader_wait_changes, METH_FASTCALL,
      "wait_changes(since, epoch, version, state, timeout_ms) -> Change or None"},
     {"state", (PyCFunction)reader_state, METH_NOARGS, "(state, reason)"},
     {"cursor", (PyCFunction)reader_cursor, METH_NOARGS,

@@ -147,7 +147,7 @@ def operations(consumer: Consumer, data: bytes):
     yield lambda: copy_frame(consumer, rect, "bgrx", True, allocate, 1)
     yield lambda: copy_frame(consumer, rect, "rgb", False, allocate, 1)
     yield lambda: consumer.reader.wait(numbers[1], numbers[2], 1, 0)
-    yield lambda: consumer.wait_changes(NOTHING_TAKEN, numbers[1], 1, 0)
+    yield lambda: consumer.reader.wait_changes(0, 0, numbers[1], 1, 0)
 
     def blend() -> None:
         frame = np.zeros((48, 64, 4), np.uint8)

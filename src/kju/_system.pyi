@@ -7,6 +7,7 @@ class Mapping(Buffer):
     guarded: bool
     size: int
     writable: bool
+    def intact(self, fd: int, /) -> bool: ...
     def __init__(
         self,
         fd: int,

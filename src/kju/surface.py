@@ -356,25 +356,10 @@ class Consumer:
         Raises:
             FormatError: What the memory says cannot be.
         """
-        return self.reader.changes(since.version, self._epoch_of(since))
+        return self.reader.changes(since.version, self.epoch_of(since))
 
-    def wait_changes(self, since: Mark, version: int, state: int, timeout_ms: int) -> Change | None:
-        """Sleep until version or state are no longer these, then as `changes`.
-
-        Args:
-            since: What has been taken.
-            version: The surface's version that the caller has seen.
-            state: The state, as a number, that the caller has seen.
-            timeout_ms: Capped at `WAIT_CAP_MS`.
-
-        Returns:
-            None where nothing moved.
-        """
-        return self.reader.wait_changes(
-            since.version, self._epoch_of(since), version, state, timeout_ms
-        )
-
-    def _epoch_of(self, mark: Mark) -> int:
+    def epoch_of(self, mark: Mark) -> int:
+        """The mark's epoch, as this incarnation counts: 0 for a mark of another."""
         return mark.epoch if mark.incarnation == self.incarnation else 0
 
     def view(self, mode: Mode) -> npt.NDArray[np.uint8]:

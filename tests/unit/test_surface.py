@@ -381,9 +381,24 @@ def test_a_wait_that_need_not_sleep(producer, consumer):
     assert reader.wait(reader.version - 1, -1, State.LIVE, 500)
     assert reader.wait(reader.version, -1, State.PAUSED, 500)
     assert reader.wait(reader.version, reader.cursor_version + 1, State.LIVE, 500)
-    change = consumer.wait_changes(NOTHING_TAKEN, 0, State.LIVE, 500)
+    change = reader.wait_changes(0, 0, 0, State.LIVE, 500)
     assert change.everything
-    assert consumer.wait_changes(change.mark, reader.version, State.LIVE, 0) is None
+    version, epoch = change.mark.version, change.mark.epoch
+    assert reader.wait_changes(version, epoch, version, State.LIVE, 0) is None
+    assert reader.wait_changes(version, epoch, version, State.PAUSED, 500) is None
+    assert reader.wait_changes(version - 1, epoch, version, State.LIVE, 0) is None  # no time
+    assert reader.wait_changes(version - 1, epoch, version - 1, State.LIVE, 0).rects
+    with pytest.raises(TypeError, match="takes 5 arguments, not 2"):
+        reader.wait_changes(1, 2)
+    with pytest.raises(TypeError):
+        reader.wait_changes(version, epoch, version, State.LIVE, None)
+
+
+def test_a_mode_is_one_object_until_it_changes(producer, consumer):
+    first, again = consumer.changes(NOTHING_TAKEN).mode, consumer.changes(NOTHING_TAKEN).mode
+    assert first is again
+    producer.set_mode(8, 8)
+    assert consumer.changes(NOTHING_TAKEN).mode == consumer.mode != first
 
 
 def test_next_wait():

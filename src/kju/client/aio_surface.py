@@ -10,7 +10,7 @@ from typing import IO, Literal, Self, overload
 
 from ..geometry import Rect
 from ..surface import NOTHING_TAKEN, Change, Mark
-from .base import SurfaceBase, Waiting
+from .base import SurfaceBase, deadline_of
 from .frame import Frame
 from .notifier import Notifier
 
@@ -76,26 +76,26 @@ class AsyncSurface(SurfaceBase):
     async def wait(self, since: Mark | None = None, timeout: float | None = None) -> Change:
         """As `kju.Surface.wait`, in the event loop; may be cancelled."""
         mark = self.mark if since is None else since
-        return await self._run(self._waiting(mark, timeout))
+        return await self._run(mark, timeout)
 
     async def changes(
         self, since: Mark = NOTHING_TAKEN, timeout: float | None = None
     ) -> AsyncIterator[Change]:
         """As `kju.Surface.changes`, in the event loop."""
         while True:
-            change = await self._run(self._waiting(since, timeout))
+            change = await self._run(since, timeout)
             yield change
             since = change.mark
 
-    async def _run(self, waiting: Waiting) -> Change:
-        try:
-            while True:
-                reader = self._consumer.reader
-                version, state = reader.version, reader.state_code
-                await self._sleep(next(waiting), version, state)
-        except StopIteration as done:
-            change: Change = done.value
-            return change
+    async def _run(self, mark: Mark, timeout: float | None) -> Change:
+        deadline = deadline_of(timeout)
+        while True:
+            reader = self._consumer.reader
+            version, state = reader.version, reader.state_code
+            looked = self._look(mark, deadline, timeout)
+            if isinstance(looked, Change):
+                return looked
+            await self._sleep(looked, version, state)
 
     async def _sleep(self, milliseconds: int, version: int, state: int) -> None:
         if self._notifier is None:

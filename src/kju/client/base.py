@@ -1,7 +1,7 @@
 """What a consumer can do with a surface without waiting, for threads and for asyncio.
 
-The waiting itself is a generator: it yields how many milliseconds to sleep and returns what
-happened. `kju.Surface` sleeps on the futex, `kju.aio.Surface` in the event loop; neither has
+A wait is a loop around one look, which returns what changed or how many milliseconds to
+sleep. `kju.Surface` sleeps on the futex, `kju.aio.Surface` in the event loop; neither has
 rules of its own.
 """
 
@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import wraps
 from pathlib import Path
@@ -57,8 +57,8 @@ _EXACT_SECONDS = 1.0
 # Looks during each of which the mode changed: a hostile memory, not a guest.
 _TRIES = 64
 
-# Yields milliseconds to sleep; may be sent the change that ended the sleep; returns it.
-Waiting = Generator[int, Change | None, Change]
+# How often a consumer that follows looks for what comes after a producer that has gone.
+_FOLLOW_MS = 50
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -325,22 +325,25 @@ class SurfaceBase:
         """
         return self._open().changes(mark)
 
-    def _waiting(self, mark: Mark, timeout: float | None) -> Waiting:
-        """Yield milliseconds to sleep until something changed after *mark*."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+    def _look(self, mark: Mark, deadline: float | None, timeout: float | None) -> Change | int:
+        """What changed after *mark*, or milliseconds to sleep before the next look.
+
+        Args:
+            mark: What has been taken.
+            deadline: As of `deadline_of`.
+            timeout: Seconds, for the error that says how long was waited.
+        """
         while True:
             consumer = self._open()
             try:
                 change = self._changes_or_gone(mark)
-                if change.rects:
-                    return change
             except (ProducerGoneError, FormatError) as error:
-                if not self._reopen or not self._replaced(consumer):
-                    yield self._sleep_or_raise(deadline, timeout, error)
-                continue
-            found = yield self._sleep_or_raise(deadline, timeout, None)
-            if found is not None and found.rects and not self._segment.mapping.lost:
-                return found  # the size is looked at when the next wait begins
+                if not self._reopen:
+                    raise
+                if not self._replaced(consumer):
+                    return min(_sleep_or_raise(deadline, timeout, error), _FOLLOW_MS)
+            else:
+                return change if change.rects else _sleep_or_raise(deadline, timeout)
 
     def _changes_or_gone(self, mark: Mark) -> Change:
         """What changed; raises when nothing did and nothing more can come."""
@@ -359,16 +362,6 @@ class SurfaceBase:
             if not change.rects:
                 raise
         return change
-
-    def _sleep_or_raise(
-        self, deadline: float | None, timeout: float | None, error: KjuError | None
-    ) -> int:
-        if error is not None and self._reopen is None:
-            raise error
-        milliseconds = next_wait(time.monotonic(), deadline)
-        if milliseconds is None:
-            raise WaitTimeoutError(f"nothing changed on the surface for {timeout} s") from error
-        return min(milliseconds, 50) if error is not None else milliseconds
 
     def _raise_if_gone(self) -> None:
         consumer = self._consumer
@@ -425,7 +418,8 @@ class SurfaceBase:
     def _open(self) -> Consumer:
         if self.closed:
             raise ClosedError("this surface has been closed here")
-        if self._segment.mapping.lost:
+        mapping = self._segment.mapping
+        if mapping.guarded and mapping.lost:
             self._segment.check()
         return self._consumer
 
@@ -441,6 +435,25 @@ class SurfaceBase:
             f"<{type(self).__name__} {where} {mode.width}x{mode.height} "
             f"{fourcc_name(mode.fourcc)} version {self._consumer.reader.version}>"
         )
+
+
+def deadline_of(timeout: float | None) -> float | None:
+    """When a wait of *timeout* seconds that begins now is over; None never is."""
+    return None if timeout is None else time.monotonic() + timeout
+
+
+def _sleep_or_raise(
+    deadline: float | None, timeout: float | None, cause: KjuError | None = None
+) -> int:
+    """Milliseconds to sleep before the next look.
+
+    Raises:
+        WaitTimeoutError: The time is over.
+    """
+    milliseconds = next_wait(time.monotonic(), deadline)
+    if milliseconds is None:
+        raise WaitTimeoutError(f"nothing changed on the surface for {timeout} s") from cause
+    return milliseconds
 
 
 def _convert(pixels: np.ndarray, pixel_format: str) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import IO, Self
 from ..errors import FormatError
 from ..geometry import Rect
 from ..surface import NOTHING_TAKEN, Change, Mark
-from .base import SurfaceBase
+from .base import SurfaceBase, deadline_of
 from .frame import Frame
 
 
@@ -91,7 +91,24 @@ class Surface(SurfaceBase):
                 is noticed within a second.
             MemoryLostError: The file below was cut.
         """
-        return self._run(self.mark if since is None else since, timeout)
+        mark = self.mark if since is None else since
+        deadline = deadline_of(timeout)
+        while True:
+            reader = self._consumer.reader
+            version, state = reader.version, reader.state_code
+            looked = self._look(mark, deadline, timeout)
+            if isinstance(looked, Change):
+                return looked
+            mapping, reader = self._segment.mapping, self._consumer.reader
+            epoch = self._consumer.epoch_of(mark)
+            try:
+                # From here to the return is what a woken program waits for: its caches are
+                # cold, and every name that is looked up or let go costs a microsecond.
+                change = reader.wait_changes(mark.version, epoch, version, state, looked)
+            except FormatError:
+                continue  # the next look finds out what became of the memory
+            if change is not None and not mapping.lost:
+                return change  # the file's size is looked at when the next wait begins
 
     def changes(
         self, since: Mark = NOTHING_TAKEN, timeout: float | None = None
@@ -110,25 +127,9 @@ class Surface(SurfaceBase):
             MemoryLostError: The file below was cut.
         """
         while True:
-            change = self._run(since, timeout)
+            change = self.wait(since, timeout)
             yield change
             since = change.mark
-
-    def _run(self, mark: Mark, timeout: float | None) -> Change:
-        waiting = self._waiting(mark, timeout)
-        found: Change | None = None
-        try:
-            while True:
-                reader = self._consumer.reader
-                version, state = reader.version, reader.state_code
-                milliseconds = waiting.send(found)
-                try:
-                    found = self._consumer.wait_changes(mark, version, state, milliseconds)
-                except FormatError:
-                    found = None  # the next look finds out what became of the memory
-        except StopIteration as done:
-            change: Change = done.value
-            return change
 
     def __enter__(self) -> Self:
         return self

@@ -47,7 +47,7 @@ class Segment:
         self._on_reserve = on_reserve
         self._path = path
         self._process = os.getpid()
-        self._usual = (mapping.size, 1)
+        self._number = descriptor.fileno() if descriptor else -1
         self.closed = False
 
     def fileno(self) -> int:
@@ -78,12 +78,9 @@ class Segment:
             SupersededError: Another file has taken its name.
             ProducerGoneError: Its name was removed: nothing more can be seen there.
         """
-        mapping = self.mapping
-        if not mapping.guarded:
+        if self.closed or self.mapping.intact(self._number):
             return
         status = self._status()
-        if status == self._usual and not mapping.lost:
-            return
         if status is None:
             return
         size, names = status

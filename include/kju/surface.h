@@ -254,10 +254,11 @@ static inline int kju_check_layout(const struct kju_layout *l, uint64_t length) 
 static inline int kju_check(const void *memory, uint64_t length, struct kju_layout *layout) {
     const struct kju_header *shared = memory;
     struct kju_header header;
+    if (length < sizeof shared->magic ||
+        atomic_load_explicit(&shared->magic, memory_order_acquire) != KJU_MAGIC)
+        return KJU_E_MAGIC;
     if (length < KJU_HEADER_SIZE)
         return KJU_E_SHORT;
-    if (atomic_load_explicit(&shared->magic, memory_order_acquire) != KJU_MAGIC)
-        return KJU_E_MAGIC;
     memcpy((char *)&header + 8, (const char *)memory + 8, offsetof(struct kju_header, version) - 8);
     if (header.format != KJU_FORMAT)
         return KJU_E_FORMAT;

@@ -191,7 +191,13 @@ def test_before_the_first_mode(memory, producer):
 # ---- What is not a surface
 
 
-@pytest.mark.parametrize("length", [0, 1, 7, 8, 127, 4095])
+@pytest.mark.parametrize("length", [0, 1, 7])
+def test_too_short_to_be_recognised(memory, producer, length):
+    with pytest.raises(FormatError, match="not a kju surface"):
+        Consumer(memory[:length])
+
+
+@pytest.mark.parametrize("length", [8, 127, 4095])
 def test_too_short_for_a_header(memory, producer, length):
     with pytest.raises(FormatError, match="ends before"):
         Consumer(memory[:length])

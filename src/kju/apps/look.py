@@ -12,7 +12,7 @@ from ..errors import KjuError, UsageError
 from ..formats import fourcc_name
 from ..memory.identity import has_died
 from ..surface import Consumer
-from .targets import attach_to_look, is_address, open_address, open_surface, screen_of
+from .targets import attach_to_look, is_address, named, open_address, open_surface, screen_of
 from .terminal.ability import Ability, Colours, ability
 from .terminal.heat import picture
 from .terminal.status import printable
@@ -90,7 +90,8 @@ def _ability() -> Ability:
 def dump(address: str, as_json: bool) -> None:
     """Print a surface's header and a picture of its tile table."""
     segment = open_address(address)
-    consumer = Consumer(segment.mapping)
+    with named(address):
+        consumer = Consumer(segment.mapping)
     facts = _facts(consumer, segment.fileno())
     if as_json:
         print(json.dumps({"address": address, **facts}))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..client.machine import Machine, Screen, attach
 from ..client.surface import Surface
-from ..errors import KjuError, MachineNotFoundError, UsageError
+from ..errors import FormatError, KjuError, MachineNotFoundError, UsageError
 from ..memory import Segment, open_segment
 from ..memory.address import KINDS
 
@@ -44,7 +46,18 @@ def open_surface(address: str, *, follow: bool = False) -> Surface:
         FormatError: It is no surface.
     """
     open_address(address).close()
-    return Surface(address, follow=follow)
+    with named(address):
+        return Surface(address, follow=follow)
+
+
+@contextlib.contextmanager
+def named(address: str) -> Iterator[None]:
+    """Say of a surface that can't be read which it is, and what would be one."""
+    try:
+        yield
+    except FormatError as error:
+        hint = "a surface is what a producer has made, for one `kju run --surface PATH`"
+        raise FormatError(f"{address}: {error}; {hint}", error.found, error.expected) from error
 
 
 def attach_to_look(name: str, *, or_address: bool = False) -> Machine:

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ..errors import KjuError, MachineGoneError, PeerError, WaitTimeoutError
+from ..errors import KjuError, MachineGoneError, WaitTimeoutError
 from ..host import runtime
 from ..host.messages import (
     Done,
@@ -34,7 +34,6 @@ from ..host.messages import (
     Refresh,
     Role,
     Stop,
-    SurfaceHandle,
     Unhold,
     Welcome,
 )
@@ -42,7 +41,7 @@ from ..memory import Segment, open_fd
 from . import requests
 from .aio_link import AsyncLink
 from .aio_surface import AsyncSurface
-from .link import Link, close_all
+from .link import Link
 from .machine import (
     END,
     HOLD,
@@ -50,8 +49,10 @@ from .machine import (
     Following,
     client_name,
     machines,
+    only_descriptor,
     surface_descriptor,
 )
+from .machine_base import MachineBase
 from .requests import check_reply
 
 if TYPE_CHECKING:
@@ -82,17 +83,10 @@ class Screen(Following, AsyncSurface):
             UsageError: There is no such console.
             MachineGoneError: The machine has ended.
         """
-        reply, descriptors = await link.call(GetSurface(console=console))
-        try:
-            check_reply(reply, SurfaceHandle)
-            if len(descriptors) != 1:
-                raise PeerError(f"a surface came with {len(descriptors)} descriptors", reply)
-        except KjuError:
-            close_all(descriptors)
-            raise
+        descriptor = only_descriptor(await link.call(GetSurface(console=console)))
         may_hold = link.welcome.role == "control"
         screen = cls.from_fd(
-            descriptors[0],
+            descriptor,
             gone=link.gone,
             reopen=_reopener(link, console),
             hold=_holder(link, console) if may_hold else None,
@@ -174,15 +168,8 @@ class Keyboard:
             await self._link.ask(request, Done, requests.duration(request))
 
 
-class Machine:
-    """One running machine: see `kju.Machine`.
-
-    Attributes:
-        name: Its name.
-        role: What this client may do: ``view`` or ``control``.
-        screens: What its consoles show.
-        owned: Whether the machine ends when this object is closed or this program ends.
-    """
+class Machine(MachineBase[AsyncLink, Screen, Keyboard]):
+    """One running machine: see `kju.Machine`. What asks the host is awaited."""
 
     def __init__(
         self,
@@ -191,47 +178,7 @@ class Machine:
         child: subprocess.Popen[bytes] | None = None,
     ) -> None:
         """Use `launch` or `attach`."""
-        self.name = link.name
-        self.role = link.welcome.role
-        self.screens = tuple(screens)
-        self.owned = child is not None
-        self._link = link
-        self._child = child
-
-    @property
-    def screen(self) -> Screen:
-        """What the first console shows.
-
-        Raises:
-            UsageError: The machine has no graphic console.
-        """
-        if not self.screens:
-            raise requests.no_console(self.name)
-        return self.screens[0]
-
-    @property
-    def keyboard(self) -> Keyboard:
-        """The first console's keyboard."""
-        return self.keyboard_of(0)
-
-    def keyboard_of(self, console: int) -> Keyboard:
-        """One console's keyboard."""
-        return Keyboard(self._link, console)
-
-    @property
-    def host_pid(self) -> int:
-        """The process that runs the machine."""
-        return self._link.welcome.pid
-
-    @property
-    def log(self) -> Path:
-        """The host's log; it goes when the machine ends."""
-        return runtime.Paths(Path(self._link.welcome.folder)).host_log
-
-    @property
-    def gone(self) -> str | None:
-        """Why the machine is known to have ended, or None."""
-        return self._link.gone()
+        super().__init__(link, tuple(screens), Keyboard, child)
 
     async def info(self) -> dict[str, Any]:
         """Everything about the machine: plain maps, lists, numbers and text."""
@@ -277,9 +224,6 @@ class Machine:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
-
-    def __repr__(self) -> str:
-        return f"<Machine {self.name!r} {self.role}{', owned' if self.owned else ''}>"
 
 
 async def reap(child: subprocess.Popen[bytes]) -> None:

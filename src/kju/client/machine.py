@@ -35,11 +35,13 @@ from ..host.messages import (
     Unhold,
     Welcome,
 )
+from ..host.protocol import Answer
 from ..memory import Segment, open_fd
 from ..surface import Consumer, State
 from . import requests
 from .base import SurfaceBase
 from .link import Link, close_all
+from .machine_base import MachineBase
 from .requests import check_reply
 from .surface import Surface
 
@@ -136,7 +138,17 @@ class Screen(Following, Surface):
 
 def surface_descriptor(link: Link, console: int) -> int:
     """Ask for a console's surface; the caller owns the descriptor."""
-    reply, descriptors = link.call(GetSurface(console=console))
+    return only_descriptor(link.call(GetSurface(console=console)))
+
+
+def only_descriptor(answer: Answer) -> int:
+    """The one descriptor of a reply that hands out a surface.
+
+    Raises:
+        PeerError: There are none, or several.
+        KjuError: The reply is a failure.
+    """
+    reply, descriptors = answer
     try:
         check_reply(reply, SurfaceHandle)
         if len(descriptors) != 1:
@@ -239,54 +251,21 @@ class Screens(Sequence[Screen]):
                 screen.close()
 
 
-class Machine:
+class Machine(MachineBase[Link, Screen, Keyboard]):
     """One running machine. Use it as a context manager, or `close` it.
 
     Attributes:
         name: Its name.
         role: What this client may do: ``view`` or ``control``.
-        screens: What its consoles show.
+        screens: What its consoles show, a `Sequence` of `Screen`.
         owned: Whether the machine ends when this object is closed or this program ends.
     """
 
+    screens: Screens
+
     def __init__(self, link: Link, child: subprocess.Popen[bytes] | None = None) -> None:
         """Use `launch` or `attach`."""
-        self.name = link.name
-        self.role = link.welcome.role
-        self.screens = Screens(link, link.welcome.consoles)
-        self.owned = child is not None
-        self._link = link
-        self._child = child
-
-    @property
-    def screen(self) -> Screen:
-        """What the first console shows.
-
-        Raises:
-            UsageError: The machine has no graphic console.
-        """
-        if not self.screens:
-            raise requests.no_console(self.name)
-        return self.screens[0]
-
-    @property
-    def keyboard(self) -> Keyboard:
-        """The first console's keyboard."""
-        return self.keyboard_of(0)
-
-    def keyboard_of(self, console: int) -> Keyboard:
-        """One console's keyboard."""
-        return Keyboard(self._link, console)
-
-    @property
-    def host_pid(self) -> int:
-        """The process that runs the machine."""
-        return self._link.welcome.pid
-
-    @property
-    def log(self) -> Path:
-        """The host's log; it goes when the machine ends."""
-        return runtime.Paths(Path(self._link.welcome.folder)).host_log
+        super().__init__(link, Screens(link, link.welcome.consoles), Keyboard, child)
 
     def info(self) -> dict[str, Any]:
         """Everything about the machine: plain maps, lists, numbers and text.
@@ -295,11 +274,6 @@ class Machine:
             MachineGoneError: It has ended.
         """
         return self._link.ask(GetInfo(), Info).info
-
-    @property
-    def gone(self) -> str | None:
-        """Why the machine is known to have ended, or None."""
-        return self._link.gone()
 
     def wait_gone(self, timeout: float) -> bool:
         """Wait at most *timeout* seconds for the machine to end; returns whether it has."""
@@ -351,9 +325,6 @@ class Machine:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def __repr__(self) -> str:
-        return f"<Machine {self.name!r} {self.role}{', owned' if self.owned else ''}>"
 
 
 def launch(

@@ -1,0 +1,100 @@
+"""What is known of a machine without waiting, for threads and for asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from ..host import runtime
+from ..host.messages import Role, Welcome
+from . import requests
+
+if TYPE_CHECKING:
+    import subprocess
+
+
+class AnyLink(Protocol):
+    """A connection to a host, whoever waits for its answers."""
+
+    name: str
+    welcome: Welcome
+
+    def gone(self) -> str | None:
+        """Why the machine is known to have ended, or None."""
+
+
+LinkT = TypeVar("LinkT", bound=AnyLink)
+ScreenT = TypeVar("ScreenT")
+KeyboardT = TypeVar("KeyboardT")
+
+
+class MachineBase(Generic[LinkT, ScreenT, KeyboardT]):
+    """One running machine. Use it as a context manager, or `close` it.
+
+    Attributes:
+        name: Its name.
+        role: What this client may do: ``view`` or ``control``.
+        screens: What its consoles show.
+        owned: Whether the machine ends when this object is closed or this program ends.
+    """
+
+    name: str
+    role: Role
+    screens: Sequence[ScreenT]
+    owned: bool
+
+    def __init__(
+        self,
+        link: LinkT,
+        screens: Sequence[ScreenT],
+        keyboard: type[KeyboardT],
+        child: subprocess.Popen[bytes] | None,
+    ) -> None:
+        self.name = link.name
+        self.role = link.welcome.role
+        self.screens = screens
+        self.owned = child is not None
+        self._link = link
+        self._keyboard = keyboard
+        self._child = child
+
+    @property
+    def screen(self) -> ScreenT:
+        """What the first console shows.
+
+        Raises:
+            UsageError: The machine has no graphic console.
+        """
+        if not self.screens:
+            raise requests.no_console(self.name)
+        return self.screens[0]
+
+    @property
+    def keyboard(self) -> KeyboardT:
+        """The first console's keyboard."""
+        return self.keyboard_of(0)
+
+    def keyboard_of(self, console: int) -> KeyboardT:
+        """One console's keyboard."""
+        make: type = self._keyboard
+        keyboard: KeyboardT = make(self._link, console)
+        return keyboard
+
+    @property
+    def host_pid(self) -> int:
+        """The process that runs the machine."""
+        return self._link.welcome.pid
+
+    @property
+    def log(self) -> Path:
+        """The host's log; it goes when the machine ends."""
+        return runtime.Paths(Path(self._link.welcome.folder)).host_log
+
+    @property
+    def gone(self) -> str | None:
+        """Why the machine is known to have ended, or None."""
+        return self._link.gone()
+
+    def __repr__(self) -> str:
+        return f"<Machine {self.name!r} {self.role}{', owned' if self.owned else ''}>"

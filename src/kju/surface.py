@@ -316,9 +316,9 @@ class Consumer:
     """
 
     def __init__(self, buffer: AnyBuffer) -> None:
-        self.reader = Reader(buffer)
-        self.incarnation = self.reader.incarnation
-        self.tile_side = self.reader.tile_side
+        self.reader: Reader = Reader(buffer)
+        self.incarnation: int = self.reader.incarnation
+        self.tile_side: int = self.reader.tile_side
         self._bytes = _bytes_of(buffer)
 
     @property

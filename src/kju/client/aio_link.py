@@ -31,7 +31,7 @@ class AsyncLink:
         """Use `attach`; or `call` a `Launch` first."""
         sock.setblocking(False)
         self.name = name
-        self.ended = asyncio.Event()
+        self.ended: asyncio.Event = asyncio.Event()
         self._sock = sock
         self._side = ClientSide()
         self._loop = asyncio.get_running_loop()

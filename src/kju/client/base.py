@@ -145,8 +145,8 @@ class SurfaceBase:
         gone: Callable[[], str | None] | None,
         hold: Callable[[], AbstractContextManager[object]] | None = None,
     ) -> None:
-        self.closed = False
-        self.reference = weakref.ref(self)
+        self.closed: bool = False
+        self.reference: weakref.ReferenceType[SurfaceBase] = weakref.ref(self)
         self._reopen = reopen
         self._gone = gone
         self._hold = hold

@@ -40,7 +40,7 @@ class Segment:
     ) -> None:
         self.address = address
         self.mapping = mapping
-        self.size = mapping.size
+        self.size: int = mapping.size
         self._descriptor = descriptor
         self._on_commit = on_commit
         self._on_close = on_close
@@ -48,7 +48,7 @@ class Segment:
         self._path = path
         self._process = os.getpid()
         self._number = descriptor.fileno() if descriptor else -1
-        self.closed = False
+        self.closed: bool = False
 
     def fileno(self) -> int:
         """The descriptor, or -1 where the kind has none or the segment is closed."""

@@ -277,6 +277,38 @@ class Producer(Writer):
         self._published()
         return changed
 
+    def watch(
+        self,
+        source: AnyBuffer,
+        now: int,
+        *,
+        offset: int = 0,
+        stride: int = 0,
+        source_format: str | None = None,
+    ) -> tuple[int, int]:
+        """Look at what is due of a source that announces nothing, and publish what differs.
+
+        What is due, and when, is in ``csrc/watch.h``; `watch_pace` sets it, once, first.
+
+        Args:
+            source: A frame of the current mode; it may change meanwhile.
+            now: Nanoseconds, of any clock that only grows.
+            offset: Bytes to the source's first pixel.
+            stride: Bytes per source row; 0 is rows without padding.
+            source_format: A name of `kju.formats.SourceFormat`; as the surface by default.
+
+        Returns:
+            When to call again, on the same clock, and how many tiles were published.
+
+        Raises:
+            GeometryError: No mode yet, or the source is too small.
+            FormatError: There is no converter for the source's format.
+        """
+        result = self._watch(source, offset, stride, source_format or "", now)
+        if result[1]:
+            self._published()
+        return result
+
     def publish(
         self, rects: Iterable[tuple[int, int, int, int]] | tuple[int, int, int, int], /
     ) -> int:

@@ -451,6 +451,11 @@ static PyObject *get_epoch(Reader *self, void *unused) {
     const struct kju_header *h = self->memory.buf;
     return PyLong_FromUnsignedLongLong(atomic_load(&h->epoch));
 }
+static PyObject *get_live_number(Reader *self, void *unused) {
+    (void)unused;
+    const struct kju_header *h = self->memory.buf;
+    return PyLong_FromUnsignedLong(atomic_load(&h->live_number));
+}
 static PyObject *get_cursor_version(Reader *self, void *unused) {
     (void)unused;
     const struct kju_header *h = self->memory.buf;
@@ -478,6 +483,7 @@ static PyGetSetDef reader_getset[] = {
     {"version", (getter)get_version, NULL, "Newest published version.", NULL},
     {"pulse", (getter)get_pulse, NULL, "The futex word.", NULL},
     {"epoch", (getter)get_epoch, NULL, "Number of the mode; 0 is no mode yet.", NULL},
+    {"live_number", (getter)get_live_number, NULL, "Of the live window; 0 is none.", NULL},
     {"cursor_version", (getter)get_cursor_version, NULL, "Version of the cursor.", NULL},
     {"state_code", (getter)get_state, NULL, "The state as a number.", NULL},
     {"incarnation", (getter)get_u64, NULL, "Random number of the producer's life.",

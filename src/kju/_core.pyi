@@ -37,6 +37,7 @@ class Reader:
     pulse: int
     epoch: int
     cursor_version: int
+    live_number: int
     state_code: int
     incarnation: int
     size: int

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,9 +10,9 @@ from pathlib import Path
 import guests
 import numpy as np
 import pytest
+from monitor import Monitor
 
 import kju
-from kju.host.video import read_ppm
 
 pytestmark = pytest.mark.qemu
 
@@ -22,27 +20,10 @@ pytestmark = pytest.mark.qemu
 class Judge:
     """Compares a machine's screen with QEMU's own screenshot, while the guest stands still."""
 
-    def __init__(self, machine: kju.Machine, socket_path: Path, folder: Path) -> None:
+    def __init__(self, machine: kju.Machine, monitor: Monitor) -> None:
         self._machine = machine
-        self._dump = folder / "judge.ppm"
-        self._link = socket.socket(socket.AF_UNIX)
-        self._link.connect(str(socket_path))
-        self._file = self._link.makefile("rw", encoding="utf-8")
-        self._file.readline()  # the greeting
-        self.execute("qmp_capabilities")
-
-    def close(self) -> None:
-        self._file.close()
-        self._link.close()
-
-    def execute(self, command: str, **arguments: object) -> object:
-        self._file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self._file.flush()
-        while True:
-            answer = json.loads(self._file.readline())
-            assert "error" not in answer, answer
-            if "return" in answer:
-                return answer["return"]
+        self.execute = monitor.execute
+        self._screendump = monitor.screendump
 
     def source(self) -> str:
         return str(self._machine.info()["consoles"][0]["source"])
@@ -54,8 +35,7 @@ class Judge:
         try:
             end = time.monotonic() + 3
             while True:
-                self.execute("screendump", filename=str(self._dump))
-                shown = read_ppm(self._dump)
+                shown = self._screendump()
                 taken = screen.snapshot(sync=True, format="rgb")
                 published = np.asarray(screen.view())[..., 2::-1]
                 if np.array_equal(taken, shown) and np.array_equal(published, shown):
@@ -69,14 +49,9 @@ class Judge:
 
 @contextmanager
 def judged(arguments: list[str], folder: Path, name: str) -> Iterator[tuple[kju.Machine, Judge]]:
-    path = folder / "judge"
-    qmp = ["-qmp", f"unix:{path},server=on,wait=off"]
-    with kju.launch(name=name, args=[*arguments, *qmp]) as machine:
-        judge = Judge(machine, path, folder)
-        try:
-            yield machine, judge
-        finally:
-            judge.close()
+    monitor = Monitor(folder)
+    with kju.launch(name=name, args=[*arguments, *monitor.arguments]) as machine, monitor:
+        yield machine, Judge(machine, monitor)
 
 
 def watch(

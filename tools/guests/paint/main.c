@@ -20,13 +20,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum mode { STILL, ANIMATE, FLIP, BOX, RESIZE, BLANK, TEXT, SHELL, MODES };
-static const char *const mode_names[MODES] = {"still",  "animate", "flip", "box",
-                                              "resize", "blank",   "text", "shell"};
+enum mode { STILL, ANIMATE, FLIP, BOX, RESIZE, BLANK, SCROLL, NOISE, TEXT, SHELL, MODES };
+static const char *const mode_names[MODES] = {"still", "animate", "flip",  "box",  "resize",
+                                              "blank", "scroll",  "noise", "text", "shell"};
 /* Frames a second, where kju.rate does not say. */
-static const int rates[MODES] = {0, 60, 60, 60, 2, 2, 2, 0};
+static const int rates[MODES] = {0, 60, 60, 60, 2, 2, 30, 30, 2, 0};
 
-enum { SQUARE = 64, BOX_SIDE = 32, KEY_POWER_CODE = 116 };
+enum { SQUARE = 64, BOX_SIDE = 32, LINE = 20, KEY_POWER_CODE = 116 };
 static const uint32_t PANEL = 0x101418, INK = 0xf0f0f0, ACCENT = 0x40c0ff;
 
 static struct screen heads[MAX_HEADS];
@@ -36,6 +36,12 @@ static unsigned frame, last_frame; /* last_frame 0: never stop */
 static bool going = true;
 static struct input input;
 static FILE *terminal; /* text and shell only */
+static bool stamped;   /* kju.stamp: squares carry the time, and a key changes nothing but its own */
+static char self_range[32]; /* kju.self: between two changes of the square that no key changes */
+static int64_t self_due;    /* when it changes next */
+static unsigned self_changes;
+static int rate; /* kju.rate, or what was told since */
+static struct stamp key_stamp, self_stamp;
 
 void say(const char *format, ...)
 {
@@ -105,8 +111,35 @@ static void draw_key(struct screen *screen)
     char words[32];
     snprintf(words, sizeof words, "KEY %03d #%u", input.code, input.presses);
     fill(screen, (struct rect){SQUARE, 0, SQUARE, SQUARE}, key_colour());
+    if (stamped) {
+        stamp_put(screen, SQUARE, SQUARE - 1, &key_stamp);
+        return;
+    }
     fill(screen, (struct rect){0, SQUARE, 4 * SQUARE, 32}, PANEL);
     text(screen, 8, SQUARE + 6, 3, INK, words);
+}
+
+static struct rect self_square(void)
+{
+    return (struct rect){0, 2 * SQUARE, SQUARE, SQUARE};
+}
+
+static void draw_self(struct screen *screen)
+{
+    struct rect square = self_square();
+    fill(screen, square, (self_changes & 0xff) << 8 | 0x400000);
+    stamp_put(screen, square.x, square.y + SQUARE - 1, &self_stamp);
+}
+
+static void show_self(void)
+{
+    self_changes++;
+    for (int i = 0; i < head_count; i++) {
+        struct rect square = self_square();
+        stamp_take(&self_stamp, self_changes);
+        draw_self(&heads[i]);
+        heads[i].ops->flush(&heads[i], &square, 1);
+    }
 }
 
 static struct rect box_track(const struct screen *screen)
@@ -138,15 +171,47 @@ static void draw_panel(struct screen *screen, int head)
     text(screen, 2 * SQUARE + 12, 6, 3, ACCENT, words);
 }
 
+/* Below the squares at the top and above the one at the bottom. */
+static struct rect page_of(const struct screen *screen)
+{
+    int top = 3 * SQUARE, height = screen->height - SQUARE - top;
+    return (struct rect){0, top, screen->width, height > LINE ? height / LINE * LINE : 0};
+}
+
+static void show_scroll(struct screen *screen)
+{
+    static const char *const words = "THE QUICK BROWN FOX JUMPS OVER THE LAZY DOG";
+    struct rect page = page_of(screen), first = {0, 0, SQUARE, SQUARE};
+    struct rect last = {screen->width - SQUARE, screen->height - SQUARE, SQUARE, SQUARE};
+    struct rect line = {page.x, page.y + page.height - LINE, page.width, LINE};
+    char number[16];
+    fill(screen, first, frame & 0xffffff);
+    scroll(screen, page, LINE);
+    fill(screen, line, PANEL);
+    snprintf(number, sizeof number, "%06u", frame);
+    text(screen, line.x + 8, line.y + 3, 2, ACCENT, number);
+    text(screen, line.x + 96, line.y + 3, 2, INK, words + frame % 16);
+    fill(screen, last, frame & 0xffffff);
+    struct rect all[] = {first, page, last};
+    screen->ops->flush(screen, all, 3);
+}
+
 /* The square at the top is drawn first and the one at the bottom last: a picture in which they
  * differ was taken while it was being drawn. */
 static void draw_all(struct screen *screen, int head)
 {
     fill(screen, (struct rect){0, 0, SQUARE, SQUARE}, frame & 0xffffff);
-    backdrop(screen, frame * 3);
+    if (mode == NOISE)
+        noise(screen);
+    else
+        backdrop(screen, frame * 3);
     fill(screen, (struct rect){0, 0, SQUARE, SQUARE}, frame & 0xffffff);
     draw_panel(screen, head);
     draw_key(screen);
+    if (self_range[0])
+        draw_self(screen);
+    if (mode == SCROLL)
+        fill(screen, page_of(screen), PANEL);
     if (mode == BOX) {
         fill(screen, box_track(screen), PANEL);
         fill(screen, box_at(screen, frame), frame | 0x400000);
@@ -175,6 +240,14 @@ static void show_all(void)
 
 static void show_key(void)
 {
+    if (stamped) {
+        /* Presses only, and nothing beside the square: one change for each. */
+        static unsigned shown;
+        if (shown == input.presses)
+            return;
+        shown = input.presses;
+        stamp_take(&key_stamp, input.presses);
+    }
     if (mode == FLIP || mode == TEXT) {
         show_all();
         return;
@@ -191,8 +264,10 @@ static void show_box(struct screen *screen)
     struct rect before = box_at(screen, frame - 1), now = box_at(screen, frame);
     fill(screen, before, PANEL);
     fill(screen, now, frame | 0x400000);
-    struct rect both[] = {before, now};
-    screen->ops->flush(screen, both, 2);
+    struct rect changed[] = {before, now, {0, 0, SQUARE, SQUARE}};
+    if (stamped)
+        fill(screen, changed[2], frame & 0xffffff);
+    screen->ops->flush(screen, changed, stamped ? 3 : 2);
 }
 
 static void show_pointer(void)
@@ -247,6 +322,10 @@ static void step(void)
         for (int i = 0; i < head_count; i++)
             show_box(&heads[i]);
         break;
+    case SCROLL:
+        for (int i = 0; i < head_count; i++)
+            show_scroll(&heads[i]);
+        break;
     case RESIZE:
         resize_to_next();
         break;
@@ -265,6 +344,19 @@ static void step(void)
 }
 
 /* ---- what it is told ---- */
+
+static int64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static void set_self(const char *range)
+{
+    snprintf(self_range, sizeof self_range, "%s", range);
+    self_due = now() + random_wait(self_range);
+}
 
 static bool set_mode(const char *name)
 {
@@ -288,6 +380,13 @@ static void obey(char *line)
         going = false;
     } else if (strcmp(line, "go") == 0) {
         going = true;
+    } else if (sscanf(line, "rate %u", &count) == 1) {
+        rate = (int)count;
+    } else if (strncmp(line, "self", 4) == 0) { /* "self" alone ends it */
+        set_self(line + (line[4] == ' ' ? 5 : 4));
+    } else if (sscanf(line, "clock %u", &count) == 1) {
+        say(tell_clock(count) ? "clock told" : "clock: no port");
+        return;
     } else if (sscanf(line, "step %u", &count) == 1) { /* so many more frames, then rest */
         last_frame = frame + count;
         going = true;
@@ -415,13 +514,6 @@ static void open_screens(void)
     }
 }
 
-static int64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
 static void take_input(const struct pollfd *ready, int count)
 {
     input.keyed = input.moved = false;
@@ -454,9 +546,12 @@ static void run(void)
         }
         for (int i = 0; i < count; i++)
             polled[1 + i] = (struct pollfd){.fd = descriptors[i], .events = POLLIN};
-        int rate = number("rate", rates[mode]);
-        bool ticking = going && rate > 0;
-        int64_t wait = (ticking && next < rescan ? next : rescan) - time;
+        int rate_now = rate ? rate : rates[mode];
+        bool ticking = going && rate_now > 0;
+        int64_t wake = ticking && next < rescan ? next : rescan;
+        if (self_range[0] && self_due < wake)
+            wake = self_due;
+        int64_t wait = wake - time;
         struct timespec most = {.tv_sec = wait > 0 ? wait / 1000000000 : 0,
                                 .tv_nsec = wait > 0 ? wait % 1000000000 : 0};
         if (ppoll(polled, (nfds_t)(1 + count), &most, NULL) > 0) {
@@ -467,9 +562,13 @@ static void run(void)
         }
         if (ticking && going && now() >= next) {
             step();
-            next += 1000000000 / rate;
+            next += 1000000000 / rate_now;
             if (next < now()) /* never two frames to catch up: the guest shows what it can */
                 next = now();
+        }
+        if (self_range[0] && now() >= self_due) {
+            show_self();
+            self_due = now() + random_wait(self_range);
         }
         if (waitpid(-1, NULL, WNOHANG) > 0 && mode == SHELL)
             start_shell();
@@ -488,6 +587,9 @@ int main(void)
         if (strcmp(wanted, mode_names[i]) == 0)
             mode = (enum mode)i;
     last_frame = (unsigned)number("frames", 0);
+    stamped = input.quiet = number("stamp", 0) != 0;
+    rate = number("rate", 0);
+    set_self(option("self", ""));
     open_screens();
     show_all();
     int descriptors[MAX_INPUTS];

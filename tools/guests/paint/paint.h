@@ -48,6 +48,17 @@ void text(struct screen *, int x, int y, int scale, uint32_t colour, const char 
 void backdrop(struct screen *, unsigned shift);
 int text_width(int scale, const char *words);
 
+/* For measuring: see measure.c. */
+struct stamp {
+    uint32_t pixels[4];
+};
+void stamp_take(struct stamp *, unsigned counter); /* now */
+void stamp_put(struct screen *, int x, int y, const struct stamp *);
+int64_t random_wait(const char *range); /* "1000-1300": that many milliseconds, in nanoseconds */
+bool tell_clock(unsigned count);
+void noise(struct screen *);
+void scroll(struct screen *, struct rect page, int rows);
+
 /* Keyboards and pointers, through evdev. */
 struct input {
     unsigned presses; /* key presses since boot */
@@ -55,6 +66,7 @@ struct input {
     bool down;
     int x, y; /* pointer, 0..32767 */
     bool moved, keyed;
+    bool quiet; /* keys are not told on the serial line */
 };
 enum { MAX_INPUTS = 16 };
 int input_descriptors(int *descriptors, int most); /* looks for new devices, too */

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from . import guests, rig
 from .measure import Curve, Figure, amount, percentile, progress
 from .peers import WAYS
-from .rig import Rig
+from .rig import Rig, Rigs
 from .viewer import SELF, missing, viewing
 
 SIZE = "1280x800"
@@ -28,8 +28,8 @@ BUSY = 0.05
 #: Presses of one turn; what the machine does besides changes from one minute to the next.
 TURN = 60
 #: kju with its own keyboard, which a user has, and with the keys of all the others.
-ORDER = ("kju", "kju/qmp", "listener", "vnc-raw", "vnc-zrle", "vnc-tight", "vncdotool",
-         "asyncvnc", "screendump-ppm", "screendump-png")  # fmt: skip
+ORDER = ("kju", "kju/qmp", "listener", "vnc-raw", "vnc-beside", "vnc-zrle", "vnc-tight",
+         "vncdotool", "asyncvnc", "screendump-ppm", "screendump-png")  # fmt: skip
 
 
 @dataclass
@@ -120,16 +120,11 @@ def turn(chosen: Rig, way: str, regime: str, count: int, into: Taken) -> None:
     match(chosen, left, viewer.number, seen["samples"], into)
 
 
-def machine_for(way: str, kju_rig: Rig, plain: Rig) -> Rig:
-    """Where a way looks: at kju's machine unless one of the two would disturb the other."""
-    found = WAYS[way.partition("/")[0]]
-    if found.module == "own":
-        return kju_rig
-    # kju's listener would make QEMU draw 30 times a second for VNC, too.
-    return kju_rig if found.shares and kju_rig.source == "vram" else plain
+def machine_for(way: str, rigs: Rigs) -> Rig:
+    return rigs[WAYS[way.partition("/")[0]].machine]
 
 
-def measure(kju_rig: Rig, plain: Rig, count: int) -> Results:
+def measure(rigs: Rigs, count: int) -> Results:
     ways = [way for way in ORDER if not missing(way.partition("/")[0])]
     results: Results = defaultdict(Taken)
     turns = max(1, round(count / TURN))
@@ -138,17 +133,17 @@ def measure(kju_rig: Rig, plain: Rig, count: int) -> Results:
         for regime in ("idle", "busy"):
             for way in ways:
                 progress(f"{regime}: {title(way)}", done, total)
-                chosen = machine_for(way, kju_rig, plain)
+                chosen = machine_for(way, rigs)
                 turn(chosen, way, regime, -(-count // turns), results[way, regime])
                 done += 1
     return results
 
 
-def by_itself(kju_rig: Rig, plain: Rig, count: int) -> Iterator[Figure]:
+def by_itself(rigs: Rigs, count: int) -> Iterator[Figure]:
     """Changes that the guest makes after ten seconds of stillness."""
     for number, way in enumerate(("kju", "listener", "vnc-raw")):
         progress(f"by itself: {title(way)}", number, 3)
-        chosen, taken = machine_for(way, kju_rig, plain), []
+        chosen, taken = machine_for(way, rigs), []
         with viewing(way, chosen.where, x=SELF[0], y=SELF[1]) as viewer:
             chosen.clock.anchor()
             chosen.line.tell("self 10000-11000")
@@ -188,7 +183,7 @@ def report(results: Results) -> Iterator[Figure | Curve]:
         ours, theirs = results["kju", regime].pixel, results[peer, regime].pixel
         if ours and theirs:
             a, b = percentile(ours, share), percentile(theirs, share)
-            yield Figure("keys", f"key to pixel, {regime}, p{share * 100:.0f}: times lower", b / a,
+            yield Figure("keys", f"key to pixel, {regime}, p{share * 100:.0f}: times lower than {title(peer)}", b / a,
                          "x", None, title(peer), f"{a:.2f} against {b:.2f} ms", least)  # fmt: skip
     for regime in ("idle", "busy"):
         added = results["kju", regime].added
@@ -201,6 +196,6 @@ def report(results: Results) -> Iterator[Figure | Curve]:
 def figures(folder: str) -> Iterator[Figure | Curve]:
     count = int(amount("PRESSES", 300))
     arguments = guests.measured("VGA", via="vram", mode="still", size=SIZE)
-    with rig.of_kju(folder, arguments) as kju_rig, rig.of_qemu(folder, arguments) as plain:
-        yield from report(measure(kju_rig, plain, count))
-        yield from by_itself(kju_rig, plain, int(amount("CHANGES", max(2, count // 8))))
+    with rig.all_three(folder, arguments) as rigs:
+        yield from report(measure(rigs, count))
+        yield from by_itself(rigs, int(amount("CHANGES", max(2, count // 8))))

@@ -1,8 +1,10 @@
-"""Guests that are measured, with the lines a measurement needs: serial, clock, keys, VNC.
+"""Guests that are measured, with the lines a measurement needs: serial, clock, keys.
 
-Two of the same guest: one that kju runs and one that plain QEMU runs. A viewer that would
-disturb kju's machine, or be disturbed by it, looks at the other; the one that is not looked at
-rests. QEMU serves one peer-to-peer D-Bus display, which on kju's machine is kju's.
+The same guest three times, of which two rest: one that kju runs, one in a QEMU with a VNC server
+and no other display, one in a QEMU with a D-Bus display. They cannot be one. QEMU serves one
+peer-to-peer D-Bus display, which on kju's machine is kju's; and beside any D-Bus display, even
+one that nobody uses, VNC's interval no longer grows while nothing changes, so that it would be
+measured as nobody has it.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,6 @@ def lines(folder: Path) -> list[str]:
         "-device", "isa-debugcon,iobase=0xe9,chardev=bench-clock",
         "-qmp", f"unix:{folder}/keys,server=on,wait=off",
         "-qmp", f"unix:{folder}/peer,server=on,wait=off",
-        "-vnc", f"unix:{folder}/vnc",
     ]  # fmt: skip
 
 
@@ -89,12 +89,17 @@ def of_kju(folder: str, arguments: list[str], name: str = "kju-bench") -> Iterat
 
 
 @contextlib.contextmanager
-def of_qemu(folder: str, arguments: list[str], name: str = "plain") -> Iterator[Rig]:
-    """The guest, run by QEMU alone, with its D-Bus display for whoever asks."""
-    here = Path(folder) / name
+def of_qemu(folder: str, arguments: list[str], display: str) -> Iterator[Rig]:
+    """The guest, run by QEMU alone, with one display: ``vnc``, ``dbus`` or ``none``."""
+    here = Path(folder) / display
     here.mkdir()
     qemu = os.environ.get("KJU_QEMU", "qemu-system-x86_64")
-    words = [qemu, "-nodefaults", *arguments, *lines(here), "-display", "dbus,p2p=yes"]
+    shown = {
+        "vnc": ["-display", "none", "-vnc", f"unix:{here}/vnc"],
+        "dbus": ["-display", "dbus,p2p=yes", "-vnc", f"unix:{here}/vnc"],
+        "none": ["-display", "none"],
+    }[display]
+    words = [qemu, "-nodefaults", *arguments, *lines(here), *shown]
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
     try:
         rig = Rig(here, None, process.pid)
@@ -106,6 +111,16 @@ def of_qemu(folder: str, arguments: list[str], name: str = "plain") -> Iterator[
         process.wait()
 
 
-def settle(seconds: float) -> None:
-    """Let what was started come to rest; a named sleep, for none may be hidden."""
-    time.sleep(seconds)
+Rigs = dict[str, Rig]
+
+
+@contextlib.contextmanager
+def all_three(folder: str, arguments: list[str]) -> Iterator[Rigs]:
+    """The guest in each of the ways; all rest."""
+    with contextlib.ExitStack() as stack:
+        rigs = {"kju": stack.enter_context(of_kju(folder, arguments))}
+        for display in ("vnc", "dbus"):
+            rigs[display] = stack.enter_context(of_qemu(folder, arguments, display))
+        for rig in rigs.values():
+            rig.line.tell("still")
+        yield rigs

@@ -34,28 +34,29 @@ class Way(NamedTuple):
         title: As the tables name it.
         module: In this package.
         option: Told to the module.
-        shares: It may look at kju's machine without disturbing it, while nobody else looks.
+        machine: Which of rig.py's it looks at: ``kju``, ``vnc`` or ``dbus``.
         needs: What has to be installed for it, of `kju[bench]`.
     """
 
     title: str
     module: str
     option: str = ""
-    shares: bool = True
+    machine: str = "vnc"
     needs: str = ""
 
 
 WAYS = {
-    "kju": Way("kju", "own"),
+    "kju": Way("kju", "own", machine="kju"),
     "vnc-raw": Way("VNC, raw", "vnc", "raw"),
+    "vnc-beside": Way("VNC, raw, beside a D-Bus display", "vnc", "raw", "dbus"),
     "vnc-zrle": Way("VNC, ZRLE", "vnc", "zrle"),
     "vnc-tight": Way("VNC, Tight", "vnc", "tight"),
     "vncdotool": Way("vncdotool", "dotool", needs="vncdotool"),
     "asyncvnc": Way("asyncvnc", "asynchronous", needs="asyncvnc"),
-    "listener": Way("D-Bus listener", "listener", shares=False),
+    "listener": Way("D-Bus listener", "listener", machine="dbus"),
     "screendump-ppm": Way("screendump, PPM", "screendump", "ppm"),
     "screendump-png": Way("screendump, PNG", "screendump", "png"),
-    "kju-sync": Way("kju, snapshot(sync=True)", "own", "sync"),
+    "kju-sync": Way("kju, snapshot(sync=True)", "own", "sync", "kju"),
 }
 
 

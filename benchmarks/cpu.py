@@ -13,11 +13,11 @@ from . import guests, rig
 from .keys import machine_for, title
 from .measure import Curve, Figure, amount, cpu_seconds, own_memory, progress
 from .rig import Rig, Rigs
-from .viewer import viewing
+from .viewer import Seen, viewing
 
 MIB = 1 << 20
 LARGE = "1920x1080"
-#: Pairs of windows, one with a viewer and one without.
+#: Windows of each kind, in turn.
 WINDOWS = 20
 
 
@@ -26,20 +26,24 @@ class Used(NamedTuple):
 
     host: float
     qemu: float
-    viewer: float
     frames: float
 
 
-def window(chosen: Rig, seconds: float, viewer: int = 0, counts: bool = True) -> Used:
+def window(chosen: Rig, seconds: float, counts: bool = True) -> Used:
     """What is used from now on, for so long."""
-    pids = [chosen.host if chosen.machine else 0, chosen.pid, viewer]
+    pids = [chosen.host if chosen.machine else 0, chosen.pid]
     frame = chosen.line.frame() if counts else 0
     before, start = [cpu_seconds(pid) if pid else 0.0 for pid in pids], time.monotonic()
     time.sleep(seconds)
     after, took = [cpu_seconds(pid) if pid else 0.0 for pid in pids], time.monotonic() - start
     frames = (chosen.line.frame() - frame) / took if counts else 0.0
-    host, qemu, own = (100 * (b - a) / took for a, b in zip(before, after, strict=True))
-    return Used(host, qemu, own, frames)
+    host, qemu = (100 * (b - a) / took for a, b in zip(before, after, strict=True))
+    return Used(host, qemu, frames)
+
+
+def of_viewer(seen: Seen) -> float:
+    """Percent of one core that a viewer used, as the kernel counts for itself."""
+    return 100 * float(seen["cpu"]) / float(seen["seconds"])
 
 
 def console(folder: str, seconds: float) -> Iterator[Figure]:
@@ -53,12 +57,12 @@ def console(folder: str, seconds: float) -> Iterator[Figure]:
             time.sleep(2)
             with viewing("kju", chosen.where) as viewer:
                 time.sleep(2)
-                used = window(chosen, seconds, viewer.process.pid, counts=False)
+                used = window(chosen, seconds, counts=False)
                 (seen,) = viewer.stop()
             yield Figure("cpu", f"host, text console with blinking cursor, one viewer, {size}",
                          used.host, "% of a core", 2, "",
-                         f"viewer {used.viewer:.1f} %, woken {seen['wakes'] / seen['seconds']:.1f}"
-                         f" times a second; source {chosen.source}")  # fmt: skip
+                         f"shown at {chosen.size}; viewer {of_viewer(seen):.1f} %, woken "
+                         f"{seen['wakes'] / seen['seconds']:.1f} times a second; source {chosen.source}")  # fmt: skip
 
 
 def animation(folder: str, seconds: float) -> Iterator[Figure]:
@@ -71,46 +75,60 @@ def animation(folder: str, seconds: float) -> Iterator[Figure]:
                      f"QEMU {used.qemu:.0f} %, the guest drew {used.frames:.0f}/s")  # fmt: skip
         with viewing("kju", chosen.where, rate=60) as viewer:
             time.sleep(1)
-            used = window(chosen, seconds, viewer.process.pid)
+            used = window(chosen, seconds)
+            (seen,) = viewer.stop()
         yield Figure("cpu", f"host, full-screen animation, 60 Hz viewer, {LARGE}", used.host,
                      "% of a core", 15, "",
-                     f"QEMU {used.qemu:.0f} %, viewer {used.viewer:.0f} %, the guest drew "
+                     f"QEMU {used.qemu:.0f} %, viewer {of_viewer(seen):.1f} %, the guest drew "
                      f"{used.frames:.0f}/s; source {chosen.source}")  # fmt: skip
 
 
-def pairs(chosen: Rig, way: str, seconds: float, count: int) -> list[tuple[Used, Used]]:
-    """Windows with nobody looking and with a 60 Hz viewer, in turn."""
-    taken = []
-    for number in range(count):
-        progress(f"QEMU's CPU: {title(way)}", number, count)
-        without = window(chosen, seconds)
-        with viewing(way, chosen.where, rate=60) as viewer:
-            time.sleep(1)
-            looked = window(chosen, seconds, viewer.process.pid)
-        time.sleep(0.5)
-        taken.append((without, looked))
-    return taken
+class Three(NamedTuple):
+    """Windows one after the other: no display at all, nobody looks, a viewer at 60 Hz."""
+
+    none: Used
+    alone: Used
+    looked: Used
+    viewer: float
 
 
-def of_qemu(rigs: Rigs, seconds: float) -> Iterator[Figure | Curve]:
-    bars: dict[str, float] = {}
-    for way in ("kju", "listener", "vnc-raw"):
-        chosen = machine_for(way, rigs)
-        chosen.line.tell("animate")
+def three(bare: Rig, chosen: Rig, way: str, seconds: float) -> Three:
+    """One of each; of the two machines one draws at a time."""
+    bare.line.tell("animate")
+    time.sleep(0.5)
+    none = window(bare, seconds)
+    bare.line.tell("still")
+    chosen.line.tell("animate")
+    time.sleep(0.5)
+    alone = window(chosen, seconds)
+    with viewing(way, chosen.where, rate=60) as viewer:
         time.sleep(1)
-        taken = pairs(chosen, way, seconds, int(amount("WINDOWS", WINDOWS)))
-        chosen.line.tell("still")
-        before, after = ([pair[i] for pair in taken] for i in (0, 1))
-        cost = statistics.median(b.qemu / a.qemu for a, b in taken)
-        drawn = statistics.median(b.frames / a.frames for a, b in taken)
-        used = Used(*(statistics.median(column) for column in zip(*after, strict=True)))
+        looked = window(chosen, seconds)
+        (seen,) = viewer.stop()
+    chosen.line.tell("still")
+    return Three(none, alone, looked, of_viewer(seen))
+
+
+def of_qemu(rigs: Rigs, bare: Rig, seconds: float) -> Iterator[Figure | Curve]:
+    bars: dict[str, float] = {}
+    count = int(amount("WINDOWS", WINDOWS))
+    for way in ("kju", "listener", "vnc-raw"):
+        taken = []
+        for number in range(count):
+            progress(f"QEMU's CPU: {title(way)}", number, count)
+            taken.append(three(bare, machine_for(way, rigs), way, seconds))
+        cost = statistics.median(t.looked.qemu / t.none.qemu for t in taken)
+        alone = statistics.median(t.alone.qemu / t.none.qemu for t in taken)
+        drawn = statistics.median(t.looked.frames / t.none.frames for t in taken)
+        used = Used(*(statistics.median(c) for c in zip(*(t.looked for t in taken), strict=True)))
+        viewer = statistics.median(t.viewer for t in taken)
+        bars.setdefault("no display", statistics.median(t.none.qemu for t in taken))
         bars[title(way)] = used.qemu
-        bars.setdefault("nobody looks", statistics.median(a.qemu for a in before))
         yield Figure("cpu", f"QEMU, full-screen animation 1280x800, 60 Hz viewer: {title(way)}",
-                     cost, "x", 1.05 if way == "kju" else None, "the same with nobody looking",
-                     f"{used.qemu:.0f} %, host {used.host:.0f} %, viewer {used.viewer:.0f} % of a "
-                     f"core; the guest drew {drawn:.2f} times as many frames, {used.frames:.0f}/s; "
-                     f"{len(taken)} pairs of windows")  # fmt: skip
+                     cost, "x", 1.05 if way == "kju" else None, "QEMU with no display",
+                     f"{used.qemu:.0f} %, host {used.host:.1f} %, viewer {viewer:.1f} % of a "
+                     f"core; nobody looking {alone:.2f}x; the guest drew {drawn:.2f} times as many "
+                     f"frames, {used.frames:.0f}/s; {count} windows each")  # fmt: skip
     yield Curve("cpu", "QEMU's CPU, full-screen animation 1280x800, 60 Hz viewer", "QEMU",
                 list(bars), list(bars.values()), "% of a core")  # fmt: skip
 
@@ -139,6 +157,9 @@ def figures(folder: str) -> Iterator[Figure | Curve]:
     yield from console(folder, 4 * seconds)
     yield from animation(folder, 2 * seconds)
     arguments = guests.measured("VGA", via="vram", mode="still", size="1280x800")
-    with rig.all_three(f"{folder}", arguments) as rigs:
-        yield from of_qemu(rigs, seconds)
+    with (
+        rig.all_three(folder, arguments) as rigs,
+        rig.of_qemu(folder, arguments, "none") as bare,
+    ):
+        yield from of_qemu(rigs, bare, seconds)
         yield from stalled(rigs, min(seconds, 5))

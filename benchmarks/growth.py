@@ -33,11 +33,8 @@ def with_size(folder: str, count: int) -> Iterator[Figure | Curve]:
         arguments = guests.measured("VGA,vgamem_mb=64", via="vram", mode="still", size=size)
         with ExitStack() as stack:
             kju_rig = stack.enter_context(rig.of_kju(folder, arguments, f"kju-bench-{size}"))
-            (vnc_folder := kju_rig.folder / "peer-machine").mkdir()
-            rigs = {
-                "kju": kju_rig,
-                "vnc": stack.enter_context(rig.of_qemu(str(vnc_folder), arguments, "vnc")),
-            }
+            plain = stack.enter_context(rig.of_qemu(folder, arguments, "vnc"))
+            rigs = {"kju": kju_rig, "vnc": plain}
             for way, medians in latency.items():
                 taken = Taken()
                 turn(machine_for(way, rigs), way, "idle", count, taken)

@@ -183,8 +183,9 @@ def report(results: Results) -> Iterator[Figure | Curve]:
         ours, theirs = results["kju", regime].pixel, results[peer, regime].pixel
         if ours and theirs:
             a, b = percentile(ours, share), percentile(theirs, share)
-            yield Figure("keys", f"key to pixel, {regime}, p{share * 100:.0f}: times lower than {title(peer)}", b / a,
-                         "x", None, title(peer), f"{a:.2f} against {b:.2f} ms", least)  # fmt: skip
+            what = f"key to pixel, {regime}, p{share * 100:.0f}: times lower than {title(peer)}"
+            yield Figure("keys", what, b / a, "x", None, title(peer),
+                         f"{a:.2f} against {b:.2f} ms", least)  # fmt: skip
     for regime in ("idle", "busy"):
         added = results["kju", regime].added
         for share, most in ((0.5, 1.0), (0.95, 2.0)) if added else ():

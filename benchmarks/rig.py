@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,14 @@ class Rig:
 
     @property
     def source(self) -> str:
+        """What fills the screen."""
         return str(self.info()["consoles"][0]["source"])
+
+    @property
+    def size(self) -> str:
+        """The screen's width and height, as kju says."""
+        console = self.info()["consoles"][0]
+        return f"{console['width']}x{console['height']}"
 
     def close(self) -> None:
         self.line.close()
@@ -79,8 +87,7 @@ class Rig:
 @contextlib.contextmanager
 def of_kju(folder: str, arguments: list[str], name: str = "kju-bench") -> Iterator[Rig]:
     """The guest, run by kju. Nobody looks at it: not even this program."""
-    here = Path(folder) / name
-    here.mkdir()
+    here = Path(tempfile.mkdtemp(dir=folder))
     with kju.launch(name=name, args=[*arguments, *lines(here)]) as machine:
         rig = Rig(here, machine, int(machine.info()["qemu"]["pid"]))
         with contextlib.closing(rig):
@@ -91,8 +98,7 @@ def of_kju(folder: str, arguments: list[str], name: str = "kju-bench") -> Iterat
 @contextlib.contextmanager
 def of_qemu(folder: str, arguments: list[str], display: str) -> Iterator[Rig]:
     """The guest, run by QEMU alone, with one display: ``vnc``, ``dbus`` or ``none``."""
-    here = Path(folder) / display
-    here.mkdir()
+    here = Path(tempfile.mkdtemp(dir=folder))
     qemu = os.environ.get("KJU_QEMU", "qemu-system-x86_64")
     shown = {
         "vnc": ["-display", "none", "-vnc", f"unix:{here}/vnc"],

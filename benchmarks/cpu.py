@@ -62,7 +62,8 @@ def console(folder: str, seconds: float) -> Iterator[Figure]:
             yield Figure("cpu", f"host, text console with blinking cursor, one viewer, {size}",
                          used.host, "% of a core", 2, "",
                          f"shown at {chosen.size}; viewer {of_viewer(seen):.1f} %, woken "
-                         f"{seen['wakes'] / seen['seconds']:.1f} times a second; source {chosen.source}")  # fmt: skip
+                         f"{seen['wakes'] / seen['seconds']:.1f} times a second; "
+                         f"source {chosen.source}")  # fmt: skip
 
 
 def animation(folder: str, seconds: float) -> Iterator[Figure]:

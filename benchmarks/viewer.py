@@ -1,7 +1,7 @@
 """One viewer in a process of its own: python -m benchmarks.viewer WAY TASK PLACE, words as JSON.
 
 It says ``ready NUMBER`` when it holds a picture, NUMBER being the counter it sees, and works
-until its standard input ends; then it prints what it saw, as one line of JSON.
+until SIGTERM; then it says in which file it wrote what it saw.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import json
 import os
 import resource
 import select
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,13 +103,17 @@ def _work(way: str, task: dict[str, Any], place: Place) -> None:
     viewer = open_viewer(way, place)
     seen: Seen = {"wakes": 0}
     try:
-        print("ready", stamp(viewer.look(), (int(task["x"]), int(task["y"])))[0], flush=True)
+        number, _ = stamp(viewer.look(), (int(task["x"]), int(task["y"])))
+        os.write(1, b"ready %d\n" % number)
         used, start = _cpu(), time.monotonic()
         TASKS[task["do"]](viewer, task, seen)
     except Stopped:
         pass
     seen["cpu"], seen["seconds"] = _cpu() - used, time.monotonic() - start
-    print(json.dumps(seen), flush=True)
+    # Members of a crowd share the pipe, which takes only short lines whole.
+    report = Path(place["folder"]) / f"seen-{os.getpid()}"
+    report.write_text(json.dumps(seen))
+    os.write(1, b"%s\n" % str(report).encode())
 
 
 def _cpu() -> float:
@@ -116,8 +122,6 @@ def _cpu() -> float:
 
 
 def main() -> None:
-    import signal
-
     def stop(*_: object) -> None:
         raise Stopped
 
@@ -128,7 +132,6 @@ def main() -> None:
             break
     signal.signal(signal.SIGTERM, stop)
     _work(way, task, place)
-    sys.stdout.flush()
     os._exit(0)  # threads that some of these libraries leave behind must not hold it up
 
 
@@ -143,28 +146,33 @@ class Running:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.viewer", way, json.dumps(task), json.dumps(place)],
             stdout=subprocess.PIPE,
-            text=True,
             process_group=0,
             env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
         )
-        self._numbers = [int(self._line(60).split()[1]) for _ in range(self._crowd)]
-        self.number = self._numbers[0]
+        self._unread = b""
+        # All members of a crowd see the same before the first key.
+        self.number, *_ = (int(self._line(60).split()[1]) for _ in range(self._crowd))
 
     def _line(self, seconds: float) -> str:
         assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], seconds)
-        line = self.process.stdout.readline() if ready else ""
-        if not line:
-            raise RuntimeError("the viewer ended, or said nothing in time")
-        return line
+        end = time.monotonic() + seconds
+        while b"\n" not in self._unread:
+            left = max(0.0, end - time.monotonic())
+            ready, _, _ = select.select([self.process.stdout], [], [], left)
+            data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+            if not data:
+                raise RuntimeError("the viewer ended, or said nothing in time")
+            self._unread += data
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line.decode()
 
     def stop(self) -> list[Seen]:
-        os.killpg(self.process.pid, 15)
-        return [json.loads(self._line(20)) for _ in range(self._crowd)]
+        os.killpg(self.process.pid, signal.SIGTERM)
+        return [json.loads(Path(self._line(20)).read_text()) for _ in range(self._crowd)]
 
     def kill(self) -> None:
         try:
-            os.killpg(self.process.pid, 9)
+            os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
         self.process.wait()

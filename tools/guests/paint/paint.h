@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct rect {
     int x, y, width, height;
@@ -72,6 +73,28 @@ enum { MAX_INPUTS = 16 };
 int input_descriptors(int *descriptors, int most); /* looks for new devices, too */
 void input_read(int descriptor, struct input *);
 void input_forget(int descriptor);
+
+/* What is shown, and what was asked for: main.c's. */
+enum mode { STILL, ANIMATE, FLIP, BOX, RESIZE, BLANK, SCROLL, NOISE, TEXT, SHELL, MODES };
+enum { SQUARE = 64 };
+extern const char *const mode_names[MODES];
+extern struct screen heads[MAX_HEADS];
+extern int head_count;
+extern enum mode mode;
+extern unsigned frame;
+extern struct input input;
+extern FILE *terminal;      /* text and shell only */
+extern bool stamped;        /* kju.stamp: squares carry the time, a key changes only its own */
+extern char self_range[32]; /* kju.self: between two changes of the square that no key changes */
+
+/* Drawing it: picture.c. */
+void show_all(void);
+void show_key(void);
+void show_self(void);
+void show_box(struct screen *);
+void show_scroll(struct screen *);
+void show_pointer(void);
+void define_cursor(void);
 
 /* Drivers. */
 void load_drivers(bool graphics, bool console);

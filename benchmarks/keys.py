@@ -6,6 +6,7 @@ viewer is another: `viewer.py`.
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import time
@@ -40,6 +41,7 @@ class Taken:
     added: list[float] = field(default_factory=list)
     wakes: list[int] = field(default_factory=list)
     lost: int = 0
+    failed: list[str] = field(default_factory=list)
 
     def words(self) -> str:
         p50, p95, p99, most = (percentile(self.pixel, s) for s in (0.5, 0.95, 0.99, 1.0))
@@ -50,7 +52,8 @@ class Taken:
                 f"p95 {percentile(self.added, 0.95):.2f} ms"
             )
         text += f"; {statistics.fmean(self.wakes):.1f} wake-ups each; {len(self.pixel)} presses"
-        return text + (f", {self.lost} never seen" if self.lost else "")
+        text += f", {self.lost} never seen" if self.lost else ""
+        return "; ".join([text, *self.failed])
 
 
 Results = dict[tuple[str, str], Taken]
@@ -84,7 +87,7 @@ def presses(chosen: Rig, own: bool, regime: str, count: int) -> list[int]:
         time.sleep(HOLD)
         press(False)
         due = max(due + (BUSY if regime == "busy" else random.uniform(*IDLE)), time.monotonic())
-        time.sleep(due - time.monotonic())
+        time.sleep(max(0.0, due - time.monotonic()))
     return left
 
 
@@ -134,7 +137,11 @@ def measure(rigs: Rigs, count: int) -> Results:
             for way in ways:
                 progress(f"{regime}: {title(way)}", done, total)
                 chosen = machine_for(way, rigs)
-                turn(chosen, way, regime, -(-count // turns), results[way, regime])
+                taken = results[way, regime]
+                try:
+                    turn(chosen, way, regime, -(-count // turns), taken)
+                except RuntimeError as error:  # one that fails is reported, the rest goes on
+                    taken.failed.append(f"a turn failed: {error}")
                 done += 1
     return results
 
@@ -173,7 +180,10 @@ TARGETS = (
 
 def report(results: Results) -> Iterator[Figure | Curve]:
     for (way, regime), taken in results.items():
-        if taken.pixel:
+        if not taken.pixel:
+            yield Figure("keys", f"key to pixel, {regime}: {title(way)}", math.nan, "ms", None, "",
+                         "; ".join(taken.failed) or "never seen")  # fmt: skip
+        else:
             yield Figure("keys", f"key to pixel, {regime}: {title(way)}",
                          statistics.median(taken.pixel), "ms", None, "", taken.words())  # fmt: skip
             yield Curve("keys", f"key to pixel, {regime}", title(way), sorted(taken.pixel),

@@ -75,21 +75,11 @@ int kju_writer_draw(struct kju_writer *w, const struct kju_rect *rect,
 
 /* ---- Comparing ---- */
 
-enum { SKIP = 0, CANDIDATE = 1, CHANGED = 2 };
-
-struct comparison {
-    struct kju_writer *w;
-    const struct kju_source *s;
-    uint8_t *marks;   /* one per tile: SKIP, CANDIDATE, CHANGED */
-    uint8_t *scratch; /* one band of converted rows, or NULL */
-    uint32_t columns, rows;
-};
-
 /* Whether raced bytes differ. A race can only make the answer late, never wrong for good:
  * the next comparison sees the same pixels again. */
 #ifdef KJU_TSAN
-__attribute__((no_sanitize("thread"), noinline)) static int
-differ(const uint8_t *a, const uint8_t *b, size_t bytes) {
+__attribute__((no_sanitize("thread"), noinline)) int
+kju_differ(const uint8_t *a, const uint8_t *b, size_t bytes) {
     const volatile uint8_t *x = a, *y = b;
     for (size_t i = 0; i < bytes; i++)
         if (x[i] != y[i])
@@ -97,23 +87,23 @@ differ(const uint8_t *a, const uint8_t *b, size_t bytes) {
     return 0;
 }
 #else
-static int differ(const uint8_t *a, const uint8_t *b, size_t bytes) {
+int kju_differ(const uint8_t *a, const uint8_t *b, size_t bytes) {
     return memcmp(a, b, bytes) != 0;
 }
 #endif
 
-static uint64_t mark_candidates(struct comparison *c, const struct kju_rect *rects, size_t count) {
+static uint64_t mark_candidates(struct kju_comparison *c, const struct kju_rect *rects, size_t count) {
     uint32_t side = c->w->layout.tile_side;
     uint64_t tiles = (uint64_t)c->columns * c->rows;
     if (!count)
-        memset(c->marks, CANDIDATE, tiles);
+        memset(c->marks, KJU_CANDIDATE, tiles);
     for (size_t i = 0; i < count; i++) {
         if (!rects[i].width || !rects[i].height)
             continue;
         uint32_t left = rects[i].x / side, right = (rects[i].x + rects[i].width - 1) / side;
         uint32_t bottom = (rects[i].y + rects[i].height - 1) / side;
         for (uint32_t row = rects[i].y / side; row <= bottom; row++)
-            memset(c->marks + (uint64_t)row * c->columns + left, CANDIDATE, right - left + 1);
+            memset(c->marks + (uint64_t)row * c->columns + left, KJU_CANDIDATE, right - left + 1);
     }
     return tiles;
 }
@@ -121,19 +111,19 @@ static uint64_t mark_candidates(struct comparison *c, const struct kju_rect *rec
 /* Compare one row of pixels over a run of candidate tiles [first, last) that the caller
  * found; returns how many turned out changed. The run is compared in one piece first: on
  * a still screen that is all, and memory is read in order. */
-static uint32_t compare_run(struct comparison *c, uint8_t *marks, const uint8_t *from,
+static uint32_t compare_run(struct kju_comparison *c, uint8_t *marks, const uint8_t *from,
                             const uint8_t *to, uint32_t first, uint32_t last) {
     uint32_t bytes = kju_bytes_per_pixel(c->w->mode.fourcc);
     size_t tile = (size_t)c->w->layout.tile_side * bytes;
     size_t row = (size_t)c->w->mode.width * bytes;
     size_t start = first * tile, end = last * tile < row ? last * tile : row;
     uint32_t found = 0;
-    if (!differ(from + start, to + start, end - start))
+    if (!kju_differ(from + start, to + start, end - start))
         return 0;
     for (uint32_t column = first; column < last; column++) {
         size_t a = column * tile, b = a + tile < row ? a + tile : row;
-        if (differ(from + a, to + a, b - a)) {
-            marks[column] = CHANGED;
+        if (kju_differ(from + a, to + a, b - a)) {
+            marks[column] = KJU_CHANGED;
             found++;
         }
     }
@@ -141,7 +131,7 @@ static uint32_t compare_run(struct comparison *c, uint8_t *marks, const uint8_t 
 }
 
 /* Compare one row of tiles, pixel row by pixel row, until every candidate has changed. */
-static uint64_t compare_band(struct comparison *c, uint32_t band) {
+static uint64_t compare_band(struct kju_comparison *c, uint32_t band) {
     const struct kju_mode *mode = &c->w->mode;
     uint32_t side = c->w->layout.tile_side, top = band * side;
     uint32_t height = mode->height - top < side ? mode->height - top : side;
@@ -149,7 +139,7 @@ static uint64_t compare_band(struct comparison *c, uint32_t band) {
     uint32_t left = 0;
     uint64_t changed = 0;
     for (uint32_t i = 0; i < c->columns; i++)
-        left += marks[i] == CANDIDATE;
+        left += marks[i] == KJU_CANDIDATE;
     for (uint32_t y = 0; y < height && left; y++) {
         const uint8_t *from = c->s->bytes + c->s->offset + (uint64_t)(top + y) * c->s->stride;
         const uint8_t *to = pixel_at(c->w, 0, top + y);
@@ -159,7 +149,7 @@ static uint64_t compare_band(struct comparison *c, uint32_t band) {
         }
         for (uint32_t i = 0; i < c->columns;) {
             uint32_t first = i;
-            while (i < c->columns && marks[i] == CANDIDATE)
+            while (i < c->columns && marks[i] == KJU_CANDIDATE)
                 i++;
             if (i > first) {
                 uint32_t found = compare_run(c, marks, from, to, first, i);
@@ -174,7 +164,7 @@ static uint64_t compare_band(struct comparison *c, uint32_t band) {
 }
 
 /* Copy one rectangle of tiles, cut to the mode, and give it the version. */
-static void copy_tiles(struct comparison *c, uint32_t column, uint32_t row, uint32_t columns,
+static void copy_tiles(struct kju_comparison *c, uint32_t column, uint32_t row, uint32_t columns,
                        uint32_t rows, uint64_t version) {
     uint32_t side = c->w->layout.tile_side;
     struct kju_rect r = {column * side, row * side, columns * side, rows * side};
@@ -186,16 +176,16 @@ static void copy_tiles(struct comparison *c, uint32_t column, uint32_t row, uint
     kju_mark(c->w->memory, &c->w->layout, &c->w->mode, &r, version);
 }
 
-static int all_changed(const struct comparison *c, uint32_t band) {
+static int all_changed(const struct kju_comparison *c, uint32_t band) {
     const uint8_t *marks = c->marks + (uint64_t)band * c->columns;
     for (uint32_t i = 0; i < c->columns; i++)
-        if (marks[i] != CHANGED)
+        if (marks[i] != KJU_CHANGED)
             return 0;
     return 1;
 }
 
 /* Copy every changed tile: whole bands together, since one long copy is the fastest. */
-static void copy_changed(struct comparison *c, uint64_t version) {
+static void copy_changed(struct kju_comparison *c, uint64_t version) {
     for (uint32_t band = 0; band < c->rows; band++) {
         uint32_t last = band;
         while (last < c->rows && all_changed(c, last))
@@ -208,7 +198,7 @@ static void copy_changed(struct comparison *c, uint64_t version) {
         const uint8_t *marks = c->marks + (uint64_t)band * c->columns;
         for (uint32_t i = 0; i < c->columns; i++) {
             uint32_t first = i;
-            while (i < c->columns && marks[i] == CHANGED)
+            while (i < c->columns && marks[i] == KJU_CHANGED)
                 i++;
             if (i > first)
                 copy_tiles(c, first, band, i - first, 1, version);
@@ -216,13 +206,32 @@ static void copy_changed(struct comparison *c, uint64_t version) {
     }
 }
 
+uint64_t kju_compare_marked(struct kju_comparison *c) {
+    uint64_t changed = 0;
+    for (uint32_t band = 0; band < c->rows; band++)
+        changed += compare_band(c, band);
+    if (changed) {
+        uint64_t version = kju_next_version(c->w->memory);
+        kju_begin(c->w->memory);
+        copy_changed(c, version);
+        kju_end(c->w->memory, version);
+    }
+    return changed;
+}
+
+int kju_check_frame(const struct kju_writer *w, const struct kju_source *s) {
+    return !w->mode.epoch || !fits_format(&w->mode, s) ||
+                   kju_check_source(s, w->mode.width, w->mode.height)
+               ? KJU_E_RECT
+               : KJU_OK;
+}
+
 int kju_writer_compare(struct kju_writer *w, const struct kju_source *s,
                        const struct kju_rect *rects, size_t count, uint64_t *changed) {
     uint32_t side = w->layout.tile_side;
-    struct comparison c = {.w = w, .s = s};
+    struct kju_comparison c = {.w = w, .s = s};
     *changed = 0;
-    if (!w->mode.epoch || !fits_format(&w->mode, s) ||
-        kju_check_source(s, w->mode.width, w->mode.height))
+    if (kju_check_frame(w, s))
         return KJU_E_RECT;
     for (size_t i = 0; i < count; i++)
         if (kju_check_rect(&w->mode, &rects[i]))
@@ -237,14 +246,7 @@ int kju_writer_compare(struct kju_writer *w, const struct kju_source *s,
         return -ENOMEM;
     }
     mark_candidates(&c, rects, count);
-    for (uint32_t band = 0; band < c.rows; band++)
-        *changed += compare_band(&c, band);
-    if (*changed) {
-        uint64_t version = kju_next_version(w->memory);
-        kju_begin(w->memory);
-        copy_changed(&c, version);
-        kju_end(w->memory, version);
-    }
+    *changed = kju_compare_marked(&c);
     free(c.scratch);
     free(c.marks);
     return KJU_OK;

@@ -36,6 +36,27 @@ int kju_writer_draw(struct kju_writer *w, const struct kju_rect *rect,
 int kju_writer_compare(struct kju_writer *w, const struct kju_source *s,
                        const struct kju_rect *rects, size_t count, uint64_t *changed);
 
+/* One comparison of a whole frame: the tiles that are marked as candidates. */
+enum { KJU_SKIP = 0, KJU_CANDIDATE = 1, KJU_CHANGED = 2 };
+struct kju_comparison {
+    struct kju_writer *w;
+    const struct kju_source *s;
+    uint8_t *marks;   /* one per tile */
+    uint8_t *scratch; /* one row of converted pixels; NULL where nothing is converted */
+    uint32_t columns, rows;
+};
+
+/* Compare the candidates of a checked source, mark those that differ as changed, copy and
+ * publish them. Returns their number. */
+uint64_t kju_compare_marked(struct kju_comparison *c);
+
+/* Whether the source can be a whole frame of the mode: KJU_OK, or KJU_E_RECT. */
+int kju_check_frame(const struct kju_writer *w, const struct kju_source *s);
+
+/* Whether raced bytes differ. A race can only make the answer late, never wrong for good:
+ * the next comparison sees the same pixels again. */
+int kju_differ(const uint8_t *a, const uint8_t *b, size_t bytes);
+
 /* Tiles newer than `since` as rectangles that do not overlap: runs within a row of tiles,
  * merged downwards where the next row has the same run. Returns their number. `rects` has
  * room for kju_most_rects; `starts` is scratch, one entry per tile across. */

@@ -187,15 +187,15 @@ struct copy_request {
     size_t row; /* bytes of one row in `out` */
 };
 
-static void copy_out(const Reader *self, const struct copy_request *c) {
+/* Copy from `pixels`, the mode's first, whose rows are `stride` bytes apart. */
+static void copy_out(const struct copy_request *c, const uint8_t *pixels, uint32_t stride) {
     uint32_t bytes = kju_bytes_per_pixel(c->mode.fourcc);
-    const uint8_t *from = kju_pixels(self->memory.buf, &self->layout) +
-                          (uint64_t)c->rect.y * c->mode.stride + (uint64_t)c->rect.x * bytes;
-    if (!c->format->row && c->row == c->mode.stride) {
+    const uint8_t *from = pixels + (uint64_t)c->rect.y * stride + (uint64_t)c->rect.x * bytes;
+    if (!c->format->row && c->row == stride) {
         kju_copy_pixels(c->out, from, c->row * c->rect.height);
         return;
     }
-    for (uint32_t y = 0; y < c->rect.height; y++, from += c->mode.stride) {
+    for (uint32_t y = 0; y < c->rect.height; y++, from += stride) {
         if (c->format->row)
             c->format->row(c->out + y * c->row, from, c->rect.width);
         else
@@ -203,7 +203,7 @@ static void copy_out(const Reader *self, const struct copy_request *c) {
     }
 }
 
-enum { COPIED = 0, MODE_CHANGED = -1, NOT_EXACT = -2 };
+enum { MODE_CHANGED = -1, NOT_EXACT = -2, NO_WINDOW = -3 };
 
 /* Copy between two looks at the epoch (and, for one exact version, at the sequence). */
 static long long copy_checked(const Reader *self, const struct copy_request *c, int exact) {
@@ -213,23 +213,46 @@ static long long copy_checked(const Reader *self, const struct copy_request *c, 
     if (exact && (sequence & 1))
         return NOT_EXACT;
     uint64_t version = kju_version(memory);
-    copy_out(self, c);
+    copy_out(c, kju_pixels(memory, &self->layout), c->mode.stride);
     int same = kju_same_sequence(memory, sequence);
     if (kju_read_mode(memory, &self->layout, &after) || after.epoch != c->mode.epoch)
         return MODE_CHANGED;
     return exact && !same ? NOT_EXACT : (long long)version;
 }
 
-/* copy(out, epoch, rect, format, exact) -> version, or -1: the mode is not that epoch's
- * any more, or -2: exactly one version was asked for and the producer was writing. */
+/* The same from the live window, which must not have moved either. */
+static long long copy_live(const Reader *self, const struct copy_request *c,
+                           const Py_buffer *window) {
+    const void *memory = self->memory.buf;
+    struct kju_mode mode;
+    struct kju_live live, after;
+    uint64_t version = kju_version(memory);
+    if (kju_read_live(memory, &self->layout, &mode, &live) || mode.epoch != c->mode.epoch)
+        return MODE_CHANGED;
+    uint64_t row = (uint64_t)mode.width * kju_bytes_per_pixel(mode.fourcc);
+    uint64_t bytes = (uint64_t)live.stride * (mode.height - 1) + row; /* below 2^48 */
+    if (!live.number || live.stride < row || live.offset > (uint64_t)window->len ||
+        bytes > (uint64_t)window->len - live.offset)
+        return NO_WINDOW;
+    copy_out(c, (const uint8_t *)window->buf + live.offset, live.stride);
+    atomic_thread_fence(memory_order_acquire); /* the copy stays before the second reading */
+    if (kju_read_live(memory, &self->layout, &mode, &after) || mode.epoch != c->mode.epoch ||
+        after.number != live.number)
+        return MODE_CHANGED;
+    return (long long)version;
+}
+
+/* copy(out, epoch, rect, format, exact, window) -> version, or -1: the mode is not that epoch's
+ * any more, or -2: exactly one version was asked for and the producer was writing, or -3:
+ * there is no live window in `window`, which was to be copied from. */
 static PyObject *reader_copy(Reader *self, PyObject *args) {
-    Py_buffer out;
+    Py_buffer out, window = {0};
     unsigned long long epoch;
     PyObject *rect, *result = NULL;
     const char *format;
     int exact;
     struct copy_request c;
-    if (!PyArg_ParseTuple(args, "w*KOsp", &out, &epoch, &rect, &format, &exact))
+    if (!PyArg_ParseTuple(args, "w*KOsp|z*", &out, &epoch, &rect, &format, &exact, &window))
         return NULL;
     c.format = kju_find_out(format);
     if (!c.format) {
@@ -254,16 +277,28 @@ static PyObject *reader_copy(Reader *self, PyObject *args) {
     }
     long long version;
     if (out.len < KEEP_GIL_BYTES) {
-        version = copy_checked(self, &c, exact);
+        version = window.obj ? copy_live(self, &c, &window) : copy_checked(self, &c, exact);
     } else {
         Py_BEGIN_ALLOW_THREADS
-        version = copy_checked(self, &c, exact);
+        version = window.obj ? copy_live(self, &c, &window) : copy_checked(self, &c, exact);
         Py_END_ALLOW_THREADS
     }
     result = PyLong_FromLongLong(version);
 done:
+    PyBuffer_Release(&window);
     PyBuffer_Release(&out);
     return result;
+}
+
+/* live() -> (number, offset, stride, epoch) of the live window; number 0 is none. */
+static PyObject *reader_live(Reader *self, PyObject *unused) {
+    (void)unused;
+    struct kju_mode mode;
+    struct kju_live live;
+    if (read_mode(self, &mode) || kju_read_live(self->memory.buf, &self->layout, &mode, &live))
+        return PyErr_Occurred() ? NULL : Py_BuildValue("(IKIK)", 0, 0ULL, 0, 0ULL);
+    return Py_BuildValue("(IKIK)", live.number, (unsigned long long)live.offset, live.stride,
+                         (unsigned long long)mode.epoch);
 }
 
 struct seen { /* what a waiter has seen; it is woken when one of them moves */
@@ -416,6 +451,11 @@ static PyObject *get_epoch(Reader *self, void *unused) {
     const struct kju_header *h = self->memory.buf;
     return PyLong_FromUnsignedLongLong(atomic_load(&h->epoch));
 }
+static PyObject *get_live_number(Reader *self, void *unused) {
+    (void)unused;
+    const struct kju_header *h = self->memory.buf;
+    return PyLong_FromUnsignedLong(atomic_load(&h->live_number));
+}
 static PyObject *get_cursor_version(Reader *self, void *unused) {
     (void)unused;
     const struct kju_header *h = self->memory.buf;
@@ -443,6 +483,7 @@ static PyGetSetDef reader_getset[] = {
     {"version", (getter)get_version, NULL, "Newest published version.", NULL},
     {"pulse", (getter)get_pulse, NULL, "The futex word.", NULL},
     {"epoch", (getter)get_epoch, NULL, "Number of the mode; 0 is no mode yet.", NULL},
+    {"live_number", (getter)get_live_number, NULL, "Of the live window; 0 is none.", NULL},
     {"cursor_version", (getter)get_cursor_version, NULL, "Version of the cursor.", NULL},
     {"state_code", (getter)get_state, NULL, "The state as a number.", NULL},
     {"incarnation", (getter)get_u64, NULL, "Random number of the producer's life.",
@@ -465,7 +506,9 @@ static PyMethodDef reader_methods[] = {
     {"changes", (PyCFunction)reader_changes, METH_VARARGS,
      "changes(since, epoch) -> Change"},
     {"copy", (PyCFunction)reader_copy, METH_VARARGS,
-     "copy(out, epoch, rect, format, exact) -> version, -1 mode changed, -2 not exact"},
+     "copy(out, epoch, rect, format, exact, window=None) -> version, -1 mode changed, "
+     "-2 not exact, -3 no live window there"},
+    {"live", (PyCFunction)reader_live, METH_NOARGS, "(number, offset, stride, epoch)"},
     {"wait", (PyCFunction)reader_wait, METH_VARARGS,
      "wait(version, cursor_version, state, timeout_ms) -> whether one of them moved"},
     {"wait_changes", (PyCFunction)(void (*)(void))reader_wait_changes, METH_FASTCALL,

@@ -1,5 +1,6 @@
 /* kju._core.Writer: the producer's side of one surface, over any writable buffer. */
 #include "python.h"
+#include "watch.h"
 
 #include <pythread.h>
 
@@ -10,6 +11,8 @@ typedef struct {
     PyThread_type_lock lock; /* one publication at a time, whichever thread it is on */
     PyThread_type_lock gate; /* closed while the pixels are to hold still */
     int held;
+    struct kju_watch watch;
+    uint32_t windows; /* live windows so far */
 } Writer;
 
 static PyObject *writer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
@@ -45,6 +48,7 @@ static PyObject *writer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 static void writer_dealloc(Writer *self) {
     PyTypeObject *type = Py_TYPE((PyObject *)self);
     PyBuffer_Release(&self->memory);
+    kju_watch_free(&self->watch);
     if (self->lock)
         PyThread_free_lock(self->lock);
     if (self->gate) {
@@ -222,6 +226,78 @@ static PyObject *writer_compare(Writer *self, PyObject *args) {
     return result ? kju_raise(result) : PyLong_FromUnsignedLongLong(changed);
 }
 
+/* watch_pace(rest, brisk, hot, cold, share): nanoseconds, and the share of an input's age */
+static PyObject *writer_watch_pace(Writer *self, PyObject *args) {
+    struct kju_pace pace;
+    unsigned long long values[4];
+    if (!PyArg_ParseTuple(args, "O&O&O&O&O&", kju_parse_u64, &values[0], kju_parse_u64, &values[1],
+                          kju_parse_u64, &values[2], kju_parse_u64, &values[3], kju_parse_u32,
+                          &pace.share))
+        return NULL;
+    pace.rest = values[0];
+    pace.brisk = values[1];
+    pace.hot = values[2];
+    pace.cold = values[3];
+    pace.share = pace.share ? pace.share : 1;
+    acquire(self);
+    self->watch.pace = pace;
+    PyThread_release_lock(self->lock);
+    Py_RETURN_NONE;
+}
+
+/* watch_input(now): somebody has sent the guest an input; the next watch is due. */
+static PyObject *writer_watch_input(Writer *self, PyObject *now) {
+    unsigned long long time;
+    if (!kju_parse_u64(now, &time))
+        return NULL;
+    acquire(self);
+    kju_watch_input(&self->watch, time);
+    PyThread_release_lock(self->lock);
+    Py_RETURN_NONE;
+}
+
+/* _watch(source, offset, stride, format, now) -> (when to call again, tiles published) */
+static PyObject *writer_watch(Writer *self, PyObject *args) {
+    Py_buffer buffer;
+    unsigned long long offset, stride, now;
+    const char *format;
+    struct kju_source source;
+    uint64_t next = 0, changed = 0;
+    int result;
+    if (!PyArg_ParseTuple(args, "y*O&O&sO&", &buffer, kju_parse_u64, &offset, kju_parse_u64,
+                          &stride, &format, kju_parse_u64, &now))
+        return NULL;
+    acquire_pixels(self);
+    if (fill_source(&source, &buffer, offset, stride, format, self->w.mode.fourcc, self->w.mode.width)) {
+        PyThread_release_lock(self->lock);
+        PyBuffer_Release(&buffer);
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    result = kju_watch_step(&self->watch, &self->w, &source, now, &next, &changed);
+    Py_END_ALLOW_THREADS
+    PyThread_release_lock(self->lock);
+    PyBuffer_Release(&buffer);
+    return result ? kju_raise(result)
+                  : Py_BuildValue("(KK)", (unsigned long long)next, (unsigned long long)changed);
+}
+
+/* set_live(offset, stride): where the live window of the mode lies; stride 0 takes it back. */
+static PyObject *writer_set_live(Writer *self, PyObject *args) {
+    unsigned long long offset;
+    struct kju_live live;
+    if (!PyArg_ParseTuple(args, "O&O&", kju_parse_u64, &offset, kju_parse_u32, &live.stride))
+        return NULL;
+    acquire(self);
+    live.offset = offset;
+    live.number = live.stride ? ++self->windows : 0;
+    if (live.stride && !live.number)
+        live.number = self->windows = 1;
+    kju_set_live(self->w.memory, &live);
+    PyThread_release_lock(self->lock);
+    Py_RETURN_NONE;
+}
+
 /* Publish rectangles, or none; what `begin` began ends here, unless a rectangle is refused:
  * then nothing has changed and the pixels are still being drawn. */
 static int publish_drawn(Writer *self, const struct kju_rect *rects, size_t count) {
@@ -394,6 +470,14 @@ static PyMethodDef writer_methods[] = {
      "_draw(rect, source, offset, stride, format) -> version"},
     {"_compare", (PyCFunction)writer_compare, METH_VARARGS,
      "_compare(source, offset, stride, rects, format) -> tiles published"},
+    {"_watch", (PyCFunction)writer_watch, METH_VARARGS,
+     "_watch(source, offset, stride, format, now) -> (when to call again, tiles published)"},
+    {"watch_pace", (PyCFunction)writer_watch_pace, METH_VARARGS,
+     "watch_pace(rest, brisk, hot, cold, share): nanoseconds; see csrc/watch.h"},
+    {"watch_input", (PyCFunction)writer_watch_input, METH_O,
+     "watch_input(now): an input has been sent to the guest"},
+    {"set_live", (PyCFunction)writer_set_live, METH_VARARGS,
+     "set_live(offset, stride): the mode's live window; stride 0 takes it back"},
     {"begin", (PyCFunction)writer_begin, METH_NOARGS,
      "begin(): pixels are about to be drawn by hand"},
     {"publish", (PyCFunction)writer_publish, METH_O, "publish(rects) -> version"},

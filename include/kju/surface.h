@@ -128,7 +128,10 @@ struct kju_header {
     _Atomic uint32_t height;      /* mode: pixels */
     _Atomic uint32_t stride;      /* mode: bytes per row */
     _Atomic uint32_t fourcc;      /* mode: KJU_XR24 or KJU_R8 */
-    uint8_t reserved_2[40];       /* zero */
+    _Atomic uint64_t live_offset; /* live window: bytes to its first pixel */
+    _Atomic uint32_t live_stride; /* live window: bytes per row */
+    _Atomic uint32_t live_number; /* live window: one up per change; 0 is none */
+    uint8_t reserved_2[24];       /* zero */
 
     _Atomic uint64_t cursor_version;  /* one up per change of shape, place or visibility */
     _Atomic uint32_t cursor_sequence; /* odd while the cursor is written */
@@ -172,6 +175,9 @@ KJU_AT(width, 200);
 KJU_AT(height, 204);
 KJU_AT(stride, 208);
 KJU_AT(fourcc, 212);
+KJU_AT(live_offset, 216);
+KJU_AT(live_stride, 224);
+KJU_AT(live_number, 228);
 KJU_AT(cursor_version, 256);
 KJU_AT(cursor_sequence, 264);
 KJU_AT(cursor_x, 268);
@@ -197,6 +203,13 @@ struct kju_layout { /* a checked, private copy of the constant part */
 struct kju_mode {
     uint64_t epoch;
     uint32_t width, height, stride, fourcc;
+};
+
+/* Where the source's own pixels of the mode lie in memory that the surface does not hold. They
+ * may be ahead of what is published: whoever wants the newest looks there, or asks for it. */
+struct kju_live {
+    uint64_t offset;
+    uint32_t stride, number;
 };
 
 struct kju_rect {
@@ -470,8 +483,20 @@ static inline void kju_set_mode(void *memory, const struct kju_layout *l, struct
     atomic_store_explicit(&h->height, mode->height, memory_order_release);
     atomic_store_explicit(&h->stride, mode->stride, memory_order_release);
     atomic_store_explicit(&h->fourcc, mode->fourcc, memory_order_release);
+    atomic_store_explicit(&h->live_number, 0, memory_order_release);
     kju_unlock(&h->mode_sequence);
     kju_mark(memory, l, mode, &whole, version);
+}
+
+/* Say where the live window of the mode lies; number 0 takes it back. Nobody is woken: the
+ * pixels are what they were. */
+static inline void kju_set_live(void *memory, const struct kju_live *live) {
+    struct kju_header *h = memory;
+    kju_lock(&h->mode_sequence);
+    atomic_store_explicit(&h->live_offset, live->offset, memory_order_release);
+    atomic_store_explicit(&h->live_stride, live->stride, memory_order_release);
+    atomic_store_explicit(&h->live_number, live->number, memory_order_release);
+    kju_unlock(&h->mode_sequence);
 }
 
 /* Set the state and a reason (UTF-8, cut to fit) and wake everyone. */
@@ -497,9 +522,10 @@ static inline uint32_t kju_pulse(const void *memory) {
     return atomic_load_explicit(&kju_header_of(memory)->pulse, memory_order_acquire);
 }
 
-/* Read the mode; KJU_BUSY when its writer did not finish, KJU_E_MODE when it cannot be. */
-static inline int kju_read_mode(const void *memory, const struct kju_layout *l,
-                                struct kju_mode *mode) {
+/* Read the mode and its live window; KJU_BUSY when their writer did not finish, KJU_E_MODE when
+ * the mode cannot be. The window is not checked: who has its memory knows how large that is. */
+static inline int kju_read_live(const void *memory, const struct kju_layout *l,
+                                struct kju_mode *mode, struct kju_live *live) {
     const struct kju_header *h = memory;
     for (int tries = 0; tries < 10000; tries++) {
         uint32_t before = atomic_load_explicit(&h->mode_sequence, memory_order_acquire);
@@ -508,11 +534,20 @@ static inline int kju_read_mode(const void *memory, const struct kju_layout *l,
         mode->height = atomic_load_explicit(&h->height, memory_order_acquire);
         mode->stride = atomic_load_explicit(&h->stride, memory_order_acquire);
         mode->fourcc = atomic_load_explicit(&h->fourcc, memory_order_acquire);
+        live->offset = atomic_load_explicit(&h->live_offset, memory_order_acquire);
+        live->stride = atomic_load_explicit(&h->live_stride, memory_order_acquire);
+        live->number = atomic_load_explicit(&h->live_number, memory_order_acquire);
         if (!(before & 1) &&
             before == atomic_load_explicit(&h->mode_sequence, memory_order_relaxed))
             return mode->epoch ? kju_check_mode(l, mode) : KJU_OK;
     }
     return KJU_BUSY;
+}
+
+static inline int kju_read_mode(const void *memory, const struct kju_layout *l,
+                                struct kju_mode *mode) {
+    struct kju_live live;
+    return kju_read_live(memory, l, mode, &live);
 }
 
 /* The even sequence before an exact copy, or an odd one: somebody is writing. */

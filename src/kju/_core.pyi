@@ -37,6 +37,7 @@ class Reader:
     pulse: int
     epoch: int
     cursor_version: int
+    live_number: int
     state_code: int
     incarnation: int
     size: int
@@ -57,8 +58,10 @@ class Reader:
         rect: tuple[int, int, int, int],
         pixel_format: str,
         exact: bool,
+        window: Buffer | None = None,
         /,
     ) -> int: ...
+    def live(self) -> tuple[int, int, int, int]: ...
     def wait(self, version: int, cursor_version: int, state: int, timeout_ms: int, /) -> bool: ...
     def wait_changes(
         self, since: int, epoch: int, version: int, state: int, timeout_ms: int, /
@@ -115,6 +118,12 @@ class Writer:
         source_format: str,
         /,
     ) -> int: ...
+    def _watch(
+        self, source: Buffer, offset: int, stride: int, source_format: str, now: int, /
+    ) -> tuple[int, int]: ...
+    def watch_pace(self, rest: int, brisk: int, hot: int, cold: int, share: int, /) -> None: ...
+    def watch_input(self, now: int, /) -> None: ...
+    def set_live(self, offset: int, stride: int, /) -> None: ...
     def _set_state(self, state: int, reason: str, /) -> int: ...
 
 class Block(_Buffer):

@@ -102,7 +102,10 @@ FIELDS = (
     Field("height", 204, "u32", 1, False, "mode: pixels"),
     Field("stride", 208, "u32", 1, False, "mode: bytes per row"),
     Field("fourcc", 212, "u32", 1, False, "mode: KJU_XR24 or KJU_R8"),
-    Field("reserved_2", 216, "u8", 40, True, "zero"),
+    Field("live_offset", 216, "u64", 1, False, "live window: bytes to its first pixel"),
+    Field("live_stride", 224, "u32", 1, False, "live window: bytes per row"),
+    Field("live_number", 228, "u32", 1, False, "live window: one up per change; 0 is none"),
+    Field("reserved_2", 232, "u8", 24, True, "zero"),
     Field(
         "cursor_version", 256, "u64", 1, False, "one up per change of shape, place or visibility"
     ),

@@ -277,6 +277,38 @@ class Producer(Writer):
         self._published()
         return changed
 
+    def watch(
+        self,
+        source: AnyBuffer,
+        now: int,
+        *,
+        offset: int = 0,
+        stride: int = 0,
+        source_format: str | None = None,
+    ) -> tuple[int, int]:
+        """Look at what is due of a source that announces nothing, and publish what differs.
+
+        What is due, and when, is in ``csrc/watch.h``; `watch_pace` sets it, once, first.
+
+        Args:
+            source: A frame of the current mode; it may change meanwhile.
+            now: Nanoseconds, of any clock that only grows.
+            offset: Bytes to the source's first pixel.
+            stride: Bytes per source row; 0 is rows without padding.
+            source_format: A name of `kju.formats.SourceFormat`; as the surface by default.
+
+        Returns:
+            When to call again, on the same clock, and how many tiles were published.
+
+        Raises:
+            GeometryError: No mode yet, or the source is too small.
+            FormatError: There is no converter for the source's format.
+        """
+        result = self._watch(source, offset, stride, source_format or "", now)
+        if result[1]:
+            self._published()
+        return result
+
     def publish(
         self, rects: Iterable[tuple[int, int, int, int]] | tuple[int, int, int, int], /
     ) -> int:
@@ -368,6 +400,24 @@ class Consumer:
         array.flags.writeable = False
         return array
 
+    def live_view(self, mode: Mode, window: AnyBuffer) -> npt.NDArray[np.uint8] | None:
+        """The live window of *mode* without a copy, read-only; None where it is not there.
+
+        Args:
+            mode: As just read.
+            window: The memory that the window lies in.
+        """
+        number, offset, stride, epoch = self.reader.live()
+        row = mode.width * BYTES_PER_PIXEL[mode.fourcc]
+        end = offset + stride * (mode.height - 1) + row
+        memory = _bytes_of(window)
+        if not number or epoch != mode.epoch or stride < row or end > memory.nbytes:
+            return None
+        shape: tuple[int, ...] = (mode.height, mode.width, 4)
+        array = np.ndarray(shape, np.uint8, memory, offset, (stride, 4, 1))
+        array.flags.writeable = False
+        return array
+
     def cursor(self) -> Cursor:
         """The guest's cursor, copied.
 
@@ -415,6 +465,10 @@ class Consumer:
             raise UnavailableError(reason or "the surface has no picture now")
 
 
+# What the reader's copy returns where the live window is not in the memory that was given.
+_NO_WINDOW = -3
+
+
 class Copy(NamedTuple):
     """A finished copy: what it shows."""
 
@@ -430,7 +484,8 @@ def copy_frame(
     exact: bool,
     allocate: Callable[[tuple[int, ...]], npt.NDArray[np.uint8]],
     tries: int,
-) -> Copy:
+    window: AnyBuffer | None = None,
+) -> Copy | None:
     """Copy a rectangle of the surface, again when the mode changes under it.
 
     Args:
@@ -440,6 +495,10 @@ def copy_frame(
         exact: Exactly one published version, or nothing.
         allocate: Gives a writable C-contiguous uint8 array of a shape.
         tries: Copies before giving up.
+        window: Copy from the live window in this memory, not from the published pixels.
+
+    Returns:
+        None where there is no live window in that memory.
 
     Raises:
         UnavailableError: The surface has no mode yet.
@@ -454,9 +513,11 @@ def copy_frame(
         if where.width < 0 or where.height < 0 or not mode.whole.contains(where):
             raise GeometryError(f"{where} leaves the {mode.width}x{mode.height} surface")
         out = allocate(frame_shape(mode, where, pixel_format))
-        version = consumer.reader.copy(out, mode.epoch, where, pixel_format, exact)
+        version = consumer.reader.copy(out, mode.epoch, where, pixel_format, exact, window)
         if version >= 0:
             return Copy(out, mode, version)
+        if version == _NO_WINDOW:
+            return None
     raise InconsistentError(f"the producer wrote during each of {tries} copies")
 
 

@@ -42,6 +42,7 @@ def test_a_broken_display_connection_is_opened_again(
             )
             run = asyncio.create_task(machine.run())
             await running(machine)
+            await machine.display.consoles[0].look("test")
             before = machine.display.bus
             before.close("broken by the test")
             async with asyncio.timeout(10):

@@ -41,13 +41,14 @@ from ..memory import Segment, open_fd
 from . import requests
 from .aio_link import AsyncLink
 from .aio_surface import AsyncSurface
+from .following import Following
 from .link import Link
 from .machine import (
     END,
     HOLD,
     START,
-    Following,
     client_name,
+    live_descriptor,
     machines,
     only_descriptor,
     surface_descriptor,
@@ -93,6 +94,8 @@ class Screen(Following, AsyncSurface):
         )
         screen.console = console
         screen._link = link
+        if link.welcome.role == "control":
+            screen.use_live(window=_window(link, console))
         return screen
 
     async def refresh(self) -> int:
@@ -120,6 +123,17 @@ def _reopener(link: AsyncLink, console: int) -> Callable[[], Segment]:
             own.close()
 
     return reopen
+
+
+def _window(link: AsyncLink, console: int) -> Callable[[], int]:
+    def ask() -> int:
+        own = Link.attach(link.name, "control", link.name)
+        try:
+            return live_descriptor(own, console)
+        finally:
+            own.close()
+
+    return ask
 
 
 def _holder(

@@ -55,7 +55,7 @@ from .frame import Frame, FramePool, make_frame
 _RETRY_SECONDS = 0.0003
 _EXACT_SECONDS = 1.0
 # Looks during each of which the mode changed: a hostile memory, not a guest.
-_TRIES = 64
+TRIES = 64
 
 # How often a consumer that follows looks for what comes after a producer that has gone.
 _FOLLOW_MS = 50
@@ -245,11 +245,7 @@ class SurfaceBase:
         version, mode = consumer.reader.version, consumer.mode
         if not mode.epoch:
             raise UnavailableError("nothing has been published yet")
-        pixels = consumer.view(mode)
-        if rect is not None:
-            if not mode.whole.contains(rect) or rect.width < 0 or rect.height < 0:
-                raise GeometryError(f"{rect} leaves the {mode.width}x{mode.height} surface")
-            pixels = pixels[rect.y : rect.bottom, rect.x : rect.right]
+        pixels = cut(consumer.view(mode), mode, rect)
         return make_frame(pixels, self, mode, version, live=True)
 
     @_notices_loss
@@ -276,13 +272,12 @@ class SurfaceBase:
         return make_frame(copy.pixels, self, copy.mode, copy.version, consistent=consistent)
 
     def _copy(self, rect: Rect | None, pixel_format: str, exact: bool) -> Copy:
-        consumer, allocate = self._consumer, self._pool.allocate
         if not exact:
-            return copy_frame(consumer, rect, pixel_format, False, allocate, _TRIES)
+            return self._published(rect, pixel_format, False, TRIES)
         deadline = time.monotonic() + _EXACT_SECONDS
         while True:
             try:
-                return copy_frame(consumer, rect, pixel_format, True, allocate, 1)
+                return self._published(rect, pixel_format, True, 1)
             except InconsistentError:
                 if time.monotonic() < deadline:
                     time.sleep(_RETRY_SECONDS)
@@ -290,7 +285,13 @@ class SurfaceBase:
                     raise
                 else:
                     with self._hold():
-                        return copy_frame(consumer, rect, pixel_format, True, allocate, _TRIES)
+                        return self._published(rect, pixel_format, True, TRIES)
+
+    def _published(self, rect: Rect | None, pixel_format: str, exact: bool, tries: int) -> Copy:
+        allocate = self._pool.allocate
+        copy = copy_frame(self._consumer, rect, pixel_format, exact, allocate, tries)
+        assert copy is not None  # noqa: S101  no window was asked for
+        return copy
 
     def _save(
         self,
@@ -435,6 +436,19 @@ class SurfaceBase:
             f"<{type(self).__name__} {where} {mode.width}x{mode.height} "
             f"{fourcc_name(mode.fourcc)} version {self._consumer.reader.version}>"
         )
+
+
+def cut(pixels: np.ndarray, mode: Mode, rect: Rect | None) -> np.ndarray:
+    """A rectangle of a picture of *mode*; all of it without one.
+
+    Raises:
+        GeometryError: *rect* leaves it.
+    """
+    if rect is None:
+        return pixels
+    if not mode.whole.contains(rect) or rect.width < 0 or rect.height < 0:
+        raise GeometryError(f"{rect} leaves the {mode.width}x{mode.height} surface")
+    return pixels[rect.y : rect.bottom, rect.x : rect.right]
 
 
 def deadline_of(timeout: float | None) -> float | None:

@@ -18,17 +18,20 @@ from ..errors import (
     KjuError,
     MachineGoneError,
     PeerError,
-    ProducerGoneError,
     WaitTimeoutError,
 )
+from ..geometry import Rect
 from ..host import runtime
 from ..host.messages import (
     Done,
     GetInfo,
+    GetLive,
     GetSurface,
     Hold,
     Info,
+    LiveHandle,
     Refresh,
+    Reply,
     Role,
     Stop,
     SurfaceHandle,
@@ -37,9 +40,9 @@ from ..host.messages import (
 )
 from ..host.protocol import Answer
 from ..memory import Segment, open_fd
-from ..surface import Consumer, State
 from . import requests
-from .base import SurfaceBase
+from .following import Following
+from .frame import Frame
 from .link import Link, close_all
 from .machine_base import MachineBase
 from .requests import check_reply
@@ -62,22 +65,6 @@ HOLD = 50
 def client_name() -> str:
     """What the host's list of clients calls this program."""
     return Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
-
-
-class Following(SurfaceBase):
-    """A surface of a machine: goes on in the one that replaces it, ends with the machine."""
-
-    def _open(self) -> Consumer:
-        consumer = super()._open()
-        if consumer.reader.state_code == State.SUPERSEDED:
-            self._replaced(consumer)
-        return self._consumer
-
-    def _replaced(self, seen: Consumer) -> bool:
-        # Nothing follows the surface of a machine that has ended: do not wait for it.
-        if self._gone is not None and (reason := self._gone()):
-            raise ProducerGoneError(reason)
-        return super()._replaced(seen)
 
 
 class Screen(Following, Surface):
@@ -122,7 +109,49 @@ class Screen(Following, Surface):
         )
         screen.console = console
         screen._refresh = lambda: link.ask(Refresh(console=console), Done).version
+        # Only a client with the control role may see what is not published: it could write there.
+        screen.use_live(
+            window=lambda: live_descriptor(link, console),
+            catch_up=screen._refresh if link.welcome.role == "view" else None,
+        )
         return screen
+
+    def snapshot(
+        self,
+        rect: Rect | None = None,
+        *,
+        consistent: bool = False,
+        cursor: bool = False,
+        format: str = "bgrx",
+        sync: bool = False,
+    ) -> Frame:
+        """Copy the pixels as they are now, no older than this call.
+
+        They come from the guest's own memory where this client may look there (a linear mode,
+        and the control role); else as QEMU has told the host, each tile its newest.
+
+        Args:
+            rect: Pixels, origin top left; everything by default.
+            consistent: Exactly one published version: see `kju.Surface.snapshot`.
+            cursor: Draw the guest's cursor into the copy.
+            format: ``bgrx``, ``rgb``, ``rgba`` or ``grey``.
+            sync: Have the host read the guest's mode first, which takes a millisecond; else the
+                geometry may be 100 ms old.
+
+        Returns:
+            Shape ``(height, width, 4)`` for ``bgrx`` and ``rgba``, 3 for ``rgb``, none for
+            ``grey``; its own memory, C-contiguous.
+
+        Raises:
+            GeometryError: *rect* leaves the surface.
+            UnavailableError: There is no picture; the message is the reason.
+            InconsistentError: The producer never stopped writing.
+            MachineGoneError: The machine has ended, and the host was to be asked.
+            ClosedError: This process has closed the screen.
+        """
+        if sync:
+            self.refresh()
+        return self._snapshot(rect, consistent=consistent, cursor=cursor, format=format)
 
     def refresh(self) -> int:
         """Have everything published that QEMU has told the host so far.
@@ -141,8 +170,13 @@ def surface_descriptor(link: Link, console: int) -> int:
     return only_descriptor(link.call(GetSurface(console=console)))
 
 
-def only_descriptor(answer: Answer) -> int:
-    """The one descriptor of a reply that hands out a surface.
+def live_descriptor(link: Link, console: int) -> int:
+    """Ask for the memory of a console's live window; the caller owns the descriptor."""
+    return only_descriptor(link.call(GetLive(console=console)), LiveHandle)
+
+
+def only_descriptor(answer: Answer, kind: type[Reply] = SurfaceHandle) -> int:
+    """The one descriptor of a reply of this kind.
 
     Raises:
         PeerError: There are none, or several.
@@ -150,9 +184,9 @@ def only_descriptor(answer: Answer) -> int:
     """
     reply, descriptors = answer
     try:
-        check_reply(reply, SurfaceHandle)
+        check_reply(reply, kind)
         if len(descriptors) != 1:
-            raise PeerError(f"a surface came with {len(descriptors)} descriptors", reply)
+            raise PeerError(f"memory came with {len(descriptors)} descriptors", reply)
     except KjuError:
         close_all(descriptors)
         raise

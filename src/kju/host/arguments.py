@@ -61,6 +61,7 @@ class Facts(NamedTuple):
         image: What to boot from, if anything.
         memory: As the caller wants it, for ``-m``; empty for no wish.
         cpus: As the caller wants it, for ``-smp``; 0 for no wish.
+        shares_video_memory: Whether this QEMU knows ``aux-ram-share``.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Facts(NamedTuple):
     image: Image | None = None
     memory: str = ""
     cpus: int = 0
+    shares_video_memory: bool = False
 
 
 class Appended(NamedTuple):
@@ -177,6 +179,13 @@ def _machine(given: _Given, facts: Facts) -> _Items:
         items.append(Appended(("-machine", "virt"), "this architecture has no default machine"))
     if not given.has("name"):
         items.append(Appended(("-name", f"guest={quote(facts.name)}"), "the machine's name"))
+    if facts.shares_video_memory and not given.field(("machine", "M"), "aux-ram-share"):
+        items.append(
+            Appended(
+                ("-machine", "aux-ram-share=on"),
+                "the video memory is shared with the host, so that QEMU need not draw",
+            )
+        )
     if given.has("readconfig"):
         items.append("-readconfig: kju does not see the devices it names, and may add to them")
     return items

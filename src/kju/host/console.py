@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple
 
 from .._core import Reader
-from ..errors import KjuError
+from ..errors import KjuError, UnavailableError
 from ..formats import fourcc_name
 from ..memory import SurfaceProducer
 from ..sources.base import Need, Phase, Report, Source, Status
@@ -74,6 +74,7 @@ class Console:
         make: Starts the source.
         keyboard: Its keyboard.
         paused: Whether the machine is.
+        no_memory: Why the guest's own pixels cannot be had.
     """
 
     def __init__(
@@ -85,12 +86,14 @@ class Console:
         keyboard: Keyboard,
         *,
         paused: bool = False,
+        no_memory: str = "",
     ) -> None:
         self.index = index
         self.facts = facts
         self.keyboard = keyboard
         self.producer = SurfaceProducer.create(address, capacity=CAPACITY)
         self.status = Status(Phase.NEW, "none")
+        self._no_memory = no_memory
         self._address = address
         self._make = make
         self._loop = asyncio.get_running_loop()
@@ -108,6 +111,34 @@ class Console:
         self._jobs: set[asyncio.Task[None]] = set()
         self._held: Held | None = None
         self._handout: tuple[SurfaceProducer, int] | None = None
+
+    async def open(self) -> None:
+        """Begin: the machine is there.
+
+        Raises:
+            KjuError: QEMU does not take a listener.
+        """
+        await self.start()
+
+    async def look(self, client: object) -> None:
+        """A client looks from now on. Here a source runs always, and knows without being told."""
+
+    def leave(self, client: object) -> None:
+        """A client does not look any more."""
+
+    def hint(self) -> None:
+        """Something has happened after which the mode may be another."""
+
+    def input(self) -> None:
+        """A client has sent an input."""
+
+    def live_window(self) -> int:
+        """A read-only descriptor of what the guest itself draws in, for clients.
+
+        Raises:
+            UnavailableError: There is none.
+        """
+        raise UnavailableError(f"console {self.index} has no live window")
 
     async def start(self) -> None:
         """Start the source.
@@ -325,5 +356,6 @@ class Console:
             "address": self.producer.address,
             "source": self.status.name,
             "reason": self.status.reason,
+            "no_vram": self._no_memory,
             "keys_held": self.keyboard.held,
         }

@@ -12,6 +12,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ..display1.messages import CONSOLE, console_path
@@ -25,6 +26,8 @@ from .dbus import Console as Facts
 from .dbus import DisplayBus
 from .keyboard import Keyboard
 from .qmp import Qmp
+from .video import NoVideoMemoryError, VideoMemory
+from .video_console import VideoConsole
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +56,13 @@ class Display:
         self._address = address
         self._bus: DisplayBus | None = None
 
-    async def open(self, qmp: Qmp) -> None:
-        """Connect, and start a source for every graphic console.
+    async def open(self, qmp: Qmp, pid: int, folder: Path) -> None:
+        """Connect, and begin with every graphic console.
+
+        Args:
+            qmp: Leads to QEMU.
+            pid: QEMU's process.
+            folder: The machine's own, where QEMU may write.
 
         Raises:
             KjuError: QEMU does not agree, or there is no memory for a surface.
@@ -66,17 +74,35 @@ class Display:
         for number in numbers[:MAX_CONSOLES]:
             facts = await bus.console(number)
             if facts.kind == "Graphic":
-                self.consoles.append(self._console(len(self.consoles), facts))
-                await self.consoles[-1].start()
+                index = len(self.consoles)
+                memory = await self._memory(facts, qmp, pid, folder / f"screen-{index}.ppm")
+                self.consoles.append(self._console(index, facts, memory))
+                await self.consoles[-1].open()
         if not self.consoles:
             log.warning("the machine has no graphic console")
 
-    def _console(self, index: int, facts: Facts) -> Console:
+    async def _memory(self, facts: Facts, qmp: Qmp, pid: int, dump: Path) -> VideoMemory | str:
+        """The guest's own pixels of one console, or why there are none to be had."""
+        try:
+            # QEMU finds a screen to dump by its device's name, which it may lack, or as the first.
+            place = dump if facts.number == 0 else None
+            return await VideoMemory.find(qmp, pid, facts.device_address, place)
+        except NoVideoMemoryError as error:
+            log.info("console %s: no vram source: %s", facts.label, error)
+            return str(error)
+
+    def _console(self, index: int, facts: Facts, memory: VideoMemory | str) -> Console:
         address = self._address(index)
         listen = functools.partial(self._listen, facts.number)
-        keyboard = Keyboard(functools.partial(self._key, facts.number))
+        keyboard = Keyboard(functools.partial(self._key, index, facts.number))
         try:
-            return Console(index, facts, address, listen, keyboard, paused=self.paused)
+            if isinstance(memory, str):
+                return Console(
+                    index, facts, address, listen, keyboard, paused=self.paused, no_memory=memory
+                )
+            return VideoConsole(
+                index, facts, address, listen, keyboard, paused=self.paused, memory=memory
+            )
         except OSError as error:
             why = f"the surface {address} cannot be made: {error.strerror}"
             raise UsageError(f"{why}; choose another place") from error
@@ -115,7 +141,8 @@ class Display:
             raise UsageError(f"the display of {self._name} is not open yet")
         return self._bus
 
-    async def _key(self, number: int, key: int, down: bool) -> None:
+    async def _key(self, index: int, number: int, key: int, down: bool) -> None:
+        self.consoles[index].input()
         await self.bus.key(number, key, down)
 
     async def _listen(
@@ -138,6 +165,12 @@ class Display:
         self.paused = now
         for console in self.consoles:
             console.paused(now)
+            console.hint()
+
+    def hint(self) -> None:
+        """The guest has been reset, or anything else after which its modes may be others."""
+        for console in self.consoles:
+            console.hint()
 
     def say(self, state: State, reason: str) -> None:
         """Set every surface's state."""

@@ -41,6 +41,7 @@ class Prepared(NamedTuple):
             image=self.image,
             memory=self.request.memory,
             cpus=self.request.cpus,
+            shares_video_memory=self.qemu.shares_video_memory,
         )
 
     def plan(self, name: str, qmp: int, accelerator: Accelerator) -> Plan:

@@ -160,7 +160,7 @@ class Machine:
                 self._qmp = await Qmp.connect(qmp_socket, self.name, self._on_event)
             self._begin(self._watch_qmp(self._qmp))
             self.display.paused = not await self._is_running(self._qmp)
-            await self.display.open(self._qmp)
+            await self.display.open(self._qmp, self.emulator.pid, self.paths.folder)
         except TimeoutError as error:
             raise QemuError(f"QEMU did not answer in {GREETING:g} s", self.name) from error
         except (QemuError, MachineGoneError, PeerError, WaitTimeoutError) as error:
@@ -223,6 +223,8 @@ class Machine:
             log.info("%s", self._shutdown)
         elif name in ("STOP", "RESUME"):
             self.display.pause(name == "STOP")
+        elif name == "RESET":
+            self.display.hint()
         elif name == "GUEST_PANICKED":
             log.warning("the guest has panicked: %s", data)
 
@@ -240,6 +242,7 @@ class Machine:
         """Release what a client held; end the machine if it was the owner."""
         for console in self.display.consoles:
             console.unhold(client)
+            console.leave(client)
             self._begin(console.keyboard.leave(client))
         if client is self._owner and not self.prepared.request.detach:
             self.end(f"{client.side.client or 'the program'} that launched it has ended")

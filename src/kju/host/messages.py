@@ -92,6 +92,15 @@ class GetSurface(Request, frozen=True, tag="surface"):
     console: Console = 0
 
 
+class GetLive(Request, frozen=True, tag="live"):
+    """The memory of one console's live window. Answered by `LiveHandle`, with one descriptor.
+
+    Where in it the window lies is in the surface, and changes.
+    """
+
+    console: Console = 0
+
+
 class Keys(Request, frozen=True, tag="keys"):
     """Press and release keys, in this order. Answered by `Done` when the last is sent.
 
@@ -186,6 +195,12 @@ class SurfaceHandle(Reply, frozen=True, tag="surface-reply"):
     address: str = ""
 
 
+class LiveHandle(Reply, frozen=True, tag="live-reply"):
+    """The answer to `GetLive`; one read-only descriptor comes with it."""
+
+    console: int
+
+
 class Done(Reply, frozen=True, tag="done"):
     """It is done.
 
@@ -241,8 +256,10 @@ class Refused(Notice, frozen=True, tag="refused"):
     reason: str
 
 
-AnyRequest = Hello | Launch | GetInfo | GetSurface | Keys | Cancel | Refresh | Hold | Unhold | Stop
-FromHost = Welcome | Info | SurfaceHandle | Done | Failure | Ended | Refused
+AnyRequest = (
+    Hello | Launch | GetInfo | GetSurface | GetLive | Keys | Cancel | Refresh | Hold | Unhold | Stop
+)
+FromHost = Welcome | Info | SurfaceHandle | LiveHandle | Done | Failure | Ended | Refused
 
 #: What a client of the view role may not ask for.
-CONTROL = (Keys, Hold, Stop)
+CONTROL = (GetLive, Keys, Hold, Stop)

@@ -16,6 +16,8 @@ from . import image as images
 OLDEST = (7, 0)
 #: From here on QEMU hands out its surfaces as shared memory (Listener.Unix.Map).
 MAPS_SINCE = (9, 2)
+#: From here on QEMU keeps a display's video memory in shared memory, when told to.
+SHARES_SINCE = (10, 0)
 #: Where distributions keep a QEMU that is not in PATH (RHEL, CentOS).
 ELSEWHERE = "/usr/libexec/qemu-kvm"
 
@@ -48,12 +50,17 @@ class Qemu(NamedTuple):
     displays: tuple[str, ...]
 
     @property
+    def shares_video_memory(self) -> bool:
+        """Whether it knows ``-machine aux-ram-share``."""
+        return self.version >= SHARES_SINCE
+
+    @property
     def sources(self) -> dict[str, str]:
         """For every source, an empty text if this QEMU can feed it, else why there is none."""
         dbus = "" if "dbus" in self.displays else "it has no dbus display (a module to install)"
         version = ".".join(map(str, self.version))
         maps = "" if self.version >= MAPS_SINCE else f"needs QEMU 9.2, this is {version}"
-        vram = "this kju has none yet"
+        vram = "" if self.shares_video_memory else f"needs QEMU 10.0, this is {version}"
         return {"vram": vram, "display1-map": dbus or maps, "display1-copy": dbus}
 
 

@@ -30,7 +30,7 @@ async def answer(machine: Machine, client: Client, request: AnyRequest) -> Resul
             log.info("%s attached with role %s", client, role)
             return Result(welcome(machine, number, role))
         case messages.GetInfo():
-            return Result(messages.Info(number=number, info=info(machine)))
+            return Result(messages.Info(number=number, info=await _fresh_info(machine)))
         case messages.Stop(how=how):
             await machine.stop(how, str(client))
             return Result(messages.Done(number=number))
@@ -42,7 +42,12 @@ async def answer(machine: Machine, client: Client, request: AnyRequest) -> Resul
     version = 0
     match request:
         case messages.GetSurface():
+            await console.look(client)
             return _surface(number, console)
+        case messages.GetLive():
+            await console.look(client)
+            reply = messages.LiveHandle(number=number, descriptors=1, console=console.index)
+            return Result(reply, (console.live_window(),))
         case messages.Keys(steps=steps, interval=interval):
             await console.keyboard.press(client, steps, interval / 1000)
         case messages.Refresh():
@@ -73,6 +78,15 @@ def _surface(number: int, console: Console) -> Result:
         address=segment.address,
     )
     return Result(reply, (console.handout(),))
+
+
+async def _fresh_info(machine: Machine) -> dict[str, Any]:
+    """What `info` says of consoles that rest would be of when somebody last looked."""
+    asker = object()
+    for console in machine.display.consoles:
+        await console.look(asker)
+        console.leave(asker)
+    return info(machine)
 
 
 def welcome(machine: Machine, number: int, role: messages.Role) -> messages.Welcome:

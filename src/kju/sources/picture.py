@@ -146,9 +146,9 @@ def paint(picture: Picture, event: Update, bytes_per_pixel: int) -> None:
     rect: Rect = event.rect
     row = rect.width * bytes_per_pixel
     source = np.frombuffer(event.data, np.uint8)[: event.stride * rect.height]
-    target = np.frombuffer(memoryview(picture.pixels), np.uint8)
+    pixels = np.frombuffer(memoryview(picture.pixels), np.uint8)
     start = rect.x * bytes_per_pixel
-    target = target[: picture.stride * picture.height].reshape(picture.height, picture.stride)
+    target = pixels[: picture.stride * picture.height].reshape(picture.height, picture.stride)
     target[rect.y : rect.bottom, start : start + row] = source.reshape(rect.height, -1)[:, :row]
 
 

@@ -1,0 +1,131 @@
+#include "watch.h"
+
+#include <stdlib.h>
+
+void kju_watch_free(struct kju_watch *v) {
+    free(v->due);
+    free(v->interval);
+    free(v->marks);
+    free(v->scratch);
+    v->due = v->interval = NULL;
+    v->marks = v->scratch = NULL;
+    v->epoch = 0;
+}
+
+void kju_watch_input(struct kju_watch *v, uint64_t now) {
+    v->input = now;
+    v->probe = now;
+}
+
+/* Arrays for a new mode; everything in it is due. */
+static int begin_mode(struct kju_watch *v, const struct kju_writer *w, uint64_t now) {
+    kju_watch_free(v);
+    v->columns = kju_tiles_across(w->mode.width, w->layout.tile_side);
+    v->rows = kju_tiles_across(w->mode.height, w->layout.tile_side);
+    size_t tiles = (size_t)v->columns * v->rows;
+    v->due = malloc(tiles * sizeof *v->due);
+    v->interval = calloc(tiles, sizeof *v->interval);
+    v->marks = malloc(tiles);
+    v->scratch = malloc((size_t)w->mode.width * 4);
+    if (!v->due || !v->interval || !v->marks || !v->scratch) {
+        kju_watch_free(v);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < tiles; i++)
+        v->due[i] = now ? now : 1;
+    v->probe = now;
+    v->epoch = w->mode.epoch;
+    return KJU_OK;
+}
+
+static uint64_t probe_interval(const struct kju_watch *v, uint64_t now) {
+    if (!v->input || now < v->input)
+        return v->pace.rest;
+    uint64_t interval = (now - v->input) / v->pace.share;
+    if (interval < v->pace.brisk)
+        interval = v->pace.brisk;
+    return interval < v->pace.rest ? interval : v->pace.rest;
+}
+
+static void mark_due(struct kju_watch *v, uint64_t now) {
+    size_t tiles = (size_t)v->columns * v->rows;
+    for (size_t i = 0; i < tiles; i++)
+        v->marks[i] = v->due[i] && v->due[i] <= now ? KJU_CANDIDATE : KJU_SKIP;
+}
+
+/* What lies above and below a tile that a probe met may have changed by fewer rows than the
+ * probe's step, so it is looked at too: a shape is published in one piece. */
+static void mark_met(struct kju_watch *v, uint32_t band, uint32_t column) {
+    uint32_t from = band ? band - 1 : 0, to = band + 1 < v->rows ? band + 1 : band;
+    for (uint32_t row = from; row <= to; row++)
+        v->marks[(size_t)row * v->columns + column] = KJU_CANDIDATE;
+}
+
+static void probe_row(struct kju_watch *v, const struct kju_writer *w, const struct kju_source *s,
+                      uint32_t y) {
+    uint32_t bytes = kju_bytes_per_pixel(w->mode.fourcc), side = w->layout.tile_side;
+    size_t row = (size_t)w->mode.width * bytes, tile = (size_t)side * bytes;
+    const uint8_t *from = s->bytes + s->offset + y * s->stride;
+    const uint8_t *to = kju_pixels(w->memory, &w->layout) + (uint64_t)y * w->mode.stride;
+    if (s->format->row) {
+        s->format->row(v->scratch, from, w->mode.width);
+        from = v->scratch;
+    }
+    if (!kju_differ(from, to, row))
+        return;
+    for (uint32_t column = 0; column < v->columns; column++) {
+        size_t a = column * tile, b = a + tile < row ? a + tile : row;
+        if (v->marks[(size_t)(y / side) * v->columns + column] != KJU_CANDIDATE &&
+            kju_differ(from + a, to + a, b - a))
+            mark_met(v, y / side, column);
+    }
+}
+
+static void probe(struct kju_watch *v, const struct kju_writer *w, const struct kju_source *s) {
+    /* In this order a change 4 rows high is met by one of two probes, 2 rows by one of four. */
+    static const uint8_t order[KJU_PROBE_ROWS] = {0, 4, 2, 6, 1, 5, 3, 7};
+    for (uint32_t y = order[v->phase]; y < w->mode.height; y += KJU_PROBE_ROWS)
+        probe_row(v, w, s, y);
+    v->phase = (v->phase + 1) % KJU_PROBE_ROWS;
+}
+
+/* Heat what has changed, let what has not cool; returns when the next tile is due. */
+static uint64_t pace_tiles(struct kju_watch *v, uint64_t now, uint64_t hot) {
+    size_t tiles = (size_t)v->columns * v->rows;
+    uint64_t next = UINT64_MAX;
+    for (size_t i = 0; i < tiles; i++) {
+        if (v->marks[i] == KJU_CHANGED) {
+            v->interval[i] = hot;
+        } else if (v->marks[i] == KJU_CANDIDATE && v->due[i]) {
+            v->interval[i] *= 2;
+            if (!v->interval[i] || v->interval[i] >= v->pace.cold)
+                v->interval[i] = 0;
+        }
+        if (v->marks[i] != KJU_SKIP)
+            v->due[i] = v->interval[i] ? now + v->interval[i] : 0;
+        if (v->due[i] && v->due[i] < next)
+            next = v->due[i];
+    }
+    return next;
+}
+
+int kju_watch_step(struct kju_watch *v, struct kju_writer *w, const struct kju_source *s,
+                   uint64_t now, uint64_t *next, uint64_t *changed) {
+    *changed = 0;
+    if (kju_check_frame(w, s))
+        return KJU_E_RECT;
+    if (v->epoch != w->mode.epoch && begin_mode(v, w, now))
+        return -ENOMEM;
+    struct kju_comparison c = {w, s, v->marks, s->format->row ? v->scratch : NULL, v->columns,
+                               v->rows};
+    mark_due(v, now);
+    uint64_t interval = probe_interval(v, now);
+    if (now >= v->probe) {
+        probe(v, w, s);
+        v->probe = now + interval;
+    }
+    *changed = kju_compare_marked(&c);
+    uint64_t tile = pace_tiles(v, now, interval < v->pace.hot ? interval : v->pace.hot);
+    *next = tile < v->probe ? tile : v->probe;
+    return KJU_OK;
+}

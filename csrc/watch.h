@@ -1,0 +1,51 @@
+/* Watching a source that announces nothing: which of its tiles are compared, and when.
+ *
+ * Three kinds of look, each at its own time:
+ * - the probe: every eighth row of the whole frame, another eighth each time, so that a change
+ *   8 rows high is met by the next probe and any change by the eighth;
+ * - hot tiles: one that has changed is compared again after `hot` ns, and after twice as long
+ *   each time it has not, until it is cold. What blinks heats its own tiles and no others;
+ * - everything, after a mode change.
+ *
+ * A boost (somebody has pressed a key) shortens the probe's interval to a share of the time
+ * that has passed since, so that what follows the input is late by that share at most.
+ *
+ * Times are nanoseconds of any clock that the caller reads. */
+#ifndef KJU_WATCH_H
+#define KJU_WATCH_H
+
+#include "damage.h"
+
+enum { KJU_PROBE_ROWS = 8 };
+
+struct kju_pace {
+    uint64_t rest;  /* between two probes when nothing is going on */
+    uint64_t brisk; /* between two probes just after an input */
+    uint64_t hot;   /* after a change, until its tile is compared again */
+    uint64_t cold;  /* a hot tile whose interval has grown to this is left to the probe */
+    uint32_t share; /* after an input an interval is this part of the time since: 1/share */
+};
+
+struct kju_watch {
+    struct kju_pace pace;
+    uint64_t epoch;      /* of the mode the arrays belong to; 0: none yet */
+    uint64_t probe;      /* when the next probe is due */
+    uint64_t input;      /* when the last input was; 0 is never */
+    uint64_t *due;       /* one per tile: when it is compared again; 0 is cold */
+    uint64_t *interval;  /* one per tile: what `due` was set with */
+    uint8_t *marks;
+    uint8_t *scratch;
+    uint32_t columns, rows, phase;
+};
+
+/* Look at whatever is due at `now`, and publish what differs. `next` gets when to call again,
+ * `changed` the number of tiles published. KJU_E_RECT: the source does not cover the mode. */
+int kju_watch_step(struct kju_watch *v, struct kju_writer *w, const struct kju_source *s,
+                   uint64_t now, uint64_t *next, uint64_t *changed);
+
+/* An input has been sent at `now`: the next step is due. */
+void kju_watch_input(struct kju_watch *v, uint64_t now);
+
+void kju_watch_free(struct kju_watch *v);
+
+#endif

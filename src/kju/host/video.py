@@ -1,0 +1,259 @@
+"""SHELL: a console's video memory: where QEMU keeps it, what mode it is in, what QEMU shows of it.
+
+Rules:
+
+- What the guest writes (the registers) and what QEMU says of it are checked against the memory.
+- The memory's descriptor is opened for reading; its file's mode is set to 0400 at once, so that
+  nobody of another user can open it again, and only for reading by this one.
+- Nothing here has a side effect in the guest: ports whose reading has one are not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import bochs
+from .._system import Mapping
+from ..errors import KjuError
+from ..memory.descriptor import Descriptor
+from .qmp import Qmp
+
+#: QEMU's names of the memory of the devices that have these registers.
+_VGA = "vga.vram"
+_BOCHS_DISPLAY = "bochs-display-vram"
+_IDENTITY = (0x1234, 0x1111)
+_REGISTERS_BAR = 2
+
+
+class NoVideoMemoryError(KjuError):
+    """This console's pixels cannot be had straight from its video memory."""
+
+
+class VideoMemory:
+    """One console's video memory, mapped.
+
+    Attributes:
+        mapping: All of it.
+        descriptor: Read-only.
+    """
+
+    def __init__(
+        self, qmp: Qmp, slots: list[tuple[int, int]], found: _Found, dump: Path | None
+    ) -> None:
+        self.mapping = found.mapping
+        self.descriptor = found.descriptor
+        self._qmp = qmp
+        self._slots = slots
+        self._has_vga = found.name.endswith(_VGA)
+        self._dump = dump
+        self._base: int | None = None
+
+    @classmethod
+    async def find(cls, qmp: Qmp, pid: int, device_address: str, dump: Path | None) -> VideoMemory:
+        """Find and map the video memory of the device at *device_address*.
+
+        Args:
+            qmp: Asked for the registers.
+            pid: QEMU's.
+            device_address: As the console has it.
+            dump: Where QEMU may write what it shows; None where it can't be asked to.
+
+        Raises:
+            NoVideoMemoryError: There is none that can be shared, for the reason given.
+            QemuError: QEMU does not answer.
+        """
+        name = bochs.memory_name(device_address)
+        if name is None:
+            raise NoVideoMemoryError("the display is no PCI device")
+        slots = [_slot(part) for part in device_address.split("/")[2:]]
+        device = _device(await qmp.execute("query-pci"), slots)
+        identity = device.get("id", {}) if device else {}
+        if (identity.get("vendor"), identity.get("device")) != _IDENTITY:
+            raise NoVideoMemoryError("only std VGA, secondary-vga and bochs-display have linear"
+                                     " video memory whose mode can be asked")  # fmt: skip
+        found = await asyncio.to_thread(_open, pid, name)
+        return cls(qmp, slots, found, dump)
+
+    async def mode(self) -> bochs.LinearMode | bochs.OtherMode:
+        """The mode now.
+
+        Raises:
+            QemuError: QEMU does not answer.
+        """
+        registers = await self._registers() if self._base is not None else None
+        if registers is None or not registers.known:
+            self._base = await self._find_base()
+            if self._base is None:
+                return bochs.OtherMode("the display's registers have no address")
+            registers = await self._registers()
+        if registers is None:
+            return bochs.OtherMode("the display's registers cannot be read", unknown=True)
+        return bochs.mode_of(registers, self.mapping.size)
+
+    async def _registers(self) -> bochs.Registers | None:
+        place = f"{(self._base or 0) + bochs.REGISTERS_OFFSET:#x}"
+        return bochs.parse_registers(await self._monitor(f"xp /{bochs.COUNT}hx {place}"))
+
+    async def blank(self) -> bool | None:
+        """Whether the guest has the screen blanked; None where the registers do not tell.
+
+        Raises:
+            QemuError: QEMU does not answer.
+        """
+        if not self._has_vga:
+            return False
+        if self._base is None:
+            return None
+        answer = await self._monitor(f"xp /1bx {self._base + bochs.ATTRIBUTE_OFFSET:#x}")
+        found = bochs.words(answer, 1)
+        return bochs.is_blank(found[0]) if found else None
+
+    async def little_endian(self) -> bool:
+        """Whether the guest has left the byte order of the pixels as it is on a PC.
+
+        Raises:
+            QemuError: QEMU does not answer.
+        """
+        if self._base is None:
+            return True
+        answer = await self._monitor(f"xp /1wx {self._base + bochs.ORDER_OFFSET:#x}")
+        return bochs.words(answer, 1) == [bochs.LITTLE_ENDIAN]
+
+    async def shown(self, mode: bochs.LinearMode) -> bool | None:
+        """Whether QEMU shows the picture of *mode*; None where that can't be said.
+
+        QEMU is asked for a screenshot, six milliseconds of its main loop at 1280x800, and what
+        the guest draws meanwhile makes the answer uncertain, unless the screenshot is black.
+
+        Raises:
+            QemuError: QEMU does not answer, or cannot write it.
+        """
+        if self._dump is None:
+            return None
+        before = self._picture(mode).copy()
+        try:
+            await self._qmp.execute("screendump", {"filename": str(self._dump)})
+            return await asyncio.to_thread(self._agrees, mode, before)
+        finally:
+            self._dump.unlink(missing_ok=True)
+
+    async def settle(self) -> None:
+        """Have QEMU draw what the guest shows now.
+
+        Whoever registers a listener is first given what QEMU drew last, and where nobody has
+        been looking that may be of another mode.
+        """
+        if self._dump is not None:
+            try:
+                await self._qmp.execute("screendump", {"filename": str(self._dump)})
+            finally:
+                self._dump.unlink(missing_ok=True)
+
+    def equals(self, mode: bochs.LinearMode, published: np.ndarray[Any, Any]) -> bool:
+        """Whether the picture is *published*, ``(height, width, 4)``, but for its last byte."""
+        here = self._picture(mode)
+        return here.shape == published.shape and np.array_equal(here[..., :3], published[..., :3])
+
+    def close(self) -> None:
+        """Give the descriptor back; the mapping lives as long as somebody looks at it."""
+        self.descriptor.close()
+
+    async def _find_base(self) -> int | None:
+        """Where the registers are; the guest's firmware decides that, again after a reset."""
+        device = _device(await self._qmp.execute("query-pci"), self._slots) or {}
+        for region in device.get("regions", ()):
+            address = region.get("address")
+            if region.get("bar") == _REGISTERS_BAR and isinstance(address, int) and address > 0:
+                return address
+        return None
+
+    async def _monitor(self, line: str) -> str:
+        answer = await self._qmp.execute("human-monitor-command", {"command-line": line})
+        return answer if isinstance(answer, str) else ""
+
+    def _picture(self, mode: bochs.LinearMode) -> np.ndarray[Any, Any]:
+        pixels = np.frombuffer(memoryview(self.mapping), np.uint8)[mode.offset :]
+        shape, steps = (mode.height, mode.width, 4), (mode.stride, 4, 1)
+        return np.lib.stride_tricks.as_strided(pixels, shape, steps, writeable=False)
+
+    def _agrees(self, mode: bochs.LinearMode, before: np.ndarray[Any, Any]) -> bool | None:
+        assert self._dump is not None  # noqa: S101  the caller has looked
+        dumped = read_ppm(self._dump)
+        if dumped is None:
+            return None
+        here = self._picture(mode)
+        if dumped.shape[:2] == here.shape[:2] and np.array_equal(dumped, here[..., 2::-1]):
+            return True
+        if not dumped.any() and before[..., :3].any() and here[..., :3].any():
+            return False  # blanked, whatever is drawn meanwhile
+        # Drawn upon: the screenshot is of some moment between the two looks.
+        return False if np.array_equal(before, here) else None
+
+
+class _Found:
+    """The memory's file, open and mapped."""
+
+    def __init__(self, name: str, descriptor: Descriptor) -> None:
+        self.name = name
+        self.descriptor = descriptor
+        status = os.fstat(descriptor.fileno())
+        os.fchmod(descriptor.fileno(), 0o400)
+        self.mapping = Mapping(descriptor.fileno(), status.st_size)
+
+
+def _open(pid: int, prefix: str) -> _Found:
+    folder = Path(f"/proc/{pid}/fd")
+    try:
+        for name, path in _memory_files(folder):
+            if name in (f"{prefix}/{_VGA}", f"{prefix}/{_BOCHS_DISPLAY}"):
+                return _Found(name, Descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
+    except OSError as error:
+        raise NoVideoMemoryError(
+            f"QEMU's memory is not open to us: {error.strerror} (another user, or hidepid)"
+        ) from error
+    raise NoVideoMemoryError(
+        "QEMU keeps its video memory to itself: -machine aux-ram-share=on shares it, from QEMU"
+        " 10.0 on"
+    )
+
+
+def _memory_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in folder.iterdir():
+        try:
+            target = str(path.readlink())
+        except FileNotFoundError:
+            continue  # closed meanwhile
+        if target.startswith("/memfd:"):
+            yield target.removeprefix("/memfd:").removesuffix(" (deleted)"), path
+
+
+def _slot(part: str) -> tuple[int, int]:
+    slot, _, function = part.partition(".")
+    return int(slot, 16), int(function or "0", 16)
+
+
+def _device(buses: object, slots: list[tuple[int, int]]) -> dict[str, Any] | None:
+    """The device behind these slots, one per bus from the root, in an answer to query-pci."""
+    devices = buses[0].get("devices", []) if isinstance(buses, list) and buses else []
+    found: dict[str, Any] | None = None
+    for slot in slots:
+        found = next((d for d in devices if (d.get("slot"), d.get("function")) == slot), None)
+        devices = (found or {}).get("pci_bridge", {}).get("devices", [])
+    return found
+
+
+def read_ppm(path: Path) -> np.ndarray[Any, Any] | None:
+    """A screenshot as QEMU writes it, ``(height, width, 3)``; None where it is none."""
+    data = np.fromfile(path, np.uint8)
+    header = data[:64].tobytes().split(maxsplit=4)
+    if len(header) < 4 or header[0] != b"P6" or header[3] != b"255":
+        return None
+    width, height = int(header[1]), int(header[2])
+    start = data.size - width * height * 3
+    return data[start:].reshape(height, width, 3) if start > 0 else None

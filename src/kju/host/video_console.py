@@ -1,0 +1,284 @@
+"""SHELL: a console with video memory: which source fills it, and whether any does.
+
+Rules:
+
+- While nobody looks nothing runs: no source, no listener in QEMU, no reading of registers.
+  Whoever asks for the surface looks until it hangs up; a surface in a named file has
+  consumers nobody knows of, so somebody always looks at that.
+- A 32-bit mode is watched in the video memory itself; everything else, and what QEMU shows
+  otherwise (a blanked screen), comes from a listener that exists only as long as that lasts.
+- The registers are the guest's and are read often, but not for every look at the pixels. Where
+  they do not tell, the last mode holds for `DOUBT`; then QEMU is believed, through the listener.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Any
+
+from ..bochs import LinearMode, OtherMode
+from ..errors import KjuError
+from ..memory import SurfaceProducer
+from ..sources.base import Phase, Report, Source, Status
+from ..sources.window import Place, WindowSource
+from ..surface import State
+from . import dbus
+from .console import Console, MakeSource
+from .keyboard import Keyboard
+from .video import VideoMemory
+
+log = logging.getLogger(__name__)
+
+#: Between two looks at the registers: a look takes 0.6 ms of QEMU's main loop.
+POLL = 0.1
+#: The same while the mode changes or pages are flipped, for so long after each change.
+POLL_BRISK = 0.04
+BRISK_FOR = 1.0
+#: How long registers that make no sense are taken for an interlude.
+DOUBT = 0.5
+#: Between two comparisons of the memory with what QEMU shows (0.3 % of its main loop); the
+#: first comes soon after a mode change.
+VERIFY = 2.0
+VERIFY_FIRST = 0.3
+#: How long after the last one has gone somebody may come back and find everything running.
+GRACE = 1.0
+#: Until whoever begins to look has a picture: a mode is read and published in 5 ms, a listener
+#: has its first in 30 ms.
+FIRST = 1.0
+
+RESTS = "nobody looks"
+HIDDEN = "QEMU shows something else than the video memory: a blanked screen, most likely"
+
+
+class VideoConsole(Console):
+    """One console of a device whose video memory is shared.
+
+    Args:
+        make: Starts a listener.
+        memory: What the guest draws in.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        facts: dbus.Console,
+        address: str,
+        make: MakeSource,
+        keyboard: Keyboard,
+        *,
+        paused: bool = False,
+        memory: VideoMemory,
+    ) -> None:
+        super().__init__(index, facts, address, self._make_wanted, keyboard, paused=paused)
+        self.memory = memory
+        self._listen = make
+        self._lookers: set[object] = {self} if self.producer.address else set()
+        self._mode: LinearMode | None = None
+        self._reason = ""
+        self._hidden = False
+        self._mode_changed = 0.0
+        self._doubt_since: float | None = None
+        self._verify_at = 0.0
+        self._differed = 0
+        self._reading = asyncio.Lock()
+        self._hint = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+        self._leaving: asyncio.TimerHandle | None = None
+
+    async def open(self) -> None:
+        """Begin where somebody always looks; else wait for the first who does."""
+        if self._lookers:
+            await self._begin()
+        else:
+            self.status = Status(Phase.NEW, "none", RESTS)
+
+    # -- who looks
+
+    async def look(self, client: object) -> None:
+        """A client looks from now on; returns when there is a picture, or none to be had soon."""
+        self._lookers.add(client)
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+        await self._begin()
+
+    def leave(self, client: object) -> None:
+        """A client does not look any more."""
+        self._lookers.discard(client)
+        if not self._lookers and self._watching is not None and self._leaving is None:
+            self._leaving = self._loop.call_later(GRACE, self._rest)
+
+    async def _begin(self) -> None:
+        if self._watching is None:
+            self._watching = self._do(self._watch())
+        end = self._loop.time() + FIRST
+        while not self._shows() and self._loop.time() < end and not self._watching.done():
+            await asyncio.sleep(0.002)
+
+    def _shows(self) -> bool:
+        return self._source is not None and self._source.size is not None
+
+    def _rest(self) -> None:
+        self._leaving = None
+        if self._watching is not None and not self._lookers:
+            self._watching.cancel()
+            self._watching = None
+            self._do(self._stop_source())
+
+    async def _stop_source(self) -> None:
+        """End the source; what it has published stays."""
+        async with self._reading:
+            if self._renewing is not None:
+                await asyncio.wait({self._renewing}, timeout=FIRST)
+            if self._lookers:
+                return  # somebody has come meanwhile
+            self._turn += 1
+            self._stale = False
+            source, self._source = self._source, None
+            self.status = Status(Phase.NEW, "none", RESTS)
+            if source is not None:
+                log.info("console %d: nobody looks: it rests", self.index)
+                await asyncio.to_thread(source.stop)
+
+    # -- which source
+
+    async def _make_wanted(self, producer: SurfaceProducer, report: Report, paused: bool) -> Source:
+        place = self._wanted()
+        if place is None:
+            await self._settle()
+            return await self._listen(producer, report, paused)
+        source = WindowSource(self.memory.mapping, place, producer, report)
+        source.paused = paused
+        source.start()
+        return source
+
+    def _wanted(self) -> Place | None:
+        return Place(*self._mode) if self._mode is not None and not self._hidden else None
+
+    async def _settle(self) -> None:
+        with contextlib.suppress(KjuError):
+            await self.memory.settle()
+
+    async def _watch(self) -> None:
+        """Follow the mode while somebody looks."""
+        while True:
+            try:
+                await self._follow()
+                await self._verify()
+            except KjuError as error:
+                log.warning("console %d: the mode cannot be read: %s", self.index, error)
+            brisk = self._loop.time() - self._mode_changed < BRISK_FOR
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_BRISK if brisk else POLL):
+                    await self._hint.wait()
+            self._hint.clear()
+
+    async def _follow(self) -> None:
+        """Read the mode, and have the source that belongs to it."""
+        async with self._reading:
+            found = await self.memory.mode()
+            is_new = isinstance(found, LinearMode) and found != self._mode
+            if is_new and not await self.memory.little_endian():
+                found = OtherMode("the guest has reversed the byte order")
+            self._take(found)
+            place, source = self._wanted(), self._source
+            if isinstance(source, WindowSource) and place is not None:
+                source.show(place)
+            elif source is None or isinstance(source, WindowSource) or place is not None:
+                await self._change_source()
+
+    def _take(self, found: LinearMode | OtherMode) -> None:
+        now = self._loop.time()
+        if isinstance(found, OtherMode) and found.unknown and self._mode is not None:
+            if self._doubt_since is None:
+                self._doubt_since = now
+            if now - self._doubt_since < DOUBT:
+                return
+        else:
+            self._doubt_since = None
+        mode = found if isinstance(found, LinearMode) else None
+        self._reason = found.reason if isinstance(found, OtherMode) else ""
+        if mode != self._mode:
+            log.info("console %d: %s", self.index, mode or self._reason)
+            if mode is None or self._mode is None or mode[:2] != self._mode[:2]:
+                self._hidden = False
+                self._verify_at = now + VERIFY_FIRST
+            self._mode = mode
+            self._mode_changed = now
+
+    async def _change_source(self) -> None:
+        self._hurry.set()
+        self._renew()
+        if self._renewing is not None:
+            await asyncio.wait({self._renewing}, timeout=FIRST)
+
+    # -- whether QEMU shows the same
+
+    async def _verify(self) -> None:
+        """Compare the memory with what QEMU shows, now and then."""
+        now = self._loop.time()
+        if self._mode is None or now < self._verify_at:
+            return
+        self._verify_at = now + VERIFY
+        mode = self._mode
+        if self._hidden:
+            self._verify_at = now + VERIFY_FIRST
+            if self._listener_agrees(mode):
+                log.info("console %d: QEMU shows the video memory again", self.index)
+                self._hidden = False
+            return
+        blank = await self.memory.blank()
+        shown = not blank if blank else await self.memory.shown(mode)
+        self._differed = self._differed + 1 if shown is False else 0
+        if blank or self._differed > 1:
+            log.info("console %d: %s", self.index, HIDDEN)
+            self._hidden = True
+        if self._differed:
+            self._verify_at = now + VERIFY_FIRST
+
+    def _listener_agrees(self, mode: LinearMode) -> bool:
+        producer = self.producer
+        return bool(producer.mode.epoch) and self.memory.equals(mode, producer.pixels)
+
+    # -- what clients ask
+
+    def _compare_sizes(self) -> None:
+        if isinstance(self._source, WindowSource):
+            self.hint()  # QEMU's console follows only while somebody has it draw
+        else:
+            super()._compare_sizes()
+
+    def hint(self) -> None:
+        """Something has happened after which the mode may be another."""
+        self._hint.set()
+
+    def input(self) -> None:
+        """A client has sent an input."""
+        if isinstance(self._source, WindowSource):
+            self._source.input()
+
+    async def refresh(self) -> int:
+        """Read the mode, and publish what is shown in it now; return the version."""
+        if self._watching is not None:
+            await self._follow()
+        return await super().refresh()
+
+    def live_window(self) -> int:
+        """The descriptor of the memory that the live window lies in; it stays this object's."""
+        return self.memory.descriptor.fileno()
+
+    def stop(self, state: State, reason: str) -> None:
+        """Stop the source and say the last word."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+        super().stop(state, reason)
+        self.memory.close()
+
+    def info(self) -> dict[str, Any]:
+        """This console, for people and programs."""
+        found = super().info()
+        if not found["reason"]:
+            found["reason"] = HIDDEN if self._hidden else self._reason
+        return found

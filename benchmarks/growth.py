@@ -60,14 +60,15 @@ def crowd(chosen: Rig, viewers: int, count: int) -> tuple[Taken, float]:
     """So many viewers, busy: what all of them saw, and the host's share of a core."""
     taken = Taken()
     with viewing("kju", chosen.where, crowd=viewers) as running:
-        time.sleep(1)
         chosen.clock.anchor()
+        time.sleep(1)
+        presses(chosen, True, "idle", 1)
         used, start = cpu_seconds(chosen.host), time.monotonic()
         left = presses(chosen, True, "busy", count)
         used = 100 * (cpu_seconds(chosen.host) - used) / (time.monotonic() - start)
         chosen.clock.anchor()
         for seen in running.stop():
-            match(chosen, left, running.number, seen["samples"], taken)
+            match(chosen, left, running.number + 1, seen["samples"], taken)
     return taken, used
 
 
@@ -122,10 +123,11 @@ def _all_looked_at(rigs: list[Rig], count: int) -> tuple[Taken, float]:
         used, start = sum(cpu_seconds(chosen.host) for chosen in rigs), time.monotonic()
         for chosen, viewer in zip(rigs, viewers, strict=True):
             chosen.clock.anchor()
+            presses(chosen, True, "idle", 1)
             left = presses(chosen, True, "idle", count)
             chosen.clock.anchor()
             (seen,) = viewer.stop()
-            match(chosen, left, viewer.number, seen["samples"], taken)
+            match(chosen, left, viewer.number + 1, seen["samples"], taken)
         total = sum(cpu_seconds(chosen.host) for chosen in rigs) - used
     return taken, 100 * total / (time.monotonic() - start)
 

@@ -77,7 +77,7 @@ class Screen(Following, Surface):
     """
 
     console: int
-    _refresh: Callable[[], int]
+    _refresh: Callable[[bool], int]
 
     @classmethod
     def of(cls, link: Link, console: int) -> Self:
@@ -99,6 +99,9 @@ class Screen(Following, Surface):
             finally:
                 link.ask(Unhold(console=console), Done)
 
+        def refresh(sync: bool) -> int:
+            return link.ask(Refresh(console=console, sync=sync), Done).version
+
         screen = cls.from_fd(
             surface_descriptor(link, console),
             gone=link.gone,
@@ -107,11 +110,11 @@ class Screen(Following, Surface):
             hold=hold if link.welcome.role == "control" else None,
         )
         screen.console = console
-        screen._refresh = lambda: link.ask(Refresh(console=console), Done).version
+        screen._refresh = refresh
         # Only a client with the control role may see what is not published: it could write there.
         screen.use_live(
             window=lambda: live_descriptor(link, console),
-            catch_up=screen._refresh if link.welcome.role == "view" else None,
+            catch_up=(lambda: refresh(False)) if link.welcome.role == "view" else None,
         )
         return screen
 
@@ -161,7 +164,7 @@ class Screen(Following, Surface):
         Raises:
             MachineGoneError: The machine has ended.
         """
-        return self._refresh()
+        return self._refresh(True)
 
 
 def surface_descriptor(link: Link, console: int) -> int:

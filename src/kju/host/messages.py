@@ -125,9 +125,15 @@ class Cancel(Request, frozen=True, tag="cancel"):
 
 
 class Refresh(Request, frozen=True, tag="refresh"):
-    """Publish what the source has now. Answered by `Done` with the version."""
+    """Publish what the source has now. Answered by `Done` with the version.
+
+    Attributes:
+        sync: Whether the guest's mode is read first, which takes a millisecond of QEMU's main
+            loop; else it is the one last read.
+    """
 
     console: Console = 0
+    sync: bool = True
 
 
 class Hold(Request, frozen=True, tag="hold"):

@@ -50,8 +50,8 @@ async def answer(machine: Machine, client: Client, request: AnyRequest) -> Resul
             return Result(reply, (console.live_window(),))
         case messages.Keys(steps=steps, interval=interval):
             await console.keyboard.press(client, steps, interval / 1000)
-        case messages.Refresh():
-            version = await console.refresh()
+        case messages.Refresh(sync=sync):
+            version = await console.refresh(sync=sync)
         case messages.Hold(milliseconds=milliseconds):
             version = await console.hold(client, milliseconds / 1000)
         case messages.Unhold():

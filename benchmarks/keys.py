@@ -7,6 +7,7 @@ viewer is another: `viewer.py`.
 from __future__ import annotations
 
 import math
+import os
 import random
 import statistics
 import time
@@ -131,7 +132,11 @@ def machine_for(way: str, rigs: Rigs) -> Rig:
 
 
 def measure(rigs: Rigs, count: int) -> Results:
-    ways = [way for way in ORDER if not missing(way.partition("/")[0])]
+    asked = os.environ.get("KJU_BENCH_WAYS", "").split(",")
+    ways = [
+        way for way in ORDER
+        if (asked == [""] or way in asked) and not missing(way.partition("/")[0])
+    ]  # fmt: skip
     results: Results = defaultdict(Taken)
     turns = max(1, round(count / TURN))
     total, done = turns * len(ways) * 2, 0

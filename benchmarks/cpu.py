@@ -31,7 +31,7 @@ class Used(NamedTuple):
 
 def window(chosen: Rig, seconds: float, counts: bool = True) -> Used:
     """What is used from now on, for so long."""
-    pids = [chosen.host if chosen.machine else 0, chosen.pid]
+    pids = [chosen.host, chosen.pid]
     frame = chosen.line.frame() if counts else 0
     before, start = [cpu_seconds(pid) if pid else 0.0 for pid in pids], time.monotonic()
     time.sleep(seconds)

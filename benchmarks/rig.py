@@ -58,26 +58,26 @@ class Rig:
         """What a viewer is told to find the machine."""
         return {"name": self.name, "folder": str(self.folder)}
 
-    def info(self) -> dict[str, Any]:
-        if self.machine is None:
-            raise TypeError("plain QEMU has no host")
-        return self.machine.info()
-
     @property
     def host(self) -> int:
-        """The host's process."""
-        return int(self.info()["host"]["pid"])
+        """The host's process; 0 for plain QEMU, which has none."""
+        return self.machine.host_pid if self.machine else 0
 
     @property
     def source(self) -> str:
-        """What fills the screen."""
-        return str(self.info()["consoles"][0]["source"])
+        """What fills the screen. Asking is a look: the host's source runs for a second after."""
+        return str(self._console()["source"])
 
     @property
     def size(self) -> str:
-        """The screen's width and height, as kju says."""
-        console = self.info()["consoles"][0]
+        """The screen's width and height, as kju says; a look, too."""
+        console = self._console()
         return f"{console['width']}x{console['height']}"
+
+    def _console(self) -> dict[str, Any]:
+        if self.machine is None:
+            raise TypeError("plain QEMU has no host")
+        return dict(self.machine.info()["consoles"][0])
 
     def close(self) -> None:
         self.line.close()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from .._system import Mapping
 from ..errors import MemoryLostError, ProducerGoneError, UnavailableError
 from ..geometry import Rect
 from ..memory import open_fd
 from ..surface import Consumer, Copy, State, copy_frame
 from .base import TRIES, SurfaceBase, cut
 from .frame import Frame, make_frame
+
+if TYPE_CHECKING:
+    from .._system import Mapping
 
 LOST = "the guest's video memory was cut by another process: the machine cannot go on"
 

@@ -1,4 +1,4 @@
-"""Watching a source that announces nothing: what is looked at, and when. The clock is the test's."""
+"""Watching a source that announces nothing: what is looked at, and when, by the test's clock."""
 
 from __future__ import annotations
 

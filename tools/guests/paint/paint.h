@@ -61,6 +61,9 @@ int input_descriptors(int *descriptors, int most); /* looks for new devices, too
 void input_read(int descriptor, struct input *);
 void input_forget(int descriptor);
 
+/* What tests have it do with registers and video memory. False: it is no such command. */
+bool command(const char *line);
+
 /* Drivers. */
 void load_drivers(bool graphics, bool console);
 bool load_module(const char *name, const char *options);

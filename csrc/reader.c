@@ -229,8 +229,9 @@ static long long copy_live(const Reader *self, const struct copy_request *c,
     uint64_t version = kju_version(memory);
     if (kju_read_live(memory, &self->layout, &mode, &live) || mode.epoch != c->mode.epoch)
         return MODE_CHANGED;
-    uint64_t row = (uint64_t)mode.width * kju_bytes_per_pixel(mode.fourcc);
-    uint64_t bytes = (uint64_t)live.stride * (mode.height - 1) + row; /* below 2^48 */
+    /* Of the mode that the rectangle was checked against: this one may say anything. */
+    uint64_t row = (uint64_t)c->mode.width * kju_bytes_per_pixel(c->mode.fourcc);
+    uint64_t bytes = (uint64_t)live.stride * (c->mode.height - 1) + row; /* below 2^48 */
     if (!live.number || live.stride < row || live.offset > (uint64_t)window->len ||
         bytes > (uint64_t)window->len - live.offset)
         return NO_WINDOW;

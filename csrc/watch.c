@@ -39,7 +39,7 @@ static int begin_mode(struct kju_watch *v, const struct kju_writer *w, uint64_t 
 }
 
 static uint64_t probe_interval(const struct kju_watch *v, uint64_t now) {
-    if (!v->input || now < v->input)
+    if (!v->input || now < v->input || !v->pace.share) /* 0: no pace has been set */
         return v->pace.rest;
     uint64_t interval = (now - v->input) / v->pace.share;
     if (interval < v->pace.brisk)

@@ -21,6 +21,7 @@ import numpy as np
 with harness.instrumented():
     from kju import layout
     from kju.errors import FormatError, KjuError
+    from kju.formats import R8
     from kju.geometry import Rect
     from kju.surface import (
         NOTHING_TAKEN,
@@ -63,6 +64,7 @@ def small_surface() -> bytes:
     producer.set_cursor(bytes(range(256)) * 4, 16, 16, 3, 3)
     producer.move_cursor(10, 10, True)
     producer.draw(Rect(9, 9, 20, 20), picture)
+    producer.set_live(0, 64 * 4)
     old = {f.name: f.read(bytes(memory)) for f in FIELDS}
     cursor = 8192
     parts = {"cursor_offset": cursor, "cursor_capacity": 16384, "pixels_offset": cursor + 16384}
@@ -79,6 +81,8 @@ def small_surface() -> bytes:
 GOOD = small_surface()
 MEMORY = guarded(len(GOOD))
 MEMORY[:] = GOOD
+# What a live window lies in: exactly one picture, between memory nobody may touch.
+WINDOW = guarded(CAPACITY)
 TABLE_END = 4096 + 8 * (64 // 8) * (64 // 8)
 
 
@@ -94,7 +98,7 @@ def change(header: bytearray, which: int, kind: int, value: int) -> None:
         old - (value & 0xFF),
         old ^ 1 << (value & 63),
         1 << (value & 63),
-        len(GOOD) + (value & 0xFF) - 128,
+        (len(GOOD), CAPACITY)[value >> 8 & 1] + (value & 0xFF) - 128,
         (value & 0xFF) << 12,
         old * (value & 0xFF),
     )[kind % 10]
@@ -146,6 +150,11 @@ def operations(consumer: Consumer, data: bytes):
         yield lambda name=name: copy_frame(consumer, None, name, False, allocate, 1)
     yield lambda: copy_frame(consumer, rect, "bgrx", True, allocate, 1)
     yield lambda: copy_frame(consumer, rect, "rgb", False, allocate, 1)
+    yield consumer.reader.live
+    for where in (None, rect):
+        yield lambda where=where: copy_frame(consumer, where, "rgb", False, allocate, 1, WINDOW)
+    yield lambda: copy_frame(consumer, rect, "bgrx", False, allocate, 1, WINDOW)
+    yield lambda: live_bytes(consumer)
     yield lambda: consumer.reader.wait(numbers[1], numbers[2], 1, 0)
     yield lambda: consumer.reader.wait_changes(0, 0, numbers[1], 1, 0)
 
@@ -154,6 +163,13 @@ def operations(consumer: Consumer, data: bytes):
         blend_cursor(frame, Rect(0, 0, 64, 48), consumer.cursor())
 
     yield blend
+
+
+def live_bytes(consumer: Consumer) -> bytes:
+    """Every byte of a live view, or none."""
+    mode = consumer.mode
+    view = consumer.live_view(mode, WINDOW) if mode.epoch else None
+    return b"" if view is None else view.tobytes()
 
 
 TALLY = {"refused": 0, "accepted": 0}
@@ -191,7 +207,11 @@ def seeds() -> list[bytes]:
     found = [b"", bytes([RAW]) + GOOD[:HEADER], bytes([SHORT]) + b"\1\0\0"]
     for which in range(len(FIELDS)):
         found += [b"\0" + struct.pack("<BBQ", which, kind, 3) for kind in range(10)]
-    return found
+    # A picture of bytes whose live window ends where its memory does.
+    number = {field.name: at for at, field in enumerate(FIELDS)}
+    fourcc = struct.pack("<BBQ", number["fourcc"], 0, R8)
+    end = struct.pack("<BBQ", number["live_offset"], 0, CAPACITY - 47 * 256 - 64)
+    return [*found, b"\0" + fourcc + end]
 
 
 def invent(source: random.Random) -> bytes:

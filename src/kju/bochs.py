@@ -1,17 +1,20 @@
 """The Bochs display interface, I/O-free: which picture of video memory a guest has asked for.
 
 QEMU's std VGA, secondary-vga and bochs-display have twelve 16-bit registers in their BAR 2.
-The guest writes them, so everything they say is hostile; QEMU corrects most values as they
-are written, and what is read here is checked against the memory's size once more.
+The guest writes them, so everything they say is hostile. Std VGA corrects most values as they
+are written, bochs-display none; what is read here is checked against the memory's size anyway.
 
 Source:
-    QEMU's docs/specs/standard-vga.rst; hw/display/vga.c (vbe_fixup_regs) for what it corrects.
+    QEMU's docs/specs/standard-vga.rst; hw/display/vga.c (vbe_fixup_regs) for what it corrects;
+    hw/display/bochs-display.c (bochs_display_get_mode), which corrects nothing.
 """
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
+
+from .surface import MAX_SIDE
 
 #: Bytes from BAR 2 to the registers, and to the VGA port 0x3c0 (the attribute index).
 REGISTERS_OFFSET = 0x500
@@ -125,10 +128,13 @@ def mode_of(registers: Registers, size: int) -> LinearMode | OtherMode:
         return OtherMode("the guest has the registers answer capabilities", unknown=True)
     if r.bpp != 32:
         return OtherMode(f"a mode of {r.bpp} bits per pixel")
-    stride = r.virt_width * _BYTES
+    # Std VGA never has narrower rows than the picture; bochs-display takes them for as wide.
+    stride = max(r.virt_width, r.xres) * _BYTES
     offset = r.y_offset * stride + r.x_offset * _BYTES
-    if not r.xres or not r.yres or r.virt_width < r.xres:
-        return OtherMode(f"{r.xres}x{r.yres} in rows of {r.virt_width} is no mode", unknown=True)
+    if not r.xres or not r.yres:
+        return OtherMode(f"{r.xres}x{r.yres} is no mode", unknown=True)
+    if max(r.xres, r.yres) > MAX_SIDE:
+        return OtherMode(f"{r.xres}x{r.yres} is larger than any surface", unknown=True)
     if offset + stride * (r.yres - 1) + r.xres * _BYTES > size:
         return OtherMode(f"{r.xres}x{r.yres} leaves the video memory", unknown=True)
     return LinearMode(r.xres, r.yres, stride, offset)

@@ -420,8 +420,7 @@ class Consumer:
         memory = _bytes_of(window)
         if not number or epoch != mode.epoch or stride < row or end > memory.nbytes:
             return None
-        shape: tuple[int, ...] = (mode.height, mode.width, 4)
-        array = np.ndarray(shape, np.uint8, memory, offset, (stride, 4, 1))
+        array = _pixel_array(memory, offset, mode._replace(stride=stride))
         array.flags.writeable = False
         return array
 

@@ -1,6 +1,7 @@
 """Surfaces on a bytearray: what is refused, and that a refusal changes nothing."""
 
 import struct
+import threading
 
 import numpy as np
 import pytest
@@ -413,3 +414,141 @@ def test_next_wait():
     assert next_wait(5.0, 50.0) == 500
     assert next_wait(5.0, 5.0001) == 1
     assert next_wait(5.0, 5.0) is None
+
+
+# ---- The live window
+
+
+WINDOW = np.random.default_rng(5).integers(0, 256, 64 * 1024, np.uint8)
+
+
+def live_copy(consumer, window=WINDOW, rect=None, form="bgrx", tries=1):
+    return copy_frame(consumer, rect, form, False, empty, tries, window)
+
+
+def test_a_live_window_is_copied_from(producer, consumer):
+    assert consumer.reader.live() == (0, 0, 0, 1)
+    assert live_copy(consumer) is None
+    producer.set_live(1000, 300)
+    assert consumer.reader.live() == (1, 1000, 300, 1)
+    assert consumer.reader.live_number == 1
+    shown = np.ndarray((48, 64, 4), np.uint8, WINDOW.data, 1000, (300, 4, 1))
+    copy = live_copy(consumer)
+    assert (copy.pixels == shown).all()
+    assert (copy.mode, copy.version) == (consumer.mode, consumer.reader.version)
+    part = live_copy(consumer, rect=Rect(3, 5, 40, 20))
+    assert (part.pixels == shown[5:25, 3:43]).all()
+    rgb = live_copy(consumer, rect=Rect(3, 5, 40, 20), form="rgb")
+    assert (rgb.pixels == shown[5:25, 3:43, 2::-1]).all()
+    view = consumer.live_view(consumer.mode, WINDOW)
+    assert (view == shown).all()
+    assert not view.flags.writeable
+    assert not consumer.view(consumer.mode).any()
+
+
+def test_a_live_window_is_taken_back(producer, consumer):
+    producer.set_live(0, 256)
+    producer.set_live(0, 0)
+    assert consumer.reader.live_number == 0
+    assert live_copy(consumer) is None
+    assert consumer.live_view(consumer.mode, WINDOW) is None
+    producer.set_live(0, 256)
+    assert consumer.reader.live_number == 2
+    # It was true of the mode that was: a new one has none until that is said.
+    producer.set_mode(32, 32)
+    assert consumer.reader.live_number == 0
+    assert live_copy(consumer) is None
+
+
+def test_a_live_window_wakes_nobody(producer, consumer):
+    pulse, version = consumer.reader.pulse, consumer.reader.version
+    producer.set_live(0, 256)
+    producer.set_live(512, 256)
+    assert (consumer.reader.pulse, consumer.reader.version) == (pulse, version)
+
+
+@pytest.mark.parametrize(
+    ("offset", "stride", "size", "there"),
+    [
+        (0, 256, 48 * 256, True),
+        (0, 256, 48 * 256 - 1, False),
+        (1, 256, 48 * 256, False),
+        (100, 400, 100 + 47 * 400 + 256, True),
+        (100, 400, 99 + 47 * 400 + 256, False),
+        (0, 255, 48 * 256, False),
+        (0, 2**32 - 1, 48 * 256, False),
+        (2**64 - 1, 256, 48 * 256, False),
+        (2**64 - 48 * 256, 256, 48 * 256, False),
+        (48 * 256, 256, 48 * 256, False),
+        (0, 256, 0, False),
+    ],
+)
+def test_a_live_window_outside_the_memory_is_refused(
+    producer, consumer, offset, stride, size, there
+):
+    producer.set_live(offset, stride)
+    assert (live_copy(consumer, WINDOW[:size]) is not None) is there
+    assert (consumer.live_view(consumer.mode, WINDOW[:size]) is not None) is there
+    # A part that would lie in the memory is not had either: the window is one.
+    part = live_copy(consumer, WINDOW[:size], Rect(0, 0, 1, 1))
+    assert (part is not None) is there
+
+
+def test_a_surface_of_bytes_has_a_live_window_too(producer, consumer):
+    producer.set_mode(64, 48, fourcc=R8)
+    producer.set_live(0, 64)
+    shown = WINDOW[: 64 * 48].reshape(48, 64)
+    assert (consumer.live_view(consumer.mode, shown) == shown).all()
+    assert (live_copy(consumer, shown).pixels == shown).all()
+
+
+def test_a_copy_of_another_epoch_is_not_returned(producer, consumer):
+    producer.set_live(0, 256)
+    out = empty((48, 64, 4))
+    before = out.copy()
+    for epoch in (0, 2, 2**64 - 1):
+        assert consumer.reader.copy(out, epoch, (0, 0, 64, 48), "bgrx", False, WINDOW) == -1
+    assert (out == before).all()
+
+
+@pytest.mark.parametrize("moves", ["window", "mode"])
+def test_what_moves_during_a_copy_is_not_returned(moves):
+    """A large copy leaves the interpreter lock, and something moves under it, often."""
+    side, capacity = 1024, 1024 * 1024 * 4
+    memory = np.zeros(surface_size(capacity), np.uint8)
+    producer = Producer.format(memory.data, capacity, incarnation=3)
+    consumer = Consumer(memory.data)
+    # Each place has a value of its own throughout, and so has each mode's.
+    window = np.repeat(np.arange(4, dtype=np.uint8), capacity)
+    ends = threading.Event()
+
+    def move() -> None:
+        turn = 0
+        while not ends.is_set():
+            turn += 1
+            if moves == "mode":
+                width = side - turn % 2 * 512
+                producer.set_mode(width, side)
+                producer.set_live(capacity * (turn % 2), width * 4)
+            else:
+                producer.set_live(capacity * (turn % 4), side * 4)
+
+    producer.set_mode(side, side)
+    mover = threading.Thread(target=move)
+    mover.start()
+    refused = taken = 0
+    try:
+        while refused < 20 or taken < 20:
+            try:
+                copy = live_copy(consumer, window)
+            except InconsistentError:
+                refused += 1
+                continue
+            if copy is not None:
+                taken += 1
+                assert (copy.pixels == copy.pixels[0, 0, 0]).all()
+                if moves == "mode":
+                    assert copy.pixels[0, 0, 0] == (copy.mode.width == 512)
+    finally:
+        ends.set()
+        mover.join()

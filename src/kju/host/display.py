@@ -84,9 +84,8 @@ class Display:
     async def _memory(self, facts: Facts, qmp: Qmp, pid: int, dump: Path) -> VideoMemory | str:
         """The guest's own pixels of one console, or why there are none to be had."""
         try:
-            # QEMU finds a screen to dump by its device's name, which it may lack, or as the first.
-            place = dump if facts.number == 0 else None
-            return await VideoMemory.find(qmp, pid, facts.device_address, place)
+            is_first = facts.number == 0
+            return await VideoMemory.find(qmp, pid, facts.device_address, dump, is_first=is_first)
         except NoVideoMemoryError as error:
             log.info("console %s: no vram source: %s", facts.label, error)
             return str(error)

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +30,7 @@ _VGA = "vga.vram"
 _BOCHS_DISPLAY = "bochs-display-vram"
 _IDENTITY = (0x1234, 0x1111)
 _REGISTERS_BAR = 2
+_PPM = re.compile(rb"P6\n(\d{1,5}) (\d{1,5})\n255\n")
 
 
 class NoVideoMemoryError(KjuError):
@@ -44,7 +46,7 @@ class VideoMemory:
     """
 
     def __init__(
-        self, qmp: Qmp, slots: list[tuple[int, int]], found: _Found, dump: Path | None
+        self, qmp: Qmp, slots: list[tuple[int, int]], found: _Found, dump: _Dump | None
     ) -> None:
         self.mapping = found.mapping
         self.descriptor = found.descriptor
@@ -55,14 +57,17 @@ class VideoMemory:
         self._base: int | None = None
 
     @classmethod
-    async def find(cls, qmp: Qmp, pid: int, device_address: str, dump: Path | None) -> VideoMemory:
+    async def find(
+        cls, qmp: Qmp, pid: int, device_address: str, dump: Path, *, is_first: bool
+    ) -> VideoMemory:
         """Find and map the video memory of the device at *device_address*.
 
         Args:
             qmp: Asked for the registers.
             pid: QEMU's.
             device_address: As the console has it.
-            dump: Where QEMU may write what it shows; None where it can't be asked to.
+            dump: Where QEMU may write what it shows.
+            is_first: Whether it is QEMU's first console.
 
         Raises:
             NoVideoMemoryError: There is none that can be shared, for the reason given.
@@ -78,7 +83,10 @@ class VideoMemory:
             raise NoVideoMemoryError("only std VGA, secondary-vga and bochs-display have linear"
                                      " video memory whose mode can be asked")  # fmt: skip
         found = await asyncio.to_thread(_open, pid, name)
-        return cls(qmp, slots, found, dump)
+        # QEMU finds a screen to dump as its first, or by its device's name, which it may lack.
+        which = str(device.get("qdev_id") or "") if device else ""
+        can_dump = is_first or which
+        return cls(qmp, slots, found, _Dump(dump, "" if is_first else which) if can_dump else None)
 
     async def mode(self) -> bochs.LinearMode | bochs.OtherMode:
         """The mode now.
@@ -125,11 +133,16 @@ class VideoMemory:
         answer = await self._monitor(f"xp /1wx {self._base + bochs.ORDER_OFFSET:#x}")
         return bochs.words(answer, 1) == [bochs.LITTLE_ENDIAN]
 
-    async def shown(self, mode: bochs.LinearMode) -> bool | None:
+    async def shown(self, mode: bochs.LinearMode, *, steady: bool) -> bool | None:
         """Whether QEMU shows the picture of *mode*; None where that can't be said.
 
         QEMU is asked for a screenshot, six milliseconds of its main loop at 1280x800, and what
         the guest draws meanwhile makes the answer uncertain, unless the screenshot is black.
+
+        Args:
+            mode: As just read.
+            steady: Whether it has been that for a while: of a guest that flips pages all the
+                time QEMU may show another than was looked at before and after.
 
         Raises:
             QemuError: QEMU does not answer, or cannot write it.
@@ -138,22 +151,32 @@ class VideoMemory:
             return None
         before = self._picture(mode).copy()
         try:
-            await self._qmp.execute("screendump", {"filename": str(self._dump)})
-            return await asyncio.to_thread(self._agrees, mode, before)
+            await self._take_dump(self._dump)
+            if await self.mode() != mode:
+                return None
+            dumped = await asyncio.to_thread(read_ppm, self._dump.path)
         finally:
-            self._dump.unlink(missing_ok=True)
+            self._dump.path.unlink(missing_ok=True)
+        return await asyncio.to_thread(self._agrees, mode, before, dumped, steady)
 
     async def settle(self) -> None:
         """Have QEMU draw what the guest shows now.
 
         Whoever registers a listener is first given what QEMU drew last, and where nobody has
         been looking that may be of another mode.
+
+        Raises:
+            QemuError: QEMU does not answer, or cannot write it.
         """
         if self._dump is not None:
             try:
-                await self._qmp.execute("screendump", {"filename": str(self._dump)})
+                await self._take_dump(self._dump)
             finally:
-                self._dump.unlink(missing_ok=True)
+                self._dump.path.unlink(missing_ok=True)
+
+    async def _take_dump(self, dump: _Dump) -> None:
+        which = {"device": dump.device} if dump.device else {}
+        await self._qmp.execute("screendump", {"filename": str(dump.path), **which})
 
     def equals(self, mode: bochs.LinearMode, published: np.ndarray[Any, Any]) -> bool:
         """Whether the picture is *published*, ``(height, width, 4)``, but for its last byte."""
@@ -182,9 +205,13 @@ class VideoMemory:
         shape, steps = (mode.height, mode.width, 4), (mode.stride, 4, 1)
         return np.lib.stride_tricks.as_strided(pixels, shape, steps, writeable=False)
 
-    def _agrees(self, mode: bochs.LinearMode, before: np.ndarray[Any, Any]) -> bool | None:
-        assert self._dump is not None  # noqa: S101  the caller has looked
-        dumped = read_ppm(self._dump)
+    def _agrees(
+        self,
+        mode: bochs.LinearMode,
+        before: np.ndarray[Any, Any],
+        dumped: np.ndarray[Any, Any] | None,
+        steady: bool,
+    ) -> bool | None:
         if dumped is None:
             return None
         here = self._picture(mode)
@@ -193,7 +220,19 @@ class VideoMemory:
         if not dumped.any() and before[..., :3].any() and here[..., :3].any():
             return False  # blanked, whatever is drawn meanwhile
         # Drawn upon: the screenshot is of some moment between the two looks.
-        return False if np.array_equal(before, here) else None
+        return False if steady and np.array_equal(before, here) else None
+
+
+class _Dump(NamedTuple):
+    """How QEMU is asked what it shows.
+
+    Attributes:
+        path: Where it may write that.
+        device: The display's name; empty for QEMU's first console.
+    """
+
+    path: Path
+    device: str
 
 
 class _Found:
@@ -249,11 +288,21 @@ def _device(buses: object, slots: list[tuple[int, int]]) -> dict[str, Any] | Non
 
 
 def read_ppm(path: Path) -> np.ndarray[Any, Any] | None:
-    """A screenshot as QEMU writes it, ``(height, width, 3)``; None where it is none."""
+    """A screenshot as QEMU writes it, ``(height, width, 3)``; None where it is none.
+
+    QEMU pads each row to whole words, which the format knows nothing of: at odd widths its
+    pictures look sheared elsewhere.
+
+    Source:
+        QEMU's ui/ui-qmp-cmds.c (ppm_save) writes as many bytes as pixman's rows have.
+    """
     data = np.fromfile(path, np.uint8)
-    header = data[:64].tobytes().split(maxsplit=4)
-    if len(header) < 4 or header[0] != b"P6" or header[3] != b"255":
+    header = _PPM.match(data[:64].tobytes())
+    if header is None:
         return None
     width, height = int(header[1]), int(header[2])
-    start = data.size - width * height * 3
-    return data[start:].reshape(height, width, 3) if start > 0 else None
+    rows = data[header.end() :]
+    row = rows.size // height if height else 0
+    if row not in (width * 3, (width * 3 + 3) & ~3) or row * height != rows.size:
+        return None
+    return rows.reshape(height, row)[:, : width * 3].reshape(height, width, 3)

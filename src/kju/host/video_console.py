@@ -2,7 +2,10 @@
 
 Rules:
 
-- While nobody looks nothing runs: no source, no listener in QEMU, no reading of registers.
+- While nobody looks nothing is compared and no register is read. A listener that is there
+  stays, until the guest goes to a mode that needs none: QEMU from 8 on never forgets one (its
+  listener holds its own connection, ui/dbus-listener.c), so each new one would draw for ever
+  beside those before it. Where there is none, none is made.
   Whoever asks for the surface looks until it hangs up; a surface in a named file has
   consumers nobody knows of, so somebody always looks at that.
 - A 32-bit mode is watched in the video memory itself; everything else, and what QEMU shows
@@ -125,7 +128,24 @@ class VideoConsole(Console):
         if self._watching is not None and not self._lookers:
             self._watching.cancel()
             self._watching = None
-            self._do(self._stop_source())
+            self._do(self._rest_source())
+
+    async def _rest_source(self) -> None:
+        """End the source, unless it is a listener that will be wanted again."""
+        if self._source is None or isinstance(self._source, WindowSource):
+            await self._stop_source()
+        else:
+            log.info("console %d: nobody looks: its listener waits", self.index)
+
+    async def _follow_at_rest(self) -> None:
+        """Something has changed while nobody looks: a linear mode needs no listener."""
+        try:
+            found = await self.memory.mode()
+        except KjuError as error:
+            log.info("console %d: the mode cannot be read: %s", self.index, error)
+            return
+        if isinstance(found, LinearMode) and self._watching is None:
+            await self._stop_source()
 
     async def _stop_source(self) -> None:
         """End the source; what it has published stays."""
@@ -158,7 +178,7 @@ class VideoConsole(Console):
         return Place(*self._mode) if self._mode is not None and not self._hidden else None
 
     async def _settle(self) -> None:
-        with contextlib.suppress(KjuError):
+        with contextlib.suppress(KjuError, OSError):
             await self.memory.settle()
 
     async def _watch(self) -> None:
@@ -231,7 +251,8 @@ class VideoConsole(Console):
                 self._hidden = False
             return
         blank = await self.memory.blank()
-        shown = not blank if blank else await self.memory.shown(mode)
+        steady = now - self._mode_changed > BRISK_FOR
+        shown = not blank if blank else await self.memory.shown(mode, steady=steady)
         self._differed = self._differed + 1 if shown is False else 0
         if blank or self._differed > 1:
             log.info("console %d: %s", self.index, HIDDEN)
@@ -248,8 +269,10 @@ class VideoConsole(Console):
     def _compare_sizes(self) -> None:
         if isinstance(self._source, WindowSource):
             self.hint()  # QEMU's console follows only while somebody has it draw
-        else:
-            super()._compare_sizes()
+            return
+        super()._compare_sizes()
+        if self._watching is None and self._source is not None:
+            self._do(self._follow_at_rest())
 
     def hint(self) -> None:
         """Something has happened after which the mode may be another."""

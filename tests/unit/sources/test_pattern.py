@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
+from kju._system import Mapping
 from kju.sources.base import Phase, StubSource
 from kju.sources.pattern import PatternSource, damage, picture
+from kju.sources.window import Place, WindowSource
 from kju.surface import NOTHING_TAKEN, Consumer, Producer, State, surface_size
 
 CAPACITY = 1 << 21
@@ -19,7 +23,15 @@ def pattern(producer: Producer, report: object = None) -> PatternSource:
     return PatternSource(producer, report, size=(200, 160), rate=0)
 
 
-@pytest.mark.parametrize("make", [StubSource, pattern])
+def window(producer: Producer, report: object = None) -> WindowSource:
+    descriptor = os.memfd_create("window")
+    os.write(descriptor, np.random.default_rng(1).bytes(200 * 160 * 4))
+    mapping = Mapping(descriptor, 200 * 160 * 4)
+    os.close(descriptor)
+    return WindowSource(mapping, Place(200, 160, 800, 0), producer, report)
+
+
+@pytest.mark.parametrize("make", [StubSource, pattern, window])
 def test_every_source_keeps_the_contract(make):
     producer, consumer = surface()
     statuses = []
@@ -30,6 +42,7 @@ def test_every_source_keeps_the_contract(make):
     assert source.flush(1)
     second, other = surface()
     source.retarget(second)
+    assert source.flush(1)
     assert other.mode[:2] == consumer.mode[:2]
     assert (second.pixels == producer.pixels).all()
     source.stop()

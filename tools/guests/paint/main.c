@@ -205,6 +205,8 @@ static void obey(char *line)
         last_frame = 0;
         going = true;
         show_all();
+    } else if (command(line)) {
+        return;
     } else if (line[0]) {
         say("? %s", line);
         return;

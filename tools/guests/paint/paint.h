@@ -96,6 +96,9 @@ void show_scroll(struct screen *);
 void show_pointer(void);
 void define_cursor(void);
 
+/* What tests have it do with registers and video memory. False: it is no such command. */
+bool command(const char *line);
+
 /* Drivers. */
 void load_drivers(bool graphics, bool console);
 bool load_module(const char *name, const char *options);

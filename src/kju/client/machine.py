@@ -115,6 +115,7 @@ class Screen(Following, Surface):
         screen.use_live(
             window=lambda: live_descriptor(link, console),
             catch_up=(lambda: refresh(False)) if link.welcome.role == "view" else None,
+            publish=lambda: refresh(False),
         )
         return screen
 

@@ -176,8 +176,9 @@ def _maker_of(number: int) -> Running:
         if not Path(f"/proc/{pid}").exists():
             raise XvfbError(f"sysv:{number} is left over: process {pid}, which made it, has ended")
         return Running(pid, Framebuffer.of_segment(number))
-    except OSError as error:
-        raise XvfbError(f"sysv:{number} cannot be attached: {error.strerror}") from error
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or "there is no such segment"
+        raise XvfbError(f"sysv:{number} cannot be attached: {why}") from error
 
 
 def _user_of(place: Path) -> Running:

@@ -91,7 +91,7 @@ class XvfbConsole(Console):
             raise XvfbError(f"{self.framebuffer.address} was cut by another process")
         source = WindowSource(
             self.framebuffer.mapping, Place(*self.framebuffer.picture), producer, report,
-            name="xvfb", live=self.framebuffer.descriptor is not None,
+            name="xvfb",
         )  # fmt: skip
         source.start()
         return source

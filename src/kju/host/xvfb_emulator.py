@@ -161,10 +161,7 @@ class StartedXvfb(Xvfb):
         if found is None:
             return XvfbError(str(error), self._name)
         how, said = found
-        words = [line.replace("(EE)", " ").strip() for line in said]
-        if "Fatal server error:" in words:
-            words = words[words.index("Fatal server error:") + 1 :]
-        return XvfbError(f"{how}: {' '.join(word for word in words if word)}", self._name)
+        return XvfbError(f"{how}: {' '.join(_plain(said))}", self._name)
 
     async def end(self) -> None:
         """End it: tell it to, and kill it if it does not."""
@@ -176,8 +173,8 @@ class StartedXvfb(Xvfb):
         self._child.close()
 
     def last_lines(self) -> list[str]:
-        """What it printed last."""
-        return self._child.last_lines()
+        """What it printed last, without the server's decoration."""
+        return _plain(self._child.last_lines())
 
 
 class RunningXvfb(Xvfb):
@@ -207,6 +204,14 @@ class RunningXvfb(Xvfb):
 
     async def end(self) -> None:
         """It is not ours to end."""
+
+
+def _plain(said: Sequence[str]) -> list[str]:
+    """What a server says of its end: behind its "fatal error", where it had one."""
+    words = [line.replace("(EE)", " ").strip() for line in said]
+    if "Fatal server error:" in words:
+        words = words[words.index("Fatal server error:") + 1 :]
+    return [word for word in words if word]
 
 
 async def _line(descriptor: int) -> str:

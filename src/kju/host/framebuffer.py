@@ -30,6 +30,7 @@ _FILE = "Xvfb_screen0"
 _DISPLAY = re.compile(r"(?:unix)?:(\d{1,5})(?:\.0)?")
 _SEGMENT = re.compile(r"sysv:(\d{1,10})")
 _SOCKETS = "/tmp/.X11-unix/X"  # noqa: S108  the X servers' own place
+_LISTENS = re.compile(rf"\s(\d+) @?{re.escape(_SOCKETS)}(\d+)$")
 #: A mapped System V segment in /proc/PID/maps; the inode is its number.
 _MAPPED = re.compile(r"\s(\d+)\s+/SYSV[0-9a-f]{8}\b")
 SHARE = "start it with -fbdir FOLDER or -shmem, or have kju start one: kju run --xvfb"
@@ -42,20 +43,16 @@ class Framebuffer:
         mapping: All of it.
         picture: Where in it the screen lies.
         address: What it is, for people: a file's path, or ``sysv:ID``.
-        segment: The number of a System V segment, else None.
         descriptor: Read-only; None for a System V segment, which has none.
 
     Raises:
         XvfbError: It is no screen that can be shown.
     """
 
-    def __init__(
-        self, mapping: Mapping, address: str, descriptor: Descriptor | None, segment: int | None
-    ) -> None:
+    def __init__(self, mapping: Mapping, address: str, descriptor: Descriptor | None) -> None:
         self.mapping = mapping
         self.address = address
         self.descriptor = descriptor
-        self.segment = segment
         try:
             self.picture = xwd.parse(bytes(memoryview(mapping)[: xwd.HEADER]), mapping.size)
         except FormatError as error:
@@ -75,7 +72,7 @@ class Framebuffer:
         if not size:
             descriptor.close()
             raise XvfbError(f"{address} cannot be shown: it is empty")
-        return cls(Mapping(descriptor.fileno(), size), address, descriptor, None)
+        return cls(Mapping(descriptor.fileno(), size), address, descriptor)
 
     @classmethod
     def of_segment(cls, number: int) -> Framebuffer:
@@ -86,13 +83,7 @@ class Framebuffer:
             XvfbError: It is no screen that can be shown.
         """
         size = segment_status(number)[0]
-        return cls(Mapping(number, size, segment=True), f"sysv:{number}", None, number)
-
-    def remove_with_server(self) -> None:
-        """Have a System V segment go with the last process that uses it, however that ends."""
-        if self.segment is not None:
-            with contextlib.suppress(OSError):
-                segment_remove(self.segment)
+        return cls(Mapping(number, size, segment=True), f"sysv:{number}", None)
 
     def close(self) -> None:
         """Give the descriptor back; the mapping lives as long as somebody looks at it."""
@@ -123,6 +114,17 @@ def of_process(pid: int) -> Framebuffer:
     raise XvfbError(f"the X server of process {pid} shares its screen with nobody: {SHARE}")
 
 
+def remove_with(pid: int) -> None:
+    """Have a server's System V segments go with the last process that uses them.
+
+    By itself Xvfb leaves them behind, however it ends.
+    """
+    with contextlib.suppress(OSError):
+        for number in _segments(pid):
+            with contextlib.suppress(OSError):
+                segment_remove(number)
+
+
 def find(where: str) -> Running:
     """A running server and its screen.
 
@@ -148,11 +150,11 @@ def display_of(pid: int) -> str:
     with contextlib.suppress(OSError):
         owned = {name for _, name in _links(pid)}
         for line in Path("/proc/net/unix").read_text().splitlines():
-            _, _, path = line.rpartition(" ")
-            inode = line.split()[6:7]
-            number = path.removeprefix("@").removeprefix(_SOCKETS)
-            if number.isdecimal() and inode and f"socket:[{inode[0]}]" in owned:
-                return f":{number}"
+            # Where a socket has a name, it follows the inode.
+            if found := _LISTENS.search(line):
+                inode, number = found.groups()
+                if f"socket:[{inode}]" in owned:
+                    return f":{number}"
     return ""
 
 

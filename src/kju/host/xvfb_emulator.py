@@ -137,9 +137,9 @@ class StartedXvfb(Xvfb):
                 raise XvfbError(f"Xvfb did not begin in {GREETING:g} s", self._name) from error
         if not number.isdecimal():
             raise await self.explain(XvfbError("Xvfb named no display", self._name))
-        self._display, self._pid = f":{number}", self._child.pid
+        self._display = f":{number}"
         found = await asyncio.to_thread(framebuffer.of_process, self._pid)
-        found.remove_with_server()
+        framebuffer.remove_with(self._pid)
         await self._show(found)
 
     def _spawn(self, displayfd: int) -> None:
@@ -147,6 +147,7 @@ class StartedXvfb(Xvfb):
         self.plan = xvfb_arguments.plan(request.arguments, displayfd, str(self._paths.folder))
         try:
             self._child.start([path, *self.plan.arguments], inherit=[displayfd])
+            self._pid = self._child.pid
         except OSError as error:
             raise XvfbError(f"{path} cannot be started: {error}", self._name) from error
 
@@ -165,6 +166,7 @@ class StartedXvfb(Xvfb):
 
     async def end(self) -> None:
         """End it: tell it to, and kill it if it does not."""
+        framebuffer.remove_with(self._pid)  # `start` may not have come that far
         await self._child.end()
 
     async def close(self, state: State, reason: str) -> None:
@@ -224,7 +226,10 @@ async def _line(descriptor: int) -> str:
         while b"\n" not in data:
             await ready.wait()
             ready.clear()
-            part = os.read(descriptor, 64)
+            try:
+                part = os.read(descriptor, 64)
+            except BlockingIOError:
+                continue  # said twice, and read at once
             data += part
             if not part:
                 break

@@ -39,7 +39,7 @@ def test_a_file(tmp_path: Path) -> None:
     "changes", [{"pixmap_height": 5}, {"file_version": 6}, {"bits_per_pixel": 16}, {"ncolors": 9}]
 )
 def test_a_header_that_lies(tmp_path: Path, changes: dict[str, int]) -> None:
-    with pytest.raises(XvfbError, match="^s cannot be shown"):
+    with pytest.raises(XvfbError, match=r"^s cannot be shown"):
         Framebuffer.of_file(screen(tmp_path / "s", **changes), "s")
 
 

@@ -1,14 +1,16 @@
 """An X server's whole screen into NumPy, against the ways that X programs have for it.
 
-All look at one Xvfb of kju's, which draws meanwhile. Each peer is written as its manual has it;
-fastgrab and mss use MIT-SHM, and xwd is a program that is started for every picture.
+All look at one Xvfb of kju's, once still and once drawing, in turns with kju and one at a time: what
+the others leave in the allocator makes mss up to four times slower. Each is written as its manual
+has it; fastgrab and mss use MIT-SHM, and xwd is a program that is started for every picture.
 
-A copy of a picture costs a copy: kju makes one and mss 10 two, the server's and its own, so that no
-way of copying can be five times as fast as mss. Looking without a copy is the way that is.
+Of a still screen kju makes one copy and mss 10 two, the server's and its own: no way of copying is
+five times as fast as that. While a server draws, what asks it for a picture also waits for it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -28,7 +30,6 @@ ROUNDS = 200
 #: How many times faster than the better of these two.
 PEERS = ("mss", "fastgrab")
 LEAST = 5
-WAYS = ("kju, a copy", "kju, no copy")
 #: Paints the whole screen again and again, in steps that the server needs time for.
 _DRAW = "while :; do xsetroot -solid '#204060'; xsetroot -solid '#604020'; sleep 0.05; done"
 
@@ -58,7 +59,7 @@ def _xwd(display: str) -> np.ndarray:
     return data[-WIDTH * HEIGHT * 4 :].reshape(HEIGHT, WIDTH, 4)
 
 
-def agree(machine: kju.Machine, display: str, taken: dict[str, Grab]) -> None:
+def agree(display: str, taken: dict[str, Grab]) -> None:
     """Insist that all see the same picture, and one that is not empty."""
     command = ["xsetroot", "-display", display, "-solid", "#a0b0c0"]
     subprocess.run(command, check=True)
@@ -68,39 +69,54 @@ def agree(machine: kju.Machine, display: str, taken: dict[str, Grab]) -> None:
             raise SystemExit(f"{name} does not see what is on the screen")
 
 
-def report(taken: dict[str, list[float]]) -> Iterator[Figure]:
-    middle = {name: statistics.median(times) for name, times in taken.items()}
-    for name, seconds in middle.items():
-        yield Figure("xvfb", f"Xvfb {WIDTH}x{HEIGHT} into NumPy: {name}", 1 / seconds, "/s",
-                     None, "", micro(seconds))  # fmt: skip
-    there = [name for name in PEERS if name in middle]
-    for way in WAYS if there else ():
-        best = min(there, key=lambda name: middle[name])
-        times = ratio(taken[best], taken[way])
-        yield Figure("xvfb", f"times as fast as the better of {' and '.join(there)}: {way}", times,
-                     "x", None, best, f"{micro(middle[way])} against {micro(middle[best])}",
+def measure(state: str, ours: dict[str, Grab], theirs: dict[str, Grab]) -> Iterator[Figure]:
+    rounds = int(amount("ROUNDS", ROUNDS))
+    what = f"{state} Xvfb {WIDTH}x{HEIGHT} into NumPy"
+    against: dict[str, dict[str, list[float]]] = {}
+    for name, grab in theirs.items():
+        progress(f"xvfb: {state}, {name}", len(against), len(theirs))
+        taken = in_turns(*ours.values(), grab, rounds=rounds)
+        against[name] = dict(zip((*ours, name), taken, strict=True))
+        seconds = statistics.median(against[name][name])
+        yield Figure("xvfb", f"{what}: {name}", 1 / seconds, "/s", None, "", micro(seconds))
+    there = [name for name in PEERS if name in against]
+    if not there:
+        return
+    best = min(there, key=lambda name: statistics.median(against[name][name]))
+    taken_there = against[best]
+    for way in ours:
+        times = ratio(taken_there[best], taken_there[way])
+        yield Figure("xvfb", f"{what}, times as fast as the better of {', '.join(there)}: {way}",
+                     times, "x", None, best, micro(statistics.median(taken_there[way])),
                      LEAST)  # fmt: skip
 
 
 def figures(folder: str) -> Iterator[Figure]:
     if not shutil.which("Xvfb") or not shutil.which("xsetroot"):
         return
-    rounds = int(amount("ROUNDS", ROUNDS))
-    progress("xvfb: whole screens", 0, 1)
     size = ["-screen", "0", f"{WIDTH}x{HEIGHT}x24"]
     with kju.launch(name="kju-bench-xvfb", xvfb=True, args=size) as machine:
         display = machine.info()["xvfb"]["display"]
         screen = machine.screen
-        ours: tuple[Grab, Grab] = (screen.snapshot, lambda: screen.view(live=True))
-        ways = dict(zip(WAYS, ours, strict=True)) | dict(peers(display))
-        agree(machine, display, ways)
-        draw = subprocess.Popen(
-            ["sh", "-c", _DRAW], env=os.environ | {"DISPLAY": display}, process_group=0
-        )
-        try:
-            time.sleep(0.3)
-            times = in_turns(*ways.values(), rounds=rounds)
-        finally:
-            os.killpg(draw.pid, 15)
-            draw.wait()
-    yield from report(dict(zip(ways, times, strict=True)))
+        ours: dict[str, Grab] = {
+            "kju, a copy": screen.snapshot,
+            "kju, no copy": lambda: screen.view(live=True),
+        }
+        theirs = dict(peers(display))
+        agree(display, ours | theirs)
+        yield from measure("still", ours, theirs)
+        with drawing(display):
+            yield from measure("drawing", ours, theirs)
+
+
+@contextlib.contextmanager
+def drawing(display: str) -> Iterator[None]:
+    draw = subprocess.Popen(
+        ["sh", "-c", _DRAW], env=os.environ | {"DISPLAY": display}, process_group=0
+    )
+    try:
+        time.sleep(0.3)
+        yield
+    finally:
+        os.killpg(draw.pid, 15)
+        draw.wait()

@@ -262,6 +262,7 @@ async def launch(
     args: Sequence[str] = (),
     qemu: str | None = None,
     surface: str | os.PathLike[str] | None = None,
+    xvfb: bool | str = False,
     detach: bool = False,
     log_level: str = "info",
 ) -> Machine:
@@ -274,6 +275,7 @@ async def launch(
         args=args,
         qemu=qemu,
         surface=Path(surface) if surface else None,
+        xvfb=xvfb,
         detach=detach,
         log_level=log_level,
         client=client_name(),

@@ -115,6 +115,7 @@ class Screen(Following, Surface):
         screen.use_live(
             window=lambda: live_descriptor(link, console),
             catch_up=(lambda: refresh(False)) if link.welcome.role == "view" else None,
+            publish=lambda: refresh(False),
         )
         return screen
 
@@ -367,6 +368,7 @@ def launch(
     args: Sequence[str] = (),
     qemu: str | None = None,
     surface: str | os.PathLike[str] | None = None,
+    xvfb: bool | str = False,
     detach: bool = False,
     log_level: str = "info",
 ) -> Machine:
@@ -377,11 +379,15 @@ def launch(
         name: What to call it; by default made from the image's name.
         memory: For the guest, such as ``"2G"``.
         cpus: Virtual processors.
-        args: QEMU's own arguments, passed on as they are. `Machine.info` lists what kju has
-            added and why.
+        args: QEMU's own arguments, or Xvfb's with *xvfb*, passed on as they are. `Machine.info`
+            lists what kju has added and why.
         qemu: The QEMU to run; by default ``$KJU_QEMU``, else the one in PATH.
         surface: Put the screen in a file of this name, for consumers that know only the
             path; it stays, with the last frame in it.
+        xvfb: Start an Xvfb, an X server without a screen, in place of a QEMU, with *args* as
+            its arguments; ``info()["xvfb"]["display"]`` is what its programs need as DISPLAY.
+            Or the name of a running one that shares its screen, which is only looked at: its
+            display (``":5"``), the folder of its ``-fbdir``, or ``"sysv:ID"`` for ``-shmem``.
         detach: The machine goes on when this program ends.
         log_level: How much host.log is to hold.
 
@@ -390,6 +396,8 @@ def launch(
         ConflictError: Arguments contradict each other, or what kju needs.
         MachineExistsError: The name is taken.
         QemuError: There is no usable QEMU, or it did not start; QEMU's own words are in it.
+        XvfbError: The same of Xvfb; or the running one shares its screen with nobody, or is no
+            24-bit one.
     """
     request = requests.launch_request(
         Path(image) if image else None,
@@ -399,6 +407,7 @@ def launch(
         args=args,
         qemu=qemu,
         surface=Path(surface) if surface else None,
+        xvfb=xvfb,
         detach=detach,
         log_level=log_level,
         client=client_name(),

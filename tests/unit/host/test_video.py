@@ -124,7 +124,7 @@ def test_a_process_that_is_closed_to_us_says_so(
         raise PermissionError(13, "Permission denied", str(folder))
 
     monkeypatch.setattr(video, "_memory_files", refuse)
-    with pytest.raises(NoVideoMemoryError, match="Permission denied .*hidepid"):
+    with pytest.raises(NoVideoMemoryError, match=r"Permission denied .*hidepid"):
         asyncio.run(scene.find())
 
 

@@ -1,20 +1,27 @@
-"""python -m benchmarks [GROUP ...] [--json FILE] [--markdown FILE]"""
+"""python -m benchmarks [GROUP ...] measures and reports; --help has the options."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
-from .measure import Figure
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
-GROUPS = ("surface", "wake", "start", "host")
+from .measure import Curve, Figure, tell_to
+from .plots import write_plots
+
+#: What needs no guests of ours beside a peer, and what does; `peers` stands for the second.
+ALONE = ("surface", "wake", "start", "host", "xvfb")
+PEERS = ("keys", "screens", "cpu", "growth")
 
 
 def machine() -> str:
@@ -35,42 +42,91 @@ def markdown(figures: Iterable[Figure]) -> str:
     lines = [
         f"Measured on: {machine()}.",
         "",
-        "| what | measured | at most | peer | |",
+        "| what | measured | target | peer | |",
         "|---|---|---|---|---|",
     ]
-    for f in figures:
-        limit = "" if f.limit is None else f"{f.limit:g} {f.unit}"
-        lines.append(
-            f"| {f.name} | {f.value:.2f} {f.unit} | {limit} | {f.peer} | "
-            f"{' '.join(part for part in (verdict(f), f.detail) if part)} |"
-        )
+    lines += [
+        f"| {f.name} | {f.value:.2f} {f.unit} | {f.target} | {f.peer} | "
+        f"{' '.join(part for part in (verdict(f), f.detail) if part)} |"
+        for f in figures
+    ]
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
+def asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("group", nargs="*", default=GROUPS)
+    parser.add_argument("group", nargs="*", help=", ".join([*ALONE, *PEERS, "peers"]))
+    parser.add_argument("--presses", type=int, help="keys in each regime (300)")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
-    arguments = parser.parse_args()
-    taken: list[Figure] = []
+    parser.add_argument("--plots", type=Path, help="a folder for SVG files")
+    return parser.parse_args()
+
+
+def take(group: str) -> Iterator[Figure | Curve]:
+    with tempfile.TemporaryDirectory(prefix="kju-bench-", dir="/dev/shm") as folder:
+        yield from import_module(f"benchmarks.{group}").figures(folder)
+
+
+def run(groups: list[str], show: Progress) -> tuple[list[Figure], list[Curve]]:
+    """Measure; what is found is printed above the bar as soon as it is known."""
+    figures: list[Figure] = []
+    curves: list[Curve] = []
+    task = show.add_task("")
+    tell_to(lambda what, done, of: show.update(task, description=what, completed=done, total=of))
+    for number, group in enumerate(groups, 1):
+        show.console.print(f"[{number}/{len(groups)}] {group}", markup=False)
+        show.update(task, description=group, completed=0, total=None)
+        for taken in take(group):
+            if isinstance(taken, Curve):
+                curves.append(taken)
+                continue
+            figures.append(taken)
+            target = f"({taken.target})" if taken.target else ""
+            show.console.print(
+                f"  {taken.name}: {taken.value:.2f} {taken.unit} {target} {verdict(taken)}"
+                f"  {taken.detail}",
+                markup=False, highlight=False, soft_wrap=True,
+            )  # fmt: skip
+    return figures, curves
+
+
+def summary(figures: Iterable[Figure]) -> Table:
+    """What has a target."""
+    table = Table("what", "measured", "target", "", title="Targets")
+    for f in figures:
+        if f.target:
+            style = None if f.reached else "red"
+            table.add_row(f.name, f"{f.value:.2f} {f.unit}", f.target, verdict(f), style=style)
+    return table
+
+
+def main() -> int:
+    arguments = asked()
+    if arguments.presses:
+        os.environ["KJU_BENCH_PRESSES"] = str(arguments.presses)
+    groups = [
+        one
+        for group in arguments.group or (*ALONE, *PEERS)
+        for one in (PEERS if group == "peers" else (group,))
+    ]
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(),
+               TimeElapsedColumn())  # fmt: skip
     print(machine())
-    for number, group in enumerate(arguments.group, 1):
-        print(f"[{number}/{len(arguments.group)}] {group}", flush=True)
-        with tempfile.TemporaryDirectory(prefix="kju-bench-", dir="/dev/shm") as folder:
-            for figure in import_module(f"benchmarks.{group}").figures(folder):
-                taken.append(figure)
-                limit = "" if figure.limit is None else f"(at most {figure.limit:g})"
-                print(
-                    f"  {figure.name}: {figure.value:.2f} {figure.unit} {limit} "
-                    f"{verdict(figure)}  {figure.detail}",
-                    flush=True,
-                )
+    with Progress(*columns, transient=True) as show:
+        figures, curves = run(groups, show)
+        show.console.print(summary(figures))
     if arguments.json:
-        report = {"machine": machine(), "figures": [asdict(f) for f in taken]}
+        report = {
+            "machine": machine(),
+            "figures": [asdict(f) | {"reached": f.reached} for f in figures],
+            "curves": [asdict(c) for c in curves],
+        }
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")
     if arguments.markdown:
-        arguments.markdown.write_text(markdown(taken))
+        arguments.markdown.write_text(markdown(figures))
+    if arguments.plots:
+        write_plots(curves, arguments.plots)
     return 0
 
 

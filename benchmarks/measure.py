@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure. `limit` is the most it may be; None is information only."""
+    """One measured figure: at most `limit`, at least `least`; neither is information only."""
 
     group: str
     name: str
@@ -21,10 +21,53 @@ class Figure:
     limit: float | None
     peer: str
     detail: str = ""
+    least: float | None = None
 
     @property
     def reached(self) -> bool | None:
-        return None if self.limit is None else self.value <= self.limit
+        if self.limit is None and self.least is None:
+            return None
+        return (self.limit is None or self.value <= self.limit) and (
+            self.least is None or self.value >= self.least
+        )
+
+    @property
+    def target(self) -> str:
+        if self.limit is not None:
+            return f"at most {self.limit:g} {self.unit}"
+        return "" if self.least is None else f"at least {self.least:g} {self.unit}"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What a plot is drawn of: one line or, where `x` are words, one row of bars."""
+
+    group: str
+    plot: str
+    name: str
+    x: list[float] | list[str]
+    y: list[float]
+    unit: str
+
+
+#: Told what is being measured, how much of it is done, and how much there is.
+Tell = Callable[[str, float, float], None]
+_tell: list[Tell] = []
+
+
+def tell_to(tell: Tell) -> None:
+    """Have progress told to *tell* from now on."""
+    _tell[:] = [tell]
+
+
+def progress(what: str, done: float, of: float) -> None:
+    for tell in _tell:
+        tell(what, done, of)
+
+
+def amount(name: str, default: float) -> float:
+    """How much to measure: ``KJU_BENCH_NAME`` in the environment, or the default."""
+    return float(os.environ.get(f"KJU_BENCH_{name}", default))
 
 
 def once(call: Callable[[], object]) -> float:

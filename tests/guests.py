@@ -83,6 +83,14 @@ def memtest() -> list[str]:
     return [*TCG, "-m", "64", "-vga", "std", "-cdrom", str(images[0])]
 
 
+def installer(*words: str) -> list[str]:
+    """Debian's graphical installer: a desktop's worth of pixels, no disk; words for its kernel."""
+    kernel, initrd = _lines("installer.py")
+    line = " ".join(["quiet", *words, "---"])
+    memory = ["-m", "1536", "-vga", "std"]
+    return [*TCG, *memory, "-kernel", kernel, "-initrd", initrd, "-append", line]
+
+
 def paint(
     folder: Path,
     mode: str = "animate",

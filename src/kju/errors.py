@@ -22,7 +22,9 @@ what happened, to what, and what to do next::
         ├── MachineNotFoundError
         ├── MachineExistsError
         ├── MachineGoneError         its host has ended or hung up
-        └── QemuError                QEMU is missing, too old, refused or ended
+        └── EmulatorError            what draws its screen
+            ├── QemuError            QEMU is missing, too old, refused or ended
+            └── XvfbError            Xvfb is missing, refused, ended or cannot be shown
 """
 
 from __future__ import annotations
@@ -142,5 +144,13 @@ class MachineGoneError(MachineError):
     """The machine's host has ended or hung up."""
 
 
-class QemuError(MachineError):
+class EmulatorError(MachineError):
+    """What draws a machine's screen is missing, does not start, or has ended."""
+
+
+class QemuError(EmulatorError):
     """QEMU is missing, too old, refused its arguments, or ended."""
+
+
+class XvfbError(EmulatorError):
+    """Xvfb is missing, refused its arguments, ended, or does not share its screen."""

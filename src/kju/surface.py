@@ -223,8 +223,12 @@ class Producer(Writer):
 
         Raises:
             GeometryError: The mode does not fit, or the source is too small; nothing changes.
+            LimitError: There is no space for its pixels; nothing changes.
             FormatError: There is no converter for the source's format.
         """
+        wanted = width * height * BYTES_PER_PIXEL.get(fourcc, 4)
+        if width > 0 and height > 0 and wanted <= self.capacity:
+            self._make_room(wanted)
         version = self._set_mode(width, height, fourcc, source, offset, stride, source_format or "")
         self._published()
         return version
@@ -330,6 +334,9 @@ class Producer(Writer):
         version = super().publish_range(start, length)
         self._published()
         return version
+
+    def _make_room(self, size: int) -> None:
+        """Called before *size* bytes of pixels are written: they must not fail to be there."""
 
     def _published(self) -> None:
         """Called after each publication: whoever owns the memory looks after it here."""

@@ -10,10 +10,11 @@ import guests
 import pytest
 
 from kju.host import messages, runtime
-from kju.host.launch import prepare
 from kju.host.machine import Machine
 from kju.host.probe import Accelerator
 from kju.host.protocol import HostSide, pack
+from kju.host.qemu_emulator import QemuEmulator
+from kju.host.qemu_launch import prepare_qemu
 
 pytestmark = pytest.mark.qemu
 
@@ -37,32 +38,32 @@ def test_a_broken_display_connection_is_opened_again(
         with ours:
             side = HostSide(launch=True)
             side.receive_data(pack(request))
-            machine = Machine(
-                runtime.claim("m"), prepare(request), Accelerator("user", ""), (theirs, side)
-            )
+            claim = runtime.claim("m")
+            emulator = QemuEmulator(claim, prepare_qemu(request), Accelerator("user", ""))
+            machine = Machine(claim, request, emulator, (theirs, side))
             run = asyncio.create_task(machine.run())
             await running(machine)
-            await machine.display.consoles[0].look("test")
-            before = machine.display.bus
+            await emulator.display.consoles[0].look("test")
+            before = emulator.display.bus
             before.close("broken by the test")
             async with asyncio.timeout(10):
-                while machine.display.bus is before:
+                while emulator.display.bus is before:
                     await asyncio.sleep(0.01)
-            await machine.display.consoles[0].keyboard.press("test", [(30, True), (30, False)], 0)
-            version = machine.display.consoles[0].producer.version
+            await emulator.display.consoles[0].keyboard.press("test", [(30, True), (30, False)], 0)
+            version = emulator.display.consoles[0].producer.version
             async with asyncio.timeout(10):
-                while machine.display.consoles[0].producer.version == version:
+                while emulator.display.consoles[0].producer.version == version:
                     await asyncio.sleep(0.01)
             # A source that ends is replaced as well.
-            source = machine.display.consoles[0]._source
+            source = emulator.display.consoles[0]._source
             assert source is not None
             source._channel.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
             async with asyncio.timeout(10):
-                while machine.display.consoles[0]._source is source:
+                while emulator.display.consoles[0]._source is source:
                     await asyncio.sleep(0.01)
-            version = machine.display.consoles[0].producer.version
+            version = emulator.display.consoles[0].producer.version
             async with asyncio.timeout(10):
-                while machine.display.consoles[0].producer.version == version:
+                while emulator.display.consoles[0].producer.version == version:
                     await asyncio.sleep(0.01)
             machine.end("the test is over")
             ending = await run

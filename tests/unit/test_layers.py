@@ -13,14 +13,25 @@ LAYERS = [
     {"", "errors", "geometry", "formats"},
     {"layout", "_core", "_system"},
     {"surface"},
-    {"bochs", "display1", "keys", "wire"},
+    {"display1", "bochs", "xwd", "keys", "wire"},
     {"memory", "sources", "host", "remote"},
     {"client", "aio", "watch"},
     {"testing"},
     {"apps"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
-CORE = {"errors", "geometry", "formats", "layout", "surface", "bochs", "display1", "keys", "wire"}
+CORE = {
+    "errors",
+    "geometry",
+    "formats",
+    "layout",
+    "surface",
+    "display1",
+    "bochs",
+    "xwd",
+    "keys",
+    "wire",
+}
 SHELL_ONLY = {"asyncio", "socket", "mmap", "os", "threading", "time", "selectors", "subprocess"}
 # The display's host knows QEMU; these layers stand side by side and know only these of another.
 ACROSS = {"memory": set(), "sources": {"memory"}, "host": {"memory", "sources"}}

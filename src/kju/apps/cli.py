@@ -59,7 +59,7 @@ Seconds = Annotated[float, typer.Option(min=0, help="End after so long; 0 never.
 
 
 def split_qemu_arguments(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Part ``kju run`` from the QEMU arguments behind ``--``, whatever those look like."""
+    """Part ``kju run`` from QEMU's or Xvfb's arguments behind ``--``, whatever those look like."""
     if words and words[0] == "run" and "--" in words:
         at = list(words).index("--")
         return list(words[:at]), list(words[at + 1 :])
@@ -94,13 +94,21 @@ def run(
     cpus: Annotated[int, typer.Option(min=0, help="Processors of the guest.")] = 0,
     surface: Annotated[str, typer.Option(help="Put the screen in a named file.")] = "",
     qemu: Annotated[str, typer.Option(help="The QEMU to run.")] = "",
+    xvfb: Annotated[bool, typer.Option("--xvfb", help="Run Xvfb in place of QEMU.")] = False,
+    xvfb_at: Annotated[
+        str,
+        typer.Option(
+            metavar="WHERE", help="Show a running Xvfb: :5, its -fbdir folder or sysv:ID."
+        ),
+    ] = "",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
-    """Start a machine. Words behind -- go to QEMU unchanged."""
+    """Start a machine. Words behind -- go to QEMU, or to Xvfb, unchanged."""
     from .start import Wish, run
 
+    arguments = tuple(context.obj or ())
     wish = Wish(
-        image, name, detach, memory, cpus, surface, qemu, log_level, tuple(context.obj or ())
+        image, name, detach, memory, cpus, surface, qemu, log_level, arguments, xvfb_at or xvfb
     )
     run(wish, watch=watch)
 
@@ -199,7 +207,9 @@ def stop(
 @app.command(cls=_Command)
 def logs(
     name: Name,
-    qemu: Annotated[bool, typer.Option("--qemu", help="What QEMU said instead.")] = False,
+    qemu: Annotated[
+        bool, typer.Option("--qemu", "--xvfb", help="What QEMU or Xvfb said instead.")
+    ] = False,
 ) -> None:
     """Print a machine's log."""
     from .manage import logs

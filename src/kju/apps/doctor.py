@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ..errors import KjuError
-from ..host import probe, qemu, runtime
+from ..host import probe, qemu, runtime, xvfb_launch
 from ..memory.sysv import limits
 
 _SHM = "/dev/shm"  # noqa: S108  where Linux keeps POSIX shared memory
@@ -50,6 +50,7 @@ def doctor(as_json: bool) -> None:
 def findings() -> Iterator[Finding]:
     """Look at one thing after another."""
     yield from _qemu()
+    yield _xvfb()
     yield _try("runtime folder", lambda: str(runtime.base()))
     yield from _memory()
 
@@ -67,6 +68,14 @@ def _qemu() -> Iterator[Finding]:
     accelerator = probe.accelerator(found)
     # Without it guests are slow and that is all, so it is never a fault.
     yield Finding("kvm", True if accelerator.name == "kvm" else None, accelerator.reason)
+
+
+def _xvfb() -> Finding:
+    try:
+        return Finding("xvfb", True, f"{xvfb_launch.locate()}, for: kju run --xvfb")
+    except KjuError as error:
+        # Guests do without it.
+        return Finding("xvfb", None, str(error))
 
 
 def _memory() -> Iterator[Finding]:

@@ -25,7 +25,7 @@ class Exit(IntEnum):
     EXISTS = 4
     """A running machine has this name already."""
     QEMU = 5
-    """QEMU is missing, too old, refused its arguments, or ended."""
+    """QEMU is missing, too old, refused its arguments, or ended; or Xvfb is or did."""
     TIMEOUT = 6
     """What was waited for did not happen in time."""
     SURFACE = 7
@@ -44,7 +44,7 @@ class Exit(IntEnum):
 _CODES: tuple[tuple[type[Exception], Exit], ...] = (
     (errors.MachineNotFoundError, Exit.NOT_FOUND),
     (errors.MachineExistsError, Exit.EXISTS),
-    (errors.QemuError, Exit.QEMU),
+    (errors.EmulatorError, Exit.QEMU),
     (errors.WaitTimeoutError, Exit.TIMEOUT),
     (errors.MachineGoneError, Exit.GONE),
     (errors.ProducerGoneError, Exit.GONE),

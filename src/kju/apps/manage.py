@@ -22,7 +22,7 @@ def ls(as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows))
         return
-    columns = ("name", "state", "screen", "source", "qemu", "host", "up")
+    columns = ("name", "state", "screen", "source", "emulator", "host", "up")
     if not rows:
         print("no machine is running; start one with: kju run IMAGE", file=sys.stderr)
         return
@@ -44,7 +44,9 @@ def _row(name: str) -> dict[str, Any] | None:
         "state": info["state"],
         "started": info["started"],
         "host_pid": info["host"]["pid"],
-        "qemu_pid": info["qemu"]["pid"],
+        "kind": info["kind"],
+        "pid": info[info["kind"]]["pid"],
+        "qemu_pid": info["qemu"]["pid"] if "qemu" in info else None,
         "consoles": [
             {key: console[key] for key in ("index", "width", "height", "source", "version")}
             for console in info["consoles"]
@@ -58,7 +60,7 @@ def _cells(row: dict[str, Any]) -> Iterator[str]:
     yield row["state"]
     yield ",".join(f"{c['width']}x{c['height']}" for c in consoles) or "-"
     yield ",".join(c["source"] for c in consoles) or "-"
-    yield str(row["qemu_pid"])
+    yield f"{row['kind']} {row['pid']}"
     yield str(row["host_pid"])
     yield _duration(time.time() - row["started"])
 
@@ -85,6 +87,8 @@ def info(name: str, as_json: bool) -> None:
 
 def said(facts: dict[str, Any]) -> dict[str, Any]:
     """The same for people: of a source that has nothing against it, that it is fine."""
+    if "qemu" not in facts:
+        return facts
     sources = {name: why or "ok" for name, why in facts["qemu"]["sources"].items()}
     return {**facts, "qemu": {**facts["qemu"], "sources": sources}}
 
@@ -117,7 +121,7 @@ def stop(name: str, powerdown: bool, timeout: float) -> None:
 
 
 def logs(name: str, qemu: bool) -> None:
-    """Print a machine's log, or QEMU's output; of one that did not end well, what was kept."""
+    """Print a machine's log, or its emulator's; of one that did not end well, what was kept."""
     runtime.sweep()
     try:
         found = runtime.find(name)
@@ -128,7 +132,9 @@ def logs(name: str, qemu: bool) -> None:
         found = last
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found.folder.stat().st_mtime))
         print(f"{name} is not running; this is from the one put away at {when}", file=sys.stderr)
-    text = log_files.read(found.qemu_log if qemu else found.host_log).decode("utf-8", "replace")
+    # Of these two there is one.
+    paths = (found.qemu_log, found.xvfb_log) if qemu else (found.host_log,)
+    text = b"".join(log_files.read(path) for path in paths).decode("utf-8", "replace")
     # A guest may have had a hand in it: what a terminal would obey is taken out.
     for line in text.splitlines():
         print(printable(line))

@@ -6,10 +6,10 @@ import re
 from typing import NamedTuple
 
 from ..client.machine import Machine, launch
-from ..errors import QemuError
+from ..errors import QemuError, XvfbError
 
-# What the host says when QEMU did not end well; see kju.host.process.describe.
-_BADLY = re.compile(r"QEMU (was killed|ended with status [1-9])")
+# What the host says when an emulator did not end well; see kju.host.process.describe.
+_BADLY = re.compile(r"(QEMU|Xvfb) (was killed|ended with status [1-9])")
 
 
 class Wish(NamedTuple):
@@ -24,6 +24,7 @@ class Wish(NamedTuple):
     qemu: str = ""
     log_level: str = "info"
     arguments: tuple[str, ...] = ()
+    xvfb: bool | str = False
 
 
 def run(wish: Wish, *, watch: bool) -> None:
@@ -31,10 +32,12 @@ def run(wish: Wish, *, watch: bool) -> None:
 
     Raises:
         KjuError: It did not start.
-        QemuError: QEMU did not end well.
+        EmulatorError: QEMU or Xvfb did not end well.
     """
     with start(wish) as machine:
         print(f"{machine.name} is running (its host is process {machine.host_pid})", flush=True)
+        if wish.xvfb and (display := machine.info()["xvfb"]["display"]):
+            print(f"programs: DISPLAY={display} xterm", flush=True)
         if watch:
             from .look import watch_machine
 
@@ -57,6 +60,7 @@ def start(wish: Wish) -> Machine:
         args=wish.arguments,
         qemu=wish.qemu or None,
         surface=wish.surface or None,
+        xvfb=wish.xvfb,
         detach=wish.detach,
         log_level=wish.log_level,
     )
@@ -66,6 +70,6 @@ def _stay(machine: Machine) -> None:
     while not machine.wait_gone(60):
         pass
     reason = machine.gone or f"{machine.name} has ended"
-    if _BADLY.search(reason):
-        raise QemuError(reason, machine.name)
+    if found := _BADLY.search(reason):
+        raise (QemuError if found[1] == "QEMU" else XvfbError)(reason, machine.name)
     print(reason)

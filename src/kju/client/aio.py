@@ -20,7 +20,6 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import KjuError, MachineGoneError, WaitTimeoutError
@@ -231,12 +230,7 @@ class Machine(MachineBase[AsyncLink, Screen, Keyboard]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
 
@@ -268,6 +262,7 @@ async def launch(
     args: Sequence[str] = (),
     qemu: str | None = None,
     surface: str | os.PathLike[str] | None = None,
+    xvfb: bool | str = False,
     detach: bool = False,
     log_level: str = "info",
 ) -> Machine:
@@ -280,6 +275,7 @@ async def launch(
         args=args,
         qemu=qemu,
         surface=Path(surface) if surface else None,
+        xvfb=xvfb,
         detach=detach,
         log_level=log_level,
         client=client_name(),

@@ -27,6 +27,7 @@ class Following(SurfaceBase):
 
     _ask_window: Callable[[], int] | None = None
     _catch_up: Callable[[], int] | None = None
+    _publish: Callable[[], int] | None = None
     _window: Mapping | None = None
 
     def _open(self) -> Consumer:
@@ -42,15 +43,19 @@ class Following(SurfaceBase):
         return super()._replaced(seen)
 
     def use_live(
-        self, window: Callable[[], int], catch_up: Callable[[], int] | None = None
+        self,
+        window: Callable[[], int],
+        catch_up: Callable[[], int] | None = None,
+        publish: Callable[[], int] | None = None,
     ) -> None:
         """Say how to get at what is not published yet.
 
         Args:
             window: Asks the host for the memory of the live window.
             catch_up: Has the host publish, in place of looking there.
+            publish: The same, for a window that cannot be handed out.
         """
-        self._ask_window, self._catch_up = window, catch_up
+        self._ask_window, self._catch_up, self._publish = window, catch_up, publish
 
     def view(self, rect: Rect | None = None, *, live: bool = False) -> Frame:
         """View the published pixels, or the guest's own, without copying.
@@ -88,12 +93,23 @@ class Following(SurfaceBase):
             self._window = open_fd(self._ask_window()).mapping
         return self._window
 
+    def _window_to_copy(self) -> Mapping | None:
+        """The memory to take a copy from; None where the host is to publish instead."""
+        if self._catch_up is not None or self._ask_window is None:
+            return None
+        try:
+            return self._live_memory()
+        except UnavailableError:
+            self._catch_up = self._publish
+            return None
+
     def _copy(self, rect: Rect | None, pixel_format: str, exact: bool) -> Copy:
         consumer = self._consumer
         if not consumer.reader.live_number:
             return super()._copy(rect, pixel_format, exact)
-        if not exact and self._catch_up is None and self._ask_window is not None:
-            window, allocate = self._live_memory(), self._pool.allocate
+        window = self._window_to_copy() if not exact else None
+        if window is not None:
+            allocate = self._pool.allocate
             copy = copy_frame(consumer, rect, pixel_format, False, allocate, TRIES, window)
             if window.lost:
                 raise MemoryLostError(LOST)

@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from ..errors import (
@@ -78,7 +77,7 @@ class Screen(Following, Surface):
     """
 
     console: int
-    _refresh: Callable[[], int]
+    _refresh: Callable[[bool], int]
 
     @classmethod
     def of(cls, link: Link, console: int) -> Self:
@@ -100,6 +99,9 @@ class Screen(Following, Surface):
             finally:
                 link.ask(Unhold(console=console), Done)
 
+        def refresh(sync: bool) -> int:
+            return link.ask(Refresh(console=console, sync=sync), Done).version
+
         screen = cls.from_fd(
             surface_descriptor(link, console),
             gone=link.gone,
@@ -108,11 +110,12 @@ class Screen(Following, Surface):
             hold=hold if link.welcome.role == "control" else None,
         )
         screen.console = console
-        screen._refresh = lambda: link.ask(Refresh(console=console), Done).version
+        screen._refresh = refresh
         # Only a client with the control role may see what is not published: it could write there.
         screen.use_live(
             window=lambda: live_descriptor(link, console),
-            catch_up=screen._refresh if link.welcome.role == "view" else None,
+            catch_up=(lambda: refresh(False)) if link.welcome.role == "view" else None,
+            publish=lambda: refresh(False),
         )
         return screen
 
@@ -162,7 +165,7 @@ class Screen(Following, Surface):
         Raises:
             MachineGoneError: The machine has ended.
         """
-        return self._refresh()
+        return self._refresh(True)
 
 
 def surface_descriptor(link: Link, console: int) -> int:
@@ -352,12 +355,7 @@ class Machine(MachineBase[Link, Screen, Keyboard]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -370,6 +368,7 @@ def launch(
     args: Sequence[str] = (),
     qemu: str | None = None,
     surface: str | os.PathLike[str] | None = None,
+    xvfb: bool | str = False,
     detach: bool = False,
     log_level: str = "info",
 ) -> Machine:
@@ -380,11 +379,15 @@ def launch(
         name: What to call it; by default made from the image's name.
         memory: For the guest, such as ``"2G"``.
         cpus: Virtual processors.
-        args: QEMU's own arguments, passed on as they are. `Machine.info` lists what kju has
-            added and why.
+        args: QEMU's own arguments, or Xvfb's with *xvfb*, passed on as they are. `Machine.info`
+            lists what kju has added and why.
         qemu: The QEMU to run; by default ``$KJU_QEMU``, else the one in PATH.
         surface: Put the screen in a file of this name, for consumers that know only the
             path; it stays, with the last frame in it.
+        xvfb: Start an Xvfb, an X server without a screen, in place of a QEMU, with *args* as
+            its arguments; ``info()["xvfb"]["display"]`` is what its programs need as DISPLAY.
+            Or the name of a running one that shares its screen, which is only looked at: its
+            display (``":5"``), the folder of its ``-fbdir``, or ``"sysv:ID"`` for ``-shmem``.
         detach: The machine goes on when this program ends.
         log_level: How much host.log is to hold.
 
@@ -393,6 +396,8 @@ def launch(
         ConflictError: Arguments contradict each other, or what kju needs.
         MachineExistsError: The name is taken.
         QemuError: There is no usable QEMU, or it did not start; QEMU's own words are in it.
+        XvfbError: The same of Xvfb; or the running one shares its screen with nobody, or is no
+            24-bit one.
     """
     request = requests.launch_request(
         Path(image) if image else None,
@@ -402,6 +407,7 @@ def launch(
         args=args,
         qemu=qemu,
         surface=Path(surface) if surface else None,
+        xvfb=xvfb,
         detach=detach,
         log_level=log_level,
         client=client_name(),

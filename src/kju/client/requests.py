@@ -41,6 +41,7 @@ def launch_request(
     detach: bool,
     log_level: str,
     client: str,
+    xvfb: bool | str = False,
 ) -> Launch:
     """A launch as a message.
 
@@ -48,13 +49,17 @@ def launch_request(
         UsageError: A value is of the wrong kind.
     """
     if isinstance(args, str):
-        raise UsageError(f"args is a list of QEMU arguments, not one text: {args!r}")
+        raise UsageError(f"args is a list of arguments, not one text: {args!r}")
     if log_level not in ("debug", "info", "warning", "error"):
         raise UsageError(f"there is no log level {log_level!r}: debug, info, warning or error")
+    if isinstance(xvfb, str):
+        xvfb = _running(xvfb)
     if cpus is not None and not 1 <= cpus <= 1024:
         raise UsageError(f"cpus is a number from 1 to 1024, not {cpus!r}")
     return Launch(
         machine=name or "",
+        emulator="qemu" if xvfb is False else "xvfb",
+        running=xvfb if isinstance(xvfb, str) else "",
         image=str(Path(image).expanduser().absolute()) if image else "",
         memory=str(memory or ""),
         cpus=cpus or 0,
@@ -65,6 +70,14 @@ def launch_request(
         log_level=log_level,  # type: ignore[arg-type]  # checked above
         client=client[:256],
     )
+
+
+def _running(where: str) -> str:
+    """A running Xvfb as the host, whose folder is another, is told of it."""
+    if not where:
+        raise UsageError("xvfb is True, or names a running one: ':5', a folder or 'sysv:ID'")
+    is_path = "/" in where or (":" not in where and Path(where).exists())
+    return str(Path(where).expanduser().absolute()) if is_path else where
 
 
 def key_requests(console: int, groups: Iterable[Steps], interval: int) -> list[Keys]:
@@ -164,7 +177,7 @@ def gone_reason(name: str, ended: Ended | None, refused: Refused | None = None) 
             f"the machine {name!r} has gone: its host hung up without a word (was it killed?);"
             f" its log: kju logs {name}"
         )
-    log = f"; QEMU's last words: {' | '.join(ended.log[-3:])}" if ended.status and ended.log else ""
+    log = f"; its last words: {' | '.join(ended.log[-3:])}" if ended.status and ended.log else ""
     return f"the machine {name!r} has ended: {ended.reason}{log}"
 
 

@@ -11,8 +11,8 @@ Exit statuses:
 | 0      | the machine ended as somebody wanted: asked to, or powered off       |
 | 1      | a mistake in kju; host.log has the traceback                         |
 | 2      | it could not start: arguments, image, name or runtime directory      |
-| 3      | there is no usable QEMU, or it refused to start                      |
-| 4      | QEMU ended by itself with an error, or was killed                    |
+| 3      | there is no usable QEMU or Xvfb, or it refused to start              |
+| 4      | that ended by itself with an error, or was killed                    |
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import os
 import socket
 import sys
 
-from ..errors import KjuError, PeerError, QemuError
+from ..errors import EmulatorError, KjuError, PeerError
 from . import launch, runtime
 from .logs import BoundedLog, LogHandler
 from .machine import Machine
@@ -33,7 +33,7 @@ from .protocol import HostSide, failure
 
 log = logging.getLogger("kju.host")
 
-OK, MISTAKE, REFUSED, NO_QEMU, QEMU_ENDED = range(5)
+OK, MISTAKE, REFUSED, NO_EMULATOR, EMULATOR_ENDED = range(5)
 #: The launcher sends its request right behind the fork.
 PATIENCE = 30.0
 
@@ -76,22 +76,22 @@ def _serve(owner: socket.socket, side: HostSide, request: Launch) -> int:
         runtime.sweep()
         prepared = launch.prepare(request)
         claim = (
-            runtime.claim(request.machine) if request.machine else runtime.claim_any(request.image)
+            runtime.claim(request.machine) if request.machine else runtime.claim_any(_stem(request))
         )
         _redirect(claim, request.log_level)
         log.info("machine %s, process %d", claim.name, os.getpid())
-        accelerator = launch.choose_accelerator(prepared)
+        emulator = prepared.emulator(claim)
 
         async def run() -> int:
-            machine = Machine(claim, prepared, accelerator, (owner, side))
+            machine = Machine(claim, request, emulator, (owner, side))
             ending = await machine.run()
-            return OK if ending.asked else QEMU_ENDED
+            return OK if ending.asked else EMULATOR_ENDED
 
         return asyncio.run(run())
     except KjuError as error:
         log.error("%s", error)
         _refuse(owner, side, request, error)
-        return NO_QEMU if isinstance(error, QemuError) else REFUSED
+        return NO_EMULATOR if isinstance(error, EmulatorError) else REFUSED
     except OSError as error:
         log.exception("the system refused")
         _refuse(owner, side, request, KjuError(f"the machine could not be started: {error}"))
@@ -104,6 +104,11 @@ def _serve(owner: socket.socket, side: HostSide, request: Launch) -> int:
         if claim is not None:
             # The machine has done so if there was one that ended well.
             claim.release(keep_logs=True)
+
+
+def _stem(request: Launch) -> str:
+    """What a machine without a name is called by."""
+    return request.emulator if request.emulator != "qemu" else request.image
 
 
 def _refuse(owner: socket.socket, side: HostSide, request: Launch, error: KjuError) -> None:

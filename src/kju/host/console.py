@@ -269,8 +269,12 @@ class Console:
             self._hurry.clear()
             self._retry = wait
 
-    async def refresh(self) -> int:
-        """Publish what the source has been told so far; return the version."""
+    async def refresh(self, *, sync: bool) -> int:
+        """Publish what the source has been told so far; return the version.
+
+        Args:
+            sync: Read the guest's mode first, where it is not told.
+        """
         if self._source is not None:
             await asyncio.to_thread(self._source.flush, 0.5)
         return self.producer.version

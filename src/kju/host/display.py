@@ -171,11 +171,6 @@ class Display:
         for console in self.consoles:
             console.hint()
 
-    def say(self, state: State, reason: str) -> None:
-        """Set every surface's state."""
-        for console in self.consoles:
-            console.producer.set_state(state, reason)
-
     def close(self, state: State, reason: str) -> None:
         """Stop every source, say the last word and hang up."""
         for console in self.consoles:

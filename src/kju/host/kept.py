@@ -34,7 +34,7 @@ def keep(machine: Paths) -> None:
 
     Never raises: where there is no room or no home, the logs go with the machine.
     """
-    found = [part for log in (machine.host_log, machine.qemu_log) for part in logs.parts(log)]
+    found = [part for log in _logs(machine) for part in logs.parts(log)]
     if not found:
         return
     with contextlib.suppress(OSError):
@@ -52,6 +52,10 @@ def keep(machine: Paths) -> None:
         finally:
             shutil.rmtree(new, ignore_errors=True)
         _forget_old(home)
+
+
+def _logs(machine: Paths) -> tuple[Path, ...]:
+    return machine.host_log, machine.qemu_log, machine.xvfb_log
 
 
 def find(name: str) -> Paths | None:

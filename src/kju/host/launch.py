@@ -1,56 +1,22 @@
-"""SHELL: everything decided before anything runs: which QEMU, what image, which arguments."""
+"""SHELL: everything decided before anything runs: what will run, and where its surface will be."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Protocol
 
 from ..errors import ConflictError, UsageError
-from . import arguments, probe, qemu
-from .arguments import Facts, Plan
-from .image import Image
+from .emulator import Emulator
 from .messages import Launch
-from .probe import Accelerator
-from .qemu import Qemu
-
-log = logging.getLogger(__name__)
+from .runtime import Claim
 
 
-class Prepared(NamedTuple):
-    """A launch that may be tried.
+class Prepared(Protocol):
+    """A launch that may be tried."""
 
-    Attributes:
-        request: What was asked for.
-        qemu: What will run.
-        image: What it boots from.
-    """
-
-    request: Launch
-    qemu: Qemu
-    image: Image | None
-
-    def facts(self, name: str, qmp: int, accelerator: Accelerator) -> Facts:
-        """What the arguments are made from."""
-        return Facts(
-            name=name,
-            architecture=self.qemu.architecture,
-            qmp=qmp,
-            accelerator=accelerator.name,
-            accelerator_reason=accelerator.reason,
-            image=self.image,
-            memory=self.request.memory,
-            cpus=self.request.cpus,
-            shares_video_memory=self.qemu.shares_video_memory,
-        )
-
-    def plan(self, name: str, qmp: int, accelerator: Accelerator) -> Plan:
-        """The whole command line.
-
-        Raises:
-            ConflictError: The user's arguments contradict kju's.
-        """
-        return arguments.plan(self.request.arguments, self.facts(name, qmp, accelerator))
+    def emulator(self, claim: Claim) -> Emulator:
+        """What will draw the machine's screens. May take seconds, of trying things out."""
 
 
 def prepare(request: Launch) -> Prepared:
@@ -59,17 +25,19 @@ def prepare(request: Launch) -> Prepared:
     Raises:
         ConflictError: Arguments contradict each other.
         UsageError: The image cannot be read, or the surface's folder is not there.
-        QemuError: There is no QEMU that will do.
+        EmulatorError: There is no QEMU that will do, or no Xvfb.
     """
     if any("\0" in argument for argument in request.arguments):
-        raise ConflictError("a QEMU argument holds a zero byte")
+        raise ConflictError("an argument holds a zero byte")
     _check_surface(request.surface)
-    image = qemu.read_image(request.image) if request.image else None
-    # Before QEMU is looked for: a contradiction is one on every computer.
-    facts = Facts("check", "x86_64", 3, "tcg", "", image, request.memory, request.cpus)
-    arguments.plan(request.arguments, facts)
-    found = qemu.require(qemu.inspect(qemu.locate(request.qemu)))
-    return Prepared(request, found, image)
+    # What one of them needs the other's machines do not pay for.
+    if request.emulator == "xvfb":
+        from .xvfb_launch import prepare_xvfb
+
+        return prepare_xvfb(request)
+    from .qemu_launch import prepare_qemu
+
+    return prepare_qemu(request)
 
 
 def _check_surface(path: str) -> None:
@@ -79,11 +47,12 @@ def _check_surface(path: str) -> None:
         raise UsageError(f"the surface {path} cannot be made: {parent} is no folder; make it first")
 
 
-def choose_accelerator(prepared: Prepared) -> Accelerator:
-    """The accelerator, tried out only where the user has not chosen one."""
-    untried = prepared.plan("check", 3, Accelerator("tcg", ""))
-    if not any("-accel" in part.arguments for part in untried.appended):
-        return Accelerator("user", "the user's own choice")
-    found = probe.accelerator(prepared.qemu)
-    log.info("accelerator %s: %s", found.name, found.reason)
-    return found
+def surface_address(request: Launch, name: str) -> Callable[[int], str]:
+    """Where the surface of a console of the machine *name* is to be made, by its index."""
+
+    def address(index: int) -> str:
+        if not request.surface:
+            return f"memfd:kju-{name}-{index}"[:200]
+        return request.surface + (f".{index}" if index else "")
+
+    return address

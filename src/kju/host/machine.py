@@ -1,11 +1,11 @@
-"""SHELL: one machine from start to end: QEMU, its display and its clients together.
+"""SHELL: one machine from start to end: what draws its screens, and its clients, together.
 
 Rules:
 
 - `run` starts everything, waits for the first reason to end, and takes everything down
   again, whichever way it was left.
-- There is one reason and it is the first: QEMU's end, a request, a signal, or the end of the
-  connection that owns the machine.
+- There is one reason and it is the first: the emulator's end, a request, a signal, or the end of
+  the connection that owns the machine.
 - Nothing here may take the event loop for longer than a socket call.
 """
 
@@ -17,41 +17,19 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Coroutine
-from typing import Any, NamedTuple
+from typing import Any
 
-from ..errors import KjuError, MachineGoneError, PeerError, QemuError, WaitTimeoutError
+from ..errors import KjuError
 from ..surface import State
-from . import messages, process, requests
+from . import messages, requests
 from .control import Client, Result, Server
-from .display import Display
-from .emulator import LAST_WORDS, Emulator
-from .launch import Prepared
-from .messages import AnyRequest
-from .probe import Accelerator
+from .emulator import Emulator, Ending
+from .messages import AnyRequest, Launch
 from .protocol import HostSide, failure
-from .qmp import HUNG_UP, Qmp
 from .runtime import Claim
+from .tasks import Tasks
 
 log = logging.getLogger(__name__)
-
-#: Until QEMU greets. It makes its devices first; a guest of many gigabytes, preallocated,
-#: takes it tens of seconds.
-GREETING = 120.0
-
-
-class Ending(NamedTuple):
-    """Why a machine ends.
-
-    Attributes:
-        reason: In one line.
-        asked: Whether somebody wanted it, so that the host's own status is 0.
-        status: QEMU's exit status; None while it is not known.
-    """
-
-    reason: str
-    asked: bool
-    status: int | None = None
 
 
 class Machine:
@@ -59,43 +37,37 @@ class Machine:
 
     Args:
         claim: Its name and folder.
-        prepared: What was asked for, checked.
-        accelerator: What its guest runs on.
+        request: What was asked for.
+        emulator: What draws its screens.
         owner: The launcher's connection and its protocol state.
 
     Attributes:
         name: Its name.
         paths: Its files.
-        prepared: What was asked for.
-        accelerator: What its guest runs on.
-        emulator: Its QEMU.
-        display: What it shows.
+        request: What was asked for.
+        emulator: What draws its screens.
         began: When, in seconds since the epoch.
     """
 
     def __init__(
         self,
         claim: Claim,
-        prepared: Prepared,
-        accelerator: Accelerator,
+        request: Launch,
+        emulator: Emulator,
         owner: tuple[socket.socket, HostSide],
     ) -> None:
         self.name = claim.name
         self.paths = claim.paths
-        self.prepared = prepared
-        self.accelerator = accelerator
-        self.emulator = Emulator(claim, prepared)
-        self.display = Display(claim.name, self._surface_address)
+        self.request = request
+        self.emulator = emulator
         self.began = time.time()
         self._claim = claim
         self._owner_connection = owner
         self._owner: Client | None = None
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._started = asyncio.Event()
-        self._shutdown = ""
-        self._qmp: Qmp | None = None
         self._server: Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     @property
     def clients(self) -> list[Client]:
@@ -125,7 +97,7 @@ class Machine:
             log.error("%s", error)
             if self._owner:
                 told = error if isinstance(error, KjuError) else KjuError(str(error))
-                self._owner.send(failure(self.prepared.request.number, told))
+                self._owner.send(failure(self.request.number, told))
             raise
         except Exception:
             log.exception("a mistake in kju")
@@ -147,86 +119,28 @@ class Machine:
             await starting
         ending = self._ending.result()
         if ending.status is not None or not ending.asked:
-            raise await self.emulator.explain(QemuError(ending.reason))
+            raise await self.emulator.explain(KjuError(ending.reason))
 
     async def _start(self) -> None:
         # First, so that the owner's hanging up is noticed whatever takes long here.
         self._server = Server(self.paths.control, self)
         self._owner = self._server.adopt(*self._owner_connection)
-        qmp_socket = self.emulator.start(self.accelerator)
-        self._begin(self._watch_qemu())
-        try:
-            async with asyncio.timeout(GREETING):
-                self._qmp = await Qmp.connect(qmp_socket, self.name, self._on_event)
-            self._begin(self._watch_qmp(self._qmp))
-            self.display.paused = not await self._is_running(self._qmp)
-            await self.display.open(self._qmp, self.emulator.pid, self.paths.folder)
-        except TimeoutError as error:
-            raise QemuError(f"QEMU did not answer in {GREETING:g} s", self.name) from error
-        except (QemuError, MachineGoneError, PeerError, WaitTimeoutError) as error:
-            raise await self.emulator.explain(error) from error
-        self._begin(self.display.keep(self._qmp))
-        log.info("running: process %d, %d consoles", self.emulator.pid, len(self.display.consoles))
+        await self.emulator.start(self._emulator_ended)
         self._started.set()
-        self._owner.send(requests.welcome(self, self.prepared.request.number, "control"))
-
-    def _surface_address(self, index: int) -> str:
-        path = self.prepared.request.surface
-        if not path:
-            return f"memfd:kju-{self.name}-{index}"[:200]
-        return path + (f".{index}" if index else "")
-
-    async def _is_running(self, qmp: Qmp) -> bool:
-        status = await qmp.execute("query-status")
-        if not isinstance(status, dict):
-            raise QemuError(f"QEMU answered query-status with {status!r}"[:200], self.name)
-        return bool(status.get("running", True))
+        self._owner.send(requests.welcome(self, self.request.number, "control"))
 
     # -- running
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something in the background until the machine ends."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _watch_qemu(self) -> None:
-        """End the machine when QEMU has ended, and say so on the screen at once."""
-        status = await self.emulator.wait()
-        if status is None:
-            return
-        reason = f"QEMU {process.describe(status)}"
-        if self._shutdown and status == 0:
-            reason = self._shutdown
-        log.info("QEMU has ended: status %d", status)
-        self.end(reason, asked=status == 0, status=status)
-        self.display.say(*_last_word(self._ending.result()))
-
-    async def _watch_qmp(self, qmp: Qmp) -> None:
-        """End the machine when QEMU can no longer be told anything, nor tells."""
-        reason = await asyncio.shield(qmp.closed)
-        # Its own end is the usual cause of a hang-up, and `_watch_qemu` has more to say of that;
-        # but where we hung up, its end is only the consequence.
-        if reason != HUNG_UP or await self.emulator.wait(LAST_WORDS) is None:
-            self.end(f"the control connection to QEMU (QMP) has broken: {reason}", asked=False)
+    def _emulator_ended(self, ending: Ending) -> None:
+        """End the machine, and say so on the screen at once."""
+        self.end(ending.reason, asked=ending.asked, status=ending.status)
+        self.emulator.say(*_last_word(self._ending.result()))
 
     def _signalled(self, number: int) -> None:
-        if number == signal.SIGHUP and self.prepared.request.detach:
+        if number == signal.SIGHUP and self.request.detach:
             log.info("SIGHUP ignored: the machine is detached")
             return
         self.end(f"the host received {signal.Signals(number).name}")
-
-    def _on_event(self, name: str, data: dict[str, Any]) -> None:
-        if name == "SHUTDOWN":
-            who = "the guest" if data.get("guest") else "QEMU"
-            self._shutdown = f"{who} shut down ({data.get('reason', 'no reason given')})"
-            log.info("%s", self._shutdown)
-        elif name in ("STOP", "RESUME"):
-            self.display.pause(name == "STOP")
-        elif name == "RESET":
-            self.display.hint()
-        elif name == "GUEST_PANICKED":
-            log.warning("the guest has panicked: %s", data)
 
     async def handle(self, client: Client, request: AnyRequest) -> Result:
         """Answer one request, once there is a machine.
@@ -240,45 +154,31 @@ class Machine:
 
     def client_gone(self, client: Client) -> None:
         """Release what a client held; end the machine if it was the owner."""
-        for console in self.display.consoles:
+        for console in self.emulator.consoles:
             console.unhold(client)
             console.leave(client)
-            self._begin(console.keyboard.leave(client))
-        if client is self._owner and not self.prepared.request.detach:
+            self._tasks.begin(console.keyboard.leave(client))
+        if client is self._owner and not self.request.detach:
             self.end(f"{client.side.client or 'the program'} that launched it has ended")
 
     async def stop(self, how: str, who: str) -> None:
         """End the machine as a client wants it: ``quit``, or ``powerdown``."""
-        if how == "quit" or self._qmp is None:
+        if how == "quit":
             # After the reply is on its way: `end` is noticed in the loop's next turn.
             self.end(f"{who} stopped it")
         else:
-            await self._qmp.execute("system_powerdown")
+            await self.emulator.powerdown()
 
     # -- ending
 
     async def _take_down(self) -> None:
         ending = self._ending.result() if self._ending.done() else Ending("it failed", False)
         try:
-            await self.emulator.end(self._ask_to_quit)
+            await self.emulator.end()
         finally:
-            self.display.close(*_last_word(ending))
-            if self._qmp:
-                await self._qmp.close()
-            self.emulator.close()
+            await self.emulator.close(*_last_word(ending))
             await self._say_goodbye(ending)
-            for task in list(self._tasks):
-                task.cancel()
-
-    async def _ask_to_quit(self) -> bool:
-        if self._qmp is None:
-            return False
-        try:
-            await self._qmp.execute("quit", timeout=2)
-        except KjuError as error:
-            log.info("QEMU was asked to quit: %s", error)
-            return False
-        return True
+            self._tasks.cancel()
 
     async def _say_goodbye(self, ending: Ending) -> None:
         if self._server is None:

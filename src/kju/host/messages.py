@@ -59,10 +59,13 @@ class Launch(Request, frozen=True, tag="launch"):
 
     Attributes:
         machine: The machine's name; empty to have one made from the image's.
+        emulator: What is to run. Of the rest, Xvfb takes only what is not a guest's.
+        running: A running Xvfb to show in place of starting one: ``:5``, the folder of its
+            ``-fbdir`` or ``sysv:ID``; empty for none.
         image: A disk, CD or kernel; empty for none.
         memory: QEMU's ``-m``; empty for none.
         cpus: QEMU's ``-smp``; 0 for none.
-        arguments: The user's own QEMU arguments, passed on as they are.
+        arguments: The user's own arguments for it, passed on as they are.
         qemu: The QEMU to run; empty to look for one.
         surface: A file to put the surface in; empty for a memfd.
         detach: Whether the machine outlives this connection.
@@ -71,6 +74,8 @@ class Launch(Request, frozen=True, tag="launch"):
     """
 
     machine: Name = ""
+    emulator: Literal["qemu", "xvfb"] = "qemu"
+    running: str = ""
     image: str = ""
     memory: str = ""
     cpus: Annotated[int, Meta(ge=0, le=1024)] = 0
@@ -125,9 +130,15 @@ class Cancel(Request, frozen=True, tag="cancel"):
 
 
 class Refresh(Request, frozen=True, tag="refresh"):
-    """Publish what the source has now. Answered by `Done` with the version."""
+    """Publish what the source has now. Answered by `Done` with the version.
+
+    Attributes:
+        sync: Whether the guest's mode is read first, which takes a millisecond of QEMU's main
+            loop; else it is the one last read.
+    """
 
     console: Console = 0
+    sync: bool = True
 
 
 class Hold(Request, frozen=True, tag="hold"):
@@ -147,7 +158,7 @@ class Stop(Request, frozen=True, tag="stop"):
     """End the machine. Answered by `Done` before it happens; `Ended` follows.
 
     Attributes:
-        how: ``quit`` ends QEMU; ``powerdown`` presses the guest's power button, and what
+        how: ``quit`` ends the emulator; ``powerdown`` presses the guest's power button, and what
             follows is up to the guest.
     """
 
@@ -237,8 +248,8 @@ class Ended(Notice, frozen=True, tag="ended"):
 
     Attributes:
         reason: Why, in one line.
-        status: QEMU's exit status, negative for a signal; None where it is not known.
-        log: The last lines of QEMU's log.
+        status: The emulator's exit status, negative for a signal; None where it is not known.
+        log: The last lines of what it printed.
     """
 
     reason: str

@@ -23,7 +23,7 @@ import select
 import signal
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from .. import _system
 
@@ -112,25 +112,44 @@ def kill_group(child: subprocess.Popen[bytes]) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
-async def wait(child: subprocess.Popen[bytes]) -> int:
-    """Wait for a child without a thread; return its status, negative for a signal.
+@contextlib.contextmanager
+def descriptor_of(pid: int) -> Iterator[int]:
+    """A descriptor of a process, which no other process can take over.
 
-    What the child started and left behind in its group is killed.
+    Raises:
+        OSError: There is none.
+    """
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+async def ended(descriptor: int) -> None:
+    """Wait for the end of a process, anybody's child, without a thread.
 
     Source:
         pidfd_open(2), Linux 5.3: readable when the process has ended.
     """
-    if child.returncode is not None:
-        return child.returncode
     loop = asyncio.get_running_loop()
-    descriptor = os.pidfd_open(child.pid)
-    ended = asyncio.Event()
+    event = asyncio.Event()
+    loop.add_reader(descriptor, event.set)
     try:
-        loop.add_reader(descriptor, ended.set)
-        await ended.wait()
+        await event.wait()
     finally:
         loop.remove_reader(descriptor)
-        os.close(descriptor)
+
+
+async def wait(child: subprocess.Popen[bytes]) -> int:
+    """Wait for a child without a thread; return its status, negative for a signal.
+
+    What the child started and left behind in its group is killed.
+    """
+    if child.returncode is not None:
+        return child.returncode
+    with descriptor_of(child.pid) as descriptor:
+        await ended(descriptor)
     if child.returncode is None:
         kill_group(child)
     return child.wait()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import QemuError, UsageError
+from . import distribution
 from . import image as images
 
 OLDEST = (7, 0)
@@ -66,14 +67,9 @@ class Qemu(NamedTuple):
 
 def install_line() -> str:
     """How to install QEMU here, as the end of a message."""
-    try:
-        release = platform.freedesktop_os_release()
-    except OSError:
-        release = {}
-    for name in (release.get("ID", ""), *release.get("ID_LIKE", "").split()):
-        if name in INSTALL:
-            return f"install it with: {INSTALL[name]}"
-    return "install QEMU 9.2 or newer, with its dbus display module, from your distribution"
+    return distribution.install_line(
+        INSTALL, "install QEMU 9.2 or newer, with its dbus display module, from your distribution"
+    )
 
 
 def locate(asked: str = "") -> str:

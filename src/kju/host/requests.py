@@ -50,8 +50,8 @@ async def answer(machine: Machine, client: Client, request: AnyRequest) -> Resul
             return Result(reply, (console.live_window(),))
         case messages.Keys(steps=steps, interval=interval):
             await console.keyboard.press(client, steps, interval / 1000)
-        case messages.Refresh():
-            version = await console.refresh()
+        case messages.Refresh(sync=sync):
+            version = await console.refresh(sync=sync)
         case messages.Hold(milliseconds=milliseconds):
             version = await console.hold(client, milliseconds / 1000)
         case messages.Unhold():
@@ -60,7 +60,7 @@ async def answer(machine: Machine, client: Client, request: AnyRequest) -> Resul
 
 
 def _console(machine: Machine, index: int) -> Console:
-    consoles = machine.display.consoles
+    consoles = machine.emulator.consoles
     try:
         return consoles[index]
     except IndexError:
@@ -83,7 +83,7 @@ def _surface(number: int, console: Console) -> Result:
 async def _fresh_info(machine: Machine) -> dict[str, Any]:
     """What `info` says of consoles that rest would be of when somebody last looked."""
     asker = object()
-    for console in machine.display.consoles:
+    for console in machine.emulator.consoles:
         await console.look(asker)
         console.leave(asker)
     return info(machine)
@@ -96,35 +96,23 @@ def welcome(machine: Machine, number: int, role: messages.Role) -> messages.Welc
         machine=machine.name,
         role=role,
         pid=os.getpid(),
-        consoles=len(machine.display.consoles),
+        consoles=len(machine.emulator.consoles),
         folder=str(machine.paths.folder),
     )
 
 
 def info(machine: Machine) -> dict[str, Any]:
     """The machine, for people and programs; every value fits into JSON."""
-    found, paths, plan = machine.prepared.qemu, machine.paths, machine.emulator.plan
+    paths, emulator = machine.paths, machine.emulator
     return {
         "name": machine.name,
-        "state": "paused" if machine.display.paused else "running",
+        "kind": emulator.kind,
+        "state": "paused" if emulator.paused else "running",
         "started": machine.began,
-        "detached": machine.prepared.request.detach,
+        "detached": machine.request.detach,
         "host": {"pid": os.getpid(), "folder": str(paths.folder), "log": str(paths.host_log)},
-        "qemu": {
-            "pid": machine.emulator.pid,
-            "path": found.path,
-            "version": ".".join(map(str, found.version)),
-            "architecture": found.architecture,
-            "log": str(paths.qemu_log),
-            "arguments": list(plan.user),
-            "sources": found.sources,
-        },
-        "accelerator": machine.accelerator._asdict(),
-        "appended": [
-            {"arguments": list(part.arguments), "reason": part.reason} for part in plan.appended
-        ],
-        "notes": list(plan.notes),
-        "consoles": [console.info() for console in machine.display.consoles],
+        **emulator.info(),
+        "consoles": [console.info() for console in emulator.consoles],
         "clients": [
             {"pid": c.peer.pid, "role": c.side.role, "name": c.side.client}
             for c in machine.clients

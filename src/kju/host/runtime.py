@@ -1,7 +1,7 @@
 """SHELL: where running machines leave their sockets, logs and locks.
 
-``BASE/NAME/`` is one machine: ``control.sock``, ``host.log``, ``qemu.log`` and
-``host.pid``. Rules:
+``BASE/NAME/`` is one machine: ``control.sock``, ``host.log``, ``host.pid``, and ``qemu.log`` or
+``xvfb.log`` with the screen of an Xvfb. Rules:
 
 - A machine is alive exactly as long as somebody holds the flock on its ``host.pid``.
   The kernel lets go of it however the host dies, and no number can be reused.
@@ -57,8 +57,13 @@ class Paths(NamedTuple):
         return self.folder / "qemu.log"
 
     @property
+    def xvfb_log(self) -> Path:
+        """What an Xvfb wrote there, where the machine is one."""
+        return self.folder / "xvfb.log"
+
+    @property
     def pid(self) -> Path:
-        """The host's number and QEMU's, and the lock."""
+        """The host's number and its emulator's, and the lock."""
         return self.folder / "host.pid"
 
 
@@ -195,9 +200,9 @@ class Claim:
         self.paths = machine
         self._descriptor = descriptor
 
-    def record(self, qemu: int) -> None:
-        """Note the host's process number and QEMU's, for people and for `sweep`."""
-        text = f"{os.getpid()}\n{qemu} {start_time(qemu)}\n"
+    def record(self, child: int) -> None:
+        """Note the host's process number and its child's, for people and for `sweep`."""
+        text = f"{os.getpid()}\n{child} {start_time(child)}\n"
         os.pwrite(self._descriptor, text.encode(), 0)
         os.ftruncate(self._descriptor, len(text))
 
@@ -297,7 +302,7 @@ def _looks_dead(folder: Path, name: str) -> bool:
 
 
 def _remove(machine: Paths) -> None:
-    """Remove a dead machine's folder, and its QEMU should that have survived.
+    """Remove a dead machine's folder, and its emulator should that have survived.
 
     Its host was killed, or it would have done this: the logs are kept.
     """

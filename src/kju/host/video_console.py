@@ -187,7 +187,8 @@ class VideoConsole(Console):
             try:
                 await self._follow()
                 await self._verify()
-            except (KjuError, OSError) as error:
+            except (KjuError, OSError, ValueError) as error:
+                # QEMU's answers and its screenshots are another process's. The next look may do.
                 log.warning("console %d: the mode cannot be read: %s", self.index, error)
             brisk = self._loop.time() - self._mode_changed < BRISK_FOR
             with contextlib.suppress(TimeoutError):
@@ -245,7 +246,7 @@ class VideoConsole(Console):
         mode = self._mode
         if self._hidden:
             self._verify_at = now + VERIFY_FIRST
-            if self._listener_agrees(mode):
+            if await asyncio.to_thread(self._listener_agrees, mode):
                 log.info("console %d: QEMU shows the video memory again", self.index)
                 self._hidden = False
             return
@@ -282,11 +283,11 @@ class VideoConsole(Console):
         if isinstance(self._source, WindowSource):
             self._source.input()
 
-    async def refresh(self) -> int:
-        """Read the mode, and publish what is shown in it now; return the version."""
-        if self._watching is not None:
+    async def refresh(self, *, sync: bool) -> int:
+        """Publish what is in the memory now, or what the listener was told; return the version."""
+        if sync and self._watching is not None:
             await self._follow()
-        return await super().refresh()
+        return await super().refresh(sync=sync)
 
     def live_window(self) -> int:
         """The descriptor of the memory that the live window lies in; it stays this object's."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ..formats import BYTES_PER_PIXEL, XR24, fourcc_name
+from ..formats import fourcc_name
 from ..surface import MAX_SIDE, TILE_SIDE, Producer, State, surface_size
 from .address import create, split_address
 from .identity import own_identity
 
 if TYPE_CHECKING:
-    from ..surface import AnyBuffer
     from .segment import Segment
 
 
@@ -71,36 +69,8 @@ class SurfaceProducer(Producer):
         """Opens the surface in another process; empty for a memfd."""
         return self.segment.address
 
-    def set_mode(
-        self,
-        width: int,
-        height: int,
-        *,
-        fourcc: int = XR24,
-        source: AnyBuffer | None = None,
-        offset: int = 0,
-        stride: int = 0,
-        source_format: str | None = None,
-    ) -> int:
-        """As `Producer.set_mode`; makes sure first that the pixels can be written.
-
-        Raises:
-            LimitError: There is no space for them; nothing changes.
-            GeometryError: The mode does not fit, or the source is too small.
-            FormatError: There is no converter for the source's format.
-        """
-        wanted = width * height * BYTES_PER_PIXEL.get(fourcc, 4)
-        if width > 0 and height > 0 and wanted <= self.capacity:
-            self.segment.reserve(self.pixels_offset + wanted)
-        return super().set_mode(
-            width,
-            height,
-            fourcc=fourcc,
-            source=source,
-            offset=offset,
-            stride=stride,
-            source_format=source_format,
-        )
+    def _make_room(self, size: int) -> None:
+        self.segment.reserve(self.pixels_offset + size)
 
     def _published(self) -> None:
         self.segment.check()
@@ -119,12 +89,7 @@ class SurfaceProducer(Producer):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

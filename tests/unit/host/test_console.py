@@ -198,7 +198,7 @@ def test_holding_still() -> None:
         console.unhold("me")
         await made.until(lambda: console.producer.version == version + 1)
         publisher.join()
-        assert await console.refresh() == version + 1
+        assert await console.refresh(sync=True) == version + 1
 
     play(scene)
 

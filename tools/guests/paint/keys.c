@@ -72,7 +72,8 @@ static void take(const struct input_event *event, struct input *input)
         input->down = event->value != 0;
         input->presses += event->value == 1;
         input->keyed |= event->value != 2;
-        say("key %d %s", event->code, verbs[event->value]);
+        if (!input->quiet)
+            say("key %d %s", event->code, verbs[event->value]);
     } else if (event->type == EV_ABS && event->code == ABS_X) {
         input->x = event->value;
         input->moved = true;

@@ -20,22 +20,25 @@
 #include <time.h>
 #include <unistd.h>
 
-enum mode { STILL, ANIMATE, FLIP, BOX, RESIZE, BLANK, TEXT, SHELL, MODES };
-static const char *const mode_names[MODES] = {"still",  "animate", "flip", "box",
-                                              "resize", "blank",   "text", "shell"};
+const char *const mode_names[MODES] = {"still", "animate", "flip",  "box",  "resize",
+                                       "blank", "scroll",  "noise", "text", "shell"};
 /* Frames a second, where kju.rate does not say. */
-static const int rates[MODES] = {0, 60, 60, 60, 2, 2, 2, 0};
+static const int rates[MODES] = {0, 60, 60, 60, 2, 2, 30, 30, 2, 0};
 
-enum { SQUARE = 64, BOX_SIDE = 32, KEY_POWER_CODE = 116 };
-static const uint32_t PANEL = 0x101418, INK = 0xf0f0f0, ACCENT = 0x40c0ff;
+enum { KEY_POWER_CODE = 116 };
 
-static struct screen heads[MAX_HEADS];
-static int head_count;
-static enum mode mode;
-static unsigned frame, last_frame; /* last_frame 0: never stop */
+struct screen heads[MAX_HEADS];
+int head_count;
+enum mode mode;
+unsigned frame;
+struct input input;
+FILE *terminal;
+bool stamped;
+char self_range[32];
+static unsigned last_frame; /* 0: never stop */
 static bool going = true;
-static struct input input;
-static FILE *terminal; /* text and shell only */
+static int64_t self_due; /* when the square changes that no key changes */
+static int rate;         /* kju.rate, or what was told since; 0: the mode's own */
 
 void say(const char *format, ...)
 {
@@ -88,135 +91,6 @@ bool size_of(const char *words, int *width, int *height)
            *width <= 8192 && *height <= 8192;
 }
 
-/* ---- what the picture says ---- */
-
-static struct rect whole(const struct screen *screen)
-{
-    return (struct rect){0, 0, screen->width, screen->height};
-}
-
-static uint32_t key_colour(void)
-{
-    return (input.presses & 0xff) << 16 | (uint32_t)input.down << 8 | ((uint32_t)input.code & 0xff);
-}
-
-static void draw_key(struct screen *screen)
-{
-    char words[32];
-    snprintf(words, sizeof words, "KEY %03d #%u", input.code, input.presses);
-    fill(screen, (struct rect){SQUARE, 0, SQUARE, SQUARE}, key_colour());
-    fill(screen, (struct rect){0, SQUARE, 4 * SQUARE, 32}, PANEL);
-    text(screen, 8, SQUARE + 6, 3, INK, words);
-}
-
-static struct rect box_track(const struct screen *screen)
-{
-    return (struct rect){0, screen->height * 3 / 4, screen->width, BOX_SIDE};
-}
-
-static struct rect box_at(const struct screen *screen, unsigned at)
-{
-    struct rect track = box_track(screen);
-    unsigned room = (unsigned)(track.width - BOX_SIDE) + 1;
-    return (struct rect){(int)(at * 8 % room), track.y, BOX_SIDE, BOX_SIDE};
-}
-
-static void draw_panel(struct screen *screen, int head)
-{
-    char words[64], size[32] = "";
-    int scale = screen->width / 80;
-    snprintf(words, sizeof words, "%06u", frame);
-    int width = text_width(scale, words), height = 7 * scale;
-    struct rect panel = {(screen->width - width) / 2 - scale, (screen->height - height) / 2 - scale,
-                         width + 2 * scale, height + 2 * scale};
-    fill(screen, panel, PANEL);
-    text(screen, panel.x + scale, panel.y + scale, scale, INK, words);
-    snprintf(size, sizeof size, "%dx%d", screen->width, screen->height);
-    snprintf(words, sizeof words, "%s %s %s HEAD %d", mode_names[mode], screen->ops->name, size,
-             head);
-    fill(screen, (struct rect){2 * SQUARE, 0, text_width(3, words) + 24, 32}, PANEL);
-    text(screen, 2 * SQUARE + 12, 6, 3, ACCENT, words);
-}
-
-/* The square at the top is drawn first and the one at the bottom last: a picture in which they
- * differ was taken while it was being drawn. */
-static void draw_all(struct screen *screen, int head)
-{
-    fill(screen, (struct rect){0, 0, SQUARE, SQUARE}, frame & 0xffffff);
-    backdrop(screen, frame * 3);
-    fill(screen, (struct rect){0, 0, SQUARE, SQUARE}, frame & 0xffffff);
-    draw_panel(screen, head);
-    draw_key(screen);
-    if (mode == BOX) {
-        fill(screen, box_track(screen), PANEL);
-        fill(screen, box_at(screen, frame), frame | 0x400000);
-    }
-    fill(screen,
-         (struct rect){screen->width - SQUARE, screen->height - SQUARE, SQUARE, SQUARE},
-         frame & 0xffffff);
-}
-
-static void show_all(void)
-{
-    for (int i = 0; i < head_count; i++) {
-        struct rect all = whole(&heads[i]);
-        draw_all(&heads[i], i);
-        if (mode == FLIP)
-            heads[i].ops->flip(&heads[i]);
-        else
-            heads[i].ops->flush(&heads[i], &all, 1);
-    }
-    if (terminal && mode == TEXT) {
-        fprintf(terminal, "\033[3;1H\033[1;36mframe %06u\033[0m  key %03d #%u  ", frame, input.code,
-                input.presses);
-        fflush(terminal);
-    }
-}
-
-static void show_key(void)
-{
-    if (mode == FLIP || mode == TEXT) {
-        show_all();
-        return;
-    }
-    for (int i = 0; i < head_count; i++) {
-        struct rect changed[] = {{SQUARE, 0, SQUARE, SQUARE}, {0, SQUARE, 4 * SQUARE, 32}};
-        draw_key(&heads[i]);
-        heads[i].ops->flush(&heads[i], changed, 2);
-    }
-}
-
-static void show_box(struct screen *screen)
-{
-    struct rect before = box_at(screen, frame - 1), now = box_at(screen, frame);
-    fill(screen, before, PANEL);
-    fill(screen, now, frame | 0x400000);
-    struct rect both[] = {before, now};
-    screen->ops->flush(screen, both, 2);
-}
-
-static void show_pointer(void)
-{
-    for (int i = 0; i < head_count; i++)
-        if (heads[i].ops->move)
-            heads[i].ops->move(&heads[i], input.x * heads[i].width / 32768,
-                               input.y * heads[i].height / 32768);
-}
-
-static void define_cursor(void)
-{
-    enum { SIDE = 32 };
-    static uint32_t arrow[SIDE * SIDE];
-    for (int y = 0; y < SIDE; y++)
-        for (int x = 0; x < SIDE; x++) /* a half-clear edge shows what the alpha does */
-            arrow[y * SIDE + x] = x + y >= 28 || x > y * 2 || y > x * 2 ? 0
-                                  : x + y >= 26                         ? 0x80804000
-                                                                        : 0xffffc000;
-    for (int i = 0; i < head_count; i++)
-        if (heads[i].ops->cursor)
-            heads[i].ops->cursor(&heads[i], arrow, SIDE, 1, 1);
-}
-
 static void resize(int width, int height)
 {
     for (int i = 0; i < head_count; i++)
@@ -247,6 +121,10 @@ static void step(void)
         for (int i = 0; i < head_count; i++)
             show_box(&heads[i]);
         break;
+    case SCROLL:
+        for (int i = 0; i < head_count; i++)
+            show_scroll(&heads[i]);
+        break;
     case RESIZE:
         resize_to_next();
         break;
@@ -265,6 +143,19 @@ static void step(void)
 }
 
 /* ---- what it is told ---- */
+
+static int64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static void set_self(const char *range)
+{
+    snprintf(self_range, sizeof self_range, "%s", range);
+    self_due = now() + random_wait(self_range);
+}
 
 static bool set_mode(const char *name)
 {
@@ -288,6 +179,13 @@ static void obey(char *line)
         going = false;
     } else if (strcmp(line, "go") == 0) {
         going = true;
+    } else if (sscanf(line, "rate %u", &count) == 1) {
+        rate = (int)count;
+    } else if (strncmp(line, "self", 4) == 0) { /* "self" alone ends it */
+        set_self(line + (line[4] == ' ' ? 5 : 4));
+    } else if (sscanf(line, "clock %u", &count) == 1) {
+        say(tell_clock(count) ? "clock told" : "clock: no port");
+        return;
     } else if (sscanf(line, "step %u", &count) == 1) { /* so many more frames, then rest */
         last_frame = frame + count;
         going = true;
@@ -417,13 +315,6 @@ static void open_screens(void)
     }
 }
 
-static int64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
 static void take_input(const struct pollfd *ready, int count)
 {
     input.keyed = input.moved = false;
@@ -456,9 +347,12 @@ static void run(void)
         }
         for (int i = 0; i < count; i++)
             polled[1 + i] = (struct pollfd){.fd = descriptors[i], .events = POLLIN};
-        int rate = number("rate", rates[mode]);
-        bool ticking = going && rate > 0;
-        int64_t wait = (ticking && next < rescan ? next : rescan) - time;
+        int rate_now = rate ? rate : rates[mode];
+        bool ticking = going && rate_now > 0;
+        int64_t wake = ticking && next < rescan ? next : rescan;
+        if (self_range[0] && self_due < wake)
+            wake = self_due;
+        int64_t wait = wake - time;
         struct timespec most = {.tv_sec = wait > 0 ? wait / 1000000000 : 0,
                                 .tv_nsec = wait > 0 ? wait % 1000000000 : 0};
         if (ppoll(polled, (nfds_t)(1 + count), &most, NULL) > 0) {
@@ -469,9 +363,13 @@ static void run(void)
         }
         if (ticking && going && now() >= next) {
             step();
-            next += 1000000000 / rate;
+            next += 1000000000 / rate_now;
             if (next < now()) /* never two frames to catch up: the guest shows what it can */
                 next = now();
+        }
+        if (self_range[0] && now() >= self_due) {
+            show_self();
+            self_due = now() + random_wait(self_range);
         }
         if (waitpid(-1, NULL, WNOHANG) > 0 && mode == SHELL)
             start_shell();
@@ -490,6 +388,9 @@ int main(void)
         if (strcmp(wanted, mode_names[i]) == 0)
             mode = (enum mode)i;
     last_frame = (unsigned)number("frames", 0);
+    stamped = input.quiet = number("stamp", 0) != 0;
+    rate = number("rate", 0);
+    set_self(option("self", ""));
     open_screens();
     show_all();
     int descriptors[MAX_INPUTS];

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct rect {
     int x, y, width, height;
@@ -48,6 +49,17 @@ void text(struct screen *, int x, int y, int scale, uint32_t colour, const char 
 void backdrop(struct screen *, unsigned shift);
 int text_width(int scale, const char *words);
 
+/* For measuring: see measure.c. */
+struct stamp {
+    uint32_t pixels[4];
+};
+void stamp_take(struct stamp *, unsigned counter); /* now */
+void stamp_put(struct screen *, int x, int y, const struct stamp *);
+int64_t random_wait(const char *range); /* "1000-1300": that many milliseconds, in nanoseconds */
+bool tell_clock(unsigned count);
+void noise(struct screen *);
+void scroll(struct screen *, struct rect page, int rows);
+
 /* Keyboards and pointers, through evdev. */
 struct input {
     unsigned presses; /* key presses since boot */
@@ -55,11 +67,34 @@ struct input {
     bool down;
     int x, y; /* pointer, 0..32767 */
     bool moved, keyed;
+    bool quiet; /* keys are not told on the serial line */
 };
 enum { MAX_INPUTS = 16 };
 int input_descriptors(int *descriptors, int most); /* looks for new devices, too */
 void input_read(int descriptor, struct input *);
 void input_forget(int descriptor);
+
+/* What is shown, and what was asked for: main.c's. */
+enum mode { STILL, ANIMATE, FLIP, BOX, RESIZE, BLANK, SCROLL, NOISE, TEXT, SHELL, MODES };
+enum { SQUARE = 64 };
+extern const char *const mode_names[MODES];
+extern struct screen heads[MAX_HEADS];
+extern int head_count;
+extern enum mode mode;
+extern unsigned frame;
+extern struct input input;
+extern FILE *terminal;      /* text and shell only */
+extern bool stamped;        /* kju.stamp: squares carry the time, a key changes only its own */
+extern char self_range[32]; /* kju.self: between two changes of the square that no key changes */
+
+/* Drawing it: picture.c. */
+void show_all(void);
+void show_key(void);
+void show_self(void);
+void show_box(struct screen *);
+void show_scroll(struct screen *);
+void show_pointer(void);
+void define_cursor(void);
 
 /* What tests have it do with registers and video memory. False: it is no such command. */
 bool command(const char *line);

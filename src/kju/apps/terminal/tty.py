@@ -19,7 +19,7 @@ import signal
 import sys
 import termios
 import tty
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 # Alternate screen, cursor hidden, no wrapping at the right edge.
@@ -63,12 +63,7 @@ class Tty:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             _ignore_endings()
         finally:

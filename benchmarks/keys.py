@@ -1,0 +1,220 @@
+"""From a key to its pixel, and from the guest's store to the viewer; changes nobody asked for.
+
+Each way to see is measured in turns of the two regimes. The presses leave from this process, the
+viewer is another: `viewer.py`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from . import guests, rig
+from .measure import Curve, Figure, amount, percentile, progress
+from .peers import WAYS
+from .rig import Rig, Rigs
+from .viewer import SELF, missing, viewing
+
+SIZE = "1280x800"
+KEY_NAME = "a"
+#: Seconds that a key is held: as a tap, and over before the next in either regime.
+HOLD = 0.02
+IDLE = (1.0, 1.3)
+BUSY = 0.05
+#: Presses of one turn; what the machine does besides changes from one minute to the next.
+TURN = 60
+#: kju with its own keyboard, which a user has, and with the keys of all the others.
+ORDER = ("kju", "kju/qmp", "listener", "vnc-raw", "vnc-beside", "vnc-zrle", "vnc-tight",
+         "vncdotool", "asyncvnc", "screendump-ppm", "screendump-png")  # fmt: skip
+
+
+@dataclass
+class Taken:
+    """What one way showed in one regime; milliseconds."""
+
+    pixel: list[float] = field(default_factory=list)
+    added: list[float] = field(default_factory=list)
+    wakes: list[int] = field(default_factory=list)
+    lost: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def words(self) -> str:
+        p50, p95, p99, most = (percentile(self.pixel, s) for s in (0.5, 0.95, 0.99, 1.0))
+        text = f"p50 {p50:.2f}, p95 {p95:.2f}, p99 {p99:.2f}, max {most:.2f} ms"
+        if self.added:
+            text += (
+                f"; store to seen {percentile(self.added, 0.5):.2f}, "
+                f"p95 {percentile(self.added, 0.95):.2f} ms"
+            )
+        text += f"; {statistics.fmean(self.wakes):.1f} wake-ups each; {len(self.pixel)} presses"
+        text += f", {self.lost} never seen" if self.lost else ""
+        return "; ".join([text, *self.failed])
+
+
+Results = dict[tuple[str, str], Taken]
+
+
+def title(way: str) -> str:
+    name, _, keys = way.partition("/")
+    return WAYS[name].title + (", keys by QMP" if keys else "")
+
+
+def _press(chosen: Rig, own: bool) -> Callable[[bool], int]:
+    """A function that presses or releases the key and returns when it left."""
+    if not own or chosen.machine is None:
+        return lambda down: chosen.keys.key(KEY_NAME, down)
+    keyboard = chosen.machine.keyboard
+
+    def press(down: bool) -> int:
+        at = time.monotonic_ns()
+        (keyboard.press if down else keyboard.release)(KEY_NAME)
+        return at
+
+    return press
+
+
+def presses(chosen: Rig, own: bool, regime: str, count: int) -> list[int]:
+    """Press so many times; returns when each press left."""
+    press, left = _press(chosen, own), []
+    due = time.monotonic()
+    for _ in range(count):
+        left.append(press(True))
+        time.sleep(HOLD)
+        press(False)
+        due = max(due + (BUSY if regime == "busy" else random.uniform(*IDLE)), time.monotonic())
+        time.sleep(max(0.0, due - time.monotonic()))
+    return left
+
+
+def match(chosen: Rig, left: list[int], first: int, samples: list[list[int]], into: Taken) -> None:
+    """Add what was seen of presses whose counters follow *first*."""
+    for number, at in enumerate(left, first + 1):
+        found = next((s for s in samples if s[0] >= number and s[1] >= at), None)
+        if found is None:
+            into.lost += 1
+            continue
+        counter, seen, ticks, wakes = found
+        into.pixel.append((seen - at) / 1e6)
+        if counter == number:
+            into.wakes.append(wakes)
+            if ticks:
+                into.added.append((seen - chosen.clock.nanoseconds(ticks)) / 1e6)
+
+
+def turn(chosen: Rig, way: str, regime: str, count: int, into: Taken) -> None:
+    """One way looks while keys are pressed."""
+    name, _, keys = way.partition("/")
+    chosen.line.tell("box" if regime == "busy" else "still")
+    # QEMU learns of a new mode when somebody has it draw: two of the ways cannot follow that.
+    chosen.keys.command("screendump", filename=str(chosen.folder / "size"))
+    with viewing(name, chosen.where) as viewer:
+        own = name == "kju" and not keys
+        # While it tells its clock the guest draws nothing, which VNC takes for stillness.
+        chosen.clock.anchor()
+        time.sleep(1)
+        presses(chosen, own, "idle", 1)  # not counted: a program's first call imports
+        left = presses(chosen, own, regime, count)
+        time.sleep(0.5 if regime == "busy" else 1)
+        chosen.clock.anchor()
+        (seen,) = viewer.stop()
+    chosen.line.tell("still")
+    match(chosen, left, viewer.number + 1, seen["samples"], into)
+
+
+def machine_for(way: str, rigs: Rigs) -> Rig:
+    return rigs[WAYS[way.partition("/")[0]].machine]
+
+
+def measure(rigs: Rigs, count: int) -> Results:
+    asked = os.environ.get("KJU_BENCH_WAYS", "").split(",")
+    ways = [
+        way for way in ORDER
+        if (asked == [""] or way in asked) and not missing(way.partition("/")[0])
+    ]  # fmt: skip
+    results: Results = defaultdict(Taken)
+    turns = max(1, round(count / TURN))
+    total, done = turns * len(ways) * 2, 0
+    for _ in range(turns):
+        for regime in ("idle", "busy"):
+            for way in ways:
+                progress(f"{regime}: {title(way)}", done, total)
+                chosen = machine_for(way, rigs)
+                taken = results[way, regime]
+                try:
+                    turn(chosen, way, regime, -(-count // turns), taken)
+                except RuntimeError as error:  # one that fails is reported, the rest goes on
+                    taken.failed.append(f"a turn failed: {error}")
+                done += 1
+    return results
+
+
+def by_itself(rigs: Rigs, count: int) -> Iterator[Figure]:
+    """Changes that the guest makes after ten seconds of stillness."""
+    for number, way in enumerate(("kju", "listener", "vnc-raw")):
+        progress(f"by itself: {title(way)}", number, 3)
+        chosen, taken = machine_for(way, rigs), []
+        with viewing(way, chosen.where, x=SELF[0], y=SELF[1]) as viewer:
+            chosen.clock.anchor()
+            chosen.line.tell("self 10000-11000")
+            time.sleep(10.5 * count + 1)
+            chosen.line.tell("self")
+            chosen.clock.anchor()
+            (seen,) = viewer.stop()
+        for _, at, ticks, _ in seen["samples"]:
+            if ticks:
+                taken.append((at - chosen.clock.nanoseconds(ticks)) / 1e6)
+        if taken:
+            yield Figure(
+                "keys", f"a change by itself after 10 s of stillness, p95: {title(way)}",
+                percentile(taken, 0.95), "ms", 35 if way == "kju" else None, "",
+                f"p50 {statistics.median(taken):.2f}, max {max(taken):.2f} ms, "
+                f"{len(taken)} changes",
+            )  # fmt: skip
+
+
+#: Regime, percentile, peer and how many times lower kju's has to be.
+TARGETS = (
+    ("idle", 0.5, "vnc-raw", 50), ("idle", 0.95, "vnc-raw", 60), ("idle", 0.95, "listener", 6),
+    ("busy", 0.5, "vnc-raw", 3.5), ("busy", 0.95, "vnc-raw", 6),
+    ("busy", 0.5, "listener", 3.5), ("busy", 0.95, "listener", 6),
+)  # fmt: skip
+
+
+def report(results: Results) -> Iterator[Figure | Curve]:
+    for (way, regime), taken in results.items():
+        if not taken.pixel:
+            yield Figure("keys", f"key to pixel, {regime}: {title(way)}", math.nan, "ms", None, "",
+                         "; ".join(taken.failed) or "never seen")  # fmt: skip
+        else:
+            yield Figure("keys", f"key to pixel, {regime}: {title(way)}",
+                         percentile(taken.pixel, 0.5), "ms", None, "", taken.words())  # fmt: skip
+            yield Curve("keys", f"key to pixel, {regime}", title(way), sorted(taken.pixel),
+                        [100 * (i + 1) / len(taken.pixel) for i in range(len(taken.pixel))],
+                        "% of presses seen within so many ms")  # fmt: skip
+    for regime, share, peer, least in TARGETS:
+        ours, theirs = results["kju", regime].pixel, results[peer, regime].pixel
+        if ours and theirs:
+            a, b = percentile(ours, share), percentile(theirs, share)
+            what = f"key to pixel, {regime}, p{share * 100:.0f}: times lower than {title(peer)}"
+            yield Figure("keys", what, b / a, "x", None, title(peer),
+                         f"{a:.2f} against {b:.2f} ms", least)  # fmt: skip
+    for regime in ("idle", "busy"):
+        added = results["kju", regime].added
+        for share, most in ((0.5, 1.0), (0.95, 2.0)) if added else ():
+            yield Figure("keys", f"added by kju, {regime}, p{share * 100:.0f}",
+                         percentile(added, share), "ms", most, "",
+                         "the guest's store to the woken viewer's look")  # fmt: skip
+
+
+def figures(folder: str) -> Iterator[Figure | Curve]:
+    count = int(amount("PRESSES", 300))
+    arguments = guests.measured("VGA", via="vram", mode="still", size=SIZE)
+    with rig.all_three(folder, arguments) as rigs:
+        yield from report(measure(rigs, count))
+        yield from by_itself(rigs, int(amount("CHANGES", max(2, count // 8))))

@@ -1,0 +1,68 @@
+"""The ways to see a guest that are measured against each other, in one form.
+
+A viewer is opened in a process of its own (see viewer.py), with the machine's place. It may be
+asked to wait for something new, for the pixels it holds, and for a whole picture.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+Place = dict[str, str]
+
+
+class Viewer(Protocol):
+    """What each way is asked for."""
+
+    def wait(self) -> None:
+        """Sleep until something may be new; a way that is not told of changes asks again."""
+
+    def look(self) -> np.ndarray:
+        """The newest pixels it holds, B G R in the first three bytes of each, not copied."""
+
+    def grab(self) -> np.ndarray:
+        """A whole picture of now as an array, the way its users get one."""
+
+
+class Way(NamedTuple):
+    """One way to see a guest.
+
+    Attributes:
+        title: As the tables name it.
+        module: In this package.
+        option: Told to the module.
+        machine: Which of rig.py's it looks at: ``kju``, ``vnc`` or ``dbus``.
+        needs: What has to be installed for it, of `kju[bench]`.
+    """
+
+    title: str
+    module: str
+    option: str = ""
+    machine: str = "vnc"
+    needs: str = ""
+
+
+WAYS = {
+    "kju": Way("kju", "own", machine="kju"),
+    "vnc-raw": Way("VNC, raw", "vnc", "raw"),
+    "vnc-beside": Way("VNC, raw, beside a D-Bus display", "vnc", "raw", "dbus"),
+    "vnc-zrle": Way("VNC, ZRLE", "vnc", "zrle"),
+    "vnc-tight": Way("VNC, Tight", "vnc", "tight"),
+    "vncdotool": Way("vncdotool", "dotool", needs="vncdotool"),
+    "asyncvnc": Way("asyncvnc", "asynchronous", needs="asyncvnc"),
+    "listener": Way("D-Bus listener", "listener", machine="dbus"),
+    "screendump-ppm": Way("screendump, PPM", "screendump", "ppm"),
+    "screendump-png": Way("screendump, PNG", "screendump", "png"),
+    "kju-sync": Way("kju, snapshot(sync=True)", "own", "sync", "kju"),
+}
+
+
+def open_viewer(way: str, place: Place) -> Viewer:
+    """Open one; it holds a picture when this returns."""
+    found = WAYS[way]
+    module = import_module(f".{found.module}", __package__)
+    viewer: Viewer = module.open_viewer(place, found.option)
+    return viewer

@@ -1,0 +1,31 @@
+"""kju's own way: wake on the futex, look at the published pixels; nothing but the public API."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import kju
+
+from . import Place
+
+
+class Own:
+    """As a program of a user's does it."""
+
+    def __init__(self, place: Place, option: str) -> None:
+        self._machine = kju.attach(place["name"])
+        self._screen = self._machine.screen
+        self._mark = next(self._screen.changes(timeout=20)).mark
+        self._options = {"sync": True} if option == "sync" else {}
+
+    def wait(self) -> None:
+        self._mark = self._screen.wait(self._mark).mark
+
+    def look(self) -> np.ndarray:
+        return self._screen.view()
+
+    def grab(self) -> np.ndarray:
+        return self._screen.snapshot(**self._options)
+
+
+open_viewer = Own

@@ -1,0 +1,200 @@
+"""One viewer in a process of its own: python -m benchmarks.viewer WAY TASK PLACE, words as JSON.
+
+It says ``ready NUMBER`` when it holds a picture, NUMBER being the counter it sees, and works
+until SIGTERM; then it says in which file it wrote what it saw.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .peers import WAYS, Place, Viewer, open_viewer
+
+#: Where the stamps lie: see tools/guests/README.md.
+KEY = (64, 63)
+SELF = (0, 191)
+
+Seen = dict[str, Any]
+
+
+class Stopped(Exception):
+    """The program that started this viewer has seen enough."""
+
+
+def stamp(pixels: np.ndarray, place: tuple[int, int]) -> tuple[int, int]:
+    """The counter and the time in four pixels; time 0 where the look met the store."""
+    x, y = place
+    # One copy: the guest, or kju, may write meanwhile.
+    low, middle, high, counter = (
+        int.from_bytes(four[:3], "little") for four in pixels[y, x : x + 4].tolist()
+    )
+    if high >> 16 != counter & 0xFF:
+        return counter, 0
+    return counter, low | middle << 24 | (high & 0xFFFF) << 48
+
+
+def watch(viewer: Viewer, task: dict[str, Any], seen: Seen) -> None:
+    """Note when each new number is seen, and how often it was woken for that."""
+    place = (int(task["x"]), int(task["y"]))
+    pause = 1 / task["rate"] if task.get("rate") else 0
+    last, wakes = stamp(viewer.look(), place)[0], 0
+    samples = seen["samples"] = []
+    due = time.monotonic()
+    while True:
+        viewer.wait()
+        wakes += 1
+        counter, ticks = stamp(viewer.look(), place)
+        if counter != last:
+            samples.append((counter, time.monotonic_ns(), ticks, wakes))
+            last, wakes = counter, 0
+        seen["wakes"] += 1
+        if pause:
+            due = max(due + pause, time.monotonic())
+            time.sleep(max(0, due - time.monotonic()))
+
+
+def screens(viewer: Viewer, task: dict[str, Any], seen: Seen) -> None:
+    """Take whole pictures, one after the other, and count those that differ."""
+    last = None
+    seen["screens"] = seen["distinct"] = 0
+    while True:
+        picture = viewer.grab()
+        seen["screens"] += 1
+        frame = bytes(picture[8, 8, :3])
+        if frame != last:
+            last = frame
+            seen["distinct"] += 1
+
+
+def frames(viewer: Viewer, task: dict[str, Any], seen: Seen) -> None:
+    """Be woken and count the guest's frames that were held."""
+    last = None
+    seen["distinct"] = 0
+    while True:
+        viewer.wait()
+        seen["wakes"] += 1
+        frame = bytes(viewer.look()[8, 8, :3])
+        if frame != last:
+            last = frame
+            seen["distinct"] += 1
+
+
+TASKS: dict[str, Callable[[Viewer, dict[str, Any], Seen], None]] = {
+    "watch": watch,
+    "screens": screens,
+    "frames": frames,
+}
+
+
+def _work(way: str, task: dict[str, Any], place: Place) -> None:
+    viewer = open_viewer(way, place)
+    seen: Seen = {"wakes": 0}
+    try:
+        number, _ = stamp(viewer.look(), (int(task["x"]), int(task["y"])))
+        os.write(1, b"ready %d\n" % number)
+        used, start = _cpu(), time.monotonic()
+        TASKS[task["do"]](viewer, task, seen)
+    except Stopped:
+        pass
+    seen["cpu"], seen["seconds"] = _cpu() - used, time.monotonic() - start
+    # Members of a crowd share the pipe, which takes only short lines whole.
+    report = Path(place["folder"]) / f"seen-{os.getpid()}"
+    report.write_text(json.dumps(seen))
+    os.write(1, b"%s\n" % str(report).encode())
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    way, task, place = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+    for _ in range(int(task.get("crowd", 1)) - 1):
+        # A crowd shares what was imported; each member looks, waits and counts by itself.
+        if os.fork() == 0:
+            break
+    signal.signal(signal.SIGTERM, stop)
+    _work(way, task, place)
+    os._exit(0)  # threads that some of these libraries leave behind must not hold it up
+
+
+# ---- what the measuring program uses
+
+
+class Running:
+    """Viewers that were started: `ready` before, `seen` after `stop`."""
+
+    def __init__(self, way: str, task: dict[str, Any], place: Place) -> None:
+        self._crowd = int(task.get("crowd", 1))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.viewer", way, json.dumps(task), json.dumps(place)],
+            stdout=subprocess.PIPE,
+            process_group=0,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+        )
+        self._unread = b""
+        # All members of a crowd see the same before the first key.
+        self.number, *_ = (int(self._line(60).split()[1]) for _ in range(self._crowd))
+
+    def _line(self, seconds: float) -> str:
+        assert self.process.stdout is not None
+        end = time.monotonic() + seconds
+        while b"\n" not in self._unread:
+            left = max(0.0, end - time.monotonic())
+            ready, _, _ = select.select([self.process.stdout], [], [], left)
+            data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+            if not data:
+                raise RuntimeError("the viewer ended, or said nothing in time")
+            self._unread += data
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line.decode()
+
+    def stop(self) -> list[Seen]:
+        os.killpg(self.process.pid, signal.SIGTERM)
+        return [json.loads(Path(self._line(20)).read_text()) for _ in range(self._crowd)]
+
+    def kill(self) -> None:
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+
+
+@contextmanager
+def viewing(way: str, place: Place, do: str = "watch", **task: Any) -> Iterator[Running]:
+    """Have a viewer look while the block runs."""
+    words = {"do": do, "x": KEY[0], "y": KEY[1], **task}
+    with ExitStack() as stack:
+        running = Running(way, words, place)
+        stack.callback(running.kill)
+        yield running
+
+
+def missing(way: str) -> str:
+    """What would have to be installed to measure this way; empty if it can be."""
+    from importlib.util import find_spec
+
+    needs = WAYS[way].needs
+    return needs if needs and find_spec(needs) is None else ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""SHELL: how this system's users install something."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+
+
+def install_line(commands: Mapping[str, str], otherwise: str) -> str:
+    """How to install something here, as the end of a message.
+
+    Args:
+        commands: By the distribution's ``ID`` in os-release(5), also of those like it.
+        otherwise: What to say on others.
+    """
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        release = {}
+    for name in (release.get("ID", ""), *release.get("ID_LIKE", "").split()):
+        if name in commands:
+            return f"install it with: {commands[name]}"
+    return otherwise

@@ -1,0 +1,222 @@
+"""SHELL: QEMU as a machine's emulator: the child, QMP and the display together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from pathlib import Path
+from typing import Any
+
+from ..errors import KjuError, MachineGoneError, PeerError, QemuError, WaitTimeoutError
+from ..surface import State
+from . import process
+from .arguments import Plan
+from .child import LAST_WORDS, Child
+from .console import Console
+from .display import Display
+from .emulator import Emulator, Ended, Ending
+from .launch import surface_address
+from .probe import Accelerator
+from .qemu_launch import Prepared
+from .qmp import HUNG_UP, Qmp
+from .runtime import Claim
+from .tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+#: Until QEMU greets. It makes its devices first; a guest of many gigabytes, preallocated,
+#: takes it tens of seconds.
+GREETING = 120.0
+
+
+class QemuEmulator(Emulator):
+    """One QEMU.
+
+    Args:
+        claim: The machine's name and folder.
+        prepared: What was asked for, checked.
+        accelerator: What its guest runs on.
+
+    Attributes:
+        display: What it shows.
+        plan: The whole command line, once it has been started.
+    """
+
+    kind = "qemu"
+
+    def __init__(self, claim: Claim, prepared: Prepared, accelerator: Accelerator) -> None:
+        self.display = Display(claim.name, surface_address(prepared.request, claim.name))
+        self.plan = Plan((), (), ())
+        self._child = Child("QEMU", claim, claim.paths.qemu_log)
+        self._name = claim.name
+        self._paths = claim.paths
+        self._prepared = prepared
+        self._accelerator = accelerator
+        self._ended: Ended = lambda ending: None
+        self._shutdown = ""
+        self._qmp: Qmp | None = None
+        self._tasks = Tasks()
+
+    @property
+    def consoles(self) -> list[Console]:
+        """The graphic ones."""
+        return self.display.consoles
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, once it has ended."""
+        return self._child.status
+
+    @property
+    def paused(self) -> bool:
+        """Whether the guest's processors have been stopped."""
+        return self.display.paused
+
+    # -- starting
+
+    async def start(self, ended: Ended) -> None:
+        """Start it, and begin to show its consoles.
+
+        Raises:
+            ConflictError: The user's arguments contradict kju's.
+            QemuError: It does not start; its own words are in it.
+        """
+        self._ended = ended
+        qmp_socket = self._spawn()
+        self._tasks.begin(self._watch_child())
+        try:
+            async with asyncio.timeout(GREETING):
+                self._qmp = await Qmp.connect(qmp_socket, self._name, self._on_event)
+            self._tasks.begin(self._watch_qmp(self._qmp))
+            self.display.paused = not await self._is_running(self._qmp)
+            await self.display.open(self._qmp, self._child.pid, self._paths.folder)
+        except TimeoutError as error:
+            raise QemuError(f"QEMU did not answer in {GREETING:g} s", self._name) from error
+        except (QemuError, MachineGoneError, PeerError, WaitTimeoutError) as error:
+            raise await self.explain(error) from error
+        self._tasks.begin(self.display.keep(self._qmp))
+        log.info("running: process %d, %d consoles", self._child.pid, len(self.consoles))
+
+    def _spawn(self) -> socket.socket:
+        """Start the child; returns our end of its QMP connection."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.plan = self._prepared.plan(self._name, theirs.fileno(), self._accelerator)
+            command = [self._prepared.qemu.path, *self.plan.arguments]
+            try:
+                self._child.start(
+                    command, inherit=[theirs.fileno()], changes_user=self.plan.changes_user
+                )
+            except OSError as error:
+                ours.close()
+                raise QemuError(f"{command[0]} cannot be started: {error}", self._name) from error
+        return ours
+
+    async def _is_running(self, qmp: Qmp) -> bool:
+        status = await qmp.execute("query-status")
+        if not isinstance(status, dict):
+            raise QemuError(f"QEMU answered query-status with {status!r}"[:200], self._name)
+        return bool(status.get("running", True))
+
+    async def explain(self, error: KjuError) -> QemuError:
+        """Make of *error* what QEMU itself says of its end, if it ends now."""
+        found = await self._child.last_words()
+        if found is None:
+            return QemuError(str(error), self._name)
+        how, said = found
+        # QEMU begins its messages with the path or the name it was started by.
+        path = self._prepared.qemu.path
+        what = said[-1].removeprefix(f"{path}: ").removeprefix(f"{Path(path).name}: ")
+        before = f" (before that: {' | '.join(said[:-1])})" if said[:-1] else ""
+        return QemuError(f"{how}: {what}{before}", self._name)
+
+    # -- running
+
+    async def _watch_child(self) -> None:
+        status = await self._child.wait()
+        if status is None:
+            return
+        reason = f"QEMU {process.describe(status)}"
+        if self._shutdown and status == 0:
+            reason = self._shutdown
+        log.info("QEMU has ended: status %d", status)
+        self._ended(Ending(reason, status == 0, status))
+
+    async def _watch_qmp(self, qmp: Qmp) -> None:
+        """End the machine when QEMU can no longer be told anything, nor tells."""
+        reason = await asyncio.shield(qmp.closed)
+        # Its own end is the usual cause of a hang-up, and `_watch_child` has more to say of that;
+        # but where we hung up, its end is only the consequence.
+        if reason != HUNG_UP or await self._child.wait(LAST_WORDS) is None:
+            broken = f"the control connection to QEMU (QMP) has broken: {reason}"
+            self._ended(Ending(broken, False))
+
+    def _on_event(self, name: str, data: dict[str, Any]) -> None:
+        if name == "SHUTDOWN":
+            who = "the guest" if data.get("guest") else "QEMU"
+            self._shutdown = f"{who} shut down ({data.get('reason', 'no reason given')})"
+            log.info("%s", self._shutdown)
+        elif name in ("STOP", "RESUME"):
+            self.display.pause(name == "STOP")
+        elif name == "RESET":
+            self.display.hint()
+        elif name == "GUEST_PANICKED":
+            log.warning("the guest has panicked: %s", data)
+
+    async def powerdown(self) -> None:
+        """Press the guest's power button; what follows is up to the guest.
+
+        Raises:
+            KjuError: QEMU does not answer.
+        """
+        if self._qmp is not None:
+            await self._qmp.execute("system_powerdown")
+
+    # -- ending
+
+    async def end(self) -> None:
+        """End QEMU: ask, insist, kill."""
+        await self._child.end(self._ask_to_quit)
+
+    async def _ask_to_quit(self) -> bool:
+        if self._qmp is None:
+            return False
+        try:
+            await self._qmp.execute("quit", timeout=2)
+        except KjuError as error:
+            log.info("QEMU was asked to quit: %s", error)
+            return False
+        return True
+
+    async def close(self, state: State, reason: str) -> None:
+        """Stop every source, say the last word and hang up."""
+        self.display.close(state, reason)
+        if self._qmp:
+            await self._qmp.close()
+        self._child.close()
+        self._tasks.cancel()
+
+    def last_lines(self) -> list[str]:
+        """What QEMU printed last."""
+        return self._child.last_lines()
+
+    def info(self) -> dict[str, Any]:
+        """QEMU, what it was started with, and why."""
+        found, plan = self._prepared.qemu, self.plan
+        return {
+            "qemu": {
+                "pid": self._child.pid,
+                "path": found.path,
+                "version": ".".join(map(str, found.version)),
+                "architecture": found.architecture,
+                "log": str(self._paths.qemu_log),
+                "arguments": list(plan.user),
+                "sources": found.sources,
+            },
+            "accelerator": self._accelerator._asdict(),
+            "appended": [
+                {"arguments": list(part.arguments), "reason": part.reason} for part in plan.appended
+            ],
+            "notes": list(plan.notes),
+        }

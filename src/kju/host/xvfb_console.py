@@ -1,0 +1,129 @@
+"""SHELL: the screen of an Xvfb: watched in its own memory, while somebody looks.
+
+Rules:
+
+- While nobody looks nothing runs. Whoever asks for the surface looks until it hangs up; a
+  surface in a named file has consumers nobody knows of, so somebody always looks at that.
+- Memory that was cut is not looked at again: nothing brings it back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from ..errors import UnavailableError, UsageError, XvfbError
+from ..memory import SurfaceProducer
+from ..sources.base import Phase, Report, Source, Status
+from ..sources.window import Place, WindowSource
+from ..surface import State
+from . import dbus
+from .console import Console
+from .framebuffer import Framebuffer
+from .keyboard import Keyboard
+from .video_console import GRACE, RESTS
+
+log = logging.getLogger(__name__)
+
+
+class XvfbConsole(Console):
+    """The first screen of an Xvfb.
+
+    Args:
+        address: Where the surface is to be made, as `SurfaceProducer.create` takes it.
+        framebuffer: What the server draws in.
+    """
+
+    def __init__(self, address: str, framebuffer: Framebuffer) -> None:
+        width, height = framebuffer.picture[:2]
+        facts = dbus.Console(0, "Xvfb screen 0", 0, "Graphic", width, height, "", ())
+        super().__init__(0, facts, address, self._make_window, Keyboard(_no_keys))
+        self.framebuffer = framebuffer
+        self._lookers: set[object] = {self} if self.producer.address else set()
+        self._leaving: asyncio.TimerHandle | None = None
+        self._changing = asyncio.Lock()
+        self._stopped = False
+
+    async def open(self) -> None:
+        """Begin where somebody always looks; else wait for the first who does."""
+        if self._lookers:
+            await self._wake()
+        else:
+            self.status = Status(Phase.NEW, "none", RESTS)
+
+    async def look(self, client: object) -> None:
+        """A client looks from now on; the newest picture is published when this returns."""
+        self._lookers.add(client)
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+        await self._wake()
+
+    def leave(self, client: object) -> None:
+        """A client does not look any more."""
+        self._lookers.discard(client)
+        if not self._lookers and self._leaving is None and not self._stopped:
+            self._leaving = self._loop.call_later(GRACE, self._rest)
+
+    async def _wake(self) -> None:
+        async with self._changing:
+            if self._source is None and not self._stopped:
+                await self.start()
+
+    def _rest(self) -> None:
+        self._leaving = None
+        if not self._lookers:
+            self._do(self._stop_source())
+
+    async def _stop_source(self) -> None:
+        """End the source; what it has published stays."""
+        async with self._changing:
+            if self._lookers or self._source is None:
+                return
+            self._turn += 1
+            source, self._source = self._source, None
+            self.status = Status(Phase.NEW, "none", RESTS)
+            log.info("nobody looks: it rests")
+            await asyncio.to_thread(source.stop)
+
+    async def _make_window(self, producer: SurfaceProducer, report: Report, paused: bool) -> Source:
+        if self.framebuffer.mapping.lost:
+            raise XvfbError(f"{self.framebuffer.address} was cut by another process")
+        source = WindowSource(
+            self.framebuffer.mapping, Place(*self.framebuffer.picture), producer, report,
+            name="xvfb",
+        )  # fmt: skip
+        source.start()
+        return source
+
+    def _renew(self) -> None:
+        if not self.framebuffer.mapping.lost:
+            super()._renew()
+
+    def live_window(self) -> int:
+        """The descriptor of the file that the server draws in; it stays this object's.
+
+        Raises:
+            UnavailableError: The server draws in System V memory, which has none.
+        """
+        if self.framebuffer.descriptor is None:
+            raise UnavailableError(
+                "System V memory (-shmem) has no descriptor to hand out: leave out live=True, or"
+                " start Xvfb with -fbdir"
+            )
+        return self.framebuffer.descriptor.fileno()
+
+    def stop(self, state: State, reason: str) -> None:
+        """Stop the source and say the last word."""
+        self._stopped = True
+        if self._leaving is not None:
+            self._leaving.cancel()
+        super().stop(state, reason)
+        self.framebuffer.close()
+
+
+async def _no_keys(key: int, down: bool) -> None:
+    raise UsageError(
+        "kju sends no keys to an X server: use a program of its own, such as xdotool, with the"
+        " DISPLAY that kju info says"
+    )

@@ -1,0 +1,419 @@
+"""A real Xvfb through kju: what real programs draw there, however it is started and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xservers
+from wait import until
+
+import kju
+import kju.aio
+from kju._system import segment_remove
+from kju.errors import (
+    ConflictError,
+    MachineGoneError,
+    ProducerGoneError,
+    RoleError,
+    UnavailableError,
+    UsageError,
+    XvfbError,
+)
+
+INVADERS = "/usr/games/xinv3d"
+SHARED = pytest.mark.parametrize("how", ["fbdir", "shmem"])
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Whatever a test does, nothing is left: no machine, no file, no segment."""
+    xservers.need()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    before = xservers.segments()
+    yield tmp_path
+    assert kju.machines() == []
+    assert {path.name for path in (tmp_path / "kju").glob("*")} <= {
+        ".lock",
+        ".accelerator.json",
+    }
+    until(lambda: xservers.segments() <= before, what="no segment is left")
+
+
+def arguments(how: str, *more: str) -> list[str]:
+    return [*(["-shmem"] if how == "shmem" else []), *more]
+
+
+def display(machine: kju.Machine) -> str:
+    found: str = machine.info()["xvfb"]["display"]
+    return found
+
+
+def shows(machine: kju.Machine, picture: np.ndarray) -> bool:
+    published = machine.screen.view()[..., :3]
+    return published.shape == picture.shape and np.array_equal(published, picture)
+
+
+def until_equal(machine: kju.Machine, where: str) -> np.ndarray:
+    """Wait until what is published is what the server says it shows; returns that."""
+    found = []
+
+    def equal() -> bool:
+        found.append(xservers.picture(where))
+        return shows(machine, found[-1])
+
+    until(equal, 30, "published is what xwd sees")
+    return found[-1]
+
+
+def kju_command(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kju.apps", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+# -- what is published
+
+
+@SHARED
+def test_what_programs_draw_is_published(how: str) -> None:
+    with kju.launch(xvfb=True, args=arguments(how)) as machine:
+        where = display(machine)
+        xservers.do(where, "xsetroot", "-solid", "#205080")
+        with (
+            xservers.program(where, "xterm", "-geometry", "80x24+20+20", "-e", "ls -l /; sleep 60"),
+            xservers.program(where, "xclock", "-geometry", "300x300+800+100"),
+        ):
+            until(lambda: len(np.unique(xservers.picture(where)[100:300, 850:1050])) > 1)
+            until(lambda: len(np.unique(xservers.picture(where)[20:300, 20:300])) > 1)
+            picture = until_equal(machine, where)
+            assert picture.shape == (800, 1280, 3)
+            until(
+                lambda: np.array_equal(machine.screen.snapshot()[..., :3], xservers.picture(where))
+            )
+            for change in machine.screen.changes():
+                assert change.rects
+                break
+        until_equal(machine, where)
+        assert machine.info()["consoles"][0]["source"] == "xvfb"
+
+
+@SHARED
+def test_a_game_is_published_while_it_runs_and_when_it_rests(how: str) -> None:
+    xservers.need(INVADERS)
+    with kju.launch(xvfb=True, args=arguments(how)) as machine:
+        where = display(machine)
+        with xservers.program(where, INVADERS) as game:
+            mark = machine.screen.mark
+            for seen, change in enumerate(machine.screen.changes(mark, timeout=30), 1):
+                assert change.mark.version > mark.version
+                if seen == 30:
+                    break
+            game.send_signal(signal.SIGSTOP)
+            picture = until_equal(machine, where)
+            assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 4
+
+
+@SHARED
+def test_a_snapshot_is_no_older_than_the_call(how: str) -> None:
+    with kju.launch(xvfb=True, args=arguments(how)) as machine:
+        where = display(machine)
+        with kju.attach(machine.name, role="view") as viewer:
+            for red in range(0, 200, 20):
+                xservers.do(where, "xsetroot", "-solid", f"#{red:02x}4080")
+                for one in (machine, viewer):
+                    assert one.screen.snapshot()[400, 640, :3].tolist() == [0x80, 0x40, red]
+
+
+def test_the_servers_own_memory_is_for_those_who_control() -> None:
+    with kju.launch(xvfb=True) as machine, kju.attach(machine.name, role="view") as viewer:
+        live = machine.screen.view(live=True)
+        xservers.do(display(machine), "xsetroot", "-solid", "#102030")
+        assert live[0, 0, :3].tolist() == [0x30, 0x20, 0x10]
+        with pytest.raises(RoleError):
+            viewer.screen.view(live=True)
+
+
+def test_system_v_memory_is_not_handed_out() -> None:
+    with (
+        kju.launch(xvfb=True, args=["-shmem"]) as machine,
+        pytest.raises(UnavailableError, match="-fbdir"),
+    ):
+        machine.screen.view(live=True)
+
+
+def test_the_cursor_is_in_the_picture() -> None:
+    with kju.launch(xvfb=True) as machine:
+        where = display(machine)
+        xservers.do(where, "xsetroot", "-solid", "#000000", "-cursor_name", "left_ptr")
+        xservers.do(where, "xdotool", "mousemove", "640", "400")
+        until(lambda: machine.screen.view()[400:420, 640:660, :3].any())
+        assert not xservers.picture(where).any()
+        assert not machine.screen.view()[:300, :, :3].any()
+
+
+def test_a_smaller_mode_is_the_pictures_corner() -> None:
+    with kju.launch(xvfb=True) as machine:
+        where = display(machine)
+        mode = ["38.25", "800", "832", "912", "1024", "600", "603", "607", "624"]
+        xservers.do(where, "xrandr", "--newmode", "small", *mode)
+        xservers.do(where, "xrandr", "--addmode", "screen", "small")
+        xservers.do(where, "xrandr", "--output", "screen", "--mode", "small")
+        xservers.do(where, "xsetroot", "-solid", "#305070")
+        small = xservers.picture(where)
+        assert small.shape == (600, 800, 3)
+        frame = machine.screen.snapshot()
+        assert frame.shape == (800, 1280, 4)
+        assert np.array_equal(frame[:600, :800, :3], small)
+
+
+def test_a_surface_in_a_named_file(tmp_path: Path) -> None:
+    path = tmp_path / "screen"
+    with kju.launch(xvfb=True, surface=path) as machine:
+        xservers.do(display(machine), "xsetroot", "-solid", "#abcdef")
+        surface = kju.Surface(str(path))
+        until(lambda: surface.view()[5, 5, :3].tolist() == [0xEF, 0xCD, 0xAB])
+        surface.close()
+
+
+def test_nobody_looks_and_nothing_runs() -> None:
+    with kju.launch(xvfb=True) as machine:
+        where = display(machine)
+        with kju.attach(machine.name) as looker:
+            assert looker.screen.mode.width == 1280
+        until(lambda: "nobody looks" in machine.log.read_text(), what="it rests")
+        xservers.do(where, "xsetroot", "-solid", "#0a0b0c")
+        with kju.attach(machine.name) as looker:
+            assert looker.screen.view()[0, 0, :3].tolist() == [0x0C, 0x0B, 0x0A]
+
+
+# -- how it starts and ends
+
+
+def test_what_is_known_of_it() -> None:
+    with kju.launch(xvfb=True, args=["-screen", "0", "640x480x24", "-dpi", "96"]) as machine:
+        assert machine.name == "xvfb"
+        info = machine.info()
+        assert info["kind"] == "xvfb"
+        assert info["xvfb"]["arguments"] == ["-screen", "0", "640x480x24", "-dpi", "96"]
+        assert info["xvfb"]["memory"].startswith(info["host"]["folder"])
+        assert (info["consoles"][0]["width"], info["consoles"][0]["height"]) == (640, 480)
+        added = [part["arguments"][0] for part in info["appended"]]
+        assert added == ["-fbdir", "-noreset", "-displayfd"]
+        with pytest.raises(UsageError, match="no power button"):
+            machine.powerdown()
+        with pytest.raises(UsageError, match="xdotool"):
+            machine.keyboard.type("x")
+        with kju.launch(xvfb=True) as second:
+            assert second.name == "xvfb-2"
+            assert display(second) != display(machine)
+
+
+def test_from_asyncio() -> None:
+    async def scene() -> tuple[int, ...]:
+        async with await kju.aio.launch(xvfb=True, args=["-screen", "0", "320x200x24"]) as machine:
+            return machine.screen.snapshot().shape
+
+    assert asyncio.run(scene()) == (200, 320, 4)
+
+
+@SHARED
+def test_it_ends_and_takes_everything_along(how: str) -> None:
+    machine = kju.launch(xvfb=True, args=arguments(how), name="x", detach=True)
+    pid = machine.info()["xvfb"]["pid"]
+    machine.stop()
+    assert "stopped it" in (machine.gone or "")
+    machine.close()
+    xservers.until_ended(pid)
+
+
+@SHARED
+def test_a_server_that_is_killed_is_reported(how: str) -> None:
+    with kju.launch(xvfb=True, args=arguments(how), name="x") as machine:
+        screen = machine.screen
+        os.kill(machine.info()["xvfb"]["pid"], signal.SIGKILL)
+        with pytest.raises((ProducerGoneError, MachineGoneError), match="Xvfb was killed by SIGK"):
+            for _ in screen.changes(timeout=30):
+                pass
+        assert machine.wait_gone(30)
+
+
+@SHARED
+def test_a_host_that_is_killed_takes_the_server_along(how: str) -> None:
+    machine = kju.launch(xvfb=True, args=arguments(how), name="x")
+    pid = machine.info()["xvfb"]["pid"]
+    os.kill(machine.host_pid, signal.SIGKILL)
+    xservers.until_ended(pid)
+    machine.close()
+
+
+def test_memory_that_is_cut_ends_in_words() -> None:
+    with kju.launch(xvfb=True, name="x") as machine:
+        info = machine.info()
+        assert machine.screen.snapshot().shape == (800, 1280, 4)
+        os.truncate(info["xvfb"]["memory"], 4096)
+        with contextlib.suppress(subprocess.CalledProcessError):
+            xservers.do(info["xvfb"]["display"], "xsetroot", "-solid", "#112233")
+        until(lambda: machine.gone, what="the server has ended")
+        assert "Xvfb was killed by SIG" in (machine.gone or "")  # its own ABRT, or the first BUS
+        assert machine.gone.count("(EE)") == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "error", "words"),
+    [
+        (["-screen", "0", "800x600x16"], ConflictError, "use -screen 0 800x600x24"),
+        (["-displayfd", "7"], ConflictError, "kju info"),
+        (["-fbdir", "/tmp", "-shmem"], ConflictError, "one of them"),
+        (["-nonsense"], XvfbError, "Unrecognized option: -nonsense"),
+        (["-cc", "5"], XvfbError, "24-bit TrueColor"),
+        (["-fbdir", "/nonexistent"], XvfbError, "Couldn't add screen 0"),
+    ],
+)
+def test_a_start_that_cannot_be_says_why(
+    args: list[str], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error) as caught:
+        kju.launch(xvfb=True, args=args)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_there_is_no_xvfb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(XvfbError, match="install"):
+        kju.launch(xvfb=True)
+
+
+def test_what_only_a_guest_has_is_refused() -> None:
+    with pytest.raises(ConflictError, match="memory"):
+        kju.launch(xvfb=True, memory="1G")
+
+
+# -- one that runs already
+
+
+def test_a_running_server_by_its_display_its_folder_and_its_file(tmp_path: Path) -> None:
+    place = tmp_path / "fb"
+    place.mkdir()
+    with xservers.server("-fbdir", str(place)) as (child, where):
+        xservers.do(where, "xsetroot", "-solid", "#123456")
+        for named in (where, str(place), str(place / "Xvfb_screen0")):
+            with kju.launch(xvfb=named) as machine:
+                info = machine.info()["xvfb"]
+                assert (info["pid"], info["display"]) == (child.pid, where)
+                assert machine.screen.view()[0, 0, :3].tolist() == [0x56, 0x34, 0x12]
+                until_equal(machine, where)
+        assert child.poll() is None
+        assert (place / "Xvfb_screen0").stat().st_size > 4 << 20
+
+
+def test_a_running_server_by_its_segment() -> None:
+    before = xservers.segments()
+    with xservers.server("-shmem") as (child, where):
+        (number,) = xservers.segments() - before
+        for named in (where, f"sysv:{number}"):
+            with kju.launch(xvfb=named) as machine:
+                assert machine.info()["xvfb"]["memory"] == f"sysv:{number}"
+                xservers.do(where, "xsetroot", "-solid", "#334455")
+                assert machine.screen.snapshot()[0, 0, :3].tolist() == [0x55, 0x44, 0x33]
+        assert child.poll() is None
+        assert number in xservers.segments()
+    # Xvfb leaves its segment behind, also at a proper end.
+    segment_remove(int(number))
+
+
+def test_a_running_server_that_ends_ends_the_machine(tmp_path: Path) -> None:
+    with (
+        xservers.server("-fbdir", str(tmp_path)) as (child, where),
+        kju.launch(xvfb=where) as machine,
+    ):
+        child.kill()
+        assert machine.wait_gone(30)
+        assert f"process {child.pid}) has ended" in (machine.gone or "")
+    with pytest.raises(XvfbError, match="no process that we can see"):
+        kju.launch(xvfb=str(tmp_path))
+
+
+def test_a_server_that_shares_nothing_is_told_how_to() -> None:
+    with xservers.server() as (_, where), pytest.raises(XvfbError, match="-fbdir FOLDER or -shm"):
+        kju.launch(xvfb=where)
+
+
+def test_a_server_of_other_colours(tmp_path: Path) -> None:
+    with (
+        xservers.server("-fbdir", str(tmp_path), "-screen", "0", "640x480x16") as (_, where),
+        pytest.raises(XvfbError, match="-screen 0 1280x800x24"),
+    ):
+        kju.launch(xvfb=where)
+
+
+@pytest.mark.parametrize(
+    ("where", "error", "words"),
+    [
+        (":54321", XvfbError, "no X server"),
+        ("sysv:2147483647", XvfbError, "cannot be attached"),
+        ("sysv:9999999999", XvfbError, "cannot be attached"),
+        ("/nonexistent/folder", XvfbError, "cannot be opened"),
+        ("nonsense", UsageError, "no running Xvfb"),
+        ("", UsageError, "a running one"),
+    ],
+)
+def test_nothing_runs_there(where: str, error: type[Exception], words: str) -> None:
+    with pytest.raises(error) as caught:
+        kju.launch(xvfb=where)
+    assert words in str(caught.value)
+
+
+# -- the command
+
+
+def test_the_command(tmp_path: Path) -> None:
+    run = kju_command(
+        "run", "--xvfb", "--detach", "--name", "x", "--", "-screen", "0", "320x240x24"
+    )
+    assert run.returncode == 0, run.stderr
+    assert "DISPLAY=:" in run.stdout
+    (row,) = json.loads(kju_command("ls", "--json").stdout)
+    assert (row["name"], row["kind"], row["consoles"][0]["source"]) == ("x", "xvfb", "xvfb")
+    assert row["qemu_pid"] is None
+    shot = tmp_path / "shot.png"
+    assert kju_command("screenshot", "x", "-o", str(shot)).returncode == 0
+    assert shot.read_bytes().startswith(b"\x89PNG")
+    assert "source: xvfb" in kju_command("info", "x").stdout
+    assert kju_command("logs", "x", "--xvfb").returncode == 0
+    assert (
+        '"width": 320, "height": 240'
+        in kju_command("watch", "x", "--json", "--seconds", "1").stdout
+    )
+    again = kju_command("run", "--xvfb-at", f":{run.stdout.partition('DISPLAY=:')[2].split()[0]}",
+                        "--detach", "--name", "y")  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    assert kju_command("stop", "y").returncode == 0
+    assert kju_command("stop", "x", "--powerdown").returncode == 2
+    assert kju_command("stop", "x").returncode == 0
+
+
+def test_the_command_says_how_it_ended() -> None:
+    command = [sys.executable, "-m", "kju.apps", "run", "--xvfb", "--name", "x"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline().startswith(b"x is running")
+        with kju.attach("x") as machine:
+            os.kill(machine.info()["xvfb"]["pid"], signal.SIGKILL)
+        _, said = child.communicate(timeout=30)
+        assert child.returncode == 5
+        assert b"Xvfb was killed by SIGKILL" in said
+
+
+def test_the_doctor_knows() -> None:
+    found = {one["what"]: one for one in json.loads(kju_command("doctor", "--json").stdout)}
+    assert found["xvfb"]["works"] is True

@@ -1,0 +1,110 @@
+"""What is published of real guests is what QEMU shows, from power-on, through every mode."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import guests
+import numpy as np
+import pytest
+from monitor import Monitor
+
+import kju
+
+pytestmark = pytest.mark.qemu
+
+
+class Judge:
+    """Compares a machine's screen with QEMU's own screenshot, while the guest stands still."""
+
+    def __init__(self, machine: kju.Machine, monitor: Monitor) -> None:
+        self._machine = machine
+        self.execute = monitor.execute
+        self._screendump = monitor.screendump
+
+    def source(self) -> str:
+        return str(self._machine.info()["consoles"][0]["source"])
+
+    def agrees(self) -> bool:
+        """Whether what is published, and what a snapshot gives, is what QEMU shows."""
+        screen = self._machine.screen
+        self.execute("stop")
+        try:
+            end = time.monotonic() + 3
+            while True:
+                shown = self._screendump()
+                taken = screen.snapshot(sync=True, format="rgb")
+                published = np.asarray(screen.view())[..., 2::-1]
+                if np.array_equal(taken, shown) and np.array_equal(published, shown):
+                    return True
+                if time.monotonic() > end:  # a listener hears of the last drawing 30 ms later
+                    return False
+                time.sleep(0.05)
+        finally:
+            self.execute("cont")
+
+
+@contextmanager
+def judged(arguments: list[str], folder: Path, name: str) -> Iterator[tuple[kju.Machine, Judge]]:
+    monitor = Monitor(folder)
+    with kju.launch(name=name, args=[*arguments, *monitor.arguments]) as machine, monitor:
+        yield machine, Judge(machine, monitor)
+
+
+def watch(
+    machine: kju.Machine, judge: Judge, enough: Callable[[], bool], seconds: float
+) -> set[tuple[int, int]]:
+    """Compare at every mode change and about once a second in between."""
+    screen, sizes = machine.screen, set()
+    end, due = time.monotonic() + seconds, 0.0
+    mark = kju.surface.NOTHING_TAKEN
+    while not enough():
+        assert time.monotonic() < end, f"not enough in {seconds} s: {sizes}, {judge.source()}"
+        try:
+            change = screen.wait(mark, timeout=1)
+            mark = change.mark
+            if (size := (change.mode.width, change.mode.height)) not in sizes:
+                sizes.add(size)
+                due = 0.0
+        except kju.errors.WaitTimeoutError:
+            pass
+        if time.monotonic() > due:
+            assert judge.agrees(), f"at {screen.mode} through {judge.source()}"
+            due = time.monotonic() + 0.7
+    return sizes
+
+
+def test_the_installer_in_a_vbe_mode_and_again_after_a_reset(tmp_path: Path) -> None:
+    arguments = guests.installer("vga=0x344", "nomodeset")
+    with judged(arguments, tmp_path, "vbe") as (machine, judge):
+
+        def in_vbe() -> bool:
+            mode = machine.screen.mode
+            return (mode.width, mode.height) == (1024, 768) and judge.source() == "vram"
+
+        def drawn() -> bool:
+            return in_vbe() and len(np.unique(machine.screen.snapshot()[..., 0])) > 50
+
+        sizes = watch(machine, judge, drawn, 120)
+        assert (720, 400) in sizes  # the firmware's text came through the listener
+        judge.execute("system_reset")
+        watch(machine, judge, lambda: not in_vbe(), 20)
+        watch(machine, judge, in_vbe, 60)
+
+
+def test_memtest_from_power_on(tmp_path: Path) -> None:
+    with judged(guests.memtest(), tmp_path, "memtest") as (machine, judge):
+        begun = time.monotonic()
+        watch(machine, judge, lambda: time.monotonic() - begun > 6, 20)
+        assert judge.source().startswith("display1")
+
+
+def test_a_linux_driver_takes_over(tmp_path: Path) -> None:
+    guest = guests.paint(tmp_path, "box", device="VGA", via="drm", frames=400)
+    with judged(guest.arguments, tmp_path, "drm") as (machine, judge):
+        watch(machine, judge, lambda: judge.source() == "vram", 60)
+        begun = time.monotonic()
+        watch(machine, judge, lambda: time.monotonic() - begun > 3, 20)

@@ -1,0 +1,89 @@
+"""X servers that are not kju's, X programs, and what a server itself says that it shows."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from wait import until
+
+PROGRAMS = ("Xvfb", "xterm", "xclock", "xwd", "xsetroot", "xdotool", "xrandr")
+
+
+def need(*programs: str) -> None:
+    """Skip a test where a program is not installed; ./check installs them all."""
+    for program in programs or PROGRAMS:
+        if shutil.which(program) is None:
+            pytest.skip(f"there is no {program} here: apt install xvfb x11-apps xterm xdotool")
+
+
+def environment(display: str) -> dict[str, str]:
+    return os.environ | {"DISPLAY": display}
+
+
+def do(display: str, *command: str) -> None:
+    """Run a program to its end; what it has drawn is drawn when this returns."""
+    subprocess.run(command, env=environment(display), check=True, timeout=30, capture_output=True)
+
+
+@contextlib.contextmanager
+def program(display: str, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that stays."""
+    quiet = subprocess.DEVNULL
+    child = subprocess.Popen(
+        command, env=environment(display), stdin=quiet, stdout=quiet, stderr=quiet
+    )
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+def picture(display: str) -> np.ndarray:
+    """What the server says that it shows: ``(height, width, 3)``, B G R."""
+    done = subprocess.run(
+        ["xwd", "-root", "-silent"], env=environment(display), check=True, capture_output=True
+    )
+    words = struct.unpack(">25I", done.stdout[:100])
+    size, width, height, stride, colours = words[0], words[4], words[5], words[12], words[19]
+    start = size + 12 * colours
+    rows = np.frombuffer(done.stdout, np.uint8)[start:].reshape(height, stride)
+    return rows[:, : width * 4].reshape(height, width, 4)[..., :3]
+
+
+@contextlib.contextmanager
+def server(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """An Xvfb that is not kju's, and its display."""
+    ours, theirs = os.pipe()
+    quiet = subprocess.DEVNULL
+    child = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(theirs), "-noreset", *arguments],
+        pass_fds=[theirs], stdin=quiet, stdout=quiet, stderr=quiet,
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        with os.fdopen(ours) as said:
+            number = said.readline().strip()
+        assert number, f"Xvfb {arguments} did not start"
+        yield child, f":{number}"
+    finally:
+        child.terminate()
+        child.wait()
+
+
+def segments() -> set[str]:
+    """The System V segments of this computer."""
+    lines = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    return {line.split()[1] for line in lines}
+
+
+def until_ended(pid: int) -> None:
+    until(lambda: not Path(f"/proc/{pid}").exists(), what=f"process {pid} has ended")

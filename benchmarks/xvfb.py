@@ -1,8 +1,8 @@
 """An X server's whole screen into NumPy, against the ways that X programs have for it.
 
 All look at one Xvfb of kju's, once still and once drawing, in turns with kju and one at a time:
-what the others leave in the allocator makes mss up to four times slower. Each is written as its manual
-has it; fastgrab and mss use MIT-SHM, and xwd is a program that is started for every picture.
+what the others leave in the allocator makes mss up to four times slower. Each is written as its
+manual has it; fastgrab and mss use MIT-SHM, and xwd is a program that is started for each picture.
 
 Of a still screen kju makes one copy and mss 10 two, the server's and its own: no way of copying is
 five times as fast as that. While a server draws, what asks it for a picture also waits for it.

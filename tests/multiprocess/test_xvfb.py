@@ -376,6 +376,16 @@ def test_nothing_runs_there(where: str, error: type[Exception], words: str) -> N
 # -- the command
 
 
+@pytest.fixture
+def stopped() -> Iterator[None]:
+    """Machines that a failed test has left do not go on."""
+    yield
+    for name in kju.machines():
+        with kju.attach(name) as machine:
+            machine.stop()
+
+
+@pytest.mark.usefixtures("stopped")
 def test_the_command(tmp_path: Path) -> None:
     run = kju_command(
         "run", "--xvfb", "--detach", "--name", "x", "--", "-screen", "0", "320x240x24"

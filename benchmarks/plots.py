@@ -11,7 +11,7 @@ from pathlib import Path
 from .measure import Curve
 
 WIDTH, HEIGHT = 760, 420
-LEFT, RIGHT, TOP, BOTTOM = 70, 220, 40, 50
+LEFT, RIGHT, TOP, BOTTOM = 70, 260, 40, 50
 #: Told apart by people who do not see red and green as others do (Okabe and Ito).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b0a000", "#7f7f7f")
 STYLE = """<style>

@@ -1,5 +1,6 @@
 /* A producer and its consumers as threads: whenever the producer rests, every consumer that
- * has caught up holds its pixels, and exact copies hold exactly one version. */
+ * has caught up holds its pixels, exact copies hold exactly one version, and what is said of a
+ * mode, its live window and the state is read whole. */
 #include <sched.h>
 
 #include "damage.h"
@@ -220,8 +221,58 @@ static void modes_are_whole(void) {
     free(memory);
 }
 
+/* ---- Live windows and states are read whole, and a window never outlives its mode */
+
+static void *change_windows(void *unused) {
+    (void)unused;
+    struct kju_mode mode = make_mode(SIDE, SIDE, KJU_XR24);
+    for (uint32_t n = 1; !atomic_load(&read_enough); n++) {
+        if (n % 8 == 0) /* epoch e has the windows 8e - 7 to 8e - 1 */
+            publish_mode(memory, &layout, &mode);
+        else
+            kju_set_live(memory, &(struct kju_live){.offset = 3 * (uint64_t)n, .stride = 5 * n,
+                                                    .number = n});
+        kju_set_state(memory, n % 2 ? KJU_PAUSED : KJU_UNAVAILABLE, n % 2 ? "pp" : "uu");
+    }
+    return NULL;
+}
+
+/* As reader_state of reader.c does it. */
+static void check_state(const struct kju_header *h) {
+    uint32_t before = atomic_load(&h->mode_sequence), state = atomic_load(&h->state);
+    uint8_t first = atomic_load(&h->reason[0]), second = atomic_load(&h->reason[1]);
+    if ((before & 1) || before != atomic_load(&h->mode_sequence) || state == KJU_LIVE)
+        return;
+    CHECK(first == (state == KJU_PAUSED ? 'p' : 'u') && second == first);
+}
+
+static void windows_are_whole(void) {
+    pthread_t producer;
+    struct kju_mode mode = make_mode(SIDE, SIDE, KJU_XR24);
+    uint32_t seen = 0, newest = 0;
+    memory = make_surface(&layout, SIDE * SIDE * 4, TILE, SIDE);
+    publish_mode(memory, &layout, &mode);
+    atomic_store(&read_enough, 0);
+    CHECK(!pthread_create(&producer, NULL, change_windows, NULL));
+    while (seen < 1000) {
+        struct kju_live live;
+        check_state(memory);
+        if (kju_read_live(memory, &layout, &mode, &live) || !live.number)
+            continue;
+        CHECK(live.offset == 3 * (uint64_t)live.number && live.stride == 5 * live.number);
+        CHECK(live.number / 8 + 1 == mode.epoch && live.number >= newest);
+        seen += live.number != newest;
+        newest = live.number;
+    }
+    atomic_store(&read_enough, 1);
+    pthread_join(producer, NULL);
+    printf("%u windows, %u of them seen\n", newest, seen);
+    free(memory);
+}
+
 int main(void) {
     modes_are_whole();
+    windows_are_whole();
     equal_whenever_it_rests();
     exact_copies();
     return 0;

@@ -485,6 +485,9 @@ static inline void kju_set_mode(void *memory, const struct kju_layout *l, struct
     atomic_store_explicit(&h->fourcc, mode->fourcc, memory_order_release);
     atomic_store_explicit(&h->live_number, 0, memory_order_release);
     kju_unlock(&h->mode_sequence);
+    /* Orders the epoch before the new mode's pixels; pairs with the consumer's fence between
+     * its copy and its second reading of the mode. */
+    atomic_thread_fence(memory_order_release);
     kju_mark(memory, l, mode, &whole, version);
 }
 

@@ -82,6 +82,7 @@ static void take(struct mirror *mirror) {
             kju_copy_pixels(mirror->pixels + at, kju_pixels(memory, &layout) + at,
                             rects[i].width * 4);
         }
+    atomic_thread_fence(memory_order_acquire);
     if (kju_read_mode(memory, &layout, &after) || after.epoch != mode.epoch) {
         mirror->mode.epoch = 0; /* what was taken is of no mode: everything, next time */
         return;

@@ -28,9 +28,6 @@ TESTS = {
     "state": 2,
     "geometry": 2,
 }
-# Nothing orders the new mode's pixels after its epoch: an acquire fence in the consumer has
-# no release fence between the two in the producer to pair with.
-WRONG = {"geometry"}
 
 # Which tests have to notice that an order of a function is missing: one of them.
 NEEDED_BY = {
@@ -107,12 +104,7 @@ def holds(tmp_path_factory):
     return run
 
 
-FAILS = pytest.mark.xfail(strict=True, raises=AssertionError)
-
-
-@pytest.mark.parametrize(
-    "test", [pytest.param(test, marks=FAILS if test in WRONG else ()) for test in TESTS]
-)
+@pytest.mark.parametrize("test", TESTS)
 def test_the_orders_are_enough(holds, test):
     for bound in (0, TESTS[test]):
         right, text = holds(test, bound)
@@ -121,7 +113,7 @@ def test_the_orders_are_enough(holds, test):
 
 @pytest.mark.parametrize(("function", "line"), orders())
 def test_each_order_is_needed(holds, function, line):
-    tests = [test for test in NEEDED_BY[function] if test not in WRONG]
+    tests = NEEDED_BY[function]
     runs = ((test, bound) for test in tests for bound in (TESTS[test], 0))
     assert not all(holds(*run, line)[0] for run in runs), f"none of {tests} misses it"
 

@@ -284,7 +284,7 @@ struct Geometry : Surface<Geometry> {
     }
 };
 
-enum { RANDOM_EXECUTIONS = 300000 };
+enum { RANDOM_EXECUTIONS = 100000 };
 
 template <typename Test> static bool holds(unsigned bound) {
     rl::test_params how;

@@ -24,7 +24,7 @@ RIGHT = {
     "told rectangles, two consumers": "MODES=0 UNCAPPED CONSUMERS=2",
     "a mode change, two consumers": "LOOKS=0 UNCAPPED CONSUMERS=2",
     "a guest": "WRITES=3",
-    "a guest, two consumers": "WRITES=2 MODES=0 CONSUMERS=2",
+    "a guest, two consumers": "WRITES=2 LOOKS=0 MODES=0 CONSUMERS=2",
     "a producer closes and another comes": "RESTART UNCAPPED",
     "a producer is killed and another comes": "RESTART KILLED",
     "the same with two consumers": "RESTART KILLED LOOKS=0 MODES=0 CONSUMERS=2",

@@ -24,12 +24,13 @@ from typing import Any
 from ..bochs import LinearMode, OtherMode
 from ..errors import KjuError
 from ..memory import SurfaceProducer
-from ..sources.base import Phase, Report, Source, Status
+from ..sources.base import Report, Source
 from ..sources.window import Place, WindowSource
 from ..surface import State
 from . import dbus
-from .console import Console, MakeSource
+from .console import MakeSource
 from .keyboard import Keyboard
+from .resting import RESTING, RestingConsole
 from .video import VideoMemory
 
 log = logging.getLogger(__name__)
@@ -45,17 +46,14 @@ DOUBT = 0.5
 #: first comes soon after a mode change.
 VERIFY = 2.0
 VERIFY_FIRST = 0.3
-#: How long after the last one has gone somebody may come back and find everything running.
-GRACE = 1.0
 #: Until whoever begins to look has a picture: a mode is read and published in 5 ms, a listener
 #: has its first in 30 ms.
 FIRST = 1.0
 
-RESTS = "nobody looks"
 HIDDEN = "QEMU shows something else than the video memory: a blanked screen, most likely"
 
 
-class VideoConsole(Console):
+class VideoConsole(RestingConsole):
     """One console of a device whose video memory is shared.
 
     Args:
@@ -77,7 +75,6 @@ class VideoConsole(Console):
         super().__init__(index, facts, address, self._make_wanted, keyboard, paused=paused)
         self.memory = memory
         self._listen = make
-        self._lookers: set[object] = {self} if self.producer.address else set()
         self._mode: LinearMode | None = None
         self._reason = ""
         self._hidden = False
@@ -88,32 +85,10 @@ class VideoConsole(Console):
         self._reading = asyncio.Lock()
         self._hint = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
-        self._leaving: asyncio.TimerHandle | None = None
-
-    async def open(self) -> None:
-        """Begin where somebody always looks; else wait for the first who does."""
-        if self._lookers:
-            await self._begin()
-        else:
-            self.status = Status(Phase.NEW, "none", RESTS)
 
     # -- who looks
 
-    async def look(self, client: object) -> None:
-        """A client looks from now on; returns when there is a picture, or none to be had soon."""
-        self._lookers.add(client)
-        if self._leaving is not None:
-            self._leaving.cancel()
-            self._leaving = None
-        await self._begin()
-
-    def leave(self, client: object) -> None:
-        """A client does not look any more."""
-        self._lookers.discard(client)
-        if not self._lookers and self._watching is not None and self._leaving is None:
-            self._leaving = self._loop.call_later(GRACE, self._rest)
-
-    async def _begin(self) -> None:
+    async def _wake(self) -> None:
         if self._watching is None:
             self._watching = self._do(self._watch())
         end = self._loop.time() + FIRST
@@ -124,8 +99,7 @@ class VideoConsole(Console):
         return self._source is not None and self._source.size is not None
 
     def _rest(self) -> None:
-        self._leaving = None
-        if self._watching is not None and not self._lookers:
+        if self._watching is not None:
             self._watching.cancel()
             self._watching = None
             self._do(self._rest_source())
@@ -157,7 +131,7 @@ class VideoConsole(Console):
             self._turn += 1
             self._stale = False
             source, self._source = self._source, None
-            self.status = Status(Phase.NEW, "none", RESTS)
+            self.status = RESTING
             if source is not None:
                 log.info("console %d: nobody looks: it rests", self.index)
                 await asyncio.to_thread(source.stop)
@@ -295,8 +269,6 @@ class VideoConsole(Console):
 
     def stop(self, state: State, reason: str) -> None:
         """Stop the source and say the last word."""
-        if self._leaving is not None:
-            self._leaving.cancel()
         super().stop(state, reason)
         self.memory.close()
 

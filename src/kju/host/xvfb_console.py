@@ -2,8 +2,7 @@
 
 Rules:
 
-- While nobody looks nothing runs. Whoever asks for the surface looks until it hangs up; a
-  surface in a named file has consumers nobody knows of, so somebody always looks at that.
+- While nobody looks nothing runs; see `kju.host.resting`.
 - Memory that was cut is not looked at again: nothing brings it back.
 """
 
@@ -14,19 +13,18 @@ import logging
 
 from ..errors import UnavailableError, UsageError, XvfbError
 from ..memory import SurfaceProducer
-from ..sources.base import Phase, Report, Source, Status
+from ..sources.base import Report, Source
 from ..sources.window import Place, WindowSource
 from ..surface import State
 from . import dbus
-from .console import Console
 from .framebuffer import Framebuffer
 from .keyboard import Keyboard
-from .video_console import GRACE, RESTS
+from .resting import RESTING, RestingConsole
 
 log = logging.getLogger(__name__)
 
 
-class XvfbConsole(Console):
+class XvfbConsole(RestingConsole):
     """The first screen of an Xvfb.
 
     Args:
@@ -39,31 +37,8 @@ class XvfbConsole(Console):
         facts = dbus.Console(0, "Xvfb screen 0", 0, "Graphic", width, height, "", ())
         super().__init__(0, facts, address, self._make_window, Keyboard(_no_keys))
         self.framebuffer = framebuffer
-        self._lookers: set[object] = {self} if self.producer.address else set()
-        self._leaving: asyncio.TimerHandle | None = None
         self._changing = asyncio.Lock()
         self._stopped = False
-
-    async def open(self) -> None:
-        """Begin where somebody always looks; else wait for the first who does."""
-        if self._lookers:
-            await self._wake()
-        else:
-            self.status = Status(Phase.NEW, "none", RESTS)
-
-    async def look(self, client: object) -> None:
-        """A client looks from now on; the newest picture is published when this returns."""
-        self._lookers.add(client)
-        if self._leaving is not None:
-            self._leaving.cancel()
-            self._leaving = None
-        await self._wake()
-
-    def leave(self, client: object) -> None:
-        """A client does not look any more."""
-        self._lookers.discard(client)
-        if not self._lookers and self._leaving is None and not self._stopped:
-            self._leaving = self._loop.call_later(GRACE, self._rest)
 
     async def _wake(self) -> None:
         async with self._changing:
@@ -71,9 +46,7 @@ class XvfbConsole(Console):
                 await self.start()
 
     def _rest(self) -> None:
-        self._leaving = None
-        if not self._lookers:
-            self._do(self._stop_source())
+        self._do(self._stop_source())
 
     async def _stop_source(self) -> None:
         """End the source; what it has published stays."""
@@ -82,7 +55,7 @@ class XvfbConsole(Console):
                 return
             self._turn += 1
             source, self._source = self._source, None
-            self.status = Status(Phase.NEW, "none", RESTS)
+            self.status = RESTING
             log.info("nobody looks: it rests")
             await asyncio.to_thread(source.stop)
 
@@ -116,8 +89,6 @@ class XvfbConsole(Console):
     def stop(self, state: State, reason: str) -> None:
         """Stop the source and say the last word."""
         self._stopped = True
-        if self._leaving is not None:
-            self._leaving.cancel()
         super().stop(state, reason)
         self.framebuffer.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import HealthCheck, settings
 # Time says nothing about correctness on a computer that others use too.
 settings.register_profile("kju", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("kju")
+
+# A shell that runs this in the background has it ignored, and what is started here would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

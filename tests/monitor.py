@@ -69,8 +69,10 @@ class Monitor:
     def paused(self) -> Iterator[None]:
         """The guest's processors stand still in here."""
         self.execute("stop")
-        yield
-        self.execute("cont")
+        try:
+            yield
+        finally:
+            self.execute("cont")
 
     def equals(self, screen: kju.Screen, **which: object) -> None:
         """Wait until *screen* shows what a paused QEMU shows; what differs at first is under way.

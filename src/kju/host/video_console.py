@@ -42,9 +42,9 @@ POLL_BRISK = 0.04
 BRISK_FOR = 1.0
 #: How long registers that make no sense are taken for an interlude.
 DOUBT = 0.5
-#: Between two comparisons of the memory with what QEMU shows (0.3 % of its main loop); the
+#: Between two comparisons of the memory with what QEMU shows (0.2 % of its main loop); the
 #: first comes soon after a mode change.
-VERIFY = 2.0
+VERIFY = 4.0
 VERIFY_FIRST = 0.3
 #: Until whoever begins to look has a picture: a mode is read and published in 5 ms, a listener
 #: has its first in 30 ms.

@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 MS = 1_000_000
 
 #: Between two probes when nothing is going on. A change 8 rows high is seen within it, so that
-#: one the guest makes by itself is 20 ms late at most; a probe of 1920x1080 takes 75 us.
-REST = 20 * MS
+#: one the guest makes by itself is 24 ms late at most; a probe of 1920x1080 takes 75 us.
+REST = 24 * MS
 #: Between two probes just after an input: a probe of 1280x800 takes 45 us, and a thread that
 #: sleeps shorter than this wakes no earlier.
 BRISK = MS // 2

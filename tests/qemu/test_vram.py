@@ -500,7 +500,7 @@ def test_nobody_looks(guest: Guest, bits: int) -> None:
     guest.equals_paused()
     guest.monitor.execute("cont")
     guest.equals()
-    # QEMU 10 draws for ever for a listener that has gone: the one there was is used again.
+    # QEMU 10.0.2 keeps a listener that has gone: the one there was is used again.
     assert sockets(qemu) == looking
 
 

@@ -3,9 +3,10 @@
 Rules:
 
 - While nobody looks nothing is compared and no register is read. A listener that is there
-  stays, until the guest goes to a mode that needs none: QEMU from 8 on never forgets one (its
-  listener holds its own connection, ui/dbus-listener.c), so each new one would draw for ever
-  beside those before it. Where there is none, none is made.
+  stays, until the guest goes to a mode that needs none: QEMU 10.0.2 keeps each that has hung
+  up, its socket and its wake-ups (7.2 did not; ui/dbus-listener.c has the listener and its
+  connection hold each other), so every new one adds to those before it. Where there is none,
+  none is made.
   Whoever asks for the surface looks until it hangs up; a surface in a named file has
   consumers nobody knows of, so somebody always looks at that.
 - A 32-bit mode is watched in the video memory itself; everything else, and what QEMU shows

@@ -513,7 +513,11 @@ def test_a_copy_of_another_epoch_is_not_returned(producer, consumer):
 
 @pytest.mark.parametrize("moves", ["window", "mode"])
 def test_what_moves_during_a_copy_is_not_returned(moves):
-    """A large copy leaves the interpreter lock, and something moves under it, often."""
+    """A large copy leaves the interpreter lock, and something moves under it, often.
+
+    Two of three moves come at once, the third leaves time for a copy: however the threads are
+    scheduled, some copies are in the way of a move and some are not.
+    """
     side, capacity = 1024, 1024 * 1024 * 4
     memory = np.zeros(surface_size(capacity), np.uint8)
     producer = Producer.format(memory.data, capacity, incarnation=3)
@@ -524,7 +528,7 @@ def test_what_moves_during_a_copy_is_not_returned(moves):
 
     def move() -> None:
         turn = 0
-        while not ends.is_set():
+        while not ends.wait(turn % 3 // 2 * 0.02):
             turn += 1
             if moves == "mode":
                 width = side - turn % 2 * 512

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from .geometry import Place
 from .surface import MAX_SIDE
 
 #: Bytes from BAR 2 to the registers, and to the VGA port 0x3c0 (the attribute index).
@@ -68,24 +69,8 @@ class Registers(NamedTuple):
         return self.id & 0xFFF0 == 0xB0C0
 
 
-class LinearMode(NamedTuple):
-    """A picture in video memory, 32 bits per pixel, B G R X.
-
-    Attributes:
-        width: Pixels.
-        height: Pixels.
-        stride: Bytes per row.
-        offset: Bytes to the first pixel.
-    """
-
-    width: int
-    height: int
-    stride: int
-    offset: int
-
-
 class OtherMode(NamedTuple):
-    """No such picture.
+    """No 32-bit picture in video memory.
 
     Attributes:
         reason: What it is instead.
@@ -112,8 +97,8 @@ def parse_registers(text: str) -> Registers | None:
     return Registers(*found) if found and max(found) <= 0xFFFF else None
 
 
-def mode_of(registers: Registers, size: int) -> LinearMode | OtherMode:
-    """The picture that these registers ask for.
+def mode_of(registers: Registers, size: int) -> Place | OtherMode:
+    """The picture that these registers ask for: 32 bits per pixel, B G R X.
 
     Args:
         registers: As read.
@@ -135,9 +120,10 @@ def mode_of(registers: Registers, size: int) -> LinearMode | OtherMode:
         return OtherMode(f"{r.xres}x{r.yres} is no mode", unknown=True)
     if max(r.xres, r.yres) > MAX_SIDE:
         return OtherMode(f"{r.xres}x{r.yres} is larger than any surface", unknown=True)
-    if offset + stride * (r.yres - 1) + r.xres * _BYTES > size:
+    place = Place(r.xres, r.yres, stride, offset)
+    if place.end > size:
         return OtherMode(f"{r.xres}x{r.yres} leaves the video memory", unknown=True)
-    return LinearMode(r.xres, r.yres, stride, offset)
+    return place
 
 
 def is_blank(attribute: int) -> bool | None:

@@ -6,6 +6,27 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 
+class Place(NamedTuple):
+    """Where a picture of 4 bytes per pixel lies in some memory.
+
+    Attributes:
+        width: Pixels.
+        height: Pixels.
+        stride: Bytes per row.
+        offset: Bytes from the memory's start to the first pixel.
+    """
+
+    width: int
+    height: int
+    stride: int
+    offset: int
+
+    @property
+    def end(self) -> int:
+        """Bytes from the memory's start to behind the last pixel."""
+        return self.offset + self.stride * (self.height - 1) + self.width * 4
+
+
 class Rect(NamedTuple):
     """One rectangle: pixels, origin top left, immutable."""
 

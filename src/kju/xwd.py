@@ -14,6 +14,7 @@ import struct
 from typing import NamedTuple
 
 from .errors import FormatError
+from .geometry import Place
 
 _HEADER = struct.Struct(">25I")
 #: Bytes that `parse` wants: the header's words. The window's name, which follows, is not read.
@@ -29,22 +30,6 @@ _MASKS = (0xFF0000, 0xFF00, 0xFF)
 #: The protocol's coordinates are signed 16-bit numbers.
 _LONGEST = 0x7FFF
 _HINT = "start the server with: -screen 0 1280x800x24"
-
-
-class Picture(NamedTuple):
-    """Where a picture of B, G, R, X pixels lies.
-
-    Attributes:
-        width: Pixels.
-        height: Pixels.
-        stride: Bytes per row.
-        offset: Bytes from the memory's start to the first pixel.
-    """
-
-    width: int
-    height: int
-    stride: int
-    offset: int
 
 
 class Header(NamedTuple):
@@ -77,7 +62,7 @@ class Header(NamedTuple):
     window_bdrwidth: int
 
 
-def parse(header: bytes, size: int) -> Picture:
+def parse(header: bytes, size: int) -> Place:
     """Find the picture.
 
     Args:
@@ -114,7 +99,7 @@ def _check_colours(found: Header) -> None:
     )
 
 
-def _check_place(found: Header, size: int) -> Picture:
+def _check_place(found: Header, size: int) -> Place:
     width, height, stride = found.pixmap_width, found.pixmap_height, found.bytes_per_line
     offset = found.header_size + found.ncolors * _COLOUR
     if not (0 < width <= _LONGEST and 0 < height <= _LONGEST):
@@ -125,7 +110,8 @@ def _check_place(found: Header, size: int) -> Picture:
             (stride, offset, found.xoffset),
             width * 4,
         )
-    end = offset + stride * (height - 1) + width * 4
-    if end > size:
-        raise FormatError(f"the picture ends at {end}, outside its {size} bytes", end, size)
-    return Picture(width, height, stride, offset)
+    place = Place(width, height, stride, offset)
+    if place.end > size:
+        found_end = f"the picture ends at {place.end}, outside its {size} bytes"
+        raise FormatError(found_end, place.end, size)
+    return place

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from kju.bochs import (
     COUNT,
-    LinearMode,
     OtherMode,
     Registers,
     is_blank,
@@ -15,6 +14,7 @@ from kju.bochs import (
     parse_registers,
     words,
 )
+from kju.geometry import Place
 from kju.surface import MAX_SIDE
 
 MIB = 1 << 20
@@ -80,18 +80,18 @@ def test_registers_are_known_by_their_number(number, known):
 
 
 def test_a_plain_mode():
-    assert mode_of(GOOD, SIZE) == LinearMode(1024, 768, 4096, 0)
+    assert mode_of(GOOD, SIZE) == Place(1024, 768, 4096, 0)
 
 
 def test_wider_rows_and_another_place():
     moved = GOOD._replace(virt_width=1400, x_offset=100, y_offset=50)
-    assert mode_of(moved, SIZE) == LinearMode(1024, 768, 5600, 50 * 5600 + 400)
+    assert mode_of(moved, SIZE) == Place(1024, 768, 5600, 50 * 5600 + 400)
 
 
 def test_rows_narrower_than_the_picture_are_as_wide():
     # bochs-display's registers begin with a virtual width of 0.
     for virtual in (0, 8, 1023):
-        assert mode_of(GOOD._replace(virt_width=virtual), SIZE) == LinearMode(1024, 768, 4096, 0)
+        assert mode_of(GOOD._replace(virt_width=virtual), SIZE) == Place(1024, 768, 4096, 0)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_rows_narrower_than_the_picture_are_as_wide():
 )
 def test_up_to_the_last_byte(change, size):
     found = mode_of(GOOD._replace(**change), size)
-    assert isinstance(found, LinearMode)
+    assert isinstance(found, Place)
     assert found.offset + found.stride * (found.height - 1) + found.width * 4 == size
     assert isinstance(mode_of(GOOD._replace(**change), size - 1), OtherMode)
 
@@ -166,7 +166,7 @@ WORD = st.integers(0, 0xFFFF) | st.sampled_from([0, 1, 2, 8, 32, 1024, 0x41, 0xB
 @example(Registers(*[0xFFFF] * 12), 256 * MIB)
 def test_no_mode_leaves_the_memory(registers, size):
     found = mode_of(registers, size)
-    if isinstance(found, LinearMode):
+    if isinstance(found, Place):
         width, height, stride, offset = found
         assert 0 < width <= MAX_SIDE
         assert 0 < height <= MAX_SIDE

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import logging
 
 from ..sources.base import Phase, Status
 from ..surface import State
@@ -18,8 +19,13 @@ from . import dbus
 from .console import Console, MakeSource
 from .keyboard import Keyboard
 
+log = logging.getLogger(__name__)
+
 #: How long after the last one has gone somebody may come back and find everything running.
 GRACE = 1.0
+
+#: Until a source that is being replaced has been; a listener is registered in 30 ms.
+PATIENCE = 1.0
 
 #: A source's status while there is none.
 RESTING = Status(Phase.NEW, "none", "nobody looks")
@@ -41,6 +47,8 @@ class RestingConsole(Console, abc.ABC):
         super().__init__(index, facts, address, make, keyboard, paused=paused)
         self._lookers: set[object] = {self} if self.producer.address else set()
         self._leaving: asyncio.TimerHandle | None = None
+        # Held while a source is chosen, started or ended.
+        self._changing = asyncio.Lock()
 
     @abc.abstractmethod
     async def _wake(self) -> None:
@@ -73,6 +81,21 @@ class RestingConsole(Console, abc.ABC):
         self._leaving = None
         if not self._lookers:
             self._rest()
+
+    async def _stop_source(self) -> None:
+        """End the source, unless somebody looks by now; what it has published stays."""
+        async with self._changing:
+            if self._renewing is not None:
+                await asyncio.wait({self._renewing}, timeout=PATIENCE)
+            if self._lookers:
+                return
+            self._turn += 1
+            self._stale = False
+            source, self._source = self._source, None
+            self.status = RESTING
+            if source is not None:
+                log.info("console %d: nobody looks: it rests", self.index)
+                await asyncio.to_thread(source.stop)
 
     def _stay(self) -> None:
         if self._leaving is not None:

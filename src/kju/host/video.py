@@ -22,6 +22,7 @@ import numpy as np
 from .. import bochs
 from .._system import Mapping
 from ..errors import KjuError
+from ..geometry import Place
 from ..memory.descriptor import Descriptor
 from .qmp import Qmp
 
@@ -88,7 +89,7 @@ class VideoMemory:
         can_dump = is_first or which
         return cls(qmp, slots, found, _Dump(dump, "" if is_first else which) if can_dump else None)
 
-    async def mode(self) -> bochs.LinearMode | bochs.OtherMode:
+    async def mode(self) -> Place | bochs.OtherMode:
         """The mode now.
 
         Raises:
@@ -133,7 +134,7 @@ class VideoMemory:
         answer = await self._monitor(f"xp /1wx {self._base + bochs.ORDER_OFFSET:#x}")
         return bochs.words(answer, 1) == [bochs.LITTLE_ENDIAN]
 
-    async def shown(self, mode: bochs.LinearMode, *, steady: bool) -> bool | None:
+    async def shown(self, mode: Place, *, steady: bool) -> bool | None:
         """Whether QEMU shows the picture of *mode*; None where that can't be said.
 
         QEMU is asked for a screenshot, six milliseconds of its main loop at 1280x800, and what
@@ -178,7 +179,7 @@ class VideoMemory:
         which = {"device": dump.device} if dump.device else {}
         await self._qmp.execute("screendump", {"filename": str(dump.path), **which})
 
-    def equals(self, mode: bochs.LinearMode, published: np.ndarray[Any, Any]) -> bool:
+    def equals(self, mode: Place, published: np.ndarray[Any, Any]) -> bool:
         """Whether the picture is *published*, ``(height, width, 4)``, but for its last byte."""
         here = self._picture(mode)
         return here.shape == published.shape and np.array_equal(here[..., :3], published[..., :3])
@@ -200,14 +201,14 @@ class VideoMemory:
         answer = await self._qmp.execute("human-monitor-command", {"command-line": line})
         return answer if isinstance(answer, str) else ""
 
-    def _picture(self, mode: bochs.LinearMode) -> np.ndarray[Any, Any]:
+    def _picture(self, mode: Place) -> np.ndarray[Any, Any]:
         pixels = np.frombuffer(memoryview(self.mapping), np.uint8)[mode.offset :]
         shape, steps = (mode.height, mode.width, 4), (mode.stride, 4, 1)
         return np.lib.stride_tricks.as_strided(pixels, shape, steps, writeable=False)
 
     def _agrees(
         self,
-        mode: bochs.LinearMode,
+        mode: Place,
         before: np.ndarray[Any, Any],
         dumped: np.ndarray[Any, Any] | None,
         steady: bool,

@@ -22,16 +22,17 @@ import contextlib
 import logging
 from typing import Any
 
-from ..bochs import LinearMode, OtherMode
+from ..bochs import OtherMode
 from ..errors import KjuError
+from ..geometry import Place
 from ..memory import SurfaceProducer
 from ..sources.base import Report, Source
-from ..sources.window import Place, WindowSource
+from ..sources.window import WindowSource
 from ..surface import State
 from . import dbus
 from .console import MakeSource
 from .keyboard import Keyboard
-from .resting import RESTING, RestingConsole
+from .resting import RestingConsole
 from .video import VideoMemory
 
 log = logging.getLogger(__name__)
@@ -76,14 +77,13 @@ class VideoConsole(RestingConsole):
         super().__init__(index, facts, address, self._make_wanted, keyboard, paused=paused)
         self.memory = memory
         self._listen = make
-        self._mode: LinearMode | None = None
+        self._mode: Place | None = None
         self._reason = ""
         self._hidden = False
         self._mode_changed = 0.0
         self._doubt_since: float | None = None
         self._verify_at = 0.0
         self._differed = 0
-        self._reading = asyncio.Lock()
         self._hint = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
@@ -119,23 +119,8 @@ class VideoConsole(RestingConsole):
         except KjuError as error:
             log.info("console %d: the mode cannot be read: %s", self.index, error)
             return
-        if isinstance(found, LinearMode) and self._watching is None:
+        if isinstance(found, Place) and self._watching is None:
             await self._stop_source()
-
-    async def _stop_source(self) -> None:
-        """End the source; what it has published stays."""
-        async with self._reading:
-            if self._renewing is not None:
-                await asyncio.wait({self._renewing}, timeout=FIRST)
-            if self._lookers:
-                return  # somebody has come meanwhile
-            self._turn += 1
-            self._stale = False
-            source, self._source = self._source, None
-            self.status = RESTING
-            if source is not None:
-                log.info("console %d: nobody looks: it rests", self.index)
-                await asyncio.to_thread(source.stop)
 
     # -- which source
 
@@ -150,7 +135,7 @@ class VideoConsole(RestingConsole):
         return source
 
     def _wanted(self) -> Place | None:
-        return Place(*self._mode) if self._mode is not None and not self._hidden else None
+        return None if self._hidden else self._mode
 
     async def _settle(self) -> None:
         with contextlib.suppress(KjuError, OSError):
@@ -173,9 +158,9 @@ class VideoConsole(RestingConsole):
 
     async def _follow(self) -> None:
         """Read the mode, and have the source that belongs to it."""
-        async with self._reading:
+        async with self._changing:
             found = await self.memory.mode()
-            is_new = isinstance(found, LinearMode) and found != self._mode
+            is_new = isinstance(found, Place) and found != self._mode
             if is_new and not await self.memory.little_endian():
                 found = OtherMode("the guest has reversed the byte order")
             self._take(found)
@@ -185,7 +170,7 @@ class VideoConsole(RestingConsole):
             elif source is None or isinstance(source, WindowSource) or place is not None:
                 await self._change_source()
 
-    def _take(self, found: LinearMode | OtherMode) -> None:
+    def _take(self, found: Place | OtherMode) -> None:
         now = self._loop.time()
         if isinstance(found, OtherMode) and found.unknown and self._mode is not None:
             if self._doubt_since is None:
@@ -194,7 +179,7 @@ class VideoConsole(RestingConsole):
                 return
         else:
             self._doubt_since = None
-        mode = found if isinstance(found, LinearMode) else None
+        mode = found if isinstance(found, Place) else None
         self._reason = found.reason if isinstance(found, OtherMode) else ""
         if mode != self._mode:
             log.info("console %d: %s", self.index, mode or self._reason)
@@ -235,7 +220,7 @@ class VideoConsole(RestingConsole):
         if self._differed:
             self._verify_at = now + VERIFY_FIRST
 
-    def _listener_agrees(self, mode: LinearMode) -> bool:
+    def _listener_agrees(self, mode: Place) -> bool:
         producer = self.producer
         return bool(producer.mode.epoch) and self.memory.equals(mode, producer.pixels)
 

@@ -8,18 +8,17 @@ Rules:
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from ..errors import UnavailableError, UsageError, XvfbError
 from ..memory import SurfaceProducer
 from ..sources.base import Report, Source
-from ..sources.window import Place, WindowSource
+from ..sources.window import WindowSource
 from ..surface import State
 from . import dbus
 from .framebuffer import Framebuffer
 from .keyboard import Keyboard
-from .resting import RESTING, RestingConsole
+from .resting import RestingConsole
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +36,6 @@ class XvfbConsole(RestingConsole):
         facts = dbus.Console(0, "Xvfb screen 0", 0, "Graphic", width, height, "", ())
         super().__init__(0, facts, address, self._make_window, Keyboard(_no_keys))
         self.framebuffer = framebuffer
-        self._changing = asyncio.Lock()
         self._stopped = False
 
     async def _wake(self) -> None:
@@ -48,22 +46,11 @@ class XvfbConsole(RestingConsole):
     def _rest(self) -> None:
         self._do(self._stop_source())
 
-    async def _stop_source(self) -> None:
-        """End the source; what it has published stays."""
-        async with self._changing:
-            if self._lookers or self._source is None:
-                return
-            self._turn += 1
-            source, self._source = self._source, None
-            self.status = RESTING
-            log.info("nobody looks: it rests")
-            await asyncio.to_thread(source.stop)
-
     async def _make_window(self, producer: SurfaceProducer, report: Report, paused: bool) -> Source:
         if self.framebuffer.mapping.lost:
             raise XvfbError(f"{self.framebuffer.address} was cut by another process")
         source = WindowSource(
-            self.framebuffer.mapping, Place(*self.framebuffer.picture), producer, report,
+            self.framebuffer.mapping, self.framebuffer.picture, producer, report,
             name="xvfb",
         )  # fmt: skip
         source.start()

@@ -19,10 +19,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 from .._system import Mapping
 from ..errors import GeometryError, KjuError
+from ..geometry import Place
 from ..surface import Producer, State
 from .base import Need, Phase, Report, Source, Status
 
@@ -49,22 +49,6 @@ BUDGET_BRISK = 2
 BRISK_FOR = 100 * MS
 
 GONE = "the guest's video memory was cut by another process"
-
-
-class Place(NamedTuple):
-    """Where a picture lies in a window.
-
-    Attributes:
-        width: Pixels.
-        height: Pixels.
-        stride: Bytes per row.
-        offset: Bytes to the first pixel.
-    """
-
-    width: int
-    height: int
-    stride: int
-    offset: int
 
 
 class WindowSource(Source):

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kju.bochs import LinearMode, OtherMode
+from kju.bochs import OtherMode
 from kju.errors import QemuError
+from kju.geometry import Place
 from kju.host import video
 from kju.host.video import NoVideoMemoryError, VideoMemory, read_ppm
 
 SIZE = 1 << 20
 BASE = 0xFEBF0000
-PLACE = LinearMode(64, 48, 256, 0)
+PLACE = Place(64, 48, 256, 0)
 
 
 class FakeQmp:
@@ -69,7 +70,7 @@ class Scene:
         )
         return self.memory
 
-    def picture(self, place: LinearMode = PLACE) -> np.ndarray:
+    def picture(self, place: Place = PLACE) -> np.ndarray:
         data = np.frombuffer(os.pread(self.descriptor, SIZE, 0), np.uint8)
         steps = (place.stride, 4, 1)
         shape = (place.height, place.width, 4)
@@ -142,7 +143,7 @@ def test_registers_are_found_again_where_firmware_has_moved_them(scene: Scene) -
         assert await memory.blank() is None
         scene.qmp.base = 0xFEBE0000
         scene.qmp.registers = [0xB0C5, 32, 16, 32, 1, 0, 32, 0, 0, 0, 16, 0]
-        assert await memory.mode() == LinearMode(32, 16, 128, 0)
+        assert await memory.mode() == Place(32, 16, 128, 0)
         memory.close()
 
     asyncio.run(run())
@@ -154,7 +155,7 @@ def test_what_qemu_shows_is_read_at_any_width(scene: Scene, width: int) -> None:
         scene.qmp.registers[1] = width
         memory = await scene.find()
         place = await memory.mode()
-        assert place == LinearMode(width, 48, 256, 0)
+        assert place == Place(width, 48, 256, 0)
         for padded in (True, False):
             scene.qmp.dump = lambda padded=padded: ppm(scene.picture(place), padded)
             assert await memory.shown(place, steady=True) is True

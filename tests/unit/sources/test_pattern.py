@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from kju._system import Mapping
+from kju.geometry import Place
 from kju.sources.base import Phase, StubSource
 from kju.sources.pattern import PatternSource, damage, picture
-from kju.sources.window import Place, WindowSource
+from kju.sources.window import WindowSource
 from kju.surface import NOTHING_TAKEN, Consumer, Producer, State, surface_size
 
 CAPACITY = 1 << 21

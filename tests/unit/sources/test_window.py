@@ -13,8 +13,9 @@ from wait import until
 
 from kju._system import Mapping
 from kju.errors import InconsistentError
+from kju.geometry import Place
 from kju.sources.base import Need, Phase, Status
-from kju.sources.window import GONE, Place, WindowSource
+from kju.sources.window import GONE, WindowSource
 from kju.surface import NOTHING_TAKEN, Consumer, Producer, State, copy_frame, surface_size
 
 WIDTH, HEIGHT = 320, 200

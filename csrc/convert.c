@@ -141,6 +141,15 @@ static void from_rgb888(uint8_t *restrict to, const uint8_t *restrict from, size
     }
 }
 
+static void from_bgr888(uint8_t *restrict to, const uint8_t *restrict from, size_t pixels) {
+    for (size_t i = 0; i < pixels; i++) {
+        to[4 * i] = from[3 * i + 2];
+        to[4 * i + 1] = from[3 * i + 1];
+        to[4 * i + 2] = from[3 * i];
+        to[4 * i + 3] = 0;
+    }
+}
+
 /* Five and six bits become eight by repeating their top bits, so that full stays full. */
 static uint8_t from_5(uint32_t v) { return (uint8_t)(v << 3 | v >> 2); }
 static uint8_t from_6(uint32_t v) { return (uint8_t)(v << 2 | v >> 4); }
@@ -168,8 +177,8 @@ static void from_xrgb1555(uint8_t *restrict to, const uint8_t *restrict from, si
 static const struct kju_format_in formats_in[] = {
     {"xrgb8888", 4, NULL},          {"xbgr8888", 4, from_xbgr8888},
     {"bgrx8888", 4, from_bgrx8888}, {"rgb888", 3, from_rgb888},
-    {"rgb565", 2, from_rgb565},     {"xrgb1555", 2, from_xrgb1555},
-    {"r8", 1, NULL},
+    {"bgr888", 3, from_bgr888},     {"rgb565", 2, from_rgb565},
+    {"xrgb1555", 2, from_xrgb1555}, {"r8", 1, NULL},
 };
 
 static const struct kju_format_out formats_out[] = {

@@ -18,6 +18,7 @@ BYTES = {
     "xbgr8888": 4,
     "bgrx8888": 4,
     "rgb888": 3,
+    "bgr888": 3,
     "rgb565": 2,
     "xrgb1555": 2,
     "r8": 1,
@@ -48,6 +49,8 @@ def convert_in(name: str, pixels: np.ndarray) -> np.ndarray:
         out[..., :3] = pixels[..., [3, 2, 1]]
     elif name == "rgb888":  # in memory B, G, R
         out[..., :3] = pixels
+    elif name == "bgr888":  # in memory R, G, B
+        out[..., :3] = pixels[..., ::-1]
     else:
         word = pixels[..., 0].astype(np.uint32) + 256 * pixels[..., 1].astype(np.uint32)
         widths = (5, 6, 5) if name == "rgb565" else (5, 5, 5)

@@ -54,6 +54,7 @@ PIXMAN_FORMATS: dict[int, SourceFormat] = {
     0x20080888: SourceFormat("bgrx8888", 4),
     0x20088888: SourceFormat("bgrx8888", 4),
     0x18020888: SourceFormat("rgb888", 3),
+    0x18030888: SourceFormat("bgr888", 3),
     0x10020565: SourceFormat("rgb565", 2),
     0x10020555: SourceFormat("xrgb1555", 2),
     0x10021555: SourceFormat("xrgb1555", 2),

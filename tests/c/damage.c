@@ -4,7 +4,7 @@
 #include "test.h"
 
 static const char *const names[] = {"xrgb8888", "xbgr8888", "bgrx8888", "rgb888",
-                                    "rgb565",   "xrgb1555", "r8"};
+                                    "bgr888",   "rgb565",   "xrgb1555", "r8"};
 
 static uint64_t seed = 11;
 static uint32_t below(uint32_t limit) { return (uint32_t)(next_random(&seed) % limit); }
@@ -47,6 +47,8 @@ static void expected(const struct kju_source *s, uint32_t x, uint32_t y, uint8_t
         out[0] = p[3], out[1] = p[2], out[2] = p[1];
     else if (!strcmp(name, "rgb888"))
         out[0] = p[0], out[1] = p[1], out[2] = p[2];
+    else if (!strcmp(name, "bgr888"))
+        out[0] = p[2], out[1] = p[1], out[2] = p[0];
     else if (!strcmp(name, "rgb565")) {
         out[0] = (uint8_t)((word & 31) << 3 | (word & 31) >> 2);
         out[1] = (uint8_t)((word >> 5 & 63) << 2 | (word >> 5 & 63) >> 4);

@@ -55,6 +55,7 @@ class VideoMemory:
         self._slots = slots
         self._has_vga = found.name.endswith(_VGA)
         self._dump = dump
+        self._dumping = asyncio.Lock()  # one file, one screenshot
         self._base: int | None = None
 
     @classmethod
@@ -151,27 +152,35 @@ class VideoMemory:
         if self._dump is None:
             return None
         before = self._picture(mode).copy()
-        try:
-            await self._take_dump(self._dump)
-            if await self.mode() != mode:
-                return None
-            dumped = await asyncio.to_thread(read_ppm, self._dump.path)
-        finally:
-            self._dump.path.unlink(missing_ok=True)
+        async with self._dumping:
+            try:
+                await self._take_dump(self._dump)
+                if await self.mode() != mode:
+                    return None
+                dumped = await asyncio.to_thread(read_ppm, self._dump.path)
+            finally:
+                self._dump.path.unlink(missing_ok=True)
         return await asyncio.to_thread(self._agrees, mode, before, dumped, steady)
 
-    async def settle(self) -> None:
-        """Have QEMU draw what the guest shows now.
+    @property
+    def can_dump(self) -> bool:
+        """Whether QEMU can be asked for a screenshot: it names a display only by an id."""
+        return self._dump is not None
 
-        Whoever registers a listener is first given what QEMU drew last, and where nobody has
-        been looking that may be of another mode.
+    async def screenshot(self) -> np.ndarray[Any, Any] | None:
+        """What QEMU shows, ``(height, width, 3)``, R G B; None where that cannot be had.
+
+        QEMU draws what the guest shows now for it, whoever looks besides.
 
         Raises:
             QemuError: QEMU does not answer, or cannot write it.
         """
-        if self._dump is not None:
+        if self._dump is None:
+            return None
+        async with self._dumping:
             try:
                 await self._take_dump(self._dump)
+                return await asyncio.to_thread(read_ppm, self._dump.path)
             finally:
                 self._dump.path.unlink(missing_ok=True)
 

@@ -3,14 +3,14 @@
 Rules:
 
 - While nobody looks nothing is compared and no register is read. A listener that is there
-  stays, until the guest goes to a mode that needs none: QEMU 10.0.2 keeps each that has hung
-  up, its socket and its wake-ups (7.2 did not; ui/dbus-listener.c has the listener and its
-  connection hold each other), so every new one adds to those before it. Where there is none,
-  none is made.
-  Whoever asks for the surface looks until it hangs up; a surface in a named file has
-  consumers nobody knows of, so somebody always looks at that.
-- A 32-bit mode is watched in the video memory itself; everything else, and what QEMU shows
-  otherwise (a blanked screen), comes from a listener that exists only as long as that lasts.
+  stays, until the guest goes to a mode that needs none.
+  Whoever asks for the surface looks until it hangs up; a surface in a named file has consumers
+  nobody knows of, so somebody always looks at that.
+- A 32-bit mode is watched in the video memory itself. Everything else, and what QEMU shows
+  otherwise (a blanked screen), comes from screenshots for `LISTEN_AFTER`, and then from a
+  listener for as long as that lasts. QEMU 10.0.2 keeps every listener that has hung up, its
+  socket and its wake-ups (7.2 did not; ui/dbus-listener.c has the listener and its connection
+  hold each other), so there is none for a firmware's text or a mode that goes by.
 - The registers are the guest's and are read often, but not for every look at the pixels. Where
   they do not tell, the last mode holds for `DOUBT`; then QEMU is believed, through the listener.
 """
@@ -20,13 +20,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from concurrent.futures import Future
 from typing import Any
+
+import numpy as np
 
 from ..bochs import OtherMode
 from ..errors import KjuError
 from ..geometry import Place
 from ..memory import SurfaceProducer
-from ..sources.base import Report, Source
+from ..sources.base import Phase, Report, Source
+from ..sources.screendump import ScreendumpSource
 from ..sources.window import WindowSource
 from ..surface import State
 from . import dbus
@@ -37,11 +41,17 @@ from .video import VideoMemory
 
 log = logging.getLogger(__name__)
 
-#: Between two looks at the registers: a look takes 0.6 ms of QEMU's main loop.
+#: Between two looks at the registers; one takes 0.6 ms of QEMU's main loop and 0.8 of the host.
 POLL = 0.1
-#: The same while the mode changes or pages are flipped, for so long after each change.
+#: The same for so long after a change of the mode, and after an input to a guest that flips pages.
 POLL_BRISK = 0.04
 BRISK_FOR = 1.0
+#: The same once nothing has been known to happen for so long, in a mode without flips.
+POLL_CALM = 0.25
+CALM_AFTER = 5.0
+#: How long what is not to be seen in the memory is had by screenshots: a firmware's text is
+#: over by then, and a listener that comes for what lasts costs QEMU less.
+LISTEN_AFTER = 10.0
 #: How long registers that make no sense are taken for an interlude.
 DOUBT = 0.5
 #: Between two comparisons of the memory with what QEMU shows (0.2 % of its main loop); the
@@ -81,9 +91,12 @@ class VideoConsole(RestingConsole):
         self._reason = ""
         self._hidden = False
         self._mode_changed = 0.0
+        self._flips = False
+        self._stirred = 0.0
         self._doubt_since: float | None = None
         self._verify_at = 0.0
         self._differed = 0
+        self._unlike_since: float | None = None
         self._hint = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
@@ -107,10 +120,10 @@ class VideoConsole(RestingConsole):
 
     async def _rest_source(self) -> None:
         """End the source, unless it is a listener that will be wanted again."""
-        if self._source is None or isinstance(self._source, WindowSource):
-            await self._stop_source()
-        else:
+        if self._listens():
             log.info("console %d: nobody looks: its listener waits", self.index)
+        else:
+            await self._stop_source()
 
     async def _follow_at_rest(self) -> None:
         """Something has changed while nobody looks: a linear mode needs no listener."""
@@ -126,20 +139,40 @@ class VideoConsole(RestingConsole):
 
     async def _make_wanted(self, producer: SurfaceProducer, report: Report, paused: bool) -> Source:
         place = self._wanted()
-        if place is None:
-            await self._settle()
+        source: Source
+        if place is not None:
+            source = WindowSource(self.memory.mapping, place, producer, report)
+        elif self._lasts() or not self._dumps():
+            with contextlib.suppress(KjuError, OSError):
+                # A new listener is first given what QEMU drew last, and where nobody has been
+                # looking that may be of another mode.
+                await self.memory.screenshot()
             return await self._listen(producer, report, paused)
-        source = WindowSource(self.memory.mapping, place, producer, report)
+        else:
+            source = ScreendumpSource(self._screenshot, producer, report)
         source.paused = paused
         source.start()
         return source
 
+    def _screenshot(self) -> Future[np.ndarray[Any, Any] | None]:
+        return asyncio.run_coroutine_threadsafe(self.memory.screenshot(), self._loop)
+
     def _wanted(self) -> Place | None:
         return None if self._hidden else self._mode
 
-    async def _settle(self) -> None:
-        with contextlib.suppress(KjuError, OSError):
-            await self.memory.settle()
+    def _listens(self) -> bool:
+        """Whether there is a listener."""
+        return not isinstance(self._source, WindowSource | ScreendumpSource | None)
+
+    def _lasts(self) -> bool:
+        """Whether the picture has been another than the memory's for so long that it may stay."""
+        since = self._unlike_since
+        return since is not None and self._loop.time() - since > LISTEN_AFTER
+
+    def _dumps(self) -> bool:
+        """Whether screenshots can be had: the last that was tried has not failed."""
+        failed = self.status.phase is Phase.ENDED and self.status.name == ScreendumpSource.NAME
+        return self.memory.can_dump and not failed
 
     async def _watch(self) -> None:
         """Follow the mode while somebody looks."""
@@ -150,11 +183,19 @@ class VideoConsole(RestingConsole):
             except (KjuError, OSError, ValueError) as error:
                 # QEMU's answers and its screenshots are another process's. The next look may do.
                 log.warning("console %d: the mode cannot be read: %s", self.index, error)
-            brisk = self._loop.time() - self._mode_changed < BRISK_FOR
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_BRISK if brisk else POLL):
+                async with asyncio.timeout(self._pace()):
                     await self._hint.wait()
             self._hint.clear()
+
+    def _pace(self) -> float:
+        """Seconds until the next look at the registers."""
+        now = self._loop.time()
+        last = max(self._mode_changed, self._stirred if self._flips else 0.0)
+        if now - last < BRISK_FOR:
+            return POLL_BRISK
+        calm = now - max(last, self._stirred) > CALM_AFTER
+        return POLL_CALM if calm and self._mode is not None and not self._flips else POLL
 
     async def _follow(self) -> None:
         """Read the mode, and have the source that belongs to it."""
@@ -165,9 +206,16 @@ class VideoConsole(RestingConsole):
                 found = OtherMode("the guest has reversed the byte order")
             self._take(found)
             place, source = self._wanted(), self._source
-            if isinstance(source, WindowSource) and place is not None:
-                source.show(place)
-            elif source is None or isinstance(source, WindowSource) or place is not None:
+            if place is not None:
+                self._unlike_since = None
+                if isinstance(source, WindowSource):
+                    source.show(place)
+                else:
+                    await self._change_source()
+                return
+            if self._unlike_since is None:
+                self._unlike_since = self._loop.time()
+            if not self._listens() and (self._lasts() or not isinstance(source, ScreendumpSource)):
                 await self._change_source()
 
     def _take(self, found: Place | OtherMode) -> None:
@@ -183,7 +231,8 @@ class VideoConsole(RestingConsole):
         self._reason = found.reason if isinstance(found, OtherMode) else ""
         if mode != self._mode:
             log.info("console %d: %s", self.index, mode or self._reason)
-            if mode is None or self._mode is None or mode[:2] != self._mode[:2]:
+            self._flips = mode is not None and self._mode is not None and mode[:2] == self._mode[:2]
+            if not self._flips:
                 self._hidden = False
                 self._verify_at = now + VERIFY_FIRST
             self._mode = mode
@@ -206,7 +255,7 @@ class VideoConsole(RestingConsole):
         mode = self._mode
         if self._hidden:
             self._verify_at = now + VERIFY_FIRST
-            if await asyncio.to_thread(self._listener_agrees, mode):
+            if await asyncio.to_thread(self._shown_again, mode):
                 log.info("console %d: QEMU shows the video memory again", self.index)
                 self._hidden = False
             return
@@ -220,14 +269,14 @@ class VideoConsole(RestingConsole):
         if self._differed:
             self._verify_at = now + VERIFY_FIRST
 
-    def _listener_agrees(self, mode: Place) -> bool:
+    def _shown_again(self, mode: Place) -> bool:
         producer = self.producer
         return bool(producer.mode.epoch) and self.memory.equals(mode, producer.pixels)
 
     # -- what clients ask
 
     def _compare_sizes(self) -> None:
-        if isinstance(self._source, WindowSource):
+        if self._source is not None and not self._listens():
             self.hint()  # QEMU's console follows only while somebody has it draw
             return
         super()._compare_sizes()
@@ -236,12 +285,16 @@ class VideoConsole(RestingConsole):
 
     def hint(self) -> None:
         """Something has happened after which the mode may be another."""
+        self._stirred = self._loop.time()
         self._hint.set()
 
     def input(self) -> None:
         """A client has sent an input."""
-        if isinstance(self._source, WindowSource):
+        if self._source is not None:
             self._source.input()
+        self._stirred = self._loop.time()
+        if self._flips:
+            self._hint.set()
 
     async def refresh(self, *, sync: bool) -> int:
         """Publish what is in the memory now, or what the listener was told; return the version."""

@@ -61,6 +61,11 @@ class Status(NamedTuple):
 Report = Callable[[Status], None]
 
 
+def room_for(width: int, height: int) -> int:
+    """Bytes of pixels that a surface needs for a mode of this size, 4 bytes per pixel."""
+    return (width * 4 + 63 & ~63) * height
+
+
 class Source(abc.ABC):
     """Fills one producer for one console.
 
@@ -96,6 +101,9 @@ class Source(abc.ABC):
         the later wins, and a first picture would make a paused machine live.
         """
         self.paused = now
+
+    def input(self) -> None:  # noqa: B027  most are told what changes
+        """Somebody has sent the guest an input: what it changes is wanted soon."""
 
     @property
     def size(self) -> tuple[int, int] | None:

@@ -37,6 +37,7 @@ from ..errors import GeometryError, LimitError, PeerError
 from ..formats import from_pixman
 from ..geometry import Region
 from ..surface import Producer, State
+from .base import room_for
 from .picture import Mappings, Picture, borrowed, copied, paint
 
 HOLD_SIZE = 0.03
@@ -244,7 +245,7 @@ class Presenter:
                 )
             except GeometryError:
                 # The listener has checked everything else: it is too large for the surface.
-                self.needed = (picture.width * 4 + 63 & ~63) * picture.height
+                self.needed = room_for(*picture.size)
                 self._held, self._deadline = picture, NEVER
                 return
             except LimitError as error:

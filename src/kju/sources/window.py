@@ -24,7 +24,7 @@ from .._system import Mapping
 from ..errors import GeometryError, KjuError
 from ..geometry import Place
 from ..surface import Producer, State
-from .base import Need, Phase, Report, Source, Status
+from .base import Need, Phase, Report, Source, Status, room_for
 
 log = logging.getLogger(__name__)
 
@@ -212,10 +212,8 @@ class WindowSource(Source):
     def _status(self) -> Status:
         name = self.status.name
         if not self._fits:
-            width, height = self.size
-            needed = (width * 4 + 63 & ~63) * height
             reason = "the picture is larger than the surface"
-            return Status(Phase.RUNNING, name, reason, Need.LARGER, needed)
+            return Status(Phase.RUNNING, name, reason, Need.LARGER, room_for(*self.size))
         return Status(Phase.RUNNING, name)
 
     def _run(self) -> None:

@@ -213,7 +213,7 @@ def test_each_display_is_asked_by_its_name(scene: Scene) -> None:
         scene.qmp.device["qdev_id"] = ""
         memory = await scene.find(is_first=False)
         assert await memory.shown(PLACE, steady=True) is None
-        await memory.settle()
+        await memory.screenshot()
         memory.close()
 
     asyncio.run(run())
@@ -222,7 +222,7 @@ def test_each_display_is_asked_by_its_name(scene: Scene) -> None:
 def test_a_refused_screenshot_is_qemus_error(scene: Scene) -> None:
     async def run() -> None:
         memory = await scene.find()
-        for call in (memory.shown(PLACE, steady=True), memory.settle()):
+        for call in (memory.shown(PLACE, steady=True), memory.screenshot()):
             with pytest.raises(QemuError):
                 await call
         memory.close()

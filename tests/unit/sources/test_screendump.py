@@ -1,0 +1,184 @@
+"""Screenshots become published pixels: when one is asked for, and which are shown."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+from wait import until
+
+from kju.errors import QemuError
+from kju.sources.base import Need, Phase, Status, room_for
+from kju.sources.screendump import REST, Picture, ScreendumpSource
+from kju.surface import NOTHING_TAKEN, Consumer, Producer, State, surface_size
+
+SIZE = 1 << 20
+
+
+def picture(width: int, height: int, seed: int = 1) -> Picture:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+class Scene:
+    """An emulator that is asked for screenshots, and the surface they come to."""
+
+    def __init__(self) -> None:
+        self.shown: Picture | None = picture(321, 200)
+        self.passing: list[Picture] = []
+        self.error: Exception | None = None
+        self.hangs = False
+        self.asked: list[float] = []
+        self.given: list[Future[Picture | None]] = []
+        self.statuses: list[Status] = []
+        self.producer, self.consumer = surface(SIZE)
+        self.source = ScreendumpSource(self.take, self.producer, self.statuses.append)
+
+    def take(self) -> Future[Picture | None]:
+        self.asked.append(time.monotonic())
+        future: Future[Picture | None] = Future()
+        self.given.append(future)
+        if self.error is not None:
+            future.set_exception(self.error)
+        elif not self.hangs:
+            now = self.passing.pop(0) if self.passing else self.shown
+            future.set_result(None if now is None else now.copy())
+        return future
+
+    def published(self, wanted: Picture) -> bool:
+        pixels = self.source.producer.pixels
+        return pixels.shape[:2] == wanted.shape[:2] and np.array_equal(pixels[..., 2::-1], wanted)
+
+    def start(self) -> None:
+        self.source.start()
+        assert self.shown is not None
+        until(lambda: self.published(self.shown), 5, "the first picture")
+
+
+def surface(capacity: int) -> tuple[Producer, Consumer]:
+    memory = np.zeros(surface_size(capacity), np.uint8)
+    return Producer.format(memory.data, capacity, incarnation=7), Consumer(memory.data)
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    made = Scene()
+    yield made
+    made.source.stop()
+    assert not [t for t in threading.enumerate() if t.name == "kju-screendump"]
+
+
+def test_what_a_screenshot_shows_is_published_and_only_what_differs(scene: Scene) -> None:
+    assert scene.source.size is None
+    scene.start()
+    assert scene.source.size == (321, 200)
+    assert scene.consumer.state[0] is State.LIVE
+    mark = scene.consumer.changes(NOTHING_TAKEN).mark
+    scene.shown[40, 70] ^= 255
+    until(lambda: scene.consumer.changes(mark).rects, 5, "the change")
+    (rect,) = scene.consumer.changes(mark).rects
+    assert (rect.width, rect.height) == (32, 32)
+    assert rect.x <= 70 < rect.right and rect.y <= 40 < rect.bottom
+    assert scene.published(scene.shown)
+
+
+def test_one_that_cannot_be_read_changes_nothing(scene: Scene) -> None:
+    scene.start()
+    before, count = scene.shown, len(scene.asked)
+    scene.shown = None
+    until(lambda: len(scene.asked) > count + 2, 5, "some are asked for")
+    assert scene.published(before)
+    assert scene.source.status.phase is Phase.RUNNING
+
+
+def test_a_size_that_goes_by_is_not_shown(scene: Scene) -> None:
+    scene.start()
+    epoch = scene.producer.mode.epoch
+    scene.passing = [picture(64, 48)]
+    until(lambda: not scene.passing, 5, "it has gone by")
+    assert scene.source.flush(5)
+    assert scene.producer.mode.epoch == epoch
+    scene.shown = picture(64, 48, 3)
+    until(lambda: scene.published(scene.shown), 5, "a size that stays is shown")
+    assert scene.producer.mode.epoch == epoch + 1
+
+
+def test_flush_publishes_what_is_there_at_the_call(scene: Scene) -> None:
+    scene.start()
+    for seed in range(2, 7):
+        scene.shown = picture(321, 200, seed)
+        assert scene.source.flush(5)
+        assert scene.published(scene.shown)
+
+
+def test_a_screen_at_rest_is_asked_for_seldom_and_more_after_an_input(scene: Scene) -> None:
+    scene.start()
+    time.sleep(0.7)  # what the first picture hurries is over
+    count, began = len(scene.asked), time.monotonic()
+    until(lambda: len(scene.asked) >= count + 4, 5, "four at rest")
+    assert time.monotonic() - began >= 3 * REST
+    scene.source.input()
+    count, began = len(scene.asked), time.monotonic()
+    until(lambda: len(scene.asked) >= count + 8, 5, "eight after an input")
+    assert time.monotonic() - began < 8 * REST
+
+
+def test_an_emulator_that_takes_long_is_left_alone_for_longer(scene: Scene) -> None:
+    plain, took = scene.take, 0.03
+
+    def slow() -> Future[Picture | None]:
+        time.sleep(took)
+        return plain()
+
+    scene.source._take = slow
+    scene.start()
+    scene.source.input()
+    until(lambda: len(scene.asked) > 6, 20, "some screenshots")
+    gaps = np.diff(scene.asked[1:])
+    assert gaps.min() >= 3 * took
+    assert np.median(gaps) >= 0.9 * 10 * took
+
+
+def test_stop_does_not_wait_for_a_screenshot(scene: Scene) -> None:
+    scene.start()
+    scene.hangs = True
+    count = len(scene.asked)
+    until(lambda: len(scene.asked) > count, 5, "one is being taken")
+    before = time.monotonic()
+    scene.source.stop()
+    assert time.monotonic() - before < 1
+    assert scene.given[-1].cancelled()
+    assert scene.statuses[-1].phase is Phase.ENDED
+    assert not scene.statuses[-1].reason
+    assert not scene.source.flush(1)
+
+
+def test_one_that_is_refused_ends_the_source(scene: Scene) -> None:
+    scene.start()
+    scene.error = QemuError("no room for a screenshot")
+    until(lambda: scene.statuses[-1].phase is Phase.ENDED, 5, "the end")
+    assert scene.statuses[-1].reason == "no room for a screenshot"
+    assert scene.published(scene.shown)
+
+
+def test_a_larger_surface_is_asked_for_and_filled(scene: Scene) -> None:
+    scene.start()
+    scene.shown = picture(800, 600)
+    until(lambda: scene.statuses[-1].need is Need.LARGER, 5, "the need")
+    assert scene.statuses[-1].needed == room_for(800, 600)
+    larger, seen = surface(room_for(800, 600))
+    scene.source.retarget(larger)
+    until(lambda: scene.published(scene.shown), 5, "the large picture")
+    assert seen.state[0] is State.LIVE
+    until(lambda: scene.statuses[-1].need is Need.NOTHING, 5, "no need any more")
+
+
+def test_a_pause_is_said(scene: Scene) -> None:
+    scene.source.paused = True
+    scene.start()
+    until(lambda: scene.consumer.state[0] is State.PAUSED, 5, "paused from the start")
+    scene.source.pause(False)
+    until(lambda: scene.consumer.state[0] is State.LIVE, 5, "it goes on")

@@ -89,8 +89,8 @@ def of_kju(folder: str, arguments: list[str], name: str = "kju-bench") -> Iterat
     """The guest, run by kju. Nobody looks at it: not even this program."""
     here = Path(tempfile.mkdtemp(dir=folder))
     with kju.launch(name=name, args=[*arguments, *lines(here)]) as machine:
-        # This is a look, while the firmware still shows text: what it leaves behind in QEMU is
-        # part of what is measured, for whoever starts a machine looks at once.
+        # This is a look, while the firmware still shows text: what that leaves behind in QEMU
+        # would be part of what is measured, for whoever starts a machine looks at once.
         rig = Rig(here, machine, int(machine.info()["qemu"]["pid"]))
         with contextlib.closing(rig):
             rig.line.until("kju: ready")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kju import layout
+from kju.consumer import Consumer, copy_frame, next_wait
 from kju.errors import (
     FormatError,
     GeometryError,
@@ -17,17 +18,8 @@ from kju.errors import (
 )
 from kju.formats import R8, XR24
 from kju.geometry import Rect
-from kju.surface import (
-    NOTHING_TAKEN,
-    Consumer,
-    Identity,
-    Mark,
-    Producer,
-    State,
-    copy_frame,
-    next_wait,
-    surface_size,
-)
+from kju.producer import Producer
+from kju.surface import NOTHING_TAKEN, Identity, Mark, State, surface_size
 
 CAPACITY = 64 * 48 * 4
 

@@ -16,8 +16,9 @@ with harness.instrumented():
     from kju.display1.frames import Splitter
     from kju.display1.listener import Listener
     from kju.errors import PeerError
+    from kju.producer import Producer
     from kju.sources.presenter import Presenter
-    from kju.surface import Producer, surface_size
+    from kju.surface import surface_size
 
 CAPACITY = 1 << 16
 MEMORY = np.zeros(surface_size(CAPACITY), np.uint8)

@@ -20,18 +20,12 @@ import numpy as np
 
 with harness.instrumented():
     from kju import layout
+    from kju.consumer import Consumer, blend_cursor, copy_frame
     from kju.errors import FormatError, KjuError
     from kju.formats import R8
     from kju.geometry import Rect
-    from kju.surface import (
-        NOTHING_TAKEN,
-        Consumer,
-        Mark,
-        Producer,
-        blend_cursor,
-        copy_frame,
-        surface_size,
-    )
+    from kju.producer import Producer
+    from kju.surface import NOTHING_TAKEN, Mark, surface_size
 
 CAPACITY = 64 * 48 * 4
 GUARD = 1 << 30

@@ -147,8 +147,8 @@ def module_text(found: Format) -> str:
     lines = [
         '"""The surface\'s header, field by field. Generated from include/kju/surface.h.',
         "",
-        "Do not edit: run tools/gen_layout.py. Programs use `kju.surface`; this is for looking at",
-        "the bytes themselves, which may be anything.",
+        "Do not edit: run tools/gen_layout.py. Programs use `kju.producer` and `kju.consumer`;",
+        "this is for looking at the bytes themselves, which may be anything.",
         '"""',
         "",
         "from __future__ import annotations",

@@ -1,4 +1,4 @@
-"""Surfaces over buffers, in C. Everything here is private; `kju.surface` is the API."""
+"""Surfaces over buffers, in C. Private: `kju.producer` and `kju.consumer` are the API."""
 
 from collections.abc import Iterable
 from typing import Any, TypeAlias

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from header import set_field
 
-from kju import layout, memory
+from kju import memory
 from kju.client.aio_surface import AsyncSurface
 from kju.client.surface import Surface
 from kju.errors import (
@@ -463,9 +464,8 @@ def test_a_hostile_file_is_refused_with_what_was_found(tmp_path):
     publish(path).close()
     whole = path.read_bytes()
     for name, value in (("magic", 1), ("size", len(whole) + 1), ("tile_side", 31), ("features", 4)):
-        field = layout.BY_NAME[name]
         bad = bytearray(whole)
-        bad[field.offset : field.offset + field.size] = value.to_bytes(field.size, "little")
+        set_field(bad, name, value)
         path.write_bytes(bad)
         with pytest.raises(FormatError, match=r"found .* expected"):
             Surface(path)

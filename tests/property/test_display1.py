@@ -12,8 +12,9 @@ from kju.display1.events import Mistake
 from kju.display1.frames import Received, Refused, Splitter
 from kju.display1.listener import Listener
 from kju.errors import PeerError
+from kju.producer import Producer
 from kju.sources.presenter import Presenter
-from kju.surface import Producer, surface_size
+from kju.surface import surface_size
 
 
 def a_session() -> bytes:

@@ -11,7 +11,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kju.surface import NOTHING_TAKEN, Consumer, Producer, copy_frame, surface_size
+from kju.consumer import Consumer, copy_frame
+from kju.producer import Producer
+from kju.surface import NOTHING_TAKEN, surface_size
 
 TILE = 16
 

@@ -18,10 +18,11 @@ from qemu.qmp import QMPClient
 
 from kju.errors import QemuError
 from kju.host.dbus import DisplayBus
+from kju.producer import Producer
 from kju.sources.base import Need, Phase
 from kju.sources.channel import socket_pair
 from kju.sources.display1 import FELL_BACK, Display1Source
-from kju.surface import Producer, surface_size
+from kju.surface import surface_size
 
 pytestmark = pytest.mark.qemu
 

@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 from kju import layout
-from kju.surface import Consumer, Identity, Producer, State, surface_size
+from kju.consumer import Consumer
+from kju.producer import Producer
+from kju.surface import Identity, State, surface_size
 
 ROOT = Path(__file__).resolve().parents[2]
 

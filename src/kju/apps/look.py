@@ -8,10 +8,10 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..consumer import Consumer
 from ..errors import KjuError, UsageError
 from ..formats import fourcc_name
 from ..memory.identity import has_died
-from ..surface import Consumer
 from .targets import attach_to_look, is_address, named, open_address, open_surface, screen_of
 from .terminal.ability import Ability, Colours, ability
 from .terminal.heat import picture

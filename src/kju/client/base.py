@@ -19,6 +19,7 @@ from typing import IO, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 
+from ..consumer import CHANNELS, Consumer, Copy, blend_cursor, copy_frame, next_wait
 from ..errors import (
     ClosedError,
     FormatError,
@@ -34,20 +35,7 @@ from ..formats import R8, fourcc_name
 from ..geometry import Rect
 from ..memory import Segment, SurfaceProducer, open_fd, open_segment
 from ..memory.identity import has_died
-from ..surface import (
-    CHANNELS,
-    NOTHING_TAKEN,
-    Change,
-    Consumer,
-    Copy,
-    Cursor,
-    Mark,
-    Mode,
-    State,
-    blend_cursor,
-    copy_frame,
-    next_wait,
-)
+from ..surface import NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
 from .frame import Frame, FramePool, make_frame
 
 # A copy that met the producer waits this long before it tries again: a full frame at

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..consumer import Consumer, Copy, copy_frame
 from ..errors import MemoryLostError, ProducerGoneError, UnavailableError
 from ..geometry import Rect
 from ..memory import open_fd
-from ..surface import Consumer, Copy, State, copy_frame
+from ..surface import State
 from .base import TRIES, SurfaceBase, cut
 from .frame import Frame, make_frame
 

@@ -17,10 +17,11 @@ from typing import Any
 
 from ..display1.messages import CONSOLE, console_path
 from ..errors import KjuError, UsageError
+from ..producer import Producer
 from ..sources.base import Report, Source
 from ..sources.channel import socket_pair
 from ..sources.display1 import Display1Source
-from ..surface import Producer, State
+from ..surface import State
 from .console import Console
 from .dbus import Console as Facts
 from .dbus import DisplayBus

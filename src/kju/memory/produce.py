@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Self
 
 from ..formats import fourcc_name
-from ..surface import MAX_SIDE, TILE_SIDE, Producer, State, surface_size
+from ..producer import Producer
+from ..surface import MAX_SIDE, TILE_SIDE, State, surface_size
 from .address import create, split_address
 from .identity import own_identity
 

@@ -21,7 +21,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
-from ..surface import Producer, State
+from ..producer import Producer
+from ..surface import State
 
 
 class Phase(Enum):

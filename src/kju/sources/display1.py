@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from ..display1.events import Event, Mistake, ScanoutMap
 from ..errors import KjuError
-from ..surface import Producer
+from ..producer import Producer
 from .base import Need, Phase, Report, Source, Status
 from .channel import Channel
 from .presenter import NEVER, Presenter

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..geometry import Rect
-from ..surface import Producer
+from ..producer import Producer
 from .base import Phase, Report, Source, Status
 
 if TYPE_CHECKING:

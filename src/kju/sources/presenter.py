@@ -36,7 +36,8 @@ from ..display1.events import (
 from ..errors import GeometryError, LimitError, PeerError
 from ..formats import from_pixman
 from ..geometry import Region
-from ..surface import Producer, State
+from ..producer import Producer
+from ..surface import State
 from .base import room_for
 from .picture import Mappings, Picture, borrowed, copied, paint
 

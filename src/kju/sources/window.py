@@ -23,7 +23,8 @@ from collections.abc import Callable
 from .._system import Mapping
 from ..errors import GeometryError, KjuError
 from ..geometry import Place
-from ..surface import Producer, State
+from ..producer import Producer
+from ..surface import State
 from .base import Need, Phase, Report, Source, Status, room_for
 
 log = logging.getLogger(__name__)

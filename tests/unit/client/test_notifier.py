@@ -6,8 +6,10 @@ import pytest
 
 from kju.client import notifier as notifier_module
 from kju.client.notifier import Notifier
+from kju.consumer import Consumer
 from kju.geometry import Rect
-from kju.surface import Consumer, Producer, State, surface_size
+from kju.producer import Producer
+from kju.surface import State, surface_size
 
 
 @pytest.fixture

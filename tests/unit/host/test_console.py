@@ -16,8 +16,9 @@ from kju.host import console as module
 from kju.host.console import Console
 from kju.host.dbus import Console as Facts
 from kju.host.keyboard import Keyboard
+from kju.producer import Producer
 from kju.sources.base import Need, Phase, Report, Source, Status, StubSource
-from kju.surface import Producer, State
+from kju.surface import State
 
 FACTS = Facts(0, "vga", 0, "Graphic", 640, 480, "pci/0000/02.0", ())
 

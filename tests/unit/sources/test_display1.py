@@ -10,10 +10,11 @@ import pytest
 from fake_display import FakeQemu, memfd
 
 from kju.display1 import messages
+from kju.producer import Producer
 from kju.sources.base import Need, Phase
 from kju.sources.channel import MAX_UNSENT, Channel, received_fds, socket_pair
 from kju.sources.display1 import Display1Source
-from kju.surface import Producer, State, surface_size
+from kju.surface import State, surface_size
 
 CAPACITY = 1 << 20
 

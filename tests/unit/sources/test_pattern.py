@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from kju._system import Mapping
+from kju.consumer import Consumer
 from kju.geometry import Place
+from kju.producer import Producer
 from kju.sources.base import Phase, StubSource
 from kju.sources.pattern import PatternSource, damage, picture
 from kju.sources.window import WindowSource
-from kju.surface import NOTHING_TAKEN, Consumer, Producer, State, surface_size
+from kju.surface import NOTHING_TAKEN, State, surface_size
 
 CAPACITY = 1 << 21
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fake_display import XRGB, memfd
 
+from kju.consumer import Consumer
 from kju.display1.events import (
     CursorDefine,
     Disable,
@@ -19,9 +20,10 @@ from kju.display1.events import (
 from kju.errors import LimitError, PeerError
 from kju.geometry import Rect
 from kju.memory.descriptor import Descriptor
+from kju.producer import Producer
 from kju.sources.picture import MAX_MAPPINGS
 from kju.sources.presenter import HOLD_PLACEHOLDER, HOLD_SIZE, NEVER, Presenter
-from kju.surface import Consumer, Producer, State, surface_size
+from kju.surface import State, surface_size
 
 CAPACITY = 1 << 20
 

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from wait import until
 
+from kju.consumer import Consumer
 from kju.errors import QemuError
+from kju.producer import Producer
 from kju.sources.base import Need, Phase, Status, room_for
 from kju.sources.screendump import REST, Picture, ScreendumpSource
-from kju.surface import NOTHING_TAKEN, Consumer, Producer, State, surface_size
+from kju.surface import NOTHING_TAKEN, State, surface_size
 
 SIZE = 1 << 20
 

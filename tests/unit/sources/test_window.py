@@ -12,11 +12,13 @@ import pytest
 from wait import until
 
 from kju._system import Mapping
+from kju.consumer import Consumer, copy_frame
 from kju.errors import InconsistentError
 from kju.geometry import Place
+from kju.producer import Producer
 from kju.sources.base import Need, Phase, Status
 from kju.sources.window import GONE, WindowSource
-from kju.surface import NOTHING_TAKEN, Consumer, Producer, State, copy_frame, surface_size
+from kju.surface import NOTHING_TAKEN, State, surface_size
 
 WIDTH, HEIGHT = 320, 200
 STRIDE = WIDTH * 4

@@ -139,7 +139,7 @@ class Screen(Following, Surface):
             cursor: Draw the guest's cursor into the copy.
             format: ``bgrx``, ``rgb``, ``rgba`` or ``grey``.
             sync: Have the host read the guest's mode first, which takes a millisecond; else the
-                geometry may be 100 ms old.
+                geometry may be 250 ms old.
 
         Returns:
             Shape ``(height, width, 4)`` for ``bgrx`` and ``rgba``, 3 for ``rgb``, none for

@@ -50,6 +50,7 @@ class Consumer:
         self.incarnation: int = self.reader.incarnation
         self.tile_side: int = self.reader.tile_side
         self._bytes = bytes_of(buffer)
+        self._viewed: tuple[Mode, npt.NDArray[np.uint8]] | None = None
 
     @property
     def mode(self) -> Mode:
@@ -94,9 +95,11 @@ class Consumer:
 
     def view(self, mode: Mode) -> npt.NDArray[np.uint8]:
         """The published pixels of *mode* without a copy, read-only."""
-        array = pixel_array(self._bytes, self.reader.pixels_offset, mode)
-        array.flags.writeable = False
-        return array
+        if self._viewed is None or self._viewed[0] != mode:
+            array = pixel_array(self._bytes, self.reader.pixels_offset, mode)
+            array.flags.writeable = False
+            self._viewed = mode, array
+        return self._viewed[1]
 
     def live_view(self, mode: Mode, window: AnyBuffer) -> npt.NDArray[np.uint8] | None:
         """The live window of *mode* without a copy, read-only; None where it is not there.

@@ -146,7 +146,8 @@ class ScreendumpSource(Source):
         with self._lock:
             flushing, self._flushing = self._flushing, []
             if self._next is not None:
-                self.producer, self._next, self._said = self._next, None, None
+                self.producer, self._next = self._next, None
+                self._said, self._needed = None, 0
         self._show()
         self._tell(self._status())
         for done in flushing:
@@ -161,7 +162,8 @@ class ScreendumpSource(Source):
         picture = self._screenshot()
         if picture is None:
             return
-        if self._size is not None and picture.shape[1::-1] != self._size:
+        mode = self.producer.mode
+        if mode.epoch and picture.shape[1::-1] != mode[:2]:
             time.sleep(HOLD_SIZE)
             again = self._screenshot()
             if again is None or again.shape != picture.shape:
@@ -185,6 +187,8 @@ class ScreendumpSource(Source):
         """Publish *picture*; whether anything in it is new."""
         producer, mode = self.producer, self.producer.mode
         height, width = picture.shape[:2]
+        if self._needed == room_for(width, height):
+            return False  # asked for, and not given yet
         pixels = np.ascontiguousarray(picture).data
         if mode.epoch and mode[:2] == (width, height):
             self._size, self._needed = (width, height), 0

@@ -230,10 +230,7 @@ static long long copy_live(const Reader *self, const struct copy_request *c,
     if (kju_read_live(memory, &self->layout, &mode, &live) || mode.epoch != c->mode.epoch)
         return MODE_CHANGED;
     /* Of the mode that the rectangle was checked against: this one may say anything. */
-    uint64_t row = (uint64_t)c->mode.width * kju_bytes_per_pixel(c->mode.fourcc);
-    uint64_t bytes = (uint64_t)live.stride * (c->mode.height - 1) + row; /* below 2^48 */
-    if (!live.number || live.stride < row || live.offset > (uint64_t)window->len ||
-        bytes > (uint64_t)window->len - live.offset)
+    if (kju_check_live(&c->mode, &live, (uint64_t)window->len))
         return NO_WINDOW;
     copy_out(c, (const uint8_t *)window->buf + live.offset, live.stride);
     atomic_thread_fence(memory_order_acquire); /* the copy stays before the second reading */

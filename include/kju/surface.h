@@ -93,7 +93,8 @@ enum kju_result {
     KJU_E_LAYOUT = -5,    /* parts that overlap or leave the memory */
     KJU_E_MODE = -6,      /* a mode that does not fit the parts */
     KJU_E_RECT = -7,      /* a rectangle or range outside the mode */
-    KJU_E_CURSOR = -8     /* a cursor that does not fit */
+    KJU_E_CURSOR = -8,    /* a cursor that does not fit */
+    KJU_E_LIVE = -9       /* no live window, or one that leaves its memory */
 };
 
 /* The header, at offset 0. "const" fields never change after the magic is written. */
@@ -307,6 +308,18 @@ static inline int kju_check_mode(const struct kju_layout *l, const struct kju_mo
                 kju_tiles_across(m->height, l->tile_side) > l->tiles_capacity)
         return KJU_E_MODE;
     return KJU_OK;
+}
+
+/* Whether the live window of a checked mode is there, and lies in memory of `length` bytes; every
+ * later use of its numbers relies on this. */
+static inline int kju_check_live(const struct kju_mode *m, const struct kju_live *live,
+                                 uint64_t length) {
+    uint64_t row = (uint64_t)m->width * kju_bytes_per_pixel(m->fourcc);
+    uint64_t bytes = (uint64_t)live->stride * (m->height - 1) + row; /* below 2^48 */
+    return live->number && live->stride >= row && live->offset <= length &&
+                   bytes <= length - live->offset
+               ? KJU_OK
+               : KJU_E_LIVE;
 }
 
 static inline int kju_check_rect(const struct kju_mode *m, const struct kju_rect *r) {
@@ -526,7 +539,8 @@ static inline uint32_t kju_pulse(const void *memory) {
 }
 
 /* Read the mode and its live window; KJU_BUSY when their writer did not finish, KJU_E_MODE when
- * the mode cannot be. The window is not checked: who has its memory knows how large that is. */
+ * the mode cannot be. The window is not checked: who has its memory knows how large that is, and
+ * gives it to kju_check_live. */
 static inline int kju_read_live(const void *memory, const struct kju_layout *l,
                                 struct kju_mode *mode, struct kju_live *live) {
     const struct kju_header *h = memory;

@@ -6,7 +6,40 @@
 #include "damage.h"
 #include "test.h"
 
-static uint64_t accepted, looked;
+static uint64_t accepted, looked, windows;
+
+/* Somebody reads it all, or so the compiler must believe: a copy that nobody reads it leaves out,
+ * and with it what the sanitizer would have seen. */
+static void use(const void *bytes) {
+    __asm__ volatile("" : : "r"(bytes) : "memory");
+}
+
+/* Memory that live windows lie in, for two pictures of `fresh` and not a byte more: the sanitizer
+ * stands at both its ends. */
+enum { WINDOW = 2 * 64 * 48 * 4 };
+static uint8_t *window;
+
+/* What a consumer does with the live window. */
+static void look_live(const void *memory, const struct kju_layout *l,
+                      const struct kju_mode *checked) {
+    struct kju_mode mode;
+    struct kju_live live;
+    if (kju_read_live(memory, l, &mode, &live) || mode.epoch != checked->epoch)
+        return;
+    /* Of the mode that was checked: what was read with the window may say anything by now. */
+    if (kju_check_live(checked, &live, WINDOW))
+        return;
+    windows++;
+    size_t row = (size_t)checked->width * kju_bytes_per_pixel(checked->fourcc);
+    CHECK(live.number && live.stride >= row && live.offset < WINDOW);
+    uint8_t *copy = malloc(row);
+    CHECK(copy);
+    for (uint32_t y = 0; y < checked->height; y++) {
+        kju_copy_pixels(copy, window + live.offset + (uint64_t)y * live.stride, row);
+        use(copy);
+    }
+    free(copy);
+}
 
 /* All that a consumer does. Results do not matter, the sanitizer does. */
 static void look(const void *memory, uint64_t length, uint64_t *seed) {
@@ -32,21 +65,24 @@ static void look(const void *memory, uint64_t length, uint64_t *seed) {
     uint8_t *copy = malloc((size_t)mode.width * bytes);
     for (size_t i = 0; i < count; i++) {
         CHECK(kju_check_rect(&mode, &rects[i]) == KJU_OK);
-        for (uint32_t y = rects[i].y; y < rects[i].y + rects[i].height; y++)
+        for (uint32_t y = rects[i].y; y < rects[i].y + rects[i].height; y++) {
             kju_copy_pixels(copy, kju_pixels(memory, &l) + (uint64_t)y * mode.stride +
                                       (uint64_t)rects[i].x * bytes,
                             (size_t)rects[i].width * bytes);
+            use(copy);
+        }
     }
     size_t ranges = 0;
     kju_range_rects(&mode, next_random(seed), next_random(seed), rects, &ranges);
     kju_same_sequence(memory, kju_sequence(memory));
+    look_live(memory, &l, &mode);
     free(copy);
     free(starts);
     free(rects);
 }
 
-static const uint16_t fields32[] = {8, 12, 80, 144, 148, 200, 204, 208, 212, 136, 140};
-static const uint16_t fields64[] = {0, 16, 24, 32, 40, 48, 56, 64, 72, 128, 192};
+static const uint16_t fields32[] = {8, 12, 80, 144, 148, 200, 204, 208, 212, 136, 140, 224, 228};
+static const uint16_t fields64[] = {0, 16, 24, 32, 40, 48, 56, 64, 72, 128, 192, 216};
 
 static uint64_t interesting(uint64_t *seed, uint64_t size) {
     uint64_t r = next_random(seed);
@@ -78,7 +114,35 @@ static void *fresh(struct kju_layout *l, uint64_t *seed) {
     void *memory = make_surface(l, 64 * 48 * 4, 8u << next_random(seed) % 3, 80);
     struct kju_mode mode = make_mode(64, 48, next_random(seed) & 1 ? KJU_XR24 : KJU_R8);
     publish_mode(memory, l, &mode);
+    kju_set_live(memory, &(struct kju_live){WINDOW / 2, mode.stride, 1});
     return memory;
+}
+
+/* Arbitrary places of a window beside modes that hold: many at the very edges of its memory. */
+static void random_windows(uint64_t count) {
+    uint64_t seed = 11, there = 0, refused = 0;
+    struct kju_layout l;
+    void *memory = fresh(&l, &seed);
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t r = next_random(&seed), height = 1 + (r >> 8) % 48, width = 1 + (r >> 16) % 64;
+        struct kju_mode mode = make_mode((uint32_t)width, (uint32_t)height,
+                                         r & 1 ? KJU_XR24 : KJU_R8);
+        publish_mode(memory, &l, &mode);
+        uint32_t stride = r & 2 ? mode.stride : (uint32_t)interesting(&seed, 2 * mode.stride);
+        struct kju_live live = {interesting(&seed, WINDOW), stride, r & 12 ? 1 : 0};
+        uint64_t bytes = stride * (height - 1) + mode.stride;
+        if (r & 16) /* a byte too far, exactly, a byte to spare */
+            live.offset = WINDOW - bytes + (r >> 32) % 3 - 1;
+        kju_set_live(memory, &live);
+        /* The same question in numbers that cannot wrap. */
+        int fits = live.number && stride >= mode.stride &&
+                   (unsigned __int128)live.offset + bytes <= WINDOW;
+        CHECK(kju_check_live(&mode, &live, WINDOW) == (fits ? KJU_OK : KJU_E_LIVE));
+        *(fits ? &there : &refused) += 1;
+        look(memory, l.size, &seed);
+    }
+    CHECK(there == windows && there > count / 20 && refused > count / 20);
+    free(memory);
 }
 
 static void random_headers(uint64_t count) {
@@ -139,6 +203,7 @@ static void *change_for_ever(void *argument) {
                 .tile_side = shared_layout.tile_side} + 8, 128 - 8);
             atomic_store(&h->magic, KJU_MAGIC);
             kju_set_mode(argument, &shared_layout, &mode, next_random(&seed) >> 60);
+            kju_set_live(argument, &(struct kju_live){WINDOW / 2, mode.stride, 1});
         }
     }
     return NULL;
@@ -159,16 +224,26 @@ static void changing_header(uint64_t count) {
 
 int main(int argc, char **argv) {
     uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 20000;
+    window = malloc(WINDOW);
+    CHECK(window);
+    memset(window, 7, WINDOW);
+    random_windows(count);
+    printf("%llu random windows: %llu there\n", (unsigned long long)count,
+           (unsigned long long)windows);
+    accepted = looked = windows = 0;
     random_headers(count);
-    printf("%llu random headers: %llu accepted, %llu looked at\n", (unsigned long long)count,
-           (unsigned long long)accepted, (unsigned long long)looked);
-    CHECK(accepted > count / 50 && looked > count / 100);
+    printf("%llu random headers: %llu accepted, %llu looked at, %llu through the window\n",
+           (unsigned long long)count, (unsigned long long)accepted, (unsigned long long)looked,
+           (unsigned long long)windows);
+    CHECK(accepted > count / 50 && looked > count / 100 && windows > count / 100);
 #ifndef KJU_TSAN
-    accepted = looked = 0;
+    accepted = looked = windows = 0;
     changing_header(count);
-    printf("%llu looks under a changing header: %llu accepted, %llu looked at\n",
-           (unsigned long long)count, (unsigned long long)accepted, (unsigned long long)looked);
-    CHECK(accepted && looked);
+    printf("%llu looks under a changing header: %llu accepted, %llu looked at, %llu through the"
+           " window\n", (unsigned long long)count, (unsigned long long)accepted,
+           (unsigned long long)looked, (unsigned long long)windows);
+    CHECK(accepted && looked && windows);
 #endif
+    free(window);
     return 0;
 }

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from ..client.machine import machines
 from ..errors import KjuError
 from ..host import probe, qemu, runtime, xvfb_launch
 from ..memory.sysv import limits
+from .targets import attach_to_look
 
 _SHM = "/dev/shm"  # noqa: S108  where Linux keeps POSIX shared memory
 
@@ -52,6 +55,7 @@ def findings() -> Iterator[Finding]:
     yield from _qemu()
     yield _xvfb()
     yield _try("runtime folder", lambda: str(runtime.base()))
+    yield from _machines()
     yield from _memory()
 
 
@@ -76,6 +80,33 @@ def _xvfb() -> Finding:
     except KjuError as error:
         # Guests do without it.
         return Finding("xvfb", None, str(error))
+
+
+def _machines() -> Iterator[Finding]:
+    """Of those that run: why one is not shown as its emulator could have it.
+
+    What QEMU can do says nothing of what its host may: that shows with a machine only.
+    """
+    names = []
+    with contextlib.suppress(KjuError):  # no folder for machines: that has been said
+        names = machines()
+    for name in names:
+        if said := "; ".join(_without_vram(name)):
+            yield Finding(f"machine {name}", None, said)
+
+
+def _without_vram(name: str) -> list[str]:
+    """What to say of a machine's consoles; nothing where it has ended meanwhile."""
+    try:
+        with attach_to_look(name) as machine:
+            consoles = machine.info()["consoles"]
+    except KjuError:
+        return []
+    return [
+        f"console {console['index']} has no vram source: {console['no_vram']}"
+        for console in consoles
+        if console.get("no_vram")
+    ]
 
 
 def _memory() -> Iterator[Finding]:

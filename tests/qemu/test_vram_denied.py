@@ -1,0 +1,147 @@
+"""A host that may not look into its QEMU: what the guest's memory would have shown, QEMU shows.
+
+QEMU runs as nobody here, and its host may not look into other users' processes, as in a container
+with the capabilities that containers have. Where even their entries in /proc are hidden, the host
+lives in a mount namespace of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import guests
+import numpy as np
+import pytest
+from monitor import Monitor
+from wait import until
+
+import kju
+from kju.errors import UnavailableError
+from kju.geometry import Rect
+
+pytestmark = pytest.mark.qemu
+
+NOBODY = 65534
+KJU = (sys.executable, "-P", "-m", "kju.apps")
+WITHOUT = ("setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace")
+#: The group that may see everything must not be root's, which is what 0 and no word would mean.
+HIDDEN_PROC = ("unshare", "--mount", "sh", "-ec",
+               'mount -t proc -o hidepid=2,gid=65533 proc /proc; exec "$@"', "sh")  # fmt: skip
+HOW = {
+    "open": ((), ""),
+    "closed": (WITHOUT, "Permission denied"),
+    "hidden": ((*HIDDEN_PROC, *WITHOUT), "No such file or directory"),
+}
+
+
+@pytest.fixture(autouse=True)
+def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    home = tmp_path / "run"
+    home.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home))
+    yield
+    assert kju.machines() == []
+
+
+@pytest.fixture
+def theirs() -> Iterator[Path]:
+    """A folder that nobody can write to: QEMU's screenshots go there."""
+    folder = Path(tempfile.mkdtemp(prefix="kju-nobody-"))
+    try:
+        os.chown(folder, NOBODY, NOBODY)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def must_work(*words: str) -> None:
+    if os.getuid():
+        pytest.skip("only root can have QEMU change its user")
+    done = subprocess.run([*words, "true"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"{words[0]} is not allowed here: {done.stderr.strip()}")
+
+
+def command(*words: str) -> str:
+    done = subprocess.run([*KJU, *words], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@contextmanager
+def denied(how: str, theirs: Path) -> Iterator[tuple[kju.Machine, Monitor, guests.Serial]]:
+    """A machine whose host is denied its QEMU's descriptors, and a guest that is driven by hand."""
+    wrapper = HOW[how][0]
+    must_work(*wrapper)
+    paint, monitor = guests.paint(theirs, "still", device="VGA", via="vram"), Monitor(theirs)
+    run = ["run", "--detach", "--name", "deaf", "--", *paint.arguments, *monitor.arguments]
+    subprocess.run(
+        [*wrapper, *KJU, *run, "-run-with", "user=nobody"],
+        check=True, timeout=60, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        with kju.attach("deaf") as machine, monitor, guests.Serial(paint) as serial:
+            yield machine, monitor, serial
+    finally:
+        command("stop", "deaf")
+
+
+def console_of(machine: kju.Machine) -> dict[str, object]:
+    return machine.info()["consoles"][0]
+
+
+@pytest.mark.parametrize("how", ["closed", "hidden"])
+def test_a_host_that_may_not_look_into_qemu(how: str, theirs: Path) -> None:
+    with denied(how, theirs) as (machine, monitor, serial):
+        screen = machine.screen
+        qemu = machine.info()["qemu"]["pid"]
+        assert Path(f"/proc/{qemu}").stat().st_uid == NOBODY
+        serial.wait("^kju: ready", 90)
+        epoch = 0
+        for width, height, bits in ((1024, 768, 32), (800, 600, 16), (640, 480, 32)):
+            serial.ask(f"set {width} {height} {bits}", "^kju: set")
+            serial.ask(f"fill {width} 0 {16 << 20}", "^kju: fill")
+            until(lambda: screen.mode[:2] == (width, height), 10, "the mode")  # noqa: B023
+            assert screen.mode.epoch > epoch
+            epoch = screen.mode.epoch
+            with monitor.paused():
+                monitor.equals(screen)
+                assert len(np.unique(screen.snapshot()[..., 0])) >= 32, "a picture, no blank"
+            assert str(console_of(machine)["source"]).startswith("display1")
+        serial.ask("block 10 20 50 60 0x123456", "^kju: block")
+        with monitor.paused():
+            monitor.equals(screen)
+            assert (screen.snapshot(Rect(10, 20, 50, 60))[..., :3] == (0x56, 0x34, 0x12)).all()
+        with pytest.raises(UnavailableError):
+            screen.view(live=True)
+
+        why = str(console_of(machine)["no_vram"])
+        assert f"not open to us: {HOW[how][1]}" in why
+        assert why in command("info", "deaf")
+        assert why in machine.log.read_text()
+        found = {one["what"]: one for one in json.loads(command("doctor", "--json"))}
+        assert found["source vram"]["works"] is True, "it is not QEMU that cannot"
+        assert found["machine deaf"]["works"] is None
+        assert why in found["machine deaf"]["says"]
+        assert f"--  machine deaf        {found['machine deaf']['says']}" in command("doctor")
+
+
+def test_the_same_guest_where_its_host_may(theirs: Path) -> None:
+    """What the others are denied is there: they fail for the reason that they name."""
+    with denied("open", theirs) as (machine, monitor, serial):
+        serial.wait("^kju: ready", 90)
+        machine.screen.snapshot()
+        until(lambda: console_of(machine)["source"] == "vram", 10)
+        with monitor.paused():
+            monitor.equals(machine.screen)
+        assert console_of(machine)["no_vram"] == ""
+        found = {one["what"]: one for one in json.loads(command("doctor", "--json"))}
+        assert "machine deaf" not in found

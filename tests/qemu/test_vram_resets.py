@@ -1,0 +1,224 @@
+"""A guest that is reset again and again while it is looked at: at random moments, and by itself.
+
+Each reset takes the display's registers away until the firmware has given them an address; then
+come its text and a linear mode, so the console changes its source twice a reset.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import guests
+import numpy as np
+import pytest
+from monitor import Monitor
+from wait import until
+
+import kju
+from kju.errors import GeometryError, ProducerGoneError, WaitTimeoutError
+
+pytestmark = pytest.mark.qemu
+
+TEXT, LINEAR = (720, 400), (800, 600)
+STORMS, RESETS = 3, 6
+#: The mode is read ten times a second; a computer that others use too gets some more.
+SEEN = 3.0
+NEVER = 0xFFFF
+
+
+def disk(folder: Path, ticks: int) -> Path:
+    """A disk that sets 800x600 at 32 bits and prints letters, until it resets itself.
+
+    Args:
+        ticks: When that is, after the mode was set, in eighteenths of a second.
+    """
+    program = (
+        bytes.fromhex(
+            "31c0 8ed8 fb"  # ds = 0, interrupts on
+            "b8024f bb4341 cd10"  # VBE: 800x600 at 32 bits, linear
+            "8b0e6c04"  # cx = the BIOS's ticks
+            "51 bb0700 b8410e cd10 59"  # again: print A
+            "a16c04 29c8 3d"  # ax = ticks since
+        )
+        + ticks.to_bytes(2, "little")
+        + bytes.fromhex("72ec b0fe e664 f4 ebfd")  # go again; reset through the keyboard controller
+    )
+    path = folder / "disk.img"
+    path.write_bytes(program.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
+    return path
+
+
+class Follower:
+    """A viewer that keeps a picture of its own by what it is told changed, and is told its end."""
+
+    def __init__(self, name: str) -> None:
+        self.machine = kju.attach(name, "view")
+        self.modes: list[tuple[int, int]] = []
+        self.picture = np.zeros((0, 0, 4), np.uint8)
+        self.told = 0
+        self.heard: Exception | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        screen, mark = self.machine.screen, kju.Mark(0, 0, 0)
+        try:
+            while True:
+                # No time limit: only a change, or the end, lets it go on.
+                change = screen.wait(mark, timeout=None)
+                with contextlib.suppress(GeometryError):
+                    self._take(screen, change)
+                    mark = change.mark
+                self.told += 1
+        except (kju.KjuError, OSError) as error:
+            self.heard = error
+
+    def _take(self, screen: kju.Screen, change: kju.Change) -> None:
+        if change.everything:
+            frame = screen.snapshot()
+            if frame.mode.epoch != change.mode.epoch:
+                raise GeometryError("another mode already")
+            self.picture = np.array(frame)
+            self.modes.append((change.mode.width, change.mode.height))
+        for rect in () if change.everything else change.rects:
+            x, y, width, height = rect
+            self.picture[y : y + height, x : x + width] = screen.snapshot(rect)
+
+    def equals(self, dump: np.ndarray) -> bool:
+        return np.array_equal(self.picture[..., 2::-1], dump)
+
+    def reboots(self) -> int:
+        """How often the firmware's text was followed by the linear mode."""
+        known = [size for size in self.modes if size in (TEXT, LINEAR)]
+        return sum(pair == (TEXT, LINEAR) for pair in itertools.pairwise(known))
+
+    def ended(self, seconds: float) -> bool:
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+
+class Held(NamedTuple):
+    """Descriptors and threads of a host, and descriptors of its QEMU."""
+
+    descriptors: int
+    threads: int
+    qemu: int
+
+
+class Machine:
+    """A machine with that disk, its second monitor, and who follows it."""
+
+    def __init__(self, machine: kju.Machine, monitor: Monitor, follower: Follower) -> None:
+        self.machine, self.monitor, self.follower = machine, monitor, follower
+        self.screen = machine.screen
+
+    def source(self) -> str:
+        return str(self.machine.info()["consoles"][0]["source"])
+
+    def settles(self) -> None:
+        """It has booted: the linear mode, watched, and something drawn in it."""
+        until(lambda: self.screen.mode[:2] == LINEAR, 20, "the linear mode")
+        until(lambda: self.source() == "vram", SEEN, f"watched, not through {self.source()}")
+        until(lambda: self.screen.snapshot()[..., :3].any(), 10, "letters")
+
+    def equals(self) -> tuple[int, int]:
+        """Whoever looks has what a paused QEMU shows; returns its size."""
+        with self.monitor.paused():
+            dump = self.monitor.screendump()
+
+            def taken() -> bool:
+                with contextlib.suppress(GeometryError):
+                    return np.array_equal(self.screen.snapshot(sync=True, format="rgb"), dump)
+                return False
+
+            what = f"{self.source()}, {self.screen.mode}, QEMU {dump.shape}"
+            until(taken, SEEN, f"what a snapshot has is QEMU's: {what}")
+            until(lambda: self.follower.equals(dump), SEEN, f"what is kept is QEMU's: {what}")
+        return dump.shape[1], dump.shape[0]
+
+    def held(self) -> Held:
+        """What the host and its QEMU hold now."""
+        qemu = self.machine.info()["qemu"]["pid"]
+        process = Path(f"/proc/{self.machine.host_pid}")
+        return Held(
+            len(os.listdir(process / "fd")),
+            len(os.listdir(process / "task")),
+            len(os.listdir(f"/proc/{qemu}/fd")),
+        )
+
+    def holds_no_more(self, before: Held) -> None:
+        """No descriptor more, and no thread for each reset: those of the host's pool stay."""
+        until(lambda: self.source() == "vram", 20, "it has booted again")
+        now = self.held()
+        assert now.descriptors <= before.descriptors, (before, now)
+        assert now.qemu <= before.qemu, (before, now)
+        assert now.threads < before.threads + RESETS, (before, now)
+
+
+@pytest.fixture(autouse=True)
+def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    yield
+    assert kju.machines() == []
+
+
+@contextlib.contextmanager
+def booted(folder: Path, ticks: int) -> Iterator[Machine]:
+    monitor = Monitor(folder)
+    args = [*guests.TCG, *monitor.arguments]
+    with kju.launch(disk(folder, ticks), name="m", memory="32", args=args) as machine, monitor:
+        follower = Follower("m")
+        with follower.machine:
+            yield Machine(machine, monitor, follower)
+            machine.stop()
+            assert follower.ended(5), "whoever waits hears of the end"
+            assert isinstance(follower.heard, ProducerGoneError)
+
+
+def goes_on(guest: Machine) -> None:
+    """Everybody is told of what is drawn next."""
+    told, mark = guest.follower.told, guest.screen.wait(kju.Mark(0, 0, 0), timeout=SEEN).mark
+    with contextlib.suppress(WaitTimeoutError):
+        guest.screen.wait(mark, timeout=SEEN)
+    until(lambda: guest.follower.told > told, SEEN, "who follows is told")
+
+
+def test_resets_at_random_moments(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    with booted(tmp_path, NEVER) as guest:
+        guest.settles()
+        guest.equals()
+        held = guest.held()
+        for _ in range(STORMS):
+            for _ in range(RESETS):
+                guest.monitor.execute("system_reset")
+                # The moment is what is random: in the firmware, at the mode's change, after it.
+                time.sleep(chance.uniform(0.2, 2.0))
+            guest.equals()
+            guest.settles()
+            guest.equals()
+            goes_on(guest)
+            guest.holds_no_more(held)
+        assert guest.follower.reboots() >= STORMS
+
+
+def test_a_guest_that_resets_itself_every_second(tmp_path: Path) -> None:
+    with booted(tmp_path, 18) as guest:
+        until(lambda: guest.source() == "vram", 20, "it has booted")
+        guest.equals()
+        held = guest.held()
+        follower = guest.follower
+        for storm in range(1, STORMS + 1):
+            until(lambda: follower.reboots() >= storm * RESETS, 60, "it resets itself")  # noqa: B023
+            guest.equals()
+            goes_on(guest)
+            guest.holds_no_more(held)
+        assert set(follower.modes) <= {(640, 480), TEXT, LINEAR}, "and nothing in between"

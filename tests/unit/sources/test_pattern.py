@@ -1,17 +1,11 @@
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 
-from kju._system import Mapping
 from kju.consumer import Consumer
-from kju.geometry import Place
 from kju.producer import Producer
-from kju.sources.base import Phase, StubSource
 from kju.sources.pattern import PatternSource, damage, picture
-from kju.sources.window import WindowSource
 from kju.surface import NOTHING_TAKEN, State, surface_size
 
 CAPACITY = 1 << 21
@@ -24,33 +18,6 @@ def surface() -> tuple[Producer, Consumer]:
 
 def pattern(producer: Producer, report: object = None) -> PatternSource:
     return PatternSource(producer, report, size=(200, 160), rate=0)
-
-
-def window(producer: Producer, report: object = None) -> WindowSource:
-    descriptor = os.memfd_create("window")
-    os.write(descriptor, np.random.default_rng(1).bytes(200 * 160 * 4))
-    mapping = Mapping(descriptor, 200 * 160 * 4)
-    os.close(descriptor)
-    return WindowSource(mapping, Place(200, 160, 800, 0), producer, report)
-
-
-@pytest.mark.parametrize("make", [StubSource, pattern, window])
-def test_every_source_keeps_the_contract(make):
-    producer, consumer = surface()
-    statuses = []
-    source = make(producer, statuses.append)
-    assert source.status.phase == Phase.NEW
-    source.start()
-    assert consumer.state[0] == State.LIVE
-    assert source.flush(1)
-    second, other = surface()
-    source.retarget(second)
-    assert source.flush(1)
-    assert other.mode[:2] == consumer.mode[:2]
-    assert (second.pixels == producer.pixels).all()
-    source.stop()
-    assert [s.phase for s in statuses] == [Phase.RUNNING, Phase.ENDED]
-    assert source.status is statuses[-1]
 
 
 def test_frames_are_what_they_should_be():

@@ -1,0 +1,299 @@
+"""Every kind of source, fed by what feeds it in earnest: one suite for all.
+
+`kju.sources.base` has the rules. Of QEMU there is its side of a listener's socket here, and the
+memory it shares; whatever a source is fed with, `Feed` says what is to be seen.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+from fake_display import FakeQemu, memfd
+
+from kju._system import Mapping
+from kju.consumer import Consumer
+from kju.geometry import Place
+from kju.producer import Producer
+from kju.sources import pattern
+from kju.sources.base import Need, Phase, Report, Source, Status, StubSource
+from kju.sources.channel import socket_pair
+from kju.sources.display1 import Display1Source
+from kju.sources.screendump import ScreendumpSource
+from kju.sources.window import WindowSource
+from kju.surface import NOTHING_TAKEN, State, surface_size
+
+WIDTH, HEIGHT = 200, 160
+CAPACITY = 1 << 18
+TIME = 20.0
+
+
+def surface(capacity: int = CAPACITY) -> tuple[Producer, Consumer]:
+    memory = np.zeros(surface_size(capacity), np.uint8)
+    return Producer.format(memory.data, capacity, incarnation=7), Consumer(memory.data)
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, 4), np.uint8)
+
+
+class Feed:
+    """A source, and the emulator's side of it. This one is the stub's: it never draws.
+
+    Attributes:
+        picture: What is to be seen, B G R X.
+    """
+
+    source: Source
+
+    def __init__(self, producer: Producer, report: Report) -> None:
+        self.picture = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+        self.make(producer, report)
+
+    def make(self, producer: Producer, report: Report) -> None:
+        self.source = StubSource(producer, report, size=(WIDTH, HEIGHT))
+
+    def begin(self) -> None:
+        """Show the first picture; the source has been started."""
+
+    def draw(self) -> None:
+        """Change a part of the picture."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+class Pattern(Feed):
+    def make(self, producer: Producer, report: Report) -> None:
+        self.drawn = pattern.PatternSource(producer, report, size=(WIDTH, HEIGHT), rate=0)
+        self.source, self.picture = self.drawn, pattern.picture((WIDTH, HEIGHT), 0)
+
+    def draw(self) -> None:
+        if self.source.status.phase is Phase.RUNNING:  # it is its own emulator
+            self.drawn.step()
+            self.picture = pattern.picture((WIDTH, HEIGHT), self.drawn.frame)
+
+
+class Window(Feed):
+    def make(self, producer: Producer, report: Report) -> None:
+        self.picture = noise(1)
+        self.file = memfd(self.picture.tobytes(), "vga.vram")
+        place = Place(WIDTH, HEIGHT, WIDTH * 4, 0)
+        mapping = Mapping(self.file, self.picture.nbytes)
+        self.source = WindowSource(mapping, place, producer, report)
+
+    def draw(self) -> None:
+        self.picture[40:90, 10:150] ^= 0x55
+        os.pwrite(self.file, self.picture.tobytes(), 0)
+
+    def close(self) -> None:
+        os.close(self.file)
+
+
+class Bytes(Feed):
+    def make(self, producer: Producer, report: Report) -> None:
+        self.picture = noise(2)
+        ours, theirs = socket_pair()
+        self.source = Display1Source(ours, producer, report)
+        self.qemu = FakeQemu(theirs)
+
+    def begin(self) -> None:
+        self.qemu.authenticate()
+        self.qemu.ask(self.qemu.calls.scanout(WIDTH, HEIGHT, self.picture.tobytes()))
+
+    def draw(self) -> None:
+        self.picture[40:90, 10:150] ^= 0x55
+        part = self.picture[40:90, 10:150].tobytes()
+        self.tell(self.qemu.calls.update((10, 40, 140, 50), part))
+
+    def tell(self, call: bytes) -> None:
+        """QEMU does not mind a listener that has hung up."""
+        try:
+            self.qemu.ask(call)
+        except (EOFError, OSError):
+            assert self.source.status.phase is Phase.ENDED
+
+    def close(self) -> None:
+        self.qemu.sock.close()
+
+
+class Map(Bytes):
+    def make(self, producer: Producer, report: Report) -> None:
+        super().make(producer, report)
+        self.file = memfd(self.picture.tobytes())
+
+    def begin(self) -> None:
+        self.qemu.authenticate()
+        self.qemu.ask(self.qemu.calls.scanout_map(WIDTH, HEIGHT), self.file)
+
+    def draw(self) -> None:
+        self.picture[40:90, 10:150] ^= 0x55
+        os.pwrite(self.file, self.picture.tobytes(), 0)
+        self.tell(self.qemu.calls.update_map(10, 40, 140, 50))
+
+    def close(self) -> None:
+        super().close()
+        os.close(self.file)
+
+
+class Screendump(Feed):
+    def make(self, producer: Producer, report: Report) -> None:
+        self.picture = noise(3)
+        self.source = ScreendumpSource(self.take, producer, report)
+
+    def take(self) -> Future[np.ndarray | None]:
+        future: Future[np.ndarray | None] = Future()
+        future.set_result(self.picture[..., 2::-1].copy())
+        return future
+
+    def draw(self) -> None:
+        self.picture = noise(4)
+
+
+#: Those who are told how large the picture is; the others have chosen it.
+TOLD = [Window, Bytes, Map, Screendump]
+KINDS = [Feed, Pattern, *TOLD]
+
+
+class Scene:
+    """A source of one kind, its surface, and all that it said."""
+
+    def __init__(self, kind: Callable[[Producer, Report], Feed], capacity: int = CAPACITY) -> None:
+        self.statuses: list[Status] = []
+        self.producer, self.consumer = surface(capacity)
+        self.feed = kind(self.producer, self.statuses.append)
+        self.source = self.feed.source
+
+    def start(self) -> None:
+        self.source.start()
+        self.feed.begin()
+        assert self.source.flush(TIME)
+
+    def shows(self, consumer: Consumer | None = None) -> bool:
+        consumer = consumer or self.consumer
+        pixels, wanted = consumer.view(consumer.mode), self.feed.picture
+        return pixels.shape == wanted.shape and bool((pixels[..., :3] == wanted[..., :3]).all())
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__.lower())
+def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
+    before = len(os.listdir("/proc/self/fd"))
+    scene = Scene(request.param)
+    yield scene
+    if scene.source.status.phase is not Phase.ENDED:
+        scene.source.stop()
+    scene.feed.close()
+    scene.feed = scene.source = None  # a mapping goes with who looks at it
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_it_says_where_it_is_in_its_life(scene: Scene) -> None:
+    assert scene.source.status.phase is Phase.NEW
+    assert not scene.statuses
+    assert scene.consumer.mode.epoch == 0
+    scene.start()
+    assert scene.source.status.phase is Phase.RUNNING
+    scene.source.stop()
+    phases = [phase for phase, _ in itertools.groupby(s.phase for s in scene.statuses)]
+    assert phases == [Phase.RUNNING, Phase.ENDED]
+    assert scene.source.status is scene.statuses[-1]
+    assert all(a != b for a, b in itertools.pairwise(scene.statuses)), "what is new, once"
+
+
+def test_what_was_told_is_published_when_flush_returns(scene: Scene) -> None:
+    scene.start()
+    assert scene.shows()
+    assert scene.source.size == (WIDTH, HEIGHT)
+    assert scene.consumer.state[0] is State.LIVE
+    mark = scene.consumer.changes(NOTHING_TAKEN).mark
+    before = scene.feed.picture.copy()
+    scene.feed.draw()
+    assert scene.source.flush(TIME)
+    assert scene.shows()
+    if (before != scene.feed.picture).any():
+        assert scene.consumer.changes(mark).rects, "and announced"
+
+
+def test_another_surface_gets_the_whole_picture_and_what_follows(scene: Scene) -> None:
+    scene.start()
+    old = scene.consumer.view(scene.consumer.mode).copy()
+    producer, consumer = surface()
+    scene.source.retarget(producer)
+    assert scene.source.flush(TIME)
+    assert scene.source.producer is producer
+    assert scene.shows(consumer)
+    assert consumer.state[0] is State.LIVE
+    scene.feed.draw()
+    assert scene.source.flush(TIME)
+    assert scene.shows(consumer)
+    assert (scene.consumer.view(scene.consumer.mode) == old).all(), "the old one is left alone"
+
+
+def test_a_machine_that_is_paused_from_the_start_is_never_live(scene: Scene) -> None:
+    scene.source.paused = True
+    states = []
+    tell = scene.producer.set_state
+    scene.producer.set_state = lambda state, reason="": (states.append(state), tell(state, reason))
+    scene.start()
+    assert scene.shows()
+    assert scene.consumer.state[0] is State.PAUSED
+    assert State.LIVE not in states
+    scene.source.pause(False)
+    assert scene.source.flush(TIME)
+    assert scene.consumer.state[0] is State.LIVE
+
+
+def test_a_pause_goes_along_to_another_surface(scene: Scene) -> None:
+    scene.start()
+    scene.source.pause(True)
+    assert scene.source.flush(TIME)
+    assert scene.consumer.state[0] is State.PAUSED
+    producer, consumer = surface()
+    scene.source.retarget(producer)
+    assert scene.source.flush(TIME)
+    assert consumer.state[0] is State.PAUSED
+
+
+def test_nothing_is_published_after_stop(scene: Scene) -> None:
+    threads = set(threading.enumerate())
+    scene.start()
+    scene.source.stop()
+    assert not set(threading.enumerate()) - threads, "nobody is left who could"
+    version, picture = scene.consumer.reader.version, scene.producer.pixels.copy()
+    scene.feed.draw()
+    scene.source.flush(0.1)
+    assert scene.consumer.reader.version == version
+    assert (scene.producer.pixels == picture).all(), "the last picture stays"
+
+
+def test_stop_may_come_before_start(scene: Scene) -> None:
+    scene.source.stop()
+    assert scene.source.status.phase is Phase.ENDED
+    assert scene.consumer.mode.epoch == 0
+
+
+@pytest.mark.parametrize("kind", TOLD, ids=lambda kind: kind.__name__.lower())
+def test_a_picture_that_is_too_large_waits_for_its_surface(kind: type[Feed]) -> None:
+    scene = Scene(kind, capacity=4096)
+    try:
+        scene.start()
+        assert scene.consumer.mode.epoch == 0
+        assert scene.source.status.need is Need.LARGER
+        assert scene.source.status.needed >= WIDTH * HEIGHT * 4
+        producer, consumer = surface(scene.source.status.needed)
+        scene.source.retarget(producer)
+        # What one that works in turns says, it says after the turn.
+        assert scene.source.flush(TIME)
+        scene.feed.draw()
+        assert scene.source.flush(TIME)
+        assert scene.source.flush(TIME)
+        assert scene.shows(consumer)
+        assert scene.source.status.need is Need.NOTHING
+    finally:
+        scene.source.stop()
+        scene.feed.close()

@@ -12,7 +12,6 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ..display1.messages import CONSOLE, console_path
@@ -57,13 +56,12 @@ class Display:
         self._address = address
         self._bus: DisplayBus | None = None
 
-    async def open(self, qmp: Qmp, pid: int, folder: Path) -> None:
+    async def open(self, qmp: Qmp, pid: int) -> None:
         """Connect, and begin with every graphic console.
 
         Args:
             qmp: Leads to QEMU.
             pid: QEMU's process.
-            folder: The machine's own, where QEMU may write.
 
         Raises:
             KjuError: QEMU does not agree, or there is no memory for a surface.
@@ -76,17 +74,17 @@ class Display:
             facts = await bus.console(number)
             if facts.kind == "Graphic":
                 index = len(self.consoles)
-                memory = await self._memory(facts, qmp, pid, folder / f"screen-{index}.ppm")
+                memory = await self._memory(facts, qmp, pid)
                 self.consoles.append(self._console(index, facts, memory))
                 await self.consoles[-1].open()
         if not self.consoles:
             log.warning("the machine has no graphic console")
 
-    async def _memory(self, facts: Facts, qmp: Qmp, pid: int, dump: Path) -> VideoMemory | str:
+    async def _memory(self, facts: Facts, qmp: Qmp, pid: int) -> VideoMemory | str:
         """The guest's own pixels of one console, or why there are none to be had."""
         try:
             is_first = facts.number == 0
-            return await VideoMemory.find(qmp, pid, facts.device_address, dump, is_first=is_first)
+            return await VideoMemory.find(qmp, pid, facts.device_address, is_first=is_first)
         except NoVideoMemoryError as error:
             log.info("console %s: no vram source: %s", facts.label, error)
             return str(error)

@@ -90,7 +90,7 @@ class QemuEmulator(Emulator):
                 self._qmp = await Qmp.connect(qmp_socket, self._name, self._on_event)
             self._tasks.begin(self._watch_qmp(self._qmp))
             self.display.paused = not await self._is_running(self._qmp)
-            await self.display.open(self._qmp, self._child.pid, self._paths.folder)
+            await self.display.open(self._qmp, self._child.pid)
         except TimeoutError as error:
             raise QemuError(f"QEMU did not answer in {GREETING:g} s", self._name) from error
         except (QemuError, MachineGoneError, PeerError, WaitTimeoutError) as error:

@@ -106,6 +106,20 @@ class Qmp:
                 raise
             return ours
 
+    async def lend(self, descriptor: int) -> str:
+        """Give QEMU a descriptor; return the path by which its commands open it.
+
+        Raises:
+            QemuError: QEMU refused, did not answer in time, or has hung up.
+        """
+        async with self._handing:
+            try:
+                self._client.send_fd_scm(descriptor)
+            except (QMPError, OSError) as error:
+                raise QemuError(f"QEMU takes no descriptor: {_line(error)}") from error
+            found = await self.execute("add-fd")
+            return f"/dev/fdset/{found['fdset-id']}"
+
     async def close(self) -> None:
         """Hang up. Never raises: that QEMU hung up first is the usual case."""
         self._events.cancel()

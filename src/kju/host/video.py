@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -59,16 +59,13 @@ class VideoMemory:
         self._base: int | None = None
 
     @classmethod
-    async def find(
-        cls, qmp: Qmp, pid: int, device_address: str, dump: Path, *, is_first: bool
-    ) -> VideoMemory:
+    async def find(cls, qmp: Qmp, pid: int, device_address: str, *, is_first: bool) -> VideoMemory:
         """Find and map the video memory of the device at *device_address*.
 
         Args:
             qmp: Asked for the registers.
             pid: QEMU's.
             device_address: As the console has it.
-            dump: Where QEMU may write what it shows.
             is_first: Whether it is QEMU's first console.
 
         Raises:
@@ -88,7 +85,7 @@ class VideoMemory:
         # QEMU finds a screen to dump as its first, or by its device's name, which it may lack.
         which = str(device.get("qdev_id") or "") if device else ""
         can_dump = is_first or which
-        return cls(qmp, slots, found, _Dump(dump, "" if is_first else which) if can_dump else None)
+        return cls(qmp, slots, found, _Dump(qmp, "" if is_first else which) if can_dump else None)
 
     async def mode(self) -> Place | bochs.OtherMode:
         """The mode now.
@@ -153,13 +150,10 @@ class VideoMemory:
             return None
         before = self._picture(mode).copy()
         async with self._dumping:
-            try:
-                await self._take_dump(self._dump)
-                if await self.mode() != mode:
-                    return None
-                dumped = await asyncio.to_thread(read_ppm, self._dump.path)
-            finally:
-                self._dump.path.unlink(missing_ok=True)
+            path = await self._dump.take()
+            if await self.mode() != mode:
+                return None
+            dumped = await asyncio.to_thread(read_ppm, path)
         return await asyncio.to_thread(self._agrees, mode, before, dumped, steady)
 
     @property
@@ -178,15 +172,7 @@ class VideoMemory:
         if self._dump is None:
             return None
         async with self._dumping:
-            try:
-                await self._take_dump(self._dump)
-                return await asyncio.to_thread(read_ppm, self._dump.path)
-            finally:
-                self._dump.path.unlink(missing_ok=True)
-
-    async def _take_dump(self, dump: _Dump) -> None:
-        which = {"device": dump.device} if dump.device else {}
-        await self._qmp.execute("screendump", {"filename": str(dump.path), **which})
+            return await asyncio.to_thread(read_ppm, await self._dump.take())
 
     def equals(self, mode: Place, published: np.ndarray[Any, Any]) -> bool:
         """Whether the picture is *published*, ``(height, width, 4)``, but for its last byte."""
@@ -194,8 +180,10 @@ class VideoMemory:
         return here.shape == published.shape and np.array_equal(here[..., :3], published[..., :3])
 
     def close(self) -> None:
-        """Give the descriptor back; the mapping lives as long as somebody looks at it."""
+        """Give the descriptors back; the mapping lives as long as somebody looks at it."""
         self.descriptor.close()
+        if self._dump is not None:
+            self._dump.close()
 
     async def _find_base(self) -> int | None:
         """Where the registers are; the guest's firmware decides that, again after a reset."""
@@ -233,16 +221,56 @@ class VideoMemory:
         return False if steady and np.array_equal(before, here) else None
 
 
-class _Dump(NamedTuple):
-    """How QEMU is asked what it shows.
+class _Dump:
+    """How QEMU is asked what it shows: it writes in memory that it has been lent.
 
-    Attributes:
-        path: Where it may write that.
+    By a path it could not, where it runs as another user (``-run-with user=``): the machine's
+    folder is closed to that.
+
+    Args:
+        qmp: Leads to QEMU.
         device: The display's name; empty for QEMU's first console.
     """
 
-    path: Path
-    device: str
+    def __init__(self, qmp: Qmp, device: str) -> None:
+        self._qmp = qmp
+        self._which = {"device": device} if device else {}
+        self._sheet: Descriptor | None = None
+        self._name = ""
+
+    async def take(self) -> Path:
+        """Take one; returns where it is, until the next.
+
+        Raises:
+            QemuError: QEMU does not answer, or cannot write it.
+        """
+        try:
+            if self._sheet is None:
+                self._sheet = _sheet()
+                self._name = await self._qmp.lend(self._sheet.fileno())
+            # It is one open file for both, and QEMU writes from where it stands.
+            os.ftruncate(self._sheet.fileno(), 0)
+            os.lseek(self._sheet.fileno(), 0, os.SEEK_SET)
+            await self._qmp.execute("screendump", {"filename": self._name, **self._which})
+        except BaseException:
+            self.close()  # QEMU may write there yet
+            raise
+        return Path(f"/proc/self/fd/{self._sheet.fileno()}")
+
+    def close(self) -> None:
+        """Give up the memory; the next is another."""
+        if self._sheet is not None:
+            self._sheet.close()
+            self._sheet = None
+
+
+def _sheet() -> Descriptor:
+    """Memory that can be written only: QEMU looks for a descriptor of exactly that kind."""
+    number = os.memfd_create("kju-screenshot", os.MFD_CLOEXEC)
+    try:
+        return Descriptor(os.open(f"/proc/self/fd/{number}", os.O_WRONLY | os.O_CLOEXEC))
+    finally:
+        os.close(number)
 
 
 class _Found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,6 +37,10 @@ class FakeQmp:
             "id": {"vendor": 0x1234, "device": 0x1111},
         }  # fmt: skip
 
+    async def lend(self, descriptor: int) -> str:
+        assert fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+        return f"/proc/self/fd/{descriptor}"
+
     async def execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
         self.asked.append(arguments or {})
         if command == "query-pci":
@@ -65,9 +70,7 @@ class Scene:
         os.pwrite(self.descriptor, np.random.default_rng(2).bytes(SIZE), 0)
 
     async def find(self, *, is_first: bool = True, address: str = "pci/0000/02.0") -> VideoMemory:
-        self.memory = await VideoMemory.find(
-            self.qmp, os.getpid(), address, self.folder / "dump", is_first=is_first
-        )
+        self.memory = await VideoMemory.find(self.qmp, os.getpid(), address, is_first=is_first)
         return self.memory
 
     def picture(self, place: Place = PLACE) -> np.ndarray:

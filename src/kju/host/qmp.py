@@ -106,19 +106,30 @@ class Qmp:
                 raise
             return ours
 
-    async def lend(self, descriptor: int) -> str:
-        """Give QEMU a descriptor; return the path by which its commands open it.
+    async def lend(self, descriptor: int) -> int:
+        """Give QEMU a descriptor; its commands open that as ``/dev/fdset/NUMBER``.
+
+        Returns:
+            The number, for `take_back`.
 
         Raises:
             QemuError: QEMU refused, did not answer in time, or has hung up.
         """
+        # The descriptor and the command that takes it must follow each other.
         async with self._handing:
             try:
                 self._client.send_fd_scm(descriptor)
             except (QMPError, OSError) as error:
                 raise QemuError(f"QEMU takes no descriptor: {_line(error)}") from error
-            found = await self.execute("add-fd")
-            return f"/dev/fdset/{found['fdset-id']}"
+            return int((await self.execute("add-fd"))["fdset-id"])
+
+    async def take_back(self, number: int) -> None:
+        """Have QEMU let go of a descriptor that it was lent.
+
+        Raises:
+            QemuError: QEMU refused, did not answer in time, or has hung up.
+        """
+        await self.execute("remove-fd", {"fdset-id": number})
 
     async def close(self) -> None:
         """Hang up. Never raises: that QEMU hung up first is the usual case."""

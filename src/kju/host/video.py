@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ import numpy as np
 
 from .. import bochs
 from .._system import Mapping
-from ..errors import KjuError
+from ..errors import KjuError, QemuError
 from ..geometry import Place
 from ..memory.descriptor import Descriptor
 from .qmp import Qmp
@@ -169,6 +170,10 @@ class VideoMemory:
         Raises:
             QemuError: QEMU does not answer, or cannot write it.
         """
+        # One that nobody waits for any more is taken to its end all the same: QEMU is at it.
+        return await asyncio.shield(self._screenshot())
+
+    async def _screenshot(self) -> np.ndarray[Any, Any] | None:
         if self._dump is None:
             return None
         async with self._dumping:
@@ -236,7 +241,7 @@ class _Dump:
         self._qmp = qmp
         self._which = {"device": device} if device else {}
         self._sheet: Descriptor | None = None
-        self._name = ""
+        self._lent = 0
 
     async def take(self) -> Path:
         """Take one; returns where it is, until the next.
@@ -244,18 +249,27 @@ class _Dump:
         Raises:
             QemuError: QEMU does not answer, or cannot write it.
         """
+        if self._sheet is None:
+            sheet = _sheet()
+            try:
+                self._lent = await self._qmp.lend(sheet.fileno())
+            except BaseException:
+                sheet.close()
+                raise
+            self._sheet = sheet
+        number = self._sheet.fileno()
+        # It is one open file for both, and QEMU writes from where it stands.
+        os.ftruncate(number, 0)
+        os.lseek(number, 0, os.SEEK_SET)
+        where = {"filename": f"/dev/fdset/{self._lent}"}
         try:
-            if self._sheet is None:
-                self._sheet = _sheet()
-                self._name = await self._qmp.lend(self._sheet.fileno())
-            # It is one open file for both, and QEMU writes from where it stands.
-            os.ftruncate(self._sheet.fileno(), 0)
-            os.lseek(self._sheet.fileno(), 0, os.SEEK_SET)
-            await self._qmp.execute("screendump", {"filename": self._name, **self._which})
+            await self._qmp.execute("screendump", {**where, **self._which})
         except BaseException:
-            self.close()  # QEMU may write there yet
+            self.close()  # QEMU may write there yet: the next goes elsewhere
+            with contextlib.suppress(QemuError):
+                await self._qmp.take_back(self._lent)
             raise
-        return Path(f"/proc/self/fd/{self._sheet.fileno()}")
+        return Path(f"/proc/self/fd/{number}")
 
     def close(self) -> None:
         """Give up the memory; the next is another."""

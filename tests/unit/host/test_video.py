@@ -32,14 +32,19 @@ class FakeQmp:
         self.ports = {video.bochs.ATTRIBUTE_OFFSET: 0x20}
         self.dump: Callable[[], bytes] | None = None
         self.asked: list[dict[str, Any]] = []
+        self.lent: list[int] = []
         self.device: dict[str, Any] = {
             "slot": 2, "function": 0, "qdev_id": "card",
             "id": {"vendor": 0x1234, "device": 0x1111},
         }  # fmt: skip
 
-    async def lend(self, descriptor: int) -> str:
+    async def lend(self, descriptor: int) -> int:
         assert fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
-        return f"/proc/self/fd/{descriptor}"
+        self.lent.append(descriptor)
+        return descriptor
+
+    async def take_back(self, number: int) -> None:
+        self.lent.remove(number)
 
     async def execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
         self.asked.append(arguments or {})
@@ -49,7 +54,9 @@ class FakeQmp:
         if command == "screendump":
             if self.dump is None:
                 raise QemuError("QEMU refused screendump")
-            Path(arguments["filename"]).write_bytes(self.dump())
+            number = int(arguments["filename"].removeprefix("/dev/fdset/"))
+            assert number in self.lent
+            Path(f"/proc/self/fd/{number}").write_bytes(self.dump())
             return {}
         _, _, place = arguments["command-line"].split()
         offset = int(place, 16) - self.base
@@ -228,6 +235,9 @@ def test_a_refused_screenshot_is_qemus_error(scene: Scene) -> None:
         for call in (memory.shown(PLACE, steady=True), memory.screenshot()):
             with pytest.raises(QemuError):
                 await call
+            assert not scene.qmp.lent, "QEMU keeps nothing of one that failed"
+        scene.qmp.dump = lambda: ppm(scene.picture())
+        assert await memory.screenshot() is not None
         memory.close()
 
     asyncio.run(run())

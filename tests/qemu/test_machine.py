@@ -29,8 +29,10 @@ def test_a_broken_display_connection_is_opened_again(
 ) -> None:
     guests.invaders()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    # A display that is listened to from the start.
+    arguments = ["-accel", "tcg", "-vga", "virtio"]
     request = messages.Launch(
-        machine="m", image=str(guests.INVADERS), memory="64", arguments=["-accel", "tcg"]
+        machine="m", image=str(guests.INVADERS), memory="64", arguments=arguments
     )
 
     async def scene() -> None:

@@ -280,7 +280,7 @@ class _Dump:
 
 def _sheet() -> Descriptor:
     """Memory that can be written only: QEMU looks for a descriptor of exactly that kind."""
-    number = os.memfd_create("kju-screenshot", os.MFD_CLOEXEC)
+    number = os.memfd_create("screenshot-for-kju", os.MFD_CLOEXEC)
     try:
         return Descriptor(os.open(f"/proc/self/fd/{number}", os.O_WRONLY | os.O_CLOEXEC))
     finally:

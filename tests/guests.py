@@ -91,6 +91,13 @@ def installer(*words: str) -> list[str]:
     return [*TCG, *memory, "-kernel", kernel, "-initrd", initrd, "-append", line]
 
 
+def grub() -> list[str]:
+    """GRUB's menu in a 32-bit VBE mode; the arrow keys move its bar, the second entry resets."""
+    (disk,) = _lines("grub.py")
+    drive = f"if=ide,format=raw,snapshot=on,file={disk}"
+    return [*TCG, "-m", "64", "-vga", "std", "-drive", drive]
+
+
 def paint(
     folder: Path,
     mode: str = "animate",

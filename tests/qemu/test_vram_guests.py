@@ -11,6 +11,7 @@ import guests
 import numpy as np
 import pytest
 from monitor import Monitor
+from wait import until
 
 import kju
 from kju.host.video_console import LISTEN_AFTER
@@ -94,6 +95,32 @@ def test_the_installer_in_a_vbe_mode_and_again_after_a_reset(tmp_path: Path) -> 
         judge.execute("system_reset")
         watch(machine, judge, lambda: not in_vbe(), 20)
         watch(machine, judge, in_vbe, 60)
+
+
+def test_grub_from_power_on_and_again_after_its_reset(tmp_path: Path) -> None:
+    """The firmware's text, GRUB's own, its graphics: its keys move a bar, and one entry resets."""
+    with judged(guests.grub(), tmp_path, "grub") as (machine, judge):
+        screen, keyboard = machine.screen, machine.keyboard
+
+        def in_graphics() -> bool:
+            return screen.mode[:2] == (1024, 768) and judge.source() == "vram"
+
+        def drawn() -> bool:
+            return in_graphics() and bool(screen.snapshot()[..., :3].any())
+
+        sizes = watch(machine, judge, drawn, 60)
+        assert (720, 400) in sizes
+        until(judge.agrees, 10, "the menu")
+        before = screen.snapshot()
+        keyboard.press("down")
+        keyboard.release("down")
+        until(lambda: not np.array_equal(screen.snapshot(), before), 10, "the bar moves")
+        assert judge.agrees()
+        keyboard.press("ret")
+        keyboard.release("ret")
+        assert (720, 400) in watch(machine, judge, lambda: screen.mode[:2] == (720, 400), 20)
+        watch(machine, judge, drawn, 60)
+        until(judge.agrees, 10, "the menu again")
 
 
 def test_memtest_from_power_on(tmp_path: Path) -> None:

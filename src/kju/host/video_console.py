@@ -6,9 +6,9 @@ Rules:
   stays, until the guest goes to a mode that needs none.
   Whoever asks for the surface looks until it hangs up; a surface in a named file has consumers
   nobody knows of, so somebody always looks at that.
-- A 32-bit mode is watched in the video memory itself. Everything else, and what QEMU shows
-  otherwise (a blanked screen), comes from screenshots for `LISTEN_AFTER`, and then from a
-  listener for as long as that lasts. QEMU 10.0.2 keeps every listener that has hung up, its
+- A 32-bit mode is watched in the video memory itself. What QEMU shows otherwise (a blanked
+  screen) comes from screenshots; another mode does so for `LISTEN_AFTER`, and then comes from
+  a listener for as long as it lasts. QEMU 10.0.2 keeps every listener that has hung up, its
   socket and its wake-ups (7.2 did not; ui/dbus-listener.c has the listener and its connection
   hold each other), so there is none for a firmware's text or a mode that goes by.
 - The registers are the guest's and are read often, but not for every look at the pixels. Where
@@ -165,9 +165,13 @@ class VideoConsole(RestingConsole):
         return not isinstance(self._source, WindowSource | ScreendumpSource | None)
 
     def _lasts(self) -> bool:
-        """Whether the picture has been another than the memory's for so long that it may stay."""
+        """Whether the mode has been none of the memory's for so long that it may stay.
+
+        A screen that is blanked comes back to the memory, and meanwhile there is little to see.
+        """
         since = self._unlike_since
-        return since is not None and self._loop.time() - since > LISTEN_AFTER
+        lasted = since is not None and self._loop.time() - since > LISTEN_AFTER
+        return lasted and not self._hidden
 
     def _dumps(self) -> bool:
         """Whether screenshots can be had: the last that was tried has not failed."""

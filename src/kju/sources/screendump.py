@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 REST = 0.1
 BRISK = 0.03
 BRISK_FOR = 0.5
+#: The same once it has been at rest for so long: a screen that is blanked.
+STILL = 0.5
+STILL_AFTER = 10.0
 #: Of every screenshot's length so many times as much passes until the next.
 BUDGET = 10
 #: Seconds between the two screenshots that have to agree on a new size; QEMU's own tick.
@@ -63,7 +66,7 @@ class ScreendumpSource(Source):
         self._size: tuple[int, int] | None = None
         self._needed = 0
         self._said: bool | None = None
-        self._brisk_until = 0.0
+        self._stirred = 0.0
         self._ending = False
         self._next: Producer | None = None
         self._flushing: list[threading.Event] = []
@@ -78,6 +81,7 @@ class ScreendumpSource(Source):
 
     def start(self) -> None:
         """Take screenshots from now on."""
+        self._stirred = time.monotonic()
         self._thread.start()
 
     def stop(self) -> None:
@@ -102,7 +106,7 @@ class ScreendumpSource(Source):
 
     def input(self) -> None:
         """Somebody has sent the guest an input: take them faster for a while."""
-        self._brisk_until = time.monotonic() + BRISK_FOR
+        self._stirred = time.monotonic()
         self._wake.set()
 
     def pause(self, now: bool) -> None:
@@ -154,9 +158,13 @@ class ScreendumpSource(Source):
             done.set()
         now = time.monotonic()
         least = (now - began) * (BUDGET - 1)
-        pace = BRISK if now < self._brisk_until else REST
-        if self._wake.wait(max(pace, least)) and not self._ending:
+        if self._wake.wait(max(self._pace(now), least)) and not self._ending:
             time.sleep(max(0.0, min(BRISK, now + least - time.monotonic())))
+
+    def _pace(self, now: float) -> float:
+        """Seconds until the next, by how long nothing has happened."""
+        still = now - self._stirred
+        return BRISK if still < BRISK_FOR else REST if still < STILL_AFTER else STILL
 
     def _show(self) -> None:
         picture = self._screenshot()
@@ -170,7 +178,7 @@ class ScreendumpSource(Source):
                 return
             picture = again
         if self._publish(picture):
-            self._brisk_until = time.monotonic() + BRISK_FOR
+            self._stirred = time.monotonic()
         self._say()
 
     def _screenshot(self) -> Picture | None:

@@ -14,6 +14,7 @@ from wait import until
 from kju.consumer import Consumer
 from kju.errors import QemuError
 from kju.producer import Producer
+from kju.sources import screendump
 from kju.sources.base import Need, Phase, Status, room_for
 from kju.sources.screendump import REST, Picture, ScreendumpSource
 from kju.surface import NOTHING_TAKEN, State, surface_size
@@ -126,6 +127,22 @@ def test_a_screen_at_rest_is_asked_for_seldom_and_more_after_an_input(scene: Sce
     count, began = len(scene.asked), time.monotonic()
     until(lambda: len(scene.asked) >= count + 8, 5, "eight after an input")
     assert time.monotonic() - began < 8 * REST
+
+
+def test_a_screen_that_stays_as_it_is_is_asked_for_less_and_less(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screendump, "STILL_AFTER", 0.5)
+    scene.start()
+    time.sleep(0.7)
+    count, began = len(scene.asked), time.monotonic()
+    until(lambda: len(scene.asked) >= count + 3, 10, "three of a still screen")
+    assert time.monotonic() - began >= 2 * screendump.STILL
+    began = time.monotonic()
+    scene.shown[0, 0] ^= 255
+    scene.source.input()
+    until(lambda: scene.published(scene.shown), 5, "what follows an input")
+    assert time.monotonic() - began < screendump.STILL
 
 
 def test_an_emulator_that_takes_long_is_left_alone_for_longer(scene: Scene) -> None:

@@ -87,8 +87,10 @@ def with_viewers(folder: str, count: int) -> Iterator[Figure | Curve]:
                          1.5 if viewers == VIEWERS[-1] else None, "one viewer",
                          f"{used:.1f} % of a core")  # fmt: skip
     across = [float(v) for v in VIEWERS]
-    yield Curve("growth", "host's CPU with viewers", "host", across, cost, "% of a core")
-    yield Curve("growth", "key to pixel, busy, p95, with viewers", "kju", across, late, "ms")
+    yield Curve("growth", "host's CPU with viewers", "host", across, cost,
+                "% of a core with so many viewers")  # fmt: skip
+    yield Curve("growth", "key to pixel, busy, p95, with viewers", "kju", across, late,
+                "ms with so many viewers")  # fmt: skip
 
 
 def with_machines(folder: str, count: int) -> Iterator[Figure | Curve]:
@@ -110,8 +112,10 @@ def with_machines(folder: str, count: int) -> Iterator[Figure | Curve]:
                          f"all of them, guests still; own memory of each {memory:.0f} MiB",
                          )  # fmt: skip
     across = [float(m) for m in MACHINES]
-    yield Curve("growth", "key to pixel, idle, p95, with machines", "kju", across, late, "ms")
-    yield Curve("growth", "hosts' CPU with machines", "hosts", across, cost, "% of a core")
+    yield Curve("growth", "key to pixel, idle, p95, with machines", "kju", across, late,
+                "ms with so many machines")  # fmt: skip
+    yield Curve("growth", "hosts' CPU with machines", "hosts", across, cost,
+                "% of a core with so many machines")  # fmt: skip
 
 
 def _all_looked_at(rigs: list[Rig], count: int) -> tuple[Taken, float]:

@@ -52,11 +52,11 @@ def _grid(x1: float, y1: float, x2: float, y2: float) -> str:
 
 
 class _Scale:
-    """From a value to a place; logarithmic where the values span more than two decades."""
+    """From a value to a place; logarithmic where values that are no shares span two decades."""
 
-    def __init__(self, values: Sequence[float], first: float, last: float) -> None:
+    def __init__(self, values: Sequence[float], first: float, last: float, unit: str = "") -> None:
         positive = [v for v in values if v > 0] or [1.0]
-        self.log = max(positive) / min(positive) > 100
+        self.log = max(positive) / min(positive) > 100 and not unit.startswith("%")
         if self.log:
             low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
             self.ticks = [10.0**e for e in range(low, high + 1)]
@@ -81,7 +81,7 @@ def _step(most: float) -> float:
 def _lines(title: str, curves: list[Curve]) -> str:
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
     across = _Scale([float(x) for c in curves for x in c.x], LEFT, right)
-    up = _Scale([y for c in curves for y in c.y], bottom, TOP)
+    up = _Scale([y for c in curves for y in c.y], bottom, TOP, curves[0].unit)
     body = [_grid(across(t), TOP, across(t), bottom) for t in across.ticks]
     body += [_text(across(t), bottom + 18, f"{t:g}", "middle") for t in across.ticks]
     body += [_grid(LEFT, up(t), right, up(t)) for t in up.ticks]

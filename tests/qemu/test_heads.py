@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import guests
@@ -16,16 +15,9 @@ from wait import until
 
 import kju
 
-pytestmark = pytest.mark.qemu
+pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 
 CARD = "virtio-vga,id=card,max_outputs=2"
-
-
-@pytest.fixture(autouse=True)
-def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    yield
-    assert kju.machines() == []
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import guests
@@ -13,14 +12,7 @@ from wait import until
 import kju
 from kju.sources.display1 import BYTES
 
-pytestmark = pytest.mark.qemu
-
-
-@pytest.fixture(autouse=True)
-def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    yield
-    assert kju.machines() == []
+pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 
 
 @pytest.mark.parametrize("old", [True, False], ids=["7.2", "installed"])

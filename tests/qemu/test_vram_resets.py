@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import os
 import random
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,13 +18,14 @@ from typing import NamedTuple
 import guests
 import numpy as np
 import pytest
+from follower import Follower
 from monitor import Monitor
 from wait import until
 
 import kju
 from kju.errors import GeometryError, ProducerGoneError, WaitTimeoutError
 
-pytestmark = pytest.mark.qemu
+pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 
 TEXT, LINEAR = (720, 400), (800, 600)
 STORMS, RESETS = 3, 6
@@ -56,53 +56,10 @@ def disk(folder: Path, ticks: int) -> Path:
     return path
 
 
-class Follower:
-    """A viewer that keeps a picture of its own by what it is told changed, and is told its end."""
-
-    def __init__(self, name: str) -> None:
-        self.machine = kju.attach(name, "view")
-        self.modes: list[tuple[int, int]] = []
-        self.picture = np.zeros((0, 0, 4), np.uint8)
-        self.told = 0
-        self.heard: Exception | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        screen, mark = self.machine.screen, kju.Mark(0, 0, 0)
-        try:
-            while True:
-                # No time limit: only a change, or the end, lets it go on.
-                change = screen.wait(mark, timeout=None)
-                with contextlib.suppress(GeometryError):
-                    self._take(screen, change)
-                    mark = change.mark
-                self.told += 1
-        except (kju.KjuError, OSError) as error:
-            self.heard = error
-
-    def _take(self, screen: kju.Screen, change: kju.Change) -> None:
-        if change.everything:
-            frame = screen.snapshot()
-            if frame.mode.epoch != change.mode.epoch:
-                raise GeometryError("another mode already")
-            self.picture = np.array(frame)
-            self.modes.append((change.mode.width, change.mode.height))
-        for rect in () if change.everything else change.rects:
-            x, y, width, height = rect
-            self.picture[y : y + height, x : x + width] = screen.snapshot(rect)
-
-    def equals(self, dump: np.ndarray) -> bool:
-        return np.array_equal(self.picture[..., 2::-1], dump)
-
-    def reboots(self) -> int:
-        """How often the firmware's text was followed by the linear mode."""
-        known = [size for size in self.modes if size in (TEXT, LINEAR)]
-        return sum(pair == (TEXT, LINEAR) for pair in itertools.pairwise(known))
-
-    def ended(self, seconds: float) -> bool:
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+def reboots(follower: Follower) -> int:
+    """How often the firmware's text was followed by the linear mode."""
+    known = [size for size in follower.modes if size in (TEXT, LINEAR)]
+    return sum(pair == (TEXT, LINEAR) for pair in itertools.pairwise(known))
 
 
 class Held(NamedTuple):
@@ -170,24 +127,19 @@ class Machine:
         until(no_more, SEEN, f"what was held: {before}, and is: {self.held()}")
 
 
-@pytest.fixture(autouse=True)
-def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    yield
-    assert kju.machines() == []
-
-
 @contextlib.contextmanager
 def booted(folder: Path, ticks: int) -> Iterator[Machine]:
     monitor = Monitor(folder)
     args = [*guests.TCG, *monitor.arguments]
-    with kju.launch(disk(folder, ticks), name="m", memory="32", args=args) as machine, monitor:
-        follower = Follower("m")
-        with follower.machine:
-            yield Machine(machine, monitor, follower)
-            machine.stop()
-            assert follower.ended(5), "whoever waits hears of the end"
-            assert isinstance(follower.heard, ProducerGoneError)
+    with (
+        kju.launch(disk(folder, ticks), name="m", memory="32", args=args) as machine,
+        monitor,
+        Follower("m") as follower,
+    ):
+        yield Machine(machine, monitor, follower)
+        machine.stop()
+        assert follower.ended(5), "whoever waits hears of the end"
+        assert isinstance(follower.heard, ProducerGoneError)
 
 
 def goes_on(guest: Machine) -> None:
@@ -214,7 +166,7 @@ def test_resets_at_random_moments(tmp_path: Path) -> None:
             guest.equals()
             goes_on(guest)
             guest.holds_no_more(held)
-        assert guest.follower.reboots() >= STORMS
+        assert reboots(guest.follower) >= STORMS
 
 
 def test_a_guest_that_resets_itself_every_second(tmp_path: Path) -> None:
@@ -224,7 +176,7 @@ def test_a_guest_that_resets_itself_every_second(tmp_path: Path) -> None:
         held = guest.held()
         follower = guest.follower
         for storm in range(1, STORMS + 1):
-            until(lambda: follower.reboots() >= storm * RESETS, 60, "it resets itself")  # noqa: B023
+            until(lambda: reboots(follower) >= storm * RESETS, 60, "it resets itself")  # noqa: B023
             guest.equals()
             goes_on(guest)
             guest.holds_no_more(held)

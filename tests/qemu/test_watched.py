@@ -19,7 +19,7 @@ from wait import until
 
 import kju
 
-pytestmark = pytest.mark.qemu
+pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 
 # What every watcher does with a change: it keeps a picture of its own and takes only what
 # changed. Its standard input says at which version to end.
@@ -96,13 +96,6 @@ asyncio.run(main())
 )
 
 WATCHERS = ((THREADS, "control"), (ASYNCIO, "control"), (THREADS, "view"))
-
-
-@pytest.fixture(autouse=True)
-def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    yield
-    assert kju.machines() == []
 
 
 @contextlib.contextmanager

@@ -1,0 +1,50 @@
+"""For the tests with a real QEMU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from paint_guest import MODE, SEEN, Guest, booted
+from wait import until
+
+import kju
+
+
+@pytest.fixture
+def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The machines of one test are its own, and none is left."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    yield
+    assert kju.machines() == []
+
+
+@pytest.fixture(scope="module")
+def shared_runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The machines of one file are its own, and none is left."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("run")
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        yield
+        assert kju.machines() == []
+
+
+@pytest.fixture(scope="module")
+def shared(
+    shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guest]:
+    """One machine for the tests of a file, looked at."""
+    with booted(tmp_path_factory.mktemp("vga"), "VGA,id=card") as guest:
+        yield guest
+
+
+@pytest.fixture
+def guest(shared: Guest) -> Guest:
+    """The shared machine, in a mode that is watched."""
+    shared.tell("order 0x1e1e1e1e")
+    shared.show(*MODE)
+    until(lambda: shared.seen.mode[:2] == MODE, SEEN, "the mode")
+    shared.becomes("vram")
+    return shared

@@ -1,0 +1,127 @@
+"""The guest's video memory: who may look into it, and what is done while nobody does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets, traffic, video_memory
+from wait import until
+
+from kju.errors import RoleError
+from kju.host.video_console import LISTEN_AFTER
+
+pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")]
+
+
+def test_a_view_client_gets_no_descriptor(guest: Guest) -> None:
+    with pytest.raises(RoleError):
+        guest.seen.view(live=True)
+    before = set(os.listdir("/proc/self/fd"))
+    frame = guest.seen.snapshot()
+    assert frame.shape == (600, 800, 4)
+    assert len(set(os.listdir("/proc/self/fd")) - before) <= 1
+    from kju.client.machine import live_descriptor
+
+    with pytest.raises(RoleError):
+        live_descriptor(guest.viewer._link, 0)
+
+
+def test_the_memory_is_closed_to_others(guest: Guest) -> None:
+    path = video_memory(guest.machine.info()["qemu"]["pid"])
+    assert path.stat().st_mode & 0o777 == 0o400
+    if os.getuid():
+        with pytest.raises(PermissionError):
+            os.open(path, os.O_RDWR)
+        return
+    program = (
+        "import os\n"
+        "for number, flags in ((@, os.O_RDWR), (@, os.O_RDONLY), (os.memfd_create('m'), 2)):\n"
+        "    try: os.open(f'/proc/self/fd/{number}', flags); print('opened')\n"
+        "    except PermissionError: print('refused')\n"
+    )
+    number = os.open(path, os.O_RDONLY)
+    try:
+        done = subprocess.run(
+            ["/usr/bin/env", "python3", "-c", program.replace("@", str(number))],
+            pass_fds=[number],
+            user=65534,
+            group=65534,
+            extra_groups=[],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd="/",
+            env={"PATH": "/usr/local/bin:/usr/bin:/bin"},
+        )
+    finally:
+        os.close(number)
+    assert done.stdout.split() == ["refused", "refused", "opened"], done.stderr
+
+
+@pytest.mark.parametrize("bits", [32, 16])
+def test_nobody_looks(guest: Guest, bits: int) -> None:
+    qemu, host = guest.machine.info()["qemu"]["pid"], guest.machine.host_pid
+    guest.show(*MODE, bits=bits)
+    guest.becomes("vram" if bits == 32 else "screendump")
+    looking = sockets(qemu)
+    log = guest.machine.log
+    before = len(log.read_text())
+    guest.leave()
+    try:
+        until(lambda: "nobody looks: it" in log.read_text()[before:], 10, "it rests")
+        cpu, calls = cpu_seconds(host), traffic(host)
+        time.sleep(1.0)  # the time is what is measured
+        assert cpu_seconds(host) - cpu <= 0.03
+        assert traffic(host) - calls <= 10
+        guest.show(1024, 768, bits=bits)
+        guest.monitor.execute("stop")
+        dump = guest.monitor.screendump()
+        began = time.monotonic()
+    finally:
+        guest.look()
+    first = guest.seen.snapshot(format="rgb")
+    took = time.monotonic() - began
+    if bits == 32:
+        assert np.array_equal(first, dump), "the first picture is a fresh one"
+    assert took < 0.5
+    guest.equals_paused()
+    guest.monitor.execute("cont")
+    guest.equals()
+    # QEMU 10.0.2 keeps every listener that has gone: there was none.
+    assert sockets(qemu) == looking
+
+
+def test_what_lasts_is_listened_to(guest: Guest) -> None:
+    """A listener comes late, stays while nobody looks, and goes with the mode."""
+    qemu, log = guest.machine.info()["qemu"]["pid"], guest.machine.log
+    before = sockets(qemu)
+    guest.show(*MODE, bits=16)
+    guest.becomes("screendump")
+    assert sockets(qemu) == before
+    until(lambda: guest.source == "display1-map", LISTEN_AFTER + SEEN, "the listener")
+    looking = sockets(qemu)
+    guest.equals()
+    read = len(log.read_text())
+    guest.leave()
+    try:
+        until(lambda: "its listener waits" in log.read_text()[read:], 10, "it rests")
+    finally:
+        guest.look()
+    guest.becomes("display1")
+    guest.equals()
+    assert sockets(qemu) == looking
+    read = len(log.read_text())
+    guest.leave()
+    try:
+        until(lambda: "its listener waits" in log.read_text()[read:], 10, "it rests")
+        # On to a linear mode while nobody looks.
+        guest.show(1024, 768)
+        until(lambda: "it rests" in log.read_text()[read:], 5, "the listener has gone")
+    finally:
+        guest.look()
+    guest.becomes("vram")
+    guest.equals()

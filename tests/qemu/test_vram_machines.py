@@ -1,0 +1,226 @@
+"""The guest's video memory: other displays, blanking by Linux, snapshots, QEMU's end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import guests
+import numpy as np
+import pytest
+from monitor import Monitor
+from paint_guest import MIB, SEEN, booted, video_memory
+from wait import until
+
+import kju
+from kju.errors import (
+    KjuError,
+    ProducerGoneError,
+    UnavailableError,
+)
+
+pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")]
+
+
+def test_linux_blanks_its_own_way(tmp_path: Path) -> None:
+    """Its bochs driver leaves the attribute controller waiting for data: the index reads as 0."""
+    with booted(tmp_path, "VGA", via="drm") as guest:
+        guest.becomes("vram")
+        guest.equals()
+        for _ in range(2):
+            guest.serial.ask("dark", "^kju: still")
+            until(lambda: not guest.seen.snapshot()[..., :3].any(), 6, "it is black")
+            guest.equals()
+            guest.serial.ask("lit", "^kju: still")
+            guest.serial.ask("still", "^kju: still")  # the driver has cleared the memory
+            until(lambda: guest.source == "vram", 6, "it is watched again")
+            assert guest.equals().any()
+
+
+def test_each_display_has_its_own_memory(tmp_path: Path) -> None:
+    more = ["-device", "secondary-vga,id=second", "-device", "bochs-display,id=third"]
+    with booted(tmp_path, "VGA,id=first", *more) as guest:
+        names = ("first", "second", "third")
+        assert len(guest.machine.screens) == 3
+        for index, size in enumerate(((800, 600), (640, 400), (1030, 500))):
+            guest.tell(f"card {index}")
+            guest.tell(f"set {size[0]} {size[1]} 32")
+            guest.tell(f"fill {index * 1000} 0 {16 * MIB}")
+        pictures = []
+        for index, name in enumerate(names):
+            guest.screen, guest.seen = guest.looker.screens[index], guest.viewer.screens[index]
+            # All of them: which source is asked for looks at it.
+            until(lambda i=index: guest.console(i)["source"] == "vram", SEEN, name)
+            pictures.append(guest.equals(device=name))
+        assert [p.shape[1::-1] for p in pictures] == [(800, 600), (640, 400), (1030, 500)]
+        guest.tell("card 2")
+        guest.tell("block 0 0 1030 500 0x00ff00")
+        assert (guest.equals(device="third") == (0, 255, 0)).all()
+        guest.screen, guest.seen = guest.looker.screens[1], guest.viewer.screens[1]
+        guest.tell("card 1")
+        guest.tell("set 800 600 16")
+        until(lambda: guest.console(1)["source"] == "screendump", SEEN, "16 bits")
+        guest.equals(device="second")
+        guest.tell("set 640 400 32")
+        until(lambda: guest.console(1)["source"] == "vram", SEEN, "32 bits again")
+        assert np.array_equal(guest.equals(device="second"), pictures[1])
+
+
+def test_bochs_display_alone(tmp_path: Path) -> None:
+    with booted(tmp_path, "bochs-display") as guest:
+        guest.becomes("vram")
+        guest.equals()
+        for numbers in ((1277, 601), (800, 600, 1000, 50, 70), (2048, 2048), (64, 64)):
+            guest.show(*numbers)
+            guest.equals()
+            guest.becomes("vram", str(numbers))
+        guest.tell("reg 6 0")  # rows as wide as the picture
+        guest.equals()
+        guest.becomes("vram")
+
+
+@contextlib.contextmanager
+def graphics(disk: Path) -> Iterator[tuple[kju.Machine, Monitor]]:
+    """A machine whose boot sector has set 800x600 at 32 bits: there in two seconds."""
+    monitor = Monitor(disk.parent)
+    args = [*guests.TCG, *monitor.arguments]
+    with kju.launch(disk, name="m", memory="32", args=args) as machine, monitor:
+        screen = machine.screen
+
+        def ready() -> bool:
+            picture = screen.snapshot(format="grey")
+            # Not yet the BIOS's first line, and but for a cursor.
+            rest = picture[32:].any() or picture[:12, 9:].any()
+            return bool(picture[:16, :9].any() and not rest)
+
+        until(lambda: screen.mode[:2] == guests.MODES[0] and ready(), 20, "the program")
+        for size in guests.MODES[1:]:
+            machine.keyboard.chord("a")
+            until(lambda size=size: screen.mode[:2] == size, 5, f"mode {size}")
+        yield machine, monitor
+
+
+def console_of(machine: kju.Machine) -> dict[str, object]:
+    return machine.info()["consoles"][0]
+
+
+def test_a_snapshot_of_the_machine_is_loaded(tmp_path: Path) -> None:
+    disk = tmp_path / "modes.qcow2"
+    convert = ["qemu-img", "convert", "-O", "qcow2", str(guests.modes(tmp_path)), str(disk)]
+    subprocess.run(convert, check=True, timeout=30)
+    with graphics(disk) as (machine, monitor):
+        hmp: Callable[[str], object] = lambda line: monitor.execute(  # noqa: E731
+            "human-monitor-command", **{"command-line": line}
+        )
+        until(lambda: console_of(machine)["source"] == "vram", SEEN)
+        assert hmp("savevm one") == ""
+        machine.keyboard.chord("a")
+        until(lambda: machine.screen.mode[:2] == guests.MODES[0], SEEN, "text")
+        assert hmp("loadvm one") == ""
+        until(lambda: machine.screen.mode[:2] == guests.MODES[2], SEEN, "the mode of before")
+        with monitor.paused():
+            monitor.equals(machine.screen)
+        until(lambda: console_of(machine)["source"] == "vram", SEEN)
+
+
+@pytest.mark.parametrize("how", ["killed", "cut"])
+def test_everybody_hears_of_qemus_end(tmp_path: Path, how: str) -> None:
+    """Killed while it is looked at; and with its memory cut by a client that may: no other dies."""
+    with graphics(guests.modes(tmp_path)) as (machine, monitor):
+        until(lambda: console_of(machine)["source"] == "vram", SEEN)
+        viewer = kju.attach(machine.name, "view")
+        qemu = machine.info()["qemu"]["pid"]
+        heard: list[Exception] = []
+
+        def watch(screen: kju.Screen, snapshots: bool) -> None:
+            try:
+                while True:
+                    if snapshots:
+                        screen.snapshot()
+                    else:
+                        screen.wait(timeout=10)
+            except (KjuError, OSError) as error:
+                heard.append(error)
+
+        live = machine.screen.view(live=True)
+        watchers = [
+            threading.Thread(target=watch, args=(viewer.screen, False)),
+            threading.Thread(target=watch, args=(machine.screen, True)),
+        ]
+        for watcher in watchers:
+            watcher.start()
+        if how == "killed":
+            os.kill(qemu, signal.SIGKILL)
+        else:
+            path = video_memory(qemu)
+            path.chmod(0o600)
+            number = os.open(path, os.O_RDWR)
+            os.ftruncate(number, 4096)
+            os.close(number)
+            until(lambda: machine.screen.state[0] != kju.State.LIVE, 5, "it is said")
+            with contextlib.suppress(OSError, ValueError, AssertionError):
+                monitor.execute("screendump", filename=str(tmp_path / "last"))
+        assert machine.wait_gone(10)
+        assert viewer.wait_gone(10)
+        assert re.search("SIGKILL|signal 9" if how == "killed" else "SIGBUS|signal 7", machine.gone)
+        with pytest.raises(ProducerGoneError):
+            while True:
+                viewer.screen.wait(timeout=5)
+        live.sum()  # what was the guest's memory is a picture still, or zeros
+        if how == "killed":
+            # The last picture stays; nobody but who waits is told.
+            machine.screen.snapshot()
+            machine.screen._consumer  # noqa: B018
+            stop_snapshots(machine)
+        for watcher in watchers:
+            watcher.join(10)
+            assert not watcher.is_alive()
+        viewer.close()
+        assert heard
+
+
+def stop_snapshots(machine: kju.Machine) -> None:
+    machine.screen.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "old", "says"),
+    [
+        (("-machine", "aux-ram-share=off"), False, "aux-ram-share"),
+        (("-vga", "cirrus"), False, "only std VGA"),
+        ((), True, "aux-ram-share"),
+    ],
+)
+def test_without_its_memory_qemu_is_listened_to(
+    tmp_path: Path, more: tuple[str, ...], old: bool, says: str
+) -> None:
+    how = {"qemu": str(guests.qemu72())} if old else {}
+    guests.invaders()
+    args = [*guests.TCG, *more]
+    with kju.launch(guests.INVADERS, memory="64", args=args, name="deaf", **how) as machine:
+        machine.screen.wait(kju.Mark(0, 0, 0), timeout=20)
+        console = console_of(machine)
+        assert str(console["source"]).startswith("display1")
+        assert says in str(console["no_vram"])
+        with pytest.raises(UnavailableError):
+            machine.screen.view(live=True)
+        assert machine.screen.snapshot(sync=True).size
+
+
+def test_qemu_as_another_user(tmp_path: Path) -> None:
+    """Its memory may be closed to its host then; which it is, it says, and the screen is there."""
+    if os.getuid():
+        pytest.skip("only root may have QEMU change its user")
+    guests.invaders()
+    args = [*guests.TCG, "-run-with", "user=nobody"]
+    with kju.launch(guests.INVADERS, memory="64", args=args, name="other") as machine:
+        machine.screen.wait(kju.Mark(0, 0, 0), timeout=20)
+        until(lambda: machine.screen.mode[:2] == (720, 400), 20)
+        reason = str(console_of(machine)["no_vram"])
+        assert not reason or "another user" in reason

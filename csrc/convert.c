@@ -114,40 +114,32 @@ static void to_grey(uint8_t *restrict to, const uint8_t *restrict from, size_t p
 
 /* ---- Into XR24 ---- */
 
-static void from_xbgr8888(uint8_t *restrict to, const uint8_t *restrict from, size_t pixels) {
-    for (size_t i = 0; i < pixels; i++) {
-        to[4 * i] = from[4 * i + 2];
-        to[4 * i + 1] = from[4 * i + 1];
-        to[4 * i + 2] = from[4 * i];
+/* Pixels of `bytes` bytes, of which blue, green and red are at these places. */
+static inline __attribute__((always_inline)) void
+reorder(uint8_t *restrict to, const uint8_t *restrict from, size_t pixels, size_t bytes,
+        size_t blue, size_t green, size_t red) {
+    for (size_t i = 0; i < pixels; i++, from += bytes) {
+        to[4 * i] = from[blue];
+        to[4 * i + 1] = from[green];
+        to[4 * i + 2] = from[red];
         to[4 * i + 3] = 0;
     }
+}
+
+static void from_xbgr8888(uint8_t *restrict to, const uint8_t *restrict from, size_t pixels) {
+    reorder(to, from, pixels, 4, 2, 1, 0);
 }
 
 static void from_bgrx8888(uint8_t *restrict to, const uint8_t *restrict from, size_t pixels) {
-    for (size_t i = 0; i < pixels; i++) {
-        to[4 * i] = from[4 * i + 3];
-        to[4 * i + 1] = from[4 * i + 2];
-        to[4 * i + 2] = from[4 * i + 1];
-        to[4 * i + 3] = 0;
-    }
+    reorder(to, from, pixels, 4, 3, 2, 1);
 }
 
 static void from_rgb888(uint8_t *restrict to, const uint8_t *restrict from, size_t pixels) {
-    for (size_t i = 0; i < pixels; i++) {
-        to[4 * i] = from[3 * i];
-        to[4 * i + 1] = from[3 * i + 1];
-        to[4 * i + 2] = from[3 * i + 2];
-        to[4 * i + 3] = 0;
-    }
+    reorder(to, from, pixels, 3, 0, 1, 2);
 }
 
 static void from_bgr888(uint8_t *restrict to, const uint8_t *restrict from, size_t pixels) {
-    for (size_t i = 0; i < pixels; i++) {
-        to[4 * i] = from[3 * i + 2];
-        to[4 * i + 1] = from[3 * i + 1];
-        to[4 * i + 2] = from[3 * i];
-        to[4 * i + 3] = 0;
-    }
+    reorder(to, from, pixels, 3, 2, 1, 0);
 }
 
 /* Five and six bits become eight by repeating their top bits, so that full stays full. */

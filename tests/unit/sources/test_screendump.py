@@ -186,7 +186,7 @@ def test_one_that_is_refused_ends_the_source(scene: Scene) -> None:
 def test_a_larger_surface_is_asked_for_and_filled(scene: Scene) -> None:
     scene.start()
     scene.shown = picture(800, 600)
-    until(lambda: scene.statuses[-1].need is Need.LARGER, 5, "the need")
+    until(lambda: any(s.need is Need.LARGER for s in scene.statuses), 5, "the need")
     assert scene.statuses[-1].needed == room_for(800, 600)
     larger, seen = surface(room_for(800, 600))
     scene.source.retarget(larger)

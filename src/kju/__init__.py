@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import aio
-    from .client.machine import Machine, Screen, attach, launch, machines
+    from .client.machine import Machine, attach, launch, machines
+    from .client.screen import Screen
     from .client.surface import Surface
     from .errors import KjuError
     from .geometry import Rect
@@ -49,7 +50,7 @@ _HOME = {
     "Machine": "client.machine",
     "Mark": "surface",
     "Rect": "geometry",
-    "Screen": "client.machine",
+    "Screen": "client.screen",
     "State": "surface",
     "Surface": "client.surface",
     "attach": "client.machine",

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from kju.client.aio_surface import AsyncSurface
+from kju.client.aio.surface import Surface as AsyncSurface
 from kju.client.surface import Surface
 from kju.memory import SurfaceProducer
 

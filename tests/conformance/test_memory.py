@@ -13,7 +13,7 @@ import pytest
 from header import set_field
 
 from kju import memory
-from kju.client.aio_surface import AsyncSurface
+from kju.client.aio.surface import Surface as AsyncSurface
 from kju.client.surface import Surface
 from kju.errors import (
     ConflictError,

@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from kju import memory
-from kju.client.aio_surface import AsyncSurface
+from kju.client.aio.surface import Surface as AsyncSurface
 from kju.client.surface import Surface
 from kju.errors import KjuError, ProducerGoneError
 from kju.geometry import Rect

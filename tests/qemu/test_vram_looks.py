@@ -24,7 +24,7 @@ def test_a_view_client_gets_no_descriptor(guest: Guest) -> None:
     frame = guest.seen.snapshot()
     assert frame.shape == (600, 800, 4)
     assert len(set(os.listdir("/proc/self/fd")) - before) <= 1
-    from kju.client.machine import live_descriptor
+    from kju.client.screen import live_descriptor
 
     with pytest.raises(RoleError):
         live_descriptor(guest.viewer._link, 0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from ..client.machine import Keyboard, Machine, attach
+from ..client.keyboard import Keyboard
+from ..client.machine import Machine, attach
 from ..errors import UsageError
 from .targets import check_console
 

@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..client.machine import Machine, Screen, attach
+from ..client.machine import Machine, attach
+from ..client.screen import Screen
 from ..client.surface import Surface
 from ..errors import FormatError, KjuError, MachineNotFoundError, UsageError
 from ..memory import Segment, open_segment

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from kju.client import base
-from kju.client.aio_surface import AsyncSurface
+from kju.client.aio.surface import Surface as AsyncSurface
 from kju.errors import InconsistentError
 from kju.memory import SurfaceProducer
 

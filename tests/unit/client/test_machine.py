@@ -20,7 +20,7 @@ from wait import until
 
 import kju
 import kju.aio
-from kju.client.aio_link import AsyncLink
+from kju.client.aio.link import AsyncLink
 from kju.client.link import Link
 from kju.errors import (
     ClosedError,
@@ -533,7 +533,7 @@ def test_a_machine_that_does_not_end_is_named(
     api: Api, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kju.client.machine.END", 0.01)
-    monkeypatch.setattr("kju.client.aio.END", 0.01)
+    monkeypatch.setattr("kju.client.aio.machine.END", 0.01)
     machine = call(api, api.module.attach, "fake")
     with pytest.raises(MachineError, match="has not ended") as caught:
         call(api, machine.stop)

@@ -6,12 +6,12 @@ import asyncio
 import socket
 from typing import TypeVar
 
-from ..errors import PeerError, WaitTimeoutError
-from ..host import runtime
-from ..host.messages import Hello, Reply, Request, Role, Welcome
-from ..host.protocol import Answer, ClientSide
-from .link import PATIENCE, close_all, receive
-from .requests import CLOSED, check_reply, gone_error, gone_reason
+from ...errors import PeerError, WaitTimeoutError
+from ...host import runtime
+from ...host.messages import Hello, Reply, Request, Role, Welcome
+from ...host.protocol import Answer, ClientSide
+from ..link import PATIENCE, close_all, receive
+from ..requests import CLOSED, check_reply, gone_error, gone_reason
 
 T = TypeVar("T", bound=Reply)
 

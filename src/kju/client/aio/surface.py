@@ -7,14 +7,14 @@ import os
 from collections.abc import AsyncIterator, Awaitable
 from typing import IO, Literal, Self, overload
 
-from ..geometry import Rect
-from ..surface import NOTHING_TAKEN, Change, Mark
-from .base import SurfaceBase, deadline_of
-from .frame import Frame
-from .notifier import Notifier
+from ...geometry import Rect
+from ...surface import NOTHING_TAKEN, Change, Mark
+from ..base import SurfaceBase, deadline_of
+from ..frame import Frame
+from ..notifier import Notifier
 
 
-class AsyncSurface(SurfaceBase):
+class Surface(SurfaceBase):
     """One surface, opened read-only: see `kju.Surface`. What waits is awaited.
 
     That is `wait` and `changes`, a `snapshot` that is to be consistent, and `save`.

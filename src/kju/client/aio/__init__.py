@@ -1,0 +1,23 @@
+r"""Machines for asyncio. The names are those of `kju`; what waits is awaited.
+
+For example::
+
+    import kju.aio
+
+    async with await kju.aio.launch("disk.qcow2") as machine:
+        await machine.screen.wait(timeout=60)
+        await machine.keyboard.type("root\n")
+        frame = machine.screen.snapshot()
+
+Looking at pixels does not wait, so it is not awaited; a consistent `snapshot` and `save` do.
+Use a machine from one event loop.
+"""
+
+from __future__ import annotations
+
+from .keyboard import Keyboard
+from .machine import Machine, attach, launch, machines
+from .screen import Screen
+from .surface import Surface
+
+__all__ = ["Keyboard", "Machine", "Screen", "Surface", "attach", "launch", "machines"]

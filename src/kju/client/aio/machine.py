@@ -1,0 +1,162 @@
+"""Machines for asyncio: what asks the host is awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from ...errors import KjuError, MachineGoneError, WaitTimeoutError
+from ...host import runtime
+from ...host.messages import Done, GetInfo, Info, Role, Stop, Welcome
+from .. import requests
+from ..machine import END, START, client_name, machines
+from ..machine_base import MachineBase
+from ..requests import check_reply
+from .keyboard import Keyboard
+from .link import AsyncLink
+from .screen import Screen
+
+if TYPE_CHECKING:
+    import subprocess
+
+__all__ = ["Machine", "attach", "launch", "machines"]
+
+
+class Machine(MachineBase[AsyncLink, Screen, Keyboard]):
+    """One running machine: see `kju.Machine`. What asks the host is awaited."""
+
+    def __init__(
+        self,
+        link: AsyncLink,
+        screens: Sequence[Screen],
+        child: subprocess.Popen[bytes] | None = None,
+    ) -> None:
+        """Use `launch` or `attach`."""
+        super().__init__(link, tuple(screens), Keyboard, child)
+
+    async def info(self) -> dict[str, Any]:
+        """Everything about the machine: plain maps, lists, numbers and text."""
+        return (await self._link.ask(GetInfo(), Info)).info
+
+    async def wait_gone(self, timeout: float) -> bool:
+        """Wait at most *timeout* seconds for the machine to end; returns whether it has."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._link.ended.wait()
+        return self._link.ended.is_set()
+
+    async def powerdown(self) -> None:
+        """Press the guest's power button; what follows is up to the guest."""
+        await self._link.ask(Stop(how="powerdown"), Done)
+
+    async def stop(self) -> None:
+        """End the machine, and return when it has ended. Fine if it has already."""
+        with contextlib.suppress(MachineGoneError):
+            await self._link.ask(Stop(), Done)
+        if not await self.wait_gone(END):
+            raise requests.not_ended(self.name, END, self.log)
+        await self._reap()
+
+    async def close(self) -> None:
+        """Let go of the machine. An owned one ends, and has ended when this returns."""
+        for screen in self.screens:
+            screen.close()
+        self._link.close()
+        await self._reap()
+
+    async def _reap(self) -> None:
+        if self._child is not None:
+            await reap(self._child)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+async def reap(child: subprocess.Popen[bytes]) -> None:
+    """Wait for a host process; one that hangs is killed, and QEMU with it."""
+    if child.returncode is not None:
+        return
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    descriptor = os.pidfd_open(child.pid)
+    try:
+        loop.add_reader(descriptor, ended.set)
+        async with asyncio.timeout(END):
+            await ended.wait()
+    except TimeoutError:
+        child.kill()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+    child.wait()
+
+
+async def launch(
+    image: str | os.PathLike[str] | None = None,
+    *,
+    name: str | None = None,
+    memory: str | None = None,
+    cpus: int | None = None,
+    args: Sequence[str] = (),
+    qemu: str | None = None,
+    surface: str | os.PathLike[str] | None = None,
+    xvfb: bool | str = False,
+    detach: bool = False,
+    log_level: str = "info",
+) -> Machine:
+    """Start a machine and attach to it with the control role: see `kju.launch`."""
+    request = requests.launch_request(
+        Path(image) if image else None,
+        name=runtime.check_name(name) if name else None,
+        memory=memory,
+        cpus=cpus,
+        args=args,
+        qemu=qemu,
+        surface=Path(surface) if surface else None,
+        xvfb=xvfb,
+        detach=detach,
+        log_level=log_level,
+        client=client_name(),
+    )
+    runtime.sweep()
+    from ..start import start_host
+
+    child, sock = start_host()
+    link = AsyncLink(sock, name or "")
+    try:
+        reply, _ = await link.call(request, START)
+        link.welcome = check_reply(reply, Welcome)
+        link.name = link.welcome.machine
+        screens = [await Screen.of(link, i) for i in range(link.welcome.consoles)]
+    except BaseException as error:
+        if isinstance(error, KjuError) and not isinstance(error, WaitTimeoutError):
+            # It hangs up when everything has been taken down: the name is free again then.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(END):
+                    await link.ended.wait()
+        link.close()
+        await reap(child)
+        if isinstance(error, MachineGoneError):
+            raise requests.host_failed(child.returncode) from error
+        raise
+    if detach:
+        await reap(child)
+    return Machine(link, screens, None if detach else child)
+
+
+async def attach(name: str, role: Role = "control") -> Machine:
+    """Attach to a running machine: see `kju.attach`."""
+    link = await AsyncLink.attach(name, requests.check_role(role), client_name())
+    try:
+        screens = [await Screen.of(link, i) for i in range(link.welcome.consoles)]
+    except BaseException:
+        link.close()
+        raise
+    return Machine(link, screens)

@@ -1,0 +1,101 @@
+"""What a machine's consoles show, for asyncio."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Self
+
+from ...host.messages import Done, GetSurface, Hold, Refresh, Unhold
+from ...memory import Segment, open_fd
+from ..following import Following
+from ..link import Link
+from ..screen import HOLD, live_descriptor, only_descriptor, surface_descriptor
+from .link import AsyncLink
+from .surface import Surface
+
+
+class Screen(Following, Surface):
+    """What one console shows: see `kju.Screen`. Only waiting is awaited.
+
+    Attributes:
+        console: The console's index.
+    """
+
+    console: int
+    _link: AsyncLink
+
+    @classmethod
+    async def of(cls, link: AsyncLink, console: int) -> Self:
+        """Open a console's screen.
+
+        Raises:
+            UsageError: There is no such console.
+            MachineGoneError: The machine has ended.
+        """
+        descriptor = only_descriptor(await link.call(GetSurface(console=console)))
+        may_hold = link.welcome.role == "control"
+        screen = cls.from_fd(
+            descriptor,
+            gone=link.gone,
+            reopen=_reopener(link, console),
+            hold=_holder(link, console) if may_hold else None,
+        )
+        screen.console = console
+        screen._link = link
+        if link.welcome.role == "control":
+            screen.use_live(window=_window(link, console))
+        return screen
+
+    async def refresh(self) -> int:
+        """Have everything published that QEMU has told the host so far.
+
+        Returns:
+            The version that holds it.
+
+        Raises:
+            MachineGoneError: The machine has ended.
+        """
+        return (await self._link.ask(Refresh(console=self.console), Done)).version
+
+
+# Both happen once in a blue moon and inside calls that do not wait (a larger surface, a copy
+# that cannot be had otherwise), so they use a connection of their own, for a millisecond.
+
+
+def _reopener(link: AsyncLink, console: int) -> Callable[[], Segment]:
+    def reopen() -> Segment:
+        own = Link.attach(link.name, "view", link.name)
+        try:
+            return open_fd(surface_descriptor(own, console))
+        finally:
+            own.close()
+
+    return reopen
+
+
+def _window(link: AsyncLink, console: int) -> Callable[[], int]:
+    def ask() -> int:
+        own = Link.attach(link.name, "control", link.name)
+        try:
+            return live_descriptor(own, console)
+        finally:
+            own.close()
+
+    return ask
+
+
+def _holder(
+    link: AsyncLink, console: int
+) -> Callable[[], contextlib.AbstractContextManager[object]]:
+    @contextlib.contextmanager
+    def hold() -> Iterator[None]:
+        own = Link.attach(link.name, "control", link.name)
+        try:
+            own.ask(Hold(console=console, milliseconds=HOLD), Done)
+            yield
+            own.ask(Unhold(console=console), Done)
+        finally:
+            own.close()
+
+    return hold

@@ -57,8 +57,10 @@ class Keyboard:
 
         Args:
             text: What to type.
-            layout: The keyboard layout that the guest is set to.
-            interval: Milliseconds between two steps; a character takes two, shifted four.
+            layout: The keyboard layout that the guest is set to, such as ``"de"``; caps lock
+                is off.
+            interval: Milliseconds between two steps. A character takes two, more with dead
+                keys; shift and AltGr take two for as long as they stay down.
 
         Raises:
             UsageError: The layout lacks characters, all of which are named; nothing has
@@ -66,7 +68,7 @@ class Keyboard:
             RoleError: This client only views.
             MachineGoneError: The machine has ended.
         """
-        self._send(requests.chord_steps(requests.typed(text, layout)), interval)
+        self._send(requests.typed(text, layout, interval), interval)
 
     def _send(self, groups: list[requests.Steps], interval: int = requests.INTERVAL) -> None:
         for request in requests.key_requests(self._console, groups, interval):

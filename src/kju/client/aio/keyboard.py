@@ -35,7 +35,7 @@ class Keyboard:
         self, text: str, *, layout: str = "us", interval: int = requests.INTERVAL
     ) -> None:
         """Type a text; returns when the last key is up."""
-        await self._send(requests.chord_steps(requests.typed(text, layout)), interval)
+        await self._send(requests.typed(text, layout, interval), interval)
 
     async def _send(self, groups: list[requests.Steps], interval: int = requests.INTERVAL) -> None:
         for request in requests.key_requests(self._console, groups, interval):

@@ -100,24 +100,29 @@ def read(root: Path, model: str, layout: str, variant: str) -> Layout:
     keymap = context(root).keymap_new_from_names(
         rules="evdev", model=model, layout=layout, variant=variant
     )
-    keysyms = _keysyms(keymap)
-    keys = {
-        number: [symbol(keysym) for keysym in row]
-        for number, row in keysyms.items()
-        if any(symbol(keysym) for keysym in row)
+    rules = (root / "usr/share/X11/locale/en_US.UTF-8/Compose").read_bytes()
+    composing = context(root).compose_table_new_from_buffer(rules, "en_US.UTF-8")
+    state = composing.compose_state_new()
+    found = {
+        number: [(keysym, _symbol(state, keysym)) for keysym in row]
+        for number, row in _keysyms(keymap).items()
     }
+    keys = {n: [text for _, text in row] for n, row in found.items() if any(dict(row).values())}
     _drop_inherited(keys)
-    used = {keysym for number in keys for keysym in keysyms[number] if symbol(keysym)}
-    composed = _compose(root, sorted(used))
-    return Layout(keys, _useful(keys, composed))
+    symbols = {keysym: text for n in sorted(keys) for keysym, text in found[n] if text}
+    return Layout(keys, _useful(keys, _compose(state, symbols)))
 
 
-def symbol(keysym: int) -> str:
+def _symbol(state: xkb.ComposeState, keysym: int) -> str:
     """The character, or the dead key's name, or nothing."""
+    state.reset()
+    state.feed(keysym)
     name = str(xkb.keysym_get_name(keysym))
-    if name.startswith("dead_"):
-        return name
-    text = str(xkb.keysym_to_string(keysym) or "")
+    if state.get_status() == xkb.XKB_COMPOSE_COMPOSING:
+        return name if name.startswith("dead_") else ""
+    # One key may give two characters, such as Arabic's lam with alef: each has a key of its own.
+    composed = state.get_status() == xkb.XKB_COMPOSE_COMPOSED
+    text = str((state.get_utf8() if composed else xkb.keysym_to_string(keysym)) or "")
     return text if len(text) == 1 and unicodedata.category(text) != "Cc" else ""
 
 
@@ -140,24 +145,20 @@ def _drop_inherited(keys: Table) -> None:
         del keys[0x56]
 
 
-def _compose(root: Path, keysyms: list[int]) -> Composed:
-    rules = (root / "usr/share/X11/locale/en_US.UTF-8/Compose").read_bytes()
-    table = context(root).compose_table_new_from_buffer(rules, "en_US.UTF-8")
-    state = table.compose_state_new()
-    dead = [keysym for keysym in keysyms if symbol(keysym).startswith("dead_")]
+def _compose(state: xkb.ComposeState, symbols: dict[int, str]) -> Composed:
     found: Composed = {}
-    waiting: list[tuple[int, ...]] = [(keysym,) for keysym in dead]
+    waiting: list[tuple[int, ...]] = [()]
     while waiting:
         prefix = waiting.pop(0)
-        for keysym in keysyms:
+        for keysym in sorted(symbols):
             state.reset()
             for fed in (*prefix, keysym):
                 state.feed(fed)
-            if state.get_status() == xkb.XKB_COMPOSE_COMPOSED:
+            if prefix and state.get_status() == xkb.XKB_COMPOSE_COMPOSED:
                 text = str(state.get_utf8())
                 if len(text) == 1:
-                    name = tuple(symbol(one) for one in prefix)
-                    found.setdefault(name, {}).setdefault(symbol(keysym), text)
+                    dead = tuple(symbols[one] for one in prefix)
+                    found.setdefault(dead, {}).setdefault(symbols[keysym], text)
             elif state.get_status() == xkb.XKB_COMPOSE_COMPOSING and len(prefix) < DEEPEST:
                 waiting.append((*prefix, keysym))
     return found

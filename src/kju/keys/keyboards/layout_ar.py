@@ -20,7 +20,7 @@ KEYS = r"""
 11 U+0635 U+064B none U+2067
 12 U+062B U+064F none U+2068
 13 U+0642 U+064C none U+2069
-14 U+0641 U+FEF9 U+06A4 none
+14 U+0641 none U+06A4 none
 15 U+063A U+0625 none U+202A
 16 U+0639 ` none U+202B
 17 U+0647 ÷ none U+202C
@@ -32,7 +32,7 @@ KEYS = r"""
 1f U+0633 U+064D none none
 20 U+064A ] none none
 21 U+0628 [ U+067E none
-22 U+0644 U+FEF7 none none
+22 U+0644 none none none
 23 U+0627 U+0623 U+0671 none
 24 U+062A U+0640 none none
 25 U+0646 ، U+066B none
@@ -45,7 +45,6 @@ KEYS = r"""
 2d U+0621 U+0652 « ‹
 2e U+0624 } none none
 2f U+0631 { none none
-30 U+FEFB U+FEF5 none none
 31 U+0649 U+0622 U+0670 none
 32 U+0629 ' none none
 33 U+0648 , U+066C none

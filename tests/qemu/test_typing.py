@@ -45,7 +45,7 @@ AMONG = {
     "ru": "йцукёЖЯ№",
 }
 #: Where X11 has an accent that stands alone, ckbcomp has an apostrophe.
-LACKING = {"sv": "´", "pt-br": "´"}
+LACKING = dict.fromkeys(("sv", "pt-br"), "\N{ACUTE ACCENT}")
 
 
 class Console(NamedTuple):

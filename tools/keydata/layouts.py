@@ -4,6 +4,9 @@ libxkbcommon works both out, as it does in a guest: for each key, the keysym whi
 shift, AltGr or both are held, caps lock off; and for each dead key, what every keysym of the
 layout gives after it by the rules of en_US.UTF-8.
 
+From xkb-data 2.35 (Debian 12) to 2.42 (Debian 13) the keys of ASCII characters stayed what they
+are in every layout; what changed is AltGr, of "sv" above all.
+
 Only the typewriter's keys count. A number pad types other things while num lock is off.
 """
 
@@ -110,7 +113,9 @@ def read(root: Path, model: str, layout: str, variant: str) -> Layout:
     keys = {n: [text for _, text in row] for n, row in found.items() if any(dict(row).values())}
     _drop_inherited(keys)
     symbols = {keysym: text for n in sorted(keys) for keysym, text in found[n] if text}
-    return Layout(keys, _useful(keys, _compose(state, symbols)))
+    # The few dead keys that xkb-data 2.35 has on AltGr in "nodeadkeys" are gone in 2.42.
+    composed = {} if variant == "nodeadkeys" else _compose(state, symbols)
+    return Layout(keys, _useful(keys, composed))
 
 
 def _symbol(state: xkb.ComposeState, keysym: int) -> str:

@@ -61,8 +61,9 @@ class Layout(NamedTuple):
 
         Raises:
             UsageError: The layout lacks some of the characters. The message names each
-                of them once, with the position where it first stands in the normalised
-                text, so nothing is sent of a text that cannot be typed whole.
+                of them once (of many the first eight), with the position where it first
+                stands in the normalised text, so nothing is sent of a text that cannot be
+                typed whole.
         """
         if any(c not in self.chords for c in text):
             text = unicodedata.normalize("NFC", text)

@@ -12,7 +12,7 @@ Who says what:
 
 Where they overlap they are compared, and none of these versions disagrees on a key that QEMU
 has. Worth knowing all the same: QEMU takes both 0x54 and 0xb7 for `print`, and both are Linux's
-KEY_SYSRQ (99), so 0x54 is given for it; libvirt knows 86 numbers more, of keys that QEMU drops.
+KEY_SYSRQ (99), so 0x54 is given for it; libvirt knows 76 numbers more, of keys that QEMU drops.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ that the layout can type with a single chord: ``ctrl-?`` holds shift as well.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 from ..errors import UsageError
 from .layouts import US, Chord, Layout, Stroke
@@ -91,7 +92,8 @@ def held_steps(strokes: Iterable[Stroke], most: int) -> list[list[Step]]:
     return [*groups, group + _release(held)] if group else groups
 
 
-def _hold(stroke: Stroke, held: Chord) -> tuple[list[Step], Chord]:
+@cache  # a text has few strokes, and asyncio waits meanwhile
+def _hold(stroke: Stroke, held: Chord) -> tuple[tuple[Step, ...], Chord]:
     """The steps of one stroke while these modifiers are down, and which are down after it."""
     made: list[Step] = []
     for *modifiers, key in stroke:
@@ -100,7 +102,7 @@ def _hold(stroke: Stroke, held: Chord) -> tuple[list[Step], Chord]:
         made += [(m, True) for m in new]
         made += [(key, True), (key, False)]
         held = (*(m for m in held if m in modifiers), *new)
-    return made, held
+    return tuple(made), held
 
 
 def _release(held: Chord) -> list[Step]:

@@ -93,7 +93,7 @@ def layout(name: str) -> Layout:
 
 @cache
 def _load(name: str) -> Layout:
-    # Only this one's: all of them are a hundred times what a program needs.
+    # A program needs one or two of the 36.
     table = import_module(f".keyboards.layout_{name.replace('-', '_')}", __package__)
     direct = _direct(table.KEYS)
     strokes = {c: stroke for c, stroke in direct.items() if len(c) == 1}

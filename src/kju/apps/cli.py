@@ -181,13 +181,14 @@ def key(
 @app.command("type", cls=_Command)
 def type_(
     name: Name,
-    text: Annotated[str, typer.Argument(help="On the US layout; - reads standard input.")],
+    text: Annotated[str, typer.Argument(help="A text; - reads standard input.")],
+    layout: Annotated[str, typer.Option("--layout", help="The layout the guest is set to.")] = "us",
     console: Console = 0,
 ) -> None:
     """Type text."""
     from .press import type_text
 
-    type_text(name, text, console)
+    type_text(name, text, layout, console)
 
 
 @app.command(cls=_Command)

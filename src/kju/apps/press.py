@@ -17,16 +17,16 @@ def key(name: str, chords: Sequence[str], console: int) -> None:
         _keyboard(machine, console).chord(*chords)
 
 
-def type_text(name: str, text: str, console: int) -> None:
-    """Type a text; ``-`` is what is on standard input.
+def type_text(name: str, text: str, layout: str, console: int) -> None:
+    """Type a text on a layout; ``-`` is what is on standard input.
 
     Raises:
-        UsageError: What is there is no text, or the layout cannot type it.
+        UsageError: What is there is no text, or there is no such layout or it cannot type it.
     """
     with attach(name) as machine:
         keyboard = _keyboard(machine, console)
         try:
-            keyboard.type(sys.stdin.read() if text == "-" else text)
+            keyboard.type(sys.stdin.read() if text == "-" else text, layout=layout)
         except UnicodeDecodeError as error:
             raise UsageError(f"standard input is no text: {error}") from error
 

@@ -30,6 +30,7 @@ from .input.devices import Devices
 from .input.events import Event
 from .input.gauges import Gauges, started_virtio
 from .input.keyboard import Keyboard
+from .input.log import InputLog
 from .input.pace import Pace
 from .input.pointer import Pointer
 from .input.traces import Traces
@@ -51,6 +52,7 @@ class Display:
     Args:
         name: The machine's, for messages.
         address: Where the surface of a console is to be made, by its index.
+        inputs: Told of everything that clients do to the guest.
         traces: What QEMU prints goes through here; None where its trace events go elsewhere.
 
     Attributes:
@@ -59,12 +61,17 @@ class Display:
     """
 
     def __init__(
-        self, name: str, address: Callable[[int], str], traces: Traces | None = None
+        self,
+        name: str,
+        address: Callable[[int], str],
+        inputs: InputLog,
+        traces: Traces | None = None,
     ) -> None:
         self.consoles: list[Console] = []
         self.paused = False
         self._name = name
         self._address = address
+        self._inputs = inputs
         self._traces = traces
         self._bus: DisplayBus | None = None
         self._qmp: Qmp | None = None
@@ -117,6 +124,7 @@ class Display:
                 lambda: self.consoles[index].producer.mode[:2],
                 lambda: self.bus.is_absolute(facts.number),
                 self._is_touched,
+                functools.partial(self._inputs.pointer, index),
             ),
         )
         try:
@@ -193,6 +201,7 @@ class Display:
             await self.bus.key(number, *steps[0])
         else:
             await self._send(events.key(*step) for step in steps)
+        self._inputs.keys(index, steps)
         return mark
 
     async def _point(self, index: int, report: Sequence[Event]) -> Mark:

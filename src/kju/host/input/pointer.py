@@ -64,6 +64,7 @@ class Pointer:
         size: The picture's width and height now.
         absolute: Whether the guest's pointer takes positions now.
         touched: Whether the guest has a touch screen that it has started.
+        note: Told what has been done.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class Pointer:
         size: Callable[[], tuple[int, int]],
         absolute: Callable[[], Awaitable[bool]],
         touched: Callable[[], Awaitable[bool]],
+        note: Callable[[Action], object] = lambda action: None,
     ) -> None:
         self._send = send
         self._pace = pace
         self._size = size
         self.absolute = absolute
         self._touched = touched
+        self._note = note
         self._holders = Holders()
 
     @property
@@ -107,6 +110,7 @@ class Pointer:
                     await self._pace.make_room([_REPORT], into_empty=into_empty)
                     mark = await self._send(report)
                     self._pace.sent()
+                self._note(action)
             return mark
 
     async def _check(self, actions: Sequence[Action]) -> None:

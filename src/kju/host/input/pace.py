@@ -84,7 +84,7 @@ class Pace:
             InputError: The guest takes nothing.
             QemuError: QEMU does not say whether it does.
         """
-        cost = sum(self._gauge.cost(*step) for step in steps)
+        cost = _cost(steps, self._gauge)
         if self._waiting and (into_empty or self._waiting + cost > self._gauge.room):
             await self._taken()
         if len(steps) > 1:
@@ -153,18 +153,19 @@ class Pace:
 def cut(steps: Sequence[Step], gauge: Gauge) -> list[Sequence[Step]]:
     """Steps in as few pieces as fit into an empty queue; where it can be, no key is left down."""
     pieces: list[Sequence[Step]] = []
-    begin = neat = cost = 0
+    begin = neat = 0
     down: set[int] = set()
     for at, (key, pressed) in enumerate(steps):
-        cost += gauge.cost(key, pressed)
-        if cost > gauge.room and at > begin:
+        # A second time where what is left of a neat piece leaves no room either.
+        while at > begin and _cost(steps[begin : at + 1], gauge) > gauge.room:
             end = neat if neat > begin else at
             pieces.append(steps[begin:end])
             begin = end
-            cost = sum(gauge.cost(*step) for step in steps[begin : at + 1])
         (down.add if pressed else down.discard)(key)
         if not down:
             neat = at + 1
-    if begin < len(steps):
-        pieces.append(steps[begin:])
-    return pieces
+    return [*pieces, steps[begin:]] if begin < len(steps) else pieces
+
+
+def _cost(steps: Sequence[Step], gauge: Gauge) -> int:
+    return sum(gauge.cost(*step) for step in steps)

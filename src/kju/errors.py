@@ -16,7 +16,9 @@ what happened, to what, and what to do next::
     │   └── SupersededError          another surface has taken this one's address
     ├── UnavailableError             the surface says that it has no picture now
     ├── InconsistentError            no single version could be copied in the time given
+    ├── NeedleError                  a file is no needle that kju can read
     ├── WaitTimeoutError             what was waited for did not happen (also TimeoutError)
+    │   └── kju.watch.timeout.ScreenTimeoutError   on the screen, with what it showed
     ├── PeerError                    the other side broke a protocol
     └── MachineError                 about one machine, by name
         ├── MachineNotFoundError
@@ -102,6 +104,20 @@ class UnavailableError(KjuError):
 
 class InconsistentError(KjuError):
     """No single published version could be copied in the time given."""
+
+
+class NeedleError(KjuError):
+    """A file is no needle that kju can read.
+
+    Attributes:
+        path: The file.
+        field: What of it cannot be.
+    """
+
+    def __init__(self, message: str, path: str = "", field: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+        self.field = field
 
 
 class WaitTimeoutError(KjuError, TimeoutError):

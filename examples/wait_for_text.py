@@ -9,7 +9,7 @@ and prompt.png shows it.
 import sys
 
 import kju
-from kju.watch.timeout import ScreenTimeoutError
+from kju.watch import ScreenTimeoutError
 
 
 def main() -> None:

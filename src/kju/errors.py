@@ -18,7 +18,7 @@ what happened, to what, and what to do next::
     ├── InconsistentError            no single version could be copied in the time given
     ├── NeedleError                  a file is no needle that kju can read
     ├── WaitTimeoutError             what was waited for did not happen (also TimeoutError)
-    │   └── kju.watch.timeout.ScreenTimeoutError   on the screen, with what it showed
+    │   └── kju.watch.ScreenTimeoutError   on the screen, with what it showed
     ├── PeerError                    the other side broke a protocol
     └── MachineError                 about one machine, by name
         ├── MachineNotFoundError

@@ -15,8 +15,7 @@ from kju.errors import ClosedError, GeometryError, ProducerGoneError, UsageError
 from kju.geometry import Rect
 from kju.memory import SurfaceProducer
 from kju.surface import State
-from kju.watch.needle import Needle
-from kju.watch.timeout import ScreenTimeoutError
+from kju.watch import Needle, ScreenTimeoutError
 
 SIZE = (128, 96)
 PATIENCE = 30.0

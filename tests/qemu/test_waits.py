@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 import kju
-from kju.watch.needle import Needle
-from kju.watch.timeout import ScreenTimeoutError
+from kju.watch import Needle, ScreenTimeoutError
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 
@@ -38,7 +37,7 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[kju.Machin
 
 def test_a_shell_answers_and_its_cursor_blinks(shell: kju.Machine, tmp_path: Path) -> None:
     screen = shell.screen
-    screen.wait_text("#", timeout=PATIENCE)
+    screen.wait_text("kju$", timeout=PATIENCE)
     mark = screen.mark
     for _ in range(4):  # it does blink
         mark = screen.wait_change(timeout=PATIENCE).mark
@@ -46,7 +45,7 @@ def test_a_shell_answers_and_its_cursor_blinks(shell: kju.Machine, tmp_path: Pat
 
     environment = {**os.environ, "PYTHONPATH": str(Path(kju.__file__).resolve().parents[1])}
     done = subprocess.run(
-        [sys.executable, str(EXAMPLE), shell.name, "#", "echo 'is it' $((6*7))?"],
+        [sys.executable, str(EXAMPLE), shell.name, "kju$", "echo 'is it' $((6*7))?"],
         capture_output=True,
         text=True,
         timeout=PATIENCE,

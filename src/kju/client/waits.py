@@ -36,7 +36,7 @@ class Waits(SurfaceBase):
     sees one published version exactly. A region that leaves the screen is waited for too: a guest
     may be about to set a larger mode.
 
-    All raise `kju.watch.timeout.ScreenTimeoutError`, a `WaitTimeoutError`, when their time is
+    All raise `kju.watch.ScreenTimeoutError`, a `WaitTimeoutError`, when their time is
     over; `ProducerGoneError` when nothing more will come; `UsageError` for what cannot be.
     """
 
@@ -101,7 +101,7 @@ class Waits(SurfaceBase):
         """Wait until a needle is on the screen.
 
         Args:
-            needle: What to look for: a needle's path, a `kju.watch.needle.Needle`, or a frame; or
+            needle: What to look for: a needle's path, a `kju.watch.Needle`, or a frame; or
                 several, of which the first that is there is found.
             region: Where; everywhere by default.
             timeout: Seconds; None waits for ever.
@@ -131,7 +131,7 @@ class Waits(SurfaceBase):
         A text console is read exactly; anything else is recognised by Tesseract.
 
         Args:
-            text: What to find, as `kju.watch.text.Text.find` does.
+            text: What to find, as `kju.watch.Text.find` does.
             region: Where; everywhere by default. A small one is faster to recognise.
             timeout: Seconds; None waits for ever.
             language: Tesseract's name of the language to expect.

@@ -56,7 +56,7 @@ class Reads(Condition[TextMatch]):
     """A text stands on the screen."""
 
     def __init__(self, wanted: str | re.Pattern[str], language: str = "eng") -> None:
-        """Look for a text, as `kju.watch.text.Text.find` does.
+        """Look for a text, as `kju.watch.Text.find` does.
 
         Raises:
             UsageError: *wanted* is empty.

@@ -5,7 +5,7 @@ counts. They are looked for together, where os-autoinst lets each move by its ma
 of type ``exclude`` do not count, and neither do those of type ``ocr``, which it reads as text.
 
 Source:
-    os-autoinst, ``doc/backend_vars.asciidoc`` and ``needle.pm``: the fields of an area.
+    os-autoinst, ``needle.pm``: the fields of an area.
 """
 
 from __future__ import annotations
@@ -19,10 +19,7 @@ import numpy as np
 from ..errors import NeedleError, UsageError
 from ..geometry import Rect, bounding
 from .looking import cut_out
-from .needle import Needle, decode
-
-#: What os-autoinst takes where an area does not say, in hundredths.
-_MATCH = 96.0
+from .needle import SIMILARITY, Needle, decode
 
 
 class _Point(msgspec.Struct):
@@ -36,7 +33,7 @@ class _Area(msgspec.Struct):
     width: int
     height: int
     type: Literal["match", "exclude", "ocr"] = "match"
-    match: float = _MATCH
+    match: float = SIMILARITY * 100
     click_point: _Point | Literal["center"] | None = None
 
 
@@ -51,7 +48,7 @@ def needle_of(notes: bytes, picture: bytes, notes_name: str, picture_name: str) 
         NeedleError: They are none; the error names the file and the field.
     """
     try:
-        file = msgspec.json.decode(notes, type=_File)
+        file = msgspec.json.decode(notes, type=_File, strict=False)  # written by Perl
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise NeedleError(f"{notes_name}: {error}", notes_name, "area") from error
     pixels, _ = decode(picture, picture_name)

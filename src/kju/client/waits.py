@@ -250,6 +250,7 @@ class Waits(SurfaceBase):
                 continue
             mark = change.mark
             if watch.wants(change):
+                time.sleep(watch.rest(time.monotonic()))
                 return
 
 
@@ -268,7 +269,7 @@ def watch_for(
 
 def look(surface: SurfaceBase, watch: Watch[T]) -> Mark:
     """Look once; returns what to sleep on then. Takes as long as the condition does."""
-    before = surface.mark
+    before, began = surface.mark, time.monotonic()
     try:
         frame = _frame(surface)
     except UnavailableError as error:
@@ -278,6 +279,7 @@ def look(surface: SurfaceBase, watch: Watch[T]) -> Mark:
     mark = Mark(frame.incarnation, frame.mode.epoch, frame.version)
     change = surface.changes_since(watch.mark)
     watch.look(frame, frame.mode, mark, change, time.monotonic())
+    watch.took(began, time.monotonic())
     return mark
 
 

@@ -9,6 +9,8 @@ and each tells the watch what it saw, in this order:
 2. It asks what changed since the watch's `mark`; that may be more than the frame holds.
 3. `Watch.look` evaluates, and sets the mark to the frame's version, never to the change's.
 
+4. `Watch.took` hears how long that was: as long a rest follows.
+
 So pixels that were drawn between the two are reported again, and no damage is lost while a look
 takes its time: however much comes meanwhile, one more look follows.
 """
@@ -35,6 +37,10 @@ T = TypeVar("T")
 # A producer that has no picture need not announce with any damage that it has one again. Every wait
 # on a surface is capped like this.
 _ABSENT_SECONDS = 0.5
+# A wait may take half a core while the whole screen moves: matching a needle takes 100 ms, and a
+# text 400, and the guest that is waited for may need the same processor. No rest is longer than
+# this, since the first look also imports and loads what it needs.
+_REST_SECONDS = 0.5
 
 
 class Seen(NamedTuple):
@@ -122,7 +128,8 @@ class Watch(Generic[T]):
         self._condition = condition
         self._region = region
         self._timeout = timeout
-        self._began = now
+        self._ends = now + (timeout or 0.0)
+        self._rested = now
         self._again: float | None = now
         self._frame: Pixels | None = None
         self._mode: Mode | None = None
@@ -156,13 +163,13 @@ class Watch(Generic[T]):
         """Seconds to sleep at most; None is any time."""
         times = [self._again]
         if self._timeout is not None:
-            times.append(self._began + self._timeout)
+            times.append(self._ends)
         known = [time for time in times if time is not None]
         return max(0.0, min(known) - now) if known else None
 
     def over(self, now: float) -> bool:
         """Whether the time is over."""
-        return self._timeout is not None and now >= self._began + self._timeout
+        return self._timeout is not None and now >= self._ends
 
     def look(self, frame: Pixels, mode: Mode, mark: Mark, change: Change, now: float) -> None:
         """Look at a frame.
@@ -192,6 +199,15 @@ class Watch(Generic[T]):
     def _seen_before(self) -> bool:
         """Whether the condition has looked at a frame of this mode."""
         return self._looked_at == (self.mark.incarnation, self.mark.epoch)
+
+    def took(self, began: float, ended: float) -> None:
+        """Say when the last look began and ended."""
+        self._rested = ended + min(ended - began, _REST_SECONDS)
+
+    def rest(self, now: float) -> float:
+        """Seconds to rest before another look, though there is a reason for one."""
+        rest = max(0.0, self._rested - now)
+        return rest if self._timeout is None else min(rest, max(0.0, self._ends - now))
 
     def absent(self, reason: str, now: float) -> None:
         """Say that there is no frame now, and why."""

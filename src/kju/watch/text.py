@@ -77,8 +77,8 @@ class Text(NamedTuple):
 
         Args:
             wanted: A text, in which any space stands for any run of spaces and line ends; where
-                the reader guesses, letters that it takes for one another (I, l, 1 and |; O and 0)
-                count as the same. Or a compiled regular expression, which is searched as it is.
+                the reader guesses, letters that it takes for one another (I, l, 1 and a bar; O and
+                0) count as the same. Or a compiled regular expression, which is searched as it is.
 
         Raises:
             UsageError: *wanted* is empty.

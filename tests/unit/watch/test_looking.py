@@ -121,6 +121,21 @@ def test_time_is_over():
     )
 
 
+def test_after_a_look_as_long_a_rest():
+    """So that a screen all of which moves takes half a core and not all of it."""
+    watch = Watch(Remembers(), None, 10, 100.0)
+    assert watch.rest(100.0) == 0
+    watch.took(101.0, 101.25)
+    assert watch.rest(101.25) == 0.25
+    assert watch.rest(101.4) == pytest.approx(0.1)
+    assert watch.rest(102.0) == 0
+    watch.took(102.0, 109.75)
+    assert watch.rest(109.75) == 0.25, "never beyond the end"
+    watch = Watch(Remembers(), None, None, 100.0)
+    watch.took(100.0, 130.0)
+    assert 0 < watch.rest(130.0) <= 0.5, "what it loaded is no measure"
+
+
 def test_none_never_ends():
     scene = Scene()
     scene.wait(Remembers(), None, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -148,4 +149,5 @@ class Waits(SurfaceBase):
                     continue
                 mark = change.mark
                 if watch.wants(change):
+                    await asyncio.sleep(watch.rest(time.monotonic()))
                     break

@@ -17,6 +17,7 @@ what happened, to what, and what to do next::
     ├── UnavailableError             the surface says that it has no picture now
     ├── InconsistentError            no single version could be copied in the time given
     ├── NeedleError                  a file is no needle that kju can read
+    ├── MissingError                 a package that this needs is not installed
     ├── WaitTimeoutError             what was waited for did not happen (also TimeoutError)
     │   └── kju.watch.ScreenTimeoutError   on the screen, with what it showed
     ├── PeerError                    the other side broke a protocol
@@ -118,6 +119,10 @@ class NeedleError(KjuError):
         super().__init__(message)
         self.path = path
         self.field = field
+
+
+class MissingError(KjuError):
+    """Something that kju can do without, but not this, is not installed; the message says what."""
 
 
 class WaitTimeoutError(KjuError, TimeoutError):

@@ -132,7 +132,7 @@ def test_a_moving_screen_is_not_still(api, surface, producer):
     thread.start()
     try:
         with pytest.raises(ScreenTimeoutError, match="what moved last is"):
-            api.call(surface.wait_stable(0.4, timeout=1.0))
+            api.call(surface.wait_stable(0.4, timeout=0.6))
         api.call(surface.wait_stable(0.1, timeout=PATIENCE, ignore=[(0, 50, 128, 4)]))
     finally:
         stop.set()

@@ -114,7 +114,7 @@ class Waits(SurfaceBase):
         Raises:
             NeedleError: A file is no needle.
             OSError: A file can't be read.
-            KjuError: OpenCV is not installed.
+            MissingError: OpenCV is not installed.
         """
         return self._wait(shows(needle, region, similarity), region, timeout)
 
@@ -128,7 +128,8 @@ class Waits(SurfaceBase):
     ) -> TextMatch:
         """Wait until a text can be read on the screen.
 
-        A text console is read exactly; anything else is recognised by Tesseract.
+        A text console is read exactly; anything else is recognised by Tesseract. Where that is not
+        installed, only text consoles count, and the error in the end says so.
 
         Args:
             text: What to find, as `kju.watch.Text.find` does.
@@ -139,8 +140,6 @@ class Waits(SurfaceBase):
         Returns:
             The text and where it is.
 
-        Raises:
-            KjuError: The screen is no text console, and Tesseract is not installed.
         """
         from ..watch.ocr import Reads
 
@@ -214,7 +213,7 @@ class Waits(SurfaceBase):
         Raises:
             GeometryError: *region* leaves the surface.
             UnavailableError: There is no picture.
-            KjuError: The screen is no text console, and Tesseract is not installed.
+            MissingError: The screen is no text console, and Tesseract is not installed.
         """
         return read_once(self, region, language)
 

@@ -66,7 +66,7 @@ class Finder:
         """Prepare the needle.
 
         Raises:
-            KjuError: OpenCV is not installed.
+            MissingError: OpenCV is not installed.
         """
         self._cv = opencv("finding images", "image")
         self._needle = needle
@@ -152,7 +152,7 @@ class Shows(Condition[Match]):
 
         Raises:
             UsageError: A needle is larger than the region, or the similarity cannot be.
-            KjuError: OpenCV is not installed.
+            MissingError: OpenCV is not installed.
         """
         if similarity is not None:
             check_similarity(similarity)

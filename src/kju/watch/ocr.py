@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import KjuError
+from ..errors import KjuError, MissingError
 from ..geometry import Rect
 from .looking import Condition, Seen, cut_out
 from .opencv import opencv
@@ -69,16 +69,22 @@ class Reads(Condition[TextMatch]):
         self._wanted = wanted
         self._language = language
         self._read: Text | None = None
+        self._missing = ""
 
     def look(self, seen: Seen) -> TextMatch | None:
         """Where it is, if it is there."""
-        self._read = read(seen.pixels, seen.region, self._language)
+        try:
+            self._read = read(seen.pixels, seen.region, self._language)
+        except MissingError as error:
+            # A guest may show a logo before its text console: no reason to end the wait.
+            self._read, self._missing = None, str(error)
+            return None
         return self._read.find(self._wanted)
 
     def best(self, now: float) -> Best:
         """All that was read."""
         if self._read is None:
-            return Best()
+            return Best(self._missing)
         text = str(self._read)
         shown = " / ".join(line.text for line in self._read.lines)
         shown = shown if len(shown) <= 200 else f"{shown[:100]} ... {shown[-100:]}"
@@ -96,7 +102,7 @@ def read(pixels: Pixels, region: Rect, language: str = "eng") -> Text:
         language: Tesseract's name of the language to expect, ``"eng+deu"`` for several.
 
     Raises:
-        KjuError: It is no text console, and Tesseract or its data is not installed.
+        MissingError: It is no text console, and Tesseract or its data is not installed.
     """
     from .glyphs import read_cells
 
@@ -166,7 +172,7 @@ def _engine(language: str) -> Any:  # noqa: ANN401  it has no types
     try:
         import tesserocr
     except ImportError as error:
-        raise KjuError(
+        raise MissingError(
             "this is no text console, and reading it needs tesserocr: pip install 'kju[text]'"
         ) from error
     folder = _data(language)
@@ -185,7 +191,7 @@ def _data(language: str) -> str:
     for folder in folders:
         if all(Path(folder, name).is_file() for name in names):
             return folder
-    raise KjuError(
+    raise MissingError(
         f"Tesseract has no data for {language!r}: install tesseract-ocr-eng (Debian) or the like, "
         "or say in TESSDATA_PREFIX which folder has it"
     )

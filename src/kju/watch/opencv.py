@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import KjuError
+from ..errors import MissingError
 
 
 def opencv(purpose: str, extra: str) -> Any:  # noqa: ANN401  its types are no part of ours
     """The module.
 
     Raises:
-        KjuError: It is not installed.
+        MissingError: It is not installed.
     """
     try:
         import cv2
     except ImportError as error:
-        raise KjuError(f"{purpose} needs OpenCV: pip install 'kju[{extra}]'") from error
+        raise MissingError(f"{purpose} needs OpenCV: pip install 'kju[{extra}]'") from error
     return cv2

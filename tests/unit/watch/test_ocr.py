@@ -1,15 +1,20 @@
 """What is no text console, read by the real Tesseract."""
 
+import sys
+import threading
+import time
+
 import numpy as np
 import pytest
+from console_text import console
 from PIL import Image, ImageDraw, ImageFont
 from watch_scene import Scene
 
-from kju.errors import KjuError
+from kju.errors import KjuError, MissingError
 from kju.geometry import Rect
 from kju.watch import ocr
 
-ocr_only = pytest.importorskip("tesserocr")
+pytest.importorskip("tesserocr")
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +59,35 @@ def test_it_is_waited_for(dialog):
     assert "English selected" in error.text
     assert "the text 'Go Back' did not come" in str(error)
     assert "Choose the language" in str(error)
+
+
+@pytest.mark.parametrize("package", ["tesserocr", "cv2"])
+def test_without_it_text_consoles_are_waited_for(dialog, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(ocr, "_idle", {})
+    with pytest.raises(MissingError, match=r"pip install 'kju\[text\]'"):
+        ocr.read(dialog, Rect(0, 0, 640, 300))
+    scene = Scene(640, 400)
+    scene.pixels[:300] = dialog
+    assert not scene.wait(ocr.Reads("login:"))
+    assert "pip install 'kju[text]'" in str(scene.watch.timed_out(scene.now))
+    scene.draw((0, 0, 640, 400), console(["debian login:"]))
+    assert scene.look()
+
+
+def test_other_threads_run_while_it_reads(dialog):
+    """The engine lets go of the interpreter: no turn of this thread waits for all of it."""
+    large = np.tile(dialog, (3, 2, 1))
+    ocr.recognise(dialog, Rect(0, 0, 640, 300))
+    thread = threading.Thread(target=ocr.recognise, args=(large, Rect(0, 0, 1280, 900)))
+    thread.start()
+    began = last = time.perf_counter()
+    longest = 0.0
+    while thread.is_alive():
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    thread.join()
+    assert longest < (last - began) / 2
 
 
 def test_a_language_that_is_not_there_is_named():

@@ -37,7 +37,8 @@ class Waits(SurfaceBase):
     may be about to set a larger mode.
 
     All raise `kju.watch.ScreenTimeoutError`, a `WaitTimeoutError`, when their time is
-    over; `ProducerGoneError` when nothing more will come; `UsageError` for what cannot be.
+    over; `ProducerGoneError` or `MachineGoneError` when nothing more will come; `UsageError` for
+    what cannot be.
     """
 
     if TYPE_CHECKING:

@@ -76,7 +76,7 @@ class WindowSource(Source):
     ) -> None:
         super().__init__(producer, name, report)
         self._window = window
-        self._place = place
+        self._place = self._asked_place = place
         self._live = live
         self._fits = False
         self._until_brisk = 0
@@ -129,7 +129,9 @@ class WindowSource(Source):
 
     def show(self, place: Place) -> None:
         """The picture lies elsewhere from now on; published before anything else is."""
-        if place != self._place:
+        # Not with what is published: that may be about to change, and back to this.
+        if place != self._asked_place:
+            self._asked_place = place
 
             def change() -> None:
                 self._place = place

@@ -209,6 +209,18 @@ def test_a_place_that_leaves_the_window_is_refused(scene: Scene) -> None:
     assert scene.published(PLACE)
 
 
+def test_a_place_that_is_asked_for_again_before_the_one_between_is_shown(scene: Scene) -> None:
+    source = scene.source()
+    goes_on = threading.Event()
+    source._ask(lambda: goes_on.wait(5) and None)  # the thread is at work
+    source.show(PLACE._replace(offset=STRIDE * 50))
+    source.show(PLACE)
+    goes_on.set()
+    assert source.flush(5)
+    assert source.place == PLACE
+    assert scene.published(PLACE)
+
+
 def test_places_change_while_it_is_drawn_and_looked_at(scene: Scene) -> None:
     """Everybody at once: what a copy from the live window says it is, it is."""
     source = scene.source()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import aio
+    from .client.kept import define, start
     from .client.machine import Machine, attach, launch, machines
     from .client.screen import Screen
     from .client.surface import Surface
@@ -40,8 +41,10 @@ __all__ = [
     "Surface",
     "aio",
     "attach",
+    "define",
     "launch",
     "machines",
+    "start",
 ]
 
 _HOME = {
@@ -54,8 +57,10 @@ _HOME = {
     "State": "surface",
     "Surface": "client.surface",
     "attach": "client.machine",
+    "define": "client.kept",
     "launch": "client.machine",
     "machines": "client.machine",
+    "start": "client.kept",
 }
 
 

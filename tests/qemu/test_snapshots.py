@@ -1,4 +1,4 @@
-"""Snapshots of real guests: every source shows what was loaded, and nothing that was saved is lost."""
+"""Snapshots of real guests: every source shows what was loaded, nothing that was saved is lost."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def guest(vga: Guest) -> Iterator[Guest]:
         vga.machine.snapshots.remove(snapshot.tag)
 
 
-def goes_back(machine: kju.Machine, seen: kju.Screen, change: Callable[[], object]) -> None:
+def goes_back(
+    machine: kju.Machine, seen: kju.Screen, change: Callable[[], object], cursor: int = 0
+) -> None:
     """Save, change the picture, load: it is there when the call returns."""
     before = machine.snapshots.save("a")
     then = picture(before)
@@ -97,10 +99,10 @@ def goes_back(machine: kju.Machine, seen: kju.Screen, change: Callable[[], objec
     until(lambda: published(seen).shape != then.shape or (published(seen) != then).any(), 10)
     loaded = machine.snapshots.load("a")
     assert loaded.tag == "a"
-    seen.mode  # a client takes a new mode when it looks
     now = published(seen)
     assert now.shape == then.shape
-    assert np.array_equal(now, then)
+    # A text mode's cursor blinks by a clock of QEMU's own.
+    assert np.count_nonzero((now != then).any(axis=2)) <= cursor
     assert machine.info()["state"] == "running"
 
 
@@ -114,10 +116,12 @@ def test_the_video_memory_is_put_back_at_once(guest: Guest) -> None:
     assert snapshot.size > STATE // 2 and abs(snapshot.time - time.time()) < 60
     assert not snapshot.lacking and not snapshot.note
     logged.unlink()
-    names = [next(events).name for _ in range(7)]
+    names: list[str] = []
+    while names.count("resumed") < 2:
+        names.append(next(events).name)
     events.close()
-    assert names == [
-        "paused", "resumed", "snapshot-saved", "mode", "paused", "mode", "snapshot-loaded",
+    assert [name for name in names if name != "mode"] == [
+        "paused", "resumed", "snapshot-saved", "paused", "snapshot-loaded", "resumed",
     ]  # fmt: skip
 
     # The guest that was put back is alive: it draws what it is told to.
@@ -170,7 +174,7 @@ def test_a_full_disk_loses_nothing_that_was_saved(guest: Guest) -> None:
     then = picture(guest.machine.snapshots.save("kept"))
     guest.show(640, 480)
     until(lambda: guest.seen.mode[:2] == (640, 480), 5)
-    with pytest.raises(QemuError, match=r"snapshot-save: .*(No space left|-28|ENOSPC)"):
+    with pytest.raises(QemuError, match=r"snapshot-save: .*No space left.* as it was"):
         guest.machine.snapshots.save("much")
     assert [s.tag for s in guest.machine.snapshots.list()] == ["kept"]
     assert guest.machine.info()["state"] == "running"
@@ -212,29 +216,13 @@ def test_one_that_nobody_waits_for_is_saved_all_the_same(guest: Guest) -> None:
     until(lambda: guest.machine.info()["state"] == "running", 5)
 
 
-@pytest.mark.parametrize(
-    ("device", "source", "more"),
-    [
-        ("virtio-vga", "display1-map", ()),
-        ("VGA,id=card", "display1-copy", ("-machine", "aux-ram-share=off")),
-    ],
-)
-def test_other_sources_put_it_back_at_once(
-    runtime_folder: None, tmp_path: Path, device: str, source: str, more: tuple[str, ...]
-) -> None:
-    via = "drm" if device.startswith("virtio") else "vram"
-    with with_disk(tmp_path, device, *more, via=via) as guest:
-        if via == "vram":
-            guest.tell("order 0x1e1e1e1e")
-            guest.show(800, 600)
-            until(lambda: guest.seen.mode[:2] == (800, 600), 10)
-            goes_back(guest.machine, guest.seen, lambda: guest.show(640, 480))
-        else:
-            guest.serial.ask("step 3", "still resting")
-            until(lambda: guest.seen.mode[:2] == (1280, 800), 10)
-            time_to_rest(guest.seen)
-            goes_back(guest.machine, guest.seen, lambda: guest.serial.send("size 800x600"))
-        assert str(guest.source) == source
+def test_a_driver_s_screen_is_put_back_at_once(runtime_folder: None, tmp_path: Path) -> None:
+    """By QEMU's maps."""
+    with with_disk(tmp_path, "virtio-vga", via="drm") as guest:
+        until(lambda: guest.seen.mode[:2] == (1280, 800), 10)
+        time_to_rest(guest.seen)
+        goes_back(guest.machine, guest.seen, lambda: guest.serial.send("size 800x600"))
+        assert guest.source == "display1-map"
 
 
 def time_to_rest(screen: kju.Screen) -> None:
@@ -244,23 +232,35 @@ def time_to_rest(screen: kju.Screen) -> None:
             screen.wait(timeout=0.3)
 
 
-def test_a_text_mode_is_put_back_at_once(runtime_folder: None, tmp_path: Path) -> None:
-    """By screenshots: no listener and no video memory that could be watched."""
+@pytest.mark.parametrize(
+    ("source", "mode", "more"),
+    [
+        ("screendump", 0, ()),
+        ("display1-copy", 2, ("-machine", "aux-ram-share=off")),
+    ],
+)
+def test_a_firmware_s_modes_are_put_back_at_once(
+    runtime_folder: None, tmp_path: Path, source: str, mode: int, more: tuple[str, ...]
+) -> None:
+    """By screenshots, and by the bytes that a listener is sent."""
     raw, disk = guests.modes(tmp_path), tmp_path / "modes.qcow2"
     subprocess.run(["qemu-img", "convert", "-O", "qcow2", str(raw), str(disk)], check=True)
-    args = [*guests.TCG, "-m", "32", "-vga", "std"]
-    with kju.launch(args=[*args, "-drive", f"if=ide,file={disk},format=qcow2"]) as machine:
-        seen = kju.attach(machine.name, "view")
-        screen = seen.screen
+    drive = ("-drive", f"if=ide,file={disk},format=qcow2")
+    args = [*guests.TCG, "-m", "32", "-vga", "std", *drive, *more]
+    with kju.launch(args=args, name="modes") as machine, kju.attach("modes", "view") as viewer:
+        screen = viewer.screen
+
+        def go(number: int) -> None:
+            while screen.mode[:2] != guests.MODES[number]:
+                before = screen.mode
+                machine.keyboard.chord("a")
+                until(lambda old=before: screen.mode != old, 10)
+            time_to_rest(screen)
+
         until(lambda: screen.mode[:2] == guests.MODES[0], 20)
-        time_to_rest(screen)
-
-        def other() -> None:
-            machine.keyboard.chord("a")
-            until(lambda: screen.mode[:2] == guests.MODES[1], 10)
-
-        goes_back(machine, screen, other)
-        seen.close()
+        go(mode)
+        goes_back(machine, screen, lambda: go((mode + 1) % 3), cursor=9 * 16)
+        assert machine.info()["consoles"][0]["source"] == source
 
 
 def test_disks_that_hold_none_are_named(runtime_folder: None, tmp_path: Path) -> None:
@@ -271,19 +271,19 @@ def test_disks_that_hold_none_are_named(runtime_folder: None, tmp_path: Path) ->
         assert machine.snapshots.list() == []
     raw = tmp_path / "raw.raw"
     raw.write_bytes(bytes(1 << 20))
-    with kju.launch(raw, args=args, name="raw") as machine:
-        with pytest.raises(UsageError, match=r"raw\.raw \(raw\) cannot hold .*only qcow2"):
-            machine.snapshots.save("a")
+    with (
+        kju.launch(raw, args=args, name="raw") as machine,
+        pytest.raises(UsageError, match=r"raw\.raw \(raw\) cannot hold .*only qcow2"),
+    ):
+        machine.snapshots.save("a")
 
 
 def test_qemu_killed_while_it_saves(runtime_folder: None, tmp_path: Path) -> None:
     """An error that says so; what was saved before is there at the next start."""
-    with contextlib.suppress(MachineGoneError), with_disk(
-        tmp_path, "VGA,id=card", via="vram"
-    ) as guest:  # fmt: skip
-        machine = guest.machine
+    disk = new_disk(tmp_path / "d.qcow2")
+    args = [*guests.invaders(), "-drive", f"if=ide,file={disk},format=qcow2"]
+    with kju.launch(args=args, name="m") as machine:
         machine.snapshots.save("good")
-        qemu = machine.info()["qemu"]["pid"]
         events = machine.events()
         errors: list[Exception] = []
 
@@ -293,18 +293,19 @@ def test_qemu_killed_while_it_saves(runtime_folder: None, tmp_path: Path) -> Non
             except KjuError as error:
                 errors.append(error)
 
+        qemu = machine.info()["qemu"]["pid"]
         saving = threading.Thread(target=save)
         saving.start()
-        assert next(events).name == "paused"
+        while next(events).name != "paused":
+            pass
         os.kill(qemu, signal.SIGKILL)
         saving.join(20)
         assert isinstance(errors[0], MachineGoneError | QemuError)
-        assert [event.name for event in events][-1] == "ending"
-        assert machine.wait_gone(10) and "SIGKILL" in machine.gone
-    disk = tmp_path / "d.qcow2"
+        assert "ending" in [event.name for event in events]
+        assert machine.wait_gone(10)
+        assert "SIGKILL" in machine.gone
     # Clusters that nobody uses are no loss (3); an error would be (2).
-    checked = subprocess.run(["qemu-img", "check", "-q", str(disk)], check=False).returncode
-    assert checked in (0, 3)
-    args = [*guests.TCG, "-m", "256"]
-    with kju.launch(disk, args=args, name="again") as machine:
+    assert subprocess.run(["qemu-img", "check", "-q", str(disk)], check=False).returncode in (0, 3)
+    with kju.launch(args=args, name="m") as machine:
         assert "good" in [snapshot.tag for snapshot in machine.snapshots.list()]
+        machine.snapshots.load("good")

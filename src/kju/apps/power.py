@@ -19,9 +19,6 @@ def stop(name: str, now: bool, powerdown: bool, timeout: float) -> None:
     if now and powerdown:
         raise UsageError("--now and --powerdown: give one of them")
     with attach(name) as machine:
-        if now or machine.info()["kind"] != "qemu":
-            machine.stop()
-            return
         if powerdown:
             machine.powerdown()
             if not machine.wait_gone(timeout):
@@ -29,6 +26,9 @@ def stop(name: str, now: bool, powerdown: bool, timeout: float) -> None:
                     f"{name} has not shut down in {timeout:g} s: its guest may not listen to the"
                     f" power button; end it with: kju stop --now {name}"
                 )
+            return
+        if now or machine.info()["kind"] != "qemu":  # an X server has no power button
+            machine.stop()
             return
         print(
             f"asking the guest of {name} to shut down; it is ended in {timeout:g} s"

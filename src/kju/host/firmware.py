@@ -56,7 +56,7 @@ def find(wish: str, folder: str, architecture: str) -> Firmware | None:
     code, code_format, template = _described(architecture)
     variables = Path(folder) / VARIABLES
     if not variables.exists():
-        qemu_img.convert(template, variables)
+        qemu_img.convert(template, "raw", variables)
     return Firmware(code, code_format, str(variables), "asked for (firmware = uefi)")
 
 

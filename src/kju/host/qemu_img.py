@@ -45,15 +45,15 @@ def overlay(base: Path, base_format: str, path: Path) -> None:
     _run("create", "-q", "-f", "qcow2", "-b", str(base), "-F", base_format, str(path))
 
 
-def convert(source: str, path: Path) -> None:
-    """Copy a raw file into a new qcow2 one.
+def convert(source: str, source_format: str, path: Path) -> None:
+    """Copy a disk into a new qcow2 one, without its snapshots.
 
     Raises:
         QemuError: qemu-img is missing, or refused.
     """
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
-    _run("convert", "-q", "-f", "raw", "-O", "qcow2", source, str(new))
+    _run("convert", "-q", "-f", source_format, "-O", "qcow2", source, str(new))
     new.chmod(0o600)
     new.rename(path)
 

@@ -158,7 +158,11 @@ class SnapshotStore:
             )
         async with self._standing_still():
             picture, note = await self._picture()
-            await self._run("snapshot-save", tag, disks)
+            try:
+                await self._run("snapshot-save", tag, disks)
+            except QemuError as error:
+                why = await self._too_full(disks)
+                raise QemuError(f"{error}{why}; what was saved before is as it was") from error
         note = await asyncio.to_thread(self._keep_files, tag, disks, picture) or note
         self._tell("snapshot-saved", {"tag": tag})
         found = next(saved for saved in (await self.listed()).snapshots if saved.tag == tag)
@@ -179,13 +183,13 @@ class SnapshotStore:
                 " load another snapshot, or reset it"
             ) from error
         # Loaded it is, whatever comes of showing it.
+        self._tell("snapshot-loaded", {"tag": tag})
         try:
             for console in self._consoles:
                 await self._show(console)
         finally:
             if was_running:
                 await self._qmp.execute("cont")
-        self._tell("snapshot-loaded", {"tag": tag})
         return Snapshots(number=0, snapshots=[saved])
 
     async def _remove(self, tag: str) -> Snapshots:
@@ -205,6 +209,21 @@ class SnapshotStore:
         await self._jobs.run(
             self._qmp, command, {"tag": tag, "vmstate": nodes[0], "devices": nodes}
         )
+
+    async def _too_full(self, disks: list[Disk]) -> str:
+        """What there is to say of a disk's file system: QEMU says "Input/output error"."""
+        with contextlib.suppress(KjuError, OSError, KeyError):
+            memory = (await self._qmp.execute("query-memory-size-summary"))["base-memory"]
+            for disk in disks:
+                if disk.file:
+                    found = os.statvfs(disk.file)
+                    free = found.f_bavail * found.f_frsize
+                    if free < memory:
+                        return (
+                            f". No space left, most likely: the file system of {disk.file} has"
+                            f" {free >> 20} MiB, and a snapshot takes up to {memory >> 20}"
+                        )
+        return ""
 
     # -- the disks
 

@@ -29,6 +29,7 @@ from ..errors import (
     UsageError,
 )
 from . import qemu, qemu_img, runtime
+from .firmware import VARIABLES
 from .image import Image, Kind
 from .messages import Launch
 
@@ -244,8 +245,8 @@ def clone(name: str, new_name: str) -> Kept:
         changes["disks"] = paths
         if definition.firmware not in ("bios", "uefi"):
             changes["firmware"] = str(kept.path(definition.firmware))
-        for variables in kept.folder.glob("uefi-variables.qcow2"):
-            shutil.copyfile(variables, new / variables.name)
+        if (variables := kept.folder / VARIABLES).exists():
+            qemu_img.convert(str(variables), "qcow2", new / VARIABLES)
         _write(new / FILE, write(_replaced(definition, changes)))
     return read(new_name)
 

@@ -154,6 +154,14 @@ def test_qmp(machine: kju.Machine) -> None:
     assert command("qmp", "echo", "query-status", "x", check=False).returncode == 2
 
 
+def test_a_host_is_small(machine: kju.Machine) -> None:
+    """Of its own: eight that were watched for two minutes had 25 MB each."""
+    machine.screen.wait(kju.Mark(0, 0, 0), timeout=20)
+    lines = Path(f"/proc/{machine.host_pid}/smaps_rollup").read_text().splitlines()
+    own = sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+    assert own < 40_000
+
+
 # -- the serial port
 
 

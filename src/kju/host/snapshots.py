@@ -229,11 +229,15 @@ class SnapshotStore:
 
     async def _disks(self) -> list[Disk]:
         """Every writable disk, in QEMU's order; a firmware's variables last."""
-        found = []
-        for block in await self._qmp.execute("query-block"):
-            inserted = block.get("inserted")
-            if inserted and not inserted.get("ro"):
-                found.append((str(block.get("device", "")).startswith("pflash"), _disk(inserted)))
+        blocks = await self._qmp.execute("query-block")
+        try:
+            found = [
+                (str(block.get("device", "")).startswith("pflash"), _disk(inserted))
+                for block in blocks
+                if (inserted := block.get("inserted")) and not inserted.get("ro")
+            ]
+        except (AttributeError, TypeError, ValueError) as error:
+            raise QemuError(f"QEMU answered query-block with {str(blocks)[:100]}") from error
         return [disk for _, disk in sorted(found, key=lambda pair: pair[0])]
 
     def _able(self, disks: list[Disk]) -> list[Disk]:
@@ -293,7 +297,7 @@ class SnapshotStore:
     async def _picture(self) -> tuple[np.ndarray[Any, Any] | None, str]:
         try:
             picture = await asyncio.to_thread(read_ppm, await self._dump.take())
-        except (KjuError, OSError) as error:
+        except (KjuError, OSError, KeyError, TypeError) as error:
             return None, f"no picture: {error}"
         return picture, "" if picture is not None else "no picture: QEMU has no screen"
 

@@ -253,6 +253,7 @@ def test_a_kept_machine_from_create_to_rm(runtime_folder: None, tmp_path: Path) 
 
 
 def test_a_snapshot_of_a_kept_machine_and_its_clone(runtime_folder: None, tmp_path: Path) -> None:
+    guests.uefi()
     folder = kju.define("base", disk="8M", memory="32", firmware="uefi", args=guests.TCG).parent
     with kju.start("base") as machine:
         appended = " ".join(" ".join(part["arguments"]) for part in machine.info()["appended"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 import time
@@ -40,7 +39,7 @@ def list_(name: str, as_json: bool) -> None:
     with attach_to_look(name) as machine:
         found = machine.snapshots.list()
     if as_json:
-        print(json.dumps([dataclasses.asdict(snapshot) for snapshot in found]))
+        print(json.dumps([snapshot._asdict() for snapshot in found]))
         return
     if not found:
         print(f"no snapshot; save one with: kju snapshot save {name} TAG", file=sys.stderr)

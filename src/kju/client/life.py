@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import UsageError
 from ..host.messages import TAG, Execute, Happened, Saved
 from ..host.messages import Snapshot as SnapshotRequest
 
-#: Seconds for a snapshot. QEMU writes all of the guest's memory that is in use: 100 MB took 0.4 s.
+#: Seconds for a snapshot. QEMU writes all of the guest's memory that is in use: 100 MB took 0.2 s.
 SNAPSHOT = 600.0
 #: Seconds for a guest to shut down once its power button has been pressed.
 SHUTDOWN = 30.0
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """Something that has happened in a machine's life.
 
     Attributes:
@@ -34,11 +32,10 @@ class Event:
     sequence: int
     time: float
     name: str
-    data: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """One snapshot of a machine.
 
     Attributes:

@@ -23,7 +23,7 @@ from .control import Client
 
 log = logging.getLogger(__name__)
 
-#: Bytes of the past: two thousand lines of a boot, which in Debian 12 are 600.
+#: Bytes of the past: four boots of a Linux 6.1 that tells everything (27 KB, 412 lines).
 KEPT = 128 << 10
 #: Bytes that wait for a viewer that does not read.
 MOST_UNREAD = 1 << 20

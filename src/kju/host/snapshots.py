@@ -24,7 +24,7 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -205,10 +205,14 @@ class SnapshotStore:
         return Snapshots(number=0, snapshots=[saved])
 
     async def _run(self, command: str, tag: str, disks: list[Disk]) -> None:
-        nodes = [disk.node for disk in disks]
-        await self._jobs.run(
-            self._qmp, command, {"tag": tag, "vmstate": nodes[0], "devices": nodes}
-        )
+        """Run a command on these disks; the first holds the memory, or the one that does already."""
+        with_memory = [d for d in disks if tag in d.saved and d.saved[tag].size]
+        arguments = {
+            "tag": tag,
+            "vmstate": (with_memory or disks)[0].node,
+            "devices": [disk.node for disk in disks],
+        }
+        await self._jobs.run(self._qmp, command, arguments)
 
     async def _too_full(self, disks: list[Disk]) -> str:
         """What there is to say of a disk's file system: QEMU says "Input/output error"."""
@@ -255,9 +259,9 @@ class SnapshotStore:
         return disks
 
     def _known(self, tag: str, disks: list[Disk]) -> Saved:
-        for disk in disks:
-            if tag in disk.saved:
-                return self._with_files(disk.saved[tag], disks)
+        found = [disk.saved[tag] for disk in disks if tag in disk.saved]
+        if found:
+            return self._with_files(max(found, key=lambda saved: saved.size), disks)
         have = ", ".join(sorted({tag for disk in disks for tag in disk.saved})) or "none"
         raise UsageError(f"there is no snapshot {tag!r}; there are: {have}")
 
@@ -276,7 +280,7 @@ class SnapshotStore:
     # -- standing still
 
     @contextlib.asynccontextmanager
-    async def _standing_still(self) -> Any:  # noqa: ANN401  a context manager of nothing
+    async def _standing_still(self) -> AsyncIterator[None]:
         was_running = await self._stop()
         try:
             yield

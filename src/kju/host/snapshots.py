@@ -205,9 +205,9 @@ class SnapshotStore:
         return Snapshots(number=0, snapshots=[saved])
 
     async def _run(self, command: str, tag: str, disks: list[Disk]) -> None:
-        """Run a command on these disks; the first holds the memory, or the one that does already."""
+        """Run a command on these disks; the first gets the memory, unless another has it."""
         with_memory = [d for d in disks if tag in d.saved and d.saved[tag].size]
-        arguments = {
+        arguments: dict[str, object] = {
             "tag": tag,
             "vmstate": (with_memory or disks)[0].node,
             "devices": [disk.node for disk in disks],

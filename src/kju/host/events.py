@@ -53,6 +53,7 @@ class Events:
     def __init__(self) -> None:
         self.number = 0
         self._kept: deque[Happened] = deque(maxlen=KEPT)
+        self._untold: deque[Happened] = deque()
         self._subscribers: list[Subscriber] = []
 
     def happen(self, event: str, data: dict[str, Any] | None = None) -> None:
@@ -61,8 +62,16 @@ class Events:
         short = {key: _short(value) for key, value in (data or {}).items()}
         happened = Happened(sequence=self.number, time=time.time(), event=event, data=short)
         self._kept.append(happened)
-        for subscriber in list(self._subscribers):
-            subscriber.send(happened)
+        self._untold.append(happened)
+        if len(self._untold) == 1:
+            self._tell()
+
+    def _tell(self) -> None:
+        # To tell one may be to find that it has gone, which is an event: that waits for its turn.
+        while self._untold:
+            for subscriber in list(self._subscribers):
+                subscriber.send(self._untold[0])
+            self._untold.popleft()
 
     def subscribe(self, subscriber: Subscriber, since: int) -> None:
         """Tell *subscriber* what happens from now on, and first what came after *since*.

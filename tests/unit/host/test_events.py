@@ -46,6 +46,20 @@ def test_the_last_can_be_had_again_and_nothing_twice() -> None:
     assert some.numbers == [KEPT + 9, KEPT + 10, KEPT + 11]
 
 
+def test_one_that_goes_while_it_is_told_confuses_nobody() -> None:
+    events, other = Events(), Subscriber()
+
+    class Goes(Subscriber):
+        def send(self, message: Any) -> None:
+            events.leave(self)
+            events.happen("client-went")
+
+    events.subscribe(Goes(), -1)
+    events.subscribe(other, -1)
+    events.happen("paused")
+    assert [(h.sequence, h.event) for h in other.got] == [(1, "paused"), (2, "client-went")]
+
+
 def test_data_is_short_and_plain() -> None:
     events, one = Events(), Subscriber()
     events.subscribe(one, -1)

@@ -150,11 +150,11 @@ class MachineError(KjuError):
 
 
 class MachineNotFoundError(MachineError):
-    """No running machine has this name."""
+    """No machine has this name: none that runs, or none that is kept."""
 
 
 class MachineExistsError(MachineError):
-    """A running machine already has this name."""
+    """A machine has this name already: one that runs, or one that is kept."""
 
 
 class MachineGoneError(MachineError):

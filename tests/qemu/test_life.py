@@ -162,6 +162,23 @@ def test_a_host_is_small(machine: kju.Machine) -> None:
     assert own < 40_000
 
 
+def test_a_guest_that_panics_is_told_of(runtime_folder: None, tmp_path: Path) -> None:
+    disk = tmp_path / "panic.raw"
+    panic = bytes.fromhex("ba0505 b001 ee f4")  # out 0x505: pvpanic's port
+    disk.write_bytes(panic.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
+    args = [*guests.TCG, "-m", "32", "-device", "pvpanic", "-S"]
+    with kju.launch(disk, name="panics", args=args) as machine:
+        assert machine.info()["state"] == "paused"
+        with machine.events(timeout=30) as events:
+            machine.resume()
+            told = {event.name: event.data for event in events}
+        assert [name for name in told if name != "mode"][:4] == [
+            "resumed", "panicked", "shutdown", "ending",
+        ]  # fmt: skip
+        assert told["shutdown"]["reason"] == "guest-panic"
+        assert told["ending"]["reason"] == machine.gone.partition("ended: ")[2]
+
+
 # -- the serial port
 
 

@@ -10,7 +10,8 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,10 +30,13 @@ from ..host.messages import (
     Stop,
     Welcome,
 )
-from . import life, requests
+from ..host.recording import Input
+from ..surface import NOTHING_TAKEN, Mark
+from . import life, replaying, requests
 from .keyboard import Keyboard
 from .link import Link
 from .machine_base import MachineBase
+from .pointer import Pointer
 from .requests import check_reply
 from .screen import Screen, Screens, only_descriptor
 from .snapshots import Events, Snapshots
@@ -52,7 +56,7 @@ def client_name() -> str:
     return Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
 
 
-class Machine(MachineBase[Link, Screen, Keyboard]):
+class Machine(MachineBase[Link, Screen, Keyboard, Pointer]):
     """One running machine. Use it as a context manager, or `close` it.
 
     Attributes:
@@ -66,7 +70,7 @@ class Machine(MachineBase[Link, Screen, Keyboard]):
 
     def __init__(self, link: Link, child: subprocess.Popen[bytes] | None = None) -> None:
         """Use `launch` or `attach`."""
-        super().__init__(link, Screens(link, link.welcome.consoles), Keyboard, child)
+        super().__init__(link, Screens(link, link.welcome.consoles), Keyboard, Pointer, child)
 
     def info(self) -> dict[str, Any]:
         """Everything about the machine: plain maps, lists, numbers and text.
@@ -173,6 +177,38 @@ class Machine(MachineBase[Link, Screen, Keyboard]):
         else:
             self.stop()
         return by_itself
+
+    def input_log(self) -> list[Input]:
+        """What all clients have typed and done with the pointer so far, oldest first.
+
+        Of very much the oldest part is forgotten.
+
+        Raises:
+            RoleError: This client only views.
+            MachineGoneError: The machine has ended, and its log with it.
+        """
+        return replaying.read(self)
+
+    def replay(self, entries: Iterable[Input], *, speed: float = 1.0) -> Mark:
+        """Do again what a log says, with the times between.
+
+        Args:
+            entries: As of `input_log`, this machine's or another's.
+            speed: 2 is twice as fast. A guest that is slower is waited for.
+
+        Returns:
+            The screen's mark before the last of it.
+
+        Raises:
+            UsageError: *speed* is not above 0.
+            RoleError: This client only views.
+            MachineGoneError: The machine has ended.
+        """
+        began, mark = time.monotonic(), NOTHING_TAKEN
+        for at, request in replaying.due(entries, speed):
+            time.sleep(max(0.0, began + at - time.monotonic()))
+            mark = requests.mark_of(self._link.ask(request, Done))
+        return mark
 
     def powerdown(self) -> None:
         """Press the guest's power button; what follows is up to the guest.

@@ -25,9 +25,12 @@ from .control import Client
 from .display import Display
 from .emulator import Emulator, Ended, Ending
 from .events import from_qmp
+from .input.log import InputLog
+from .input.traces import Traces
 from .jobs import EVENT as JOB_EVENT
 from .jobs import Jobs
 from .launch import surface_address
+from .options import parse
 from .probe import Accelerator
 from .qemu_launch import Prepared
 from .qmp import HUNG_UP, Qmp
@@ -60,9 +63,13 @@ class QemuEmulator(Emulator):
 
     def __init__(self, claim: Claim, prepared: Prepared, accelerator: Accelerator) -> None:
         super().__init__()
-        self.display = Display(claim.name, surface_address(prepared.request, claim.name))
+        traces = Traces()
+        elsewhere = any(option.name == "D" for option in parse(prepared.request.arguments))
+        address = surface_address(prepared.request, claim.name)
+        self._inputs = InputLog(claim.paths.input_log)
+        self.display = Display(claim.name, address, self._inputs, None if elsewhere else traces)
         self.plan = Plan((), (), ())
-        self._child = Child("QEMU", claim, claim.paths.qemu_log)
+        self._child = Child("QEMU", claim, claim.paths.qemu_log, traces.receive_data)
         self._name = claim.name
         self._paths = claim.paths
         self._prepared = prepared
@@ -185,7 +192,7 @@ class QemuEmulator(Emulator):
         elif name in ("STOP", "RESUME"):
             self.display.pause(name == "STOP")
         elif name == "RESET":
-            self.display.hint()
+            self.display.reset()
         elif name == "GUEST_PANICKED":
             log.warning("the guest has panicked: %s", data)
         if (ours := from_qmp(name, data)) is not None:
@@ -207,7 +214,7 @@ class QemuEmulator(Emulator):
                 self._jobs,
                 self.consoles,
                 self._prepared.request.folder,
-                self._paths.folder,
+                self._paths.input_log,
                 self.tell,
             )
         return self._snapshots
@@ -261,6 +268,7 @@ class QemuEmulator(Emulator):
         if self._qmp:
             await self._qmp.close()
         self._child.close()
+        self._inputs.close()
         self._tasks.cancel()
 
     def last_lines(self) -> list[str]:

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import GeometryError, KjuError, QemuError, UsageError
+from . import logs
 from .jobs import Jobs
 from .messages import Saved, Snapshots
 from .video import Dump, read_ppm
@@ -76,7 +77,7 @@ class SnapshotStore:
         jobs: Its jobs.
         consoles: Its screens, the first of which makes the pictures.
         folder: Where the machine is kept; empty for one that is not.
-        runtime: The folder it runs in, where the input is logged.
+        input_log: Where the input of clients is logged.
         tell: Is told what was done.
     """
 
@@ -86,14 +87,14 @@ class SnapshotStore:
         jobs: Jobs,
         consoles: Sequence[Console],
         folder: str,
-        runtime: Path,
+        input_log: Path,
         tell: Tell,
     ) -> None:
         self._qmp = qmp
         self._jobs = jobs
         self._consoles = consoles
         self._folder = folder
-        self._runtime = runtime
+        self._input_log = input_log
         self._tell = tell
         self._dump = Dump(qmp, "")
         self._turn = asyncio.Lock()
@@ -324,9 +325,10 @@ class SnapshotStore:
             new.mkdir(mode=0o700)
             if picture is not None:
                 _write_png(picture, new / PICTURE)
-            logged = self._runtime / INPUT
-            if logged.is_file():
-                shutil.copyfile(logged, new / INPUT)
+            if logged := logs.read(self._input_log):
+                # What was typed may be a password.
+                (new / INPUT).touch(mode=0o600)
+                (new / INPUT).write_bytes(logged)
             # What an earlier one of this name left: the disk no longer had it.
             shutil.rmtree(place, ignore_errors=True)
             new.rename(place)

@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,7 +26,9 @@ from ...host.messages import (
     Stop,
     Welcome,
 )
-from .. import life, requests
+from ...host.recording import Input
+from ...surface import NOTHING_TAKEN, Mark
+from .. import life, replaying, requests
 from ..life import Event
 from ..machine import END, START, client_name, machines
 from ..machine_base import MachineBase
@@ -34,6 +36,7 @@ from ..requests import check_reply
 from ..screen import only_descriptor
 from .keyboard import Keyboard
 from .link import AsyncLink
+from .pointer import Pointer
 from .screen import Screen
 from .snapshots import Snapshots, events
 
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["Machine", "attach", "launch", "machines"]
 
 
-class Machine(MachineBase[AsyncLink, Screen, Keyboard]):
+class Machine(MachineBase[AsyncLink, Screen, Keyboard, Pointer]):
     """One running machine: see `kju.Machine`. What asks the host is awaited."""
 
     def __init__(
@@ -53,7 +56,7 @@ class Machine(MachineBase[AsyncLink, Screen, Keyboard]):
         child: subprocess.Popen[bytes] | None = None,
     ) -> None:
         """Use `launch` or `attach`."""
-        super().__init__(link, tuple(screens), Keyboard, child)
+        super().__init__(link, tuple(screens), Keyboard, Pointer, child)
 
     async def info(self) -> dict[str, Any]:
         """Everything about the machine: plain maps, lists, numbers and text."""
@@ -116,6 +119,19 @@ class Machine(MachineBase[AsyncLink, Screen, Keyboard]):
         else:
             await self.stop()
         return by_itself
+
+    def input_log(self) -> list[Input]:
+        """What all clients have typed and done with the pointer so far, oldest first."""
+        return replaying.read(self)
+
+    async def replay(self, entries: Iterable[Input], *, speed: float = 1.0) -> Mark:
+        """Do again what a log says, with the times between: see `kju.Machine.replay`."""
+        loop = asyncio.get_running_loop()
+        began, mark = loop.time(), NOTHING_TAKEN
+        for at, request in replaying.due(entries, speed):
+            await asyncio.sleep(max(0.0, began + at - loop.time()))
+            mark = requests.mark_of(await self._link.ask(request, Done))
+        return mark
 
     async def powerdown(self) -> None:
         """Press the guest's power button; what follows is up to the guest."""

@@ -6,6 +6,7 @@ See fuzz/README.md for how to run it.
 from __future__ import annotations
 
 import random
+from typing import get_args
 
 import harness
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 with harness.instrumented():
     from kju.errors import KjuError, PeerError
     from kju.host import messages
-    from kju.host.protocol import MAX_FRAME, ClientSide, HostSide, error_from, pack
+    from kju.host.protocol import MAX_EVENTS, MAX_FRAME, ClientSide, HostSide, error_from, pack
 
 #: What may wait in a side that has been given all of an input: one frame that is not whole.
 MOST = 4 + MAX_FRAME
@@ -21,12 +22,13 @@ HELLO = pack(messages.Hello(role="control", client="fuzz"))
 
 
 def seeds() -> list[bytes]:
-    """One message of every kind, requests first."""
+    """One message of every kind, requests first; a kind without a seed is a mistake."""
     found: list[messages.Message] = [
         messages.Hello(role="view", client="é"),
         messages.Launch(image="/disk", arguments=["-m", "1G"], cpus=2),
         messages.GetInfo(number=1),
         messages.GetSurface(number=2, console=1),
+        messages.GetLive(number=14, console=1),
         messages.Keys(number=3, steps=[(30, True), (30, False)], interval=5),
         messages.Point(
             number=8,
@@ -45,14 +47,30 @@ def seeds() -> list[bytes]:
         messages.Hold(number=5, milliseconds=9),
         messages.Unhold(number=6),
         messages.Stop(number=7, how="powerdown"),
+        messages.Power(number=8, how="pause"),
+        messages.Execute(number=9, command="eject", arguments='{"id": "cd0", "force": true}'),
+        messages.Snapshot(number=10, how="save", tag="a.b-c_1"),
+        messages.GetSnapshots(number=11),
+        messages.GetSerial(number=12),
+        messages.Subscribe(number=13, since=7),
         messages.Welcome(number=1, machine="m", role="view", consoles=2),
         messages.Info(number=2, info={"name": "m", "n": [1, 2.5, None, True, b"x"]}),
         messages.SurfaceHandle(number=3, descriptors=1, console=0, size=4096),
+        messages.LiveHandle(number=3, descriptors=1, console=0),
         messages.Done(number=1, version=7),
         messages.Failure(number=2, error="LimitError", message="full"),
+        messages.Executed(number=1, value='{"return": [1, null]}'),
+        messages.Snapshots(
+            number=2, snapshots=[messages.Saved(tag="a", time=1.5, size=9, lacking=["d"])], note="n"
+        ),
+        messages.SerialHandle(number=3, descriptors=1, writable=True),
+        messages.Happened(sequence=1, time=2.5, event="mode", data={"console": 0, "width": 640}),
         messages.Refused(reason="enough"),
         messages.Ended(reason="over", status=-9, log=["one", "two"]),
     ]
+    kinds = {*get_args(messages.AnyRequest), *get_args(messages.FromHost)}
+    if missing := kinds - set(map(type, found)):
+        raise AssertionError(f"no seed of {missing}")
     odd = {"type": "info-reply", "number": 1, "info": {"when": msgspec.msgpack.Ext(-1, bytes(12))}}
     body = msgspec.msgpack.encode(odd)
     return [*map(pack, found), len(body).to_bytes(4, "little") + body]
@@ -105,6 +123,8 @@ def from_a_host(parts: tuple[bytes, ...]) -> None:
             if isinstance(answer.reply, messages.Failure):
                 str(error_from(answer.reply))
     held(side)
+    if len(side.happened) > MAX_EVENTS:
+        raise AssertionError(f"{len(side.happened)} events wait")
     if sorted([*owned, *side.unclaimed()]) != [1001, 1002]:
         raise AssertionError("a descriptor was lost, or was given out twice")
 

@@ -88,11 +88,17 @@ class Fake:
             self.word = word % json.dumps(number).encode() if b"%s" in word else word
             self.misbehave(self.qmp)
             return
-        result = {"running": True} if name == "query-status" else {}
+        result: object = {"running": True} if name == "query-status" else {}
+        if name == "query-block":
+            image = {"filename": "/no/such/disk", "snapshots": []}
+            result = [{"inserted": {"node-name": "d", "drv": "qcow2", "image": image}}]
         if name == "add_client":
             bus = socket.socket(fileno=self.passed.pop(0))
             threading.Thread(target=self.serve_bus, args=(bus,), daemon=True).start()
         self.say({"return": result, "id": number})
+        if name == "snapshot-save":
+            job = {"id": command["arguments"]["job-id"], "status": "concluded"}
+            self.say({"event": "JOB_STATUS_CHANGE", "data": job})
         if name == "quit":
             sys.exit(0)
 

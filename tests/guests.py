@@ -63,6 +63,12 @@ def qemu() -> Path:
     return Path(str(found))
 
 
+def uefi() -> None:
+    """A UEFI firmware is installed."""
+    if not list(Path("/usr/share/qemu/firmware").glob("*.json")):
+        _unavailable("there is no UEFI firmware; tools/setup check installs it (ovmf)")
+
+
 def qemu72() -> Path:
     """A QEMU 7.2 that runs beside the installed one, or what KJU_QEMU_OLD names."""
     return Path(_lines("qemu72.py")[0])

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import aio, watch
+    from .client.kept import define, start
     from .client.machine import Machine, attach, launch, machines
     from .client.screen import Screen
     from .client.surface import Surface
@@ -40,8 +41,10 @@ __all__ = [
     "Surface",
     "aio",
     "attach",
+    "define",
     "launch",
     "machines",
+    "start",
     "watch",
 ]
 
@@ -55,8 +58,10 @@ _HOME = {
     "State": "surface",
     "Surface": "client.surface",
     "attach": "client.machine",
+    "define": "client.kept",
     "launch": "client.machine",
     "machines": "client.machine",
+    "start": "client.kept",
 }
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .client.aio import Keyboard, Machine, Screen, Surface, attach, launch, machines
+from .client.aio import Keyboard, Machine, Screen, Surface, attach, launch, machines, start
 
-__all__ = ["Keyboard", "Machine", "Screen", "Surface", "attach", "launch", "machines"]
+__all__ = ["Keyboard", "Machine", "Screen", "Surface", "attach", "launch", "machines", "start"]

@@ -8,6 +8,7 @@ what happened, to what, and what to do next::
     │   ├── GeometryError            a rectangle or mode outside the surface
     │   ├── ClosedError              this process has closed it
     │   ├── ConflictError            arguments that contradict each other or kju
+    │   ├── DefinitionError          a machine's file that is not right: file, line, key
     │   └── RoleError                a view client asked for control
     ├── FormatError                  these bytes are not a surface kju can read
     ├── MemoryLostError              the memory under a mapping was cut or ran out
@@ -52,6 +53,22 @@ class ClosedError(UsageError):
 
 class ConflictError(UsageError):
     """Arguments contradict each other, or what kju itself must append."""
+
+
+class DefinitionError(UsageError):
+    """A machine's definition is not right; nothing was started or changed.
+
+    Attributes:
+        file: The file's path.
+        line: The line, from 1.
+        key: The key; empty where there is none.
+    """
+
+    def __init__(self, message: str, file: str = "", line: int = 0, key: str = "") -> None:
+        super().__init__(message)
+        self.file = file
+        self.line = line
+        self.key = key
 
 
 class RoleError(UsageError):
@@ -159,11 +176,11 @@ class MachineError(KjuError):
 
 
 class MachineNotFoundError(MachineError):
-    """No running machine has this name."""
+    """No machine has this name: none that runs, or none that is kept."""
 
 
 class MachineExistsError(MachineError):
-    """A running machine already has this name."""
+    """A machine has this name already: one that runs, or one that is kept."""
 
 
 class MachineGoneError(MachineError):

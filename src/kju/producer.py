@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Self
 
 from ._core import Writer, format_surface
@@ -55,6 +55,8 @@ class Producer(Writer):
 
     def __init__(self, buffer: AnyBuffer) -> None:
         self._bytes = bytes_of(buffer)
+        #: Called after each change of the mode, by whoever has made it, in that thread.
+        self.mode_changed: Callable[[], object] | None = None
 
     @property
     def mode(self) -> Mode:
@@ -102,6 +104,8 @@ class Producer(Writer):
             self._make_room(wanted)
         version = self._set_mode(width, height, fourcc, source, offset, stride, source_format or "")
         self._published()
+        if self.mode_changed is not None:
+            self.mode_changed()
         return version
 
     def draw(

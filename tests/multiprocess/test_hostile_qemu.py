@@ -11,7 +11,7 @@ import pytest
 from wait import until
 
 import kju
-from kju.errors import QemuError
+from kju.errors import MachineGoneError, QemuError
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +70,18 @@ def test_a_broken_qmp_ends_the_machine_and_says_so(launch, how: str) -> None:
         assert "QMP" in (machine.gone or "")
         machine.close()
         assert machine._child.returncode == 4
+
+
+LOST = ("end@query-block", "huge@query-block", "wrong@query-block", "end@stop",
+        "garbage@snapshot-save", "end@snapshot-save", "end@query-jobs")  # fmt: skip
+
+
+@pytest.mark.parametrize("how", LOST)
+def test_a_qmp_that_is_lost_during_a_snapshot_is_an_error(launch, how: str) -> None:
+    with launch(how) as machine, pytest.raises((QemuError, MachineGoneError)) as caught:
+        machine.snapshots.save("a", timeout=10)
+    said = str(caught.value)
+    assert "\n" not in said and "QEMU" in said
 
 
 def test_a_qemu_that_hangs_up_and_ends_has_ended(launch) -> None:

@@ -19,6 +19,10 @@ REQUESTS = st.one_of(
     st.builds(messages.Refresh, console=st.integers(0, 15)),
     st.builds(messages.Cancel, number=st.integers(1, 1 << 40)),
     st.builds(messages.Stop, how=st.sampled_from(["quit", "powerdown"])),
+    st.builds(messages.Power, how=st.sampled_from(["pause", "resume", "reset"])),
+    st.builds(messages.Execute, command=st.just("stop"), arguments=st.text(max_size=50)),
+    st.builds(messages.Snapshot, how=st.just("load"), tag=st.from_regex(messages.TAG)),
+    st.builds(messages.Subscribe, since=st.integers(-1, 1 << 40)),
 )
 
 

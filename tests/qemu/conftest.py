@@ -27,6 +27,7 @@ def shared_runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         folder = tmp_path_factory.mktemp("run")
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        patch.setenv("XDG_DATA_HOME", str(folder / "data"))
         yield
         assert kju.machines() == []
 

@@ -32,7 +32,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     yield home / "kju"
     for name in names(home / "kju"):
-        kju("stop", name, check=False)
+        kju("stop", "--now", name, check=False)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_a_machine_from_start_to_end(invaders, folder):
     kju("screenshot", invaders, "--cursor", "-o", "file.png")
     assert Path("file.png").read_bytes().startswith(b"\x89PNG")
 
-    kju("stop", invaders)
+    kju("stop", "--now", invaders)
     assert json.loads(kju("ls", "--json").stdout) == []
     assert not any(map(alive, pids(info)))
     assert names(folder) == []
@@ -220,7 +220,7 @@ def test_a_surface_in_a_file_is_looked_at_by_its_path(folder):
     facts = json.loads(kju("dump", "it.kju", "--json").stdout)
     assert facts["width"] == 720 and facts["producer_alive"] and facts["state"] == "live"
     assert b"23x13 tiles" in kju("dump", "it.kju").stdout
-    kju("stop", "f")
+    kju("stop", "--now", "f")
     facts = json.loads(kju("dump", "it.kju", "--json").stdout)
     assert not facts["producer_alive"] and facts["state"] == "closed"
     # The file still holds the last frame.
@@ -308,6 +308,6 @@ def test_watching_a_machine_that_ends(invaders):
     command = [*KJU, "watch", invaders]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.readline()
-        kju("stop", invaders)
+        kju("stop", "--now", invaders)
         assert process.wait(PATIENCE) == 8
         assert b"has ended" in process.stderr.read()

@@ -122,7 +122,10 @@ def test_no_runtime_folder(home: Path) -> None:
 
 def test_no_temporary_folder_is_needed() -> None:
     environment = os.environ | {"TMPDIR": "/no/such"}
-    for words in (["run", "--detach", "--name", "t", str(guests.INVADERS), *TCG], ["stop", "t"]):
+    for words in (
+        ["run", "--detach", "--name", "t", str(guests.INVADERS), *TCG],
+        ["stop", "--now", "t"],
+    ):
         done = subprocess.run(
             [sys.executable, "-m", "kju.apps", *words],
             capture_output=True, timeout=60, check=False, env=environment,

@@ -91,7 +91,7 @@ def denied(how: str, theirs: Path) -> Iterator[tuple[kju.Machine, Monitor, guest
         with kju.attach("deaf") as machine, monitor, guests.Serial(paint) as serial:
             yield machine, monitor, serial
     finally:
-        command("stop", "deaf")
+        command("stop", "--now", "deaf")
 
 
 def console_of(machine: kju.Machine) -> dict[str, object]:

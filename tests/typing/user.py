@@ -31,6 +31,21 @@ def drive(image: str) -> NDArray[np.uint8]:
         return pixels
 
 
+def keep(image: str) -> list[str]:
+    file = kju.define("web", image, disk="1G")
+    with kju.start("web") as machine:
+        machine.pause()
+        saved = machine.snapshots.save("a")
+        assert_type(saved.tag, str)
+        assert_type(machine.snapshots.load("a").picture, str)
+        with machine.events(since=0) as events:
+            assert_type(next(events).name, str)
+        with machine.serial() as line:
+            assert_type(line.recv(1), bytes)
+        assert_type(machine.shutdown(), bool)
+    return [str(file), *(snapshot.tag for snapshot in machine.snapshots.list())]
+
+
 def look(path: str) -> kju.State:
     with kju.Surface(path) as surface:
         view: NDArray[np.uint8] = surface.view(kju.Rect(0, 0, 8, 8))
@@ -48,6 +63,9 @@ async def drive_async(image: str) -> None:
         async for change in machine.screen.changes():
             assert_type(change, kju.Change)
             break
+        async for event in machine.events():
+            assert_type(event.sequence, int)
+        await machine.snapshots.load("a")
 
 
 def names() -> list[str]:

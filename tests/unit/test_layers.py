@@ -14,7 +14,7 @@ LAYERS = [
     {"layout", "_core", "_system"},
     {"surface"},
     {"producer", "consumer"},
-    {"display1", "bochs", "xwd", "keys", "wire"},
+    {"display1", "bochs", "xwd", "keys", "wire", "definitions"},
     {"memory", "sources", "host", "remote"},
     {"client", "aio", "watch"},
     {"testing"},
@@ -34,6 +34,7 @@ CORE = {
     "xwd",
     "keys",
     "wire",
+    "definitions",
 }
 SHELL_ONLY = {"asyncio", "socket", "mmap", "os", "threading", "time", "selectors", "subprocess"}
 # What stands side by side in a layer knows only these of another: the display's host knows QEMU,

@@ -7,13 +7,14 @@ reason (it takes 60 ms to import).
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import typer.core
+
+from .command import Command as _Command
+from .command import Console, Json, Name, Seconds, Target
+from .machine_cli import app as machine_commands
 
 app = typer.Typer(
     name="kju",
@@ -27,40 +28,12 @@ app = typer.Typer(
 )
 
 
-class _Command(typer.core.TyperCommand):
-    """A command that clears remains first, and whose errors are one line and a code."""
-
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  as the base class
-        from ..errors import KjuError
-        from .exits import Exit, code_of, line_of
-        from .tidy import tidy
-
-        try:
-            tidy()
-            return super().invoke(ctx)
-        except BrokenPipeError:  # whoever read us has had enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = Exit.OK
-        except (KjuError, OSError) as error:
-            typer.echo(f"kju: {line_of(error)}", err=True)
-            code = code_of(error)
-        except KeyboardInterrupt:
-            code = Exit.INTERRUPTED
-        raise typer.Exit(int(code))
-
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A running machine; see `kju ls`.")]
-Target = Annotated[
-    str, typer.Argument(metavar="NAME", help="A running machine, or a surface's path.")
-]
-Console = Annotated[int, typer.Option(min=0, max=15, help="Which of the guest's screens.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, whose names are stable.")]
-Seconds = Annotated[float, typer.Option(min=0, help="End after so long; 0 never.")]
-
-
 def split_qemu_arguments(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Part ``kju run`` from QEMU's or Xvfb's arguments behind ``--``, whatever those look like."""
-    if words and words[0] == "run" and "--" in words:
+    """Part ``kju run`` or ``create`` from QEMU's arguments behind ``--``, whatever those look like.
+
+    For ``run`` they may be Xvfb's.
+    """
+    if words and words[0] in ("run", "create") and "--" in words:
         at = list(words).index("--")
         return list(words[:at]), list(words[at + 1 :])
     return list(words), []
@@ -113,12 +86,7 @@ def run(
     run(wish, watch=watch)
 
 
-@app.command(cls=_Command)
-def ls(json: Json = False) -> None:
-    """List the running machines."""
-    from .manage import ls
-
-    ls(json)
+app.add_typer(machine_commands)
 
 
 @app.command(cls=_Command)
@@ -317,20 +285,6 @@ def replay(
     from .press import replay
 
     replay(name, path, speed)
-
-
-@app.command(cls=_Command)
-def stop(
-    name: Name,
-    powerdown: Annotated[
-        bool, typer.Option("--powerdown", help="Press the power button and wait.")
-    ] = False,
-    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for its end.")] = 60,
-) -> None:
-    """End a machine."""
-    from .manage import stop
-
-    stop(name, powerdown, timeout)
 
 
 @app.command(cls=_Command)

@@ -21,9 +21,9 @@ class Exit(IntEnum):
     USAGE = 2
     """The command line asks for something that cannot be."""
     NOT_FOUND = 3
-    """No running machine has this name."""
+    """No machine has this name: none that runs, or none that is kept."""
     EXISTS = 4
-    """A running machine has this name already."""
+    """A machine has this name already."""
     QEMU = 5
     """QEMU is missing, too old, refused its arguments, or ended; or Xvfb is or did."""
     TIMEOUT = 6

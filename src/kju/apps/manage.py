@@ -1,4 +1,4 @@
-"""What runs: ls, info, stop, logs."""
+"""What runs and what is kept: ls, info, logs."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from ..client.machine import attach, machines
-from ..errors import KjuError, MachineNotFoundError, WaitTimeoutError
-from ..host import kept, runtime
+from ..client.machine import machines
+from ..errors import KjuError, MachineNotFoundError
+from ..host import kept, runtime, store
 from ..host import logs as log_files
 from .targets import attach_to_look
 from .terminal.status import printable
 
 
 def ls(as_json: bool) -> None:
-    """List the running machines, one per line."""
-    rows = [row for name in machines() if (row := _row(name))]
+    """List the machines that run and those that are kept, one per line."""
+    running = [row for name in machines() if (row := _row(name))]
+    known = {row["name"] for row in running}
+    at_rest = [_at_rest(name) for name in store.names() if name not in known]
+    rows = sorted([*running, *at_rest], key=lambda row: str(row["name"]))
     if as_json:
         print(json.dumps(rows))
         return
     columns = ("name", "state", "screen", "source", "emulator", "host", "up")
     if not rows:
-        print("no machine is running; start one with: kju run IMAGE", file=sys.stderr)
+        print("no machine is running or kept; start one with: kju run IMAGE", file=sys.stderr)
         return
     texts = [columns, *[tuple(_cells(row)) for row in rows]]
     widths = [max(len(text[i]) for text in texts) for i in range(len(columns))]
@@ -47,11 +50,19 @@ def _row(name: str) -> dict[str, Any] | None:
         "kind": info["kind"],
         "pid": info[info["kind"]]["pid"],
         "qemu_pid": info["qemu"]["pid"] if "qemu" in info else None,
+        "kept": store.is_kept(name),
         "consoles": [
             {key: console[key] for key in ("index", "width", "height", "source", "version")}
             for console in info["consoles"]
         ],
     }
+
+
+def _at_rest(name: str) -> dict[str, Any]:
+    """A machine that is kept and does not run, with the same names."""
+    names = ("started", "host_pid", "kind", "pid", "qemu_pid")
+    empty = dict.fromkeys(names)
+    return {"name": name, "state": "stopped", **empty, "kept": True, "consoles": []}
 
 
 def _cells(row: dict[str, Any]) -> Iterator[str]:
@@ -60,6 +71,9 @@ def _cells(row: dict[str, Any]) -> Iterator[str]:
     yield row["state"]
     yield ",".join(f"{c['width']}x{c['height']}" for c in consoles) or "-"
     yield ",".join(c["source"] for c in consoles) or "-"
+    if row["host_pid"] is None:
+        yield from "---"
+        return
     yield f"{row['kind']} {row['pid']}"
     yield str(row["host_pid"])
     yield _duration(time.time() - row["started"])
@@ -104,20 +118,6 @@ def _lines(value: Any, indent: str = "") -> Iterator[str]:  # noqa: ANN401  any 
         else:
             text = " ".join(item) if words else str(item)
             yield f"{indent}{key.replace('_', ' ')}: {printable(text)}".rstrip()
-
-
-def stop(name: str, powerdown: bool, timeout: float) -> None:
-    """End a machine, and return when it has ended."""
-    with attach(name) as machine:
-        if not powerdown:
-            machine.stop()
-            return
-        machine.powerdown()
-        if not machine.wait_gone(timeout):
-            raise WaitTimeoutError(
-                f"{name} has not shut down in {timeout:g} s: its guest may not listen to the"
-                f" power button; end it with: kju stop {name}"
-            )
 
 
 def logs(name: str, qemu: bool) -> None:

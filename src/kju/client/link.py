@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from ..errors import PeerError, WaitTimeoutError
 from ..host import runtime
-from ..host.messages import Hello, Reply, Request, Role, Welcome
+from ..host.messages import Happened, Hello, Reply, Request, Role, Welcome
 from ..host.protocol import MAX_DESCRIPTORS, Answer, ClientSide
 from .requests import CLOSED, check_reply, gone_error, gone_reason
 
@@ -239,6 +239,29 @@ class Link:
                 except WaitTimeoutError:
                     return False
         return True
+
+    def next_event(self, deadline: float | None) -> Happened:
+        """Wait for an event that was subscribed to, and take it.
+
+        Args:
+            deadline: Of `time.monotonic`; None for none.
+
+        Raises:
+            WaitTimeoutError: None came.
+            MachineGoneError: The machine has ended; every event before has been taken.
+            ClosedError: This process has closed the connection.
+        """
+        with self._turn:
+            while not self._side.happened:
+                self._raise_if_dead()
+                # Whoever waits for ever still looks now and then, so that Ctrl-C is heard.
+                until = time.monotonic() + 60 if deadline is None else deadline
+                try:
+                    self._wait_or_read(until)
+                except WaitTimeoutError:
+                    if deadline is not None:
+                        raise
+            return self._side.happened.popleft()
 
     def close(self) -> None:
         """Hang up. Threads that wait for an answer get a `ClosedError`."""

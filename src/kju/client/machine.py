@@ -6,7 +6,9 @@ Everything here may be used from any thread.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -15,16 +17,29 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import KjuError, MachineGoneError, WaitTimeoutError
 from ..host import runtime
-from ..host.messages import Done, GetInfo, Info, Role, Stop, Welcome
+from ..host.messages import (
+    Done,
+    Executed,
+    GetInfo,
+    GetSerial,
+    Info,
+    Launch,
+    Power,
+    Role,
+    SerialHandle,
+    Stop,
+    Welcome,
+)
 from ..host.recording import Input
 from ..surface import NOTHING_TAKEN, Mark
-from . import replaying, requests
+from . import life, replaying, requests
 from .keyboard import Keyboard
 from .link import Link
 from .machine_base import MachineBase
 from .pointer import Pointer
 from .requests import check_reply
-from .screen import Screen, Screens
+from .screen import Screen, Screens, only_descriptor
+from .snapshots import Events, Snapshots
 
 if TYPE_CHECKING:
     import subprocess
@@ -68,6 +83,100 @@ class Machine(MachineBase[Link, Screen, Keyboard, Pointer]):
     def wait_gone(self, timeout: float) -> bool:
         """Wait at most *timeout* seconds for the machine to end; returns whether it has."""
         return self._link.wait_gone(timeout)
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """The machine's snapshots."""
+        return Snapshots(self._link)
+
+    def pause(self) -> None:
+        """Stop the guest's processors. Fine if they stand still already.
+
+        Raises:
+            RoleError: This client only views.
+            MachineGoneError: It has ended.
+        """
+        self._link.ask(Power(how="pause"), Done)
+
+    def resume(self) -> None:
+        """Let the guest's processors run. Fine if they do.
+
+        Raises:
+            RoleError: This client only views.
+            MachineGoneError: It has ended.
+        """
+        self._link.ask(Power(how="resume"), Done)
+
+    def reset(self) -> None:
+        """Reset the machine, as its button does: the guest is not asked.
+
+        Raises:
+            RoleError: This client only views.
+            MachineGoneError: It has ended.
+        """
+        self._link.ask(Power(how="reset"), Done)
+
+    def qmp(self, command: str, /, **arguments: Any) -> Any:  # noqa: ANN401  QMP is JSON
+        """Have QEMU run one QMP command; returns what that returns.
+
+        Args:
+            command: Such as ``query-status``.
+            arguments: Names as QMP has them: ``machine.qmp("eject", **{"id": "cd0"})``.
+
+        Raises:
+            QemuError: QEMU refused.
+            RoleError: This client only views.
+            MachineGoneError: It has ended.
+        """
+        return json.loads(self._link.ask(life.execute(command, arguments), Executed).value)
+
+    def serial(self) -> socket.socket:
+        """The serial port that kju has added, as a connected stream socket; close it.
+
+        It begins with the last that the guest has said, at most 128 KiB. What a client of the
+        control role sends goes to the guest. It ends with the machine, and with this object.
+
+        Raises:
+            UsageError: The serial port is the user's own, or there is none.
+            MachineGoneError: It has ended.
+        """
+        descriptor = only_descriptor(self._link.call(GetSerial()), SerialHandle)
+        return socket.socket(fileno=descriptor)
+
+    def events(self, since: int = -1, timeout: float | None = None) -> Events:
+        """What happens to the machine, from this call on; ends when it does.
+
+        Args:
+            since: Begin with the events after this one's number, of the last 256; 0 for all of
+                them. -1 for none of the past.
+            timeout: Seconds to wait for each.
+
+        Returns:
+            An iterator of `Event`; close it, or let go of it, to be told no more.
+
+        Raises:
+            WaitTimeoutError: Nothing happened in time.
+            MachineGoneError: It has ended already.
+        """
+        return Events(self.name, client_name(), since, timeout)
+
+    def shutdown(self, timeout: float = life.SHUTDOWN) -> bool:
+        """Press the guest's power button; end the machine if it has not shut down in time.
+
+        Returns:
+            Whether the guest did so itself.
+
+        Raises:
+            RoleError: This client only views.
+            MachineError: It has not ended.
+        """
+        with contextlib.suppress(MachineGoneError):
+            self.powerdown()
+        if by_itself := self.wait_gone(timeout):
+            self._reap()
+        else:
+            self.stop()
+        return by_itself
 
     def input_log(self) -> list[Input]:
         """What all clients have typed and done with the pointer so far, oldest first.
@@ -197,11 +306,20 @@ def launch(
         log_level=log_level,
         client=client_name(),
     )
+    return launched(request)
+
+
+def launched(request: Launch) -> Machine:
+    """Start a machine as a message says, and attach to it with the control role.
+
+    Raises:
+        KjuError: It did not start; see `launch`.
+    """
     runtime.sweep()
     from .start import start_host  # what it imports is for those who start something
 
     child, sock = start_host()
-    link = Link(sock, name or "")
+    link = Link(sock, request.machine)
     try:
         reply, _ = link.call(request, START)
         link.welcome = check_reply(reply, Welcome)
@@ -215,10 +333,10 @@ def launch(
         if isinstance(error, MachineGoneError):
             raise requests.host_failed(child.returncode) from error
         raise
-    if detach:
+    if request.detach:
         # The process we started has passed the machine on to a child of its own.
         child.wait()
-    return Machine(link, None if detach else child)
+    return Machine(link, None if request.detach else child)
 
 
 def attach(name: str, role: Role = "control") -> Machine:

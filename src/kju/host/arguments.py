@@ -43,10 +43,27 @@ _KEYBOARD = re.compile(r"usb-kbd|virtio-keyboard.*|usb-ccid-kbd")
 _NETWORK = re.compile(
     r"e1000.*|rtl8139|ne2k_.*|pcnet|vmxnet3|i8255.*|tulip|usb-net|igb|virtio-net.*|sungem|lan9118"
 )
+_SERIAL = re.compile(r"isa-serial|pci-serial.*|usb-serial|virtserialport|virtconsole|spapr-vty")
 #: Machines that have no PCI bus to put kju's devices on.
 _NO_PCI = ("microvm", "isapc", "none")
 #: Machines of these computers have a PS/2 keyboard of their own.
 _X86 = ("x86_64", "i386")
+
+
+class Firmware(NamedTuple):
+    """What QEMU is to start with.
+
+    Attributes:
+        code: A file.
+        code_format: Its format; empty for one that is given as ``-bios``.
+        variables: The machine's own, qcow2; empty where there are none.
+        reason: Why this one.
+    """
+
+    code: str
+    code_format: str
+    variables: str
+    reason: str
 
 
 class Facts(NamedTuple):
@@ -62,6 +79,9 @@ class Facts(NamedTuple):
         memory: As the caller wants it, for ``-m``; empty for no wish.
         cpus: As the caller wants it, for ``-smp``; 0 for no wish.
         shares_video_memory: Whether this QEMU knows ``aux-ram-share``.
+        disks: Further disks and CDs.
+        firmware: What to start with, if not QEMU's own.
+        serial: The number of the descriptor that QEMU inherits for a serial port.
     """
 
     name: str
@@ -73,6 +93,9 @@ class Facts(NamedTuple):
     memory: str = ""
     cpus: int = 0
     shares_video_memory: bool = False
+    disks: tuple[Image, ...] = ()
+    firmware: Firmware | None = None
+    serial: int = -1
 
 
 class Appended(NamedTuple):
@@ -95,6 +118,11 @@ class Plan(NamedTuple):
     appended: tuple[Appended, ...]
     notes: tuple[str, ...]
     changes_user: bool = False
+
+    @property
+    def has_serial(self) -> bool:
+        """Whether there is a serial port that kju has added."""
+        return any(f"chardev:{PREFIX}serial" in part.arguments for part in self.appended)
 
     @property
     def arguments(self) -> list[str]:
@@ -125,6 +153,11 @@ class _Given:
     @property
     def machine(self) -> str:
         return self.field(("machine", "M"), "type")
+
+    @property
+    def firmware(self) -> bool:
+        drives = [fields(o.value, "file") for o in self._options if o.name == "drive"]
+        return self.has("bios", "pflash") or any(d.get("if") == "pflash" for d in drives)
 
     @property
     def changes_user(self) -> bool:
@@ -164,6 +197,8 @@ def _refuse(options: Sequence[Option], given: _Given, facts: Facts) -> None:
         raise ConflictError(f"memory={facts.memory} and the QEMU argument -m: give one of them")
     if facts.cpus and given.has("smp"):
         raise ConflictError(f"cpus={facts.cpus} and the QEMU argument -smp: give one of them")
+    if facts.firmware and given.firmware:
+        raise ConflictError("firmware, and a QEMU argument that names another: give one of them")
     if facts.image and facts.image.kind is Kind.KERNEL and given.has("kernel"):
         raise ConflictError(f"{facts.image.path} is a kernel, and -kernel names another: give one")
 
@@ -270,6 +305,15 @@ def _boot(given: _Given, facts: Facts) -> _Items:
         return []
     if image.kind is Kind.KERNEL:
         return [Appended(("-kernel", image.path), f"the image: {image.reason}")]
+    return [_drive(image, "", facts)]
+
+
+def _disks(given: _Given, facts: Facts) -> _Items:
+    return [_drive(disk, f"-{index}", facts) for index, disk in enumerate(facts.disks, 1)]
+
+
+def _drive(image: Image, suffix: str, facts: Facts) -> Appended:
+    """A disk or a CD, whose ids end in *suffix*."""
     # The filename is a field of its own, so that "nbd:..." is a name and not a protocol.
     drive = f"if=none,file.driver=file,file.filename={quote(image.path)}"
     if image.disk_format:
@@ -277,16 +321,43 @@ def _boot(given: _Given, facts: Facts) -> _Items:
     if image.read_only:
         drive += ",readonly=on"
     if image.kind is Kind.DISK:
-        devices = ["virtio-blk-pci,drive=kju-disk"]
-        drive += ",id=kju-disk"
+        name = f"kju-disk{suffix}"
+        devices = [f"virtio-blk-pci,drive={name}"]
     elif facts.architecture in _X86:
-        devices = ["ide-cd,drive=kju-cd"]
-        drive += ",media=cdrom,id=kju-cd"
+        name = f"kju-cd{suffix}"
+        devices = [f"ide-cd,drive={name}"]
     else:
-        devices = ["virtio-scsi-pci,id=kju-scsi", "scsi-cd,drive=kju-cd"]
-        drive += ",media=cdrom,id=kju-cd"
+        name = f"kju-cd{suffix}"
+        bus = f"kju-scsi{suffix}"
+        devices = [f"virtio-scsi-pci,id={bus}", f"scsi-cd,drive={name},bus={bus}.0"]
+    drive += f",id={name}" if image.kind is Kind.DISK else f",media=cdrom,id={name}"
     words = [word for device in devices for word in ("-device", device)]
-    return [Appended(("-drive", drive, *words), f"the image: {image.reason}")]
+    what = "a further disk" if suffix else "the image"
+    return Appended(("-drive", drive, *words), f"{what}: {image.reason}")
+
+
+def _firmware(given: _Given, facts: Facts) -> _Items:
+    found = facts.firmware
+    if found is None:
+        return []
+    if not found.code_format:
+        return [Appended(("-bios", found.code), found.reason)]
+    flash = "if=pflash,unit={},format={},file.driver=file,file.filename={}"
+    code = flash.format(0, found.code_format, quote(found.code)) + ",readonly=on"
+    variables = flash.format(1, "qcow2", quote(found.variables))
+    return [Appended(("-drive", code, "-drive", variables), found.reason)]
+
+
+def _serial(given: _Given, facts: Facts) -> _Items:
+    if given.has("serial") or given.device(_SERIAL):
+        return ["kju console has no part in the serial port: it is the user's own"]
+    if given.has("nodefaults"):
+        return ["no serial port: the user's -nodefaults asks for none"]
+    if facts.serial < 0:
+        return []
+    chardev = f"socket,id=kju-serial,fd={facts.serial}"
+    why = "no serial port was given; what the guest says there is kept for: kju console"
+    return [Appended(("-chardev", chardev, "-serial", "chardev:kju-serial"), why)]
 
 
 def _sandbox(given: _Given, facts: Facts) -> _Items:
@@ -339,10 +410,13 @@ _PARTS: tuple[Callable[[_Given, Facts], _Items], ...] = (
     _machine,
     _accelerator,
     _memory,
+    _firmware,
     _boot,
+    _disks,
     _video,
     _input,
     _network,
+    _serial,
     _sandbox,
     _user,
     _channels,

@@ -88,15 +88,17 @@ class Console:
         paused: bool = False,
         no_memory: str = "",
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self.index = index
         self.facts = facts
         self.devices = devices
-        self.producer = SurfaceProducer.create(address, capacity=CAPACITY)
+        #: Is told of each new mode, in the loop.
+        self.on_mode: Callable[[Console], object] = lambda console: None
+        self.producer = self._new_surface(address, CAPACITY)
         self.status = Status(Phase.NEW, "none")
         self._no_memory = no_memory
         self._address = address
         self._make = make
-        self._loop = asyncio.get_running_loop()
         self._source: Source | None = None
         self._paused = paused
         self._size = (facts.width, facts.height)
@@ -134,6 +136,24 @@ class Console:
 
     def hint(self) -> None:
         """Something has happened after which the mode may be another."""
+
+    def doubt(self) -> None:
+        """What is shown may be something else by now, mode and all: look soon, and twice."""
+        self.hint()
+
+    def _new_surface(self, address: str, capacity: int) -> SurfaceProducer:
+        producer = SurfaceProducer.create(address, capacity=capacity)
+        producer.mode_changed = self._mode_changed_in_a_thread
+        return producer
+
+    def _mode_changed_in_a_thread(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._tell_mode)
+        except RuntimeError:
+            pass  # the loop has closed: the host is ending
+
+    def _tell_mode(self) -> None:
+        self.on_mode(self)
 
     def input(self) -> None:
         """A client has sent an input."""
@@ -238,7 +258,7 @@ class Console:
             # A name has room for one: whoever follows it waits for the next.
             old.close(State.SUPERSEDED)
         try:
-            self.producer = SurfaceProducer.create(self._address, capacity=needed)
+            self.producer = self._new_surface(self._address, needed)
         except (KjuError, OSError) as error:
             log.error("console %d: no room for the guest's new mode: %s", self.index, error)
             old.set_state(State.UNAVAILABLE, f"no room for the guest's new mode: {error}")

@@ -14,11 +14,16 @@ import abc
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import KjuError
+from ..errors import KjuError, UsageError
 from ..surface import State
 
 if TYPE_CHECKING:
     from .console import Console
+    from .control import Client
+    from .events import Tell
+    from .qmp import Qmp
+    from .serial import Serial
+    from .snapshots import SnapshotStore
 
 
 class Ending(NamedTuple):
@@ -46,6 +51,10 @@ class Emulator(abc.ABC):
     """
 
     kind = ""
+
+    def __init__(self) -> None:
+        #: Is told what happens in the machine's life.
+        self.tell: Tell = lambda event, data: None
 
     @property
     @abc.abstractmethod
@@ -81,6 +90,39 @@ class Emulator(abc.ABC):
         Raises:
             KjuError: There is none, or it could not be pressed.
         """
+
+    def _only_qemu(self, what: str) -> UsageError:
+        return UsageError(f"only a machine of QEMU has {what}: this one is of {self.kind}")
+
+    @property
+    def qmp(self) -> Qmp:
+        """The way to QEMU.
+
+        Raises:
+            UsageError: It is none, or has not greeted yet.
+        """
+        raise self._only_qemu("QMP")
+
+    @property
+    def snapshots(self) -> SnapshotStore:
+        """The machine's snapshots.
+
+        Raises:
+            UsageError: It can have none.
+        """
+        raise self._only_qemu("snapshots")
+
+    @property
+    def serial(self) -> Serial:
+        """The serial port that kju has added.
+
+        Raises:
+            UsageError: There is none.
+        """
+        raise self._only_qemu("a serial port")
+
+    def leave(self, client: Client) -> None:  # noqa: B027  most have nothing of a client's
+        """A client has gone."""
 
     @abc.abstractmethod
     async def end(self) -> None:

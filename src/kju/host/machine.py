@@ -17,13 +17,15 @@ import logging
 import signal
 import socket
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 from ..errors import KjuError
 from ..surface import State
-from . import messages, requests
+from . import life, messages, requests
 from .control import Client, Result, Server
 from .emulator import Emulator, Ending
+from .events import Events
 from .messages import AnyRequest, Launch
 from .protocol import HostSide, failure
 from .runtime import Claim
@@ -47,6 +49,7 @@ class Machine:
         request: What was asked for.
         emulator: What draws its screens.
         began: When, in seconds since the epoch.
+        events: Its life.
     """
 
     def __init__(
@@ -65,6 +68,8 @@ class Machine:
         self._owner_connection = owner
         self._owner: Client | None = None
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self.events = Events()
+        emulator.tell = self.events.happen
         self._started = asyncio.Event()
         self._server: Server | None = None
         self._tasks = Tasks()
@@ -79,6 +84,7 @@ class Machine:
         if not self._ending.done():
             log.info("ending: %s", reason)
             self._ending.set_result(Ending(reason, asked, status))
+            self.events.happen("ending", {"reason": reason, "asked": asked, "status": status})
 
     async def run(self) -> Ending:
         """Run until something ends the machine; return why.
@@ -127,6 +133,7 @@ class Machine:
         self._owner = self._server.adopt(*self._owner_connection)
         await self.emulator.start(self._emulator_ended)
         self._started.set()
+        life.begin(self, self._owner)
         self._owner.send(requests.welcome(self, self.request.number, "control"))
 
     # -- running
@@ -154,12 +161,17 @@ class Machine:
 
     def client_gone(self, client: Client) -> None:
         """Release what a client held; end the machine if it was the owner."""
+        life.leave(self, client)
         for console in self.emulator.consoles:
             console.unhold(client)
             console.leave(client)
             self._tasks.begin(console.devices.leave(client))
         if client is self._owner and not self.request.detach:
             self.end(f"{client.side.client or 'the program'} that launched it has ended")
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this in the background; it is broken off at the machine's end."""
+        self._tasks.begin(work)
 
     async def stop(self, how: str, who: str) -> None:
         """End the machine as a client wants it: ``quit``, or ``powerdown``."""

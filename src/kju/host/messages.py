@@ -22,6 +22,9 @@ Console = Annotated[int, Meta(ge=0, lt=16)]
 Key = Annotated[int, Meta(ge=1, le=0xFF)]
 KeySteps = Annotated[list[tuple[Key, bool]], Meta(max_length=1024)]
 Name = Annotated[str, Meta(max_length=256)]
+#: A snapshot's name. Tools that take one take a number for the disk's own count of them.
+TAG = r"\A(?!\d+\Z)[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z"
+Tag = Annotated[str, Meta(pattern=TAG)]
 Pixel = Annotated[int, Meta(ge=0, lt=1 << 16)]
 Distance = Annotated[int, Meta(gt=-(1 << 15), lt=1 << 15)]
 Notches = Annotated[int, Meta(ge=-100, le=100)]
@@ -66,6 +69,9 @@ class Launch(Request, frozen=True, tag="launch"):
         running: A running Xvfb to show in place of starting one: ``:5``, the folder of its
             ``-fbdir`` or ``sysv:ID``; empty for none.
         image: A disk, CD or kernel; empty for none.
+        disks: Further disks and CDs.
+        firmware: ``uefi``, the path of a firmware's image, or empty for QEMU's own.
+        folder: Where the machine is kept, with what belongs to it; empty for one that is not.
         memory: QEMU's ``-m``; empty for none.
         cpus: QEMU's ``-smp``; 0 for none.
         arguments: The user's own arguments for it, passed on as they are.
@@ -80,6 +86,9 @@ class Launch(Request, frozen=True, tag="launch"):
     emulator: Literal["qemu", "xvfb"] = "qemu"
     running: str = ""
     image: str = ""
+    disks: Annotated[list[str], Meta(max_length=1000)] = []
+    firmware: str = ""
+    folder: str = ""
     memory: str = ""
     cpus: Annotated[int, Meta(ge=0, le=1024)] = 0
     arguments: Annotated[list[str], Meta(max_length=10_000)] = []
@@ -226,6 +235,59 @@ class Stop(Request, frozen=True, tag="stop"):
     how: Literal["quit", "powerdown"] = "quit"
 
 
+class Power(Request, frozen=True, tag="power"):
+    """Stop the guest's processors, let them run again, or reset the machine. Answered by `Done`."""
+
+    how: Literal["pause", "resume", "reset"]
+
+
+class Execute(Request, frozen=True, tag="execute"):
+    """Have QEMU run a QMP command. Answered by `Executed`.
+
+    Attributes:
+        command: Its name.
+        arguments: Its arguments, a JSON object.
+    """
+
+    command: Annotated[str, Meta(min_length=1, max_length=256)]
+    arguments: Annotated[str, Meta(max_length=1 << 19)] = "{}"
+
+
+class Snapshot(Request, frozen=True, tag="snapshot"):
+    """Save, load or remove a snapshot of the whole machine. Answered by `Snapshots`.
+
+    Attributes:
+        how: What is to be done.
+        tag: The snapshot's name.
+    """
+
+    how: Literal["save", "load", "remove"]
+    tag: Tag
+
+
+class GetSnapshots(Request, frozen=True, tag="snapshots"):
+    """The machine's snapshots. Answered by `Snapshots`."""
+
+
+class GetSerial(Request, frozen=True, tag="serial"):
+    """The serial port that kju has added. Answered by `SerialHandle`, with one descriptor.
+
+    What comes through that begins with the last that the guest has said. What a client of the
+    control role writes there goes to the guest.
+    """
+
+
+class Subscribe(Request, frozen=True, tag="subscribe"):
+    """Tell this client what happens from now on, by `Happened`. Answered by `Done`.
+
+    Attributes:
+        since: Begin with the events after the one of this number, as far as they are still
+            known; -1 for none of the past.
+    """
+
+    since: Annotated[int, Meta(ge=-1, lt=1 << 53)] = -1
+
+
 class Reply(Message, frozen=True, kw_only=True):
     """An answer.
 
@@ -271,6 +333,58 @@ class LiveHandle(Reply, frozen=True, tag="live-reply"):
     """The answer to `GetLive`; one read-only descriptor comes with it."""
 
     console: int
+
+
+class Executed(Reply, frozen=True, tag="executed"):
+    """The answer to `Execute`.
+
+    Attributes:
+        value: What QEMU returned, as JSON.
+    """
+
+    value: str
+
+
+class Saved(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One snapshot.
+
+    Attributes:
+        tag: Its name.
+        time: When it was saved, in seconds since the epoch.
+        size: Bytes of the machine's state, without the disks'.
+        picture: The screen then, a PNG's path; empty where there is none.
+        input: The input of clients until then, a file's path; empty where there is none.
+        lacking: Writable disks that do not hold it; with any, it cannot be loaded.
+    """
+
+    tag: str
+    time: float = 0.0
+    size: int = 0
+    picture: str = ""
+    input: str = ""
+    lacking: list[str] = []
+
+
+class Snapshots(Reply, frozen=True, tag="snapshots-reply"):
+    """The answer to `GetSnapshots`, oldest first; or to `Snapshot`, with the one it was about.
+
+    Attributes:
+        snapshots: What there is.
+        note: What could not be done besides, such as the picture.
+    """
+
+    snapshots: list[Saved] = []
+    note: str = ""
+
+
+class SerialHandle(Reply, frozen=True, tag="serial-reply"):
+    """The answer to `GetSerial`; a connected socket comes with it.
+
+    Attributes:
+        writable: Whether the guest gets what is written there.
+    """
+
+    writable: bool
 
 
 class PointerState(Reply, frozen=True, tag="pointer-reply"):
@@ -335,6 +449,22 @@ class Ended(Notice, frozen=True, tag="ended"):
     log: list[str] = []
 
 
+class Happened(Notice, frozen=True, tag="happened"):
+    """Something has happened in the machine's life; only who has subscribed is told.
+
+    Attributes:
+        sequence: Counts events from 1, without a gap.
+        time: Seconds since the epoch.
+        event: What; see `kju.host.events`.
+        data: More about it, ready for JSON.
+    """
+
+    sequence: Annotated[int, Meta(ge=1)]
+    time: float
+    event: str
+    data: dict[str, Any] = {}
+
+
 class Refused(Notice, frozen=True, tag="refused"):
     """This client is not served any more; the connection closes next, the machine goes on.
 
@@ -345,6 +475,7 @@ class Refused(Notice, frozen=True, tag="refused"):
     reason: str
 
 
+LifeRequest = Power | Execute | Snapshot | GetSnapshots | GetSerial | Subscribe
 AnyRequest = (
     Hello
     | Launch
@@ -359,10 +490,23 @@ AnyRequest = (
     | Hold
     | Unhold
     | Stop
+    | LifeRequest
 )
 FromHost = (
-    Welcome | Info | SurfaceHandle | LiveHandle | PointerState | Done | Failure | Ended | Refused
+    Welcome
+    | Info
+    | SurfaceHandle
+    | LiveHandle
+    | PointerState
+    | Executed
+    | Snapshots
+    | SerialHandle
+    | Done
+    | Failure
+    | Ended
+    | Happened
+    | Refused
 )
 
 #: What a client of the view role may not ask for.
-CONTROL = (GetLive, Keys, Point, Hold, Stop)
+CONTROL = (GetLive, Keys, Point, Hold, Stop, Power, Execute, Snapshot)

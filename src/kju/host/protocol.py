@@ -35,6 +35,7 @@ from .messages import (
     Ended,
     Failure,
     FromHost,
+    Happened,
     Hello,
     Launch,
     Message,
@@ -47,6 +48,8 @@ from .messages import (
 MAX_FRAME = 1 << 20
 #: A descriptor that no message claims is a leak somebody else chose; this many at most.
 MAX_DESCRIPTORS = 8
+#: Events that wait for a client's program: four times what a host replays.
+MAX_EVENTS = 1024
 
 _LENGTH = struct.Struct("<I")
 _encode = msgspec.msgpack.Encoder().encode
@@ -201,11 +204,13 @@ class ClientSide:
     Attributes:
         ended: The host's last word, once it has come.
         refused: Why the host does not serve us any more, once it has said so.
+        happened: Events that have come and that nobody has taken; of too many the last.
     """
 
     def __init__(self) -> None:
         self.ended: Ended | None = None
         self.refused: Refused | None = None
+        self.happened: deque[Happened] = deque(maxlen=MAX_EVENTS)
         self._framer = Framer()
         self._descriptors: deque[int] = deque()
         self._next = 0
@@ -261,6 +266,8 @@ class ClientSide:
             self.ended = message
         elif isinstance(message, Refused):
             self.refused = message
+        elif isinstance(message, Happened):
+            self.happened.append(message)
         else:
             answers.append(self._match(message))
 

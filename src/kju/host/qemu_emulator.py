@@ -8,22 +8,35 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from ..errors import KjuError, MachineGoneError, PeerError, QemuError, WaitTimeoutError
+from ..errors import (
+    KjuError,
+    MachineGoneError,
+    PeerError,
+    QemuError,
+    UsageError,
+    WaitTimeoutError,
+)
 from ..surface import State
 from . import process
 from .arguments import Plan
 from .child import LAST_WORDS, Child
 from .console import Console
+from .control import Client
 from .display import Display
 from .emulator import Emulator, Ended, Ending
+from .events import from_qmp
 from .input.log import InputLog
 from .input.traces import Traces
+from .jobs import EVENT as JOB_EVENT
+from .jobs import Jobs
 from .launch import surface_address
 from .options import parse
 from .probe import Accelerator
 from .qemu_launch import Prepared
 from .qmp import HUNG_UP, Qmp
 from .runtime import Claim
+from .serial import Serial
+from .snapshots import SnapshotStore
 from .tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -49,6 +62,7 @@ class QemuEmulator(Emulator):
     kind = "qemu"
 
     def __init__(self, claim: Claim, prepared: Prepared, accelerator: Accelerator) -> None:
+        super().__init__()
         traces = Traces()
         elsewhere = any(option.name == "D" for option in parse(prepared.request.arguments))
         address = surface_address(prepared.request, claim.name)
@@ -63,6 +77,9 @@ class QemuEmulator(Emulator):
         self._ended: Ended = lambda ending: None
         self._shutdown = ""
         self._qmp: Qmp | None = None
+        self._serial: Serial | None = None
+        self._snapshots: SnapshotStore | None = None
+        self._jobs = Jobs()
         self._tasks = Tasks()
 
     @property
@@ -108,16 +125,22 @@ class QemuEmulator(Emulator):
     def _spawn(self) -> socket.socket:
         """Start the child; returns our end of its QMP connection."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            self.plan = self._prepared.plan(self._name, theirs.fileno(), self._accelerator)
+        serial, its_serial = socket.socketpair()
+        with theirs, its_serial:
+            numbers = (theirs.fileno(), its_serial.fileno())
+            self.plan = self._prepared.plan(self._name, *numbers, self._accelerator)
             command = [self._prepared.qemu.path, *self.plan.arguments]
+            inherit = numbers if self.plan.has_serial else numbers[:1]
             try:
-                self._child.start(
-                    command, inherit=[theirs.fileno()], changes_user=self.plan.changes_user
-                )
+                self._child.start(command, inherit=inherit, changes_user=self.plan.changes_user)
             except OSError as error:
                 ours.close()
+                serial.close()
                 raise QemuError(f"{command[0]} cannot be started: {error}", self._name) from error
+        if self.plan.has_serial:
+            self._serial = Serial(serial)
+        else:
+            serial.close()
         return ours
 
     async def _is_running(self, qmp: Qmp) -> bool:
@@ -164,12 +187,44 @@ class QemuEmulator(Emulator):
             who = "the guest" if data.get("guest") else "QEMU"
             self._shutdown = f"{who} shut down ({data.get('reason', 'no reason given')})"
             log.info("%s", self._shutdown)
+        elif name == JOB_EVENT:
+            self._jobs.on_event(data)
         elif name in ("STOP", "RESUME"):
             self.display.pause(name == "STOP")
         elif name == "RESET":
             self.display.reset()
         elif name == "GUEST_PANICKED":
             log.warning("the guest has panicked: %s", data)
+        if (ours := from_qmp(name, data)) is not None:
+            self.tell(*ours)
+
+    @property
+    def qmp(self) -> Qmp:
+        """The way to QEMU."""
+        if self._qmp is None:
+            raise UsageError(f"QEMU has not greeted {self._name} yet")
+        return self._qmp
+
+    @property
+    def snapshots(self) -> SnapshotStore:
+        """The machine's snapshots."""
+        if self._snapshots is None:
+            self._snapshots = SnapshotStore(
+                self.qmp,
+                self._jobs,
+                self.consoles,
+                self._prepared.request.folder,
+                self._paths.input_log,
+                self.tell,
+            )
+        return self._snapshots
+
+    @property
+    def serial(self) -> Serial:
+        """The serial port that kju has added."""
+        if self._serial is None:
+            raise UsageError(f"the serial port of {self._name} is the user's own, or it has none")
+        return self._serial
 
     async def powerdown(self) -> None:
         """Press the guest's power button; what follows is up to the guest.
@@ -180,10 +235,17 @@ class QemuEmulator(Emulator):
         if self._qmp is not None:
             await self._qmp.execute("system_powerdown")
 
+    def leave(self, client: Client) -> None:
+        """A client has gone: it looks at the serial port no more."""
+        if self._serial is not None:
+            self._serial.leave(client)
+
     # -- ending
 
     async def end(self) -> None:
-        """End QEMU: ask, insist, kill."""
+        """End QEMU: ask, insist, kill. What is being saved is saved first."""
+        if self._snapshots is not None and self._child.status is None:
+            await self._snapshots.settle()
         await self._child.end(self._ask_to_quit)
 
     async def _ask_to_quit(self) -> bool:
@@ -199,6 +261,10 @@ class QemuEmulator(Emulator):
     async def close(self, state: State, reason: str) -> None:
         """Stop every source, say the last word and hang up."""
         self.display.close(state, reason)
+        if self._serial:
+            self._serial.close()
+        if self._snapshots:
+            self._snapshots.close()
         if self._qmp:
             await self._qmp.close()
         self._child.close()
@@ -223,6 +289,7 @@ class QemuEmulator(Emulator):
                 "sources": found.sources,
             },
             "accelerator": self._accelerator._asdict(),
+            "serial": self.plan.has_serial,
             "appended": [
                 {"arguments": list(part.arguments), "reason": part.reason} for part in plan.appended
             ],

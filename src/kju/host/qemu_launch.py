@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
-from . import arguments, probe, qemu
-from .arguments import Facts, Plan
+from ..errors import UsageError
+from . import arguments, firmware, probe, qemu
+from .arguments import Facts, Firmware, Plan
 from .emulator import Emulator
-from .image import Image
+from .image import Image, Kind
 from .messages import Launch
 from .probe import Accelerator
 from .qemu import Qemu
@@ -24,11 +25,15 @@ class Prepared(NamedTuple):
         request: What was asked for.
         qemu: What will run.
         image: What it boots from.
+        disks: Further disks and CDs.
+        firmware: What it starts with, if not QEMU's own.
     """
 
     request: Launch
     qemu: Qemu
     image: Image | None
+    disks: tuple[Image, ...] = ()
+    firmware: Firmware | None = None
 
     def emulator(self, claim: Claim) -> Emulator:
         """The QEMU; an accelerator is tried out first."""
@@ -36,7 +41,7 @@ class Prepared(NamedTuple):
 
         return QemuEmulator(claim, self, choose_accelerator(self))
 
-    def facts(self, name: str, qmp: int, accelerator: Accelerator) -> Facts:
+    def facts(self, name: str, qmp: int, serial: int, accelerator: Accelerator) -> Facts:
         """What the arguments are made from."""
         return Facts(
             name=name,
@@ -48,15 +53,24 @@ class Prepared(NamedTuple):
             memory=self.request.memory,
             cpus=self.request.cpus,
             shares_video_memory=self.qemu.shares_video_memory,
+            disks=self.disks,
+            firmware=self.firmware,
+            serial=serial,
         )
 
-    def plan(self, name: str, qmp: int, accelerator: Accelerator) -> Plan:
+    def plan(self, name: str, qmp: int, serial: int, accelerator: Accelerator) -> Plan:
         """The whole command line.
+
+        Args:
+            name: The machine's.
+            qmp: The number of the descriptor that QEMU inherits for QMP.
+            serial: The same for a serial port.
+            accelerator: What the guest runs on.
 
         Raises:
             ConflictError: The user's arguments contradict kju's.
         """
-        return arguments.plan(self.request.arguments, self.facts(name, qmp, accelerator))
+        return arguments.plan(self.request.arguments, self.facts(name, qmp, serial, accelerator))
 
 
 def prepare_qemu(request: Launch) -> Prepared:
@@ -68,16 +82,25 @@ def prepare_qemu(request: Launch) -> Prepared:
         QemuError: There is no QEMU that will do.
     """
     image = qemu.read_image(request.image) if request.image else None
+    disks = tuple(map(_read_disk, request.disks))
     # Before QEMU is looked for: a contradiction is one on every computer.
     facts = Facts("check", "x86_64", 3, "tcg", "", image, request.memory, request.cpus)
     arguments.plan(request.arguments, facts)
     found = qemu.require(qemu.inspect(qemu.locate(request.qemu)))
-    return Prepared(request, found, image)
+    starts_with = firmware.find(request.firmware, request.folder, found.architecture)
+    return Prepared(request, found, image, disks, starts_with)
+
+
+def _read_disk(path: str) -> Image:
+    found = qemu.read_image(path)
+    if found.kind is Kind.KERNEL:
+        raise UsageError(f"{path} is a kernel ({found.reason}): it can only be the image")
+    return found
 
 
 def choose_accelerator(prepared: Prepared) -> Accelerator:
     """The accelerator, tried out only where the user has not chosen one."""
-    untried = prepared.plan("check", 3, Accelerator("tcg", ""))
+    untried = prepared.plan("check", 3, 4, Accelerator("tcg", ""))
     if not any("-accel" in part.arguments for part in untried.appended):
         return Accelerator("user", "the user's own choice")
     found = probe.accelerator(prepared.qemu)

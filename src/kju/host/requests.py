@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..surface import Mark
-from . import messages
+from . import life, messages
 from .control import Client, Result
 from .messages import AnyRequest
 
@@ -29,6 +29,7 @@ async def answer(machine: Machine, client: Client, request: AnyRequest) -> Resul
     match request:
         case messages.Hello(role=role):
             log.info("%s attached with role %s", client, role)
+            life.came(machine, client)
             return Result(welcome(machine, number, role))
         case messages.GetInfo():
             return Result(messages.Info(number=number, info=await _fresh_info(machine)))
@@ -39,6 +40,8 @@ async def answer(machine: Machine, client: Client, request: AnyRequest) -> Resul
             raise UsageError("there is no such request")  # kju.host.control's
         case messages.Launch():
             raise UsageError("this machine has been launched already")
+    if isinstance(request, messages.LifeRequest):
+        return await life.answer(machine, client, request)
     console = _console(machine, request.console)
     version = 0
     match request:

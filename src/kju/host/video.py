@@ -48,7 +48,7 @@ class VideoMemory:
     """
 
     def __init__(
-        self, qmp: Qmp, slots: list[tuple[int, int]], found: _Found, dump: _Dump | None
+        self, qmp: Qmp, slots: list[tuple[int, int]], found: _Found, dump: Dump | None
     ) -> None:
         self.mapping = found.mapping
         self.descriptor = found.descriptor
@@ -86,7 +86,7 @@ class VideoMemory:
         # QEMU finds a screen to dump as its first, or by its device's name, which it may lack.
         which = str(device.get("qdev_id") or "") if device else ""
         can_dump = is_first or which
-        return cls(qmp, slots, found, _Dump(qmp, "" if is_first else which) if can_dump else None)
+        return cls(qmp, slots, found, Dump(qmp, "" if is_first else which) if can_dump else None)
 
     async def mode(self) -> Place | bochs.OtherMode:
         """The mode now.
@@ -222,7 +222,7 @@ class VideoMemory:
         return False if steady and np.array_equal(before, here) else None
 
 
-class _Dump:
+class Dump:
     """How QEMU is asked what it shows: it writes in memory that it has been lent.
 
     By a path it could not, where it runs as another user (``-run-with user=``): the machine's

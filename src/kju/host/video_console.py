@@ -292,6 +292,11 @@ class VideoConsole(RestingConsole):
         self._stirred = self._loop.time()
         self._hint.set()
 
+    def doubt(self) -> None:
+        """What is shown may be something else by now, mode and all: look soon, and twice."""
+        self._verify_at = 0.0
+        self.hint()
+
     def input(self) -> None:
         """A client has sent an input."""
         if self._source is not None:

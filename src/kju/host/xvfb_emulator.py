@@ -42,6 +42,7 @@ class Xvfb(Emulator):
     kind = "xvfb"
 
     def __init__(self, claim: Claim, prepared: Prepared) -> None:
+        super().__init__()
         self.plan = Plan((), (), ())
         self._name = claim.name
         self._paths = claim.paths

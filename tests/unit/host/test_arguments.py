@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kju.errors import ConflictError, UsageError
-from kju.host.arguments import Facts, Plan, plan
+from kju.host.arguments import Facts, Firmware, Plan, plan
 from kju.host.image import Image, Kind, classify
 from kju.host.options import fields, parse
 
-FACTS = Facts("test", "x86_64", 7, "tcg", "why not")
+FACTS = Facts("test", "x86_64", 7, "tcg", "why not", serial=8)
 
 
 def make(*user: str, **facts: object) -> Plan:
@@ -43,6 +43,7 @@ def test_defaults() -> None:
         "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         "-display dbus,p2p=yes",
         "socket,id=kju-qmp,fd=7",
+        "-chardev socket,id=kju-serial,fd=8 -serial chardev:kju-serial",
         "-name guest=test",
         "-m 1G",
     ):
@@ -76,6 +77,9 @@ def test_defaults() -> None:
         (["-nodefaults"], "kju-net"),
         (["-name", "mine"], "-name"),
         (["-M", "microvm"], "kju-video"),
+        (["-serial", "none"], "kju-serial"),
+        (["-device", "isa-serial,chardev=c"], "kju-serial"),
+        (["-nodefaults"], "kju-serial"),
     ],
 )
 def test_a_category_the_user_named_is_left_alone(user: list[str], absent: str) -> None:
@@ -232,3 +236,39 @@ def test_classify(path: str, head: bytes, kind: Kind, disk_format: str) -> None:
 def test_multiboot2_is_refused_with_a_way_out() -> None:
     with pytest.raises(UsageError, match="grub-mkrescue"):
         classify("/a", (0xE85250D6).to_bytes(4, "little"))
+
+
+def test_a_serial_port_of_kjus_own_is_known() -> None:
+    assert make().has_serial
+    for user in (["-serial", "none"], ["-nodefaults"], ["-device", "pci-serial"]):
+        plan = make(*user)
+        assert not plan.has_serial
+        assert any("serial port" in note for note in plan.notes)
+
+
+def test_further_disks_have_numbers() -> None:
+    disks = (Image("/a,b.qcow2", Kind.DISK, "qcow2", "r"), Image("/c.iso", Kind.CDROM, "raw", "r"))
+    text = appended(disks=disks)
+    assert "file.filename=/a,,b.qcow2,format=qcow2,id=kju-disk-1" in text
+    assert "-device virtio-blk-pci,drive=kju-disk-1" in text
+    assert "-device ide-cd,drive=kju-cd-2" in text
+    text = appended(disks=disks, image=disks[0], architecture="aarch64")
+    assert "virtio-blk-pci,drive=kju-disk " in text
+    assert (
+        "-device virtio-scsi-pci,id=kju-scsi-2 -device scsi-cd,drive=kju-cd-2,bus=kju-scsi-2.0"
+        in text
+    )
+
+
+def test_firmware() -> None:
+    uefi = Firmware("/code,1", "raw", "/vars", "r")
+    text = appended(firmware=uefi)
+    assert (
+        "-drive if=pflash,unit=0,format=raw,file.driver=file,file.filename=/code,,1,readonly=on"
+        in text
+    )
+    assert "-drive if=pflash,unit=1,format=qcow2,file.driver=file,file.filename=/vars" in text
+    assert "-bios /rom" in appended(firmware=Firmware("/rom", "", "", "r"))
+    for user in (["-bios", "x"], ["-pflash", "x"], ["-drive", "if=pflash,file=x", "-drive", "x"]):
+        with pytest.raises(ConflictError, match="firmware"):
+            make(*user, firmware=uefi)

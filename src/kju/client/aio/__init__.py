@@ -15,9 +15,10 @@ Use a machine from one event loop.
 
 from __future__ import annotations
 
+from .kept import start
 from .keyboard import Keyboard
 from .machine import Machine, attach, launch, machines
 from .screen import Screen
 from .surface import Surface
 
-__all__ = ["Keyboard", "Machine", "Screen", "Surface", "attach", "launch", "machines"]
+__all__ = ["Keyboard", "Machine", "Screen", "Surface", "attach", "launch", "machines", "start"]

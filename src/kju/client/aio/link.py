@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ...errors import PeerError, WaitTimeoutError
 from ...host import runtime
-from ...host.messages import Hello, Reply, Request, Role, Welcome
+from ...host.messages import Happened, Hello, Reply, Request, Role, Welcome
 from ...host.protocol import Answer, ClientSide
 from ..link import PATIENCE, close_all, receive
 from ..requests import CLOSED, check_reply, gone_error, gone_reason
@@ -38,6 +38,7 @@ class AsyncLink:
         self._unsent = bytearray()
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._dead = ""
+        self._news = asyncio.Event()
         self._loop.add_reader(sock, self._readable)
 
     @classmethod
@@ -133,6 +134,8 @@ class AsyncLink:
             return
         except OSError:
             data, answers = b"", []
+        if self._side.happened:
+            self._news.set()
         for reply, came in answers:
             waiting = self._waiting.get(reply.number)
             if waiting is None or waiting.done():
@@ -154,6 +157,26 @@ class AsyncLink:
             if not waiting.done():
                 waiting.set_exception(gone_error(self.name, reason))
         self.ended.set()
+        self._news.set()
+
+    async def next_event(self, timeout: float | None) -> Happened:
+        """Wait for an event that was subscribed to, and take it.
+
+        Raises:
+            WaitTimeoutError: None came.
+            MachineGoneError: The machine has ended; every event before has been taken.
+            ClosedError: This program has closed the connection.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while not self._side.happened:
+                    if self._dead:
+                        raise gone_error(self.name, self._dead)
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise WaitTimeoutError(f"nothing happened to {self.name!r} in {timeout:g} s") from None
+        return self._side.happened.popleft()
 
     def gone(self) -> str | None:
         """Why the machine is known to be gone, or None."""

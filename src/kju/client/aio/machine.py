@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
-from collections.abc import Iterable, Sequence
+import socket
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ...errors import KjuError, MachineGoneError, WaitTimeoutError
 from ...host import runtime
-from ...host.messages import Done, GetInfo, Info, Role, Stop, Welcome
+from ...host.messages import (
+    Done,
+    Executed,
+    GetInfo,
+    GetSerial,
+    Info,
+    Launch,
+    Power,
+    Role,
+    SerialHandle,
+    Stop,
+    Welcome,
+)
 from ...host.recording import Input
 from ...surface import NOTHING_TAKEN, Mark
-from .. import replaying, requests
+from .. import life, replaying, requests
+from ..life import Event
 from ..machine import END, START, client_name, machines
 from ..machine_base import MachineBase
 from ..requests import check_reply
+from ..screen import only_descriptor
 from .keyboard import Keyboard
 from .link import AsyncLink
 from .pointer import Pointer
 from .screen import Screen
+from .snapshots import Snapshots, events
 
 if TYPE_CHECKING:
     import subprocess
@@ -51,6 +68,57 @@ class Machine(MachineBase[AsyncLink, Screen, Keyboard, Pointer]):
             async with asyncio.timeout(timeout):
                 await self._link.ended.wait()
         return self._link.ended.is_set()
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """The machine's snapshots."""
+        return Snapshots(self._link)
+
+    async def pause(self) -> None:
+        """Stop the guest's processors. Fine if they stand still already."""
+        await self._link.ask(Power(how="pause"), Done)
+
+    async def resume(self) -> None:
+        """Let the guest's processors run. Fine if they do."""
+        await self._link.ask(Power(how="resume"), Done)
+
+    async def reset(self) -> None:
+        """Reset the machine, as its button does: the guest is not asked."""
+        await self._link.ask(Power(how="reset"), Done)
+
+    async def qmp(self, command: str, /, **arguments: Any) -> Any:  # noqa: ANN401  QMP is JSON
+        """Have QEMU run one QMP command; returns what that returns: see `kju.Machine.qmp`."""
+        reply = await self._link.ask(life.execute(command, arguments), Executed)
+        return json.loads(reply.value)
+
+    async def serial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The serial port that kju has added: see `kju.Machine.serial`. Close the writer."""
+        descriptor = only_descriptor(await self._link.call(GetSerial()), SerialHandle)
+        return await asyncio.open_unix_connection(sock=socket.socket(fileno=descriptor))
+
+    def events(self, since: int = -1, timeout: float | None = None) -> AsyncIterator[Event]:
+        """What happens to the machine, from the first that is awaited on: see `kju.Machine.events`.
+
+        Args:
+            since: Begin with the events after this one's number, of the last 256; 0 for all of
+                them, -1 for none of the past.
+            timeout: Seconds to wait for each.
+        """
+        return events(self.name, client_name(), since, timeout)
+
+    async def shutdown(self, timeout: float = life.SHUTDOWN) -> bool:
+        """Press the power button, and end the machine if it has not shut down in time.
+
+        Returns:
+            Whether the guest did so itself.
+        """
+        with contextlib.suppress(MachineGoneError):
+            await self.powerdown()
+        if by_itself := await self.wait_gone(timeout):
+            await self._reap()
+        else:
+            await self.stop()
+        return by_itself
 
     def input_log(self) -> list[Input]:
         """What all clients have typed and done with the pointer so far, oldest first."""
@@ -141,11 +209,20 @@ async def launch(
         log_level=log_level,
         client=client_name(),
     )
+    return await launched(request)
+
+
+async def launched(request: Launch) -> Machine:
+    """Start a machine as a message says, and attach to it with the control role.
+
+    Raises:
+        KjuError: It did not start; see `kju.launch`.
+    """
     runtime.sweep()
     from ..start import start_host
 
     child, sock = start_host()
-    link = AsyncLink(sock, name or "")
+    link = AsyncLink(sock, request.machine)
     try:
         reply, _ = await link.call(request, START)
         link.welcome = check_reply(reply, Welcome)
@@ -162,9 +239,9 @@ async def launch(
         if isinstance(error, MachineGoneError):
             raise requests.host_failed(child.returncode) from error
         raise
-    if detach:
+    if request.detach:
         await reap(child)
-    return Machine(link, screens, None if detach else child)
+    return Machine(link, screens, None if request.detach else child)
 
 
 async def attach(name: str, role: Role = "control") -> Machine:

@@ -1,0 +1,42 @@
+"""What every command of the `kju` command line is made of. Imports typer and no more: see `cli`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+
+class Command(typer.core.TyperCommand):
+    """A command that clears remains first, and whose errors are one line and a code."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  as the base class
+        """Run it; an error ends with its line and its code."""
+        from ..errors import KjuError
+        from .exits import Exit, code_of, line_of
+        from .tidy import tidy
+
+        try:
+            tidy()
+            return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read us has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = Exit.OK
+        except (KjuError, OSError) as error:
+            typer.echo(f"kju: {line_of(error)}", err=True)
+            code = code_of(error)
+        except KeyboardInterrupt:
+            code = Exit.INTERRUPTED
+        raise typer.Exit(int(code))
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A running machine; see `kju ls`.")]
+Target = Annotated[
+    str, typer.Argument(metavar="NAME", help="A running machine, or a surface's path.")
+]
+Console = Annotated[int, typer.Option(min=0, max=15, help="Which of the guest's screens.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, whose names are stable.")]
+Seconds = Annotated[float, typer.Option(min=0, help="End after so long; 0 never.")]

@@ -1,0 +1,82 @@
+"""A machine's serial port in this terminal, or in a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import sys
+import time
+from collections.abc import Iterator
+
+from ..client.machine import attach
+
+#: Ctrl-], as telnet and virsh have it: no program in a guest is likely to want it.
+ESCAPE = b"\x1d"
+_CHUNK = 4096
+#: How long a line that ends may still bring what the guest has said.
+_FOREVER = 3600.0
+
+
+def console(name: str, seconds: float) -> None:
+    """Show the serial port until its escape key, or its end."""
+    with attach(name) as machine, machine.serial() as line:
+        is_terminal = sys.stdin.isatty()
+        if is_terminal:
+            print(f"the serial port of {name}; Ctrl-] ends this", file=sys.stderr)
+        end = time.monotonic() + seconds if seconds else float("inf")
+        with _raw() if is_terminal else contextlib.nullcontext():
+            _carry(line, end, is_terminal)
+        if is_terminal:
+            print(file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _raw() -> Iterator[None]:
+    """The terminal as the guest's own: every key goes there, Ctrl-C too."""
+    import termios
+    import tty
+
+    number = sys.stdin.fileno()
+    before = termios.tcgetattr(number)
+    try:
+        tty.setraw(number, termios.TCSADRAIN)
+        yield
+    finally:
+        termios.tcsetattr(number, termios.TCSADRAIN, before)
+
+
+def _carry(line: socket.socket, end: float, is_terminal: bool) -> None:
+    """Carry bytes both ways until the escape key, the end of the line, or *end*.
+
+    What is read from a pipe is not read faster than the guest takes it.
+    """
+    keys, shown = sys.stdin.fileno(), sys.stdout.fileno()
+    waiting = b""
+    typing = True
+    while (left := min(end - time.monotonic(), _FOREVER)) > 0:
+        poll = select.poll()
+        poll.register(line, select.POLLIN | (select.POLLOUT if waiting else 0))
+        if typing and not waiting:
+            poll.register(keys, select.POLLIN)
+        ready = dict(poll.poll(left * 1000))
+        if ready.get(line.fileno(), 0) & (select.POLLIN | select.POLLHUP | select.POLLERR):
+            data = line.recv(_CHUNK)
+            if not data:
+                return
+            _write(shown, data)
+        if waiting and ready.get(line.fileno(), 0) & select.POLLOUT:
+            waiting = waiting[line.send(waiting, socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT) :]
+        if keys in ready:
+            waiting = os.read(keys, _CHUNK)
+            if is_terminal and ESCAPE in waiting:
+                return
+            if not waiting:
+                # The guest's answers may be still to come.
+                typing = False
+
+
+def _write(number: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(number, data) :]

@@ -1,0 +1,55 @@
+"""Snapshots from the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+from ..client.life import Snapshot
+from ..client.machine import attach
+from .targets import attach_to_look
+
+
+def save(name: str, tag: str) -> None:
+    """Save one."""
+    with attach(name) as machine:
+        saved = machine.snapshots.save(tag)
+    print(f"{tag} is saved ({_size(saved)} of memory)")
+    if saved.picture:
+        print(f"picture: {saved.picture}")
+    if saved.note:
+        print(f"kju: {saved.note}", file=sys.stderr)
+
+
+def load(name: str, tag: str) -> None:
+    """Go back to one."""
+    with attach(name) as machine:
+        machine.snapshots.load(tag)
+
+
+def remove(name: str, tag: str) -> None:
+    """Remove one."""
+    with attach(name) as machine:
+        machine.snapshots.remove(tag)
+
+
+def list_(name: str, as_json: bool) -> None:
+    """List them."""
+    with attach_to_look(name) as machine:
+        found = machine.snapshots.list()
+    if as_json:
+        print(json.dumps([snapshot._asdict() for snapshot in found]))
+        return
+    if not found:
+        print(f"no snapshot; save one with: kju snapshot save {name} TAG", file=sys.stderr)
+        return
+    width = max(len(snapshot.tag) for snapshot in found)
+    for snapshot in found:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(snapshot.time))
+        whole = "" if not snapshot.lacking else f"  not in {', '.join(snapshot.lacking)}"
+        print(f"{snapshot.tag.ljust(width)}  {when}  {_size(snapshot):>8}{whole}")
+
+
+def _size(snapshot: Snapshot) -> str:
+    return f"{snapshot.size / (1 << 20):.0f} MiB"

@@ -1,0 +1,122 @@
+"""A machine's snapshots and events, for programs with threads."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Self
+
+from ..errors import ClosedError, MachineGoneError, WaitTimeoutError
+from ..host.messages import Done, GetSnapshots, Subscribe
+from ..host.messages import Snapshots as SnapshotsReply
+from . import life
+from .life import Event, Snapshot
+from .link import Link
+
+
+class Snapshots:
+    """The snapshots of one machine, in its own qcow2 disks."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def save(self, tag: str, timeout: float = life.SNAPSHOT) -> Snapshot:
+        """Save the whole machine: its memory, its disks, its screen as a PNG.
+
+        The guest stands still meanwhile and goes on afterwards, if it ran.
+
+        Args:
+            tag: A name that no other snapshot has.
+            timeout: Seconds to wait. A snapshot that has been begun is saved all the same.
+
+        Raises:
+            UsageError: There is one of this name, or a disk that cannot hold any.
+            QemuError: QEMU could not; where a disk is full, that is the reason. What was saved
+                before is as it was.
+            RoleError: This client only views.
+            MachineGoneError: The machine has ended.
+            WaitTimeoutError: It has not been saved yet.
+        """
+        return self._do("save", tag, timeout)
+
+    def load(self, tag: str, timeout: float = life.SNAPSHOT) -> Snapshot:
+        """Go back to a snapshot. Every screen shows it when this returns.
+
+        The guest runs afterwards if it ran before.
+
+        Raises:
+            UsageError: There is no such snapshot, or it is not whole; nothing has changed.
+            QemuError: QEMU could not; the machine is paused then.
+            RoleError: This client only views.
+            MachineGoneError: The machine has ended.
+            WaitTimeoutError: It has not been loaded yet.
+        """
+        return self._do("load", tag, timeout)
+
+    def remove(self, tag: str) -> Snapshot:
+        """Remove a snapshot, with its picture.
+
+        Raises:
+            UsageError: There is no such snapshot.
+            QemuError: QEMU could not.
+            RoleError: This client only views.
+            MachineGoneError: The machine has ended.
+        """
+        return self._do("remove", tag, life.SNAPSHOT)
+
+    def list(self) -> list[Snapshot]:
+        """All there are, oldest first.
+
+        Raises:
+            MachineGoneError: The machine has ended.
+        """
+        reply = self._link.ask(GetSnapshots(), SnapshotsReply)
+        return [life.snapshot(saved) for saved in reply.snapshots]
+
+    def _do(self, how: str, tag: str, timeout: float) -> Snapshot:
+        reply = self._link.ask(life.snapshot_request(how, tag), SnapshotsReply, timeout)
+        return life.snapshot(reply.snapshots[0], reply.note)
+
+
+class Events(Iterator[Event]):
+    """A machine's events, on a connection of their own: see `kju.Machine.events`.
+
+    A program that takes none for long is hung up on there, and nowhere else. After an error, a
+    timeout's too, the next one can be asked for.
+    """
+
+    def __init__(self, name: str, client: str, since: int, timeout: float | None) -> None:
+        self._timeout = timeout
+        self._link = Link.attach(name, "view", client)
+        try:
+            self._link.ask(Subscribe(since=since), Done)
+        except BaseException:
+            self._link.close()
+            raise
+
+    def __next__(self) -> Event:
+        timeout = self._timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            return life.event(self._link.next_event(deadline))
+        except WaitTimeoutError as error:
+            why = f"nothing happened to {self._link.name!r} in {timeout:g} s"
+            raise WaitTimeoutError(why) from error
+        except (MachineGoneError, ClosedError):
+            self.close()
+            raise StopIteration from None
+
+    def close(self) -> None:
+        """Be told no more. A second call does nothing."""
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError):
+            self._link.close()

@@ -1,0 +1,128 @@
+"""A machine's life as a stream of events, and who is told.
+
+| event | data |
+|---|---|
+| ``started`` | ``consoles`` |
+| ``paused``, ``resumed`` | |
+| ``reset`` | ``guest`` (whether it did so itself), ``reason`` |
+| ``powerdown`` | the power button has been pressed |
+| ``shutdown`` | ``guest``, ``reason`` |
+| ``panicked`` | ``action``, and ``info`` where the guest told |
+| ``disk-error`` | ``device``, ``operation``, ``reason``, ``full``, ``action`` |
+| ``mode`` | ``console``, ``width``, ``height``, ``epoch`` |
+| ``client-came``, ``client-went`` | ``client`` (a number), ``pid``, ``name``, ``role`` |
+| ``snapshot-saved``, ``snapshot-loaded``, ``snapshot-removed`` | ``tag`` |
+| ``ending`` | ``reason``, ``asked``, ``status`` |
+
+Rules:
+
+- Events are numbered from 1, without a gap: whoever sees one has missed something, and how much.
+- The last `KEPT` can be had again. Nothing waits for a subscriber: one that does not read is
+  hung up on, as any client.
+- A guest that nobody looks at changes its mode unseen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from .messages import Happened, Message
+
+#: A start of Linux, a snapshot saved and loaded, a reset and the end, with three clients, are 18.
+KEPT = 256
+#: Characters of a text that QEMU or a guest has had a hand in.
+LONGEST = 400
+
+#: Takes an event's name and its data.
+Tell = Callable[[str, dict[str, Any]], None]
+
+
+class Subscriber(Protocol):
+    """A client, as far as it is told something."""
+
+    def send(self, message: Message) -> None:
+        """Send one message; never waits."""
+
+
+class Events:
+    """What has happened in one machine, and who wants to know."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._kept: deque[Happened] = deque(maxlen=KEPT)
+        self._untold: deque[Happened] = deque()
+        self._subscribers: list[Subscriber] = []
+
+    def happen(self, event: str, data: dict[str, Any] | None = None) -> None:
+        """Note an event, and tell everybody who has subscribed."""
+        self.number += 1
+        short = {key: _short(value) for key, value in (data or {}).items()}
+        happened = Happened(sequence=self.number, time=time.time(), event=event, data=short)
+        self._kept.append(happened)
+        self._untold.append(happened)
+        if len(self._untold) == 1:
+            self._tell()
+
+    def _tell(self) -> None:
+        # To tell one may be to find that it has gone, which is an event: that waits for its turn.
+        while self._untold:
+            for subscriber in list(self._subscribers):
+                subscriber.send(self._untold[0])
+            self._untold.popleft()
+
+    def subscribe(self, subscriber: Subscriber, since: int) -> None:
+        """Tell *subscriber* what happens from now on, and first what came after *since*.
+
+        Args:
+            subscriber: A second time is fine; it is told once.
+            since: An event's number, or -1 for none of the past.
+        """
+        if since >= 0:
+            for happened in self._kept:
+                if happened.sequence > since:
+                    subscriber.send(happened)
+        if subscriber not in self._subscribers:
+            self._subscribers.append(subscriber)
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Tell this one no more."""
+        if subscriber in self._subscribers:
+            self._subscribers.remove(subscriber)
+
+
+def _short(value: object) -> object:
+    if isinstance(value, str):
+        return value[:LONGEST]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return str(value)[:LONGEST]
+
+
+def from_qmp(name: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """QEMU's event as one of ours; None for those that are none.
+
+    Source:
+        qapi/run-state.json and qapi/block-core.json of QEMU.
+    """
+    match name:
+        case "STOP":
+            return "paused", {}
+        case "RESUME":
+            return "resumed", {}
+        case "POWERDOWN":
+            return "powerdown", {}
+        case "RESET" | "SHUTDOWN":
+            guest, reason = bool(data.get("guest")), data.get("reason", "")
+            return name.lower(), {"guest": guest, "reason": reason}
+        case "GUEST_PANICKED":
+            said = {"action": data.get("action", "")}
+            return "panicked", said | ({"info": data["info"]} if "info" in data else {})
+        case "BLOCK_IO_ERROR":
+            keys = ("device", "operation", "reason", "action")
+            said = {key: data.get(key, "") for key in keys}
+            said["device"] = said["device"] or data.get("node-name", "")
+            return "disk-error", {**said, "full": bool(data.get("nospace"))}
+    return None

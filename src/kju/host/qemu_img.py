@@ -1,0 +1,85 @@
+"""SHELL: qemu-img, QEMU's tool for disks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+from ..errors import QemuError
+from . import distribution
+
+INSTALL = {
+    "debian": "apt install qemu-utils",
+    "ubuntu": "apt install qemu-utils",
+    "fedora": "dnf install qemu-img",
+    "rhel": "dnf install qemu-img",
+    "arch": "pacman -S qemu-img",
+    "suse": "zypper install qemu-img",
+    "alpine": "apk add qemu-img",
+}
+#: It writes a few hundred kilobytes for what is asked of it here.
+LONGEST = 120.0
+
+
+def create(path: Path, size: str) -> None:
+    """Make an empty qcow2 disk.
+
+    Args:
+        path: Where; nothing may be there yet.
+        size: As qemu-img takes it, such as ``20G``.
+
+    Raises:
+        QemuError: qemu-img is missing, or refused.
+    """
+    _run("create", "-q", "-f", "qcow2", str(path), size)
+
+
+def overlay(base: Path, base_format: str, path: Path) -> None:
+    """Make a qcow2 disk that lies over another, which must never change from then on.
+
+    Raises:
+        QemuError: qemu-img is missing, or refused.
+    """
+    _run("create", "-q", "-f", "qcow2", "-b", str(base), "-F", base_format, str(path))
+
+
+def convert(source: str, source_format: str, path: Path) -> None:
+    """Copy a disk into a new qcow2 one, without its snapshots.
+
+    Raises:
+        QemuError: qemu-img is missing, or refused.
+    """
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    _run("convert", "-q", "-f", source_format, "-O", "qcow2", source, str(new))
+    new.chmod(0o600)
+    new.rename(path)
+
+
+def format_of(path: Path) -> str:
+    """The format of a disk, as QEMU would probe it.
+
+    Raises:
+        QemuError: qemu-img is missing, or cannot read it.
+    """
+    told = json.loads(_run("info", "--output=json", str(path)))
+    return str(told["format"])
+
+
+def _run(*words: str) -> str:
+    program = shutil.which("qemu-img")
+    if program is None:
+        how = distribution.install_line(INSTALL, "install qemu-img from your distribution")
+        raise QemuError(f"there is no qemu-img on this computer; {how}")
+    try:
+        done = subprocess.run(
+            [program, *words], capture_output=True, stdin=subprocess.DEVNULL, timeout=LONGEST
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise QemuError(f"qemu-img cannot be run: {error}") from error
+    if done.returncode:
+        said = " ".join(done.stderr.decode("utf-8", "replace").split())
+        raise QemuError(f"qemu-img {words[0]} failed: {said.removeprefix('qemu-img: ')}")
+    return done.stdout.decode("utf-8", "replace")

@@ -1,0 +1,370 @@
+"""SHELL: machines that are kept: each has a folder, with its definition and what belongs to it.
+
+``$XDG_DATA_HOME/kju/machines/NAME/`` holds ``machine.toml``, the disks that kju has made, the
+variables of a UEFI, and ``snapshots/TAG/`` with the screen and the input of each snapshot. Rules:
+
+- A definition is replaced whole, or not at all, and only by what has been checked.
+- A folder comes and goes whole, under the lock of all of them.
+- A disk that others lie over must not change: its machine is neither started nor removed.
+- Folders are 0700 and files 0600: a disk holds whatever its guest's users have put there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ..definitions import Definition, decode, write
+from ..definitions.definition import refuse
+from ..errors import (
+    ConflictError,
+    DefinitionError,
+    MachineExistsError,
+    MachineNotFoundError,
+    UsageError,
+)
+from . import qemu, qemu_img, runtime
+from .firmware import VARIABLES
+from .image import Image, Kind
+from .messages import Launch
+
+FILE = "machine.toml"
+DISK = "disk.qcow2"
+#: What an editor is given, and what it leaves that is not right.
+EDITED = "machine.toml.edited"
+_NEW = ".new-"
+
+
+class Kept(NamedTuple):
+    """One kept machine.
+
+    Attributes:
+        name: Its name.
+        folder: Its own.
+        text: Its definition, as it is written.
+        definition: The same, decoded.
+    """
+
+    name: str
+    folder: Path
+    text: str
+    definition: Definition
+
+    @property
+    def file(self) -> Path:
+        """The definition's."""
+        return self.folder / FILE
+
+    def path(self, written: str) -> Path:
+        """A path as the definition has it: from the machine's folder on."""
+        return self.folder / Path(written).expanduser()
+
+
+def home() -> Path:
+    """Where kept machines are; it need not be there."""
+    import platformdirs  # most commands never come here
+
+    return platformdirs.user_data_path("kju", appauthor=False) / "machines"
+
+
+def names() -> list[str]:
+    """The names of the machines that are kept, sorted."""
+    try:
+        entries = sorted(entry.name for entry in os.scandir(home()) if entry.is_dir())
+    except FileNotFoundError:
+        return []
+    return [n for n in entries if runtime.NAME.fullmatch(n) and (home() / n / FILE).is_file()]
+
+
+def is_kept(name: str) -> bool:
+    """Whether a machine of this name is kept."""
+    return (home() / runtime.check_name(name) / FILE).is_file()
+
+
+def read(name: str) -> Kept:
+    """Read a machine's definition.
+
+    Raises:
+        MachineNotFoundError: None of this name is kept.
+        DefinitionError: The definition is not right.
+    """
+    folder = home() / runtime.check_name(name)
+    try:
+        text = (folder / FILE).read_text()
+    except FileNotFoundError:
+        have = ", ".join(names()) or "none is"
+        raise MachineNotFoundError(
+            f"no machine named {name!r} is kept (kept: {have}); make one with: kju create {name}",
+            name,
+        ) from None
+    except UnicodeDecodeError as error:
+        raise DefinitionError(f"{folder / FILE}:1: this is no UTF-8 text: {error}") from error
+    return Kept(name, folder, text, decode(text, str(folder / FILE), name))
+
+
+def checked(name: str, folder: Path, text: str, shown: Path) -> Kept:
+    """A definition that could be this machine's: its disks are there.
+
+    Args:
+        name: The machine's.
+        folder: Its own.
+        text: The definition.
+        shown: The file that messages are to name.
+
+    Raises:
+        DefinitionError: It is not right, or names a file that is missing or cannot be used.
+    """
+    kept = Kept(name, folder, text, decode(text, str(shown), name))
+    images(kept, shown)
+    return kept
+
+
+def images(kept: Kept, shown: Path | None = None) -> list[Image]:
+    """What the machine boots from, if anything, and its further disks.
+
+    Raises:
+        DefinitionError: One is missing or cannot be used; file, line and key are named.
+    """
+    file, found = str(shown or kept.file), []
+    wanted = [("image", None, kept.definition.image)] if kept.definition.image else []
+    further = [("disks", index, path) for index, path in enumerate(kept.definition.disks)]
+    for key, item, path in [*wanted, *further]:
+        try:
+            image = qemu.read_image(str(kept.path(path)))
+        except UsageError as error:
+            refuse(kept.text, file, key, str(error), item)
+        if item is not None and image.kind is Kind.KERNEL:
+            why = f"{image.path} is a kernel: it can only be the image"
+            refuse(kept.text, file, key, why, item)
+        found.append(image)
+    starts_with = kept.definition.firmware
+    if starts_with not in ("bios", "uefi") and not kept.path(starts_with).is_file():
+        what = f"{kept.path(starts_with)} is no file; it is 'bios', 'uefi' or a firmware's path"
+        refuse(kept.text, file, "firmware", what)
+    return found
+
+
+def launch(kept: Kept, *, detach: bool, client: str) -> Launch:
+    """A kept machine's start as a message.
+
+    Raises:
+        DefinitionError: A disk is missing.
+        ConflictError: Others lie over one of its disks.
+    """
+    found, definition = images(kept), kept.definition
+    above = clones(kept.name)
+    if above and any(image.kind is Kind.DISK for image in found):
+        raise ConflictError(
+            f"{kept.name} has clones ({', '.join(above)}) whose disks lie over its own, and would"
+            f" be spoilt if it ran; start one of those, or: kju clone {kept.name} NEW"
+        )
+    arguments = [word for device in definition.devices for word in ("-device", device)]
+    arguments += ["-nic", "none"] if definition.network == "none" else []
+    starts_with = definition.firmware
+    if starts_with not in ("bios", "uefi"):
+        starts_with = str(kept.path(starts_with))
+    return Launch(
+        machine=kept.name,
+        image=str(kept.path(definition.image)) if definition.image else "",
+        disks=[str(kept.path(disk)) for disk in definition.disks],
+        firmware="" if starts_with == "bios" else starts_with,
+        folder=str(kept.folder),
+        memory=definition.memory,
+        cpus=definition.cpus,
+        arguments=[*arguments, *definition.arguments],
+        qemu=definition.qemu,
+        detach=detach,
+        client=client[:256],
+    )
+
+
+def clones(name: str) -> list[str]:
+    """The names of the machines whose disks lie over this one's."""
+    found = []
+    for other in names():
+        with contextlib.suppress(DefinitionError, MachineNotFoundError):
+            if other != name and read(other).definition.base == name:
+                found.append(other)
+    return found
+
+
+def create(name: str, definition: Definition, disk: str = "") -> Kept:
+    """Keep a new machine.
+
+    Args:
+        name: Its name.
+        definition: What it is; paths are whole, or of what is in its folder.
+        disk: The size of a new disk to make, such as ``20G``; empty for none.
+
+    Raises:
+        MachineExistsError: One of this name is kept.
+        UsageError: A file is missing.
+        QemuError: The disk could not be made.
+    """
+    with _coming(name) as new:
+        if disk:
+            qemu_img.create(new / DISK, disk)
+            further = [DISK, *definition.disks]
+            where: dict[str, object] = {"disks": further} if definition.image else {"image": DISK}
+            definition = _replaced(definition, where)
+        try:
+            kept = checked(name, new, write(_replaced(definition, {"name": name})), new / FILE)
+        except DefinitionError as error:
+            # Nobody has seen this file yet.
+            raise UsageError(str(error).removeprefix(f"{error.file}:{error.line}: ")) from error
+        _write(new / FILE, kept.text)
+    return read(name)
+
+
+def clone(name: str, new_name: str) -> Kept:
+    """Keep a copy of a machine, whose disks lie over the first one's and hold what differs.
+
+    Raises:
+        MachineNotFoundError: The first is not kept.
+        MachineExistsError: The second is.
+        ConflictError: The first is running.
+        QemuError: qemu-img is missing, or refused.
+    """
+    kept = read(name)
+    found = images(kept)
+    if runtime.is_alive(runtime.paths(name)):
+        raise ConflictError(
+            f"{name} is running, and its disks change; stop it first: kju stop {name}"
+        )
+    with _coming(new_name) as new:
+        paths = [_laid_over(image, new) for image in found]
+        definition = kept.definition
+        changes: dict[str, object] = {"name": new_name, "base": name}
+        if definition.image:
+            changes["image"] = paths.pop(0)
+        changes["disks"] = paths
+        if definition.firmware not in ("bios", "uefi"):
+            changes["firmware"] = str(kept.path(definition.firmware))
+        if (variables := kept.folder / VARIABLES).exists():
+            qemu_img.convert(str(variables), "qcow2", new / VARIABLES)
+        _write(new / FILE, write(_replaced(definition, changes)))
+    return read(new_name)
+
+
+def _laid_over(image: Image, folder: Path) -> str:
+    """A disk in *folder* over this one; what cannot be written is shared as it is."""
+    if image.kind is not Kind.DISK or image.read_only:
+        return image.path
+    base = Path(image.path).resolve()
+    place = folder / f"{base.stem}.qcow2"
+    for number in range(2, 1000):
+        if not place.exists():
+            break
+        place = folder / f"{base.stem}-{number}.qcow2"
+    qemu_img.overlay(base, image.disk_format or qemu_img.format_of(base), place)
+    place.chmod(0o600)
+    return place.name
+
+
+def replace(kept: Kept, text: str) -> Kept:
+    """Give a machine another definition.
+
+    Raises:
+        DefinitionError: It is not right; the old one stays.
+    """
+    new = checked(kept.name, kept.folder, text, kept.file)
+    _write(kept.file, text)
+    return new
+
+
+def remove(name: str) -> list[str]:
+    """Remove a kept machine with its folder; returns the paths of disks that lie elsewhere.
+
+    Raises:
+        MachineNotFoundError: None of this name is kept.
+        ConflictError: It is running, or others lie over its disks.
+    """
+    folder = home() / runtime.check_name(name)
+    if not (folder / FILE).is_file():
+        read(name)
+    with _exclusive():
+        if runtime.is_alive(runtime.paths(name)):
+            raise ConflictError(f"{name} is running; stop it first: kju stop {name}")
+        if above := clones(name):
+            raise ConflictError(
+                f"{name} has clones whose disks lie over its own: remove those first"
+                f" ({', '.join(above)})"
+            )
+        elsewhere = []
+        with contextlib.suppress(DefinitionError):
+            kept = read(name)
+            paths = [kept.path(p) for p in (kept.definition.image, *kept.definition.disks) if p]
+            elsewhere = [str(p) for p in paths if not p.is_relative_to(folder)]
+        # Out of sight at once: a killed rm leaves nothing that looks like a machine.
+        gone = folder.with_name(f"{_NEW}{name}")
+        shutil.rmtree(gone, ignore_errors=True)
+        folder.rename(gone)
+        shutil.rmtree(gone)
+    return elsewhere
+
+
+# -- files
+
+
+@contextlib.contextmanager
+def _coming(name: str) -> Iterator[Path]:
+    """A folder that becomes the machine's at the end of the block, whole or not at all."""
+    runtime.check_name(name)
+    with _exclusive() as machines:
+        place, new = machines / name, machines / f"{_NEW}{name}"
+        if place.exists():
+            raise MachineExistsError(
+                f"a machine named {name!r} is kept already ({place}); choose another name,"
+                f" or remove it with: kju rm {name}",
+                name,
+            )
+        # Only one that was killed could have left it.
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(mode=0o700)
+        try:
+            yield new
+            for path in new.iterdir():
+                path.chmod(0o600)
+            new.rename(place)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+
+
+@contextlib.contextmanager
+def _exclusive() -> Iterator[Path]:
+    """Hold the lock under which kept machines come and go."""
+    machines = home()
+    machines.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(machines / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield machines
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file, whole or not at all, whatever ends us."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123  a descriptor
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        new.rename(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def _replaced(definition: Definition, changes: dict[str, object]) -> Definition:
+    import msgspec
+
+    return msgspec.structs.replace(definition, **changes)

@@ -1,0 +1,312 @@
+"""Snapshots of real guests: every source shows what was loaded, nothing that was saved is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import guests
+import numpy as np
+import pytest
+from paint_guest import Guest, booted
+from PIL import Image
+from wait import until
+
+import kju
+from kju.client.life import snapshot_request
+from kju.errors import (
+    KjuError,
+    MachineGoneError,
+    QemuError,
+    RoleError,
+    UsageError,
+    WaitTimeoutError,
+)
+from kju.host.messages import GetInfo
+
+pytestmark = pytest.mark.qemu
+
+#: Bytes of the paint guest's memory that are in use; a snapshot takes as many.
+STATE = 102_000_000
+
+
+def new_disk(path: Path, size: str = "64M") -> Path:
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), size], check=True)
+    return path
+
+
+def published(screen: kju.Screen) -> np.ndarray:
+    """What the surface holds, without asking anybody for something newer."""
+    return np.array(screen.view()[..., 2::-1])
+
+
+def picture(snapshot: object) -> np.ndarray:
+    with Image.open(snapshot.picture) as image:
+        return np.asarray(image)
+
+
+@contextlib.contextmanager
+def with_disk(folder: Path, device: str, *more: str, via: str) -> Iterator[Guest]:
+    disk = new_disk(folder / "d.qcow2")
+    drive = f"if=none,id=d,file={disk},format=qcow2"
+    with booted(folder, device, "-drive", drive, "-device", "virtio-blk-pci,drive=d", *more,
+                via=via) as guest:  # fmt: skip
+        yield guest
+
+
+@pytest.fixture(scope="module")
+def vga(shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    """One guest for most of this file; its disk is on a file system that can be full."""
+    folder = tmp_path_factory.mktemp("snap")
+    small = ["mount", "-t", "tmpfs", "-o", f"size={STATE * 3 // 2}", "kju-test", str(folder)]
+    mounted = subprocess.run(small, capture_output=True, check=False).returncode == 0
+    try:
+        with with_disk(folder, "VGA,id=card", via="vram") as guest:
+            guest.mounted = mounted
+            guest.disk = folder / "d.qcow2"
+            yield guest
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def guest(vga: Guest) -> Iterator[Guest]:
+    """The same without snapshots, and with a picture of 800x600."""
+    vga.tell("order 0x1e1e1e1e")
+    vga.show(800, 600)
+    until(lambda: vga.seen.mode[:2] == (800, 600), 5)
+    vga.becomes("vram")
+    yield vga
+    for snapshot in vga.machine.snapshots.list():
+        vga.machine.snapshots.remove(snapshot.tag)
+
+
+def goes_back(
+    machine: kju.Machine, seen: kju.Screen, change: Callable[[], object], cursor: int = 0
+) -> None:
+    """Save, change the picture, load: it is there when the call returns."""
+    before = machine.snapshots.save("a")
+    then = picture(before)
+    assert then.any()
+    change()
+    until(lambda: not np.array_equal(published(seen), then), 10)
+    loaded = machine.snapshots.load("a")
+    assert loaded.tag == "a"
+    now = published(seen)
+    assert now.shape == then.shape
+    # A text mode's cursor blinks by a clock of QEMU's own.
+    assert np.count_nonzero((now != then).any(axis=2)) <= cursor
+    assert machine.info()["state"] == "running"
+
+
+def test_the_video_memory_is_put_back_at_once(guest: Guest) -> None:
+    guest.machine.keyboard.chord("shift-a")
+    events = guest.machine.events()
+    goes_back(guest.machine, guest.seen, lambda: guest.show(640, 480))
+    (snapshot,) = guest.machine.snapshots.list()
+    logged = Path(guest.machine.info()["host"]["folder"]) / "input.jsonl"
+    assert Path(snapshot.input).read_text() == logged.read_text() != ""
+    assert Path(snapshot.input).stat().st_mode & 0o077 == 0
+    assert snapshot.size > STATE // 2 and abs(snapshot.time - time.time()) < 60
+    assert not snapshot.lacking and not snapshot.note
+    names: list[str] = []
+    while names.count("resumed") < 2:
+        names.append(next(events).name)
+    events.close()
+    assert [name for name in names if name != "mode"] == [
+        "paused", "resumed", "snapshot-saved", "paused", "snapshot-loaded", "resumed",
+    ]  # fmt: skip
+
+    # The guest that was put back is alive: it draws what it is told to.
+    guest.show(640, 480)
+    until(lambda: guest.seen.mode[:2] == (640, 480), 5)
+
+
+def test_a_paused_machine_stays_so(guest: Guest) -> None:
+    guest.machine.pause()
+    guest.machine.snapshots.save("p")
+    assert guest.machine.info()["state"] == "paused"
+    guest.machine.snapshots.load("p")
+    assert guest.machine.info()["state"] == "paused"
+    assert guest.seen.state[0] is kju.State.PAUSED
+    guest.machine.resume()
+    until(lambda: guest.seen.state[0] is kju.State.LIVE, 5)
+
+
+def test_what_cannot_be_is_said_and_changes_nothing(guest: Guest) -> None:
+    snapshots = guest.machine.snapshots
+    snapshots.save("one")
+    with pytest.raises(UsageError, match="is a snapshot 'one' already"):
+        snapshots.save("one")
+    with pytest.raises(UsageError, match="no snapshot 'two'; there are: one"):
+        snapshots.load("two")
+    with pytest.raises(UsageError, match="no snapshot 'two'"):
+        snapshots.remove("two")
+    for bad in ("", "7", "a b", "../x", "a/b", "-x", "x" * 65):
+        with pytest.raises(UsageError, match="cannot be a snapshot's name"):
+            snapshots.save(bad)
+    assert guest.machine.info()["state"] == "running"
+    with kju.attach(guest.machine.name, "view") as viewer:
+        assert [s.tag for s in viewer.snapshots.list()] == ["one"]
+        for action in (viewer.snapshots.save, viewer.snapshots.load, viewer.snapshots.remove):
+            with pytest.raises(RoleError):
+                action("one")
+        for action in (viewer.pause, viewer.resume, viewer.reset):
+            with pytest.raises(RoleError):
+                action()
+        with pytest.raises(RoleError):
+            viewer.qmp("query-status")
+    place = Path(snapshots.list()[0].picture).parent
+    snapshots.remove("one")
+    assert snapshots.list() == [] and not place.exists()
+
+
+def test_a_full_disk_loses_nothing_that_was_saved(guest: Guest) -> None:
+    if not guest.mounted:
+        pytest.skip("only root can mount a small file system")
+    then = picture(guest.machine.snapshots.save("kept"))
+    guest.show(640, 480)
+    until(lambda: guest.seen.mode[:2] == (640, 480), 5)
+    with pytest.raises(QemuError, match=r"snapshot-save: .*No space left.* as it was"):
+        guest.machine.snapshots.save("much")
+    assert [s.tag for s in guest.machine.snapshots.list()] == ["kept"]
+    assert guest.machine.info()["state"] == "running"
+    assert sorted(p.name for p in Path(f"{guest.disk}.snapshots").iterdir()) == ["kept"]
+    guest.machine.snapshots.load("kept")
+    assert np.array_equal(published(guest.seen), then)
+
+
+def test_a_host_that_was_suspended_finishes_what_it_began(guest: Guest) -> None:
+    """For ten seconds, in the middle of a snapshot."""
+    host = guest.machine.host_pid
+    events = guest.machine.events()
+    done: list[object] = []
+    saving = threading.Thread(target=lambda: done.append(guest.machine.snapshots.save("slow")))
+    saving.start()
+    assert next(events).name == "paused"
+    os.kill(host, signal.SIGSTOP)
+    try:
+        with pytest.raises(WaitTimeoutError, match="did not answer in time"):
+            guest.looker._link.call(GetInfo(), patience=10)
+        assert saving.is_alive() and not done
+    finally:
+        os.kill(host, signal.SIGCONT)
+    saving.join(30)
+    events.close()
+    assert done and done[0].tag == "slow"
+    guest.show(640, 480)
+    until(lambda: guest.seen.mode[:2] == (640, 480), 5)
+    guest.machine.snapshots.load("slow")
+    assert guest.seen.mode[:2] == (800, 600)
+    assert guest.machine.info()["state"] == "running"
+
+
+def test_one_that_nobody_waits_for_is_saved_all_the_same(guest: Guest) -> None:
+    with kju.attach(guest.machine.name) as hasty:
+        request = snapshot_request("save", "left")
+        hasty._link._sock.send(hasty._link._side.request(request)[1])
+    until(lambda: [s.tag for s in guest.machine.snapshots.list()] == ["left"], 30)
+    until(lambda: guest.machine.info()["state"] == "running", 5)
+
+
+def test_a_driver_s_screen_is_put_back_at_once(runtime_folder: None, tmp_path: Path) -> None:
+    """By QEMU's maps."""
+    with with_disk(tmp_path, "virtio-vga", via="drm") as guest:
+        until(lambda: guest.seen.mode[:2] == (1280, 800), 10)
+        time_to_rest(guest.seen)
+        goes_back(guest.machine, guest.seen, lambda: guest.serial.send("size 800x600"))
+        assert guest.source == "display1-map"
+
+
+def time_to_rest(screen: kju.Screen) -> None:
+    """Wait until nothing is published any more."""
+    with contextlib.suppress(KjuError):
+        while True:
+            screen.wait(timeout=0.3)
+
+
+@pytest.mark.parametrize(
+    ("source", "mode", "more"),
+    [
+        ("screendump", 0, ()),
+        ("display1-copy", 2, ("-machine", "aux-ram-share=off")),
+    ],
+)
+def test_a_firmware_s_modes_are_put_back_at_once(
+    runtime_folder: None, tmp_path: Path, source: str, mode: int, more: tuple[str, ...]
+) -> None:
+    """By screenshots, and by the bytes that a listener is sent."""
+    raw, disk = guests.modes(tmp_path), tmp_path / "modes.qcow2"
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", str(raw), str(disk)], check=True)
+    drive = ("-drive", f"if=ide,file={disk},format=qcow2")
+    args = [*guests.TCG, "-m", "32", "-vga", "std", *drive, *more]
+    with kju.launch(args=args, name="modes") as machine, kju.attach("modes", "view") as viewer:
+        screen = viewer.screen
+
+        def go(number: int) -> None:
+            while screen.mode[:2] != guests.MODES[number]:
+                before = screen.mode
+                machine.keyboard.chord("a")
+                until(lambda old=before: screen.mode != old, 10)
+            if number == 2:  # a text mode's cursor never rests
+                time_to_rest(screen)
+
+        until(lambda: screen.mode[:2] == guests.MODES[0], 20)
+        go(mode)
+        goes_back(machine, screen, lambda: go((mode + 1) % 3), cursor=9 * 16)
+        assert machine.info()["consoles"][0]["source"] == source
+
+
+def test_disks_that_hold_none_are_named(runtime_folder: None, tmp_path: Path) -> None:
+    args = [*guests.TCG, "-m", "32"]
+    with kju.launch(args=args, name="bare") as machine:
+        with pytest.raises(UsageError, match="no disk that could hold a snapshot"):
+            machine.snapshots.save("a")
+        assert machine.snapshots.list() == []
+    raw = tmp_path / "raw.raw"
+    raw.write_bytes(bytes(1 << 20))
+    with (
+        kju.launch(raw, args=args, name="raw") as machine,
+        pytest.raises(UsageError, match=r"raw\.raw \(raw\) cannot hold .*only qcow2"),
+    ):
+        machine.snapshots.save("a")
+
+
+def test_qemu_killed_while_it_saves(runtime_folder: None, tmp_path: Path) -> None:
+    """An error that says so; what was saved before is there at the next start."""
+    disk = new_disk(tmp_path / "d.qcow2")
+    args = [*guests.invaders(), "-drive", f"if=ide,file={disk},format=qcow2"]
+    with kju.launch(args=args, name="m") as machine:
+        machine.snapshots.save("good")
+        events = machine.events()
+        errors: list[Exception] = []
+
+        def save() -> None:
+            try:
+                machine.snapshots.save("half")
+            except KjuError as error:
+                errors.append(error)
+
+        qemu = machine.info()["qemu"]["pid"]
+        saving = threading.Thread(target=save)
+        saving.start()
+        while next(events).name != "paused":
+            pass
+        os.kill(qemu, signal.SIGKILL)
+        saving.join(20)
+        assert isinstance(errors[0], MachineGoneError | QemuError)
+        assert "ending" in [event.name for event in events]
+        assert machine.wait_gone(10)
+        assert "SIGKILL" in machine.gone
+    # Clusters that nobody uses are no loss (3); an error would be (2).
+    assert subprocess.run(["qemu-img", "check", "-q", str(disk)], check=False).returncode in (0, 3)
+    with kju.launch(args=args, name="m") as machine:
+        assert "good" in [snapshot.tag for snapshot in machine.snapshots.list()]
+        machine.snapshots.load("good")

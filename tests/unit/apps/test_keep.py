@@ -1,0 +1,89 @@
+"""kju edit with a real editor (sed): what is not right is refused, and never lost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kju.apps.power import parse
+from kju.definitions import Definition
+from kju.errors import UsageError
+from kju.host import store
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("VISUAL", raising=False)
+    store.create("web", Definition(cpus=2))
+    return tmp_path / "data" / "kju" / "machines" / "web" / "machine.toml"
+
+
+def edit(monkeypatch: pytest.MonkeyPatch, how: str) -> subprocess.CompletedProcess[str]:
+    monkeypatch.setenv("EDITOR", how)
+    words = [sys.executable, "-m", "kju.apps", "edit", "web"]
+    return subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def test_a_change_counts(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = edit(monkeypatch, "sed -i s/2/3/")
+    assert done.returncode == 0, done.stderr
+    assert store.read("web").definition.cpus == 3
+    assert "has not changed" in edit(monkeypatch, "true").stdout
+    assert [path.name for path in file.parent.iterdir()] == ["machine.toml"]
+
+
+def test_what_is_not_right_is_kept_aside(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = file.read_text()
+    done = edit(monkeypatch, "sed -i 's/cpus = 2/memory = \"1G\"\\ncolour = 1/'")
+    aside = file.with_name("machine.toml.edited")
+    assert done.returncode == 2
+    assert f"{aside}:3: colour: there is no such key" in done.stderr
+    assert f"what you wrote is in {aside}" in done.stderr
+    assert file.read_text() == before
+    # The next goes on with it.
+    done = edit(monkeypatch, "sed -i /colour/d")
+    assert "going on with what was not right" in done.stderr
+    assert store.read("web").definition.memory == "1G" and not aside.exists()
+
+
+def test_an_editor_that_fails_changes_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = file.read_text()
+    done = edit(monkeypatch, "sh -c 'echo x >$0; exit 3'")
+    assert done.returncode == 2 and "status 3" in done.stderr
+    assert file.read_text() == before
+    assert file.with_name("machine.toml.edited").read_text() == "x\n"
+    assert "no-such-editor" in edit(monkeypatch, "no-such-editor").stderr
+
+
+def test_a_definition_that_is_not_right_can_be_mended(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text("cpus = many\n")
+    assert edit(monkeypatch, "sed -i s/many/4/").returncode == 0
+    assert store.read("web").definition.cpus == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments"),
+    [
+        ([], {}),
+        (
+            ["id=cd0", "force=true", "n=3", "x=a=b"],
+            {"id": "cd0", "force": True, "n": 3, "x": "a=b"},
+        ),
+        (['{"a": {"b": [1]}}'], {"a": {"b": [1]}}),
+        (['a={"b": 1}'], {"a": {"b": 1}}),
+    ],
+)
+def test_arguments_of_qmp(words: list[str], arguments: dict[str, object]) -> None:
+    assert parse(words) == arguments
+
+
+@pytest.mark.parametrize("words", [["x"], ["=1"], ["{a"], ["a=1", "{}"]])
+def test_arguments_that_are_none(words: list[str]) -> None:
+    with pytest.raises(UsageError):
+        parse(words)

@@ -1,0 +1,118 @@
+"""A machine's file: what is taken, and that an error names file, line and key."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kju.definitions import Definition, decode, write
+from kju.definitions.lines import line_of, places
+from kju.errors import DefinitionError, UsageError
+
+WHOLE = """\
+# a machine
+name = "web"
+image = "disk.qcow2"
+disks = [
+    "more.qcow2",   # a comment, with [brackets] and "quotes"
+    'cd.iso',
+]
+memory = "2G"
+cpus = 2
+firmware = "uefi"
+network = "none"
+devices = ["virtio-rng-pci"]
+arguments = ["-append", \"\"\"
+two
+lines = 1
+\"\"\"]
+"""
+
+
+def test_a_whole_one() -> None:
+    found = decode(WHOLE, "f", "web")
+    assert found.disks == ["more.qcow2", "cd.iso"]
+    assert (found.memory, found.cpus, found.firmware, found.network) == ("2G", 2, "uefi", "none")
+    assert found.arguments == ["-append", "two\nlines = 1\n"]
+    assert decode("", "f", "web") == Definition()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "says"),
+    [
+        ("cpus = 1\n\ncolour = 2\n", 3, "colour", "no such key"),
+        ("# c\n[disk]\na = 1\n", 2, "disk", "no such key"),
+        ("memory = 2\n", 1, "memory", "a text"),
+        ("\nmemory = 'much'\n", 2, "memory", "'2G'"),
+        ("name = 'web'\ncpus = 'two'\n", 2, "cpus", "a whole number"),
+        ("cpus = 2000\n", 1, "cpus", "1024"),
+        ("cpus = -1\n", 1, "cpus", ">= 0"),
+        ("name = 'other'\n", 1, "name", "'web'"),
+        ("network = 'tap'\n", 1, "network", "'user' or 'none'"),
+        ("disks = 'a'\n", 1, "disks", "a list"),
+        ("disks = [\n  'a',\n  7,\n]\n", 3, "disks", "a text"),
+        ("disks = ['a', # [\n '''b\n''', ['c']]\n", 3, "disks", "a text"),
+        ("disks = [\n 'a',\n '',\n]\n", 3, "disks", "empty"),
+        ("cpus = 1\nmemory = '1G'\ncpus = 2\n", 3, "cpus", "twice"),
+        ("cpus = 1\nmemory = \n", 2, "memory", "no TOML"),
+        ("cpus = 1\n\nmemory = '1G\n", 3, "memory", "no TOML"),
+        ("disks = [\n'a',\n", 2, "disks", "no TOML"),
+        ("arguments = [\n'a\\u0000'\n,\"\\u0000\"]\n", 3, "arguments", "zero byte"),
+        ("firmware = ''\n", 1, "firmware", "'uefi'"),
+    ],
+)
+def test_an_error_names_file_line_and_key(text: str, line: int, key: str, says: str) -> None:
+    with pytest.raises(DefinitionError, match=f"^/m.toml:{line}: {key}") as caught:
+        decode(text, "/m.toml", "web")
+    assert says in str(caught.value)
+    assert (caught.value.file, caught.value.line, caught.value.key) == ("/m.toml", line, key)
+    assert isinstance(caught.value, UsageError)
+
+
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=8)
+
+
+@given(
+    st.builds(
+        Definition,
+        image=texts,
+        disks=st.lists(texts.filter(bool), max_size=3),
+        cpus=st.integers(0, 1024),
+        network=st.sampled_from(["user", "none"]),
+        arguments=st.lists(texts, max_size=4),
+        base=texts,
+    )
+)
+def test_what_is_written_is_read_again(definition: Definition) -> None:
+    assert decode(write(definition), "f", "web") == definition
+
+
+literal = st.text(st.characters(exclude_characters="'\0", exclude_categories=("Cc", "Cs")))
+values = st.one_of(
+    literal.map(lambda t: f"'{t}'"),
+    literal.map(lambda t: f"'''\n{t}\n'''"),
+    st.lists(literal, max_size=3).map(
+        lambda ts: "[\n" + "".join(f"'{t}', # ]\n" for t in ts) + "]"
+    ),
+    st.integers().map(str),
+)
+
+
+@given(st.lists(values, max_size=6), st.lists(st.sampled_from(["", "# x = [", "  "]), max_size=3))
+def test_lines_are_found_whatever_stands_before(before: list[str], blank: list[str]) -> None:
+    text, wanted = "", []
+    for number, value in enumerate(before):
+        text += "".join(f"{line}\n" for line in blank)
+        wanted.append((f"k{number}", text.count("\n") + 1))
+        text += f"k{number} = {value}\n"
+    assert [(p.key, p.line) for p in places(text)] == wanted
+    assert all(line_of(text, key) == line for key, line in wanted)
+
+
+@given(st.text())
+def test_any_text_is_a_definition_or_refused(text: str) -> None:
+    try:
+        decode(text, "f", "web")
+    except DefinitionError as error:
+        assert error.line >= 1

@@ -1,0 +1,89 @@
+"""A machine's events: numbered, kept, bounded, told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from kju.host.events import KEPT, LONGEST, Events, from_qmp
+from kju.host.messages import Happened
+
+
+class Subscriber:
+    def __init__(self) -> None:
+        self.got: list[Happened] = []
+
+    def send(self, message: Any) -> None:
+        msgspec.msgpack.encode(message)
+        self.got.append(message)
+
+    @property
+    def numbers(self) -> list[int]:
+        return [happened.sequence for happened in self.got]
+
+
+def test_who_subscribes_is_told_from_then_on() -> None:
+    events, late = Events(), Subscriber()
+    events.happen("started")
+    events.subscribe(late, -1)
+    events.happen("paused")
+    events.leave(late)
+    events.happen("resumed")
+    assert [(h.sequence, h.event) for h in late.got] == [(2, "paused")]
+
+
+def test_the_last_can_be_had_again_and_nothing_twice() -> None:
+    events, everything, some = Events(), Subscriber(), Subscriber()
+    for _ in range(KEPT + 10):
+        events.happen("reset")
+    events.subscribe(everything, 0)
+    events.subscribe(some, KEPT + 8)
+    events.subscribe(some, KEPT + 20)
+    events.happen("reset")
+    assert everything.numbers == list(range(11, KEPT + 12)), "the gap is to be seen"
+    assert some.numbers == [KEPT + 9, KEPT + 10, KEPT + 11]
+
+
+def test_one_that_goes_while_it_is_told_confuses_nobody() -> None:
+    events, other = Events(), Subscriber()
+
+    class Goes(Subscriber):
+        def send(self, message: Any) -> None:
+            events.leave(self)
+            events.happen("client-went")
+
+    events.subscribe(Goes(), -1)
+    events.subscribe(other, -1)
+    events.happen("paused")
+    assert [(h.sequence, h.event) for h in other.got] == [(1, "paused"), (2, "client-went")]
+
+
+def test_data_is_short_and_plain() -> None:
+    events, one = Events(), Subscriber()
+    events.subscribe(one, -1)
+    events.happen("panicked", {"info": {"a": "x" * 9999}, "action": "y" * 9999, "n": 3})
+    data = one.got[0].data
+    assert len(data["info"]) == len(data["action"]) == LONGEST and data["n"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "ours"),
+    [
+        ("STOP", {}, ("paused", {})),
+        ("RESET", {"guest": True, "reason": "r"}, ("reset", {"guest": True, "reason": "r"})),
+        ("SHUTDOWN", {}, ("shutdown", {"guest": False, "reason": ""})),
+        ("GUEST_PANICKED", {"action": "pause"}, ("panicked", {"action": "pause"})),
+        (
+            "BLOCK_IO_ERROR",
+            {"node-name": "#b", "operation": "write", "reason": "no space", "action": "stop",
+             "nospace": True},
+            ("disk-error", {"device": "#b", "operation": "write", "reason": "no space",
+                            "action": "stop", "full": True}),
+        ),
+        ("JOB_STATUS_CHANGE", {}, None),
+    ],
+)  # fmt: skip
+def test_qemus_events_are_ours(name: str, data: dict[str, Any], ours: object) -> None:
+    assert from_qmp(name, data) == ours

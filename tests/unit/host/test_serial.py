@@ -1,0 +1,161 @@
+"""The serial port: many look, some write, nothing stops the guest."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from kju.errors import LimitError
+from kju.host import serial
+from kju.host.serial import KEPT, MAX_VIEWERS, MOST_UNREAD, MOST_WAITING, Serial
+
+
+class Client:
+    closed = False
+
+
+@contextlib.asynccontextmanager
+async def port() -> AsyncIterator[tuple[Serial, socket.socket]]:
+    ours, guest = socket.socketpair()
+    guest.setblocking(False)
+    made = Serial(ours)
+    with guest:
+        try:
+            yield made, guest
+        finally:
+            made.close()
+
+
+def view(made: Serial, client: Client | None = None, writes: bool = True) -> socket.socket:
+    sock = made.view(client or Client(), writes=writes)  # type: ignore[arg-type]
+    sock.setblocking(False)
+    return sock
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def read(sock: socket.socket, count: int) -> bytes:
+    loop, data = asyncio.get_running_loop(), b""
+    async with asyncio.timeout(10):
+        while len(data) < count:
+            part = await loop.sock_recv(sock, 65536)
+            if not part:
+                break
+            data += part
+    return data
+
+
+def run(scene: Callable[[], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        await scene()
+
+    asyncio.run(whole())
+
+
+def test_who_comes_late_sees_the_last_that_was_said() -> None:
+    async def scene() -> None:
+        async with port() as (made, guest):
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(guest, b"0" * KEPT + b"hello")
+            await until(lambda: made._past.endswith(b"hello"))
+            with view(made) as one, view(made, writes=False) as two:
+                for sock in (one, two):
+                    assert await read(sock, KEPT) == b"0" * (KEPT - 5) + b"hello"
+                await loop.sock_sendall(guest, b"again")
+                assert await read(one, 5) == await read(two, 5) == b"again"
+
+    run(scene)
+
+
+def test_several_write_and_a_viewer_cannot() -> None:
+    async def scene() -> None:
+        async with port() as (made, guest):
+            with view(made) as one, view(made) as two, view(made, writes=False) as looker:
+                one.send(b"ls\n")
+                assert await read(guest, 3) == b"ls\n"
+                two.send(b"id\n")
+                assert await read(guest, 3) == b"id\n"
+                with pytest.raises(BrokenPipeError):
+                    looker.send(b"rm\n")
+
+    run(scene)
+
+
+def test_one_that_does_not_read_is_hung_up_on_and_the_guest_goes_on() -> None:
+    async def scene() -> None:
+        async with port() as (made, guest):
+            with view(made) as deaf, view(made) as other:
+                loop, said = asyncio.get_running_loop(), b""
+                while made.viewers == 2:
+                    await loop.sock_sendall(guest, b"x" * 65536)
+                    said += await read(other, 65536)
+                    assert len(said) < 2 * MOST_UNREAD
+                assert len(await read(deaf, 1 << 30)) <= MOST_UNREAD, "it sees its end"
+
+    run(scene)
+
+
+def test_writers_wait_for_the_guest_and_nothing_is_lost() -> None:
+    async def scene() -> None:
+        async with port() as (made, guest):
+            with view(made) as writer:
+                text = bytes(range(256)) * (1 << 13)
+                loop = asyncio.get_running_loop()
+                sending = asyncio.create_task(loop.sock_sendall(writer, text))
+                await until(lambda: made.full)
+                assert len(made._to_guest) < MOST_WAITING + serial._CHUNK
+                assert not sending.done()
+                assert await read(guest, len(text)) == text
+                await sending
+
+    run(scene)
+
+
+def test_a_viewer_goes_with_its_client_or_by_itself() -> None:
+    async def scene() -> None:
+        async with port() as (made, guest):
+            client = Client()
+            with view(made, client) as one, view(made) as two, view(made) as three:
+                made.leave(client)  # type: ignore[arg-type]
+                assert await read(one, 1) == b""
+                two.close()
+                await until(lambda: made.viewers == 1)
+                # Half of it closed, as a pipe that ends: it goes on to look.
+                three.shutdown(socket.SHUT_WR)
+                await asyncio.get_running_loop().sock_sendall(guest, b"x")
+                assert await read(three, 1) == b"x" and made.viewers == 1
+
+    run(scene)
+
+
+def test_the_end_of_the_guest_is_everybodys() -> None:
+    async def scene() -> None:
+        async with port() as (made, guest):
+            with view(made) as one:
+                guest.send(b"bye")
+                guest.close()
+                assert await read(one, 4) == b"bye"
+                with view(made) as late:
+                    assert await read(late, 4) == b"bye"
+
+    run(scene)
+
+
+def test_viewers_are_bounded() -> None:
+    async def scene() -> None:
+        async with port() as (made, _):
+            with contextlib.ExitStack() as stack:
+                for _ in range(MAX_VIEWERS):
+                    stack.enter_context(view(made))
+                with pytest.raises(LimitError):
+                    view(made)
+
+    run(scene)

@@ -1,0 +1,172 @@
+"""Machines that are kept: folders and files, without a QEMU."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kju.client import kept as api
+from kju.definitions import Definition
+from kju.errors import (
+    ConflictError,
+    DefinitionError,
+    MachineExistsError,
+    MachineNotFoundError,
+    QemuError,
+    UsageError,
+)
+from kju.host import runtime, store
+from kju.host.messages import Launch
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    (tmp_path / "run").mkdir(mode=0o700)
+    return tmp_path / "data" / "kju" / "machines"
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "a,b.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), "1M"], check=True)
+    return path
+
+
+def info(path: Path) -> str:
+    done = subprocess.run(["qemu-img", "info", str(path)], capture_output=True, check=True)
+    return done.stdout.decode()
+
+
+def test_one_from_create_to_rm(folder: Path, image: Path) -> None:
+    made = store.create("web", Definition(image=str(image), cpus=2), "3M")
+    assert store.names() == ["web"] and made.folder == folder / "web"
+    assert made.definition == Definition(name="web", image=str(image), disks=["disk.qcow2"], cpus=2)
+    assert "virtual size: 3 MiB" in info(folder / "web" / "disk.qcow2")
+    for path in (folder, folder / "web", *(folder / "web").iterdir()):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
+    with pytest.raises(MachineExistsError, match="kju rm web"):
+        store.create("web", Definition())
+    assert store.remove("web") == [str(image)]
+    assert image.exists() and store.names() == []
+    with pytest.raises(MachineNotFoundError, match="kju create web"):
+        store.read("web")
+
+
+def test_a_definition_is_a_launch(image: Path, tmp_path: Path) -> None:
+    rom = tmp_path / "rom"
+    rom.touch()
+    kept = store.create(
+        "web",
+        Definition(
+            image=str(image), memory="2G", cpus=3, firmware=str(rom), network="none",
+            devices=["virtio-rng-pci"], arguments=["-s"], qemu="/qemu",
+        ),
+    )  # fmt: skip
+    assert store.launch(kept, detach=True, client="c") == Launch(
+        machine="web", image=str(image), folder=str(kept.folder), firmware=str(rom), memory="2G",
+        cpus=3, arguments=["-device", "virtio-rng-pci", "-nic", "none", "-s"], qemu="/qemu",
+        detach=True, client="c",
+    )  # fmt: skip
+
+
+def test_what_cannot_be_kept_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^image: the image .*none.iso cannot be read"):
+        api.define("web", tmp_path / "none.iso")
+    with pytest.raises(UsageError, match=r"^memory: '1X' is no amount"):
+        api.define("web", memory="1X")
+    with pytest.raises(QemuError, match="qemu-img create failed"):
+        api.define("web", disk="much")
+    with pytest.raises(UsageError, match="cannot be a machine's name"):
+        api.define("../web")
+    assert [path.name for path in folder.iterdir()] == [".lock"]
+
+
+def test_what_a_killed_create_left_is_taken_over(folder: Path) -> None:
+    (folder / ".new-web").mkdir(parents=True)
+    (folder / ".new-web" / "disk.qcow2").touch()
+    assert store.names() == []
+    store.create("web", Definition(), "1M")
+    assert sorted(p.name for p in folder.iterdir()) == [".lock", "web"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("image = 'gone.qcow2'\n", 1, "image"),
+        ("cpus = 1\ndisks = [\n 'gone.qcow2',\n]\n", 3, "disks"),
+        ("disks = [\n\n 'kernel.elf']\n", 3, "disks"),
+        ("\nfirmware = 'gone.fd'\n", 2, "firmware"),
+        ("image = '.'\n", 1, "image"),
+    ],
+)
+def test_a_missing_disk_is_named_with_its_line(
+    folder: Path, text: str, line: int, key: str
+) -> None:
+    store.create("web", Definition())
+    file = folder / "web" / "machine.toml"
+    (folder / "web" / "kernel.elf").touch()
+    before = file.read_text()
+    with pytest.raises(DefinitionError) as caught:
+        store.replace(store.read("web"), text)
+    assert file.read_text() == before, "nothing is replaced by what is not right"
+    file.write_text(text)
+    with pytest.raises(DefinitionError, match=f"^{file}:{line}: {key}") as caught:
+        api.start("web")
+    assert (caught.value.line, caught.value.key) == (line, key)
+
+
+def test_a_clone_lies_over_its_base(folder: Path, image: Path) -> None:
+    iso = image.with_name("x.iso")
+    iso.touch()
+    store.create("base", Definition(image=str(image), disks=[str(iso)]), "1M")
+    variables = ["qemu-img", "create", "-q", "-f", "qcow2", "uefi-variables.qcow2", "4M"]
+    subprocess.run(variables, check=True, cwd=folder / "base")
+    made = store.clone("base", "leaf")
+    assert made.definition.base == "base" and made.definition.name == "leaf"
+    assert made.definition.image == "a,b.qcow2"
+    assert made.definition.disks == ["disk.qcow2", str(iso)], "a CD is shared"
+    assert f"backing file: {image}" in info(made.folder / "a,b.qcow2")
+    assert f"backing file: {folder}/base/disk.qcow2" in info(made.folder / "disk.qcow2")
+    assert "backing" not in info(made.folder / "uefi-variables.qcow2")
+
+    # The base is protected.
+    with pytest.raises(ConflictError, match=r"clones \(leaf\).*would be spoilt"):
+        api.start("base")
+    with pytest.raises(ConflictError, match="remove those first"):
+        store.remove("base")
+    store.clone("leaf", "tip")
+    with pytest.raises(ConflictError, match="tip"):
+        store.remove("leaf")
+    for name in ("tip", "leaf", "base"):
+        store.remove(name)
+
+
+def test_what_runs_is_neither_cloned_nor_removed(folder: Path) -> None:
+    store.create("web", Definition(), "1M")
+    claim = runtime.claim("web")
+    try:
+        for action in (lambda: store.clone("web", "b"), lambda: store.remove("web")):
+            with pytest.raises(ConflictError, match=r"running.*kju stop web"):
+                action()
+    finally:
+        claim.release()
+    assert store.names() == ["web"]
+
+
+def test_rm_takes_a_definition_that_is_not_right(folder: Path) -> None:
+    store.create("web", Definition())
+    (folder / "web" / "machine.toml").write_text("=")
+    assert store.remove("web") == []
+
+
+def test_without_qemu_img_it_is_said_how_to_have_it(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.setenv("PATH", os.devnull)
+    with pytest.raises(QemuError, match=r"no qemu-img .*install"):
+        store.create("web", Definition(), "1M")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,9 +70,12 @@ def _application() -> QApplication:
             " set); `kju watch` shows a machine in the terminal"
         )
     try:
+        import PySide6
         from PySide6.QtWidgets import QApplication
     except ImportError as error:
         raise UsageError(f"a window needs PySide6 ({error}); install it: {_INSTALL}") from error
+    if sys.version_info < (3, 12) and PySide6.__version_info__[:2] == (6, 12):
+        raise UsageError(f"PySide6 6.12 crashes Python 3.11; install another: {_INSTALL}")
     if platform == "xcb" or not (platform or os.environ.get("WAYLAND_DISPLAY")):
         _check_x11()
     app = QApplication(["kju"])

@@ -4,7 +4,8 @@ Rules:
 
 - The QImage lies on the surface's own memory: nothing is copied before Qt draws it.
 - It is drawn in device pixels, whole, under the clip of what is to be repainted: so a part
-  drawn alone has the very pixels of a picture drawn at once, at every scale.
+  drawn alone has the pixels of a picture drawn at once, at every scale (where Qt smooths, to
+  one level of 255).
 """
 
 from __future__ import annotations

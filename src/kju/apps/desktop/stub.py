@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...client.frame import Frame
+from ...consumer import blend_cursor
 from ...geometry import Rect
 from ...surface import Cursor
 from .backend import Backend, Status
@@ -86,8 +87,11 @@ class Stub(Backend):
             return
         columns = [self._placement.guest_pixel(x, 0)[0] for x in range(inside.x, inside.right)]
         rows = [self._placement.guest_pixel(0, y)[1] for y in range(inside.y, inside.bottom)]
+        picture = np.array(self._frame)
+        if self.cursor is not None:
+            blend_cursor(picture, Rect(0, 0, picture.shape[1], picture.shape[0]), self.cursor)
         target = self.canvas[inside.y : inside.bottom, inside.x : inside.right]
-        target[:] = np.asarray(self._frame)[np.ix_(rows, columns)]
+        target[:] = picture[np.ix_(rows, columns)]
 
     def set_pointer(self, look: Look, cursor: Cursor | None, scale: float) -> None:
         self.look = look

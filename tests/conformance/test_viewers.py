@@ -52,8 +52,7 @@ class StubDriver:
         self.viewer.resized()
 
     def key(self, code, down, repeat=False):
-        if not repeat:
-            self.viewer.key(code, down)
+        self.viewer.key(code, down, repeat)
 
     def blur(self):
         self.viewer.focused(False)
@@ -72,7 +71,7 @@ class QtDriver:
 
         self.app = QApplication.instance() or QApplication(["kju"])
         self.view = ScreenView()
-        self.notes, self.commands, self.statuses = [], [], []
+        self.notes, self.commands, self.statuses, self.time = [], [], [], 0
         self.view.noted.connect(self.notes.append)
         self.view.commanded.connect(self.commands.append)
         self.view.status_changed.connect(self.statuses.append)
@@ -113,6 +112,8 @@ class QtDriver:
         kind = QEvent.Type.KeyPress if down else QEvent.Type.KeyRelease
         none = Qt.KeyboardModifier.NoModifier
         event = QKeyEvent(kind, 0, none, code, 0, 0, "", repeat)
+        self.time += 1
+        event.setTimestamp(self.time)
         self.app.sendEvent(self.view, event)
 
     def blur(self):
@@ -244,12 +245,21 @@ def test_a_view_of_another_size_keeps_it(open_view, host):
     assert view.status.scale == pytest.approx(150 / 80, abs=0.02)
 
 
-def test_keys_reach_the_host_without_repeats(open_view, host):
+def test_keys_reach_the_host_and_a_held_one_goes_down_again(open_view, host):
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
-    for down, repeat in [(True, False), (False, True), (True, True), (False, False)]:
-        view.key(A, down, repeat)
-    eventually(view, lambda: host.machine.steps == [(A - 8, True), (A - 8, False)])
+    view.key(A, True)
+    eventually(view, lambda: host.machine.steps == [(A - 8, True)])
+    # X11 says of a key that repeats that it went up and down.
+    for down in (False, True):
+        view.key(A, down, repeat=True)
+    eventually(view, lambda: host.machine.steps == [(A - 8, True)] * 2)
+    view.key(A, False)
+    eventually(view, lambda: host.machine.steps == [(A - 8, True)] * 2 + [(A - 8, False)])
+    view.key(A, True, repeat=True)  # a repeat of what is not down
+    view.key(F, True)
+    eventually(view, lambda: host.machine.steps[-1] == (F - 8, True))
+    assert host.machine.steps.count((A - 8, True)) == 2
 
 
 def test_losing_the_focus_lets_go_of_every_key(open_view, host):
@@ -268,7 +278,7 @@ def test_the_grab_is_seen_and_given_back(open_view, host):
     assert "Ctrl+Alt grabs" in view.status.words
     for key, down in [(CTRL, True), (ALT, True), (ALT, False), (CTRL, False)]:
         view.key(key, down)
-    assert view.viewer.grabbed
+    eventually(view, lambda: view.viewer.grabbed)
     assert "Ctrl+Alt releases" in view.status.title
     assert view.notes == ["Ctrl+Alt releases the keyboard"]
     view.blur()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wait import until
 
-from kju.apps.desktop.sender import Ask, Button, Key, MoveBy, MoveTo, Sender, Turn, merged
+from kju.apps.desktop.sender import Ask, Button, Key, MoveBy, MoveTo, Repeat, Sender, Turn, merged
 from kju.errors import MachineGoneError, QemuError, UsageError
 
 
@@ -86,6 +86,21 @@ def test_a_slow_host_gets_the_newest_position_and_every_key(machine, sender):
     assert machine.got == [
         ("move", 0, 0), ("move", 999, 7), ("press", "left"), ("move", 999, 9), *keys, ("by", 4, 6),
     ]  # fmt: skip
+
+
+def test_a_slow_host_gets_no_repeats_that_come_after_the_key_is_up(machine, sender):
+    sender.send(Key(5, True))
+    until(lambda: machine.got == [("press", 5)])
+    machine.go.clear()
+    machine.entered.clear()
+    sender.send(Repeat(5))
+    assert machine.entered.wait(10)
+    for _ in range(100):
+        sender.send(Repeat(5))
+    sender.send(Key(5, False))
+    machine.go.set()
+    sender.close()
+    assert machine.got == [("press", 5)] * 3 + [("release", 5)]
 
 
 inputs = st.one_of(

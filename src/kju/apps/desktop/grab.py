@@ -2,7 +2,9 @@
 
 Rules:
 
-- A key goes to the guest as soon as it goes down; its repeats do not, the guest repeats itself.
+- A key goes to the guest as soon as it goes down, and again when it repeats: a PS/2 keyboard
+  repeats, QEMU's does not, and no guest does it in its place. USB and virtio guests repeat by
+  themselves and take no notice. `Keys.repeats` says which repeats are the guest's.
 - The release key (a chord, ctrl-alt by default) pressed and let go with nothing between grabs
   the keyboard for the guest, or gives it back.
 - While nothing is grabbed, the release key held and a letter pressed is a command to the
@@ -67,7 +69,7 @@ class Keys:
         return list(self._down)
 
     def press(self, key: int) -> list[Step | Command]:
-        """A key went down; one that is down already repeats, which is nothing."""
+        """A key went down; nothing for one that is down already."""
         if key in self._down or key in self._swallowed:
             return []
         if not self.grabbed and key in SHORTCUTS and self._is_chord():
@@ -77,6 +79,10 @@ class Keys:
         self._down[key] = None
         self._alone = self._is_chord()
         return [(key, True)]
+
+    def repeats(self, key: int) -> bool:
+        """Whether a key that repeats does so for the guest."""
+        return key in self._down
 
     def release(self, key: int) -> list[Step | Command]:
         """A key came up; one that was not down is nothing."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QCursor,
@@ -42,6 +42,7 @@ from .backend import Backend, Status
 from .geometry import Placement, Scaling, device_pixel, device_size, logical_rect
 from .grab import Command
 from .pointer import Look
+from .repeats import HOLD_MS, KeyEvent, Repeats
 from .viewer import Viewer
 
 BACKGROUND = QColor(24, 24, 26)
@@ -89,6 +90,9 @@ class ScreenView(QAbstractScrollArea):
         self._message = ""
         self._watched: QWindow | None = None
         self._visible = False
+        self._repeats = Repeats()
+        self._releases = QTimer(self, singleShot=True, interval=HOLD_MS)
+        self._releases.timeout.connect(lambda: self._tell_keys(self._repeats.let_go()))
         self._posted.connect(self._call, Qt.ConnectionType.QueuedConnection)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -149,12 +153,17 @@ class ScreenView(QAbstractScrollArea):
     # ---- Keys
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if not event.isAutoRepeat():
-            self.viewer.key(event.nativeScanCode(), True)
+        code, time = event.nativeScanCode(), event.timestamp()
+        self._tell_keys(self._repeats.press(code, time, event.isAutoRepeat()))
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        if not event.isAutoRepeat():
-            self.viewer.key(event.nativeScanCode(), False)
+        code, time = event.nativeScanCode(), event.timestamp()
+        self._tell_keys(self._repeats.release(code, time, event.isAutoRepeat()))
+        self._releases.start()
+
+    def _tell_keys(self, events: list[KeyEvent]) -> None:
+        for event in events:
+            self.viewer.key(*event)
 
     def focusNextPrevChild(self, forward: bool) -> bool:
         return False  # Tab is the guest's
@@ -165,6 +174,7 @@ class ScreenView(QAbstractScrollArea):
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)
+        self._tell_keys(self._repeats.let_go())
         self.viewer.focused(False)
 
     # ---- The pointer

@@ -60,6 +60,12 @@ class Key(NamedTuple):
     down: bool
 
 
+class Repeat(NamedTuple):
+    """A key that is down goes down again."""
+
+    number: int
+
+
 class Button(NamedTuple):
     """One button goes down or up."""
 
@@ -92,7 +98,7 @@ class Ask(NamedTuple):
     """Whether the guest takes positions is to be asked."""
 
 
-Input = Key | Button | MoveTo | MoveBy | Turn | Ask
+Input = Key | Repeat | Button | MoveTo | MoveBy | Turn | Ask
 
 
 def merged(last: Input, new: Input) -> Input | None:
@@ -132,10 +138,10 @@ class Sender:
 
     def send(self, item: Input) -> None:
         """Have one input sent; returns at once."""
-        if self._pointer is None and not isinstance(item, Key):
+        if self._pointer is None and not isinstance(item, (Key, Repeat)):
             return
         with self._more:
-            if self._closed:
+            if self._closed or (self._queue and isinstance(item, Repeat)):
                 return
             together = merged(self._queue[-1], item) if self._queue else None
             if together is None:
@@ -185,6 +191,8 @@ class Sender:
         match item:
             case Key(number, down):
                 (self._keyboard.press if down else self._keyboard.release)(number)
+            case Repeat(number):
+                self._keyboard.press(number)
             case Button(name, down):
                 (pointer.press if down else pointer.release)(name)
             case MoveTo(x, y):

@@ -25,7 +25,7 @@ from .geometry import Placement, Scaling, about, device_pixel, place, wanted_siz
 from .grab import RELEASE, Command, Keys
 from .pointer import Pointing, Relative, Wheel, draws_cursor, window_cursor
 from .scancodes import number_of_scan_code
-from .sender import Ask, Button, Input, Key, MoveBy, MoveTo, Turn
+from .sender import Ask, Button, Input, Key, MoveBy, MoveTo, Repeat, Turn
 
 if TYPE_CHECKING:
     from ...keys import Step
@@ -112,10 +112,14 @@ class Viewer:
             self._scrolled = x, y
             self._place()
 
-    def key(self, scan_code: int, down: bool) -> None:
-        """A key went down or up; repeats may be told or not."""
+    def key(self, scan_code: int, down: bool, repeat: bool = False) -> None:
+        """A key went down or up, or is said to while it is held: it repeats."""
         number = number_of_scan_code(scan_code)
         if number is None:
+            return
+        if repeat:
+            if down and self._keys.repeats(number):
+                self._send(Repeat(number))
             return
         for act in self._keys.press(number) if down else self._keys.release(number):
             if not isinstance(act, Command):

@@ -1,0 +1,345 @@
+"""`kju view` on a real X server, driven by xdotool, on a real guest that tells what it gets."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xservers
+from paint_guest import MODE, SEEN, Guest
+from wait import until
+
+import kju
+
+pytest.importorskip("PySide6", reason="there is no PySide6: pip install kju[desktop]")
+pytestmark = [pytest.mark.qemu]
+
+#: A process that starts Qt on a computer that others use too.
+STARTS = 30.0
+
+
+class Window:
+    """One `kju view` on a display."""
+
+    def __init__(self, display: str, name: str, *options: str, ratio: float = 1) -> None:
+        self.display = display
+        self.name = name
+        environment = xservers.environment(display) | {"QT_SCALE_FACTOR": str(ratio)}
+        environment.pop("QT_QPA_PLATFORM", None)
+        environment.pop("WAYLAND_DISPLAY", None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "kju.apps", "view", name, *options],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.id = ""
+        until(self._found, STARTS, "the window")
+
+    def _found(self) -> bool:
+        assert self.process.poll() is None, self.process.stderr.read()
+        found = self.run("search", "--onlyvisible", "--name", f"^{self.name} ", check=False)
+        self.id = found.split()[-1] if found else ""
+        return bool(self.id)
+
+    def run(self, *words: str, check: bool = True) -> str:
+        done = subprocess.run(
+            ["xdotool", *words], env=xservers.environment(self.display),
+            capture_output=True, text=True, timeout=30, check=check,
+        )  # fmt: skip
+        return done.stdout
+
+    def focus(self) -> None:
+        self.run("windowfocus", "--sync", self.id)
+
+    def keys(self, *words: str) -> None:
+        self.run(*words)
+
+    @property
+    def title(self) -> str:
+        return self.run("getwindowname", self.id).strip()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        words = dict(
+            line.split("=") for line in self.run("getwindowgeometry", "--shell", self.id).split()
+        )
+        return int(words["WIDTH"]), int(words["HEIGHT"])
+
+    def pixels(self, width: int, height: int) -> np.ndarray:
+        """The window's top left: R G B."""
+        return xservers.picture(self.display, self.id)[:height, :width, ::-1]
+
+    def shows(self, picture: np.ndarray, what: str = "") -> None:
+        height, width = picture.shape[:2]
+        until(
+            lambda: np.array_equal(self.pixels(width, height), picture),
+            STARTS,
+            f"the window shows the guest's pixels {what}",
+        )
+
+    def end(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.process.stderr.close()
+        return self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[str]:
+    xservers.need("Xvfb", "xdotool", "xwd", "xclock")
+    with xservers.server("-screen", "0", "1400x1000x24") as (_, display):
+        yield display
+
+
+@pytest.fixture
+def window(display: str) -> Iterator[object]:
+    opened: list[Window] = []
+
+    def start(name: str, *options: str, **how: float) -> Window:
+        opened.append(Window(display, name, *options, **how))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.end()
+
+
+@contextlib.contextmanager
+def elsewhere(window: Window) -> Iterator[None]:
+    """The focus is another window's."""
+    with xservers.program(window.display, "xclock", "-title", "elsewhere"):
+        until(lambda: window.run("search", "--name", "elsewhere", check=False))
+        other = window.run("search", "--onlyvisible", "--name", "elsewhere").split()[-1]
+        window.run("windowfocus", "--sync", other)
+        yield
+
+
+def guests_picture(guest: Guest) -> np.ndarray:
+    return np.asarray(guest.screen.snapshot(sync=True, format="rgb"))
+
+
+@pytest.mark.parametrize(
+    ("scale", "ratio"), [("fit", 1), ("1:1", 1.25), ("integer", 1.5), ("fit", 1.5), ("1:1", 2)]
+)
+def test_the_windows_pixels_are_the_guests(guest: Guest, window, scale: str, ratio: float):
+    one = window(guest.machine.name, "--scale", scale, ratio=ratio)
+    one.shows(guests_picture(guest))
+    guest.tell("fill 77 0 400000")
+    one.shows(guests_picture(guest), "after a change of a part")
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_at_a_whole_multiple_every_pixel_is_a_square(guest: Guest, window, times: int):
+    guest.show(400, 300)
+    until(lambda: guest.seen.mode[:2] == (400, 300), SEEN)
+    one = window(guest.machine.name, "--scale", "integer")
+    one.shows(guests_picture(guest))
+    chrome = one.size[1] - 300
+    one.run("windowsize", one.id, str(400 * times), str(300 * times + chrome))
+    large = guests_picture(guest).repeat(times, 0).repeat(times, 1)
+    one.shows(large)
+
+
+def test_the_window_follows_the_guests_mode(guest: Guest, window):
+    one = window(guest.machine.name)
+    one.shows(guests_picture(guest))
+    chrome = one.size[1] - MODE[1]
+    guest.show(1024, 768)
+    until(lambda: one.size == (1024, 768 + chrome), SEEN + STARTS)
+    one.shows(guests_picture(guest))
+
+
+def test_a_picture_larger_than_the_window_is_scrolled(guest: Guest, window):
+    guest.show(1600, 1200)
+    until(lambda: guest.seen.mode[:2] == (1600, 1200), SEEN)
+    one = window(guest.machine.name, "--scale", "1:1")
+    one.shows(guests_picture(guest)[:500, :700])
+    one.run("windowsize", one.id, "800", "600")
+    one.shows(guests_picture(guest)[:500, :700])
+
+
+def test_keys_go_to_the_guest_by_their_place(guest: Guest, window):
+    one = window(guest.machine.name)
+    one.shows(guests_picture(guest))
+    one.focus()
+    for key, code in [("a", 30), ("Return", 28), ("Up", 103), ("Delete", 111), ("F12", 88)]:
+        one.keys("key", key)
+        guest.serial.wait(f"^kju: key {code} down$")
+        guest.serial.wait(f"^kju: key {code} up$")
+    # The guest writes on its screen which keys it got.
+    one.shows(guests_picture(guest))
+
+
+def test_losing_the_focus_lifts_every_key(guest: Guest, window):
+    one = window(guest.machine.name)
+    one.shows(guests_picture(guest))
+    one.focus()
+    try:
+        one.keys("keydown", "b", "keydown", "Shift_L")
+        guest.serial.wait("^kju: key 42 down$")
+        with elsewhere(one):
+            guest.serial.wait("^kju: key 42 up$")
+            guest.serial.wait("^kju: key 48 up$")
+            assert guest.console()["keys_held"] == []
+    finally:
+        one.keys("keyup", "b", "keyup", "Shift_L")
+
+
+def test_a_held_key_repeats(guest: Guest, window):
+    one = window(guest.machine.name)
+    one.shows(guests_picture(guest))
+    one.focus()
+    before = len(log_of(guest))
+    one.keys("keydown", "c")
+    try:
+        for _ in range(3):
+            guest.serial.wait("^kju: key 46 repeat$")
+    finally:
+        one.keys("keyup", "c")
+    guest.serial.wait("^kju: key 46 up$")
+    said = log_of(guest)[before:]
+    assert said.count("key 46 down") == said.count("key 46 up") == 1
+
+
+def log_of(guest: Guest) -> str:
+    return Path(f"{guest.serial._log}").read_text(errors="replace")
+
+
+def test_the_release_key_grabs_and_the_title_says_so(guest: Guest, window):
+    one = window(guest.machine.name)
+    one.shows(guests_picture(guest))
+    one.focus()
+    one.keys("key", "ctrl+alt")
+    until(lambda: "Ctrl+Alt releases the keyboard" in one.title, SEEN)
+    one.keys("key", "ctrl+alt+w")  # the guest's, now
+    guest.serial.wait("^kju: key 17 up$")
+    one.keys("key", "ctrl+alt")
+    until(lambda: "releases" not in one.title, SEEN)
+    one.keys("key", "ctrl+alt+w")
+    assert one.process.wait(STARTS) == 0
+    assert guest.machine.gone is None
+    assert guest.console()["keys_held"] == []
+
+
+def test_another_release_key(guest: Guest, window):
+    one = window(guest.machine.name, "--release-key", "scroll_lock")
+    one.shows(guests_picture(guest))
+    one.focus()
+    one.keys("key", "Scroll_Lock")
+    until(lambda: "Scroll_lock releases the keyboard" in one.title, SEEN)
+
+
+def test_ending_the_window_lifts_every_key_and_the_machine_goes_on(guest: Guest, window):
+    one = window(guest.machine.name)
+    one.shows(guests_picture(guest))
+    one.focus()
+    one.keys("keydown", "d")
+    try:
+        guest.serial.wait("^kju: key 32 down$")
+        assert one.end() == 128 + signal.SIGTERM
+        guest.serial.wait("^kju: key 32 up$")
+    finally:
+        one.keys("keyup", "d")
+    assert guest.machine.gone is None
+
+
+def test_a_view_only_window_sends_nothing(guest: Guest, window):
+    one = window(guest.machine.name, "--view-only")
+    one.shows(guests_picture(guest))
+    one.focus()
+    before = len(log_of(guest))
+    one.keys("key", "e")
+    until(lambda: any(c["role"] == "view" for c in guest.machine.info()["clients"]))
+    guest.machine.keyboard.press("f")
+    guest.machine.keyboard.release("f")
+    guest.serial.wait("^kju: key 33 up$")
+    assert "key 18" not in log_of(guest)[before:]
+
+
+def test_an_unmapped_window_looks_at_nothing(guest: Guest, window):
+    one = window(guest.machine.name)
+    one.shows(guests_picture(guest))
+    names = lambda: [c["name"] for c in guest.machine.info()["clients"]]  # noqa: E731
+    clients = names()
+    one.run("windowunmap", "--sync", one.id)
+    until(lambda: len(names()) == len(clients) - 1, SEEN, "its client has left")
+    guest.tell("fill 99 0 400000")
+    one.run("windowmap", "--sync", one.id)
+    one.shows(guests_picture(guest), "as soon as it is seen again")
+
+
+def test_a_screenshot_by_key(guest: Guest, window, tmp_path: Path, monkeypatch):
+    from PIL import Image
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    one = window(guest.machine.name)
+    one.shows(guests_picture(guest))
+    one.focus()
+    one.keys("key", "ctrl+alt+s")
+    until(lambda: list(tmp_path.rglob("*.png")), STARTS)
+    (path,) = tmp_path.rglob("*.png")
+
+    def whole() -> bool:
+        with contextlib.suppress(OSError), Image.open(path) as image:
+            # Above that the guest writes which keys are down, and by now none is.
+            return np.array_equal(np.asarray(image)[200:], guests_picture(guest)[200:])
+        return False
+
+    until(whole, SEEN)
+
+
+def test_a_machine_that_starts_again_is_shown_again(
+    runtime_folder: None, window, tmp_path: Path
+) -> None:
+    screen = ["-screen", "0", "640x480x24"]
+    with kju.launch(xvfb=True, name="again", args=screen) as first:
+        where = first.info()["xvfb"]["display"]
+        xservers.do(where, "xsetroot", "-solid", "#804020")
+        one = window("again")
+        one.shows(np.full((480, 640, 3), (0x80, 0x40, 0x20), np.uint8))
+    with kju.launch(xvfb=True, name="again", args=["-screen", "0", "500x300x24"]) as second:
+        where = second.info()["xvfb"]["display"]
+        xservers.do(where, "xsetroot", "-solid", "#205080")
+        one.shows(np.full((300, 500, 3), (0x20, 0x50, 0x80), np.uint8))
+        one.end()
+
+
+def test_a_window_at_rest_costs_nothing(guest: Guest, window):
+    one = window(guest.machine.name)
+    one.shows(guests_picture(guest))
+    stat = Path(f"/proc/{one.process.pid}/stat")
+
+    def ticks() -> int:
+        fields = stat.read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    def still() -> bool:
+        before = ticks()
+        time.sleep(1)  # what is measured is a second in which nothing happens
+        return ticks() - before <= 1
+
+    until(still, STARTS, "at most a hundredth of a core")
+
+
+def test_there_is_no_window_without_a_display(guest: Guest):
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "kju.apps", "view", guest.machine.name],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "there is no display" in done.stderr

@@ -17,6 +17,8 @@ from kju.apps.desktop.grab import RELEASE, Command
 from kju.apps.desktop.pointer import Look
 from kju.apps.desktop.stub import Stub
 from kju.apps.desktop.viewer import Viewer
+from kju.client.machine import Machine
+from kju.errors import UsageError
 from kju.surface import State
 
 SIZE = (64, 48)
@@ -53,6 +55,16 @@ class StubDriver:
 
     def key(self, code, down, repeat=False):
         self.viewer.key(code, down, repeat)
+
+    def move(self, x, y):
+        self.viewer.moved(x, y)
+
+    def click(self, name):
+        self.viewer.button(name, True)
+        self.viewer.button(name, False)
+
+    def turn(self, vertical, horizontal):
+        self.viewer.wheel(vertical, horizontal)
 
     def blur(self):
         self.viewer.focused(False)
@@ -116,6 +128,37 @@ class QtDriver:
         event.setTimestamp(self.time)
         self.app.sendEvent(self.view, event)
 
+    def _mouse(self, kind, button):
+        from PySide6.QtCore import QPointF, Qt
+        from PySide6.QtGui import QMouseEvent
+
+        at, none = QPointF(*self.at), Qt.KeyboardModifier.NoModifier
+        event = QMouseEvent(kind, at, at, button, button, none)
+        self.app.sendEvent(self.view.viewport(), event)
+
+    def move(self, x, y):
+        from PySide6.QtCore import QEvent, Qt
+
+        self.at = x, y
+        self._mouse(QEvent.Type.MouseMove, Qt.MouseButton.NoButton)
+
+    def click(self, name):
+        from PySide6.QtCore import QEvent, Qt
+
+        button = getattr(Qt.MouseButton, {"side": "Back"}.get(name, name.capitalize()) + "Button")
+        self._mouse(QEvent.Type.MouseButtonPress, button)
+        self._mouse(QEvent.Type.MouseButtonRelease, button)
+
+    def turn(self, vertical, horizontal):
+        from PySide6.QtCore import QPoint, QPointF, Qt
+        from PySide6.QtGui import QWheelEvent
+
+        at, angle = QPointF(*self.at), QPoint(round(-120 * horizontal), round(-120 * vertical))
+        buttons, none = Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier
+        phase = Qt.ScrollPhase.NoScrollPhase
+        event = QWheelEvent(at, at, QPoint(), angle, buttons, none, phase, False)
+        self.app.sendEvent(self.view.viewport(), event)
+
     def blur(self):
         from PySide6.QtCore import QEvent
         from PySide6.QtGui import QFocusEvent
@@ -158,6 +201,41 @@ def open_view(driver, host):
     yield start
     for one in opened:
         one.close()
+
+
+class FakePointer:
+    """Takes what a machine's pointer takes."""
+
+    def __init__(self, absolute):
+        self.absolute = absolute
+        self.got = []
+
+    def move(self, x, y):
+        if not self.absolute:
+            raise UsageError("the guest's pointer is relative")
+        self.got.append(("at", x, y))
+
+    def move_by(self, dx, dy):
+        if self.absolute:
+            raise UsageError("the guest's pointer is absolute")
+        self.got.append(("by", dx, dy))
+
+    def press(self, *buttons):
+        self.got += [("down", name) for name in buttons]
+
+    def release(self, *buttons):
+        self.got += [("up", name) for name in buttons]
+
+    def wheel(self, vertical, horizontal=0):
+        self.got.append(("wheel", vertical, horizontal))
+
+
+@pytest.fixture
+def pointer(monkeypatch):
+    """The pointer of every machine."""
+    pointer = FakePointer(absolute=True)
+    monkeypatch.setattr(Machine, "pointer_of", lambda self, console: pointer, raising=False)
+    return pointer
 
 
 def eventually(view, condition, what=""):
@@ -292,6 +370,73 @@ def test_a_shortcut_is_the_windows(open_view, host):
     for key in (CTRL, ALT, F):
         view.key(key, True)
     assert view.commands == [Command.FULL_SCREEN]
+
+
+def test_the_pointer_is_where_the_windows_is_at_every_scale(open_view, host, pointer):
+    paint(host)
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    view.resize(203, 150)
+    eventually(view, lambda: view.status.scale > 3)
+    # 64x48 at 200x150, in the middle of 203: one column and a half are beside it.
+    for at, pixel in [
+        ((1, 0), (0, 0)),
+        ((2, 4), (0, 1)),
+        ((100, 75), (31, 24)),
+        ((202, 149), (63, 47)),
+    ]:
+        view.move(*at)
+        eventually(view, lambda pixel=pixel: pointer.got[-1:] == [("at", *pixel)], f"{at}")
+    view.click("right")
+    view.click("side")
+    view.turn(1, 0)
+    view.turn(-2, 1)
+    wanted = [("down", "right"), ("up", "right"), ("down", "side"), ("up", "side")]
+    wanted += [("wheel", 1, 0), ("wheel", -2, 1)]
+    eventually(view, lambda: [g for g in pointer.got if g[0] != "at"] == wanted)
+
+
+def test_a_guest_without_a_tablet_gets_distances_once_it_has_the_pointer(open_view, host, pointer):
+    pointer.absolute = False
+    paint(host)
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    eventually(view, lambda: not view.viewer._absolute, "the host has been asked")
+    view.move(10, 10)
+    view.move(20, 10)
+    view.click("left")  # the window's: it grabs
+    assert view.viewer.grabbed
+    view.move(20, 10)
+    view.move(23, 12)
+    view.click("left")
+    wanted = [("by", 3, 2), ("down", "left"), ("up", "left")]
+    eventually(view, lambda: pointer.got == wanted)
+    view.blur()
+    assert not view.viewer.grabbed
+
+
+def test_a_pointer_that_becomes_absolute_is_noticed(open_view, host, pointer):
+    pointer.absolute = False
+    paint(host)
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    eventually(view, lambda: not view.viewer._absolute)
+    pointer.absolute = True
+    view.viewer.left()
+    view.move(5, 6)
+    eventually(view, lambda: view.viewer._absolute)
+    view.move(7, 8)
+    eventually(view, lambda: pointer.got[-1:] == [("at", 7, 8)])
+
+
+def test_losing_the_focus_lifts_the_buttons(open_view, host, pointer):
+    paint(host)
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    view.move(5, 5)
+    view.viewer.button("left", True)
+    view.blur()
+    eventually(view, lambda: pointer.got[-2:] == [("down", "left"), ("up", "left")])
 
 
 def test_a_view_only_client_sends_nothing_and_says_so(open_view, host):

@@ -100,6 +100,27 @@ def display() -> Iterator[str]:
         yield display
 
 
+@pytest.fixture(scope="module")
+def managed() -> Iterator[str]:
+    """A display with a window manager."""
+    xservers.need("Xvfb", "xdotool", "xwd", "xclock", "openbox")
+    with (
+        xservers.server("-screen", "0", "1280x1024x24") as (_, display),
+        xservers.program(display, "openbox"),
+    ):
+        until(lambda: asked(display, "get_num_desktops"), STARTS, "openbox")
+        yield display
+
+
+def asked(display: str, *words: str) -> str:
+    """What xdotool answers; empty where it has none."""
+    done = subprocess.run(
+        ["xdotool", *words], env=xservers.environment(display),
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    return "" if done.returncode else done.stdout
+
+
 @pytest.fixture
 def window(display: str) -> Iterator[object]:
     opened: list[Window] = []
@@ -343,3 +364,39 @@ def test_there_is_no_window_without_a_display(guest: Guest):
     )  # fmt: skip
     assert done.returncode == 2
     assert "there is no display" in done.stderr
+
+
+def test_full_screen_by_key_and_back(guest: Guest, managed: str):
+    one = Window(managed, guest.machine.name)
+    try:
+        one.shows(guests_picture(guest))
+        size = one.size
+        one.focus()
+        one.keys("key", "ctrl+alt+f")
+        until(lambda: one.size == (1280, 1024), STARTS, "full screen")
+        one.keys("key", "ctrl+alt+f")
+        until(lambda: one.size == size, STARTS, "a window again")
+        one.shows(guests_picture(guest))
+    finally:
+        one.end()
+
+
+def test_a_window_manager_minimises_and_closes(guest: Guest, managed: str):
+    one = Window(managed, guest.machine.name)
+    try:
+        one.shows(guests_picture(guest))
+        names = lambda: [c["name"] for c in guest.machine.info()["clients"]]  # noqa: E731
+        clients = len(names())
+        one.run("windowminimize", "--sync", one.id)
+        until(lambda: len(names()) == clients - 1, STARTS, "it looks no more")
+        one.run("windowactivate", "--sync", one.id)
+        one.shows(guests_picture(guest))
+        one.keys("keydown", "d")
+        guest.serial.wait("^kju: key 32 down$")
+        one.run("windowquit", one.id)
+        assert one.process.wait(STARTS) == 0
+        guest.serial.wait("^kju: key 32 up$")
+        assert guest.machine.gone is None
+    finally:
+        one.run("keyup", "d")
+        one.end()

@@ -16,6 +16,7 @@ what happened, to what, and what to do next::
     │   └── SupersededError          another surface has taken this one's address
     ├── UnavailableError             the surface says that it has no picture now
     ├── InconsistentError            no single version could be copied in the time given
+    ├── InputError                   the guest does not take what was typed
     ├── WaitTimeoutError             what was waited for did not happen (also TimeoutError)
     ├── PeerError                    the other side broke a protocol
     └── MachineError                 about one machine, by name
@@ -106,6 +107,10 @@ class InconsistentError(KjuError):
 
 class WaitTimeoutError(KjuError, TimeoutError):
     """What was waited for did not happen in the time given."""
+
+
+class InputError(KjuError):
+    """The guest does not take what was typed: nothing in it reads the keyboard."""
 
 
 class PeerError(KjuError):

@@ -444,6 +444,20 @@ def deadline_of(timeout: float | None) -> float | None:
     return None if timeout is None else time.monotonic() + timeout
 
 
+def seconds_to(deadline: float | None) -> float | None:
+    """What is left of a wait; None where it has no end."""
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def touches(change: Change, region: Rect | None) -> bool:
+    """Whether a change is inside a region at all."""
+    return (
+        region is None
+        or change.everything
+        or any(rect.intersection(region) for rect in change.rects)
+    )
+
+
 def _sleep_or_raise(
     deadline: float | None, timeout: float | None, cause: KjuError | None = None
 ) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..host.messages import Done
+from ..surface import NOTHING_TAKEN, Mark
 from . import requests
 from .link import Link
 
@@ -24,50 +27,81 @@ class Keyboard:
         self._link = link
         self._console = console
 
-    def press(self, *keys: str | int) -> None:
+    def press(self, *keys: str | int) -> Mark:
         """Press keys, in this order, and hold them.
+
+        Returns:
+            The screen's mark before the last of them: what the guest did with it is after that.
 
         Raises:
             UsageError: There is no such key; nothing has been sent.
+            InputError: Nothing in the guest reads its keyboard.
             RoleError: This client only views.
             MachineGoneError: The machine has ended.
         """
-        self._send(requests.key_steps(keys, True))
+        return self._send(requests.key_steps(keys, True), None)
 
-    def release(self, *keys: str | int) -> None:
-        """Release keys, in this order. Errors as `press`."""
-        self._send(requests.key_steps(keys, False))
+    def release(self, *keys: str | int) -> Mark:
+        """Release keys, in this order. Returns and raises as `press`."""
+        return self._send(requests.key_steps(keys, False), None)
 
-    def chord(self, *chords: str | Chord, interval: int = requests.INTERVAL) -> None:
+    @contextlib.contextmanager
+    def hold(self, *keys: str | int) -> Iterator[None]:
+        """Hold keys while a ``with`` block runs; they come up however it is left.
+
+        Raises:
+            As `press`.
+        """
+        self.press(*keys)
+        try:
+            yield
+        finally:
+            self.release(*reversed(keys))
+
+    def chord(self, *chords: str | Chord, interval: int = requests.INTERVAL) -> Mark:
         """Press keys together, such as ``"ctrl-alt-f2"``, one chord after the other.
 
         Args:
             chords: Written, or as key numbers.
             interval: Milliseconds between two steps.
 
+        Returns:
+            As `press`.
+
         Raises:
             UsageError: A chord names no key; nothing has been sent.
             RoleError: This client only views.
             MachineGoneError: The machine has ended.
         """
-        self._send(requests.chord_steps(chords), interval)
+        return self._send(requests.chord_steps(chords), interval)
 
-    def type(self, text: str, *, layout: str = "us", interval: int = requests.INTERVAL) -> None:
+    def type(self, text: str, *, layout: str = "us", interval: int | None = None) -> Mark:
         r"""Type a text; returns when the last key is up. ``"\n"`` is the enter key.
+
+        It goes as fast as the guest takes it and no faster: the next keys are sent when the
+        guest's keyboard has room for them.
 
         Args:
             text: What to type.
             layout: The keyboard layout that the guest is set to.
-            interval: Milliseconds between two steps; a character takes two, shifted four.
+            interval: Milliseconds between two steps, for a program in the guest that is slower
+                than its keyboard; a character takes two, shifted four.
+
+        Returns:
+            As `press`.
 
         Raises:
             UsageError: The layout lacks characters, all of which are named; nothing has
                 been sent.
+            InputError: Nothing in the guest reads its keyboard any more; what had been sent
+                may have been typed.
             RoleError: This client only views.
             MachineGoneError: The machine has ended.
         """
-        self._send(requests.chord_steps(requests.typed(text, layout)), interval)
+        return self._send(requests.chord_steps(requests.typed(text, layout)), interval)
 
-    def _send(self, groups: list[requests.Steps], interval: int = requests.INTERVAL) -> None:
+    def _send(self, groups: list[requests.Steps], interval: int | None) -> Mark:
+        mark = NOTHING_TAKEN
         for request in requests.key_requests(self._console, groups, interval):
-            self._link.ask(request, Done, requests.duration(request))
+            mark = requests.mark_of(self._link.ask(request, Done, requests.duration(request)))
+        return mark

@@ -19,6 +19,7 @@ from . import requests
 from .keyboard import Keyboard
 from .link import Link
 from .machine_base import MachineBase
+from .pointer import Pointer
 from .requests import check_reply
 from .screen import Screen, Screens
 
@@ -37,7 +38,7 @@ def client_name() -> str:
     return Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
 
 
-class Machine(MachineBase[Link, Screen, Keyboard]):
+class Machine(MachineBase[Link, Screen, Keyboard, Pointer]):
     """One running machine. Use it as a context manager, or `close` it.
 
     Attributes:
@@ -51,7 +52,7 @@ class Machine(MachineBase[Link, Screen, Keyboard]):
 
     def __init__(self, link: Link, child: subprocess.Popen[bytes] | None = None) -> None:
         """Use `launch` or `attach`."""
-        super().__init__(link, Screens(link, link.welcome.consoles), Keyboard, child)
+        super().__init__(link, Screens(link, link.welcome.consoles), Keyboard, Pointer, child)
 
     def info(self) -> dict[str, Any]:
         """Everything about the machine: plain maps, lists, numbers and text.

@@ -27,9 +27,10 @@ class AnyLink(Protocol):
 LinkT = TypeVar("LinkT", bound=AnyLink)
 ScreenT = TypeVar("ScreenT")
 KeyboardT = TypeVar("KeyboardT")
+PointerT = TypeVar("PointerT")
 
 
-class MachineBase(Generic[LinkT, ScreenT, KeyboardT]):
+class MachineBase(Generic[LinkT, ScreenT, KeyboardT, PointerT]):
     """One running machine. Use it as a context manager, or `close` it.
 
     Attributes:
@@ -49,6 +50,7 @@ class MachineBase(Generic[LinkT, ScreenT, KeyboardT]):
         link: LinkT,
         screens: Sequence[ScreenT],
         keyboard: type[KeyboardT],
+        pointer: type[PointerT],
         child: subprocess.Popen[bytes] | None,
     ) -> None:
         self.name = link.name
@@ -57,6 +59,7 @@ class MachineBase(Generic[LinkT, ScreenT, KeyboardT]):
         self.owned = child is not None
         self._link = link
         self._keyboard = keyboard
+        self._pointer = pointer
         self._child = child
 
     @property
@@ -80,6 +83,17 @@ class MachineBase(Generic[LinkT, ScreenT, KeyboardT]):
         make: type = self._keyboard
         keyboard: KeyboardT = make(self._link, console)
         return keyboard
+
+    @property
+    def pointer(self) -> PointerT:
+        """The first console's pointer."""
+        return self.pointer_of(0)
+
+    def pointer_of(self, console: int) -> PointerT:
+        """One console's pointer."""
+        make: type = self._pointer
+        pointer: PointerT = make(self._link, console)
+        return pointer
 
     @property
     def host_pid(self) -> int:

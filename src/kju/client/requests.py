@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import ClosedError, KjuError, MachineError, MachineGoneError, PeerError, UsageError
-from ..host.messages import LONGEST_KEYS, Ended, Failure, Keys, Launch, Refused, Reply, Role
+from ..host.messages import LONGEST_KEYS, Done, Ended, Failure, Keys, Launch, Refused, Reply, Role
 from ..host.protocol import error_from
+from ..surface import Mark
 
 if TYPE_CHECKING:
     from ..keys import Chord
 
 T = TypeVar("T", bound=Reply)
 
-#: Milliseconds between two steps of a keyboard. A key takes two, so 50 keys a second: what
-#: the slowest of QEMU's keyboards (usb-kbd) was measured to take without losing any.
+#: Milliseconds for which keys of a chord are held: a game that only looks which keys are down
+#: sees it.
 INTERVAL = 10
+#: Keyboard steps of one request that goes as fast as the guest takes it: half a second of a USB
+#: keyboard's.
+TOGETHER = 64
 #: Milliseconds that one request takes, unless one chord takes longer: so long do another
 #: client's keys wait.
 BATCH = 250
@@ -80,20 +84,26 @@ def _running(where: str) -> str:
     return str(Path(where).expanduser().absolute()) if is_path else where
 
 
-def key_requests(console: int, groups: Iterable[Steps], interval: int) -> list[Keys]:
+def key_requests(console: int, groups: Iterable[Steps], interval: int | None) -> list[Keys]:
     """Groups of steps as requests: no group is divided, and none of them is long.
+
+    Args:
+        console: The console whose keyboard it is.
+        groups: What belongs together.
+        interval: Milliseconds between two steps; None is as fast as the guest takes them.
 
     Raises:
         UsageError: One group takes longer than a request may.
     """
+    most = TOGETHER if interval is None else BATCH // max(interval, 1)
     batches: list[list[tuple[int, bool]]] = []
     for group in groups:
-        if not 0 <= len(group) * interval <= LONGEST_KEYS:
+        if interval is not None and not 0 <= len(group) * interval <= LONGEST_KEYS:
             raise UsageError(
                 f"{len(group)} steps, {interval} ms apart: a chord takes at most {LONGEST_KEYS} ms;"
                 " for slower ones use press and release"
             )
-        if batches and (len(batches[-1]) + len(group)) * max(interval, 1) <= BATCH:
+        if batches and len(batches[-1]) + len(group) <= most:
             batches[-1] += group
         else:
             batches.append(list(group))
@@ -149,9 +159,14 @@ def check_role(role: str) -> Role:
     return role  # type: ignore[return-value]  # checked above
 
 
+def mark_of(done: Done) -> Mark:
+    """The mark of the screen before an input."""
+    return Mark(done.incarnation, done.epoch, done.version)
+
+
 def duration(request: Keys) -> float:
     """Seconds that a request takes at least."""
-    return len(request.steps) * request.interval / 1000
+    return len(request.steps) * (request.interval or 0) / 1000
 
 
 def check_reply(reply: Reply, wanted: type[T]) -> T:

@@ -11,7 +11,7 @@ from ..consumer import next_wait
 from ..errors import FormatError
 from ..geometry import Rect
 from ..surface import NOTHING_TAKEN, Change, Mark, State
-from .base import SurfaceBase, deadline_of
+from .base import SurfaceBase, deadline_of, seconds_to, touches
 from .frame import Frame
 
 _LIVE = (State.LIVE.value, State.PAUSED.value)
@@ -186,6 +186,30 @@ class Surface(SurfaceBase):
                 return False
             if reader.wait(mark.version, cursor, state, milliseconds):
                 return True
+
+    def after(self, mark: Mark, *, region: Rect | None = None, timeout: float | None) -> Change:
+        """Wait for the first published change after an input.
+
+        What the guest does with an input cannot be seen, only what its screen does after it: a
+        cursor that blinks is a change too, so say where the answer is to be.
+
+        Args:
+            mark: As the input returned it, or any other.
+            region: Pixels; a change elsewhere does not count. Everything by default.
+            timeout: Seconds; None waits as long as the producer lives.
+
+        Returns:
+            What changed since the mark or, if that was elsewhere, since some later moment.
+
+        Raises:
+            As `wait`.
+        """
+        deadline = deadline_of(timeout)
+        while True:
+            change = self.wait(mark, seconds_to(deadline))
+            if touches(change, region):
+                return change
+            mark = change.mark
 
     def __enter__(self) -> Self:
         return self

@@ -36,12 +36,20 @@ class Child:
         title: What it is called in sentences, such as ``QEMU``.
         claim: The machine's.
         output: Where what it prints goes.
+        read: Takes what it prints, and returns what is for the log.
     """
 
-    def __init__(self, title: str, claim: Claim, output: Path) -> None:
+    def __init__(
+        self,
+        title: str,
+        claim: Claim,
+        output: Path,
+        read: Callable[[bytes], bytes] = lambda data: data,
+    ) -> None:
         self.title = title
         self._claim = claim
         self._log = output
+        self._read = read
         self._child: subprocess.Popen[bytes] | None = None
         self._output: Output | None = None
         self._guard = 0
@@ -70,7 +78,7 @@ class Child:
             OSError: It cannot be started.
         """
         log.info("starting %s", command)
-        self._output = output = Output(self._log)
+        self._output = output = Output(self._log, self._read)
         with output.theirs:
             self._child = process.spawn(command, output=output.theirs.fileno(), inherit=inherit)
         if changes_user:

@@ -26,9 +26,9 @@ from ..errors import KjuError, UnavailableError
 from ..formats import fourcc_name
 from ..memory import SurfaceProducer
 from ..sources.base import Need, Phase, Report, Source, Status
-from ..surface import State
+from ..surface import Mark, State
 from . import dbus
-from .keyboard import Keyboard
+from .input.devices import Devices
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Console:
         facts: What QEMU says of it.
         address: Where the surface is to be made, as `SurfaceProducer.create` takes it.
         make: Starts the source.
-        keyboard: Its keyboard.
+        devices: What clients drive it with.
         paused: Whether the machine is.
         no_memory: Why the guest's own pixels cannot be had.
     """
@@ -83,14 +83,14 @@ class Console:
         facts: dbus.Console,
         address: str,
         make: MakeSource,
-        keyboard: Keyboard,
+        devices: Devices,
         *,
         paused: bool = False,
         no_memory: str = "",
     ) -> None:
         self.index = index
         self.facts = facts
-        self.keyboard = keyboard
+        self.devices = devices
         self.producer = SurfaceProducer.create(address, capacity=CAPACITY)
         self.status = Status(Phase.NEW, "none")
         self._no_memory = no_memory
@@ -111,6 +111,12 @@ class Console:
         self._jobs: set[asyncio.Task[None]] = set()
         self._held: Held | None = None
         self._handout: tuple[SurfaceProducer, int] | None = None
+
+    @property
+    def mark(self) -> Mark:
+        """What has been published."""
+        producer = self.producer
+        return Mark(producer.incarnation, producer.mode.epoch, producer.version)
 
     async def open(self) -> None:
         """Begin: the machine is there.
@@ -361,5 +367,5 @@ class Console:
             "source": self.status.name,
             "reason": self.status.reason,
             "no_vram": self._no_memory,
-            "keys_held": self.keyboard.held,
+            **self.devices.info(),
         }

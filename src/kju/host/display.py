@@ -11,20 +11,28 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..display1.messages import CONSOLE, console_path
 from ..errors import KjuError, UsageError
+from ..keys import Step
 from ..producer import Producer
 from ..sources.base import Report, Source
 from ..sources.channel import socket_pair
 from ..sources.display1 import Display1Source
-from ..surface import State
+from ..surface import Mark, State
 from .console import Console
 from .dbus import Console as Facts
 from .dbus import DisplayBus
-from .keyboard import Keyboard
+from .input import events
+from .input.devices import Devices
+from .input.events import Event
+from .input.gauges import Gauge, Gauges, started_virtio
+from .input.keyboard import Keyboard
+from .input.pace import Pace
+from .input.pointer import Pointer
+from .input.traces import Traces
 from .qmp import Qmp
 from .video import NoVideoMemoryError, VideoMemory
 from .video_console import VideoConsole
@@ -43,18 +51,25 @@ class Display:
     Args:
         name: The machine's, for messages.
         address: Where the surface of a console is to be made, by its index.
+        traces: What QEMU prints goes through here; None where its trace events go elsewhere.
 
     Attributes:
         consoles: The graphic ones.
         paused: Whether the machine is.
     """
 
-    def __init__(self, name: str, address: Callable[[int], str]) -> None:
+    def __init__(
+        self, name: str, address: Callable[[int], str], traces: Traces | None = None
+    ) -> None:
         self.consoles: list[Console] = []
         self.paused = False
         self._name = name
         self._address = address
+        self._traces = traces
         self._bus: DisplayBus | None = None
+        self._qmp: Qmp | None = None
+        self._gauges: Gauges | None = None
+        self._pace = Pace(self._gauge)
 
     async def open(self, qmp: Qmp, pid: int) -> None:
         """Connect, and begin with every graphic console.
@@ -66,6 +81,7 @@ class Display:
         Raises:
             KjuError: QEMU does not agree, or there is no memory for a surface.
         """
+        self._qmp = qmp
         self._bus = bus = await self._connect(qmp)
         numbers = await bus.console_ids()
         if len(numbers) > MAX_CONSOLES:
@@ -92,14 +108,22 @@ class Display:
     def _console(self, index: int, facts: Facts, memory: VideoMemory | str) -> Console:
         address = self._address(index)
         listen = functools.partial(self._listen, facts.number)
-        keyboard = Keyboard(functools.partial(self._key, index, facts.number))
+        devices = Devices(
+            Keyboard(functools.partial(self._keys, index, facts.number), self._pace),
+            Pointer(
+                functools.partial(self._point, index),
+                lambda: self.consoles[index].producer.mode[:2],
+                lambda: self.bus.is_absolute(facts.number),
+                self._is_touched,
+            ),
+        )
         try:
             if isinstance(memory, str):
                 return Console(
-                    index, facts, address, listen, keyboard, paused=self.paused, no_memory=memory
+                    index, facts, address, listen, devices, paused=self.paused, no_memory=memory
                 )
             return VideoConsole(
-                index, facts, address, listen, keyboard, paused=self.paused, memory=memory
+                index, facts, address, listen, devices, paused=self.paused, memory=memory
             )
         except OSError as error:
             why = f"the surface {address} cannot be made: {error.strerror}"
@@ -118,7 +142,7 @@ class Display:
                     facts = await self._bus.console(console.facts.number)
                     # What was announced meanwhile nobody heard.
                     console.announced({"Width": facts.width, "Height": facts.height})
-                    await console.keyboard.settle()
+                    await console.devices.keyboard.settle()
             except (KjuError, OSError) as error:
                 log.error("the display connection could not be opened: %s", error)
 
@@ -139,9 +163,45 @@ class Display:
             raise UsageError(f"the display of {self._name} is not open yet")
         return self._bus
 
-    async def _key(self, index: int, number: int, key: int, down: bool) -> None:
-        self.consoles[index].input()
-        await self.bus.key(number, key, down)
+    @property
+    def qmp(self) -> Qmp:
+        """Leads to QEMU."""
+        if self._qmp is None:
+            raise UsageError(f"the display of {self._name} is not open yet")
+        return self._qmp
+
+    async def _is_touched(self) -> bool:
+        return bool(await started_virtio(self.qmp, "virtio-multitouch-device"))
+
+    async def _gauge(self) -> Gauge:
+        if self._gauges is None:
+            self._gauges = Gauges(self.qmp, self._traces)
+        return await self._gauges.now()
+
+    async def _keys(self, index: int, number: int, steps: Sequence[Step]) -> Mark:
+        """Send keyboard steps; several reach the guest's keyboard in one turn of QEMU.
+
+        So a guest that is slow never sees a key go down long before it comes up, and repeat it.
+        """
+        console = self.consoles[index]
+        console.input()
+        mark = console.mark
+        if len(steps) == 1:
+            # A third of the time that QMP takes.
+            await self.bus.key(number, *steps[0])
+        else:
+            await self._send(events.key(*step) for step in steps)
+        return mark
+
+    async def _point(self, index: int, report: Sequence[Event]) -> Mark:
+        console = self.consoles[index]
+        console.input()
+        mark = console.mark
+        await self._send(report)
+        return mark
+
+    async def _send(self, report: Iterable[Event]) -> None:
+        await self.qmp.execute("input-send-event", {"events": list(report)})
 
     async def _listen(
         self, number: int, producer: Producer, report: Report, paused: bool
@@ -165,8 +225,9 @@ class Display:
             console.paused(now)
             console.hint()
 
-    def hint(self) -> None:
-        """The guest has been reset, or anything else after which its modes may be others."""
+    def reset(self) -> None:
+        """The guest has been reset."""
+        self._pace.reset()
         for console in self.consoles:
             console.hint()
 

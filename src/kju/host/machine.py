@@ -157,7 +157,7 @@ class Machine:
         for console in self.emulator.consoles:
             console.unhold(client)
             console.leave(client)
-            self._tasks.begin(console.keyboard.leave(client))
+            self._tasks.begin(console.devices.leave(client))
         if client is self._owner and not self.request.detach:
             self.end(f"{client.side.client or 'the program'} that launched it has ended")
 

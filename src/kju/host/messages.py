@@ -22,6 +22,9 @@ Console = Annotated[int, Meta(ge=0, lt=16)]
 Key = Annotated[int, Meta(ge=1, le=0xFF)]
 KeySteps = Annotated[list[tuple[Key, bool]], Meta(max_length=1024)]
 Name = Annotated[str, Meta(max_length=256)]
+Pixel = Annotated[int, Meta(ge=0, lt=1 << 16)]
+Distance = Annotated[int, Meta(gt=-(1 << 15), lt=1 << 15)]
+Notches = Annotated[int, Meta(ge=-100, le=100)]
 
 #: Milliseconds that one request for `Keys` may take, so that other clients' keys wait for no
 #: longer. A client divides longer texts into requests of a quarter of a second; a chord is not
@@ -114,12 +117,70 @@ class Keys(Request, frozen=True, tag="keys"):
     Attributes:
         console: The console whose keyboard it is.
         steps: Key numbers, and whether each goes down.
-        interval: Milliseconds between two steps.
+        interval: Milliseconds between two steps; without it they are sent together, as many as
+            the guest's keyboard has room for and as fast as it takes them.
     """
 
     steps: KeySteps
     console: Console = 0
-    interval: Annotated[int, Meta(ge=0, le=10_000)] = 10
+    interval: Annotated[int, Meta(ge=0, le=10_000)] | None = None
+
+
+class To(Struct, frozen=True, array_like=True, tag="to"):
+    """The pointer goes to a pixel."""
+
+    x: Pixel
+    y: Pixel
+
+
+class By(Struct, frozen=True, array_like=True, tag="by"):
+    """The pointer moves by so much, in the guest's own units."""
+
+    dx: Distance
+    dy: Distance
+
+
+class Button(Struct, frozen=True, array_like=True, tag="button"):
+    """A button goes down or up: 0 left, 1 middle, 2 right, 3 side, 4 extra."""
+
+    button: Annotated[int, Meta(ge=0, le=4)]
+    down: bool
+
+
+class Wheel(Struct, frozen=True, array_like=True, tag="wheel"):
+    """The wheel turns by so many notches, down and right counting up."""
+
+    vertical: Notches = 0
+    horizontal: Notches = 0
+
+
+class Finger(Struct, frozen=True, array_like=True, tag="finger"):
+    """A finger comes down on a pixel, moves to one, or is lifted."""
+
+    finger: Annotated[int, Meta(ge=0, le=9)]
+    state: Literal["begin", "move", "end"]
+    x: Pixel = 0
+    y: Pixel = 0
+
+
+Action = To | By | Button | Wheel | Finger
+
+
+class Point(Request, frozen=True, tag="point"):
+    """Use the pointer, in this order. Answered by `Done` when the last action is sent.
+
+    Attributes:
+        console: The console whose pointer it is.
+    """
+
+    actions: Annotated[list[Action], Meta(max_length=256)]
+    console: Console = 0
+
+
+class GetPointer(Request, frozen=True, tag="pointer"):
+    """What the pointer is. Answered by `PointerState`."""
+
+    console: Console = 0
 
 
 class Cancel(Request, frozen=True, tag="cancel"):
@@ -212,14 +273,31 @@ class LiveHandle(Reply, frozen=True, tag="live-reply"):
     console: int
 
 
+class PointerState(Reply, frozen=True, tag="pointer-reply"):
+    """The answer to `GetPointer`.
+
+    Attributes:
+        absolute: Whether it takes positions now; else it takes distances.
+        held: The names of the buttons that are down.
+    """
+
+    absolute: bool
+    held: list[str] = []
+
+
 class Done(Reply, frozen=True, tag="done"):
     """It is done.
 
     Attributes:
-        version: The surface's version then, where the request was about one.
+        version: The surface's version then, where the request was about one. Of an input it is
+            the one before it: what the guest did with it is newer.
+        epoch: Of that version.
+        incarnation: Of that surface.
     """
 
     version: int = 0
+    epoch: int = 0
+    incarnation: int = 0
 
 
 class Failure(Reply, frozen=True, tag="failure"):
@@ -268,9 +346,23 @@ class Refused(Notice, frozen=True, tag="refused"):
 
 
 AnyRequest = (
-    Hello | Launch | GetInfo | GetSurface | GetLive | Keys | Cancel | Refresh | Hold | Unhold | Stop
+    Hello
+    | Launch
+    | GetInfo
+    | GetSurface
+    | GetLive
+    | GetPointer
+    | Keys
+    | Point
+    | Cancel
+    | Refresh
+    | Hold
+    | Unhold
+    | Stop
 )
-FromHost = Welcome | Info | SurfaceHandle | LiveHandle | Done | Failure | Ended | Refused
+FromHost = (
+    Welcome | Info | SurfaceHandle | LiveHandle | PointerState | Done | Failure | Ended | Refused
+)
 
 #: What a client of the view role may not ask for.
-CONTROL = (GetLive, Keys, Hold, Stop)
+CONTROL = (GetLive, Keys, Point, Hold, Stop)

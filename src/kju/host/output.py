@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from ..memory.descriptor import Descriptor
@@ -22,16 +23,21 @@ _LAST = 16
 class Output:
     """QEMU's standard output and error.
 
+    Args:
+        path: The log.
+        read: Takes what is printed, and returns what is for the log.
+
     Attributes:
         theirs: The end that QEMU writes to; close it once QEMU has it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, read: Callable[[bytes], bytes] = lambda data: data) -> None:
         ours, theirs = os.pipe2(os.O_CLOEXEC)
         self.theirs = Descriptor(theirs)
         self._ours = Descriptor(ours)
         os.set_blocking(ours, False)
         self._log = BoundedLog(path)
+        self._read = read
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(ours, self._readable)
 
@@ -43,7 +49,7 @@ class Output:
             return False
         except OSError:
             data = b""
-        self._log.write(data)
+        self._log.write(self._read(data))
         if not data:
             self.close()
         return bool(data)

@@ -16,7 +16,9 @@ from .child import LAST_WORDS, Child
 from .console import Console
 from .display import Display
 from .emulator import Emulator, Ended, Ending
+from .input.traces import Traces
 from .launch import surface_address
+from .options import parse
 from .probe import Accelerator
 from .qemu_launch import Prepared
 from .qmp import HUNG_UP, Qmp
@@ -46,9 +48,12 @@ class QemuEmulator(Emulator):
     kind = "qemu"
 
     def __init__(self, claim: Claim, prepared: Prepared, accelerator: Accelerator) -> None:
-        self.display = Display(claim.name, surface_address(prepared.request, claim.name))
+        traces = Traces()
+        elsewhere = any(option.name == "D" for option in parse(prepared.request.arguments))
+        address = surface_address(prepared.request, claim.name)
+        self.display = Display(claim.name, address, None if elsewhere else traces)
         self.plan = Plan((), (), ())
-        self._child = Child("QEMU", claim, claim.paths.qemu_log)
+        self._child = Child("QEMU", claim, claim.paths.qemu_log, traces.receive_data)
         self._name = claim.name
         self._paths = claim.paths
         self._prepared = prepared
@@ -160,7 +165,7 @@ class QemuEmulator(Emulator):
         elif name in ("STOP", "RESUME"):
             self.display.pause(name == "STOP")
         elif name == "RESET":
-            self.display.hint()
+            self.display.reset()
         elif name == "GUEST_PANICKED":
             log.warning("the guest has panicked: %s", data)
 

@@ -83,6 +83,14 @@ class Qmp:
         except (QMPError, OSError, EOFError) as error:
             raise QemuError(f"QEMU refused {command}: {_line(error)}") from error
 
+    async def monitor(self, line: str) -> str:
+        """Run one command of the monitor for people, where QMP has none; return what it prints.
+
+        Raises:
+            QemuError: QEMU refused, did not answer in time, or has hung up.
+        """
+        return str(await self.execute("human-monitor-command", {"command-line": line}))
+
     async def open_display(self) -> socket.socket:
         """Give QEMU one end of a socket for its D-Bus display; return the other.
 

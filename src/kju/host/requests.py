@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from ..surface import Mark
 from . import messages
 from .control import Client, Result
 from .messages import AnyRequest
@@ -48,8 +49,18 @@ async def answer(machine: Machine, client: Client, request: AnyRequest) -> Resul
             await console.look(client)
             reply = messages.LiveHandle(number=number, descriptors=1, console=console.index)
             return Result(reply, (console.live_window(),))
+        case messages.GetPointer():
+            absolute, held = await console.devices.pointer.absolute(), console.devices.pointer.held
+            return Result(messages.PointerState(number=number, absolute=absolute, held=held))
         case messages.Keys(steps=steps, interval=interval):
-            await console.keyboard.press(client, steps, interval / 1000)
+            seconds = None if interval is None else interval / 1000
+            mark = await console.devices.keyboard.press(client, steps, seconds)
+            return _accepted(number, mark or console.mark)
+        case messages.Point(actions=actions):
+            # Where a pixel is depends on the mode, which nobody may be looking at.
+            await _look_once(console)
+            mark = await console.devices.pointer.act(client, actions)
+            return _accepted(number, mark or console.mark)
         case messages.Refresh(sync=sync):
             version = await console.refresh(sync=sync)
         case messages.Hold(milliseconds=milliseconds):
@@ -57,6 +68,14 @@ async def answer(machine: Machine, client: Client, request: AnyRequest) -> Resul
         case messages.Unhold():
             console.unhold(client)
     return Result(messages.Done(number=number, version=version))
+
+
+def _accepted(number: int, mark: Mark) -> Result:
+    """The answer to an input: the mark of the screen before it."""
+    incarnation, epoch, version = mark
+    return Result(
+        messages.Done(number=number, version=version, epoch=epoch, incarnation=incarnation)
+    )
 
 
 def _console(machine: Machine, index: int) -> Console:
@@ -82,11 +101,16 @@ def _surface(number: int, console: Console) -> Result:
 
 async def _fresh_info(machine: Machine) -> dict[str, Any]:
     """What `info` says of consoles that rest would be of when somebody last looked."""
-    asker = object()
     for console in machine.emulator.consoles:
-        await console.look(asker)
-        console.leave(asker)
+        await _look_once(console)
     return info(machine)
+
+
+async def _look_once(console: Console) -> None:
+    """Have a console that rests find out what it shows now."""
+    asker = object()
+    await console.look(asker)
+    console.leave(asker)
 
 
 def welcome(machine: Machine, number: int, role: messages.Role) -> messages.Welcome:

@@ -17,7 +17,7 @@ from ..sources.base import Phase, Status
 from ..surface import State
 from . import dbus
 from .console import Console, MakeSource
-from .keyboard import Keyboard
+from .input.devices import Devices
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +40,11 @@ class RestingConsole(Console, abc.ABC):
         facts: dbus.Console,
         address: str,
         make: MakeSource,
-        keyboard: Keyboard,
+        devices: Devices,
         *,
         paused: bool = False,
     ) -> None:
-        super().__init__(index, facts, address, make, keyboard, paused=paused)
+        super().__init__(index, facts, address, make, devices, paused=paused)
         self._lookers: set[object] = {self} if self.producer.address else set()
         self._leaving: asyncio.TimerHandle | None = None
         # Held while a source is chosen, started or ended.

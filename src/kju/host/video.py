@@ -106,7 +106,7 @@ class VideoMemory:
 
     async def _registers(self) -> bochs.Registers | None:
         place = f"{(self._base or 0) + bochs.REGISTERS_OFFSET:#x}"
-        return bochs.parse_registers(await self._monitor(f"xp /{bochs.COUNT}hx {place}"))
+        return bochs.parse_registers(await self._qmp.monitor(f"xp /{bochs.COUNT}hx {place}"))
 
     async def blank(self) -> bool | None:
         """Whether the guest has the screen blanked; None where the registers do not tell.
@@ -118,7 +118,7 @@ class VideoMemory:
             return False
         if self._base is None:
             return None
-        answer = await self._monitor(f"xp /1bx {self._base + bochs.ATTRIBUTE_OFFSET:#x}")
+        answer = await self._qmp.monitor(f"xp /1bx {self._base + bochs.ATTRIBUTE_OFFSET:#x}")
         found = bochs.words(answer, 1)
         return bochs.is_blank(found[0]) if found else None
 
@@ -130,7 +130,7 @@ class VideoMemory:
         """
         if self._base is None:
             return True
-        answer = await self._monitor(f"xp /1wx {self._base + bochs.ORDER_OFFSET:#x}")
+        answer = await self._qmp.monitor(f"xp /1wx {self._base + bochs.ORDER_OFFSET:#x}")
         return bochs.words(answer, 1) == [bochs.LITTLE_ENDIAN]
 
     async def shown(self, mode: Place, *, steady: bool) -> bool | None:
@@ -198,10 +198,6 @@ class VideoMemory:
             if region.get("bar") == _REGISTERS_BAR and isinstance(address, int) and address > 0:
                 return address
         return None
-
-    async def _monitor(self, line: str) -> str:
-        answer = await self._qmp.execute("human-monitor-command", {"command-line": line})
-        return answer if isinstance(answer, str) else ""
 
     def _picture(self, mode: Place) -> np.ndarray[Any, Any]:
         pixels = np.frombuffer(memoryview(self.mapping), np.uint8)[mode.offset :]

@@ -35,7 +35,7 @@ from ..sources.window import WindowSource
 from ..surface import State
 from . import dbus
 from .console import MakeSource
-from .keyboard import Keyboard
+from .input.devices import Devices
 from .resting import RestingConsole
 from .video import VideoMemory
 
@@ -79,12 +79,12 @@ class VideoConsole(RestingConsole):
         facts: dbus.Console,
         address: str,
         make: MakeSource,
-        keyboard: Keyboard,
+        devices: Devices,
         *,
         paused: bool = False,
         memory: VideoMemory,
     ) -> None:
-        super().__init__(index, facts, address, self._make_wanted, keyboard, paused=paused)
+        super().__init__(index, facts, address, self._make_wanted, devices, paused=paused)
         self.memory = memory
         self._listen = make
         self._mode: Place | None = None

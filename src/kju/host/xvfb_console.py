@@ -9,6 +9,7 @@ Rules:
 from __future__ import annotations
 
 import logging
+from typing import NoReturn
 
 from ..errors import UnavailableError, UsageError, XvfbError
 from ..memory import SurfaceProducer
@@ -17,7 +18,10 @@ from ..sources.window import WindowSource
 from ..surface import State
 from . import dbus
 from .framebuffer import Framebuffer
-from .keyboard import Keyboard
+from .input.devices import Devices
+from .input.keyboard import Keyboard
+from .input.pace import Pace
+from .input.pointer import Pointer
 from .resting import RestingConsole
 
 log = logging.getLogger(__name__)
@@ -34,7 +38,7 @@ class XvfbConsole(RestingConsole):
     def __init__(self, address: str, framebuffer: Framebuffer) -> None:
         width, height = framebuffer.picture[:2]
         facts = dbus.Console(0, "Xvfb screen 0", 0, "Graphic", width, height, "", ())
-        super().__init__(0, facts, address, self._make_window, Keyboard(_no_keys))
+        super().__init__(0, facts, address, self._make_window, _no_devices())
         self.framebuffer = framebuffer
         self._stopped = False
 
@@ -80,8 +84,14 @@ class XvfbConsole(RestingConsole):
         self.framebuffer.close()
 
 
-async def _no_keys(key: int, down: bool) -> None:
+async def _refuse(*_: object) -> NoReturn:
     raise UsageError(
-        "kju sends no keys to an X server: use a program of its own, such as xdotool, with the"
+        "kju sends no input to an X server: use a program of its own, such as xdotool, with the"
         " DISPLAY that kju info says"
+    )
+
+
+def _no_devices() -> Devices:
+    return Devices(
+        Keyboard(_refuse, Pace(_refuse)), Pointer(_refuse, lambda: (0, 0), _refuse, _refuse)
     )

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wait import until
 
-from kju.apps.desktop.sender import Ask, Button, Key, MoveBy, MoveTo, Repeat, Sender, Turn, merged
-from kju.errors import MachineGoneError, QemuError, UsageError
+from kju.apps.desktop.sender import Button, Key, MoveBy, MoveTo, Repeat, Sender, Turn, merged
+from kju.errors import InputError, MachineGoneError, QemuError, UsageError
 
 
 class Machine:
@@ -158,9 +158,11 @@ def test_what_was_for_a_machine_that_has_gone_is_for_nobody(machine, sender, tol
     assert told == []
 
 
-def test_without_a_pointer_keys_go_all_the_same(machine, told):
-    sender = Sender(machine, None, told.append, told.append)
-    for item in (MoveTo(1, 1), Ask(), Button("left", True), Key(1, True)):
-        sender.send(item)
+def test_a_guest_that_reads_no_pointer_is_nothing_to_say(machine, sender, told):
+    machine.error = InputError("nothing in the guest reads its pointer")
+    sender.send(MoveTo(1, 1))
+    until(lambda: machine.error is None)
+    machine.error = InputError("nothing in the guest reads its keyboard")
+    sender.send(Key(1, True))
     sender.close()
-    assert machine.got == [("press", 1)]
+    assert told == ["nothing in the guest reads its keyboard"]

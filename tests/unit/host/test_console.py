@@ -15,12 +15,23 @@ from kju.errors import KjuError, QemuError
 from kju.host import console as module
 from kju.host.console import Console
 from kju.host.dbus import Console as Facts
-from kju.host.keyboard import Keyboard
+from kju.host.input.devices import Devices
+from kju.host.input.keyboard import Keyboard
+from kju.host.input.pace import Pace
+from kju.host.input.pointer import Pointer
 from kju.producer import Producer
 from kju.sources.base import Need, Phase, Report, Source, Status, StubSource
 from kju.surface import State
 
 FACTS = Facts(0, "vga", 0, "Graphic", 640, 480, "pci/0000/02.0", ())
+
+
+def devices() -> Devices:
+    async def nobody(*_: object) -> Any:
+        raise AssertionError("nobody drives these")
+
+    keyboard = Keyboard(nobody, Pace(nobody))
+    return Devices(keyboard, Pointer(nobody, lambda: (0, 0), nobody, nobody))
 
 
 class Scene:
@@ -29,10 +40,7 @@ class Scene:
     def __init__(self, address: str = "memfd:console") -> None:
         self.sources: list[StubSource] = []
         self.refuse = False
-        self.console = Console(0, FACTS, address, self.make, Keyboard(self.key))
-
-    async def key(self, key: int, down: bool) -> None:
-        pass
+        self.console = Console(0, FACTS, address, self.make, devices())
 
     async def make(self, producer: Producer, report: Report, paused: bool) -> Source:
         if self.refuse:

@@ -46,6 +46,9 @@ class FakeQmp:
     async def take_back(self, number: int) -> None:
         self.lent.remove(number)
 
+    async def monitor(self, line: str) -> str:
+        return str(await self.execute("human-monitor-command", {"command-line": line}))
+
     async def execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
         self.asked.append(arguments or {})
         if command == "query-pci":

@@ -23,7 +23,7 @@ from ...errors import FormatError, KjuError, UnavailableError
 from ...host.messages import Role
 from ...surface import NOTHING_TAKEN, Change, Cursor, Mark, State
 from ..targets import check_console
-from .sender import Pointer, Sender
+from .sender import Sender
 
 # How long a machine's end, the view's end, or a machine that has started may go unnoticed.
 _NOTICED = 0.25
@@ -239,9 +239,8 @@ class Connection:
         def failed(reason: str) -> None:
             self._tell(lambda: self._listener.failed(reason))
 
-        pointer_of = getattr(machine, "pointer_of", None)
-        pointer: Pointer | None = pointer_of(self.console) if pointer_of else None
-        return Sender(machine.keyboard_of(self.console), pointer, absolute, failed)
+        keyboard, pointer = machine.keyboard_of(self.console), machine.pointer_of(self.console)
+        return Sender(keyboard, pointer, absolute, failed)
 
     def _look(self, screen: Screen, wanted: Wanted) -> None:
         """Post what is new, if anything is."""

@@ -33,7 +33,7 @@ from PySide6.QtGui import (
     QWheelEvent,
     QWindow,
 )
-from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QWidget
+from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QWidget
 
 from ...client.frame import Frame
 from ...geometry import Rect
@@ -46,7 +46,7 @@ from .repeats import HOLD_MS, KeyEvent, Repeats
 from .viewer import Viewer
 
 BACKGROUND = QColor(24, 24, 26)
-_VEIL = QColor(24, 24, 26, 190)
+_VEIL = QColor(24, 24, 26, 215)
 _WORDS = QColor(225, 225, 225)
 
 # What one notch of a wheel is in QWheelEvent.angleDelta: eighths of a degree.
@@ -132,6 +132,7 @@ class ScreenView(QAbstractScrollArea):
         if handle is not None and handle is not self._watched:
             self._watched = handle
             handle.installEventFilter(self)
+            self.window().installEventFilter(self)
         self._look_if_visible()
 
     def hideEvent(self, event: QHideEvent) -> None:
@@ -141,7 +142,25 @@ class ScreenView(QAbstractScrollArea):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Expose:
             self._look_if_visible()
+        if isinstance(event, QMouseEvent) and watched is self.window():
+            return self._take_from_window(event)
         return super().eventFilter(watched, event)
+
+    def _take_from_window(self, event: QMouseEvent) -> bool:
+        """Take what Qt gives to the window because it lies beyond a widget's last whole pixel.
+
+        Its search for the widget under a point ends one logical pixel before the edge, so that
+        the device pixels in that last one would be nobody's (seen with Qt 6.11 at 1.25 and 1.5).
+        """
+        viewport = self.viewport()
+        at = viewport.mapFrom(self.window(), event.position())
+        if not QRectF(viewport.rect()).contains(at):
+            return False
+        own = QMouseEvent(
+            event.type(), at, event.globalPosition(),
+            event.button(), event.buttons(), event.modifiers(),
+        )  # fmt: skip
+        return QApplication.sendEvent(viewport, own)
 
     def _look_if_visible(self) -> None:
         handle = self._watched

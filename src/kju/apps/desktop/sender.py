@@ -12,9 +12,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from ...errors import ClosedError, KjuError, MachineGoneError, UsageError
+from ...errors import ClosedError, InputError, KjuError, MachineGoneError, UsageError
 
 # To let go of keys when the window closes; the host lets go of them anyway when we hang up.
 _LAST_SECONDS = 1.0
@@ -23,10 +23,10 @@ _LAST_SECONDS = 1.0
 class Keyboard(Protocol):
     """A machine's keyboard, as far as a window needs it."""
 
-    def press(self, *keys: str | int) -> None:
+    def press(self, *keys: str | int) -> object:
         """Press keys."""
 
-    def release(self, *keys: str | int) -> None:
+    def release(self, *keys: str | int) -> object:
         """Release keys."""
 
 
@@ -117,7 +117,7 @@ class Sender:
 
     Args:
         keyboard: Where keys go.
-        pointer: Where the rest goes; None where this kju has none.
+        pointer: Where the rest goes.
         absolute: Told whether the guest takes positions; on the thread.
         failed: Told what could not be sent, in words; on the thread.
     """
@@ -125,7 +125,7 @@ class Sender:
     def __init__(
         self,
         keyboard: Keyboard,
-        pointer: Pointer | None,
+        pointer: Pointer,
         absolute: Callable[[bool], None],
         failed: Callable[[str], None],
     ) -> None:
@@ -138,8 +138,6 @@ class Sender:
 
     def send(self, item: Input) -> None:
         """Have one input sent; returns at once."""
-        if self._pointer is None and not isinstance(item, (Key, Repeat)):
-            return
         with self._more:
             if self._closed or (self._queue and isinstance(item, Repeat)):
                 return
@@ -178,7 +176,9 @@ class Sender:
                 if isinstance(item, (MoveTo, MoveBy)):
                     self.send(Ask())
             except (KjuError, OSError) as error:
-                self._failed(str(error))
+                # A guest that reads no pointer is as common as a text screen: nothing to say.
+                if not isinstance(error, InputError) or isinstance(item, (Key, Repeat)):
+                    self._failed(str(error))
 
     def _stop(self) -> None:
         """There is nobody to send to: keep nothing for the next machine of this name."""
@@ -187,7 +187,7 @@ class Sender:
             self._queue.clear()
 
     def _do(self, item: Input) -> None:
-        pointer: Any = self._pointer  # where there is none, only keys have been taken
+        pointer = self._pointer
         match item:
             case Key(number, down):
                 (self._keyboard.press if down else self._keyboard.release)(number)

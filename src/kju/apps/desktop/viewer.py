@@ -70,6 +70,7 @@ class Viewer:
         self._buttons: dict[str, None] = {}
         self._absolute = True
         self._inside = False
+        self._clicked = False
         self._mode: Mode | None = None
         self._frame: Frame | None = None
         self._wanted = Wanted()
@@ -160,7 +161,9 @@ class Viewer:
                 del self._buttons[name]
                 self._send(Button(name, False))
         elif not self._absolute and not self._keys.grabbed:
-            self.grab(True)  # this click is for the window: the guest does not see it
+            # This click is the window's: it grabs, unless the guest has a tablet by now.
+            self._clicked = True
+            self._send(Ask())
         else:
             self._buttons[name] = None
             self._send(Button(name, True))
@@ -257,6 +260,9 @@ class Viewer:
             if self._keys.grabbed:
                 self.backend.grab(True, not absolute)
             self._show_cursor()
+        if self._clicked:
+            self._clicked = False
+            self.grab(not absolute)
 
     def failed(self, reason: str) -> None:
         """As `Listener.failed`."""
@@ -270,6 +276,7 @@ class Viewer:
         if self._mode is not None:
             self._follow_size(self._mode)
         self._place()
+        self._send(Ask())  # another mode may be another driver, and its pointer
 
     def _show(self, frame: Frame | None) -> None:
         self._frame = frame

@@ -62,6 +62,7 @@ class MachineWindow(QWidget):
         palette = self.palette()
         palette.setColor(self.backgroundRole(), BACKGROUND)
         self.setPalette(palette)
+        self.setMouseTracking(True)  # for `ScreenView`, at its edges
         self.setWindowTitle(f"{view.viewer.name} \N{EN DASH} kju")
         self.resize(_FIRST_SIZE)
         view.status_changed.connect(self._show_status)

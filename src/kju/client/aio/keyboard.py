@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from ...host.messages import Done
+from ...surface import NOTHING_TAKEN, Mark
 from .. import requests
 from .link import AsyncLink
 
@@ -19,24 +22,34 @@ class Keyboard:
         self._link = link
         self._console = console
 
-    async def press(self, *keys: str | int) -> None:
+    async def press(self, *keys: str | int) -> Mark:
         """Press keys, in this order, and hold them."""
-        await self._send(requests.key_steps(keys, True))
+        return await self._send(requests.key_steps(keys, True), None)
 
-    async def release(self, *keys: str | int) -> None:
+    async def release(self, *keys: str | int) -> Mark:
         """Release keys, in this order."""
-        await self._send(requests.key_steps(keys, False))
+        return await self._send(requests.key_steps(keys, False), None)
 
-    async def chord(self, *chords: str | Chord, interval: int = requests.INTERVAL) -> None:
+    @contextlib.asynccontextmanager
+    async def hold(self, *keys: str | int) -> AsyncIterator[None]:
+        """Hold keys while an ``async with`` block runs; they come up however it is left."""
+        await self.press(*keys)
+        try:
+            yield
+        finally:
+            await self.release(*reversed(keys))
+
+    async def chord(self, *chords: str | Chord, interval: int = requests.INTERVAL) -> Mark:
         """Press keys together, such as ``"ctrl-alt-f2"``, one chord after the other."""
-        await self._send(requests.chord_steps(chords), interval)
+        return await self._send(requests.chord_steps(chords), interval)
 
-    async def type(
-        self, text: str, *, layout: str = "us", interval: int = requests.INTERVAL
-    ) -> None:
-        """Type a text; returns when the last key is up."""
-        await self._send(requests.chord_steps(requests.typed(text, layout)), interval)
+    async def type(self, text: str, *, layout: str = "us", interval: int | None = None) -> Mark:
+        """Type a text, as fast as the guest takes it; returns when the last key is up."""
+        return await self._send(requests.chord_steps(requests.typed(text, layout)), interval)
 
-    async def _send(self, groups: list[requests.Steps], interval: int = requests.INTERVAL) -> None:
+    async def _send(self, groups: list[requests.Steps], interval: int | None) -> Mark:
+        mark = NOTHING_TAKEN
         for request in requests.key_requests(self._console, groups, interval):
-            await self._link.ask(request, Done, requests.duration(request))
+            done = await self._link.ask(request, Done, requests.duration(request))
+            mark = requests.mark_of(done)
+        return mark

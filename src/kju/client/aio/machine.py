@@ -18,6 +18,7 @@ from ..machine_base import MachineBase
 from ..requests import check_reply
 from .keyboard import Keyboard
 from .link import AsyncLink
+from .pointer import Pointer
 from .screen import Screen
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Machine", "attach", "launch", "machines"]
 
 
-class Machine(MachineBase[AsyncLink, Screen, Keyboard]):
+class Machine(MachineBase[AsyncLink, Screen, Keyboard, Pointer]):
     """One running machine: see `kju.Machine`. What asks the host is awaited."""
 
     def __init__(
@@ -36,7 +37,7 @@ class Machine(MachineBase[AsyncLink, Screen, Keyboard]):
         child: subprocess.Popen[bytes] | None = None,
     ) -> None:
         """Use `launch` or `attach`."""
-        super().__init__(link, tuple(screens), Keyboard, child)
+        super().__init__(link, tuple(screens), Keyboard, Pointer, child)
 
     async def info(self) -> dict[str, Any]:
         """Everything about the machine: plain maps, lists, numbers and text."""

@@ -9,7 +9,7 @@ from typing import IO, Literal, Self, overload
 
 from ...geometry import Rect
 from ...surface import NOTHING_TAKEN, Change, Mark
-from ..base import SurfaceBase, deadline_of
+from ..base import SurfaceBase, deadline_of, seconds_to, touches
 from ..frame import Frame
 from ..notifier import Notifier
 
@@ -85,6 +85,17 @@ class Surface(SurfaceBase):
             change = await self._run(since, timeout)
             yield change
             since = change.mark
+
+    async def after(
+        self, mark: Mark, *, region: Rect | None = None, timeout: float | None
+    ) -> Change:
+        """As `kju.Surface.after`, in the event loop."""
+        deadline = deadline_of(timeout)
+        while True:
+            change = await self._run(mark, seconds_to(deadline))
+            if touches(change, region):
+                return change
+            mark = change.mark
 
     async def _run(self, mark: Mark, timeout: float | None) -> Change:
         deadline = deadline_of(timeout)

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from kju.errors import QemuError, UsageError
-from kju.host.keyboard import LONGEST, Keyboard
+from kju.host.input.gauges import Gauge
+from kju.host.input.keyboard import LONGEST, Keyboard
+from kju.host.input.pace import Pace
+from kju.keys import Step
+from kju.surface import Mark
+
+
+class Roomy(Gauge):
+    """A keyboard with room for everything."""
+
+    name, room = "roomy", 1000
+
+    async def taken(self) -> bool:
+        return True
 
 
 class Guest:
@@ -15,16 +29,24 @@ class Guest:
         self.seen: list[tuple[int, bool]] = []
         self.refuse = False
 
-    async def send(self, key: int, down: bool) -> None:
+        self.gauge = Roomy()
+        self.pace = Pace(self.find)
+        self.keyboard = Keyboard(self.send, self.pace)
+
+    async def find(self) -> Gauge:
+        return self.gauge
+
+    async def send(self, steps: Sequence[Step]) -> Mark:
         if self.refuse:
             raise QemuError("no")
-        self.seen.append((key, down))
+        self.seen += steps
+        return Mark(1, 1, len(self.seen))
 
 
 def test_the_last_to_let_go_releases() -> None:
     async def scene() -> None:
         guest = Guest()
-        keyboard = Keyboard(guest.send)
+        keyboard = guest.keyboard
         await keyboard.press("a", [(1, True)], 0)
         await keyboard.press("b", [(1, True)], 0)
         await keyboard.press("a", [(1, False)], 0)
@@ -40,7 +62,7 @@ def test_the_last_to_let_go_releases() -> None:
 def test_who_leaves_lets_go() -> None:
     async def scene() -> None:
         guest = Guest()
-        keyboard = Keyboard(guest.send)
+        keyboard = guest.keyboard
         await keyboard.press("a", [(1, True), (2, True)], 0)
         await keyboard.press("b", [(2, True)], 0)
         await keyboard.leave("a")
@@ -54,7 +76,7 @@ def test_who_leaves_lets_go() -> None:
 def test_a_cancelled_client_lets_go_too() -> None:
     async def scene() -> None:
         guest = Guest()
-        keyboard = Keyboard(guest.send)
+        keyboard = guest.keyboard
         task = asyncio.create_task(keyboard.press("a", [(1, True), (1, False)], LONGEST / 2))
         while not guest.seen:
             await asyncio.sleep(0)
@@ -68,7 +90,7 @@ def test_a_cancelled_client_lets_go_too() -> None:
 def test_requests_do_not_mix() -> None:
     async def scene() -> None:
         guest = Guest()
-        keyboard = Keyboard(guest.send)
+        keyboard = guest.keyboard
         one = [(1, True), (1, False)] * 3
         two = [(2, True), (2, False)] * 3
         await asyncio.gather(keyboard.press("a", one, 0.0001), keyboard.press("b", two, 0.0001))
@@ -80,7 +102,7 @@ def test_requests_do_not_mix() -> None:
 def test_a_release_of_what_was_not_pressed_is_sent() -> None:
     async def scene() -> None:
         guest = Guest()
-        await Keyboard(guest.send).press("a", [(1, False)], 0)
+        await guest.keyboard.press("a", [(1, False)], 0)
         assert guest.seen == [(1, False)]
 
     asyncio.run(scene())
@@ -89,7 +111,7 @@ def test_a_release_of_what_was_not_pressed_is_sent() -> None:
 def test_a_refusal_is_told_and_leaving_is_not_stopped_by_one() -> None:
     async def scene() -> None:
         guest = Guest()
-        keyboard = Keyboard(guest.send)
+        keyboard = guest.keyboard
         await keyboard.press("a", [(1, True)], 0)
         guest.refuse = True
         with pytest.raises(QemuError):
@@ -107,7 +129,7 @@ def test_a_refusal_is_told_and_leaving_is_not_stopped_by_one() -> None:
 def test_who_could_not_release_holds_it_still() -> None:
     async def scene() -> None:
         guest = Guest()
-        keyboard = Keyboard(guest.send)
+        keyboard = guest.keyboard
         await keyboard.press("a", [(1, True)], 0)
         guest.refuse = True
         with pytest.raises(QemuError):
@@ -124,7 +146,7 @@ def test_who_could_not_release_holds_it_still() -> None:
 def test_what_could_not_be_released_is_when_qemu_listens_again() -> None:
     async def scene() -> None:
         guest = Guest()
-        keyboard = Keyboard(guest.send)
+        keyboard = guest.keyboard
         await keyboard.press("a", [(1, True)], 0)
         await keyboard.press("b", [(2, True)], 0)
         guest.refuse = True
@@ -139,12 +161,12 @@ def test_what_could_not_be_released_is_when_qemu_listens_again() -> None:
 def test_a_request_that_is_broken_off_releases_its_keys_and_no_others() -> None:
     async def scene() -> None:
         guest = Guest()
-        keyboard = Keyboard(guest.send)
+        keyboard = guest.keyboard
         await keyboard.press("a", [(9, True)], 0)
         chord = [(29, True), (46, True), (46, False), (29, False)]
         task = asyncio.create_task(keyboard.press("a", chord, LONGEST / 4))
         while (29, True) not in guest.seen:
-            keyboard._last = float("-inf")  # the keyboard has rested
+            guest.pace._last = float("-inf")  # the keyboard has rested
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -159,7 +181,7 @@ def test_nobody_takes_the_keyboard_for_long() -> None:
     async def scene() -> None:
         guest = Guest()
         with pytest.raises(UsageError, match="divide"):
-            await Keyboard(guest.send).press("a", [(1, True), (1, False)] * 512, 0.01)
+            await guest.keyboard.press("a", [(1, True), (1, False)] * 512, 0.01)
         assert guest.seen == []
 
     asyncio.run(scene())
@@ -167,11 +189,32 @@ def test_nobody_takes_the_keyboard_for_long() -> None:
 
 def test_the_interval_is_kept_between_requests() -> None:
     async def scene() -> None:
-        keyboard = Keyboard(Guest().send)
+        keyboard = Guest().keyboard
         loop = asyncio.get_running_loop()
         began = loop.time()
         for _ in range(3):
             await keyboard.press("a", [(1, True)], 0.01)
         assert loop.time() - began >= 0.019
+
+    asyncio.run(scene())
+
+
+def test_the_mark_is_that_before_the_last_steps() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        keyboard = guest.keyboard
+        assert await keyboard.press("a", [(1, True), (1, False)]) == Mark(1, 1, 2)
+        assert await keyboard.press("a", []) is None
+
+    asyncio.run(scene())
+
+
+def test_what_another_client_holds_is_not_typed_into_by_half() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        await guest.keyboard.press("a", [(42, True)], 0)
+        await guest.keyboard.press("b", [(42, True), (30, True), (30, False), (42, False)])
+        assert guest.seen == [(42, True), (30, True), (30, False)]
+        assert guest.keyboard.held == [42]
 
     asyncio.run(scene())

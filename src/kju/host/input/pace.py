@@ -1,0 +1,160 @@
+"""How fast keys go: as many as the guest's keyboard has room for, and more when it has taken them.
+
+Rules:
+
+- Several steps are sent together only into an empty queue, and only as many as it holds.
+- A single step is never kept waiting by a look at the queue as long as it fits in any case: whether
+  the queue is empty is looked at behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from ...errors import InputError, KjuError
+from ...keys import Step
+from .gauges import Gauge, Unknown
+
+log = logging.getLogger(__name__)
+
+#: Seconds for the guest to take what was sent. On a computer that was busy with other things
+#: guests were seen to stand still for hundreds of milliseconds.
+PATIENCE = 5.0
+#: The same for a guest that has not taken anything for so long.
+IMPATIENCE = 0.1
+#: Seconds between two looks: the first are soon, a queue of a guest at work is empty in two.
+SOONEST, LATEST = 0.0005, 0.01
+#: Seconds for which a keyboard is the one it was: a guest starts another when its driver loads.
+KNOWN = 1.0
+#: Keyboard steps a second at most, 500 characters. A guest takes over a thousand, but what reads
+#: the keys there, such as a text field that draws each of them, would fall behind.
+MOST = 1000
+#: Seconds after which a keyboard that had not been looked at yet has taken what was sent.
+SETTLED = 0.2
+
+
+class Pace:
+    """The pace of a machine's keyboard, whichever console it is used from.
+
+    Args:
+        find: Finds out which keyboard the guest uses now.
+
+    Attributes:
+        turn: Held while the steps of one request are sent.
+    """
+
+    def __init__(self, find: Callable[[], Awaitable[Gauge]]) -> None:
+        self.turn = asyncio.Lock()
+        self._find = find
+        self._gauge: Gauge = Unknown()
+        self._known_at = float("-inf")
+        self._waiting = 0
+        self._last = float("-inf")
+        self._sends = 0
+        self._alone = False
+        self._stuck = False
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def kind(self) -> str:
+        """Which keyboard the guest uses, as far as has been asked."""
+        return self._gauge.name
+
+    async def batches(self, steps: Sequence[Step]) -> list[Sequence[Step]]:
+        """Steps as they can be sent together."""
+        return cut(steps, await self._now()) if len(steps) > 1 else [steps]
+
+    async def make_room(self, steps: Sequence[Step]) -> None:
+        """Return when the guest's keyboard has room for these.
+
+        Raises:
+            InputError: The guest takes nothing.
+            QemuError: QEMU does not say whether it does.
+        """
+        cost = sum(self._gauge.cost(*step) for step in steps)
+        alone = len(steps) == 1
+        if self._waiting and (not alone or self._waiting + cost > self._gauge.room):
+            await self._taken()
+        if not alone:
+            await self.pause(len(steps) / MOST)
+        self._gauge.sending(len(steps))
+        self._waiting += cost
+        self._sends += 1
+        self._alone = alone
+
+    def sent(self) -> None:
+        """What there was room for has been sent."""
+        self._last = asyncio.get_running_loop().time()
+        if self._alone and self._waiting * 2 > self._gauge.room and self._looking is None:
+            self._looking = asyncio.create_task(self._look_behind())
+
+    async def pause(self, seconds: float) -> None:
+        """Wait until so long after whatever was sent last, whoever sent it."""
+        now = asyncio.get_running_loop().time()
+        await asyncio.sleep(max(0.0, self._last + seconds - now))
+
+    def reset(self) -> None:
+        """The guest begins anew: its keyboard's queue is empty."""
+        self._waiting = 0
+        self._known_at = float("-inf")
+
+    async def _now(self) -> Gauge:
+        """The gauge for the keyboard that the guest uses now."""
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._known_at > KNOWN:
+            found = await self._find()
+            if found.name != self._gauge.name:
+                log.info("the guest's keyboard: %s", found.name)
+                await self.pause(SETTLED)
+                self._gauge, self._waiting = found, 0 if found.started else found.room
+            self._known_at = loop.time()
+        return self._gauge
+
+    async def _taken(self) -> None:
+        """Return when the guest has taken everything."""
+        loop = asyncio.get_running_loop()
+        patience = IMPATIENCE if self._stuck else PATIENCE
+        deadline, wait = loop.time() + patience, SOONEST
+        while self._waiting and not await (await self._now()).taken():
+            if loop.time() > deadline:
+                self._stuck = True
+                raise InputError(
+                    f"the guest has not taken what was typed for {patience:g} s (its keyboard:"
+                    f" {self._gauge.name}): it is paused, or nothing in it reads the keyboard yet"
+                )
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, LATEST)
+        self._stuck, self._waiting = False, 0
+
+    async def _look_behind(self) -> None:
+        """See whether single steps have been taken, so that the next need not wait for that."""
+        try:
+            sends = self._sends
+            with contextlib.suppress(KjuError):
+                if await (await self._now()).taken() and sends == self._sends:
+                    self._stuck, self._waiting = False, 0
+        finally:
+            self._looking = None
+
+
+def cut(steps: Sequence[Step], gauge: Gauge) -> list[Sequence[Step]]:
+    """Steps in as few pieces as fit into an empty queue; where it can be, no key is left down."""
+    pieces: list[Sequence[Step]] = []
+    begin = neat = cost = 0
+    down: set[int] = set()
+    for at, (key, pressed) in enumerate(steps):
+        cost += gauge.cost(key, pressed)
+        if cost > gauge.room and at > begin:
+            end = neat if neat > begin else at
+            pieces.append(steps[begin:end])
+            begin = end
+            cost = sum(gauge.cost(*step) for step in steps[begin : at + 1])
+        (down.add if pressed else down.discard)(key)
+        if not down:
+            neat = at + 1
+    if begin < len(steps):
+        pieces.append(steps[begin:])
+    return pieces

@@ -1,0 +1,199 @@
+"""How fast keys go."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kju.errors import InputError
+from kju.host.input import pace as pace_module
+from kju.host.input.gauges import Absent, BiosBuffer, Gauge, Ps2, Usb
+from kju.host.input.pace import Pace, cut
+from kju.host.input.traces import Traces
+from kju.keys import Step
+
+
+class Queue(Gauge):
+    """A keyboard's queue that is emptied by hand, and loses what does not fit."""
+
+    name, room = "queue", 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = self.lost = self.looks = 0
+        self.emptied_by_a_look = True
+
+    def put(self, count: int) -> None:
+        self.lost += max(0, self.waiting + count - self.room)
+        self.waiting = min(self.room, self.waiting + count)
+
+    async def taken(self) -> bool:
+        self.looks += 1
+        if self.emptied_by_a_look:
+            self.waiting = 0
+        return not self.waiting
+
+
+async def _type(pace: Pace, queue: Queue, steps: list[Step]) -> None:
+    for batch in await pace.batches(steps):
+        await pace.make_room(batch)
+        queue.put(len(batch))
+        pace.sent()
+
+
+async def _find(queue: Gauge) -> Gauge:
+    return queue
+
+
+def test_a_text_fits_piece_by_piece() -> None:
+    async def scene() -> None:
+        queue = Queue()
+        await _type(Pace(functools.partial(_find, queue)), queue, [(1, True), (1, False)] * 20)
+        assert (queue.lost, queue.looks) == (0, 9)
+
+    asyncio.run(scene())
+
+
+def test_single_steps_wait_for_no_look_until_there_is_no_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scene() -> None:
+        queue = Queue()
+        pace = Pace(functools.partial(_find, queue))
+        await _type(pace, queue, [(1, True), (1, False)])
+        for index in range(20):
+            looks = queue.looks
+            await pace.make_room([(1, index % 2 == 0)])
+            assert queue.looks == looks or queue.waiting == 0
+            queue.put(1)
+            pace.sent()
+        assert queue.lost == 0
+
+    asyncio.run(scene())
+
+
+def test_a_guest_that_takes_nothing_is_an_error_and_soon_one_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace_module, "PATIENCE", 0.02)
+    monkeypatch.setattr(pace_module, "IMPATIENCE", 0.01)
+
+    async def scene() -> None:
+        queue = Queue()
+        queue.emptied_by_a_look = False
+        pace = Pace(functools.partial(_find, queue))
+        with pytest.raises(InputError, match="queue"):
+            await _type(pace, queue, [(1, True), (1, False)] * 9)
+        with pytest.raises(InputError):
+            await _type(pace, queue, [(1, True), (1, False)])
+        queue.waiting = 0
+        await _type(pace, queue, [(1, True), (1, False)])
+        assert queue.lost == 0
+
+    asyncio.run(scene())
+
+
+def test_a_keyboard_that_is_not_started_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace_module, "PATIENCE", 0.02)
+
+    async def scene() -> None:
+        pace = Pace(functools.partial(_find, Absent()))
+        with pytest.raises(InputError, match="not started"):
+            await _type(pace, Queue(), [(1, True), (1, False)])
+
+    asyncio.run(scene())
+
+
+def test_a_reset_empties_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        queue = Queue()
+        pace = Pace(functools.partial(_find, queue))
+        await _type(pace, queue, [(1, True), (1, False)])
+        queue.emptied_by_a_look = False
+        pace.reset()
+        queue.waiting = 0
+        await asyncio.wait_for(_type(pace, queue, [(1, True), (1, False)]), 1)
+
+    asyncio.run(scene())
+
+
+@given(st.lists(st.tuples(st.sampled_from([1, 30, 0x9D, 0x54]), st.booleans()), max_size=60))
+def test_pieces_are_the_whole_and_fit(steps: list[Step]) -> None:
+    gauge = Usb.__new__(Usb)
+    pieces = cut(steps, gauge)
+    assert [step for piece in pieces for step in piece] == steps
+    assert all(sum(gauge.cost(*step) for step in piece) <= gauge.room for piece in pieces)
+
+
+def test_a_piece_ends_where_no_key_is_down_if_it_can() -> None:
+    gauge = Queue()
+    steps = [(1, True), (1, False), (2, True), (3, True), (3, False), (2, False)]
+    assert cut(steps, gauge) == [steps[:2], steps[2:]]
+
+
+def test_ps2_counts_the_longer_set_of_scan_codes() -> None:
+    cost = Ps2.__new__(Ps2).cost
+    assert [cost(30, True), cost(30, False), cost(0xC8, True), cost(0xC8, False)] == [1, 2, 2, 3]
+    assert max(cost(0xC6, True), cost(0x54, True)) <= Ps2.room
+
+
+def test_a_bios_buffer_counts_only_where_it_moves() -> None:
+    bios = BiosBuffer()
+    assert bios.taken(0x1E, 0x22, 0), "left over by a BIOS that nobody uses any more"
+    assert not bios.taken(0x1E, 0x24, 1), "somebody puts keys there"
+    assert not bios.taken(0x20, 0x24, 1.5)
+    assert bios.taken(0x24, 0x24, 2)
+    assert not bios.taken(0x24, 0x26, 2.5)
+    assert bios.taken(0x24, 0x26, 9), "it has not moved for long: left over"
+
+
+def _usb() -> tuple[Usb, Traces]:
+    traces = Traces()
+    return Usb(None, traces), traces  # type: ignore[arg-type]  # QEMU is not asked
+
+
+def test_usb_is_empty_behind_the_last_key_only() -> None:
+    async def scene() -> None:
+        usb, traces = _usb()
+        usb.sending(3)
+        key, empty = b"input_event_key_qcode con 0\n", b"hid_kbd_queue_empty queue empty\n"
+        traces.receive_data(key + empty + key + key)
+        assert not await usb.taken()
+        traces.receive_data(empty)
+        assert await usb.taken()
+        usb.sending(1)
+        assert not await usb.taken()
+
+    asyncio.run(scene())
+
+
+def test_keys_of_others_are_not_counted_for_ever() -> None:
+    async def scene() -> None:
+        usb, traces = _usb()
+        key, empty = b"input_event_key_number con 0\n", b"hid_kbd_queue_empty queue empty\n"
+        traces.receive_data((key + empty) * 5)
+        usb.sending(2)
+        traces.receive_data(key + empty)
+        assert not await usb.taken()
+        traces.receive_data(key + empty)
+        assert await usb.taken()
+
+    asyncio.run(scene())
+
+
+@given(st.lists(st.integers(1, 40), max_size=20))
+def test_traces_are_taken_out_however_the_bytes_are_split(sizes: list[int]) -> None:
+    said = b"hello\nwanted 1\nwant\nwanted\nunwanted 2\nlast wanted 3\nwanted 4\nwan"
+    traces, heard = Traces(), []
+    traces.listen("wanted", heard.append)
+    rest, at = b"", 0
+    for size in [*sizes, len(said)]:
+        rest += traces.receive_data(said[at : at + size])
+        at += size
+    rest += traces.receive_data(b"\n")
+    assert heard == [b"wanted 1\n", b"wanted\n", b"wanted 4\n"]
+    assert rest == b"hello\nwant\nunwanted 2\nlast wanted 3\nwan\n"

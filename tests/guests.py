@@ -130,6 +130,38 @@ def paint(
     )  # fmt: skip
 
 
+class Console(NamedTuple):
+    """A guest with a Linux text console: what is typed there arrives in a file.
+
+    Attributes:
+        arguments: QEMU's.
+        serial: Obeys the name of a keymap, and answers `kju: loaded NAME`.
+        typed: The file, bytes as a program on the console reads them.
+        keymaps: The folder of the keymaps, NAME.map.
+    """
+
+    arguments: list[str]
+    serial: Path
+    typed: Path
+    keymaps: Path
+
+
+def console(folder: Path) -> Console:
+    """The kernel of `paint` on a text console, whose keyboard is set by Debian's own tools."""
+    (kernel, initramfs), (more, keymaps) = _lines("linux.py"), _lines("console.py")
+    initrd, serial, typed = folder / "initrd", folder / "serial", folder / "typed"
+    initrd.write_bytes(Path(initramfs).read_bytes() + Path(more).read_bytes())
+    return Console(
+        [
+            *TCG, "-m", "256", "-vga", "std", "-no-reboot", "-kernel", kernel,
+            "-initrd", str(initrd), "-append", "console=ttyS0 quiet rdinit=/keyboard/init",
+            "-chardev", f"socket,id=line,path={serial},server=on,wait=off,logfile={serial}.log",
+            "-serial", "chardev:line", "-serial", f"file:{typed}",
+        ],
+        serial, typed, Path(keymaps),
+    )  # fmt: skip
+
+
 #: The modes that `modes` goes through, in order: two of text, one of graphics.
 MODES = ((720, 400), (640, 400), (800, 600))
 
@@ -151,14 +183,14 @@ def modes(folder: Path) -> Path:
 
 
 class Serial:
-    """The serial line of a `paint` guest: waits for what it says, tells it what to do.
+    """The serial line of a guest of ours: waits for what it says, tells it what to do.
 
     What the guest said before anybody connected is not lost: it is read from the line's log. The
     socket is drained all the same, by a thread: it holds about 270 bytes, because QEMU writes each
     by itself, and a guest whose line is full stops.
     """
 
-    def __init__(self, guest: Paint, timeout: float = 30) -> None:
+    def __init__(self, guest: Paint | Console, timeout: float = 30) -> None:
         self._log = Path(f"{guest.serial}.log")
         self._read = 0
         self._more = threading.Event()

@@ -184,6 +184,8 @@ def test_errors_about_a_machine(invaders):
     assert again.returncode == 4 and b"already running" in again.stderr
     assert kju("key", invaders, "nokey", check=False).returncode == 2
     assert kju("type", invaders, "\u20ac", check=False).returncode == 2
+    assert kju("type", invaders, "a", "--layout", "klingon", check=False).returncode == 2
+    kju("type", invaders, "\u00e9\u20ac", "--layout", "de")
     beyond = kju("screenshot", invaders, "--console", "3", "-o", "x.png", check=False)
     assert beyond.returncode == 2 and b"console 3" in beyond.stderr
     late = kju("stop", invaders, "--powerdown", "--timeout", "0.5", check=False)

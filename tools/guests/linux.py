@@ -16,11 +16,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import cpio
 import debian
 
 HERE = Path(__file__).resolve().parent
@@ -156,7 +157,7 @@ def _initramfs(parts: Path) -> Path:
         init = parts / "init.new"
         _compile(init, parts / "include")
         scratch = target.with_suffix(".new")
-        scratch.write_bytes(gzip.compress(bytes(_archive(init, parts)), 6, mtime=0))
+        scratch.write_bytes(gzip.compress(_archive(init, parts), 6, mtime=0))
         scratch.rename(target)
         init.unlink()
         _forget_old(target)
@@ -176,32 +177,17 @@ def _forget_old(newest: Path) -> None:
         image.unlink()
 
 
-def _archive(init: Path, parts: Path) -> bytearray:
-    """A cpio archive in the "newc" form. Source: the kernel's buffer-format.rst."""
-    archive = bytearray()
-
-    def add(name: str, mode: int, content: bytes = b"") -> None:
-        fields = (0, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0)
-        archive.extend(b"070701" + b"".join(b"%08X" % field for field in fields))
-        archive.extend(name.encode() + b"\0")
-        archive.extend(bytes(-len(archive) % 4))
-        archive.extend(content)
-        archive.extend(bytes(-len(archive) % 4))
-
-    _fill(add, init, parts)
-    add("TRAILER!!!", 0)
-    return archive
-
-
-def _fill(add: Callable[..., None], init: Path, parts: Path) -> None:
+def _archive(init: Path, parts: Path) -> bytes:
+    archive = cpio.Archive()
     for folder in ("dev", "proc", "sys", "tmp", "bin", "modules"):
-        add(folder, 0o040755)
-    add("init", 0o100755, init.read_bytes())
-    add("bin/busybox", 0o100755, (parts / "busybox").read_bytes())
+        archive.add(folder, cpio.FOLDER)
+    archive.add("init", cpio.PROGRAM, init.read_bytes())
+    archive.add("bin/busybox", cpio.PROGRAM, (parts / "busybox").read_bytes())
     for applet in _applets(parts / "busybox"):
-        add(f"bin/{applet}", 0o120777, b"busybox")
+        archive.add(f"bin/{applet}", cpio.LINK, b"busybox")
     for module in sorted((parts / "modules").iterdir()):
-        add(f"modules/{module.name}", 0o100644, module.read_bytes())
+        archive.add(f"modules/{module.name}", cpio.FILE, module.read_bytes())
+    return archive.finish()
 
 
 def _applets(busybox: Path) -> Iterable[str]:

@@ -208,13 +208,58 @@ def key(
 @app.command("type", cls=_Command)
 def type_(
     name: Name,
-    text: Annotated[str, typer.Argument(help="On the US layout; - reads standard input.")],
+    text: Annotated[str, typer.Argument(help="A text; - reads standard input.")],
+    layout: Annotated[str, typer.Option("--layout", help="The layout the guest is set to.")] = "us",
     console: Console = 0,
 ) -> None:
     """Type text."""
     from .press import type_text
 
-    type_text(name, text, console)
+    type_text(name, text, layout, console)
+
+
+@app.command(cls=_Command)
+def pointer(
+    name: Name,
+    action: Annotated[str, typer.Argument(help="move, click, drag, wheel, press or release.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(help="Pixels X Y (drag: several), notches, or the name of a button."),
+    ] = None,
+    button: Annotated[str, typer.Option(help="left, middle, right, side or extra.")] = "left",
+    count: Annotated[int, typer.Option(min=1, max=3, help="2 is a double click.")] = 1,
+    console: Console = 0,
+) -> None:
+    """Use the pointer."""
+    from .press import use_pointer
+
+    use_pointer(name, action, words or [], button, count, console)
+
+
+@app.command(cls=_Command)
+def inputs(
+    name: Name,
+    output: Annotated[str, typer.Option("--output", "-o", help="A file; - prints it.")] = "-",
+) -> None:
+    """Print what all clients have typed and clicked, with times, as JSON lines.
+
+    `kju replay` does it again. What was typed may be a password.
+    """
+    from .press import inputs
+
+    inputs(name, output)
+
+
+@app.command(cls=_Command)
+def replay(
+    name: Name,
+    path: Annotated[str, typer.Argument(help="What `kju inputs` printed; - reads it.")],
+    speed: Annotated[float, typer.Option(help="2 is twice as fast.")] = 1.0,
+) -> None:
+    """Type and click again what a log says, with the times between."""
+    from .press import replay
+
+    replay(name, path, speed)
 
 
 @app.command(cls=_Command)

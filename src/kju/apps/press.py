@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..client.keyboard import Keyboard
 from ..client.machine import Machine, attach
 from ..errors import UsageError
+from ..host.recording import decode, encode
 from .targets import check_console
 
 
@@ -17,18 +19,84 @@ def key(name: str, chords: Sequence[str], console: int) -> None:
         _keyboard(machine, console).chord(*chords)
 
 
-def type_text(name: str, text: str, console: int) -> None:
-    """Type a text; ``-`` is what is on standard input.
+def type_text(name: str, text: str, layout: str, console: int) -> None:
+    """Type a text on a layout; ``-`` is what is on standard input.
 
     Raises:
-        UsageError: What is there is no text, or the layout cannot type it.
+        UsageError: What is there is no text, or there is no such layout or it cannot type it.
     """
     with attach(name) as machine:
         keyboard = _keyboard(machine, console)
         try:
-            keyboard.type(sys.stdin.read() if text == "-" else text)
+            keyboard.type(sys.stdin.read() if text == "-" else text, layout=layout)
         except UnicodeDecodeError as error:
             raise UsageError(f"standard input is no text: {error}") from error
+
+
+def use_pointer(
+    name: str, action: str, words: Sequence[str], button: str, count: int, console: int
+) -> None:
+    """Do one thing with the pointer.
+
+    Raises:
+        UsageError: There is no such action, or it takes other words.
+    """
+    with attach(name) as machine:
+        check_console(machine, console)
+        pointer = machine.pointer_of(console)
+        places = _pairs(words) if action in ("move", "click", "drag") else []
+        match action, places, list(words):
+            case "move", [place], _:
+                pointer.move(*place)
+            case "click", [], _:
+                pointer.click(button=button, count=count)
+            case "click", [place], _:
+                pointer.click(*place, button=button, count=count)
+            case "drag", [_, _, *_], _:
+                pointer.drag(*places, button=button)
+            case "wheel", _, [notches]:
+                pointer.wheel(_whole(notches))
+            case "wheel", _, [down, right]:
+                pointer.wheel(_whole(down), _whole(right))
+            case ("press" | "release") as verb, _, named:
+                (pointer.press if verb == "press" else pointer.release)(*(named or [button]))
+            case _:
+                raise UsageError(
+                    f"{' '.join([action, *words])!r} is nothing a pointer does: move X Y,"
+                    " click [X Y], drag X Y X Y..., wheel DOWN [RIGHT], press [BUTTON],"
+                    " release [BUTTON]"
+                )
+
+
+def _pairs(words: Sequence[str]) -> list[tuple[int, int]]:
+    numbers = [_whole(number) for word in words for number in word.split(",") if number]
+    if len(numbers) % 2:
+        raise UsageError(f"pixels are X and Y, and {' '.join(words)!r} has one number too many")
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _whole(word: str) -> int:
+    try:
+        return int(word)
+    except ValueError:
+        raise UsageError(f"{word!r} is no whole number") from None
+
+
+def inputs(name: str, output: str) -> None:
+    """Write a machine's log of input."""
+    with attach(name) as machine:
+        text = b"".join(encode(entry) for entry in machine.input_log())
+    if output == "-":
+        sys.stdout.buffer.write(text)
+    else:
+        Path(output).write_bytes(text)
+
+
+def replay(name: str, path: str, speed: float) -> None:
+    """Do again what a log says."""
+    entries = decode(sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes())
+    with attach(name) as machine:
+        machine.replay(entries, speed=speed)
 
 
 def _keyboard(machine: Machine, console: int) -> Keyboard:

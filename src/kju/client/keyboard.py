@@ -83,9 +83,11 @@ class Keyboard:
 
         Args:
             text: What to type.
-            layout: The keyboard layout that the guest is set to.
+            layout: The keyboard layout that the guest is set to, such as ``"de"``; caps lock
+                is off.
             interval: Milliseconds between two steps, for a program in the guest that is slower
-                than its keyboard; a character takes two, shifted four.
+                than its keyboard. A character takes two, more with dead keys; shift and AltGr
+                take two for as long as they stay down.
 
         Returns:
             As `press`.
@@ -98,7 +100,7 @@ class Keyboard:
             RoleError: This client only views.
             MachineGoneError: The machine has ended.
         """
-        return self._send(requests.chord_steps(requests.typed(text, layout)), interval)
+        return self._send(requests.typed(text, layout, interval), interval)
 
     def _send(self, groups: list[requests.Steps], interval: int | None) -> Mark:
         mark = NOTHING_TAKEN

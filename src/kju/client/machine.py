@@ -8,14 +8,17 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import KjuError, MachineGoneError, WaitTimeoutError
 from ..host import runtime
 from ..host.messages import Done, GetInfo, Info, Role, Stop, Welcome
-from . import requests
+from ..host.recording import Input
+from ..surface import NOTHING_TAKEN, Mark
+from . import replaying, requests
 from .keyboard import Keyboard
 from .link import Link
 from .machine_base import MachineBase
@@ -65,6 +68,38 @@ class Machine(MachineBase[Link, Screen, Keyboard, Pointer]):
     def wait_gone(self, timeout: float) -> bool:
         """Wait at most *timeout* seconds for the machine to end; returns whether it has."""
         return self._link.wait_gone(timeout)
+
+    def input_log(self) -> list[Input]:
+        """What all clients have typed and done with the pointer so far, oldest first.
+
+        Of very much the oldest part is forgotten.
+
+        Raises:
+            RoleError: This client only views.
+            MachineGoneError: The machine has ended, and its log with it.
+        """
+        return replaying.read(self)
+
+    def replay(self, entries: Iterable[Input], *, speed: float = 1.0) -> Mark:
+        """Do again what a log says, with the times between.
+
+        Args:
+            entries: As of `input_log`, this machine's or another's.
+            speed: 2 is twice as fast. A guest that is slower is waited for.
+
+        Returns:
+            The screen's mark before the last of it.
+
+        Raises:
+            UsageError: *speed* is not above 0.
+            RoleError: This client only views.
+            MachineGoneError: The machine has ended.
+        """
+        began, mark = time.monotonic(), NOTHING_TAKEN
+        for at, request in replaying.due(entries, speed):
+            time.sleep(max(0.0, began + at - time.monotonic()))
+            mark = requests.mark_of(self._link.ask(request, Done))
+        return mark
 
     def powerdown(self) -> None:
         """Press the guest's power button; what follows is up to the guest.

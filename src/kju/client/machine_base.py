@@ -101,9 +101,14 @@ class MachineBase(Generic[LinkT, ScreenT, KeyboardT, PointerT]):
         return self._link.welcome.pid
 
     @property
+    def paths(self) -> runtime.Paths:
+        """The machine's files; they go when it ends."""
+        return runtime.Paths(Path(self._link.welcome.folder))
+
+    @property
     def log(self) -> Path:
         """The host's log; it goes when the machine ends."""
-        return runtime.Paths(Path(self._link.welcome.folder)).host_log
+        return self.paths.host_log
 
     @property
     def gone(self) -> str | None:

@@ -29,7 +29,11 @@ TOGETHER = 64
 #: client's keys wait.
 BATCH = 250
 
-#: Steps that belong together: a chord's.
+#: Steps of a text for which shift may stay down, at most. Of a text in capitals one step in 16
+#: is spent on that.
+LONGEST_GROUP = 32
+
+#: Steps that belong together: a chord's, or a few characters'.
 Steps = Sequence[tuple[int, bool]]
 
 
@@ -117,15 +121,18 @@ def chord_steps(chords: Sequence[str | Chord]) -> list[Steps]:
     return [steps([parse_chord(c) if isinstance(c, str) else tuple(c)]) for c in chords]
 
 
-def typed(text: str, name: str) -> list[Chord]:
-    """A text as chords on a layout.
+def typed(text: str, name: str, interval: int | None) -> list[Steps]:
+    """A text as steps on a layout: shift and AltGr stay down as long as they are wanted.
+
+    A group of steps is short enough for a request, and everything is up at its end.
 
     Raises:
         UsageError: There is no such layout, or it lacks characters, all of which are named.
     """
-    from ..keys import layout
+    from ..keys import held_steps, layout
 
-    return list(layout(name).type(text))
+    most = LONGEST_GROUP if interval is None else min(BATCH // max(interval, 1), LONGEST_GROUP)
+    return list(held_steps(layout(name).strokes(text), most))
 
 
 def key_steps(keys: Sequence[str | int], down: bool) -> list[Steps]:

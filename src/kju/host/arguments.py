@@ -38,7 +38,7 @@ _VIDEO = re.compile(
     r"VGA|(?:.*-)?vga(?:-gl|-rutabaga)?|cirrus-vga|bochs-display|qxl|ramfb|vmware-svga|sm501"
     r"|virtio-gpu.*|vhost-user-gpu.*|cg3|tcx|ati-vga"
 )
-_TABLET = re.compile(r"usb-tablet|usb-wacom-tablet|virtio-tablet.*|virtio-multitouch.*")
+_TABLET = re.compile(r"usb-tablet|usb-wacom-tablet|virtio-tablet.*")
 _KEYBOARD = re.compile(r"usb-kbd|virtio-keyboard.*|usb-ccid-kbd")
 _NETWORK = re.compile(
     r"e1000.*|rtl8139|ne2k_.*|pcnet|vmxnet3|i8255.*|tulip|usb-net|igb|virtio-net.*|sungem|lan9118"

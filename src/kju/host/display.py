@@ -28,8 +28,9 @@ from .dbus import DisplayBus
 from .input import events
 from .input.devices import Devices
 from .input.events import Event
-from .input.gauges import Gauge, Gauges, started_virtio
+from .input.gauges import Gauges, started_virtio
 from .input.keyboard import Keyboard
+from .input.log import InputLog
 from .input.pace import Pace
 from .input.pointer import Pointer
 from .input.traces import Traces
@@ -51,6 +52,7 @@ class Display:
     Args:
         name: The machine's, for messages.
         address: Where the surface of a console is to be made, by its index.
+        inputs: Told of everything that clients do to the guest.
         traces: What QEMU prints goes through here; None where its trace events go elsewhere.
 
     Attributes:
@@ -59,17 +61,23 @@ class Display:
     """
 
     def __init__(
-        self, name: str, address: Callable[[int], str], traces: Traces | None = None
+        self,
+        name: str,
+        address: Callable[[int], str],
+        inputs: InputLog,
+        traces: Traces | None = None,
     ) -> None:
         self.consoles: list[Console] = []
         self.paused = False
         self._name = name
         self._address = address
+        self._inputs = inputs
         self._traces = traces
         self._bus: DisplayBus | None = None
         self._qmp: Qmp | None = None
         self._gauges: Gauges | None = None
-        self._pace = Pace(self._gauge)
+        self._keyboard_pace = Pace(lambda: self._all_gauges().keyboard())
+        self._pointer_pace = Pace(lambda: self._all_gauges().pointer(), merges=True)
 
     async def open(self, qmp: Qmp, pid: int) -> None:
         """Connect, and begin with every graphic console.
@@ -109,12 +117,14 @@ class Display:
         address = self._address(index)
         listen = functools.partial(self._listen, facts.number)
         devices = Devices(
-            Keyboard(functools.partial(self._keys, index, facts.number), self._pace),
+            Keyboard(functools.partial(self._keys, index, facts.number), self._keyboard_pace),
             Pointer(
                 functools.partial(self._point, index),
+                self._pointer_pace,
                 lambda: self.consoles[index].producer.mode[:2],
                 lambda: self.bus.is_absolute(facts.number),
                 self._is_touched,
+                functools.partial(self._inputs.pointer, index),
             ),
         )
         try:
@@ -173,10 +183,10 @@ class Display:
     async def _is_touched(self) -> bool:
         return bool(await started_virtio(self.qmp, "virtio-multitouch-device"))
 
-    async def _gauge(self) -> Gauge:
+    def _all_gauges(self) -> Gauges:
         if self._gauges is None:
             self._gauges = Gauges(self.qmp, self._traces)
-        return await self._gauges.now()
+        return self._gauges
 
     async def _keys(self, index: int, number: int, steps: Sequence[Step]) -> Mark:
         """Send keyboard steps; several reach the guest's keyboard in one turn of QEMU.
@@ -191,6 +201,7 @@ class Display:
             await self.bus.key(number, *steps[0])
         else:
             await self._send(events.key(*step) for step in steps)
+        self._inputs.keys(index, steps)
         return mark
 
     async def _point(self, index: int, report: Sequence[Event]) -> Mark:
@@ -227,7 +238,8 @@ class Display:
 
     def reset(self) -> None:
         """The guest has been reset."""
-        self._pace.reset()
+        self._keyboard_pace.reset()
+        self._pointer_pace.reset()
         for console in self.consoles:
             console.hint()
 

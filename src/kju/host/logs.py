@@ -58,14 +58,21 @@ class BoundedLog:
     Args:
         path: Of its present file; what is there already is added to.
         opened: Told the descriptor of every file that is begun; it stays this object's.
+        limit: Bytes of one file.
+        note: The first line of a file that follows another.
     """
 
     def __init__(
-        self, path: Path, opened: Callable[[int], object] = lambda fd: None, limit: int = LIMIT
+        self,
+        path: Path,
+        opened: Callable[[int], object] = lambda fd: None,
+        limit: int = LIMIT,
+        note: str = "[kju: {limit} bytes are full; what came before is in {before}]\n",
     ) -> None:
         self._path = path
         self._opened = opened
         self._limit = limit
+        self._note = note.format(limit=limit, before=before(path).name)
         self._fd = self._open()
 
     def _open(self) -> int:
@@ -88,8 +95,7 @@ class BoundedLog:
         full, self._fd = self._fd, -1
         os.close(full)
         self._fd = self._open()
-        note = f"[kju: {self._limit} bytes are full; what came before is in {self._path.name}.1]\n"
-        os.write(self._fd, note.encode())
+        os.write(self._fd, self._note.encode())
 
     def close(self) -> None:
         """Write no more. A second call does nothing."""

@@ -16,6 +16,7 @@ from .child import LAST_WORDS, Child
 from .console import Console
 from .display import Display
 from .emulator import Emulator, Ended, Ending
+from .input.log import InputLog
 from .input.traces import Traces
 from .launch import surface_address
 from .options import parse
@@ -51,7 +52,8 @@ class QemuEmulator(Emulator):
         traces = Traces()
         elsewhere = any(option.name == "D" for option in parse(prepared.request.arguments))
         address = surface_address(prepared.request, claim.name)
-        self.display = Display(claim.name, address, None if elsewhere else traces)
+        self._inputs = InputLog(claim.paths.input_log)
+        self.display = Display(claim.name, address, self._inputs, None if elsewhere else traces)
         self.plan = Plan((), (), ())
         self._child = Child("QEMU", claim, claim.paths.qemu_log, traces.receive_data)
         self._name = claim.name
@@ -200,6 +202,7 @@ class QemuEmulator(Emulator):
         if self._qmp:
             await self._qmp.close()
         self._child.close()
+        self._inputs.close()
         self._tasks.cancel()
 
     def last_lines(self) -> list[str]:

@@ -62,6 +62,11 @@ class Paths(NamedTuple):
         return self.folder / "xvfb.log"
 
     @property
+    def input_log(self) -> Path:
+        """What clients have typed and done with the pointer; `kju.host.recording`."""
+        return self.folder / "input.jsonl"
+
+    @property
     def pid(self) -> Path:
         """The host's number and its emulator's, and the lock."""
         return self.folder / "host.pid"

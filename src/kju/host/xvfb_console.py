@@ -92,6 +92,6 @@ async def _refuse(*_: object) -> NoReturn:
 
 
 def _no_devices() -> Devices:
-    return Devices(
-        Keyboard(_refuse, Pace(_refuse)), Pointer(_refuse, lambda: (0, 0), _refuse, _refuse)
-    )
+    pace = Pace(_refuse)
+    pointer = Pointer(_refuse, pace, lambda: (0, 0), _refuse, _refuse)
+    return Devices(Keyboard(_refuse, pace), pointer)

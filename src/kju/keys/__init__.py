@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from .chords import Step, parse_chord, steps
-from .layouts import LAYOUTS, US, Chord, Layout, layout
+from .chords import Step, held_steps, parse_chord, steps
+from .codes import from_browser, from_evdev, from_keysym, from_x11, to_evdev
+from .keyboards import ALIASES as LAYOUT_ALIASES
+from .keyboards import LAYOUTS
+from .layouts import US, Chord, Layout, Stroke, layout
 from .names import ALIASES, NAMES, NUMBERS, number
 
 __all__ = [
     "ALIASES",
     "LAYOUTS",
+    "LAYOUT_ALIASES",
     "NAMES",
     "NUMBERS",
     "US",
     "Chord",
     "Layout",
     "Step",
+    "Stroke",
+    "from_browser",
+    "from_evdev",
+    "from_keysym",
+    "from_x11",
+    "held_steps",
     "layout",
     "number",
     "parse_chord",
     "steps",
+    "to_evdev",
 ]

@@ -8,9 +8,10 @@ that the layout can type with a single chord: ``ctrl-?`` holds shift as well.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 from ..errors import UsageError
-from .layouts import US, Chord, Layout
+from .layouts import US, Chord, Layout, Stroke
 from .names import ALIASES, NUMBERS, number
 
 SEPARATORS = "-+"
@@ -64,3 +65,45 @@ def steps(chords: Iterable[Chord]) -> list[Step]:
         for down, keys in ((True, chord), (False, chord[::-1]))
         for key in keys
     ]
+
+
+def held_steps(strokes: Iterable[Stroke], most: int) -> list[list[Step]]:
+    """Strokes as groups of steps, with what consecutive chords share held between them.
+
+    The last key of a chord is pressed and released, those before it are held: to type
+    ``HELLO`` shift goes down once. At the end of a group everything is up, so that other keys
+    may be pressed between two groups, and no stroke is divided between them.
+
+    Args:
+        strokes: What types one character each.
+        most: Steps in a group, unless one stroke alone takes more.
+    """
+    groups: list[list[Step]] = []
+    group: list[Step] = []
+    held: Chord = ()
+    for stroke in strokes:
+        made, after = _hold(stroke, held)
+        if group and len(group) + len(made) + len(after) > most:
+            groups.append(group + _release(held))
+            group = []
+            made, after = _hold(stroke, ())
+        group += made
+        held = after
+    return [*groups, group + _release(held)] if group else groups
+
+
+@cache  # a text has few strokes, and asyncio waits meanwhile
+def _hold(stroke: Stroke, held: Chord) -> tuple[tuple[Step, ...], Chord]:
+    """The steps of one stroke while these modifiers are down, and which are down after it."""
+    made: list[Step] = []
+    for *modifiers, key in stroke:
+        new = tuple(m for m in modifiers if m not in held)
+        made += _release(tuple(m for m in held if m not in modifiers))
+        made += [(m, True) for m in new]
+        made += [(key, True), (key, False)]
+        held = (*(m for m in held if m in modifiers), *new)
+    return tuple(made), held
+
+
+def _release(held: Chord) -> list[Step]:
+    return [(key, False) for key in reversed(held)]

@@ -1,80 +1,133 @@
 """Which keys, pressed together, type a character.
 
-A layout is a table and nothing else: characters to chords. The US one is written by
-hand; another table of the same shape may replace or join it.
+A layout is a table and nothing else: characters to chords. It is generated from what X11's
+keyboard data has on each key of that layout and what its dead keys compose (`keyboards`), so it
+is right for a guest that is set to the layout of that name. Caps lock is taken to be off.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
 from typing import NamedTuple
 
 from ..errors import UsageError
+from .keyboards import ALIASES as LAYOUT_ALIASES
+from .keyboards import LAYOUTS
 from .names import NUMBERS
 
 #: Keys pressed in this order and released in the opposite one.
 Chord = tuple[int, ...]
+#: What types one character: a chord; with dead keys several, one after the other.
+Stroke = tuple[Chord, ...]
+
+SHIFT, ALTGR = NUMBERS["shift"], NUMBERS["alt_r"]
+#: What is held for each of the symbols on a key, in X11's order.
+LEVELS: tuple[Chord, ...] = ((), (SHIFT,), (ALTGR,), (SHIFT, ALTGR))
+#: What no layout moves.
+CONTROLS = {
+    "\t": "tab",
+    "\n": "ret",
+    "\r": "ret",
+    "\b": "backspace",
+    "\x1b": "esc",
+    "\x7f": "delete",
+}
 
 
 class Layout(NamedTuple):
     """One keyboard layout.
 
     Attributes:
-        name: Its short name, as X11 has it.
-        chords: For every character it can type, the chords, one after the other: a
-            character made with a dead key takes two.
+        name: Its name, as QEMU has it.
+        chords: For every character that it can type, the stroke with the fewest keys: one
+            chord, or several where dead keys make the character.
     """
 
     name: str
-    chords: Mapping[str, tuple[Chord, ...]]
+    chords: Mapping[str, Stroke]
 
     def type(self, text: str) -> list[Chord]:
-        """The chords that type *text*.
+        """The chords that type *text*. The text and the errors as in `strokes`."""
+        return [chord for stroke in self.strokes(text) for chord in stroke]
+
+    def strokes(self, text: str) -> list[Stroke]:
+        """What types *text*, one character after the other.
+
+        A text with a character that the layout lacks is normalised first (Unicode NFC): an e
+        and a combining accent are typed as é.
 
         Raises:
             UsageError: The layout lacks some of the characters. The message names each
-                of them once, with the position where it first stands, so nothing is
-                sent of a text that cannot be typed whole.
+                of them once (of many the first eight), with the position where it first
+                stands in the normalised text, so nothing is sent of a text that cannot be
+                typed whole.
         """
-        missing = {c: text.index(c) for c in text if c not in self.chords}
+        if any(c not in self.chords for c in text):
+            text = unicodedata.normalize("NFC", text)
+        missing: dict[str, int] = {}
+        for at, character in enumerate(text):
+            if character not in self.chords:
+                missing.setdefault(character, at)
         if missing:
             listed = ", ".join(f"{c!r} (position {at})" for c, at in list(missing.items())[:8])
             more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
             raise UsageError(f"the {self.name!r} layout has no key for {listed}{more}")
-        return [chord for character in text for chord in self.chords[character]]
-
-
-def _us() -> dict[str, tuple[Chord, ...]]:
-    shift = NUMBERS["shift"]
-    plain = {c: NUMBERS[c] for c in "abcdefghijklmnopqrstuvwxyz0123456789"}
-    named = {
-        "-": "minus", "=": "equal", "[": "bracket_left", "]": "bracket_right",
-        "\\": "backslash", ";": "semicolon", "'": "apostrophe", "`": "grave_accent",
-        ",": "comma", ".": "dot", "/": "slash", " ": "spc", "\t": "tab", "\n": "ret",
-        "\r": "ret", "\b": "backspace", "\x1b": "esc", "\x7f": "delete",
-    }  # fmt: skip
-    plain |= {c: NUMBERS[name] for c, name in named.items()}
-    lower = "abcdefghijklmnopqrstuvwxyz1234567890-=[]\\;'`,./"
-    upper = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ!@#$%^&*()_+{}|:"~<>?'
-    table: dict[str, tuple[Chord, ...]] = {c: ((key,),) for c, key in plain.items()}
-    for below, above in zip(lower, upper, strict=True):
-        table[above] = ((shift, plain[below]),)
-    return table
-
-
-US = Layout("us", _us())
-
-LAYOUTS: dict[str, Layout] = {US.name: US}
+        return [self.chords[character] for character in text]
 
 
 def layout(name: str) -> Layout:
-    """The layout of this name.
+    """The layout of this name: one of QEMU's (``de-ch``), or an alias (``us``).
 
     Raises:
         UsageError: There is none.
     """
-    try:
-        return LAYOUTS[name]
-    except KeyError:
-        known = ", ".join(sorted(LAYOUTS))
-        raise UsageError(f"no keyboard layout is named {name!r}; there are: {known}") from None
+    known = LAYOUT_ALIASES.get(name, name)
+    if known not in LAYOUTS:
+        listed = ", ".join(sorted([*LAYOUTS, *LAYOUT_ALIASES]))
+        raise UsageError(f"no keyboard layout is named {name!r}; there are: {listed}")
+    return _load(known)
+
+
+@cache
+def _load(name: str) -> Layout:
+    # A program needs one or two of the 36.
+    table = import_module(f".keyboards.layout_{name.replace('-', '_')}", __package__)
+    direct = _direct(table.KEYS)
+    strokes = {c: stroke for c, stroke in direct.items() if len(c) == 1}
+    strokes |= {c: ((NUMBERS[key],),) for c, key in CONTROLS.items()}
+    return Layout(name, strokes | _composed(direct, table.COMPOSED))
+
+
+def _direct(lines: str) -> dict[str, Stroke]:
+    """What one chord types, dead keys by their names: the lowest level, the first key."""
+    found: dict[str, Stroke] = {}
+    rows = [line.split(" ") for line in lines.split("\n") if line]
+    for level, held in enumerate(LEVELS):
+        for number, *symbols in rows:
+            if level < len(symbols):
+                found.setdefault(_symbol(symbols[level]), ((*held, int(number, 16)),))
+    found.pop("none", None)
+    return found
+
+
+def _composed(direct: Mapping[str, Stroke], lines: str) -> dict[str, Stroke]:
+    """What is typed with dead keys: the table has only what has no shorter stroke."""
+    found: dict[str, Stroke] = {}
+    for line in lines.split("\n"):
+        dead, _, pairs = line.partition(": ")
+        prefix = tuple(chord for name in dead.split() for chord in direct[name])
+        symbols = iter(pairs.split())
+        for base, character in zip(symbols, symbols, strict=True):
+            found[_symbol(character)] = (*prefix, *direct[_symbol(base)])
+    return found
+
+
+def _symbol(word: str) -> str:
+    """A character, or a dead key's name."""
+    return chr(int(word[2:], 16)) if word.startswith("U+") and len(word) > 2 else word
+
+
+US = layout("us")

@@ -6,55 +6,19 @@ A key has one number, its qnum: the low seven bits are the PC scan code of set 1
 ignore case.
 
 Source:
-    QKeyCode and the key numbers of QEMU (qapi/ui.json). The table was compared with a
-    running QEMU, which names the key it receives (trace event ``input_event_key_number``).
+    `table`, which a running QEMU named.
 """
 
 from __future__ import annotations
 
 from ..errors import UsageError
+from .table import KEYS
 
 EXTENDED = 0x80
 
-_ROWS = {
-    0x01: "esc 1 2 3 4 5 6 7 8 9 0 minus equal backspace tab",
-    0x10: "q w e r t y u i o p bracket_left bracket_right ret ctrl",
-    0x1E: "a s d f g h j k l semicolon apostrophe grave_accent shift backslash",
-    0x2C: "z x c v b n m comma dot slash shift_r kp_multiply alt spc caps_lock",
-    0x3B: "f1 f2 f3 f4 f5 f6 f7 f8 f9 f10 num_lock scroll_lock",
-    0x47: "kp_7 kp_8 kp_9 kp_subtract kp_4 kp_5 kp_6 kp_add kp_1 kp_2 kp_3 kp_0 kp_decimal",
-    0x54: "print",
-    0x56: "less f11 f12 kp_equals",
-    0x70: "katakanahiragana",
-    0x73: "ro",
-    0x77: "hiragana",
-    0x79: "henkan",
-    0x7B: "muhenkan",
-    0x7D: "yen kp_comma",
-    0x90: "audioprev",
-    0x99: "audionext",
-    0x9C: "kp_enter ctrl_r",
-    0xA0: "audiomute calculator audioplay",
-    0xA4: "audiostop",
-    0xAE: "volumedown",
-    0xB0: "volumeup",
-    0xB2: "ac_home",
-    0xB5: "kp_divide",
-    0xB8: "alt_r",
-    0xC6: "pause home up pgup",
-    0xCB: "left",
-    0xCD: "right",
-    0xCF: "end down pgdn insert delete",
-    0xDB: "meta_l meta_r compose power sleep",
-    0xE3: "wake",
-}
-
-#: QEMU's name of every key in the table, and its number.
-NUMBERS: dict[str, int] = {
-    name: first + offset
-    for first, names in _ROWS.items()
-    for offset, name in enumerate(names.split())
-}
+#: QEMU's name of every key in the table, and its number. The one exception is
+#: ``linux_menu``, QEMU's "menu": people mean the key that QEMU calls "compose".
+NUMBERS: dict[str, int] = {key[1]: key[0] for key in KEYS}
 
 #: What people type, and the name it stands for.
 ALIASES: dict[str, str] = {

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kju.apps.desktop.grab import SHORTCUTS, Command, Keys
-from kju.apps.desktop.scancodes import number_of_scan_code
 from kju.errors import UsageError
 from kju.keys import NUMBERS
 
@@ -98,20 +97,3 @@ def test_the_guest_never_holds_what_was_let_go(events, grabbed):
         assert (number in held) is not down, "down once, up once"
         (held.add if down else held.remove)(number)
     assert not held
-
-
-@pytest.mark.parametrize(
-    ("code", "name"),
-    [
-        (38, "a"), (9, "esc"), (36, "ret"), (64, "alt"), (108, "alt_r"), (105, "ctrl_r"),
-        (111, "up"), (118, "insert"), (119, "delete"), (110, "home"), (104, "kp_enter"),
-        (96, "f12"), (94, "less"), (127, "pause"), (133, "meta_l"), (107, "print"),
-        (135, "compose"), (79, "kp_7"), (97, "ro"),
-    ],
-)  # fmt: skip
-def test_scan_codes_of_x11(code, name):
-    assert number_of_scan_code(code) == NUMBERS[name]
-
-
-def test_what_is_no_key():
-    assert [number_of_scan_code(code) for code in (0, 7, 8, 98, 255, 70000)] == [None] * 6

@@ -489,6 +489,33 @@ def test_a_text_is_divided_between_its_chords(api: Api, host: FakeHost) -> None:
     call(api, machine.close)
 
 
+@pytest.mark.parametrize("interval", [0, 1, 10, 100])
+def test_shift_is_held_within_a_request_only(api: Api, host: FakeHost, interval: int) -> None:
+    machine = call(api, api.module.attach, "fake")
+    call(api, machine.keyboard.type, "HELLO " * 20, interval=interval)
+    assert sum(steps for steps, _ in host.machine.requests) == len(host.machine.steps)
+    at, down = 0, set()
+    for steps, _ in host.machine.requests:
+        for key, pressed in host.machine.steps[at : at + steps]:
+            (down.add if pressed else down.remove)(key)
+        assert down == set()
+        at += steps
+    presses = [key for key, pressed in host.machine.steps if pressed]
+    letters = [35, 18, 38, 38, 24, 57]
+    assert [key for key in presses if key != 42] == letters * 20
+    assert presses.count(42) == 100 if interval == 100 else presses.count(42) < 50
+    call(api, machine.close)
+
+
+def test_a_layout_is_named(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    call(api, machine.keyboard.type, "z\u00e9@", layout="de")
+    assert [key for key, down in host.machine.steps if down] == [21, 13, 18, 184, 16]
+    with pytest.raises(UsageError, match="klingon"):
+        call(api, machine.keyboard.type, "a", layout="klingon")
+    call(api, machine.close)
+
+
 def test_what_no_host_would_take_is_not_sent(api: Api, host: FakeHost) -> None:
     machine = call(api, api.module.attach, "fake")
     for work in (

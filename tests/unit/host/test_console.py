@@ -31,7 +31,7 @@ def devices() -> Devices:
         raise AssertionError("nobody drives these")
 
     keyboard = Keyboard(nobody, Pace(nobody))
-    return Devices(keyboard, Pointer(nobody, lambda: (0, 0), nobody, nobody))
+    return Devices(keyboard, Pointer(nobody, Pace(nobody), lambda: (0, 0), nobody, nobody))
 
 
 class Scene:

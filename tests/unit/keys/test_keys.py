@@ -1,4 +1,4 @@
-"""Names, chords and the US layout."""
+"""Names and chords."""
 
 from __future__ import annotations
 
@@ -67,11 +67,6 @@ def test_unknown_characters_are_named_before_anything_is_made() -> None:
         keys.US.type("aéb→é")
 
 
-def test_unknown_layout() -> None:
-    with pytest.raises(UsageError, match="us"):
-        keys.layout("klingon")
-
-
 @given(st.text(alphabet=string.ascii_letters + string.digits + string.punctuation + " \n\t"))
 def test_steps_leave_every_key_up(text: str) -> None:
     held: list[int] = []
@@ -82,3 +77,23 @@ def test_steps_leave_every_key_up(text: str) -> None:
         else:
             assert held.pop() == key
     assert held == []
+
+
+def test_held_keys_are_shared_and_come_up() -> None:
+    shift, altgr, h, e, q = 0x2A, 0xB8, 0x23, 0x12, 0x10
+    german = keys.layout("de")
+
+    def typed(text: str, most: int = 32) -> list[list[keys.Step]]:
+        return keys.held_steps(german.strokes(text), most)
+
+    assert typed("HEh") == [[
+        (shift, True), (h, True), (h, False), (e, True), (e, False), (shift, False),
+        (h, True), (h, False),
+    ]]  # fmt: skip
+    assert typed("@€") == [[
+        (altgr, True), (q, True), (q, False), (e, True), (e, False), (altgr, False),
+    ]]  # fmt: skip
+    assert [len(group) for group in typed("HEHE", 6)] == [6, 6]
+    assert [len(group) for group in typed("HH", 1)] == [4, 4]
+    assert typed("é", 1) == [[(0x0D, True), (0x0D, False), (e, True), (e, False)]]
+    assert typed("") == []

@@ -72,7 +72,9 @@ static void take(const struct input_event *event, struct input *input)
         input->down = event->value != 0;
         input->presses += event->value == 1;
         input->keyed |= event->value != 2;
-        if (!input->quiet)
+        if (event->code >= BTN_MOUSE && event->code <= BTN_TASK)
+            say("button %d %s at %d %d", event->code, verbs[event->value], input->x, input->y);
+        else if (!input->quiet)
             say("key %d %s", event->code, verbs[event->value]);
     } else if (event->type == EV_ABS && event->code == ABS_X) {
         input->x = event->value;
@@ -88,6 +90,14 @@ static void take(const struct input_event *event, struct input *input)
         input->moved = true;
     } else if (event->type == EV_REL && event->code == REL_WHEEL) {
         say("wheel %d", event->value);
+    } else if (event->type == EV_REL && event->code == REL_HWHEEL) {
+        say("sideways %d", event->value);
+    } else if (event->type == EV_ABS && event->code == ABS_MT_TRACKING_ID) {
+        say("finger %d", event->value);
+    } else if (event->type == EV_ABS && event->code == ABS_MT_POSITION_X) {
+        say("finger x %d", event->value);
+    } else if (event->type == EV_ABS && event->code == ABS_MT_POSITION_Y) {
+        say("finger y %d", event->value);
     } else if (event->type == EV_SYN && event->code == SYN_DROPPED) {
         say("input dropped");
     }

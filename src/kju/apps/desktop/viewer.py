@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 from ...client.frame import Frame
 from ...geometry import Rect, Region
 from ...host.messages import Role
+from ...keys import from_x11
 from ...surface import Cursor, Mode, State
 from .backend import Backend, Status
 from .connection import Connection, Seen, Wanted
 from .geometry import Placement, Scaling, about, device_pixel, place, wanted_size
 from .grab import RELEASE, Command, Keys
 from .pointer import Pointing, Relative, Wheel, draws_cursor, window_cursor
-from .scancodes import number_of_scan_code
 from .sender import Ask, Button, Input, Key, MoveBy, MoveTo, Repeat, Turn
 
 if TYPE_CHECKING:
@@ -114,8 +114,14 @@ class Viewer:
             self._place()
 
     def key(self, scan_code: int, down: bool, repeat: bool = False) -> None:
-        """A key went down or up, or is said to while it is held: it repeats."""
-        number = number_of_scan_code(scan_code)
+        """A key went down or up, or is said to while it is held: it repeats.
+
+        Args:
+            scan_code: As X11 and Wayland count keys: by their place, Linux's codes and 8.
+            down: Or up.
+            repeat: It was down before.
+        """
+        number = from_x11(scan_code)
         if number is None:
             return
         if repeat:

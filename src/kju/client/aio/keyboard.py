@@ -45,7 +45,7 @@ class Keyboard:
 
     async def type(self, text: str, *, layout: str = "us", interval: int | None = None) -> Mark:
         """Type a text, as fast as the guest takes it; returns when the last key is up."""
-        return await self._send(requests.chord_steps(requests.typed(text, layout)), interval)
+        return await self._send(requests.typed(text, layout, interval), interval)
 
     async def _send(self, groups: list[requests.Steps], interval: int | None) -> Mark:
         mark = NOTHING_TAKEN

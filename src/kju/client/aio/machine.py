@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ...errors import KjuError, MachineGoneError, WaitTimeoutError
 from ...host import runtime
 from ...host.messages import Done, GetInfo, Info, Role, Stop, Welcome
-from .. import requests
+from ...host.recording import Input
+from ...surface import NOTHING_TAKEN, Mark
+from .. import replaying, requests
 from ..machine import END, START, client_name, machines
 from ..machine_base import MachineBase
 from ..requests import check_reply
@@ -49,6 +51,19 @@ class Machine(MachineBase[AsyncLink, Screen, Keyboard, Pointer]):
             async with asyncio.timeout(timeout):
                 await self._link.ended.wait()
         return self._link.ended.is_set()
+
+    def input_log(self) -> list[Input]:
+        """What all clients have typed and done with the pointer so far, oldest first."""
+        return replaying.read(self)
+
+    async def replay(self, entries: Iterable[Input], *, speed: float = 1.0) -> Mark:
+        """Do again what a log says, with the times between: see `kju.Machine.replay`."""
+        loop = asyncio.get_running_loop()
+        began, mark = loop.time(), NOTHING_TAKEN
+        for at, request in replaying.due(entries, speed):
+            await asyncio.sleep(max(0.0, began + at - loop.time()))
+            mark = requests.mark_of(await self._link.ask(request, Done))
+        return mark
 
     async def powerdown(self) -> None:
         """Press the guest's power button; what follows is up to the guest."""

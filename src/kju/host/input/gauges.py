@@ -29,6 +29,7 @@ from typing import Any
 
 from ...errors import KjuError, QemuError
 from ..qmp import Qmp
+from ..tasks import Tasks
 from .traces import Traces
 
 log = logging.getLogger(__name__)
@@ -43,12 +44,16 @@ LEFT_OVER = 1.0
 #: Seconds for which a BIOS's buffer that did not move is not looked at again: in less time a guest
 #: does not start one.
 BIOS_KNOWN = 0.25
+#: Seconds for which packets are traced after the last look at them.
+TRACED = 2.0
 
 _PRINT, _PAUSE, _EXTENDED = 0x54, 0xC6, 0x80
 _VALUE = re.compile(r"0x([0-9a-fA-F]+)\s*$")
 _PAIR = re.compile(r":\s*0x([0-9a-fA-F]{4})\s+0x([0-9a-fA-F]{4})")
-_USB = re.compile(r"Device \d+\.(\d+), .*Product QEMU USB Keyboard")
+_KEYBOARD = re.compile(r"Device \d+\.(\d+), .*Product QEMU USB Keyboard")
+_TABLET = re.compile(r"Device (\d+)\.\d+, Port ([\d.]+), .*Product QEMU USB (?:Tablet|Mouse)")
 _QUEUE_EMPTY = "hid_kbd_queue_empty"
+_PACKET = "usb_packet_state_change"
 #: One of the two is traced for a key, which one depends on QEMU's version.
 _KEYS = ("input_event_key_qcode", "input_event_key_number")
 
@@ -78,7 +83,11 @@ class Gauge(abc.ABC):
         self._sent = asyncio.get_running_loop().time()
 
     async def begin(self) -> None:
-        """The keyboard is the one that gets the keys from now on."""
+        """A request begins, whose input goes there.
+
+        Raises:
+            QemuError: QEMU does not tell enough.
+        """
         return
 
     @abc.abstractmethod
@@ -272,12 +281,12 @@ class Usb(Gauge):
         """Have QEMU trace the queue, from now on."""
         if not self._begun:
             for name in (*_KEYS, _QUEUE_EMPTY):
-                await self._qmp.execute("trace-event-set-state", {"name": name, "enable": True})
+                await _trace(self._qmp, name, enable=True)
             self._begun = True
 
     def cost(self, key: int, down: bool) -> int:
         """Entries of the queue: a key with a prefix takes two."""
-        return 2 if key & _EXTENDED else 1
+        return 3 if key == _PAUSE else 2 if key & _EXTENDED else 1
 
     def sending(self, count: int) -> None:
         """So many steps are sent next."""
@@ -297,17 +306,102 @@ class Usb(Gauge):
 
     async def taken(self) -> bool:
         """Wait a moment for QEMU to say that the queue is empty."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(MOMENT):
-                await self._empty.wait()
-        return self._empty.is_set()
+        return await _is_set_soon(self._empty)
+
+
+class UsbTablet(Gauge):
+    """A USB tablet or mouse: each packet that completes has taken one report.
+
+    QEMU traces the packets of all USB devices, disks too, so it does that only around requests.
+
+    Args:
+        qmp: Leads to QEMU.
+        traces: What it prints goes through here.
+    """
+
+    name = "usb tablet"
+    #: QEMU's queue has 16 entries, of which it fills 15.
+    room = 12
+
+    def __init__(self, qmp: Qmp, traces: Traces) -> None:
+        super().__init__()
+        self._qmp = qmp
+        self._where = b""
+        self._left = 0
+        self._end: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._tasks = Tasks()
+        traces.listen(_PACKET, self._packet)
+
+    def is_at(self, bus: str, port: str) -> None:
+        """Which device's packets count."""
+        self._where = f"bus {bus}, port {port}, ep 1,".encode()
+
+    async def begin(self) -> None:
+        """Have QEMU trace packets, for a while."""
+        loop = asyncio.get_running_loop()
+        if self._end is not None:
+            self._end.cancel()
+        else:
+            # Of what was sent before nothing is heard; by then it has been taken.
+            await asyncio.sleep(max(0.0, self._sent + self.room * STEP - loop.time()))
+            self._left = 0
+            self._empty.set()
+            await _trace(self._qmp, _PACKET, enable=True)
+        self._end = loop.call_later(TRACED, self._end_tracing)
+
+    def _end_tracing(self) -> None:
+        self._end = None
+        self._tasks.begin(self._trace_no_more())
+
+    async def _trace_no_more(self) -> None:
+        with contextlib.suppress(KjuError):
+            await _trace(self._qmp, _PACKET, enable=False)
+
+    def sending(self, count: int) -> None:
+        """So many reports are sent next."""
+        super().sending(count)
+        self._left += count
+        self._empty.clear()
+
+    def _packet(self, line: bytes) -> None:
+        if self._where in line and line.rstrip().endswith(b"-> complete"):
+            self._left = max(0, self._left - 1)
+            if not self._left:
+                self._empty.set()
+
+    async def taken(self) -> bool:
+        """Wait a moment for as many packets as reports."""
+        return await _is_set_soon(self._empty)
+
+
+async def _trace(qmp: Qmp, name: str, *, enable: bool) -> None:
+    await qmp.execute("trace-event-set-state", {"name": name, "enable": enable})
+
+
+async def _is_set_soon(event: asyncio.Event) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(MOMENT):
+            await event.wait()
+    return event.is_set()
+
+
+async def _if_it_tells(gauge: Gauge) -> Gauge:
+    """This gauge, or one that knows nothing where QEMU has no such trace event."""
+    try:
+        await gauge.begin()
+    except KjuError as error:
+        log.info("%s: nothing is told of its queue: %s", gauge.name, error)
+        return Unknown()
+    return gauge
 
 
 class Gauges:
-    """The keyboards of one machine.
+    """The keyboards and pointers of one machine.
 
     QEMU gives keys to a virtio keyboard that the guest has started, else to a USB one, else to
-    the PS/2 one.
+    the PS/2 one; of its pointers it says itself which one is used.
 
     Args:
         qmp: Leads to QEMU.
@@ -317,11 +411,13 @@ class Gauges:
     def __init__(self, qmp: Qmp, traces: Traces | None) -> None:
         self._qmp = qmp
         self._virtio: Virtio | None = None
+        self._virtio_tablet: Virtio | None = None
         self._usb = Usb(qmp, traces) if traces else Unknown()
+        self._usb_tablet = UsbTablet(qmp, traces) if traces else None
         self._ps2 = Ps2(qmp)
         self._unknown = Unknown()
 
-    async def now(self) -> Gauge:
+    async def keyboard(self) -> Gauge:
         """The one for the keyboard that gets the keys now."""
         with contextlib.suppress(KjuError, KeyError, TypeError):
             if path := await started_virtio(self._qmp, "virtio-keyboard-device"):
@@ -329,10 +425,26 @@ class Gauges:
                     self._virtio = Virtio(self._qmp, path)
                 return self._virtio
         with contextlib.suppress(KjuError):
-            if address := _USB.search(await self._qmp.monitor("info usb")):
-                await self._usb.begin()
+            if address := _KEYBOARD.search(await self._qmp.monitor("info usb")):
                 # Until the guest has given it one, what is typed is thrown away when it does.
-                return self._usb if int(address[1]) else Absent()
+                return await _if_it_tells(self._usb) if int(address[1]) else Absent()
             if await self._ps2.is_there():
                 return self._ps2
+        return self._unknown
+
+    async def pointer(self) -> Gauge:
+        """The one for the pointer that is used now."""
+        with contextlib.suppress(KjuError, KeyError, TypeError, StopIteration):
+            mice = await self._qmp.execute("query-mice")
+            name = next(mouse["name"] for mouse in mice if mouse["current"])
+            if "PS/2" in name:
+                return self._ps2
+            if "HID" in name and self._usb_tablet is not None:
+                if at := _TABLET.search(await self._qmp.monitor("info usb")):
+                    self._usb_tablet.is_at(*at.groups())
+                    return await _if_it_tells(self._usb_tablet)
+            elif path := await started_virtio(self._qmp, "virtio-tablet-device"):
+                if self._virtio_tablet is None or self._virtio_tablet.path != path:
+                    self._virtio_tablet = Virtio(self._qmp, path)
+                return self._virtio_tablet
         return self._unknown

@@ -90,9 +90,7 @@ class Keyboard:
     ) -> Mark | None:
         mark, done = None, 0
         try:
-            for batch in (
-                await self._pace.batches(steps) if interval is None else [[step] for step in steps]
-            ):
+            for batch in await self._batches(steps, interval):
                 await self._pace.pause(interval or 0)
                 mark = await self._send_some(client, batch) or mark
                 done += len(batch)
@@ -101,10 +99,18 @@ class Keyboard:
             raise
         return mark
 
+    async def _batches(
+        self, steps: Sequence[Step], interval: float | None
+    ) -> Sequence[Sequence[Step]]:
+        if interval is not None or len(steps) == 1:
+            return [[step] for step in steps]
+        await self._pace.begin()
+        return await self._pace.batches(steps)
+
     async def _send_some(self, client: Hashable, batch: Sequence[Step]) -> Mark | None:
         felt = [(key, down) for key, down in batch if self._holders.alone(client, key)]
         if felt:
-            await self._pace.make_room(felt)
+            await self._pace.make_room(felt, into_empty=len(felt) > 1)
         # Noted before it is sent: a step that fails half-way is released, not forgotten.
         self._holders.press(client, [key for key, down in batch if down])
         mark = await self._send(felt) if felt else None

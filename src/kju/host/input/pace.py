@@ -37,16 +37,18 @@ SETTLED = 0.2
 
 
 class Pace:
-    """The pace of a machine's keyboard, whichever console it is used from.
+    """The pace of a machine's keyboard or pointer, whichever console it is used from.
 
     Args:
-        find: Finds out which keyboard the guest uses now.
+        find: Finds out which one the guest uses now.
+        merges: Whether QEMU merges what waits in the queue with what is sent next.
 
     Attributes:
         turn: Held while the steps of one request are sent.
     """
 
-    def __init__(self, find: Callable[[], Awaitable[Gauge]]) -> None:
+    def __init__(self, find: Callable[[], Awaitable[Gauge]], *, merges: bool = False) -> None:
+        self._merges = merges
         self.turn = asyncio.Lock()
         self._find = find
         self._gauge: Gauge = Unknown()
@@ -60,35 +62,43 @@ class Pace:
 
     @property
     def kind(self) -> str:
-        """Which keyboard the guest uses, as far as has been asked."""
+        """Which one the guest uses, as far as has been asked."""
         return self._gauge.name
+
+    async def begin(self) -> None:
+        """A request begins."""
+        await (await self._now()).begin()
 
     async def batches(self, steps: Sequence[Step]) -> list[Sequence[Step]]:
         """Steps as they can be sent together."""
-        return cut(steps, await self._now()) if len(steps) > 1 else [steps]
+        return cut(steps, await self._now())
 
-    async def make_room(self, steps: Sequence[Step]) -> None:
-        """Return when the guest's keyboard has room for these.
+    async def make_room(self, steps: Sequence[Step], *, into_empty: bool = False) -> None:
+        """Return when there is room for these.
+
+        Args:
+            steps: What is to be sent together.
+            into_empty: Nothing may be left in the queue.
 
         Raises:
             InputError: The guest takes nothing.
             QemuError: QEMU does not say whether it does.
         """
-        cost = sum(self._gauge.cost(*step) for step in steps)
-        alone = len(steps) == 1
-        if self._waiting and (not alone or self._waiting + cost > self._gauge.room):
+        cost = _cost(steps, self._gauge)
+        if self._waiting and (into_empty or self._waiting + cost > self._gauge.room):
             await self._taken()
-        if not alone:
+        if len(steps) > 1:
             await self.pause(len(steps) / MOST)
         self._gauge.sending(len(steps))
         self._waiting += cost
         self._sends += 1
-        self._alone = alone
+        self._alone = len(steps) == 1
 
     def sent(self) -> None:
         """What there was room for has been sent."""
         self._last = asyncio.get_running_loop().time()
-        if self._alone and self._waiting * 2 > self._gauge.room and self._looking is None:
+        soon = self._merges or self._waiting * 2 > self._gauge.room
+        if self._alone and soon and self._looking is None:
             self._looking = asyncio.create_task(self._look_behind())
 
     async def pause(self, seconds: float) -> None:
@@ -107,7 +117,7 @@ class Pace:
         if loop.time() - self._known_at > KNOWN:
             found = await self._find()
             if found.name != self._gauge.name:
-                log.info("the guest's keyboard: %s", found.name)
+                log.info("the guest's input goes to: %s", found.name)
                 await self.pause(SETTLED)
                 self._gauge, self._waiting = found, 0 if found.started else found.room
             self._known_at = loop.time()
@@ -122,8 +132,8 @@ class Pace:
             if loop.time() > deadline:
                 self._stuck = True
                 raise InputError(
-                    f"the guest has not taken what was typed for {patience:g} s (its keyboard:"
-                    f" {self._gauge.name}): it is paused, or nothing in it reads the keyboard yet"
+                    f"the guest has taken no input for {patience:g} s ({self._gauge.name}): it is"
+                    " paused, or nothing in it reads this device yet"
                 )
             await asyncio.sleep(wait)
             wait = min(2 * wait, LATEST)
@@ -143,18 +153,19 @@ class Pace:
 def cut(steps: Sequence[Step], gauge: Gauge) -> list[Sequence[Step]]:
     """Steps in as few pieces as fit into an empty queue; where it can be, no key is left down."""
     pieces: list[Sequence[Step]] = []
-    begin = neat = cost = 0
+    begin = neat = 0
     down: set[int] = set()
     for at, (key, pressed) in enumerate(steps):
-        cost += gauge.cost(key, pressed)
-        if cost > gauge.room and at > begin:
+        # A second time where what is left of a neat piece leaves no room either.
+        while at > begin and _cost(steps[begin : at + 1], gauge) > gauge.room:
             end = neat if neat > begin else at
             pieces.append(steps[begin:end])
             begin = end
-            cost = sum(gauge.cost(*step) for step in steps[begin : at + 1])
         (down.add if pressed else down.discard)(key)
         if not down:
             neat = at + 1
-    if begin < len(steps):
-        pieces.append(steps[begin:])
-    return pieces
+    return [*pieces, steps[begin:]] if begin < len(steps) else pieces
+
+
+def _cost(steps: Sequence[Step], gauge: Gauge) -> int:
+    return sum(gauge.cost(*step) for step in steps)

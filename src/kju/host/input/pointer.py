@@ -5,6 +5,8 @@ Rules:
 - A position is a pixel of the console's picture and is converted once, here, to the 32768 steps
   of QEMU's tablets: the middle of the pixel, so that a guest that rounds hits it too.
 - Each action is a report of its own: what a guest sees of two in one report depends on the guest.
+- Only buttons are sent before the guest has taken what came before: QEMU merges a move with a
+  button that waits still, which goes down where the pointer was moved to.
 - Buttons are held as keys are: by clients, and who leaves lets go.
 
 Source:
@@ -15,7 +17,6 @@ Source:
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 
@@ -25,11 +26,14 @@ from ..messages import Action, Button, By, Finger, To, Wheel
 from . import events
 from .events import Event
 from .holders import Holders
+from .pace import Pace
 
 log = logging.getLogger(__name__)
 
 #: Steps of an absolute axis.
 STEPS = 1 << 15
+#: What a report takes of a queue, whatever is in it: as much as a plain key.
+_REPORT = (0, True)
 #: As QEMU names buttons.
 BUTTONS = ("left", "middle", "right", "side", "extra")
 
@@ -56,24 +60,29 @@ class Pointer:
 
     Args:
         send: Sends the events of one report to QEMU.
+        pace: The machine's.
         size: The picture's width and height now.
         absolute: Whether the guest's pointer takes positions now.
         touched: Whether the guest has a touch screen that it has started.
+        note: Told what has been done.
     """
 
     def __init__(
         self,
         send: Send,
+        pace: Pace,
         size: Callable[[], tuple[int, int]],
         absolute: Callable[[], Awaitable[bool]],
         touched: Callable[[], Awaitable[bool]],
+        note: Callable[[Action], object] = lambda action: None,
     ) -> None:
         self._send = send
+        self._pace = pace
         self._size = size
         self.absolute = absolute
         self._touched = touched
+        self._note = note
         self._holders = Holders()
-        self._turn = asyncio.Lock()
 
     @property
     def held(self) -> list[str]:
@@ -91,12 +100,17 @@ class Pointer:
             UsageError: The guest's pointer takes no positions, or nothing else.
             KjuError: QEMU did not take it.
         """
-        async with self._turn:
+        async with self._pace.turn:
             await self._check(actions)
+            await self._pace.begin()
             mark = None
             for action in actions:
                 for report in self._reports(client, action):
+                    into_empty = not isinstance(action, Button)
+                    await self._pace.make_room([_REPORT], into_empty=into_empty)
                     mark = await self._send(report)
+                    self._pace.sent()
+                self._note(action)
             return mark
 
     async def _check(self, actions: Sequence[Action]) -> None:
@@ -156,7 +170,7 @@ class Pointer:
 
     async def leave(self, client: Hashable) -> None:
         """Let go of everything a client holds. Errors are logged: there is nobody to tell."""
-        async with self._turn:
+        async with self._pace.turn:
             for button in self._holders.by(client):
                 try:
                     for report in self._reports(client, Button(button, False)):

@@ -40,7 +40,7 @@ class Queue(Gauge):
 
 async def _type(pace: Pace, queue: Queue, steps: list[Step]) -> None:
     for batch in await pace.batches(steps):
-        await pace.make_room(batch)
+        await pace.make_room(batch, into_empty=len(batch) > 1)
         queue.put(len(batch))
         pace.sent()
 

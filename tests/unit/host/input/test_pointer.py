@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from kju.errors import GeometryError, QemuError, UsageError
 from kju.host.input.events import Event
+from kju.host.input.gauges import Gauge, Unknown
+from kju.host.input.pace import Pace
 from kju.host.input.pointer import STEPS, Pointer, steps_of
 from kju.host.messages import Action, Button, By, Finger, To, Wheel
 from kju.surface import Mark
@@ -21,13 +23,18 @@ class Guest:
         self.reports: list[list[Event]] = []
         self.refuse = False
         self.is_absolute, self.is_touched = absolute, touched
-        self.pointer = Pointer(self.send, lambda: (800, 600), self.absolute, self.touched)
+        self.pointer = Pointer(
+            self.send, Pace(self.find), lambda: (800, 600), self.absolute, self.touched
+        )
 
     async def send(self, report: Sequence[Event]) -> Mark:
         if self.refuse:
             raise QemuError("no")
         self.reports.append(list(report))
         return Mark(1, 1, len(self.reports))
+
+    async def find(self) -> Gauge:
+        return Unknown()
 
     async def absolute(self) -> bool:
         return self.is_absolute

@@ -1,0 +1,43 @@
+"""SHELL: the log of a machine's input: what was sent, and when, for whoever wants it again.
+
+It lies in the machine's folder, which nobody else can read, and goes with it: what is typed may
+be a password.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...keys import Step
+from ..logs import BoundedLog
+from ..messages import Action
+from ..recording import Input, encode
+
+
+class InputLog:
+    """A log that is being written; as bounded as the others.
+
+    Args:
+        path: Of its present file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._log = BoundedLog(path, note="")
+        self._began = time.monotonic()
+
+    def keys(self, console: int, steps: Sequence[Step]) -> None:
+        """Note keyboard steps that were sent together."""
+        self._log.write(encode(Input(self._now(), console, keys=list(steps))))
+
+    def pointer(self, console: int, action: Action) -> None:
+        """Note what was done with the pointer."""
+        self._log.write(encode(Input(self._now(), console, pointer=[action])))
+
+    def _now(self) -> float:
+        return round(time.monotonic() - self._began, 4)
+
+    def close(self) -> None:
+        """Write no more. A second call does nothing."""
+        self._log.close()

@@ -1,0 +1,29 @@
+"""Every key of the table, pressed in a guest that says which of Linux's keys it saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import guests
+import pytest
+
+import kju
+from kju import keys
+
+pytestmark = pytest.mark.qemu
+
+
+def test_linux_sees_the_key_that_the_table_says(runtime_folder: None, tmp_path: Path) -> None:
+    paint = guests.paint(tmp_path, "still", device="VGA")
+    args = [*paint.arguments, "-device", "virtio-keyboard-pci"]
+    with kju.launch(args=args, name="keys") as machine, guests.Serial(paint) as serial:
+        serial.wait("^kju: input QEMU Virtio Keyboard", 90)
+        serial.wait("^kju: ready")
+        power = keys.number("power")  # obeyed
+        for number in sorted(keys.NAMES, key=lambda number: number == power):
+            machine.keyboard.press(number)
+            said = serial.wait(r"^kju: key (\d+) down")
+            assert int(said[1]) == keys.to_evdev(number), keys.NAMES[number]
+            if number != power:
+                machine.keyboard.release(number)
+                serial.wait(rf"^kju: key {said[1]} up")

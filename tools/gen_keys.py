@@ -1,0 +1,78 @@
+"""Generates the table of keys and the keyboard layouts from Debian packages and a running QEMU.
+
+    python tools/gen_keys.py            write the files
+    python tools/gen_keys.py --check    fail where one of them is stale
+    python tools/gen_keys.py --refresh  fetch the newest packages of the release first
+
+Writes src/kju/keys/table.py, src/kju/keys/keyboards/ and docs/reference/keyboard-layouts.md. Needs
+QEMU, and of the extra `check` the package xkbcommon; the packages are unpacked into the folder
+that the test guests use, and stay there. Stale is what says something else: a package that has a
+new version and says the same is not.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from keydata import layouts, numbers, packages, render
+
+ROOT = Path(__file__).resolve().parent.parent
+KEYS = ROOT / "src/kju/keys"
+PAGE = ROOT / "docs/reference/keyboard-layouts.md"
+
+
+def main() -> int:
+    """Write the files, or compare them."""
+    wanted = texts(packages.sources(refresh="--refresh" in sys.argv[1:]))
+    there = {*(KEYS / "keyboards").glob("*.py")}
+    stale = [p for p, text in wanted.items() if not p.exists() or bare(p.read_text()) != bare(text)]
+    stale += sorted(there - wanted.keys())
+    names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
+    if "--check" in sys.argv[1:]:
+        if stale:
+            print(f"stale: {names}; run tools/gen_keys.py", file=sys.stderr)
+        return bool(stale)
+    (KEYS / "keyboards").mkdir(exist_ok=True)
+    for path in stale:
+        if path in wanted:
+            path.write_text(wanted[path])
+        else:
+            path.unlink()
+    print(f"written: {names}" if stale else "nothing has changed")
+    return 0
+
+
+def bare(text: str) -> str:
+    """A text without the versions of its sources."""
+    text = re.sub(rf"\b({'|'.join([*packages.PACKAGES, 'QEMU'])}) [\d.][^\s;]*", r"\1", text)
+    return re.sub(r"^VERSION = .*$", "", text, flags=re.M)
+
+
+def texts(sources: packages.Sources) -> dict[Path, str]:
+    """Every file with what it should say."""
+    found = {
+        KEYS / "table.py": render.table(numbers.keys(sources), sources, qemu_version()),
+        KEYS / "keyboards/__init__.py": render.index(sources),
+    }
+    read = {}
+    for name, model, x11, variant, title, _ in layouts.LAYOUTS:
+        read[name] = layouts.read(sources.root, model, x11, variant)
+        text = render.layout(title, render.x11_name(x11, variant), read[name], sources)
+        found[KEYS / f"keyboards/layout_{name.replace('-', '_')}.py"] = text
+    return found | {PAGE: render.page(read, sources)}
+
+
+def qemu_version() -> str:
+    """Of the QEMU that is asked."""
+    said = subprocess.run(
+        ["qemu-system-x86_64", "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    return said.split()[3]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""The Debian packages that name keys and layouts, unpacked but not installed.
+
+All of one release, whatever this machine runs, so that everybody generates the same files.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "guests"))
+import debian
+
+#: Each package, and what of it is read.
+PACKAGES = {
+    "libvirt-clients": "./usr/share/man/man7/virkeycode-qnum.7.gz",
+    "linux-libc-dev": "./usr/include/linux/input-event-codes.h",
+    "novnc": "./usr/share/novnc/core/input/xtscancodes.js",
+    "xkb-data": "./usr/share/X11/xkb/*",
+    "libx11-data": "./usr/share/X11/locale/en_US.UTF-8/Compose",
+}
+
+
+class Sources(NamedTuple):
+    """Where the packages are unpacked, and the version of each."""
+
+    root: Path
+    versions: dict[str, str]
+
+    def version(self, package: str) -> str:
+        """The package's name and its version, without what Debian added to that."""
+        return f"{package} {self.versions[package].partition(':')[2] or self.versions[package]}"
+
+
+def sources(*, refresh: bool = False) -> Sources:
+    """Fetches what is missing; with *refresh* asks for newer ones.
+
+    Raises:
+        debian.GuestError: No network and nothing in the cache, or this is no Debian.
+    """
+    with debian.locked():
+        folder = debian.cache() / "keys"
+        if refresh or not (folder / "versions").exists():
+            _fetch(folder)
+    lines = (folder / "versions").read_text().splitlines()
+    return Sources(folder, dict(line.split() for line in lines))
+
+
+def _fetch(folder: Path) -> None:
+    apt = debian.Apt()
+    versions = {package: apt.version(package) for package in PACKAGES}
+    with debian.appearing(folder) as new:
+        for package, pattern in PACKAGES.items():
+            (archive,) = apt.download([package], new)
+            debian.unpack(archive, new, pattern)
+        (new / "versions").write_text("".join(f"{p} {v}\n" for p, v in versions.items()))

@@ -1,8 +1,8 @@
 """A window on a machine (`kju view`).
 
-`geometry`, `grab`, `repeats` and `pointer` are I/O-free; `viewer` decides, `connection` and `sender`
-wait on threads of their own; `backend` is what a toolkit does, `stub` and `qt` do it. `window` is
-what stands around one screen.
+`geometry`, `grab`, `repeats` and `pointer` are I/O-free; `viewer` decides; `connection` and
+`sender` wait on threads of their own; `backend` is what a toolkit does, `stub` and `qt` do it;
+`window` is what stands around one screen.
 """
 
 from __future__ import annotations

@@ -223,14 +223,18 @@ class Serial:
         deadline = time.monotonic() + timeout
         while True:
             self._more.clear()
-            said = self._log.read_bytes().decode(errors="replace").replace("\r", "")
-            whole = said[: said.rfind("\n") + 1]
-            if match := re.compile(pattern, re.MULTILINE).search(whole, self._read):
+            said = self.said()
+            if match := re.compile(pattern, re.MULTILINE).search(said, self._read):
                 self._read = match.end()
                 return match
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the guest did not say {pattern!r} in {timeout} s:\n{said}")
             self._more.wait(0.2)
+
+    def said(self) -> str:
+        """Everything the guest has said, in whole lines."""
+        said = self._log.read_bytes().decode(errors="replace").replace("\r", "")
+        return said[: said.rfind("\n") + 1]
 
     def ask(self, line: str, pattern: str, timeout: float = 60) -> re.Match[str]:
         """Gives the guest one command and waits for its answer."""

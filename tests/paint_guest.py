@@ -90,12 +90,15 @@ class Guest:
 
 
 @contextlib.contextmanager
-def booted(folder: Path, device: str, *more: str, via: str = "vram") -> Iterator[Guest]:
-    paint, monitor = guests.paint(folder, "still", device=device, via=via), Monitor(folder)
+def booted(
+    folder: Path, device: str, *more: str, via: str = "vram", name: str = "", **options: str | int
+) -> Iterator[Guest]:
+    paint = guests.paint(folder, "still", device=device, via=via, **options)
+    monitor = Monitor(folder)
     args = [*paint.arguments, *more, *monitor.arguments]
     args.remove("-no-reboot")
     with (
-        kju.launch(args=args, name=folder.name[:20]) as machine,
+        kju.launch(args=args, name=name or folder.name[:20]) as machine,
         monitor,
         guests.Serial(paint) as serial,
     ):

@@ -51,7 +51,9 @@ def test_a_broken_display_connection_is_opened_again(
             async with asyncio.timeout(10):
                 while emulator.display.bus is before:
                     await asyncio.sleep(0.01)
-            await emulator.display.consoles[0].keyboard.press("test", [(30, True), (30, False)], 0)
+            await emulator.display.consoles[0].devices.keyboard.press(
+                "test", [(30, True), (30, False)], 0
+            )
             version = emulator.display.consoles[0].producer.version
             async with asyncio.timeout(10):
                 while emulator.display.consoles[0].producer.version == version:

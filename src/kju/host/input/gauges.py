@@ -90,6 +90,10 @@ class Gauge(abc.ABC):
         """
         return
 
+    def forget(self) -> None:
+        """Nothing was taken for long: what is counted may be wrong."""
+        return
+
     @abc.abstractmethod
     async def taken(self) -> bool:
         """Whether the guest has taken everything; may wait a moment for that.
@@ -364,6 +368,11 @@ class UsbTablet(Gauge):
         super().sending(count)
         self._left += count
         self._empty.clear()
+
+    def forget(self) -> None:
+        """Nothing was taken for long: what is counted may be wrong."""
+        self._left = 0
+        self._empty.set()
 
     def _packet(self, line: bytes) -> None:
         if self._where in line and line.rstrip().endswith(b"-> complete"):

@@ -131,6 +131,7 @@ class Pace:
         while self._waiting and not await (await self._now()).taken():
             if loop.time() > deadline:
                 self._stuck = True
+                self._gauge.forget()
                 raise InputError(
                     f"the guest has taken no input for {patience:g} s ({self._gauge.name}): it is"
                     " paused, or nothing in it reads this device yet"

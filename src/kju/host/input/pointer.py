@@ -25,6 +25,7 @@ from ...surface import Mark
 from ..messages import Action, Button, By, Finger, To, Wheel
 from . import events
 from .events import Event
+from .gauges import Gauge, Unknown
 from .holders import Holders
 from .pace import Pace
 
@@ -78,6 +79,7 @@ class Pointer:
     ) -> None:
         self._send = send
         self._pace = pace
+        self._fingers = Pace(_unknown)
         self._size = size
         self.absolute = absolute
         self._touched = touched
@@ -105,11 +107,11 @@ class Pointer:
             await self._pace.begin()
             mark = None
             for action in actions:
+                pace = self._fingers if isinstance(action, Finger) else self._pace
                 for report in self._reports(client, action):
-                    into_empty = not isinstance(action, Button)
-                    await self._pace.make_room([_REPORT], into_empty=into_empty)
+                    await pace.make_room([_REPORT], into_empty=not _is_never_merged(action))
                     mark = await self._send(report)
-                    self._pace.sent()
+                    pace.sent()
                 self._note(action)
             return mark
 
@@ -134,10 +136,12 @@ class Pointer:
 
     def _reports(self, client: Hashable, action: Action) -> list[list[Event]]:
         if isinstance(action, Button):
-            felt = self._holders.alone(client, action.button)
+            before = self._holders.held
             change = self._holders.press if action.down else self._holders.release
             change(client, [action.button])
-            return [[events.button(BUTTONS[action.button], action.down)]] if felt else []
+            if self._holders.held == before:
+                return []
+            return [[events.button(BUTTONS[action.button], action.down)]]
         if isinstance(action, To):
             x, y = self._steps(action.x, action.y)
             return [[events.axis("abs", "x", x), events.axis("abs", "y", y)]]
@@ -177,6 +181,15 @@ class Pointer:
                         await self._send(report)
                 except KjuError as error:
                     log.warning("button %s could not be released: %s", BUTTONS[button], error)
+
+
+def _is_never_merged(action: Action) -> bool:
+    # A USB tablet has three buttons: of the others QEMU makes reports in which nothing changes.
+    return isinstance(action, Button) and action.button < 3
+
+
+async def _unknown() -> Gauge:
+    return Unknown()
 
 
 def _notches(count: int, back: str, forth: str) -> list[list[Event]]:

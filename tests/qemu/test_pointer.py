@@ -1,0 +1,213 @@
+"""What clients do with the pointer, and where and when the guest sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import guests
+import pytest
+from paint_guest import SEEN, Guest, booted
+from wait import until
+
+import kju
+import kju.aio
+from kju.errors import GeometryError, RoleError, UsageError, WaitTimeoutError
+
+pytestmark = pytest.mark.qemu
+
+CLICKS = 1000
+LEFT, RIGHT, MIDDLE = 272, 273, 274
+ATTACH_AND_HOLD = """
+import sys, time, kju
+machine = kju.attach("tablet")
+machine.pointer.press("right")
+machine.keyboard.press("shift")
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+class Pointed:
+    """A guest that tells where it saw the pointer's buttons."""
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest = guest
+        self._begin = len(self._all())
+
+    def _all(self) -> str:
+        return self.guest.serial.said()
+
+    @property
+    def said(self) -> str:
+        return self._all()[self._begin :]
+
+    @property
+    def buttons(self) -> list[tuple[int, str, int, int]]:
+        """Button, what it did, and the pixel."""
+        width, height = self.guest.screen.mode[:2]
+        found = re.findall(r"button (\d+) (down|up) at (\d+) (\d+)\n", self.said)
+        # As libinput does: 32768 steps to so many pixels, rounded down.
+        return [
+            (int(number), verb, int(x) * width >> 15, int(y) * height >> 15)
+            for number, verb, x, y in found
+        ]
+
+    def until(self, *expected: tuple[int, str, int, int]) -> None:
+        until(lambda: self.buttons == list(expected), SEEN, f"{expected}: {self.said}")
+
+
+@pytest.fixture(scope="module")
+def tablet(
+    shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guest]:
+    """A guest with kju's own tablet, a virtio touch screen, and a mode that is no power of two."""
+    folder = tmp_path_factory.mktemp("tablet")
+    touch = ("-device", "virtio-multitouch-pci")
+    with booted(folder, "VGA", *touch, name="tablet", size="1360x768") as guest:
+        guest.serial.wait("input .*Tablet", 60)
+        until(lambda: guest.seen.mode[:2] == (1360, 768), SEEN, "the mode")
+        until(lambda: guest.machine.pointer.absolute, 30, "the tablet is used")
+        yield guest
+
+
+@pytest.fixture
+def pointed(tablet: Guest) -> Pointed:
+    return Pointed(tablet)
+
+
+def test_a_thousand_clicks_are_where_they_were_meant(pointed: Pointed) -> None:
+    rng = random.Random(7)
+    places = [(rng.randrange(1360), rng.randrange(768)) for _ in range(CLICKS)]
+    places[:4] = [(0, 0), (1359, 0), (0, 767), (1359, 767)]
+    for x, y in places:
+        pointed.guest.machine.pointer.click(x, y)
+    expected = [(LEFT, verb, x, y) for x, y in places for verb in ("down", "up")]
+    until(lambda: len(pointed.buttons) >= len(expected), 30, "all have been seen")
+    assert pointed.buttons == expected
+
+
+def test_what_is_dragged_goes_down_where_it_begins(pointed: Pointed) -> None:
+    """QEMU merges a move with a button that has not been taken: that must not be felt."""
+    pointer = pointed.guest.machine.pointer
+    for _ in range(20):
+        pointer.drag((10, 20), (500, 400), (700, 600), button="middle")
+    one = [(MIDDLE, "down", 10, 20), (MIDDLE, "up", 700, 600)]
+    pointed.until(*one * 20)
+
+
+def test_double_clicks_buttons_and_the_wheel(pointed: Pointed) -> None:
+    pointer = pointed.guest.machine.pointer
+    pointer.click(5, 6, button="right", count=2)
+    pointer.press("left", "middle")
+    pointer.release("middle", "left")
+    pointed.until(
+        *[(RIGHT, "down", 5, 6), (RIGHT, "up", 5, 6)] * 2,
+        (LEFT, "down", 5, 6), (MIDDLE, "down", 5, 6),
+        (MIDDLE, "up", 5, 6), (LEFT, "up", 5, 6),
+    )  # fmt: skip
+    pointer.wheel(3)
+    pointer.wheel(-2)
+    until(lambda: pointed.said.count("wheel -1") >= 1, SEEN, "it turned down")
+    until(lambda: "wheel 2" in pointed.said or pointed.said.count("wheel 1") == 2, SEEN, "and up")
+
+
+def test_a_finger(pointed: Pointed) -> None:
+    pointed.guest.machine.pointer.touch((0, 0), (680, 384))
+    until(lambda: "finger -1" in pointed.said, SEEN, "it is lifted")
+    places = [int(at) for at in re.findall(r"finger [xy] (\d+)", pointed.said)]
+    assert [at * size >> 15 for at, size in zip(places, (1360, 768) * 2, strict=True)] == [
+        0, 0, 680, 384
+    ]  # fmt: skip
+
+
+def test_outside_and_other_roles_are_errors_and_nothing_is_sent(pointed: Pointed) -> None:
+    machine = pointed.guest.machine
+    with pytest.raises(GeometryError, match="1360x768"):
+        machine.pointer.drag((1, 1), (1360, 1))
+    with pytest.raises(UsageError, match="no button 'foot'"):
+        machine.pointer.click(1, 1, button="foot")
+    with pytest.raises(UsageError, match="takes positions"):
+        machine.pointer.move_by(1, 1)
+    with kju.attach("tablet", "view") as viewer, pytest.raises(RoleError):
+        viewer.pointer.move(1, 1)
+    machine.pointer.click(3, 3)
+    pointed.until((LEFT, "down", 3, 3), (LEFT, "up", 3, 3))
+
+
+def test_who_is_killed_holds_nothing_any_more(pointed: Pointed) -> None:
+    pointed.guest.machine.pointer.move(40, 50)
+    with subprocess.Popen(
+        [sys.executable, "-c", ATTACH_AND_HOLD], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        until(lambda: "key 42 down" in pointed.said, SEEN, "the key is down")
+        assert pointed.guest.console()["buttons_held"] == ["right"]
+        other.kill()
+    pointed.until((RIGHT, "down", 40, 50), (RIGHT, "up", 40, 50))
+    until(lambda: "key 42 up" in pointed.said, SEEN, "the key is up")
+    assert pointed.guest.console()["keys_held"] == []
+
+
+def test_after_an_input_comes_what_the_guest_did_with_it(pointed: Pointed) -> None:
+    """The square of the keys, 64 pixels from the left, changes with every key."""
+    guest = pointed.guest
+    square, elsewhere = kju.Rect(64, 0, 64, 64), kju.Rect(700, 300, 64, 64)
+    with kju.attach("tablet") as machine:
+        for _ in range(20):
+            before = machine.screen.snapshot(square)[8, 8].tolist()
+            mark = machine.keyboard.chord("a", interval=0)
+            change = machine.screen.after(mark, region=square, timeout=SEEN)
+            assert any(rect.intersection(square) for rect in change.rects) or change.everything
+            until(lambda b=before: machine.screen.snapshot(square)[8, 8].tolist() != b, SEEN, "it")
+        with pytest.raises(WaitTimeoutError):
+            machine.screen.after(machine.screen.mark, region=elsewhere, timeout=0.2)
+    assert guest.console()["keys_held"] == []
+
+
+def test_a_log_of_input_is_played_again(pointed: Pointed) -> None:
+    machine = pointed.guest.machine
+    begin = len(machine.input_log())
+    machine.pointer.click(100, 200)
+    machine.keyboard.type("aB")
+    entries = machine.input_log()[begin:]
+    once = pointed.said
+    until(lambda: "key 42 up" in pointed.said, SEEN, "all of it")
+    once = re.findall(r"(?:key|button) .*", pointed.said)
+    machine.replay(entries, speed=4)
+    until(lambda: re.findall(r"(?:key|button) .*", pointed.said) == once * 2, SEEN, "it came again")
+    with pytest.raises(UsageError, match="speed"):
+        machine.replay(entries, speed=0)
+    with kju.attach("tablet", "view") as viewer, pytest.raises(RoleError):
+        viewer.input_log()
+
+
+def test_the_same_with_asyncio(pointed: Pointed) -> None:
+    async def scene() -> None:
+        async with await kju.aio.attach("tablet") as machine:
+            assert await machine.pointer.is_absolute()
+            await machine.pointer.click(9, 9)
+            async with machine.keyboard.hold("ctrl"):
+                await machine.keyboard.press("c")
+            mark = await machine.keyboard.release("c")
+            await machine.screen.after(mark, timeout=SEEN)
+
+    asyncio.run(scene())
+    pointed.until((LEFT, "down", 9, 9), (LEFT, "up", 9, 9))
+    until(lambda: "key 46 up" in pointed.said, SEEN, "the key")
+    keys = re.findall(r"key (\d+) (\w+)", pointed.said)
+    assert keys == [("29", "down"), ("46", "down"), ("29", "up"), ("46", "up")]
+
+
+def test_a_guest_without_a_driver_has_a_mouse_only(tmp_path: Path) -> None:
+    with kju.launch(guests.INVADERS, args=guests.invaders()[:-2], name="mouse") as machine:
+        assert not machine.pointer.absolute
+        with pytest.raises(UsageError, match="how far"):
+            machine.pointer.move(1, 1)
+        machine.pointer.move_by(5, -5)

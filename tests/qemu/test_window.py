@@ -237,7 +237,7 @@ def test_a_held_key_repeats(guest: Guest, window):
 
 
 def log_of(guest: Guest) -> str:
-    return Path(f"{guest.serial._log}").read_text(errors="replace")
+    return guest.serial._log.read_text(errors="replace")
 
 
 def test_the_release_key_grabs_and_the_title_says_so(guest: Guest, window):
@@ -417,7 +417,9 @@ def pointed(
     with kju.launch(args=paint.arguments, name="pointed") as machine:
         with guests.Serial(paint) as serial:
             serial.wait("^kju: ready", 90)
-        until(lambda: machine.pointer.absolute, SEEN, "the guest's tablet")
+        said = Path(f"{paint.serial}.log")
+        until(lambda: b"USB Tablet" in said.read_bytes(), STARTS, "the guest reads its tablet")
+        until(lambda: machine.pointer.absolute, SEEN)
         yield machine
 
 

@@ -482,3 +482,28 @@ def shows_about(one: Window, picture: np.ndarray) -> bool:
     """What is half transparent is rounded twice."""
     shown = one.pixels(picture.shape[1], picture.shape[0]).astype(int)
     return shown.shape == picture.shape and np.abs(shown - picture).max() <= 1
+
+
+def test_a_guest_without_a_tablets_driver_keeps_the_pointer_until_the_release_key(
+    runtime_folder: None, display: str, window
+) -> None:
+    with kju.launch(name="game", args=guests.invaders()) as machine:
+        assert not machine.pointer.absolute
+        one = window("game")
+        one.focus()
+        until(lambda: one.size[1] < 428, STARTS, "the size of the guest's text mode")
+        asked(display, "mousemove", "--window", one.id, "100", "100", "click", "1")
+        until(lambda: "releases the keyboard" in one.title, STARTS)
+        for _ in range(30):
+            asked(display, "mousemove_relative", "--", "60", "0")
+        until(lambda: pointer_at(display)[0] < 720, SEEN, "it went 1800 pixels and is inside")
+        one.keys("key", "ctrl+alt")
+        until(lambda: "releases" not in one.title, STARTS)
+        asked(display, "mousemove", "1300", "900")
+        assert pointer_at(display) == (1300, 900)
+        one.end()
+
+
+def pointer_at(display: str) -> tuple[int, int]:
+    words = dict(line.split("=") for line in asked(display, "getmouselocation", "--shell").split())
+    return int(words["X"]), int(words["Y"])

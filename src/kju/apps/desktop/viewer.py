@@ -224,6 +224,7 @@ class Viewer:
     def attached(self, role: Role) -> None:
         """As `Listener.attached`."""
         self._attached = True
+        self._clicked = False  # of before, when there was nobody to ask
         self._wanted = Wanted()
         self._send(Ask())
         self._connection.look(self._wanted)

@@ -28,6 +28,18 @@ def seeds() -> list[bytes]:
         messages.GetInfo(number=1),
         messages.GetSurface(number=2, console=1),
         messages.Keys(number=3, steps=[(30, True), (30, False)], interval=5),
+        messages.Point(
+            number=8,
+            actions=[
+                messages.To(1, 2),
+                messages.Button(0, True),
+                messages.By(-1, 1),
+                messages.Wheel(1, -1),
+                messages.Finger(0, "begin", 3, 4),
+            ],
+        ),
+        messages.GetPointer(number=9),
+        messages.PointerState(number=9, absolute=True, held=["left"]),
         messages.Refresh(number=4),
         messages.Cancel(number=3),
         messages.Hold(number=5, milliseconds=9),

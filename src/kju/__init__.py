@@ -19,7 +19,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import aio
+    from . import aio, watch
     from .client.machine import Machine, attach, launch, machines
     from .client.screen import Screen
     from .client.surface import Surface
@@ -42,6 +42,7 @@ __all__ = [
     "attach",
     "launch",
     "machines",
+    "watch",
 ]
 
 _HOME = {
@@ -65,7 +66,7 @@ def _load(name: str) -> object:
 
     if name in _HOME:
         value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    elif name in ("aio", "errors", "memory"):
+    elif name in ("aio", "errors", "memory", "watch"):
         value = import_module(f"{__name__}.{name}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,10 @@ what happened, to what, and what to do next::
     ├── UnavailableError             the surface says that it has no picture now
     ├── InconsistentError            no single version could be copied in the time given
     ├── InputError                   the guest does not take what was typed
+    ├── NeedleError                  a file is no needle that kju can read
+    ├── MissingError                 a package that this needs is not installed
     ├── WaitTimeoutError             what was waited for did not happen (also TimeoutError)
+    │   └── kju.watch.ScreenTimeoutError   on the screen, with what it showed
     ├── PeerError                    the other side broke a protocol
     └── MachineError                 about one machine, by name
         ├── MachineNotFoundError
@@ -103,6 +106,24 @@ class UnavailableError(KjuError):
 
 class InconsistentError(KjuError):
     """No single published version could be copied in the time given."""
+
+
+class NeedleError(KjuError):
+    """A file is no needle that kju can read.
+
+    Attributes:
+        path: The file.
+        field: What of it cannot be.
+    """
+
+    def __init__(self, message: str, path: str = "", field: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+        self.field = field
+
+
+class MissingError(KjuError):
+    """Something that kju can do without, but not this, is not installed; the message says what."""
 
 
 class WaitTimeoutError(KjuError, TimeoutError):

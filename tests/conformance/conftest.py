@@ -44,6 +44,9 @@ class Sync:
     def wait(self, surface, *args, **how):
         return surface.wait(*args, **how)
 
+    def call(self, found):
+        return found
+
     def take(self, surface, count, **how):
         found = []
         for change in surface.changes(**how):
@@ -74,6 +77,9 @@ class Async:
 
     def wait(self, surface, *args, **how):
         return self.runner.run(surface.wait(*args, **how))
+
+    def call(self, found):
+        return self.runner.run(found)
 
     def take(self, surface, count, **how):
         async def some():

@@ -20,6 +20,13 @@ def drive(image: str) -> NDArray[np.uint8]:
         machine.keyboard.chord("ctrl-alt-f2")
         for later in machine.screen.changes(timeout=1):
             assert_type(later.mark, kju.Mark)
+        found = machine.screen.wait_text("login:", timeout=60)
+        assert_type(found.rect, kju.Rect)
+        match = machine.screen.wait_image(["a.png", "b.png"], found.rect, timeout=60)
+        assert_type(match.click, tuple[int, int])
+        answer = machine.screen.wait_for(lambda pixels: int(pixels.max()), timeout=1)
+        assert_type(answer, int)
+        assert_type(str(machine.screen.read_text()), str)
         pixels: NDArray[np.uint8] = machine.screen.snapshot()
         return pixels
 
@@ -36,6 +43,8 @@ async def drive_async(image: str) -> None:
     async with await kju.aio.launch(image) as machine:
         await machine.screen.wait(timeout=60)
         await machine.keyboard.type("root\n")
+        still: NDArray[np.uint8] = await machine.screen.wait_stable(1, timeout=60)
+        print(still.shape)
         async for change in machine.screen.changes():
             assert_type(change, kju.Change)
             break

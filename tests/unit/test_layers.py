@@ -108,6 +108,19 @@ def test_the_core_takes_buffers_and_bytes():
     assert not {pair for pair in found if pair[1].startswith(("kju._system", "PySide", "PyQt"))}
 
 
+def test_what_is_waited_for_knows_no_clock():
+    """Conditions and the watch take frames and times; who sleeps is in `client`."""
+    logic = {"looking", "pixels", "match", "text", "glyphs", "openqa"}
+    found = {
+        (".".join(parts), name)
+        for parts, name in GRAPH
+        if home(parts) == "watch" and parts[-1] in logic
+    }
+    assert found
+    assert not {pair for pair in found if pair[1].split(".")[0] in SHELL_ONLY}
+    assert not {pair for pair in found if pair[1].startswith("kju.client")}
+
+
 def test_imports_run_one_way():
     wrong = set()
     for parts, name in GRAPH:

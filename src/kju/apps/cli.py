@@ -194,6 +194,90 @@ def view(
 
 
 @app.command(cls=_Command)
+def wait(
+    name: Target,
+    text: Annotated[str, typer.Option(help="Until this can be read.")] = "",
+    image: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PNG", help="Until this needle shows; or one of several."),
+    ] = None,
+    stable: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", show_default=False, help="Until so long without a change."),
+    ] = -1,
+    change: Annotated[bool, typer.Option("--change", help="Until any pixel changes.")] = False,
+    colour: Annotated[str, typer.Option("--colour", "--color", help="#rrggbb, or a name.")] = "",
+    region: Annotated[str, typer.Option(metavar="X,Y,W,H", help="Where to look.")] = "",
+    ignore: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y,W,H", help="--stable: may change.")
+    ] = None,
+    similarity: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, show_default=False, help="--image: 1 is equal; by default the needle's."
+        ),
+    ] = 0,
+    share: Annotated[float, typer.Option(help="--colour: of the pixels, over 0 to 1.")] = 1,
+    tolerance: Annotated[int, typer.Option(help="--colour: may differ by, 0 to 255.")] = 0,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait; 0 for ever.")] = 60,
+    save_on_timeout: Annotated[
+        str, typer.Option(metavar="PNG", help="What was there instead, with notes.")
+    ] = "",
+    console: Console = 0,
+    json: Json = False,
+) -> None:
+    """Wait until the screen shows something, and say where.
+
+    A text cursor that blinks is no change to --stable.
+    """
+    from .wait import Wanted, wait
+
+    wanted = Wanted(
+        text,
+        image or (),
+        stable,
+        change,
+        colour,
+        region,
+        ignore or (),
+        similarity,
+        share,
+        tolerance,
+    )
+    wait(name, wanted, console, timeout, save_on_timeout, json)
+
+
+@app.command(cls=_Command)
+def needle(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A machine, a surface's path, or a PNG.")
+    ],
+    output: Annotated[str, typer.Option("--output", "-o", help="The needle's PNG.")],
+    at: Annotated[str, typer.Option(metavar="X,Y,W,H", help="What to cut out.")],
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y,W,H", help="What in it does not count.")
+    ] = None,
+    click: Annotated[
+        str, typer.Option(metavar="X,Y", help="Where to click; by default its middle.")
+    ] = "",
+    similarity: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, show_default=False, help="How alike a place must be; by default 0.95."
+        ),
+    ] = 0,
+    console: Console = 0,
+) -> None:
+    """Cut out a picture for `kju wait --image` to look for.
+
+    All areas and the click are in pixels of the screen.
+    """
+    from .wait import needle
+
+    needle(name, output, at, exclude or (), click, similarity, console)
+
+
+@app.command(cls=_Command)
 def key(
     name: Name,
     chords: Annotated[list[str], typer.Argument(help="Such as ctrl-alt-f2, ret or a.")],

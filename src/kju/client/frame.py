@@ -27,12 +27,14 @@ class Frame(np.ndarray[Any, np.dtype[np.uint8]]):
 
     Attributes:
         version: The surface's version whose pixels, or newer ones, it holds.
+        incarnation: The producer's life that the version counts in.
         mode: The mode it was taken in.
         consistent: It holds exactly that one version.
         live: It is the surface's memory itself and goes on changing.
     """
 
     version: int = 0
+    incarnation: int = 0
     mode: Mode | None = None
     consistent: bool = False
     live: bool = False

@@ -136,6 +136,9 @@ class Screen(Following, Surface):
         """
         return self._refresh(True)
 
+    def _newest(self) -> None:
+        self.refresh()
+
 
 def surface_descriptor(link: Link, console: int) -> int:
     """Ask for a console's surface; the caller owns the descriptor."""

@@ -13,11 +13,12 @@ from ..geometry import Rect
 from ..surface import NOTHING_TAKEN, Change, Mark, State
 from .base import SurfaceBase, deadline_of, seconds_to, touches
 from .frame import Frame
+from .waits import Waits
 
 _LIVE = (State.LIVE.value, State.PAUSED.value)
 
 
-class Surface(SurfaceBase):
+class Surface(Waits):
     """One surface, opened read-only: see `SurfaceBase`."""
 
     __doc__ = SurfaceBase.__doc__

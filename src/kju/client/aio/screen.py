@@ -58,6 +58,9 @@ class Screen(Following, Surface):
         """
         return (await self._link.ask(Refresh(console=self.console), Done)).version
 
+    async def _newest(self) -> None:
+        await self.refresh()
+
 
 # Both happen once in a blue moon and inside calls that do not wait (a larger surface, a copy
 # that cannot be had otherwise), so they use a connection of their own, for a millisecond.

@@ -9,12 +9,13 @@ from typing import IO, Literal, Self, overload
 
 from ...geometry import Rect
 from ...surface import NOTHING_TAKEN, Change, Mark
-from ..base import SurfaceBase, deadline_of, seconds_to, touches
+from ..base import deadline_of, seconds_to, touches
 from ..frame import Frame
 from ..notifier import Notifier
+from .waits import Waits
 
 
-class Surface(SurfaceBase):
+class Surface(Waits):
     """One surface, opened read-only: see `kju.Surface`. What waits is awaited.
 
     That is `wait` and `changes`, a `snapshot` that is to be consistent, and `save`.

@@ -1,0 +1,153 @@
+"""Waiting for what the screen shows, for asyncio: looks are taken on threads."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from ...errors import WaitTimeoutError
+from ...geometry import Rect
+from ...surface import NOTHING_TAKEN, Change, Mark
+from ..base import SurfaceBase
+from ..frame import Frame
+from ..waits import is_due, look, look_once, read_once, seconds_left, shows, watch_for
+
+if TYPE_CHECKING:
+    from ...watch.looking import Condition
+    from ...watch.match import Match
+    from ...watch.text import Text, TextMatch
+    from ..waits import Area, OneNeedle
+
+T = TypeVar("T")
+
+
+class Waits(SurfaceBase):
+    """What a surface can be waited for to show: see `kju.client.waits.Waits`.
+
+    A look runs on a thread, since it may copy, compare, match and read; the event loop turns
+    meanwhile. Whatever comes while it runs causes one more look. A wait may be cancelled: a look
+    that runs goes on to its end, and nobody waits for it.
+    """
+
+    if TYPE_CHECKING:
+
+        async def wait(self, since: Mark | None = None, timeout: float | None = None) -> Change:
+            """As `kju.Surface.wait`."""
+
+    async def wait_change(
+        self, region: Area | None = None, *, timeout: float | None, since: Mark | None = None
+    ) -> Change:
+        """As `kju.Surface.wait_change`."""
+        from ...watch.pixels import Changed
+
+        return await self._wait(Changed(since), region, timeout, since or NOTHING_TAKEN)
+
+    async def wait_stable(
+        self,
+        seconds: float,
+        region: Area | None = None,
+        *,
+        timeout: float | None,
+        ignore: Iterable[Area] = (),
+    ) -> Frame:
+        """As `kju.Surface.wait_stable`."""
+        from ...watch.pixels import Still
+
+        rects = [Rect(*area) for area in ignore]
+        return await self._wait(Still(seconds, rects), region, timeout)  # type: ignore[arg-type]
+
+    async def wait_image(
+        self,
+        needle: OneNeedle | Sequence[OneNeedle],
+        region: Area | None = None,
+        *,
+        timeout: float | None,
+        similarity: float | None = None,
+    ) -> Match:
+        """As `kju.Surface.wait_image`."""
+        condition = await asyncio.to_thread(shows, needle, region, similarity)
+        return await self._wait(condition, region, timeout)
+
+    async def wait_text(
+        self,
+        text: str | re.Pattern[str],
+        region: Area | None = None,
+        *,
+        timeout: float | None,
+        language: str = "eng",
+    ) -> TextMatch:
+        """As `kju.Surface.wait_text`."""
+        from ...watch.ocr import Reads
+
+        return await self._wait(Reads(text, language), region, timeout)
+
+    async def wait_colour(
+        self,
+        colour: str | tuple[int, int, int],
+        region: Area | None = None,
+        *,
+        timeout: float | None,
+        share: float = 1.0,
+        tolerance: int = 0,
+    ) -> Frame:
+        """As `kju.Surface.wait_colour`."""
+        from ...watch.pixels import Coloured
+
+        condition = Coloured(colour, share, tolerance)
+        return await self._wait(condition, region, timeout)  # type: ignore[arg-type]
+
+    async def wait_for(
+        self, predicate: Callable[[Frame], T], region: Area | None = None, *, timeout: float | None
+    ) -> T:
+        """As `kju.Surface.wait_for`; the function is called on a thread."""
+        from ...watch.pixels import Holds
+
+        return await self._wait(Holds(predicate), region, timeout)  # type: ignore[arg-type]
+
+    async def find_image(
+        self,
+        needle: OneNeedle | Sequence[OneNeedle],
+        region: Area | None = None,
+        *,
+        similarity: float | None = None,
+    ) -> Match | None:
+        """As `kju.Surface.find_image`."""
+
+        def find() -> Match | None:
+            return look_once(self, shows(needle, region, similarity), region)
+
+        return await asyncio.to_thread(find)
+
+    async def read_text(self, region: Area | None = None, *, language: str = "eng") -> Text:
+        """As `kju.Surface.read_text`."""
+        return await asyncio.to_thread(read_once, self, region, language)
+
+    async def _newest(self) -> None:
+        """Have what is known elsewhere published, so that the first look is no older."""
+
+    async def _wait(
+        self,
+        condition: Condition[T],
+        region: Area | None,
+        timeout: float | None,
+        since: Mark = NOTHING_TAKEN,
+    ) -> T:
+        watch = watch_for(condition, region, timeout, since)
+        await self._newest()
+        while True:
+            mark = await asyncio.to_thread(look, self, watch)
+            if watch.done:
+                return watch.result
+            while not is_due(watch):
+                seconds = seconds_left(watch)
+                try:
+                    change = await self.wait(mark, seconds)
+                except WaitTimeoutError:
+                    continue
+                mark = change.mark
+                if watch.wants(change):
+                    await asyncio.sleep(watch.rest(time.monotonic()))
+                    break

@@ -1,0 +1,348 @@
+"""Waiting for what the screen shows, for programs with threads.
+
+What is waited for, and when to look, is in `kju.watch`; here is who sleeps, and the clock.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from ..errors import InconsistentError, UnavailableError, WaitTimeoutError
+from ..geometry import Rect
+from ..surface import NOTHING_TAKEN, Change, Mark
+from .base import SurfaceBase
+from .frame import Frame
+
+if TYPE_CHECKING:
+    from ..watch.looking import Condition, Watch
+    from ..watch.match import Match
+    from ..watch.needle import Needle
+    from ..watch.text import Text, TextMatch
+
+    Area: TypeAlias = tuple[int, int, int, int]
+    OneNeedle: TypeAlias = Needle | str | os.PathLike[str] | Frame
+
+T = TypeVar("T")
+
+
+class Waits(SurfaceBase):
+    """What a surface can be waited for to show.
+
+    Every wait looks at once, and then when damage touches its region; nothing is polled. Each look
+    sees one published version exactly. A region that leaves the screen is waited for too: a guest
+    may be about to set a larger mode.
+
+    All raise `kju.watch.ScreenTimeoutError`, a `WaitTimeoutError`, when their time is
+    over; `ProducerGoneError` or `MachineGoneError` when nothing more will come; `UsageError` for
+    what cannot be.
+    """
+
+    if TYPE_CHECKING:
+
+        def wait(self, since: Mark | None = None, timeout: float | None = None) -> Change:
+            """As `kju.Surface.wait`."""
+
+    def wait_change(
+        self, region: Area | None = None, *, timeout: float | None, since: Mark | None = None
+    ) -> Change:
+        """Wait until pixels differ from what they are now.
+
+        Args:
+            region: Where; everywhere by default.
+            timeout: Seconds; None waits for ever.
+            since: A mark to begin at in place of now. What the screen showed then is not known any
+                more, so whole tiles count that have changed since.
+
+        Returns:
+            The rectangles that differ, and the mark of the frame that does.
+        """
+        from ..watch.pixels import Changed
+
+        return self._wait(Changed(since), region, timeout, since or NOTHING_TAKEN)
+
+    def wait_stable(
+        self,
+        seconds: float,
+        region: Area | None = None,
+        *,
+        timeout: float | None,
+        ignore: Iterable[Area] = (),
+    ) -> Frame:
+        """Wait until the pixels have not changed for *seconds*.
+
+        A text cursor that blinks is no change: one place of at most 32x64 pixels that goes to and
+        fro between two pictures. *seconds* must be more than half its period to see that it does.
+
+        Args:
+            seconds: How long, from this call on at the earliest.
+            region: Where; everywhere by default.
+            timeout: Seconds; None waits for ever.
+            ignore: Rectangles that may change all the time, a clock for example.
+
+        Returns:
+            The region's pixels, B G R X.
+        """
+        from ..watch.pixels import Still
+
+        rects = [Rect(*area) for area in ignore]
+        return self._wait(Still(seconds, rects), region, timeout)  # type: ignore[return-value]
+
+    def wait_image(
+        self,
+        needle: OneNeedle | Sequence[OneNeedle],
+        region: Area | None = None,
+        *,
+        timeout: float | None,
+        similarity: float | None = None,
+    ) -> Match:
+        """Wait until a needle is on the screen.
+
+        Args:
+            needle: What to look for: a needle's path, a `kju.watch.Needle`, or a frame; or
+                several, of which the first that is there is found.
+            region: Where; everywhere by default.
+            timeout: Seconds; None waits for ever.
+            similarity: 1.0 is equal to the last pixel; by default what the needle says, which is
+                0.95 unless it was made with another.
+
+        Returns:
+            Which needle, where, and where to click.
+
+        Raises:
+            NeedleError: A file is no needle.
+            OSError: A file can't be read.
+            MissingError: OpenCV is not installed.
+        """
+        return self._wait(shows(needle, region, similarity), region, timeout)
+
+    def wait_text(
+        self,
+        text: str | re.Pattern[str],
+        region: Area | None = None,
+        *,
+        timeout: float | None,
+        language: str = "eng",
+    ) -> TextMatch:
+        """Wait until a text can be read on the screen.
+
+        A text console is read exactly; anything else is recognised by Tesseract. Where that is not
+        installed, only text consoles count, and the error in the end says so.
+
+        Args:
+            text: What to find, as `kju.watch.Text.find` does.
+            region: Where; everywhere by default. A small one is faster to recognise.
+            timeout: Seconds; None waits for ever.
+            language: Tesseract's name of the language to expect.
+
+        Returns:
+            The text and where it is.
+
+        """
+        from ..watch.ocr import Reads
+
+        return self._wait(Reads(text, language), region, timeout)
+
+    def wait_colour(
+        self,
+        colour: str | tuple[int, int, int],
+        region: Area | None = None,
+        *,
+        timeout: float | None,
+        share: float = 1.0,
+        tolerance: int = 0,
+    ) -> Frame:
+        """Wait until pixels have a colour.
+
+        Args:
+            colour: ``"#rrggbb"``, a name of CSS, or red, green and blue.
+            region: Where; everywhere by default.
+            timeout: Seconds; None waits for ever.
+            share: Of the region's pixels, over 0 to 1.
+            tolerance: How much each of red, green and blue may differ, 0 to 255.
+
+        Returns:
+            The region's pixels, B G R X.
+        """
+        from ..watch.pixels import Coloured
+
+        condition = Coloured(colour, share, tolerance)
+        return self._wait(condition, region, timeout)  # type: ignore[return-value]
+
+    def wait_for(
+        self, predicate: Callable[[Frame], T], region: Area | None = None, *, timeout: float | None
+    ) -> T:
+        """Wait until a function of the pixels is true.
+
+        Args:
+            predicate: Given the region's pixels, B G R X, whenever they changed.
+            region: Where; everywhere by default.
+            timeout: Seconds; None waits for ever.
+
+        Returns:
+            What it returned.
+        """
+        from ..watch.pixels import Holds
+
+        return self._wait(Holds(predicate), region, timeout)  # type: ignore[arg-type]
+
+    def find_image(
+        self,
+        needle: OneNeedle | Sequence[OneNeedle],
+        region: Area | None = None,
+        *,
+        similarity: float | None = None,
+    ) -> Match | None:
+        """As `wait_image`, now: None where no needle is.
+
+        Raises:
+            GeometryError: *region* leaves the surface.
+            UnavailableError: There is no picture.
+        """
+        return look_once(self, shows(needle, region, similarity), region)
+
+    def read_text(self, region: Area | None = None, *, language: str = "eng") -> Text:
+        """Read what the screen shows now, with the places of lines and words.
+
+        Args:
+            region: Where; everywhere by default.
+            language: Tesseract's name of the language to expect.
+
+        Raises:
+            GeometryError: *region* leaves the surface.
+            UnavailableError: There is no picture.
+            MissingError: The screen is no text console, and Tesseract is not installed.
+        """
+        return read_once(self, region, language)
+
+    def _newest(self) -> None:
+        """Have what is known elsewhere published, so that the first look is no older."""
+
+    def _wait(
+        self,
+        condition: Condition[T],
+        region: Area | None,
+        timeout: float | None,
+        since: Mark = NOTHING_TAKEN,
+    ) -> T:
+        watch = watch_for(condition, region, timeout, since)
+        self._newest()
+        while True:
+            mark = look(self, watch)
+            if watch.done:
+                return watch.result
+            self._sleep_until(watch, mark)
+
+    def _sleep_until(self, watch: Watch[T], mark: Mark) -> None:
+        """Sleep until there is a reason to look.
+
+        Raises:
+            ScreenTimeoutError: The time is over.
+        """
+        while not is_due(watch):
+            seconds = seconds_left(watch)
+            try:
+                change = self.wait(mark, seconds)
+            except WaitTimeoutError:
+                continue
+            mark = change.mark
+            if watch.wants(change):
+                time.sleep(watch.rest(time.monotonic()))
+                return
+
+
+# ---- What both forms of the API do
+
+
+def watch_for(
+    condition: Condition[T], region: Area | None, timeout: float | None, since: Mark = NOTHING_TAKEN
+) -> Watch[T]:
+    """Begin a wait now."""
+    from ..watch.looking import Watch
+
+    where = None if region is None else Rect(*region)
+    return Watch(condition, where, timeout, time.monotonic(), since)
+
+
+def look(surface: SurfaceBase, watch: Watch[T]) -> Mark:
+    """Look once; returns what to sleep on then. Takes as long as the condition does."""
+    before, began = surface.mark, time.monotonic()
+    try:
+        frame = _frame(surface)
+    except UnavailableError as error:
+        watch.absent(str(error), time.monotonic())
+        return before
+    assert frame.mode is not None  # noqa: S101  what a surface makes has one
+    mark = Mark(frame.incarnation, frame.mode.epoch, frame.version)
+    change = surface.changes_since(watch.mark)
+    watch.look(frame, frame.mode, mark, change, time.monotonic())
+    watch.took(began, time.monotonic())
+    return mark
+
+
+def _frame(surface: SurfaceBase) -> Frame:
+    """A frame of one version; of a producer that never rests, tiles of neighbouring ones."""
+    try:
+        return surface._snapshot(consistent=True)
+    except InconsistentError:
+        return surface._snapshot()
+
+
+def seconds_left(watch: Watch[T]) -> float | None:
+    """How long to sleep at most.
+
+    Raises:
+        ScreenTimeoutError: The time is over.
+    """
+    now = time.monotonic()
+    if watch.over(now):
+        raise watch.timed_out(now)
+    return watch.left(now)
+
+
+def is_due(watch: Watch[T]) -> bool:
+    """Whether to look though nothing has changed."""
+    return watch.due(time.monotonic())
+
+
+def shows(
+    needle: OneNeedle | Sequence[OneNeedle], region: Area | None, similarity: float | None
+) -> Condition[Match]:
+    """The condition of `Waits.wait_image`."""
+    from ..watch.match import Shows
+    from ..watch.needle import needles_of
+
+    return Shows(needles_of(needle), None if region is None else Rect(*region), similarity)
+
+
+def look_once(surface: SurfaceBase, condition: Condition[T], region: Area | None) -> T | None:
+    """Whether a condition holds now."""
+    from ..watch.looking import Seen
+
+    frame, where = _whole_and_part(surface, region)
+    assert frame.mode is not None  # noqa: S101  what a surface makes has one
+    mark = Mark(frame.incarnation, frame.mode.epoch, frame.version)
+    return condition.look(Seen(frame, where, None, time.monotonic(), mark, frame.mode))
+
+
+def read_once(surface: SurfaceBase, region: Area | None, language: str) -> Text:
+    """Read a part of a screen now."""
+    from ..watch.ocr import read
+
+    frame, where = _whole_and_part(surface, region)
+    return read(frame, where, language)
+
+
+def _whole_and_part(surface: SurfaceBase, region: Area | None) -> tuple[Frame, Rect]:
+    from ..errors import GeometryError
+    from ..watch.looking import check_rect
+
+    frame = surface._snapshot()
+    whole = Rect(0, 0, frame.shape[1], frame.shape[0])
+    where = whole if region is None else check_rect(region, "the region")
+    if not whole.contains(where):
+        raise GeometryError(f"{where} leaves the {whole.width}x{whole.height} surface")
+    return frame, where

@@ -1,0 +1,109 @@
+"""Waiting for what real guests show: a console whose cursor blinks, GRUB's menu, an installer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import guests
+import numpy as np
+import pytest
+
+import kju
+from kju.watch import Needle, ScreenTimeoutError
+
+pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "wait_for_text.py"
+PATIENCE = 90.0
+
+
+@pytest.fixture(params=["vram", "drm"])
+def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[kju.Machine]:
+    """A shell on a text console, in VGA text or on the graphics driver, with a cursor."""
+    guest = guests.paint(tmp_path, "shell", device="VGA", via=request.param)
+    words = [w.replace("vt.global_cursor_default=0", "") for w in guest.arguments]
+    with (
+        kju.launch(args=words, name=f"shell-{request.param}") as machine,
+        guests.Serial(guest) as serial,
+    ):
+        serial.wait("^kju: ready", PATIENCE)
+        yield machine
+
+
+def test_a_shell_answers_and_its_cursor_blinks(shell: kju.Machine, tmp_path: Path) -> None:
+    screen = shell.screen
+    screen.wait_text("kju$", timeout=PATIENCE)
+    mark = screen.mark
+    for _ in range(4):  # it does blink
+        mark = screen.wait_change(timeout=PATIENCE).mark
+    assert screen.wait_stable(1.5, timeout=PATIENCE).version >= mark.version
+
+    environment = {**os.environ, "PYTHONPATH": str(Path(kju.__file__).resolve().parents[1])}
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLE), shell.name, "kju$", "echo 'is it' $((6*7))?"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env=environment,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "\nis it 42?\n" in done.stdout
+
+    text = screen.read_text()
+    assert text.reader == "glyphs"
+    with pytest.raises(ScreenTimeoutError, match="is it 42") as caught:
+        screen.wait_text("is it 43?", timeout=0.3)
+    assert caught.value.text is not None and "is it 42?" in caught.value.text
+
+
+def test_grubs_menu_by_text_and_by_image(tmp_path: Path) -> None:
+    """Glyphs of another font in another grid: recognised; then a needle that comes and goes."""
+
+    async def main() -> None:
+        async with await kju.aio.launch(args=guests.grub(), name="grub") as machine:
+            screen = machine.screen
+            entry = (await screen.wait_text("Another one", timeout=PATIENCE)).rect
+            await screen.wait_stable(0.5, timeout=PATIENCE)
+            assert (await screen.read_text()).reader == "tesseract"
+            around = kju.Rect(entry.x - 4, entry.y - 2, entry.width + 8, entry.height + 4)
+            resting = Needle.cut(screen.snapshot(), around)
+            assert (await screen.wait_image(resting, timeout=PATIENCE)).score == 1.0
+            mark = screen.mark
+            await machine.keyboard.chord("down", "down")
+            await screen.wait_change(around, since=mark, timeout=PATIENCE)
+            await screen.wait_stable(0.5, timeout=PATIENCE)
+            selected = Needle.cut(screen.snapshot(), around)
+            assert await screen.find_image(resting) is None
+            await machine.keyboard.chord("up")
+            match = await screen.wait_image([selected, resting], around, timeout=PATIENCE)
+            path = tmp_path / "entry.png"
+            resting.save(path)
+            match = await screen.wait_image(path, timeout=PATIENCE)
+            assert match.rect == around
+
+    asyncio.run(main())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_an_installers_dialog_by_text() -> None:
+    args = guests.installer("vga=0x344")
+    with kju.launch(args=args, name="installer") as machine:
+        screen = machine.screen
+        title = screen.wait_text("Select a language", timeout=200)
+        assert title.rect.y < 200
+        screen.wait_stable(1, timeout=PATIENCE)
+        button = screen.wait_text("Continue", timeout=PATIENCE).rect
+        assert button.x > screen.mode.width // 2
+        around = (button.x - 10, button.y - 8, button.width + 20, button.height + 16)
+        match = screen.find_image(np.array(screen.snapshot(kju.Rect(*around))))
+        assert match is not None and match.score == 1.0
+        machine.keyboard.chord("ret")
+        screen.wait_text("Select your location", timeout=PATIENCE)

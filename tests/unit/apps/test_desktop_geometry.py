@@ -126,7 +126,10 @@ def test_a_view_that_took_the_size_it_was_given_shows_the_picture_pixel_by_pixel
     logical = logical_rect(Rect(0, 0, *size), ratio)
     view = device_size(logical.width, logical.height, ratio)
     assert about(view, size)
-    assert place(size, view, Scaling.FIT, (0, 0)).target[2:] == size
+    placed = place(size, view, Scaling.FIT, (0, 0))
+    assert placed.exact
+    # Of a picture of a pixel or two, what rounding adds may hold a larger multiple.
+    assert placed.scale == 1 or min(size) < 3
 
 
 def test_a_window_is_no_larger_than_the_display():

@@ -24,7 +24,7 @@ NONE = SHOWN._replace(shape=SHAPE[:0, :0])
 
 
 @given(
-    st.lists(st.tuples(st.integers(-30, 30), st.integers(-30, 30)), max_size=60),
+    st.lists(st.tuples(st.integers(-10, 10), st.integers(-10, 10)), max_size=60),
     st.sampled_from([0.5, 1.0, 1.5, 3.0]),
     st.integers(0, 3),
 )

@@ -21,7 +21,8 @@ class Relative:
 
     A pointer is put back some time after it was asked for: positions reported meanwhile are
     still those of before. The one that lies nearer to the new place than to the last position
-    is the first from there; which is certain while each moves less than a tenth of the view.
+    is the first from there; which is certain while none moves further than a
+    thirtieth of the view, and three come late.
     """
 
     def __init__(self) -> None:

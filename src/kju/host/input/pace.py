@@ -106,6 +106,13 @@ class Pace:
         now = asyncio.get_running_loop().time()
         await asyncio.sleep(max(0.0, self._last + seconds - now))
 
+    async def settle(self) -> None:
+        """Give the guest a while to take everything; it may be about to stand still."""
+        with contextlib.suppress(KjuError, TimeoutError):
+            async with asyncio.timeout(SETTLED):
+                if self._waiting:
+                    await self._taken()
+
     def reset(self) -> None:
         """The guest begins anew: its keyboard's queue is empty."""
         self._waiting = 0

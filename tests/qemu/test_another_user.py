@@ -27,7 +27,10 @@ try:
     link = socket.socket(socket.AF_UNIX)
     link.settimeout(10)
     link.connect(sys.argv[1])
-    link.sendall(bytes.fromhex(sys.argv[2]))
+    try:
+        link.sendall(bytes.fromhex(sys.argv[2]))
+    except BrokenPipeError:
+        pass  # hung up on already: why is still to be read
     said = b""
     while data := link.recv(4096):
         said += data

@@ -162,6 +162,52 @@ def console(folder: Path) -> Console:
     )  # fmt: skip
 
 
+#: How QEMU is given each keyboard, and what Linux's name for it contains.
+KEYBOARDS = {
+    "ps2": ([], "AT"),
+    "virtio": (["-device", "virtio-keyboard-pci"], "Virtio"),
+    "usb": (["-device", "qemu-xhci,id=keys", "-device", "usb-kbd,bus=keys.0"], "USB"),
+    "uhci": (["-device", "piix3-usb-uhci,id=keys", "-device", "usb-kbd,bus=keys.0"], "USB"),
+}
+
+
+class Typed(NamedTuple):
+    """A guest to type into; what has arrived there comes out in a file: see `arrived`.
+
+    Attributes:
+        arguments: QEMU's.
+        serial: Says when the guest is there.
+        out: The file. Base64, between a line `begin` and a line `end`, each time that it is saved.
+    """
+
+    arguments: list[str]
+    serial: Path
+    out: Path
+
+
+def field(folder: Path, keyboard: str = "ps2") -> Typed:
+    """A text field: a GTK editor on Debian's X server, 640x480. Ctrl-S saves what is in it.
+
+    Args:
+        folder: As in `paint`.
+        keyboard: Which of `KEYBOARDS` it has.
+    """
+    (kernel, initramfs), (more,) = _lines("linux.py"), _lines("field.py")
+    devices, name = KEYBOARDS[keyboard]
+    initrd, serial, out = folder / "initrd", folder / "serial", folder / "out"
+    initrd.write_bytes(Path(more).read_bytes() + Path(initramfs).read_bytes())
+    line = f"console=ttyS0 quiet rdinit=/field/init kju.keyboard={name}"
+    return Typed(
+        [
+            *TCG, "-m", "512", "-vga", "std", "-no-reboot", "-kernel", kernel,
+            "-initrd", str(initrd), "-append", line,
+            "-chardev", f"socket,id=line,path={serial},server=on,wait=off,logfile={serial}.log",
+            "-serial", "chardev:line", "-serial", f"file:{out}", *devices,
+        ],
+        serial, out,
+    )  # fmt: skip
+
+
 #: The modes that `modes` goes through, in order: two of text, one of graphics.
 MODES = ((720, 400), (640, 400), (800, 600))
 

@@ -166,6 +166,8 @@ class QemuEmulator(Emulator):
             log.info("%s", self._shutdown)
         elif name in ("STOP", "RESUME"):
             self.display.pause(name == "STOP")
+            if name == "RESUME":
+                self._tasks.begin(self.display.settle())
         elif name == "RESET":
             self.display.reset()
         elif name == "GUEST_PANICKED":

@@ -42,13 +42,21 @@ class Pace:
     Args:
         find: Finds out which one the guest uses now.
         merges: Whether QEMU merges what waits in the queue with what is sent next.
+        refusal: Says why QEMU would take nothing now; empty where it would.
 
     Attributes:
         turn: Held while the steps of one request are sent.
     """
 
-    def __init__(self, find: Callable[[], Awaitable[Gauge]], *, merges: bool = False) -> None:
+    def __init__(
+        self,
+        find: Callable[[], Awaitable[Gauge]],
+        *,
+        merges: bool = False,
+        refusal: Callable[[], str] = str,
+    ) -> None:
         self._merges = merges
+        self._refusal = refusal
         self.turn = asyncio.Lock()
         self._find = find
         self._gauge: Gauge = Unknown()
@@ -81,9 +89,11 @@ class Pace:
             into_empty: Nothing may be left in the queue.
 
         Raises:
-            InputError: The guest takes nothing.
+            InputError: The guest takes nothing, or QEMU does not.
             QemuError: QEMU does not say whether it does.
         """
+        if why := self._refusal():
+            raise InputError(why)
         cost = sum(self._gauge.cost(*step) for step in steps)
         if self._waiting and (into_empty or self._waiting + cost > self._gauge.room):
             await self._taken()

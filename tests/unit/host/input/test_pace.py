@@ -76,6 +76,20 @@ def test_single_steps_wait_for_no_look_until_there_is_no_room(
     asyncio.run(scene())
 
 
+def test_what_qemu_would_drop_is_an_error_at_once() -> None:
+    async def scene() -> None:
+        queue, why = Queue(), "paused"
+        pace = Pace(functools.partial(_find, queue), refusal=lambda: why)
+        for steps in ([(1, True)], [(1, True), (1, False)]):
+            with pytest.raises(InputError, match="paused"):
+                await pace.make_room(steps)
+        why = ""
+        await _type(pace, queue, [(1, True), (1, False)])
+        assert (queue.waiting, queue.lost) == (2, 0)
+
+    asyncio.run(scene())
+
+
 def test_a_guest_that_takes_nothing_is_an_error_and_soon_one_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

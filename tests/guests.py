@@ -172,21 +172,25 @@ KEYBOARDS = {
 
 
 class Typed(NamedTuple):
-    """A guest to type into; what has arrived there comes out in a file: see `arrived`.
+    """A guest to type into: see tests/typed_guest.py.
 
     Attributes:
         arguments: QEMU's.
         serial: Says when the guest is there.
-        out: The file. Base64, between a line `begin` and a line `end`, each time that it is saved.
+        out: A file with what the guest's second serial line has said, of which nothing is lost.
+        name: What Linux's name for the keyboard contains.
     """
 
     arguments: list[str]
     serial: Path
     out: Path
+    name: str
 
 
 def field(folder: Path, keyboard: str = "ps2") -> Typed:
-    """A text field: a GTK editor on Debian's X server, 640x480. Ctrl-S saves what is in it.
+    """A text field: a GTK editor on Debian's X server, 640x480.
+
+    Ctrl-S saves what is in it, and what was saved comes out as Base64 between `begin` and `end`.
 
     Args:
         folder: As in `paint`.
@@ -204,8 +208,23 @@ def field(folder: Path, keyboard: str = "ps2") -> Typed:
             "-chardev", f"socket,id=line,path={serial},server=on,wait=off,logfile={serial}.log",
             "-serial", "chardev:line", "-serial", f"file:{out}", *devices,
         ],
-        serial, out,
+        serial, out, name,
     )  # fmt: skip
+
+
+def shell(folder: Path, keyboard: str = "ps2") -> Typed:
+    """A shell on a Linux text console; arguments as those of `field`."""
+    devices, name = KEYBOARDS[keyboard]
+    guest, out = paint(folder, "shell", device="VGA"), folder / "out"
+    return Typed([*guest.arguments, "-serial", f"file:{out}", *devices], guest.serial, out, name)
+
+
+def asleep(folder: Path, keyboard: str = "ps2") -> list[str]:
+    """A firmware that sleeps: nothing in the guest reads a keyboard or starts a device."""
+    firmware = folder / "asleep.rom"
+    sleep = bytes.fromhex("fa f4 ebfd")  # interrupts off, halt, again
+    firmware.write_bytes(bytes(0xFFF0) + sleep.ljust(16, b"\0"))
+    return [*TCG, "-m", "64", "-vga", "std", "-bios", str(firmware), *KEYBOARDS[keyboard][0]]
 
 
 #: The modes that `modes` goes through, in order: two of text, one of graphics.

@@ -129,8 +129,8 @@ while true; do
     : >/tmp/text
 done
 """
-FOLDERS = ("dev", "etc/fonts", "field", "proc", "run/udev/data", "sys", "tmp", "var/lib/xkb",
-           "var/log")  # fmt: skip
+FOLDERS = ("dev", "proc", "run", "run/udev", "run/udev/data", "sys", "tmp", "var", "var/lib",
+           "var/lib/xkb")  # fmt: skip
 
 
 def build() -> Path:
@@ -168,12 +168,10 @@ def _archive(root: Path) -> bytes:
     files["field/xorg.conf"] = SCREEN.encode()
     files["field/init"] = INIT.encode()
     archive = cpio.Archive()
-    for folder in sorted(
-        {str(above) for name in (*files, *(f"{f}/." for f in FOLDERS)) for above in Path(name).parents}
-        | set(FOLDERS)
-    ):
-        if folder != ".":
-            archive.add(folder, cpio.FOLDER)
+    above = {parent for name in files for parent in Path(name).parents}
+    folders = {str(folder) for folder in above} | set(FOLDERS)
+    for folder in sorted(folders - {"."}):
+        archive.add(folder, cpio.FOLDER)
     for name, content in files.items():
         archive.add(name, cpio.PROGRAM, content)
     return archive.finish()

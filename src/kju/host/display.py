@@ -33,6 +33,7 @@ from .input.keyboard import Keyboard
 from .input.log import InputLog
 from .input.pace import Pace
 from .input.pointer import Pointer
+from .input.processors import Processors
 from .input.traces import Traces
 from .qmp import Qmp
 from .video import NoVideoMemoryError, VideoMemory
@@ -76,7 +77,12 @@ class Display:
         self._bus: DisplayBus | None = None
         self._qmp: Qmp | None = None
         self._gauges: Gauges | None = None
-        self._keyboard_pace = Pace(lambda: self._all_gauges().keyboard(), refusal=self._refusal)
+        self._processors = Processors()
+        self._keyboard_pace = Pace(
+            lambda: self._all_gauges().keyboard(),
+            refusal=self._refusal,
+            processors=self._processors,
+        )
         self._pointer_pace = Pace(
             lambda: self._all_gauges().pointer(), merges=True, refusal=self._refusal
         )
@@ -92,6 +98,7 @@ class Display:
             KjuError: QEMU does not agree, or there is no memory for a surface.
         """
         self._qmp = qmp
+        await self._processors.find(qmp, pid)
         self._bus = bus = await self._connect(qmp)
         numbers = await bus.console_ids()
         if len(numbers) > MAX_CONSOLES:

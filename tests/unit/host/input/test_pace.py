@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from kju.errors import InputError
 from kju.host.input import pace as pace_module
 from kju.host.input.gauges import Absent, BiosBuffer, Gauge, Ps2, Usb
 from kju.host.input.pace import Pace, cut
+from kju.host.input.processors import Processors
 from kju.host.input.traces import Traces
 from kju.keys import Step
 
@@ -72,6 +74,36 @@ def test_single_steps_wait_for_no_look_until_there_is_no_room(
             queue.put(1)
             pace.sent()
         assert queue.lost == 0
+
+    asyncio.run(scene())
+
+
+class Slow(Processors):
+    """Processors that run when they are told to, and the time that they are asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ran = 0.0
+        self.asked: list[float] = []
+
+    def mark(self) -> None:
+        self.ran = 0.0
+
+    def have_run(self, seconds: float) -> bool | None:
+        self.asked.append(seconds)
+        self.ran += 0.001
+        return self.ran >= seconds
+
+
+def test_the_next_piece_waits_for_the_processors_and_not_for_the_clock() -> None:
+    async def scene() -> None:
+        queue, slow = Queue(), Slow()
+        pace = Pace(functools.partial(_find, queue), processors=slow)
+        await _type(pace, queue, [(1, True), (1, False)] * 6)
+        assert queue.lost == 0
+        due = queue.room / pace_module.MOST
+        assert set(slow.asked) == {0, due}
+        assert slow.asked.count(due) == 2 * math.ceil(due / 0.001)
 
     asyncio.run(scene())
 

@@ -7,7 +7,7 @@ import functools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kju.errors import InputError
@@ -168,6 +168,7 @@ def test_a_reset_empties_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([1, 30, 0x9D, 0x54]), st.booleans()), max_size=60))
+@example([(1, False), (1, True), (30, True), *[(1, False)] * 8, *[(0x9D, False)] * 2])
 def test_pieces_are_the_whole_and_fit(steps: list[Step]) -> None:
     gauge = Usb.__new__(Usb)
     pieces = cut(steps, gauge)

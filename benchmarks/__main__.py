@@ -20,7 +20,7 @@ from .measure import Curve, Figure, tell_to
 from .plots import write_plots
 
 #: What needs no guests of ours beside a peer, and what does; `peers` stands for the second.
-ALONE = ("surface", "wake", "start", "host", "xvfb")
+ALONE = ("surface", "wake", "start", "host", "xvfb", "typing")
 PEERS = ("keys", "screens", "cpu", "growth")
 
 

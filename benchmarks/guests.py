@@ -11,11 +11,23 @@ TOOLS = Path(__file__).parent.parent / "tools" / "guests"
 INVADERS = "/boot/invaders.exec"
 
 
+#: How QEMU is given each keyboard, and what Linux's name for it contains.
+KEYBOARDS = {
+    "PS/2": ([], "AT"),
+    "virtio": (["-device", "virtio-keyboard-pci"], "Virtio"),
+    "USB": (["-device", "qemu-xhci,id=keys", "-device", "usb-kbd,bus=keys.0"], "USB"),
+}
+
+
 @cache
+def _built(script: str) -> list[str]:
+    words = [sys.executable, TOOLS / script]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return done.stdout.split("\n")[:-1]
+
+
 def _linux() -> list[str]:
-    script = TOOLS / "linux.py"
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-    return done.stdout.split("\n")[:2]
+    return _built("linux.py")
 
 
 def paint(mode: str, device: str, **options: str | int) -> list[str]:
@@ -40,6 +52,24 @@ def measured(device: str, **options: str | int) -> list[str]:
     )
     same = ["-nic", "none", "-device", "qemu-xhci,id=usb", "-device", "usb-tablet,bus=usb.0"]
     return [*_common(device), *same, "-kernel", kernel, "-initrd", initramfs, "-append", line]
+
+
+def typed(folder: Path, field: bool, keyboard: str) -> list[str]:
+    """A text console's shell, or a graphical text field: see tools/guests/README.md.
+
+    What the guest says on its serial lines is in the files `said` and `out`.
+    """
+    kernel, initramfs = _linux()
+    devices, name = KEYBOARDS[keyboard]
+    line = "console=ttyS0 quiet kju.mode=shell"
+    if field:
+        (first,) = _built("field.py")
+        joined = folder / "initrd"
+        joined.write_bytes(Path(first).read_bytes() + Path(initramfs).read_bytes())
+        initramfs, line = str(joined), f"console=ttyS0 quiet rdinit=/field/init kju.keyboard={name}"
+    serial = ["-serial", f"file:{folder}/said", "-serial", f"file:{folder}/out"]
+    return ["-accel", "tcg", "-m", "512", "-vga", "std", "-no-reboot", *serial, *devices,
+            "-kernel", kernel, "-initrd", initramfs, "-append", line]  # fmt: skip
 
 
 def _common(device: str) -> list[str]:

@@ -33,10 +33,10 @@ SOONEST, LATEST = 0.0005, 0.01
 #: Seconds for which a keyboard is the one it was: a guest starts another when its driver loads.
 KNOWN = 1.0
 #: Keyboard steps in a second in which the guest's processors ran. What waits for a reader in Linux
-#: is dropped at 22 steps (`processors`), so a reader may be kept waiting 8 ms; the scheduler of a
-#: guest with one processor lets a few busy programs make it wait 6. With 1000 in a second of a busy
-#: computer's own time a text field lost 34 to 51 of 2000 characters, with 4000 of these none.
-MOST = 2500
+#: is dropped at 22 steps (`processors`), so a reader may be kept waiting 21 ms. On a busy computer
+#: 2500 lost 11 of 10,000 characters in a text field; 1000 in a second of the computer's own time,
+#: busy or not, lost 34 to 51 of 2000.
+MOST = 1000
 #: Seconds after which a keyboard that had not been looked at yet has taken what was sent.
 SETTLED = 0.2
 

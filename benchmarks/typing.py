@@ -1,0 +1,104 @@
+"""Typing: characters a second, and whether what arrived in the guest is what was typed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from kju import keys
+
+from . import guests
+from .measure import Figure, amount, once, progress
+from .typed import Target, differences, sample, target
+
+#: Characters a second.
+LEAST = {"PS/2": 300, "virtio": 300, "USB": 50}
+#: Seconds for which QMP's send-key holds a key, and waits after it.
+HOLD = 0.1
+#: Commands and waits that QEMU keeps of send-key; what is more is dropped.
+KEPT = 1024
+STATES = ("idle", "busy")
+
+Type = Callable[[Target, str], None]
+
+
+@contextlib.contextmanager
+def computer(state: str) -> Iterator[None]:
+    """Idle, or as many processes as processors turning."""
+    spin = [sys.executable, "-c", "while True: pass"]
+    count = (os.cpu_count() or 1) if state == "busy" else 0
+    processes = [subprocess.Popen(spin) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def with_kju(target: Target, text: str) -> None:
+    target.keyboard.type(text)
+
+
+def with_interval(target: Target, text: str) -> None:
+    """kju, 10 ms from one step to the next whatever the guest does."""
+    target.keyboard.type(text, interval=10)
+
+
+def with_send_key(target: Target, text: str) -> None:
+    """QMP's send-key as it comes: it answers at once and QEMU types later."""
+    queued = 0
+    for character in text:
+        (chord,) = keys.layout("us").chords[character]
+        names = [{"type": "qcode", "data": keys.NAMES[key]} for key in chord]
+        target.monitor.command("send-key", keys=names)
+        queued += 4 * len(chord)
+    time.sleep(min(queued, KEPT) / 2 * HOLD + 1)
+
+
+PEERS: dict[str, Type] = {
+    "kju, interval=10": with_interval,
+    "QMP send-key": with_send_key,
+}
+
+
+def take(target: Target, type_it: Type, text: str) -> tuple[float, dict[str, int]]:
+    """Characters a second, and how what arrived differs."""
+    target.begin()
+    seconds = once(lambda: type_it(target, text))
+    return len(text) / seconds, differences(text, target.arrived())
+
+
+def report(name: str, rate: float, wrong: dict[str, int], count: int, least: float | None,
+           ) -> Iterator[Figure]:  # fmt: skip
+    words = ", ".join(f"{many} {what}" for what, many in wrong.items() if many) or "all arrived"
+    load = f"load {os.getloadavg()[0]:.1f}"
+    yield Figure("typing", name, rate, "characters/s", None, "",
+                 f"{count} characters: {words}; {load}", least)  # fmt: skip
+    yield Figure("typing", f"{name}: wrong", sum(wrong.values()), "characters",
+                 None if least is None else 0, "", words)  # fmt: skip
+
+
+def figures(folder: str) -> Iterator[Figure]:
+    for keyboard in os.environ.get("KJU_BENCH_KEYBOARDS", ",".join(guests.KEYBOARDS)).split(","):
+        share = 0.3 if keyboard == "USB" else 1
+        text = sample(int(amount("CHARACTERS", 10_000) * share))
+        short = sample(int(amount("CHARACTERS", 10_000) / 20))
+        for field in (False, True):
+            where = f"{keyboard}, {'text field' if field else 'console'}"
+            with target(folder, field, keyboard) as guest:
+                for number, state in enumerate(STATES):
+                    progress(f"typing: {where}, {state}", number, len(STATES))
+                    with computer(state):
+                        rate, wrong = take(guest, with_kju, text)
+                    yield from report(
+                        f"{where}, {state}: kju", rate, wrong, len(text), LEAST[keyboard]
+                    )
+                for number, (name, type_it) in enumerate(PEERS.items()):
+                    progress(f"typing: {where}, {name}", number, len(PEERS))
+                    rate, wrong = take(guest, type_it, short)
+                    yield from report(f"{where}: {name}", rate, wrong, len(short), None)

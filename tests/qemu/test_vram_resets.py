@@ -23,7 +23,7 @@ from monitor import Monitor
 from wait import until
 
 import kju
-from kju.errors import GeometryError, ProducerGoneError, WaitTimeoutError
+from kju.errors import GeometryError, MachineGoneError, ProducerGoneError, WaitTimeoutError
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 

@@ -285,8 +285,9 @@ def _put(parent: Element, tag: str, text: str, kind: str = "") -> Element:
 def _seconds(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.2f} s"
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes)} min {rest:.1f} s"
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f} min"
 
 
 def _counted(number: int, what: str) -> str:

@@ -57,7 +57,7 @@ def play(kernel: str, seconds: float, player: str) -> int:
         )
         # Two may stand in one place: the most that are seen in a second is how many there are.
         most = 0
-        for change in screen.changes(timeout=5):
+        for _ in screen.changes(timeout=5):
             most = max(most, int(seen(screen.snapshot())[0].sum()) // PIXELS)
             if time.monotonic() > until + 1:
                 return INVADERS - most

@@ -29,5 +29,5 @@ for (const machine of document.querySelectorAll(".machine")) {
     });
   }
   player.hidden = false;
-  show(document.querySelector(".failure") ? moments.length - 1 : 0);
+  show(moments.length - 1); // how it ended
 }

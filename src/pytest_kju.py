@@ -100,21 +100,22 @@ def machine(
     """A running machine: what the marker `machine` says, or the options, or the configuration."""
     import kju
 
-    options, scope = _wanted(request.node)
     with contextlib.ExitStack() as stack:
         if name := request.config.getoption("--kju-name"):
             machine = stack.enter_context(kju.attach(name))
-        elif scope == "function":
-            machine = stack.enter_context(kju.launch(**options))
         else:
-            machine = _shared(request.node, scope, options)
+            options, scope = _wanted(request.node)
+            if scope == "function":
+                machine = stack.enter_context(kju.launch(**options))
+            else:
+                machine = _shared(request.node, scope, options)
         _show(stack, request.node, tmp_path_factory, machine)
         yield machine
 
 
 def _wanted(item: pytest.Item) -> tuple[dict[str, Any], str]:
     """What a test's machine is to be launched with, and for how long it is shared."""
-    config, options = item.config, {}
+    config = item.config
     given = {
         "image": config.getoption("--kju-image") or config.getini("kju_image"),
         "memory": config.getini("kju_memory"),

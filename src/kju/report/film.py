@@ -72,6 +72,7 @@ class Film:
         self._last: Pixels | None = None
         self._before: Pixels | None = None
         self._shown: Pixels | None = None
+        self._new: tuple[int, int] | None = None
         self._turned = 0.0
 
     def show(
@@ -89,6 +90,8 @@ class Film:
             Whether it is a new picture.
         """
         seen, last = self._seen, self._last
+        if moment == seen and self._new == seen:
+            self._earlier(time)
         if seen is not None and seen[0] == moment[0] and moment[1] <= seen[1] and not final:
             return False
         self._seen = moment
@@ -101,6 +104,7 @@ class Film:
         ):
             return False
         self._before, self._last, self._shown, self._turned = last, frame, frame, time
+        self._new = moment
         if self.pictures:
             time = max(time, self.pictures[-1].time)
         height, width = frame.shape[:2]
@@ -108,6 +112,12 @@ class Film:
         self.bytes += len(self.pictures[-1].png)
         self._bound()
         return True
+
+    def _earlier(self, time: float) -> None:
+        """Somebody saw the last picture before."""
+        *others, last = self.pictures
+        first = others[-1].time if others else time
+        self.pictures[-1] = last._replace(time=min(last.time, max(first, time)))
 
     def _blinks(self, time: float, last: Pixels, frame: Pixels) -> bool:
         """Whether this is the picture before the last again, soon, and only a cursor differs."""

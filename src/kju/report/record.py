@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..client.frame import Frame
 from ..client.machine import attach
 from ..client.waits import newest_frame
-from ..errors import FormatError, KjuError, UnavailableError, WaitTimeoutError
+from ..errors import FormatError, KjuError, WaitTimeoutError
 from ..host.logs import LIMIT
 from ..host.recording import Input, decode
 from ..surface import NOTHING_TAKEN, Mark
@@ -245,11 +245,11 @@ class Record:
             while self._frames:
                 at, frame = self._frames.popleft()
                 self._film.show(at, frame, (frame.incarnation, frame.version))
+            at = self._now()
             try:
                 frame = newest_frame(self._screen)
-            except (UnavailableError, KjuError):
+            except KjuError:
                 return None  # the next wait says why
-            at = self._now()
             self._film.show(at, frame, (frame.incarnation, frame.version), final=final)
             epoch = frame.mode.epoch if frame.mode else 0
             return Mark(frame.incarnation, epoch, frame.version)

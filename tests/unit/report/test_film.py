@@ -50,6 +50,16 @@ def test_an_older_frame_is_no_news():
     assert film.show(2, picture(3), (2, 1))  # another producer's
 
 
+def test_who_saw_it_first_says_when_it_came():
+    film = Film()
+    film.show(1, picture(1), (1, 1))
+    film.show(3, picture(2), (1, 2))
+    assert not film.show(2, picture(2), (1, 2))
+    assert [kept.time for kept in film.pictures] == [1, 2]
+    assert not film.show(0, picture(2), (1, 2))
+    assert [kept.time for kept in film.pictures] == [1, 1]
+
+
 def test_a_cursor_that_blinks_is_two_pictures():
     base = picture(0)
     film = Film()

@@ -240,10 +240,10 @@ def _tell(told: Element, event: Event) -> None:
     said.text = plain(event.words) + (f" \u00d7{event.times}" if event.times > 1 else "")
     if event.kind in _WAIT:
         took = _seconds(event.ended - event.time)
-        answer = event.answer or "it came"
         verdict = {"found": "after", "missed": "not in", "broken": "broken off after"}[event.kind]
         SubElement(item, "span", {"class": "verdict"}).text = f"{verdict} {took}"
-        SubElement(item, "bdi", {"class": "answer"}).text = plain(answer)
+        if event.answer:
+            SubElement(item, "bdi", {"class": "answer"}).text = plain(event.answer)
 
 
 def _draw(link: Element, picture: Picture, events: list[Event]) -> None:

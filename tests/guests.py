@@ -168,6 +168,71 @@ def console(folder: Path) -> Console:
     )  # fmt: skip
 
 
+#: How QEMU is given each keyboard, and what Linux's name for it contains.
+KEYBOARDS = {
+    "ps2": ([], "AT"),
+    "virtio": (["-device", "virtio-keyboard-pci"], "Virtio"),
+    "usb": (["-device", "qemu-xhci,id=keys", "-device", "usb-kbd,bus=keys.0"], "USB"),
+    "uhci": (["-device", "piix3-usb-uhci,id=keys", "-device", "usb-kbd,bus=keys.0"], "USB"),
+}
+
+
+class Typed(NamedTuple):
+    """A guest to type into: see tests/typed_guest.py.
+
+    Attributes:
+        arguments: QEMU's.
+        serial: Says when the guest is there.
+        out: A file with what the guest's second serial line has said, of which nothing is lost.
+        name: What Linux's name for the keyboard contains.
+    """
+
+    arguments: list[str]
+    serial: Path
+    out: Path
+    name: str
+
+
+def field(folder: Path, keyboard: str = "ps2") -> Typed:
+    """A text field: a GTK editor on Debian's X server, 640x480.
+
+    Ctrl-S saves what is in it, and what was saved comes out as Base64 between `begin` and `end`.
+
+    Args:
+        folder: As in `paint`.
+        keyboard: Which of `KEYBOARDS` it has.
+    """
+    (kernel, initramfs), (more,) = _lines("linux.py"), _lines("field.py")
+    devices, name = KEYBOARDS[keyboard]
+    initrd, serial, out = folder / "initrd", folder / "serial", folder / "out"
+    initrd.write_bytes(Path(more).read_bytes() + Path(initramfs).read_bytes())
+    line = f"console=ttyS0 quiet rdinit=/field/init kju.keyboard={name}"
+    return Typed(
+        [
+            *TCG, "-m", "512", "-vga", "std", "-no-reboot", "-kernel", kernel,
+            "-initrd", str(initrd), "-append", line,
+            "-chardev", f"socket,id=line,path={serial},server=on,wait=off,logfile={serial}.log",
+            "-serial", "chardev:line", "-serial", f"file:{out}", *devices,
+        ],
+        serial, out, name,
+    )  # fmt: skip
+
+
+def shell(folder: Path, keyboard: str = "ps2") -> Typed:
+    """A shell on a Linux text console; arguments as those of `field`."""
+    devices, name = KEYBOARDS[keyboard]
+    guest, out = paint(folder, "shell", device="VGA"), folder / "out"
+    return Typed([*guest.arguments, "-serial", f"file:{out}", *devices], guest.serial, out, name)
+
+
+def asleep(folder: Path, keyboard: str = "ps2") -> list[str]:
+    """A firmware that sleeps: nothing in the guest reads a keyboard or starts a device."""
+    firmware = folder / "asleep.rom"
+    sleep = bytes.fromhex("fa f4 ebfd")  # interrupts off, halt, again
+    firmware.write_bytes(bytes(0xFFF0) + sleep.ljust(16, b"\0"))
+    return [*TCG, "-m", "64", "-vga", "std", "-bios", str(firmware), *KEYBOARDS[keyboard][0]]
+
+
 #: The modes that `modes` goes through, in order: two of text, one of graphics.
 MODES = ((720, 400), (640, 400), (800, 600))
 

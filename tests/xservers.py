@@ -47,16 +47,16 @@ def program(display: str, *command: str) -> Iterator[subprocess.Popen[bytes]]:
         child.wait()
 
 
-def picture(display: str) -> np.ndarray:
-    """What the server says that it shows: ``(height, width, 3)``, B G R."""
-    done = subprocess.run(
-        ["xwd", "-root", "-silent"], env=environment(display), check=True, capture_output=True
-    )
+def picture(display: str, *window: str) -> np.ndarray:
+    """What the server says that it shows, or one window does: ``(height, width, 3)``, B G R."""
+    which = ["-id", *window] if window else ["-root"]
+    command = ["xwd", *which, "-silent"]
+    done = subprocess.run(command, env=environment(display), check=True, capture_output=True)
     words = struct.unpack(">25I", done.stdout[:100])
     size, width, height, stride, colours = words[0], words[4], words[5], words[12], words[19]
-    start = size + 12 * colours
+    start, each = size + 12 * colours, words[11] // 8
     rows = np.frombuffer(done.stdout, np.uint8)[start:].reshape(height, stride)
-    return rows[:, : width * 4].reshape(height, width, 4)[..., :3]
+    return rows[:, : width * each].reshape(height, width, each)[..., :3]
 
 
 @contextlib.contextmanager

@@ -310,3 +310,20 @@ def test_qemu_killed_while_it_saves(runtime_folder: None, tmp_path: Path) -> Non
     with kju.launch(args=args, name="m") as machine:
         assert "good" in [snapshot.tag for snapshot in machine.snapshots.list()]
         machine.snapshots.load("good")
+
+
+def test_what_is_held_is_not_held_in_what_is_saved(guest: Guest) -> None:
+    machine = guest.machine
+    said = lambda: guest.serial.said().count("key 42 ")  # noqa: E731
+    before = said()
+    with machine.keyboard.hold("shift"):
+        until(lambda: said() == before + 1, 5, "shift is down")
+        machine.snapshots.save("held")
+        until(lambda: said() == before + 3, 5, "up for the snapshot, and down again")
+        machine.snapshots.load("held")
+        assert guest.console()["keys_held"] == []
+    typed = lambda: guest.serial.said().count("key 30 up")  # noqa: E731
+    before = typed()
+    machine.keyboard.type("a")
+    until(lambda: typed() == before + 1, 5, f"typed: {guest.serial.said()[-300:]}")
+    machine.snapshots.remove("held")

@@ -127,6 +127,12 @@ class Apt:
         lines = [line.strip().lstrip("|") for line in listing.splitlines()]
         return [line.split()[1] for line in lines if line.startswith(("Depends:", "PreDepends:"))]
 
+    def closure(self, packages: Sequence[str]) -> list[str]:
+        """The names of packages and of all that they depend on."""
+        words = ["-qq", "-y", "--no-install-recommends", "--print-uris", "install", *packages]
+        listing = run("apt-get", *self.options, *words)
+        return re.findall(r"^'\S+' ([^_\s]+)_", listing, re.MULTILINE)
+
     def version(self, package: str) -> str:
         """The newest version of a package."""
         shown = run("apt-cache", *self.options, "show", "--no-all-versions", package)

@@ -135,6 +135,33 @@ def watch(
 
 
 @app.command(cls=_Command)
+def view(
+    name: Name,
+    console: Console = 0,
+    scale: Annotated[str, typer.Option(help="fit, integer or 1:1.")] = "fit",
+    full_screen: Annotated[bool, typer.Option("--full-screen", "-f", help="Fill it.")] = False,
+    view_only: Annotated[bool, typer.Option("--view-only", help="Send no input.")] = False,
+    release_key: Annotated[
+        str, typer.Option(help="Gives the guest the whole keyboard, and takes it back.")
+    ] = "ctrl-alt",
+) -> None:
+    """Show the screen in a window, and use the machine there.
+
+    Closing the window leaves the machine running.
+    """
+    from .desktop import view
+
+    view(
+        name,
+        console=console,
+        scale=scale,
+        full_screen=full_screen,
+        view_only=view_only,
+        release_key=release_key,
+    )
+
+
+@app.command(cls=_Command)
 def wait(
     name: Target,
     text: Annotated[str, typer.Option(help="Until this can be read.")] = "",

@@ -160,6 +160,34 @@ class Surface(Waits):
             yield change
             since = change.mark
 
+    def wait_news(self, mark: Mark, cursor: int, state: State, timeout: float) -> bool:
+        """Sleep until pixels, cursor or state are no longer these, for viewers, which show all.
+
+        Args:
+            mark: What of the pixels has been taken.
+            cursor: `Cursor.version` of the cursor that has been taken.
+            state: What the producer said.
+            timeout: Seconds.
+
+        Returns:
+            Whether something is new; also, at most half a second late, when another surface
+            has replaced this one.
+
+        Raises:
+            ClosedError: This process has closed the surface.
+        """
+        deadline = deadline_of(timeout)
+        while True:
+            consumer = self._open()
+            reader = consumer.reader
+            if consumer.incarnation != mark.incarnation or reader.epoch != mark.epoch:
+                return True
+            milliseconds = next_wait(time.monotonic(), deadline)
+            if milliseconds is None:
+                return False
+            if reader.wait(mark.version, cursor, state, milliseconds):
+                return True
+
     def after(self, mark: Mark, *, region: Rect | None = None, timeout: float | None) -> Change:
         """Wait for the first published change after an input.
 

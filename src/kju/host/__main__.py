@@ -24,6 +24,7 @@ import os
 import socket
 import sys
 
+from .. import _system
 from ..errors import EmulatorError, KjuError, PeerError
 from . import launch, runtime
 from .logs import BoundedLog, LogHandler
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or not arguments[0].isdecimal():
         print("this is started by kju run and kju.launch; see: kju run --help", file=sys.stderr)
         return REFUSED
+    _system.give_memory_back()
     owner = socket.socket(fileno=int(arguments[0]))
     os.set_inheritable(owner.fileno(), False)
     side = HostSide(launch=True)

@@ -269,6 +269,10 @@ def _turn_away(sock: socket.socket, reason: str) -> None:
         # A new socket takes this much at once, unless its peer has gone already.
         with contextlib.suppress(OSError):
             sock.send(pack(Refused(reason=reason)), socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
+            # What it has said already and is not read would have the kernel throw this away.
+            sock.shutdown(socket.SHUT_RD)
+            while sock.recv(_CHUNK, socket.MSG_DONTWAIT):
+                pass
 
 
 class Server:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..display1.messages import CONSOLE, console_path
-from ..errors import KjuError, UsageError
+from ..errors import InputError, KjuError, UsageError
 from ..keys import Step
 from ..producer import Producer
 from ..sources.base import Report, Source
@@ -33,6 +33,7 @@ from .input.keyboard import Keyboard
 from .input.log import InputLog
 from .input.pace import Pace
 from .input.pointer import Pointer
+from .input.processors import Processors
 from .input.traces import Traces
 from .qmp import Qmp
 from .video import NoVideoMemoryError, VideoMemory
@@ -76,8 +77,15 @@ class Display:
         self._bus: DisplayBus | None = None
         self._qmp: Qmp | None = None
         self._gauges: Gauges | None = None
-        self._keyboard_pace = Pace(lambda: self._all_gauges().keyboard())
-        self._pointer_pace = Pace(lambda: self._all_gauges().pointer(), merges=True)
+        self._processors = Processors()
+        self._keyboard_pace = Pace(
+            lambda: self._all_gauges().keyboard(),
+            refusal=self._refusal,
+            processors=self._processors,
+        )
+        self._pointer_pace = Pace(
+            lambda: self._all_gauges().pointer(), merges=True, refusal=self._refusal
+        )
 
     async def open(self, qmp: Qmp, pid: int) -> None:
         """Connect, and begin with every graphic console.
@@ -90,6 +98,7 @@ class Display:
             KjuError: QEMU does not agree, or there is no memory for a surface.
         """
         self._qmp = qmp
+        await self._processors.find(qmp, pid)
         self._bus = bus = await self._connect(qmp)
         numbers = await bus.console_ids()
         if len(numbers) > MAX_CONSOLES:
@@ -193,9 +202,7 @@ class Display:
 
         So a guest that is slow never sees a key go down long before it comes up, and repeat it.
         """
-        console = self.consoles[index]
-        console.input()
-        mark = console.mark
+        mark = self._input(index)
         if len(steps) == 1:
             # A third of the time that QMP takes.
             await self.bus.key(number, *steps[0])
@@ -205,14 +212,29 @@ class Display:
         return mark
 
     async def _point(self, index: int, report: Sequence[Event]) -> Mark:
-        console = self.consoles[index]
-        console.input()
-        mark = console.mark
+        mark = self._input(index)
         await self._send(report)
         return mark
 
     async def _send(self, report: Iterable[Event]) -> None:
         await self.qmp.execute("input-send-event", {"events": list(report)})
+
+    def _input(self, index: int) -> Mark:
+        """Something is sent next; return the screen's mark before it.
+
+        Raises:
+            InputError: QEMU would drop it.
+        """
+        if why := self._refusal():
+            raise InputError(why)
+        console = self.consoles[index]
+        console.input()
+        return console.mark
+
+    def _refusal(self) -> str:
+        # A single key would be dropped without a word.
+        paused = f"the machine {self._name!r} is paused and takes no input: resume it"
+        return paused if self.paused else ""
 
     async def _listen(
         self, number: int, producer: Producer, report: Report, paused: bool
@@ -235,6 +257,11 @@ class Display:
         for console in self.consoles:
             console.paused(now)
             console.hint()
+
+    async def settle(self) -> None:
+        """Release what clients held that have left while QEMU took nothing."""
+        for console in self.consoles:
+            await console.devices.keyboard.settle()
 
     def reset(self) -> None:
         """The guest has been reset."""

@@ -191,6 +191,8 @@ class QemuEmulator(Emulator):
             self._jobs.on_event(data)
         elif name in ("STOP", "RESUME"):
             self.display.pause(name == "STOP")
+            if name == "RESUME":
+                self._tasks.begin(self.display.settle())
         elif name == "RESET":
             self.display.reset()
         elif name == "GUEST_PANICKED":

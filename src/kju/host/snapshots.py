@@ -4,6 +4,8 @@ Rules:
 
 - A snapshot is begun only where it can be held and loaded: every writable disk must be able to.
   What is found wrong before that has changed nothing.
+- Nothing is held down in one that is saved, whatever clients hold: when it is loaded they may have
+  gone. A client that holds something when one is loaded does so no more.
 - The guest stands still while one is saved or loaded, so that the picture is the snapshot's;
   afterwards it runs if it ran before.
 - One that has been begun is taken to its end, whoever still waits for it: QEMU is at it.
@@ -157,7 +159,7 @@ class SnapshotStore:
             raise UsageError(
                 f"there is a snapshot {tag!r} already; remove it, or take another name"
             )
-        async with self._standing_still():
+        async with self._nothing_down(), self._standing_still():
             picture, note = await self._picture()
             try:
                 await self._run("snapshot-save", tag, disks)
@@ -183,6 +185,8 @@ class SnapshotStore:
                 f"{error}. The machine is paused, and what is in it may be half of each:"
                 " load another snapshot, or reset it"
             ) from error
+        for console in self._consoles:
+            console.devices.forget()
         # Loaded it is, whatever comes of showing it.
         self._tell("snapshot-loaded", {"tag": tag})
         try:
@@ -279,6 +283,14 @@ class SnapshotStore:
         )
 
     # -- standing still
+
+    @contextlib.asynccontextmanager
+    async def _nothing_down(self) -> AsyncIterator[None]:
+        """Have no key and no button down: nobody would let go of it in the guest that is loaded."""
+        async with contextlib.AsyncExitStack() as lifted:
+            for console in self._consoles:
+                await lifted.enter_async_context(console.devices.lifted())
+            yield
 
     @contextlib.asynccontextmanager
     async def _standing_still(self) -> AsyncIterator[None]:

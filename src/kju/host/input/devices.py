@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import contextlib
+from collections.abc import AsyncIterator, Hashable
 from typing import Any, NamedTuple
 
 from .keyboard import Keyboard
@@ -19,6 +20,25 @@ class Devices(NamedTuple):
         """Let go of everything that a client holds."""
         await self.keyboard.leave(client)
         await self.pointer.leave(client)
+
+    @contextlib.asynccontextmanager
+    async def lifted(self) -> AsyncIterator[None]:
+        """Have nothing down in the guest meanwhile, whoever holds it."""
+        await self.put(down=False)
+        try:
+            yield
+        finally:
+            await self.put(down=True)
+
+    async def put(self, *, down: bool) -> None:
+        """Have the guest see everything that clients hold down as up, or as down again."""
+        await self.keyboard.put(down=down)
+        await self.pointer.put(down=down)
+
+    def forget(self) -> None:
+        """The guest is another one now, in which nothing is down."""
+        self.keyboard.forget()
+        self.pointer.forget()
 
     def info(self) -> dict[str, Any]:
         """What is held, for people and programs."""

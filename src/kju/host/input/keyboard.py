@@ -3,7 +3,9 @@
 Rules:
 
 - A key goes down in the guest when the first client presses it and comes up when the last
-  one lets go; a client that leaves lets go of everything.
+  one lets go; a client that leaves lets go of everything. Pressing a key again repeats it.
+- What nobody holds is not released: of a left shift that is not down Linux takes that for a PS/2
+  keyboard that has just been plugged in, and throws keys away until it has set it up.
 - A key that QEMU did not release is held still, by its client; of one that has left it is
   released before anything else is pressed.
 - Steps of one request are sent without another client's between them, so a request is short.
@@ -108,7 +110,7 @@ class Keyboard:
         return await self._pace.batches(steps)
 
     async def _send_some(self, client: Hashable, batch: Sequence[Step]) -> Mark | None:
-        felt = [(key, down) for key, down in batch if self._holders.alone(client, key)]
+        felt = self._felt(client, batch)
         if felt:
             await self._pace.make_room(felt, into_empty=len(felt) > 1)
         # Noted before it is sent: a step that fails half-way is released, not forgotten.
@@ -119,6 +121,16 @@ class Keyboard:
         last = dict(batch)
         self._holders.release(client, [key for key, down in last.items() if not down])
         return mark
+
+    def _felt(self, client: Hashable, batch: Sequence[Step]) -> list[Step]:
+        """The steps that change something in the guest."""
+        held = set(self._holders.by(client))
+        felt = []
+        for key, down in batch:
+            if self._holders.alone(client, key) and (down or key in held):
+                felt.append((key, down))
+            (held.add if down else held.discard)(key)
+        return felt
 
     async def _break_off(self, client: Hashable, steps: Sequence[Step]) -> None:
         """Release what the rest of a request would have released."""
@@ -146,6 +158,20 @@ class Keyboard:
             stayed = await self._release(client)
             self._holders.press(_LEFT, stayed)
             self._holders.release(client, stayed)
+
+    async def put(self, *, down: bool) -> None:
+        """Have the guest see everything that clients hold down as up, or as down again."""
+        async with self._pace.turn:
+            for key in self._holders.held:
+                await self._pace.make_room([(key, down)])
+                await self._send([(key, down)])
+                self._pace.sent()
+            await self._pace.settle()
+
+    def forget(self) -> None:
+        """The guest is another one now, in which no key is down."""
+        self._holders = Holders()
+        self._pace.reset()
 
     async def settle(self) -> None:
         """Release what clients that have left could not: QEMU may be told again."""

@@ -3,6 +3,8 @@
 Rules:
 
 - Several steps are sent together only into an empty queue, and only as many as it holds.
+- The next ones follow when the guest has also had time to read what it has taken: time in which
+  its processors ran (`processors`), unless they rest.
 - A single step is never kept waiting by a look at the queue as long as it fits in any case: whether
   the queue is empty is looked at behind it.
 """
@@ -17,6 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from ...errors import InputError, KjuError
 from ...keys import Step
 from .gauges import Gauge, Unknown
+from .processors import Processors
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +32,11 @@ IMPATIENCE = 0.1
 SOONEST, LATEST = 0.0005, 0.01
 #: Seconds for which a keyboard is the one it was: a guest starts another when its driver loads.
 KNOWN = 1.0
-#: Keyboard steps a second at most, 500 characters. A guest takes over a thousand, but what reads
-#: the keys there, such as a text field that draws each of them, would fall behind.
-MOST = 1000
+#: Keyboard steps in a second in which the guest's processors ran. What waits for a reader in Linux
+#: is dropped at 22 steps (`processors`), so a reader may be kept waiting 8 ms; the scheduler of a
+#: guest with one processor lets a few busy programs make it wait 6. With 1000 in a second of a busy
+#: computer's own time a text field lost 34 to 51 of 2000 characters, with 4000 of these none.
+MOST = 2500
 #: Seconds after which a keyboard that had not been looked at yet has taken what was sent.
 SETTLED = 0.2
 
@@ -42,13 +47,24 @@ class Pace:
     Args:
         find: Finds out which one the guest uses now.
         merges: Whether QEMU merges what waits in the queue with what is sent next.
+        refusal: Says why QEMU would take nothing now; empty where it would.
+        processors: The machine's.
 
     Attributes:
         turn: Held while the steps of one request are sent.
     """
 
-    def __init__(self, find: Callable[[], Awaitable[Gauge]], *, merges: bool = False) -> None:
+    def __init__(
+        self,
+        find: Callable[[], Awaitable[Gauge]],
+        *,
+        merges: bool = False,
+        refusal: Callable[[], str] = str,
+        processors: Processors | None = None,
+    ) -> None:
         self._merges = merges
+        self._refusal = refusal
+        self._processors = processors or Processors()
         self.turn = asyncio.Lock()
         self._find = find
         self._gauge: Gauge = Unknown()
@@ -57,6 +73,7 @@ class Pace:
         self._last = float("-inf")
         self._sends = 0
         self._alone = False
+        self._together = 0
         self._stuck = False
         self._looking: asyncio.Task[None] | None = None
 
@@ -81,14 +98,17 @@ class Pace:
             into_empty: Nothing may be left in the queue.
 
         Raises:
-            InputError: The guest takes nothing.
+            InputError: The guest takes nothing, or QEMU does not.
             QemuError: QEMU does not say whether it does.
         """
+        if why := self._refusal():
+            raise InputError(why)
         cost = _cost(steps, self._gauge)
         if self._waiting and (into_empty or self._waiting + cost > self._gauge.room):
             await self._taken()
         if len(steps) > 1:
-            await self.pause(len(steps) / MOST)
+            await self._read(self._together / MOST)
+            self._together = len(steps)
         self._gauge.sending(len(steps))
         self._waiting += cost
         self._sends += 1
@@ -97,6 +117,8 @@ class Pace:
     def sent(self) -> None:
         """What there was room for has been sent."""
         self._last = asyncio.get_running_loop().time()
+        if not self._alone:
+            self._processors.mark()
         soon = self._merges or self._waiting * 2 > self._gauge.room
         if self._alone and soon and self._looking is None:
             self._looking = asyncio.create_task(self._look_behind())
@@ -105,6 +127,13 @@ class Pace:
         """Wait until so long after whatever was sent last, whoever sent it."""
         now = asyncio.get_running_loop().time()
         await asyncio.sleep(max(0.0, self._last + seconds - now))
+
+    async def settle(self) -> None:
+        """Give the guest a while to take everything; it may be about to stand still."""
+        with contextlib.suppress(KjuError, TimeoutError):
+            async with asyncio.timeout(SETTLED):
+                if self._waiting:
+                    await self._taken()
 
     def reset(self) -> None:
         """The guest begins anew: its keyboard's queue is empty."""
@@ -139,6 +168,18 @@ class Pace:
             await asyncio.sleep(wait)
             wait = min(2 * wait, LATEST)
         self._stuck, self._waiting = False, 0
+
+    async def _read(self, seconds: float) -> None:
+        """Return when the guest has had time to read what was sent together last."""
+        loop = asyncio.get_running_loop()
+        wait = SOONEST
+        while (run := self._processors.have_run(seconds)) is False:
+            if loop.time() > self._last + PATIENCE:
+                return
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, LATEST / 4)
+        if run is None:
+            await self.pause(seconds)
 
     async def _look_behind(self) -> None:
         """See whether single steps have been taken, so that the next need not wait for that."""

@@ -172,6 +172,17 @@ class Pointer:
             events.touch("data", action.finger, "y", y),
         ]
 
+    async def put(self, *, down: bool) -> None:
+        """Have the guest see everything that clients hold down as up, or as down again."""
+        async with self._pace.turn:
+            for name in self.held:
+                await self._send([events.button(name, down)])
+
+    def forget(self) -> None:
+        """The guest is another one now, in which no button is down."""
+        self._holders = Holders()
+        self._pace.reset()
+
     async def leave(self, client: Hashable) -> None:
         """Let go of everything a client holds. Errors are logged: there is nobody to tell."""
         async with self._pace.turn:

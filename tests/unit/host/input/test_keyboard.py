@@ -99,11 +99,12 @@ def test_requests_do_not_mix() -> None:
     asyncio.run(scene())
 
 
-def test_a_release_of_what_was_not_pressed_is_sent() -> None:
+def test_what_nobody_holds_is_not_released() -> None:
     async def scene() -> None:
         guest = Guest()
-        await guest.keyboard.press("a", [(1, False)], 0)
-        assert guest.seen == [(1, False)]
+        await guest.keyboard.press("a", [(42, False)], 0)
+        await guest.keyboard.press("a", [(42, False), (30, True), (30, False), (30, False)])
+        assert guest.seen == [(30, True), (30, False)]
 
     asyncio.run(scene())
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kju.errors import InputError
 from kju.host.input import pace as pace_module
 from kju.host.input.gauges import Absent, BiosBuffer, Gauge, Ps2, Usb
 from kju.host.input.pace import Pace, cut
+from kju.host.input.processors import Processors
 from kju.host.input.traces import Traces
 from kju.keys import Step
 
@@ -76,6 +78,50 @@ def test_single_steps_wait_for_no_look_until_there_is_no_room(
     asyncio.run(scene())
 
 
+class Slow(Processors):
+    """Processors that run when they are told to, and the time that they are asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ran = 0.0
+        self.asked: list[float] = []
+
+    def mark(self) -> None:
+        self.ran = 0.0
+
+    def have_run(self, seconds: float) -> bool | None:
+        self.asked.append(seconds)
+        self.ran += 0.001
+        return self.ran >= seconds
+
+
+def test_the_next_piece_waits_for_the_processors_and_not_for_the_clock() -> None:
+    async def scene() -> None:
+        queue, slow = Queue(), Slow()
+        pace = Pace(functools.partial(_find, queue), processors=slow)
+        await _type(pace, queue, [(1, True), (1, False)] * 6)
+        assert queue.lost == 0
+        due = queue.room / pace_module.MOST
+        assert set(slow.asked) == {0, due}
+        assert slow.asked.count(due) == 2 * math.ceil(due / 0.001)
+
+    asyncio.run(scene())
+
+
+def test_what_qemu_would_drop_is_an_error_at_once() -> None:
+    async def scene() -> None:
+        queue, why = Queue(), "paused"
+        pace = Pace(functools.partial(_find, queue), refusal=lambda: why)
+        for steps in ([(1, True)], [(1, True), (1, False)]):
+            with pytest.raises(InputError, match="paused"):
+                await pace.make_room(steps)
+        why = ""
+        await _type(pace, queue, [(1, True), (1, False)])
+        assert (queue.waiting, queue.lost) == (2, 0)
+
+    asyncio.run(scene())
+
+
 def test_a_guest_that_takes_nothing_is_an_error_and_soon_one_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -122,6 +168,7 @@ def test_a_reset_empties_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([1, 30, 0x9D, 0x54]), st.booleans()), max_size=60))
+@example([(1, False), (1, True), (30, True), *[(1, False)] * 8, *[(0x9D, False)] * 2])
 def test_pieces_are_the_whole_and_fit(steps: list[Step]) -> None:
     gauge = Usb.__new__(Usb)
     pieces = cut(steps, gauge)

@@ -1,0 +1,582 @@
+"""One suite for every back end of the window: a real control socket, real memory, real events."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_host import fake_host
+from wait import until
+
+import kju
+from kju import Rect
+from kju.apps.desktop.geometry import Scaling
+from kju.apps.desktop.grab import RELEASE, Command
+from kju.apps.desktop.pointer import Look
+from kju.apps.desktop.stub import Stub
+from kju.apps.desktop.viewer import Viewer
+from kju.client.machine import Machine
+from kju.errors import UsageError
+from kju.surface import State
+
+SIZE = (64, 48)
+CTRL, ALT, A, F = 37, 64, 38, 41  # X11's codes; the guest's are 8 less
+
+
+class StubDriver:
+    """Does to a stub what a user does to a window."""
+
+    def __init__(self, name, view_only=False, scaling=Scaling.FIT, size=SIZE):
+        self.backend = Stub(*size)
+        self.backend.most = (400, 300)
+        self.viewer = Viewer(self.backend, name, view_only=view_only, scaling=scaling)
+        self.notes = self.backend.notes
+        self.commands = self.backend.commands
+
+    def run(self):
+        self.backend.run()
+
+    @property
+    def pixels(self):
+        return self.backend.canvas[..., :3]
+
+    @property
+    def status(self):
+        return self.backend.status
+
+    def show(self, visible=True):
+        self.viewer.shown(visible)
+
+    def resize(self, width, height):
+        self.backend.resize(width, height)
+        self.viewer.resized()
+
+    def key(self, code, down, repeat=False):
+        self.viewer.key(code, down, repeat)
+
+    def move(self, x, y):
+        self.viewer.moved(x, y)
+
+    def click(self, name):
+        self.viewer.button(name, True)
+        self.viewer.button(name, False)
+
+    def turn(self, vertical, horizontal):
+        self.viewer.wheel(vertical, horizontal)
+
+    def blur(self):
+        self.viewer.focused(False)
+
+    def close(self):
+        self.viewer.closed()
+
+
+class QtDriver:
+    """The same through Qt's own events, and the pixels of its window."""
+
+    def __init__(self, name, view_only=False, scaling=Scaling.FIT, size=SIZE):
+        from PySide6.QtWidgets import QApplication
+
+        from kju.apps.desktop.qt import ScreenView
+
+        self.app = QApplication.instance() or QApplication(["kju"])
+        self.view = ScreenView()
+        self.notes, self.commands, self.statuses, self.time = [], [], [], 0
+        self.view.noted.connect(self.notes.append)
+        self.view.commanded.connect(self.commands.append)
+        self.view.status_changed.connect(self.statuses.append)
+        self.view.size_wanted.connect(self.view.resize)
+        self.view.show_machine(name, view_only=view_only, scaling=scaling, release=RELEASE)
+        self.view.resize(*size)
+        self.viewer = self.view.viewer
+
+    def run(self):
+        self.app.processEvents()
+
+    @property
+    def pixels(self):
+        from PySide6.QtGui import QImage
+
+        handle = self.view.windowHandle()
+        image = handle.screen().grabWindow(handle.winId()).toImage()
+        image = image.convertToFormat(QImage.Format.Format_RGB32)
+        # Copied: the memory is the image's, and Python does not keep that for us.
+        rows = np.array(image.constBits()).reshape(image.height(), image.bytesPerLine() // 4, 4)
+        across, down = self.view.device_size()
+        return rows[:down, :across, :3]
+
+    @property
+    def status(self):
+        return self.statuses[-1]
+
+    def show(self, visible=True):
+        self.view.setVisible(visible)
+
+    def resize(self, width, height):
+        self.view.resize(width, height)
+
+    def key(self, code, down, repeat=False):
+        from PySide6.QtCore import QEvent, Qt
+        from PySide6.QtGui import QKeyEvent
+
+        kind = QEvent.Type.KeyPress if down else QEvent.Type.KeyRelease
+        none = Qt.KeyboardModifier.NoModifier
+        event = QKeyEvent(kind, 0, none, code, 0, 0, "", repeat)
+        self.time += 1
+        event.setTimestamp(self.time)
+        self.app.sendEvent(self.view, event)
+
+    def _mouse(self, kind, button):
+        from PySide6.QtCore import QPointF, Qt
+        from PySide6.QtGui import QMouseEvent
+
+        at, none = QPointF(*self.at), Qt.KeyboardModifier.NoModifier
+        event = QMouseEvent(kind, at, at, button, button, none)
+        self.app.sendEvent(self.view.viewport(), event)
+
+    def move(self, x, y):
+        from PySide6.QtCore import QEvent, Qt
+
+        self.at = x, y
+        self._mouse(QEvent.Type.MouseMove, Qt.MouseButton.NoButton)
+
+    def click(self, name):
+        from PySide6.QtCore import QEvent, Qt
+
+        button = getattr(Qt.MouseButton, {"side": "Back"}.get(name, name.capitalize()) + "Button")
+        self._mouse(QEvent.Type.MouseButtonPress, button)
+        self._mouse(QEvent.Type.MouseButtonRelease, button)
+
+    def turn(self, vertical, horizontal):
+        from PySide6.QtCore import QPoint, QPointF, Qt
+        from PySide6.QtGui import QWheelEvent
+
+        at, angle = QPointF(*self.at), QPoint(round(-120 * horizontal), round(-120 * vertical))
+        buttons, none = Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier
+        phase = Qt.ScrollPhase.NoScrollPhase
+        event = QWheelEvent(at, at, QPoint(), angle, buttons, none, phase, False)
+        self.app.sendEvent(self.view.viewport(), event)
+
+    def blur(self):
+        from PySide6.QtCore import QEvent
+        from PySide6.QtGui import QFocusEvent
+
+        self.app.sendEvent(self.view, QFocusEvent(QEvent.Type.FocusOut))
+
+    def close(self):
+        self.view.hide()
+        self.viewer.closed()
+        self.view.deleteLater()
+        self.app.processEvents()
+
+
+@pytest.fixture(params=[StubDriver, QtDriver], ids=["stub", "qt"])
+def driver(request, monkeypatch):
+    if request.param is QtDriver:
+        pytest.importorskip("PySide6", reason="there is no PySide6: pip install kju[desktop]")
+        monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    return request.param
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with fake_host() as host:
+        yield host
+
+
+@pytest.fixture
+def open_view(driver, host):
+    opened = []
+
+    def start(show=True, **how):
+        one = driver("fake", **how)
+        opened.append(one)
+        if show:
+            one.show()
+        return one
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+class FakePointer:
+    """Takes what a machine's pointer takes."""
+
+    def __init__(self, absolute):
+        self.absolute = absolute
+        self.got = []
+
+    def move(self, x, y):
+        if not self.absolute:
+            raise UsageError("the guest's pointer is relative")
+        self.got.append(("at", x, y))
+
+    def move_by(self, dx, dy):
+        if self.absolute:
+            raise UsageError("the guest's pointer is absolute")
+        self.got.append(("by", dx, dy))
+
+    def press(self, *buttons):
+        self.got += [("down", name) for name in buttons]
+
+    def release(self, *buttons):
+        self.got += [("up", name) for name in buttons]
+
+    def wheel(self, vertical, horizontal=0):
+        self.got.append(("wheel", vertical, horizontal))
+
+
+@pytest.fixture(autouse=True)
+def pointer(monkeypatch):
+    """The pointer of every machine: what a host without a QEMU has none of."""
+    pointer = FakePointer(absolute=True)
+    monkeypatch.setattr(Machine, "pointer_of", lambda self, console: pointer)
+    return pointer
+
+
+def eventually(view, condition, what=""):
+    def ran():
+        view.run()
+        return condition()
+
+    until(ran, what=what)
+
+
+def paint(host, seed=1, rect=None):
+    """Random pixels in a rectangle; returns the whole picture, B G R."""
+    producer = host.machine.producer
+    mode = producer.mode
+    rect = rect or Rect(0, 0, mode.width, mode.height)
+    random = np.random.default_rng(seed)
+    new = random.integers(0, 256, (rect.height, rect.width, 4), np.uint8)
+    producer.draw(rect, new.tobytes(), stride=rect.width * 4)
+    return np.array(producer.pixels)[..., :3]
+
+
+def test_it_shows_the_picture_and_every_change(open_view, host):
+    whole = paint(host)
+    view = open_view()
+    eventually(view, lambda: np.array_equal(view.pixels, whole), "the first picture")
+    for seed, rect in enumerate([Rect(0, 0, 3, 3), Rect(40, 20, 24, 28), Rect(0, 47, 64, 1)], 2):
+        whole = paint(host, seed, rect)
+        eventually(view, lambda now=whole: np.array_equal(view.pixels, now), f"{rect}")
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_whole_multiples_have_square_pixels(open_view, host, times):
+    whole = paint(host)
+    view = open_view(scaling=Scaling.INTEGER)
+    eventually(view, lambda: np.array_equal(view.pixels, whole))
+    view.resize(SIZE[0] * times, SIZE[1] * times)
+    large = whole.repeat(times, 0).repeat(times, 1)
+    eventually(view, lambda: np.array_equal(view.pixels, large))
+    small = paint(host, 5, Rect(33, 1, 5, 7))
+    large = small.repeat(times, 0).repeat(times, 1)
+    eventually(view, lambda: np.array_equal(view.pixels, large), "and so has damage")
+
+
+def test_damage_drawn_alone_is_damage_drawn_with_everything(open_view, host):
+    """At a scale that smooths there must be no seams."""
+    paint(host)
+    view, other = open_view(), open_view()
+    for one in (view, other):
+        eventually(one, lambda one=one: one.status.size == SIZE)
+        one.resize(101, 77)
+    for seed in range(2, 8):
+        random = np.random.default_rng(seed)
+        x, y = int(random.integers(0, 60)), int(random.integers(0, 44))
+        paint(host, seed, Rect(x, y, 4, 4))
+        version = host.machine.producer.version
+        eventually(view, lambda v=version: view.viewer._wanted.mark.version >= v)
+    eventually(other, lambda: other.viewer._wanted.mark.version == version)
+    view.run()
+    other.viewer.backend.repaint(None)
+    other.run()
+    # Qt rounds its steps from where it begins: one level of 255 more or less.
+    eventually(view, lambda: np.abs(view.pixels.astype(int) - other.pixels).max() <= 1)
+
+
+def test_a_mode_change_is_followed_and_the_view_takes_its_size(open_view, host):
+    paint(host)
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    host.machine.producer.set_mode(100, 80)
+    whole = paint(host, 9)
+    eventually(view, lambda: view.status.size == (100, 80))
+    eventually(view, lambda: view.pixels.shape == whole.shape)
+    eventually(view, lambda: np.array_equal(view.pixels, whole))
+
+
+def test_a_view_of_another_size_keeps_it(open_view, host):
+    paint(host)
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    view.resize(200, 150)
+    eventually(view, lambda: view.viewer.backend.view_size() == (200, 150))
+    host.machine.producer.set_mode(100, 80)
+    eventually(view, lambda: view.status.size == (100, 80))
+    assert view.viewer.backend.view_size() == (200, 150)
+    assert view.status.scale == pytest.approx(150 / 80, abs=0.02)
+
+
+def test_keys_reach_the_host_and_a_held_one_goes_down_again(open_view, host):
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    view.key(A, True)
+    eventually(view, lambda: host.machine.steps == [(A - 8, True)])
+    # X11 says of a key that repeats that it went up and down.
+    for down in (False, True):
+        view.key(A, down, repeat=True)
+    eventually(view, lambda: host.machine.steps == [(A - 8, True)] * 2)
+    view.key(A, False)
+    eventually(view, lambda: host.machine.steps == [(A - 8, True)] * 2 + [(A - 8, False)])
+    view.key(A, True, repeat=True)  # a repeat of what is not down
+    view.key(F, True)
+    eventually(view, lambda: host.machine.steps[-1] == (F - 8, True))
+    assert host.machine.steps.count((A - 8, True)) == 2
+
+
+def test_losing_the_focus_lets_go_of_every_key(open_view, host):
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    for key in (CTRL, A):
+        view.key(key, True)
+    view.blur()
+    wanted = [(CTRL - 8, True), (A - 8, True), (A - 8, False), (CTRL - 8, False)]
+    eventually(view, lambda: host.machine.steps == wanted)
+
+
+def test_the_grab_is_seen_and_given_back(open_view, host):
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    assert "Ctrl+Alt grabs" in view.status.words
+    for key, down in [(CTRL, True), (ALT, True), (ALT, False), (CTRL, False)]:
+        view.key(key, down)
+    eventually(view, lambda: view.viewer.grabbed)
+    assert "Ctrl+Alt releases" in view.status.title
+    assert view.notes == ["Ctrl+Alt releases the keyboard"]
+    view.blur()
+    assert not view.viewer.grabbed
+    assert view.status.title == "fake \N{EN DASH} kju"
+
+
+def test_a_shortcut_is_the_windows(open_view, host):
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    for key in (CTRL, ALT, F):
+        view.key(key, True)
+    assert view.commands == [Command.FULL_SCREEN]
+
+
+def test_the_pointer_is_where_the_windows_is_at_every_scale(open_view, host, pointer):
+    paint(host)
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    view.resize(203, 150)
+    eventually(view, lambda: view.status.scale > 3)
+    # 64x48 at 200x150, in the middle of 203: one column and a half are beside it.
+    for at, pixel in [
+        ((1, 0), (0, 0)),
+        ((2, 4), (0, 1)),
+        ((100, 75), (31, 24)),
+        ((202, 149), (63, 47)),
+    ]:
+        view.move(*at)
+        eventually(view, lambda pixel=pixel: pointer.got[-1:] == [("at", *pixel)], f"{at}")
+    view.click("right")
+    view.click("side")
+    view.turn(1, 0)
+    view.turn(-2, 1)
+    wanted = [("down", "right"), ("up", "right"), ("down", "side"), ("up", "side")]
+    wanted += [("wheel", 1, 0), ("wheel", -2, 1)]
+    eventually(view, lambda: [g for g in pointer.got if g[0] != "at"] == wanted)
+
+
+def test_a_guest_without_a_tablet_gets_distances_once_it_has_the_pointer(open_view, host, pointer):
+    pointer.absolute = False
+    paint(host)
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    eventually(view, lambda: not view.viewer._absolute, "the host has been asked")
+    view.move(10, 10)
+    view.move(20, 10)
+    view.click("left")  # the window's: it grabs
+    eventually(view, lambda: view.viewer.grabbed)
+    view.move(20, 10)
+    view.move(23, 12)
+    view.click("left")
+    wanted = [("by", 3, 2), ("down", "left"), ("up", "left")]
+    eventually(view, lambda: pointer.got == wanted)
+    view.blur()
+    assert not view.viewer.grabbed
+
+
+def test_a_pointer_that_becomes_absolute_is_noticed(open_view, host, pointer):
+    pointer.absolute = False
+    paint(host)
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    eventually(view, lambda: not view.viewer._absolute)
+    pointer.absolute = True
+    view.viewer.left()
+    view.move(5, 6)
+    eventually(view, lambda: view.viewer._absolute)
+    view.move(7, 8)
+    eventually(view, lambda: pointer.got[-1:] == [("at", 7, 8)])
+
+
+def test_losing_the_focus_lifts_the_buttons(open_view, host, pointer):
+    paint(host)
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    view.move(5, 5)
+    view.viewer.button("left", True)
+    view.blur()
+    eventually(view, lambda: pointer.got[-2:] == [("down", "left"), ("up", "left")])
+
+
+def test_a_view_only_client_sends_nothing_and_says_so(open_view, host):
+    view = open_view(view_only=True)
+    eventually(view, lambda: view.status.size == SIZE)
+    view.key(A, True)
+    view.key(A, False)
+    view.viewer.moved(3, 3)
+    version = host.machine.producer.version
+    paint(host, 3)
+    eventually(view, lambda: view.viewer._wanted.mark.version > version)
+    assert host.machine.steps == []
+    assert "view only" in view.status.words
+
+
+def test_a_hidden_view_is_attached_to_nothing(open_view, host):
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    view.key(A, True)
+    view.show(False)
+    eventually(view, lambda: host.machine.gone, "the client has left")
+    assert host.machine.steps[-1] == (A - 8, False)
+    whole = paint(host, 4)
+    view.show()
+    eventually(view, lambda: np.array_equal(view.pixels, whole), "and is back")
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "said"),
+    [
+        (State.PAUSED, "", "paused"),
+        (State.UNAVAILABLE, "the display is off", "no picture: the display is off"),
+    ],
+)
+def test_why_the_picture_is_not_live(open_view, host, state, reason, said):
+    paint(host)
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    assert view.status.message == ""
+    host.machine.producer.set_state(state, reason)
+    eventually(view, lambda: view.status.message == said)
+    host.machine.producer.set_state(State.LIVE)
+    eventually(view, lambda: view.status.message == "")
+
+
+def test_a_machine_that_ends_leaves_its_picture_and_the_next_is_taken(
+    driver, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    view = driver("fake")
+    try:
+        with fake_host() as first:
+            whole = paint(first)
+            view.show()
+            eventually(view, lambda: view.status.message == "" and view.status.size == SIZE)
+            eventually(view, lambda: np.array_equal(view.pixels, whole))
+        eventually(view, lambda: "the machine 'fake' has" in view.status.message)
+        view.key(A, True)  # for nobody
+        with fake_host() as second:
+            whole = paint(second, 2)
+            eventually(view, lambda: view.status.message == "")
+            eventually(view, lambda: np.array_equal(view.pixels, whole))
+            view.key(A, False)
+            view.key(A, True)
+            eventually(view, lambda: second.machine.steps[-1:] == [(A - 8, True)])
+    finally:
+        view.close()
+
+
+def test_closing_leaves_the_machine_and_no_key_down(open_view, host):
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    view.key(A, True)
+    view.viewer.closed()
+    assert host.machine.steps == [(A - 8, True), (A - 8, False)]
+    with kju.attach("fake") as machine:
+        assert machine.gone is None
+
+
+def test_a_screenshot_is_the_guests_pixels_whatever_the_scale(open_view, host, tmp_path):
+    from PIL import Image
+
+    whole = paint(host)
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    view.resize(200, 90)
+    host.machine.block.set()  # answers what asks for a refresh
+    path = tmp_path / "shot.png"
+    view.viewer.save(path)
+    eventually(view, lambda: view.notes == [f"saved {path}"])
+    with Image.open(path) as image:
+        assert np.array_equal(np.asarray(image)[..., ::-1], whole)
+    view.viewer.save(Path(os.devnull) / "no.png")
+    eventually(view, lambda: view.notes[-1].startswith("no screenshot: "))
+
+
+def test_the_cursor_is_the_guests_and_drawn_where_the_pointer_is_not(open_view, host):
+    paint(host)
+    view = open_view(view_only=True)
+    eventually(view, lambda: view.status.size == SIZE)
+    red = np.zeros((5, 5, 4), np.uint8)
+    red[...] = 0, 0, 255, 255
+    producer = host.machine.producer
+    producer.set_cursor(red.tobytes(), 5, 5, 1, 2)
+    producer.move_cursor(20, 12, True)
+    eventually(
+        view, lambda: view.pixels[10:15, 19:24].reshape(-1, 3).tolist() == [[0, 0, 255]] * 25
+    )
+    assert view.pixels[9, 19].tolist() == producer.pixels[9, 19, :3].tolist()
+    producer.move_cursor(40, 30, True)
+    eventually(
+        view, lambda: np.array_equal(view.pixels[10:15, 19:24], producer.pixels[10:15, 19:24, :3])
+    )
+    assert view.pixels[30, 40].tolist() == [0, 0, 255]
+
+
+def test_the_windows_pointer_takes_the_guests_shape(host):
+    """What Qt makes of it is looked at on a real display, in tests/qemu/test_window.py."""
+    view = StubDriver("fake")
+    view.show()
+    eventually(view, lambda: view.status.size == SIZE)
+    assert view.backend.look is Look.DOT
+    host.machine.producer.set_cursor(b"\xff" * 64, 4, 4, 1, 1)
+    host.machine.producer.move_cursor(3, 3, True)
+    eventually(view, lambda: view.backend.look is Look.GUEST)
+    view.close()
+
+
+def test_pictures_come_no_faster_than_the_display_shows_them(open_view, host, monkeypatch):
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    monkeypatch.setattr(view.viewer.backend, "frame_seconds", lambda: 0.05)
+    looks = []
+    seen = view.viewer.seen
+    monkeypatch.setattr(view.viewer, "seen", lambda what: (looks.append(what), seen(what)))
+    painted = 0
+    while len(looks) < 5:
+        paint(host, painted, Rect(0, 0, 8, 8))
+        painted += 1
+        view.run()
+    assert painted > 2 * len(looks), "many changes are one look"
+    whole = np.array(host.machine.producer.pixels)[..., :3]
+    eventually(view, lambda: np.array_equal(view.pixels, whole), "and the last one is shown")

@@ -1,0 +1,509 @@
+"""`kju view` on a real X server, driven by xdotool, on a real guest that tells what it gets."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import guests
+import numpy as np
+import pytest
+import xservers
+from paint_guest import MODE, SEEN, Guest
+from wait import until
+
+import kju
+from kju.apps.desktop.geometry import Scaling, device_size, place
+
+pytest.importorskip("PySide6", reason="there is no PySide6: pip install kju[desktop]")
+pytestmark = [pytest.mark.qemu]
+
+#: A process that starts Qt on a computer that others use too.
+STARTS = 30.0
+
+
+class Window:
+    """One `kju view` on a display."""
+
+    def __init__(self, display: str, name: str, *options: str, ratio: float = 1) -> None:
+        self.display = display
+        self.name = name
+        environment = xservers.environment(display) | {"QT_SCALE_FACTOR": str(ratio)}
+        environment.pop("QT_QPA_PLATFORM", None)
+        environment.pop("WAYLAND_DISPLAY", None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "kju.apps", "view", name, *options],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.id = ""
+        until(self._found, STARTS, "the window")
+
+    def _found(self) -> bool:
+        assert self.process.poll() is None, self.process.stderr.read()
+        found = self.run("search", "--onlyvisible", "--name", f"^{self.name} ", check=False)
+        self.id = found.split()[-1] if found else ""
+        return bool(self.id)
+
+    def run(self, *words: str, check: bool = True) -> str:
+        done = subprocess.run(
+            ["xdotool", *words], env=xservers.environment(self.display),
+            capture_output=True, text=True, timeout=30, check=check,
+        )  # fmt: skip
+        return done.stdout
+
+    def focus(self) -> None:
+        self.run("windowfocus", "--sync", self.id)
+
+    def keys(self, *words: str) -> None:
+        self.run(*words)
+
+    @property
+    def title(self) -> str:
+        return self.run("getwindowname", self.id).strip()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        words = dict(
+            line.split("=") for line in self.run("getwindowgeometry", "--shell", self.id).split()
+        )
+        return int(words["WIDTH"]), int(words["HEIGHT"])
+
+    def pixels(self, width: int, height: int) -> np.ndarray:
+        """The window's top left: R G B."""
+        return xservers.picture(self.display, self.id)[:height, :width, ::-1]
+
+    def shows(self, picture: Callable[[], np.ndarray], what: str = "") -> None:
+        """What the guest shows now, or soon: it draws in its own time."""
+
+        def same() -> bool:
+            wanted = picture()
+            try:
+                return np.array_equal(self.pixels(wanted.shape[1], wanted.shape[0]), wanted)
+            except subprocess.CalledProcessError:
+                return False  # it is not mapped yet
+
+        until(same, STARTS, f"the window shows the guest's pixels {what}")
+
+    def end(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.process.stderr.close()
+        return self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[str]:
+    xservers.need("Xvfb", "xdotool", "xwd", "xclock")
+    with xservers.server("-screen", "0", "1400x1000x24") as (_, display):
+        yield display
+
+
+@pytest.fixture(scope="module")
+def managed() -> Iterator[str]:
+    """A display with a window manager."""
+    xservers.need("Xvfb", "xdotool", "xwd", "xclock", "openbox")
+    with (
+        xservers.server("-screen", "0", "1280x1024x24") as (_, display),
+        xservers.program(display, "openbox"),
+    ):
+        until(lambda: asked(display, "get_num_desktops"), STARTS, "openbox")
+        yield display
+
+
+def asked(display: str, *words: str) -> str:
+    """What xdotool answers; empty where it has none."""
+    done = subprocess.run(
+        ["xdotool", *words], env=xservers.environment(display),
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    return "" if done.returncode else done.stdout
+
+
+@pytest.fixture
+def window(display: str) -> Iterator[object]:
+    opened: list[Window] = []
+
+    def start(name: str, *options: str, **how: float) -> Window:
+        opened.append(Window(display, name, *options, **how))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.end()
+
+
+@contextlib.contextmanager
+def elsewhere(window: Window) -> Iterator[None]:
+    """The focus is another window's."""
+    with xservers.program(window.display, "xclock", "-title", "elsewhere"):
+        until(lambda: window.run("search", "--name", "elsewhere", check=False))
+        other = window.run("search", "--onlyvisible", "--name", "elsewhere").split()[-1]
+        window.run("windowfocus", "--sync", other)
+        yield
+
+
+def guests_picture(guest: Guest) -> np.ndarray:
+    return np.asarray(guest.screen.snapshot(sync=True, format="rgb"))
+
+
+@pytest.mark.parametrize(
+    ("scale", "ratio"), [("fit", 1), ("1:1", 1.25), ("integer", 1.5), ("fit", 1.5), ("1:1", 2)]
+)
+def test_the_windows_pixels_are_the_guests(guest: Guest, window, scale: str, ratio: float):
+    one = window(guest.machine.name, "--scale", scale, ratio=ratio)
+    one.shows(lambda: guests_picture(guest))
+    guest.tell("fill 77 0 400000")
+    one.shows(lambda: guests_picture(guest), "after a change of a part")
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_at_a_whole_multiple_every_pixel_is_a_square(guest: Guest, window, times: int):
+    guest.show(400, 300)
+    until(lambda: guest.seen.mode[:2] == (400, 300), SEEN)
+    one = window(guest.machine.name, "--scale", "integer")
+    one.shows(lambda: guests_picture(guest))
+    chrome = one.size[1] - 300
+    one.run("windowsize", one.id, str(400 * times), str(300 * times + chrome))
+    one.shows(lambda: guests_picture(guest).repeat(times, 0).repeat(times, 1))
+
+
+def test_the_window_follows_the_guests_mode(guest: Guest, window):
+    one = window(guest.machine.name)
+    one.shows(lambda: guests_picture(guest))
+    chrome = one.size[1] - MODE[1]
+    guest.show(1024, 768)
+    until(lambda: one.size == (1024, 768 + chrome), SEEN + STARTS)
+    one.shows(lambda: guests_picture(guest))
+
+
+def test_a_picture_larger_than_the_window_is_scrolled(guest: Guest, window):
+    guest.show(1600, 1200)
+    until(lambda: guest.seen.mode[:2] == (1600, 1200), SEEN)
+    one = window(guest.machine.name, "--scale", "1:1")
+    one.shows(lambda: guests_picture(guest)[:500, :700])
+    one.run("windowsize", one.id, "800", "600")
+    one.shows(lambda: guests_picture(guest)[:500, :700])
+
+
+def test_keys_go_to_the_guest_by_their_place(guest: Guest, window):
+    one = window(guest.machine.name)
+    one.shows(lambda: guests_picture(guest))
+    one.focus()
+    for key, code in [("a", 30), ("Return", 28), ("Up", 103), ("Delete", 111), ("F12", 88)]:
+        one.keys("key", key)
+        guest.serial.wait(f"^kju: key {code} down$")
+        guest.serial.wait(f"^kju: key {code} up$")
+    # The guest writes on its screen which keys it got.
+    one.shows(lambda: guests_picture(guest))
+
+
+def test_losing_the_focus_lifts_every_key(guest: Guest, window):
+    one = window(guest.machine.name)
+    one.shows(lambda: guests_picture(guest))
+    one.focus()
+    try:
+        one.keys("keydown", "b", "keydown", "Shift_L")
+        guest.serial.wait("^kju: key 42 down$")
+        with elsewhere(one):
+            guest.serial.wait("^kju: key 42 up$")
+            guest.serial.wait("^kju: key 48 up$")
+            assert guest.console()["keys_held"] == []
+    finally:
+        one.keys("keyup", "b", "keyup", "Shift_L")
+
+
+def test_a_held_key_repeats(guest: Guest, window):
+    one = window(guest.machine.name)
+    one.shows(lambda: guests_picture(guest))
+    one.focus()
+    before = len(log_of(guest))
+    one.keys("keydown", "c")
+    try:
+        for _ in range(3):
+            guest.serial.wait("^kju: key 46 repeat$")
+    finally:
+        one.keys("keyup", "c")
+    guest.serial.wait("^kju: key 46 up$")
+    said = log_of(guest)[before:]
+    assert said.count("key 46 down") == said.count("key 46 up") == 1
+
+
+def log_of(guest: Guest) -> str:
+    return guest.serial._log.read_text(errors="replace")
+
+
+def test_the_release_key_grabs_and_the_title_says_so(guest: Guest, window):
+    one = window(guest.machine.name)
+    one.shows(lambda: guests_picture(guest))
+    one.focus()
+    one.keys("key", "ctrl+alt")
+    until(lambda: "Ctrl+Alt releases the keyboard" in one.title, SEEN)
+    one.keys("key", "ctrl+alt+w")  # the guest's, now
+    guest.serial.wait("^kju: key 17 up$")
+    one.keys("key", "ctrl+alt")
+    until(lambda: "releases" not in one.title, SEEN)
+    one.keys("key", "ctrl+alt+w")
+    assert one.process.wait(STARTS) == 0
+    assert guest.machine.gone is None
+    assert guest.console()["keys_held"] == []
+
+
+def test_another_release_key(guest: Guest, window):
+    one = window(guest.machine.name, "--release-key", "scroll_lock")
+    one.shows(lambda: guests_picture(guest))
+    one.focus()
+    one.keys("key", "Scroll_Lock")
+    until(lambda: "Scroll_lock releases the keyboard" in one.title, SEEN)
+
+
+def test_ending_the_window_lifts_every_key_and_the_machine_goes_on(guest: Guest, window):
+    one = window(guest.machine.name)
+    one.shows(lambda: guests_picture(guest))
+    one.focus()
+    one.keys("keydown", "d")
+    try:
+        guest.serial.wait("^kju: key 32 down$")
+        assert one.end() == 128 + signal.SIGTERM
+        guest.serial.wait("^kju: key 32 up$")
+    finally:
+        one.keys("keyup", "d")
+    assert guest.machine.gone is None
+
+
+def test_a_view_only_window_sends_nothing(guest: Guest, window):
+    one = window(guest.machine.name, "--view-only")
+    one.shows(lambda: guests_picture(guest))
+    one.focus()
+    before = len(log_of(guest))
+    one.keys("key", "e")
+    until(lambda: any(c["role"] == "view" for c in guest.machine.info()["clients"]))
+    guest.machine.keyboard.press("f")
+    guest.machine.keyboard.release("f")
+    guest.serial.wait("^kju: key 33 up$")
+    assert "key 18" not in log_of(guest)[before:]
+
+
+def test_an_unmapped_window_looks_at_nothing(guest: Guest, window):
+    one = window(guest.machine.name)
+    one.shows(lambda: guests_picture(guest))
+    names = lambda: [c["name"] for c in guest.machine.info()["clients"]]  # noqa: E731
+    clients = names()
+    one.run("windowunmap", "--sync", one.id)
+    until(lambda: len(names()) == len(clients) - 1, SEEN, "its client has left")
+    guest.tell("fill 99 0 400000")
+    one.run("windowmap", "--sync", one.id)
+    one.shows(lambda: guests_picture(guest), "as soon as it is seen again")
+
+
+def test_a_screenshot_by_key(guest: Guest, window, tmp_path: Path, monkeypatch):
+    from PIL import Image
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    one = window(guest.machine.name)
+    one.shows(lambda: guests_picture(guest))
+    one.focus()
+    one.keys("key", "ctrl+alt+s")
+    until(lambda: list(tmp_path.rglob("*.png")), STARTS)
+    (path,) = tmp_path.rglob("*.png")
+
+    def whole() -> bool:
+        with contextlib.suppress(OSError), Image.open(path) as image:
+            # Above that the guest writes which keys are down, and by now none is.
+            return np.array_equal(np.asarray(image)[200:], guests_picture(guest)[200:])
+        return False
+
+    until(whole, SEEN)
+
+
+def test_a_machine_that_starts_again_is_shown_again(
+    runtime_folder: None, window, tmp_path: Path
+) -> None:
+    screen = ["-screen", "0", "640x480x24"]
+    with kju.launch(xvfb=True, name="again", args=screen) as first:
+        where = first.info()["xvfb"]["display"]
+        xservers.do(where, "xsetroot", "-solid", "#804020")
+        one = window("again")
+        one.shows(lambda: np.full((480, 640, 3), (0x80, 0x40, 0x20), np.uint8))
+    with kju.launch(xvfb=True, name="again", args=["-screen", "0", "500x300x24"]) as second:
+        where = second.info()["xvfb"]["display"]
+        xservers.do(where, "xsetroot", "-solid", "#205080")
+        one.shows(lambda: np.full((300, 500, 3), (0x20, 0x50, 0x80), np.uint8))
+        one.end()
+
+
+def test_a_window_at_rest_costs_nothing(guest: Guest, window):
+    one = window(guest.machine.name)
+    one.shows(lambda: guests_picture(guest))
+    stat = Path(f"/proc/{one.process.pid}/stat")
+
+    def ticks() -> int:
+        fields = stat.read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    def still() -> bool:
+        before = ticks()
+        time.sleep(1)  # what is measured is a second in which nothing happens
+        return ticks() - before <= 1
+
+    until(still, STARTS, "at most a hundredth of a core")
+
+
+def test_there_is_no_window_without_a_display(guest: Guest):
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "kju.apps", "view", guest.machine.name],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "there is no display" in done.stderr
+
+
+def test_full_screen_by_key_and_back(guest: Guest, managed: str):
+    one = Window(managed, guest.machine.name)
+    try:
+        one.shows(lambda: guests_picture(guest))
+        size = one.size
+        one.focus()
+        one.keys("key", "ctrl+alt+f")
+        until(lambda: one.size == (1280, 1024), STARTS, "full screen")
+        one.keys("key", "ctrl+alt+f")
+        until(lambda: one.size == size, STARTS, "a window again")
+        one.shows(lambda: guests_picture(guest))
+    finally:
+        one.end()
+
+
+def test_a_window_manager_minimises_and_closes(guest: Guest, managed: str):
+    one = Window(managed, guest.machine.name)
+    try:
+        one.shows(lambda: guests_picture(guest))
+        names = lambda: [c["name"] for c in guest.machine.info()["clients"]]  # noqa: E731
+        clients = len(names())
+        one.run("windowminimize", "--sync", one.id)
+        until(lambda: len(names()) == clients - 1, STARTS, "it looks no more")
+        one.run("windowactivate", "--sync", one.id)
+        one.shows(lambda: guests_picture(guest))
+        one.keys("keydown", "d")
+        guest.serial.wait("^kju: key 32 down$")
+        one.keys("key", "alt+F4")  # openbox's
+        assert one.process.wait(STARTS) == 0
+        guest.serial.wait("^kju: key 32 up$")
+        assert guest.machine.gone is None
+    finally:
+        one.run("keyup", "d")
+        one.end()
+
+
+@pytest.fixture(scope="module")
+def pointed(
+    shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[kju.Machine]:
+    """A guest whose hardware cursor is where it saw its tablet."""
+    folder = tmp_path_factory.mktemp("ptr")
+    paint = guests.paint(folder, "still", cursor=1, size="800x600")
+    with kju.launch(args=paint.arguments, name="pointed") as machine:
+        with guests.Serial(paint) as serial:
+            serial.wait("^kju: ready", 90)
+        said = Path(f"{paint.serial}.log")
+        until(lambda: b"USB Tablet" in said.read_bytes(), STARTS, "the guest reads its tablet")
+        until(lambda: machine.pointer.absolute, SEEN)
+        yield machine
+
+
+@pytest.mark.parametrize(
+    ("ratio", "factor"), [(1, 1), (1.25, 1), (1.5, 1), (1, 1.37), (1.25, 0.73)]
+)
+def test_the_guest_sees_the_pointer_where_the_window_has_it(
+    pointed: kju.Machine, display: str, window, ratio: float, factor: float
+):
+    asked(display, "mousemove", "10", "10")  # over the window: its pointer is the guest's
+    one = window(pointed.name, ratio=ratio)
+    one.shows(lambda: pictured(pointed, cursor=False))
+    chrome = one.size[1] - 600
+    if factor != 1:
+        across, down = round(800 * factor), round(600 * factor) + chrome
+        one.run("windowsize", one.id, str(across), str(down))
+        until(lambda: one.size == (across, down), STARTS)
+    # Qt gives the view whole logical pixels.
+    across, down = device_size(int(one.size[0] / ratio), int((one.size[1] - chrome) / ratio), ratio)
+    placed = place((800, 600), (across, down), Scaling.FIT, (0, 0))
+    random = np.random.default_rng(7)
+    # The corners, and pixels anywhere.
+    points = [(0, 0), (across - 1, 0), (0, down - 1), (across - 1, down - 1)]
+    points += [(int(x), int(y)) for x, y in random.integers(0, (across, down), (40, 2))]
+    for x, y in points:
+        one.run("mousemove", "--window", one.id, str(x), str(y))
+        wanted = placed.guest_pixel(x, y)
+        until(
+            lambda wanted=wanted: (pointed.screen.cursor.x, pointed.screen.cursor.y) == wanted,
+            SEEN,
+            f"{x},{y} of the window is {wanted} of the guest, not {pointed.screen.cursor[2:4]}",
+        )
+
+
+def test_the_guests_cursor_is_drawn_where_the_windows_is_not(
+    pointed: kju.Machine, display: str, window
+):
+    asked(display, "mousemove", "10", "10")
+    one = window(pointed.name)
+    one.shows(lambda: pictured(pointed, cursor=False))
+    one.run("mousemove", "--window", one.id, "400", "300")
+    until(lambda: (pointed.screen.cursor.x, pointed.screen.cursor.y) == (400, 300), SEEN)
+    # Elsewhere the picture itself shows it, for others may move it.
+    one.run("mousemove", "1399", "999")
+    pointed.pointer.move(100, 100)
+    until(lambda: (pointed.screen.cursor.x, pointed.screen.cursor.y) == (100, 100), SEEN)
+    plain, drawn = (pictured(pointed, cursor) for cursor in (False, True))
+    assert not np.array_equal(plain, drawn)
+    until(lambda: shows_about(one, drawn), STARTS, "the guest's cursor is drawn where it is")
+    # Where the window's pointer is the guest's there is only one of them.
+    one.run("mousemove", "--window", one.id, "300", "200")
+    until(lambda: np.array_equal(one.pixels(800, 600), plain), STARTS, "it is not drawn twice")
+
+
+def pictured(machine: kju.Machine, cursor: bool) -> np.ndarray:
+    return np.asarray(machine.screen.snapshot(format="rgb", sync=True, cursor=cursor))
+
+
+def shows_about(one: Window, picture: np.ndarray) -> bool:
+    """What is half transparent is rounded twice."""
+    shown = one.pixels(picture.shape[1], picture.shape[0]).astype(int)
+    return shown.shape == picture.shape and np.abs(shown - picture).max() <= 1
+
+
+def test_a_guest_without_a_tablets_driver_keeps_the_pointer_until_the_release_key(
+    runtime_folder: None, display: str, window
+) -> None:
+    with kju.launch(name="game", args=guests.invaders()) as machine:
+        assert not machine.pointer.absolute
+        one = window("game")
+        one.focus()
+        until(lambda: one.size[1] < 428, STARTS, "the size of the guest's text mode")
+        asked(display, "mousemove", "--window", one.id, "100", "100", "click", "1")
+        until(lambda: "releases the keyboard" in one.title, STARTS)
+        for _ in range(30):
+            asked(display, "mousemove_relative", "--", "60", "0")
+        until(lambda: pointer_at(display)[0] < 720, SEEN, "it went 1800 pixels and is inside")
+        one.keys("key", "ctrl+alt")
+        until(lambda: "releases" not in one.title, STARTS)
+        asked(display, "mousemove", "1300", "900")
+        assert pointer_at(display) == (1300, 900)
+        one.end()
+
+
+def pointer_at(display: str) -> tuple[int, int]:
+    words = dict(line.split("=") for line in asked(display, "getmouselocation", "--shell").split())
+    return int(words["X"]), int(words["Y"])

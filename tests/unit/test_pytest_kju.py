@@ -127,10 +127,6 @@ def test_a_machine_that_is_gone_leaves_its_last_screen(
             "import pytest\n@pytest.mark.machine('x', scope='moon')\ndef test_it(machine): pass",
             "*scope is no 'moon'*",
         ),
-        (
-            "import pytest\n@pytest.mark.machine('no.img')\ndef test_it(machine): pass",
-            "*UsageError*no.img*",
-        ),
     ],
 )
 def test_what_cannot_be_is_said(pytester: pytest.Pytester, text: str, words: str) -> None:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 #: Two a second for four minutes, or the seconds in which something happened in an hour's test.
 MOST = 480
-#: Screens of Debian's installer take 35 to 80 KB each (1024x768), a game in VGA text 3 KB; a page
-#: of 240 photographs would be half a gigabyte.
+#: Screens of Debian's installer (1280x800) take 28 to 122 KB each, a game in VGA text 5 KB; of
+#: photographs, 2 MB each, a dozen are kept.
 MOST_BYTES = 24 << 20
 # As in `kju.watch.pixels`: the largest text cursor, of a console on a 4K screen.
 _BLINK_WIDTH, _BLINK_HEIGHT = 32, 64

@@ -10,8 +10,8 @@ import contextlib
 import functools
 import os
 import re
+import select
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -114,7 +114,7 @@ def paint(
     """Our own Linux guest, drawing what it is asked for.
 
     Args:
-        folder: Where to put the socket of its serial line; short, a socket's path has 107 bytes.
+        folder: Where to put its serial line.
         mode: kju.mode: animate, flip, box, still, resize, blank, text, shell.
         device: QEMU's display device with its properties: "virtio-vga", "VGA", "bochs-display",
             "virtio-vga,max_outputs=2", "virtio-vga,xres=1920,yres=1080".
@@ -129,8 +129,7 @@ def paint(
             *TCG, "-m", "256", "-vga", "none", "-device", device, "-no-reboot",
             "-kernel", kernel, "-initrd", initramfs,
             "-append", " ".join([COMMAND_LINE, *words]),
-            "-chardev", f"socket,id=paint,path={serial},server=on,wait=off,logfile={serial}.log",
-            "-serial", "chardev:paint",
+            *_line(serial),
         ],
         serial,
     )  # fmt: skip
@@ -161,8 +160,7 @@ def console(folder: Path) -> Console:
         [
             *TCG, "-m", "256", "-vga", "std", "-no-reboot", "-kernel", kernel,
             "-initrd", str(initrd), "-append", "console=ttyS0 quiet rdinit=/keyboard/init",
-            "-chardev", f"socket,id=line,path={serial},server=on,wait=off,logfile={serial}.log",
-            "-serial", "chardev:line", "-serial", f"file:{typed}",
+            *_line(serial), "-serial", f"file:{typed}",
         ],
         serial, typed, Path(keymaps),
     )  # fmt: skip
@@ -211,8 +209,7 @@ def field(folder: Path, keyboard: str = "ps2") -> Typed:
         [
             *TCG, "-m", "512", "-vga", "std", "-no-reboot", "-kernel", kernel,
             "-initrd", str(initrd), "-append", line,
-            "-chardev", f"socket,id=line,path={serial},server=on,wait=off,logfile={serial}.log",
-            "-serial", "chardev:line", "-serial", f"file:{out}", *devices,
+            *_line(serial), "-serial", f"file:{out}", *devices,
         ],
         serial, out, name,
     )  # fmt: skip
@@ -253,41 +250,43 @@ def modes(folder: Path) -> Path:
     return disk
 
 
+def _line(serial: Path) -> list[str]:
+    """A serial line as two pipes: one holds 64 KiB, of a socket some 270 bytes fill the buffer."""
+    for name in (f"{serial}.in", f"{serial}.out"):
+        os.mkfifo(name)
+    pipes = f"pipe,id=line,path={serial},logfile={serial}.log"
+    return ["-chardev", pipes, "-serial", "chardev:line"]
+
+
 class Serial:
     """The serial line of a guest of ours: waits for what it says, tells it what to do.
 
-    What the guest said before anybody connected is not lost: it is read from the line's log. The
-    socket is drained all the same, by a thread: it holds about 270 bytes, because QEMU writes each
-    by itself, and a guest whose line is full stops.
+    What the guest said before anybody came is not lost: it is read from the line's log. The pipe is
+    drained all the same, by a thread: a guest whose line is full drops what it says, and stops.
     """
 
-    def __init__(self, guest: Paint | Console, timeout: float = 30) -> None:
+    def __init__(self, guest: Paint | Console | Typed) -> None:
         self._log = Path(f"{guest.serial}.log")
         self._read = 0
         self._more = threading.Event()
-        self._link = socket.socket(socket.AF_UNIX)
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                self._link.connect(str(guest.serial))
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    self._link.close()
-                    raise
-                time.sleep(0.01)
+        self._closed = False
+        self._in = os.open(f"{guest.serial}.in", os.O_RDWR)
+        self._out = os.open(f"{guest.serial}.out", os.O_RDWR | os.O_NONBLOCK)
         self._thread = threading.Thread(target=self._drain, daemon=True)
         self._thread.start()
 
     def _drain(self) -> None:
-        with contextlib.suppress(OSError):
-            while self._link.recv(4096):
+        poll = select.poll()
+        poll.register(self._out, select.POLLIN)
+        while not self._closed:
+            if poll.poll(100):
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._out, 1 << 16)
                 self._more.set()
-        self._more.set()
 
     def send(self, line: str) -> None:
         """Gives the guest one command."""
-        self._link.sendall(line.encode() + b"\n")
+        os.write(self._in, line.encode() + b"\n")
 
     def wait(self, pattern: str, timeout: float = 60) -> re.Match[str]:
         """Waits for a line that matches, among those not yet waited for, and returns the match."""
@@ -314,10 +313,10 @@ class Serial:
 
     def close(self) -> None:
         """Lets go of the line; the guest goes on."""
-        with contextlib.suppress(OSError):
-            self._link.shutdown(socket.SHUT_RDWR)
+        self._closed = True
         self._thread.join()
-        self._link.close()
+        os.close(self._in)
+        os.close(self._out)
 
     def __enter__(self) -> Serial:
         return self

@@ -27,7 +27,7 @@ ATTACH_AND_HOLD = """
 import sys, time, kju
 machine = kju.attach("tablet")
 machine.pointer.press("right")
-machine.keyboard.press("shift")
+machine.keyboard.press("ctrl", "shift")
 print("held", flush=True)
 time.sleep(60)
 """
@@ -147,12 +147,26 @@ def test_who_is_killed_holds_nothing_any_more(pointed: Pointed) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        until(lambda: "key 42 down" in pointed.said, SEEN, "the key is down")
+        until(lambda: "key 42 down" in pointed.said, SEEN, "the keys are down")
         assert pointed.guest.console()["buttons_held"] == ["right"]
         other.kill()
     pointed.until((RIGHT, "down", 40, 50), (RIGHT, "up", 40, 50))
     until(lambda: "key 42 up" in pointed.said, SEEN, "the key is up")
+    until(lambda: "key 29 up" in pointed.said, SEEN, "and the other")
     assert pointed.guest.console()["keys_held"] == []
+
+
+def test_no_shift_stays_down_behind_capitals(pointed: Pointed) -> None:
+    """Of pieces that fit into the keyboard's queue the last may be a single release."""
+    keyboard = pointed.guest.machine.keyboard
+    for count in range(1, 17):
+        keyboard.type("A" * count)
+    keyboard.type("b")
+    until(lambda: "key 48 up" in pointed.said, 10, "all has been typed")
+    shifts = re.findall(r"key 42 (\w+)", pointed.said)
+    assert shifts[-1] == "up"
+    assert shifts.count("up") == shifts.count("down") >= 16
+    assert pointed.said.count("key 30 down") == sum(range(1, 17))
 
 
 def test_after_an_input_comes_what_the_guest_did_with_it(pointed: Pointed) -> None:

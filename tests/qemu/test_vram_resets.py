@@ -139,7 +139,8 @@ def booted(folder: Path, ticks: int) -> Iterator[Machine]:
         yield Machine(machine, monitor, follower)
         machine.stop()
         assert follower.ended(5), "whoever waits hears of the end"
-        assert isinstance(follower.heard, ProducerGoneError)
+        # Of the two the one it met first: it may have been asking the host for a picture.
+        assert isinstance(follower.heard, ProducerGoneError | MachineGoneError)
 
 
 def goes_on(guest: Machine) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import GeometryError, UsageError
-from ..host.messages import Action, Button, By, Finger, Point, To, Wheel
+from ..host.messages import BUTTONS, Action, Button, By, Finger, Point, To, Wheel
 
-#: As the messages number them.
-BUTTONS = ("left", "middle", "right", "side", "extra")
 #: Actions of one request: with a USB tablet these take a quarter of a second.
 TOGETHER = 32
 _FARTHEST, _MOST_NOTCHES, _MOST_FINGERS = (1 << 15) - 1, 100, 10

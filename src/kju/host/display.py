@@ -161,7 +161,7 @@ class Display:
                     facts = await self._bus.console(console.facts.number)
                     # What was announced meanwhile nobody heard.
                     console.announced({"Width": facts.width, "Height": facts.height})
-                    await console.devices.keyboard.settle()
+                    await console.devices.settle()
             except (KjuError, OSError) as error:
                 log.error("the display connection could not be opened: %s", error)
 
@@ -203,11 +203,13 @@ class Display:
         So a guest that is slow never sees a key go down long before it comes up, and repeat it.
         """
         mark = self._input(index)
-        if len(steps) == 1:
-            # A third of the time that QMP takes.
-            await self.bus.key(number, *steps[0])
-        else:
+        if index == 0:
             await self._send(events.key(*step) for step in steps)
+        else:
+            # Only here can be said whose keyboard it is. One way for a console, and not both: by
+            # D-Bus QEMU releases no key that it was not told there had gone down.
+            for step in steps:
+                await self.bus.key(number, *step)
         self._inputs.keys(index, steps)
         return mark
 

@@ -149,8 +149,12 @@ class By(Struct, frozen=True, array_like=True, tag="by"):
     dy: Distance
 
 
+#: The names of buttons, in the order of their numbers.
+BUTTONS = ("left", "middle", "right", "side", "extra")
+
+
 class Button(Struct, frozen=True, array_like=True, tag="button"):
-    """A button goes down or up: 0 left, 1 middle, 2 right, 3 side, 4 extra."""
+    """A button goes down or up, by its place in `BUTTONS`."""
 
     button: Annotated[int, Meta(ge=0, le=4)]
     down: bool

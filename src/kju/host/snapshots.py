@@ -41,6 +41,7 @@ from .video import Dump, read_ppm
 if TYPE_CHECKING:
     from .console import Console
     from .events import Tell
+    from .input.devices import Devices
     from .qmp import Qmp
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ log = logging.getLogger(__name__)
 SHOWN = 3.0
 #: For a snapshot that is being saved when the machine is to end; a gigabyte takes some seconds.
 PATIENCE = 30.0
+#: Until QEMU's event says that the guest runs again; it comes with the answer.
+RUNNING = 1.0
 PICTURE, INPUT = "screen.png", "input.jsonl"
 
 
@@ -287,10 +290,32 @@ class SnapshotStore:
     @contextlib.asynccontextmanager
     async def _nothing_down(self) -> AsyncIterator[None]:
         """Have no key and no button down: nobody would let go of it in the guest that is loaded."""
-        async with contextlib.AsyncExitStack() as lifted:
-            for console in self._consoles:
-                await lifted.enter_async_context(console.devices.lifted())
-            yield
+        every = [console.devices for console in self._consoles]
+        async with contextlib.AsyncExitStack() as held:
+            # Nobody types meanwhile. Consoles share these.
+            for turn in {turn: None for devices in every for turn in devices.turns}:
+                await held.enter_async_context(turn)
+            try:
+                for devices in every:
+                    await devices.put_all(down=False)
+                yield
+            finally:
+                await self._put_down(every)
+
+    async def _put_down(self, every: Sequence[Devices]) -> None:
+        """Have everything down again that clients hold; QEMU may still say that it is paused."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + RUNNING
+        for devices in every:
+            while True:
+                try:
+                    await devices.put_all(down=True)
+                    break
+                except KjuError as error:
+                    if loop.time() > deadline:
+                        log.warning("what is held is up in the guest: %s", error)
+                        break
+                    await asyncio.sleep(0.005)
 
     @contextlib.asynccontextmanager
     async def _standing_still(self) -> AsyncIterator[None]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Hashable
+import asyncio
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from .keyboard import Keyboard
@@ -16,24 +16,29 @@ class Devices(NamedTuple):
     keyboard: Keyboard
     pointer: Pointer
 
+    @property
+    def turns(self) -> tuple[asyncio.Lock, asyncio.Lock]:
+        """What is held while something is sent; all consoles of a machine share them."""
+        return self.keyboard.pace.turn, self.pointer.pace.turn
+
+    async def put_all(self, *, down: bool) -> None:
+        """Have the guest see everything that is held as up, or as down again; with the turns.
+
+        Raises:
+            KjuError: QEMU did not take it.
+        """
+        await self.keyboard.put_all(down=down)
+        await self.pointer.put_all(down=down)
+
     async def leave(self, client: Hashable) -> None:
         """Let go of everything that a client holds."""
         await self.keyboard.leave(client)
         await self.pointer.leave(client)
 
-    @contextlib.asynccontextmanager
-    async def lifted(self) -> AsyncIterator[None]:
-        """Have nothing down in the guest meanwhile, whoever holds it."""
-        await self.put(down=False)
-        try:
-            yield
-        finally:
-            await self.put(down=True)
-
-    async def put(self, *, down: bool) -> None:
-        """Have the guest see everything that clients hold down as up, or as down again."""
-        await self.keyboard.put(down=down)
-        await self.pointer.put(down=down)
+    async def settle(self) -> None:
+        """Release what clients held that have left while QEMU took nothing."""
+        await self.keyboard.settle()
+        await self.pointer.settle()
 
     def forget(self) -> None:
         """The guest is another one now, in which nothing is down."""

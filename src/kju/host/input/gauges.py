@@ -152,7 +152,7 @@ class Ps2(Gauge):
 
     async def taken(self) -> bool:
         """Whether no byte waits in the controller, and no key in a BIOS's buffer."""
-        if await self._status() & 1:
+        if not await self.is_idle():
             return False
         now = asyncio.get_running_loop().time()
         # By now the first keys are in a BIOS's buffer, if anybody's.
@@ -161,6 +161,10 @@ class Ps2(Gauge):
         self._bios_seen = now
         return self._bios.taken(*await self._bios_pointers(), now)
 
+    async def is_idle(self) -> bool:
+        """Whether no byte waits in the controller."""
+        return not await self._status() & 1
+
     async def _status(self) -> int:
         found = _VALUE.search(await self._qmp.monitor("i /1bx 0x64"))
         return int(found[1], 16) if found else 0xFF
@@ -168,6 +172,26 @@ class Ps2(Gauge):
     async def _bios_pointers(self) -> tuple[int, int]:
         found = _PAIR.search(await self._qmp.monitor("xp /2hx 0x41a"))
         return (int(found[1], 16), int(found[2], 16)) if found else (0, 0)
+
+
+class Ps2Mouse(Gauge):
+    """The PS/2 mouse of a PC.
+
+    Args:
+        keyboard: Of the same controller.
+    """
+
+    name = "ps2 mouse"
+    #: QEMU's queue has 16 bytes, a report up to four; one that does not fit is never sent.
+    room = 4
+
+    def __init__(self, keyboard: Ps2) -> None:
+        super().__init__()
+        self._keyboard = keyboard
+
+    async def taken(self) -> bool:
+        """Whether no byte waits in the controller."""
+        return await self._keyboard.is_idle()
 
 
 class BiosBuffer:
@@ -298,6 +322,11 @@ class Usb(Gauge):
         self._sent_keys += count
         self._empty.clear()
 
+    def forget(self) -> None:
+        """What was sent may not have been traced: begin to count anew."""
+        self._sent_keys = self._seen_keys
+        self._empty.set()
+
     def _has_key(self, line: bytes) -> None:
         self._seen_keys += 1
         self._empty.clear()
@@ -424,6 +453,7 @@ class Gauges:
         self._usb = Usb(qmp, traces) if traces else Unknown()
         self._usb_tablet = UsbTablet(qmp, traces) if traces else None
         self._ps2 = Ps2(qmp)
+        self._ps2_mouse = Ps2Mouse(self._ps2)
         self._unknown = Unknown()
 
     async def keyboard(self) -> Gauge:
@@ -447,7 +477,7 @@ class Gauges:
             mice = await self._qmp.execute("query-mice")
             name = next(mouse["name"] for mouse in mice if mouse["current"])
             if "PS/2" in name:
-                return self._ps2
+                return self._ps2_mouse
             if "HID" in name and self._usb_tablet is not None:
                 if at := _TABLET.search(await self._qmp.monitor("info usb")):
                     self._usb_tablet.is_at(*at.groups())

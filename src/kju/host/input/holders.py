@@ -1,14 +1,42 @@
-"""Who holds what is down: keys or buttons that several clients share. I/O-free."""
+"""Who holds what is down: keys, buttons or fingers that several clients share.
+
+Rules:
+
+- Something is down in the guest from when its first holder presses it until the last has let go.
+- It is noted as held before it is pressed, and as let go of after it has been released: what fails
+  half-way is released later, not forgotten.
+- What a client that has left could not let go of is released before anything else is done, and
+  when the guest runs again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+import logging
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+
+from ...errors import KjuError
+
+log = logging.getLogger(__name__)
+
+
+class _Left:
+    """Stands for the clients that left something down."""
+
+
+_LEFT = _Left()
 
 
 class Holders:
-    """For each thing that is down, the clients that hold it."""
+    """For each thing that is down, the clients that hold it.
 
-    def __init__(self) -> None:
+    Args:
+        put: Has the guest see these things as down, or as up.
+        what: What they are, for the log.
+    """
+
+    def __init__(self, put: Callable[[Sequence[int], bool], Awaitable[object]], what: str) -> None:
+        self._put = put
+        self._what = what
         self._of: dict[int, set[Hashable]] = {}
 
     @property
@@ -36,3 +64,39 @@ class Holders:
             clients.discard(client)
             if not clients:
                 self._of.pop(thing, None)
+
+    async def let_go(self, client: Hashable, things: Iterable[int]) -> list[int]:
+        """Release what a client holds of these, and return what stayed down.
+
+        Nothing is raised for it: there is a reason already, or nobody to tell.
+        """
+        mine = set(self.by(client)) & set(things)
+        felt = sorted(thing for thing in mine if self.alone(client, thing))
+        try:
+            if felt:
+                await self._put(felt, False)
+        except KjuError as error:
+            log.warning("%s %s could not be released: %s", self._what, felt, error)
+            self.release(client, mine - set(felt))
+            return felt
+        self.release(client, mine)
+        return []
+
+    async def leave(self, client: Hashable) -> None:
+        """Let go of everything that a client holds."""
+        stayed = await self.let_go(client, self.by(client))
+        self.press(_LEFT, stayed)
+        self.release(client, stayed)
+
+    async def settle(self) -> None:
+        """Release what clients that have left could not."""
+        await self.let_go(_LEFT, self.by(_LEFT))
+
+    async def put_all(self, down: bool) -> None:
+        """Have the guest see everything that is held as up, or as down again."""
+        if self._of:
+            await self._put(self.held, down)
+
+    def forget(self) -> None:
+        """The guest is another one now, in which nothing is down."""
+        self._of.clear()

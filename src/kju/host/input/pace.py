@@ -123,6 +123,10 @@ class Pace:
         if self._alone and soon and self._looking is None:
             self._looking = asyncio.create_task(self._look_behind())
 
+    def failed(self) -> None:
+        """It is not known what of it was sent."""
+        self._gauge.forget()
+
     async def pause(self, seconds: float) -> None:
         """Wait until so long after whatever was sent last, whoever sent it."""
         now = asyncio.get_running_loop().time()
@@ -137,6 +141,7 @@ class Pace:
 
     def reset(self) -> None:
         """The guest begins anew: its keyboard's queue is empty."""
+        self._gauge.forget()
         self._waiting = 0
         self._known_at = float("-inf")
 

@@ -7,7 +7,8 @@ Rules:
 - Each action is a report of its own: what a guest sees of two in one report depends on the guest.
 - Only buttons are sent before the guest has taken what came before: QEMU merges a move with a
   button that waits still, which goes down where the pointer was moved to.
-- Buttons are held as keys are: by clients, and who leaves lets go.
+- Buttons and fingers are held as keys are: by clients, and who leaves lets go (`holders`).
+- A request that fails half-way releases at once what it would have released.
 
 Source:
     QMP's input-send-event (qapi/ui.json). It is used and not the D-Bus interface because that
@@ -17,26 +18,22 @@ Source:
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 
-from ...errors import GeometryError, KjuError, UsageError
+from ...errors import GeometryError, UsageError
 from ...surface import Mark
-from ..messages import Action, Button, By, Finger, To, Wheel
+from ..messages import BUTTONS, Action, Button, By, Finger, To, Wheel
 from . import events
 from .events import Event
 from .gauges import Gauge, Unknown
 from .holders import Holders
 from .pace import Pace
 
-log = logging.getLogger(__name__)
-
 #: Steps of an absolute axis.
 STEPS = 1 << 15
+_TABLET_BUTTONS = 3
 #: What a report takes of a queue, whatever is in it: as much as a plain key.
 _REPORT = (0, True)
-#: As QEMU names buttons.
-BUTTONS = ("left", "middle", "right", "side", "extra")
 
 #: Sends the events of one report; returns the screen's mark before that.
 Send = Callable[[Sequence[Event]], Awaitable[Mark]]
@@ -78,18 +75,19 @@ class Pointer:
         note: Callable[[Action], object] = lambda action: None,
     ) -> None:
         self._send = send
-        self._pace = pace
-        self._fingers = Pace(_unknown)
+        self.pace = pace
+        self._touch_pace = Pace(_unknown)
         self._size = size
         self.absolute = absolute
         self._touched = touched
         self._note = note
-        self._holders = Holders()
+        self._buttons = Holders(self._put_buttons, "buttons")
+        self._fingers = Holders(self._lift, "fingers")
 
     @property
     def held(self) -> list[str]:
         """The buttons that are down."""
-        return [BUTTONS[number] for number in self._holders.held]
+        return [BUTTONS[number] for number in self._buttons.held]
 
     async def act(self, client: Hashable, actions: Sequence[Action]) -> Mark | None:
         """Do these for one client, one after the other.
@@ -100,20 +98,70 @@ class Pointer:
         Raises:
             GeometryError: A position is outside the picture; nothing was sent.
             UsageError: The guest's pointer takes no positions, or nothing else.
-            KjuError: QEMU did not take it.
+            InputError: The guest takes nothing; what the rest would have released was.
+            KjuError: QEMU did not take it; the same.
         """
-        async with self._pace.turn:
+        async with self.pace.turn:
+            await self._settle()
             await self._check(actions)
-            await self._pace.begin()
+            await self.pace.begin()
             mark = None
-            for action in actions:
-                pace = self._fingers if isinstance(action, Finger) else self._pace
-                for report in self._reports(client, action):
-                    await pace.make_room([_REPORT], into_empty=not _is_never_merged(action))
-                    mark = await self._send(report)
-                    pace.sent()
-                self._note(action)
+            for at, action in enumerate(actions):
+                try:
+                    mark = await self._do(client, action) or mark
+                except BaseException:
+                    await self._break_off(client, actions[at:])
+                    raise
             return mark
+
+    async def _do(self, client: Hashable, action: Action) -> Mark | None:
+        if isinstance(action, Button):
+            return await self._do_button(client, action)
+        mark = None
+        if isinstance(action, Finger) and action.state == "begin":
+            self._fingers.press(client, [action.finger])
+        for report in self._reports(action):
+            mark = await self._report(report, into_empty=True, touch=isinstance(action, Finger))
+        if isinstance(action, Finger) and action.state == "end":
+            self._fingers.release(client, [action.finger])
+        self._note(action)
+        return mark
+
+    async def _do_button(self, client: Hashable, action: Button) -> Mark | None:
+        number, down = action.button, action.down
+        held = number in self._buttons.by(client)
+        felt = self._buttons.alone(client, number) and held is not down
+        if down:
+            self._buttons.press(client, [number])
+        mark = None
+        if felt:
+            # A USB tablet has three: of the others it makes reports in which nothing changes.
+            into_empty = number >= _TABLET_BUTTONS
+            mark = await self._report([events.button(BUTTONS[number], down)], into_empty=into_empty)
+        if not down:
+            self._buttons.release(client, [number])
+        self._note(action)
+        return mark
+
+    async def _report(
+        self, report: Sequence[Event], *, into_empty: bool, touch: bool = False
+    ) -> Mark:
+        pace = self._touch_pace if touch else self.pace
+        await pace.make_room([_REPORT], into_empty=into_empty)
+        try:
+            return await self._send(report)
+        except BaseException:
+            pace.failed()
+            raise
+        finally:
+            pace.sent()
+
+    async def _break_off(self, client: Hashable, actions: Sequence[Action]) -> None:
+        """Release what the rest of a request would have released."""
+        buttons = [a.button for a in actions if isinstance(a, Button) and not a.down]
+        fingers = [a.finger for a in actions if isinstance(a, Finger) and a.state == "end"]
+        await self._buttons.let_go(client, buttons)
+        await self._fingers.let_go(client, fingers)
 
     async def _check(self, actions: Sequence[Action]) -> None:
         for action in actions:
@@ -134,14 +182,7 @@ class Pointer:
                 " the guest a tablet that it has a driver for"
             )
 
-    def _reports(self, client: Hashable, action: Action) -> list[list[Event]]:
-        if isinstance(action, Button):
-            before = self._holders.held
-            change = self._holders.press if action.down else self._holders.release
-            change(client, [action.button])
-            if self._holders.held == before:
-                return []
-            return [[events.button(BUTTONS[action.button], action.down)]]
+    def _reports(self, action: To | By | Wheel | Finger) -> list[list[Event]]:
         if isinstance(action, To):
             x, y = self._steps(action.x, action.y)
             return [[events.axis("abs", "x", x), events.axis("abs", "y", y)]]
@@ -172,31 +213,42 @@ class Pointer:
             events.touch("data", action.finger, "y", y),
         ]
 
-    async def put(self, *, down: bool) -> None:
-        """Have the guest see everything that clients hold down as up, or as down again."""
-        async with self._pace.turn:
-            for name in self.held:
-                await self._send([events.button(name, down)])
+    async def _put_buttons(self, numbers: Sequence[int], down: bool) -> None:
+        """Press or release buttons whether there is room or not: what is held must not stay."""
+        for number in numbers:
+            await self._send([events.button(BUTTONS[number], down)])
+
+    async def _lift(self, fingers: Sequence[int], down: bool) -> None:
+        # Where they were nobody knows any more, so none comes down again.
+        for finger in () if down else fingers:
+            await self._send([events.touch("end", finger)])
+
+    async def put_all(self, *, down: bool) -> None:
+        """Have the guest see what is held as up, or as down again, fingers apart; with the turn."""
+        await self._buttons.put_all(down)
+        await self._fingers.put_all(down)
+        await self.pace.settle()
 
     def forget(self) -> None:
-        """The guest is another one now, in which no button is down."""
-        self._holders = Holders()
-        self._pace.reset()
+        """The guest is another one now, in which nothing is down."""
+        self._buttons.forget()
+        self._fingers.forget()
+        self.pace.reset()
 
     async def leave(self, client: Hashable) -> None:
-        """Let go of everything a client holds. Errors are logged: there is nobody to tell."""
-        async with self._pace.turn:
-            for button in self._holders.by(client):
-                try:
-                    for report in self._reports(client, Button(button, False)):
-                        await self._send(report)
-                except KjuError as error:
-                    log.warning("button %s could not be released: %s", BUTTONS[button], error)
+        """Let go of everything a client holds."""
+        async with self.pace.turn:
+            await self._buttons.leave(client)
+            await self._fingers.leave(client)
 
+    async def settle(self) -> None:
+        """Release what clients that have left could not: QEMU may be told again."""
+        async with self.pace.turn:
+            await self._settle()
 
-def _is_never_merged(action: Action) -> bool:
-    # A USB tablet has three buttons: of the others QEMU makes reports in which nothing changes.
-    return isinstance(action, Button) and action.button < 3
+    async def _settle(self) -> None:
+        await self._buttons.settle()
+        await self._fingers.settle()
 
 
 async def _unknown() -> Gauge:

@@ -218,6 +218,20 @@ def test_usb_is_empty_behind_the_last_key_only() -> None:
     asyncio.run(scene())
 
 
+def test_a_key_that_was_never_traced_does_not_stop_typing_for_good() -> None:
+    async def scene() -> None:
+        usb, traces = _usb()
+        usb.sending(2)
+        assert not await usb.taken()
+        usb.forget()
+        assert await usb.taken()
+        usb.sending(1)
+        traces.receive_data(b"input_event_key_qcode con 0\nhid_kbd_queue_empty queue empty\n")
+        assert await usb.taken()
+
+    asyncio.run(scene())
+
+
 def test_keys_of_others_are_not_counted_for_ever() -> None:
     async def scene() -> None:
         usb, traces = _usb()

@@ -21,16 +21,21 @@ from kju.surface import Mark
 class Guest:
     def __init__(self, *, absolute: bool = True, touched: bool = False) -> None:
         self.reports: list[list[Event]] = []
-        self.refuse = False
+        self.refuse = self.slow = False
+        self.fail_at = -1
         self.is_absolute, self.is_touched = absolute, touched
         self.pointer = Pointer(
             self.send, Pace(self.find), lambda: (800, 600), self.absolute, self.touched
         )
 
     async def send(self, report: Sequence[Event]) -> Mark:
-        if self.refuse:
+        if self.refuse or len(self.reports) == self.fail_at:
+            self.fail_at = -1
             raise QemuError("no")
         self.reports.append(list(report))
+        if self.slow:
+            self.slow = False
+            await asyncio.sleep(5)
         return Mark(1, 1, len(self.reports))
 
     async def find(self) -> Gauge:
@@ -115,8 +120,51 @@ def test_a_finger_needs_a_touch_screen() -> None:
     assert kinds == [["begin", "data", "data"], ["update", "data", "data"], ["end"]]
 
 
-def test_who_leaves_is_not_stopped_by_a_refusal() -> None:
-    guest = Guest()
-    guest.act(Button(0, True), Button(1, True))
-    guest.refuse = True
-    asyncio.run(guest.pointer.leave("a"))
+def test_what_who_left_could_not_release_is_when_qemu_listens_again() -> None:
+    async def scene() -> None:
+        guest = Guest(touched=True)
+        await guest.pointer.act("a", [Button(0, True), Finger(2, "begin", 1, 1)])
+        guest.refuse = True
+        await guest.pointer.leave("a")
+        assert guest.pointer.held == ["left"]
+        guest.refuse = False
+        await guest.pointer.settle()
+        assert guest.pointer.held == []
+        assert guest.buttons == [("left", True), ("left", False)]
+        assert [event["data"]["type"] for event in guest.reports[-1]] == ["end"]
+
+    asyncio.run(scene())
+
+
+def test_a_request_that_fails_half_way_holds_nothing() -> None:
+    async def scene() -> None:
+        guest = Guest(touched=True)
+        for begin, end in (
+            (Button(0, True), Button(0, False)),
+            (Finger(0, "begin", 1, 1), Finger(0, "end", 1, 1)),
+        ):
+            guest.fail_at = len(guest.reports) + 1
+            with pytest.raises(QemuError):
+                await guest.pointer.act("a", [begin, To(5, 5), end])
+        assert guest.buttons == [("left", True), ("left", False)]
+        assert [event["data"]["type"] for event in guest.reports[-1]] == ["end"]
+        await guest.pointer.leave("a")
+        assert len(guest.reports) == 4
+
+    asyncio.run(scene())
+
+
+def test_a_click_that_is_cancelled_is_released() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        guest.slow = True
+        task = asyncio.create_task(guest.pointer.act("a", [Button(0, True), Button(0, False)]))
+        while not guest.reports:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert guest.buttons[-1] == ("left", False)
+        assert guest.pointer.held == []
+
+    asyncio.run(scene())

@@ -33,8 +33,9 @@ _SAYS = {
     "broken": "wait",
     "note": "note",
 }
-# A line of a guest's text is cut: an OCR of a hostile screen may be as long as it likes.
-_LONGEST = 2000
+# What a guest wrote is cut: a hostile screen's text may be as long as it likes. A traceback ends
+# with what matters, and pytest itself has cut it.
+_LONGEST, _LONGEST_FAILURE = 2000, 200_000
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 
 
@@ -71,10 +72,10 @@ def page(
     return "<!doctype html>\n" + tostring(root, encoding="unicode", method="html") + "\n"
 
 
-def plain(text: str) -> str:
+def plain(text: str, longest: int = _LONGEST) -> str:
     """A text without what it could hide with, and not too long."""
-    if len(text) > _LONGEST:
-        text = f"{text[:_LONGEST]} \u2026 and {len(text) - _LONGEST} more characters"
+    if len(text) > longest:
+        text = f"{text[:longest]} \u2026 and {len(text) - longest} more characters"
     return "".join(c if c.isprintable() or c == "\n" else _spelled(c) for c in text)
 
 
@@ -88,7 +89,7 @@ def _spelled(character: str) -> str:
 def _fail(body: Element, failure: Failure) -> None:
     section = SubElement(body, "section", {"class": "failure"})
     _put(section, "h2", "What went wrong")
-    _put(section, "pre", failure.words)
+    SubElement(section, "pre").text = plain(failure.words, _LONGEST_FAILURE)
     if failure.png:
         SubElement(section, "img", src=_data(failure.png), alt="The screen, with notes")
 

@@ -110,6 +110,12 @@ def test_a_failure_comes_first_with_its_picture():
     assert len(parsed.all("img")) == 3
 
 
+def test_the_end_of_a_long_traceback_is_there():
+    words = "\n".join(f"line {n}" for n in range(1000)) + "\nE the error itself"
+    parsed = Parsed(page([story()], title="t", failure=Failure(words)))
+    assert any(text.endswith("E the error itself") for text in parsed.words)
+
+
 def test_several_machines_have_places_of_their_own():
     parsed = Parsed(page([story(name="one"), story(name="two")], title="t", verdict="passed"))
     names = [a["id"] for a in parsed.all("li", "moment")]

@@ -36,7 +36,12 @@ class FakeMachine:
             case messages.Hello(role=role):
                 return Result(
                     messages.Welcome(
-                        number=number, machine=self.name, role=role, pid=os.getpid(), consoles=1
+                        number=number,
+                        machine=self.name,
+                        role=role,
+                        pid=os.getpid(),
+                        consoles=1,
+                        folder=str(self.claim.paths.folder),
                     )
                 )
             case messages.GetInfo():

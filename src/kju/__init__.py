@@ -19,7 +19,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import aio, watch
+    from . import aio, report, watch
     from .client.kept import define, start
     from .client.machine import Machine, attach, launch, machines
     from .client.screen import Screen
@@ -44,6 +44,7 @@ __all__ = [
     "define",
     "launch",
     "machines",
+    "report",
     "start",
     "watch",
 ]
@@ -71,7 +72,7 @@ def _load(name: str) -> object:
 
     if name in _HOME:
         value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    elif name in ("aio", "errors", "memory", "watch"):
+    elif name in ("aio", "errors", "memory", "report", "watch"):
         value = import_module(f"{__name__}.{name}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

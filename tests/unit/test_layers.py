@@ -17,6 +17,7 @@ LAYERS = [
     {"display1", "bochs", "xwd", "keys", "wire", "definitions"},
     {"memory", "sources", "host", "remote"},
     {"client", "aio", "watch"},
+    {"report"},
     {"testing"},
     {"apps"},
 ]

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import wraps
 from pathlib import Path
-from typing import IO, Concatenate, ParamSpec, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 
@@ -37,6 +37,9 @@ from ..memory import Segment, SurfaceProducer, open_fd, open_segment
 from ..memory.identity import has_died
 from ..surface import NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
 from .frame import Frame, FramePool, make_frame
+
+if TYPE_CHECKING:
+    from .witness import Waited
 
 # A copy that met the producer waits this long before it tries again: a full frame at
 # 1920x1080 takes the producer one to three milliseconds.
@@ -95,6 +98,9 @@ class SurfaceBase:
         FormatError: There is no surface that this kju can read.
         OSError: It can't be opened.
     """
+
+    #: Told of every wait for what this object's surface shows, when it is over, on its thread.
+    witnesses: tuple[Callable[[Waited], object], ...] = ()
 
     def __init__(self, address: str | os.PathLike[str], *, follow: bool = False) -> None:
         def reopen() -> Segment:

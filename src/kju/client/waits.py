@@ -16,6 +16,7 @@ from ..geometry import Rect
 from ..surface import NOTHING_TAKEN, Change, Mark
 from .base import SurfaceBase
 from .frame import Frame
+from .witness import witnessed
 
 if TYPE_CHECKING:
     from ..watch.looking import Condition, Watch
@@ -229,12 +230,14 @@ class Waits(SurfaceBase):
         since: Mark = NOTHING_TAKEN,
     ) -> T:
         watch = watch_for(condition, region, timeout, since)
-        self._newest()
-        while True:
-            mark = look(self, watch)
-            if watch.done:
-                return watch.result
-            self._sleep_until(watch, mark)
+        with witnessed(self, watch):
+            self._newest()
+            while True:
+                mark = look(self, watch)
+                if watch.done:
+                    break
+                self._sleep_until(watch, mark)
+        return watch.result
 
     def _sleep_until(self, watch: Watch[T], mark: Mark) -> None:
         """Sleep until there is a reason to look.
@@ -271,7 +274,7 @@ def look(surface: SurfaceBase, watch: Watch[T]) -> Mark:
     """Look once; returns what to sleep on then. Takes as long as the condition does."""
     before, began = surface.mark, time.monotonic()
     try:
-        frame = _frame(surface)
+        frame = newest_frame(surface)
     except UnavailableError as error:
         watch.absent(str(error), time.monotonic())
         return before
@@ -283,7 +286,7 @@ def look(surface: SurfaceBase, watch: Watch[T]) -> Mark:
     return mark
 
 
-def _frame(surface: SurfaceBase) -> Frame:
+def newest_frame(surface: SurfaceBase) -> Frame:
     """A frame of one version; of a producer that never rests, tiles of neighbouring ones."""
     try:
         return surface._snapshot(consistent=True)

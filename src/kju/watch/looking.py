@@ -143,6 +143,21 @@ class Watch(Generic[T]):
         return self._found is not None
 
     @property
+    def what(self) -> str:
+        """What is waited for."""
+        return self._condition.what
+
+    @property
+    def region(self) -> Rect | None:
+        """Where; None is everywhere."""
+        return self._region
+
+    @property
+    def frame(self) -> Pixels | None:
+        """The last frame that was looked at, whole."""
+        return self._frame
+
+    @property
     def result(self) -> T:
         """What was waited for, once it is `done`."""
         assert self._found is not None  # noqa: S101  a driver has asked

@@ -14,9 +14,10 @@ from ...surface import NOTHING_TAKEN, Change, Mark
 from ..base import SurfaceBase
 from ..frame import Frame
 from ..waits import is_due, look, look_once, read_once, seconds_left, shows, watch_for
+from ..witness import witnessed
 
 if TYPE_CHECKING:
-    from ...watch.looking import Condition
+    from ...watch.looking import Condition, Watch
     from ...watch.match import Match
     from ...watch.text import Text, TextMatch
     from ..waits import Area, OneNeedle
@@ -136,18 +137,28 @@ class Waits(SurfaceBase):
         since: Mark = NOTHING_TAKEN,
     ) -> T:
         watch = watch_for(condition, region, timeout, since)
-        await self._newest()
-        while True:
-            mark = await asyncio.to_thread(look, self, watch)
-            if watch.done:
-                return watch.result
-            while not is_due(watch):
-                seconds = seconds_left(watch)
-                try:
-                    change = await self.wait(mark, seconds)
-                except WaitTimeoutError:
-                    continue
-                mark = change.mark
-                if watch.wants(change):
-                    await asyncio.sleep(watch.rest(time.monotonic()))
+        with witnessed(self, watch):
+            await self._newest()
+            while True:
+                mark = await asyncio.to_thread(look, self, watch)
+                if watch.done:
                     break
+                await self._sleep_until(watch, mark)
+        return watch.result
+
+    async def _sleep_until(self, watch: Watch[T], mark: Mark) -> None:
+        """Sleep until there is a reason to look.
+
+        Raises:
+            ScreenTimeoutError: The time is over.
+        """
+        while not is_due(watch):
+            seconds = seconds_left(watch)
+            try:
+                change = await self.wait(mark, seconds)
+            except WaitTimeoutError:
+                continue
+            mark = change.mark
+            if watch.wants(change):
+                await asyncio.sleep(watch.rest(time.monotonic()))
+                return

@@ -1,0 +1,165 @@
+"""What a screen showed, as pictures with times: bounded, however long it is watched. I/O-free.
+
+Rules:
+
+- Two neighbours differ. A text cursor that blinks is no new picture.
+- Too many, or too many bytes: the picture goes whose neighbours are nearest in time, so that what
+  is left is spread over all of it. The first and the last stay.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..watch.looking import pixel_words
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[np.uint8]
+
+#: Two a second for four minutes, or the seconds in which something happened in an hour's test.
+MOST = 480
+#: Screens of Debian's installer (1280x800) take 28 to 122 KB each, a game in VGA text 5 KB; of
+#: photographs, 2 MB each, a dozen are kept.
+MOST_BYTES = 24 << 20
+# As in `kju.watch.pixels`: the largest text cursor, of a console on a 4K screen.
+_BLINK_WIDTH, _BLINK_HEIGHT = 32, 64
+# Half of the slowest period (0.6 s in desktops), and what a recorder is late.
+_BLINK_SECONDS = 1.0
+
+
+class Picture(NamedTuple):
+    """The screen at one time.
+
+    Attributes:
+        time: Seconds since the film began.
+        width: Pixels.
+        height: Pixels.
+        png: It, compressed.
+        left_out: How many pictures between this one and the next are not kept.
+    """
+
+    time: float
+    width: int
+    height: int
+    png: bytes
+    left_out: int = 0
+
+
+class Film:
+    """Pictures of one screen, oldest first.
+
+    Attributes:
+        pictures: What is kept.
+    """
+
+    def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
+        """Begin without any.
+
+        Args:
+            most: Pictures that are kept, 2 at least.
+            most_bytes: What they may take together; a single one that takes more is kept.
+        """
+        self.pictures: list[Picture] = []
+        self.bytes = 0
+        self._most = max(most, 2)
+        self._most_bytes = most_bytes
+        self._seen: tuple[int, int] | None = None
+        self._last: Pixels | None = None
+        self._before: Pixels | None = None
+        self._shown: Pixels | None = None
+        self._new: tuple[int, int] | None = None
+        self._turned = 0.0
+
+    def show(
+        self, time: float, frame: Pixels, moment: tuple[int, int], *, final: bool = False
+    ) -> bool:
+        """Add what the screen shows, if it is new.
+
+        Args:
+            time: Seconds; one that is earlier than the last picture's counts as that.
+            frame: The whole screen: B G R X, or one byte a pixel. It is kept, and must not change.
+            moment: Its incarnation and version; one that is older than the last is left out.
+            final: Nothing follows: it is kept though it may be half of a blink.
+
+        Returns:
+            Whether it is a new picture.
+        """
+        seen, last = self._seen, self._last
+        if moment == seen and self._new == seen:
+            self._earlier(time)
+        if seen is not None and seen[0] == moment[0] and moment[1] <= seen[1] and not final:
+            return False
+        self._seen = moment
+        if final and self._shown is not None and _same(self._shown, frame):
+            return False
+        if (
+            last is not None
+            and not final
+            and (_same(last, frame) or self._blinks(time, last, frame))
+        ):
+            return False
+        self._before, self._last, self._shown, self._turned = last, frame, frame, time
+        self._new = moment
+        if self.pictures:
+            time = max(time, self.pictures[-1].time)
+        height, width = frame.shape[:2]
+        self.pictures.append(Picture(time, width, height, compressed(frame)))
+        self.bytes += len(self.pictures[-1].png)
+        self._bound()
+        return True
+
+    def _earlier(self, time: float) -> None:
+        """Somebody saw the last picture before."""
+        *others, last = self.pictures
+        first = others[-1].time if others else time
+        self.pictures[-1] = last._replace(time=min(last.time, max(first, time)))
+
+    def _blinks(self, time: float, last: Pixels, frame: Pixels) -> bool:
+        """Whether this is the picture before the last again, soon, and only a cursor differs."""
+        before = self._before
+        late = time - self._turned > _BLINK_SECONDS
+        if late or before is None or not _same(before, frame) or last.shape != frame.shape:
+            return False
+        differs = pixel_words(last) != pixel_words(frame)
+        rows, columns = (np.flatnonzero(differs.any(axis)) for axis in (1, 0))
+        if np.ptp(rows) >= _BLINK_HEIGHT or np.ptp(columns) >= _BLINK_WIDTH:
+            return False
+        self._before, self._last, self._turned = last, before, time
+        return True
+
+    def _bound(self) -> None:
+        pictures = self.pictures
+        while len(pictures) > self._most or (self.bytes > self._most_bytes and len(pictures) > 1):
+            gone = self._nearest() if len(pictures) > 2 else 0
+            self.bytes -= len(pictures[gone].png)
+            dropped = pictures.pop(gone)
+            if gone:
+                left = pictures[gone - 1]
+                more = left.left_out + dropped.left_out + 1
+                pictures[gone - 1] = left._replace(left_out=more)
+
+    def _nearest(self) -> int:
+        times = [picture.time for picture in self.pictures]
+        gaps = [after - before for before, after in zip(times, times[2:], strict=False)]
+        return 1 + min(range(len(gaps)), key=gaps.__getitem__)
+
+
+def compressed(frame: Pixels) -> bytes:
+    """A frame as a PNG."""
+    from PIL import Image  # heavy, and only who records needs it
+
+    plain = np.asarray(frame)
+    colours = plain if plain.ndim == 2 else np.ascontiguousarray(plain[..., 2::-1])
+    file = io.BytesIO()
+    # As in `Surface.save`: a quarter of the default's time, a tenth more bytes.
+    Image.fromarray(colours).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def _same(one: Pixels, other: Pixels) -> bool:
+    return one.shape == other.shape and np.array_equal(pixel_words(one), pixel_words(other))

@@ -1,0 +1,74 @@
+"""The examples that drive a guest, run as a reader would."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import guests
+import pytest
+
+import kju
+
+pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def run(example: str, *words: object, folder: Path, timeout: float = 100) -> list[str]:
+    """What it prints, in lines."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(kju.__file__).resolve().parents[1])}
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / example), *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=environment,
+        cwd=folder,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_an_installer_to_its_third_screen(tmp_path: Path) -> None:
+    args = guests.installer()
+    kernel, initrd = args[args.index("-kernel") + 1], args[args.index("-initrd") + 1]
+    lines = run("install.py", kernel, initrd, folder=tmp_path, timeout=290)
+    assert "Configure the keyboard" in "\n".join(lines)
+    assert lines[-1] == "the report: install.html"
+    report = (tmp_path / "install.html").read_text()
+    assert report.count("<circle") == 4  # two clicks, each a ring and a dot
+    assert "the text 'Select your location'" in report
+    assert ">ir<" in report.lower()  # what was typed
+    assert 'class="missed"' not in report and 'class="failure"' not in report
+    assert report.count("data:image/png") >= 5
+
+
+def test_invaders_are_shot(tmp_path: Path) -> None:
+    """In eight seconds it shot 18 to 21; keys at random shoot 12 to 16, and none shoot none."""
+    args = guests.invaders()
+    kernel = args[args.index("-kernel") + 1]
+    (line,) = run("invaders.py", kernel, 8, folder=tmp_path)
+    match = re.fullmatch(r"bot shot (\d+) of 40 invaders", line)
+    assert match and 5 <= int(match[1]) <= 40
+
+
+def test_a_menu_is_explored(tmp_path: Path) -> None:
+    args = guests.grub()
+    image = re.search(r"file=(.*)", args[-1])
+    assert image
+    disk = tmp_path / "menu.qcow2"
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", image[1], str(disk)]
+    subprocess.run(command, check=True)
+    lines = run("explore.py", disk, 2, "down", "up", folder=tmp_path)
+    assert lines[-1] == "3 screens"  # one for each entry
+    first, down, further, back, up = (line.split() for line in lines[:-1])
+    assert (down[0], further[0]) == ("down:", "down:")
+    assert len({first[0], down[1], further[1]}) == 3
+    assert back == up == ["up:", first[0], "(above)"]

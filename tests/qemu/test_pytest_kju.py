@@ -1,0 +1,51 @@
+"""The pytest plug-in with real machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import guests
+import pytest
+
+pytest_plugins = ["pytester"]
+pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
+
+SUITE = """
+import pytest
+
+pytestmark = pytest.mark.machine(args={args!r}, scope="module")
+names = set()
+
+def test_one(machine):
+    machine.screen.wait_text("Another one", timeout=90)
+    names.add(machine.host_pid)
+
+def test_two(machine, launch_machine):
+    names.add(machine.host_pid)
+    assert len(names) == 1  # the same as before
+    other = launch_machine(args={game!r})
+    other.screen.wait_change(timeout=60)
+    machine.keyboard.chord("down")
+    machine.screen.wait_text("not there", timeout=0.5)
+
+@pytest.mark.machine(name="mine", scope="function")
+def test_three(machine):
+    names.add(machine.host_pid)
+    assert len(names) == 2 and machine.name == "mine"
+"""
+
+
+def test_machines_are_shared_and_a_failure_is_shown(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(SUITE.format(args=guests.grub(), game=guests.invaders()))
+    words = ("-p", "pytest_kju", "-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:timeout")
+    # A process of its own: what it imports, Tesseract for one, cannot be imported twice.
+    result = pytester.runpytest_subprocess(*words, "--kju-artifacts=kept")
+    result.assert_outcomes(passed=2, failed=1)
+    (folder,) = (pytester.path / "kept").iterdir()
+    names = {path.name for path in folder.iterdir()}
+    assert {"screen.png", "input.jsonl", "wait.png", "report.html"} < names
+    assert len(names) == 6  # and the other machine's screen and input
+    assert Path(folder, "input.jsonl").read_text().count("\n") >= 1
+    report = Path(folder, "report.html").read_text()
+    assert "<bdi>down</bdi>" in report and "the text 'not there'" in report
+    assert report.count('<section class="machine">') == 2

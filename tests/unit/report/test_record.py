@@ -1,0 +1,191 @@
+"""A record of a machine without QEMU: its screen is a real surface, its host answers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_host import FakeHost, fake_host
+from wait import until
+
+import kju
+from kju.errors import UsageError, WaitTimeoutError
+from kju.geometry import Rect
+from kju.host.input.log import InputLog
+from kju.host.messages import Button, Ended, To
+from kju.keys import parse_chord, steps
+from kju.report import Record, recording, save
+from kju.report.film import compressed
+
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with fake_host() as host:
+        host.machine.block.set()
+        yield host
+
+
+@pytest.fixture
+def machine(host: FakeHost) -> Iterator[kju.Machine]:
+    with kju.attach("fake") as machine:
+        yield machine
+
+
+def fill(host: FakeHost, value: int) -> None:
+    host.machine.producer.draw(Rect(0, 0, 64, 48), np.full((48, 64, 4), value, np.uint8))
+
+
+def pictures(record: Record) -> int:
+    return len(record._film.pictures)
+
+
+def test_what_changes_is_a_picture(host: FakeHost, machine: kju.Machine) -> None:
+    with Record(machine, rate=1000) as record:
+        for value in (50, 100, 150):
+            before = pictures(record)
+            fill(host, value)
+            until(lambda before=before: pictures(record) > before, PATIENCE)
+    assert len({picture.png for picture in record.story().pictures}) == len(record.story().pictures)
+
+
+def test_few_pictures_of_a_storm_and_always_the_last(host: FakeHost, machine: kju.Machine) -> None:
+    with Record(machine, rate=0.1) as record:
+        until(lambda: pictures(record), PATIENCE)
+        for value in range(1, 201):
+            fill(host, value)
+    shown = record.story().pictures
+    assert len(shown) <= 3
+    assert shown[-1].png == compressed(np.full((48, 64, 4), 200, np.uint8))
+
+
+def test_memory_stays_bounded(host: FakeHost, machine: kju.Machine) -> None:
+    noise = np.random.default_rng(1)
+    with Record(machine, rate=10_000, most=5, most_bytes=40_000) as record:
+        for _ in range(40):
+            pixels = noise.integers(0, 255, (48, 64, 4), np.uint8)
+            seen = record._film._seen
+            host.machine.producer.draw(Rect(0, 0, 64, 48), pixels)
+            until(lambda seen=seen: record._film._seen != seen, PATIENCE)
+        assert pictures(record) <= 5
+        assert record._film.bytes <= 40_000
+    assert sum(picture.left_out for picture in record.story().pictures) >= 20
+
+
+def test_waits_tell_how_they_ended_and_show_what_they_saw(
+    host: FakeHost, machine: kju.Machine
+) -> None:
+    with Record(machine, rate=0.01) as record:  # by itself it would look once
+        until(lambda: pictures(record), PATIENCE)
+        fill(host, 0)
+        machine.screen.wait_colour("black", timeout=PATIENCE)
+        with pytest.raises(WaitTimeoutError):
+            machine.screen.wait_colour("red", (1, 2, 3, 4), timeout=0)
+        with pytest.raises(ZeroDivisionError):
+            machine.screen.wait_for(lambda frame: 1 / 0, timeout=PATIENCE)
+        fill(host, 255)
+        machine.screen.wait_colour("white", timeout=PATIENCE)
+        fill(host, 7)
+    machine.screen.wait_colour("#070707", timeout=PATIENCE)  # nobody is told any more
+    story = record.story()
+    assert [event.kind for event in story.events] == ["found", "missed", "broken", "found"]
+    assert "3x4 at 1,2" in story.events[1].answer
+    assert "division" in story.events[2].answer
+    found = story.events[3]
+    shown = [picture for picture in story.pictures if picture.time <= found.ended][-1]
+    assert shown.png == compressed(np.full((48, 64, 4), 255, np.uint8))
+
+
+def test_waits_of_asyncio_are_told_too(host: FakeHost) -> None:
+    async def main() -> Record:
+        async with await kju.aio.attach("fake") as machine:
+            with recording(machine) as record:
+                await machine.screen.wait_colour("black", timeout=PATIENCE)
+        return record
+
+    assert [event.kind for event in asyncio.run(main()).story().events] == ["found"]
+
+
+def test_input_is_told_with_its_times(host: FakeHost, machine: kju.Machine) -> None:
+    log = InputLog(machine.paths.input_log)
+    log.keys(0, steps([parse_chord("ctrl-c")]))
+    with recording(machine) as record:
+        log.keys(0, steps([parse_chord("x")]))
+        for action in (To(9, 8), Button(0, True), Button(0, False)):
+            log.pointer(0, action)
+    log.keys(0, steps([parse_chord("f1")]))
+    log.close()
+    story = record.story()
+    assert [event.words for event in story.events] == ["x", "left button at 9, 8"]
+    assert all(0 <= event.time <= story.seconds for event in story.events)
+    assert len(record.inputs) == 4
+
+
+def test_a_client_that_views_is_not_shown_what_is_typed(host: FakeHost) -> None:
+    with kju.attach("fake", "view") as machine:
+        log = InputLog(machine.paths.input_log)
+        with recording(machine) as record:
+            log.keys(0, steps([parse_chord("x")]))
+        log.close()
+    assert [event.words for event in record.story().events] == [
+        "input is not recorded: this client only views"
+    ]
+    assert record.inputs == []
+
+
+def test_lines_that_are_no_input_are_left_out(machine: kju.Machine) -> None:
+    with recording(machine) as record:
+        machine.paths.input_log.write_bytes(
+            b'{"time": "x"}\n\xff\n{"time":1.0,"keys":[[30,true]]}\n'
+        )
+    assert [entry.keys for entry in record.inputs] == [[(30, True)]]
+
+
+def test_a_block_that_fails_writes_why(machine: kju.Machine, tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    with pytest.raises(WaitTimeoutError), recording(machine, target, title="<b>") as record:
+        record.note("now")
+        machine.screen.wait_colour("red", timeout=0)
+    text = target.read_text()
+    assert "&lt;b&gt;" in text and "ScreenTimeoutError: " in text and ">now<" in text
+    assert record.failure is not None and record.failure.png.startswith(b"\x89PNG")
+    record.fail("later")
+    assert record.failure.words != "later"
+
+
+def test_it_can_be_saved_while_it_goes_on(
+    host: FakeHost, machine: kju.Machine, tmp_path: Path
+) -> None:
+    with recording(machine) as record:
+        record.save(tmp_path / "one.html")
+        fill(host, 9)
+        save(tmp_path / "two.html", [record, record], title="twice", verdict="passed")
+    assert (tmp_path / "one.html").stat().st_size < (tmp_path / "two.html").stat().st_size
+
+
+def test_the_machines_end_is_told(host: FakeHost, machine: kju.Machine) -> None:
+    with recording(machine) as record:
+        host.say(Ended(reason="it was switched off"))
+        host.end()
+        until(lambda: record.story().events, PATIENCE)
+    assert "it was switched off" in record.story().events[0].words
+    assert record.story().pictures  # what it showed until then
+
+
+def test_no_such_console(machine: kju.Machine) -> None:
+    with pytest.raises((UsageError, IndexError)):
+        recording(machine, console=3)
+
+
+def test_nothing_is_left_running(machine: kju.Machine) -> None:
+    with recording(machine) as record:
+        pass
+    record.close()
+    assert machine.screen.witnesses == ()
+    assert not [thread for thread in threading.enumerate() if thread.name == "kju record"]

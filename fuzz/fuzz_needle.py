@@ -37,7 +37,9 @@ OPENQA = {
     ],
     "tags": ["boot"],
 }
-NUMBERS = (0, -1, 1, 15, 16, 23, 24, 1 << 31, 1 << 63, 1 << 200, 0.5, 1e308, "7", None, [], {})
+FAR = {"area": [{**AREA, "match": "nan", "click_point": {"xpos": "inf", "ypos": "nan"}}]}
+NUMBERS = (0, -1, 1, 15, 16, 23, 24, 1 << 31, 1 << 63, 1 << 200, 0.5, 1e308)
+ODD = (*NUMBERS, "7", "inf", "-inf", "nan", None, [], {})
 
 
 def png(chunk: bytes) -> bytes:
@@ -53,11 +55,12 @@ PICTURE = png(json.dumps(CHUNK).encode())
 
 
 def seeds() -> list[bytes]:
-    """A whole file, a chunk and a JSON file."""
+    """A whole file, a chunk and two JSON files."""
     return [
         b"\0" + PICTURE,
         b"\1" + json.dumps(CHUNK).encode(),
         b"\2" + json.dumps(OPENQA).encode(),
+        b"\2" + json.dumps(FAR).encode(),
     ]
 
 
@@ -84,7 +87,7 @@ def one_input(data: bytes) -> None:
 def changed(value: object, source: random.Random) -> object:
     """Plain data with some of it replaced."""
     if source.random() < 0.12:
-        return source.choice(NUMBERS)
+        return source.choice(ODD)
     if isinstance(value, dict):
         return {key: changed(item, source) for key, item in value.items()}
     if isinstance(value, list):

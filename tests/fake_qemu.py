@@ -14,13 +14,16 @@ import sys
 import threading
 
 DEEP = b"[" * 200_000 + b"]" * 200_000 + b"\n"
-HUGE = b'{"return": "' + b"x" * (4 << 20)
+#: Longer than a host takes, and longer than it passes on.
+HUGE = b'{"return": "' + b"x" * (65 << 20)
+LONG = b'{"return": "' + b"x" * (12 << 20) + b'", "id": %s}\n'
 
 #: What is sent, by name.
 WORDS = {
     "garbage": b"\xff\x00\x80 this is no JSON\n",
     "deep": DEEP,
     "huge": HUGE,
+    "long": LONG,
     "list": b"[1, 2, 3]\n",
     "unhashable": b'{"return": {}, "id": [1]}\n',
     "error": b'{"error": "no map"}\n',

@@ -11,7 +11,7 @@ import pytest
 from wait import until
 
 import kju
-from kju.errors import MachineGoneError, QemuError
+from kju.errors import LimitError, MachineGoneError, QemuError
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +82,14 @@ def test_a_qmp_that_is_lost_during_a_snapshot_is_an_error(launch, how: str) -> N
         machine.snapshots.save("a", timeout=10)
     said = str(caught.value)
     assert "\n" not in said and "QEMU" in said
+
+
+def test_an_answer_that_is_too_long_is_an_error_of_who_asked(launch) -> None:
+    with launch("long@human-monitor-command") as machine, kju.attach("m") as other:
+        with pytest.raises(LimitError, match=r"human-monitor-command has 12\d{6} bytes"):
+            machine.qmp("human-monitor-command", **{"command-line": "info tlb"})
+        for client in (machine, other):
+            assert client.qmp("query-status") == {"running": True}
 
 
 def test_a_qemu_that_hangs_up_and_ends_has_ended(launch) -> None:

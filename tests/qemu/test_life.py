@@ -18,6 +18,8 @@ from wait import until
 
 import kju
 import kju.aio
+from kju.client.machine import launched
+from kju.definitions import Definition
 from kju.errors import (
     ConflictError,
     MachineGoneError,
@@ -26,6 +28,7 @@ from kju.errors import (
     UsageError,
     WaitTimeoutError,
 )
+from kju.host import runtime, store
 
 pytestmark = pytest.mark.qemu
 
@@ -267,6 +270,17 @@ def test_a_kept_machine_from_create_to_rm(runtime_folder: None, tmp_path: Path) 
     assert b"did not shut down in 0.5 s" in stopped.stderr, "no guest here knows of ACPI"
     assert f"left alone: {tmp_path}/echo.raw" in command("rm", "web").stdout.decode()
     assert json.loads(command("ls", "--json").stdout) == []
+
+
+def test_what_is_cloned_while_it_is_being_started_is_not(
+    runtime_folder: None, tmp_path: Path
+) -> None:
+    store.create("base", Definition(), "1M")
+    request = store.launch(store.read("base"), detach=False, client="")
+    store.clone("base", "leaf")
+    with pytest.raises(ConflictError, match=r"clones \(leaf\)"):
+        launched(request)
+    assert not runtime.names()
 
 
 def test_a_snapshot_of_a_kept_machine_and_its_clone(runtime_folder: None, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from enum import IntEnum
 
 from .. import errors
 from .targets import UnreadableError
+from .terminal.status import printable
 
 
 class Exit(IntEnum):
@@ -64,9 +65,9 @@ def code_of(error: Exception) -> Exit:
 
 
 def line_of(error: Exception) -> str:
-    """An error as one line."""
+    """An error as one line, without what a terminal would obey: QEMU and files have a say in it."""
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:
         text = str(error) or type(error).__name__
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

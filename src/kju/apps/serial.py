@@ -15,7 +15,7 @@ from ..client.machine import attach
 #: Ctrl-], as telnet and virsh have it: no program in a guest is likely to want it.
 ESCAPE = b"\x1d"
 _CHUNK = 4096
-#: How long a line that ends may still bring what the guest has said.
+#: Seconds of one poll, which takes no infinity and at most 2**31 milliseconds; it is repeated.
 _FOREVER = 3600.0
 
 

@@ -9,6 +9,7 @@ import time
 from ..client.life import Snapshot
 from ..client.machine import attach
 from .targets import attach_to_look
+from .terminal.status import printable
 
 
 def save(name: str, tag: str) -> None:
@@ -17,9 +18,9 @@ def save(name: str, tag: str) -> None:
         saved = machine.snapshots.save(tag)
     print(f"{tag} is saved ({_size(saved)} of memory)")
     if saved.picture:
-        print(f"picture: {saved.picture}")
+        print(f"picture: {printable(saved.picture)}")
     if saved.note:
-        print(f"kju: {saved.note}", file=sys.stderr)
+        print(f"kju: {printable(saved.note)}", file=sys.stderr)
 
 
 def load(name: str, tag: str) -> None:
@@ -44,11 +45,14 @@ def list_(name: str, as_json: bool) -> None:
     if not found:
         print(f"no snapshot; save one with: kju snapshot save {name} TAG", file=sys.stderr)
         return
-    width = max(len(snapshot.tag) for snapshot in found)
-    for snapshot in found:
+    # Tags and file names are a disk's, which may be anybody's.
+    tags = [printable(snapshot.tag) for snapshot in found]
+    width = max(map(len, tags))
+    for tag, snapshot in zip(tags, found, strict=True):
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(snapshot.time))
-        whole = "" if not snapshot.lacking else f"  not in {', '.join(snapshot.lacking)}"
-        print(f"{snapshot.tag.ljust(width)}  {when}  {_size(snapshot):>8}{whole}")
+        lacking = printable(", ".join(snapshot.lacking))
+        whole = f"  not in {lacking}" if lacking else ""
+        print(f"{tag.ljust(width)}  {when}  {_size(snapshot):>8}{whole}")
 
 
 def _size(snapshot: Snapshot) -> str:

@@ -72,7 +72,8 @@ def decode(text: str, file: str, name: str) -> Definition:
         found = msgspec.toml.decode(text.encode(), type=Definition)
     except msgspec.ValidationError as error:
         _refuse_value(str(error), text, file)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        # ValueError: half a surrogate pair, or a number of more digits than Python takes.
         _refuse_syntax(str(error), text, file)
     if found.name not in ("", name):
         refuse(text, file, "name", f"the machine's name is its folder's, which is {name!r}")

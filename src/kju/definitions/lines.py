@@ -1,7 +1,7 @@
 """Where in a TOML text a key stands: its parsers do not say. I/O-free.
 
-Only a text that is TOML is looked at, so nothing is checked here: strings, comments and
-brackets are stepped over, and what is left of an equals sign is a key.
+Nothing is checked here: strings, comments and brackets are stepped over, and what is left of an
+equals sign is a key. Of a text that is no TOML, places are those that can be made out.
 
 Source:
     TOML 1.0.0, https://toml.io/en/v1.0.0.
@@ -75,9 +75,11 @@ def _places(tokens: list[tuple[str, int]]) -> Iterator[Place]:
         if word == "[":
             # [table] or [[table]]: what follows belongs to it.
             in_table = True
-            name = next(w for w, _ in tokens[at:] if w != "[")
-            yield Place(_bare(name), line, ())
-        elif word != "\n" and not in_table:
+            # One that is only begun has no name: a text that is no TOML is looked at too.
+            name = next((w for w, _ in tokens[at:] if w != "["), "\n")
+            if _is_key(name):
+                yield Place(_bare(name), line, ())
+        elif _is_key(word) and not in_table:
             yield Place(_bare(word), line, _items(tokens[at:end]))
         at = end + 1
 
@@ -108,6 +110,11 @@ def _items(statement: list[tuple[str, int]]) -> tuple[int, ...]:
         if word == "," and depth == 1:
             wanted = True
     return tuple(found)
+
+
+def _is_key(word: str) -> bool:
+    """Whether a token can be one: a string of several lines cannot."""
+    return word not in "[]{}=," and "\n" not in word
 
 
 def _bare(word: str) -> str:

@@ -80,6 +80,10 @@ def _serve(owner: socket.socket, side: HostSide, request: Launch) -> int:
         claim = (
             runtime.claim(request.machine) if request.machine else runtime.claim_any(_stem(request))
         )
+        if request.folder:
+            from . import store  # few machines are kept ones
+
+            store.confirm(request)
         _redirect(claim, request.log_level)
         log.info("machine %s, process %d", claim.name, os.getpid())
         emulator = prepared.emulator(claim)

@@ -80,12 +80,12 @@ class Events:
             subscriber: A second time is fine; it is told once.
             since: An event's number, or -1 for none of the past.
         """
-        if since >= 0:
-            for happened in self._kept:
-                if happened.sequence > since:
-                    subscriber.send(happened)
         if subscriber not in self._subscribers:
             self._subscribers.append(subscriber)
+        # To tell it may be to find that it has gone: then it leaves, which is an event too.
+        for happened in list(self._kept) if since >= 0 else ():
+            if happened.sequence > since and subscriber in self._subscribers:
+                subscriber.send(happened)
 
     def leave(self, subscriber: Subscriber) -> None:
         """Tell this one no more."""

@@ -8,9 +8,10 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
+from ..errors import LimitError, UsageError
 from . import messages
 from .control import Client, Result
+from .protocol import MAX_FRAME
 
 if TYPE_CHECKING:
     from .console import Console
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Bytes of JSON, which is ASCII; the rest of a frame is the message around it.
+LONGEST_ANSWER = MAX_FRAME - 256
 _POWER = {"pause": "stop", "resume": "cont", "reset": "system_reset"}
 #: Commands that a client must not give, since what they do to kju nobody could see.
 _REFUSED = {
@@ -80,7 +83,7 @@ async def answer(machine: Machine, client: Client, request: messages.LifeRequest
             if command in _REFUSED:
                 raise UsageError(f"{command} is not for clients: {_REFUSED[command]}")
             value = await emulator.qmp.execute(command, _arguments(arguments))
-            return Result(messages.Executed(number=number, value=json.dumps(value)))
+            return Result(messages.Executed(number=number, value=_answer_of(command, value)))
         case messages.Snapshot(how=how, tag=tag):
             done = await emulator.snapshots.do(how, tag)
             return Result(_numbered(done, number))
@@ -106,6 +109,22 @@ def _arguments(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UsageError('arguments are a JSON object, such as {"device": "cd0"}')
     return found
+
+
+def _answer_of(command: str, value: object) -> str:
+    """What QEMU has answered, as text that goes to the client in one frame.
+
+    Raises:
+        LimitError: It is too long for that.
+    """
+    text = json.dumps(value)
+    if len(text) > LONGEST_ANSWER:
+        raise LimitError(
+            f"QEMU's answer to {command} has {len(text)} bytes, and at most {LONGEST_ANSWER} can be"
+            " passed on; ask it for less, or have it write to a file",
+            "bytes of an answer", LONGEST_ANSWER, len(text),
+        )  # fmt: skip
+    return text
 
 
 def _numbered(reply: messages.Snapshots, number: int) -> messages.Snapshots:

@@ -25,13 +25,16 @@ log = logging.getLogger(__name__)
 
 #: Bytes of the past: four boots of a Linux 6.1 that tells everything (27 KB, 412 lines).
 KEPT = 128 << 10
-#: Bytes that wait for a viewer that does not read.
+#: Bytes that wait for a viewer that does not read: 90 seconds of a line at 115200 baud.
 MOST_UNREAD = 1 << 20
-#: Bytes that wait for the guest; then writers are not read.
-MOST_WAITING = 64 << 10
-#: Viewers of one machine, each costs a descriptor.
-MAX_VIEWERS = 64
+#: Bytes read at once: what a full pipe of Linux holds (pipe(7)), so that one is one read.
 _CHUNK = 64 << 10
+#: Bytes that wait for the guest, then writers are not read: one read, which is not cut.
+MOST_WAITING = _CHUNK
+#: Viewers of one machine, each costs a descriptor and `MOST_UNREAD` at worst: 64 MiB.
+MAX_VIEWERS = 64
+#: Of them one client's: a program needs one, or two with a log; nobody shuts out the others alone.
+MAX_OF_CLIENT = 4
 
 
 class Serial:
@@ -63,8 +66,14 @@ class Serial:
             The client's end; the caller closes it once it has been sent.
 
         Raises:
-            LimitError: As many look as may.
+            LimitError: As many look as may, or this client looks as often as one may.
         """
+        its = sum(viewer.client is client for viewer in self._viewers)
+        if its >= MAX_OF_CLIENT:
+            raise LimitError(
+                f"this client looks at the serial port {its} times already; close one first",
+                "viewers of one client", MAX_OF_CLIENT, its + 1,
+            )  # fmt: skip
         if len(self._viewers) >= MAX_VIEWERS:
             raise LimitError(
                 f"{MAX_VIEWERS} look at the serial port already; close one first",

@@ -25,6 +25,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ import numpy as np
 from ..errors import GeometryError, KjuError, QemuError, UsageError
 from . import logs
 from .jobs import Jobs
-from .messages import Saved, Snapshots
+from .messages import TAG, Saved, Snapshots
 from .video import Dump, read_ppm
 
 if TYPE_CHECKING:
@@ -270,7 +271,9 @@ class SnapshotStore:
         found = [disk.saved[tag] for disk in disks if tag in disk.saved]
         if found:
             return self._with_files(max(found, key=lambda saved: saved.size), disks)
-        have = ", ".join(sorted({tag for disk in disks for tag in disk.saved})) or "none"
+        tags = sorted({tag for disk in disks for tag in disk.saved})
+        # A disk comes with tags of its own, whatever they hold.
+        have = ", ".join(tag if re.search(TAG, tag) else ascii(tag) for tag in tags) or "none"
         raise UsageError(f"there is no snapshot {tag!r}; there are: {have}")
 
     def _with_files(self, saved: Saved, disks: list[Disk]) -> Saved:
@@ -344,7 +347,12 @@ class SnapshotStore:
         return picture, "" if picture is not None else "no picture: QEMU has no screen"
 
     def _place(self, tag: str, disks: list[Disk]) -> Path | None:
-        """Where the files of a snapshot are: with the machine, else beside its first disk."""
+        """Where the files of a snapshot are: with the machine, else beside its first disk.
+
+        None if nowhere: the disk is no file, or has come with a tag that could be any path.
+        """
+        if not re.search(TAG, tag):
+            return None
         if self._folder:
             return Path(self._folder) / "snapshots" / tag
         first = next((disk.file for disk in disks if disk.file), "")

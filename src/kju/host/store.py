@@ -5,7 +5,10 @@ variables of a UEFI, and ``snapshots/TAG/`` with the screen and the input of eac
 
 - A definition is replaced whole, or not at all, and only by what has been checked.
 - A folder comes and goes whole, under the lock of all of them.
-- A disk that others lie over must not change: its machine is neither started nor removed.
+- A disk that others lie over must not change: its machine is neither started nor removed. Which lie
+  over it the disks say too: a definition may be edited, and need not be right.
+- Who starts a machine takes its name first and looks for clones then, under the lock; who clones or
+  removes one looks under the lock whether its name is taken. So one of two sees the other.
 - Folders are 0700 and files 0600: a disk holds whatever its guest's users have put there.
 """
 
@@ -86,6 +89,12 @@ def is_kept(name: str) -> bool:
     return (home() / runtime.check_name(name) / FILE).is_file()
 
 
+def _present(name: str) -> None:
+    """Refuse a machine that is not kept, whatever its definition."""
+    if not is_kept(name):
+        read(name)
+
+
 def read(name: str) -> Kept:
     """Read a machine's definition.
 
@@ -157,12 +166,7 @@ def launch(kept: Kept, *, detach: bool, client: str) -> Launch:
         ConflictError: Others lie over one of its disks.
     """
     found, definition = images(kept), kept.definition
-    above = clones(kept.name)
-    if above and any(image.kind is Kind.DISK for image in found):
-        raise ConflictError(
-            f"{kept.name} has clones ({', '.join(above)}) whose disks lie over its own, and would"
-            f" be spoilt if it ran; start one of those, or: kju clone {kept.name} NEW"
-        )
+    _refuse_below(kept.name, found)
     arguments = [word for device in definition.devices for word in ("-device", device)]
     arguments += ["-nic", "none"] if definition.network == "none" else []
     starts_with = definition.firmware
@@ -183,14 +187,54 @@ def launch(kept: Kept, *, detach: bool, client: str) -> Launch:
     )
 
 
+def confirm(request: Launch) -> None:
+    """Look once more whether a kept machine may start, now that its name is taken.
+
+    Raises:
+        MachineNotFoundError: It has been removed meanwhile.
+        ConflictError: It has been cloned meanwhile.
+        UsageError: A disk has gone meanwhile.
+    """
+    with _exclusive():
+        _present(request.machine)
+        paths = [request.image, *request.disks]
+        _refuse_below(request.machine, [qemu.read_image(path) for path in paths if path])
+
+
+def _refuse_below(name: str, found: list[Image]) -> None:
+    """Refuse to start a machine that has clones, if it has disks that they lie over."""
+    above = clones(name)
+    if above and any(image.kind is Kind.DISK for image in found):
+        raise ConflictError(
+            f"{name} has clones ({', '.join(above)}) whose disks lie over its own, and would"
+            f" be spoilt if it ran; start one of those, or: kju clone {name} NEW"
+        )
+
+
 def clones(name: str) -> list[str]:
-    """The names of the machines whose disks lie over this one's."""
-    found = []
-    for other in names():
-        with contextlib.suppress(DefinitionError, MachineNotFoundError):
-            if other != name and read(other).definition.base == name:
-                found.append(other)
-    return found
+    """The names of the machines whose disks lie over this one's, by themselves or by definition."""
+    folder = (home() / name).resolve()
+    own = set()
+    with contextlib.suppress(DefinitionError, MachineNotFoundError):
+        kept = read(name)
+        own = {kept.path(p).resolve() for p in (kept.definition.image, *kept.definition.disks) if p}
+    others = [other for other in names() if other != name]
+    return [o for o in others if _based_on(o) == name or _lies_over(o, folder, own)]
+
+
+def _based_on(name: str) -> str:
+    with contextlib.suppress(DefinitionError, MachineNotFoundError):
+        return read(name).definition.base
+    return ""
+
+
+def _lies_over(name: str, folder: Path, own: set[Path]) -> bool:
+    """Whether a disk in a machine's folder lies over one in *folder*, or over one of *own*."""
+    for disk in (home() / name).glob("*.qcow2"):
+        below = qemu_img.backing(disk)
+        if below and (below in own or below.is_relative_to(folder)):
+            return True
+    return False
 
 
 def create(name: str, definition: Definition, disk: str = "") -> Kept:
@@ -230,13 +274,13 @@ def clone(name: str, new_name: str) -> Kept:
         ConflictError: The first is running.
         QemuError: qemu-img is missing, or refused.
     """
-    kept = read(name)
-    found = images(kept)
-    if runtime.is_alive(runtime.paths(name)):
-        raise ConflictError(
-            f"{name} is running, and its disks change; stop it first: kju stop {name}"
-        )
     with _coming(new_name) as new:
+        kept = read(name)
+        found = images(kept)
+        if runtime.is_alive(runtime.paths(name)):
+            raise ConflictError(
+                f"{name} is running, and its disks change; stop it first: kju stop {name}"
+            )
         paths = [_laid_over(image, new) for image in found]
         definition = kept.definition
         changes: dict[str, object] = {"name": new_name, "base": name}
@@ -285,9 +329,8 @@ def remove(name: str) -> list[str]:
         ConflictError: It is running, or others lie over its disks.
     """
     folder = home() / runtime.check_name(name)
-    if not (folder / FILE).is_file():
-        read(name)
     with _exclusive():
+        _present(name)
         if runtime.is_alive(runtime.paths(name)):
             raise ConflictError(f"{name} is running; stop it first: kju stop {name}")
         if above := clones(name):

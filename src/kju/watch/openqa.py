@@ -78,7 +78,8 @@ def needle_of(notes: bytes, picture: bytes, notes_name: str, picture_name: str) 
             cut_from=around,
             name=Path(notes_name).stem,
         )
-    except UsageError as error:
+    except (UsageError, ValueError, OverflowError) as error:
+        # The latter two: numbers may have been written as "nan" or "inf".
         raise NeedleError(f"{notes_name}: {error}", notes_name, "area") from error
 
 

@@ -1,14 +1,29 @@
 import subprocess
 import sys
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
 from kju import errors
+from kju.apps import snapshots
 from kju.apps.cli import split_qemu_arguments
 from kju.apps.exits import Exit, code_of, line_of
 from kju.apps.manage import said
 from kju.apps.targets import UnreadableError, attach_to_look, is_address
+from kju.host.messages import Saved
 from kju.host.qemu import Qemu
+
+
+def test_what_a_disk_says_is_not_obeyed_by_a_terminal(monkeypatch, capsys):
+    hostile = "\x1b[2Jx\x9b"
+    assert line_of(errors.QemuError(f"{hostile}\nmore")) == "?[2Jx? more"
+    saved = Saved(tag=hostile, time=1.0, size=1 << 20, lacking=[hostile])
+    machine = SimpleNamespace(snapshots=SimpleNamespace(list=lambda: [saved]))
+    monkeypatch.setattr(snapshots, "attach_to_look", lambda name: nullcontext(machine))
+    snapshots.list_("m", as_json=False)
+    out = capsys.readouterr().out
+    assert out.startswith("?[2Jx?  19") and out.endswith("not in ?[2Jx?\n")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kju.definitions import Definition, decode, write
@@ -110,9 +110,18 @@ def test_lines_are_found_whatever_stands_before(before: list[str], blank: list[s
     assert all(line_of(text, key) == line for key, line in wanted)
 
 
-@given(st.text())
+pieces = st.sampled_from([*"[]{}=,\n#.'\" 1", "'''", '"""', "name", "disks", "cpus = 1\n", "a"])
+
+
+@given(st.one_of(st.text(), st.lists(pieces, max_size=12).map("".join)))
+@example("[")
+@example("[[")
+@example("[a]\nb=1\n[")
+@example("[\n[")
+@example(f"cpus = {'1' * 5000}")
 def test_any_text_is_a_definition_or_refused(text: str) -> None:
     try:
         decode(text, "f", "web")
     except DefinitionError as error:
-        assert error.line >= 1
+        assert 1 <= error.line <= text.count("\n") + 1
+    assert not any("\n" in place.key for place in places(text))

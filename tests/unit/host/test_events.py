@@ -60,6 +60,25 @@ def test_one_that_goes_while_it_is_told_confuses_nobody() -> None:
     assert [(h.sequence, h.event) for h in other.got] == [(1, "paused"), (2, "client-went")]
 
 
+def test_one_that_goes_while_it_is_told_the_past_has_gone() -> None:
+    events, other = Events(), Subscriber()
+
+    class Goes(Subscriber):
+        def send(self, message: Any) -> None:
+            super().send(message)
+            events.leave(self)
+            events.happen("client-went")
+
+    goes = Goes()
+    events.subscribe(other, -1)
+    for _ in range(3):
+        events.happen("reset")
+    events.subscribe(goes, 0)
+    events.happen("paused")
+    assert goes.numbers == [1]
+    assert other.numbers == [1, 2, 3, 4, 5]
+
+
 def test_data_is_short_and_plain() -> None:
     events, one = Events(), Subscriber()
     events.subscribe(one, -1)

@@ -11,7 +11,14 @@ import pytest
 
 from kju.errors import LimitError
 from kju.host import serial
-from kju.host.serial import KEPT, MAX_VIEWERS, MOST_UNREAD, MOST_WAITING, Serial
+from kju.host.serial import (
+    KEPT,
+    MAX_OF_CLIENT,
+    MAX_VIEWERS,
+    MOST_UNREAD,
+    MOST_WAITING,
+    Serial,
+)
 
 
 class Client:
@@ -155,7 +162,23 @@ def test_viewers_are_bounded() -> None:
             with contextlib.ExitStack() as stack:
                 for _ in range(MAX_VIEWERS):
                     stack.enter_context(view(made))
-                with pytest.raises(LimitError):
+                with pytest.raises(LimitError, match="64 look"):
                     view(made)
+
+    run(scene)
+
+
+def test_one_client_shuts_out_nobody() -> None:
+    async def scene() -> None:
+        async with port() as (made, _):
+            with contextlib.ExitStack() as stack:
+                greedy = Client()
+                own = [stack.enter_context(view(made, greedy)) for _ in range(MAX_OF_CLIENT)]
+                with pytest.raises(LimitError, match="4 times already"):
+                    view(made, greedy)
+                stack.enter_context(view(made))
+                own[0].close()
+                await until(lambda: made.viewers == MAX_OF_CLIENT)
+                stack.enter_context(view(made, greedy))
 
     run(scene)

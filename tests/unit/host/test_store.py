@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from wait import until
 
 from kju.client import kept as api
 from kju.definitions import Definition
@@ -19,8 +22,10 @@ from kju.errors import (
     QemuError,
     UsageError,
 )
-from kju.host import runtime, store
+from kju.host import qemu_img, runtime, store
 from kju.host.messages import Launch
+
+LOCKS = Path("/proc/locks")
 
 
 @pytest.fixture(autouse=True)
@@ -170,3 +175,82 @@ def test_without_qemu_img_it_is_said_how_to_have_it(
     monkeypatch.setenv("PATH", os.devnull)
     with pytest.raises(QemuError, match=r"no qemu-img .*install"):
         store.create("web", Definition(), "1M")
+
+
+@pytest.mark.parametrize("text", ["=", "", "cpus = 'a typo'\nbase = 'base'\n"])
+def test_an_editor_cannot_lose_a_clone(folder: Path, image: Path, text: str) -> None:
+    store.create("base", Definition(image=str(image)), "1M")
+    store.create("other", Definition(), "1M")
+    store.clone("base", "leaf")
+    file = folder / "leaf" / "machine.toml"
+    file.write_text(text)
+    with pytest.raises(ConflictError, match=r"remove those first \(leaf\)"):
+        store.remove("base")
+    with pytest.raises(ConflictError, match=r"clones \(leaf\)"):
+        api.start("base")
+    assert store.clones("other") == []
+    # A disk that lies over nothing any more is no clone's.
+    for disk in file.parent.glob("*.qcow2"):
+        disk.unlink()
+    file.write_text("")
+    assert store.clones("base") == []
+
+
+def test_a_disk_that_cannot_be_read_lies_over_nothing(tmp_path: Path, image: Path) -> None:
+    head = b"QFI\xfb\0\0\0\3"
+    for data in (b"", head, head + b"\xff" * 12, head + b"\xff" * 8 + b"\0\0\0\4", b"x" * 99,
+                 head + bytes(7) + b"\x14\0\0\0\4a\0bc"):  # fmt: skip
+        (tmp_path / "d").write_bytes(data)
+        assert qemu_img.backing(tmp_path / "d") is None
+    assert qemu_img.backing(image) is None and qemu_img.backing(tmp_path / "none") is None
+
+
+def test_a_clone_that_waited_sees_that_its_base_was_started(folder: Path) -> None:
+    store.create("base", Definition(), "1M")
+    with ThreadPoolExecutor() as pool:
+        with store._exclusive():
+            cloning = pool.submit(store.clone, "base", "leaf")
+            until(lambda: f"-> FLOCK  ADVISORY  WRITE {os.getpid()} " in LOCKS.read_text())
+            claim = runtime.claim("base")
+        with pytest.raises(ConflictError, match="running"):
+            cloning.result()
+    claim.release()
+    assert store.names() == ["base"]
+
+
+def test_of_a_clone_and_a_start_at_once_one_is_refused(folder: Path) -> None:
+    store.create("base", Definition(), "1M")
+    both = threading.Barrier(2)
+
+    def start() -> runtime.Claim:
+        request = store.launch(store.read("base"), detach=True, client="")
+        both.wait(10)
+        claim = runtime.claim("base")
+        try:
+            store.confirm(request)
+        except ConflictError:
+            claim.release()
+            raise
+        return claim
+
+    def clone() -> None:
+        both.wait(10)
+        store.clone("base", "leaf")
+
+    for _ in range(10):
+        with ThreadPoolExecutor() as pool:
+            starting, cloning = pool.submit(start), pool.submit(clone)
+            refused = [done.exception() for done in (starting, cloning) if done.exception()]
+        assert [type(error) for error in refused] in ([ConflictError], [ConflictError] * 2)
+        if not starting.exception():
+            starting.result().release()
+        if not cloning.exception():
+            store.remove("leaf")
+
+
+def test_what_is_removed_before_it_runs_is_not_started(folder: Path) -> None:
+    store.create("web", Definition(), "1M")
+    request = store.launch(store.read("web"), detach=True, client="")
+    store.remove("web")
+    with pytest.raises(MachineNotFoundError):
+        store.confirm(request)

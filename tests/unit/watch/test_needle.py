@@ -173,6 +173,10 @@ def test_openqa_clicks_in_the_middle_of_the_last_area(frame, tmp_path):
         ([area(0, 0, 5, 5), area(0, 0, 5, 5, "exclude")], "nothing is left"),
         ([area(0, 0, 5, 5, match=0)], "similarity"),
         ([area(0, 0, 5, 5, click_point={"xpos": 1e9, "ypos": 0})], "click"),
+        ([area(0, 0, 5, 5, click_point={"xpos": "inf", "ypos": 0})], "infinity"),
+        ([area(0, 0, 5, 5, click_point={"xpos": 0, "ypos": "nan"})], "NaN"),
+        ([area(0, 0, 5, 5, match="nan")], "similarity"),
+        ([area(0, 0, 5, 5, match="inf")], "similarity"),
         (3, r"\$.area"),
     ],
 )

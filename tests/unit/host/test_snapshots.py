@@ -1,0 +1,44 @@
+"""What a disk says of its snapshots is anybody's."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kju.errors import UsageError
+from kju.host.snapshots import SnapshotStore
+
+
+class Qmp:
+    """Answers query-block for one disk."""
+
+    def __init__(self, *tags: str) -> None:
+        saved = [{"name": tag, "date-sec": 1, "vm-state-size": 9} for tag in tags]
+        image = {"filename": "d.qcow2", "snapshots": saved}
+        self.blocks = [{"inserted": {"node-name": "d", "drv": "qcow2", "image": image}}]
+
+    async def execute(self, command: str) -> Any:
+        assert command == "query-block"
+        return self.blocks
+
+
+def store(folder: Path, *tags: str) -> SnapshotStore:
+    return SnapshotStore(Qmp(*tags), None, [], str(folder), folder / "i", print)  # type: ignore[arg-type]
+
+
+def test_a_tag_that_is_a_path_leads_nowhere(tmp_path: Path) -> None:
+    for place in (tmp_path / "elsewhere", tmp_path / "m" / "snapshots" / "good"):
+        place.mkdir(parents=True)
+        (place / "screen.png").touch()
+    tags = ("good", "../../elsewhere", str(tmp_path / "elsewhere"))
+    found = asyncio.run(store(tmp_path / "m", *tags).listed()).snapshots
+    assert {s.tag: bool(s.picture) for s in found} == dict.fromkeys(tags, False) | {"good": True}
+
+
+def test_tags_are_named_without_what_a_terminal_obeys(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no snapshot 'no'") as caught:
+        asyncio.run(store(tmp_path, "\x1b]0;x\a", "a").do("load", "no"))
+    assert str(caught.value).endswith(r"there are: '\x1b]0;x\x07', a")

@@ -11,6 +11,7 @@ Rules:
 - One that has been begun is taken to its end, whoever still waits for it: QEMU is at it.
 - The picture and the input are extras: where they cannot be kept the snapshot counts all the same,
   and the answer says so.
+- The input that is logged is the guest's own history: after a load it goes on from the snapshot's.
 - A load ends when every surface shows what was loaded. A failed load leaves the guest paused:
   what it is then nobody can say.
 
@@ -33,15 +34,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import GeometryError, KjuError, QemuError, UsageError
+from ..errors import FormatError, GeometryError, KjuError, QemuError, UsageError
 from . import logs
 from .jobs import Jobs
 from .messages import TAG, Saved, Snapshots
+from .recording import Input, decode
 from .video import Dump, read_ppm
 
 if TYPE_CHECKING:
     from .console import Console
     from .events import Tell
+    from .input.log import InputLog
     from .qmp import Qmp
 
 log = logging.getLogger(__name__)
@@ -80,7 +83,7 @@ class SnapshotStore:
         jobs: Its jobs.
         consoles: Its screens, the first of which makes the pictures.
         folder: Where the machine is kept; empty for one that is not.
-        input_log: Where the input of clients is logged.
+        inputs: The log of clients' input.
         tell: Is told what was done.
     """
 
@@ -90,14 +93,14 @@ class SnapshotStore:
         jobs: Jobs,
         consoles: Sequence[Console],
         folder: str,
-        input_log: Path,
+        inputs: InputLog,
         tell: Tell,
     ) -> None:
         self._qmp = qmp
         self._jobs = jobs
         self._consoles = consoles
         self._folder = folder
-        self._input_log = input_log
+        self._inputs = inputs
         self._tell = tell
         self._dump = Dump(qmp, "")
         self._turn = asyncio.Lock()
@@ -178,6 +181,7 @@ class SnapshotStore:
         if saved.lacking or not saved.size:
             where = ", ".join(saved.lacking) or "it holds disks only"
             raise UsageError(f"the snapshot {tag!r} is not whole ({where}), and cannot be loaded")
+        inputs, note = await asyncio.to_thread(_inputs_of, saved)
         was_running = await self._stop()
         try:
             await self._run("snapshot-load", tag, disks)
@@ -188,6 +192,10 @@ class SnapshotStore:
             ) from error
         for console in self._consoles:
             console.devices.forget()
+        try:
+            self._inputs.replace(inputs)
+        except OSError as error:
+            note = f"the log of input still holds what came before the load: {error}"
         # Loaded it is, whatever comes of showing it.
         self._tell("snapshot-loaded", {"tag": tag})
         try:
@@ -196,7 +204,7 @@ class SnapshotStore:
         finally:
             if was_running:
                 await self._qmp.execute("cont")
-        return Snapshots(number=0, snapshots=[saved])
+        return Snapshots(number=0, snapshots=[saved], note=note)
 
     async def _remove(self, tag: str) -> Snapshots:
         disks = await self._disks()
@@ -345,7 +353,7 @@ class SnapshotStore:
             new.mkdir(mode=0o700)
             if picture is not None:
                 _write_png(picture, new / PICTURE)
-            if logged := logs.read(self._input_log):
+            if logged := self._inputs.read():
                 # What was typed may be a password.
                 (new / INPUT).touch(mode=0o600)
                 (new / INPUT).write_bytes(logged)
@@ -404,6 +412,18 @@ def _disk(inserted: dict[str, Any]) -> Disk:
         saved[tag] = Saved(tag=tag, time=when, size=int(found.get("vm-state-size", 0)))
     path = os.path.abspath(name) if name and os.path.isfile(name) else ""  # noqa: PTH100, PTH113
     return Disk(str(inserted.get("node-name")), f"{name} ({kind})", path, kind, saved)
+
+
+def _inputs_of(saved: Saved) -> tuple[list[Input], str]:
+    """The input until a snapshot, and what is wrong with its file, if anything."""
+    if not saved.input:
+        return [], ""
+    try:
+        with Path(saved.input).open("rb") as file:
+            # No log of ours is longer; the file may be anybody's, as its disk.
+            return decode(file.read(2 * logs.LIMIT)), ""
+    except (OSError, FormatError) as error:
+        return [], f"the log of input begins anew: {saved.input} cannot be read: {error}"
 
 
 def _write_png(picture: np.ndarray[Any, Any], path: Path) -> None:

@@ -26,7 +26,7 @@ class Qmp:
 
 
 def store(folder: Path, *tags: str) -> SnapshotStore:
-    return SnapshotStore(Qmp(*tags), None, [], str(folder), folder / "i", print)  # type: ignore[arg-type]
+    return SnapshotStore(Qmp(*tags), None, [], str(folder), None, print)  # type: ignore[arg-type]
 
 
 def test_a_tag_that_is_a_path_leads_nowhere(tmp_path: Path) -> None:

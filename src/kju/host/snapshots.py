@@ -30,9 +30,11 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
+import msgspec
 import numpy as np
+from msgspec import Meta, Struct
 
 from ..errors import FormatError, GeometryError, KjuError, QemuError, UsageError
 from . import logs
@@ -247,16 +249,7 @@ class SnapshotStore:
 
     async def _disks(self) -> list[Disk]:
         """Every writable disk, in QEMU's order; a firmware's variables last."""
-        blocks = await self._qmp.execute("query-block")
-        try:
-            found = [
-                (str(block.get("device", "")).startswith("pflash"), _disk(inserted))
-                for block in blocks
-                if (inserted := block.get("inserted")) and not inserted.get("ro")
-            ]
-        except (AttributeError, TypeError, ValueError) as error:
-            raise QemuError(f"QEMU answered query-block with {str(blocks)[:100]}") from error
-        return [disk for _, disk in sorted(found, key=lambda pair: pair[0])]
+        return disks_of(await self._qmp.execute("query-block"))
 
     def _able(self, disks: list[Disk]) -> list[Disk]:
         """Return *disks* if they can hold a snapshot."""
@@ -400,18 +393,60 @@ class SnapshotStore:
         return here.shape[:2] == dumped.shape[:2] and np.array_equal(here[..., 2::-1], dumped)
 
 
-def _disk(inserted: dict[str, Any]) -> Disk:
-    """A disk, as query-block tells of it."""
-    image = inserted.get("image", {})
-    name = str(image.get("filename") or inserted.get("file") or "")
-    kind = str(inserted.get("drv", ""))
+_Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class _Snapshot(Struct, rename="kebab"):
+    name: str
+    vm_state_size: _Count = 0
+    date_sec: _Count = 0
+    date_nsec: _Count = 0
+
+
+class _Image(Struct):
+    filename: str = ""
+    snapshots: list[_Snapshot] = []
+
+
+class _Inserted(Struct, rename="kebab"):
+    node_name: str
+    drv: str = ""
+    file: str = ""
+    ro: bool = False
+    image: _Image = msgspec.field(default_factory=_Image)
+
+
+class _Block(Struct):
+    device: str = ""
+    inserted: _Inserted | None = None
+
+
+def disks_of(blocks: object) -> list[Disk]:
+    """Every writable disk in an answer to query-block; a firmware's variables last.
+
+    Raises:
+        QemuError: It is none.
+
+    Source:
+        BlockInfo and SnapshotInfo in qapi/block-core.json of QEMU.
+    """
+    try:
+        found = msgspec.convert(blocks, list[_Block])
+    except (msgspec.ValidationError, RecursionError) as error:
+        said = str(blocks)[:100]
+        raise QemuError(f"QEMU answered query-block with {said!r}: {error}"[:400]) from error
+    ordered = sorted(found, key=lambda block: block.device.startswith("pflash"))
+    return [_disk(b.inserted) for b in ordered if b.inserted and not b.inserted.ro]
+
+
+def _disk(inserted: _Inserted) -> Disk:
+    name = inserted.image.filename or inserted.file
     saved = {}
-    for found in image.get("snapshots", ()):
-        tag = str(found.get("name"))
-        when = found.get("date-sec", 0) + found.get("date-nsec", 0) / 1e9
-        saved[tag] = Saved(tag=tag, time=when, size=int(found.get("vm-state-size", 0)))
+    for found in inserted.image.snapshots:
+        when = found.date_sec + found.date_nsec / 1e9
+        saved[found.name] = Saved(tag=found.name, time=when, size=found.vm_state_size)
     path = os.path.abspath(name) if name and os.path.isfile(name) else ""  # noqa: PTH100, PTH113
-    return Disk(str(inserted.get("node-name")), f"{name} ({kind})", path, kind, saved)
+    return Disk(inserted.node_name, f"{name} ({inserted.drv})", path, inserted.drv, saved)
 
 
 def _inputs_of(saved: Saved) -> tuple[list[Input], str]:

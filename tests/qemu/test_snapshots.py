@@ -29,6 +29,7 @@ from kju.errors import (
     WaitTimeoutError,
 )
 from kju.host.messages import GetInfo
+from kju.host.recording import decode
 
 pytestmark = pytest.mark.qemu
 
@@ -310,6 +311,31 @@ def test_qemu_killed_while_it_saves(runtime_folder: None, tmp_path: Path) -> Non
     with kju.launch(args=args, name="m") as machine:
         assert "good" in [snapshot.tag for snapshot in machine.snapshots.list()]
         machine.snapshots.load("good")
+
+
+def test_the_log_of_input_is_the_guest_s_own_history(guest: Guest) -> None:
+    machine, snapshots = guest.machine, guest.machine.snapshots
+    machine.keyboard.type("a")
+    before = Path(snapshots.save("A").input).read_text()
+    machine.keyboard.type("x")
+    snapshots.load("A")
+    machine.keyboard.type("y")
+    snapshots.remove("A")  # the disk has room for one
+    kept = Path(snapshots.save("B").input)
+    after = kept.read_text()
+    assert before and after.startswith(before)
+    new = decode(after.removeprefix(before).encode())
+    assert {code for entry in new for code, _ in entry.keys} == {21}, "y and no x"
+    assert new[0].time >= decode(before.encode())[-1].time
+
+    # A wrong log is none, and said to be wrong; so is one that is not there.
+    kept.write_bytes(b"?\n")
+    assert "line 1 is no input" in snapshots.load("B").note
+    assert machine.input_log() == []
+    machine.keyboard.type("z")
+    kept.unlink()
+    assert not snapshots.load("B").note
+    assert machine.input_log() == []
 
 
 def test_what_is_held_is_not_held_in_what_is_saved(guest: Guest) -> None:

@@ -26,7 +26,9 @@ def save(name: str, tag: str) -> None:
 def load(name: str, tag: str) -> None:
     """Go back to one."""
     with attach(name) as machine:
-        machine.snapshots.load(tag)
+        loaded = machine.snapshots.load(tag)
+    if loaded.note:
+        print(f"kju: {printable(loaded.note)}", file=sys.stderr)
 
 
 def remove(name: str, tag: str) -> None:

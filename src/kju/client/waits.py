@@ -33,9 +33,11 @@ T = TypeVar("T")
 class Waits(SurfaceBase):
     """What a surface can be waited for to show.
 
-    Every wait looks at once, and then when damage touches its region; nothing is polled. Each look
-    sees one published version exactly. A region that leaves the screen is waited for too: a guest
-    may be about to set a larger mode.
+    Every wait looks at once, and then when damage touches its region; nothing is polled. A look
+    sees one published version exactly, unless the producer leaves no time for that in a second:
+    then some tiles are of versions beside it, as in a plain `kju.Surface.snapshot`, and their
+    damage causes the next look. A region that leaves the screen is waited for too: a guest may be
+    about to set a larger mode.
 
     All raise `kju.watch.ScreenTimeoutError`, a `WaitTimeoutError`, when their time is
     over; `ProducerGoneError` or `MachineGoneError` when nothing more will come; `UsageError` for

@@ -17,6 +17,7 @@ from pathlib import Path
 LIMIT = 1 << 20
 #: How much is read at the end of a log to find its last lines.
 _TAIL = 8192
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def before(path: Path) -> Path:
@@ -97,11 +98,56 @@ class BoundedLog:
         self._fd = self._open()
         os.write(self._fd, self._note.encode())
 
+    def replace(self, data: bytes) -> None:
+        """Have it hold these lines, as far as the two files go, and nothing of before.
+
+        Whoever reads meanwhile finds the end of the old ones or of the new ones, never some of
+        each. Does nothing once it is closed.
+
+        Raises:
+            OSError: There is no room; it is as it was, except that older lines may be gone.
+        """
+        if self._fd < 0:
+            return
+        present, older = _split(data, self._limit)
+        new = self._path.with_name(f".{self._path.name}.new")
+        _put(new, present)
+        before(self._path).unlink(missing_ok=True)
+        new.rename(self._path)
+        full, self._fd = self._fd, -1
+        os.close(full)
+        self._fd = self._open()
+        if older:
+            _put(new, older)
+            new.rename(before(self._path))
+
     def close(self) -> None:
         """Write no more. A second call does nothing."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+def _split(data: bytes, limit: int) -> tuple[bytes, bytes]:
+    """The last whole lines that fit into *limit* bytes, and those before that fit again."""
+    parts = []
+    for _ in range(2):
+        at = len(data) - limit
+        begin = data.find(b"\n", at - 1) + 1 if at > 0 else 0
+        parts.append(data[begin:])
+        data = data[:begin]
+    return parts[0], parts[1]
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Write a file that nobody else can read; it is removed again if that fails."""
+    path.unlink(missing_ok=True)
+    try:
+        with open(os.open(path, _NEW, 0o600), "wb") as file:  # noqa: PTH123  a descriptor
+            file.write(data)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 class LogHandler(logging.Handler):

@@ -216,7 +216,7 @@ class QemuEmulator(Emulator):
                 self._jobs,
                 self.consoles,
                 self._prepared.request.folder,
-                self._paths.input_log,
+                self._inputs,
                 self.tell,
             )
         return self._snapshots

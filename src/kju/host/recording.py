@@ -21,7 +21,8 @@ class Input(Struct, frozen=True, omit_defaults=True):
     """What was sent at one time: keys or pointer.
 
     Attributes:
-        time: Seconds since the machine was started.
+        time: Seconds since the machine was started; after a snapshot was loaded, since the last
+            input before it was saved and that one's time.
         console: The console it was for.
         keys: Keyboard steps, which were sent together.
         pointer: What was done with the pointer.

@@ -11,6 +11,7 @@ Rules:
 - One that has been begun is taken to its end, whoever still waits for it: QEMU is at it.
 - The picture and the input are extras: where they cannot be kept the snapshot counts all the same,
   and the answer says so.
+- The input that is logged is the guest's own history: after a load it goes on from the snapshot's.
 - A load ends when every surface shows what was loaded. A failed load leaves the guest paused:
   what it is then nobody can say.
 
@@ -29,20 +30,24 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
+import msgspec
 import numpy as np
+from msgspec import Meta, Struct
 
-from ..errors import GeometryError, KjuError, QemuError, UsageError
+from ..errors import FormatError, GeometryError, KjuError, QemuError, UsageError
 from . import logs
 from .jobs import Jobs
 from .messages import TAG, Saved, Snapshots
+from .recording import Input, decode
 from .video import Dump, read_ppm
 
 if TYPE_CHECKING:
     from .console import Console
     from .events import Tell
     from .input.devices import Devices
+    from .input.log import InputLog
     from .qmp import Qmp
 
 log = logging.getLogger(__name__)
@@ -83,7 +88,7 @@ class SnapshotStore:
         jobs: Its jobs.
         consoles: Its screens, the first of which makes the pictures.
         folder: Where the machine is kept; empty for one that is not.
-        input_log: Where the input of clients is logged.
+        inputs: The log of clients' input.
         tell: Is told what was done.
     """
 
@@ -93,14 +98,14 @@ class SnapshotStore:
         jobs: Jobs,
         consoles: Sequence[Console],
         folder: str,
-        input_log: Path,
+        inputs: InputLog,
         tell: Tell,
     ) -> None:
         self._qmp = qmp
         self._jobs = jobs
         self._consoles = consoles
         self._folder = folder
-        self._input_log = input_log
+        self._inputs = inputs
         self._tell = tell
         self._dump = Dump(qmp, "")
         self._turn = asyncio.Lock()
@@ -181,6 +186,7 @@ class SnapshotStore:
         if saved.lacking or not saved.size:
             where = ", ".join(saved.lacking) or "it holds disks only"
             raise UsageError(f"the snapshot {tag!r} is not whole ({where}), and cannot be loaded")
+        inputs, note = await asyncio.to_thread(_inputs_of, saved)
         was_running = await self._stop()
         try:
             await self._run("snapshot-load", tag, disks)
@@ -191,6 +197,10 @@ class SnapshotStore:
             ) from error
         for console in self._consoles:
             console.devices.forget()
+        try:
+            self._inputs.replace(inputs)
+        except OSError as error:
+            note = f"the log of input still holds what came before the load: {error}"
         # Loaded it is, whatever comes of showing it.
         self._tell("snapshot-loaded", {"tag": tag})
         try:
@@ -199,7 +209,7 @@ class SnapshotStore:
         finally:
             if was_running:
                 await self._qmp.execute("cont")
-        return Snapshots(number=0, snapshots=[saved])
+        return Snapshots(number=0, snapshots=[saved], note=note)
 
     async def _remove(self, tag: str) -> Snapshots:
         disks = await self._disks()
@@ -242,16 +252,7 @@ class SnapshotStore:
 
     async def _disks(self) -> list[Disk]:
         """Every writable disk, in QEMU's order; a firmware's variables last."""
-        blocks = await self._qmp.execute("query-block")
-        try:
-            found = [
-                (str(block.get("device", "")).startswith("pflash"), _disk(inserted))
-                for block in blocks
-                if (inserted := block.get("inserted")) and not inserted.get("ro")
-            ]
-        except (AttributeError, TypeError, ValueError) as error:
-            raise QemuError(f"QEMU answered query-block with {str(blocks)[:100]}") from error
-        return [disk for _, disk in sorted(found, key=lambda pair: pair[0])]
+        return disks_of(await self._qmp.execute("query-block"))
 
     def _able(self, disks: list[Disk]) -> list[Disk]:
         """Return *disks* if they can hold a snapshot."""
@@ -370,7 +371,7 @@ class SnapshotStore:
             new.mkdir(mode=0o700)
             if picture is not None:
                 _write_png(picture, new / PICTURE)
-            if logged := logs.read(self._input_log):
+            if logged := self._inputs.read():
                 # What was typed may be a password.
                 (new / INPUT).touch(mode=0o600)
                 (new / INPUT).write_bytes(logged)
@@ -417,18 +418,72 @@ class SnapshotStore:
         return here.shape[:2] == dumped.shape[:2] and np.array_equal(here[..., 2::-1], dumped)
 
 
-def _disk(inserted: dict[str, Any]) -> Disk:
-    """A disk, as query-block tells of it."""
-    image = inserted.get("image", {})
-    name = str(image.get("filename") or inserted.get("file") or "")
-    kind = str(inserted.get("drv", ""))
+_Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class _Snapshot(Struct, rename="kebab"):
+    name: str
+    vm_state_size: _Count = 0
+    date_sec: _Count = 0
+    date_nsec: _Count = 0
+
+
+class _Image(Struct):
+    filename: str = ""
+    snapshots: list[_Snapshot] = []
+
+
+class _Inserted(Struct, rename="kebab"):
+    node_name: str
+    drv: str = ""
+    file: str = ""
+    ro: bool = False
+    image: _Image = msgspec.field(default_factory=_Image)
+
+
+class _Block(Struct):
+    device: str = ""
+    inserted: _Inserted | None = None
+
+
+def disks_of(blocks: object) -> list[Disk]:
+    """Every writable disk in an answer to query-block; a firmware's variables last.
+
+    Raises:
+        QemuError: It is none.
+
+    Source:
+        BlockInfo and SnapshotInfo in qapi/block-core.json of QEMU.
+    """
+    try:
+        found = msgspec.convert(blocks, list[_Block])
+    except (msgspec.ValidationError, RecursionError) as error:
+        said = str(blocks)[:100]
+        raise QemuError(f"QEMU answered query-block with {said!r}: {error}"[:400]) from error
+    ordered = sorted(found, key=lambda block: block.device.startswith("pflash"))
+    return [_disk(b.inserted) for b in ordered if b.inserted and not b.inserted.ro]
+
+
+def _disk(inserted: _Inserted) -> Disk:
+    name = inserted.image.filename or inserted.file
     saved = {}
-    for found in image.get("snapshots", ()):
-        tag = str(found.get("name"))
-        when = found.get("date-sec", 0) + found.get("date-nsec", 0) / 1e9
-        saved[tag] = Saved(tag=tag, time=when, size=int(found.get("vm-state-size", 0)))
+    for found in inserted.image.snapshots:
+        when = found.date_sec + found.date_nsec / 1e9
+        saved[found.name] = Saved(tag=found.name, time=when, size=found.vm_state_size)
     path = os.path.abspath(name) if name and os.path.isfile(name) else ""  # noqa: PTH100, PTH113
-    return Disk(str(inserted.get("node-name")), f"{name} ({kind})", path, kind, saved)
+    return Disk(inserted.node_name, f"{name} ({inserted.drv})", path, inserted.drv, saved)
+
+
+def _inputs_of(saved: Saved) -> tuple[list[Input], str]:
+    """The input until a snapshot, and what is wrong with its file, if anything."""
+    if not saved.input:
+        return [], ""
+    try:
+        with Path(saved.input).open("rb") as file:
+            # No log of ours is longer; the file may be anybody's, as its disk.
+            return decode(file.read(2 * logs.LIMIT)), ""
+    except (OSError, FormatError) as error:
+        return [], f"the log of input begins anew: {saved.input} cannot be read: {error}"
 
 
 def _write_png(picture: np.ndarray[Any, Any], path: Path) -> None:

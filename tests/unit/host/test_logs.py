@@ -31,6 +31,25 @@ def test_a_log_keeps_the_newest_and_no_more_than_two_files(tmp_path: Path) -> No
     assert logs.tail(path, 2) == ["line 998", "line 999"]
 
 
+@pytest.mark.parametrize("count", [0, 1, 100, 150, 200, 1000])
+def test_a_log_is_replaced_by_the_last_lines_that_fit(tmp_path: Path, count: int) -> None:
+    path = tmp_path / "log"
+    log = BoundedLog(path, limit=1000, note="")
+    for number in range(150):
+        log.write(b"old %05d\n" % number)
+    new = [b"new %05d\n" % number for number in range(count)]
+    log.replace(b"".join(new))
+    assert logs.read(path).splitlines(keepends=True) == new[-200:]
+    assert all(part.stat().st_size <= 1000 for part in logs.parts(path))
+    assert all(part.stat().st_mode & 0o777 == 0o600 for part in logs.parts(path))
+    log.write(b"newer 123\n")
+    assert logs.read(path).endswith(b"newer 123\n")
+    log.close()
+    log.replace(b"nobody reads this\n")
+    assert b"nobody" not in logs.read(path)
+    assert {p.name for p in tmp_path.iterdir()} <= {"log", "log.1"}
+
+
 def test_the_last_lines_are_found_across_both_files_and_are_harmless(tmp_path: Path) -> None:
     path = tmp_path / "log"
     assert logs.tail(path) == []

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kju.errors import UsageError
-from kju.host.snapshots import SnapshotStore
+from kju.errors import QemuError, UsageError
+from kju.host.snapshots import SnapshotStore, disks_of
 
 
 class Qmp:
@@ -26,7 +26,7 @@ class Qmp:
 
 
 def store(folder: Path, *tags: str) -> SnapshotStore:
-    return SnapshotStore(Qmp(*tags), None, [], str(folder), folder / "i", print)  # type: ignore[arg-type]
+    return SnapshotStore(Qmp(*tags), None, [], str(folder), None, print)  # type: ignore[arg-type]
 
 
 def test_a_tag_that_is_a_path_leads_nowhere(tmp_path: Path) -> None:
@@ -42,3 +42,25 @@ def test_tags_are_named_without_what_a_terminal_obeys(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no snapshot 'no'") as caught:
         asyncio.run(store(tmp_path, "\x1b]0;x\a", "a").do("load", "no"))
     assert str(caught.value).endswith(r"there are: '\x1b]0;x\x07', a")
+
+
+def test_what_is_no_answer_of_qemus_is_an_error() -> None:
+    saved = {"name": "a", "vm-state-size": 9}
+
+    def block(**changes: object) -> list[dict[str, object]]:
+        image = {"filename": "d", "snapshots": [saved | changes]}
+        return [{"device": "hd", "inserted": {"node-name": "d", "drv": "qcow2", "image": image}}]
+
+    (disk,) = disks_of(block())
+    assert (disk.title, disk.saved["a"].size) == ("d (qcow2)", 9)
+    for odd in (
+        {"vm-state-size": 1 << 200},
+        {"date-sec": float("inf")},
+        {"date-nsec": -1},
+        {"name": 7},
+    ):
+        with pytest.raises(QemuError, match="query-block"):
+            disks_of(block(**odd))
+    for blocks in ([1], {}, None, [{"inserted": []}], [{"inserted": {}}]):
+        with pytest.raises(QemuError, match="query-block"):
+            disks_of(blocks)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...keys import Step
+from .. import logs
 from ..logs import BoundedLog
 from ..messages import Action
 from ..recording import Input, encode
@@ -24,6 +25,7 @@ class InputLog:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._log = BoundedLog(path, note="")
         self._began = time.monotonic()
 
@@ -34,6 +36,19 @@ class InputLog:
     def pointer(self, console: int, action: Action) -> None:
         """Note what was done with the pointer."""
         self._log.write(encode(Input(self._now(), console, pointer=[action])))
+
+    def read(self) -> bytes:
+        """All that it holds, as `kju.host.recording` has it."""
+        return logs.read(self._path)
+
+    def replace(self, entries: Sequence[Input]) -> None:
+        """Go on from these in place of what it holds: later times are after the last one's.
+
+        Raises:
+            OSError: There is no room for them.
+        """
+        self._log.replace(b"".join(map(encode, entries)))
+        self._began = time.monotonic() - max((entry.time for entry in entries), default=0.0)
 
     def _now(self) -> float:
         return round(time.monotonic() - self._began, 4)

@@ -9,10 +9,12 @@ Source:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 #: A line longer than this is none of ours, and is not kept until its end comes.
 LONGEST = 512
+_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
 
 
 class Traces:
@@ -32,12 +34,14 @@ class Traces:
         if not self._wanted and not self._begun:
             return data
         rest = bytearray()
-        for line in (self._begun + data).splitlines(keepends=True):
+        # Not `splitlines`: a carriage return ends none.
+        for line in _LINE.findall(self._begun + data):
             whole = line.endswith(b"\n")
             if self._at_start and not whole and len(line) < LONGEST and self._may_be_ours(line):
                 self._begun = line
                 return bytes(rest)
-            if not (self._at_start and whole and self._take(line)):
+            ours = self._at_start and whole and len(line) <= LONGEST
+            if not (ours and self._take(line)):
                 rest += line
             self._at_start = whole
         self._begun = b""
@@ -47,7 +51,7 @@ class Traces:
         return any(name.startswith(line) or line.startswith(name) for name in self._wanted)
 
     def _take(self, line: bytes) -> bool:
-        heard = self._wanted.get(line.split(b" ", 1)[0].strip())
+        heard = self._wanted.get(line.split(b" ", 1)[0].rstrip())
         if heard is not None:
             heard(line)
         return heard is not None

@@ -86,22 +86,6 @@ def key(console: int, keycode: int, pressed: bool) -> Message:
     return call(console_path(console), KEYBOARD, member, "u", keycode)
 
 
-def button(console: int, number: int, pressed: bool) -> Message:
-    """Press or release a button: 0 left, 1 middle, 2 right, 3 wheel up, 4 wheel down."""
-    member = "Press" if pressed else "Release"
-    return call(console_path(console), MOUSE, member, "u", number)
-
-
-def set_abs_position(console: int, x: int, y: int) -> Message:
-    """Put the pointer at a pixel; an error while the guest's pointer is relative."""
-    return call(console_path(console), MOUSE, "SetAbsPosition", "uu", x, y)
-
-
-def rel_motion(console: int, dx: int, dy: int) -> Message:
-    """Move the pointer by pixels; an error while the guest's pointer is absolute."""
-    return call(console_path(console), MOUSE, "RelMotion", "ii", dx, dy)
-
-
 def serialise(message: Message, serial: int) -> tuple[bytes, list[int]]:
     """Turn a message into bytes and the descriptors that go with its first byte.
 

@@ -188,23 +188,11 @@ class DisplayBus:
         """Press or release a key, by QEMU key number."""
         await self.call(messages.key(console, keycode, pressed))
 
-    async def button(self, console: int, number: int, pressed: bool) -> None:
-        """Press or release a pointer button."""
-        await self.call(messages.button(console, number, pressed))
-
     async def is_absolute(self, console: int) -> bool:
         """Whether the guest's pointer takes positions now, rather than motions."""
         path = messages.console_path(console)
         asked = messages.get_property(path, messages.MOUSE, "IsAbsolute")
         return bool(await self._property(asked, "b"))
-
-    async def set_abs_position(self, console: int, x: int, y: int) -> None:
-        """Put the pointer at a pixel; `QemuError` while it is relative."""
-        await self.call(messages.set_abs_position(console, x, y))
-
-    async def rel_motion(self, console: int, dx: int, dy: int) -> None:
-        """Move the pointer; `QemuError` while it is absolute."""
-        await self.call(messages.rel_motion(console, dx, dy))
 
     async def _property(self, message: messages.Message, signature: str) -> Any:  # noqa: ANN401
         body = await self.call(message)

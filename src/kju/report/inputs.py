@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
-from ..host.messages import Button, By, Finger, To, Wheel
+from ..host.messages import BUTTONS, Button, By, Finger, To, Wheel
 from ..host.recording import Input
 from ..keys import NAMES, US
 
-_BUTTONS = ("left", "middle", "right", "side", "extra")
 _MODIFIERS = frozenset({"shift", "shift_r", "ctrl", "ctrl_r", "alt", "alt_r", "meta_l", "meta_r"})
 # Keys of one text come together; a program's next one, or a person's, comes later.
 _PAUSE = 1.0
@@ -99,7 +98,7 @@ class _Teller:
                 self._place = None
                 self._add(Done(time, time, "pointer", f"moved by {dx}, {dy}"))
             case Button(button=number, down=down):
-                self._press(time, f"{_BUTTONS[number]} button", down, self._place)
+                self._press(time, f"{BUTTONS[number]} button", down, self._place)
             case Finger(finger=finger, state="end"):
                 self._press(time, f"finger {finger}", False, self._place)
             case Finger(finger=finger, state=state, x=x, y=y):

@@ -118,7 +118,3 @@ def draws_cursor(pointing: Pointing, cursor: Cursor | None) -> bool:
     if cursor is None or not cursor.visible or not cursor.shape.size:
         return False
     return not (pointing.controls and pointing.absolute and pointing.inside)
-
-
-#: Names of buttons, as a machine's pointer takes them.
-BUTTONS = ("left", "middle", "right", "side", "extra")

@@ -25,6 +25,9 @@ TIMEOUT = 10.0
 #: for 5 GiB of pages of 4 KiB.
 MAX_LINE = 64 << 20
 
+#: Looks at whether there is an answer, in the time that one may take.
+PARTS = 10
+
 HUNG_UP = "QEMU has hung up"
 
 OnEvent = Callable[[str, dict[str, Any]], None]
@@ -77,13 +80,18 @@ class Qmp:
         Raises:
             QemuError: QEMU refused, did not answer in time, or has hung up.
         """
+        answer = asyncio.ensure_future(self._client.execute(command, arguments))
         try:
-            async with asyncio.timeout(timeout):
-                return await self._client.execute(command, arguments)
-        except TimeoutError as error:
-            raise QemuError(f"QEMU did not answer {command} in {timeout:g} s") from error
+            # In parts: for a process that was suspended all of the time is over at once, and
+            # the answer, which has been there for long, is read behind that.
+            for _ in range(PARTS):
+                if (await asyncio.wait({answer}, timeout=timeout / PARTS))[0]:
+                    return answer.result()
+            raise QemuError(f"QEMU did not answer {command} in {timeout:g} s")
         except (QMPError, OSError, EOFError) as error:
             raise QemuError(f"QEMU refused {command}: {_line(error)}") from error
+        finally:
+            answer.cancel()
 
     async def monitor(self, line: str) -> str:
         """Run one command of the monitor for people, where QMP has none; return what it prints.

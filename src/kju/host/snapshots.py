@@ -335,7 +335,13 @@ class SnapshotStore:
         status = await self._qmp.execute("query-status")
         if not status.get("running"):
             return False
-        await self._qmp.execute("stop")
+        try:
+            await self._qmp.execute("stop")
+        except QemuError:
+            # It may do so later than it was waited for, and nobody would have it go on.
+            with contextlib.suppress(QemuError):
+                await self._qmp.execute("cont")
+            raise
         return True
 
     # -- the picture

@@ -5,6 +5,7 @@ What has arrived in them comes back whole, through a serial line whose other end
 
 from __future__ import annotations
 
+import abc
 import base64
 import contextlib
 import random
@@ -33,7 +34,7 @@ def sample(length: int, seed: int = 1) -> str:
     return "".join([*made[:-1], "\n"])
 
 
-class Typed:
+class Typed(abc.ABC):
     """A guest that takes what is typed; a text is what comes between `begin` and `arrived`."""
 
     def __init__(self, machine: kju.Machine, monitor: Monitor, out: Path) -> None:
@@ -43,13 +44,13 @@ class Typed:
         self._out = out
         self._read = 0
 
+    @abc.abstractmethod
     def begin(self) -> None:
         """From here on, what is typed is text."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def arrived(self) -> str:
         """The text that has arrived; nobody types any more."""
-        raise NotImplementedError
 
     def said(self, pattern: str, seconds: float = 60.0) -> re.Match[str]:
         """Wait until the guest has said this, behind what was waited for before."""

@@ -17,6 +17,7 @@ takes its time: however much comes meanwhile, one more look follows.
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -68,7 +69,7 @@ class Seen(NamedTuple):
         return cut_out(self.pixels, self.region)
 
 
-class Condition(Generic[T]):
+class Condition(abc.ABC, Generic[T]):
     """What is waited for. It may keep what it needs from one look to the next.
 
     Attributes:
@@ -81,9 +82,9 @@ class Condition(Generic[T]):
     again: float | None = None
     ignored: tuple[Rect, ...] = ()
 
+    @abc.abstractmethod
     def look(self, seen: Seen) -> T | None:
         """What was waited for, or None if it is not there."""
-        raise NotImplementedError
 
     def best(self, now: float) -> Best:
         """The nearest to it that was seen, for the error when time is over, which is *now*."""

@@ -79,10 +79,15 @@ def server(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         child.wait()
 
 
-def segments() -> set[str]:
-    """The System V segments of this computer."""
+def segments() -> dict[str, int]:
+    """The System V segments of this computer, and who made each."""
     lines = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
-    return {line.split()[1] for line in lines}
+    return {line.split()[1]: int(line.split()[4]) for line in lines}
+
+
+def left_behind() -> set[str]:
+    """Those whose maker has ended; other tests may run beside this one."""
+    return {each for each, pid in segments().items() if not Path(f"/proc/{pid}").exists()}
 
 
 def until_ended(pid: int) -> None:

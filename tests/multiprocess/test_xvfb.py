@@ -39,14 +39,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Whatever a test does, nothing is left: no machine, no file, no segment."""
     xservers.need()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    before = xservers.segments()
+    before = xservers.left_behind()
     yield tmp_path
     assert kju.machines() == []
     assert {path.name for path in (tmp_path / "kju").glob("*")} <= {
         ".lock",
         ".accelerator.json",
     }
-    until(lambda: xservers.segments() <= before, what="no segment is left")
+    until(lambda: xservers.left_behind() <= before, what="no segment is left")
 
 
 def arguments(how: str, *more: str) -> list[str]:
@@ -317,9 +317,8 @@ def test_a_running_server_by_its_display_its_folder_and_its_file(tmp_path: Path)
 
 
 def test_a_running_server_by_its_segment() -> None:
-    before = xservers.segments()
     with xservers.server("-shmem") as (child, where):
-        (number,) = xservers.segments() - before
+        (number,) = [each for each, pid in xservers.segments().items() if pid == child.pid]
         for named in (where, f"sysv:{number}"):
             with kju.launch(xvfb=named) as machine:
                 assert machine.info()["xvfb"]["memory"] == f"sysv:{number}"

@@ -33,10 +33,10 @@ SOONEST, LATEST = 0.0005, 0.01
 #: Seconds for which a keyboard is the one it was: a guest starts another when its driver loads.
 KNOWN = 1.0
 #: Keyboard steps in a second in which the guest's processors ran. What waits for a reader in Linux
-#: is dropped at 22 steps (`processors`), so a reader may be kept waiting 21 ms. On a busy computer
-#: 2500 lost 11 of 10,000 characters in a text field; 1000 in a second of the computer's own time,
-#: busy or not, lost 34 to 51 of 2000.
-MOST = 1000
+#: is dropped at 22 steps (`processors`), so a reader may be kept waiting 14 ms: on a computer with
+#: 2 to 20 others at work nothing was lost of six times 10,000 characters in a text field. 1000 in a
+#: second of the computer's own time, busy or not, lost 34 to 51 of 2000.
+MOST = 1500
 #: Seconds after which a keyboard that had not been looked at yet has taken what was sent.
 SETTLED = 0.2
 
@@ -107,8 +107,8 @@ class Pace:
         if self._waiting and (into_empty or self._waiting + cost > self._gauge.room):
             await self._taken()
         if len(steps) > 1:
-            await self._read(self._together / MOST)
-            self._together = len(steps)
+            await self._read()
+        self._together = len(steps)
         self._gauge.sending(len(steps))
         self._waiting += cost
         self._sends += 1
@@ -118,7 +118,7 @@ class Pace:
         """What there was room for has been sent."""
         self._last = asyncio.get_running_loop().time()
         if not self._alone:
-            self._processors.mark()
+            self._processors.owe(self._together / MOST)
         soon = self._merges or self._waiting * 2 > self._gauge.room
         if self._alone and soon and self._looking is None:
             self._looking = asyncio.create_task(self._look_behind())
@@ -174,17 +174,17 @@ class Pace:
             wait = min(2 * wait, LATEST)
         self._stuck, self._waiting = False, 0
 
-    async def _read(self, seconds: float) -> None:
-        """Return when the guest has had time to read what was sent together last."""
+    async def _read(self) -> None:
+        """Return when the guest has had time to read what was sent together."""
         loop = asyncio.get_running_loop()
         wait = SOONEST
-        while (run := self._processors.have_run(seconds)) is False:
+        while (run := self._processors.have_run()) is False:
             if loop.time() > self._last + PATIENCE:
                 return
             await asyncio.sleep(wait)
             wait = min(2 * wait, LATEST / 4)
         if run is None:
-            await self.pause(seconds)
+            await self.pause(self._together / MOST)
 
     async def _look_behind(self) -> None:
         """See whether single steps have been taken, so that the next need not wait for that."""

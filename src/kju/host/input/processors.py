@@ -23,6 +23,10 @@ from ..qmp import Qmp
 #: Processors that are looked at: of each, two small files are read once or more for a few keys.
 MOST_LOOKED_AT = 8
 
+#: Nanoseconds after which the kernel counts the run time of a thread anew that does not stop:
+#: what is seen too late is run already for the next keys.
+TICK = 4_000_000
+
 #: Linux's numbers on x86-64. A condition, as QEMU's emulated processors wait for when they are
 #: halted, is waited for by a bit set; a lock is not. KVM's halt within KVM_RUN.
 _IOCTL, _FUTEX = 16, 202
@@ -38,6 +42,7 @@ class Processors:
     def __init__(self) -> None:
         self._threads: list[Path] = []
         self._had: dict[Path, int] = {}
+        self._needs: dict[Path, int] = {}
 
     async def find(self, qmp: Qmp, pid: int) -> None:
         """Find QEMU's threads for them."""
@@ -49,27 +54,39 @@ class Processors:
                 _sleeps(thread)
         except (KjuError, OSError, LookupError, TypeError, ValueError):
             threads = []
+        self._forget()
         self._threads = threads if len(set(threads)) <= MOST_LOOKED_AT else []
 
-    def mark(self) -> None:
-        """Count from now on."""
+    def owe(self, seconds: float) -> None:
+        """From now on each has to run for so long, and for what is left of the time before that."""
         try:
-            self._had = {thread: _run_time(thread) for thread in self._threads}
+            now = {thread: _run_time(thread) for thread in self._threads}
         except (OSError, LookupError, ValueError):
-            self._threads, self._had = [], {}
+            self._forget()
+            return
+        for thread, run in now.items():
+            left = self._needs.get(thread, 0) - (run - self._had.get(thread, run))
+            self._needs[thread] = max(left, -TICK) + round(seconds * 1e9)
+        self._had = now
 
-    def have_run(self, seconds: float) -> bool | None:
-        """Whether each has run for so long since `mark`, or sleeps; None if it is not known."""
+    def have_run(self) -> bool | None:
+        """Whether each has run for as long as it had to, or sleeps; None if it is not known."""
         if not self._had:
             return None
         try:
-            return all(
-                _sleeps(thread) or _run_time(thread) - had >= seconds * 1e9
-                for thread, had in self._had.items()
-            )
+            return all([self._has_run(thread) for thread in self._had])
         except (OSError, LookupError, ValueError):
-            self._threads, self._had = [], {}
+            self._forget()
             return None
+
+    def _has_run(self, thread: Path) -> bool:
+        if _sleeps(thread):
+            self._needs[thread] = 0
+            return True
+        return _run_time(thread) - self._had[thread] >= self._needs[thread]
+
+    def _forget(self) -> None:
+        self._threads, self._had, self._needs = [], {}, {}
 
 
 def _run_time(thread: Path) -> int:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 
 from kju import keys
+from kju.keys import keyboards
 from kju.keys.keyboards import VERSION
 from kju.keys.keyboards import X11 as X11_NAMES
 
@@ -29,13 +29,14 @@ class Model:
     """A keyboard that is set to a layout: modifiers, a table of levels, pending dead keys."""
 
     def __init__(self, name: str) -> None:
-        table = import_module(f"kju.keys.keyboards.layout_{name.replace('-', '_')}")
+        path = Path(keyboards.__file__).parent / f"{name}.txt"
+        _, rows, *composed = path.read_text().rstrip("\n").split("\n\n")
         self.rows = {}
-        for line in table.KEYS.strip("\n").split("\n"):
+        for line in rows.split("\n"):
             number, *symbols = line.split(" ")
             self.rows[int(number, 16)] = [symbol(word) for word in symbols]
         self.composed = {}
-        for line in filter(None, table.COMPOSED.split("\n")):
+        for line in "".join(composed).splitlines():
             dead, _, pairs = line.partition(": ")
             words = [symbol(word) for word in pairs.split(" ")]
             for base, text in zip(words[::2], words[1::2], strict=True):

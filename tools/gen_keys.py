@@ -28,7 +28,7 @@ PAGE = ROOT / "docs/reference/keyboard-layouts.md"
 def main() -> int:
     """Write the files, or compare them."""
     wanted = texts(packages.sources(refresh="--refresh" in sys.argv[1:]))
-    there = {*(KEYS / "keyboards").glob("*.py")}
+    there = {*(KEYS / "keyboards").glob("*.*")}
     stale = [p for p, text in wanted.items() if not p.exists() or bare(p.read_text()) != bare(text)]
     stale += sorted(there - wanted.keys())
     names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
@@ -62,7 +62,7 @@ def texts(sources: packages.Sources) -> dict[Path, str]:
     for name, model, x11, variant, title, _ in layouts.LAYOUTS:
         read[name] = layouts.read(sources.root, model, x11, variant)
         text = render.layout(title, render.x11_name(x11, variant), read[name], sources)
-        found[KEYS / f"keyboards/layout_{name.replace('-', '_')}.py"] = text
+        found[KEYS / f"keyboards/{name}.txt"] = text
     return found | {PAGE: render.page(read, sources)}
 
 

@@ -7,13 +7,14 @@ is right for a guest that is set to the layout of that name. Caps lock is taken 
 
 from __future__ import annotations
 
+import pkgutil
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib import import_module
 from typing import NamedTuple
 
 from ..errors import UsageError
+from . import keyboards
 from .keyboards import ALIASES as LAYOUT_ALIASES
 from .keyboards import LAYOUTS
 from .names import NUMBERS
@@ -94,34 +95,53 @@ def layout(name: str) -> Layout:
 @cache
 def _load(name: str) -> Layout:
     # A program needs one or two of the 36.
-    table = import_module(f".keyboards.layout_{name.replace('-', '_')}", __package__)
-    direct = _direct(table.KEYS)
+    rows, composed = read(name)
+    direct = _direct(rows)
     strokes = {c: stroke for c, stroke in direct.items() if len(c) == 1}
     strokes |= {c: ((NUMBERS[key],),) for c, key in CONTROLS.items()}
-    return Layout(name, strokes | _composed(direct, table.COMPOSED))
+    return Layout(name, strokes | _composed(direct, composed))
 
 
-def _direct(lines: str) -> dict[str, Stroke]:
+def read(name: str) -> tuple[dict[int, list[str]], dict[tuple[str, ...], list[str]]]:
+    """A layout's file.
+
+    Returns:
+        What is on each key, one symbol for each level: a character, or the name of a dead key.
+        And for dead keys pressed before: pairs of what is typed then and what that makes.
+    """
+    text = pkgutil.get_data(keyboards.__name__, f"{name}.txt") or b""
+    rows: dict[int, list[str]] = {}
+    composed: dict[tuple[str, ...], list[str]] = {}
+    for line in text.decode().split("\n"):
+        first, *words = line.split(" ")
+        if first.startswith("dead_"):
+            dead, _, pairs = line.partition(": ")
+            composed.setdefault(tuple(dead.split(" ")), []).extend(map(_symbol, pairs.split(" ")))
+        elif words and first != "#":
+            rows[int(first, 16)] = [_symbol(word) for word in words]
+    return rows, composed
+
+
+def _direct(rows: Mapping[int, Sequence[str]]) -> dict[str, Stroke]:
     """What one chord types, dead keys by their names: the lowest level, the first key."""
     found: dict[str, Stroke] = {}
-    rows = [line.split(" ") for line in lines.split("\n") if line]
     for level, held in enumerate(LEVELS):
-        for number, *symbols in rows:
+        for number, symbols in rows.items():
             if level < len(symbols):
-                found.setdefault(_symbol(symbols[level]), ((*held, int(number, 16)),))
+                found.setdefault(symbols[level], ((*held, number),))
     found.pop("none", None)
     return found
 
 
-def _composed(direct: Mapping[str, Stroke], lines: str) -> dict[str, Stroke]:
+def _composed(
+    direct: Mapping[str, Stroke], composed: Mapping[tuple[str, ...], Sequence[str]]
+) -> dict[str, Stroke]:
     """What is typed with dead keys: the table has only what has no shorter stroke."""
     found: dict[str, Stroke] = {}
-    for line in lines.split("\n"):
-        dead, _, pairs = line.partition(": ")
-        prefix = tuple(chord for name in dead.split() for chord in direct[name])
-        symbols = iter(pairs.split())
-        for base, character in zip(symbols, symbols, strict=True):
-            found[_symbol(character)] = (*prefix, *direct[_symbol(base)])
+    for dead, pairs in composed.items():
+        prefix = tuple(chord for name in dead for chord in direct[name])
+        for base, character in zip(pairs[::2], pairs[1::2], strict=True):
+            found[character] = (*prefix, *direct[base])
     return found
 
 

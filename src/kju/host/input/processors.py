@@ -74,10 +74,11 @@ class Processors:
         if not self._had:
             return None
         try:
-            return all([self._has_run(thread) for thread in self._had])
+            run = [self._has_run(thread) for thread in self._had]
         except (OSError, LookupError, ValueError):
             self._forget()
             return None
+        return all(run)
 
     def _has_run(self, thread: Path) -> bool:
         if _sleeps(thread):

@@ -15,6 +15,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 import kju
+from kju import keys
 
 from . import guests
 from .monitor import Monitor
@@ -24,6 +25,8 @@ CHARACTERS = string.ascii_letters + string.digits + " .,;:-_=+/()[]{}!@#$%&*?<>'
 INSIDE = (200, 400)
 #: Differences with fewer characters between them are one.
 NEAR = 4
+#: Seconds in which Linux has set up a keyboard.
+SET_UP = 5
 
 
 def sample(length: int) -> str:
@@ -33,11 +36,18 @@ def sample(length: int) -> str:
     return "".join(made) + "\n"
 
 
+def prose(length: int) -> str:
+    """So many characters of an English text: this project's own."""
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    plain = re.sub(r"[^\n -~]", "", text)
+    return (plain * (1 + length // len(plain)))[: length - 1] + "\n"
+
+
 class Target:
     """A guest with a keyboard; a text is what is typed between `begin` and `arrived`.
 
     Attributes:
-        folder: Where what it says is.
+        folder: Where what it says is, and the socket of its VNC server.
         monitor: QMP of its QEMU.
     """
 
@@ -57,9 +67,21 @@ class Target:
         self.keyboard.type("stty -echo; echo reading >/dev/ttyS1; cat >/tmp/f; stty echo\n")
         self._until(r"reading\n")
 
+    def mend(self) -> None:
+        """Bring a keyboard back that a peer has lost keys of: some may be left down.
+
+        And a left shift that comes up without having gone down is a keyboard just plugged in to
+        Linux, which then hears nothing until it has set that up.
+        """
+        time.sleep(SET_UP)
+        for key in range(1, 0x59):
+            if name := keys.NAMES.get(key):
+                up = {"down": False, "key": {"type": "qcode", "data": name}}
+                self.monitor.command("input-send-event", events=[{"type": "key", "data": up}])
+                time.sleep(0.01)
+
     def arrived(self) -> str:
-        """The text that arrived; keys that a peer has left down come up first."""
-        self.keyboard.release(*range(1, 0x59))
+        """The text that arrived."""
         # Half a key that a peer has lost takes the next one with it.
         self.keyboard.chord("shift", "shift", "ret")
         if self._field:
@@ -100,7 +122,7 @@ class Target:
 def target(folder: str, field: bool, keyboard: str) -> Iterator[Target]:
     """A guest that reads this keyboard."""
     here = Path(tempfile.mkdtemp(dir=folder))
-    lines = ["-qmp", f"unix:{here}/peer,server=on,wait=off"]
+    lines = ["-qmp", f"unix:{here}/peer,server=on,wait=off", "-vnc", f"unix:{here}/vnc"]
     arguments = [*guests.typed(here, field, keyboard), *lines]
     with kju.launch(name="kju-bench-typing", args=arguments) as machine:
         made = Target(here, machine, field)

@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from vncdotool import api
+
 from kju import keys
 
 from . import guests
 from .measure import Figure, amount, once, progress
-from .typed import Target, differences, sample, target
+from .typed import Target, differences, prose, sample, target
 
 #: Characters a second.
 LEAST = {"PS/2": 300, "virtio": 300, "USB": 50}
@@ -22,6 +24,8 @@ HOLD = 0.1
 #: Commands and waits that QEMU keeps of send-key; what is more is dropped.
 KEPT = 1024
 STATES = ("idle", "busy")
+#: What vncdotool calls a character.
+NAMED = {"\n": "enter"}
 
 Type = Callable[[Target, str], None]
 
@@ -60,9 +64,18 @@ def with_send_key(target: Target, text: str) -> None:
     time.sleep(min(queued, KEPT) / 2 * HOLD + 1)
 
 
+def with_vncdotool(target: Target, text: str) -> None:
+    """vncdotool: a key down and up for each character, shift where it needs that."""
+    with api.connect(f"{target.folder}/vnc", timeout=120) as client:
+        client.factory.force_caps = True
+        for character in text:
+            client.keyPress(NAMED.get(character, character))
+
+
 PEERS: dict[str, Type] = {
     "kju, interval=10": with_interval,
     "QMP send-key": with_send_key,
+    "vncdotool": with_vncdotool,
 }
 
 
@@ -70,6 +83,8 @@ def take(target: Target, type_it: Type, text: str) -> tuple[float, dict[str, int
     """Characters a second, and how what arrived differs."""
     target.begin()
     seconds = once(lambda: type_it(target, text))
+    if type_it is not with_kju:
+        target.mend()
     return len(text) / seconds, differences(text, target.arrived())
 
 
@@ -88,6 +103,7 @@ def figures(folder: str) -> Iterator[Figure]:
         share = 0.3 if keyboard == "USB" else 1
         text = sample(int(amount("CHARACTERS", 10_000) * share))
         short = sample(int(amount("CHARACTERS", 10_000) / 20))
+        english = prose(len(text))
         for field in (False, True):
             where = f"{keyboard}, {'text field' if field else 'console'}"
             with target(folder, field, keyboard) as guest:
@@ -97,6 +113,11 @@ def figures(folder: str) -> Iterator[Figure]:
                         rate, wrong = take(guest, with_kju, text)
                     yield from report(
                         f"{where}, {state}: kju", rate, wrong, len(text), LEAST[keyboard]
+                    )
+                if keyboard == "USB":
+                    rate, wrong = take(guest, with_kju, english)
+                    yield from report(
+                        f"{where}, English: kju", rate, wrong, len(english), LEAST[keyboard]
                     )
                 for number, (name, type_it) in enumerate(PEERS.items()):
                     progress(f"typing: {where}, {name}", number, len(PEERS))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import aio, report, watch
     from .client.kept import define, start
-    from .client.machine import Machine, attach, launch, machines
+    from .client.machine import Machine, attach, launch, machines, mirror
     from .client.screen import Screen
     from .client.surface import Surface
     from .errors import KjuError
@@ -44,6 +44,7 @@ __all__ = [
     "define",
     "launch",
     "machines",
+    "mirror",
     "report",
     "start",
     "watch",
@@ -62,6 +63,7 @@ _HOME = {
     "define": "client.kept",
     "launch": "client.machine",
     "machines": "client.machine",
+    "mirror": "client.machine",
     "start": "client.kept",
 }
 
@@ -72,7 +74,7 @@ def _load(name: str) -> object:
 
     if name in _HOME:
         value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    elif name in ("aio", "errors", "memory", "report", "watch"):
+    elif name in ("aio", "errors", "memory", "report", "serving", "watch"):
         value = import_module(f"{__name__}.{name}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-from .client.aio import Keyboard, Machine, Screen, Surface, attach, launch, machines, start
+from .client.aio import Keyboard, Machine, Screen, Surface, attach, launch, machines, mirror, start
 
-__all__ = ["Keyboard", "Machine", "Screen", "Surface", "attach", "launch", "machines", "start"]
+__all__ = [
+    "Keyboard",
+    "Machine",
+    "Screen",
+    "Surface",
+    "attach",
+    "launch",
+    "machines",
+    "mirror",
+    "start",
+]

@@ -7,17 +7,17 @@ import kju
 
 SOURCE = Path(kju.__file__).parent
 
-# From the bottom up: a module imports its own layer and those below. `_core` and `_system` are
-# the extension modules; "" is the package itself.
+# From the bottom up: a module imports its own layer and those below. `_core`, `_pixels` and
+# `_system` are the extension modules; "" is the package itself.
 LAYERS = [
     {"", "errors", "geometry", "formats"},
-    {"layout", "_core", "_system"},
+    {"layout", "_core", "_pixels", "_system"},
     {"surface"},
     {"producer", "consumer"},
     {"display1", "bochs", "xwd", "keys", "wire", "definitions"},
     {"memory", "sources", "host", "remote"},
     {"client", "aio", "watch"},
-    {"report"},
+    {"report", "serving"},
     {"testing"},
     {"apps"},
 ]
@@ -45,7 +45,8 @@ ACROSS = {
     "consumer": set(),
     "memory": set(),
     "sources": {"memory"},
-    "host": {"memory", "sources"},
+    "host": {"memory", "sources", "remote"},
+    "remote": set(),
 }
 
 

@@ -15,6 +15,7 @@ import typer
 from .command import Command as _Command
 from .command import Console, Json, Name, Seconds, Target
 from .machine_cli import app as machine_commands
+from .network_cli import app as network_commands
 
 app = typer.Typer(
     name="kju",
@@ -87,6 +88,7 @@ def run(
 
 
 app.add_typer(machine_commands)
+app.add_typer(network_commands)
 
 
 @app.command(cls=_Command)

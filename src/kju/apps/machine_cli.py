@@ -73,8 +73,23 @@ def rm(name: Kept) -> None:
 
 
 @app.command(cls=Command)
-def ls(json: Json = False) -> None:
-    """List the machines that run, and those that are kept."""
+def ls(
+    json: Json = False,
+    remote: Annotated[bool, typer.Option("--remote", help="Screens on the network.")] = False,
+    connect: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST:PORT", help="Where they are served or routed."),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Ask other computers unencrypted.")
+    ] = False,
+) -> None:
+    """List the machines that run, and those that are kept; or the screens on the network."""
+    if remote or connect:
+        from .network import ls as ls_remote
+
+        ls_remote(connect or [], insecure, json)
+        return
     from .manage import ls
 
     ls(json)

@@ -48,7 +48,7 @@ def _row(name: str) -> dict[str, Any] | None:
         "started": info["started"],
         "host_pid": info["host"]["pid"],
         "kind": info["kind"],
-        "pid": info[info["kind"]]["pid"],
+        "pid": info[info["kind"]].get("pid", 0),
         "qemu_pid": info["qemu"]["pid"] if "qemu" in info else None,
         "kept": store.is_kept(name),
         "consoles": [

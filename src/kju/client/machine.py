@@ -31,6 +31,7 @@ from ..host.messages import (
     Welcome,
 )
 from ..host.recording import Input
+from ..remote.address import SCHEME
 from ..surface import NOTHING_TAKEN, Mark
 from . import life, replaying, requests
 from .keyboard import Keyboard
@@ -309,6 +310,58 @@ def launch(
     return launched(request)
 
 
+def mirror(
+    address: str,
+    *,
+    connect: Sequence[str] = (),
+    name: str | None = None,
+    role: Role = "control",
+    user: str = "",
+    trust: str | os.PathLike[str] | None = None,
+    insecure: bool = False,
+    surface: str | os.PathLike[str] | None = None,
+    detach: bool = False,
+    log_level: str = "info",
+) -> Machine:
+    """Mirror a screen that is served elsewhere: a machine here that shows and drives it.
+
+    Its screen is kept equal, and says that it is stale while the link is down; what is typed
+    and clicked goes there. Everything that looks at machines looks at mirrors.
+
+    Args:
+        address: ``zenoh:lab/host1/debian``; `kju.serving.find` lists them.
+        connect: Where its sender or a router listens: ``HOST:PORT``; by default what this user
+            serves on this computer.
+        name: What to call the mirror; by default the last part of the address.
+        role: ``control``, or ``view`` to look only.
+        user: Who this is, where the sender asks.
+        trust: The folder with certificates and keys.
+        insecure: Connect to other computers without encryption.
+        surface: As for `launch`.
+        detach: The mirror goes on when this program ends.
+        log_level: As for `launch`.
+
+    Raises:
+        UsageError: The address is none, or something would leave this computer unprotected.
+        UnavailableError: Nobody serves this screen, or not to us; the message says which.
+        MissingError: zenoh is not installed.
+    """
+    request = requests.mirror_request(
+        address,
+        connect=connect or [runtime.network()],
+        name=runtime.check_name(name) if name else None,
+        role=role,
+        user=user,
+        trust=Path(trust) if trust else None,
+        insecure=insecure,
+        surface=Path(surface) if surface else None,
+        detach=detach,
+        log_level=log_level,
+        client=client_name(),
+    )
+    return launched(request)
+
+
 def launched(request: Launch) -> Machine:
     """Start a machine as a message says, and attach to it with the control role.
 
@@ -343,7 +396,8 @@ def attach(name: str, role: Role = "control") -> Machine:
     """Attach to a running machine. Its end is not tied to this program's.
 
     Args:
-        name: The machine's name; `machines` lists them.
+        name: The machine's name; `machines` lists them. Or a screen on the network
+            (``zenoh:lab/host1/debian``): a mirror of it that ends with this program.
         role: ``control``, or ``view`` to look only.
 
     Raises:
@@ -351,6 +405,8 @@ def attach(name: str, role: Role = "control") -> Machine:
         MachineNotFoundError: None of this name runs.
         MachineGoneError: It ended at this moment.
     """
+    if name.startswith(SCHEME):
+        return mirror(name, role=role)
     return Machine(Link.attach(name, requests.check_role(role), client_name()))
 
 

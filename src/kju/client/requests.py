@@ -10,7 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import ClosedError, KjuError, MachineError, MachineGoneError, PeerError, UsageError
-from ..host.messages import LONGEST_KEYS, Done, Ended, Failure, Keys, Launch, Refused, Reply, Role
+from ..host.messages import (
+    LONGEST_KEYS,
+    Done,
+    Ended,
+    Failure,
+    Keys,
+    Launch,
+    Refused,
+    Remote,
+    Reply,
+    Role,
+)
 from ..host.protocol import error_from
 from ..surface import Mark
 
@@ -76,6 +87,44 @@ def launch_request(
         surface=str(Path(surface).expanduser().absolute()) if surface else "",
         detach=detach,
         log_level=log_level,  # type: ignore[arg-type]  # checked above
+        client=client[:256],
+    )
+
+
+def mirror_request(
+    address: str,
+    *,
+    connect: Sequence[str],
+    name: str | None,
+    role: str,
+    user: str,
+    trust: str | Path | None,
+    insecure: bool,
+    surface: str | Path | None,
+    detach: bool,
+    log_level: str,
+    client: str,
+) -> Launch:
+    """A launch of a mirror as a message.
+
+    Raises:
+        UsageError: A value is of the wrong kind.
+    """
+    remote = Remote(
+        connect=[str(each) for each in connect],
+        role=check_role(role),
+        user=user,
+        trust=str(Path(trust).expanduser().absolute()) if trust else "",
+        insecure=insecure,
+    )
+    return Launch(
+        machine=name or "",
+        emulator="mirror",
+        running=address,
+        remote=remote,
+        surface=str(Path(surface).expanduser().absolute()) if surface else "",
+        detach=detach,
+        log_level=log_level,  # type: ignore[arg-type]  # the host refuses another
         client=client[:256],
     )
 

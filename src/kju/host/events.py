@@ -12,6 +12,7 @@
 | ``mode`` | ``console``, ``width``, ``height``, ``epoch`` |
 | ``client-came``, ``client-went`` | ``client`` (a number), ``pid``, ``name``, ``role`` |
 | ``snapshot-saved``, ``snapshot-loaded``, ``snapshot-removed`` | ``tag`` |
+| ``link`` | ``up``, ``reason``: of a mirror |
 | ``ending`` | ``reason``, ``asked``, ``status`` |
 
 Rules:

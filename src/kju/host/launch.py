@@ -35,6 +35,10 @@ def prepare(request: Launch) -> Prepared:
         from .xvfb_launch import prepare_xvfb
 
         return prepare_xvfb(request)
+    if request.emulator == "mirror":
+        from .mirror_emulator import prepare_mirror
+
+        return prepare_mirror(request)
     from .qemu_launch import prepare_qemu
 
     return prepare_qemu(request)

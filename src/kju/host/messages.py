@@ -57,6 +57,24 @@ class Hello(Request, frozen=True, tag="hello"):
     client: Name = ""
 
 
+class Remote(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """How a mirror reaches the screen that it is one of.
+
+    Attributes:
+        connect: Where its sender or a router listens.
+        role: What the mirror wants to be there.
+        user: Who it says that it is; empty for nobody.
+        trust: The folder of certificates and keys; empty for none.
+        insecure: Whether it may be that nothing is encrypted.
+    """
+
+    connect: Annotated[list[str], Meta(max_length=64)]
+    role: Role = "control"
+    user: Name = ""
+    trust: str = ""
+    insecure: bool = False
+
+
 class Launch(Request, frozen=True, tag="launch"):
     """The first and only request on the connection of the process that started a host.
 
@@ -67,7 +85,8 @@ class Launch(Request, frozen=True, tag="launch"):
         machine: The machine's name; empty to have one made from the image's.
         emulator: What is to run. Of the rest, Xvfb takes only what is not a guest's.
         running: A running Xvfb to show in place of starting one: ``:5``, the folder of its
-            ``-fbdir`` or ``sysv:ID``; empty for none.
+            ``-fbdir`` or ``sysv:ID``; or the screen to mirror: ``zenoh:lab/host1/debian``.
+        remote: How to get to that.
         image: A disk, CD or kernel; empty for none.
         disks: Further disks and CDs.
         firmware: ``uefi``, the path of a firmware's image, or empty for QEMU's own.
@@ -83,8 +102,9 @@ class Launch(Request, frozen=True, tag="launch"):
     """
 
     machine: Name = ""
-    emulator: Literal["qemu", "xvfb"] = "qemu"
+    emulator: Literal["qemu", "xvfb", "mirror"] = "qemu"
     running: str = ""
+    remote: Remote | None = None
     image: str = ""
     disks: Annotated[list[str], Meta(max_length=1000)] = []
     firmware: str = ""

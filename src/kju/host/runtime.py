@@ -140,6 +140,11 @@ def _private(path: Path, create: bool) -> Path:
     return path
 
 
+def network() -> str:
+    """Where this user's screens are served that are served nowhere else: a socket's address."""
+    return f"unix:{base()}/.network"
+
+
 def paths(name: str) -> Paths:
     """The files of the machine of this name, whether it runs or not."""
     return Paths(base(create=False) / check_name(name))

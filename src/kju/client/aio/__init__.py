@@ -17,8 +17,18 @@ from __future__ import annotations
 
 from .kept import start
 from .keyboard import Keyboard
-from .machine import Machine, attach, launch, machines
+from .machine import Machine, attach, launch, machines, mirror
 from .screen import Screen
 from .surface import Surface
 
-__all__ = ["Keyboard", "Machine", "Screen", "Surface", "attach", "launch", "machines", "start"]
+__all__ = [
+    "Keyboard",
+    "Machine",
+    "Screen",
+    "Surface",
+    "attach",
+    "launch",
+    "machines",
+    "mirror",
+    "start",
+]

@@ -27,6 +27,7 @@ from ...host.messages import (
     Welcome,
 )
 from ...host.recording import Input
+from ...remote.address import SCHEME
 from ...surface import NOTHING_TAKEN, Mark
 from .. import life, replaying, requests
 from ..life import Event
@@ -43,7 +44,7 @@ from .snapshots import Snapshots, events
 if TYPE_CHECKING:
     import subprocess
 
-__all__ = ["Machine", "attach", "launch", "machines"]
+__all__ = ["Machine", "attach", "launch", "machines", "mirror"]
 
 
 class Machine(MachineBase[AsyncLink, Screen, Keyboard, Pointer]):
@@ -212,6 +213,36 @@ async def launch(
     return await launched(request)
 
 
+async def mirror(
+    address: str,
+    *,
+    connect: Sequence[str] = (),
+    name: str | None = None,
+    role: Role = "control",
+    user: str = "",
+    trust: str | os.PathLike[str] | None = None,
+    insecure: bool = False,
+    surface: str | os.PathLike[str] | None = None,
+    detach: bool = False,
+    log_level: str = "info",
+) -> Machine:
+    """Mirror a screen that is served elsewhere: see `kju.mirror`."""
+    request = requests.mirror_request(
+        address,
+        connect=connect or [runtime.network()],
+        name=runtime.check_name(name) if name else None,
+        role=role,
+        user=user,
+        trust=Path(trust) if trust else None,
+        insecure=insecure,
+        surface=Path(surface) if surface else None,
+        detach=detach,
+        log_level=log_level,
+        client=client_name(),
+    )
+    return await launched(request)
+
+
 async def launched(request: Launch) -> Machine:
     """Start a machine as a message says, and attach to it with the control role.
 
@@ -246,6 +277,8 @@ async def launched(request: Launch) -> Machine:
 
 async def attach(name: str, role: Role = "control") -> Machine:
     """Attach to a running machine: see `kju.attach`."""
+    if name.startswith(SCHEME):
+        return await mirror(name, role=role)
     link = await AsyncLink.attach(name, requests.check_role(role), client_name())
     try:
         screens = [await Screen.of(link, i) for i in range(link.welcome.consoles)]

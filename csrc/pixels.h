@@ -1,0 +1,72 @@
+/* Pixels for the wire: which parts of a picture differ from another, and rectangles of pixels as
+ * few bytes and back. Knows nothing of Python, surfaces, or what compresses the bytes further.
+ *
+ * A block is what one segment carries:
+ *
+ *     items, each: kind (1 byte), x, y, width - 1, height - 1 (varints), then by its kind:
+ *       FILL     one colour
+ *       COPY     x and y of where the pixels are copied from (varints)
+ *       PALETTE  number of colours - 1 (1 byte), the colours, then for each row the pixels'
+ *                numbers of 1, 2, 4 or 8 bits, the first in the lowest bits, rows ending on bytes
+ *       PREDICT  predictor (1 byte), then for each channel width x height residuals
+ *
+ * A varint has 7 bits in each byte, the lowest first; its last byte is below 128. A colour has 3
+ * bytes, blue first, or 1 where a pixel has one. Items are done one after the other; COPY may
+ * overlap itself. With PREDICT and 3 channels the first is green, the others are blue and red
+ * less green. What lies outside of the rectangle is predicted as 0. */
+#ifndef KJU_PIXELS_H
+#define KJU_PIXELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kju/surface.h"
+
+enum { KJU_FILL = 0, KJU_COPY = 1, KJU_PALETTE = 2, KJU_PREDICT = 3 };
+enum { KJU_LEFT = 0, KJU_UP = 1, KJU_MEDIAN = 2, KJU_PREDICTORS = 3 };
+
+struct kju_picture {
+    uint8_t *bytes;
+    size_t stride;
+    uint32_t width, height, pixel; /* pixel: bytes, 4 (the last is nothing) or 1 */
+};
+
+struct kju_bytes { /* grows; after `failed` nothing more is taken */
+    uint8_t *at;
+    size_t size, room;
+    int failed;
+};
+
+struct kju_rects {
+    struct kju_rect *at;
+    size_t size, room;
+    int failed;
+};
+
+/* Append the parts of `rects` in which `old` and `now` differ, as rectangles that hold little
+ * else. They may overlap. Rectangles lie inside both pictures, which have one form. */
+void kju_trim(const struct kju_picture *old, const struct kju_picture *now,
+              const struct kju_rect *rects, size_t count, struct kju_rects *out);
+
+/* Whether `now` shows within `rect` what `old` shows (x, y) further: finds the move that explains
+ * most of the rectangle, as when a text scrolls or a window is dragged. `to` is what has arrived.
+ * Returns 0 where nothing worth telling has moved. */
+int kju_find_move(const struct kju_picture *old, const struct kju_picture *now,
+                  const struct kju_rect *rect, struct kju_rect *to, uint32_t *x, uint32_t *y);
+
+/* Append one rectangle of the picture as an item. */
+void kju_pack(const struct kju_picture *now, const struct kju_rect *rect, struct kju_bytes *out);
+/* Append a move as an item. */
+void kju_pack_copy(const struct kju_rect *to, uint32_t x, uint32_t y, struct kju_bytes *out);
+
+/* Move pixels within a picture. The rectangles lie inside it. */
+void kju_copy_within(const struct kju_picture *p, const struct kju_rect *to, uint32_t x, uint32_t y);
+
+/* Check a block of items for a picture, without touching that: KJU_OK, or KJU_E_FORMAT with the
+ * offset of the item that is wrong in `at`. Appends the items' rectangles. */
+int kju_check_block(const uint8_t *bytes, size_t size, const struct kju_picture *p,
+                    struct kju_rects *rects, size_t *at);
+/* Do what a block says that kju_check_block has found right. */
+void kju_unpack(const uint8_t *bytes, size_t size, const struct kju_picture *p);
+
+#endif

@@ -1,0 +1,160 @@
+"""The wire's messages, from a viewer and from a sender: taken or a PeerError, memory bounded.
+
+See fuzz/README.md for how to run it.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import get_args
+
+import harness
+import msgspec
+import numpy as np
+import zstandard
+
+with harness.instrumented():
+    from kju import _pixels
+    from kju.consumer import Consumer
+    from kju.errors import PeerError
+    from kju.producer import Producer
+    from kju.surface import surface_size
+    from kju.wire import messages
+    from kju.wire.encoder import KEPT, MAX_DATA, Encoder
+    from kju.wire.messages import MAX_LOST
+    from kju.wire.receiver import Receiver
+    from kju.wire.sender import MOST_EVENTS, MOST_INPUTS, Admission, Sender
+
+WIDTH, HEIGHT = 64, 48
+CAPACITY = WIDTH * HEIGHT * 4
+
+
+def surface() -> tuple[Producer, Consumer]:
+    memory = bytearray(surface_size(CAPACITY, max_side=256))
+    return Producer.format(memory, CAPACITY, incarnation=1, max_side=256), Consumer(memory)
+
+
+def block() -> tuple[int, bytes]:
+    """A good one, of every kind of item."""
+    picture = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    picture[8:20, 8:20] = (1, 2, 3, 0)
+    picture[20:, :] = np.random.default_rng(1).integers(0, 256, (HEIGHT - 20, WIDTH, 4))
+    form = WIDTH, HEIGHT, WIDTH * 4, 4
+    rects = [(8, 8, 12, 12), (0, 0, 30, 20), (0, 20, 20, 20)]
+    data = _pixels.pack_move((0, 0, 8, 8), 1, 1) + _pixels.pack(picture, form, rects)
+    return len(data), zstandard.compress(data)
+
+
+def seeds() -> list[bytes]:
+    """One message of every kind; a kind without a seed is a mistake."""
+    size, data = block()
+    cursor = zstandard.compress(bytes(4 * 4 * 4))
+    found: list[messages.Message] = [
+        messages.Hello(1, "control", ["zstd", "raw"], 1 << 20, "é", b"n"),
+        messages.Proof(b"p"),
+        messages.Ack(3, [1, 2], 99, True),
+        messages.Input(1, b"body"),
+        messages.Challenge(b"n", b"p"),
+        messages.Welcome(1, 1, "zstd", "view"),
+        messages.Refused("no"),
+        messages.Mode(1, 1, WIDTH, HEIGHT),
+        messages.Segment(2, 1, True, 1, 1, 1, size, data),
+        messages.Segment(3, 1, False, 1, 2, 0, size, data),
+        messages.Cursor(4, True, 1, 2, 1, 1, 4, 4, cursor),
+        messages.State(5, 1, "r"),
+        messages.Ping(6),
+        messages.Done(1, 1, 1, "InputError", "r"),
+        messages.Event("paused"),
+        messages.Goodbye("bye"),
+    ]
+    kinds = {*get_args(messages.FromViewer), *get_args(messages.FromSender)}
+    if missing := kinds - set(map(type, found)):
+        raise AssertionError(f"no seed of {missing}")
+    each = [messages.encode(message) for message in found]
+    session = [each[5], *each[7:13]]
+    return [*map(joined, ([one] for one in each)), joined(session)]
+
+
+def joined(parts: list[bytes]) -> bytes:
+    """Messages as one input."""
+    return b"".join(len(part).to_bytes(2, "little") + part for part in parts)
+
+
+def parted(data: bytes) -> list[bytes]:
+    parts = []
+    while len(data) >= 2 and len(parts) < 64:
+        size = int.from_bytes(data[:2], "little")
+        parts.append(data[2 : 2 + size])
+        data = data[2 + size :]
+    return parts
+
+
+def one_input(data: bytes) -> None:
+    """The same messages to a sender and to a receiver, each after a good greeting."""
+    parts = parted(data)
+    to_sender(parts)
+    to_receiver(parts)
+
+
+def to_sender(parts: list[bytes]) -> None:
+    producer, consumer = surface()
+    producer.set_mode(WIDTH, HEIGHT)
+    encoder = Encoder(consumer)
+    sender = Sender(encoder, consumer, lambda hello: Admission(hello.role))
+    sender.receive(messages.Hello(1, "control", ["zstd"], 1 << 20), 0.0)
+    for number, part in enumerate(parts):
+        now = number / 10
+        try:
+            sender.receive(messages.decode_from_viewer(part), now)
+        except PeerError:
+            break
+        finally:
+            sender.to_send(now)
+            for _ in range(4):
+                sender.next_message(now)
+        producer.draw((0, 0, 32, 32), bytes([number % 256]) * 4096, stride=128)  # type: ignore[arg-type]
+    if len(sender._inputs) > MOST_INPUTS or len(sender._events) > MOST_EVENTS:
+        raise AssertionError("a viewer made its sender keep inputs or events")
+    if encoder._kept > KEPT + MAX_DATA:
+        raise AssertionError("an encoder keeps too much")
+
+
+def to_receiver(parts: list[bytes]) -> None:
+    producer, _ = surface()
+    receiver = Receiver(producer, most=256 * 256)
+    receiver.hello("control", prove=lambda challenge: b"")
+    receiver.receive(messages.Welcome(1, 1, "zstd", "control"), 0.0)
+    for part in parts:
+        try:
+            receiver.receive(messages.decode_from_sender(part), 0.0)
+        except PeerError:
+            break
+        finally:
+            receiver.to_send()
+    if len(receiver._lost) > MAX_LOST + 1 or len(receiver._urgent) > 2:
+        raise AssertionError("a sender made its viewer keep more than it may")
+
+
+SEEDS = [parted(seed) for seed in seeds()]
+MESSAGES = [part for parts in SEEDS for part in parts]
+
+
+def invent(source: random.Random) -> bytes:
+    """A few messages, some with another number or with bytes changed."""
+    parts = []
+    for _ in range(source.randint(1, 8)):
+        part = bytearray(source.choice(MESSAGES))
+        if source.random() < 0.4:
+            fields = msgspec.msgpack.decode(bytes(part))
+            at = source.randrange(len(fields))
+            if isinstance(fields[at], int):
+                fields[at] = source.choice([0, 1, 2, 3, 7, 1 << 16, 1 << 53, -1, fields[at] + 1])
+            part = bytearray(msgspec.msgpack.encode(fields))
+        for _ in range(source.choice([0, 0, 1, 3])):
+            part[source.randrange(len(part))] = source.randrange(256)
+        parts.append(bytes(part))
+    return joined(parts)
+
+
+if __name__ == "__main__":
+    harness.run(one_input, seeds(), invent, mutate=True)

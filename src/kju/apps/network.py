@@ -1,0 +1,121 @@
+"""Screens on the network, for the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Coroutine, Sequence
+from typing import Any, NamedTuple
+
+from ..errors import UsageError
+from ..host import runtime
+from ..remote.engine import Engine
+from ..remote.options import Endpoint, Options, endpoint
+from ..serving import Server, find
+
+
+class Reach(NamedTuple):
+    """How others are reached, as it was typed."""
+
+    listen: Sequence[str] = ()
+    connect: Sequence[str] = ()
+    insecure: bool = False
+
+    def options(self, *, router: bool = False) -> Options:
+        """As a session takes it; what is local needs no certificates.
+
+        Raises:
+            UsageError: A place is none, or something leaves this computer unprotected.
+        """
+        made = Options(
+            [self._endpoint(each) for each in self.listen],
+            [self._endpoint(each) for each in self.connect],
+            router=router,
+        )
+        made.check(insecure=self.insecure)
+        return made
+
+    def _endpoint(self, text: str) -> Endpoint:
+        found = endpoint(text, "tcp")
+        if "/" in text or found.is_local or self.insecure:
+            return found
+        return endpoint(text, "tls")
+
+
+def serve(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> None:
+    """Serve until a signal."""
+    if bool(names) == everything:
+        raise UsageError("name the machines to be served, or say --all")
+    if not (reach.listen or reach.connect):
+        reach = reach._replace(listen=[runtime.network()])
+    server = Server(names, prefix=prefix, options=reach.options(), insecure=reach.insecure)
+
+    def ready() -> None:
+        where = ", ".join([*reach.listen, *(f"through {each}" for each in reach.connect)])
+        for served in server.served.values():
+            for name in served.names:
+                print(f"serving zenoh:{name} at {where}", flush=True)
+        if everything:
+            print(f"serving every machine as zenoh:{server.prefix}/NAME at {where}", flush=True)
+
+    _until_signalled(server.run(ready))
+
+
+def router(reach: Reach) -> None:
+    """Route until a signal."""
+    reach = reach if reach.listen else reach._replace(listen=[runtime.network()])
+    options = reach.options(router=True)
+
+    async def route() -> None:
+        engine = await Engine.open(options)
+        print(f"routing at {', '.join(map(str, options.listen))}", flush=True)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await engine.close()
+
+    _until_signalled(route())
+
+
+def mirror(address: str, name: str, view: bool, reach: Reach) -> None:
+    """Start a mirror that outlives this command."""
+    from ..client.machine import mirror
+
+    options = reach._replace(connect=reach.connect or [runtime.network()]).options()
+    machine = mirror(
+        address, connect=[str(each) for each in options.connect], name=name or None,
+        role="view" if view else "control", insecure=reach.insecure, detach=True,
+    )  # fmt: skip
+    print(machine.name)
+    machine.close()
+
+
+def ls(connect: Sequence[str], insecure: bool, as_json: bool) -> None:
+    """List the screens that are served."""
+    options = Reach([], connect or [runtime.network()], insecure).options()
+    names = asyncio.run(find(options))
+    if as_json:
+        print(json.dumps([{"address": f"zenoh:{name}"} for name in names]))
+        return
+    if not names:
+        where = ", ".join(map(str, options.connect))
+        print(f"no screen is served at {where}; serve one with: kju serve NAME", file=sys.stderr)
+    for name in names:
+        print(f"zenoh:{name}")
+
+
+def _until_signalled(work: Coroutine[Any, Any, None]) -> None:
+    """Run until it ends, or a signal ends it."""
+
+    async def run() -> None:
+        task = asyncio.create_task(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())

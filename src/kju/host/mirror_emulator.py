@@ -1,0 +1,160 @@
+"""SHELL: a screen that is served elsewhere as a machine's emulator: the machine is its mirror."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ..errors import UnavailableError, UsageError
+from ..remote import address
+from ..remote.engine import Engine
+from ..remote.inlet import Inlet, Said
+from ..surface import Mark, State
+from ..wire.messages import Event
+from . import reach
+from .console import Console
+from .emulator import Emulator, Ended
+from .launch import surface_address
+from .messages import Keys, Launch, Point, Request
+from .mirror_console import MirrorConsole
+from .mirror_devices import mirror_devices
+from .runtime import Claim
+
+log = logging.getLogger(__name__)
+
+#: Seconds for the sender to let us in.
+GREETING = 10.0
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Prepared(NamedTuple):
+    """A mirror that may be tried."""
+
+    request: Launch
+    name: str
+
+    def emulator(self, claim: Claim) -> Emulator:
+        """The mirror."""
+        return MirrorEmulator(claim, self)
+
+
+def prepare_mirror(request: Launch) -> Prepared:
+    """Check a launch of a mirror.
+
+    Raises:
+        UsageError: The address is none, or something leaves this computer unprotected.
+    """
+    if request.remote is None:
+        raise UsageError("a mirror needs to know where to look")
+    reach.options(request.remote).check(insecure=request.remote.insecure)
+    return Prepared(request, address.parse(request.running))
+
+
+class MirrorEmulator(Emulator):
+    """A screen that is served elsewhere."""
+
+    kind = "mirror"
+
+    def __init__(self, claim: Claim, prepared: Prepared) -> None:
+        super().__init__()
+        self._prepared = prepared
+        self._machine = claim.name
+        self._consoles: list[MirrorConsole] = []
+        self._engine: Engine | None = None
+        self._inlet: Inlet | None = None
+
+    @property
+    def consoles(self) -> Sequence[Console]:
+        """The one screen."""
+        return self._consoles
+
+    async def start(self, ended: Ended) -> None:
+        """Connect.
+
+        Raises:
+            UnavailableError: Nobody serves this screen, or not to us.
+            KjuError: zenoh opens no session, or there is no memory for the surface.
+        """
+        request, name = self._prepared.request, self._prepared.name
+        remote = request.remote
+        if remote is None:
+            raise UsageError("a mirror needs to know where to look")
+        self._engine = await Engine.open(reach.options(remote))
+        where = surface_address(request, self._machine)(0)
+        console = MirrorConsole(where, name, mirror_devices(self._forward))
+        self._consoles.append(console)
+        await console.open()
+        if console.mirror is None:
+            raise UsageError(f"the surface {where} cannot be made")
+        self._inlet = Inlet(
+            self._engine, name, console.mirror, remote.role,
+            user=remote.user, prove=reach.prover(remote, name),
+            tell=self._told, happened=self._happened,
+        )  # fmt: skip
+        await self._inlet.open(GREETING)
+
+    def _told(self, said: Said) -> None:
+        for console in self._consoles:
+            if console.mirror is not None:
+                console.mirror.say(said)
+        self.tell("link", {"up": said.live, "reason": said.reason})
+
+    def _happened(self, event: Event) -> None:
+        try:
+            data = json.loads(event.data)
+        except ValueError:
+            return
+        if isinstance(data, dict):
+            self.tell(event.name, data)
+
+    async def _forward(self, request: Request) -> Mark:
+        if self._inlet is None:
+            raise UnavailableError("the mirror is not connected yet")
+        if not isinstance(request, Keys | Point):
+            raise UsageError("a mirror sends keys and the pointer on, nothing else")
+        console = self._consoles[0]
+        ours, _ = await self._inlet.input(_encode(request))
+        return console.mark._replace(version=ours)
+
+    async def powerdown(self) -> None:
+        """The machine is elsewhere.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(f"{self._machine} is a mirror: its machine is stopped where it runs")
+
+    async def end(self) -> None:
+        """Leave."""
+        if self._inlet is not None:
+            self._inlet.close()
+        if self._engine is not None:
+            await self._engine.close()
+
+    async def close(self, state: State, reason: str) -> None:
+        """Say the last word."""
+        await super().close(state, reason)
+
+    def info(self) -> dict[str, Any]:
+        """Where it looks, and how that is."""
+        inlet = self._inlet
+        said = inlet.said if inlet else Said(False, "not connected yet")
+        remote = self._prepared.request.remote
+        welcome = inlet.receiver.welcome if inlet else None
+        return {
+            "mirror": {
+                "of": f"{address.SCHEME}{self._prepared.name}",
+                "connect": list(remote.connect) if remote else [],
+                "up": said.live,
+                "reason": said.reason,
+                "role": welcome.role if welcome else "",
+                "version": inlet.receiver.version if inlet else 0,
+            },
+            "appended": [],
+            "notes": [],
+        }

@@ -1,0 +1,29 @@
+"""How a mirror reaches its screen, out of what a launch says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ..remote.options import Options, endpoint
+from ..remote.trust import Trust
+from ..wire.receiver import Prove
+from .messages import Remote
+
+
+def options(remote: Remote) -> Options:
+    """As the engine takes it.
+
+    Raises:
+        UsageError: A place to connect to is none, or the user has no certificate here.
+    """
+    tls = Trust(Path(remote.trust)).tls(remote.user) if remote.trust else None
+    protocol = "tls" if tls else "tcp"
+    return Options(connect=[endpoint(each, protocol) for each in remote.connect], tls=tls)
+
+
+def prover(remote: Remote, name: str) -> Callable[[bytes], Prove] | None:
+    """What proves who this is; None where there is nothing to prove it with."""
+    if not remote.trust:
+        return None
+    return Trust(Path(remote.trust)).prover(remote.user, name, remote.role)

@@ -1,0 +1,277 @@
+"""SHELL: a viewer's side: one session at a time with a screen that is served somewhere.
+
+Rules:
+
+- There is always a picture: the last one, until another has come. What says that it is old is the
+  surface's state, after `STALE` seconds in which nothing was heard.
+- A session that has ended is followed by another one, for as long as the inlet is open.
+- An input is sent once. When its session ends before it is known what became of it, that is an
+  error; it is not sent again, because it may have been done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..errors import InputError, KjuError, PeerError, RoleError, UnavailableError
+from ..wire import messages
+from ..wire.messages import Done, Event, Input, Role
+from ..wire.receiver import Prove, Receiver, Stage, Target
+from . import address
+from .engine import Engine
+
+log = logging.getLogger(__name__)
+
+#: Seconds without a message after which a picture is called stale; a sender says something
+#: every second.
+STALE = 3.0
+#: Seconds until a hello that nobody answers is said again.
+AGAIN = 1.0
+#: Seconds for an input to be done.
+PATIENCE = 30.0
+#: Versions of which it is remembered what they are here.
+MOST_MARKS = 1024
+
+
+class Said(NamedTuple):
+    """What an inlet tells of its session.
+
+    Attributes:
+        live: Whether the picture is the sender's.
+        reason: Why not.
+        state: The sender's own state; 0 where it is not known.
+    """
+
+    live: bool
+    reason: str
+    state: int = 0
+
+
+class Marked(NamedTuple):
+    """What the sender's version was when the target had this one."""
+
+    theirs: int
+    ours: int
+
+
+class Inlet:
+    """A screen that is served somewhere, kept equal here.
+
+    Args:
+        engine: zenoh.
+        name: The screen's, as `address.checked` has it.
+        target: What is kept equal.
+        role: What this viewer wants to be.
+        user: Who it is.
+        prove: Proves it.
+        tell: Told whether the picture is the sender's, each time that changes.
+        happened: Told of events.
+        drawn: Called after each message that may have changed the target.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        name: str,
+        target: Target,
+        role: Role = "control",
+        *,
+        user: str = "",
+        prove: Callable[[bytes], Prove] | None = None,
+        tell: Callable[[Said], object] = lambda said: None,
+        happened: Callable[[Event], object] = lambda event: None,
+        drawn: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._engine, self.name = engine, name
+        self._target, self._role = target, role
+        self._user, self._prove = user, prove
+        self._tell, self._happened, self._drawn = tell, happened, drawn
+        self._loop = asyncio.get_running_loop()
+        self.receiver = Receiver(target)
+        self._viewer = ""
+        self._undo: list[Callable[[], None]] = []
+        self._said = Said(False, "not connected yet")
+        self._began = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._inputs: dict[int, asyncio.Future[Done]] = {}
+        self._number = 0
+        self._marks: deque[Marked] = deque(maxlen=MOST_MARKS)
+        self._welcome: asyncio.Event = asyncio.Event()
+        self._refused = ""
+        self.closed = False
+
+    @property
+    def said(self) -> Said:
+        """What was told last."""
+        return self._said
+
+    async def open(self, timeout: float) -> None:
+        """Connect.
+
+        Raises:
+            KjuError: Nobody serves this screen, or not to us.
+        """
+        self._connect()
+        self._timer = self._loop.call_later(AGAIN / 4, self._tick)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._welcome.wait()
+        except TimeoutError:
+            said = self._refused or (
+                f"nobody answers: no screen is served as {self.name} where this looks, or the"
+                " way there asks for a certificate that is not ours"
+            )
+            raise UnavailableError(f"{address.SCHEME}{self.name}: {said}") from None
+
+    def close(self, reason: str = "the viewer has ended") -> None:
+        """End the session, and follow it with none."""
+        if self.closed:
+            return
+        self.closed = True
+        self.receiver.goodbye(reason)
+        self._answer()
+        self._end_session(reason)
+        if self._timer:
+            self._timer.cancel()
+
+    async def input(self, body: bytes) -> tuple[int, int]:
+        """Have the sender do this; returns its mark before that, as this target's version.
+
+        Returns:
+            The target's version before the sender's screen could show the input, and 0 or the
+            sender's own version.
+
+        Raises:
+            KjuError: It was not done, or is not known to be.
+        """
+        if self.receiver.stage is not Stage.OPEN:
+            raise UnavailableError(f"{self.name} is not connected: {self._said.reason}")
+        if self.receiver.welcome is not None and self.receiver.welcome.role != "control":
+            raise RoleError(f"this user may look at {self.name}, and not send it input")
+        self._number += 1
+        number = self._number
+        answer = self._inputs[number] = self._loop.create_future()
+        self._engine.put_surely(self._up, messages.encode(Input(number, body)))
+        try:
+            async with asyncio.timeout(PATIENCE):
+                done = await answer
+        except TimeoutError:
+            raise InputError(
+                f"{self.name} did not say in {PATIENCE:g} s what became of it"
+            ) from None
+        finally:
+            self._inputs.pop(number, None)
+        if done.error:
+            raise _error(done)
+        return self._mark_of(done.version), done.version
+
+    def _mark_of(self, theirs: int) -> int:
+        """The target's version when it had nothing newer than this version of the sender's."""
+        for mark in reversed(self._marks):
+            if mark.theirs <= theirs:
+                return mark.ours
+        return self._marks[0].ours if self._marks else self._target.version
+
+    # ---- sessions ----
+
+    @property
+    def _up(self) -> str:
+        return address.upward(self.name, self._viewer)
+
+    def _connect(self) -> None:
+        """Begin a session."""
+        self._end_session(self.receiver.reason)
+        self._viewer = os.urandom(16).hex()
+        self.receiver = Receiver(self._target)
+        engine, key = self._engine, address.downward(self.name, self._viewer)
+        self._undo = [
+            engine.subscribe(key, self._came),
+            engine.token(address.token(self.name, self._viewer)),
+        ]
+        nonce = os.urandom(32)
+        prove = self._prove(nonce) if self._prove else None
+        self.receiver.hello(self._role, user=self._user, nonce=nonce, prove=prove)
+        self._began = self._loop.time()
+        self._answer()
+
+    def _end_session(self, reason: str) -> None:
+        for undo in self._undo:
+            undo()
+        self._undo.clear()
+        for answer in self._inputs.values():
+            if not answer.done():
+                answer.set_exception(InputError(f"the link ended: {reason}: it may have been done"))
+        self._inputs.clear()
+        self._number = 0
+
+    def _came(self, key: str, data: bytes) -> None:
+        receiver = self.receiver
+        if address.viewer_of(key) != self._viewer or self.closed:
+            return
+        before = self._target.version
+        try:
+            said = receiver.receive(messages.decode_from_sender(data), self._loop.time())
+        except (PeerError, KjuError) as error:
+            log.warning("%s: %s", self.name, error)
+            receiver.goodbye(str(error))
+            said = None
+        if isinstance(said, Done):
+            answer = self._inputs.get(said.number)
+            if answer is not None and not answer.done():
+                answer.set_result(said)
+        elif isinstance(said, Event):
+            self._happened(said)
+        if self._target.version != before:
+            self._marks.append(Marked(receiver.version, self._target.version))
+            self._drawn()
+        self._answer()
+        self._look()
+
+    def _answer(self) -> None:
+        for message in self.receiver.to_send():
+            data = messages.encode(message)
+            if isinstance(message, messages.Ack):
+                self._engine.put(self._up, data)
+            else:
+                self._engine.put_surely(self._up, data)
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(AGAIN / 4, self._tick)
+        self._look()
+        now, receiver = self._loop.time(), self.receiver
+        waiting = receiver.stage in (Stage.GREETED, Stage.PROVED)
+        silent = now - max(receiver.heard, self._began)
+        ended = receiver.stage is Stage.CLOSED
+        if ((waiting or ended) and silent > AGAIN) or silent > 3 * STALE:
+            with contextlib.suppress(KjuError):
+                self._connect()
+
+    def _look(self) -> None:
+        """Tell whether the picture is the sender's, where that has changed."""
+        receiver = self.receiver
+        if receiver.stage is Stage.OPEN:
+            self._welcome.set()
+            silent = self._loop.time() - max(receiver.heard, self._began)
+            state = receiver.state[0] if receiver.state else 0
+            reason = receiver.state[1] if receiver.state else ""
+            said = Said(True, reason, state)
+            if silent > STALE:
+                said = Said(False, "nothing was heard from the sender")
+        else:
+            if receiver.stage is Stage.CLOSED and receiver.reason:
+                self._refused = receiver.reason
+            said = Said(False, self._refused or "connecting")
+        if said != self._said:
+            self._said = said
+            self._tell(said)
+
+
+def _error(done: Done) -> KjuError:
+    kinds: dict[str, type[KjuError]] = {"InputError": InputError, "RoleError": RoleError}
+    return kinds.get(done.error, KjuError)(done.reason)

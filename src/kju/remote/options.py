@@ -1,0 +1,160 @@
+"""How a session reaches others, as zenoh's configuration. I/O-free."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..errors import UsageError
+
+#: Bytes of zenoh's own queue for each link and priority. What waits there grows old, so it is as
+#: short as it can be: two segments.
+QUEUE = 2
+PROTOCOLS = ("tcp", "tls", "quic")
+#: What begins a socket's path: who can enter its folder reaches it, and nobody else.
+UNIX = "unix:"
+_ENDPOINT = re.compile(
+    r"(?:(?P<protocol>[a-z]+)/)?(?P<host>\[[0-9a-fA-F:]+\]|[^\[\]:/]+):(?P<port>\d{1,5})"
+)
+
+
+class Endpoint(NamedTuple):
+    """Where somebody listens.
+
+    Attributes:
+        protocol: ``tcp``, ``tls``, ``quic`` or ``unix``.
+        host: A name or an address; one of IPv6 in brackets. Or a socket's path.
+        port: 0 for a socket's path.
+    """
+
+    protocol: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        if self.protocol == "unix":
+            return UNIX + self.host
+        return f"{self.protocol}/{self.host}:{self.port}"
+
+    @property
+    def locator(self) -> str:
+        """As zenoh has it."""
+        return f"unixsock-stream/{self.host}" if self.protocol == "unix" else str(self)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this computer reaches it."""
+        if self.protocol == "unix" or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+
+def endpoint(text: str, protocol: str = "tls") -> Endpoint:
+    """``HOST:PORT``, ``PROTOCOL/HOST:PORT`` or ``unix:PATH``.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if text.startswith(UNIX + "/"):
+        return Endpoint("unix", text.removeprefix(UNIX), 0)
+    found = _ENDPOINT.fullmatch(text)
+    if found is None or int(found["port"]) > 65535:
+        raise UsageError(
+            f"{text!r} is no place to listen or connect: say HOST:PORT or tcp/HOST:PORT"
+        )
+    made = Endpoint(found["protocol"] or protocol, found["host"], int(found["port"]))
+    if made.protocol not in PROTOCOLS:
+        raise UsageError(f"{text!r}: there are {', '.join(PROTOCOLS)}, not {made.protocol}")
+    return made
+
+
+class Tls(NamedTuple):
+    """Files of one side's certificate, in PEM.
+
+    Attributes:
+        authority: Of the authority that both trust.
+        certificate: This side's own.
+        key: Its private key.
+    """
+
+    authority: str
+    certificate: str
+    key: str
+
+
+class Options(NamedTuple):
+    """How a session reaches others.
+
+    Attributes:
+        listen: Where others come.
+        connect: Where others listen: senders, viewers or routers.
+        tls: Certificates; None where nothing is encrypted.
+        router: Whether the session hands on what others say to each other.
+    """
+
+    listen: Sequence[Endpoint] = ()
+    connect: Sequence[Endpoint] = ()
+    tls: Tls | None = None
+    router: bool = False
+
+    def check(self, *, insecure: bool) -> None:
+        """Refuse to be open to others without certificates.
+
+        Raises:
+            UsageError: Something leaves this computer that is not encrypted.
+        """
+        for where in (*self.listen, *self.connect):
+            encrypted = where.protocol in ("tls", "quic")
+            if encrypted and self.tls is None:
+                raise UsageError(f"{where} needs certificates: make them with kju key")
+            if not encrypted and not where.is_local and not insecure:
+                raise UsageError(
+                    f"{where} would carry screens and keys over the network for anybody to read"
+                    " and to send: use tls/ with certificates (kju key), or say --insecure"
+                )
+
+    def zenoh(self) -> dict[str, Any]:
+        """The configuration, by zenoh's names."""
+        found: dict[str, Any] = {
+            "mode": "router" if self.router else "peer" if self.listen else "client",
+            "listen/endpoints": [each.locator for each in self.listen],
+            "connect/endpoints": [each.locator for each in self.connect],
+            # Who is not there at first is an error; who goes away later is looked for again.
+            "connect/exit_on_failure": True,
+            "connect/timeout_ms": 3000,
+            "listen/exit_on_failure": True,
+            "connect/retry": {
+                "period_init_ms": 100,
+                "period_max_ms": 2000,
+                "period_increase_factor": 2,
+            },
+            "scouting/multicast/enabled": False,
+            "scouting/gossip/enabled": False,
+            # It would move what is larger than 3 KB through segments that it leaves behind.
+            "transport/shared_memory/enabled": False,
+            "transport/link/tx/queue/size/data": QUEUE,
+            "transport/link/tx/lease": 4000,
+        }
+        if not self.connect:
+            del found["connect/retry"]
+        if self.tls is not None:
+            found["transport/link/tls"] = {
+                "root_ca_certificate": self.tls.authority,
+                "listen_private_key": self.tls.key,
+                "listen_certificate": self.tls.certificate,
+                "connect_private_key": self.tls.key,
+                "connect_certificate": self.tls.certificate,
+                "enable_mtls": True,
+                "verify_name_on_connect": True,
+            }
+        return found
+
+    def json(self) -> dict[str, str]:
+        """The same, each value as JSON."""
+        return {name: json.dumps(value) for name, value in self.zenoh().items()}

@@ -1,0 +1,487 @@
+"""SHELL: who is who: an authority of one's own, certificates of computers and of users, and roles.
+
+A folder (by default ``trust`` beside kju's settings) holds, as PEM,
+
+- ``authority.pem``: what both sides believe; ``authority.key`` where it was made;
+- ``host.pem``, ``host.key``: this computer, as a sender or a router;
+- ``user-NAME.pem``, ``user-NAME.key``: a user, as a viewer;
+- ``roles.toml``: which users may do what here.
+
+TLS lets nobody in without a certificate of the authority; and each session proves who its user is,
+for a router between the two ends sees every connection as its own. A proof is a certificate and a
+signature over the session's two random numbers, the screen's name and what is asked for: it is
+worth nothing in another session.
+
+Keys are Ed25519. They are files of their owner (0600) and never leave the folder, but for a
+user's, which is made for somebody else: `bundle`.
+
+Source:
+    RFC 5280 (certificates), RFC 8032 (Ed25519).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..errors import KjuError, MissingError, PeerError, UsageError
+from ..wire.messages import Challenge, Hello, Role
+from ..wire.receiver import Prove
+from ..wire.sender import Admission
+from .options import Tls
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+AUTHORITY_LASTS = datetime.timedelta(days=3650)
+LASTS = datetime.timedelta(days=397)
+#: Certificates are good a little earlier: clocks differ.
+EARLIER = datetime.timedelta(minutes=5)
+USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+ROLES: tuple[Role, ...] = ("view", "control")
+_MAGIC = b"kju wire 1"
+
+
+def default_folder() -> Path:
+    """Where this user's trust is."""
+    import platformdirs
+
+    return Path(os.environ.get("KJU_TRUST") or platformdirs.user_config_path("kju") / "trust")
+
+
+Clock = Callable[[], datetime.datetime]
+
+
+def _utc() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+class Proof(msgspec.Struct, frozen=True, array_like=True):
+    """A certificate, and a signature that its key has made."""
+
+    certificate: bytes
+    signature: bytes
+
+
+class Trust:
+    """One folder of keys, certificates and roles.
+
+    Args:
+        folder: It need not be there yet.
+        clock: What time it is.
+    """
+
+    def __init__(self, folder: Path, clock: Clock = _utc) -> None:
+        self.folder = folder
+        self._clock = clock
+
+    # ---- making ----
+
+    def make_authority(self, name: str) -> None:
+        """An authority of one's own.
+
+        Raises:
+            UsageError: There is one.
+        """
+        from cryptography import x509
+
+        key = _new_key()
+        subject = _subject(name)
+        made = (
+            _builder(subject, subject, key.public_key(), self._clock(), AUTHORITY_LASTS)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(sign=True), critical=True)
+            .sign(key, None)
+        )
+        self._write("authority", key, made)
+
+    def make_host(self, name: str, addresses: Sequence[str]) -> None:
+        """A certificate for this computer.
+
+        Args:
+            name: What it is called.
+            addresses: The names and addresses by which others connect to it.
+
+        Raises:
+            UsageError: There is one, or no authority's key.
+        """
+        from cryptography import x509
+
+        names: list[x509.GeneralName] = []
+        for each in addresses or [name]:
+            try:
+                names.append(x509.IPAddress(ipaddress.ip_address(each)))
+            except ValueError:
+                names.append(x509.DNSName(each))
+        self._issue("host", name, x509.SubjectAlternativeName(names))
+
+    def make_user(self, name: str) -> None:
+        """A certificate for a user, to be given to that user: see `bundle`.
+
+        Raises:
+            UsageError: There is one, or no authority's key, or the name is none.
+        """
+        from cryptography import x509
+
+        _check_user(name)
+        self._issue(f"user-{name}", name, x509.SubjectAlternativeName([x509.DNSName(name)]))
+
+    def _issue(self, stem: str, name: str, names: x509.SubjectAlternativeName) -> None:
+        from cryptography import x509
+        from cryptography.x509.oid import ExtendedKeyUsageOID
+
+        authority, signer = self._authority(), self._key("authority")
+        key = _new_key()
+        uses = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        made = (
+            _builder(_subject(name), authority.subject, key.public_key(), self._clock(), LASTS)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(sign=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
+            .add_extension(names, critical=False)
+            .sign(signer, None)
+        )
+        self._write(stem, key, made)
+
+    def _write(self, stem: str, key: Ed25519PrivateKey, made: x509.Certificate) -> None:
+        from cryptography.hazmat.primitives import serialization
+
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        secret = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )  # fmt: skip
+        try:
+            _write_new(self.folder / f"{stem}.key", secret)
+        except FileExistsError:
+            raise UsageError(
+                f"{self.folder / stem}.key is there already; remove it first to make another"
+            ) from None
+        public = made.public_bytes(serialization.Encoding.PEM)
+        (self.folder / f"{stem}.pem").write_bytes(public)
+
+    def bundle(self, user: str) -> bytes:
+        """What a user needs, in one piece: the authority, the user's certificate and key.
+
+        Raises:
+            UsageError: There is no such user.
+        """
+        parts = ("authority.pem", f"user-{user}.pem", f"user-{user}.key")
+        return b"".join(self._read(part) for part in parts)
+
+    def take_bundle(self, data: bytes) -> str:
+        """Keep what `bundle` has made somewhere else; returns the user.
+
+        Raises:
+            UsageError: It is no bundle, or there is something else here.
+        """
+        blocks = re.findall(rb"-----BEGIN [^-]+-----.*?-----END [^-]+-----\n", data, re.DOTALL)
+        if len(blocks) != 3 or b"PRIVATE KEY" not in blocks[2]:
+            raise UsageError("this is no user's key as kju key user makes it")
+        user = _name_of(_certificate(blocks[1]))
+        _check_user(user)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        authority = self.folder / "authority.pem"
+        if authority.exists() and authority.read_bytes() != blocks[0]:
+            raise UsageError(f"{authority} is another authority's: choose another folder")
+        authority.write_bytes(blocks[0])
+        (self.folder / f"user-{user}.pem").write_bytes(blocks[1])
+        key = self.folder / f"user-{user}.key"
+        key.unlink(missing_ok=True)
+        _write_new(key, blocks[2])
+        return user
+
+    # ---- roles ----
+
+    def roles(self) -> dict[str, Role]:
+        """Which users may do what here.
+
+        Raises:
+            UsageError: The file is not right.
+        """
+        path = self.folder / "roles.toml"
+        try:
+            found = tomllib.loads(path.read_text())
+        except FileNotFoundError:
+            return {}
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}: {error}") from error
+        for user, role in found.items():
+            _check_user(user)
+            if role not in ROLES:
+                raise UsageError(f'{path}: the role of {user} is "view" or "control", not {role!r}')
+        return found
+
+    def set_role(self, user: str, role: Role | None) -> None:
+        """Let a user do this here from now on; None for nothing.
+
+        Raises:
+            UsageError: The name is none.
+        """
+        _check_user(user)
+        roles = {**self.roles(), user: role}
+        text = "".join(f'"{name}" = "{given}"\n' for name, given in sorted(roles.items()) if given)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = self.folder / "roles.toml.new"
+        fresh.write_text(text)
+        fresh.rename(self.folder / "roles.toml")
+
+    # ---- proving ----
+
+    def tls(self, user: str = "") -> Tls:
+        """The files for a session: this computer's own, or a user's.
+
+        Raises:
+            UsageError: There are none.
+        """
+        stem = f"user-{user}" if user else "host"
+        for name in ("authority.pem", f"{stem}.pem", f"{stem}.key"):
+            self._read(name)
+        return Tls(*(str(self.folder / f) for f in ("authority.pem", f"{stem}.pem", f"{stem}.key")))
+
+    def admit(self, name: str) -> _Admit:
+        """Decides who may see and drive the screen of this name."""
+        return _Admit(self, name)
+
+    def prover(self, user: str, name: str, role: Role) -> _Prover:
+        """Proves who a viewer of this screen is."""
+        return _Prover(self, user, name, role)
+
+    def sign(self, stem: str, *said: bytes) -> bytes:
+        """A proof over these words.
+
+        Raises:
+            UsageError: There is no such key.
+        """
+        from cryptography.hazmat.primitives import serialization
+
+        certificate = _certificate(self._read(f"{stem}.pem"))
+        der = certificate.public_bytes(serialization.Encoding.DER)
+        signature = self._key(stem).sign(_words(said))
+        return msgspec.msgpack.encode(Proof(der, signature))
+
+    def verify(self, proof: bytes, *said: bytes) -> str:
+        """The name that a proof over these words proves.
+
+        Raises:
+            PeerError: It proves nothing; the words say why.
+        """
+        from cryptography import x509
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+        try:
+            given = msgspec.msgpack.decode(proof, type=Proof)
+            certificate = x509.load_der_x509_certificate(given.certificate)
+            name = _name_of(certificate)
+        except (msgspec.MsgspecError, ValueError, TypeError) as error:
+            raise PeerError(f"the certificate is none: {error}"[:300]) from error
+        try:
+            certificate.verify_directly_issued_by(self._authority())
+        except (InvalidSignature, ValueError, TypeError):
+            raise PeerError("the certificate is of another authority") from None
+        now = self._clock()
+        if now > certificate.not_valid_after_utc:
+            raise PeerError(
+                f"the certificate of {name} has expired on {_day(certificate.not_valid_after_utc)}"
+            )
+        if now < certificate.not_valid_before_utc:
+            raise PeerError(
+                f"the certificate of {name} begins on"
+                f" {_day(certificate.not_valid_before_utc)}: is a clock wrong?"
+            )
+        key = certificate.public_key()
+        try:
+            if not isinstance(key, Ed25519PublicKey):
+                raise PeerError("the certificate's key is not Ed25519")
+            key.verify(given.signature, _words(said))
+        except InvalidSignature:
+            raise PeerError(
+                f"the signature is not {name}'s, or belongs to another session"
+            ) from None
+        return name
+
+    # ---- files ----
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return (self.folder / name).read_bytes()
+        except FileNotFoundError:
+            how = {
+                "authority.pem": "kju key authority, or kju key take FILE",
+                "authority.key": "make certificates where the authority was made",
+                "host.pem": "kju key host", "host.key": "kju key host",
+            }.get(name, "kju key user NAME, or kju key take FILE")  # fmt: skip
+            raise UsageError(f"there is no {self.folder / name}: {how}") from None
+
+    def _authority(self) -> x509.Certificate:
+        return _certificate(self._read("authority.pem"))
+
+    def _key(self, stem: str) -> Ed25519PrivateKey:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        try:
+            key = load_pem_private_key(self._read(f"{stem}.key"), None)
+        except (ValueError, TypeError):
+            raise UsageError(f"{self.folder / stem}.key is no key of kju's") from None
+        if not isinstance(key, Ed25519PrivateKey):
+            raise UsageError(f"{self.folder / stem}.key is no key of kju's")
+        return key
+
+    def listed(self) -> list[tuple[str, str, datetime.datetime]]:
+        """Every certificate here: file, name, last day."""
+        found = []
+        for path in sorted(self.folder.glob("*.pem")):
+            with contextlib.suppress(UsageError):
+                certificate = _certificate(path.read_bytes())
+                found.append((path.stem, _name_of(certificate), certificate.not_valid_after_utc))
+        return found
+
+
+class _Admit:
+    """Asks every viewer of one screen who it is: `kju.wire.sender.Admit`."""
+
+    def __init__(self, trust: Trust, name: str) -> None:
+        self._trust, self._name = trust, name
+
+    def __call__(self, hello: Hello) -> Admission:
+        role = self._trust.roles().get(hello.user)
+        if role is None:
+            raise KjuError(
+                f"user {hello.user!r} is not known here: kju trust NAME --role view lets one in"
+            )
+        if not hello.nonce:
+            raise KjuError("the viewer sent no random number of its own")
+        if hello.role == "control" and role == "view":
+            role = "view"
+        granted: Role = "control" if role == "control" and hello.role == "control" else "view"
+        nonce, name = os.urandom(32), self._name.encode()
+        proof = self._trust.sign("host", b"sender", name, hello.nonce, nonce)
+
+        def proves(given: bytes) -> bool:
+            who = self._trust.verify(
+                given, b"viewer", name, hello.nonce, nonce, hello.user.encode(), hello.role.encode()
+            )
+            if who != hello.user:
+                raise PeerError(f"the certificate is {who}'s and not {hello.user}'s")
+            return True
+
+        return Admission(granted, Challenge(nonce, proof), proves)
+
+
+class _Prover:
+    """Proves who a viewer is, to a sender that proves who it is: makes a session's `Prove`."""
+
+    def __init__(self, trust: Trust, user: str, name: str, role: Role) -> None:
+        self._trust, self._user, self._name, self._role = trust, user, name, role
+
+    def __call__(self, nonce: bytes) -> Prove:
+        def prove(challenge: Challenge) -> bytes:
+            name = self._name.encode()
+            try:
+                self._trust.verify(challenge.proof, b"sender", name, nonce, challenge.nonce)
+            except PeerError as error:
+                raise PeerError(f"the sender does not prove who it is: {error}") from error
+            return self._trust.sign(
+                f"user-{self._user}", b"viewer", name, nonce, challenge.nonce,
+                self._user.encode(), self._role.encode(),
+            )  # fmt: skip
+
+        return prove
+
+
+def _new_key() -> Ed25519PrivateKey:
+    try:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    except ImportError as error:
+        raise MissingError(
+            "keys need the package cryptography: pip install 'kju[remote]'"
+        ) from error
+    return Ed25519PrivateKey.generate()
+
+
+def _subject(name: str) -> x509.Name:
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    if not 1 <= len(name) <= 64:
+        raise UsageError(f"a certificate's name has 1 to 64 characters: {name!r}")
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: object,
+    now: datetime.datetime,
+    lasts: datetime.timedelta,
+) -> x509.CertificateBuilder:
+    from cryptography import x509
+
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)  # type: ignore[arg-type]  # an Ed25519 one
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - EARLIER)
+        .not_valid_after(now + lasts)
+    )
+
+
+def _usage(*, sign: bool) -> x509.KeyUsage:
+    from cryptography import x509
+
+    return x509.KeyUsage(
+        digital_signature=not sign, key_cert_sign=sign, crl_sign=sign,
+        content_commitment=False, key_encipherment=False, data_encipherment=False,
+        key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+
+
+def _certificate(data: bytes) -> x509.Certificate:
+    from cryptography import x509
+
+    try:
+        return x509.load_pem_x509_certificate(data)
+    except ValueError as error:
+        raise UsageError(f"this is no certificate: {error}") from error
+
+
+def _name_of(certificate: x509.Certificate) -> str:
+    from cryptography.x509.oid import NameOID
+
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
+
+
+def _day(when: datetime.datetime) -> str:
+    return when.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _words(said: Sequence[bytes]) -> bytes:
+    """Words as one, so that no other words are the same bytes."""
+    return _MAGIC + b"".join(len(word).to_bytes(4, "big") + word for word in said)
+
+
+def _check_user(name: str) -> None:
+    if not USER.fullmatch(name):
+        raise UsageError(f"{name!r} is no user's name: letters, digits, _ . and -, 64 at most")
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """Write a file that is its owner's alone and was not there."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)

@@ -1,0 +1,258 @@
+"""Machines of this computer, served on the network.
+
+Each screen is one `kju.remote.outlet`; each viewer that may control a machine has a connection of
+its own to its host, so that what it holds is let go of when it leaves, and roles are the host's to
+enforce as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import msgspec
+
+from .client.aio import Machine, attach, machines
+from .client.aio.link import AsyncLink
+from .client.aio.screen import Screen
+from .consumer import Consumer
+from .errors import KjuError, UsageError
+from .host import runtime
+from .host.messages import Done, Keys, Point
+from .remote import address
+from .remote.engine import Engine
+from .remote.options import Options, endpoint
+from .remote.outlet import Outlet, Viewer
+from .wire.messages import Done as WireDone
+from .wire.sender import Admission, Admit
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks for machines that have come, and for what a screen does not announce.
+TICK = 1.0
+
+_decode = msgspec.msgpack.Decoder(Keys | Point).decode
+
+
+#: Decides who may see and drive the screen of a name.
+AdmitTo = Callable[[str], Admit]
+
+
+def anyone(name: str) -> Admit:
+    """Let everybody in who reaches this: on this user's own socket that is the user."""
+    return lambda hello: Admission(hello.role)
+
+
+class ServedScreen:
+    """One console of a machine, as an outlet takes it."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._changed: Callable[[], None] = lambda: None
+
+    @property
+    def consumer(self) -> Consumer:
+        """The screen's pixels."""
+        return self._screen._open()
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Have this called after each publication."""
+        self._changed = changed
+
+    async def follow(self) -> None:
+        """Wait for publications until the machine ends."""
+        while True:
+            reader = self.consumer.reader
+            version, state = reader.version, reader.state_code
+            self._changed()
+            await self._screen._sleep(int(TICK * 1000), version, state)
+
+
+class Served:
+    """One machine on the network.
+
+    Attributes:
+        names: Its consoles' names there, in their order.
+    """
+
+    def __init__(self, engine: Engine, machine: Machine, name: str, admit: AdmitTo) -> None:
+        self.machine = machine
+        self._links: dict[Viewer, AsyncLink] = {}
+        self._outlets: list[Outlet] = []
+        self._screens: list[ServedScreen] = []
+        for index, screen in enumerate(machine.screens):
+            served = ServedScreen(screen)
+            full = name + (f".{index}" if index else "")
+            outlet = Outlet(engine, full, served, admit(full), self._acts(index), self._left)
+            self._screens.append(served)
+            self._outlets.append(outlet)
+        self.names = [outlet.name for outlet in self._outlets]
+
+    @property
+    def outlets(self) -> Sequence[Outlet]:
+        """One for each console."""
+        return self._outlets
+
+    async def run(self) -> None:
+        """Serve until the machine ends."""
+        for outlet in self._outlets:
+            outlet.open()
+        reason = "the sender has ended"
+        tasks = [asyncio.create_task(served.follow()) for served in self._screens]
+        tasks.append(asyncio.create_task(self._tell_events()))
+        try:
+            await self.machine._link.ended.wait()
+            reason = f"{self.machine.name} has ended"
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for outlet in self._outlets:
+                outlet.close(reason)
+            for link in self._links.values():
+                link.close()
+
+    async def _tell_events(self) -> None:
+        async for event in self.machine.events():
+            data = json.dumps(event.data).encode()
+            for outlet in self._outlets:
+                if len(data) < 16_000:
+                    outlet.happened(event.name, data)
+
+    def _acts(self, console: int) -> Callable[[Viewer, bytes], asyncio.Future[WireDone]]:
+        async def act(viewer: Viewer, body: bytes) -> WireDone:
+            try:
+                request = _decode(body)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                raise UsageError(f"this is no input: {error}") from error
+            link = await self._link_of(viewer)
+            done = await link.ask(msgspec.structs.replace(request, console=console), Done, 60.0)
+            return WireDone(1, done.epoch, done.version)
+
+        return act  # type: ignore[return-value]
+
+    async def _link_of(self, viewer: Viewer) -> AsyncLink:
+        if viewer not in self._links:
+            who = f"viewer {viewer.sender.user or viewer.id[:8]}"
+            link = await AsyncLink.attach(self.machine.name, "control", who)
+            if viewer in self._links:
+                link.close()
+            else:
+                self._links[viewer] = link
+        return self._links[viewer]
+
+    def _left(self, viewer: Viewer) -> None:
+        link = self._links.pop(viewer, None)
+        if link is not None:
+            link.close()
+
+
+class Server:
+    """Machines of this computer on the network.
+
+    Args:
+        names: Of machines; none for all, those that are started later as well.
+        prefix: What stands before a machine's name on the network.
+        options: How others get here, or this to others.
+        admit: Decides who is let in.
+        insecure: Whether it may be that nothing is encrypted.
+
+    Raises:
+        UsageError: A name is none, or something leaves this computer unprotected.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        *,
+        prefix: str = "",
+        options: Options | None = None,
+        admit: AdmitTo = anyone,
+        insecure: bool = False,
+    ) -> None:
+        self._options = options or Options(listen=[endpoint(runtime.network())])
+        self._options.check(insecure=insecure)
+        self._names, self._admit = list(names), admit
+        self.prefix = prefix or socket.gethostname().split(".")[0]
+        address.checked(f"{self.prefix}/x")
+        self.served: dict[str, Served] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._engine: Engine | None = None
+
+    async def run(self, ready: Callable[[], object] = lambda: None) -> None:
+        """Serve until this is cancelled, or until every machine that was named has ended.
+
+        Raises:
+            KjuError: A machine is not there, or zenoh opens no session.
+        """
+        self._engine = await Engine.open(self._options)
+        try:
+            for name in self._names:
+                await self._add(name)
+            await self._find()
+            ready()
+            while not self._names or self._tasks:
+                await asyncio.sleep(TICK)
+                await self._find()
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await self._engine.close()
+
+    async def _find(self) -> None:
+        for name in [name for name, task in self._tasks.items() if task.done()]:
+            task = self._tasks.pop(name)
+            self.served.pop(name, None)
+            if not task.cancelled() and (error := task.exception()):
+                log.error("%s: %s", name, error, exc_info=error)
+        if not self._names:
+            for name in set(machines()) - set(self._tasks):
+                with contextlib.suppress(KjuError):
+                    await self._add(name)
+
+    async def _add(self, name: str) -> None:
+        if self._engine is None:
+            return
+        machine = await attach(name, "view")
+        if (await machine.info())["kind"] == "mirror" and not self._names:
+            await machine.close()  # a mirror of what is served here would be served again
+            return
+        served = Served(self._engine, machine, f"{self.prefix}/{name}", self._admit)
+        self.served[name] = served
+        self._tasks[name] = asyncio.create_task(served.run())
+
+
+@contextlib.asynccontextmanager
+async def serving(server: Server) -> AsyncIterator[Server]:
+    """Serve in the background of an ``async with``."""
+    ready = asyncio.Event()
+    task = asyncio.create_task(server.run(ready.set))
+    waiting = asyncio.create_task(ready.wait())
+    try:
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
+        yield server
+    finally:
+        waiting.cancel()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def find(options: Options, seconds: float = 2.0) -> list[str]:
+    """The names of the screens that are served where this reaches, sorted."""
+    engine = await Engine.open(options)
+    try:
+        keys = await asyncio.to_thread(engine.tokens, address.presence("**"), seconds)
+    finally:
+        await engine.close()
+    return sorted(filter(None, map(address.name_of, keys)))
+
+
+__all__ = ["Server", "anyone", "find", "serving"]

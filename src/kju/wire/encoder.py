@@ -1,0 +1,337 @@
+"""What has changed on a screen, as segments: each is made once, for all viewers that stand alike.
+
+Rules:
+
+- The encoder keeps one picture, `shadow`: what a viewer shows that has taken every segment. It is
+  the memory of the screen's pixels that all viewers share.
+- A segment is what the shadow becomes by it. The generation counts them; a viewer in step, at the
+  generation before, can use it.
+- A viewer that is not in step gets whole tiles out of the shadow, until it is: `repair`.
+- The version and the tiles are read before the pixels, and only that version is taken: what is
+  drawn meanwhile is newer and comes again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from .. import _pixels
+from ..formats import BYTES_PER_PIXEL
+from ..geometry import Rect
+from ..surface import Mode
+from . import blocks
+from .messages import MAX_BLOCK, MAX_MESSAGE, Codec
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ..consumer import Consumer
+
+#: Bytes of a segment's data; the rest of a message is for what stands around them.
+MAX_DATA = MAX_MESSAGE - 200
+#: Side of a tile, where the screen's are larger: one must fit into a segment whatever it shows.
+MOST_SIDE = 64
+#: Tiles of one segment. More compress better together, and are older when they arrive.
+MOST_TILES = 256
+#: Bytes of segments that are kept for viewers which come to them later.
+KEPT = 512_000
+#: Pixels that must have changed before it is worth looking whether something has moved.
+WORTH_MOVING = 4096
+
+
+class Block(NamedTuple):
+    """Pixels, packed and compressed.
+
+    Attributes:
+        size: Bytes before that.
+        data: Compressed.
+    """
+
+    size: int
+    data: bytes
+
+
+class Step(NamedTuple):
+    """From one generation to the next.
+
+    Attributes:
+        generation: That it leads to.
+        version: The screen's, when the pixels were taken.
+        whole: The same, where nothing was left out; else 0.
+        tiles: Numbers of the tiles that it touches.
+        block: The pixels.
+    """
+
+    generation: int
+    version: int
+    whole: int
+    tiles: npt.NDArray[np.intp]
+    block: Block
+
+
+class Encoder:
+    """One screen, for all its viewers.
+
+    Args:
+        consumer: The screen. Its buffer stays there as long as this is used.
+        codec: What the segments are compressed with.
+    """
+
+    def __init__(self, consumer: Consumer, codec: Codec = "zstd") -> None:
+        self._consumer = consumer
+        self.codec = codec
+        self.mode = Mode(0, 0, 0, 0, 0)
+        #: The generation at which the mode began: the picture was black then.
+        self.born = 0
+        self.generation = 0
+        #: The screen's version when something was taken last.
+        self.version = 0
+        #: The same, where nothing was left out; else 0.
+        self.whole = 0
+        #: The generation at which each tile has changed last.
+        self.stamps = np.zeros(0, np.int64)
+        self._taken = np.zeros(0, np.uint64)
+        self._since = np.zeros(0, np.float64)
+        self._shadow = np.zeros((0, 0, 0), np.uint8)
+        self._now = self._shadow
+        self._steps: deque[Step] = deque()
+        self._kept = 0
+
+    @property
+    def incarnation(self) -> int:
+        """The screen's."""
+        return self._consumer.incarnation
+
+    @property
+    def tile_side(self) -> int:
+        """Pixels."""
+        return min(self._consumer.tile_side, MOST_SIDE)
+
+    @property
+    def shadow(self) -> npt.NDArray[np.uint8]:
+        """What a viewer in step shows: ``(height, width, pixel)``."""
+        return self._shadow
+
+    def step_after(self, generation: int) -> Step | None:
+        """The step that a viewer at this generation takes next, where it is kept."""
+        for step in self._steps:
+            if step.generation == generation + 1:
+                return step
+        return None
+
+    def look(self, now: float) -> bool:
+        """Look at the screen; return whether anything is not in the shadow.
+
+        Raises:
+            FormatError: What the memory says cannot be.
+        """
+        return self._follow_mode() and bool(self._dirty(now).any())
+
+    def advance(self, now: float, focus: Rect | None = None, most: int = MAX_DATA) -> Step | None:
+        """Take some of what has changed into the shadow.
+
+        Args:
+            now: Seconds.
+            focus: Around what somebody looks at: this goes first, then what has waited longest.
+            most: Bytes that the segment should have at most; a single tile may have more.
+
+        Returns:
+            None where nothing has changed.
+        """
+        while self._follow_mode():
+            version = self._consumer.reader.version
+            dirty = np.flatnonzero(self._dirty(now))
+            if not len(dirty):
+                break
+            moved = self._move(dirty)
+            chosen = self._choose(dirty, focus)
+            while True:
+                step = self._encode(moved, chosen, version)
+                if step is None or len(step.block.data) <= most or len(chosen) == 1:
+                    break
+                over = len(step.block.data) + most // 4
+                chosen = chosen[: max(1, len(chosen) * most // over)]
+            # What was drawn as it had been before makes no step.
+            if taken := self._take(step, moved, chosen, dirty, version):
+                return taken
+        return None
+
+    def repair(self, tiles: npt.NDArray[np.intp], most: int = MAX_DATA) -> tuple[Block, int]:
+        """Whole tiles of the shadow, as many of the first ones as fit; returns how many."""
+        count = min(len(tiles), MOST_TILES)
+        while True:
+            block = self._block(_pixels.pack(self._shadow, self._form, self._rects(tiles[:count])))
+            if len(block.data) <= most or count == 1:
+                return block, count
+            count = max(1, count * most // (len(block.data) + most // 4))
+
+    # ---- the screen ----
+
+    @property
+    def _form(self) -> tuple[int, int, int, int]:
+        height, width, pixel = self._shadow.shape
+        return width, height, width * pixel, pixel
+
+    def _follow_mode(self) -> bool:
+        mode = self._consumer.mode
+        if mode != self.mode:
+            self._begin(mode)
+        return bool(mode.epoch)
+
+    def _begin(self, mode: Mode) -> None:
+        self.mode = mode
+        pixel = BYTES_PER_PIXEL[mode.fourcc]
+        self._shadow = np.zeros((mode.height, mode.width, pixel), np.uint8)
+        self._now = np.zeros_like(self._shadow)
+        side = self.tile_side
+        tiles = -(-mode.width // side) * -(-mode.height // side)
+        self.generation += 1
+        self.born = self.generation
+        self.whole = 0
+        self.stamps = np.full(tiles, self.generation, np.int64)
+        self._taken = np.zeros(tiles, np.uint64)
+        self._since = np.full(tiles, np.inf)
+        self._steps.clear()
+        self._kept = 0
+
+    def _dirty(self, now: float) -> npt.NDArray[np.bool_]:
+        table = self._consumer.tile_versions()
+        times = self._consumer.tile_side // self.tile_side
+        if times > 1:
+            columns = self._columns
+            table = table.repeat(times, 0).repeat(times, 1)[: len(self._taken) // columns, :columns]
+        table = table.ravel()
+        if len(table) != len(self._taken):
+            return np.zeros(len(self._taken), np.bool_)  # another mode: the next look follows it
+        dirty = table > self._taken
+        self._since[dirty & np.isinf(self._since)] = now
+        return dirty
+
+    @property
+    def _columns(self) -> int:
+        return -(-self.mode.width // self.tile_side)
+
+    def _rects(self, tiles: npt.NDArray[np.intp]) -> list[Rect]:
+        """Rectangles of tiles: runs within a row, and rows that are alike below each other."""
+        side, columns, mode = self.tile_side, self._columns, self.mode
+        tiles = np.sort(tiles)
+        breaks = np.flatnonzero((np.diff(tiles) != 1) | (tiles[1:] % columns == 0)) + 1
+        rects: list[Rect] = []
+        for run in np.split(tiles, breaks):
+            row, column = divmod(int(run[0]), columns)
+            x, y = column * side, row * side
+            width = min(len(run) * side, mode.width - x)
+            height = min(side, mode.height - y)
+            last = rects[-1] if rects else None
+            if last and (last.x, last.width, last.bottom) == (x, width, y):
+                rects[-1] = Rect(x, last.y, width, last.height + height)
+            else:
+                rects.append(Rect(x, y, width, height))
+        return rects
+
+    def _copy(self, rects: list[Rect]) -> None:
+        """The screen's pixels into `_now`."""
+        seen = self._consumer.view(self.mode)
+        if seen.ndim == 2:
+            seen = seen[..., None]
+        for x, y, width, height in rects:
+            self._now[y : y + height, x : x + width] = seen[y : y + height, x : x + width]
+
+    # ---- segments ----
+
+    def _move(self, dirty: npt.NDArray[np.intp]) -> tuple[Rect, int, int] | None:
+        """A rectangle of the screen that stood elsewhere, and where; all of it is in `_now`."""
+        side, columns = self.tile_side, self._columns
+        if len(dirty) * side * side < WORTH_MOVING:
+            return None
+        rows, across = np.divmod(dirty, columns)
+        x, y = int(across.min()) * side, int(rows.min()) * side
+        right = min((int(across.max()) + 1) * side, self.mode.width)
+        bottom = min((int(rows.max()) + 1) * side, self.mode.height)
+        rect = Rect(x, y, right - x, bottom - y)
+        self._copy([rect])
+        found = _pixels.find_move(self._shadow, self._now, self._form, rect)
+        if found is None:
+            return None
+        to, from_x, from_y = found
+        return Rect(*to), from_x, from_y
+
+    def _choose(self, dirty: npt.NDArray[np.intp], focus: Rect | None) -> npt.NDArray[np.intp]:
+        """As many tiles as one segment may have, those first that should be."""
+        if len(dirty) <= MOST_TILES:
+            return dirty
+        order = self._since[dirty]
+        if focus is not None:
+            side = self.tile_side
+            rows, columns = np.divmod(dirty, self._columns)
+            near = (
+                (columns * side < focus.right)
+                & ((columns + 1) * side > focus.x)
+                & (rows * side < focus.bottom)
+                & ((rows + 1) * side > focus.y)
+            )
+            order = np.where(near, -np.inf, order)
+        return dirty[np.argsort(order, kind="stable")[:MOST_TILES]]
+
+    def _encode(
+        self, moved: tuple[Rect, int, int] | None, tiles: npt.NDArray[np.intp], version: int
+    ) -> Step | None:
+        """What makes the shadow as the screen is, within these tiles; None where it is."""
+        rects = self._rects(tiles)
+        if moved is None:
+            self._copy(rects)
+            base = self._shadow
+        else:
+            base = self._shadow.copy()
+            _pixels.move(base, self._form, *moved)
+        changed = _pixels.trim(base, self._now, self._form, rects)
+        if not changed and moved is None:
+            return None
+        head = _pixels.pack_move(*moved) if moved else b""
+        block = self._block(head + _pixels.pack(self._now, self._form, changed))
+        return Step(self.generation + 1, version, 0, tiles, block)
+
+    def _block(self, packed: bytes) -> Block:
+        if len(packed) > MAX_BLOCK:
+            return Block(len(packed), packed)  # too long: the caller takes fewer tiles
+        return Block(len(packed), blocks.compress(packed, self.codec))
+
+    def _take(
+        self,
+        step: Step | None,
+        moved: tuple[Rect, int, int] | None,
+        tiles: npt.NDArray[np.intp],
+        dirty: npt.NDArray[np.intp],
+        version: int,
+    ) -> Step | None:
+        """The shadow becomes what the step makes of it."""
+        touched = tiles
+        if step and moved:
+            _pixels.move(self._shadow, self._form, *moved)
+            touched = np.union1d(tiles, self._tiles_of(moved[0]))
+        for x, y, width, height in self._rects(tiles):
+            here = np.s_[y : y + height, x : x + width]
+            self._shadow[here] = self._now[here]
+        self._taken[tiles] = version
+        self._since[tiles] = np.inf
+        self.version = version
+        self.whole = version if len(tiles) == len(dirty) else 0
+        if step is None:
+            return None
+        step = step._replace(whole=self.whole, tiles=touched)
+        self.generation = step.generation
+        self.stamps[touched] = step.generation
+        self._steps.append(step)
+        self._kept += len(step.block.data)
+        while self._kept > KEPT and len(self._steps) > 1:
+            self._kept -= len(self._steps.popleft().block.data)
+        return step
+
+    def _tiles_of(self, rect: Rect) -> npt.NDArray[np.intp]:
+        side = self.tile_side
+        rows = np.arange(rect.y // side, (rect.bottom - 1) // side + 1)
+        columns = np.arange(rect.x // side, (rect.right - 1) // side + 1)
+        return (rows[:, None] * self._columns + columns).ravel()

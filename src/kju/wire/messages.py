@@ -1,0 +1,291 @@
+"""Every message between a sender, which has the screen, and a viewer.
+
+A message is one msgpack array: its number, then its fields in the order they have here. Who knows
+more fields may append them: what is not known is skipped. An unknown message, or a value that is
+out of range, is a broken protocol.
+
+What changes the viewer's picture has a serial number, one higher each time, and is acknowledged.
+Transports may lose, repeat and reorder whole messages; what is lost is not sent again as it was,
+but anew, as the screen is by then.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ..errors import PeerError
+
+PROTOCOL = 1
+#: Bytes of a message. Larger ones were seen not to arrive at all where the link was slow.
+MAX_MESSAGE = 60_000
+#: Bytes of pixels that one segment may become.
+MAX_BLOCK = 4 << 20
+#: Messages that one acknowledgement calls lost.
+MAX_LOST = 256
+#: Bytes of a cursor's shape are at most a few segments': larger ones are not sent.
+MAX_CURSOR = 48_000
+
+Role = Literal["view", "control"]
+Text = Annotated[str, Meta(max_length=256)]
+Reason = Annotated[str, Meta(max_length=1024)]
+Number = Annotated[int, Meta(ge=0)]
+Serial = Annotated[int, Meta(ge=1, lt=1 << 53)]
+Side = Annotated[int, Meta(ge=1, le=16384)]
+Place = Annotated[int, Meta(ge=-(1 << 15), lt=1 << 15)]
+Bytes = Annotated[bytes, Meta(max_length=MAX_MESSAGE)]
+Codec = Literal["raw", "zstd", "lz4"]
+#: What a sender and a viewer here know, the best first.
+CODECS: tuple[Codec, ...] = ("zstd", "raw")
+
+
+class Message(Struct, frozen=True, array_like=True):
+    """Any message."""
+
+
+# ---- from a viewer ----
+
+
+class Hello(Message, frozen=True, tag=1):
+    """The first message. Answered by `Challenge`, `Welcome` or `Refused`.
+
+    Attributes:
+        role: What the viewer wants to be.
+        codecs: What it can read, the best first.
+        credit: Bytes that may be under way to it.
+        user: Who it says that it is; empty for nobody.
+        nonce: Random; what proves the sender's answer to be one to this.
+    """
+
+    protocol: int
+    role: Role
+    codecs: Annotated[list[Text], Meta(max_length=16)]
+    credit: Annotated[int, Meta(ge=1, lt=1 << 40)]
+    user: Text = ""
+    nonce: Annotated[bytes, Meta(max_length=64)] = b""
+
+
+class Proof(Message, frozen=True, tag=2):
+    """The answer to a `Challenge`."""
+
+    proof: Annotated[bytes, Meta(max_length=2048)]
+
+
+class Ack(Message, frozen=True, tag=3):
+    """Up to this serial number everything has come or is lost.
+
+    Attributes:
+        serial: The highest that has come.
+        lost: Those below that have not, or could not be used, until the sender's `since` is
+            above them.
+        credit: Bytes that may be under way from now on.
+        again: More was lost than can be listed: begin again with the mode.
+    """
+
+    serial: Number
+    lost: Annotated[list[Serial], Meta(max_length=MAX_LOST)] = []
+    credit: Annotated[int, Meta(ge=1, lt=1 << 40)] = 1 << 20
+    again: bool = False
+
+
+class Input(Message, frozen=True, tag=4):
+    """Keys or the pointer, from a viewer with the role `control`. Answered by `Done`.
+
+    Attributes:
+        number: The viewer counts from 1.
+        body: What is to be done, as the screen's own host takes it.
+    """
+
+    number: Serial
+    body: Annotated[bytes, Meta(max_length=16_384)]
+
+
+# ---- from a sender ----
+
+
+class Challenge(Message, frozen=True, tag=16):
+    """Prove who you are."""
+
+    nonce: Annotated[bytes, Meta(max_length=64)]
+    proof: Annotated[bytes, Meta(max_length=2048)] = b""
+
+
+class Welcome(Message, frozen=True, tag=17):
+    """The viewer is served from now on.
+
+    Attributes:
+        incarnation: Of the sender's screen: a new one is another screen.
+        codec: What segments are compressed with.
+        role: What the viewer may do.
+        tile: Side of a tile, pixels.
+    """
+
+    protocol: int
+    incarnation: Number
+    codec: Codec
+    role: Role
+    tile: Annotated[int, Meta(ge=8, le=256)] = 32
+
+
+class Refused(Message, frozen=True, tag=18):
+    """The viewer is not served."""
+
+    reason: Reason
+
+
+class Mode(Message, frozen=True, tag=19):
+    """From this serial number on the screen has this form, and is black.
+
+    Attributes:
+        epoch: The sender's number of the mode.
+        grey: Whether a pixel has one byte.
+    """
+
+    serial: Serial
+    epoch: Number
+    width: Side
+    height: Side
+    grey: bool = False
+
+
+class Segment(Message, frozen=True, tag=20):
+    """Pixels.
+
+    Attributes:
+        serial: Of this message.
+        since: Of what was lost before this serial number the sender knows.
+        fresh: The segment can be used whatever was lost; another only if nothing was, from
+            `since` on.
+        epoch: Of the mode that it belongs to.
+        version: The screen's, when these pixels were taken.
+        whole: The screen's version that the viewer has with this segment, when nothing is left
+            to be sent; 0 where something is.
+        size: Bytes that `data` is when it is not compressed.
+        data: A block (see `kju._pixels`), compressed.
+    """
+
+    serial: Serial
+    since: Serial
+    fresh: bool
+    epoch: Number
+    version: Number
+    whole: Number
+    size: Annotated[int, Meta(ge=0, le=MAX_BLOCK)]
+    data: Bytes
+
+
+class Cursor(Message, frozen=True, tag=21):
+    """The guest's cursor.
+
+    Attributes:
+        shape: B, G, R, A of each pixel, compressed; None where it is as it was.
+    """
+
+    serial: Serial
+    visible: bool
+    x: Place
+    y: Place
+    hot_x: Annotated[int, Meta(ge=0, le=256)] = 0
+    hot_y: Annotated[int, Meta(ge=0, le=256)] = 0
+    width: Annotated[int, Meta(ge=0, le=256)] = 0
+    height: Annotated[int, Meta(ge=0, le=256)] = 0
+    shape: Bytes | None = None
+
+
+class State(Message, frozen=True, tag=22):
+    """What the sender's own surface says: live, paused, no picture, and why."""
+
+    serial: Serial
+    state: Annotated[int, Meta(ge=1, le=6)]
+    reason: Reason = ""
+
+
+class Ping(Message, frozen=True, tag=23):
+    """Nothing has changed, or nothing was heard: acknowledge this."""
+
+    serial: Serial
+
+
+class Done(Message, frozen=True, tag=24):
+    """An input was sent to the guest, or why not.
+
+    Attributes:
+        number: The input's.
+        epoch: The screen's mark before that: what shows the input comes after it.
+        version: The same.
+        error: The error's name; empty for none.
+        reason: In words.
+    """
+
+    number: Serial
+    epoch: Number = 0
+    version: Number = 0
+    error: Text = ""
+    reason: Reason = ""
+
+
+class Event(Message, frozen=True, tag=25):
+    """Something has happened in the machine's life.
+
+    Attributes:
+        data: JSON.
+    """
+
+    name: Text
+    data: Annotated[bytes, Meta(max_length=16_384)] = b"{}"
+
+
+# ---- from either ----
+
+
+class Goodbye(Message, frozen=True, tag=40):
+    """The last message."""
+
+    reason: Reason = ""
+
+
+FromViewer = Hello | Proof | Ack | Input | Goodbye
+FromSender = (
+    Challenge | Welcome | Refused | Mode | Segment | Cursor | State | Ping | Done | Event | Goodbye
+)
+#: What has a serial number.
+Numbered = Mode | Segment | Cursor | State | Ping
+
+_encoder = msgspec.msgpack.Encoder()
+_from_viewer: msgspec.msgpack.Decoder[FromViewer] = msgspec.msgpack.Decoder(FromViewer)
+_from_sender: msgspec.msgpack.Decoder[FromSender] = msgspec.msgpack.Decoder(FromSender)
+_Kind = TypeVar("_Kind")
+
+
+def encode(message: Message) -> bytes:
+    """A message as bytes."""
+    return _encoder.encode(message)
+
+
+def decode_from_viewer(data: bytes) -> FromViewer:
+    """Bytes as what a viewer may say.
+
+    Raises:
+        PeerError: They are no such message.
+    """
+    return _decoded(_from_viewer, data, "viewer")
+
+
+def decode_from_sender(data: bytes) -> FromSender:
+    """Bytes as what a sender may say.
+
+    Raises:
+        PeerError: They are no such message.
+    """
+    return _decoded(_from_sender, data, "sender")
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[_Kind], data: bytes, who: str) -> _Kind:
+    if len(data) > MAX_MESSAGE + 1024:
+        raise PeerError(f"a {who} sent a message of {len(data)} bytes", len(data))
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise PeerError(f"a {who} sent no valid message: {error}", data[:64]) from error

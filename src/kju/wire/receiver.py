@@ -1,0 +1,304 @@
+"""The side that keeps a surface equal to a screen elsewhere.
+
+Rules:
+
+- A message that is older than one that has come is not used: it was told lost.
+- A segment that builds on what was lost is not used, and told lost as well.
+- A segment is checked whole before a pixel is touched; a wrong one ends the session.
+- Within one session the screen's version never runs backwards.
+
+| state  | may come                                        | leads to         |
+|--------|-------------------------------------------------|------------------|
+| NEW    | (`hello` is sent)                               | GREETED          |
+| GREETED| Challenge                                       | PROVED           |
+| GREETED, PROVED | Welcome, Refused                       | OPEN, CLOSED     |
+| OPEN   | Mode, Segment, Cursor, State, Ping, Done, Event | OPEN             |
+| any    | Goodbye                                         | CLOSED           |
+
+Anything else is a broken protocol, and ends the session.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from .. import _pixels
+from ..errors import FormatError, GeometryError, PeerError
+from ..formats import R8, XR24
+from ..geometry import Rect
+from . import blocks
+from .messages import (
+    CODECS,
+    MAX_LOST,
+    PROTOCOL,
+    Ack,
+    Challenge,
+    Codec,
+    Cursor,
+    Done,
+    Event,
+    FromSender,
+    Goodbye,
+    Hello,
+    Message,
+    Mode,
+    Numbered,
+    Proof,
+    Refused,
+    Role,
+    Segment,
+    State,
+    Welcome,
+)
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+#: Bytes that may be under way: what a reader can be behind by.
+CREDIT = 1 << 20
+
+
+class Target(Protocol):
+    """What is kept equal: `kju.producer.Producer`, or a recorder's."""
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """The pixels of the mode that was set last."""
+
+    @property
+    def version(self) -> int:
+        """Of what has been published."""
+
+    def set_mode(self, width: int, height: int, *, fourcc: int) -> int:
+        """A black picture of this form; returns its version."""
+
+    def begin(self) -> None:
+        """Pixels are about to change."""
+
+    def publish(self, rects: Sequence[Rect], /) -> int:
+        """They have changed in these rectangles; returns the version."""
+
+    def set_cursor(self, argb: bytes, width: int, height: int, hot_x: int, hot_y: int, /) -> int:
+        """The cursor's shape: B, G, R, A."""
+
+    def move_cursor(self, x: int, y: int, visible: bool, /) -> int:
+        """Where the cursor is."""
+
+
+class Stage(enum.Enum):
+    """Where a session stands."""
+
+    NEW = "new"
+    GREETED = "greeted"
+    PROVED = "proved"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+#: Answers a challenge.
+#:
+#: Raises:
+#:     KjuError: There is nothing to prove it with, or the sender is not who it should be.
+Prove = Callable[[Challenge], bytes]
+
+
+class Receiver:
+    """A viewer's session.
+
+    Args:
+        target: What is kept equal.
+        most: Pixels that a screen may have.
+
+    Attributes:
+        stage: Where the session stands.
+        welcome: What the sender has said first, once it has.
+        reason: Why the session has ended.
+        version: The sender's version of what came last.
+        whole: The sender's version that the target is equal to, as far as it was told.
+        state: The sender's state and reason; None before it was told.
+        heard: When a message came last, seconds.
+    """
+
+    def __init__(self, target: Target, *, most: int = 1 << 26) -> None:
+        self._target = target
+        self._most = most
+        self.stage = Stage.NEW
+        self.welcome: Welcome | None = None
+        self.reason = ""
+        self.version = 0
+        self.whole = 0
+        self.state: tuple[int, str] | None = None
+        self.heard = 0.0
+        self._prove: Prove | None = None
+        self._codec: Codec = "raw"
+        self._mode: Mode | None = None
+        self._last = self._gap = 0
+        self._lost: list[int] = []
+        self._again = self._owes = False
+        self._urgent: list[Message] = []
+
+    # ---- what goes ----
+
+    def hello(
+        self, role: Role, *, user: str = "", nonce: bytes = b"", prove: Prove | None = None,
+        codecs: Sequence[str] = CODECS, credit: int = CREDIT,
+    ) -> None:  # fmt: skip
+        """Begin."""
+        self.stage, self._prove, self._credit = Stage.GREETED, prove, credit
+        self._urgent.append(Hello(PROTOCOL, role, list(codecs), credit, user, nonce))
+
+    def goodbye(self, reason: str = "") -> None:
+        """End."""
+        if self.stage not in (Stage.NEW, Stage.CLOSED):
+            self._urgent.append(Goodbye(reason[:1000]))
+        self._end(reason)
+
+    def to_send(self) -> list[Message]:
+        """What is to be sent now. An acknowledgement may be lost: there will be another."""
+        out, self._urgent = self._urgent, []
+        if self._owes and self.stage is Stage.OPEN:
+            out.append(Ack(self._last, self._lost, self._credit, self._again))
+            self._owes = False
+        return out
+
+    # ---- what comes ----
+
+    def receive(self, message: FromSender, now: float) -> Done | Event | None:
+        """Take a message; what became of an input, and events, are the caller's.
+
+        Raises:
+            PeerError: It may not come now, or says what cannot be. The session has ended.
+        """
+        if self.stage is Stage.CLOSED:
+            return None
+        self.heard = now
+        try:
+            return self._take(message)
+        except (PeerError, FormatError, GeometryError) as error:
+            self.goodbye(f"the sender broke the protocol: {error}")
+            if isinstance(error, PeerError):
+                raise
+            raise PeerError(str(error), message) from error
+
+    def _take(self, message: FromSender) -> Done | Event | None:
+        if isinstance(message, Goodbye | Refused):
+            self._end(message.reason or "the sender has ended")
+        elif self.stage is Stage.OPEN and isinstance(message, Numbered):
+            self._numbered(message)
+        elif self.stage is Stage.OPEN and isinstance(message, Done | Event):
+            return message
+        elif self.stage is Stage.GREETED and isinstance(message, Challenge):
+            self._challenged(message)
+        elif self.stage in (Stage.GREETED, Stage.PROVED) and isinstance(message, Welcome):
+            self._welcomed(message)
+        elif isinstance(message, Numbered) and self.stage is not Stage.NEW:
+            pass  # it has overtaken the welcome, or comes from a session before
+        else:
+            what = type(message).__name__
+            raise PeerError(f"{what} may not come in a session that is {self.stage.value}", message)
+        return None
+
+    def _challenged(self, message: Challenge) -> None:
+        if self._prove is None:
+            raise PeerError("the sender wants a proof of who this is, and none was given to it")
+        self._urgent.append(Proof(self._prove(message)))
+        self.stage = Stage.PROVED
+
+    def _welcomed(self, message: Welcome) -> None:
+        if message.protocol != PROTOCOL:
+            raise PeerError(
+                f"the sender speaks protocol {message.protocol}, this viewer {PROTOCOL}"
+            )
+        if message.codec not in CODECS:
+            raise PeerError(f"the sender uses {message.codec}, which this viewer does not know")
+        self.welcome, self._codec = message, message.codec
+        self.stage = Stage.OPEN
+
+    def _end(self, reason: str) -> None:
+        if self.stage is not Stage.CLOSED:
+            self.stage, self.reason = Stage.CLOSED, reason
+
+    def _numbered(self, message: Numbered) -> None:
+        if message.serial <= self._last:
+            return
+        self._lose(range(self._last + 1, message.serial))
+        self._last, self._owes = message.serial, True
+        if isinstance(message, Mode):
+            self._set_mode(message)
+        elif isinstance(message, Segment):
+            self._segment(message)
+        elif isinstance(message, Cursor):
+            self._cursor(message)
+        elif isinstance(message, State):
+            self.state = message.state, message.reason
+
+    def _lose(self, serials: Sequence[int]) -> None:
+        """These have not come, or cannot be used; of too many all is wanted again."""
+        if not serials:
+            return
+        self._gap = serials[-1]
+        if len(serials) + len(self._lost) > MAX_LOST:
+            self._again, self._lost = True, []
+        else:
+            self._lost += serials
+
+    def _set_mode(self, message: Mode) -> None:
+        if message.width * message.height > self._most:
+            raise PeerError(
+                f"the sender's screen of {message.width}x{message.height} pixels is over the"
+                f" limit of {self._most}"
+            )
+        if self._mode is not None and message.epoch < self._mode.epoch:
+            raise PeerError(f"epoch {message.epoch} comes after {self._mode.epoch}")
+        # What comes next builds on nothing that was before.
+        self._gap = message.serial - 1
+        if self._again:
+            self._again, self._lost = False, []
+        self._mode, self.whole = message, 0
+        self._target.set_mode(message.width, message.height, fourcc=R8 if message.grey else XR24)
+
+    def _segment(self, message: Segment) -> None:
+        if message.since > message.serial:
+            raise PeerError(f"segment {message.serial} is since {message.since}")
+        self._lost = [serial for serial in self._lost if serial >= message.since]
+        mode = self._mode
+        usable = mode is not None and message.epoch == mode.epoch and not self._again
+        if mode is None or not usable or (not message.fresh and message.since <= self._gap):
+            self._lose([message.serial])
+            return
+        if message.version < self.version:
+            raise PeerError(f"version {message.version} comes after {self.version}")
+        self._draw(message, mode)
+        self.version = message.version
+        self.whole = message.whole or self.whole
+
+    def _draw(self, message: Segment, mode: Mode) -> None:
+        block = blocks.decompress(message.data, message.size, self._codec)
+        pixel = 1 if mode.grey else 4
+        rects = _pixels.check(block, (mode.width, mode.height, pixel))
+        pixels = self._target.pixels
+        form = mode.width, mode.height, pixels.strides[0], pixel
+        self._target.begin()
+        _pixels.unpack(block, _whole_rows(pixels), form)
+        self._target.publish([Rect(*rect) for rect in rects])
+
+    def _cursor(self, message: Cursor) -> None:
+        if message.shape is not None:
+            size = message.width * message.height * 4
+            shape = blocks.decompress(message.shape, size, self._codec) if message.shape else b""
+            if shape:
+                self._target.set_cursor(
+                    shape, message.width, message.height, message.hot_x, message.hot_y
+                )
+        self._target.move_cursor(message.x, message.y, message.visible)
+
+
+def _whole_rows(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The memory of a picture's rows, what pads them as well, as bytes."""
+    rows, stride = pixels.shape[0], pixels.strides[0]
+    used = pixels[0].nbytes
+    return np.lib.stride_tricks.as_strided(pixels, (stride * (rows - 1) + used,), (1,))

@@ -1,0 +1,461 @@
+"""One viewer, as the side with the screen sees it.
+
+Rules:
+
+- Of a viewer there are numbers only: where it stands, and what is under way to it. A picture that
+  it has not taken is nowhere kept; when it can take something it gets the newest.
+- No more is under way than its window and its own credit allow.
+- Where something was lost, what was sent behind it and builds on it counts as lost as well:
+  the viewer does not use it. The tiles come anew, whole.
+
+| state      | may come     | leads to                          |
+|------------|--------------|-----------------------------------|
+| NEW        | Hello        | CHALLENGED, OPEN or CLOSED        |
+| CHALLENGED | Proof        | OPEN or CLOSED                    |
+| OPEN       | Ack, Input   | OPEN                              |
+| any        | Goodbye      | CLOSED                            |
+
+Anything else is a broken protocol, and ends the session.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..errors import KjuError, PeerError
+from ..formats import R8
+from ..geometry import Rect
+from . import blocks, messages
+from .messages import (
+    MAX_CURSOR,
+    PROTOCOL,
+    Ack,
+    Challenge,
+    Codec,
+    Cursor,
+    Done,
+    Event,
+    FromViewer,
+    Goodbye,
+    Hello,
+    Input,
+    Message,
+    Mode,
+    Numbered,
+    Ping,
+    Proof,
+    Refused,
+    Role,
+    Segment,
+    State,
+    Welcome,
+)
+from .window import Sent, Window
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ..consumer import Consumer
+    from .encoder import Encoder
+
+#: Seconds without a sign of the viewer while something is under way, or since anything was
+#: sent, until it is asked for one.
+QUIET = 1.0
+#: Inputs that are not done yet.
+MOST_INPUTS = 64
+#: Events that have not been sent; of more the oldest are dropped.
+MOST_EVENTS = 64
+#: Bytes that a message has around its data, about.
+AROUND = 40
+#: Pixels around what somebody has just clicked or typed into that go first.
+NEAR = 160
+
+
+class Stage(enum.Enum):
+    """Where a session stands."""
+
+    NEW = "new"
+    CHALLENGED = "challenged"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Admission(NamedTuple):
+    """What becomes of a `Hello`.
+
+    Attributes:
+        role: What the viewer may do.
+        challenge: To be answered first; None where nothing needs to be proved.
+        prove: Whether a proof is right, or an error whose words are told to the viewer; only
+            asked where there is a challenge.
+    """
+
+    role: Role
+    challenge: Challenge | None = None
+    prove: Callable[[bytes], bool] | None = None
+
+
+#: Decides about a viewer.
+#:
+#: Raises:
+#:     KjuError: It is not let in; the words are told to it.
+Admit = Callable[[Hello], Admission]
+
+
+@dataclass
+class UnderWay:
+    """A message that has not been acknowledged."""
+
+    sent: Sent
+    message: Numbered
+    tiles: npt.NDArray[np.intp] | None = None
+    step: bool = False
+
+
+class Sender:
+    """One viewer's session.
+
+    Args:
+        encoder: Of the screen.
+        consumer: The same screen.
+        admit: Decides who is let in.
+
+    Attributes:
+        stage: Where the session stands.
+        role: What the viewer may do, once it is let in.
+        user: Who it is, once that is proved.
+        reason: Why the session has ended.
+        focus: What it looks at.
+    """
+
+    def __init__(self, encoder: Encoder, consumer: Consumer, admit: Admit) -> None:
+        self._encoder = encoder
+        self._consumer = consumer
+        self._admit = admit
+        self._admission: Admission | None = None
+        self._hello: Hello | None = None
+        self.stage = Stage.NEW
+        self.role: Role = "view"
+        self.user = ""
+        self.reason = ""
+        self.focus: Rect | None = None
+        self.window = Window()
+        self._credit = 1
+        self._urgent: deque[Message] = deque()
+        self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
+        self._inputs: set[int] = set()
+        self._serial = 0
+        self._since = 1
+        self._under_way: dict[int, UnderWay] = {}
+        self._heard = self._said = 0.0
+        self._asked = 0
+        self._epoch = 0
+        self._generation = 0
+        self._has: npt.NDArray[np.int64] | None = None
+        self._state: tuple[int, str] | None = None
+        self._cursor: tuple[object, ...] | None = None
+        self._shape: object = None
+
+    # ---- what comes ----
+
+    def receive(self, message: FromViewer, now: float) -> Input | None:
+        """Take a message; an input is the caller's to do.
+
+        Raises:
+            PeerError: It may not come now. The session has ended.
+        """
+        if self.stage is Stage.CLOSED:
+            return None
+        self._heard = now
+        if isinstance(message, Goodbye):
+            self._end(message.reason or "the viewer has gone")
+        elif self.stage is Stage.OPEN and isinstance(message, Ack):
+            self._acknowledged(message, now)
+        elif self.stage is Stage.OPEN and isinstance(message, Input):
+            return self._input(message)
+        elif self.stage is Stage.NEW and isinstance(message, Hello):
+            self._greeted(message)
+        elif self.stage is Stage.CHALLENGED and isinstance(message, Proof):
+            self._proved(message)
+        else:
+            what = type(message).__name__
+            self.refuse(f"{what} may not come in a session that is {self.stage.value}")
+            raise PeerError(self.reason, message)
+        return None
+
+    def _greeted(self, hello: Hello) -> None:
+        if hello.protocol != PROTOCOL:
+            self.refuse(
+                f"this sender speaks protocol {PROTOCOL}, the viewer {hello.protocol}: they are"
+                " of different versions of kju"
+            )
+            return
+        if not set(hello.codecs) & {self._encoder.codec, "raw"}:
+            self.refuse(f"the viewer reads {', '.join(hello.codecs)}: not {self._encoder.codec}")
+            return
+        try:
+            self._admission = self._admit(hello)
+        except KjuError as error:
+            self.refuse(str(error))
+            return
+        self._hello, self._credit = hello, hello.credit
+        if self._admission.challenge is None:
+            self._open()
+        else:
+            self.stage = Stage.CHALLENGED
+            self._urgent.append(self._admission.challenge)
+
+    def _proved(self, message: Proof) -> None:
+        admission = self._admission
+        if admission is None or admission.prove is None:
+            return
+        try:
+            right = admission.prove(message.proof)
+        except KjuError as error:
+            self.refuse(str(error))
+            return
+        if right:
+            self._open()
+        else:
+            who = self._hello.user if self._hello else ""
+            self.refuse(f"the proof of user {who!r} is wrong: the password or key is another")
+
+    def _open(self) -> None:
+        if self._admission is None or self._hello is None:
+            return
+        self.role, self.user = self._admission.role, self._hello.user
+        self.stage = Stage.OPEN
+        codec: Codec = self._encoder.codec
+        encoder = self._encoder
+        self._urgent.append(
+            Welcome(PROTOCOL, encoder.incarnation, codec, self.role, encoder.tile_side)
+        )
+
+    def _input(self, message: Input) -> Input | None:
+        if self.role != "control":
+            self._urgent.append(
+                Done(message.number, error="RoleError",
+                     reason="a view client may not send input; connect with the role control")
+            )  # fmt: skip
+            return None
+        if len(self._inputs) >= MOST_INPUTS or message.number in self._inputs:
+            self.refuse(f"the viewer sent more than {MOST_INPUTS} inputs before one was done")
+            raise PeerError(self.reason, message.number)
+        self._inputs.add(message.number)
+        return message
+
+    def done(self, done: Done) -> None:
+        """An input has been done, or has failed."""
+        if done.number in self._inputs and self.stage is Stage.OPEN:
+            self._inputs.discard(done.number)
+            self._urgent.append(done)
+
+    def happened(self, event: Event) -> None:
+        """Tell the viewer of an event, soon."""
+        if self.stage is Stage.OPEN:
+            self._events.append(event)
+
+    def refuse(self, reason: str) -> None:
+        """End the session and say why."""
+        if self.stage is not Stage.CLOSED:
+            reason = reason[:1000]
+            goodbye = Goodbye(reason) if self.stage is Stage.OPEN else Refused(reason)
+            self._end(reason)
+            self._urgent.append(goodbye)
+
+    def _end(self, reason: str) -> None:
+        self.stage, self.reason = Stage.CLOSED, reason
+        self._urgent.clear()
+        self._events.clear()
+        self._under_way.clear()
+        self._inputs.clear()
+        self._has = None
+
+    # ---- what was lost ----
+
+    def _acknowledged(self, ack: Ack, now: float) -> None:
+        if ack.serial > self._serial:
+            self.refuse(f"the viewer has acknowledged {ack.serial}; {self._serial} was sent")
+            raise PeerError(self.reason, ack.serial)
+        self._credit = ack.credit
+        lost = set(ack.lost)
+        any_lost = False
+        for serial in [s for s in self._under_way if s <= ack.serial]:
+            under_way = self._under_way.pop(serial)
+            self.window.acknowledge(under_way.sent, now, lost=serial in lost)
+            # What was written off already has been counted.
+            if serial in lost and not (under_way.step and under_way.tiles is None):
+                any_lost = True
+                self._is_lost(under_way)
+        if any_lost or ack.again:
+            self._write_off()
+        if ack.again:
+            self._epoch, self._state, self._cursor, self._shape = 0, None, None, None
+
+    def _is_lost(self, under_way: UnderWay) -> None:
+        if isinstance(under_way.message, Mode):
+            self._epoch = 0
+        elif isinstance(under_way.message, State):
+            self._state = None
+        elif isinstance(under_way.message, Cursor):
+            self._cursor, self._shape = None, None
+        elif under_way.tiles is not None:
+            self._forget(under_way.tiles)
+
+    def _write_off(self) -> None:
+        """Whatever builds on what was lost is lost."""
+        for under_way in self._under_way.values():
+            if under_way.step and under_way.tiles is not None:
+                self._forget(under_way.tiles)
+                under_way.tiles = None
+        self._since = self._serial + 1
+
+    def _forget(self, tiles: npt.NDArray[np.intp]) -> None:
+        """The viewer may show anything there."""
+        has = self._behind()
+        if len(tiles) and int(tiles.max()) < len(has):
+            has[tiles] = 0
+
+    def _behind(self) -> npt.NDArray[np.int64]:
+        """At which generation the viewer has each tile; it is not in step any more."""
+        if self._has is None:
+            self._has = np.full(len(self._encoder.stamps), self._generation, np.int64)
+        return self._has
+
+    # ---- what goes ----
+
+    def to_send(self, now: float) -> list[Message]:
+        """What must arrive: greetings, what became of inputs, events."""
+        out: list[Message] = [*self._urgent]
+        self._urgent.clear()
+        if self.stage is Stage.OPEN:
+            out += self._events
+            self._events.clear()
+        if out:
+            self._said = now
+        return out
+
+    def next_message(self, now: float) -> Numbered | None:
+        """What may be lost: the next thing that the viewer lacks, if it may get more now.
+
+        Raises:
+            FormatError: The screen's memory says what cannot be.
+        """
+        if self.stage is not Stage.OPEN:
+            return None
+        allowed = min(self._credit, self.window.size(now))
+        if self.window.in_flight and self.window.in_flight >= allowed:
+            return self._ask(now)
+        most = max(2048, allowed - self.window.in_flight)
+        made = self._make(now, min(most, messages.MAX_MESSAGE - 200))
+        return self._send(made, now) if made else self._ask(now)
+
+    @property
+    def is_level(self) -> bool:
+        """Whether the viewer has been sent everything that the encoder has taken."""
+        return self._has is None and self._generation == self._encoder.generation
+
+    def _ask(self, now: float) -> Numbered | None:
+        """A ping, where nothing has been heard or said for long."""
+        if now - max(self._said, self._heard) < QUIET:
+            return None
+        return self._send(UnderWay(_NOTHING, Ping(self._serial + 1)), now)
+
+    def _send(self, made: UnderWay, now: float) -> Numbered:
+        message = made.message
+        self._serial = message.serial
+        size = AROUND
+        if isinstance(message, Segment):
+            size += len(message.data)
+        elif isinstance(message, Cursor) and message.shape:
+            size += len(message.shape)
+        made.sent = self.window.send(size, now)
+        self._under_way[message.serial] = made
+        self._said = now
+        return message
+
+    def _make(self, now: float, most: int) -> UnderWay | None:
+        serial, encoder = self._serial + 1, self._encoder
+        dirty = encoder.look(now)
+        if encoder.mode.epoch and self._epoch != encoder.mode.epoch:
+            return self._make_mode(serial)
+        if made := self._make_state(serial) or self._make_cursor(serial):
+            return made
+        if not self._epoch:
+            return None
+        return self._make_segment(serial, now, most, dirty=dirty)
+
+    def _make_mode(self, serial: int) -> UnderWay:
+        encoder = self._encoder
+        mode = encoder.mode
+        self._epoch, self._since = mode.epoch, serial
+        self._generation, self._has = encoder.born, None
+        return UnderWay(
+            _NOTHING, Mode(serial, mode.epoch, mode.width, mode.height, mode.fourcc == R8)
+        )
+
+    def _make_state(self, serial: int) -> UnderWay | None:
+        code, reason = self._consumer.state
+        if (int(code), reason) == self._state:
+            return None
+        self._state = int(code), reason
+        return UnderWay(_NOTHING, State(serial, int(code), reason))
+
+    def _make_cursor(self, serial: int) -> UnderWay | None:
+        version = self._consumer.reader.cursor_version
+        if self._cursor is not None and self._cursor[0] == version:
+            return None
+        seen = self._consumer.cursor()
+        self._cursor = (version,)
+        shape = seen.shape.tobytes()
+        told: bytes | None = None
+        if shape != self._shape:
+            told = blocks.compress(shape, self._encoder.codec)
+            self._shape = shape
+            if len(told) > MAX_CURSOR:
+                told = b""
+        height, width = seen.shape.shape[:2]
+        return UnderWay(
+            _NOTHING,
+            Cursor(serial, seen.visible, seen.x, seen.y, seen.hot_x, seen.hot_y,
+                   width, height, told),
+        )  # fmt: skip
+
+    def _make_segment(self, serial: int, now: float, most: int, *, dirty: bool) -> UnderWay | None:
+        encoder = self._encoder
+        if self._has is not None:
+            behind = np.flatnonzero(encoder.stamps > self._has)
+            if len(behind):
+                return self._make_repair(serial, behind, most)
+            self._generation, self._has = encoder.generation, None
+        step = encoder.step_after(self._generation)
+        if step is None and self._generation != encoder.generation:
+            self._behind()
+            return self._make_segment(serial, now, most, dirty=dirty)
+        if step is None and dirty:
+            step = encoder.advance(now, self.focus, most)
+        if step is None:
+            return None
+        self._generation = step.generation
+        segment = Segment(
+            serial, self._since, False, self._epoch, step.version, step.whole, *step.block
+        )
+        return UnderWay(_NOTHING, segment, step.tiles, step=True)
+
+    def _make_repair(self, serial: int, behind: npt.NDArray[np.intp], most: int) -> UnderWay:
+        encoder = self._encoder
+        block, count = encoder.repair(behind, most)
+        tiles = behind[:count]
+        self._behind()[tiles] = encoder.generation
+        whole = encoder.whole if count == len(behind) else 0
+        segment = Segment(serial, self._since, True, self._epoch, encoder.version, whole, *block)
+        return UnderWay(_NOTHING, segment, tiles)
+
+
+_NOTHING = Sent(0, 0.0, 0, 0.0, False)

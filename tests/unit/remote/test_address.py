@@ -1,0 +1,82 @@
+"""Names on the network, and places to listen and connect: what is one, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from kju.errors import UsageError
+from kju.remote import address
+from kju.remote.options import Options, Tls, endpoint
+
+
+@pytest.mark.parametrize("name", ["a", "lab/host1/debian", "lab/host1/debian.1", "_x/A-b.c"])
+def test_a_name_is_one(name: str) -> None:
+    assert address.parse(f"zenoh:{name}") == name
+    assert address.name_of(address.presence(name)) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["debian", "zenoh:", "zenoh:a//b", "zenoh:/a", "zenoh:a/", "zenoh:a b", "zenoh:*", "zenoh:a/**",
+     "zenoh:$*", "zenoh:@a", "zenoh:" + "a/" * 8 + "a", "zenoh:" + "a" * 65, "zenoh:-a",
+     "zenoh:a?b"],
+)  # fmt: skip
+def test_what_is_no_name_is_an_error(text: str) -> None:
+    with pytest.raises(UsageError):
+        address.parse(text)
+
+
+def test_a_viewer_is_found_in_a_key_and_nothing_else() -> None:
+    viewer = "0123456789abcdef" * 2
+    assert address.viewer_of(address.upward("lab/a", viewer)) == viewer
+    assert address.viewer_of("kju/from/lab/a/../x") == ""
+    assert address.name_of("kju/from/a") == ""
+    assert address.name_of("kju/up/a b") == ""
+
+
+LOCAL = "unix:/run/user/1/kju/.network"
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "local"),
+    [
+        (LOCAL, LOCAL, True),
+        ("localhost:7447", "tls/localhost:7447", True),
+        ("tcp/127.0.0.1:1", "tcp/127.0.0.1:1", True),
+        ("quic/[::1]:7447", "quic/[::1]:7447", True),
+        ("10.0.0.1:7447", "tls/10.0.0.1:7447", False),
+        ("tcp/0.0.0.0:7447", "tcp/0.0.0.0:7447", False),
+        ("lab.example:7447", "tls/lab.example:7447", False),
+    ],
+)
+def test_a_place(text: str, said: str, local: bool) -> None:
+    made = endpoint(text)
+    assert (str(made), made.is_local) == (said, local)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "host", "host:", "host:99999", "udp/host:1", "a:b:1", "::1:7447"]
+)
+def test_what_is_no_place_is_an_error(text: str) -> None:
+    with pytest.raises(UsageError):
+        endpoint(text)
+
+
+def test_nothing_leaves_this_computer_unprotected_unless_that_is_said() -> None:
+    Options(listen=[endpoint(LOCAL)]).check(insecure=False)
+    open_to_all = Options(listen=[endpoint("tcp/0.0.0.0:7447")])
+    with pytest.raises(UsageError, match="--insecure"):
+        open_to_all.check(insecure=False)
+    open_to_all.check(insecure=True)
+    with pytest.raises(UsageError, match="certificates"):
+        Options(connect=[endpoint("far.example:7447")]).check(insecure=True)
+    Options(connect=[endpoint("far.example:7447")], tls=Tls("a", "b", "c")).check(insecure=False)
+
+
+def test_zenoh_gets_no_shared_memory_and_looks_for_nobody() -> None:
+    made = Options(listen=[endpoint(LOCAL)], router=True).zenoh()
+    assert made["mode"] == "router"
+    assert made["listen/endpoints"] == ["unixsock-stream//run/user/1/kju/.network"]
+    assert made["transport/shared_memory/enabled"] is False
+    assert made["scouting/multicast/enabled"] is False
+    assert Options(connect=[endpoint(LOCAL)]).zenoh()["mode"] == "client"

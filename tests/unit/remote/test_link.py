@@ -1,0 +1,232 @@
+"""A screen and its viewers over zenoh on this computer: through links that end and come back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import numpy as np
+import pytest
+from wire_scene import surface
+
+from kju.consumer import Consumer
+from kju.errors import InputError, KjuError, RoleError, UnavailableError
+from kju.producer import Producer
+from kju.remote import inlet as inlet_module
+from kju.remote.engine import Engine
+from kju.remote.inlet import Inlet
+from kju.remote.options import Options, endpoint
+from kju.remote.outlet import Outlet, Viewer
+from kju.wire.messages import Done, Hello
+from kju.wire.sender import Admission
+
+pytest.importorskip("zenoh")
+NAME = "lab/host1/debian"
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Screen:
+    """What is served: told of each change by the test."""
+
+    def __init__(self, producer: Producer) -> None:
+        self.producer = producer
+        self.consumer = Consumer(producer.memory)  # type: ignore[attr-defined]
+        self.changed: Callable[[], None] = lambda: None
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        self.changed = changed
+
+    def draw(self, rng: np.random.Generator) -> None:
+        pixels = self.producer.pixels.copy()
+        x, y = int(rng.integers(200)), int(rng.integers(100))
+        pixels[y : y + 60, x : x + 60] = rng.integers(0, 256, (60, 60, 4))
+        self.producer.compare(np.ascontiguousarray(pixels))
+        self.changed()
+
+
+async def until(so: Callable[[], bool], seconds: float = 15) -> None:
+    async with asyncio.timeout(seconds):
+        while not so():
+            await asyncio.sleep(0.005)
+
+
+def shows(target: Producer, screen: Screen) -> bool:
+    mine, theirs = target.pixels, screen.producer.pixels
+    return mine.shape == theirs.shape and np.array_equal(mine[..., :3], theirs[..., :3])
+
+
+async def act(viewer: Viewer, body: bytes) -> Done:
+    if body == b"no":
+        raise InputError("the guest takes nothing")
+    return Done(1, 1, 5)
+
+
+@contextlib.asynccontextmanager
+async def engine(**options: list[str]) -> AsyncIterator[Engine]:
+    made = await Engine.open(
+        Options(**{name: [endpoint(each) for each in value] for name, value in options.items()})
+    )
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+@contextlib.asynccontextmanager
+async def outlet(
+    where: Engine, screen: Screen, admit: Callable[[Hello], Admission] = lambda h: Admission(h.role)
+) -> AsyncIterator[Outlet]:
+    made = Outlet(where, NAME, screen, admit, act)
+    made.open()
+    try:
+        yield made
+    finally:
+        made.close("the sender has ended")
+
+
+def run(scene: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(scene(), 60))  # type: ignore[arg-type]
+
+
+def new_screen() -> Screen:
+    producer = surface()
+    producer.set_mode(320, 240)
+    return Screen(producer)
+
+
+def test_viewers_follow_and_drive_a_screen() -> None:
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        rng, screen, told = np.random.default_rng(1), new_screen(), []
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, screen) as served,
+        ):  # fmt: skip
+            targets = [surface(), surface()]
+            inlets = [Inlet(there, NAME, target, tell=told.append) for target in targets]
+            for each in inlets:
+                await each.open(10)
+            for _ in range(20):
+                screen.draw(rng)
+                await asyncio.sleep(0.005)
+            await until(lambda: all(shows(target, screen) for target in targets))
+            assert await inlets[0].input(b"a key")
+            with pytest.raises(InputError, match="takes nothing"):
+                await inlets[0].input(b"no")
+            assert told[-1].live
+            assert len(served.viewers) == 2
+            inlets[1].close()
+            await until(lambda: len(served.viewers) == 1)
+            inlets[0].close()
+
+    run(scene)
+
+
+def test_a_viewer_may_be_told_to_look_only_or_to_go() -> None:
+    def admit(hello: Hello) -> Admission:
+        if hello.user == "eve":
+            raise KjuError("eve is not let in")
+        return Admission("view")
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        screen = new_screen()
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, screen, admit),
+        ):  # fmt: skip
+            looker = Inlet(there, NAME, surface())
+            await looker.open(10)
+            with pytest.raises(RoleError):
+                await looker.input(b"a key")
+            stranger = Inlet(there, NAME, surface(), user="eve")
+            with pytest.raises(UnavailableError, match="eve is not let in"):
+                await stranger.open(2)
+            nowhere = Inlet(there, "lab/host1/nothing", surface())
+            with pytest.raises(UnavailableError, match="nobody answers"):
+                await nowhere.open(0.5)
+            for each in (looker, stranger, nowhere):
+                each.close()
+
+    run(scene)
+
+
+def test_a_link_that_ends_makes_the_picture_stale_and_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inlet_module, "STALE", 1.0)
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        rng, screen, told, target = np.random.default_rng(1), new_screen(), [], surface()
+        async with contextlib.AsyncExitStack() as stack:
+            async with engine(listen=[place]) as here, outlet(here, screen):
+                there = await stack.enter_async_context(engine(connect=[place]))
+                viewer = Inlet(there, NAME, target, tell=told.append)
+                await viewer.open(10)
+                screen.draw(rng)
+                await until(lambda: shows(target, screen))
+            await until(lambda: not viewer.said.live)
+            assert shows(target, screen)
+            with pytest.raises(UnavailableError):
+                await viewer.input(b"a key")
+            screen.draw(rng)
+            # The same place, another process as far as anybody can see.
+            async with engine(listen=[place]) as here, outlet(here, screen):
+                await until(lambda: viewer.said.live and shows(target, screen), 20)
+            viewer.close()
+        assert told[0].live and not all(said.live for said in told)
+
+    run(scene)
+
+
+def test_another_surface_in_place_of_the_old_is_taken_anew() -> None:
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        screen, target = new_screen(), surface()
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, screen),
+        ):  # fmt: skip
+            viewer = Inlet(there, NAME, target)
+            await viewer.open(10)
+            await until(lambda: shows(target, screen))
+            other = surface(incarnation=8)
+            other.set_mode(100, 80)
+            other.pixels[...] = 77
+            other.publish([(0, 0, 100, 80)])
+            screen.producer, screen.consumer = other, Consumer(other.memory)  # type: ignore[attr-defined]
+            screen.changed()
+            await until(lambda: shows(target, screen))
+            viewer.close()
+
+    run(scene)
+
+
+def test_through_a_router() -> None:
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        rng, screen, target = np.random.default_rng(2), new_screen(), surface()
+        router = await Engine.open(Options(listen=[endpoint(place)], router=True))
+        async with (
+            engine(connect=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, screen),
+        ):  # fmt: skip
+            viewer = Inlet(there, NAME, target)
+            await viewer.open(10)
+            for _ in range(10):
+                screen.draw(rng)
+            await until(lambda: shows(target, screen))
+            found = await asyncio.to_thread(there.tokens, "kju/up/**", 1.0)
+            assert found == [f"kju/up/{NAME}"]
+            viewer.close()
+        await router.close()
+
+    run(scene)

@@ -1,0 +1,150 @@
+"""Keys, certificates, roles, and proofs of who somebody is: right ones, and every wrong one."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kju.errors import KjuError, PeerError, UsageError
+from kju.remote.trust import Trust
+from kju.wire.messages import Challenge, Hello
+
+pytest.importorskip("cryptography")
+NAME = "lab/host1/debian"
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Trust:
+    """A sender's folder: its authority, its own certificate, and two users."""
+    made = Trust(tmp_path / "lab")
+    made.make_authority("the lab")
+    made.make_host("host1", ["127.0.0.1", "localhost"])
+    for user in ("ann", "vic"):
+        made.make_user(user)
+    made.set_role("ann", "control")
+    made.set_role("vic", "view")
+    return made
+
+
+def home(lab: Trust, user: str, folder: Path) -> Trust:
+    """A user's own folder."""
+    made = Trust(folder / f"home-{user}")
+    assert made.take_bundle(lab.bundle(user)) == user
+    return made
+
+
+def greet(
+    lab: Trust, viewer: Trust, user: str = "ann", role: str = "control",
+    change: Callable[[Challenge], Challenge] = lambda c: c,
+) -> tuple[str, bool]:  # fmt: skip
+    """A session's greeting; what is granted, and whether the proof is right."""
+    nonce = os.urandom(32)
+    admission = lab.admit(NAME)(Hello(1, role, ["zstd"], 1000, user, nonce))  # type: ignore[arg-type]
+    assert admission.challenge is not None
+    assert admission.prove is not None
+    proof = viewer.prover(user, NAME, role)(nonce)(change(admission.challenge))  # type: ignore[arg-type]
+    return admission.role, admission.prove(proof)
+
+
+def test_users_are_who_they_are_and_may_what_they_may(lab: Trust, tmp_path: Path) -> None:
+    ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
+    assert greet(lab, ann) == ("control", True)
+    assert greet(lab, ann, role="view") == ("view", True)
+    assert greet(lab, vic, "vic") == ("view", True)
+
+
+def test_secrets_are_their_owners_alone(lab: Trust) -> None:
+    for path in lab.folder.glob("*.key"):
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert lab.folder.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(UsageError, match="is there already"):
+        lab.make_host("host1", [])
+
+
+def test_an_unknown_user_is_refused(lab: Trust, tmp_path: Path) -> None:
+    lab.make_user("bob")
+    with pytest.raises(KjuError, match="'bob' is not known here"):
+        greet(lab, home(lab, "bob", tmp_path), "bob")
+    lab.set_role("vic", None)
+    with pytest.raises(KjuError, match="'vic' is not known"):
+        greet(lab, home(lab, "vic", tmp_path), "vic")
+
+
+def test_a_user_of_another_authority_is_refused(lab: Trust, tmp_path: Path) -> None:
+    other = Trust(tmp_path / "other")
+    other.make_authority("another")
+    other.make_host("host1", [])
+    other.make_user("ann")
+    # The sender is of the other's authority too, as far as this viewer knows.
+    stranger = home(other, "ann", tmp_path)
+    with pytest.raises(PeerError, match="does not prove who it is: the certificate is of another"):
+        greet(lab, stranger)
+    (stranger.folder / "authority.pem").write_bytes((lab.folder / "authority.pem").read_bytes())
+    with pytest.raises(PeerError, match="the certificate is of another authority"):
+        greet(lab, stranger)
+
+
+def test_one_user_is_not_another(lab: Trust, tmp_path: Path) -> None:
+    vic = home(lab, "vic", tmp_path)
+    for suffix in ("pem", "key"):
+        (vic.folder / f"user-vic.{suffix}").rename(vic.folder / f"user-ann.{suffix}")
+    with pytest.raises(PeerError, match="certificate is vic's and not ann's"):
+        greet(lab, vic, "ann")
+
+
+@pytest.mark.parametrize(("days", "why"), [(-400, "has expired"), (400, "clock")])
+def test_a_certificate_has_its_days(lab: Trust, tmp_path: Path, days: int, why: str) -> None:
+    then = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+    Trust(lab.folder, lambda: then).make_user("old")
+    lab.set_role("old", "view")
+    with pytest.raises(PeerError, match=why):
+        greet(lab, home(lab, "old", tmp_path), "old")
+
+
+def test_a_proof_is_worth_nothing_in_another_session(lab: Trust, tmp_path: Path) -> None:
+    ann, nonce = home(lab, "ann", tmp_path), os.urandom(32)
+    hello = Hello(1, "control", ["zstd"], 1000, "ann", nonce)
+    first, second = lab.admit(NAME)(hello), lab.admit(NAME)(hello)
+    other = lab.admit("lab/host1/another")(hello)
+    assert first.challenge and first.prove and second.prove and other.prove
+    proof = ann.prover("ann", NAME, "control")(nonce)(first.challenge)
+    assert first.prove(proof)
+    for admission in (second, other):
+        assert admission.prove
+        with pytest.raises(PeerError, match="another session"):
+            admission.prove(proof)
+    weaker = lab.admit(NAME)(Hello(1, "view", ["zstd"], 1000, "ann", nonce))
+    assert weaker.challenge and weaker.prove
+    with pytest.raises(PeerError, match="another session"):
+        weaker.prove(ann.prover("ann", NAME, "control")(nonce)(weaker.challenge))
+
+
+def test_a_sender_that_is_another_gets_no_proof(lab: Trust, tmp_path: Path) -> None:
+    ann = home(lab, "ann", tmp_path)
+    with pytest.raises(PeerError, match="sender does not prove"):
+        greet(lab, ann, change=lambda c: Challenge(os.urandom(32), c.proof))
+    for proof in (b"", b"\xc1", b"\x92\xc4\x01a\xc4\x01b", bytes(2000)):
+        with pytest.raises(PeerError, match="sender does not prove"):
+            greet(lab, ann, change=lambda c, proof=proof: Challenge(c.nonce, proof))
+
+
+@pytest.mark.parametrize("text", ["ann = 3", 'ann = "root"', "ann", '"a b" = "view"', "\xff"])
+def test_roles_that_are_not_right_are_an_error(lab: Trust, text: str) -> None:
+    (lab.folder / "roles.toml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UsageError, match=r"roles\.toml|no user's name"):
+        lab.roles()
+
+
+def test_what_is_no_bundle_is_refused(lab: Trust, tmp_path: Path) -> None:
+    other = Trust(tmp_path / "x")
+    for data in (b"", b"nonsense", lab.bundle("ann")[:-300], lab.bundle("ann")[100:]):
+        with pytest.raises(UsageError):
+            other.take_bundle(data)
+    with pytest.raises(UsageError, match="no user's name"):
+        lab.make_user("../x")
+    with pytest.raises(UsageError, match="kju key authority"):
+        other.make_user("ann")

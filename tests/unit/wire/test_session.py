@@ -1,0 +1,413 @@
+"""A sender and viewers of it: over good links and bad ones, awake and asleep, and refused."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from wire_scene import Link, Scene, Viewer
+
+from kju.errors import KjuError, PeerError
+from kju.formats import R8
+from kju.geometry import Rect
+from kju.surface import State
+from kju.wire import messages
+from kju.wire.messages import Ack, Challenge, Done, Event, Goodbye, Hello, Input, Mode, Ping, Proof
+from kju.wire.receiver import Stage
+from kju.wire.sender import MOST_INPUTS, Admission
+from kju.wire.sender import Stage as SenderStage
+
+
+def draw(scene: Scene, rng: np.random.Generator) -> None:
+    """Something happens on the screen."""
+    mode = scene.producer.mode
+    pixels = scene.producer.pixels.copy()
+    what = rng.integers(4)
+    x, y = int(rng.integers(mode.width - 8)), int(rng.integers(mode.height - 8))
+    if what == 0:
+        pixels[y : y + 60, x : x + 90] = rng.integers(0, 256, pixels.shape[2:] or None)
+    elif what == 1:
+        pixels[y : y + 8, x : x + 8] = rng.integers(0, 256, pixels[y : y + 8, x : x + 8].shape)
+    elif what == 2:
+        pixels[:-16] = pixels[16:]
+    else:
+        pixels[...] = rng.integers(0, 256, pixels.shape)
+    scene.producer.compare(np.ascontiguousarray(pixels))
+
+
+LINKS = {
+    "good": {},
+    "lossy": {"lost": 0.2},
+    "repeating": {"repeated": 0.3},
+    "reordering": {"overtaken": 0.3},
+    "far": {"delay": 0.1},
+    "awful": {"lost": 0.2, "repeated": 0.2, "overtaken": 0.2, "delay": 0.02},
+}
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_viewer_ends_equal(name: str) -> None:
+    scene, rng = Scene(), np.random.default_rng(3)
+    scene.producer.set_mode(320, 240)
+    viewer = scene.view(Link(**LINKS[name]), Link(**LINKS[name], rng=random.Random(2)))
+    for _ in range(40):
+        draw(scene, rng)
+        scene.run(float(rng.integers(30)) / 1000)
+    scene.settle()
+    assert viewer.receiver.stage is Stage.OPEN
+    assert viewer.receiver.whole == scene.encoder.whole
+
+
+def test_viewers_that_stand_alike_share_what_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    scene.producer.set_mode(320, 240)
+    for _ in range(5):
+        scene.view()
+    scene.settle()
+    encoded = 0
+    encode = scene.encoder._encode
+
+    def counted(*arguments: object) -> object:
+        nonlocal encoded
+        encoded += 1
+        return encode(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scene.encoder, "_encode", counted)
+    monkeypatch.setattr(scene.encoder, "repair", None)
+    rng = np.random.default_rng(1)
+    for _ in range(10):
+        scene.producer.draw(
+            Rect(8, 8, 40, 40), rng.integers(0, 256, (40, 40, 4), np.uint8), stride=160
+        )
+        scene.settle()
+    assert encoded == 10
+
+
+def test_a_viewer_that_sleeps_costs_nothing_and_wakes_equal() -> None:
+    scene, rng = Scene(), np.random.default_rng(4)
+    scene.producer.set_mode(320, 240)
+    sleeper, other = scene.view(), scene.view()
+    scene.settle()
+    sleeper.asleep = True
+    under_way = []
+    for _ in range(300):
+        draw(scene, rng)
+        scene.run(0.01)
+        under_way.append(sleeper.sender.window.in_flight)
+    assert other.shows(scene.producer) or scene.settle() is None
+    assert max(under_way) < 300_000
+    assert len(sleeper.down.waiting) < 40
+    sleeper.asleep = False
+    scene.settle(1)
+    assert sleeper.shows(scene.producer)
+
+
+def test_modes_states_and_cursors_follow() -> None:
+    scene = Scene()
+    viewer = scene.view(Link(lost=0.3), Link(lost=0.3))
+    scene.run(0.1)
+    scene.producer.set_mode(320, 240)
+    scene.settle()
+    scene.producer.set_mode(100, 50, fourcc=R8)
+    scene.settle()
+    assert viewer.target.mode.fourcc == R8
+    scene.producer.set_mode(640, 200)
+    shape = np.arange(16 * 16 * 4, dtype=np.uint32).astype(np.uint8).reshape(16, 16, 4)
+    scene.producer.set_cursor(shape, 16, 16, 3, 4)
+    scene.producer.move_cursor(77, 88, True)
+    scene.producer.set_state(State.UNAVAILABLE, "no picture now")
+    scene.run(5)
+    scene.settle()
+    assert viewer.receiver.state == (State.UNAVAILABLE, "no picture now")
+    from kju.consumer import Consumer
+
+    seen = Consumer(viewer.target.memory).cursor()  # type: ignore[attr-defined]
+    assert (seen.x, seen.y, seen.hot_x, seen.hot_y, seen.visible) == (77, 88, 3, 4, True)
+    assert np.array_equal(seen.shape, shape)
+
+
+def test_a_late_viewer_gets_the_picture_of_now() -> None:
+    scene, rng = Scene(), np.random.default_rng(9)
+    scene.producer.set_mode(320, 240)
+    scene.view()
+    for _ in range(20):
+        draw(scene, rng)
+        scene.run(0.01)
+    scene.settle()
+    late = scene.view()
+    scene.settle()
+    assert late.shows(scene.producer)
+
+
+@pytest.mark.parametrize("tile", [8, 64, 256])
+def test_tiles_of_any_size(tile: int) -> None:
+    scene, rng = Scene(tile=tile), np.random.default_rng(9)
+    scene.producer.set_mode(500, 300)
+    scene.view()
+    for _ in range(6):
+        draw(scene, rng)
+        scene.settle()
+
+
+def test_a_window_that_is_small_gets_what_is_near_the_focus_first() -> None:
+    scene = Scene(capacity=8 << 20)
+    scene.producer.set_mode(1280, 800)
+    viewer = scene.view()
+    scene.settle()
+    noise = np.random.default_rng(1).integers(0, 256, (800, 1280, 4), np.uint8)
+    viewer.sender.focus = Rect(1200, 700, 10, 10)
+    scene.producer.compare(noise)
+    viewer.turn(scene.now)
+    viewer.turn(scene.now)
+    mine = viewer.target.pixels[700:710, 1200:1210, :3]
+    assert np.array_equal(mine, noise[700:710, 1200:1210, :3])
+    assert not viewer.shows(scene.producer)
+
+
+# ---- inputs, events, ends ----
+
+
+def test_inputs_are_done_once_and_marked() -> None:
+    scene = Scene()
+    scene.producer.set_mode(64, 48)
+    viewer = scene.view()
+    scene.settle()
+    viewer.up.put(Input(1, b"a key"), scene.now)
+    scene.run(0.01)
+    assert viewer.inputs == [Input(1, b"a key")]
+    viewer.sender.done(Done(1, 2, 3))
+    viewer.sender.done(Done(1, 2, 3))
+    viewer.sender.happened(Event("paused"))
+    scene.run(0.01)
+    assert viewer.said == [Done(1, 2, 3), Event("paused")]
+
+
+def test_a_view_client_sends_no_input() -> None:
+    scene = Scene()
+    viewer = scene.view(role="view")
+    scene.run(0.01)
+    viewer.up.put(Input(1, b"a key"), scene.now)
+    scene.run(0.01)
+    assert viewer.inputs == []
+    (done,) = viewer.said
+    assert (done.error, done.number) == ("RoleError", 1)
+
+
+def test_too_many_inputs_end_the_session() -> None:
+    scene = Scene()
+    viewer = scene.view()
+    scene.run(0.01)
+    for number in range(1, MOST_INPUTS + 2):
+        viewer.up.put(Input(number, b""), scene.now)
+    with pytest.raises(PeerError, match="inputs"):
+        scene.run(0.01)
+    viewer.turn(scene.now)
+    assert (viewer.receiver.stage, "inputs" in viewer.receiver.reason) == (Stage.CLOSED, True)
+
+
+def test_of_too_many_events_the_last_are_told() -> None:
+    scene = Scene()
+    viewer = scene.view()
+    scene.run(0.01)
+    for number in range(1000):
+        viewer.sender.happened(Event("e", b"%d" % number))
+    scene.run(0.01)
+    assert [event.data for event in viewer.said][-1] == b"999"
+    assert len(viewer.said) < 100
+
+
+@pytest.mark.parametrize("proof", [b"right", b"wrong"])
+def test_a_challenge_is_answered(proof: bytes) -> None:
+    def admit(hello: Hello) -> Admission:
+        if hello.user != "ann":
+            raise KjuError(f"there is no user {hello.user!r} here")
+        return Admission("view", Challenge(b"nonce"), lambda given: given == b"right")
+
+    scene = Scene(admit=admit)
+    scene.producer.set_mode(64, 48)
+    viewer = scene.view(user="ann", prove=lambda challenge: proof)
+    stranger = scene.view(user="bob")
+    mute = scene.view(user="ann")
+    with pytest.raises(PeerError, match="proof of who"):
+        scene.run(0.01)
+    scene.viewers.remove(mute)
+    scene.run(0.1)
+    assert "no user 'bob'" in stranger.receiver.reason
+    if proof == b"right":
+        assert viewer.receiver.welcome is not None
+        assert viewer.receiver.welcome.role == viewer.sender.role == "view"
+    else:
+        assert (viewer.receiver.stage, viewer.sender.stage) == (Stage.CLOSED, SenderStage.CLOSED)
+        assert "'ann' is wrong" in viewer.receiver.reason
+
+
+def test_another_protocol_is_refused() -> None:
+    scene = Scene()
+    viewer = scene.view()
+    viewer.receiver.to_send()
+    viewer.up.put(Hello(9, "view", ["zstd"], 1000), scene.now)
+    scene.run(0.01)
+    assert "protocol 1, the viewer 9" in viewer.receiver.reason
+
+
+def test_either_side_ends_with_a_reason() -> None:
+    scene = Scene()
+    one, two = scene.view(), scene.view()
+    scene.run(0.01)
+    one.receiver.goodbye("enough")
+    two.sender.refuse("the host ends")
+    scene.run(0.01)
+    assert (one.sender.stage, one.sender.reason) == (SenderStage.CLOSED, "enough")
+    assert (two.receiver.stage, two.receiver.reason) == (Stage.CLOSED, "the host ends")
+    for viewer in (one, two):
+        assert viewer.sender.next_message(scene.now) is None
+        assert viewer.sender.to_send(scene.now) == []
+
+
+# ---- every message in every state ----
+
+OF_VIEWER = [Hello(1, "view", ["zstd"], 1000), Proof(b""), Ack(0), Input(1, b""), Goodbye()]
+LEGAL = {
+    SenderStage.NEW: {Hello, Goodbye},
+    SenderStage.CHALLENGED: {Proof, Goodbye},
+    SenderStage.OPEN: {Ack, Input, Goodbye},
+    SenderStage.CLOSED: {Hello, Proof, Ack, Input, Goodbye},
+}
+
+
+def viewer_at(stage: SenderStage) -> Viewer:
+    challenged = Admission("control", Challenge(b""), lambda proof: True)
+    asks = stage is SenderStage.CHALLENGED
+    scene = Scene(admit=lambda hello: challenged if asks else Admission("control"))
+    viewer = scene.view()
+    viewer.receiver.to_send()
+    if stage is not SenderStage.NEW:
+        viewer.sender.receive(OF_VIEWER[0], 0.0)  # type: ignore[arg-type]
+    if stage is SenderStage.CLOSED:
+        viewer.sender.receive(Goodbye(), 0.0)
+    assert viewer.sender.stage is stage
+    return viewer
+
+
+@pytest.mark.parametrize("stage", SenderStage)
+@pytest.mark.parametrize("message", OF_VIEWER, ids=lambda m: type(m).__name__)
+def test_a_viewers_messages(stage: SenderStage, message: messages.FromViewer) -> None:
+    viewer = viewer_at(stage)
+    if type(message) in LEGAL[stage]:
+        viewer.sender.receive(message, 1.0)
+        return
+    with pytest.raises(PeerError, match=stage.value):
+        viewer.sender.receive(message, 1.0)
+    assert viewer.sender.stage is SenderStage.CLOSED
+
+
+OF_SENDER = [
+    Challenge(b""), messages.Welcome(1, 7, "zstd", "view"), messages.Refused("no"),
+    Mode(1, 1, 64, 48), messages.Segment(1, 1, True, 1, 1, 1, 0, b""),
+    messages.Cursor(1, True, 0, 0), messages.State(1, 1), Ping(1), Done(1), Event("e"), Goodbye(),
+]  # fmt: skip
+NUMBERED = {Mode, messages.Segment, messages.Cursor, messages.State, Ping}
+RECEIVES = {
+    Stage.NEW: {messages.Refused, Goodbye},
+    Stage.GREETED: {Challenge, messages.Welcome, messages.Refused, Goodbye, *NUMBERED},
+    Stage.PROVED: {messages.Welcome, messages.Refused, Goodbye, *NUMBERED},
+    Stage.OPEN: {messages.Refused, Done, Event, Goodbye, *NUMBERED},
+    Stage.CLOSED: {type(message) for message in OF_SENDER},
+}
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("message", OF_SENDER, ids=lambda m: type(m).__name__)
+def test_a_senders_messages(stage: Stage, message: messages.FromSender) -> None:
+    receiver = Scene().view(prove=lambda challenge: b"").receiver
+    steps = {
+        Stage.NEW: [], Stage.GREETED: [], Stage.PROVED: [Challenge(b"")],
+        Stage.OPEN: [messages.Welcome(1, 7, "zstd", "view")], Stage.CLOSED: [Goodbye()],
+    }[stage]  # fmt: skip
+    if stage is Stage.NEW:
+        receiver.stage = Stage.NEW
+    for step in steps:
+        receiver.receive(step, 0.0)
+    assert receiver.stage is stage
+    if type(message) in RECEIVES[stage]:
+        receiver.receive(message, 1.0)
+        return
+    with pytest.raises(PeerError, match=stage.value):
+        receiver.receive(message, 1.0)
+    assert receiver.stage is Stage.CLOSED
+
+
+# ---- senders that lie ----
+
+OPENED = [messages.Welcome(1, 7, "zstd", "view"), Mode(1, 5, 64, 48)]
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        (messages.Segment(2, 2, True, 5, 1, 1, 9, b"12345678"), "zstd"),
+        (Mode(2, 4, 64, 48), "epoch"),
+        (Mode(2, 6, 16384, 16384), "limit"),
+        (messages.Segment(2, 3, True, 5, 1, 1, 0, b""), "since"),
+        (messages.Cursor(2, True, 0, 0, 0, 0, 200, 200, b"x"), "zstd"),
+    ],
+)
+def test_a_lie_ends_the_session_and_changes_nothing(message: messages.FromSender, why: str) -> None:
+    viewer = Scene().view()
+    for step in OPENED:
+        viewer.receiver.receive(step, 0.0)
+    before = viewer.target.pixels.copy()
+    with pytest.raises(PeerError, match=why):
+        viewer.receiver.receive(message, 1.0)
+    assert viewer.receiver.stage is Stage.CLOSED
+    assert np.array_equal(viewer.target.pixels, before)
+
+
+def test_a_version_that_runs_backwards_is_a_lie() -> None:
+    import zstandard
+
+    viewer = Scene().view()
+    for step in OPENED:
+        viewer.receiver.receive(step, 0.0)
+    nothing = zstandard.compress(b"")
+    viewer.receiver.receive(messages.Segment(2, 2, True, 5, 9, 9, 0, nothing), 0.0)
+    with pytest.raises(PeerError, match="version 8 comes after 9"):
+        viewer.receiver.receive(messages.Segment(3, 2, True, 5, 8, 8, 0, nothing), 0.0)
+
+
+def test_a_bomb_is_not_unpacked() -> None:
+    import zstandard
+
+    viewer = Scene().view()
+    for step in OPENED:
+        viewer.receiver.receive(step, 0.0)
+    bomb = zstandard.compress(b"\0" * (64 << 20))
+    for size in (len(bomb), 1 << 20):
+        viewer = Scene().view()
+        for step in OPENED:
+            viewer.receiver.receive(step, 0.0)
+        with pytest.raises(PeerError, match="says 67108864"):
+            viewer.receiver.receive(messages.Segment(2, 2, True, 5, 1, 1, size, bomb), 0.0)
+
+
+def test_a_viewer_that_acknowledges_what_was_not_sent_is_refused() -> None:
+    scene = Scene()
+    scene.producer.set_mode(64, 48)
+    viewer = scene.view()
+    scene.settle()
+    with pytest.raises(PeerError, match="was sent"):
+        viewer.sender.receive(Ack(10_000), scene.now)
+
+
+def test_what_is_appended_is_skipped_and_what_is_unknown_is_refused() -> None:
+    import msgspec
+
+    ack = msgspec.msgpack.decode(messages.encode(Ack(5, [3])))
+    longer = msgspec.msgpack.encode([*ack, "a field of tomorrow"])
+    assert messages.decode_from_viewer(longer) == Ack(5, [3])
+    for data in (b"", b"\xc1", msgspec.msgpack.encode([99, 1]), msgspec.msgpack.encode({"a": 1}),
+                 messages.encode(Ping(1)), messages.encode(Input(0, b"")),
+                 b"\x90" * 100_000):  # fmt: skip
+        with pytest.raises(PeerError):
+            messages.decode_from_viewer(data)

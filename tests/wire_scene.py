@@ -1,0 +1,148 @@
+"""A screen, its sender, and viewers behind links that lose, repeat and reorder."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kju.consumer import Consumer
+from kju.producer import Producer
+from kju.surface import surface_size
+from kju.wire import messages
+from kju.wire.encoder import Encoder
+from kju.wire.receiver import Receiver
+from kju.wire.sender import Admission, Sender
+
+#: Seconds between two looks of the scene's clock.
+TICK = 0.001
+
+
+def surface(capacity: int = 1 << 20, *, incarnation: int = 7, tile: int = 32) -> Producer:
+    """A surface on a bytearray; its consumer is made of the same memory."""
+    memory = bytearray(surface_size(capacity, tile=tile, max_side=2048))
+    producer = Producer.format(memory, capacity, incarnation=incarnation, tile=tile, max_side=2048)
+    producer.memory = memory  # type: ignore[attr-defined]
+    return producer
+
+
+@dataclass
+class Link:
+    """How messages travel: a share of them is lost, repeated, or overtaken by the next.
+
+    Only those with serial numbers are: the others travel as a transport's own reliable ones do.
+    """
+
+    lost: float = 0
+    repeated: float = 0
+    overtaken: float = 0
+    delay: float = 0
+    rng: random.Random = field(default_factory=lambda: random.Random(1))
+    waiting: list[tuple[float, int, bytes]] = field(default_factory=list)
+    bytes: int = 0
+    count: int = 0
+
+    def put(self, message: messages.Message, now: float) -> None:
+        data = messages.encode(message)
+        self.bytes += len(data)
+        times, late = 1, 0.0
+        if isinstance(message, messages.Numbered | messages.Ack):
+            times = 0 if self.rng.random() < self.lost else 1
+            times += self.rng.random() < self.repeated
+            late = 3 * TICK if self.rng.random() < self.overtaken else 0
+        for again in range(times):
+            self.count += 1
+            self.waiting.append((now + self.delay + late + again * TICK, self.count, data))
+
+    def take(self, now: float) -> list[bytes]:
+        due = sorted(each for each in self.waiting if each[0] <= now)
+        self.waiting = [each for each in self.waiting if each[0] > now]
+        return [data for _, _, data in due]
+
+
+class Viewer:
+    """One viewer, with what the sender keeps of it and the links there and back."""
+
+    def __init__(self, scene: Scene, down: Link, up: Link, **hello: Any) -> None:
+        self.target = surface(scene.producer.capacity)
+        self.receiver = Receiver(self.target)
+        self.sender = Sender(scene.encoder, scene.consumer, scene.admit)
+        self.down, self.up = down, up
+        self.asleep = False
+        self.said: list[Any] = []
+        self.inputs: list[messages.Input] = []
+        self.receiver.hello(hello.pop("role", "control"), **hello)
+
+    def turn(self, now: float) -> bool:
+        """Everything that can happen now; whether anything did."""
+        did = False
+        for data in self.up.take(now):
+            did = True
+            taken = self.sender.receive(messages.decode_from_viewer(data), now)
+            if taken is not None:
+                self.inputs.append(taken)
+        for message in self.sender.to_send(now):
+            self.down.put(message, now)
+        while message := self.sender.next_message(now):
+            did = True
+            self.down.put(message, now)
+            if isinstance(message, messages.Ping):
+                break
+        if self.asleep:
+            return did
+        for data in self.down.take(now):
+            did = True
+            said = self.receiver.receive(messages.decode_from_sender(data), now)
+            self.said += [said] if said is not None else []
+        for message in self.receiver.to_send():
+            did = True
+            self.up.put(message, now)
+        return did or bool(self.down.waiting or self.up.waiting)
+
+    def shows(self, producer: Producer) -> bool:
+        """Whether it shows the screen."""
+        mine, theirs = self.target.pixels, producer.pixels
+        return mine.shape == theirs.shape and bool(
+            np.array_equal(mine[..., :3], theirs[..., :3]) if mine.ndim == 3
+            else np.array_equal(mine, theirs)
+        )  # fmt: skip
+
+
+class Scene:
+    """A screen and its viewers, with a clock of their own."""
+
+    def __init__(
+        self, *, capacity: int = 1 << 20, tile: int = 32,
+        admit: Callable[[messages.Hello], Admission] = lambda hello: Admission(hello.role),
+    ) -> None:  # fmt: skip
+        self.producer = surface(capacity, tile=tile)
+        self.consumer = Consumer(self.producer.memory)  # type: ignore[attr-defined]
+        self.encoder = Encoder(self.consumer)
+        self.admit = admit
+        self.viewers: list[Viewer] = []
+        self.now = 0.0
+
+    def view(self, down: Link | None = None, up: Link | None = None, **hello: Any) -> Viewer:
+        self.viewers.append(Viewer(self, down or Link(), up or Link(), **hello))
+        return self.viewers[-1]
+
+    def run(self, seconds: float) -> None:
+        """Let so much time pass."""
+        end = self.now + seconds
+        while self.now < end:
+            self.now += TICK
+            for viewer in self.viewers:
+                viewer.turn(self.now)
+
+    def settle(self, limit: float = 60) -> None:
+        """Until every viewer that is awake shows the screen, which has to come."""
+        end = self.now + limit
+        while self.now < end:
+            self.run(TICK)
+            awake = [each for each in self.viewers if not each.asleep]
+            if all(each.shows(self.producer) and each.sender.is_level for each in awake):
+                return
+        raise AssertionError(f"a viewer does not show the screen after {limit} s")

@@ -14,7 +14,8 @@ from ..errors import UsageError
 from ..host import runtime
 from ..remote.engine import Engine
 from ..remote.options import Endpoint, Options, endpoint
-from ..serving import Server, find
+from ..remote.trust import Trust, default_folder
+from ..serving import Server, anyone, find
 
 
 class Reach(NamedTuple):
@@ -23,18 +24,20 @@ class Reach(NamedTuple):
     listen: Sequence[str] = ()
     connect: Sequence[str] = ()
     insecure: bool = False
+    user: str = ""
 
     def options(self, *, router: bool = False) -> Options:
         """As a session takes it; what is local needs no certificates.
 
         Raises:
-            UsageError: A place is none, or something leaves this computer unprotected.
+            UsageError: A place is none, something leaves this computer unprotected, or there is no
+                certificate here.
         """
-        made = Options(
-            [self._endpoint(each) for each in self.listen],
-            [self._endpoint(each) for each in self.connect],
-            router=router,
-        )
+        listen = [self._endpoint(each) for each in self.listen]
+        connect = [self._endpoint(each) for each in self.connect]
+        encrypted = any(where.protocol in ("tls", "quic") for where in (*listen, *connect))
+        tls = Trust(default_folder()).tls(self.user) if encrypted else None
+        made = Options(listen, connect, tls, router)
         made.check(insecure=self.insecure)
         return made
 
@@ -51,7 +54,9 @@ def serve(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> 
         raise UsageError("name the machines to be served, or say --all")
     if not (reach.listen or reach.connect):
         reach = reach._replace(listen=[runtime.network()])
-    server = Server(names, prefix=prefix, options=reach.options(), insecure=reach.insecure)
+    options = reach.options()
+    admit = Trust(default_folder()).admit if options.tls else anyone
+    server = Server(names, prefix=prefix, options=options, admit=admit, insecure=reach.insecure)
 
     def ready() -> None:
         where = ", ".join([*reach.listen, *(f"through {each}" for each in reach.connect)])
@@ -86,9 +91,15 @@ def mirror(address: str, name: str, view: bool, reach: Reach) -> None:
 
     options = reach._replace(connect=reach.connect or [runtime.network()]).options()
     machine = mirror(
-        address, connect=[str(each) for each in options.connect], name=name or None,
-        role="view" if view else "control", insecure=reach.insecure, detach=True,
-    )  # fmt: skip
+        address,
+        connect=[str(each) for each in options.connect],
+        name=name or None,
+        role="view" if view else "control",
+        user=reach.user,
+        trust=default_folder() if options.tls else None,
+        insecure=reach.insecure,
+        detach=True,
+    )
     print(machine.name)
     machine.close()
 

@@ -50,12 +50,13 @@ def mirror(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="What to call the mirror.")] = "",
     connect: Connect = None,
     view: Annotated[bool, typer.Option("--view", help="Look only.")] = False,
+    user: Annotated[str, typer.Option(help="Who you are there: see `kju key take`.")] = "",
     insecure: Insecure = False,
 ) -> None:
     """Mirror a screen that is served elsewhere, as a machine here."""
     from .network import Reach, mirror
 
-    mirror(address, name, view, Reach([], connect or [], insecure))
+    mirror(address, name, view, Reach([], connect or [], insecure, user))
 
 
 @app.command(cls=Command)
@@ -68,3 +69,77 @@ def router(
     from .network import Reach, router
 
     router(Reach(listen or [], connect or [], insecure))
+
+
+keys = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(keys, name="key", help="Make and show the keys and certificates for the network.")
+
+
+@keys.command(cls=Command)
+def authority(
+    name: Annotated[str, typer.Argument(help="What to call it.")] = "kju",
+) -> None:
+    """Make an authority of your own: what it signs, your computers and users believe."""
+    from .keys import authority
+
+    authority(name)
+
+
+@keys.command(cls=Command)
+def host(
+    addresses: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ADDRESS...", help="Names and addresses others connect to."),
+    ] = None,
+) -> None:
+    """Make this computer's certificate, to serve and to route with."""
+    from .keys import host
+
+    host(addresses or [])
+
+
+@keys.command(cls=Command)
+def user(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The user.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="A file for the user, to be kept secret.")
+    ],
+) -> None:
+    """Make a user's key, into a file that the user takes with `kju key take`."""
+    from .keys import user
+
+    user(name, output)
+
+
+@keys.command(cls=Command)
+def take(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What `kju key user` has made.")],
+) -> None:
+    """Keep the key that somebody has made for you; the file may be removed then."""
+    from .keys import take
+
+    take(file)
+
+
+@keys.command(cls=Command)
+def show() -> None:
+    """List the certificates here, and until when they are good."""
+    from .keys import show
+
+    show()
+
+
+@app.command(cls=Command)
+def trust(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="A user.")] = "",
+    role: Annotated[str, typer.Option(help="What the user may do: view or control.")] = "",
+    remove: Annotated[bool, typer.Option("--remove", help="Let the user do nothing.")] = False,
+) -> None:
+    """Say which users may look at the machines served here, and which may drive them."""
+    from .keys import trust
+
+    trust(name, role, remove)

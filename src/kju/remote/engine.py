@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import KjuError, MissingError
 from .options import Options
+from .probe import why_not
 
 if TYPE_CHECKING:
     import zenoh
@@ -75,7 +76,14 @@ class Engine:
                 config.insert_json5(name, value)
             return zenoh.open(config)
         except zenoh.ZError as error:
-            raise KjuError(f"zenoh opened no session: {_plain(error)}") from error
+            raise KjuError(self._why(error)) from error
+
+    def _why(self, error: Exception) -> str:
+        """Why there is no session: what zenoh does not say of its endpoints is asked for."""
+        options = self._options
+        if options.connect and "connect" in str(error).lower():
+            return "; ".join(f"{where}: {why_not(where, options.tls)}" for where in options.connect)
+        return f"zenoh opened no session: {_plain(error)}"
 
     @property
     def session(self) -> zenoh.Session:

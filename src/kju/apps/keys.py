@@ -1,0 +1,72 @@
+"""Keys, certificates and users, for the command line."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..client.requests import check_role
+from ..errors import UsageError
+from ..remote.trust import Trust, default_folder
+
+
+def _here() -> Trust:
+    return Trust(default_folder())
+
+
+def authority(name: str) -> None:
+    """Make an authority."""
+    made = _here()
+    made.make_authority(name)
+    print(f"{made.folder}/authority.key signs; keep it, and let nobody else read it")
+
+
+def host(addresses: Sequence[str]) -> None:
+    """Make this computer's certificate."""
+    made, name = _here(), socket.gethostname()
+    made.make_host(name, addresses or [name, "localhost", "127.0.0.1"])
+    print(f"{made.folder}/host.pem")
+
+
+def user(name: str, output: str) -> None:
+    """Make a user's key, and a file for the user."""
+    made = _here()
+    made.make_user(name)
+    path = Path(output)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)
+        file.write(made.bundle(name))
+    print(f"{path} is for {name}: kju key take {path.name}")
+    if name not in made.roles():
+        print(f"to let {name} in here: kju trust {name} --role view, or control")
+
+
+def take(file: str) -> None:
+    """Keep a key."""
+    made = _here()
+    name = made.take_bundle(Path(file).read_bytes())
+    print(f"{made.folder}/user-{name}.key; use it with: kju mirror ADDRESS --user {name}")
+
+
+def show() -> None:
+    """List certificates."""
+    rows = [("file", "name", "good until")]
+    rows += [(stem, name, f"{last:%Y-%m-%d}") for stem, name, last in _here().listed()]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    for row in rows:
+        print("  ".join(word.ljust(w) for word, w in zip(row, widths, strict=True)).rstrip())
+
+
+def trust(name: str, role: str, remove: bool) -> None:
+    """Say what users may do, or list that."""
+    made = _here()
+    if not name:
+        for user, given in sorted(made.roles().items()):
+            print(f"{user}  {given}")
+        return
+    if bool(role) == remove:
+        raise UsageError(f"say --role view or --role control for {name}, or --remove")
+    made.set_role(name, check_role(role) if role else None)

@@ -1,0 +1,74 @@
+"""SHELL: why nobody is reached. zenoh says "timeout" whatever the reason; this asks again.
+
+Source:
+    RFC 8446, 6.2: with TLS 1.3 a server refuses a certificate only after the client's handshake is
+    over, so one byte is waited for.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+from .options import Endpoint, Tls
+
+#: Seconds for each step.
+PATIENCE = 2.0
+
+
+def why_not(where: Endpoint, tls: Tls | None) -> str:
+    """Why a place is not reached, in words; waits, so not in an event loop."""
+    if where.protocol == "quic":
+        return "nobody answers there, or certificates do not match"
+    try:
+        connection = _connect(where)
+    except OSError as error:
+        hint = ": start kju serve first" if where.protocol == "unix" else ""
+        return f"nobody listens there ({error.strerror or error}){hint}"
+    with connection:
+        if where.protocol != "tls" or tls is None:
+            return (
+                "something listens there and does not answer: it may want to be encrypted"
+                f" (tls/{where.host}:{where.port}), or not be kju"
+            )
+        try:
+            return _greet(connection, where.host, tls)
+        except ssl.SSLCertVerificationError as error:
+            return f"its certificate is no good here: {error.verify_message}"
+        except ssl.SSLError as error:
+            return _in_words(error.reason or str(error))
+        except OSError as error:
+            return f"it hangs up ({error.strerror or error})"
+
+
+def _connect(where: Endpoint) -> socket.socket:
+    if where.protocol == "unix":
+        made = socket.socket(socket.AF_UNIX)
+        made.settimeout(PATIENCE)
+        made.connect(where.host)
+        return made
+    return socket.create_connection((where.host.strip("[]"), where.port), PATIENCE)
+
+
+def _greet(connection: socket.socket, host: str, tls: Tls) -> str:
+    context = ssl.create_default_context(cafile=tls.authority)
+    context.load_cert_chain(tls.certificate, tls.key)
+    with context.wrap_socket(connection, server_hostname=host.strip("[]")) as encrypted:
+        encrypted.settimeout(PATIENCE)
+        try:
+            encrypted.recv(1)
+        except TimeoutError:
+            return "certificates are in order, but it does not answer: it may not be kju"
+    return "it hangs up after the greeting: it may be of another version"
+
+
+def _in_words(reason: str) -> str:
+    known = {
+        "TLSV1_ALERT_UNKNOWN_CA": "it does not know the authority of this user's certificate",
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it wants a certificate: say --user",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED": "it says that this user's certificate has expired",
+        "SSLV3_ALERT_BAD_CERTIFICATE": "it says that this user's certificate is no good",
+        "TLSV1_ALERT_DECRYPT_ERROR": "it does not know the authority of this user's certificate",
+        "WRONG_VERSION_NUMBER": "it is not encrypted: say tcp/",
+    }
+    return known.get(reason, f"it refuses: {reason.lower().replace('_', ' ')}")

@@ -67,6 +67,7 @@ class MirrorEmulator(Emulator):
         self._consoles: list[MirrorConsole] = []
         self._engine: Engine | None = None
         self._inlet: Inlet | None = None
+        self._up = False
 
     @property
     def consoles(self) -> Sequence[Console]:
@@ -102,7 +103,9 @@ class MirrorEmulator(Emulator):
         for console in self._consoles:
             if console.mirror is not None:
                 console.mirror.say(said)
-        self.tell("link", {"up": said.live, "reason": said.reason})
+        if said.live is not self._up:
+            self._up = said.live
+            self.tell("link", {"up": said.live, "reason": said.reason})
 
     def _happened(self, event: Event) -> None:
         try:

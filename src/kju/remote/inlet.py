@@ -255,6 +255,8 @@ class Inlet:
     def _look(self) -> None:
         """Tell whether the picture is the sender's, where that has changed."""
         receiver = self.receiver
+        if self.closed:
+            return
         if receiver.stage is Stage.OPEN:
             self._welcome.set()
             silent = self._loop.time() - max(receiver.heard, self._began)

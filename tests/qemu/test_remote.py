@@ -1,0 +1,207 @@
+"""A real guest served on the network and mirrored: seen, typed into, clicked, killed and back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typed_guest
+from wait import until
+
+import kju
+from kju import serving
+from kju.errors import KjuError, RoleError, UnavailableError, UsageError
+
+pytest.importorskip("zenoh")
+pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
+KJU = (sys.executable, "-m", "kju.apps")
+
+
+@contextmanager
+def served(*names: str, prefix: str = "lab") -> Iterator[subprocess.Popen[str]]:
+    """`kju serve`, once it serves."""
+    command = [*KJU, "serve", *(names or ["--all"]), "--prefix", prefix]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "serving" in process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def equal(one: kju.Machine, other: kju.Machine) -> bool:
+    """Whether both show the same now."""
+    try:
+        mine, theirs = one.screen.snapshot(), other.screen.snapshot()
+    except UnavailableError:
+        return False
+    return mine.shape == theirs.shape and np.array_equal(mine[..., :3], theirs[..., :3])
+
+
+def is_stale(mirror: kju.Machine) -> bool:
+    """Whether it says that nothing comes any more."""
+    try:
+        mirror.screen.snapshot()
+    except UnavailableError as error:
+        return "stale since" in str(error)
+    return False
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*KJU, *words], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_guest_is_driven_through_a_mirror(tmp_path: Path) -> None:
+    with typed_guest.shell(tmp_path) as guest, served(guest.machine.name):
+        name = f"zenoh:lab/{guest.machine.name}"
+        assert run("ls", "--remote").stdout == f"{name}\n"
+        with kju.attach(name) as mirror:
+            until(lambda: equal(mirror, guest.machine), 20, "the mirror shows the guest")
+            guest.keyboard = mirror.keyboard
+            mark = guest.keyboard.type("true\n")
+            assert mirror.screen.after(mark, timeout=20).rects
+            text = typed_guest.sample(300)
+            guest.begin()
+            guest.keyboard.type(text)
+            assert guest.arrived() == text
+            mirror.screen.wait_text("kju", timeout=30)
+            until(lambda: equal(mirror, guest.machine), 20, "the mirror shows the guest")
+            with pytest.raises(KjuError, match="pixel"):
+                mirror.pointer.click(5000, 5000)
+            with pytest.raises(UsageError, match="mirror"):
+                mirror.powerdown()
+            held = guest.machine.info()["consoles"][0]
+            mirror.keyboard.press("shift", "a")
+            until(lambda: guest.machine.info()["consoles"][0]["keys_held"], 10, "keys are held")
+        # Who leaves lets go, also from afar.
+        until(lambda: guest.machine.info()["consoles"][0]["keys_held"] == held["keys_held"], 10,
+              "nothing is held")  # fmt: skip
+
+
+def test_a_view_mirror_only_looks(tmp_path: Path) -> None:
+    with typed_guest.shell(tmp_path) as guest, served():
+        with kju.attach(f"zenoh:lab/{guest.machine.name}", role="view") as mirror:
+            until(lambda: equal(mirror, guest.machine), 20, "the mirror shows the guest")
+            with pytest.raises(RoleError):
+                mirror.keyboard.type("x")
+        # Its own clients may control it; it may not control the guest.
+        mirror = kju.mirror(f"zenoh:lab/{guest.machine.name}", role="view")
+        with mirror, pytest.raises(RoleError, match="look"):
+            mirror.keyboard.type("x")
+
+
+def test_a_sender_that_ends_makes_a_mirror_stale_and_another_brings_it_back(
+    tmp_path: Path,
+) -> None:
+    with typed_guest.shell(tmp_path) as guest:
+        name, events = guest.machine.name, []
+        with served(name):
+            mirror = kju.attach(f"zenoh:lab/{name}")
+            until(lambda: equal(mirror, guest.machine), 20, "the mirror shows the guest")
+        with mirror:
+            thread = threading.Thread(
+                target=lambda: events.extend(mirror.events(since=0)), daemon=True
+            )
+            thread.start()
+            until(lambda: is_stale(mirror), 20, "the mirror is stale")
+            assert mirror.info()["mirror"]["up"] is False
+            guest.keyboard.type("# another line\n")
+            with served(name):
+                until(lambda: equal(mirror, guest.machine), 30, "the mirror is back")
+                assert mirror.info()["mirror"]["up"] is True
+        thread.join(10)
+        links = [event.data["up"] for event in events if event.name == "link"]
+        assert links == [True, False, True]
+
+
+def test_asyncio_and_a_machine_that_ends(tmp_path: Path) -> None:
+    async def scene() -> None:
+        machine = await kju.aio.launch(xvfb=True, name="x")
+        async with serving.serving(serving.Server(["x"], prefix="lab")) as server:
+            assert server.served["x"].names == ["lab/x"]
+            mirror = await kju.aio.attach("zenoh:lab/x")
+            info = await mirror.info()
+            assert (info["kind"], info["mirror"]["of"]) == ("mirror", "zenoh:lab/x")
+            display = (await machine.info())["xvfb"]["display"]
+            command = ["xsetroot", "-display", display, "-solid", "#123456"]
+            await asyncio.to_thread(subprocess.run, command, check=True)
+            async with asyncio.timeout(20):
+                async for _ in mirror.screen.changes():
+                    if mirror.screen.view()[5, 5, :3].tolist() == [0x56, 0x34, 0x12]:
+                        break
+            await machine.close()
+            with pytest.raises(UnavailableError, match=r"stale|ended"):
+                async with asyncio.timeout(20):
+                    while True:
+                        mirror.screen.snapshot()
+                        await asyncio.sleep(0.05)
+            await mirror.close()
+
+    asyncio.run(scene())
+
+
+def test_why_nobody_is_reached(tmp_path: Path) -> None:
+    said = run("mirror", "zenoh:lab/x")
+    assert "nobody listens there (No such file or directory): start kju serve" in said.stderr
+    said = run("mirror", "zenoh:lab/x", "--connect", "192.0.2.1:7447")
+    assert "there is no" in said.stderr and "kju key" in said.stderr
+    said = run("serve", "--all", "--listen", "tcp/0.0.0.0:7447")
+    assert "--insecure" in said.stderr
+    with kju.launch(xvfb=True, name="x"), served("x"):
+        said = run("mirror", "zenoh:lab/y")
+        assert "no screen is served as lab/y" in said.stderr
+        assert json.loads(run("ls", "--remote", "--json").stdout) == [{"address": "zenoh:lab/x"}]
+
+
+def test_users_have_certificates_and_roles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab, home, port = tmp_path / "lab", tmp_path / "home", 20000 + os.getpid() % 20000
+    place = f"tls/127.0.0.1:{port}"
+
+    def at(folder: Path, *words: str) -> str:
+        monkeypatch.setenv("KJU_TRUST", str(folder))
+        done = run(*words)
+        return done.stdout + done.stderr
+
+    at(lab, "key", "authority")
+    at(lab, "key", "host", "127.0.0.1")
+    for user, role in (("ann", "control"), ("vic", "view"), ("eve", "")):
+        at(lab, "key", "user", user, "-o", str(tmp_path / user))
+        if role:
+            at(lab, "trust", user, "--role", role)
+        assert user in at(home, "key", "take", str(tmp_path / user))
+    assert at(lab, "trust") == "ann  control\nvic  view\n"
+    assert "user-eve" in at(lab, "key", "show")
+    monkeypatch.setenv("KJU_TRUST", str(lab))
+    with kju.launch(xvfb=True, name="x"):
+        command = [*KJU, "serve", "x", "--prefix", "lab", "--listen", place]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sender:
+            try:
+                assert sender.stdout and place in sender.stdout.readline()
+                for user, role in (("ann", "control"), ("vic", "view")):
+                    mirror = kju.mirror("zenoh:lab/x", connect=[place], user=user, trust=home)
+                    with mirror:
+                        assert mirror.info()["mirror"]["role"] == role
+                assert "'eve' is not known here" in at(
+                    home, "mirror", "zenoh:lab/x", "--connect", place, "--user", "eve"
+                )
+                other = tmp_path / "other"
+                at(other, "key", "authority")
+                at(other, "key", "user", "ann", "-o", str(tmp_path / "ann2"))
+                assert "its certificate is no good here" in at(
+                    other, "mirror", "zenoh:lab/x", "--connect", place, "--user", "ann"
+                )
+                assert "may want to be encrypted" in at(
+                    home, "mirror", "zenoh:lab/x", "--connect", f"127.0.0.1:{port}"
+                )
+            finally:
+                sender.terminate()

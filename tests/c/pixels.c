@@ -91,7 +91,7 @@ static void one(uint64_t *seed) {
 
 int main(void) {
     uint64_t seed = 1;
-    for (int i = 0; i < 1500; i++)
+    for (int i = 0; i < 4000; i++)
         one(&seed);
     return 0;
 }

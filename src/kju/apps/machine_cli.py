@@ -80,6 +80,7 @@ def ls(
         list[str] | None,
         typer.Option(metavar="HOST:PORT", help="Where they are served or routed."),
     ] = None,
+    user: Annotated[str, typer.Option(help="Who you are there: see `kju key take`.")] = "",
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Ask other computers unencrypted.")
     ] = False,
@@ -88,7 +89,7 @@ def ls(
     if remote or connect:
         from .network import ls as ls_remote
 
-        ls_remote(connect or [], insecure, json)
+        ls_remote(connect or [], user, insecure, json)
         return
     from .manage import ls
 

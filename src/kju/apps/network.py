@@ -104,9 +104,9 @@ def mirror(address: str, name: str, view: bool, reach: Reach) -> None:
     machine.close()
 
 
-def ls(connect: Sequence[str], insecure: bool, as_json: bool) -> None:
+def ls(connect: Sequence[str], user: str, insecure: bool, as_json: bool) -> None:
     """List the screens that are served."""
-    options = Reach([], connect or [runtime.network()], insecure).options()
+    options = Reach([], connect or [runtime.network()], insecure, user).options()
     names = asyncio.run(find(options))
     if as_json:
         print(json.dumps([{"address": f"zenoh:{name}"} for name in names]))

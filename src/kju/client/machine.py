@@ -335,7 +335,7 @@ def mirror(
         name: What to call the mirror; by default the last part of the address.
         role: ``control``, or ``view`` to look only.
         user: Who this is, where the sender asks.
-        trust: The folder with certificates and keys.
+        trust: The folder with certificates and keys; with a user by default this user's own.
         insecure: Connect to other computers without encryption.
         surface: As for `launch`.
         detach: The mirror goes on when this program ends.
@@ -352,7 +352,7 @@ def mirror(
         name=runtime.check_name(name) if name else None,
         role=role,
         user=user,
-        trust=Path(trust) if trust else None,
+        trust=trust,
         insecure=insecure,
         surface=Path(surface) if surface else None,
         detach=detach,

@@ -5,6 +5,7 @@ Both `kju.Machine` and `kju.aio.Machine` are thin shells around this.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -98,7 +99,7 @@ def mirror_request(
     name: str | None,
     role: str,
     user: str,
-    trust: str | Path | None,
+    trust: str | os.PathLike[str] | None,
     insecure: bool,
     surface: str | Path | None,
     detach: bool,
@@ -110,6 +111,10 @@ def mirror_request(
     Raises:
         UsageError: A value is of the wrong kind.
     """
+    if user and not trust:
+        from ..remote.trust import default_folder
+
+        trust = default_folder()
     remote = Remote(
         connect=[str(each) for each in connect],
         role=check_role(role),

@@ -233,7 +233,7 @@ async def mirror(
         name=runtime.check_name(name) if name else None,
         role=role,
         user=user,
-        trust=Path(trust) if trust else None,
+        trust=trust,
         insecure=insecure,
         surface=Path(surface) if surface else None,
         detach=detach,

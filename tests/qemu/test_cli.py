@@ -311,3 +311,20 @@ def test_watching_a_machine_that_ends(invaders):
         kju("stop", "--now", invaders)
         assert process.wait(PATIENCE) == 8
         assert b"has ended" in process.stderr.read()
+
+
+def test_the_demo_across_a_network(folder):
+    pytest.importorskip("zenoh")
+    done = kju("demo", "--remote", "--seconds", "6")
+    text = done.stdout.decode()
+    assert done.stderr == b""
+    assert "sender   kju serve invaders: zenoh:demo/invaders" in text
+    assert re.search(r"^sent: [\d,]+ bytes in \d+ s, over ", text, re.MULTILINE)
+    with Image.open("kju-demo.png") as image:
+        left = image.crop((0, 0, 720, 400))
+        right = image.crop((728, 0, 1448, 400))
+        assert image.size == (1448, 424)
+    # A game that moves, a picture later or earlier: nearly all is the same, and not all is black.
+    differs = np.asarray(left, int) != np.asarray(right, int)
+    assert differs.mean() < 0.05
+    assert np.asarray(right).any()

@@ -355,8 +355,11 @@ def demo(
         float,
         typer.Option(min=0, help="End after so long; by default with q, or in a pipe when done."),
     ] = 0,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Across a network: both screens side by side.")
+    ] = False,
 ) -> None:
     """Boot a real guest, show it from a second process, and play."""
     from .demo import demo
 
-    demo(guest, seconds)
+    demo(guest, seconds, remote=remote)

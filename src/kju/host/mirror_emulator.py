@@ -157,6 +157,7 @@ class MirrorEmulator(Emulator):
                 "reason": said.reason,
                 "role": welcome.role if welcome else "",
                 "version": inlet.receiver.version if inlet else 0,
+                "received": inlet.received if inlet else 0,
             },
             "appended": [],
             "notes": [],

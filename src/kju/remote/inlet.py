@@ -105,6 +105,8 @@ class Inlet:
         self._welcome: asyncio.Event = asyncio.Event()
         self._refused = ""
         self.closed = False
+        #: Bytes that have come, in all sessions.
+        self.received = 0
 
     @property
     def said(self) -> Said:
@@ -214,6 +216,7 @@ class Inlet:
         receiver = self.receiver
         if address.viewer_of(key) != self._viewer or self.closed:
             return
+        self.received += len(data)
         before = self._target.version
         try:
             said = receiver.receive(messages.decode_from_sender(data), self._loop.time())

@@ -12,10 +12,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from ...client.machine import Machine, launch
+from ...client.surface import Surface
 from ...errors import KjuError
 from .guests import Act, Guest, find
 
@@ -23,13 +25,14 @@ from .guests import Act, Guest, find
 _PICTURE_AFTER = 4
 
 
-def demo(name: str, seconds: float) -> None:
+def demo(name: str, seconds: float, *, remote: bool = False) -> None:
     """Run the demo until the viewer is left, or time is up; nothing is left behind.
 
     Args:
         name: A guest of `guests`, or an image's path.
         seconds: 0 is until the viewer is left, or, where there is no terminal, until all
             keys have been pressed once.
+        remote: Mirror the machine across a network, play there, and show both screens.
 
     Raises:
         KjuError: The guest is missing, or the machine did not start.
@@ -37,13 +40,15 @@ def demo(name: str, seconds: float) -> None:
     guest = find(name)
     player = None
     try:
-        with _machine(guest) as machine:
-            player = _Player(machine, guest)
+        with _machine(guest) as machine, _stage(machine, remote=remote) as stage:
+            player = _Player(stage, guest)
             try:
-                with _viewer(machine) as viewer:
+                with _viewer(stage.target) as viewer:
                     player.play(viewer, seconds)
             finally:
                 player.save()
+                if said := stage.said():
+                    print(said, flush=True)
     finally:
         # Ctrl-C is the usual way out, so it ends in words too.
         if player is not None:
@@ -65,9 +70,36 @@ def _machine(guest: Guest) -> Iterator[Machine]:
         yield machine
 
 
+class _Stage(NamedTuple):
+    """Where the demo plays.
+
+    Attributes:
+        machine: Whose keys are pressed.
+        target: What is watched, as `kju watch` takes it.
+        screen: What is saved.
+        said: What there is to say at the end.
+    """
+
+    machine: Machine
+    target: str
+    screen: Surface
+    said: Callable[[], str]
+
+
 @contextlib.contextmanager
-def _viewer(machine: Machine) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-P", "-m", "kju.apps", "watch", machine.name]
+def _stage(machine: Machine, *, remote: bool) -> Iterator[_Stage]:
+    if not remote:
+        yield _Stage(machine, machine.name, machine.screen, str)
+        return
+    from .remote import mirrored
+
+    with mirrored(machine) as both, Surface(both.path) as surface:
+        yield _Stage(both.mirror, str(both.path), surface, lambda: f"sent: {both.words()}")
+
+
+@contextlib.contextmanager
+def _viewer(target: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-P", "-m", "kju.apps", "watch", target]
     viewer = subprocess.Popen([*command, "--hint", "the demo plays; q ends it"])
     try:
         if not sys.stdout.isatty():
@@ -97,9 +129,9 @@ class _Player:
         saved: Where the picture is; empty while there is none.
     """
 
-    def __init__(self, machine: Machine, guest: Guest) -> None:
+    def __init__(self, stage: _Stage, guest: Guest) -> None:
         self.saved = ""
-        self._machine = machine
+        self._machine, self._screen = stage.machine, stage.screen
         self._guest = guest
 
     def play(self, viewer: subprocess.Popen[bytes], seconds: float) -> None:
@@ -132,7 +164,7 @@ class _Player:
             path = Path(f"kju-demo-{number}.png" if number > 1 else "kju-demo.png")
             try:
                 with path.open("xb") as file:
-                    self._machine.screen.save(file)
+                    self._screen.save(file)
                 self.saved = str(path.absolute())
             except FileExistsError:
                 continue

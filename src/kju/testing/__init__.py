@@ -1,0 +1,1 @@
+"""For tests and demonstrations of what works across a network: `link`."""

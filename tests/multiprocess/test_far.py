@@ -1,0 +1,176 @@
+"""A screen across a link that is cut, loses packets, is slow, and whose router is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xservers
+from wait import until
+
+import kju
+from kju.errors import KjuError, UnavailableError
+from kju.testing.link import End, Link, Shape
+
+pytest.importorskip("zenoh")
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="namespaces need root")
+KJU = (sys.executable, "-m", "kju.apps")
+FAST = Shape(rate=50e6, delay=0.005)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    xservers.need()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    yield
+    assert kju.machines() == []
+
+
+@pytest.fixture
+def link() -> Iterator[Link]:
+    with contextlib.ExitStack() as stack:
+        try:
+            made = stack.enter_context(Link(FAST))
+        except KjuError as error:
+            pytest.skip(str(error))
+        yield made
+    names = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
+    assert f"kju-{os.getpid()}" not in names
+
+
+@contextlib.contextmanager
+def command(end: End, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A `kju` command at one end, once it says what it does."""
+    process = subprocess.Popen([*end.before, *KJU, *words], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(("serving", "routing"))
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
+        process.stdout.close()
+
+
+@contextlib.contextmanager
+def mirrored(end: End, place: str) -> Iterator[kju.Machine]:
+    """A mirror at one end, as another program here sees it."""
+    words = ["mirror", "zenoh:lab/x", "far", "--connect", place, "--insecure"]
+    subprocess.run([*end.before, *KJU, *words], check=True, capture_output=True, timeout=60)
+    with kju.attach("far") as mirror:
+        try:
+            yield mirror
+        finally:
+            mirror.stop()
+
+
+class Screen:
+    """A machine on which squares are drawn."""
+
+    def __init__(self, machine: kju.Machine) -> None:
+        self.machine = machine
+        self._display = machine.info()["xvfb"]["display"]
+        self._colour = 0
+
+    def draw(self) -> None:
+        self._colour = (self._colour * 5 + 0x123457) % (1 << 24)
+        xservers.do(self._display, "xsetroot", "-solid", f"#{self._colour:06x}")
+
+    def shown_by(self, mirror: kju.Machine) -> bool:
+        with contextlib.suppress(UnavailableError):
+            mine, theirs = mirror.screen.snapshot(), self.machine.screen.snapshot()
+            return mine.shape == theirs.shape and np.array_equal(mine[..., :3], theirs[..., :3])
+        return False
+
+
+@pytest.fixture
+def screen() -> Iterator[Screen]:
+    with kju.launch(xvfb=True, name="x") as machine:
+        yield Screen(machine)
+
+
+def is_up(mirror: kju.Machine) -> bool:
+    return bool(mirror.info()["mirror"]["up"])
+
+
+def within(so: Callable[[], bool], seconds: float, what: str) -> float:
+    """How long it took."""
+    began = time.monotonic()
+    until(so, seconds, what)
+    return time.monotonic() - began
+
+
+def test_a_cut_is_told_and_mends_itself(link: Link, screen: Screen) -> None:
+    place = f"tcp/{link.one.address}:7447"
+    with (
+        command(link.one, "serve", "x", "--prefix", "lab", "--listen", place, "--insecure"),
+        mirrored(link.other, place) as mirror,
+    ):
+        screen.draw()
+        within(lambda: screen.shown_by(mirror), 20, "the mirror shows the screen")
+        link.set(FAST._replace(cut=True))
+        screen.draw()
+        assert within(lambda: not is_up(mirror), 10, "the cut is told") > 1
+        with pytest.raises(UnavailableError, match="stale since"):
+            mirror.screen.snapshot()
+        link.set(FAST)
+        within(lambda: screen.shown_by(mirror), 30, "the mirror is back")
+        # Long enough for TCP and zenoh to give the connection up.
+        link.set(FAST._replace(cut=True))
+        time.sleep(12)
+        screen.draw()
+        link.set(FAST)
+        within(lambda: screen.shown_by(mirror), 40, "the mirror is back")
+
+
+def test_a_bad_link_ends_equal(link: Link, screen: Screen) -> None:
+    place = f"tcp/{link.one.address}:7447"
+    with (
+        command(link.one, "serve", "x", "--prefix", "lab", "--listen", place, "--insecure"),
+        mirrored(link.other, place) as mirror,
+    ):
+        for shape in (Shape(20e6, 0.05, loss=0.05), Shape(300e3, 0.02)):
+            link.set(shape)
+            for _ in range(10):
+                screen.draw()
+            within(lambda: screen.shown_by(mirror), 40, f"the mirror shows it over {shape.words}")
+
+
+def test_a_router_that_is_killed_and_another_in_its_place(link: Link, screen: Screen) -> None:
+    place = f"tcp/{link.one.address}:7450"
+    routing = ("router", "--listen", place, "--insecure")
+    with contextlib.ExitStack() as stack:
+        router = stack.enter_context(command(link.one, *routing))
+        serving = ("serve", "x", "--prefix", "lab", "--connect", place, "--insecure")
+        stack.enter_context(command(link.one, *serving))
+        mirror = stack.enter_context(mirrored(link.other, place))
+        screen.draw()
+        within(lambda: screen.shown_by(mirror), 20, "the mirror shows the screen")
+        router.kill()
+        router.wait()
+        screen.draw()
+        within(lambda: not is_up(mirror), 15, "that the router has gone is told")
+        stack.enter_context(command(link.one, *routing))
+        within(lambda: is_up(mirror) and screen.shown_by(mirror), 40, "another router will do")
+
+
+def test_a_sender_that_is_killed_and_another_in_its_place(link: Link, screen: Screen) -> None:
+    place = f"tcp/{link.one.address}:7447"
+    serving = ("serve", "x", "--prefix", "lab", "--listen", place, "--insecure")
+    with contextlib.ExitStack() as stack:
+        sender = stack.enter_context(command(link.one, *serving))
+        mirror = stack.enter_context(mirrored(link.other, place))
+        within(lambda: screen.shown_by(mirror), 20, "the mirror shows the screen")
+        sender.kill()
+        sender.wait()
+        within(lambda: not is_up(mirror), 15, "that the sender has gone is told")
+        screen.draw()
+        stack.enter_context(command(link.one, *serving))
+        within(lambda: is_up(mirror) and screen.shown_by(mirror), 40, "another sender will do")

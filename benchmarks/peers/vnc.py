@@ -9,6 +9,7 @@ Source:
 
 from __future__ import annotations
 
+import socket
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -29,7 +30,7 @@ class Vnc:
     """One connection, one encoding."""
 
     def __init__(self, place: Place, option: str) -> None:
-        self._sock = connect(Path(place["folder"]) / "vnc")
+        self._sock = self._connect(place)
         self._in: BinaryIO = self._sock.makefile("rb", buffering=1 << 20)
         self.size = self._greet()
         self._pixels = np.zeros((self.size[1], self.size[0], 4), np.uint8)
@@ -40,6 +41,9 @@ class Vnc:
         self._send(struct.pack(">BxH2i", 2, len(wanted), *wanted))
         self._asked = False
         self.grab()
+
+    def _connect(self, place: Place) -> socket.socket:
+        return connect(Path(place["folder"]) / "vnc")
 
     def wait(self) -> None:
         if not self._asked:

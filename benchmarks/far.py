@@ -15,6 +15,7 @@ from pathlib import Path
 from kju.testing.link import End, Link, Shape
 
 from . import guests, rig
+from .far_screen import RATE
 from .measure import Figure, amount, percentile, progress
 
 #: The link, and how many times lower than VNC kju has to be.
@@ -22,6 +23,8 @@ SHAPES = ((Shape(20e6, 0.010), 3.0), (Shape(20e6, 0.050, loss=0.01), 2.0))
 #: Milliseconds that may come on top of a round trip.
 MOST_ADDED = 15
 PORT = 7461
+#: A link that an animation fills.
+SLOW = Shape(1e6, 0.010)
 WAYS = {"kju": "kju", "tight": "QEMU's VNC, Tight", "zrle": "QEMU's VNC, ZRLE"}
 
 
@@ -85,6 +88,40 @@ def figures(folder: str) -> Iterator[Figure]:
                 where = (address, place) if way == "kju" else (link.one.address, "5901")
                 taken[way] = pressed(link.other, way, *where, str(count))
             yield from report(shape, least, taken)
+        yield from saturated(link)
+
+
+def animated(link: Link, shape: Shape, seconds: float) -> tuple[list[float], int]:
+    """Ages of what is shown of a screen that changes everywhere, milliseconds; and bytes."""
+    link.set(shape)
+    place = f"tcp/{link.one.address}:{PORT + 1}"
+    words = [sys.executable, "-m", "benchmarks.far_screen"]
+    serve = [*link.one.before, *words, "serve", place, str(seconds + 10)]
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        view = [*link.other.before, *words, "view", place, str(seconds)]
+        done = subprocess.run(view, capture_output=True, text=True, timeout=120, check=True)
+        process.kill()
+    found = json.loads(done.stdout)
+    return found["ages"], found["bytes"]
+
+
+def saturated(link: Link) -> Iterator[Figure]:
+    """What is shown must be no older than one frame's damage takes."""
+    seconds = amount("SECONDS", 20)
+    progress("a link that is not full, for the bytes of a frame", 0, 2)
+    _, total = animated(link, Shape(100e6, 0.001), 5)
+    frame = total / (5 * RATE)
+    progress("a link that is full", 1, 2)
+    ages, total = animated(link, SLOW, seconds)
+    most = 1000 * (3 * SLOW.delay + 8 * frame / SLOW.rate)
+    words = (
+        f"p50 {statistics.median(ages):.0f}, p95 {percentile(ages, 0.95):.0f} ms;"
+        f" {8 * total / seconds / SLOW.rate:.0%} of the link used, {frame / 1000:.0f} kB a frame"
+    )
+    yield Figure("far", f"age of what is shown, the oldest, {SLOW.words}, all of it moving",
+                 max(ages), "ms", round(most), "", words)  # fmt: skip
 
 
 def report(shape: Shape, least: float, taken: dict[str, list[float]]) -> Iterator[Figure]:

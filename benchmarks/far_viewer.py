@@ -25,7 +25,7 @@ from .peers import Place
 from .peers.vnc import Vnc
 
 PATIENCE = 10.0
-#: Seconds between two presses: as somebody types, and after a pause.
+#: Seconds between two presses: as somebody edits a text.
 BETWEEN = (0.25, 0.6)
 KEYSYM = ord("a")
 

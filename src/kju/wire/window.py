@@ -1,15 +1,17 @@
 """How many bytes may be under way to a viewer, told by what its acknowledgements say.
 
 As many as the link moves in one round trip, and a little more, so that it is never empty and
-nothing waits in front of it: what waits there is a picture that grows old. The rate is the highest
-of the last seconds, the round trip the shortest, as in BBR.
+nothing waits in front of it: what waits there is a picture that grows old. The shortest round trip
+of the last seconds is the link's; how fast it is, is an average, because what waited somewhere
+comes in one piece and looks faster than any link.
 
 Rules:
 
 - Until the rate stops growing the window is twice what the link holds.
 - A rate that the link did not set, because there was nothing more to send, counts only where it
   is higher than the one that is known.
-- Now and then the window is half for one round trip, so that the shortest one can be seen.
+- Where no round trip has been as short for `DRAIN` seconds, next to nothing is sent until one has
+  been measured on an empty link.
 
 Source:
     Cardwell et al., BBR: congestion-based congestion control, ACM Queue 14 (5), 2016.
@@ -17,16 +19,14 @@ Source:
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
 from typing import NamedTuple
 
-#: Bytes under way while the rate is not known, and at least: a full message, and a small one.
-FIRST, LEAST = 64_000, 4_096
-#: Seconds for which a rate is believed, and a round trip.
-RATE_LASTS, TRIP_LASTS = 5.0, 30.0
-#: Seconds between two looks at the round trip with half a window.
-DRAIN = 10.0
+#: Bytes under way while the rate is not known, and at least.
+FIRST, LEAST = 16_000, 4_096
+#: What a new rate counts for in the average.
+SHARE = 0.2
+#: Seconds for which a round trip is believed to be the shortest.
+DRAIN = 5.0
 #: What the window is of what the link holds: while the rate grows, and after that.
 GROWING, STEADY = 2.0, 1.25
 #: The rate has stopped growing when it was not a quarter higher for so many round trips.
@@ -56,38 +56,29 @@ class Window:
 
     Attributes:
         in_flight: Bytes that are under way.
+        rate: Bytes a second; 0 while it is not known.
+        round_trip: Seconds, the shortest; 0 while it is not known.
     """
 
     def __init__(self) -> None:
         self.in_flight = 0
+        self.rate = 0.0
+        self.round_trip = 0.0
+        self._shortest_at = 0.0
+        self._draining = 0.0
         self._delivered = 0
         self._at = 0.0
-        self._rates: deque[tuple[float, float]] = deque()
-        self._trips: deque[tuple[float, float]] = deque()
         self._best = 0.0
         self._rounds = 0
         self._round_end = 0.0
-        self._drained = 0.0
-
-    @property
-    def rate(self) -> float:
-        """Bytes a second; 0 while it is not known."""
-        return self._rates[0][1] if self._rates else 0.0
-
-    @property
-    def round_trip(self) -> float:
-        """Seconds; 0 while it is not known."""
-        return self._trips[0][1] if self._trips else 0.0
 
     def size(self, now: float) -> int:
         """Bytes that may be under way."""
+        if self._draining:
+            return LEAST
         holds = self.rate * self.round_trip
         if self._rounds < PLATEAU:
             return max(FIRST, int(GROWING * holds))
-        if now < self._drained + self.round_trip:
-            return max(LEAST, int(holds / 2))
-        if now > self._drained + DRAIN:
-            self._drained = now
         return max(LEAST, int(STEADY * holds))
 
     def send(self, size: int, now: float) -> Sent:
@@ -96,6 +87,8 @@ class Window:
             self._at = now
         self.in_flight += size
         limited = self.in_flight * 4 > self.size(now) * 3
+        if limited and self.round_trip and not self._draining and now > self._shortest_at + DRAIN:
+            self._draining = now
         return Sent(size, now, self._delivered, self._at, limited)
 
     def acknowledge(self, sent: Sent, now: float, *, lost: bool = False) -> None:
@@ -106,26 +99,16 @@ class Window:
         self._delivered += sent.size
         self._at = now
         trip = now - sent.at
-        _keep(self._trips, now - TRIP_LASTS, (now, trip), lambda old, new: old >= new)
+        on_empty_link = bool(self._draining) and sent.at > self._draining
+        if not self.round_trip or trip <= self.round_trip or on_empty_link:
+            self.round_trip, self._shortest_at = trip, now
         rate = (self._delivered - sent.delivered) / max(now - sent.since, trip, 1e-6)
-        if sent.limited or rate > self.rate:
-            _keep(self._rates, now - RATE_LASTS, (now, rate), lambda old, new: old <= new)
+        if on_empty_link:
+            self._draining = 0.0
+        elif not self._draining and (sent.limited or rate > self.rate):
+            self.rate += (rate - self.rate) * (SHARE if self.rate else 1.0)
         if now >= self._round_end and sent.limited:
             self._round_end = now + trip
             grown = self.rate > self._best * 1.25
             self._best = max(self._best, self.rate)
             self._rounds = 0 if grown else self._rounds + 1
-
-
-def _keep(
-    kept: deque[tuple[float, float]],
-    oldest: float,
-    new: tuple[float, float],
-    is_beaten: Callable[[float, float], bool],
-) -> None:
-    """Keep the best of the values first, and behind it what may become the best."""
-    while kept and kept[0][0] < oldest:
-        kept.popleft()
-    while kept and is_beaten(kept[-1][1], new[1]):
-        kept.pop()
-    kept.append(new)

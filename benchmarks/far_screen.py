@@ -44,8 +44,11 @@ class Animation:
         down = np.arange(HEIGHT, dtype=np.uint32)[:, None] // 3
         self._gradient = (across + down).astype(np.uint8)
 
-    def on_change(self, changed: Callable[[], None]) -> None:
+    async def open(self, changed: Callable[[], None]) -> None:
         self._changed = changed
+
+    def close(self) -> None:
+        self._changed = lambda: None
 
     async def run(self, seconds: float) -> None:
         end = time.monotonic() + seconds

@@ -16,13 +16,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
-from .client.aio import Machine, attach, machines
+from .client.aio import machines
 from .client.aio.link import AsyncLink
 from .client.aio.screen import Screen
+from .client.aio.snapshots import events
 from .consumer import Consumer
-from .errors import KjuError, UsageError
+from .errors import KjuError, UnavailableError, UsageError
 from .host import runtime
-from .host.messages import Done, Keys, Point
+from .host.messages import Done, GetInfo, Info, Keys, Point
 from .remote import address
 from .remote.engine import Engine
 from .remote.options import Options, endpoint
@@ -50,26 +51,46 @@ def anyone(name: str) -> Admit:
 class ServedScreen:
     """One console of a machine, as an outlet takes it."""
 
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-        self._changed: Callable[[], None] = lambda: None
+    def __init__(self, machine: str, console: int) -> None:
+        self._machine, self._console = machine, console
+        self._link: AsyncLink | None = None
+        self._screen: Screen | None = None
+        self._following: asyncio.Task[None] | None = None
 
     @property
     def consumer(self) -> Consumer:
         """The screen's pixels."""
+        if self._screen is None:
+            raise UnavailableError(f"nobody looks at {self._machine}")
         return self._screen._open()
 
-    def on_change(self, changed: Callable[[], None]) -> None:
-        """Have this called after each publication."""
-        self._changed = changed
+    async def open(self, changed: Callable[[], None]) -> None:
+        """Look from now on."""
+        self._link = await AsyncLink.attach(self._machine, "view", "kju serve")
+        try:
+            self._screen = await Screen.of(self._link, self._console)
+        except BaseException:
+            self.close()
+            raise
+        self._following = asyncio.create_task(self._follow(changed))
 
-    async def follow(self) -> None:
+    async def _follow(self, changed: Callable[[], None]) -> None:
         """Wait for publications until the machine ends."""
-        while True:
+        while (screen := self._screen) is not None:
             reader = self.consumer.reader
             version, state = reader.version, reader.state_code
-            self._changed()
-            await self._screen._sleep(int(TICK * 1000), version, state)
+            changed()
+            await screen._sleep(int(TICK * 1000), version, state)
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._following is not None:
+            self._following.cancel()
+        if self._screen is not None:
+            self._screen.close()
+        if self._link is not None:
+            self._link.close()
+        self._following = self._screen = self._link = None
 
 
 class Served:
@@ -79,16 +100,15 @@ class Served:
         names: Its consoles' names there, in their order.
     """
 
-    def __init__(self, engine: Engine, machine: Machine, name: str, admit: AdmitTo) -> None:
-        self.machine = machine
+    def __init__(self, engine: Engine, link: AsyncLink, name: str, admit: AdmitTo) -> None:
+        self._machine = link.name
+        self._life = link
         self._links: dict[Viewer, AsyncLink] = {}
         self._outlets: list[Outlet] = []
-        self._screens: list[ServedScreen] = []
-        for index, screen in enumerate(machine.screens):
-            served = ServedScreen(screen)
+        for index in range(link.welcome.consoles):
+            served = ServedScreen(link.name, index)
             full = name + (f".{index}" if index else "")
             outlet = Outlet(engine, full, served, admit(full), self._acts(index), self._left)
-            self._screens.append(served)
             self._outlets.append(outlet)
         self.names = [outlet.name for outlet in self._outlets]
 
@@ -102,22 +122,20 @@ class Served:
         for outlet in self._outlets:
             outlet.open()
         reason = "the sender has ended"
-        tasks = [asyncio.create_task(served.follow()) for served in self._screens]
-        tasks.append(asyncio.create_task(self._tell_events()))
+        task = asyncio.create_task(self._tell_events())
         try:
-            await self.machine._link.ended.wait()
-            reason = f"{self.machine.name} has ended"
+            await self._life.ended.wait()
+            reason = f"{self._machine} has ended"
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
             for outlet in self._outlets:
                 outlet.close(reason)
-            for link in self._links.values():
+            for link in [self._life, *self._links.values()]:
                 link.close()
 
     async def _tell_events(self) -> None:
-        async for event in self.machine.events():
+        async for event in events(self._machine, "kju serve", -1, None):
             data = json.dumps(event.data).encode()
             for outlet in self._outlets:
                 if len(data) < 16_000:
@@ -138,7 +156,7 @@ class Served:
     async def _link_of(self, viewer: Viewer) -> AsyncLink:
         if viewer not in self._links:
             who = f"viewer {viewer.sender.user or viewer.id[:8]}"
-            link = await AsyncLink.attach(self.machine.name, "control", who)
+            link = await AsyncLink.attach(self._machine, "control", who)
             if viewer in self._links:
                 link.close()
             else:
@@ -218,11 +236,12 @@ class Server:
     async def _add(self, name: str) -> None:
         if self._engine is None:
             return
-        machine = await attach(name, "view")
-        if (await machine.info())["kind"] == "mirror" and not self._names:
-            await machine.close()  # a mirror of what is served here would be served again
+        link = await AsyncLink.attach(name, "view", "kju serve")
+        info = (await link.ask(GetInfo(), Info)).info
+        if info["kind"] == "mirror" and not self._names:
+            link.close()  # a mirror of what is served here would be served again
             return
-        served = Served(self._engine, machine, f"{self.prefix}/{name}", self._admit)
+        served = Served(self._engine, link, f"{self.prefix}/{name}", self._admit)
         self.served[name] = served
         self._tasks[name] = asyncio.create_task(served.run())
 

@@ -2,8 +2,8 @@
 
 Rules:
 
-- There is always a picture: the last one, until another has come. What says that it is old is the
-  surface's state, after `STALE` seconds in which nothing was heard.
+- A picture is called the sender's when all of it has come in this session, until nothing was heard
+  for `STALE` seconds.
 - A session that has ended is followed by another one, for as long as the inlet is open.
 - An input is sent once. When its session ends before it is known what became of it, that is an
   error; it is not sent again, because it may have been done.
@@ -35,6 +35,8 @@ STALE = 3.0
 AGAIN = 1.0
 #: Seconds for an input to be done.
 PATIENCE = 30.0
+#: A sender's state in which it has no picture: `kju.surface.State.UNAVAILABLE`.
+NO_PICTURE = 3
 #: Versions of which it is remembered what they are here.
 MOST_MARKS = 1024
 
@@ -102,7 +104,7 @@ class Inlet:
         self._inputs: dict[int, asyncio.Future[Done]] = {}
         self._number = 0
         self._marks: deque[Marked] = deque(maxlen=MOST_MARKS)
-        self._welcome: asyncio.Event = asyncio.Event()
+        self._welcome, self._pictured = asyncio.Event(), asyncio.Event()
         self._refused = ""
         self.closed = False
         #: Bytes that have come, in all sessions.
@@ -114,7 +116,10 @@ class Inlet:
         return self._said
 
     async def open(self, timeout: float) -> None:
-        """Connect.
+        """Connect; returns when there is a picture, or the link is slow.
+
+        Args:
+            timeout: Seconds for the sender to answer, and for the picture to come.
 
         Raises:
             KjuError: Nobody serves this screen, or not to us.
@@ -130,6 +135,9 @@ class Inlet:
                 " way there asks for a certificate that is not ours"
             )
             raise UnavailableError(f"{address.SCHEME}{self.name}: {said}") from None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._pictured.wait()
 
     def close(self, reason: str = "the viewer has ended") -> None:
         """End the session, and follow it with none."""
@@ -268,10 +276,14 @@ class Inlet:
             said = Said(True, reason, state)
             if silent > STALE:
                 said = Said(False, "nothing was heard from the sender")
+            elif not receiver.whole and state != NO_PICTURE:
+                said = Said(False, "the picture has not come yet")
         else:
             if receiver.stage is Stage.CLOSED and receiver.reason:
                 self._refused = receiver.reason
             said = Said(False, self._refused or "connecting")
+        if said.live:
+            self._pictured.set()
         if said != self._said:
             self._said = said
             self._tell(said)

@@ -32,19 +32,31 @@ MOST_NEW = 32
 #: Seconds between two looks at what nobody announces: a window that has room again, a viewer
 #: that is silent.
 TICK = 0.02
+#: Seconds for which a screen is looked at when its last viewer has gone: it may come back.
+GRACE = 5.0
 #: Seconds in which a viewer has to be let in.
 GREETING = 10.0
 
 
 class Screen(Protocol):
-    """What is served."""
+    """What is served; it is looked at only while somebody is there."""
+
+    async def open(self, changed: Callable[[], None]) -> None:
+        """Look from now on.
+
+        Args:
+            changed: Called in the loop after each publication.
+
+        Raises:
+            KjuError: It cannot be looked at.
+        """
 
     @property
     def consumer(self) -> Consumer:
-        """The screen's pixels; another object when the surface is another."""
+        """The screen's pixels, once it is open; another object when the surface is another."""
 
-    def on_change(self, changed: Callable[[], None]) -> None:
-        """Have this called in the loop after each publication."""
+    def close(self) -> None:
+        """Look no more. Fine if it is not open."""
 
 
 #: Does one input of a viewer; the wire's `Input.body` is what it takes.
@@ -96,8 +108,9 @@ class Outlet:
         self.name = name
         self._screen = screen
         self._admit, self._act, self._left = admit, act, left
-        self._consumer = screen.consumer
-        self._encoder = Encoder(self._consumer)
+        self._seen: tuple[Consumer, Encoder] | None = None
+        self._opening = asyncio.Lock()
+        self._nobody_since: float | None = None
         self.viewers: dict[str, Viewer] = {}
         self._jobs: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -114,8 +127,6 @@ class Outlet:
             engine.watch(address.token(name, "*"), self._lives),
             engine.token(address.presence(name)),
         ]
-        self._screen.on_change(self._changed)
-        self._timer = self._loop.call_later(TICK, self._tick)
 
     def close(self, reason: str) -> None:
         """Serve no more, and say why."""
@@ -130,6 +141,7 @@ class Outlet:
             self._timer.cancel()
         for job in self._jobs:
             job.cancel()
+        self._rest()
 
     def happened(self, name: str, data: bytes) -> None:
         """Tell every viewer of an event."""
@@ -148,34 +160,64 @@ class Outlet:
         except PeerError as error:
             log.info("%s: %s", self.name, error)
             return
-        viewer = self.viewers.get(number)
         if isinstance(message, messages.Hello):
-            viewer = self._begin(number, viewer)
-        if viewer is None:
-            return
+            self._start(self._greet(number, message))
+        elif viewer := self.viewers.get(number):
+            self._take(viewer, message)
+
+    def _take(self, viewer: Viewer, message: messages.FromViewer) -> None:
         now = self._loop.time()
         try:
             wanted = viewer.sender.receive(message, now)
         except PeerError as error:
-            log.info("%s: viewer %s: %s", self.name, number[:8], error)
+            log.info("%s: viewer %s: %s", self.name, viewer.id[:8], error)
             wanted = None
         if wanted is not None:
             self._start(self._do(viewer, wanted))
         self._serve(viewer, now)
 
-    def _begin(self, number: str, before: Viewer | None) -> Viewer | None:
+    async def _greet(self, number: str, hello: messages.Hello) -> None:
         """A session for whoever says hello; one that is said again begins anew."""
-        if before is not None:
+        if (before := self.viewers.get(number)) is not None:
             self._forget(before)
         waiting = sum(v.sender.stage is not Stage.OPEN for v in self.viewers.values())
         if len(self.viewers) >= MOST_VIEWERS or waiting >= MOST_NEW:
-            refused = messages.Refused(f"{self.name} has as many viewers as it may")
-            self._engine.put(address.downward(self.name, number), messages.encode(refused))
-            return None
-        self._follow()
-        sender = Sender(self._encoder, self._consumer, self._admit)
+            self._refuse(number, f"{self.name} has as many viewers as it may")
+            return
+        try:
+            consumer, encoder = await self._look()
+        except KjuError as error:
+            self._refuse(number, str(error))
+            return
+        sender = Sender(encoder, consumer, self._admit)
         viewer = self.viewers[number] = Viewer(number, sender, self._loop.time())
-        return viewer
+        self._nobody_since = None
+        if self._timer is None:
+            self._timer = self._loop.call_later(TICK, self._tick)
+        self._take(viewer, hello)
+
+    def _refuse(self, number: str, reason: str) -> None:
+        refused = messages.encode(messages.Refused(reason[:1000]))
+        self._engine.put_surely(address.downward(self.name, number), refused)
+
+    async def _look(self) -> tuple[Consumer, Encoder]:
+        """The screen, looked at from now on.
+
+        Raises:
+            KjuError: It cannot be looked at.
+        """
+        async with self._opening:
+            if self._seen is None:
+                await self._screen.open(self._changed)
+                consumer = self._screen.consumer
+                self._seen = consumer, Encoder(consumer)
+        self._follow()
+        return self._seen
+
+    def _rest(self) -> None:
+        """Nobody is there: look no more."""
+        self._screen.close()
+        self._seen = None
 
     def _lives(self, key: str, lives: bool) -> None:
         viewer = self.viewers.get(address.viewer_of(key))
@@ -215,18 +257,25 @@ class Outlet:
 
     def _follow(self) -> None:
         """Another surface in place of the old one: every viewer begins anew."""
-        consumer = self._screen.consumer
-        if consumer is self._consumer:
+        if self._seen is None or (consumer := self._screen.consumer) is self._seen[0]:
             return
-        self._consumer, self._encoder = consumer, Encoder(consumer)
+        self._seen = consumer, Encoder(consumer)
         for viewer in list(self.viewers.values()):
             viewer.sender.refuse("the screen is another one now: connect again")
             self._say(viewer)
             self._forget(viewer)
 
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(TICK, self._tick)
         now = self._loop.time()
+        if self.viewers:
+            self._nobody_since = None
+        elif self._nobody_since is None:
+            self._nobody_since = now
+        elif now > self._nobody_since + GRACE:
+            self._timer = None
+            self._rest()
+            return
+        self._timer = self._loop.call_later(TICK, self._tick)
         for viewer in list(self.viewers.values()):
             if viewer.sender.stage is not Stage.OPEN and now > viewer.began + GREETING:
                 viewer.sender.refuse(f"no proof came in {GREETING:g} s")

@@ -60,7 +60,7 @@ class Step(NamedTuple):
     Attributes:
         generation: That it leads to.
         version: The screen's, when the pixels were taken.
-        whole: The same, where nothing was left out; else 0.
+        whole: Up to this version the shadow has everything then; 0 where it never had some.
         tiles: Numbers of the tiles that it touches.
         block: The pixels.
     """
@@ -89,7 +89,7 @@ class Encoder:
         self.generation = 0
         #: The screen's version when something was taken last.
         self.version = 0
-        #: The same, where nothing was left out; else 0.
+        #: Up to this version of the screen the shadow has everything; 0 where it never had some.
         self.whole = 0
         #: The generation at which each tile has changed last.
         self.stamps = np.zeros(0, np.int64)
@@ -114,6 +114,11 @@ class Encoder:
     def shadow(self) -> npt.NDArray[np.uint8]:
         """What a viewer in step shows: ``(height, width, pixel)``."""
         return self._shadow
+
+    @property
+    def nothing(self) -> Block:
+        """A block that changes nothing."""
+        return self._block(b"")
 
     def step_after(self, generation: int) -> Step | None:
         """The step that a viewer at this generation takes next, where it is kept."""
@@ -318,7 +323,8 @@ class Encoder:
         self._taken[tiles] = version
         self._since[tiles] = np.inf
         self.version = version
-        self.whole = version if len(tiles) == len(dirty) else 0
+        left = np.setdiff1d(dirty, tiles, assume_unique=True)
+        self.whole = int(self._taken[left].min()) if len(left) else version
         if step is None:
             return None
         step = step._replace(whole=self.whole, tiles=touched)

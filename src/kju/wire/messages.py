@@ -160,8 +160,8 @@ class Segment(Message, frozen=True, tag=20):
             `since` on.
         epoch: Of the mode that it belongs to.
         version: The screen's, when these pixels were taken.
-        whole: The screen's version that the viewer has with this segment, when nothing is left
-            to be sent; 0 where something is.
+        whole: Up to this version of the screen the viewer has everything with this segment; 0
+            where some of the picture has never been sent.
         size: Bytes that `data` is when it is not compressed.
         data: A block (see `kju._pixels`), compressed.
     """

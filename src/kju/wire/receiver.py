@@ -118,7 +118,8 @@ class Receiver:
         welcome: What the sender has said first, once it has.
         reason: Why the session has ended.
         version: The sender's version of what came last.
-        whole: The sender's version that the target is equal to, as far as it was told.
+        whole: Up to this version of the sender's the target has everything; 0 while some of the
+            picture has never come.
         state: The sender's state and reason; None before it was told.
         heard: When a message came last, seconds.
     """

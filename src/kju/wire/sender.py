@@ -158,6 +158,7 @@ class Sender:
         self._epoch = 0
         self._generation = 0
         self._has: npt.NDArray[np.int64] | None = None
+        self._complete = False
         self._state: tuple[int, str] | None = None
         self._cursor: tuple[object, ...] | None = None
         self._shape: object = None
@@ -295,6 +296,7 @@ class Sender:
                 self._is_lost(under_way)
         if any_lost or ack.again:
             self._write_off()
+            self._complete = False
         if ack.again:
             self._epoch, self._state, self._cursor, self._shape = 0, None, None, None
 
@@ -394,7 +396,7 @@ class Sender:
     def _make_mode(self, serial: int) -> UnderWay:
         encoder = self._encoder
         mode = encoder.mode
-        self._epoch, self._since = mode.epoch, serial
+        self._epoch, self._since, self._complete = mode.epoch, serial, False
         self._generation, self._has = encoder.born, None
         return UnderWay(
             _NOTHING, Mode(serial, mode.epoch, mode.width, mode.height, mode.fourcc == R8)
@@ -441,12 +443,21 @@ class Sender:
         if step is None and dirty:
             step = encoder.advance(now, self.focus, most)
         if step is None:
-            return None
+            return None if self._complete else self._make_nothing(serial)
         self._generation = step.generation
+        self._complete = self._complete or step.whole > 0
         segment = Segment(
             serial, self._since, False, self._epoch, step.version, step.whole, *step.block
         )
         return UnderWay(_NOTHING, segment, step.tiles, step=True)
+
+    def _make_nothing(self, serial: int) -> UnderWay:
+        """That the viewer has everything already: the picture is as it began."""
+        self._complete = True
+        version = max(1, self._consumer.reader.version, self._encoder.version)
+        block = self._encoder.nothing
+        segment = Segment(serial, self._since, True, self._epoch, version, version, *block)
+        return UnderWay(_NOTHING, segment, np.zeros(0, np.intp))
 
     def _make_repair(self, serial: int, behind: npt.NDArray[np.intp], most: int) -> UnderWay:
         encoder = self._encoder
@@ -454,6 +465,7 @@ class Sender:
         tiles = behind[:count]
         self._behind()[tiles] = encoder.generation
         whole = encoder.whole if count == len(behind) else 0
+        self._complete = self._complete or whole > 0
         segment = Segment(serial, self._since, True, self._epoch, encoder.version, whole, *block)
         return UnderWay(_NOTHING, segment, tiles)
 

@@ -15,6 +15,7 @@ from kju.consumer import Consumer
 from kju.errors import InputError, KjuError, RoleError, UnavailableError
 from kju.producer import Producer
 from kju.remote import inlet as inlet_module
+from kju.remote import outlet as outlet_module
 from kju.remote.engine import Engine
 from kju.remote.inlet import Inlet
 from kju.remote.options import Options, endpoint
@@ -39,9 +40,13 @@ class Screen:
         self.producer = producer
         self.consumer = Consumer(producer.memory)  # type: ignore[attr-defined]
         self.changed: Callable[[], None] = lambda: None
+        self.looks, self.is_open = 0, False
 
-    def on_change(self, changed: Callable[[], None]) -> None:
-        self.changed = changed
+    async def open(self, changed: Callable[[], None]) -> None:
+        self.changed, self.looks, self.is_open = changed, self.looks + 1, True
+
+    def close(self) -> None:
+        self.changed, self.is_open = lambda: None, False
 
     def draw(self, rng: np.random.Generator) -> None:
         pixels = self.producer.pixels.copy()
@@ -182,7 +187,31 @@ def test_a_link_that_ends_makes_the_picture_stale_and_comes_back(
             async with engine(listen=[place]) as here, outlet(here, screen):
                 await until(lambda: viewer.said.live and shows(target, screen), 20)
             viewer.close()
-        assert told[0].live and not all(said.live for said in told)
+        lives = [said.live for said in told]
+        assert True in lives and False in lives[lives.index(True) :]
+
+    run(scene)
+
+
+def test_a_screen_is_looked_at_only_while_somebody_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outlet_module, "GRACE", 0.1)
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        screen, target = new_screen(), surface()
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, screen),
+        ):  # fmt: skip
+            assert screen.looks == 0
+            for look in (1, 2):
+                viewer = Inlet(there, NAME, target)
+                await viewer.open(10)
+                assert (screen.looks, screen.is_open) == (look, True)
+                viewer.close()
+                await until(lambda: not screen.is_open)
 
     run(scene)
 

@@ -202,10 +202,10 @@ class Server:
         self._engine: Engine | None = None
 
     async def run(self, ready: Callable[[], object] = lambda: None) -> None:
-        """Serve until this is cancelled, or until every machine that was named has ended.
+        """Serve until this is cancelled; a machine that ends is served again when it is back.
 
         Raises:
-            KjuError: A machine is not there, or zenoh opens no session.
+            KjuError: A machine is not there at first, or zenoh opens no session.
         """
         self._engine = await Engine.open(self._options)
         try:
@@ -213,7 +213,7 @@ class Server:
                 await self._add(name)
             await self._find()
             ready()
-            while not self._names or self._tasks:
+            while True:
                 await asyncio.sleep(TICK)
                 await self._find()
         finally:
@@ -228,10 +228,10 @@ class Server:
             self.served.pop(name, None)
             if not task.cancelled() and (error := task.exception()):
                 log.error("%s: %s", name, error, exc_info=error)
-        if not self._names:
-            for name in set(machines()) - set(self._tasks):
-                with contextlib.suppress(KjuError):
-                    await self._add(name)
+        there = set(machines())
+        for name in there & set(self._names or there) - set(self._tasks):
+            with contextlib.suppress(KjuError):
+                await self._add(name)
 
     async def _add(self, name: str) -> None:
         if self._engine is None:

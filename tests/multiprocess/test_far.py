@@ -161,6 +161,21 @@ def test_a_router_that_is_killed_and_another_in_its_place(link: Link, screen: Sc
         within(lambda: is_up(mirror) and screen.shown_by(mirror), 40, "another router will do")
 
 
+def test_a_machine_that_ends_and_is_started_again(link: Link) -> None:
+    place = f"tcp/{link.one.address}:7447"
+    serving = ("serve", "x", "--prefix", "lab", "--listen", place, "--insecure")
+    with contextlib.ExitStack() as stack:
+        with kju.launch(xvfb=True, name="x") as machine:
+            stack.enter_context(command(link.one, *serving))
+            mirror = stack.enter_context(mirrored(link.other, place))
+            within(lambda: Screen(machine).shown_by(mirror), 20, "the mirror shows the screen")
+        within(lambda: not is_up(mirror), 15, "that the machine has ended is told")
+        with kju.launch(xvfb=True, name="x") as machine:
+            screen = Screen(machine)
+            screen.draw()
+            within(lambda: is_up(mirror) and screen.shown_by(mirror), 40, "the mirror is back")
+
+
 def test_a_sender_that_is_killed_and_another_in_its_place(link: Link, screen: Screen) -> None:
     place = f"tcp/{link.one.address}:7447"
     serving = ("serve", "x", "--prefix", "lab", "--listen", place, "--insecure")

@@ -68,6 +68,8 @@ def shows(target: Producer, screen: Screen) -> bool:
 
 
 async def act(viewer: Viewer, body: bytes) -> Done:
+    if body == b"never":
+        await asyncio.sleep(60)
     if body == b"no":
         raise InputError("the guest takes nothing")
     return Done(1, 1, 5)
@@ -189,6 +191,23 @@ def test_a_link_that_ends_makes_the_picture_stale_and_comes_back(
             viewer.close()
         lives = [said.live for said in told]
         assert True in lives and False in lives[lives.index(True) :]
+
+    run(scene)
+
+
+def test_an_input_whose_answer_never_comes_may_have_been_done() -> None:
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        screen = new_screen()
+        async with engine(listen=[place]) as here, engine(connect=[place]) as there:
+            async with outlet(here, screen) as served:
+                viewer = Inlet(there, NAME, surface())
+                await viewer.open(10)
+                typed = asyncio.ensure_future(viewer.input(b"never"))
+                await until(lambda: bool(served._jobs))
+            with pytest.raises(InputError, match="may have been done"):
+                await asyncio.wait_for(typed, 10)
+            viewer.close()
 
     run(scene)
 

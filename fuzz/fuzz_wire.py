@@ -65,6 +65,7 @@ def seeds() -> list[bytes]:
         messages.Ping(6),
         messages.Done(1, 1, 1, "InputError", "r"),
         messages.Event("paused"),
+        messages.Lead(),
         messages.Goodbye("bye"),
     ]
     kinds = {*get_args(messages.FromViewer), *get_args(messages.FromSender)}

@@ -85,7 +85,7 @@ def router(reach: Reach) -> None:
     _until_signalled(route())
 
 
-def mirror(address: str, name: str, view: bool, reach: Reach) -> None:
+def mirror(address: str, name: str, view: bool, audience: bool, reach: Reach) -> None:
     """Start a mirror that outlives this command."""
     from ..client.machine import mirror
 
@@ -96,6 +96,7 @@ def mirror(address: str, name: str, view: bool, reach: Reach) -> None:
         name=name or None,
         role="view" if view else "control",
         user=reach.user,
+        audience=audience,
         trust=default_folder() if options.tls else None,
         insecure=reach.insecure,
         detach=True,

@@ -50,13 +50,16 @@ def mirror(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="What to call the mirror.")] = "",
     connect: Connect = None,
     view: Annotated[bool, typer.Option("--view", help="Look only.")] = False,
+    audience: Annotated[
+        bool, typer.Option("--audience", help="Look only, as one of many who are sent the same.")
+    ] = False,
     user: Annotated[str, typer.Option(help="Who you are there: see `kju key take`.")] = "",
     insecure: Insecure = False,
 ) -> None:
     """Mirror a screen that is served elsewhere, as a machine here."""
     from .network import Reach, mirror
 
-    mirror(address, name, view, Reach([], connect or [], insecure, user))
+    mirror(address, name, view, audience, Reach([], connect or [], insecure, user))
 
 
 @app.command(cls=Command)

@@ -318,6 +318,7 @@ def mirror(
     role: Role = "control",
     user: str = "",
     trust: str | os.PathLike[str] | None = None,
+    audience: bool = False,
     insecure: bool = False,
     surface: str | os.PathLike[str] | None = None,
     detach: bool = False,
@@ -336,6 +337,7 @@ def mirror(
         role: ``control``, or ``view`` to look only.
         user: Who this is, where the sender asks.
         trust: The folder with certificates and keys; with a user by default this user's own.
+        audience: Look only, as one of many to whom all is sent once, however many they are.
         insecure: Connect to other computers without encryption.
         surface: As for `launch`.
         detach: The mirror goes on when this program ends.
@@ -353,6 +355,7 @@ def mirror(
         role=role,
         user=user,
         trust=trust,
+        audience=audience,
         insecure=insecure,
         surface=Path(surface) if surface else None,
         detach=detach,

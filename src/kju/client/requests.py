@@ -100,6 +100,7 @@ def mirror_request(
     role: str,
     user: str,
     trust: str | os.PathLike[str] | None,
+    audience: bool,
     insecure: bool,
     surface: str | Path | None,
     detach: bool,
@@ -117,9 +118,10 @@ def mirror_request(
         trust = default_folder()
     remote = Remote(
         connect=[str(each) for each in connect],
-        role=check_role(role),
+        role="view" if audience else check_role(role),
         user=user,
         trust=str(Path(trust).expanduser().absolute()) if trust else "",
+        audience=audience,
         insecure=insecure,
     )
     return Launch(

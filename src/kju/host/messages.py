@@ -65,6 +65,7 @@ class Remote(Struct, frozen=True, omit_defaults=True, kw_only=True):
         role: What the mirror wants to be there.
         user: Who it says that it is; empty for nobody.
         trust: The folder of certificates and keys; empty for none.
+        audience: Be one of an audience, to whom all is sent once.
         insecure: Whether it may be that nothing is encrypted.
     """
 
@@ -72,6 +73,7 @@ class Remote(Struct, frozen=True, omit_defaults=True, kw_only=True):
     role: Role = "control"
     user: Name = ""
     trust: str = ""
+    audience: bool = False
     insecure: bool = False
 
 

@@ -94,7 +94,7 @@ class MirrorEmulator(Emulator):
             raise UsageError(f"the surface {where} cannot be made")
         self._inlet = Inlet(
             self._engine, name, console.mirror, remote.role,
-            user=remote.user, prove=reach.prover(remote, name),
+            user=remote.user, prove=reach.prover(remote, name), audience=remote.audience,
             tell=self._told, happened=self._happened,
         )  # fmt: skip
         await self._inlet.open(GREETING)

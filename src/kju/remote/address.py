@@ -3,7 +3,7 @@
 Under ``kju/NAME`` there are, of a screen of this name:
 
 - ``kju/up/NAME``: a token that lives as long as the screen is served;
-- ``kju/to/NAME/VIEWER``: what the sender says to one viewer;
+- ``kju/to/NAME/VIEWER``: what the sender says to one viewer; to `AUDIENCE`, to all of that;
 - ``kju/from/NAME/VIEWER``: what that viewer says;
 - ``kju/viewer/NAME/VIEWER``: a token that lives as long as the viewer does.
 """
@@ -18,6 +18,8 @@ SCHEME = "zenoh:"
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _VIEWER = re.compile(r"[0-9a-f]{32}")
 MOST_PARTS = 8
+#: The viewer that stands for the whole audience in the key of what is said to it.
+AUDIENCE = "0" * 32
 
 
 def parse(address: str) -> str:

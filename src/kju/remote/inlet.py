@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 STALE = 3.0
 #: Seconds until a hello that nobody answers is said again.
 AGAIN = 1.0
+#: Seconds between two complaints of one of an audience.
+COMPLAIN = 2.5
 #: Seconds for an input to be done.
 PATIENCE = 30.0
 #: A sender's state in which it has no picture: `kju.surface.State.UNAVAILABLE`.
@@ -72,6 +74,7 @@ class Inlet:
         role: What this viewer wants to be.
         user: Who it is.
         prove: Proves it.
+        audience: Be one of an audience, to whom all is sent once; its role is `view`.
         tell: Told whether the picture is the sender's, each time that changes.
         happened: Told of events.
         drawn: Called after each message that may have changed the target.
@@ -86,13 +89,15 @@ class Inlet:
         *,
         user: str = "",
         prove: Callable[[bytes], Prove] | None = None,
+        audience: bool = False,
         tell: Callable[[Said], object] = lambda said: None,
         happened: Callable[[Event], object] = lambda event: None,
         drawn: Callable[[], object] = lambda: None,
     ) -> None:
         self._engine, self.name = engine, name
         self._target, self._role = target, role
-        self._user, self._prove = user, prove
+        self._user, self._prove, self._audience = user, prove, audience
+        self._complained = float("-inf")
         self._tell, self._happened, self._drawn = tell, happened, drawn
         self._loop = asyncio.get_running_loop()
         self.receiver = Receiver(target)
@@ -200,13 +205,16 @@ class Inlet:
         self._viewer = os.urandom(16).hex()
         self.receiver = Receiver(self._target)
         engine, key = self._engine, address.downward(self.name, self._viewer)
+        keys = [key, address.downward(self.name, address.AUDIENCE)] if self._audience else [key]
         self._undo = [
-            engine.subscribe(key, self._came),
+            *(engine.subscribe(each, self._came) for each in keys),
             engine.token(address.token(self.name, self._viewer)),
         ]
         nonce = os.urandom(32)
         prove = self._prove(nonce) if self._prove else None
-        self.receiver.hello(self._role, user=self._user, nonce=nonce, prove=prove)
+        self.receiver.hello(
+            self._role, user=self._user, nonce=nonce, prove=prove, audience=self._audience
+        )
         self._began = self._loop.time()
         self._answer()
 
@@ -222,7 +230,7 @@ class Inlet:
 
     def _came(self, key: str, data: bytes) -> None:
         receiver = self.receiver
-        if address.viewer_of(key) != self._viewer or self.closed:
+        if address.viewer_of(key) not in (self._viewer, address.AUDIENCE) or self.closed:
             return
         self.received += len(data)
         before = self._target.version
@@ -251,10 +259,15 @@ class Inlet:
                 self._engine.put(self._up, data)
             else:
                 self._engine.put_surely(self._up, data)
+        now = self._loop.time()
+        if self.receiver.lacks and now > self._complained + COMPLAIN:
+            self._complained = now
+            self._engine.put_surely(self._up, messages.encode(self.receiver.complaint()))
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(AGAIN / 4, self._tick)
         self._look()
+        self._answer()
         now, receiver = self._loop.time(), self.receiver
         waiting = receiver.stage in (Stage.GREETED, Stage.PROVED)
         silent = now - max(receiver.heard, self._began)

@@ -20,7 +20,8 @@ from ..errors import KjuError, PeerError
 from ..wire import messages
 from ..wire.encoder import Encoder
 from ..wire.messages import Done, Event, Input
-from ..wire.sender import Admit, Sender, Stage
+from ..wire.receiver import CREDIT
+from ..wire.sender import Admission, Admit, Sender, Stage
 from . import address
 from .engine import Engine
 
@@ -108,6 +109,8 @@ class Outlet:
         self.name = name
         self._screen = screen
         self._admit, self._act, self._left = admit, act, left
+        self._audience: Viewer | None = None
+        self._leader = ""
         self._seen: tuple[Consumer, Encoder] | None = None
         self._opening = asyncio.Lock()
         self._nobody_since: float | None = None
@@ -174,7 +177,50 @@ class Outlet:
             wanted = None
         if wanted is not None:
             self._start(self._do(viewer, wanted))
+        if viewer.sender.audience and viewer.sender.stage is Stage.OPEN:
+            self._take_of_audience(viewer, message, now)
         self._serve(viewer, now)
+
+    def _take_of_audience(self, viewer: Viewer, message: messages.FromViewer, now: float) -> None:
+        """One of the audience is there, has heard, or lacks something."""
+        audience = self._audience or self._gather(now)
+        if audience is None:
+            return
+        if not self._leader:
+            self._leader = viewer.id
+            viewer.sender.lead()
+        if not isinstance(message, messages.Ack):
+            return
+        try:
+            if viewer.id == self._leader and not message.again:
+                audience.sender.receive(message, now)
+            elif message.again:
+                audience.sender.want_all()
+        except PeerError as error:
+            log.info("%s: the audience's leader: %s", self.name, error)
+            self._disperse(str(error))
+        else:
+            self._serve(audience, now)
+
+    def _gather(self, now: float) -> Viewer | None:
+        """A session for the audience as a whole."""
+        if self._seen is None:
+            return None
+        consumer, encoder = self._seen
+        sender = Sender(encoder, consumer, lambda hello: Admission("view"))
+        sender.receive(messages.Hello(messages.PROTOCOL, "view", [encoder.codec], CREDIT), now)
+        sender.to_send(now)  # its welcome is nobody's
+        self._audience = Viewer(address.AUDIENCE, sender, now)
+        return self._audience
+
+    def _disperse(self, reason: str) -> None:
+        """End the audience's session, and its viewers'."""
+        self._audience, self._leader = None, ""
+        for viewer in list(self.viewers.values()):
+            if viewer.sender.audience:
+                viewer.sender.refuse(reason)
+                self._say(viewer)
+                self._forget(viewer)
 
     async def _greet(self, number: str, hello: messages.Hello) -> None:
         """A session for whoever says hello; one that is said again begins anew."""
@@ -217,7 +263,7 @@ class Outlet:
     def _rest(self) -> None:
         """Nobody is there: look no more."""
         self._screen.close()
-        self._seen = None
+        self._seen = self._audience = None
 
     def _lives(self, key: str, lives: bool) -> None:
         viewer = self.viewers.get(address.viewer_of(key))
@@ -228,7 +274,19 @@ class Outlet:
     def _forget(self, viewer: Viewer) -> None:
         if self.viewers.get(viewer.id) is viewer:
             del self.viewers[viewer.id]
+        if viewer.id == self._leader:
+            self._follow_another()
         self._left(viewer)
+
+    def _follow_another(self) -> None:
+        """The audience's leader has gone."""
+        others = [each for each in self.viewers.values() if each.sender.audience]
+        self._leader = others[0].id if others else ""
+        if others:
+            others[0].sender.lead()
+            self._say(others[0])
+        else:
+            self._audience = None
 
     async def _do(self, viewer: Viewer, wanted: Input) -> None:
         try:
@@ -252,7 +310,10 @@ class Outlet:
     def _changed(self) -> None:
         now = self._loop.time()
         self._follow()
-        for viewer in list(self.viewers.values()):
+        self._serve_all(now)
+
+    def _serve_all(self, now: float) -> None:
+        for viewer in [*self.viewers.values(), *filter(None, [self._audience])]:
             self._serve(viewer, now)
 
     def _follow(self) -> None:
@@ -260,6 +321,7 @@ class Outlet:
         if self._seen is None or (consumer := self._screen.consumer) is self._seen[0]:
             return
         self._seen = consumer, Encoder(consumer)
+        self._audience, self._leader = None, ""
         for viewer in list(self.viewers.values()):
             viewer.sender.refuse("the screen is another one now: connect again")
             self._say(viewer)
@@ -279,7 +341,7 @@ class Outlet:
         for viewer in list(self.viewers.values()):
             if viewer.sender.stage is not Stage.OPEN and now > viewer.began + GREETING:
                 viewer.sender.refuse(f"no proof came in {GREETING:g} s")
-            self._serve(viewer, now)
+        self._serve_all(now)
 
     def _serve(self, viewer: Viewer, now: float) -> None:
         """All that this viewer may get now."""

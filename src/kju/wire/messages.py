@@ -57,6 +57,7 @@ class Hello(Message, frozen=True, tag=1):
         credit: Bytes that may be under way to it.
         user: Who it says that it is; empty for nobody.
         nonce: Random; what proves the sender's answer to be one to this.
+        audience: Only to look, among others who get the same: what is sent is sent once for all.
     """
 
     protocol: int
@@ -65,6 +66,7 @@ class Hello(Message, frozen=True, tag=1):
     credit: Annotated[int, Meta(ge=1, lt=1 << 40)]
     user: Text = ""
     nonce: Annotated[bytes, Meta(max_length=64)] = b""
+    audience: bool = False
 
 
 class Proof(Message, frozen=True, tag=2):
@@ -120,6 +122,8 @@ class Welcome(Message, frozen=True, tag=17):
         codec: What segments are compressed with.
         role: What the viewer may do.
         tile: Side of a tile, pixels.
+        audience: The viewer is of the audience: what has serial numbers comes where all of that
+            listen, and only who leads it acknowledges.
     """
 
     protocol: int
@@ -127,6 +131,7 @@ class Welcome(Message, frozen=True, tag=17):
     codec: Codec
     role: Role
     tile: Annotated[int, Meta(ge=8, le=256)] = 32
+    audience: bool = False
 
 
 class Refused(Message, frozen=True, tag=18):
@@ -237,6 +242,10 @@ class Event(Message, frozen=True, tag=25):
     data: Annotated[bytes, Meta(max_length=16_384)] = b"{}"
 
 
+class Lead(Message, frozen=True, tag=26):
+    """To one of the audience: acknowledge for it from now on."""
+
+
 # ---- from either ----
 
 
@@ -248,7 +257,18 @@ class Goodbye(Message, frozen=True, tag=40):
 
 FromViewer = Hello | Proof | Ack | Input | Goodbye
 FromSender = (
-    Challenge | Welcome | Refused | Mode | Segment | Cursor | State | Ping | Done | Event | Goodbye
+    Challenge
+    | Welcome
+    | Refused
+    | Mode
+    | Segment
+    | Cursor
+    | State
+    | Ping
+    | Done
+    | Event
+    | Lead
+    | Goodbye
 )
 #: What has a serial number.
 Numbered = Mode | Segment | Cursor | State | Ping

@@ -12,7 +12,7 @@ Rules:
 | NEW    | (`hello` is sent)                               | GREETED          |
 | GREETED| Challenge                                       | PROVED           |
 | GREETED, PROVED | Welcome, Refused                       | OPEN, CLOSED     |
-| OPEN   | Mode, Segment, Cursor, State, Ping, Done, Event | OPEN             |
+| OPEN   | Mode, Segment, Cursor, State, Ping, Done, Event, Lead | OPEN       |
 | any    | Goodbye                                         | CLOSED           |
 
 Anything else is a broken protocol, and ends the session.
@@ -44,6 +44,7 @@ from .messages import (
     FromSender,
     Goodbye,
     Hello,
+    Lead,
     Message,
     Mode,
     Numbered,
@@ -140,17 +141,22 @@ class Receiver:
         self._last = self._gap = 0
         self._lost: list[int] = []
         self._again = self._owes = False
+        #: Whether this viewer acknowledges; of an audience one does.
+        self.leads = True
+        #: Whether one of the audience lacks something that it has to say: see `complaint`.
+        self.lacks = False
         self._urgent: list[Message] = []
 
     # ---- what goes ----
 
     def hello(
         self, role: Role, *, user: str = "", nonce: bytes = b"", prove: Prove | None = None,
-        codecs: Sequence[str] = CODECS, credit: int = CREDIT,
+        codecs: Sequence[str] = CODECS, credit: int = CREDIT, audience: bool = False,
     ) -> None:  # fmt: skip
         """Begin."""
         self.stage, self._prove, self._credit = Stage.GREETED, prove, credit
-        self._urgent.append(Hello(PROTOCOL, role, list(codecs), credit, user, nonce))
+        hello = Hello(PROTOCOL, role, list(codecs), credit, user, nonce, audience)
+        self._urgent.append(hello)
 
     def goodbye(self, reason: str = "") -> None:
         """End."""
@@ -162,9 +168,17 @@ class Receiver:
         """What is to be sent now. An acknowledgement may be lost: there will be another."""
         out, self._urgent = self._urgent, []
         if self._owes and self.stage is Stage.OPEN:
-            out.append(Ack(self._last, self._lost, self._credit, self._again))
             self._owes = False
+            if self.leads:
+                out.append(Ack(self._last, self._lost, self._credit, self._again))
+            elif self._mode is None or self._lost or self._again:
+                self.lacks = True
         return out
+
+    def complaint(self) -> Message:
+        """What one of the audience says who lacks something: all is sent again, to all."""
+        self.lacks = False
+        return Ack(0, [], self._credit, True)
 
     # ---- what comes ----
 
@@ -192,6 +206,8 @@ class Receiver:
             self._numbered(message)
         elif self.stage is Stage.OPEN and isinstance(message, Done | Event):
             return message
+        elif self.stage is Stage.OPEN and isinstance(message, Lead):
+            self.leads, self._owes = True, self._last > 0
         elif self.stage is Stage.GREETED and isinstance(message, Challenge):
             self._challenged(message)
         elif self.stage in (Stage.GREETED, Stage.PROVED) and isinstance(message, Welcome):
@@ -218,6 +234,7 @@ class Receiver:
             raise PeerError(f"the sender uses {message.codec}, which this viewer does not know")
         self.welcome, self._codec = message, message.codec
         self.stage = Stage.OPEN
+        self.leads, self.lacks = not message.audience, message.audience
 
     def _end(self, reason: str) -> None:
         if self.stage is not Stage.CLOSED:
@@ -259,7 +276,10 @@ class Receiver:
         self._gap = message.serial - 1
         if self._again:
             self._again, self._lost = False, []
-        self._mode, self.whole = message, 0
+        old, self._mode = self._mode, message
+        if old is not None and _form(old) == _form(message):
+            return  # said again, for others or because nobody knew that it had come
+        self.whole = 0
         self._target.set_mode(message.width, message.height, fourcc=R8 if message.grey else XR24)
 
     def _segment(self, message: Segment) -> None:
@@ -296,6 +316,10 @@ class Receiver:
                     shape, message.width, message.height, message.hot_x, message.hot_y
                 )
         self._target.move_cursor(message.x, message.y, message.visible)
+
+
+def _form(mode: Mode) -> tuple[int, int, int, bool]:
+    return mode.epoch, mode.width, mode.height, mode.grey
 
 
 def _whole_rows(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -45,6 +45,7 @@ from .messages import (
     Goodbye,
     Hello,
     Input,
+    Lead,
     Message,
     Mode,
     Numbered,
@@ -67,6 +68,8 @@ if TYPE_CHECKING:
 #: Seconds without a sign of the viewer while something is under way, or since anything was
 #: sent, until it is asked for one.
 QUIET = 1.0
+#: Seconds between two times that all is sent again because one of an audience asked for it.
+REPAINT = 2.0
 #: Inputs that are not done yet.
 MOST_INPUTS = 64
 #: Events that have not been sent; of more the oldest are dropped.
@@ -132,6 +135,7 @@ class Sender:
         user: Who it is, once that is proved.
         reason: Why the session has ended.
         focus: What it looks at.
+        audience: Whether what has serial numbers comes to it with an audience's, not from here.
     """
 
     def __init__(self, encoder: Encoder, consumer: Consumer, admit: Admit) -> None:
@@ -145,6 +149,8 @@ class Sender:
         self.user = ""
         self.reason = ""
         self.focus: Rect | None = None
+        self.audience = False
+        self._wanted, self._repainted = False, float("-inf")
         self.window = Window()
         self._credit = 1
         self._urgent: deque[Message] = deque()
@@ -177,7 +183,8 @@ class Sender:
         if isinstance(message, Goodbye):
             self._end(message.reason or "the viewer has gone")
         elif self.stage is Stage.OPEN and isinstance(message, Ack):
-            self._acknowledged(message, now)
+            if not self.audience:  # else it is the whole audience's sender that hears it
+                self._acknowledged(message, now)
         elif self.stage is Stage.OPEN and isinstance(message, Input):
             return self._input(message)
         elif self.stage is Stage.NEW and isinstance(message, Hello):
@@ -234,8 +241,11 @@ class Sender:
         self.stage = Stage.OPEN
         codec: Codec = self._encoder.codec
         encoder = self._encoder
+        self.audience = self._hello.audience and self.role == "view"
         self._urgent.append(
-            Welcome(PROTOCOL, encoder.incarnation, codec, self.role, encoder.tile_side)
+            Welcome(
+                PROTOCOL, encoder.incarnation, codec, self.role, encoder.tile_side, self.audience
+            )
         )
 
     def _input(self, message: Input) -> Input | None:
@@ -298,7 +308,21 @@ class Sender:
             self._write_off()
             self._complete = False
         if ack.again:
-            self._epoch, self._state, self._cursor, self._shape = 0, None, None, None
+            self._begin_again()
+
+    def _begin_again(self) -> None:
+        """From the mode on."""
+        self._epoch, self._state, self._cursor, self._shape = 0, None, None, None
+        self._complete = False
+
+    def want_all(self) -> None:
+        """One of the audience lacks something: send all again, if that was not done just now."""
+        self._wanted = True
+
+    def lead(self) -> None:
+        """Have this one of the audience acknowledge for it."""
+        if self.stage is Stage.OPEN:
+            self._urgent.append(Lead())
 
     def _is_lost(self, under_way: UnderWay) -> None:
         if isinstance(under_way.message, Mode):
@@ -349,8 +373,11 @@ class Sender:
         Raises:
             FormatError: The screen's memory says what cannot be.
         """
-        if self.stage is not Stage.OPEN:
+        if self.stage is not Stage.OPEN or self.audience:
             return None
+        if self._wanted and now >= self._repainted + REPAINT:
+            self._wanted, self._repainted = False, now
+            self._begin_again()
         allowed = min(self._credit, self.window.size(now))
         if self.window.in_flight and self.window.in_flight >= allowed:
             return self._ask(now)
@@ -398,6 +425,8 @@ class Sender:
         mode = encoder.mode
         self._epoch, self._since, self._complete = mode.epoch, serial, False
         self._generation, self._has = encoder.born, None
+        if encoder.generation != encoder.born:
+            self._behind()  # steps that are kept would show it what was, not what is
         return UnderWay(
             _NOTHING, Mode(serial, mode.epoch, mode.width, mode.height, mode.fourcc == R8)
         )

@@ -20,6 +20,7 @@ from kju.remote.engine import Engine
 from kju.remote.inlet import Inlet
 from kju.remote.options import Options, endpoint
 from kju.remote.outlet import Outlet, Viewer
+from kju.wire import sender as sender_module
 from kju.wire.messages import Done, Hello
 from kju.wire.sender import Admission
 
@@ -191,6 +192,49 @@ def test_a_link_that_ends_makes_the_picture_stale_and_comes_back(
             viewer.close()
         lives = [said.live for said in told]
         assert True in lives and False in lives[lives.index(True) :]
+
+    run(scene)
+
+
+def test_an_audience_is_told_once_and_one_of_it_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inlet_module, "COMPLAIN", 0.3)
+    monkeypatch.setattr(sender_module, "REPAINT", 0.2)
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        rng, screen = np.random.default_rng(1), new_screen()
+        targets = [surface() for _ in range(6)]
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, screen) as served,
+        ):  # fmt: skip
+            viewers = [Inlet(there, NAME, t, "view", audience=True) for t in targets]
+
+            async def drawn(watching: list[Producer]) -> int:
+                """Bytes for ten drawings, once all who watch show the last."""
+                before = served.sent
+                for _ in range(10):
+                    screen.draw(rng)
+                    await asyncio.sleep(0.01)
+                await until(lambda: all(shows(each, screen) for each in watching))
+                return served.sent - before
+
+            await viewers[0].open(10)
+            alone = await drawn(targets[:1])
+            for viewer in viewers[1:]:
+                await viewer.open(10)
+            await until(lambda: all(shows(each, screen) for each in targets))
+            await asyncio.sleep(0.5)
+            together = await drawn(targets)
+            assert together < 1.5 * alone
+            assert [each.receiver.leads for each in viewers] == [True, *[False] * 5]
+            viewers[0].close()
+            await until(lambda: sum(each.receiver.leads for each in viewers[1:]) == 1)
+            await drawn(targets[1:])
+            with pytest.raises(RoleError):
+                await viewers[1].input(b"a key")
+            for viewer in viewers[1:]:
+                viewer.close()
 
     run(scene)
 

@@ -103,6 +103,21 @@ def test_a_viewer_that_sleeps_costs_nothing_and_wakes_equal() -> None:
     assert sleeper.shows(scene.producer)
 
 
+def test_a_viewer_that_wants_everything_again_gets_the_picture_of_now() -> None:
+    scene, rng = Scene(), np.random.default_rng(5)
+    scene.producer.set_mode(320, 240)
+    viewer = scene.view()
+    for _ in range(10):
+        draw(scene, rng)
+        scene.settle()
+    # As after the loss of more messages than can be listed.
+    viewer.receiver._again = viewer.receiver._owes = True
+    draw(scene, rng)
+    scene.settle()
+    assert viewer.receiver.stage is Stage.OPEN
+    assert not viewer.receiver._again
+
+
 def test_modes_states_and_cursors_follow() -> None:
     scene = Scene()
     viewer = scene.view(Link(lost=0.3), Link(lost=0.3))
@@ -305,14 +320,15 @@ def test_a_viewers_messages(stage: SenderStage, message: messages.FromViewer) ->
 OF_SENDER = [
     Challenge(b""), messages.Welcome(1, 7, "zstd", "view"), messages.Refused("no"),
     Mode(1, 1, 64, 48), messages.Segment(1, 1, True, 1, 1, 1, 0, b""),
-    messages.Cursor(1, True, 0, 0), messages.State(1, 1), Ping(1), Done(1), Event("e"), Goodbye(),
+    messages.Cursor(1, True, 0, 0), messages.State(1, 1), Ping(1), Done(1), Event("e"),
+    messages.Lead(), Goodbye(),
 ]  # fmt: skip
 NUMBERED = {Mode, messages.Segment, messages.Cursor, messages.State, Ping}
 RECEIVES = {
     Stage.NEW: {messages.Refused, Goodbye},
     Stage.GREETED: {Challenge, messages.Welcome, messages.Refused, Goodbye, *NUMBERED},
     Stage.PROVED: {messages.Welcome, messages.Refused, Goodbye, *NUMBERED},
-    Stage.OPEN: {messages.Refused, Done, Event, Goodbye, *NUMBERED},
+    Stage.OPEN: {messages.Refused, Done, Event, messages.Lead, Goodbye, *NUMBERED},
     Stage.CLOSED: {type(message) for message in OF_SENDER},
 }
 

@@ -67,6 +67,8 @@ def tree(found: dict[str, dict[str, str]]) -> list[str]:
 
 def main() -> None:
     """The command line."""
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     disk, *rest = sys.argv[1:]
     depth, keys = int(rest[0]) if rest else 2, rest[1:] or ["down", "up", "ret"]
     with kju.launch(disk, name="explore", memory="64") as machine:

@@ -37,6 +37,8 @@ def walk(machine: kju.Machine) -> None:
 
 def main() -> None:
     """The command line."""
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
     kernel, initrd, *rest = sys.argv[1:]
     report = rest[0] if rest else "install.html"
     args = ["-kernel", kernel, "-initrd", initrd, "-append", "quiet vga=0x344 ---"]

@@ -1,6 +1,6 @@
 """Play grub-invaders from its pixels.
 
-python examples/invaders.py KERNEL [SECONDS] [PLAYER]
+python examples/invaders.py [KERNEL] [SECONDS] [PLAYER]
 
 KERNEL is /boot/invaders.exec of Debian's package grub-invaders, SECONDS how long to play (15), and
 PLAYER is `bot`, or `random` or `nothing` to compare it with. The last line says how many of the 40
@@ -15,6 +15,7 @@ import numpy as np
 
 import kju
 
+KERNEL = "/boot/invaders.exec"
 INVADERS, PIXELS = 40, 38  # how many there are, and how many pixels each has
 TAP = 0.06  # the game looks at its keys 18 times a second
 WIDE, ENOUGH = 90, 0.6  # pixels that count as near, and the share of the best place that will do
@@ -66,7 +67,7 @@ def play(kernel: str, seconds: float, player: str) -> int:
 
 def main() -> None:
     """The command line."""
-    kernel, seconds, player = (*sys.argv[1:], *["", "15", "bot"][len(sys.argv) - 1 :])
+    kernel, seconds, player = (*sys.argv[1:], *[KERNEL, "15", "bot"][len(sys.argv) - 1 :])
     print(f"{player} shot {play(kernel, float(seconds), player)} of {INVADERS} invaders")
 
 

@@ -14,6 +14,8 @@ from kju.watch import ScreenTimeoutError
 
 def main() -> None:
     """Answer one prompt."""
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
     name, prompt, answer = sys.argv[1:]
     with kju.attach(name) as machine:
         screen = machine.screen

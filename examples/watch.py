@@ -13,6 +13,8 @@ from kju.errors import ProducerGoneError
 
 def main() -> None:
     """Follow one surface to its end."""
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     address, *rest = sys.argv[1:]
     with kju.Surface(address) as surface:
         try:

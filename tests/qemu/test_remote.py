@@ -154,7 +154,9 @@ def test_why_nobody_is_reached(tmp_path: Path) -> None:
     said = run("mirror", "zenoh:lab/x")
     assert "nobody listens there (No such file or directory): start kju serve" in said.stderr
     said = run("mirror", "zenoh:lab/x", "--connect", "192.0.2.1:7447")
-    assert "there is no" in said.stderr and "kju key" in said.stderr
+    assert "say who you are there" in said.stderr
+    said = run("mirror", "zenoh:lab/x", "--connect", "192.0.2.1:7447", "--user", "ann")
+    assert "there is no" in said.stderr and "kju cert" in said.stderr
     said = run("serve", "--all", "--listen", "tcp/0.0.0.0:7447")
     assert "--insecure" in said.stderr
     with kju.launch(xvfb=True, name="x"), served("x"):
@@ -172,15 +174,15 @@ def test_users_have_certificates_and_roles(tmp_path: Path, monkeypatch: pytest.M
         done = run(*words)
         return done.stdout + done.stderr
 
-    at(lab, "key", "authority")
-    at(lab, "key", "host", "127.0.0.1")
+    at(lab, "cert", "authority")
+    at(lab, "cert", "host", "127.0.0.1")
     for user, role in (("ann", "control"), ("vic", "view"), ("eve", "")):
-        at(lab, "key", "user", user, "-o", str(tmp_path / user))
+        at(lab, "cert", "user", user, "-o", str(tmp_path / user))
         if role:
             at(lab, "trust", user, "--role", role)
-        assert user in at(home, "key", "take", str(tmp_path / user))
+        assert user in at(home, "cert", "take", str(tmp_path / user))
     assert at(lab, "trust") == "ann  control\nvic  view\n"
-    assert "user-eve" in at(lab, "key", "show")
+    assert "user-eve" in at(lab, "cert", "show")
     monkeypatch.setenv("KJU_TRUST", str(lab))
     with kju.launch(xvfb=True, name="x"):
         command = [*KJU, "serve", "x", "--prefix", "lab", "--listen", place]
@@ -191,12 +193,12 @@ def test_users_have_certificates_and_roles(tmp_path: Path, monkeypatch: pytest.M
                     mirror = kju.mirror("zenoh:lab/x", connect=[place], user=user, trust=home)
                     with mirror:
                         assert mirror.info()["mirror"]["role"] == role
-                assert "'eve' is not known here" in at(
+                assert "'eve' is not known to the sender" in at(
                     home, "mirror", "zenoh:lab/x", "--connect", place, "--user", "eve"
                 )
                 other = tmp_path / "other"
-                at(other, "key", "authority")
-                at(other, "key", "user", "ann", "-o", str(tmp_path / "ann2"))
+                at(other, "cert", "authority")
+                at(other, "cert", "user", "ann", "-o", str(tmp_path / "ann2"))
                 assert "its certificate is no good here" in at(
                     other, "mirror", "zenoh:lab/x", "--connect", place, "--user", "ann"
                 )

@@ -80,7 +80,7 @@ def ls(
         list[str] | None,
         typer.Option(metavar="HOST:PORT", help="Where they are served or routed."),
     ] = None,
-    user: Annotated[str, typer.Option(help="Who you are there: see `kju key take`.")] = "",
+    user: Annotated[str, typer.Option(help="Who you are there: see `kju cert take`.")] = "",
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Ask other computers unencrypted.")
     ] = False,

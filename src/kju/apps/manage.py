@@ -44,7 +44,7 @@ def _row(name: str) -> dict[str, Any] | None:
         return None
     return {
         "name": name,
-        "state": info["state"],
+        "state": "stale" if info.get("mirror", {}).get("up") is False else info["state"],
         "started": info["started"],
         "host_pid": info["host"]["pid"],
         "kind": info["kind"],
@@ -74,7 +74,7 @@ def _cells(row: dict[str, Any]) -> Iterator[str]:
     if row["host_pid"] is None:
         yield from "---"
         return
-    yield f"{row['kind']} {row['pid']}"
+    yield f"{row['kind']} {row['pid']}" if row["pid"] else row["kind"]
     yield str(row["host_pid"])
     yield _duration(time.time() - row["started"])
 

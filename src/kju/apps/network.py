@@ -25,6 +25,7 @@ class Reach(NamedTuple):
     connect: Sequence[str] = ()
     insecure: bool = False
     user: str = ""
+    serves: bool = False
 
     def options(self, *, router: bool = False) -> Options:
         """As a session takes it; what is local needs no certificates.
@@ -36,6 +37,10 @@ class Reach(NamedTuple):
         listen = [self._endpoint(each) for each in self.listen]
         connect = [self._endpoint(each) for each in self.connect]
         encrypted = any(where.protocol in ("tls", "quic") for where in (*listen, *connect))
+        if self.user and not encrypted:
+            raise UsageError("who you are is asked on encrypted ways only: say tls/HOST:PORT")
+        if connect and encrypted and not (listen or router or self.user or self.serves):
+            raise UsageError("say who you are there: --user NAME (see kju cert take)")
         tls = Trust(default_folder()).tls(self.user) if encrypted else None
         made = Options(listen, connect, tls, router)
         made.check(insecure=self.insecure)
@@ -54,17 +59,21 @@ def serve(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> 
         raise UsageError("name the machines to be served, or say --all")
     if not (reach.listen or reach.connect):
         reach = reach._replace(listen=[runtime.network()])
-    options = reach.options()
+    options = reach._replace(serves=True).options()
     admit = Trust(default_folder()).admit if options.tls else anyone
     server = Server(names, prefix=prefix, options=options, admit=admit, insecure=reach.insecure)
 
     def ready() -> None:
-        where = ", ".join([*reach.listen, *(f"through {each}" for each in reach.connect)])
+        where = ", ".join(
+            [*(f"at {each}" for each in reach.listen), *(f"through {e}" for e in reach.connect)]
+        )
         for served in server.served.values():
             for name in served.names:
-                print(f"serving zenoh:{name} at {where}", flush=True)
+                print(f"serving zenoh:{name} {where}", flush=True)
         if everything:
-            print(f"serving every machine as zenoh:{server.prefix}/NAME at {where}", flush=True)
+            print(f"serving every machine as zenoh:{server.prefix}/NAME {where}", flush=True)
+        if options.tls is None and any(each.protocol == "tcp" for each in options.listen):
+            print("not encrypted: whoever reaches this may look and type", flush=True)
 
     _until_signalled(server.run(ready))
 

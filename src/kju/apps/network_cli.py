@@ -53,7 +53,7 @@ def mirror(
     audience: Annotated[
         bool, typer.Option("--audience", help="Look only, as one of many who are sent the same.")
     ] = False,
-    user: Annotated[str, typer.Option(help="Who you are there: see `kju key take`.")] = "",
+    user: Annotated[str, typer.Option(help="Who you are there: see `kju cert take`.")] = "",
     insecure: Insecure = False,
 ) -> None:
     """Mirror a screen that is served elsewhere, as a machine here."""
@@ -74,25 +74,27 @@ def router(
     router(Reach(listen or [], connect or [], insecure))
 
 
-keys = typer.Typer(
+certificates = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(keys, name="key", help="Make and show the keys and certificates for the network.")
+app.add_typer(
+    certificates, name="cert", help="Make and show keys and certificates for the network."
+)
 
 
-@keys.command(cls=Command)
+@certificates.command(cls=Command)
 def authority(
     name: Annotated[str, typer.Argument(help="What to call it.")] = "kju",
 ) -> None:
     """Make an authority of your own: what it signs, your computers and users believe."""
-    from .keys import authority
+    from .certificates import authority
 
     authority(name)
 
 
-@keys.command(cls=Command)
+@certificates.command(cls=Command)
 def host(
     addresses: Annotated[
         list[str] | None,
@@ -100,38 +102,38 @@ def host(
     ] = None,
 ) -> None:
     """Make this computer's certificate, to serve and to route with."""
-    from .keys import host
+    from .certificates import host
 
     host(addresses or [])
 
 
-@keys.command(cls=Command)
+@certificates.command(cls=Command)
 def user(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The user.")],
     output: Annotated[
         str, typer.Option("--output", "-o", help="A file for the user, to be kept secret.")
     ],
 ) -> None:
-    """Make a user's key, into a file that the user takes with `kju key take`."""
-    from .keys import user
+    """Make a user's key, into a file that the user takes with `kju cert take`."""
+    from .certificates import user
 
     user(name, output)
 
 
-@keys.command(cls=Command)
+@certificates.command(cls=Command)
 def take(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What `kju key user` has made.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What `kju cert user` has made.")],
 ) -> None:
     """Keep the key that somebody has made for you; the file may be removed then."""
-    from .keys import take
+    from .certificates import take
 
     take(file)
 
 
-@keys.command(cls=Command)
+@certificates.command(cls=Command)
 def show() -> None:
     """List the certificates here, and until when they are good."""
-    from .keys import show
+    from .certificates import show
 
     show()
 
@@ -143,6 +145,6 @@ def trust(
     remove: Annotated[bool, typer.Option("--remove", help="Let the user do nothing.")] = False,
 ) -> None:
     """Say which users may look at the machines served here, and which may drive them."""
-    from .keys import trust
+    from .certificates import trust
 
     trust(name, role, remove)

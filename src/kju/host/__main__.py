@@ -114,6 +114,8 @@ def _serve(owner: socket.socket, side: HostSide, request: Launch) -> int:
 
 def _stem(request: Launch) -> str:
     """What a machine without a name is called by."""
+    if request.emulator == "mirror":
+        return request.running.rpartition("/")[2].partition(":")[2] or request.running
     return request.emulator if request.emulator != "qemu" else request.image
 
 

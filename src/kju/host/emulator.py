@@ -92,7 +92,7 @@ class Emulator(abc.ABC):
         """
 
     def _only_qemu(self, what: str) -> UsageError:
-        return UsageError(f"only a machine of QEMU has {what}: this one is of {self.kind}")
+        return UsageError(f"only a machine of QEMU has {what}: this one is of kind {self.kind}")
 
     @property
     def qmp(self) -> Qmp:

@@ -124,6 +124,9 @@ class MirrorEmulator(Emulator):
         ours, _ = await self._inlet.input(_encode(request))
         return console.mark._replace(version=ours)
 
+    def _only_qemu(self, what: str) -> UsageError:
+        return UsageError(f"a mirror has no {what}: do that where {self._prepared.name} is served")
+
     async def powerdown(self) -> None:
         """The machine is elsewhere.
 

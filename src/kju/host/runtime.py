@@ -158,6 +158,13 @@ def find(name: str) -> Paths:
     """
     found = paths(name)
     if not is_alive(found):
+        from . import store  # which knows runtime, too
+
+        if store.is_kept(name):
+            raise MachineNotFoundError(
+                f"the machine {name!r} is kept and does not run; start it with: kju start {name}",
+                name,
+            )
         running = ", ".join(names())
         hint = f"(running: {running})" if running else "(none is); start one with: kju run IMAGE"
         raise MachineNotFoundError(f"no machine named {name!r} is running {hint}", name)
@@ -252,8 +259,8 @@ def claim(name: str) -> Claim:
 def _claim_exclusively(name: str, machine: Paths) -> Claim:
     if is_alive(machine):
         raise MachineExistsError(
-            f"a machine named {name!r} is already running: choose another name,"
-            f" or end it with: kju stop {name}",
+            f"a machine named {name!r} is already running: end it with kju stop {name}, or start"
+            " another one under another name",
             name,
         )
     _remove(machine)

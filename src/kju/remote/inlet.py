@@ -109,7 +109,7 @@ class Inlet:
         self._inputs: dict[int, asyncio.Future[Done]] = {}
         self._number = 0
         self._marks: deque[Marked] = deque(maxlen=MOST_MARKS)
-        self._welcome, self._pictured = asyncio.Event(), asyncio.Event()
+        self._answered, self._pictured = asyncio.Event(), asyncio.Event()
         self._refused = ""
         self.closed = False
         #: Bytes that have come, in all sessions.
@@ -133,13 +133,14 @@ class Inlet:
         self._timer = self._loop.call_later(AGAIN / 4, self._tick)
         try:
             async with asyncio.timeout(timeout):
-                await self._welcome.wait()
+                await self._answered.wait()
         except TimeoutError:
-            said = self._refused or (
-                f"nobody answers: no screen is served as {self.name} where this looks, or the"
-                " way there asks for a certificate that is not ours"
-            )
-            raise UnavailableError(f"{address.SCHEME}{self.name}: {said}") from None
+            raise UnavailableError(
+                f"{address.SCHEME}{self.name}: nobody answers: no screen is served as {self.name}"
+                " where this looks (kju ls --remote lists them)"
+            ) from None
+        if self.receiver.stage is not Stage.OPEN:
+            raise UnavailableError(f"{address.SCHEME}{self.name}: {self._refused}")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._pictured.wait()
@@ -282,7 +283,7 @@ class Inlet:
         if self.closed:
             return
         if receiver.stage is Stage.OPEN:
-            self._welcome.set()
+            self._answered.set()
             silent = self._loop.time() - max(receiver.heard, self._began)
             state = receiver.state[0] if receiver.state else 0
             reason = receiver.state[1] if receiver.state else ""
@@ -294,6 +295,7 @@ class Inlet:
         else:
             if receiver.stage is Stage.CLOSED and receiver.reason:
                 self._refused = receiver.reason
+                self._answered.set()
             said = Said(False, self._refused or "connecting")
         if said.live:
             self._pictured.set()

@@ -112,11 +112,11 @@ class Options(NamedTuple):
         for where in (*self.listen, *self.connect):
             encrypted = where.protocol in ("tls", "quic")
             if encrypted and self.tls is None:
-                raise UsageError(f"{where} needs certificates: make them with kju key")
+                raise UsageError(f"{where} needs certificates: make them with kju cert")
             if not encrypted and not where.is_local and not insecure:
                 raise UsageError(
                     f"{where} would carry screens and keys over the network for anybody to read"
-                    " and to send: use tls/ with certificates (kju key), or say --insecure"
+                    " and to send: use tls/ with certificates (kju cert), or say --insecure"
                 )
 
     def zenoh(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import importlib.util
 import ipaddress
 import os
 import re
@@ -79,9 +80,14 @@ class Trust:
     Args:
         folder: It need not be there yet.
         clock: What time it is.
+
+    Raises:
+        MissingError: The package cryptography is not installed.
     """
 
     def __init__(self, folder: Path, clock: Clock = _utc) -> None:
+        if importlib.util.find_spec("cryptography") is None:
+            raise MissingError("certificates need a package: pip install 'kju[remote]'")
         self.folder = folder
         self._clock = clock
 
@@ -187,7 +193,7 @@ class Trust:
         """
         blocks = re.findall(rb"-----BEGIN [^-]+-----.*?-----END [^-]+-----\n", data, re.DOTALL)
         if len(blocks) != 3 or b"PRIVATE KEY" not in blocks[2]:
-            raise UsageError("this is no user's key as kju key user makes it")
+            raise UsageError("this is no user's key as kju cert user makes it")
         user = _name_of(_certificate(blocks[1]))
         _check_user(user)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -318,10 +324,10 @@ class Trust:
             return (self.folder / name).read_bytes()
         except FileNotFoundError:
             how = {
-                "authority.pem": "kju key authority, or kju key take FILE",
+                "authority.pem": "kju cert authority, or kju cert take FILE",
                 "authority.key": "make certificates where the authority was made",
-                "host.pem": "kju key host", "host.key": "kju key host",
-            }.get(name, "kju key user NAME, or kju key take FILE")  # fmt: skip
+                "host.pem": "kju cert host", "host.key": "kju cert host",
+            }.get(name, "kju cert user NAME, or kju cert take FILE")  # fmt: skip
             raise UsageError(f"there is no {self.folder / name}: {how}") from None
 
     def _authority(self) -> x509.Certificate:
@@ -359,7 +365,8 @@ class _Admit:
         role = self._trust.roles().get(hello.user)
         if role is None:
             raise KjuError(
-                f"user {hello.user!r} is not known here: kju trust NAME --role view lets one in"
+                f"user {hello.user!r} is not known to the sender: there, kju trust"
+                f" {hello.user or 'NAME'} --role view lets one in"
             )
         if not hello.nonce:
             raise KjuError("the viewer sent no random number of its own")
@@ -402,12 +409,8 @@ class _Prover:
 
 
 def _new_key() -> Ed25519PrivateKey:
-    try:
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    except ImportError as error:
-        raise MissingError(
-            "keys need the package cryptography: pip install 'kju[remote]'"
-        ) from error
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     return Ed25519PrivateKey.generate()
 
 

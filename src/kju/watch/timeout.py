@@ -91,7 +91,7 @@ class ScreenTimeoutError(WaitTimeoutError):
             parts.append(self.best.words)
         if self.changed is not None and self.looks:
             parts.append(f"the screen changed last {self.changed[0]:.1f} s ago")
-        return "; ".join(parts) + ("" if self.frame is None else "; `save` shows it")
+        return "; ".join(parts) + ("" if self.frame is None else "; its picture can be saved")
 
     def save(self, target: str | os.PathLike[str] | IO[bytes]) -> None:
         """Write a PNG of the last frame with what was looked for and what was found instead.

@@ -7,7 +7,7 @@ import pytest
 
 from kju import errors
 from kju.apps import snapshots
-from kju.apps.cli import split_qemu_arguments
+from kju.apps.cli import app, split_qemu_arguments
 from kju.apps.exits import Exit, code_of, line_of
 from kju.apps.manage import said
 from kju.apps.targets import UnreadableError, attach_to_look, is_address
@@ -143,3 +143,15 @@ def test_sources_are_said_as_they_are():
     assert sources["display1-map"] == sources["display1-copy"] == "ok"
     assert "needs QEMU 10.0" in sources["vram"]
     assert found._replace(version=(10, 0, 2)).sources["vram"] == ""
+
+
+def test_no_command_hides_another():
+    def names(app):
+        for command in app.registered_commands:
+            yield command.name or command.callback.__name__.rstrip("_").replace("_", "-")
+        for group in app.registered_groups:
+            yield from [group.name] if group.name else names(group.typer_instance)
+
+    found = list(names(app))
+    assert len(found) > 30
+    assert len(found) == len(set(found))

@@ -67,7 +67,7 @@ def test_secrets_are_their_owners_alone(lab: Trust) -> None:
 
 def test_an_unknown_user_is_refused(lab: Trust, tmp_path: Path) -> None:
     lab.make_user("bob")
-    with pytest.raises(KjuError, match="'bob' is not known here"):
+    with pytest.raises(KjuError, match="'bob' is not known to the sender"):
         greet(lab, home(lab, "bob", tmp_path), "bob")
     lab.set_role("vic", None)
     with pytest.raises(KjuError, match="'vic' is not known"):
@@ -146,5 +146,5 @@ def test_what_is_no_bundle_is_refused(lab: Trust, tmp_path: Path) -> None:
             other.take_bundle(data)
     with pytest.raises(UsageError, match="no user's name"):
         lab.make_user("../x")
-    with pytest.raises(UsageError, match="kju key authority"):
+    with pytest.raises(UsageError, match="kju cert authority"):
         other.make_user("ann")

@@ -117,7 +117,7 @@ def test_time_is_over():
     assert (error.frame == scene.pixels).all()
     assert str(error) == (
         "the last of so many looks did not come in 64x32 at 40,40 within 10 s; 2 looks;"
-        " nothing like it; the screen changed last 6.0 s ago; `save` shows it"
+        " nothing like it; the screen changed last 6.0 s ago; its picture can be saved"
     )
 
 

@@ -57,10 +57,10 @@ def way() -> Iterator[Way]:
             link = stack.enter_context(Link())
         except KjuError as error:
             print(f"  {error}: sender and mirror are two processes without a link")
-            yield Way("one computer")
+            yield Way("on one computer")
             return
         place = f"tcp/{link.one.address}:{_PORT}"
-        yield Way(link.shape.words, link.one.before, link.other.before, place)
+        yield Way(f"over {link.shape.words}", link.one.before, link.other.before, place)
 
 
 class Mirrored:
@@ -124,7 +124,7 @@ class Mirrored:
             int(self.mirror.info()["mirror"]["received"]),
             time.monotonic() - self._began,
         )
-        return f"{count:,} bytes in {seconds:.0f} s, over {self._words}"
+        return f"{count:,} bytes in {seconds:.0f} s, {self._words}"
 
 
 def _picture(screen: Screen) -> np.ndarray:

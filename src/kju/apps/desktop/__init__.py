@@ -93,6 +93,12 @@ def _check_x11() -> None:
         ctypes.CDLL(str(plugins / "platforms" / "libqxcb.so"))
     except OSError as error:
         raise UsageError(f"Qt cannot open windows on X11 here: {error}; {_LIBRARIES}") from error
+    x11 = ctypes.CDLL("libX11.so.6")  # libqxcb needs it, so it is there
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    display = x11.XOpenDisplay(None)
+    if not display:
+        raise UsageError(f"the display {os.environ.get('DISPLAY', '')} does not answer")
+    x11.XCloseDisplay(ctypes.c_void_p(display))
 
 
 def _run(app: QApplication) -> int:

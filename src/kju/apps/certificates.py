@@ -39,7 +39,7 @@ def user(name: str, output: str) -> None:
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(descriptor, 0o600)
         file.write(made.bundle(name))
-    print(f"{path} is for {name}: kju key take {path.name}")
+    print(f"{path} is for {name}: kju cert take {path.name}")
     if name not in made.roles():
         print(f"to let {name} in here: kju trust {name} --role view, or control")
 

@@ -1,0 +1,209 @@
+"""The wire's bytes and CPU against QEMU's VNC server, of the same recorded updates.
+
+Both show each update before the next one is drawn, and are compared with it pixel by pixel:
+neither gains by leaving any out. kju's sender and viewer run in this process over a link that
+takes no time. QEMU's card is drawn on by hand, see shown.py, and its VNC server asked for what has
+changed until all of it has come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from kju.consumer import Consumer
+from kju.producer import Producer
+from kju.surface import surface_size
+from kju.wire import messages
+from kju.wire.encoder import Encoder
+from kju.wire.receiver import Receiver
+from kju.wire.sender import Admission, Sender
+
+from .measure import Figure, progress
+from .peers.vnc import Vnc
+from .shown import Shown, shown
+from .traces import HEIGHT, WIDTH, Trace, traces
+
+#: What VNC is asked for. Without a level QEMU takes 9, and TigerVNC's viewer asks for none unless
+#: its user does; 2 is what TigerVNC has as its own.
+PEERS = {"Tight": "tight", "Tight, level 2": "tight-2", "ZRLE": "zrle"}
+#: Of the best peer, of all traces together and of each.
+TOGETHER, EACH = 0.6, 1.0
+#: CPU of an encoded pixel, of the peer's.
+CPU = 1.0
+CAPACITY = 8 << 20
+#: Messages until a viewer must show an update.
+MOST = 2000
+
+
+class Cost(NamedTuple):
+    """What a trace cost.
+
+    Attributes:
+        size: Bytes.
+        cpu: Seconds, of encoding and sending.
+        compared: Seconds, of finding out what has changed.
+    """
+
+    size: int
+    cpu: float
+    compared: float = 0.0
+
+
+# ---- kju ----
+
+
+def _surface() -> tuple[Producer, Consumer]:
+    size = surface_size(CAPACITY)
+    memory = np.zeros(size + 64, np.uint8)
+    offset = -memory.ctypes.data % 64
+    memory = memory[offset : offset + size]
+    return Producer.format(memory, CAPACITY, incarnation=1), Consumer(memory)
+
+
+class Session:
+    """A screen, its sender and its viewer."""
+
+    def __init__(self) -> None:
+        self.screen, consumer = _surface()
+        self.screen.set_mode(WIDTH, HEIGHT)
+        self.shows, _ = _surface()
+        self._sender = Sender(Encoder(consumer), consumer, lambda hello: Admission("control"))
+        self._receiver = Receiver(self.shows)
+        self._receiver.hello("control")
+        self._now = 0.0
+        self.size = 0
+        self.cpu = 0.0
+
+    def settle(self) -> None:
+        """Until the viewer shows the screen."""
+        for _ in range(MOST):
+            if not self._turn():
+                break
+        if not np.array_equal(self.shows.pixels[..., :3], self.screen.pixels[..., :3]):
+            raise RuntimeError("the viewer does not show the screen")
+
+    def _turn(self) -> bool:
+        """Everything one side has to say to the other; whether it was anything."""
+        self._now += 0.001
+        said = [messages.encode(message) for message in self._receiver.to_send()]
+        start = time.thread_time()
+        for data in said:
+            self._sender.receive(messages.decode_from_viewer(data), self._now)
+        out = [messages.encode(message) for message in self._sender.to_send(self._now)]
+        if message := self._sender.next_message(self._now):
+            out.append(messages.encode(message))
+        self.cpu += time.thread_time() - start
+        for data in out:
+            self.size += len(data)
+            self._receiver.receive(messages.decode_from_sender(data), self._now)
+        return bool(said or out)
+
+
+def of_kju(trace: Trace) -> Cost:
+    """The trace through the wire."""
+    session = Session()
+    session.screen.compare(trace.first)
+    session.settle()
+    size, cpu, compared = session.size, session.cpu, 0.0
+    for number, (_, picture) in enumerate(trace.pictures()):
+        progress(f"{trace.name}: kju", number, len(trace.frames))
+        start = time.thread_time()
+        session.screen.compare(picture)
+        compared += time.thread_time() - start
+        session.settle()
+    return Cost(session.size - size, session.cpu - cpu, compared)
+
+
+# ---- VNC ----
+
+
+def _show(qemu: Shown, client: Vnc, picture: np.ndarray) -> None:
+    for _ in range(MOST):
+        if np.array_equal(client.look()[..., :3], picture[..., :3]):
+            return
+        client.ask()
+    raise RuntimeError("QEMU's VNC server does not show what was drawn")
+
+
+def of_vnc(qemu: Shown, trace: Trace, option: str) -> Cost:
+    """The trace through QEMU's VNC server; CPU is what a client makes it spend."""
+    qemu.draw(0, trace.first)
+    with contextlib.closing(Vnc(qemu.where, option)) as client:
+        _show(qemu, client, trace.first)
+        size, cpu = client.received, qemu.cpu()
+        for number, (rows, picture) in enumerate(trace.pictures()):
+            progress(f"{trace.name}: {option}", number, len(trace.frames))
+            for y, pixels in rows:
+                qemu.draw(y, pixels)
+            _show(qemu, client, picture)
+        return Cost(client.received - size, qemu.cpu() - cpu - _drawing(qemu, trace))
+
+
+def _drawing(qemu: Shown, trace: Trace) -> float:
+    """CPU of drawing the trace while nobody looks."""
+    cpu = qemu.cpu()
+    for rows, _ in trace.pictures():
+        for y, pixels in rows:
+            qemu.draw(y, pixels)
+    return qemu.cpu() - cpu
+
+
+# ---- figures ----
+
+
+def report(trace: Trace, ours: Cost, theirs: dict[str, Cost]) -> Iterator[Figure]:
+    updates, megapixels = len(trace.frames), trace.changed / 1e6
+    each = {"kju": ours, **theirs}
+    for name, cost in each.items():
+        yield Figure("wire", f"{trace.name}: {name}", cost.size / updates, "B/update", None, "",
+                     f"{updates} updates, {1000 * cost.cpu / megapixels:.1f} ms/megapixel")  # fmt: skip
+    best = min(theirs, key=lambda name: theirs[name].size)
+    ratio = ours.size / theirs[best].size
+    yield Figure("wire", f"{trace.name}: bytes", ratio, "x", EACH, best)
+
+
+def together(
+    traces: list[Trace], ours: list[Cost], theirs: dict[str, list[Cost]]
+) -> Iterator[Figure]:
+    sums = {name: sum(cost.size for cost in costs) for name, costs in theirs.items()}
+    size = sum(cost.size for cost in ours)
+    best = min(sums, key=lambda name: sums[name])
+    yield Figure("wire", "all traces: bytes", size / sums[best], "x", TOGETHER, best,
+                 f"{size / 1e6:.2f} against {sums[best] / 1e6:.2f} MB")  # fmt: skip
+    least = [min(costs[n].size for costs in theirs.values()) for n in range(len(ours))]
+    ratios = [cost.size / other for cost, other in zip(ours, least, strict=True)]
+    mean = float(np.exp(np.mean(np.log(ratios))))
+    yield Figure("wire", "geometric mean of the traces' bytes, each against its best", mean, "x",
+                 TOGETHER, "the best of each")  # fmt: skip
+    megapixels = sum(trace.changed for trace in traces) / 1e6
+    load = f"load {os.getloadavg()[0]:.1f}"
+    cpu = {name: sum(cost.cpu for cost in costs) / megapixels for name, costs in theirs.items()}
+    sent = sum(cost.cpu for cost in ours) / megapixels
+    found = sum(cost.compared for cost in ours) / megapixels
+    for name, value in {"kju": sent, "kju, looking for changes": found, **cpu}.items():
+        yield Figure("wire", f"all traces: CPU, {name}", 1000 * value, "ms/megapixel", None, "",
+                     load)  # fmt: skip
+    least_cpu = min(cpu, key=lambda name: cpu[name])
+    for name in {best, least_cpu}:
+        yield Figure("wire", f"all traces: CPU against {name}, looking included",
+                     (sent + found) / cpu[name], "x", CPU, name, load)  # fmt: skip
+
+
+def figures(folder: str) -> Iterator[Figure]:
+    done: list[Trace] = []
+    ours: list[Cost] = []
+    theirs: dict[str, list[Cost]] = {name: [] for name in PEERS}
+    for trace in traces():
+        ours.append(of_kju(trace))
+        with shown(folder, WIDTH, HEIGHT) as qemu:
+            for name, option in PEERS.items():
+                theirs[name].append(of_vnc(qemu, trace, option))
+        yield from report(trace, ours[-1], {name: costs[-1] for name, costs in theirs.items()})
+        done.append(trace._replace(first=np.zeros(0), frames=[[]] * len(trace.frames)))
+    yield from together(done, ours, theirs)

@@ -7,6 +7,8 @@
  * or whose ends differ by as many from the row above, become one rectangle: another one costs
  * six bytes and a palette. */
 enum { CELL = 8, NEAR = 3 };
+/* Rectangles that are looked at for one that ends above a run. */
+enum { MOST_ABOVE = 128 };
 /* Colours of a palette; a number of a pixel has 8 bits at most. */
 enum { COLOURS = 256, BUCKETS = 1024 };
 
@@ -100,7 +102,7 @@ static uint32_t apart(uint32_t a, uint32_t b) { return a > b ? a - b : b - a; }
 
 /* Let a run of cells go on a rectangle that ends just above it, or begin one. */
 static void add_run(struct kju_rects *out, size_t first, struct kju_rect run) {
-    for (size_t i = out->size; i > first; i--) {
+    for (size_t i = out->size, tried = 0; i > first && tried < MOST_ABOVE; i--, tried++) {
         struct kju_rect *r = &out->at[i - 1];
         uint32_t right = r->x + r->width, end = run.x + run.width;
         if (r->y + r->height != run.y || run.x >= right || r->x >= end)
@@ -116,8 +118,7 @@ static void add_run(struct kju_rects *out, size_t first, struct kju_rect run) {
 }
 
 static void trim_one(const struct kju_picture *old, const struct kju_picture *now,
-                     struct kju_rect rect, struct kju_rects *out) {
-    size_t first = out->size;
+                     struct kju_rect rect, size_t first, struct kju_rects *out) {
     uint32_t right = rect.x + rect.width, bottom = rect.y + rect.height;
     for (uint32_t y = rect.y; y < bottom; y += CELL) {
         uint32_t height = bottom - y < CELL ? bottom - y : CELL;
@@ -139,14 +140,15 @@ static void trim_one(const struct kju_picture *old, const struct kju_picture *no
         if (run.width)
             add_run(out, first, run);
     }
-    for (size_t i = first; i < out->size; i++)
-        out->at[i] = shrink(old, now, out->at[i]);
 }
 
 void kju_trim(const struct kju_picture *old, const struct kju_picture *now,
               const struct kju_rect *rects, size_t count, struct kju_rects *out) {
+    size_t first = out->size;
     for (size_t i = 0; i < count && !out->failed; i++)
-        trim_one(old, now, rects[i], out);
+        trim_one(old, now, rects[i], first, out);
+    for (size_t i = first; i < out->size && !out->failed; i++)
+        out->at[i] = shrink(old, now, out->at[i]);
 }
 
 /* ---- What has moved ---- */

@@ -91,6 +91,10 @@ class Encoder:
         self.version = 0
         #: The same, where nothing was left out; else 0.
         self.whole = 0
+        #: The version at which nothing more had moved.
+        self._sought = 0
+        #: Bytes of a tile in the last step.
+        self._each = 1.0
         #: The generation at which each tile has changed last.
         self.stamps = np.zeros(0, np.int64)
         self._taken = np.zeros(0, np.uint64)
@@ -146,14 +150,17 @@ class Encoder:
             dirty = np.flatnonzero(self._dirty(now))
             if not len(dirty):
                 break
-            moved = self._move(dirty)
-            chosen = self._choose(dirty, focus)
+            moved = self._move(dirty) if version != self._sought else None
+            self._sought = 0 if moved else version
+            chosen = self._choose(dirty, focus, most)
             while True:
                 step = self._encode(moved, chosen, version)
                 if step is None or len(step.block.data) <= most or len(chosen) == 1:
                     break
                 over = len(step.block.data) + most // 4
                 chosen = chosen[: max(1, len(chosen) * most // over)]
+            if step is not None:
+                self._each = max(1.0, len(step.block.data) / len(chosen))
             # What was drawn as it had been before makes no step.
             if taken := self._take(step, moved, chosen, dirty, version):
                 return taken
@@ -259,9 +266,13 @@ class Encoder:
         to, from_x, from_y = found
         return Rect(*to), from_x, from_y
 
-    def _choose(self, dirty: npt.NDArray[np.intp], focus: Rect | None) -> npt.NDArray[np.intp]:
+    def _choose(
+        self, dirty: npt.NDArray[np.intp], focus: Rect | None, most: int
+    ) -> npt.NDArray[np.intp]:
         """As many tiles as one segment may have, those first that should be."""
-        if len(dirty) <= MOST_TILES:
+        # As many as fit if they are like the last ones: what does not fit is encoded twice.
+        fit = min(MOST_TILES, max(1, int(0.9 * most / self._each)))
+        if len(dirty) <= fit:
             return dirty
         order = self._since[dirty]
         if focus is not None:
@@ -274,7 +285,7 @@ class Encoder:
                 & ((rows + 1) * side > focus.y)
             )
             order = np.where(near, -np.inf, order)
-        return dirty[np.argsort(order, kind="stable")[:MOST_TILES]]
+        return dirty[np.argsort(order, kind="stable")[:fit]]
 
     def _encode(
         self, moved: tuple[Rect, int, int] | None, tiles: npt.NDArray[np.intp], version: int

@@ -189,7 +189,7 @@ def scrolling(desk: Desk) -> Iterator[None]:
         "  sys.stdout.write(''.join(lines[i:i+2])); sys.stdout.flush(); time.sleep(0.03)\n"
         "time.sleep(60)\n"
     )
-    pipe = Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp")) / f"kju-bench-{os.getpid()}"  # noqa: S108
+    pipe = Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp")) / f"kju-bench-{os.getpid()}"
     os.mkfifo(pipe)
     desk.terminal("scroll", "130x50+20+10", HARD, sys.executable, "-c", program, str(pipe))
 
@@ -316,7 +316,8 @@ def film() -> Iterator[Picture]:
     for turn in range(31):
         picture = ground.copy()
         shapes = [
-            110 + 60 * np.sin(x / (40 + 9 * c) + turn / 9) * np.cos(y / (31 + 7 * c) - turn / 7)
+            110
+            + 60 * np.sin(x / (40 + 9 * c) + turn / 9) * np.cos(y / (31 + 7 * c) - turn / 7)
             + 35 * np.sin((x + y) / 90 + c + turn / 5)
             for c in range(3)
         ]

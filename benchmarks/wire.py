@@ -9,10 +9,13 @@ changed until all of it has come.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import sys
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +37,7 @@ from .traces import HEIGHT, WIDTH, Trace, traces
 PEERS = {"Tight": "tight", "Tight, level 2": "tight-2", "ZRLE": "zrle"}
 #: Of the best peer, of all traces together and of each.
 TOGETHER, EACH = 0.6, 1.0
+NOISE = "noise"
 #: CPU of an encoded pixel, of the peer's.
 CPU = 1.0
 CAPACITY = 8 << 20
@@ -123,7 +127,7 @@ def of_kju(trace: Trace) -> Cost:
 # ---- VNC ----
 
 
-def _show(qemu: Shown, client: Vnc, picture: np.ndarray) -> None:
+def _show(client: Vnc, picture: np.ndarray) -> None:
     for _ in range(MOST):
         if np.array_equal(client.look()[..., :3], picture[..., :3]):
             return
@@ -135,13 +139,13 @@ def of_vnc(qemu: Shown, trace: Trace, option: str) -> Cost:
     """The trace through QEMU's VNC server; CPU is what a client makes it spend."""
     qemu.draw(0, trace.first)
     with contextlib.closing(Vnc(qemu.where, option)) as client:
-        _show(qemu, client, trace.first)
+        _show(client, trace.first)
         size, cpu = client.received, qemu.cpu()
         for number, (rows, picture) in enumerate(trace.pictures()):
             progress(f"{trace.name}: {option}", number, len(trace.frames))
             for y, pixels in rows:
                 qemu.draw(y, pixels)
-            _show(qemu, client, picture)
+            _show(client, picture)
         return Cost(client.received - size, qemu.cpu() - cpu - _drawing(qemu, trace))
 
 
@@ -159,51 +163,97 @@ def _drawing(qemu: Shown, trace: Trace) -> float:
 
 def report(trace: Trace, ours: Cost, theirs: dict[str, Cost]) -> Iterator[Figure]:
     updates, megapixels = len(trace.frames), trace.changed / 1e6
-    each = {"kju": ours, **theirs}
-    for name, cost in each.items():
+    for name, cost in {"kju": ours, **theirs}.items():
+        speed = f"{1000 * cost.cpu / megapixels:.1f} ms/megapixel"
         yield Figure("wire", f"{trace.name}: {name}", cost.size / updates, "B/update", None, "",
-                     f"{updates} updates, {1000 * cost.cpu / megapixels:.1f} ms/megapixel")  # fmt: skip
+                     f"{updates} updates, {speed}")  # fmt: skip
     best = min(theirs, key=lambda name: theirs[name].size)
     ratio = ours.size / theirs[best].size
-    yield Figure("wire", f"{trace.name}: bytes", ratio, "x", EACH, best)
+    yield Figure("wire", f"{trace.name}: bytes", ratio, "x", EACH, best, f"{ratio:.4f}")
 
 
-def together(
-    traces: list[Trace], ours: list[Cost], theirs: dict[str, list[Cost]]
-) -> Iterator[Figure]:
-    sums = {name: sum(cost.size for cost in costs) for name, costs in theirs.items()}
-    size = sum(cost.size for cost in ours)
-    best = min(sums, key=lambda name: sums[name])
-    yield Figure("wire", "all traces: bytes", size / sums[best], "x", TOGETHER, best,
-                 f"{size / 1e6:.2f} against {sums[best] / 1e6:.2f} MB")  # fmt: skip
-    least = [min(costs[n].size for costs in theirs.values()) for n in range(len(ours))]
-    ratios = [cost.size / other for cost, other in zip(ours, least, strict=True)]
-    mean = float(np.exp(np.mean(np.log(ratios))))
-    yield Figure("wire", "geometric mean of the traces' bytes, each against its best", mean, "x",
-                 TOGETHER, "the best of each")  # fmt: skip
-    megapixels = sum(trace.changed for trace in traces) / 1e6
+def together(costs: dict[str, dict[str, Cost]]) -> Iterator[Figure]:
+    """Bytes of all traces; noise, which nothing makes smaller, would decide that by its length."""
+    for what, left_out in (("all traces", NOISE), ("all traces and noise", "")):
+        sums = {
+            name: sum(cost.size for trace, cost in each.items() if trace != left_out)
+            for name, each in costs.items()
+        }
+        size = sums.pop("kju")
+        best = min(sums, key=lambda name: sums[name])
+        yield Figure("wire", f"{what}: bytes", size / sums[best], "x",
+                     TOGETHER if left_out else None, best,
+                     f"{size / 1e6:.2f} against {sums[best] / 1e6:.2f} MB")  # fmt: skip
+    ratios = [
+        cost.size / min(each[trace].size for name, each in costs.items() if name != "kju")
+        for trace, cost in costs["kju"].items()
+    ]
+    mean = float(np.exp(np.log(ratios).mean()))
+    yield Figure("wire", "geometric mean of each trace's bytes", mean, "x", None, "each one's best")
+
+
+def cpu(costs: dict[str, dict[str, Cost]], megapixels: float) -> Iterator[Figure]:
+    """CPU of a megapixel that changes, all traces and noise together."""
     load = f"load {os.getloadavg()[0]:.1f}"
-    cpu = {name: sum(cost.cpu for cost in costs) / megapixels for name, costs in theirs.items()}
-    sent = sum(cost.cpu for cost in ours) / megapixels
-    found = sum(cost.compared for cost in ours) / megapixels
-    for name, value in {"kju": sent, "kju, looking for changes": found, **cpu}.items():
-        yield Figure("wire", f"all traces: CPU, {name}", 1000 * value, "ms/megapixel", None, "",
+    spent = {
+        name: 1000 * sum(cost.cpu for cost in each.values()) / megapixels
+        for name, each in costs.items()
+    }
+    looking = 1000 * sum(cost.compared for cost in costs["kju"].values()) / megapixels
+    for name, value in {**spent, "kju, looking for changes": looking}.items():
+        yield Figure("wire", f"CPU: {name}", value, "ms/megapixel", None, "", load)
+    ours = spent.pop("kju") + looking
+    for name, value in spent.items():
+        yield Figure("wire", f"CPU against {name}, looking included", ours / value, "x", CPU, name,
                      load)  # fmt: skip
-    least_cpu = min(cpu, key=lambda name: cpu[name])
-    for name in {best, least_cpu}:
-        yield Figure("wire", f"all traces: CPU against {name}, looking included",
-                     (sent + found) / cpu[name], "x", CPU, name, load)  # fmt: skip
 
 
 def figures(folder: str) -> Iterator[Figure]:
-    done: list[Trace] = []
-    ours: list[Cost] = []
-    theirs: dict[str, list[Cost]] = {name: [] for name in PEERS}
+    costs: dict[str, dict[str, Cost]] = {"kju": {}, **{name: {} for name in PEERS}}
+    changed = 0
     for trace in traces():
-        ours.append(of_kju(trace))
+        costs["kju"][trace.name] = of_kju(trace)
         with shown(folder, WIDTH, HEIGHT) as qemu:
             for name, option in PEERS.items():
-                theirs[name].append(of_vnc(qemu, trace, option))
-        yield from report(trace, ours[-1], {name: costs[-1] for name, costs in theirs.items()})
-        done.append(trace._replace(first=np.zeros(0), frames=[[]] * len(trace.frames)))
-    yield from together(done, ours, theirs)
+                costs[name][trace.name] = of_vnc(qemu, trace, option)
+        yield from report(
+            trace, costs["kju"][trace.name], {name: costs[name][trace.name] for name in PEERS}
+        )
+        changed += trace.changed
+    yield from together(costs)
+    yield from cpu(costs, changed / 1e6)
+
+
+# ---- the documentation's table ----
+
+
+def table(report: dict[str, Any]) -> str:
+    """Bytes an update of each trace and way, of a run's JSON."""
+    values = {figure["name"]: figure for figure in report["figures"] if figure["group"] == "wire"}
+    names = ["kju", *PEERS]
+    lines = [f"Measured on: {report['machine']}.", "",
+             f"| bytes an update | updates | {' | '.join(names)} | kju to the best |",
+             "|---|" + "--:|" * (len(names) + 2)]  # fmt: skip
+    for trace in (name.removesuffix(": kju") for name in values if name.endswith(": kju")):
+        if f"{trace}: bytes" not in values:
+            continue
+        sizes = " | ".join(f"{values[f'{trace}: {name}']['value']:,.0f}" for name in names)
+        updates = values[f"{trace}: kju"]["detail"].partition(" ")[0]
+        lines.append(f"| {trace} | {updates} | {sizes} | {_ratio(values[f'{trace}: bytes'])} |")
+    lines += ["", "| all together | | against | |", "|---|--:|---|---|"]
+    for name, figure in values.items():
+        if name.startswith(("all", "geometric", "CPU")):
+            unit = "" if figure["unit"] == "x" else f" {figure['unit']}"
+            value = _ratio(figure) if not unit else f"{figure['value']:.1f}"
+            lines.append(f"| {name} | {value}{unit} | {figure['peer']} | {figure['detail']} |")
+    return "\n".join(lines) + "\n"
+
+
+def _ratio(figure: dict[str, Any]) -> str:
+    value, limit = figure["value"], figure["limit"]
+    shown = f"{value:.4f}" if 0.995 < value < 1.005 else f"{value:.2f}"
+    return f"{shown} x" + (f" (**missed**: {limit:g})" if figure["reached"] is False else "")
+
+
+if __name__ == "__main__":
+    print(table(json.loads(Path(sys.argv[1]).read_text())), end="")

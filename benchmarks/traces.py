@@ -345,11 +345,10 @@ PICTURES: dict[str, Callable[[], Iterator[Picture]]] = {
 
 
 def traces() -> Iterator[Trace]:
-    """All of them, one after the other."""
-    missing = [name for name in NEEDED if not shutil.which(name)]
-    if missing:
-        raise SystemExit(f"install {', '.join(missing)}: the traces are recorded from them")
-    for name, program in PROGRAMS.items():
+    """All of them, one after the other; without the programs those that are worked out."""
+    if missing := [name for name in NEEDED if not shutil.which(name)]:
+        print(f"install {', '.join(missing)}: traces are recorded from them", file=sys.stderr)
+    for name, program in ({} if missing else PROGRAMS).items():
         with desk() as where:
             steps = program(where)
             yield where.record(name, steps)

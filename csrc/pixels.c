@@ -5,7 +5,7 @@
 
 /* Differences are looked for in cells of this side. Runs of cells that are as many cells apart,
  * or whose ends differ by as many from the row above, become one rectangle: another one costs
- * six bytes and a palette. */
+ * six bytes and a palette. Measured: 1 to 5 apart, and cells of 4 and 16, are within 5 % of this. */
 enum { CELL = 8, NEAR = 3 };
 /* Rectangles that are looked at for one that ends above a run. */
 enum { MOST_ABOVE = 128 };
@@ -159,12 +159,13 @@ void kju_trim(const struct kju_picture *old, const struct kju_picture *now,
 enum { NEEDLE = 24, LEAST_COLOURS = 3, MOST_NEEDLES = 12 };
 /* Of so many of them all of the rectangle is searched, which takes a millisecond or two each. */
 enum { MOST_SEARCHED = 3 };
-/* Rows that may differ between two that do not: a pointer has 24, and
- * what it hid before may be next to it. What lies behind them must have
- * changed: plain ground is the same wherever it comes from. */
+/* Rows that may differ between two that do not: a pointer has 24. What lies behind them must have
+ * changed: plain ground is the same wherever it comes from. Measured: with 24 windows that are drawn
+ * have 27 % more bytes, with 16 60 % and a scrolling text 47 %; 48 is worse than 32 again. */
 enum { ROWS_BETWEEN = 32 };
-/* A move has to explain so many pixels, and a quarter of those that differ. */
-enum { LEAST_MOVED = 2048 };
+/* A move has to explain so many pixels, and a 16th of those looked at: with a quarter, windows that
+ * are drawn have 22 % more bytes and a desktop 12 %, and a text that is edited 12 % fewer. */
+enum { LEAST_MOVED = 2048, LEAST_SHARE = 16 };
 
 static uint64_t area(struct kju_rect r) { return (uint64_t)r.width * r.height; }
 
@@ -291,7 +292,7 @@ int kju_find_move(const struct kju_picture *old, const struct kju_picture *now,
         if (area(s.best) * 4 > area(*rect) * 3)
             break;
     }
-    if (area(s.best) < LEAST_MOVED || area(s.best) * 4 < area(*rect))
+    if (area(s.best) < LEAST_MOVED || area(s.best) * LEAST_SHARE < area(*rect))
         return 0;
     *to = s.best;
     *x = s.x;

@@ -146,7 +146,8 @@ def of_vnc(qemu: Shown, trace: Trace, option: str) -> Cost:
             for y, pixels in rows:
                 qemu.draw(y, pixels)
             _show(client, picture)
-        return Cost(client.received - size, qemu.cpu() - cpu - _drawing(qemu, trace))
+        size, spent = client.received - size, qemu.cpu() - cpu
+    return Cost(size, spent - _drawing(qemu, trace))
 
 
 def _drawing(qemu: Shown, trace: Trace) -> float:

@@ -177,8 +177,7 @@ static PyObject *pack(PyObject *self, PyObject *args) {
     if (!to_picture(form, &memory, &p) && (rects = to_rects(list, &p, &count))) {
         struct kju_bytes out = {0};
         Py_BEGIN_ALLOW_THREADS
-        for (size_t i = 0; i < count && !out.failed; i++)
-            kju_pack(&p, &rects[i], &out);
+        kju_pack(&p, rects, count, &out);
         Py_END_ALLOW_THREADS
         result = out.failed ? PyErr_NoMemory()
                             : PyBytes_FromStringAndSize((char *)out.at, (Py_ssize_t)out.size);

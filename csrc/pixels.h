@@ -9,6 +9,8 @@
  *       PALETTE  number of colours - 1 (1 byte), the colours, then for each row the pixels'
  *                numbers of 1, 2, 4 or 8 bits, the first in the lowest bits, rows ending on bytes
  *       PREDICT  predictor (1 byte), then for each channel width x height residuals
+ *       TABLE    number of colours that are added to the block's table (varint), these, then the
+ *                pixels' numbers in the table, a byte each
  *
  * A varint has 7 bits in each byte, the lowest first; its last byte is below 128. A colour has 3
  * bytes, blue first, or 1 where a pixel has one. Items are done one after the other; COPY may
@@ -22,7 +24,7 @@
 
 #include "kju/surface.h"
 
-enum { KJU_FILL = 0, KJU_COPY = 1, KJU_PALETTE = 2, KJU_PREDICT = 3 };
+enum { KJU_FILL = 0, KJU_COPY = 1, KJU_PALETTE = 2, KJU_PREDICT = 3, KJU_TABLE = 4 };
 enum { KJU_LEFT = 0, KJU_UP = 1, KJU_MEDIAN = 2, KJU_PREDICTORS = 3 };
 
 struct kju_picture {
@@ -49,13 +51,16 @@ void kju_trim(const struct kju_picture *old, const struct kju_picture *now,
               const struct kju_rect *rects, size_t count, struct kju_rects *out);
 
 /* Whether `now` shows within `rect` what `old` shows (x, y) further: finds the move that explains
- * most of the rectangle, as when a text scrolls or a window is dragged. `to` is what has arrived.
+ * most of the rectangle, as when a text scrolls or a window is dragged. `to` is what has arrived;
+ * a few rows of it may show something else.
  * Returns 0 where nothing worth telling has moved. */
 int kju_find_move(const struct kju_picture *old, const struct kju_picture *now,
                   const struct kju_rect *rect, struct kju_rect *to, uint32_t *x, uint32_t *y);
 
-/* Append one rectangle of the picture as an item. */
-void kju_pack(const struct kju_picture *now, const struct kju_rect *rect, struct kju_bytes *out);
+/* Append rectangles of the picture as items. A block takes them all at once: its table is made of
+ * them. */
+void kju_pack(const struct kju_picture *now, const struct kju_rect *rects, size_t count,
+              struct kju_bytes *out);
 /* Append a move as an item. */
 void kju_pack_copy(const struct kju_rect *to, uint32_t x, uint32_t y, struct kju_bytes *out);
 

@@ -11,7 +11,6 @@ from typing import get_args
 import harness
 import msgspec
 import numpy as np
-import zstandard
 
 with harness.instrumented():
     from kju import _pixels
@@ -19,7 +18,7 @@ with harness.instrumented():
     from kju.errors import PeerError
     from kju.producer import Producer
     from kju.surface import surface_size
-    from kju.wire import messages
+    from kju.wire import blocks, messages
     from kju.wire.encoder import KEPT, MAX_DATA, Encoder
     from kju.wire.messages import MAX_LOST
     from kju.wire.receiver import Receiver
@@ -40,15 +39,17 @@ def block() -> tuple[int, bytes]:
     picture[8:20, 8:20] = (1, 2, 3, 0)
     picture[20:, :] = np.random.default_rng(1).integers(0, 256, (HEIGHT - 20, WIDTH, 4))
     form = WIDTH, HEIGHT, WIDTH * 4, 4
-    rects = [(8, 8, 12, 12), (0, 0, 30, 20), (0, 20, 20, 20)]
+    picture[:4, 40:60] = np.random.default_rng(2).integers(0, 2, (4, 20, 4)) * 90
+    picture[4:8, 40:60] = np.arange(20)[:, None] * (7, 3, 5, 0)
+    rects = [(8, 8, 12, 12), (0, 0, 30, 20), (0, 20, 20, 20), (40, 0, 20, 8), (40, 4, 20, 4)]
     data = _pixels.pack_move((0, 0, 8, 8), 1, 1) + _pixels.pack(picture, form, rects)
-    return len(data), zstandard.compress(data)
+    return len(data), blocks.compress(data, "zstd")
 
 
 def seeds() -> list[bytes]:
     """One message of every kind; a kind without a seed is a mistake."""
     size, data = block()
-    cursor = zstandard.compress(bytes(4 * 4 * 4))
+    cursor = blocks.compress(bytes(4 * 4 * 4), "zstd")
     found: list[messages.Message] = [
         messages.Hello(1, "control", ["zstd", "raw"], 1 << 20, "é", b"n"),
         messages.Proof(b"p"),

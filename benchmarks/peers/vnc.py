@@ -22,23 +22,31 @@ from .decode import Tight, Zrle
 
 ENCODINGS = {"raw": 0, "tight": 7, "zrle": 16}
 DESKTOP_SIZE = -223
+#: As TigerVNC's viewer asks for a level of compression; without one QEMU takes 9.
+LEVEL = -256
 #: 32 bits, depth 24, little-endian, true colour; B G R X in memory, as QEMU keeps it.
 PIXELS = struct.pack(">BBBBHHHBBBxxx", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
 
 
 class Vnc:
-    """One connection, one encoding."""
+    """One connection, one encoding, which may have a level of compression: ``tight-2``.
+
+    Attributes:
+        received: Bytes so far.
+    """
 
     def __init__(self, place: Place, option: str) -> None:
+        self.received = 0
+        option, _, level = option.partition("-")
         self._sock = self._connect(place)
         self._in: BinaryIO = self._sock.makefile("rb", buffering=1 << 20)
         self.size = self._greet()
         self._pixels = np.zeros((self.size[1], self.size[0], 4), np.uint8)
         decoders = {"tight": Tight, "zrle": Zrle}
         self._decoder = decoders[option]() if option in decoders else None
-        wanted = (ENCODINGS[option], DESKTOP_SIZE)
+        wanted = [ENCODINGS[option], DESKTOP_SIZE, *([LEVEL + int(level)] if level else [])]
         self._send(struct.pack(">Bx", 0) + b"\0\0" + PIXELS)
-        self._send(struct.pack(">BxH2i", 2, len(wanted), *wanted))
+        self._send(struct.pack(f">BxH{len(wanted)}i", 2, len(wanted), *wanted))
         self._asked = False
         self.grab()
 
@@ -50,6 +58,11 @@ class Vnc:
             self._ask(incremental=True)
         self._update()
         self._ask(incremental=True)
+
+    def ask(self) -> None:
+        """Ask for what has changed, and take one message."""
+        self._ask(incremental=True)
+        self._update()
 
     def look(self) -> np.ndarray:
         return self._pixels
@@ -126,13 +139,19 @@ class Vnc:
             count = self._in.readinto(memory)  # type: ignore[attr-defined]
             if not count:
                 raise EOFError("the VNC server has hung up")
+            self.received += count
             memory = memory[count:]
 
     def _read(self, size: int) -> bytes:
         data = self._in.read(size)
         if len(data) < size:
             raise EOFError("the VNC server has hung up")
+        self.received += size
         return data
+
+    def close(self) -> None:
+        self._in.close()
+        self._sock.close()
 
     def _send(self, data: bytes) -> None:
         self._sock.sendall(data)

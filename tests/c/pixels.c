@@ -63,8 +63,7 @@ static void one(uint64_t *seed) {
     } else {
         kju_trim(&old, &now, &whole, 1, &rects);
     }
-    for (size_t i = 0; i < rects.size; i++)
-        kju_pack(&now, &rects.at[i], &block);
+    kju_pack(&now, rects.at, rects.size, &block);
     size_t where = 0;
     CHECK(!block.failed && !rects.failed);
     /* Of its own size as well. */

@@ -38,6 +38,8 @@ MOST_SIDE = 64
 MOST_TILES = 256
 #: Bytes of segments that are kept for viewers which come to them later.
 KEPT = 512_000
+#: Moves of one segment: a text that scrolls on both sides of a pointer is two.
+MOST_MOVES = 3
 #: Pixels that must have changed before it is worth looking whether something has moved.
 WORTH_MOVING = 4096
 
@@ -52,6 +54,20 @@ class Block(NamedTuple):
 
     size: int
     data: bytes
+
+
+class Move(NamedTuple):
+    """A rectangle of the picture that stood elsewhere.
+
+    Attributes:
+        to: Where it is.
+        x: Where it was.
+        y: The same.
+    """
+
+    to: Rect
+    x: int
+    y: int
 
 
 class Step(NamedTuple):
@@ -91,6 +107,10 @@ class Encoder:
         self.version = 0
         #: Up to this version of the screen the shadow has everything; 0 where it never had some.
         self.whole = 0
+        #: The version at which nothing more had moved.
+        self._sought = 0
+        #: Bytes of a tile in the last step.
+        self._each = 1.0
         #: The generation at which each tile has changed last.
         self.stamps = np.zeros(0, np.int64)
         self._taken = np.zeros(0, np.uint64)
@@ -151,16 +171,22 @@ class Encoder:
             dirty = np.flatnonzero(self._dirty(now))
             if not len(dirty):
                 break
-            moved = self._move(dirty)
-            chosen = self._choose(dirty, focus)
+            base, moves = self._shadow, list[Move]()
+            if version != self._sought:
+                base, moves = self._move(dirty)
+                dirty = self._join_unlike(base, moves, dirty, now)
+            self._sought = 0 if moves else version
+            chosen = self._choose(dirty, focus, most)
             while True:
-                step = self._encode(moved, chosen, version)
+                step = self._encode(base, moves, chosen, version)
                 if step is None or len(step.block.data) <= most or len(chosen) == 1:
                     break
                 over = len(step.block.data) + most // 4
                 chosen = chosen[: max(1, len(chosen) * most // over)]
+            if step is not None:
+                self._each = max(1.0, len(step.block.data) / len(chosen))
             # What was drawn as it had been before makes no step.
-            if taken := self._take(step, moved, chosen, dirty, version):
+            if taken := self._take(step, base, moves, chosen, dirty, version):
                 return taken
         return None
 
@@ -247,26 +273,57 @@ class Encoder:
 
     # ---- segments ----
 
-    def _move(self, dirty: npt.NDArray[np.intp]) -> tuple[Rect, int, int] | None:
-        """A rectangle of the screen that stood elsewhere, and where; all of it is in `_now`."""
+    def _move(self, dirty: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.uint8], list[Move]]:
+        """What has moved, and the shadow with that where it is now.
+
+        Around what has moved all of the screen is in `_now`.
+        """
+        base, moves = self._shadow, list[Move]()
         side, columns = self.tile_side, self._columns
         if len(dirty) * side * side < WORTH_MOVING:
-            return None
+            return base, moves
         rows, across = np.divmod(dirty, columns)
         x, y = int(across.min()) * side, int(rows.min()) * side
         right = min((int(across.max()) + 1) * side, self.mode.width)
         bottom = min((int(rows.max()) + 1) * side, self.mode.height)
         rect = Rect(x, y, right - x, bottom - y)
         self._copy([rect])
-        found = _pixels.find_move(self._shadow, self._now, self._form, rect)
-        if found is None:
-            return None
-        to, from_x, from_y = found
-        return Rect(*to), from_x, from_y
+        while found := _pixels.find_move(base, self._now, self._form, rect):
+            if not moves:
+                base = base.copy()
+            moves.append(Move(Rect(*found[0]), *found[1:]))
+            _pixels.move(base, self._form, *moves[-1])
+            left = _pixels.trim(base, self._now, self._form, [rect])
+            if len(moves) == MOST_MOVES or sum(w * h for _, _, w, h in left) < WORTH_MOVING:
+                break
+            rect = _around(left)
+        return base, moves
 
-    def _choose(self, dirty: npt.NDArray[np.intp], focus: Rect | None) -> npt.NDArray[np.intp]:
+    def _join_unlike(
+        self,
+        base: npt.NDArray[np.uint8],
+        moves: list[Move],
+        dirty: npt.NDArray[np.intp],
+        now: float,
+    ) -> npt.NDArray[np.intp]:
+        """Also the tiles that what has moved shows wrong: a move need not be exact."""
+        rects = [move.to for move in moves]
+        wrong = [Rect(*each) for each in _pixels.trim(base, self._now, self._form, rects)]
+        if not wrong:
+            return dirty
+        tiles = np.unique(np.concatenate([self._tiles_of(each) for each in wrong]))
+        more = np.setdiff1d(tiles, dirty, assume_unique=True)
+        self._taken[more] = 0
+        self._since[more] = now
+        return np.union1d(dirty, more)
+
+    def _choose(
+        self, dirty: npt.NDArray[np.intp], focus: Rect | None, most: int
+    ) -> npt.NDArray[np.intp]:
         """As many tiles as one segment may have, those first that should be."""
-        if len(dirty) <= MOST_TILES:
+        # As many as fit if they are like the last ones: what does not fit is encoded twice.
+        fit = min(MOST_TILES, max(1, int(0.9 * most / self._each)))
+        if len(dirty) <= fit:
             return dirty
         order = self._since[dirty]
         if focus is not None:
@@ -279,23 +336,26 @@ class Encoder:
                 & ((rows + 1) * side > focus.y)
             )
             order = np.where(near, -np.inf, order)
-        return dirty[np.argsort(order, kind="stable")[:MOST_TILES]]
+        return dirty[np.argsort(order, kind="stable")[:fit]]
 
     def _encode(
-        self, moved: tuple[Rect, int, int] | None, tiles: npt.NDArray[np.intp], version: int
+        self,
+        base: npt.NDArray[np.uint8],
+        moves: list[Move],
+        tiles: npt.NDArray[np.intp],
+        version: int,
     ) -> Step | None:
-        """What makes the shadow as the screen is, within these tiles; None where it is."""
+        """What makes the base as the screen is, within these tiles; None where it is.
+
+        The base is the shadow, with what has moved where it is now.
+        """
         rects = self._rects(tiles)
-        if moved is None:
+        if not moves:
             self._copy(rects)
-            base = self._shadow
-        else:
-            base = self._shadow.copy()
-            _pixels.move(base, self._form, *moved)
         changed = _pixels.trim(base, self._now, self._form, rects)
-        if not changed and moved is None:
+        if not changed and not moves:
             return None
-        head = _pixels.pack_move(*moved) if moved else b""
+        head = b"".join(_pixels.pack_move(*move) for move in moves)
         block = self._block(head + _pixels.pack(self._now, self._form, changed))
         return Step(self.generation + 1, version, 0, tiles, block)
 
@@ -307,16 +367,15 @@ class Encoder:
     def _take(
         self,
         step: Step | None,
-        moved: tuple[Rect, int, int] | None,
+        base: npt.NDArray[np.uint8],
+        moves: list[Move],
         tiles: npt.NDArray[np.intp],
         dirty: npt.NDArray[np.intp],
         version: int,
     ) -> Step | None:
         """The shadow becomes what the step makes of it."""
-        touched = tiles
-        if step and moved:
-            _pixels.move(self._shadow, self._form, *moved)
-            touched = np.union1d(tiles, self._tiles_of(moved[0]))
+        touched = np.unique(np.concatenate([tiles, *(self._tiles_of(to) for to, _, _ in moves)]))
+        self._shadow = base
         for x, y, width, height in self._rects(tiles):
             here = np.s_[y : y + height, x : x + width]
             self._shadow[here] = self._now[here]
@@ -341,3 +400,10 @@ class Encoder:
         rows = np.arange(rect.y // side, (rect.bottom - 1) // side + 1)
         columns = np.arange(rect.x // side, (rect.right - 1) // side + 1)
         return (rows[:, None] * self._columns + columns).ravel()
+
+
+def _around(boxes: list[tuple[int, int, int, int]]) -> Rect:
+    """The rectangle that holds all of these."""
+    x, y = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    right = max(box[0] + box[2] for box in boxes)
+    return Rect(x, y, right - x, max(box[1] + box[3] for box in boxes) - y)

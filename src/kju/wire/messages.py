@@ -80,8 +80,8 @@ class Ack(Message, frozen=True, tag=3):
 
     Attributes:
         serial: The highest that has come.
-        lost: Those below that have not, or could not be used, until the sender's `since` is
-            above them.
+        lost: Those below that have not, or could not be used, until the sender has heard of
+            them: see `Segment`.
         credit: Bytes that may be under way from now on.
         again: More was lost than can be listed: begin again with the mode.
     """
@@ -160,15 +160,16 @@ class Segment(Message, frozen=True, tag=20):
 
     Attributes:
         serial: Of this message.
-        since: Of what was lost before this serial number the sender knows.
-        fresh: The segment can be used whatever was lost; another only if nothing was, from
-            `since` on.
+        since: A segment that is not fresh can be used if nothing was lost from here on.
+        fresh: The segment can be used whatever was lost.
         epoch: Of the mode that it belongs to.
         version: The screen's, when these pixels were taken.
         whole: Up to this version of the screen the viewer has everything with this segment; 0
             where some of the picture has never been sent.
         size: Bytes that `data` is when it is not compressed.
         data: A block (see `kju._pixels`), compressed.
+        heard: The sender has taken an acknowledgement of this serial number: it knows what was
+            lost up to there.
     """
 
     serial: Serial
@@ -179,6 +180,7 @@ class Segment(Message, frozen=True, tag=20):
     whole: Number
     size: Annotated[int, Meta(ge=0, le=MAX_BLOCK)]
     data: Bytes
+    heard: Number = 0
 
 
 class Cursor(Message, frozen=True, tag=21):

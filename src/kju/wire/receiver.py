@@ -285,7 +285,7 @@ class Receiver:
     def _segment(self, message: Segment) -> None:
         if message.since > message.serial:
             raise PeerError(f"segment {message.serial} is since {message.since}")
-        self._lost = [serial for serial in self._lost if serial >= message.since]
+        self._lost = [serial for serial in self._lost if serial > message.heard]
         mode = self._mode
         usable = mode is not None and message.epoch == mode.epoch and not self._again
         if mode is None or not usable or (not message.fresh and message.since <= self._gap):

@@ -121,6 +121,30 @@ def test_a_move_is_an_item():
     assert _pixels.check(block, (60, 40, 4)) == [(10, 3, 30, 20)]
 
 
+def test_rectangles_share_the_table_of_their_block():
+    rng = np.random.default_rng(8)
+    colours = rng.integers(0, 256, (200, 4), np.uint8)
+    picture = colours[rng.integers(0, 200, (40, 120))]
+    one = _pixels.pack(picture, form(picture), [(0, 0, 60, 40)])
+    two = _pixels.pack(picture, form(picture), [(0, 0, 60, 40), (60, 0, 60, 40)])
+    assert len(two) - len(one) < 60 * 40 + 20
+    other = np.zeros_like(picture)
+    _pixels.unpack(two, other, form(other))
+    assert np.array_equal(shown(other), shown(picture))
+
+
+def test_a_table_that_is_full_takes_no_more():
+    place = bytes([4, 0, 0, 0, 0])
+    whole = place + bytes([128, 2]) + bytes(256 * 3) + bytes(1)
+    assert _pixels.check(whole, (8, 8, 4)) == [(0, 0, 1, 1)]
+    assert _pixels.check(whole + place + bytes(2), (8, 8, 4)) == [(0, 0, 1, 1)] * 2
+    for more in (place + bytes([1, 5, 5, 5, 0]), place + bytes([129, 2]) + bytes(257 * 3 + 1)):
+        with pytest.raises(FormatError):
+            _pixels.check(whole + more, (8, 8, 4))
+    with pytest.raises(FormatError):
+        _pixels.check(place + bytes(2), (8, 8, 4))
+
+
 def test_noise_has_moved_nowhere():
     rng = np.random.default_rng(7)
     before, after = rng.integers(0, 256, (2, 200, 200, 4), np.uint8)

@@ -1,0 +1,260 @@
+"""The wire's bytes and CPU against QEMU's VNC server, of the same recorded updates.
+
+Both show each update before the next one is drawn, and are compared with it pixel by pixel:
+neither gains by leaving any out. kju's sender and viewer run in this process over a link that
+takes no time. QEMU's card is drawn on by hand, see shown.py, and its VNC server asked for what has
+changed until all of it has come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kju.consumer import Consumer
+from kju.producer import Producer
+from kju.surface import surface_size
+from kju.wire import messages
+from kju.wire.encoder import Encoder
+from kju.wire.receiver import Receiver
+from kju.wire.sender import Admission, Sender
+
+from .measure import Figure, progress
+from .peers.vnc import Vnc
+from .shown import Shown, shown
+from .traces import HEIGHT, WIDTH, Trace, traces
+
+#: What VNC is asked for. Without a level QEMU takes 9, and TigerVNC's viewer asks for none unless
+#: its user does; 2 is what TigerVNC has as its own.
+PEERS = {"Tight": "tight", "Tight, level 2": "tight-2", "ZRLE": "zrle"}
+#: Of the best peer, of all traces together and of each.
+TOGETHER, EACH = 0.6, 1.0
+NOISE = "noise"
+#: CPU of an encoded pixel, of the peer's.
+CPU = 1.0
+CAPACITY = 8 << 20
+#: Messages until a viewer must show an update.
+MOST = 2000
+
+
+class Cost(NamedTuple):
+    """What a trace cost.
+
+    Attributes:
+        size: Bytes.
+        cpu: Seconds, of encoding and sending.
+        compared: Seconds, of finding out what has changed.
+    """
+
+    size: int
+    cpu: float
+    compared: float = 0.0
+
+
+# ---- kju ----
+
+
+def _surface() -> tuple[Producer, Consumer]:
+    size = surface_size(CAPACITY)
+    memory = np.zeros(size + 64, np.uint8)
+    offset = -memory.ctypes.data % 64
+    memory = memory[offset : offset + size]
+    return Producer.format(memory, CAPACITY, incarnation=1), Consumer(memory)
+
+
+class Session:
+    """A screen, its sender and its viewer."""
+
+    def __init__(self) -> None:
+        self.screen, consumer = _surface()
+        self.screen.set_mode(WIDTH, HEIGHT)
+        self.shows, _ = _surface()
+        self._sender = Sender(Encoder(consumer), consumer, lambda hello: Admission("control"))
+        self._receiver = Receiver(self.shows)
+        self._receiver.hello("control")
+        self._now = 0.0
+        self.size = 0
+        self.cpu = 0.0
+
+    def settle(self) -> None:
+        """Until the viewer shows the screen."""
+        for _ in range(MOST):
+            if not self._turn():
+                break
+        if not np.array_equal(self.shows.pixels[..., :3], self.screen.pixels[..., :3]):
+            raise RuntimeError("the viewer does not show the screen")
+
+    def _turn(self) -> bool:
+        """Everything one side has to say to the other; whether it was anything."""
+        self._now += 0.001
+        said = [messages.encode(message) for message in self._receiver.to_send()]
+        start = time.thread_time()
+        for data in said:
+            self._sender.receive(messages.decode_from_viewer(data), self._now)
+        out = [messages.encode(message) for message in self._sender.to_send(self._now)]
+        if message := self._sender.next_message(self._now):
+            out.append(messages.encode(message))
+        self.cpu += time.thread_time() - start
+        for data in out:
+            self.size += len(data)
+            self._receiver.receive(messages.decode_from_sender(data), self._now)
+        return bool(said or out)
+
+
+def of_kju(trace: Trace) -> Cost:
+    """The trace through the wire."""
+    session = Session()
+    session.screen.compare(trace.first)
+    session.settle()
+    size, cpu, compared = session.size, session.cpu, 0.0
+    for number, (_, picture) in enumerate(trace.pictures()):
+        progress(f"{trace.name}: kju", number, len(trace.frames))
+        start = time.thread_time()
+        session.screen.compare(picture)
+        compared += time.thread_time() - start
+        session.settle()
+    return Cost(session.size - size, session.cpu - cpu, compared)
+
+
+# ---- VNC ----
+
+
+def _show(client: Vnc, picture: np.ndarray) -> None:
+    for _ in range(MOST):
+        if np.array_equal(client.look()[..., :3], picture[..., :3]):
+            return
+        client.ask()
+    raise RuntimeError("QEMU's VNC server does not show what was drawn")
+
+
+def of_vnc(qemu: Shown, trace: Trace, option: str) -> Cost:
+    """The trace through QEMU's VNC server; CPU is what a client makes it spend."""
+    qemu.draw(0, trace.first)
+    with contextlib.closing(Vnc(qemu.where, option)) as client:
+        _show(client, trace.first)
+        size, cpu = client.received, qemu.cpu()
+        for number, (rows, picture) in enumerate(trace.pictures()):
+            progress(f"{trace.name}: {option}", number, len(trace.frames))
+            for y, pixels in rows:
+                qemu.draw(y, pixels)
+            _show(client, picture)
+        size, spent = client.received - size, qemu.cpu() - cpu
+    return Cost(size, spent - _drawing(qemu, trace))
+
+
+def _drawing(qemu: Shown, trace: Trace) -> float:
+    """CPU of drawing the trace while nobody looks."""
+    cpu = qemu.cpu()
+    for rows, _ in trace.pictures():
+        for y, pixels in rows:
+            qemu.draw(y, pixels)
+    return qemu.cpu() - cpu
+
+
+# ---- figures ----
+
+
+def report(trace: Trace, ours: Cost, theirs: dict[str, Cost]) -> Iterator[Figure]:
+    updates, megapixels = len(trace.frames), trace.changed / 1e6
+    for name, cost in {"kju": ours, **theirs}.items():
+        speed = f"{1000 * cost.cpu / megapixels:.1f} ms/megapixel"
+        yield Figure("wire", f"{trace.name}: {name}", cost.size / updates, "B/update", None, "",
+                     f"{updates} updates, {speed}")  # fmt: skip
+    best = min(theirs, key=lambda name: theirs[name].size)
+    ratio = ours.size / theirs[best].size
+    yield Figure("wire", f"{trace.name}: bytes", ratio, "x", EACH, best, f"{ratio:.4f}")
+
+
+def together(costs: dict[str, dict[str, Cost]]) -> Iterator[Figure]:
+    """Bytes of all traces; noise, which nothing makes smaller, would decide that by its length."""
+    for what, left_out in (("all traces", NOISE), ("all traces and noise", "")):
+        sums = {
+            name: sum(cost.size for trace, cost in each.items() if trace != left_out)
+            for name, each in costs.items()
+        }
+        size = sums.pop("kju")
+        best = min(sums, key=lambda name: sums[name])
+        yield Figure("wire", f"{what}: bytes", size / sums[best], "x",
+                     TOGETHER if left_out else None, best,
+                     f"{size / 1e6:.2f} against {sums[best] / 1e6:.2f} MB")  # fmt: skip
+    ratios = [
+        cost.size / min(each[trace].size for name, each in costs.items() if name != "kju")
+        for trace, cost in costs["kju"].items()
+    ]
+    mean = float(np.exp(np.log(ratios).mean()))
+    yield Figure("wire", "geometric mean of each trace's bytes", mean, "x", None, "each one's best")
+
+
+def cpu(costs: dict[str, dict[str, Cost]], megapixels: float) -> Iterator[Figure]:
+    """CPU of a megapixel that changes, all traces and noise together."""
+    load = f"load {os.getloadavg()[0]:.1f}"
+    spent = {
+        name: 1000 * sum(cost.cpu for cost in each.values()) / megapixels
+        for name, each in costs.items()
+    }
+    looking = 1000 * sum(cost.compared for cost in costs["kju"].values()) / megapixels
+    for name, value in {**spent, "kju, looking for changes": looking}.items():
+        yield Figure("wire", f"CPU: {name}", value, "ms/megapixel", None, "", load)
+    ours = spent.pop("kju") + looking
+    for name, value in spent.items():
+        yield Figure("wire", f"CPU against {name}, looking included", ours / value, "x", CPU, name,
+                     load)  # fmt: skip
+
+
+def figures(folder: str) -> Iterator[Figure]:
+    costs: dict[str, dict[str, Cost]] = {"kju": {}, **{name: {} for name in PEERS}}
+    changed = 0
+    for trace in traces():
+        costs["kju"][trace.name] = of_kju(trace)
+        with shown(folder, WIDTH, HEIGHT) as qemu:
+            for name, option in PEERS.items():
+                costs[name][trace.name] = of_vnc(qemu, trace, option)
+        yield from report(
+            trace, costs["kju"][trace.name], {name: costs[name][trace.name] for name in PEERS}
+        )
+        changed += trace.changed
+    yield from together(costs)
+    yield from cpu(costs, changed / 1e6)
+
+
+# ---- the documentation's table ----
+
+
+def table(report: dict[str, Any]) -> str:
+    """Bytes an update of each trace and way, of a run's JSON."""
+    values = {figure["name"]: figure for figure in report["figures"] if figure["group"] == "wire"}
+    names = ["kju", *PEERS]
+    lines = [f"Measured on: {report['machine']}.", "",
+             f"| bytes an update | updates | {' | '.join(names)} | kju to the best |",
+             "|---|" + "--:|" * (len(names) + 2)]  # fmt: skip
+    for trace in (name.removesuffix(": kju") for name in values if name.endswith(": kju")):
+        if f"{trace}: bytes" not in values:
+            continue
+        sizes = " | ".join(f"{values[f'{trace}: {name}']['value']:,.0f}" for name in names)
+        updates = values[f"{trace}: kju"]["detail"].partition(" ")[0]
+        lines.append(f"| {trace} | {updates} | {sizes} | {_ratio(values[f'{trace}: bytes'])} |")
+    lines += ["", "| all together | | against | |", "|---|--:|---|---|"]
+    for name, figure in values.items():
+        if name.startswith(("all", "geometric", "CPU")):
+            unit = "" if figure["unit"] == "x" else f" {figure['unit']}"
+            value = _ratio(figure) if not unit else f"{figure['value']:.1f}"
+            lines.append(f"| {name} | {value}{unit} | {figure['peer']} | {figure['detail']} |")
+    return "\n".join(lines) + "\n"
+
+
+def _ratio(figure: dict[str, Any]) -> str:
+    value, limit = figure["value"], figure["limit"]
+    shown = f"{value:.4f}" if 0.995 < value < 1.005 else f"{value:.2f}"
+    return f"{shown} x" + (f" (**missed**: {limit:g})" if figure["reached"] is False else "")
+
+
+if __name__ == "__main__":
+    print(table(json.loads(Path(sys.argv[1]).read_text())), end="")

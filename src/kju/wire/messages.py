@@ -160,8 +160,7 @@ class Segment(Message, frozen=True, tag=20):
 
     Attributes:
         serial: Of this message.
-        since: A segment that is not fresh can be used if nothing was lost from here on.
-        fresh: The segment can be used whatever was lost.
+        since: It can be used if nothing was lost from this serial number on; 0: whatever was lost.
         epoch: Of the mode that it belongs to.
         version: The screen's, when these pixels were taken.
         whole: Up to this version of the screen the viewer has everything with this segment; 0
@@ -173,8 +172,7 @@ class Segment(Message, frozen=True, tag=20):
     """
 
     serial: Serial
-    since: Serial
-    fresh: bool
+    since: Number
     epoch: Number
     version: Number
     whole: Number

@@ -177,7 +177,7 @@ class Receiver:
 
     def complaint(self) -> Message:
         """What one of the audience says who lacks something: all is sent again, to all."""
-        self.lacks = False
+        self.lacks, self._again, self._lost = False, True, []
         return Ack(0, [], self._credit, True)
 
     # ---- what comes ----
@@ -288,7 +288,7 @@ class Receiver:
         self._lost = [serial for serial in self._lost if serial > message.heard]
         mode = self._mode
         usable = mode is not None and message.epoch == mode.epoch and not self._again
-        if mode is None or not usable or (not message.fresh and message.since <= self._gap):
+        if mode is None or not usable or 0 < message.since <= self._gap:
             self._lose([message.serial])
             return
         if message.version < self.version:

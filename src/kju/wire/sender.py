@@ -157,7 +157,7 @@ class Sender:
         self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
         self._inputs: set[int] = set()
         self._serial = 0
-        self._since, self._acked = 1, 0
+        self._since, self._heard_of = 1, 0
         self._under_way: dict[int, UnderWay] = {}
         self._heard = self._said = 0.0
         self._asked = 0
@@ -294,8 +294,10 @@ class Sender:
         if ack.serial > self._serial:
             self.refuse(f"the viewer has acknowledged {ack.serial}; {self._serial} was sent")
             raise PeerError(self.reason, ack.serial)
-        self._credit, self._acked = ack.credit, max(self._acked, ack.serial)
+        self._credit = ack.credit
         lost = set(ack.lost)
+        if lost:
+            self._heard_of = max(self._heard_of, ack.serial)
         any_lost = False
         for serial in [s for s in self._under_way if s <= ack.serial]:
             under_way = self._under_way.pop(serial)
@@ -478,12 +480,11 @@ class Sender:
         segment = Segment(
             serial,
             self._since,
-            False,
             self._epoch,
             step.version,
             step.whole,
             *step.block,
-            self._acked,
+            self._heard_of,
         )
         return UnderWay(_NOTHING, segment, step.tiles, step=True)
 
@@ -492,9 +493,7 @@ class Sender:
         self._complete = True
         version = max(1, self._consumer.reader.version, self._encoder.version)
         block = self._encoder.nothing
-        segment = Segment(
-            serial, self._since, True, self._epoch, version, version, *block, self._acked
-        )
+        segment = Segment(serial, 0, self._epoch, version, version, *block, self._heard_of)
         return UnderWay(_NOTHING, segment, np.zeros(0, np.intp))
 
     def _make_repair(self, serial: int, behind: npt.NDArray[np.intp], most: int) -> UnderWay:
@@ -504,9 +503,7 @@ class Sender:
         self._behind()[tiles] = encoder.generation
         whole = encoder.whole if count == len(behind) else 0
         self._complete = self._complete or whole > 0
-        segment = Segment(
-            serial, self._since, True, self._epoch, encoder.version, whole, *block, self._acked
-        )
+        segment = Segment(serial, 0, self._epoch, encoder.version, whole, *block, self._heard_of)
         return UnderWay(_NOTHING, segment, tiles)
 
 

@@ -110,6 +110,16 @@ def test_a_picture_that_moves_is_found(dx, dy):
     assert sum(w * h for _, _, w, h in left) <= rect.width * rect.height - 160 * 120
 
 
+@pytest.mark.parametrize("dy", [16, -16, 1, -1])
+def test_a_picture_that_moves_as_a_whole_is_found_to_its_edges(dy):
+    rng = np.random.default_rng(8)
+    strip = rng.integers(0, 2, (300, 200, 1), np.uint8).repeat(4, 2) * 200
+    before, after = strip[50:250].copy(), strip[50 - dy : 250 - dy].copy()
+    to, from_x, from_y = _pixels.find_move(before, after, form(after), (0, 0, 200, 200))
+    assert (to[0], to[2], to[3]) == (0, 200, 200 - abs(dy))
+    assert (from_x - to[0], from_y - to[1]) == (0, -dy)
+
+
 def test_a_move_is_an_item():
     rng = np.random.default_rng(6)
     picture = rng.integers(0, 256, (40, 60, 4), np.uint8)

@@ -354,7 +354,7 @@ def test_a_viewers_messages(stage: SenderStage, message: messages.FromViewer) ->
 
 OF_SENDER = [
     Challenge(b""), messages.Welcome(1, 7, "zstd", "view"), messages.Refused("no"),
-    Mode(1, 1, 64, 48), messages.Segment(1, 1, True, 1, 1, 1, 0, b""),
+    Mode(1, 1, 64, 48), messages.Segment(1, 0, 1, 1, 1, 0, b""),
     messages.Cursor(1, True, 0, 0), messages.State(1, 1), Ping(1), Done(1), Event("e"),
     messages.Lead(), Goodbye(),
 ]  # fmt: skip
@@ -397,11 +397,11 @@ OPENED = [messages.Welcome(1, 7, "zstd", "view"), Mode(1, 5, 64, 48)]
 @pytest.mark.parametrize(
     ("message", "why"),
     [
-        (messages.Segment(2, 2, True, 5, 1, 1, 9, b"12345678"), "its segment 9"),
-        (messages.Segment(2, 2, True, 5, 1, 1, 9, b"\xff"), "1 bytes is not zstd"),
+        (messages.Segment(2, 0, 5, 1, 1, 9, b"12345678"), "its segment 9"),
+        (messages.Segment(2, 0, 5, 1, 1, 9, b"\xff"), "1 bytes is not zstd"),
         (Mode(2, 4, 64, 48), "epoch"),
         (Mode(2, 6, 16384, 16384), "limit"),
-        (messages.Segment(2, 3, True, 5, 1, 1, 0, b""), "since"),
+        (messages.Segment(2, 3, 5, 1, 1, 0, b""), "since"),
         (messages.Cursor(2, True, 0, 0, 0, 0, 200, 200, b"x"), "zstd"),
     ],
 )
@@ -421,9 +421,9 @@ def test_a_version_that_runs_backwards_is_a_lie() -> None:
     for step in OPENED:
         viewer.receiver.receive(step, 0.0)
     nothing = blocks.compress(b"", "zstd")
-    viewer.receiver.receive(messages.Segment(2, 2, True, 5, 9, 9, 0, nothing), 0.0)
+    viewer.receiver.receive(messages.Segment(2, 0, 5, 9, 9, 0, nothing), 0.0)
     with pytest.raises(PeerError, match="version 8 comes after 9"):
-        viewer.receiver.receive(messages.Segment(3, 2, True, 5, 8, 8, 0, nothing), 0.0)
+        viewer.receiver.receive(messages.Segment(3, 0, 5, 8, 8, 0, nothing), 0.0)
 
 
 def test_a_bomb_is_not_unpacked() -> None:
@@ -433,7 +433,7 @@ def test_a_bomb_is_not_unpacked() -> None:
         for step in OPENED:
             viewer.receiver.receive(step, 0.0)
         with pytest.raises(PeerError, match="says 67108864"):
-            viewer.receiver.receive(messages.Segment(2, 2, True, 5, 1, 1, size, bomb), 0.0)
+            viewer.receiver.receive(messages.Segment(2, 0, 5, 1, 1, size, bomb), 0.0)
 
 
 def test_a_viewer_that_acknowledges_what_was_not_sent_is_refused() -> None:

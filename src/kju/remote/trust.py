@@ -10,7 +10,8 @@ A folder (by default ``trust`` beside kju's settings) holds, as PEM,
 TLS lets nobody in without a certificate of the authority; and each session proves who its user is,
 for a router between the two ends sees every connection as its own. A proof is a certificate and a
 signature over the session's two random numbers, the screen's name and what is asked for: it is
-worth nothing in another session.
+worth nothing in another session. What is said after that is not protected from others who have a
+certificate of the same authority: see docs/how-to/on-another-machine.md.
 
 Keys are Ed25519. They are files of their owner (0600) and never leave the folder, but for a
 user's, which is made for somebody else: `bundle`.

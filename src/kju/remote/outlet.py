@@ -74,14 +74,12 @@ class Viewer:
         id: Random, its own.
         sender: What the wire keeps of it.
         began: When it came, seconds of the loop's clock.
-        data: Whatever serves it may keep something here.
     """
 
     def __init__(self, number: str, sender: Sender, now: float) -> None:
         self.id = number
         self.sender = sender
         self.began = now
-        self.data: object = None
 
 
 class Outlet:

@@ -36,7 +36,7 @@ Serial = Annotated[int, Meta(ge=1, lt=1 << 53)]
 Side = Annotated[int, Meta(ge=1, le=16384)]
 Place = Annotated[int, Meta(ge=-(1 << 15), lt=1 << 15)]
 Bytes = Annotated[bytes, Meta(max_length=MAX_MESSAGE)]
-Codec = Literal["raw", "zstd", "lz4"]
+Codec = Literal["raw", "zstd"]
 #: What a sender and a viewer here know, the best first.
 CODECS: tuple[Codec, ...] = ("zstd", "raw")
 

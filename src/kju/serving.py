@@ -23,7 +23,7 @@ from .client.aio.snapshots import events
 from .consumer import Consumer
 from .errors import KjuError, UnavailableError, UsageError
 from .host import runtime
-from .host.messages import Done, GetInfo, Info, Keys, Point
+from .host.messages import Done, Finger, GetInfo, Info, Keys, Point, To
 from .remote import address
 from .remote.engine import Engine
 from .remote.options import Options, endpoint
@@ -147,6 +147,9 @@ class Served:
                 request = _decode(body)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise UsageError(f"this is no input: {error}") from error
+            for action in request.actions if isinstance(request, Point) else ():
+                if isinstance(action, To | Finger):
+                    viewer.sender.look_at(action.x, action.y)
             link = await self._link_of(viewer)
             done = await link.ask(msgspec.structs.replace(request, console=console), Done, 60.0)
             return WireDone(1, done.epoch, done.version)

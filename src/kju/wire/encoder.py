@@ -36,6 +36,8 @@ MAX_DATA = MAX_MESSAGE - 200
 MOST_SIDE = 64
 #: Tiles of one segment. More compress better together, and are older when they arrive.
 MOST_TILES = 256
+#: Seconds by which what is looked at is ahead of all that waits.
+FIRST = 1e9
 #: Bytes of segments that are kept for viewers which come to them later.
 KEPT = 512_000
 #: Moves of one segment: a text that scrolls on both sides of a pointer is two.
@@ -335,7 +337,10 @@ class Encoder:
                 & (rows * side < focus.bottom)
                 & ((rows + 1) * side > focus.y)
             )
-            order = np.where(near, -np.inf, order)
+            across = (columns + 0.5) * side - focus.x - focus.width / 2
+            down = (rows + 0.5) * side - focus.y - focus.height / 2
+            away = np.maximum(np.abs(across), np.abs(down))
+            order = np.where(near, away - FIRST, order)
         return dirty[np.argsort(order, kind="stable")[:fit]]
 
     def _encode(

@@ -76,7 +76,7 @@ MOST_INPUTS = 64
 MOST_EVENTS = 64
 #: Bytes that a message has around its data, about.
 AROUND = 40
-#: Pixels around what somebody has just clicked or typed into that go first.
+#: Side of the square around where somebody has just pointed that goes first, pixels.
 NEAR = 160
 
 
@@ -260,6 +260,10 @@ class Sender:
             raise PeerError(self.reason, message.number)
         self._inputs.add(message.number)
         return message
+
+    def look_at(self, x: int, y: int) -> None:
+        """The viewer has just pointed there: what changes around it goes first."""
+        self.focus = Rect(x - NEAR // 2, y - NEAR // 2, NEAR, NEAR)
 
     def done(self, done: Done) -> None:
         """An input has been done, or has failed."""

@@ -206,7 +206,7 @@ def test_a_window_that_is_small_gets_what_is_near_the_focus_first() -> None:
     viewer = scene.view()
     scene.settle()
     noise = np.random.default_rng(1).integers(0, 256, (800, 1280, 4), np.uint8)
-    viewer.sender.focus = Rect(1200, 700, 10, 10)
+    viewer.sender.look_at(1205, 705)
     scene.producer.compare(noise)
     viewer.turn(scene.now)
     viewer.turn(scene.now)

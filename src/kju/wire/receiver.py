@@ -48,6 +48,7 @@ from .messages import (
     Message,
     Mode,
     Numbered,
+    Ping,
     Proof,
     Refused,
     Role,
@@ -242,6 +243,8 @@ class Receiver:
 
     def _numbered(self, message: Numbered) -> None:
         if message.serial <= self._last:
+            # A ping that is said again: the acknowledgement was lost.
+            self._owes = self._owes or isinstance(message, Ping)
             return
         self._lose(range(self._last + 1, message.serial))
         self._last, self._owes = message.serial, True

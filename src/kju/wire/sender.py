@@ -37,7 +37,6 @@ from .messages import (
     PROTOCOL,
     Ack,
     Challenge,
-    Codec,
     Cursor,
     Done,
     Event,
@@ -68,6 +67,8 @@ if TYPE_CHECKING:
 #: Seconds without a sign of the viewer while something is under way, or since anything was
 #: sent, until it is asked for one.
 QUIET = 1.0
+#: Seconds without a sign after which a viewer is told of no events: it says something every second.
+SILENT = 3.0
 #: Seconds between two times that all is sent again because one of an audience asked for it.
 REPAINT = 2.0
 #: Inputs that are not done yet.
@@ -156,17 +157,17 @@ class Sender:
         self._urgent: deque[Message] = deque()
         self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
         self._inputs: set[int] = set()
+        self._last_input = 0
         self._serial = 0
         self._since, self._heard_of = 1, 0
         self._under_way: dict[int, UnderWay] = {}
         self._heard = self._said = 0.0
-        self._asked = 0
         self._epoch = 0
         self._generation = 0
         self._has: npt.NDArray[np.int64] | None = None
         self._complete = False
         self._state: tuple[int, str] | None = None
-        self._cursor: tuple[object, ...] | None = None
+        self._cursor: int | None = None
         self._shape: object = None
 
     # ---- what comes ----
@@ -204,7 +205,7 @@ class Sender:
                 " of different versions of kju"
             )
             return
-        if not set(hello.codecs) & {self._encoder.codec, "raw"}:
+        if self._encoder.codec not in hello.codecs:
             self.refuse(f"the viewer reads {', '.join(hello.codecs)}: not {self._encoder.codec}")
             return
         try:
@@ -239,12 +240,16 @@ class Sender:
             return
         self.role, self.user = self._admission.role, self._hello.user
         self.stage = Stage.OPEN
-        codec: Codec = self._encoder.codec
         encoder = self._encoder
         self.audience = self._hello.audience and self.role == "view"
         self._urgent.append(
             Welcome(
-                PROTOCOL, encoder.incarnation, codec, self.role, encoder.tile_side, self.audience
+                PROTOCOL,
+                encoder.incarnation,
+                encoder.codec,
+                self.role,
+                encoder.tile_side,
+                self.audience,
             )
         )
 
@@ -255,9 +260,13 @@ class Sender:
                      reason="a view client may not send input; connect with the role control")
             )  # fmt: skip
             return None
-        if len(self._inputs) >= MOST_INPUTS or message.number in self._inputs:
+        if message.number <= self._last_input:
+            self.refuse(f"input {message.number} came after {self._last_input}: none is done twice")
+            raise PeerError(self.reason, message.number)
+        if len(self._inputs) >= MOST_INPUTS:
             self.refuse(f"the viewer sent more than {MOST_INPUTS} inputs before one was done")
             raise PeerError(self.reason, message.number)
+        self._last_input = message.number
         self._inputs.add(message.number)
         return message
 
@@ -366,7 +375,8 @@ class Sender:
         """What must arrive: greetings, what became of inputs, events."""
         out: list[Message] = [*self._urgent]
         self._urgent.clear()
-        if self.stage is Stage.OPEN:
+        # What must arrive waits for whoever reads it: not for one that says nothing.
+        if self.stage is Stage.OPEN and now - self._heard < SILENT:
             out += self._events
             self._events.clear()
         if out:
@@ -400,6 +410,11 @@ class Sender:
         """A ping, where nothing has been heard or said for long."""
         if now - max(self._said, self._heard) < QUIET:
             return None
+        last = self._under_way.get(self._serial)
+        if last is not None and isinstance(last.message, Ping):
+            # One that never answers must not make a list of questions.
+            self._said = now
+            return last.message
         return self._send(UnderWay(_NOTHING, Ping(self._serial + 1)), now)
 
     def _send(self, made: UnderWay, now: float) -> Numbered:
@@ -446,10 +461,10 @@ class Sender:
 
     def _make_cursor(self, serial: int) -> UnderWay | None:
         version = self._consumer.reader.cursor_version
-        if self._cursor is not None and self._cursor[0] == version:
+        if self._cursor == version:
             return None
         seen = self._consumer.cursor()
-        self._cursor = (version,)
+        self._cursor = version
         shape = seen.shape.tobytes()
         told: bytes | None = None
         if shape != self._shape:

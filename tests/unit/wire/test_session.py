@@ -153,6 +153,27 @@ def test_a_viewer_that_wants_everything_again_gets_the_picture_of_now() -> None:
     assert not viewer.receiver._again
 
 
+def test_what_is_kept_for_a_viewer_that_sleeps_does_not_grow() -> None:
+    scene, rng = Scene(), np.random.default_rng(4)
+    scene.producer.set_mode(64, 48)
+    sleeper = scene.view()
+    scene.settle()
+    sleeper.asleep = True
+    kept = []
+    for second in range(60):
+        scene.now += 1
+        draw(scene, rng)
+        sleeper.sender.happened(Event("e"))
+        sleeper.turn(scene.now)
+        kept.append((len(sleeper.sender._under_way), sleeper.sender.window.in_flight))
+        if second > 4:
+            assert sleeper.sender.to_send(scene.now) == []
+    assert kept[10] == kept[-1]
+    sleeper.asleep = False
+    scene.settle(5)
+    assert [type(said) for said in sleeper.said[-1:]] == [Event]
+
+
 def test_modes_states_and_cursors_follow() -> None:
     scene = Scene()
     viewer = scene.view(Link(lost=0.3), Link(lost=0.3))
@@ -242,6 +263,26 @@ def test_a_view_client_sends_no_input() -> None:
     assert viewer.inputs == []
     (done,) = viewer.said
     assert (done.error, done.number) == ("RoleError", 1)
+
+
+def test_an_input_is_not_done_twice() -> None:
+    scene = Scene()
+    viewer = scene.view()
+    scene.run(0.01)
+    viewer.up.put(Input(1, b"a key"), scene.now)
+    scene.run(0.01)
+    viewer.sender.done(Done(1))
+    viewer.up.put(Input(1, b"a key"), scene.now)
+    with pytest.raises(PeerError, match="twice"):
+        scene.run(0.01)
+    assert len(viewer.inputs) == 1
+
+
+def test_a_viewer_that_cannot_read_what_is_sent_is_refused() -> None:
+    scene = Scene()
+    viewer = scene.view(codecs=["raw"])
+    scene.run(0.01)
+    assert "reads raw: not zstd" in viewer.receiver.reason
 
 
 def test_too_many_inputs_end_the_session() -> None:

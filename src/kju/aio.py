@@ -2,16 +2,5 @@
 
 from __future__ import annotations
 
-from .client.aio import Keyboard, Machine, Screen, Surface, attach, launch, machines, mirror, start
-
-__all__ = [
-    "Keyboard",
-    "Machine",
-    "Screen",
-    "Surface",
-    "attach",
-    "launch",
-    "machines",
-    "mirror",
-    "start",
-]
+from .client.aio import *  # noqa: F403
+from .client.aio import __all__ as __all__

@@ -58,7 +58,8 @@ class Scene:
     def start(self) -> None:
         self.source.start()
         assert self.shown is not None
-        until(lambda: self.published(self.shown), 5, "the first picture")
+        # It is published first and told then.
+        until(lambda: self.published(self.shown) and self.statuses, 5, "the first picture")
 
 
 def surface(capacity: int) -> tuple[Producer, Consumer]:

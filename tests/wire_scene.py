@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from kju.consumer import Consumer
+from kju.errors import PeerError
 from kju.producer import Producer
 from kju.surface import surface_size
 from kju.wire import messages
 from kju.wire.encoder import Encoder
-from kju.wire.receiver import Receiver
+from kju.wire.receiver import Proven, Receiver
+from kju.wire.seal import Exchange
 from kju.wire.sender import Admission, Sender
 
 #: Seconds between two looks of the scene's clock.
@@ -45,8 +47,8 @@ class Link:
     bytes: int = 0
     count: int = 0
 
-    def put(self, message: messages.Message, now: float) -> None:
-        data = messages.encode(message)
+    def put(self, message: messages.Message, now: float, data: bytes = b"") -> None:
+        data = data or messages.encode(message)
         self.bytes += len(data)
         times, late = 1, 0.0
         if isinstance(message, messages.Numbered | messages.Ack):
@@ -72,6 +74,7 @@ class Viewer:
         self.sender = Sender(scene.encoder, scene.consumer, scene.admit)
         self.down, self.up = down, up
         self.asleep = False
+        self.strange = 0
         self.said: list[Any] = []
         self.inputs: list[messages.Input] = []
         self.receiver.hello(hello.pop("role", "control"), **hello)
@@ -79,28 +82,40 @@ class Viewer:
     def turn(self, now: float) -> bool:
         """Everything that can happen now; whether anything did."""
         did = False
-        for data in self.up.take(now):
+        for message in self._opened(self.up.take(now), self.sender):
             did = True
-            taken = self.sender.receive(messages.decode_from_viewer(data), now)
+            taken = self.sender.receive(message, now)
             if taken is not None:
                 self.inputs.append(taken)
         for message in self.sender.to_send(now):
-            self.down.put(message, now)
+            self.down.put(message, now, self.sender.encode(message))
         while message := self.sender.next_message(now):
             did = True
-            self.down.put(message, now)
+            self.down.put(message, now, self.sender.encode(message))
             if isinstance(message, messages.Ping):
                 break
         if self.asleep:
             return did
-        for data in self.down.take(now):
+        for message in self._opened(self.down.take(now), self.receiver):
             did = True
-            said = self.receiver.receive(messages.decode_from_sender(data), now)
+            said = self.receiver.receive(message, now)
             self.said += [said] if said is not None else []
         for message in self.receiver.to_send():
             did = True
-            self.up.put(message, now)
+            self.up.put(message, now, self.receiver.encode(message))
         return did or bool(self.down.waiting or self.up.waiting)
+
+    def _opened(self, came: list[bytes], side: Any) -> Iterator[Any]:
+        """What has come, one at a time, for each may change how the next is read."""
+        for data in came:
+            try:
+                message = side.decode(data)
+            except PeerError:
+                if side.seal is None:
+                    raise
+                self.strange += 1
+                continue
+            yield message
 
     def shows(self, producer: Producer) -> bool:
         """Whether it shows the screen."""
@@ -109,6 +124,26 @@ class Viewer:
             np.array_equal(mine[..., :3], theirs[..., :3]) if mine.ndim == 3
             else np.array_equal(mine, theirs)
         )  # fmt: skip
+
+
+class Proves:
+    """A viewer's side of the greeting, and the session's key; *proof* is all that it proves."""
+
+    def __init__(self, proof: bytes = b"right") -> None:
+        self._proof, self._exchange = proof, Exchange()
+        self.key = self._exchange.public
+
+    def __call__(self, hello: messages.Hello, challenge: messages.Challenge) -> Proven:
+        seal = self._exchange.agree(challenge.key, challenge.proof, viewer=True)
+        return Proven(self._proof, "host1", seal)
+
+
+def asks(hello: messages.Hello) -> Admission:
+    """The sender's side of the same."""
+    exchange = Exchange()
+    challenge = messages.Challenge(exchange.public, b"the host's")
+    seal = exchange.agree(hello.key, challenge.proof, viewer=False)
+    return Admission(hello.role, challenge, lambda given: given == b"right", seal)
 
 
 class Scene:

@@ -25,9 +25,10 @@ from .errors import KjuError, UnavailableError, UsageError
 from .host import runtime
 from .host.messages import Done, Finger, GetInfo, Info, Keys, Point, To
 from .remote import address
+from .remote.audience import Viewer
 from .remote.engine import Engine
 from .remote.options import Options, endpoint
-from .remote.outlet import Outlet, Viewer
+from .remote.outlet import Outlet
 from .wire.messages import Done as WireDone
 from .wire.sender import Admission, Admit
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import signal
 import sys
@@ -14,6 +15,7 @@ from ..errors import UsageError
 from ..host import runtime
 from ..remote.engine import Engine
 from ..remote.options import Endpoint, Options, endpoint
+from ..remote.proof import Admit
 from ..remote.trust import Trust, default_folder
 from ..serving import Server, anyone, find
 
@@ -60,7 +62,7 @@ def serve(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> 
     if not (reach.listen or reach.connect):
         reach = reach._replace(listen=[runtime.network()])
     options = reach._replace(serves=True).options()
-    admit = Trust(default_folder()).admit if options.tls else anyone
+    admit = functools.partial(Admit, Trust(default_folder())) if options.tls else anyone
     server = Server(names, prefix=prefix, options=options, admit=admit, insecure=reach.insecure)
 
     def ready() -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from ..remote.options import Options, endpoint
+from ..remote.proof import Prover
 from ..remote.trust import Trust
-from ..wire.receiver import Prove
 from .messages import Remote
 
 
@@ -22,8 +21,8 @@ def options(remote: Remote) -> Options:
     return Options(connect=[endpoint(each, protocol) for each in remote.connect], tls=tls)
 
 
-def prover(remote: Remote, name: str) -> Callable[[bytes], Prove] | None:
+def prover(remote: Remote, name: str) -> Prover | None:
     """What proves who this is; None where there is nothing to prove it with."""
     if not remote.trust:
         return None
-    return Trust(Path(remote.trust)).prover(remote.user, name, remote.role)
+    return Prover(Trust(Path(remote.trust)), remote.user, name)

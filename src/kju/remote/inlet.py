@@ -88,7 +88,7 @@ class Inlet:
         role: Role = "control",
         *,
         user: str = "",
-        prove: Callable[[bytes], Prove] | None = None,
+        prove: Callable[[], Prove] | None = None,
         audience: bool = False,
         tell: Callable[[Said], object] = lambda said: None,
         happened: Callable[[Event], object] = lambda event: None,
@@ -173,7 +173,7 @@ class Inlet:
         self._number += 1
         number = self._number
         answer = self._inputs[number] = self._loop.create_future()
-        self._engine.put_surely(self._up, messages.encode(Input(number, body)))
+        self._engine.put_surely(self._up, self.receiver.encode(Input(number, body)))
         try:
             async with asyncio.timeout(PATIENCE):
                 done = await answer
@@ -211,11 +211,8 @@ class Inlet:
             *(engine.subscribe(each, self._came) for each in keys),
             engine.token(address.token(self.name, self._viewer)),
         ]
-        nonce = os.urandom(32)
-        prove = self._prove(nonce) if self._prove else None
-        self.receiver.hello(
-            self._role, user=self._user, nonce=nonce, prove=prove, audience=self._audience
-        )
+        prove = self._prove() if self._prove else None
+        self.receiver.hello(self._role, user=self._user, prove=prove, audience=self._audience)
         self._began = self._loop.time()
         self._answer()
 
@@ -231,12 +228,19 @@ class Inlet:
 
     def _came(self, key: str, data: bytes) -> None:
         receiver = self.receiver
-        if address.viewer_of(key) not in (self._viewer, address.AUDIENCE) or self.closed:
+        viewer = address.viewer_of(key)
+        if viewer not in (self._viewer, address.AUDIENCE) or self.closed:
             return
         self.received += len(data)
+        try:
+            message = receiver.decode(data, audience=viewer == address.AUDIENCE)
+        except PeerError as error:
+            # Whoever is on the same network can say anything in the sender's name.
+            log.info("%s: not taken: %s", self.name, error)
+            return
         before = self._target.version
         try:
-            said = receiver.receive(messages.decode_from_sender(data), self._loop.time())
+            said = receiver.receive(message, self._loop.time())
         except (PeerError, KjuError) as error:
             log.warning("%s: %s", self.name, error)
             receiver.goodbye(str(error))
@@ -254,16 +258,17 @@ class Inlet:
         self._look()
 
     def _answer(self) -> None:
-        for message in self.receiver.to_send():
-            data = messages.encode(message)
+        receiver = self.receiver
+        for message in receiver.to_send():
+            data = receiver.encode(message)
             if isinstance(message, messages.Ack):
                 self._engine.put(self._up, data)
             else:
                 self._engine.put_surely(self._up, data)
         now = self._loop.time()
-        if self.receiver.lacks and now > self._complained + COMPLAIN:
+        if receiver.lacks and now > self._complained + COMPLAIN:
             self._complained = now
-            self._engine.put_surely(self._up, messages.encode(self.receiver.complaint()))
+            self._engine.put_surely(self._up, receiver.encode(receiver.complaint()))
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(AGAIN / 4, self._tick)

@@ -16,13 +16,13 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from ..consumer import Consumer
-from ..errors import KjuError, PeerError
+from ..errors import KjuError, PeerError, UnavailableError
 from ..wire import messages
 from ..wire.encoder import Encoder
 from ..wire.messages import Done, Event, Input
-from ..wire.receiver import CREDIT
-from ..wire.sender import Admission, Admit, Sender, Stage
+from ..wire.sender import Admit, Sender, Stage
 from . import address
+from .audience import Audience, Viewer
 from .engine import Engine
 
 log = logging.getLogger(__name__)
@@ -64,22 +64,7 @@ class Screen(Protocol):
 #:
 #: Raises:
 #:     KjuError: It was not done.
-Act = Callable[["Viewer", bytes], Awaitable[Done]]
-
-
-class Viewer:
-    """One viewer's session.
-
-    Attributes:
-        id: Random, its own.
-        sender: What the wire keeps of it.
-        began: When it came, seconds of the loop's clock.
-    """
-
-    def __init__(self, number: str, sender: Sender, now: float) -> None:
-        self.id = number
-        self.sender = sender
-        self.began = now
+Act = Callable[[Viewer, bytes], Awaitable[Done]]
 
 
 class Outlet:
@@ -107,8 +92,7 @@ class Outlet:
         self.name = name
         self._screen = screen
         self._admit, self._act, self._left = admit, act, left
-        self._audience: Viewer | None = None
-        self._leader = ""
+        self._audience: Audience | None = None
         self._seen: tuple[Consumer, Encoder] | None = None
         self._opening = asyncio.Lock()
         self._nobody_since: float | None = None
@@ -154,17 +138,19 @@ class Outlet:
 
     def _came(self, key: str, data: bytes) -> None:
         number = address.viewer_of(key)
-        if not number:
+        if not number or number == address.AUDIENCE:
             return
+        viewer = self.viewers.get(number)
         try:
-            message = messages.decode_from_viewer(data)
+            message = viewer.sender.decode(data) if viewer else messages.decode_from_viewer(data)
         except PeerError as error:
-            log.info("%s: %s", self.name, error)
+            # Whoever is on the same network can say anything in this viewer's name.
+            log.info("%s: viewer %s: not taken: %s", self.name, number[:8], error)
             return
-        if isinstance(message, messages.Hello):
-            self._start(self._greet(number, message))
-        elif viewer := self.viewers.get(number):
+        if viewer:
             self._take(viewer, message)
+        elif isinstance(message, messages.Hello):
+            self._start(self._greet(number, message))
 
     def _take(self, viewer: Viewer, message: messages.FromViewer) -> None:
         now = self._loop.time()
@@ -181,39 +167,31 @@ class Outlet:
 
     def _take_of_audience(self, viewer: Viewer, message: messages.FromViewer, now: float) -> None:
         """One of the audience is there, has heard, or lacks something."""
-        audience = self._audience or self._gather(now)
-        if audience is None:
-            return
-        if not self._leader:
-            self._leader = viewer.id
-            viewer.sender.lead()
+        audience = self._gather()
+        if audience.leader is None:
+            audience.follow(viewer)
         if not isinstance(message, messages.Ack):
             return
         try:
-            if viewer.id == self._leader and not message.again:
-                audience.sender.receive(message, now)
-            elif message.again:
-                audience.sender.want_all()
+            audience.take(viewer, message, now)
         except PeerError as error:
             log.info("%s: the audience's leader: %s", self.name, error)
             self._disperse(str(error))
         else:
             self._serve(audience, now)
 
-    def _gather(self, now: float) -> Viewer | None:
-        """A session for the audience as a whole."""
-        if self._seen is None:
-            return None
-        consumer, encoder = self._seen
-        sender = Sender(encoder, consumer, lambda hello: Admission("view"))
-        sender.receive(messages.Hello(messages.PROTOCOL, "view", [encoder.codec], CREDIT), now)
-        sender.to_send(now)  # its welcome is nobody's
-        self._audience = Viewer(address.AUDIENCE, sender, now)
+    def _gather(self) -> Audience:
+        """The audience as a whole."""
+        if self._audience is None:
+            if self._seen is None:
+                raise UnavailableError(f"nobody looks at {self.name}")
+            consumer, encoder = self._seen
+            self._audience = Audience(encoder, consumer, self._loop.time())
         return self._audience
 
     def _disperse(self, reason: str) -> None:
         """End the audience's session, and its viewers'."""
-        self._audience, self._leader = None, ""
+        self._audience = None
         for viewer in list(self.viewers.values()):
             if viewer.sender.audience:
                 viewer.sender.refuse(reason)
@@ -221,9 +199,7 @@ class Outlet:
                 self._forget(viewer)
 
     async def _greet(self, number: str, hello: messages.Hello) -> None:
-        """A session for whoever says hello; one that is said again begins anew."""
-        if (before := self.viewers.get(number)) is not None:
-            self._forget(before)
+        """A session for whoever says hello."""
         waiting = sum(v.sender.stage is not Stage.OPEN for v in self.viewers.values())
         if len(self.viewers) >= MOST_VIEWERS or waiting >= MOST_NEW:
             self._refuse(number, f"{self.name} has as many viewers as it may")
@@ -233,7 +209,9 @@ class Outlet:
         except KjuError as error:
             self._refuse(number, str(error))
             return
-        sender = Sender(encoder, consumer, self._admit)
+        if number in self.viewers:
+            return  # said twice
+        sender = Sender(encoder, consumer, self._admit, lambda: self._gather().ticket)
         viewer = self.viewers[number] = Viewer(number, sender, self._loop.time())
         self._nobody_since = None
         if self._timer is None:
@@ -272,16 +250,15 @@ class Outlet:
     def _forget(self, viewer: Viewer) -> None:
         if self.viewers.get(viewer.id) is viewer:
             del self.viewers[viewer.id]
-        if viewer.id == self._leader:
-            self._follow_another()
+        if self._audience is not None and viewer is self._audience.leader:
+            self._follow_another(self._audience)
         self._left(viewer)
 
-    def _follow_another(self) -> None:
+    def _follow_another(self, audience: Audience) -> None:
         """The audience's leader has gone."""
         others = [each for each in self.viewers.values() if each.sender.audience]
-        self._leader = others[0].id if others else ""
         if others:
-            others[0].sender.lead()
+            audience.follow(others[0])
             self._say(others[0])
         else:
             self._audience = None
@@ -319,7 +296,7 @@ class Outlet:
         if self._seen is None or (consumer := self._screen.consumer) is self._seen[0]:
             return
         self._seen = consumer, Encoder(consumer)
-        self._audience, self._leader = None, ""
+        self._audience = None
         for viewer in list(self.viewers.values()):
             viewer.sender.refuse("the screen is another one now: connect again")
             self._say(viewer)
@@ -344,10 +321,9 @@ class Outlet:
     def _serve(self, viewer: Viewer, now: float) -> None:
         """All that this viewer may get now."""
         self._say(viewer)
-        key = address.downward(self.name, viewer.id)
         try:
             while message := viewer.sender.next_message(now):
-                self._put(key, message)
+                self._put(viewer, message)
                 if isinstance(message, messages.Ping):
                     break
         except KjuError as error:
@@ -356,14 +332,14 @@ class Outlet:
             self._say(viewer)
             self._forget(viewer)
 
-    def _put(self, key: str, message: messages.Message) -> None:
-        data = messages.encode(message)
+    def _put(self, viewer: Viewer, message: messages.Message) -> None:
+        data = viewer.encode(message)
         self.sent += len(data)
-        self._engine.put(key, data)
+        self._engine.put(address.downward(self.name, viewer.id), data)
 
     def _say(self, viewer: Viewer) -> None:
         key = address.downward(self.name, viewer.id)
         for message in viewer.sender.to_send(self._loop.time()):
-            data = messages.encode(message)
+            data = viewer.encode(message)
             self.sent += len(data)
             self._engine.put_surely(key, data)

@@ -7,11 +7,8 @@ A folder (by default ``trust`` beside kju's settings) holds, as PEM,
 - ``user-NAME.pem``, ``user-NAME.key``: a user, as a viewer;
 - ``roles.toml``: which users may do what here.
 
-TLS lets nobody in without a certificate of the authority; and each session proves who its user is,
-for a router between the two ends sees every connection as its own. A proof is a certificate and a
-signature over the session's two random numbers, the screen's name and what is asked for: it is
-worth nothing in another session. What is said after that is not protected from others who have a
-certificate of the same authority: see docs/how-to/on-another-machine.md.
+TLS lets nobody in without a certificate of the authority; what each session proves beyond that is
+in `kju.remote.proof`. A user's certificate is not good for a sender or a router.
 
 Keys are Ed25519. They are files of their owner (0600) and never leave the folder, but for a
 user's, which is made for somebody else: `bundle`.
@@ -35,10 +32,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..errors import KjuError, MissingError, PeerError, UsageError
-from ..wire.messages import Challenge, Hello, Role
-from ..wire.receiver import Prove
-from ..wire.sender import Admission
+from ..errors import MissingError, PeerError, UsageError
+from ..wire.messages import Role
 from .options import Tls
 
 if TYPE_CHECKING:
@@ -149,7 +144,9 @@ class Trust:
 
         authority, signer = self._authority(), self._key("authority")
         key = _new_key()
-        uses = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        uses = [ExtendedKeyUsageOID.CLIENT_AUTH]
+        if stem == "host":
+            uses.append(ExtendedKeyUsageOID.SERVER_AUTH)
         made = (
             _builder(_subject(name), authority.subject, key.public_key(), self._clock(), LASTS)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -256,14 +253,6 @@ class Trust:
             self._read(name)
         return Tls(*(str(self.folder / f) for f in ("authority.pem", f"{stem}.pem", f"{stem}.key")))
 
-    def admit(self, name: str) -> _Admit:
-        """Decides who may see and drive the screen of this name."""
-        return _Admit(self, name)
-
-    def prover(self, user: str, name: str, role: Role) -> _Prover:
-        """Proves who a viewer of this screen is."""
-        return _Prover(self, user, name, role)
-
     def sign(self, stem: str, *said: bytes) -> bytes:
         """A proof over these words.
 
@@ -274,29 +263,29 @@ class Trust:
 
         certificate = _certificate(self._read(f"{stem}.pem"))
         der = certificate.public_bytes(serialization.Encoding.DER)
-        signature = self._key(stem).sign(_words(said))
+        signature = self._key(stem).sign(words(said))
         return msgspec.msgpack.encode(Proof(der, signature))
 
-    def verify(self, proof: bytes, *said: bytes) -> str:
+    def verify(self, proof: bytes, *said: bytes, host: bool) -> str:
         """The name that a proof over these words proves.
+
+        Args:
+            proof: What `sign` has made somewhere.
+            said: The words.
+            host: Whether it must be a host's; else it must be a user's.
 
         Raises:
             PeerError: It proves nothing; the words say why.
         """
-        from cryptography import x509
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
         try:
             given = msgspec.msgpack.decode(proof, type=Proof)
-            certificate = x509.load_der_x509_certificate(given.certificate)
-            name = _name_of(certificate)
-        except (msgspec.MsgspecError, ValueError, TypeError) as error:
+        except msgspec.MsgspecError as error:
             raise PeerError(f"the certificate is none: {error}"[:300]) from error
-        try:
-            certificate.verify_directly_issued_by(self._authority())
-        except (InvalidSignature, ValueError, TypeError):
-            raise PeerError("the certificate is of another authority") from None
+        certificate = self._issued(given.certificate)
+        name = _name_of(certificate)
         now = self._clock()
         if now > certificate.not_valid_after_utc:
             raise PeerError(
@@ -307,16 +296,38 @@ class Trust:
                 f"the certificate of {name} begins on"
                 f" {_day(certificate.not_valid_before_utc)}: is a clock wrong?"
             )
+        if _is_host(certificate) is not host:
+            kind = "a user's and not a host's" if host else "a host's and not a user's"
+            raise PeerError(f"the certificate of {name} is {kind}")
         key = certificate.public_key()
         try:
             if not isinstance(key, Ed25519PublicKey):
                 raise PeerError("the certificate's key is not Ed25519")
-            key.verify(given.signature, _words(said))
+            key.verify(given.signature, words(said))
         except InvalidSignature:
             raise PeerError(
                 f"the signature is not {name}'s, or belongs to another session"
             ) from None
         return name
+
+    def _issued(self, der: bytes) -> x509.Certificate:
+        """A certificate that this authority has made."""
+        from cryptography import x509
+        from cryptography.exceptions import InvalidSignature
+
+        authority = self._authority()
+        # What hostile bytes raise there has no base class.
+        try:
+            certificate = x509.load_der_x509_certificate(der)
+        except Exception as error:
+            raise PeerError(f"the certificate is none: {error}"[:300]) from error
+        try:
+            certificate.verify_directly_issued_by(authority)
+        except InvalidSignature:
+            raise PeerError("the certificate is of another authority") from None
+        except Exception as error:
+            raise PeerError(f"the certificate is of another authority: {error}"[:300]) from error
+        return certificate
 
     # ---- files ----
 
@@ -354,59 +365,6 @@ class Trust:
                 certificate = _certificate(path.read_bytes())
                 found.append((path.stem, _name_of(certificate), certificate.not_valid_after_utc))
         return found
-
-
-class _Admit:
-    """Asks every viewer of one screen who it is: `kju.wire.sender.Admit`."""
-
-    def __init__(self, trust: Trust, name: str) -> None:
-        self._trust, self._name = trust, name
-
-    def __call__(self, hello: Hello) -> Admission:
-        role = self._trust.roles().get(hello.user)
-        if role is None:
-            raise KjuError(
-                f"user {hello.user!r} is not known to the sender: there, kju trust"
-                f" {hello.user or 'NAME'} --role view lets one in"
-            )
-        if not hello.nonce:
-            raise KjuError("the viewer sent no random number of its own")
-        if hello.role == "control" and role == "view":
-            role = "view"
-        granted: Role = "control" if role == "control" and hello.role == "control" else "view"
-        nonce, name = os.urandom(32), self._name.encode()
-        proof = self._trust.sign("host", b"sender", name, hello.nonce, nonce)
-
-        def proves(given: bytes) -> bool:
-            who = self._trust.verify(
-                given, b"viewer", name, hello.nonce, nonce, hello.user.encode(), hello.role.encode()
-            )
-            if who != hello.user:
-                raise PeerError(f"the certificate is {who}'s and not {hello.user}'s")
-            return True
-
-        return Admission(granted, Challenge(nonce, proof), proves)
-
-
-class _Prover:
-    """Proves who a viewer is, to a sender that proves who it is: makes a session's `Prove`."""
-
-    def __init__(self, trust: Trust, user: str, name: str, role: Role) -> None:
-        self._trust, self._user, self._name, self._role = trust, user, name, role
-
-    def __call__(self, nonce: bytes) -> Prove:
-        def prove(challenge: Challenge) -> bytes:
-            name = self._name.encode()
-            try:
-                self._trust.verify(challenge.proof, b"sender", name, nonce, challenge.nonce)
-            except PeerError as error:
-                raise PeerError(f"the sender does not prove who it is: {error}") from error
-            return self._trust.sign(
-                f"user-{self._user}", b"viewer", name, nonce, challenge.nonce,
-                self._user.encode(), self._role.encode(),
-            )  # fmt: skip
-
-        return prove
 
 
 def _new_key() -> Ed25519PrivateKey:
@@ -470,12 +428,23 @@ def _name_of(certificate: x509.Certificate) -> str:
     return str(names[0].value) if names else ""
 
 
+def _is_host(certificate: x509.Certificate) -> bool:
+    from cryptography import x509
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    try:
+        uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+    return ExtendedKeyUsageOID.SERVER_AUTH in uses
+
+
 def _day(when: datetime.datetime) -> str:
     return when.strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _words(said: Sequence[bytes]) -> bytes:
-    """Words as one, so that no other words are the same bytes."""
+def words(said: Sequence[bytes]) -> bytes:
+    """Several words as one, so that no others are the same bytes."""
     return _MAGIC + b"".join(len(word).to_bytes(4, "big") + word for word in said)
 
 

@@ -56,7 +56,8 @@ class Hello(Message, frozen=True, tag=1):
         codecs: What it can read, the best first.
         credit: Bytes that may be under way to it.
         user: Who it says that it is; empty for nobody.
-        nonce: Random; what proves the sender's answer to be one to this.
+        key: The public half of an X25519 key drawn for this session (see `kju.wire.seal`); empty
+            where nothing is to be proved.
         audience: Only to look, among others who get the same: what is sent is sent once for all.
     """
 
@@ -65,7 +66,7 @@ class Hello(Message, frozen=True, tag=1):
     codecs: Annotated[list[Text], Meta(max_length=16)]
     credit: Annotated[int, Meta(ge=1, lt=1 << 40)]
     user: Text = ""
-    nonce: Annotated[bytes, Meta(max_length=64)] = b""
+    key: Annotated[bytes, Meta(max_length=32)] = b""
     audience: bool = False
 
 
@@ -108,9 +109,14 @@ class Input(Message, frozen=True, tag=4):
 
 
 class Challenge(Message, frozen=True, tag=16):
-    """Prove who you are."""
+    """Prove who you are. What comes after this is sealed, both ways.
 
-    nonce: Annotated[bytes, Meta(max_length=64)]
+    Attributes:
+        key: The sender's half of the session's key.
+        proof: That the sender is who it should be.
+    """
+
+    key: Annotated[bytes, Meta(max_length=32)]
     proof: Annotated[bytes, Meta(max_length=2048)] = b""
 
 
@@ -124,6 +130,7 @@ class Welcome(Message, frozen=True, tag=17):
         tile: Side of a tile, pixels.
         audience: The viewer is of the audience: what has serial numbers comes where all of that
             listen, and only who leads it acknowledges.
+        ticket: What opens that (`kju.wire.seal.Group`); empty where the session is not sealed.
     """
 
     protocol: int
@@ -132,6 +139,7 @@ class Welcome(Message, frozen=True, tag=17):
     role: Role
     tile: Annotated[int, Meta(ge=8, le=256)] = 32
     audience: bool = False
+    ticket: Annotated[bytes, Meta(max_length=128)] = b""
 
 
 class Refused(Message, frozen=True, tag=18):

@@ -21,8 +21,8 @@ Anything else is a broken protocol, and ends the session.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from .. import _pixels
 from ..errors import FormatError, GeometryError, PeerError
 from ..formats import R8, XR24
 from ..geometry import Rect
-from . import blocks
+from . import blocks, messages
 from .messages import (
     CODECS,
     MAX_LOST,
@@ -56,9 +56,12 @@ from .messages import (
     State,
     Welcome,
 )
+from .seal import Member
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from .seal import Seal
 
 #: Bytes that may be under way: what a reader can be behind by.
 CREDIT = 1 << 20
@@ -101,11 +104,33 @@ class Stage(enum.Enum):
     CLOSED = "closed"
 
 
-#: Answers a challenge.
-#:
-#: Raises:
-#:     KjuError: There is nothing to prove it with, or the sender is not who it should be.
-Prove = Callable[[Challenge], bytes]
+class Proven(NamedTuple):
+    """The answer to a challenge.
+
+    Attributes:
+        proof: That this viewer is who it says.
+        sender: Who the sender has proved to be.
+        seal: Of all that is said after the challenge.
+    """
+
+    proof: bytes
+    sender: str
+    seal: Seal | None = None
+
+
+class Prove(Protocol):
+    """Answers one session's challenge."""
+
+    @property
+    def key(self) -> bytes:
+        """What the hello says of the session's key."""
+
+    def __call__(self, hello: Hello, challenge: Challenge, /) -> Proven:
+        """Answer it.
+
+        Raises:
+            KjuError: There is nothing to prove it with, or the sender is not who it should be.
+        """
 
 
 class Receiver:
@@ -124,6 +149,8 @@ class Receiver:
             picture has never come.
         state: The sender's state and reason; None before it was told.
         heard: When a message came last, seconds.
+        sender: Who the sender has proved to be; empty where it was not asked.
+        seal: What keeps the session from others, once it is agreed on.
     """
 
     def __init__(self, target: Target, *, most: int = 1 << 26) -> None:
@@ -136,7 +163,11 @@ class Receiver:
         self.whole = 0
         self.state: tuple[int, str] | None = None
         self.heard = 0.0
+        self.sender = ""
+        self.seal: Seal | None = None
+        self._member: Member | None = None
         self._prove: Prove | None = None
+        self._hello: Hello | None = None
         self._codec: Codec = "raw"
         self._mode: Mode | None = None
         self._last = self._gap = 0
@@ -148,16 +179,43 @@ class Receiver:
         self.lacks = False
         self._urgent: list[Message] = []
 
+    # ---- bytes ----
+
+    def encode(self, message: Message) -> bytes:
+        """A message of this session as the sender reads it."""
+        data = messages.encode(message)
+        return self.seal.close(data) if self.seal else data
+
+    def decode(self, data: bytes, *, audience: bool = False) -> FromSender:
+        """What has come in the sender's name.
+
+        Args:
+            data: The message.
+            audience: Whether it was said to the whole audience.
+
+        Raises:
+            PeerError: The sender has not said this, or it is no message.
+        """
+        if self.seal is not None:
+            data = self.seal.open(data) if not audience else self._opened(data)
+        return messages.decode_from_sender(data)
+
+    def _opened(self, data: bytes) -> bytes:
+        if self._member is None:
+            raise PeerError("a message for an audience that this viewer is not of", len(data))
+        return self._member.open(data)
+
     # ---- what goes ----
 
     def hello(
-        self, role: Role, *, user: str = "", nonce: bytes = b"", prove: Prove | None = None,
+        self, role: Role, *, user: str = "", prove: Prove | None = None,
         codecs: Sequence[str] = CODECS, credit: int = CREDIT, audience: bool = False,
     ) -> None:  # fmt: skip
         """Begin."""
         self.stage, self._prove, self._credit = Stage.GREETED, prove, credit
-        hello = Hello(PROTOCOL, role, list(codecs), credit, user, nonce, audience)
-        self._urgent.append(hello)
+        key = prove.key if prove else b""
+        self._hello = Hello(PROTOCOL, role, list(codecs), credit, user, key, audience)
+        self._urgent.append(self._hello)
 
     def goodbye(self, reason: str = "") -> None:
         """End."""
@@ -221,9 +279,10 @@ class Receiver:
         return None
 
     def _challenged(self, message: Challenge) -> None:
-        if self._prove is None:
+        if self._prove is None or self._hello is None:
             raise PeerError("the sender wants a proof of who this is, and none was given to it")
-        self._urgent.append(Proof(self._prove(message)))
+        proof, self.sender, self.seal = self._prove(self._hello, message)
+        self._urgent.append(Proof(proof))
         self.stage = Stage.PROVED
 
     def _welcomed(self, message: Welcome) -> None:
@@ -233,6 +292,10 @@ class Receiver:
             )
         if message.codec not in CODECS:
             raise PeerError(f"the sender uses {message.codec}, which this viewer does not know")
+        if self._prove is not None and self.seal is None:
+            raise PeerError("the sender lets anybody in and does not prove who it is")
+        if message.ticket:
+            self._member = Member(message.ticket)
         self.welcome, self._codec = message, message.codec
         self.stage = Stage.OPEN
         self.leads, self.lacks = not message.audience, message.audience

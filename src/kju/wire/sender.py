@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
     from ..consumer import Consumer
     from .encoder import Encoder
+    from .seal import Seal
 
 #: Seconds without a sign of the viewer while something is under way, or since anything was
 #: sent, until it is asked for one.
@@ -98,11 +99,13 @@ class Admission(NamedTuple):
         challenge: To be answered first; None where nothing needs to be proved.
         prove: Whether a proof is right, or an error whose words are told to the viewer; only
             asked where there is a challenge.
+        seal: Of all that is said after the challenge.
     """
 
     role: Role
     challenge: Challenge | None = None
     prove: Callable[[bytes], bool] | None = None
+    seal: Seal | None = None
 
 
 #: Decides about a viewer.
@@ -129,6 +132,7 @@ class Sender:
         encoder: Of the screen.
         consumer: The same screen.
         admit: Decides who is let in.
+        ticket: What opens the audience's messages, where this one becomes one of it.
 
     Attributes:
         stage: Where the session stands.
@@ -137,9 +141,17 @@ class Sender:
         reason: Why the session has ended.
         focus: What it looks at.
         audience: Whether what has serial numbers comes to it with an audience's, not from here.
+        seal: What keeps the session from others, once it is agreed on.
     """
 
-    def __init__(self, encoder: Encoder, consumer: Consumer, admit: Admit) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        consumer: Consumer,
+        admit: Admit,
+        ticket: Callable[[], bytes] = bytes,
+    ) -> None:
+        self._ticket = ticket
         self._encoder = encoder
         self._consumer = consumer
         self._admit = admit
@@ -151,6 +163,7 @@ class Sender:
         self.reason = ""
         self.focus: Rect | None = None
         self.audience = False
+        self.seal: Seal | None = None
         self._wanted, self._repainted = False, float("-inf")
         self.window = Window()
         self._credit = 1
@@ -169,6 +182,21 @@ class Sender:
         self._state: tuple[int, str] | None = None
         self._cursor: int | None = None
         self._shape: object = None
+
+    # ---- bytes ----
+
+    def encode(self, message: Message) -> bytes:
+        """A message of this session as the viewer reads it."""
+        data = messages.encode(message)
+        return self.seal.close(data) if self.seal and not isinstance(message, Challenge) else data
+
+    def decode(self, data: bytes) -> FromViewer:
+        """What has come in this session's name.
+
+        Raises:
+            PeerError: The viewer has not said this, or it is no message.
+        """
+        return messages.decode_from_viewer(self.seal.open(data) if self.seal else data)
 
     # ---- what comes ----
 
@@ -213,7 +241,7 @@ class Sender:
         except KjuError as error:
             self.refuse(str(error))
             return
-        self._hello, self._credit = hello, hello.credit
+        self._hello, self._credit, self.seal = hello, hello.credit, self._admission.seal
         if self._admission.challenge is None:
             self._open()
         else:
@@ -242,6 +270,7 @@ class Sender:
         self.stage = Stage.OPEN
         encoder = self._encoder
         self.audience = self._hello.audience and self.role == "view"
+        ticket = self._ticket() if self.audience and self.seal else b""
         self._urgent.append(
             Welcome(
                 PROTOCOL,
@@ -250,6 +279,7 @@ class Sender:
                 self.role,
                 encoder.tile_side,
                 self.audience,
+                ticket,
             )
         )
 

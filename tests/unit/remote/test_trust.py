@@ -7,9 +7,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kju.errors import KjuError, PeerError, UsageError
+from kju.remote.proof import Admit, Prover
 from kju.remote.trust import Trust
 from kju.wire.messages import Challenge, Hello
 
@@ -42,12 +44,19 @@ def greet(
     change: Callable[[Challenge], Challenge] = lambda c: c,
 ) -> tuple[str, bool]:  # fmt: skip
     """A session's greeting; what is granted, and whether the proof is right."""
-    nonce = os.urandom(32)
-    admission = lab.admit(NAME)(Hello(1, role, ["zstd"], 1000, user, nonce))  # type: ignore[arg-type]
+    prove = Prover(viewer, user, NAME)()
+    hello = Hello(1, role, ["zstd"], 1000, user, prove.key)  # type: ignore[arg-type]
+    admission = Admit(lab, NAME)(hello)
     assert admission.challenge is not None
     assert admission.prove is not None
-    proof = viewer.prover(user, NAME, role)(nonce)(change(admission.challenge))  # type: ignore[arg-type]
-    return admission.role, admission.prove(proof)
+    proven = prove(hello, change(admission.challenge))
+    assert proven.sender == "host1"
+    right = admission.prove(proven.proof)
+    assert admission.seal is not None
+    assert proven.seal is not None
+    assert proven.seal.open(admission.seal.close(b"down")) == b"down"
+    assert admission.seal.open(proven.seal.close(b"up")) == b"up"
+    return admission.role, right
 
 
 def test_users_are_who_they_are_and_may_what_they_may(lab: Trust, tmp_path: Path) -> None:
@@ -106,21 +115,58 @@ def test_a_certificate_has_its_days(lab: Trust, tmp_path: Path, days: int, why: 
 
 
 def test_a_proof_is_worth_nothing_in_another_session(lab: Trust, tmp_path: Path) -> None:
-    ann, nonce = home(lab, "ann", tmp_path), os.urandom(32)
-    hello = Hello(1, "control", ["zstd"], 1000, "ann", nonce)
-    first, second = lab.admit(NAME)(hello), lab.admit(NAME)(hello)
-    other = lab.admit("lab/host1/another")(hello)
-    assert first.challenge and first.prove and second.prove and other.prove
-    proof = ann.prover("ann", NAME, "control")(nonce)(first.challenge)
+    ann = home(lab, "ann", tmp_path)
+    prove = Prover(ann, "ann", NAME)()
+    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    first, second = Admit(lab, NAME)(hello), Admit(lab, NAME)(hello)
+    other = Admit(lab, "lab/host1/another")(hello)
+    assert first.challenge
+    assert first.prove
+    proof = prove(hello, first.challenge).proof
     assert first.prove(proof)
     for admission in (second, other):
         assert admission.prove
         with pytest.raises(PeerError, match="another session"):
             admission.prove(proof)
-    weaker = lab.admit(NAME)(Hello(1, "view", ["zstd"], 1000, "ann", nonce))
-    assert weaker.challenge and weaker.prove
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"role": "view"}, {"codecs": ["raw"]}, {"audience": True}, {"key": os.urandom(32)}],
+    ids=lambda c: next(iter(c)),
+)
+def test_a_hello_that_was_changed_on_its_way_is_noticed(
+    lab: Trust, tmp_path: Path, change: dict[str, object]
+) -> None:
+    prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
+    hello = Hello(1, "control", ["zstd", "raw"], 1000, "ann", prove.key)
+    changed = Admit(lab, NAME)(msgspec.structs.replace(hello, **change))
+    assert changed.challenge
     with pytest.raises(PeerError, match="another session"):
-        weaker.prove(ann.prover("ann", NAME, "control")(nonce)(weaker.challenge))
+        prove(hello, changed.challenge)
+
+
+@pytest.mark.parametrize(
+    ("key", "why"), [(b"", "lets in who proves"), (bytes(31), "is none"), (bytes(32), "is none")]
+)
+def test_a_key_that_is_none_is_refused(lab: Trust, key: bytes, why: str) -> None:
+    with pytest.raises(KjuError, match=why):
+        Admit(lab, NAME)(Hello(1, "control", ["zstd"], 1000, "ann", key))
+
+
+def test_a_users_certificate_makes_no_sender(lab: Trust, tmp_path: Path) -> None:
+    ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
+    for suffix in ("pem", "key"):
+        (vic.folder / f"user-vic.{suffix}").rename(vic.folder / f"host.{suffix}")
+    vic.set_role("ann", "control")
+    with pytest.raises(PeerError, match=r"does not prove who it is: .* vic is a user's"):
+        greet(vic, ann)
+    for suffix in ("pem", "key"):
+        (ann.folder / f"user-ann.{suffix}").write_bytes(
+            (lab.folder / f"host.{suffix}").read_bytes()
+        )
+    with pytest.raises(PeerError, match="certificate of host1 is a host's"):
+        greet(lab, ann)
 
 
 def test_a_sender_that_is_another_gets_no_proof(lab: Trust, tmp_path: Path) -> None:
@@ -129,7 +175,7 @@ def test_a_sender_that_is_another_gets_no_proof(lab: Trust, tmp_path: Path) -> N
         greet(lab, ann, change=lambda c: Challenge(os.urandom(32), c.proof))
     for proof in (b"", b"\xc1", b"\x92\xc4\x01a\xc4\x01b", bytes(2000)):
         with pytest.raises(PeerError, match="sender does not prove"):
-            greet(lab, ann, change=lambda c, proof=proof: Challenge(c.nonce, proof))
+            greet(lab, ann, change=lambda c, proof=proof: Challenge(c.key, proof))
 
 
 @pytest.mark.parametrize("text", ["ann = 3", 'ann = "root"', "ann", '"a b" = "view"', "\xff"])

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from wire_scene import Link, Scene, Viewer
+from wire_scene import Link, Proves, Scene, Viewer, asks
 
 from kju.errors import KjuError, PeerError
 from kju.formats import R8
@@ -15,6 +15,7 @@ from kju.surface import State
 from kju.wire import blocks, messages
 from kju.wire.messages import Ack, Challenge, Done, Event, Goodbye, Hello, Input, Mode, Ping, Proof
 from kju.wire.receiver import Stage
+from kju.wire.seal import Exchange
 from kju.wire.sender import MOST_INPUTS, Admission
 from kju.wire.sender import Stage as SenderStage
 
@@ -46,17 +47,20 @@ LINKS = {
 }
 
 
+@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
 @pytest.mark.parametrize("name", LINKS)
-def test_a_viewer_ends_equal(name: str) -> None:
-    scene, rng = Scene(), np.random.default_rng(3)
+def test_a_viewer_ends_equal(name: str, sealed: bool) -> None:
+    scene, rng = Scene(**{"admit": asks} if sealed else {}), np.random.default_rng(3)
     scene.producer.set_mode(320, 240)
-    viewer = scene.view(Link(**LINKS[name]), Link(**LINKS[name], rng=random.Random(2)))
+    there, back = Link(**LINKS[name]), Link(**LINKS[name], rng=random.Random(2))
+    viewer = scene.view(there, back, **{"prove": Proves()} if sealed else {})
     for _ in range(40):
         draw(scene, rng)
         scene.run(float(rng.integers(30)) / 1000)
     scene.settle()
     assert viewer.receiver.stage is Stage.OPEN
     assert viewer.receiver.whole == scene.encoder.whole
+    assert bool(viewer.strange) is (sealed and "repeated" in LINKS[name])
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -313,17 +317,15 @@ def test_a_challenge_is_answered(proof: bytes) -> None:
     def admit(hello: Hello) -> Admission:
         if hello.user != "ann":
             raise KjuError(f"there is no user {hello.user!r} here")
-        return Admission("view", Challenge(b"nonce"), lambda given: given == b"right")
+        return asks(hello)._replace(role="view")
 
     scene = Scene(admit=admit)
     scene.producer.set_mode(64, 48)
-    viewer = scene.view(user="ann", prove=lambda challenge: proof)
+    viewer = scene.view(user="ann", prove=Proves(proof))
     stranger = scene.view(user="bob")
     mute = scene.view(user="ann")
-    with pytest.raises(PeerError, match="proof of who"):
-        scene.run(0.01)
-    scene.viewers.remove(mute)
     scene.run(0.1)
+    assert "the key of the other side is none" in mute.receiver.reason
     assert "no user 'bob'" in stranger.receiver.reason
     if proof == b"right":
         assert viewer.receiver.welcome is not None
@@ -331,6 +333,40 @@ def test_a_challenge_is_answered(proof: bytes) -> None:
     else:
         assert (viewer.receiver.stage, viewer.sender.stage) == (Stage.CLOSED, SenderStage.CLOSED)
         assert "'ann' is wrong" in viewer.receiver.reason
+
+
+def test_a_viewer_that_proves_itself_wants_a_sender_that_does() -> None:
+    """Somebody between them could answer, and let in whoever says hello."""
+    scene = Scene()
+    scene.view(prove=Proves())
+    with pytest.raises(PeerError, match="does not prove who it is"):
+        scene.run(0.01)
+
+
+def test_a_viewer_that_has_nothing_to_prove_with_says_so() -> None:
+    viewer = Scene().view()
+    with pytest.raises(PeerError, match="proof of who"):
+        viewer.receiver.receive(CHALLENGE, 0.0)
+
+
+@pytest.mark.parametrize(
+    "what", [Goodbye("bye"), Input(1, b"a key"), Ack(0), Hello(1, "view", [], 1)]
+)
+def test_nobody_speaks_in_a_sealed_sessions_name(what: messages.Message) -> None:
+    scene = Scene(admit=asks)
+    scene.producer.set_mode(64, 48)
+    viewer = scene.view(prove=Proves())
+    scene.settle()
+    sealed = viewer.receiver.encode(Ack(0))
+    viewer.up.put(what, scene.now)
+    viewer.up.put(Ack(0), scene.now, sealed)
+    viewer.up.put(Ack(0), scene.now, sealed)  # what was heard, said again
+    viewer.down.put(Goodbye("bye"), scene.now)
+    viewer.down.put(Mode(10, 10, 8, 8), scene.now, viewer.sender.seal.close(b"")[:-1])
+    scene.run(0.01)
+    assert viewer.strange == 4
+    assert viewer.inputs == []
+    assert (viewer.sender.stage, viewer.receiver.stage) == (SenderStage.OPEN, Stage.OPEN)
 
 
 def test_another_protocol_is_refused() -> None:
@@ -393,8 +429,9 @@ def test_a_viewers_messages(stage: SenderStage, message: messages.FromViewer) ->
     assert viewer.sender.stage is SenderStage.CLOSED
 
 
+CHALLENGE = Challenge(Exchange().public)
 OF_SENDER = [
-    Challenge(b""), messages.Welcome(1, 7, "zstd", "view"), messages.Refused("no"),
+    CHALLENGE, messages.Welcome(1, 7, "zstd", "view"), messages.Refused("no"),
     Mode(1, 1, 64, 48), messages.Segment(1, 0, 1, 1, 1, 0, b""),
     messages.Cursor(1, True, 0, 0), messages.State(1, 1), Ping(1), Done(1), Event("e"),
     messages.Lead(), Goodbye(),
@@ -412,10 +449,12 @@ RECEIVES = {
 @pytest.mark.parametrize("stage", Stage)
 @pytest.mark.parametrize("message", OF_SENDER, ids=lambda m: type(m).__name__)
 def test_a_senders_messages(stage: Stage, message: messages.FromSender) -> None:
-    receiver = Scene().view(prove=lambda challenge: b"").receiver
+    asked = stage is Stage.PROVED or message is CHALLENGE
+    receiver = Scene().view(**{"prove": Proves()} if asked else {}).receiver
     steps = {
-        Stage.NEW: [], Stage.GREETED: [], Stage.PROVED: [Challenge(b"")],
-        Stage.OPEN: [messages.Welcome(1, 7, "zstd", "view")], Stage.CLOSED: [Goodbye()],
+        Stage.NEW: [], Stage.GREETED: [], Stage.PROVED: [CHALLENGE],
+        Stage.OPEN: [*[CHALLENGE] * asked, messages.Welcome(1, 7, "zstd", "view")],
+        Stage.CLOSED: [Goodbye()],
     }[stage]  # fmt: skip
     if stage is Stage.NEW:
         receiver.stage = Stage.NEW

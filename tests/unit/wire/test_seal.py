@@ -1,0 +1,119 @@
+"""What a session's ends say to each other: read by them, once, and by nobody else."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from kju.errors import PeerError
+from kju.wire.messages import MAX_MESSAGE
+from kju.wire.seal import WINDOW, Exchange, Group, Member, Once, Seal
+
+pytest.importorskip("cryptography")
+
+
+def pair(said: bytes = b"hello", heard: bytes = b"hello") -> tuple[Seal, Seal]:
+    """A viewer's end and a sender's."""
+    one, two = Exchange(), Exchange()
+    return (
+        one.agree(two.public, said, viewer=True),
+        two.agree(one.public, heard, viewer=False),
+    )
+
+
+def test_the_two_ends_read_each_other() -> None:
+    viewer, sender = pair()
+    for size in (0, 1, 100, MAX_MESSAGE):
+        data = random.Random(size).randbytes(size)
+        for one, two in ((viewer, sender), (sender, viewer)):
+            sealed = one.close(data)
+            assert len(sealed) == size + 22
+            assert two.open(sealed) == data
+            with pytest.raises(PeerError):
+                one.open(sealed)  # what it said itself, sent back
+    assert viewer.close(b"the same") != viewer.close(b"the same")
+
+
+def test_a_changed_message_is_not_taken() -> None:
+    viewer, sender = pair()
+    sealed = viewer.close(b"a key")
+    for place in range(len(sealed)):
+        changed = bytearray(sealed)
+        changed[place] ^= 1
+        with pytest.raises(PeerError):
+            sender.open(bytes(changed))
+    for length in range(len(sealed)):
+        with pytest.raises(PeerError):
+            sender.open(sealed[:length])
+    with pytest.raises(PeerError, match="bytes"):
+        sender.open(bytes(MAX_MESSAGE + 4096))
+    assert sender.open(sealed) == b"a key"
+
+
+def test_ends_that_have_said_something_else_do_not_agree() -> None:
+    viewer, sender = pair(b"control", b"view")
+    with pytest.raises(PeerError):
+        sender.open(viewer.close(b"a key"))
+    stranger, _ = pair()
+    with pytest.raises(PeerError):
+        sender.open(stranger.close(b"a key"))
+
+
+def test_a_message_is_taken_once_in_any_order() -> None:
+    viewer, sender = pair()
+    rng = random.Random(1)
+    sealed = [viewer.close(b"%d" % number) for number in range(300)]
+    order = [*range(300), *range(300)]
+    rng.shuffle(order)
+    taken = []
+    for number in order:
+        try:
+            taken.append(int(sender.open(sealed[number])))
+        except PeerError as error:
+            assert "before" in str(error)
+    assert sorted(taken) == list(range(300))
+
+
+def test_what_is_too_late_is_not_taken() -> None:
+    once = Once()
+    once.take(1)
+    once.take(WINDOW + 1)
+    assert not once.is_new(1)
+    assert once.is_new(2)
+    assert not once.is_new(0)
+    once.take(10 * WINDOW)
+    assert not once.is_new(WINDOW + 2)
+    assert once.is_new(9 * WINDOW + 1)
+    assert not once.is_new(9 * WINDOW)
+    assert once._seen < 1 << WINDOW
+
+
+def test_an_audience_reads_what_only_the_sender_can_have_said() -> None:
+    group = Group()
+    early = Member(group.ticket)
+    sealed = [group.close(b"%d" % number) for number in range(3)]
+    assert [early.open(each) for each in sealed] == [b"0", b"1", b"2"]
+    late = Member(group.ticket)
+    with pytest.raises(PeerError, match="before"):
+        late.open(sealed[2])  # somebody plays an older picture to who has just come
+    assert late.open(group.close(b"3")) == b"3"
+    # One of the audience has the key, and speaks in the sender's name.
+    forger = Group()
+    forger._key, forger._cipher = group._key, group._cipher
+    forger._number = 100
+    with pytest.raises(PeerError, match="not the sender's"):
+        early.open(forger.close(b"forged"))
+    assert early.open(group.close(b"4")) == b"4"
+
+
+@pytest.mark.parametrize("ticket", [b"", bytes(69), bytes(71)])
+def test_a_ticket_that_is_none(ticket: bytes) -> None:
+    with pytest.raises(PeerError, match="audience's key"):
+        Member(ticket)
+
+
+@pytest.mark.parametrize("data", [b"", bytes(5), bytes(22), bytes(100), b"\xff" * 200])
+def test_an_audience_takes_nothing_strange(data: bytes) -> None:
+    with pytest.raises(PeerError):
+        Member(Group().ticket).open(data)

@@ -23,32 +23,45 @@ def authority(name: str) -> None:
     print(f"{made.folder}/authority.key signs; keep it, and let nobody else read it")
 
 
-def host(addresses: Sequence[str]) -> None:
-    """Make this computer's certificate."""
+def host(addresses: Sequence[str], output: str) -> None:
+    """Make this computer's certificate, or another's into a file."""
     made, name = _here(), socket.gethostname()
-    made.make_host(name, addresses or [name, "localhost", "127.0.0.1"])
-    print(f"{made.folder}/host.pem")
+    if not output:
+        made.make_host(name, addresses or [name, "localhost", "127.0.0.1"])
+        print(f"{made.folder}/host.pem")
+        return
+    if not addresses:
+        raise UsageError("say by what names and addresses others connect to that computer")
+    _write(output, made.host_bundle(addresses[0], addresses))
+    print(f"{output} is for {addresses[0]}: kju cert take {Path(output).name}")
 
 
 def user(name: str, output: str) -> None:
     """Make a user's key, and a file for the user."""
     made = _here()
     made.make_user(name)
-    path = Path(output)
+    _write(output, made.bundle(name))
+    print(f"{output} is for {name}: kju cert take {Path(output).name}")
+    if name not in made.roles():
+        print(f"to let {name} in here: kju trust {name} --role view, or control")
+
+
+def _write(path: str, data: bytes) -> None:
+    """Write a file that is its owner's alone."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(descriptor, 0o600)
-        file.write(made.bundle(name))
-    print(f"{path} is for {name}: kju cert take {path.name}")
-    if name not in made.roles():
-        print(f"to let {name} in here: kju trust {name} --role view, or control")
+        file.write(data)
 
 
 def take(file: str) -> None:
     """Keep a key."""
     made = _here()
-    name = made.take_bundle(Path(file).read_bytes())
-    print(f"{made.folder}/user-{name}.key; use it with: kju mirror ADDRESS --user {name}")
+    name, is_host = made.take_bundle(Path(file).read_bytes())
+    if is_host:
+        print(f"{made.folder}/host.key; this computer is {name}: kju serve, kju router")
+    else:
+        print(f"{made.folder}/user-{name}.key; use it with: kju mirror ADDRESS --user {name}")
 
 
 def show() -> None:

@@ -100,7 +100,9 @@ def info(name: str, as_json: bool) -> None:
 
 
 def said(facts: dict[str, Any]) -> dict[str, Any]:
-    """The same for people: of a source that has nothing against it, that it is fine."""
+    """The same for people: the time as such, and of a source with nothing against it that it is."""
+    started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(facts["started"]))
+    facts = {**facts, "started": started}
     if "qemu" not in facts:
         return facts
     sources = {name: why or "ok" for name, why in facts["qemu"]["sources"].items()}

@@ -19,6 +19,9 @@ from ..remote.proof import Admit
 from ..remote.trust import Trust, default_folder
 from ..serving import Server, anyone, find
 
+#: Addresses that stand for all of a computer's.
+_ANY = ("0.0.0.0", "[::]")  # noqa: S104
+
 
 class Reach(NamedTuple):
     """How others are reached, as it was typed."""
@@ -54,6 +57,20 @@ class Reach(NamedTuple):
             return found
         return endpoint(text, "tls")
 
+    def warn(self, options: Options) -> None:
+        """Say where this computer's certificate would not be believed."""
+        if options.tls is None:
+            return
+        hosts = [each.host for each in options.listen if each.protocol in ("tls", "quic")]
+        missing = Trust(default_folder()).unnamed([each for each in hosts if each not in _ANY])
+        if missing:
+            words = ", ".join(missing)
+            print(
+                f"the certificate of this computer does not name {words}: who connects there will"
+                f" not believe it; make another: kju cert host {' '.join(missing)} ...",
+                file=sys.stderr,
+            )
+
 
 def serve(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> None:
     """Serve until a signal."""
@@ -62,6 +79,7 @@ def serve(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> 
     if not (reach.listen or reach.connect):
         reach = reach._replace(listen=[runtime.network()])
     options = reach._replace(serves=True).options()
+    reach.warn(options)
     admit = functools.partial(Admit, Trust(default_folder())) if options.tls else anyone
     server = Server(names, prefix=prefix, options=options, admit=admit, insecure=reach.insecure)
 
@@ -84,6 +102,7 @@ def router(reach: Reach) -> None:
     """Route until a signal."""
     reach = reach if reach.listen else reach._replace(listen=[runtime.network()])
     options = reach.options(router=True)
+    reach.warn(options)
 
     async def route() -> None:
         engine = await Engine.open(options)

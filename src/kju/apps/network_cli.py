@@ -100,11 +100,14 @@ def host(
         list[str] | None,
         typer.Argument(metavar="ADDRESS...", help="Names and addresses others connect to."),
     ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="A file for another computer, to be kept secret.")
+    ] = "",
 ) -> None:
-    """Make this computer's certificate, to serve and to route with."""
+    """Make this computer's certificate, to serve and to route with, or another computer's."""
     from .certificates import host
 
-    host(addresses or [])
+    host(addresses or [], output)
 
 
 @certificates.command(cls=Command)
@@ -122,9 +125,9 @@ def user(
 
 @certificates.command(cls=Command)
 def take(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What `kju cert user` has made.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What `kju cert` has made for you.")],
 ) -> None:
-    """Keep the key that somebody has made for you; the file may be removed then."""
+    """Keep a key that was made for you or this computer; the file may be removed then."""
     from .certificates import take
 
     take(file)

@@ -159,6 +159,8 @@ class MirrorEmulator(Emulator):
                 "up": said.live,
                 "reason": said.reason,
                 "role": welcome.role if welcome else "",
+                "sender": inlet.receiver.sender if inlet else "",
+                "sealed": inlet.receiver.seal is not None if inlet else False,
                 "version": inlet.receiver.version if inlet else 0,
                 "received": inlet.received if inlet else 0,
             },

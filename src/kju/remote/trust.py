@@ -10,8 +10,8 @@ A folder (by default ``trust`` beside kju's settings) holds, as PEM,
 TLS lets nobody in without a certificate of the authority; what each session proves beyond that is
 in `kju.remote.proof`. A user's certificate is not good for a sender or a router.
 
-Keys are Ed25519. They are files of their owner (0600) and never leave the folder, but for a
-user's, which is made for somebody else: `bundle`.
+Keys are Ed25519. They are files of their owner (0600) and never leave the folder, but for those
+that are made for somebody else: `bundle`, `host_bundle`.
 
 Source:
     RFC 5280 (certificates), RFC 8032 (Ed25519).
@@ -108,24 +108,28 @@ class Trust:
         self._write("authority", key, made)
 
     def make_host(self, name: str, addresses: Sequence[str]) -> None:
-        """A certificate for this computer.
+        """A certificate for this computer, in place of one that it has.
 
         Args:
             name: What it is called.
             addresses: The names and addresses by which others connect to it.
 
         Raises:
-            UsageError: There is one, or no authority's key.
+            UsageError: There is no authority's key here.
         """
-        from cryptography import x509
+        key, made = self._issue(name, _names(addresses or [name]), host=True)
+        for suffix in ("key", "pem"):
+            (self.folder / f"host.{suffix}").unlink(missing_ok=True)
+        self._write("host", key, made)
 
-        names: list[x509.GeneralName] = []
-        for each in addresses or [name]:
-            try:
-                names.append(x509.IPAddress(ipaddress.ip_address(each)))
-            except ValueError:
-                names.append(x509.DNSName(each))
-        self._issue("host", name, x509.SubjectAlternativeName(names))
+    def host_bundle(self, name: str, addresses: Sequence[str]) -> bytes:
+        """What another computer needs to serve or to route, in one piece: see `take_bundle`.
+
+        Raises:
+            UsageError: There is no authority's key here.
+        """
+        key, made = self._issue(name, _names(addresses or [name]), host=True)
+        return self._read("authority.pem") + _pem(made) + _secret(key)
 
     def make_user(self, name: str) -> None:
         """A certificate for a user, to be given to that user: see `bundle`.
@@ -133,20 +137,18 @@ class Trust:
         Raises:
             UsageError: There is one, or no authority's key, or the name is none.
         """
-        from cryptography import x509
-
         _check_user(name)
-        self._issue(f"user-{name}", name, x509.SubjectAlternativeName([x509.DNSName(name)]))
+        self._write(f"user-{name}", *self._issue(name, _names([name]), host=False))
 
-    def _issue(self, stem: str, name: str, names: x509.SubjectAlternativeName) -> None:
+    def _issue(
+        self, name: str, names: x509.SubjectAlternativeName, *, host: bool
+    ) -> tuple[Ed25519PrivateKey, x509.Certificate]:
         from cryptography import x509
         from cryptography.x509.oid import ExtendedKeyUsageOID
 
         authority, signer = self._authority(), self._key("authority")
         key = _new_key()
-        uses = [ExtendedKeyUsageOID.CLIENT_AUTH]
-        if stem == "host":
-            uses.append(ExtendedKeyUsageOID.SERVER_AUTH)
+        uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *[ExtendedKeyUsageOID.SERVER_AUTH] * host]
         made = (
             _builder(_subject(name), authority.subject, key.public_key(), self._clock(), LASTS)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -155,24 +157,17 @@ class Trust:
             .add_extension(names, critical=False)
             .sign(signer, None)
         )
-        self._write(stem, key, made)
+        return key, made
 
     def _write(self, stem: str, key: Ed25519PrivateKey, made: x509.Certificate) -> None:
-        from cryptography.hazmat.primitives import serialization
-
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        secret = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )  # fmt: skip
         try:
-            _write_new(self.folder / f"{stem}.key", secret)
+            _write_new(self.folder / f"{stem}.key", _secret(key))
         except FileExistsError:
             raise UsageError(
                 f"{self.folder / stem}.key is there already; remove it first to make another"
             ) from None
-        public = made.public_bytes(serialization.Encoding.PEM)
-        (self.folder / f"{stem}.pem").write_bytes(public)
+        (self.folder / f"{stem}.pem").write_bytes(_pem(made))
 
     def bundle(self, user: str) -> bytes:
         """What a user needs, in one piece: the authority, the user's certificate and key.
@@ -183,27 +178,33 @@ class Trust:
         parts = ("authority.pem", f"user-{user}.pem", f"user-{user}.key")
         return b"".join(self._read(part) for part in parts)
 
-    def take_bundle(self, data: bytes) -> str:
-        """Keep what `bundle` has made somewhere else; returns the user.
+    def take_bundle(self, data: bytes) -> tuple[str, bool]:
+        """Keep what `bundle` or `host_bundle` has made somewhere else.
+
+        Returns:
+            The name of the user or the host, and whether it is a host.
 
         Raises:
             UsageError: It is no bundle, or there is something else here.
         """
         blocks = re.findall(rb"-----BEGIN [^-]+-----.*?-----END [^-]+-----\n", data, re.DOTALL)
         if len(blocks) != 3 or b"PRIVATE KEY" not in blocks[2]:
-            raise UsageError("this is no user's key as kju cert user makes it")
-        user = _name_of(_certificate(blocks[1]))
-        _check_user(user)
+            raise UsageError("this is no key as kju cert user and kju cert host make it")
+        certificate = _certificate(blocks[1])
+        name, host = _name_of(certificate), _is_host(certificate)
+        if not host:
+            _check_user(name)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         authority = self.folder / "authority.pem"
         if authority.exists() and authority.read_bytes() != blocks[0]:
             raise UsageError(f"{authority} is another authority's: choose another folder")
         authority.write_bytes(blocks[0])
-        (self.folder / f"user-{user}.pem").write_bytes(blocks[1])
-        key = self.folder / f"user-{user}.key"
+        stem = "host" if host else f"user-{name}"
+        (self.folder / f"{stem}.pem").write_bytes(blocks[1])
+        key = self.folder / f"{stem}.key"
         key.unlink(missing_ok=True)
         _write_new(key, blocks[2])
-        return user
+        return name, host
 
     # ---- roles ----
 
@@ -357,6 +358,19 @@ class Trust:
             raise UsageError(f"{self.folder / stem}.key is no key of kju's")
         return key
 
+    def unnamed(self, addresses: Sequence[str]) -> list[str]:
+        """Which of these this computer's certificate does not name: viewers would refuse it there.
+
+        Raises:
+            UsageError: There is none.
+        """
+        from cryptography import x509
+
+        certificate = _certificate(self._read("host.pem"))
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        named = {str(each.value).lower() for each in found}
+        return [each for each in addresses if _plain(each) not in named]
+
     def listed(self) -> list[tuple[str, str, datetime.datetime]]:
         """Every certificate here: file, name, last day."""
         found = []
@@ -437,6 +451,38 @@ def _is_host(certificate: x509.Certificate) -> bool:
     except (x509.ExtensionNotFound, ValueError):
         return False
     return ExtendedKeyUsageOID.SERVER_AUTH in uses
+
+
+def _names(addresses: Sequence[str]) -> x509.SubjectAlternativeName:
+    from cryptography import x509
+
+    names: list[x509.GeneralName] = []
+    for each in addresses:
+        try:
+            names.append(x509.IPAddress(ipaddress.ip_address(each)))
+        except ValueError:
+            names.append(x509.DNSName(each))
+    return x509.SubjectAlternativeName(names)
+
+
+def _plain(address: str) -> str:
+    """An address as a certificate has it."""
+    try:
+        return str(ipaddress.ip_address(address.strip("[]")))
+    except ValueError:
+        return address.lower()
+
+
+def _pem(made: x509.Certificate) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return made.public_bytes(Encoding.PEM)
+
+
+def _secret(key: Ed25519PrivateKey) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def _day(when: datetime.datetime) -> str:

@@ -139,7 +139,7 @@ def test_a_file_that_is_named_like_a_machine_is_pointed_at(tmp_path, monkeypatch
 def test_sources_are_said_as_they_are():
     found = Qemu("/qemu", (9, 2, 1), "QEMU 9.2.1", "x86_64", ("dbus",))
     assert found.sources["vram"] == "needs QEMU 10.0, this is 9.2.1"
-    sources = said({"qemu": {"sources": found.sources}})["qemu"]["sources"]
+    sources = said({"started": 0.0, "qemu": {"sources": found.sources}})["qemu"]["sources"]
     assert sources["display1-map"] == sources["display1-copy"] == "ok"
     assert "needs QEMU 10.0" in sources["vram"]
     assert found._replace(version=(10, 0, 2)).sources["vram"] == ""

@@ -35,13 +35,13 @@ def lab(tmp_path: Path) -> Trust:
 def home(lab: Trust, user: str, folder: Path) -> Trust:
     """A user's own folder."""
     made = Trust(folder / f"home-{user}")
-    assert made.take_bundle(lab.bundle(user)) == user
+    assert made.take_bundle(lab.bundle(user)) == (user, False)
     return made
 
 
 def greet(
     lab: Trust, viewer: Trust, user: str = "ann", role: str = "control",
-    change: Callable[[Challenge], Challenge] = lambda c: c,
+    change: Callable[[Challenge], Challenge] = lambda c: c, sender: str = "host1",
 ) -> tuple[str, bool]:  # fmt: skip
     """A session's greeting; what is granted, and whether the proof is right."""
     prove = Prover(viewer, user, NAME)()
@@ -50,7 +50,7 @@ def greet(
     assert admission.challenge is not None
     assert admission.prove is not None
     proven = prove(hello, change(admission.challenge))
-    assert proven.sender == "host1"
+    assert proven.sender == sender
     right = admission.prove(proven.proof)
     assert admission.seal is not None
     assert proven.seal is not None
@@ -71,7 +71,24 @@ def test_secrets_are_their_owners_alone(lab: Trust) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
     assert lab.folder.stat().st_mode & 0o777 == 0o700
     with pytest.raises(UsageError, match="is there already"):
-        lab.make_host("host1", [])
+        lab.make_user("ann")
+
+
+def test_a_host_may_have_another_certificate_and_so_may_another_host(
+    lab: Trust, tmp_path: Path
+) -> None:
+    assert lab.unnamed(["127.0.0.1", "LOCALHOST", "[::1]"]) == ["[::1]"]
+    lab.make_host("host1", ["127.0.0.1", "::1"])
+    assert lab.unnamed(["127.0.0.1", "localhost", "[::1]"]) == ["localhost"]
+    second = Trust(tmp_path / "second")
+    assert second.take_bundle(lab.host_bundle("host2", ["host2", "10.0.0.9"])) == ("host2", True)
+    assert second.unnamed(["host2", "10.0.0.9", "host1"]) == ["host1"]
+    assert (second.folder / "host.key").stat().st_mode & 0o777 == 0o600
+    second.set_role("ann", "view")
+    ann = home(lab, "ann", tmp_path)
+    assert greet(second, ann, sender="host2") == ("view", True)
+    with pytest.raises(UsageError, match=r"no .*authority\.key"):
+        second.make_user("eve")
 
 
 def test_an_unknown_user_is_refused(lab: Trust, tmp_path: Path) -> None:

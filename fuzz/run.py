@@ -2,10 +2,10 @@
 
     python fuzz/run.py --count 1000000 [NAME...]
 
-NAME chooses among them: ``surface``, ``display1``, ``control``, ``needle``, ``texts`` (the files
-fuzz_*.py, guided by atheris where it is installed) and ``c``, which is tests/c/hostile.c compiled
-with the address and undefined behaviour sanitizers: random headers, and as many looks at a header
-that another thread changes all the time, after its check too.
+NAME chooses among them: ``surface``, ``display1``, ``control``, ``needle``, ``texts``, ``wire``,
+``greeting`` (the files fuzz_*.py, guided by atheris where it is installed) and ``c``, which is
+tests/c/hostile.c compiled with the address and undefined behaviour sanitizers: random headers, and
+as many looks at a header that another thread changes all the time, after its check too.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -186,13 +187,19 @@ def test_users_have_certificates_and_roles(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("KJU_TRUST", str(lab))
     with kju.launch(xvfb=True, name="x"):
         command = [*KJU, "serve", "x", "--prefix", "lab", "--listen", place]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sender:
+        said = tmp_path / "said"
+        with (
+            said.open("w") as errors,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as sender,
+        ):
             try:
                 assert sender.stdout and place in sender.stdout.readline()
                 for user, role in (("ann", "control"), ("vic", "view")):
                     mirror = kju.mirror("zenoh:lab/x", connect=[place], user=user, trust=home)
                     with mirror:
                         assert mirror.info()["mirror"]["role"] == role
+                        assert mirror.info()["mirror"]["sealed"]
+                        assert mirror.info()["mirror"]["sender"] == socket.gethostname()
                 assert "'eve' is not known to the sender" in at(
                     home, "mirror", "zenoh:lab/x", "--connect", place, "--user", "eve"
                 )
@@ -202,8 +209,19 @@ def test_users_have_certificates_and_roles(tmp_path: Path, monkeypatch: pytest.M
                 assert "its certificate is no good here" in at(
                     other, "mirror", "zenoh:lab/x", "--connect", place, "--user", "ann"
                 )
+                (other / "authority.pem").write_bytes((lab / "authority.pem").read_bytes())
+                assert "does not know the authority of this user" in at(
+                    other, "mirror", "zenoh:lab/x", "--connect", place, "--user", "ann"
+                )
                 assert "may want to be encrypted" in at(
                     home, "mirror", "zenoh:lab/x", "--connect", f"127.0.0.1:{port}"
+                )
+                wanted = (
+                    "'eve' is not known",
+                    "refused a connection: its certificate is of another",
+                )
+                until(
+                    lambda: all(each in said.read_text() for each in wanted), 5, "it is said there"
                 )
             finally:
                 sender.terminate()

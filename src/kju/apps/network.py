@@ -18,6 +18,7 @@ from ..remote.options import Endpoint, Options, endpoint
 from ..remote.proof import Admit
 from ..remote.trust import Trust, default_folder
 from ..serving import Server, anyone, find
+from . import refusals
 
 #: Addresses that stand for all of a computer's.
 _ANY = ("0.0.0.0", "[::]")  # noqa: S104
@@ -95,7 +96,8 @@ def serve(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> 
         if options.tls is None and any(each.protocol == "tcp" for each in options.listen):
             print("not encrypted: whoever reaches this may look and type", flush=True)
 
-    _until_signalled(server.run(ready))
+    with refusals.told():
+        _until_signalled(server.run(ready))
 
 
 def router(reach: Reach) -> None:
@@ -112,7 +114,8 @@ def router(reach: Reach) -> None:
         finally:
             await engine.close()
 
-    _until_signalled(route())
+    with refusals.told():
+        _until_signalled(route())
 
 
 def mirror(address: str, name: str, view: bool, audience: bool, reach: Reach) -> None:

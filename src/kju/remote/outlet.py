@@ -340,6 +340,8 @@ class Outlet:
     def _say(self, viewer: Viewer) -> None:
         key = address.downward(self.name, viewer.id)
         for message in viewer.sender.to_send(self._loop.time()):
+            if isinstance(message, messages.Refused):
+                log.warning("%s: a viewer was refused: %s", self.name, message.reason)
             data = viewer.encode(message)
             self.sent += len(data)
             self._engine.put_surely(key, data)

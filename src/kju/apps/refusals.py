@@ -1,0 +1,92 @@
+"""Why connections were refused, in words, for who serves or routes.
+
+zenoh tells the other side nothing but the end of the connection, and this side a line on its
+standard output, with a hint that is wrong. That output is read here; what Python prints goes where
+it did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TextIO
+
+#: Seconds in which the same is said once: who is refused tries again and again.
+AGAIN = 10.0
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_WHY = re.compile(r"zenoh_link_(?:tls|quic)\S*: (?P<why>.+?)(?:\. Hint: .*)?$")
+_KNOWN = (
+    ("UnknownIssuer", "its certificate is of another authority"),
+    ("BadSignature", "its certificate is of another authority"),
+    ("certificate expired", "its certificate has expired"),
+    ("not valid yet", "its certificate is not good yet: is a clock wrong?"),
+    ("NoCertificatesPresented", "it shows no certificate"),
+    ("no certificates", "it shows no certificate"),
+    ("UnknownCA", "it does not know the authority of this computer's certificate"),
+    ("DecryptError", "it does not know the authority of this computer's certificate"),
+    ("handshake eof", "it has hung up"),
+    ("BadCertificate", "it does not believe this computer's certificate"),
+    ("CertificateUnknown", "it does not believe this computer's certificate"),
+    ("InvalidContentType", "it is not encrypted, or not kju"),
+    ("InvalidPurpose", "its certificate is not one of a user or a host"),
+)
+
+
+def reason(line: str) -> str:
+    """What one of zenoh's lines says of a connection; empty where that is nothing."""
+    found = _WHY.search(_COLOUR.sub("", line).strip())
+    if found is None:
+        return ""
+    for word, meaning in _KNOWN:
+        if word in found["why"]:
+            return meaning
+    return found["why"][:200]
+
+
+@contextlib.contextmanager
+def told(say: Callable[[str], object] | None = None) -> Iterator[None]:
+    """Say why connections are refused while this runs; once in a process, before zenoh.
+
+    Args:
+        say: Given each reason; prints to standard error by default.
+    """
+    import zenoh
+
+    sys.stdout.flush()
+    before = os.dup(1)
+    reading, writing = os.pipe()
+    os.dup2(writing, 1)
+    os.close(writing)
+    stdout, sys.stdout = sys.stdout, os.fdopen(os.dup(before), "w", buffering=1)
+    lines = os.fdopen(reading, encoding="utf-8", errors="replace")
+    thread = threading.Thread(target=_read, args=(lines, say or _print), daemon=True)
+    thread.start()
+    zenoh.init_log_from_env_or("off,zenoh_link_tls=warn,zenoh_link_quic=warn")
+    try:
+        yield
+    finally:
+        sys.stdout.close()
+        sys.stdout = stdout
+        os.dup2(before, 1)
+        os.close(before)
+        thread.join(1)
+
+
+def _read(lines: TextIO, say: Callable[[str], object]) -> None:
+    said: dict[str, float] = {}
+    for line in lines:
+        why, now = reason(line), time.monotonic()
+        if not why:
+            print(line, end="", file=sys.stderr, flush=True)  # what RUST_LOG has asked for
+        elif now >= said.get(why, float("-inf")) + AGAIN:
+            said = {each: when for each, when in said.items() if now < when + AGAIN} | {why: now}
+            say(why)
+
+
+def _print(why: str) -> None:
+    print(f"refused a connection: {why}", file=sys.stderr, flush=True)

@@ -1,0 +1,52 @@
+"""What zenoh prints of a refused connection, in words; and where other output goes meanwhile."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from kju.apps.refusals import reason
+
+LINE = "\x1b[33m WARN\x1b[0m acc-0 \x1b[2mzenoh_link_tls::unicast\x1b[0m\x1b[2m:\x1b[0m "
+HINT = ". Hint: increase the system open file limit."
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("invalid peer certificate: UnknownIssuer", "its certificate is of another authority"),
+        ("invalid peer certificate: certificate expired: verification time 1 (UNIX), but"
+         " certificate is not valid after 0 (1 seconds ago)", "its certificate has expired"),
+        ("received corrupt message of type InvalidContentType", "it is not encrypted, or not kju"),
+        ("something new", "something new"),
+    ],
+)  # fmt: skip
+def test_a_line_of_zenohs_says_why(said: str, meant: str) -> None:
+    assert reason(LINE + said + HINT + "\n") == meant
+
+
+@pytest.mark.parametrize("line", ["", "nonsense", "WARN zenoh::net: a link", "\x1b[0m"])
+def test_other_lines_say_nothing(line: str) -> None:
+    assert reason(line) == ""
+
+
+def test_what_is_printed_goes_where_it_did() -> None:
+    pytest.importorskip("zenoh")
+    program = """
+import os, sys
+from kju.apps.refusals import told
+said = []
+print("before")
+with told(said.append):
+    print("within")
+    line = b"WARN zenoh_link_tls::unicast: UnknownIssuer. Hint: none\\n"
+    os.write(1, line * 3 + b"something else\\n")
+print("after", said)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "before\nwithin\nafter ['its certificate is of another authority']\n"
+    assert done.stderr == "something else\n"

@@ -19,7 +19,6 @@ Source:
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import TYPE_CHECKING
 
 from ..errors import PeerError
@@ -105,8 +104,9 @@ class Group:
 
     def __init__(self) -> None:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        self._key = os.urandom(KEY)
+        self._key = AESGCM.generate_key(8 * KEY)
         self._cipher = _cipher(self._key)
         self._signer = Ed25519PrivateKey.generate()
         self._number = 0

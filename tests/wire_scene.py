@@ -69,8 +69,8 @@ class Viewer:
     """One viewer, with what the sender keeps of it and the links there and back."""
 
     def __init__(self, scene: Scene, down: Link, up: Link, **hello: Any) -> None:
-        self.target = surface(scene.producer.capacity)
-        self.receiver = Receiver(self.target)
+        self.target = hello.pop("target", None) or surface(scene.producer.capacity)
+        self.receiver = Receiver(self.target, keep=hello.pop("keep", False))
         self.sender = Sender(scene.encoder, scene.consumer, scene.admit)
         self.down, self.up = down, up
         self.asleep = False

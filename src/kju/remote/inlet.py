@@ -204,7 +204,7 @@ class Inlet:
         """Begin a session."""
         self._end_session(self.receiver.reason)
         self._viewer = os.urandom(16).hex()
-        self.receiver = Receiver(self._target)
+        self.receiver = Receiver(self._target, keep=self._pictured.is_set())
         engine, key = self._engine, address.downward(self.name, self._viewer)
         keys = [key, address.downward(self.name, address.AUDIENCE)] if self._audience else [key]
         self._undo = [

@@ -6,6 +6,7 @@ Rules:
 - A segment that builds on what was lost is not used, and told lost as well.
 - A segment is checked whole before a pixel is touched; a wrong one ends the session.
 - Within one session the screen's version never runs backwards.
+- The picture of a session before is shown until this one's is whole.
 
 | state  | may come                                        | leads to         |
 |--------|-------------------------------------------------|------------------|
@@ -139,6 +140,8 @@ class Receiver:
     Args:
         target: What is kept equal.
         most: Pixels that a screen may have.
+        keep: The target shows the picture of a session before: it stays, if the form is the same,
+            until all of the new one has come.
 
     Attributes:
         stage: Where the session stands.
@@ -153,8 +156,10 @@ class Receiver:
         seal: What keeps the session from others, once it is agreed on.
     """
 
-    def __init__(self, target: Target, *, most: int = 1 << 26) -> None:
+    def __init__(self, target: Target, *, most: int = 1 << 26, keep: bool = False) -> None:
         self._target = target
+        self._keep = keep
+        self._unseen: npt.NDArray[np.uint8] | None = None
         self._most = most
         self.stage = Stage.NEW
         self.welcome: Welcome | None = None
@@ -346,6 +351,12 @@ class Receiver:
         if old is not None and _form(old) == _form(message):
             return  # said again, for others or because nobody knew that it had come
         self.whole = 0
+        before = self._target.pixels if self._keep else None
+        shape = (message.height, message.width, *[4] * (not message.grey))
+        if before is not None and before.shape == shape:
+            self._unseen = np.zeros(shape, np.uint8)
+            return
+        self._unseen = None
         self._target.set_mode(message.width, message.height, fourcc=R8 if message.grey else XR24)
 
     def _segment(self, message: Segment) -> None:
@@ -362,13 +373,26 @@ class Receiver:
         self._draw(message, mode)
         self.version = message.version
         self.whole = message.whole or self.whole
+        if self.whole and self._unseen is not None:
+            self._show(self._unseen)
+            self._unseen = None
+
+    def _show(self, picture: npt.NDArray[np.uint8]) -> None:
+        """All of a picture at once."""
+        self._target.begin()
+        self._target.pixels[...] = picture
+        self._target.publish([Rect(0, 0, picture.shape[1], picture.shape[0])])
 
     def _draw(self, message: Segment, mode: Mode) -> None:
         block = blocks.decompress(message.data, message.size, self._codec)
         pixel = 1 if mode.grey else 4
         rects = _pixels.check(block, (mode.width, mode.height, pixel))
-        pixels = self._target.pixels
+        unseen = self._unseen
+        pixels = self._target.pixels if unseen is None else unseen
         form = mode.width, mode.height, pixels.strides[0], pixel
+        if unseen is not None:
+            _pixels.unpack(block, _whole_rows(pixels), form)
+            return
         self._target.begin()
         _pixels.unpack(block, _whole_rows(pixels), form)
         self._target.publish([Rect(*rect) for rect in rects])

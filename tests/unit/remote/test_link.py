@@ -191,10 +191,12 @@ def test_a_link_that_ends_makes_the_picture_stale_and_comes_back(
             assert shows(target, screen)
             with pytest.raises(UnavailableError):
                 await viewer.input(b"a key")
+            epoch = target.mode.epoch
             screen.draw(rng)
             # The same place, another process as far as anybody can see.
             async with engine(listen=[place]) as here, outlet(here, screen):
                 await until(lambda: viewer.said.live and shows(target, screen), 20)
+            assert target.mode.epoch == epoch  # it was never black between
             viewer.close()
         lives = [said.live for said in told]
         assert True in lives and False in lives[lives.index(True) :]

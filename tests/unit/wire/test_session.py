@@ -9,7 +9,7 @@ import pytest
 from wire_scene import Link, Proves, Scene, Viewer, asks
 
 from kju.errors import KjuError, PeerError
-from kju.formats import R8
+from kju.formats import R8, XR24
 from kju.geometry import Rect
 from kju.surface import State
 from kju.wire import blocks, messages
@@ -367,6 +367,36 @@ def test_nobody_speaks_in_a_sealed_sessions_name(what: messages.Message) -> None
     assert viewer.strange == 4
     assert viewer.inputs == []
     assert (viewer.sender.stage, viewer.receiver.stage) == (SenderStage.OPEN, Stage.OPEN)
+
+
+@pytest.mark.parametrize("size", [(320, 240), (160, 120)])
+@pytest.mark.parametrize("fourcc", [XR24, R8])
+def test_the_picture_before_is_shown_until_the_new_one_is_whole(
+    size: tuple[int, int], fourcc: int
+) -> None:
+    rng = np.random.default_rng(5)
+    old = Scene()
+    old.producer.set_mode(320, 240, fourcc=XR24)
+    draw(old, rng)
+    first = old.view()
+    old.settle()
+    before, version = first.target.pixels.copy(), first.target.version
+    scene = Scene()
+    scene.producer.set_mode(*size, fourcc=fourcc)
+    scene.producer.compare(rng.integers(0, 256, scene.producer.pixels.shape, np.uint8))
+    again = scene.view(Link(delay=0.05), target=first.target, keep=True)
+    same = (size, fourcc) == ((320, 240), XR24)
+    for _ in range(3000):
+        scene.run(0.001)
+        if again.receiver.whole:
+            break
+        if same:
+            assert np.array_equal(again.target.pixels, before)
+            assert again.target.version == version
+    assert again.shows(scene.producer)
+    draw(scene, rng)
+    scene.settle()
+    assert (again.target.mode.epoch == 1) is same
 
 
 def test_another_protocol_is_refused() -> None:

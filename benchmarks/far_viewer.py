@@ -1,7 +1,7 @@
 """A viewer at the far end of a link, in a process of its own: presses a key, waits for its pixels.
 
     python -m benchmarks.far_viewer kju ADDRESS PLACE COUNT
-    python -m benchmarks.far_viewer tight HOST PORT COUNT
+    python -m benchmarks.far_viewer tight HOST PORT COUNT       or zrle, tigervnc, vncdotool
 
 Prints one line of milliseconds, from the press to the changed pixels being there; negative where
 nothing came in `PATIENCE`.
@@ -15,6 +15,7 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -28,6 +29,10 @@ PATIENCE = 10.0
 #: Seconds between two presses: as somebody edits a text.
 BETWEEN = (0.25, 0.6)
 KEYSYM = ord("a")
+#: Where the guest's squares are, of which a key changes one.
+ROWS, COLUMNS = 256, 192
+#: Seconds between two looks at memory that says nothing of changes.
+LOOK = 0.0005
 
 
 def pauses(count: int) -> list[float]:
@@ -65,24 +70,67 @@ class FarVnc(Vnc):
         self._send(struct.pack(">BBxxI", 4, down, KEYSYM))
 
 
-def of_vnc(option: str, host: str, port: str, count: int) -> list[float]:
-    took = []
-    viewer = FarVnc({"host": host, "port": port}, option)
+def turns(
+    count: int,
+    look: Callable[[], np.ndarray],
+    wait: Callable[[], object],
+    key: Callable[[bool], object],
+) -> Iterator[float]:
+    """Press and look until it is seen, so many times."""
     for pause in pauses(count):
         time.sleep(pause)
-        before, began = viewer.look()[:256, :192].copy(), time.monotonic()
-        viewer.key(True)
+        before, began = look().copy(), time.monotonic()
+        key(True)
+        taken = 0.0
         try:
-            while np.array_equal(viewer.look()[:256, :192], before):
-                viewer.wait()
-            took.append(1000 * (time.monotonic() - began))
+            while np.array_equal(look(), before) and taken < PATIENCE:
+                wait()
+                taken = time.monotonic() - began
         except TimeoutError:
-            took.append(-1.0)
-        viewer.key(False)
-    return took
+            taken = PATIENCE
+        yield 1000 * taken if taken < PATIENCE else -1.0
+        key(False)
+
+
+def of_vnc(option: str, host: str, port: str, count: int) -> list[float]:
+    viewer = FarVnc({"host": host, "port": port}, option)
+    return list(turns(count, lambda: viewer.look()[:ROWS, :COLUMNS], viewer.wait, viewer.key))
+
+
+def of_tigervnc(option: str, host: str, port: str, count: int) -> list[float]:
+    from .tiger import tiger
+
+    with tiger(host, port, 1280, 800) as viewer:
+        time.sleep(2)  # it tells the server what it wants a second time
+        look = viewer.pixels[:ROWS, :COLUMNS]
+        return list(turns(count, lambda: look, lambda: time.sleep(LOOK), viewer.key))
+
+
+def of_vncdotool(option: str, host: str, port: str, count: int) -> list[float]:
+    from vncdotool import api
+
+    client = api.connect(f"{host}::{port}", timeout=60)
+    client.refreshScreen()
+
+    def look() -> np.ndarray:
+        return np.asarray(client.screen.crop((0, 0, COLUMNS, ROWS)))
+
+    def key(down: bool) -> None:
+        (client.keyDown if down else client.keyUp)("a")
+
+    client.timeout = PATIENCE
+    found = list(turns(count, look, lambda: client.refreshScreen(incremental=True), key))
+    client.disconnect()
+    api.shutdown()
+    return found
+
+
+WAYS = {"tight": of_vnc, "zrle": of_vnc, "tigervnc": of_tigervnc, "vncdotool": of_vncdotool}
 
 
 if __name__ == "__main__":
     way, one, two, count = sys.argv[1:]
-    found = of_kju(one, two, int(count)) if way == "kju" else of_vnc(way, one, two, int(count))
-    print(json.dumps(found))
+    if way == "kju":
+        print(json.dumps(of_kju(one, two, int(count))))
+    else:
+        print(json.dumps(WAYS[way](way, one, two, int(count))))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -56,21 +57,35 @@ class Ages:
     def look(self, pixels: np.ndarray, rects: Iterable[tuple[int, int, int, int]]) -> None:
         """Look at pixels of which these rectangles (x, y, width, height) have changed just now."""
         now = time.monotonic()
-        changed = [-1.0]
-        for x, y, width, height in rects:
-            part = pixels[y : y + height : APART, x : x + width : APART]
-            changed.append(_oldest(part, now, skip=True))
-        if max(changed) >= 0:
-            self.looks.append(Look(now, max(changed), _oldest(pixels[::APART, ::APART], now)))
+        parts = [_numbers(pixels[y : y + height : APART, x : x + width : APART]).ravel()
+                 for x, y, width, height in rects]  # fmt: skip
+        if parts:
+            self.add(now, np.concatenate(parts), _numbers(pixels[::APART, ::APART]))
+
+    def compare(self, before: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+        """The same where nothing tells what has changed; returns what is *before* the next time."""
+        now, numbers = time.monotonic(), _numbers(pixels[::APART, ::APART])
+        changed = numbers[numbers != before]
+        if changed.size:
+            self.add(now, changed, numbers)
+        return numbers
+
+    def add(self, now: float, changed: np.ndarray, shown: np.ndarray) -> None:
+        """Numbers of frames; 0 is no picture."""
+        changed = changed[changed > 0]
+        if changed.size:
+            whole = bool((shown > 0).all())
+            oldest = _age(shown, now) if whole else -1.0
+            self.looks.append(Look(now, _age(changed, now), oldest))
 
 
-def _oldest(pixels: np.ndarray, now: float, skip: bool = False) -> float:
-    """Milliseconds since the oldest was drawn; -1 if one has no number, or all, to skip such."""
-    numbers = pixels[..., 0].astype(np.int64) | pixels[..., 1].astype(np.int64) << 8
-    there = numbers[numbers > 0]
-    if not there.size or (there.size < numbers.size and not skip):
-        return -1.0
-    behind = int(((int(now * RATE) - there) & 0xFFFF).max())
+def _numbers(pixels: np.ndarray) -> np.ndarray:
+    return pixels[..., 0].astype(np.int64) | pixels[..., 1].astype(np.int64) << 8
+
+
+def _age(numbers: np.ndarray, now: float) -> float:
+    """Milliseconds since the oldest of these frames was drawn."""
+    behind = int(((int(now * RATE) - numbers) & 0xFFFF).max())
     return 1000 * (behind + now * RATE % 1) / RATE
 
 
@@ -103,7 +118,7 @@ def tell(looks: list[Look], first: float, last: float = 1e9) -> Told:
         return Told([], [])
     chosen = [each for each in looks if first <= each.at - start < last]
     every: list[float] = []
-    for look, after in zip(chosen, chosen[1:], strict=False):
+    for look, after in pairwise(chosen):
         steps = np.arange(0.0, after.at - look.at, LOOK)
         every += (look.oldest + 1000 * steps).tolist()
     return Told([each.changed for each in chosen], every)

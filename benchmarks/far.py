@@ -31,8 +31,13 @@ MOST_ADDED = 15
 PORT = 7461
 #: Presses of one turn.
 TURN = 25
-WAYS = {"kju": "kju", "tight": "QEMU's VNC, Tight", "zrle": "QEMU's VNC, ZRLE",
-        "tigervnc": "QEMU's VNC, TigerVNC's viewer", "vncdotool": "QEMU's VNC, vncdotool"}  # fmt: skip
+WAYS = {
+    "kju": "kju",
+    "tight": "QEMU's VNC, Tight",
+    "zrle": "QEMU's VNC, ZRLE",
+    "tigervnc": "QEMU's VNC, TigerVNC's viewer",
+    "vncdotool": "QEMU's VNC, vncdotool",
+}
 
 
 def ways() -> list[str]:
@@ -96,7 +101,7 @@ def figures(folder: str) -> Iterator[Figure]:
         ours.line.tell("still")
         for shape, least in SHAPES:
             link.set(shape)
-            where = {way: (link.one.address, "5901") for way in ways()} | {"kju": (address, place)}
+            where = dict.fromkeys(ways(), (link.one.address, "5901")) | {"kju": (address, place)}
             yield from report(shape, least, in_turns(link, where, count))
 
 

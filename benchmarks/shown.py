@@ -65,9 +65,7 @@ class Shown:
         os.pwrite(descriptor, data, start)
         flat = data.reshape(-1)
         places = range(3, data.nbytes, PAGE)
-        self._sock.sendall(
-            b"".join(b"writeb %#x %#x\n" % (MEMORY + at, flat[at]) for at in places)
-        )
+        self._sock.sendall(b"".join(b"writeb %#x %#x\n" % (MEMORY + at, flat[at]) for at in places))
         for _ in places:
             self._done("writeb")
 
@@ -138,8 +136,8 @@ def shown(
     """
     here = Path(tempfile.mkdtemp(dir=folder))
     qemu = os.environ.get("KJU_QEMU", "qemu-system-x86_64")
-    words = [*before, qemu, "-nodefaults", "-machine", "pc", "-accel", "tcg", "-S", "-display", "none",
-             "-qtest", f"unix:{here}/test,server=on,wait=off", "-qtest-log", "/dev/null",
+    words = [*before, qemu, "-nodefaults", "-machine", "pc", "-accel", "tcg", "-S",
+             "-display", "none", "-qtest", f"unix:{here}/test,server=on,wait=off", "-qtest-log", "/dev/null",
              "-vga", "none", "-device", f"VGA,addr=2,vgamem_mb={SIZE >> 20}",
              "-vnc", vnc or f"unix:{here}/vnc"]  # fmt: skip
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL)

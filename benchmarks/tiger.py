@@ -1,7 +1,7 @@
 """TigerVNC's own viewer on an Xvfb, in whose memory its pixels are seen, and to which keys go.
 
-The viewer is asked for Tight without loss, all else as it comes. No window manager runs, so that its
-window has no frame.
+The viewer is asked for Tight without loss, all else as it comes. No window manager runs, so that
+its window has no frame.
 """
 
 from __future__ import annotations
@@ -21,8 +21,16 @@ import numpy as np
 from kju.xwd import parse
 
 PROGRAMS = ("Xvfb", "xtigervncviewer", "xdotool")
-OPTIONS = ("-AutoSelect=0", "-PreferredEncoding=Tight", "-NoJPEG=1", "-SecurityTypes=None",
-           "-RemoteResize=0", "-MenuKey=", "-ReconnectOnError=0", "-AlertOnFatalError=0")  # fmt: skip
+OPTIONS = (
+    "-AutoSelect=0",
+    "-PreferredEncoding=Tight",
+    "-NoJPEG=1",
+    "-SecurityTypes=None",
+    "-RemoteResize=0",
+    "-MenuKey=",  # else it shows which key that is, for seconds
+    "-ReconnectOnError=0",
+    "-AlertOnFatalError=0",
+)
 #: Pixels of the screen around the window: what just fits gets scroll bars.
 AROUND = 100
 #: Seconds until the viewer must show something.
@@ -44,7 +52,10 @@ class Tiger:
     def __init__(self, pixels: np.ndarray, display: str) -> None:
         self.pixels = pixels
         self._keys = subprocess.Popen(
-            ["xdotool", "-"], stdin=subprocess.PIPE, env=os.environ | {"DISPLAY": display}, text=True
+            ["xdotool", "-"],
+            stdin=subprocess.PIPE,
+            env=os.environ | {"DISPLAY": display},
+            text=True,
         )
 
     def key(self, down: bool) -> None:
@@ -87,7 +98,9 @@ def _place(display: str) -> None:
                    stdout=subprocess.DEVNULL)  # fmt: skip
 
 
-def _started(stack: contextlib.ExitStack, command: list[str], **how: object) -> subprocess.Popen[bytes]:
+def _started(
+    stack: contextlib.ExitStack, command: list[str], **how: object
+) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, **how)  # type: ignore[call-overload]
     stack.callback(process.wait)
     stack.callback(process.kill)
@@ -95,7 +108,18 @@ def _started(stack: contextlib.ExitStack, command: list[str], **how: object) -> 
 
 
 def _xvfb(stack: contextlib.ExitStack, folder: str, size: str) -> str:
-    command = ["Xvfb", "-displayfd", "1", "-screen", "0", size, "-fbdir", folder, "-nolisten", "tcp"]
+    command = [
+        "Xvfb",
+        "-displayfd",
+        "1",
+        "-screen",
+        "0",
+        size,
+        "-fbdir",
+        folder,
+        "-nolisten",
+        "tcp",
+    ]
     process = _started(stack, command, stdout=subprocess.PIPE)
     assert process.stdout is not None
     number = process.stdout.readline().decode().strip()

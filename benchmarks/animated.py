@@ -111,8 +111,8 @@ def figures(folder: str) -> Iterator[Figure]:
         # By the oldest frame that is still to be seen: the computer may be too slow for all.
         whole = {round((look.at - look.oldest / 1000) * RATE) for look in looks if look.oldest >= 0}
         frame = size / len(whole)
-        yield Figure("animated", f"bytes of a frame: kju, {WIDE.words}", frame / 1000, "kB", None, "",
-                     f"{len(whole) / COUNTED:.1f} a second, of {RATE}")  # fmt: skip
+        yield Figure("animated", f"bytes of a frame: kju, {WIDE.words}", frame / 1000, "kB",
+                     None, "", f"{len(whole) / COUNTED:.1f} a second, of {RATE}")  # fmt: skip
         most = round(1000 * (3 * SLOW.delay + 8 * frame / SLOW.rate))
         link.set(SLOW)
         for number, way in enumerate(ways, 1):

@@ -137,7 +137,8 @@ def shown(
     here = Path(tempfile.mkdtemp(dir=folder))
     qemu = os.environ.get("KJU_QEMU", "qemu-system-x86_64")
     words = [*before, qemu, "-nodefaults", "-machine", "pc", "-accel", "tcg", "-S",
-             "-display", "none", "-qtest", f"unix:{here}/test,server=on,wait=off", "-qtest-log", "/dev/null",
+             "-display", "none", "-qtest", f"unix:{here}/test,server=on,wait=off",
+             "-qtest-log", "/dev/null",
              "-vga", "none", "-device", f"VGA,addr=2,vgamem_mb={SIZE >> 20}",
              "-vnc", vnc or f"unix:{here}/vnc"]  # fmt: skip
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL)

@@ -2,6 +2,7 @@
 
     python -m benchmarks.far_viewer kju ADDRESS PLACE COUNT
     python -m benchmarks.far_viewer tight HOST PORT COUNT       or zrle, tigervnc, vncdotool
+    python -m benchmarks.far_viewer idle ADDRESS PLACE 0        has a picture, and does nothing
 
 Prints one line of milliseconds, from the press to the changed pixels being there; negative where
 nothing came in `PATIENCE`.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import socket
 import struct
 import sys
@@ -55,6 +57,14 @@ def of_kju(address: str, place: str, count: int) -> list[float]:
                 took.append(-1.0)
             mirror.keyboard.release("a")
     return took
+
+
+def idle(address: str, place: str) -> None:
+    """A viewer that says when it has a picture, until it is killed."""
+    with kju.mirror(address, connect=[place], insecure=True) as mirror:
+        mirror.screen.snapshot()
+        print("open", flush=True)
+        signal.pause()
 
 
 class FarVnc(Vnc):
@@ -130,7 +140,9 @@ WAYS = {"tight": of_vnc, "zrle": of_vnc, "tigervnc": of_tigervnc, "vncdotool": o
 
 if __name__ == "__main__":
     way, one, two, count = sys.argv[1:]
-    if way == "kju":
+    if way == "idle":
+        idle(one, two)
+    elif way == "kju":
         print(json.dumps(of_kju(one, two, int(count))))
     else:
         print(json.dumps(WAYS[way](way, one, two, int(count))))

@@ -24,9 +24,10 @@ NAME = "bench/animation"
 
 
 class Animation:
-    """The screen: frame n is drawn at n / RATE seconds of the computer's clock."""
+    """The screen: frame n is drawn at n / rate seconds of the computer's clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: float = RATE) -> None:
+        self._rate = rate
         self.producer = SurfaceProducer.create("memfd:kju-bench-far", capacity=WIDTH * HEIGHT * 4)
         self.producer.set_mode(WIDTH, HEIGHT)
         self.consumer = Consumer(self.producer.segment.mapping)
@@ -42,12 +43,12 @@ class Animation:
     async def run(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while (now := time.monotonic()) < end:
-            number = int(now * RATE)
+            number = int(now * self._rate)
             self.producer.begin()
             draw(self.producer.pixels, self._gradient, number)
             self.producer.publish([(0, 0, WIDTH, HEIGHT)])
             self._changed()
-            await asyncio.sleep(max(0.0, (number + 1) / RATE - time.monotonic()))
+            await asyncio.sleep(max(0.0, (number + 1) / self._rate - time.monotonic()))
 
 
 async def serve(place: str, seconds: float) -> None:

@@ -3,9 +3,9 @@
     python -m benchmarks.far_ticker serve PLACE
     python -m benchmarks.far_ticker view PLACE
 
-The sender reads numbers: it publishes so many small changes and says, as JSON, how long that took
-and the checksum of the picture. The viewer says, after each change, when it was shown and the
-checksum of what it shows.
+The sender reads lines of two numbers: it publishes so many small changes, so many a second, and
+says, as JSON, how long that took and the checksum of the picture. The viewer says, after each
+change, when it was shown and the checksum of what it shows.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ class Ticker:
     def close(self) -> None:
         self._changed = lambda: None
 
-    async def run(self, count: int) -> None:
-        """Publish so many changes."""
+    async def run(self, count: int, rate: float = 1e9) -> None:
+        """Publish so many changes, at most so many a second."""
+        began = time.monotonic()
         producer, pixels = self.producer, self.producer.pixels
         across, down = WIDTH // SIDE, HEIGHT // SIDE
         for step in range(count):
@@ -65,7 +66,7 @@ class Ticker:
             producer.publish([(x, y, SIDE, SIDE)])
             if step % TOGETHER == 0:
                 self._changed()
-                await asyncio.sleep(0)
+                await asyncio.sleep(max(0.0, began + step / rate - time.monotonic()))
         self._changed()
 
 
@@ -88,7 +89,8 @@ async def serve(place: str) -> None:
     print("serving", flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
         began = time.monotonic()
-        await ticker.run(int(line))
+        count, rate = line.split()
+        await ticker.run(int(count), float(rate))
         said = {"seconds": time.monotonic() - began, "checksum": checksum(ticker.producer.pixels),
                 "viewers": len(outlet.viewers)}  # fmt: skip
         print(json.dumps(said), flush=True)

@@ -29,8 +29,11 @@ LINK = Shape(20e6, 0.010)
 #: turn of 20 takes ten, so that it is felt before and after.
 TURN = 20
 PUBLICATIONS = 1_000_000
-#: So few that the viewer is not forgotten yet.
-FEW = 40_000
+#: How many a second, at most. As fast as it goes all is over before the sender forgets the viewer;
+#: slowly it has long forgotten it, and the viewer has to come back.
+RATES = (1e9, 30_000)
+#: Before that: what the sender needs by itself it has by then.
+WARM = 40_000
 #: Bytes that the sender may grow by; how much later others may see; seconds until it is equal.
 MEMORY, BESIDE, EQUAL = 2, 1.05, 1.0
 
@@ -126,17 +129,18 @@ class Process:
         raise TimeoutError("the viewer does not show what the sender does")
 
 
-def publications(count: int) -> Iterator[Figure]:
+def publications(count: int, rate: float) -> Iterator[Figure]:
     """A viewer that is stopped while so much is published."""
     with Link(LINK) as link, contextlib.ExitStack() as stack:
         place = f"tcp/{link.one.address}:{PORT + 2}"
         sender = Process(stack, link.one, "serve", place)
         sender.hear(20)
         viewer = Process(stack, link.other, "view", place)
-        viewer.equal(_run(sender, FEW)["checksum"], 20)
+        sender.say(f"{WARM} 1e9")
+        viewer.equal(json.loads(sender.hear(120))["checksum"], 20)
         os.kill(viewer.pid, signal.SIGSTOP)
         before = own_memory(sender.pid)
-        sender.say(str(count))
+        sender.say(f"{count} {rate}")
         most, line = before, ""
         while not line:
             line = sender.hear(1)
@@ -145,20 +149,14 @@ def publications(count: int) -> Iterator[Figure]:
         woken = time.monotonic()
         os.kill(viewer.pid, signal.SIGCONT)
         took = viewer.equal(said["checksum"], 60) - woken
-    words = (
-        f"{count:,} publications in {said['seconds']:.0f} s; the sender still knew of"
-        f" {said['viewers']} viewers; load {os.getloadavg()[0]:.1f}"
-    )
-    yield Figure("stopped", f"the sender's memory with a stopped viewer, {count:,} publications",
+    known = "still knew" if said["viewers"] else "had forgotten"
+    many = f"{count:,} publications in {said['seconds']:.0f} s"
+    words = f"the sender {known} the viewer; load {os.getloadavg()[0]:.1f}"
+    yield Figure("stopped", f"the sender's memory with a stopped viewer, {many}",
                  (most - before) / MIB, "MiB more", MEMORY, "",
                  f"{before / MIB:.1f} MiB (USS) before, {words}")  # fmt: skip
-    yield Figure("stopped", f"a viewer equal after {count:,} publications, since it was woken",
+    yield Figure("stopped", f"the same: seconds from its waking until it is equal, {many}",
                  took, "s", EQUAL, "", words)  # fmt: skip
-
-
-def _run(sender: Process, count: int) -> dict[str, int]:
-    sender.say(str(count))
-    return dict(json.loads(sender.hear(120)))
 
 
 def unheard(count: int) -> Iterator[Figure]:
@@ -189,8 +187,8 @@ def unheard(count: int) -> Iterator[Figure]:
 
 def figures(folder: str) -> Iterator[Figure]:
     count = int(amount("PUBLICATIONS", PUBLICATIONS))
-    for number, many in enumerate((FEW, count)):
-        progress(f"stopped: {many:,} publications", number, 3)
-        yield from publications(many)
+    for number, rate in enumerate(RATES):
+        progress(f"stopped: {count:,} publications, {rate:g} a second at most", number, 2)
+        yield from publications(count, rate)
     yield from unheard(count)
     yield from beside(folder)

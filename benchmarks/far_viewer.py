@@ -24,6 +24,7 @@ import numpy as np
 import kju
 from kju.errors import WaitTimeoutError
 
+from .measure import amount
 from .peers import Place
 from .peers.vnc import Vnc
 
@@ -38,8 +39,9 @@ LOOK = 0.0005
 
 
 def pauses(count: int) -> list[float]:
-    rng = random.Random(1)
-    return [rng.uniform(*BETWEEN) for _ in range(count)]
+    """Before each press, and one that is not counted: a program's first call imports."""
+    rng, times = random.Random(1), amount("PAUSES", 1)
+    return [times * rng.uniform(*BETWEEN) for _ in range(count + 1)]
 
 
 def of_kju(address: str, place: str, count: int) -> list[float]:
@@ -56,7 +58,7 @@ def of_kju(address: str, place: str, count: int) -> list[float]:
             except WaitTimeoutError:
                 took.append(-1.0)
             mirror.keyboard.release("a")
-    return took
+    return took[1:]
 
 
 def idle(address: str, place: str) -> None:
@@ -87,7 +89,7 @@ def turns(
     key: Callable[[bool], object],
 ) -> Iterator[float]:
     """Press and look until it is seen, so many times."""
-    for pause in pauses(count):
+    for number, pause in enumerate(pauses(count)):
         time.sleep(pause)
         before, began = look().copy(), time.monotonic()
         key(True)
@@ -98,8 +100,9 @@ def turns(
                 taken = time.monotonic() - began
         except TimeoutError:
             taken = PATIENCE
-        yield 1000 * taken if taken < PATIENCE else -1.0
         key(False)
+        if number:
+            yield 1000 * taken if taken < PATIENCE else -1.0
 
 
 def of_vnc(option: str, host: str, port: str, count: int) -> list[float]:

@@ -111,8 +111,8 @@ def in_turns(link: Link, where: dict[str, tuple[str, str]], count: int) -> dict[
     rounds = max(1, round(count / TURN))
     for number in range(rounds):
         for step, way in enumerate(ways()):
-            done = number * len(where) + step
-            progress(f"{link.shape.words}: {WAYS[way]}", done, rounds * len(where))
+            done = number * len(ways()) + step
+            progress(f"{link.shape.words}: {WAYS[way]}", done, rounds * len(ways()))
             taken[way] += pressed(link.other, way, *where[way], str(-(-count // rounds)))
     return taken
 

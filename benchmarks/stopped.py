@@ -171,7 +171,7 @@ def unheard(count: int) -> Iterator[Figure]:
         pixels[y : y + 16, x : x + 16, :3] = (number & 255, number >> 8 & 255, 128)
         session.screen.publish([(x, y, 16, 16)])
         now += 1 / 33
-        while message := session.sender.next_message(now):
+        while message := session._sender.next_message(now):
             sent += len(messages.encode(message))
             if isinstance(message, messages.Ping):
                 break

@@ -77,7 +77,7 @@ class Session:
         self.screen, consumer = _surface()
         self.screen.set_mode(WIDTH, HEIGHT)
         self.shows, _ = _surface()
-        self.sender = Sender(Encoder(consumer), consumer, lambda hello: Admission("control"))
+        self._sender = Sender(Encoder(consumer), consumer, lambda hello: Admission("control"))
         self._receiver = Receiver(self.shows)
         self._receiver.hello("control")
         self._now = 0.0
@@ -98,9 +98,9 @@ class Session:
         said = [messages.encode(message) for message in self._receiver.to_send()]
         start = time.thread_time()
         for data in said:
-            self.sender.receive(messages.decode_from_viewer(data), self._now)
-        out = [messages.encode(message) for message in self.sender.to_send(self._now)]
-        if message := self.sender.next_message(self._now):
+            self._sender.receive(messages.decode_from_viewer(data), self._now)
+        out = [messages.encode(message) for message in self._sender.to_send(self._now)]
+        if message := self._sender.next_message(self._now):
             out.append(messages.encode(message))
         self.cpu += time.thread_time() - start
         for data in out:

@@ -21,7 +21,7 @@ from .plots import write_plots
 
 #: What needs no guests of ours beside a peer, and what does; `peers` stands for the second.
 ALONE = ("surface", "wake", "start", "host", "xvfb", "typing")
-PEERS = ("keys", "screens", "cpu", "growth", "wire", "far")
+PEERS = ("keys", "screens", "cpu", "growth", "wire", "far", "animated", "stopped", "audience")
 
 
 def machine() -> str:

@@ -1,7 +1,8 @@
 """A viewer at the far end of a link, in a process of its own: presses a key, waits for its pixels.
 
     python -m benchmarks.far_viewer kju ADDRESS PLACE COUNT
-    python -m benchmarks.far_viewer tight HOST PORT COUNT
+    python -m benchmarks.far_viewer tight HOST PORT COUNT       or zrle, tigervnc, vncdotool
+    python -m benchmarks.far_viewer idle ADDRESS PLACE 0        has a picture, and does nothing
 
 Prints one line of milliseconds, from the press to the changed pixels being there; negative where
 nothing came in `PATIENCE`.
@@ -11,16 +12,19 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import socket
 import struct
 import sys
 import time
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 import kju
 from kju.errors import WaitTimeoutError
 
+from .measure import amount
 from .peers import Place
 from .peers.vnc import Vnc
 
@@ -28,11 +32,16 @@ PATIENCE = 10.0
 #: Seconds between two presses: as somebody edits a text.
 BETWEEN = (0.25, 0.6)
 KEYSYM = ord("a")
+#: Where the guest's squares are, of which a key changes one.
+ROWS, COLUMNS = 256, 192
+#: Seconds between two looks at memory that says nothing of changes.
+LOOK = 0.0005
 
 
 def pauses(count: int) -> list[float]:
-    rng = random.Random(1)
-    return [rng.uniform(*BETWEEN) for _ in range(count)]
+    """Before each press, and one that is not counted: a program's first call imports."""
+    rng, times = random.Random(1), amount("PAUSES", 1)
+    return [times * rng.uniform(*BETWEEN) for _ in range(count + 1)]
 
 
 def of_kju(address: str, place: str, count: int) -> list[float]:
@@ -49,7 +58,15 @@ def of_kju(address: str, place: str, count: int) -> list[float]:
             except WaitTimeoutError:
                 took.append(-1.0)
             mirror.keyboard.release("a")
-    return took
+    return took[1:]
+
+
+def idle(address: str, place: str) -> None:
+    """A viewer that says when it has a picture, until it is killed."""
+    with kju.mirror(address, connect=[place], insecure=True) as mirror:
+        mirror.screen.snapshot()
+        print("open", flush=True)
+        signal.pause()
 
 
 class FarVnc(Vnc):
@@ -65,24 +82,70 @@ class FarVnc(Vnc):
         self._send(struct.pack(">BBxxI", 4, down, KEYSYM))
 
 
-def of_vnc(option: str, host: str, port: str, count: int) -> list[float]:
-    took = []
-    viewer = FarVnc({"host": host, "port": port}, option)
-    for pause in pauses(count):
+def turns(
+    count: int,
+    look: Callable[[], np.ndarray],
+    wait: Callable[[], object],
+    key: Callable[[bool], object],
+) -> Iterator[float]:
+    """Press and look until it is seen, so many times."""
+    for number, pause in enumerate(pauses(count)):
         time.sleep(pause)
-        before, began = viewer.look()[:256, :192].copy(), time.monotonic()
-        viewer.key(True)
+        before, began = look().copy(), time.monotonic()
+        key(True)
+        taken = 0.0
         try:
-            while np.array_equal(viewer.look()[:256, :192], before):
-                viewer.wait()
-            took.append(1000 * (time.monotonic() - began))
+            while np.array_equal(look(), before) and taken < PATIENCE:
+                wait()
+                taken = time.monotonic() - began
         except TimeoutError:
-            took.append(-1.0)
-        viewer.key(False)
-    return took
+            taken = PATIENCE
+        key(False)
+        if number:
+            yield 1000 * taken if taken < PATIENCE else -1.0
+
+
+def of_vnc(option: str, host: str, port: str, count: int) -> list[float]:
+    viewer = FarVnc({"host": host, "port": port}, option)
+    return list(turns(count, lambda: viewer.look()[:ROWS, :COLUMNS], viewer.wait, viewer.key))
+
+
+def of_tigervnc(option: str, host: str, port: str, count: int) -> list[float]:
+    from .tiger import tiger
+
+    with tiger(host, port, 1280, 800) as viewer:
+        time.sleep(2)  # it tells the server what it wants a second time
+        look = viewer.pixels[:ROWS, :COLUMNS]
+        return list(turns(count, lambda: look, lambda: time.sleep(LOOK), viewer.key))
+
+
+def of_vncdotool(option: str, host: str, port: str, count: int) -> list[float]:
+    from vncdotool import api
+
+    client = api.connect(f"{host}::{port}", timeout=60)
+    client.refreshScreen()
+
+    def look() -> np.ndarray:
+        return np.asarray(client.screen.crop((0, 0, COLUMNS, ROWS)))
+
+    def key(down: bool) -> None:
+        (client.keyDown if down else client.keyUp)("a")
+
+    client.timeout = PATIENCE
+    found = list(turns(count, look, lambda: client.refreshScreen(incremental=True), key))
+    client.disconnect()
+    api.shutdown()
+    return found
+
+
+WAYS = {"tight": of_vnc, "zrle": of_vnc, "tigervnc": of_tigervnc, "vncdotool": of_vncdotool}
 
 
 if __name__ == "__main__":
     way, one, two, count = sys.argv[1:]
-    found = of_kju(one, two, int(count)) if way == "kju" else of_vnc(way, one, two, int(count))
-    print(json.dumps(found))
+    if way == "idle":
+        idle(one, two)
+    elif way == "kju":
+        print(json.dumps(of_kju(one, two, int(count))))
+    else:
+        print(json.dumps(WAYS[way](way, one, two, int(count))))

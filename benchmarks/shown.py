@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import secrets
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from .monitor import connect
 MEMORY, REGISTERS = 0xE0000000, 0xF0000000
 CARD = 0x80001000
 XRES, YRES, BPP, ENABLE, VIRT_WIDTH = 1, 2, 3, 4, 6
+SIZE = 16 << 20
+PAGE = 4096
 
 
 class Shown:
@@ -38,6 +41,7 @@ class Shown:
         self._sock = connect(folder / "test")
         self._lines = self._sock.makefile("rb")
         self._set_mode(width, height)
+        self._video: tuple[int, int] | None = None
 
     @property
     def where(self) -> dict[str, str]:
@@ -48,6 +52,36 @@ class Shown:
         """Store whole rows; returns when that is done."""
         data = base64.b64encode(np.ascontiguousarray(rows)).decode()
         self._tell(f"b64write {MEMORY + y * self._width * 4:#x} {rows.nbytes} {data}")
+
+    def paint(self, pixels: np.ndarray) -> None:
+        """Store the whole screen as fast as a guest could; returns when that is done.
+
+        Through QEMU's protocol alone that takes 32 to 190 ms of its main thread. So the pixels go
+        straight to its memory, and the protocol stores one byte in each page, by which the card
+        learns of it: 3.5 ms.
+        """
+        descriptor, start = self._video = self._video or self._find()
+        data = np.ascontiguousarray(pixels)
+        os.pwrite(descriptor, data, start)
+        flat = data.reshape(-1)
+        places = range(3, data.nbytes, PAGE)
+        self._sock.sendall(b"".join(b"writeb %#x %#x\n" % (MEMORY + at, flat[at]) for at in places))
+        for _ in places:
+            self._done("writeb")
+
+    def _find(self) -> tuple[int, int]:
+        """A descriptor of QEMU's memory, and where the card's begins in it."""
+        mark = secrets.token_bytes(64)
+        self._tell(f"b64write {MEMORY:#x} {len(mark)} {base64.b64encode(mark).decode()}")
+        descriptor = os.open(f"/proc/{self.pid}/mem", os.O_RDWR)
+        for line in Path(f"/proc/{self.pid}/maps").read_text().splitlines():
+            first, end = (int(word, 16) for word in line.split()[0].split("-"))
+            if line.split()[1] == "rw-p" and end - first >= SIZE:
+                for start in range(first, end, SIZE):
+                    if os.pread(descriptor, len(mark), start) == mark:
+                        return descriptor, start
+        os.close(descriptor)
+        raise RuntimeError("the card's memory was not found in QEMU's")
 
     def cpu(self) -> float:
         """CPU time of all of its threads so far, seconds."""
@@ -62,6 +96,8 @@ class Shown:
         return total / 1e9
 
     def close(self) -> None:
+        if self._video:
+            os.close(self._video[0])
         self._lines.close()
         self._sock.close()
 
@@ -77,20 +113,34 @@ class Shown:
 
     def _tell(self, command: str) -> None:
         self._sock.sendall(command.encode() + b"\n")
+        self._done(command)
+
+    def _done(self, command: str) -> None:
         answer = self._lines.readline()
         if not answer.startswith(b"OK"):
             raise RuntimeError(f"QEMU refused {command[:60]}: {answer[:200]!r}")
 
 
 @contextlib.contextmanager
-def shown(folder: str, width: int, height: int) -> Iterator[Shown]:
-    """A QEMU with a VGA card and a VNC server on ``vnc`` in its folder; nobody else looks."""
+def shown(
+    folder: str, width: int, height: int, before: tuple[str, ...] = (), vnc: str = ""
+) -> Iterator[Shown]:
+    """A QEMU with a VGA card and a VNC server, which nobody else looks at.
+
+    Args:
+        folder: Where its own folder is made.
+        width: Of the screen, pixels.
+        height: Of the screen, pixels.
+        before: What stands before the command.
+        vnc: Where the server listens; ``vnc`` in its folder unless told.
+    """
     here = Path(tempfile.mkdtemp(dir=folder))
     qemu = os.environ.get("KJU_QEMU", "qemu-system-x86_64")
-    words = [qemu, "-nodefaults", "-machine", "pc", "-accel", "tcg", "-S", "-display", "none",
-             "-qtest", f"unix:{here}/test,server=on,wait=off", "-qtest-log", "/dev/null",
-             "-vga", "none", "-device", "VGA,addr=2,vgamem_mb=16",
-             "-vnc", f"unix:{here}/vnc"]  # fmt: skip
+    words = [*before, qemu, "-nodefaults", "-machine", "pc", "-accel", "tcg", "-S",
+             "-display", "none", "-qtest", f"unix:{here}/test,server=on,wait=off",
+             "-qtest-log", "/dev/null",
+             "-vga", "none", "-device", f"VGA,addr=2,vgamem_mb={SIZE >> 20}",
+             "-vnc", vnc or f"unix:{here}/vnc"]  # fmt: skip
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
     try:
         with contextlib.closing(Shown(here, process.pid, width, height)) as made:

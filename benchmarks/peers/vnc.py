@@ -33,10 +33,12 @@ class Vnc:
 
     Attributes:
         received: Bytes so far.
+        last: The last rectangle that came: x, y, width, height.
     """
 
     def __init__(self, place: Place, option: str) -> None:
         self.received = 0
+        self.last = (0, 0, 0, 0)
         option, _, level = option.partition("-")
         self._sock = self._connect(place)
         self._in: BinaryIO = self._sock.makefile("rb", buffering=1 << 20)
@@ -119,6 +121,7 @@ class Vnc:
             self.size = width, height
             self._pixels = np.zeros((height, width, 4), np.uint8)
             return -1
+        self.last = x, y, width, height
         target = self._pixels[y : y + height, x : x + width]
         if encoding == 0:
             self._raw(target)

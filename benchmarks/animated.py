@@ -1,0 +1,126 @@
+"""The age of what is shown of a screen that moves everywhere, on a link that this fills.
+
+kju serves a surface in which the frames are drawn; for VNC the same frames are drawn on the card of
+a QEMU without a guest (shown.py). Both are drawn by the same clock, and the pixels say which frame
+they are of (ages.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from kju.testing.link import Link, Shape
+
+from . import tiger
+from .ages import HEIGHT, RATE, WIDTH, Look, draw, gradient, tell
+from .far import PORT
+from .measure import Figure, amount, percentile, progress
+from .shown import Shown, shown
+
+SLOW = Shape(1e6, 0.010)
+#: A link that is not full, on which the bytes of a frame are counted, and for how long.
+WIDE, COUNTED = Shape(100e6, 0.001), 5.0
+WAYS = {"kju": "kju", "tight": "QEMU's VNC, Tight", "zrle": "QEMU's VNC, ZRLE",
+        "tigervnc": "QEMU's VNC, TigerVNC's viewer"}  # fmt: skip
+VNC = 5902
+
+
+@contextlib.contextmanager
+def served(link: Link, seconds: float) -> Iterator[str]:
+    """kju serving the animation at one end; yields the place."""
+    place = f"tcp/{link.one.address}:{PORT + 1}"
+    words = [sys.executable, "-m", "benchmarks.far_screen", place, str(seconds)]
+    with subprocess.Popen([*link.one.before, *words], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield place
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def drawn(link: Link, folder: str) -> Iterator[str]:
+    """The animation on the card of a QEMU at one end; yields its VNC server's place."""
+    where = f"{link.one.address}:{VNC - 5900}"
+    with shown(folder, WIDTH, HEIGHT, link.one.before, where) as qemu:
+        over = threading.Event()
+        drawing = threading.Thread(target=animate, args=(qemu, over))
+        drawing.start()
+        try:
+            yield f"{link.one.address}:{VNC}"
+        finally:
+            over.set()
+            drawing.join()
+
+
+def animate(qemu: Shown, over: threading.Event) -> None:
+    pixels, slope = np.zeros((HEIGHT, WIDTH, 4), np.uint8), gradient()
+    while not over.is_set():
+        number = int(time.monotonic() * RATE)
+        draw(pixels, slope, number)
+        qemu.paint(pixels)
+        over.wait(max(0.0, (number + 1) / RATE - time.monotonic()))
+
+
+def watched(link: Link, way: str, folder: str, seconds: float) -> tuple[list[Look], int]:
+    """What a viewer shows at the far end, and the bytes that were sent to it."""
+    with served(link, seconds + 60) if way == "kju" else drawn(link, folder) as place:
+        before = link.sent()[0]
+        view = [*link.other.before, sys.executable, "-m", "benchmarks.far_watch", way, place]
+        done = subprocess.run([*view, str(seconds)], capture_output=True, text=True,
+                              timeout=seconds + 120, check=True)  # fmt: skip
+        return [Look(*each) for each in json.loads(done.stdout)], link.sent()[0] - before
+
+
+def report(
+    way: str, looks: list[Look], size: int, seconds: float, most: float | None
+) -> Iterator[Figure]:
+    begun, after, every = tell(looks, 0, 1), tell(looks, 1), tell(looks, 0)
+    if not after.shown:
+        raise RuntimeError(f"{WAYS[way]} showed nothing after its first second")
+    times = len(after.shown) / (looks[-1].at - looks[0].at - 1)
+    used = f"{8 * size / seconds / SLOW.rate:.0%} of the link used; load {os.getloadavg()[0]:.1f}"
+    what = f"age of what is shown, the oldest, {SLOW.words}, all of it moving: {WAYS[way]}"
+    yield Figure("animated", what, max(every.shown), "ms", most, "",
+                 f"{every.words()}; something new {times:.1f} times a second; {used}")  # fmt: skip
+    for words, told in (("after the first second", after), ("in the first second", begun)):
+        if told.shown:
+            yield Figure("animated", f"the same {words}: {WAYS[way]}", max(told.shown), "ms", most,
+                         "", told.words())  # fmt: skip
+
+
+def figures(folder: str) -> Iterator[Figure]:
+    """What is shown must be no older than one frame's damage takes."""
+    seconds = amount("SECONDS", 20)
+    asked = os.environ.get("KJU_BENCH_WAYS", ",".join(WAYS)).split(",")
+    ways = [way for way in WAYS if way in asked and not (way == "tigervnc" and tiger.missing())]
+    tails = {}
+    with Link(WIDE) as link:
+        progress("a link that is not full, for the bytes of a frame", 0, len(ways) + 1)
+        looks, size = watched(link, "kju", folder, COUNTED)
+        # By the oldest frame that is still to be seen: the computer may be too slow for all.
+        whole = {round((look.at - look.oldest / 1000) * RATE) for look in looks if look.oldest >= 0}
+        frame = size / len(whole)
+        yield Figure("animated", f"bytes of a frame: kju, {WIDE.words}", frame / 1000, "kB",
+                     None, "", f"{len(whole) / COUNTED:.1f} a second, of {RATE}")  # fmt: skip
+        most = round(1000 * (3 * SLOW.delay + 8 * frame / SLOW.rate))
+        link.set(SLOW)
+        for number, way in enumerate(ways, 1):
+            progress(f"a link that is full: {WAYS[way]}", number, len(ways) + 1)
+            looks, size = watched(link, way, folder, seconds)
+            yield from report(way, looks, size, seconds, most if way == "kju" else None)
+            tails[way] = percentile(tell(looks, 1).shown, 0.95)
+    ours = tails.pop("kju", None)
+    for way, theirs in tails.items() if ours else ():
+        yield Figure("animated", f"p95 after the first second: times younger than {WAYS[way]}",
+                     theirs / ours, "x", None, WAYS[way], "")  # fmt: skip

@@ -1,0 +1,84 @@
+"""An audience of a screen that moves everywhere: its sender at one end of a link, or its viewers.
+
+    python -m benchmarks.far_audience serve PLACE RATE
+    python -m benchmarks.far_audience view PLACE COUNT
+
+PLACE is a router's. One viewer is whole: it decodes, shows, and acknowledges for the audience. The
+others are sessions that take what is sent to all and look at no byte of it, each with a connection
+of its own: to the router they are viewers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from kju.memory import SurfaceProducer
+from kju.remote import address
+from kju.remote.engine import Engine
+from kju.remote.inlet import Inlet
+from kju.remote.options import Options, endpoint
+from kju.remote.outlet import Outlet, Viewer
+from kju.wire.messages import Done
+from kju.wire.sender import Admission
+
+from .ages import HEIGHT, WIDTH
+from .far_screen import NAME, Animation
+
+#: Sessions that are opened at once.
+TOGETHER = 10
+
+
+async def serve(place: str, rate: float) -> None:
+    async def act(viewer: Viewer, body: bytes) -> Done:
+        return Done(1)
+
+    animation = Animation(rate)
+    engine = await Engine.open(Options(connect=[endpoint(place)]))
+    outlet = Outlet(engine, NAME, animation, lambda hello: Admission("view"), act)
+    outlet.open()
+    print("serving", flush=True)
+    await animation.run(3600)
+
+
+class Taker:
+    """Counts what comes; in zenoh's own thread, so that it costs no event loop anything."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.bytes = 0
+
+    async def open(self, place: str) -> None:
+        self._engine = await Engine.open(Options(connect=[endpoint(place)]))
+        key = address.downward(NAME, address.AUDIENCE)
+        self._declared = self._engine.session.declare_subscriber(key, self._came)
+
+    def _came(self, sample: object) -> None:
+        self.messages += 1
+        self.bytes += len(sample.payload)  # type: ignore[attr-defined]
+
+
+async def view(place: str, count: int) -> None:
+    target = SurfaceProducer.create("memfd:kju-bench-mirror", capacity=WIDTH * HEIGHT * 4)
+    drawn = 0
+
+    def draw() -> None:
+        nonlocal drawn
+        drawn += 1
+
+    engine = await Engine.open(Options(connect=[endpoint(place)]))
+    inlet = Inlet(engine, NAME, target, "view", audience=True, drawn=draw)
+    await inlet.open(20)
+    takers = [Taker() for _ in range(count - 1)]
+    for first in range(0, len(takers), TOGETHER):
+        await asyncio.gather(*(each.open(place) for each in takers[first : first + TOGETHER]))
+    print("open", flush=True)
+    while await asyncio.to_thread(sys.stdin.readline):
+        print(json.dumps({"drawn": drawn, "bytes": [each.bytes for each in takers],
+                          "messages": [each.messages for each in takers]}), flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    what, where, number = sys.argv[1:]
+    asyncio.run(serve(where, float(number)) if what == "serve" else view(where, int(number)))

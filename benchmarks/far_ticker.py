@@ -1,0 +1,117 @@
+"""A screen that changes as fast as it can be published, served at one end of a link; or its viewer.
+
+    python -m benchmarks.far_ticker serve PLACE
+    python -m benchmarks.far_ticker view PLACE
+
+The sender reads lines of two numbers: it publishes so many small changes, so many a second, and
+says, as JSON, how long that took and the checksum of the picture. The viewer says, after each
+change, when it was shown and the checksum of what it shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+
+from kju.consumer import Consumer
+from kju.memory import SurfaceProducer
+from kju.remote.engine import Engine
+from kju.remote.inlet import Inlet
+from kju.remote.options import Options, endpoint
+from kju.remote.outlet import Outlet, Viewer
+from kju.wire.messages import Done
+from kju.wire.sender import Admission
+
+WIDTH, HEIGHT = 1280, 800
+NAME = "bench/ticker"
+#: Side of what changes, pixels.
+SIDE = 16
+#: Publications between two of the sender's looks. A host's thread is woken by a futex, and finds
+#: about as many new ones.
+TOGETHER = 32
+
+
+class Ticker:
+    """The screen."""
+
+    def __init__(self) -> None:
+        self.producer = SurfaceProducer.create("memfd:kju-bench-far", capacity=WIDTH * HEIGHT * 4)
+        self.producer.set_mode(WIDTH, HEIGHT)
+        self.consumer = Consumer(self.producer.segment.mapping)
+        self._changed: Callable[[], None] = lambda: None
+        self._number = 0
+
+    async def open(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+
+    def close(self) -> None:
+        self._changed = lambda: None
+
+    async def run(self, count: int, rate: float = 1e9) -> None:
+        """Publish so many changes, at most so many a second."""
+        began = time.monotonic()
+        producer, pixels = self.producer, self.producer.pixels
+        across, down = WIDTH // SIDE, HEIGHT // SIDE
+        for step in range(count):
+            self._number = number = self._number + 1
+            x, y = SIDE * (number % across), SIDE * (number // across % down)
+            producer.begin()
+            pixels[y : y + SIDE, x : x + SIDE, :3] = (number & 255, number >> 8 & 255, 128)
+            producer.publish([(x, y, SIDE, SIDE)])
+            if step % TOGETHER == 0:
+                self._changed()
+                await asyncio.sleep(max(0.0, began + step / rate - time.monotonic()))
+        self._changed()
+
+
+def checksum(pixels: np.ndarray) -> int:
+    """Row by row: what the sender keeps for a viewer is less than a copy of the picture."""
+    found = 0
+    for row in pixels:
+        found = zlib.crc32(row[:, :3].tobytes(), found)
+    return found
+
+
+async def serve(place: str) -> None:
+    async def act(viewer: Viewer, body: bytes) -> Done:
+        return Done(1)
+
+    ticker = Ticker()
+    engine = await Engine.open(Options(listen=[endpoint(place)]))
+    outlet = Outlet(engine, NAME, ticker, lambda hello: Admission(hello.role), act)
+    outlet.open()
+    print("serving", flush=True)
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        began = time.monotonic()
+        count, rate = line.split()
+        await ticker.run(int(count), float(rate))
+        said = {"seconds": time.monotonic() - began, "checksum": checksum(ticker.producer.pixels),
+                "viewers": len(outlet.viewers)}  # fmt: skip
+        print(json.dumps(said), flush=True)
+    outlet.close("over")
+    await engine.close()
+
+
+async def view(place: str) -> None:
+    target = SurfaceProducer.create("memfd:kju-bench-mirror", capacity=WIDTH * HEIGHT * 4)
+
+    def drawn() -> None:
+        at = time.monotonic()
+        print(json.dumps([at, checksum(target.pixels)]), flush=True)
+
+    engine = await Engine.open(Options(connect=[endpoint(place)]))
+    inlet = Inlet(engine, NAME, target, drawn=drawn)
+    await inlet.open(20)
+    await asyncio.to_thread(sys.stdin.read)
+    inlet.close()
+    await engine.close()
+
+
+if __name__ == "__main__":
+    asyncio.run((serve if sys.argv[1] == "serve" else view)(sys.argv[2]))

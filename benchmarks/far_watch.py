@@ -1,0 +1,97 @@
+"""A viewer of the animation of ages.py, at the far end of a link.
+
+    python -m benchmarks.far_watch kju PLACE SECONDS
+    python -m benchmarks.far_watch tight HOST:PORT SECONDS      or zrle, tigervnc
+
+Prints what was shown when, as JSON: see ages.Look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+
+import numpy as np
+
+from kju.consumer import Consumer
+from kju.memory import SurfaceProducer
+from kju.remote.engine import Engine
+from kju.remote.inlet import Inlet
+from kju.remote.options import Options, endpoint
+from kju.surface import NOTHING_TAKEN
+
+from .ages import HEIGHT, WIDTH, Ages
+from .far_screen import NAME
+from .far_viewer import FarVnc
+
+#: Seconds between two looks at memory that says nothing of changes.
+LOOK = 0.002
+
+
+async def of_kju(place: str, seconds: float) -> Ages:
+    target = SurfaceProducer.create("memfd:kju-bench-mirror", capacity=WIDTH * HEIGHT * 4)
+    reader = Consumer(target.segment.mapping)
+    ages, mark = Ages(), NOTHING_TAKEN
+
+    def drawn() -> None:
+        nonlocal mark
+        change = reader.changes(mark)
+        mark = change.mark
+        ages.look(target.pixels, change.rects)
+
+    engine = await Engine.open(Options(connect=[endpoint(place)]))
+    inlet = Inlet(engine, NAME, target, drawn=drawn)
+    await inlet.open(20)
+    await asyncio.sleep(seconds)
+    inlet.close()
+    await engine.close()
+    return ages
+
+
+class Watched(FarVnc):
+    """Remembers what each message has changed."""
+
+    def __init__(self, host: str, port: str, option: str) -> None:
+        self.changed: list[tuple[int, int, int, int]] = []
+        super().__init__({"host": host, "port": port}, option)
+
+    def _rectangle(self, area: int) -> int:
+        area = super()._rectangle(area)
+        if area >= 0:
+            self.changed.append(self.last)
+        return area
+
+
+def of_vnc(option: str, host: str, port: str, seconds: float) -> Ages:
+    ages, viewer = Ages(), Watched(host, port, option)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        ages.look(viewer.look(), viewer.changed)
+        viewer.changed.clear()
+        viewer.wait()
+    return ages
+
+
+def of_tigervnc(host: str, port: str, seconds: float) -> Ages:
+    from .tiger import tiger
+
+    ages, before = Ages(), np.zeros((), np.int64)
+    with tiger(host, port, WIDTH, HEIGHT) as viewer:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            before = ages.compare(before, viewer.pixels)
+            time.sleep(LOOK)
+    return ages
+
+
+if __name__ == "__main__":
+    way, place, length = sys.argv[1], sys.argv[2], float(sys.argv[3])
+    if way == "kju":
+        found = asyncio.run(of_kju(place, length))
+    else:
+        host, _, port = place.rpartition(":")
+        found = of_tigervnc(host, port, length) if way == "tigervnc" else (
+            of_vnc(way, host, port, length))  # fmt: skip
+    print(json.dumps(found.looks))

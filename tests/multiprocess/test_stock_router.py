@@ -1,0 +1,115 @@
+"""A screen through a router that is not kju's: what zenohd is, with its defaults.
+
+No registry that we install from has zenohd itself. It is a program around a session: it opens one
+with zenoh's default settings as a router with an admin space, and waits. So does this one.
+
+Source:
+    zenohd/src/main.rs, `config_from_args`, of eclipse-zenoh/zenoh.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xservers
+from wait import until
+
+import kju
+from kju.errors import KjuError, UnavailableError
+
+pytest.importorskip("zenoh")
+pytestmark = pytest.mark.slow
+KJU = (sys.executable, "-m", "kju.apps")
+#: As ``zenohd --listen PLACE --no-multicast-scouting``: nobody is looked for beyond this computer.
+STOCK = """
+import json, sys, threading, zenoh
+config = zenoh.Config()
+for name, value in {"mode": "router", "adminspace/enabled": True, "listen/endpoints": sys.argv[1:],
+                    "scouting/multicast/enabled": False}.items():
+    config.insert_json5(name, json.dumps(value))
+session = zenoh.open(config)
+print("open", flush=True)
+threading.Event().wait()
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    xservers.need()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    yield
+    assert kju.machines() == []
+
+
+@pytest.fixture
+def place() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"tcp/127.0.0.1:{free.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def running(*command: str) -> Iterator[subprocess.Popen[str]]:
+    """A process, once it has said its first line."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
+
+
+def stock(place: str) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+    return running(sys.executable, "-c", STOCK, place)
+
+
+def draw(machine: kju.Machine, colour: str) -> None:
+    xservers.do(machine.info()["xvfb"]["display"], "xsetroot", "-solid", colour)
+
+
+def shows(mirror: kju.Machine, machine: kju.Machine) -> bool:
+    try:
+        seen, there = mirror.screen.snapshot(), machine.screen.snapshot()
+    except UnavailableError:
+        return False
+    return seen.shape == there.shape and np.array_equal(seen[..., :3], there[..., :3])
+
+
+def follow(mirrors: list[kju.Machine], machine: kju.Machine, seconds: float) -> None:
+    for mirror in mirrors:
+        until(lambda: shows(mirror, machine), seconds, "the mirror shows the screen")  # noqa: B023
+
+
+def test_a_stock_router_carries_a_screen(place: str) -> None:
+    with contextlib.ExitStack() as stack:
+        machine = stack.enter_context(kju.launch(xvfb=True, name="x"))
+        router = stack.enter_context(stock(place))
+        serving = ("serve", "x", "--prefix", "lab", "--connect", place)
+        stack.enter_context(running(*KJU, *serving))
+        listed = subprocess.run([*KJU, "ls", "--remote", "--connect", place, "--json"],
+                                capture_output=True, text=True, check=True, timeout=60)  # fmt: skip
+        assert json.loads(listed.stdout) == [{"address": "zenoh:lab/x"}]
+        mirrors = [
+            stack.enter_context(kju.mirror("zenoh:lab/x", connect=[place], **how))
+            for how in ({}, {"role": "view", "audience": True})
+        ]
+        for colour in ("#204060", "#a0b0c0"):
+            draw(machine, colour)
+            follow(mirrors, machine, 20)
+        with pytest.raises(KjuError, match="xdotool"):  # an Xvfb takes no keys: its host says so
+            mirrors[0].keyboard.press("a")
+        router.kill()
+        router.wait()
+        draw(machine, "#c0ffee")
+        for mirror in mirrors:
+            until(lambda: not mirror.info()["mirror"]["up"], 20, "that it has gone is told")  # noqa: B023
+        stack.enter_context(stock(place))
+        follow(mirrors, machine, 40)

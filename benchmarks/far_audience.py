@@ -16,10 +16,11 @@ import sys
 
 from kju.memory import SurfaceProducer
 from kju.remote import address
+from kju.remote.audience import Viewer
 from kju.remote.engine import Engine
 from kju.remote.inlet import Inlet
 from kju.remote.options import Options, endpoint
-from kju.remote.outlet import Outlet, Viewer
+from kju.remote.outlet import Outlet
 from kju.wire.messages import Done
 from kju.wire.sender import Admission
 
@@ -51,7 +52,7 @@ class Taker:
 
     async def open(self, place: str) -> None:
         self._engine = await Engine.open(Options(connect=[endpoint(place)]))
-        key = address.downward(NAME, address.AUDIENCE)
+        key = address.to_all(NAME, "*")
         self._declared = self._engine.session.declare_subscriber(key, self._came)
 
     def _came(self, sample: object) -> None:

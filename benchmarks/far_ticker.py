@@ -21,10 +21,11 @@ import numpy as np
 
 from kju.consumer import Consumer
 from kju.memory import SurfaceProducer
+from kju.remote.audience import Viewer
 from kju.remote.engine import Engine
 from kju.remote.inlet import Inlet
 from kju.remote.options import Options, endpoint
-from kju.remote.outlet import Outlet, Viewer
+from kju.remote.outlet import Outlet
 from kju.wire.messages import Done
 from kju.wire.sender import Admission
 

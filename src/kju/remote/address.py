@@ -3,7 +3,8 @@
 Under ``kju/NAME`` there are, of a screen of this name:
 
 - ``kju/up/NAME``: a token that lives as long as the screen is served;
-- ``kju/to/NAME/VIEWER``: what the sender says to one viewer; to `AUDIENCE`, to all of that;
+- ``kju/to/NAME/VIEWER``: what the sender says to one viewer;
+- ``kju/all/NAME/AUDIENCE``: what it says to all of an audience, which is named as viewers are;
 - ``kju/from/NAME/VIEWER``: what that viewer says;
 - ``kju/viewer/NAME/VIEWER``: a token that lives as long as the viewer does.
 """
@@ -18,8 +19,6 @@ SCHEME = "zenoh:"
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _VIEWER = re.compile(r"[0-9a-f]{32}")
 MOST_PARTS = 8
-#: The viewer that stands for the whole audience in the key of what is said to it.
-AUDIENCE = "0" * 32
 
 
 def parse(address: str) -> str:
@@ -56,6 +55,16 @@ def presence(name: str) -> str:
 def downward(name: str, viewer: str) -> str:
     """The key of what is said to a viewer."""
     return f"kju/to/{name}/{viewer}"
+
+
+def to_all(name: str, audience: str) -> str:
+    """The key of what is said to an audience; ``*`` is every audience."""
+    return f"kju/all/{name}/{audience}"
+
+
+def audience_of(key: str) -> str:
+    """The audience in a key; empty where it is no audience's."""
+    return viewer_of(key) if key.startswith("kju/all/") else ""
 
 
 def upward(name: str, viewer: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ..consumer import Consumer
 from ..wire import messages
 from ..wire.encoder import Encoder
@@ -16,12 +18,13 @@ class Viewer:
 
     Attributes:
         id: Random, its own.
+        key: Where it is told something.
         sender: What the wire keeps of it.
         began: When it came, seconds of the loop's clock.
     """
 
-    def __init__(self, number: str, sender: Sender, now: float) -> None:
-        self.id = number
+    def __init__(self, number: str, key: str, sender: Sender, now: float) -> None:
+        self.id, self.key = number, key
         self.sender = sender
         self.began = now
 
@@ -34,6 +37,7 @@ class Audience(Viewer):
     """All of them.
 
     Args:
+        name: The screen's.
         encoder: Of the screen.
         consumer: The same screen.
         now: Seconds of the loop's clock.
@@ -42,19 +46,24 @@ class Audience(Viewer):
         leader: The one that acknowledges for all.
     """
 
-    def __init__(self, encoder: Encoder, consumer: Consumer, now: float) -> None:
+    def __init__(self, name: str, encoder: Encoder, consumer: Consumer, now: float) -> None:
         sender = Sender(encoder, consumer, lambda hello: Admission("view"))
         sender.receive(messages.Hello(messages.PROTOCOL, "view", [encoder.codec], CREDIT), now)
         sender.to_send(now)  # its welcome is nobody's
-        super().__init__(address.AUDIENCE, sender, now)
+        number = os.urandom(16).hex()
+        super().__init__(number, address.to_all(name, number), sender, now)
         self.leader: Viewer | None = None
         self._group: Group | None = None
 
-    @property
-    def ticket(self) -> bytes:
-        """What opens what is said to all; from the first on, that is sealed."""
-        self._group = self._group or Group()
-        return self._group.ticket
+    def join(self, sealed: bool) -> tuple[str, bytes]:
+        """What this audience is called, and what opens what is said to it.
+
+        Args:
+            sealed: Whether its viewers' sessions are: then from the first on this is as well.
+        """
+        if sealed and self._group is None:
+            self._group = Group()
+        return self.id, self._group.ticket if self._group else b""
 
     def encode(self, message: messages.Message) -> bytes:
         """A message as all of them read it."""

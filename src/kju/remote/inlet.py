@@ -206,7 +206,7 @@ class Inlet:
         self._viewer = os.urandom(16).hex()
         self.receiver = Receiver(self._target, keep=self._pictured.is_set())
         engine, key = self._engine, address.downward(self.name, self._viewer)
-        keys = [key, address.downward(self.name, address.AUDIENCE)] if self._audience else [key]
+        keys = [key, address.to_all(self.name, "*")] if self._audience else [key]
         self._undo = [
             *(engine.subscribe(each, self._came) for each in keys),
             engine.token(address.token(self.name, self._viewer)),
@@ -228,12 +228,12 @@ class Inlet:
 
     def _came(self, key: str, data: bytes) -> None:
         receiver = self.receiver
-        viewer = address.viewer_of(key)
-        if viewer not in (self._viewer, address.AUDIENCE) or self.closed:
+        audience = address.audience_of(key)
+        if not (audience or address.viewer_of(key) == self._viewer) or self.closed:
             return
         self.received += len(data)
         try:
-            message = receiver.decode(data, audience=viewer == address.AUDIENCE)
+            message = receiver.decode(data, audience=audience)
         except PeerError as error:
             # Whoever is on the same network can say anything in the sender's name.
             log.info("%s: not taken: %s", self.name, error)

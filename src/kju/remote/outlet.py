@@ -138,7 +138,7 @@ class Outlet:
 
     def _came(self, key: str, data: bytes) -> None:
         number = address.viewer_of(key)
-        if not number or number == address.AUDIENCE:
+        if not number:
             return
         viewer = self.viewers.get(number)
         try:
@@ -186,7 +186,7 @@ class Outlet:
             if self._seen is None:
                 raise UnavailableError(f"nobody looks at {self.name}")
             consumer, encoder = self._seen
-            self._audience = Audience(encoder, consumer, self._loop.time())
+            self._audience = Audience(self.name, encoder, consumer, self._loop.time())
         return self._audience
 
     def _disperse(self, reason: str) -> None:
@@ -211,8 +211,9 @@ class Outlet:
             return
         if number in self.viewers:
             return  # said twice
-        sender = Sender(encoder, consumer, self._admit, lambda: self._gather().ticket)
-        viewer = self.viewers[number] = Viewer(number, sender, self._loop.time())
+        sender = Sender(encoder, consumer, self._admit, lambda sealed: self._gather().join(sealed))
+        key = address.downward(self.name, number)
+        viewer = self.viewers[number] = Viewer(number, key, sender, self._loop.time())
         self._nobody_since = None
         if self._timer is None:
             self._timer = self._loop.call_later(TICK, self._tick)
@@ -335,13 +336,12 @@ class Outlet:
     def _put(self, viewer: Viewer, message: messages.Message) -> None:
         data = viewer.encode(message)
         self.sent += len(data)
-        self._engine.put(address.downward(self.name, viewer.id), data)
+        self._engine.put(viewer.key, data)
 
     def _say(self, viewer: Viewer) -> None:
-        key = address.downward(self.name, viewer.id)
         for message in viewer.sender.to_send(self._loop.time()):
             if isinstance(message, messages.Refused):
                 log.warning("%s: a viewer was refused: %s", self.name, message.reason)
             data = viewer.encode(message)
             self.sent += len(data)
-            self._engine.put_surely(key, data)
+            self._engine.put_surely(viewer.key, data)

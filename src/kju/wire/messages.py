@@ -128,8 +128,8 @@ class Welcome(Message, frozen=True, tag=17):
         codec: What segments are compressed with.
         role: What the viewer may do.
         tile: Side of a tile, pixels.
-        audience: The viewer is of the audience: what has serial numbers comes where all of that
-            listen, and only who leads it acknowledges.
+        audience: The viewer is of this audience: what has serial numbers comes where all of that
+            listen, and only who leads it acknowledges. Empty for none.
         ticket: What opens that (`kju.wire.seal.Group`); empty where the session is not sealed.
     """
 
@@ -138,7 +138,7 @@ class Welcome(Message, frozen=True, tag=17):
     codec: Codec
     role: Role
     tile: Annotated[int, Meta(ge=8, le=256)] = 32
-    audience: bool = False
+    audience: Text = ""
     ticket: Annotated[bytes, Meta(max_length=128)] = b""
 
 

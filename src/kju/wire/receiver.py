@@ -191,24 +191,20 @@ class Receiver:
         data = messages.encode(message)
         return self.seal.close(data) if self.seal else data
 
-    def decode(self, data: bytes, *, audience: bool = False) -> FromSender:
+    def decode(self, data: bytes, *, audience: str = "") -> FromSender:
         """What has come in the sender's name.
 
         Args:
             data: The message.
-            audience: Whether it was said to the whole audience.
+            audience: The audience that it was said to; empty for this viewer alone.
 
         Raises:
             PeerError: The sender has not said this, or it is no message.
         """
-        if self.seal is not None:
-            data = self.seal.open(data) if not audience else self._opened(data)
-        return messages.decode_from_sender(data)
-
-    def _opened(self, data: bytes) -> bytes:
-        if self._member is None:
-            raise PeerError("a message for an audience that this viewer is not of", len(data))
-        return self._member.open(data)
+        if audience and (self.welcome is None or self.welcome.audience != audience):
+            raise PeerError("a message for an audience that this viewer is not of", audience)
+        opens = self._member if audience else self.seal
+        return messages.decode_from_sender(opens.open(data) if opens else data)
 
     # ---- what goes ----
 
@@ -299,11 +295,11 @@ class Receiver:
             raise PeerError(f"the sender uses {message.codec}, which this viewer does not know")
         if self._prove is not None and self.seal is None:
             raise PeerError("the sender lets anybody in and does not prove who it is")
-        if message.ticket:
+        if message.audience and self.seal is not None:
             self._member = Member(message.ticket)
         self.welcome, self._codec = message, message.codec
         self.stage = Stage.OPEN
-        self.leads, self.lacks = not message.audience, message.audience
+        self.leads, self.lacks = not message.audience, bool(message.audience)
 
     def _end(self, reason: str) -> None:
         if self.stage is not Stage.CLOSED:

@@ -132,7 +132,8 @@ class Sender:
         encoder: Of the screen.
         consumer: The same screen.
         admit: Decides who is let in.
-        ticket: What opens the audience's messages, where this one becomes one of it.
+        join: Names the audience that this one becomes one of, and gives its ticket where the
+            session is sealed.
 
     Attributes:
         stage: Where the session stands.
@@ -149,9 +150,9 @@ class Sender:
         encoder: Encoder,
         consumer: Consumer,
         admit: Admit,
-        ticket: Callable[[], bytes] = bytes,
+        join: Callable[[bool], tuple[str, bytes]] = lambda sealed: ("all", b""),
     ) -> None:
-        self._ticket = ticket
+        self._join = join
         self._encoder = encoder
         self._consumer = consumer
         self._admit = admit
@@ -270,7 +271,7 @@ class Sender:
         self.stage = Stage.OPEN
         encoder = self._encoder
         self.audience = self._hello.audience and self.role == "view"
-        ticket = self._ticket() if self.audience and self.seal else b""
+        joined = self._join(self.seal is not None) if self.audience else ("", b"")
         self._urgent.append(
             Welcome(
                 PROTOCOL,
@@ -278,8 +279,7 @@ class Sender:
                 encoder.codec,
                 self.role,
                 encoder.tile_side,
-                self.audience,
-                ticket,
+                *joined,
             )
         )
 

@@ -99,7 +99,7 @@ def test_a_stock_router_carries_a_screen(place: str) -> None:
         assert json.loads(listed.stdout) == [{"address": "zenoh:lab/x"}]
         mirrors = [
             stack.enter_context(kju.mirror("zenoh:lab/x", connect=[place], **how))
-            for how in ({}, {"role": "view", "audience": True})
+            for how in ({}, *[{"role": "view", "audience": True}] * 3)
         ]
         for colour in ("#204060", "#a0b0c0"):
             draw(machine, colour)

@@ -31,8 +31,9 @@ log = logging.getLogger(__name__)
 #: Seconds without a message after which a picture is called stale; a sender says something
 #: every second.
 STALE = 3.0
-#: Seconds until a hello that nobody answers is said again.
-AGAIN = 1.0
+#: Seconds between two hellos of one session that nobody answers; until another session is begun
+#: in place of one that has ended, or that was greeted and comes no further.
+HELLO, AGAIN, STUCK = 0.25, 1.0, 5.0
 #: Seconds between two complaints of one of an audience.
 COMPLAIN = 2.5
 #: Seconds for an input to be done.
@@ -110,6 +111,8 @@ class Inlet:
         self._number = 0
         self._marks: deque[Marked] = deque(maxlen=MOST_MARKS)
         self._answered, self._pictured = asyncio.Event(), asyncio.Event()
+        self._served = True
+        self._unwatch: Callable[[], None] = lambda: None
         self._refused = ""
         self.closed = False
         #: Bytes that have come, in all sessions.
@@ -130,7 +133,8 @@ class Inlet:
             KjuError: Nobody serves this screen, or not to us.
         """
         self._connect()
-        self._timer = self._loop.call_later(AGAIN / 4, self._tick)
+        self._unwatch = self._engine.watch(address.presence(self.name), self._presence)
+        self._timer = self._loop.call_later(HELLO, self._tick)
         try:
             async with asyncio.timeout(timeout):
                 await self._answered.wait()
@@ -153,6 +157,7 @@ class Inlet:
         self.receiver.goodbye(reason)
         self._answer()
         self._end_session(reason)
+        self._unwatch()
         if self._timer:
             self._timer.cancel()
 
@@ -270,17 +275,24 @@ class Inlet:
             self._complained = now
             self._engine.put_surely(self._up, receiver.encode(receiver.complaint()))
 
+    def _presence(self, key: str, lives: bool) -> None:
+        """The sender is there, or is not: each has forgotten the other then."""
+        back, self._served = lives and not self._served, lives
+        if back and not self.closed:
+            self._connect()
+
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(AGAIN / 4, self._tick)
+        self._timer = self._loop.call_later(HELLO, self._tick)
         self._look()
         self._answer()
-        now, receiver = self._loop.time(), self.receiver
-        waiting = receiver.stage in (Stage.GREETED, Stage.PROVED)
-        silent = now - max(receiver.heard, self._began)
-        ended = receiver.stage is Stage.CLOSED
-        if ((waiting or ended) and silent > AGAIN) or silent > 3 * STALE:
-            with contextlib.suppress(KjuError):
-                self._connect()
+        receiver = self.receiver
+        silent = self._loop.time() - max(receiver.heard, self._began)
+        patience = {Stage.CLOSED: AGAIN, Stage.OPEN: 3 * STALE}.get(receiver.stage, STUCK)
+        if silent > patience:
+            self._connect()
+        elif receiver.stage is Stage.GREETED:
+            # Nobody may have been there to hear it; who has heard it leaves it.
+            self._engine.put_surely(self._up, receiver.encode(receiver.greeting))
 
     def _look(self) -> None:
         """Tell whether the picture is the sender's, where that has changed."""

@@ -147,10 +147,11 @@ class Outlet:
             # Whoever is on the same network can say anything in this viewer's name.
             log.info("%s: viewer %s: not taken: %s", self.name, number[:8], error)
             return
-        if viewer:
+        if isinstance(message, messages.Hello):
+            if not viewer:
+                self._start(self._greet(number, message))
+        elif viewer:
             self._take(viewer, message)
-        elif isinstance(message, messages.Hello):
-            self._start(self._greet(number, message))
 
     def _take(self, viewer: Viewer, message: messages.FromViewer) -> None:
         now = self._loop.time()

@@ -218,6 +218,13 @@ class Receiver:
         self._hello = Hello(PROTOCOL, role, list(codecs), credit, user, key, audience)
         self._urgent.append(self._hello)
 
+    @property
+    def greeting(self) -> Message:
+        """What this session began with."""
+        if self._hello is None:
+            raise PeerError("nothing has been said yet")
+        return self._hello
+
     def goodbye(self, reason: str = "") -> None:
         """End."""
         if self.stage not in (Stage.NEW, Stage.CLOSED):

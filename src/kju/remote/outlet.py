@@ -15,10 +15,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+import msgspec
+
 from ..consumer import Consumer
 from ..errors import KjuError, PeerError
 from ..wire import messages
-from ..wire.encoder import Encoder
+from ..wire.encoders import Encoders
 from ..wire.messages import Done, Event, Input
 from ..wire.receiver import CREDIT
 from ..wire.sender import Admission, Admit, Sender, Stage
@@ -109,7 +111,7 @@ class Outlet:
         self._admit, self._act, self._left = admit, act, left
         self._audience: Viewer | None = None
         self._leader = ""
-        self._seen: tuple[Consumer, Encoder] | None = None
+        self._seen: tuple[Consumer, Encoders] | None = None
         self._opening = asyncio.Lock()
         self._nobody_since: float | None = None
         self.viewers: dict[str, Viewer] = {}
@@ -204,9 +206,12 @@ class Outlet:
         """A session for the audience as a whole."""
         if self._seen is None:
             return None
-        consumer, encoder = self._seen
-        sender = Sender(encoder, consumer, lambda hello: Admission("view"))
-        sender.receive(messages.Hello(messages.PROTOCOL, "view", [encoder.codec], CREDIT), now)
+        consumer, encoders = self._seen
+        hello = messages.Hello(
+            messages.PROTOCOL, "view", list(messages.CODECS), CREDIT, audience=True
+        )
+        sender = Sender(encoders.of(hello), consumer, lambda hello: Admission("view"))
+        sender.receive(msgspec.structs.replace(hello, audience=False), now)
         sender.to_send(now)  # its welcome is nobody's
         self._audience = Viewer(address.AUDIENCE, sender, now)
         return self._audience
@@ -229,11 +234,11 @@ class Outlet:
             self._refuse(number, f"{self.name} has as many viewers as it may")
             return
         try:
-            consumer, encoder = await self._look()
+            consumer, encoders = await self._look()
         except KjuError as error:
             self._refuse(number, str(error))
             return
-        sender = Sender(encoder, consumer, self._admit)
+        sender = Sender(encoders.of(hello), consumer, self._admit)
         viewer = self.viewers[number] = Viewer(number, sender, self._loop.time())
         self._nobody_since = None
         if self._timer is None:
@@ -244,7 +249,7 @@ class Outlet:
         refused = messages.encode(messages.Refused(reason[:1000]))
         self._engine.put_surely(address.downward(self.name, number), refused)
 
-    async def _look(self) -> tuple[Consumer, Encoder]:
+    async def _look(self) -> tuple[Consumer, Encoders]:
         """The screen, looked at from now on.
 
         Raises:
@@ -254,7 +259,7 @@ class Outlet:
             if self._seen is None:
                 await self._screen.open(self._changed)
                 consumer = self._screen.consumer
-                self._seen = consumer, Encoder(consumer)
+                self._seen = consumer, Encoders(consumer)
         self._follow()
         return self._seen
 
@@ -318,7 +323,7 @@ class Outlet:
         """Another surface in place of the old one: every viewer begins anew."""
         if self._seen is None or (consumer := self._screen.consumer) is self._seen[0]:
             return
-        self._seen = consumer, Encoder(consumer)
+        self._seen = consumer, Encoders(consumer)
         self._audience, self._leader = None, ""
         for viewer in list(self.viewers.values()):
             viewer.sender.refuse("the screen is another one now: connect again")

@@ -36,9 +36,13 @@ Serial = Annotated[int, Meta(ge=1, lt=1 << 53)]
 Side = Annotated[int, Meta(ge=1, le=16384)]
 Place = Annotated[int, Meta(ge=-(1 << 15), lt=1 << 15)]
 Bytes = Annotated[bytes, Meta(max_length=MAX_MESSAGE)]
-Codec = Literal["raw", "zstd"]
-#: What a sender and a viewer here know, the best first.
+#: Photos of one message, and pixels of them all: as many as `MAX_BLOCK` has.
+MAX_PHOTOS, MAX_PHOTO_PIXELS = 256, MAX_BLOCK // 4
+Codec = Literal["raw", "zstd", "lz4"]
+#: What a viewer reads unless it is told otherwise, the best first.
 CODECS: tuple[Codec, ...] = ("zstd", "raw")
+#: In a viewer's list: it can read photos.
+JPEG = "jpeg"
 
 
 class Message(Struct, frozen=True, array_like=True):
@@ -58,6 +62,7 @@ class Hello(Message, frozen=True, tag=1):
         user: Who it says that it is; empty for nobody.
         nonce: Random; what proves the sender's answer to be one to this.
         audience: Only to look, among others who get the same: what is sent is sent once for all.
+        lossy: What is like a photograph may come as JPEG first, where the codecs have that.
     """
 
     protocol: int
@@ -67,6 +72,7 @@ class Hello(Message, frozen=True, tag=1):
     user: Text = ""
     nonce: Annotated[bytes, Meta(max_length=64)] = b""
     audience: bool = False
+    lossy: bool = False
 
 
 class Proof(Message, frozen=True, tag=2):
@@ -124,6 +130,7 @@ class Welcome(Message, frozen=True, tag=17):
         tile: Side of a tile, pixels.
         audience: The viewer is of the audience: what has serial numbers comes where all of that
             listen, and only who leads it acknowledges.
+        lossy: Some of what comes may be `Lossy`.
     """
 
     protocol: int
@@ -132,6 +139,7 @@ class Welcome(Message, frozen=True, tag=17):
     role: Role
     tile: Annotated[int, Meta(ge=8, le=256)] = 32
     audience: bool = False
+    lossy: bool = False
 
 
 class Refused(Message, frozen=True, tag=18):
@@ -179,6 +187,36 @@ class Segment(Message, frozen=True, tag=20):
     size: Annotated[int, Meta(ge=0, le=MAX_BLOCK)]
     data: Bytes
     heard: Number = 0
+
+
+class Photo(Struct, frozen=True, array_like=True):
+    """Pixels that are nearly what the screen shows.
+
+    Attributes:
+        x: Of the rectangle.
+        y: The same.
+        width: The same.
+        height: The same.
+        data: JPEG: see `kju.wire.photos`.
+    """
+
+    x: Annotated[int, Meta(ge=0, lt=16384)]
+    y: Annotated[int, Meta(ge=0, lt=16384)]
+    width: Side
+    height: Side
+    data: Bytes
+
+
+class Lossy(Segment, frozen=True, tag=27):
+    """A segment after which some of the picture is only near what the screen shows.
+
+    After a `Segment` all of it is as the screen is.
+
+    Attributes:
+        photos: Drawn after the block.
+    """
+
+    photos: Annotated[list[Photo], Meta(max_length=MAX_PHOTOS)] = []
 
 
 class Cursor(Message, frozen=True, tag=21):
@@ -262,6 +300,7 @@ FromSender = (
     | Refused
     | Mode
     | Segment
+    | Lossy
     | Cursor
     | State
     | Ping

@@ -30,10 +30,11 @@ from .. import _pixels
 from ..errors import FormatError, GeometryError, PeerError
 from ..formats import R8, XR24
 from ..geometry import Rect
-from . import blocks
+from . import blocks, photos
 from .messages import (
     CODECS,
     MAX_LOST,
+    MAX_PHOTO_PIXELS,
     PROTOCOL,
     Ack,
     Challenge,
@@ -45,6 +46,7 @@ from .messages import (
     Goodbye,
     Hello,
     Lead,
+    Lossy,
     Message,
     Mode,
     Numbered,
@@ -122,6 +124,8 @@ class Receiver:
         version: The sender's version of what came last.
         whole: Up to this version of the sender's the target has everything; 0 while some of the
             picture has never come.
+        exact: Whether the target shows what has come of the sender's picture as it was; else some
+            of it is only near that.
         state: The sender's state and reason; None before it was told.
         heard: When a message came last, seconds.
     """
@@ -134,10 +138,12 @@ class Receiver:
         self.reason = ""
         self.version = 0
         self.whole = 0
+        self.exact = True
         self.state: tuple[int, str] | None = None
         self.heard = 0.0
         self._prove: Prove | None = None
         self._codec: Codec = "raw"
+        self._codecs: Sequence[str] = ()
         self._mode: Mode | None = None
         self._last = self._gap = 0
         self._lost: list[int] = []
@@ -153,10 +159,12 @@ class Receiver:
     def hello(
         self, role: Role, *, user: str = "", nonce: bytes = b"", prove: Prove | None = None,
         codecs: Sequence[str] = CODECS, credit: int = CREDIT, audience: bool = False,
+        lossy: bool = False,
     ) -> None:  # fmt: skip
         """Begin."""
         self.stage, self._prove, self._credit = Stage.GREETED, prove, credit
-        hello = Hello(PROTOCOL, role, list(codecs), credit, user, nonce, audience)
+        self._codecs = codecs
+        hello = Hello(PROTOCOL, role, list(codecs), credit, user, nonce, audience, lossy)
         self._urgent.append(hello)
 
     def goodbye(self, reason: str = "") -> None:
@@ -231,7 +239,7 @@ class Receiver:
             raise PeerError(
                 f"the sender speaks protocol {message.protocol}, this viewer {PROTOCOL}"
             )
-        if message.codec not in CODECS:
+        if message.codec not in self._codecs:
             raise PeerError(f"the sender uses {message.codec}, which this viewer does not know")
         self.welcome, self._codec = message, message.codec
         self.stage = Stage.OPEN
@@ -282,7 +290,7 @@ class Receiver:
         old, self._mode = self._mode, message
         if old is not None and _form(old) == _form(message):
             return  # said again, for others or because nobody knew that it had come
-        self.whole = 0
+        self.whole, self.exact = 0, True
         self._target.set_mode(message.width, message.height, fourcc=R8 if message.grey else XR24)
 
     def _segment(self, message: Segment) -> None:
@@ -299,16 +307,41 @@ class Receiver:
         self._draw(message, mode)
         self.version = message.version
         self.whole = message.whole or self.whole
+        self.exact = not isinstance(message, Lossy)
 
     def _draw(self, message: Segment, mode: Mode) -> None:
         block = blocks.decompress(message.data, message.size, self._codec)
         pixel = 1 if mode.grey else 4
-        rects = _pixels.check(block, (mode.width, mode.height, pixel))
+        rects = [Rect(*each) for each in _pixels.check(block, (mode.width, mode.height, pixel))]
+        near = self._photos(message, mode) if isinstance(message, Lossy) else []
         pixels = self._target.pixels
         form = mode.width, mode.height, pixels.strides[0], pixel
         self._target.begin()
         _pixels.unpack(block, _whole_rows(pixels), form)
-        self._target.publish([Rect(*rect) for rect in rects])
+        for (x, y, width, height), photo in near:
+            shown = pixels[y : y + height, x : x + width]
+            shown[...] = photo.reshape(shown.shape)
+        self._target.publish([*rects, *(rect for rect, _ in near)])
+
+    def _photos(self, message: Lossy, mode: Mode) -> list[tuple[Rect, npt.NDArray[np.uint8]]]:
+        """The photos' pixels.
+
+        Raises:
+            PeerError: They were not asked for, leave the picture, are too large, or are no JPEG.
+        """
+        if self.welcome is None or not self.welcome.lossy:
+            raise PeerError("a lossy segment comes in a session that has none")
+        rects = [Rect(each.x, each.y, each.width, each.height) for each in message.photos]
+        whole = Rect(0, 0, mode.width, mode.height)
+        if outside := [rect for rect in rects if not whole.contains(rect)]:
+            raise PeerError(f"a photo leaves the picture: {outside[0]}", outside[0])
+        if (area := sum(rect.area for rect in rects)) > MAX_PHOTO_PIXELS:
+            raise PeerError(f"photos of {area} pixels are over the limit of {MAX_PHOTO_PIXELS}")
+        pixel = 1 if mode.grey else 4
+        return [
+            (rect, photos.decompress(each.data, rect.width, rect.height, pixel))
+            for rect, each in zip(rects, message.photos, strict=True)
+        ]
 
     def _cursor(self, message: Cursor) -> None:
         if message.shape is not None:

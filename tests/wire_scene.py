@@ -115,7 +115,8 @@ class Scene:
     """A screen and its viewers, with a clock of their own."""
 
     def __init__(
-        self, *, capacity: int = 1 << 20, tile: int = 32, make: type[Encoder] = Encoder,
+        self, *, capacity: int = 1 << 20, tile: int = 32,
+        make: Callable[[Consumer], Encoder] = Encoder,
         admit: Callable[[messages.Hello], Admission] = lambda hello: Admission(hello.role),
     ) -> None:  # fmt: skip
         self.producer = surface(capacity, tile=tile)

@@ -20,7 +20,7 @@ import numpy as np
 from .. import _pixels
 from ..geometry import Rect
 from . import blocks, photos
-from .encoder import MAX_DATA, Encoder, Move, Step
+from .encoder import AROUND_PHOTO, MAX_DATA, Encoder, Move, Step
 from .messages import MAX_PHOTO_PIXELS, MAX_PHOTOS, Codec, Photo
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ TURN = 4
 #: pixels, at 3: 0.1 % of windows with text that move, and none of other text; 99.7 to 100 % of
 #: photographs. With 2 it is 5 % of the windows, with 4 99.5 % of a photograph.
 GAIN = 3
-#: All of a segment has to gain, too: neighbours compress together, a slope of colours 70 times
-#: better than its tiles do.
+#: They have to gain together, too: neighbours compress together, a slope of colours 70 times better
+#: than its tiles do.
 GAIN_OF_ALL = 2
 #: Bytes of a segment that are not worth looking at: they are there in a few milliseconds.
 WORTH = 4096
@@ -151,8 +151,8 @@ class LossyEncoder(Encoder):
         if found:
             more = self._photos(self._now, found)
             smaller = self._block(head + _pixels.pack(self._now, self._form, rest))
-            gained = Step(0, 0, 0, tiles, smaller, more).length
-            if gained * GAIN_OF_ALL < len(block.data):
+            size = sum(len(photo.data) + AROUND_PHOTO for photo in more)
+            if size * GAIN_OF_ALL < len(block.data) - len(smaller.data):
                 made, block = made + more, smaller
             else:
                 self._believe(found, _PLAIN)
@@ -217,8 +217,8 @@ class LossyEncoder(Encoder):
     def _gains(self, piece: Rect) -> bool:
         """Whether a photo of this has far fewer bytes than what is exact."""
         packed = _pixels.pack(self._now, self._form, [piece])
-        if packed[0] != _PREDICT:
-            return False  # few colours
+        if packed[0] != _PREDICT and self._form[3] != 1:
+            return False  # few colours, which a grey screen always has
         near = len(photos.compress(self._part(self._now, piece))) - HEAD
         return blocks.least(packed) > GAIN * near
 

@@ -33,6 +33,7 @@ from ..geometry import Rect
 from . import blocks, photos
 from .messages import (
     CODECS,
+    JPEG,
     MAX_LOST,
     MAX_PHOTO_PIXELS,
     PROTOCOL,
@@ -241,6 +242,8 @@ class Receiver:
             )
         if message.codec not in self._codecs:
             raise PeerError(f"the sender uses {message.codec}, which this viewer does not know")
+        if message.lossy and JPEG not in self._codecs:
+            raise PeerError("the sender wants to send photos, which this viewer does not read")
         self.welcome, self._codec = message, message.codec
         self.stage = Stage.OPEN
         self.leads, self.lacks = not message.audience, message.audience

@@ -212,8 +212,22 @@ class Encoder:
                 return taken
         return None
 
-    def repair(self, tiles: npt.NDArray[np.intp], most: int = MAX_DATA) -> Step:
-        """Whole tiles of the shadow, as many of the first ones as fit: to this generation."""
+    def repair(
+        self,
+        tiles: npt.NDArray[np.intp],
+        most: int = MAX_DATA,
+        new: npt.NDArray[np.bool_] | None = None,
+    ) -> Step:
+        """Whole tiles of the shadow, as many of the first ones as fit: to this generation.
+
+        Args:
+            tiles: Their numbers.
+            most: Bytes that the segment should have at most; a single tile may have more.
+            new: Whether the viewer has never had any of each.
+        """
+        return self._fitting(tiles, most)
+
+    def _fitting(self, tiles: npt.NDArray[np.intp], most: int) -> Step:
         count = min(len(tiles), MOST_TILES)
         while True:
             step = self._whole_tiles(tiles[:count])

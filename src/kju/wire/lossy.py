@@ -78,6 +78,7 @@ class LossyEncoder(Encoder):
 
     def look(self, now: float) -> bool:
         """Look at the screen; return whether anything is not in the shadow, or may become exact."""
+        self._clock = now
         return super().look(now) or bool(self._resting(now).any())
 
     def advance(self, now: float, focus: Rect | None = None, most: int = MAX_DATA) -> Step | None:
@@ -87,6 +88,26 @@ class LossyEncoder(Encoder):
         if self._turn >= TURN and (step := self._make_exact(now, most)):
             return step
         return super().advance(now, focus, most) or self._make_exact(now, most)
+
+    def repair(
+        self,
+        tiles: npt.NDArray[np.intp],
+        most: int = MAX_DATA,
+        new: npt.NDArray[np.bool_] | None = None,
+    ) -> Step:
+        """Whole tiles of the shadow; what a viewer has never had comes near first.
+
+        What is exact for others becomes rough by that: they are sent it once more.
+        """
+        if new is None:
+            return self._fitting(tiles, most)
+        first = tiles[new & ~self._rough[tiles] & (self._seems[tiles] == _PHOTO)]
+        self._rough[first] = True
+        step = self._fitting(tiles, most)
+        sent = np.isin(first, step.tiles)
+        self._rough[first[~sent]] = False
+        self._drawn[first[sent]] = self._clock
+        return step if sent.any() else step._replace(exact=self.exact)
 
     # ---- what is at rest ----
 
@@ -102,7 +123,7 @@ class LossyEncoder(Encoder):
             return None
         tiles = tiles[: max(1, int(0.9 * most / self._each_exact))]
         self._rough[tiles] = False
-        step = self.repair(tiles, most)
+        step = self._fitting(tiles, most)
         self._rough[tiles[len(step.tiles) :]] = True
         self._each_exact = max(1.0, step.length / len(step.tiles))
         return self._keep(step._replace(generation=self.generation + 1, exact=self.exact))
@@ -132,9 +153,12 @@ class LossyEncoder(Encoder):
             self._drawn[self._tiles_of(to)] = self._clock
         if step is not None:
             for rect in self._changed:
-                self._drawn[self._tiles_of(rect)] = self._clock
+                here = self._tiles_of(rect)
+                self._drawn[here] = self._clock
+                self._seems[here[self._seems[here] == _PHOTO]] = _UNKNOWN
             for photo in step.photos:
-                self._rough[self._tiles_of(_rect(photo))] = True
+                here = self._tiles_of(_rect(photo))
+                self._rough[here], self._seems[here] = True, _PHOTO
             step = step._replace(exact=self.exact)
         return super()._take(step, base, moves, tiles, dirty, version)
 

@@ -516,7 +516,7 @@ class Sender:
 
     def _make_repair(self, serial: int, behind: npt.NDArray[np.intp], most: int) -> UnderWay:
         encoder = self._encoder
-        step = encoder.repair(behind, most)
+        step = encoder.repair(behind, most, self._behind()[behind] == encoder.born)
         self._behind()[step.tiles] = encoder.generation
         last = len(step.tiles) == len(behind)
         if not last:

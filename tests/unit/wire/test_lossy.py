@@ -13,7 +13,7 @@ from kju.geometry import Rect
 from kju.wire import messages
 from kju.wire.encoder import Encoder
 from kju.wire.encoders import Encoders
-from kju.wire.lossy import REST, LossyEncoder, _merged
+from kju.wire.lossy import BELIEVED, REST, LossyEncoder, _merged
 from kju.wire.messages import Hello, Lossy, Segment
 from kju.wire.receiver import Stage
 
@@ -230,6 +230,37 @@ def test_what_is_drawn_as_it_was_does_not_keep_a_photograph_rough() -> None:
         scene.run(0.03)
     assert viewer.receiver.exact
     assert viewer.shows(scene.producer)
+
+
+def test_a_late_viewer_has_a_photograph_near_first_and_others_stay_right() -> None:
+    rng, scene = np.random.default_rng(6), scene_of()
+    early = scene.view(**LOSSY)
+    picture = photograph(rng, 320, 240)
+    picture[:60] = text(rng, 320, 60)
+    scene.producer.compare(picture)
+    settle(scene)
+    late = scene.view(**LOSSY)
+    plain = early.down.bytes
+    while not late.receiver.whole:
+        scene.run(0.001)
+    assert late.down.bytes < 40_000
+    assert not late.receiver.exact
+    assert np.array_equal(late.target.pixels[:32, :, :3], picture[:32, :, :3])
+    while not late.receiver.exact:
+        assert early.shows(scene.producer)
+        scene.run(0.001)
+    assert late.shows(scene.producer)
+    assert early.down.bytes - plain < 200_000
+    settle(scene)
+    # What has become text is sent as that, when it is not believed any more to be a photograph.
+    scene.run(BELIEVED)
+    picture = text(rng, 320, 240)
+    scene.producer.compare(picture)
+    settle(scene)
+    another = scene.view(**LOSSY)
+    while not another.receiver.whole:
+        scene.run(0.001)
+    assert another.receiver.exact
 
 
 def test_grey_screens_and_other_modes() -> None:

@@ -220,6 +220,30 @@ def test_a_film_does_not_keep_the_rest_of_the_screen_rough() -> None:
     assert not viewer.receiver.exact
 
 
+def test_what_is_at_rest_has_its_turn_when_a_film_takes_all_there_is() -> None:
+    rng, scene = np.random.default_rng(6), scene_of()
+    encoder, now = scene.encoder, 1.0
+    picture = photograph(rng, 320, 240)
+    scene.producer.compare(picture)
+    while encoder.advance(now):
+        pass
+    films = [photograph(rng, 320, 96) for _ in range(4)]
+    exact = 0
+    for number in range(300):
+        now += 0.1
+        picture[:96] = films[number % 4]
+        scene.producer.compare(picture.copy())
+        step = encoder.advance(now, most=2000)
+        assert step is not None
+        assert encoder.look(now)  # the film is never done
+        exact += not step.photos
+        if not encoder._rough[30:].any():
+            break
+    assert not encoder._rough[30:].any()
+    assert encoder._rough[:30].any()
+    assert 0.2 < exact / number < 0.3
+
+
 def test_what_is_drawn_as_it_was_does_not_keep_a_photograph_rough() -> None:
     rng, scene = np.random.default_rng(6), scene_of()
     viewer = scene.view(**LOSSY)

@@ -119,9 +119,14 @@ class LossyEncoder(Encoder):
         self._turn = 0
         if not self._follow_mode():
             return None
-        tiles = np.flatnonzero(self._resting(now) & ~self._dirty(now))
+        version = self._consumer.reader.version
+        dirty = self._dirty(now)
+        tiles = np.flatnonzero(self._resting(now) & ~dirty)
         if not len(tiles):
             return None
+        # What is not dirty is as it is at this version: none that a viewer has heard of is later.
+        self.version = version
+        self.whole = self.whole if dirty.any() else version
         tiles = tiles[: max(1, int(0.9 * most / self._each_exact))]
         self._rough[tiles] = False
         step = self._fitting(tiles, most)

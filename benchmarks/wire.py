@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from kju.consumer import Consumer
 from kju.producer import Producer
 from kju.surface import surface_size
 from kju.wire import messages
-from kju.wire.encoder import Encoder
+from kju.wire.encoders import Encoders
 from kju.wire.receiver import Receiver
 from kju.wire.sender import Admission, Sender
 
@@ -38,6 +38,10 @@ PEERS = {"Tight": "tight", "Tight, level 2": "tight-2", "ZRLE": "zrle"}
 #: Of the best peer, of all traces together and of each.
 TOGETHER, EACH = 0.6, 1.0
 NOISE = "noise"
+#: Other ways of kju's than its own choice, by what a viewer says that it reads.
+WAYS = {"lossy": ["zstd", messages.JPEG], "lz4": ["lz4"], "raw": ["raw"]}
+#: Seconds for which nothing changes after a trace, and those from one of its updates to the next.
+REST, STEP = 1.0, 0.03
 #: CPU of an encoded pixel, of the peer's.
 CPU = 1.0
 CAPACITY = 8 << 20
@@ -52,11 +56,18 @@ class Cost(NamedTuple):
         size: Bytes.
         cpu: Seconds, of encoding and sending.
         compared: Seconds, of finding out what has changed.
+        shown: Seconds, of decoding and drawing.
+        noise: Ratio of the signal to what is wrong in what was shown, dB, the worst; infinite
+            where nothing is.
+        rest: Bytes that come when nothing changes any more.
     """
 
     size: int
     cpu: float
     compared: float = 0.0
+    shown: float = 0.0
+    noise: float = float("inf")
+    rest: int = 0
 
 
 # ---- kju ----
@@ -71,26 +82,45 @@ def _surface() -> tuple[Producer, Consumer]:
 
 
 class Session:
-    """A screen, its sender and its viewer."""
+    """A screen, its sender and its viewer.
 
-    def __init__(self) -> None:
+    Args:
+        codecs: What the viewer reads; photos as well, if that is among it.
+    """
+
+    def __init__(self, codecs: Sequence[str] = messages.CODECS) -> None:
         self.screen, consumer = _surface()
         self.screen.set_mode(WIDTH, HEIGHT)
         self.shows, _ = _surface()
-        self._sender = Sender(Encoder(consumer), consumer, lambda hello: Admission("control"))
+        self._lossy = lossy = messages.JPEG in codecs
+        wanted = messages.Hello(1, "control", list(codecs), 1, lossy=lossy)
+        encoder = Encoders(consumer).of(wanted)
+        self._sender = Sender(encoder, consumer, lambda hello: Admission("control"))
         self._receiver = Receiver(self.shows)
-        self._receiver.hello("control")
+        self._receiver.hello("control", codecs=codecs, lossy=lossy)
         self._now = 0.0
         self.size = 0
-        self.cpu = 0.0
+        self.cpu = self.shown = 0.0
+        self.noise = float("inf")
+
+    def rest(self, seconds: float) -> None:
+        """Let time pass, where that makes a difference to what comes."""
+        if self._lossy:
+            self._now += seconds
 
     def settle(self) -> None:
-        """Until the viewer shows the screen."""
+        """Until the viewer shows the screen, or something near it."""
         for _ in range(MOST):
             if not self._turn():
                 break
-        if not np.array_equal(self.shows.pixels[..., :3], self.screen.pixels[..., :3]):
+        mine, theirs = self.shows.pixels[..., :3], self.screen.pixels[..., :3]
+        if np.array_equal(mine, theirs):
+            return
+        if self._receiver.exact:
             raise RuntimeError("the viewer does not show the screen")
+        wrong = (mine != theirs).any(-1)
+        error = np.mean((mine[wrong].astype(float) - theirs[wrong]) ** 2)
+        self.noise = min(self.noise, float(10 * np.log10(255**2 / error)))
 
     def _turn(self) -> bool:
         """Everything one side has to say to the other; whether it was anything."""
@@ -105,23 +135,35 @@ class Session:
         self.cpu += time.thread_time() - start
         for data in out:
             self.size += len(data)
+            start = time.thread_time()
             self._receiver.receive(messages.decode_from_sender(data), self._now)
+            self.shown += time.thread_time() - start
         return bool(said or out)
 
 
-def of_kju(trace: Trace) -> Cost:
+def of_kju(trace: Trace, codecs: Sequence[str] = messages.CODECS) -> Cost:
     """The trace through the wire."""
-    session = Session()
+    session = Session(codecs)
     session.screen.compare(trace.first)
     session.settle()
-    size, cpu, compared = session.size, session.cpu, 0.0
+    session.rest(REST)
+    session.settle()
+    size, cpu, drawn, compared = session.size, session.cpu, session.shown, 0.0
+    session.noise = float("inf")
     for number, (_, picture) in enumerate(trace.pictures()):
         progress(f"{trace.name}: kju", number, len(trace.frames))
         start = time.thread_time()
         session.screen.compare(picture)
         compared += time.thread_time() - start
+        session.rest(STEP)
         session.settle()
-    return Cost(session.size - size, session.cpu - cpu, compared)
+    noise, cpu, drawn = session.noise, session.cpu - cpu, session.shown - drawn
+    moved = session.size - size
+    session.rest(REST)
+    session.settle()
+    if not np.array_equal(session.shows.pixels[..., :3], session.screen.pixels[..., :3]):
+        raise RuntimeError("the viewer does not show the screen when that is at rest")
+    return Cost(moved, cpu, compared, drawn, noise, session.size - size - moved)
 
 
 # ---- VNC ----
@@ -173,6 +215,19 @@ def report(trace: Trace, ours: Cost, theirs: dict[str, Cost]) -> Iterator[Figure
     yield Figure("wire", f"{trace.name}: bytes", ratio, "x", EACH, best, f"{ratio:.4f}")
 
 
+def other_ways(trace: Trace, ours: Cost) -> Iterator[Figure]:
+    """Bytes and CPU of what viewers may ask for, against what they get by themselves."""
+    updates = len(trace.frames)
+    for way, cost in {
+        "zstd": ours,
+        **{w: of_kju(trace, codecs) for w, codecs in WAYS.items()},
+    }.items():
+        near = "" if cost.noise == float("inf") else f", {cost.noise:.1f} dB, {cost.rest:,} at rest"
+        times = f"{1000 * cost.cpu / updates:.2f} + {1000 * cost.shown / updates:.2f} ms"
+        yield Figure("wire", f"{trace.name}: {way}", cost.size / updates, "B/update", None, "",
+                     times + near)  # fmt: skip
+
+
 def together(costs: dict[str, dict[str, Cost]]) -> Iterator[Figure]:
     """Bytes of all traces; noise, which nothing makes smaller, would decide that by its length."""
     for what, left_out in (("all traces", NOISE), ("all traces and noise", "")):
@@ -217,6 +272,7 @@ def figures(folder: str) -> Iterator[Figure]:
         with shown(folder, WIDTH, HEIGHT) as qemu:
             for name, option in PEERS.items():
                 costs[name][trace.name] = of_vnc(qemu, trace, option)
+        yield from other_ways(trace, costs["kju"][trace.name])
         yield from report(
             trace, costs["kju"][trace.name], {name: costs[name][trace.name] for name in PEERS}
         )
@@ -247,7 +303,19 @@ def table(report: dict[str, Any]) -> str:
             unit = "" if figure["unit"] == "x" else f" {figure['unit']}"
             value = _ratio(figure) if not unit else f"{figure['value']:.1f}"
             lines.append(f"| {name} | {value}{unit} | {figure['peer']} | {figure['detail']} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_ways(values)]) + "\n"
+
+
+def _ways(values: dict[str, Any]) -> list[str]:
+    """What viewers may ask for: bytes, CPU of both sides, what is wrong."""
+    names = ["zstd", *WAYS]
+    lines = ["", f"| bytes an update, CPU of sender + viewer | {' | '.join(names)} |",
+             "|---|" + "---|" * len(names)]  # fmt: skip
+    for trace in (name.removesuffix(": zstd") for name in values if name.endswith(": zstd")):
+        found = [values[f"{trace}: {way}"] for way in names]
+        cells = " | ".join(f"{each['value']:,.0f}, {each['detail']}" for each in found)
+        lines.append(f"| {trace} | {cells} |")
+    return lines
 
 
 def _ratio(figure: dict[str, Any]) -> str:

@@ -18,14 +18,16 @@ with harness.instrumented():
     from kju.errors import PeerError
     from kju.producer import Producer
     from kju.surface import surface_size
-    from kju.wire import blocks, messages
+    from kju.wire import blocks, messages, photos
     from kju.wire.encoder import KEPT, MAX_DATA, Encoder
+    from kju.wire.lossy import LossyEncoder
     from kju.wire.messages import MAX_LOST
     from kju.wire.receiver import Receiver
     from kju.wire.sender import MOST_EVENTS, MOST_INPUTS, Admission, Sender
 
 WIDTH, HEIGHT = 64, 48
 CAPACITY = WIDTH * HEIGHT * 4
+NOISE = np.random.default_rng(4).integers(0, 256, 4096, np.uint8).tobytes()
 
 
 def surface() -> tuple[Producer, Consumer]:
@@ -33,7 +35,7 @@ def surface() -> tuple[Producer, Consumer]:
     return Producer.format(memory, CAPACITY, incarnation=1, max_side=256), Consumer(memory)
 
 
-def block() -> tuple[int, bytes]:
+def block(codec: messages.Codec = "zstd") -> tuple[int, bytes]:
     """A good one, of every kind of item."""
     picture = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
     picture[8:20, 8:20] = (1, 2, 3, 0)
@@ -43,20 +45,27 @@ def block() -> tuple[int, bytes]:
     picture[4:8, 40:60] = np.arange(20)[:, None] * (7, 3, 5, 0)
     rects = [(8, 8, 12, 12), (0, 0, 30, 20), (0, 20, 20, 20), (40, 0, 20, 8), (40, 4, 20, 4)]
     data = _pixels.pack_move((0, 0, 8, 8), 1, 1) + _pixels.pack(picture, form, rects)
-    return len(data), blocks.compress(data, "zstd")
+    return len(data), blocks.compress(data, codec)
+
+
+def photo() -> messages.Photo:
+    """A good one."""
+    picture = np.random.default_rng(3).integers(90, 110, (16, 24, 4), np.uint8)
+    return messages.Photo(8, 16, 24, 16, photos.compress(picture))
 
 
 def seeds() -> list[bytes]:
     """One message of every kind; a kind without a seed is a mistake."""
     size, data = block()
+    nothing = blocks.compress(b"", "zstd")
     cursor = blocks.compress(bytes(4 * 4 * 4), "zstd")
     found: list[messages.Message] = [
-        messages.Hello(1, "control", ["zstd", "raw"], 1 << 20, "é", b"n"),
+        messages.Hello(1, "control", ["zstd", "jpeg"], 1 << 20, "é", b"n", False, True),
         messages.Proof(b"p"),
         messages.Ack(3, [1, 2], 99, True),
         messages.Input(1, b"body"),
         messages.Challenge(b"n", b"p"),
-        messages.Welcome(1, 1, "zstd", "view"),
+        messages.Welcome(1, 1, "zstd", "view", lossy=True),
         messages.Refused("no"),
         messages.Mode(1, 1, WIDTH, HEIGHT),
         messages.Segment(2, 0, 1, 1, 1, size, data),
@@ -68,13 +77,16 @@ def seeds() -> list[bytes]:
         messages.Event("paused"),
         messages.Lead(),
         messages.Goodbye("bye"),
+        messages.Lossy(7, 1, 1, 2, 2, size, data, 0, [photo()]),
+        messages.Lossy(8, 0, 1, 2, 2, 0, nothing, 0, [photo(), photo()]),
     ]
     kinds = {*get_args(messages.FromViewer), *get_args(messages.FromSender)}
     if missing := kinds - set(map(type, found)):
         raise AssertionError(f"no seed of {missing}")
     each = [messages.encode(message) for message in found]
-    session = [each[5], *each[7:13]]
-    return [*map(joined, ([one] for one in each)), joined(session)]
+    session = [each[5], *each[7:13], *each[-2:]]
+    packed = messages.encode(messages.Segment(2, 0, 1, 1, 1, *block("lz4")))
+    return [*map(joined, ([one] for one in each)), joined(session), joined([each[7], packed])]
 
 
 def joined(parts: list[bytes]) -> bytes:
@@ -94,14 +106,16 @@ def parted(data: bytes) -> list[bytes]:
 def one_input(data: bytes) -> None:
     """The same messages to a sender and to a receiver, each after a good greeting."""
     parts = parted(data)
-    to_sender(parts)
-    to_receiver(parts)
+    to_sender(parts, Encoder)
+    to_sender(parts, LossyEncoder)
+    to_receiver(parts, "zstd")
+    to_receiver(parts, "lz4")
 
 
-def to_sender(parts: list[bytes]) -> None:
+def to_sender(parts: list[bytes], make: type[Encoder]) -> None:
     producer, consumer = surface()
     producer.set_mode(WIDTH, HEIGHT)
-    encoder = Encoder(consumer)
+    encoder = make(consumer)
     sender = Sender(encoder, consumer, lambda hello: Admission(hello.role))
     sender.receive(messages.Hello(1, "control", ["zstd"], 1 << 20), 0.0)
     for number, part in enumerate(parts):
@@ -114,18 +128,19 @@ def to_sender(parts: list[bytes]) -> None:
             sender.to_send(now)
             for _ in range(4):
                 sender.next_message(now)
-        producer.draw((0, 0, 32, 32), bytes([number % 256]) * 4096, stride=128)  # type: ignore[arg-type]
+        drawn = NOISE if number % 2 else bytes([number % 256]) * 4096
+        producer.draw((0, 0, 32, 32), drawn, stride=128)  # type: ignore[arg-type]
     if len(sender._inputs) > MOST_INPUTS or len(sender._events) > MOST_EVENTS:
         raise AssertionError("a viewer made its sender keep inputs or events")
     if encoder._kept > KEPT + MAX_DATA:
         raise AssertionError("an encoder keeps too much")
 
 
-def to_receiver(parts: list[bytes]) -> None:
+def to_receiver(parts: list[bytes], codec: messages.Codec) -> None:
     producer, _ = surface()
     receiver = Receiver(producer, most=256 * 256)
-    receiver.hello("control")
-    receiver.receive(messages.Welcome(1, 1, "zstd", "control"), 0.0)
+    receiver.hello("control", codecs=[codec, messages.JPEG], lossy=True)
+    receiver.receive(messages.Welcome(1, 1, codec, "control", lossy=True), 0.0)
     for part in parts:
         try:
             receiver.receive(messages.decode_from_sender(part), 0.0)

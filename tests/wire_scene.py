@@ -151,11 +151,12 @@ class Scene:
 
     def __init__(
         self, *, capacity: int = 1 << 20, tile: int = 32,
+        make: Callable[[Consumer], Encoder] = Encoder,
         admit: Callable[[messages.Hello], Admission] = lambda hello: Admission(hello.role),
     ) -> None:  # fmt: skip
         self.producer = surface(capacity, tile=tile)
         self.consumer = Consumer(self.producer.memory)  # type: ignore[attr-defined]
-        self.encoder = Encoder(self.consumer)
+        self.encoder = make(self.consumer)
         self.admit = admit
         self.viewers: list[Viewer] = []
         self.now = 0.0

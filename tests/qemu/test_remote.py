@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typed_guest
+import xservers
 from wait import until
 
 import kju
@@ -149,6 +151,58 @@ def test_asyncio_and_a_machine_that_ends(tmp_path: Path) -> None:
             await mirror.close()
 
     asyncio.run(scene())
+
+
+def shown_photograph(folder: Path) -> tuple[Path, np.ndarray]:
+    """A file for xwud, and its picture: soft shapes with a camera's grain."""
+    y, x = np.mgrid[:240, :320]
+    rng = np.random.default_rng(1)
+    picture = np.zeros((240, 320, 4), np.uint8)
+    for channel in range(3):
+        shape = 110 + 60 * np.sin(x / (20 + 5 * channel)) * np.cos(y / 17 + channel)
+        picture[..., channel] = shape + rng.normal(0, 4, y.shape)
+    head = struct.pack(
+        ">25I", 101, 7, 2, 24, 320, 240, 0, 0, 32, 0, 32, 32, 1280, 4, 0xFF0000, 0xFF00, 0xFF,
+        8, 256, 0, 320, 240, 0, 0, 0,
+    )  # fmt: skip
+    file = folder / "photograph.xwd"
+    file.write_bytes(head + b"\0" + picture.tobytes())
+    return file, picture
+
+
+def test_a_lossy_mirror_shows_a_photograph_soon_and_exactly_when_it_rests(tmp_path: Path) -> None:
+    xservers.need("xwud")
+    pytest.importorskip("simplejpeg")
+    pytest.importorskip("lz4")
+    file, picture = shown_photograph(tmp_path)
+    with kju.launch(xvfb=True, name="x") as machine, served("x"):
+        display = machine.info()["xvfb"]["display"]
+        with (
+            kju.mirror("zenoh:lab/x", lossy=True) as mirror,
+            kju.mirror("zenoh:lab/x", name="plain", codec="lz4") as plain,
+        ):
+            facts = mirror.info()["mirror"]
+            assert (facts["lossy"], facts["exact"], facts["codec"]) == (True, True, "zstd")
+            facts = plain.info()["mirror"]
+            assert (facts["lossy"], facts["exact"], facts["codec"]) == (False, True, "lz4")
+            before = facts["received"]
+            with xservers.program(display, "xwud", "-in", str(file)):
+                until(lambda: received(plain) > before + 90_000, 20, "the photograph is sent")
+                until(lambda: equal(mirror, machine), 20, "the photograph is shown exactly")
+                until(lambda: mirror.info()["mirror"]["exact"], 10, "it says so")
+                pixels = mirror.screen.snapshot().reshape(-1, 4)
+                assert len(np.unique(pixels, axis=0)) > 0.5 * len(
+                    np.unique(picture.reshape(-1, 4), axis=0)
+                )
+    said = run("mirror", "zenoh:lab/x", "--codec", "gif")
+    assert "a codec is" in said.stderr
+    said = run("mirror", "zenoh:lab/x", "--lossy", "--audience")
+    assert "an audience" in said.stderr
+
+
+def received(mirror: kju.Machine) -> int:
+    """Bytes."""
+    return int(mirror.info()["mirror"]["received"])
 
 
 def test_why_nobody_is_reached(tmp_path: Path) -> None:

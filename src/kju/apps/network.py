@@ -118,7 +118,15 @@ def router(reach: Reach) -> None:
         _until_signalled(route())
 
 
-def mirror(address: str, name: str, view: bool, audience: bool, reach: Reach) -> None:
+class Way(NamedTuple):
+    """How a mirror's pixels come, as it was typed."""
+
+    audience: bool = False
+    lossy: bool = False
+    codec: str = ""
+
+
+def mirror(address: str, name: str, view: bool, way: Way, reach: Reach) -> None:
     """Start a mirror that outlives this command."""
     from ..client.machine import mirror
 
@@ -129,7 +137,9 @@ def mirror(address: str, name: str, view: bool, audience: bool, reach: Reach) ->
         name=name or None,
         role="view" if view else "control",
         user=reach.user,
-        audience=audience,
+        audience=way.audience,
+        lossy=way.lossy,
+        codec=way.codec,
         trust=default_folder() if options.tls else None,
         insecure=reach.insecure,
         detach=True,

@@ -55,11 +55,21 @@ def mirror(
     ] = False,
     user: Annotated[str, typer.Option(help="Who you are there: see `kju cert take`.")] = "",
     insecure: Insecure = False,
+    lossy: Annotated[
+        bool,
+        typer.Option(
+            "--lossy/--lossless", help="Photographs as JPEG first, and exact when they rest."
+        ),
+    ] = False,
+    codec: Annotated[
+        str, typer.Option(help="zstd, lz4 or raw; the one with the fewest bytes by default.")
+    ] = "",
 ) -> None:
     """Mirror a screen that is served elsewhere, as a machine here."""
-    from .network import Reach, mirror
+    from .network import Reach, Way, mirror
 
-    mirror(address, name, view, audience, Reach([], connect or [], insecure, user))
+    way = Way(audience, lossy, codec)
+    mirror(address, name, view, way, Reach([], connect or [], insecure, user))
 
 
 @app.command(cls=Command)

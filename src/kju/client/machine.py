@@ -319,6 +319,8 @@ def mirror(
     user: str = "",
     trust: str | os.PathLike[str] | None = None,
     audience: bool = False,
+    lossy: bool = False,
+    codec: str = "",
     insecure: bool = False,
     surface: str | os.PathLike[str] | None = None,
     detach: bool = False,
@@ -338,6 +340,8 @@ def mirror(
         user: Who this is, where the sender asks.
         trust: The folder with certificates and keys; with a user by default this user's own.
         audience: Look only, as one of many to whom all is sent once, however many they are.
+        lossy: What is like a photograph may come as JPEG first; it is exact soon after it rests.
+        codec: ``zstd``, ``lz4`` or ``raw``; by default the one with the fewest bytes, `zstd`.
         insecure: Connect to other computers without encryption.
         surface: As for `launch`.
         detach: The mirror goes on when this program ends.
@@ -346,7 +350,7 @@ def mirror(
     Raises:
         UsageError: The address is none, or something would leave this computer unprotected.
         UnavailableError: Nobody serves this screen, or not to us; the message says which.
-        MissingError: zenoh is not installed.
+        MissingError: zenoh is not installed, or what reads the codec.
     """
     request = requests.mirror_request(
         address,
@@ -356,6 +360,8 @@ def mirror(
         user=user,
         trust=trust,
         audience=audience,
+        lossy=lossy,
+        codec=codec,
         insecure=insecure,
         surface=Path(surface) if surface else None,
         detach=detach,

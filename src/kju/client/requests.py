@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ..errors import ClosedError, KjuError, MachineError, MachineGoneError, PeerError, UsageError
 from ..host.messages import (
     LONGEST_KEYS,
+    Codec,
     Done,
     Ended,
     Failure,
@@ -101,6 +102,8 @@ def mirror_request(
     user: str,
     trust: str | os.PathLike[str] | None,
     audience: bool,
+    lossy: bool,
+    codec: str,
     insecure: bool,
     surface: str | Path | None,
     detach: bool,
@@ -112,6 +115,8 @@ def mirror_request(
     Raises:
         UsageError: A value is of the wrong kind.
     """
+    if audience and (lossy or codec):
+        raise UsageError("an audience is sent what all of it reads: nothing lossy, and no codec")
     if user and not trust:
         from ..remote.trust import default_folder
 
@@ -123,6 +128,8 @@ def mirror_request(
         trust=str(Path(trust).expanduser().absolute()) if trust else "",
         audience=audience,
         insecure=insecure,
+        lossy=lossy,
+        codec=check_codec(codec),
     )
     return Launch(
         machine=name or "",
@@ -220,6 +227,17 @@ def check_role(role: str) -> Role:
     if role not in ("view", "control"):
         raise UsageError(f"a role is 'view' or 'control', not {role!r}")
     return role  # type: ignore[return-value]  # checked above
+
+
+def check_codec(codec: str) -> Codec:
+    """A codec that exists; empty for what is best.
+
+    Raises:
+        UsageError: This one does not.
+    """
+    if codec not in ("", "zstd", "lz4", "raw"):
+        raise UsageError(f"a codec is 'zstd', 'lz4' or 'raw', not {codec!r}")
+    return codec  # type: ignore[return-value]  # checked above
 
 
 def mark_of(done: Done) -> Mark:

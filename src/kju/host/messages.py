@@ -17,6 +17,8 @@ from msgspec import Meta, Struct
 PROTOCOL = 1
 
 Role = Literal["view", "control"]
+#: Empty for what is best.
+Codec = Literal["", "zstd", "lz4", "raw"]
 Number = Annotated[int, Meta(ge=1, lt=1 << 53)]
 Console = Annotated[int, Meta(ge=0, lt=16)]
 Key = Annotated[int, Meta(ge=1, le=0xFF)]
@@ -67,6 +69,8 @@ class Remote(Struct, frozen=True, omit_defaults=True, kw_only=True):
         trust: The folder of certificates and keys; empty for none.
         audience: Be one of an audience, to whom all is sent once.
         insecure: Whether it may be that nothing is encrypted.
+        lossy: What is like a photograph may come as JPEG first.
+        codec: What else is compressed with; empty for what is best.
     """
 
     connect: Annotated[list[str], Meta(max_length=64)]
@@ -75,6 +79,8 @@ class Remote(Struct, frozen=True, omit_defaults=True, kw_only=True):
     trust: str = ""
     audience: bool = False
     insecure: bool = False
+    lossy: bool = False
+    codec: Codec = ""
 
 
 class Launch(Request, frozen=True, tag="launch"):

@@ -12,7 +12,7 @@ import msgspec
 from ..errors import UnavailableError, UsageError
 from ..remote import address
 from ..remote.engine import Engine
-from ..remote.inlet import Inlet, Said
+from ..remote.inlet import Inlet, Said, check_readable
 from ..surface import Mark, State
 from ..wire.messages import Event
 from . import reach
@@ -48,10 +48,12 @@ def prepare_mirror(request: Launch) -> Prepared:
 
     Raises:
         UsageError: The address is none, or something leaves this computer unprotected.
+        MissingError: What reads the codec is not installed.
     """
     if request.remote is None:
         raise UsageError("a mirror needs to know where to look")
     reach.options(request.remote).check(insecure=request.remote.insecure)
+    check_readable(request.remote.codec, lossy=request.remote.lossy)
     return Prepared(request, address.parse(request.running))
 
 
@@ -95,6 +97,7 @@ class MirrorEmulator(Emulator):
         self._inlet = Inlet(
             self._engine, name, console.mirror, remote.role,
             user=remote.user, prove=reach.prover(remote, name), audience=remote.audience,
+            lossy=remote.lossy, codec=remote.codec,
             tell=self._told, happened=self._happened,
         )  # fmt: skip
         await self._inlet.open(GREETING)
@@ -152,6 +155,7 @@ class MirrorEmulator(Emulator):
         said = inlet.said if inlet else Said(False, "not connected yet")
         remote = self._prepared.request.remote
         welcome = inlet.receiver.welcome if inlet else None
+        lossy = inlet is not None and welcome is not None and welcome.lossy
         return {
             "mirror": {
                 "of": f"{address.SCHEME}{self._prepared.name}",
@@ -163,6 +167,9 @@ class MirrorEmulator(Emulator):
                 "sealed": inlet.receiver.seal is not None if inlet else False,
                 "version": inlet.receiver.version if inlet else 0,
                 "received": inlet.received if inlet else 0,
+                "codec": welcome.codec if welcome else "",
+                "lossy": lossy,
+                "exact": inlet.receiver.exact if inlet else True,
             },
             "appended": [],
             "notes": [],

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 
+import msgspec
+
 from ..consumer import Consumer
 from ..wire import messages
-from ..wire.encoder import Encoder
+from ..wire.encoders import Encoders
+from ..wire.messages import CODECS, PROTOCOL, Hello
 from ..wire.receiver import CREDIT
 from ..wire.seal import Group
 from ..wire.sender import Admission, Sender
@@ -38,7 +41,7 @@ class Audience(Viewer):
 
     Args:
         name: The screen's.
-        encoder: Of the screen.
+        encoders: Of the screen.
         consumer: The same screen.
         now: Seconds of the loop's clock.
 
@@ -46,9 +49,10 @@ class Audience(Viewer):
         leader: The one that acknowledges for all.
     """
 
-    def __init__(self, name: str, encoder: Encoder, consumer: Consumer, now: float) -> None:
-        sender = Sender(encoder, consumer, lambda hello: Admission("view"))
-        sender.receive(messages.Hello(messages.PROTOCOL, "view", [encoder.codec], CREDIT), now)
+    def __init__(self, name: str, encoders: Encoders, consumer: Consumer, now: float) -> None:
+        hello = Hello(PROTOCOL, "view", list(CODECS), CREDIT, audience=True)
+        sender = Sender(encoders.of(hello), consumer, lambda hello: Admission("view"))
+        sender.receive(msgspec.structs.replace(hello, audience=False), now)
         sender.to_send(now)  # its welcome is nobody's
         number = os.urandom(16).hex()
         super().__init__(number, address.to_all(name, number), sender, now)

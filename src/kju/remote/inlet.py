@@ -19,8 +19,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..errors import InputError, KjuError, PeerError, RoleError, UnavailableError
-from ..wire import messages
+from ..errors import (
+    InputError,
+    KjuError,
+    MissingError,
+    PeerError,
+    RoleError,
+    UnavailableError,
+)
+from ..wire import blocks, messages, photos
 from ..wire.messages import Done, Event, Input, Role
 from ..wire.receiver import Prove, Receiver, Stage, Target
 from . import address
@@ -76,6 +83,8 @@ class Inlet:
         user: Who it is.
         prove: Proves it.
         audience: Be one of an audience, to whom all is sent once; its role is `view`.
+        lossy: Take what is like a photograph as JPEG first.
+        codec: What else is compressed with, where the sender has it; empty for what is best.
         tell: Told whether the picture is the sender's, each time that changes.
         happened: Told of events.
         drawn: Called after each message that may have changed the target.
@@ -91,6 +100,8 @@ class Inlet:
         user: str = "",
         prove: Callable[[], Prove] | None = None,
         audience: bool = False,
+        lossy: bool = False,
+        codec: str = "",
         tell: Callable[[Said], object] = lambda said: None,
         happened: Callable[[Event], object] = lambda event: None,
         drawn: Callable[[], object] = lambda: None,
@@ -98,6 +109,7 @@ class Inlet:
         self._engine, self.name = engine, name
         self._target, self._role = target, role
         self._user, self._prove, self._audience = user, prove, audience
+        self._lossy, self._codecs = lossy, readable(codec, lossy=lossy)
         self._complained = float("-inf")
         self._tell, self._happened, self._drawn = tell, happened, drawn
         self._loop = asyncio.get_running_loop()
@@ -217,7 +229,10 @@ class Inlet:
             engine.token(address.token(self.name, self._viewer)),
         ]
         prove = self._prove() if self._prove else None
-        self.receiver.hello(self._role, user=self._user, prove=prove, audience=self._audience)
+        self.receiver.hello(
+            self._role, user=self._user, prove=prove, audience=self._audience,
+            codecs=self._codecs, lossy=self._lossy,
+        )  # fmt: skip
         self._began = self._loop.time()
         self._answer()
 
@@ -319,6 +334,26 @@ class Inlet:
         if said != self._said:
             self._said = said
             self._tell(said)
+
+
+def readable(codec: str, *, lossy: bool) -> list[str]:
+    """What a viewer says that it reads, the best first."""
+    first = [codec] if codec else []
+    others = [each for each in messages.CODECS if each != codec]
+    return [*first, *others, *([messages.JPEG] if lossy else [])]
+
+
+def check_readable(codec: str, *, lossy: bool) -> None:
+    """Check that what is wanted can be read here.
+
+    Raises:
+        MissingError: Something is not installed.
+    """
+    missing = "" if not codec or codec in blocks.known() else codec
+    if lossy and not photos.known():
+        missing = "simplejpeg"
+    if missing:
+        raise MissingError(f"this mirror needs {missing}: pip install 'kju[remote]'")
 
 
 def _error(done: Done) -> KjuError:

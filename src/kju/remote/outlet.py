@@ -18,7 +18,7 @@ from typing import Protocol
 from ..consumer import Consumer
 from ..errors import KjuError, PeerError, UnavailableError
 from ..wire import messages
-from ..wire.encoder import Encoder
+from ..wire.encoders import Encoders
 from ..wire.messages import Done, Event, Input
 from ..wire.sender import Admit, Sender, Stage
 from . import address
@@ -93,7 +93,7 @@ class Outlet:
         self._screen = screen
         self._admit, self._act, self._left = admit, act, left
         self._audience: Audience | None = None
-        self._seen: tuple[Consumer, Encoder] | None = None
+        self._seen: tuple[Consumer, Encoders] | None = None
         self._opening = asyncio.Lock()
         self._nobody_since: float | None = None
         self.viewers: dict[str, Viewer] = {}
@@ -186,8 +186,8 @@ class Outlet:
         if self._audience is None:
             if self._seen is None:
                 raise UnavailableError(f"nobody looks at {self.name}")
-            consumer, encoder = self._seen
-            self._audience = Audience(self.name, encoder, consumer, self._loop.time())
+            consumer, encoders = self._seen
+            self._audience = Audience(self.name, encoders, consumer, self._loop.time())
         return self._audience
 
     def _disperse(self, reason: str) -> None:
@@ -206,12 +206,13 @@ class Outlet:
             self._refuse(number, f"{self.name} has as many viewers as it may")
             return
         try:
-            consumer, encoder = await self._look()
+            consumer, encoders = await self._look()
         except KjuError as error:
             self._refuse(number, str(error))
             return
         if number in self.viewers:
             return  # said twice
+        encoder = encoders.of(hello)
         sender = Sender(encoder, consumer, self._admit, lambda sealed: self._gather().join(sealed))
         key = address.downward(self.name, number)
         viewer = self.viewers[number] = Viewer(number, key, sender, self._loop.time())
@@ -224,7 +225,7 @@ class Outlet:
         refused = messages.encode(messages.Refused(reason[:1000]))
         self._engine.put_surely(address.downward(self.name, number), refused)
 
-    async def _look(self) -> tuple[Consumer, Encoder]:
+    async def _look(self) -> tuple[Consumer, Encoders]:
         """The screen, looked at from now on.
 
         Raises:
@@ -234,7 +235,7 @@ class Outlet:
             if self._seen is None:
                 await self._screen.open(self._changed)
                 consumer = self._screen.consumer
-                self._seen = consumer, Encoder(consumer)
+                self._seen = consumer, Encoders(consumer)
         self._follow()
         return self._seen
 
@@ -297,7 +298,7 @@ class Outlet:
         """Another surface in place of the old one: every viewer begins anew."""
         if self._seen is None or (consumer := self._screen.consumer) is self._seen[0]:
             return
-        self._seen = consumer, Encoder(consumer)
+        self._seen = consumer, Encoders(consumer)
         self._audience = None
         for viewer in list(self.viewers.values()):
             viewer.sender.refuse("the screen is another one now: connect again")

@@ -23,11 +23,12 @@ from ..formats import BYTES_PER_PIXEL
 from ..geometry import Rect
 from ..surface import Mode
 from . import blocks
-from .messages import MAX_BLOCK, MAX_MESSAGE, Codec
+from .messages import MAX_BLOCK, MAX_MESSAGE, Codec, Photo
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from .._pixels import Box
     from ..consumer import Consumer
 
 #: Bytes of a segment's data; the rest of a message is for what stands around them.
@@ -44,6 +45,8 @@ KEPT = 512_000
 MOST_MOVES = 3
 #: Pixels that must have changed before it is worth looking whether something has moved.
 WORTH_MOVING = 4096
+#: Bytes that a photo has around its data.
+AROUND_PHOTO = 16
 
 
 class Block(NamedTuple):
@@ -81,6 +84,8 @@ class Step(NamedTuple):
         whole: Up to this version the shadow has everything then; 0 where it never had some.
         tiles: Numbers of the tiles that it touches.
         block: The pixels.
+        photos: Others, which are only near what the screen shows.
+        exact: Whether the shadow is then what a viewer shows, and not only near it.
     """
 
     generation: int
@@ -88,6 +93,13 @@ class Step(NamedTuple):
     whole: int
     tiles: npt.NDArray[np.intp]
     block: Block
+    photos: tuple[Photo, ...] = ()
+    exact: bool = True
+
+    @property
+    def length(self) -> int:
+        """Bytes, compressed."""
+        return len(self.block.data) + sum(len(each.data) + AROUND_PHOTO for each in self.photos)
 
 
 class Encoder:
@@ -97,6 +109,9 @@ class Encoder:
         consumer: The screen. Its buffer stays there as long as this is used.
         codec: What the segments are compressed with.
     """
+
+    #: Whether it makes steps that are not exact.
+    lossy = False
 
     def __init__(self, consumer: Consumer, codec: Codec = "zstd") -> None:
         self._consumer = consumer
@@ -136,6 +151,11 @@ class Encoder:
     def shadow(self) -> npt.NDArray[np.uint8]:
         """What a viewer in step shows: ``(height, width, pixel)``."""
         return self._shadow
+
+    @property
+    def exact(self) -> bool:
+        """Whether a viewer in step shows the shadow, and not only something near it."""
+        return True
 
     @property
     def nothing(self) -> Block:
@@ -181,25 +201,39 @@ class Encoder:
             chosen = self._choose(dirty, focus, most)
             while True:
                 step = self._encode(base, moves, chosen, version)
-                if step is None or len(step.block.data) <= most or len(chosen) == 1:
+                if step is None or step.length <= most or len(chosen) == 1:
                     break
-                over = len(step.block.data) + most // 4
+                over = step.length + most // 4
                 chosen = chosen[: max(1, len(chosen) * most // over)]
             if step is not None:
-                self._each = max(1.0, len(step.block.data) / len(chosen))
+                self._each = max(1.0, step.length / len(chosen))
             # What was drawn as it had been before makes no step.
             if taken := self._take(step, base, moves, chosen, dirty, version):
                 return taken
         return None
 
-    def repair(self, tiles: npt.NDArray[np.intp], most: int = MAX_DATA) -> tuple[Block, int]:
-        """Whole tiles of the shadow, as many of the first ones as fit; returns how many."""
+    def repair(
+        self,
+        tiles: npt.NDArray[np.intp],
+        most: int = MAX_DATA,
+        new: npt.NDArray[np.bool_] | None = None,
+    ) -> Step:
+        """Whole tiles of the shadow, as many of the first ones as fit: to this generation.
+
+        Args:
+            tiles: Their numbers.
+            most: Bytes that the segment should have at most; a single tile may have more.
+            new: Whether the viewer has never had any of each.
+        """
+        return self._fitting(tiles, most)
+
+    def _fitting(self, tiles: npt.NDArray[np.intp], most: int) -> Step:
         count = min(len(tiles), MOST_TILES)
         while True:
-            block = self._block(_pixels.pack(self._shadow, self._form, self._rects(tiles[:count])))
-            if len(block.data) <= most or count == 1:
-                return block, count
-            count = max(1, count * most // (len(block.data) + most // 4))
+            step = self._whole_tiles(tiles[:count])
+            if step.length <= most or count == 1:
+                return step
+            count = max(1, count * most // (step.length + most // 4))
 
     # ---- the screen ----
 
@@ -361,8 +395,19 @@ class Encoder:
         if not changed and not moves:
             return None
         head = b"".join(_pixels.pack_move(*move) for move in moves)
+        return self._step(head, changed, tiles, version)
+
+    def _step(
+        self, head: bytes, changed: list[Box], tiles: npt.NDArray[np.intp], version: int
+    ) -> Step:
+        """The moves, and then these rectangles of `_now`."""
         block = self._block(head + _pixels.pack(self._now, self._form, changed))
         return Step(self.generation + 1, version, 0, tiles, block)
+
+    def _whole_tiles(self, tiles: npt.NDArray[np.intp]) -> Step:
+        """These tiles of the shadow."""
+        block = self._block(_pixels.pack(self._shadow, self._form, self._rects(tiles)))
+        return Step(self.generation, self.version, self.whole, tiles, block)
 
     def _block(self, packed: bytes) -> Block:
         if len(packed) > MAX_BLOCK:
@@ -391,13 +436,16 @@ class Encoder:
         self.whole = int(self._taken[left].min()) if len(left) else version
         if step is None:
             return None
-        step = step._replace(whole=self.whole, tiles=touched)
+        return self._keep(step._replace(whole=self.whole, tiles=touched))
+
+    def _keep(self, step: Step) -> Step:
+        """The next generation, for every viewer in step."""
         self.generation = step.generation
-        self.stamps[touched] = step.generation
+        self.stamps[step.tiles] = step.generation
         self._steps.append(step)
-        self._kept += len(step.block.data)
+        self._kept += step.length
         while self._kept > KEPT and len(self._steps) > 1:
-            self._kept -= len(self._steps.popleft().block.data)
+            self._kept -= self._steps.popleft().length
         return step
 
     def _tiles_of(self, rect: Rect) -> npt.NDArray[np.intp]:

@@ -36,9 +36,13 @@ Serial = Annotated[int, Meta(ge=1, lt=1 << 53)]
 Side = Annotated[int, Meta(ge=1, le=16384)]
 Place = Annotated[int, Meta(ge=-(1 << 15), lt=1 << 15)]
 Bytes = Annotated[bytes, Meta(max_length=MAX_MESSAGE)]
-Codec = Literal["raw", "zstd"]
-#: What a sender and a viewer here know, the best first.
+#: Photos of one message, and pixels of them all: as many as `MAX_BLOCK` has.
+MAX_PHOTOS, MAX_PHOTO_PIXELS = 256, MAX_BLOCK // 4
+Codec = Literal["raw", "zstd", "lz4"]
+#: What a viewer reads unless it is told otherwise, the best first.
 CODECS: tuple[Codec, ...] = ("zstd", "raw")
+#: In a viewer's list: it can read photos.
+JPEG = "jpeg"
 
 
 class Message(Struct, frozen=True, array_like=True):
@@ -59,6 +63,7 @@ class Hello(Message, frozen=True, tag=1):
         key: The public half of an X25519 key drawn for this session (see `kju.wire.seal`); empty
             where nothing is to be proved.
         audience: Only to look, among others who get the same: what is sent is sent once for all.
+        lossy: What is like a photograph may come as JPEG first, where the codecs have that.
     """
 
     protocol: int
@@ -68,6 +73,7 @@ class Hello(Message, frozen=True, tag=1):
     user: Text = ""
     key: Annotated[bytes, Meta(max_length=32)] = b""
     audience: bool = False
+    lossy: bool = False
 
 
 class Proof(Message, frozen=True, tag=2):
@@ -131,6 +137,7 @@ class Welcome(Message, frozen=True, tag=17):
         audience: The viewer is of this audience: what has serial numbers comes where all of that
             listen, and only who leads it acknowledges. Empty for none.
         ticket: What opens that (`kju.wire.seal.Group`); empty where the session is not sealed.
+        lossy: Some of what comes may be `Lossy`.
     """
 
     protocol: int
@@ -140,6 +147,7 @@ class Welcome(Message, frozen=True, tag=17):
     tile: Annotated[int, Meta(ge=8, le=256)] = 32
     audience: Text = ""
     ticket: Annotated[bytes, Meta(max_length=128)] = b""
+    lossy: bool = False
 
 
 class Refused(Message, frozen=True, tag=18):
@@ -187,6 +195,36 @@ class Segment(Message, frozen=True, tag=20):
     size: Annotated[int, Meta(ge=0, le=MAX_BLOCK)]
     data: Bytes
     heard: Number = 0
+
+
+class Photo(Struct, frozen=True, array_like=True):
+    """Pixels that are nearly what the screen shows.
+
+    Attributes:
+        x: Of the rectangle.
+        y: The same.
+        width: The same.
+        height: The same.
+        data: JPEG: see `kju.wire.photos`.
+    """
+
+    x: Annotated[int, Meta(ge=0, lt=16384)]
+    y: Annotated[int, Meta(ge=0, lt=16384)]
+    width: Side
+    height: Side
+    data: Bytes
+
+
+class Lossy(Segment, frozen=True, tag=27):
+    """A segment after which some of the picture is only near what the screen shows.
+
+    After a `Segment` all of it is as the screen is.
+
+    Attributes:
+        photos: Drawn after the block.
+    """
+
+    photos: Annotated[list[Photo], Meta(max_length=MAX_PHOTOS)] = []
 
 
 class Cursor(Message, frozen=True, tag=21):
@@ -270,6 +308,7 @@ FromSender = (
     | Refused
     | Mode
     | Segment
+    | Lossy
     | Cursor
     | State
     | Ping

@@ -31,10 +31,12 @@ from .. import _pixels
 from ..errors import FormatError, GeometryError, PeerError
 from ..formats import R8, XR24
 from ..geometry import Rect
-from . import blocks, messages
+from . import blocks, messages, photos
 from .messages import (
     CODECS,
+    JPEG,
     MAX_LOST,
+    MAX_PHOTO_PIXELS,
     PROTOCOL,
     Ack,
     Challenge,
@@ -46,6 +48,7 @@ from .messages import (
     Goodbye,
     Hello,
     Lead,
+    Lossy,
     Message,
     Mode,
     Numbered,
@@ -150,6 +153,8 @@ class Receiver:
         version: The sender's version of what came last.
         whole: Up to this version of the sender's the target has everything; 0 while some of the
             picture has never come.
+        exact: Whether the target shows what has come of the sender's picture as it was; else some
+            of it is only near that.
         state: The sender's state and reason; None before it was told.
         heard: When a message came last, seconds.
         sender: Who the sender has proved to be; empty where it was not asked.
@@ -166,6 +171,7 @@ class Receiver:
         self.reason = ""
         self.version = 0
         self.whole = 0
+        self.exact = True
         self.state: tuple[int, str] | None = None
         self.heard = 0.0
         self.sender = ""
@@ -174,6 +180,7 @@ class Receiver:
         self._prove: Prove | None = None
         self._hello: Hello | None = None
         self._codec: Codec = "raw"
+        self._codecs: Sequence[str] = ()
         self._mode: Mode | None = None
         self._last = self._gap = 0
         self._lost: list[int] = []
@@ -211,11 +218,12 @@ class Receiver:
     def hello(
         self, role: Role, *, user: str = "", prove: Prove | None = None,
         codecs: Sequence[str] = CODECS, credit: int = CREDIT, audience: bool = False,
+        lossy: bool = False,
     ) -> None:  # fmt: skip
         """Begin."""
         self.stage, self._prove, self._credit = Stage.GREETED, prove, credit
-        key = prove.key if prove else b""
-        self._hello = Hello(PROTOCOL, role, list(codecs), credit, user, key, audience)
+        key, self._codecs = prove.key if prove else b"", codecs
+        self._hello = Hello(PROTOCOL, role, list(codecs), credit, user, key, audience, lossy)
         self._urgent.append(self._hello)
 
     @property
@@ -298,12 +306,14 @@ class Receiver:
             raise PeerError(
                 f"the sender speaks protocol {message.protocol}, this viewer {PROTOCOL}"
             )
-        if message.codec not in CODECS:
+        if message.codec not in self._codecs:
             raise PeerError(f"the sender uses {message.codec}, which this viewer does not know")
         if self._prove is not None and self.seal is None:
             raise PeerError("the sender lets anybody in and does not prove who it is")
         if message.audience and self.seal is not None:
             self._member = Member(message.ticket)
+        if message.lossy and JPEG not in self._codecs:
+            raise PeerError("the sender wants to send photos, which this viewer does not read")
         self.welcome, self._codec = message, message.codec
         self.stage = Stage.OPEN
         self.leads, self.lacks = not message.audience, bool(message.audience)
@@ -353,7 +363,7 @@ class Receiver:
         old, self._mode = self._mode, message
         if old is not None and _form(old) == _form(message):
             return  # said again, for others or because nobody knew that it had come
-        self.whole = 0
+        self.whole, self.exact = 0, True
         before = self._target.pixels if self._keep else None
         shape = (message.height, message.width, *[4] * (not message.grey))
         if before is not None and before.shape == shape:
@@ -376,6 +386,7 @@ class Receiver:
         self._draw(message, mode)
         self.version = message.version
         self.whole = message.whole or self.whole
+        self.exact = not isinstance(message, Lossy)
         if self.whole and self._unseen is not None:
             self._show(self._unseen)
             self._unseen = None
@@ -389,16 +400,38 @@ class Receiver:
     def _draw(self, message: Segment, mode: Mode) -> None:
         block = blocks.decompress(message.data, message.size, self._codec)
         pixel = 1 if mode.grey else 4
-        rects = _pixels.check(block, (mode.width, mode.height, pixel))
-        unseen = self._unseen
-        pixels = self._target.pixels if unseen is None else unseen
+        rects = [Rect(*each) for each in _pixels.check(block, (mode.width, mode.height, pixel))]
+        near = self._photos(message, mode) if isinstance(message, Lossy) else []
+        pixels = self._target.pixels if self._unseen is None else self._unseen
         form = mode.width, mode.height, pixels.strides[0], pixel
-        if unseen is not None:
-            _pixels.unpack(block, _whole_rows(pixels), form)
-            return
-        self._target.begin()
+        if self._unseen is None:
+            self._target.begin()
         _pixels.unpack(block, _whole_rows(pixels), form)
-        self._target.publish([Rect(*rect) for rect in rects])
+        for (x, y, width, height), photo in near:
+            shown = pixels[y : y + height, x : x + width]
+            shown[...] = photo.reshape(shown.shape)
+        if self._unseen is None:
+            self._target.publish([*rects, *(rect for rect, _ in near)])
+
+    def _photos(self, message: Lossy, mode: Mode) -> list[tuple[Rect, npt.NDArray[np.uint8]]]:
+        """The photos' pixels.
+
+        Raises:
+            PeerError: They were not asked for, leave the picture, are too large, or are no JPEG.
+        """
+        if self.welcome is None or not self.welcome.lossy:
+            raise PeerError("a lossy segment comes in a session that has none")
+        rects = [Rect(each.x, each.y, each.width, each.height) for each in message.photos]
+        whole = Rect(0, 0, mode.width, mode.height)
+        if outside := [rect for rect in rects if not whole.contains(rect)]:
+            raise PeerError(f"a photo leaves the picture: {outside[0]}", outside[0])
+        if (area := sum(rect.area for rect in rects)) > MAX_PHOTO_PIXELS:
+            raise PeerError(f"photos of {area} pixels are over the limit of {MAX_PHOTO_PIXELS}")
+        pixel = 1 if mode.grey else 4
+        return [
+            (rect, photos.decompress(each.data, rect.width, rect.height, pixel))
+            for rect, each in zip(rects, message.photos, strict=True)
+        ]
 
     def _cursor(self, message: Cursor) -> None:
         if message.shape is not None:

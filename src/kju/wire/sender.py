@@ -32,6 +32,7 @@ from ..errors import KjuError, PeerError
 from ..formats import R8
 from ..geometry import Rect
 from . import blocks, messages
+from .encoder import AROUND_PHOTO, Encoder, Step
 from .messages import (
     MAX_CURSOR,
     PROTOCOL,
@@ -45,6 +46,7 @@ from .messages import (
     Hello,
     Input,
     Lead,
+    Lossy,
     Message,
     Mode,
     Numbered,
@@ -62,7 +64,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..consumer import Consumer
-    from .encoder import Encoder
     from .seal import Seal
 
 #: Seconds without a sign of the viewer while something is under way, or since anything was
@@ -280,6 +281,7 @@ class Sender:
                 self.role,
                 encoder.tile_side,
                 *joined,
+                encoder.lossy,
             )
         )
 
@@ -453,6 +455,8 @@ class Sender:
         size = AROUND
         if isinstance(message, Segment):
             size += len(message.data)
+            if isinstance(message, Lossy):
+                size += sum(len(photo.data) + AROUND_PHOTO for photo in message.photos)
         elif isinstance(message, Cursor) and message.shape:
             size += len(message.shape)
         made.sent = self.window.send(size, now)
@@ -526,34 +530,32 @@ class Sender:
             return None if self._complete else self._make_nothing(serial)
         self._generation = step.generation
         self._complete = self._complete or step.whole > 0
-        segment = Segment(
-            serial,
-            self._since,
-            self._epoch,
-            step.version,
-            step.whole,
-            *step.block,
-            self._heard_of,
-        )
-        return UnderWay(_NOTHING, segment, step.tiles, step=True)
+        return UnderWay(_NOTHING, self._segment(serial, self._since, step), step.tiles, step=True)
+
+    def _segment(self, serial: int, since: int, step: Step) -> Segment:
+        fields = serial, since, self._epoch, step.version, step.whole, *step.block, self._heard_of
+        return Segment(*fields) if step.exact else Lossy(*fields, list(step.photos))
 
     def _make_nothing(self, serial: int) -> UnderWay:
         """That the viewer has everything already: the picture is as it began."""
         self._complete = True
-        version = max(1, self._consumer.reader.version, self._encoder.version)
-        block = self._encoder.nothing
-        segment = Segment(serial, 0, self._epoch, version, version, *block, self._heard_of)
-        return UnderWay(_NOTHING, segment, np.zeros(0, np.intp))
+        encoder, nothing = self._encoder, np.zeros(0, np.intp)
+        version = max(1, self._consumer.reader.version, encoder.version)
+        step = Step(0, version, version, nothing, encoder.nothing, exact=encoder.exact)
+        return UnderWay(_NOTHING, self._segment(serial, self._since, step), nothing)
 
     def _make_repair(self, serial: int, behind: npt.NDArray[np.intp], most: int) -> UnderWay:
         encoder = self._encoder
-        block, count = encoder.repair(behind, most)
-        tiles = behind[:count]
-        self._behind()[tiles] = encoder.generation
-        whole = encoder.whole if count == len(behind) else 0
-        self._complete = self._complete or whole > 0
-        segment = Segment(serial, 0, self._epoch, encoder.version, whole, *block, self._heard_of)
-        return UnderWay(_NOTHING, segment, tiles)
+        step = encoder.repair(behind, most, self._behind()[behind] == encoder.born)
+        self._behind()[step.tiles] = encoder.generation
+        last = len(step.tiles) == len(behind)
+        if not last:
+            # What the viewer has of the others may be anything.
+            step = step._replace(whole=0, exact=not encoder.lossy)
+        self._complete = self._complete or step.whole > 0
+        # What the last one says of the whole picture is true if those before it have come.
+        since = self._since if last else 0
+        return UnderWay(_NOTHING, self._segment(serial, since, step), step.tiles, step=last)
 
 
 _NOTHING = Sent(0, 0.0, 0, 0.0, False)

@@ -247,6 +247,49 @@ def test_an_audience_is_told_once_and_one_of_it_leads(monkeypatch: pytest.Monkey
     run(scene)
 
 
+def test_a_lossy_viewer_and_others_in_codecs_of_their_own() -> None:
+    pytest.importorskip("simplejpeg")
+    pytest.importorskip("lz4")
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        rng, screen = np.random.default_rng(1), new_screen()
+        y, x = np.mgrid[:240, :320]
+        film = np.zeros((240, 320, 4), np.uint8)
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, screen),
+        ):  # fmt: skip
+            ways = [{"lossy": True}, {}, {"codec": "lz4"}, {"codec": "raw"}]
+            targets = [surface() for _ in ways]
+            viewers = [
+                Inlet(there, NAME, target, **way)  # type: ignore[arg-type]
+                for target, way in zip(targets, ways, strict=True)
+            ]
+            for viewer in viewers:
+                await viewer.open(10)
+            said = [each.receiver.welcome for each in viewers]
+            assert [(each.codec, each.lossy) for each in said if each] == [
+                ("zstd", True), ("zstd", False), ("lz4", False), ("raw", False)]  # fmt: skip
+            near = 0
+            for turn in range(60):
+                film[..., :3] = (90 + 60 * np.sin(x / 30 + turn) * np.cos(y / 20))[..., None]
+                film[..., :3] += rng.integers(0, 9, (240, 320, 3), np.uint8)
+                screen.producer.compare(film)
+                screen.changed()
+                await asyncio.sleep(0.01)
+                assert all(each.receiver.exact for each in viewers[1:])
+                near += not viewers[0].receiver.exact
+            assert near > 10
+            assert viewers[0].received < viewers[1].received / 3
+            await until(lambda: all(shows(each, screen) for each in targets))
+            await until(lambda: viewers[0].receiver.exact)
+            for viewer in viewers:
+                viewer.close()
+
+    run(scene)
+
+
 def test_an_input_whose_answer_never_comes_may_have_been_done() -> None:
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"

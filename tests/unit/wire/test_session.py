@@ -12,7 +12,7 @@ from kju.errors import KjuError, PeerError
 from kju.formats import R8, XR24
 from kju.geometry import Rect
 from kju.surface import State
-from kju.wire import blocks, messages
+from kju.wire import blocks, messages, photos
 from kju.wire.messages import Ack, Challenge, Done, Event, Goodbye, Hello, Input, Mode, Ping, Proof
 from kju.wire.receiver import Stage
 from kju.wire.seal import Exchange
@@ -463,10 +463,11 @@ CHALLENGE = Challenge(Exchange().public)
 OF_SENDER = [
     CHALLENGE, messages.Welcome(1, 7, "zstd", "view"), messages.Refused("no"),
     Mode(1, 1, 64, 48), messages.Segment(1, 0, 1, 1, 1, 0, b""),
+    messages.Lossy(1, 0, 1, 1, 1, 0, b""),
     messages.Cursor(1, True, 0, 0), messages.State(1, 1), Ping(1), Done(1), Event("e"),
     messages.Lead(), Goodbye(),
 ]  # fmt: skip
-NUMBERED = {Mode, messages.Segment, messages.Cursor, messages.State, Ping}
+NUMBERED = {Mode, messages.Segment, messages.Lossy, messages.Cursor, messages.State, Ping}
 RECEIVES = {
     Stage.NEW: {messages.Refused, Goodbye},
     Stage.GREETED: {Challenge, messages.Welcome, messages.Refused, Goodbye, *NUMBERED},
@@ -524,6 +525,75 @@ def test_a_lie_ends_the_session_and_changes_nothing(message: messages.FromSender
         viewer.receiver.receive(message, 1.0)
     assert viewer.receiver.stage is Stage.CLOSED
     assert np.array_equal(viewer.target.pixels, before)
+
+
+LOSSY = [messages.Welcome(1, 7, "zstd", "view", lossy=True), Mode(1, 5, 64, 48)]
+NOTHING = blocks.compress(b"", "zstd")
+PHOTO = photos.compress(np.full((16, 16, 4), 90, np.uint8))
+
+
+def lossy(*shown: messages.Photo) -> messages.Lossy:
+    return messages.Lossy(2, 0, 5, 1, 1, 0, NOTHING, 0, list(shown))
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        (lossy(messages.Photo(49, 0, 16, 16, PHOTO)), "leaves the picture"),
+        (lossy(messages.Photo(0, 33, 16, 16, PHOTO)), "leaves the picture"),
+        (lossy(messages.Photo(16383, 16383, 16384, 16384, PHOTO)), "leaves the picture"),
+        (lossy(*[messages.Photo(0, 0, 64, 48, PHOTO)] * 256), "says 16x16"),
+        (lossy(messages.Photo(0, 0, 16, 16, PHOTO), messages.Photo(0, 0, 8, 8, b"x")), "begin"),
+        (messages.Lossy(2, 0, 5, 1, 1, 9, b"12345678"), "its segment 9"),
+    ],
+)
+def test_a_lie_about_a_photo_changes_nothing(message: messages.Lossy, why: str) -> None:
+    viewer = Scene().view(codecs=["zstd", "jpeg"], lossy=True)
+    for step in LOSSY:
+        viewer.receiver.receive(step, 0.0)
+    before = viewer.target.pixels.copy()
+    with pytest.raises(PeerError, match=why):
+        viewer.receiver.receive(message, 1.0)
+    assert viewer.receiver.stage is Stage.CLOSED
+    assert np.array_equal(viewer.target.pixels, before)
+
+
+def test_photos_of_too_many_pixels_are_not_looked_at() -> None:
+    viewer = Scene(capacity=4 << 20).view(codecs=["zstd", "jpeg"], lossy=True)
+    for step in (LOSSY[0], Mode(1, 5, 1024, 800)):
+        viewer.receiver.receive(step, 0.0)
+    with pytest.raises(PeerError, match="over the limit"):
+        viewer.receiver.receive(lossy(*[messages.Photo(0, 0, 1024, 800, PHOTO)] * 2), 1.0)
+
+
+def test_photos_that_nobody_asked_for_are_a_lie() -> None:
+    viewer = Scene().view()
+    for step in OPENED:
+        viewer.receiver.receive(step, 0.0)
+    with pytest.raises(PeerError, match="has none"):
+        viewer.receiver.receive(lossy(messages.Photo(0, 0, 16, 16, PHOTO)), 1.0)
+
+
+def test_a_photo_is_drawn_and_said_to_be_only_near() -> None:
+    viewer = Scene().view(codecs=["zstd", "jpeg"], lossy=True)
+    for step in LOSSY:
+        viewer.receiver.receive(step, 0.0)
+    assert viewer.receiver.exact
+    viewer.receiver.receive(lossy(messages.Photo(48, 32, 16, 16, PHOTO)), 1.0)
+    assert (viewer.receiver.exact, viewer.receiver.whole) == (False, 1)
+    assert np.abs(viewer.target.pixels[32:, 48:, :3].astype(int) - 90).max() < 4
+    assert not viewer.target.pixels[:32].any()
+    viewer.receiver.receive(messages.Segment(3, 0, 5, 2, 2, 0, NOTHING), 1.0)
+    assert viewer.receiver.exact
+
+
+def test_a_codec_that_was_not_offered_is_a_lie() -> None:
+    viewer = Scene().view(codecs=["zstd"])
+    with pytest.raises(PeerError, match="uses lz4"):
+        viewer.receiver.receive(messages.Welcome(1, 7, "lz4", "view"), 0.0)
+    viewer = Scene().view(codecs=["zstd"])
+    with pytest.raises(PeerError, match="photos"):
+        viewer.receiver.receive(messages.Welcome(1, 7, "zstd", "view", lossy=True), 0.0)
 
 
 def test_a_version_that_runs_backwards_is_a_lie() -> None:

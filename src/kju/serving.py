@@ -30,7 +30,7 @@ from .remote.engine import Engine
 from .remote.options import Options, endpoint
 from .remote.outlet import Outlet
 from .wire.messages import Done as WireDone
-from .wire.sender import Admission, Admit
+from .wire.sender import Admission, Admit, Stage
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +161,9 @@ class Served:
         if viewer not in self._links:
             who = f"viewer {viewer.sender.user or viewer.id[:8]}"
             link = await AsyncLink.attach(self._machine, "control", who)
+            if viewer.sender.stage is Stage.CLOSED:
+                link.close()
+                raise UnavailableError(f"{who} has gone")
             if viewer in self._links:
                 link.close()
             else:
@@ -198,6 +201,11 @@ class Server:
     ) -> None:
         self._options = options or Options(listen=[endpoint(runtime.network())])
         self._options.check(insecure=insecure)
+        if admit is anyone and self._options.connect and not insecure:
+            raise UsageError(
+                "whoever a router lets in might look and type: make certificates (kju cert host,"
+                " kju trust), or say --insecure"
+            )
         self._names, self._admit = list(names), admit
         self.prefix = prefix or socket.gethostname().split(".")[0]
         address.checked(f"{self.prefix}/x")

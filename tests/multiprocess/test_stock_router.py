@@ -92,7 +92,7 @@ def test_a_stock_router_carries_a_screen(place: str) -> None:
     with contextlib.ExitStack() as stack:
         machine = stack.enter_context(kju.launch(xvfb=True, name="x"))
         router = stack.enter_context(stock(place))
-        serving = ("serve", "x", "--prefix", "lab", "--connect", place)
+        serving = ("serve", "x", "--prefix", "lab", "--connect", place, "--insecure")
         stack.enter_context(running(*KJU, *serving))
         listed = subprocess.run([*KJU, "ls", "--remote", "--connect", place, "--json"],
                                 capture_output=True, text=True, check=True, timeout=60)  # fmt: skip

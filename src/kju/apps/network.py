@@ -43,8 +43,6 @@ class Reach(NamedTuple):
         listen = [self._endpoint(each) for each in self.listen]
         connect = [self._endpoint(each) for each in self.connect]
         encrypted = any(where.protocol in ("tls", "quic") for where in (*listen, *connect))
-        if self.user and not encrypted:
-            raise UsageError("who you are is asked on encrypted ways only: say tls/HOST:PORT")
         if connect and encrypted and not (listen or router or self.user or self.serves):
             raise UsageError("say who you are there: --user NAME (see kju cert take)")
         tls = Trust(default_folder()).tls(self.user) if encrypted else None
@@ -81,7 +79,9 @@ def serve(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> 
         reach = reach._replace(listen=[runtime.network()])
     options = reach._replace(serves=True).options()
     reach.warn(options)
-    admit = functools.partial(Admit, Trust(default_folder())) if options.tls else anyone
+    proves = options.tls or (options.connect and not reach.insecure)
+    trust = Trust(default_folder()) if proves else None
+    admit = functools.partial(Admit, trust) if trust and trust.is_host else anyone
     server = Server(names, prefix=prefix, options=options, admit=admit, insecure=reach.insecure)
 
     def ready() -> None:
@@ -140,7 +140,7 @@ def mirror(address: str, name: str, view: bool, way: Way, reach: Reach) -> None:
         audience=way.audience,
         lossy=way.lossy,
         codec=way.codec,
-        trust=default_folder() if options.tls else None,
+        trust=default_folder() if reach.user else None,
         insecure=reach.insecure,
         detach=True,
     )

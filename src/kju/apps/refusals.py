@@ -12,12 +12,10 @@ import os
 import re
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from typing import TextIO
 
-#: Seconds in which the same is said once: who is refused tries again and again.
-AGAIN = 10.0
+from ..remote.notices import Notices
+
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _WHY = re.compile(r"zenoh_link_(?:tls|quic)\S*: (?P<why>.+?)(?:\. Hint: .*)?$")
 _KNOWN = (
@@ -57,35 +55,39 @@ def told(say: Callable[[str], object] | None = None) -> Iterator[None]:
     """
     import zenoh
 
-    sys.stdout.flush()
-    before = os.dup(1)
-    reading, writing = os.pipe()
-    os.dup2(writing, 1)
-    os.close(writing)
-    stdout, sys.stdout = sys.stdout, os.fdopen(os.dup(before), "w", buffering=1)
-    lines = os.fdopen(reading, encoding="utf-8", errors="replace")
-    thread = threading.Thread(target=_read, args=(lines, say or _print), daemon=True)
-    thread.start()
-    zenoh.init_log_from_env_or("off,zenoh_link_tls=warn,zenoh_link_quic=warn")
+    if sys.stdout is None:  # it was closed: what zenoh prints there goes nowhere either
+        yield
+        return
+    stdout, before = sys.stdout, os.dup(1)
+    thread: threading.Thread | None = None
     try:
+        stdout.flush()
+        reading, writing = os.pipe()
+        os.dup2(writing, 1)
+        os.close(writing)
+        sys.stdout = os.fdopen(os.dup(before), "w", buffering=1)
+        thread = threading.Thread(target=_read, args=(reading, Notices(say or _print)), daemon=True)
+        thread.start()
+        zenoh.init_log_from_env_or("off,zenoh_link_tls=warn,zenoh_link_quic=warn")
         yield
     finally:
-        sys.stdout.close()
-        sys.stdout = stdout
+        ours, sys.stdout = sys.stdout, stdout
         os.dup2(before, 1)
         os.close(before)
-        thread.join(1)
+        if ours is not stdout:
+            with contextlib.suppress(OSError):  # nobody reads it any more
+                ours.close()
+        if thread is not None:
+            thread.join(1)
 
 
-def _read(lines: TextIO, say: Callable[[str], object]) -> None:
-    said: dict[str, float] = {}
-    for line in lines:
-        why, now = reason(line), time.monotonic()
-        if not why:
-            print(line, end="", file=sys.stderr, flush=True)  # what RUST_LOG has asked for
-        elif now >= said.get(why, float("-inf")) + AGAIN:
-            said = {each: when for each, when in said.items() if now < when + AGAIN} | {why: now}
-            say(why)
+def _read(descriptor: int, notices: Notices) -> None:
+    with os.fdopen(descriptor, encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if why := reason(line):
+                notices.say(why)
+            else:
+                print(line, end="", file=sys.stderr, flush=True)  # what RUST_LOG has asked for
 
 
 def _print(why: str) -> None:

@@ -9,12 +9,19 @@ another session. What follows is sealed with that key (`kju.wire.seal`).
 
 from __future__ import annotations
 
-from ..errors import KjuError, PeerError
+import logging
+
+import msgspec
+
+from ..errors import KjuError, PeerError, UsageError
 from ..wire.messages import Challenge, Hello, Role
 from ..wire.receiver import Prove, Proven
 from ..wire.seal import Exchange
 from ..wire.sender import Admission
 from .trust import Trust, words
+
+log = logging.getLogger(__name__)
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Admit:
@@ -38,7 +45,13 @@ class Admit:
             raise KjuError(
                 "the sender lets in who proves who that is: connect by tls/ with --user NAME"
             )
-        role = self._trust.roles().get(hello.user)
+        try:
+            role = self._trust.roles().get(hello.user)
+        except UsageError as error:
+            log.warning("%s", error)
+            raise KjuError(
+                "the sender cannot read who its users are; it says more there"
+            ) from error
         if role is None:
             raise KjuError(
                 f"user {hello.user!r} is not known to the sender: there, kju trust"
@@ -47,11 +60,11 @@ class Admit:
         granted: Role = "control" if role == "control" and hello.role == "control" else "view"
         exchange = Exchange()
         said = _said(self._name, hello, exchange.public)
-        seal = exchange.agree(hello.key, words(said), viewer=False)
         proof = self._trust.sign("host", b"sender", *said)
+        seal = exchange.agree(hello.key, words([*said, proof]), viewer=False)
 
         def proves(given: bytes) -> bool:
-            who = self._trust.verify(given, b"viewer", *said, host=False)
+            who = self._trust.verify(given, b"viewer", *said, proof, host=False)
             if who != hello.user:
                 raise PeerError(f"the certificate is {who}'s and not {hello.user}'s")
             return True
@@ -91,13 +104,13 @@ class _Session:
             sender = self._trust.verify(challenge.proof, b"sender", *said, host=True)
         except PeerError as error:
             raise PeerError(f"the sender does not prove who it is: {error}") from error
+        said.append(challenge.proof)
         seal = self._exchange.agree(challenge.key, words(said), viewer=True)
         proof = self._trust.sign(f"user-{self._user}", b"viewer", *said)
         return Proven(proof, sender, seal)
 
 
 def _said(name: str, hello: Hello, key: bytes) -> list[bytes]:
-    """What both have said before the first proof, in the order that wire.md has."""
-    asked = "audience" if hello.audience else ""
-    texts = [name, hello.user, hello.role, asked, ",".join(hello.codecs)]
-    return [*(text.encode() for text in texts), hello.key, key]
+    """What both have said before the first proof: see wire.md."""
+    asked = [hello.protocol, hello.role, hello.codecs, hello.credit, hello.user, hello.key]
+    return [name.encode(), _encode([*asked, hello.audience, hello.lossy]), key]

@@ -309,7 +309,10 @@ class Receiver:
         if message.codec not in self._codecs:
             raise PeerError(f"the sender uses {message.codec}, which this viewer does not know")
         if self._prove is not None and self.seal is None:
-            raise PeerError("the sender lets anybody in and does not prove who it is")
+            raise PeerError(
+                "the sender lets anybody in and does not prove who it is: leave out who you are,"
+                " or do not believe it"
+            )
         if message.audience and self.seal is not None:
             self._member = Member(message.ticket)
         if message.lossy and JPEG not in self._codecs:

@@ -50,3 +50,26 @@ print("after", said)
     )
     assert done.stdout == "before\nwithin\nafter ['its certificate is of another authority']\n"
     assert done.stderr == "something else\n"
+
+
+@pytest.mark.parametrize("end", [">&-", "| true"])
+def test_a_closed_output_ends_nothing(end: str) -> None:
+    pytest.importorskip("zenoh")
+    program = """
+import os, sys
+from kju.apps.refusals import told
+with told():
+    for _ in range(3):
+        try:
+            print("within")
+        except BrokenPipeError:
+            pass
+print("done", file=sys.stderr)
+sys.stdout = None
+"""
+    command = f'"$0" -c "$1" {end}'
+    done = subprocess.run(
+        ["bash", "-c", command, sys.executable, program], capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stderr == "done\n"

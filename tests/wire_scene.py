@@ -81,9 +81,7 @@ class Viewer:
         did = False
         for data in self.up.take(now):
             did = True
-            taken = self.sender.receive(messages.decode_from_viewer(data), now)
-            if taken is not None:
-                self.inputs.append(taken)
+            self.inputs += self.sender.receive(messages.decode_from_viewer(data), now)
         for message in self.sender.to_send(now):
             self.down.put(message, now)
         while message := self.sender.next_message(now):

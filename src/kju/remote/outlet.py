@@ -23,7 +23,7 @@ from ..wire.messages import Done, Event, Input
 from ..wire.receiver import CREDIT
 from ..wire.sender import Admission, Admit, Sender, Stage
 from . import address
-from .engine import Engine
+from .engine import DATAGRAM, Engine
 
 log = logging.getLogger(__name__)
 
@@ -74,12 +74,16 @@ class Viewer:
         id: Random, its own.
         sender: What the wire keeps of it.
         began: When it came, seconds of the loop's clock.
+        streamed: The serial number of the last message that was no datagram.
+        timer: When it is looked after next, though nothing has changed.
     """
 
     def __init__(self, number: str, sender: Sender, now: float) -> None:
         self.id = number
         self.sender = sender
         self.began = now
+        self.streamed = 1  # none goes as a datagram before the first has come
+        self.timer: asyncio.TimerHandle | None = None
 
 
 class Outlet:
@@ -172,9 +176,9 @@ class Outlet:
             wanted = viewer.sender.receive(message, now)
         except PeerError as error:
             log.info("%s: viewer %s: %s", self.name, viewer.id[:8], error)
-            wanted = None
-        if wanted is not None:
-            self._start(self._do(viewer, wanted))
+            wanted = []
+        for each in wanted:
+            self._start(self._do(viewer, each))
         if viewer.sender.audience and viewer.sender.stage is Stage.OPEN:
             self._take_of_audience(viewer, message, now)
         self._serve(viewer, now)
@@ -272,9 +276,16 @@ class Outlet:
     def _forget(self, viewer: Viewer) -> None:
         if self.viewers.get(viewer.id) is viewer:
             del self.viewers[viewer.id]
+        self._leave(viewer)
         if viewer.id == self._leader:
             self._follow_another()
         self._left(viewer)
+
+    def _leave(self, viewer: Viewer) -> None:
+        """Say no more to it."""
+        if viewer.timer is not None:
+            viewer.timer.cancel()
+        self._engine.forget(address.downward(self.name, viewer.id))
 
     def _follow_another(self) -> None:
         """The audience's leader has gone."""
@@ -347,7 +358,7 @@ class Outlet:
         key = address.downward(self.name, viewer.id)
         try:
             while message := viewer.sender.next_message(now):
-                self._put(key, message)
+                self._put(key, viewer, message)
                 if isinstance(message, messages.Ping):
                     break
         except KjuError as error:
@@ -355,15 +366,34 @@ class Outlet:
         if viewer.sender.stage is Stage.CLOSED:
             self._say(viewer)
             self._forget(viewer)
+        elif (due := viewer.sender.due) is not None and due > now:
+            self._look_after(viewer, due)
 
-    def _put(self, key: str, message: messages.Message) -> None:
+    def _look_after(self, viewer: Viewer, at: float) -> None:
+        """Serve it then, too."""
+        if viewer.timer is not None:
+            viewer.timer.cancel()
+        viewer.timer = self._loop.call_at(at, self._again, viewer)
+
+    def _again(self, viewer: Viewer) -> None:
+        if viewer is self._audience or self.viewers.get(viewer.id) is viewer:
+            self._serve(viewer, self._loop.time())
+
+    def _put(self, key: str, viewer: Viewer, message: messages.Numbered) -> None:
         data = messages.encode(message)
         self.sent += len(data)
-        self._engine.put(key, data)
+        long = len(data) > DATAGRAM
+        # What comes behind a long one must not overtake it: the viewer would call that one lost.
+        self._engine.put(key, data, stream=long or viewer.sender.is_under_way(viewer.streamed))
+        if long:
+            viewer.streamed = message.serial
 
     def _say(self, viewer: Viewer) -> None:
         key = address.downward(self.name, viewer.id)
         for message in viewer.sender.to_send(self._loop.time()):
             data = messages.encode(message)
             self.sent += len(data)
-            self._engine.put_surely(key, data)
+            if isinstance(message, Done):
+                self._engine.put_soon(key, data)
+            else:
+                self._engine.put_surely(key, data)

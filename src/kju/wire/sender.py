@@ -548,7 +548,7 @@ class Sender:
         self._complete = self._complete or step.whole > 0
         segment = Segment(
             serial,
-            self._since,
+            self._builds_on(serial),
             self._epoch,
             step.version,
             step.whole,
@@ -556,6 +556,13 @@ class Sender:
             self._heard_of,
         )
         return UnderWay(_NOTHING, segment, step.tiles, step=True)
+
+    def _builds_on(self, serial: int) -> int:
+        """The first that may be lost of what this builds on: no ping, state or cursor."""
+        for before, under_way in self._under_way.items():
+            if before >= self._since and isinstance(under_way.message, Mode | Segment):
+                return before
+        return serial
 
     def _make_nothing(self, serial: int) -> UnderWay:
         """That the viewer has everything already: the picture is as it began."""

@@ -236,6 +236,18 @@ def test_a_segment_that_is_lost_last_comes_again_soon() -> None:
     assert shown_after(scene, viewer) < 0.05 + 0.02
 
 
+def test_what_builds_on_nothing_that_was_lost_is_shown_at_once() -> None:
+    scene, viewer, down, _ = far()
+    scene.producer.set_state(State.PAUSED, "")
+    down.loses = 1
+    scene.run(0.01)
+    square(scene, 100)
+    assert shown_after(scene, viewer) < 0.05 + 0.02
+    scene.run(1)
+    assert viewer.receiver.state is not None
+    assert viewer.receiver.state[0] == State.PAUSED
+
+
 def test_of_a_long_segment_that_is_lost_last_it_is_asked() -> None:
     scene, viewer, down, _ = far()
     down.loses = 1

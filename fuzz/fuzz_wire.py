@@ -20,10 +20,11 @@ with harness.instrumented():
     from kju.surface import surface_size
     from kju.wire import blocks, messages, photos
     from kju.wire.encoder import KEPT, MAX_DATA, Encoder
+    from kju.wire.inputs import MOST_INPUTS
     from kju.wire.lossy import LossyEncoder
     from kju.wire.messages import MAX_LOST
     from kju.wire.receiver import Receiver
-    from kju.wire.sender import MOST_EVENTS, MOST_INPUTS, Admission, Sender
+    from kju.wire.sender import MOST_EVENTS, Admission, Sender
 
 WIDTH, HEIGHT = 64, 48
 CAPACITY = WIDTH * HEIGHT * 4

@@ -84,9 +84,7 @@ class Viewer:
         did = False
         for message in self._opened(self.up.take(now), self.sender):
             did = True
-            taken = self.sender.receive(message, now)
-            if taken is not None:
-                self.inputs.append(taken)
+            self.inputs += self.sender.receive(message, now)
         for message in self.sender.to_send(now):
             self.down.put(message, now, self.sender.encode(message))
         while message := self.sender.next_message(now):

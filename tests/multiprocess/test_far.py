@@ -17,6 +17,7 @@ from wait import until
 
 import kju
 from kju.errors import KjuError, UnavailableError
+from kju.remote.trust import Trust
 from kju.testing.link import End, Link, Shape
 
 pytest.importorskip("zenoh")
@@ -60,9 +61,9 @@ def command(end: End, *words: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextlib.contextmanager
-def mirrored(end: End, place: str) -> Iterator[kju.Machine]:
+def mirrored(end: End, place: str, *how: str) -> Iterator[kju.Machine]:
     """A mirror at one end, as another program here sees it."""
-    words = ["mirror", "zenoh:lab/x", "far", "--connect", place, "--insecure"]
+    words = ["mirror", "zenoh:lab/x", "far", "--connect", place, *(how or ["--insecure"])]
     subprocess.run([*end.before, *KJU, *words], check=True, capture_output=True, timeout=60)
     with kju.attach("far") as mirror:
         try:
@@ -141,6 +142,53 @@ def test_a_bad_link_ends_equal(link: Link, screen: Screen) -> None:
             for _ in range(10):
                 screen.draw()
             within(lambda: screen.shown_by(mirror), 40, f"the mirror shows it over {shape.words}")
+
+
+def over_tcp(end: End) -> bool:
+    """Whether a connection of TCP is open at this end."""
+    words = [*end.before, "ss", "-Htn", "state", "established"]
+    return bool(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+
+
+def test_datagrams_where_udp_gets_through_and_tcp_where_it_does_not(
+    link: Link, screen: Screen
+) -> None:
+    place = f"tcp/{link.one.address}:7447"
+    with command(link.one, "serve", "x", "--prefix", "lab", "--listen", place, "--insecure"):
+        with mirrored(link.other, place) as mirror:
+            within(lambda: screen.shown_by(mirror), 20, "the mirror shows the screen")
+            assert not over_tcp(link.other)
+            # As where a firewall has forgotten the way, or a computer comes into another network.
+            link.set(FAST._replace(udp=False))
+            screen.draw()
+            within(lambda: screen.shown_by(mirror), 40, "the mirror goes on")
+            assert over_tcp(link.other)
+        with mirrored(link.other, place) as mirror:
+            screen.draw()
+            within(lambda: screen.shown_by(mirror), 20, "the mirror shows the screen")
+            assert over_tcp(link.other)
+
+
+def test_an_encrypted_screen_over_a_link_that_loses(
+    link: Link, screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cryptography")
+    lab, home = Trust(tmp_path / "lab"), Trust(tmp_path / "home")
+    lab.make_authority("the lab")
+    lab.make_host("x", [link.one.address])
+    lab.make_user("ann")
+    lab.set_role("ann", "control")
+    home.take_bundle(lab.bundle("ann"))
+    place = f"{link.one.address}:7447"
+    monkeypatch.setenv("KJU_TRUST", str(tmp_path / "lab"))
+    with command(link.one, "serve", "x", "--prefix", "lab", "--listen", place):
+        monkeypatch.setenv("KJU_TRUST", str(tmp_path / "home"))
+        with mirrored(link.other, place, "--user", "ann") as mirror:
+            link.set(Shape(20e6, 0.05, loss=0.05))
+            for _ in range(20):
+                screen.draw()
+                within(lambda: screen.shown_by(mirror), 20, "the mirror shows the screen")
+            assert not over_tcp(link.other)
 
 
 def test_a_router_that_is_killed_and_another_in_its_place(link: Link, screen: Screen) -> None:

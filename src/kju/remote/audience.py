@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 import msgspec
@@ -24,12 +25,16 @@ class Viewer:
         key: Where it is told something.
         sender: What the wire keeps of it.
         began: When it came, seconds of the loop's clock.
+        streamed: The serial number of the last message that was no datagram.
+        timer: When it is looked after next, though nothing has changed.
     """
 
     def __init__(self, number: str, key: str, sender: Sender, now: float) -> None:
         self.id, self.key = number, key
         self.sender = sender
         self.began = now
+        self.streamed = 1  # none goes as a datagram before the first has come
+        self.timer: asyncio.TimerHandle | None = None
 
     def encode(self, message: messages.Message) -> bytes:
         """A message as this viewer reads it."""

@@ -5,6 +5,9 @@ Rules:
 - What zenoh's threads bring is handed to the loop, and called there.
 - What may be lost is put at once; zenoh drops it where its queue is full. What must arrive is put
   by one thread of ours, in order, because a stalled link keeps that for seconds.
+- Of what may be lost each message goes as one datagram, where the link has some: what was lost
+  keeps nothing else waiting. What is longer than one goes by a stream, for with each packet more it
+  would be lost more often.
 - `close` undeclares everything first: zenoh aborts a process that ends with a live subscriber.
 """
 
@@ -12,19 +15,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import KjuError, MissingError
-from .options import Options
-from .probe import why_not
+from .options import Endpoint, Options
+from .probe import answers_quic, why_not
 
 if TYPE_CHECKING:
     import zenoh
 
+log = logging.getLogger(__name__)
+
 #: Seconds to open a session, beyond what zenoh waits for its endpoints.
 PATIENCE = 15.0
+#: Bytes of a message that is one datagram with all that stands around it: QUIC's first packets have
+#: 1,200, of which 1,150 are zenoh's; its own header and a name of a screen are 40 to 140.
+DATAGRAM = 1_000
+#: Seconds until what must arrive soon is said again, as a datagram. Packets that are lost are often
+#: neighbours; later than this a lost one is felt.
+COPY = 0.015
 
 #: Is given a key and what was put there.
 Taken = Callable[[str, bytes], object]
@@ -44,6 +56,9 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._session: zenoh.Session | None = None
         self._declared: list[Any] = []
+        self._publishers: dict[str, zenoh.Publisher] = {}
+        #: Whether there are datagrams somewhere.
+        self.datagrams = False
         self._sure = ThreadPoolExecutor(1, "kju-zenoh")
         self._closed = False
 
@@ -70,13 +85,34 @@ class Engine:
             raise MissingError(
                 "screens on the network need zenoh: pip install 'kju[remote]'"
             ) from error
-        config = zenoh.Config()
+        quic = self._over_quic()
         try:
-            for name, value in self._options.json().items():
-                config.insert_json5(name, value)
-            return zenoh.open(config)
+            try:
+                session = self._opened(quic)
+                self.datagrams = bool(quic)
+            except zenoh.ZError as error:
+                if not quic:
+                    raise
+                log.warning("not over UDP, so over TCP only: %s", _plain(error))
+                session = self._opened(())
         except zenoh.ZError as error:
             raise KjuError(self._why(error)) from error
+        return session
+
+    def _over_quic(self) -> list[Endpoint]:
+        """Of the places those that are there over QUIC, too."""
+        options = self._options
+        listen = [each for each in options.listen if options.may_have_datagrams(each)]
+        connect = [each for each in options.connect if options.may_have_datagrams(each)]
+        return [*listen, *(each for each in connect if answers_quic(each))]
+
+    def _opened(self, quic: Collection[Endpoint]) -> zenoh.Session:
+        import zenoh
+
+        config = zenoh.Config()
+        for name, value in self._options.json(quic).items():
+            config.insert_json5(name, value)
+        return zenoh.open(config)
 
     def _why(self, error: Exception) -> str:
         """Why there is no session: what zenoh does not say of its endpoints is asked for."""
@@ -127,13 +163,52 @@ class Engine:
         replies = self.session.liveliness().get(key, timeout=seconds)
         return sorted({str(reply.ok.key_expr) for reply in replies if reply.ok})
 
-    def put(self, key: str, data: bytes) -> None:
-        """Say what may be lost."""
+    def put(self, key: str, data: bytes, *, stream: bool = False) -> None:
+        """Say what may be lost.
+
+        Args:
+            key: Where.
+            data: What.
+            stream: Not as a datagram; what is longer than one never is.
+        """
         import zenoh
 
-        drop, express = zenoh.CongestionControl.DROP, True
+        if self._closed:
+            return
         with contextlib.suppress(zenoh.ZError):
-            self.session.put(key, data, congestion_control=drop, express=express)
+            if self.datagrams and not stream and len(data) <= DATAGRAM:
+                self._publisher(key).put(data)
+            else:
+                drop, express = zenoh.CongestionControl.DROP, True
+                self.session.put(key, data, congestion_control=drop, express=express)
+
+    def _publisher(self, key: str) -> zenoh.Publisher:
+        """What puts datagrams: a session's own `put` knows none."""
+        import zenoh
+
+        found = self._publishers.get(key)
+        if found is None:
+            found = self._publishers[key] = self.session.declare_publisher(
+                key, congestion_control=zenoh.CongestionControl.DROP, express=True,
+                reliability=zenoh.Reliability.BEST_EFFORT,
+            )  # fmt: skip
+        return found
+
+    def forget(self, key: str) -> None:
+        """Nothing will be put there any more. Fine if nothing was."""
+        if (publisher := self._publishers.pop(key, None)) is not None:
+            self._undeclare(publisher)
+
+    def put_soon(self, key: str, data: bytes) -> None:
+        """Say what must arrive, and say it again: whoever hears it twice must know the second."""
+        self.put_surely(key, data)
+        if self.datagrams and len(data) <= DATAGRAM:
+            self._publisher(key)
+            self._loop.call_later(COPY, self._put_copy, key, data)
+
+    def _put_copy(self, key: str, data: bytes) -> None:
+        if key in self._publishers:  # else nobody is there any more
+            self.put(key, data)
 
     def put_surely(self, key: str, data: bytes) -> None:
         """Say what must arrive, in order."""
@@ -177,9 +252,10 @@ class Engine:
         import zenoh
 
         self._sure.shutdown(wait=True)
-        for declared in self._declared:
+        for declared in [*self._declared, *self._publishers.values()]:
             self._undeclare(declared)
         self._declared.clear()
+        self._publishers.clear()
         if self._session is not None:
             with contextlib.suppress(zenoh.ZError):
                 self._session.close()  # type: ignore[no-untyped-call]  # zenoh's own

@@ -5,8 +5,9 @@ Rules:
 - A picture is called the sender's when all of it has come in this session, until nothing was heard
   for `STALE` seconds.
 - A session that has ended is followed by another one, for as long as the inlet is open.
-- An input is sent once. When its session ends before it is known what became of it, that is an
-  error; it is not sent again, because it may have been done.
+- An input is said twice, so that it comes soon, and done once. When its session ends before it is
+  known what became of it, that is an error; it is not said in another, because it may have been
+  done.
 """
 
 from __future__ import annotations
@@ -190,7 +191,7 @@ class Inlet:
         self._number += 1
         number = self._number
         answer = self._inputs[number] = self._loop.create_future()
-        self._engine.put_surely(self._up, self.receiver.encode(Input(number, body)))
+        self._engine.put_soon(self._up, self.receiver.encode(Input(number, body)))
         try:
             async with asyncio.timeout(PATIENCE):
                 done = await answer
@@ -240,6 +241,7 @@ class Inlet:
         for undo in self._undo:
             undo()
         self._undo.clear()
+        self._engine.forget(self._up)
         for answer in self._inputs.values():
             if not answer.done():
                 answer.set_exception(InputError(f"the link ended: {reason}: it may have been done"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import UsageError
@@ -42,7 +42,22 @@ class Endpoint(NamedTuple):
     @property
     def locator(self) -> str:
         """As zenoh has it."""
-        return f"unixsock-stream/{self.host}" if self.protocol == "unix" else str(self)
+        if self.protocol == "unix":
+            return f"unixsock-stream/{self.host}"
+        return self.quic if self.protocol == "quic" else str(self)
+
+    @property
+    def quic(self) -> str:
+        """As zenoh has it, over QUIC: of what may be lost each message is a datagram of its own.
+
+        Nothing is encrypted where it is not over TCP either. ``auto``: with an endpoint that knows
+        streams only there are only streams. One stream: what must arrive keeps its order, also a
+        hello that comes after it was said who listens to its answer.
+        """
+        how = "mixed_rel=auto;multistream=0"
+        if self.protocol == "tcp":
+            return f"udp/{self.host}:{self.port}?rel=1;{how}"
+        return f"quic/{self.host}:{self.port}?{how}"
 
     @property
     def is_local(self) -> bool:
@@ -96,12 +111,16 @@ class Options(NamedTuple):
         connect: Where others listen: senders, viewers or routers.
         tls: Certificates; None where nothing is encrypted.
         router: Whether the session hands on what others say to each other.
+        datagrams: Whether places over TCP are there over QUIC, too, on the UDP port of the same
+            number; None: those that other computers reach. On the way from a computer to itself
+            nothing is lost, and TCP takes less of the processor.
     """
 
     listen: Sequence[Endpoint] = ()
     connect: Sequence[Endpoint] = ()
     tls: Tls | None = None
     router: bool = False
+    datagrams: bool | None = None
 
     def check(self, *, insecure: bool) -> None:
         """Refuse to be open to others without certificates.
@@ -119,12 +138,29 @@ class Options(NamedTuple):
                     " and to send: use tls/ with certificates (kju cert), or say --insecure"
                 )
 
-    def zenoh(self) -> dict[str, Any]:
-        """The configuration, by zenoh's names."""
+    def may_have_datagrams(self, where: Endpoint) -> bool:
+        """Whether a place is to be tried over QUIC, too."""
+        if where.protocol not in ("tcp", "tls"):
+            return False
+        return not where.is_local if self.datagrams is None else self.datagrams
+
+    def _ways(self, where: Endpoint, quic: Collection[Endpoint]) -> list[str]:
+        """How a place is reached, the best first: only a client tries one after the other."""
+        if where not in quic:
+            return [where.locator]
+        return [where.quic] if self.router or self.listen else [where.quic, where.locator]
+
+    def zenoh(self, quic: Collection[Endpoint] = ()) -> dict[str, Any]:
+        """The configuration, by zenoh's names.
+
+        Args:
+            quic: Of the places those that are there over QUIC, too.
+        """
+        both = [each.quic for each in self.listen if each in quic]
         found: dict[str, Any] = {
             "mode": "router" if self.router else "peer" if self.listen else "client",
-            "listen/endpoints": [each.locator for each in self.listen],
-            "connect/endpoints": [each.locator for each in self.connect],
+            "listen/endpoints": [*both, *(each.locator for each in self.listen)],
+            "connect/endpoints": [way for each in self.connect for way in self._ways(each, quic)],
             # Who is not there at first is an error; who goes away later is looked for again.
             "connect/exit_on_failure": True,
             "connect/timeout_ms": 3000,
@@ -140,6 +176,8 @@ class Options(NamedTuple):
             "transport/shared_memory/enabled": False,
             "transport/link/tx/queue/size/data": QUEUE,
             "transport/link/tx/lease": 4000,
+            # How long QUIC is tried where it has come to be blocked, before TCP is.
+            "transport/unicast/open_timeout": 3000,
         }
         if not self.connect:
             del found["connect/retry"]
@@ -155,6 +193,6 @@ class Options(NamedTuple):
             }
         return found
 
-    def json(self) -> dict[str, str]:
+    def json(self, quic: Collection[Endpoint] = ()) -> dict[str, str]:
         """The same, each value as JSON."""
-        return {name: json.dumps(value) for name, value in self.zenoh().items()}
+        return {name: json.dumps(value) for name, value in self.zenoh(quic).items()}

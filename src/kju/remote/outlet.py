@@ -23,7 +23,7 @@ from ..wire.messages import Done, Event, Input
 from ..wire.sender import Admit, Sender, Stage
 from . import address
 from .audience import Audience, Viewer
-from .engine import Engine
+from .engine import DATAGRAM, Engine
 
 log = logging.getLogger(__name__)
 
@@ -159,9 +159,9 @@ class Outlet:
             wanted = viewer.sender.receive(message, now)
         except PeerError as error:
             log.info("%s: viewer %s: %s", self.name, viewer.id[:8], error)
-            wanted = None
-        if wanted is not None:
-            self._start(self._do(viewer, wanted))
+            wanted = []
+        for each in wanted:
+            self._start(self._do(viewer, each))
         if viewer.sender.audience and viewer.sender.stage is Stage.OPEN:
             self._take_of_audience(viewer, message, now)
         self._serve(viewer, now)
@@ -253,9 +253,16 @@ class Outlet:
     def _forget(self, viewer: Viewer) -> None:
         if self.viewers.get(viewer.id) is viewer:
             del self.viewers[viewer.id]
+        self._leave(viewer)
         if self._audience is not None and viewer is self._audience.leader:
             self._follow_another(self._audience)
         self._left(viewer)
+
+    def _leave(self, viewer: Viewer) -> None:
+        """Say no more to it."""
+        if viewer.timer is not None:
+            viewer.timer.cancel()
+        self._engine.forget(viewer.key)
 
     def _follow_another(self, audience: Audience) -> None:
         """The audience's leader has gone."""
@@ -334,11 +341,28 @@ class Outlet:
         if viewer.sender.stage is Stage.CLOSED:
             self._say(viewer)
             self._forget(viewer)
+        elif (due := viewer.sender.due) is not None and due > now:
+            self._look_after(viewer, due)
 
-    def _put(self, viewer: Viewer, message: messages.Message) -> None:
+    def _look_after(self, viewer: Viewer, at: float) -> None:
+        """Serve it then, too."""
+        if viewer.timer is not None:
+            viewer.timer.cancel()
+        viewer.timer = self._loop.call_at(at, self._again, viewer)
+
+    def _again(self, viewer: Viewer) -> None:
+        if viewer is self._audience or self.viewers.get(viewer.id) is viewer:
+            self._serve(viewer, self._loop.time())
+
+    def _put(self, viewer: Viewer, message: messages.Numbered) -> None:
         data = viewer.encode(message)
         self.sent += len(data)
-        self._engine.put(viewer.key, data)
+        long = len(data) > DATAGRAM
+        # What comes behind a long one must not overtake it: the viewer would call that one lost.
+        stream = long or viewer.sender.is_under_way(viewer.streamed)
+        self._engine.put(viewer.key, data, stream=stream)
+        if long:
+            viewer.streamed = message.serial
 
     def _say(self, viewer: Viewer) -> None:
         for message in viewer.sender.to_send(self._loop.time()):
@@ -346,4 +370,7 @@ class Outlet:
                 log.warning("%s: a viewer was refused: %s", self.name, message.reason)
             data = viewer.encode(message)
             self.sent += len(data)
-            self._engine.put_surely(viewer.key, data)
+            if isinstance(message, Done):
+                self._engine.put_soon(viewer.key, data)
+            else:
+                self._engine.put_surely(viewer.key, data)

@@ -1,25 +1,37 @@
-"""SHELL: why nobody is reached. zenoh says "timeout" whatever the reason; this asks again.
+"""SHELL: who is there, and why nobody is. zenoh says "timeout" whatever the reason; this asks.
 
 Source:
     RFC 8446, 6.2: with TLS 1.3 a server refuses a certificate only after the client's handshake is
     over, so one byte is waited for.
+    RFC 9000, 6.1: a server answers a version of QUIC that it does not know with those that it does.
+    15: versions 0x?a?a?a?a are for asking.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
+import time
 
 from .options import Endpoint, Tls
 
 #: Seconds for each step.
 PATIENCE = 2.0
+#: Seconds after which QUIC is asked again, and given up: two round trips around the earth, three
+#: packets of which one has to get through, and so has its answer.
+ASKED = (0.0, 0.15, 0.4)
+QUIC_PATIENCE = 1.0
+#: Bytes of a first packet, at least: RFC 9000, 14.1.
+_FIRST = 1200
 
 
 def why_not(where: Endpoint, tls: Tls | None) -> str:
     """Why a place is not reached, in words; waits, so not in an event loop."""
     if where.protocol == "quic":
-        return "nobody answers there, or certificates do not match"
+        if not answers_quic(where):
+            return "nobody answers there over UDP"
+        return "something answers there: certificates do not match, or it is not kju"
     try:
         connection = _connect(where)
     except OSError as error:
@@ -39,6 +51,32 @@ def why_not(where: Endpoint, tls: Tls | None) -> str:
             return _in_words(error.reason or str(error))
         except OSError as error:
             return f"it hangs up ({error.strerror or error})"
+
+
+def answers_quic(where: Endpoint) -> bool:
+    """Whether QUIC gets there and back; waits, so not in an event loop."""
+    ours, theirs = os.urandom(8), os.urandom(8)
+    asked = b"".join((b"\xc0\x1a\x2a\x3a\x4a\x08", theirs, b"\x08", ours)).ljust(_FIRST, b"\0")
+    versions = b"".join((bytes(4), b"\x08", ours, b"\x08", theirs))
+    try:
+        found = socket.getaddrinfo(where.host.strip("[]"), where.port, type=socket.SOCK_DGRAM)
+        family, kind, number, _, place = found[0]
+        with socket.socket(family, kind, number) as sock:
+            sock.connect(place)
+            began = time.monotonic()
+            for until in (*ASKED[1:], QUIC_PATIENCE):
+                sock.send(asked)
+                while (left := began + until - time.monotonic()) > 0:
+                    sock.settimeout(left)
+                    try:
+                        answer = sock.recv(2048)
+                    except TimeoutError:
+                        break
+                    if answer[:1] >= b"\x80" and answer[1:].startswith(versions):
+                        return True
+    except OSError:  # no such name, or it is said that nobody listens
+        return False
+    return False
 
 
 def _connect(where: Endpoint) -> socket.socket:

@@ -27,6 +27,8 @@ from ..errors import KjuError
 
 _TUNSETIFF, _TUN_NO_PI = 0x400454CA, 0x1001
 _MTU = 1500
+#: Where a packet of IPv4 says what it carries, and what it says of UDP: RFC 791, 3.1.
+_PROTOCOL, _UDP = 9, b"\x11"
 
 
 class Shape(NamedTuple):
@@ -38,6 +40,7 @@ class Shape(NamedTuple):
         loss: Share of packets that are lost.
         queue: Seconds of packets that may wait for their turn; what comes then is lost.
         cut: Whether nothing gets through.
+        udp: Whether UDP gets through; many a firewall lets TCP pass alone.
     """
 
     rate: float = 20e6
@@ -45,6 +48,7 @@ class Shape(NamedTuple):
     loss: float = 0.0
     queue: float = 0.25
     cut: bool = False
+    udp: bool = True
 
     @property
     def words(self) -> str:
@@ -185,7 +189,9 @@ class _Way:
 
     def take(self, packet: bytes, now: float, shape: Shape) -> None:
         self.bytes += len(packet)
-        if shape.cut or self._rng.random() < shape.loss or self._free > now + shape.queue:
+        if shape.cut or (not shape.udp and packet[_PROTOCOL : _PROTOCOL + 1] == _UDP):
+            return
+        if self._rng.random() < shape.loss or self._free > now + shape.queue:
             return
         self._free = max(self._free, now) + 8 * len(packet) / shape.rate
         self._waiting.append((self._free + shape.delay, packet))

@@ -22,6 +22,7 @@ Anything else is a broken protocol, and ends the session.
 from __future__ import annotations
 
 import enum
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -52,7 +53,6 @@ from .messages import (
     Message,
     Mode,
     Numbered,
-    Ping,
     Proof,
     Refused,
     Role,
@@ -69,6 +69,9 @@ if TYPE_CHECKING:
 
 #: Bytes that may be under way: what a reader can be behind by.
 CREDIT = 1 << 20
+#: Messages that have overtaken the welcome and are kept until it comes: as many as a sender sends
+#: before it is answered.
+MOST_EARLY = 16
 
 
 class Target(Protocol):
@@ -184,6 +187,8 @@ class Receiver:
         self._mode: Mode | None = None
         self._last = self._gap = 0
         self._lost: list[int] = []
+        self._early: deque[Numbered] = deque(maxlen=MOST_EARLY)
+        self._shared = False
         self._again = self._owes = False
         #: Whether this viewer acknowledges; of an audience one does.
         self.leads = True
@@ -222,6 +227,7 @@ class Receiver:
     ) -> None:  # fmt: skip
         """Begin."""
         self.stage, self._prove, self._credit = Stage.GREETED, prove, credit
+        self._shared = audience
         key, self._codecs = prove.key if prove else b"", codecs
         self._hello = Hello(PROTOCOL, role, list(codecs), credit, user, key, audience, lossy)
         self._urgent.append(self._hello)
@@ -288,7 +294,9 @@ class Receiver:
         elif self.stage in (Stage.GREETED, Stage.PROVED) and isinstance(message, Welcome):
             self._welcomed(message)
         elif isinstance(message, Numbered) and self.stage is not Stage.NEW:
-            pass  # it has overtaken the welcome, or comes from a session before
+            # Else it was said to others, or by nobody knows whom.
+            if not self._shared and (self._prove is None or self.seal is not None):
+                self._early.append(message)
         else:
             what = type(message).__name__
             raise PeerError(f"{what} may not come in a session that is {self.stage.value}", message)
@@ -320,6 +328,9 @@ class Receiver:
         self.welcome, self._codec = message, message.codec
         self.stage = Stage.OPEN
         self.leads, self.lacks = not message.audience, bool(message.audience)
+        for early in self._early:
+            self._numbered(early)
+        self._early.clear()
 
     def _end(self, reason: str) -> None:
         if self.stage is not Stage.CLOSED:
@@ -327,8 +338,8 @@ class Receiver:
 
     def _numbered(self, message: Numbered) -> None:
         if message.serial <= self._last:
-            # A ping that is said again: the acknowledgement was lost.
-            self._owes = self._owes or isinstance(message, Ping)
+            # What was said last is said again: the acknowledgement was lost.
+            self._owes = self._owes or message.serial == self._last
             return
         self._lose(range(self._last + 1, message.serial))
         self._last, self._owes = message.serial, True

@@ -15,6 +15,7 @@ Rules:
 
 Source:
     Cardwell et al., BBR: congestion-based congestion control, ACM Queue 14 (5), 2016.
+    RFC 6298, 2, and RFC 9002, 5.3: when an acknowledgement is late.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ SHARE = 0.2
 DRAIN = 5.0
 #: What the window is of what the link holds: while the rate grows, and after that.
 GROWING, STEADY = 2.0, 1.25
+#: Seconds that an acknowledgement is late by, at least: what a busy processor adds (p95 - p50 of
+#: keys to pixels is 8 ms). Of a round trip, at least: TCP's probes take more. And seconds after
+#: which the first is late: RFC 9002, 6.2.2.
+LATE, LATER, UNKNOWN = 0.010, 0.25, 0.333
 #: The rate has stopped growing when it was not a quarter higher for so many round trips.
 PLATEAU = 3
 
@@ -65,6 +70,7 @@ class Window:
         self.in_flight = 0
         self.rate = 0.0
         self.round_trip = 0.0
+        self._usual = self._spread = 0.0
         self._shortest_at = 0.0
         self._draining = 0.0
         self._delivered = 0
@@ -82,6 +88,19 @@ class Window:
         gain = GROWING if self._rounds < PLATEAU else STEADY
         return max(LEAST, int(gain * self.rate * self.round_trip))
 
+    @property
+    def patience(self) -> float:
+        """Seconds until an acknowledgement is late."""
+        usual = self._usual
+        return usual + max(4 * self._spread, LATER * usual, LATE) if usual else UNKNOWN
+
+    def _took(self, trip: float) -> None:
+        if self._usual:
+            self._spread += (abs(trip - self._usual) - self._spread) / 4
+            self._usual += (trip - self._usual) / 8
+        else:
+            self._usual, self._spread = trip, trip / 2
+
     def send(self, size: int, now: float) -> Sent:
         """So many bytes are sent now."""
         if not self.in_flight:
@@ -92,14 +111,25 @@ class Window:
             self._draining = now
         return Sent(size, now, self._delivered, self._at, limited)
 
-    def acknowledge(self, sent: Sent, now: float, *, lost: bool = False) -> None:
-        """It has come, or is known not to."""
+    def acknowledge(
+        self, sent: Sent, now: float, *, lost: bool = False, timed: bool = True
+    ) -> None:
+        """It has come, or is known not to.
+
+        Args:
+            sent: The message.
+            now: Seconds.
+            lost: It has not come.
+            timed: It was sent once, and acknowledged by name: the time is a round trip.
+        """
         self.in_flight -= sent.size
         if lost:
             return
         self._delivered += sent.size
         self._at = now
         trip = now - sent.at
+        if timed:
+            self._took(trip)
         on_empty_link = bool(self._draining) and sent.at > self._draining
         if not self.round_trip or trip <= self.round_trip or on_empty_link:
             self.round_trip, self._shortest_at = trip, now

@@ -80,3 +80,30 @@ def test_zenoh_gets_no_shared_memory_and_looks_for_nobody() -> None:
     assert made["transport/shared_memory/enabled"] is False
     assert made["scouting/multicast/enabled"] is False
     assert Options(connect=[endpoint(LOCAL)]).zenoh()["mode"] == "client"
+
+
+FAR = "tcp/10.0.0.1:7447"
+
+
+def test_what_other_computers_reach_is_there_over_quic_too() -> None:
+    place, here = endpoint(FAR), endpoint("tcp/127.0.0.1:7447")
+    both = Options(listen=[place, here])
+    assert [both.may_have_datagrams(each) for each in (place, here, endpoint(LOCAL))] == [
+        True, False, False,
+    ]  # fmt: skip
+    assert both.zenoh([place])["listen/endpoints"] == [
+        "udp/10.0.0.1:7447?rel=1;mixed_rel=auto;multistream=0", FAR, "tcp/127.0.0.1:7447",
+    ]  # fmt: skip
+    assert not both._replace(datagrams=False).may_have_datagrams(place)
+    assert both._replace(datagrams=True).may_have_datagrams(here)
+    assert endpoint("10.0.0.1:1").quic == "quic/10.0.0.1:1?mixed_rel=auto;multistream=0"
+
+
+def test_who_connects_tries_quic_first_and_tcp_where_it_can_do_both() -> None:
+    place = endpoint(FAR)
+    quic = "udp/10.0.0.1:7447?rel=1;mixed_rel=auto;multistream=0"
+    made = Options(connect=[place])
+    assert made.zenoh()["connect/endpoints"] == [FAR]
+    assert made.zenoh([place])["connect/endpoints"] == [quic, FAR]
+    # zenoh tries all that it is given there, and would wait for the second for ever.
+    assert made._replace(router=True).zenoh([place])["connect/endpoints"] == [quic]

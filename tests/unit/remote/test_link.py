@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -21,8 +22,9 @@ from kju.remote import outlet as outlet_module
 from kju.remote.audience import Viewer
 from kju.remote.engine import Engine
 from kju.remote.inlet import Inlet
-from kju.remote.options import Options, endpoint
+from kju.remote.options import Options, Tls, endpoint
 from kju.remote.outlet import Act, Outlet
+from kju.remote.probe import answers_quic
 from kju.remote.proof import Admit, Prover
 from kju.remote.trust import Trust
 from kju.wire import sender as sender_module
@@ -82,10 +84,11 @@ async def act(viewer: Viewer, body: bytes) -> Done:
 
 
 @contextlib.asynccontextmanager
-async def engine(**options: list[str]) -> AsyncIterator[Engine]:
-    made = await Engine.open(
-        Options(**{name: [endpoint(each) for each in value] for name, value in options.items()})
-    )
+async def engine(
+    *, datagrams: bool | None = None, tls: Tls | None = None, **options: list[str]
+) -> AsyncIterator[Engine]:
+    places = {name: [endpoint(each) for each in value] for name, value in options.items()}
+    made = await Engine.open(Options(**places, datagrams=datagrams, tls=tls))
     try:
         yield made
     finally:
@@ -428,5 +431,142 @@ def test_others_on_the_network_neither_read_nor_speak(tmp_path: Path) -> None:
             assert all(each.said.live for each in (ann, *crowd))
             for each in (ann, *crowd):
                 each.close()
+
+    run(scene)
+
+
+# ---- datagrams ----
+
+
+def ways(where: Engine) -> set[str]:
+    """What its links are good for."""
+    links = where.session.info.links()  # type: ignore[no-untyped-call]
+    return {str(link.reliability).rpartition(".")[2] for link in links}
+
+
+def both_ways(tmp_path: Path, protocol: str) -> tuple[Tls | None, Tls | None]:
+    """Certificates for either end, where they are wanted."""
+    if protocol == "tcp":
+        return None, None
+    pytest.importorskip("cryptography")
+    trust = Trust(tmp_path)
+    trust.make_authority("the lab")
+    trust.make_host("here", ["127.0.0.1"])
+    trust.make_user("ann")
+    return trust.tls(), trust.tls("ann")
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "tls"])
+def test_what_may_be_lost_goes_as_datagrams(tmp_path: Path, protocol: str) -> None:
+    one, other = both_ways(tmp_path, protocol)
+
+    async def scene() -> None:
+        place = f"{protocol}/127.0.0.1:{free_port()}"
+        rng, screen, target = np.random.default_rng(1), new_screen(), surface()
+        async with (
+            engine(listen=[place], datagrams=True, tls=one) as here,
+            engine(connect=[place], datagrams=True, tls=other) as there,
+            outlet(here, screen) as served,
+        ):
+            viewer = Inlet(there, NAME, target)
+            await viewer.open(10)
+            for _ in range(10):
+                screen.draw(rng)
+                await until(lambda: shows(target, screen))
+            assert await viewer.input(b"a key")
+            assert (here.datagrams, there.datagrams) == (True, True)
+            assert ways(there) == {"RELIABLE", "BEST_EFFORT"}
+            assert len(here._publishers) == len(there._publishers) == 1
+            viewer.close()
+            await until(lambda: not served.viewers)
+            await until(lambda: not here._publishers and not there._publishers)
+
+    run(scene)
+
+
+@pytest.mark.parametrize("answers", ["closed", "mute"])
+def test_where_udp_is_blocked_there_is_tcp(answers: str) -> None:
+    async def scene() -> None:
+        port = free_port()
+        place = f"tcp/127.0.0.1:{port}"
+        rng, screen, target = np.random.default_rng(1), new_screen(), surface()
+        with socket.socket(type=socket.SOCK_DGRAM) as mute:
+            if answers == "mute":
+                mute.bind(("127.0.0.1", port))
+            async with (
+                engine(listen=[place], datagrams=False) as here,
+                engine(connect=[place], datagrams=True) as there,
+                outlet(here, screen),
+            ):
+                viewer = Inlet(there, NAME, target)
+                await viewer.open(10)
+                screen.draw(rng)
+                await until(lambda: shows(target, screen))
+                assert await viewer.input(b"a key")
+                assert not there.datagrams
+                assert ways(there) == {"RELIABLE"}
+                viewer.close()
+
+    run(scene)
+
+
+def test_who_finds_its_udp_port_taken_serves_over_tcp(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        port = free_port()
+        with socket.socket(type=socket.SOCK_DGRAM) as taken:
+            taken.bind(("127.0.0.1", port))
+            place = f"tcp/127.0.0.1:{port}"
+            async with engine(listen=[place], datagrams=True) as here:
+                assert not here.datagrams
+                async with engine(connect=[place]) as there:
+                    assert ways(there) == {"RELIABLE"}
+
+    with caplog.at_level(logging.WARNING):
+        run(scene)
+    assert "over TCP only" in caplog.text
+
+
+def test_who_answers_quic_is_told_from_who_does_not() -> None:
+    async def scene() -> None:
+        place = endpoint(f"tcp/127.0.0.1:{free_port()}")
+        assert not await asyncio.to_thread(answers_quic, place)
+        async with engine(listen=[str(place)], datagrams=True):
+            assert await asyncio.to_thread(answers_quic, place)
+        assert not answers_quic(endpoint("tcp/no-such-host.invalid:7447"))
+
+    run(scene)
+
+
+def test_an_input_and_its_answer_that_are_held_up_come_as_their_copies() -> None:
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        screen, done = new_screen(), []
+
+        async def count(viewer: Viewer, body: bytes) -> Done:
+            done.append(body)
+            return Done(1, 1, 5)
+
+        async with (
+            engine(listen=[place], datagrams=True) as here,
+            engine(connect=[place], datagrams=True) as there,
+        ):
+            served = Outlet(here, NAME, screen, lambda hello: Admission(hello.role), count)
+            served.open()
+            viewer = Inlet(there, NAME, surface())
+            await viewer.open(10)
+            held = []
+            for each in (here, there):
+                each.put_surely = lambda *late, where=each: held.append((where, late))  # type: ignore[method-assign]
+            for number in range(3):
+                await asyncio.wait_for(viewer.input(b"%d" % number), 5)
+            for each in (here, there):
+                del each.put_surely
+            for where, late in held:
+                where.put_surely(*late)
+            await viewer.input(b"3")
+            assert done == [b"0", b"1", b"2", b"3"]
+            assert len(held) == 6
+            viewer.close()
+            served.close("over")
 
     run(scene)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from kju.formats import R8, XR24
 from kju.geometry import Rect
 from kju.surface import State
 from kju.wire import blocks, messages, photos
+from kju.wire.inputs import MOST_INPUTS
 from kju.wire.messages import Ack, Challenge, Done, Event, Goodbye, Hello, Input, Mode, Ping, Proof
-from kju.wire.receiver import Stage
+from kju.wire.receiver import MOST_EARLY, Stage
 from kju.wire.seal import Exchange
-from kju.wire.sender import MOST_INPUTS, Admission
+from kju.wire.sender import MOST_AGAIN, Admission
 from kju.wire.sender import Stage as SenderStage
 
 
@@ -178,6 +180,152 @@ def test_what_is_kept_for_a_viewer_that_sleeps_does_not_grow() -> None:
     assert [type(said) for said in sleeper.said[-1:]] == [Event]
 
 
+# ---- the last message is lost ----
+
+
+@dataclass
+class Losing(Link):
+    """A link that loses as many messages as it is told to, and remembers what it was given."""
+
+    loses: int = 0
+    given: list[messages.Message] = field(default_factory=list)
+
+    def put(self, message: messages.Message, now: float, data: bytes = b"") -> None:
+        if isinstance(message, messages.Numbered | Ack):
+            self.given.append(message)
+            if self.loses:
+                self.loses -= 1
+                return
+        super().put(message, now, data)
+
+
+def far(delay: float = 0.05) -> tuple[Scene, Viewer, Losing, Losing]:
+    """A screen whose viewer is far, after enough drawings for its round trip to be known."""
+    scene, down, up = Scene(), Losing(delay=delay), Losing(delay=delay)
+    scene.producer.set_mode(320, 240)
+    viewer = scene.view(down, up)
+    scene.settle()
+    for number in range(20):
+        square(scene, number)
+        scene.settle()
+        scene.run(2 * delay)
+    return scene, viewer, down, up
+
+
+def square(scene: Scene, number: int, side: int = 8) -> None:
+    noise = np.random.default_rng(number).integers(0, 256, (side, side, 4), np.uint8)
+    scene.producer.draw(Rect(8, 8, side, side), noise, stride=4 * side)
+
+
+def shown_after(scene: Scene, viewer: Viewer) -> float:
+    """Seconds until the viewer shows the screen."""
+    began = scene.now
+    while not viewer.shows(scene.producer):
+        scene.run(0.001)
+        assert scene.now < began + 10
+    return scene.now - began
+
+
+def test_a_segment_that_is_lost_last_comes_again_soon() -> None:
+    scene, viewer, down, _ = far()
+    down.loses = 1
+    square(scene, 100)
+    late = shown_after(scene, viewer)
+    # One way, and a round trip and a quarter before that for its acknowledgement.
+    assert 0.1 < late < 0.05 + 0.1 * 1.25 + 0.02
+    scene.run(1)
+    # Where something was lost just now, nobody waits for that.
+    down.loses = 1
+    square(scene, 101)
+    assert shown_after(scene, viewer) < 0.05 + 0.02
+
+
+def test_what_builds_on_nothing_that_was_lost_is_shown_at_once() -> None:
+    scene, viewer, down, _ = far()
+    scene.producer.set_state(State.PAUSED, "")
+    down.loses = 1
+    scene.run(0.01)
+    square(scene, 100)
+    assert shown_after(scene, viewer) < 0.05 + 0.02
+    scene.run(1)
+    assert viewer.receiver.state is not None
+    assert viewer.receiver.state[0] == State.PAUSED
+
+
+def test_of_a_long_segment_that_is_lost_last_it_is_asked() -> None:
+    scene, viewer, down, _ = far()
+    down.loses = 1
+    square(scene, 100, side=40)
+    # The question, its answer, and what is sent then.
+    assert shown_after(scene, viewer) < 0.15 + 0.1 * 1.25 + 0.02
+    assert isinstance(down.given[-2], Ping)
+
+
+def test_an_acknowledgement_that_is_lost_last_is_had_again() -> None:
+    scene, viewer, down, up = far()
+    up.loses = 1
+    square(scene, 100)
+    scene.run(0.5)
+    assert viewer.sender.window.in_flight == 0
+    given = len(down.given)
+    scene.run(0.4)
+    assert len(down.given) == given
+
+
+@pytest.mark.parametrize("before", [0.05, 0.3])
+def test_a_link_that_becomes_longer_is_not_asked_too_soon(before: float) -> None:
+    scene, viewer, down, up = far(before)
+    down.delay = up.delay = 0.3
+    for number in range(100, 130):
+        square(scene, number)
+        scene.run(1)
+    assert 0.6 < viewer.sender.window.patience < 1
+    scene.run(60)  # what was late is forgotten
+    given = len(down.given)
+    for number in range(200, 205):
+        square(scene, number)
+        scene.run(0.9)
+    assert len(down.given) - given == 5
+
+
+def test_a_viewer_that_has_stopped_is_not_asked_often() -> None:
+    scene, viewer, down, _ = far()
+    viewer.asleep = True
+    square(scene, 100)
+    given = len(down.given)
+    scene.run(20)
+    # The segment and a question, as often as they may be, and that one each second.
+    assert len(down.given) - given <= 2 * (1 + MOST_AGAIN) + 20
+
+
+def test_a_link_that_is_full_carries_no_questions() -> None:
+    class Full(Losing):
+        """Of 125,000 bytes a second."""
+
+        free = 0.0
+
+        def put(self, message: messages.Message, now: float, data: bytes = b"") -> None:
+            self.free = max(self.free, now) + len(messages.encode(message)) / 125_000
+            self.delay = self.free - now + 0.01
+            super().put(message, now, data)
+
+    scene, down = Scene(), Full()
+    scene.producer.set_mode(320, 240)
+    scene.view(down, Losing(delay=0.01))
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        scene.producer.draw(
+            Rect(0, 0, 320, 240), rng.integers(0, 256, (240, 320, 4), np.uint8), stride=1280
+        )
+        scene.run(0.03)
+    given = down.given
+    again = len(given) - len({message.serial for message in given})  # type: ignore[union-attr]
+    asked = sum(isinstance(message, Ping) for message in given)
+    assert len(given) > 100
+    assert again + asked < len(given) / 20
+    assert sum(len(messages.encode(message)) for message in given) > 0.8 * 125_000 * 9
+
+
 def test_modes_states_and_cursors_follow() -> None:
     scene = Scene()
     viewer = scene.view(Link(lost=0.3), Link(lost=0.3))
@@ -269,17 +417,28 @@ def test_a_view_client_sends_no_input() -> None:
     assert (done.error, done.number) == ("RoleError", 1)
 
 
-def test_an_input_is_not_done_twice() -> None:
+def test_an_input_that_comes_again_is_not_done_twice() -> None:
     scene = Scene()
     viewer = scene.view()
     scene.run(0.01)
-    viewer.up.put(Input(1, b"a key"), scene.now)
+    for _ in range(2):
+        viewer.up.put(Input(1, b"a key"), scene.now)
     scene.run(0.01)
     viewer.sender.done(Done(1))
     viewer.up.put(Input(1, b"a key"), scene.now)
-    with pytest.raises(PeerError, match="twice"):
-        scene.run(0.01)
-    assert len(viewer.inputs) == 1
+    scene.run(0.01)
+    assert viewer.inputs == [Input(1, b"a key")]
+    assert viewer.sender.stage is SenderStage.OPEN
+
+
+def test_an_input_that_overtakes_is_done_in_its_turn() -> None:
+    scene = Scene()
+    viewer = scene.view()
+    scene.run(0.01)
+    for number in (2, 3, 1):
+        viewer.up.put(Input(number, b""), scene.now)
+    scene.run(0.01)
+    assert [each.number for each in viewer.inputs] == [1, 2, 3]
 
 
 def test_a_viewer_that_cannot_read_what_is_sent_is_refused() -> None:
@@ -406,6 +565,39 @@ def test_another_protocol_is_refused() -> None:
     viewer.up.put(Hello(9, "view", ["zstd"], 1000), scene.now)
     scene.run(0.01)
     assert "protocol 1, the viewer 9" in viewer.receiver.reason
+
+
+def test_what_overtakes_the_welcome_is_used_when_that_comes() -> None:
+    class LateWelcome(Link):
+        def put(self, message: messages.Message, now: float, data: bytes = b"") -> None:
+            super().put(message, now + 0.05 * isinstance(message, messages.Welcome), data)
+
+    scene = Scene()
+    scene.producer.set_mode(320, 240)
+    square(scene, 1)
+    viewer = scene.view(LateWelcome())
+    scene.run(0.06)
+    assert viewer.shows(scene.producer)
+    assert scene.now < 0.1
+
+
+def test_what_comes_before_anything_is_proved_is_not_kept() -> None:
+    scene = Scene(admit=asks)
+    scene.producer.set_mode(320, 240)
+    viewer = scene.view(prove=Proves())
+    viewer.receiver.receive(Mode(1, 99, 8, 8), 0.0)
+    assert not viewer.receiver._early
+    scene.settle()
+
+
+def test_what_overtakes_the_welcome_is_not_much() -> None:
+    receiver = Scene().view().receiver
+    for serial in range(1, 10_000):
+        receiver.receive(Ping(serial), 0.0)
+    assert len(receiver._early) == MOST_EARLY
+    others = Scene().view(role="view", audience=True).receiver
+    others.receive(Mode(1, 1, 64, 48), 0.0)
+    assert not others._early
 
 
 def test_either_side_ends_with_a_reason() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
 
 import pytest
 
-from kju.wire.window import LEAST, Window
+from kju.wire.window import LEAST, UNKNOWN, Window
 
 MESSAGE = 20_000
 
@@ -55,6 +56,21 @@ def test_what_is_lost_is_not_under_way_and_not_a_rate() -> None:
     window = Window()
     window.acknowledge(window.send(5000, 1.0), 2.0, lost=True)
     assert (window.in_flight, window.rate, window.round_trip) == (0, 0.0, 0.0)
+
+
+def test_an_acknowledgement_is_late_when_it_takes_longer_than_they_do() -> None:
+    window, rng = Window(), random.Random(1)
+    assert window.patience == UNKNOWN
+    for second in range(100):
+        window.acknowledge(window.send(100, second), second + 0.1 + rng.uniform(0, 0.004))
+    assert 0.125 <= window.patience < 0.135
+    before = window.patience
+    # Sent twice, or known by a later one's acknowledgement: no round trip.
+    window.acknowledge(window.send(100, 200.0), 205.0, timed=False)
+    assert window.patience == before
+    for second in range(300, 400):
+        window.acknowledge(window.send(100, second), second + rng.uniform(0.1, 0.3))
+    assert window.patience > 0.3
 
 
 def test_seldom_messages_do_not_make_the_window_small() -> None:

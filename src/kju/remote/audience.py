@@ -8,6 +8,7 @@ import os
 import msgspec
 
 from ..consumer import Consumer
+from ..errors import PeerError
 from ..wire import messages
 from ..wire.encoders import Encoders
 from ..wire.messages import CODECS, PROTOCOL, Hello
@@ -54,6 +55,9 @@ class Audience(Viewer):
         leader: The one that acknowledges for all.
     """
 
+    #: Seconds for which a leader may say nothing while something is under way to it.
+    PATIENCE = 3.0
+
     def __init__(self, name: str, encoders: Encoders, consumer: Consumer, now: float) -> None:
         hello = Hello(PROTOCOL, "view", list(CODECS), CREDIT, audience=True)
         sender = Sender(encoders.of(hello), consumer, lambda hello: Admission("view"))
@@ -62,6 +66,7 @@ class Audience(Viewer):
         number = os.urandom(16).hex()
         super().__init__(number, address.to_all(name, number), sender, now)
         self.leader: Viewer | None = None
+        self._led = now
         self._group: Group | None = None
 
     def join(self, sealed: bool) -> tuple[str, bytes]:
@@ -87,10 +92,17 @@ class Audience(Viewer):
         """
         if ack.again:
             self.sender.want_all()
-        elif viewer is self.leader:
-            self.sender.receive(ack, now)
+        if viewer is self.leader:
+            if ack.serial > self.sender.serial:
+                raise PeerError(f"{ack.serial} was not sent yet", ack.serial)
+            self._led = now
+            self.sender.receive(msgspec.structs.replace(ack, again=False), now)
 
-    def follow(self, viewer: Viewer) -> None:
+    def follow(self, viewer: Viewer, now: float) -> None:
         """This one leads from now on."""
-        self.leader = viewer
+        self.leader, self._led = viewer, now
         viewer.sender.lead()
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether what is under way waits for a leader that says nothing."""
+        return self.sender.window.in_flight > 0 and now > self._led + self.PATIENCE

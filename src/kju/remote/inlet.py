@@ -222,6 +222,8 @@ class Inlet:
         """Begin a session."""
         self._end_session(self.receiver.reason)
         self._viewer = os.urandom(16).hex()
+        self._marks.clear()
+        self._marks.append(Marked(0, self._target.version))
         self.receiver = Receiver(self._target, keep=self._pictured.is_set())
         engine, key = self._engine, address.downward(self.name, self._viewer)
         keys = [key, address.to_all(self.name, "*")] if self._audience else [key]
@@ -303,7 +305,9 @@ class Inlet:
         self._look()
         self._answer()
         receiver = self.receiver
-        silent = self._loop.time() - max(receiver.heard, self._began)
+        now = self._loop.time()
+        silent = now - max(receiver.heard, self._began)
+        silent = max(silent, now - (receiver.lacks_since or now))
         patience = {Stage.CLOSED: AGAIN, Stage.OPEN: 3 * STALE}.get(receiver.stage, STUCK)
         if silent > patience:
             self._connect()
@@ -322,8 +326,11 @@ class Inlet:
             state = receiver.state[0] if receiver.state else 0
             reason = receiver.state[1] if receiver.state else ""
             said = Said(True, reason, state)
+            lacking = self._loop.time() - (receiver.lacks_since or float("inf"))
             if silent > STALE:
                 said = Said(False, "nothing was heard from the sender")
+            elif lacking > STALE:
+                said = Said(False, "what the sender sends does not come")
             elif not receiver.whole and state != NO_PICTURE:
                 said = Said(False, "the picture has not come yet")
         else:

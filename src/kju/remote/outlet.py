@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -20,16 +21,18 @@ from ..errors import KjuError, PeerError, UnavailableError
 from ..wire import messages
 from ..wire.encoders import Encoders
 from ..wire.messages import Done, Event, Input
-from ..wire.sender import Admit, Sender, Stage
+from ..wire.sender import Admission, Admit, Sender, Stage
 from . import address
 from .audience import Audience, Viewer
 from .engine import DATAGRAM, Engine
+from .notices import Notices
 
 log = logging.getLogger(__name__)
 
-#: Sessions of one screen, and of these such that are not open yet.
-MOST_VIEWERS = 256
-MOST_NEW = 32
+#: Sessions of one screen; of these such that are not open yet, and such of one user. The audience
+#: is not among them; of what is kept for it, the oldest goes first.
+MOST_VIEWERS, MOST_NEW, MOST_OF_ONE = 256, 32, 64
+MOST_MEMBERS = 4096
 #: Seconds between two looks at what nobody announces: a window that has room again, a viewer
 #: that is silent.
 TICK = 0.02
@@ -37,6 +40,9 @@ TICK = 0.02
 GRACE = 5.0
 #: Seconds in which a viewer has to be let in.
 GREETING = 10.0
+#: Seconds after which a viewer that answers nothing is forgotten. It is asked every second, and its
+#: token, which anybody can have, does not count.
+SILENT = 10.0
 
 
 class Screen(Protocol):
@@ -96,7 +102,11 @@ class Outlet:
         self._seen: tuple[Consumer, Encoders] | None = None
         self._opening = asyncio.Lock()
         self._nobody_since: float | None = None
+        self._greeting: set[str] = set()
+        #: Who is served alone, or not yet let in; and the audience.
         self.viewers: dict[str, Viewer] = {}
+        self.members: dict[str, Viewer] = {}
+        self._notices = Notices(lambda text: log.warning("%s", text))
         self._jobs: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -115,10 +125,7 @@ class Outlet:
 
     def close(self, reason: str) -> None:
         """Serve no more, and say why."""
-        for viewer in list(self.viewers.values()):
-            viewer.sender.refuse(reason)
-            self._say(viewer)
-            self._forget(viewer)
+        self._end_all(reason)
         for undo in self._undo:
             undo()
         self._undo.clear()
@@ -130,8 +137,9 @@ class Outlet:
 
     def happened(self, name: str, data: bytes) -> None:
         """Tell every viewer of an event."""
-        for viewer in self.viewers.values():
+        for viewer in [*self.viewers.values(), *self.members.values()]:
             viewer.sender.happened(Event(name, data))
+            self._say(viewer)
         self._changed()
 
     # ---- what comes ----
@@ -140,21 +148,33 @@ class Outlet:
         number = address.viewer_of(key)
         if not number:
             return
-        viewer = self.viewers.get(number)
+        viewer = self.viewers.get(number) or self.members.get(number)
         try:
             message = viewer.sender.decode(data) if viewer else messages.decode_from_viewer(data)
         except PeerError as error:
-            # Whoever is on the same network can say anything in this viewer's name.
-            log.info("%s: viewer %s: not taken: %s", self.name, number[:8], error)
+            self._strange(viewer, number, data, error)
             return
         if isinstance(message, messages.Hello):
-            if not viewer:
-                self._start(self._greet(number, message))
+            if not viewer and number not in self._greeting:
+                self._greet(number, message)
         elif viewer:
             self._take(viewer, message)
 
+    def _strange(self, viewer: Viewer | None, number: str, data: bytes, error: PeerError) -> None:
+        """Whoever is on the same network can say anything in this viewer's name."""
+        log.info("%s: viewer %s: not taken: %s", self.name, number[:8], error)
+        if viewer is None:
+            return
+        if viewer.sender.stage is Stage.CLOSED:
+            self._serve(viewer, self._loop.time())
+        elif viewer.sender.stage is Stage.CHALLENGED:
+            with contextlib.suppress(PeerError):
+                message = messages.decode_from_viewer(data)
+                if isinstance(message, messages.Goodbye):
+                    self._notices.say(f"{self.name}: a viewer says, unproved: {message.reason}")
+
     def _take(self, viewer: Viewer, message: messages.FromViewer) -> None:
-        now = self._loop.time()
+        now, before = self._loop.time(), viewer.sender.stage
         try:
             wanted = viewer.sender.receive(message, now)
         except PeerError as error:
@@ -162,22 +182,51 @@ class Outlet:
             wanted = []
         for each in wanted:
             self._start(self._do(viewer, each))
-        if viewer.sender.audience and viewer.sender.stage is Stage.OPEN:
-            self._take_of_audience(viewer, message, now)
+        if viewer.sender.stage is Stage.OPEN:
+            if before is not Stage.OPEN:
+                self._is_in(viewer)
+            if viewer.sender.audience:
+                self._take_of_audience(viewer, message, now)
         self._serve(viewer, now)
+
+    def _is_in(self, viewer: Viewer) -> None:
+        """It is let in: as one of the audience; or one more of a user who may have some."""
+        if viewer.sender.audience:
+            self.members[viewer.id] = self.viewers.pop(viewer.id)
+            others = (each for each in self.members.values() if not self._leads(each))
+            while len(self.members) > MOST_MEMBERS:
+                self._end(next(others), f"{self.name} has as large an audience as it may")
+            return
+        user = viewer.sender.user
+        theirs = [each for each in self.viewers.values() if each.sender.user == user]
+        if user and len(theirs) > MOST_OF_ONE:
+            self._end(theirs[0], f"{user} has more than {MOST_OF_ONE} mirrors of {self.name}")
+
+    def _leads(self, viewer: Viewer) -> bool:
+        return self._audience is not None and viewer is self._audience.leader
+
+    def _end_all(self, reason: str) -> None:
+        self._audience = None
+        for viewer in [*self.viewers.values(), *self.members.values()]:
+            self._end(viewer, reason)
+
+    def _end(self, viewer: Viewer, reason: str) -> None:
+        """End a viewer's session and say why."""
+        viewer.sender.refuse(reason)
+        self._say(viewer)
+        self._forget(viewer)
 
     def _take_of_audience(self, viewer: Viewer, message: messages.FromViewer, now: float) -> None:
         """One of the audience is there, has heard, or lacks something."""
         audience = self._gather()
         if audience.leader is None:
-            audience.follow(viewer)
+            audience.follow(viewer, now)
         if not isinstance(message, messages.Ack):
             return
         try:
             audience.take(viewer, message, now)
         except PeerError as error:
-            log.info("%s: the audience's leader: %s", self.name, error)
-            self._disperse(str(error))
+            viewer.sender.refuse(str(error))
         else:
             self._serve(audience, now)
 
@@ -190,30 +239,38 @@ class Outlet:
             self._audience = Audience(self.name, encoders, consumer, self._loop.time())
         return self._audience
 
-    def _disperse(self, reason: str) -> None:
-        """End the audience's session, and its viewers'."""
-        self._audience = None
-        for viewer in list(self.viewers.values()):
-            if viewer.sender.audience:
-                viewer.sender.refuse(reason)
-                self._say(viewer)
-                self._forget(viewer)
-
-    async def _greet(self, number: str, hello: messages.Hello) -> None:
-        """A session for whoever says hello."""
-        waiting = sum(v.sender.stage is not Stage.OPEN for v in self.viewers.values())
-        if len(self.viewers) >= MOST_VIEWERS or waiting >= MOST_NEW:
+    def _greet(self, number: str, hello: messages.Hello) -> None:
+        """Whoever says hello: let in, asked who it is, or refused."""
+        if len(self._greeting) >= MOST_NEW:
+            return  # it says it again
+        known = sum(each.sender.stage is Stage.OPEN for each in self.viewers.values())
+        if known + len(self._greeting) >= MOST_VIEWERS and not hello.audience:
             self._refuse(number, f"{self.name} has as many viewers as it may")
             return
+        try:
+            admission = self._admit(hello)
+        except KjuError as error:
+            self._refuse(number, str(error))
+            return
+        self._greeting.add(number)
+        self._start(self._begin(number, hello, admission))
+
+    async def _begin(self, number: str, hello: messages.Hello, admission: Admission) -> None:
+        """A session."""
         try:
             consumer, encoders = await self._look()
         except KjuError as error:
             self._refuse(number, str(error))
             return
-        if number in self.viewers:
-            return  # said twice
+        finally:
+            self._greeting.discard(number)
+        new = [each for each in self.viewers.values() if each.sender.stage is not Stage.OPEN]
+        if len(new) >= MOST_NEW:
+            self._end(new[0], f"too many others say hello to {self.name}")
         encoder = encoders.of(hello)
-        sender = Sender(encoder, consumer, self._admit, lambda sealed: self._gather().join(sealed))
+        sender = Sender(
+            encoder, consumer, lambda hello: admission, lambda sealed: self._gather().join(sealed)
+        )
         key = address.downward(self.name, number)
         viewer = self.viewers[number] = Viewer(number, key, sender, self._loop.time())
         self._nobody_since = None
@@ -222,6 +279,7 @@ class Outlet:
         self._take(viewer, hello)
 
     def _refuse(self, number: str, reason: str) -> None:
+        self._notices.say(f"{self.name}: a viewer was refused: {reason}")
         refused = messages.encode(messages.Refused(reason[:1000]))
         self._engine.put_surely(address.downward(self.name, number), refused)
 
@@ -245,14 +303,16 @@ class Outlet:
         self._seen = self._audience = None
 
     def _lives(self, key: str, lives: bool) -> None:
-        viewer = self.viewers.get(address.viewer_of(key))
+        number = address.viewer_of(key)
+        viewer = self.viewers.get(number) or self.members.get(number)
         if viewer is not None and not lives:
             log.info("%s: viewer %s has gone", self.name, viewer.id[:8])
             self._forget(viewer)
 
     def _forget(self, viewer: Viewer) -> None:
-        if self.viewers.get(viewer.id) is viewer:
-            del self.viewers[viewer.id]
+        for known in (self.viewers, self.members):
+            if known.get(viewer.id) is viewer:
+                del known[viewer.id]
         self._leave(viewer)
         if self._audience is not None and viewer is self._audience.leader:
             self._follow_another(self._audience)
@@ -265,13 +325,16 @@ class Outlet:
         self._engine.forget(viewer.key)
 
     def _follow_another(self, audience: Audience) -> None:
-        """The audience's leader has gone."""
-        others = [each for each in self.viewers.values() if each.sender.audience]
-        if others:
-            audience.follow(others[0])
-            self._say(others[0])
-        else:
+        """The audience's leader has gone, or says nothing."""
+        if not self.members:
             self._audience = None
+            return
+        # Who has led goes to the end: the next time it is another's turn.
+        if (before := audience.leader) and self.members.pop(before.id, None):
+            self.members[before.id] = before
+        leader = next(iter(self.members.values()))
+        audience.follow(leader, self._loop.time())
+        self._say(leader)
 
     async def _do(self, viewer: Viewer, wanted: Input) -> None:
         try:
@@ -306,15 +369,11 @@ class Outlet:
         if self._seen is None or (consumer := self._screen.consumer) is self._seen[0]:
             return
         self._seen = consumer, Encoders(consumer)
-        self._audience = None
-        for viewer in list(self.viewers.values()):
-            viewer.sender.refuse("the screen is another one now: connect again")
-            self._say(viewer)
-            self._forget(viewer)
+        self._end_all("the screen is another one now: connect again")
 
     def _tick(self) -> None:
         now = self._loop.time()
-        if self.viewers:
+        if self.viewers or self.members:
             self._nobody_since = None
         elif self._nobody_since is None:
             self._nobody_since = now
@@ -326,6 +385,10 @@ class Outlet:
         for viewer in list(self.viewers.values()):
             if viewer.sender.stage is not Stage.OPEN and now > viewer.began + GREETING:
                 viewer.sender.refuse(f"no proof came in {GREETING:g} s")
+            elif now > viewer.sender.heard + SILENT:
+                self._end(viewer, f"nothing was heard from this viewer for {SILENT:g} s")
+        if self._audience is not None and self._audience.is_stuck(now):
+            self._follow_another(self._audience)
         self._serve_all(now)
 
     def _serve(self, viewer: Viewer, now: float) -> None:
@@ -367,7 +430,7 @@ class Outlet:
     def _say(self, viewer: Viewer) -> None:
         for message in viewer.sender.to_send(self._loop.time()):
             if isinstance(message, messages.Refused):
-                log.warning("%s: a viewer was refused: %s", self.name, message.reason)
+                self._notices.say(f"{self.name}: a viewer was refused: {message.reason}")
             data = viewer.encode(message)
             self.sent += len(data)
             if isinstance(message, Done):

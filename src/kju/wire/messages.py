@@ -254,9 +254,14 @@ class State(Message, frozen=True, tag=22):
 
 
 class Ping(Message, frozen=True, tag=23):
-    """Nothing has changed, or nothing was heard: acknowledge this."""
+    """Nothing has changed, or nothing was heard: acknowledge this.
+
+    Attributes:
+        version: Of the last segment that was sent: who has none so new lacks something.
+    """
 
     serial: Serial
+    version: Number = 0
 
 
 class Done(Message, frozen=True, tag=24):

@@ -53,6 +53,7 @@ from .messages import (
     Message,
     Mode,
     Numbered,
+    Ping,
     Proof,
     Refused,
     Role,
@@ -160,6 +161,7 @@ class Receiver:
             of it is only near that.
         state: The sender's state and reason; None before it was told.
         heard: When a message came last, seconds.
+        lacks_since: Since when what the sender has sent does not come, seconds; None where it does.
         sender: Who the sender has proved to be; empty where it was not asked.
         seal: What keeps the session from others, once it is agreed on.
     """
@@ -177,6 +179,7 @@ class Receiver:
         self.exact = True
         self.state: tuple[int, str] | None = None
         self.heard = 0.0
+        self.lacks_since: float | None = None
         self.sender = ""
         self.seal: Seal | None = None
         self._member: Member | None = None
@@ -211,12 +214,17 @@ class Receiver:
             audience: The audience that it was said to; empty for this viewer alone.
 
         Raises:
-            PeerError: The sender has not said this, or it is no message.
+            PeerError: The sender has not said this; or it is no message, and the session has ended.
         """
         if audience and (self.welcome is None or self.welcome.audience != audience):
             raise PeerError("a message for an audience that this viewer is not of", audience)
         opens = self._member if audience else self.seal
-        return messages.decode_from_sender(opens.open(data) if opens else data)
+        opened = opens.open(data) if opens else data
+        try:
+            return messages.decode_from_sender(opened)
+        except PeerError as error:
+            self.goodbye(f"the sender broke the protocol: {error}")
+            raise
 
     # ---- what goes ----
 
@@ -337,6 +345,8 @@ class Receiver:
             self.stage, self.reason = Stage.CLOSED, reason
 
     def _numbered(self, message: Numbered) -> None:
+        if isinstance(message, Ping) and message.version > self.version:
+            self.lacks_since = self.lacks_since or self.heard
         if message.serial <= self._last:
             # What was said last is said again: the acknowledgement was lost.
             self._owes = self._owes or message.serial == self._last
@@ -378,7 +388,7 @@ class Receiver:
         if old is not None and _form(old) == _form(message):
             return  # said again, for others or because nobody knew that it had come
         self.whole, self.exact = 0, True
-        before = self._target.pixels if self._keep else None
+        before, self._keep = self._target.pixels if self._keep else None, False
         shape = (message.height, message.width, *[4] * (not message.grey))
         if before is not None and before.shape == shape:
             self._unseen = np.zeros(shape, np.uint8)
@@ -398,7 +408,7 @@ class Receiver:
         if message.version < self.version:
             raise PeerError(f"version {message.version} comes after {self.version}")
         self._draw(message, mode)
-        self.version = message.version
+        self.version, self.lacks_since = message.version, None
         self.whole = message.whole or self.whole
         self.exact = not isinstance(message, Lossy)
         if self.whole and self._unseen is not None:

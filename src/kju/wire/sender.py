@@ -184,6 +184,7 @@ class Sender:
         self._inputs = Inputs()
         self._serial = 0
         self._since, self._heard_of = 1, 0
+        self._version = 0
         self._under_way: dict[int, UnderWay] = {}
         self._heard = self._said = 0.0
         self._dues: list[float] = []
@@ -208,9 +209,24 @@ class Sender:
         """What has come in this session's name.
 
         Raises:
-            PeerError: The viewer has not said this, or it is no message.
+            PeerError: The viewer has not said this; or it is no message, and the session has ended.
         """
-        return messages.decode_from_viewer(self.seal.open(data) if self.seal else data)
+        opened = self.seal.open(data) if self.seal else data
+        try:
+            return messages.decode_from_viewer(opened)
+        except PeerError as error:
+            self.refuse(f"the viewer broke the protocol: {error}")
+            raise
+
+    @property
+    def heard(self) -> float:
+        """When the viewer said something last, seconds."""
+        return self._heard
+
+    @property
+    def serial(self) -> int:
+        """Of the last message that was sent."""
+        return self._serial
 
     # ---- what comes ----
 
@@ -474,7 +490,7 @@ class Sender:
         if last is None or not self._dues or now < self._dues[0]:
             return None
         if last.sent.size > SMALL:
-            return self._send(UnderWay(_NOTHING, Ping(self._serial + 1)), now)
+            return self._send(UnderWay(_NOTHING, self._ping()), now)
         if self._echoes:
             self._echoes = False
         else:
@@ -491,13 +507,17 @@ class Sender:
             # One that never answers must not make a list of questions.
             self._said = now
             return last.message
-        return self._send(UnderWay(_NOTHING, Ping(self._serial + 1)), now)
+        return self._send(UnderWay(_NOTHING, self._ping()), now)
+
+    def _ping(self) -> Ping:
+        return Ping(self._serial + 1, self._version)
 
     def _send(self, made: UnderWay, now: float) -> Numbered:
         message = made.message
         self._serial = message.serial
         size = AROUND
         if isinstance(message, Segment):
+            self._version = message.version
             size += len(message.data)
             if isinstance(message, Lossy):
                 size += sum(len(photo.data) + AROUND_PHOTO for photo in message.photos)

@@ -6,116 +6,30 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from link_scene import NAME, engine, free_port, new_screen, outlet, run, shows, until
 from wire_scene import surface
 
 from kju.consumer import Consumer
 from kju.errors import InputError, KjuError, RoleError, UnavailableError
 from kju.producer import Producer
-from kju.remote import address
 from kju.remote import inlet as inlet_module
 from kju.remote import outlet as outlet_module
 from kju.remote.audience import Viewer
 from kju.remote.engine import Engine
 from kju.remote.inlet import Inlet
 from kju.remote.options import Options, Tls, endpoint
-from kju.remote.outlet import Act, Outlet
+from kju.remote.outlet import Outlet
 from kju.remote.probe import answers_quic
-from kju.remote.proof import Admit, Prover
 from kju.remote.trust import Trust
 from kju.wire import sender as sender_module
-from kju.wire.messages import Done, Goodbye, Hello, Input, encode
+from kju.wire.messages import Done, Hello
 from kju.wire.sender import Admission
 
 pytest.importorskip("zenoh")
-NAME = "lab/host1/debian"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-class Screen:
-    """What is served: told of each change by the test."""
-
-    def __init__(self, producer: Producer) -> None:
-        self.producer = producer
-        self.consumer = Consumer(producer.memory)  # type: ignore[attr-defined]
-        self.changed: Callable[[], None] = lambda: None
-        self.looks, self.is_open = 0, False
-
-    async def open(self, changed: Callable[[], None]) -> None:
-        self.changed, self.looks, self.is_open = changed, self.looks + 1, True
-
-    def close(self) -> None:
-        self.changed, self.is_open = lambda: None, False
-
-    def draw(self, rng: np.random.Generator) -> None:
-        pixels = self.producer.pixels.copy()
-        x, y = int(rng.integers(200)), int(rng.integers(100))
-        pixels[y : y + 60, x : x + 60] = rng.integers(0, 256, (60, 60, 4))
-        self.producer.compare(np.ascontiguousarray(pixels))
-        self.changed()
-
-
-async def until(so: Callable[[], bool], seconds: float = 15) -> None:
-    async with asyncio.timeout(seconds):
-        while not so():
-            await asyncio.sleep(0.005)
-
-
-def shows(target: Producer, screen: Screen) -> bool:
-    mine, theirs = target.pixels, screen.producer.pixels
-    return mine.shape == theirs.shape and np.array_equal(mine[..., :3], theirs[..., :3])
-
-
-async def act(viewer: Viewer, body: bytes) -> Done:
-    if body == b"never":
-        await asyncio.sleep(60)
-    if body == b"no":
-        raise InputError("the guest takes nothing")
-    return Done(1, 1, 5)
-
-
-@contextlib.asynccontextmanager
-async def engine(
-    *, datagrams: bool | None = None, tls: Tls | None = None, **options: list[str]
-) -> AsyncIterator[Engine]:
-    places = {name: [endpoint(each) for each in value] for name, value in options.items()}
-    made = await Engine.open(Options(**places, datagrams=datagrams, tls=tls))
-    try:
-        yield made
-    finally:
-        await made.close()
-
-
-@contextlib.asynccontextmanager
-async def outlet(
-    where: Engine, screen: Screen,
-    admit: Callable[[Hello], Admission] = lambda h: Admission(h.role), act: Act = act,
-) -> AsyncIterator[Outlet]:  # fmt: skip
-    made = Outlet(where, NAME, screen, admit, act)
-    made.open()
-    try:
-        yield made
-    finally:
-        made.close("the sender has ended")
-
-
-def run(scene: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(scene(), 60))  # type: ignore[arg-type]
-
-
-def new_screen() -> Screen:
-    producer = surface()
-    producer.set_mode(320, 240)
-    return Screen(producer)
 
 
 def test_viewers_follow_and_drive_a_screen() -> None:
@@ -373,64 +287,6 @@ def test_through_a_router() -> None:
             assert found == [f"kju/up/{NAME}"]
             viewer.close()
         await router.close()
-
-    run(scene)
-
-
-def test_others_on_the_network_neither_read_nor_speak(tmp_path: Path) -> None:
-    """Whoever a router lets in hears everything, and may say anything."""
-    lab = Trust(tmp_path)
-    lab.make_authority("the lab")
-    lab.make_host("host1", [])
-    for user in ("ann", "vic"):
-        lab.make_user(user)
-        lab.set_role(user, "control")
-    secret, acted = b"the password is secret", []
-
-    async def note(viewer: Viewer, body: bytes) -> Done:
-        acted.append(body)
-        return Done(1, 1, 5)
-
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        rng, screen = np.random.default_rng(1), new_screen()
-        heard: list[tuple[str, bytes]] = []
-        targets = [surface() for _ in range(3)]
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            engine(connect=[place]) as eve, outlet(here, screen, Admit(lab, NAME), note) as served,
-        ):  # fmt: skip
-            eve.subscribe("kju/**", lambda key, data: heard.append((key, data)))
-            ann = Inlet(there, NAME, targets[0], user="ann", prove=Prover(lab, "ann", NAME))
-            crowd = [
-                Inlet(there, NAME, each, "view", user="vic", prove=Prover(lab, "vic", NAME),
-                      audience=True) for each in targets[1:]
-            ]  # fmt: skip
-            for each in (ann, *crowd):
-                await each.open(10)
-            assert await ann.input(secret)
-            screen.draw(rng)
-            await until(lambda: all(shows(each, screen) for each in targets))
-            assert not any(secret in data for _, data in heard)
-            numbers = {address.viewer_of(key) for key, _ in heard}
-            assert len(numbers) == 4  # two of an audience, the audience, and ann
-            for key, data in heard:
-                eve.put_surely(key, data)
-            lies = [Goodbye("bye"), Hello(1, "control", ["zstd"], 1000, "ann"), Input(9, b"key")]
-            for number in numbers:
-                for lie in lies:
-                    eve.put_surely(address.upward(NAME, number), encode(lie))
-                    eve.put_surely(address.downward(NAME, number), encode(lie))
-                    eve.put_surely(address.to_all(NAME, number), encode(lie))
-            sessions = set(served.viewers)
-            screen.draw(rng)
-            await until(lambda: all(shows(each, screen) for each in targets))
-            assert await ann.input(b"another key")
-            assert acted == [secret, b"another key"]
-            assert set(served.viewers) == sessions
-            assert all(each.said.live for each in (ann, *crowd))
-            for each in (ann, *crowd):
-                each.close()
 
     run(scene)
 

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import KjuError, MissingError
-from .options import Endpoint, Options
+from .options import MOST_BYTES, Endpoint, Options
 from .probe import answers_quic, why_not
 
 if TYPE_CHECKING:
@@ -140,7 +140,8 @@ class Engine:
         """Be given what is put there; returns what ends that."""
 
         def came(sample: zenoh.Sample) -> None:
-            self._in_loop(taken, str(sample.key_expr), bytes(sample.payload))
+            if len(sample.payload) <= MOST_BYTES:
+                self._in_loop(taken, str(sample.key_expr), bytes(sample.payload))
 
         return self._kept(self.session.declare_subscriber(key, came))
 

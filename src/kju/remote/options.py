@@ -13,6 +13,8 @@ from ..errors import UsageError
 #: Bytes of zenoh's own queue for each link and priority. What waits there grows old, so it is as
 #: short as it can be: two segments.
 QUEUE = 2
+#: Bytes of one of zenoh's messages: ours have half of that, and zenoh's own are small.
+MOST_BYTES = 1 << 17
 PROTOCOLS = ("tcp", "tls", "quic")
 #: What begins a socket's path: who can enter its folder reaches it, and nobody else.
 UNIX = "unix:"
@@ -176,6 +178,8 @@ class Options(NamedTuple):
             "transport/shared_memory/enabled": False,
             "transport/link/tx/queue/size/data": QUEUE,
             "transport/link/tx/lease": 4000,
+            # Of what others send: else a gigabyte is put together before it can be refused.
+            "transport/link/rx/max_message_size": MOST_BYTES,
             # How long QUIC is tried where it has come to be blocked, before TCP is.
             "transport/unicast/open_timeout": 3000,
         }

@@ -49,9 +49,7 @@ class Admit:
             role = self._trust.roles().get(hello.user)
         except UsageError as error:
             log.warning("%s", error)
-            raise KjuError(
-                "the sender cannot read who its users are; it says more there"
-            ) from error
+            raise KjuError("the sender cannot read who its users are") from error
         if role is None:
             raise KjuError(
                 f"user {hello.user!r} is not known to the sender: there, kju trust"

@@ -400,3 +400,19 @@ def test_marks_are_of_the_session_that_there_is() -> None:
             viewer.close()
 
     run(scene)
+
+
+def test_what_is_too_large_is_not_put_together() -> None:
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        came: list[int] = []
+        async with engine(listen=[place]) as here, engine(connect=[place]) as there:
+            here.subscribe("kju/**", lambda key, data: came.append(len(data)))
+            await asyncio.to_thread(there.session.put, "kju/x", bytes(60_000))
+            await until(lambda: len(came) == 1)
+            await asyncio.to_thread(there.session.put, "kju/x", bytes(50_000_000))
+            await asyncio.to_thread(there.session.put, "kju/x", bytes(59_000))
+            await until(lambda: 59_000 in came)
+            assert came == [60_000, 59_000]
+
+    run(scene)

@@ -12,8 +12,10 @@ import pytest
 
 from kju.errors import KjuError, PeerError, UsageError
 from kju.remote.proof import Admit, Prover
+from kju.remote.proof import _said as words_said
 from kju.remote.trust import Trust
 from kju.wire.messages import Challenge, Hello
+from kju.wire.sender import Admission
 
 pytest.importorskip("cryptography")
 NAME = "lab/host1/debian"
@@ -57,6 +59,12 @@ def greet(
     assert proven.seal.open(admission.seal.close(b"down")) == b"down"
     assert admission.seal.open(proven.seal.close(b"up")) == b"up"
     return admission.role, right
+
+
+def said(hello: Hello, admission: Admission) -> list[bytes]:
+    """What both have said before the sender's proof."""
+    assert admission.challenge is not None
+    return words_said(NAME, hello, admission.challenge.key)
 
 
 def test_users_are_who_they_are_and_may_what_they_may(lab: Trust, tmp_path: Path) -> None:
@@ -145,6 +153,58 @@ def test_a_proof_is_worth_nothing_in_another_session(lab: Trust, tmp_path: Path)
         assert admission.prove
         with pytest.raises(PeerError, match="another session"):
             admission.prove(proof)
+
+
+def test_a_greeting_is_for_one_screen(lab: Trust, tmp_path: Path) -> None:
+    """Whoever carries it cannot lead a viewer to another screen of the same host."""
+    prove = Prover(home(lab, "ann", tmp_path), "ann", "lab/host1/another")()
+    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    admission = Admit(lab, NAME)(hello)
+    assert admission.challenge
+    with pytest.raises(PeerError, match="another session"):
+        prove(hello, admission.challenge)
+
+
+def test_what_a_sender_says_is_its_own(lab: Trust, tmp_path: Path) -> None:
+    """Another host signs the same words itself: the viewer believes that, and nobody follows."""
+    other = Trust(tmp_path / "other")
+    other.take_bundle(lab.host_bundle("host2", ["host2"]))
+    prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
+    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    admission = Admit(lab, NAME)(hello)
+    assert admission.challenge
+    assert admission.prove
+    assert admission.seal
+    theirs = Challenge(
+        admission.challenge.key, other.sign("host", b"sender", *said(hello, admission))
+    )
+    proven = prove(hello, theirs)
+    assert proven.sender == "host2"
+    with pytest.raises(PeerError, match="another session"):
+        admission.prove(proven.proof)
+    with pytest.raises(PeerError):
+        admission.seal.open(proven.seal.close(b"a key"))
+
+
+@pytest.mark.parametrize("proof", [b"\x91" * 1100, b"\x92\xa1\xff\xa1\xff", b"\xc1"])
+def test_a_proof_that_is_none_is_refused(lab: Trust, proof: bytes) -> None:
+    with pytest.raises(PeerError, match="certificate is none"):
+        lab.verify(proof, b"viewer", host=False)
+
+
+def test_roles_that_cannot_be_read_are_not_told_to_others(lab: Trust) -> None:
+    (lab.folder / "roles.toml").unlink()
+    (lab.folder / "roles.toml").mkdir()
+    with pytest.raises(KjuError, match=r"^the sender cannot read who its users are$"):
+        Admit(lab, NAME)(Hello(1, "view", ["zstd"], 1000, "ann", bytes(range(32))))
+
+
+@pytest.mark.parametrize("names", [["münchen"], ["a b"], ["tls/x:1"], [""], ["x"] * 33])
+def test_names_that_are_none_change_nothing(lab: Trust, names: list[str]) -> None:
+    before = (lab.folder / "host.pem").read_bytes()
+    with pytest.raises(UsageError, match=r"no name of a computer|at most 32 names"):
+        lab.make_host("host1", names)
+    assert (lab.folder / "host.pem").read_bytes() == before
 
 
 @pytest.mark.parametrize(

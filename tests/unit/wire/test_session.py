@@ -17,7 +17,7 @@ from kju.wire import blocks, messages, photos
 from kju.wire.inputs import MOST_INPUTS
 from kju.wire.messages import Ack, Challenge, Done, Event, Goodbye, Hello, Input, Mode, Ping, Proof
 from kju.wire.receiver import MOST_EARLY, Stage
-from kju.wire.seal import Exchange
+from kju.wire.seal import Exchange, Group
 from kju.wire.sender import MOST_AGAIN, Admission
 from kju.wire.sender import Stage as SenderStage
 
@@ -579,6 +579,30 @@ def test_what_overtakes_the_welcome_is_used_when_that_comes() -> None:
     scene.run(0.06)
     assert viewer.shows(scene.producer)
     assert scene.now < 0.1
+
+
+@pytest.mark.parametrize(("role", "asks_for"), [("view", True), ("view", False), ("control", True)])
+def test_an_audiences_ticket_is_for_who_is_of_it(role: str, asks_for: bool) -> None:
+    scene = Scene(admit=asks)
+    joined = []
+    viewer = scene.view(prove=Proves(), role=role, audience=asks_for)
+    viewer.sender._join = lambda sealed: joined.append(sealed) or ("all", Group().ticket)  # type: ignore[func-returns-value]
+    scene.run(0.01)
+    assert viewer.receiver.welcome is not None
+    assert bool(viewer.receiver.welcome.ticket) is (role == "view" and asks_for) is bool(joined)
+
+
+def test_what_is_no_message_ends_the_session_if_the_other_end_has_said_it() -> None:
+    scene = Scene(admit=asks)
+    viewer = scene.view(prove=Proves())
+    scene.settle()
+    viewer.up.put(Ack(0), scene.now, b"\x91\x7f")
+    scene.run(0.01)
+    assert viewer.sender.stage is SenderStage.OPEN
+    viewer.up.put(Ack(0), scene.now, viewer.receiver.seal.close(b"\x91\x7f"))
+    scene.run(0.01)
+    assert viewer.sender.stage is SenderStage.CLOSED
+    assert "broke the protocol" in viewer.receiver.reason
 
 
 def test_what_comes_before_anything_is_proved_is_not_kept() -> None:

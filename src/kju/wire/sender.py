@@ -5,8 +5,6 @@ Rules:
 - Of a viewer there are numbers only: where it stands, and what is under way to it. A picture that
   it has not taken is nowhere kept; when it can take something it gets the newest.
 - No more is under way than its window and its own credit allow.
-- Where something was lost, what was sent behind it and builds on it counts as lost as well:
-  the viewer does not use it. The tiles come anew, whole.
 - That the last message was lost nobody would tell. It is sent again when its acknowledgement is
   late, and, where much is lost, before that; a few times, each time later than the last.
 
@@ -25,19 +23,14 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from ..errors import KjuError, PeerError
-from ..formats import R8
 from ..geometry import Rect
-from . import blocks, messages
-from .encoder import AROUND_PHOTO, Encoder, Step
+from . import messages
+from .encoder import AROUND_PHOTO, Encoder
 from .inputs import Inputs
 from .messages import (
-    MAX_CURSOR,
     PROTOCOL,
     Ack,
     Challenge,
@@ -51,21 +44,18 @@ from .messages import (
     Lead,
     Lossy,
     Message,
-    Mode,
     Numbered,
     Ping,
     Proof,
     Refused,
     Role,
     Segment,
-    State,
     Welcome,
 )
-from .window import Sent, Window
+from .screen_sent import NOT_SENT, ScreenSent, UnderWay
+from .window import Window
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from ..consumer import Consumer
     from .seal import Seal
 
@@ -125,17 +115,6 @@ class Admission(NamedTuple):
 Admit = Callable[[Hello], Admission]
 
 
-@dataclass
-class UnderWay:
-    """A message that has not been acknowledged."""
-
-    sent: Sent
-    message: Numbered
-    tiles: npt.NDArray[np.intp] | None = None
-    step: bool = False
-    late: bool = False
-
-
 class Sender:
     """One viewer's session.
 
@@ -151,7 +130,6 @@ class Sender:
         role: What the viewer may do, once it is let in.
         user: Who it is, once that is proved.
         reason: Why the session has ended.
-        focus: What it looks at.
         audience: Whether what has serial numbers comes to it with an audience's, not from here.
         seal: What keeps the session from others, once it is agreed on.
     """
@@ -165,7 +143,6 @@ class Sender:
     ) -> None:
         self._join = join
         self._encoder = encoder
-        self._consumer = consumer
         self._admit = admit
         self._admission: Admission | None = None
         self._hello: Hello | None = None
@@ -173,7 +150,6 @@ class Sender:
         self.role: Role = "view"
         self.user = ""
         self.reason = ""
-        self.focus: Rect | None = None
         self.audience = False
         self.seal: Seal | None = None
         self._wanted, self._repainted = False, float("-inf")
@@ -183,20 +159,13 @@ class Sender:
         self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
         self._inputs = Inputs()
         self._serial = 0
-        self._since, self._heard_of = 1, 0
         self._version = 0
         self._under_way: dict[int, UnderWay] = {}
+        self._screen = ScreenSent(encoder, consumer, self._under_way)
         self._heard = self._said = 0.0
         self._dues: list[float] = []
         self._echoes = False
         self._lost_at, self._doubted = float("-inf"), True
-        self._epoch = 0
-        self._generation = 0
-        self._has: npt.NDArray[np.int64] | None = None
-        self._complete = False
-        self._state: tuple[int, str] | None = None
-        self._cursor: int | None = None
-        self._shape: object = None
 
     # ---- bytes ----
 
@@ -291,7 +260,7 @@ class Sender:
             self._open()
         else:
             who = self._hello.user if self._hello else ""
-            self.refuse(f"the proof of user {who!r} is wrong: the password or key is another")
+            self.refuse(f"the proof of user {who!r} is wrong")
 
     def _open(self) -> None:
         if self._admission is None or self._hello is None:
@@ -328,7 +297,7 @@ class Sender:
 
     def look_at(self, x: int, y: int) -> None:
         """The viewer has just pointed there: what changes around it goes first."""
-        self.focus = Rect(x - NEAR // 2, y - NEAR // 2, NEAR, NEAR)
+        self._screen.focus = Rect(x - NEAR // 2, y - NEAR // 2, NEAR, NEAR)
 
     def done(self, done: Done) -> None:
         """An input has been done, or has failed."""
@@ -355,7 +324,6 @@ class Sender:
         self._under_way.clear()
         self._inputs.clear()
         self._dues.clear()
-        self._has = None
 
     # ---- what was lost ----
 
@@ -366,7 +334,7 @@ class Sender:
         self._credit = ack.credit
         lost = set(ack.lost)
         if lost:
-            self._heard_of = max(self._heard_of, ack.serial)
+            self._screen.heard_of = max(self._screen.heard_of, ack.serial)
         any_lost = False
         for serial in [s for s in self._under_way if s <= ack.serial]:
             under_way = self._under_way.pop(serial)
@@ -375,15 +343,14 @@ class Sender:
             # What was written off already has been counted.
             if serial in lost and not (under_way.step and under_way.tiles is None):
                 any_lost = True
-                self._is_lost(under_way)
+                self._screen.lost(under_way)
         if not self._under_way:
             self._dues.clear()
         if any_lost or ack.again:
             self._lost_at = now
-            self._write_off()
-            self._complete = False
+            self._screen.write_off(self._serial)
         if ack.again:
-            self._begin_again()
+            self._screen.begin_again()
 
     def _is_timed(self, acknowledged: UnderWay) -> bool:
         """Whether its time is a round trip: where it was late, it may have come the second time.
@@ -394,11 +361,6 @@ class Sender:
         self._doubted = acknowledged.late
         return timed
 
-    def _begin_again(self) -> None:
-        """From the mode on."""
-        self._epoch, self._state, self._cursor, self._shape = 0, None, None, None
-        self._complete = False
-
     def want_all(self) -> None:
         """One of the audience lacks something: send all again, if that was not done just now."""
         self._wanted = True
@@ -407,36 +369,6 @@ class Sender:
         """Have this one of the audience acknowledge for it."""
         if self.stage is Stage.OPEN:
             self._urgent.append(Lead())
-
-    def _is_lost(self, under_way: UnderWay) -> None:
-        if isinstance(under_way.message, Mode):
-            self._epoch = 0
-        elif isinstance(under_way.message, State):
-            self._state = None
-        elif isinstance(under_way.message, Cursor):
-            self._cursor, self._shape = None, None
-        elif under_way.tiles is not None:
-            self._forget(under_way.tiles)
-
-    def _write_off(self) -> None:
-        """Whatever builds on what was lost is lost."""
-        for under_way in self._under_way.values():
-            if under_way.step and under_way.tiles is not None:
-                self._forget(under_way.tiles)
-                under_way.tiles = None
-        self._since = self._serial + 1
-
-    def _forget(self, tiles: npt.NDArray[np.intp]) -> None:
-        """The viewer may show anything there."""
-        has = self._behind()
-        if len(tiles) and int(tiles.max()) < len(has):
-            has[tiles] = 0
-
-    def _behind(self) -> npt.NDArray[np.int64]:
-        """At which generation the viewer has each tile; it is not in step any more."""
-        if self._has is None:
-            self._has = np.full(len(self._encoder.stamps), self._generation, np.int64)
-        return self._has
 
     # ---- what goes ----
 
@@ -462,18 +394,19 @@ class Sender:
             return None
         if self._wanted and now >= self._repainted + REPAINT:
             self._wanted, self._repainted = False, now
-            self._begin_again()
+            self._screen.begin_again()
         allowed = min(self._credit, self.window.size(now))
         if self.window.in_flight and self.window.in_flight >= allowed:
             return self._again(now) or self._ask(now)
         most = max(2048, allowed - self.window.in_flight)
-        made = self._make(now, min(most, messages.MAX_MESSAGE - 200))
+        most = min(most, messages.MAX_MESSAGE - 200)
+        made = self._screen.next_message(self._serial + 1, now, most)
         return self._send(made, now) if made else self._again(now) or self._ask(now)
 
     @property
     def is_level(self) -> bool:
         """Whether the viewer has been sent everything that the encoder has taken."""
-        return self._has is None and self._generation == self._encoder.generation
+        return self._screen.is_level
 
     @property
     def due(self) -> float | None:
@@ -490,7 +423,7 @@ class Sender:
         if last is None or not self._dues or now < self._dues[0]:
             return None
         if last.sent.size > SMALL:
-            return self._send(UnderWay(_NOTHING, self._ping()), now)
+            return self._send(UnderWay(NOT_SENT, self._ping()), now)
         if self._echoes:
             self._echoes = False
         else:
@@ -507,7 +440,7 @@ class Sender:
             # One that never answers must not make a list of questions.
             self._said = now
             return last.message
-        return self._send(UnderWay(_NOTHING, self._ping()), now)
+        return self._send(UnderWay(NOT_SENT, self._ping()), now)
 
     def _ping(self) -> Ping:
         return Ping(self._serial + 1, self._version)
@@ -533,107 +466,3 @@ class Sender:
         if self._echoes:
             self._dues.insert(0, now + ECHO)
         return message
-
-    def _make(self, now: float, most: int) -> UnderWay | None:
-        serial, encoder = self._serial + 1, self._encoder
-        dirty = encoder.look(now)
-        if encoder.mode.epoch and self._epoch != encoder.mode.epoch:
-            return self._make_mode(serial)
-        if made := self._make_state(serial) or self._make_cursor(serial):
-            return made
-        if not self._epoch:
-            return None
-        return self._make_segment(serial, now, most, dirty=dirty)
-
-    def _make_mode(self, serial: int) -> UnderWay:
-        encoder = self._encoder
-        mode = encoder.mode
-        self._epoch, self._since, self._complete = mode.epoch, serial, False
-        self._generation, self._has = encoder.born, None
-        if encoder.generation != encoder.born:
-            self._behind()  # steps that are kept would show it what was, not what is
-        return UnderWay(
-            _NOTHING, Mode(serial, mode.epoch, mode.width, mode.height, mode.fourcc == R8)
-        )
-
-    def _make_state(self, serial: int) -> UnderWay | None:
-        code, reason = self._consumer.state
-        if (int(code), reason) == self._state:
-            return None
-        self._state = int(code), reason
-        return UnderWay(_NOTHING, State(serial, int(code), reason))
-
-    def _make_cursor(self, serial: int) -> UnderWay | None:
-        version = self._consumer.reader.cursor_version
-        if self._cursor == version:
-            return None
-        seen = self._consumer.cursor()
-        self._cursor = version
-        shape = seen.shape.tobytes()
-        told: bytes | None = None
-        if shape != self._shape:
-            told = blocks.compress(shape, self._encoder.codec)
-            self._shape = shape
-            if len(told) > MAX_CURSOR:
-                told = b""
-        height, width = seen.shape.shape[:2]
-        return UnderWay(
-            _NOTHING,
-            Cursor(serial, seen.visible, seen.x, seen.y, seen.hot_x, seen.hot_y,
-                   width, height, told),
-        )  # fmt: skip
-
-    def _make_segment(self, serial: int, now: float, most: int, *, dirty: bool) -> UnderWay | None:
-        encoder = self._encoder
-        if self._has is not None:
-            behind = np.flatnonzero(encoder.stamps > self._has)
-            if len(behind):
-                return self._make_repair(serial, behind, most)
-            self._generation, self._has = encoder.generation, None
-        step = encoder.step_after(self._generation)
-        if step is None and self._generation != encoder.generation:
-            self._behind()
-            return self._make_segment(serial, now, most, dirty=dirty)
-        if step is None and dirty:
-            step = encoder.advance(now, self.focus, most)
-        if step is None:
-            return None if self._complete else self._make_nothing(serial)
-        self._generation = step.generation
-        self._complete = self._complete or step.whole > 0
-        made = self._segment(serial, self._builds_on(serial), step)
-        return UnderWay(_NOTHING, made, step.tiles, step=True)
-
-    def _segment(self, serial: int, since: int, step: Step) -> Segment:
-        fields = serial, since, self._epoch, step.version, step.whole, *step.block, self._heard_of
-        return Segment(*fields) if step.exact else Lossy(*fields, list(step.photos))
-
-    def _builds_on(self, serial: int) -> int:
-        """The first that may be lost of what this builds on: no ping, state or cursor."""
-        for before, under_way in self._under_way.items():
-            if before >= self._since and isinstance(under_way.message, Mode | Segment):
-                return before
-        return serial
-
-    def _make_nothing(self, serial: int) -> UnderWay:
-        """That the viewer has everything already: the picture is as it began."""
-        self._complete = True
-        encoder, nothing = self._encoder, np.zeros(0, np.intp)
-        version = max(1, self._consumer.reader.version, encoder.version)
-        step = Step(0, version, version, nothing, encoder.nothing, exact=encoder.exact)
-        return UnderWay(_NOTHING, self._segment(serial, self._builds_on(serial), step), nothing)
-
-    def _make_repair(self, serial: int, behind: npt.NDArray[np.intp], most: int) -> UnderWay:
-        encoder = self._encoder
-        step = encoder.repair(behind, most, self._behind()[behind] == encoder.born)
-        self._behind()[step.tiles] = encoder.generation
-        last = len(step.tiles) == len(behind)
-        if not last:
-            # What the viewer has of the others may be anything.
-            step = step._replace(whole=0, exact=not encoder.lossy)
-        self._complete = self._complete or step.whole > 0
-        # What the last one says of the whole picture is true if those before it have come.
-        since = self._builds_on(serial) if last else 0
-        return UnderWay(_NOTHING, self._segment(serial, since, step), step.tiles, step=last)
-
-
-_NOTHING = Sent(0, 0.0, 0, 0.0, False)

@@ -29,9 +29,9 @@ from .notices import Notices
 
 log = logging.getLogger(__name__)
 
-#: Sessions of one screen; of these such that are not open yet, and such of one user. The audience
-#: is not among them; of what is kept for it, the oldest goes first.
+#: Sessions of one screen; of these such that are not open yet, and such of one user.
 MOST_VIEWERS, MOST_NEW, MOST_OF_ONE = 256, 32, 64
+#: Of the audience, which is not among them.
 MOST_MEMBERS = 4096
 #: Seconds between two looks at what nobody announces: a window that has room again, a viewer
 #: that is silent.
@@ -182,28 +182,24 @@ class Outlet:
             wanted = []
         for each in wanted:
             self._start(self._do(viewer, each))
-        if viewer.sender.stage is Stage.OPEN:
-            if before is not Stage.OPEN:
-                self._is_in(viewer)
-            if viewer.sender.audience:
-                self._take_of_audience(viewer, message, now)
+        if before is not Stage.OPEN and viewer.sender.stage is Stage.OPEN:
+            self._is_in(viewer)
+        if viewer.sender.audience and viewer.sender.stage is Stage.OPEN:
+            self._take_of_audience(viewer, message, now)
         self._serve(viewer, now)
 
     def _is_in(self, viewer: Viewer) -> None:
         """It is let in: as one of the audience; or one more of a user who may have some."""
         if viewer.sender.audience:
-            self.members[viewer.id] = self.viewers.pop(viewer.id)
-            others = (each for each in self.members.values() if not self._leads(each))
-            while len(self.members) > MOST_MEMBERS:
-                self._end(next(others), f"{self.name} has as large an audience as it may")
+            if len(self.members) >= MOST_MEMBERS:
+                self._end(viewer, f"{self.name} has as large an audience as it may")
+            else:
+                self.members[viewer.id] = self.viewers.pop(viewer.id)
             return
         user = viewer.sender.user
         theirs = [each for each in self.viewers.values() if each.sender.user == user]
         if user and len(theirs) > MOST_OF_ONE:
             self._end(theirs[0], f"{user} has more than {MOST_OF_ONE} mirrors of {self.name}")
-
-    def _leads(self, viewer: Viewer) -> bool:
-        return self._audience is not None and viewer is self._audience.leader
 
     def _end_all(self, reason: str) -> None:
         self._audience = None

@@ -416,3 +416,25 @@ def test_what_is_too_large_is_not_put_together() -> None:
             assert came == [60_000, 59_000]
 
     run(scene)
+
+
+def test_an_audience_is_as_large_as_it_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outlet_module, "MOST_MEMBERS", 2)
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, new_screen()) as served,
+        ):  # fmt: skip
+            crowd = [Inlet(there, NAME, surface(), "view", audience=True) for _ in range(3)]
+            for each in crowd[:2]:
+                await each.open(1)
+            crowd[2]._connect()
+            await until(lambda: "as large an audience" in crowd[2].receiver.reason)
+            assert len(served.members) == 2
+            assert not served.viewers
+            for each in crowd:
+                each.close()
+
+    run(scene)

@@ -130,8 +130,10 @@ class Session:
         for data in said:
             self._sender.receive(messages.decode_from_viewer(data), self._now)
         out = [messages.encode(message) for message in self._sender.to_send(self._now)]
-        if message := self._sender.next_message(self._now):
+        while message := self._sender.next_message(self._now):
             out.append(messages.encode(message))
+            if isinstance(message, messages.Ping):
+                break
         self.cpu += time.thread_time() - start
         for data in out:
             self.size += len(data)

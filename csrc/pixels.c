@@ -102,25 +102,42 @@ static struct kju_rect shrink(const struct kju_picture *a, const struct kju_pict
 
 static uint32_t apart(uint32_t a, uint32_t b) { return a > b ? a - b : b - a; }
 
+/* What trim has found. Each rectangle has columns that it may not leave: what lies beyond them was
+ * not asked for in one of its rows, and whoever asked would not know that it is there. */
+struct trimmed {
+    struct kju_rects *out, within;
+    size_t first;
+};
+
 /* Let a run of cells go on a rectangle that ends just above it, or begin one. */
-static void add_run(struct kju_rects *out, size_t first, struct kju_rect run) {
-    for (size_t i = out->size, tried = 0; i > first && tried < MOST_ABOVE; i--, tried++) {
-        struct kju_rect *r = &out->at[i - 1];
+static void add_run(struct trimmed *found, struct kju_rect run, struct kju_rect asked) {
+    struct kju_rects *out = found->out;
+    for (size_t i = out->size, tried = 0; i > found->first && tried < MOST_ABOVE; i--, tried++) {
+        struct kju_rect *r = &out->at[i - 1], *may = &found->within.at[i - 1 - found->first];
         uint32_t right = r->x + r->width, end = run.x + run.width;
         if (r->y + r->height != run.y || run.x >= right || r->x >= end)
             continue;
         if (apart(r->x, run.x) > NEAR * CELL || apart(right, end) > NEAR * CELL)
             continue;
-        r->x = r->x < run.x ? r->x : run.x;
-        r->width = (right > end ? right : end) - r->x;
+        uint32_t left = r->x < run.x ? r->x : run.x, last = right > end ? right : end;
+        uint32_t from = may->x > asked.x ? may->x : asked.x;
+        uint32_t ends = may->x + may->width, limit = asked.x + asked.width;
+        uint32_t to = ends < limit ? ends : limit;
+        if (left < from || last > to)
+            continue;
+        *may = (struct kju_rect){from, 0, to - from, 0};
+        r->x = left;
+        r->width = last - left;
         r->height += run.height;
         return;
     }
+    put_rect(&found->within, asked);
     put_rect(out, run);
+    out->failed = out->failed || found->within.failed;
 }
 
 static void trim_one(const struct kju_picture *old, const struct kju_picture *now,
-                     struct kju_rect rect, size_t first, struct kju_rects *out) {
+                     struct kju_rect rect, struct trimmed *found) {
     uint32_t right = rect.x + rect.width, bottom = rect.y + rect.height;
     for (uint32_t y = rect.y; y < bottom; y += CELL) {
         uint32_t height = bottom - y < CELL ? bottom - y : CELL;
@@ -135,21 +152,22 @@ static void trim_one(const struct kju_picture *old, const struct kju_picture *no
                 run.width = x + cell.width - run.x;
             } else {
                 if (run.width)
-                    add_run(out, first, run);
+                    add_run(found, run, rect);
                 run = cell;
             }
         }
         if (run.width)
-            add_run(out, first, run);
+            add_run(found, run, rect);
     }
 }
 
 void kju_trim(const struct kju_picture *old, const struct kju_picture *now,
               const struct kju_rect *rects, size_t count, struct kju_rects *out) {
-    size_t first = out->size;
+    struct trimmed found = {out, {0}, out->size};
     for (size_t i = 0; i < count && !out->failed; i++)
-        trim_one(old, now, rects[i], first, out);
-    for (size_t i = first; i < out->size && !out->failed; i++)
+        trim_one(old, now, rects[i], &found);
+    free(found.within.at);
+    for (size_t i = found.first; i < out->size && !out->failed; i++)
         out->at[i] = shrink(old, now, out->at[i]);
 }
 

@@ -164,6 +164,7 @@ class MirrorEmulator(Emulator):
                 "reason": said.reason,
                 "role": welcome.role if welcome else "",
                 "sender": inlet.receiver.sender if inlet else "",
+                "datagrams": self._engine.datagrams if self._engine else False,
                 "sealed": inlet.receiver.seal is not None if inlet else False,
                 "version": inlet.receiver.version if inlet else 0,
                 "received": inlet.received if inlet else 0,

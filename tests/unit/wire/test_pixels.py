@@ -85,6 +85,26 @@ def test_all_that_differs_is_in_the_rectangles_and_their_edges_differ(made):
     assert covered[differs].all()
 
 
+@given(pictures)
+@settings(max_examples=150, deadline=None)
+def test_nothing_that_was_not_asked_for_is_found(made):
+    """Whoever asks for some tiles does not know that others went with them."""
+    picture, rng = made
+    height, width, _ = picture.shape
+    before = picture.copy()
+    picture[...] = rng.integers(0, 2, picture.shape) * 255
+    asked = np.zeros((height, width), bool)
+    rects, y = [], 0
+    while y < height:
+        x, tall = int(rng.integers(width)), int(rng.integers(1, 17))
+        rect = Rect(x, y, int(rng.integers(1, width - x + 1)), min(tall, height - y))
+        rects.append(rect)
+        asked[rect.y : rect.bottom, rect.x : rect.right] = True
+        y += tall
+    for x, y, w, h in _pixels.trim(before, picture, form(picture), rects):
+        assert asked[y : y + h, x : x + w].all()
+
+
 def test_what_is_not_shown_is_no_difference():
     before = np.zeros((8, 8, 4), np.uint8)
     after = before.copy()

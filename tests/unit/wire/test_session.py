@@ -119,7 +119,7 @@ def test_viewers_that_stand_alike_share_what_is_encoded(monkeypatch: pytest.Monk
     rng = np.random.default_rng(1)
     for _ in range(10):
         scene.producer.draw(
-            Rect(8, 8, 40, 40), rng.integers(0, 256, (40, 40, 4), np.uint8), stride=160
+            Rect(8, 8, 30, 30), rng.integers(0, 256, (30, 30, 4), np.uint8), stride=120
         )
         scene.settle()
     assert encoded == 10
@@ -255,7 +255,7 @@ def test_what_builds_on_nothing_that_was_lost_is_shown_at_once() -> None:
 def test_of_a_long_segment_that_is_lost_last_it_is_asked() -> None:
     scene, viewer, down, _ = far()
     down.loses = 1
-    square(scene, 100, side=40)
+    square(scene, 100, side=32)
     # The question, its answer, and what is sent then.
     assert shown_after(scene, viewer) < 0.15 + 0.1 * 1.25 + 0.02
     assert isinstance(down.given[-2], Ping)

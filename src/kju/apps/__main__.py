@@ -7,14 +7,16 @@ import sys
 from io import TextIOWrapper
 from types import FrameType
 
+from .signals import ending_signals
+
 
 def main() -> None:
     """Run the command line of this process; never returns."""
     from .cli import app, split_qemu_arguments
 
     # As Ctrl-C does: so that machines end and terminals are given back, whoever ends us.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:  # and not ignored, as by nohup
+    for number in ending_signals():
+        if signal.getsignal(number) == signal.SIG_DFL:  # SIGINT has Python's own handler
             signal.signal(number, _end)
     # A name or a reason may hold what the terminal's encoding does not.
     if isinstance(sys.stdout, TextIOWrapper):

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import json
-import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from ..remote.proof import Admit
 from ..remote.trust import Trust, default_folder
 from ..serving import Server, anyone, find
 from . import refusals
+from .signals import ending_signals
 
 #: Addresses that stand for all of a computer's.
 _ANY = ("0.0.0.0", "[::]")  # noqa: S104
@@ -168,7 +168,7 @@ def _until_signalled(work: Coroutine[Any, Any, None]) -> None:
     async def run() -> None:
         task = asyncio.create_task(work)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ending_signals():
             loop.add_signal_handler(number, task.cancel)
         with contextlib.suppress(asyncio.CancelledError):
             await task

@@ -26,7 +26,7 @@ import sys
 
 from .. import _system
 from ..errors import EmulatorError, KjuError, PeerError
-from . import launch, runtime
+from . import launch, process, runtime
 from .logs import BoundedLog, LogHandler
 from .machine import Machine
 from .messages import Launch
@@ -45,6 +45,7 @@ def main(arguments: list[str]) -> int:
         print("this is started by kju run and kju.launch; see: kju run --help", file=sys.stderr)
         return REFUSED
     _system.give_memory_back()
+    process.reset_signals()
     owner = socket.socket(fileno=int(arguments[0]))
     os.set_inheritable(owner.fileno(), False)
     side = HostSide(launch=True)

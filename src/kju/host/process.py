@@ -28,6 +28,19 @@ from collections.abc import Iterator, Sequence
 from .. import _system
 
 
+def reset_signals() -> None:
+    """Give every signal its default action, for this process and the children it starts.
+
+    The dispositions of a program survive exec: under `nohup`, or in the background of a script,
+    SIGHUP or SIGINT would be ignored by the host and by QEMU too. SIGPIPE and SIGXFSZ stay
+    ignored here, as Python wants them; `subprocess` restores both in a child.
+    """
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 def spawn(
     command: Sequence[str],
     *,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
+from ..signals import ending_signals
 from ..targets import attach_to_look, check_console
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _run(app: QApplication) -> int:
         waker = QSocketNotifier(ours.fileno(), QSocketNotifier.Type.Read)
         waker.activated.connect(lambda: ours.recv(64))
         before = signal.set_wakeup_fd(theirs.fileno())
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ending_signals():
             signal.signal(number, end)
         try:
             app.exec()

@@ -22,10 +22,11 @@ import tty
 from types import FrameType
 from typing import Any, Self
 
+from ..signals import ending_signals
+
 # Alternate screen, cursor hidden, no wrapping at the right edge.
 _ENTER = b"\x1b[?1049h\x1b[?25l\x1b[?7l"
 _LEAVE = b"\x1b[0m\x1b[?7h\x1b[?25h"
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Tty:
@@ -47,12 +48,12 @@ class Tty:
     # ---- Taking over and giving back
 
     def __enter__(self) -> Self:
-        actions = dict.fromkeys(_ENDING, _on_end) | {
+        actions = dict.fromkeys(ending_signals(), _on_end) | {
             signal.SIGWINCH: self._on_resize,
             signal.SIGTSTP: self._on_stop,
         }
         for number, action in actions.items():
-            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves SIGHUP
+            if signal.getsignal(number) != signal.SIG_IGN:
                 self._handlers[number] = signal.signal(number, action)
         # For the signal that comes between the last line of a `with` and `__exit__`'s first.
         atexit.register(self._give_back)
@@ -149,7 +150,7 @@ def _on_end(number: int, frame: FrameType | None) -> None:
 
 
 def _ignore_endings() -> None:
-    for number in _ENDING:
+    for number in ending_signals():
         # Not SIG_IGN: Python complains of it where the signal has come already.
         signal.signal(number, _on_too_late)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
+import leftovers
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -12,8 +16,27 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("kju", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("kju")
 
-# A shell that runs this in the background has it ignored, and what is started here would too.
+# `nohup` starts programs with SIGHUP ignored, a shell starts background jobs with SIGINT ignored,
+# and the programs that tests start would inherit that. A handler is not inherited.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
+
+
+def pytest_sessionstart() -> None:
+    """Have the machines of a run that is interrupted or killed ended."""
+    if leftovers.RUN not in os.environ:  # a worker has its controller's
+        os.environ[leftovers.RUN] = run = uuid.uuid4().hex
+        leftovers.guard_run(run)
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """End the processes that a test leaves behind, and fail it."""
+    monkeypatch.setenv(leftovers.TEST, str(tmp_path))
+    yield
+    left = leftovers.end_processes_of(str(tmp_path))
+    assert not left, f"processes outlived their test: {left}"
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+#: Seconds after which a condition that does not hold is taken for a hang. A busy computer needs
+#: many times what a quiet one does, so no test asks for less.
+HANG = 90.0
 
-def until(condition: Callable[[], object], seconds: float = 10.0, what: str = "") -> None:
-    """Return when *condition* holds; fail when it does not within *seconds*."""
+
+def until(condition: Callable[[], object], seconds: float = 0, what: str = "") -> None:
+    """Return when *condition* holds; fail when it does not within HANG, or *seconds* if longer."""
+    seconds = max(seconds, HANG)
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"

@@ -1,0 +1,73 @@
+"""The tests' own rule that no process outlives a test or an interrupted run."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import leftovers
+import pytest
+from wait import until
+
+TESTS = Path(__file__).resolve().parent.parent
+#: As a machine that is detached: a session of its own, and a parent that ends at once.
+DETACHED = """
+import subprocess, sys, time
+
+def test_it():
+    program = "import subprocess; subprocess.Popen(['sleep', '600'], start_new_session=True)"
+    subprocess.run([sys.executable, '-c', program])
+    print("started", flush=True)
+    {then}
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Start pytest on one planted test, as a run of its own."""
+
+    def start(then, *arguments):
+        path = tmp_path / "test_planted.py"
+        path.write_text(DETACHED.format(then=then))
+        environment = {**os.environ, "PYTHONPATH": str(TESTS), leftovers.RUN: "planted"}
+        program = (
+            "import os, sys, leftovers, pytest\n"
+            "leftovers.GRACE = 0.2\n"
+            "leftovers.guard_run('planted')\n"
+            "sys.exit(pytest.main(sys.argv[1:]))"
+        )
+        words = ["-q", "-s", "-p", "conftest", "-p", "no:cacheprovider", "-c", os.devnull]
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *words, *arguments, str(path)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            cwd=tmp_path,
+        )
+
+    return start
+
+
+def is_asleep():
+    return any(
+        "sleep 600" in words for words in leftovers.marked(leftovers.RUN, "planted").values()
+    )
+
+
+def test_a_process_that_outlives_its_test_fails_it(run):
+    with run("pass") as pytest_run:
+        printed = pytest_run.stdout.read()
+    assert pytest_run.returncode == 1
+    assert "processes outlived their test" in printed and "sleep 600" in printed
+    assert not is_asleep()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_processes_end_with_a_run_that_is_interrupted(run, number):
+    with run("time.sleep(600)") as pytest_run:
+        until(lambda: "started" in pytest_run.stdout.readline(), 60, "the test started")
+        assert is_asleep()
+        pytest_run.send_signal(number)
+        until(lambda: not is_asleep(), 60, "the process ended")
+        pytest_run.stdout.read()

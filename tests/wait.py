@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 #: Seconds after which a condition that does not hold is taken for a hang. A busy computer needs
 #: many times what a quiet one does, so no test asks for less.
-HANG = 90.0
+HANG = 180.0
 
 
 def until(condition: Callable[[], object], seconds: float = 0, what: str = "") -> None:

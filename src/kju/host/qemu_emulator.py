@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from pathlib import Path
@@ -167,6 +168,11 @@ class QemuEmulator(Emulator):
         status = await self._child.wait()
         if status is None:
             return
+        if self._qmp is not None:
+            # On a busy computer its end may be seen before the events that it sent last.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS):
+                    await self._qmp.last_events()
         reason = f"QEMU {process.describe(status)}"
         if self._shutdown and status == 0:
             reason = self._shutdown

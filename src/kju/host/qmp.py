@@ -149,6 +149,12 @@ class Qmp:
         """
         await self.execute("remove-fd", {"fdset-id": number})
 
+    async def last_events(self) -> None:
+        """Wait until QEMU has hung up and every event that it sent has been delivered."""
+        await asyncio.shield(self.closed)
+        while not (self._client.events.empty() or self._events.done()):
+            await asyncio.sleep(0)
+
     async def close(self) -> None:
         """Hang up. Never raises: that QEMU hung up first is the usual case."""
         self._events.cancel()

@@ -26,7 +26,6 @@ import kju
 from kju.errors import KjuError, UnavailableError
 
 pytest.importorskip("zenoh")
-pytestmark = pytest.mark.slow
 KJU = (sys.executable, "-m", "kju.apps")
 #: As ``zenohd --listen PLACE --no-multicast-scouting``: nobody is looked for beyond this computer.
 STOCK = """

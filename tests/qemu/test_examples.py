@@ -34,7 +34,6 @@ def run(example: str, *words: object, folder: Path, timeout: float = 100) -> lis
     return done.stdout.splitlines()
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_an_installer_to_its_third_screen(tmp_path: Path) -> None:
     args = guests.installer()

@@ -28,7 +28,8 @@ from kju.errors import GeometryError, MachineGoneError, ProducerGoneError, WaitT
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 
 TEXT, LINEAR = (720, 400), (800, 600)
-STORMS, RESETS = 3, 6
+RESETS = 6
+STORMS = pytest.mark.parametrize("storms", [1, pytest.param(3, marks=pytest.mark.soak)])
 #: The mode is read ten times a second; a computer that others use too gets some more.
 SEEN = 3.0
 NEVER = 0xFFFF
@@ -151,13 +152,14 @@ def goes_on(guest: Machine) -> None:
     until(lambda: guest.follower.told > told, SEEN, "who follows is told")
 
 
-def test_resets_at_random_moments(tmp_path: Path) -> None:
+@STORMS
+def test_resets_at_random_moments(tmp_path: Path, storms: int) -> None:
     chance = random.Random(5)
     with booted(tmp_path, NEVER) as guest:
         guest.settles()
         guest.equals()
         held = guest.held()
-        for _ in range(STORMS):
+        for _ in range(storms):
             for _ in range(RESETS):
                 guest.monitor.execute("system_reset")
                 # The moment is what is random: in the firmware, at the mode's change, after it.
@@ -167,16 +169,17 @@ def test_resets_at_random_moments(tmp_path: Path) -> None:
             guest.equals()
             goes_on(guest)
             guest.holds_no_more(held)
-        assert reboots(guest.follower) >= STORMS
+        assert reboots(guest.follower) >= storms
 
 
-def test_a_guest_that_resets_itself_every_second(tmp_path: Path) -> None:
+@STORMS
+def test_a_guest_that_resets_itself_every_second(tmp_path: Path, storms: int) -> None:
     with booted(tmp_path, 18) as guest:
         until(lambda: guest.source() == "vram", 20, "it has booted")
         guest.equals()
         held = guest.held()
         follower = guest.follower
-        for storm in range(1, STORMS + 1):
+        for storm in range(1, storms + 1):
             until(lambda: reboots(follower) >= storm * RESETS, 60, "it resets itself")  # noqa: B023
             guest.equals()
             goes_on(guest)

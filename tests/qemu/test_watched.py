@@ -125,7 +125,7 @@ def end_at(child: subprocess.Popen[str], version: int) -> None:
     child.stdin.flush()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_everybody_ends_with_the_published_picture(tmp_path: Path) -> None:
     folders = [tmp_path / "i", tmp_path / "p"]
     for folder in folders:

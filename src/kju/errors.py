@@ -13,6 +13,7 @@ what happened, to what, and what to do next::
     ├── FormatError                  these bytes are not a surface kju can read
     ├── MemoryLostError              the memory under a mapping was cut or ran out
     ├── LimitError                   a limit of the system is in the way
+    ├── FileError                    a file could not be read, written or removed (also OSError)
     ├── ProducerGoneError            whoever filled the surface has died or closed it
     │   └── SupersededError          another surface has taken this one's address
     ├── UnavailableError             the surface says that it has no picture now
@@ -107,6 +108,28 @@ class LimitError(KjuError):
         self.limit = limit
         self.value = value
         self.asked = asked
+
+
+class FileError(KjuError, OSError):
+    """A file or folder could not be read, written or removed.
+
+    Attributes:
+        filename: Its path.
+        errno: The number of the system's error; 0 where there is none.
+    """
+
+    def __init__(self, message: str, path: str = "", number: int = 0) -> None:
+        super().__init__(message)
+        self.filename = path
+        self.errno = number
+
+    def __str__(self) -> str:
+        """The message, which names the file."""
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[type[FileError], tuple[str, str, int]]:
+        """Errors travel between processes."""
+        return type(self), (str(self), str(self.filename), self.errno or 0)
 
 
 class ProducerGoneError(KjuError):

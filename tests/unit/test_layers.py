@@ -15,6 +15,7 @@ LAYERS = [
     {"surface"},
     {"producer", "consumer"},
     {"display1", "bochs", "xwd", "keys", "wire", "definitions"},
+    {"files"},
     {"memory", "sources", "host", "remote"},
     {"client", "aio", "watch"},
     {"report", "serving"},

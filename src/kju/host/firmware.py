@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import QemuError, UsageError
+from ..files import Folder
 from . import distribution, qemu_img
 from .arguments import Firmware
 
@@ -56,7 +57,8 @@ def find(wish: str, folder: str, architecture: str) -> Firmware | None:
     code, code_format, template = _described(architecture)
     variables = Path(folder) / VARIABLES
     if not variables.exists():
-        qemu_img.convert(template, "raw", variables)
+        with Folder.open(Path(folder), follow_own_link=True) as opened:
+            qemu_img.convert(template, "raw", opened, VARIABLES)
     return Firmware(code, code_format, str(variables), "asked for (firmware = uefi)")
 
 

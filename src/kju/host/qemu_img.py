@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from ..errors import QemuError
+from ..files import Folder
 from . import distribution
 
 INSTALL = {
@@ -49,17 +50,21 @@ def overlay(base: Path, base_format: str, path: Path) -> None:
     _run("create", "-q", "-f", "qcow2", "-b", str(base), "-F", base_format, str(path))
 
 
-def convert(source: str, source_format: str, path: Path) -> None:
+def convert(source: str, source_format: str, folder: Folder, name: str) -> None:
     """Copy a disk into a new qcow2 one, without its snapshots.
+
+    Args:
+        source: The disk.
+        source_format: Its format.
+        folder: Where the new one comes.
+        name: Its name there.
 
     Raises:
         QemuError: qemu-img is missing, or refused.
+        FileError: The new disk could not be finished.
     """
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    _run("convert", "-q", "-f", source_format, "-O", "qcow2", source, str(new))
-    new.chmod(0o600)
-    new.rename(path)
+    with folder.staged(name) as new:
+        _run("convert", "-q", "-f", source_format, "-O", "qcow2", source, str(new))
 
 
 def format_of(path: Path) -> str:

@@ -24,23 +24,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import logging
 import os
 import re
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from ..errors import FormatError, GeometryError, KjuError, QemuError, UsageError
+from ..errors import GeometryError, KjuError, QemuError, UsageError
 from . import logs
 from .jobs import Jobs
 from .messages import TAG, Saved, Snapshots
 from .recording import Input, decode
+from .snapshot_files import SnapshotFiles
 from .video import Dump, read_ppm
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ SHOWN = 3.0
 PATIENCE = 30.0
 #: Until QEMU's event says that the guest runs again; it comes with the answer.
 RUNNING = 1.0
-PICTURE, INPUT = "screen.png", "input.jsonl"
 
 
 class Disk(NamedTuple):
@@ -186,7 +185,7 @@ class SnapshotStore:
         if saved.lacking or not saved.size:
             where = ", ".join(saved.lacking) or "it holds disks only"
             raise UsageError(f"the snapshot {tag!r} is not whole ({where}), and cannot be loaded")
-        inputs, note = await asyncio.to_thread(_inputs_of, saved)
+        inputs, note = await asyncio.to_thread(_inputs_of, saved, self._files(disks))
         was_running = await self._stop()
         try:
             await self._run("snapshot-load", tag, disks)
@@ -218,10 +217,13 @@ class SnapshotStore:
         await self._jobs.run(
             self._qmp, "snapshot-delete", {"tag": tag, "devices": [d.node for d in with_it]}
         )
-        if place := self._place(tag, disks):
-            await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+        note = ""
+        try:
+            await asyncio.to_thread(self._files(disks).remove, tag)
+        except (KjuError, OSError) as error:
+            note = f"its picture and input are still there: {error}"
         self._tell("snapshot-removed", {"tag": tag})
-        return Snapshots(number=0, snapshots=[saved])
+        return Snapshots(number=0, snapshots=[saved], note=note)
 
     async def _run(self, command: str, tag: str, disks: list[Disk]) -> None:
         """Run a command on these disks; the first gets the memory, unless another has it."""
@@ -278,14 +280,13 @@ class SnapshotStore:
         raise UsageError(f"there is no snapshot {tag!r}; there are: {have}")
 
     def _with_files(self, saved: Saved, disks: list[Disk]) -> Saved:
-        place = self._place(saved.tag, disks)
-        picture, logged = (place / PICTURE, place / INPUT) if place else (None, None)
+        picture, inputs = self._files(disks).find(saved.tag)
         return Saved(
             tag=saved.tag,
             time=saved.time,
             size=saved.size,
-            picture=str(picture) if picture and picture.is_file() else "",
-            input=str(logged) if logged and logged.is_file() else "",
+            picture=picture,
+            input=inputs,
             lacking=[disk.title for disk in disks if saved.tag not in disk.saved],
         )
 
@@ -353,39 +354,19 @@ class SnapshotStore:
             return None, f"no picture: {error}"
         return picture, "" if picture is not None else "no picture: QEMU has no screen"
 
-    def _place(self, tag: str, disks: list[Disk]) -> Path | None:
-        """Where the files of a snapshot are: with the machine, else beside its first disk.
-
-        None if nowhere: the disk is no file, or has come with a tag that could be any path.
-        """
-        if not re.search(TAG, tag):
-            return None
-        if self._folder:
-            return Path(self._folder) / "snapshots" / tag
-        first = next((disk.file for disk in disks if disk.file), "")
-        return Path(f"{first}.snapshots") / tag if first else None
+    def _files(self, disks: list[Disk]) -> SnapshotFiles:
+        """What belongs to snapshots: with the machine, else beside its first disk."""
+        return SnapshotFiles(self._folder, next((disk.file for disk in disks if disk.file), ""))
 
     def _keep_files(self, tag: str, disks: list[Disk], picture: np.ndarray[Any, Any] | None) -> str:
         """Write what belongs to a snapshot; returns why it could not be, if so."""
-        place = self._place(tag, disks)
-        if place is None:
+        files = self._files(disks)
+        if files.place(tag) is None:
             return "no picture: the disk is no file to put it beside"
-        new = place.with_name(f".{tag}.new")
         try:
-            place.parent.mkdir(mode=0o700, exist_ok=True)
-            shutil.rmtree(new, ignore_errors=True)
-            new.mkdir(mode=0o700)
-            if picture is not None:
-                _write_png(picture, new / PICTURE)
-            if logged := self._inputs.read():
-                # What was typed may be a password.
-                (new / INPUT).touch(mode=0o600)
-                (new / INPUT).write_bytes(logged)
-            # What an earlier one of this name left: the disk no longer had it.
-            shutil.rmtree(place, ignore_errors=True)
-            new.rename(place)
-        except OSError as error:
-            shutil.rmtree(new, ignore_errors=True)
+            png = None if picture is None else _png(picture)
+            files.keep(tag, png, self._inputs.read())
+        except (KjuError, OSError) as error:
             return f"neither picture nor input could be kept: {error}"
         return ""
 
@@ -480,21 +461,20 @@ def _disk(inserted: _Inserted) -> Disk:
     return Disk(inserted.node_name, f"{name} ({inserted.drv})", path, inserted.drv, saved)
 
 
-def _inputs_of(saved: Saved) -> tuple[list[Input], str]:
+def _inputs_of(saved: Saved, files: SnapshotFiles) -> tuple[list[Input], str]:
     """The input until a snapshot, and what is wrong with its file, if anything."""
     if not saved.input:
         return [], ""
     try:
-        with Path(saved.input).open("rb") as file:
-            # No log of ours is longer; the file may be anybody's, as its disk.
-            return decode(file.read(2 * logs.LIMIT)), ""
-    except (OSError, FormatError) as error:
+        # No log of ours is longer; the file may be anybody's, as its disk.
+        return decode(files.inputs(saved.tag, 2 * logs.LIMIT)), ""
+    except (KjuError, OSError) as error:
         return [], f"the log of input begins anew: {saved.input} cannot be read: {error}"
 
 
-def _write_png(picture: np.ndarray[Any, Any], path: Path) -> None:
+def _png(picture: np.ndarray[Any, Any]) -> bytes:
     from PIL import Image  # a machine that saves nothing has no use for it
 
-    with path.open("xb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        Image.fromarray(np.ascontiguousarray(picture)).save(file, format="PNG")
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(file, format="PNG")
+    return file.getvalue()

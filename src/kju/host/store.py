@@ -15,9 +15,9 @@ variables of a UEFI, and ``snapshots/TAG/`` with the screen and the input of eac
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import os
-import shutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -27,11 +27,14 @@ from ..definitions.definition import refuse
 from ..errors import (
     ConflictError,
     DefinitionError,
+    FileError,
+    KjuError,
     MachineExistsError,
     MachineNotFoundError,
     UsageError,
 )
-from . import qemu, qemu_img, runtime
+from ..files import Folder, is_temporary, listing, remove_tree, unknown
+from . import qemu, qemu_img, runtime, snapshot_files
 from .firmware import VARIABLES
 from .image import Image, Kind
 from .messages import Launch
@@ -41,6 +44,8 @@ DISK = "disk.qcow2"
 #: What an editor is given, and what it leaves that is not right.
 EDITED = "machine.toml.edited"
 _NEW = ".new-"
+# An editor leaves files beside the one it was given: machine.toml.edited~, .machine.toml.edited.swp
+_DEFINITIONS = re.compile(r"[.#]?machine\.toml[^/]*")
 
 
 class Kept(NamedTuple):
@@ -101,11 +106,15 @@ def read(name: str) -> Kept:
     Raises:
         MachineNotFoundError: None of this name is kept.
         DefinitionError: The definition is not right.
+        FileError: It cannot be read, or is another user's.
     """
     folder = home() / runtime.check_name(name)
     try:
-        text = (folder / FILE).read_text()
-    except FileNotFoundError:
+        with Folder.open(folder, follow_own_link=True) as opened:
+            text = opened.read(FILE).decode()
+    except FileError as error:
+        if error.errno != errno.ENOENT:
+            raise
         have = ", ".join(names()) or "none is"
         raise MachineNotFoundError(
             f"no machine named {name!r} is kept (kept: {have}); make one with: kju create {name}",
@@ -249,19 +258,22 @@ def create(name: str, definition: Definition, disk: str = "") -> Kept:
         MachineExistsError: One of this name is kept.
         UsageError: A file is missing.
         QemuError: The disk could not be made.
+        FileError: A file could not be written; nothing is left of the machine.
     """
     with _coming(name) as new:
         if disk:
-            qemu_img.create(new / DISK, disk)
+            qemu_img.create(new.path / DISK, disk)
             further = [DISK, *definition.disks]
             where: dict[str, object] = {"disks": further} if definition.image else {"image": DISK}
             definition = _replaced(definition, where)
         try:
-            kept = checked(name, new, write(_replaced(definition, {"name": name})), new / FILE)
+            kept = checked(
+                name, new.path, write(_replaced(definition, {"name": name})), new.path / FILE
+            )
         except DefinitionError as error:
             # Nobody has seen this file yet.
             raise UsageError(str(error).removeprefix(f"{error.file}:{error.line}: ")) from error
-        _write(new / FILE, kept.text)
+        new.write(FILE, kept.text.encode())
     return read(name)
 
 
@@ -273,6 +285,7 @@ def clone(name: str, new_name: str) -> Kept:
         MachineExistsError: The second is.
         ConflictError: The first is running.
         QemuError: qemu-img is missing, or refused.
+        FileError: A file could not be written; nothing is left of the copy.
     """
     with _coming(new_name) as new:
         kept = read(name)
@@ -281,7 +294,7 @@ def clone(name: str, new_name: str) -> Kept:
             raise ConflictError(
                 f"{name} is running, and its disks change; stop it first: kju stop {name}"
             )
-        paths = [_laid_over(image, new) for image in found]
+        paths = [_laid_over(image, new.path) for image in found]
         definition = kept.definition
         changes: dict[str, object] = {"name": new_name, "base": name}
         if definition.image:
@@ -290,8 +303,8 @@ def clone(name: str, new_name: str) -> Kept:
         if definition.firmware not in ("bios", "uefi"):
             changes["firmware"] = str(kept.path(definition.firmware))
         if (variables := kept.folder / VARIABLES).exists():
-            qemu_img.convert(str(variables), "qcow2", new / VARIABLES)
-        _write(new / FILE, write(_replaced(definition, changes)))
+            qemu_img.convert(str(variables), "qcow2", new, VARIABLES)
+        new.write(FILE, write(_replaced(definition, changes)).encode())
     return read(new_name)
 
 
@@ -306,7 +319,6 @@ def _laid_over(image: Image, folder: Path) -> str:
             break
         place = folder / f"{base.stem}-{number}.qcow2"
     qemu_img.overlay(base, image.disk_format or qemu_img.format_of(base), place)
-    place.chmod(0o600)
     return place.name
 
 
@@ -315,9 +327,11 @@ def replace(kept: Kept, text: str) -> Kept:
 
     Raises:
         DefinitionError: It is not right; the old one stays.
+        FileError: It could not be written; the old one stays.
     """
     new = checked(kept.name, kept.folder, text, kept.file)
-    _write(kept.file, text)
+    with Folder.open(kept.folder, follow_own_link=True) as folder:
+        folder.write(FILE, text.encode())
     return new
 
 
@@ -326,10 +340,13 @@ def remove(name: str) -> list[str]:
 
     Raises:
         MachineNotFoundError: None of this name is kept.
-        ConflictError: It is running, or others lie over its disks.
+        ConflictError: It is running, others lie over its disks, or its folder holds files that
+            are not its own.
+        FileError: A file could not be removed. The machine is removed all the same; the next
+            command that makes or removes one removes the rest.
     """
     folder = home() / runtime.check_name(name)
-    with _exclusive():
+    with _exclusive() as machines:
         _present(name)
         if runtime.is_alive(runtime.paths(name)):
             raise ConflictError(f"{name} is running; stop it first: kju stop {name}")
@@ -338,73 +355,83 @@ def remove(name: str) -> list[str]:
                 f"{name} has clones whose disks lie over its own: remove those first"
                 f" ({', '.join(above)})"
             )
-        elsewhere = []
+        elsewhere, inside = [], set[str]()
         with contextlib.suppress(DefinitionError):
             kept = read(name)
             paths = [kept.path(p) for p in (kept.definition.image, *kept.definition.disks) if p]
             elsewhere = [str(p) for p in paths if not p.is_relative_to(folder)]
+            inside = {str(p.relative_to(folder)) for p in paths if p.is_relative_to(folder)}
+
+        def known(path: str) -> bool:
+            return path in inside or _is_made(path)
+
+        with machines.folder(name) as opened:
+            if others := unknown(opened, known):
+                raise ConflictError(
+                    f"{folder} holds files that are not the machine's ({listing(others)}): move"
+                    f" them to another place, then: kju rm {name}"
+                )
         # Out of sight at once: a killed rm leaves nothing that looks like a machine.
-        gone = folder.with_name(f"{_NEW}{name}")
-        shutil.rmtree(gone, ignore_errors=True)
-        folder.rename(gone)
-        shutil.rmtree(gone)
+        machines.rename(name, f"{_NEW}{name}")
+        remove_tree(machines, f"{_NEW}{name}", known)
+        machines.sync()
     return elsewhere
+
+
+def _is_made(path: str) -> bool:
+    """Whether a path in a machine's folder is of a file that kju makes there, or an editor."""
+    stem, _, rest = path.partition("/")
+    if stem == snapshot_files.FOLDER:
+        return snapshot_files.is_made(rest)
+    return path in (DISK, VARIABLES) or bool(_DEFINITIONS.fullmatch(path)) or is_temporary(path)
+
+
+def _is_remains(path: str) -> bool:
+    """The same for what a killed `create`, `clone` or `remove` left: disks have any name there."""
+    return _is_made(path) or ("/" not in path and path.endswith(".qcow2"))
 
 
 # -- files
 
 
 @contextlib.contextmanager
-def _coming(name: str) -> Iterator[Path]:
+def _coming(name: str) -> Iterator[Folder]:
     """A folder that becomes the machine's at the end of the block, whole or not at all."""
     runtime.check_name(name)
     with _exclusive() as machines:
-        place, new = machines / name, machines / f"{_NEW}{name}"
-        if place.exists():
+        if machines.status(name) is not None:
             raise MachineExistsError(
-                f"a machine named {name!r} is kept already ({place}); choose another name,"
-                f" or remove it with: kju rm {name}",
+                f"a machine named {name!r} is kept already ({machines.path / name}); choose"
+                f" another name, or remove it with: kju rm {name}",
                 name,
             )
-        # Only one that was killed could have left it.
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(mode=0o700)
         try:
-            yield new
-            for path in new.iterdir():
-                path.chmod(0o600)
-            new.rename(place)
+            with machines.folder(f"{_NEW}{name}", create=True) as new:
+                yield new
+                for made in new.names():
+                    new.seal(made)
+                new.sync()
+            machines.rename(f"{_NEW}{name}", name)
         except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
+            with contextlib.suppress(KjuError):
+                remove_tree(machines, f"{_NEW}{name}", _is_remains)
             raise
+        machines.sync()
 
 
 @contextlib.contextmanager
-def _exclusive() -> Iterator[Path]:
+def _exclusive() -> Iterator[Folder]:
     """Hold the lock under which kept machines come and go."""
-    machines = home()
-    machines.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(machines / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with (
+        Folder.open(home(), create=True, follow_own_link=True) as machines,
+        machines.lock(),
+    ):
+        # Only one that was killed, or whose disk failed, could have left these.
+        for name in machines.names():
+            if name.startswith(_NEW):
+                with contextlib.suppress(FileError):
+                    remove_tree(machines, name, _is_remains)
         yield machines
-    finally:
-        os.close(descriptor)
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file, whole or not at all, whatever ends us."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123  a descriptor
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        new.rename(path)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
 
 
 def _replaced(definition: Definition, changes: dict[str, object]) -> Definition:

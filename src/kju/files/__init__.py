@@ -1,0 +1,42 @@
+"""SHELL: every file that kju writes or removes.
+
+    folder      a folder of this user's: write, read, remove, lock
+    tree        remove a folder that holds only files of kju
+    output      a file at a path that the user named, such as ``-o screen.png``
+    staging     the steps of a write
+    ownership   whose a file or folder is
+    failure     the error for a failed operation, with a hint for descriptor limits
+
+Rules:
+
+- A folder is opened once, without following a link, and its owner is checked. Everything in it
+  goes by that descriptor, so that renaming or replacing the folder has no effect.
+- A file appears whole: a temporary file in the same folder, fsync, rename, fsync of the folder.
+  A write that fails leaves the old file and no temporary one.
+- Only regular files of this user (or root) are read back.
+- Only files that kju wrote are removed; a folder with other files in it is refused.
+- Every failure is a `kju.errors.FileError` that names the file.
+
+Surfaces (`kju.memory`) are the exception: they are mapped memory, and have rules of their own.
+"""
+
+from .failure import descriptor_limit, failing, file_error
+from .folder import Folder, folder_in
+from .output import make_folders, write_output
+from .staging import is_temporary
+from .tree import Known, listing, remove_tree, unknown
+
+__all__ = [
+    "Folder",
+    "Known",
+    "descriptor_limit",
+    "failing",
+    "file_error",
+    "folder_in",
+    "is_temporary",
+    "listing",
+    "make_folders",
+    "remove_tree",
+    "unknown",
+    "write_output",
+]

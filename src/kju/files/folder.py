@@ -1,0 +1,287 @@
+"""SHELL: a folder of this user's, and the files in it, by its descriptor.
+
+Another user may be able to write in the folder that this one lies in (a disk in a shared folder),
+and may put a link, or a folder of its own, in its place at any moment. So the folder is opened
+once, without following a link; its owner and mode are read from the descriptor; and every later
+call takes the descriptor (``dir_fd``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Self
+
+from . import staging
+from .failure import failing
+from .ownership import check_file, check_folder, open_directory, own_target
+
+#: A FIFO in the place of a file must not block its reader.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+#: Far above any file of kju that is read whole.
+_LONGEST = 64 << 20
+
+
+class Folder:
+    """An open folder that only this user (or root) can change.
+
+    Args:
+        descriptor: The folder; this object closes it.
+        path: Its path, for messages and for other programs.
+
+    Raises:
+        FileError: It belongs to another user, or others may write in it.
+    """
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self.path = path
+        self._fd = descriptor
+        try:
+            check_folder(os.fstat(descriptor), path)
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = False, follow_own_link: bool = False) -> Self:
+        """Open a folder by its path.
+
+        Args:
+            path: The folder. Its last part must not be a link.
+            create: Make it (mode 0700), and missing folders above it.
+            follow_own_link: Its last part may be a link that belongs to this user or root.
+
+        Raises:
+            FileError: It is missing, a link, another user's, or others may write in it.
+        """
+        path = own_target(path) if follow_own_link else path
+        if create:
+            with failing(path, "made"):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(path, 0o700)  # noqa: PTH102  the call that tests make fail
+        return cls(open_directory(path), path)
+
+    def folder(self, name: str, *, create: bool = False) -> Folder:
+        """Open a folder in this one, which must not be a link.
+
+        Args:
+            name: Its name.
+            create: Make it (mode 0700) if it is missing.
+
+        Raises:
+            FileError: It is missing, a link, another user's, or others may write in it.
+        """
+        return folder_in(self._fd, self.path / name, create=create)
+
+    def fileno(self) -> int:
+        """Return the descriptor, which stays this object's."""
+        return self._fd
+
+    def close(self) -> None:
+        """Close the folder. A second call does nothing."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- reading
+
+    def names(self) -> list[str]:
+        """Return the names of everything in the folder, sorted.
+
+        Raises:
+            FileError: It cannot be read.
+        """
+        with failing(self.path, "read"):
+            return sorted(os.listdir(self._fd))  # noqa: PTH208  a descriptor
+
+    def status(self, name: str) -> os.stat_result | None:
+        """Return what *name* is, links not followed; None if it is missing."""
+        try:
+            return os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+        except OSError:
+            return None
+
+    def has(self, name: str) -> bool:
+        """Return whether `read` would take *name*: a regular file of this user's."""
+        try:
+            self.read(name, limit=0)
+        except OSError:
+            return False
+        return True
+
+    def read(self, name: str, *, limit: int = _LONGEST, secret: bool = False) -> bytes:
+        """Return the content of a file.
+
+        Args:
+            name: The file.
+            limit: Bytes that are read at most.
+            secret: Refuse a file that other users may read.
+
+        Raises:
+            FileError: It is missing, not a regular file, another user's, or cannot be read.
+        """
+        path = self.path / name
+        with failing(path, "read"), os.fdopen(self._open(name, _READ), "rb") as file:
+            check_file(os.fstat(file.fileno()), path, secret=secret)
+            return file.read(limit)
+
+    # -- writing
+
+    def write(self, name: str, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
+        """Write a file in place of an old one, whole or not at all.
+
+        Args:
+            name: The file.
+            data: Its content.
+            mode: Its permissions.
+            durable: Wait until the disk has it (two fsyncs).
+
+        Raises:
+            FileError: It could not be written, and the old file is still there; or the disk
+                failed after the new file took its place.
+        """
+        staging.replace(self._fd, self.path / name, data, mode, durable=durable)
+
+    def write_all(self, files: Mapping[str, tuple[bytes, int]]) -> None:
+        """Write several files that belong together: all of them, or none.
+
+        Args:
+            files: Content and permissions by name.
+
+        Raises:
+            FileError: One could not be written; all are as they were.
+        """
+        staging.replace_all(self._fd, self.path, files)
+
+    @contextlib.contextmanager
+    def staged(self, name: str) -> Iterator[Path]:
+        """Have another program write a file, which gets its name at the end of the block.
+
+        The program gets a path, so the folders above must be this user's as well.
+
+        Yields:
+            The path to write to, which does not exist yet.
+
+        Raises:
+            FileError: It could not be finished; the old file is still there.
+        """
+        temporary = staging.temporary_name()
+        try:
+            yield self.path / temporary
+            self.seal(temporary)
+            staging.rename(self._fd, self.path / name, temporary)
+        except BaseException:
+            staging.discard(self._fd, temporary)
+            raise
+        self.sync()
+
+    def seal(self, name: str) -> None:
+        """Give a file that another program wrote mode 0600, and wait until the disk has it.
+
+        Raises:
+            FileError: That could not be done, or it is not a regular file of this user's.
+        """
+        path = self.path / name
+        with failing(path, "written"), os.fdopen(self._open(name, _READ), "rb") as file:
+            check_file(os.fstat(file.fileno()), path)
+            os.fchmod(file.fileno(), 0o600)
+            os.fsync(file.fileno())
+
+    def append(self, name: str) -> int:
+        """Open a file (mode 0600) for adding to its end; returns a descriptor of the caller's.
+
+        Raises:
+            FileError: It cannot be opened, is not a regular file, or is another user's.
+        """
+        path = self.path / name
+        with failing(path, "written"):
+            descriptor = self._open(name, _APPEND)
+            try:
+                check_file(os.fstat(descriptor), path)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        return descriptor
+
+    # -- renaming, removing, locking
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a file or folder another name in this folder, in place of a file or empty folder.
+
+        Raises:
+            FileError: It could not be renamed.
+        """
+        staging.rename(self._fd, self.path / new, old)
+
+    def remove(self, name: str) -> None:
+        """Remove a file or a link, never what a link points to. A missing one is fine.
+
+        Raises:
+            FileError: It could not be removed.
+        """
+        with failing(self.path / name, "removed"), contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._fd)
+
+    def remove_folder(self, name: str) -> None:
+        """Remove an empty folder. A missing one is fine.
+
+        Raises:
+            FileError: It holds something, or could not be removed.
+        """
+        with failing(self.path / name, "removed"), contextlib.suppress(FileNotFoundError):
+            os.rmdir(name, dir_fd=self._fd)
+
+    def sync(self) -> None:
+        """Wait until the disk has the folder's names.
+
+        Raises:
+            FileError: The disk failed. The files have their names, but may lose them.
+        """
+        staging.sync(self._fd, self.path)
+
+    @contextlib.contextmanager
+    def lock(self, name: str = ".lock") -> Iterator[None]:
+        """Hold an exclusive lock (flock(2)) on a file of this folder.
+
+        Raises:
+            FileError: The file cannot be opened.
+        """
+        with failing(self.path / name, "locked"):
+            descriptor = self._open(name, _LOCK)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _open(self, name: str, flags: int) -> int:
+        return os.open(name, flags, 0o600, dir_fd=self._fd)
+
+
+def folder_in(within: int, path: Path, *, create: bool = False) -> Folder:
+    """Open a folder that lies in the folder *within*, which may be anybody's.
+
+    Args:
+        within: The descriptor of the folder that it lies in.
+        path: The folder; its last part is its name there, and must not be a link.
+        create: Make it (mode 0700) if it is missing.
+
+    Raises:
+        FileError: It is missing, a link, another user's, or others may write in it.
+    """
+    if create:
+        with failing(path, "made"), contextlib.suppress(FileExistsError):
+            os.mkdir(path.name, 0o700, dir_fd=within)
+    return Folder(open_directory(path, path.name, within), path)

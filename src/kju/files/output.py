@@ -1,0 +1,95 @@
+"""SHELL: a file at a path that the user named, such as ``-o screen.png``.
+
+Its folder may be anybody's (/tmp), so a link of another user is replaced and not written through.
+A device, a pipe or an open file (/dev/null, /dev/stdout) is written to as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from . import staging
+from .failure import failing
+from .ownership import is_open_file, is_own, own_target
+
+_PARENT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def write_output(
+    path: str | os.PathLike[str], data: bytes, *, mode: int | None = None, replace: bool = True
+) -> None:
+    """Write a file that the user named, whole or not at all.
+
+    Args:
+        path: The file. A link of this user's is followed.
+        data: Its content.
+        mode: Its permissions; None for those of the file that is replaced, or of a new one
+            under the umask.
+        replace: Take the place of an existing file.
+
+    Raises:
+        FileError: It could not be written, and an old file is as it was; or *replace* is false
+            and it exists.
+    """
+    # Not followed where nothing may be replaced: a link there is refused like a file.
+    target = own_target(Path(path)) if replace else Path(path)
+    if replace and (is_open_file(target) or _is_special(target)):
+        _write_through(target, data)
+        return
+    with failing(target, "written"):
+        folder = os.open(target.parent, _PARENT)
+    try:
+        if replace:
+            staging.replace(folder, target, data, _mode(target, mode))
+        else:
+            staging.create(folder, target, target.name, data, mode)
+            staging.sync(folder, target.parent)
+    finally:
+        os.close(folder)
+
+
+def make_folders(path: Path) -> None:
+    """Make a folder that the user named, and missing folders above it.
+
+    Raises:
+        FileError: It could not be made.
+    """
+    with failing(path, "made"):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def _mode(target: Path, wanted: int | None) -> int | None:
+    """The permissions of the file that is replaced, if it is this user's."""
+    if wanted is not None:
+        return wanted
+    try:
+        status = target.lstat()
+    except OSError:
+        return None
+    if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+        return stat.S_IMODE(status.st_mode) & 0o777
+    return None
+
+
+def _is_special(target: Path) -> bool:
+    """Whether it is a device, pipe or socket that this user trusts."""
+    try:
+        status = target.lstat()
+    except OSError:
+        return False
+    kind = status.st_mode
+    plain = stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISLNK(kind)
+    return not plain and (is_own(status) or stat.S_ISCHR(kind))
+
+
+def _write_through(target: Path, data: bytes) -> None:
+    flags = os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC
+    flags |= os.O_TRUNC if is_open_file(target) else os.O_NOFOLLOW
+    with failing(target, "written"):
+        descriptor = os.open(target, flags)
+        try:
+            staging.write_fully(descriptor, data)
+        finally:
+            os.close(descriptor)

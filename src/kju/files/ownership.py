@@ -1,0 +1,117 @@
+"""SHELL: whose a file or folder is, and where a link leads.
+
+A check of a path followed by a use of the path loses a race against another user who replaces it
+in between. So every check here reads a descriptor, or is repeated on one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from ..errors import FileError
+from .failure import failing
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LINK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+#: As many links as the kernel follows (path_resolution(7)).
+_MAX_LINKS = 40
+
+
+def is_own(status: os.stat_result) -> bool:
+    """Return whether a file belongs to this user or to root."""
+    return status.st_uid in (os.geteuid(), 0)
+
+
+def check_folder(status: os.stat_result, path: Path) -> None:
+    """Refuse a folder in which another user could change something.
+
+    Raises:
+        FileError: It belongs to another user, or others may write in it.
+    """
+    if not is_own(status):
+        raise foreign(path, status)
+    if status.st_mode & 0o022:
+        mode = stat.S_IMODE(status.st_mode)
+        why = f"other users may write in it (mode {mode:04o}); run: chmod go-w {path}"
+        raise FileError(f"{path} is not used: {why}", str(path), errno.EPERM)
+
+
+def check_file(status: os.stat_result, path: Path, *, secret: bool = False) -> None:
+    """Refuse a file that is not a regular one of this user's.
+
+    Args:
+        status: Of its descriptor.
+        path: For the message.
+        secret: Refuse a file that other users may read.
+
+    Raises:
+        FileError: It is refused; the message says why.
+    """
+    if not stat.S_ISREG(status.st_mode):
+        raise FileError(f"{path} is not used: it is not a regular file", str(path), errno.EINVAL)
+    if not is_own(status):
+        raise foreign(path, status)
+    if secret and status.st_mode & 0o077:
+        mode = stat.S_IMODE(status.st_mode)
+        why = f"it is a secret that other users may read (mode {mode:04o}); run: chmod 600 {path}"
+        raise FileError(f"{path} is not used: {why}", str(path), errno.EPERM)
+
+
+def foreign(path: Path, status: os.stat_result) -> FileError:
+    """Return the error for a file or folder of another user."""
+    why = f"it belongs to user {status.st_uid}, not to user {os.geteuid()}; remove or rename it"
+    return FileError(f"{path} is not used: {why}", str(path), errno.EPERM)
+
+
+def open_directory(path: Path, name: str | None = None, within: int | None = None) -> int:
+    """Open a folder for reading, without following a link in its last part.
+
+    Args:
+        path: The folder, for messages.
+        name: Its name in the folder *within*; None to open it by its path.
+        within: A descriptor.
+
+    Raises:
+        FileError: It is missing, a link or a file, or cannot be read.
+    """
+    try:
+        return os.open(path if name is None else name, _DIRECTORY, dir_fd=within)
+    except OSError as error:
+        if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+            with failing(path, "opened"):
+                raise
+        why = "it is a link or a file, and must be a folder; remove or rename it"
+        raise FileError(f"{path} is not used: {why}", str(path), error.errno) from error
+
+
+def own_target(path: Path) -> Path:
+    """Return where a path leads through links of this user or root in its last part.
+
+    A link of another user is not followed: it is returned as it is. The owner and the target are
+    read from one descriptor, so they belong to the same link. A link in /proc (an open file of
+    this process) is returned too, because it has no target by name.
+
+    Raises:
+        FileError: The links form a loop.
+    """
+    for _ in range(_MAX_LINKS):
+        try:
+            link = os.open(path, _LINK)
+        except OSError:
+            return path
+        try:
+            status = os.fstat(link)
+            if not stat.S_ISLNK(status.st_mode) or not is_own(status) or is_open_file(path):
+                return path
+            path = path.parent / os.readlink("", dir_fd=link)
+        finally:
+            os.close(link)
+    raise FileError(f"{path} cannot be opened: its links form a loop", str(path), errno.ELOOP)
+
+
+def is_open_file(path: Path) -> bool:
+    """Return whether a path names an open file of a process, such as /dev/fd/3."""
+    return os.path.realpath(path.parent).startswith("/proc/")

@@ -1,0 +1,174 @@
+"""SHELL: the steps of a write: a temporary file, fsync, rename, fsync of the folder.
+
+All take the descriptor of a folder. A temporary file is made with `O_EXCL` and `O_NOFOLLOW` under a
+random name, so that nobody can have put anything in its place.
+
+Source:
+    openat(2), rename(2), fsync(2). The order of the steps: "Ensuring data reaches disk", LWN
+    457667; a rename before the fsync may leave an empty file after a power cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from .failure import failing
+
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_TEMPORARY = re.compile(r"\.kju-[0-9a-f]{16}\.new")
+
+
+def temporary_name() -> str:
+    """Return a name for a temporary file that nothing else has."""
+    return f".kju-{secrets.token_hex(8)}.new"
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a name is one of a temporary file, which a killed process may leave."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def write_fully(descriptor: int, data: bytes) -> None:
+    """Write all of *data*; write(2) may take a part."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def create(
+    folder: int, path: Path, name: str, data: bytes, mode: int | None, *, durable: bool = True
+) -> None:
+    """Write a new file; it is removed again if that fails.
+
+    Args:
+        folder: The folder's descriptor.
+        path: What a message names.
+        name: The file, which must not exist.
+        data: Its content.
+        mode: Its permissions; None for 0666 without the umask's.
+        durable: Wait until the disk has the content.
+
+    Raises:
+        FileError: It exists, or could not be written.
+    """
+    with failing(path, "written"):
+        descriptor = os.open(name, NEW, 0o666 if mode is None else mode, dir_fd=folder)
+        try:
+            try:
+                if mode is not None:
+                    os.fchmod(descriptor, mode)
+                write_fully(descriptor, data)
+                if durable:
+                    os.fsync(descriptor)
+            finally:
+                # NFS reports a full disk here.
+                os.close(descriptor)
+        except BaseException:
+            discard(folder, name)
+            raise
+
+
+def replace(
+    folder: int, path: Path, data: bytes, mode: int | None, *, durable: bool = True
+) -> None:
+    """Write a file in place of an old one, whole or not at all.
+
+    Args:
+        folder: The folder's descriptor.
+        path: The file; its last part is its name in the folder.
+        data: Its content.
+        mode: Its permissions; None for 0666 without the umask's.
+        durable: Wait until the disk has it (two fsyncs).
+
+    Raises:
+        FileError: It could not be written, and the old file is still there; or the disk failed
+            after the new file took its place.
+    """
+    temporary = temporary_name()
+    create(folder, path, temporary, data, mode, durable=durable)
+    try:
+        rename(folder, path, temporary)
+    except BaseException:
+        discard(folder, temporary)
+        raise
+    if durable:
+        sync(folder, path.parent)
+
+
+def replace_all(folder: int, path: Path, files: Mapping[str, tuple[bytes, int]]) -> None:
+    """Write several files that belong together: all of them, or none.
+
+    What can fail for lack of space happens before the first file is replaced. If a rename fails
+    after that, the files that were replaced are put back.
+
+    Args:
+        folder: The folder's descriptor.
+        path: The folder.
+        files: Content and permissions by name.
+
+    Raises:
+        FileError: One could not be written; all are as they were.
+    """
+    staged = {name: temporary_name() for name in files}
+    saved: dict[str, str] = {}
+    replaced: list[str] = []
+    try:
+        for name, (data, mode) in files.items():
+            create(folder, path / name, staged[name], data, mode)
+        for name in files:
+            _save_aside(folder, path / name, saved)
+        for name, temporary in staged.items():
+            rename(folder, path / name, temporary)
+            replaced.append(name)
+    except BaseException:
+        for name in replaced:
+            if name in saved:
+                with contextlib.suppress(OSError):
+                    os.rename(saved.pop(name), name, src_dir_fd=folder, dst_dir_fd=folder)
+            else:
+                discard(folder, name)
+        for temporary in (*staged.values(), *saved.values()):
+            discard(folder, temporary)
+        raise
+    for temporary in saved.values():
+        discard(folder, temporary)
+    sync(folder, path)
+
+
+def rename(folder: int, path: Path, old: str) -> None:
+    """Give *old* the last part of *path* as its name, in place of a file of that name.
+
+    Raises:
+        FileError: It could not be renamed.
+    """
+    with failing(path, "written"):
+        os.rename(old, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def sync(folder: int, path: Path) -> None:
+    """Wait until the disk has the names in a folder.
+
+    Raises:
+        FileError: The disk failed. The files have their names, but may lose them.
+    """
+    with failing(path, "synchronised to the disk"):
+        os.fsync(folder)
+
+
+def discard(folder: int, name: str) -> None:
+    """Remove a file after a failure that is reported already."""
+    with contextlib.suppress(OSError):
+        os.unlink(name, dir_fd=folder)
+
+
+def _save_aside(folder: int, path: Path, saved: dict[str, str]) -> None:
+    """Give an existing file a second name, by which it can be put back."""
+    temporary = temporary_name()
+    with failing(path, "written"), contextlib.suppress(FileNotFoundError):
+        os.link(path.name, temporary, src_dir_fd=folder, dst_dir_fd=folder)
+        saved[path.name] = temporary

@@ -1,18 +1,13 @@
-"""Machines that are kept: create, edit, clone, rm, start."""
+"""Machines that are kept: create, clone, rm, start."""
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
 import sys
-from pathlib import Path
 from typing import NamedTuple
 
 from ..client import kept
-from ..definitions import Definition
-from ..errors import DefinitionError, KjuError, UsageError
-from ..host import runtime, store
+from ..errors import KjuError
+from ..host import store
 from .exits import line_of
 
 
@@ -57,59 +52,6 @@ def accelerator(wanted: str) -> str:
 
     found = probe.accelerator(qemu.require(qemu.inspect(qemu.locate(wanted))))
     return f"{found.name}: {found.reason}"
-
-
-def edit(name: str) -> None:
-    """Edit a definition until it is right; what is not is kept aside."""
-    # One that is not right may be edited, above all.
-    file = store.home() / runtime.check_name(name) / store.FILE
-    if not file.is_file():
-        store.read(name)
-    before = file.read_text(errors="surrogateescape")
-    aside = file.with_name(store.EDITED)
-    if aside.exists():
-        print(f"going on with what was not right last time ({aside})", file=sys.stderr)
-    else:
-        aside.write_text(before, errors="surrogateescape")
-        aside.chmod(0o600)
-    while True:
-        _run_editor(aside)
-        text = aside.read_text(errors="replace")
-        if text == before:
-            aside.unlink()
-            print(f"{name} has not changed")
-            return
-        try:
-            store.checked(name, file.parent, text, aside)
-        except DefinitionError as error:
-            print(f"kju: {line_of(error)}", file=sys.stderr)
-            if _again():
-                continue
-            raise UsageError(
-                f"{name} is as it was; what you wrote is in {aside}, and kju edit {name} goes on"
-                " with it"
-            ) from error
-        break
-    store.replace(store.Kept(name, file.parent, text, Definition()), text)
-    aside.unlink()
-    print(f"{name} has changed; it counts from the next start")
-
-
-def _run_editor(path: Path) -> None:
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    try:
-        status = subprocess.run([*shlex.split(editor), str(path)]).returncode
-    except (OSError, ValueError) as error:
-        raise UsageError(f"the editor {editor!r} cannot be run: {error}; set EDITOR") from error
-    if status:
-        raise UsageError(f"{editor!r} ended with status {status}; what it wrote is in {path}")
-
-
-def _again() -> bool:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    print("edit again? [Y/n] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("", "y", "yes")
 
 
 def clone(name: str, new: str) -> None:

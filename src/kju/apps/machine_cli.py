@@ -43,7 +43,7 @@ def edit(name: Kept) -> None:
 
     $VISUAL or $EDITOR is started; what it leaves is checked before it counts.
     """
-    from .keep import edit
+    from .edit import edit
 
     edit(name)
 

@@ -54,9 +54,14 @@ def findings() -> Iterator[Finding]:
     """Look at one thing after another."""
     yield from _qemu()
     yield _xvfb()
-    yield _try("runtime folder", lambda: str(runtime.base()))
+    yield _try("runtime folder", _runtime_folder)
     yield from _machines()
     yield from _memory()
+
+
+def _runtime_folder() -> str:
+    note = runtime.note()
+    return f"{runtime.base()}; {note}" if note else str(runtime.base())
 
 
 def _qemu() -> Iterator[Finding]:

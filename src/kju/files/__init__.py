@@ -3,6 +3,7 @@
     folder      a folder of this user's: write, read, remove, lock
     tree        remove a folder that holds only files of kju
     output      a file at a path that the user named, such as ``-o screen.png``
+    listening   a Unix socket in a folder
     staging     the steps of a write
     ownership   whose a file or folder is
     failure     the error for a failed operation, with a hint for descriptor limits
@@ -21,7 +22,8 @@ Surfaces (`kju.memory`) are the exception: they are mapped memory, and have rule
 """
 
 from .failure import descriptor_limit, failing, file_error
-from .folder import Folder, folder_in
+from .folder import Folder, folder_in, private_folder
+from .listening import listen
 from .output import make_folders, write_output
 from .staging import is_temporary
 from .tree import Known, listing, remove_tree, unknown
@@ -34,8 +36,10 @@ __all__ = [
     "file_error",
     "folder_in",
     "is_temporary",
+    "listen",
     "listing",
     "make_folders",
+    "private_folder",
     "remove_tree",
     "unknown",
     "write_output",

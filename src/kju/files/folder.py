@@ -11,13 +11,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
 from . import staging
 from .failure import failing
-from .ownership import check_file, check_folder, open_directory, own_target
+from .ownership import check_file, check_folder, foreign, open_directory, own_target
 
 #: A FIFO in the place of a file must not block its reader.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -215,6 +216,25 @@ class Folder:
                 raise
         return descriptor
 
+    def new(self, name: str) -> int:
+        """Make a file (mode 0600) that must not exist; returns a descriptor of the caller's.
+
+        Raises:
+            FileError: It exists, or cannot be made.
+        """
+        with failing(self.path / name, "made"):
+            return self._open(name, staging.NEW)
+
+    def stage(self, name: str, data: bytes) -> str:
+        """Write a temporary file that `rename` can give the name *name*; returns its name.
+
+        Raises:
+            FileError: It could not be written; nothing is left of it.
+        """
+        temporary = staging.temporary_name()
+        staging.create(self._fd, self.path / name, temporary, data, 0o600, durable=False)
+        return temporary
+
     # -- renaming, removing, locking
 
     def rename(self, old: str, new: str) -> None:
@@ -268,6 +288,29 @@ class Folder:
 
     def _open(self, name: str, flags: int) -> int:
         return os.open(name, flags, 0o600, dir_fd=self._fd)
+
+
+def private_folder(path: Path) -> Folder:
+    """Open a folder that only this user can enter (mode 0700), and make it if it is missing.
+
+    A folder of this user's with another mode gets this one.
+
+    Raises:
+        FileError: It cannot be made, is a link or a file, or another user's.
+    """
+    with failing(path, "made"), contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)  # noqa: PTH102  the call that tests make fail
+    descriptor = open_directory(path)
+    try:
+        status = os.fstat(descriptor)
+        if status.st_uid != os.geteuid():
+            raise foreign(path, status)
+        if stat.S_IMODE(status.st_mode) != 0o700:
+            os.fchmod(descriptor, 0o700)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Folder(descriptor, path)
 
 
 def folder_in(within: int, path: Path, *, create: bool = False) -> Folder:

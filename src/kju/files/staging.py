@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,7 +24,7 @@ _TEMPORARY = re.compile(r"\.kju-[0-9a-f]{16}\.new")
 
 def temporary_name() -> str:
     """Return a name for a temporary file that nothing else has."""
-    return f".kju-{secrets.token_hex(8)}.new"
+    return f".kju-{os.urandom(8).hex()}.new"
 
 
 def is_temporary(name: str) -> bool:

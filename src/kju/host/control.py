@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..errors import KjuError, PeerError
+from ..files import Folder, descriptor_limit, listen
 from .messages import AnyRequest, Cancel, Message, Refused
 from .protocol import HostSide, Outgoing, pack
-from .runtime import reachable
 
 log = logging.getLogger(__name__)
 
@@ -289,13 +289,8 @@ class Server:
         self._sock = socket.socket(
             socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         )
-        # Nobody sees the socket before it listens, and nobody else's umask decides who may.
-        hidden = path.with_name(f".{path.name}")
-        with reachable(hidden) as address:
-            self._sock.bind(address)
-        hidden.chmod(0o600)
-        self._sock.listen(64)
-        hidden.rename(path)
+        with Folder.open(path.parent) as folder:
+            listen(self._sock, folder, path.name, 64)
         self._loop.add_reader(self._sock, self._accept)
 
     def adopt(self, sock: socket.socket, side: HostSide) -> Client:
@@ -311,7 +306,7 @@ class Server:
             return
         except OSError as error:
             # Out of descriptors: the connection stays in the queue, and so does this event.
-            log.error("a client could not be let in: %s", error)
+            log.error("a client could not be let in: %s", descriptor_limit(error) or error)
             self._loop.remove_reader(self._sock)
             self._loop.call_later(1, self._loop.add_reader, self._sock, self._accept)
             return

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import KjuError
+from ..files import Folder, is_temporary, remove_tree
 from . import logs
 
 if TYPE_CHECKING:
@@ -34,28 +35,39 @@ def keep(machine: Paths) -> None:
 
     Never raises: where there is no room or no home, the logs go with the machine.
     """
-    found = [part for log in _logs(machine) for part in logs.parts(log)]
+    found = [part.name for log in _logs(machine) for part in logs.parts(log)]
     if not found:
         return
-    with contextlib.suppress(OSError):
-        home = folder()
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    name = machine.folder.name
+    with (
+        contextlib.suppress(KjuError),
+        Folder.open(machine.folder) as gone,
+        Folder.open(folder(), create=True, follow_own_link=True) as home,
+    ):
         # Whole or not at all: another command may be reading, or keeping the same name.
-        new = home / f".{machine.folder.name}.{os.getpid()}"
-        new.mkdir(mode=0o700)
+        new = f".{name}.{os.getpid()}"
         try:
-            for part in found:
-                shutil.move(part, new / part.name)
-            place = home / machine.folder.name
-            shutil.rmtree(place, ignore_errors=True)
-            new.rename(place)
+            with home.folder(new, create=True) as place:
+                for part in found:
+                    place.write(part, gone.read(part), durable=False)
+            remove_tree(home, name, _is_log)
+            home.rename(new, name)
         finally:
-            shutil.rmtree(new, ignore_errors=True)
+            with contextlib.suppress(KjuError):
+                remove_tree(home, new, _is_log)
         _forget_old(home)
 
 
 def _logs(machine: Paths) -> tuple[Path, ...]:
     return machine.host_log, machine.qemu_log, machine.xvfb_log
+
+
+def _is_log(name: str) -> bool:
+    """Whether kju keeps a file of this name with a machine's logs."""
+    from .runtime import Paths
+
+    known = (part.name for log in _logs(Paths(Path())) for part in (log, logs.before(log)))
+    return name in known or is_temporary(name)
 
 
 def find(name: str) -> Paths | None:
@@ -66,7 +78,8 @@ def find(name: str) -> Paths | None:
     return Paths(place) if place.is_dir() else None
 
 
-def _forget_old(home: Path) -> None:
-    places = sorted(home.iterdir(), key=lambda place: place.stat().st_mtime)
-    for place in places[:-MACHINES]:
-        shutil.rmtree(place, ignore_errors=True)
+def _forget_old(home: Folder) -> None:
+    ages = [(status.st_mtime, name) for name in home.names() if (status := home.status(name))]
+    for _, name in sorted(ages)[:-MACHINES]:
+        with contextlib.suppress(KjuError):
+            remove_tree(home, name, _is_log)

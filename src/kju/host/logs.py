@@ -13,11 +13,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from ..errors import KjuError
+from ..files import Folder
+
 #: Bytes of one file; a log has two. A day of a busy machine's host.log at level info is 30 KB.
 LIMIT = 1 << 20
 #: How much is read at the end of a log to find its last lines.
 _TAIL = 8192
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def before(path: Path) -> Path:
@@ -74,17 +76,17 @@ class BoundedLog:
         self._opened = opened
         self._limit = limit
         self._note = note.format(limit=limit, before=before(path).name)
-        self._fd = self._open()
+        with Folder.open(path.parent) as folder:
+            self._fd = self._open(folder)
 
-    def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(self._path, flags, 0o600)
+    def _open(self, folder: Folder) -> int:
+        fd = folder.append(self._path.name)
         self._opened(fd)
         return fd
 
     def write(self, data: bytes) -> None:
         """Add to it. Never raises: a full disk loses what is said, not the machine."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(KjuError, OSError):
             # Asked anew each time: others may write through the same descriptor.
             if self._fd >= 0 and os.fstat(self._fd).st_size + len(data) > self._limit:
                 self._begin()
@@ -92,11 +94,19 @@ class BoundedLog:
                 data = data[os.write(self._fd, data) :]
 
     def _begin(self) -> None:
-        self._path.rename(before(self._path))
-        full, self._fd = self._fd, -1
-        os.close(full)
-        self._fd = self._open()
+        present, old = self._path.name, before(self._path).name
+        with Folder.open(self._path.parent) as folder:
+            folder.rename(present, old)
+            try:
+                self._use(self._open(folder))
+            except BaseException:
+                folder.rename(old, present)  # what it holds stays in sight
+                raise
         os.write(self._fd, self._note.encode())
+
+    def _use(self, fd: int) -> None:
+        full, self._fd = self._fd, fd
+        os.close(full)
 
     def replace(self, data: bytes) -> None:
         """Have it hold these lines, as far as the two files go, and nothing of before.
@@ -105,21 +115,27 @@ class BoundedLog:
         each. Does nothing once it is closed.
 
         Raises:
-            OSError: There is no room; it is as it was, except that older lines may be gone.
+            FileError: There is no room; it is as it was, except that older lines may be missing.
         """
         if self._fd < 0:
             return
-        present, older = _split(data, self._limit)
-        new = self._path.with_name(f".{self._path.name}.new")
-        _put(new, present)
-        before(self._path).unlink(missing_ok=True)
-        new.rename(self._path)
-        full, self._fd = self._fd, -1
-        os.close(full)
-        self._fd = self._open()
-        if older:
-            _put(new, older)
-            new.rename(before(self._path))
+        present, old = self._path.name, before(self._path).name
+        new, older = _split(data, self._limit)
+        with Folder.open(self._path.parent) as folder:
+            staged = []
+            try:
+                staged.append(folder.stage(present, new))
+                staged += [folder.stage(old, older)] if older else []
+                folder.remove(old)
+                folder.rename(staged[0], present)
+                self._use(self._open(folder))
+                if older:
+                    folder.rename(staged[1], old)
+            except BaseException:
+                for name in staged:
+                    with contextlib.suppress(KjuError):
+                        folder.remove(name)
+                raise
 
     def close(self) -> None:
         """Write no more. A second call does nothing."""
@@ -137,17 +153,6 @@ def _split(data: bytes, limit: int) -> tuple[bytes, bytes]:
         parts.append(data[begin:])
         data = data[:begin]
     return parts[0], parts[1]
-
-
-def _put(path: Path, data: bytes) -> None:
-    """Write a file that nobody else can read; it is removed again if that fails."""
-    path.unlink(missing_ok=True)
-    try:
-        with open(os.open(path, _NEW, 0o600), "wb") as file:  # noqa: PTH123  a descriptor
-            file.write(data)
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
 
 
 class LogHandler(logging.Handler):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import KjuError
+from ..files import Folder
 from . import process, runtime
 from .qemu import Qemu
 
@@ -133,9 +134,10 @@ def _key(qemu: Qemu) -> list[object]:
 
 
 def _cached(cache: Path | None, qemu: Qemu) -> Accelerator | None:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(KjuError, OSError, ValueError, KeyError, TypeError):
         if cache is not None:
-            found = json.loads(cache.read_text())
+            with Folder.open(cache.parent) as folder:
+                found = json.loads(folder.read(cache.name))
             if found["key"] == _key(qemu) and found["name"] in ("kvm", "tcg"):
                 return Accelerator(found["name"], str(found["reason"]), float(found["seconds"]))
     return None
@@ -143,7 +145,6 @@ def _cached(cache: Path | None, qemu: Qemu) -> Accelerator | None:
 
 def _remember(cache: Path | None, qemu: Qemu, found: Accelerator) -> None:
     if cache is not None:
-        with contextlib.suppress(OSError):
-            new = cache.with_name(f"{cache.name}.{os.getpid()}")
-            new.write_text(json.dumps({"key": _key(qemu), **found._asdict()}))
-            new.replace(cache)
+        text = json.dumps({"key": _key(qemu), **found._asdict()})
+        with contextlib.suppress(KjuError), Folder.open(cache.parent) as folder:
+            folder.write(cache.name, text.encode(), durable=False)

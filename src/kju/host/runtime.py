@@ -24,12 +24,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import KjuError, MachineExistsError, MachineNotFoundError, UsageError
+from ..errors import (
+    FileError,
+    KjuError,
+    LimitError,
+    MachineExistsError,
+    MachineNotFoundError,
+    UsageError,
+)
+from ..files import Folder, failing, file_error, private_folder, remove_tree
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: sun_path of struct sockaddr_un holds 108 bytes, the last of them zero (unix(7)).
 LONGEST_ADDRESS = 107
-_HINT = "set XDG_RUNTIME_DIR to a folder of yours with mode 0700"
+_HINT = (
+    "set XDG_RUNTIME_DIR to a folder of yours with mode 0700, such as:"
+    " mkdir -m 700 ~/.kju-run; export XDG_RUNTIME_DIR=~/.kju-run"
+)
 
 
 class RuntimeFolderError(KjuError):
@@ -101,15 +112,44 @@ def base(*, create: bool = True) -> Path:
     and not by ``$TMPDIR``, which two shells of one user may have set differently.
 
     Raises:
-        RuntimeFolderError: It belongs to somebody else, is no folder, or cannot be made.
+        RuntimeFolderError: It belongs to somebody else, is no folder, or cannot be made; or
+            others may replace it.
     """
-    uid = os.getuid()
-    asked = os.environ.get("XDG_RUNTIME_DIR")
-    for home in (asked, f"/run/user/{uid}"):
+    home = _home()
+    path = Path(home) / "kju" if home else _fallback()
+    try:
+        return _private(path, create)
+    except (FileError, LimitError) as error:
+        hint = "" if isinstance(error, LimitError) else f"; or {_HINT}"
+        raise RuntimeFolderError(f"{error}{hint}") from error
+
+
+def note() -> str:
+    """Say where machines are looked for, if that is the folder in /tmp; empty otherwise.
+
+    A machine that was started where XDG_RUNTIME_DIR is set (a desktop's session) is not found
+    where it is not (sudo, cron, a service), and the other way round.
+    """
+    if _home():
+        return ""
+    return (
+        f"machines are looked for in {_fallback()}, because neither XDG_RUNTIME_DIR nor"
+        f" /run/user/{os.getuid()} is a folder of user {os.getuid()}; set XDG_RUNTIME_DIR as it was"
+        " when the machine was started"
+    )
+
+
+def _fallback() -> Path:
+    # Safe though everybody can write in /tmp: `_private` insists on whose it is.
+    return Path(f"/tmp/kju-{os.getuid()}")  # noqa: S108
+
+
+def _home() -> str:
+    """The folder that is made for this user's sessions; empty if there is none."""
+    for home in (os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{os.getuid()}"):
         if home and Path(home).is_absolute() and _is_mine(home):
-            return _private(Path(home) / "kju", create)
-    # Safe though everybody can write there: `_private` insists on whose it is.
-    return _private(Path(f"/tmp/kju-{uid}"), create)  # noqa: S108
+            return home
+    return ""
 
 
 def _is_mine(path: str) -> bool:
@@ -121,22 +161,20 @@ def _is_mine(path: str) -> bool:
 
 
 def _private(path: Path, create: bool) -> Path:
-    """Make a folder of mode 0700, or insist that the one there is ours alone."""
-    try:
-        if create:
-            with contextlib.suppress(FileExistsError):
-                path.mkdir(mode=0o700)
-        found = path.lstat()
-    except FileNotFoundError:
-        if not create:
-            return path
-        raise RuntimeFolderError(f"{path} cannot be made: no {path.parent}; {_HINT}") from None
-    except OSError as error:
-        raise RuntimeFolderError(f"{path} cannot be made: {error.strerror}; {_HINT}") from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise RuntimeFolderError(f"{path} is not a folder of yours; remove it, or {_HINT}")
-    if stat.S_IMODE(found.st_mode) != 0o700:
-        path.chmod(0o700)
+    """Make a folder of mode 0700, or insist that the one there is ours alone.
+
+    Raises:
+        FileError: It cannot be made, is a link, or another user's; or others may replace it.
+    """
+    above = path.parent
+    with failing(path, "made"):
+        # Without the sticky bit, whoever may write above it may put another in its place.
+        mode = above.stat().st_mode if above.is_dir() else 0
+    if mode & 0o002 and not mode & stat.S_ISVTX:
+        why = f"other users may replace what is in {above}; run: chmod o-w {above}"
+        raise FileError(f"{path} is not used: {why}", str(path))
+    if create or os.path.lexists(path):
+        private_folder(path).close()
     return path
 
 
@@ -167,7 +205,8 @@ def find(name: str) -> Paths:
             )
         running = ", ".join(names())
         hint = f"(running: {running})" if running else "(none is); start one with: kju run IMAGE"
-        raise MachineNotFoundError(f"no machine named {name!r} is running {hint}", name)
+        elsewhere = f"; {said}" if (said := note()) else ""
+        raise MachineNotFoundError(f"no machine named {name!r} is running {hint}{elsewhere}", name)
     return found
 
 
@@ -199,14 +238,10 @@ def is_alive(machine: Paths) -> bool:
 
 
 @contextlib.contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
+def _exclusive(folder: Path) -> Iterator[Folder]:
     """Hold the lock under which machines' folders come and go."""
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    with Folder.open(folder) as opened, opened.lock():
+        yield opened
 
 
 class Claim:
@@ -230,10 +265,11 @@ class Claim:
             keep_logs: The machine did not end well; see `kju.host.kept`.
         """
         if self._descriptor >= 0:
-            with _exclusive(self.paths.folder.parent):
+            with _exclusive(self.paths.folder.parent) as folder:
                 if keep_logs:
                     _keep_logs(self.paths)
-                _remove_folder(self.paths.folder)
+                with contextlib.suppress(KjuError):
+                    remove_tree(folder, self.paths.folder.name, _is_file)
                 os.close(self._descriptor)
                 self._descriptor = -1
 
@@ -248,27 +284,26 @@ def claim(name: str) -> Claim:
     """
     machine = Paths(base() / check_name(name))
     try:
-        with _exclusive(machine.folder.parent):
-            return _claim_exclusively(name, machine)
+        with _exclusive(machine.folder.parent) as folder:
+            return _claim_exclusively(name, machine, folder)
     except OSError as error:
-        raise RuntimeFolderError(
-            f"{machine.folder} cannot be made: {error.strerror}; see to that, or {_HINT}"
-        ) from error
+        failed = file_error(error, machine.folder, "made")
+        raise RuntimeFolderError(f"{failed}; see to that, or {_HINT}") from error
 
 
-def _claim_exclusively(name: str, machine: Paths) -> Claim:
+def _claim_exclusively(name: str, machine: Paths, folder: Folder) -> Claim:
     if is_alive(machine):
         raise MachineExistsError(
             f"a machine named {name!r} is already running: end it with kju stop {name}, or start"
             " another one under another name",
             name,
         )
-    _remove(machine)
-    machine.folder.mkdir(mode=0o700)
+    _remove(machine, folder)
     try:
-        descriptor = os.open(machine.pid, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except OSError:
-        machine.folder.rmdir()
+        with folder.folder(name, create=True) as own:
+            descriptor = own.new(machine.pid.name)
+    except KjuError:
+        folder.remove_folder(name)
         raise
     _lock_waiting_for_lookers(descriptor)
     os.write(descriptor, f"{os.getpid()}\n".encode())
@@ -304,12 +339,13 @@ def sweep() -> list[str]:
     if not dead:
         return []
     swept = []
-    with _exclusive(folder):
+    with _exclusive(folder) as opened:
         for name in dead:
             # Looked at again: somebody may have claimed it since.
             if _looks_dead(folder, name):
-                _remove(Paths(folder / name))
-                swept.append(name)
+                with contextlib.suppress(KjuError):
+                    _remove(Paths(folder / name), opened)
+                    swept.append(name)
     return swept
 
 
@@ -318,10 +354,13 @@ def _looks_dead(folder: Path, name: str) -> bool:
     return bool(NAME.fullmatch(name)) and machine.folder.is_dir() and not is_alive(machine)
 
 
-def _remove(machine: Paths) -> None:
+def _remove(machine: Paths, folder: Folder) -> None:
     """Remove a dead machine's folder, and its emulator should that have survived.
 
     Its host was killed, or it would have done this: the logs are kept.
+
+    Raises:
+        FileError: It holds folders, which are not kju's; or it could not be removed.
     """
     with contextlib.suppress(OSError, ValueError, IndexError):
         number, started = machine.pid.read_text().splitlines()[1].split()
@@ -329,13 +368,12 @@ def _remove(machine: Paths) -> None:
         if start_time(int(number)) == int(started):
             os.kill(int(number), signal.SIGKILL)
     _keep_logs(machine)
-    _remove_folder(machine.folder)
+    remove_tree(folder, machine.folder.name, _is_file)
 
 
-def _remove_folder(folder: Path) -> None:
-    import shutil  # every command imports this module, and few remove anything
-
-    shutil.rmtree(folder, ignore_errors=True)
+def _is_file(path: str) -> bool:
+    """Whether kju may have made it: whatever is in a machine's own folder, but for folders."""
+    return "/" not in path
 
 
 def _keep_logs(machine: Paths) -> None:

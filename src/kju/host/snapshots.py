@@ -198,7 +198,7 @@ class SnapshotStore:
             console.devices.forget()
         try:
             self._inputs.replace(inputs)
-        except OSError as error:
+        except (KjuError, OSError) as error:
             note = f"the log of input still holds what came before the load: {error}"
         # Loaded it is, whatever comes of showing it.
         self._tell("snapshot-loaded", {"tag": tag})
@@ -222,6 +222,7 @@ class SnapshotStore:
             await asyncio.to_thread(self._files(disks).remove, tag)
         except (KjuError, OSError) as error:
             note = f"its picture and input are still there: {error}"
+            log.warning("snapshot %s: %s", tag, note)
         self._tell("snapshot-removed", {"tag": tag})
         return Snapshots(number=0, snapshots=[saved], note=note)
 

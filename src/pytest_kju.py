@@ -211,7 +211,9 @@ def _keep(
     report: pytest.TestReport,
     mode: str,
 ) -> list[str]:
-    shown.folder.mkdir(parents=True, exist_ok=True)
+    from kju.files import make_folders
+
+    make_folders(shown.folder)
     kept: list[str] = []
     failure = None
     if report.failed:
@@ -234,6 +236,8 @@ def _keep_machine(
     machine: Machine, record: Record | None, folder: Path, prefix: str, kept: list[str]
 ) -> None:
     """A screenshot and the log of input, as far as they can still be had."""
+    from kju.files import write_output
+
     screenshot, log = folder / f"{prefix}screen.png", folder / f"{prefix}input.jsonl"
     try:
         machine.screen.save(screenshot, cursor=True)
@@ -242,7 +246,7 @@ def _keep_machine(
         if not pictures:
             kept.append(f"no screenshot of {machine.name}: {error}")
         else:
-            screenshot.write_bytes(pictures[-1].png)
+            write_output(screenshot, pictures[-1].png)
             kept.append(f"the last screen of {machine.name}: {screenshot}")
     else:
         kept.append(f"screenshot of {machine.name}: {screenshot}")
@@ -250,7 +254,7 @@ def _keep_machine(
         from kju.host.recording import encode
 
         entries = record.inputs if record else machine.input_log()
-        log.write_bytes(b"".join(map(encode, entries)))
+        write_output(log, b"".join(map(encode, entries)))
     except Exception as error:
         kept.append(f"no log of input of {machine.name}: {error}")
     else:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..client.requests import check_role
 from ..errors import UsageError
+from ..files import write_output
 from ..remote.trust import Trust, default_folder
 
 
@@ -32,7 +32,7 @@ def host(addresses: Sequence[str], output: str) -> None:
         return
     if not addresses:
         raise UsageError("say by what names and addresses others connect to that computer")
-    _write(output, made.host_bundle(addresses[0], addresses))
+    write_output(output, made.host_bundle(addresses[0], addresses), mode=0o600, replace=False)
     print(f"{output} is for {addresses[0]}: kju cert take {Path(output).name}")
 
 
@@ -40,18 +40,15 @@ def user(name: str, output: str) -> None:
     """Make a user's key, and a file for the user."""
     made = _here()
     made.make_user(name)
-    _write(output, made.bundle(name))
+    try:
+        write_output(output, made.bundle(name), mode=0o600, replace=False)
+    except BaseException:
+        # Else the user would exist without a file, and could not be made again.
+        made.forget(name)
+        raise
     print(f"{output} is for {name}: kju cert take {Path(output).name}")
     if name not in made.roles():
         print(f"to let {name} in here: kju trust {name} --role view, or control")
-
-
-def _write(path: str, data: bytes) -> None:
-    """Write a file that is its owner's alone."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)
-        file.write(data)
 
 
 def take(file: str) -> None:

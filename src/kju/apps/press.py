@@ -9,6 +9,7 @@ from pathlib import Path
 from ..client.keyboard import Keyboard
 from ..client.machine import Machine, attach
 from ..errors import UsageError
+from ..files import write_output
 from ..host.recording import decode, encode
 from .targets import check_console
 
@@ -89,7 +90,7 @@ def inputs(name: str, output: str) -> None:
     if output == "-":
         sys.stdout.buffer.write(text)
     else:
-        Path(output).write_bytes(text)
+        write_output(output, text)
 
 
 def replay(name: str, path: str, speed: float) -> None:

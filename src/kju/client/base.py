@@ -7,6 +7,7 @@ rules of its own.
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 import time
@@ -31,6 +32,7 @@ from ..errors import (
     UnavailableError,
     WaitTimeoutError,
 )
+from ..files import write_output
 from ..formats import R8, fourcc_name
 from ..geometry import Rect
 from ..memory import Segment, SurfaceProducer, open_fd, open_segment
@@ -298,14 +300,18 @@ class SurfaceBase:
         """As `kju.Surface.save`."""
         from PIL import Image  # heavy, and most programs never save
 
+        kind = _picture_format(target) if isinstance(target, (str, os.PathLike)) else "PNG"
         frame = self._snapshot(rect, cursor=cursor, consistent=consistent, format="rgb")
         image = Image.fromarray(np.asarray(frame))
         # Level 1 takes a quarter of the default's time and gives a tenth more bytes.
-        path = Path(target) if isinstance(target, (str, os.PathLike)) else None
-        if path is not None and path.suffix.lower() not in ("", ".png"):
-            image.save(path)
-        else:
-            image.save(path or target, "PNG", compress_level=1)
+        options = {"compress_level": 1} if kind == "PNG" else {}
+        if not isinstance(target, (str, os.PathLike)):
+            image.save(target, kind, **options)
+            return frame
+        # Into memory first: an old file stays until the new one is whole.
+        file = io.BytesIO()
+        image.save(file, kind, **options)
+        write_output(target, file.getvalue())
         return frame
 
     # ---- Changes
@@ -476,6 +482,23 @@ def _sleep_or_raise(
     if milliseconds is None:
         raise WaitTimeoutError(f"nothing changed on the surface for {timeout} s") from cause
     return milliseconds
+
+
+def _picture_format(target: str | os.PathLike[str]) -> str:
+    """Pillow's name for the format that a path's ending stands for.
+
+    Raises:
+        ValueError: Pillow knows none.
+    """
+    from PIL import Image
+
+    ending = Path(target).suffix.lower()
+    if ending in ("", ".png"):
+        return "PNG"
+    kind = Image.registered_extensions().get(ending)
+    if kind not in Image.SAVE:
+        raise ValueError(f"unknown file extension: {ending}")
+    return str(kind)
 
 
 def _convert(pixels: np.ndarray, pixel_format: str) -> np.ndarray:

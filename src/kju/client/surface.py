@@ -74,7 +74,7 @@ class Surface(Waits):
             consistent: As in `snapshot`.
 
         Raises:
-            OSError: It can't be written.
+            FileError: It can't be written; an old file is as it was.
             UnavailableError: There is no picture.
         """
         return self._save(target, rect, cursor=cursor, consistent=consistent)

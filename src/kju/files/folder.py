@@ -128,7 +128,7 @@ class Folder:
         Args:
             name: The file.
             limit: Bytes that are read at most.
-            secret: Refuse a file that other users may read.
+            secret: Refuse a file of this user's that others may read.
 
         Raises:
             FileError: It is missing, not a regular file, another user's, or cannot be read.

@@ -33,11 +33,12 @@ def write_output(
         FileError: It could not be written, and an old file is as it was; or *replace* is false
             and it exists.
     """
-    # Not followed where nothing may be replaced: a link there is refused like a file.
-    target = own_target(Path(path)) if replace else Path(path)
-    if replace and (is_open_file(target) or _is_special(target)):
+    target = own_target(Path(path))
+    if is_open_file(target) or _is_special(target):
         _write_through(target, data)
         return
+    # Where nothing may be replaced, a link is refused as a file is.
+    target = target if replace else Path(path)
     with failing(target, "written"):
         folder = os.open(target.parent, _PARENT)
     try:

@@ -45,7 +45,8 @@ def check_file(status: os.stat_result, path: Path, *, secret: bool = False) -> N
     Args:
         status: Of its descriptor.
         path: For the message.
-        secret: Refuse a file that other users may read.
+        secret: Refuse a file of this user's that others may read. A file of root's may be
+            readable for a group, which is how root gives a service its key.
 
     Raises:
         FileError: It is refused; the message says why.
@@ -54,7 +55,7 @@ def check_file(status: os.stat_result, path: Path, *, secret: bool = False) -> N
         raise FileError(f"{path} is not used: it is not a regular file", str(path), errno.EINVAL)
     if not is_own(status):
         raise foreign(path, status)
-    if secret and status.st_mode & 0o077:
+    if secret and status.st_uid == os.geteuid() and status.st_mode & 0o077:
         mode = stat.S_IMODE(status.st_mode)
         why = f"it is a secret that other users may read (mode {mode:04o}); run: chmod 600 {path}"
         raise FileError(f"{path} is not used: {why}", str(path), errno.EPERM)

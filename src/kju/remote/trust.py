@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import importlib.util
 import os
 import re
@@ -28,7 +29,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..errors import MissingError, PeerError, UsageError
+from ..errors import FileError, MissingError, PeerError, UsageError
+from ..files import Folder
 from ..wire.messages import Role
 from . import certificates
 from .certificates import Issued
@@ -121,6 +123,16 @@ class Trust:
         _check_user(name)
         self._add(f"user-{name}", self._issue(name, [name], host=False))
 
+    def forget(self, user: str) -> None:
+        """Remove the key and the certificate of a user who has never had them.
+
+        Raises:
+            FileError: They could not be removed.
+        """
+        with self._open() as folder, folder.lock():
+            for name in _pair(f"user-{user}", b"", b""):
+                folder.remove(name)
+
     def _issue(self, name: str, addresses: Sequence[str], *, host: bool) -> Issued:
         authority = self._authority()
         by = Issued(certificates.read_key(self._read("authority.key")), authority)
@@ -133,15 +145,20 @@ class Trust:
         self._write(stem, made.public, made.secret)
 
     def _write(self, stem: str, public: bytes, secret: bytes) -> None:
-        """Keep a certificate and its key, in place of what was there."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name, data, mode in ((f"{stem}.key", secret, 0o600), (f"{stem}.pem", public, 0o644)):
-            fresh = self.folder / f"{name}.new"
-            fresh.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            with os.fdopen(os.open(fresh, flags, mode), "wb") as file:
-                file.write(data)
-            fresh.rename(self.folder / name)
+        """Keep a certificate and its key, in place of what was there: both, or none."""
+        self._write_all(_pair(stem, public, secret))
+
+    def _write_all(self, files: dict[str, tuple[bytes, int]]) -> None:
+        with self._open(create=True) as folder, folder.lock():
+            folder.write_all(files)
+
+    def _open(self, *, create: bool = False) -> Folder:
+        """The folder, which only its owner may change: whoever writes here is believed.
+
+        Raises:
+            FileError: It is missing, another user's, or others may write in it.
+        """
+        return Folder.open(self.folder, create=create, follow_own_link=True)
 
     def bundle(self, user: str) -> bytes:
         """What a user needs, in one piece: the authority, the user's certificate and key.
@@ -177,8 +194,8 @@ class Trust:
         authority = self.folder / "authority.pem"
         if authority.exists() and authority.read_bytes() != blocks[0]:
             raise UsageError(f"{authority} is another authority's: choose another folder")
-        self._write("host" if host else f"user-{name}", blocks[1], blocks[2])
-        authority.write_bytes(blocks[0])
+        pair = _pair("host" if host else f"user-{name}", blocks[1], blocks[2])
+        self._write_all({**pair, authority.name: (blocks[0], 0o644)})
         return name, host
 
     # ---- roles ----
@@ -191,10 +208,13 @@ class Trust:
         """
         path = self.folder / "roles.toml"
         try:
-            found = tomllib.loads(path.read_text())
-        except FileNotFoundError:
-            return {}
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            with self._open() as folder:
+                found = tomllib.loads(folder.read(path.name).decode())
+        except FileError as error:
+            if error.errno == errno.ENOENT:
+                return {}
+            raise
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: {error}") from error
         for user, role in found.items():
             _check_user(user)
@@ -209,12 +229,12 @@ class Trust:
             UsageError: The name is none.
         """
         _check_user(user)
-        roles = {**self.roles(), user: role}
-        text = "".join(f'"{name}" = "{given}"\n' for name, given in sorted(roles.items()) if given)
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = self.folder / "roles.toml.new"
-        fresh.write_text(text)
-        fresh.rename(self.folder / "roles.toml")
+        # Two that change roles at the same time wait for each other, so that both changes count.
+        with self._open(create=True) as folder, folder.lock():
+            roles = {**self.roles(), user: role}
+            given = sorted((name, role) for name, role in roles.items() if role)
+            text = "".join(f'"{name}" = "{role}"\n' for name, role in given)
+            folder.write("roles.toml", text.encode())
 
     # ---- proving ----
 
@@ -286,8 +306,11 @@ class Trust:
 
     def _read(self, name: str) -> bytes:
         try:
-            return (self.folder / name).read_bytes()
-        except FileNotFoundError:
+            with self._open() as folder:
+                return folder.read(name, secret=name.endswith(".key"))
+        except FileError as error:
+            if error.errno != errno.ENOENT:
+                raise
             how = {
                 "authority.pem": "kju cert authority, or kju cert take FILE",
                 "authority.key": "make certificates where the authority was made",
@@ -311,10 +334,15 @@ class Trust:
         """Every certificate here: file, name, last day."""
         found = []
         for path in sorted(self.folder.glob("*.pem")):
-            with contextlib.suppress(UsageError):
-                made = certificates.read(path.read_bytes())
+            with contextlib.suppress(UsageError, FileError):
+                made = certificates.read(self._read(path.name))
                 found.append((path.stem, certificates.name_of(made), made.not_valid_after_utc))
         return found
+
+
+def _pair(stem: str, public: bytes, secret: bytes) -> dict[str, tuple[bytes, int]]:
+    """The files of a certificate and its key."""
+    return {f"{stem}.key": (secret, 0o600), f"{stem}.pem": (public, 0o644)}
 
 
 def words(said: Sequence[bytes]) -> bytes:

@@ -17,13 +17,13 @@ import os
 import threading
 import time
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ..client.frame import Frame
 from ..client.machine import attach
 from ..client.waits import newest_frame
 from ..errors import FormatError, KjuError, WaitTimeoutError
+from ..files import write_output
 from ..host.logs import LIMIT
 from ..host.recording import Input, decode
 from ..surface import NOTHING_TAKEN, Mark
@@ -189,7 +189,7 @@ class Record:
         """Write the report: one HTML file that needs nothing else.
 
         Raises:
-            OSError: It can't be written.
+            FileError: It can't be written; an old file is as it was.
         """
         save(target, [self], title=self._title, failure=self.failure)
 
@@ -301,13 +301,13 @@ def save(
         verdict: One word for how it ended; by default ``failed`` with a failure.
 
     Raises:
-        OSError: It can't be written.
+        FileError: It can't be written; an old file is as it was.
     """
     if isinstance(failure, (BaseException, str)):
         failure = _failure(failure)
     stories = [record.story() for record in records]
     text = page.page(stories, title=title, failure=failure, verdict=verdict)
-    Path(target).write_text(text, "utf-8")
+    write_output(target, text.encode())
 
 
 def _told(event: Event) -> float:

@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from ..errors import NeedleError, UsageError
+from ..files import write_output
 from ..geometry import Rect
 from .looking import check_rect, cut_out
 
@@ -217,9 +218,9 @@ class Needle:
         """Write the needle's PNG.
 
         Raises:
-            OSError: It can't be written.
+            FileError: It can't be written; an old file is as it was.
         """
-        Path(path).write_bytes(self.to_bytes())
+        write_output(path, self.to_bytes())
 
 
 def needles_of(needles: object) -> list[Needle]:

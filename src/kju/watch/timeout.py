@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import WaitTimeoutError
+from ..files import write_output
 from ..geometry import Rect
 
 if TYPE_CHECKING:
@@ -104,14 +105,17 @@ class ScreenTimeoutError(WaitTimeoutError):
             target: A path, or a binary file.
 
         Raises:
-            OSError: It can't be written.
+            FileError: It can't be written; an old file is as it was.
         """
         from .annotate import annotated
 
         image = annotated(self)
-        if isinstance(target, (str, os.PathLike)):
-            target = Path(target)
-        image.save(target, "PNG", compress_level=1)
+        if not isinstance(target, (str, os.PathLike)):
+            image.save(target, "PNG", compress_level=1)
+            return
+        file = io.BytesIO()
+        image.save(file, "PNG", compress_level=1)
+        write_output(target, file.getvalue())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Errors travel between processes (a pool's, a test runner's)."""

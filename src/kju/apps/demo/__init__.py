@@ -7,6 +7,8 @@ another one, which knows nothing but the machine's name.
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import shutil
 import signal
 import subprocess
@@ -18,7 +20,8 @@ from typing import NamedTuple
 
 from ...client.machine import Machine, launch
 from ...client.surface import Surface
-from ...errors import KjuError
+from ...errors import FileError, KjuError
+from ...files import write_output
 from .guests import Act, Guest, find
 
 # The guest is in the middle of something by then, and so is the picture.
@@ -163,12 +166,13 @@ class _Player:
                 return
             path = Path(f"kju-demo-{number}.png" if number > 1 else "kju-demo.png")
             try:
-                with path.open("xb") as file:
-                    self._screen.save(file)
+                file = io.BytesIO()
+                self._screen.save(file)
+                write_output(path, file.getvalue(), replace=False)
                 self.saved = str(path.absolute())
-            except FileExistsError:
-                continue
             except (KjuError, OSError) as error:
+                if isinstance(error, FileError) and error.errno == errno.EEXIST:
+                    continue
                 print(f"kju: no picture was saved: {error}", file=sys.stderr)
                 return
 

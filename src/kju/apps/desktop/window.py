@@ -10,6 +10,8 @@ from PySide6.QtCore import QEvent, QSize, QStandardPaths, Qt, QTimer
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QToolButton, QVBoxLayout, QWidget
 
+from ...errors import KjuError
+from ...files import make_folders
 from ...keys import NUMBERS
 from .backend import Status
 from .geometry import Scaling
@@ -189,6 +191,6 @@ def _picture_path(name: str) -> Path:
     """Where a screenshot goes: the user's pictures, else here."""
     folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
     place = Path(folder) if folder else Path.cwd()
-    with contextlib.suppress(OSError):
-        place.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(KjuError):  # saving says why
+        make_folders(place)
     return place / time.strftime(f"{name}-%Y%m%d-%H%M%S.png")

@@ -16,6 +16,7 @@ class Command(typer.core.TyperCommand):
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  as the base class
         """Run it; an error ends with its line and its code."""
         from ..errors import KjuError
+        from ..files import descriptor_limit
         from .exits import Exit, code_of, line_of
         from .tidy import tidy
 
@@ -25,7 +26,9 @@ class Command(typer.core.TyperCommand):
         except BrokenPipeError:  # whoever read us has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = Exit.OK
-        except (KjuError, OSError) as error:
+        except (KjuError, OSError) as caught:
+            limit = descriptor_limit(caught) if isinstance(caught, OSError) else None
+            error = limit or caught
             typer.echo(f"kju: {line_of(error)}", err=True)
             code = code_of(error)
         except KeyboardInterrupt:

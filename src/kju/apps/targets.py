@@ -10,6 +10,7 @@ from ..client.machine import Machine, attach
 from ..client.screen import Screen
 from ..client.surface import Surface
 from ..errors import FormatError, KjuError, MachineNotFoundError, UsageError
+from ..files import descriptor_limit
 from ..memory import Segment, open_segment
 from ..memory.address import KINDS
 
@@ -32,7 +33,8 @@ def open_address(address: str) -> Segment:
     try:
         return open_segment(address)
     except OSError as error:
-        raise UnreadableError(f"{address} cannot be opened: {error.strerror}") from error
+        unreadable = UnreadableError(f"{address} cannot be opened: {error.strerror}")
+        raise descriptor_limit(error) or unreadable from error
 
 
 def open_surface(address: str, *, follow: bool = False) -> Surface:

@@ -16,6 +16,7 @@ import time
 from typing import TypeVar
 
 from ..errors import PeerError, WaitTimeoutError
+from ..files import lost_descriptors
 from ..host import runtime
 from ..host.messages import Happened, Hello, Reply, Request, Role, Welcome
 from ..host.protocol import MAX_DESCRIPTORS, Answer, ClientSide
@@ -45,7 +46,7 @@ def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
             numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
     if flags & socket.MSG_CTRUNC:
         close_all(numbers)
-        raise PeerError("the host sent more descriptors than any reply has")
+        raise lost_descriptors() or PeerError("the host sent more descriptors than any reply has")
     return data, list(numbers)
 
 

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ..files import limited
+
 
 def start_host() -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start a host that waits for its `Launch` on the socket that is returned.
@@ -18,21 +20,24 @@ def start_host() -> tuple[subprocess.Popen[bytes], socket.socket]:
     through the socket, never through a command line that others could read.
 
     Raises:
-        OSError: It could not be started.
+        LimitError: This process can open no more files.
+        OSError: It could not be started otherwise.
     """
-    ours, theirs = socket.socketpair()
+    with limited():
+        ours, theirs = socket.socketpair()
     with theirs:
         # -P: what lies in the working directory must not be imported as a module.
         command = [sys.executable, "-P", "-m", "kju.host", str(theirs.fileno())]
         try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-                env=_environment(),
-            )
+            with limited():
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                    env=_environment(),
+                )
         except BaseException:
             ours.close()
             raise

@@ -21,7 +21,7 @@ Rules:
 Surfaces (`kju.memory`) are the exception: they are mapped memory, and have rules of their own.
 """
 
-from .failure import descriptor_limit, failing, file_error
+from .failure import descriptor_limit, failing, file_error, limited, lost_descriptors
 from .folder import Folder, folder_in, private_folder
 from .listening import listen
 from .output import make_folders, write_output
@@ -36,8 +36,10 @@ __all__ = [
     "file_error",
     "folder_in",
     "is_temporary",
+    "limited",
     "listen",
     "listing",
+    "lost_descriptors",
     "make_folders",
     "private_folder",
     "remove_tree",

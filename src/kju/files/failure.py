@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,11 +52,35 @@ def descriptor_limit(error: OSError) -> LimitError | None:
     return None
 
 
+@contextlib.contextmanager
+def limited() -> Iterator[None]:
+    """Raise a lack of file descriptors in the block as a `LimitError`; other errors as they are."""
+    try:
+        yield
+    except OSError as error:
+        if limit := descriptor_limit(error):
+            raise limit from error
+        raise
+
+
+def lost_descriptors() -> LimitError | None:
+    """Return the error for descriptors that a peer sent and the kernel dropped (MSG_CTRUNC).
+
+    Returns:
+        The limit, if this process can open no more files; None if the peer sent too many.
+    """
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return descriptor_limit(error)
+    return None
+
+
 def file_error(error: OSError, path: object, doing: str) -> KjuError:
     """Return the error to raise for a failed system call on a file.
 
     Args:
-        error: What the system call raised.
+        error: From a system call.
         path: The file or folder.
         doing: What could not be done, such as ``written``.
     """
@@ -66,6 +91,12 @@ def file_error(error: OSError, path: object, doing: str) -> KjuError:
     else:
         why = error.strerror or str(error) or type(error).__name__
     return FileError(f"{path} cannot be {doing}: {why}", str(path), error.errno or 0)
+
+
+def release(descriptor: int) -> None:
+    """Close a descriptor through which nothing was written; an error has no meaning then."""
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from . import staging
-from .failure import failing
+from .failure import failing, release
 from .ownership import check_file, check_folder, foreign, open_directory, own_target
 
 #: A FIFO in the place of a file must not block its reader.
@@ -88,7 +88,7 @@ class Folder:
         """Close the folder. A second call does nothing."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            os.close(fd)
+            release(fd)
 
     def __enter__(self) -> Self:
         return self
@@ -212,7 +212,7 @@ class Folder:
             try:
                 check_file(os.fstat(descriptor), path)
             except BaseException:
-                os.close(descriptor)
+                release(descriptor)
                 raise
         return descriptor
 
@@ -284,7 +284,7 @@ class Folder:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(descriptor)
+            release(descriptor)
 
     def _open(self, name: str, flags: int) -> int:
         return os.open(name, flags, 0o600, dir_fd=self._fd)
@@ -308,7 +308,7 @@ def private_folder(path: Path) -> Folder:
         if stat.S_IMODE(status.st_mode) != 0o700:
             os.fchmod(descriptor, 0o700)
     except BaseException:
-        os.close(descriptor)
+        release(descriptor)
         raise
     return Folder(descriptor, path)
 

@@ -15,7 +15,7 @@ def listen(listener: socket.socket, folder: Folder, name: str, backlog: int) -> 
 
     Args:
         listener: The socket. Only this user and root can connect to it.
-        folder: Where it comes.
+        folder: The folder of its file.
         name: Its name there, in place of an old socket.
         backlog: Connections that wait to be accepted.
 

@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 
 from . import staging
-from .failure import failing
+from .failure import failing, release
 from .ownership import is_open_file, is_own, own_target
 
 _PARENT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -46,9 +46,13 @@ def write_output(
             staging.replace(folder, target, data, _mode(target, mode))
         else:
             staging.create(folder, target, target.name, data, mode)
-            staging.sync(folder, target.parent)
+            try:
+                staging.sync(folder, target.parent)
+            except BaseException:
+                staging.discard(folder, target.name)
+                raise
     finally:
-        os.close(folder)
+        release(folder)
 
 
 def make_folders(path: Path) -> None:

@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 
 from ..errors import FileError
-from .failure import failing
+from .failure import failing, release
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -109,7 +109,7 @@ def own_target(path: Path) -> Path:
                 return path
             path = path.parent / os.readlink("", dir_fd=link)
         finally:
-            os.close(link)
+            release(link)
     raise FileError(f"{path} cannot be opened: its links form a loop", str(path), errno.ELOOP)
 
 

@@ -46,7 +46,7 @@ def create(
 
     Args:
         folder: The folder's descriptor.
-        path: What a message names.
+        path: The file that a message names.
         name: The file, which must not exist.
         data: Its content.
         mode: Its permissions; None for 0666 without the umask's.
@@ -124,6 +124,7 @@ def replace_all(folder: int, path: Path, files: Mapping[str, tuple[bytes, int]])
         for name, temporary in staged.items():
             rename(folder, path / name, temporary)
             replaced.append(name)
+        sync(folder, path)
     except BaseException:
         for name in replaced:
             if name in saved:
@@ -136,7 +137,6 @@ def replace_all(folder: int, path: Path, files: Mapping[str, tuple[bytes, int]])
         raise
     for temporary in saved.values():
         discard(folder, temporary)
-    sync(folder, path)
 
 
 def rename(folder: int, path: Path, old: str) -> None:
@@ -160,9 +160,15 @@ def sync(folder: int, path: Path) -> None:
 
 
 def discard(folder: int, name: str) -> None:
-    """Remove a file after a failure that is reported already."""
-    with contextlib.suppress(OSError):
-        os.unlink(name, dir_fd=folder)
+    """Remove a file that must not stay, without an error of its own."""
+    for _ in range(2):  # the failure that led here may have been this call's
+        try:
+            os.unlink(name, dir_fd=folder)
+        except FileNotFoundError:
+            return
+        except OSError:
+            continue
+        return
 
 
 def _save_aside(folder: int, path: Path, saved: dict[str, str]) -> None:

@@ -26,6 +26,7 @@ import sys
 
 from .. import _system
 from ..errors import EmulatorError, KjuError, PeerError
+from ..files import descriptor_limit
 from . import launch, process, runtime
 from .logs import BoundedLog, LogHandler
 from .machine import Machine
@@ -101,7 +102,8 @@ def _serve(owner: socket.socket, side: HostSide, request: Launch) -> int:
         return NO_EMULATOR if isinstance(error, EmulatorError) else REFUSED
     except OSError as error:
         log.exception("the system refused")
-        _refuse(owner, side, request, KjuError(f"the machine could not be started: {error}"))
+        why = descriptor_limit(error) or KjuError(f"the machine could not be started: {error}")
+        _refuse(owner, side, request, why)
         return REFUSED
     except BaseException as error:
         log.exception("a mistake in kju")

@@ -22,6 +22,7 @@ from ..display1 import messages
 from ..display1._jeepney import auth
 from ..display1.frames import MAX_FDS, Received, Refused, Splitter
 from ..errors import KjuError, MachineGoneError, PeerError, QemuError, WaitTimeoutError
+from ..files import lost_descriptors
 from ..memory.descriptor import Descriptor
 from ..sources.channel import FLAGS, received_fds
 
@@ -210,7 +211,8 @@ class DisplayBus:
             )
             fds = [Descriptor(fd) for fd in received_fds(ancillary)]
             if flags & socket.MSG_CTRUNC:
-                raise PeerError(f"more than {MAX_FDS} descriptors came at once")
+                many = PeerError(f"more than {MAX_FDS} descriptors came at once")
+                raise lost_descriptors() or many
             if not count:
                 self.close("QEMU has hung up")
                 return

@@ -32,7 +32,15 @@ from ..errors import (
     MachineNotFoundError,
     UsageError,
 )
-from ..files import Folder, failing, file_error, private_folder, remove_tree
+from ..files import (
+    Folder,
+    descriptor_limit,
+    failing,
+    file_error,
+    limited,
+    private_folder,
+    remove_tree,
+)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: sun_path of struct sockaddr_un holds 108 bytes, the last of them zero (unix(7)).
@@ -255,8 +263,9 @@ class Claim:
     def record(self, child: int) -> None:
         """Note the host's process number and its child's, for people and for `sweep`."""
         text = f"{os.getpid()}\n{child} {start_time(child)}\n"
-        os.pwrite(self._descriptor, text.encode(), 0)
-        os.ftruncate(self._descriptor, len(text))
+        with failing(self.paths.pid, "written"):
+            os.pwrite(self._descriptor, text.encode(), 0)
+            os.ftruncate(self._descriptor, len(text))
 
     def release(self, *, keep_logs: bool = False) -> None:
         """Remove the folder and let go of the name. Calling it again does nothing.
@@ -299,14 +308,19 @@ def _claim_exclusively(name: str, machine: Paths, folder: Folder) -> Claim:
             name,
         )
     _remove(machine, folder)
+    descriptor = -1
     try:
         with folder.folder(name, create=True) as own:
             descriptor = own.new(machine.pid.name)
-    except KjuError:
-        folder.remove_folder(name)
+        _lock_waiting_for_lookers(descriptor)
+        with failing(machine.pid, "written"):
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+    except BaseException:
+        with contextlib.suppress(KjuError):
+            remove_tree(folder, name, _is_file)
+        if descriptor >= 0:
+            os.close(descriptor)
         raise
-    _lock_waiting_for_lookers(descriptor)
-    os.write(descriptor, f"{os.getpid()}\n".encode())
     return Claim(name, machine, descriptor)
 
 
@@ -414,13 +428,17 @@ def connect(machine: Paths, name: str) -> socket.socket:
 
     Raises:
         MachineNotFoundError: Nobody answers there.
+        LimitError: This process can open no more files.
     """
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    with limited():
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         with reachable(machine.control) as address:
             connection.connect(address)
     except OSError as error:
         connection.close()
+        if limit := descriptor_limit(error):
+            raise limit from error
         raise MachineNotFoundError(
             f"the machine {name!r} does not answer on {machine.control}: {error.strerror}", name
         ) from error

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ..errors import ConflictError
+from ..files import limited
 from .file import create_file, open_file
 from .memfd import create_memfd, open_fd
 from .posix import create_posix, open_posix
@@ -24,6 +25,7 @@ def split_address(address: str | os.PathLike[str]) -> tuple[str, str]:
     return (kind, rest) if colon and kind in KINDS else ("file", text)
 
 
+@limited()
 def create(address: str | os.PathLike[str], size: int) -> Segment:
     """Make *size* bytes of zeroed shared memory.
 
@@ -49,12 +51,14 @@ def create(address: str | os.PathLike[str], size: int) -> Segment:
     raise ConflictError(f"no surface can be made at {os.fspath(address)!r}")
 
 
+@limited()
 def open_segment(address: str | os.PathLike[str]) -> Segment:
     """Map existing shared memory read-only.
 
     Raises:
         ConflictError: The address can't be opened.
         FormatError: There is no memory behind it.
+        LimitError: This process can open no more files.
         OSError: It does not exist or can't be read.
     """
     kind, rest = split_address(address)

@@ -15,6 +15,7 @@ from ..display1.events import Event
 from ..display1.frames import MAX_FDS, Splitter
 from ..display1.listener import Listener
 from ..errors import PeerError
+from ..files import lost_descriptors
 from ..memory.descriptor import Descriptor
 
 AUTH_TIMEOUT = 10.0
@@ -100,7 +101,7 @@ class Channel:
             count, ancillary, flags = 0, [], 0
         fds = [Descriptor(fd) for fd in received_fds(ancillary)]
         if flags & socket.MSG_CTRUNC:
-            raise PeerError(f"more than {MAX_FDS} descriptors came at once")
+            raise lost_descriptors() or PeerError(f"more than {MAX_FDS} descriptors came at once")
         if not count:
             self.closed = True
             return None

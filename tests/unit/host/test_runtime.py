@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kju.apps import doctor
 from kju.errors import MachineExistsError, MachineNotFoundError, UsageError
 from kju.host import runtime
 
@@ -175,3 +176,63 @@ def test_a_socket_in_a_deep_folder(tmp_path: Path) -> None:
 def test_start_time_of_nobody() -> None:
     assert runtime.start_time(0x7FFFFFFF) == 0
     assert runtime.start_time(os.getpid()) > 0
+
+
+@pytest.fixture
+def fallback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in the place of /tmp/kju-UID, which is the user's own while tests run."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "")
+    monkeypatch.setattr(runtime, "_home", lambda: "")
+    monkeypatch.setattr(runtime, "_fallback", lambda: tmp_path / "kju-0")
+    return tmp_path / "kju-0"
+
+
+def test_the_folder_in_tmp_is_named_where_a_machine_is_not_found(fallback: Path) -> None:
+    with pytest.raises(MachineNotFoundError, match=rf"looked for in {fallback}, because neither"):
+        runtime.find("web")
+    with pytest.raises(MachineNotFoundError, match="set XDG_RUNTIME_DIR as it was when"):
+        runtime.find("web")
+    assert any(str(fallback) in f.says and "neither" in f.says for f in doctor.findings())
+
+
+def test_no_note_with_a_runtime_folder(tmp_path: Path) -> None:
+    assert runtime.note() == ""
+    with pytest.raises(MachineNotFoundError) as caught:
+        runtime.find("web")
+    assert "looked for" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+@pytest.mark.parametrize("kind", ["folder", "link", "file"])
+def test_a_folder_in_tmp_that_somebody_else_has_made(fallback: Path, kind: str) -> None:
+    if kind == "folder":
+        fallback.mkdir()
+    elif kind == "link":
+        fallback.symlink_to("elsewhere")
+    else:
+        fallback.touch()
+    os.lchown(fallback, 65534, 65534)
+    why = "belongs to user 65534, not to user 0" if kind == "folder" else "must be a folder"
+    for attempt in (runtime.base, lambda: runtime.claim("web"), runtime.sweep):
+        with pytest.raises(runtime.RuntimeFolderError, match=why) as caught:
+            attempt()
+        assert "mkdir -m 700 ~/.kju-run; export XDG_RUNTIME_DIR=~/.kju-run" in str(caught.value)
+
+
+def test_a_folder_that_others_may_replace_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(runtime.RuntimeFolderError, match=f"run: chmod o-w {tmp_path}"):
+        runtime.claim("web")
+    tmp_path.chmod(0o1777)
+    runtime.claim("web").release()
+
+
+def test_folders_in_a_machines_folder_are_not_removed(folder: Path) -> None:
+    claim = runtime.claim("web")
+    (folder / "web" / "files").mkdir()
+    (folder / "web" / "files" / "important").touch()
+    claim.release()
+    assert (folder / "web" / "files" / "important").exists()
+    with pytest.raises(runtime.RuntimeFolderError, match=r"not kju's \(files/\)"):
+        runtime.claim("web")
+    assert runtime.sweep() == []

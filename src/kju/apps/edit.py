@@ -44,8 +44,8 @@ def edit(name: str) -> None:
                 if _again():
                     continue
                 raise UsageError(
-                    f"{name} is as it was; what you wrote is in {folder.path / store.EDITED}, and"
-                    f" kju edit {name} goes on with it"
+                    f"{name} has not changed; your text is in {folder.path / store.EDITED}, and"
+                    f" kju edit {name} continues with it"
                 ) from error
             break
         store.replace(store.Kept(name, file.parent, text, Definition()), text)
@@ -58,11 +58,13 @@ def _prepare(folder: Folder, before: str) -> None:
     path = folder.path / store.EDITED
     if folder.status(store.EDITED) is not None:
         try:
-            _edited(folder)
+            _, text = _edited(folder)
         except KjuError as error:
             print(f"beginning anew: {line_of(error)}", file=sys.stderr)
-        else:
-            print(f"going on with what was not right last time ({path})", file=sys.stderr)
+            text = _ended(before)
+        # It is equal where the last edit counted, and its text could not be removed.
+        if text != _ended(before):
+            print(f"going on with the text that was not right last time ({path})", file=sys.stderr)
             return
     text = FIRST + _ended(before) + LAST
     folder.write(store.EDITED, text.encode(errors="surrogateescape"))
@@ -78,12 +80,12 @@ def _edited(folder: Folder) -> tuple[str, str]:
     try:
         lines = folder.read(store.EDITED).decode().splitlines(keepends=True)
     except UnicodeDecodeError as error:
-        raise DefinitionError(f"{path}:1: this is no UTF-8 text: {error}", path, 1) from error
+        raise DefinitionError(f"{path}:1: the text is not UTF-8: {error}", path, 1) from error
     last = next((at for at in reversed(range(len(lines))) if lines[at].strip()), -1)
     if last < 0:
         raise DefinitionError(f"{path}:1: the text is empty; was the disk full?", path, 1)
     ends = lines[last].strip() == LAST.strip()
-    begins = lines[0].strip() == FIRST.strip()
+    begins = lines[0].strip() == FIRST.strip() or FIRST.startswith("".join(lines))
     if begins and not ends:
         where = f"{path}:{len(lines)}"
         why = f"the text is not whole: its last line must be {LAST.strip()!r}"
@@ -103,7 +105,7 @@ def _run_editor(path: str) -> None:
     except (OSError, ValueError) as error:
         raise UsageError(f"the editor {editor!r} cannot be run: {error}; set EDITOR") from error
     if status:
-        raise UsageError(f"{editor!r} ended with status {status}; what it wrote is in {path}")
+        raise UsageError(f"{editor!r} ended with status {status}; its text is in {path}")
 
 
 def _again() -> bool:

@@ -115,7 +115,8 @@ class BoundedLog:
         each. Does nothing once it is closed.
 
         Raises:
-            FileError: There is no room; it is as it was, except that older lines may be missing.
+            FileError: The new lines could not be written. The old ones stay, except that those of
+                the older file may be lost.
         """
         if self._fd < 0:
             return

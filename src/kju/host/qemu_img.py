@@ -56,7 +56,7 @@ def convert(source: str, source_format: str, folder: Folder, name: str) -> None:
     Args:
         source: The disk.
         source_format: Its format.
-        folder: Where the new one comes.
+        folder: The folder of the new one.
         name: Its name there.
 
     Raises:

@@ -39,7 +39,7 @@ class SnapshotFiles:
     def place(self, tag: str) -> Path | None:
         """Return the folder of a snapshot's files; None if there is no place for it.
 
-        A disk may come with a tag that could be any path: such a tag has no place.
+        The tags of a disk may be anything, a path included: such a tag has no folder.
         """
         if not re.search(TAG, tag):
             return None

@@ -373,7 +373,10 @@ def remove(name: str) -> list[str]:
                 )
         # Out of sight at once: a killed rm leaves nothing that looks like a machine.
         machines.rename(name, f"{_NEW}{name}")
-        remove_tree(machines, f"{_NEW}{name}", known)
+        try:
+            remove_tree(machines, f"{_NEW}{name}", known)
+        except FileError:
+            remove_tree(machines, f"{_NEW}{name}", known)
         machines.sync()
     return elsewhere
 

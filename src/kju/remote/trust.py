@@ -124,7 +124,7 @@ class Trust:
         self._add(f"user-{name}", self._issue(name, [name], host=False))
 
     def forget(self, user: str) -> None:
-        """Remove the key and the certificate of a user who has never had them.
+        """Remove the key and the certificate of a user before they were handed out.
 
         Raises:
             FileError: They could not be removed.
@@ -153,7 +153,7 @@ class Trust:
             folder.write_all(files)
 
     def _open(self, *, create: bool = False) -> Folder:
-        """The folder, which only its owner may change: whoever writes here is believed.
+        """Open the folder. Its files decide who may do what, so only its owner may change it.
 
         Raises:
             FileError: It is missing, another user's, or others may write in it.
@@ -213,7 +213,7 @@ class Trust:
         except FileError as error:
             if error.errno == errno.ENOENT:
                 return {}
-            raise
+            raise UsageError(str(error)) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: {error}") from error
         for user, role in found.items():

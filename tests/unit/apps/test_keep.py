@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kju.apps import edit as editing
 from kju.apps.power import parse
 from kju.definitions import Definition
 from kju.errors import UsageError
@@ -42,11 +43,11 @@ def test_what_is_not_right_is_kept_aside(file: Path, monkeypatch: pytest.MonkeyP
     aside = file.with_name("machine.toml.edited")
     assert done.returncode == 2
     assert f"{aside}:4: colour: there is no such key" in done.stderr
-    assert f"what you wrote is in {aside}" in done.stderr
+    assert f"your text is in {aside}" in done.stderr
     assert file.read_text() == before
     # The next goes on with it.
     done = edit(monkeypatch, "sed -i /colour/d")
-    assert "going on with what was not right" in done.stderr
+    assert "going on with the text that was not right" in done.stderr
     assert store.read("web").definition.memory == "1G" and not aside.exists()
 
 
@@ -87,3 +88,46 @@ def test_arguments_of_qmp(words: list[str], arguments: dict[str, object]) -> Non
 def test_arguments_that_are_none(words: list[str]) -> None:
     with pytest.raises(UsageError):
         parse(words)
+
+
+def test_an_empty_text_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = file.read_text()
+    for how in ("truncate -s 0", "sed -i d", "sh -c 'printf \" \\n\\n\" >$0'"):
+        done = edit(monkeypatch, how)
+        assert done.returncode == 2 and "the text is empty; was the disk full?" in done.stderr
+        assert file.read_text() == before
+    # Nothing of it is gone on with.
+    done = edit(monkeypatch, "true")
+    assert "beginning anew" in done.stderr and "has not changed" in done.stdout
+    assert [path.name for path in file.parent.iterdir()] == ["machine.toml"]
+
+
+def test_a_text_that_was_cut_anywhere_never_counts(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = file.read_text()
+    whole = editing.FIRST + before.replace("2", "3") + editing.LAST
+    monkeypatch.setattr(editing, "_again", lambda: False)
+    for size in range(len(whole.rstrip())):
+        cut = whole[:size]
+        monkeypatch.setattr(editing, "_run_editor", lambda path, c=cut: Path(path).write_text(c))
+        with pytest.raises(UsageError):
+            editing.edit("web")
+        assert file.read_text() == before
+    monkeypatch.setattr(editing, "_run_editor", lambda path: Path(path).write_text(whole))
+    editing.edit("web")
+    assert store.read("web").definition.cpus == 3
+
+
+def test_a_program_may_write_the_text_anew(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = file.with_name("new.toml")
+    new.write_text('name = "web"\ncpus = 7')
+    assert edit(monkeypatch, f"cp {new}").returncode == 0
+    assert file.read_text() == 'name = "web"\ncpus = 7\n'
+
+
+def test_bytes_that_are_no_text_are_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = file.read_text()
+    done = edit(monkeypatch, "sh -c 'printf \"cpus = 4 # \\377\\n\" >$0'")
+    assert done.returncode == 2 and "the text is not UTF-8" in done.stderr
+    assert file.read_text() == before

@@ -17,6 +17,7 @@ from kju.definitions import Definition
 from kju.errors import (
     ConflictError,
     DefinitionError,
+    FileError,
     MachineExistsError,
     MachineNotFoundError,
     QemuError,
@@ -24,6 +25,7 @@ from kju.errors import (
 )
 from kju.host import qemu_img, runtime, store
 from kju.host.messages import Launch
+from kju.host.snapshot_files import SnapshotFiles
 
 LOCKS = Path("/proc/locks")
 
@@ -254,3 +256,56 @@ def test_what_is_removed_before_it_runs_is_not_started(folder: Path) -> None:
     store.remove("web")
     with pytest.raises(MachineNotFoundError):
         store.confirm(request)
+
+
+def test_rm_refuses_a_folder_with_other_files(folder: Path) -> None:
+    store.create("web", Definition(), "1M")
+    (folder / "web" / "notes.txt").write_text("keep")
+    (folder / "web" / "backup.qcow2").touch()
+    with pytest.raises(ConflictError, match=r"\(backup.qcow2, notes.txt\): move them.*kju rm web"):
+        store.remove("web")
+    assert store.names() == ["web"] and (folder / "web" / "notes.txt").read_text() == "keep"
+    for name in ("notes.txt", "backup.qcow2"):
+        (folder / "web" / name).unlink()
+    # What editors and killed commands leave does not hold it up.
+    for name in ("machine.toml.edited~", ".machine.toml.edited.swp", f".kju-{'0' * 16}.new"):
+        (folder / "web" / name).touch()
+    store.remove("web")
+    assert store.names() == []
+
+
+def test_rm_takes_disks_and_snapshots_in_the_folder(folder: Path, tmp_path: Path) -> None:
+    made = store.create("web", Definition(), "1M")
+    (made.folder / "own.img").write_bytes(bytes(512))
+    store.replace(made, "image = 'disk.qcow2'\ndisks = ['own.img']\n")
+    SnapshotFiles(str(made.folder), "").keep("clean", b"picture", b"{}\n")
+    assert store.remove("web") == []
+    assert [path.name for path in folder.iterdir()] == [".lock"]
+
+
+def test_what_a_failed_rm_left_is_removed_later(folder: Path) -> None:
+    store.create("other", Definition())
+    (folder / ".new-web" / "snapshots" / "a").mkdir(parents=True)
+    for name in ("machine.toml", "leaf.qcow2", "snapshots/a/screen.png"):
+        (folder / ".new-web" / name).touch()
+    store.create("next", Definition())
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "next", "other"]
+
+
+def test_a_folder_of_machines_may_be_a_link_of_ones_own(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "big").mkdir(mode=0o700)
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(tmp_path / "big")
+    store.create("web", Definition(), "1M")
+    assert (tmp_path / "big" / "web" / "disk.qcow2").exists()
+    store.clone("web", "leaf")
+    store.remove("leaf")
+    store.remove("web")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_machines_of_another_user_is_refused(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    os.chown(folder, 65534, 65534)
+    with pytest.raises(FileError, match="belongs to user 65534"):
+        store.create("web", Definition())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -271,3 +272,72 @@ def test_what_is_no_bundle_is_refused(lab: Trust, tmp_path: Path) -> None:
         lab.make_user("../x")
     with pytest.raises(UsageError, match="kju cert authority"):
         other.make_user("ann")
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o702])
+def test_a_trust_folder_that_others_may_change_is_not_used(lab: Trust, mode: int) -> None:
+    lab.folder.chmod(mode)
+    for use in (
+        lambda: lab.tls(),
+        lambda: lab.sign("host", b"x"),
+        lambda: lab.set_role("ann", "view"),
+        lambda: lab.roles(),
+        lambda: lab.make_user("eve"),
+    ):
+        with pytest.raises(KjuError, match=rf"\(mode {mode:04o}\); run: chmod go-w {lab.folder}"):
+            use()
+    lab.folder.chmod(0o755)
+    assert lab.roles()["ann"] == "control"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_trust_folder_or_file_of_another_user_is_not_used(lab: Trust) -> None:
+    os.chown(lab.folder / "authority.pem", 65534, 65534)
+    with pytest.raises(KjuError, match=r"authority\.pem is not used: it belongs to user 65534"):
+        lab.tls()
+    os.chown(lab.folder / "authority.pem", 0, 0)
+    os.chown(lab.folder, 65534, 65534)
+    with pytest.raises(KjuError, match="belongs to user 65534"):
+        lab.tls()
+
+
+def test_a_key_that_others_may_read_is_not_used(lab: Trust) -> None:
+    (lab.folder / "host.key").chmod(0o644)
+    with pytest.raises(KjuError, match=rf"run: chmod 600 {lab.folder}/host\.key"):
+        lab.sign("host", b"x")
+
+
+def test_a_key_that_is_a_link_is_not_used(lab: Trust) -> None:
+    key = lab.folder / "host.key"
+    key.rename(key.with_name("real"))
+    key.symlink_to("real")
+    with pytest.raises(KjuError, match=r"host\.key .*link"):
+        lab.sign("host", b"x")
+
+
+def test_a_trust_folder_may_be_a_link_of_ones_own(lab: Trust, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(lab.folder)
+    made = Trust(tmp_path / "link")
+    made.set_role("eve", "view")
+    assert made.roles() == lab.roles() and "eve" in lab.roles()
+
+
+def test_roles_that_are_changed_at_once_all_count(lab: Trust) -> None:
+    names = [f"user{number}" for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: Trust(lab.folder).set_role(name, "view"), names))
+    assert set(names) <= lab.roles().keys()
+
+
+def test_files_of_the_trust_folder_have_their_modes_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        made = Trust(tmp_path / "trust")
+        made.make_authority("lab")
+        made.make_user("ann")
+        made.set_role("ann", "view")
+    finally:
+        os.umask(before)
+    assert made.folder.stat().st_mode & 0o777 == 0o700
+    for path in made.folder.iterdir():
+        assert path.stat().st_mode & 0o777 == (0o644 if path.suffix == ".pem" else 0o600), path

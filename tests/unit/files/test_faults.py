@@ -1,0 +1,227 @@
+"""The n-th open, write, fsync, rename or unlink fails, for every n: the old state or the new."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faults import MODULES, Faults, sweep
+
+from kju.apps import certificates, edit, look, wait
+from kju.client import kept
+from kju.definitions import Definition
+from kju.errors import WaitTimeoutError
+from kju.files import Folder, write_output
+from kju.host import logs, store
+from kju.host.input.log import InputLog
+from kju.host.logs import BoundedLog
+from kju.host.recording import Input
+from kju.host.snapshot_files import SnapshotFiles
+from kju.memory import SurfaceProducer
+from kju.report import save as save_report
+
+FAULTS = pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """All files of an operation."""
+    (tmp_path / "run").mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "all"))
+    monkeypatch.setenv("KJU_TRUST", str(tmp_path / "all" / "trust"))
+    (tmp_path / "all").mkdir(mode=0o700)
+    return tmp_path / "all"
+
+
+def test_create(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.create("other", Definition())
+    failed = sweep(root, lambda: store.create("web", Definition(), "1M"), monkeypatch)
+    assert {"mkdir", "open", "write", "fsync", "rename"} <= set(failed)
+
+
+def test_define(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.create("other", Definition())
+    assert sweep(root, lambda: kept.define("web", memory="1G"), monkeypatch)
+
+
+@FAULTS
+def test_edit(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", "sed -i s/2/3/")
+    store.create("web", Definition(cpus=2))
+    # The edited text stays where it cannot be removed; the next edit begins anew.
+    failed = sweep(
+        root, lambda: edit.edit("web"), monkeypatch, lambda p: p.endswith(store.EDITED), number
+    )
+    assert {"open", "write", "fsync", "rename", "unlink"} <= set(failed)
+
+
+def test_clone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = store.create("web", Definition(), "1M")
+    with Folder.open(made.folder) as folder:
+        store.qemu_img.convert(str(made.folder / "disk.qcow2"), "qcow2", folder, store.VARIABLES)
+    assert sweep(root, lambda: store.clone("web", "copy"), monkeypatch)
+
+
+@FAULTS
+def test_rm(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    made = store.create("web", Definition(), "1M")
+    store.create("other", Definition())
+    SnapshotFiles(str(made.folder), "").keep("clean", b"picture", b"{}\n")
+    failed = sweep(root, lambda: store.remove("web"), monkeypatch, number=number)
+    assert {"rename", "unlink", "rmdir"} <= set(failed)
+
+
+@FAULTS
+@pytest.mark.parametrize("before", [False, True])
+def test_snapshot_save(
+    root: Path, monkeypatch: pytest.MonkeyPatch, number: int, before: bool
+) -> None:
+    disk = root / "disk.qcow2"
+    disk.touch()
+    files = SnapshotFiles("", str(disk))
+    if before:  # of another snapshot
+        files.keep("other", b"old", b"old")
+    # An empty folder that was made for the first snapshot may stay.
+    failed = sweep(
+        root,
+        lambda: files.keep("clean", b"picture", b"{}\n"),
+        monkeypatch,
+        lambda name: name == "disk.qcow2.snapshots",
+        number,
+    )
+    assert {"mkdir", "open", "write", "fsync", "rename"} <= set(failed)
+    assert files.inputs("clean", 100) == b"{}\n"
+
+
+def test_snapshot_load(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = Input(1.0, 0), Input(2.0, 1)
+
+    def load() -> None:
+        log = InputLog(root / "input.jsonl")
+        try:
+            log.replace([new] * 3)
+        finally:
+            log.close()
+
+    log = InputLog(root / "input.jsonl")
+    log.replace([old])
+    log.close()
+    assert {"open", "write", "rename"} <= set(sweep(root, load, monkeypatch))
+
+
+def test_a_log_that_is_full(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It loses the line at most, and nothing that it held."""
+    for at in itertools.count(1):
+        log = BoundedLog(root / f"log{at}", limit=200)
+        log.write(b"old".ljust(150) + b"\n")
+        faults = Faults(at, errno.EMFILE)
+        with monkeypatch.context() as patched:
+            for module in MODULES:
+                patched.setattr(module, "os", faults)
+            log.write(b"new".ljust(60) + b"\n")
+        log.write(b"after\n")
+        log.close()
+        text = logs.read(root / f"log{at}")
+        assert b"old" in text and text.endswith(b"after\n"), faults.fired
+        if not faults.fired:
+            assert b"new" in text and at > 3
+            return
+
+
+def test_certificates(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cryptography")
+    sweep(root, lambda: certificates.authority("lab"), monkeypatch, lambda p: p == "trust")
+    sweep(root.parent / "all", lambda: certificates.host(["h"], ""), fresh(root, monkeypatch))
+    # In place of the first.
+    failed = sweep(root, lambda: certificates.host(["h"], ""), fresh(root, monkeypatch))
+    assert {"link", "rename", "unlink"} <= set(failed)
+    bundle = root / "ann"
+    sweep(root, lambda: certificates.user("ann", str(bundle)), fresh(root, monkeypatch))
+    sweep(root, lambda: certificates.host(["h"], str(root / "h.key")), fresh(root, monkeypatch))
+    sweep(root, lambda: certificates.trust("ann", "view", False), fresh(root, monkeypatch))
+    sweep(root, lambda: certificates.trust("ann", "control", False), fresh(root, monkeypatch))
+    monkeypatch.setenv("KJU_TRUST", str(root / "other"))
+    failed = sweep(
+        root,
+        lambda: certificates.take(str(bundle)),
+        fresh(root, monkeypatch),
+        lambda name: name == "other",
+    )
+    assert failed.count("rename") == 3, "key, certificate and authority"
+
+
+def fresh(root: Path, patch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Begin another sweep with the files that the last one has left."""
+    saved = root.with_name(f"{root.name}-saved")
+    saved.rename(saved.with_name(f"{saved.name}-{len(list(root.parent.iterdir()))}"))
+    return patch
+
+
+@pytest.fixture
+def surface(tmp_path: Path) -> Iterator[str]:
+    producer = SurfaceProducer.create(tmp_path / "surface", capacity=64 * 64 * 4)
+    producer.set_mode(64, 64)
+    yield str(tmp_path / "surface")
+    producer.close()
+
+
+@FAULTS
+@pytest.mark.parametrize("there", [False, True])
+def test_screenshot(
+    root: Path, surface: str, monkeypatch: pytest.MonkeyPatch, there: bool, number: int
+) -> None:
+    picture = root / "screen.png"
+    if there:
+        picture.write_bytes(b"an older picture")
+    failed = sweep(
+        root,
+        lambda: look.screenshot(surface, str(picture), 0, False),
+        monkeypatch,
+        number=number,
+    )
+    assert {"open", "write", "fsync", "close", "rename"} <= set(failed)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_other_formats_of_pictures(
+    root: Path, surface: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = root / "screen.bmp"
+    picture.write_bytes(b"an older picture")
+    assert sweep(root, lambda: look.screenshot(surface, str(picture), 0, False), monkeypatch)
+    assert picture.read_bytes().startswith(b"BM")
+
+
+def test_picture_of_a_timeout(root: Path, surface: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = wait.Wanted("", (), -1, False, "#123456", "", (), 0, 1, 0)
+
+    def waiting() -> None:
+        try:
+            wait.wait(surface, wanted, 0, 0.01, str(root / "wait.png"), False)
+        except WaitTimeoutError:
+            return
+        raise AssertionError
+
+    assert sweep(root, waiting, monkeypatch)
+
+
+def test_needle(root: Path, surface: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = str(root / "needle.png")
+    assert sweep(root, lambda: wait.needle(surface, place, "0,0,8,8", (), "", 0, 0), monkeypatch)
+
+
+def test_report(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "report.html").write_text("an older report")
+    assert sweep(root, lambda: save_report(root / "report.html", [], title="t"), monkeypatch)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_any_output(root: Path, monkeypatch: pytest.MonkeyPatch, replace: bool) -> None:
+    assert sweep(root, lambda: write_output(root / "x", b"new" * 99, replace=replace), monkeypatch)
+    assert np.frombuffer((root / "x").read_bytes(), np.uint8).size == 297

@@ -1,0 +1,148 @@
+"""A disk that is really full: a small tmpfs, with room for every number of pages in turn."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from faults import is_new, tree
+
+from kju.apps import certificates, edit
+from kju.apps.exits import Exit, code_of
+from kju.definitions import Definition
+from kju.errors import KjuError, QemuError, UsageError
+from kju.files import is_temporary, write_output
+from kju.host import store
+from kju.host.snapshot_files import SnapshotFiles
+
+PAGE = 4096
+#: Pages of the file system; qemu-img writes 196 KiB for an empty disk.
+PAGES = 256
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    place = tmp_path / "disk"
+    place.mkdir()
+    options = f"size={PAGES * PAGE},mode=0700".encode()
+    if libc.mount(b"tmpfs", bytes(place), b"tmpfs", 0, options):
+        pytest.skip(f"no file system can be mounted here: {os.strerror(ctypes.get_errno())}")
+    (tmp_path / "run").mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(place))
+    monkeypatch.setenv("KJU_TRUST", str(place / "trust"))
+    try:
+        yield place
+    finally:
+        libc.umount2(bytes(place), 2)
+
+
+def fill(disk: Path, pages: int) -> Path:
+    """Leave room for that many pages."""
+    rest = disk / "filling"
+    with rest.open("wb", buffering=0) as file:
+        found = os.statvfs(disk)
+        file.truncate(max(0, found.f_bavail - pages) * PAGE)
+        os.posix_fallocate(file.fileno(), 0, max(1, found.f_bavail - pages) * PAGE)
+    return rest
+
+
+def at_every_fill(disk: Path, operation: Callable[[], object], step: int = 1) -> int:
+    """Try with ever more room until it succeeds; returns for how many sizes it failed."""
+    old = tree(disk)
+    saved = disk.with_name("saved")
+    shutil.copytree(disk, saved)
+    for pages in range(0, PAGES, step):
+        rest = fill(disk, pages)
+        try:
+            operation()
+        except KjuError as error:
+            rest.unlink()
+            now = tree(disk)
+            assert now == old, f"with {pages} pages: {error}"
+            assert str(disk) in str(error) or isinstance(error, QemuError)
+            assert code_of(error) is not Exit.OK
+        else:
+            rest.unlink()
+            new = tree(disk)
+            assert is_new(new, old, new) and new != old
+            assert not any(is_temporary(Path(name).name) for name in new)
+            return pages // step
+    raise AssertionError("it never succeeded")
+
+
+def test_create(disk: Path) -> None:
+    store.create("other", Definition())
+    assert at_every_fill(disk, lambda: store.create("web", Definition(), "1M"), 8) > 2
+
+
+def test_clone(disk: Path) -> None:
+    store.create("web", Definition(), "1M")
+    assert at_every_fill(disk, lambda: store.clone("web", "leaf"), 8) > 2
+
+
+def test_edit(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", "sed -i s/2/3/")
+    store.create("web", Definition(cpus=2))
+
+    def operation() -> None:
+        try:
+            edit.edit("web")
+        except UsageError as error:  # of the editor, which had no room
+            assert "ended with status" in str(error)
+            text = store.home() / "web" / store.EDITED
+            text.unlink()
+            raise
+
+    assert at_every_fill(disk, operation)
+
+
+def test_an_edit_without_room_and_one_with_room(
+    disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The editor's text was empty, and the second edit took it for the definition."""
+    made = store.create("web", Definition(cpus=2))
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", "true")
+    rest = fill(disk, 0)
+    with pytest.raises(KjuError, match=r"machine\.toml\.edited cannot be written: No space left"):
+        edit.edit("web")
+    assert sorted(path.name for path in made.folder.iterdir()) == ["machine.toml"]
+    rest.unlink()
+    edit.edit("web")
+    assert "web has not changed" in capsys.readouterr().out
+    # An editor that cuts its text, and does not say so.
+    monkeypatch.setenv("EDITOR", "truncate -s 90")
+    with pytest.raises(UsageError, match="web has not changed; your text"):
+        edit.edit("web")
+    monkeypatch.setenv("EDITOR", "true")
+    edit.edit("web")
+    assert store.read("web").definition == made.definition
+
+
+def test_certificates(disk: Path) -> None:
+    pytest.importorskip("cryptography")
+    (disk / "trust").mkdir(mode=0o700)
+    (disk / "trust" / ".lock").touch()
+    assert at_every_fill(disk, lambda: certificates.authority("lab"))
+    shutil.rmtree(disk.with_name("saved"))
+    assert at_every_fill(disk, lambda: certificates.user("ann", str(disk / "ann")))
+
+
+def test_snapshot_files(disk: Path) -> None:
+    (disk / "d.qcow2").touch()
+    files = SnapshotFiles("", str(disk / "d.qcow2"))
+    files.keep("other", b"", b"old")
+    assert at_every_fill(disk, lambda: files.keep("clean", bytes(9000), b"{}\n" * 2000)) > 3
+
+
+def test_an_output_keeps_the_old_file(disk: Path) -> None:
+    (disk / "screen.png").write_bytes(b"an older picture")
+    assert at_every_fill(disk, lambda: write_output(disk / "screen.png", bytes(20_000))) > 3

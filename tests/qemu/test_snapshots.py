@@ -184,6 +184,31 @@ def test_a_full_disk_loses_nothing_that_was_saved(guest: Guest) -> None:
     assert np.array_equal(published(guest.seen), then)
 
 
+def test_a_folder_of_snapshots_that_is_a_link_is_left_alone(guest: Guest, tmp_path: Path) -> None:
+    """Its place is in the disk's folder, in which other users may be able to write."""
+    place = Path(f"{guest.disk}.snapshots")
+    # The disk has room for one.
+    guest.machine.snapshots.save("first")
+    guest.machine.snapshots.remove("first")
+    aside = place.rename(place.with_name("aside"))
+    planted = {"important": "keep", "screen.png": "keep", "input.jsonl": '{"time":1,"console":0}\n'}
+    (tmp_path / "linked").mkdir()
+    for name, text in planted.items():
+        (tmp_path / "linked" / name).write_text(text)
+    place.symlink_to(tmp_path)
+    try:
+        saved = guest.machine.snapshots.save("linked")
+        assert (saved.picture, saved.input) == ("", "")
+        assert f"{place} is not used: it is a link or a file" in saved.note
+        guest.machine.snapshots.load("linked")
+        assert guest.machine.input_log() == []
+        guest.machine.snapshots.remove("linked")
+        assert {p.name: p.read_text() for p in (tmp_path / "linked").iterdir()} == planted
+    finally:
+        place.unlink()
+        aside.rename(place)
+
+
 def test_a_host_that_was_suspended_finishes_what_it_began(guest: Guest) -> None:
     """For ten seconds, in the middle of a snapshot."""
     host = guest.machine.host_pid

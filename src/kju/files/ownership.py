@@ -63,7 +63,8 @@ def check_file(status: os.stat_result, path: Path, *, secret: bool = False) -> N
 
 def foreign(path: Path, status: os.stat_result) -> FileError:
     """Return the error for a file or folder of another user."""
-    why = f"it belongs to user {status.st_uid}, not to user {os.geteuid()}; remove or rename it"
+    owner = f"it belongs to user {status.st_uid}, not to user {os.geteuid()}"
+    why = f"{owner}; remove or rename it, or run kju as that user"
     return FileError(f"{path} is not used: {why}", str(path), errno.EPERM)
 
 

@@ -6,15 +6,17 @@ A device, a pipe or an open file (/dev/null, /dev/stdout) is written to as it is
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
 
+from ..errors import FileError
 from . import staging
 from .failure import failing, release
 from .ownership import is_open_file, is_own, own_target
 
-_PARENT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_PARENT = os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def write_output(
@@ -39,20 +41,37 @@ def write_output(
         return
     # Where nothing may be replaced, a link is refused as a file is.
     target = target if replace else Path(path)
-    with failing(target, "written"):
-        folder = os.open(target.parent, _PARENT)
+    folder = _open_parent(target)
     try:
         if replace:
             staging.replace(folder, target, data, _mode(target, mode))
         else:
-            staging.create(folder, target, target.name, data, mode)
-            try:
-                staging.sync(folder, target.parent)
-            except BaseException:
-                staging.discard(folder, target.name)
-                raise
+            _create(folder, target, data, mode)
     finally:
         release(folder)
+
+
+def _open_parent(target: Path) -> int:
+    with failing(target, "written"):
+        try:
+            return os.open(target.parent, os.O_RDONLY | _PARENT)
+        except PermissionError:  # one may write in a folder that one cannot read
+            return os.open(target.parent, os.O_PATH | _PARENT)
+
+
+def _create(folder: int, target: Path, data: bytes, mode: int | None) -> None:
+    try:
+        staging.create(folder, target, target.name, data, mode)
+    except FileError as error:
+        if error.errno != errno.EEXIST:
+            raise
+        why = f"{error}, and it is not replaced; remove it, or choose another name"
+        raise FileError(why, str(target), errno.EEXIST) from error
+    try:
+        staging.sync(folder, target.parent)
+    except BaseException:
+        staging.discard(folder, target.name)
+        raise
 
 
 def make_folders(path: Path) -> None:

@@ -11,14 +11,18 @@ Source:
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..errors import FileError
 from .failure import failing
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+#: Of folders: the file system does not know it (CIFS, some FUSE), or the folder is not readable.
+_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
 _TEMPORARY = re.compile(r"\.kju-[0-9a-f]{16}\.new")
 
 
@@ -155,8 +159,12 @@ def sync(folder: int, path: Path) -> None:
     Raises:
         FileError: The disk failed. The files have their names, but may lose them.
     """
-    with failing(path, "synchronised to the disk"):
-        os.fsync(folder)
+    try:
+        with failing(path, "synchronised to the disk"):
+            os.fsync(folder)
+    except FileError as error:
+        if error.errno not in _NO_SYNC:
+            raise
 
 
 def discard(folder: int, name: str) -> None:

@@ -45,7 +45,7 @@ DISK = "disk.qcow2"
 EDITED = "machine.toml.edited"
 _NEW = ".new-"
 # An editor leaves files beside the one it was given: machine.toml.edited~, .machine.toml.edited.swp
-_DEFINITIONS = re.compile(r"[.#]?machine\.toml[^/]*")
+_DEFINITIONS = re.compile(r"[.#]{0,2}machine\.toml[^/]*")
 
 
 class Kept(NamedTuple):
@@ -360,7 +360,8 @@ def remove(name: str) -> list[str]:
             kept = read(name)
             paths = [kept.path(p) for p in (kept.definition.image, *kept.definition.disks) if p]
             elsewhere = [str(p) for p in paths if not p.is_relative_to(folder)]
-            inside = {str(p.relative_to(folder)) for p in paths if p.is_relative_to(folder)}
+            own = [p.relative_to(folder) for p in paths if p.is_relative_to(folder)]
+            inside = {str(p) for p in own} | {f"{above}/" for p in own for above in p.parents}
 
         def known(path: str) -> bool:
             return path in inside or _is_made(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -55,7 +56,7 @@ def test_nothing_is_replaced_where_that_was_not_asked_for(tmp_path: Path) -> Non
     (tmp_path / "link").symlink_to("private")
     (tmp_path / "dangling").symlink_to("none")
     for name in ("private", "link", "dangling"):
-        with pytest.raises(FileError, match=f"{name} cannot be written: File exists"):
+        with pytest.raises(FileError, match=f"{name} cannot be written: File exists.*another"):
             write_output(tmp_path / name, b"secret", mode=0o600, replace=False)
     assert (tmp_path / "private").read_text() == "keep" and not (tmp_path / "none").exists()
     write_output(tmp_path / "new", b"secret", mode=0o600, replace=False)
@@ -83,6 +84,39 @@ def test_a_pipe_of_ones_own_is_written_to(tmp_path: Path) -> None:
     writer.start()
     assert (tmp_path / "pipe").read_bytes() == b"x" * 200_000
     writer.join()
+
+
+def test_a_folder_that_cannot_be_synchronised_takes_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on CIFS and some FUSE file systems, whose folders have no fsync."""
+    fsync = os.fsync
+
+    def of_files(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", of_files)
+    for replace in (True, False):
+        write_output(tmp_path / f"x{replace}", b"x", replace=replace)
+        assert (tmp_path / f"x{replace}").read_bytes() == b"x"
+
+
+def test_a_folder_that_cannot_be_read_takes_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "box").mkdir(mode=0o333)
+    open_ = os.open
+
+    def refusing(path: str, flags: int, *more: int, **options: int) -> int:
+        if flags & os.O_DIRECTORY and not flags & os.O_PATH:  # root may read any folder
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return open_(path, flags, *more, **options)
+
+    monkeypatch.setattr(os, "open", refusing)
+    write_output(tmp_path / "box" / "x", b"x")
+    assert (tmp_path / "box" / "x").read_bytes() == b"x"
 
 
 @pytest.mark.parametrize("place", ["missing/x", "folder", "file/x"])

@@ -268,7 +268,12 @@ def test_rm_refuses_a_folder_with_other_files(folder: Path) -> None:
     for name in ("notes.txt", "backup.qcow2"):
         (folder / "web" / name).unlink()
     # What editors and killed commands leave does not hold it up.
-    for name in ("machine.toml.edited~", ".machine.toml.edited.swp", f".kju-{'0' * 16}.new"):
+    for name in (
+        "machine.toml.edited~",
+        ".machine.toml.edited.swp",
+        ".#machine.toml.edited",
+        f".kju-{'0' * 16}.new",
+    ):
         (folder / "web" / name).touch()
     store.remove("web")
     assert store.names() == []
@@ -276,8 +281,10 @@ def test_rm_refuses_a_folder_with_other_files(folder: Path) -> None:
 
 def test_rm_takes_disks_and_snapshots_in_the_folder(folder: Path, tmp_path: Path) -> None:
     made = store.create("web", Definition(), "1M")
-    (made.folder / "own.img").write_bytes(bytes(512))
-    store.replace(made, "image = 'disk.qcow2'\ndisks = ['own.img']\n")
+    (made.folder / "more").mkdir()
+    for name in ("own.img", "more/own.img"):
+        (made.folder / name).write_bytes(bytes(512))
+    store.replace(made, "image = 'disk.qcow2'\ndisks = ['own.img', 'more/own.img']\n")
     SnapshotFiles(str(made.folder), "").keep("clean", b"picture", b"{}\n")
     assert store.remove("web") == []
     assert [path.name for path in folder.iterdir()] == [".lock"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shutil
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -117,6 +118,9 @@ def _without_vram(name: str) -> list[str]:
 def _memory() -> Iterator[Finding]:
     yield _try("sysv limits", lambda: ", ".join(f"{k} {v}" for k, v in limits().items()))
     yield _try("posix memory", lambda: f"{shutil.disk_usage(_SHM).free >> 20} MiB free in {_SHM}")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    more = f", may be raised to {hard} with: ulimit -n {hard}" if soft < hard else ""
+    yield Finding("open files", None, f"{soft} in each process{more}")
     memory = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     yield Finding("memory", None, f"{memory >> 20} MiB free")
 

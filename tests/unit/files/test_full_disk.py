@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from kju.errors import KjuError, QemuError, UsageError
 from kju.files import is_temporary, write_output
 from kju.host import store
 from kju.host.snapshot_files import SnapshotFiles
+from kju.memory import SurfaceProducer
 
 PAGE = 4096
 #: Pages of the file system; qemu-img writes 196 KiB for an empty disk.
@@ -141,6 +144,24 @@ def test_snapshot_files(disk: Path) -> None:
     files = SnapshotFiles("", str(disk / "d.qcow2"))
     files.keep("other", b"", b"old")
     assert at_every_fill(disk, lambda: files.keep("clean", bytes(9000), b"{}\n" * 2000)) > 3
+
+
+@pytest.mark.parametrize("name", ["screen.png", "new.png"])
+def test_a_screenshot_without_room(disk: Path, tmp_path: Path, name: str) -> None:
+    """The command ends with a code and a line that names the file, and an old file stays."""
+    producer = SurfaceProducer.create(tmp_path / "surface", capacity=64 * 64 * 4)
+    producer.set_mode(64, 64)
+    (disk / "screen.png").write_bytes(b"an older picture")
+    fill(disk, 0)
+    before = tree(disk)
+    words = ["screenshot", str(tmp_path / "surface"), "-o", str(disk / name)]
+    done = subprocess.run(
+        [sys.executable, "-m", "kju.apps", *words], capture_output=True, text=True, check=False
+    )
+    producer.close()
+    assert done.returncode == Exit.FAILURE
+    assert done.stderr == f"kju: {disk / name} cannot be written: No space left on device\n"
+    assert tree(disk) == before
 
 
 def test_an_output_keeps_the_old_file(disk: Path) -> None:

@@ -18,7 +18,7 @@ from kju.apps.exits import Exit, code_of
 from kju.definitions import Definition
 from kju.errors import KjuError, QemuError, UsageError
 from kju.files import is_temporary, write_output
-from kju.host import store
+from kju.host import runtime, store
 from kju.host.snapshot_files import SnapshotFiles
 from kju.memory import SurfaceProducer
 
@@ -144,6 +144,15 @@ def test_snapshot_files(disk: Path) -> None:
     files = SnapshotFiles("", str(disk / "d.qcow2"))
     files.keep("other", b"", b"old")
     assert at_every_fill(disk, lambda: files.keep("clean", bytes(9000), b"{}\n" * 2000)) > 3
+
+
+def test_claim_of_a_name(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(disk))
+    runtime.claim("first").release()
+    claims: list[runtime.Claim] = []
+    assert at_every_fill(disk, lambda: claims.append(runtime.claim("web")))
+    claims[0].release()
+    assert runtime.names() == []
 
 
 @pytest.mark.parametrize("name", ["screen.png", "new.png"])

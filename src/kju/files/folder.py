@@ -286,6 +286,15 @@ class Folder:
         finally:
             release(descriptor)
 
+    def sweep(self) -> None:
+        """Remove temporary files that killed processes left; the caller holds the lock.
+
+        Raises:
+            FileError: One could not be removed.
+        """
+        for name in filter(staging.is_temporary, self.names()):
+            self.remove(name)
+
     def _open(self, name: str, flags: int) -> int:
         return os.open(name, flags, 0o600, dir_fd=self._fd)
 

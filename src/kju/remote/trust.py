@@ -150,6 +150,7 @@ class Trust:
 
     def _write_all(self, files: dict[str, tuple[bytes, int]]) -> None:
         with self._open(create=True) as folder, folder.lock():
+            folder.sweep()
             folder.write_all(files)
 
     def _open(self, *, create: bool = False) -> Folder:

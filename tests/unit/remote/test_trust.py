@@ -329,6 +329,13 @@ def test_roles_that_are_changed_at_once_all_count(lab: Trust) -> None:
     assert set(names) <= lab.roles().keys()
 
 
+def test_keys_that_a_killed_command_left_are_removed(lab: Trust) -> None:
+    left = lab.folder / f".kju-{'0' * 16}.new"
+    left.write_text("a key")
+    lab.make_user("eve")
+    assert not left.exists()
+
+
 def test_files_of_the_trust_folder_have_their_modes_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:

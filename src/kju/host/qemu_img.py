@@ -108,5 +108,7 @@ def _run(*words: str) -> str:
         raise QemuError(f"qemu-img cannot be run: {error}") from error
     if done.returncode:
         said = " ".join(done.stderr.decode("utf-8", "replace").split())
+        # A limit of the file size ends it by a signal, without a word.
+        said = said or f"status {done.returncode} of qemu-img {' '.join(words)}"
         raise QemuError(f"qemu-img {words[0]} failed: {said.removeprefix('qemu-img: ')}")
     return done.stdout.decode("utf-8", "replace")

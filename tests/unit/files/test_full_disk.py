@@ -16,7 +16,7 @@ from faults import is_new, tree
 from kju.apps import certificates, edit
 from kju.apps.exits import Exit, code_of
 from kju.definitions import Definition
-from kju.errors import KjuError, QemuError, UsageError
+from kju.errors import KjuError, UsageError
 from kju.files import is_temporary, write_output
 from kju.host import runtime, store
 from kju.host.snapshot_files import SnapshotFiles
@@ -69,7 +69,7 @@ def at_every_fill(disk: Path, operation: Callable[[], object], step: int = 1) ->
             rest.unlink()
             now = tree(disk)
             assert now == old, f"with {pages} pages: {error}"
-            assert str(disk) in str(error) or isinstance(error, QemuError)
+            assert str(disk) in str(error), error
             assert code_of(error) is not Exit.OK
         else:
             rest.unlink()
@@ -83,6 +83,18 @@ def at_every_fill(disk: Path, operation: Callable[[], object], step: int = 1) ->
 def test_create(disk: Path) -> None:
     store.create("other", Definition())
     assert at_every_fill(disk, lambda: store.create("web", Definition(), "1M"), 8) > 2
+
+
+def test_a_limit_of_the_file_size_names_the_file(disk: Path) -> None:
+    program = (
+        "import resource, sys; from kju.client.kept import define\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"
+        "try: define('web', disk='1M')\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.startswith("QemuError") and "disk.qcow2" in done.stdout, done
+    assert store.names() == [] and not list(store.home().glob(".new*"))
 
 
 def test_clone(disk: Path) -> None:

@@ -1,4 +1,4 @@
-"""The Debian packages that name keys and layouts, unpacked but not installed.
+"""The Debian packages that data is generated from, unpacked but not installed.
 
 All of one release, whatever this machine runs, so that everybody generates the same files.
 """
@@ -12,7 +12,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "guests"))
 import debian
 
-#: Each package, and what of it is read.
+#: The packages that name keys and layouts, and the files of each that are read.
 PACKAGES = {
     "libvirt-clients": "./usr/share/man/man7/virkeycode-qnum.7.gz",
     "linux-libc-dev": "./usr/include/linux/input-event-codes.h",
@@ -33,25 +33,32 @@ class Sources(NamedTuple):
         return f"{package} {self.versions[package].partition(':')[2] or self.versions[package]}"
 
 
-def sources(*, refresh: bool = False) -> Sources:
-    """Fetches what is missing; with *refresh* asks for newer ones.
+def sources(
+    name: str = "keys", packages: dict[str, str] = PACKAGES, *, refresh: bool = False
+) -> Sources:
+    """Unpack packages into a folder of the cache.
+
+    Args:
+        name: The folder's name. It is filled once.
+        packages: The packages, each with a pattern of the files to unpack.
+        refresh: Fetch the newest versions also when the folder exists.
 
     Raises:
         debian.GuestError: No network and nothing in the cache, or this is no Debian.
     """
     with debian.locked():
-        folder = debian.cache() / "keys"
+        folder = debian.cache() / name
         if refresh or not (folder / "versions").exists():
-            _fetch(folder)
+            _fetch(folder, packages)
     lines = (folder / "versions").read_text().splitlines()
     return Sources(folder, dict(line.split() for line in lines))
 
 
-def _fetch(folder: Path) -> None:
+def _fetch(folder: Path, packages: dict[str, str]) -> None:
     apt = debian.Apt()
-    versions = {package: apt.version(package) for package in PACKAGES}
+    versions = {package: apt.version(package) for package in packages}
     with debian.appearing(folder) as new:
-        for package, pattern in PACKAGES.items():
+        for package, pattern in packages.items():
             (archive,) = apt.download([package], new)
             debian.unpack(archive, new, pattern)
         (new / "versions").write_text("".join(f"{p} {v}\n" for p, v in versions.items()))

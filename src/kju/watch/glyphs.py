@@ -1,169 +1,191 @@
 """Reading text consoles exactly: a cell is a character when its pixels are a known glyph.
 
-A text mode of VGA and Linux's console on a framebuffer draw the same glyph, pixel for pixel, for
-the same character, in a grid that begins at the top left. So the text is looked up, not recognised:
-no letter is ever taken for another, and a whole screen takes milliseconds.
+VGA text modes, Linux framebuffer consoles and UEFI firmware draw the same glyph, pixel for pixel,
+for the same character, in a grid. So the text is looked up, not recognised: no letter is ever taken
+for another, and a whole screen takes milliseconds.
 
-A glyph is two colours, and which of them is the ink is not said (a selected line is drawn
-inverted), so glyphs are compared in a normal form: the bits that differ from the first pixel.
+Which grid a screen has is tried on some of its rows of text (`_likely`), and then on all of them.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import resources
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..geometry import Rect
+from .console_fonts import Font, as_words, console_font, pack, pack_rows
+from .grids import Grid, grids
 from .looking import pixel_words
 from .text import Text, line_of_cells
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
-    Bits = npt.NDArray[np.uint64]
+    Codes = npt.NDArray[np.uint32]
+    Colours = npt.NDArray[Any]
 
-HEIGHT = 16
-#: Cells are 8 pixels wide; text modes of 720 pixels have a ninth column, no part of glyphs.
-WIDTHS = (8, 9)
 UNKNOWN = "\ufffd"
 
 # Of the cells that are not blank so many are known where a screen is a text console: all but a
 # logo and a pointer. A desktop, GRUB's graphical menu and a game in pixels come to 0.0 to 0.2.
 _SHARE = 0.6
-
-# Rows that a text cursor fills: VGA's and the two kinds that Linux draws.
-_CURSORS = ((13, 15), (14, 16), (15, 16))
-
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-
-
-class Font(NamedTuple):
-    """Glyphs in their normal form, sorted by `mixed`.
-
-    Attributes:
-        mixed: One number per glyph, for the search.
-        halves: ``(count, 2)``: the glyph itself, 16 bytes.
-        codes: Its character.
-    """
-
-    mixed: Bits
-    halves: Bits
-    codes: npt.NDArray[np.uint32]
+# A grid is tried on so many rows of text. It is worth a look at all of them if so many of their
+# cells are known: a logo may fill some of the rows. If nearly all are, no other grid is tried.
+_ROWS_TRIED = 6
+_WORTH_A_LOOK = 0.3
+_CERTAIN = 0.9
+# No glyph is so low that every row of pixels must be looked at to find it.
+_ROW_STEP = 3
+# A screen has one text cursor, and more unknown cells than that are no cursors.
+_CURSORS = 2
 
 
-@cache
-def console_font() -> Font:
-    """The glyphs that come with kju, each also with a text cursor in its cell."""
-    data = resources.files(__package__).joinpath("fonts/8x16.txt").read_text("ascii")
-    rows = [line.split() for line in data.splitlines() if not line.startswith("#")]
-    codes = np.array([int(code, 16) for code, _ in rows], np.uint32)
-    glyphs = np.array([list(bytes.fromhex(glyph)) for _, glyph in rows], np.uint8)
-    return make_font(codes, glyphs)
+class _Tried(NamedTuple):
+    """A grid, and how much of some rows could be read in it."""
+
+    grid: Grid
+    cells: Rect
+    share: float
 
 
-def make_font(codes: npt.NDArray[np.uint32], glyphs: npt.NDArray[np.uint8]) -> Font:
-    """Prepare glyphs for the search.
-
-    Args:
-        codes: Characters' code points; of those that are drawn alike the first counts.
-        glyphs: ``(count, 16)``: rows, the leftmost pixel is the highest bit.
-    """
-    forms, names = [glyphs], [codes]
-    for first, last in _CURSORS:
-        under = glyphs.copy()
-        under[:, first:last] = 0xFF
-        forms.append(under)
-        names.append(codes)
-    every, code = np.concatenate(forms), np.concatenate(names)
-    inverted = every[:, 0] >> 7 == 1
-    every[inverted] = ~every[inverted]
-    halves = np.ascontiguousarray(every).view(np.uint64)
-    mixed = _mix(halves)
-    # Stable, and the plain glyphs stand first: they win over one with a cursor in it.
-    _, first_of = np.unique(mixed, return_index=True)
-    return Font(mixed[first_of], halves[first_of], code[first_of])
-
-
-def read_cells(
-    pixels: npt.NDArray[np.uint8], region: Rect, font: Font | None = None
-) -> Text | None:
+def read_cells(pixels: npt.NDArray[np.uint8], region: Rect) -> Text | None:
     """Read a text console.
 
     Args:
         pixels: The whole picture, ``(height, width, 4)`` or ``(height, width)`` uint8: the grid of
-            cells begins at its origin.
-        region: What of it to read: the cells whose middle lies there.
-        font: The glyphs to know; by default those that come with kju.
+            cells is found from its size.
+        region: The part to read: the cells whose middle lies there.
 
     Returns:
         The text; None where the picture is no text console.
     """
-    font = console_font() if font is None else font
     colours = pixel_words(pixels)
-    best: Text | None = None
-    most = 0.0
-    for width in WIDTHS:
-        if width == 9 and pixels.shape[1] % 9:
-            continue
-        cells = _inside(region, width, pixels.shape)
+    for grid, cells, _ in _likely(colours, region):
+        rows = np.arange(cells.y, cells.bottom)
+        codes = _look_up(colours, grid, rows, cells)
+        if _share(codes) >= _SHARE:
+            return _text(codes, grid, cells)
+    return None
+
+
+def _likely(colours: Colours, region: Rect) -> Iterator[_Tried]:
+    """The grids in which a part of the region could be read, the likeliest first."""
+    height, width = colours.shape
+    part = colours[region.y : region.bottom : _ROW_STEP, region.x : region.right]
+    drawn = region.y + _ROW_STEP * np.flatnonzero((part[:, 1:] != part[:, :-1]).any(1))
+    tried = []
+    for grid in grids(width, height):
+        cells = grid.cells_in(region, (width, height))
         if cells.area <= 0:
             continue
-        codes = _look_up(colours, cells, width, font)
-        drawn = int((codes != ord(" ")).sum())
-        share = 1.0 - int((codes == ord(UNKNOWN)).sum()) / drawn if drawn else 1.0
-        if share >= _SHARE and (best is None or share > most):
-            best, most = _text(codes, cells, width), share
-    return best
+        rows = np.unique((drawn - grid.y) // grid.height)
+        rows = rows[(rows >= cells.y) & (rows < cells.bottom)]
+        if len(rows) > _ROWS_TRIED:
+            rows = rows[np.linspace(0, len(rows) - 1, _ROWS_TRIED).astype(int)]
+        share = _share(_look_up(colours, grid, rows, cells)) if len(rows) else 1.0
+        if share >= _CERTAIN:
+            yield _Tried(grid, cells, share)
+        elif share >= _WORTH_A_LOOK:
+            tried.append(_Tried(grid, cells, share))
+    yield from sorted(tried, key=lambda one: -one.share)
 
 
-def _inside(region: Rect, width: int, shape: tuple[int, ...]) -> Rect:
-    """The cells whose middle lies in *region*, counted in cells."""
-    left = -((width // 2 - region.x) // width)
-    top = -((HEIGHT // 2 - region.y) // HEIGHT)
-    right = -((width // 2 - min(region.right, shape[1] // width * width)) // width)
-    bottom = -((HEIGHT // 2 - min(region.bottom, shape[0] // HEIGHT * HEIGHT)) // HEIGHT)
-    left, top = max(left, 0), max(top, 0)
-    return Rect(left, top, max(right - left, 0), max(bottom - top, 0))
+def _share(codes: Codes) -> float:
+    """How many of the cells that are not blank are known."""
+    drawn = int((codes != ord(" ")).sum())
+    return 1.0 - int((codes == ord(UNKNOWN)).sum()) / drawn if drawn else 1.0
 
 
-def _look_up(
-    colours: npt.NDArray[np.uint32] | npt.NDArray[np.uint8], cells: Rect, width: int, font: Font
-) -> npt.NDArray[np.uint32]:
-    """The code points of cells, ``(rows, columns)``."""
-    part = colours[
-        cells.y * HEIGHT : cells.bottom * HEIGHT, cells.x * width : cells.right * width
-    ].reshape(cells.height, HEIGHT, cells.width, width)
-    first = part[:, :1, :, :1]
-    differs = (part[..., :8] != first).transpose(0, 2, 1, 3)
-    bits = np.packbits(differs, axis=-1).reshape(cells.height, cells.width, HEIGHT)
-    halves = np.ascontiguousarray(bits).view(np.uint64)
-    mixed = _mix(halves)
-    at = np.minimum(np.searchsorted(font.mixed, mixed), len(font.mixed) - 1)
-    known = (font.halves[at] == halves).all(-1)
-    codes = np.where(known, font.codes[at], np.uint32(ord(UNKNOWN)))
-    rows, columns = np.nonzero(known & (codes != ord(" ")))
-    glyphs = part.transpose(0, 2, 1, 3)[rows, columns][..., :8].reshape(-1, HEIGHT * 8)
+def _look_up(colours: Colours, grid: Grid, rows: npt.NDArray[Any], cells: Rect) -> Codes:
+    """The code points of some rows of cells, ``(rows, columns)``."""
+    font = console_font(*grid.glyph)
+    part = _cells(colours, grid, rows, cells)
+    wide, high = grid.glyph[0] * grid.across, grid.glyph[1] * grid.down
+    bits = part[:, :: grid.down, :, : wide : grid.across] != part[:, :1, :, :1]
+    codes, known = font.find(as_words(pack_rows(bits).transpose(0, 2, 1, 3)))
+    codes = np.where(known, codes, np.uint32(ord(UNKNOWN)))
+    if 0 < (~known).sum() <= _CURSORS:
+        for row, column in np.argwhere(~known):
+            codes[row, column] = _under_a_cursor(bits[row, :, column], font)
+    at = np.nonzero((codes != ord(UNKNOWN)) & (codes != ord(" ")))
+    glyphs = part.transpose(0, 2, 1, 3)[at][..., :wide]
+    many = _more_than_two(glyphs.reshape(-1, high * wide))
+    if grid.across * grid.down > 1:
+        once = glyphs[:, :: grid.down, :: grid.across]
+        again = once.repeat(grid.down, 1).repeat(grid.across, 2)
+        many |= (again != glyphs).any((1, 2))
+    codes[at[0][many], at[1][many]] = ord(UNKNOWN)
+    return codes
+
+
+def _cells(colours: Colours, grid: Grid, rows: npt.NDArray[Any], cells: Rect) -> Colours:
+    """The pixels of some rows of cells: ``(rows, height, columns, width)``."""
+    left = grid.x + cells.x * grid.width
+    right = left + cells.width * grid.width
+    if len(rows) == cells.height:  # all of them: no copy
+        top = grid.y + cells.y * grid.height
+        part = colours[top : top + cells.height * grid.height, left:right]
+    else:
+        lines = grid.y + rows[:, None] * grid.height + np.arange(grid.height)
+        part = colours[lines.ravel(), left:right]
+    return part.reshape(len(rows), grid.height, cells.width, grid.width)
+
+
+def _more_than_two(glyphs: Colours) -> npt.NDArray[np.bool_]:
+    """Whether glyphs, ``(count, pixels)``, have more than two colours: then they are a picture."""
     inks = np.where(glyphs == glyphs[:, :1], np.uint32(0), glyphs)
     low = np.where(inks == 0, inks.max(1, keepdims=True, initial=0), inks).min(1, initial=1 << 24)
-    many = low != inks.max(1, initial=0)  # more than two colours are a picture
-    codes[rows[many], columns[many]] = ord(UNKNOWN)
-    return codes.astype(np.uint32, copy=False)
+    more: npt.NDArray[np.bool_] = low != inks.max(1, initial=0)
+    return more
 
 
-def _mix(halves: Bits) -> Bits:
-    with np.errstate(over="ignore"):
-        mixed: Bits = (halves[..., 0] * _MIX) ^ (halves[..., 1] + (halves[..., 0] >> np.uint64(29)))
-    return mixed
+def _under_a_cursor(bits: npt.NDArray[np.bool_], font: Font) -> int:
+    """The character of an unknown cell if all that hides it is a text cursor.
+
+    VGA fills rows of the cell with ink; Linux's framebuffer console and EDK2 invert them.
+    """
+    for first, last in _cursors(len(bits)):
+        inverted = bits.copy()
+        inverted[first:last] ^= True
+        (code,), (known,) = font.find(pack((inverted ^ inverted[0, 0])[None]))
+        if known:
+            return int(code)
+    for first, last in _cursors(len(bits)):
+        if bits[first:last].all() or not bits[first:last].any():
+            shown = np.ones_like(bits)
+            shown[first:last] = False
+            same = ((font.words ^ pack(bits)) & pack(shown)) == 0
+            found = font.codes[same.all(-1)]
+            if len(found):
+                return int(found.min())
+    return ord(UNKNOWN)
 
 
-def _text(codes: npt.NDArray[np.uint32], cells: Rect, width: int) -> Text:
+def _cursors(height: int) -> Iterator[tuple[int, int]]:
+    """The rows that a text cursor may fill: underlines, then blocks of a third of a cell and more.
+
+    The BIOS and Linux in a text mode leave a row below an underline, Linux on a framebuffer none.
+    EDK2's underline has three rows. Linux's blocks reach the last row, or the one before it.
+    """
+    for last in (height - 1, height, height - 2):
+        yield last - 2, last
+        yield last - 1, last
+    yield height - 3, height
+    for first in (height * 2 // 3, height // 2, height // 3):
+        yield first, height
+        yield first, height - 1
+
+
+def _text(codes: Codes, grid: Grid, cells: Rect) -> Text:
     lines = []
     for number, row in enumerate(codes):
         characters = "".join(map(chr, row.tolist()))
         if characters.strip():
-            place = Rect(cells.x * width, (cells.y + number) * HEIGHT, cells.width * width, HEIGHT)
+            left = grid.x + cells.x * grid.width
+            top = grid.y + (cells.y + number) * grid.height
+            place = Rect(left, top, cells.width * grid.width, grid.height)
             lines.append(line_of_cells(characters, place))
     return Text(tuple(lines), "glyphs")

@@ -3,7 +3,8 @@ import pytest
 from console_text import INK, PAPER, console, draw
 
 from kju.geometry import Rect
-from kju.watch.glyphs import console_font, read_cells
+from kju.watch.console_fonts import console_font
+from kju.watch.glyphs import read_cells
 
 
 def whole(pixels):
@@ -79,6 +80,6 @@ def test_one_byte_a_pixel():
 
 
 def test_the_search_finds_each_glyph():
-    font = console_font()
+    font = console_font(8, 16)
     assert (np.diff(font.mixed.astype(object)) > 0).all()
     assert len(font.codes) > 1000

@@ -251,6 +251,57 @@ def modes(folder: Path) -> Path:
     return disk
 
 
+#: The modes that `text_modes` goes through: a name, the BIOS's mode and the function that loads a
+#: font (0 is none), and the size of the screen.
+TEXT_MODES = (
+    ("80x25", (0x03, 0), (720, 400)),
+    ("80x50", (0x03, 0x1112), (720, 400)),
+    ("80x28", (0x03, 0x1111), (720, 392)),
+    ("40x25", (0x01, 0), (640, 400)),
+    ("40x50", (0x01, 0x1112), (640, 400)),
+    ("40x28", (0x01, 0x1111), (640, 392)),
+    ("320x200 in 4 colours", (0x04, 0), (640, 400)),
+    ("640x200 in 2 colours", (0x06, 0), (640, 400)),
+    ("320x200 in 16 colours", (0x0D, 0), (640, 400)),
+    ("640x350", (0x10, 0), (640, 350)),
+    ("640x480", (0x12, 0), (640, 480)),
+    ("320x200 in 256 colours", (0x13, 0), (640, 400)),
+)
+
+
+#: What `text_modes` prints first in each of them.
+PRINTED = "Kju: {a|b} l1I O0 ╔═╗│↑↓→←▲▼ ~#"
+_GRAPHICS = {"↑": 0x18, "↓": 0x19, "→": 0x1A, "←": 0x1B, "▲": 0x1E, "▼": 0x1F}
+
+
+def text_modes(folder: Path) -> Path:
+    """A disk that sets the next of `TEXT_MODES` at every key, and prints `PRINTED` and its name."""
+    program = bytes.fromhex(
+        "31c0 8ed8 fc"  # ds = 0, forwards
+        "be3c7c"  # again: si = table
+        "ad 85c0 74f8"  # next: ax = the mode; at the end go again
+        "cd10"  # set it
+        "ad 85c0 7404 30db cd10"  # ax = the function that loads a font; call it
+        "ad 56 50"  # keep the place in the table and the place of the mode's name
+        "be{common} e80c00 5e e80800"  # print the common line, then the name
+        "5e 31c0 cd16 ebdc 90"  # wait for a key, go next
+        "ac 84c0 7409 bb0700 b40e cd10 ebf2 c3".replace(  # print: the characters up to a zero
+            "{common}", (0x7C3C + 6 * len(TEXT_MODES) + 2).to_bytes(2, "little").hex()
+        )
+    )
+    line = b"".join(bytes([_GRAPHICS.get(c) or c.encode("cp437")[0]]) for c in PRINTED) + b"\r\n\0"
+    table, names = b"", line
+    for name, codes, _ in TEXT_MODES:
+        place = 0x7C3C + 6 * len(TEXT_MODES) + 2 + len(names)
+        table += b"".join(word.to_bytes(2, "little") for word in (*codes, place))
+        names += name.encode() + b"\0"
+    disk = folder / "text-modes.img"
+    sector = (program + table + b"\0\0" + names).ljust(510, b"\0")
+    assert len(program) == 0x3C and len(sector) == 510
+    disk.write_bytes(sector + b"\x55\xaa" + bytes(1 << 20))
+    return disk
+
+
 def _line(serial: Path) -> list[str]:
     """A serial line as two pipes: one holds 64 KiB, of a socket some 270 bytes fill the buffer."""
     for name in (f"{serial}.in", f"{serial}.out"):

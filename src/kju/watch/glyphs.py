@@ -43,6 +43,12 @@ _ROW_STEP = 3
 _CURSORS = 2
 
 
+# Lines and areas of one colour look like these on any screen: they are no sign of a text console.
+_SHAPES = np.zeros(0x10000, np.bool_)
+_SHAPES[[ord(c) for c in " -_|"]] = True
+_SHAPES[0x2500:0x25A0] = True
+
+
 class _Tried(NamedTuple):
     """A grid, and how much of some rows could be read in it."""
 
@@ -85,7 +91,10 @@ def _likely(colours: Colours, region: Rect) -> Iterator[_Tried]:
         rows = rows[(rows >= cells.y) & (rows < cells.bottom)]
         if len(rows) > _ROWS_TRIED:
             rows = rows[np.linspace(0, len(rows) - 1, _ROWS_TRIED).astype(int)]
-        share = _share(_look_up(colours, grid, rows, cells)) if len(rows) else 1.0
+        if len(rows):
+            share = _share(_look_up(colours, grid, rows, cells))
+        else:
+            share = 0.0 if len(drawn) else 1.0
         if share >= _CERTAIN:
             yield _Tried(grid, cells, share)
         elif share >= _WORTH_A_LOOK:
@@ -94,16 +103,17 @@ def _likely(colours: Colours, region: Rect) -> Iterator[_Tried]:
 
 
 def _share(codes: Codes) -> float:
-    """How many of the cells that are not blank are known."""
-    drawn = int((codes != ord(" ")).sum())
-    return 1.0 - int((codes == ord(UNKNOWN)).sum()) / drawn if drawn else 1.0
+    """How many of the cells that are no blank and no line are known."""
+    unknown = int((codes == ord(UNKNOWN)).sum())
+    known = codes.size - int(_SHAPES[codes].sum()) - unknown
+    return known / (known + unknown) if unknown else 1.0
 
 
 def _look_up(colours: Colours, grid: Grid, rows: npt.NDArray[Any], cells: Rect) -> Codes:
     """The code points of some rows of cells, ``(rows, columns)``."""
     font = console_font(*grid.glyph)
     part = _cells(colours, grid, rows, cells)
-    wide, high = grid.glyph[0] * grid.across, grid.glyph[1] * grid.down
+    wide = grid.glyph[0] * grid.across
     bits = part[:, :: grid.down, :, : wide : grid.across] != part[:, :1, :, :1]
     codes, known = font.find(as_words(pack_rows(bits).transpose(0, 2, 1, 3)))
     codes = np.where(known, codes, np.uint32(ord(UNKNOWN)))
@@ -112,12 +122,11 @@ def _look_up(colours: Colours, grid: Grid, rows: npt.NDArray[Any], cells: Rect) 
             codes[row, column] = _under_a_cursor(bits[row, :, column], font)
     at = np.nonzero((codes != ord(UNKNOWN)) & (codes != ord(" ")))
     glyphs = part.transpose(0, 2, 1, 3)[at][..., :wide]
-    many = _more_than_two(glyphs.reshape(-1, high * wide))
+    once = glyphs[:, :: grid.down, :: grid.across]
+    picture = _more_than_two(once, bits.transpose(0, 2, 1, 3)[at])
     if grid.across * grid.down > 1:
-        once = glyphs[:, :: grid.down, :: grid.across]
-        again = once.repeat(grid.down, 1).repeat(grid.across, 2)
-        many |= (again != glyphs).any((1, 2))
-    codes[at[0][many], at[1][many]] = ord(UNKNOWN)
+        picture |= (once.repeat(grid.down, 1).repeat(grid.across, 2) != glyphs).any((1, 2))
+    codes[at[0][picture], at[1][picture]] = ord(UNKNOWN)
     return codes
 
 
@@ -134,12 +143,18 @@ def _cells(colours: Colours, grid: Grid, rows: npt.NDArray[Any], cells: Rect) ->
     return part.reshape(len(rows), grid.height, cells.width, grid.width)
 
 
-def _more_than_two(glyphs: Colours) -> npt.NDArray[np.bool_]:
-    """Whether glyphs, ``(count, pixels)``, have more than two colours: then they are a picture."""
-    inks = np.where(glyphs == glyphs[:, :1], np.uint32(0), glyphs)
-    low = np.where(inks == 0, inks.max(1, keepdims=True, initial=0), inks).min(1, initial=1 << 24)
-    more: npt.NDArray[np.bool_] = low != inks.max(1, initial=0)
-    return more
+def _more_than_two(glyphs: Colours, bits: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Whether glyphs, ``(count, height, width)``, have a third colour: then they are a picture.
+
+    Args:
+        glyphs: Their pixels.
+        bits: Which of them differ from the first one.
+    """
+    count, height, width = glyphs.shape
+    pixels, ink = glyphs.reshape(count, height * width), bits.reshape(count, height * width)
+    first = pixels[np.arange(count), ink.argmax(1)]
+    other: npt.NDArray[np.bool_] = ((pixels != first[:, None]) & ink).any(1)
+    return other
 
 
 def _under_a_cursor(bits: npt.NDArray[np.bool_], font: Font) -> int:
@@ -147,20 +162,24 @@ def _under_a_cursor(bits: npt.NDArray[np.bool_], font: Font) -> int:
 
     VGA fills rows of the cell with ink; Linux's framebuffer console and EDK2 invert them.
     """
+    found = []
     for first, last in _cursors(len(bits)):
         inverted = bits.copy()
         inverted[first:last] ^= True
         (code,), (known,) = font.find(pack((inverted ^ inverted[0, 0])[None]))
+        if code == ord(" ") and known:
+            return ord(" ")
         if known:
-            return int(code)
+            found.append(int(code))
+    if found:
+        return found[0]
     for first, last in _cursors(len(bits)):
         if bits[first:last].all() or not bits[first:last].any():
             shown = np.ones_like(bits)
             shown[first:last] = False
-            same = ((font.words ^ pack(bits)) & pack(shown)) == 0
-            found = font.codes[same.all(-1)]
-            if len(found):
-                return int(found.min())
+            same = font.codes[(((font.words ^ pack(bits)) & pack(shown)) == 0).all(-1)]
+            if len(same):
+                return int(same.min())
     return ord(UNKNOWN)
 
 

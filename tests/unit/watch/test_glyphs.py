@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
-from console_text import INK, PAPER, console, draw
+from console_text import INK, PAPER, centred, console, draw, glyphs
+from PIL import Image
 
 from kju.geometry import Rect
 from kju.watch.console_fonts import console_font
@@ -11,6 +14,8 @@ def whole(pixels):
     return Rect(0, 0, pixels.shape[1], pixels.shape[0])
 
 
+SCREENS = Path(__file__).parent / "screens"
+FONTS = [(8, 8), (8, 13), (8, 14), (8, 15), (8, 16), (8, 18), (8, 19), (16, 32)]
 LINES = ["debian login: root", "", "  [ OK ] 100% l1I| O0 ~#{}", "#" * 60]
 
 
@@ -24,10 +29,90 @@ def test_a_console_is_read_exactly(width):
     assert text.lines[1].rect == Rect(2 * width, 32, 24 * width, 16)
 
 
-def test_every_printing_character_of_ascii_is_known():
+@pytest.mark.parametrize("font", FONTS)
+def test_every_printing_character_of_ascii_is_known(font):
     characters = "".join(map(chr, range(33, 127)))
-    pixels = console([characters[:60], characters[60:]])
-    assert str(read_cells(pixels, whole(pixels))) == f"{characters[:60]}\n{characters[60:]}"
+    lines = [characters[:60], characters[60:]]
+    pixels = console(lines, font=font, width=font[0])
+    assert str(read_cells(pixels, whole(pixels))) == "\n".join(lines)
+
+
+SIZES = ((640, 480), (800, 600), (1024, 768), (1280, 800), (1366, 768), (1920, 1080))
+MODES = ((80, 25), (80, 50), (100, 31), (97, 32), (160, 42))
+
+
+@pytest.mark.parametrize(
+    ("size", "columns", "rows"),
+    [
+        (size, columns, rows)
+        for size in SIZES
+        for columns, rows in MODES
+        if columns * 8 <= size[0] and rows * 19 <= size[1]
+    ],
+)
+def test_cells_in_the_middle_of_a_screen(size, columns, rows):
+    """EDK2 draws so; the margin depends on the columns and rows of its mode."""
+    lines = ["UEFI Shell", "", "  ►Boot Manager◄ │ ↑↓=Move"]
+    pixels = centred(console(lines, columns=columns, rows=rows, font=(8, 19)), *size)
+    text = read_cells(pixels, whole(pixels))
+    assert str(text) == "UEFI Shell\n►Boot Manager◄ │ ↑↓=Move"
+    left, top = (size[0] - columns * 8) // 2, (size[1] - rows * 19) // 2
+    assert text.lines[1].rect == Rect(left + 16, top + 38, 24 * 8, 19)
+
+
+@pytest.mark.parametrize(
+    ("font", "across", "down"),
+    [
+        *((font, 2, down) for font in ((8, 8), (8, 14), (8, 16)) for down in (1, 2)),
+        ((8, 8), 1, 2),
+    ],
+)
+def test_pixels_that_are_drawn_twice(font, across, down):
+    """Text modes of 40 columns, and the BIOS's text in modes of 320 columns or 200 rows."""
+    lines = ["l1I| forty columns", " ╔═╗ O0"]
+    pixels = console(lines, columns=40, font=font, across=across, down=down)
+    text = read_cells(pixels, whole(pixels))
+    assert str(text) == "l1I| forty columns\n╔═╗ O0"
+    wide, high = 8 * across, font[1] * down
+    assert text.lines[1].words[1].rect == Rect(5 * wide, high, 2 * wide, high)
+
+
+VGA = [((8, 8), 6, 8), ((8, 14), 11, 13), ((8, 16), 13, 15)]
+FRAMEBUFFER = [((width, height), height - 2, height) for width, height in FONTS if height > 8]
+
+
+@pytest.mark.parametrize(
+    ("font", "first", "last", "inverts"),
+    [
+        *((*cursor, False) for cursor in VGA),
+        *((*cursor, True) for cursor in FRAMEBUFFER),
+        ((8, 19), 16, 19, True),
+    ],
+)
+def test_a_cursor_hides_neither_a_letter_nor_a_blank(font, first, last, inverts):
+    """VGA fills rows with ink, Linux's framebuffer console and EDK2 invert them."""
+    width = font[0]
+    pixels = console(["login: x"], font=font, width=width)
+    for column in (7, 8):
+        shown = pixels.copy()
+        part = shown[first:last, column * width : (column + 1) * width]
+        part[...] = np.where(part == INK, PAPER, INK) if inverts else INK
+        assert str(read_cells(shown, whole(shown))) == "login: x", column
+
+
+@pytest.mark.parametrize("name", ["uefi-boot-manager", "uefi-shell", "vga-80x28", "vga-320x200"])
+def test_what_real_guests_drew(name):
+    """OVMF 2022.11 and SeaBIOS 1.16.3 drew these, and the text beside them was checked by eye."""
+    rgb = np.asarray(Image.open(SCREENS / f"{name}.png").convert("RGB"))
+    pixels = np.dstack((rgb[..., ::-1], np.zeros(rgb.shape[:2], np.uint8)))
+    text = read_cells(pixels, whole(pixels))
+    assert str(text) == (SCREENS / f"{name}.txt").read_text("utf-8").rstrip("\n")
+
+
+def test_no_two_letters_of_ascii_are_drawn_alike():
+    for font in FONTS:
+        drawn = [glyph.tobytes() for c, glyph in glyphs(*font).items() if c.isascii()]
+        assert len(set(drawn)) == 95, font
 
 
 def test_colours_and_selection_do_not_matter():

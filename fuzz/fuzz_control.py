@@ -41,6 +41,8 @@ def seeds() -> list[bytes]:
             ],
         ),
         messages.GetPointer(number=9),
+        messages.GetLamps(number=9),
+        messages.LampsState(number=9, lit=["caps"]),
         messages.PointerState(number=9, absolute=True, held=["left"]),
         messages.Refresh(number=4),
         messages.Cancel(number=3),

@@ -29,6 +29,7 @@ class FakeMachine:
         self.holds = 0
         self.requests: list[tuple[int, int]] = []
         self.waiting = 0
+        self.lit: list[str] | None = None
 
     async def handle(self, client: Client, request: AnyRequest) -> Result:
         number = request.number
@@ -57,6 +58,8 @@ class FakeMachine:
             case messages.Keys(steps=steps, interval=interval):
                 self.requests.append((len(steps), interval))
                 self.steps += steps
+            case messages.GetLamps():
+                return Result(messages.LampsState(number=number, lit=self.lit))
             case messages.Refresh(console=15):
                 raise RuntimeError("a mistake")
             case messages.Refresh():

@@ -1,7 +1,7 @@
 """The layouts: what X11's keyboard data has on each key, and what its dead keys compose.
 
 libxkbcommon works both out, as it does in a guest: for each key, the keysym while nothing,
-shift, AltGr or both are held, caps lock off; and for each dead key, what every keysym of the
+shift, AltGr or both are held, caps lock off and on; and for each dead key, what every keysym of the
 layout gives after it by the rules of en_US.UTF-8.
 
 From xkb-data 2.35 (Debian 12) to 2.42 (Debian 13) the keys of ASCII characters stayed what they
@@ -88,10 +88,13 @@ class Layout(NamedTuple):
             key, or nothing.
         composed: After these dead keys, the character that each symbol gives. Only where no
             shorter way types it.
+        caps: For each key that caps lock changes, one letter for each level: the number of the
+            level that gives its symbol while caps lock is on, or x for none.
     """
 
     keys: Table
     composed: Composed
+    caps: dict[int, str]
 
 
 def read(root: Path, model: str, layout: str, variant: str) -> Layout:
@@ -115,7 +118,7 @@ def read(root: Path, model: str, layout: str, variant: str) -> Layout:
     symbols = {keysym: text for n in sorted(keys) for keysym, text in found[n] if text}
     # The few dead keys that xkb-data 2.35 has on AltGr in "nodeadkeys" are gone in 2.42.
     composed = {} if variant == "nodeadkeys" else _compose(state, symbols)
-    return Layout(keys, _useful(keys, composed))
+    return Layout(keys, _useful(keys, composed), _caps(keymap, keys))
 
 
 def _symbol(state: xkb.ComposeState, keysym: int) -> str:
@@ -131,7 +134,24 @@ def _symbol(state: xkb.ComposeState, keysym: int) -> str:
     return text if len(text) == 1 and unicodedata.category(text) != "Cc" else ""
 
 
-def _keysyms(keymap: xkb.Keymap) -> dict[int, list[int]]:
+def _caps(keymap: xkb.Keymap, keys: Table) -> dict[int, str]:
+    off, on = _keysyms(keymap), _keysyms(keymap, caps_lock=True)
+    found = {}
+    for number in sorted(keys):
+        levels = [
+            "x" if keysym not in on[number] else str(on[number].index(keysym))
+            for keysym in off[number]
+        ]
+        # The same level is best where several have the symbol.
+        for level, keysym in enumerate(off[number]):
+            if on[number][level] == keysym:
+                levels[level] = str(level)
+        if levels != [str(level) for level in range(len(levels))]:
+            found[number] = "".join(levels)
+    return found
+
+
+def _keysyms(keymap: xkb.Keymap, *, caps_lock: bool = False) -> dict[int, list[int]]:
     levels = keymap.key_get_syms_by_level(ALTGR, 0, 0)
     has_altgr = levels == [xkb.keysym_from_name("ISO_Level3_Shift")]
     found: dict[int, list[int]] = {}
@@ -140,6 +160,9 @@ def _keysyms(keymap: xkb.Keymap) -> dict[int, list[int]]:
             state = keymap.state_new()
             for keycode in held:
                 state.update_key(keycode, xkb.XKB_KEY_DOWN)
+            if caps_lock:  # no key: that is shift and caps lock on a Japanese keyboard
+                down = state.serialize_mods(xkb.XKB_STATE_MODS_DEPRESSED)
+                state.update_mask(down, 0, 1 << keymap.mod_get_index("Lock"), 0, 0, 0)
             found.setdefault(number, []).append(state.key_get_one_sym(evdev + X11_OFFSET))
     return found
 

@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ..host.messages import Done
+from ..host.messages import Done, GetLamps, LampsState
 from ..surface import NOTHING_TAKEN, Mark
 from . import requests
 from .link import Link
 
 if TYPE_CHECKING:
-    from ..keys import Chord
+    from ..keys import Chord, Lamps
 
 
 class Keyboard:
@@ -26,6 +26,14 @@ class Keyboard:
     def __init__(self, link: Link, console: int) -> None:
         self._link = link
         self._console = console
+
+    @property
+    def lamps(self) -> Lamps | None:
+        """Which locks are on, as far as the guest lights its keyboard's lamps.
+
+        None where that is unknown: in a mirror, and with a QEMU that does not say.
+        """
+        return requests.lamps_of(self._lamps())
 
     def press(self, *keys: str | int) -> Mark:
         """Press keys, in this order, and hold them.
@@ -83,8 +91,8 @@ class Keyboard:
 
         Args:
             text: What to type.
-            layout: The keyboard layout that the guest is set to, such as ``"de"``; caps lock
-                is off.
+            layout: The keyboard layout that the guest is set to, such as ``"de"``. Caps lock
+                does not matter in a guest that lights its keyboard's lamp (see `lamps`).
             interval: Milliseconds between two steps, for a program in the guest that is slower
                 than its keyboard. A character takes two, more with dead keys; shift and AltGr
                 take two for as long as they stay down.
@@ -100,7 +108,11 @@ class Keyboard:
             RoleError: This client only views.
             MachineGoneError: The machine has ended.
         """
-        return self._send(requests.typed(text, layout, interval), interval)
+        lit = self._lamps().lit if requests.has_letters(text) else None
+        return self._send(requests.typed(text, layout, interval, lit), interval)
+
+    def _lamps(self) -> LampsState:
+        return self._link.ask(GetLamps(console=self._console), LampsState)
 
     def _send(self, groups: list[requests.Steps], interval: int | None) -> Mark:
         mark = NOTHING_TAKEN

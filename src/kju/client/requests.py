@@ -18,6 +18,7 @@ from ..host.messages import (
     Ended,
     Failure,
     Keys,
+    LampsState,
     Launch,
     Refused,
     Remote,
@@ -28,7 +29,7 @@ from ..host.protocol import error_from
 from ..surface import Mark
 
 if TYPE_CHECKING:
-    from ..keys import Chord
+    from ..keys import Chord, Lamps
 
 T = TypeVar("T", bound=Reply)
 
@@ -184,18 +185,46 @@ def chord_steps(chords: Sequence[str | Chord]) -> list[Steps]:
     return [steps([parse_chord(c) if isinstance(c, str) else tuple(c)]) for c in chords]
 
 
-def typed(text: str, name: str, interval: int | None) -> list[Steps]:
+def typed(text: str, name: str, interval: int | None, lit: Sequence[str] | None) -> list[Steps]:
     """A text as steps on a layout: shift and AltGr stay down as long as they are wanted.
 
-    A group of steps is short enough for a request, and everything is up at its end.
+    A group of steps is short enough for a request, and everything is up at its end. While caps
+    lock is on, letters are typed with shift the other way round; a text for which that is not
+    enough is typed with caps lock off, which is on again at the end.
+
+    Args:
+        text: What to type.
+        name: The layout's.
+        interval: Milliseconds between two steps, if the client sets them.
+        lit: The locks that are on; None where that is unknown, which counts as none.
 
     Raises:
         UsageError: There is no such layout, or it lacks characters, all of which are named.
     """
-    from ..keys import held_steps, layout
+    from ..keys import held_steps, layout, number, steps
 
     most = LONGEST_GROUP if interval is None else min(BATCH // max(interval, 1), LONGEST_GROUP)
-    return list(held_steps(layout(name).strokes(text), most))
+    known = layout(name)
+    strokes = known.strokes(text)
+    if not lit or "caps" not in lit:
+        return list(held_steps(strokes, most))
+    under = known.under_caps_lock(strokes)
+    if under is not None:
+        return list(held_steps(under, most))
+    toggle = steps([(number("caps_lock"),)])
+    return [toggle, *held_steps(strokes, most), toggle]
+
+
+def has_letters(text: str) -> bool:
+    """Whether caps lock matters to a text."""
+    return any(character.isalpha() for character in text)
+
+
+def lamps_of(state: LampsState) -> Lamps | None:
+    """The lamps in an answer."""
+    from ..keys import Lamps
+
+    return None if state.lit is None else Lamps(*(name in state.lit for name in Lamps._fields))
 
 
 def key_steps(keys: Sequence[str | int], down: bool) -> list[Steps]:

@@ -195,6 +195,12 @@ class DisplayBus:
         asked = messages.get_property(path, messages.MOUSE, "IsAbsolute")
         return bool(await self._property(asked, "b"))
 
+    async def lamps(self, console: int) -> int:
+        """The lamps of the guest's keyboard: 1 scroll, 2 num, 4 caps."""
+        path = messages.console_path(console)
+        asked = messages.get_property(path, messages.KEYBOARD, "Modifiers")
+        return int(await self._property(asked, "u"))
+
     async def _property(self, message: messages.Message, signature: str) -> Any:  # noqa: ANN401
         body = await self.call(message)
         found, value = body[0] if body and isinstance(body[0], tuple) else ("", None)

@@ -14,8 +14,8 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..display1.messages import CONSOLE, console_path
-from ..errors import InputError, KjuError, UsageError
+from ..display1.messages import CONSOLE, KEYBOARD, console_path
+from ..errors import InputError, KjuError, PeerError, QemuError, UsageError
 from ..keys import Step
 from ..producer import Producer
 from ..sources.base import Report, Source
@@ -30,6 +30,7 @@ from .input.devices import Devices
 from .input.events import Event
 from .input.gauges import Gauges, started_virtio
 from .input.keyboard import Keyboard
+from .input.lamps import KeyboardLamps
 from .input.log import InputLog
 from .input.pace import Pace
 from .input.pointer import Pointer
@@ -109,6 +110,7 @@ class Display:
                 index = len(self.consoles)
                 memory = await self._memory(facts, qmp, pid)
                 self.consoles.append(self._console(index, facts, memory))
+                await self._read_lamps(self.consoles[-1])
                 await self.consoles[-1].open()
         if not self.consoles:
             log.warning("the machine has no graphic console")
@@ -135,6 +137,7 @@ class Display:
                 self._is_touched,
                 functools.partial(self._inputs.pointer, index),
             ),
+            KeyboardLamps(),
         )
         try:
             if isinstance(memory, str):
@@ -161,6 +164,7 @@ class Display:
                     facts = await self._bus.console(console.facts.number)
                     # What was announced meanwhile nobody heard.
                     console.announced({"Width": facts.width, "Height": facts.height})
+                    await self._read_lamps(console)
                     await console.devices.settle()
             except (KjuError, OSError) as error:
                 log.error("the display connection could not be opened: %s", error)
@@ -172,8 +176,19 @@ class Display:
 
     def _announced(self, path: str, interface: str, values: dict[str, Any]) -> None:
         for console in self.consoles:
-            if interface == CONSOLE and path == console_path(console.facts.number):
+            if path != console_path(console.facts.number):
+                continue
+            if interface == CONSOLE:
                 console.announced(values)
+            elif interface == KEYBOARD and isinstance(lamps := values.get("Modifiers"), int):
+                console.devices.lamps.update(lamps)
+
+    async def _read_lamps(self, console: Console) -> None:
+        """Begin with the lamps of the moment; later ones are announced."""
+        try:
+            console.devices.lamps.update(await self.bus.lamps(console.facts.number))
+        except (QemuError, PeerError) as error:
+            log.info("console %s: its keyboard has no lamps: %s", console.facts.label, error)
 
     @property
     def bus(self) -> DisplayBus:
@@ -210,6 +225,7 @@ class Display:
             # D-Bus QEMU releases no key that it was not told there had gone down.
             for step in steps:
                 await self.bus.key(number, *step)
+        self.consoles[index].devices.lamps.sent(steps)
         self._inputs.keys(index, steps)
         return mark
 

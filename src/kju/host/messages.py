@@ -224,6 +224,12 @@ class GetPointer(Request, frozen=True, tag="pointer"):
     console: Console = 0
 
 
+class GetLamps(Request, frozen=True, tag="lamps"):
+    """The lamps of a keyboard. Answered by `LampsState`."""
+
+    console: Console = 0
+
+
 class Cancel(Request, frozen=True, tag="cancel"):
     """Break off the request of this number: nobody waits for it any more.
 
@@ -431,6 +437,16 @@ class PointerState(Reply, frozen=True, tag="pointer-reply"):
     held: list[str] = []
 
 
+class LampsState(Reply, frozen=True, tag="lamps-reply"):
+    """The answer to `GetLamps`.
+
+    Attributes:
+        lit: The names of the locks that are on; None where the lamps are unknown.
+    """
+
+    lit: list[str] | None = None
+
+
 class Done(Reply, frozen=True, tag="done"):
     """It is done.
 
@@ -515,6 +531,7 @@ AnyRequest = (
     | GetSurface
     | GetLive
     | GetPointer
+    | GetLamps
     | Keys
     | Point
     | Cancel
@@ -530,6 +547,7 @@ FromHost = (
     | SurfaceHandle
     | LiveHandle
     | PointerState
+    | LampsState
     | Executed
     | Snapshots
     | SerialHandle

@@ -17,6 +17,7 @@ from ..surface import Mark
 from .input.devices import Devices
 from .input.gauges import Gauge
 from .input.keyboard import Keyboard
+from .input.lamps import KeyboardLamps
 from .input.pace import Pace
 from .input.pointer import Pointer
 from .messages import Action, Button, Keys, Point, Request
@@ -65,7 +66,7 @@ def mirror_devices(forward: Forward) -> Devices:
         return await forward(Keys(steps=list(steps)))
 
     pace = Pace(_elsewhere)
-    return Devices(Keyboard(send, pace), MirrorPointer(forward, pace))
+    return Devices(Keyboard(send, pace), MirrorPointer(forward, pace), KeyboardLamps())
 
 
 async def _elsewhere() -> Gauge:

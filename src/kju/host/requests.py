@@ -55,6 +55,10 @@ async def answer(machine: Machine, client: Client, request: AnyRequest) -> Resul
         case messages.GetPointer():
             absolute, held = await console.devices.pointer.absolute(), console.devices.pointer.held
             return Result(messages.PointerState(number=number, absolute=absolute, held=held))
+        case messages.GetLamps():
+            lamps = await console.devices.lamps.read()
+            lit = None if lamps is None else lamps.names
+            return Result(messages.LampsState(number=number, lit=lit))
         case messages.Keys(steps=steps, interval=interval):
             seconds = None if interval is None else interval / 1000
             mark = await console.devices.keyboard.press(client, steps, seconds)

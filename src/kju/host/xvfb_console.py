@@ -20,6 +20,7 @@ from . import dbus
 from .framebuffer import Framebuffer
 from .input.devices import Devices
 from .input.keyboard import Keyboard
+from .input.lamps import KeyboardLamps
 from .input.pace import Pace
 from .input.pointer import Pointer
 from .resting import RestingConsole
@@ -94,4 +95,4 @@ async def _refuse(*_: object) -> NoReturn:
 def _no_devices() -> Devices:
     pace = Pace(_refuse)
     pointer = Pointer(_refuse, pace, lambda: (0, 0), _refuse, _refuse)
-    return Devices(Keyboard(_refuse, pace), pointer)
+    return Devices(Keyboard(_refuse, pace), pointer, KeyboardLamps())

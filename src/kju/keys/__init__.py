@@ -6,6 +6,7 @@ from .chords import Step, held_steps, parse_chord, steps
 from .codes import from_browser, from_evdev, from_keysym, from_x11, to_evdev
 from .keyboards import ALIASES as LAYOUT_ALIASES
 from .keyboards import LAYOUTS
+from .lamps import LOCKS, Lamps
 from .layouts import US, Chord, Layout, Stroke, layout
 from .names import ALIASES, NAMES, NUMBERS, number
 
@@ -13,10 +14,12 @@ __all__ = [
     "ALIASES",
     "LAYOUTS",
     "LAYOUT_ALIASES",
+    "LOCKS",
     "NAMES",
     "NUMBERS",
     "US",
     "Chord",
+    "Lamps",
     "Layout",
     "Step",
     "Stroke",

@@ -2,7 +2,8 @@
 
 A layout is a table and nothing else: characters to chords. It is generated from what X11's
 keyboard data has on each key of that layout and what its dead keys compose (`keyboards`), so it
-is right for a guest that is set to the layout of that name. Caps lock is taken to be off.
+is right for a guest that is set to the layout of that name. Caps lock is off, except where
+`Layout.under_caps_lock` says what types the same while it is on.
 """
 
 from __future__ import annotations
@@ -45,10 +46,13 @@ class Layout(NamedTuple):
         name: Its name, as QEMU has it.
         chords: For every character that it can type, the stroke with the fewest keys: one
             chord, or several where dead keys make the character.
+        caps: For the chords that type something else while caps lock is on, what types the same
+            then; None where nothing surely does.
     """
 
     name: str
     chords: Mapping[str, Stroke]
+    caps: Mapping[Chord, Chord | None] = {}
 
     def type(self, text: str) -> list[Chord]:
         """The chords that type *text*. The text and the errors as in `strokes`."""
@@ -78,6 +82,25 @@ class Layout(NamedTuple):
             raise UsageError(f"the {self.name!r} layout has no key for {listed}{more}")
         return [self.chords[character] for character in text]
 
+    def under_caps_lock(self, strokes: Sequence[Stroke]) -> list[Stroke] | None:
+        """What types the same while caps lock is on, as X11 takes it.
+
+        Most letters need shift the other way round.
+
+        Returns:
+            The strokes; None if one of them cannot be typed then. That is so for a small letter
+            without its capital on the same key, such as é on a French keyboard: caps lock makes
+            it É in an X11 guest, and leaves it alone in others.
+        """
+        found: list[Stroke] = []
+        for stroke in strokes:
+            chords = [self.caps.get(chord, chord) for chord in stroke]
+            known = tuple(chord for chord in chords if chord is not None)
+            if len(known) < len(chords):
+                return None
+            found.append(known)
+        return found
+
 
 def layout(name: str) -> Layout:
     """The layout of this name: one of QEMU's (``de-ch``), or an alias (``us``).
@@ -95,31 +118,45 @@ def layout(name: str) -> Layout:
 @cache
 def _load(name: str) -> Layout:
     # A program needs one or two of the 36.
-    rows, composed = read(name)
+    rows, composed, caps = read(name)
     direct = _direct(rows)
     strokes = {c: stroke for c, stroke in direct.items() if len(c) == 1}
     strokes |= {c: ((NUMBERS[key],),) for c, key in CONTROLS.items()}
-    return Layout(name, strokes | _composed(direct, composed))
+    return Layout(name, strokes | _composed(direct, composed), _under_caps(caps))
 
 
-def read(name: str) -> tuple[dict[int, list[str]], dict[tuple[str, ...], list[str]]]:
+class _File(NamedTuple):
     """A layout's file.
 
-    Returns:
-        What is on each key, one symbol for each level: a character, or the name of a dead key.
-        And for dead keys pressed before: pairs of what is typed then and what that makes.
+    Attributes:
+        rows: What is on each key, one symbol for each level: a character, or the name of a dead
+            key.
+        composed: For dead keys pressed before: pairs of what is typed then and what that makes.
+        caps: For each key that caps lock changes, one letter for each level: the level that
+            gives its symbol while caps lock is on, or x for none.
     """
+
+    rows: dict[int, list[str]]
+    composed: dict[tuple[str, ...], list[str]]
+    caps: dict[int, str]
+
+
+def read(name: str) -> _File:
+    """Read a layout's file."""
     text = pkgutil.get_data(keyboards.__name__, f"{name}.txt") or b""
     rows: dict[int, list[str]] = {}
     composed: dict[tuple[str, ...], list[str]] = {}
+    caps: dict[int, str] = {}
     for line in text.decode().split("\n"):
         first, *words = line.split(" ")
         if first.startswith("dead_"):
             dead, _, pairs = line.partition(": ")
             composed.setdefault(tuple(dead.split(" ")), []).extend(map(_symbol, pairs.split(" ")))
+        elif first == "caps_lock":
+            caps |= {int(key, 16): words[0].rstrip(":") for key in words[1:]}
         elif words and first != "#":
             rows[int(first, 16)] = [_symbol(word) for word in words]
-    return rows, composed
+    return _File(rows, composed, caps)
 
 
 def _direct(rows: Mapping[int, Sequence[str]]) -> dict[str, Stroke]:
@@ -131,6 +168,16 @@ def _direct(rows: Mapping[int, Sequence[str]]) -> dict[str, Stroke]:
                 found.setdefault(symbols[level], ((*held, number),))
     found.pop("none", None)
     return found
+
+
+def _under_caps(caps: Mapping[int, str]) -> dict[Chord, Chord | None]:
+    """`Layout.caps`, from what a layout's file says of its keys."""
+    return {
+        (*LEVELS[level], number): None if found == "x" else (*LEVELS[int(found)], number)
+        for number, pattern in caps.items()
+        for level, found in enumerate(pattern)
+        if found != str(level)
+    }
 
 
 def _composed(

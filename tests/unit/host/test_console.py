@@ -17,6 +17,7 @@ from kju.host.console import Console
 from kju.host.dbus import Console as Facts
 from kju.host.input.devices import Devices
 from kju.host.input.keyboard import Keyboard
+from kju.host.input.lamps import KeyboardLamps
 from kju.host.input.pace import Pace
 from kju.host.input.pointer import Pointer
 from kju.producer import Producer
@@ -31,7 +32,8 @@ def devices() -> Devices:
         raise AssertionError("nobody drives these")
 
     keyboard = Keyboard(nobody, Pace(nobody))
-    return Devices(keyboard, Pointer(nobody, Pace(nobody), lambda: (0, 0), nobody, nobody))
+    pointer = Pointer(nobody, Pace(nobody), lambda: (0, 0), nobody, nobody)
+    return Devices(keyboard, pointer, KeyboardLamps())
 
 
 class Scene:

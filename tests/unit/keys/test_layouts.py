@@ -222,3 +222,49 @@ def test_every_table_is_one_of_a_layout() -> None:
     assert set(keys.LAYOUT_ALIASES.values()) <= set(keys.LAYOUTS)
     assert not set(keys.LAYOUT_ALIASES) & set(keys.LAYOUTS)
     assert all(c in keys.US.chords for c in string.ascii_letters)
+
+
+LOCK = 0x3A
+
+
+@every_layout
+@pytest.mark.skipif(not x11_is_the_same(), reason="another version of xkb-data is installed")
+def test_the_same_comes_out_in_x11_while_caps_lock_is_on(name: str) -> None:
+    """All but the small letters whose key has no capital."""
+    pytest.importorskip("xkbcommon")
+    layout, typed = keys.layout(name), 0
+    for character, stroke in layout.chords.items():
+        under = layout.under_caps_lock([stroke])
+        if under is None:
+            assert not (character.isascii() and character.isalpha()), "ASCII letters have capitals"
+            continue
+        guest = X11(name)
+        guest.take(keys.steps([(SHIFT, LOCK) if name == "ja" else (LOCK,)]))
+        for group in keys.held_steps(under, 32):
+            guest.take(group)
+        assert guest.text == ("\r" if character == "\n" else character)
+        typed += 1
+    assert typed > 90
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "shifted"),
+    [
+        ("us", "aB1!", [True, False, False, True]),
+        ("fr", "aB1&", [True, False, True, False]),  # 1 is shifted on a French keyboard
+        ("de", "\u00e4\u00dcz@", [True, False, True, False]),
+    ],
+)
+def test_caps_lock_turns_shift_around_for_letters_only(
+    name: str, text: str, shifted: list[bool]
+) -> None:
+    layout = keys.layout(name)
+    under = layout.under_caps_lock(layout.strokes(text))
+    assert under is not None
+    assert [SHIFT in chord for stroke in under for chord in stroke] == shifted
+
+
+def test_a_small_letter_without_its_capital_cannot_be_typed_under_caps_lock() -> None:
+    layout = keys.layout("fr")
+    assert layout.under_caps_lock(layout.strokes("\u00e9t\u00e9")) is None
+    assert layout.under_caps_lock(layout.strokes("ETA 12&(")) is not None

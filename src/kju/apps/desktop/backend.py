@@ -29,6 +29,7 @@ class Status(NamedTuple):
         grabbed: The guest has the keyboard.
         view_only: Nothing is sent to the guest.
         release_key: What gives the keyboard back, and takes it, as a user reads it.
+        locks: The names of the guest's keyboard locks that are on.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Status(NamedTuple):
     grabbed: bool = False
     view_only: bool = False
     release_key: str = ""
+    locks: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -60,7 +62,8 @@ class Status(NamedTuple):
         """The right of a status line."""
         if not all(self.size):
             return ""
-        return f"{self.size[0]} \N{MULTIPLICATION SIGN} {self.size[1]}   {self.scale:.0%}"
+        size = f"{self.size[0]} \N{MULTIPLICATION SIGN} {self.size[1]}   {self.scale:.0%}"
+        return "   ".join([*(f"{name.capitalize()} Lock" for name in self.locks), size])
 
 
 class Backend(ABC):

@@ -28,6 +28,8 @@ from .sender import Sender
 # How long a machine's end, the view's end, or a machine that has started may go unnoticed.
 _NOTICED = 0.25
 _CLOSED = 2.0
+# Between two questions for the lamps of the guest's keyboard; each takes the host 0.1 ms.
+_LAMPS = 0.5
 
 
 class Wanted(NamedTuple):
@@ -80,6 +82,9 @@ class Listener(Protocol):
     def pointer_is(self, absolute: bool) -> None:
         """Whether the guest takes positions."""
 
+    def locks_are(self, names: tuple[str, ...]) -> None:
+        """Which locks of the guest's keyboard are on."""
+
     def failed(self, reason: str) -> None:
         """Something that was asked for could not be done."""
 
@@ -116,6 +121,8 @@ class Connection:
         self._machine: Machine | None = None
         self._thread: threading.Thread | None = None
         self.sender: Sender | None = None
+        self._lamps_due = 0.0
+        self._locks: tuple[str, ...] = ()
 
     # ---- The toolkit's thread
 
@@ -217,11 +224,14 @@ class Connection:
         self._machine = machine
         self._wanted = Wanted()
         self._tell(lambda: self._listener.attached(self._role))
+        self._lamps_due = 0.0
         while self._open and life == self._life:
             if reason := machine.gone:
                 self._show_last(screen)
                 self._lose(reason)
                 return
+            with contextlib.suppress(KjuError):  # the machine has ended since
+                self._ask_lamps(machine)
             with self._turn:
                 wanted = self._wanted
                 if wanted is None:
@@ -241,6 +251,18 @@ class Connection:
 
         keyboard, pointer = machine.keyboard_of(self.console), machine.pointer_of(self.console)
         return Sender(keyboard, pointer, absolute, failed)
+
+    def _ask_lamps(self, machine: Machine) -> None:
+        """Post which locks are on, now and then; a lock key may have been pressed by anybody."""
+        now = time.monotonic()
+        if self.sender is None or now < self._lamps_due:
+            return
+        self._lamps_due = now + _LAMPS
+        lamps = machine.keyboard_of(self.console).lamps
+        names = tuple(lamps.names) if lamps is not None else ()
+        if names != self._locks:
+            self._locks = names
+            self._tell(lambda: self._listener.locks_are(names))
 
     def _look(self, screen: Screen, wanted: Wanted) -> None:
         """Post what is new, if anything is."""

@@ -82,6 +82,7 @@ class Viewer:
         self._attached = False
         self._message = CONNECTING
         self._status: Status | None = None
+        self._locks: tuple[str, ...] = ()
 
     # ---- What happens to the view
 
@@ -259,6 +260,11 @@ class Viewer:
         self._attached = False
         self._say()
 
+    def locks_are(self, names: tuple[str, ...]) -> None:
+        """As `Listener.locks_are`."""
+        self._locks = names
+        self._say()
+
     def pointer_is(self, absolute: bool) -> None:
         """As `Listener.pointer_is`."""
         if absolute != self._absolute:
@@ -375,7 +381,14 @@ class Viewer:
             size, scale = (self.placement.width, self.placement.height), self.placement.scale
         keys = self._keys
         status = Status(
-            self.name, self._message, size, scale, keys.grabbed, self.view_only, keys.release_key
+            self.name,
+            self._message,
+            size,
+            scale,
+            keys.grabbed,
+            self.view_only,
+            keys.release_key,
+            self._locks,
         )
         if status != self._status:
             self._status = status

@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from ...host.messages import Done
+from ...host.messages import Done, GetLamps, LampsState
 from ...surface import NOTHING_TAKEN, Mark
 from .. import requests
 from .link import AsyncLink
 
 if TYPE_CHECKING:
-    from ...keys import Chord
+    from ...keys import Chord, Lamps
 
 
 class Keyboard:
@@ -21,6 +21,10 @@ class Keyboard:
     def __init__(self, link: AsyncLink, console: int) -> None:
         self._link = link
         self._console = console
+
+    async def lamps(self) -> Lamps | None:
+        """Which locks are on, as far as the guest lights its keyboard's lamps."""
+        return requests.lamps_of(await self._lamps())
 
     async def press(self, *keys: str | int) -> Mark:
         """Press keys, in this order, and hold them."""
@@ -45,7 +49,11 @@ class Keyboard:
 
     async def type(self, text: str, *, layout: str = "us", interval: int | None = None) -> Mark:
         """Type a text, as fast as the guest takes it; returns when the last key is up."""
-        return await self._send(requests.typed(text, layout, interval), interval)
+        lit = (await self._lamps()).lit if requests.has_letters(text) else None
+        return await self._send(requests.typed(text, layout, interval, lit), interval)
+
+    async def _lamps(self) -> LampsState:
+        return await self._link.ask(GetLamps(console=self._console), LampsState)
 
     async def _send(self, groups: list[requests.Steps], interval: int | None) -> Mark:
         mark = NOTHING_TAKEN

@@ -7,14 +7,16 @@ from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from .keyboard import Keyboard
+from .lamps import KeyboardLamps
 from .pointer import Pointer
 
 
 class Devices(NamedTuple):
-    """The keyboard and the pointer of one console."""
+    """The keyboard, its lamps and the pointer of one console."""
 
     keyboard: Keyboard
     pointer: Pointer
+    lamps: KeyboardLamps
 
     @property
     def turns(self) -> tuple[asyncio.Lock, asyncio.Lock]:
@@ -46,5 +48,10 @@ class Devices(NamedTuple):
         self.pointer.forget()
 
     def info(self) -> dict[str, Any]:
-        """What is held, for people and programs."""
-        return {"keys_held": self.keyboard.held, "buttons_held": self.pointer.held}
+        """What is held and which locks are on, for people and programs."""
+        lamps = self.lamps.now
+        return {
+            "keys_held": self.keyboard.held,
+            "buttons_held": self.pointer.held,
+            "locks": None if lamps is None else lamps.names,
+        }

@@ -1,0 +1,53 @@
+"""Typing while Caps Lock is on, in a guest that lights the lamp: Linux's console."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import guests
+import pytest
+from wait import until
+
+import kju
+
+pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
+
+PATIENCE = 90.0
+TEXT = "echo 'Hello WORLD 42 {a|B} #~'"
+
+
+@pytest.mark.parametrize("keyboard", ["ps2", "virtio", "usb"])
+def test_a_text_is_typed_as_it_is_while_caps_lock_is_on(tmp_path: Path, keyboard: str) -> None:
+    guest = guests.shell(tmp_path, keyboard)
+    with (
+        kju.launch(args=guest.arguments, name=f"locks-{keyboard}") as machine,
+        guests.Serial(guest) as serial,
+    ):
+        serial.wait("^kju: ready", PATIENCE)
+        machine.screen.wait_text("kju$", timeout=PATIENCE)
+        before = machine.keyboard.lamps
+        assert before is not None and not before.caps
+
+        machine.keyboard.chord("caps_lock")
+        machine.keyboard.type(TEXT + "\n")
+        machine.screen.wait_text("\nHello WORLD 42 {a|B} #~\n", timeout=PATIENCE)
+        assert machine.keyboard.lamps == before._replace(caps=True)
+        assert machine.info()["consoles"][0]["locks"] == [*before.names, "caps"]
+
+        machine.keyboard.chord("caps_lock")
+        machine.keyboard.type("clear; echo Off Again\n")
+        machine.screen.wait_text("\nOff Again\n", timeout=PATIENCE)
+        assert machine.keyboard.lamps == before
+
+        # As another program's input, which this one has no part in.
+        machine.qmp("send-key", keys=[{"type": "qcode", "data": "caps_lock"}])
+        until(lambda: machine.keyboard.lamps.caps, PATIENCE, "the lamp that QMP's key has lit")
+
+        async def main() -> None:
+            async with await kju.aio.attach(machine.name) as other:
+                assert (await other.keyboard.lamps()).caps
+                await other.keyboard.type("clear; echo From Asyncio\n")
+
+        asyncio.run(main())
+        machine.screen.wait_text("\nFrom Asyncio\n", timeout=PATIENCE)

@@ -52,6 +52,7 @@ class Key(NamedTuple):
     evdev: int
     codes: tuple[str, ...]
     keysyms: tuple[int, ...]
+    linux: tuple[str, ...]
 
 
 def keys(sources: Sources) -> list[Key]:
@@ -70,7 +71,8 @@ def keys(sources: Sources) -> list[Key]:
     found = []
     for number, name in names.items():
         evdev, on_page = codes[linux[number]], tuple(browser.get(number, ()))
-        found.append(Key(number, RENAMED.get(name, name), evdev, on_page, keysyms[evdev]))
+        named = tuple(word for word, code in codes.items() if code == evdev)
+        found.append(Key(number, RENAMED.get(name, name), evdev, on_page, keysyms[evdev], named))
     if len({key.name for key in found}) != len(found) or len({k.evdev for k in found}) != len(
         found
     ):
@@ -113,7 +115,9 @@ def _linux_names(root: Path) -> dict[int, str]:
 def _linux_codes(root: Path) -> dict[str, int]:
     header = (root / "usr/include/linux/input-event-codes.h").read_text()
     defined = re.findall(r"^#define (KEY_\w+)\s+(0x[0-9a-f]+|\d+)\b", header, re.M)
-    return {name: int(code, 0) for name, code in defined}
+    codes = {name: int(code, 0) for name, code in defined}
+    others = re.findall(r"^#define (KEY_\w+)\s+(KEY_\w+)\b", header, re.M)
+    return codes | {name: codes[other] for name, other in others if other in codes}
 
 
 def _browser(root: Path, linux: dict[int, str], codes: dict[str, int]) -> dict[int, list[str]]:

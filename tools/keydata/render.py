@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from xkbcommon import xkb
+
 from .layouts import LAYOUTS, Layout
 from .numbers import Key
 from .packages import Sources
@@ -37,7 +39,37 @@ def table(keys: list[Key], sources: Sources, qemu: str) -> str:
         lines.append(
             f'    (0x{key.number:02X}, "{key.name}", {key.evdev}, ({codes}), ({keysyms})),'
         )
-    return "\n".join([*lines, ")", ""])
+    lines += [
+        ")",
+        "",
+        "#: Linux's names of each key, by its number.",
+        *_names("LINUX", _linux(keys)),
+    ]
+    lines += ["", "#: X11's names of each key: those of no character, and one of a character."]
+    return "\n".join([*lines, *_names("X11", _x11(keys)), ""])
+
+
+def _linux(keys: list[Key]) -> dict[int, list[str]]:
+    return {key.number: list(key.linux) for key in keys}
+
+
+def _x11(keys: list[Key]) -> dict[int, list[str]]:
+    """What a shifted key types has a name of its own, which is not the key's."""
+    found = {}
+    for key in keys:
+        characters = [keysym for keysym in key.keysyms if keysym < 0xFF00]
+        named = [*characters[:1], *(keysym for keysym in key.keysyms if keysym >= 0xFF00)]
+        found[key.number] = [str(xkb.keysym_get_name(keysym)) for keysym in named]
+    return found
+
+
+def _names(table: str, names: dict[int, list[str]]) -> list[str]:
+    lines = [f"{table}: dict[int, tuple[str, ...]] = {{"]
+    for number, words in names.items():
+        if words:
+            listed = ", ".join(f'"{word}"' for word in words) + ("," if len(words) == 1 else "")
+            lines.append(f"    0x{number:02X}: ({listed}),")
+    return [*lines, "}"]
 
 
 def index(sources: Sources) -> str:

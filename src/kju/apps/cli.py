@@ -247,13 +247,34 @@ def needle(
     needle(name, output, at, exclude or (), click, similarity, console)
 
 
+def _list_keys(wanted: bool) -> None:
+    if wanted:
+        from .press import list_keys
+
+        list_keys()
+        raise typer.Exit
+
+
 @app.command(cls=_Command)
 def key(
     name: Name,
     chords: Annotated[list[str], typer.Argument(help="Such as ctrl-alt-f2, ret or a.")],
     console: Console = 0,
+    listed: Annotated[
+        bool,
+        typer.Option(
+            "--list",
+            help="List the names of all keys and exit.",
+            is_eager=True,
+            callback=_list_keys,
+        ),
+    ] = False,
 ) -> None:
-    """Press keys, one chord after another."""
+    """Press keys, one chord after another.
+
+    QEMU's names, Linux's (KEY_ENTER), X11's (Control_L), browsers' (ArrowUp) and usual short ones
+    are known.
+    """
     from .press import key
 
     key(name, chords, console)
@@ -264,12 +285,16 @@ def type_(
     name: Name,
     text: Annotated[str, typer.Argument(help="A text; - reads standard input.")],
     layout: Annotated[str, typer.Option("--layout", help="The layout the guest is set to.")] = "us",
+    boot_command: Annotated[
+        bool,
+        typer.Option("--boot-command", help="Read TEXT as Packer does: <wait5><esc>auto<enter>."),
+    ] = False,
     console: Console = 0,
 ) -> None:
     """Type text."""
     from .press import type_text
 
-    type_text(name, text, layout, console)
+    type_text(name, text, layout, console, boot_command)
 
 
 @app.command(cls=_Command)

@@ -20,8 +20,24 @@ def key(name: str, chords: Sequence[str], console: int) -> None:
         _keyboard(machine, console).chord(*chords)
 
 
-def type_text(name: str, text: str, layout: str, console: int) -> None:
+def list_keys() -> None:
+    """Print QEMU's name of every key, and its other names."""
+    from ..keys import NAMES, other_names
+
+    width = max(map(len, NAMES.values()))
+    for number, name in NAMES.items():
+        print(f"{name:{width}}  {', '.join(other_names(number))}".rstrip())
+
+
+def type_text(name: str, text: str, layout: str, console: int, boot_command: bool) -> None:
     """Type a text on a layout; ``-`` is what is on standard input.
+
+    Args:
+        name: The machine's.
+        text: What to type.
+        layout: The one that the guest is set to.
+        console: Whose keyboard.
+        boot_command: The text is one of Packer's boot commands.
 
     Raises:
         UsageError: What is there is no text, or there is no such layout or it cannot type it.
@@ -29,7 +45,8 @@ def type_text(name: str, text: str, layout: str, console: int) -> None:
     with attach(name) as machine:
         keyboard = _keyboard(machine, console)
         try:
-            keyboard.type(sys.stdin.read() if text == "-" else text, layout=layout)
+            words = sys.stdin.read() if text == "-" else text
+            (keyboard.boot_command if boot_command else keyboard.type)(words, layout=layout)
         except UnicodeDecodeError as error:
             raise UsageError(f"standard input is no text: {error}") from error
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ..errors import KjuError
 from ..host.messages import Done, GetLamps, LampsState
 from ..surface import NOTHING_TAKEN, Mark
 from . import requests
@@ -110,6 +112,42 @@ class Keyboard:
         """
         lit = self._lamps().lit if requests.has_letters(text) else None
         return self._send(requests.typed(text, layout, interval, lit), interval)
+
+    def boot_command(self, command: str, *, layout: str = "us") -> Mark:
+        """Type a boot command as Packer writes it, such as ``"<wait5><esc>auto<enter>"``.
+
+        `kju.keys.boot_command` lists what may stand in angle brackets. Returns when the last key
+        is up; keys that are still held then are released, also after an error.
+
+        Args:
+            command: What to type, press, hold and wait.
+            layout: As for `type`.
+
+        Returns:
+            As `press`.
+
+        Raises:
+            UsageError: The command names no key, or the layout lacks characters; nothing has
+                been sent.
+            InputError: Nothing in the guest reads its keyboard any more.
+            RoleError: This client only views.
+            MachineGoneError: The machine has ended.
+        """
+        mark = NOTHING_TAKEN
+        steps = requests.boot_steps(command, layout)
+        try:
+            for step in steps:
+                if step.wait:
+                    time.sleep(step.wait)
+                if step.text:
+                    mark = self.type(step.text, layout=layout)
+                if step.keys:
+                    mark = self._send([step.keys], None)
+        except BaseException:
+            with contextlib.suppress(KjuError):
+                self._send([requests.releases(steps)], None)
+            raise
+        return mark
 
     def _lamps(self) -> LampsState:
         return self._link.ask(GetLamps(console=self._console), LampsState)

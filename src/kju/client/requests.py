@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..errors import ClosedError, KjuError, MachineError, MachineGoneError, PeerError, UsageError
 from ..host.messages import (
@@ -213,6 +213,53 @@ def typed(text: str, name: str, interval: int | None, lit: Sequence[str] | None)
         return list(held_steps(under, most))
     toggle = steps([(number("caps_lock"),)])
     return [toggle, *held_steps(strokes, most), toggle]
+
+
+class BootStep(NamedTuple):
+    """One step of a boot command.
+
+    Attributes:
+        wait: Seconds to wait before it.
+        text: What to type then.
+        keys: What to press and release after that.
+    """
+
+    wait: float = 0.0
+    text: str = ""
+    keys: Steps = ()
+
+
+def boot_steps(command: str, name: str) -> list[BootStep]:
+    """A boot command as steps; what is held at its end is released by the last one.
+
+    Raises:
+        UsageError: The command names no key, there is no such layout, or it lacks characters.
+    """
+    from ..keys import boot_command, layout, steps
+
+    found: list[BootStep] = []
+    held: list[int] = []
+    for part in boot_command.parse_boot_command(command):
+        match part:
+            case boot_command.Wait(seconds):
+                found.append(BootStep(wait=seconds))
+            case boot_command.Text(text):
+                layout(name).strokes(text)
+                found.append(BootStep(text=text))
+            case boot_command.Press(key):
+                found.append(BootStep(keys=steps([(key,)])))
+            case boot_command.Hold(key, down):
+                found.append(BootStep(keys=[(key, down)]))
+                held = [other for other in held if other != key] + [key] * down
+    if held:
+        found.append(BootStep(keys=[(key, False) for key in reversed(held)]))
+    return found
+
+
+def releases(steps: Iterable[BootStep]) -> Steps:
+    """What releases every key that a boot command presses; a key that is up stays so."""
+    pressed = dict.fromkeys(key for step in steps for key, down in step.keys if down)
+    return [(key, False) for key in reversed(pressed)]
 
 
 def has_letters(text: str) -> bool:

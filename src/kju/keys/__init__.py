@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from .boot_command import parse_boot_command
 from .chords import Step, held_steps, parse_chord, steps
 from .codes import from_browser, from_evdev, from_keysym, from_x11, to_evdev
 from .keyboards import ALIASES as LAYOUT_ALIASES
 from .keyboards import LAYOUTS
 from .lamps import LOCKS, Lamps
 from .layouts import US, Chord, Layout, Stroke, layout
-from .names import ALIASES, NAMES, NUMBERS, number
+from .names import ALIASES, NAMES, NUMBERS, number, other_names
 
 __all__ = [
     "ALIASES",
@@ -30,6 +31,8 @@ __all__ = [
     "held_steps",
     "layout",
     "number",
+    "other_names",
+    "parse_boot_command",
     "parse_chord",
     "steps",
     "to_evdev",

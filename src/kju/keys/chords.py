@@ -12,7 +12,7 @@ from functools import cache
 
 from ..errors import UsageError
 from .layouts import US, Chord, Layout, Stroke
-from .names import ALIASES, NUMBERS, number
+from .names import find, number
 
 SEPARATORS = "-+"
 
@@ -50,9 +50,9 @@ def _parts(text: str) -> list[str]:
 
 
 def _keys(part: str, layout: Layout) -> Chord:
-    name = part.lower()
-    if name in NUMBERS or name in ALIASES:
-        return (number(name),)
+    key = find(part)
+    if key is not None:
+        return (key,)
     chords = layout.chords.get(part, ()) if len(part) == 1 else ()
     return chords[0] if len(chords) == 1 else (number(part),)
 

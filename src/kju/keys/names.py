@@ -2,8 +2,7 @@
 
 A key has one number, its qnum: the low seven bits are the PC scan code of set 1, and
 0x80 is set for the keys whose scan code starts with 0xe0. A name is QEMU's own (its
-"qcode"), or one of the aliases people type instead. Names are lower case; look-ups
-ignore case.
+"qcode"), which is lower case, or what Linux, X11, browsers, Packer and people call the key.
 
 Source:
     `table`, which a running QEMU named.
@@ -11,8 +10,11 @@ Source:
 
 from __future__ import annotations
 
+import difflib
+from functools import cache
+
 from ..errors import UsageError
-from .table import KEYS
+from .table import KEYS, LINUX, X11
 
 EXTENDED = 0x80
 
@@ -26,31 +28,95 @@ ALIASES: dict[str, str] = {
     "return": "ret",
     "space": "spc",
     "escape": "esc",
+    "spacebar": "spc",
+    "bs": "backspace",
     "bksp": "backspace",
+    "bkspc": "backspace",
     "del": "delete",
     "ins": "insert",
     "pageup": "pgup",
     "page_up": "pgup",
     "pagedown": "pgdn",
     "page_down": "pgdn",
+    "pgdown": "pgdn",
+    "prior": "pgup",
+    "next": "pgdn",
+    "arrow_up": "up",
+    "arrow_down": "down",
+    "arrow_left": "left",
+    "arrow_right": "right",
+    "uparrow": "up",
+    "downarrow": "down",
+    "leftarrow": "left",
+    "rightarrow": "right",
     "sysrq": "print",
     "printscreen": "print",
+    "print_screen": "print",
+    "prtsc": "print",
+    "prtscn": "print",
+    "prtscr": "print",
+    "prnt": "print",
+    "snapshot": "print",
     "break": "pause",
+    "brk": "pause",
     "control": "ctrl",
+    "ctl": "ctrl",
     "ctrl_l": "ctrl",
     "shift_l": "shift",
     "alt_l": "alt",
     "option": "alt",
+    "opt": "alt",
     "altgr": "alt_r",
+    "altgraph": "alt_r",
+    "left_ctrl": "ctrl",
+    "left_control": "ctrl",
+    "right_ctrl": "ctrl_r",
+    "right_control": "ctrl_r",
+    "left_shift": "shift",
+    "right_shift": "shift_r",
+    "left_alt": "alt",
+    "right_alt": "alt_r",
+    "left_super": "meta_l",
+    "right_super": "meta_r",
+    "left_meta": "meta_l",
+    "right_meta": "meta_r",
+    "left_win": "meta_l",
+    "right_win": "meta_r",
+    "win_l": "meta_l",
+    "win_r": "meta_r",
+    "super_l": "meta_l",
+    "super_r": "meta_r",
     "meta": "meta_l",
     "super": "meta_l",
     "win": "meta_l",
+    "windows": "meta_l",
     "cmd": "meta_l",
+    "command": "meta_l",
+    "os": "meta_l",
+    "logo": "meta_l",
     "menu": "compose",
+    "apps": "compose",
+    "application": "compose",
+    "contextmenu": "compose",
+    "caps": "caps_lock",
     "capslock": "caps_lock",
+    "numlk": "num_lock",
+    "scrlk": "scroll_lock",
+    "linefeed": "lf",
     "numlock": "num_lock",
     "scrolllock": "scroll_lock",
     "grave": "grave_accent",
+    "backquote": "grave_accent",
+    "backtick": "grave_accent",
+    "tilde": "grave_accent",
+    "dash": "minus",
+    "hyphen": "minus",
+    "equals": "equal",
+    "quote": "apostrophe",
+    "left_bracket": "bracket_left",
+    "right_bracket": "bracket_right",
+    "leftbrace": "bracket_left",
+    "rightbrace": "bracket_right",
     "period": "dot",
     "kp_dot": "kp_decimal",
     "kp_plus": "kp_add",
@@ -60,21 +126,82 @@ ALIASES: dict[str, str] = {
 
 NAMES: dict[int, str] = {number: name for name, number in NUMBERS.items()}
 
+#: Names that differ from one of the others only in these are the same.
+_SEPARATORS = str.maketrans("", "", "_- ")
+
 
 def number(name: str) -> int:
     """The number of a named key.
 
+    Case, ``_``, ``-``, spaces and angle brackets around the name do not matter.
+
+    Args:
+        name: QEMU's name, an alias, Linux's (``KEY_ENTER``), X11's (``Control_L``), a browser's
+            ``code`` or ``key`` (``ArrowUp``), or Packer's (``<leftCtrl>``).
+
     Raises:
         UsageError: No key has this name; the message offers the nearest ones.
     """
-    wanted = name.strip().lower().replace(" ", "_")
-    try:
-        return NUMBERS[ALIASES.get(wanted, wanted)]
-    except KeyError:
-        raise UsageError(f"no key is named {name!r}{_offer(wanted)}") from None
+    found = find(name)
+    if found is None:
+        raise UsageError(f"no key is named {name!r}{_offer(name)}")
+    return found
+
+
+def find(name: str) -> int | None:
+    """As `number`; None where no key has this name."""
+    wanted = name.strip()
+    if len(wanted) > 2 and wanted[0] == "<" and wanted[-1] == ">":
+        wanted = wanted[1:-1].strip()
+    return _folded().get(_fold(wanted))
+
+
+def other_names(key: int) -> list[str]:
+    """What else a key is called, besides QEMU's name: aliases, Linux's, browsers' and X11's."""
+    return _others().get(key, [])
+
+
+def _fold(name: str) -> str:
+    return name.lower().translate(_SEPARATORS)
+
+
+@cache
+def _others() -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    codes = {key: words for key, _, _, words, _ in KEYS}
+    for key, name in NAMES.items():
+        aliases = [alias for alias, meant in ALIASES.items() if meant == name]
+        every = [*aliases, *LINUX.get(key, ()), *codes[key], *X11.get(key, ())]
+        found[key] = [word for word in dict.fromkeys(every) if word != name]
+    return found
+
+
+@cache
+def _folded() -> dict[str, int]:
+    """Every name without its separators. QEMU's come first, then the aliases."""
+    found: dict[str, int] = {}
+    for name, key in NUMBERS.items():
+        found.setdefault(_fold(name), key)
+    for alias, name in ALIASES.items():
+        found.setdefault(_fold(alias), NUMBERS[name])
+    for key, words in _others().items():
+        for word in words:
+            found.setdefault(_fold(word), key)
+    # Linux's names without KEY_ come last: its "menu" is not the key that people mean.
+    for key, names in LINUX.items():
+        for name in names:
+            found.setdefault(_fold(name.removeprefix("KEY_")), key)
+    found.pop("", None)
+    return found
 
 
 def _offer(wanted: str) -> str:
-    """Names that start like the wanted one, as the end of a message."""
-    near = [n for n in (*NUMBERS, *ALIASES) if len(wanted) > 1 and n.startswith(wanted[:2])][:6]
-    return f"; did you mean {', '.join(near)}?" if near else "; kju.keys.NUMBERS lists them all"
+    """The names that are most like the wanted one, as the end of a message."""
+    folded = _fold(wanted.strip("<> "))
+    shown = {_fold(name): name for name in (*ALIASES, *NUMBERS)}
+    like = difflib.get_close_matches(folded, _folded(), n=4, cutoff=0.7)
+    near = [shown.get(name) or NAMES[_folded()[name]] for name in like]
+    near += [n for key, n in shown.items() if len(folded) > 2 and key.startswith(folded[:3])]
+    listed = list(dict.fromkeys(near))[:4]
+    offer = f"; did you mean {', '.join(listed)}?" if listed else ""
+    return f"{offer or ';'} kju key --list shows them all"

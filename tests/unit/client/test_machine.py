@@ -9,6 +9,7 @@ import os
 import random
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -583,3 +584,59 @@ def test_who_is_turned_away_is_told_why(
     monkeypatch.setattr("kju.host.control.MAX_CLIENTS", 0)
     with pytest.raises(PeerError, match="0 clients already"):
         call(api, api.module.attach, "fake")
+
+
+def test_a_boot_command_is_typed_held_and_waited_for(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    began = time.monotonic()
+    call(api, machine.keyboard.boot_command, "<esc><wait50ms>aB<leftCtrlOn>c<leftAltOn><f1>")
+    assert time.monotonic() - began >= 0.05
+    assert host.machine.steps == [
+        (1, True), (1, False),
+        (30, True), (30, False), (42, True), (48, True), (48, False), (42, False),
+        (29, True), (46, True), (46, False), (56, True), (59, True), (59, False),
+        (56, False), (29, False),  # what is held at the end
+    ]  # fmt: skip
+    host.machine.steps.clear()
+    for wrong in ("a<entr>", "a→"):
+        with pytest.raises(UsageError):
+            call(api, machine.keyboard.boot_command, wrong)
+    call(api, machine.info)
+    assert host.machine.steps == []
+    call(api, machine.close)
+
+
+def test_a_boot_command_that_is_cancelled_releases_what_it_holds(host: FakeHost) -> None:
+    async def main() -> None:
+        async with await kju.aio.attach("fake") as machine:
+            work = asyncio.create_task(machine.keyboard.boot_command("<leftShiftOn><wait1h>"))
+            while not host.machine.steps:
+                await asyncio.sleep(0.001)
+            work.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await work
+        assert host.machine.steps == [(42, True), (42, False)]
+
+    asyncio.run(main())
+
+
+def test_caps_lock_turns_shift_around(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    host.machine.lit = ["num", "caps"]
+    lamps = machine.keyboard.lamps if api.loop is None else call(api, machine.keyboard.lamps)
+    assert lamps == (False, True, True)
+    call(api, machine.keyboard.type, "aB1!")
+    assert host.machine.steps == [
+        (42, True), (30, True), (30, False), (42, False),  # a with shift
+        (48, True), (48, False), (2, True), (2, False),  # B and 1 without
+        (42, True), (2, True), (2, False), (42, False),  # ! as ever
+    ]  # fmt: skip
+    host.machine.steps.clear()
+    call(api, machine.keyboard.type, "\u00e9", layout="fr")
+    lock = [(58, True), (58, False)]
+    assert host.machine.steps == [*lock, (3, True), (3, False), *lock]
+    host.machine.lit = None
+    host.machine.steps.clear()
+    call(api, machine.keyboard.type, "a")
+    assert host.machine.steps == [(30, True), (30, False)]
+    call(api, machine.close)

@@ -52,9 +52,57 @@ def test_bad_chords(text: str) -> None:
         keys.parse_chord(text)
 
 
-def test_bad_name_offers_near_ones() -> None:
-    with pytest.raises(UsageError, match="backspace"):
-        keys.number("back")
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("backspac", "backspace"), ("entr", "enter"), ("crtl", "ctrl"), ("pgupp", "pgup")],
+)
+def test_a_misspelt_name_offers_the_nearest_ones(name: str, near: str) -> None:
+    with pytest.raises(UsageError, match=f"{name!r}; did you mean .*{near}.*kju key --list"):
+        keys.number(name)
+
+
+@pytest.mark.parametrize(
+    ("names", "key"),
+    [
+        ("esc <esc> Escape KEY_ESC ESCAPE", "esc"),
+        ("enter return ret KEY_ENTER Return Enter <enter> <return>", "ret"),
+        ("bs <bs> bksp BackSpace Backspace KEY_BACKSPACE", "backspace"),
+        ("ctrl Control_L ControlLeft KEY_LEFTCTRL leftCtrl <leftCtrl> Control ctrl_l", "ctrl"),
+        ("Super_L MetaLeft KEY_LEFTMETA <leftSuper> win cmd super OS", "meta_l"),
+        ("AltGr ISO_Level3_Shift Alt_R AltRight KEY_RIGHTALT AltGraph <rightAlt>", "alt_r"),
+        ("ArrowUp Up up KEY_UP arrow_up <up>", "up"),
+        ("Prior Page_Up PageUp pgup KEY_PAGEUP <pageUp>", "pgup"),
+        ("prtsc Print PrintScreen KEY_SYSRQ sysrq", "print"),
+        ("Menu ContextMenu KEY_COMPOSE apps <menu>", "compose"),
+        ("KEY_MENU", "linux_menu"),
+        ("space spacebar KEY_SPACE Space <spacebar> spc", "spc"),
+        ("KP_Home KP_7 Numpad7 KEY_KP7 kp7 kp_7", "kp_7"),
+        ("KeyA KEY_A a A", "a"),
+        ("Digit1 KEY_1 1", "1"),
+        ("F5 <f5> KEY_F5 f5", "f5"),
+        ("minus KEY_MINUS Minus dash hyphen", "minus"),
+    ],
+)
+def test_a_key_is_known_by_the_names_that_others_give_it(names: str, key: str) -> None:
+    assert {name: keys.NAMES[keys.number(name)] for name in names.split()} == dict.fromkeys(
+        names.split(), key
+    )
+
+
+def test_every_other_name_leads_to_its_key() -> None:
+    """But for a few that two of the sources give to different keys."""
+    unlike = {
+        word: (keys.NAMES[number], keys.NAMES[keys.number(word)])
+        for number in keys.NAMES
+        for word in keys.other_names(number)
+        if keys.number(word) != number
+    }
+    assert unlike == {"Meta_L": ("alt", "meta_l"), "Meta_R": ("alt_r", "meta_r")}, unlike
+
+
+def test_brackets_alone_are_characters() -> None:
+    assert keys.parse_chord("shift-<") == (0x2A, 0x33)
+    assert keys.parse_chord("ctrl-alt-<del>") == (0x1D, 0x38, 0xD3)
 
 
 def test_every_printable_ascii_character_can_be_typed() -> None:

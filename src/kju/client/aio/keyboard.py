@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+from ...errors import KjuError
 from ...host.messages import Done, GetLamps, LampsState
 from ...surface import NOTHING_TAKEN, Mark
 from .. import requests
@@ -51,6 +53,24 @@ class Keyboard:
         """Type a text, as fast as the guest takes it; returns when the last key is up."""
         lit = (await self._lamps()).lit if requests.has_letters(text) else None
         return await self._send(requests.typed(text, layout, interval, lit), interval)
+
+    async def boot_command(self, command: str, *, layout: str = "us") -> Mark:
+        """Type a boot command as Packer writes it, such as ``"<wait5><esc>auto<enter>"``."""
+        mark = NOTHING_TAKEN
+        steps = requests.boot_steps(command, layout)
+        try:
+            for step in steps:
+                if step.wait:
+                    await asyncio.sleep(step.wait)
+                if step.text:
+                    mark = await self.type(step.text, layout=layout)
+                if step.keys:
+                    mark = await self._send([step.keys], None)
+        except BaseException:
+            with contextlib.suppress(KjuError):
+                await self._send([requests.releases(steps)], None)
+            raise
+        return mark
 
     async def _lamps(self) -> LampsState:
         return await self._link.ask(GetLamps(console=self._console), LampsState)

@@ -1,0 +1,121 @@
+"""Packer's boot commands: text with keys, held keys and pauses in angle brackets.
+
+    <wait5><esc><wait>auto url=http://10.0.2.2/preseed.cfg<enter>
+
+| written | meaning |
+|---|---|
+| `<enter>`, `<f10>`, `<leftCtrl>` | press the key and release it; every name of `names` |
+| `<leftShiftOn>`, `<leftShiftOff>` | hold a key; release it |
+| `<wait>`, `<wait5>`, `<wait1m30s>`, `<wait500ms>` | wait 1 s, 5 s, 90 s, half a second |
+| `<lt>` | the character `<`, which Packer cannot write |
+
+Anything else is typed. Packer fills in its template variables (`{{ .HTTPIP }}`) itself; here they
+would be typed.
+
+Source:
+    https://developer.hashicorp.com/packer/docs/community-tools#boot-command
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ..errors import UsageError
+from .names import find, number
+
+#: One character alone is no name: `a<b>c` is text.
+_TAG = re.compile(r"<[A-Za-z0-9][A-Za-z0-9_.]+>")
+_WAIT = re.compile(r"wait(?P<rest>[\d.]*|([\d.]+(ns|us|ms|s|m|h))+)", re.IGNORECASE)
+_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|ms|s|m|h)")
+_HELD = re.compile(r"(?P<key>.+?)(?P<how>on|off)", re.IGNORECASE)
+_UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+#: What a pause may take: a command that is longer is a mistake in its units.
+LONGEST_WAIT = 24 * 3600.0
+
+
+class Text(NamedTuple):
+    """Characters to type."""
+
+    text: str
+
+
+class Press(NamedTuple):
+    """A key to press and release."""
+
+    key: int
+
+
+class Hold(NamedTuple):
+    """A key to press, or to release."""
+
+    key: int
+    down: bool
+
+
+class Wait(NamedTuple):
+    """A pause.
+
+    Attributes:
+        seconds: Its length.
+    """
+
+    seconds: float
+
+
+Part = Text | Press | Hold | Wait
+
+
+def parse_boot_command(command: str) -> list[Part]:
+    """The parts of a boot command, in their order.
+
+    Raises:
+        UsageError: A name in angle brackets is no key, or a pause is none.
+    """
+    found: list[Part] = []
+    for part in _parts(command):
+        if isinstance(part, Text) and found and isinstance(found[-1], Text):
+            found[-1] = Text(found[-1].text + part.text)
+        else:
+            found.append(part)
+    return found
+
+
+def _parts(command: str) -> Iterator[Part]:
+    at = 0
+    for tag in _TAG.finditer(command):
+        if tag.start() > at:
+            yield Text(command[at : tag.start()])
+        yield _special(tag[0][1:-1])
+        at = tag.end()
+    if at < len(command):
+        yield Text(command[at:])
+
+
+def _special(word: str) -> Part:
+    if word.lower() == "lt":
+        return Text("<")
+    if wait := _WAIT.fullmatch(word):
+        return Wait(_seconds(wait["rest"], word))
+    key = find(word)
+    if key is not None:
+        return Press(key)
+    held = _HELD.fullmatch(word)
+    if held and (key := find(held["key"])) is not None:
+        return Hold(key, held["how"].lower() == "on")
+    try:
+        return Press(number(word))
+    except UsageError as error:
+        raise UsageError(f"<{word}> in a boot command: {error}; write <lt> to type a <") from None
+
+
+def _seconds(length: str, word: str) -> float:
+    try:
+        parts = _PART.findall(length.lower())
+        seconds = sum(float(n) * _UNITS[u] for n, u in parts) if parts else float(length or 1)
+    except ValueError:
+        raise UsageError(f"<{word}> in a boot command is no pause, such as <wait1m30s>") from None
+    if seconds > LONGEST_WAIT:
+        raise UsageError(f"<{word}> in a boot command is longer than a day")
+    return seconds

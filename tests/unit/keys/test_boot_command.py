@@ -1,0 +1,74 @@
+"""Packer's boot commands."""
+
+from __future__ import annotations
+
+import pytest
+
+from kju.errors import UsageError
+from kju.keys import NUMBERS
+from kju.keys.boot_command import Hold, Press, Text, Wait, parse_boot_command
+
+ENTER, ESC, CTRL, SHIFT = NUMBERS["ret"], NUMBERS["esc"], NUMBERS["ctrl"], NUMBERS["shift_r"]
+
+
+def test_a_debian_installer_is_started() -> None:
+    command = "<esc><wait5>auto url=http://10.0.2.2:8000/p.cfg <enter><wait>"
+    assert parse_boot_command(command) == [
+        Press(ESC),
+        Wait(5.0),
+        Text("auto url=http://10.0.2.2:8000/p.cfg "),
+        Press(ENTER),
+        Wait(1.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tag", "seconds"),
+    [
+        ("<wait>", 1),
+        ("<wait5>", 5),
+        ("<wait10>", 10),
+        ("<wait1m30s>", 90),
+        ("<wait1h2m3s>", 3723),
+        ("<wait500ms>", 0.5),
+        ("<wait1.5s>", 1.5),
+        ("<WAIT2S>", 2),
+    ],
+)
+def test_pauses(tag: str, seconds: float) -> None:
+    assert parse_boot_command(tag) == [Wait(pytest.approx(seconds))]
+
+
+def test_keys_are_held_until_they_are_released() -> None:
+    assert parse_boot_command("<leftCtrlOn>c<leftCtrlOff><aOn><rightShiftOFF><1On>") == [
+        Hold(CTRL, down=True),
+        Text("c"),
+        Hold(CTRL, down=False),
+        Hold(NUMBERS["a"], down=True),
+        Hold(SHIFT, down=False),
+        Hold(NUMBERS["1"], down=True),
+    ]
+
+
+@pytest.mark.parametrize("name", ["bs", "del", "f12", "pageUp", "spacebar", "menu", "leftSuper"])
+def test_special_keys_of_packer(name: str) -> None:
+    (part,) = parse_boot_command(f"<{name}>")
+    assert isinstance(part, Press)
+
+
+def test_what_is_in_no_brackets_is_typed() -> None:
+    assert parse_boot_command("a < b > c <> <a> 2<lt>3\n") == [Text("a < b > c <> <a> 2<3\n")]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("<entr>", "did you mean enter"),
+        ("<wait5x>", "no key is named"),
+        ("<wait1..5>", "no pause"),
+        ("<wait99h>", "longer than a day"),
+    ],
+)
+def test_a_misspelt_command_is_refused(command: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        parse_boot_command(command)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from typing import NamedTuple
+
+from .errors import GeometryError
 
 
 class Place(NamedTuple):
@@ -70,6 +73,25 @@ class Rect(NamedTuple):
         """The smallest rectangle that contains both."""
         x, y = min(self.x, other.x), min(self.y, other.y)
         return Rect(x, y, max(self.right, other.right) - x, max(self.bottom, other.bottom) - y)
+
+
+#: A rectangle as callers may give it: a `Rect`, or a tuple of x, y, width and height.
+Area = tuple[int, int, int, int]
+
+
+def as_rect(area: Area) -> Rect:
+    """A rectangle that a caller gave.
+
+    Raises:
+        GeometryError: It is not four whole numbers.
+    """
+    if isinstance(area, Rect):
+        return area
+    try:
+        x, y, width, height = map(operator.index, area)
+    except (TypeError, ValueError) as error:
+        raise GeometryError(f"a rectangle is (x, y, width, height), not {area!r}") from error
+    return Rect(x, y, width, height)
 
 
 class Region:

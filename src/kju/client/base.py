@@ -34,7 +34,7 @@ from ..errors import (
 )
 from ..files import write_output
 from ..formats import R8, fourcc_name
-from ..geometry import Rect
+from ..geometry import Area, Rect, as_rect
 from ..memory import Segment, SurfaceProducer, open_fd, open_segment
 from ..memory.identity import has_died
 from ..surface import NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
@@ -213,7 +213,7 @@ class SurfaceBase:
     # ---- Pixels
 
     @_notices_loss
-    def view(self, rect: Rect | None = None) -> Frame:
+    def view(self, rect: Area | None = None) -> Frame:
         """View the published pixels without copying.
 
         The producer may write while you look; `snapshot` gives pixels that hold still.
@@ -247,13 +247,14 @@ class SurfaceBase:
     @_notices_loss
     def _snapshot(
         self,
-        rect: Rect | None = None,
+        area: Area | None = None,
         *,
         consistent: bool = False,
         cursor: bool = False,
         format: str = "bgrx",
     ) -> Frame:
         """As `kju.Surface.snapshot`; a consistent one may sleep, up to a second."""
+        rect = None if area is None else as_rect(area)
         if format not in CHANNELS:
             raise ValueError(f"format is one of {', '.join(CHANNELS)}, not {format!r}")
         consumer = self._open()
@@ -292,7 +293,7 @@ class SurfaceBase:
     def _save(
         self,
         target: str | os.PathLike[str] | IO[bytes],
-        rect: Rect | None = None,
+        rect: Area | None = None,
         *,
         cursor: bool = False,
         consistent: bool = False,
@@ -438,14 +439,15 @@ class SurfaceBase:
         )
 
 
-def cut(pixels: np.ndarray, mode: Mode, rect: Rect | None) -> np.ndarray:
+def cut(pixels: np.ndarray, mode: Mode, area: Area | None) -> np.ndarray:
     """A rectangle of a picture of *mode*; all of it without one.
 
     Raises:
-        GeometryError: *rect* leaves it.
+        GeometryError: *area* leaves it.
     """
-    if rect is None:
+    if area is None:
         return pixels
+    rect = as_rect(area)
     if not mode.whole.contains(rect) or rect.width < 0 or rect.height < 0:
         raise GeometryError(f"{rect} leaves the {mode.width}x{mode.height} surface")
     return pixels[rect.y : rect.bottom, rect.x : rect.right]
@@ -461,13 +463,12 @@ def seconds_to(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
-def touches(change: Change, region: Rect | None) -> bool:
+def touches(change: Change, region: Area | None) -> bool:
     """Whether a change is inside a region at all."""
-    return (
-        region is None
-        or change.everything
-        or any(rect.intersection(region) for rect in change.rects)
-    )
+    if region is None or change.everything:
+        return True
+    where = as_rect(region)
+    return any(rect.intersection(where) for rect in change.rects)
 
 
 def _sleep_or_raise(

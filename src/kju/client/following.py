@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..consumer import Consumer, Copy, copy_frame
 from ..errors import MemoryLostError, ProducerGoneError, UnavailableError
-from ..geometry import Rect
+from ..geometry import Area, Rect
 from ..memory import open_fd
 from ..surface import State
 from .base import TRIES, SurfaceBase, cut
@@ -58,7 +58,7 @@ class Following(SurfaceBase):
         """
         self._ask_window, self._catch_up, self._publish = window, catch_up, publish
 
-    def view(self, rect: Rect | None = None, *, live: bool = False) -> Frame:
+    def view(self, rect: Area | None = None, *, live: bool = False) -> Frame:
         """View the published pixels, or the guest's own, without copying.
 
         Args:

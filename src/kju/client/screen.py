@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Self, overload
 
 from ..errors import KjuError, PeerError
-from ..geometry import Rect
+from ..geometry import Area
 from ..host.messages import (
     Done,
     GetLive,
@@ -90,7 +90,7 @@ class Screen(Following, Surface):
 
     def snapshot(
         self,
-        rect: Rect | None = None,
+        rect: Area | None = None,
         *,
         consistent: bool = False,
         cursor: bool = False,

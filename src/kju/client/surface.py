@@ -9,7 +9,7 @@ from typing import IO, Self
 
 from ..consumer import next_wait
 from ..errors import FormatError
-from ..geometry import Rect
+from ..geometry import Area
 from ..surface import NOTHING_TAKEN, Change, Mark, State
 from .base import SurfaceBase, deadline_of, seconds_to, touches
 from .frame import Frame
@@ -25,7 +25,7 @@ class Surface(Waits):
 
     def snapshot(
         self,
-        rect: Rect | None = None,
+        rect: Area | None = None,
         *,
         consistent: bool = False,
         cursor: bool = False,
@@ -59,7 +59,7 @@ class Surface(Waits):
     def save(
         self,
         target: str | os.PathLike[str] | IO[bytes],
-        rect: Rect | None = None,
+        rect: Area | None = None,
         *,
         cursor: bool = False,
         consistent: bool = False,
@@ -188,7 +188,7 @@ class Surface(Waits):
             if reader.wait(mark.version, cursor, state, milliseconds):
                 return True
 
-    def after(self, mark: Mark, *, region: Rect | None = None, timeout: float | None) -> Change:
+    def after(self, mark: Mark, *, region: Area | None = None, timeout: float | None) -> Change:
         """Wait for the first published change after an input.
 
         What the guest does with an input cannot be seen, only what its screen does after it: a

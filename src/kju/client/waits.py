@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ..errors import InconsistentError, UnavailableError, WaitTimeoutError
-from ..geometry import Rect
+from ..geometry import Area, Rect
 from ..surface import NOTHING_TAKEN, Change, Mark
 from .base import SurfaceBase
 from .frame import Frame
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ..watch.needle import Needle
     from ..watch.text import Text, TextMatch
 
-    Area: TypeAlias = tuple[int, int, int, int]
     OneNeedle: TypeAlias = Needle | str | os.PathLike[str] | Frame
 
 T = TypeVar("T")

@@ -21,7 +21,7 @@ import numpy as np
 
 from ..errors import NeedleError, UsageError
 from ..files import write_output
-from ..geometry import Rect
+from ..geometry import Area, Rect, as_rect
 from .looking import check_rect, cut_out
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ _CHUNK = "kju-needle"
 _MAX_BYTES = 64 << 20
 _MAX_SIDE = 16384
 _MAX_PIXELS = 64 << 20
-
-Area = tuple[int, int, int, int]
 
 
 class _Notes(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -74,6 +72,7 @@ class Needle:
         Raises:
             UsageError: An area leaves the picture, nothing of it counts, or a number cannot be.
         """
+        object.__setattr__(self, "exclude", tuple(as_rect(area) for area in self.exclude))
         height, width = self.pixels.shape[:2]
         whole = Rect(0, 0, width, height)
         if self.pixels.ndim != 3 or self.pixels.shape[2] != 3 or not whole.area:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_host import FakeHost, fake_host
+from PIL import Image
 from wait import until
 
 import kju
@@ -25,6 +26,7 @@ from kju.client.aio.link import AsyncLink
 from kju.client.link import Link
 from kju.errors import (
     ClosedError,
+    GeometryError,
     MachineError,
     MachineGoneError,
     MachineNotFoundError,
@@ -639,4 +641,30 @@ def test_caps_lock_turns_shift_around(api: Api, host: FakeHost) -> None:
     host.machine.steps.clear()
     call(api, machine.keyboard.type, "a")
     assert host.machine.steps == [(30, True), (30, False)]
+    call(api, machine.close)
+
+
+@pytest.mark.parametrize("area", [(4, 6, 8, 10), kju.Rect(4, 6, 8, 10), [4, 6, 8, 10]])
+def test_an_area_may_be_a_tuple(api: Api, host: FakeHost, area: Any, tmp_path: Path) -> None:
+    machine = call(api, api.module.attach, "fake")
+    pixels = host.machine.producer.pixels
+    pixels[:] = np.arange(pixels.size, dtype=np.uint64).reshape(pixels.shape) % 251
+    mark = machine.screen.mark
+    host.machine.producer.publish([(0, 0, 64, 48)])
+    wanted = np.asarray(machine.screen.snapshot())[6:16, 4:12]
+    assert np.array_equal(machine.screen.snapshot(area), wanted)
+    assert np.array_equal(machine.screen.view(area), wanted)
+    assert np.array_equal(machine.screen.snapshot(area, cursor=True), wanted)
+    call(api, machine.screen.save, tmp_path / "part.png", area)
+    with Image.open(tmp_path / "part.png") as picture:
+        assert picture.size == (8, 10)
+    assert call(api, machine.screen.after, mark, region=area, timeout=5).rects
+    consistent = call(api, machine.screen.snapshot, area, consistent=True)
+    assert np.array_equal(consistent, wanted)
+    for wrong in ((1, 2, 3), "abcd", (0, 0, 1.5, 2)):
+        for look in (machine.screen.snapshot, machine.screen.view):
+            with pytest.raises(GeometryError, match="x, y, width, height"):
+                look(wrong)
+    with pytest.raises(GeometryError, match="leaves the 64x48 surface"):
+        machine.screen.view((60, 0, 8, 8))
     call(api, machine.close)

@@ -183,3 +183,11 @@ def test_openqa_clicks_in_the_middle_of_the_last_area(frame, tmp_path):
 def test_openqas_hostile_files_are_refused(frame, tmp_path, areas, field):
     with pytest.raises(NeedleError, match=rf"boot.json: .*{field}"):
         Needle.load(openqa(tmp_path, frame, areas))
+
+
+def test_a_needle_leaves_out_tuples_too():
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    needle = Needle(pixels, exclude=[(0, 0, 10, 20)])
+    assert needle.exclude == (Rect(0, 0, 10, 20),)
+    assert not needle.mask[:, :10].any()
+    assert needle.mask[:, 10:].all()

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable
 from typing import IO, Literal, Self, overload
 
-from ...geometry import Rect
+from ...geometry import Area
 from ...surface import NOTHING_TAKEN, Change, Mark
 from ..base import deadline_of, seconds_to, touches
 from ..frame import Frame
@@ -26,7 +26,7 @@ class Surface(Waits):
     @overload
     def snapshot(
         self,
-        rect: Rect | None = None,
+        rect: Area | None = None,
         *,
         consistent: Literal[False] = False,
         cursor: bool = False,
@@ -35,7 +35,7 @@ class Surface(Waits):
     @overload
     def snapshot(
         self,
-        rect: Rect | None = None,
+        rect: Area | None = None,
         *,
         consistent: Literal[True],
         cursor: bool = False,
@@ -43,7 +43,7 @@ class Surface(Waits):
     ) -> Awaitable[Frame]: ...
     def snapshot(
         self,
-        rect: Rect | None = None,
+        rect: Area | None = None,
         *,
         consistent: bool = False,
         cursor: bool = False,
@@ -63,7 +63,7 @@ class Surface(Waits):
     async def save(
         self,
         target: str | os.PathLike[str] | IO[bytes],
-        rect: Rect | None = None,
+        rect: Area | None = None,
         *,
         cursor: bool = False,
         consistent: bool = False,
@@ -88,7 +88,7 @@ class Surface(Waits):
             since = change.mark
 
     async def after(
-        self, mark: Mark, *, region: Rect | None = None, timeout: float | None
+        self, mark: Mark, *, region: Area | None = None, timeout: float | None
     ) -> Change:
         """As `kju.Surface.after`, in the event loop."""
         deadline = deadline_of(timeout)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import WaitTimeoutError
-from ...geometry import Rect
+from ...geometry import Area, Rect
 from ...surface import NOTHING_TAKEN, Change, Mark
 from ..base import SurfaceBase
 from ..frame import Frame
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ...watch.looking import Condition, Watch
     from ...watch.match import Match
     from ...watch.text import Text, TextMatch
-    from ..waits import Area, OneNeedle
+    from ..waits import OneNeedle
 
 T = TypeVar("T")
 

@@ -212,6 +212,18 @@ def test_what_is_known_of_it() -> None:
             machine.powerdown()
         with pytest.raises(UsageError, match="xdotool"):
             machine.keyboard.type("x")
+        pointer = machine.pointer
+        for use in (
+            pointer.click,
+            lambda: pointer.move(1, 2),
+            lambda: pointer.move_by(1, 2),
+            lambda: pointer.drag((1, 2), (3, 4)),
+            lambda: pointer.wheel(1),
+            lambda: pointer.press("left"),
+            lambda: pointer.absolute,
+        ):
+            with pytest.raises(UsageError, match="xdotool"):
+                use()
         with kju.launch(xvfb=True) as second:
             assert second.name == "xvfb-2"
             assert display(second) != display(machine)

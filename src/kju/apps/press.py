@@ -118,5 +118,6 @@ def replay(name: str, path: str, speed: float) -> None:
 
 
 def _keyboard(machine: Machine, console: int) -> Keyboard:
-    check_console(machine, console)
+    if machine.screens or console:  # a machine without a screen may have a keyboard
+        check_console(machine, console)
     return machine.keyboard_of(console)

@@ -11,6 +11,7 @@ from ..client.screen import Screen
 from ..client.surface import Surface
 from ..errors import FormatError, KjuError, MachineNotFoundError, UsageError
 from ..files import descriptor_limit
+from ..host.protocol import no_screen
 from ..memory import Segment, open_segment
 from ..memory.address import KINDS
 
@@ -102,6 +103,8 @@ def check_console(machine: Machine, console: int) -> None:
         UsageError: It has no such console.
     """
     have = len(machine.screens)
+    if not have:
+        raise no_screen(machine.name)
     if console >= have:
-        some = f"consoles 0 to {have - 1}" if have > 1 else f"{have or 'no'} console"
+        some = f"consoles 0 to {have - 1}" if have > 1 else "1 console"
         raise UsageError(f"{machine.name} has {some}, so there is no console {console}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from ..host import runtime
 from ..host.messages import Role, Welcome
-from . import requests
+from ..host.protocol import no_screen
 
 if TYPE_CHECKING:
     import subprocess
@@ -70,7 +70,7 @@ class MachineBase(Generic[LinkT, ScreenT, KeyboardT, PointerT]):
             UsageError: The machine has no graphic console.
         """
         if not self.screens:
-            raise requests.no_console(self.name)
+            raise no_screen(self.name)
         return self.screens[0]
 
     @property

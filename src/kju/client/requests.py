@@ -365,11 +365,6 @@ def gone_error(name: str, reason: str) -> KjuError:
     return MachineGoneError(reason, name)
 
 
-def no_console(name: str) -> UsageError:
-    """The error for a screen that a machine does not have."""
-    return UsageError(f"the machine {name!r} has no graphic console; give it a video device")
-
-
 def not_ended(name: str, seconds: float, log: Path) -> MachineError:
     """The error for a machine that was told to end and does not."""
     return MachineError(f"the machine {name!r} has not ended in {seconds:g} s: see {log}", name)

@@ -21,7 +21,7 @@ from ..producer import Producer
 from ..sources.base import Report, Source
 from ..sources.channel import socket_pair
 from ..sources.display1 import Display1Source
-from ..surface import Mark, State
+from ..surface import NOTHING_TAKEN, Mark, State
 from .console import Console
 from .dbus import Console as Facts
 from .dbus import DisplayBus
@@ -59,6 +59,7 @@ class Display:
 
     Attributes:
         consoles: The graphic ones.
+        screenless_keyboard: The machine's keyboard where it has no graphic console.
         paused: Whether the machine is.
     """
 
@@ -70,6 +71,7 @@ class Display:
         traces: Traces | None = None,
     ) -> None:
         self.consoles: list[Console] = []
+        self.screenless_keyboard: Keyboard | None = None
         self.paused = False
         self._name = name
         self._address = address
@@ -114,6 +116,9 @@ class Display:
                 await self.consoles[-1].open()
         if not self.consoles:
             log.warning("the machine has no graphic console")
+            self.screenless_keyboard = Keyboard(
+                functools.partial(self._keys, 0, 0), self._keyboard_pace
+            )
 
     async def _memory(self, facts: Facts, qmp: Qmp, pid: int) -> VideoMemory | str:
         """The guest's own pixels of one console, or why there are none to be had."""
@@ -225,7 +230,8 @@ class Display:
             # D-Bus QEMU releases no key that it was not told there had gone down.
             for step in steps:
                 await self.bus.key(number, *step)
-        self.consoles[index].devices.lamps.sent(steps)
+        if self.consoles:
+            self.consoles[index].devices.lamps.sent(steps)
         self._inputs.keys(index, steps)
         return mark
 
@@ -245,6 +251,8 @@ class Display:
         """
         if why := self._refusal():
             raise InputError(why)
+        if not self.consoles:
+            return NOTHING_TAKEN
         console = self.consoles[index]
         console.input()
         return console.mark
@@ -278,6 +286,8 @@ class Display:
 
     async def settle(self) -> None:
         """Release what clients held that have left while QEMU took nothing."""
+        if self.screenless_keyboard is not None:
+            await self.screenless_keyboard.settle()
         for console in self.consoles:
             await console.devices.keyboard.settle()
 

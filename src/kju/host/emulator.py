@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .console import Console
     from .control import Client
     from .events import Tell
+    from .input.keyboard import Keyboard
     from .qmp import Qmp
     from .serial import Serial
     from .snapshots import SnapshotStore
@@ -120,6 +121,11 @@ class Emulator(abc.ABC):
             UsageError: There is none.
         """
         raise self._only_qemu("a serial port")
+
+    @property
+    def screenless_keyboard(self) -> Keyboard | None:
+        """The machine's keyboard where it has no console whose keyboard it would be."""
+        return None
 
     def leave(self, client: Client) -> None:  # noqa: B027  most have nothing of a client's
         """A client has gone."""

@@ -166,6 +166,8 @@ class Machine:
             console.unhold(client)
             console.leave(client)
             self._tasks.begin(console.devices.leave(client))
+        if (keyboard := self.emulator.screenless_keyboard) is not None:
+            self._tasks.begin(keyboard.leave(client))
         if client is self._owner and not self.request.detach:
             self.end(f"{client.side.client or 'the program'} that launched it has ended")
 

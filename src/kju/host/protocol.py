@@ -304,6 +304,14 @@ def failure(number: int, error: KjuError) -> Failure:
     return reply
 
 
+def no_screen(name: str) -> UsageError:
+    """The error for the screen of a machine that has none."""
+    return UsageError(
+        f"the machine {name!r} has no screen: its emulator has no display device, as with"
+        " -vga none or -M microvm. Typing works. For a screen start it with one: -device VGA"
+    )
+
+
 def error_from(reply: Failure) -> KjuError:
     """A reply as the error it stands for; an unknown one as a plain `KjuError`."""
     cls = _ERRORS.get(reply.error, KjuError)

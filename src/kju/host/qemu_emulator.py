@@ -26,6 +26,7 @@ from .control import Client
 from .display import Display
 from .emulator import Emulator, Ended, Ending
 from .events import from_qmp
+from .input.keyboard import Keyboard
 from .input.log import InputLog
 from .input.traces import Traces
 from .jobs import EVENT as JOB_EVENT
@@ -87,6 +88,11 @@ class QemuEmulator(Emulator):
     def consoles(self) -> list[Console]:
         """The graphic ones."""
         return self.display.consoles
+
+    @property
+    def screenless_keyboard(self) -> Keyboard | None:
+        """Its keyboard where it has no console whose keyboard it would be."""
+        return self.display.screenless_keyboard
 
     @property
     def status(self) -> int | None:

@@ -7,10 +7,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from ..surface import Mark
+from ..surface import NOTHING_TAKEN, Mark
 from . import life, messages
 from .control import Client, Result
 from .messages import AnyRequest
+from .protocol import no_screen
 
 if TYPE_CHECKING:
     from .console import Console
@@ -42,6 +43,8 @@ async def answer(machine: Machine, client: Client, request: AnyRequest) -> Resul
             raise UsageError("this machine has been launched already")
     if isinstance(request, messages.LifeRequest):
         return await life.answer(machine, client, request)
+    if not machine.emulator.consoles:
+        return await _without_screen(machine, client, request)
     console = _console(machine, request.console)
     version = 0
     match request:
@@ -75,6 +78,23 @@ async def answer(machine: Machine, client: Client, request: AnyRequest) -> Resul
         case messages.Unhold():
             console.unhold(client)
     return Result(messages.Done(number=number, version=version))
+
+
+async def _without_screen(machine: Machine, client: Client, request: AnyRequest) -> Result:
+    """Answer what a machine without a graphic console can do: take keys.
+
+    Raises:
+        UsageError: The request needs a screen.
+    """
+    keyboard = machine.emulator.screenless_keyboard
+    match request:
+        case messages.Keys(steps=steps, interval=interval, console=0) if keyboard is not None:
+            seconds = None if interval is None else interval / 1000
+            mark = await keyboard.press(client, steps, seconds)
+            return _accepted(request.number, mark or NOTHING_TAKEN)
+        case messages.GetLamps(console=0):
+            return Result(messages.LampsState(number=request.number))
+    raise no_screen(machine.name)
 
 
 def _accepted(number: int, mark: Mark) -> Result:

@@ -9,6 +9,7 @@ Rules:
 from __future__ import annotations
 
 import logging
+from collections.abc import Hashable, Sequence
 from typing import NoReturn
 
 from ..errors import UnavailableError, UsageError, XvfbError
@@ -23,6 +24,7 @@ from .input.keyboard import Keyboard
 from .input.lamps import KeyboardLamps
 from .input.pace import Pace
 from .input.pointer import Pointer
+from .messages import Action
 from .resting import RestingConsole
 
 log = logging.getLogger(__name__)
@@ -92,7 +94,19 @@ async def _refuse(*_: object) -> NoReturn:
     )
 
 
+class _NoPointer(Pointer):
+    """A pointer that is refused before its actions are looked at."""
+
+    async def act(self, client: Hashable, actions: Sequence[Action]) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            UsageError: Always.
+        """
+        await _refuse()
+
+
 def _no_devices() -> Devices:
     pace = Pace(_refuse)
-    pointer = Pointer(_refuse, pace, lambda: (0, 0), _refuse, _refuse)
+    pointer = _NoPointer(_refuse, pace, lambda: (0, 0), _refuse, _refuse)
     return Devices(Keyboard(_refuse, pace), pointer, KeyboardLamps())

@@ -6,19 +6,27 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..client.machine import machines
-from ..errors import KjuError, MachineNotFoundError
+from ..client.link import Link
+from ..client.machine import client_name, machines
+from ..errors import KjuError, MachineNotFoundError, WaitTimeoutError
 from ..host import kept, runtime, store
 from ..host import logs as log_files
-from .targets import attach_to_look
+from ..host.messages import GetInfo, Info
+from .targets import RESPONSE_SECONDS, attach_to_look
 from .terminal.status import printable
+
+# A machine whose host does not respond keeps nobody waiting but its own thread.
+_AT_ONCE = 32
 
 
 def ls(as_json: bool) -> None:
     """List the machines that run and those that are kept, one per line."""
-    running = [row for name in machines() if (row := _row(name))]
+    names = machines()
+    with ThreadPoolExecutor(max_workers=max(1, min(len(names), _AT_ONCE))) as threads:
+        running = [row for row in threads.map(_row, names) if row]
     known = {row["name"] for row in running}
     at_rest = [_at_rest(name) for name in store.names() if name not in known]
     rows = sorted([*running, *at_rest], key=lambda row: str(row["name"]))
@@ -38,8 +46,14 @@ def ls(as_json: bool) -> None:
 def _row(name: str) -> dict[str, Any] | None:
     """One machine as data; None if it ended while we looked. Names are stable."""
     try:
-        with attach_to_look(name) as machine:
-            info = machine.info()
+        link = Link.attach(name, "view", client_name(), RESPONSE_SECONDS)
+        try:
+            info = link.ask(GetInfo(), Info).info
+        finally:
+            link.close()
+    except WaitTimeoutError:
+        pid = runtime.host_pid(name) or None
+        return {**_at_rest(name), "state": "not responding", "host_pid": pid}
     except KjuError:
         return None
     return {
@@ -59,10 +73,11 @@ def _row(name: str) -> dict[str, Any] | None:
 
 
 def _at_rest(name: str) -> dict[str, Any]:
-    """A machine that is kept and does not run, with the same names."""
+    """A machine that does not run or does not respond, with the same names."""
     names = ("started", "host_pid", "kind", "pid", "qemu_pid")
     empty = dict.fromkeys(names)
-    return {"name": name, "state": "stopped", **empty, "kept": True, "consoles": []}
+    kept_so = store.is_kept(name)
+    return {"name": name, "state": "stopped", **empty, "kept": kept_so, "consoles": []}
 
 
 def _cells(row: dict[str, Any]) -> Iterator[str]:
@@ -73,6 +88,9 @@ def _cells(row: dict[str, Any]) -> Iterator[str]:
     yield ",".join(c["source"] for c in consoles) or "-"
     if row["host_pid"] is None:
         yield from "---"
+        return
+    if row["started"] is None:
+        yield from ("-", str(row["host_pid"]), "-")
         return
     yield f"{row['kind']} {row['pid']}" if row["pid"] else row["kind"]
     yield str(row["host_pid"])

@@ -10,7 +10,8 @@ from typing import Any
 from ..client.life import Event
 from ..client.machine import attach
 from ..errors import MachineGoneError, UsageError, WaitTimeoutError
-from .targets import attach_to_look
+from ..host import runtime
+from .targets import attach_to_look, responds
 from .terminal.status import printable
 
 
@@ -18,6 +19,16 @@ def stop(name: str, now: bool, powerdown: bool, timeout: float) -> None:
     """End a machine, and return when it has ended."""
     if now and powerdown:
         raise UsageError("--now and --powerdown: give one of them")
+    if not responds(name):
+        number = runtime.host_pid(name)
+        if not now:
+            raise WaitTimeoutError(
+                f"the host of {name} (process {number or 'unknown'}) does not respond: its process"
+                f" may be stopped (kill -CONT continues it). End it with: kju stop --now {name}"
+            )
+        number = runtime.kill(name)
+        print(f"the host of {name} did not respond: process {number} was killed", file=sys.stderr)
+        return
     with attach(name) as machine:
         if powerdown:
             machine.powerdown()

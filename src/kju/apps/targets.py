@@ -6,14 +6,26 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..client.machine import Machine, attach
+from ..client.link import Link
+from ..client.machine import Machine, attach, client_name
 from ..client.screen import Screen
 from ..client.surface import Surface
-from ..errors import FormatError, KjuError, MachineNotFoundError, UsageError
+from ..errors import (
+    FormatError,
+    KjuError,
+    MachineNotFoundError,
+    UsageError,
+    WaitTimeoutError,
+)
 from ..files import descriptor_limit
+from ..host import runtime
 from ..host.protocol import no_screen
 from ..memory import Segment, open_segment
 from ..memory.address import KINDS
+
+#: A host answers in a millisecond; `kju ls` waits so long for one that does not.
+RESPONSE_SECONDS = 2.0
+BUSY_SECONDS = 10.0
 
 
 class UnreadableError(KjuError):
@@ -84,6 +96,30 @@ def attach_to_look(name: str, *, or_address: bool = False) -> Machine:
         if isinstance(error, MachineNotFoundError):
             raise MachineNotFoundError(hint, error.name) from error
         raise UsageError(hint) from error
+
+
+def responds(name: str) -> bool:
+    """Whether a running machine's host answers.
+
+    One whose process is stopped has `RESPONSE_SECONDS`. One that runs has `BUSY_SECONDS`: it may
+    be that the computer is busy.
+
+    Raises:
+        MachineNotFoundError: No running machine has this name.
+    """
+    for patience in (RESPONSE_SECONDS, BUSY_SECONDS):
+        try:
+            Link.attach(name, "view", client_name(), patience).close()
+        except WaitTimeoutError:
+            if runtime.is_stopped(runtime.host_pid(name)):
+                return False
+        except MachineNotFoundError:
+            raise
+        except KjuError:
+            return True  # it answers, though not with what was asked
+        else:
+            return True
+    return False
 
 
 def screen_of(machine: Machine, console: int) -> Screen:

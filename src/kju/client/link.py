@@ -66,9 +66,10 @@ class Link:
 
     welcome: Welcome
 
-    def __init__(self, sock: socket.socket, name: str) -> None:
+    def __init__(self, sock: socket.socket, name: str, patience: float = PATIENCE) -> None:
         """Use `attach`; or `call` a `Launch` first."""
         sock.setblocking(False)
+        self._patience = patience
         self.name = name
         self._sock = sock
         self._side = ClientSide()
@@ -79,15 +80,22 @@ class Link:
         self._dead = ""
 
     @classmethod
-    def attach(cls, name: str, role: Role, client: str) -> Link:
+    def attach(cls, name: str, role: Role, client: str, patience: float = PATIENCE) -> Link:
         """Connect to a running machine and say hello.
+
+        Args:
+            name: The machine's.
+            role: What this client may do.
+            client: Its name, for the list of clients.
+            patience: Seconds for the host to answer this and each request after it.
 
         Raises:
             MachineNotFoundError: None of this name runs.
             MachineGoneError: It ended at this moment.
             PeerError: What answers is no host of this version.
+            WaitTimeoutError: The host does not answer.
         """
-        link = cls(runtime.connect(runtime.find(name), name), name)
+        link = cls(runtime.connect(runtime.find(name), name, patience), name, patience)
         try:
             link.welcome = link.ask(Hello(role=role, client=client), Welcome)
         except BaseException:
@@ -104,7 +112,7 @@ class Link:
             WaitTimeoutError: No answer came.
             ClosedError: This process has closed the connection.
         """
-        reply, descriptors = self.call(request, PATIENCE + extra)
+        reply, descriptors = self.call(request, self._patience + extra)
         close_all(descriptors)
         return check_reply(reply, wanted)
 

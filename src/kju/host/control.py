@@ -7,6 +7,8 @@ Rules:
   goes on.
 - Requests of one client are started in order and may be done out of order. While as many are
   open and waiting as may be, nothing more is read from it: it waits, as with any full socket.
+- A client that has not greeted is hung up on after `GREETING_SECONDS`, and earlier if another
+  client needs its place. Some places are kept for clients that control.
 - When a client has gone its unfinished requests are cancelled, and then the machine is told.
 """
 
@@ -23,18 +25,23 @@ import select
 import socket
 import struct
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..errors import KjuError, PeerError
 from ..files import Folder, descriptor_limit, listen
-from .messages import AnyRequest, Cancel, Message, Refused
+from .messages import AnyRequest, Cancel, Hello, Message, Refused
 from .protocol import HostSide, Outgoing, pack
 
 log = logging.getLogger(__name__)
 
 #: Clients of one machine; each costs a descriptor.
 MAX_CLIENTS = 200
+#: Of those, clients that only view.
+MAX_VIEWERS = 180
+#: A client greets as soon as it has connected.
+GREETING_SECONDS = 10.0
 #: Requests of one client that are being worked on.
 MAX_REQUESTS = 64
 #: Requests of one client that have been read and wait for those; some are read ahead so that
@@ -84,6 +91,12 @@ def peer_of(sock: socket.socket) -> Peer:
 class Client:
     """One connected client.
 
+    Args:
+        sock: Its connection.
+        machine: What answers its requests.
+        side: The protocol's state.
+        refusal: Says why it is not served, of a client that has greeted; empty if it is.
+
     Attributes:
         number: Counts connections; never used again.
         side: The protocol's state.
@@ -92,8 +105,15 @@ class Client:
 
     _numbers = itertools.count(1)
 
-    def __init__(self, sock: socket.socket, machine: Machine, side: HostSide) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        machine: Machine,
+        side: HostSide,
+        refusal: Callable[[], str] = lambda: "",
+    ) -> None:
         sock.setblocking(False)
+        self._refusal = refusal
         self.number = next(self._numbers)
         self.side = side
         self.peer = peer_of(sock)
@@ -109,6 +129,7 @@ class Client:
         # Set while nothing is read: says that the client has hung up.
         self._hang_up: select.epoll | None = None
         self._loop.add_reader(sock, self._readable)
+        self._greeting = self._loop.call_later(GREETING_SECONDS, self._not_greeted)
 
     def __str__(self) -> str:
         who = self.side.client or "a client"
@@ -191,6 +212,16 @@ class Client:
             self.side.fail(request, error)
             self._flush()
 
+    def _not_greeted(self) -> None:
+        if self.side.role is None:
+            self.refuse(f"it has not greeted in {GREETING_SECONDS:g} s")
+
+    def refuse(self, reason: str) -> None:
+        """Hang up, and say why."""
+        log.warning("%s is refused: %s", self, reason)
+        self.send(Refused(reason=reason))
+        self.close(reason)
+
     def _readable(self) -> None:
         try:
             # Plain recv: descriptors that a client sends are dropped by the kernel.
@@ -199,6 +230,9 @@ class Client:
                 self.close("it hung up")
                 return
             for request in self.side.receive_data(data):
+                if isinstance(request, Hello) and (reason := self._refusal()):
+                    self.refuse(reason)
+                    return
                 self.begin(request)
             self._flush()
         except (BlockingIOError, InterruptedError):
@@ -247,6 +281,7 @@ class Client:
             return
         self.closed = True
         log.info("%s has gone: %s", self, reason)
+        self._greeting.cancel()
         self._waiting.clear()
         self._forget_hang_up()
         self._loop.remove_reader(self._sock)
@@ -295,9 +330,25 @@ class Server:
 
     def adopt(self, sock: socket.socket, side: HostSide) -> Client:
         """Serve a connection that was made in another way."""
-        client = Client(sock, self._machine, side)
+        client = Client(sock, self._machine, side, self._no_place)
         self.clients.append(client)
         return client
+
+    def _no_place(self) -> str:
+        """Why a client that has just greeted is not served; empty if it is."""
+        roles = [client.side.role for client in self.clients if not client.closed]
+        viewers = roles.count("view")
+        return f"it has {MAX_VIEWERS} viewers already" if viewers > MAX_VIEWERS else ""
+
+    def _make_place(self) -> bool:
+        """Whether one more client can be served; if need be instead of one that has not greeted."""
+        if len(self.clients) >= MAX_CLIENTS:
+            for client in self.clients:
+                if client.side.role is None:
+                    client.refuse("it has not greeted, and another client needs its place")
+                    self.clients.remove(client)
+                    break
+        return len(self.clients) < MAX_CLIENTS
 
     def _accept(self) -> None:
         try:
@@ -314,7 +365,7 @@ class Server:
         self.clients = [client for client in self.clients if not client.closed]
         if peer.uid not in (os.geteuid(), 0):
             _turn_away(sock, f"it serves user {os.geteuid()} and root, not user {peer.uid}")
-        elif len(self.clients) >= MAX_CLIENTS:
+        elif not self._make_place():
             _turn_away(sock, f"it has {MAX_CLIENTS} clients already")
         else:
             self.adopt(sock, HostSide())

@@ -17,9 +17,11 @@ import contextlib
 import fcntl
 import os
 import re
+import select
 import signal
 import socket
 import stat
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +33,7 @@ from ..errors import (
     MachineExistsError,
     MachineNotFoundError,
     UsageError,
+    WaitTimeoutError,
 )
 from ..files import (
     Folder,
@@ -45,6 +48,8 @@ from ..files import (
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: sun_path of struct sockaddr_un holds 108 bytes, the last of them zero (unix(7)).
 LONGEST_ADDRESS = 107
+#: A process that is killed while the kernel writes for it ends later.
+_KILLED_SECONDS = 10.0
 _HINT = (
     "set XDG_RUNTIME_DIR to a folder of yours with mode 0700, such as:"
     " mkdir -m 700 ~/.kju-run; export XDG_RUNTIME_DIR=~/.kju-run"
@@ -262,7 +267,7 @@ class Claim:
 
     def record(self, child: int) -> None:
         """Note the host's process number and its child's, for people and for `sweep`."""
-        text = f"{os.getpid()}\n{child} {start_time(child)}\n"
+        text = f"{_this_process()}\n{child} {start_time(child)}\n"
         with failing(self.paths.pid, "written"):
             os.pwrite(self._descriptor, text.encode(), 0)
             os.ftruncate(self._descriptor, len(text))
@@ -281,6 +286,55 @@ class Claim:
                     remove_tree(folder, self.paths.folder.name, _is_file)
                 os.close(self._descriptor)
                 self._descriptor = -1
+
+
+def _this_process() -> str:
+    return f"{os.getpid()} {start_time(os.getpid())}"
+
+
+def host_pid(name: str) -> int:
+    """The process of a running machine's host, by its own note; 0 where that is not known.
+
+    Its start time is compared, so that it is not another process that was given the number.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        number, started = paths(name).pid.read_text().splitlines()[0].split()
+        if int(number) > 0 and start_time(int(number)) == int(started):
+            return int(number)
+    return 0
+
+
+def kill(name: str) -> int:
+    """End a machine by ending its host's process, which need not respond, and its emulator.
+
+    Returns:
+        The process that was ended.
+
+    Raises:
+        MachineNotFoundError: No machine of this name runs, or its host's process is not known.
+        KjuError: It could not be ended.
+    """
+    machine = find(name)
+    number = host_pid(name)
+    try:
+        process = os.pidfd_open(number) if number else -1
+    except ProcessLookupError:
+        process = -1
+    if process < 0:
+        raise MachineNotFoundError(f"the host's process of {name!r} is not in {machine.pid}", name)
+    try:
+        # The number now belongs to this descriptor's process: its start time is looked at again.
+        if host_pid(name) == number:
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+            select.select([process], [], [], _KILLED_SECONDS)
+    except PermissionError as error:
+        raise KjuError(f"the host of {name!r}, process {number}: {error.strerror}") from error
+    finally:
+        os.close(process)
+    if is_alive(machine):
+        raise KjuError(f"the host of {name!r}, process {number}, was killed and has not ended")
+    sweep()
+    return number
 
 
 def claim(name: str) -> Claim:
@@ -314,7 +368,7 @@ def _claim_exclusively(name: str, machine: Paths, folder: Folder) -> Claim:
             descriptor = own.new(machine.pid.name)
         _lock_waiting_for_lookers(descriptor)
         with failing(machine.pid, "written"):
-            os.write(descriptor, f"{os.getpid()}\n".encode())
+            os.write(descriptor, f"{_this_process()}\n".encode())
     except BaseException:
         with contextlib.suppress(KjuError):
             remove_tree(folder, name, _is_file)
@@ -410,6 +464,15 @@ def start_time(pid: int) -> int:
     return int(text.rpartition(")")[2].split()[19])
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process exists and stands still, by SIGSTOP or a debugger."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] in ("T", "t")
+
+
 @contextlib.contextmanager
 def reachable(path: Path) -> Iterator[str]:
     """An address for *path* that is short enough for a Unix socket, while in here."""
@@ -423,18 +486,31 @@ def reachable(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def connect(machine: Paths, name: str) -> socket.socket:
+def connect(machine: Paths, name: str, timeout: float | None = None) -> socket.socket:
     """Connect to a machine's control socket.
+
+    Args:
+        machine: Its files.
+        name: Its name, for messages.
+        timeout: Seconds to wait where more clients wait already than the socket queues.
 
     Raises:
         MachineNotFoundError: Nobody answers there.
         LimitError: This process can open no more files.
+        WaitTimeoutError: The host lets nobody in.
     """
     with limited():
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    if timeout is not None:
+        # A socket that does not block would not wait at all for a place in the queue (unix(7)).
+        parts = divmod(int(timeout * 1e6), 1_000_000)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", *parts))
     try:
         with reachable(machine.control) as address:
             connection.connect(address)
+    except BlockingIOError as error:
+        connection.close()
+        raise WaitTimeoutError(f"the host of {name!r} did not answer in time") from error
     except OSError as error:
         connection.close()
         if limit := descriptor_limit(error):

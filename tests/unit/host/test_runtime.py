@@ -236,3 +236,22 @@ def test_folders_in_a_machines_folder_are_not_removed(folder: Path) -> None:
     with pytest.raises(runtime.RuntimeFolderError, match=r"not kju's \(files/\)"):
         runtime.claim("web")
     assert runtime.sweep() == []
+
+
+def test_a_host_is_known_by_its_start_time_too(folder: Path) -> None:
+    claim = runtime.claim("one")
+    assert runtime.host_pid("one") == os.getpid()
+    claim.record(os.getpid())
+    assert runtime.host_pid("one") == os.getpid()
+    text = claim.paths.pid.read_text()
+    other = text.replace(f"{os.getpid()} {runtime.start_time(os.getpid())}", f"{os.getpid()} 1", 1)
+    claim.paths.pid.write_text(other)
+    assert runtime.host_pid("one") == 0
+    with pytest.raises(MachineNotFoundError, match="host's process"):
+        runtime.kill("one")
+    claim.release()
+
+
+def test_no_host_is_killed_that_does_not_run(folder: Path) -> None:
+    with pytest.raises(MachineNotFoundError):
+        runtime.kill("nobody")

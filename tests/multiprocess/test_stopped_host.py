@@ -1,0 +1,88 @@
+"""A host whose process stands still: other commands go on, and it can be ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import xservers
+from wait import until
+
+import kju
+from kju.host import runtime
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Two machines, of which the host of the first, `still`, is stopped."""
+    xservers.need()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with kju.launch(xvfb=True, name="other"):
+        still = kju.launch(xvfb=True, name="still", detach=True)
+        os.kill(still.host_pid, signal.SIGSTOP)
+        until(lambda: runtime.is_stopped(still.host_pid), what="the host is stopped")
+        try:
+            yield still.host_pid
+        finally:
+            if "still" in runtime.names():
+                runtime.kill("still")
+            still.close()
+    assert kju.machines() == []
+
+
+def command(*words: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "kju.apps", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done, time.monotonic() - began
+
+
+def test_ls_shows_it_and_the_others_within_seconds(stopped: int) -> None:
+    done, seconds = command("ls")
+    assert done.returncode == 0, done.stderr
+    assert seconds < 12  # two of them are waited for; the rest is for a busy computer
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert "not responding" in lines["still"] and str(stopped) in lines["still"]
+    assert "running" in lines["other"]
+    rows = {row["name"]: row for row in json.loads(command("ls", "--json")[0].stdout)}
+    assert rows["still"]["state"] == "not responding"
+    assert rows["still"]["host_pid"] == stopped
+    assert rows["still"].keys() == rows["other"].keys()
+
+
+def test_stop_says_what_to_do(stopped: int) -> None:
+    done, seconds = command("stop", "still")
+    assert done.returncode != 0
+    assert seconds < 12
+    assert f"process {stopped}) does not respond" in done.stderr
+    assert "kju stop --now still" in done.stderr
+    assert "still" in runtime.names()
+    assert command("stop", "--now", "other")[0].returncode == 0
+
+
+def test_stop_now_ends_it_and_what_it_runs(stopped: int) -> None:
+    child = int(runtime.paths("still").pid.read_text().splitlines()[1].split()[0])
+    done, seconds = command("stop", "--now", "still")
+    assert done.returncode == 0, done.stderr
+    assert seconds < 15
+    assert f"process {stopped} was killed" in done.stderr
+    assert runtime.names() == ["other"]
+    until(lambda: runtime.start_time(child) == 0, what="its X server has ended")
+
+
+def test_a_host_that_goes_on_is_not_ended(stopped: int) -> None:
+    os.kill(stopped, signal.SIGCONT)
+    assert command("stop", "--now", "still")[0].stderr == ""
+    assert runtime.names() == ["other"]

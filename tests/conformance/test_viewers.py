@@ -379,6 +379,16 @@ def test_a_shortcut_is_the_windows(open_view, host):
     assert view.commands == [Command.FULL_SCREEN]
 
 
+def test_the_locks_of_the_guests_keyboard_are_shown(open_view, host):
+    view = open_view()
+    eventually(view, lambda: view.status.size == SIZE)
+    assert "Lock" not in view.status.numbers
+    host.machine.lit = ["num", "caps"]
+    eventually(view, lambda: view.status.numbers.startswith("Num Lock   Caps Lock   "))
+    host.machine.lit = []
+    eventually(view, lambda: "Lock" not in view.status.numbers)
+
+
 def test_the_pointer_is_where_the_windows_is_at_every_scale(open_view, host, pointer):
     paint(host)
     view = open_view()

@@ -73,6 +73,9 @@ def grids(width: int, height: int) -> Iterator[Grid]:
     for rows in (13, 15, 18):
         yield Grid(8, rows, (8, rows))
     yield Grid(16, 32, (16, 32))
+    # A console in the middle of a larger screen.
+    for rows in (16, 8, 14):
+        yield from (grid for grid in _centred(width, height, 8, rows) if (grid.x, grid.y) != (0, 0))
 
 
 def _centred(width: int, height: int, cell_width: int, cell_height: int) -> Iterator[Grid]:

@@ -140,6 +140,20 @@ def test_only_the_region_is_read():
     assert read_cells(pixels, Rect(0, 0, 3, 3)) is None
 
 
+@pytest.mark.parametrize("font", [(8, 8), (8, 14), (8, 16)])
+@pytest.mark.parametrize("size", [(800, 600), (1024, 768), (1280, 800)])
+def test_a_console_in_the_middle_of_a_larger_screen(font, size):
+    pixels = centred(console(LINES, font=font), *size)
+    assert str(read_cells(pixels, whole(pixels))) == "\n".join(x.strip() for x in LINES if x)
+
+
+def test_lines_and_areas_are_no_text():
+    """A desktop in areas of one colour, whose edges look like block elements."""
+    areas = np.random.default_rng(0).integers(0, 256, (40, 64, 4), np.uint8)
+    pixels = np.kron(areas, np.ones((20, 20, 1), np.uint8)).astype(np.uint8)
+    assert read_cells(pixels, whole(pixels)) is None
+
+
 def test_what_is_no_console_is_not_read():
     pixels = np.random.default_rng(0).integers(0, 256, (400, 640, 4), np.uint8)
     assert read_cells(pixels, whole(pixels)) is None

@@ -250,6 +250,13 @@ def test_a_machine_without_a_screen_takes_what_is_typed(tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         until(lambda: out.read_bytes().endswith(b"Again"), 60, "the command's text has arrived")
+        boot = "<wait50ms>x<leftShiftOn>y<leftShiftOff><bs>1<lt>2<enter>"
+        done = subprocess.run(
+            [sys.executable, "-m", "kju.apps", "type", "blind", "--boot-command", boot],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        until(lambda: out.read_bytes().endswith(b"xY\b1<2\r"), 60, "the boot command has arrived")
         done = subprocess.run(
             [sys.executable, "-m", "kju.apps", "screenshot", "blind", "-o", "x.png"],
             capture_output=True, text=True, timeout=60, check=False,

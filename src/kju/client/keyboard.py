@@ -33,7 +33,7 @@ class Keyboard:
     def lamps(self) -> Lamps | None:
         """Which locks are on, as far as the guest lights its keyboard's lamps.
 
-        None where that is unknown: in a mirror, and with a QEMU that does not say.
+        None where that is unknown: in a mirror, and with a QEMU that does not announce lamps.
         """
         return requests.lamps_of(self._lamps())
 

@@ -230,10 +230,10 @@ class BootStep(NamedTuple):
 
 
 def boot_steps(command: str, name: str) -> list[BootStep]:
-    """A boot command as steps; what is held at its end is released by the last one.
+    """Divide a boot command into steps; the last one releases the keys that are still held.
 
     Raises:
-        UsageError: The command names no key, there is no such layout, or it lacks characters.
+        UsageError: A name in the command or the layout is unknown, or the layout lacks characters.
     """
     from ..keys import boot_command, layout, steps
 
@@ -257,13 +257,13 @@ def boot_steps(command: str, name: str) -> list[BootStep]:
 
 
 def releases(steps: Iterable[BootStep]) -> Steps:
-    """What releases every key that a boot command presses; a key that is up stays so."""
+    """Make the steps that release every key of a boot command; a key that is up stays up."""
     pressed = dict.fromkeys(key for step in steps for key, down in step.keys if down)
     return [(key, False) for key in reversed(pressed)]
 
 
 def has_letters(text: str) -> bool:
-    """Whether caps lock matters to a text."""
+    """Check whether caps lock matters to a text."""
     return any(character.isalpha() for character in text)
 
 

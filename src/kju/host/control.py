@@ -217,7 +217,7 @@ class Client:
             self.refuse(f"it has not greeted in {GREETING_SECONDS:g} s")
 
     def refuse(self, reason: str) -> None:
-        """Hang up, and say why."""
+        """Send the reason, then hang up."""
         log.warning("%s is refused: %s", self, reason)
         self.send(Refused(reason=reason))
         self.close(reason)

@@ -81,7 +81,7 @@ async def answer(machine: Machine, client: Client, request: AnyRequest) -> Resul
 
 
 async def _without_screen(machine: Machine, client: Client, request: AnyRequest) -> Result:
-    """Answer what a machine without a graphic console can do: take keys.
+    """Answer a request to a machine without a graphic console, which takes keys and no more.
 
     Raises:
         UsageError: The request needs a screen.

@@ -71,7 +71,7 @@ def parse_boot_command(command: str) -> list[Part]:
     """The parts of a boot command, in their order.
 
     Raises:
-        UsageError: A name in angle brackets is no key, or a pause is none.
+        UsageError: A name in angle brackets is unknown, or a pause is malformed.
     """
     found: list[Part] = []
     for part in _parts(command):
@@ -115,7 +115,8 @@ def _seconds(length: str, word: str) -> float:
         parts = _PART.findall(length.lower())
         seconds = sum(float(n) * _UNITS[u] for n, u in parts) if parts else float(length or 1)
     except ValueError:
-        raise UsageError(f"<{word}> in a boot command is no pause, such as <wait1m30s>") from None
+        message = f"<{word}> in a boot command is not a valid pause; write one like <wait1m30s>"
+        raise UsageError(message) from None
     if seconds > LONGEST_WAIT:
         raise UsageError(f"<{word}> in a boot command is longer than a day")
     return seconds

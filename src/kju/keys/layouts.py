@@ -2,8 +2,8 @@
 
 A layout is a table and nothing else: characters to chords. It is generated from what X11's
 keyboard data has on each key of that layout and what its dead keys compose (`keyboards`), so it
-is right for a guest that is set to the layout of that name. Caps lock is off, except where
-`Layout.under_caps_lock` says what types the same while it is on.
+is right for a guest that is set to the layout of that name. Caps lock is taken to be off;
+`Layout.under_caps_lock` gives the chords for a guest where it is on.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Layout(NamedTuple):
         return [self.chords[character] for character in text]
 
     def under_caps_lock(self, strokes: Sequence[Stroke]) -> list[Stroke] | None:
-        """What types the same while caps lock is on, as X11 takes it.
+        """Return the strokes that type the same in X11 while caps lock is on.
 
         Most letters need shift the other way round.
 
@@ -129,9 +129,9 @@ class _File(NamedTuple):
     """A layout's file.
 
     Attributes:
-        rows: What is on each key, one symbol for each level: a character, or the name of a dead
-            key.
-        composed: For dead keys pressed before: pairs of what is typed then and what that makes.
+        rows: The symbols on each key, one for each level: a character, or the name of a dead key.
+        composed: For dead keys pressed before: pairs of the symbol typed next and the character
+            that both make.
         caps: For each key that caps lock changes, one letter for each level: the level that
             gives its symbol while caps lock is on, or x for none.
     """
@@ -171,7 +171,7 @@ def _direct(rows: Mapping[int, Sequence[str]]) -> dict[str, Stroke]:
 
 
 def _under_caps(caps: Mapping[int, str]) -> dict[Chord, Chord | None]:
-    """`Layout.caps`, from what a layout's file says of its keys."""
+    """Make `Layout.caps` from the patterns in a layout's file."""
     return {
         (*LEVELS[level], number): None if found == "x" else (*LEVELS[int(found)], number)
         for number, pattern in caps.items()

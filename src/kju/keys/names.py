@@ -178,7 +178,7 @@ def _others() -> dict[int, list[str]]:
 
 @cache
 def _folded() -> dict[str, int]:
-    """Every name without its separators. QEMU's come first, then the aliases."""
+    """Map every name, folded, to its key. QEMU's names come first, then the aliases."""
     found: dict[str, int] = {}
     for name, key in NUMBERS.items():
         found.setdefault(_fold(name), key)

@@ -49,7 +49,7 @@ class Font(NamedTuple):
 
 @cache
 def console_font(width: int, height: int) -> Font:
-    """Load the glyphs of one size that come with kju."""
+    """Load the glyphs of one size from kju's own files."""
     path = resources.files(__package__).joinpath(f"fonts/{width}x{height}.txt")
     rows = [line.split() for line in path.read_text("ascii").splitlines() if line[0] != "#"]
     codes = np.array([int(code, 16) for code, _ in rows], np.uint32)

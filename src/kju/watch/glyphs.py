@@ -103,7 +103,7 @@ def _likely(colours: Colours, region: Rect) -> Iterator[_Tried]:
 
 
 def _share(codes: Codes) -> float:
-    """How many of the cells that are no blank and no line are known."""
+    """Return the share of known cells among those that are neither blank nor a line."""
     unknown = int((codes == ord(UNKNOWN)).sum())
     known = codes.size - int(_SHAPES[codes].sum()) - unknown
     return known / (known + unknown) if unknown else 1.0

@@ -1,7 +1,7 @@
 """The grids of cells in which text consoles draw, for a screen of a given size.
 
 - VGA's text modes and Linux's framebuffer console begin at the top left. Cells are 8 pixels wide;
-  text modes of 720 pixels have a ninth column, which is no part of a glyph.
+  in text modes of 720 pixels they have a ninth column, which glyphs lack.
 - Text modes of 40 columns and the BIOS's text in modes of 320 pixels draw each pixel twice.
 - EDK2 (UEFI firmware) draws cells of 8x19 in the middle of the screen: the margin is half of what
   the columns and rows of its mode leave. Which mode that is cannot be seen, but an even and an odd

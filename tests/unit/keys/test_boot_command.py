@@ -65,7 +65,7 @@ def test_what_is_in_no_brackets_is_typed() -> None:
     [
         ("<entr>", "did you mean enter"),
         ("<wait5x>", "no key is named"),
-        ("<wait1..5>", "no pause"),
+        ("<wait1..5>", "not a valid pause"),
         ("<wait99h>", "longer than a day"),
     ],
 )

@@ -48,7 +48,7 @@ class Devices(NamedTuple):
         self.pointer.forget()
 
     def info(self) -> dict[str, Any]:
-        """What is held and which locks are on, for people and programs."""
+        """Return the keys and buttons that are held, and the locks that are on."""
         lamps = self.lamps.now
         return {
             "keys_held": self.keyboard.held,

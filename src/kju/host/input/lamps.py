@@ -24,7 +24,7 @@ class KeyboardLamps:
         self._settled_at = 0.0
 
     def update(self, bits: int) -> None:
-        """Take what QEMU announces."""
+        """Store the lamps that QEMU announces, as bits (`Lamps.from_bits`)."""
         self.now = Lamps.from_bits(bits)
         self._settled.set()
 

@@ -89,10 +89,8 @@ def _likely(colours: Colours, region: Rect) -> Iterator[_Tried]:
             continue
         rows = np.unique((drawn - grid.y) // grid.height)
         rows = rows[(rows >= cells.y) & (rows < cells.bottom)]
-        if len(rows) > _ROWS_TRIED:
-            rows = rows[np.linspace(0, len(rows) - 1, _ROWS_TRIED).astype(int)]
         if len(rows):
-            share = _share(_look_up(colours, grid, rows, cells))
+            share = _share_of_some(colours, grid, rows, cells)
         else:
             share = 0.0 if len(drawn) else 1.0
         if share >= _CERTAIN:
@@ -100,6 +98,19 @@ def _likely(colours: Colours, region: Rect) -> Iterator[_Tried]:
         elif share >= _WORTH_A_LOOK:
             tried.append(_Tried(grid, cells, share))
     yield from sorted(tried, key=lambda one: -one.share)
+
+
+def _share_of_some(colours: Colours, grid: Grid, rows: npt.NDArray[Any], cells: Rect) -> float:
+    """How much of some of these rows is known: a few at first, more if any of it is."""
+    share = 0.0
+    for count in (_ROWS_TRIED // 2, _ROWS_TRIED):
+        some = rows
+        if len(rows) > count:
+            some = rows[np.linspace(0, len(rows) - 1, count + 2).astype(int)[1:-1]]
+        share = _share(_look_up(colours, grid, some, cells))
+        if not share or len(rows) <= count:
+            break
+    return share
 
 
 def _share(codes: Codes) -> float:

@@ -147,6 +147,15 @@ def test_a_console_in_the_middle_of_a_larger_screen(font, size):
     assert str(read_cells(pixels, whole(pixels))) == "\n".join(x.strip() for x in LINES if x)
 
 
+@pytest.mark.parametrize("top", [0, 80, 240])
+def test_a_logo_beside_the_text_changes_nothing(top):
+    pixels = console(["systemd[1]: Started Getty on tty1." for _ in range(20)])
+    logo = np.random.default_rng(1).integers(0, 256, (80, 80, 4), np.uint8)
+    pixels[top : top + 80, 400:480] = logo
+    text = read_cells(pixels, whole(pixels))
+    assert sum("systemd[1]: Started Getty on tty1." in line.text for line in text.lines) == 20
+
+
 def test_lines_and_areas_are_no_text():
     """A desktop in areas of one colour, whose edges look like block elements."""
     areas = np.random.default_rng(0).integers(0, 256, (40, 64, 4), np.uint8)

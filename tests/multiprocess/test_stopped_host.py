@@ -62,6 +62,12 @@ def test_ls_shows_it_and_the_others_within_seconds(stopped: int) -> None:
     assert rows["still"].keys() == rows["other"].keys()
 
 
+def test_doctor_names_it_within_seconds(stopped: int) -> None:
+    done, seconds = command("doctor")
+    assert "machine still" in done.stdout and "does not respond" in done.stdout
+    assert seconds < 40  # it also tries whether guests run under KVM
+
+
 def test_stop_says_what_to_do(stopped: int) -> None:
     done, seconds = command("stop", "still")
     assert done.returncode != 0

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ..client.machine import machines
-from ..errors import KjuError
+from ..errors import KjuError, WaitTimeoutError
 from ..host import probe, qemu, runtime, xvfb_launch
 from ..memory.sysv import limits
-from .targets import attach_to_look
+from .targets import all_info
 
 _SHM = "/dev/shm"  # noqa: S108  where Linux keeps POSIX shared memory
 
@@ -96,18 +96,18 @@ def _machines() -> Iterator[Finding]:
     names = []
     with contextlib.suppress(KjuError):  # no folder for machines: that has been said
         names = machines()
-    for name in names:
-        if said := "; ".join(_without_vram(name)):
+    for name, facts in zip(names, all_info(names), strict=True):
+        if said := "; ".join(_without_vram(facts)):
             yield Finding(f"machine {name}", None, said)
 
 
-def _without_vram(name: str) -> list[str]:
-    """What to say of a machine's consoles; nothing where it has ended meanwhile."""
-    try:
-        with attach_to_look(name) as machine:
-            consoles = machine.info()["consoles"]
-    except KjuError:
+def _without_vram(facts: dict[str, Any] | Exception) -> list[str]:
+    """The consoles of a machine that are not shown from its video memory, and why."""
+    if isinstance(facts, WaitTimeoutError):
+        return ["its host does not respond"]
+    if isinstance(facts, Exception):  # it has ended meanwhile
         return []
+    consoles = facts["consoles"]
     return [
         f"console {console['index']} has no vram source: {console['no_vram']}"
         for console in consoles

@@ -6,27 +6,21 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..client.link import Link
-from ..client.machine import client_name, machines
+from ..client.machine import machines
 from ..errors import KjuError, MachineNotFoundError, WaitTimeoutError
 from ..host import kept, runtime, store
 from ..host import logs as log_files
-from ..host.messages import GetInfo, Info
-from .targets import RESPONSE_SECONDS, attach_to_look
+from .targets import all_info, attach_to_look
 from .terminal.status import printable
-
-# A machine whose host does not respond keeps nobody waiting but its own thread.
-_AT_ONCE = 32
 
 
 def ls(as_json: bool) -> None:
     """List the machines that run and those that are kept, one per line."""
     names = machines()
-    with ThreadPoolExecutor(max_workers=max(1, min(len(names), _AT_ONCE))) as threads:
-        running = [row for row in threads.map(_row, names) if row]
+    rows_of = zip(names, all_info(names), strict=True)
+    running = [row for name, facts in rows_of if (row := _row(name, facts))]
     known = {row["name"] for row in running}
     at_rest = [_at_rest(name) for name in store.names() if name not in known]
     rows = sorted([*running, *at_rest], key=lambda row: str(row["name"]))
@@ -43,18 +37,12 @@ def ls(as_json: bool) -> None:
         print("  ".join(word.ljust(w) for word, w in zip(text, widths, strict=True)).rstrip())
 
 
-def _row(name: str) -> dict[str, Any] | None:
+def _row(name: str, info: dict[str, Any] | KjuError) -> dict[str, Any] | None:
     """One machine as data; None if it ended while we looked. Names are stable."""
-    try:
-        link = Link.attach(name, "view", client_name(), RESPONSE_SECONDS)
-        try:
-            info = link.ask(GetInfo(), Info).info
-        finally:
-            link.close()
-    except WaitTimeoutError:
+    if isinstance(info, WaitTimeoutError):
         pid = runtime.host_pid(name) or None
         return {**_at_rest(name), "state": "not responding", "host_pid": pid}
-    except KjuError:
+    if isinstance(info, KjuError):
         return None
     return {
         "name": name,

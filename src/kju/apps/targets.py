@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from ..client.link import Link
 from ..client.machine import Machine, attach, client_name
@@ -19,6 +21,7 @@ from ..errors import (
 )
 from ..files import descriptor_limit
 from ..host import runtime
+from ..host.messages import GetInfo, Info
 from ..host.protocol import no_screen
 from ..memory import Segment, open_segment
 from ..memory.address import KINDS
@@ -26,6 +29,8 @@ from ..memory.address import KINDS
 #: A host answers in a millisecond; `kju ls` waits so long for one that does not.
 RESPONSE_SECONDS = 2.0
 BUSY_SECONDS = 10.0
+#: A machine whose host does not respond keeps nobody waiting but its own thread.
+_AT_ONCE = 32
 
 
 class UnreadableError(KjuError):
@@ -96,6 +101,28 @@ def attach_to_look(name: str, *, or_address: bool = False) -> Machine:
         if isinstance(error, MachineNotFoundError):
             raise MachineNotFoundError(hint, error.name) from error
         raise UsageError(hint) from error
+
+
+def all_info(names: Sequence[str]) -> list[dict[str, Any] | KjuError]:
+    """`Machine.info` of several machines, asked at once.
+
+    Returns:
+        In the order of the names. For a machine that could not be asked the error, which is a
+        `WaitTimeoutError` if its host does not answer within `RESPONSE_SECONDS`.
+    """
+
+    def ask(name: str) -> dict[str, Any] | KjuError:
+        try:
+            link = Link.attach(name, "view", client_name(), RESPONSE_SECONDS)
+            try:
+                return link.ask(GetInfo(), Info).info
+            finally:
+                link.close()
+        except KjuError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=max(1, min(len(names), _AT_ONCE))) as threads:
+        return list(threads.map(ask, names))
 
 
 def responds(name: str) -> bool:

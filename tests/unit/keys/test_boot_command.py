@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kju.errors import UsageError
 from kju.keys import NUMBERS
@@ -72,3 +74,13 @@ def test_what_is_in_no_brackets_is_typed() -> None:
 def test_a_misspelt_command_is_refused(command: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         parse_boot_command(command)
+
+
+@given(st.text(alphabet="<>waitOn12.smh leftCtrl\n"))
+def test_any_text_is_a_command_or_refused(command: str) -> None:
+    try:
+        parts = parse_boot_command(command)
+    except UsageError:
+        return
+    assert all(part.seconds >= 0 for part in parts if isinstance(part, Wait))
+    assert all(part.text for part in parts if isinstance(part, Text))

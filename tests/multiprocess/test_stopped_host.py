@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ import xservers
 from wait import until
 
 import kju
+import kju.aio
+from kju.errors import WaitTimeoutError
 from kju.host import runtime
 
 
@@ -92,3 +95,23 @@ def test_a_host_that_goes_on_is_not_ended(stopped: int) -> None:
     os.kill(stopped, signal.SIGCONT)
     assert command("stop", "--now", "still")[0].stderr == ""
     assert runtime.names() == ["other"]
+
+
+def test_asyncio_goes_on_while_a_host_lets_nobody_in(stopped: int) -> None:
+    waiting = []
+    try:
+        with pytest.raises(WaitTimeoutError):
+            while True:  # until the socket queues no more
+                waiting.append(runtime.connect(runtime.find("still"), "still", 0.0))
+
+        async def main() -> None:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(kju.aio.attach("still"), 0.2)
+            os.kill(stopped, signal.SIGCONT)
+            async with await kju.aio.attach("still") as machine:
+                assert (await machine.info())["name"] == "still"
+
+        asyncio.run(main())
+    finally:
+        for each in waiting:
+            each.close()

@@ -492,7 +492,8 @@ def connect(machine: Paths, name: str, timeout: float | None = None) -> socket.s
     Args:
         machine: Its files.
         name: Its name, for messages.
-        timeout: Seconds to wait where more clients wait already than the socket queues.
+        timeout: Seconds to wait where more clients wait already than the socket queues; 0 does not
+            wait, None has no end.
 
     Raises:
         MachineNotFoundError: Nobody answers there.
@@ -501,7 +502,9 @@ def connect(machine: Paths, name: str, timeout: float | None = None) -> socket.s
     """
     with limited():
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    if timeout is not None:
+    if timeout == 0:
+        connection.setblocking(False)
+    elif timeout is not None:
         # A socket that does not block would not wait at all for a place in the queue (unix(7)).
         parts = divmod(int(timeout * 1e6), 1_000_000)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", *parts))

@@ -15,6 +15,22 @@ from ..requests import CLOSED, check_reply, gone_error, gone_reason
 
 T = TypeVar("T", bound=Reply)
 
+#: Between two attempts to connect to a host that lets nobody in.
+_QUEUE_SECONDS = 0.05
+
+
+async def _connect(name: str) -> socket.socket:
+    """Connect to a machine. Only where its socket queues no more clients does this take time."""
+    machine = runtime.find(name)
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        try:
+            return runtime.connect(machine, name, 0.0)
+        except WaitTimeoutError:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(_QUEUE_SECONDS)
+
 
 class AsyncLink:
     """One connection to one machine's host, used by one event loop.
@@ -50,8 +66,7 @@ class AsyncLink:
             MachineGoneError: It ended at this moment.
             PeerError: What answers is no host of this version.
         """
-        # Connecting to a Unix socket does not wait for the host.
-        link = cls(runtime.connect(runtime.find(name), name), name)
+        link = cls(await _connect(name), name)
         try:
             link.welcome = await link.ask(Hello(role=role, client=client), Welcome)
         except BaseException:

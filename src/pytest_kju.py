@@ -24,10 +24,12 @@ _SCOPES: dict[str, type[pytest.Collector]] = {
     "module": pytest.Module,
     "session": pytest.Session,
 }
-_LAUNCH = frozenset({"image", "memory", "cpus", "args", "qemu", "name", "xvfb"})
+_LAUNCH = frozenset(
+    {"image", "memory", "cpus", "disk_bus", "trust_disk", "args", "qemu", "name", "xvfb"}
+)
 _MARKER = (
-    "machine(image, memory, cpus, args, qemu, name, xvfb, scope): what the fixture `machine` "
-    "launches, as for kju.launch; scope is function, class, module or session"
+    "machine(image, memory, cpus, disk_bus, trust_disk, args, qemu, name, xvfb, scope): what the "
+    "fixture `machine` launches, as for kju.launch; scope is function, class, module or session"
 )
 
 

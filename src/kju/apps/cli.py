@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from .command import Command as _Command
-from .command import Console, Json, Name, Seconds, Target
+from .command import Console, DiskBus, Json, Name, Seconds, Target, TrustDisk
 from .machine_cli import app as machine_commands
 from .network_cli import app as network_commands
 
@@ -66,6 +66,8 @@ def run(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show the screen here.")] = False,
     memory: Annotated[str, typer.Option("--memory", "-m", help="Such as 1G.")] = "",
     cpus: Annotated[int, typer.Option(min=0, help="Processors of the guest.")] = 0,
+    disk_bus: DiskBus = "",
+    trust_disk: TrustDisk = False,
     surface: Annotated[str, typer.Option(help="Put the screen in a named file.")] = "",
     qemu: Annotated[str, typer.Option(help="The QEMU to run.")] = "",
     xvfb: Annotated[bool, typer.Option("--xvfb", help="Run Xvfb in place of QEMU.")] = False,
@@ -82,7 +84,18 @@ def run(
 
     arguments = tuple(context.obj or ())
     wish = Wish(
-        image, name, detach, memory, cpus, surface, qemu, log_level, arguments, xvfb_at or xvfb
+        image,
+        name,
+        detach,
+        memory,
+        cpus,
+        disk_bus,
+        trust_disk,
+        surface,
+        qemu,
+        log_level,
+        arguments,
+        xvfb_at or xvfb,
     )
     run(wish, watch=watch)
 

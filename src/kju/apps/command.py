@@ -40,6 +40,19 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A running machine; se
 Target = Annotated[
     str, typer.Argument(metavar="NAME", help="A running machine, or a surface's path.")
 ]
+DiskBus = Annotated[
+    str,
+    typer.Option(
+        metavar="BUS",
+        help="Put disks on ide, scsi, virtio, nvme, usb, sd or floppy (default: as QEMU does).",
+    ),
+]
+TrustDisk = Annotated[
+    bool,
+    typer.Option(
+        "--trust-disk", help="Let disks name files outside their folder and network addresses."
+    ),
+]
 Console = Annotated[int, typer.Option(min=0, max=15, help="Which of the guest's screens.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, whose names are stable.")]
 Seconds = Annotated[float, typer.Option(min=0, help="End after so long; 0 never.")]

@@ -18,6 +18,8 @@ class Wish(NamedTuple):
     disk: str = ""
     memory: str = ""
     cpus: int = 0
+    disk_bus: str = ""
+    trust_disk: bool = False
     firmware: str = "bios"
     qemu: str = ""
     arguments: tuple[str, ...] = ()
@@ -31,6 +33,8 @@ def create(name: str, wish: Wish) -> None:
         disk=wish.disk or None,
         memory=wish.memory or None,
         cpus=wish.cpus or None,
+        disk_bus=wish.disk_bus or None,
+        trust_disk=wish.trust_disk,
         firmware=wish.firmware,
         args=wish.arguments,
         qemu=wish.qemu or None,

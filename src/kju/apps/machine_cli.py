@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .command import Command, Json, Name, Seconds
+from .command import Command, DiskBus, Json, Name, Seconds, TrustDisk
 
 app = typer.Typer()
 snapshots = typer.Typer(
@@ -27,6 +27,8 @@ def create(
     disk: Annotated[str, typer.Option(metavar="SIZE", help="Make a new disk, such as 20G.")] = "",
     memory: Annotated[str, typer.Option("--memory", "-m", help="Such as 1G.")] = "",
     cpus: Annotated[int, typer.Option(min=0, max=1024, help="Processors of the guest.")] = 0,
+    disk_bus: DiskBus = "",
+    trust_disk: TrustDisk = False,
     firmware: Annotated[str, typer.Option(help="bios, uefi or a file.")] = "bios",
     qemu: Annotated[str, typer.Option(help="The QEMU to run.")] = "",
 ) -> None:
@@ -34,7 +36,8 @@ def create(
     from .keep import Wish, create
 
     arguments = tuple(context.obj or ())
-    create(name, Wish(image, disk, memory, cpus, firmware, qemu, arguments))
+    wish = Wish(image, disk, memory, cpus, disk_bus, trust_disk, firmware, qemu, arguments)
+    create(name, wish)
 
 
 @app.command(cls=Command)

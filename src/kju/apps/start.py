@@ -20,6 +20,8 @@ class Wish(NamedTuple):
     detach: bool = False
     memory: str = ""
     cpus: int = 0
+    disk_bus: str = ""
+    trust_disk: bool = False
     surface: str = ""
     qemu: str = ""
     log_level: str = "info"
@@ -57,6 +59,8 @@ def start(wish: Wish) -> Machine:
         name=wish.name or None,
         memory=wish.memory or None,
         cpus=wish.cpus or None,
+        disk_bus=wish.disk_bus or None,
+        trust_disk=wish.trust_disk,
         args=wish.arguments,
         qemu=wish.qemu or None,
         surface=wish.surface or None,

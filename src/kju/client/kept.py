@@ -10,6 +10,7 @@ from ..definitions import Definition
 from ..errors import UsageError
 from ..host import store
 from .machine import Machine, client_name, launched
+from .requests import check_disk_bus
 
 
 def define(
@@ -19,6 +20,8 @@ def define(
     disk: str | None = None,
     memory: str | None = None,
     cpus: int | None = None,
+    disk_bus: str | None = None,
+    trust_disk: bool = False,
     firmware: str = "bios",
     args: Sequence[str] = (),
     qemu: str | None = None,
@@ -31,6 +34,10 @@ def define(
         disk: The size of a new disk to make, such as ``"20G"``.
         memory: For the guest, such as ``"2G"``.
         cpus: Virtual processors.
+        disk_bus: The bus of the disks: ``ide``, ``scsi``, ``virtio``, ``nvme``, ``usb``, ``sd`` or
+            ``floppy``; by default the one that QEMU itself uses on this machine type.
+        trust_disk: Let the disks name files outside their folder, external data files and network
+            addresses, which QEMU then opens and may write. Never for a disk from a stranger.
         firmware: ``bios``, ``uefi``, or the path of a firmware's image.
         args: QEMU's own arguments, passed on as they are.
         qemu: The QEMU to run.
@@ -45,10 +52,13 @@ def define(
     """
     if isinstance(args, str):
         raise UsageError(f"args is a list of arguments, not one text: {args!r}")
+    check_disk_bus(disk_bus)
     definition = Definition(
         image=whole(image) if image else "",
         memory=memory or "",
         cpus=cpus or 0,
+        disk_bus=disk_bus or "",  # type: ignore[arg-type]  # checked above
+        trust_disk=trust_disk,
         firmware=firmware if firmware in ("bios", "uefi", "") else whole(firmware),
         arguments=[str(argument) for argument in args],
         qemu=qemu or "",

@@ -260,6 +260,8 @@ def launch(
     name: str | None = None,
     memory: str | None = None,
     cpus: int | None = None,
+    disk_bus: str | None = None,
+    trust_disk: bool = False,
     args: Sequence[str] = (),
     qemu: str | None = None,
     surface: str | os.PathLike[str] | None = None,
@@ -274,6 +276,10 @@ def launch(
         name: What to call it; by default made from the image's name.
         memory: For the guest, such as ``"2G"``.
         cpus: Virtual processors.
+        disk_bus: The bus of the disks: ``ide``, ``scsi``, ``virtio``, ``nvme``, ``usb``, ``sd`` or
+            ``floppy``; by default the one that QEMU itself uses on this machine type.
+        trust_disk: Let the disks name files outside their folder, external data files and network
+            addresses, which QEMU then opens and may write. Never for a disk from a stranger.
         args: QEMU's own arguments, or Xvfb's with *xvfb*, passed on as they are. `Machine.info`
             lists what kju has added and why.
         qemu: The QEMU to run; by default ``$KJU_QEMU``, else the one in PATH.
@@ -287,7 +293,8 @@ def launch(
         log_level: How much host.log is to hold.
 
     Raises:
-        UsageError: The image cannot be read, or a name is impossible.
+        UsageError: The image cannot be read or is compressed, a disk names files that it may not,
+            or a name is impossible.
         ConflictError: Arguments contradict each other, or what kju needs.
         MachineExistsError: The name is taken.
         QemuError: There is no usable QEMU, or it did not start; QEMU's own words are in it.
@@ -299,6 +306,8 @@ def launch(
         name=runtime.check_name(name) if name else None,
         memory=memory,
         cpus=cpus,
+        disk_bus=disk_bus,
+        trust_disk=trust_disk,
         args=args,
         qemu=qemu,
         surface=Path(surface) if surface else None,

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from ..definitions import DISK_BUSES
 from ..errors import ClosedError, KjuError, MachineError, MachineGoneError, PeerError, UsageError
 from ..host.messages import (
     LONGEST_KEYS,
@@ -57,6 +58,8 @@ def launch_request(
     name: str | None,
     memory: str | None,
     cpus: int | None,
+    disk_bus: str | None,
+    trust_disk: bool,
     args: Sequence[str],
     qemu: str | None,
     surface: str | Path | None,
@@ -78,6 +81,7 @@ def launch_request(
         xvfb = _running(xvfb)
     if cpus is not None and not 1 <= cpus <= 1024:
         raise UsageError(f"cpus is a number from 1 to 1024, not {cpus!r}")
+    check_disk_bus(disk_bus)
     return Launch(
         machine=name or "",
         emulator="qemu" if xvfb is False else "xvfb",
@@ -85,6 +89,8 @@ def launch_request(
         image=str(Path(image).expanduser().absolute()) if image else "",
         memory=str(memory or ""),
         cpus=cpus or 0,
+        disk_bus=disk_bus or "",  # type: ignore[arg-type]  # checked above
+        trust_disk=trust_disk,
         arguments=[str(argument) for argument in args],
         qemu=qemu or "",
         surface=str(Path(surface).expanduser().absolute()) if surface else "",
@@ -92,6 +98,16 @@ def launch_request(
         log_level=log_level,  # type: ignore[arg-type]  # checked above
         client=client[:256],
     )
+
+
+def check_disk_bus(bus: str | None) -> None:
+    """Refuse the name of a bus that disks cannot be on.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    if bus and bus not in DISK_BUSES:
+        raise UsageError(f"there is no disk bus {bus!r}: {', '.join(DISK_BUSES)}")
 
 
 def mirror_request(

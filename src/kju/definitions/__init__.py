@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .definition import Definition, decode, write
+from .definition import DISK_BUSES, Definition, DiskBus, decode, write
 
-__all__ = ["Definition", "decode", "write"]
+__all__ = ["DISK_BUSES", "Definition", "DiskBus", "decode", "write"]

@@ -7,7 +7,7 @@ file, the line and the key. Paths are as they were written; whoever reads the fi
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -21,6 +21,10 @@ Texts = Annotated[list[Text], Meta(max_length=1000)]
 _SYNTAX = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
 _VALUE = re.compile(r"(.*?)(?: - at `\$(?:\.(\w+))?(?:\[(\d+)\])?.*`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+#: Where a disk can be put; empty for where QEMU itself puts it.
+DiskBus = Literal["", "ide", "scsi", "virtio", "nvme", "usb", "sd", "floppy"]
+DISK_BUSES = tuple(bus for bus in get_args(DiskBus) if bus)
+
 _MEMORY = re.compile(r"[1-9]\d{0,11}[KMGTkmgt]?")
 
 
@@ -31,6 +35,9 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         name: Its name; empty to leave that to its folder's.
         image: What it boots from: a disk, a CD or a kernel; empty for none.
         disks: Further disks and CDs, in this order.
+        disk_bus: The bus of its disks, one of `DISK_BUSES`; empty for the one that QEMU itself
+            uses on this machine type.
+        trust_disk: Whether its disks may name files anywhere and on the network.
         memory: Such as ``2G``; empty for kju's default.
         cpus: Virtual processors; 0 for QEMU's default.
         firmware: ``bios``, ``uefi``, or the path of a firmware's image.
@@ -44,6 +51,8 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: Text = ""
     image: Text = ""
     disks: Texts = []
+    disk_bus: DiskBus = ""
+    trust_disk: bool = False
     memory: Text = ""
     cpus: Annotated[int, Meta(ge=0, le=1024)] = 0
     firmware: Text = "bios"
@@ -105,7 +114,7 @@ def _refuse_value(said: str, text: str, file: str) -> NoReturn:
         refuse(text, file, key, f"there is no such key; the keys are {', '.join(KEYS)}")
     match = _VALUE.fullmatch(said)
     what, key, item = match.groups() if match else (said, None, None)
-    refuse(text, file, key or "", _plain(what), int(item) if item else None)
+    refuse(text, file, key or "", _plain(what, key or ""), int(item) if item else None)
 
 
 def _refuse_syntax(said: str, text: str, file: str) -> NoReturn:
@@ -123,12 +132,13 @@ def _refuse_syntax(said: str, text: str, file: str) -> NoReturn:
     raise DefinitionError(f"{file}:{line}: {where}this is no TOML: {what}", file, line, key)
 
 
-def _plain(said: str) -> str:
+def _plain(said: str, key: str) -> str:
     """The decoder's words in those of who wrote the file."""
     words = {
         "`array`": "a list",
         "`str`": "a text",
         "`int`": "a whole number",
+        "`bool`": "true or false",
         "`object`": "a table",
     }
     for theirs, ours in words.items():
@@ -136,7 +146,8 @@ def _plain(said: str) -> str:
     if "regex" in said:
         return "it holds a zero byte"
     if said.startswith("Invalid enum value"):
-        return f"{said[0].lower()}{said[1:]}: it is 'user' or 'none'"
+        *most, last = map(repr, DISK_BUSES if key == "disk_bus" else ("user", "none"))
+        return f"{said[0].lower()}{said[1:]}: it is {', '.join(most)} or {last}"
     return said[:1].lower() + said[1:]
 
 
@@ -156,6 +167,8 @@ def _value(value: object) -> str:
         if not value:
             return "[]"
         return "[\n" + "".join(f"    {_value(item)},\n" for item in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, int):
         return str(value)
     return '"' + "".join(_ESCAPES.get(c) or _escape(c) for c in str(value)) + '"'

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..errors import ConflictError
+from .board import PC, Board
+from .disk_bus import Attachment, attach
 from .image import Image, Kind
 from .options import Option, fields, parse, quote
 
@@ -24,7 +26,8 @@ CONFLICTS = {
     " clean up after it; to have a machine outlive the terminal, use: kju run --detach",
     "display": "kju reads the screen through -display dbus, and QEMU has one display at a time;"
     " leave it out and look with: kju watch NAME",
-    "nographic": "it turns the screen off; for a serial console add -serial file:PATH",
+    "nographic": "it turns the screen off; leave it out: kju opens no window, and the serial port"
+    " is at: kju console NAME",
     "curses": "kju reads the screen itself; look with: kju watch NAME",
     "sdl": "kju reads the screen itself; look with: kju watch NAME",
     "full-screen": "no window of QEMU's own is opened",
@@ -44,10 +47,17 @@ _NETWORK = re.compile(
     r"e1000.*|rtl8139|ne2k_.*|pcnet|vmxnet3|i8255.*|tulip|usb-net|igb|virtio-net.*|sungem|lan9118"
 )
 _SERIAL = re.compile(r"isa-serial|pci-serial.*|usb-serial|virtserialport|virtconsole|spapr-vty")
-#: Machines that have no PCI bus to put kju's devices on.
-_NO_PCI = ("microvm", "isapc", "none")
-#: Machines of these computers have a PS/2 keyboard of their own.
+#: Machines of these computers have a PS/2 keyboard of their own, or are made without one.
 _X86 = ("x86_64", "i386")
+#: Of these the firmware draws on virtio-gpu; of others on a VGA.
+_DRAW_ON_VIRTIO = ("aarch64", "arm", "riscv64", "riscv32", "loongarch64", "s390x")
+#: These architectures have no default machine, or one that starts no system from a disk.
+_VIRT = ("aarch64", "arm", "riscv64", "riscv32")
+#: Of ``virt`` on these QEMU has no firmware of its own.
+_NEED_FIRMWARE = ("aarch64", "arm")
+#: Values of ``-machine`` that name other objects, or say nothing about the board.
+_NOT_THE_BOARD = re.compile(r"accel|memory-.*|kernel-irqchip|confidential-.*|sgx-.*|hmat|dump-.*")
+_IDE = re.compile(r"ide-(?:hd|cd|drive|cf)")
 
 
 class Firmware(NamedTuple):
@@ -78,6 +88,9 @@ class Facts(NamedTuple):
         image: What to boot from, if anything.
         memory: As the caller wants it, for ``-m``; empty for no wish.
         cpus: As the caller wants it, for ``-smp``; 0 for no wish.
+        board: What the machine type offers.
+        disk_bus: The bus of the disks, one of `DISK_BUSES`; empty for no wish.
+        no_sound: QEMU's arguments for sound that is not played.
         shares_video_memory: Whether this QEMU knows ``aux-ram-share``.
         disks: Further disks and CDs.
         firmware: What to start with, if not QEMU's own.
@@ -92,6 +105,9 @@ class Facts(NamedTuple):
     image: Image | None = None
     memory: str = ""
     cpus: int = 0
+    board: Board = PC
+    disk_bus: str = ""
+    no_sound: tuple[str, ...] = ()
     shares_video_memory: bool = False
     disks: tuple[Image, ...] = ()
     firmware: Firmware | None = None
@@ -112,12 +128,15 @@ class Plan(NamedTuple):
         user: The user's arguments, untouched.
         appended: What follows them.
         notes: What else a reader of ``kju info`` should know.
+        changes_user: Whether QEMU becomes another user's process.
+        buses: The bus of each disk and CD by its path, and why.
     """
 
     user: tuple[str, ...]
     appended: tuple[Appended, ...]
     notes: tuple[str, ...]
     changes_user: bool = False
+    buses: tuple[tuple[str, Attachment], ...] = ()
 
     @property
     def has_serial(self) -> bool:
@@ -154,6 +173,24 @@ class _Given:
     def machine(self) -> str:
         return self.field(("machine", "M"), "type")
 
+    def is_virt(self, architecture: str) -> bool:
+        """Whether the machine is a ``virt``, of any version."""
+        machine = self.machine or ("virt" if architecture in _VIRT else "")
+        return machine == "virt" or machine.startswith("virt-")
+
+    def ide_used(self, board: Board) -> int:
+        """How many of the user's own disks and CDs are on the board's IDE buses."""
+        used = sum(bool(_IDE.fullmatch(driver)) for driver in self.drivers)
+        used += sum(o.name in ("hda", "hdb", "hdc", "hdd", "cdrom") for o in self._options)
+        drives = [fields(o.value, "file") for o in self._options if o.name == "drive"]
+        return used + sum(drive.get("if", board.disk) == "ide" for drive in drives)
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether what is written to a disk is lost when the machine ends."""
+        drives = [fields(o.value, "file") for o in self._options if o.name == "drive"]
+        return self.has("snapshot") or any(d.get("snapshot") == "on" for d in drives)
+
     @property
     def firmware(self) -> bool:
         drives = [fields(o.value, "file") for o in self._options if o.name == "drive"]
@@ -182,11 +219,46 @@ def plan(user: Sequence[str], facts: Facts) -> Plan:
                 appended.append(item)
             else:
                 notes.append(item)
-    return Plan(tuple(user), tuple(appended), tuple(notes), given.changes_user)
+    buses = tuple((path, attached) for _, path, attached in _drives(given, facts))
+    return Plan(tuple(user), tuple(appended), tuple(notes), given.changes_user, buses)
+
+
+def board_arguments(user: Sequence[str], architecture: str, kernel: str = "") -> list[str]:
+    """The arguments that choose the board, for `board_probe`: the machine and its firmware.
+
+    Args:
+        user: The user's arguments.
+        architecture: The guest's.
+        kernel: The image, if it is a kernel: some boards do not start without.
+    """
+    options = parse(user)
+    words = []
+    for option in options:
+        if option.name in ("machine", "M"):
+            found = fields(option.value, "type")
+            kept = [f"{k}={quote(v)}" for k, v in found.items() if not _NOT_THE_BOARD.fullmatch(k)]
+            words += ["-machine", ",".join(kept)] if kept else []
+        elif option.name in ("kernel", "bios", "pflash") and option.value:
+            words += [f"-{option.name}", option.value]
+    if architecture in _VIRT and not _Given(options).machine:
+        words += ["-machine", "virt"]
+    return words + (["-kernel", kernel] if kernel else [])
+
+
+def needs_firmware(user: Sequence[str], architecture: str, image: Image | None) -> bool:
+    """Whether an image needs firmware that QEMU does not have for this board."""
+    given = _Given(parse(user))
+    if image is None or image.kind is Kind.KERNEL or architecture not in _NEED_FIRMWARE:
+        return False
+    if given.firmware or given.has("kernel"):
+        return False
+    return given.is_virt(architecture)
 
 
 def _refuse(options: Sequence[Option], given: _Given, facts: Facts) -> None:
     for option in options:
+        if option.name == "display" and option.value == "none":
+            continue  # no window; kju's own display comes later and counts
         if why := CONFLICTS.get(option.name):
             raise ConflictError(f"{option.written} cannot be used with kju: {why}")
         if option.value in ("help", "?") and option.name not in ("name", "append"):
@@ -210,7 +282,7 @@ def _machine(given: _Given, facts: Facts) -> _Items:
     items: _Items = [Appended(("-nodefaults",), "QEMU adds no device that nobody asked for")]
     if given.has("nodefaults"):
         items = []
-    if facts.architecture in ("aarch64", "arm", "riscv64", "riscv32") and not given.machine:
+    if facts.architecture in _VIRT and not given.machine:
         items.append(Appended(("-machine", "virt"), "this architecture has no default machine"))
     if not given.has("name"):
         items.append(Appended(("-name", f"guest={quote(facts.name)}"), "the machine's name"))
@@ -232,13 +304,12 @@ def _accelerator(given: _Given, facts: Facts) -> _Items:
     items: _Items = [Appended(("-accel", facts.accelerator), facts.accelerator_reason)]
     if facts.accelerator == "kvm" and not given.has("cpu"):
         items.append(Appended(("-cpu", "host"), "the guest gets what this processor can do"))
-    elif facts.architecture in _X86 and not given.has("cpu"):
-        items.append(
-            Appended(
-                ("-cpu", "max"),
-                "QEMU's default processor is too old for current systems (x86-64-v2 and later)",
-            )
-        )
+    elif not given.has("cpu") and facts.board.accepts_cpu_max:
+        if facts.architecture in _X86:
+            why = "QEMU's default processor is too old for current systems (x86-64-v2 and later)"
+            items.append(Appended(("-cpu", "max"), why))
+        elif facts.architecture == "aarch64" and given.is_virt(facts.architecture):
+            items.append(Appended(("-cpu", "max"), "QEMU's default processor of virt has 32 bits"))
     return items
 
 
@@ -247,7 +318,10 @@ def _memory(given: _Given, facts: Facts) -> _Items:
     if facts.memory:
         items.append(Appended(("-m", facts.memory), "asked for (memory)"))
     elif not given.has("m"):
-        items.append(Appended(("-m", "1G"), "QEMU's default of 128 MiB starts few systems"))
+        if facts.board.memory:
+            items.append(f"memory: the board's own {facts.board.memory} MiB; it refuses 1G")
+        else:
+            items.append(Appended(("-m", "1G"), "QEMU's default of 128 MiB starts few systems"))
     if facts.cpus:
         items.append(Appended(("-smp", str(facts.cpus)), "asked for (cpus)"))
     return items
@@ -256,35 +330,71 @@ def _memory(given: _Given, facts: Facts) -> _Items:
 def _video(given: _Given, facts: Facts) -> _Items:
     if given.has("vga") or given.device(_VIDEO):
         return []
+    board = facts.board
+    if board.has_screen:
+        return ["no video device was added: the board has a screen of its own"]
     if given.has("nodefaults"):
         return ["no video device: the user's -nodefaults asks for none"]
-    if given.machine in _NO_PCI:
-        return [f"no video device: machine {given.machine} has no PCI bus"]
-    driver = "VGA" if facts.architecture in _X86 else "virtio-gpu-pci"
+    driver = ""
+    if board.has_pci:
+        kinds = ["VGA", "virtio-gpu-pci"]
+        if facts.architecture in _DRAW_ON_VIRTIO:
+            kinds.reverse()
+        driver = next((kind for kind in kinds if board.offers(kind)), "")
+    elif "ISA" in board.buses and facts.architecture in _X86 and not board.has_virtio_mmio:
+        driver = "isa-vga"
+    if not driver or not board.offers(driver):
+        return [f"no video device: {_named(board)} has no bus for one"]
     why = "no video device was given; this one is drawn on by every guest"
     return [Appended(("-device", f"{driver},id=kju-video"), why)]
 
 
+def _named(board: Board) -> str:
+    return f"machine type {board.name}" if board.name else "this machine type"
+
+
 def _input(given: _Given, facts: Facts) -> _Items:
-    if given.machine in _NO_PCI:
-        return [f"no tablet: machine {given.machine} has no PCI bus"]
-    items: _Items = []
-    if not given.device(_TABLET) and given.field(("usbdevice",), "type") != "tablet":
-        items.append(
-            Appended(
-                ("-device", "qemu-xhci,id=kju-usb", "-device", "usb-tablet,id=kju-tablet"
-                 ",bus=kju-usb.0"),
-                "no tablet was given; with one the pointer is where the viewer says it is",
-            )
-        )  # fmt: skip
-    if facts.architecture not in _X86 and not given.device(_KEYBOARD):
-        items.append(
-            Appended(
-                ("-device", "virtio-keyboard-pci,id=kju-keyboard"),
-                "no keyboard was given, and this architecture's machines have none",
-            )
-        )
-    return items
+    """A tablet, and keyboards where the board has no PS/2 keyboard.
+
+    Of two keyboards QEMU gives keys to the virtio one as soon as the guest has started it, and to
+    the USB one until then: firmware knows USB, and systems type faster on virtio.
+    """
+    board = facts.board
+    tablet = not given.device(_TABLET) and given.field(("usbdevice",), "type") != "tablet"
+    keyboard = facts.architecture not in _X86 and not given.device(_KEYBOARD)
+    usb = "" if board.has_usb else ",bus=kju-usb.0"
+    devices: list[tuple[str, str]] = []
+    if board.has_usb or (board.has_pci and board.offers("qemu-xhci")):
+        if tablet and board.offers("usb-tablet"):
+            devices.append((f"usb-tablet,id=kju-tablet{usb}", _WHY_TABLET))
+        if keyboard and board.offers("usb-kbd"):
+            devices.append((f"usb-kbd,id=kju-usb-keyboard{usb}", _WHY_USB_KEYBOARD))
+        if devices and usb:
+            devices.insert(0, ("qemu-xhci,id=kju-usb", "the bus of kju's USB devices"))
+    elif board.has_virtio_mmio and tablet and board.offers("virtio-tablet-device"):
+        devices.append(("virtio-tablet-device,id=kju-tablet", _WHY_TABLET))
+    bus = "pci" if board.has_pci else "device" if board.has_virtio_mmio else ""
+    if _needs_virtio_keyboard(given, board, keyboard) and board.offers(f"virtio-keyboard-{bus}"):
+        devices.append((f"virtio-keyboard-{bus},id=kju-keyboard", _WHY_VIRTIO_KEYBOARD))
+    if tablet and not any("kju-tablet" in device for device, _ in devices):
+        return [f"no tablet: {_named(board)} has no bus for one", *_appended(devices)]
+    return _appended(devices)
+
+
+def _needs_virtio_keyboard(given: _Given, board: Board, keyboard: bool) -> bool:
+    if keyboard:
+        return True
+    # An x86 board without PS/2 is one without PCI and with virtio (microvm).
+    return board.has_virtio_mmio and not board.has_pci and not given.device(_KEYBOARD)
+
+
+_WHY_TABLET = "no tablet was given; with one the pointer is where the viewer says it is"
+_WHY_USB_KEYBOARD = "no keyboard was given; firmware reads a USB one"
+_WHY_VIRTIO_KEYBOARD = "no keyboard was given; systems with virtio drivers take keys faster here"
+
+
+def _appended(devices: Sequence[tuple[str, str]]) -> _Items:
+    return [Appended(("-device", device), why) for device, why in devices]
 
 
 def _network(given: _Given, facts: Facts) -> _Items:
@@ -292,48 +402,66 @@ def _network(given: _Given, facts: Facts) -> _Items:
         return []
     if given.has("nodefaults"):
         return ["no network: the user's -nodefaults asks for none"]
-    if given.machine in _NO_PCI:
-        return [f"no network: machine {given.machine} has no PCI bus"]
+    if not facts.board.has_pci or not facts.board.offers("virtio-net-pci"):
+        return [f"no network: {_named(facts.board)} has no PCI bus for kju's; try: -nic user"]
     device = "virtio-net-pci,id=kju-nic,netdev=kju-net,romfile="
     why = "no network was given; this one reaches out and listens on nothing"
     return [Appended(("-netdev", "user,id=kju-net", "-device", device), why)]
 
 
+def _sound(given: _Given, facts: Facts) -> _Items:
+    if not facts.no_sound or given.has("audio", "audiodev"):
+        return []
+    why = "-nodefaults leaves devices with sound without a driver; this one plays nothing"
+    return [Appended(facts.no_sound, why)]
+
+
 def _boot(given: _Given, facts: Facts) -> _Items:
     image = facts.image
-    if image is None:
+    if image is None or image.kind is not Kind.KERNEL:
         return []
-    if image.kind is Kind.KERNEL:
-        return [Appended(("-kernel", image.path), f"the image: {image.reason}")]
-    return [_drive(image, "", facts)]
+    return [Appended(("-kernel", image.path), f"the image: {image.reason}")]
+
+
+def _drives(given: _Given, facts: Facts) -> list[tuple[Appended, str, Attachment]]:
+    """The image, if it is a disk or a CD, and the further ones, in this order."""
+    images = [("", image) for image in (facts.image,) if image and image.kind is not Kind.KERNEL]
+    images += [(f"-{index}", disk) for index, disk in enumerate(facts.disks, 1)]
+    ide_used = given.ide_used(facts.board)
+    found = []
+    for suffix, image in images:
+        cd = image.kind is Kind.CDROM
+        name = f"kju-cd{suffix}" if cd else f"kju-disk{suffix}"
+        attached = attach(facts.board, name, suffix, cd=cd, wish=facts.disk_bus, ide_used=ide_used)
+        ide_used += attached.bus == "ide"
+        found.append((_drive(image, name, suffix, attached), image.path, attached))
+    return found
+
+
+def _drive(image: Image, name: str, suffix: str, attached: Attachment) -> Appended:
+    """A disk or a CD, whose ids end in *suffix*."""
+    # The filename is a field of its own, so that "nbd:..." is a name and not a protocol.
+    drive = f"if={attached.interface},file.driver=file,file.filename={quote(image.path)}"
+    if image.disk_format:
+        drive += f",format={image.disk_format}"
+    for depth, backing_format in image.backing_formats:
+        drive += f",{'backing.' * depth}driver={backing_format}"
+    if image.read_only:
+        drive += ",readonly=on"
+    drive += f",media=cdrom,id={name}" if image.kind is Kind.CDROM else f",id={name}"
+    words = [word for device in attached.devices for word in ("-device", device)]
+    what = "a further disk" if suffix else "the image"
+    return Appended(("-drive", drive, *words), f"{what}: {image.reason}; on {attached.reason}")
 
 
 def _disks(given: _Given, facts: Facts) -> _Items:
-    return [_drive(disk, f"-{index}", facts) for index, disk in enumerate(facts.disks, 1)]
-
-
-def _drive(image: Image, suffix: str, facts: Facts) -> Appended:
-    """A disk or a CD, whose ids end in *suffix*."""
-    # The filename is a field of its own, so that "nbd:..." is a name and not a protocol.
-    drive = f"if=none,file.driver=file,file.filename={quote(image.path)}"
-    if image.disk_format:
-        drive += f",format={image.disk_format}"
-    if image.read_only:
-        drive += ",readonly=on"
-    if image.kind is Kind.DISK:
-        name = f"kju-disk{suffix}"
-        devices = [f"virtio-blk-pci,drive={name}"]
-    elif facts.architecture in _X86:
-        name = f"kju-cd{suffix}"
-        devices = [f"ide-cd,drive={name}"]
-    else:
-        name = f"kju-cd{suffix}"
-        bus = f"kju-scsi{suffix}"
-        devices = [f"virtio-scsi-pci,id={bus}", f"scsi-cd,drive={name},bus={bus}.0"]
-    drive += f",id={name}" if image.kind is Kind.DISK else f",media=cdrom,id={name}"
-    words = [word for device in devices for word in ("-device", device)]
-    what = "a further disk" if suffix else "the image"
-    return Appended(("-drive", drive, *words), f"{what}: {image.reason}")
+    items: _Items = [appended for appended, _, _ in _drives(given, facts)]
+    if given.is_temporary:
+        items.append(
+            "the user's -snapshot or snapshot=on: what the guest writes, and every snapshot, is"
+            " lost when the machine ends"
+        )
+    return items
 
 
 def _firmware(given: _Given, facts: Facts) -> _Items:
@@ -416,6 +544,7 @@ _PARTS: tuple[Callable[[_Given, Facts], _Items], ...] = (
     _video,
     _input,
     _network,
+    _sound,
     _serial,
     _sandbox,
     _user,

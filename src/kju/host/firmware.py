@@ -30,6 +30,15 @@ INSTALL = {
     "suse": "zypper install qemu-ovmf-x86_64",
     "alpine": "apk add ovmf",
 }
+INSTALL_ARM = {
+    "debian": "apt install qemu-efi-aarch64 qemu-efi-arm",
+    "ubuntu": "apt install qemu-efi-aarch64 qemu-efi-arm",
+    "fedora": "dnf install edk2-aarch64 edk2-arm",
+    "rhel": "dnf install edk2-aarch64",
+    "arch": "pacman -S edk2-aarch64 edk2-arm",
+    "suse": "zypper install qemu-uefi-aarch64 qemu-uefi-aarch32",
+    "alpine": "apk add aavmf",
+}
 # What needs a machine of a particular kind, or starts only what Microsoft has signed.
 _UNWANTED = {"requires-smm", "secure-boot", "enrolled-keys"}
 
@@ -62,6 +71,20 @@ def find(wish: str, folder: str, architecture: str) -> Firmware | None:
     return Firmware(code, code_format, str(variables), "asked for (firmware = uefi)")
 
 
+def without_variables(architecture: str) -> Firmware:
+    """The UEFI of a board that starts nothing without, for a machine that is not kept.
+
+    Its variables are in the guest's flash memory, and are lost when the machine ends.
+
+    Raises:
+        QemuError: There is no UEFI here.
+    """
+    code, code_format, _ = _described(architecture)
+    if code_format != "raw":
+        raise QemuError(f"the UEFI firmware {code} is {code_format}, not raw; give one with -bios")
+    return Firmware(code, "", "", f"QEMU has no firmware of its own for {architecture} virt")
+
+
 def _described(architecture: str) -> tuple[str, str, str]:
     """Code, its format, and a template of variables, of the first UEFI that will do."""
     for description in _descriptions():
@@ -70,7 +93,8 @@ def _described(architecture: str) -> tuple[str, str, str]:
                 return found
         except (KeyError, TypeError, AttributeError):
             continue  # it is not as the interop document says
-    how = distribution.install_line(INSTALL, "install OVMF (edk2) from your distribution")
+    packages = INSTALL_ARM if architecture in ("aarch64", "arm") else INSTALL
+    how = distribution.install_line(packages, "install OVMF (edk2) from your distribution")
     raise QemuError(f"there is no UEFI firmware for {architecture} guests on this computer; {how}")
 
 

@@ -43,7 +43,9 @@ class Image(NamedTuple):
         kind: What it is.
         disk_format: QEMU's name of the format; empty to let QEMU probe.
         reason: How that was decided, for people.
-        read_only: Whether QEMU may write to it.
+        read_only: Whether QEMU must not write to it.
+        backing_formats: Of backing files whose layer does not name their format: how deep each
+            is, from 1, and its format.
     """
 
     path: str
@@ -51,6 +53,7 @@ class Image(NamedTuple):
     disk_format: str
     reason: str
     read_only: bool = False
+    backing_formats: tuple[tuple[int, str], ...] = ()
 
 
 def classify(path: str, head: bytes, *, read_only: bool = False) -> Image:

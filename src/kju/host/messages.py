@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from ..definitions import DiskBus
+
 PROTOCOL = 1
 
 Role = Literal["view", "control"]
@@ -101,6 +103,8 @@ class Launch(Request, frozen=True, tag="launch"):
         folder: Where the machine is kept, with what belongs to it; empty for one that is not.
         memory: QEMU's ``-m``; empty for none.
         cpus: QEMU's ``-smp``; 0 for none.
+        disk_bus: The bus of the disks; empty for the one that QEMU itself uses.
+        trust_disk: Whether disks may name files anywhere and on the network.
         arguments: The user's own arguments for it, passed on as they are.
         qemu: The QEMU to run; empty to look for one.
         surface: A file to put the surface in; empty for a memfd.
@@ -119,6 +123,8 @@ class Launch(Request, frozen=True, tag="launch"):
     folder: str = ""
     memory: str = ""
     cpus: Annotated[int, Meta(ge=0, le=1024)] = 0
+    disk_bus: DiskBus = ""
+    trust_disk: bool = False
     arguments: Annotated[list[str], Meta(max_length=10_000)] = []
     qemu: str = ""
     surface: str = ""

@@ -19,6 +19,8 @@ OLDEST = (7, 0)
 MAPS_SINCE = (9, 2)
 #: From here on QEMU keeps a display's video memory in shared memory, when told to.
 SHARES_SINCE = (10, 0)
+#: From here on QEMU knows ``-audio none``.
+AUDIO_SINCE = (8, 2)
 #: Where distributions keep a QEMU that is not in PATH (RHEL, CentOS).
 ELSEWHERE = "/usr/libexec/qemu-kvm"
 
@@ -54,6 +56,13 @@ class Qemu(NamedTuple):
     def shares_video_memory(self) -> bool:
         """Whether it knows ``-machine aux-ram-share``."""
         return self.version >= SHARES_SINCE
+
+    @property
+    def no_sound(self) -> tuple[str, ...]:
+        """Arguments with which devices and boards with sound start, and nothing is played."""
+        if self.version >= AUDIO_SINCE:
+            return ("-audio", "none")
+        return ("-audiodev", "none,id=kju-audio")
 
     @property
     def sources(self) -> dict[str, str]:

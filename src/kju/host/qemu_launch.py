@@ -6,8 +6,9 @@ import logging
 from typing import NamedTuple
 
 from ..errors import UsageError
-from . import arguments, firmware, probe, qemu
+from . import arguments, board_probe, firmware, probe, qemu
 from .arguments import Facts, Firmware, Plan
+from .board import PC, Board
 from .emulator import Emulator
 from .image import Image, Kind
 from .messages import Launch
@@ -27,6 +28,7 @@ class Prepared(NamedTuple):
         image: What it boots from.
         disks: Further disks and CDs.
         firmware: What it starts with, if not QEMU's own.
+        board: What the machine type offers.
     """
 
     request: Launch
@@ -34,6 +36,7 @@ class Prepared(NamedTuple):
     image: Image | None
     disks: tuple[Image, ...] = ()
     firmware: Firmware | None = None
+    board: Board = PC
 
     def emulator(self, claim: Claim) -> Emulator:
         """The QEMU; an accelerator is tried out first."""
@@ -52,6 +55,9 @@ class Prepared(NamedTuple):
             image=self.image,
             memory=self.request.memory,
             cpus=self.request.cpus,
+            board=self.board,
+            disk_bus=self.request.disk_bus,
+            no_sound=self.qemu.no_sound,
             shares_video_memory=self.qemu.shares_video_memory,
             disks=self.disks,
             firmware=self.firmware,
@@ -88,7 +94,15 @@ def prepare_qemu(request: Launch) -> Prepared:
     arguments.plan(request.arguments, facts)
     found = qemu.require(qemu.inspect(qemu.locate(request.qemu)))
     starts_with = firmware.find(request.firmware, request.folder, found.architecture)
-    return Prepared(request, found, image, disks, starts_with)
+    if starts_with is None and arguments.needs_firmware(
+        request.arguments, found.architecture, image
+    ):
+        starts_with = firmware.without_variables(found.architecture)
+    kernel = image.path if image and image.kind is Kind.KERNEL else ""
+    board = board_probe.ask(
+        found, arguments.board_arguments(request.arguments, found.architecture, kernel)
+    )
+    return Prepared(request, found, image, disks, starts_with, board)
 
 
 def _read_disk(path: str) -> Image:

@@ -189,6 +189,8 @@ def launch(kept: Kept, *, detach: bool, client: str) -> Launch:
         folder=str(kept.folder),
         memory=definition.memory,
         cpus=definition.cpus,
+        disk_bus=definition.disk_bus,
+        trust_disk=definition.trust_disk,
         arguments=[*arguments, *definition.arguments],
         qemu=definition.qemu,
         detach=detach,

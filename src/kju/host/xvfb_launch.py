@@ -59,8 +59,8 @@ def prepare_xvfb(request: Launch) -> Prepared:
         ConflictError: It asks for what only a guest has, or its arguments contradict kju's.
         XvfbError: There is no Xvfb.
     """
-    wishes = (request.image, request.memory, request.cpus, request.qemu)
-    names = ("an image", "memory", "cpus", "a QEMU")
+    wishes = (request.image, request.memory, request.cpus, request.disk_bus, request.qemu)
+    names = ("an image", "memory", "cpus", "a disk bus", "a QEMU")
     for name in (name for name, wish in zip(names, wishes, strict=True) if wish):
         raise ConflictError(f"Xvfb has no guest, so {name} cannot be given")
     if request.running:

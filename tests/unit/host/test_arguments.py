@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kju.errors import ConflictError, UsageError
-from kju.host.arguments import Facts, Firmware, Plan, plan
+from kju.host.arguments import Facts, Firmware, Plan, board_arguments, needs_firmware, plan
+from kju.host.board import PC, Board
 from kju.host.image import Image, Kind, classify
 from kju.host.options import fields, parse
 
@@ -76,7 +77,6 @@ def test_defaults() -> None:
         (["-nodefaults"], "kju-video"),
         (["-nodefaults"], "kju-net"),
         (["-name", "mine"], "-name"),
-        (["-M", "microvm"], "kju-video"),
         (["-serial", "none"], "kju-serial"),
         (["-device", "isa-serial,chardev=c"], "kju-serial"),
         (["-nodefaults"], "kju-serial"),
@@ -117,8 +117,8 @@ def test_nodefaults_still_gets_a_tablet() -> None:
         (["-daemonize"], "kju run --detach"),
         (["--daemonize"], "kju run --detach"),
         (["-display", "gtk"], "kju watch"),
-        (["-display", "none"], "one display"),
-        (["-nographic"], "screen off"),
+        (["-display", "sdl,gl=on"], "one display"),
+        (["-nographic"], "kju console NAME"),
         (["-curses"], "kju watch"),
         (["--preconfig"], "wait for commands"),
         (["-help"], "run QEMU itself"),
@@ -146,25 +146,166 @@ def test_words_that_only_look_like_conflicts() -> None:
     make("-append", "-daemonize", "-name", "help", "-device", "VGA,id=kjuvenile")
 
 
+def test_display_none_is_accepted() -> None:
+    made = make("-display", "none")
+    assert made.arguments[:2] == ["-display", "none"]
+    assert "-display dbus,p2p=yes" in " ".join(made.arguments[2:])
+
+
+DISK = Image("/a.img", Kind.DISK, "", "r")
+CD = Image("/a.iso", Kind.CDROM, "raw", "r", True)
+
+
 def test_images() -> None:
     disk = appended(image=Image("/a,b.img", Kind.DISK, "", "r"))
     assert "file.driver=file,file.filename=/a,,b.img,id=kju-disk" in disk
     assert "format=" not in disk
-    assert "virtio-blk-pci,drive=kju-disk" in disk
+    assert "ide-hd,drive=kju-disk" in disk
     assert "format=qcow2" in appended(image=Image("/a.qcow2", Kind.DISK, "qcow2", "r"))
-    cd = appended(image=Image("/a.iso", Kind.CDROM, "raw", "r", True))
+    cd = appended(image=CD)
     assert "readonly=on,media=cdrom" in cd
     assert "ide-cd" in cd
     assert "-kernel /k" in appended(image=Image("/k", Kind.KERNEL, "", "r"))
 
 
-def test_other_architectures() -> None:
-    text = appended(architecture="aarch64", image=Image("/a.iso", Kind.CDROM, "raw", "r"))
-    assert "-machine virt" in text
-    assert "virtio-gpu-pci" in text
-    assert "virtio-keyboard-pci" in text
-    assert "scsi-cd" in text
-    assert "-machine" not in appended("-M", "raspi3b", architecture="aarch64")
+def test_backing_formats_are_given_where_a_layer_does_not_name_them() -> None:
+    image = Image("/a.qcow2", Kind.DISK, "qcow2", "r", backing_formats=((2, "raw"),))
+    assert "format=qcow2,backing.backing.driver=raw,id=kju-disk" in appended(image=image)
+
+
+VIRT = Board("virt-10.0", frozenset({"PCIE", "virtio-mmio-bus"}), "virtio")
+VERSATILE = Board("versatilepb", frozenset({"PCI", "SCSI"}), "scsi", memory=128, has_screen=True)
+PI = Board("raspi3b", frozenset({"sd-bus", "usb-bus"}), "sd", memory=512, has_screen=True)
+ISA = Board("isapc", frozenset({"ISA", "IDE"}), "ide", 4)
+MICROVM = Board("microvm", frozenset({"ISA", "virtio-mmio-bus"}), "", accepts_cpu_max=False)
+BARE = Board("kzm", frozenset({"i2c-bus"}), "")
+
+
+def test_another_architecture() -> None:
+    text = appended(architecture="aarch64", image=CD, board=VIRT)
+    for wanted in (
+        "-machine virt",
+        "-cpu max",
+        "virtio-gpu-pci",
+        "usb-kbd,id=kju-usb-keyboard,bus=kju-usb.0",
+        "virtio-keyboard-pci,id=kju-keyboard",
+        "-device virtio-scsi-pci,id=kju-scsi -device scsi-cd,drive=kju-cd,bus=kju-scsi.0",
+    ):
+        assert wanted in text
+    assert text.index("usb-kbd") < text.index("virtio-keyboard")
+    assert "-machine" not in appended("-M", "raspi3b", architecture="aarch64", board=PI)
+
+
+@pytest.mark.parametrize(
+    ("board", "architecture", "wanted", "absent"),
+    [
+        (PC, "x86_64", ["ide-hd", "VGA,", "-m 1G", "-cpu max", "kju-usb"], ["usb-kbd"]),
+        (VIRT, "arm", ["virtio-blk-pci", "usb-kbd"], ["-cpu"]),
+        (VIRT, "riscv64", ["virtio-blk-pci", "virtio-gpu-pci"], ["-cpu"]),
+        (PI, "arm", ["if=sd,", "usb-tablet,id=kju-tablet ", "usb-kbd"], ["-m ", "pci"]),
+        (ISA, "x86_64", ["ide-hd", "isa-vga", "-m 1G"], ["usb", "pci", "kju-net"]),
+        (MICROVM, "x86_64", ["virtio-blk-device", "virtio-keyboard"], ["-cpu", "pci", "vga"]),
+        (VERSATILE, "arm", ["scsi-hd"], ["-m ", "virtio-gpu", "VGA"]),
+    ],
+    ids=lambda value: value.name or "pc" if isinstance(value, Board) else None,
+)  # fmt: skip
+def test_a_board_gets_what_it_has_a_bus_for(
+    board: Board, architecture: str, wanted: list[str], absent: list[str]
+) -> None:
+    user = ("-M", "virt") if board is VIRT else ("-M", "other")
+    text = appended(*user, architecture=architecture, board=board, image=DISK) + " "
+    assert [word for word in wanted if word not in text] == []
+    assert [word for word in absent if word in text] == []
+
+
+def test_a_board_without_a_bus_for_disks_is_named() -> None:
+    with pytest.raises(ConflictError, match="machine type kzm has no bus that takes a disk"):
+        make(image=DISK, board=BARE)
+    assert any("no tablet: machine type kzm" in note for note in make(board=BARE).notes)
+
+
+def test_devices_that_a_qemu_was_built_without_are_not_added() -> None:
+    text = appended(board=PC._replace(devices=frozenset({"isa-vga", "ide-hd"})), image=DISK)
+    assert "ide-hd" in text
+    assert not any(word in text for word in ("VGA", "usb", "virtio"))
+
+
+@pytest.mark.parametrize(
+    ("wish", "board", "devices"),
+    [
+        ("virtio", PC, "if=none, -device virtio-blk-pci,drive=kju-disk"),
+        ("ide", VIRT, "if=none, -device ahci,id=kju-ahci -device ide-hd,drive=kju-disk"
+         ",bus=kju-ahci.0"),
+        ("scsi", PC, "if=none, -device virtio-scsi-pci,id=kju-scsi -device scsi-hd,"
+         "drive=kju-disk,bus=kju-scsi.0"),
+        ("nvme", PC, "if=none, -device nvme,drive=kju-disk,serial=kju-disk"),
+        ("usb", PI, "if=none, -device usb-storage,drive=kju-disk"),
+        ("usb", PC, "if=none, -device qemu-xhci,id=kju-usb-disk -device usb-storage,"
+         "drive=kju-disk,bus=kju-usb-disk.0"),
+        ("floppy", PC, "if=floppy,"),
+        ("sd", VERSATILE, "if=sd,"),
+    ],
+)  # fmt: skip
+def test_a_wished_bus_is_used(wish: str, board: Board, devices: str) -> None:
+    text = appended(image=DISK, board=board, disk_bus=wish)
+    interface, _, rest = devices.partition(" ")
+    assert interface in text
+    assert rest in text
+    (plan_bus,) = make(image=DISK, board=board, disk_bus=wish).buses
+    assert plan_bus[0] == "/a.img"
+    assert plan_bus[1].bus == wish
+    assert "asked for" in plan_bus[1].reason
+
+
+def test_a_bus_that_a_board_lacks_is_refused_with_those_it_has() -> None:
+    with pytest.raises(ConflictError, match=r"isapc has no bus for --disk-bus nvme; it takes: ide"):
+        make(image=DISK, board=ISA, disk_bus="nvme")
+
+
+def test_disks_beyond_the_ide_buses_go_to_virtio() -> None:
+    disks = (DISK, CD, DISK)
+    buses = [attached.bus for _, attached in make("-cdrom", "x", image=DISK, disks=disks).buses]
+    assert buses == ["ide", "ide", "ide", "virtio"]
+    with pytest.raises(ConflictError, match="isapc"):
+        make("-hda", "x", "-drive", "file=y", board=ISA, image=DISK, disks=disks)
+
+
+def test_the_arguments_that_choose_the_board() -> None:
+    user = ("-M", "q35,accel=tcg,sata=off", "-machine", "memory-backend=m", "-m", "3G")
+    assert board_arguments(user, "x86_64") == ["-machine", "type=q35,sata=off"]
+    assert board_arguments((), "aarch64") == ["-machine", "virt"]
+    assert board_arguments(("-bios", "b"), "x86_64", "/k") == ["-bios", "b", "-kernel", "/k"]
+
+
+@pytest.mark.parametrize(
+    ("user", "architecture", "image", "needs"),
+    [
+        ((), "aarch64", DISK, True),
+        (("-M", "virt-9.2,gic-version=3"), "aarch64", CD, True),
+        (("-M", "raspi3b"), "aarch64", DISK, False),
+        (("-bios", "b"), "aarch64", DISK, False),
+        (("-kernel", "k"), "aarch64", DISK, False),
+        ((), "x86_64", DISK, False),
+        ((), "aarch64", None, False),
+    ],
+)
+def test_boards_that_need_firmware(
+    user: tuple[str, ...], architecture: str, image: Image | None, needs: bool
+) -> None:
+    assert needs_firmware(user, architecture, image) is needs
+
+
+def test_sound_is_not_played_unless_the_user_wants_it() -> None:
+    no_sound = ("-audio", "none")
+    assert "-audio none" in appended("-device", "intel-hda", no_sound=no_sound)
+    for user in (["-audio", "pa"], ["-audiodev", "pa,id=a"]):
+        assert "-audio" not in appended(*user, no_sound=no_sound)
+
+
+@pytest.mark.parametrize("user", [["-snapshot"], ["-drive", "file=x,snapshot=on"]])
+def test_temporary_disks_are_noted(user: list[str]) -> None:
+    assert any("is lost when the machine ends" in note for note in make(*user).notes)
+    assert not any("is lost" in note for note in make("-drive", "file=x").notes)
 
 
 def test_networks_that_start_programs_may() -> None:
@@ -247,12 +388,12 @@ def test_a_serial_port_of_kjus_own_is_known() -> None:
 
 
 def test_further_disks_have_numbers() -> None:
-    disks = (Image("/a,b.qcow2", Kind.DISK, "qcow2", "r"), Image("/c.iso", Kind.CDROM, "raw", "r"))
+    disks = (Image("/a,b.qcow2", Kind.DISK, "qcow2", "r"), CD)
     text = appended(disks=disks)
     assert "file.filename=/a,,b.qcow2,format=qcow2,id=kju-disk-1" in text
-    assert "-device virtio-blk-pci,drive=kju-disk-1" in text
+    assert "-device ide-hd,drive=kju-disk-1" in text
     assert "-device ide-cd,drive=kju-cd-2" in text
-    text = appended(disks=disks, image=disks[0], architecture="aarch64")
+    text = appended(disks=disks, image=disks[0], architecture="aarch64", board=VIRT)
     assert "virtio-blk-pci,drive=kju-disk " in text
     assert (
         "-device virtio-scsi-pci,id=kju-scsi-2 -device scsi-cd,drive=kju-cd-2,bus=kju-scsi-2.0"

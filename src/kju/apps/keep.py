@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from ..client import kept
 from ..errors import KjuError
-from ..host import store
+from ..host import disk_chain, store
 from .exits import line_of
+from .terminal.status import printable
 
 
 class Wish(NamedTuple):
@@ -40,6 +41,9 @@ def create(name: str, wish: Wish) -> None:
         qemu=wish.qemu or None,
     )
     print(f"{name} is kept in {file.parent}")
+    for _, chain in store.examined(store.read(name)):
+        for line in disk_chain.lines(chain):
+            print(printable(line))
     try:
         chosen = accelerator(wish.qemu)
     except KjuError as error:

@@ -57,6 +57,10 @@ _VIRT = ("aarch64", "arm", "riscv64", "riscv32")
 _NEED_FIRMWARE = ("aarch64", "arm")
 #: Values of ``-machine`` that name other objects, or say nothing about the board.
 _NOT_THE_BOARD = re.compile(r"accel|memory-.*|kernel-irqchip|confidential-.*|sgx-.*|hmat|dump-.*")
+#: Options whose value is a disk's path.
+_DISK_OPTIONS = frozenset(
+    "hda hdb hdc hdd cdrom fda fdb sd mtdblock pflash".split()  # noqa: SIM905  as in QEMU's help
+)
 _IDE = re.compile(r"ide-(?:hd|cd|drive|cf)")
 
 
@@ -243,6 +247,27 @@ def board_arguments(user: Sequence[str], architecture: str, kernel: str = "") ->
     if architecture in _VIRT and not _Given(options).machine:
         words += ["-machine", "virt"]
     return words + (["-kernel", kernel] if kernel else [])
+
+
+def own_disks(user: Sequence[str]) -> list[tuple[str, str]]:
+    """The paths of disks among the user's own arguments, and the formats given for them.
+
+    An address that the user has written there is the user's own choice, and is left out.
+    """
+    found = []
+    for option in parse(user):
+        if option.name in _DISK_OPTIONS and option.value:
+            found.append((option.value, ""))
+        elif option.name in ("drive", "blockdev"):
+            given = fields(option.value, "file" if option.name == "drive" else "driver")
+            names = ("file", "file.filename", "filename")
+            path = next((given[name] for name in names if given.get(name)), "")
+            while path.startswith("{"):  # JSON in JSON: the file below a format
+                below = fields(path, "driver")
+                path = below.get("filename") or below.get("file", "")
+            disk_format = given.get("format") or given.get("driver", "")
+            found.append((path, "" if disk_format == "file" else disk_format))
+    return [(path.removeprefix("file:"), kind) for path, kind in found if path]
 
 
 def needs_firmware(user: Sequence[str], architecture: str, image: Image | None) -> bool:

@@ -7,11 +7,13 @@ signature into the first sector. Never is a format chosen from the contents here
 
 Source:
     Multiboot specification 0.6.96, section 3.1 (header); Linux boot protocol ("HdrS");
-    ECMA-119 (ISO 9660) 8.1.
+    ECMA-119 (ISO 9660) 8.1; Linux's Documentation/arch/arm64/booting.rst; file(1)'s magic of
+    compressed files and archives.
 """
 
 from __future__ import annotations
 
+import shlex
 from enum import Enum
 from pathlib import PurePath
 from typing import NamedTuple
@@ -20,6 +22,21 @@ from ..errors import UsageError
 
 #: How much of a file `classify` wants: the signature of an ISO lies at 32 KiB.
 HEAD = 0x8806
+
+#: What is not a disk, by its first bytes, and the command that makes one of it.
+_PACKED = (
+    (b"\x1f\x8b", "compressed with gzip", "gunzip --keep"),
+    (b"\xfd7zXZ\0", "compressed with xz", "unxz --keep"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "unzstd"),
+    (b"BZh", "compressed with bzip2", "bunzip2 --keep"),
+    (b"\x04\x22\x4d\x18", "compressed with lz4", "unlz4"),
+    (b"LZIP", "compressed with lzip", "lzip --decompress --keep"),
+    (b"PK\x03\x04", "a zip archive", "unzip"),
+    (b"PK\x05\x06", "an empty zip archive", "unzip"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "7z x"),
+    (b"Rar!\x1a\x07", "a rar archive", "unrar x"),
+)
+_TAR = (b"ustar\x0000", b"ustar  \0")
 
 _MULTIBOOT = 0x1BADB002
 _DISKS = {".qcow2": "qcow2", ".raw": "raw"}
@@ -60,9 +77,14 @@ def classify(path: str, head: bytes, *, read_only: bool = False) -> Image:
     """Decide what an image is.
 
     Raises:
-        UsageError: It is a kernel of a kind that QEMU cannot start.
+        UsageError: It is a kernel of a kind that QEMU cannot start, or it is empty, compressed or
+            an archive. What a name ending in .raw says is believed, whatever is in the file.
     """
     suffix = PurePath(path).suffix.lower()
+    if not head:
+        raise UsageError(f"the image {path} is empty (0 bytes); was it downloaded whole?")
+    if suffix != ".raw" and suffix not in _KERNELS:
+        _refuse_packed(path, head)
     if suffix == ".iso":
         return Image(path, Kind.CDROM, "raw", "its name ends in .iso", True)
     if suffix in _DISKS:
@@ -78,8 +100,23 @@ def classify(path: str, head: bytes, *, read_only: bool = False) -> Image:
     return Image(path, Kind.DISK, "", "it is taken for a disk; QEMU probes it", read_only)
 
 
+def _refuse_packed(path: str, head: bytes) -> None:
+    shown = shlex.quote(path)
+    for magic, what, command in _PACKED:
+        if head.startswith(magic):
+            raise UsageError(
+                f"the image {path} is {what}, which QEMU does not read; unpack it first:"
+                f" {command} {shown}"
+            )
+    if head[257:265] in _TAR:
+        raise UsageError(
+            f"the image {path} is a tar archive, which QEMU does not read; unpack it first:"
+            f" tar -xf {shown}"
+        )
+
+
 def _kernel(head: bytes) -> str:
-    if head[0x202:0x206] == b"HdrS":
+    if head[0x202:0x206] == b"HdrS" or head[0x38:0x3C] in (b"ARM\x64", b"RSC\x05"):
         return "a Linux kernel"
     if _multiboot(head):
         return "a multiboot kernel"

@@ -35,6 +35,13 @@ INSTALL = {
 }
 
 
+#: What QEMU would take for an address or another driver, as the beginning of any part of a path.
+_PROTOCOL = re.compile(
+    r"(?:^|/)(?:json|fat|https?|ftps?|nbd(?:\+\w+)?|ssh|iscsi|rbd|nfs|gluster(?:\+\w+)?|vvfat"
+    r"|blkdebug|blkverify|null-(?:co|aio)|host_device|nvme|sheepdog|tftp|vxhs):"
+)
+
+
 class Qemu(NamedTuple):
     """A QEMU on this computer.
 
@@ -159,6 +166,13 @@ def read_image(path: str) -> images.Image:
     whole = Path(path).expanduser().absolute()
     if whole.is_dir():
         raise UsageError(f"the image {whole} is a folder; name a disk, an ISO or a kernel in it")
+    if not whole.exists() and _PROTOCOL.search(str(whole)):
+        raise UsageError(
+            f"the image {path} is not a file: kju opens files only. For an address that QEMU is to"
+            " open, use its own arguments: kju run -- -drive file=..."
+        )
+    if whole.exists() and not (whole.is_file() or whole.is_block_device()):
+        raise UsageError(f"the image {whole} is neither a file nor a block device")
     try:
         with whole.open("rb") as file:
             head = file.read(images.HEAD)

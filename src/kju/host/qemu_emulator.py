@@ -308,4 +308,17 @@ class QemuEmulator(Emulator):
                 {"arguments": list(part.arguments), "reason": part.reason} for part in plan.appended
             ],
             "notes": list(plan.notes),
+            "disks": self._disks(),
         }
+
+    def _disks(self) -> list[dict[str, Any]]:
+        """Each disk: its bus and why, and every file that QEMU opens for it."""
+        buses = dict(self.plan.buses)
+        found = []
+        for chain in self._prepared.chains:
+            path = chain.layers[0].path
+            if path in buses:
+                bus, reason = buses[path].bus, buses[path].reason
+                layers = [layer._asdict() for layer in chain.layers]
+                found.append({"path": path, "bus": bus, "reason": reason, "layers": layers})
+        return found

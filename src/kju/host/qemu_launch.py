@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import UsageError
-from . import arguments, board_probe, firmware, probe, qemu
+from . import arguments, board_probe, disk_chain, firmware, probe, qemu, store
 from .arguments import Facts, Firmware, Plan
 from .board import PC, Board
+from .disk_chain import Chain
 from .emulator import Emulator
 from .image import Image, Kind
 from .messages import Launch
@@ -29,6 +31,7 @@ class Prepared(NamedTuple):
         disks: Further disks and CDs.
         firmware: What it starts with, if not QEMU's own.
         board: What the machine type offers.
+        chains: The files of the image and of each further disk.
     """
 
     request: Launch
@@ -37,6 +40,7 @@ class Prepared(NamedTuple):
     disks: tuple[Image, ...] = ()
     firmware: Firmware | None = None
     board: Board = PC
+    chains: tuple[Chain, ...] = ()
 
     def emulator(self, claim: Claim) -> Emulator:
         """The QEMU; an accelerator is tried out first."""
@@ -88,7 +92,14 @@ def prepare_qemu(request: Launch) -> Prepared:
         QemuError: There is no QEMU that will do.
     """
     image = qemu.read_image(request.image) if request.image else None
-    disks = tuple(map(_read_disk, request.disks))
+    images = [*([image] if image else []), *map(_read_disk, request.disks)]
+    seen = [
+        disk_chain.checked(found, trusted=request.trust_disk, made=store.layers_made)
+        for found in images
+    ]
+    _check_own_disks(request)
+    checked = tuple(found for found, _ in seen)
+    image, disks = (checked[0], checked[1:]) if image else (None, checked)
     # Before QEMU is looked for: a contradiction is one on every computer.
     facts = Facts("check", "x86_64", 3, "tcg", "", image, request.memory, request.cpus)
     arguments.plan(request.arguments, facts)
@@ -102,7 +113,17 @@ def prepare_qemu(request: Launch) -> Prepared:
     board = board_probe.ask(
         found, arguments.board_arguments(request.arguments, found.architecture, kernel)
     )
-    return Prepared(request, found, image, disks, starts_with, board)
+    chains = tuple(chain for _, chain in seen)
+    return Prepared(request, found, image, disks, starts_with, board, chains)
+
+
+def _check_own_disks(request: Launch) -> None:
+    """Check the disks among the user's own arguments as any other; QEMU says which are missing."""
+    for path, disk_format in arguments.own_disks(request.arguments):
+        if Path(path).is_file():
+            whole = str(Path(path).absolute())
+            image = Image(whole, Kind.DISK, disk_format, "the user's own argument")
+            disk_chain.checked(image, trusted=request.trust_disk, made=store.layers_made)
 
 
 def _read_disk(path: str) -> Image:

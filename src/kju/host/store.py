@@ -34,7 +34,8 @@ from ..errors import (
     UsageError,
 )
 from ..files import Folder, is_temporary, listing, remove_tree, unknown
-from . import qemu, qemu_img, runtime, snapshot_files
+from . import disk_chain, qemu, qemu_img, runtime, snapshot_files
+from .disk_chain import Chain
 from .firmware import VARIABLES
 from .image import Image, Kind
 from .messages import Launch
@@ -143,28 +144,54 @@ def checked(name: str, folder: Path, text: str, shown: Path) -> Kept:
 
 
 def images(kept: Kept, shown: Path | None = None) -> list[Image]:
-    """What the machine boots from, if anything, and its further disks.
+    """The image, if there is one, and the further disks.
 
     Raises:
         DefinitionError: One is missing or cannot be used; file, line and key are named.
+    """
+    return [image for image, _ in examined(kept, shown)]
+
+
+def examined(kept: Kept, shown: Path | None = None) -> list[tuple[Image, Chain]]:
+    """The image and the further disks, each with every file that QEMU opens for it.
+
+    Raises:
+        DefinitionError: One is missing, cannot be used or names a file that it may not; file, line
+            and key are named.
     """
     file, found = str(shown or kept.file), []
     wanted = [("image", None, kept.definition.image)] if kept.definition.image else []
     further = [("disks", index, path) for index, path in enumerate(kept.definition.disks)]
     for key, item, path in [*wanted, *further]:
         try:
-            image = qemu.read_image(str(kept.path(path)))
+            image, chain = disk_chain.checked(
+                qemu.read_image(str(kept.path(path))),
+                trusted=kept.definition.trust_disk,
+                made=layers_made,
+            )
         except UsageError as error:
             refuse(kept.text, file, key, str(error), item)
         if item is not None and image.kind is Kind.KERNEL:
             why = f"{image.path} is a kernel: it can only be the image"
             refuse(kept.text, file, key, why, item)
-        found.append(image)
+        found.append((image, chain))
     starts_with = kept.definition.firmware
     if starts_with not in ("bios", "uefi") and not kept.path(starts_with).is_file():
         what = f"{kept.path(starts_with)} is no file; it is 'bios', 'uefi' or a firmware's path"
         refuse(kept.text, file, "firmware", what)
     return found
+
+
+def layers_made(disk: Path) -> frozenset[Path]:
+    """The files that kju has put a disk over when it made a clone; none for any other disk."""
+    if disk.parent.parent.resolve() != home().resolve():
+        return frozenset()
+    with contextlib.suppress(DefinitionError, MachineNotFoundError, UsageError):
+        if base := read(disk.parent.name).definition.base:
+            kept = read(base)
+            named = (kept.definition.image, *kept.definition.disks)
+            return frozenset(kept.path(name).resolve() for name in named if name)
+    return frozenset()
 
 
 def launch(kept: Kept, *, detach: bool, client: str) -> Launch:

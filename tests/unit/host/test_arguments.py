@@ -354,18 +354,18 @@ MULTIBOOT += (-0x1BADB002 & 0xFFFFFFFF).to_bytes(4, "little")
 @pytest.mark.parametrize(
     ("path", "head", "kind", "disk_format"),
     [
-        ("/a.iso", b"", Kind.CDROM, "raw"),
-        ("/a.QCOW2", b"", Kind.DISK, "qcow2"),
+        ("/a.iso", b"x", Kind.CDROM, "raw"),
+        ("/a.QCOW2", b"x", Kind.DISK, "qcow2"),
         ("/a.raw", b"QFI\xfb", Kind.DISK, "raw"),
         ("/a.img", b"QFI\xfb", Kind.DISK, ""),
         ("/a.img", b"\x7fELF", Kind.DISK, ""),
         ("/a", b"\x7fELF", Kind.KERNEL, ""),
-        ("/a.exec", b"", Kind.KERNEL, ""),
+        ("/a.exec", b"x", Kind.KERNEL, ""),
         ("/a", MULTIBOOT, Kind.KERNEL, ""),
         ("/a", MULTIBOOT[:-1] + b"\0", Kind.DISK, ""),
         ("/vmlinuz", b"\0" * 0x202 + b"HdrS", Kind.KERNEL, ""),
         ("/a", b"\0" * 0x8001 + b"CD001", Kind.CDROM, "raw"),
-        ("/a", b"", Kind.DISK, ""),
+        ("/a", b"x", Kind.DISK, ""),
     ],
 )
 def test_classify(path: str, head: bytes, kind: Kind, disk_format: str) -> None:

@@ -129,7 +129,7 @@ def test_a_missing_disk_is_named_with_its_line(
 
 def test_a_clone_lies_over_its_base(folder: Path, image: Path) -> None:
     iso = image.with_name("x.iso")
-    iso.touch()
+    iso.write_bytes(b"disc")
     store.create("base", Definition(image=str(image), disks=[str(iso)]), "1M")
     variables = ["qemu-img", "create", "-q", "-f", "qcow2", "uefi-variables.qcow2", "4M"]
     subprocess.run(variables, check=True, cwd=folder / "base")

@@ -1,0 +1,185 @@
+"""SHELL: the files that QEMU would open for a disk, and which of them it may.
+
+Rules:
+
+- Every layer is read by `disk_headers` before QEMU sees the disk, and nothing else is opened.
+- A layer below is a regular file in the folder of the image itself, whatever links say. Its format
+  is named, or it is raw and QEMU is told so: contents that a guest has written decide nothing.
+- No external data file and no network address.
+- A VMDK's extents are in its folder, and named after it: QEMU writes them.
+- Layers that kju has made are trusted: a clone's disk lies over the disks of its base, wherever
+  these are. What those name has to be in their own folder again.
+- A disk that is trusted (``--trust-disk``) may name anything; its layers are shown all the same.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import UsageError
+from .disk_headers import Named, parse
+from .image import Image, Kind
+
+#: More layers than anybody makes; QEMU gets slow long before.
+MAX_LAYERS = 64
+#: What a layer may say that the one below is.
+_FORMATS = frozenset(
+    ("raw", "qcow2", "qcow", "qed", "vmdk", "vdi", "vpc", "vhdx", "parallels", "bochs", "dmg")
+)
+#: As QEMU tells a protocol from a path: a colon before any slash.
+_PROTOCOL = re.compile(r"[^:/]*:")
+
+#: Returns the files that kju has put a disk over: of the disk, by its path.
+Made = Callable[[Path], frozenset[Path]]
+
+
+class Layer(NamedTuple):
+    """One file that QEMU opens for a disk, or would open.
+
+    Attributes:
+        path: As a whole path; or an address, as the image has it.
+        format: As QEMU is told it, or probes it.
+        role: ``disk``, ``backing`` or ``data``.
+    """
+
+    path: str
+    format: str
+    role: str
+
+
+class Chain(NamedTuple):
+    """The files of one disk, the disk itself first.
+
+    Attributes:
+        layers: Every file.
+        formats: Of backing files whose layer does not name their format: how deep each is, from
+            1, and its format.
+    """
+
+    layers: tuple[Layer, ...]
+    formats: tuple[tuple[int, str], ...] = ()
+
+
+def checked(image: Image, *, trusted: bool, made: Made) -> tuple[Image, Chain]:
+    """Return a disk as QEMU may open it, and its files.
+
+    Args:
+        image: A disk or a CD; a kernel is returned as it is.
+        trusted: Whether it may name any file and any address.
+        made: Knows the layers that kju has made.
+
+    Raises:
+        UsageError: It names what it may not, or cannot be read.
+    """
+    if image.kind is Kind.KERNEL:
+        return image, Chain((Layer(image.path, "", "kernel"),))
+    chain = _walk(image, trusted, made)
+    return image._replace(backing_formats=chain.formats), chain
+
+
+def _walk(image: Image, trusted: bool, made: Made) -> Chain:
+    path, disk_format = Path(image.path), image.disk_format
+    folder = path.parent.resolve()
+    layers: list[Layer] = []
+    formats: list[tuple[int, str]] = []
+    for depth in range(MAX_LAYERS):
+        named = _read(path, disk_format, regular=bool(depth) and not trusted)
+        shown = disk_format or named.format
+        layers.append(Layer(str(path), shown, "backing" if depth else "disk"))
+        layers.extend(_data(path, folder, named, name, trusted) for name in named.data)
+        if not named.backing:
+            return Chain(tuple(layers), tuple(formats))
+        name = named.backing.removeprefix("file:")
+        if _PROTOCOL.match(name):
+            _refuse(trusted, f"{path} lies over {named.backing!r}, which is no file in its folder")
+            layers.append(Layer(named.backing, named.backing_format, "backing"))
+            return Chain(tuple(layers), tuple(formats))
+        below = path.parent / name
+        ours = below.resolve() in made(path)
+        if not ours:
+            _check_place(path, below, folder, trusted, "lies over")
+        disk_format = named.backing_format
+        if not disk_format:
+            disk_format = _unnamed(path, below, trusted)
+            formats.append((depth + 1, disk_format))
+        elif disk_format not in _FORMATS:
+            what = f"{path} names {disk_format!r} as the format of {below}, which kju does not know"
+            _refuse(trusted, what)
+        if ours:
+            folder = below.parent.resolve()
+        path = below
+    raise UsageError(f"the disk {image.path} has more than {MAX_LAYERS} layers, or a circle")
+
+
+def _unnamed(path: Path, below: Path, trusted: bool) -> str:
+    """The format of a backing file that the layer above does not name: raw, unless trusted."""
+    found = _read(below, "", regular=not trusted).format
+    if found != "raw" and not trusted:
+        raise UsageError(
+            f"{path} does not name the format of its backing file {below}, which looks like"
+            f" {found}; if it is, name it: qemu-img rebase -u -F {found} -b {below} {path}"
+        )
+    return found
+
+
+def _data(path: Path, folder: Path, named: Named, name: str, trusted: bool) -> Layer:
+    """A file with an image's data, which QEMU writes."""
+    where = path.parent / name
+    if named.format != "vmdk":
+        _refuse(trusted, f"{path} keeps its data in another file, {name!r}")
+    elif _PROTOCOL.match(name):
+        _refuse(trusted, f"{path} has its data at {name!r}")
+    else:
+        _check_place(path, where, folder, trusted, "has its data in")
+        stem = path.stem
+        if not (where.name.startswith(stem) and where.suffix.lower() == ".vmdk"):
+            what = f"{path} has its data in {where}, whose name is not {stem}...vmdk"
+            _refuse(trusted, what)
+    return Layer(str(where), "", "data")
+
+
+def _check_place(path: Path, below: Path, folder: Path, trusted: bool, does: str) -> None:
+    """Refuse what is not a regular file in the folder."""
+    real = below.resolve()
+    if real.parent != folder and not real.is_relative_to(folder):
+        link = f" (it leads to {real})" if str(real) != os.path.normpath(below) else ""
+        _refuse(trusted, f"{path} {does} {below}{link}, outside its folder {folder}")
+
+
+def _refuse(trusted: bool, what: str) -> None:
+    if not trusted:
+        raise UsageError(
+            f"{what}. QEMU would open it, and may write to it. If you trust this disk, use"
+            " --trust-disk (trust_disk=True, or trust_disk = true in machine.toml)"
+        )
+
+
+def _read(path: Path, disk_format: str, *, regular: bool) -> Named:
+    """What a layer names; it is read only if it is a regular file, or may be a block device."""
+    try:
+        # Without O_NONBLOCK a named pipe would keep us waiting.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise UsageError(f"the disk's layer {path} cannot be read: {error.strerror}") from error
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode) and (regular or not stat.S_ISBLK(mode)):
+            raise UsageError("it is not a regular file")
+        return parse(lambda offset, size: os.pread(descriptor, size, offset), disk_format)
+    except (UsageError, OSError, OverflowError) as error:
+        raise UsageError(f"the disk {path} cannot be used: {error}") from error
+    finally:
+        os.close(descriptor)
+
+
+def lines(chain: Chain) -> Iterator[str]:
+    """The files of a disk, for people; none for a disk that is one file."""
+    if len(chain.layers) > 1:
+        for layer in chain.layers:
+            kind = f" ({layer.format})" if layer.format else ""
+            yield f"{layer.role}: {layer.path}{kind}"

@@ -64,9 +64,9 @@ def qemu() -> Path:
     return Path(str(found))
 
 
-def uefi() -> None:
-    """A UEFI firmware is installed."""
-    if not list(Path("/usr/share/qemu/firmware").glob("*.json")):
+def uefi(architecture: str = "x86_64") -> None:
+    """A UEFI firmware for these guests is installed."""
+    if not list(Path("/usr/share/qemu/firmware").glob(f"*{architecture}*.json")):
         _unavailable("there is no UEFI firmware; tools/setup check installs it (ovmf)")
 
 

@@ -47,7 +47,7 @@ _NETWORK = re.compile(
     r"e1000.*|rtl8139|ne2k_.*|pcnet|vmxnet3|i8255.*|tulip|usb-net|igb|virtio-net.*|sungem|lan9118"
 )
 _SERIAL = re.compile(r"isa-serial|pci-serial.*|usb-serial|virtserialport|virtconsole|spapr-vty")
-#: Machines of these computers have a PS/2 keyboard of their own, or are made without one.
+#: Of these the default processor is too old, and the firmware draws on a VGA.
 _X86 = ("x86_64", "i386")
 #: Of these the firmware draws on virtio-gpu; of others on a VGA.
 _DRAW_ON_VIRTIO = ("aarch64", "arm", "riscv64", "riscv32", "loongarch64", "s390x")
@@ -379,14 +379,14 @@ def _named(board: Board) -> str:
 
 
 def _input(given: _Given, facts: Facts) -> _Items:
-    """A tablet, and keyboards where the board has no PS/2 keyboard.
+    """A tablet, and keyboards where the board has none.
 
     Of two keyboards QEMU gives keys to the virtio one as soon as the guest has started it, and to
     the USB one until then: firmware knows USB, and systems type faster on virtio.
     """
     board = facts.board
     tablet = not given.device(_TABLET) and given.field(("usbdevice",), "type") != "tablet"
-    keyboard = facts.architecture not in _X86 and not given.device(_KEYBOARD)
+    keyboard = not board.has_keyboard and not given.device(_KEYBOARD)
     usb = "" if board.has_usb else ",bus=kju-usb.0"
     devices: list[tuple[str, str]] = []
     if board.has_usb or (board.has_pci and board.offers("qemu-xhci")):
@@ -399,18 +399,11 @@ def _input(given: _Given, facts: Facts) -> _Items:
     elif board.has_virtio_mmio and tablet and board.offers("virtio-tablet-device"):
         devices.append(("virtio-tablet-device,id=kju-tablet", _WHY_TABLET))
     bus = "pci" if board.has_pci else "device" if board.has_virtio_mmio else ""
-    if _needs_virtio_keyboard(given, board, keyboard) and board.offers(f"virtio-keyboard-{bus}"):
+    if keyboard and bus and board.offers(f"virtio-keyboard-{bus}"):
         devices.append((f"virtio-keyboard-{bus},id=kju-keyboard", _WHY_VIRTIO_KEYBOARD))
     if tablet and not any("kju-tablet" in device for device, _ in devices):
         return [f"no tablet: {_named(board)} has no bus for one", *_appended(devices)]
     return _appended(devices)
-
-
-def _needs_virtio_keyboard(given: _Given, board: Board, keyboard: bool) -> bool:
-    if keyboard:
-        return True
-    # An x86 board without PS/2 is one without PCI and with virtio (microvm).
-    return board.has_virtio_mmio and not board.has_pci and not given.device(_KEYBOARD)
 
 
 _WHY_TABLET = "no tablet was given; with one the pointer is where the viewer says it is"

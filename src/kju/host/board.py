@@ -45,6 +45,7 @@ class Board(NamedTuple):
             default; else 0.
         accepts_cpu_max: Whether it starts with ``-cpu max``.
         has_screen: Whether it has a screen without any further device.
+        has_keyboard: The same of a keyboard.
         devices: Those of `DEVICES` that this QEMU has.
     """
 
@@ -55,6 +56,7 @@ class Board(NamedTuple):
     memory: int = 0
     accepts_cpu_max: bool = True
     has_screen: bool = False
+    has_keyboard: bool = True
     devices: frozenset[str] = DEVICES
 
     @property
@@ -88,6 +90,7 @@ def read(
     disk: str,
     memory: int,
     accepts_cpu_max: bool,
+    has_keyboard: bool,
     backends: Iterable[str],
     devices: Iterable[str],
 ) -> Board:
@@ -99,6 +102,7 @@ def read(
         disk: QEMU's name of the drive that it was given; empty if the board refused it.
         memory: MiB, if the board refused kju's default; else 0.
         accepts_cpu_max: As in `Board`.
+        has_keyboard: As in `Board`.
         backends: The types of the objects below ``/backend``.
         devices: The names of QEMU's devices.
     """
@@ -113,5 +117,6 @@ def read(
         memory,
         accepts_cpu_max,
         any("graphic-console" in backend for backend in backends),
+        has_keyboard,
         DEVICES.intersection(devices),
     )

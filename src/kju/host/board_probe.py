@@ -1,8 +1,9 @@
 """SHELL: asking QEMU what a board has.
 
-QEMU is run with the board and nothing else, stopped before its first instruction, and asked over
-QMP. That takes 30 to 100 ms. Some boards refuse kju's defaults (a memory size, ``-cpu max``, a
-disk); then fewer of these are tried, so that what a board accepts is seen from QEMU itself.
+QEMU is run with the board and an empty disk, and asked over QMP before its first instruction; for
+one last question it runs for a moment. That takes 30 to 100 ms. Some boards refuse kju's defaults
+(a memory size, ``-cpu max``, a disk); then fewer of these are tried, so that what a board accepts
+is seen from QEMU itself.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from . import board
 from .board import Board
+from .input.gauges import NO_HANDLER, NO_KEY
 from .qemu import Qemu
 
 log = logging.getLogger(__name__)
@@ -32,13 +34,16 @@ _TRIED = {
     # A disk without contents, of a size that SD cards may have.
     _DISK: ("-drive", f"driver=null-co,size={1 << 30}"),
 }
-_ASKED: tuple[tuple[str, dict[str, str]], ...] = (
+_ASKED: tuple[tuple[str, dict[str, object]], ...] = (
     ("query-block", {}),
     ("query-memory-size-summary", {}),
     ("qom-list", {"path": "/backend"}),
     ("qom-list-types", {"implements": "device"}),
     ("qom-get", {"path": "/machine", "property": "type"}),
     ("human-monitor-command", {"command-line": "info qtree"}),
+    # QEMU says whether it has a keyboard only while the guest runs.
+    ("cont", {}),
+    ("input-send-event", {"events": [NO_KEY]}),
 )
 
 
@@ -74,13 +79,15 @@ def _subsets() -> Iterator[tuple[str, ...]]:
 
 
 def _read(answers: list[Any], tried: Sequence[str]) -> Board:
-    blocks, memory, backends, devices, kind, tree = answers
+    *facts, _, key = answers
+    blocks, memory, backends, devices, kind, tree = (answer["return"] for answer in facts)
     return board.read(
         str(kind).removesuffix("-machine"),
         tree=str(tree),
         disk=str(blocks[0]["device"]) if _DISK in tried and blocks else "",
         memory=0 if _MEMORY in tried else int(memory["base-memory"]) >> 20,
         accepts_cpu_max=_CPU in tried,
+        has_keyboard=NO_HANDLER not in str(key),
         backends=[str(backend["type"]) for backend in backends],
         devices=[str(device["name"]) for device in devices],
     )
@@ -102,7 +109,7 @@ def _run(path: str, arguments: Sequence[str]) -> tuple[list[Any] | None, str]:
         return None, str(error)
     try:
         answers = [json.loads(line) for line in done.stdout.splitlines()]
-        found = [answer["return"] for answer in answers if "return" in answer]
+        found = [answer for answer in answers if "return" in answer or "error" in answer]
     except (ValueError, TypeError, RecursionError) as error:
         return None, f"it did not answer in QMP: {error}"
     # The first answer is to qmp_capabilities, the last one to quit.

@@ -137,7 +137,7 @@ def attach(
     if wish and not cd:
         return _wished(board, drive, wish, machine)
     full = board.disk == "ide" and ide_used >= board.ide_slots
-    if board.disk and not full and (found := _on(board, drive, board.disk)):
+    if board.disk and not full and (found := _own(board, drive)):
         reason = f"{found.bus}, where QEMU itself puts {what} on {machine}"
         if found.bus == "ide" and _virtio(board, drive):
             reason += "; for a guest with virtio drivers, --disk-bus virtio is faster"
@@ -162,9 +162,20 @@ def _wished(board: Board, drive: _Drive, wish: str, machine: str) -> Attachment:
     raise ConflictError(f"{machine} has no bus for --disk-bus {wish}; it takes: {can}")
 
 
+def _own(board: Board, drive: _Drive) -> Attachment | None:
+    """The drive where QEMU itself puts one."""
+    if board.disk in ("ide", "virtio"):
+        # As a device it can have an id, and there may be several.
+        return _on(board, drive, board.disk)
+    if drive.cd and board.disk != "scsi":
+        return None
+    # The board makes the device, and the controller too where it has none yet (versatilepb).
+    return Attachment(board.disk, board.disk, (), "")
+
+
 def _on(board: Board, drive: _Drive, bus: str) -> Attachment | None:
     """The drive on a bus; None if the board does not have it."""
-    devices = _KINDS.get(bus, _by_interface)(board, drive)
+    devices = _KINDS[bus](board, drive)
     if devices is None:
         return None
     return Attachment(bus, "none" if devices else bus, devices, "")

@@ -127,6 +127,8 @@ class QemuEmulator(Emulator):
         except (QemuError, MachineGoneError, PeerError, WaitTimeoutError) as error:
             raise await self.explain(error) from error
         self._tasks.begin(self.display.keep(self._qmp))
+        for console in self.consoles[:1]:  # all of them share the keyboards
+            self._tasks.begin(console.devices.keyboard.pace.find())
         log.info("running: process %d, %d consoles", self._child.pid, len(self.consoles))
 
     def _spawn(self) -> socket.socket:

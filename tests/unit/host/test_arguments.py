@@ -173,11 +173,18 @@ def test_backing_formats_are_given_where_a_layer_does_not_name_them() -> None:
     assert "format=qcow2,backing.backing.driver=raw,id=kju-disk" in appended(image=image)
 
 
-VIRT = Board("virt-10.0", frozenset({"PCIE", "virtio-mmio-bus"}), "virtio")
+VIRT = Board("virt-10.0", frozenset({"PCIE", "virtio-mmio-bus"}), "virtio", has_keyboard=False)
 VERSATILE = Board("versatilepb", frozenset({"PCI", "SCSI"}), "scsi", memory=128, has_screen=True)
-PI = Board("raspi3b", frozenset({"sd-bus", "usb-bus"}), "sd", memory=512, has_screen=True)
+PI = Board(
+    "raspi3b",
+    frozenset({"sd-bus", "usb-bus"}),
+    "sd",
+    memory=512,
+    has_screen=True,
+    has_keyboard=False,
+)
 ISA = Board("isapc", frozenset({"ISA", "IDE"}), "ide", 4)
-MICROVM = Board("microvm", frozenset({"ISA", "virtio-mmio-bus"}), "", accepts_cpu_max=False)
+MICROVM = Board("microvm", frozenset({"ISA", "virtio-mmio-bus"}), "", 0, 0, False, False, False)
 BARE = Board("kzm", frozenset({"i2c-bus"}), "")
 
 
@@ -205,7 +212,7 @@ def test_another_architecture() -> None:
         (PI, "arm", ["if=sd,", "usb-tablet,id=kju-tablet ", "usb-kbd"], ["-m ", "pci"]),
         (ISA, "x86_64", ["ide-hd", "isa-vga", "-m 1G"], ["usb", "pci", "kju-net"]),
         (MICROVM, "x86_64", ["virtio-blk-device", "virtio-keyboard"], ["-cpu", "pci", "vga"]),
-        (VERSATILE, "arm", ["scsi-hd"], ["-m ", "virtio-gpu", "VGA"]),
+        (VERSATILE, "arm", ["if=scsi,"], ["scsi-hd", "-m ", "virtio-gpu", "VGA", "kbd"]),
     ],
     ids=lambda value: value.name or "pc" if isinstance(value, Board) else None,
 )  # fmt: skip

@@ -27,7 +27,7 @@ import logging
 import re
 from typing import Any
 
-from ...errors import KjuError, QemuError
+from ...errors import InputError, KjuError, QemuError
 from ..qmp import Qmp
 from ..tasks import Tasks
 from .traces import Traces
@@ -52,6 +52,9 @@ _VALUE = re.compile(r"0x([0-9a-fA-F]+)\s*$")
 _PAIR = re.compile(r":\s*0x([0-9a-fA-F]{4})\s+0x([0-9a-fA-F]{4})")
 _KEYBOARD = re.compile(r"Device \d+\.(\d+), .*Product QEMU USB Keyboard")
 _TABLET = re.compile(r"Device (\d+)\.\d+, Port ([\d.]+), .*Product QEMU USB (?:Tablet|Mouse)")
+#: A key that no keyboard has, let go of; and what QEMU says where it has no keyboard.
+NO_KEY = {"type": "key", "data": {"down": False, "key": {"type": "qcode", "data": "unmapped"}}}
+NO_HANDLER = "handler not found"
 _QUEUE_EMPTY = "hid_kbd_queue_empty"
 _PACKET = "usb_packet_state_change"
 #: One of the two is traced for a key, which one depends on QEMU's version.
@@ -116,15 +119,54 @@ class Unknown(Gauge):
 
 
 class Absent(Gauge):
-    """A keyboard that the guest has not started yet, though it gets the keys."""
+    """A keyboard that the guest has not started yet, though it gets the keys.
 
-    name = "usb, not started"
+    Args:
+        kind: What keyboard it is.
+    """
+
     started = False
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.name = f"{kind}, not started"
 
     async def taken(self) -> bool:
         """It takes nothing."""
         await asyncio.sleep(MOMENT)
         return False
+
+
+class Missing(Gauge):
+    """No keyboard at all: QEMU has nothing to give a key to."""
+
+    name = "none"
+    started = False
+
+    async def begin(self) -> None:
+        """Refuse the request.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(
+            "this machine has no keyboard; start it with one, such as: -device usb-kbd (its board"
+            " needs a USB bus) or -device virtio-keyboard-device"
+        )
+
+    async def taken(self) -> bool:
+        """Refuse, as `begin` does."""
+        await self.begin()
+        return False
+
+
+async def has_keyboard(qmp: Qmp) -> bool:
+    """Whether QEMU has anything to give keys to; the key sent is one that no keyboard has."""
+    try:
+        await qmp.execute("input-send-event", {"events": [NO_KEY]})
+    except QemuError as error:
+        return NO_HANDLER not in str(error)
+    return True
 
 
 class Ps2(Gauge):
@@ -271,6 +313,22 @@ async def started_virtio(qmp: Qmp, kind: str) -> str:
             if status["started"] and not _is_elsewhere(status):
                 return str(device["path"])
     return ""
+
+
+async def waiting_virtio(qmp: Qmp, kind: str) -> bool:
+    """Whether there is an input device of this kind, and the guest has started none of them.
+
+    Raises:
+        QemuError: QEMU does not say; before 7.2 it cannot.
+    """
+    found = False
+    for device in await qmp.execute("x-query-virtio"):
+        at = {"path": device["path"]}
+        if await qmp.execute("qom-get", {**at, "property": "type"}) == kind:
+            if (await qmp.execute("x-query-virtio-status", at))["started"]:
+                return False
+            found = True
+    return found
 
 
 def _is_elsewhere(status: dict[str, Any]) -> bool:
@@ -466,9 +524,15 @@ class Gauges:
         with contextlib.suppress(KjuError):
             if address := _KEYBOARD.search(await self._qmp.monitor("info usb")):
                 # Until the guest has given it one, what is typed is thrown away when it does.
-                return await _if_it_tells(self._usb) if int(address[1]) else Absent()
+                return await _if_it_tells(self._usb) if int(address[1]) else Absent("usb")
             if await self._ps2.is_there():
                 return self._ps2
+        with contextlib.suppress(KjuError, KeyError, TypeError):
+            if await waiting_virtio(self._qmp, "virtio-keyboard-device"):
+                return Absent("virtio")
+        with contextlib.suppress(KjuError):
+            if not await has_keyboard(self._qmp):
+                return Missing()
         return self._unknown
 
     async def pointer(self) -> Gauge:

@@ -82,6 +82,11 @@ class Pace:
         """Which one the guest uses, as far as has been asked."""
         return self._gauge.name
 
+    async def find(self) -> None:
+        """Find out what the guest uses before the first step: a single one asks for nothing."""
+        with contextlib.suppress(KjuError):
+            await self._now()
+
     async def begin(self) -> None:
         """A request begins."""
         await (await self._now()).begin()

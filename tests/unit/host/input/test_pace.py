@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kju.errors import InputError
 from kju.host.input import pace as pace_module
-from kju.host.input.gauges import Absent, BiosBuffer, Gauge, Ps2, Usb
+from kju.host.input.gauges import Absent, BiosBuffer, Gauge, Missing, Ps2, Usb
 from kju.host.input.pace import Pace, cut
 from kju.host.input.processors import Processors
 from kju.host.input.traces import Traces
@@ -149,9 +149,23 @@ def test_a_keyboard_that_is_not_started_gets_nothing(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(pace_module, "PATIENCE", 0.02)
 
     async def scene() -> None:
-        pace = Pace(functools.partial(_find, Absent()))
+        pace = Pace(functools.partial(_find, Absent("usb")))
         with pytest.raises(InputError, match="not started"):
             await _type(pace, Queue(), [(1, True), (1, False)])
+
+    asyncio.run(scene())
+
+
+def test_a_machine_without_a_keyboard_refuses_at_once() -> None:
+    async def scene() -> None:
+        pace = Pace(functools.partial(_find, Missing()))
+        with pytest.raises(InputError, match="has no keyboard"):
+            await pace.begin()
+        # A single step asks for nothing; what was found at the start decides.
+        pace = Pace(functools.partial(_find, Missing()))
+        await pace.find()
+        with pytest.raises(InputError, match="has no keyboard"):
+            await pace.make_room([(1, True)])
 
     asyncio.run(scene())
 

@@ -1,0 +1,135 @@
+"""Boards that are not a PC: what kju asks QEMU about them, and that they start and are typed at."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import guests
+import pytest
+
+import kju
+from kju.errors import InputError
+from kju.host import board_probe, qemu
+
+#: The shell moves the cursor before each letter.
+_ESCAPES = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
+
+pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
+
+
+def emulator(architecture: str) -> str:
+    found = shutil.which(f"qemu-system-{architecture}")
+    if found is None:
+        pytest.skip(f"qemu-system-{architecture} is not installed (qemu-system-arm, -misc)")
+    return found
+
+
+def ask(architecture: str, *machine: str) -> board_probe.Board:
+    return board_probe.ask(qemu.inspect(emulator(architecture)), machine)
+
+
+def test_qemu_says_what_a_pc_has() -> None:
+    pc = ask("x86_64")
+    assert pc.has_pci
+    assert (pc.disk, pc.ide_slots, pc.memory) == ("ide", 4, 0)
+    assert pc.has_keyboard
+    assert not pc.has_screen
+    assert pc.offers("VGA", "virtio-blk-pci", "usb-tablet")
+    assert ask("x86_64", "-M", "q35").ide_slots == 6
+    assert not ask("x86_64", "-M", "pc,i8042=off").has_keyboard
+    isapc = ask("x86_64", "-M", "isapc")
+    assert isapc.disk == "ide"
+    assert not isapc.has_pci
+    assert ask("x86_64", "-M", "microvm").has_virtio_mmio
+
+
+def test_a_machine_that_does_not_start_is_taken_for_a_pc() -> None:
+    assert ask("x86_64", "-M", "nonsense") == board_probe.board.PC
+
+
+@pytest.mark.parametrize(
+    ("architecture", "machine", "disk", "memory", "screen", "keyboard"),
+    [
+        ("aarch64", "virt", "virtio", 0, False, False),
+        ("aarch64", "raspi3b", "sd", 0, True, False),
+        ("aarch64", "raspi3ap", "sd", 512, True, False),
+        ("arm", "versatilepb", "scsi", 128, True, True),
+        ("arm", "vexpress-a9", "", 0, True, True),
+        ("m68k", "next-cube", "scsi", 0, True, True),
+    ],
+)
+def test_qemu_says_what_other_boards_have(
+    architecture: str, machine: str, disk: str, memory: int, screen: bool, keyboard: bool
+) -> None:
+    board = ask(architecture, "-M", machine)
+    found = (board.disk, board.memory, board.has_screen, board.has_keyboard)
+    assert found == (disk, memory, screen, keyboard)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "machine"),
+    [
+        ("x86_64", "isapc"),
+        ("x86_64", "microvm"),
+        ("x86_64", "q35"),
+        ("aarch64", "raspi3b"),
+        ("aarch64", "sbsa-ref"),
+        ("arm", "raspi2b"),
+        ("arm", "vexpress-a9"),
+        ("arm", "versatilepb"),
+        ("arm", "virt"),
+        ("m68k", "next-cube"),
+        ("riscv64", "virt"),
+    ],
+)
+def test_a_board_starts_with_a_disk(tmp_path: Path, architecture: str, machine: str) -> None:
+    disk = tmp_path / "disk.img"
+    disk.touch()
+    with disk.open("r+b") as file:
+        file.write(b"x")
+        file.truncate(64 << 20)
+    arguments = ["-M", machine, *guests.TCG]
+    with kju.launch(disk, qemu=emulator(architecture), args=arguments) as machine_:
+        (found,) = machine_.info()["disks"]
+        assert found["bus"]
+
+
+def test_a_machine_without_a_keyboard_says_so_at_once() -> None:
+    arguments = ["-M", "isapc,i8042=off", *guests.TCG]
+    with kju.launch(args=arguments) as machine, pytest.raises(InputError, match="has no keyboard"):
+        machine.keyboard.type("x")
+
+
+@pytest.mark.parametrize(
+    ("own", "kind"), [([], "usb"), (["-device", "virtio-keyboard-pci"], "virtio")]
+)
+def test_keys_for_a_keyboard_that_the_guest_has_not_started_are_refused(
+    tmp_path: Path, own: list[str], kind: str
+) -> None:
+    (_, *rest) = guests.asleep(tmp_path)
+    arguments = ["-M", "pc,i8042=off", *own, *rest[rest.index("-bios") :][:2], *guests.TCG]
+    with kju.launch(args=arguments) as machine:
+        with pytest.raises(InputError, match=f"{kind}, not started"):
+            machine.keyboard.type("x")
+        with pytest.raises(InputError, match=f"{kind}, not started"):
+            machine.keyboard.press("x")
+
+
+def test_keys_work_in_the_uefi_of_an_arm_virt(tmp_path: Path) -> None:
+    program = emulator("aarch64")
+    guests.uefi("aarch64")
+    disk = tmp_path / "blank.img"
+    disk.write_bytes(bytes(1 << 20))
+    with kju.launch(disk, qemu=program) as machine:
+        added = " ".join(word for part in machine.info()["appended"] for word in part["arguments"])
+        assert "-cpu max" in added
+        with machine.serial() as line:
+            line.settimeout(400)  # 12 s on a computer at rest
+            heard = b""
+            while b"Shell>" not in heard:
+                heard += line.recv(1 << 16)
+            machine.keyboard.type("echo kju\n")
+            while b"echo kju" not in _ESCAPES.sub(b"", heard):
+                heard += line.recv(1 << 16)

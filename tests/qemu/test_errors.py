@@ -131,3 +131,23 @@ def test_no_temporary_folder_is_needed() -> None:
             capture_output=True, timeout=60, check=False, env=environment,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_qemus_error_is_the_headline(home: Path) -> None:
+    disk = home / "disk.img"
+    disk.write_bytes(b"x" * 512)
+    for words, headline in (
+        (["-M", "nonsense"], 'unsupported machine type: "nonsense"; to list them: '),
+        (["-device", "nonsense"], "-device nonsense: 'nonsense' is not a valid device model name"),
+        (["-cpu", "nonsense"], "unable to find CPU model 'nonsense'"),
+        (["-global", "x"], "-global x: "),
+    ):
+        line = refused(Exit.QEMU, "run", "--detach", disk, *TCG, *words)
+        assert f"QEMU ended with status 1: {headline}" in line
+        assert "probing" not in line
+        assert "raw" not in line
+
+
+def test_an_option_that_cannot_be_used_names_the_way(home: Path) -> None:
+    line = refused(Exit.USAGE, "run", guests.INVADERS, *TCG, "-nographic")
+    assert "kju console NAME" in line

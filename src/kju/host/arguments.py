@@ -34,6 +34,7 @@ CONFLICTS = {
     "preconfig": "QEMU would wait for commands before there is a machine",
     "h": "QEMU would print its help and end; run QEMU itself for that",
     "help": "QEMU would print its help and end; run QEMU itself for that",
+    "audio-help": "QEMU would print its help and end; run QEMU itself for that",
     "version": "QEMU would print its version and end; see: kju doctor",
 }
 

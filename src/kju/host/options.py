@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 # Options that stand alone, of any QEMU since 7.0.
 _FLAGS = """
-h help version enable-kvm snapshot full-screen nographic no-quit alt-grab ctrl-grab usb no-
-fd-bootchk no-acpi no-hpet win2k-hack S s daemonize no-reboot no-shutdown nodefaults no-
-user-config nouserconfig mem-prealloc preconfig only-migratable semihosting old-param
+h help version audio-help enable-kvm snapshot full-screen nographic no-quit alt-grab ctrl-grab
+usb no-fd-bootchk no-acpi no-hpet win2k-hack S s daemonize no-reboot no-shutdown nodefaults
+no-user-config nouserconfig mem-prealloc preconfig only-migratable semihosting old-param
 enable-fips enable-sync-profile perfmap jitdump async-teardown xen-attach xen-domid-restrict
 singlestep one-insn-per-tb portrait curses sdl
 """

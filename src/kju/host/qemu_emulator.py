@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import socket
-from pathlib import Path
 from typing import Any
 
 from ..errors import (
@@ -18,7 +17,7 @@ from ..errors import (
     WaitTimeoutError,
 )
 from ..surface import State
-from . import process
+from . import process, qemu_errors
 from .arguments import Plan
 from .child import LAST_WORDS, Child
 from .console import Console
@@ -164,11 +163,8 @@ class QemuEmulator(Emulator):
         if found is None:
             return QemuError(str(error), self._name)
         how, said = found
-        # QEMU begins its messages with the path or the name it was started by.
-        path = self._prepared.qemu.path
-        what = said[-1].removeprefix(f"{path}: ").removeprefix(f"{Path(path).name}: ")
-        before = f" (before that: {' | '.join(said[:-1])})" if said[:-1] else ""
-        return QemuError(f"{how}: {what}{before}", self._name)
+        what = qemu_errors.message(said, self._prepared.qemu.path)
+        return QemuError(f"{how}: {what}", self._name)
 
     # -- running
 

@@ -1,0 +1,64 @@
+"""What QEMU printed before it ended, as one message: the error first. I/O-free.
+
+QEMU begins an error with its own name; lines of advice follow without it. Advice that names an
+option which kju refuses is left out, and so is the warning about an image whose format QEMU probes,
+which is kju's own wish (see `image`).
+
+Source:
+    util/error-report.c of QEMU (error_report, error_printf); block.c (the warning).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from .arguments import CONFLICTS
+
+_PROBED = re.compile(
+    r"WARNING: Image format was not specified for .* and probing guessed raw\."
+    r"|\s*Automatically detecting the format is dangerous for raw images, .*"
+    r"|\s*Specify the 'raw' format explicitly to remove the restrictions\."
+)
+_HARMLESS = re.compile(r"warning: |info: ")
+_LIST = re.compile(r"[Uu]se -([\w-]+) (?:help|\?) to list .*")
+_OPTION = re.compile(r"(?<![\w-])--?([a-z][\w-]*)")
+
+
+def message(said: Sequence[str], program: str) -> str:
+    """The error, then advice, then what else was printed.
+
+    Args:
+        said: The lines that QEMU printed, at least one.
+        program: The path by which it was started.
+    """
+    names = (f"{program}: ", f"{PurePath(program).name}: ")
+    lines = [line for line in said if not _PROBED.fullmatch(line)] or list(said)
+    bare = [_without(line, names) for line in lines]
+    errors = [
+        index
+        for index, line in enumerate(lines)
+        if line.startswith(names) and not _HARMLESS.match(bare[index])
+    ]
+    at = errors[-1] if errors else len(lines) - 1
+    after = [index for index in range(at + 1, len(lines)) if not lines[index].startswith(names)]
+    advice = [found for index in after if (found := _advice(bare[index], program))]
+    others = [text for index, text in enumerate(bare) if index != at and index not in after]
+    text = "; ".join([bare[at], *advice])
+    return f"{text} (QEMU also said: {' | '.join(others)})" if others else text
+
+
+def _without(line: str, names: tuple[str, str]) -> str:
+    for name in names:
+        line = line.removeprefix(name)
+    return line
+
+
+def _advice(line: str, program: str) -> str:
+    """A line of advice; empty for one that cannot be followed here."""
+    if found := _LIST.fullmatch(line):
+        return f"to list them: {program} -{found[1]} help"
+    if any(name in CONFLICTS for name in _OPTION.findall(line)):
+        return ""
+    return line.strip()

@@ -1,0 +1,49 @@
+"""Our table of QEMU's options against QEMU itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import guests
+import pytest
+
+from kju.host.options import FLAGS
+
+pytestmark = pytest.mark.qemu
+
+NAME = re.compile(r"-{1,2}([\w-]+)")
+
+
+def names(qemu: Path) -> set[str]:
+    """Every option in QEMU's own help."""
+    said = subprocess.run([qemu, "-h"], capture_output=True, text=True, timeout=60).stdout
+    # "-h or -help", "-fda/-fdb file", "-initrd file"
+    heads = (re.match(r"-\S+( or -\S+)?", line) for line in said.splitlines())
+    return {name for head in heads if head for name in NAME.findall(head[0].replace("/", " "))}
+
+
+def stands_alone(qemu: Path, name: str) -> bool:
+    """Whether QEMU takes an option without a value: it looks at all of them before it acts."""
+    command = [qemu, "-version", f"-{name}"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60
+    )
+    if "requires an argument" in done.stderr:
+        return False
+    assert done.returncode == 0, (name, done.stderr)
+    return True
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["installed", "7.2"])
+def test_the_options_that_stand_alone_are_those_of_qemu(old: bool) -> None:
+    qemu = guests.qemu72() if old else guests.qemu()
+    known = names(qemu)
+    assert {"m", "hda", "hdb", "fdb", "no-fd-bootchk", "S", "help"} <= known
+    with ThreadPoolExecutor(2) as pool:
+        alone = list(pool.map(lambda name: stands_alone(qemu, name), sorted(known)))
+    found = {name for name, is_alone in zip(sorted(known), alone, strict=True) if is_alone}
+    assert found - FLAGS == set()
+    assert FLAGS & known - found == set()

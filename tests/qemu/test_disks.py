@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import guests
@@ -16,6 +18,7 @@ from kju.errors import ConflictError, UsageError
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 
+ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
 TEXT = "Disk works"
 SECTOR = bytes.fromhex(
     "31c0 8ed8 be157c"  # ds = 0; si = the text, which follows the code
@@ -187,3 +190,24 @@ def test_the_raw_disk_below_a_silent_layer_is_not_probed(tmp_path: Path, disk: P
         until(lambda: machine.info()["disks"], 5, "its disks")
         added = [" ".join(part["arguments"]) for part in machine.info()["appended"]]
         assert any(",backing.driver=raw," in words for words in added)
+
+
+@pytest.mark.parametrize("temporary", [True, False])
+def test_that_a_snapshot_is_temporary_is_said_before(
+    tmp_path: Path, disk: Path, temporary: bool
+) -> None:
+    image = disk.with_suffix(".qcow2")
+    command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(disk), str(image)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    arguments = [*guests.TCG, "-m", "64", *(["-snapshot"] if temporary else [])]
+    with kju.launch(image, args=arguments, name="short") as machine:
+        machine.screen.wait_text(TEXT, timeout=60)
+        done = subprocess.run(
+            [sys.executable, "-m", "kju.apps", "snapshot", "save", "short", "tag"],
+            capture_output=True, text=True, check=True, timeout=120, env=ENVIRONMENT | os.environ,
+        )  # fmt: skip
+        assert ("lost when the machine ends" in done.stderr) is temporary
+        assert done.stderr.count("lost") == temporary
+        assert ("lost" in machine.snapshots.save("other").note) is temporary
+        # As long as it runs it can be loaded.
+        machine.snapshots.load("tag")

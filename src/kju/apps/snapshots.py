@@ -15,12 +15,15 @@ from .terminal.status import printable
 def save(name: str, tag: str) -> None:
     """Save one."""
     with attach(name) as machine:
+        # Before it is saved: afterwards somebody may rely on it.
+        if temporary := str(machine.info().get("temporary", "")):
+            print(f"kju: {temporary}", file=sys.stderr)
         saved = machine.snapshots.save(tag)
     print(f"{tag} is saved ({_size(saved)} of memory)")
     if saved.picture:
         print(f"picture: {printable(saved.picture)}")
-    if saved.note:
-        print(f"kju: {printable(saved.note)}", file=sys.stderr)
+    if note := saved.note.removeprefix(temporary).removeprefix("; "):
+        print(f"kju: {printable(note)}", file=sys.stderr)
 
 
 def load(name: str, tag: str) -> None:

@@ -24,7 +24,9 @@ class Snapshots:
     def save(self, tag: str, timeout: float = life.SNAPSHOT) -> Snapshot:
         """Save the whole machine: its memory, its disks, its screen as a PNG.
 
-        The guest stands still meanwhile and goes on afterwards, if it ran.
+        The guest stands still meanwhile and goes on afterwards, if it ran. With QEMU's -snapshot
+        or snapshot=on it is lost when the machine ends: the snapshot's ``note`` says so, and
+        ``machine.info()["temporary"]`` does before.
 
         Args:
             tag: A name that no other snapshot has.

@@ -135,6 +135,7 @@ class Plan(NamedTuple):
         notes: What else a reader of ``kju info`` should know.
         changes_user: Whether QEMU becomes another user's process.
         buses: The bus of each disk and CD by its path, and why.
+        temporary: What is lost when the machine ends, and why; empty if nothing is.
     """
 
     user: tuple[str, ...]
@@ -142,6 +143,7 @@ class Plan(NamedTuple):
     notes: tuple[str, ...]
     changes_user: bool = False
     buses: tuple[tuple[str, Attachment], ...] = ()
+    temporary: str = ""
 
     @property
     def has_serial(self) -> bool:
@@ -225,7 +227,9 @@ def plan(user: Sequence[str], facts: Facts) -> Plan:
             else:
                 notes.append(item)
     buses = tuple((path, attached) for _, path, attached in _drives(given, facts))
-    return Plan(tuple(user), tuple(appended), tuple(notes), given.changes_user, buses)
+    temporary = _TEMPORARY if given.is_temporary else ""
+    notes += [temporary] if temporary else []
+    return Plan(tuple(user), tuple(appended), tuple(notes), given.changes_user, buses, temporary)
 
 
 def board_arguments(user: Sequence[str], architecture: str, kernel: str = "") -> list[str]:
@@ -243,7 +247,7 @@ def board_arguments(user: Sequence[str], architecture: str, kernel: str = "") ->
             found = fields(option.value, "type")
             kept = [f"{k}={quote(v)}" for k, v in found.items() if not _NOT_THE_BOARD.fullmatch(k)]
             words += ["-machine", ",".join(kept)] if kept else []
-        elif option.name in ("kernel", "bios", "pflash") and option.value:
+        elif option.name in ("kernel", "bios", "pflash", "m", "cpu", "smp") and option.value:
             words += [f"-{option.name}", option.value]
     if architecture in _VIRT and not _Given(options).machine:
         words += ["-machine", "virt"]
@@ -302,6 +306,10 @@ def _refuse(options: Sequence[Option], given: _Given, facts: Facts) -> None:
 
 
 _Items = list[Appended | str]
+_TEMPORARY = (
+    "the disks are temporary (-snapshot or snapshot=on): what the guest writes, and every snapshot,"
+    " is lost when the machine ends"
+)
 
 
 def _machine(given: _Given, facts: Facts) -> _Items:
@@ -388,14 +396,17 @@ def _input(given: _Given, facts: Facts) -> _Items:
     board = facts.board
     tablet = not given.device(_TABLET) and given.field(("usbdevice",), "type") != "tablet"
     keyboard = not board.has_keyboard and not given.device(_KEYBOARD)
-    usb = "" if board.has_usb else ",bus=kju-usb.0"
     devices: list[tuple[str, str]] = []
-    if board.has_usb or (board.has_pci and board.offers("qemu-xhci")):
-        if tablet and board.offers("usb-tablet"):
-            devices.append((f"usb-tablet,id=kju-tablet{usb}", _WHY_TABLET))
+    own_usb = board.has_pci and board.offers("qemu-xhci")
+    if own_usb or board.usb_ports:
+        bus = ",bus=kju-usb.0" if own_usb else ""
         if keyboard and board.offers("usb-kbd"):
-            devices.append((f"usb-kbd,id=kju-usb-keyboard{usb}", _WHY_USB_KEYBOARD))
-        if devices and usb:
+            devices.append((f"usb-kbd,id=kju-usb-keyboard{bus}", _WHY_USB_KEYBOARD))
+        if tablet and board.offers("usb-tablet"):
+            devices.append((f"usb-tablet,id=kju-tablet{bus}", _WHY_TABLET))
+        if not own_usb:
+            del devices[board.usb_ports :]
+        elif devices:
             devices.insert(0, ("qemu-xhci,id=kju-usb", "the bus of kju's USB devices"))
     elif board.has_virtio_mmio and tablet and board.offers("virtio-tablet-device"):
         devices.append(("virtio-tablet-device,id=kju-tablet", _WHY_TABLET))
@@ -474,13 +485,7 @@ def _drive(image: Image, name: str, suffix: str, attached: Attachment) -> Append
 
 
 def _disks(given: _Given, facts: Facts) -> _Items:
-    items: _Items = [appended for appended, _, _ in _drives(given, facts)]
-    if given.is_temporary:
-        items.append(
-            "the user's -snapshot or snapshot=on: what the guest writes, and every snapshot, is"
-            " lost when the machine ends"
-        )
-    return items
+    return [appended for appended, _, _ in _drives(given, facts)]
 
 
 def _firmware(given: _Given, facts: Facts) -> _Items:

@@ -46,6 +46,7 @@ class Board(NamedTuple):
         accepts_cpu_max: Whether it starts with ``-cpu max``.
         has_screen: Whether it has a screen without any further device.
         has_keyboard: The same of a keyboard.
+        usb_ports: USB devices that it takes without a further controller; counted up to two.
         devices: Those of `DEVICES` that this QEMU has.
     """
 
@@ -57,6 +58,7 @@ class Board(NamedTuple):
     accepts_cpu_max: bool = True
     has_screen: bool = False
     has_keyboard: bool = True
+    usb_ports: int = 0
     devices: frozenset[str] = DEVICES
 
     @property
@@ -69,18 +71,18 @@ class Board(NamedTuple):
         """Whether virtio devices can be added without PCI."""
         return "virtio-mmio-bus" in self.buses
 
-    @property
-    def has_usb(self) -> bool:
-        """Whether USB devices can be added without a controller."""
-        return "usb-bus" in self.buses
-
     def offers(self, *devices: str) -> bool:
         """Whether this QEMU has all of these devices."""
         return self.devices.issuperset(devices)
 
 
-#: QEMU's default machine of a PC, for where QEMU cannot be asked.
+#: QEMU's default machine of a PC, for where QEMU does not answer.
 PC = Board("", frozenset({"PCI", "ISA", "IDE", "i2c-bus"}), "ide", 4)
+
+
+def buses(tree: str) -> frozenset[str]:
+    """The types of the buses in the text of ``info qtree``."""
+    return frozenset(_BUS.findall(tree))
 
 
 def read(
@@ -91,6 +93,7 @@ def read(
     memory: int,
     accepts_cpu_max: bool,
     has_keyboard: bool,
+    usb_ports: int,
     backends: Iterable[str],
     devices: Iterable[str],
 ) -> Board:
@@ -103,20 +106,21 @@ def read(
         memory: MiB, if the board refused kju's default; else 0.
         accepts_cpu_max: As in `Board`.
         has_keyboard: As in `Board`.
+        usb_ports: As in `Board`.
         backends: The types of the objects below ``/backend``.
         devices: The names of QEMU's devices.
     """
-    buses = frozenset(_BUS.findall(tree))
     interface = _INTERFACE.match(disk)
     ide = sum(bus == "IDE" for bus in _BUS.findall(tree))
     return Board(
         name,
-        buses,
+        buses(tree),
         interface[0] if interface else "",
         ide if _PORTS.search(tree) else 2 * ide,
         memory,
         accepts_cpu_max,
         any("graphic-console" in backend for backend in backends),
         has_keyboard,
+        usb_ports,
         DEVICES.intersection(devices),
     )

@@ -13,11 +13,13 @@ import json
 import logging
 import subprocess
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from . import board
+from ..errors import QemuError
+from . import board, qemu_errors
 from .board import Board
-from .input.gauges import NO_HANDLER, NO_KEY
+from .input.gauges import NO_KEY
 from .qemu import Qemu
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,9 @@ _ASKED: tuple[tuple[str, dict[str, object]], ...] = (
     ("cont", {}),
     ("input-send-event", {"events": [NO_KEY]}),
 )
+#: A processor without a program may end QEMU when it runs: the last two answers may be missing.
+_NEEDED = len(_ASKED) - 2
+_TREE = _NEEDED - 1
 
 
 def ask(qemu: Qemu, machine: Sequence[str]) -> Board:
@@ -55,21 +60,40 @@ def ask(qemu: Qemu, machine: Sequence[str]) -> Board:
         machine: The arguments that choose the board; empty for QEMU's default.
 
     Returns:
-        The board; `board.PC` where QEMU does not start with any of what was tried.
+        The board. Of a PC that does not start with any of what was tried `board.PC`: its start
+        will tell why.
+
+    Raises:
+        QemuError: Another board does not start; QEMU's own words are in it.
     """
-    refused = "it was not asked"
+    said = ""
     for tried in _subsets():
-        words = [word for name in tried for word in _TRIED[name]]
-        answers, refused = _run(qemu.path, [*machine, *qemu.no_sound, *words])
-        if answers is None:
+        words = [word for name in tried for word in _TRIED[name] if _TRIED[name][0] not in machine]
+        answers, said = _run(qemu.path, [*machine, *qemu.no_sound, *words])
+        if len(answers) < _NEEDED:
             continue
         try:
-            return _read(answers, tried)
+            return _read(answers, tried, _usb_ports(qemu, machine, answers))
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            refused = f"unexpected answers: {error!r}"
+            said = f"unexpected answers: {error!r}"
             break
-    log.info("%s %s was not asked what it has: %s", qemu.path, " ".join(machine), refused)
-    return board.PC
+    if qemu.architecture in ("x86_64", "i386"):
+        log.info("%s %s was not asked what it has: %s", qemu.path, " ".join(machine), said)
+        return board.PC
+    what = qemu_errors.message(said.splitlines() or ["it said nothing"], qemu.path)
+    raise QemuError(f"{Path(qemu.path).name} {' '.join(machine)} does not start: {what}")
+
+
+def _usb_ports(qemu: Qemu, machine: Sequence[str], answers: list[Any]) -> int:
+    """How many USB devices a board takes without PCI; only trying tells, so two are tried."""
+    buses = board.buses(str(answers[_TREE].get("return")))
+    if "usb-bus" not in buses or buses & {"PCI", "PCIE"}:
+        return 0
+    for count in (2, 1):
+        words = ["-device", "usb-kbd", "-device", "usb-tablet"][: 2 * count]
+        if _run(qemu.path, [*machine, *qemu.no_sound, *words])[0]:
+            return count
+    return 0
 
 
 def _subsets() -> Iterator[tuple[str, ...]]:
@@ -78,23 +102,24 @@ def _subsets() -> Iterator[tuple[str, ...]]:
         yield from itertools.combinations(_TRIED, size)
 
 
-def _read(answers: list[Any], tried: Sequence[str]) -> Board:
-    *facts, _, key = answers
-    blocks, memory, backends, devices, kind, tree = (answer["return"] for answer in facts)
+def _read(answers: list[Any], tried: Sequence[str], usb_ports: int) -> Board:
+    facts = (answer["return"] for answer in answers[:_NEEDED])
+    blocks, memory, backends, devices, kind, tree = facts
     return board.read(
         str(kind).removesuffix("-machine"),
         tree=str(tree),
         disk=str(blocks[0]["device"]) if _DISK in tried and blocks else "",
         memory=0 if _MEMORY in tried else int(memory["base-memory"]) >> 20,
         accepts_cpu_max=_CPU in tried,
-        has_keyboard=NO_HANDLER not in str(key),
+        has_keyboard="return" in answers[-1] if len(answers) == len(_ASKED) else False,
+        usb_ports=usb_ports,
         backends=[str(backend["type"]) for backend in backends],
         devices=[str(device["name"]) for device in devices],
     )
 
 
-def _run(path: str, arguments: Sequence[str]) -> tuple[list[Any] | None, str]:
-    """Run QEMU once; return its answers, or None and why there are none."""
+def _run(path: str, arguments: Sequence[str]) -> tuple[list[Any], str]:
+    """Run QEMU once; return its answers, as far as it came, and what it printed."""
     command = [path, "-nodefaults", "-no-user-config", "-display", "none", "-S"]
     command += ["-accel", "tcg", "-qmp", "stdio", *arguments]
     requests: list[dict[str, object]] = [{"execute": "qmp_capabilities"}]
@@ -106,14 +131,15 @@ def _run(path: str, arguments: Sequence[str]) -> tuple[list[Any] | None, str]:
             command, input=lines.encode(), capture_output=True, timeout=TIME_LIMIT
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return None, str(error)
-    try:
-        answers = [json.loads(line) for line in done.stdout.splitlines()]
-        found = [answer for answer in answers if "return" in answer or "error" in answer]
-    except (ValueError, TypeError, RecursionError) as error:
-        return None, f"it did not answer in QMP: {error}"
+        return [], str(error)
+    said = done.stderr.decode("utf-8", "replace").strip()[:4000]
+    found = []
+    for line in done.stdout.splitlines():
+        try:
+            answer = json.loads(line)
+        except (ValueError, RecursionError):
+            return [], "it did not answer in QMP"
+        if isinstance(answer, dict) and ("return" in answer or "error" in answer):
+            found.append(answer)
     # The first answer is to qmp_capabilities, the last one to quit.
-    wanted = found[1 : len(_ASKED) + 1]
-    if len(wanted) < len(_ASKED):
-        return None, done.stderr.decode("utf-8", "replace").strip()[:400] or "it did not answer"
-    return wanted, ""
+    return found[1 : len(_ASKED) + 1], said

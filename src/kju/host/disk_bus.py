@@ -88,7 +88,7 @@ def _nvme(board: Board, drive: _Drive) -> _Devices:
 def _usb(board: Board, drive: _Drive) -> _Devices:
     if not board.offers("usb-storage"):
         return None
-    if board.has_usb:
+    if board.usb_ports:
         return (f"usb-storage,drive={drive.name}",)
     if board.has_pci and board.offers("qemu-xhci"):
         controller = f"kju-usb-disk{drive.suffix}"
@@ -157,7 +157,7 @@ def attach(
 def _wished(board: Board, drive: _Drive, wish: str, machine: str) -> Attachment:
     if found := _on(board, drive, wish):
         return found._replace(reason=f"{wish}, asked for (disk-bus)")
-    possible = [bus for bus in DISK_BUSES if _KINDS[bus](board, drive)]
+    possible = [bus for bus in DISK_BUSES if _KINDS[bus](board, drive) is not None]
     can = ", ".join(possible) or "none of them"
     raise ConflictError(f"{machine} has no bus for --disk-bus {wish}; it takes: {can}")
 

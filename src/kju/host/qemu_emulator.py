@@ -228,6 +228,7 @@ class QemuEmulator(Emulator):
                 self._prepared.request.folder,
                 self._inputs,
                 self.tell,
+                self.plan.temporary,
             )
         return self._snapshots
 
@@ -307,6 +308,7 @@ class QemuEmulator(Emulator):
             ],
             "notes": list(plan.notes),
             "disks": self._disks(),
+            "temporary": self.plan.temporary,
         }
 
     def _disks(self) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ def message(said: Sequence[str], program: str) -> str:
         said: The lines that QEMU printed, at least one.
         program: The path by which it was started.
     """
-    names = (f"{program}: ", f"{PurePath(program).name}: ")
+    names = (f"{program}: ", f"{PurePath(program).name}: ", "qemu: ")
     lines = [line for line in said if not _PROBED.fullmatch(line)] or list(said)
     bare = [_without(line, names) for line in lines]
     errors = [
@@ -43,13 +43,15 @@ def message(said: Sequence[str], program: str) -> str:
     ]
     at = errors[-1] if errors else len(lines) - 1
     after = [index for index in range(at + 1, len(lines)) if not lines[index].startswith(names)]
-    advice = [found for index in after if (found := _advice(bare[index], program))]
+    # A fatal error of the processor is followed by its registers.
+    followed = [] if bare[at].startswith("fatal: ") else after
+    advice = [found for index in followed if (found := _advice(bare[index], program))]
     others = [text for index, text in enumerate(bare) if index != at and index not in after]
     text = "; ".join([bare[at], *advice])
     return f"{text} (QEMU also said: {' | '.join(others)})" if others else text
 
 
-def _without(line: str, names: tuple[str, str]) -> str:
+def _without(line: str, names: tuple[str, ...]) -> str:
     for name in names:
         line = line.removeprefix(name)
     return line

@@ -89,6 +89,7 @@ class SnapshotStore:
         folder: Where the machine is kept; empty for one that is not.
         inputs: The log of clients' input.
         tell: Is told what was done.
+        temporary: Why a snapshot is lost when the machine ends; empty if it is not.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class SnapshotStore:
         folder: str,
         inputs: InputLog,
         tell: Tell,
+        temporary: str = "",
     ) -> None:
         self._qmp = qmp
         self._jobs = jobs
@@ -106,6 +108,7 @@ class SnapshotStore:
         self._folder = folder
         self._inputs = inputs
         self._tell = tell
+        self._temporary = temporary
         self._dump = Dump(qmp, "")
         self._turn = asyncio.Lock()
         self._doing: set[asyncio.Task[Snapshots]] = set()
@@ -174,7 +177,8 @@ class SnapshotStore:
             except QemuError as error:
                 why = await self._too_full(disks)
                 raise QemuError(f"{error}{why}; what was saved before is as it was") from error
-        note = await asyncio.to_thread(self._keep_files, tag, disks, picture) or note
+        kept = await asyncio.to_thread(self._keep_files, tag, disks, picture)
+        note = "; ".join(filter(None, (self._temporary, kept or note)))
         self._tell("snapshot-saved", {"tag": tag})
         found = next(saved for saved in (await self.listed()).snapshots if saved.tag == tag)
         return Snapshots(number=0, snapshots=[found], note=note)

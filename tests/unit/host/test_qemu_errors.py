@@ -43,6 +43,10 @@ AUDIO = [
             ["qemu-system-x86_64: bad", "qemu-system-x86_64: warning: and old"],
             "bad (QEMU also said: warning: and old)",
         ),
+        (
+            ["qemu: fatal: Lockup: no", "", "R00=0 R01=0", "FPSCR: 00000000"],
+            "fatal: Lockup: no",
+        ),
         (["**", "ERROR:x.c:1:f: failed"], "ERROR:x.c:1:f: failed (QEMU also said: **)"),
         (PROBED, f"{PROBED[2]} (QEMU also said: {PROBED[0]} | {PROBED[1]})"),
     ],

@@ -87,9 +87,7 @@ class Fake:
     def answer(self, command: dict) -> None:
         name, number = command["execute"], command.get("id")
         if self.when == name:
-            word = self.word
-            self.word = word % json.dumps(number).encode() if b"%s" in word else word
-            self.misbehave(self.qmp)
+            self.misbehave(self.qmp, number)
             return
         result: object = {"running": True} if name == "query-status" else {}
         if name == "query-block":
@@ -105,11 +103,12 @@ class Fake:
         if name == "quit":
             sys.exit(0)
 
-    def misbehave(self, sock: socket.socket) -> None:
+    def misbehave(self, sock: socket.socket, number: object = None) -> None:
         if not self.word:
             sock.shutdown(socket.SHUT_RDWR)
         else:
-            sock.sendall(self.word)
+            named = b"%s" in self.word
+            sock.sendall(self.word % json.dumps(number).encode() if named else self.word)
 
     def serve_bus(self, sock: socket.socket) -> None:
         from fake_display import FakeQemu

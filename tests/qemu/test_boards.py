@@ -10,7 +10,7 @@ import guests
 import pytest
 
 import kju
-from kju.errors import InputError
+from kju.errors import InputError, QemuError
 from kju.host import board_probe, qemu
 
 #: The shell moves the cursor before each letter.
@@ -45,8 +45,20 @@ def test_qemu_says_what_a_pc_has() -> None:
     assert ask("x86_64", "-M", "microvm").has_virtio_mmio
 
 
+@pytest.mark.parametrize("machine", ["pc", "isapc", "microvm"])
+def test_qemu_72_says_the_same(machine: str) -> None:
+    old = board_probe.ask(qemu.inspect(str(guests.qemu72())), ["-M", machine])
+    new = ask("x86_64", "-M", machine)
+    assert old._replace(name=machine, buses=new.buses) == new._replace(name=machine)
+
+
 def test_a_machine_that_does_not_start_is_taken_for_a_pc() -> None:
     assert ask("x86_64", "-M", "nonsense") == board_probe.board.PC
+
+
+def test_a_board_that_needs_more_says_what() -> None:
+    with pytest.raises(QemuError, match="q800 does not start: could not load MacROM"):
+        ask("m68k", "-M", "q800")
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,8 @@ def _subsets() -> Iterator[tuple[str, ...]]:
 
 
 def _read(answers: list[Any], tried: Sequence[str], usb_ports: int) -> Board:
-    facts = (answer["return"] for answer in answers[:_NEEDED])
+    # QEMU 7.2 has no /backend until something is in it.
+    facts = [answer.get("return", []) for answer in answers[:_NEEDED]]
     blocks, memory, backends, devices, kind, tree = facts
     return board.read(
         str(kind).removesuffix("-machine"),

@@ -82,7 +82,7 @@ def test_a_cd_boots(tmp_path: Path) -> None:
 def test_a_bus_that_the_board_lacks_is_refused(disk: Path) -> None:
     with pytest.raises(ConflictError, match="isapc has no bus for --disk-bus nvme; it takes: ide"):
         kju.launch(disk, args=["-M", "isapc", *guests.TCG], disk_bus="nvme")
-    with pytest.raises(UsageError, match="there is no disk bus 'sata': ide, scsi"):
+    with pytest.raises(UsageError, match="unknown disk bus 'sata'; choose one of: ide, scsi"):
         kju.launch(disk, disk_bus="sata")
 
 

@@ -104,10 +104,10 @@ def check_disk_bus(bus: str | None) -> None:
     """Refuse the name of a bus that disks cannot be on.
 
     Raises:
-        UsageError: There is none of this name.
+        UsageError: The name is unknown.
     """
     if bus and bus not in DISK_BUSES:
-        raise UsageError(f"there is no disk bus {bus!r}: {', '.join(DISK_BUSES)}")
+        raise UsageError(f"unknown disk bus {bus!r}; choose one of: {', '.join(DISK_BUSES)}")
 
 
 def mirror_request(

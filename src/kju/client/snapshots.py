@@ -25,8 +25,8 @@ class Snapshots:
         """Save the whole machine: its memory, its disks, its screen as a PNG.
 
         The guest stands still meanwhile and goes on afterwards, if it ran. With QEMU's -snapshot
-        or snapshot=on it is lost when the machine ends: the snapshot's ``note`` says so, and
-        ``machine.info()["temporary"]`` does before.
+        or snapshot=on the snapshot is lost when the machine ends; its ``note`` has this warning,
+        and so has ``machine.info()["temporary"]`` before it is saved.
 
         Args:
             tag: A name that no other snapshot has.

@@ -93,7 +93,7 @@ class Facts(NamedTuple):
         image: What to boot from, if anything.
         memory: As the caller wants it, for ``-m``; empty for no wish.
         cpus: As the caller wants it, for ``-smp``; 0 for no wish.
-        board: What the machine type offers.
+        board: The machine type's buses and devices.
         disk_bus: The bus of the disks, one of `DISK_BUSES`; empty for no wish.
         no_sound: QEMU's arguments for sound that is not played.
         shares_video_memory: Whether this QEMU knows ``aux-ram-share``.
@@ -135,7 +135,7 @@ class Plan(NamedTuple):
         notes: What else a reader of ``kju info`` should know.
         changes_user: Whether QEMU becomes another user's process.
         buses: The bus of each disk and CD by its path, and why.
-        temporary: What is lost when the machine ends, and why; empty if nothing is.
+        temporary: A warning that changes of the disks are lost; empty if they are kept.
     """
 
     user: tuple[str, ...]
@@ -194,7 +194,7 @@ class _Given:
 
     @property
     def is_temporary(self) -> bool:
-        """Whether what is written to a disk is lost when the machine ends."""
+        """Whether changes of a disk are lost when the machine ends."""
         drives = [fields(o.value, "file") for o in self._options if o.name == "drive"]
         return self.has("snapshot") or any(d.get("snapshot") == "on" for d in drives)
 
@@ -307,8 +307,8 @@ def _refuse(options: Sequence[Option], given: _Given, facts: Facts) -> None:
 
 _Items = list[Appended | str]
 _TEMPORARY = (
-    "the disks are temporary (-snapshot or snapshot=on): what the guest writes, and every snapshot,"
-    " is lost when the machine ends"
+    "the disks are temporary (-snapshot or snapshot=on): the guest's changes, and every snapshot,"
+    " are lost when the machine ends"
 )
 
 

@@ -1,7 +1,6 @@
-"""A board: what one machine type of one QEMU offers. I/O-free; `board_probe` asks QEMU.
+"""A board: the buses and devices of one machine type of one QEMU. I/O-free.
 
-Nothing here goes by a board's name: its buses, its screen, the memory and the processor that it
-accepts, and the place where it puts a disk are QEMU's own answers.
+Every fact is an answer of QEMU (`board_probe`); none depends on a list of board names.
 
 Source:
     query-block, query-machines and qom-list-types: qapi/ of QEMU; ``info qtree``: the tree of a
@@ -33,7 +32,7 @@ _PORTS = re.compile(r"^\s*dev: (?:\S*ahci\S*|ich9-ahci)", re.MULTILINE)
 
 
 class Board(NamedTuple):
-    """What a machine type offers.
+    """The buses and devices of one machine type.
 
     Attributes:
         name: The machine type, such as ``pc``; empty if QEMU was not asked.

@@ -1,9 +1,8 @@
-"""SHELL: asking QEMU what a board has.
+"""SHELL: asking QEMU for the buses and devices of a board.
 
 QEMU is run with the board and an empty disk, and asked over QMP before its first instruction; for
 one last question it runs for a moment. That takes 30 to 100 ms. Some boards refuse kju's defaults
-(a memory size, ``-cpu max``, a disk); then fewer of these are tried, so that what a board accepts
-is seen from QEMU itself.
+(a memory size, ``-cpu max``, a disk); the next run then leaves one of them out.
 """
 
 from __future__ import annotations
@@ -53,15 +52,14 @@ _TREE = _NEEDED - 1
 
 
 def ask(qemu: Qemu, machine: Sequence[str]) -> Board:
-    """Return what a board has.
+    """Return the buses and devices of a board.
 
     Args:
         qemu: The QEMU.
         machine: The arguments that choose the board; empty for QEMU's default.
 
     Returns:
-        The board. Of a PC that does not start with any of what was tried `board.PC`: its start
-        will tell why.
+        The board; `board.PC` for a PC that does not start, whose real start reports the error.
 
     Raises:
         QemuError: Another board does not start; QEMU's own words are in it.
@@ -80,12 +78,12 @@ def ask(qemu: Qemu, machine: Sequence[str]) -> Board:
     if qemu.architecture in ("x86_64", "i386"):
         log.info("%s %s was not asked what it has: %s", qemu.path, " ".join(machine), said)
         return board.PC
-    what = qemu_errors.message(said.splitlines() or ["it said nothing"], qemu.path)
+    what = qemu_errors.message(said.splitlines() or ["no error message"], qemu.path)
     raise QemuError(f"{Path(qemu.path).name} {' '.join(machine)} does not start: {what}")
 
 
 def _usb_ports(qemu: Qemu, machine: Sequence[str], answers: list[Any]) -> int:
-    """How many USB devices a board takes without PCI; only trying tells, so two are tried."""
+    """Count the USB ports of a board without PCI, up to two; QEMU does not list them."""
     buses = board.buses(str(answers[_TREE].get("return")))
     if "usb-bus" not in buses or buses & {"PCI", "PCIE"}:
         return 0
@@ -120,7 +118,7 @@ def _read(answers: list[Any], tried: Sequence[str], usb_ports: int) -> Board:
 
 
 def _run(path: str, arguments: Sequence[str]) -> tuple[list[Any], str]:
-    """Run QEMU once; return its answers, as far as it came, and what it printed."""
+    """Run QEMU once; return its answers, perhaps not all of them, and its standard error."""
     command = [path, "-nodefaults", "-no-user-config", "-display", "none", "-S"]
     command += ["-accel", "tcg", "-qmp", "stdio", *arguments]
     requests: list[dict[str, object]] = [{"execute": "qmp_capabilities"}]

@@ -34,7 +34,7 @@ class Attachment(NamedTuple):
 
 
 class _Drive(NamedTuple):
-    """What is to be attached: a drive's id, what its controllers' ids end in, and its kind."""
+    """A drive to attach: its id, the suffix of its controllers' ids, and its kind."""
 
     name: str
     suffix: str

@@ -3,8 +3,8 @@
 Rules:
 
 - Every layer is read by `disk_headers` before QEMU sees the disk, and nothing else is opened.
-- A layer below is a regular file in the folder of the image itself, whatever links say. Its format
-  is named, or it is raw and QEMU is told so: contents that a guest has written decide nothing.
+- A backing file is a regular file in the folder of the image itself, after links are followed. Its
+  format is named, or it is raw and passed to QEMU as raw: a guest may have written its contents.
 - No external data file and no network address.
 - A VMDK's extents are in its folder, and named after it: QEMU writes them.
 - Layers that kju has made are trusted: a clone's disk lies over the disks of its base, wherever
@@ -43,7 +43,7 @@ class Layer(NamedTuple):
 
     Attributes:
         path: As a whole path; or an address, as the image has it.
-        format: As QEMU is told it, or probes it.
+        format: As it is passed to QEMU, or as QEMU probes it.
         role: ``disk``, ``backing`` or ``data``.
     """
 
@@ -96,7 +96,7 @@ def _walk(image: Image, trusted: bool, made: Made) -> Chain:
             return Chain(tuple(layers), tuple(formats))
         name = named.backing.removeprefix("file:")
         if _PROTOCOL.match(name):
-            _refuse(trusted, f"{path} lies over {named.backing!r}, which is no file in its folder")
+            _refuse(trusted, f"{path} lies over {named.backing!r}, not a file in its folder")
             layers.append(Layer(named.backing, named.backing_format, "backing"))
             return Chain(tuple(layers), tuple(formats))
         below = path.parent / name

@@ -72,12 +72,12 @@ def find(wish: str, folder: str, architecture: str) -> Firmware | None:
 
 
 def without_variables(architecture: str) -> Firmware:
-    """The UEFI of a board that starts nothing without, for a machine that is not kept.
+    """The UEFI for a board without firmware of its own, for a machine that is not kept.
 
     Its variables are in the guest's flash memory, and are lost when the machine ends.
 
     Raises:
-        QemuError: There is no UEFI here.
+        QemuError: No UEFI is installed.
     """
     code, code_format, _ = _described(architecture)
     if code_format != "raw":

@@ -306,8 +306,8 @@ def test_sound_is_not_played_unless_the_user_wants_it() -> None:
 
 @pytest.mark.parametrize("user", [["-snapshot"], ["-drive", "file=x,snapshot=on"]])
 def test_temporary_disks_are_noted(user: list[str]) -> None:
-    assert any("is lost when the machine ends" in note for note in make(*user).notes)
-    assert not any("is lost" in note for note in make("-drive", "file=x").notes)
+    assert any("are lost when the machine ends" in note for note in make(*user).notes)
+    assert not any("are lost" in note for note in make("-drive", "file=x").notes)
 
 
 def test_networks_that_start_programs_may() -> None:

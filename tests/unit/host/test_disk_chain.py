@@ -100,7 +100,7 @@ def test_a_layer_outside_the_folder_is_refused(folder: Path, kind: str, name: st
     ],
 )
 def test_an_address_is_refused(folder: Path, name: str) -> None:
-    refused(overlay(folder, "top.qcow2", "qcow2", name, "-F", "raw"), "no file in its folder")
+    refused(overlay(folder, "top.qcow2", "qcow2", name, "-F", "raw"), "not a file in its folder")
 
 
 @qemu_img

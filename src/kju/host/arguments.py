@@ -245,7 +245,9 @@ def board_arguments(user: Sequence[str], architecture: str, kernel: str = "") ->
     for option in options:
         if option.name in ("machine", "M"):
             found = fields(option.value, "type")
-            kept = [f"{k}={quote(v)}" for k, v in found.items() if not _NOT_THE_BOARD.fullmatch(k)]
+            kind = found.pop("type", "")
+            kept = [quote(kind)] if kind else []
+            kept += [f"{k}={quote(v)}" for k, v in found.items() if not _NOT_THE_BOARD.fullmatch(k)]
             words += ["-machine", ",".join(kept)] if kept else []
         elif option.name in ("kernel", "bios", "pflash", "m", "cpu", "smp") and option.value:
             words += [f"-{option.name}", option.value]

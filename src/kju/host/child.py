@@ -93,16 +93,16 @@ class Child:
                     await process.wait(self._child)
         return self.status
 
-    def last_lines(self) -> list[str]:
-        """What it printed last, without control characters."""
+    def last_lines(self, lines: int = 8) -> list[str]:
+        """The last lines that it printed, without control characters."""
         if self._output:
             self._output.drain()
-        return logs.tail(self._log)
+        return logs.tail(self._log, lines)
 
-    async def last_words(self) -> tuple[str, list[str]] | None:
-        """How it ended and what it printed last, if it ends now and has said anything."""
+    async def last_words(self, lines: int = 8) -> tuple[str, list[str]] | None:
+        """How it ended and its last lines, if it ends now and has printed anything."""
         status = await self.wait(LAST_WORDS)
-        said = self.last_lines()
+        said = self.last_lines(lines)
         if status is None or not said:
             return None
         return f"{self.title} {process.describe(status)}", said

@@ -23,19 +23,23 @@ from ..errors import UsageError
 #: How much of a file `classify` wants: the signature of an ISO lies at 32 KiB.
 HEAD = 0x8806
 
-#: What is not a disk, by its first bytes, and the command that makes one of it.
-_PACKED = (
-    (b"\x1f\x8b", "compressed with gzip", "gunzip --keep"),
-    (b"\xfd7zXZ\0", "compressed with xz", "unxz --keep"),
+#: Compressed files by their first bytes, and the filter that expands each.
+_COMPRESSED = (
+    (b"\x1f\x8b", "compressed with gzip", "gunzip"),
+    (b"\xfd7zXZ\0", "compressed with xz", "unxz"),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd", "unzstd"),
-    (b"BZh", "compressed with bzip2", "bunzip2 --keep"),
+    (b"BZh", "compressed with bzip2", "bunzip2"),
     (b"\x04\x22\x4d\x18", "compressed with lz4", "unlz4"),
-    (b"LZIP", "compressed with lzip", "lzip --decompress --keep"),
+    (b"LZIP", "compressed with lzip", "lzip --decompress"),
+)
+#: Archives by their first bytes, and the command that unpacks each.
+_ARCHIVES = (
     (b"PK\x03\x04", "a zip archive", "unzip"),
     (b"PK\x05\x06", "an empty zip archive", "unzip"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "7z x"),
     (b"Rar!\x1a\x07", "a rar archive", "unrar x"),
 )
+_COMPRESSED_SUFFIXES = {".gz", ".xz", ".zst", ".zstd", ".bz2", ".lz4", ".lz"}
 _TAR = (b"ustar\x0000", b"ustar  \0")
 
 _MULTIBOOT = 0x1BADB002
@@ -102,16 +106,22 @@ def classify(path: str, head: bytes, *, read_only: bool = False) -> Image:
 
 def _refuse_packed(path: str, head: bytes) -> None:
     shown = shlex.quote(path)
-    for magic, what, command in _PACKED:
+    what, command = "", ""
+    for magic, kind, expand in _COMPRESSED:
         if head.startswith(magic):
-            raise UsageError(
-                f"the image {path} is {what}, which QEMU does not read; unpack it first:"
-                f" {command} {shown}"
-            )
+            name = PurePath(path)
+            # disk.img.gz holds disk.img; whatever is not named so gets a new name.
+            known = name.suffix.lower() in _COMPRESSED_SUFFIXES
+            into = name.with_suffix("") if known else name.with_stem(f"{name.stem}-expanded")
+            what, command = kind, f"{expand} < {shown} > {shlex.quote(str(into))}"
+    for magic, kind, unpack in _ARCHIVES:
+        if head.startswith(magic):
+            what, command = kind, f"{unpack} {shown}"
     if head[257:265] in _TAR:
+        what, command = "a tar archive", f"tar -xf {shown}"
+    if what:
         raise UsageError(
-            f"the image {path} is a tar archive, which QEMU does not read; unpack it first:"
-            f" tar -xf {shown}"
+            f"the image {path} is {what}, which QEMU does not read; unpack it first: {command}"
         )
 
 

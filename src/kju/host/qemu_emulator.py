@@ -159,7 +159,7 @@ class QemuEmulator(Emulator):
 
     async def explain(self, error: KjuError) -> QemuError:
         """Make of *error* what QEMU itself says of its end, if it ends now."""
-        found = await self._child.last_words()
+        found = await self._child.last_words(qemu_errors.LINES)
         if found is None:
             return QemuError(str(error), self._name)
         how, said = found

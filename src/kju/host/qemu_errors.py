@@ -16,6 +16,11 @@ from pathlib import PurePath
 
 from .arguments import CONFLICTS
 
+#: How many of QEMU's last lines to look at: a fatal error is followed by all registers.
+LINES = 60
+#: How many lines beside the error and its advice a message has.
+_OTHERS = 3
+
 _PROBED = re.compile(
     r"WARNING: Image format was not specified for .* and probing guessed raw\."
     r"|\s*Automatically detecting the format is dangerous for raw images, .*"
@@ -47,6 +52,7 @@ def message(said: Sequence[str], program: str) -> str:
     followed = [] if bare[at].startswith("fatal: ") else after
     advice = [found for index in followed if (found := _advice(bare[index], program))]
     others = [text for index, text in enumerate(bare) if index != at and index not in after]
+    others = others[-_OTHERS:]
     text = "; ".join([bare[at], *advice])
     return f"{text} (QEMU also said: {' | '.join(others)})" if others else text
 

@@ -274,7 +274,7 @@ def test_disks_beyond_the_ide_buses_go_to_virtio() -> None:
 
 def test_the_arguments_that_choose_the_board() -> None:
     user = ("-M", "q35,accel=tcg,sata=off", "-machine", "memory-backend=m", "-m", "3G")
-    assert board_arguments(user, "x86_64") == ["-machine", "type=q35,sata=off", "-m", "3G"]
+    assert board_arguments(user, "x86_64") == ["-machine", "q35,sata=off", "-m", "3G"]
     assert board_arguments((), "aarch64") == ["-machine", "virt"]
     assert board_arguments(("-bios", "b"), "x86_64", "/k") == ["-bios", "b", "-kernel", "/k"]
 
@@ -374,6 +374,32 @@ def test_classify(path: str, head: bytes, kind: Kind, disk_format: str) -> None:
     found = classify(path, head)
     assert (found.kind, found.disk_format) == (kind, disk_format)
     assert found.reason
+
+
+@pytest.mark.parametrize(
+    ("path", "head", "command"),
+    [
+        ("/a b.img.gz", b"\x1f\x8b\x08", "gunzip < '/a b.img.gz' > '/a b.img'"),
+        ("/a.qcow2", b"\x1f\x8b\x08", "gunzip < /a.qcow2 > /a-expanded.qcow2"),
+        ("/a.iso", b"\xfd7zXZ\0", "unxz < /a.iso > /a-expanded.iso"),
+        ("/a.img.zst", b"\x28\xb5\x2f\xfd", "unzstd < /a.img.zst > /a.img"),
+        ("/a.bz2", b"BZh9", "bunzip2 < /a.bz2 > /a"),
+        ("/a.zip", b"PK\x03\x04", "unzip /a.zip"),
+        ("/a.img", b"7z\xbc\xaf\x27\x1c", "7z x /a.img"),
+        ("/a.ova", bytes(257) + b"ustar\x0000", "tar -xf /a.ova"),
+    ],
+)
+def test_a_packed_image_is_refused_with_the_command(path: str, head: bytes, command: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        classify(path, head)
+    assert str(caught.value).endswith(f"unpack it first: {command}")
+    # A raw disk may begin with anything.
+    assert classify("/a.raw", head).disk_format == "raw"
+
+
+def test_an_empty_image_is_refused() -> None:
+    with pytest.raises(UsageError, match="is empty"):
+        classify("/a.iso", b"")
 
 
 def test_multiboot2_is_refused_with_a_way_out() -> None:

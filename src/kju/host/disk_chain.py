@@ -90,7 +90,9 @@ def _walk(image: Image, trusted: bool, made: Made) -> Chain:
     for depth in range(MAX_LAYERS):
         named = _read(path, disk_format, regular=bool(depth) and not trusted)
         shown = disk_format or named.format
-        layers.append(Layer(str(path), shown, "backing" if depth else "disk"))
+        # The image as its owner wrote it; other names are a stranger's, so without links.
+        where = path.resolve() if depth else path
+        layers.append(Layer(str(where), shown, "backing" if depth else "disk"))
         layers.extend(_data(path, folder, named, name, trusted) for name in named.data)
         if not named.backing:
             return Chain(tuple(layers), tuple(formats))
@@ -140,15 +142,15 @@ def _data(path: Path, folder: Path, named: Named, name: str, trusted: bool) -> L
         if not (where.name.startswith(stem) and where.suffix.lower() == ".vmdk"):
             what = f"{path} has its data in {where}, whose name is not {stem}...vmdk"
             _refuse(trusted, what)
-    return Layer(str(where), "", "data")
+    return Layer(str(where.resolve()), "", "data")
 
 
 def _check_place(path: Path, below: Path, folder: Path, trusted: bool, does: str) -> None:
     """Refuse what is not a regular file in the folder."""
     real = below.resolve()
     if real.parent != folder and not real.is_relative_to(folder):
-        link = f" (it leads to {real})" if str(real) != os.path.normpath(below) else ""
-        _refuse(trusted, f"{path} {does} {below}{link}, outside its folder {folder}")
+        link = f" (by the link {below})" if str(real) != os.path.normpath(below) else ""
+        _refuse(trusted, f"{path} {does} {real}{link}, outside its folder {folder}")
 
 
 def _refuse(trusted: bool, what: str) -> None:

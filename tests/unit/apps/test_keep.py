@@ -131,3 +131,24 @@ def test_bytes_that_are_no_text_are_refused(file: Path, monkeypatch: pytest.Monk
     done = edit(monkeypatch, "sh -c 'printf \"cpus = 4 # \\377\\n\" >$0'")
     assert done.returncode == 2 and "the text is not UTF-8" in done.stderr
     assert file.read_text() == before
+
+
+def test_create_shows_every_file_of_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "base.raw").write_bytes(bytes(512))
+    disk = tmp_path / "in" / "stranger.qcow2"
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", "../base.raw", "-F", "raw"]
+    subprocess.run([*command, str(disk)], check=True)
+    words = [sys.executable, "-m", "kju.apps", "create", "strange", "--image", str(disk)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "outside its folder" in done.stderr and "--trust-disk" in done.stderr
+    assert store.names() == []
+    done = subprocess.run(
+        [*words, "--trust-disk", "--disk-bus", "scsi"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"disk: {disk} (qcow2)\nbacking: {tmp_path}/base.raw (raw)\n" in done.stdout
+    made = store.read("strange").definition
+    assert made.trust_disk and made.disk_bus == "scsi"

@@ -49,6 +49,8 @@ def test_a_whole_one() -> None:
         ("cpus = 2000\n", 1, "cpus", "1024"),
         ("cpus = -1\n", 1, "cpus", ">= 0"),
         ("name = 'other'\n", 1, "name", "'web'"),
+        ("disk_bus = 'sata'\n", 1, "disk_bus", "'sd' or 'floppy'"),
+        ("trust_disk = 1\n", 1, "trust_disk", "true or false"),
         ("network = 'tap'\n", 1, "network", "'user' or 'none'"),
         ("disks = 'a'\n", 1, "disks", "a list"),
         ("disks = [\n  'a',\n  7,\n]\n", 3, "disks", "a text"),

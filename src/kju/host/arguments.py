@@ -377,7 +377,10 @@ def _video(given: _Given, facts: Facts) -> _Items:
         if facts.architecture in _DRAW_ON_VIRTIO:
             kinds.reverse()
         driver = next((kind for kind in kinds if board.offers(kind)), "")
-    elif "ISA" in board.buses and facts.architecture in _X86 and not board.has_virtio_mmio:
+    elif board.has_virtio_mmio:
+        # A microvm has no screen on purpose: it is for guests that need none.
+        driver = "" if facts.architecture in _X86 else "virtio-gpu-device"
+    elif "ISA" in board.buses and facts.architecture in _X86:
         driver = "isa-vga"
     if not driver or not board.offers(driver):
         return [f"no video device: {_named(board)} has no bus for one"]

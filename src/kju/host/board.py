@@ -16,7 +16,7 @@ from typing import NamedTuple
 #: Every device that kju may add. A QEMU can be built without one of them.
 DEVICES = frozenset(
     {
-        *("VGA", "isa-vga", "virtio-gpu-pci"),
+        *("VGA", "isa-vga", "virtio-gpu-pci", "virtio-gpu-device"),
         *("qemu-xhci", "usb-tablet", "usb-kbd", "usb-storage"),
         *("virtio-keyboard-pci", "virtio-keyboard-device", "virtio-tablet-device"),
         *("virtio-blk-pci", "virtio-blk-device", "virtio-blk-ccw", "virtio-net-pci"),

@@ -202,6 +202,15 @@ static PyObject *pack_move(PyObject *self, PyObject *args) {
     return result;
 }
 
+/* Raise FormatError: more items, or more drawing, than any sender needs. */
+static PyObject *too_much_work(size_t at, const struct kju_picture *p) {
+    PyErr_Format(format_error,
+                 "a block of pixels asks for too much work: at byte %zu its items are more than %d,"
+                 " or cover the picture of %ux%u pixels more than %d times",
+                 at, KJU_MAX_ITEMS, p->width, p->height, KJU_MAX_PASSES);
+    return NULL;
+}
+
 /* Raise FormatError with what was found and the item's offset. */
 static PyObject *bad_block(const uint8_t *bytes, size_t at, size_t size) {
     size_t shown = size - at < 8 ? size - at : 8;
@@ -237,7 +246,8 @@ static PyObject *check(PyObject *self, PyObject *args) {
         result = from_rects(&rects);
     } else {
         free(rects.at);
-        result = bad_block(block.buf, at, (size_t)block.len);
+        result = found == KJU_E_WORK ? too_much_work(at, &p)
+                                     : bad_block(block.buf, at, (size_t)block.len);
     }
     PyBuffer_Release(&block);
     return result;
@@ -251,10 +261,11 @@ static PyObject *unpack(PyObject *self, PyObject *args) {
         return NULL;
     struct kju_picture p;
     if (!to_picture(form, &memory, &p)) {
+        int drawn;
         Py_BEGIN_ALLOW_THREADS
-        kju_unpack(block.buf, (size_t)block.len, &p);
+        drawn = kju_unpack(block.buf, (size_t)block.len, &p);
         Py_END_ALLOW_THREADS
-        result = Py_NewRef(Py_None);
+        result = drawn == KJU_OK ? Py_NewRef(Py_None) : PyErr_NoMemory();
     }
     PyBuffer_Release(&block);
     PyBuffer_Release(&memory);
@@ -282,5 +293,11 @@ PyMODINIT_FUNC PyInit__pixels(void) {
         return NULL;
     format_error = PyObject_GetAttrString(errors, "FormatError");
     Py_DECREF(errors);
-    return format_error ? PyModule_Create(&definition) : NULL;
+    PyObject *module = format_error ? PyModule_Create(&definition) : NULL;
+    if (module && (PyModule_AddIntConstant(module, "MAX_ITEMS", KJU_MAX_ITEMS) ||
+                   PyModule_AddIntConstant(module, "MAX_PASSES", KJU_MAX_PASSES))) {
+        Py_DECREF(module);
+        return NULL;
+    }
+    return module;
 }

@@ -27,6 +27,23 @@
 enum { KJU_FILL = 0, KJU_COPY = 1, KJU_PALETTE = 2, KJU_PREDICT = 3, KJU_TABLE = 4 };
 enum { KJU_LEFT = 0, KJU_UP = 1, KJU_MEDIAN = 2, KJU_PREDICTORS = 3 };
 
+/* The most work that one block may ask for. A block of 300 compressed bytes can hold half a million
+ * fills of the whole picture, so its length says nothing about that.
+ * KJU_MAX_PASSES: how often all items together may cover the picture. An encoder draws each pixel
+ * once, after three moves at most, each of which copies the whole picture at most.
+ * KJU_MAX_ITEMS: kju's encoder takes 256 tiles of 64 x 64 pixels a block, in which the rows of cells
+ * have two runs each: 4,096 rectangles. With more it sends the tiles whole. */
+enum { KJU_MAX_PASSES = 4, KJU_MAX_ITEMS = 4096 };
+/* Results beside those of kju/surface.h: a block asks for more; there is no memory. */
+enum { KJU_E_WORK = -32, KJU_E_MEMORY = -33 };
+
+/* Colours of a palette or of a block's table. */
+enum { KJU_COLOURS = 256 };
+/* Bits of a number in a palette of so many colours. */
+static inline uint32_t kju_bits_for(uint32_t count) {
+    return count <= 2 ? 1 : count <= 4 ? 2 : count <= 16 ? 4 : 8;
+}
+
 struct kju_picture {
     uint8_t *bytes;
     size_t stride;
@@ -67,11 +84,13 @@ void kju_pack_copy(const struct kju_rect *to, uint32_t x, uint32_t y, struct kju
 /* Move pixels within a picture. The rectangles lie inside it. */
 void kju_copy_within(const struct kju_picture *p, const struct kju_rect *to, uint32_t x, uint32_t y);
 
-/* Check a block of items for a picture, without touching that: KJU_OK, or KJU_E_FORMAT with the
- * offset of the item that is wrong in `at`. Appends the items' rectangles. */
+/* Check a block of items for a picture, without touching that: KJU_OK; KJU_E_FORMAT or KJU_E_WORK
+ * with the offset of the item that is wrong, or one too many, in `at`. Appends the items'
+ * rectangles. */
 int kju_check_block(const uint8_t *bytes, size_t size, const struct kju_picture *p,
                     struct kju_rects *rects, size_t *at);
-/* Do what a block says that kju_check_block has found right. */
-void kju_unpack(const uint8_t *bytes, size_t size, const struct kju_picture *p);
+/* Draw a block that kju_check_block has found right. KJU_E_MEMORY, and nothing is drawn, where
+ * there is none for two rows of the picture. */
+int kju_unpack(const uint8_t *bytes, size_t size, const struct kju_picture *p);
 
 #endif

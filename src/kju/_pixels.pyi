@@ -14,6 +14,10 @@ Buffer: TypeAlias = _Buffer | npt.NDArray[Any]
 Form: TypeAlias = tuple[int, int, int, int]
 Box: TypeAlias = tuple[int, int, int, int]
 
+#: The most items of one block, and how often they may cover the picture together.
+MAX_ITEMS: int
+MAX_PASSES: int
+
 def trim(old: Buffer, now: Buffer, form: Form, rects: Iterable[Box], /) -> list[Box]: ...
 def find_move(
     old: Buffer, now: Buffer, form: Form, rect: Box, /

@@ -88,7 +88,30 @@ static void one(uint64_t *seed) {
     free(now.bytes);
 }
 
+/* Items that cover the picture more often, or are more, than a block may have. */
+static void too_much(void) {
+    struct kju_picture p = make(16, 16, 4);
+    struct kju_rects found = {0};
+    uint8_t fills[8 * (KJU_MAX_PASSES + 1)], dots[8 * (KJU_MAX_ITEMS + 1)] = {0};
+    for (size_t i = 0; i < sizeof fills; i += 8)
+        memcpy(fills + i, "\0\0\0\17\17abc", 8);
+    size_t at = 0;
+    CHECK(kju_check_block(fills, sizeof fills - 8, &p, &found, &at) == KJU_OK);
+    found.size = 0;
+    CHECK(kju_check_block(fills, sizeof fills, &p, &found, &at) == KJU_E_WORK);
+    CHECK(at == sizeof fills - 8);
+    p.width = p.height = 128;
+    found.size = 0;
+    CHECK(kju_check_block(dots, sizeof dots - 8, &p, &found, &at) == KJU_OK);
+    found.size = 0;
+    CHECK(kju_check_block(dots, sizeof dots, &p, &found, &at) == KJU_E_WORK);
+    CHECK(at == sizeof dots - 8);
+    free(found.at);
+    free(p.bytes);
+}
+
 int main(void) {
+    too_much();
     uint64_t seed = 1;
     for (int i = 0; i < 4000; i++)
         one(&seed);

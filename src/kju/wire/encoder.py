@@ -14,6 +14,7 @@ Rules:
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -43,6 +44,9 @@ FIRST = 1e9
 KEPT = 512_000
 #: Moves of one segment: a text that scrolls on both sides of a pointer is two.
 MOST_MOVES = 3
+#: Rectangles of one segment besides. A viewer refuses a block with more items, and one that covers
+#: the picture more than `_pixels.MAX_PASSES` times: with the moves, each pixel is drawn once.
+MOST_ITEMS = _pixels.MAX_ITEMS - MOST_MOVES
 #: Pixels that must have changed before it is worth looking whether something has moved.
 WORTH_MOVING = 4096
 #: Bytes that a photo has around its data.
@@ -391,7 +395,7 @@ class Encoder:
         rects = self._rects(tiles)
         if not moves:
             self._copy(rects)
-        changed = _pixels.trim(base, self._now, self._form, rects)
+        changed = self._bounded(_pixels.trim(base, self._now, self._form, rects), rects)
         if not changed and not moves:
             return None
         head = b"".join(_pixels.pack_move(*move) for move in moves)
@@ -403,6 +407,17 @@ class Encoder:
         """The moves, and then these rectangles of `_now`."""
         block = self._block(head + _pixels.pack(self._now, self._form, changed))
         return Step(self.generation + 1, version, 0, tiles, block)
+
+    def _bounded(self, changed: Sequence[Box], rects: list[Rect]) -> list[Box]:
+        """Return the rectangles that changed, or the tiles' own if those are less work to draw.
+
+        Rectangles of slanting shapes overlap: without this they could cover the picture many times,
+        and a viewer refuses that.
+        """
+        drawn = sum(width * height for _, _, width, height in changed)
+        if len(changed) <= MOST_ITEMS and drawn <= sum(rect.area for rect in rects):
+            return list(changed)
+        return list(rects)
 
     def _whole_tiles(self, tiles: npt.NDArray[np.intp]) -> Step:
         """These tiles of the shadow."""

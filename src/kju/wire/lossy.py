@@ -20,7 +20,7 @@ import numpy as np
 from .. import _pixels
 from ..geometry import Rect
 from . import blocks, photos
-from .encoder import AROUND_PHOTO, MAX_DATA, Encoder, Move, Step
+from .encoder import AROUND_PHOTO, MAX_DATA, MOST_ITEMS, Encoder, Move, Step
 from .messages import MAX_PHOTO_PIXELS, MAX_PHOTOS, Codec, Photo
 
 if TYPE_CHECKING:
@@ -176,6 +176,7 @@ class LossyEncoder(Encoder):
         made = self._photos(self._now, near)
         block = self._block(head + _pixels.pack(self._now, self._form, plain))
         found: list[Rect] = []
+        rest: list[Rect] = []
         if len(block.data) > WORTH:
             found, rest = self._measured(plain)
         if found:
@@ -187,7 +188,8 @@ class LossyEncoder(Encoder):
             else:
                 self._believe(found, _PLAIN)
         pixels = sum(photo.width * photo.height for photo in made)
-        if len(made) > MAX_PHOTOS or pixels > MAX_PHOTO_PIXELS:
+        items = max(len(plain), len(rest))
+        if len(made) > MAX_PHOTOS or pixels > MAX_PHOTO_PIXELS or items > MOST_ITEMS:
             made, block = (), self._block(head + _pixels.pack(self._now, self._form, changed))
         return Step(self.generation + 1, version, 0, tiles, block, made)
 

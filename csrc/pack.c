@@ -1,0 +1,223 @@
+#include "picture.h"
+#include "predict.h"
+
+/* Colours of a palette; a number of a pixel has 8 bits at most. */
+enum { COLOURS = KJU_COLOURS, BUCKETS = 1024 };
+/* With more colours than this a rectangle uses the block's table. */
+enum { FEW = 16 };
+
+static uint8_t *take(struct kju_bytes *out, size_t size) {
+    out->at = out->failed ? out->at
+                          : kju_grow(out->at, &out->room, out->size + size, 1, &out->failed);
+    if (out->failed)
+        return NULL;
+    out->size += size;
+    return out->at + out->size - size;
+}
+
+static void put_byte(struct kju_bytes *out, uint8_t byte) {
+    uint8_t *to = take(out, 1);
+    if (to)
+        *to = byte;
+}
+
+static void put_varint(struct kju_bytes *out, uint32_t value) {
+    for (; value >= 128; value >>= 7)
+        put_byte(out, (uint8_t)(value | 128));
+    put_byte(out, (uint8_t)value);
+}
+
+struct palette {
+    uint32_t colours[COLOURS], count;
+    uint16_t buckets[BUCKETS]; /* number of a colour + 1 */
+};
+
+/* Where a colour is, or would be. */
+static uint32_t bucket_of(const struct palette *p, uint32_t colour) {
+    uint32_t bucket = (colour * 2654435761u) >> 22;
+    while (p->buckets[bucket] && p->colours[p->buckets[bucket] - 1] != colour)
+        bucket = (bucket + 1) % BUCKETS;
+    return bucket;
+}
+
+/* The number of a colour, which is added; COLOURS when there are too many. */
+static uint32_t number_of(struct palette *p, uint32_t colour) {
+    uint32_t bucket = bucket_of(p, colour);
+    if (p->buckets[bucket])
+        return p->buckets[bucket] - 1u;
+    if (p->count == COLOURS)
+        return COLOURS;
+    p->colours[p->count] = colour;
+    p->buckets[bucket] = (uint16_t)++p->count;
+    return p->count - 1;
+}
+
+/* Every colour of a rectangle; 0 when there are more than a palette has, or so many that
+ * listing them costs as much as they save. */
+static int gather(const struct kju_picture *p, struct kju_rect r, struct palette *found) {
+    uint64_t most = kju_area(r) / 4 + 2;
+    uint32_t last = 0, any = 0;
+    memset(found->buckets, 0, sizeof found->buckets);
+    found->count = 0;
+    for (uint32_t y = 0; y < r.height; y++) {
+        const uint8_t *at = kju_pixel_at(p, r.x, r.y + y);
+        for (uint32_t x = 0; x < r.width; x++, at += p->pixel) {
+            uint32_t colour = p->pixel == 1 ? *at : kju_load_colour(at);
+            if (any && colour == last)
+                continue;
+            any = 1;
+            last = colour;
+            if (number_of(found, colour) == COLOURS || found->count > most)
+                return 0;
+        }
+    }
+    return 1;
+}
+
+static void put_colour(struct kju_bytes *out, uint32_t colour, uint32_t pixel) {
+    put_byte(out, (uint8_t)colour);
+    if (pixel != 1) {
+        put_byte(out, (uint8_t)(colour >> 8));
+        put_byte(out, (uint8_t)(colour >> 16));
+    }
+}
+
+static void put_indices(const struct kju_picture *p, struct kju_rect r, struct palette *colours,
+                        uint32_t bits, struct kju_bytes *out) {
+    uint32_t each = 8 / bits;
+    size_t row = ((size_t)r.width + each - 1) / each;
+    uint8_t *to = take(out, row * r.height);
+    uint32_t last = kju_colour_at(p, r.x, r.y), number = number_of(colours, last);
+    for (uint32_t y = 0; to && y < r.height; y++) {
+        const uint8_t *at = kju_pixel_at(p, r.x, r.y + y);
+        uint32_t byte = 0, used = 0;
+        for (uint32_t x = 0; x < r.width; x++, at += p->pixel) {
+            uint32_t colour = p->pixel == 1 ? *at : kju_load_colour(at);
+            if (colour != last) {
+                number = number_of(colours, colour);
+                last = colour;
+            }
+            byte |= number << used;
+            used += bits;
+            if (used == 8) {
+                *to++ = (uint8_t)byte;
+                byte = used = 0;
+            }
+        }
+        if (used)
+            *to++ = (uint8_t)byte;
+    }
+}
+
+/* How far the residuals of a row are from 0, together. */
+static uint32_t weight(const uint8_t *bytes, size_t size) {
+    uint32_t sum = 0; /* 65,535 times 128 at most */
+    for (size_t i = 0; i < size; i++) {
+        uint8_t less = (uint8_t)-bytes[i];
+        sum += bytes[i] < less ? bytes[i] : less;
+    }
+    return sum;
+}
+
+static void pack_predicted(const struct kju_picture *p, struct kju_rect r, struct kju_bytes *out) {
+    uint32_t channels = kju_channels(p);
+    size_t row = (size_t)r.width * channels, plane = (size_t)r.width * r.height;
+    uint8_t *rows = calloc(3, row);
+    if (!rows) {
+        out->failed = 1;
+        return;
+    }
+    uint8_t *above = rows, *here = rows + row, *scratch = rows + 2 * row;
+    uint64_t costs[KJU_PREDICTORS] = {0};
+    for (uint32_t y = 1; y < r.height; y += 4) { /* a quarter of the rows tells enough */
+        kju_split_row(p, r, y - 1, above);
+        kju_split_row(p, r, y, here);
+        for (uint32_t how = 0; how < KJU_PREDICTORS; how++)
+            for (uint32_t c = 0; c < channels; c++) {
+                kju_residuals(here + c * r.width, above + c * r.width, r.width, how, scratch);
+                costs[how] += weight(scratch, r.width);
+            }
+    }
+    uint32_t best = 0;
+    for (uint32_t how = 1; how < KJU_PREDICTORS; how++)
+        best = costs[how] < costs[best] ? how : best;
+    put_byte(out, (uint8_t)best);
+    uint8_t *to = take(out, plane * channels);
+    memset(above, 0, row);
+    for (uint32_t y = 0; to && y < r.height; y++) {
+        kju_split_row(p, r, y, here);
+        for (uint32_t c = 0; c < channels; c++)
+            kju_residuals(here + c * r.width, above + c * r.width, r.width, best,
+                      to + c * plane + (size_t)y * r.width);
+        uint8_t *other = above;
+        above = here;
+        here = other;
+    }
+    free(rows);
+}
+
+static void put_place(struct kju_bytes *out, uint8_t kind, const struct kju_rect *r) {
+    put_byte(out, kind);
+    put_varint(out, r->x);
+    put_varint(out, r->y);
+    put_varint(out, r->width - 1);
+    put_varint(out, r->height - 1);
+}
+
+static void put_colours(const struct palette *p, uint32_t from, uint32_t pixel,
+                        struct kju_bytes *out) {
+    for (uint32_t i = from; i < p->count; i++)
+        put_colour(out, p->colours[i], pixel);
+}
+
+/* Add to the table what a palette has; 0 where it would have too many. */
+static int join(struct palette *table, const struct palette *own) {
+    uint32_t more = 0;
+    for (uint32_t i = 0; i < own->count; i++)
+        more += !table->buckets[bucket_of(table, own->colours[i])];
+    if (table->count + more > COLOURS)
+        return 0;
+    for (uint32_t i = 0; i < own->count; i++)
+        number_of(table, own->colours[i]);
+    return 1;
+}
+
+static void pack_one(const struct kju_picture *p, struct kju_rect r, struct palette *own,
+                     struct palette *table, struct kju_bytes *out) {
+    uint32_t before = table->count;
+    if (!gather(p, r, own)) {
+        put_place(out, KJU_PREDICT, &r);
+        pack_predicted(p, r, out);
+    } else if (own->count == 1) {
+        put_place(out, KJU_FILL, &r);
+        put_colour(out, own->colours[0], p->pixel);
+    } else if (own->count > FEW && join(table, own)) {
+        put_place(out, KJU_TABLE, &r);
+        put_varint(out, table->count - before);
+        put_colours(table, before, p->pixel, out);
+        put_indices(p, r, table, 8, out);
+    } else {
+        put_place(out, KJU_PALETTE, &r);
+        put_byte(out, (uint8_t)(own->count - 1));
+        put_colours(own, 0, p->pixel, out);
+        put_indices(p, r, own, kju_bits_for(own->count), out);
+    }
+}
+
+void kju_pack(const struct kju_picture *p, const struct kju_rect *rects, size_t count,
+              struct kju_bytes *out) {
+    struct palette *palettes = calloc(2, sizeof *palettes);
+    if (!palettes) {
+        out->failed = 1;
+        return;
+    }
+    for (size_t i = 0; i < count && !out->failed; i++)
+        pack_one(p, rects[i], &palettes[0], &palettes[1], out);
+    free(palettes);
+}
+
+void kju_pack_copy(const struct kju_rect *to, uint32_t x, uint32_t y, struct kju_bytes *out) {
+    put_place(out, KJU_COPY, to);
+    put_varint(out, x);
+    put_varint(out, y);
+}

@@ -30,7 +30,8 @@ enum { KJU_LEFT = 0, KJU_UP = 1, KJU_MEDIAN = 2, KJU_PREDICTORS = 3 };
 /* The most work that one block may ask for. A block of 300 compressed bytes can hold half a million
  * fills of the whole picture, so its length says nothing about that.
  * KJU_MAX_PASSES: how often all items together may cover the picture. An encoder draws each pixel
- * once, after three moves at most, each of which copies the whole picture at most.
+ * once, after three moves at most, each of which copies the whole picture at most. The most seen in
+ * the traces of `python -m benchmarks wire` is 0.98 of the picture, and 56 items.
  * KJU_MAX_ITEMS: kju's encoder takes 256 tiles of 64 x 64 pixels a block, in which the rows of cells
  * have two runs each: 4,096 rectangles. With more it sends the tiles whole. */
 enum { KJU_MAX_PASSES = 4, KJU_MAX_ITEMS = 4096 };

@@ -117,3 +117,7 @@ class MirrorConsole(Console):
         self.mirror = MirrorSource(producer, report)
         self.mirror.start()
         return self.mirror
+
+    def release(self) -> None:
+        """Let the pixels change, whichever client holds them still."""
+        self._let_go()

@@ -142,6 +142,9 @@ class MirrorEmulator(Emulator):
         """Leave."""
         if self._inlet is not None:
             self._inlet.close()
+            for console in self._consoles:
+                console.release()  # or the thread that draws would wait for a client's hold
+            await self._inlet.drawn()
         if self._engine is not None:
             await self._engine.close()
 

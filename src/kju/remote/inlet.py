@@ -8,6 +8,8 @@ Rules:
 - An input is said twice, so that it comes soon, and done once. When its session ends before it is
   known what became of it, that is an error; it is not said in another, because it may have been
   done.
+- Pixels are drawn in a thread, one message at a time and in their order: a sender decides how much
+  there is to draw, and must not keep the event loop from anything else. What comes meanwhile waits.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from ..errors import (
@@ -29,7 +32,17 @@ from ..errors import (
     UnavailableError,
 )
 from ..wire import blocks, messages, photos
-from ..wire.messages import Done, Event, Input, Role
+from ..wire.messages import (
+    Done,
+    Event,
+    FromSender,
+    Input,
+    Mode,
+    Numbered,
+    Role,
+    Segment,
+    Welcome,
+)  # fmt: skip
 from ..wire.receiver import Prove, Receiver, Stage, Target
 from . import address
 from .engine import Engine
@@ -50,6 +63,11 @@ PATIENCE = 30.0
 NO_PICTURE = 3
 #: Versions of which it is remembered what they are here.
 MOST_MARKS = 1024
+#: Messages that wait for those before them to be drawn. Of more, those that may be lost are
+#: dropped, as a network drops them; a sender that keeps to its credit has fewer under way.
+MAX_WAITING = 256
+#: Messages that change pixels. A welcome is followed by those that came before it.
+DRAWS = (Mode, Segment, Welcome)
 
 
 class Said(NamedTuple):
@@ -112,6 +130,11 @@ class Inlet:
         self._user, self._prove, self._audience = user, prove, audience
         self._lossy, self._codecs = lossy, readable(codec, lossy=lossy)
         self._complained = float("-inf")
+        self._waiting: deque[FromSender] = deque()
+        self._thread = ThreadPoolExecutor(1, "draw")
+        #: The session whose message the thread draws, and what ends when it has.
+        self._draws: Receiver | None = None
+        self._drawing: asyncio.Future[Done | Event | None] | None = None
         self._tell, self._happened, self._drawn = tell, happened, drawn
         self._loop = asyncio.get_running_loop()
         self.receiver = Receiver(target)
@@ -171,8 +194,14 @@ class Inlet:
         self._answer()
         self._end_session(reason)
         self._unwatch()
+        self._thread.shutdown(wait=False)
         if self._timer:
             self._timer.cancel()
+
+    async def drawn(self) -> None:
+        """Return when nothing more is drawn; call after `close`."""
+        if self._drawing is not None:
+            await asyncio.wait([self._drawing])
 
     async def input(self, body: bytes) -> tuple[int, int]:
         """Have the sender do this; returns its mark before that, as this target's version.
@@ -221,6 +250,7 @@ class Inlet:
     def _connect(self) -> None:
         """Begin a session."""
         self._end_session(self.receiver.reason)
+        self._waiting.clear()
         self._viewer = os.urandom(16).hex()
         self._marks.clear()
         self._marks.append(Marked(0, self._target.version))
@@ -262,20 +292,59 @@ class Inlet:
             # Whoever is on the same network can say anything in the sender's name.
             log.info("%s: not taken: %s", self.name, error)
             return
-        before = self._target.version
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting.append(message)
+            self._take_waiting()
+        elif not isinstance(message, Numbered):
+            receiver.goodbye(f"{len(self._waiting)} messages wait to be drawn")
+            self._answer()
+
+    def _take_waiting(self) -> None:
+        """Take the messages that wait, until one has to be drawn."""
+        while self._waiting and self._drawing is None:
+            self._take(self._waiting.popleft())
+
+    def _take(self, message: FromSender) -> None:
+        receiver, now, before = self.receiver, self._loop.time(), self._target.version
+        if isinstance(message, DRAWS) and not self.closed:
+            self._draws = receiver
+            work = self._loop.run_in_executor(self._thread, receiver.receive, message, now)
+            self._drawing = work
+            work.add_done_callback(lambda work: self._has_drawn(receiver, work, before))
+            return
         try:
-            said = receiver.receive(message, self._loop.time())
-        except (PeerError, KjuError) as error:
-            log.warning("%s: %s", self.name, error)
-            receiver.goodbye(str(error))
+            said = receiver.receive(message, now)
+        except KjuError as error:
+            self._broke(receiver, error)
             said = None
+        self._taken(receiver, said, before)
+
+    def _has_drawn(
+        self, receiver: Receiver, work: asyncio.Future[Done | Event | None], before: int
+    ) -> None:
+        """Go on in the loop after a message was drawn in the thread."""
+        self._draws = self._drawing = None
+        error = work.exception()
+        if error is not None:
+            self._broke(receiver, error)
+        self._taken(receiver, None, before)
+        self._take_waiting()
+
+    def _broke(self, receiver: Receiver, error: BaseException) -> None:
+        """End the session: its sender sent what cannot be, or a mistake of ours met it."""
+        expected = isinstance(error, KjuError)
+        log.warning("%s: %s", self.name, error, exc_info=None if expected else error)
+        receiver.goodbye(str(error))
+
+    def _taken(self, receiver: Receiver, said: Done | Event | None, before: int) -> None:
+        """Tell what a message has changed."""
         if isinstance(said, Done):
             answer = self._inputs.get(said.number)
             if answer is not None and not answer.done():
                 answer.set_result(said)
         elif isinstance(said, Event):
             self._happened(said)
-        if self._target.version != before:
+        if self._target.version != before and receiver is self.receiver:
             self._marks.append(Marked(receiver.version, self._target.version))
             self._drawn()
         self._answer()
@@ -283,6 +352,8 @@ class Inlet:
 
     def _answer(self) -> None:
         receiver = self.receiver
+        if self._draws is receiver and not self.closed:
+            return  # the thread may be changing what is to be said: `_has_drawn` answers
         for message in receiver.to_send():
             data = receiver.encode(message)
             if isinstance(message, messages.Ack):

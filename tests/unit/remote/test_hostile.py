@@ -350,10 +350,8 @@ def test_a_viewer_that_refuses_the_sender_is_told_of_there(
     assert "of another authority" in caplog.text
 
 
-def test_who_lets_pings_by_and_nothing_else_makes_nothing_live(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(inlet_module, "STALE", 1.5)
+def test_who_lets_pings_by_and_nothing_else_makes_nothing_live() -> None:
+    """The sender may repeat what was lost for two seconds before it pings."""
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"

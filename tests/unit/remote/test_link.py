@@ -426,3 +426,34 @@ def test_an_input_and_its_answer_that_are_held_up_come_as_their_copies() -> None
             served.close("over")
 
     run(scene)
+
+
+def test_drawing_that_takes_long_keeps_nothing_else_waiting() -> None:
+    """A client holds the pixels still: what comes meanwhile waits, and inputs are answered."""
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        rng, screen, target = np.random.default_rng(1), new_screen(), surface()
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, screen),
+        ):  # fmt: skip
+            viewer = Inlet(there, NAME, target)
+            await viewer.open(10)
+            await until(lambda: shows(target, screen))
+            assert target.hold()
+            before = target.pixels.copy()
+            screen.draw(rng)
+            await until(lambda: viewer._drawing is not None)
+            for _ in range(3):
+                screen.draw(rng)
+                await asyncio.sleep(0.05)
+            assert viewer.said.live
+            assert np.array_equal(target.pixels, before)
+            target.unhold()
+            await until(lambda: shows(target, screen))
+            assert (await viewer.input(b"a key"))[0]
+            viewer.close()
+            await viewer.drawn()
+
+    run(scene)

@@ -103,7 +103,8 @@ def test_the_encoder_sends_tiles_whole_where_they_are_too_many_pieces() -> None:
 
 @given(
     st.integers(33, 60), st.integers(1, 60), st.sampled_from([8, 32, 64, 256]),
-    st.sampled_from([(1024, 1024), (1600, 640), (500, 300)]), st.booleans(), st.integers(0, 1 << 30),
+    st.sampled_from([(1024, 1024), (1600, 640), (500, 300)]), st.booleans(),
+    st.integers(0, 1 << 30),
 )  # fmt: skip
 @settings(max_examples=30, deadline=None)
 def test_the_encoder_stays_below_the_limits(

@@ -1,0 +1,135 @@
+"""A sender that asks its mirrors for as much drawing as it can: they still answer and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from wait import until
+
+import kju
+from kju.remote import address
+from kju.remote.engine import Engine
+from kju.remote.options import Options, endpoint
+from kju.wire import blocks, messages
+
+pytest.importorskip("zenoh")
+NAME = "lab/x"
+#: Wide and high: one fill writes 33 MB.
+WIDTH, HEIGHT = 3840, 2160
+FILL = b"\0\0\0" + bytes([0xFF, 0x1D]) + bytes([0xEF, 0x10])
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    yield
+    assert kju.machines() == []
+
+
+def segment(serial: int, fills: int) -> messages.Segment:
+    """Fills of the whole picture, in some twenty bytes."""
+    block = b"".join(FILL + bytes([serial % 256, n % 256, 9]) for n in range(fills))
+    data = blocks.compress(block, "zstd")
+    return messages.Segment(serial, 0, 1, serial, serial, len(block), data)
+
+
+class HostileSender:
+    """Serves `NAME` in a thread; from `flood` on it sends segments without a pause."""
+
+    def __init__(self, fills: int) -> None:
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            self.place = f"tcp/127.0.0.1:{sock.getsockname()[1]}"
+        self.flood = threading.Event()
+        self.sent = 0
+        self._over = threading.Event()
+        self._open = threading.Event()
+        self._fills = fills
+        self._viewers: list[str] = []
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+
+    def __enter__(self) -> HostileSender:
+        self._thread.start()
+        assert self._open.wait(30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(30)
+
+    async def _serve(self) -> None:
+        engine = await Engine.open(Options(listen=[endpoint(self.place)], datagrams=False))
+
+        def came(key: str, data: bytes) -> None:
+            viewer = address.viewer_of(key)
+            message = messages.decode_from_viewer(data)
+            if isinstance(message, messages.Hello):
+                self._viewers.append(viewer)
+                for each in (
+                    messages.Welcome(1, 1, "zstd", "control"),
+                    messages.Mode(1, 1, WIDTH, HEIGHT),
+                    segment(2, 1),
+                ):
+                    engine.put_surely(address.downward(NAME, viewer), messages.encode(each))
+
+        engine.subscribe(address.upward(NAME, "*"), came)
+        engine.token(address.presence(NAME))
+        self._open.set()
+        serial = 2
+        while not self._over.is_set():
+            if self.flood.is_set() and self._viewers:
+                serial += 1
+                data = messages.encode(segment(serial, self._fills))
+                engine.put_surely(address.downward(NAME, self._viewers[-1]), data)
+                self.sent += 1
+            await asyncio.sleep(0.002)
+        await engine.close()
+
+
+@contextlib.contextmanager
+def mirrored(sender: HostileSender) -> Iterator[kju.Machine]:
+    with kju.mirror(f"zenoh:{NAME}", connect=[sender.place], insecure=True) as mirror:
+        until(lambda: mirror.info()["mirror"]["up"], 30, "a picture has come")
+        yield mirror
+
+
+def flooded(sender: HostileSender) -> None:
+    sender.flood.set()
+    until(lambda: sender.sent > 200, 60, "the mirror has much to draw")
+
+
+def by_command(mirror: kju.Machine) -> None:
+    mirror.stop()
+
+
+def by_signal(mirror: kju.Machine) -> None:
+    os.kill(mirror.host_pid, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("stop", [by_command, by_signal])
+def test_a_mirror_stops_while_it_is_made_to_draw(stop: Callable[[kju.Machine], None]) -> None:
+    """Each segment asks for the most that one may, and hundreds of them wait."""
+    with HostileSender(fills=4) as sender, mirrored(sender) as mirror:
+        flooded(sender)
+        begun = time.monotonic()
+        stop(mirror)
+        until(lambda: not kju.machines(), 60, "the mirror has ended")
+        assert time.monotonic() - begun < 30
+
+
+def test_a_segment_that_asks_for_minutes_of_drawing_ends_the_session() -> None:
+    with HostileSender(fills=400_000) as sender, mirrored(sender) as mirror:
+        sender.flood.set()
+        until(
+            lambda: "too much work" in mirror.info()["mirror"]["reason"], 60, "it has been refused"
+        )
+        assert mirror.info()["consoles"][0]["width"] == WIDTH

@@ -65,6 +65,7 @@
 #define KJU_CURSOR_SIDE 512u    /* widest and highest cursor shape, pixels */
 #define KJU_WAIT_CAP_MS 500     /* longest sleep between two looks */
 #define KJU_MAX_SIDE 65535u     /* widest and highest mode, pixels */
+#define KJU_MAX_PIXELS 268435456u /* of a mode, 16384 x 16384: a reader may make a copy of it */
 
 #define KJU_FOURCC(a, b, c, d)                                                          \
     ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
@@ -302,7 +303,8 @@ static inline uint32_t kju_tiles_across(uint32_t pixels, uint32_t tile_side) {
 static inline int kju_check_mode(const struct kju_layout *l, const struct kju_mode *m) {
     uint32_t bytes = kju_bytes_per_pixel(m->fourcc);
     if (!bytes || !m->width || !m->height || m->width > KJU_MAX_SIDE ||
-        m->height > KJU_MAX_SIDE || m->stride < (uint64_t)m->width * bytes ||
+        m->height > KJU_MAX_SIDE || (uint64_t)m->width * m->height > KJU_MAX_PIXELS ||
+        m->stride < (uint64_t)m->width * bytes ||
         m->stride % bytes || (uint64_t)m->stride * m->height > l->pixels_capacity ||
         (uint64_t)kju_tiles_across(m->width, l->tile_side) *
                 kju_tiles_across(m->height, l->tile_side) > l->tiles_capacity)

@@ -56,6 +56,11 @@ static void modes(void) {
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         CHECK(kju_check_mode(&l, &bad[i]) == KJU_E_MODE);
+    /* Room alone is no reason for a picture that no reader can copy: a file may be all holes. */
+    struct kju_layout huge;
+    struct kju_mode most = make_mode(16384, 16384, KJU_XR24), over = make_mode(16385, 16384, KJU_XR24);
+    CHECK(kju_plan(&huge, UINT64_C(65535) * 65535 * 4, 32, KJU_MAX_SIDE, KJU_MAX_SIDE) == KJU_OK);
+    CHECK(kju_check_mode(&huge, &most) == KJU_OK && kju_check_mode(&huge, &over) == KJU_E_MODE);
     /* A mode whose writer does not finish is said to be busy; it is not waited for. */
     kju_lock(&kju_header_of(memory)->mode_sequence);
     CHECK(kju_read_mode(memory, &l, &read) == KJU_BUSY);

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._core import Pool
+from ..errors import LimitError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -97,9 +99,21 @@ class FramePool:
         self._pool = Pool()
 
     def allocate(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-        """Uninitialised, C-contiguous memory of a shape."""
+        """Return uninitialised, C-contiguous memory of a shape.
+
+        Raises:
+            LimitError: This process can have no more memory.
+        """
         size = math.prod(shape)
-        if size < POOL_BYTES:
-            return np.empty(shape, np.uint8)
-        memory: Any = self._pool.take(size)  # a buffer, which NumPy's types do not know
+        try:
+            if size < POOL_BYTES:
+                return np.empty(shape, np.uint8)
+            memory: Any = self._pool.take(size)  # a buffer, which NumPy's types do not know
+        except MemoryError:
+            free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+            raise LimitError(
+                f"no memory for a copy of {shape[1]}x{shape[0]} pixels ({size} bytes); copy a part"
+                " of the screen (rect), or look at it without a copy (view)",
+                "free memory", free, size,
+            ) from None  # fmt: skip
         return np.ndarray(shape, np.uint8, memory)

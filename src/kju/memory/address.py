@@ -58,7 +58,7 @@ def open_segment(address: str | os.PathLike[str]) -> Segment:
     Raises:
         ConflictError: The address can't be opened.
         FormatError: There is no memory behind it.
-        LimitError: This process can open no more files.
+        LimitError: This process can open no more files, or cannot map so much.
         OSError: It does not exist or can't be read.
     """
     kind, rest = split_address(address)

@@ -18,10 +18,9 @@ import struct
 from glob import escape
 from pathlib import Path
 
-from .._system import Mapping
 from ..errors import ConflictError, FormatError, LimitError
 from .descriptor import Descriptor
-from .segment import Segment
+from .segment import Segment, map_memory
 
 MAGIC = b"kju-surf"
 
@@ -45,7 +44,7 @@ def create_file(path: Path, size: int) -> Segment:
     try:
         os.ftruncate(number, size)
         lock_for_life(number)
-        mapping = Mapping(number, size, writable=True)
+        mapping = map_memory(number, size, writable=True)
     except BaseException:
         hidden.unlink(missing_ok=True)
         raise
@@ -81,7 +80,7 @@ def open_file(path: Path) -> Segment:
     status = os.fstat(descriptor.fileno())
     if not stat.S_ISREG(status.st_mode) or not status.st_size:
         raise FormatError(f"{path} is not a surface", f"{status.st_size} bytes", "a surface's file")
-    mapping = Mapping(descriptor.fileno(), status.st_size)
+    mapping = map_memory(descriptor.fileno(), status.st_size)
     return Segment(str(path), mapping, descriptor, path=path)
 
 

@@ -13,10 +13,9 @@ from __future__ import annotations
 import fcntl
 import os
 
-from .._system import Mapping
 from ..errors import FormatError
 from .descriptor import Descriptor
-from .segment import Segment
+from .segment import Segment, map_memory
 
 F_SEAL_FUTURE_WRITE = 0x10  # not in Python's fcntl before 3.13
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL
@@ -27,7 +26,7 @@ def create_memfd(name: str, size: int) -> Segment:
     writable = Descriptor(os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
     os.ftruncate(writable.fileno(), size)
     # No guard: what is sealed can't be cut.
-    mapping = Mapping(writable.fileno(), size, writable=True, guard=False)
+    mapping = map_memory(writable.fileno(), size, writable=True, guard=False)
     os.fchmod(writable.fileno(), 0o400)
     fcntl.fcntl(writable.fileno(), fcntl.F_ADD_SEALS, SEALS)
     readonly = os.open(f"/proc/self/fd/{writable.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
@@ -46,7 +45,7 @@ def open_fd(number: int) -> Segment:
     size = os.fstat(number).st_size
     if not size:
         raise FormatError("the descriptor holds no memory", 0, "a surface")
-    return Segment("", Mapping(number, size, guard=not _is_sealed(number)), descriptor)
+    return Segment("", map_memory(number, size, guard=not _is_sealed(number)), descriptor)
 
 
 def _is_sealed(number: int) -> bool:

@@ -16,11 +16,10 @@ import os
 import stat
 from pathlib import Path
 
-from .._system import Mapping
 from ..errors import ConflictError, FormatError
 from .descriptor import Descriptor
 from .file import MAGIC, link_open_file, lock_for_life, refuse_unless_free, reserve, unlock
-from .segment import Segment
+from .segment import Segment, map_memory
 
 DIRECTORY = Path("/dev/shm")  # noqa: S108  where shm_open(3) puts its names
 
@@ -56,7 +55,7 @@ def create_posix(name: str, size: int) -> Segment:
 
     return Segment(
         f"posix:/{path.name}",
-        Mapping(number, size, writable=True),
+        map_memory(number, size, writable=True),
         descriptor,
         on_commit=commit,
         on_close=close,
@@ -86,7 +85,7 @@ def open_posix(name: str) -> Segment:
         raise FileNotFoundError(f"posix:/{path.name} has just been removed")
     return Segment(
         f"posix:/{path.name}",
-        Mapping(number, status.st_size),
+        map_memory(number, status.st_size),
         descriptor,
         on_close=lambda: remove_if_last(number, path),
         path=path,

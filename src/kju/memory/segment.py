@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
 from .._system import Mapping, file_status
-from ..errors import MemoryLostError, ProducerGoneError, SupersededError
+from ..errors import LimitError, MemoryLostError, ProducerGoneError, SupersededError
 from .descriptor import Descriptor
+
+
+def map_memory(
+    number: int, size: int, *, writable: bool = False, guard: bool = True, segment: bool = False
+) -> Mapping:
+    """Map shared memory into this process.
+
+    Args:
+        number: A descriptor; with *segment* the number of a System V segment.
+        size: Bytes, from the start.
+        writable: Whether this process may write.
+        guard: Survive that it is cut.
+        segment: See *number*.
+
+    Raises:
+        LimitError: It is larger than the address space that this process may have.
+        OSError: The system refused otherwise.
+    """
+    try:
+        return Mapping(number, size, writable=writable, guard=guard, segment=segment)
+    except OSError as error:
+        if error.errno not in (errno.ENOMEM, errno.EOVERFLOW):
+            raise
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        raise LimitError(
+            f"a surface of {size} bytes is more than this process may map (ulimit -v)",
+            "RLIMIT_AS", limit, size,
+        ) from error  # fmt: skip
 
 
 class Segment:

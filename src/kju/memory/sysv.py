@@ -16,9 +16,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .._system import Mapping, segment_create, segment_remove, segment_status
+from .._system import segment_create, segment_remove, segment_status
 from ..errors import ConflictError, LimitError
-from .segment import Segment
+from .segment import Segment, map_memory
 
 KEY_PREFIX = 0x6B6A  # "kj": the upper half of every key kju makes
 _KERNEL = Path("/proc/sys/kernel")
@@ -40,7 +40,7 @@ def create_sysv(size: int) -> Segment:
         except FileExistsError:
             continue
     try:
-        mapping = Mapping(number, size, writable=True, segment=True)
+        mapping = map_memory(number, size, writable=True, segment=True)
     finally:
         segment_remove(number)
     return Segment(f"sysv:{number}", mapping)
@@ -53,7 +53,7 @@ def open_sysv(number: int) -> Segment:
         OSError: There is none, or it can't be read.
     """
     size = segment_status(number)[0]
-    return Segment(f"sysv:{number}", Mapping(number, size, segment=True))
+    return Segment(f"sysv:{number}", map_memory(number, size, segment=True))
 
 
 def check_limits(size: int) -> None:

@@ -1,0 +1,97 @@
+"""A surface's file that claims more than there is: a documented error, whatever one asks for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kju
+from kju.errors import FormatError
+from kju.layout import BY_NAME, MAX_PIXELS
+from kju.memory import SurfaceProducer
+
+#: Asks everything of the surface at argv[1], with argv[2] bytes of address space; prints a line of
+#: JSON: which error each question ended in.
+ASK = """
+import json, resource, sys, kju
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
+QUESTIONS = {
+    "snapshot": lambda s: s.snapshot(),
+    "consistent": lambda s: s.snapshot(consistent=True),
+    "rgb": lambda s: s.snapshot(format="rgb"),
+    "grey": lambda s: s.snapshot(format="grey"),
+    "save": lambda s: s.save(sys.argv[1] + ".png"),
+    "view": lambda s: s.view(),
+    "wait": lambda s: s.wait_stable(0.01, timeout=1),
+    "text": lambda s: s.wait_text("login", timeout=1),
+    "part": lambda s: s.snapshot(kju.Rect(0, 0, 8, 8)),
+}
+found = {}
+surface = kju.Surface(sys.argv[1])
+for name, ask in QUESTIONS.items():
+    try:
+        ask(surface)
+        found[name] = ""
+    except kju.KjuError as error:
+        found[name] = type(error).__name__
+    except BaseException as error:
+        found[name] = f"undocumented: {type(error).__name__}: {error}"
+print(json.dumps(found))
+"""
+
+
+def claiming(path: Path, side: int) -> str:
+    """A surface's file of holes, whose header says that it shows so many pixels a side."""
+    producer = SurfaceProducer.create(path, capacity=side * side * 4, max_side=side)
+    producer.set_mode(64, 64)
+    with path.open("r+b") as file:
+        for name, value in (("width", side), ("height", side), ("stride", side * 4)):
+            file.seek(BY_NAME[name].offset)
+            file.write(value.to_bytes(BY_NAME[name].size, "little"))
+    status = path.stat()
+    assert status.st_blocks * 512 * 50 < status.st_size  # nothing but the tile table
+    return str(path)
+
+
+def asked(path: str, memory: int) -> dict[str, str]:
+    words = [sys.executable, "-c", ASK, path, str(memory)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    return dict(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("side", [16385, 65535])
+def test_a_picture_over_the_limit_is_no_surface(tmp_path: Path, side: int) -> None:
+    path = claiming(tmp_path / "s", side)
+    # Enough to map the file, which costs nothing, and not to copy its picture.
+    found = asked(path, side * side * 4 + (3 << 30))
+    assert found == dict.fromkeys(found, "FormatError")
+
+
+def test_a_picture_that_memory_does_not_hold_is_a_limit(tmp_path: Path) -> None:
+    side = 16384
+    assert side * side == MAX_PIXELS
+    path = claiming(tmp_path / "s", side)
+    found = asked(path, side * side * 4 + (700 << 20))
+    copies = ("snapshot", "consistent", "rgb", "save", "wait", "text")
+    assert {name: found[name] for name in copies} == dict.fromkeys(copies, "LimitError")
+    assert found["part"] == found["view"] == ""
+
+
+def test_a_file_that_is_shorter_than_its_surface_is_no_surface(tmp_path: Path) -> None:
+    path = claiming(tmp_path / "s", 8192)
+    with Path(path).open("r+b") as file:
+        file.truncate(1 << 20)
+    with pytest.raises(FormatError, match="ends before the surface does"):
+        kju.Surface(path)
+
+
+def test_a_file_that_cannot_be_mapped_is_a_limit(tmp_path: Path) -> None:
+    path = claiming(tmp_path / "s", 16384)
+    code = ASK.partition("QUESTIONS")[0] + "kju.Surface(sys.argv[1])"
+    words = [sys.executable, "-c", code, path, str(700 << 20)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert done.stderr.splitlines()[-1].startswith("kju.errors.LimitError: a surface of 1")

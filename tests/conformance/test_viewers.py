@@ -19,6 +19,7 @@ from kju.apps.desktop.stub import Stub
 from kju.apps.desktop.viewer import Viewer
 from kju.client.machine import Machine
 from kju.errors import UsageError
+from kju.escaping import one_line
 from kju.surface import State
 
 SIZE = (64, 48)
@@ -597,3 +598,33 @@ def test_pictures_come_no_faster_than_the_display_shows_them(open_view, host, mo
     assert painted > 2 * len(looks), "many changes are one look"
     whole = np.array(host.machine.producer.pixels)[..., :3]
     eventually(view, lambda: np.array_equal(view.pixels, whole), "and the last one is shown")
+
+
+@pytest.mark.parametrize(
+    "text", ["<img src=file:///dev/zero>", "<b>bold</b>", "a\x1b[31m\u202e\nb", "&amp;"]
+)
+def test_the_window_shows_texts_from_elsewhere_as_they_are(host, monkeypatch, text):
+    """Qt takes a label's text for HTML that looks like it, and loads its images."""
+    pytest.importorskip("PySide6", reason="there is no PySide6: pip install kju[desktop]")
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    driver = QtDriver("fake")
+    from PySide6.QtCore import Qt
+    from PySide6.QtWidgets import QLabel
+
+    from kju.apps.desktop.backend import Status
+    from kju.apps.desktop.window import MachineWindow
+
+    window = MachineWindow(driver.view)
+    try:
+        driver.view.status_changed.emit(Status(name=text))
+        driver.view.noted.emit(text)
+        labels = window.findChildren(QLabel)
+        assert len(labels) == 3
+        assert {label.textFormat() for label in labels} == {Qt.TextFormat.PlainText}
+        shown = [label.text() for label in labels]
+        assert sum(one_line(text) in words for words in shown) == 2
+        assert all(words.isprintable() for words in (*shown, window.windowTitle()))
+        assert one_line(text) in window.windowTitle()
+    finally:
+        window.deleteLater()
+        driver.close()

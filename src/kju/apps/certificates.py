@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..client.requests import check_role
 from ..errors import UsageError
+from ..escaping import one_line
 from ..files import write_output
 from ..remote.trust import Trust, default_folder
 
@@ -56,9 +57,10 @@ def take(file: str) -> None:
     made = _here()
     name, is_host = made.take_bundle(Path(file).read_bytes())
     if is_host:
-        print(f"{made.folder}/host.key; this computer is {name}: kju serve, kju router")
+        print(f"{made.folder}/host.key; this computer is {one_line(name)}: kju serve, kju router")
     else:
-        print(f"{made.folder}/user-{name}.key; use it with: kju mirror ADDRESS --user {name}")
+        words = f"{made.folder}/user-{name}.key; use it with: kju mirror ADDRESS --user {name}"
+        print(one_line(words))
 
 
 def show() -> None:
@@ -67,7 +69,8 @@ def show() -> None:
     rows += [(stem, name, f"{last:%Y-%m-%d}") for stem, name, last in _here().listed()]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     for row in rows:
-        print("  ".join(word.ljust(w) for word, w in zip(row, widths, strict=True)).rstrip())
+        cells = (one_line(word).ljust(w) for word, w in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
 
 
 def trust(name: str, role: str, remove: bool) -> None:

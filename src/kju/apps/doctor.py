@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ..client.machine import machines
 from ..errors import KjuError, WaitTimeoutError
+from ..escaping import one_line
 from ..host import probe, qemu, runtime, xvfb_launch
 from ..memory.sysv import limits
 from .targets import all_info
@@ -45,7 +46,7 @@ def doctor(as_json: bool) -> None:
     else:
         marks = {True: "ok", False: "NO", None: "--"}
         for what, works, says in found:
-            print(f"{marks[works]}  {what:18}  {says}")
+            print(one_line(f"{marks[works]}  {what:18}  {says}"))
     broken = [f.what for f in found if f.works is False and f.what in ("qemu", "runtime folder")]
     if broken:
         raise KjuError(f"machines cannot run here until this works: {', '.join(broken)}")

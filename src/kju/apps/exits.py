@@ -8,8 +8,8 @@ from __future__ import annotations
 from enum import IntEnum
 
 from .. import errors
+from ..escaping import one_line
 from .targets import UnreadableError
-from .terminal.status import printable
 
 
 class Exit(IntEnum):
@@ -70,4 +70,4 @@ def line_of(error: Exception) -> str:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:
         text = str(error) or type(error).__name__
-    return printable(" ".join(text.split()))
+    return one_line(" ".join(text.split()))

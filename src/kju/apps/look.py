@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..consumer import Consumer
 from ..errors import KjuError, UsageError
+from ..escaping import one_line
 from ..formats import fourcc_name
 from ..memory.identity import has_died
 from .targets import attach_to_look, is_address, named, open_address, open_surface, screen_of
 from .terminal.ability import Ability, Colours, ability
 from .terminal.heat import picture
-from .terminal.status import printable
 from .terminal.view import Watched, reports, show
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def dump(address: str, as_json: bool) -> None:
     else:
         width = max(map(len, facts))
         for key, value in facts.items():
-            print(f"{key.replace('_', ' '):{width}}  {printable(str(value))}")
+            print(f"{key.replace('_', ' '):{width}}  {one_line(str(value))}")
         _print_tiles(consumer)
     segment.check()
     segment.close()

@@ -10,10 +10,10 @@ from typing import Any
 
 from ..client.machine import machines
 from ..errors import KjuError, MachineNotFoundError, WaitTimeoutError
+from ..escaping import one_line
 from ..host import kept, runtime, store
 from ..host import logs as log_files
 from .targets import all_info, attach_to_look
-from .terminal.status import printable
 
 
 def ls(as_json: bool) -> None:
@@ -34,7 +34,8 @@ def ls(as_json: bool) -> None:
     texts = [columns, *[tuple(_cells(row)) for row in rows]]
     widths = [max(len(text[i]) for text in texts) for i in range(len(columns))]
     for text in texts:
-        print("  ".join(word.ljust(w) for word, w in zip(text, widths, strict=True)).rstrip())
+        cells = (one_line(word).ljust(w) for word, w in zip(text, widths, strict=True))
+        print("  ".join(cells).rstrip())
 
 
 def _row(name: str, info: dict[str, Any] | KjuError) -> dict[str, Any] | None:
@@ -121,11 +122,11 @@ def _lines(value: Any, indent: str = "") -> Iterator[str]:  # noqa: ANN401  any 
     for key, item in items:
         words = isinstance(item, list) and all(isinstance(word, str) for word in item)
         if isinstance(item, dict) or (isinstance(item, list) and not words):
-            yield f"{indent}{key.replace('_', ' ')}:"
+            yield f"{indent}{one_line(key.replace('_', ' '))}:"
             yield from _lines(item, indent + "  ")
         else:
             text = " ".join(item) if words else str(item)
-            yield f"{indent}{key.replace('_', ' ')}: {printable(text)}".rstrip()
+            yield indent + one_line(f"{key.replace('_', ' ')}: {text}").rstrip()
 
 
 def logs(name: str, qemu: bool) -> None:
@@ -145,4 +146,4 @@ def logs(name: str, qemu: bool) -> None:
     text = b"".join(log_files.read(path) for path in paths).decode("utf-8", "replace")
     # A guest may have had a hand in it: what a terminal would obey is taken out.
     for line in text.splitlines():
-        print(printable(line))
+        print(one_line(line))

@@ -11,6 +11,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import UsageError
+from ..escaping import one_line
 from ..host import runtime
 from ..remote.engine import Engine
 from ..remote.options import Endpoint, Options, endpoint
@@ -159,7 +160,7 @@ def ls(connect: Sequence[str], user: str, insecure: bool, as_json: bool) -> None
         where = ", ".join(map(str, options.connect))
         print(f"no screen is served at {where}; serve one with: kju serve NAME", file=sys.stderr)
     for name in names:
-        print(f"zenoh:{name}")
+        print(one_line(f"zenoh:{name}"))
 
 
 def _until_signalled(work: Coroutine[Any, Any, None]) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 from ..client.life import Event
 from ..client.machine import attach
 from ..errors import MachineGoneError, UsageError, WaitTimeoutError
+from ..escaping import one_line
 from ..host import runtime
+from .exits import line_of
 from .targets import attach_to_look, responds
-from .terminal.status import printable
 
 
 def stop(name: str, now: bool, powerdown: bool, timeout: float) -> None:
@@ -110,7 +111,7 @@ def events(name: str, as_json: bool, follow: bool, since: int) -> None:
         except WaitTimeoutError:
             pass
         except MachineGoneError as error:
-            print(f"kju: {error}", file=sys.stderr)
+            print(f"kju: {line_of(error)}", file=sys.stderr)
 
 
 def _line(event: Event, as_json: bool) -> str:
@@ -118,5 +119,5 @@ def _line(event: Event, as_json: bool) -> str:
         said = {"sequence": event.sequence, "time": event.time, "event": event.name}
         return json.dumps({**said, "data": event.data})
     when = time.strftime("%H:%M:%S", time.localtime(event.time))
-    words = " ".join(f"{key}={printable(str(value))}" for key, value in event.data.items())
-    return f"{event.sequence:5}  {when}  {event.name:16}  {words}".rstrip()
+    words = " ".join(f"{key}={value}" for key, value in event.data.items())
+    return one_line(f"{event.sequence:5}  {when}  {event.name:16}  {words}").rstrip()

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
+from ..escaping import one_line
 from ..remote.notices import Notices
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -87,7 +88,8 @@ def _read(descriptor: int, notices: Notices) -> None:
             if why := reason(line):
                 notices.say(why)
             else:
-                print(line, end="", file=sys.stderr, flush=True)  # what RUST_LOG has asked for
+                # What RUST_LOG has asked for.
+                print(one_line(line.rstrip("\n")), file=sys.stderr, flush=True)
 
 
 def _print(why: str) -> None:

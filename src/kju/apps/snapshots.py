@@ -8,8 +8,8 @@ import time
 
 from ..client.life import Snapshot
 from ..client.machine import attach
+from ..escaping import one_line
 from .targets import attach_to_look
-from .terminal.status import printable
 
 
 def save(name: str, tag: str) -> None:
@@ -21,9 +21,9 @@ def save(name: str, tag: str) -> None:
         saved = machine.snapshots.save(tag)
     print(f"{tag} is saved ({_size(saved)} of memory)")
     if saved.picture:
-        print(f"picture: {printable(saved.picture)}")
+        print(f"picture: {one_line(saved.picture)}")
     if note := saved.note.removeprefix(temporary).removeprefix("; "):
-        print(f"kju: {printable(note)}", file=sys.stderr)
+        print(f"kju: {one_line(note)}", file=sys.stderr)
 
 
 def load(name: str, tag: str) -> None:
@@ -31,7 +31,7 @@ def load(name: str, tag: str) -> None:
     with attach(name) as machine:
         loaded = machine.snapshots.load(tag)
     if loaded.note:
-        print(f"kju: {printable(loaded.note)}", file=sys.stderr)
+        print(f"kju: {one_line(loaded.note)}", file=sys.stderr)
 
 
 def remove(name: str, tag: str) -> None:
@@ -51,11 +51,11 @@ def list_(name: str, as_json: bool) -> None:
         print(f"no snapshot; save one with: kju snapshot save {name} TAG", file=sys.stderr)
         return
     # Tags and file names are a disk's, which may be anybody's.
-    tags = [printable(snapshot.tag) for snapshot in found]
+    tags = [one_line(snapshot.tag) for snapshot in found]
     width = max(map(len, tags))
     for tag, snapshot in zip(tags, found, strict=True):
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(snapshot.time))
-        lacking = printable(", ".join(snapshot.lacking))
+        lacking = one_line(", ".join(snapshot.lacking))
         whole = f"  not in {lacking}" if lacking else ""
         print(f"{tag.ljust(width)}  {when}  {_size(snapshot):>8}{whole}")
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ..client.machine import Machine, launch
 from ..errors import QemuError, XvfbError
+from ..escaping import one_line
 
 # What the host says when an emulator did not end well; see kju.host.process.describe.
 _BADLY = re.compile(r"(QEMU|Xvfb) (was killed|ended with status [1-9])")
@@ -76,4 +77,4 @@ def _stay(machine: Machine) -> None:
     reason = machine.gone or f"{machine.name} has ended"
     if found := _BADLY.search(reason):
         raise (QemuError if found[1] == "QEMU" else XvfbError)(reason, machine.name)
-    print(reason)
+    print(one_line(reason))

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import GeometryError, UsageError
+from ..escaping import one_line
 from ..geometry import Rect
 from ..watch.needle import SIMILARITY, Needle, decode
 from ..watch.timeout import ScreenTimeoutError, said
 from .targets import attach_to_look, is_address, open_surface, screen_of
-from .terminal.status import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +73,7 @@ def wait(
                 error.save(save)
             raise
     found["seconds"] = round(time.monotonic() - began, 3)
-    print(json.dumps(found) if as_json else printable(_line(found)), flush=True)
+    print(json.dumps(found) if as_json else one_line(_line(found)), flush=True)
 
 
 def _wait(surface: Surface, wanted: Wanted, timeout: float | None) -> dict[str, Any]:

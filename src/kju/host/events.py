@@ -14,6 +14,7 @@
 | ``snapshot-saved``, ``snapshot-loaded``, ``snapshot-removed`` | ``tag`` |
 | ``link`` | ``up``, ``reason``: of a mirror |
 | ``ending`` | ``reason``, ``asked``, ``status`` |
+| ``remote-`` and a name above | its data: of a mirror, what the sender tells of its machine |
 
 Rules:
 
@@ -21,10 +22,13 @@ Rules:
 - The last `KEPT` can be had again. Nothing waits for a subscriber: one that does not read is
   hung up on, as any client.
 - A guest that nobody looks at changes its mode unseen.
+- What a sender tells is marked by its name, so that it is never taken for an event of this machine,
+  and limited to the names and keys above.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections import deque
 from collections.abc import Callable
@@ -100,6 +104,54 @@ def _short(value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     return str(value)[:LONGEST]
+
+
+#: What a sender may tell, and with which data.
+_REMOTE: dict[str, tuple[str, ...]] = {
+    "started": ("consoles",),
+    "paused": (),
+    "resumed": (),
+    "reset": ("guest", "reason"),
+    "powerdown": (),
+    "shutdown": ("guest", "reason"),
+    "panicked": ("action", "info"),
+    "disk-error": ("device", "operation", "reason", "full", "action"),
+    "mode": ("console", "width", "height", "epoch"),
+    "client-came": ("client", "pid", "name", "role"),
+    "client-went": ("client", "pid", "name", "role"),
+    "snapshot-saved": ("tag",),
+    "snapshot-loaded": ("tag",),
+    "snapshot-removed": ("tag",),
+    "link": ("up", "reason"),
+    "ending": ("reason", "asked", "status"),
+}
+_MARK = "remote-"
+
+
+def from_remote(name: str, data: bytes) -> tuple[str, dict[str, Any]] | None:
+    """A sender's event as one of a mirror's; None for what no sender tells.
+
+    Args:
+        name: Its name there; of a mirror that is served again, marked already.
+        data: JSON; keys that the event does not have, and values that are not a text, a number or
+            a truth value, are left out.
+    """
+    keys = _REMOTE.get(name.removeprefix(_MARK))
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    if keys is None or not isinstance(found, dict):
+        return None
+    kept = {key: found[key] for key in keys if key in found and _is_plain(found[key])}
+    return _MARK + name.removeprefix(_MARK), kept
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value can be told on: msgpack has whole numbers of 64 bits."""
+    if isinstance(value, int):
+        return -(1 << 63) <= value < 1 << 63
+    return value is None or isinstance(value, str | float)
 
 
 def from_qmp(name: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:

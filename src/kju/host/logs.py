@@ -8,12 +8,14 @@ most systems, so this bounds memory too.
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import KjuError
+from ..escaping import one_line
 from ..files import Folder
 
 #: Bytes of one file; a log has two. A day of a busy machine's host.log at level info is 30 KB.
@@ -51,8 +53,8 @@ def tail(path: Path, lines: int = 8) -> list[str]:
         if len(data) >= _TAIL:
             break
     kept = [line for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
-    # A guest may have written this, and it goes to a terminal: no control characters.
-    return ["".join(c if c.isprintable() else " " for c in line[:400]) for line in kept[-lines:]]
+    # A guest may have written this, and it goes to a terminal.
+    return [one_line(line, 400) for line in kept[-lines:]]
 
 
 class BoundedLog:
@@ -165,7 +167,10 @@ class LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record, whatever characters it holds."""
+        record = copy.copy(record)
         try:
+            # Texts from elsewhere are part of it: one record's message is one line.
+            record.msg, record.args = one_line(record.getMessage()), ()
             line = self.format(record)
         except Exception:
             self.handleError(record)

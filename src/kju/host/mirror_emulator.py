@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from ..remote.engine import Engine
 from ..remote.inlet import Inlet, Said, check_readable
 from ..surface import Mark, State
 from ..wire.messages import Event
-from . import reach
+from . import events, reach
 from .console import Console
 from .emulator import Emulator, Ended
 from .launch import surface_address
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds for the sender to let us in.
 GREETING = 10.0
+#: Events that a sender may tell within so many seconds: more would push out this mirror's own, and
+#: hang up on those who listen.
+MAX_EVENTS, EVENTS_WITHIN = 64, 10.0
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -70,6 +74,7 @@ class MirrorEmulator(Emulator):
         self._engine: Engine | None = None
         self._inlet: Inlet | None = None
         self._up = False
+        self._told_at: deque[float] = deque(maxlen=MAX_EVENTS)
 
     @property
     def consoles(self) -> Sequence[Console]:
@@ -111,12 +116,13 @@ class MirrorEmulator(Emulator):
             self.tell("link", {"up": said.live, "reason": said.reason})
 
     def _happened(self, event: Event) -> None:
-        try:
-            data = json.loads(event.data)
-        except ValueError:
+        now = time.monotonic()
+        if len(self._told_at) == MAX_EVENTS and now - self._told_at[0] < EVENTS_WITHIN:
+            log.info("%s sends events without end: one is left out", self._prepared.name)
             return
-        if isinstance(data, dict):
-            self.tell(event.name, data)
+        if told := events.from_remote(event.name, event.data):
+            self._told_at.append(now)
+            self.tell(*told)
 
     async def _forward(self, request: Request) -> Mark:
         if self._inlet is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from ..escaping import one_line
+
 #: Seconds in which the same is said once: who is refused tries again and again.
 AGAIN = 10.0
 #: Different things in that time; who makes up more is not heard.
@@ -27,7 +29,7 @@ class Notices:
 
     def say(self, text: str) -> None:
         """Say this, unless it was said just now."""
-        now, text = self._clock(), "".join(c if c.isprintable() else "?" for c in text)
+        now, text = self._clock(), one_line(text)
         self._said = {each: when for each, when in self._said.items() if now < when + AGAIN}
         if text not in self._said and len(self._said) < MOST:
             self._said[text] = now

@@ -18,6 +18,7 @@ from functools import cache
 from importlib import resources
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from ..escaping import lines
 from .film import Picture
 from .story import Event, Failure, Story
 
@@ -76,11 +77,7 @@ def plain(text: str, longest: int = _LONGEST) -> str:
     """A text without what it could hide with, and not too long."""
     if len(text) > longest:
         text = f"{text[:longest]} \u2026 and {len(text) - longest} more characters"
-    return "".join(c if c.isprintable() or c == "\n" else _spelled(c) for c in text)
-
-
-def _spelled(character: str) -> str:
-    return "    " if character == "\t" else character.encode("unicode_escape").decode()
+    return lines(text)
 
 
 # ---- Sections

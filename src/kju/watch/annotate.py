@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..escaping import one_line
 from ..geometry import Rect
 from .looking import cut_out
 
@@ -114,8 +115,7 @@ def _frame(
 def _wrapped(message: str, letters: int) -> list[str]:
     import textwrap
 
-    printable = "".join(c if c.isprintable() else " " for c in message)
-    return textwrap.wrap(printable, max(letters, 20))[:8]
+    return textwrap.wrap(one_line(" ".join(message.split())), max(letters, 20))[:8]
 
 
 def _font() -> Any:  # noqa: ANN401  Pillow's has no name that all of its versions know

@@ -17,13 +17,13 @@ from kju.host.qemu import Qemu
 
 def test_what_a_disk_says_is_not_obeyed_by_a_terminal(monkeypatch, capsys):
     hostile = "\x1b[2Jx\x9b"
-    assert line_of(errors.QemuError(f"{hostile}\nmore")) == "?[2Jx? more"
+    assert line_of(errors.QemuError(f"{hostile}\nmore")) == r"\x1b[2Jx\x9b more"
     saved = Saved(tag=hostile, time=1.0, size=1 << 20, lacking=[hostile])
     machine = SimpleNamespace(snapshots=SimpleNamespace(list=lambda: [saved]))
     monkeypatch.setattr(snapshots, "attach_to_look", lambda name: nullcontext(machine))
     snapshots.list_("m", as_json=False)
     out = capsys.readouterr().out
-    assert out.startswith("?[2Jx?  19") and out.endswith("not in ?[2Jx?\n")
+    assert out.startswith("\\x1b[2Jx\\x9b  19") and out.endswith("not in \\x1b[2Jx\\x9b\n")
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_the_last_lines_are_found_across_both_files_and_are_harmless(tmp_path: P
     assert logs.tail(path) == []
     logs.before(path).write_bytes(b"one\n\ntwo\n")
     path.write_bytes(b"thr\x1b[2Jee\n\xff\n")
-    assert logs.tail(path, 3) == ["two", "thr [2Jee", "\ufffd"]
+    assert logs.tail(path, 3) == ["two", r"thr\x1b[2Jee", "\ufffd"]
 
 
 def test_what_others_write_through_the_descriptor_counts(tmp_path: Path) -> None:

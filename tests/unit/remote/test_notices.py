@@ -26,4 +26,4 @@ def test_who_makes_up_new_things_is_not_heard_for_long() -> None:
 def test_a_terminal_has_nothing_to_obey() -> None:
     said: list[str] = []
     Notices(said.append).say("\x1b]0;owned\x07\nERROR kju")
-    assert said == ["?]0;owned??ERROR kju"]
+    assert said == [r"\x1b]0;owned\x07\nERROR kju"]

@@ -36,6 +36,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QWidget
 
 from ...client.frame import Frame
+from ...escaping import one_line
 from ...geometry import Rect
 from ...surface import Cursor
 from .backend import Backend, Status
@@ -313,9 +314,8 @@ class ScreenView(QAbstractScrollArea):
         painter.setPen(_WORDS)
         margin = min(40, whole.width() // 8)
         inner = whole.adjusted(margin, 0, -margin, 0)
-        painter.drawText(
-            inner, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self._message
-        )
+        flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+        painter.drawText(inner, flags, one_line(self._message))
 
 
 class QtBackend(Backend):

@@ -11,6 +11,7 @@ from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from ...errors import KjuError
+from ...escaping import one_line
 from ...files import make_folders
 from ...keys import NUMBERS
 from .backend import Status
@@ -47,8 +48,8 @@ class MachineWindow(QWidget):
     def __init__(self, view: ScreenView) -> None:
         super().__init__()
         self.view = view
-        self._words, self._numbers = QLabel(), QLabel()
-        self._note = QLabel(view)
+        self._words, self._numbers = _plain_label(), _plain_label()
+        self._note = _plain_label(view)
         self._note.setStyleSheet(_NOTE)
         self._note.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._note.hide()
@@ -65,7 +66,7 @@ class MachineWindow(QWidget):
         palette.setColor(self.backgroundRole(), BACKGROUND)
         self.setPalette(palette)
         self.setMouseTracking(True)  # for `ScreenView`, at its edges
-        self.setWindowTitle(f"{view.viewer.name} \N{EN DASH} kju")
+        self.setWindowTitle(one_line(f"{view.viewer.name} \N{EN DASH} kju"))
         self.resize(_FIRST_SIZE)
         view.status_changed.connect(self._show_status)
         view.noted.connect(self._show_note)
@@ -153,14 +154,14 @@ class MachineWindow(QWidget):
     # ---- What is to be said
 
     def _show_status(self, status: Status) -> None:
-        self.setWindowTitle(status.title)
-        self._words.setText(status.words)
-        self._numbers.setText(status.numbers)
+        self.setWindowTitle(one_line(status.title))
+        self._words.setText(one_line(status.words))
+        self._numbers.setText(one_line(status.numbers))
         verb = "Give back" if status.grabbed else "Grab"
         self._grab.setText(f"{verb} the keyboard\t{status.release_key}")
 
     def _show_note(self, words: str) -> None:
-        self._note.setText(words)
+        self._note.setText(one_line(words))
         self._note.adjustSize()
         self._put_note()
         self._note.show()
@@ -185,6 +186,13 @@ class MachineWindow(QWidget):
         self.hide()
         self.view.viewer.closed()
         event.accept()
+
+
+def _plain_label(parent: QWidget | None = None) -> QLabel:
+    """Return a label that shows any text as it is: Qt would draw HTML, and load its images."""
+    label = QLabel(parent)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    return label
 
 
 def _picture_path(name: str) -> Path:

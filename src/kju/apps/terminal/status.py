@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ...escaping import one_line
 from ...surface import Mode, State
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Status(NamedTuple):
         name = self.name.rpartition("/")[2] or self.name  # a path's end is what tells it apart
         version = f"version {self.version}"
         words = [name, mode, state, self.reason, version, drawn, rate, self.source, colour]
-        return [printable(word) for word in words if word]
+        return [one_line(word) for word in words if word]
 
     @property
     def data(self) -> dict[str, Any]:
@@ -74,11 +75,6 @@ def fitted(parts: list[str], hint: str, width: int) -> str:
         if len(line) + 3 + len(part) <= room:
             line = f"{line} │ {part}"
     return f"{line.ljust(room)} {hint} "[:width] if len(line) <= room else line[:width]
-
-
-def printable(text: str) -> str:
-    """Text without what a terminal would obey: a guest or a file may have chosen it."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def mean_colour(pixels: npt.NDArray[np.uint8]) -> tuple[int, int, int]:

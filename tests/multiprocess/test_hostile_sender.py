@@ -9,13 +9,15 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from wait import until
 
 import kju
+from kju.client.life import Event
+from kju.errors import WaitTimeoutError
 from kju.remote import address
 from kju.remote.engine import Engine
 from kju.remote.options import Options, endpoint
@@ -45,12 +47,13 @@ def segment(serial: int, fills: int) -> messages.Segment:
 class HostileSender:
     """Serves `NAME` in a thread; from `flood` on it sends segments without a pause."""
 
-    def __init__(self, fills: int) -> None:
+    def __init__(self, fills: int, events: Sequence[messages.Event] = ()) -> None:
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             self.place = f"tcp/127.0.0.1:{sock.getsockname()[1]}"
         self.flood = threading.Event()
         self.sent = 0
+        self.events = events
         self._over = threading.Event()
         self._open = threading.Event()
         self._fills = fills
@@ -78,6 +81,7 @@ class HostileSender:
                     messages.Welcome(1, 1, "zstd", "control"),
                     messages.Mode(1, 1, WIDTH, HEIGHT),
                     segment(2, 1),
+                    *self.events,
                 ):
                     engine.put_surely(address.downward(NAME, viewer), messages.encode(each))
 
@@ -133,3 +137,37 @@ def test_a_segment_that_asks_for_minutes_of_drawing_ends_the_session() -> None:
             lambda: "too much work" in mirror.info()["mirror"]["reason"], 60, "it has been refused"
         )
         assert mirror.info()["consoles"][0]["width"] == WIDTH
+
+
+def test_a_senders_events_cannot_pose_as_the_mirrors_own() -> None:
+    """Forged ends and clients, escapes in names and keys, and more events than anybody reads."""
+    forged = [
+        messages.Event("ending", b'{"reason": "\\u001b[31mit is over", "asked": true}'),
+        messages.Event("client-came", b'{"client": 1, "\\u001b]0;x": 1, "name": "eve"}'),
+        messages.Event("\x1b[2Jclient-came", b"{}"),
+        messages.Event("mode", b"[" * 16_000),
+        messages.Event("mode", b'{"width": 1%s}' % (b"0" * 400)),
+        *[messages.Event("reset", b"{}")] * 150,
+        messages.Event("paused", b"{}"),
+    ]
+    with HostileSender(1, forged) as sender, mirrored(sender) as mirror:
+        seen: list[Event] = []
+        with mirror.events(since=0, timeout=30) as events:
+            for event in events:
+                seen.append(event)
+                if sum(each.name.startswith("remote-") for each in seen) == 64:
+                    break
+        names = [event.name for event in seen]
+        own = [name for name in names if not name.startswith("remote-")]
+        assert set(own) <= {"started", "client-came", "client-went", "mode", "link"}
+        told = {event.name: event.data for event in seen if event.name.startswith("remote-")}
+        assert told["remote-ending"] == {"reason": "\x1b[31mit is over", "asked": True}
+        assert told["remote-client-came"] == {"client": 1, "name": "eve"}
+        # Those beyond the limit were left out, and nothing has ended.
+        with (
+            pytest.raises(WaitTimeoutError),
+            mirror.events(since=seen[-1].sequence, timeout=1) as events,
+        ):
+            while not next(events).name.startswith("remote-"):
+                pass
+        assert mirror.info()["mirror"]["up"]

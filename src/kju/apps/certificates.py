@@ -6,11 +6,15 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..bounded import read_file
 from ..client.requests import check_role
 from ..errors import UsageError
 from ..escaping import one_line
 from ..files import write_output
 from ..remote.trust import Trust, default_folder
+
+#: Bytes of a key with its certificate and its authority's.
+MAX_BUNDLE = 1 << 20
 
 
 def _here() -> Trust:
@@ -55,7 +59,7 @@ def user(name: str, output: str) -> None:
 def take(file: str) -> None:
     """Keep a key."""
     made = _here()
-    name, is_host = made.take_bundle(Path(file).read_bytes())
+    name, is_host = made.take_bundle(read_file(file, MAX_BUNDLE))
     if is_host:
         print(f"{made.folder}/host.key; this computer is {one_line(name)}: kju serve, kju router")
     else:

@@ -6,12 +6,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..bounded import read_file
 from ..client.keyboard import Keyboard
 from ..client.machine import Machine, attach
 from ..errors import UsageError
 from ..files import write_output
 from ..host.recording import decode, encode
 from .targets import check_console
+
+#: Bytes of a recorded log of input.
+MAX_LOG = 64 << 20
 
 
 def key(name: str, chords: Sequence[str], console: int) -> None:
@@ -112,7 +116,7 @@ def inputs(name: str, output: str) -> None:
 
 def replay(name: str, path: str, speed: float) -> None:
     """Do again what a log says."""
-    entries = decode(sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes())
+    entries = decode(sys.stdin.buffer.read() if path == "-" else read_file(path, MAX_LOG))
     with attach(name) as machine:
         machine.replay(entries, speed=speed)
 

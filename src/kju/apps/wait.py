@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import GeometryError, UsageError
 from ..escaping import one_line
 from ..geometry import Rect
-from ..watch.needle import SIMILARITY, Needle, decode
+from ..watch.needle import SIMILARITY, Needle, decode, read_picture
 from ..watch.timeout import ScreenTimeoutError, said
 from .targets import attach_to_look, is_address, open_surface, screen_of
 
@@ -150,7 +150,7 @@ def _picture(source: str, console: int) -> npt.NDArray[np.uint8]:
     import numpy as np
 
     if source.lower().endswith(".png"):
-        pixels, _ = decode(Path(source).read_bytes(), source)
+        pixels, _ = decode(read_picture(Path(source)), source)
         return np.dstack((pixels, np.zeros(pixels.shape[:2], np.uint8)))
     with _opened(source, console) as surface:
         return np.array(surface.snapshot())

@@ -64,6 +64,11 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 KEYS = Definition.__struct_fields__
+#: Characters of a definition.
+MAX_TEXT = 1 << 20
+#: Dots of one line, outside of texts: the parser takes the square of a dotted key's length, 11 s
+#: for 64 kB. No key of a definition has any.
+MAX_DOTS = 64
 
 
 def decode(text: str, file: str, name: str) -> Definition:
@@ -77,6 +82,12 @@ def decode(text: str, file: str, name: str) -> Definition:
     Raises:
         DefinitionError: It is not one; file, line and key are in the message.
     """
+    if len(text) > MAX_TEXT:
+        why = f"this is longer than {MAX_TEXT} characters; no definition is"
+        raise DefinitionError(f"{file}:1: {why}", file, 1)
+    if (line := lines.dotted(text, MAX_DOTS)) is not None:
+        why = f"this line has more than {MAX_DOTS} dots outside of texts"
+        raise DefinitionError(f"{file}:{line}: {why}", file, line)
     try:
         found = msgspec.toml.decode(text.encode(), type=Definition)
     except msgspec.ValidationError as error:

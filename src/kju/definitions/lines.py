@@ -58,6 +58,18 @@ def twice(text: str) -> Place | None:
     return None
 
 
+def dotted(text: str, most: int) -> int | None:
+    """The line of more than *most* dots outside of strings and comments; None if there is none."""
+    found, here = 0, 1
+    for word, line in _tokens(text):
+        if line != here:
+            found, here = 0, line
+        found += 0 if word[0] in "\"'" else word.count(".")
+        if found > most:
+            return line
+    return None
+
+
 def _tokens(text: str) -> Iterator[tuple[str, int]]:
     line = 1
     for match in _TOKEN.finditer(text):
@@ -76,7 +88,10 @@ def _places(tokens: list[tuple[str, int]]) -> Iterator[Place]:
             # [table] or [[table]]: what follows belongs to it.
             in_table = True
             # One that is only begun has no name: a text that is no TOML is looked at too.
-            name = next((w for w, _ in tokens[at:] if w != "["), "\n")
+            first = at
+            while first < len(tokens) and tokens[first][0] == "[":
+                first += 1
+            name = tokens[first][0] if first < len(tokens) else "\n"
             if _is_key(name):
                 yield Place(_bare(name), line, ())
         elif _is_key(word) and not in_table:

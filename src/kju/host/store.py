@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..definitions import Definition, decode, write
-from ..definitions.definition import refuse
+from ..definitions.definition import MAX_TEXT, refuse
 from ..errors import (
     ConflictError,
     DefinitionError,
@@ -44,6 +44,8 @@ FILE = "machine.toml"
 DISK = "disk.qcow2"
 #: What an editor is given, and what it leaves that is not right.
 EDITED = "machine.toml.edited"
+#: Bytes of a definition: a character has four at most.
+MAX_BYTES = 4 * MAX_TEXT
 _NEW = ".new-"
 # An editor leaves files beside the one it was given: machine.toml.edited~, .machine.toml.edited.swp
 _DEFINITIONS = re.compile(r"[.#]{0,2}machine\.toml[^/]*")
@@ -112,7 +114,7 @@ def read(name: str) -> Kept:
     folder = home() / runtime.check_name(name)
     try:
         with Folder.open(folder, follow_own_link=True) as opened:
-            text = opened.read(FILE).decode()
+            text = opened.read(FILE, limit=MAX_BYTES).decode()
     except FileError as error:
         if error.errno != errno.ENOENT:
             raise
@@ -122,7 +124,7 @@ def read(name: str) -> Kept:
             name,
         ) from None
     except UnicodeDecodeError as error:
-        raise DefinitionError(f"{folder / FILE}:1: this is no UTF-8 text: {error}") from error
+        raise DefinitionError(f"{folder / FILE}:1: this is not UTF-8 text: {error}") from error
     return Kept(name, folder, text, decode(text, str(folder / FILE), name))
 
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from ..errors import NeedleError, UsageError
+from ..bounded import read_file
+from ..errors import LimitError, NeedleError, UsageError
 from ..files import write_output
 from ..geometry import Area, Rect, as_rect
 from .looking import check_rect, cut_out
@@ -31,9 +32,13 @@ if TYPE_CHECKING:
 
 SIMILARITY = 0.95
 _CHUNK = "kju-needle"
+#: A picture's file, and its pixels: those of 7680x4320. A file of some kB may hold as many.
 _MAX_BYTES = 64 << 20
 _MAX_SIDE = 16384
-_MAX_PIXELS = 64 << 20
+_MAX_PIXELS = 1 << 25
+#: What a file may exclude: rectangles, and how often they cover the needle together. Each is drawn
+#: into the mask, and half a million of the whole needle's size fit into a chunk.
+MAX_EXCLUDES, MAX_EXCLUDED = 4096, 16
 
 
 class _Notes(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -168,8 +173,9 @@ class Needle:
         beside = file.with_suffix(".json")
         if file.suffix.lower() == ".json" or beside.is_file():
             picture = file.with_suffix(".png") if file.suffix.lower() == ".json" else file
-            return openqa.needle_of(_read(beside), _read(picture), str(beside), str(picture))
-        return cls.from_bytes(_read(file), str(file))
+            notes = _read(beside, openqa.MAX_BYTES)
+            return openqa.needle_of(notes, read_picture(picture), str(beside), str(picture))
+        return cls.from_bytes(read_picture(file), str(file))
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "needle") -> Needle:
@@ -187,6 +193,13 @@ class Needle:
             why = f"version {notes.version} is newer than this kju knows, which is 1"
             raise NeedleError(f"{name}: version: {why}", name, "version")
         exclude = tuple(Rect(*area) for area in notes.exclude)
+        covered = sum(abs(rect.width * rect.height) for rect in exclude)
+        if len(exclude) > MAX_EXCLUDES or covered > MAX_EXCLUDED * pixels[..., 0].size:
+            why = (
+                f"{len(exclude)} areas of {covered} pixels; at most {MAX_EXCLUDES}, which cover the"
+                f" needle {MAX_EXCLUDED} times, are taken"
+            )
+            raise NeedleError(f"{name}: exclude: {why}", name, "exclude")
         cut_from = Rect(*notes.cut_from) if notes.cut_from else None
         try:
             return cls(pixels, exclude, notes.click, notes.similarity, cut_from, Path(name).name)
@@ -280,9 +293,18 @@ def decode(data: bytes, name: str) -> tuple[Pixels, dict[str, str]]:
     return np.ascontiguousarray(pixels), text
 
 
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        data = file.read(_MAX_BYTES + 1)
-    if len(data) > _MAX_BYTES:
-        raise NeedleError(f"{path}: size: over {_MAX_BYTES >> 20} MiB", str(path), "size")
-    return data
+def read_picture(path: Path) -> bytes:
+    """Read a picture's file.
+
+    Raises:
+        OSError: It can't be read.
+        NeedleError: It is larger than any.
+    """
+    return _read(path, _MAX_BYTES)
+
+
+def _read(path: Path, most: int) -> bytes:
+    try:
+        return read_file(path, most)
+    except LimitError as error:
+        raise NeedleError(f"{path}: size: over {most >> 10} KiB", str(path), "size") from error

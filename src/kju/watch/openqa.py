@@ -21,6 +21,10 @@ from ..geometry import Rect, bounding
 from .looking import cut_out
 from .needle import SIMILARITY, Needle, decode
 
+#: Bytes of the JSON file, and its areas; openQA's have a few. Between the areas of one needle lie
+#: as many rectangles as the square of their number.
+MAX_BYTES, MAX_AREAS = 1 << 20, 256
+
 
 class _Point(msgspec.Struct):
     xpos: float
@@ -51,6 +55,9 @@ def needle_of(notes: bytes, picture: bytes, notes_name: str, picture_name: str) 
         file = msgspec.json.decode(notes, type=_File, strict=False)  # written by Perl
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise NeedleError(f"{notes_name}: {error}", notes_name, "area") from error
+    if len(file.area) > MAX_AREAS:
+        why = f"there are {len(file.area)}, and at most {MAX_AREAS} are taken"
+        raise NeedleError(f"{notes_name}: area: {why}", notes_name, "area")
     pixels, _ = decode(picture, picture_name)
     whole = Rect(0, 0, pixels.shape[1], pixels.shape[0])
     rects = [Rect(a.xpos, a.ypos, a.width, a.height) for a in file.area]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kju.definitions import Definition, decode, write
+from kju.definitions.definition import MAX_TEXT
 from kju.definitions.lines import line_of, places
 from kju.errors import DefinitionError, UsageError
 
@@ -127,3 +130,45 @@ def test_any_text_is_a_definition_or_refused(text: str) -> None:
     except DefinitionError as error:
         assert 1 <= error.line <= text.count("\n") + 1
     assert not any("\n" in place.key for place in places(text))
+
+
+SIZE = 64 << 10
+BOMBS = {
+    "dotted key": "a" + ".a" * (SIZE // 2) + " = 1",
+    "dotted key with spaces": "a" + " . a" * (SIZE // 4) + " = 1",
+    "dotted key in a table": "x = {a" + ".a" * (SIZE // 2) + " = 1}",
+    "dotted heading": "[a" + ".a" * (SIZE // 2) + "]",
+    "quoted parts": '"a"' + '."a"' * (SIZE // 4) + " = 1",
+    "open arrays": "x = " + "[" * SIZE,
+    "arrays in arrays": "x = " + "[" * (SIZE // 2) + "]" * (SIZE // 2),
+    "tables in tables": "x = " + "{a=" * (SIZE // 3),
+    "headings": "[a]\n" * (SIZE // 4),
+    "open headings": "[" * SIZE,
+    "other headings": "".join(f"[a{n}]\n" for n in range(SIZE // 8)),
+    "one key": "cpus = 1\n" * (SIZE // 9),
+    "open text": 'image = """' + "\n" * SIZE,
+    "open texts": '"""' * (SIZE // 3),
+    "other open texts": "''' " * (SIZE // 4),
+    "backslashes": 'image = """' + "\\\\" * (SIZE // 2),
+    "number": "cpus = " + "1" * SIZE,
+    "many arguments": "arguments = [" + '"a",' * (SIZE // 4) + "]",
+}
+
+
+@pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS)
+def test_a_text_that_is_costly_to_read_is_refused_in_time(text: str) -> None:
+    begun = time.thread_time()
+    with pytest.raises(DefinitionError):
+        decode(text, "f", "web")
+    assert time.thread_time() - begun < 2
+
+
+def test_a_text_over_the_limit_is_refused_unread() -> None:
+    with pytest.raises(DefinitionError, match="longer than 1048576"):
+        decode("#" * (MAX_TEXT + 1), "f", "web")
+    assert decode("#" * MAX_TEXT, "f", "web") == Definition()
+
+
+def test_dots_within_texts_count_for_nothing() -> None:
+    dots = "." * 200
+    assert decode(f'image = "{dots}"  # {dots}\ncpus = 1', "f", "web").image == dots

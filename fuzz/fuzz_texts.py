@@ -1,4 +1,4 @@
-"""Texts that others write: logs of input, traces, what QEMU tells of disks, definitions.
+"""Texts that others write: logs of input, traces, what QEMU tells of disks, definitions, events.
 
 Each parses, or raises the documented error; and how a stream is cut changes nothing. See
 fuzz/README.md for how to run it.
@@ -16,7 +16,9 @@ with harness.instrumented():
     from kju.definitions import Definition, write
     from kju.definitions import decode as define
     from kju.errors import DefinitionError, FormatError, QemuError
+    from kju.escaping import lines, one_line
     from kju.host import recording, snapshots
+    from kju.host.events import Events, from_remote
     from kju.host.input import traces
     from kju.host.messages import Button, By, Finger, To, Wheel
 
@@ -48,7 +50,21 @@ TOML = (
     b"firmware = 'uefi'\nnetwork = 'none'\narguments = ['-s', '''\nx = [''']\nbase = 'o'\n"
 )
 ODD = (None, True, -1, 0, 1 << 63, 1 << 200, 1e308, "", "x\0", "../..", [], {}, [[]], float("nan"))
-WORDS = (b"[", b"[[", b"]", b"{", b"'''", b'"""', b"=", b"#", b"\n", b"\0", b"\xff", b"1" * 5000)
+WORDS = (
+    b"[",
+    b"[[",
+    b"]",
+    b"{",
+    b"'''",
+    b'"""',
+    b"=",
+    b"#",
+    b"\n",
+    b"\0",
+    b"\xff",
+    b"1" * 5000,
+    b".a" * 4000,
+)
 
 
 def seeds() -> list[bytes]:
@@ -59,13 +75,14 @@ def seeds() -> list[bytes]:
         b"\2" + json.dumps(BLOCKS).encode(),
         b"\3" + TOML,
         b"\3[a]\nb=1\n[",
+        b'\4reset\n{"guest": true, "reason": "\\u001b[31m"}',
     ]
 
 
 def one_input(data: bytes) -> None:
     """What becomes of bytes; the first says what they are."""
-    which, data = data[0] % 4 if data else 0, data[1:]
-    (a_log, a_stream, the_disks, a_definition)[which](data)
+    which, data = data[0] % 5 if data else 0, data[1:]
+    (a_log, a_stream, the_disks, a_definition, an_event)[which](data)
 
 
 def a_log(data: bytes) -> None:
@@ -129,6 +146,17 @@ def a_definition(data: bytes) -> None:
         return
     assert isinstance(found, Definition)
     assert define(write(found), "m.toml", "m") == found
+
+
+def an_event(data: bytes) -> None:
+    """A sender's event can be told on and shown, or is left out."""
+    name, _, rest = data.partition(b"\n")
+    text = name.decode("utf-8", "surrogateescape")
+    assert one_line(text).isprintable() and lines(text).replace("\n", "").isprintable()
+    if told := from_remote(text, rest):
+        Events().happen(*told)
+        assert told[0].startswith("remote-") and told[0].isprintable()
+        msgspec.msgpack.encode(told[1])
 
 
 def changed(value: object, source: random.Random) -> object:

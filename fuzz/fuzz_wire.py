@@ -87,7 +87,25 @@ def seeds() -> list[bytes]:
     each = [messages.encode(message) for message in found]
     session = [each[5], *each[7:13], *each[-2:]]
     packed = messages.encode(messages.Segment(2, 0, 1, 1, 1, *block("lz4")))
-    return [*map(joined, ([one] for one in each)), joined(session), joined([each[7], packed])]
+    bombs = [messages.encode(messages.Segment(2, 0, 1, 1, 1, *much(item))) for item in ITEMS]
+    return [
+        *map(joined, ([one] for one in each)), joined(session), joined([each[7], packed]),
+        *(joined([each[7], bomb]) for bomb in bombs),
+    ]  # fmt: skip
+
+
+#: A fill and a copy of the whole picture, and one pixel.
+ITEMS = (
+    bytes([0, 0, 0, WIDTH - 1, HEIGHT - 1, 1, 2, 3]),
+    bytes([1, 0, 0, WIDTH - 1, HEIGHT - 1, 0, 0]),
+    bytes(8),
+)
+
+
+def much(item: bytes) -> tuple[int, bytes]:
+    """As much of it as a block may have: some hundred bytes, once compressed."""
+    data = item * (messages.MAX_BLOCK // len(item))
+    return len(data), blocks.compress(data, "zstd")
 
 
 def joined(parts: list[bytes]) -> bytes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import random
+import resource
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy  # noqa: F401  before anything is watched: it is not ours, and large
 
@@ -19,6 +21,55 @@ except ImportError:
 
 Input = Callable[[bytes], None]
 Invent = Callable[[random.Random], bytes]
+
+
+class Budget(NamedTuple):
+    """What one input may cost. libFuzzer's own limits are ten seconds and gigabytes.
+
+    Attributes:
+        seconds: CPU time of this thread, with atheris watching every line.
+        per_byte: The same, for each byte of the input besides.
+        memory: Bytes by which the largest memory that the process ever had may grow.
+    """
+
+    seconds: float = 0.1
+    per_byte: float = 20e-6
+    memory: int = 64 << 20
+
+    def check(self, one_input: Input, data: bytes) -> None:
+        """Run one input, and fail where it costs more.
+
+        An input that seems too slow is run again: the collector of garbage may have come by, or
+        something was imported. Memory is measured the first time only, since it is used again.
+        """
+        allowed = self.seconds + self.per_byte * len(data)
+        before = _peak()
+        took = _cost(one_input, data)
+        if (grown := _peak() - before) > self.memory:
+            raise AssertionError(f"{len(data)} bytes of input took {grown >> 20} MiB of memory")
+        for _ in range(AGAIN):
+            if took <= allowed:
+                return
+            took = min(took, _cost(one_input, data))
+        if took > allowed:
+            raise AssertionError(
+                f"{len(data)} bytes of input took {took * 1000:.0f} ms of CPU time, and"
+                f" {allowed * 1000:.0f} ms are allowed"
+            )
+
+
+#: Times that an input is run again before it is called too slow.
+AGAIN = 2
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _cost(one_input: Input, data: bytes) -> float:
+    begun = time.thread_time()
+    one_input(data)
+    return time.thread_time() - begun
 
 
 def instrumented() -> Any:
@@ -33,6 +84,7 @@ def run(
     *,
     options: tuple[str, ...] = (),
     mutate: bool = False,
+    budget: Budget = Budget(),  # noqa: B008  it cannot be changed
 ) -> None:
     """Fuzz as the command line says.
 
@@ -45,15 +97,23 @@ def run(
         invent: Makes an input from random numbers.
         options: For atheris, when it starts from the seeds.
         mutate: Have atheris take invented inputs and its own mutations by turns.
+        budget: What one input may cost.
     """
+
+    def within_budget(data: bytes) -> None:
+        budget.check(one_input, data)
+
+    seeds = list(seeds)
+    for data in seeds:
+        one_input(data)  # unmeasured: imports, and memory that is kept
     numbers = [int(argument) for argument in sys.argv[1:] if argument.isdecimal()]
     if numbers or not atheris:
         count, seed, *_ = [*numbers, 20000, 1] if len(numbers) != 1 else [numbers[0], 1]
         source = random.Random(seed)
         for data in seeds:
-            one_input(data)
+            within_budget(data)
         for _ in range(count):
-            one_input(invent(source))
+            within_budget(invent(source))
         print(f"{count} invented inputs, seed {seed}: each was taken or refused")
         return
 
@@ -72,5 +132,5 @@ def run(
         # What libFuzzer finds goes to the first corpus; it is for this run only.
         found = tempfile.mkdtemp(dir=corpus.parent)
         arguments = [*arguments, *options, found, str(corpus)]
-    atheris.Setup(arguments, one_input, **({"custom_mutator": either} if mutate else {}))
+    atheris.Setup(arguments, within_budget, **({"custom_mutator": either} if mutate else {}))
     atheris.Fuzz()

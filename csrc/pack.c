@@ -52,23 +52,25 @@ static uint32_t number_of(struct palette *p, uint32_t colour) {
     return p->count - 1;
 }
 
-/* Every colour of a rectangle; 0 when there are more than a palette has, or so many that
- * listing them costs as much as they save. */
-static int gather(const struct kju_picture *p, struct kju_rect r, struct palette *found) {
+/* Every colour of a rectangle, and for each pixel its number; 0 when there are more than a palette
+ * has, or so many that listing them costs as much as they save. */
+static int gather(const struct kju_picture *p, struct kju_rect r, struct palette *found,
+                  uint8_t *numbers) {
     uint64_t most = kju_area(r) / 4 + 2;
-    uint32_t last = 0, any = 0;
     memset(found->buckets, 0, sizeof found->buckets);
     found->count = 0;
+    uint32_t last = kju_colour_at(p, r.x, r.y), number = number_of(found, last);
     for (uint32_t y = 0; y < r.height; y++) {
         const uint8_t *at = kju_pixel_at(p, r.x, r.y + y);
         for (uint32_t x = 0; x < r.width; x++, at += p->pixel) {
             uint32_t colour = p->pixel == 1 ? *at : kju_load_colour(at);
-            if (any && colour == last)
-                continue;
-            any = 1;
-            last = colour;
-            if (number_of(found, colour) == COLOURS || found->count > most)
-                return 0;
+            if (colour != last) {
+                number = number_of(found, colour);
+                if (number == COLOURS || found->count > most)
+                    return 0;
+                last = colour;
+            }
+            *numbers++ = (uint8_t)number;
         }
     }
     return 1;
@@ -82,31 +84,56 @@ static void put_colour(struct kju_bytes *out, uint32_t colour, uint32_t pixel) {
     }
 }
 
-static void put_indices(const struct kju_picture *p, struct kju_rect r, struct palette *colours,
-                        uint32_t bits, struct kju_bytes *out) {
-    uint32_t each = 8 / bits;
-    size_t row = ((size_t)r.width + each - 1) / each;
-    uint8_t *to = take(out, row * r.height);
-    uint32_t last = kju_colour_at(p, r.x, r.y), number = number_of(colours, last);
-    for (uint32_t y = 0; to && y < r.height; y++) {
-        const uint8_t *at = kju_pixel_at(p, r.x, r.y + y);
-        uint32_t byte = 0, used = 0;
-        for (uint32_t x = 0; x < r.width; x++, at += p->pixel) {
-            uint32_t colour = p->pixel == 1 ? *at : kju_load_colour(at);
-            if (colour != last) {
-                number = number_of(colours, colour);
-                last = colour;
-            }
-            byte |= number << used;
-            used += bits;
-            if (used == 8) {
-                *to++ = (uint8_t)byte;
-                byte = used = 0;
-            }
-        }
-        if (used)
-            *to++ = (uint8_t)byte;
+/* Numbers of one row, some to a byte; returns the end. With `bits` known the loop is unrolled. */
+static inline uint8_t *put_row(const uint8_t *numbers, uint32_t width, uint32_t bits, uint8_t *to) {
+    uint32_t each = 8 / bits, x = 0;
+    for (; x + each <= width; x += each) {
+        uint32_t byte = 0;
+        for (uint32_t i = 0; i < each; i++)
+            byte |= (uint32_t)numbers[x + i] << (i * bits);
+        *to++ = (uint8_t)byte;
     }
+    uint32_t byte = 0;
+    for (uint32_t i = 0; x + i < width; i++)
+        byte |= (uint32_t)numbers[x + i] << (i * bits);
+    if (x < width)
+        *to++ = (uint8_t)byte;
+    return to;
+}
+
+/* The numbers of a rectangle's pixels in its own palette. */
+static void put_indices(const uint8_t *numbers, struct kju_rect r, uint32_t bits,
+                        struct kju_bytes *out) {
+    uint32_t each = 8 / bits;
+    uint8_t *to = take(out, ((size_t)r.width + each - 1) / each * r.height);
+    for (uint32_t y = 0; to && y < r.height; y++, numbers += r.width) {
+        switch (bits) {
+        case 1:
+            to = put_row(numbers, r.width, 1, to);
+            break;
+        case 2:
+            to = put_row(numbers, r.width, 2, to);
+            break;
+        case 4:
+            to = put_row(numbers, r.width, 4, to);
+            break;
+        default:
+            memcpy(to, numbers, r.width);
+            to += r.width;
+        }
+    }
+}
+
+/* The same in the block's table. */
+static void put_table_indices(const uint8_t *numbers, struct kju_rect r, const struct palette *own,
+                              const struct palette *table, struct kju_bytes *out) {
+    uint8_t in_table[COLOURS] = {0};
+    size_t pixels = (size_t)kju_area(r);
+    for (uint32_t i = 0; i < own->count; i++)
+        in_table[i] = (uint8_t)(table->buckets[bucket_of(table, own->colours[i])] - 1);
+    uint8_t *to = take(out, pixels);
+    for (size_t i = 0; to && i < pixels; i++)
+        to[i] = in_table[numbers[i]];
 }
 
 /* How far the residuals of a row are from 0, together. */
@@ -183,9 +210,9 @@ static int join(struct palette *table, const struct palette *own) {
 }
 
 static void pack_one(const struct kju_picture *p, struct kju_rect r, struct palette *own,
-                     struct palette *table, struct kju_bytes *out) {
+                     struct palette *table, uint8_t *numbers, struct kju_bytes *out) {
     uint32_t before = table->count;
-    if (!gather(p, r, own)) {
+    if (!gather(p, r, own, numbers)) {
         put_place(out, KJU_PREDICT, &r);
         pack_predicted(p, r, out);
     } else if (own->count == 1) {
@@ -195,25 +222,27 @@ static void pack_one(const struct kju_picture *p, struct kju_rect r, struct pale
         put_place(out, KJU_TABLE, &r);
         put_varint(out, table->count - before);
         put_colours(table, before, p->pixel, out);
-        put_indices(p, r, table, 8, out);
+        put_table_indices(numbers, r, own, table, out);
     } else {
         put_place(out, KJU_PALETTE, &r);
         put_byte(out, (uint8_t)(own->count - 1));
         put_colours(own, 0, p->pixel, out);
-        put_indices(p, r, own, kju_bits_for(own->count), out);
+        put_indices(numbers, r, kju_bits_for(own->count), out);
     }
 }
 
 void kju_pack(const struct kju_picture *p, const struct kju_rect *rects, size_t count,
               struct kju_bytes *out) {
+    size_t most = 1;
+    for (size_t i = 0; i < count; i++)
+        most = kju_area(rects[i]) > most ? (size_t)kju_area(rects[i]) : most;
     struct palette *palettes = calloc(2, sizeof *palettes);
-    if (!palettes) {
-        out->failed = 1;
-        return;
-    }
+    uint8_t *numbers = malloc(most);
+    out->failed = out->failed || !palettes || !numbers;
     for (size_t i = 0; i < count && !out->failed; i++)
-        pack_one(p, rects[i], &palettes[0], &palettes[1], out);
+        pack_one(p, rects[i], &palettes[0], &palettes[1], numbers, out);
     free(palettes);
+    free(numbers);
 }
 
 void kju_pack_copy(const struct kju_rect *to, uint32_t x, uint32_t y, struct kju_bytes *out) {

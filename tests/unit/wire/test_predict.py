@@ -131,3 +131,13 @@ def test_packed_pictures_have_the_residuals_of_the_model(
     start = len(head(3, 0, 0, width, height))
     residuals = np.frombuffer(block[start + 1 :], np.uint8).reshape(-1, height, width)
     assert np.array_equal(drawn(residuals, block[start]), picture)
+
+
+@pytest.mark.parametrize("how", [LEFT, UP, MEDIAN])
+def test_long_rows_equal_the_model(how: int) -> None:
+    residuals = np.random.default_rng(1).integers(0, 256, (3, 3, 1300), np.uint8)
+    picture = np.full((3, 1300, 4), 9, np.uint8)
+    block = head(3, 0, 0, 1300, 3) + bytes([how]) + residuals.tobytes()
+    _pixels.check(block, (1300, 3, 4))
+    _pixels.unpack(block, picture, (1300, 3, 5200, 4))
+    assert np.array_equal(picture, drawn(residuals, how))

@@ -5,13 +5,13 @@ are obeyed or hide something: C0 and C1 controls (a terminal's escapes), bidirec
 characters without width (they reorder or hide what stands beside them), line ends (one message
 looks like two). All of these become visible: each is spelled as Python spells it, as in ``\x1b``.
 
-| where it is shown | what is called |
+| shown in | function |
 |---|---|
 | a terminal, a log, a window's title: one line | `one_line` |
 | a page's ``pre``, a traceback: several lines | `lines` |
 | a page | `lines`, in an ElementTree, which escapes ``<``, ``>``, ``&`` and quotes |
 | a Qt label | `one_line`, in a label whose format is PlainText: Qt draws HTML else |
-| JSON | ``json.dumps``, which escapes what is not ASCII |
+| JSON | ``json.dumps``, which escapes all but ASCII |
 | `kju console` | nothing: a serial port's bytes are the terminal's, as with a serial cable |
 """
 

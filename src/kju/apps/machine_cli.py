@@ -156,8 +156,8 @@ def reset(name: Name) -> None:
 def console(name: Name, seconds: Seconds = 0) -> None:
     """Show a machine's serial port here, and type into it.
 
-    Ctrl-] ends it, and the machine goes on. In a pipe, standard input goes to the guest. What the
-    guest prints goes to this terminal unchanged, escape sequences too.
+    Ctrl-] ends it, and the machine goes on. In a pipe, standard input goes to the guest. The
+    guest's output is passed to this terminal unchanged, escape sequences included.
     """
     from .serial import console
 

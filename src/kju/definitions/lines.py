@@ -59,7 +59,7 @@ def twice(text: str) -> Place | None:
 
 
 def dotted(text: str, most: int) -> int | None:
-    """The line of more than *most* dots outside of strings and comments; None if there is none."""
+    """Return the first line with more than *most* dots outside of strings and comments, or None."""
     found, here = 0, 1
     for word, line in _tokens(text):
         if line != here:

@@ -14,7 +14,7 @@
 | ``snapshot-saved``, ``snapshot-loaded``, ``snapshot-removed`` | ``tag`` |
 | ``link`` | ``up``, ``reason``: of a mirror |
 | ``ending`` | ``reason``, ``asked``, ``status`` |
-| ``remote-`` and a name above | its data: of a mirror, what the sender tells of its machine |
+| ``remote-`` and a name above | in a mirror: its sender's event, with the same data |
 
 Rules:
 
@@ -22,8 +22,8 @@ Rules:
 - The last `KEPT` can be had again. Nothing waits for a subscriber: one that does not read is
   hung up on, as any client.
 - A guest that nobody looks at changes its mode unseen.
-- What a sender tells is marked by its name, so that it is never taken for an event of this machine,
-  and limited to the names and keys above.
+- A sender's events are marked by their names, so that nobody takes them for events of this machine.
+  Only the names and keys above are passed on.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _short(value: object) -> object:
     return str(value)[:LONGEST]
 
 
-#: What a sender may tell, and with which data.
+#: The events that a sender may send, and their keys.
 _REMOTE: dict[str, tuple[str, ...]] = {
     "started": ("consoles",),
     "paused": (),
@@ -129,7 +129,7 @@ _MARK = "remote-"
 
 
 def from_remote(name: str, data: bytes) -> tuple[str, dict[str, Any]] | None:
-    """A sender's event as one of a mirror's; None for what no sender tells.
+    """Return a sender's event as an event of the mirror; None for an unknown or a malformed one.
 
     Args:
         name: Its name there; of a mirror that is served again, marked already.
@@ -148,7 +148,7 @@ def from_remote(name: str, data: bytes) -> tuple[str, dict[str, Any]] | None:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether a value can be told on: msgpack has whole numbers of 64 bits."""
+    """Return whether a value can be passed on: msgpack has whole numbers of 64 bits."""
     if isinstance(value, int):
         return -(1 << 63) <= value < 1 << 63
     return value is None or isinstance(value, str | float)

@@ -8,8 +8,8 @@ Rules:
 - An input is said twice, so that it comes soon, and done once. When its session ends before it is
   known what became of it, that is an error; it is not said in another, because it may have been
   done.
-- Pixels are drawn in a thread, one message at a time and in their order: a sender decides how much
-  there is to draw, and must not keep the event loop from anything else. What comes meanwhile waits.
+- A thread draws the pixels, one message at a time and in their order. A sender decides how much
+  there is to draw, and must not block the event loop. Later messages wait.
 """
 
 from __future__ import annotations
@@ -337,7 +337,7 @@ class Inlet:
         receiver.goodbye(str(error))
 
     def _taken(self, receiver: Receiver, said: Done | Event | None, before: int) -> None:
-        """Tell what a message has changed."""
+        """Report the changes that a message made."""
         if isinstance(said, Done):
             answer = self._inputs.get(said.number)
             if answer is not None and not answer.done():

@@ -215,7 +215,7 @@ class Trust:
             if error.errno == errno.ENOENT:
                 return {}
             raise UsageError(str(error)) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UsageError(f"{path}: {error}") from error
         for user, role in found.items():
             _check_user(user)

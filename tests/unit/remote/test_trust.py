@@ -256,7 +256,9 @@ def test_a_sender_that_is_another_gets_no_proof(lab: Trust, tmp_path: Path) -> N
             greet(lab, ann, change=lambda c, proof=proof: Challenge(c.key, proof))
 
 
-@pytest.mark.parametrize("text", ["ann = 3", 'ann = "root"', "ann", '"a b" = "view"', "\xff"])
+@pytest.mark.parametrize(
+    "text", ["ann = 3", 'ann = "root"', "ann", '"a b" = "view"', "\xff", "ann = " + "[" * 5000]
+)
 def test_roles_that_are_not_right_are_an_error(lab: Trust, text: str) -> None:
     (lab.folder / "roles.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(UsageError, match=r"roles\.toml|no user's name"):

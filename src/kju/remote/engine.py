@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
@@ -37,6 +38,10 @@ DATAGRAM = 1_000
 #: Seconds until what must arrive soon is said again, as a datagram. Packets that are lost are often
 #: neighbours; later than this a lost one is felt.
 COPY = 0.015
+
+#: Messages of one subscription that wait for the event loop. More are dropped: a peer that sends
+#: faster than the loop takes them would fill memory otherwise.
+MAX_QUEUED = 4096
 
 #: Is given a key and what was put there.
 Taken = Callable[[str, bytes], object]
@@ -138,10 +143,17 @@ class Engine:
 
     def subscribe(self, key: str, taken: Taken) -> Callable[[], None]:
         """Be given what is put there; returns what ends that."""
+        places = threading.Semaphore(MAX_QUEUED)
+
+        def take(key: str, data: bytes) -> None:
+            places.release()
+            self._if_open(taken, key, data)
 
         def came(sample: zenoh.Sample) -> None:
-            if len(sample.payload) <= MOST_BYTES:
-                self._in_loop(taken, str(sample.key_expr), bytes(sample.payload))
+            if len(sample.payload) <= MOST_BYTES and places.acquire(blocking=False):
+                with contextlib.suppress(RuntimeError):  # the loop has closed
+                    key, data = str(sample.key_expr), bytes(sample.payload)
+                    self._loop.call_soon_threadsafe(take, key, data)
 
         return self._kept(self.session.declare_subscriber(key, came))
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from kju.producer import Producer
 from kju.remote import inlet as inlet_module
 from kju.remote import outlet as outlet_module
 from kju.remote.audience import Viewer
-from kju.remote.engine import Engine
+from kju.remote.engine import MAX_QUEUED, Engine
 from kju.remote.inlet import Inlet
 from kju.remote.options import Options, Tls, endpoint
 from kju.remote.outlet import Outlet
@@ -455,5 +456,36 @@ def test_drawing_that_takes_long_keeps_nothing_else_waiting() -> None:
             assert (await viewer.input(b"a key"))[0]
             viewer.close()
             await viewer.drawn()
+
+    run(scene)
+
+
+def test_messages_for_a_busy_event_loop_are_limited() -> None:
+    """A peer that sends faster than the loop takes: what is over the limit is dropped."""
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        async with engine(listen=[place]) as here, engine(connect=[place]) as there:
+            taken: list[bytes] = []
+            there.subscribe("kju/flood", lambda key, data: taken.append(data))
+            while not taken:  # the subscription has reached the other side
+                here.put_surely("kju/flood", b"first")
+                await asyncio.sleep(0.05)
+            here.put_surely("kju/flood", b"start")
+            await until(lambda: taken[-1] == b"start")  # nothing else is on its way
+            taken.clear()
+            count, arrived = 3 * MAX_QUEUED, threading.Event()
+            watch = there.session.declare_subscriber("kju/last", lambda _: arrived.set())
+            for number in range(count):
+                here.put_surely("kju/flood", number.to_bytes(4))
+            here.put_surely("kju/last", b"")
+            assert arrived.wait(60)  # the loop stands still until all have arrived
+            await until(lambda: len(taken) >= MAX_QUEUED)
+            await asyncio.sleep(0)
+            assert len(taken) == MAX_QUEUED
+            assert taken == sorted(taken)
+            here.put_surely("kju/flood", b"later")  # there is room again
+            await until(lambda: taken[-1] == b"later")
+            watch.undeclare()
 
     run(scene)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from ..client import kept
 from ..errors import KjuError
+from ..escaping import one_line
 from ..host import disk_chain, store
 from .exits import line_of
-from .terminal.status import printable
 
 
 class Wish(NamedTuple):
@@ -43,7 +43,7 @@ def create(name: str, wish: Wish) -> None:
     print(f"{name} is kept in {file.parent}")
     for _, chain in store.examined(store.read(name)):
         for line in disk_chain.lines(chain):
-            print(printable(line))
+            print(one_line(line))
     try:
         chosen = accelerator(wish.qemu)
     except KjuError as error:
@@ -73,7 +73,7 @@ def rm(name: str) -> None:
     """Remove a kept machine."""
     elsewhere = store.remove(name)
     for path in elsewhere:
-        print(f"left alone: {path}")
+        print(one_line(f"left alone: {path}"))
 
 
 def start(name: str, watch: bool) -> None:

@@ -15,6 +15,10 @@ from ..errors import UsageError
 QUEUE = 2
 #: Bytes of one of zenoh's messages: ours have half of that, and zenoh's own are small.
 MOST_BYTES = 1 << 17
+#: Milliseconds in which a new connection has to become a session of zenoh's, and how many such
+#: connections there may be. With zenoh's 10,000 and 100 a thousand idle ones kept others out for
+#: 11 s.
+ACCEPT_TIMEOUT, ACCEPT_PENDING = 2_000, 2_000
 PROTOCOLS = ("tcp", "tls", "quic")
 #: What begins a socket's path: who can enter its folder reaches it, and nobody else.
 UNIX = "unix:"
@@ -182,6 +186,9 @@ class Options(NamedTuple):
             "transport/link/rx/max_message_size": MOST_BYTES,
             # How long QUIC is tried where it has come to be blocked, before TCP is.
             "transport/unicast/open_timeout": 3000,
+            # Connections that say nothing, whoever opens them, keep places from others.
+            "transport/unicast/accept_timeout": ACCEPT_TIMEOUT,
+            "transport/unicast/accept_pending": ACCEPT_PENDING,
         }
         if not self.connect:
             del found["connect/retry"]
@@ -194,6 +201,7 @@ class Options(NamedTuple):
                 "connect_certificate": self.tls.certificate,
                 "enable_mtls": True,
                 "verify_name_on_connect": True,
+                "close_link_on_expiration": True,
             }
         return found
 

@@ -183,11 +183,14 @@ class Server:
         names: Of machines; none for all, those that are started later as well.
         prefix: What stands before a machine's name on the network.
         options: How others get here, or this to others.
-        admit: Decides who is let in.
-        insecure: Whether it may be that nothing is encrypted.
+        admit: Decides who is let in, such as ``partial(kju.remote.proof.Admit, trust)``. By
+            default everybody who reaches this: so it must be on this computer only.
+        insecure: Allow screens and keys to leave this computer unencrypted, and everybody who
+            reaches it to see and drive the machines.
 
     Raises:
-        UsageError: A name is none, or something leaves this computer unprotected.
+        UsageError: A name is none, something leaves this computer unprotected, or other computers
+            reach this and everybody would be let in.
     """
 
     def __init__(
@@ -201,10 +204,13 @@ class Server:
     ) -> None:
         self._options = options or Options(listen=[endpoint(runtime.network())])
         self._options.check(insecure=insecure)
-        if admit is anyone and self._options.connect and not insecure:
+        far = [each for each in self._options.listen if not each.is_local]
+        if admit is anyone and not insecure and (far or self._options.connect):
+            where = ", ".join(map(str, [*far, *self._options.connect]))
             raise UsageError(
-                "whoever a router lets in might look and type: make certificates (kju cert host,"
-                " kju trust), or say --insecure"
+                f"everybody who reaches {where} could see and drive these machines, with TLS too:"
+                " let in by certificates (kju cert host, kju trust; in Python pass admit), or say"
+                " insecure"
             )
         self._names, self._admit = list(names), admit
         self.prefix = prefix or socket.gethostname().split(".")[0]

@@ -37,7 +37,7 @@ async def serve(place: str, rate: float) -> None:
 
     animation = Animation(rate)
     engine = await Engine.open(Options(connect=[endpoint(place)]))
-    outlet = Outlet(engine, NAME, animation, lambda hello: Admission("view"), act)
+    outlet = Outlet(engine, NAME, animation, lambda hello, raw: Admission("view"), act)
     outlet.open()
     print("serving", flush=True)
     await animation.run(3600)

@@ -58,7 +58,7 @@ async def serve(place: str, seconds: float) -> None:
 
     animation = Animation()
     engine = await Engine.open(Options(listen=[endpoint(place)]))
-    outlet = Outlet(engine, NAME, animation, lambda hello: Admission(hello.role), act)
+    outlet = Outlet(engine, NAME, animation, lambda hello, raw: Admission(hello.role), act)
     outlet.open()
     print("serving", flush=True)
     await animation.run(seconds)

@@ -85,7 +85,7 @@ async def serve(place: str) -> None:
 
     ticker = Ticker()
     engine = await Engine.open(Options(listen=[endpoint(place)]))
-    outlet = Outlet(engine, NAME, ticker, lambda hello: Admission(hello.role), act)
+    outlet = Outlet(engine, NAME, ticker, lambda hello, raw: Admission(hello.role), act)
     outlet.open()
     print("serving", flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):

@@ -95,7 +95,7 @@ class Session:
         self._lossy = lossy = messages.JPEG in codecs
         wanted = messages.Hello(1, "control", list(codecs), 1, lossy=lossy)
         encoder = Encoders(consumer).of(wanted)
-        self._sender = Sender(encoder, consumer, lambda hello: Admission("control"))
+        self._sender = Sender(encoder, consumer, lambda hello, raw: Admission("control"))
         self._receiver = Receiver(self.shows)
         self._receiver.hello("control", codecs=codecs, lossy=lossy)
         self._now = 0.0

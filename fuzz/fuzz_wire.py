@@ -64,7 +64,7 @@ def seeds() -> list[bytes]:
         messages.Hello(1, "control", ["zstd", "jpeg"], 1 << 20, "é", b"n", False, True),
         messages.Proof(b"p"),
         messages.Ack(3, [1, 2], 99, True),
-        messages.Input(1, b"body"),
+        messages.Input(1, b"body", 40),
         messages.Challenge(b"n", b"p"),
         messages.Welcome(1, 1, "zstd", "view", lossy=True),
         messages.Refused("no"),
@@ -77,6 +77,8 @@ def seeds() -> list[bytes]:
         messages.Done(1, 1, 1, "InputError", "r"),
         messages.Event("paused"),
         messages.Lead(),
+        messages.Ticket(bytes(74)),
+        messages.Here(),
         messages.Goodbye("bye"),
         messages.Lossy(7, 1, 1, 2, 2, size, data, 0, [photo()]),
         messages.Lossy(8, 0, 1, 2, 2, 0, nothing, 0, [photo(), photo()]),
@@ -135,7 +137,7 @@ def to_sender(parts: list[bytes], make: type[Encoder]) -> None:
     producer, consumer = surface()
     producer.set_mode(WIDTH, HEIGHT)
     encoder = make(consumer)
-    sender = Sender(encoder, consumer, lambda hello: Admission(hello.role))
+    sender = Sender(encoder, consumer, lambda hello, raw: Admission(hello.role))
     sender.receive(messages.Hello(1, "control", ["zstd"], 1 << 20), 0.0)
     for number, part in enumerate(parts):
         now = number / 10

@@ -17,8 +17,8 @@ from kju.remote.audience import Viewer
 from kju.remote.engine import Engine
 from kju.remote.options import Options, Tls, endpoint
 from kju.remote.outlet import Act, Outlet
-from kju.wire.messages import Done, Hello
-from kju.wire.sender import Admission
+from kju.wire.messages import Done
+from kju.wire.sender import Admission, Admit
 
 NAME = "lab/host1/debian"
 
@@ -86,7 +86,7 @@ async def engine(
 @contextlib.asynccontextmanager
 async def outlet(
     where: Engine, screen: Screen,
-    admit: Callable[[Hello], Admission] = lambda h: Admission(h.role), act: Act = act,
+    admit: Admit = lambda h, raw: Admission(h.role), act: Act = act,
 ) -> AsyncIterator[Outlet]:  # fmt: skip
     made = Outlet(where, NAME, screen, admit, act)
     made.open()

@@ -17,7 +17,7 @@ from kju.wire import messages
 from kju.wire.encoder import Encoder
 from kju.wire.receiver import Proven, Receiver
 from kju.wire.seal import Exchange
-from kju.wire.sender import Admission, Sender
+from kju.wire.sender import Admission, Admit, Sender
 
 #: Seconds between two looks of the scene's clock.
 TICK = 0.001
@@ -131,12 +131,15 @@ class Proves:
         self._proof, self._exchange = proof, Exchange()
         self.key = self._exchange.public
 
-    def __call__(self, hello: messages.Hello, challenge: messages.Challenge) -> Proven:
+    def __call__(self, hello: bytes, challenge: messages.Challenge, raw: bytes) -> Proven:
         seal = self._exchange.agree(challenge.key, challenge.proof, viewer=True)
         return Proven(self._proof, "host1", seal)
 
+    def check(self) -> None:
+        """The sender is believed as long as the session lives."""
 
-def asks(hello: messages.Hello) -> Admission:
+
+def asks(hello: messages.Hello, raw: bytes) -> Admission:
     """The sender's side of the same."""
     exchange = Exchange()
     challenge = messages.Challenge(exchange.public, b"the host's")
@@ -150,7 +153,7 @@ class Scene:
     def __init__(
         self, *, capacity: int = 1 << 20, tile: int = 32,
         make: Callable[[Consumer], Encoder] = Encoder,
-        admit: Callable[[messages.Hello], Admission] = lambda hello: Admission(hello.role),
+        admit: Admit = lambda hello, raw: Admission(hello.role),
     ) -> None:  # fmt: skip
         self.producer = surface(capacity, tile=tile)
         self.consumer = Consumer(self.producer.memory)  # type: ignore[attr-defined]

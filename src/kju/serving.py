@@ -46,7 +46,7 @@ AdmitTo = Callable[[str], Admit]
 
 def anyone(name: str) -> Admit:
     """Let everybody in who reaches this: on this user's own socket that is the user."""
-    return lambda hello: Admission(hello.role)
+    return lambda hello, raw: Admission(hello.role)
 
 
 class ServedScreen:

@@ -260,6 +260,7 @@ def test_users_have_certificates_and_roles(tmp_path: Path, monkeypatch: pytest.M
                 other = tmp_path / "other"
                 at(other, "cert", "authority")
                 at(other, "cert", "user", "ann", "-o", str(tmp_path / "ann2"))
+                at(other, "cert", "take", str(tmp_path / "ann2"))
                 assert "its certificate is no good here" in at(
                     other, "mirror", "zenoh:lab/x", "--connect", place, "--user", "ann"
                 )

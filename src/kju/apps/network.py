@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ..errors import UsageError
 from ..escaping import one_line
 from ..host import runtime
+from ..remote.certificates import Kind
 from ..remote.engine import Engine
 from ..remote.options import Endpoint, Options, endpoint
 from ..remote.proof import Admit
@@ -46,7 +47,8 @@ class Reach(NamedTuple):
         encrypted = any(where.protocol in ("tls", "quic") for where in (*listen, *connect))
         if connect and encrypted and not (listen or router or self.user or self.serves):
             raise UsageError("say who you are there: --user NAME (see kju cert take)")
-        tls = Trust(default_folder()).tls(self.user) if encrypted else None
+        kind: Kind = "router" if router else "host"
+        tls = Trust(default_folder()).tls(self.user, kind) if encrypted else None
         made = Options(listen, connect, tls, router)
         made.check(insecure=self.insecure)
         return made
@@ -57,17 +59,18 @@ class Reach(NamedTuple):
             return found
         return endpoint(text, "tls")
 
-    def warn(self, options: Options) -> None:
+    def warn(self, options: Options, kind: Kind = "host") -> None:
         """Say where this computer's certificate would not be believed."""
         if options.tls is None:
             return
         hosts = [each.host for each in options.listen if each.protocol in ("tls", "quic")]
-        missing = Trust(default_folder()).unnamed([each for each in hosts if each not in _ANY])
+        named = [each for each in hosts if each not in _ANY]
+        missing = Trust(default_folder()).unnamed(named, kind)
         if missing:
             words = ", ".join(missing)
             print(
                 f"the certificate of this computer does not name {words}: who connects there will"
-                f" not believe it; make another: kju cert host {' '.join(missing)} ...",
+                f" not believe it; make another: kju cert {kind} {' '.join(missing)} ...",
                 file=sys.stderr,
             )
 
@@ -105,7 +108,7 @@ def router(reach: Reach) -> None:
     """Route until a signal."""
     reach = reach if reach.listen else reach._replace(listen=[runtime.network()])
     options = reach.options(router=True)
-    reach.warn(options)
+    reach.warn(options, "router")
 
     async def route() -> None:
         engine = await Engine.open(options)
@@ -127,7 +130,7 @@ class Way(NamedTuple):
     codec: str = ""
 
 
-def mirror(address: str, name: str, view: bool, way: Way, reach: Reach) -> None:
+def mirror(address: str, name: str, view: bool, way: Way, reach: Reach, sender: str = "") -> None:
     """Start a mirror that outlives this command."""
     from ..client.machine import mirror
 
@@ -141,6 +144,7 @@ def mirror(address: str, name: str, view: bool, way: Way, reach: Reach) -> None:
         audience=way.audience,
         lossy=way.lossy,
         codec=way.codec,
+        sender=sender,
         trust=default_folder() if reach.user else None,
         insecure=reach.insecure,
         detach=True,

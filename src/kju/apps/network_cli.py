@@ -64,12 +64,16 @@ def mirror(
     codec: Annotated[
         str, typer.Option(help="zstd, lz4 or raw; the one with the fewest bytes by default.")
     ] = "",
+    sender: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="The host that must serve it; by default as before."),
+    ] = "",
 ) -> None:
     """Mirror a screen that is served elsewhere, as a machine here."""
     from .network import Reach, Way, mirror
 
     way = Way(audience, lossy, codec)
-    mirror(address, name, view, way, Reach([], connect or [], insecure, user))
+    mirror(address, name, view, way, Reach([], connect or [], insecure, user), sender)
 
 
 @app.command(cls=Command)
@@ -114,10 +118,55 @@ def host(
         str, typer.Option("--output", "-o", help="A file for another computer, to be kept secret.")
     ] = "",
 ) -> None:
-    """Make this computer's certificate, to serve and to route with, or another computer's."""
+    """Make this computer's certificate, to serve with, or another computer's."""
     from .certificates import host
 
     host(addresses or [], output)
+
+
+@certificates.command("router", cls=Command)
+def router_certificate(
+    addresses: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ADDRESS...", help="Names and addresses others connect to."),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="A file for another computer, to be kept secret.")
+    ] = "",
+) -> None:
+    """Make a router's certificate, for this computer or another. It cannot serve screens."""
+    from .certificates import host
+
+    host(addresses or [], output, "router")
+
+
+@certificates.command(cls=Command)
+def deny(
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="SHA256:..., or the file of its certificate.")
+    ],
+) -> None:
+    """Deny a key of a host, a router or a user here, though its certificate is valid."""
+    from .certificates import deny
+
+    deny(key)
+
+
+@certificates.command(cls=Command)
+def sender(
+    address: Annotated[
+        str, typer.Argument(metavar="[ADDRESS]", help="Such as zenoh:lab/host1/debian.")
+    ] = "",
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Its sender's name.")] = "",
+    key: Annotated[str, typer.Argument(metavar="[KEY]", help="Its sender's key: SHA256:...")] = "",
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Believe the next sender, as at first use.")
+    ] = False,
+) -> None:
+    """List the senders of the screens mirrored here, or accept another sender of one."""
+    from .certificates import sender
+
+    sender(address, name, key, forget)
 
 
 @certificates.command(cls=Command)
@@ -145,7 +194,7 @@ def take(
 
 @certificates.command(cls=Command)
 def show() -> None:
-    """List the certificates here, and until when they are good."""
+    """List the certificates here, until when they are valid, and their keys."""
     from .certificates import show
 
     show()
@@ -155,7 +204,9 @@ def show() -> None:
 def trust(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="A user.")] = "",
     role: Annotated[str, typer.Option(help="What the user may do: view or control.")] = "",
-    remove: Annotated[bool, typer.Option("--remove", help="Let the user do nothing.")] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="End the user's sessions, and deny the key.")
+    ] = False,
 ) -> None:
     """Say which users may look at the machines served here, and which may drive them."""
     from .certificates import trust

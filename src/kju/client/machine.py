@@ -330,6 +330,7 @@ def mirror(
     audience: bool = False,
     lossy: bool = False,
     codec: str = "",
+    sender: str = "",
     insecure: bool = False,
     surface: str | os.PathLike[str] | None = None,
     detach: bool = False,
@@ -351,6 +352,9 @@ def mirror(
         audience: Look only, as one of many to whom all is sent once, however many they are.
         lossy: What is like a photograph may come as JPEG first; it is exact soon after it rests.
         codec: ``zstd``, ``lz4`` or ``raw``; by default the one with the fewest bytes, `zstd`.
+        sender: The name that the sender's certificate must have, as `kju cert show` lists it there.
+            By default the sender that was known of this screen before; the first one is remembered
+            in the trust folder. Another key than the remembered one is refused in either case.
         insecure: Connect to other computers without encryption.
         surface: As for `launch`.
         detach: The mirror goes on when this program ends.
@@ -371,6 +375,7 @@ def mirror(
         audience=audience,
         lossy=lossy,
         codec=codec,
+        sender=sender,
         insecure=insecure,
         surface=Path(surface) if surface else None,
         detach=detach,

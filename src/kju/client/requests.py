@@ -121,6 +121,7 @@ def mirror_request(
     audience: bool,
     lossy: bool,
     codec: str,
+    sender: str,
     insecure: bool,
     surface: str | Path | None,
     detach: bool,
@@ -138,6 +139,11 @@ def mirror_request(
         from ..remote.trust import default_folder
 
         trust = default_folder()
+    if sender and not trust:
+        raise UsageError(
+            f"the sender {sender!r} can be checked only in an encrypted session: name your user,"
+            " too (user, or --user NAME)"
+        )
     remote = Remote(
         connect=[str(each) for each in connect],
         role="view" if audience else check_role(role),
@@ -147,6 +153,7 @@ def mirror_request(
         insecure=insecure,
         lossy=lossy,
         codec=check_codec(codec),
+        sender=sender,
     )
     return Launch(
         machine=name or "",

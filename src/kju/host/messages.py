@@ -73,6 +73,7 @@ class Remote(Struct, frozen=True, omit_defaults=True, kw_only=True):
         insecure: Whether it may be that nothing is encrypted.
         lossy: What is like a photograph may come as JPEG first.
         codec: What else is compressed with; empty for what is best.
+        sender: The name that the sender must prove; empty for the one that is known.
     """
 
     connect: Annotated[list[str], Meta(max_length=64)]
@@ -83,6 +84,7 @@ class Remote(Struct, frozen=True, omit_defaults=True, kw_only=True):
     insecure: bool = False
     lossy: bool = False
     codec: Codec = ""
+    sender: Name = ""
 
 
 class Launch(Request, frozen=True, tag="launch"):

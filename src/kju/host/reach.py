@@ -25,4 +25,4 @@ def prover(remote: Remote, name: str) -> Prover | None:
     """What proves who this is; None where there is nothing to prove it with."""
     if not remote.trust:
         return None
-    return Prover(Trust(Path(remote.trust)), remote.user, name)
+    return Prover(Trust(Path(remote.trust)), remote.user, name, remote.sender)

@@ -6,11 +6,13 @@ Source:
 
 from __future__ import annotations
 
+import base64
 import datetime
+import hashlib
 import ipaddress
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..errors import PeerError, UsageError
 
@@ -22,6 +24,11 @@ AUTHORITY_LASTS = datetime.timedelta(days=3650)
 LASTS = datetime.timedelta(days=397)
 #: Certificates are good a little earlier: clocks differ.
 EARLIER = datetime.timedelta(minutes=5)
+#: What a certificate is for: a sender of screens, a router, or a user who looks at screens.
+Kind = Literal["host", "router", "user"]
+#: The extended key usage that makes a certificate a router's: a TLS server that cannot prove to be
+#: the sender of a screen. 2.25 is the arc of UUIDs (ITU-T X.667), which nobody has to assign.
+ROUTER = "2.25.12146319052206042968348016946243229737"
 #: Names that a host's certificate has at most: it goes over the network, whole.
 MOST_NAMES = 32
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}")
@@ -71,16 +78,22 @@ def make_authority(name: str, now: datetime.datetime) -> Issued:
 
 
 def issue(
-    by: Issued, name: str, addresses: Sequence[str], now: datetime.datetime, *, host: bool
+    by: Issued,
+    name: str,
+    addresses: Sequence[str],
+    now: datetime.datetime,
+    kind: Kind,
+    key: Ed25519PrivateKey | None = None,
 ) -> Issued:
-    """A host's or a user's certificate.
+    """A host's, a router's or a user's certificate.
 
     Args:
         by: The authority.
         name: What it is called.
         addresses: The names and addresses by which it is reached.
         now: When it begins.
-        host: Whether it may be a TLS server's.
+        kind: What it is for.
+        key: The key that it is for; a new one by default.
 
     Raises:
         UsageError: A name is none, or there are too many.
@@ -88,8 +101,12 @@ def issue(
     from cryptography import x509
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
-    key = _new_key()
-    uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *[ExtendedKeyUsageOID.SERVER_AUTH] * host]
+    key = key or _new_key()
+    uses = [ExtendedKeyUsageOID.CLIENT_AUTH]
+    if kind != "user":
+        uses.append(ExtendedKeyUsageOID.SERVER_AUTH)
+    if kind == "router":
+        uses.append(x509.ObjectIdentifier(ROUTER))
     made = (
         _builder(_subject(name), by.certificate.subject, key, now, LASTS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -178,16 +195,32 @@ def name_of(certificate: x509.Certificate) -> str:
     return str(names[0].value) if names else ""
 
 
-def is_host(certificate: x509.Certificate) -> bool:
-    """Whether it may be a TLS server's: a sender's or a router's."""
+def issued_at(certificate: x509.Certificate) -> datetime.datetime:
+    """When it was made: it begins a little before that."""
+    return certificate.not_valid_before_utc + EARLIER
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Its public key's SHA-256, as ssh shows keys: ``SHA256:`` and 43 characters."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    digest = hashlib.sha256(certificate.public_key().public_bytes(*form)).digest()
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+def kind_of(certificate: x509.Certificate) -> Kind:
+    """What it is for."""
     from cryptography import x509
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     try:
         uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except (x509.ExtensionNotFound, ValueError):
-        return False
-    return ExtendedKeyUsageOID.SERVER_AUTH in uses
+        return "user"
+    if x509.ObjectIdentifier(ROUTER) in uses:
+        return "router"
+    return "host" if ExtendedKeyUsageOID.SERVER_AUTH in uses else "user"
 
 
 def unnamed(certificate: x509.Certificate, addresses: Sequence[str]) -> list[str]:

@@ -4,10 +4,12 @@ Rules:
 
 - A picture is called the sender's when all of it has come in this session, until nothing was heard
   for `STALE` seconds.
+- Before the sender has proved who it is, a refusal is a hint, for anybody on the network can say
+  one: it ends the session only when no right answer has come for `REFUSAL` seconds.
 - A session that has ended is followed by another one, for as long as the inlet is open.
 - An input is said twice, so that it comes soon, and done once. When its session ends before it is
   known what became of it, that is an error; it is not said in another, because it may have been
-  done.
+  done. When nothing is known of it for `PATIENCE` seconds its session ends.
 - A thread draws the pixels, one message at a time and in their order. A sender decides how much
   there is to draw, and must not block the event loop. Later messages wait.
 """
@@ -57,7 +59,12 @@ STALE = 3.0
 HELLO, AGAIN, STUCK = 0.25, 1.0, 5.0
 #: Seconds between two complaints of one of an audience.
 COMPLAIN = 2.5
-#: Seconds for an input to be done.
+#: Seconds from a refusal without proof until it ends the greeting.
+REFUSAL = 3.0
+#: Seconds between two `Here` of a member of an audience.
+PRESENT = 15.0
+#: Seconds for an input to be done: longer than `kju.wire.inputs.MAX_AGE`, after which the sender
+#: does not carry it out.
 PATIENCE = 30.0
 #: A sender's state in which it has no picture: `kju.surface.State.UNAVAILABLE`.
 NO_PICTURE = 3
@@ -141,7 +148,8 @@ class Inlet:
         self._viewer = ""
         self._undo: list[Callable[[], None]] = []
         self._said = Said(False, "not connected yet")
-        self._began = 0.0
+        self._began = self._hinted = 0.0
+        self._present = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._inputs: dict[int, asyncio.Future[Done]] = {}
         self._number = 0
@@ -175,10 +183,11 @@ class Inlet:
             async with asyncio.timeout(timeout):
                 await self._answered.wait()
         except TimeoutError:
-            raise UnavailableError(
-                f"{address.SCHEME}{self.name}: nobody answers: no screen is served as {self.name}"
-                " where this looks (kju ls --remote lists them)"
-            ) from None
+            why = self._refused or (
+                f"nobody answers: no screen is served as {self.name} where this looks"
+                " (kju ls --remote lists them)"
+            )
+            raise UnavailableError(f"{address.SCHEME}{self.name}: {why}") from None
         if self.receiver.stage is not Stage.OPEN:
             raise UnavailableError(f"{address.SCHEME}{self.name}: {self._refused}")
         with contextlib.suppress(TimeoutError):
@@ -218,16 +227,19 @@ class Inlet:
         if self.receiver.welcome is not None and self.receiver.welcome.role != "control":
             raise RoleError(f"this user may look at {self.name}, and not send it input")
         self._number += 1
-        number = self._number
+        number, receiver = self._number, self.receiver
+        said = Input(number, body, receiver.clock(self._loop.time()))
         answer = self._inputs[number] = self._loop.create_future()
-        self._engine.put_soon(self._up, self.receiver.encode(Input(number, body)))
+        self._engine.put_soon(self._up, receiver.encode(said))
         try:
             async with asyncio.timeout(PATIENCE):
                 done = await answer
         except TimeoutError:
-            raise InputError(
-                f"{self.name} did not say in {PATIENCE:g} s what became of it"
-            ) from None
+            why = f"{self.name} did not say in {PATIENCE:g} s what became of an input"
+            if receiver is self.receiver:
+                receiver.goodbye(why)
+                self._answer()
+            raise InputError(f"{why}: it may have been done") from None
         finally:
             self._inputs.pop(number, None)
         if done.error:
@@ -266,7 +278,7 @@ class Inlet:
             self._role, user=self._user, prove=prove, audience=self._audience,
             codecs=self._codecs, lossy=self._lossy,
         )  # fmt: skip
-        self._began = self._loop.time()
+        self._began, self._hinted = self._loop.time(), 0.0
         self._answer()
 
     def _end_session(self, reason: str) -> None:
@@ -361,6 +373,9 @@ class Inlet:
             else:
                 self._engine.put_surely(self._up, data)
         now = self._loop.time()
+        if self._audience and receiver.stage is Stage.OPEN and now > self._present + PRESENT:
+            self._present = now
+            self._engine.put_surely(self._up, receiver.encode(messages.Here()))
         if receiver.lacks and now > self._complained + COMPLAIN:
             self._complained = now
             self._engine.put_surely(self._up, receiver.encode(receiver.complaint()))
@@ -373,18 +388,31 @@ class Inlet:
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(HELLO, self._tick)
-        self._look()
-        self._answer()
         receiver = self.receiver
         now = self._loop.time()
+        receiver.check()
+        self._believe(now)
+        self._look()
+        self._answer()
         silent = now - max(receiver.heard, self._began)
         silent = max(silent, now - (receiver.lacks_since or now))
         patience = {Stage.CLOSED: AGAIN, Stage.OPEN: 3 * STALE}.get(receiver.stage, STUCK)
+        if receiver.stage is Stage.CLOSED and receiver.again:
+            patience = 0.0
         if silent > patience:
             self._connect()
         elif receiver.stage is Stage.GREETED:
             # Nobody may have been there to hear it; who has heard it leaves it.
             self._engine.put_surely(self._up, receiver.encode(receiver.greeting))
+
+    def _believe(self, now: float) -> None:
+        """End a greeting with its hint, if no right challenge has come for `REFUSAL` seconds."""
+        receiver = self.receiver
+        if receiver.stage is not Stage.GREETED or not receiver.hint:
+            return
+        self._hinted = self._hinted or now
+        if now > self._hinted + REFUSAL:
+            receiver.goodbye(receiver.hint)
 
     def _look(self) -> None:
         """Tell whether the picture is the sender's, where that has changed."""
@@ -407,7 +435,8 @@ class Inlet:
         else:
             if receiver.stage is Stage.CLOSED and receiver.reason:
                 self._refused = receiver.reason
-                self._answered.set()
+                if not receiver.again:
+                    self._answered.set()
             said = Said(False, self._refused or "connecting")
         if said.live:
             self._pictured.set()

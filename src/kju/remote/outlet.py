@@ -5,7 +5,8 @@ Rules:
 - Everything runs in the event loop; only the screen's changes are waited for by a thread.
 - What a viewer costs is what `kju.wire.sender` keeps of it. Who is not let in costs nothing after
   the answer, and at most `MOST_NEW` at a time wait to be.
-- A viewer that breaks the protocol, or whose token has gone, is forgotten.
+- A viewer that breaks the protocol, or whose token has gone, is forgotten; so is one whose user was
+  removed, has another role, or has a certificate that has expired.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -30,9 +32,9 @@ from .notices import Notices
 log = logging.getLogger(__name__)
 
 #: Sessions of one screen; of these such that are not open yet, and such of one user.
-MOST_VIEWERS, MOST_NEW, MOST_OF_ONE = 256, 32, 64
-#: Of the audience, which is not among them.
-MOST_MEMBERS = 4096
+MOST_VIEWERS, MOST_NEW, MOST_OF_ONE = 256, 128, 64
+#: Of the audience, which is not among them; and of these such of one user.
+MOST_MEMBERS, MOST_MEMBERS_OF_ONE = 4096, 256
 #: Seconds between two looks at what nobody announces: a window that has room again, a viewer
 #: that is silent.
 TICK = 0.02
@@ -43,6 +45,14 @@ GREETING = 10.0
 #: Seconds after which a viewer that answers nothing is forgotten. It is asked every second, and its
 #: token, which anybody can have, does not count.
 SILENT = 10.0
+#: Seconds after which one of an audience is forgotten: it says every `kju.remote.inlet.PRESENT`
+#: seconds that it is there.
+MEMBER_SILENT = 60.0
+#: Seconds between two checks of a session's right.
+CHECK = 1.0
+#: Sessions that one tick checks, and members that it tells a key: each takes 30 to 60 us, and 4,096
+#: at once would delay an input.
+AT_ONCE = 128
 
 
 class Screen(Protocol):
@@ -102,6 +112,9 @@ class Outlet:
         self._seen: tuple[Consumer, Encoders] | None = None
         self._opening = asyncio.Lock()
         self._nobody_since: float | None = None
+        self._checked_at = 0.0
+        self._to_check: list[Viewer] = []
+        self._to_tell: list[Viewer] = []
         self._greeting: set[str] = set()
         #: Who is served alone, or not yet let in; and the audience.
         self.viewers: dict[str, Viewer] = {}
@@ -156,7 +169,7 @@ class Outlet:
             return
         if isinstance(message, messages.Hello):
             if not viewer and number not in self._greeting:
-                self._greet(number, message)
+                self._greet(number, message, data)
         elif viewer:
             self._take(viewer, message)
 
@@ -191,24 +204,35 @@ class Outlet:
     def _is_in(self, viewer: Viewer) -> None:
         """It is let in: as one of the audience; or one more of a user who may have some."""
         if viewer.sender.audience:
-            if len(self.members) >= MOST_MEMBERS:
-                self._end(viewer, f"{self.name} has as large an audience as it may")
-            else:
-                self.members[viewer.id] = self.viewers.pop(viewer.id)
+            self._is_in_audience(viewer)
             return
         user = viewer.sender.user
         theirs = [each for each in self.viewers.values() if each.sender.user == user]
         if user and len(theirs) > MOST_OF_ONE:
             self._end(theirs[0], f"{user} has more than {MOST_OF_ONE} mirrors of {self.name}")
 
+    def _is_in_audience(self, viewer: Viewer) -> None:
+        """It becomes one of the audience, if there is room."""
+        user = viewer.sender.user
+        theirs = sum(each.sender.user == user for each in self.members.values())
+        if len(self.members) >= MOST_MEMBERS:
+            self._end(viewer, f"{self.name} has as large an audience as it may")
+        elif user and theirs >= MOST_MEMBERS_OF_ONE:
+            most = MOST_MEMBERS_OF_ONE
+            self._end(viewer, f"{user} has {most} mirrors in the audience of {self.name}")
+        else:
+            self.members[viewer.id] = self.viewers.pop(viewer.id)
+            if self._audience is not None and (ticket := self._audience.next_ticket):
+                viewer.sender.new_ticket(ticket)
+
     def _end_all(self, reason: str) -> None:
         self._audience = None
         for viewer in [*self.viewers.values(), *self.members.values()]:
             self._end(viewer, reason)
 
-    def _end(self, viewer: Viewer, reason: str) -> None:
-        """End a viewer's session and say why."""
-        viewer.sender.refuse(reason)
+    def _end(self, viewer: Viewer, reason: str, *, again: bool = False) -> None:
+        """End a viewer's session and say why: see `Sender.refuse`."""
+        viewer.sender.refuse(reason, again=again)
         self._say(viewer)
         self._forget(viewer)
 
@@ -235,7 +259,7 @@ class Outlet:
             self._audience = Audience(self.name, encoders, consumer, self._loop.time())
         return self._audience
 
-    def _greet(self, number: str, hello: messages.Hello) -> None:
+    def _greet(self, number: str, hello: messages.Hello, raw: bytes) -> None:
         """Whoever says hello: let in, asked who it is, or refused."""
         if len(self._greeting) >= MOST_NEW:
             return  # it says it again
@@ -244,7 +268,7 @@ class Outlet:
             self._refuse(number, f"{self.name} has as many viewers as it may")
             return
         try:
-            admission = self._admit(hello)
+            admission = self._admit(hello, raw)
         except KjuError as error:
             self._refuse(number, str(error))
             return
@@ -262,10 +286,15 @@ class Outlet:
             self._greeting.discard(number)
         new = [each for each in self.viewers.values() if each.sender.stage is not Stage.OPEN]
         if len(new) >= MOST_NEW:
-            self._end(new[0], f"too many others say hello to {self.name}")
+            # Any of them: were it the oldest, a flood would leave nobody the time for a proof.
+            reason = f"too many viewers connect to {self.name} at the same time"
+            self._end(secrets.choice(new), reason, again=True)
         encoder = encoders.of(hello)
         sender = Sender(
-            encoder, consumer, lambda hello: admission, lambda sealed: self._gather().join(sealed)
+            encoder,
+            consumer,
+            lambda hello, raw: admission,
+            lambda sealed: self._gather().join(sealed),
         )
         key = address.downward(self.name, number)
         viewer = self.viewers[number] = Viewer(number, key, sender, self._loop.time())
@@ -306,13 +335,24 @@ class Outlet:
             self._forget(viewer)
 
     def _forget(self, viewer: Viewer) -> None:
-        for known in (self.viewers, self.members):
-            if known.get(viewer.id) is viewer:
-                del known[viewer.id]
+        if self.viewers.get(viewer.id) is viewer:
+            del self.viewers[viewer.id]
+        member = self.members.get(viewer.id) is viewer
+        if member:
+            del self.members[viewer.id]
         self._leave(viewer)
-        if self._audience is not None and viewer is self._audience.leader:
-            self._follow_another(self._audience)
+        if (audience := self._audience) is not None and member:
+            self._tell_ticket(audience.left(self._loop.time()))
+            if viewer is audience.leader:
+                self._follow_another(audience)
         self._left(viewer)
+
+    def _tell_ticket(self, ticket: bytes) -> None:
+        """Tell all of the audience the key that follows, if there is one: some at each tick."""
+        if ticket:
+            self._to_tell = [*self.members.values()]
+            for member in self._to_tell:
+                member.sender.new_ticket(ticket)
 
     def _leave(self, viewer: Viewer) -> None:
         """Say no more to it."""
@@ -325,10 +365,7 @@ class Outlet:
         if not self.members:
             self._audience = None
             return
-        # Who has led goes to the end: the next time it is another's turn.
-        if (before := audience.leader) and self.members.pop(before.id, None):
-            self.members[before.id] = before
-        leader = next(iter(self.members.values()))
+        leader = audience.best_leader(self.members.values())
         audience.follow(leader, self._loop.time())
         self._say(leader)
 
@@ -383,9 +420,34 @@ class Outlet:
                 viewer.sender.refuse(f"no proof came in {GREETING:g} s")
             elif now > viewer.sender.heard + SILENT:
                 self._end(viewer, f"nothing was heard from this viewer for {SILENT:g} s")
-        if self._audience is not None and self._audience.is_stuck(now):
-            self._follow_another(self._audience)
+        self._check_some(now)
+        if (audience := self._audience) is not None:
+            self._tell_ticket(audience.renew(now))
+            for member in self._to_tell[-AT_ONCE:]:
+                self._say(member)
+            del self._to_tell[-AT_ONCE:]
+            if audience.is_stuck(now):
+                audience.demote(now)
+                self._follow_another(audience)
         self._serve_all(now)
+
+    def _check_some(self, now: float) -> None:
+        """End sessions whose right has ended, and those of silent members of the audience."""
+        if not self._to_check and now > self._checked_at + CHECK:
+            self._checked_at = now
+            self._to_check = [*self.viewers.values(), *self.members.values()]
+        checked = self._to_check[-AT_ONCE:]
+        del self._to_check[-AT_ONCE:]
+        for viewer in checked:
+            if viewer is not (self.viewers.get(viewer.id) or self.members.get(viewer.id)):
+                continue  # it has left since it was listed
+            if viewer.id in self.members and now > viewer.sender.heard + MEMBER_SILENT:
+                self._end(viewer, f"nothing was heard from this viewer for {MEMBER_SILENT:g} s")
+                continue
+            viewer.sender.check()
+            if viewer.sender.stage is Stage.CLOSED:
+                self._say(viewer)
+                self._forget(viewer)
 
     def _serve(self, viewer: Viewer, now: float) -> None:
         """All that this viewer may get now."""

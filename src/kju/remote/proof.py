@@ -2,26 +2,29 @@
 
 A router between them sees every connection as its own, and whoever it lets in may listen to
 everything and put in messages of its own. So each end proves who it is with its certificate and a
-signature over the screen's name, what the viewer asks for, and the two halves of a key that are
-drawn for this session: nobody else can have made the other half, and a proof is worth nothing in
-another session. What follows is sealed with that key (`kju.wire.seal`).
+signature over the screen's name and the bytes of the greeting, in which are the two halves of a
+key that is drawn for this session: nobody else can have made the other half, and a proof is worth
+nothing in another session. What follows is sealed with that key (`kju.wire.seal`).
+
+The bytes count, not what is read from them: a field that only one side knows is covered as well.
+
+Every host of the authority can prove that it is a host. Which one serves the screen is checked by
+`kju.remote.known`.
 """
 
 from __future__ import annotations
 
 import logging
 
-import msgspec
-
 from ..errors import KjuError, PeerError, UsageError
-from ..wire.messages import Challenge, Hello, Role
+from ..wire.messages import Challenge, Hello, Role, encode
 from ..wire.receiver import Prove, Proven
 from ..wire.seal import Exchange
 from ..wire.sender import Admission
-from .trust import Trust, words
+from .known import KnownSenders, Sender
+from .trust import Identity, Trust, words
 
 log = logging.getLogger(__name__)
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Admit:
@@ -35,7 +38,7 @@ class Admit:
     def __init__(self, trust: Trust, name: str) -> None:
         self._trust, self._name = trust, name
 
-    def __call__(self, hello: Hello) -> Admission:
+    def __call__(self, hello: Hello, raw: bytes) -> Admission:
         """Ask.
 
         Raises:
@@ -45,70 +48,119 @@ class Admit:
             raise KjuError(
                 "the sender lets in who proves who that is: connect by tls/ with --user NAME"
             )
-        try:
-            role = self._trust.roles().get(hello.user)
-        except UsageError as error:
-            log.warning("%s", error)
-            raise KjuError("the sender cannot read who its users are") from error
-        if role is None:
-            raise KjuError(
-                f"user {hello.user!r} is not known to the sender: there, kju trust"
-                f" {hello.user or 'NAME'} --role view lets one in"
-            )
-        granted: Role = "control" if role == "control" and hello.role == "control" else "view"
+        role = role_of(self._trust, hello.user)
         exchange = Exchange()
-        said = _said(self._name, hello, exchange.public)
-        proof = self._trust.sign("host", b"sender", *said)
-        seal = exchange.agree(hello.key, words([*said, proof]), viewer=False)
+        said = [self._name.encode(), raw]
+        proof = self._trust.sign("host", b"sender", *said, exchange.public)
+        challenge = Challenge(exchange.public, proof)
+        said.append(encode(challenge))
+        seal = exchange.agree(hello.key, words(said), viewer=False)
+        granted: Role = "control" if role == "control" and hello.role == "control" else "view"
+        asked = _Asked(self._trust, hello.user, role, said)
+        return Admission(granted, challenge, asked.proves, seal, asked.check)
 
-        def proves(given: bytes) -> bool:
-            who = self._trust.verify(given, b"viewer", *said, proof, host=False)
-            if who != hello.user:
-                raise PeerError(f"the certificate is {who}'s and not {hello.user}'s")
-            return True
 
-        return Admission(granted, Challenge(exchange.public, proof), proves, seal)
+class _Asked:
+    """A viewer that was asked who it is."""
+
+    def __init__(self, trust: Trust, user: str, role: Role, said: list[bytes]) -> None:
+        self._trust, self._user, self._role, self._said = trust, user, role, said
+        self._who: Identity | None = None
+
+    def proves(self, proof: bytes) -> bool:
+        """Whether this proves it; else an error says why not."""
+        who = self._trust.verify(proof, b"viewer", *self._said, kind="user")
+        if who.name != self._user:
+            raise PeerError(f"the certificate is {who.name}'s and not {self._user}'s")
+        self._who, self._said = who, []
+        return True
+
+    def check(self) -> None:
+        """Check that the user may still do here what the session was opened for."""
+        if role_of(self._trust, self._user) != self._role:
+            raise KjuError(f"the role of {self._user} was changed: connect again")
+        if self._who is not None:
+            self._trust.check(self._who)
+
+
+def role_of(trust: Trust, user: str) -> Role:
+    """Return a user's role.
+
+    Raises:
+        KjuError: The user has none, or that cannot be read; the words are told to the viewer.
+    """
+    try:
+        role = trust.roles().get(user)
+    except UsageError as error:
+        log.warning("%s", error)
+        raise KjuError("the sender cannot read who its users are") from error
+    if role is None:
+        raise KjuError(
+            f"user {user!r} is not known to the sender: there, kju trust"
+            f" {user or 'NAME'} --role view lets one in"
+        )
+    return role
 
 
 class Prover:
-    """Proves who a viewer of one screen is, to senders that prove who they are.
+    """Proves who a viewer of one screen is, to the one sender of that screen.
 
     Args:
-        trust: The user's certificate, and the authority.
+        trust: The user's certificate, the authority, and the senders that are known.
         user: Who it is.
         name: The screen's.
+        sender: The name of its sender; empty for the one that is known, or the first.
     """
 
-    def __init__(self, trust: Trust, user: str, name: str) -> None:
-        self._trust, self._user, self._name = trust, user, name
+    def __init__(self, trust: Trust, user: str, name: str, sender: str = "") -> None:
+        self.trust, self.user, self.name = trust, user, name
+        self._sender = sender
+        self._first: Sender | None = None
 
     def __call__(self) -> Prove:
         """For one session."""
-        return _Session(self._trust, self._user, self._name)
+        return _Session(self)
+
+    def accept(self, who: Identity) -> None:
+        """Check that this is the sender of the screen.
+
+        Raises:
+            PeerError: It is another.
+            UsageError: The senders that are known cannot be read or written.
+        """
+        if self._sender and who.name != self._sender:
+            raise PeerError(
+                f"{self.name} is served by {who.name!r} (key {who.key}) and not by"
+                f" {self._sender!r}, as --sender wants"
+            )
+        found = Sender(who.name, who.key)
+        KnownSenders(self.trust.folder).check(self.name, found, self._first)
+        self._first = found
 
 
 class _Session:
-    def __init__(self, trust: Trust, user: str, name: str) -> None:
-        self._trust, self._user, self._name = trust, user, name
+    def __init__(self, prover: Prover) -> None:
+        self._prover = prover
         self._exchange = Exchange()
+        self._who: Identity | None = None
 
     @property
     def key(self) -> bytes:
         return self._exchange.public
 
-    def __call__(self, hello: Hello, challenge: Challenge) -> Proven:
-        said = _said(self._name, hello, challenge.key)
+    def __call__(self, hello: bytes, challenge: Challenge, raw: bytes) -> Proven:
+        prover, trust = self._prover, self._prover.trust
+        said = [prover.name.encode(), hello]
         try:
-            sender = self._trust.verify(challenge.proof, b"sender", *said, host=True)
+            who = trust.verify(challenge.proof, b"sender", *said, challenge.key, kind="host")
         except PeerError as error:
             raise PeerError(f"the sender does not prove who it is: {error}") from error
-        said.append(challenge.proof)
+        prover.accept(who)
+        said.append(raw)
         seal = self._exchange.agree(challenge.key, words(said), viewer=True)
-        proof = self._trust.sign(f"user-{self._user}", b"viewer", *said)
-        return Proven(proof, sender, seal)
+        self._who = who
+        return Proven(trust.sign(f"user-{prover.user}", b"viewer", *said), who.name, seal)
 
-
-def _said(name: str, hello: Hello, key: bytes) -> list[bytes]:
-    """What both have said before the first proof: see wire.md."""
-    asked = [hello.protocol, hello.role, hello.codecs, hello.credit, hello.user, hello.key]
-    return [name.encode(), _encode([*asked, hello.audience, hello.lossy]), key]
+    def check(self) -> None:
+        if self._who is not None:
+            self._prover.trust.check(self._who)

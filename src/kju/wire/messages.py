@@ -25,6 +25,8 @@ MAX_MESSAGE = 60_000
 MAX_BLOCK = 4 << 20
 #: Messages that one acknowledgement calls lost.
 MAX_LOST = 256
+#: Bytes of a proof: a certificate with 32 long names has 9,000.
+MAX_PROOF = 12_288
 #: Bytes of a cursor's shape are at most a few segments': larger ones are not sent.
 MAX_CURSOR = 48_000
 
@@ -79,7 +81,7 @@ class Hello(Message, frozen=True, tag=1):
 class Proof(Message, frozen=True, tag=2):
     """The answer to a `Challenge`."""
 
-    proof: Annotated[bytes, Meta(max_length=2048)]
+    proof: Annotated[bytes, Meta(max_length=MAX_PROOF)]
 
 
 class Ack(Message, frozen=True, tag=3):
@@ -91,12 +93,14 @@ class Ack(Message, frozen=True, tag=3):
             them: see `Segment`.
         credit: Bytes that may be under way from now on.
         again: More was lost than can be listed: begin again with the mode.
+        at: When this was sent, milliseconds after the viewer took the welcome.
     """
 
     serial: Number
     lost: Annotated[list[Serial], Meta(max_length=MAX_LOST)] = []
     credit: Annotated[int, Meta(ge=1, lt=1 << 40)] = 1 << 20
     again: bool = False
+    at: Number = 0
 
 
 class Input(Message, frozen=True, tag=4):
@@ -105,10 +109,17 @@ class Input(Message, frozen=True, tag=4):
     Attributes:
         number: The viewer counts from 1.
         body: What is to be done, as the screen's own host takes it.
+        at: When this was sent, milliseconds after the viewer took the welcome. The sender carries
+            out no input that is too old (`kju.wire.inputs.MAX_AGE`).
     """
 
     number: Serial
     body: Annotated[bytes, Meta(max_length=16_384)]
+    at: Number = 0
+
+
+class Here(Message, frozen=True, tag=5):
+    """One of an audience is still connected. Nothing else need be sent by it for long."""
 
 
 # ---- from a sender ----
@@ -123,7 +134,7 @@ class Challenge(Message, frozen=True, tag=16):
     """
 
     key: Annotated[bytes, Meta(max_length=32)]
-    proof: Annotated[bytes, Meta(max_length=2048)] = b""
+    proof: Annotated[bytes, Meta(max_length=MAX_PROOF)] = b""
 
 
 class Welcome(Message, frozen=True, tag=17):
@@ -151,9 +162,14 @@ class Welcome(Message, frozen=True, tag=17):
 
 
 class Refused(Message, frozen=True, tag=18):
-    """The viewer is not served."""
+    """The viewer is not served.
+
+    Attributes:
+        again: It may be in a moment: too many others ask at the same time.
+    """
 
     reason: Reason
+    again: bool = False
 
 
 class Mode(Message, frozen=True, tag=19):
@@ -232,6 +248,7 @@ class Cursor(Message, frozen=True, tag=21):
 
     Attributes:
         shape: B, G, R, A of each pixel, compressed; None where it is as it was.
+        heard: As in `Ping`.
     """
 
     serial: Serial
@@ -243,14 +260,20 @@ class Cursor(Message, frozen=True, tag=21):
     width: Annotated[int, Meta(ge=0, le=256)] = 0
     height: Annotated[int, Meta(ge=0, le=256)] = 0
     shape: Bytes | None = None
+    heard: Number = 0
 
 
 class State(Message, frozen=True, tag=22):
-    """What the sender's own surface says: live, paused, no picture, and why."""
+    """What the sender's own surface says: live, paused, no picture, and why.
+
+    Attributes:
+        heard: As in `Ping`.
+    """
 
     serial: Serial
     state: Annotated[int, Meta(ge=1, le=6)]
     reason: Reason = ""
+    heard: Number = 0
 
 
 class Ping(Message, frozen=True, tag=23):
@@ -258,10 +281,14 @@ class Ping(Message, frozen=True, tag=23):
 
     Attributes:
         version: Of the last segment that was sent: who has none so new lacks something.
+        heard: The viewer has every pixel that was sent, and the sender has taken an
+            acknowledgement of this serial number: losses up to there count no more. 0 while pixels
+            are under way or are to be sent again.
     """
 
     serial: Serial
     version: Number = 0
+    heard: Number = 0
 
 
 class Done(Message, frozen=True, tag=24):
@@ -297,6 +324,16 @@ class Lead(Message, frozen=True, tag=26):
     """To one of the audience: acknowledge for it from now on."""
 
 
+class Ticket(Message, frozen=True, tag=28):
+    """To one of an audience: somebody has left it, and another key follows soon.
+
+    Attributes:
+        ticket: As in `Welcome`.
+    """
+
+    ticket: Annotated[bytes, Meta(max_length=128)]
+
+
 # ---- from either ----
 
 
@@ -306,7 +343,7 @@ class Goodbye(Message, frozen=True, tag=40):
     reason: Reason = ""
 
 
-FromViewer = Hello | Proof | Ack | Input | Goodbye
+FromViewer = Hello | Proof | Ack | Input | Here | Goodbye
 FromSender = (
     Challenge
     | Welcome
@@ -320,6 +357,7 @@ FromSender = (
     | Done
     | Event
     | Lead
+    | Ticket
     | Goodbye
 )
 #: What has a serial number.

@@ -7,13 +7,15 @@ Rules:
 - A segment is checked whole before a pixel is touched; a wrong one ends the session.
 - Within one session the screen's version never runs backwards.
 - The picture of a session before is shown until this one's is whole.
+- In a session with proofs, messages before the sender's proof end nothing: a refusal or a wrong
+  challenge is remembered as a hint, and the right challenge may still come.
 
 | state  | may come                                        | leads to         |
 |--------|-------------------------------------------------|------------------|
 | NEW    | (`hello` is sent)                               | GREETED          |
 | GREETED| Challenge                                       | PROVED           |
 | GREETED, PROVED | Welcome, Refused                       | OPEN, CLOSED     |
-| OPEN   | Mode, Segment, Cursor, State, Ping, Done, Event, Lead | OPEN       |
+| OPEN   | Mode, Segment, Cursor, State, Ping, Done, Event, Lead, Ticket | OPEN |
 | any    | Goodbye                                         | CLOSED           |
 
 Anything else is a broken protocol, and ends the session.
@@ -29,7 +31,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from .. import _pixels
-from ..errors import FormatError, GeometryError, PeerError
+from ..errors import FormatError, GeometryError, KjuError, PeerError
 from ..formats import R8, XR24
 from ..geometry import Rect
 from . import blocks, messages, photos
@@ -59,6 +61,7 @@ from .messages import (
     Role,
     Segment,
     State,
+    Ticket,
     Welcome,
 )
 from .seal import Member
@@ -127,17 +130,29 @@ class Proven(NamedTuple):
 
 
 class Prove(Protocol):
-    """Answers one session's challenge."""
+    """Answers one session's challenge, and says later whether the sender is still trusted."""
 
     @property
     def key(self) -> bytes:
         """What the hello says of the session's key."""
 
-    def __call__(self, hello: Hello, challenge: Challenge, /) -> Proven:
+    def __call__(self, hello: bytes, challenge: Challenge, raw: bytes, /) -> Proven:
         """Answer it.
+
+        Args:
+            hello: The hello, as it was sent.
+            challenge: The challenge.
+            raw: The challenge as bytes, with fields that this side does not know.
 
         Raises:
             KjuError: There is nothing to prove it with, or the sender is not who it should be.
+        """
+
+    def check(self) -> None:
+        """Check that the sender may still be believed; only after a right challenge.
+
+        Raises:
+            KjuError: Its certificate has expired, or was denied.
         """
 
 
@@ -161,7 +176,7 @@ class Receiver:
             of it is only near that.
         state: The sender's state and reason; None before it was told.
         heard: When a message came last, seconds.
-        lacks_since: Since when what the sender has sent does not come, seconds; None where it does.
+        hint: A reason to refuse this session that is not proved to be the sender's.
         sender: Who the sender has proved to be; empty where it was not asked.
         seal: What keeps the session from others, once it is agreed on.
     """
@@ -179,7 +194,14 @@ class Receiver:
         self.exact = True
         self.state: tuple[int, str] | None = None
         self.heard = 0.0
-        self.lacks_since: float | None = None
+        self.hint = ""
+        #: Whether the sender that has refused this session wants the viewer to try again.
+        self.again = False
+        self._raw = b""
+        self._opened = 0.0
+        #: Since when the sender has newer pixels, and since when all is wanted again, seconds.
+        self._behind_since: float | None = None
+        self._again_since: float | None = None
         self.sender = ""
         self.seal: Seal | None = None
         self._member: Member | None = None
@@ -189,7 +211,7 @@ class Receiver:
         self._codecs: Sequence[str] = ()
         self._mode: Mode | None = None
         self._last = self._gap = 0
-        self._lost: list[int] = []
+        self._lost: dict[int, float] = {}
         self._early: deque[Numbered] = deque(maxlen=MOST_EARLY)
         self._shared = False
         self._again = self._owes = False
@@ -221,10 +243,38 @@ class Receiver:
         opens = self._member if audience else self.seal
         opened = opens.open(data) if opens else data
         try:
-            return messages.decode_from_sender(opened)
+            message = messages.decode_from_sender(opened)
         except PeerError as error:
-            self.goodbye(f"the sender broke the protocol: {error}")
+            if not self._is_unproved:
+                self.goodbye(f"the sender broke the protocol: {error}")
             raise
+        if isinstance(message, Challenge):
+            self._raw = opened
+        return message
+
+    @property
+    def _is_unproved(self) -> bool:
+        """Whether the sender has not proved yet who it is: anybody can have sent a message."""
+        return self._prove is not None and self.seal is None and self.stage is Stage.GREETED
+
+    @property
+    def lacks_since(self) -> float | None:
+        """Time since which sent pixels or other messages are missing, seconds; None: none are."""
+        oldest = next(iter(self._lost.values()), None)
+        since = [each for each in (oldest, self._behind_since, self._again_since) if each]
+        return min(since, default=None)
+
+    def clock(self, now: float) -> int:
+        """Milliseconds since the welcome came: see `messages.Input.at`."""
+        return max(0, int((now - self._opened) * 1000))
+
+    def check(self) -> None:
+        """End the session if its sender may not be believed any more."""
+        if self.stage is Stage.OPEN and self.seal is not None and self._prove is not None:
+            try:
+                self._prove.check()
+            except KjuError as error:
+                self.goodbye(str(error))
 
     # ---- what goes ----
 
@@ -259,14 +309,16 @@ class Receiver:
         if self._owes and self.stage is Stage.OPEN:
             self._owes = False
             if self.leads:
-                out.append(Ack(self._last, self._lost, self._credit, self._again))
+                at = self.clock(self.heard)
+                out.append(Ack(self._last, [*self._lost], self._credit, self._again, at))
             elif self._mode is None or self._lost or self._again:
                 self.lacks = True
         return out
 
     def complaint(self) -> Message:
         """What one of the audience says who lacks something: all is sent again, to all."""
-        self.lacks, self._again, self._lost = False, True, []
+        self.lacks = False
+        self._want_all()
         return Ack(0, [], self._credit, True)
 
     # ---- what comes ----
@@ -279,6 +331,9 @@ class Receiver:
         """
         if self.stage is Stage.CLOSED:
             return None
+        if self._is_unproved:
+            self._unproved(message, now)
+            return None
         self.heard = now
         try:
             return self._take(message)
@@ -288,8 +343,25 @@ class Receiver:
                 raise
             raise PeerError(str(error), message) from error
 
+    def _unproved(self, message: FromSender, now: float) -> None:
+        """Take a right challenge; keep the reason of anything else as a hint."""
+        try:
+            if isinstance(message, Challenge):
+                self._challenged(message)
+                self.heard = now
+            elif isinstance(message, Goodbye | Refused):
+                self.hint = message.reason or self.hint
+            elif isinstance(message, Welcome):
+                self.hint = (
+                    "the sender lets anybody in and does not prove who it is: leave out who you"
+                    " are, or do not believe it"
+                )
+        except KjuError as error:
+            self.hint = str(error)
+
     def _take(self, message: FromSender) -> Done | Event | None:
         if isinstance(message, Goodbye | Refused):
+            self.again = isinstance(message, Refused) and message.again
             self._end(message.reason or "the sender has ended")
         elif self.stage is Stage.OPEN and isinstance(message, Numbered):
             self._numbered(message)
@@ -297,6 +369,8 @@ class Receiver:
             return message
         elif self.stage is Stage.OPEN and isinstance(message, Lead):
             self.leads, self._owes = True, self._last > 0
+        elif self.stage is Stage.OPEN and isinstance(message, Ticket) and self._member:
+            self._member.learn(message.ticket)
         elif self.stage is Stage.GREETED and isinstance(message, Challenge):
             self._challenged(message)
         elif self.stage in (Stage.GREETED, Stage.PROVED) and isinstance(message, Welcome):
@@ -313,7 +387,9 @@ class Receiver:
     def _challenged(self, message: Challenge) -> None:
         if self._prove is None or self._hello is None:
             raise PeerError("the sender wants a proof of who this is, and none was given to it")
-        proof, self.sender, self.seal = self._prove(self._hello, message)
+        raw = self._raw or messages.encode(message)
+        hello = messages.encode(self._hello)
+        proof, self.sender, self.seal = self._prove(hello, message, raw)
         self._urgent.append(Proof(proof))
         self.stage = Stage.PROVED
 
@@ -324,17 +400,12 @@ class Receiver:
             )
         if message.codec not in self._codecs:
             raise PeerError(f"the sender uses {message.codec}, which this viewer does not know")
-        if self._prove is not None and self.seal is None:
-            raise PeerError(
-                "the sender lets anybody in and does not prove who it is: leave out who you are,"
-                " or do not believe it"
-            )
         if message.audience and self.seal is not None:
             self._member = Member(message.ticket)
         if message.lossy and JPEG not in self._codecs:
             raise PeerError("the sender wants to send photos, which this viewer does not read")
         self.welcome, self._codec = message, message.codec
-        self.stage = Stage.OPEN
+        self.stage, self._opened = Stage.OPEN, self.heard
         self.leads, self.lacks = not message.audience, bool(message.audience)
         for early in self._early:
             self._numbered(early)
@@ -346,7 +417,7 @@ class Receiver:
 
     def _numbered(self, message: Numbered) -> None:
         if isinstance(message, Ping) and message.version > self.version:
-            self.lacks_since = self.lacks_since or self.heard
+            self._behind_since = self._behind_since or self.heard
         if message.serial <= self._last:
             # What was said last is said again: the acknowledgement was lost.
             self._owes = self._owes or message.serial == self._last
@@ -361,6 +432,12 @@ class Receiver:
             self._cursor(message)
         elif isinstance(message, State):
             self.state = message.state, message.reason
+        if isinstance(message, Cursor | State | Ping) and self.leads:
+            self._is_known_lost(message.heard)
+
+    def _is_known_lost(self, heard: int) -> None:
+        """The sender knows what was lost up to here, and sends it again."""
+        self._lost = {serial: at for serial, at in self._lost.items() if serial > heard}
 
     def _lose(self, serials: Sequence[int]) -> None:
         """These have not come, or cannot be used; of too many all is wanted again."""
@@ -368,9 +445,13 @@ class Receiver:
             return
         self._gap = serials[-1]
         if len(serials) + len(self._lost) > MAX_LOST:
-            self._again, self._lost = True, []
+            self._want_all()
         else:
-            self._lost += serials
+            self._lost.update(dict.fromkeys(serials, self.heard))
+
+    def _want_all(self) -> None:
+        self._again, self._lost = True, {}
+        self._again_since = self._again_since or self.heard
 
     def _set_mode(self, message: Mode) -> None:
         if message.width * message.height > self._most:
@@ -383,7 +464,7 @@ class Receiver:
         # What comes next builds on nothing that was before.
         self._gap = message.serial - 1
         if self._again:
-            self._again, self._lost = False, []
+            self._again, self._lost, self._again_since = False, {}, None
         old, self._mode = self._mode, message
         if old is not None and _form(old) == _form(message):
             return  # said again, for others or because nobody knew that it had come
@@ -399,7 +480,7 @@ class Receiver:
     def _segment(self, message: Segment) -> None:
         if message.since > message.serial:
             raise PeerError(f"segment {message.serial} is since {message.since}")
-        self._lost = [serial for serial in self._lost if serial > message.heard]
+        self._is_known_lost(message.heard)
         mode = self._mode
         usable = mode is not None and message.epoch == mode.epoch and not self._again
         if mode is None or not usable or 0 < message.since <= self._gap:
@@ -408,7 +489,7 @@ class Receiver:
         if message.version < self.version:
             raise PeerError(f"version {message.version} comes after {self.version}")
         self._draw(message, mode)
-        self.version, self.lacks_since = message.version, None
+        self.version, self._behind_since = message.version, None
         self.whole = message.whole or self.whole
         self.exact = not isinstance(message, Lossy)
         if self.whole and self._unseen is not None:

@@ -75,6 +75,12 @@ class ScreenSent:
         """Whether the viewer has been sent everything that the encoder has taken."""
         return self._has is None and self._generation == self._encoder.generation
 
+    @property
+    def heard_if_settled(self) -> int:
+        """`heard_of`, if the viewer has all pixels that were sent; 0 while it may lack some."""
+        pixels = any(isinstance(each.message, Mode | Segment) for each in self._under_way.values())
+        return self.heard_of if self.is_level and not pixels else 0
+
     # ---- what it lacks again ----
 
     def begin_again(self) -> None:
@@ -153,7 +159,7 @@ class ScreenSent:
         if (int(code), reason) == self._state:
             return None
         self._state = int(code), reason
-        return UnderWay(NOT_SENT, State(serial, int(code), reason))
+        return UnderWay(NOT_SENT, State(serial, int(code), reason, self.heard_if_settled))
 
     def _make_cursor(self, serial: int) -> UnderWay | None:
         version = self._consumer.reader.cursor_version
@@ -172,7 +178,7 @@ class ScreenSent:
         return UnderWay(
             NOT_SENT,
             Cursor(serial, seen.visible, seen.x, seen.y, seen.hot_x, seen.hot_y,
-                   width, height, told),
+                   width, height, told, self.heard_if_settled),
         )  # fmt: skip
 
     def _make_segment(self, serial: int, now: float, most: int, *, dirty: bool) -> UnderWay | None:

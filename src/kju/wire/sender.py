@@ -12,7 +12,7 @@ Rules:
 |------------|--------------|-----------------------------------|
 | NEW        | Hello        | CHALLENGED, OPEN or CLOSED        |
 | CHALLENGED | Proof        | OPEN or CLOSED                    |
-| OPEN       | Ack, Input   | OPEN                              |
+| OPEN       | Ack, Input, Here | OPEN                          |
 | any        | Goodbye      | CLOSED                            |
 
 Anything else is a broken protocol, and ends the session.
@@ -29,7 +29,7 @@ from ..errors import KjuError, PeerError
 from ..geometry import Rect
 from . import messages
 from .encoder import AROUND_PHOTO, Encoder
-from .inputs import Inputs
+from .inputs import MAX_AGE, Inputs
 from .messages import (
     PROTOCOL,
     Ack,
@@ -40,6 +40,7 @@ from .messages import (
     FromViewer,
     Goodbye,
     Hello,
+    Here,
     Input,
     Lead,
     Lossy,
@@ -50,6 +51,7 @@ from .messages import (
     Refused,
     Role,
     Segment,
+    Ticket,
     Welcome,
 )
 from .screen_sent import NOT_SENT, ScreenSent, UnderWay
@@ -100,19 +102,22 @@ class Admission(NamedTuple):
         prove: Whether a proof is right, or an error whose words are told to the viewer; only
             asked where there is a challenge.
         seal: Of all that is said after the challenge.
+        check: Raises a KjuError, whose words are told to the viewer, once the viewer may not have
+            this session any more: it is called while the session lives.
     """
 
     role: Role
     challenge: Challenge | None = None
     prove: Callable[[bytes], bool] | None = None
     seal: Seal | None = None
+    check: Callable[[], None] | None = None
 
 
-#: Decides about a viewer.
+#: Decides about a viewer: is given its hello, and the same as the bytes that came.
 #:
 #: Raises:
 #:     KjuError: It is not let in; the words are told to it.
-Admit = Callable[[Hello], Admission]
+Admit = Callable[[Hello, bytes], Admission]
 
 
 class Sender:
@@ -146,6 +151,7 @@ class Sender:
         self._admit = admit
         self._admission: Admission | None = None
         self._hello: Hello | None = None
+        self._raw = b""
         self.stage = Stage.NEW
         self.role: Role = "view"
         self.user = ""
@@ -163,6 +169,8 @@ class Sender:
         self._under_way: dict[int, UnderWay] = {}
         self._screen = ScreenSent(encoder, consumer, self._under_way)
         self._heard = self._said = 0.0
+        #: When the viewer took its welcome, or before that: what it sends counts time from there.
+        self._origin = 0.0
         self._dues: list[float] = []
         self._echoes = False
         self._lost_at, self._doubted = float("-inf"), True
@@ -182,10 +190,13 @@ class Sender:
         """
         opened = self.seal.open(data) if self.seal else data
         try:
-            return messages.decode_from_viewer(opened)
+            message = messages.decode_from_viewer(opened)
         except PeerError as error:
             self.refuse(f"the viewer broke the protocol: {error}")
             raise
+        if isinstance(message, Hello):
+            self._raw = opened
+        return message
 
     @property
     def heard(self) -> float:
@@ -215,6 +226,8 @@ class Sender:
                 self._acknowledged(message, now)
         elif self.stage is Stage.OPEN and isinstance(message, Input):
             return self._input(message, now)
+        elif self.stage is Stage.OPEN and isinstance(message, Here):
+            pass
         elif self.stage is Stage.NEW and isinstance(message, Hello):
             self._greeted(message)
         elif self.stage is Stage.CHALLENGED and isinstance(message, Proof):
@@ -236,7 +249,7 @@ class Sender:
             self.refuse(f"the viewer reads {', '.join(hello.codecs)}: not {self._encoder.codec}")
             return
         try:
-            self._admission = self._admit(hello)
+            self._admission = self._admit(hello, self._raw or messages.encode(hello))
         except KjuError as error:
             self.refuse(str(error))
             return
@@ -266,7 +279,7 @@ class Sender:
         if self._admission is None or self._hello is None:
             return
         self.role, self.user = self._admission.role, self._hello.user
-        self.stage = Stage.OPEN
+        self.stage, self._origin = Stage.OPEN, self._heard
         encoder = self._encoder
         self.audience = self._hello.audience and self.role == "view"
         joined = self._join(self.seal is not None) if self.audience else ("", b"")
@@ -290,10 +303,20 @@ class Sender:
             )  # fmt: skip
             return []
         try:
-            return self._inputs.take(message, now)
+            wanted = self._inputs.take(message, now)
         except PeerError as error:
             self.refuse(str(error))
             raise
+        return [each for each in wanted if not self._is_too_old(each, now)]
+
+    def _is_too_old(self, wanted: Input, now: float) -> bool:
+        """Whether an input must not be carried out any more; the viewer is told."""
+        age = now - self._origin - wanted.at / 1000
+        if age <= MAX_AGE:
+            return False
+        reason = f"it came {age:.0f} s after it was sent, and was not carried out"
+        self.done(Done(wanted.number, error="InputError", reason=reason))
+        return True
 
     def look_at(self, x: int, y: int) -> None:
         """The viewer has just pointed there: what changes around it goes first."""
@@ -309,11 +332,29 @@ class Sender:
         if self.stage is Stage.OPEN:
             self._events.append(event)
 
-    def refuse(self, reason: str) -> None:
-        """End the session and say why."""
+    def new_ticket(self, ticket: bytes) -> None:
+        """Tell one of the audience the key that follows."""
+        if self.stage is Stage.OPEN:
+            self._urgent.append(Ticket(ticket))
+
+    def check(self) -> None:
+        """End the session if its viewer may not have it any more, and say why."""
+        if self.stage is Stage.OPEN and self._admission is not None and self._admission.check:
+            try:
+                self._admission.check()
+            except KjuError as error:
+                self.refuse(str(error))
+
+    def refuse(self, reason: str, *, again: bool = False) -> None:
+        """End the session and say why.
+
+        Args:
+            reason: Why.
+            again: Whether a viewer that is not let in yet should try again at once.
+        """
         if self.stage is not Stage.CLOSED:
             reason = reason[:1000]
-            goodbye = Goodbye(reason) if self.stage is Stage.OPEN else Refused(reason)
+            goodbye = Goodbye(reason) if self.stage is Stage.OPEN else Refused(reason, again)
             self._end(reason)
             self._urgent.append(goodbye)
 
@@ -338,6 +379,9 @@ class Sender:
         any_lost = False
         for serial in [s for s in self._under_way if s <= ack.serial]:
             under_way = self._under_way.pop(serial)
+            if serial == ack.serial:
+                # The viewer had this when its clock said `at`: it was sent before that.
+                self._origin = under_way.sent.at - ack.at / 1000
             timed = serial == ack.serial and self._is_timed(under_way)
             self.window.acknowledge(under_way.sent, now, lost=serial in lost, timed=timed)
             # What was written off already has been counted.
@@ -443,7 +487,7 @@ class Sender:
         return self._send(UnderWay(NOT_SENT, self._ping()), now)
 
     def _ping(self) -> Ping:
-        return Ping(self._serial + 1, self._version)
+        return Ping(self._serial + 1, self._version, self._screen.heard_if_settled)
 
     def _send(self, made: UnderWay, now: float) -> Numbered:
         message = made.message

@@ -146,6 +146,11 @@ def test_certificates(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep(root, lambda: certificates.host(["h"], str(root / "h.key")), fresh(root, monkeypatch))
     sweep(root, lambda: certificates.trust("ann", "view", False), fresh(root, monkeypatch))
     sweep(root, lambda: certificates.trust("ann", "control", False), fresh(root, monkeypatch))
+    sweep(root, lambda: certificates.trust("ann", "", True), fresh(root, monkeypatch))
+    key = "SHA256:" + "a" * 43
+    sweep(root, lambda: certificates.deny(key), fresh(root, monkeypatch))
+    accept = ("zenoh:lab/x", "host1", key, False)
+    sweep(root, lambda: certificates.sender(*accept), fresh(root, monkeypatch))
     monkeypatch.setenv("KJU_TRUST", str(root / "other"))
     failed = sweep(
         root,

@@ -42,17 +42,6 @@ pytest.importorskip("cryptography")
 HELLO = Hello(1, "view", ["zstd"], 1 << 20)
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Trust:
-    made = Trust(tmp_path)
-    made.make_authority("the lab")
-    made.make_host("host1", [])
-    for user in ("ann", "vic"):
-        made.make_user(user)
-        made.set_role(user, "control")
-    return made
-
-
 def says(where: Engine, message: object, number: str = "") -> str:
     """Say something as a viewer that has no inlet; returns which."""
     number = number or os.urandom(16).hex()
@@ -215,7 +204,7 @@ def test_a_viewer_that_answers_nothing_is_forgotten(monkeypatch: pytest.MonkeyPa
         place = f"tcp/127.0.0.1:{free_port()}"
         screen = new_screen()
         async with engine(listen=[place]) as here, engine(connect=[place]) as there:
-            served = Outlet(here, NAME, screen, lambda h: Admission(h.role), act, gone.append)
+            served = Outlet(here, NAME, screen, lambda h, raw: Admission(h.role), act, gone.append)
             served.open()
             viewer = Inlet(there, NAME, surface())
             await viewer.open(10)
@@ -251,7 +240,7 @@ def test_a_crowd_is_let_in_up_to_a_limit(
         screen.open = late  # type: ignore[method-assign]
         key = Prover(lab, "ann", NAME)().key
         hello = HELLO if kind == "plain" else Hello(1, "view", ["zstd"], 1000, "ann", key)
-        admit = Admit(lab, NAME) if kind == "sealed" else lambda h: Admission(h.role)
+        admit = Admit(lab, NAME) if kind == "sealed" else lambda h, raw: Admission(h.role)
         async with (
             engine(listen=[place]) as here, engine(connect=[place]) as there,
             outlet(here, screen, admit) as served,

@@ -62,7 +62,7 @@ def test_viewers_follow_and_drive_a_screen() -> None:
 
 
 def test_a_viewer_may_be_told_to_look_only_or_to_go() -> None:
-    def admit(hello: Hello) -> Admission:
+    def admit(hello: Hello, raw: bytes) -> Admission:
         if hello.user == "eve":
             raise KjuError("eve is not let in")
         return Admission("view")
@@ -146,12 +146,13 @@ def test_an_audience_is_told_once_and_one_of_it_leads(monkeypatch: pytest.Monkey
                 return served.sent - before
 
             await viewers[0].open(10)
-            alone = await drawn(targets[:1])
+            # The fewest of a few: on a busy computer zenoh drops some, and that is sent again.
+            alone = min([await drawn(targets[:1]) for _ in range(3)])
             for viewer in viewers[1:]:
                 await viewer.open(10)
             await until(lambda: all(shows(each, screen) for each in targets))
             await asyncio.sleep(0.5)
-            together = await drawn(targets)
+            together = min([await drawn(targets) for _ in range(3)])
             assert together < 1.5 * alone
             assert [each.receiver.leads for each in viewers] == [True, *[False] * 5]
             viewers[0].close()
@@ -407,7 +408,7 @@ def test_an_input_and_its_answer_that_are_held_up_come_as_their_copies() -> None
             engine(listen=[place], datagrams=True) as here,
             engine(connect=[place], datagrams=True) as there,
         ):
-            served = Outlet(here, NAME, screen, lambda hello: Admission(hello.role), count)
+            served = Outlet(here, NAME, screen, lambda hello, raw: Admission(hello.role), count)
             served.open()
             viewer = Inlet(there, NAME, surface())
             await viewer.open(10)

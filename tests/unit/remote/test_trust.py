@@ -4,68 +4,19 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
+from trusting import NAME, answer, asked, bundle, greet, home, said
 
 from kju.errors import KjuError, PeerError, UsageError
-from kju.remote.proof import Admit, Prover
-from kju.remote.proof import _said as words_said
+from kju.remote.proof import Prover
 from kju.remote.trust import Trust
 from kju.wire.messages import Challenge, Hello
-from kju.wire.sender import Admission
 
 pytest.importorskip("cryptography")
-NAME = "lab/host1/debian"
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Trust:
-    """A sender's folder: its authority, its own certificate, and two users."""
-    made = Trust(tmp_path / "lab")
-    made.make_authority("the lab")
-    made.make_host("host1", ["127.0.0.1", "localhost"])
-    for user in ("ann", "vic"):
-        made.make_user(user)
-    made.set_role("ann", "control")
-    made.set_role("vic", "view")
-    return made
-
-
-def home(lab: Trust, user: str, folder: Path) -> Trust:
-    """A user's own folder."""
-    made = Trust(folder / f"home-{user}")
-    assert made.take_bundle(lab.bundle(user)) == (user, False)
-    return made
-
-
-def greet(
-    lab: Trust, viewer: Trust, user: str = "ann", role: str = "control",
-    change: Callable[[Challenge], Challenge] = lambda c: c, sender: str = "host1",
-) -> tuple[str, bool]:  # fmt: skip
-    """A session's greeting; what is granted, and whether the proof is right."""
-    prove = Prover(viewer, user, NAME)()
-    hello = Hello(1, role, ["zstd"], 1000, user, prove.key)  # type: ignore[arg-type]
-    admission = Admit(lab, NAME)(hello)
-    assert admission.challenge is not None
-    assert admission.prove is not None
-    proven = prove(hello, change(admission.challenge))
-    assert proven.sender == sender
-    right = admission.prove(proven.proof)
-    assert admission.seal is not None
-    assert proven.seal is not None
-    assert proven.seal.open(admission.seal.close(b"down")) == b"down"
-    assert admission.seal.open(proven.seal.close(b"up")) == b"up"
-    return admission.role, right
-
-
-def said(hello: Hello, admission: Admission) -> list[bytes]:
-    """What both have said before the sender's proof."""
-    assert admission.challenge is not None
-    return words_said(NAME, hello, admission.challenge.key)
 
 
 def test_users_are_who_they_are_and_may_what_they_may(lab: Trust, tmp_path: Path) -> None:
@@ -90,7 +41,7 @@ def test_a_host_may_have_another_certificate_and_so_may_another_host(
     lab.make_host("host1", ["127.0.0.1", "::1"])
     assert lab.unnamed(["127.0.0.1", "localhost", "[::1]"]) == ["localhost"]
     second = Trust(tmp_path / "second")
-    assert second.take_bundle(lab.host_bundle("host2", ["host2", "10.0.0.9"])) == ("host2", True)
+    assert second.take_bundle(lab.host_bundle("host2", ["host2", "10.0.0.9"])) == ("host2", "host")
     assert second.unnamed(["host2", "10.0.0.9", "host1"]) == ["host1"]
     assert (second.folder / "host.key").stat().st_mode & 0o777 == 0o600
     second.set_role("ann", "view")
@@ -144,11 +95,11 @@ def test_a_proof_is_worth_nothing_in_another_session(lab: Trust, tmp_path: Path)
     ann = home(lab, "ann", tmp_path)
     prove = Prover(ann, "ann", NAME)()
     hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
-    first, second = Admit(lab, NAME)(hello), Admit(lab, NAME)(hello)
-    other = Admit(lab, "lab/host1/another")(hello)
+    first, second = asked(lab, hello), asked(lab, hello)
+    other = asked(lab, hello, "lab/host1/another")
     assert first.challenge
     assert first.prove
-    proof = prove(hello, first.challenge).proof
+    proof = answer(prove, hello, first.challenge).proof
     assert first.prove(proof)
     for admission in (second, other):
         assert admission.prove
@@ -160,10 +111,10 @@ def test_a_greeting_is_for_one_screen(lab: Trust, tmp_path: Path) -> None:
     """Whoever carries it cannot lead a viewer to another screen of the same host."""
     prove = Prover(home(lab, "ann", tmp_path), "ann", "lab/host1/another")()
     hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
-    admission = Admit(lab, NAME)(hello)
+    admission = asked(lab, hello)
     assert admission.challenge
     with pytest.raises(PeerError, match="another session"):
-        prove(hello, admission.challenge)
+        answer(prove, hello, admission.challenge)
 
 
 def test_what_a_sender_says_is_its_own(lab: Trust, tmp_path: Path) -> None:
@@ -172,14 +123,14 @@ def test_what_a_sender_says_is_its_own(lab: Trust, tmp_path: Path) -> None:
     other.take_bundle(lab.host_bundle("host2", ["host2"]))
     prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
     hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
-    admission = Admit(lab, NAME)(hello)
+    admission = asked(lab, hello)
     assert admission.challenge
     assert admission.prove
     assert admission.seal
     theirs = Challenge(
         admission.challenge.key, other.sign("host", b"sender", *said(hello, admission))
     )
-    proven = prove(hello, theirs)
+    proven = answer(prove, hello, theirs)
     assert proven.sender == "host2"
     with pytest.raises(PeerError, match="another session"):
         admission.prove(proven.proof)
@@ -190,14 +141,14 @@ def test_what_a_sender_says_is_its_own(lab: Trust, tmp_path: Path) -> None:
 @pytest.mark.parametrize("proof", [b"\x91" * 1100, b"\x92\xa1\xff\xa1\xff", b"\xc1"])
 def test_a_proof_that_is_none_is_refused(lab: Trust, proof: bytes) -> None:
     with pytest.raises(PeerError, match="certificate is none"):
-        lab.verify(proof, b"viewer", host=False)
+        lab.verify(proof, b"viewer", kind="user")
 
 
 def test_roles_that_cannot_be_read_are_not_told_to_others(lab: Trust) -> None:
     (lab.folder / "roles.toml").unlink()
     (lab.folder / "roles.toml").mkdir()
     with pytest.raises(KjuError, match=r"^the sender cannot read who its users are$"):
-        Admit(lab, NAME)(Hello(1, "view", ["zstd"], 1000, "ann", bytes(range(32))))
+        asked(lab, Hello(1, "view", ["zstd"], 1000, "ann", bytes(range(32))))
 
 
 @pytest.mark.parametrize("names", [["münchen"], ["a b"], ["tls/x:1"], [""], ["x"] * 33])
@@ -218,10 +169,10 @@ def test_a_hello_that_was_changed_on_its_way_is_noticed(
 ) -> None:
     prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
     hello = Hello(1, "control", ["zstd", "raw"], 1000, "ann", prove.key)
-    changed = Admit(lab, NAME)(msgspec.structs.replace(hello, **change))
+    changed = asked(lab, msgspec.structs.replace(hello, **change))
     assert changed.challenge
     with pytest.raises(PeerError, match="another session"):
-        prove(hello, changed.challenge)
+        answer(prove, hello, changed.challenge)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +180,7 @@ def test_a_hello_that_was_changed_on_its_way_is_noticed(
 )
 def test_a_key_that_is_none_is_refused(lab: Trust, key: bytes, why: str) -> None:
     with pytest.raises(KjuError, match=why):
-        Admit(lab, NAME)(Hello(1, "control", ["zstd"], 1000, "ann", key))
+        asked(lab, Hello(1, "control", ["zstd"], 1000, "ann", key))
 
 
 def test_a_users_certificate_makes_no_sender(lab: Trust, tmp_path: Path) -> None:
@@ -267,7 +218,7 @@ def test_roles_that_are_not_right_are_an_error(lab: Trust, text: str) -> None:
 
 def test_what_is_no_bundle_is_refused(lab: Trust, tmp_path: Path) -> None:
     other = Trust(tmp_path / "x")
-    for data in (b"", b"nonsense", lab.bundle("ann")[:-300], lab.bundle("ann")[100:]):
+    for data in (b"", b"nonsense", bundle(lab, "ann")[:-300], bundle(lab, "ann")[100:]):
         with pytest.raises(UsageError):
             other.take_bundle(data)
     with pytest.raises(UsageError, match="no user's name"):

@@ -1,0 +1,95 @@
+"""SHELL: which sender serves each screen: remembered at first use, as ssh remembers hosts.
+
+Every host of an authority can prove that it is a host. That it is the host of *this* screen is
+known from the user (``--sender``) or from the first session. A sender with another key is refused
+until the user accepts it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import msgspec
+
+from ..errors import PeerError
+from . import store
+
+FILE = "senders.json"
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """The sender of one screen.
+
+    Attributes:
+        name: Its certificate's common name.
+        key: The fingerprint of its public key.
+    """
+
+    name: str
+    key: str
+
+
+class Senders(msgspec.Struct):
+    """What the file holds: senders by the names of their screens."""
+
+    senders: dict[str, Sender] = {}
+
+
+class KnownSenders:
+    """The senders that this user knows.
+
+    Args:
+        folder: The trust folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+
+    def all(self) -> dict[str, Sender]:
+        """Return the known senders by the names of their screens.
+
+        Raises:
+            UsageError: The file cannot be read.
+        """
+        return store.read(self._path, Senders).senders
+
+    def remember(self, screen: str, sender: Sender) -> None:
+        """Accept this sender for a screen from now on, in place of another.
+
+        Raises:
+            UsageError: The file cannot be written.
+        """
+        store.change(self._path, Senders, lambda held: held.senders.update({screen: sender}))
+
+    def forget(self, screen: str) -> None:
+        """Accept whatever host serves this screen next.
+
+        Raises:
+            UsageError: The file cannot be written.
+        """
+        store.change(self._path, Senders, lambda held: held.senders.pop(screen, None))
+
+    def check(self, screen: str, found: Sender, before: Sender | None = None) -> None:
+        """Check a sender that has proved who it is; remember it where none is known.
+
+        Args:
+            screen: The screen's name.
+            found: The sender.
+            before: The sender of an earlier session of the same mirror, where none is known.
+
+        Raises:
+            PeerError: Another one is known; the message names both and the command that accepts it.
+            UsageError: The file cannot be read or written.
+        """
+        known = self.all().get(screen) or before
+        if known is None:
+            self.remember(screen, found)
+        elif known.key != found.key:
+            accept = shlex.join(["kju", "cert", "sender", f"zenoh:{screen}", found.name, found.key])
+            raise PeerError(
+                f"the sender of {screen} has changed: it was {known.name!r} with the key"
+                f" {known.key}, and now {found.name!r} with the key {found.key} answers. Somebody"
+                " between may have taken its place. If you know the new one, accept it and mirror"
+                f" again: {accept}"
+            )

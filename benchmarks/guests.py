@@ -18,6 +18,10 @@ KEYBOARDS = {
     "USB": (["-device", "qemu-xhci,id=keys", "-device", "usb-kbd,bus=keys.0"], "USB"),
 }
 
+#: The tablet that kju would add, and no network, so that a guest has the same devices under kju and
+#: under QEMU alone: a USB tablet costs QEMU a sixth of its CPU here.
+_SAME = ["-nic", "none", "-device", "qemu-xhci,id=usb", "-device", "usb-tablet,bus=usb.0"]
+
 
 @cache
 def _built(script: str) -> list[str]:
@@ -41,8 +45,7 @@ def paint(mode: str, device: str, **options: str | int) -> list[str]:
 def measured(device: str, **options: str | int) -> list[str]:
     """The same with its squares stamped, obeying on its serial line: see rig.py.
 
-    The tablet is the one that kju would add and the network is none, so that the guest has the
-    same devices under kju and under QEMU alone: a USB tablet costs QEMU a sixth of its CPU here.
+    The guest has the same devices under kju and under QEMU alone (`_SAME`).
     """
     kernel, initramfs = _linux()
     words = [f"kju.{name}={value}" for name, value in {"stamp": 1, **options}.items()]
@@ -50,8 +53,13 @@ def measured(device: str, **options: str | int) -> list[str]:
     line = " ".join(
         ["console=ttyS0", "quiet", f"vt.global_cursor_default={cursor}", "iomem=relaxed", *words]
     )
-    same = ["-nic", "none", "-device", "qemu-xhci,id=usb", "-device", "usb-tablet,bus=usb.0"]
-    return [*_common(device), *same, "-kernel", kernel, "-initrd", initramfs, "-append", line]
+    return [*_common(device), *_SAME, "-kernel", kernel, "-initrd", initramfs, "-append", line]
+
+
+def plain() -> list[str]:
+    """A kernel that writes its answer inside the keyboard's interrupt, and nothing else."""
+    (kernel,) = _built("plain.py")
+    return [*_common("VGA"), *_SAME, "-kernel", kernel]
 
 
 def typed(folder: Path, field: bool, keyboard: str) -> list[str]:

@@ -30,7 +30,7 @@ BUSY = 0.05
 #: Presses of one turn; what the machine does besides changes from one minute to the next.
 TURN = 60
 #: kju with its own keyboard, which a user has, and with the keys of all the others.
-ORDER = ("kju", "kju/qmp", "listener", "vnc-raw", "vnc-beside", "vnc-zrle", "vnc-tight",
+ORDER = ("kju", "polled", "kju/qmp", "listener", "vnc-raw", "vnc-beside", "vnc-zrle", "vnc-tight",
          "vncdotool", "asyncvnc", "screendump-ppm", "screendump-png")  # fmt: skip
 
 

@@ -56,7 +56,7 @@ class Rig:
     @property
     def where(self) -> dict[str, str]:
         """What a viewer is told to find the machine."""
-        return {"name": self.name, "folder": str(self.folder)}
+        return {"name": self.name, "folder": str(self.folder), "pid": str(self.pid)}
 
     @property
     def host(self) -> int:

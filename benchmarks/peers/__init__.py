@@ -47,6 +47,7 @@ class Way(NamedTuple):
 
 WAYS = {
     "kju": Way("kju", "own", machine="kju"),
+    "polled": Way("video memory, polled", "polled", machine="kju"),
     "vnc-raw": Way("VNC, raw", "vnc", "raw"),
     "vnc-beside": Way("VNC, raw, beside a D-Bus display", "vnc", "raw", "dbus"),
     "vnc-zrle": Way("VNC, ZRLE", "vnc", "zrle"),

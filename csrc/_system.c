@@ -210,6 +210,14 @@ static PyObject *mapping_intact(Mapping *self, PyObject *number) {
                            status.st_nlink == 1 && !atomic_load(&self->range->lost));
 }
 
+/* The kernel may end a sleep later, so that several end together (prctl(2), PR_SET_TIMERSLACK). */
+static PyObject *wake_precisely(PyObject *module, PyObject *unused) {
+    (void)module;
+    (void)unused;
+    prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef mapping_methods[] = {
     {"intact", (PyCFunction)mapping_intact, METH_O,
      "intact(fd) -> whether nothing was lost, and the file has its size and one name"},
@@ -321,6 +329,8 @@ static PyMethodDef functions[] = {
     {"file_status", file_status, METH_VARARGS, "file_status(fd) -> (bytes, names)"},
     {"die_with_parent", die_with_parent, METH_VARARGS,
      "die_with_parent(parent): SIGKILL this process when the forking thread ends"},
+    {"wake_precisely", wake_precisely, METH_NOARGS,
+     "wake_precisely(): this thread's sleeps end at their time, not up to 50 us later"},
     {"give_memory_back", give_memory_back, METH_NOARGS,
      "give_memory_back(): large blocks that are freed go back to the system at once"},
     {NULL, NULL, 0, NULL},

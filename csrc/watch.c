@@ -13,8 +13,46 @@ void kju_watch_free(struct kju_watch *v) {
 }
 
 void kju_watch_input(struct kju_watch *v, uint64_t now) {
-    v->input = now;
-    v->probe = now;
+    /* Relaxed: the value stands for itself, and whoever stores it wakes the stepping thread. */
+    atomic_store_explicit(&v->asked, now, memory_order_relaxed);
+}
+
+/* Take over an input since the last step. */
+static void take_input(struct kju_watch *v, uint64_t now) {
+    uint64_t asked = atomic_load_explicit(&v->asked, memory_order_relaxed);
+    if (asked != v->input) {
+        v->input = asked;
+        v->probe = now;
+    }
+}
+
+static int answers_input(const struct kju_watch *v, uint64_t now) {
+    return v->input && now >= v->input && now - v->input < v->pace.answer;
+}
+
+static int is_answer(const struct kju_watch *v, uint32_t tile) {
+    uint32_t count = v->answer_count < KJU_ANSWERS ? v->answer_count : KJU_ANSWERS;
+    for (uint32_t i = 0; i < count; i++)
+        if (v->answers[i] == tile)
+            return 1;
+    return 0;
+}
+
+/* Remember the tiles that have changed. A change of many tiles is met by the probe, and would
+ * make the others forgotten. */
+static void remember_answers(struct kju_watch *v, uint64_t changed) {
+    size_t tiles = (size_t)v->columns * v->rows;
+    if (!changed || changed > KJU_ANSWERS / 2)
+        return;
+    for (size_t i = 0; i < tiles; i++)
+        if (v->marks[i] == KJU_CHANGED && !is_answer(v, (uint32_t)i))
+            v->answers[v->answer_count++ % KJU_ANSWERS] = (uint32_t)i;
+}
+
+static void mark_answers(struct kju_watch *v) {
+    uint32_t count = v->answer_count < KJU_ANSWERS ? v->answer_count : KJU_ANSWERS;
+    for (uint32_t i = 0; i < count; i++)
+        v->marks[v->answers[i]] = KJU_CANDIDATE;
 }
 
 /* Arrays for a new mode; everything in it is due. */
@@ -34,6 +72,7 @@ static int begin_mode(struct kju_watch *v, const struct kju_writer *w, uint64_t 
     for (size_t i = 0; i < tiles; i++)
         v->due[i] = now ? now : 1;
     v->probe = now;
+    v->answer_count = 0;
     v->epoch = w->mode.epoch;
     return KJU_OK;
 }
@@ -96,13 +135,14 @@ static uint64_t pace_tiles(struct kju_watch *v, uint64_t now, uint64_t hot) {
     for (size_t i = 0; i < tiles; i++) {
         if (v->marks[i] == KJU_CHANGED) {
             v->interval[i] = hot;
-        } else if (v->marks[i] == KJU_CANDIDATE && v->due[i]) {
+            v->due[i] = now + hot;
+        } else if (v->marks[i] == KJU_CANDIDATE && v->due[i] && v->due[i] <= now) {
+            /* One that was looked at before it was due cools no faster for that. */
             v->interval[i] *= 2;
             if (!v->interval[i] || v->interval[i] >= v->pace.cold)
                 v->interval[i] = 0;
-        }
-        if (v->marks[i] != KJU_SKIP)
             v->due[i] = v->interval[i] ? now + v->interval[i] : 0;
+        }
         if (v->due[i] && v->due[i] < next)
             next = v->due[i];
     }
@@ -118,13 +158,18 @@ int kju_watch_step(struct kju_watch *v, struct kju_writer *w, const struct kju_s
         return -ENOMEM;
     struct kju_comparison c = {w, s, v->marks, s->format->row ? v->scratch : NULL, v->columns,
                                v->rows};
+    take_input(v, now);
     mark_due(v, now);
+    if (answers_input(v, now))
+        mark_answers(v);
     uint64_t interval = probe_interval(v, now);
     if (now >= v->probe) {
         probe(v, w, s);
         v->probe = now + interval;
     }
     *changed = kju_compare_marked(&c);
+    if (answers_input(v, now))
+        remember_answers(v, *changed);
     uint64_t tile = pace_tiles(v, now, interval < v->pace.hot ? interval : v->pace.hot);
     *next = tile < v->probe ? tile : v->probe;
     return KJU_OK;

@@ -8,7 +8,9 @@
  * - everything, after a mode change.
  *
  * A boost (somebody has pressed a key) shortens the probe's interval to a share of the time
- * that has passed since, so that what follows the input is late by that share at most.
+ * that has passed since, so that what follows the input is late by that share at most. While that
+ * lasts, each look also compares the tiles that changed after earlier inputs: what a key changes
+ * is most often where the last one changed something, and may be too small for the probe.
  *
  * Times are nanoseconds of any clock that the caller reads. */
 #ifndef KJU_WATCH_H
@@ -16,13 +18,17 @@
 
 #include "damage.h"
 
-enum { KJU_PROBE_ROWS = 8 };
+#include <stdatomic.h>
+
+/* `KJU_ANSWERS`: tiles that are remembered to have answered inputs. */
+enum { KJU_PROBE_ROWS = 8, KJU_ANSWERS = 16 };
 
 struct kju_pace {
     uint64_t rest;  /* between two probes when nothing is going on */
     uint64_t brisk; /* between two probes just after an input */
     uint64_t hot;   /* after a change, until its tile is compared again */
     uint64_t cold;  /* a hot tile whose interval has grown to this is left to the probe */
+    uint64_t answer; /* for so long after an input a change is taken for its answer */
     uint32_t share; /* after an input an interval is this part of the time since: 1/share */
 };
 
@@ -31,6 +37,9 @@ struct kju_watch {
     uint64_t epoch;      /* of the mode the arrays belong to; 0: none yet */
     uint64_t probe;      /* when the next probe is due */
     uint64_t input;      /* when the last input was; 0 is never */
+    _Atomic uint64_t asked; /* the same, by `kju_watch_input`, from any thread */
+    uint32_t answers[KJU_ANSWERS]; /* tiles that changed after inputs, the oldest overwritten */
+    uint32_t answer_count;         /* all so far */
     uint64_t *due;       /* one per tile: when it is compared again; 0 is cold */
     uint64_t *interval;  /* one per tile: what `due` was set with */
     uint8_t *marks;
@@ -43,7 +52,8 @@ struct kju_watch {
 int kju_watch_step(struct kju_watch *v, struct kju_writer *w, const struct kju_source *s,
                    uint64_t now, uint64_t *next, uint64_t *changed);
 
-/* An input has been sent at `now`: the next step is due. */
+/* An input has been sent at `now`: the next step is due. Any thread may call it, at any time: it
+ * waits for no step that is being taken. */
 void kju_watch_input(struct kju_watch *v, uint64_t now);
 
 void kju_watch_free(struct kju_watch *v);

@@ -3,6 +3,8 @@
 #include "watch.h"
 
 #include <pythread.h>
+#include <stdatomic.h>
+#include <time.h>
 
 typedef struct {
     PyObject_HEAD
@@ -12,6 +14,7 @@ typedef struct {
     PyThread_type_lock gate; /* closed while the pixels are to hold still */
     int held;
     struct kju_watch watch;
+    _Atomic int interrupted; /* `follow` is to return */
     uint32_t windows; /* live windows so far */
 } Writer;
 
@@ -226,14 +229,15 @@ static PyObject *writer_compare(Writer *self, PyObject *args) {
     return result ? kju_raise(result) : PyLong_FromUnsignedLongLong(changed);
 }
 
-/* watch_pace(rest, brisk, hot, cold, share): nanoseconds, and the share of an input's age */
+/* watch_pace(rest, brisk, hot, cold, share, answer): nanoseconds, and the share of an input's age */
 static PyObject *writer_watch_pace(Writer *self, PyObject *args) {
     struct kju_pace pace;
-    unsigned long long values[4];
-    if (!PyArg_ParseTuple(args, "O&O&O&O&O&", kju_parse_u64, &values[0], kju_parse_u64, &values[1],
+    unsigned long long values[5];
+    if (!PyArg_ParseTuple(args, "O&O&O&O&O&O&", kju_parse_u64, &values[0], kju_parse_u64, &values[1],
                           kju_parse_u64, &values[2], kju_parse_u64, &values[3], kju_parse_u32,
-                          &pace.share))
+                          &pace.share, kju_parse_u64, &values[4]))
         return NULL;
+    pace.answer = values[4];
     pace.rest = values[0];
     pace.brisk = values[1];
     pace.hot = values[2];
@@ -250,9 +254,7 @@ static PyObject *writer_watch_input(Writer *self, PyObject *now) {
     unsigned long long time;
     if (!kju_parse_u64(now, &time))
         return NULL;
-    acquire(self);
-    kju_watch_input(&self->watch, time);
-    PyThread_release_lock(self->lock);
+    kju_watch_input(&self->watch, time); /* without the lock, which a look holds for long */
     Py_RETURN_NONE;
 }
 
@@ -280,6 +282,74 @@ static PyObject *writer_watch(Writer *self, PyObject *args) {
     PyBuffer_Release(&buffer);
     return result ? kju_raise(result)
                   : Py_BuildValue("(KK)", (unsigned long long)next, (unsigned long long)changed);
+}
+
+static uint64_t read_clock(clockid_t clock) {
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static void sleep_until(uint64_t time) {
+    struct timespec at = {(time_t)(time / 1000000000u), (long)(time % 1000000000u)};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL); /* a signal ends it sooner */
+}
+
+/* Steps, each when it is due, without the interpreter: an input is followed by hundreds of them in
+ * a row, while the interpreter's lock is wanted by the thread that answers the client. The
+ * processor time of a step bounds the next one, not its duration: a step that was preempted has
+ * used no more than another. */
+static int follow(Writer *self, const struct kju_source *source, uint64_t until, uint64_t budget,
+                  uint64_t *next, uint64_t *changed) {
+    for (;;) {
+        uint64_t now = read_clock(CLOCK_MONOTONIC), used = read_clock(CLOCK_THREAD_CPUTIME_ID);
+        PyThread_acquire_lock(self->gate, WAIT_LOCK);
+        PyThread_acquire_lock(self->lock, WAIT_LOCK);
+        PyThread_release_lock(self->gate);
+        int result = kju_watch_step(&self->watch, &self->w, source, now, next, changed);
+        PyThread_release_lock(self->lock);
+        used = read_clock(CLOCK_THREAD_CPUTIME_ID) - used;
+        uint64_t earliest = read_clock(CLOCK_MONOTONIC) + used * (budget ? budget - 1 : 0);
+        if (*next < earliest)
+            *next = earliest;
+        /* Acquire: what the interrupting thread has asked for is seen by the caller. */
+        if (result || *changed || *next >= until ||
+            atomic_exchange_explicit(&self->interrupted, 0, memory_order_acquire))
+            return result;
+        sleep_until(*next);
+    }
+}
+
+/* _follow(source, offset, stride, format, until, budget) -> (when to call again, tiles published) */
+static PyObject *writer_follow(Writer *self, PyObject *args) {
+    Py_buffer buffer;
+    unsigned long long offset, stride, until, budget;
+    const char *format;
+    struct kju_source source;
+    uint64_t next = 0, changed = 0;
+    if (!PyArg_ParseTuple(args, "y*O&O&sO&O&", &buffer, kju_parse_u64, &offset, kju_parse_u64,
+                          &stride, &format, kju_parse_u64, &until, kju_parse_u64, &budget))
+        return NULL;
+    int result = fill_source(&source, &buffer, offset, stride, format, self->w.mode.fourcc,
+                             self->w.mode.width);
+    if (result) {
+        PyBuffer_Release(&buffer);
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    result = follow(self, &source, until, budget, &next, &changed);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&buffer);
+    return result ? kju_raise(result)
+                  : Py_BuildValue("(KK)", (unsigned long long)next, (unsigned long long)changed);
+}
+
+/* interrupt(): `_follow` returns after its step, or the next call does after its first one. */
+static PyObject *writer_interrupt(Writer *self, PyObject *unused) {
+    (void)unused;
+    /* Release: pairs with the exchange in `follow`. */
+    atomic_store_explicit(&self->interrupted, 1, memory_order_release);
+    Py_RETURN_NONE;
 }
 
 /* set_live(offset, stride): where the live window of the mode lies; stride 0 takes it back. */
@@ -472,8 +542,12 @@ static PyMethodDef writer_methods[] = {
      "_compare(source, offset, stride, rects, format) -> tiles published"},
     {"_watch", (PyCFunction)writer_watch, METH_VARARGS,
      "_watch(source, offset, stride, format, now) -> (when to call again, tiles published)"},
+    {"_follow", (PyCFunction)writer_follow, METH_VARARGS,
+     "_follow(source, offset, stride, format, until, budget) -> (when to call again, tiles)"},
+    {"interrupt", (PyCFunction)writer_interrupt, METH_NOARGS,
+     "interrupt(): have _follow return"},
     {"watch_pace", (PyCFunction)writer_watch_pace, METH_VARARGS,
-     "watch_pace(rest, brisk, hot, cold, share): nanoseconds; see csrc/watch.h"},
+     "watch_pace(rest, brisk, hot, cold, share, answer): nanoseconds; see csrc/watch.h"},
     {"watch_input", (PyCFunction)writer_watch_input, METH_O,
      "watch_input(now): an input has been sent to the guest"},
     {"set_live", (PyCFunction)writer_set_live, METH_VARARGS,

@@ -188,6 +188,41 @@ class Producer(Writer):
             self._published()
         return result
 
+    def follow(
+        self,
+        source: AnyBuffer,
+        *,
+        until: int,
+        budget: int,
+        offset: int = 0,
+        stride: int = 0,
+        source_format: str | None = None,
+    ) -> tuple[int, int]:
+        """Look, as `watch`, again and again when that is due, without the interpreter's lock.
+
+        Times are of `time.monotonic_ns`. It returns after the first look that publishes something,
+        when the next one is due after *until*, and soon after `interrupt`.
+
+        Args:
+            source: As for `watch`.
+            until: When to return; 0 is after one look.
+            budget: The next look is due after that many times this one's processor time, at least.
+            offset: As for `watch`.
+            stride: As for `watch`.
+            source_format: As for `watch`.
+
+        Returns:
+            When to call again, and how many tiles were published.
+
+        Raises:
+            GeometryError: As `watch`.
+            FormatError: As `watch`.
+        """
+        result = self._follow(source, offset, stride, source_format or "", until, budget)
+        if result[1]:
+            self._published()
+        return result
+
     def publish(
         self, rects: Iterable[tuple[int, int, int, int]] | tuple[int, int, int, int], /
     ) -> int:

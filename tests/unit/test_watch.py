@@ -17,6 +17,7 @@ from kju.surface import NOTHING_TAKEN, surface_size
 
 MS = 1_000_000
 REST, BRISK, HOT, COLD, SHARE = 16 * MS, MS // 2, 4 * MS, 64 * MS, 25
+ANSWER = 100 * MS
 WIDTH, HEIGHT = 200, 150  # neither is whole tiles
 PROBES = 8
 
@@ -34,7 +35,7 @@ class Watched:
         self.now = 1000 * MS
         self.due = self.now
         if pace:
-            self.producer.watch_pace(REST, BRISK, HOT, COLD, SHARE)
+            self.producer.watch_pace(REST, BRISK, HOT, COLD, SHARE, ANSWER)
         self.producer.set_mode(WIDTH, HEIGHT, source=self.window)
 
     def step(self) -> int:
@@ -280,3 +281,53 @@ def test_other_tiles(watched: Watched) -> None:
         while not other.step():
             pass
         assert other.equal()
+
+
+def test_what_an_input_changes_is_looked_at_after_the_next_input(watched: Watched) -> None:
+    """One pixel, which a probe meets once in eight times."""
+    watched.producer.watch_input(watched.now)
+    watched.due = watched.now
+    watched.window[63, 64] = 1
+    while not watched.step():
+        pass
+    watched.rest()
+    for value in range(2, 2 + PROBES):
+        watched.now = watched.due = watched.now + 1000 * MS
+        watched.producer.watch_input(watched.now)
+        watched.window[63, 64] = value
+        assert watched.step() == 1
+        assert watched.equal()
+
+
+def test_an_answer_that_is_looked_at_often_cools_as_others_do(watched: Watched) -> None:
+    watched.producer.watch_input(watched.now)
+    watched.due = watched.now
+    watched.window[0:8, 0:8] = 1
+    assert watched.step()
+    began = watched.now
+    watched.looks(began + HOT - 1)  # brisk ones, in which the tile is not due
+    watched.window[0, 0] = 2
+    while not watched.step():
+        pass
+    assert watched.now - began <= HOT
+    assert watched.equal()
+
+
+def test_a_change_of_many_tiles_does_not_displace_the_answers(watched: Watched) -> None:
+    def press() -> None:
+        watched.now = watched.due = watched.now + 1000 * MS
+        watched.producer.watch_input(watched.now)
+
+    press()
+    watched.window[63, 64] = 1
+    while not watched.step():
+        pass
+    for value in (2, 3):
+        watched.rest()
+        press()
+        watched.window[:] = value * 50
+        watched.step()
+    watched.rest()
+    press()
+    watched.window[63, 64] = 9
+    assert watched.step() == 1

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from .. import _system
 from .._system import Mapping
 from ..errors import GeometryError, KjuError
 from ..geometry import Place
@@ -34,20 +35,24 @@ MS = 1_000_000
 #: Between two probes when nothing is going on. A change 8 rows high is seen within it, so that
 #: one the guest makes by itself is 24 ms late at most; a probe of 1920x1080 takes 75 us.
 REST = 24 * MS
-#: Between two probes just after an input: a probe of 1280x800 takes 45 us, and a thread that
-#: sleeps shorter than this wakes no earlier.
-BRISK = MS // 2
+#: Between two probes just after an input; the budget makes it more. A probe of 1280x800 takes
+#: 45 us.
+BRISK = MS // 16
 #: After that, a twenty-fifth of the time since the input: what follows it is 4 % late.
 SHARE = 25
 #: A tile that has changed is compared again after so long, and after twice as long each time
 #: it has not; from 64 ms on the probe is as good.
 HOT = 4 * MS
 COLD = 64 * MS
-#: The part of a core that comparing may take: of every looking's length so many times as much
-#: is slept, however much the guest draws; and for so long after an input, half a core.
+#: The part of a core that comparing may take: of every look's processor time so many times as much
+#: passes until the next one, however much the guest draws; and for so long after an input, half a
+#: core.
 BUDGET = 8
 BUDGET_BRISK = 2
 BRISK_FOR = 100 * MS
+#: For so long after an input the thread looks without the interpreter's lock. Later the pauses are
+#: a millisecond and longer, and the lock costs little in comparison.
+FOLLOW_FOR = 25 * MS
 
 GONE = "the guest's video memory was cut by another process"
 
@@ -79,7 +84,8 @@ class WindowSource(Source):
         self._place = self._asked_place = place
         self._live = live
         self._fits = False
-        self._until_brisk = 0
+        # Long before now: the clock begins when the computer does.
+        self._input_at = 0
         self._ending = False
         self._asked: list[Callable[[], None]] = []
         self._lock = threading.Lock()
@@ -141,8 +147,7 @@ class WindowSource(Source):
 
     def input(self) -> None:
         """Somebody has sent the guest an input: look often for a while."""
-        now = time.monotonic_ns()
-        self._until_brisk = now + BRISK_FOR
+        self._input_at = now = time.monotonic_ns()
         self.producer.watch_input(now)
         self._rouse()
 
@@ -173,6 +178,7 @@ class WindowSource(Source):
         return True
 
     def _rouse(self) -> None:
+        self.producer.interrupt()
         try:
             self._wake.release()
         except RuntimeError:
@@ -181,7 +187,7 @@ class WindowSource(Source):
     # -- everything below runs in the thread, or before it
 
     def _prepare(self) -> None:
-        self.producer.watch_pace(REST, BRISK, HOT, COLD, SHARE)
+        self.producer.watch_pace(REST, BRISK, HOT, COLD, SHARE, BRISK_FOR)
 
     def _say(self) -> None:
         if self._fits:
@@ -221,6 +227,7 @@ class WindowSource(Source):
 
     def _run(self) -> None:
         reason = ""
+        _system.wake_precisely()
         try:
             while not self._ending:
                 due = self._turn()
@@ -248,14 +255,16 @@ class WindowSource(Source):
             work()
         if asked:
             self._tell(self._status())
-        before = time.monotonic_ns()
+        now = time.monotonic_ns()
         if not self._fits:
-            return before + 1000 * MS
-        due, _ = self.producer.watch(
-            self._window, before, offset=self._place.offset, stride=self._place.stride
+            return now + 1000 * MS
+        due, _ = self.producer.follow(
+            self._window,
+            until=self._input_at + FOLLOW_FOR,
+            budget=BUDGET_BRISK if now - self._input_at < BRISK_FOR else BUDGET,
+            offset=self._place.offset,
+            stride=self._place.stride,
         )
         if self._window.lost:
             raise KjuError(GONE)
-        after = time.monotonic_ns()
-        budget = BUDGET_BRISK if after < self._until_brisk else BUDGET
-        return max(due, after + (after - before) * (budget - 1))
+        return due

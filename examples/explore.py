@@ -8,7 +8,6 @@ and the snapshot is loaded before the next one. What is printed is the tree of t
 pixels are the same screen.
 """
 
-import contextlib
 import hashlib
 import sys
 
@@ -38,9 +37,12 @@ def explore(machine: kju.Machine, depth: int, keys: list[str]) -> dict[str, dict
         machine.snapshots.save(name)
         for key in keys:
             mark = machine.keyboard.chord(key)
-            with contextlib.suppress(WaitTimeoutError):
+            try:
                 machine.screen.wait_change(since=mark, timeout=ANSWER)
-            found[name][key] = there = settled(machine.screen)
+                there = settled(machine.screen)
+            except WaitTimeoutError:
+                there = name  # the key did nothing
+            found[name][key] = there
             if there not in found:
                 visit(there, left - 1)
             machine.snapshots.load(name)

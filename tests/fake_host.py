@@ -73,6 +73,9 @@ class FakeMachine:
                 self.holds += 1
         return Result(messages.Done(number=number, version=self.producer.version))
 
+    def handle_at_once(self, client: Client, request: AnyRequest) -> Result | None:
+        return None
+
     def client_gone(self, client: Client) -> None:
         self.gone.append(client.side.client)
 

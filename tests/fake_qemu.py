@@ -28,6 +28,7 @@ WORDS = {
     "unhashable": b'{"return": {}, "id": [1]}\n',
     "error": b'{"error": "no map"}\n',
     "odd": b'{"event": ["STOP"], "data": 5}\n{"event": "SHUTDOWN", "data": []}\n{"event": 7}\n',
+    "refuse": b'{"error": {"class": "GenericError", "desc": "no room"}, "id": %s}\n',
     "wrong": b'{"return": [1], "id": %s}\n',
     "end": b"",
     "noise": bytes(range(256)) * 4096,

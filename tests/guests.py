@@ -105,6 +105,13 @@ def grub() -> list[str]:
     return [*TCG, "-m", "64", "-vga", "std", "-drive", drive]
 
 
+def plain(folder: Path) -> Paint:
+    """A kernel that answers keys and buttons inside its interrupts: tools/guests/README.md."""
+    (kernel,) = _lines("plain.py")
+    serial = folder / "serial"
+    return Paint([*TCG, "-m", "64", "-vga", "std", "-kernel", kernel, *_line(serial)], serial)
+
+
 def paint(
     folder: Path,
     mode: str = "animate",

@@ -7,7 +7,6 @@ never moves it, and it takes a part of a core for as long as it looks.
 from __future__ import annotations
 
 import mmap
-import os
 import time
 from pathlib import Path
 
@@ -27,7 +26,7 @@ class Polled:
         # The picture's size, of a screenshot that was taken before.
         height, width, _ = read_ppm(Path(place["folder"]) / "size").shape
         folder = Path("/proc", place["pid"], "fd")
-        (path,) = (p for p in folder.iterdir() if "vga.vram" in os.readlink(p))
+        (path,) = (p for p in folder.iterdir() if "vga.vram" in str(p.readlink()))
         with path.open("rb") as file:
             memory = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
         self._pixels = np.frombuffer(memory, np.uint8, count=width * height * 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from wait import until
 
 import kju
+import kju.aio
 from kju.errors import LimitError, MachineGoneError, QemuError
 
 
@@ -115,3 +117,22 @@ def test_a_broken_listener_is_replaced(launch, how: str) -> None:
 def test_more_consoles_than_there_can_be(launch) -> None:
     with launch("well@many") as machine:
         assert len(machine.screens) == 16
+
+
+def test_key_that_qemu_refuses_late_is_raised_by_the_next_call(launch) -> None:
+    with launch("refuse@input-send-event") as machine:
+        machine.keyboard.press("a")  # answered before QEMU is asked
+        with pytest.raises(QemuError, match="no room"):
+            until(lambda: machine.keyboard.release("b") is None)
+
+
+def test_key_that_qemu_refuses_late_is_raised_by_the_next_call_of_asyncio(launch) -> None:
+    async def scene() -> None:
+        async with await kju.aio.attach("m") as machine:
+            await machine.keyboard.press("a")
+            with pytest.raises(QemuError, match="no room"):
+                while True:
+                    await machine.keyboard.press("b")
+
+    with launch("refuse@input-send-event"):
+        asyncio.run(asyncio.wait_for(scene(), 30))

@@ -23,6 +23,9 @@ class Keyboard:
     Keys are named as QEMU names them (``ret``, ``f2``, ``kp_7``), with the usual aliases
     (``enter``, ``esc``), or given as QEMU key numbers. What is still held down when this
     program ends is released.
+
+    A single key may be sent before QEMU has confirmed it. If QEMU refuses the key afterwards, the
+    next call on this keyboard raises `QemuError`; of that call only the releases are sent.
     """
 
     def __init__(self, link: Link, console: int) -> None:
@@ -41,11 +44,12 @@ class Keyboard:
         """Press keys, in this order, and hold them.
 
         Returns:
-            The screen's mark before the last of them: what the guest did with it is after that.
+            The screen's mark before the first of them: the guest's answer is after that.
 
         Raises:
             UsageError: There is no such key; nothing has been sent.
             InputError: Nothing in the guest reads its keyboard.
+            QemuError: QEMU refused this key, or the one of the previous call.
             RoleError: This client only views.
             MachineGoneError: The machine has ended.
         """
@@ -76,7 +80,8 @@ class Keyboard:
             interval: Milliseconds between two steps.
 
         Returns:
-            As `press`.
+            The screen's mark before the first key of the last chord went down. The guest's answer
+            is after that, whether the guest answers the press or the release.
 
         Raises:
             UsageError: A chord names no key; nothing has been sent.
@@ -100,7 +105,8 @@ class Keyboard:
                 take two for as long as they stay down.
 
         Returns:
-            As `press`.
+            The screen's mark before the last character's first key went down, or earlier where
+            several characters were sent together.
 
         Raises:
             UsageError: The layout lacks characters, all of which are named; nothing has

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..host.input.marks import last_gesture
 from ..host.messages import Action, Done, GetPointer, PointerState
 from ..surface import NOTHING_TAKEN, Mark
 from . import actions, requests
@@ -15,8 +16,9 @@ class Pointer:
 
     Positions are pixels of the screen, origin top left. Buttons are ``left``, ``middle``,
     ``right``, ``side`` and ``extra``; what is still held down when this program ends is
-    released. Each call returns the screen's mark before the last thing it did: what the guest
-    did with it is after that (`Screen.after`).
+    released. Each call returns the screen's mark from before the last thing it did: the last
+    click, the whole drag or touch, the last notch of the wheel. The guest's answer is after that
+    mark (`Screen.after`), whether the guest answers the press or the release.
 
     Every method raises ``RoleError`` where this client only views, ``MachineGoneError`` when
     the machine has ended, and ``InputError`` where nothing in the guest reads the pointer.
@@ -103,7 +105,10 @@ class Pointer:
         return self._act(actions.touch(points, finger))
 
     def _act(self, wanted: Sequence[Action]) -> Mark:
-        mark = NOTHING_TAKEN
-        for request in actions.divide(wanted, self._console):
-            mark = requests.mark_of(self._link.ask(request, Done))
+        mark, begin = NOTHING_TAKEN, last_gesture(wanted)
+        for number, request in enumerate(actions.divide(wanted, self._console)):
+            done = self._link.ask(request, Done)
+            # A gesture may be longer than a request; its mark is that of its beginning.
+            if number * actions.TOGETHER <= begin:
+                mark = requests.mark_of(done)
         return mark

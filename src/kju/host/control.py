@@ -5,7 +5,8 @@ Rules:
 - Only this user and root are let in: the kernel says who the peer is (SO_PEERCRED).
 - A client that breaks the protocol or does not read its replies is hung up on; the machine
   goes on.
-- Requests of one client are started in order and may be done out of order. While as many are
+- Requests of one client are started in order and may be done out of order. One that has to wait
+  for nothing is done in the turn of the loop in which it is read. While as many are
   open and waiting as may be, nothing more is read from it: it waits, as with any full socket.
 - A client that has not greeted is hung up on after `GREETING_SECONDS`, and earlier if another
   client needs its place. Some places are kept for clients that control.
@@ -66,6 +67,9 @@ class Machine(Protocol):
 
     async def handle(self, client: Client, request: AnyRequest) -> Result:
         """Do what was asked. A `KjuError` becomes the client's."""
+
+    def handle_at_once(self, client: Client, request: AnyRequest) -> Result | None:
+        """Do what was asked, as `handle`, within this call; None if that is impossible."""
 
     def client_gone(self, client: Client) -> None:
         """A client has hung up, or was hung up on."""
@@ -160,6 +164,8 @@ class Client:
     def _begin_waiting(self) -> None:
         while self._waiting and len(self._tasks) < MAX_REQUESTS:
             request = self._waiting.popleft()
+            if not self._tasks and self._answered_at_once(request):
+                continue
             task = self._loop.create_task(self._answer(request))
             self._tasks[task] = request.number
             task.add_done_callback(functools.partial(self._answered, request))
@@ -174,6 +180,22 @@ class Client:
             self._fail(request, KjuError(BROKEN_OFF))
         if not self.closed:
             self._begin_waiting()
+
+    def _answered_at_once(self, request: AnyRequest) -> bool:
+        """Answer a request in this turn of the loop, if nothing has to be waited for.
+
+        A task costs a request another turn. Only while this client has no other request open, so
+        that its requests are begun in order.
+        """
+        try:
+            result = self._machine.handle_at_once(self, request)
+        except Exception as error:
+            self._report(request, error)
+            return True
+        if result is None:
+            return False
+        self.send(*result)
+        return True
 
     def _stop_reading(self) -> None:
         """Leave the client's bytes in the socket; its end is still noticed."""
@@ -198,14 +220,19 @@ class Client:
         try:
             result = await self._machine.handle(self, request)
             self.send(*result)
-        except KjuError as error:
-            log.info("%s: %s refused: %s", self, type(request).__name__, error)
+        except Exception as error:
+            self._report(request, error)
+
+    def _report(self, request: AnyRequest, error: Exception) -> None:
+        """Tell the client why its request failed, and the log."""
+        what = type(request).__name__
+        if isinstance(error, KjuError):
+            log.info("%s: %s refused: %s", self, what, error)
             self._fail(request, error)
-        except Exception:
+        else:
             # A mistake of ours must not end the machine, nor leave the client waiting.
-            log.exception("%s: %s failed", self, type(request).__name__)
-            what = f"the host failed at {type(request).__name__}; its log says more"
-            self._fail(request, KjuError(what))
+            log.error("%s: %s failed", self, what, exc_info=error)
+            self._fail(request, KjuError(f"the host failed at {what}; its log says more"))
 
     def _fail(self, request: AnyRequest, error: KjuError) -> None:
         if not self.closed:

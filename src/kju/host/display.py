@@ -29,7 +29,7 @@ from .input import events
 from .input.devices import Devices
 from .input.events import Event
 from .input.gauges import Gauges, started_virtio
-from .input.keyboard import Keyboard
+from .input.keyboard import Begun, Keyboard
 from .input.lamps import KeyboardLamps
 from .input.log import InputLog
 from .input.pace import Pace
@@ -133,7 +133,11 @@ class Display:
         address = self._address(index)
         listen = functools.partial(self._listen, facts.number)
         devices = Devices(
-            Keyboard(functools.partial(self._keys, index, facts.number), self._keyboard_pace),
+            Keyboard(
+                functools.partial(self._keys, index, facts.number),
+                self._keyboard_pace,
+                functools.partial(self._begin_keys, index) if index == 0 else None,
+            ),
             Pointer(
                 functools.partial(self._point, index),
                 self._pointer_pace,
@@ -222,40 +226,58 @@ class Display:
 
         So a guest that is slow never sees a key go down long before it comes up, and repeat it.
         """
-        mark = self._input(index)
         if index == 0:
-            await self._send(events.key(*step) for step in steps)
-        else:
-            # Only here can be said whose keyboard it is. One way for a console, and not both: by
-            # D-Bus QEMU releases no key that it was not told there had gone down.
-            for step in steps:
-                await self.bus.key(number, *step)
-        if self.consoles:
-            self.consoles[index].devices.lamps.sent(steps)
+            begun = self._begin_keys(index, steps)
+            await begun.taken
+            return begun.mark
+        mark = self._mark(index)
+        # Only here can be said whose keyboard it is. One way for a console, and not both: by
+        # D-Bus QEMU releases no key that it was not told there had gone down.
+        for step in steps:
+            await self.bus.key(number, *step)
         self._inputs.keys(index, steps)
+        self._sent(index, steps)
         return mark
+
+    def _begin_keys(self, index: int, steps: Sequence[Step]) -> Begun:
+        """Write keyboard steps to QEMU before anything else is done."""
+        mark = self._mark(index)
+        taken = self._begin(events.key(*step) for step in steps)
+        # Behind the line: the comparing thread takes the interpreter's lock when it wakes.
+        self._sent(index, steps)
+        taken.add_done_callback(functools.partial(self._log_keys, index, steps))
+        return Begun(mark, taken)
+
+    def _sent(self, index: int, steps: Sequence[Step]) -> None:
+        """Tell a console that keys have been sent to its guest."""
+        if self.consoles:
+            console = self.consoles[index]
+            console.input()
+            console.devices.lamps.sent(steps)
+
+    def _log_keys(self, index: int, steps: Sequence[Step], taken: asyncio.Future[None]) -> None:
+        if not taken.cancelled() and taken.exception() is None:
+            self._inputs.keys(index, steps)
 
     async def _point(self, index: int, report: Sequence[Event]) -> Mark:
-        mark = self._input(index)
-        await self._send(report)
+        mark = self._mark(index)
+        taken = self._begin(report)
+        self.consoles[index].input()
+        await taken
         return mark
 
-    async def _send(self, report: Iterable[Event]) -> None:
-        await self.qmp.execute("input-send-event", {"events": list(report)})
+    def _begin(self, report: Iterable[Event]) -> asyncio.Future[None]:
+        return self.qmp.begin("input-send-event", {"events": list(report)})
 
-    def _input(self, index: int) -> Mark:
-        """Something is sent next; return the screen's mark before it.
+    def _mark(self, index: int) -> Mark:
+        """The screen's mark; something is sent next.
 
         Raises:
             InputError: QEMU would drop it.
         """
         if why := self._refusal():
             raise InputError(why)
-        if not self.consoles:
-            return NOTHING_TAKEN
-        console = self.consoles[index]
-        console.input()
-        return console.mark
+        return self.consoles[index].mark if self.consoles else NOTHING_TAKEN
 
     def _refusal(self) -> str:
         # A single key would be dropped without a word.

@@ -159,6 +159,16 @@ class Machine:
             await self._started.wait()
         return await requests.answer(self, client, request)
 
+    def handle_at_once(self, client: Client, request: AnyRequest) -> Result | None:
+        """Answer one request within this call; None if it has to wait for anything.
+
+        Raises:
+            KjuError: What is told to the client.
+        """
+        if self._started.is_set():
+            return requests.answer_at_once(self, client, request)
+        return None
+
     def client_gone(self, client: Client) -> None:
         """Release what a client held; end the machine if it was the owner."""
         life.leave(self, client)

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from qemu.qmp import QMPClient, QMPError
+from qemu.qmp import ExecInterruptedError, Message, QMPClient, QMPError, Runstate
 
 from ..errors import QemuError
 from ..sources.channel import socket_pair
@@ -33,6 +33,54 @@ HUNG_UP = "QEMU has hung up"
 OnEvent = Callable[[str, dict[str, Any]], None]
 
 
+class _Client(QMPClient):
+    """qemu.qmp's client, which can also write a command without waiting for its writer task.
+
+    The library queues each command for a task: two turns of the event loop lie between the call
+    and the line on the socket. Here the call writes the line, and the library matches the answer by
+    the id as for its own commands.
+    """
+
+    def begin(self, command: str, arguments: dict[str, object] | None) -> str:
+        """Write a command; return its id, which `finish` has to be called with.
+
+        The transport keeps what QEMU does not read yet. A command that the library has queued
+        is written first, so the order of calls is the order of lines.
+
+        Raises:
+            QMPError: There is no session.
+        """
+        if self.runstate is not Runstate.RUNNING or self._writer is None:
+            raise QMPError("not connected")
+        message = self.make_execute_msg(command, arguments)
+        number = message["id"] = self._get_exec_id()
+        self._pending[number] = asyncio.Queue(maxsize=1)
+        if self._outgoing.empty():
+            # The library ends no line; two commands in one packet are easier to read with one.
+            self._writer.write(bytes(message) + b"\n")
+        else:
+            self._outgoing.put_nowait(message)
+        return number
+
+    async def finish(self, number: str) -> Message:
+        """Wait for QEMU's answer to a command, and forget the command.
+
+        Raises:
+            ExecInterruptedError: The connection has ended.
+        """
+        try:
+            answer: Message | ExecInterruptedError = await self._pending[number].get()
+        finally:
+            self.forget(number)
+        if isinstance(answer, ExecInterruptedError):
+            raise answer
+        return answer
+
+    def forget(self, number: str) -> None:
+        """Ignore the answer to a command. A second call does nothing."""
+        self._pending.pop(number, None)
+
+
 class Qmp:
     """One QMP connection.
 
@@ -43,7 +91,7 @@ class Qmp:
         closed: Done once the connection has ended; its result is the reason.
     """
 
-    def __init__(self, client: QMPClient, events: asyncio.Task[None]) -> None:
+    def __init__(self, client: _Client, events: asyncio.Task[None]) -> None:
         """Use `connect` instead."""
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._client = client
@@ -59,7 +107,7 @@ class Qmp:
         Raises:
             QemuError: It does not speak QMP, or has hung up.
         """
-        client = QMPClient(name)
+        client = _Client(name)
         client.readbuflen = MAX_LINE
         sock.setblocking(False)
         try:
@@ -72,6 +120,26 @@ class Qmp:
                 sock.close()
         return cls(client, asyncio.create_task(_listen(client, on_event), name="qmp-events"))
 
+    def begin(
+        self, command: str, arguments: dict[str, object] | None = None, timeout: float = TIMEOUT
+    ) -> asyncio.Task[Any]:
+        """Write one command before this returns.
+
+        Returns:
+            Its answer. It raises `QemuError`: QEMU refused, did not answer in time, or has hung up.
+
+        Raises:
+            QemuError: The connection has ended; nothing was written.
+        """
+        try:
+            number = self._client.begin(command, arguments)
+        except (QMPError, OSError) as error:
+            raise _refused(command, error) from error
+        answer = asyncio.create_task(self._finish(command, number, timeout))
+        # A task that is cancelled before its first step never runs.
+        answer.add_done_callback(lambda _: self._client.forget(number))
+        return answer
+
     async def execute(
         self, command: str, arguments: dict[str, object] | None = None, timeout: float = TIMEOUT
     ) -> Any:  # noqa: ANN401  what QMP returns is JSON
@@ -80,16 +148,19 @@ class Qmp:
         Raises:
             QemuError: QEMU refused, did not answer in time, or has hung up.
         """
-        answer = asyncio.ensure_future(self._client.execute(command, arguments))
+        return await self.begin(command, arguments, timeout)
+
+    async def _finish(self, command: str, number: str, timeout: float) -> Any:  # noqa: ANN401
+        answer = asyncio.ensure_future(self._client.finish(number))
         try:
             # In parts: for a process that was suspended all of the time is over at once, and
             # the answer, which has been there for long, is read behind that.
             for _ in range(PARTS):
                 if (await asyncio.wait({answer}, timeout=timeout / PARTS))[0]:
-                    return answer.result()
+                    return _returned(command, answer.result())
             raise QemuError(f"QEMU did not answer {command} in {timeout:g} s")
         except (QMPError, OSError, EOFError) as error:
-            raise QemuError(f"QEMU refused {command}: {_line(error)}") from error
+            raise _refused(command, error) from error
         finally:
             answer.cancel()
 
@@ -180,6 +251,23 @@ class Qmp:
             # Whatever ended qemu.qmp's reader: bad JSON, a line too long, nested too deep.
             reason = f"QEMU sent what is no QMP ({type(error).__name__})"
         self.closed.set_result(reason)
+
+
+def _returned(command: str, answer: Message) -> Any:  # noqa: ANN401
+    """What a command returned.
+
+    Raises:
+        QemuError: It returned an error, or what is no answer.
+    """
+    if "return" in answer:
+        return answer["return"]
+    error = answer.get("error")
+    told = error.get("desc") if isinstance(error, dict) else answer
+    raise QemuError(f"QEMU refused {command}: {' '.join(str(told).split())[:300]}")
+
+
+def _refused(command: str, error: Exception) -> QemuError:
+    return QemuError(f"QEMU refused {command}: {_line(error)}")
 
 
 def _line(error: Exception) -> str:

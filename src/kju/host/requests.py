@@ -97,6 +97,22 @@ async def _without_screen(machine: Machine, client: Client, request: AnyRequest)
     raise no_screen(machine.name)
 
 
+def answer_at_once(machine: Machine, client: Client, request: AnyRequest) -> Result | None:
+    """Answer one request within this call; None if it has to wait for anything.
+
+    Raises:
+        KjuError: What is told to the client.
+    """
+    match request:
+        case messages.Keys(steps=steps, interval=interval) if machine.emulator.consoles:
+            console = _console(machine, request.console)
+            keyboard = console.devices.keyboard
+            if keyboard.can_press_at_once(client, steps, interval):
+                mark = keyboard.press_at_once(client, steps[0])
+                return _accepted(request.number, mark or console.mark)
+    return None
+
+
 def _accepted(number: int, mark: Mark) -> Result:
     """The answer to an input: the mark of the screen before it."""
     incarnation, epoch, version = mark

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Keyboard:
-    """One console's keyboard: see `kju.client.keyboard.Keyboard`."""
+    """One console's keyboard: see `kju.client.keyboard.Keyboard`.
+
+    As there, QEMU's refusal of a single key is raised by the next call on this keyboard.
+    """
 
     def __init__(self, link: AsyncLink, console: int) -> None:
         self._link = link

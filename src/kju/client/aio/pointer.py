@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...host.input.marks import last_gesture
 from ...host.messages import Action, Done, GetPointer, PointerState
 from ...surface import NOTHING_TAKEN, Mark
 from .. import actions, requests
@@ -56,7 +57,10 @@ class Pointer:
         return await self._act(actions.touch(points, finger))
 
     async def _act(self, wanted: Sequence[Action]) -> Mark:
-        mark = NOTHING_TAKEN
-        for request in actions.divide(wanted, self._console):
-            mark = requests.mark_of(await self._link.ask(request, Done))
+        mark, begin = NOTHING_TAKEN, last_gesture(wanted)
+        for number, request in enumerate(actions.divide(wanted, self._console)):
+            done = await self._link.ask(request, Done)
+            # A gesture may be longer than a request; its mark is that of its beginning.
+            if number * actions.TOGETHER <= begin:
+                mark = requests.mark_of(done)
         return mark

@@ -88,6 +88,21 @@ class Holders:
         self.press(_LEFT, stayed)
         self.release(client, stayed)
 
+    @property
+    def left(self) -> bool:
+        """Whether clients that have left hold something that could not be released yet."""
+        return bool(self.by(_LEFT))
+
+    def restore(self, client: Hashable, things: Iterable[int], *, present: bool) -> None:
+        """Note that a client still holds these: their release has failed.
+
+        Args:
+            client: Who released them.
+            things: What was released.
+            present: Whether the client is still connected.
+        """
+        self.press(client if present else _LEFT, things)
+
     async def settle(self) -> None:
         """Release what clients that have left could not."""
         await self.let_go(_LEFT, self.by(_LEFT))

@@ -8,25 +8,49 @@ Rules:
 - Steps of one request are sent without another client's between them, so a request is short.
 - A request that is broken off releases at once what it would have released.
 - No more is sent than the guest's keyboard has room for (`pace`).
+- A single step that has to wait for nothing is sent within the call (`press_at_once`), and the
+  client is answered before QEMU is. If QEMU refuses it then, the client's next request fails.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import functools
+import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import NamedTuple
 
-from ...errors import InputError, UsageError
+from ...errors import InputError, KjuError, UsageError
 from ...keys import Step
 from ...surface import Mark
 from ..messages import LONGEST_KEYS
 from .holders import Holders
+from .marks import last_chord
 from .pace import Pace
+
+log = logging.getLogger(__name__)
 
 #: Seconds that one request may take where the client sets the pace.
 LONGEST = LONGEST_KEYS / 1000
 
+
+class Begun(NamedTuple):
+    """Steps that have been written to QEMU.
+
+    Attributes:
+        mark: The screen's mark before that.
+        taken: Done when QEMU has taken them; raises a `KjuError`.
+    """
+
+    mark: Mark
+    taken: asyncio.Future[None]
+
+
 #: Sends steps together; returns the screen's mark before that.
 Send = Callable[[Sequence[Step]], Awaitable[Mark]]
+#: Writes steps before it returns.
+Begin = Callable[[Sequence[Step]], Begun]
 
 
 class Keyboard:
@@ -35,10 +59,16 @@ class Keyboard:
     Args:
         send: Presses and releases keys in the guest.
         pace: The machine's.
+        begin: Does so without waiting, where that is possible.
     """
 
-    def __init__(self, send: Send, pace: Pace) -> None:
+    def __init__(self, send: Send, pace: Pace, begin: Begin | None = None) -> None:
         self._send = send
+        self._begin = begin
+        # Of clients that were answered before QEMU answered: how many answers are still to come,
+        # and the error that one of them was.
+        self._unanswered: dict[Hashable, int] = {}
+        self._failures: dict[Hashable, KjuError] = {}
         self.pace = pace
         self._holders = Holders(self._put, "keys")
 
@@ -59,12 +89,14 @@ class Keyboard:
                 them as fast as the guest takes them.
 
         Returns:
-            The screen's mark before the last of them was sent; None if none had to be.
+            The screen's mark before the first step of the last chord (`marks.last_chord`) was
+            sent; None if nothing had to be sent.
 
         Raises:
             UsageError: They would take too long; nothing was sent.
             InputError: The guest takes nothing; of the rest the releases were sent.
-            KjuError: QEMU did not take a step; of the rest the releases were sent.
+            KjuError: QEMU did not take a step, or one of the client's previous request; of the
+                rest the releases were sent.
         """
         if interval is not None and len(steps) * interval > LONGEST:
             raise UsageError(
@@ -73,16 +105,85 @@ class Keyboard:
             )
         async with self.pace.turn:
             await self._holders.settle()
+            if failure := self._failures.pop(client, None):
+                await self._holders.let_go(client, [key for key, down in steps if not down])
+                raise failure
             return await self._send_all(client, steps, interval)
+
+    def can_press_at_once(
+        self, client: Hashable, steps: Sequence[Step], interval: float | None
+    ) -> bool:
+        """Whether a request would wait for nothing: `press_at_once` does it."""
+        return (
+            self._begin is not None
+            and len(steps) == 1
+            and interval is None
+            and not self.pace.turn.locked()
+            and not self._holders.left
+            and client not in self._failures
+            and self.pace.has_room(steps)
+        )
+
+    def press_at_once(self, client: Hashable, step: Step) -> Mark | None:
+        """Send one step for one client, and do not wait for QEMU's answer.
+
+        Returns:
+            As `press`.
+
+        Raises:
+            InputError: QEMU would drop it; nothing was sent.
+            QemuError: QEMU has hung up; nothing was sent.
+        """
+        if self._begin is None or not self._felt(client, [step]):
+            self._note(client, step)
+            return None
+        self.pace.make_room_for_one(step)
+        key, down = step
+        if down:
+            self._holders.press(client, [key])
+        try:
+            begun = self._begin([step])
+        except BaseException:
+            self.pace.failed()
+            raise
+        finally:
+            self.pace.sent()
+        self._note(client, step)
+        self._unanswered[client] = self._unanswered.get(client, 0) + 1
+        begun.taken.add_done_callback(functools.partial(self._answered, client, step))
+        return begun.mark
+
+    def _note(self, client: Hashable, step: Step) -> None:
+        key, down = step
+        (self._holders.press if down else self._holders.release)(client, [key])
+
+    def _answered(self, client: Hashable, step: Step, taken: asyncio.Future[None]) -> None:
+        """Note the failure of a step that was sent at once, for the client's next request."""
+        present = client in self._unanswered
+        if present:
+            self._unanswered[client] -= 1
+            if not self._unanswered[client]:
+                del self._unanswered[client]
+        if taken.cancelled() or not (error := taken.exception()):
+            return
+        self.pace.failed()
+        key, down = step
+        log.warning("key %d was not taken: %s", key, error)
+        if not down:
+            self._holders.restore(client, [key], present=present)
+        if present and isinstance(error, KjuError):
+            self._failures[client] = error
 
     async def _send_all(
         self, client: Hashable, steps: Sequence[Step], interval: float | None
     ) -> Mark | None:
-        mark, done = None, 0
+        mark, done, begin = None, 0, last_chord(steps)
         try:
             for batch in await self._batches(steps, interval):
                 await self.pace.pause(interval or 0)
-                mark = await self._send_some(client, batch) or mark
+                before = await self._send_some(client, batch)
+                if mark is None or done <= begin:
+                    mark = before or mark
                 done += len(batch)
         except BaseException:
             await self._holders.let_go(client, [key for key, down in steps[done:] if not down])
@@ -146,6 +247,8 @@ class Keyboard:
 
     async def leave(self, client: Hashable) -> None:
         """Let go of everything a client holds."""
+        self._failures.pop(client, None)
+        self._unanswered.pop(client, None)
         async with self.pace.turn:
             await self._holders.leave(client)
 

@@ -30,6 +30,8 @@ PATIENCE = 5.0
 IMPATIENCE = 0.1
 #: Seconds between two looks: the first are soon, a queue of a guest at work is empty in two.
 SOONEST, LATEST = 0.0005, 0.01
+#: Seconds from a single step to the look behind it.
+BEHIND = 0.01
 #: Seconds for which a keyboard is the one it was: a guest starts another when its driver loads.
 KNOWN = 1.0
 #: Keyboard steps in a second in which the guest's processors ran. What waits for a reader in Linux
@@ -106,16 +108,34 @@ class Pace:
             InputError: The guest takes nothing, or QEMU does not.
             QemuError: QEMU does not say whether it does.
         """
-        if why := self._refusal():
-            raise InputError(why)
-        cost = _cost(steps, self._gauge)
-        if self._waiting and (into_empty or self._waiting + cost > self._gauge.room):
+        self._check_refusal()
+        if self._waiting and (into_empty or not self.has_room(steps)):
             await self._taken()
         if len(steps) > 1:
             await self._read()
+        self._take_room(steps)
+
+    def has_room(self, steps: Sequence[Step]) -> bool:
+        """Whether these fit beside what is known to be in the queue."""
+        return self._waiting + _cost(steps, self._gauge) <= self._gauge.room
+
+    def make_room_for_one(self, step: Step) -> None:
+        """Take the room for a single step, which `has_room` has found.
+
+        Raises:
+            InputError: QEMU takes nothing.
+        """
+        self._check_refusal()
+        self._take_room([step])
+
+    def _check_refusal(self) -> None:
+        if why := self._refusal():
+            raise InputError(why)
+
+    def _take_room(self, steps: Sequence[Step]) -> None:
         self._together = len(steps)
         self._gauge.sending(len(steps))
-        self._waiting += cost
+        self._waiting += _cost(steps, self._gauge)
         self._sends += 1
         self._alone = len(steps) == 1
 
@@ -134,8 +154,9 @@ class Pace:
 
     async def pause(self, seconds: float) -> None:
         """Wait until so long after whatever was sent last, whoever sent it."""
-        now = asyncio.get_running_loop().time()
-        await asyncio.sleep(max(0.0, self._last + seconds - now))
+        left = self._last + seconds - asyncio.get_running_loop().time()
+        if left > 0:  # a sleep of nothing costs a turn of the loop
+            await asyncio.sleep(left)
 
     async def settle(self) -> None:
         """Give the guest a while to take everything; it may be about to stand still."""
@@ -194,6 +215,8 @@ class Pace:
     async def _look_behind(self) -> None:
         """See whether single steps have been taken, so that the next need not wait for that."""
         try:
+            # The look is QEMU's work too: it comes when the guest has answered the step.
+            await asyncio.sleep(BEHIND)
             sends = self._sends
             with contextlib.suppress(KjuError):
                 if await (await self._now()).taken() and sends == self._sends:

@@ -27,6 +27,7 @@ from . import events
 from .events import Event
 from .gauges import Gauge, Unknown
 from .holders import Holders
+from .marks import last_gesture
 from .pace import Pace
 
 #: Steps of an absolute axis.
@@ -93,7 +94,8 @@ class Pointer:
         """Do these for one client, one after the other.
 
         Returns:
-            The screen's mark before the last of them was sent; None if none had to be.
+            The screen's mark before the first of the last gesture (`marks.last_gesture`) was sent;
+            None if nothing had to be sent.
 
         Raises:
             GeometryError: A position is outside the picture; nothing was sent.
@@ -105,27 +107,33 @@ class Pointer:
             await self._settle()
             await self._check(actions)
             await self.pace.begin()
-            mark = None
+            mark, begin = None, last_gesture(actions)
             for at, action in enumerate(actions):
                 try:
-                    mark = await self._do(client, action) or mark
+                    before = await self._do(client, action)
                 except BaseException:
                     await self._break_off(client, actions[at:])
                     raise
+                if mark is None or at <= begin:
+                    mark = before or mark
             return mark
 
     async def _do(self, client: Hashable, action: Action) -> Mark | None:
         if isinstance(action, Button):
             return await self._do_button(client, action)
-        mark = None
         if isinstance(action, Finger) and action.state == "begin":
             self._fingers.press(client, [action.finger])
-        for report in self._reports(action):
-            mark = await self._report(report, into_empty=True, touch=isinstance(action, Finger))
+        marks = [
+            await self._report(report, into_empty=True, touch=isinstance(action, Finger))
+            for report in self._reports(action)
+        ]
         if isinstance(action, Finger) and action.state == "end":
             self._fingers.release(client, [action.finger])
         self._note(action)
-        return mark
+        if isinstance(action, Wheel):
+            # A notch is two reports.
+            marks = marks[-2:]
+        return marks[0] if marks else None
 
     async def _do_button(self, client: Hashable, action: Button) -> Mark | None:
         number, down = action.button, action.down

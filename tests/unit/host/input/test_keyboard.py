@@ -9,7 +9,7 @@ import pytest
 
 from kju.errors import QemuError, UsageError
 from kju.host.input.gauges import Gauge
-from kju.host.input.keyboard import LONGEST, Keyboard
+from kju.host.input.keyboard import LONGEST, Begun, Keyboard
 from kju.host.input.pace import Pace
 from kju.keys import Step
 from kju.surface import Mark
@@ -31,10 +31,17 @@ class Guest:
 
         self.gauge = Roomy()
         self.pace = Pace(self.find)
-        self.keyboard = Keyboard(self.send, self.pace)
+        self.keyboard = Keyboard(self.send, self.pace, self.begin)
+        #: What QEMU has still to answer.
+        self.open: list[asyncio.Future[None]] = []
 
     async def find(self) -> Gauge:
         return self.gauge
+
+    def begin(self, steps: Sequence[Step]) -> Begun:
+        self.seen += steps
+        self.open.append(asyncio.get_running_loop().create_future())
+        return Begun(Mark(1, 1, len(self.seen)), self.open[-1])
 
     async def send(self, steps: Sequence[Step]) -> Mark:
         if self.refuse:
@@ -217,5 +224,100 @@ def test_what_another_client_holds_is_not_typed_into_by_half() -> None:
         await guest.keyboard.press("b", [(42, True), (30, True), (30, False), (42, False)])
         assert guest.seen == [(42, True), (30, True), (30, False)]
         assert guest.keyboard.held == [42]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("steps", "before"),
+    [
+        ([(1, True), (1, False)], 1),
+        ([(1, True), (1, False), (2, True), (2, False)], 3),
+        ([(1, True), (2, True), (2, False), (1, False)], 1),
+        ([(1, True), (2, True), (2, False), (3, True), (3, False), (1, False)], 4),
+    ],
+)
+def test_mark_is_from_before_the_last_chord(steps: list[Step], before: int) -> None:
+    async def scene() -> None:
+        # The mark of `send` counts what has been sent, this step included.
+        assert await Guest().keyboard.press("a", steps, 0) == Mark(1, 1, before)
+
+    asyncio.run(scene())
+
+
+def test_single_key_is_sent_within_the_call_and_waits_for_no_answer() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        assert guest.keyboard.can_press_at_once("a", [(1, True)], None)
+        assert guest.keyboard.press_at_once("a", (1, True)) == Mark(1, 1, 1)
+        assert guest.seen == [(1, True)]
+        assert guest.keyboard.held == [1]
+        assert not guest.open[0].done()
+        guest.open[0].set_result(None)
+
+    asyncio.run(scene())
+
+
+def test_nothing_is_sent_at_once_that_has_to_wait() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        keyboard, one = guest.keyboard, [(1, True)]
+        assert not keyboard.can_press_at_once("a", [(1, True), (1, False)], None)
+        assert not keyboard.can_press_at_once("a", one, 0)
+        async with guest.pace.turn:
+            assert not keyboard.can_press_at_once("a", one, None), "another request is being sent"
+        keyboard.press_at_once("a", (2, True))  # nothing is known of the queue yet: room for one
+        assert not keyboard.can_press_at_once("a", one, None), "there is no room"
+
+    asyncio.run(scene())
+
+
+def test_late_refusal_is_raised_by_the_next_call_of_this_client() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        keyboard = guest.keyboard
+        keyboard.press_at_once("a", (1, True))
+        guest.open[0].set_exception(QemuError("no"))
+        await asyncio.sleep(0)
+        assert await keyboard.press("b", [(2, True)], 0), "another client is not concerned"
+        assert not keyboard.can_press_at_once("a", [(3, True)], None)
+        with pytest.raises(QemuError, match="no"):
+            await keyboard.press("a", [(3, True), (1, False)], None)
+        assert guest.seen == [(1, True), (2, True), (1, False)], "of that call the releases"
+        assert keyboard.held == [2]
+        assert await keyboard.press("a", [(3, True)], 0), "it is raised once"
+
+    asyncio.run(scene())
+
+
+def test_refused_release_is_repeated_when_the_client_leaves() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        keyboard = guest.keyboard
+        for down in (True, False):
+            keyboard.press_at_once("a", (1, down))
+        guest.open[0].set_result(None)
+        guest.open[1].set_exception(QemuError("no"))
+        await asyncio.sleep(0)
+        assert keyboard.held == [1]
+        await keyboard.leave("a")
+        assert guest.seen[-1] == (1, False)
+        assert keyboard.held == []
+
+    asyncio.run(scene())
+
+
+def test_release_that_is_refused_after_its_client_left_is_repeated() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        keyboard = guest.keyboard
+        for down in (True, False):
+            keyboard.press_at_once("a", (1, down))
+        await keyboard.leave("a")
+        guest.open[1].set_exception(QemuError("no"))
+        await asyncio.sleep(0)
+        assert not keyboard.can_press_at_once("b", [(2, True)], None), "the release comes first"
+        await keyboard.press("b", [(2, True)], 0)
+        assert guest.seen[-2:] == [(1, False), (2, True)]
 
     asyncio.run(scene())

@@ -88,7 +88,7 @@ def test_each_action_is_a_report() -> None:
         ("wheel-up", True), ("wheel-up", False), ("wheel-up", True), ("wheel-up", False),
         ("wheel-right", True), ("wheel-right", False),
     ]  # fmt: skip
-    assert mark == Mark(1, 1, len(guest.reports))
+    assert mark == Mark(1, 1, len(guest.reports) - 1), "before the press of the last notch"
 
 
 def test_buttons_are_shared_like_keys() -> None:
@@ -168,3 +168,22 @@ def test_a_click_that_is_cancelled_is_released() -> None:
         assert guest.pointer.held == []
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("actions", "report"),
+    [
+        ([Button(0, True)], 1),
+        ([Button(0, True), Button(1, True)], 1),
+        ([Button(0, True), Button(0, False)], 1),
+        ([To(1, 1), Button(0, True), Button(0, False)], 2),
+        ([Button(0, True), Button(0, False)] * 2, 3),
+        ([To(1, 1), Button(0, True), To(9, 9), To(20, 20), Button(0, False)], 2),
+        ([To(1, 1), To(2, 2)], 2),
+        ([Wheel(3, 0)], 5),
+        ([Wheel(3, 1)], 7),
+        ([Finger(0, "begin", 1, 1), Finger(0, "move", 2, 2), Finger(0, "end", 2, 2)], 1),
+    ],
+)
+def test_mark_is_from_before_the_last_gesture(actions: list[Action], report: int) -> None:
+    assert Guest(touched=True).act(*actions) == Mark(1, 1, report)

@@ -1,0 +1,125 @@
+"""The mark of an input is from before the guest's answer, which no wait for a change misses.
+
+The guest answers inside its interrupt: at the press, or at the release.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import guests
+import pytest
+from wait import until
+
+import kju
+import kju.aio
+from kju.surface import Mark
+
+pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")]
+
+ROUNDS = 12
+#: Where the guest counts its answers: see tools/guests/README.md.
+COUNTER = (63, 67)
+#: A bound on a hang.
+SEEN = 20.0
+
+Input = Callable[[kju.Machine], Mark]
+
+#: Each does one thing that is pressed and released.
+WHOLE: dict[str, Input] = {
+    "chord": lambda m: m.keyboard.chord("a"),
+    "chord without interval": lambda m: m.keyboard.chord("a", interval=0),
+    "slow chord": lambda m: m.keyboard.chord("a", interval=200),
+    "one character": lambda m: m.keyboard.type("a"),
+    "one character, interval": lambda m: m.keyboard.type("a", interval=50),
+    "click": lambda m: m.pointer.click(),
+    "right click": lambda m: m.pointer.click(button="right"),
+}
+#: Each only presses, or only moves.
+PRESSES: dict[str, Input] = {
+    "press": lambda m: m.keyboard.press("a"),
+    "press of two": lambda m: m.keyboard.press("ctrl", "a"),
+    "button": lambda m: m.pointer.press("left"),
+    "wheel": lambda m: m.pointer.wheel(1),
+    "move": lambda m: m.pointer.move_by(3, 4),
+}
+#: Each only releases what the input of the same name has pressed.
+RELEASES: dict[str, Input] = {
+    "press": lambda m: m.keyboard.release("a"),
+    "press of two": lambda m: m.keyboard.release("a", "ctrl"),
+    "button": lambda m: m.pointer.release("left"),
+}
+
+
+class Plain:
+    """The plain guest, and what it has counted."""
+
+    def __init__(self, machine: kju.Machine, serial: guests.Serial) -> None:
+        self.machine = machine
+        self._serial = serial
+
+    def answer(self, when: str) -> None:
+        self._serial.ask(f"answer {when}", "^kju: answer frame [0-9]+$")
+
+    @property
+    def answers(self) -> int:
+        return int(self.machine.screen.snapshot(sync=True)[COUNTER].view("<u4")[0] & 0xFFFFFF)
+
+    def sees_every_answer(self, act: Input, after: Input | None = None) -> None:
+        """Act, and wait for a change since the mark: each time it is the answer."""
+        for _ in range(ROUNDS):
+            before = self.answers
+            mark = act(self.machine)
+            self.machine.screen.wait_change(since=mark, timeout=SEEN)
+            until(lambda before=before: self.answers > before, SEEN, "the guest has answered")
+            if after is not None:
+                after(self.machine)
+
+
+@pytest.fixture(scope="module")
+def plain(shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plain]:
+    guest = guests.plain(tmp_path_factory.mktemp("plain"))
+    with kju.launch(args=guest.arguments, name="plain") as machine, guests.Serial(guest) as serial:
+        serial.wait("^kju: ready", 60)
+        until(lambda: machine.screen.mode[:2] == (1280, 800), SEEN, "the mode")
+        yield Plain(machine, serial)
+
+
+@pytest.mark.parametrize("when", ["press", "release"])
+@pytest.mark.parametrize("name", WHOLE)
+def test_answer_to_a_whole_input_is_after_its_mark(plain: Plain, name: str, when: str) -> None:
+    plain.answer(when)
+    plain.sees_every_answer(WHOLE[name])
+
+
+@pytest.mark.parametrize("name", PRESSES)
+def test_answer_to_a_press_is_after_its_mark(plain: Plain, name: str) -> None:
+    plain.answer("press")
+    plain.sees_every_answer(PRESSES[name], RELEASES.get(name))
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_answer_to_a_release_is_after_its_mark(plain: Plain, name: str) -> None:
+    plain.answer("release")
+    for _ in range(ROUNDS):
+        PRESSES[name](plain.machine)
+        before = plain.answers
+        mark = RELEASES[name](plain.machine)
+        plain.machine.screen.wait_change(since=mark, timeout=SEEN)
+        until(lambda before=before: plain.answers > before, SEEN, "the guest has answered")
+
+
+@pytest.mark.parametrize("when", ["press", "release"])
+def test_marks_of_the_asyncio_twin_are_the_same(plain: Plain, when: str) -> None:
+    plain.answer(when)
+
+    async def scene() -> None:
+        async with await kju.aio.attach("plain") as machine:
+            for _ in range(ROUNDS):
+                mark = await machine.keyboard.chord("a")
+                await machine.screen.wait_change(since=mark, timeout=SEEN)
+                mark = await machine.pointer.click()
+                await machine.screen.wait_change(since=mark, timeout=SEEN)
+
+    asyncio.run(scene())

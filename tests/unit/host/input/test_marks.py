@@ -1,0 +1,51 @@
+"""Where the last chord or gesture of a request begins."""
+
+from __future__ import annotations
+
+import pytest
+
+from kju import keys
+from kju.host.input.marks import last_chord, last_gesture
+from kju.host.messages import Button, Finger, To, Wheel
+
+DOWN, UP = Button(0, True), Button(0, False)
+
+
+@pytest.mark.parametrize(
+    ("chords", "begin"),
+    [(["a"], 0), (["ctrl-alt-f2"], 0), (["a", "b"], 2), (["ctrl-k", "ctrl-alt-c"], 4)],
+)
+def test_a_chord_begins_with_its_first_key(chords: list[str], begin: int) -> None:
+    assert last_chord(keys.steps(map(keys.parse_chord, chords))) == begin
+
+
+@pytest.mark.parametrize(
+    ("text", "begin"),
+    # Shift goes down at 2 in "aB", and stays down over both letters of "AB".
+    [("a", 0), ("ab", 2), ("aB", 2), ("AB", 3), ("ABc", 6)],
+)
+def test_a_character_begins_with_its_first_key(text: str, begin: int) -> None:
+    (steps,) = keys.held_steps(keys.layout("us").strokes(text), 64)
+    assert last_chord(steps) == begin
+
+
+@pytest.mark.parametrize("steps", [[(30, True)], [(29, True), (30, True)], [(30, False)], []])
+def test_presses_or_releases_alone_begin_with_the_first(steps: list[tuple[int, bool]]) -> None:
+    assert last_chord(steps) == 0
+
+
+@pytest.mark.parametrize(
+    ("actions", "begin"),
+    [
+        ([], 0),
+        ([DOWN], 0),
+        ([To(1, 1), DOWN, UP], 1),
+        ([DOWN, UP, DOWN, UP], 2),
+        ([To(1, 1), DOWN, *[To(2, 2)] * 50, UP], 1),
+        ([UP, Button(1, False)], 0),
+        ([To(1, 1), Wheel(1, 0)], 1),
+        ([Finger(0, "begin", 1, 1), Finger(1, "begin", 2, 2), Finger(0, "end", 1, 1)], 0),
+    ],
+)
+def test_a_gesture_begins_with_the_press(actions: list[object], begin: int) -> None:
+    assert last_gesture(actions) == begin  # type: ignore[arg-type]

@@ -14,7 +14,6 @@ import json
 import random
 import signal
 import socket
-import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +30,6 @@ from .peers.vnc import Vnc
 PATIENCE = 10.0
 #: Seconds between two presses: as somebody edits a text.
 BETWEEN = (0.25, 0.6)
-KEYSYM = ord("a")
 #: Where the guest's squares are, of which a key changes one.
 ROWS, COLUMNS = 256, 192
 #: Seconds between two looks at memory that says nothing of changes.
@@ -70,16 +68,13 @@ def idle(address: str, place: str) -> None:
 
 
 class FarVnc(Vnc):
-    """The same client, over TCP, that can press keys."""
+    """The same client, over TCP."""
 
     def _connect(self, place: Place) -> socket.socket:
         made = socket.create_connection((place["host"], int(place["port"])), 20)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         made.settimeout(PATIENCE)
         return made
-
-    def key(self, down: bool) -> None:
-        self._send(struct.pack(">BBxxI", 4, down, KEYSYM))
 
 
 def turns(

@@ -62,9 +62,9 @@ def crowd(chosen: Rig, viewers: int, count: int) -> tuple[Taken, float]:
     with viewing("kju", chosen.where, crowd=viewers) as running:
         chosen.clock.anchor()
         time.sleep(1)
-        presses(chosen, True, "idle", 1)
+        presses(chosen, "kju", "idle", 1)
         used, start = cpu_seconds(chosen.host), time.monotonic()
-        left = presses(chosen, True, "busy", count)
+        left = presses(chosen, "kju", "busy", count)
         used = 100 * (cpu_seconds(chosen.host) - used) / (time.monotonic() - start)
         chosen.clock.anchor()
         for seen in running.stop():
@@ -127,8 +127,8 @@ def _all_looked_at(rigs: list[Rig], count: int) -> tuple[Taken, float]:
         used, start = sum(cpu_seconds(chosen.host) for chosen in rigs), time.monotonic()
         for chosen, viewer in zip(rigs, viewers, strict=True):
             chosen.clock.anchor()
-            presses(chosen, True, "idle", 1)
-            left = presses(chosen, True, "idle", count)
+            presses(chosen, "kju", "idle", 1)
+            left = presses(chosen, "kju", "idle", count)
             chosen.clock.anchor()
             (seen,) = viewer.stop()
             match(chosen, left, viewer.number + 1, seen["samples"], taken)

@@ -23,6 +23,8 @@ LEAST = {"PS/2": 300, "virtio": 300, "USB": 50}
 HOLD = 0.1
 #: Commands and waits that QEMU keeps of send-key; what is more is dropped.
 KEPT = 1024
+#: Seconds for one key where a peer's user sets its pace.
+PACED = 0.02
 STATES = ("idle", "busy")
 #: What vncdotool calls a character.
 NAMED = {"\n": "enter"}
@@ -64,18 +66,38 @@ def with_send_key(target: Target, text: str) -> None:
     time.sleep(min(queued, KEPT) / 2 * HOLD + 1)
 
 
-def with_vncdotool(target: Target, text: str) -> None:
+def with_paced_send_key(target: Target, text: str) -> None:
+    """QMP's send-key with a short hold-time, each key after the one before has been typed."""
+    milliseconds = round(PACED * 1000 / 2)
+    for character in text:
+        (chord,) = keys.layout("us").chords[character]
+        names = [{"type": "qcode", "data": keys.NAMES[key]} for key in chord]
+        target.monitor.command("send-key", keys=names, **{"hold-time": milliseconds})
+        # QEMU waits for the hold-time before the release and again behind it, for each key.
+        time.sleep(PACED * len(chord))
+    time.sleep(1)
+
+
+def with_vncdotool(target: Target, text: str, pause: float = 0.0) -> None:
     """vncdotool: a key down and up for each character, shift where it needs that."""
     with api.connect(f"{target.folder}/vnc", timeout=120) as client:
         client.factory.force_caps = True
         for character in text:
             client.keyPress(NAMED.get(character, character))
+            time.sleep(pause)
+
+
+def with_paced_vncdotool(target: Target, text: str) -> None:
+    """The same with a pause behind each character, as its --delay makes one."""
+    with_vncdotool(target, text, PACED)
 
 
 PEERS: dict[str, Type] = {
     "kju, interval=10": with_interval,
     "QMP send-key": with_send_key,
+    f"QMP send-key, {PACED * 1000:.0f} ms a key": with_paced_send_key,
     "vncdotool": with_vncdotool,
+    f"vncdotool, {PACED * 1000:.0f} ms between keys": with_paced_vncdotool,
 }
 
 

@@ -1,7 +1,8 @@
 """One viewer in a process of its own: python -m benchmarks.viewer WAY TASK PLACE, words as JSON.
 
 It says ``ready NUMBER`` when it holds a picture, NUMBER being the counter it sees, and works
-until SIGTERM; then it says in which file it wrote what it saw.
+until SIGTERM; then it says in which file it wrote what it saw. Meanwhile a line ``down`` or ``up``
+on its input has it press or release the key, as users of that way do; it answers ``pressed TIME``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -104,6 +106,7 @@ def _work(way: str, task: dict[str, Any], place: Place) -> None:
     seen: Seen = {"wakes": 0}
     try:
         number, _ = stamp(viewer.look(), (int(task["x"]), int(task["y"])))
+        threading.Thread(target=_press, args=(viewer,), daemon=True).start()
         os.write(1, b"ready %d\n" % number)
         used, start = _cpu(), time.monotonic()
         TASKS[task["do"]](viewer, task, seen)
@@ -114,6 +117,14 @@ def _work(way: str, task: dict[str, Any], place: Place) -> None:
     report = Path(place["folder"]) / f"seen-{os.getpid()}"
     report.write_text(json.dumps(seen))
     os.write(1, b"%s\n" % str(report).encode())
+
+
+def _press(viewer: Any) -> None:
+    """Press the key whenever told to."""
+    for line in sys.stdin:
+        at = time.monotonic_ns()
+        viewer.key(line == "down\n")
+        os.write(1, b"pressed %d\n" % at)
 
 
 def _cpu() -> float:
@@ -145,6 +156,7 @@ class Running:
         self._crowd = int(task.get("crowd", 1))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.viewer", way, json.dumps(task), json.dumps(place)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0,
             env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
@@ -165,6 +177,13 @@ class Running:
             self._unread += data
         line, _, self._unread = self._unread.partition(b"\n")
         return line.decode()
+
+    def key(self, down: bool) -> int:
+        """Have the viewer press or release the key; returns the time before it did."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"down\n" if down else b"up\n")
+        self.process.stdin.flush()
+        return int(self._line(20).split()[1])
 
     def stop(self) -> list[Seen]:
         os.killpg(self.process.pid, signal.SIGTERM)

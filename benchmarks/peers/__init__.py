@@ -27,6 +27,13 @@ class Viewer(Protocol):
         """A whole picture of now as an array, the way its users get one."""
 
 
+class Typist(Protocol):
+    """A viewer that also presses keys, as its own users do."""
+
+    def key(self, down: bool) -> None:
+        """Press or release `KEY`; another thread may be in `wait`."""
+
+
 class Way(NamedTuple):
     """One way to see a guest.
 
@@ -36,6 +43,8 @@ class Way(NamedTuple):
         option: Told to the module.
         machine: Which of rig.py's it looks at: ``kju``, ``vnc`` or ``dbus``.
         needs: What has to be installed for it, of `kju[bench]`.
+        keys: Who presses the keys: ``own``, the viewer as its users do; ``kju``, kju's keyboard;
+            ``qmp``, an input-send-event, for ways that have no keys of their own.
     """
 
     title: str
@@ -43,11 +52,15 @@ class Way(NamedTuple):
     option: str = ""
     machine: str = "vnc"
     needs: str = ""
+    keys: str = "own"
 
+
+#: What is pressed: the letter a, as a keysym (RFC 6143) and as QEMU's key number.
+KEY_NAME, KEYSYM, KEY_NUMBER = "a", 0x61, 30
 
 WAYS = {
-    "kju": Way("kju", "own", machine="kju"),
-    "polled": Way("video memory, polled", "polled", machine="kju"),
+    "kju": Way("kju", "own", machine="kju", keys="kju"),
+    "polled": Way("video memory, polled", "polled", machine="kju", keys="qmp"),
     "vnc-raw": Way("VNC, raw", "vnc", "raw"),
     "vnc-beside": Way("VNC, raw, beside a D-Bus display", "vnc", "raw", "dbus"),
     "vnc-zrle": Way("VNC, ZRLE", "vnc", "zrle"),
@@ -55,9 +68,9 @@ WAYS = {
     "vncdotool": Way("vncdotool", "dotool", needs="vncdotool"),
     "asyncvnc": Way("asyncvnc", "asynchronous", needs="asyncvnc"),
     "listener": Way("D-Bus listener", "listener", machine="dbus"),
-    "screendump-ppm": Way("screendump, PPM", "screendump", "ppm"),
-    "screendump-png": Way("screendump, PNG", "screendump", "png"),
-    "kju-sync": Way("kju, snapshot(sync=True)", "own", "sync", "kju"),
+    "screendump-ppm": Way("screendump, PPM", "screendump", "ppm", keys="qmp"),
+    "screendump-png": Way("screendump, PNG", "screendump", "png", keys="qmp"),
+    "kju-sync": Way("kju, snapshot(sync=True)", "own", "sync", "kju", keys="kju"),
 }
 
 

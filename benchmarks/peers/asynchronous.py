@@ -7,7 +7,7 @@ import asyncio
 import asyncvnc
 import numpy as np
 
-from . import Place
+from . import KEYSYM, Place
 
 
 class Asynchronous:
@@ -33,6 +33,11 @@ class Asynchronous:
             pass
         self._client.video.refresh()
         self._asked = True
+
+    def key(self, down: bool) -> None:
+        # What its Keyboard writes when a key is pressed, or released.
+        data = b"\x04" + down.to_bytes(1, "big") + b"\0\0" + KEYSYM.to_bytes(4, "big")
+        self._loop.call_soon_threadsafe(self._client.writer.write, data)
 
     def look(self) -> np.ndarray:
         video = self._client.video

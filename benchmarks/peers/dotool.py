@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from vncdotool import api
 
-from . import Place
+from . import KEY_NAME, Place
 
 
 class Dotool:
@@ -13,10 +13,16 @@ class Dotool:
 
     def __init__(self, place: Place, option: str) -> None:
         self._client = api.connect(f"{place['folder']}/vnc", timeout=120)
+        # One that waits for a picture sends nothing meanwhile: keys have a connection of their own.
+        self._keys = api.connect(f"{place['folder']}/vnc", timeout=120)
+        self._keys.keyUp(KEY_NAME)
         self._client.refreshScreen()
 
     def wait(self) -> None:
         self._client.refreshScreen(incremental=True)
+
+    def key(self, down: bool) -> None:
+        (self._keys.keyDown if down else self._keys.keyUp)(KEY_NAME)
 
     def look(self) -> np.ndarray:
         # The squares alone: converting the whole picture for them would be unfair.

@@ -16,7 +16,7 @@ from kju.host.dbus import DisplayBus
 from kju.sources.channel import Channel, socket_pair
 
 from ..monitor import Monitor
-from . import Place
+from . import KEY_NUMBER, Place
 
 
 class Listener:
@@ -69,6 +69,9 @@ class Listener:
             event.fd.close()
             data = memoryview(memory)[event.offset :]
             self._pixels = _picture(data, event.height, event.width, event.stride)
+
+    def key(self, down: bool) -> None:
+        self._bus.run_until_complete(self._display.key(0, KEY_NUMBER, down))
 
     def look(self) -> np.ndarray:
         return self._pixels

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from ..monitor import connect
-from . import Place
+from . import KEYSYM, Place
 from .decode import Tight, Zrle
 
 ENCODINGS = {"raw": 0, "tight": 7, "zrle": 16}
@@ -41,6 +42,7 @@ class Vnc:
         self.last = (0, 0, 0, 0)
         option, _, level = option.partition("-")
         self._sock = self._connect(place)
+        self._sending = threading.Lock()
         self._in: BinaryIO = self._sock.makefile("rb", buffering=1 << 20)
         self.size = self._greet()
         self._pixels = np.zeros((self.size[1], self.size[0], 4), np.uint8)
@@ -81,6 +83,9 @@ class Vnc:
             left -= max(area, 0)
         self._asked = False
         return self._pixels.copy()
+
+    def key(self, down: bool) -> None:
+        self._send(struct.pack(">BBxxI", 4, down, KEYSYM))
 
     def _greet(self) -> tuple[int, int]:
         self._read(12)
@@ -157,7 +162,8 @@ class Vnc:
         self._sock.close()
 
     def _send(self, data: bytes) -> None:
-        self._sock.sendall(data)
+        with self._sending:
+            self._sock.sendall(data)
 
 
 open_viewer = Vnc

@@ -208,7 +208,8 @@ def beside_the_least(results: Results, guest: str) -> Iterator[Figure]:
         for share, most in LEAST_WORK if ours and theirs else ():
             a, b = percentile(ours, share), percentile(theirs, share)
             what = f"key to pixel, {guest}, {regime}, p{share * 100:.0f}"
-            yield Figure("keys", f"{what}: times a bare QMP line and polled video memory", a / b, "x", most, title("polled"),
+            yield Figure("keys", f"{what}: times a bare QMP line and polled video memory",
+                         a / b, "x", most, title("polled"),
                          f"{a:.2f} against {b:.2f} ms")  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -331,3 +333,44 @@ def test_a_change_of_many_tiles_does_not_displace_the_answers(watched: Watched) 
     press()
     watched.window[63, 64] = 9
     assert watched.step() == 1
+
+
+def _following(watched: Watched, *, until: int, budget: int = 8) -> Future[tuple[int, int]]:
+    """Follow in a thread of its own; the result is what `follow` returns."""
+    pool = ThreadPoolExecutor(1)
+    result = pool.submit(watched.producer.follow, watched.window, until=until, budget=budget)
+    pool.shutdown(wait=False)
+    return result
+
+
+def test_pause_after_a_look_does_not_depend_on_how_long_it_was_kept_waiting() -> None:
+    """A look that was preempted has used no processor time meanwhile."""
+    watched = Watched()
+    stopped = 0.2
+    assert watched.producer.hold()
+    look = _following(watched, until=0)
+    with pytest.raises(TimeoutError):
+        look.result(stopped)
+    watched.producer.unhold()
+    due, _ = look.result(20)
+    assert due - time.monotonic_ns() < stopped * 1e9, "eight times as much would be 1.6 s"
+
+
+def test_follow_returns_when_it_has_published_something() -> None:
+    watched = Watched()
+    watched.producer.follow(watched.window, until=0, budget=1)
+    watched.window[10:30, 10:30] = 5
+    _, changed = _following(watched, until=time.monotonic_ns() + 60_000 * MS).result(20)
+    assert changed
+    assert watched.equal()
+
+
+def test_interrupt_ends_follow() -> None:
+    watched = Watched()
+    watched.producer.follow(watched.window, until=0, budget=1)
+    following = _following(watched, until=time.monotonic_ns() + 60_000 * MS)
+    watched.producer.interrupt()
+    assert following.result(20)[1] == 0
+    # One that comes before is not lost.
+    watched.producer.interrupt()
+    assert _following(watched, until=time.monotonic_ns() + 60_000 * MS).result(20)[1] == 0

@@ -69,7 +69,7 @@ class Machine(Protocol):
         """Do what was asked. A `KjuError` becomes the client's."""
 
     def handle_at_once(self, client: Client, request: AnyRequest) -> Result | None:
-        """Do what was asked, as `handle`, within this call; None if that is impossible."""
+        """Carry out a request, as `handle`, within this call; None if it has to wait."""
 
     def client_gone(self, client: Client) -> None:
         """A client has hung up, or was hung up on."""

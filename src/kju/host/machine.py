@@ -163,7 +163,7 @@ class Machine:
         """Answer one request within this call; None if it has to wait for anything.
 
         Raises:
-            KjuError: What is told to the client.
+            KjuError: The request failed; the client gets this error.
         """
         if self._started.is_set():
             return requests.answer_at_once(self, client, request)

@@ -48,7 +48,7 @@ class _Client(QMPClient):
         is written first, so the order of calls is the order of lines.
 
         Raises:
-            QMPError: There is no session.
+            QMPError: The connection has ended, or has not been greeted yet.
         """
         if self.runstate is not Runstate.RUNNING or self._writer is None:
             raise QMPError("not connected")
@@ -254,10 +254,10 @@ class Qmp:
 
 
 def _returned(command: str, answer: Message) -> Any:  # noqa: ANN401
-    """What a command returned.
+    """Return the value in QEMU's answer to a command.
 
     Raises:
-        QemuError: It returned an error, or what is no answer.
+        QemuError: QEMU answered with an error, or the answer is malformed.
     """
     if "return" in answer:
         return answer["return"]

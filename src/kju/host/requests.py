@@ -101,7 +101,7 @@ def answer_at_once(machine: Machine, client: Client, request: AnyRequest) -> Res
     """Answer one request within this call; None if it has to wait for anything.
 
     Raises:
-        KjuError: What is told to the client.
+        KjuError: The request failed; the client gets this error.
     """
     match request:
         case messages.Keys(steps=steps, interval=interval) if machine.emulator.consoles:

@@ -97,8 +97,8 @@ class Holders:
         """Note that a client still holds these: their release has failed.
 
         Args:
-            client: Who released them.
-            things: What was released.
+            client: The client that released them.
+            things: The keys or buttons.
             present: Whether the client is still connected.
         """
         self.press(client if present else _LEFT, things)

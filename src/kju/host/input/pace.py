@@ -116,7 +116,7 @@ class Pace:
         self._take_room(steps)
 
     def has_room(self, steps: Sequence[Step]) -> bool:
-        """Whether these fit beside what is known to be in the queue."""
+        """Return whether these steps fit into the queue beside those that wait there."""
         return self._waiting + _cost(steps, self._gauge) <= self._gauge.room
 
     def make_room_for_one(self, step: Step) -> None:

@@ -26,7 +26,7 @@ QUIT = 30.0
 #: For it to end after SIGTERM, when it did not answer.
 TERMINATE = 2.0
 #: For it to end by itself once it has hung up.
-LAST_WORDS = 1.0
+LAST_WORDS = 3.0
 
 
 class Child:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     program = tmp_path / "qemu-system-x86_64"
     program.write_text(
-        f'#!/bin/sh\nPYTHONPATH="$KJU_FAKE_PATH" exec {sys.executable} {fake_qemu.__file__} "$@"\n'
+        '#!/bin/sh\nPYTHONPATH="$KJU_FAKE_PATH" exec '
+        f'{shlex.quote(sys.executable)} {shlex.quote(fake_qemu.__file__)} "$@"\n'
     )
     program.chmod(0o755)
 

@@ -1,6 +1,7 @@
 """Producers and consumers as processes: equal in the end, and whatever is killed."""
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -205,8 +206,9 @@ def test_a_disk_that_is_really_full(actor, tmp_path):
     )
     if not allowed or allowed.returncode:
         pytest.skip("this user may not mount")
+    command = shlex.join([sys.executable, str(script), str(where)])
     done = subprocess.run(
-        [unshare, "-m", "sh", "-c", f"{mount} && exec {sys.executable} {script} {where}"],
+        [unshare, "-m", "sh", "-c", f"{mount} && exec {command}"],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(kju.__file__).parents[1])},

@@ -9,8 +9,8 @@ from pathlib import Path
 import kju
 
 project = "kju"
-author = "The kju authors"
-copyright = "2026, the kju authors"
+author = "The kju developers"
+copyright = "2026, the kju developers"
 release = version = kju.__version__
 
 extensions = [
@@ -21,7 +21,8 @@ extensions = [
 ]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "reference/surface-fields.md"]  # included by surface-format
+# package.md is what a package index shows; surface-format includes surface-fields.
+exclude_patterns = ["_build", "package.md", "reference/surface-fields.md"]
 html_theme = "furo"
 html_title = "kju"
 html_static_path: list[str] = []

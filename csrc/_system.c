@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* ---- SIGBUS --------------------------------------------------------------------------
@@ -196,6 +197,10 @@ static PyObject *get_writable(Mapping *self, void *unused) {
     return PyBool_FromLong(self->writable);
 }
 
+/* The C library's fstat has a version of 2.33, which older systems lack: wheels would not load there.
+ * On 64-bit Linux the kernel fills the library's structure. */
+static int get_status(int fd, struct stat *status) { return (int)syscall(SYS_fstat, fd, status); }
+
 /* intact(fd) -> whether nothing below was lost, and the file has its size and its one name.
  * One call, because every publication and every look makes it. */
 static PyObject *mapping_intact(Mapping *self, PyObject *number) {
@@ -206,7 +211,7 @@ static PyObject *mapping_intact(Mapping *self, PyObject *number) {
     int fd = (int)PyLong_AsLong(number);
     if (fd == -1 && PyErr_Occurred())
         return NULL;
-    return PyBool_FromLong(!fstat(fd, &status) && (size_t)status.st_size == self->size &&
+    return PyBool_FromLong(!get_status(fd, &status) && (size_t)status.st_size == self->size &&
                            status.st_nlink == 1 && !atomic_load(&self->range->lost));
 }
 
@@ -289,7 +294,7 @@ static PyObject *file_status(PyObject *self, PyObject *args) {
     struct stat status;
     if (!PyArg_ParseTuple(args, "i", &fd))
         return NULL;
-    if (fstat(fd, &status))
+    if (get_status(fd, &status))
         return PyErr_SetFromErrno(PyExc_OSError);
     return Py_BuildValue("(LK)", (long long)status.st_size, (unsigned long long)status.st_nlink);
 }

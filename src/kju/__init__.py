@@ -42,6 +42,7 @@ __all__ = [
     "aio",
     "attach",
     "define",
+    "get_include",
     "launch",
     "machines",
     "mirror",
@@ -66,6 +67,14 @@ _HOME = {
     "mirror": "client.machine",
     "start": "client.kept",
 }
+
+
+def get_include() -> str:
+    """Return the folder that a C compiler needs for ``#include <kju/surface.h>``.
+
+    Pass it with ``-I``. The header alone is all that a producer or a consumer in C needs.
+    """
+    return f"{__path__[0]}/include"
 
 
 def _load(name: str) -> object:

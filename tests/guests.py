@@ -22,6 +22,9 @@ from typing import NamedTuple
 import pytest
 from wait import HANG
 
+from kju.guests import debian
+from kju.guests import sample as sample_guest
+
 TOOLS = Path(__file__).resolve().parent.parent / "tools" / "guests"
 INVADERS = Path("/boot/invaders.exec")
 COMMAND_LINE = "console=ttyS0 quiet vt.global_cursor_default=0 iomem=relaxed"
@@ -62,6 +65,16 @@ def qemu() -> Path:
     if not found:
         _unavailable("qemu-system-x86_64 is not installed; tools/setup check installs it")
     return Path(str(found))
+
+
+@functools.cache
+def sample() -> Path:
+    """The disk of the sample guest, as `kju demo --guest linux` builds it; do not write to it."""
+    try:
+        return sample_guest.build()
+    except debian.GuestError as error:
+        _unavailable(str(error))
+        raise
 
 
 def uefi(architecture: str = "x86_64") -> None:

@@ -19,7 +19,7 @@ LAYERS = [
     {"memory", "sources", "host", "remote"},
     {"client", "aio", "watch"},
     {"report", "serving"},
-    {"testing"},
+    {"testing", "guests"},
     {"apps"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import cpio
-import debian
+from kju.guests import cpio, debian
 
 #: The names of kju, and the model, layout and variant that ckbcomp takes.
 KEYMAPS = {

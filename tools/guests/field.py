@@ -10,13 +10,10 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import cpio
-import debian
+from kju.guests import cpio, debian
 
 PACKAGES = (
     "l3afpad",

@@ -8,16 +8,10 @@ sector is GRUB's, and everything else of it follows there.
 
 from __future__ import annotations
 
-import io
-import os
-import sys
-import tarfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import debian
+from kju.guests import debian, disk
 
-PACKAGES = ("grub-pc-bin", "grub-common", "libdevmapper1.02.1")
 MODULES = "biosdisk memdisk tar normal test echo sleep font gfxterm vbe all_video minicmd reboot"
 #: The larger one leaves no room: what the BIOS reads of GRUB has 480 KB.
 FONT = "usr/share/grub/euro.pf2"
@@ -31,8 +25,6 @@ menuentry "Nothing at all" { true }
 menuentry "Reset" { reboot }
 menuentry "Another one" { true }
 """
-#: GRUB loads itself from the sectors behind the first; a disk is whole cylinders to the BIOS.
-DISK = 16 << 20
 
 
 def build() -> Path:
@@ -49,35 +41,17 @@ def build() -> Path:
 
 def _make() -> Path:
     apt = debian.Apt()
-    folder = debian.cache() / f"grub-{debian.safe(apt.version(PACKAGES[0]))}"
+    folder = debian.cache() / f"grub-{debian.safe(apt.version(disk.PACKAGES[0]))}"
     with debian.appearing(folder) as new:
-        root = new / "root"
-        root.mkdir()
-        for package in apt.download(PACKAGES, new):
-            debian.unpack(package, root)
-        (new / "menu.cfg").write_text("set prefix=(memdisk)\nnormal (memdisk)/grub.cfg\n")
-        _memdisk(
-            new / "memdisk.tar", {"grub.cfg": MENU.encode(), "euro.pf2": (root / FONT).read_bytes()}
+        root = disk.unpack(apt, new)
+        disk.write(
+            new / "grub.img",
+            root,
+            modules=MODULES.split(),
+            config="set prefix=(memdisk)\nnormal (memdisk)/grub.cfg\n",
+            memdisk={"grub.cfg": MENU.encode(), "euro.pf2": (root / FONT).read_bytes()},
         )
-        modules = root / "usr/lib/grub/i386-pc"
-        libraries = [root / "lib/x86_64-linux-gnu", root / "usr/lib/x86_64-linux-gnu"]
-        debian.run(
-            "env", f"LD_LIBRARY_PATH={os.pathsep.join(map(str, libraries))}",
-            root / "usr/bin/grub-mkimage", "-O", "i386-pc", "-d", modules, "-p", "(memdisk)",
-            "-c", new / "menu.cfg", "-m", new / "memdisk.tar", "-o", new / "core.img",
-            *MODULES.split(),
-        )  # fmt: skip
-        disk = (modules / "boot.img").read_bytes() + (new / "core.img").read_bytes()
-        (new / "grub.img").write_bytes(disk.ljust(DISK, b"\0"))
     return folder
-
-
-def _memdisk(path: Path, files: dict[str, bytes]) -> None:
-    with tarfile.open(path, "w") as tar:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
 
 
 def main() -> None:

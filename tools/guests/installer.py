@@ -7,11 +7,9 @@ mode of 1024x768, `vga=0x318` in one of 24 bits.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import debian
+from kju.guests import debian
 
 PACKAGE = "debian-installer-12-netboot-amd64"
 FILES = ("linux", "initrd.gz")

@@ -10,19 +10,14 @@ from __future__ import annotations
 import argparse
 import gzip
 import hashlib
-import lzma
 import os
-import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import cpio
-import debian
+from kju.guests import cpio, debian, kernel
 
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "paint"
@@ -43,18 +38,6 @@ MODULES = [
     "uhci_hcd",
     "ehci_pci",
     "xhci_pci",
-]
-MODULE_FOLDERS = [
-    "gpu/drm",
-    "virtio",
-    "input",
-    "hid",
-    "usb",
-    "i2c",
-    "acpi",
-    "platform",
-    "video",
-    "firmware",
 ]
 
 
@@ -88,64 +71,19 @@ def _newest_parts() -> Path | None:
 
 def _fetch() -> Path:
     apt = debian.Apt()
-    kernel = next(
-        name for name in apt.depends("linux-image-amd64") if name.startswith("linux-image-")
-    )
-    folder = debian.cache() / f"linux-{debian.safe(apt.version(kernel))}"
+    package = kernel.newest(apt)
+    folder = debian.cache() / f"linux-{debian.safe(apt.version(package))}"
     if folder.exists():
         return folder
     with debian.appearing(folder) as new:
+        kernel.unpack(apt, package, MODULES, new)
         root = new / "root"
         root.mkdir()
-        for package in apt.download([kernel, "busybox-static", "libdrm-dev"], new):
-            patterns = (
-                [
-                    "./boot/vmlinuz-*",
-                    *(f"*/kernel/drivers/{name}/*" for name in MODULE_FOLDERS),
-                    "*/kernel/lib/*",
-                    "*/modules.builtin",
-                ]
-                if package.name.startswith("linux-image")
-                else ["./bin/busybox", "./usr/share/doc/busybox-static/copyright"]
-                if package.name.startswith("busybox")
-                else ["./usr/include/libdrm/*"]
-            )
-            debian.unpack(package, root, *patterns)
-        next(root.glob("boot/vmlinuz-*")).rename(new / "vmlinuz")
-        (root / "bin" / "busybox").rename(new / "busybox")
+        (headers,) = apt.download(["libdrm-dev"], new)
+        debian.unpack(headers, root, "./usr/include/libdrm/*")
         (root / "usr" / "include" / "libdrm").rename(new / "include")
-        _keep_modules(root, new / "modules")
         shutil.rmtree(root)
     return folder
-
-
-def _keep_modules(root: Path, out: Path) -> None:
-    """Copies the modules the guest may load and what they need, unpacked, and lists the needs."""
-    available = {path.name.split(".ko")[0].replace("-", "_"): path for path in root.rglob("*.ko*")}
-    builtin = {
-        Path(line).stem.replace("-", "_")
-        for file in root.rglob("modules.builtin")
-        for line in file.read_text().splitlines()
-    }
-    out.mkdir()
-    needs: dict[str, list[str]] = {}
-    waiting = list(MODULES)
-    while waiting:
-        name = waiting.pop()
-        if name in needs or name in builtin:
-            continue
-        if name not in available:
-            raise debian.GuestError(f"the kernel package has no module {name}")
-        content = available[name].read_bytes()
-        if available[name].suffix == ".xz":
-            content = lzma.decompress(content)
-        (out / f"{name}.ko").write_bytes(content)
-        depends = re.search(rb"\0depends=([^\0]*)\0", content)
-        words = depends.group(1).decode().replace("-", "_") if depends else ""
-        needs[name] = [word for word in words.split(",") if word and word not in builtin]
-        waiting += needs[name]
-    lines = (f"{name} {' '.join(needs[name])}".strip() for name in sorted(needs))
-    (out / "depends").write_text("\n".join(lines) + "\n")
 
 
 def _initramfs(parts: Path) -> Path:

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import debian
 import linux
+
+from kju.guests import debian
 
 COMMAND_LINE = "console=ttyS0 quiet vt.global_cursor_default=0 iomem=relaxed"
 

@@ -11,8 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import debian
+from kju.guests import debian
 
 SOURCES = Path(__file__).resolve().parent / "plain"
 FLAGS = "-m32 -march=i686 -O2 -std=gnu11 -ffreestanding -fno-pic -fno-stack-protector -nostdlib"

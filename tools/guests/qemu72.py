@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import debian
+from kju.guests import debian
 
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 PROGRAM = "usr/bin/qemu-system-x86_64"

@@ -5,12 +5,10 @@ All of one release, whatever this machine runs, so that everybody generates the 
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "guests"))
-import debian
+from kju.guests import debian
 
 #: The packages that name keys and layouts, and the files of each that are read.
 PACKAGES = {

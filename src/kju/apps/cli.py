@@ -388,7 +388,9 @@ def dump(
 
 @app.command(cls=_Command)
 def demo(
-    guest: Annotated[str, typer.Option(help="invaders, memtest, or an image's path.")] = "invaders",
+    guest: Annotated[
+        str, typer.Option(help="invaders, linux, memtest, or an image's path.")
+    ] = "invaders",
     seconds: Annotated[
         float,
         typer.Option(min=0, help="End after so long; by default with q, or in a pipe when done."),
@@ -396,8 +398,17 @@ def demo(
     remote: Annotated[
         bool, typer.Option("--remote", help="Across a network: both screens side by side.")
     ] = False,
+    copy_to: Annotated[
+        str, typer.Option(metavar="FILE", help="Only copy the guest linux to a qcow2 disk.")
+    ] = "",
 ) -> None:
-    """Boot a real guest, show it from a second process, and play."""
-    from .demo import demo
+    """Boot a real guest, show it from a second process, and play.
 
+    The guest linux has a login and a shell. It is built from Debian packages when it is first used.
+    """
+    from .demo import copy_guest, demo
+
+    if copy_to:
+        copy_guest(guest, copy_to)
+        return
     demo(guest, seconds, remote=remote)

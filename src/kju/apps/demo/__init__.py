@@ -20,12 +20,15 @@ from typing import NamedTuple
 
 from ...client.machine import Machine, launch
 from ...client.surface import Surface
-from ...errors import FileError, KjuError
+from ...errors import FileError, KjuError, UsageError, WaitTimeoutError
 from ...files import write_output
-from .guests import Act, Guest, find
+from ...guests import sample
+from .guests import LINUX, Act, Guest, find, say_progress
 
 # The guest is in the middle of something by then, and so is the picture.
 _PICTURE_AFTER = 4
+#: Seconds between two looks at whether the viewer still runs.
+_LOOK = 0.3
 
 
 def demo(name: str, seconds: float, *, remote: bool = False) -> None:
@@ -58,10 +61,26 @@ def demo(name: str, seconds: float, *, remote: bool = False) -> None:
             _say_goodbye(guest, player.saved)
 
 
+def copy_guest(name: str, target: str) -> None:
+    """Copy the sample guest's disk to a new file, and say what to do with it.
+
+    Raises:
+        UsageError: *name* is not the sample guest, or there is such a file already.
+        GuestError: The sample guest cannot be built.
+    """
+    if name != LINUX:
+        raise UsageError(f"only the sample guest can be copied: --guest {LINUX} --copy-to {target}")
+    try:
+        sample.copy(Path(target), say_progress)
+    except FileExistsError as error:
+        raise UsageError(f"{target} exists already and was left as it is") from error
+    print(f"{target} is the sample guest: log in as root, without a password")
+
+
 @contextlib.contextmanager
 def _machine(guest: Guest) -> Iterator[Machine]:
     print(f"starting {guest.title} in QEMU ({guest.image})", flush=True)
-    with launch(guest.image, memory=guest.memory) as machine:
+    with launch(guest.image, memory=guest.memory, args=guest.arguments) as machine:
         info = machine.info()
         print(
             f"  machine  {machine.name}, in {info['host']['folder']}\n"
@@ -142,6 +161,8 @@ class _Player:
         forever = sys.stdout.isatty() or bool(seconds)
         end = time.monotonic() + seconds if seconds else float("inf")
         for number, act in enumerate(self._guest.acts(repeat=forever), 1):
+            if act.shows and not self._shown(act.shows, viewer, end):
+                return
             if _ends_within(viewer, min(act.after, end - time.monotonic())):
                 return
             if time.monotonic() >= end:
@@ -150,8 +171,18 @@ class _Player:
             if number == _PICTURE_AFTER:
                 self.save()
 
+    def _shown(self, text: str, viewer: subprocess.Popen[bytes], end: float) -> bool:
+        """Wait for a text on the screen; whether it came before the viewer or the time ended."""
+        while viewer.poll() is None and time.monotonic() < end:
+            with contextlib.suppress(WaitTimeoutError):
+                self._machine.screen.wait_text(text, timeout=_LOOK)
+                return True
+        return False
+
     def _press(self, act: Act) -> None:
         keys = self._machine.keyboard
+        if act.text:
+            keys.type(act.text)
         if act.hold:
             keys.press(act.key)
             time.sleep(act.hold)
@@ -187,16 +218,25 @@ def _ends_within(viewer: subprocess.Popen[bytes], seconds: float) -> bool:
 
 def _say_goodbye(guest: Guest, saved: str) -> None:
     kju = _own_command()
-    name = Path(guest.image).stem
-    picture = f"a picture of it: {saved}\n" if saved else ""
-    print(
-        f"\nthe machine has ended; no process, socket or memory of it is left\n{picture}"
-        "try next:\n"
-        f"  {kju} run --detach {guest.image}\n"
-        f"  {kju} watch {name}              (q quits; the machine goes on)\n"
-        f"  {kju} key {name} left spc       (from another terminal)\n"
-        f"  {kju} screenshot {name} -o screen.png\n"
+    image, name = guest.image, Path(guest.image).stem
+    lines = [f"a picture of it: {saved}"] if saved else []
+    lines += ["try next:"]
+    keys = "left spc"
+    if guest.arguments:  # the copy is the user's own, with room for snapshots
+        lines += [f"  {kju} demo --guest {LINUX} --copy-to linux.qcow2"]
+        image, keys = "linux.qcow2", "ret"
+    lines += [
+        f"  {kju} run --detach {image}",
+        "  # q leaves the viewer; the machine goes on",
+        f"  {kju} watch {name}",
+        f"  {kju} key {name} {keys}",
+        f"  {kju} screenshot {name} -o screen.png",
         f"  {kju} stop {name}",
+    ]
+    print(
+        "\nthe machine has ended; no process, socket or memory of it is left",
+        *lines,
+        sep="\n",
         flush=True,
     )
 

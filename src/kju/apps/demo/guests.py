@@ -1,4 +1,4 @@
-"""The demo's guests, and what is pressed in them. I/O-free but for looking whether they exist."""
+"""The demo's guests, and what is pressed in them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import UsageError
+from ...guests import sample
 
 _ROUNDS = 4
+#: The sample guest's name for `find`.
+LINUX = "linux"
 
 
 class Act(NamedTuple):
@@ -18,11 +21,15 @@ class Act(NamedTuple):
         after: Seconds to wait before.
         key: A chord to press; empty presses nothing.
         hold: Seconds to hold it down; 0 is one stroke.
+        shows: A text to wait for first; empty does not wait.
+        text: A text to type; empty types nothing.
     """
 
     after: float
     key: str = ""
     hold: float = 0.0
+    shows: str = ""
+    text: str = ""
 
 
 class Guest(NamedTuple):
@@ -35,6 +42,7 @@ class Guest(NamedTuple):
         first: Done once.
         then: Done after that.
         again: Done after some rounds of that, before more of them.
+        arguments: QEMU's, besides those that the image and the memory make.
     """
 
     title: str
@@ -43,6 +51,7 @@ class Guest(NamedTuple):
     first: tuple[Act, ...]
     then: tuple[Act, ...]
     again: tuple[Act, ...] = ()
+    arguments: tuple[str, ...] = ()
 
     def acts(self, *, repeat: bool) -> Iterator[Act]:
         """What to do, without end or once."""
@@ -65,15 +74,31 @@ _INVADERS = (Act(5), Act(0, "esc"))
 _GAME = _shots(*["left"] * 4, *["right"] * 8, *["left"] * 4)
 _LOOKING = (Act(5), Act(1, "shift"), Act(1, "shift"), Act(1, "shift"))
 
+#: The prompt is waited for, so that nothing depends on how fast the guest is.
+_LOGIN = (Act(0, shows="login:", text="root\n"),)
+_SHELL = tuple(
+    Act(1, shows="root@kju:", text=f"{line}\n")
+    for line in ("uname -a", "free -m", "cal", "ls /bin | head -n 20", "clear")
+)
+
 _MEMTEST = ("/boot/memtest86+x64.bin", "/boot/memtest86+.bin")
 
 
 def find(name: str) -> Guest:
-    """The guest of this name, or one made of an image's path.
+    """Return the guest of this name, or one made of an image's path.
+
+    The sample guest is built if it has not been before, with its progress on standard output.
 
     Raises:
-        UsageError: It is not there; the message says how to get it.
+        UsageError: It is missing; the message says how to get it.
+        GuestError: The sample guest cannot be built.
     """
+    if name == LINUX:
+        image = str(sample.build(say_progress))
+        # Several demos may run, and the disk stays as it was built.
+        unchanged = ("-snapshot",)
+        title = "a small Linux"
+        return Guest(title, image, sample.MEMORY, _LOGIN, _SHELL, arguments=unchanged)
     if name == "invaders":
         image = _first(("/boot/invaders.exec",), "grub-invaders")
         return Guest("a game for text mode", image, "64M", _INVADERS, _GAME, (Act(0.5, "esc"),))
@@ -81,8 +106,13 @@ def find(name: str) -> Guest:
         image = _first(_MEMTEST, "memtest86+")
         return Guest("a memory test", image, "256M", _LOOKING, (Act(2, "shift"),))
     if not Path(name).exists():
-        raise UsageError(f"there is no image {name}: name one, or invaders, or memtest")
+        raise UsageError(f"there is no image {name}: name one, or invaders, linux or memtest")
     return Guest("your image", name, "1G", _LOOKING, (Act(10, "shift"),))
+
+
+def say_progress(words: str) -> None:
+    """Print one line of progress of building the sample guest."""
+    print(f"sample guest: {words}", flush=True)
 
 
 def _first(paths: tuple[str, ...], package: str) -> str:

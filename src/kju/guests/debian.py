@@ -17,12 +17,17 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..errors import KjuError
+
 RELEASE = "bookworm"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+#: Used where the machine's own sources name no Debian archive; apt checks its signatures.
+ARCHIVE = "http://deb.debian.org/debian"
+APT_SOURCES = Path("/etc/apt")
 
 
-class GuestError(Exception):
-    """A guest cannot be had on this machine; the text says why and what to do."""
+class GuestError(KjuError):
+    """A guest cannot be built on this computer; the text says why and what to do."""
 
 
 def cache() -> Path:
@@ -61,7 +66,8 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
         )
     except FileNotFoundError as error:
         raise GuestError(
-            f"{command[0]} is not installed; the test guests are made on Debian"
+            f"{command[0]} is not installed; guests are built from Debian packages, which needs"
+            " apt, dpkg and qemu-utils (on Debian: apt install dpkg-dev qemu-utils)"
         ) from error
     if done.returncode:
         words = " ".join(str(word) for word in command[:3])
@@ -72,10 +78,9 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
 def mirrors() -> list[str]:
     """The addresses of the Debian archives that this machine's sources name.
 
-    Read from the files themselves: apt tells nothing as soon as one source cannot be parsed.
+    Read from the files themselves: apt prints nothing as soon as one source cannot be parsed.
     """
-    folder = Path("/etc/apt")
-    files = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*.*"))]
+    files = [APT_SOURCES / "sources.list", *sorted((APT_SOURCES / "sources.list.d").glob("*.*"))]
     lines = [
         line
         for file in files
@@ -83,9 +88,7 @@ def mirrors() -> list[str]:
         for line in file.read_text(errors="replace").splitlines()
         if not line.lstrip().startswith("#")
     ]
-    found = re.findall(r"\S+?:\S*/debian/?(?=\s|$)", "\n".join(lines))
-    if not found:
-        raise GuestError("this machine's apt sources name no Debian archive to fetch guests from")
+    found = re.findall(r"\S+?:\S*/debian/?(?=\s|$)", "\n".join(lines)) or [ARCHIVE]
     return list(dict.fromkeys(address.rstrip("/") for address in found))
 
 
@@ -111,15 +114,21 @@ class Apt:
             "-oAPT::Architectures=amd64",
             "-oAcquire::Languages=none",
             "-oAcquire::http::Timeout=20",
+            "-oAcquire::Retries=1",
+            "-oAPT::Update::Error-Mode=any",  # else a failed download is a warning, status 0
         ]
         signed = f"[signed-by={KEYRING}] " if KEYRING.exists() else ""
-        lines = (f"deb {signed}{address} {RELEASE} main\n" for address in mirrors())
+        addresses = mirrors()
+        lines = (f"deb {signed}{address} {RELEASE} main\n" for address in addresses)
         (self.folder / "sources.list").write_text("".join(lines))
         try:
             run("apt-get", *self.options, "-qq", "update")
-        except GuestError:  # one mirror of several may be dead
+        except GuestError as error:  # one mirror of several may be dead
             if not list((self.folder / "state" / "lists").glob("*_Packages*")):
-                raise
+                raise GuestError(
+                    f"apt could not read the package lists of {', '.join(addresses)}; check the"
+                    f" network connection, then try again ({error})"
+                ) from error
 
     def depends(self, package: str) -> list[str]:
         """The names a package depends on directly, alternatives included."""
@@ -139,9 +148,19 @@ class Apt:
         return next(line.split()[1] for line in shown.splitlines() if line.startswith("Version:"))
 
     def download(self, packages: Sequence[str], folder: Path) -> list[Path]:
-        """Fetches packages into a folder."""
+        """Fetches packages into a folder.
+
+        Raises:
+            GuestError: A package is unknown, or its archive does not answer.
+        """
         before = set(folder.glob("*.deb"))
-        run("apt-get", *self.options, "-qq", "download", *packages, cwd=folder)
+        try:
+            run("apt-get", *self.options, "-qq", "download", *packages, cwd=folder)
+        except GuestError as error:
+            raise GuestError(
+                f"apt could not download {', '.join(packages)}; check the network connection,"
+                f" then try again ({error})"
+            ) from error
         return sorted(set(folder.glob("*.deb")) - before)
 
 

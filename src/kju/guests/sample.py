@@ -1,0 +1,152 @@
+"""The sample guest: a small Linux that asks for a login, on a qcow2 disk that boots by itself.
+
+It is Debian's kernel with busybox in an initramfs, which GRUB loads from the disk. There is a login
+on the screen (1280x800 where the display is one that Linux has a driver for) and one on the first
+serial port, for root without a password. The power button shuts it down. Nothing is written to
+the disk by the guest, so files that are made in it last until it ends.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from . import cpio, debian, disk, kernel
+
+MEMORY = "256M"
+#: What is downloaded for it, in bytes: most of it is the kernel package, with every driver.
+DOWNLOAD = 80_000_000
+MODULES = (
+    "bochs",
+    "virtio_gpu",
+    "button",
+    "evdev",
+    "psmouse",
+    "virtio_pci",
+    "virtio_input",
+    "usbhid",
+    "hid_generic",
+    "uhci_hcd",
+    "ehci_pci",
+    "xhci_pci",
+)
+#: Seconds until the prompt are spent on the kernel, not here: no menu and no pause.
+_GRUB = """\
+set root=(hd0,msdos1)
+linux /vmlinuz quiet loglevel=0 console=ttyS0,115200 console=tty0
+initrd /initrd
+boot
+"""
+_GRUB_MODULES = ("biosdisk", "part_msdos", "tar", "linux")
+_INIT = """\
+#!/bin/busybox sh
+export PATH=/bin HOME=/root
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+hostname kju
+for module in {modules}; do
+    insmod "/modules/$module.ko"
+done
+acpid -l /dev/null
+keep() {{ while :; do setsid getty "$@"; done; }}
+keep 0 tty1 linux &
+keep 115200 ttyS0 vt100 &
+while :; do wait; done
+"""
+# -f: there is no init program that could be asked.
+_FILES = {
+    "etc/passwd": "root::0:0:root:/root:/bin/sh\n",
+    "etc/group": "root:x:0:\n",
+    "etc/issue": "The sample guest of kju: the user is root, without a password.\n\n",
+    "etc/profile": (
+        "export PS1='root@kju:$PWD# '\n"
+        "alias poweroff='poweroff -f' reboot='reboot -f' halt='halt -f'\n"
+    ),
+}
+_POWER_BUTTON = "etc/acpi/PWRF/00000080"
+
+
+def build(say: Callable[[str], object] = lambda words: None) -> Path:
+    """Return the path of the guest's disk; build it first where there is none.
+
+    The disk is shared by everybody who asks for it: copy it, or start it with ``-snapshot``.
+
+    Args:
+        say: Called with one line of progress for each step of a build.
+
+    Raises:
+        GuestError: A Debian archive does not answer, or a program to build with is missing.
+    """
+    made, recipe = debian.cache() / "linux.qcow2", debian.cache() / "linux.recipe"
+    with debian.locked():
+        digest = _digest()
+        if not (made.exists() and recipe.exists() and recipe.read_text() == digest):
+            with tempfile.TemporaryDirectory(dir=debian.cache(), prefix=".new-") as folder:
+                _make(Path(folder), say).replace(made)
+            recipe.write_text(digest)
+    return made
+
+
+def copy(target: Path, say: Callable[[str], object] = lambda words: None) -> None:
+    """Copy the guest's disk to a new file.
+
+    Raises:
+        GuestError: The guest cannot be built.
+        FileExistsError: There is such a file already; it is unchanged.
+        OSError: The file cannot be written; none is left.
+    """
+    source = build(say)
+    with target.open("xb") as file:
+        try:
+            with source.open("rb") as content:
+                shutil.copyfileobj(content, file)
+        except BaseException:
+            target.unlink()
+            raise
+
+
+def _digest() -> str:
+    """Return what changes with anything that decides what the disk holds."""
+    own = Path(__file__).parent
+    names = ("sample.py", "disk.py", "kernel.py", "cpio.py")
+    return hashlib.sha256(b"".join((own / name).read_bytes() for name in names)).hexdigest()
+
+
+def _make(folder: Path, say: Callable[[str], object]) -> Path:
+    say("reading Debian's package lists")
+    apt = debian.Apt()
+    say(f"downloading a kernel, busybox and GRUB (about {DOWNLOAD // 1_000_000} MB)")
+    kernel.unpack(apt, kernel.newest(apt), MODULES, folder)
+    root = disk.unpack(apt, folder)
+    say("writing the disk")
+    files = {"vmlinuz": (folder / "vmlinuz").read_bytes(), "initrd": _initrd(folder)}
+    raw = folder / "linux.raw"
+    disk.write(raw, root, modules=_GRUB_MODULES, config=_GRUB, files=files)
+    made = folder / "linux.qcow2"
+    debian.run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", raw, made)
+    return made
+
+
+def _initrd(folder: Path) -> bytes:
+    archive = cpio.Archive()
+    for name in ("bin", "dev", "proc", "sys", "tmp", "run", "root", "modules"):
+        archive.add(name, cpio.FOLDER)
+    for name in ("etc", "etc/acpi", "etc/acpi/PWRF"):
+        archive.add(name, cpio.FOLDER)
+    archive.add("bin/busybox", cpio.PROGRAM, (folder / "busybox").read_bytes())
+    archive.add("bin/sh", cpio.LINK, b"busybox")
+    names = kernel.load_order(folder / "modules")
+    for name in names:
+        content = (folder / "modules" / f"{name}.ko").read_bytes()
+        archive.add(f"modules/{name}.ko", cpio.FILE, content)
+    for path, text in _FILES.items():
+        archive.add(path, cpio.FILE, text.encode())
+    archive.add(_POWER_BUTTON, cpio.PROGRAM, b"#!/bin/sh\nexec poweroff -f\n")
+    archive.add("init", cpio.PROGRAM, _INIT.format(modules=" ".join(names)).encode())
+    return gzip.compress(archive.finish(), 9, mtime=0)

@@ -1,0 +1,101 @@
+"""The sample guest, as the README and the tutorial use it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import guests
+import pytest
+
+import kju
+from kju.guests import sample
+
+pytestmark = [pytest.mark.qemu, pytest.mark.timeout(400), pytest.mark.usefixtures("runtime_folder")]
+
+KJU = (sys.executable, "-m", "kju.apps")
+BOOT = 100.0
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    guests.sample()
+    sample.copy(tmp_path / "linux.qcow2")
+    return tmp_path / "linux.qcow2"
+
+
+def log_in(machine: kju.Machine) -> None:
+    machine.screen.wait_text("login:", timeout=BOOT)
+    machine.keyboard.type("root\n")
+    machine.screen.wait_text("root@kju:", timeout=BOOT)
+
+
+def test_it_boots_to_a_login_and_takes_commands(disk: Path) -> None:
+    with kju.launch(disk, memory=sample.MEMORY, args=guests.TCG) as machine:
+        log_in(machine)
+        machine.keyboard.type("echo $((6 * 7))-answer\n")
+        machine.screen.wait_text("42-answer", timeout=BOOT)
+        assert machine.screen.mode[:2] == (1280, 800)
+
+
+def test_it_keeps_snapshots_on_its_own_disk(disk: Path) -> None:
+    with kju.launch(disk, memory=sample.MEMORY, args=guests.TCG) as machine:
+        log_in(machine)
+        machine.snapshots.save("fresh")
+        machine.keyboard.type("touch /tmp/1; echo made-''later\n")
+        machine.screen.wait_text("made-later", timeout=BOOT)
+        machine.snapshots.load("fresh")
+        machine.keyboard.type("ls /tmp | wc -l | sed s/^/files-/\n")
+        machine.screen.wait_text("files-0", timeout=BOOT)
+
+
+def test_its_serial_port_has_a_login_too(disk: Path) -> None:
+    with kju.launch(disk, memory=sample.MEMORY, args=guests.TCG) as machine:
+        machine.screen.wait_text("login:", timeout=BOOT)
+        line = machine.serial()
+        line.settimeout(BOOT)
+        heard = b""
+        for words, answer in ((b"\n", b"login:"), (b"root\n", b"root@kju:"), (b"id\n", b"uid=0")):
+            line.sendall(words)
+            while answer not in heard:
+                heard += line.recv(4096)
+        line.close()
+
+
+@pytest.mark.parametrize("board", ["pc", "q35"])
+def test_the_power_button_shuts_it_down(disk: Path, board: str) -> None:
+    args = [*guests.TCG, "-machine", board]
+    with kju.launch(disk, memory=sample.MEMORY, args=args) as machine:
+        machine.screen.wait_text("login:", timeout=BOOT)
+        assert machine.shutdown(BOOT)
+
+
+def test_a_copy_never_replaces_a_file(disk: Path) -> None:
+    disk.write_bytes(b"mine")
+    done = subprocess.run(
+        [*KJU, "demo", "--guest", "linux", "--copy-to", str(disk)],
+        capture_output=True, text=True, timeout=BOOT, check=False,
+    )  # fmt: skip
+    assert (done.returncode, disk.read_bytes()) == (2, b"mine")
+    assert done.stderr == f"kju: {disk} exists already and was left as it is\n"
+
+
+def test_without_a_network_one_line_says_so(tmp_path: Path) -> None:
+    """Apt is sent to a port where nothing listens, as if every archive were out of reach."""
+    (tmp_path / "apt.conf").write_text(
+        'Acquire::http::Proxy "http://127.0.0.1:9";\nAcquire::https::Proxy "http://127.0.0.1:9";\n'
+    )
+    offline = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "APT_CONFIG": str(tmp_path / "apt.conf")}
+    began = time.monotonic()
+    done = subprocess.run(
+        [*KJU, "demo", "--guest", "linux", "--copy-to", str(tmp_path / "linux.qcow2")],
+        capture_output=True, text=True, timeout=BOOT, check=False, env=os.environ | offline,
+    )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "check the network connection, then try again" in line
+    assert not list(tmp_path.rglob("*.qcow2"))
+    assert time.monotonic() - began < BOOT

@@ -19,6 +19,7 @@ what happened, to what, and what to do next::
     ├── UnavailableError             the surface says that it has no picture now
     ├── InconsistentError            no single version could be copied in the time given
     ├── InputError                   the guest does not take what was typed
+    ├── PowerButtonError             the guest cannot receive a press of its power button
     ├── NeedleError                  a file is no needle that kju can read
     ├── MissingError                 a package that this needs is not installed
     ├── WaitTimeoutError             what was waited for did not happen (also TimeoutError)
@@ -172,6 +173,10 @@ class WaitTimeoutError(KjuError, TimeoutError):
 
 class InputError(KjuError):
     """The guest does not take what was typed: nothing in it reads the keyboard."""
+
+
+class PowerButtonError(KjuError):
+    """The guest cannot receive a press of its power button; nothing was pressed."""
 
 
 class PeerError(KjuError):

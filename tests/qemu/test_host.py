@@ -27,6 +27,7 @@ from kju.errors import (
     KjuError,
     MachineExistsError,
     MachineNotFoundError,
+    PowerButtonError,
     ProducerGoneError,
     QemuError,
     RoleError,
@@ -349,9 +350,11 @@ def test_a_name_is_taken_once_and_other_names_are_found(machine: kju.Machine) ->
         kju.attach("nobody")
 
 
-def test_the_guest_may_power_off() -> None:
-    with kju.launch(guests.INVADERS, memory="64", args=[*TCG, "-no-shutdown"]) as machine:
-        machine.powerdown()
+def test_a_press_that_the_guest_cannot_receive_is_an_error_and_ends_nothing() -> None:
+    with kju.launch(guests.INVADERS, memory="64", args=TCG) as machine:
+        machine.screen.wait(timeout=10)
+        with pytest.raises(PowerButtonError, match="kju stop --now invaders"):
+            machine.powerdown()
         assert machine.gone is None
 
 

@@ -22,7 +22,6 @@ from kju.client.machine import launched
 from kju.definitions import Definition
 from kju.errors import (
     ConflictError,
-    MachineGoneError,
     QemuError,
     RoleError,
     UsageError,
@@ -309,14 +308,3 @@ def test_a_snapshot_of_a_kept_machine_and_its_clone(runtime_folder: None, tmp_pa
     command("rm", "leaf")
     command("rm", "base")
     assert not folder.exists()
-
-
-def test_stop_asks_the_guest(runtime_folder: None, tmp_path: Path) -> None:
-    """A Linux guest without anybody who would listen; QEMU tells of the button."""
-    with kju.launch(name="m", args=[*guests.TCG, "-m", "32"], detach=True) as machine:
-        with machine.events(timeout=20) as events:
-            assert machine.shutdown(0.2) is False
-            names = [event.name for event in events]
-        assert names[0] == "powerdown" and "ending" in names
-        with pytest.raises(MachineGoneError):
-            machine.pause()

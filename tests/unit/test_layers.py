@@ -10,7 +10,7 @@ SOURCE = Path(kju.__file__).parent
 # From the bottom up: a module imports its own layer and those below. `_core`, `_pixels` and
 # `_system` are the extension modules; "" is the package itself.
 LAYERS = [
-    {"", "errors", "bounded", "escaping", "geometry", "formats"},
+    {"", "errors", "extras", "bounded", "escaping", "geometry", "formats"},
     {"layout", "_core", "_pixels", "_system"},
     {"surface"},
     {"producer", "consumer"},

@@ -26,6 +26,14 @@ class Command(typer.core.TyperCommand):
         except BrokenPipeError:  # whoever read us has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = Exit.OK
+        except ImportError as missing:
+            from .. import extras
+
+            explained = extras.explain(missing)
+            if explained is None:
+                raise
+            typer.echo(f"kju: {line_of(explained)}", err=True)
+            code = code_of(explained)
         except (KjuError, OSError) as caught:
             limit = descriptor_limit(caught) if isinstance(caught, OSError) else None
             error = limit or caught

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ..client.machine import machines
 from ..errors import KjuError, WaitTimeoutError
 from ..escaping import one_line
+from ..extras import EXTRAS, install_command, missing_packages
 from ..host import probe, qemu, runtime, xvfb_launch
 from ..memory.sysv import limits
 from .targets import all_info
@@ -57,6 +58,7 @@ def findings() -> Iterator[Finding]:
     yield from _qemu()
     yield _xvfb()
     yield _try("runtime folder", _runtime_folder)
+    yield from _extras()
     yield from _machines()
     yield from _memory()
 
@@ -87,6 +89,18 @@ def _xvfb() -> Finding:
     except KjuError as error:
         # Guests do without it.
         return Finding("xvfb", None, str(error))
+
+
+def _extras() -> Iterator[Finding]:
+    for extra in EXTRAS.values():
+        missing = missing_packages(extra.name)
+        says = f"installed; enables {extra.enables}"
+        if missing:
+            says = (
+                f"without {', '.join(missing)}; enables {extra.enables};"
+                f" install with: {install_command(extra.name)}"
+            )
+        yield Finding(f"extra {extra.name}", None if missing else True, says)
 
 
 def _machines() -> Iterator[Finding]:

@@ -121,7 +121,8 @@ def stop(
 ) -> None:
     """End a machine.
 
-    Presses its power button; if the guest has not shut down in time, it is ended.
+    Presses its power button; a guest that cannot receive it, or has not shut down in time, is
+    ended.
     """
     from .power import stop
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..client.life import Event
 from ..client.machine import attach
-from ..errors import MachineGoneError, UsageError, WaitTimeoutError
+from ..errors import MachineGoneError, PowerButtonError, UsageError, WaitTimeoutError
 from ..escaping import one_line
 from ..host import runtime
 from .exits import line_of
@@ -42,12 +42,20 @@ def stop(name: str, now: bool, powerdown: bool, timeout: float) -> None:
         if now or machine.info()["kind"] != "qemu":  # an X server has no power button
             machine.stop()
             return
+        try:
+            machine.powerdown()
+        except PowerButtonError as error:
+            why = str(error).partition(";")[0]
+            print(f"{why}: ended at once", file=sys.stderr)
+            machine.stop()
+            return
         print(
             f"asking the guest of {name} to shut down; it is ended in {timeout:g} s"
             " (Ctrl-C leaves it running; --now does not ask)",
             file=sys.stderr,
         )
-        if not machine.shutdown(timeout):
+        if not machine.wait_gone(timeout):
+            machine.stop()
             print(f"the guest did not shut down in {timeout:g} s: ended", file=sys.stderr)
 
 

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
+from .. import extras
 from ..escaping import one_line
 from ..remote.notices import Notices
 
@@ -53,7 +54,11 @@ def told(say: Callable[[str], object] | None = None) -> Iterator[None]:
 
     Args:
         say: Given each reason; prints to standard error by default.
+
+    Raises:
+        MissingError: The extra ``remote`` is not installed.
     """
+    extras.require("remote", "a screen on the network")
     import zenoh
 
     if sys.stdout is None:  # it was closed: what zenoh prints there goes nowhere either

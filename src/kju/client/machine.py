@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from ..errors import KjuError, MachineGoneError, WaitTimeoutError
+from ..errors import KjuError, MachineGoneError, PowerButtonError, WaitTimeoutError
 from ..host import runtime
 from ..host.messages import (
     Done,
@@ -164,6 +164,8 @@ class Machine(MachineBase[Link, Screen, Keyboard, Pointer]):
     def shutdown(self, timeout: float = life.SHUTDOWN) -> bool:
         """Press the guest's power button; end the machine if it has not shut down in time.
 
+        A guest that cannot receive the press (ACPI is off in it) is ended at once.
+
         Returns:
             Whether the guest did so itself.
 
@@ -171,8 +173,13 @@ class Machine(MachineBase[Link, Screen, Keyboard, Pointer]):
             RoleError: This client only views.
             MachineError: It has not ended.
         """
-        with contextlib.suppress(MachineGoneError):
+        try:
             self.powerdown()
+        except PowerButtonError:
+            self.stop()
+            return False
+        except MachineGoneError:
+            pass
         if by_itself := self.wait_gone(timeout):
             self._reap()
         else:
@@ -215,6 +222,8 @@ class Machine(MachineBase[Link, Screen, Keyboard, Pointer]):
         """Press the guest's power button; what follows is up to the guest.
 
         Raises:
+            PowerButtonError: The guest cannot receive it; nothing was pressed. Known on x86 boards
+                only, from ACPI's registers.
             RoleError: This client only views.
             MachineGoneError: It has ended.
         """

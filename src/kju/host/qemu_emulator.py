@@ -12,6 +12,7 @@ from ..errors import (
     KjuError,
     MachineGoneError,
     PeerError,
+    PowerButtonError,
     QemuError,
     UsageError,
     WaitTimeoutError,
@@ -32,6 +33,7 @@ from .jobs import EVENT as JOB_EVENT
 from .jobs import Jobs
 from .launch import surface_address
 from .options import parse
+from .power_button import why_lost
 from .probe import Accelerator
 from .qemu_launch import Prepared
 from .qmp import HUNG_UP, Qmp
@@ -243,10 +245,17 @@ class QemuEmulator(Emulator):
         """Press the guest's power button; what follows is up to the guest.
 
         Raises:
+            PowerButtonError: QEMU would drop the press.
             KjuError: QEMU does not answer.
         """
-        if self._qmp is not None:
-            await self._qmp.execute("system_powerdown")
+        if self._qmp is None:
+            return
+        if why := await why_lost(self._qmp):
+            raise PowerButtonError(
+                f"the guest of {self._name} cannot receive the power button: {why};"
+                f" end it with: kju stop --now {self._name}"
+            )
+        await self._qmp.execute("system_powerdown")
 
     def leave(self, client: Client) -> None:
         """A client has gone: it looks at the serial port no more."""

@@ -21,7 +21,8 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
-from ..errors import KjuError, MissingError
+from .. import extras
+from ..errors import KjuError
 from .options import MOST_BYTES, Endpoint, Options
 from .probe import answers_quic, why_not
 
@@ -72,9 +73,10 @@ class Engine:
         """Open a session.
 
         Raises:
-            MissingError: zenoh is not installed.
+            MissingError: The extra ``remote`` is not installed.
             KjuError: It does not open: a place to listen is taken, a certificate is no good.
         """
+        extras.require("remote", "a screen on the network")
         engine = cls(options)
         try:
             async with asyncio.timeout(PATIENCE):
@@ -84,12 +86,8 @@ class Engine:
         return engine
 
     def _open(self) -> zenoh.Session:
-        try:
-            import zenoh
-        except ImportError as error:
-            raise MissingError(
-                "screens on the network need zenoh: pip install 'kju[remote]'"
-            ) from error
+        import zenoh
+
         quic = self._over_quic()
         try:
             try:

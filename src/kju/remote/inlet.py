@@ -25,6 +25,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from .. import extras
 from ..errors import (
     InputError,
     KjuError,
@@ -462,7 +463,7 @@ def check_readable(codec: str, *, lossy: bool) -> None:
     if lossy and not photos.known():
         missing = "simplejpeg"
     if missing:
-        raise MissingError(f"this mirror needs {missing}: pip install 'kju[remote]'")
+        raise MissingError(extras.message("remote", "this mirror", [missing]))
 
 
 def _error(done: Done) -> KjuError:

@@ -24,7 +24,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import errno
-import importlib.util
 import logging
 import os
 import re
@@ -35,7 +34,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 import msgspec
 
-from ..errors import FileError, MissingError, PeerError, UsageError
+from .. import extras
+from ..errors import FileError, PeerError, UsageError
 from ..files import Folder
 from ..wire.messages import Role
 from . import certificates, denied, store
@@ -96,12 +96,11 @@ class Trust:
         clock: What time it is.
 
     Raises:
-        MissingError: The package cryptography is not installed.
+        MissingError: The extra ``remote`` is not installed.
     """
 
     def __init__(self, folder: Path, clock: Clock = _utc) -> None:
-        if importlib.util.find_spec("cryptography") is None:
-            raise MissingError("certificates need a package: pip install 'kju[remote]'")
+        extras.require("remote", "a certificate", only="cryptography")
         self.folder = folder
         self._clock = clock
         self._cache: dict[str, tuple[object, object]] = {}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import extras
 from ..errors import KjuError, MissingError
 from ..geometry import Rect
 from .looking import Condition, Seen, cut_out
@@ -172,9 +173,8 @@ def _engine(language: str) -> Any:  # noqa: ANN401  it has no types
     try:
         import tesserocr
     except ImportError as error:
-        raise MissingError(
-            "this is no text console, and reading it needs tesserocr: pip install 'kju[text]'"
-        ) from error
+        purpose = "reading a screen that is not a text console"
+        raise MissingError(extras.message("text", purpose, ["tesserocr"])) from error
     folder = _data(language)
     try:
         mode: Any = tesserocr.PSM.AUTO

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import extras
 from ..errors import MissingError
 
 
@@ -16,5 +17,5 @@ def opencv(purpose: str, extra: str) -> Any:  # noqa: ANN401  its types are no p
     try:
         import cv2
     except ImportError as error:
-        raise MissingError(f"{purpose} needs OpenCV: pip install 'kju[{extra}]'") from error
+        raise MissingError(extras.message(extra, purpose, ["OpenCV"])) from error
     return cv2

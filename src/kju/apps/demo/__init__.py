@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from ... import extras
 from ...client.machine import Machine, launch
 from ...client.surface import Surface
 from ...errors import FileError, KjuError, UsageError, WaitTimeoutError
@@ -41,8 +42,10 @@ def demo(name: str, seconds: float, *, remote: bool = False) -> None:
         remote: Mirror the machine across a network, play there, and show both screens.
 
     Raises:
-        KjuError: The guest is missing, or the machine did not start.
+        KjuError: The guest or an extra is missing, or the machine did not start.
     """
+    if remote:
+        extras.require("remote", "kju demo --remote")
     guest = find(name)
     player = None
     try:

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ... import extras
 from ...errors import UsageError
 from ..signals import ending_signals
 from ..targets import attach_to_look, check_console
@@ -25,7 +26,6 @@ _LIBRARIES = (
     "on Debian: apt install libegl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0"
     " libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xkb1"
 )
-_INSTALL = "python -m pip install 'kju[desktop]'"
 
 
 def view(
@@ -35,11 +35,13 @@ def view(
 
     Raises:
         MachineNotFoundError: None of this name runs.
-        UsageError: There is no such console, scale or key, no display, or no PySide6.
+        UsageError: There is no such console, scale or key, or no display.
+        MissingError: The extra ``desktop`` is not installed.
     """
     from .geometry import scaling_of
     from .grab import Keys
 
+    extras.require("desktop", "a window")
     scaling = scaling_of(scale)
     Keys(release_key)
     with attach_to_look(name) as machine:
@@ -74,9 +76,10 @@ def _application() -> QApplication:
         import PySide6
         from PySide6.QtWidgets import QApplication
     except ImportError as error:
-        raise UsageError(f"a window needs PySide6 ({error}); install it: {_INSTALL}") from error
+        raise UsageError(f"Qt cannot be loaded: {error}; {_LIBRARIES}") from error
     if sys.version_info < (3, 12) and PySide6.__version_info__[:2] == (6, 12):
-        raise UsageError(f"PySide6 6.12 crashes Python 3.11; install another: {_INSTALL}")
+        how = extras.install_command("desktop")
+        raise UsageError(f"PySide6 6.12 crashes Python 3.11; install another with: {how}")
     if platform == "xcb" or not (platform or os.environ.get("WAYLAND_DISPLAY")):
         _check_x11()
     app = QApplication(["kju"])

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from ...errors import KjuError, MachineGoneError, WaitTimeoutError
+from ...errors import KjuError, MachineGoneError, PowerButtonError, WaitTimeoutError
 from ...host import runtime
 from ...host.messages import (
     Done,
@@ -110,11 +110,18 @@ class Machine(MachineBase[AsyncLink, Screen, Keyboard, Pointer]):
     async def shutdown(self, timeout: float = life.SHUTDOWN) -> bool:
         """Press the power button, and end the machine if it has not shut down in time.
 
+        A guest that cannot receive the press (ACPI is off in it) is ended at once.
+
         Returns:
             Whether the guest did so itself.
         """
-        with contextlib.suppress(MachineGoneError):
+        try:
             await self.powerdown()
+        except PowerButtonError:
+            await self.stop()
+            return False
+        except MachineGoneError:
+            pass
         if by_itself := await self.wait_gone(timeout):
             await self._reap()
         else:
@@ -135,7 +142,11 @@ class Machine(MachineBase[AsyncLink, Screen, Keyboard, Pointer]):
         return mark
 
     async def powerdown(self) -> None:
-        """Press the guest's power button; what follows is up to the guest."""
+        """Press the guest's power button; what follows is up to the guest.
+
+        Raises:
+            PowerButtonError: The guest cannot receive it; nothing was pressed.
+        """
         await self._link.ask(Stop(how="powerdown"), Done)
 
     async def stop(self) -> None:

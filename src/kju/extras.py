@@ -1,0 +1,137 @@
+"""The optional extras of kju: what each enables, which packages it needs, how to install it.
+
+The names are those of the optional dependencies in pyproject.toml. This is the only place that
+tells a user what to install: messages, `kju doctor` and the tests take it from here.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from importlib import metadata, util
+from pathlib import Path
+from typing import NamedTuple
+
+from .errors import MissingError
+
+
+class Extra(NamedTuple):
+    """One extra.
+
+    Attributes:
+        name: As in ``tools/setup NAME`` and ``kju[NAME]``.
+        enables: Commands and functions, for people.
+        modules: What it cannot do without, as it is imported, with the package's name.
+        others: What it can do without, the same way; the extra installs them too.
+    """
+
+    name: str
+    enables: str
+    modules: dict[str, str]
+    others: dict[str, str]
+
+
+EXTRAS = {
+    extra.name: extra
+    for extra in (
+        Extra("desktop", "a window on a machine: kju view", {"PySide6": "PySide6"}, {}),
+        Extra(
+            "image",
+            "waiting for a picture: kju wait --image, screen.wait_image",
+            {"cv2": "OpenCV"},
+            {},
+        ),
+        Extra(
+            "text",
+            "reading text that is not in a text console's font: kju wait --text, screen.wait_text",
+            {"cv2": "OpenCV", "tesserocr": "tesserocr"},
+            {},
+        ),
+        Extra(
+            "remote",
+            "screens on the network: kju serve, mirror, router, cert, trust, ls --remote,"
+            " demo --remote",
+            {"zenoh": "zenoh", "cryptography": "cryptography", "zstandard": "zstandard"},
+            {"simplejpeg": "simplejpeg", "lz4": "lz4"},
+        ),
+    )
+}
+
+
+def missing_packages(name: str, only: str = "") -> list[str]:
+    """Return the packages that an extra cannot do without and that are not installed.
+
+    Args:
+        name: A name in `EXTRAS`.
+        only: The one module that counts; by default all do.
+    """
+    modules = EXTRAS[name].modules
+    wanted = {only: modules[only]} if only else modules
+    return [package for module, package in wanted.items() if not _installed(module)]
+
+
+def require(name: str, purpose: str, *, only: str = "") -> None:
+    """Check that an extra is installed, before it is used.
+
+    Args:
+        name: A name in `EXTRAS`.
+        purpose: What needs it, as the beginning of a sentence in the singular.
+        only: The one module that is used; by default all are.
+
+    Raises:
+        MissingError: A package is not installed; the message has the command that installs it.
+    """
+    if missing := missing_packages(name, only):
+        raise MissingError(message(name, purpose, missing))
+
+
+def message(name: str, purpose: str, packages: list[str]) -> str:
+    """Return the line that says what is missing for a purpose, and how to install it."""
+    return f"{purpose} needs {' and '.join(packages)}; install with: {install_command(name)}"
+
+
+def explain(error: ImportError) -> MissingError | None:
+    """Return the error to show for a failed import; None where it is of no extra."""
+    module = (error.name or "").partition(".")[0]
+    for extra in EXTRAS.values():
+        package = (extra.modules | extra.others).get(module)
+        if package is not None:
+            return MissingError(message(extra.name, "this", [package]))
+    return None
+
+
+def install_command(name: str) -> str:
+    """Return the command that installs an extra where this kju is installed.
+
+    From a checkout that is its own ``tools/setup``; in another environment pip installs from
+    where kju itself came.
+    """
+    for root in (Path(sys.prefix).parent, Path(__file__).resolve().parents[2]):
+        setup = root / "tools" / "setup"
+        if setup.is_file() and (root / "src" / "kju").is_dir():
+            return f"{shlex.quote(str(_seen_from_here(setup)))} {name}"
+    return f"{shlex.quote(sys.executable)} -m pip install {shlex.quote(_requirement(name))}"
+
+
+def _requirement(name: str) -> str:
+    """Return what pip takes: the name alone, or with where kju was installed from."""
+    try:
+        text = metadata.distribution("kju").read_text("direct_url.json")
+        url = str(json.loads(text)["url"]) if text else ""
+    except (metadata.PackageNotFoundError, ValueError, KeyError, TypeError):
+        url = ""
+    return f"kju[{name}] @ {url}" if url else f"kju[{name}]"
+
+
+def _seen_from_here(path: Path) -> Path:
+    try:
+        return path.relative_to(Path.cwd())
+    except (ValueError, OSError):
+        return path
+
+
+def _installed(module: str) -> bool:
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    return util.find_spec(module) is not None

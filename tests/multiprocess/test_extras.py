@@ -1,0 +1,106 @@
+"""Every command that needs an extra, run where that is not installed: one line, no traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import kju
+from kju import extras
+from kju.memory import SurfaceProducer
+
+HIDING = Path(__file__).resolve().parent.parent / "hide_packages"
+REMOTE = [
+    ("serve", "x"),
+    ("serve", "--all"),
+    ("router",),
+    ("mirror", "zenoh:lab/x"),
+    ("mirror", "zenoh:lab/x", "--lossy"),
+    ("ls", "--remote"),
+    ("cert", "authority"),
+    ("cert", "host"),
+    ("cert", "user", "ann", "-o", "ann.key"),
+    ("cert", "take", "any.key"),
+    ("cert", "show"),
+    ("trust",),
+    ("trust", "ann", "--role", "view"),
+    ("demo", "--remote"),
+]
+
+
+@pytest.fixture
+def without(tmp_path, monkeypatch):
+    """Run a command where packages are missing."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "any.key").write_bytes(b"any")
+    package = str(Path(kju.__file__).resolve().parents[1])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HIDING), package]))
+
+    def run(hidden, *words):
+        return subprocess.run(
+            [sys.executable, "-m", "kju.apps", *words],
+            capture_output=True, text=True, timeout=60, check=False,
+            env=os.environ | {"KJU_HIDE": ",".join(hidden)},
+        )  # fmt: skip
+
+    return run
+
+
+def check(done, name):
+    assert "Traceback" not in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert line.startswith("kju: ")
+    assert line.endswith(f"install with: {extras.install_command(name)}")
+
+
+def test_hidden_packages_cannot_be_imported(without):
+    done = subprocess.run(
+        [sys.executable, "-c", "import zenoh"],
+        capture_output=True, check=False, env=os.environ | {"KJU_HIDE": "zenoh"},
+    )  # fmt: skip
+    assert b"ModuleNotFoundError" in done.stderr
+
+
+@pytest.mark.parametrize("words", REMOTE, ids=" ".join)
+def test_the_network_without_its_extra(without, words):
+    hidden = extras.EXTRAS["remote"].modules | extras.EXTRAS["remote"].others
+    check(without(hidden, *words), "remote")
+
+
+@pytest.mark.parametrize("module", list(extras.EXTRAS["remote"].modules))
+@pytest.mark.parametrize("words", [("serve", "--all"), ("router",), ("ls", "--remote")])
+def test_the_network_without_one_package(without, words, module):
+    check(without([module], *words), "remote")
+
+
+def test_a_window_without_qt(without):
+    check(without(["PySide6"], "view", "x"), "desktop")
+
+
+def test_waiting_for_a_picture_without_opencv(without, tmp_path):
+    Image.new("RGB", (8, 8), "red").save("red.png")
+    with SurfaceProducer.create(tmp_path / "s.kju", capacity=1 << 20) as producer:
+        producer.set_mode(64, 48)
+        done = without(["cv2"], "wait", "./s.kju", "--image", "red.png", "--timeout", "5")
+    check(done, "image")
+
+
+def test_the_doctor_lists_every_extra(without):
+    missing = without(["PySide6", "zenoh"], "doctor", "--json")
+    found = {f["what"]: f for f in json.loads(missing.stdout)}
+    for extra in extras.EXTRAS.values():
+        finding = found[f"extra {extra.name}"]
+        assert extra.enables in finding["says"]
+        assert finding["works"] is (None if extra.name in ("desktop", "remote") else True)
+        command = extras.install_command(extra.name)
+        assert (command in finding["says"]) is (extra.name in ("desktop", "remote"))

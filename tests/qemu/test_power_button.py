@@ -1,0 +1,119 @@
+"""The power button of real guests: those that cannot receive it are ended without a wait."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import guests
+import pytest
+
+import kju
+import kju.aio
+from kju.errors import PowerButtonError
+
+pytestmark = [
+    pytest.mark.qemu,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("runtime_folder"),
+]
+
+#: Longer than a test may take: whoever waits for it fails.
+NEVER = 3600.0
+BOARDS = ["pc", "q35"]
+BOOT = 120.0
+
+
+def uefi() -> list[str]:
+    guests.uefi()
+    code = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+    return ["-drive", f"if=pflash,format=raw,readonly=on,file={code}"]
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_a_guest_without_acpi_is_ended_at_once(board: str) -> None:
+    args = [*guests.invaders(), "-machine", board]
+    with kju.launch(args=args, name="game") as machine, kju.attach("game") as other:
+        running(machine)
+        with other.events(timeout=60) as events:
+            assert machine.shutdown(NEVER) is False
+            assert "powerdown" not in [event.name for event in events]
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_a_uefi_firmware_that_boots_nothing_is_ended_at_once(board: str) -> None:
+    """OVMF puts the registers elsewhere than SeaBIOS on `pc`."""
+    args = [*guests.TCG, "-m", "128", "-machine", board, *uefi()]
+    with kju.launch(args=args) as machine:
+        machine.screen.wait(timeout=BOOT)
+        assert machine.shutdown(NEVER) is False
+
+
+def running(machine: kju.Machine) -> None:
+    """Wait until the game has begun, with the firmware behind it."""
+    machine.screen.wait_text("-*-", timeout=BOOT)
+
+
+def test_a_firmware_that_has_not_started_is_ended_at_once() -> None:
+    """QEMU's map has the registers at port 0 then, which is another device's."""
+    with kju.launch(args=[*guests.invaders(), "-S"]) as machine:
+        with pytest.raises(PowerButtonError, match="firmware has not set up ACPI yet"):
+            machine.powerdown()
+        assert machine.shutdown(NEVER) is False
+
+
+@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+@pytest.mark.parametrize("board", BOARDS)
+def test_linux_shuts_down_by_itself(board: str, firmware: str, tmp_path: Path) -> None:
+    guest = guests.paint(tmp_path, "still", device="VGA")
+    args = [*guest.arguments, "-machine", board, *(uefi() if firmware == "uefi" else [])]
+    with kju.launch(args=args) as machine, guests.Serial(guest) as serial:
+        serial.wait("kju: ready", timeout=BOOT)
+        assert machine.shutdown(NEVER) is True
+
+
+def test_a_guest_that_does_not_act_is_ended_when_its_time_is_over(tmp_path: Path) -> None:
+    """Paused, it has received the press and cannot act on it."""
+    guest = guests.paint(tmp_path, "still", device="VGA")
+    with (
+        kju.launch(args=guest.arguments, name="slow") as machine,
+        kju.attach("slow") as other,
+        guests.Serial(guest) as serial,
+    ):
+        serial.wait("kju: ready", timeout=BOOT)
+        machine.pause()
+        with other.events(timeout=60) as events:
+            assert machine.shutdown(0.2) is False
+            names = [event.name for event in events]
+        assert names[0] == "powerdown" and "ending" in names
+
+
+def test_the_command_says_why_it_did_not_wait() -> None:
+    with kju.launch(args=guests.invaders(), name="game") as machine:
+        running(machine)
+        command = [sys.executable, "-m", "kju.apps", "stop", "game", "--timeout", str(NEVER)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+        assert done.returncode == 0
+        assert done.stderr == (
+            "the guest of game cannot receive the power button: ACPI is off in the guest:"
+            " ended at once\n"
+        )
+        assert machine.wait_gone(BOOT)
+
+
+def test_asyncio_does_not_wait_either() -> None:
+    async def scene() -> None:
+        async with await kju.aio.launch(args=guests.invaders()) as machine:
+            await machine.screen.wait(timeout=BOOT)
+            assert await machine.shutdown(NEVER) is False
+
+    asyncio.run(scene())
+
+
+def test_an_old_qemu_is_asked_too() -> None:
+    qemu = str(guests.qemu72())
+    with kju.launch(args=guests.invaders(), qemu=qemu) as machine:
+        machine.screen.wait(timeout=BOOT)
+        assert machine.shutdown(NEVER) is False

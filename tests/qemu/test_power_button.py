@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.usefixtures("runtime_folder"),
 ]
 
-#: Longer than a test may take: whoever waits for it fails.
+#: Longer than a test may take, so that a test that waits for it fails.
 NEVER = 3600.0
 BOARDS = ["pc", "q35"]
 BOOT = 120.0

@@ -23,7 +23,7 @@ _PWRBTN_EN = 1 << 8
 #: From the event registers' status to what is enabled of it.
 _ENABLE = 2
 _REGION = re.compile(
-    r"^\s*([0-9a-f]{16})-[0-9a-f]{16} \(prio -?\d+, i/o\): acpi-(evt|cnt)$", re.MULTILINE
+    r"^\s*([0-9a-f]{16})-[0-9a-f]{16} \(prio -?\d+, i/o\): acpi-(evt|cnt)\r?$", re.MULTILINE
 )
 #: Lower ports are other devices' on every PC; until the firmware starts, the map has 0 here.
 _LOWEST = 0x100

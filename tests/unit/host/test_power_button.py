@@ -20,6 +20,7 @@ address-space: I/O
     ("tree", "found"),
     [
         (I440FX, Ports(0x604, 0x602)),
+        (I440FX.replace("\n", "\r\n"), Ports(0x604, 0x602)),
         (I440FX.replace("06", "b0"), Ports(0xB004, 0xB002)),
         ("", None),
         (I440FX.replace("acpi-cnt", "acpi-cnt [disabled]"), None),

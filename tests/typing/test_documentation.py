@@ -1,0 +1,53 @@
+"""The Python of README.md and docs/ uses names, arguments and types that kju has."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import documentation
+
+import kju
+
+
+def write(folder: Path) -> list[Path]:
+    """Each page's blocks as one function, in their order, since later ones go on from earlier."""
+    found = []
+    for page in documentation.pages():
+        texts = [b.text for b in documentation.blocks(page) if b.language == "python"]
+        if texts:
+            body = textwrap.indent("\n".join(texts), "    ")
+            path = folder / f"{page.stem.replace('-', '_')}.py"
+            path.write_text(f"async def page() -> None:\n{body}")
+            found.append(path)
+    return found
+
+
+def check(folder: Path, *programs: Path) -> str:
+    environment = os.environ | {"MYPYPATH": str(Path(kju.__file__).parent.parent)}
+    if Path(kju.__file__).parent.parent.name == "site-packages":
+        del environment["MYPYPATH"]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "mypy", "--config-file=", "--check-untyped-defs"),
+            *("--cache-dir", str(folder / "cache"), *map(str, programs)),
+        ],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+def test_examples_use_what_kju_has(tmp_path: Path) -> None:
+    programs = write(tmp_path)
+    assert {path.stem for path in programs} >= {"README", "tutorial", "test_an_os", "index"}
+    said = check(tmp_path, *programs)
+    assert said == f"Success: no issues found in {len(programs)} source files\n"
+
+
+def test_a_name_that_kju_lacks_is_noticed(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("import kju\n\nmachine = kju.attach('a')\nmachine.screen.wait_words('a')\n")
+    assert "wrong.py:4" in check(tmp_path, wrong)

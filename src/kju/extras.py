@@ -1,7 +1,7 @@
-"""The optional extras of kju: what each enables, which packages it needs, how to install it.
+"""The optional extras of kju: their purposes, their packages, and the command that installs one.
 
-The names are those of the optional dependencies in pyproject.toml. This is the only place that
-tells a user what to install: messages, `kju doctor` and the tests take it from here.
+The names are those of the optional dependencies in pyproject.toml. Messages, `kju doctor` and the
+tests take all of this from here.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Extra(NamedTuple):
     Attributes:
         name: As in ``tools/setup NAME`` and ``kju[NAME]``.
         enables: Commands and functions, for people.
-        modules: What it cannot do without, as it is imported, with the package's name.
-        others: What it can do without, the same way; the extra installs them too.
+        modules: The required modules, with their packages' names.
+        others: Optional modules, the same way; the extra installs them too.
     """
 
     name: str
@@ -60,7 +60,7 @@ EXTRAS = {
 
 
 def missing_packages(name: str, only: str = "") -> list[str]:
-    """Return the packages that an extra cannot do without and that are not installed.
+    """Return the required packages of an extra that are not installed.
 
     Args:
         name: A name in `EXTRAS`.
@@ -87,7 +87,7 @@ def require(name: str, purpose: str, *, only: str = "") -> None:
 
 
 def message(name: str, purpose: str, packages: list[str]) -> str:
-    """Return the line that says what is missing for a purpose, and how to install it."""
+    """Return an error line: the purpose, the missing packages, the command to install them."""
     return f"{purpose} needs {' and '.join(packages)}; install with: {install_command(name)}"
 
 
@@ -104,8 +104,8 @@ def explain(error: ImportError) -> MissingError | None:
 def install_command(name: str) -> str:
     """Return the command that installs an extra where this kju is installed.
 
-    From a checkout that is its own ``tools/setup``; in another environment pip installs from
-    where kju itself came.
+    In a checkout that is its own ``tools/setup``; in another environment it is pip, with the place
+    that kju was installed from.
     """
     for root in (Path(sys.prefix).parent, Path(__file__).resolve().parents[2]):
         setup = root / "tools" / "setup"

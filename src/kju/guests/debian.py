@@ -27,7 +27,7 @@ APT_SOURCES = Path("/etc/apt")
 
 
 class GuestError(KjuError):
-    """A guest cannot be built on this computer; the text says why and what to do."""
+    """A guest cannot be built on this computer; the message has the reason and the next step."""
 
 
 def cache() -> Path:

@@ -86,7 +86,7 @@ def write(
 
 
 def _entry(length: int) -> bytes:
-    """Return one active partition's entry; its heads and cylinders are beyond what they can say."""
+    """Return one active partition's entry, with the largest values for heads and cylinders."""
     sectors = -(-length // _SECTOR)
     places = (PARTITION // _SECTOR).to_bytes(4, "little") + sectors.to_bytes(4, "little")
     return bytes([_ACTIVE, 0xFE, 0xFF, 0xFF, _LINUX, 0xFE, 0xFF, 0xFF]) + places

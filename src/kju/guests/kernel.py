@@ -32,7 +32,7 @@ def newest(apt: debian.Apt) -> str:
 
 
 def unpack(apt: debian.Apt, package: str, modules: Sequence[str], folder: Path) -> None:
-    """Download a kernel package and busybox; keep what a guest needs of them in *folder*.
+    """Download a kernel package and busybox, and keep the guest's parts of them in *folder*.
 
     Afterwards *folder* holds ``vmlinuz``, ``busybox`` and ``modules/``, with each module as
     NAME.ko and a file ``depends``: one line for each module, its name and those it needs.
@@ -54,7 +54,7 @@ def unpack(apt: debian.Apt, package: str, modules: Sequence[str], folder: Path) 
 
 
 def _keep_modules(root: Path, modules: Sequence[str], out: Path) -> None:
-    """Copy modules and what they need, decompressed, and list the needs."""
+    """Copy modules and their dependencies, decompressed, and list the dependencies."""
     available = {path.name.split(".ko")[0].replace("-", "_"): path for path in root.rglob("*.ko*")}
     builtin = {
         Path(line).stem.replace("-", "_")

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from . import cpio, debian, disk, kernel
 
+#: To be raised when the code that writes the disk changes, so that users' disks are built again.
+EDITION = 1
 MEMORY = "256M"
 #: What is downloaded for it, in bytes: most of it is the kernel package, with every driver.
 DOWNLOAD = 80_000_000
@@ -69,16 +71,18 @@ _FILES = {
         "alias poweroff='poweroff -f' reboot='reboot -f' halt='halt -f'\n"
     ),
 }
+#: acpid runs this file when the power button is pressed.
 _POWER_BUTTON = "etc/acpi/PWRF/00000080"
+_BUTTON = "#!/bin/sh\nexec poweroff -f\n"
 
 
 def build(say: Callable[[str], object] = lambda words: None) -> Path:
-    """Return the path of the guest's disk; build it first where there is none.
+    """Return the path of the guest's disk; build it first if it is missing.
 
     The disk is shared by everybody who asks for it: copy it, or start it with ``-snapshot``.
 
     Args:
-        say: Called with one line of progress for each step of a build.
+        say: Receives one line of progress for each step of a build.
 
     Raises:
         GuestError: A Debian archive does not answer, or a program to build with is missing.
@@ -112,10 +116,9 @@ def copy(target: Path, say: Callable[[str], object] = lambda words: None) -> Non
 
 
 def _digest() -> str:
-    """Return what changes with anything that decides what the disk holds."""
-    own = Path(__file__).parent
-    names = ("sample.py", "disk.py", "kernel.py", "cpio.py")
-    return hashlib.sha256(b"".join((own / name).read_bytes() for name in names)).hexdigest()
+    """Return a digest of what decides the disk's contents, for disks that are built already."""
+    parts = (EDITION, MODULES, _GRUB, _GRUB_MODULES, _INIT, _FILES, _BUTTON, debian.RELEASE)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _make(folder: Path, say: Callable[[str], object]) -> Path:
@@ -147,6 +150,6 @@ def _initrd(folder: Path) -> bytes:
         archive.add(f"modules/{name}.ko", cpio.FILE, content)
     for path, text in _FILES.items():
         archive.add(path, cpio.FILE, text.encode())
-    archive.add(_POWER_BUTTON, cpio.PROGRAM, b"#!/bin/sh\nexec poweroff -f\n")
+    archive.add(_POWER_BUTTON, cpio.PROGRAM, _BUTTON.encode())
     archive.add("init", cpio.PROGRAM, _INIT.format(modules=" ".join(names)).encode())
     return gzip.compress(archive.finish(), 9, mtime=0)

@@ -1,6 +1,6 @@
 """Whether a guest can receive a press of its power button.
 
-QEMU drops the press where the guest has not enabled the button's event, and tells nobody. On x86
+QEMU drops the press without an error where the guest has not enabled the button's event. On x86
 boards both facts stand in ACPI's PM1 registers. Their addresses differ (i440fx, q35, what the
 firmware wrote), so they are taken from QEMU's own map of the ports.
 

@@ -65,7 +65,7 @@ def demo(name: str, seconds: float, *, remote: bool = False) -> None:
 
 
 def copy_guest(name: str, target: str) -> None:
-    """Copy the sample guest's disk to a new file, and say what to do with it.
+    """Copy the sample guest's disk to a new file, and print how to log in.
 
     Raises:
         UsageError: *name* is not the sample guest, or there is such a file already.
@@ -175,7 +175,7 @@ class _Player:
                 self.save()
 
     def _shown(self, text: str, viewer: subprocess.Popen[bytes], end: float) -> bool:
-        """Wait for a text on the screen; whether it came before the viewer or the time ended."""
+        """Wait for a text; return False if the viewer or the time ended first."""
         while viewer.poll() is None and time.monotonic() < end:
             with contextlib.suppress(WaitTimeoutError):
                 self._machine.screen.wait_text(text, timeout=_LOOK)

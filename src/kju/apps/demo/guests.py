@@ -1,4 +1,4 @@
-"""The demo's guests, and what is pressed in them."""
+"""The demo's guests, and the keys that the demo presses in them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,108 @@
+"""README.md and the pages under docs/, done by a reader on the sample guest."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import documentation
+import guests
+import pytest
+
+import kju
+
+pytestmark = [
+    pytest.mark.qemu,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.usefixtures("runtime_folder", "reader"),
+]
+
+BLOCK = 300.0
+#: What runs until a reader ends it, or asks for a terminal, a display or another computer.
+UNTIL_ENDED = {"watch", "view", "serve", "router", "mirror", "edit", "console"}
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A folder with nothing in it and `kju` on the PATH; the sample guest has been built."""
+    guests.sample()
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, module in (("kju", "kju.apps"), ("pytest", "pytest -p no:cacheprovider")):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m {module} "$@"\n')
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(Path(kju.__file__).resolve().parents[1]))
+    monkeypatch.chdir(tmp_path)
+    yield
+    for name in kju.machines():
+        with kju.attach(name) as machine:
+            machine.stop()
+
+
+def is_run(line: str) -> bool:
+    """Whether a line of a shell block is one that the test does."""
+    for words in documentation.commands(line):
+        if words[0] in ("export", "./demo", "./check", "tools/setup", "pytest"):
+            return False
+        if words[0] == "kju" and (words[1] in UNTIL_ENDED or "--follow" in words):
+            return False
+        if "--xvfb" in words:
+            return False
+    return True
+
+
+def do(page: str) -> None:
+    """Do what a page says, in its order."""
+    names: dict[str, object] = {}
+    for block in documentation.blocks(documentation.ROOT / page):
+        if block.language == "sh":
+            script = "\n".join(filter(is_run, block.text.splitlines()))
+            done = subprocess.run(
+                ["bash", "-e", "-c", script],
+                capture_output=True, text=True, timeout=BLOCK, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, f"{block.place}\n{script}\n{done.stderr}"
+        elif block.language == "python":
+            exec(compile(block.text, block.place, "exec"), names)
+
+
+def test_the_readme() -> None:
+    do("README.md")
+    assert Path("screen.png").stat().st_size > 1000
+
+
+def test_the_tutorial() -> None:
+    do("docs/tutorial.md")
+    assert Path("demo.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("page", ["drive-a-guest", "keep-machines-running", "look-from-python"])
+def test_how_to(page: str) -> None:
+    do(f"docs/how-to/{page}.md")
+
+
+def test_the_pytest_page() -> None:
+    shell, *_ = (
+        b for b in documentation.blocks(documentation.ROOT / "docs/how-to/test-an-os.md")
+        if b.language == "sh"
+    )  # fmt: skip
+    subprocess.run(["bash", "-e", "-c", shell.text], check=True, timeout=BLOCK)
+    texts = [
+        b.text for b in documentation.blocks(documentation.ROOT / "docs/how-to/test-an-os.md")
+        if b.language == "python"
+    ]  # fmt: skip
+    Path("test_linux.py").write_text("\n\n".join(texts[:2]))
+    done = subprocess.run(
+        ["pytest", "-q", "test_linux.py"],
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    exec(compile(texts[2], "test-an-os", "exec"), {})
+    assert Path("report.html").stat().st_size > 1000

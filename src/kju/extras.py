@@ -110,7 +110,8 @@ def install_command(name: str) -> str:
     for root in (Path(sys.prefix).parent, Path(__file__).resolve().parents[2]):
         setup = root / "tools" / "setup"
         if setup.is_file() and (root / "src" / "kju").is_dir():
-            return f"{shlex.quote(str(_seen_from_here(setup)))} {name}"
+            program = "tools/setup" if root == _here() else str(setup)
+            return f"{shlex.quote(program)} {name}"
     return f"{shlex.quote(sys.executable)} -m pip install {shlex.quote(_requirement(name))}"
 
 
@@ -124,11 +125,11 @@ def _requirement(name: str) -> str:
     return f"kju[{name}] @ {url}" if url else f"kju[{name}]"
 
 
-def _seen_from_here(path: Path) -> Path:
+def _here() -> Path | None:
     try:
-        return path.relative_to(Path.cwd())
-    except (ValueError, OSError):
-        return path
+        return Path.cwd()
+    except OSError:  # the folder was removed
+        return None
 
 
 def _installed(module: str) -> bool:

@@ -39,6 +39,7 @@ def test_it_boots_to_a_login_and_takes_commands(disk: Path) -> None:
         machine.keyboard.type("echo $((6 * 7))-answer\n")
         machine.screen.wait_text("42-answer", timeout=BOOT)
         assert machine.screen.mode[:2] == (1280, 800)
+        machine.pointer.click(640, 400)
 
 
 def test_it_keeps_snapshots_on_its_own_disk(disk: Path) -> None:

@@ -55,6 +55,13 @@ hostname kju
 for module in {modules}; do
     insmod "/modules/$module.ko"
 done
+# A USB tablet appears a moment after its bus. acpid opens it, and then it takes positions.
+tries=0
+while [ -e /sys/bus/usb/devices/usb1 ] && [ "$tries" -lt 100 ]; do
+    grep -qi tablet /proc/bus/input/devices && break
+    tries=$((tries + 1))
+    sleep 0.1
+done
 acpid -l /dev/null
 keep() {{ while :; do setsid getty "$@"; done; }}
 keep 0 tty1 linux &

@@ -17,7 +17,6 @@ import kju
 
 pytestmark = [
     pytest.mark.qemu,
-    pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.usefixtures("runtime_folder", "reader"),
 ]

@@ -21,7 +21,20 @@ BLOCKS = [block for page in PAGES for block in documentation.blocks(page)]
 SHELL = [block for block in BLOCKS if block.language == "sh"]
 PYTHON = [page for page in PAGES if any(b.language == "python" for b in documentation.blocks(page))]
 #: Programs that an example may use besides kju, and files of the checkout.
-PROGRAMS = {"cat", "cc", "echo", "export", "pytest", "xterm", "./demo", "./check", "./moving"}
+PROGRAMS = {
+    "cat",
+    "cc",
+    "echo",
+    "export",
+    "mkdir",
+    "pytest",
+    "qemu-img",
+    "ulimit",
+    "xterm",
+    "./demo",
+    "./check",
+    "./moving",
+}
 LANGUAGES = {"sh", "python", "text", "toml", "c"}
 
 KJU = typer.main.get_command(app)

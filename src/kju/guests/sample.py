@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from ..files import Folder, write_output
 from . import cpio, debian, disk, kernel
 
 #: To be raised when the code that writes the disk changes, so that users' disks are built again.
 EDITION = 1
 MEMORY = "256M"
+_DISK, _RECIPE = "linux.qcow2", "linux.recipe"
 #: What is downloaded for it, in bytes: most of it is the kernel package, with every driver.
 DOWNLOAD = 80_000_000
 MODULES = (
@@ -94,14 +95,14 @@ def build(say: Callable[[str], object] = lambda words: None) -> Path:
     Raises:
         GuestError: A Debian archive does not answer, or a program to build with is missing.
     """
-    made, recipe = debian.cache() / "linux.qcow2", debian.cache() / "linux.recipe"
-    with debian.locked():
-        digest = _digest()
-        if not (made.exists() and recipe.exists() and recipe.read_text() == digest):
-            with tempfile.TemporaryDirectory(dir=debian.cache(), prefix=".new-") as folder:
-                _make(Path(folder), say).replace(made)
-            recipe.write_text(digest)
-    return made
+    digest = _digest()
+    with debian.locked(), Folder.open(debian.cache()) as home:
+        known = home.has(_DISK) and home.has(_RECIPE)
+        if not (known and home.read(_RECIPE) == digest):
+            with tempfile.TemporaryDirectory(dir=home.path, prefix=".new-") as folder:
+                made = _make(Path(folder), say).read_bytes()
+            home.write_all({_DISK: (made, 0o600), _RECIPE: (digest, 0o600)})
+        return home.path / _DISK
 
 
 def copy(target: Path, say: Callable[[str], object] = lambda words: None) -> None:
@@ -109,23 +110,15 @@ def copy(target: Path, say: Callable[[str], object] = lambda words: None) -> Non
 
     Raises:
         GuestError: The guest cannot be built.
-        FileExistsError: There is such a file already; it is unchanged.
-        OSError: The file cannot be written; none is left.
+        FileError: The file exists already and is unchanged, or it cannot be written.
     """
-    source = build(say)
-    with target.open("xb") as file:
-        try:
-            with source.open("rb") as content:
-                shutil.copyfileobj(content, file)
-        except BaseException:
-            target.unlink()
-            raise
+    write_output(target, build(say).read_bytes(), replace=False)
 
 
-def _digest() -> str:
+def _digest() -> bytes:
     """Return a digest of what decides the disk's contents, for disks that are built already."""
     parts = (EDITION, MODULES, _GRUB, _GRUB_MODULES, _INIT, _FILES, _BUTTON, debian.RELEASE)
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    return hashlib.sha256(repr(parts).encode()).hexdigest().encode()
 
 
 def _make(folder: Path, say: Callable[[str], object]) -> Path:

@@ -20,6 +20,9 @@ FUNCTIONS = METHODS | {
     "remove", "removedirs", "renames", "replace", "symlink", "truncate",
 }  # fmt: skip
 FLAGS = {"O_CREAT", "O_RDWR", "O_TMPFILE", "O_TRUNC", "O_WRONLY"}
+#: They unpack and build packages in a folder of this user's cache; what they build is written
+#: by `kju.files`.
+BUILDERS = {"guests/debian.py", "guests/disk.py", "guests/kernel.py"}
 #: What these modules do is not a write of a file.
 EXCEPTIONS = {
     # A surface is mapped memory: made, named and removed under record locks.
@@ -88,7 +91,7 @@ def test_no_other_module_writes_files() -> None:
     found = {
         (str(path.relative_to(SOURCE)), name)
         for path in sorted(SOURCE.rglob("*.py"))
-        if path.parent.name != "files"
+        if path.parent.name != "files" and str(path.relative_to(SOURCE)) not in BUILDERS
         for name in writes(path.read_text())
     }
     assert found == EXCEPTIONS

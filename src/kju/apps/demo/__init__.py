@@ -68,15 +68,13 @@ def copy_guest(name: str, target: str) -> None:
     """Copy the sample guest's disk to a new file, and print how to log in.
 
     Raises:
-        UsageError: *name* is not the sample guest, or there is such a file already.
+        UsageError: *name* is not the sample guest.
+        FileError: There is such a file already, or it cannot be written.
         GuestError: The sample guest cannot be built.
     """
     if name != LINUX:
         raise UsageError(f"only the sample guest can be copied: --guest {LINUX} --copy-to {target}")
-    try:
-        sample.copy(Path(target), say_progress)
-    except FileExistsError as error:
-        raise UsageError(f"{target} exists already and was left as it is") from error
+    sample.copy(Path(target), say_progress)
     print(f"{target} is the sample guest: log in as root, without a password")
 
 

@@ -27,6 +27,7 @@ PROGRAMS = {
     "echo",
     "export",
     "mkdir",
+    "nft",
     "pytest",
     "qemu-img",
     "ulimit",

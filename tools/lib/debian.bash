@@ -97,7 +97,8 @@ remove_added_source() {
 }
 
 install_on_debian() {
-    local newest='' target=()
+    local newest='' target=() qemu=(qemu-system-x86 qemu-system-modules-opengl seabios qemu-utils)
+    ! wants check || qemu+=(qemu-system-arm) # of the same release as the others
     become_root
     avoid_broken_sources
     update
@@ -120,6 +121,6 @@ install_on_debian() {
     fi
     if [ -n "$want_qemu" ]; then
         step "installing QEMU${target:+ from $codename-backports}" apt install --no-install-recommends \
-            "${target[@]}" qemu-system-x86 qemu-system-modules-opengl seabios qemu-utils
+            "${target[@]}" "${qemu[@]}"
     fi
 }

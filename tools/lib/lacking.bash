@@ -99,6 +99,7 @@ find_missing_for_check() {
     command -v openbox >/dev/null || packages+=(openbox)
     [ -n "$on_debian" ] || return 0 # other systems have no package of these
     [ -e /usr/share/OVMF/OVMF_CODE_4M.fd ] || packages+=(ovmf)
+    [ -e /usr/share/AAVMF/AAVMF_CODE.fd ] || packages+=(qemu-efi-aarch64)
     [ -e /usr/games/xinv3d ] || packages+=(xinv3d)
     command -v gpg >/dev/null || packages+=(gpg gpg-agent)
     command -v spin >/dev/null || packages+=(spin)
@@ -112,6 +113,9 @@ find_missing() {
     find_missing_for_python
     at_least "$(qemu_version)" "$newest_needed" || want_qemu=yes
     command -v qemu-img >/dev/null || want_qemu=yes
+    if wants check && [ -n "$on_debian" ]; then # the boards of other architectures
+        command -v qemu-system-aarch64 >/dev/null || want_qemu=yes
+    fi
     if [ -n "$on_debian" ]; then # guests; other systems have no package of them
         [ -e /boot/invaders.exec ] || packages+=(grub-invaders)
         compgen -G '/usr/lib/memtest86+/*x64*.iso' >/dev/null || packages+=(memtest86+)

@@ -47,7 +47,7 @@ RELEASES = {
     "vendor": {"bookworm": release("Vendor", "Vendor", "bookworm", "bookworm")},
 }
 RELEASES["copy/debian"] = RELEASES["debian"]
-RELEASES["deb.debian.org/debian"] = RELEASES["debian"]
+RELEASES["mirror.example/debian"] = RELEASES["debian"]
 
 
 @dataclass

@@ -116,8 +116,8 @@ ROWS = {
         ["{server}/copy/debian/", "{server}/debian/"],
     ),
     "a cache's address before the mirror's": Row(
-        {"sources.list": "deb [signed-by={key}] {server}/deb.debian.org/debian bookworm main\n"},
-        ["{server}/deb.debian.org/debian/"],
+        {"sources.list": "deb [signed-by={key}] {server}/mirror.example/debian bookworm main\n"},
+        ["{server}/mirror.example/debian/"],
     ),
     "comments in stanzas and folded fields": Row(
         {

@@ -87,7 +87,7 @@ add_backports() {
         fi
         remove_added_source
     done < <(tools/apt-sources backports "$codename" build/backports)
-    stop "no backports of Debian $codename were found, which have QEMU >= $newest_needed: no apt source of Debian $codename has them. Add one, for example: deb http://deb.debian.org/debian $codename-backports main"
+    stop "no backports of Debian $codename were found, which have QEMU >= $newest_needed: no apt source of Debian $codename has them. Add one whose suite is $codename-backports"
 }
 remove_added_source() {
     [ -n "$added_source" ] || return 0

@@ -30,6 +30,10 @@ as_user() { # TARGET USER COMMAND...: the command runs in the checkout
 
 # ---- the roots ----
 
+debian_archive() { # prints the address of the first Debian archive that apt uses here
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' |
+        sed -n '1s|/$||p'
+}
 make_base() { # a root as debian:RELEASE has it: deb822 sources only, no lists, no Python
     local base=$1
     [ ! -e "$base" ] || return 0

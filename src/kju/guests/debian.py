@@ -22,8 +22,9 @@ from ..files import make_folders
 
 RELEASE = "bookworm"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-#: Used where the machine's own sources name no Debian archive; apt checks its signatures.
-ARCHIVE = "http://deb.debian.org/debian"
+#: The environment variable with a Debian archive's address, for a machine whose own sources name
+#: none; apt checks its signatures.
+ARCHIVE = "KJU_DEBIAN_ARCHIVE"
 APT_SOURCES = Path("/etc/apt")
 
 
@@ -77,9 +78,12 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
 
 
 def mirrors() -> list[str]:
-    """The addresses of the Debian archives that this machine's sources name.
+    """Return the addresses of the Debian archives that this machine's sources name.
 
     Read from the files themselves: apt prints nothing as soon as one source cannot be parsed.
+
+    Raises:
+        GuestError: They name none, and `ARCHIVE` is not set.
     """
     files = [APT_SOURCES / "sources.list", *sorted((APT_SOURCES / "sources.list.d").glob("*.*"))]
     lines = [
@@ -89,7 +93,14 @@ def mirrors() -> list[str]:
         for line in file.read_text(errors="replace").splitlines()
         if not line.lstrip().startswith("#")
     ]
-    found = re.findall(r"\S+?:\S*/debian/?(?=\s|$)", "\n".join(lines)) or [ARCHIVE]
+    found = re.findall(r"\S+?:\S*/debian(?:\.list|/)?(?=\s|$)", "\n".join(lines))
+    if named := os.environ.get(ARCHIVE):
+        found = [named]
+    if not found:
+        raise GuestError(
+            "no apt source of this computer names a Debian archive, from which guests are built:"
+            f" set {ARCHIVE} to the address of one"
+        )
     return list(dict.fromkeys(address.rstrip("/") for address in found))
 
 

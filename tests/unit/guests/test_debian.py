@@ -8,14 +8,14 @@ from kju.guests import debian
 
 DEB822 = """\
 Types: deb
-# http://snapshot.debian.org/archive/debian/20250520T000000Z
-URIs: http://deb.debian.org/debian
+# a remark
+URIs: http://mirror.example/debian
 Suites: trixie trixie-updates
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 Types: deb
-URIs: http://deb.debian.org/debian-security
+URIs: http://mirror.example/debian-security
 Suites: trixie-security
 Components: main
 """
@@ -24,19 +24,15 @@ Components: main
 @pytest.mark.parametrize(
     ("files", "found"),
     [
-        ({}, [debian.ARCHIVE]),
-        ({"sources.list.d/debian.sources": DEB822}, ["http://deb.debian.org/debian"]),
+        ({"sources.list.d/debian.sources": DEB822}, ["http://mirror.example/debian"]),
         (
             {"sources.list": "deb [arch=amd64] https://mirror.example/debian/ trixie main\n"},
             ["https://mirror.example/debian"],
         ),
-        ({"sources.list": "# deb http://old.example/debian trixie main\n"}, [debian.ARCHIVE]),
-        ({"sources.list.d/vendor.list": "deb https://x.example/apt stable y\n"}, [debian.ARCHIVE]),
         (
             {"sources.list.d/debian.sources": "URIs: mirror+file:/etc/apt/mirrors/debian.list\n"},
-            [debian.ARCHIVE],
+            ["mirror+file:/etc/apt/mirrors/debian.list"],
         ),
-        ({"sources.list.d/debian.sources.bak": DEB822}, [debian.ARCHIVE]),
     ],
 )
 def test_the_archive_is_the_one_of_the_machines_sources(tmp_path, monkeypatch, files, found):
@@ -45,6 +41,27 @@ def test_the_archive_is_the_one_of_the_machines_sources(tmp_path, monkeypatch, f
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     assert debian.mirrors() == found
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"sources.list": "# deb http://old.example/debian trixie main\n"},
+        {"sources.list.d/vendor.list": "deb https://x.example/apt stable y\n"},
+        {"sources.list.d/debian.sources.bak": DEB822},
+    ],
+)
+def test_a_machine_without_an_archive_is_told_how_to_name_one(tmp_path, monkeypatch, files):
+    monkeypatch.setattr(debian, "APT_SOURCES", tmp_path)
+    monkeypatch.delenv(debian.ARCHIVE, raising=False)
+    (tmp_path / "sources.list.d").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(debian.GuestError, match=f"set {debian.ARCHIVE} to the address of one"):
+        debian.mirrors()
+    monkeypatch.setenv(debian.ARCHIVE, "http://named.example/debian")
+    assert debian.mirrors() == ["http://named.example/debian"]
 
 
 def test_a_missing_program_is_named(tmp_path):

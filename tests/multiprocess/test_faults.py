@@ -87,7 +87,7 @@ def test_waiting_processes_when_the_file_is_cut(actor, tmp_path):
     for mirror in mirrors:
         assert mirror.hear()["error"] == "MemoryLostError"
         assert mirror.end() == 0
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 20  # and not at the 30 s limit of a wait
     producer.kill()
 
 

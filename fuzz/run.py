@@ -2,10 +2,11 @@
 
     python fuzz/run.py --count 1000000 [NAME...]
 
-NAME chooses among them: ``surface``, ``display1``, ``control``, ``needle``, ``texts``, ``wire``,
-``greeting`` (the files fuzz_*.py, guided by atheris where it is installed) and ``c``, which is
-tests/c/hostile.c compiled with the address and undefined behaviour sanitizers: random headers, and
-as many looks at a header that another thread changes all the time, after its check too.
+NAME chooses among them: ``surface``, ``display1``, ``control``, ``needle``, ``texts``, ``disks``,
+``wire``, ``greeting`` (the files fuzz_*.py, guided by atheris where it is installed) and ``c``,
+which is tests/c/hostile.c compiled with the address and undefined behaviour sanitizers: random
+headers, and as many looks at a header that another thread changes all the time, after its check
+too.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=100_000, help="inputs for each")
     parser.add_argument(
-        "names", nargs="*", help="surface, display1, control, needle, texts, c; all by default"
+        "names",
+        nargs="*",
+        help="surface, display1, control, needle, texts, disks, c; all by default",
     )
     chosen = parser.parse_args()
     every = [p.stem.removeprefix("fuzz_") for p in sorted((ROOT / "fuzz").glob("fuzz_*.py"))]

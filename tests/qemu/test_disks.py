@@ -135,12 +135,17 @@ def stranger(disk: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("own", [[], ["-hda"], ["-drive", "file="], ["-blockdev", "json"]])
+@pytest.mark.parametrize(
+    "own", [[], ["-hda"], ["-drive", "file="], ["-drive", "json:"], ["-blockdev", "json"]]
+)
 def test_a_strangers_disk_is_refused_until_it_is_trusted(stranger: Path, own: list[str]) -> None:
     image: Path | None = None if own else stranger
     arguments = [*own, str(stranger)] if own else []
     if own and own[-1] == "file=":
         arguments = ["-drive", f"file={stranger},format=qcow2"]
+    elif own and own[-1] == "json:":
+        below = f"{{'driver':'file','filename':'{stranger}'}}"
+        arguments = ["-drive", f"file=json:{{'driver':'qcow2',,'file':{below.replace(',', ',,')}}}"]
     elif own and own[-1] == "json":
         node: dict[str, object] = {"driver": "qcow2", "node-name": "n"}
         node |= {"file": {"driver": "file", "filename": str(stranger)}}

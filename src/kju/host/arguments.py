@@ -9,7 +9,7 @@ none. Everything kju adds has an id that begins with ``kju-``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..errors import ConflictError
@@ -259,22 +259,51 @@ def board_arguments(user: Sequence[str], architecture: str, kernel: str = "") ->
 def own_disks(user: Sequence[str]) -> list[tuple[str, str]]:
     """The paths of disks among the user's own arguments, and the formats given for them.
 
-    An address that the user has written there is the user's own choice, and is left out.
+    An address that the user has written there is the user's own choice, and is left out. What a
+    file of ``-readconfig`` names is not known.
     """
     found = []
     for option in parse(user):
         if option.name in _DISK_OPTIONS and option.value:
-            found.append((option.value, ""))
+            found += _files({"file": option.value})
         elif option.name in ("drive", "blockdev"):
-            given = fields(option.value, "file" if option.name == "drive" else "driver")
-            names = ("file", "file.filename", "filename")
-            path = next((given[name] for name in names if given.get(name)), "")
-            while path.startswith("{"):  # JSON in JSON: the file below a format
-                below = fields(path, "driver")
-                path = below.get("filename") or below.get("file", "")
-            disk_format = given.get("format") or given.get("driver", "")
-            found.append((path, "" if disk_format == "file" else disk_format))
+            found += _files(fields(option.value, "file" if option.name == "drive" else "driver"))
     return [(path.removeprefix("file:"), kind) for path, kind in found if path]
+
+
+def _files(given: dict[str, str]) -> list[tuple[str, str]]:
+    """The files that a tree of block nodes names, and the format in each."""
+    tree = dict(_flat(given))
+    found = []
+    for key, value in tree.items():
+        *node, last = key.split(".")
+        if last in ("file", "filename"):
+            found.append((value, _format(tree, node)))
+    return found
+
+
+def _flat(given: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """A tree with dots in its keys, as QEMU makes it of JSON and of ``json:``."""
+    for key, value in given.items():
+        text = value.removeprefix("json:").lstrip()
+        if not text.startswith("{"):
+            yield key, value
+            continue
+        for inner, below in _flat(fields(text, "driver")):
+            yield f"{key}.{inner}", below
+
+
+def _format(tree: dict[str, str], node: list[str]) -> str:
+    """The format that is read out of a node's file: the innermost one that is not raw."""
+    drivers = []
+    while True:
+        names = [".".join([*node, name]) for name in ("format", "driver")]
+        drivers += [tree[name] for name in names if tree.get(name)]
+        if not node or node[-1] != "file":
+            break
+        node = node[:-1]
+    formats = [driver for driver in drivers if driver != "file"]
+    return next((name for name in formats if name != "raw"), "raw" if formats else "")
 
 
 def needs_firmware(user: Sequence[str], architecture: str, image: Image | None) -> bool:
@@ -308,6 +337,10 @@ def _refuse(options: Sequence[Option], given: _Given, facts: Facts) -> None:
 
 
 _Items = list[Appended | str]
+_READCONFIG = (
+    "-readconfig: kju does not see the devices it names and may add to them, and does not check"
+    " the disks it names"
+)
 _TEMPORARY = (
     "the disks are temporary (-snapshot or snapshot=on): the guest's changes, and every snapshot,"
     " are lost when the machine ends"
@@ -330,7 +363,7 @@ def _machine(given: _Given, facts: Facts) -> _Items:
             )
         )
     if given.has("readconfig"):
-        items.append("-readconfig: kju does not see the devices it names, and may add to them")
+        items.append(_READCONFIG)
     return items
 
 

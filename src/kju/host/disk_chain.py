@@ -6,7 +6,8 @@ Rules:
 - A backing file is a regular file in the folder of the image itself, after links are followed. Its
   format is named, or it is raw and passed to QEMU as raw: a guest may have written its contents.
 - No external data file and no network address.
-- A VMDK's extents are in its folder, and named after it: QEMU writes them.
+- A VMDK's description is one that QEMU can read in one way only. Its extents are in its folder, are
+  named after it, since QEMU writes them, and name nothing themselves.
 - Layers that kju has made are trusted: a clone's disk lies over the disks of its base, wherever
   these are. What those name has to be in their own folder again.
 - A disk that is trusted (``--trust-disk``) may name anything; its layers are shown all the same.
@@ -19,11 +20,14 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ..errors import UsageError
+from . import vmdk
 from .disk_headers import Named, parse
 from .image import Image, Kind
+
+_T = TypeVar("_T")
 
 #: More layers than anybody makes; QEMU gets slow long before.
 MAX_LAYERS = 64
@@ -89,6 +93,9 @@ def _walk(image: Image, trusted: bool, made: Made) -> Chain:
     formats: list[tuple[int, str]] = []
     for depth in range(MAX_LAYERS):
         named = _read(path, disk_format, regular=bool(depth) and not trusted)
+        if named.unclear:
+            what = f"what {path} names is not clear: {named.unclear} of its description"
+            _refuse(trusted, what)
         shown = disk_format or named.format
         # The image as its owner wrote it; other names are a stranger's, so without links.
         where = path.resolve() if depth else path
@@ -96,12 +103,11 @@ def _walk(image: Image, trusted: bool, made: Made) -> Chain:
         layers.extend(_data(path, folder, named, name, trusted) for name in named.data)
         if not named.backing:
             return Chain(tuple(layers), tuple(formats))
-        name = named.backing.removeprefix("file:")
-        if _PROTOCOL.match(name):
+        below = _below(path, named)
+        if below is None:
             _refuse(trusted, f"{path} lies over {named.backing!r}, not a file in its folder")
             layers.append(Layer(named.backing, named.backing_format, "backing"))
             return Chain(tuple(layers), tuple(formats))
-        below = path.parent / name
         ours = below.resolve() in made(path)
         if not ours:
             _check_place(path, below, folder, trusted, "lies over")
@@ -116,6 +122,22 @@ def _walk(image: Image, trusted: bool, made: Made) -> Chain:
             folder = below.parent.resolve()
         path = below
     raise UsageError(f"the disk {image.path} has more than {MAX_LAYERS} layers, or a circle")
+
+
+def backing(path: Path) -> Path | None:
+    """The whole path of what a disk lies over; None if it is no file, or cannot be read."""
+    try:
+        named = _read(path, "", regular=True)
+        found = _below(path, named) if named.backing else None
+        return found and found.resolve()
+    except (UsageError, OSError, ValueError):
+        return None
+
+
+def _below(path: Path, named: Named) -> Path | None:
+    """The backing file that a disk names; None for an address."""
+    name = named.backing.removeprefix("file:")
+    return None if _PROTOCOL.match(name) else path.parent / name
 
 
 def _unnamed(path: Path, below: Path, trusted: bool) -> str:
@@ -142,13 +164,15 @@ def _data(path: Path, folder: Path, named: Named, name: str, trusted: bool) -> L
         if not (where.name.startswith(stem) and where.suffix.lower() == ".vmdk"):
             what = f"{path} has its data in {where}, whose name is not {stem}...vmdk"
             _refuse(trusted, what)
+        if not trusted and (fault := _examine(where, vmdk.extent_fault, regular=True)):
+            _refuse(trusted, f"{path} has its data in {where}, which has a fault: {fault}")
     return Layer(str(where.resolve()), "", "data")
 
 
 def _check_place(path: Path, below: Path, folder: Path, trusted: bool, does: str) -> None:
-    """Refuse what is not a regular file in the folder."""
+    """Refuse what is not in the folder itself: folders below may be private, as in a home."""
     real = below.resolve()
-    if real.parent != folder and not real.is_relative_to(folder):
+    if real.parent != folder:
         link = f" (by the link {below})" if str(real) != os.path.normpath(below) else ""
         _refuse(trusted, f"{path} {does} {real}{link}, outside its folder {folder}")
 
@@ -163,6 +187,10 @@ def _refuse(trusted: bool, what: str) -> None:
 
 def _read(path: Path, disk_format: str, *, regular: bool) -> Named:
     """What a layer names; it is read only if it is a regular file, or may be a block device."""
+    return _examine(path, lambda read: parse(read, disk_format), regular=regular)
+
+
+def _examine(path: Path, what: Callable[[vmdk.Read], _T], *, regular: bool) -> _T:
     try:
         # Without O_NONBLOCK a named pipe would keep us waiting.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -172,7 +200,7 @@ def _read(path: Path, disk_format: str, *, regular: bool) -> Named:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode) and (regular or not stat.S_ISBLK(mode)):
             raise UsageError("it is not a regular file")
-        return parse(lambda offset, size: os.pread(descriptor, size, offset), disk_format)
+        return what(lambda offset, size: os.pread(descriptor, size, offset))
     except (UsageError, OSError, OverflowError) as error:
         raise UsageError(f"the disk {path} cannot be used: {error}") from error
     finally:

@@ -7,29 +7,24 @@ Only four formats of those that QEMU reads can name another file: qcow (1 and 2)
 VHDX, VHD and VDI have differencing disks, which QEMU refuses.
 
 Source:
-    QEMU's docs/interop/qcow2.rst and qed_spec.rst, block/qcow.c; VMware's "Virtual Disk Format
-    5.0", and block/vmdk.c for the part of it that QEMU follows.
+    QEMU's docs/interop/qcow2.rst and qed_spec.rst, block/qcow.c; `vmdk` has its own.
 """
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Callable
 from typing import NamedTuple
 
 from ..errors import UsageError
+from . import vmdk
+from .vmdk import Read
 
-#: QEMU reads at most so much of a VMDK's description.
-LONGEST_DESCRIPTION = (1 << 20) - 1
 #: QEMU's own limits: the name of a backing file, and qcow2's header with its extensions.
 _LONGEST_NAME, _LONGEST_HEADER = 1023, 1 << 21
 
 #: Formats by their first bytes, as QEMU probes them.
 _MAGIC = (
     (b"QED\0", "qed"),
-    (b"KDMV", "vmdk"),
-    (b"COWD", "vmdk"),
     (b"vhdxfile", "vhdx"),
     (b"conectix", "vpc"),
     (b"WithoutFreeSpace", "parallels"),
@@ -37,14 +32,6 @@ _MAGIC = (
     (b"Bochs Virtual HD Image", "bochs"),
     (b"LUKS\xba\xbe", "luks"),
 )
-#: block/vmdk.c: comments and blank lines, then the version.
-_DESCRIPTION = re.compile(rb"(?:#[^\n]*\n| *\r?\n)*version=[123]\r?\n")
-_EXTENT = re.compile(rb'^\s*(?:RW|RDONLY|NOACCESS)\s[^"\n]*"([^"\n]*)"', re.MULTILINE)
-#: QEMU takes the first one, whatever parentCID says.
-_PARENT = re.compile(rb'parentFileNameHint..([^"]*)"', re.DOTALL)
-
-#: Returns so many bytes of the file from an offset; fewer at its end.
-Read = Callable[[int, int], bytes]
 
 
 class Named(NamedTuple):
@@ -55,12 +42,14 @@ class Named(NamedTuple):
         backing: The name of its backing file; empty for none.
         backing_format: The format of that, if it is named too.
         data: The names of files that hold its data, which QEMU writes.
+        unclear: Why QEMU may find other names in it; empty if it cannot.
     """
 
     format: str
     backing: str = ""
     backing_format: str = ""
     data: tuple[str, ...] = ()
+    unclear: str = ""
 
 
 def parse(read: Read, disk_format: str = "") -> Named:
@@ -83,7 +72,9 @@ def parse(read: Read, disk_format: str = "") -> Named:
         if kind == "qed":
             return _qed(read)
         if kind == "vmdk":
-            return _vmdk(read)
+            found = vmdk.names(read)
+            backing_format = "vmdk" if found.parent else ""
+            return Named("vmdk", found.parent, backing_format, found.extents, found.unclear)
     except struct.error as error:
         raise UsageError(f"the {kind} header ends too early") from error
     except UnicodeDecodeError as error:
@@ -98,7 +89,7 @@ def _probe(read: Read) -> str:
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name
-    if _DESCRIPTION.match(read(0, 2048)):
+    if vmdk.is_vmdk(read):
         return "vmdk"
     if read(0x40, 4) == b"\x7f\x10\xda\xbe":
         return "vdi"
@@ -157,25 +148,3 @@ def _qed(read: Read) -> Named:
         return Named("qed")
     # Feature bit 2: the backing file is raw, and not to be probed.
     return Named("qed", _text(read, offset, length), "raw" if features & 4 else "")
-
-
-def _vmdk(read: Read) -> Named:
-    head = read(0, 512)
-    if head.startswith(b"COWD"):
-        return Named("vmdk")
-    if not head.startswith(b"KDMV"):
-        return _description(read(0, LONGEST_DESCRIPTION), extents=True)
-    (capacity,) = struct.unpack("<Q", head[12:20])
-    (offset,) = struct.unpack("<Q", head[28:36])
-    if not offset:
-        return Named("vmdk")
-    # Of an image that holds its data itself, the extent that it names is itself.
-    return _description(read(offset * 512, LONGEST_DESCRIPTION), extents=not capacity)
-
-
-def _description(text: bytes, *, extents: bool) -> Named:
-    text = text.split(b"\0", 1)[0]
-    parent = _PARENT.search(text)
-    backing = parent[1].decode() if parent else ""
-    names = [found[1].decode() for found in _EXTENT.finditer(text)]
-    return Named("vmdk", backing, "vmdk" if backing else "", tuple(names) if extents else ())

@@ -11,6 +11,7 @@ Source:
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -79,9 +80,24 @@ def fields(value: str | None, first: str) -> dict[str, str]:
     return found
 
 
+#: A string in QEMU's JSON, which may have single quotes, too.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'', re.DOTALL)
+
+
+def _double_quoted(found: re.Match[str]) -> str:
+    text = found[0]
+    if text.startswith('"'):
+        return text
+    inner = re.sub(r"\\.|\"", lambda part: _ESCAPED.get(part[0], part[0]), text[1:-1])
+    return f'"{inner}"'
+
+
+_ESCAPED = {"\\'": "'", '"': '\\"'}
+
+
 def _from_json(value: str) -> dict[str, str]:
     try:
-        decoded: Any = json.loads(value)
+        decoded: Any = json.loads(_STRING.sub(_double_quoted, value))
     except (ValueError, RecursionError):
         return {}
     if not isinstance(decoded, dict):

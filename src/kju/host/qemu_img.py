@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import struct
 import subprocess
 from pathlib import Path
 
@@ -24,8 +22,6 @@ INSTALL = {
 }
 #: It writes a few hundred kilobytes for what is asked of it here.
 LONGEST = 120.0
-#: magic, version, backing_file_offset, backing_file_size
-_HEADER = struct.Struct(">4sIQI")
 
 
 def create(path: Path, size: str) -> None:
@@ -75,24 +71,6 @@ def format_of(path: Path) -> str:
     """
     told = json.loads(_run("info", "--output=json", str(path)))
     return str(told["format"])
-
-
-def backing(path: Path) -> Path | None:
-    """The whole path of what a qcow2 disk lies over; None if nothing, or if it cannot be read.
-
-    Source:
-        docs/interop/qcow2.rst of QEMU: the header's backing_file_offset and backing_file_size.
-    """
-    try:
-        with path.open("rb") as file:
-            magic, _, offset, size = _HEADER.unpack(file.read(_HEADER.size))
-            if magic != b"QFI\xfb" or not 0 < size < 1024:
-                return None
-            file.seek(offset)
-            name = os.fsdecode(file.read(size))
-        return (path.parent / name).resolve()
-    except (OSError, ValueError, OverflowError, struct.error):
-        return None
 
 
 def _run(*words: str) -> str:

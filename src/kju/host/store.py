@@ -271,7 +271,7 @@ def _based_on(name: str) -> str:
 def _lies_over(name: str, folder: Path, own: set[Path]) -> bool:
     """Whether a disk in a machine's folder lies over one in *folder*, or over one of *own*."""
     for disk in (home() / name).glob("*.qcow2"):
-        below = qemu_img.backing(disk)
+        below = disk_chain.backing(disk)
         if below and (below in own or below.is_relative_to(folder)):
             return True
     return False

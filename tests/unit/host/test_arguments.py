@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kju.errors import ConflictError, UsageError
-from kju.host.arguments import Facts, Firmware, Plan, board_arguments, needs_firmware, plan
+from kju.host.arguments import (
+    Facts,
+    Firmware,
+    Plan,
+    board_arguments,
+    needs_firmware,
+    own_disks,
+    plan,
+)
 from kju.host.board import PC, Board
 from kju.host.image import Image, Kind, classify
 from kju.host.options import fields, parse
@@ -441,3 +449,48 @@ def test_firmware() -> None:
     for user in (["-bios", "x"], ["-pflash", "x"], ["-drive", "if=pflash,file=x", "-drive", "x"]):
         with pytest.raises(ConflictError, match="firmware"):
             make(*user, firmware=uefi)
+
+
+NODE = '{"driver": "qcow2", "file": {"driver": "file", "filename": "/d"}}'
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["-hda", "/d"], [("/d", "")]),
+        (["/d"], [("/d", "")]),
+        (["-drive", "file=/d,format=raw"], [("/d", "raw")]),
+        (["-drive", "file=file:/d,format=qcow2"], [("/d", "qcow2")]),
+        (["-drive", "driver=qcow2,file.driver=raw,file.file.filename=/d"], [("/d", "qcow2")]),
+        (["-drive", "driver=raw,file.driver=file,file.filename=/d"], [("/d", "raw")]),
+        (["-blockdev", "driver=file,node-name=f,filename=/d"], [("/d", "")]),
+        (["-blockdev", NODE], [("/d", "qcow2")]),
+        (["-blockdev", NODE.replace('"', "'")], [("/d", "qcow2")]),
+        (["-drive", "file=json:" + NODE.replace(",", ",,")], [("/d", "qcow2")]),
+        (["-drive", "file=json: " + NODE.replace(",", ",,")], [("/d", "qcow2")]),
+        (["-drive", "file=json:" + NODE.replace(",", ",,").replace('"', "'")], [("/d", "qcow2")]),
+        (["-drive", 'file=json:{"file.filename": "/d",, "driver": "qed"}'], [("/d", "qed")]),
+        (["-hda", f"json:{NODE}"], [("/d", "qcow2")]),
+        (
+            ["-drive", "file=/d,backing.driver=qcow2,backing.file.filename=/b"],
+            [("/d", ""), ("/b", "qcow2")],
+        ),
+        (["-netdev", "user,id=n"], []),
+    ],
+)
+def test_the_users_own_disks_are_found(words: list[str], found: list[tuple[str, str]]) -> None:
+    assert own_disks(words) == found
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("{'a': 'b'}", {"a": "b"}),
+        (r"""{'it\'s': "it's"}""", {"it's": "it's"}),
+        (r"""{'say "a"': 'say \"a\"'}""", {'say "a"': 'say "a"'}),
+        (r"""{'back\\': '\n'}""", {"back\\": "\n"}),
+        ("{'a': 'b}", {}),
+    ],
+)
+def test_json_may_have_single_quotes_as_for_qemu(written: str, read: dict[str, str]) -> None:
+    assert fields(written, "") == read

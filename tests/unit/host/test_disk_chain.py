@@ -7,10 +7,11 @@ import os
 import shutil
 import struct
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kju.errors import UsageError
@@ -76,11 +77,14 @@ def test_a_layer_in_the_folder_is_allowed_and_shown(folder: Path, kind: str) -> 
 @qemu_img
 @pytest.mark.parametrize("kind", ["qcow2", "qed", "qcow"])
 @pytest.mark.parametrize(
-    "name", ["../secret", "{}/secret", "file:../secret", "link", "sub/../../secret"]
+    "name",
+    ["../secret", "{}/secret", "file:../secret", "link", "sub/../../secret", "sub/key", "down"],
 )
 def test_a_layer_outside_the_folder_is_refused(folder: Path, kind: str, name: str) -> None:
     (folder / "link").symlink_to("../secret")
     (folder / "sub").mkdir()
+    (folder / "sub/key").write_bytes(bytes(1 << 16))
+    (folder / "down").symlink_to("sub/key")
     top = overlay(folder, "top.img", kind, name.format(folder.parent), "-F", "raw")
     refused(top, "outside its folder .*--trust-disk")
 
@@ -210,36 +214,204 @@ def test_a_layer_that_is_no_file_is_refused_at_once(folder: Path, what: str) -> 
         check(overlay(folder, "top.qcow2", "qcow2", "below", "-F", "raw"))
 
 
+def files_opened(top: Path) -> set[str]:
+    """What QEMU opens of a disk, in its folder and in the one above."""
+    words = ["qemu-img", "info", "--backing-chain", str(top)]
+    trace = ["strace", "-f", "-s", "4096", "-e", "trace=open,openat"]
+    said = subprocess.run([*trace, *words], capture_output=True, text=True, timeout=60).stderr
+    opened = {os.path.realpath(line.split('"')[1]) for line in said.splitlines() if '"' in line}
+    above = str(top.parent.parent)
+    return {path for path in opened if path.startswith(above) and Path(path).is_file()}
+
+
+strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+
 @qemu_img
 @pytest.mark.parametrize(
     ("kind", "subformat"),
     [
         *((kind, "") for kind in ("raw", "qcow2", "qcow", "qed", "vmdk", "vhdx", "vpc", "vdi")),
-        *(("vmdk", sub) for sub in ("monolithicFlat", "twoGbMaxExtentSparse", "streamOptimized")),
+        *(
+            ("vmdk", sub)
+            for sub in ("monolithicFlat", "twoGbMaxExtentSparse", "twoGbMaxExtentFlat")
+        ),
+        ("vmdk", "streamOptimized"),
     ],
 )
 def test_qemu_opens_no_other_file(folder: Path, kind: str, subformat: str) -> None:
     """What QEMU itself says of a chain, against what was read here."""
-    top = folder / "disk.img"
+    top = folder / "disk.vmdk"
     make("create", "-f", kind, *(["-o", f"subformat={subformat}"] if subformat else []), top, "1M")
     if kind in ("qcow2", "qcow", "qed", "vmdk") and not subformat:
-        overlay(folder, "over.img", kind, "disk.img", "-F", kind)
+        overlay(folder, "over.img", kind, "disk.vmdk", "-F", kind)
         top = folder / "over.img"
-    _, chain = check(top, trusted=True)
-    said = subprocess.run(
-        ["strace", "-f", "-e", "trace=open,openat", "qemu-img", "info", "--backing-chain", top],
-        capture_output=True, text=True, check=True, timeout=60,
-    ).stderr if shutil.which("strace") else ""  # fmt: skip
+    # What QEMU makes itself needs no trust, unless it has no place for the backing file's format.
+    _, chain = check(top, trusted=kind in ("qcow", "qed"))
+    opened = files_opened(top) if shutil.which("strace") else set()
     told = subprocess.run(
         ["qemu-img", "info", "--backing-chain", "--output=json", top],
         capture_output=True, text=True, check=True, timeout=60,
     ).stdout  # fmt: skip
     known = {os.path.realpath(layer.path) for layer in chain.layers}
-    opened = {os.path.realpath(line.split('"')[1]) for line in said.splitlines() if '"' in line}
-    inside = {path for path in opened if path.startswith(str(folder)) and Path(path).is_file()}
-    assert inside <= known
+    assert opened <= known
     assert {os.path.realpath(folder / layer["filename"]) for layer in json.loads(told)} <= known
     assert chain.layers[0].format in (json.loads(told)[0]["format"], "raw" if kind == "vpc" else "")
+
+
+FIRST = 'version=1\nCID=1\nparentCID=ffffffff\ncreateType="monolithicFlat"\n'
+#: QEMU cuts a name after 511 bytes, and does not look for its end then.
+LONG = "./" * 251 + "../secret"
+
+
+def header(capacity: int, sector: int = 1) -> bytes:
+    """A VMDK's first sector that says where its description begins."""
+    head = struct.pack("<4sIIQQQQIQQQ", b"KDMV", 1, 3, capacity, 128, sector, 20, 512, 0, 21, 128)
+    return head.ljust(512, b"\0")
+
+
+def sparse(description: bytes, magic: bytes = b"KDMV") -> bytes:
+    """An image that holds its data itself, with a text where QEMU looks for the parent."""
+    head = header(128, 0)
+    if magic == b"COWD":
+        head = struct.pack("<4sIIIIIII", b"COWD", 1, 3, 128, 16, 21, 1, 128).ljust(512, b"\0")
+    return (head + description).ljust(1 << 17, b"\0")
+
+
+def forms() -> dict[str, dict[str, bytes]]:
+    """The files of VMDKs that name the file ``secret`` in the folder above, each in its way."""
+    extents = {
+        "lines": 'RW\n128\nFLAT\n"{}" 0\n',
+        "blank lines": 'RW\n\n128 FLAT\n\n\n"{}"\n0\n',
+        "returns": 'RW\r128\rFLAT\r"{}"\r0\n',
+        "tabs": '\v\tRW\f128\vFLAT\t"{}"\t0\n',
+        "a sign": 'RW +128 FLAT "{}" +0\n',
+        "no end": 'RW 128 SPARSE "{}',
+        "after a comment": '#\nRW\n#\nRW 128\nFLAT "{}" 0\n',
+        "more after it": 'RW 128 FLAT "{}" 0 x\n',
+        "two in a line": 'x RW 128 FLAT "a" 0\n  RW 128 FLAT "{}" 0 RW 1 FLAT "b" 0\n',
+    }
+    found = {
+        name: {"disk.vmdk": (FIRST + text.format("../secret")).encode()}
+        for name, text in extents.items()
+    }
+    long = f'RW 128 SPARSE "{LONG}-and-more.vmdk"\n'
+    found["a long name"] = {"disk.vmdk": (FIRST + long).encode()}
+    further = (FIRST + 'RW 128 FLAT "../secret" 0\n').encode()
+    inner = (header(0) + further).ljust(1 << 17, b"\0")
+    outer = FIRST + 'RW 128 SPARSE "disk-s001.vmdk"\n'
+    found["an extent of an extent"] = {"disk.vmdk": outer.encode(), "disk-s001.vmdk": inner}
+    found["a description far behind"] = {"disk.vmdk": header(0, 1 + (1 << 55)) + further}
+    for name, hint in {
+        "a parent": b'parentFileNameHint="../secret"\n',
+        "a parent behind zero": b'parentFileNameHint\0\0../secret"\n',
+    }.items():
+        both = b"CID=1\nparentCID=1\n" + hint
+        found[name] = {"disk.vmdk": sparse(both)}
+        found[name + " of COWD"] = {"disk.vmdk": sparse(both, b"COWD")}
+        found[name + " of a description"] = {
+            "disk.vmdk": FIRST.encode() + b'RW 128 FLAT "disk-f001.vmdk" 0\n' + both,
+            "disk-f001.vmdk": bytes(1 << 16),
+        }
+    return found
+
+
+@strace
+@qemu_img
+@pytest.mark.parametrize("form", forms())
+def test_what_qemu_opens_outside_is_refused(folder: Path, form: str) -> None:
+    """Forms in which QEMU's own reader finds a name."""
+    for name, data in forms()[form].items():
+        (folder / name).write_bytes(data)
+    opened = files_opened(folder / "disk.vmdk")
+    # Nothing is seen where a process may not be traced.
+    assert not opened or str(folder.parent / "secret") in opened
+    refused(folder / "disk.vmdk", "outside its folder|is not clear|has a fault")
+
+
+BLANKS = st.sampled_from([" ", "\n", "\t", "\r", "\n\n", " \n", "\n#", "\v", ""])
+WORDS = ["RW", "128", "FLAT", '"../secret"', "0"]
+
+
+@strace
+@qemu_img
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(BLANKS, min_size=6, max_size=6), st.sampled_from(["", "CID=1", 'a="', "RW 1"]))
+def test_no_blank_hides_an_extent(folder: Path, blanks: list[str], before: str) -> None:
+    words = [text for pair in zip(blanks, [*WORDS, ""], strict=True) for text in pair]
+    (folder / "disk.vmdk").write_text(FIRST + before + "".join(words), newline="")
+    try:
+        _, chain = check(folder / "disk.vmdk")
+    except UsageError:
+        return
+    assert files_opened(folder / "disk.vmdk") <= {layer.path for layer in chain.layers}
+
+
+def test_an_extent_may_not_be_a_description(folder: Path) -> None:
+    path = vmdk(folder, "disk-s001.vmdk")
+    for data in (header(0), header(0, 0), b"KDMV"):
+        (folder / "disk-s001.vmdk").write_bytes(data)
+        refused(path, "has a fault: its capacity is 0")
+    (folder / "disk-s001.vmdk").write_bytes(header(128))
+    check(path)
+    # Data that looks like a description is data.
+    (folder / "disk-s001.vmdk").write_text(FIRST + 'RW 1 FLAT "../secret" 0\n')
+    check(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('RW 128 FLAT "{}" 0'.format("d" * 512), "line 5 has too long a name"),
+        ("RW 128", "line 5 is neither"),
+        ('"disk-flat.vmdk" 0', "line 5 is neither"),
+        ('parentFileNameHint="x', "the name of its parent does not end"),
+    ],
+)
+def test_an_unclear_description_is_refused(folder: Path, line: str, why: str) -> None:
+    path = folder / "disk.vmdk"
+    path.write_text(f"{FIRST}{line}\n")
+    refused(path, f"what .*disk.vmdk names is not clear: {why}")
+
+
+def test_a_description_of_another_program_is_read(folder: Path) -> None:
+    path = folder / "disk.vmdk"
+    path.write_bytes(
+        b'# Disk DescriptorFile\r\nversion=1\r\nencoding="UTF-8"\r\nCID=fffffffe\r\n'
+        b'parentCID=ffffffff\r\nisNativeSnapshot="no"\r\ncreateType="twoGbMaxExtentSparse"\r\n'
+        b'\r\n# Extent description\r\nRW 4192256 SPARSE "disk-s001.vmdk"\r\n'
+        b'RW 2048 FLAT "disk-f002.vmdk" 0\r\nRW 63 ZERO\r\n\r\n# The Disk Data Base \r\n#DDB\r\n'
+        b'ddb.adapterType = "lsilogic"\r\nddb.uuid.image="a b"\r\nddb.longContentID = "0"\r\n'
+    )
+    for name in ("disk-s001.vmdk", "disk-f002.vmdk"):
+        (folder / name).write_bytes(bytes(512))
+    _, chain = check(path)
+    assert [Path(layer.path).name for layer in chain.layers[1:]] == [
+        "disk-s001.vmdk",
+        "disk-f002.vmdk",
+    ]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"\n", b" ", b" \n", b"#\n", b"a", b"a=\n", b"RW 1 ", b"RW\n", b'"\n', b"1", b"\t\r",
+     b'RW 1 FLAT "x" 0\n', b"parentFileNameHint"],
+)  # fmt: skip
+def test_the_time_for_a_description_grows_with_its_size(piece: bytes) -> None:
+    """Of four times the bytes; where it grew with their square, it would be sixteen times."""
+
+    def cost(size: int) -> float:
+        data = b"version=1\n" + piece * (size // len(piece))
+        times = []
+        for _ in range(3):
+            begun = time.thread_time()
+            parse(lambda offset, most: data[offset : offset + most])
+            times.append(time.thread_time() - begun)
+        return min(times)
+
+    assert cost(1 << 15) < 10 * cost(1 << 13) + 0.01
 
 
 HEADS = (b"", b"QFI\xfb\0\0\0\1", b"QFI\xfb\0\0\0\2", b"QFI\xfb\0\0\0\3", b"QED\0", b"KDMV")

@@ -23,7 +23,7 @@ from kju.errors import (
     QemuError,
     UsageError,
 )
-from kju.host import qemu_img, runtime, store
+from kju.host import disk_chain, runtime, store
 from kju.host.messages import Launch
 from kju.host.snapshot_files import SnapshotFiles
 
@@ -203,8 +203,26 @@ def test_a_disk_that_cannot_be_read_lies_over_nothing(tmp_path: Path, image: Pat
     for data in (b"", head, head + b"\xff" * 12, head + b"\xff" * 8 + b"\0\0\0\4", b"x" * 99,
                  head + bytes(7) + b"\x14\0\0\0\4a\0bc"):  # fmt: skip
         (tmp_path / "d").write_bytes(data)
-        assert qemu_img.backing(tmp_path / "d") is None
-    assert qemu_img.backing(image) is None and qemu_img.backing(tmp_path / "none") is None
+        assert disk_chain.backing(tmp_path / "d") is None
+    assert disk_chain.backing(image) is None and disk_chain.backing(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("kind", ["qcow2", "qcow", "qed"])
+@pytest.mark.parametrize("name", ["{}", "file:{}", "../base/disk.qcow2", "json:{{}}"])
+def test_what_lies_over_a_base_is_seen_as_qemu_sees_it(folder: Path, kind: str, name: str) -> None:
+    store.create("base", Definition(), "1M")
+    store.create("leaf", Definition())
+    disk = store.home() / "base" / "disk.qcow2"
+    over = store.home() / "leaf" / "disk.qcow2"
+    named = name.format(disk)
+    command = ["qemu-img", "create", "-f", kind, "-u", "-b", named, "-F", "qcow2", str(over), "1M"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    if name.startswith("json"):
+        assert disk_chain.backing(over) is None
+        assert store.clones("base") == []
+    else:
+        assert disk_chain.backing(over) == disk.resolve()
+        assert store.clones("base") == ["leaf"]
 
 
 def test_a_clone_that_waited_sees_that_its_base_was_started(folder: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import documentation
 import guests
@@ -59,7 +60,16 @@ def is_run(line: str) -> bool:
 
 def do(page: str) -> None:
     """Do what a page says, in its order."""
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
+    try:
+        do_blocks(page, names)
+    finally:  # as the end of the reader's Python does
+        for value in names.values():
+            if isinstance(value, kju.Machine | kju.Surface):
+                value.close()
+
+
+def do_blocks(page: str, names: dict[str, Any]) -> None:
     for block in documentation.blocks(documentation.ROOT / page):
         if block.language == "sh":
             script = "\n".join(filter(is_run, block.text.splitlines()))

@@ -63,8 +63,7 @@ def test_a_menu_is_explored(tmp_path: Path) -> None:
     image = re.search(r"file=(.*)", args[-1])
     assert image
     disk = tmp_path / "menu.qcow2"
-    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", image[1], str(disk)]
-    subprocess.run(command, check=True)
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", image[1], str(disk)], check=True)
     lines = run("explore.py", disk, 2, "down", "up", folder=tmp_path)
     assert lines[-1] == "3 screens"  # one for each entry
     first, down, further, back, up = (line.split() for line in lines[:-1])

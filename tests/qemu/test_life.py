@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -266,7 +267,9 @@ def test_a_kept_machine_from_create_to_rm(runtime_folder: None, tmp_path: Path) 
         assert "paused" in command("events", "web").stdout.decode()
     finally:
         stopped = command("stop", "web", "--timeout", "0.5")
-    assert b"did not shut down in 0.5 s" in stopped.stderr, "no guest here knows of ACPI"
+    # The guest knows nothing of ACPI. Right after the reset its firmware may still run, of which
+    # that is not known.
+    assert re.search(b"did not shut down in 0.5 s|ACPI is off", stopped.stdout + stopped.stderr)
     assert f"left alone: {tmp_path}/echo.raw" in command("rm", "web").stdout.decode()
     assert json.loads(command("ls", "--json").stdout) == []
 

@@ -34,6 +34,8 @@ HEADER = layout.BY_NAME["reason"].offset + layout.REASON_SIZE
 FIELDS = [f for f in layout.FIELDS if f.length == 1]
 # A mode that stays half written is waited for, for a tenth of a second: few inputs may.
 PATIENT_ONES = 4096
+# Those spin for that time, once for the mode and once for the cursor, in each of a few operations.
+BUDGET = harness.Budget(seconds=1.0)
 
 
 def guarded(size: int) -> memoryview:
@@ -221,4 +223,4 @@ def invent(source: random.Random) -> bytes:
 
 
 if __name__ == "__main__":
-    harness.run(one_input, seeds(), invent, options=("-max_len=512",))
+    harness.run(one_input, seeds(), invent, options=("-max_len=512",), budget=BUDGET)

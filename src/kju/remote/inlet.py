@@ -10,6 +10,8 @@ Rules:
 - An input is said twice, so that it comes soon, and done once. When its session ends before it is
   known what became of it, that is an error; it is not said in another, because it may have been
   done. When nothing is known of it for `PATIENCE` seconds its session ends.
+- A session names the last one that was open, and the sender ends that one first. So an input that
+  somebody between has kept is not done after one of the next session.
 - A thread draws the pixels, one message at a time and in their order. A sender decides how much
   there is to draw, and must not block the event loop. Later messages wait.
 """
@@ -146,7 +148,8 @@ class Inlet:
         self._tell, self._happened, self._drawn = tell, happened, drawn
         self._loop = asyncio.get_running_loop()
         self.receiver = Receiver(target)
-        self._viewer = ""
+        #: The id of this session, and of the last one before it that was open.
+        self._viewer = self._previous = ""
         self._undo: list[Callable[[], None]] = []
         self._said = Said(False, "not connected yet")
         self._began = self._hinted = 0.0
@@ -264,6 +267,8 @@ class Inlet:
         """Begin a session."""
         self._end_session(self.receiver.reason)
         self._waiting.clear()
+        if self.receiver.welcome is not None:
+            self._previous = self._viewer
         self._viewer = os.urandom(16).hex()
         self._marks.clear()
         self._marks.append(Marked(0, self._target.version))
@@ -277,7 +282,7 @@ class Inlet:
         prove = self._prove() if self._prove else None
         self.receiver.hello(
             self._role, user=self._user, prove=prove, audience=self._audience,
-            codecs=self._codecs, lossy=self._lossy,
+            codecs=self._codecs, lossy=self._lossy, previous=self._previous,
         )  # fmt: skip
         self._began, self._hinted = self._loop.time(), 0.0
         self._answer()

@@ -281,13 +281,15 @@ class Receiver:
     def hello(
         self, role: Role, *, user: str = "", prove: Prove | None = None,
         codecs: Sequence[str] = CODECS, credit: int = CREDIT, audience: bool = False,
-        lossy: bool = False,
+        lossy: bool = False, previous: str = "",
     ) -> None:  # fmt: skip
         """Begin."""
         self.stage, self._prove, self._credit = Stage.GREETED, prove, credit
         self._shared = audience
         key, self._codecs = prove.key if prove else b"", codecs
-        self._hello = Hello(PROTOCOL, role, list(codecs), credit, user, key, audience, lossy)
+        self._hello = Hello(
+            PROTOCOL, role, list(codecs), credit, user, key, audience, lossy, previous
+        )
         self._urgent.append(self._hello)
 
     @property

@@ -272,7 +272,8 @@ class Outlet:
         if len(self._greeting) >= MOST_NEW:
             return  # it says it again
         known = sum(each.sender.stage is Stage.OPEN for each in self.viewers.values())
-        if known + len(self._greeting) >= MOST_VIEWERS and not hello.audience:
+        member = hello.audience and hello.role == "view"
+        if known + len(self._greeting) >= MOST_VIEWERS and not member:
             self._refuse(number, f"{self.name} has as many viewers as it may")
             return
         try:
@@ -288,7 +289,9 @@ class Outlet:
         try:
             consumer, encoders = await self._look()
         except KjuError as error:
-            self._refuse(number, str(error))
+            # The viewer has proved nothing yet, and the words may name what is on this computer.
+            self._notices.say(f"{self.name} cannot be looked at: {error}")
+            self._refuse(number, f"{self.name} cannot be looked at now: its sender's log says why")
             return
         finally:
             self._greeting.discard(number)

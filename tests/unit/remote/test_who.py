@@ -236,6 +236,17 @@ def test_a_host_can_be_denied(lab: Trust, tmp_path: Path) -> None:
         ann.deny("SHA256:short")
 
 
+@pytest.mark.parametrize("missing", ["host.key", "authority.pem"])
+def test_files_of_the_sender_are_not_told_to_viewers(
+    lab: Trust, tmp_path: Path, caplog: pytest.LogCaptureFixture, missing: str
+) -> None:
+    ann = home(lab, "ann", tmp_path)
+    (lab.folder / missing).unlink()
+    with pytest.raises(KjuError, match=r"^the sender cannot check who its viewers are: its log"):
+        greet(lab, ann)
+    assert missing in caplog.text
+
+
 def test_a_list_of_denied_keys_that_cannot_be_read_admits_nobody(
     lab: Trust, tmp_path: Path
 ) -> None:

@@ -145,6 +145,8 @@ class Inlet:
         #: The session whose message the thread draws, and what ends when it has.
         self._draws: Receiver | None = None
         self._drawing: asyncio.Future[Done | Event | None] | None = None
+        self._lacking: float | None = None
+        self._held = False
         self._tell, self._happened, self._drawn = tell, happened, drawn
         self._loop = asyncio.get_running_loop()
         self.receiver = Receiver(target)
@@ -212,9 +214,19 @@ class Inlet:
             self._timer.cancel()
 
     async def drawn(self) -> None:
-        """Return when nothing more is drawn; call after `close`."""
+        """Return when nothing is drawn any more; call after `close`."""
         if self._drawing is not None:
             await asyncio.wait([self._drawing])
+
+    async def hold(self) -> None:
+        """Draw nothing until `unhold`; returns when nothing is being drawn."""
+        self._held = True
+        await self.drawn()
+
+    def unhold(self) -> None:
+        """Go on drawing. Fine if it is not held."""
+        self._held = False
+        self._take_waiting()
 
     async def input(self, body: bytes) -> tuple[int, int]:
         """Have the sender do this; returns its mark before that, as this target's version.
@@ -320,6 +332,8 @@ class Inlet:
     def _take_waiting(self) -> None:
         """Take the messages that wait, until one has to be drawn."""
         while self._waiting and self._drawing is None:
+            if self._held and not self.closed and isinstance(self._waiting[0], DRAWS):
+                return
             self._take(self._waiting.popleft())
 
     def _take(self, message: FromSender) -> None:
@@ -386,6 +400,13 @@ class Inlet:
             self._complained = now
             self._engine.put_surely(self._up, receiver.encode(receiver.complaint()))
 
+    @property
+    def _lacks_since(self) -> float | None:
+        """`Receiver.lacks_since`, as it was before the thread began to draw: that changes it."""
+        if self._draws is not self.receiver:
+            self._lacking = self.receiver.lacks_since
+        return self._lacking
+
     def _presence(self, key: str, lives: bool) -> None:
         """The sender is there, or is not: each has forgotten the other then."""
         back, self._served = lives and not self._served, lives
@@ -401,7 +422,7 @@ class Inlet:
         self._look()
         self._answer()
         silent = now - max(receiver.heard, self._began)
-        silent = max(silent, now - (receiver.lacks_since or now))
+        silent = max(silent, now - (self._lacks_since or now))
         patience = {Stage.CLOSED: AGAIN, Stage.OPEN: 3 * STALE}.get(receiver.stage, STUCK)
         if receiver.stage is Stage.CLOSED and receiver.again:
             patience = 0.0
@@ -431,7 +452,7 @@ class Inlet:
             state = receiver.state[0] if receiver.state else 0
             reason = receiver.state[1] if receiver.state else ""
             said = Said(True, reason, state)
-            lacking = self._loop.time() - (receiver.lacks_since or float("inf"))
+            lacking = self._loop.time() - (self._lacks_since or float("inf"))
             if silent > STALE:
                 said = Said(False, "nothing was heard from the sender")
             elif lacking > STALE:

@@ -179,6 +179,9 @@ class Served:
 class Server:
     """Machines of this computer on the network.
 
+    New connections may take half of the files that this process may have open. ``kju serve`` raises
+    that limit (RLIMIT_NOFILE); here it is the program's to raise.
+
     Args:
         names: Of machines; none for all, those that are started later as well.
         prefix: What stands before a machine's name on the network.

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ..errors import UsageError
 from ..escaping import one_line
+from ..files import raise_descriptor_limit
 from ..host import runtime
 from ..remote.certificates import Kind
 from ..remote.engine import Engine
@@ -77,6 +78,7 @@ class Reach(NamedTuple):
 
 def serve(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> None:
     """Serve until a signal."""
+    raise_descriptor_limit()
     if bool(names) == everything:
         raise UsageError("name the machines to be served, or say --all")
     if not (reach.listen or reach.connect):
@@ -106,6 +108,7 @@ def serve(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> 
 
 def router(reach: Reach) -> None:
     """Route until a signal."""
+    raise_descriptor_limit()
     reach = reach if reach.listen else reach._replace(listen=[runtime.network()])
     options = reach.options(router=True)
     reach.warn(options, "router")

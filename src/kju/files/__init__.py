@@ -21,7 +21,15 @@ Rules:
 Surfaces (`kju.memory`) are the exception: they are mapped memory, and have rules of their own.
 """
 
-from .failure import descriptor_limit, failing, file_error, limited, lost_descriptors
+from .failure import (
+    descriptor_limit,
+    failing,
+    file_error,
+    limited,
+    lost_descriptors,
+    most_descriptors,
+    raise_descriptor_limit,
+)
 from .folder import Folder, folder_in, private_folder
 from .listening import listen
 from .output import make_folders, write_output
@@ -41,7 +49,9 @@ __all__ = [
     "listing",
     "lost_descriptors",
     "make_folders",
+    "most_descriptors",
     "private_folder",
+    "raise_descriptor_limit",
     "remove_tree",
     "unknown",
     "write_output",

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import resource
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,22 @@ def descriptor_limit(error: OSError) -> LimitError | None:
             most + 1,
         )
     return None
+
+
+def most_descriptors() -> int:
+    """Return how many files this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft != resource.RLIM_INFINITY else sys.maxsize
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process open as many files as the system allows it: for commands that serve others.
+
+    Not for a library: ``select.select`` in its process fails for descriptors from 1,024 on.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # the limit stays as it is
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextlib.contextmanager

@@ -29,12 +29,16 @@ Rules:
 from __future__ import annotations
 
 import json
+import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from .messages import Happened, Message
+
+log = logging.getLogger(__name__)
 
 #: A start of Linux, a snapshot saved and loaded, a reset and the end, with three clients, are 18.
 KEPT = 256
@@ -74,9 +78,11 @@ class Events:
     def _tell(self) -> None:
         # To tell one may be to find that it has gone, which is an event: that waits for its turn.
         while self._untold:
-            for subscriber in list(self._subscribers):
-                subscriber.send(self._untold[0])
-            self._untold.popleft()
+            try:
+                for subscriber in list(self._subscribers):
+                    _send(subscriber, self._untold[0])
+            finally:
+                self._untold.popleft()
 
     def subscribe(self, subscriber: Subscriber, since: int) -> None:
         """Tell *subscriber* what happens from now on, and first what came after *since*.
@@ -90,7 +96,7 @@ class Events:
         # To tell it may be to find that it has gone: then it leaves, which is an event too.
         for happened in list(self._kept) if since >= 0 else ():
             if happened.sequence > since and subscriber in self._subscribers:
-                subscriber.send(happened)
+                _send(subscriber, happened)
 
     def leave(self, subscriber: Subscriber) -> None:
         """Tell this one no more."""
@@ -98,12 +104,19 @@ class Events:
             self._subscribers.remove(subscriber)
 
 
+def _send(subscriber: Subscriber, happened: Happened) -> None:
+    """Tell one subscriber; an error of one must not keep an event from the others."""
+    try:
+        subscriber.send(happened)
+    except Exception:
+        log.exception("event %d (%s) was not sent", happened.sequence, happened.event)
+
+
 def _short(value: object) -> object:
-    if isinstance(value, str):
-        return value[:LONGEST]
-    if value is None or isinstance(value, bool | int | float):
+    """Return a value that every client can be sent: short, and what msgpack and JSON have."""
+    if value is None or (isinstance(value, int | float) and _is_plain(value)):
         return value
-    return str(value)[:LONGEST]
+    return str(value)[:LONGEST].encode(errors="replace").decode()
 
 
 #: The events that a sender may send, and their keys.
@@ -133,8 +146,8 @@ def from_remote(name: str, data: bytes) -> tuple[str, dict[str, Any]] | None:
 
     Args:
         name: Its name there; of a mirror that is served again, marked already.
-        data: JSON; keys that the event does not have, and values that are not a text, a number or
-            a truth value, are left out.
+        data: JSON; keys that the event does not have, and values that are not a text, a finite
+            number or a truth value, are left out; so are texts that UTF-8 does not have.
     """
     keys = _REMOTE.get(name.removeprefix(_MARK))
     try:
@@ -148,10 +161,17 @@ def from_remote(name: str, data: bytes) -> tuple[str, dict[str, Any]] | None:
 
 
 def _is_plain(value: object) -> bool:
-    """Return whether a value can be passed on: msgpack has whole numbers of 64 bits."""
+    """Return whether a value can be passed on.
+
+    msgpack has whole numbers of 64 bits and texts in UTF-8; JSON has finite numbers.
+    """
     if isinstance(value, int):
         return -(1 << 63) <= value < 1 << 63
-    return value is None or isinstance(value, str | float)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, str):
+        return not any("\ud800" <= character <= "\udfff" for character in value)
+    return value is None
 
 
 def from_qmp(name: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import GeometryError
 from ..memory import SurfaceProducer
 from ..producer import Producer
-from ..remote.inlet import Said
+from ..remote.inlet import Inlet, Said
 from ..sources.base import Need, Phase, Report, Source, Status, room_for
 from ..surface import State
 from . import dbus
@@ -111,6 +111,36 @@ class MirrorConsole(Console):
         facts = dbus.Console(0, label, 0, "Graphic", 0, 0, "", ())
         super().__init__(0, facts, address, self._make_mirror, devices)
         self.mirror: MirrorSource | None = None
+        #: What draws, once it is there.
+        self.inlet: Inlet | None = None
+        self._asking = 0
+
+    async def hold(self, client: object, seconds: float) -> int:
+        """Publish nothing until `unhold`, or until *seconds* have passed.
+
+        Pixels of a mirror change from the begin of a drawing to its end, so this waits until
+        nothing is drawn.
+
+        Raises:
+            KjuError: Another client has it, or a publication would not end.
+        """
+        self._asking += 1
+        try:
+            if self.inlet is not None and self._held is None:
+                await self.inlet.hold()
+            return await super().hold(client, seconds)
+        finally:
+            self._asking -= 1
+            self._draw_on()
+
+    def _let_go(self) -> None:
+        super()._let_go()
+        self._draw_on()
+
+    def _draw_on(self) -> None:
+        """Draw again, unless somebody holds the pixels or is about to."""
+        if self.inlet is not None and self._held is None and not self._asking:
+            self.inlet.unhold()
 
     async def _make_mirror(self, producer: SurfaceProducer, report: Report, paused: bool) -> Source:
         await asyncio.sleep(0)

@@ -105,6 +105,7 @@ class MirrorEmulator(Emulator):
             lossy=remote.lossy, codec=remote.codec,
             tell=self._told, happened=self._happened,
         )  # fmt: skip
+        console.inlet = self._inlet
         await self._inlet.open(GREETING)
 
     def _told(self, said: Said) -> None:

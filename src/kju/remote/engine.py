@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .. import extras
 from ..errors import KjuError
+from ..files import most_descriptors
 from .options import MOST_BYTES, Endpoint, Options
 from .probe import answers_quic, why_not
 
@@ -113,7 +114,7 @@ class Engine:
         import zenoh
 
         config = zenoh.Config()
-        for name, value in self._options.json(quic).items():
+        for name, value in self._options.json(quic, most_descriptors()).items():
             config.insert_json5(name, value)
         return zenoh.open(config)
 

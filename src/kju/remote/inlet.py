@@ -10,6 +10,8 @@ Rules:
 - An input is said twice, so that it comes soon, and done once. When its session ends before it is
   known what became of it, that is an error; it is not said in another, because it may have been
   done. When nothing is known of it for `PATIENCE` seconds its session ends.
+- A session names the last one that was open, and the sender ends that one first. So an input that
+  somebody between has kept is not done after one of the next session.
 - A thread draws the pixels, one message at a time and in their order. A sender decides how much
   there is to draw, and must not block the event loop. Later messages wait.
 """
@@ -143,10 +145,13 @@ class Inlet:
         #: The session whose message the thread draws, and what ends when it has.
         self._draws: Receiver | None = None
         self._drawing: asyncio.Future[Done | Event | None] | None = None
+        self._lacking: float | None = None
+        self._held = False
         self._tell, self._happened, self._drawn = tell, happened, drawn
         self._loop = asyncio.get_running_loop()
         self.receiver = Receiver(target)
-        self._viewer = ""
+        #: The id of this session, and of the last one before it that was open.
+        self._viewer = self._previous = ""
         self._undo: list[Callable[[], None]] = []
         self._said = Said(False, "not connected yet")
         self._began = self._hinted = 0.0
@@ -209,9 +214,19 @@ class Inlet:
             self._timer.cancel()
 
     async def drawn(self) -> None:
-        """Return when nothing more is drawn; call after `close`."""
+        """Return when nothing is drawn any more; call after `close`."""
         if self._drawing is not None:
             await asyncio.wait([self._drawing])
+
+    async def hold(self) -> None:
+        """Draw nothing until `unhold`; returns when nothing is being drawn."""
+        self._held = True
+        await self.drawn()
+
+    def unhold(self) -> None:
+        """Go on drawing. Fine if it is not held."""
+        self._held = False
+        self._take_waiting()
 
     async def input(self, body: bytes) -> tuple[int, int]:
         """Have the sender do this; returns its mark before that, as this target's version.
@@ -264,6 +279,8 @@ class Inlet:
         """Begin a session."""
         self._end_session(self.receiver.reason)
         self._waiting.clear()
+        if self.receiver.welcome is not None:
+            self._previous = self._viewer
         self._viewer = os.urandom(16).hex()
         self._marks.clear()
         self._marks.append(Marked(0, self._target.version))
@@ -277,7 +294,7 @@ class Inlet:
         prove = self._prove() if self._prove else None
         self.receiver.hello(
             self._role, user=self._user, prove=prove, audience=self._audience,
-            codecs=self._codecs, lossy=self._lossy,
+            codecs=self._codecs, lossy=self._lossy, previous=self._previous,
         )  # fmt: skip
         self._began, self._hinted = self._loop.time(), 0.0
         self._answer()
@@ -315,6 +332,8 @@ class Inlet:
     def _take_waiting(self) -> None:
         """Take the messages that wait, until one has to be drawn."""
         while self._waiting and self._drawing is None:
+            if self._held and not self.closed and isinstance(self._waiting[0], DRAWS):
+                return
             self._take(self._waiting.popleft())
 
     def _take(self, message: FromSender) -> None:
@@ -381,6 +400,13 @@ class Inlet:
             self._complained = now
             self._engine.put_surely(self._up, receiver.encode(receiver.complaint()))
 
+    @property
+    def _lacks_since(self) -> float | None:
+        """`Receiver.lacks_since`, as it was before the thread began to draw: that changes it."""
+        if self._draws is not self.receiver:
+            self._lacking = self.receiver.lacks_since
+        return self._lacking
+
     def _presence(self, key: str, lives: bool) -> None:
         """The sender is there, or is not: each has forgotten the other then."""
         back, self._served = lives and not self._served, lives
@@ -396,7 +422,7 @@ class Inlet:
         self._look()
         self._answer()
         silent = now - max(receiver.heard, self._began)
-        silent = max(silent, now - (receiver.lacks_since or now))
+        silent = max(silent, now - (self._lacks_since or now))
         patience = {Stage.CLOSED: AGAIN, Stage.OPEN: 3 * STALE}.get(receiver.stage, STUCK)
         if receiver.stage is Stage.CLOSED and receiver.again:
             patience = 0.0
@@ -426,7 +452,7 @@ class Inlet:
             state = receiver.state[0] if receiver.state else 0
             reason = receiver.state[1] if receiver.state else ""
             said = Said(True, reason, state)
-            lacking = self._loop.time() - (receiver.lacks_since or float("inf"))
+            lacking = self._loop.time() - (self._lacks_since or float("inf"))
             if silent > STALE:
                 said = Said(False, "nothing was heard from the sender")
             elif lacking > STALE:

@@ -2,18 +2,23 @@
 
 Every host of an authority can prove that it is a host. That it is the host of *this* screen is
 known from the user (``--sender``) or from the first session. A sender with another key is refused
-until the user accepts it.
+until the user accepts it. A user who may not write in the folder (it can be root's) has no memory
+beyond the mirror: that is logged.
 """
 
 from __future__ import annotations
 
+import errno
+import logging
 import shlex
 from pathlib import Path
 
 import msgspec
 
-from ..errors import PeerError
+from ..errors import FileError, PeerError
 from . import store
+
+log = logging.getLogger(__name__)
 
 FILE = "senders.json"
 
@@ -82,14 +87,41 @@ class KnownSenders:
             PeerError: Another one is known; the message names both and the command that accepts it.
             UsageError: The file cannot be read or written.
         """
-        known = self.all().get(screen) or before
-        if known is None:
-            self.remember(screen, found)
-        elif known.key != found.key:
-            accept = shlex.join(["kju", "cert", "sender", f"zenoh:{screen}", found.name, found.key])
+        known = self.all().get(screen) or before or self._first(screen, found)
+        if known.key != found.key:
+            accept = shlex.join(_accept(screen, found))
             raise PeerError(
                 f"the sender of {screen} has changed: it was {known.name!r} with the key"
                 f" {known.key}, and now {found.name!r} with the key {found.key} answers. Somebody"
                 " between may have taken its place. If you know the new one, accept it and mirror"
                 f" again: {accept}"
             )
+
+    def _first(self, screen: str, found: Sender) -> Sender:
+        """Remember a sender where none is known; return the one that is known then.
+
+        Two mirrors can have their first session at the same time: the later one gets the sender of
+        the earlier one.
+        """
+        known = found
+
+        def keep(held: Senders) -> None:
+            nonlocal known
+            known = held.senders.setdefault(screen, found)
+
+        try:
+            store.change(self._path, Senders, keep)
+        except FileError as error:
+            if error.errno not in (errno.EACCES, errno.EROFS):
+                raise
+            log.warning(
+                "%s; the sender of %s is known until this mirror ends only. Whoever may write there"
+                " makes it known: %s",
+                error, screen, shlex.join(_accept(screen, found)),
+            )  # fmt: skip
+        return known
+
+
+def _accept(screen: str, sender: Sender) -> list[str]:
+    """The command that accepts a sender."""
+    return ["kju", "cert", "sender", f"zenoh:{screen}", sender.name, sender.key]

@@ -16,8 +16,8 @@ QUEUE = 2
 #: Bytes of one of zenoh's messages: ours have half of that, and zenoh's own are small.
 MOST_BYTES = 1 << 17
 #: Milliseconds in which a new connection has to become a session of zenoh's, and how many such
-#: connections there may be. With zenoh's 10,000 and 100 a thousand idle ones kept others out for
-#: 11 s.
+#: connections there may be; fewer where the process may not have twice as many files open. With
+#: zenoh's 10,000 and 100 a thousand idle ones kept others out for 11 s.
 ACCEPT_TIMEOUT, ACCEPT_PENDING = 2_000, 2_000
 PROTOCOLS = ("tcp", "tls", "quic")
 #: What begins a socket's path: who can enter its folder reaches it, and nobody else.
@@ -156,11 +156,15 @@ class Options(NamedTuple):
             return [where.locator]
         return [where.quic] if self.router or self.listen else [where.quic, where.locator]
 
-    def zenoh(self, quic: Collection[Endpoint] = ()) -> dict[str, Any]:
+    def zenoh(
+        self, quic: Collection[Endpoint] = (), descriptors: int = 2 * ACCEPT_PENDING
+    ) -> dict[str, Any]:
         """The configuration, by zenoh's names.
 
         Args:
             quic: Of the places those that are there over QUIC, too.
+            descriptors: Files that the process may have open. New connections get half of them at
+                most, so that they leave some for sessions.
         """
         both = [each.quic for each in self.listen if each in quic]
         found: dict[str, Any] = {
@@ -188,7 +192,7 @@ class Options(NamedTuple):
             "transport/unicast/open_timeout": 3000,
             # Connections that say nothing, whoever opens them, keep places from others.
             "transport/unicast/accept_timeout": ACCEPT_TIMEOUT,
-            "transport/unicast/accept_pending": ACCEPT_PENDING,
+            "transport/unicast/accept_pending": min(ACCEPT_PENDING, max(descriptors // 2, 1)),
         }
         if not self.connect:
             del found["connect/retry"]
@@ -205,6 +209,8 @@ class Options(NamedTuple):
             }
         return found
 
-    def json(self, quic: Collection[Endpoint] = ()) -> dict[str, str]:
+    def json(
+        self, quic: Collection[Endpoint] = (), descriptors: int = 2 * ACCEPT_PENDING
+    ) -> dict[str, str]:
         """The same, each value as JSON."""
-        return {name: json.dumps(value) for name, value in self.zenoh(quic).items()}
+        return {name: json.dumps(value) for name, value in self.zenoh(quic, descriptors).items()}

@@ -203,6 +203,7 @@ class Outlet:
 
     def _is_in(self, viewer: Viewer) -> None:
         """It is let in: as one of the audience; or one more of a user who may have some."""
+        self._end_previous(viewer)
         if viewer.sender.audience:
             self._is_in_audience(viewer)
             return
@@ -210,6 +211,13 @@ class Outlet:
         theirs = [each for each in self.viewers.values() if each.sender.user == user]
         if user and len(theirs) > MOST_OF_ONE:
             self._end(theirs[0], f"{user} has more than {MOST_OF_ONE} mirrors of {self.name}")
+
+    def _end_previous(self, viewer: Viewer) -> None:
+        """End the session that this one follows: an input of it that comes later is not done."""
+        previous = viewer.sender.previous
+        old = self.viewers.get(previous) or self.members.get(previous)
+        if old is not None and old is not viewer and old.sender.user == viewer.sender.user:
+            self._end(old, "its viewer has begun another session")
 
     def _is_in_audience(self, viewer: Viewer) -> None:
         """It becomes one of the audience, if there is room."""
@@ -264,7 +272,8 @@ class Outlet:
         if len(self._greeting) >= MOST_NEW:
             return  # it says it again
         known = sum(each.sender.stage is Stage.OPEN for each in self.viewers.values())
-        if known + len(self._greeting) >= MOST_VIEWERS and not hello.audience:
+        member = hello.audience and hello.role == "view"
+        if known + len(self._greeting) >= MOST_VIEWERS and not member:
             self._refuse(number, f"{self.name} has as many viewers as it may")
             return
         try:
@@ -280,7 +289,9 @@ class Outlet:
         try:
             consumer, encoders = await self._look()
         except KjuError as error:
-            self._refuse(number, str(error))
+            # The viewer has proved nothing yet, and the words may name what is on this computer.
+            self._notices.say(f"{self.name} cannot be looked at: {error}")
+            self._refuse(number, f"{self.name} cannot be looked at now: its sender's log says why")
             return
         finally:
             self._greeting.discard(number)

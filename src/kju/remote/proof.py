@@ -14,7 +14,9 @@ Every host of the authority can prove that it is a host. Which one serves the sc
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 
 from ..errors import KjuError, PeerError, UsageError
 from ..wire.messages import Challenge, Hello, Role, encode
@@ -22,9 +24,13 @@ from ..wire.receiver import Prove, Proven
 from ..wire.seal import Exchange
 from ..wire.sender import Admission
 from .known import KnownSenders, Sender
+from .notices import Notices
 from .trust import Identity, Trust, words
 
 log = logging.getLogger(__name__)
+
+#: What goes wrong on this side, for its log; anybody can bring it about as often as they like.
+_notices = Notices(lambda text: log.warning("%s", text))
 
 
 class Admit:
@@ -42,8 +48,13 @@ class Admit:
         """Ask.
 
         Raises:
-            KjuError: The user is not known here, or the viewer has nothing to prove it with.
+            KjuError: The user is not known here, or the viewer has nothing to prove it with. The
+                words are for the viewer.
         """
+        with _told_to_viewers():
+            return self._asked(hello, raw)
+
+    def _asked(self, hello: Hello, raw: bytes) -> Admission:
         if not hello.key:
             raise KjuError(
                 "the sender lets in who proves who that is: connect by tls/ with --user NAME"
@@ -69,7 +80,8 @@ class _Asked:
 
     def proves(self, proof: bytes) -> bool:
         """Whether this proves it; else an error says why not."""
-        who = self._trust.verify(proof, b"viewer", *self._said, kind="user")
+        with _told_to_viewers():
+            who = self._trust.verify(proof, b"viewer", *self._said, kind="user")
         if who.name != self._user:
             raise PeerError(f"the certificate is {who.name}'s and not {self._user}'s")
         self._who, self._said = who, []
@@ -77,10 +89,26 @@ class _Asked:
 
     def check(self) -> None:
         """Check that the user may still do here what the session was opened for."""
-        if role_of(self._trust, self._user) != self._role:
-            raise KjuError(f"the role of {self._user} was changed: connect again")
-        if self._who is not None:
-            self._trust.check(self._who)
+        with _told_to_viewers():
+            if role_of(self._trust, self._user) != self._role:
+                raise KjuError(f"the role of {self._user} was changed: connect again")
+            if self._who is not None:
+                self._trust.check(self._who)
+
+
+@contextlib.contextmanager
+def _told_to_viewers() -> Iterator[None]:
+    """Raise errors about the viewer as they are; of others only that there is one.
+
+    Anybody can ask, and files, paths and limits of this computer are not for everybody.
+    """
+    try:
+        yield
+    except KjuError as error:
+        if type(error) is KjuError or isinstance(error, PeerError):
+            raise
+        _notices.say(f"viewers cannot be checked: {error}")
+        raise KjuError("the sender cannot check who its viewers are: its log says why") from error
 
 
 def role_of(trust: Trust, user: str) -> Role:

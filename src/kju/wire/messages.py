@@ -66,6 +66,8 @@ class Hello(Message, frozen=True, tag=1):
             where nothing is to be proved.
         audience: Only to look, among others who get the same: what is sent is sent once for all.
         lossy: What is like a photograph may come as JPEG first, where the codecs have that.
+        previous: The id of this viewer's last session that was open; empty for none. The sender
+            ends it, if it is of the same user, before it opens this one.
     """
 
     protocol: int
@@ -76,6 +78,7 @@ class Hello(Message, frozen=True, tag=1):
     key: Annotated[bytes, Meta(max_length=32)] = b""
     audience: bool = False
     lossy: bool = False
+    previous: Text = ""
 
 
 class Proof(Message, frozen=True, tag=2):

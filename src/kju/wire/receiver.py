@@ -198,6 +198,7 @@ class Receiver:
         #: Whether the sender that has refused this session wants the viewer to try again.
         self.again = False
         self._raw = b""
+        self._ended = False
         self._opened = 0.0
         #: Since when the sender has newer pixels, and since when all is wanted again, seconds.
         self._behind_since: float | None = None
@@ -281,13 +282,15 @@ class Receiver:
     def hello(
         self, role: Role, *, user: str = "", prove: Prove | None = None,
         codecs: Sequence[str] = CODECS, credit: int = CREDIT, audience: bool = False,
-        lossy: bool = False,
+        lossy: bool = False, previous: str = "",
     ) -> None:  # fmt: skip
         """Begin."""
         self.stage, self._prove, self._credit = Stage.GREETED, prove, credit
         self._shared = audience
         key, self._codecs = prove.key if prove else b"", codecs
-        self._hello = Hello(PROTOCOL, role, list(codecs), credit, user, key, audience, lossy)
+        self._hello = Hello(
+            PROTOCOL, role, list(codecs), credit, user, key, audience, lossy, previous
+        )
         self._urgent.append(self._hello)
 
     @property
@@ -406,6 +409,8 @@ class Receiver:
             raise PeerError("the sender wants to send photos, which this viewer does not read")
         self.welcome, self._codec = message, message.codec
         self.stage, self._opened = Stage.OPEN, self.heard
+        if self._ended:  # meanwhile, by another thread
+            self.stage = Stage.CLOSED
         self.leads, self.lacks = not message.audience, bool(message.audience)
         for early in self._early:
             self._numbered(early)
@@ -413,7 +418,8 @@ class Receiver:
 
     def _end(self, reason: str) -> None:
         if self.stage is not Stage.CLOSED:
-            self.stage, self.reason = Stage.CLOSED, reason
+            self._ended, self.reason = True, reason
+            self.stage = Stage.CLOSED
 
     def _numbered(self, message: Numbered) -> None:
         if isinstance(message, Ping) and message.version > self.version:

@@ -204,6 +204,11 @@ class Sender:
         return self._heard
 
     @property
+    def previous(self) -> str:
+        """The id of the viewer's last session, as its hello says."""
+        return self._hello.previous if self._hello else ""
+
+    @property
     def serial(self) -> int:
         """Of the last message that was sent."""
         return self._serial

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
 import pytest
 
-from kju.host.events import KEPT, LONGEST, Events, from_qmp
+from kju.host.events import KEPT, LONGEST, Events, from_qmp, from_remote
 from kju.host.messages import Happened
 
 
@@ -85,6 +86,35 @@ def test_data_is_short_and_plain() -> None:
     events.happen("panicked", {"info": {"a": "x" * 9999}, "action": "y" * 9999, "n": 3})
     data = one.got[0].data
     assert len(data["info"]) == len(data["action"]) == LONGEST and data["n"] == 3
+
+
+@pytest.mark.parametrize("bad", ["\ud800", "a\udfff", float("nan"), float("inf"), -1e999, 1 << 64])
+def test_an_event_that_cannot_be_encoded_does_not_silence_those_after_it(bad: object) -> None:
+    events, one, late = Events(), Subscriber(), Subscriber()
+    events.subscribe(one, -1)
+    found = from_remote("reset", json.dumps({"reason": bad, "guest": True}).encode())
+    assert found == ("remote-reset", {"guest": True})
+    events.happen(*found)
+    events.happen("panicked", {"action": bad, "info": {"a": bad}})
+    events.happen("paused")
+    events.subscribe(late, 0)
+    assert one.numbers == late.numbers == [1, 2, 3]
+    json.dumps([happened.data for happened in late.got], allow_nan=False)
+
+
+def test_an_error_of_one_subscriber_keeps_no_event_from_others() -> None:
+    events, other = Events(), Subscriber()
+
+    class Fails(Subscriber):
+        def send(self, message: Any) -> None:
+            raise ValueError("no")
+
+    events.subscribe(Fails(), -1)
+    events.subscribe(other, -1)
+    events.happen("paused")
+    events.happen("resumed")
+    events.subscribe(Fails(), 0)
+    assert other.numbers == [1, 2]
 
 
 @pytest.mark.parametrize(

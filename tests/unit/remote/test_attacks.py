@@ -197,6 +197,71 @@ def test_an_input_that_timed_out_ends_the_session_and_is_not_done_later(
     run(scene)
 
 
+@pytest.mark.parametrize("end", ["a forged presence", "silence"])
+def test_an_input_of_a_session_that_ended_is_not_done_in_the_next(
+    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """A router keeps a key, makes the viewer connect again, and keeps the old session's token."""
+    done: list[bytes] = []
+
+    async def note(viewer: Viewer, body: bytes) -> Done:
+        done.append(body)
+        return Done(1, 1, 5)
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, new_screen(), Admit(lab, NAME), note) as served,
+        ):  # fmt: skip
+            viewer = viewer_of(there, home(lab, "ann", tmp_path))
+            await viewer.open(10)
+            served._undo.pop(1)()  # tokens
+            before, kept = viewer.receiver, []
+            (first,) = served.viewers
+            put, there.put_surely = there.put_surely, lambda *what: kept.append(what)  # type: ignore[method-assign]
+            pending = asyncio.create_task(viewer.input(b"rm -rf"))
+            await until(lambda: bool(kept))
+            if end == "silence":
+                before.heard = viewer._began = viewer._loop.time() - 3 * inlet_module.STALE - 1
+                viewer._tick()
+            else:
+                viewer._presence("", False)
+                viewer._presence("", True)
+            with pytest.raises(InputError, match="may have been done"):
+                await pending
+            assert first in served.viewers
+            there.put_surely = put  # type: ignore[method-assign]
+            await until(lambda: viewer.receiver is not before)
+            await until(lambda: viewer.receiver.stage is Stage.OPEN)
+            there.put_surely(*kept[0])
+            await viewer.input(b"ls")
+            assert done == [b"ls"]
+            assert first not in served.viewers
+            viewer.close()
+
+    run(scene)
+
+
+def test_a_user_does_not_end_a_session_of_another_user(lab: Trust, tmp_path: Path) -> None:
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, new_screen(), Admit(lab, NAME)) as served,
+        ):  # fmt: skip
+            viewer, eve = viewer_of(there, ann), viewer_of(there, vic, "vic")
+            await viewer.open(10)
+            eve._previous = viewer._viewer
+            await eve.open(10)
+            assert sorted(each.sender.user for each in served.viewers.values()) == ["ann", "vic"]
+            for each in (viewer, eve):
+                each.close()
+
+    run(scene)
+
+
 # ---- crowds ----
 
 

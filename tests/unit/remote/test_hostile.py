@@ -23,7 +23,7 @@ from link_scene import (
 )
 from wire_scene import surface
 
-from kju.errors import UnavailableError
+from kju.errors import UnavailableError, UsageError
 from kju.remote import address
 from kju.remote import inlet as inlet_module
 from kju.remote import outlet as outlet_module
@@ -260,6 +260,57 @@ def test_a_crowd_is_let_in_up_to_a_limit(
                 await ann.open(10)
                 assert len(served.viewers) <= 9
                 ann.close()
+
+    run(scene)
+
+
+def test_who_asks_for_control_has_no_place_beyond_those_for_viewers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hello for the audience with the role control is no member's."""
+    monkeypatch.setattr(outlet_module, "MOST_VIEWERS", 2)
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, new_screen()) as served,
+        ):  # fmt: skip
+            for _ in range(2):
+                says(there, HELLO)
+            await until(lambda: len(served.viewers) == 2)
+            greedy = Inlet(there, NAME, surface(), audience=True)
+            with pytest.raises(UnavailableError, match="as many viewers"):
+                await greedy.open(10)
+            member = Inlet(there, NAME, surface(), "view", audience=True)
+            await member.open(10)
+            assert (len(served.viewers), len(served.members)) == (2, 1)
+            for each in (greedy, member):
+                each.close()
+
+    run(scene)
+
+
+def test_a_screen_that_cannot_be_looked_at_tells_nobody_of_this_computer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scene() -> None:
+        place, screen = f"tcp/127.0.0.1:{free_port()}", new_screen()
+
+        async def fails(changed: Callable[[], None]) -> None:
+            raise UsageError("/root/secret is missing")
+
+        screen.open = fails  # type: ignore[method-assign]
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, screen),
+        ):  # fmt: skip
+            viewer = Inlet(there, NAME, surface())
+            with pytest.raises(UnavailableError, match="cannot be looked at now") as refused:
+                await viewer.open(10)
+            assert "secret" not in str(refused.value)
+            viewer.close()
+        assert "/root/secret is missing" in caplog.text
 
     run(scene)
 

@@ -8,6 +8,7 @@ import logging
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ from wire_scene import surface
 
 from kju.consumer import Consumer
 from kju.errors import InputError, KjuError, RoleError, UnavailableError
+from kju.host.messages import Request
+from kju.host.mirror_console import MirrorConsole
+from kju.host.mirror_devices import mirror_devices
 from kju.producer import Producer
 from kju.remote import inlet as inlet_module
 from kju.remote import outlet as outlet_module
@@ -26,6 +30,7 @@ from kju.remote.options import Options, Tls, endpoint
 from kju.remote.outlet import Outlet
 from kju.remote.probe import answers_quic
 from kju.remote.trust import Trust
+from kju.surface import Mark, State
 from kju.wire import sender as sender_module
 from kju.wire.messages import Done, Hello
 from kju.wire.sender import Admission
@@ -457,6 +462,100 @@ def test_drawing_that_takes_long_keeps_nothing_else_waiting() -> None:
             assert (await viewer.input(b"a key"))[0]
             viewer.close()
             await viewer.drawn()
+
+    run(scene)
+
+
+def test_the_loop_does_not_read_what_the_thread_changes(caplog: pytest.LogCaptureFixture) -> None:
+    """While a message is drawn, what is known to be lost changes without a lock."""
+    loop_read = []
+
+    class Lost(dict[int, float]):
+        def values(self) -> Any:
+            if threading.current_thread() is threading.main_thread():
+                loop_read.append(viewer._draws)
+            return super().values()
+
+    async def scene() -> None:
+        nonlocal viewer
+        place = f"tcp/127.0.0.1:{free_port()}"
+        rng, screen, target = np.random.default_rng(1), new_screen(), surface()
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, screen),
+        ):  # fmt: skip
+            viewer = Inlet(there, NAME, target)
+            await viewer.open(10)
+            await until(lambda: shows(target, screen))
+            assert target.hold()
+            screen.draw(rng)
+            await until(lambda: viewer._drawing is not None)
+            viewer.receiver._lost = Lost()
+            viewer._tick()
+            assert not loop_read
+            target.unhold()
+            await until(lambda: shows(target, screen))
+            viewer.close()
+            await viewer.drawn()
+
+    viewer: Inlet
+    run(scene)
+
+
+def test_pixels_that_a_client_holds_are_not_drawn(tmp_path: Path) -> None:
+    """Between the begin and the end of a drawing the thread writes pixels without a lock."""
+
+    async def never(request: Request) -> Mark:
+        raise AssertionError(request)
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        rng, screen = np.random.default_rng(1), new_screen()
+        reached, go_on = threading.Event(), threading.Event()
+        console = MirrorConsole(str(tmp_path / "surface"), NAME, mirror_devices(never))
+        await console.open()
+        target = console.mirror
+        assert target is not None
+        begin = target.begin
+
+        def late() -> None:
+            begin()
+            reached.set()
+            assert go_on.wait(15)
+
+        target.begin = late  # type: ignore[method-assign]
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, screen),
+        ):  # fmt: skip
+            go_on.set()
+            viewer = console.inlet = Inlet(there, NAME, target)
+            await viewer.open(10)
+            await until(lambda: shows(target, screen))  # type: ignore[arg-type]
+            go_on.clear()
+            reached.clear()
+            screen.draw(rng)
+            await until(reached.is_set)
+            first = asyncio.create_task(console.hold("first", 30))
+            gone = asyncio.create_task(console.hold("gone", 30))
+            await asyncio.sleep(0.05)
+            gone.cancel()
+            await asyncio.sleep(0)
+            assert not first.done()
+            go_on.set()
+            await first
+            before = target.pixels.copy()
+            with pytest.raises(KjuError, match="held for another"):
+                await console.hold("second", 30)
+            screen.draw(rng)
+            await until(lambda: bool(viewer._waiting))
+            assert viewer._drawing is None
+            assert np.array_equal(target.pixels, before)
+            console.unhold("first")
+            await until(lambda: shows(target, screen))  # type: ignore[arg-type]
+            viewer.close()
+            await viewer.drawn()
+        console.stop(State.CLOSED, "over")
 
     run(scene)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 
 import pytest
@@ -28,6 +30,40 @@ def test_idle_connections_do_not_keep_others_out() -> None:
             assert took < 5
 
     run(scene)
+
+
+def test_a_router_raises_its_limit_of_open_files_for_idle_connections() -> None:
+    """More connections that say nothing than the soft limit allows, for 2 s."""
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{(port := free_port())}"
+        kju = [sys.executable, "-m", "kju.apps", "router", "--listen", place]
+        router = await asyncio.create_subprocess_exec(
+            "sh", "-c", 'ulimit -S -n 128; exec "$@"', "sh", *kju, stdout=subprocess.PIPE
+        )
+        assert router.stdout is not None
+        try:
+            assert b"routing at" in await router.stdout.readline()
+            idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+            began = time.monotonic()
+            async with engine(connect=[place]):
+                took = time.monotonic() - began
+            for _, writer in idle:
+                writer.close()
+            assert took < 1.5
+        finally:
+            router.terminate()
+            await router.wait()
+
+    run(scene)
+
+
+@pytest.mark.parametrize(("descriptors", "pending"), [(1024, 512), (20_000, 2_000), (1, 1)])
+def test_new_connections_take_half_of_the_open_files_at_most(
+    descriptors: int, pending: int
+) -> None:
+    found = Options().zenoh((), descriptors)
+    assert found["transport/unicast/accept_pending"] == pending
 
 
 def test_links_are_closed_when_their_certificates_expire() -> None:

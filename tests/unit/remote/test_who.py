@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import datetime
+import logging
+import os
 import stat
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from trusting import NAME, answer, asked, greet, home
 
 from kju.errors import KjuError, PeerError, UsageError
-from kju.remote import certificates
+from kju.remote import certificates, store
 from kju.remote.known import KnownSenders, Sender
 from kju.remote.proof import Admit, Prover
-from kju.remote.trust import Trust
+from kju.remote.trust import Identity, Trust
 from kju.wire.messages import Hello, decode_from_sender, encode
 
 pytest.importorskip("cryptography")
@@ -98,6 +102,50 @@ def test_senders_are_known_for_each_screen(lab: Trust, tmp_path: Path) -> None:
     known.forget("lab/other")
     assert list(known.all()) == [NAME]
     assert stat.S_IMODE((ann.folder / "senders.json").stat().st_mode) == 0o600
+
+
+def test_of_two_first_sessions_at_the_same_time_one_sender_is_accepted(
+    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other mirror remembers its sender after this one has looked, and before it remembers."""
+    ann, other = home(lab, "ann", tmp_path), another_host(lab, tmp_path)
+    change = store.change
+
+    def late(*arguments: Any) -> None:
+        monkeypatch.setattr(store, "change", change)
+        assert mirror(Prover(ann, "ann", NAME), other) == "host2"
+        change(*arguments)
+
+    monkeypatch.setattr(store, "change", late)
+    with pytest.raises(PeerError, match="has changed: it was 'host2'"):
+        mirror(Prover(ann, "ann", NAME), lab)
+    assert KnownSenders(ann.folder).all() == {NAME: Sender("host2", key_of(other))}
+
+
+def test_in_a_folder_that_cannot_be_written_the_sender_is_known_to_this_mirror(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The folder of root, for a service with another user."""
+    with tempfile.TemporaryDirectory() as path, caplog.at_level(logging.WARNING):
+        Path(path).chmod(0o555)
+        prover = Prover(Trust(Path(path)), "ann", NAME)
+        known = Identity("host1", "SHA256:1", None)  # type: ignore[arg-type]
+        other = Identity("host2", "SHA256:2", None)  # type: ignore[arg-type]
+        as_root = os.geteuid() == 0
+        if as_root:
+            os.seteuid(65534)
+        try:
+            prover.accept(known)
+            prover.accept(known)
+            with pytest.raises(PeerError, match="has changed"):
+                prover.accept(other)
+        finally:
+            if as_root:
+                os.seteuid(0)
+        assert not [*Path(path).iterdir()]
+        Path(path).chmod(0o755)
+    assert len(caplog.records) == 1
+    assert f"kju cert sender zenoh:{NAME} host1 SHA256:1" in caplog.text
 
 
 def test_a_list_of_senders_that_cannot_be_read_admits_none(lab: Trust, tmp_path: Path) -> None:
@@ -186,6 +234,17 @@ def test_a_host_can_be_denied(lab: Trust, tmp_path: Path) -> None:
     assert key_of(lab) != before
     with pytest.raises(UsageError, match="not a key's fingerprint"):
         ann.deny("SHA256:short")
+
+
+@pytest.mark.parametrize("missing", ["host.key", "authority.pem"])
+def test_files_of_the_sender_are_not_told_to_viewers(
+    lab: Trust, tmp_path: Path, caplog: pytest.LogCaptureFixture, missing: str
+) -> None:
+    ann = home(lab, "ann", tmp_path)
+    (lab.folder / missing).unlink()
+    with pytest.raises(KjuError, match=r"^the sender cannot check who its viewers are: its log"):
+        greet(lab, ann)
+    assert missing in caplog.text
 
 
 def test_a_list_of_denied_keys_that_cannot_be_read_admits_nobody(

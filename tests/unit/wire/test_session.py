@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from wire_scene import Link, Proves, Scene, Viewer, asks
+from wire_scene import Link, Proves, Scene, Viewer, asks, surface
 
 from kju.errors import KjuError, PeerError
 from kju.formats import R8, XR24
@@ -28,8 +28,9 @@ from kju.wire.messages import (
     Mode,
     Ping,
     Proof,
+    Welcome,
 )
-from kju.wire.receiver import MOST_EARLY, Stage
+from kju.wire.receiver import MOST_EARLY, Receiver, Stage
 from kju.wire.seal import Exchange, Group
 from kju.wire.sender import MOST_AGAIN, Admission
 from kju.wire.sender import Stage as SenderStage
@@ -60,6 +61,22 @@ LINKS = {
     "far": {"delay": 0.1},
     "awful": {"lost": 0.2, "repeated": 0.2, "overtaken": 0.2, "delay": 0.02},
 }
+
+
+def test_a_session_that_ends_while_its_welcome_is_taken_stays_ended() -> None:
+    """A thread takes the welcome, and the loop ends the session at that moment."""
+    receiver = Receiver(surface())
+
+    class Codecs(list[str]):
+        def __contains__(self, codec: object) -> bool:
+            receiver.goodbye("the viewer has ended")
+            return super().__contains__(codec)
+
+    receiver.hello("view", codecs=Codecs(["zstd"]))
+    receiver.receive(Welcome(1, 1, "zstd", "view", 32), 1.0)
+    assert receiver.stage is Stage.CLOSED
+    assert receiver.reason == "the viewer has ended"
+    assert isinstance(receiver.to_send()[-1], Goodbye)
 
 
 @pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])

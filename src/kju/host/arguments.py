@@ -337,16 +337,23 @@ def _machine(given: _Given, facts: Facts) -> _Items:
 def _accelerator(given: _Given, facts: Facts) -> _Items:
     if given.has("accel", "enable-kvm") or given.field(("machine", "M"), "accel"):
         return ["the accelerator is the user's own choice"]
-    items: _Items = [Appended(("-accel", facts.accelerator), facts.accelerator_reason)]
-    if facts.accelerator == "kvm" and not given.has("cpu"):
-        items.append(Appended(("-cpu", "host"), "the guest gets what this processor can do"))
-    elif not given.has("cpu") and facts.board.accepts_cpu_max:
-        if facts.architecture in _X86:
-            why = "QEMU's default processor is too old for current systems (x86-64-v2 and later)"
-            items.append(Appended(("-cpu", "max"), why))
-        elif facts.architecture == "aarch64" and given.is_virt(facts.architecture):
-            items.append(Appended(("-cpu", "max"), "QEMU's default processor of virt has 32 bits"))
-    return items
+    return [Appended(("-accel", facts.accelerator), facts.accelerator_reason)]
+
+
+def _cpu(given: _Given, facts: Facts) -> _Items:
+    """A processor for current systems: QEMU's default is the same with every accelerator."""
+    if given.has("cpu"):
+        return []
+    if facts.accelerator == "kvm":
+        return [Appended(("-cpu", "host"), "the guest gets what this processor can do")]
+    if not facts.board.accepts_cpu_max:
+        return []
+    if facts.architecture in _X86:
+        why = "QEMU's default processor is too old for current systems (x86-64-v2 and later)"
+        return [Appended(("-cpu", "max"), why)]
+    if facts.architecture == "aarch64" and given.is_virt(facts.architecture):
+        return [Appended(("-cpu", "max"), "QEMU's default processor of virt has 32 bits")]
+    return []
 
 
 def _memory(given: _Given, facts: Facts) -> _Items:
@@ -566,6 +573,7 @@ def _channels(given: _Given, facts: Facts) -> _Items:
 _PARTS: tuple[Callable[[_Given, Facts], _Items], ...] = (
     _machine,
     _accelerator,
+    _cpu,
     _memory,
     _firmware,
     _boot,

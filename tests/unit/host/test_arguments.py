@@ -323,6 +323,21 @@ def test_kvm_gets_the_hosts_processor() -> None:
     assert "-cpu host" in appended(accelerator="kvm")
 
 
+@pytest.mark.parametrize(
+    "user",
+    [("-accel", "tcg"), ("-M", "virt,accel=tcg"), ("-machine", "accel=tcg"), ("-enable-kvm",), ()],
+)
+@pytest.mark.parametrize("architecture", ["aarch64", "x86_64"])
+def test_the_processor_does_not_depend_on_who_chose_the_accelerator(
+    user: tuple[str, ...], architecture: str
+) -> None:
+    assert "-cpu max" in appended(*user, architecture=architecture)
+    assert "-cpu" not in appended(*user, "-cpu", "cortex-a57", architecture=architecture)
+    assert "-cpu" not in appended(
+        *user, architecture=architecture, board=PC._replace(accepts_cpu_max=False)
+    )
+
+
 @given(st.lists(st.text(max_size=30), max_size=8))
 def test_any_arguments_are_planned_or_refused(words: list[str]) -> None:
     try:

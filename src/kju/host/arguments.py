@@ -57,7 +57,14 @@ _VIRT = ("aarch64", "arm", "riscv64", "riscv32")
 #: Of ``virt`` on these QEMU has no firmware of its own.
 _NEED_FIRMWARE = ("aarch64", "arm")
 #: Values of ``-machine`` that name other objects, or say nothing about the board.
-_NOT_THE_BOARD = re.compile(r"accel|memory-.*|kernel-irqchip|confidential-.*|sgx-.*|hmat|dump-.*")
+_NOT_THE_BOARD = re.compile(
+    r"accel|memory-.*|kernel-irqchip|confidential-.*|sgx-.*|hmat|dump-.*|(?:pcspk-)?audiodev"
+    r"|pflash[01]"
+)
+#: Properties of ``-machine`` that name the firmware.
+_FIRMWARE = ("firmware", "pflash0", "pflash1")
+#: What QEMU takes for "on"; a key without a value is on as well (`fields`).
+_ON = frozenset({"on", "yes", "true", "y"})
 #: Options whose value is a disk's path.
 _DISK_OPTIONS = frozenset(
     "hda hdb hdc hdd cdrom fda fdb sd mtdblock pflash".split()  # noqa: SIM905  as in QEMU's help
@@ -196,12 +203,14 @@ class _Given:
     def is_temporary(self) -> bool:
         """Whether changes of a disk are lost when the machine ends."""
         drives = [fields(o.value, "file") for o in self._options if o.name == "drive"]
-        return self.has("snapshot") or any(d.get("snapshot") == "on" for d in drives)
+        return self.has("snapshot") or any(d.get("snapshot") in _ON for d in drives)
 
     @property
     def firmware(self) -> bool:
         drives = [fields(o.value, "file") for o in self._options if o.name == "drive"]
-        return self.has("bios", "pflash") or any(d.get("if") == "pflash" for d in drives)
+        if self.has("bios", "pflash") or any(d.get("if") == "pflash" for d in drives):
+            return True
+        return any(self.field(("machine", "M"), key) for key in _FIRMWARE)
 
     @property
     def changes_user(self) -> bool:
@@ -235,6 +244,8 @@ def plan(user: Sequence[str], facts: Facts) -> Plan:
 def board_arguments(user: Sequence[str], architecture: str, kernel: str = "") -> list[str]:
     """The arguments that choose the board, for `board_probe`: the machine and its firmware.
 
+    What refers to other arguments (an audio device, a node of ``-blockdev``) is left out.
+
     Args:
         user: The user's arguments.
         architecture: The guest's.
@@ -249,6 +260,9 @@ def board_arguments(user: Sequence[str], architecture: str, kernel: str = "") ->
             kept = [quote(kind)] if kind else []
             kept += [f"{k}={quote(v)}" for k, v in found.items() if not _NOT_THE_BOARD.fullmatch(k)]
             words += ["-machine", ",".join(kept)] if kept else []
+        elif option.name == "drive" and fields(option.value, "file").get("if") == "pflash":
+            # The board runs for a moment: what it writes is not kept.
+            words += ["-drive", f"{option.value},snapshot=on"]
         elif option.name in ("kernel", "bios", "pflash", "m", "cpu", "smp") and option.value:
             words += [f"-{option.name}", option.value]
     if architecture in _VIRT and not _Given(options).machine:

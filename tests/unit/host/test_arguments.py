@@ -276,6 +276,10 @@ def test_the_arguments_that_choose_the_board() -> None:
     user = ("-M", "q35,accel=tcg,sata=off", "-machine", "memory-backend=m", "-m", "3G")
     assert board_arguments(user, "x86_64") == ["-machine", "q35,sata=off", "-m", "3G"]
     assert board_arguments((), "aarch64") == ["-machine", "virt"]
+    user = ("-M", "isapc,audiodev=a,pcspk-audiodev=a,pflash0=rom", "-audiodev", "none,id=a")
+    assert board_arguments(user, "x86_64") == ["-machine", "isapc"]
+    user = ("-drive", "if=pflash,file=f", "-drive", "file=d")
+    assert board_arguments(user, "x86_64") == ["-drive", "if=pflash,file=f,snapshot=on"]
     assert board_arguments(("-bios", "b"), "x86_64", "/k") == ["-bios", "b", "-kernel", "/k"]
 
 
@@ -286,6 +290,9 @@ def test_the_arguments_that_choose_the_board() -> None:
         (("-M", "virt-9.2,gic-version=3"), "aarch64", CD, True),
         (("-M", "raspi3b"), "aarch64", DISK, False),
         (("-bios", "b"), "aarch64", DISK, False),
+        (("-M", "virt,pflash0=rom", "-blockdev", "b"), "aarch64", DISK, False),
+        (("-M", "virt", "-M", "pflash1=vars"), "aarch64", DISK, False),
+        (("-M", '{"type":"virt","firmware":"b"}'), "aarch64", DISK, False),
         (("-kernel", "k"), "aarch64", DISK, False),
         ((), "x86_64", DISK, False),
         ((), "aarch64", None, False),
@@ -304,10 +311,17 @@ def test_sound_is_not_played_unless_the_user_wants_it() -> None:
         assert "-audio" not in appended(*user, no_sound=no_sound)
 
 
-@pytest.mark.parametrize("user", [["-snapshot"], ["-drive", "file=x,snapshot=on"]])
+@pytest.mark.parametrize(
+    "user",
+    [
+        ["-snapshot"],
+        *(["-drive", f"file=x,snapshot{is_on}"] for is_on in ("=on", "=yes", "=true", "=y", "")),
+    ],
+)
 def test_temporary_disks_are_noted(user: list[str]) -> None:
     assert any("are lost when the machine ends" in note for note in make(*user).notes)
-    assert not any("are lost" in note for note in make("-drive", "file=x").notes)
+    for kept in ("file=x", "file=x,snapshot=off", "file=x,snapshot=no"):
+        assert not any("are lost" in note for note in make("-drive", kept).notes)
 
 
 def test_networks_that_start_programs_may() -> None:

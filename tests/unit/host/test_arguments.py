@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -415,15 +418,49 @@ def test_classify(path: str, head: bytes, kind: Kind, disk_format: str) -> None:
         ("/a.bz2", b"BZh9", "bunzip2 < /a.bz2 > /a"),
         ("/a.zip", b"PK\x03\x04", "unzip /a.zip"),
         ("/a.img", b"7z\xbc\xaf\x27\x1c", "7z x /a.img"),
+        ("/a.img.lzma", lzma.compress(b"x", lzma.FORMAT_ALONE), "unlzma < /a.img.lzma > /a.img"),
+        ("/a.img.lzma", b"]\0\0\x80\0\x09" + bytes(8), "unlzma < /a.img.lzma > /a.img"),
+        ("/a.img.lzo", b"\x89LZO\0\r\n\x1a\n", "lzop -d < /a.img.lzo > /a.img"),
+        ("/a.img.Z", b"\x1f\x9d\x90", "gunzip < /a.img.Z > /a.img"),
+        ("/Image", gzip.compress(bytes(56) + b"ARM\x64"), "gunzip < /Image > /Image-expanded"),
+        ("/a.z01", b"PK\x07\x08PK\x03\x04", "7z x /a.z01"),
+        ("/a.img", b"PK00PK\x03\x04", "7z x /a.img"),
+        ("/a.cab", b"MSCF\0\0\0\0", "cabextract /a.cab"),
+        ("/a.img", b"MSWIM\0\0\0", "7z x /a.img"),
+        ("/a.rpm", b"\xed\xab\xee\xdb", "7z x /a.rpm"),
+        ("/a.deb", b"!<arch>\n", "ar x /a.deb"),
         ("/a.ova", bytes(257) + b"ustar\x0000", "tar -xf /a.ova"),
     ],
 )
 def test_a_packed_image_is_refused_with_the_command(path: str, head: bytes, command: str) -> None:
     with pytest.raises(UsageError) as caught:
         classify(path, head)
-    assert str(caught.value).endswith(f"unpack it first: {command}")
+    assert str(caught.value).endswith(f"does not read as a disk; unpack it first: {command}")
     # A raw disk may begin with anything.
     assert classify("/a.raw", head).disk_format == "raw"
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"<!DOCTYPE html>\n<title>404</title>", "a web page"),
+        (b"\xef\xbb\xbf\r\n <HTML lang=en>", "a web page"),
+        (b"<?xml version='1.0'?><Error/>", "an XML file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a pointer of Git LFS"),
+    ],
+)
+def test_what_a_server_sent_instead_of_an_image_is_refused(head: bytes, what: str) -> None:
+    for path in ("/a.iso", "/a.qcow2", "/a.img", "/a"):
+        with pytest.raises(
+            UsageError, match=f"is {what}, not a disk: perhaps a download failed; look"
+        ):
+            classify(path, head)
+    assert classify("/a.raw", head).disk_format == "raw"
+
+
+def test_a_disk_that_begins_like_lzma_is_a_disk() -> None:
+    for head in (b"]\0\0" + bytes(509), b"]\0\0\x37\x12" + b"\xff" * 8 + bytes(99)):
+        assert classify("/a.img", head).kind is Kind.DISK
 
 
 def test_an_empty_image_is_refused() -> None:

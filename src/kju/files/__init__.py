@@ -24,13 +24,14 @@ Surfaces (`kju.memory`) are the exception: they are mapped memory, and have rule
 from .failure import descriptor_limit, failing, file_error, limited, lost_descriptors
 from .folder import Folder, folder_in, private_folder
 from .listening import listen
-from .output import make_folders, write_output
+from .output import check_new, make_folders, write_output
 from .staging import is_temporary
 from .tree import Known, listing, remove_tree, unknown
 
 __all__ = [
     "Folder",
     "Known",
+    "check_new",
     "descriptor_limit",
     "failing",
     "file_error",

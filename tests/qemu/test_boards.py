@@ -12,6 +12,7 @@ import pytest
 import kju
 from kju.errors import InputError, QemuError
 from kju.host import board_probe, qemu
+from kju.host.arguments import board_arguments
 
 #: The shell moves the cursor before each letter.
 _ESCAPES = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
@@ -52,8 +53,28 @@ def test_qemu_72_says_the_same(machine: str) -> None:
     assert old._replace(name=machine, buses=new.buses) == new._replace(name=machine)
 
 
-def test_a_machine_that_does_not_start_is_taken_for_a_pc() -> None:
-    assert ask("x86_64", "-M", "nonsense") == board_probe.board.PC
+def test_a_machine_that_does_not_start_is_not_taken_for_a_pc() -> None:
+    with pytest.raises(QemuError, match='unsupported machine type: "nonsense"'):
+        ask("x86_64", "-M", "nonsense")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "machine", "others"),
+    [
+        ("arm", "versatilepb,audiodev=a0", ["-audiodev", "none,id=a0"]),
+        ("aarch64", "virt,pflash0=rom", ["-blockdev", "driver=null-co,node-name=rom"]),
+        ("aarch64", "virt", ["-drive", "if=pflash,driver=null-co,size=67108864"]),
+        ("x86_64", "microvm", ["-accel", "kvm", "-cpu", "host"]),
+        ("x86_64", "microvm", ["-cpu", "Skylake-Server,+avx512f,enforce"]),
+        ("x86_64", "isapc,pcspk-audiodev=s", ["-audiodev", "none,id=s"]),
+        ("x86_64", "isapc,no-such-property=1", []),
+    ],
+)
+def test_a_board_is_asked_without_what_it_refers_to(
+    architecture: str, machine: str, others: list[str]
+) -> None:
+    chosen = board_arguments(["-M", machine, *others], architecture)
+    assert ask(architecture, *chosen) == ask(architecture, "-M", machine.partition(",")[0])
 
 
 def test_a_board_that_needs_more_says_what() -> None:

@@ -137,7 +137,6 @@ def test_qemus_error_is_the_headline(home: Path) -> None:
     disk = home / "disk.img"
     disk.write_bytes(b"x" * 512)
     for words, headline in (
-        (["-M", "nonsense"], 'unsupported machine type: "nonsense"; to list them: '),
         (["-device", "nonsense"], "-device nonsense: 'nonsense' is not a valid device model name"),
         (["-cpu", "nonsense"], "unable to find CPU model 'nonsense'"),
         (["-global", "x"], "-global x: "),
@@ -146,6 +145,8 @@ def test_qemus_error_is_the_headline(home: Path) -> None:
         assert f"QEMU ended with status 1: {headline}" in line
         assert "probing" not in line
         assert "raw" not in line
+    line = refused(Exit.QEMU, "run", "--detach", disk, *TCG, "-M", "nonsense")
+    assert 'does not start: unsupported machine type: "nonsense"; to list them: ' in line
 
 
 def test_an_option_that_cannot_be_used_names_the_way(home: Path) -> None:

@@ -32,13 +32,14 @@ from .failure import (
 )
 from .folder import Folder, folder_in, private_folder
 from .listening import listen
-from .output import make_folders, write_output
+from .output import check_new, make_folders, write_output
 from .staging import is_temporary
 from .tree import Known, listing, remove_tree, unknown
 
 __all__ = [
     "Folder",
     "Known",
+    "check_new",
     "descriptor_limit",
     "failing",
     "file_error",

@@ -11,9 +11,9 @@ import os
 import stat
 from pathlib import Path
 
-from ..errors import FileError
+from ..errors import FileError, KjuError
 from . import staging
-from .failure import failing, release
+from .failure import failing, file_error, release
 from .ownership import is_open_file, is_own, own_target
 
 _PARENT = os.O_DIRECTORY | os.O_CLOEXEC
@@ -51,6 +51,29 @@ def write_output(
         release(folder)
 
 
+def check_new(path: str | os.PathLike[str]) -> None:
+    """Check before long work that `write_output` with ``replace=False`` will find its place.
+
+    Args:
+        path: The file to be.
+
+    Raises:
+        FileError: There is such a file already, or no such folder.
+    """
+    target = own_target(Path(path))
+    if is_open_file(target) or _is_special(target):
+        return
+    release(_open_parent(Path(path)))
+    if os.path.lexists(path):
+        taken = FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        raise _exists(Path(path), file_error(taken, path, "written")) from None
+
+
+def _exists(target: Path, error: KjuError) -> FileError:
+    why = f"{error}, and it is not replaced; remove it, or choose another name"
+    return FileError(why, str(target), errno.EEXIST)
+
+
 def _open_parent(target: Path) -> int:
     with failing(target, "written"):
         try:
@@ -65,8 +88,7 @@ def _create(folder: int, target: Path, data: bytes, mode: int | None) -> None:
     except FileError as error:
         if error.errno != errno.EEXIST:
             raise
-        why = f"{error}, and it is not replaced; remove it, or choose another name"
-        raise FileError(why, str(target), errno.EEXIST) from error
+        raise _exists(target, error) from error
     try:
         staging.sync(folder, target.parent)
     except BaseException:

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ..files import Folder, write_output
+from ..files import Folder, check_new, write_output
 from . import cpio, debian, disk, kernel
 
 #: To be raised when the code that writes the disk changes, so that users' disks are built again.
@@ -112,6 +112,7 @@ def copy(target: Path, say: Callable[[str], object] = lambda words: None) -> Non
         GuestError: The guest cannot be built.
         FileError: The file exists already and is unchanged, or it cannot be written.
     """
+    check_new(target)  # before a download of 80 MB
     write_output(target, build(say).read_bytes(), replace=False)
 
 

@@ -57,7 +57,14 @@ _VIRT = ("aarch64", "arm", "riscv64", "riscv32")
 #: Of ``virt`` on these QEMU has no firmware of its own.
 _NEED_FIRMWARE = ("aarch64", "arm")
 #: Values of ``-machine`` that name other objects, or say nothing about the board.
-_NOT_THE_BOARD = re.compile(r"accel|memory-.*|kernel-irqchip|confidential-.*|sgx-.*|hmat|dump-.*")
+_NOT_THE_BOARD = re.compile(
+    r"accel|memory-.*|kernel-irqchip|confidential-.*|sgx-.*|hmat|dump-.*|(?:pcspk-)?audiodev"
+    r"|pflash[01]"
+)
+#: Properties of ``-machine`` that name the firmware.
+_FIRMWARE = ("firmware", "pflash0", "pflash1")
+#: What QEMU takes for "on"; a key without a value is on as well (`fields`).
+_ON = frozenset({"on", "yes", "true", "y"})
 #: Options whose value is a disk's path.
 _DISK_OPTIONS = frozenset(
     "hda hdb hdc hdd cdrom fda fdb sd mtdblock pflash".split()  # noqa: SIM905  as in QEMU's help
@@ -196,12 +203,14 @@ class _Given:
     def is_temporary(self) -> bool:
         """Whether changes of a disk are lost when the machine ends."""
         drives = [fields(o.value, "file") for o in self._options if o.name == "drive"]
-        return self.has("snapshot") or any(d.get("snapshot") == "on" for d in drives)
+        return self.has("snapshot") or any(d.get("snapshot") in _ON for d in drives)
 
     @property
     def firmware(self) -> bool:
         drives = [fields(o.value, "file") for o in self._options if o.name == "drive"]
-        return self.has("bios", "pflash") or any(d.get("if") == "pflash" for d in drives)
+        if self.has("bios", "pflash") or any(d.get("if") == "pflash" for d in drives):
+            return True
+        return any(self.field(("machine", "M"), key) for key in _FIRMWARE)
 
     @property
     def changes_user(self) -> bool:
@@ -235,6 +244,8 @@ def plan(user: Sequence[str], facts: Facts) -> Plan:
 def board_arguments(user: Sequence[str], architecture: str, kernel: str = "") -> list[str]:
     """The arguments that choose the board, for `board_probe`: the machine and its firmware.
 
+    What refers to other arguments (an audio device, a node of ``-blockdev``) is left out.
+
     Args:
         user: The user's arguments.
         architecture: The guest's.
@@ -249,6 +260,9 @@ def board_arguments(user: Sequence[str], architecture: str, kernel: str = "") ->
             kept = [quote(kind)] if kind else []
             kept += [f"{k}={quote(v)}" for k, v in found.items() if not _NOT_THE_BOARD.fullmatch(k)]
             words += ["-machine", ",".join(kept)] if kept else []
+        elif option.name == "drive" and fields(option.value, "file").get("if") == "pflash":
+            # The board runs for a moment: what it writes is not kept.
+            words += ["-drive", f"{option.value},snapshot=on"]
         elif option.name in ("kernel", "bios", "pflash", "m", "cpu", "smp") and option.value:
             words += [f"-{option.name}", option.value]
     if architecture in _VIRT and not _Given(options).machine:
@@ -370,16 +384,23 @@ def _machine(given: _Given, facts: Facts) -> _Items:
 def _accelerator(given: _Given, facts: Facts) -> _Items:
     if given.has("accel", "enable-kvm") or given.field(("machine", "M"), "accel"):
         return ["the accelerator is the user's own choice"]
-    items: _Items = [Appended(("-accel", facts.accelerator), facts.accelerator_reason)]
-    if facts.accelerator == "kvm" and not given.has("cpu"):
-        items.append(Appended(("-cpu", "host"), "the guest gets what this processor can do"))
-    elif not given.has("cpu") and facts.board.accepts_cpu_max:
-        if facts.architecture in _X86:
-            why = "QEMU's default processor is too old for current systems (x86-64-v2 and later)"
-            items.append(Appended(("-cpu", "max"), why))
-        elif facts.architecture == "aarch64" and given.is_virt(facts.architecture):
-            items.append(Appended(("-cpu", "max"), "QEMU's default processor of virt has 32 bits"))
-    return items
+    return [Appended(("-accel", facts.accelerator), facts.accelerator_reason)]
+
+
+def _cpu(given: _Given, facts: Facts) -> _Items:
+    """A processor for current systems: QEMU's default is the same with every accelerator."""
+    if given.has("cpu"):
+        return []
+    if facts.accelerator == "kvm":
+        return [Appended(("-cpu", "host"), "the guest gets what this processor can do")]
+    if not facts.board.accepts_cpu_max:
+        return []
+    if facts.architecture in _X86:
+        why = "QEMU's default processor is too old for current systems (x86-64-v2 and later)"
+        return [Appended(("-cpu", "max"), why)]
+    if facts.architecture == "aarch64" and given.is_virt(facts.architecture):
+        return [Appended(("-cpu", "max"), "QEMU's default processor of virt has 32 bits")]
+    return []
 
 
 def _memory(given: _Given, facts: Facts) -> _Items:
@@ -599,6 +620,7 @@ def _channels(given: _Given, facts: Facts) -> _Items:
 _PARTS: tuple[Callable[[_Given, Facts], _Items], ...] = (
     _machine,
     _accelerator,
+    _cpu,
     _memory,
     _firmware,
     _boot,

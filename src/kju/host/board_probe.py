@@ -2,7 +2,9 @@
 
 QEMU is run with the board and an empty disk, and asked over QMP before its first instruction; for
 one last question it runs for a moment. That takes 30 to 100 ms. Some boards refuse kju's defaults
-(a memory size, ``-cpu max``, a disk); the next run then leaves one of them out.
+(a memory size, ``-cpu max``, a disk); the next run then leaves one of them out. If QEMU does not
+start with any of them, the user's processor (it may need KVM) and then the machine's properties
+(they may refer to other arguments) are left out: the board's buses are the same without.
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import re
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,7 @@ from ..errors import QemuError
 from . import board, qemu_errors
 from .board import Board
 from .input.gauges import NO_KEY
+from .options import Option, fields, parse, quote
 from .qemu import Qemu
 
 log = logging.getLogger(__name__)
@@ -46,6 +51,8 @@ _ASKED: tuple[tuple[str, dict[str, object]], ...] = (
     ("cont", {}),
     ("input-send-event", {"events": [NO_KEY]}),
 )
+#: QEMU's default machine of a PC, by any of its names.
+_PC = re.compile(r"(?:pc(?:-i440fx-.*)?)?")
 #: A processor without a program may end QEMU when it runs: the last two answers may be missing.
 _NEEDED = len(_ASKED) - 2
 _TREE = _NEEDED - 1
@@ -59,27 +66,67 @@ def ask(qemu: Qemu, machine: Sequence[str]) -> Board:
         machine: The arguments that choose the board; empty for QEMU's default.
 
     Returns:
-        The board; `board.PC` for a PC that does not start, whose real start reports the error.
+        The board; `board.PC` for QEMU's default machine of a PC, if that does not start: its
+        real start reports the error.
 
     Raises:
         QemuError: Another board does not start; QEMU's own words are in it.
     """
-    said = ""
-    for tried in _subsets():
-        words = [word for name in tried for word in _TRIED[name] if _TRIED[name][0] not in machine]
-        answers, said = _run(qemu.path, [*machine, *qemu.no_sound, *words])
-        if len(answers) < _NEEDED:
-            continue
-        try:
-            return _read(answers, tried, _usb_ports(qemu, machine, answers))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            said = f"unexpected answers: {error!r}"
+    reasons = []
+    until = time.monotonic() + TIME_LIMIT  # a QEMU that hangs is not asked everything
+    for words in _simpler(machine):
+        found, said = _try(qemu, words)
+        if found is not None:
+            return found
+        reasons.append(said)
+        if time.monotonic() > until:
             break
-    if qemu.architecture in ("x86_64", "i386"):
+    said = reasons[0]
+    if qemu.architecture in ("x86_64", "i386") and _PC.fullmatch(_machine_type(parse(machine))):
         log.info("%s %s was not asked what it has: %s", qemu.path, " ".join(machine), said)
         return board.PC
     what = qemu_errors.message(said.splitlines() or ["no error message"], qemu.path)
     raise QemuError(f"{Path(qemu.path).name} {' '.join(machine)} does not start: {what}")
+
+
+def _simpler(machine: Sequence[str]) -> list[list[str]]:
+    """The arguments, then fewer of them: those without which the board has the same buses."""
+    options = parse(machine)
+    kind = _machine_type(options)
+    bare = ["-machine", quote(kind)] if kind else []
+    starts = [o for o in options if o.name in ("kernel", "bios")]
+    found = [
+        list(machine),
+        [word for o in options if o.name != "cpu" for word in _words(o)],
+        [*bare, *(word for o in starts for word in _words(o))],
+        bare,
+    ]
+    return [words for index, words in enumerate(found) if words not in found[:index]]
+
+
+def _machine_type(options: Sequence[Option]) -> str:
+    types = [fields(o.value, "type").get("type", "") for o in options if o.name in ("machine", "M")]
+    return next((kind for kind in reversed(types) if kind), "")
+
+
+def _words(option: Option) -> list[str]:
+    return [f"-{option.name}"] if option.value is None else [f"-{option.name}", option.value]
+
+
+def _try(qemu: Qemu, machine: Sequence[str]) -> tuple[Board | None, str]:
+    """Ask for a board with as many of kju's defaults as it takes; None, and why, for no answer."""
+    said = ""
+    own = {word for word in machine if word != "-drive"}  # drives are added up
+    for tried in _subsets():
+        words = [word for name in tried for word in _TRIED[name] if _TRIED[name][0] not in own]
+        answers, said = _run(qemu.path, [*machine, *qemu.no_sound, *words])
+        if len(answers) < _NEEDED:
+            continue
+        try:
+            return _read(answers, tried, _usb_ports(qemu, machine, answers)), ""
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            return None, f"unexpected answers: {error!r}"
+    return None, said
 
 
 def _usb_ports(qemu: Qemu, machine: Sequence[str], answers: list[Any]) -> int:
@@ -104,10 +151,12 @@ def _read(answers: list[Any], tried: Sequence[str], usb_ports: int) -> Board:
     # QEMU 7.2 has no /backend until something is in it.
     facts = [answer.get("return", []) for answer in answers[:_NEEDED]]
     blocks, memory, backends, devices, kind, tree = facts
+    # The user's firmware may be a drive as well.
+    ours = [b for b in blocks if (b.get("inserted") or {}).get("drv") == "null-co"]
     return board.read(
         str(kind).removesuffix("-machine"),
         tree=str(tree),
-        disk=str(blocks[0]["device"]) if _DISK in tried and blocks else "",
+        disk=str(ours[0]["device"]) if ours else "",
         memory=0 if _MEMORY in tried else int(memory["base-memory"]) >> 20,
         accepts_cpu_max=_CPU in tried,
         has_keyboard="return" in answers[-1] if len(answers) == len(_ASKED) else False,

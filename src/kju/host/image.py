@@ -30,16 +30,35 @@ _COMPRESSED = (
     (b"\x28\xb5\x2f\xfd", "compressed with zstd", "unzstd"),
     (b"BZh", "compressed with bzip2", "bunzip2"),
     (b"\x04\x22\x4d\x18", "compressed with lz4", "unlz4"),
+    (b"\x02\x21\x4c\x18", "compressed with lz4", "unlz4"),
+    (b"\x89LZO\0\r\n\x1a\n", "compressed with lzop", "lzop -d"),
+    (b"\x5d\0\0", "compressed with lzma", "unlzma"),
+    (b"\x1f\x9d", "compressed with compress", "gunzip"),
     (b"LZIP", "compressed with lzip", "lzip --decompress"),
 )
 #: Archives by their first bytes, and the command that unpacks each.
 _ARCHIVES = (
     (b"PK\x03\x04", "a zip archive", "unzip"),
     (b"PK\x05\x06", "an empty zip archive", "unzip"),
+    (b"PK\x07\x08", "a part of a split zip archive", "7z x"),
+    (b"PK00PK", "a zip archive", "7z x"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "7z x"),
     (b"Rar!\x1a\x07", "a rar archive", "unrar x"),
+    (b"MSCF\0\0\0\0", "a cabinet archive", "cabextract"),
+    (b"MSWIM\0\0\0", "a WIM archive", "7z x"),
+    (b"\xed\xab\xee\xdb", "an RPM package", "7z x"),
+    (b"!<arch>\n", "an ar archive", "ar x"),
 )
-_COMPRESSED_SUFFIXES = {".gz", ".xz", ".zst", ".zstd", ".bz2", ".lz4", ".lz"}
+#: What a server sends instead of a file, by its first bytes in lower case.
+_INSTEAD = (
+    (b"<!doctype html", "a web page"),
+    (b"<html", "a web page"),
+    (b"<?xml", "an XML file"),
+    (b"version https://git-lfs.github.com/spec/", "a pointer of Git LFS"),
+)
+_COMPRESSED_SUFFIXES = {
+    *(".gz", ".xz", ".zst", ".zstd", ".bz2", ".lz4", ".lz", ".lzma", ".lzo", ".z"),
+}
 _TAR = (b"ustar\x0000", b"ustar  \0")
 
 _MULTIBOOT = 0x1BADB002
@@ -81,14 +100,16 @@ def classify(path: str, head: bytes, *, read_only: bool = False) -> Image:
     """Decide what an image is.
 
     Raises:
-        UsageError: It is a kernel of a kind that QEMU cannot start, or it is empty, compressed or
-            an archive. What a name ending in .raw says is believed, whatever is in the file.
+        UsageError: It is a kernel of a kind that QEMU cannot start, or it is empty, compressed, an
+            archive or a web page. What a name ending in .raw says is believed, whatever is in the
+            file.
     """
     suffix = PurePath(path).suffix.lower()
     if not head:
         raise UsageError(f"the image {path} is empty (0 bytes); was it downloaded whole?")
     if suffix != ".raw" and suffix not in _KERNELS:
         _refuse_packed(path, head)
+        _refuse_instead(path, head)
     if suffix == ".iso":
         return Image(path, Kind.CDROM, "raw", "its name ends in .iso", True)
     if suffix in _DISKS:
@@ -108,7 +129,7 @@ def _refuse_packed(path: str, head: bytes) -> None:
     shown = shlex.quote(path)
     what, command = "", ""
     for magic, kind, expand in _COMPRESSED:
-        if head.startswith(magic):
+        if head.startswith(magic) and (expand != "unlzma" or _is_lzma(head)):
             name = PurePath(path)
             # disk.img.gz holds disk.img; whatever is not named so gets a new name.
             known = name.suffix.lower() in _COMPRESSED_SUFFIXES
@@ -121,8 +142,30 @@ def _refuse_packed(path: str, head: bytes) -> None:
         what, command = "a tar archive", f"tar -xf {shown}"
     if what:
         raise UsageError(
-            f"the image {path} is {what}, which QEMU does not read; unpack it first: {command}"
+            f"the image {path} is {what}, which QEMU does not read as a disk; unpack it first:"
+            f" {command}"
         )
+
+
+def _is_lzma(head: bytes) -> bool:
+    """Whether an LZMA header follows: the format has no signature.
+
+    That is the size of the dictionary (2^n or 2^n + 2^(n-1)), and the size of the contents or -1.
+    """
+    dictionary, size = (int.from_bytes(head[a:b], "little") for a, b in ((1, 5), (5, 13)))
+    top = 1 << (dictionary.bit_length() - 1) if dictionary else 0
+    known = size == (1 << 64) - 1 or 0 < size < 1 << 48
+    return len(head) > 13 and top >= 4096 and dictionary in (top, top + top // 2) and known
+
+
+def _refuse_instead(path: str, head: bytes) -> None:
+    text = head[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for begin, what in _INSTEAD:
+        if text.startswith(begin):
+            raise UsageError(
+                f"the image {path} is {what}, not a disk: perhaps a download failed; look at it"
+                f" with: head -c 512 {shlex.quote(path)}"
+            )
 
 
 def _kernel(head: bytes) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kju.errors import FileError
-from kju.files import write_output
+from kju.files import check_new, write_output
 
 
 def test_the_mode_is_the_old_files_or_the_umasks(tmp_path: Path) -> None:
@@ -58,6 +58,9 @@ def test_nothing_is_replaced_where_that_was_not_asked_for(tmp_path: Path) -> Non
     for name in ("private", "link", "dangling"):
         with pytest.raises(FileError, match=f"{name} cannot be written: File exists.*another"):
             write_output(tmp_path / name, b"secret", mode=0o600, replace=False)
+        with pytest.raises(FileError, match=f"{name} cannot be written: File exists.*another"):
+            check_new(tmp_path / name)
+    check_new(tmp_path / "new")
     assert (tmp_path / "private").read_text() == "keep" and not (tmp_path / "none").exists()
     write_output(tmp_path / "new", b"secret", mode=0o600, replace=False)
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o600
@@ -66,6 +69,7 @@ def test_nothing_is_replaced_where_that_was_not_asked_for(tmp_path: Path) -> Non
 @pytest.mark.parametrize("replace", [True, False])
 def test_devices_and_open_files_are_written_to(tmp_path: Path, replace: bool) -> None:
     before = os.stat(os.devnull)
+    check_new(os.devnull)
     write_output(os.devnull, b"lost", replace=replace)
     assert os.path.samestat(os.stat(os.devnull), before) and stat.S_ISCHR(before.st_mode)
     ours, theirs = os.pipe()

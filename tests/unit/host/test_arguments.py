@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -284,6 +287,10 @@ def test_the_arguments_that_choose_the_board() -> None:
     user = ("-M", "q35,accel=tcg,sata=off", "-machine", "memory-backend=m", "-m", "3G")
     assert board_arguments(user, "x86_64") == ["-machine", "q35,sata=off", "-m", "3G"]
     assert board_arguments((), "aarch64") == ["-machine", "virt"]
+    user = ("-M", "isapc,audiodev=a,pcspk-audiodev=a,pflash0=rom", "-audiodev", "none,id=a")
+    assert board_arguments(user, "x86_64") == ["-machine", "isapc"]
+    user = ("-drive", "if=pflash,file=f", "-drive", "file=d")
+    assert board_arguments(user, "x86_64") == ["-drive", "if=pflash,file=f,snapshot=on"]
     assert board_arguments(("-bios", "b"), "x86_64", "/k") == ["-bios", "b", "-kernel", "/k"]
 
 
@@ -294,6 +301,9 @@ def test_the_arguments_that_choose_the_board() -> None:
         (("-M", "virt-9.2,gic-version=3"), "aarch64", CD, True),
         (("-M", "raspi3b"), "aarch64", DISK, False),
         (("-bios", "b"), "aarch64", DISK, False),
+        (("-M", "virt,pflash0=rom", "-blockdev", "b"), "aarch64", DISK, False),
+        (("-M", "virt", "-M", "pflash1=vars"), "aarch64", DISK, False),
+        (("-M", '{"type":"virt","firmware":"b"}'), "aarch64", DISK, False),
         (("-kernel", "k"), "aarch64", DISK, False),
         ((), "x86_64", DISK, False),
         ((), "aarch64", None, False),
@@ -312,10 +322,17 @@ def test_sound_is_not_played_unless_the_user_wants_it() -> None:
         assert "-audio" not in appended(*user, no_sound=no_sound)
 
 
-@pytest.mark.parametrize("user", [["-snapshot"], ["-drive", "file=x,snapshot=on"]])
+@pytest.mark.parametrize(
+    "user",
+    [
+        ["-snapshot"],
+        *(["-drive", f"file=x,snapshot{is_on}"] for is_on in ("=on", "=yes", "=true", "=y", "")),
+    ],
+)
 def test_temporary_disks_are_noted(user: list[str]) -> None:
     assert any("are lost when the machine ends" in note for note in make(*user).notes)
-    assert not any("are lost" in note for note in make("-drive", "file=x").notes)
+    for kept in ("file=x", "file=x,snapshot=off", "file=x,snapshot=no"):
+        assert not any("are lost" in note for note in make("-drive", kept).notes)
 
 
 def test_networks_that_start_programs_may() -> None:
@@ -329,6 +346,21 @@ def test_no_listener_is_ever_added() -> None:
 
 def test_kvm_gets_the_hosts_processor() -> None:
     assert "-cpu host" in appended(accelerator="kvm")
+
+
+@pytest.mark.parametrize(
+    "user",
+    [("-accel", "tcg"), ("-M", "virt,accel=tcg"), ("-machine", "accel=tcg"), ("-enable-kvm",), ()],
+)
+@pytest.mark.parametrize("architecture", ["aarch64", "x86_64"])
+def test_the_processor_does_not_depend_on_who_chose_the_accelerator(
+    user: tuple[str, ...], architecture: str
+) -> None:
+    assert "-cpu max" in appended(*user, architecture=architecture)
+    assert "-cpu" not in appended(*user, "-cpu", "cortex-a57", architecture=architecture)
+    assert "-cpu" not in appended(
+        *user, architecture=architecture, board=PC._replace(accepts_cpu_max=False)
+    )
 
 
 @given(st.lists(st.text(max_size=30), max_size=8))
@@ -394,15 +426,49 @@ def test_classify(path: str, head: bytes, kind: Kind, disk_format: str) -> None:
         ("/a.bz2", b"BZh9", "bunzip2 < /a.bz2 > /a"),
         ("/a.zip", b"PK\x03\x04", "unzip /a.zip"),
         ("/a.img", b"7z\xbc\xaf\x27\x1c", "7z x /a.img"),
+        ("/a.img.lzma", lzma.compress(b"x", lzma.FORMAT_ALONE), "unlzma < /a.img.lzma > /a.img"),
+        ("/a.img.lzma", b"]\0\0\x80\0\x09" + bytes(8), "unlzma < /a.img.lzma > /a.img"),
+        ("/a.img.lzo", b"\x89LZO\0\r\n\x1a\n", "lzop -d < /a.img.lzo > /a.img"),
+        ("/a.img.Z", b"\x1f\x9d\x90", "gunzip < /a.img.Z > /a.img"),
+        ("/Image", gzip.compress(bytes(56) + b"ARM\x64"), "gunzip < /Image > /Image-expanded"),
+        ("/a.z01", b"PK\x07\x08PK\x03\x04", "7z x /a.z01"),
+        ("/a.img", b"PK00PK\x03\x04", "7z x /a.img"),
+        ("/a.cab", b"MSCF\0\0\0\0", "cabextract /a.cab"),
+        ("/a.img", b"MSWIM\0\0\0", "7z x /a.img"),
+        ("/a.rpm", b"\xed\xab\xee\xdb", "7z x /a.rpm"),
+        ("/a.deb", b"!<arch>\n", "ar x /a.deb"),
         ("/a.ova", bytes(257) + b"ustar\x0000", "tar -xf /a.ova"),
     ],
 )
 def test_a_packed_image_is_refused_with_the_command(path: str, head: bytes, command: str) -> None:
     with pytest.raises(UsageError) as caught:
         classify(path, head)
-    assert str(caught.value).endswith(f"unpack it first: {command}")
+    assert str(caught.value).endswith(f"does not read as a disk; unpack it first: {command}")
     # A raw disk may begin with anything.
     assert classify("/a.raw", head).disk_format == "raw"
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"<!DOCTYPE html>\n<title>404</title>", "a web page"),
+        (b"\xef\xbb\xbf\r\n <HTML lang=en>", "a web page"),
+        (b"<?xml version='1.0'?><Error/>", "an XML file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a pointer of Git LFS"),
+    ],
+)
+def test_what_a_server_sent_instead_of_an_image_is_refused(head: bytes, what: str) -> None:
+    for path in ("/a.iso", "/a.qcow2", "/a.img", "/a"):
+        with pytest.raises(
+            UsageError, match=f"is {what}, not a disk: perhaps a download failed; look"
+        ):
+            classify(path, head)
+    assert classify("/a.raw", head).disk_format == "raw"
+
+
+def test_a_disk_that_begins_like_lzma_is_a_disk() -> None:
+    for head in (b"]\0\0" + bytes(509), b"]\0\0\x37\x12" + b"\xff" * 8 + bytes(99)):
+        assert classify("/a.img", head).kind is Kind.DISK
 
 
 def test_an_empty_image_is_refused() -> None:

@@ -80,6 +80,17 @@ class Folder:
         """
         return folder_in(self._fd, self.path / name, create=create)
 
+    def new_folder(self, name: str) -> Folder:
+        """Make a folder (mode 0700) in this one, which must not exist, and open it.
+
+        Raises:
+            FileError: It exists, or cannot be made.
+        """
+        path = self.path / name
+        with failing(path, "made"):
+            os.mkdir(name, 0o700, dir_fd=self._fd)
+        return folder_in(self._fd, path)
+
     def fileno(self) -> int:
         """Return the descriptor, which stays this object's."""
         return self._fd

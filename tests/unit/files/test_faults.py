@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from faults import MODULES, Faults, sweep
+from faults import MODULES, Faults, kills, sweep
 
 from kju.apps import certificates, edit, look, wait
 from kju.client import kept
@@ -75,6 +76,50 @@ def test_rm(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     SnapshotFiles(str(made.folder), "").keep("clean", b"picture", b"{}\n")
     failed = sweep(root, lambda: store.remove("web"), monkeypatch, number=number)
     assert {"rename", "unlink", "rmdir"} <= set(failed)
+
+
+def with_disks() -> Path:
+    """Keep a machine with disks of several names, and a snapshot."""
+    folder = store.create("web", Definition(), "1M").folder
+    (folder / "more").mkdir()
+    for name in ("old.raw", "more/old.img"):
+        (folder / name).write_bytes(bytes(512))
+    store.replace(store.read("web"), "image = 'old.raw'\ndisks = ['disk.qcow2', 'more/old.img']\n")
+    SnapshotFiles(str(folder), "").keep("clean", b"picture", b"{}\n")
+    return folder
+
+
+def test_a_killed_rm_leaves_nothing_to_the_next_machine_of_its_name(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, killed = with_disks(), []
+    for call in kills(lambda: store.remove("web"), monkeypatch):
+        killed.append(call)
+        if "web" in store.names():
+            assert len(list(folder.rglob("*"))) == 9, "it is whole"
+        else:
+            store.create("web", Definition())
+            assert [path.name for path in folder.iterdir()] == [store.FILE], call
+            assert sorted(path.name for path in folder.parent.iterdir()) == [".lock", "web"], call
+        shutil.rmtree(folder)
+        with_disks()
+    assert {"rename", "unlink", "rmdir", "fsync"} <= set(killed)
+    assert store.names() == []
+
+
+def test_a_killed_create_leaves_nothing_to_the_next_machine_of_its_name(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = []
+    for call in kills(lambda: store.create("web", Definition(), "1M"), monkeypatch):
+        killed.append(call)
+        if "web" in store.names():
+            store.remove("web")
+        folder = store.create("web", Definition()).folder
+        assert [path.name for path in folder.iterdir()] == [store.FILE], call
+        store.remove("web")
+        assert [path.name for path in folder.parent.iterdir()] == [".lock"], call
+    assert {"mkdir", "write", "rename", "fsync"} <= set(killed)
 
 
 @FAULTS

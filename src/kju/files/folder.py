@@ -167,7 +167,9 @@ class Folder:
         staging.replace(self._fd, self.path / name, data, mode, durable=durable)
 
     def write_all(self, files: Mapping[str, tuple[bytes, int]]) -> None:
-        """Write several files that belong together: all of them, or none.
+        """Write several files that belong together: if one fails, none are changed.
+
+        A process that is killed meanwhile may leave the first ones new and the others old.
 
         Args:
             files: Content and permissions by name.

@@ -209,7 +209,7 @@ class Trust:
             raise UsageError(f"{path} is there already; to make another: {how} first")
 
     def _write(self, stem: str, public: bytes, secret: bytes) -> None:
-        """Keep a certificate and its key, in place of what was there: both, or none."""
+        """Keep a certificate and its key, in place of what was there; `tls` checks both."""
         self._write_all(_pair(stem, public, secret))
 
     def _write_all(self, files: dict[str, tuple[bytes, int]]) -> None:
@@ -308,7 +308,7 @@ class Trust:
                 key = certificates.fingerprint(self._certificate(f"user-{user}"))
             held.remove_user(user, key, self._clock())
             roles = {name: role for name, role in self.roles().items() if name != user}
-            # Both or none: a removed user must not look like one who still has a role.
+            # Denied first: a removed user must not look like one who still has a role.
             folder.write_all(
                 {
                     denied.FILE: (store.encoded(held), 0o600),
@@ -341,11 +341,18 @@ class Trust:
         """The files for a session: a user's, or this computer's own as a host or a router.
 
         Raises:
-            UsageError: There are none.
+            UsageError: There are none, or the key is not the one of the certificate.
         """
         stem = f"user-{user}" if user else kind
         for name in ("authority.pem", f"{stem}.pem", f"{stem}.key"):
             self._read(name)
+        if self._certificate(stem).public_key() != self._key(stem).public_key():
+            again = f"kju trust {user} --remove, then kju cert user {user}" if user else ""
+            raise UsageError(
+                f"{self.folder / stem}.key is not the key of {stem}.pem: a command that writes both"
+                f" was interrupted; make both anew: {again or f'kju cert {kind}'}, or kju cert"
+                " take FILE"
+            )
         return Tls(*(str(self.folder / f) for f in ("authority.pem", f"{stem}.pem", f"{stem}.key")))
 
     @property

@@ -14,8 +14,9 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
+from ..bounded import read_most, reader
 from . import staging
 from .failure import failing, release
 from .ownership import check_file, check_folder, foreign, open_directory, own_target
@@ -128,26 +129,32 @@ class Folder:
     def has(self, name: str) -> bool:
         """Return whether `read` would take *name*: a regular file of this user's."""
         try:
-            self.read(name, limit=0)
+            with self._reading(name):
+                return True
         except OSError:
             return False
-        return True
 
     def read(self, name: str, *, limit: int = _LONGEST, secret: bool = False) -> bytes:
         """Return the content of a file.
 
         Args:
             name: The file.
-            limit: Bytes that are read at most.
+            limit: Bytes that a file of this kind has at most.
             secret: Refuse a file of this user's that others may read.
 
         Raises:
             FileError: It is missing, not a regular file, another user's, or cannot be read.
+            LimitError: It has more bytes.
         """
+        with self._reading(name, secret=secret) as file:
+            return read_most(file, self.path / name, limit)
+
+    @contextlib.contextmanager
+    def _reading(self, name: str, *, secret: bool = False) -> Iterator[BinaryIO]:
         path = self.path / name
-        with failing(path, "read"), os.fdopen(self._open(name, _READ), "rb") as file:
+        with failing(path, "read"), reader(self._open(name, _READ)) as file:
             check_file(os.fstat(file.fileno()), path, secret=secret)
-            return file.read(limit)
+            yield file
 
     # -- writing
 
@@ -208,7 +215,7 @@ class Folder:
             FileError: That could not be done, or it is not a regular file of this user's.
         """
         path = self.path / name
-        with failing(path, "written"), os.fdopen(self._open(name, _READ), "rb") as file:
+        with failing(path, "written"), reader(self._open(name, _READ)) as file:
             check_file(os.fstat(file.fileno()), path)
             os.fchmod(file.fileno(), 0o600)
             os.fsync(file.fileno())

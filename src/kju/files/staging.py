@@ -18,6 +18,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..bounded import reader
 from ..errors import FileError
 from .failure import failing
 from .ownership import check_file
@@ -202,7 +203,7 @@ def _save_aside(folder: int, path: Path, saved: dict[str, str]) -> None:
 
 def _copy(folder: int, path: Path, name: str) -> None:
     """Copy a regular file in the folder to a new name, with its permissions."""
-    with os.fdopen(os.open(path.name, _OLD, dir_fd=folder), "rb") as file:
+    with reader(os.open(path.name, _OLD, dir_fd=folder)) as file:
         status = os.fstat(file.fileno())
         check_file(status, path)
         create(folder, path, name, file.read(), stat.S_IMODE(status.st_mode))

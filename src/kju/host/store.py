@@ -29,6 +29,7 @@ from ..errors import (
     DefinitionError,
     FileError,
     KjuError,
+    LimitError,
     MachineExistsError,
     MachineNotFoundError,
     UsageError,
@@ -125,6 +126,8 @@ def read(name: str) -> Kept:
             f"no machine named {name!r} is kept (kept: {have}); make one with: kju create {name}",
             name,
         ) from None
+    except LimitError as error:
+        raise DefinitionError(f"{folder / FILE}:1: {error}", str(folder / FILE), 1) from error
     except UnicodeDecodeError as error:
         raise DefinitionError(f"{folder / FILE}:1: this is not UTF-8 text: {error}") from error
     return Kept(name, folder, text, decode(text, str(folder / FILE), name))

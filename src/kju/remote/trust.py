@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 import msgspec
 
 from .. import extras
-from ..errors import FileError, PeerError, UsageError
+from ..errors import FileError, LimitError, PeerError, UsageError
 from ..files import Folder
 from ..wire.messages import Role
 from . import certificates, denied, store
@@ -248,7 +248,7 @@ class Trust:
         if kind == "user":
             _check_user(name)
         authority = self.folder / "authority.pem"
-        if authority.exists() and authority.read_bytes() != blocks[0]:
+        if authority.exists() and self._read(authority.name) != blocks[0]:
             raise UsageError(f"{authority} is another authority's: choose another folder")
         pair = _pair(f"user-{name}" if kind == "user" else kind, blocks[1], blocks[2])
         self._write_all({**pair, authority.name: (blocks[0], 0o644)})
@@ -272,6 +272,8 @@ class Trust:
         except FileError as error:
             if error.errno == errno.ENOENT:
                 return {}
+            raise UsageError(str(error)) from error
+        except LimitError as error:
             raise UsageError(str(error)) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UsageError(f"{path}: {error}") from error
@@ -418,7 +420,7 @@ class Trust:
         issued, user = certificates.issued_at(made), certificates.kind_of(made) == "user"
         try:
             held = self._denied()
-        except (UsageError, FileError) as error:
+        except (UsageError, FileError, LimitError) as error:
             log.warning("%s", error)
             raise PeerError("the list of denied keys cannot be read") from error
         held.check(who.name, who.key, issued, user=user)
@@ -477,7 +479,7 @@ class Trust:
         """Every certificate here: file, name, last day, the key's fingerprint."""
         found = []
         for path in sorted(self.folder.glob("*.pem")):
-            with contextlib.suppress(UsageError, FileError):
+            with contextlib.suppress(UsageError, FileError, LimitError):
                 made = certificates.read(self._read(path.name))
                 name, end = certificates.name_of(made), made.not_valid_after_utc
                 found.append((path.stem, name, end, certificates.fingerprint(made)))

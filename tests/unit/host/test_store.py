@@ -277,6 +277,17 @@ def test_what_is_removed_before_it_runs_is_not_started(folder: Path) -> None:
         store.confirm(request)
 
 
+def test_a_definition_over_the_limit_is_named_and_holds_up_no_other(folder: Path) -> None:
+    store.create("huge", Definition())
+    store.create("web", Definition())
+    (folder / "huge" / store.FILE).write_bytes(b"#" * (store.MAX_BYTES + 1))
+    with pytest.raises(DefinitionError, match=r"huge/machine.toml:1: .*has more than \d+ bytes"):
+        store.read("huge")
+    store.remove("web")
+    store.remove("huge")
+    assert store.names() == []
+
+
 def test_rm_refuses_a_folder_with_other_files(folder: Path) -> None:
     store.create("web", Definition(), "1M")
     (folder / "web" / "notes.txt").write_text("keep")

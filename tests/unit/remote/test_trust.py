@@ -69,6 +69,17 @@ def test_the_authority_beside_a_bundle_is_read_as_the_other_files(
             other.take_bundle(data)
 
 
+def test_a_key_of_another_certificate_is_named_with_what_helps(lab: Trust) -> None:
+    lab.make_user("eve")
+    (lab.folder / "user-eve.key").write_bytes((lab.folder / "host.key").read_bytes())
+    again = "kju trust eve --remove, then kju cert user eve, or kju cert take FILE"
+    with pytest.raises(UsageError, match=f"user-eve.key is not the key of user-eve.pem.*{again}"):
+        lab.tls("eve")
+    lab.remove("eve")
+    lab.make_user("eve")
+    lab.tls("eve")
+
+
 def test_an_unknown_user_is_refused(lab: Trust, tmp_path: Path) -> None:
     lab.make_user("bob")
     with pytest.raises(KjuError, match="'bob' is not known to the sender"):

@@ -202,7 +202,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             kept = _keep(shown, item, call, report, mode)
         except Exception as error:  # a test's own failure matters more than its pictures
             kept = [f"not everything could be kept: {type(error).__name__}: {error}"]
-        report.sections.append(("kju", "\n".join(kept)))
+        from kju.escaping import one_line
+
+        # Errors have words of QEMU and of peers, and this goes to a terminal.
+        report.sections.append(("kju", "\n".join(map(one_line, kept))))
     return report  # type: ignore[return-value]
 
 

@@ -30,6 +30,7 @@ class FakeMachine:
         self.requests: list[tuple[int, int]] = []
         self.waiting = 0
         self.lit: list[str] | None = None
+        self.info: dict[str, object] = {"name": name}
 
     async def handle(self, client: Client, request: AnyRequest) -> Result:
         number = request.number
@@ -46,7 +47,7 @@ class FakeMachine:
                     )
                 )
             case messages.GetInfo():
-                return Result(messages.Info(number=number, info={"name": self.name}))
+                return Result(messages.Info(number=number, info=self.info))
             case messages.GetSurface(console=0):
                 segment = self.producer.segment
                 reply = messages.SurfaceHandle(

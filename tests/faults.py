@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,50 @@ class Faults:
             raise OSError(self.number, os.strerror(self.number))
 
         return counted
+
+
+class Killed(BaseException):
+    """The end of a process that `Kill` stands for."""
+
+
+class Kill(Faults):
+    """The `os` of a process that is killed before its n-th call: no later call does anything.
+
+    A descriptor is closed all the same, as the kernel does it.
+    """
+
+    def __init__(self, at: int) -> None:
+        super().__init__(at, 0)
+
+    def _counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **options: Any) -> Any:
+            self.left -= 1
+            if self.left > 0:
+                return call(*arguments, **options)
+            self.fired = self.fired or name
+            if name == "close":
+                call(*arguments)
+            raise Killed
+
+        return counted
+
+
+def kills(operation: Callable[[], object], patch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Run an operation again and again, each time killed one call later, until it ends.
+
+    Yields:
+        The call before which it was killed; the caller then looks, and restores what was.
+    """
+    for at in itertools.count(1):
+        kill = Kill(at)
+        with patch.context() as patched:
+            for module in MODULES:
+                patched.setattr(module, "os", kill)
+            with contextlib.suppress(Killed):
+                operation()
+        if not kill.fired:
+            return
+        yield kill.fired
 
 
 Tree = dict[str, bytes]

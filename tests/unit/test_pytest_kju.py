@@ -115,6 +115,20 @@ def test_a_machine_that_is_gone_leaves_its_last_screen(
     assert {"screen.png", "report.html"} <= kept(pytester, "kept")
 
 
+@pytest.mark.parametrize("can_be_kept", [True, False])
+def test_no_escape_reaches_the_terminal(
+    pytester: pytest.Pytester, host: FakeHost, can_be_kept: bool
+) -> None:
+    folder = pytester.path / "kept\x1b[2J\u202e"
+    if not can_be_kept:
+        folder.touch()
+    result = run(pytester, FAILS, "--kju-name=fake", f"--kju-artifacts={folder.name}")
+    wanted = "screenshot of fake: " if can_be_kept else "not everything could be kept: FileError: "
+    (line,) = (line for line in result.stdout.lines if line.startswith(wanted))
+    assert r"kept\x1b[2J\u202e" in line
+    assert "\x1b" not in result.stdout.str() and "\u202e" not in result.stdout.str()
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -50,7 +50,7 @@ def create(name: str, wish: Wish) -> None:
         # It is kept all the same; another computer, or tomorrow's, may have one.
         print(f"kju: it cannot be started here yet: {line_of(error)}", file=sys.stderr)
     else:
-        print(f"accelerator: {chosen}")
+        print(one_line(f"accelerator: {chosen}"))
     print(f"start: kju start {name}   change: kju edit {name}")
 
 
@@ -81,7 +81,7 @@ def start(name: str, watch: bool) -> None:
     with kept.start(name, detach=True) as machine:
         chosen = machine.info()["accelerator"]
         print(f"{name} is running (its host is process {machine.host_pid})", flush=True)
-        print(f"accelerator: {chosen['name']}: {chosen['reason']}", flush=True)
+        print(one_line(f"accelerator: {chosen['name']}: {chosen['reason']}"), flush=True)
         if watch:
             from .look import watch_machine
 

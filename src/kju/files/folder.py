@@ -14,8 +14,9 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
+from ..bounded import read_most, reader
 from . import staging
 from .failure import failing, release
 from .ownership import check_file, check_folder, foreign, open_directory, own_target
@@ -80,6 +81,17 @@ class Folder:
         """
         return folder_in(self._fd, self.path / name, create=create)
 
+    def new_folder(self, name: str) -> Folder:
+        """Make a folder (mode 0700) in this one, which must not exist, and open it.
+
+        Raises:
+            FileError: It exists, or cannot be made.
+        """
+        path = self.path / name
+        with failing(path, "made"):
+            os.mkdir(name, 0o700, dir_fd=self._fd)
+        return folder_in(self._fd, path)
+
     def fileno(self) -> int:
         """Return the descriptor, which stays this object's."""
         return self._fd
@@ -117,26 +129,32 @@ class Folder:
     def has(self, name: str) -> bool:
         """Return whether `read` would take *name*: a regular file of this user's."""
         try:
-            self.read(name, limit=0)
+            with self._reading(name):
+                return True
         except OSError:
             return False
-        return True
 
     def read(self, name: str, *, limit: int = _LONGEST, secret: bool = False) -> bytes:
         """Return the content of a file.
 
         Args:
             name: The file.
-            limit: Bytes that are read at most.
+            limit: Bytes that a file of this kind has at most.
             secret: Refuse a file of this user's that others may read.
 
         Raises:
             FileError: It is missing, not a regular file, another user's, or cannot be read.
+            LimitError: It has more bytes.
         """
+        with self._reading(name, secret=secret) as file:
+            return read_most(file, self.path / name, limit)
+
+    @contextlib.contextmanager
+    def _reading(self, name: str, *, secret: bool = False) -> Iterator[BinaryIO]:
         path = self.path / name
-        with failing(path, "read"), os.fdopen(self._open(name, _READ), "rb") as file:
+        with failing(path, "read"), reader(self._open(name, _READ)) as file:
             check_file(os.fstat(file.fileno()), path, secret=secret)
-            return file.read(limit)
+            yield file
 
     # -- writing
 
@@ -156,7 +174,9 @@ class Folder:
         staging.replace(self._fd, self.path / name, data, mode, durable=durable)
 
     def write_all(self, files: Mapping[str, tuple[bytes, int]]) -> None:
-        """Write several files that belong together: all of them, or none.
+        """Write several files that belong together: if one fails, none are changed.
+
+        A process that is killed meanwhile may leave the first ones new and the others old.
 
         Args:
             files: Content and permissions by name.
@@ -195,7 +215,7 @@ class Folder:
             FileError: That could not be done, or it is not a regular file of this user's.
         """
         path = self.path / name
-        with failing(path, "written"), os.fdopen(self._open(name, _READ), "rb") as file:
+        with failing(path, "written"), reader(self._open(name, _READ)) as file:
             check_file(os.fstat(file.fileno()), path)
             os.fchmod(file.fileno(), 0o600)
             os.fsync(file.fileno())

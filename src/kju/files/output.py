@@ -11,10 +11,11 @@ import os
 import stat
 from pathlib import Path
 
+from ..bounded import is_open_file
 from ..errors import FileError, KjuError
 from . import staging
 from .failure import failing, file_error, release
-from .ownership import is_open_file, is_own, own_target
+from .ownership import is_own, own_target
 
 _PARENT = os.O_DIRECTORY | os.O_CLOEXEC
 

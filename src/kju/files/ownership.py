@@ -11,6 +11,7 @@ import os
 import stat
 from pathlib import Path
 
+from ..bounded import is_open_file
 from ..errors import FileError
 from .failure import failing, release
 
@@ -112,8 +113,3 @@ def own_target(path: Path) -> Path:
         finally:
             release(link)
     raise FileError(f"{path} cannot be opened: its links form a loop", str(path), errno.ELOOP)
-
-
-def is_open_file(path: Path) -> bool:
-    """Return whether a path names an open file of a process, such as /dev/fd/3."""
-    return os.path.realpath(path.parent).startswith("/proc/")

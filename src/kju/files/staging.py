@@ -14,13 +14,20 @@ import contextlib
 import errno
 import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..bounded import reader
 from ..errors import FileError
 from .failure import failing
+from .ownership import check_file
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+#: Of hard links: vfat and some FUSE have none; a file of root's, where fs.protected_hardlinks is
+#: set; a file with as many as there may be.
+_NO_LINK = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 #: Of folders: the file system does not know it (CIFS, some FUSE), or the folder is not readable.
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
 _TEMPORARY = re.compile(r"\.kju-[0-9a-f]{16}\.new")
@@ -104,10 +111,12 @@ def replace(
 
 
 def replace_all(folder: int, path: Path, files: Mapping[str, tuple[bytes, int]]) -> None:
-    """Write several files that belong together: all of them, or none.
+    """Write several files that belong together: if one fails, none are changed.
 
     What can fail for lack of space happens before the first file is replaced. If a rename fails
-    after that, the files that were replaced are put back.
+    after that, the files that were replaced are put back. A process that is killed, or a computer
+    that loses power, between two renames leaves the first files new and the others old: they are
+    replaced in the order given, and whoever reads them checks that they belong together.
 
     Args:
         folder: The folder's descriptor.
@@ -180,8 +189,21 @@ def discard(folder: int, name: str) -> None:
 
 
 def _save_aside(folder: int, path: Path, saved: dict[str, str]) -> None:
-    """Give an existing file a second name, by which it can be put back."""
+    """Give an existing file a second name, or make a copy, by which it can be put back."""
     temporary = temporary_name()
     with failing(path, "written"), contextlib.suppress(FileNotFoundError):
-        os.link(path.name, temporary, src_dir_fd=folder, dst_dir_fd=folder)
+        try:
+            os.link(path.name, temporary, src_dir_fd=folder, dst_dir_fd=folder)
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            _copy(folder, path, temporary)
         saved[path.name] = temporary
+
+
+def _copy(folder: int, path: Path, name: str) -> None:
+    """Copy a regular file in the folder to a new name, with its permissions."""
+    with reader(os.open(path.name, _OLD, dir_fd=folder)) as file:
+        status = os.fstat(file.fileno())
+        check_file(status, path)
+        create(folder, path, name, file.read(), stat.S_IMODE(status.st_mode))

@@ -8,7 +8,6 @@ and measure the same guest. The mirror is the one the machine's own sources name
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import KjuError
-from ..files import make_folders
+from ..files import Folder
 
 RELEASE = "bookworm"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -33,19 +32,32 @@ class GuestError(KjuError):
 
 
 def cache() -> Path:
-    """The folder for everything built or fetched here; it may be deleted at any time."""
+    """The folder for everything built or fetched here; it may be deleted at any time.
+
+    Raises:
+        FileError: It cannot be made, is another user's, or others may write in it.
+    """
+    with _open_cache() as folder:
+        return folder.path
+
+
+def _open_cache() -> Folder:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base) / "kju" / "guests"
-    make_folders(folder)
-    return folder
+    return Folder.open(Path(base) / "kju" / "guests", create=True, follow_own_link=True)
 
 
 @contextlib.contextmanager
-def locked() -> Iterator[None]:
-    """Lets one process at a time fetch and build; the others find it done."""
-    with (cache() / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def locked() -> Iterator[Folder]:
+    """Lets one process at a time fetch and build; the others find it done.
+
+    Yields:
+        The folder `cache`, open.
+
+    Raises:
+        FileError: The folder cannot be used: see `cache`.
+    """
+    with _open_cache() as folder, folder.lock("lock"):
+        yield folder
 
 
 @contextlib.contextmanager

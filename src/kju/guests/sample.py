@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ..files import Folder, check_new, write_output
+from ..files import check_new, write_output
 from . import cpio, debian, disk, kernel
 
 #: To be raised when the code that writes the disk changes, so that users' disks are built again.
@@ -94,9 +94,10 @@ def build(say: Callable[[str], object] = lambda words: None) -> Path:
 
     Raises:
         GuestError: A Debian archive does not answer, or a program to build with is missing.
+        FileError: The cache folder cannot be used, or the disk cannot be written.
     """
     digest = _digest()
-    with debian.locked(), Folder.open(debian.cache()) as home:
+    with debian.locked() as home:
         known = home.has(_DISK) and home.has(_RECIPE)
         if not (known and home.read(_RECIPE) == digest):
             with tempfile.TemporaryDirectory(dir=home.path, prefix=".new-") as folder:

@@ -89,10 +89,11 @@ class SnapshotFiles:
         return (str(place / PICTURE) if picture else "", str(place / INPUT) if inputs else "")
 
     def inputs(self, tag: str, limit: int) -> bytes:
-        """Return at most *limit* bytes of a snapshot's log of input.
+        """Return a snapshot's log of input, of *limit* bytes at most.
 
         Raises:
             FileError: It is missing, cannot be read, or is another user's.
+            LimitError: It has more bytes.
         """
         with self._open() as folder, folder.folder(tag) as inside:
             return inside.read(INPUT, limit=limit)

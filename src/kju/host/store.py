@@ -29,6 +29,7 @@ from ..errors import (
     DefinitionError,
     FileError,
     KjuError,
+    LimitError,
     MachineExistsError,
     MachineNotFoundError,
     UsageError,
@@ -46,7 +47,9 @@ DISK = "disk.qcow2"
 EDITED = "machine.toml.edited"
 #: Bytes of a definition: a character has four at most.
 MAX_BYTES = 4 * MAX_TEXT
-_NEW = ".new-"
+#: Names of folders under which a machine comes and goes; a random part follows. What a killed
+#: command left under one is in nobody's way.
+_NEW, _REMOVED = ".new-", ".removed-"
 # An editor leaves files beside the one it was given: machine.toml.edited~, .machine.toml.edited.swp
 _DEFINITIONS = re.compile(r"[.#]{0,2}machine\.toml[^/]*")
 
@@ -123,6 +126,8 @@ def read(name: str) -> Kept:
             f"no machine named {name!r} is kept (kept: {have}); make one with: kju create {name}",
             name,
         ) from None
+    except LimitError as error:
+        raise DefinitionError(f"{folder / FILE}:1: {error}", str(folder / FILE), 1) from error
     except UnicodeDecodeError as error:
         raise DefinitionError(f"{folder / FILE}:1: this is not UTF-8 text: {error}") from error
     return Kept(name, folder, text, decode(text, str(folder / FILE), name))
@@ -373,8 +378,9 @@ def remove(name: str) -> list[str]:
         MachineNotFoundError: None of this name is kept.
         ConflictError: It is running, others lie over its disks, or its folder holds files that
             are not its own.
-        FileError: A file could not be removed. The machine is removed all the same; the next
-            command that makes or removes one removes the rest.
+        FileError: A file could not be removed. The machine is removed all the same, and its name
+            is free; the next command that makes or removes one tries to remove the rest, as it
+            does after a removal that was killed.
     """
     folder = home() / runtime.check_name(name)
     with _exclusive() as machines:
@@ -397,20 +403,31 @@ def remove(name: str) -> list[str]:
         def known(path: str) -> bool:
             return path in inside or _is_made(path)
 
+        removed = _hidden(_REMOVED)
         with machines.folder(name) as opened:
-            if others := unknown(opened, known):
-                raise ConflictError(
-                    f"{folder} holds files that are not the machine's ({listing(others)}): move"
-                    f" them to another place, then: kju rm {name}"
-                )
-        # Out of sight at once: a killed rm leaves nothing that looks like a machine.
-        machines.rename(name, f"{_NEW}{name}")
+            _refuse_others(name, unknown(opened, known))
+            # Out of sight at once: a killed rm leaves nothing that looks like a machine.
+            machines.rename(name, removed)
+            # All under this name is removed by the next command, so nothing else may be in it.
+            with contextlib.suppress(FileError):
+                if others := unknown(opened, known):
+                    machines.rename(removed, name)
+                    _refuse_others(name, others)
         try:
-            remove_tree(machines, f"{_NEW}{name}", known)
+            remove_tree(machines, removed, known)
         except FileError:
-            remove_tree(machines, f"{_NEW}{name}", known)
+            remove_tree(machines, removed, known)
         machines.sync()
     return elsewhere
+
+
+def _refuse_others(name: str, others: list[str]) -> None:
+    """Refuse to remove a machine whose folder holds files that are not its own."""
+    if others:
+        raise ConflictError(
+            f"{home() / name} holds files that are not the machine's ({listing(others)}): move"
+            f" them to another place, then: kju rm {name}"
+        )
 
 
 def _is_made(path: str) -> bool:
@@ -421,8 +438,8 @@ def _is_made(path: str) -> bool:
     return path in (DISK, VARIABLES) or bool(_DEFINITIONS.fullmatch(path)) or is_temporary(path)
 
 
-def _is_remains(path: str) -> bool:
-    """The same for what a killed `create`, `clone` or `remove` left: disks have any name there."""
+def _is_new(path: str) -> bool:
+    """The same for a machine that is not finished: the disks of a clone have any name."""
     return _is_made(path) or ("/" not in path and path.endswith(".qcow2"))
 
 
@@ -440,18 +457,24 @@ def _coming(name: str) -> Iterator[Folder]:
                 f" another name, or remove it with: kju rm {name}",
                 name,
             )
+        hidden = _hidden(_NEW)
         try:
-            with machines.folder(f"{_NEW}{name}", create=True) as new:
+            with machines.new_folder(hidden) as new:
                 yield new
                 for made in new.names():
                     new.seal(made)
                 new.sync()
-            machines.rename(f"{_NEW}{name}", name)
+            machines.rename(hidden, name)
         except BaseException:
             with contextlib.suppress(KjuError):
-                remove_tree(machines, f"{_NEW}{name}", _is_remains)
+                remove_tree(machines, hidden, _is_new)
             raise
         machines.sync()
+
+
+def _hidden(prefix: str) -> str:
+    """A name for a machine that is not there yet, or not any more."""
+    return f"{prefix}{os.urandom(8).hex()}"
 
 
 @contextlib.contextmanager
@@ -463,9 +486,11 @@ def _exclusive() -> Iterator[Folder]:
     ):
         # Only one that was killed, or whose disk failed, could have left these.
         for name in machines.names():
-            if name.startswith(_NEW):
-                with contextlib.suppress(FileError):
-                    remove_tree(machines, name, _is_remains)
+            with contextlib.suppress(FileError):
+                if name.startswith(_NEW):
+                    remove_tree(machines, name, _is_new)
+                if name.startswith(_REMOVED):  # all of it was known before it got this name
+                    remove_tree(machines, name, lambda path: True)
         yield machines
 
 

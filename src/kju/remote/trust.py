@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 import msgspec
 
 from .. import extras
-from ..errors import FileError, PeerError, UsageError
+from ..errors import FileError, LimitError, PeerError, UsageError
 from ..files import Folder
 from ..wire.messages import Role
 from . import certificates, denied, store
@@ -209,7 +209,7 @@ class Trust:
             raise UsageError(f"{path} is there already; to make another: {how} first")
 
     def _write(self, stem: str, public: bytes, secret: bytes) -> None:
-        """Keep a certificate and its key, in place of what was there: both, or none."""
+        """Keep a certificate and its key, in place of what was there; `tls` checks both."""
         self._write_all(_pair(stem, public, secret))
 
     def _write_all(self, files: dict[str, tuple[bytes, int]]) -> None:
@@ -248,7 +248,7 @@ class Trust:
         if kind == "user":
             _check_user(name)
         authority = self.folder / "authority.pem"
-        if authority.exists() and authority.read_bytes() != blocks[0]:
+        if authority.exists() and self._read(authority.name) != blocks[0]:
             raise UsageError(f"{authority} is another authority's: choose another folder")
         pair = _pair(f"user-{name}" if kind == "user" else kind, blocks[1], blocks[2])
         self._write_all({**pair, authority.name: (blocks[0], 0o644)})
@@ -272,6 +272,8 @@ class Trust:
         except FileError as error:
             if error.errno == errno.ENOENT:
                 return {}
+            raise UsageError(str(error)) from error
+        except LimitError as error:
             raise UsageError(str(error)) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UsageError(f"{path}: {error}") from error
@@ -308,7 +310,7 @@ class Trust:
                 key = certificates.fingerprint(self._certificate(f"user-{user}"))
             held.remove_user(user, key, self._clock())
             roles = {name: role for name, role in self.roles().items() if name != user}
-            # Both or none: a removed user must not look like one who still has a role.
+            # Denied first: a removed user must not look like one who still has a role.
             folder.write_all(
                 {
                     denied.FILE: (store.encoded(held), 0o600),
@@ -341,11 +343,18 @@ class Trust:
         """The files for a session: a user's, or this computer's own as a host or a router.
 
         Raises:
-            UsageError: There are none.
+            UsageError: There are none, or the key is not the one of the certificate.
         """
         stem = f"user-{user}" if user else kind
         for name in ("authority.pem", f"{stem}.pem", f"{stem}.key"):
             self._read(name)
+        if self._certificate(stem).public_key() != self._key(stem).public_key():
+            again = f"kju trust {user} --remove, then kju cert user {user}" if user else ""
+            raise UsageError(
+                f"{self.folder / stem}.key is not the key of {stem}.pem: a command that writes both"
+                f" was interrupted; make both anew: {again or f'kju cert {kind}'}, or kju cert"
+                " take FILE"
+            )
         return Tls(*(str(self.folder / f) for f in ("authority.pem", f"{stem}.pem", f"{stem}.key")))
 
     @property
@@ -411,7 +420,7 @@ class Trust:
         issued, user = certificates.issued_at(made), certificates.kind_of(made) == "user"
         try:
             held = self._denied()
-        except (UsageError, FileError) as error:
+        except (UsageError, FileError, LimitError) as error:
             log.warning("%s", error)
             raise PeerError("the list of denied keys cannot be read") from error
         held.check(who.name, who.key, issued, user=user)
@@ -470,7 +479,7 @@ class Trust:
         """Every certificate here: file, name, last day, the key's fingerprint."""
         found = []
         for path in sorted(self.folder.glob("*.pem")):
-            with contextlib.suppress(UsageError, FileError):
+            with contextlib.suppress(UsageError, FileError, LimitError):
                 made = certificates.read(self._read(path.name))
                 name, end = certificates.name_of(made), made.not_valid_after_utc
                 found.append((path.stem, name, end, certificates.fingerprint(made)))

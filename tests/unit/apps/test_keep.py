@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from fake_host import fake_host
 
+from kju import attach
 from kju.apps import edit as editing
+from kju.apps import keep
 from kju.apps.power import parse
 from kju.definitions import Definition
 from kju.errors import UsageError
-from kju.host import store
+from kju.host import probe, qemu, store
 
 
 @pytest.fixture
@@ -131,6 +134,30 @@ def test_bytes_that_are_no_text_are_refused(file: Path, monkeypatch: pytest.Monk
     done = edit(monkeypatch, "sh -c 'printf \"cpus = 4 # \\377\\n\" >$0'")
     assert done.returncode == 2 and "the text is not UTF-8" in done.stderr
     assert file.read_text() == before
+
+
+REASON = "\x1b]0;owned\x07 no KVM\nkju: all is well"
+SHOWN = r"accelerator: tcg: \x1b]0;owned\x07 no KVM\nkju: all is well"
+
+
+def test_create_escapes_the_reason_for_an_accelerator(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = qemu.require(qemu.inspect(qemu.locate("")))
+    probe._remember(probe._cache_path(), found, probe.Accelerator("tcg", REASON, 0.1))
+    keep.create("other", keep.Wish())
+    assert SHOWN in capsys.readouterr().out.splitlines()
+
+
+def test_start_escapes_the_reason_for_an_accelerator(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A machine that runs elsewhere says what its accelerator is.
+    monkeypatch.setattr(keep.kept, "start", lambda name, detach: attach(name))
+    with fake_host() as host:
+        host.machine.info["accelerator"] = {"name": "tcg", "reason": REASON}
+        keep.start("fake", watch=False)
+    assert SHOWN in capsys.readouterr().out.splitlines()
 
 
 def test_create_shows_every_file_of_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
+import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from faults import MODULES, Faults, sweep
+from faults import MODULES, Faults, kills, sweep
 
 from kju.apps import certificates, edit, look, wait
 from kju.client import kept
 from kju.definitions import Definition
-from kju.errors import WaitTimeoutError
+from kju.errors import FileError, UsageError, WaitTimeoutError
 from kju.files import Folder, write_output
 from kju.host import logs, store
 from kju.host.input.log import InputLog
@@ -22,6 +25,7 @@ from kju.host.logs import BoundedLog
 from kju.host.recording import Input
 from kju.host.snapshot_files import SnapshotFiles
 from kju.memory import SurfaceProducer
+from kju.remote.trust import Trust
 from kju.report import save as save_report
 
 FAULTS = pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
@@ -75,6 +79,50 @@ def test_rm(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     SnapshotFiles(str(made.folder), "").keep("clean", b"picture", b"{}\n")
     failed = sweep(root, lambda: store.remove("web"), monkeypatch, number=number)
     assert {"rename", "unlink", "rmdir"} <= set(failed)
+
+
+def with_disks() -> Path:
+    """Keep a machine with disks of several names, and a snapshot."""
+    folder = store.create("web", Definition(), "1M").folder
+    (folder / "more").mkdir()
+    for name in ("old.raw", "more/old.img"):
+        (folder / name).write_bytes(bytes(512))
+    store.replace(store.read("web"), "image = 'old.raw'\ndisks = ['disk.qcow2', 'more/old.img']\n")
+    SnapshotFiles(str(folder), "").keep("clean", b"picture", b"{}\n")
+    return folder
+
+
+def test_a_killed_rm_leaves_nothing_to_the_next_machine_of_its_name(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, killed = with_disks(), []
+    for call in kills(lambda: store.remove("web"), monkeypatch):
+        killed.append(call)
+        if "web" in store.names():
+            assert len(list(folder.rglob("*"))) == 9, "it is whole"
+        else:
+            store.create("web", Definition())
+            assert [path.name for path in folder.iterdir()] == [store.FILE], call
+            assert sorted(path.name for path in folder.parent.iterdir()) == [".lock", "web"], call
+        shutil.rmtree(folder)
+        with_disks()
+    assert {"rename", "unlink", "rmdir", "fsync"} <= set(killed)
+    assert store.names() == []
+
+
+def test_a_killed_create_leaves_nothing_to_the_next_machine_of_its_name(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = []
+    for call in kills(lambda: store.create("web", Definition(), "1M"), monkeypatch):
+        killed.append(call)
+        if "web" in store.names():
+            store.remove("web")
+        folder = store.create("web", Definition()).folder
+        assert [path.name for path in folder.iterdir()] == [store.FILE], call
+        store.remove("web")
+        assert [path.name for path in folder.parent.iterdir()] == [".lock"], call
+    assert {"mkdir", "write", "rename", "fsync"} <= set(killed)
 
 
 @FAULTS
@@ -166,6 +214,67 @@ def fresh(root: Path, patch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     saved = root.with_name(f"{root.name}-saved")
     saved.rename(saved.with_name(f"{saved.name}-{len(list(root.parent.iterdir()))}"))
     return patch
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK])
+def test_files_that_belong_together_without_hard_links(
+    root: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """As on vfat, and as for a file of root's under fs.protected_hardlinks."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, "no hard links")
+
+    def write() -> None:
+        with Folder.open(root / "own") as folder:
+            folder.write_all({"key": (b"new key", 0o600), "pem": (b"new pem", 0o644)})
+
+    (root / "own").mkdir(mode=0o700)
+    for name, mode in (("key", 0o600), ("pem", 0o640)):
+        (root / "own" / name).write_bytes(b"old")
+        (root / "own" / name).chmod(mode)
+    monkeypatch.setattr(os, "link", refuse)
+    assert sweep(root, write, monkeypatch).count("rename") == 2
+    assert (root / "own" / "key").read_bytes() == b"new key"
+
+
+def test_a_copy_that_is_put_back_has_its_permissions(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "no hard links")
+
+    (root / "own").mkdir(mode=0o700)
+    (root / "own" / "a").write_bytes(b"old")
+    (root / "own" / "a").chmod(0o640)
+    (root / "own" / "b" / "full").mkdir(parents=True)  # cannot be replaced by a file
+    monkeypatch.setattr(os, "link", refuse)
+    with Folder.open(root / "own") as folder, pytest.raises(FileError):
+        folder.write_all({"a": (b"new", 0o600), "b": (b"new", 0o600)})
+    assert (root / "own" / "a").read_bytes() == b"old"
+    assert stat.S_IMODE((root / "own" / "a").stat().st_mode) == 0o640
+    assert sorted(path.name for path in (root / "own").iterdir()) == ["a", "b"]
+
+
+def test_a_certificate_whose_command_was_killed_is_refused_or_whole(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cryptography")
+    trust = Trust(root / "trust")
+    trust.make_authority("lab")
+    other = Trust(root / "other")
+    other.take_bundle(trust.host_bundle("h", []))
+    bundle, said = trust.host_bundle("h", []), []
+    for _ in kills(lambda: other.take_bundle(bundle), monkeypatch):
+        try:
+            Trust(root / "other").tls()
+        except UsageError as error:
+            said.append(str(error))
+            Trust(root / "other").take_bundle(bundle)
+            Trust(root / "other").tls()
+        other.take_bundle(trust.host_bundle("h", []))
+    assert said and all("host.key is not the key of host.pem" in why for why in said)
+    assert all("kju cert host, or kju cert take FILE" in why for why in said)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kju.errors import FileError
+from kju.errors import FileError, LimitError
 from kju.files import Folder, folder_in, listen, private_folder, remove_tree
 from kju.host.snapshot_files import SnapshotFiles
 
@@ -70,7 +70,8 @@ def test_only_regular_files_are_read(folder: Folder) -> None:
     (folder.path / "folder").mkdir()
     (folder.path / "link").symlink_to("/etc/passwd")
     folder.write("file", b"content")
-    assert folder.read("file") == b"content" and folder.read("file", limit=3) == b"con"
+    assert folder.read("file") == b"content"
+    before = len(os.listdir("/proc/self/fd"))
     for name in ("fifo", "folder", "link", "missing"):
         with pytest.raises(FileError, match=f"own/{name} "):
             folder.read(name)
@@ -78,6 +79,7 @@ def test_only_regular_files_are_read(folder: Folder) -> None:
     for name in ("fifo", "link"):
         with pytest.raises(FileError):
             folder.append(name)
+    assert len(os.listdir("/proc/self/fd")) == before, "each descriptor is closed"
 
 
 def test_secrets_are_not_read_if_others_may(folder: Folder) -> None:
@@ -185,3 +187,11 @@ def test_a_folder_in_anybodys_folder_is_made_by_its_descriptor(tmp_path: Path) -
         os.close(parent)
     assert (tmp_path / "new" / "x").read_bytes() == b"1"
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+
+
+def test_a_file_over_the_limit_is_refused_and_not_cut(folder: Folder) -> None:
+    folder.write("log", b"x" * 101)
+    assert folder.read("log", limit=101) == b"x" * 101
+    with pytest.raises(LimitError, match="log has more than 100 bytes"):
+        folder.read("log", limit=100)
+    assert folder.has("log")

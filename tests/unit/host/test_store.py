@@ -23,6 +23,7 @@ from kju.errors import (
     QemuError,
     UsageError,
 )
+from kju.files import Folder
 from kju.host import disk_chain, runtime, store
 from kju.host.messages import Launch
 from kju.host.snapshot_files import SnapshotFiles
@@ -276,6 +277,17 @@ def test_what_is_removed_before_it_runs_is_not_started(folder: Path) -> None:
         store.confirm(request)
 
 
+def test_a_definition_over_the_limit_is_named_and_holds_up_no_other(folder: Path) -> None:
+    store.create("huge", Definition())
+    store.create("web", Definition())
+    (folder / "huge" / store.FILE).write_bytes(b"#" * (store.MAX_BYTES + 1))
+    with pytest.raises(DefinitionError, match=r"huge/machine.toml:1: .*has more than \d+ bytes"):
+        store.read("huge")
+    store.remove("web")
+    store.remove("huge")
+    assert store.names() == []
+
+
 def test_rm_refuses_a_folder_with_other_files(folder: Path) -> None:
     store.create("web", Definition(), "1M")
     (folder / "web" / "notes.txt").write_text("keep")
@@ -310,11 +322,36 @@ def test_rm_takes_disks_and_snapshots_in_the_folder(folder: Path, tmp_path: Path
 
 def test_what_a_failed_rm_left_is_removed_later(folder: Path) -> None:
     store.create("other", Definition())
-    (folder / ".new-web" / "snapshots" / "a").mkdir(parents=True)
-    for name in ("machine.toml", "leaf.qcow2", "snapshots/a/screen.png"):
-        (folder / ".new-web" / name).touch()
+    (folder / ".removed-web" / "snapshots" / "a").mkdir(parents=True)
+    for name in ("machine.toml", "leaf.qcow2", "old.raw", "snapshots/a/screen.png"):
+        (folder / ".removed-web" / name).touch()
     store.create("next", Definition())
     assert sorted(path.name for path in folder.iterdir()) == [".lock", "next", "other"]
+
+
+def test_a_file_that_appears_during_rm_is_not_removed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create("web", Definition(), "1M")
+    rename = Folder.rename
+
+    def late(machines: Folder, old: str, new: str) -> None:
+        (folder / old / "notes.txt").write_text("keep")
+        rename(machines, old, new)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Folder, "rename", late)
+        with pytest.raises(ConflictError, match=r"\(notes.txt\): move them.*kju rm web"):
+            store.remove("web")
+    assert store.names() == ["web"] and (folder / "web" / "notes.txt").read_text() == "keep"
+
+
+def test_other_files_in_an_unfinished_machine_are_kept(folder: Path) -> None:
+    (folder / ".new-web").mkdir(parents=True)
+    (folder / ".new-web" / "notes.txt").write_text("keep")
+    made = store.create("web", Definition(), "1M")
+    assert not (made.folder / "notes.txt").exists()
+    assert (folder / ".new-web" / "notes.txt").read_text() == "keep"
 
 
 def test_a_folder_of_machines_may_be_a_link_of_ones_own(folder: Path, tmp_path: Path) -> None:

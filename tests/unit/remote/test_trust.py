@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from trusting import NAME, answer, asked, bundle, greet, home, said
 
-from kju.errors import KjuError, PeerError, UsageError
+from kju.errors import FileError, KjuError, PeerError, UsageError
 from kju.remote.proof import Prover
 from kju.remote.trust import Trust
 from kju.wire.messages import Challenge, Hello
@@ -49,6 +49,35 @@ def test_a_host_may_have_another_certificate_and_so_may_another_host(
     assert greet(second, ann, sender="host2") == ("view", True)
     with pytest.raises(UsageError, match=r"no .*authority\.key"):
         second.make_user("eve")
+
+
+def test_the_authority_beside_a_bundle_is_read_as_the_other_files(
+    lab: Trust, tmp_path: Path
+) -> None:
+    """A pipe in its place is refused, not waited for; so is another user's file."""
+    data, other = lab.user_bundle("eve"), Trust(tmp_path / "other")
+    other.folder.mkdir(mode=0o700)
+    authority = other.folder / "authority.pem"
+    os.mkfifo(authority)
+    with pytest.raises(FileError, match=r"authority.pem is not used: it is not a regular file"):
+        other.take_bundle(data)
+    authority.unlink()
+    if os.geteuid() == 0:
+        authority.write_bytes((lab.folder / authority.name).read_bytes())
+        os.chown(authority, 65534, 65534)
+        with pytest.raises(FileError, match="belongs to user 65534"):
+            other.take_bundle(data)
+
+
+def test_a_key_of_another_certificate_is_named_with_what_helps(lab: Trust) -> None:
+    lab.make_user("eve")
+    (lab.folder / "user-eve.key").write_bytes((lab.folder / "host.key").read_bytes())
+    again = "kju trust eve --remove, then kju cert user eve, or kju cert take FILE"
+    with pytest.raises(UsageError, match=f"user-eve.key is not the key of user-eve.pem.*{again}"):
+        lab.tls("eve")
+    lab.remove("eve")
+    lab.make_user("eve")
+    lab.tls("eve")
 
 
 def test_an_unknown_user_is_refused(lab: Trust, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -191,3 +192,9 @@ def test_a_needle_leaves_out_tuples_too():
     assert needle.exclude == (Rect(0, 0, 10, 20),)
     assert not needle.mask[:, :10].any()
     assert needle.mask[:, 10:].all()
+
+
+def test_a_pipe_is_no_needle_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(OSError, match=r"not a regular file.*pipe\.png"):
+        Needle.load(tmp_path / "pipe.png")

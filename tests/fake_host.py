@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from kju.errors import UsageError
 from kju.host import messages, runtime
 from kju.host.control import Client, Result, Server
+from kju.host.input.marks import last_chord
 from kju.host.messages import AnyRequest
 from kju.memory import SurfaceProducer
 
@@ -57,8 +58,11 @@ class FakeMachine:
             case messages.GetSurface():
                 raise UsageError(f"there is no console {request.console}")
             case messages.Keys(steps=steps, interval=interval):
+                # The version of its mark counts the steps before the last chord.
+                before = len(self.steps) + last_chord(steps)
                 self.requests.append((len(steps), interval))
                 self.steps += steps
+                return Result(messages.Done(number=number, version=before, incarnation=1))
             case messages.GetLamps():
                 return Result(messages.LampsState(number=number, lit=self.lit))
             case messages.Refresh(console=15):

@@ -150,6 +150,45 @@ def test_keys_for_a_keyboard_that_the_guest_has_not_started_are_refused(
             machine.keyboard.press("x")
 
 
+def test_a_key_is_refused_on_a_machine_without_screen_and_keyboard() -> None:
+    arguments = ["-nodefaults", "-vga", "none", "-M", "isapc,i8042=off", *guests.TCG]
+    with kju.launch(args=arguments) as machine:
+        assert len(machine.screens) == 0
+        for _ in range(2):
+            with pytest.raises(InputError, match="has no keyboard"):
+                machine.keyboard.press("a")
+        with pytest.raises(InputError, match="has no keyboard"):
+            machine.keyboard.chord("ctrl-a")
+
+
+def test_a_machine_without_a_pointer_says_so() -> None:
+    arguments = ["-M", "isapc,i8042=off", *guests.TCG]
+    with kju.launch(args=arguments) as machine, pytest.raises(InputError, match="has no pointer"):
+        machine.pointer.press("left")
+
+
+@pytest.mark.parametrize(
+    ("board", "own", "kind"),
+    [
+        ("microvm", ["-device", "virtio-keyboard-device"], "virtio"),
+        ("pc,i8042=off", ["-device", "virtio-keyboard-pci"], "virtio"),
+        ("pc,i8042=off", ["-device", "qemu-xhci", "-device", "usb-kbd"], "usb"),
+    ],
+)
+def test_a_key_on_a_machine_without_screen_is_not_lost(
+    tmp_path: Path, board: str, own: list[str], kind: str
+) -> None:
+    (_, *rest) = guests.asleep(tmp_path)
+    bios = rest[rest.index("-bios") :][:2]
+    arguments = ["-nodefaults", "-vga", "none", "-M", board, *own, *bios, *guests.TCG]
+    with kju.launch(args=arguments) as machine:
+        assert len(machine.screens) == 0
+        with pytest.raises(InputError, match=f"{kind}, not started"):
+            machine.keyboard.press("a")
+        with pytest.raises(InputError, match=f"{kind}, not started"):
+            machine.keyboard.chord("ctrl-a")
+
+
 def test_keys_work_in_the_uefi_of_an_arm_virt(tmp_path: Path) -> None:
     program = emulator("aarch64")
     guests.uefi("aarch64")

@@ -378,3 +378,20 @@ def test_what_is_held_is_not_held_in_what_is_saved(guest: Guest) -> None:
     machine.keyboard.type("a")
     until(lambda: typed() == before + 1, 5, f"typed: {guest.serial.said()[-300:]}")
     machine.snapshots.remove("held")
+
+
+def test_what_is_held_without_a_screen_is_not_held_in_what_is_saved(
+    runtime_folder: None, tmp_path: Path
+) -> None:
+    disk = new_disk(tmp_path / "disk.qcow2")
+    args = [*guests.TCG, "-m", "32", "-vga", "none"]
+    with kju.launch(disk, args=args, name="blind") as machine:
+        steps = lambda: [step for entry in machine.input_log() for step in entry.keys]  # noqa: E731
+        down, up = (42, True), (42, False)
+        machine.keyboard.press("shift")
+        machine.snapshots.save("held")
+        assert steps() == [down, up, down]
+        machine.snapshots.load("held")
+        saved = steps()
+        machine.keyboard.release("shift")
+        assert steps() == saved, "nobody holds it any more"

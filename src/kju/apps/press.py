@@ -18,18 +18,28 @@ MAX_LOG = 64 << 20
 
 
 def key(name: str, chords: Sequence[str], console: int) -> None:
-    """Press chords one after another."""
+    """Press chords one after another.
+
+    Raises:
+        UsageError: A chord names no key, whether there is such a machine or not.
+    """
+    from ..keys import parse_chord
+
+    parsed = [parse_chord(chord) for chord in chords]
     with attach(name) as machine:
-        _keyboard(machine, console).chord(*chords)
+        _keyboard(machine, console).chord(*parsed)
 
 
 def list_keys() -> None:
-    """Print QEMU's name of every key, and its other names."""
-    from ..keys import NAMES, other_names
+    """Print QEMU's name of every key and its other names, then the characters that have names."""
+    from ..keys import CHARACTERS, NAMES, other_names
 
     width = max(map(len, NAMES.values()))
     for number, name in NAMES.items():
         print(f"{name:{width}}  {', '.join(other_names(number))}".rstrip())
+    for character in dict.fromkeys(CHARACTERS.values()):
+        names = [name for name, meant in CHARACTERS.items() if meant == character]
+        print(f"{character:{width}}  {', '.join(names)}")
 
 
 def type_text(name: str, text: str, layout: str, console: int, boot_command: bool) -> None:

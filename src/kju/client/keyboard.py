@@ -116,8 +116,8 @@ class Keyboard:
             RoleError: This client only views.
             MachineGoneError: The machine has ended.
         """
-        lit = self._lamps().lit if requests.has_letters(text) else None
-        return self._send(requests.typed(text, layout, interval, lit), interval)
+        lit = self._lamps().lit if requests.caps_lock_matters(text, layout) else None
+        return self._ask(requests.text_requests(self._console, text, layout, interval, lit))
 
     def boot_command(self, command: str, *, layout: str = "us") -> Mark:
         """Type a boot command as Packer writes it, such as ``"<wait5><esc>auto<enter>"``.
@@ -130,7 +130,8 @@ class Keyboard:
             layout: As for `type`.
 
         Returns:
-            As `press`.
+            The screen's mark before the last step that types or presses anything, as `type` and
+            `press` return it. Steps that only release keys do not count.
 
         Raises:
             UsageError: The command names no key, or the layout lacks characters; nothing has
@@ -148,7 +149,8 @@ class Keyboard:
                 if step.text:
                     mark = self.type(step.text, layout=layout)
                 if step.keys:
-                    mark = self._send([step.keys], None)
+                    sent = self._send([step.keys], None)
+                    mark = requests.boot_mark(mark, sent, step.keys)
         except BaseException:
             with contextlib.suppress(KjuError):
                 self._send([requests.releases(steps)], None)
@@ -159,7 +161,12 @@ class Keyboard:
         return self._link.ask(GetLamps(console=self._console), LampsState)
 
     def _send(self, groups: list[requests.Steps], interval: int | None) -> Mark:
+        return self._ask(requests.key_requests(self._console, groups, interval))
+
+    def _ask(self, asked: list[requests.KeyRequest]) -> Mark:
         mark = NOTHING_TAKEN
-        for request in requests.key_requests(self._console, groups, interval):
-            mark = requests.mark_of(self._link.ask(request, Done, requests.duration(request)))
+        for keys, marks in asked:
+            done = self._link.ask(keys, Done, requests.duration(keys))
+            if marks:
+                mark = requests.mark_of(done)
         return mark

@@ -27,7 +27,7 @@ from ..host.messages import (
     Role,
 )
 from ..host.protocol import error_from
-from ..surface import Mark
+from ..surface import NOTHING_TAKEN, Mark
 
 if TYPE_CHECKING:
     from ..keys import Chord, Lamps
@@ -50,6 +50,18 @@ LONGEST_GROUP = 32
 
 #: Steps that belong together: a chord's, or a few characters'.
 Steps = Sequence[tuple[int, bool]]
+
+
+class KeyRequest(NamedTuple):
+    """One of the requests that an input is sent in.
+
+    Attributes:
+        keys: The request.
+        marks: Whether the input's mark may be the mark in its answer.
+    """
+
+    keys: Keys
+    marks: bool = True
 
 
 def launch_request(
@@ -175,7 +187,7 @@ def _running(where: str) -> str:
     return str(Path(where).expanduser().absolute()) if is_path else where
 
 
-def key_requests(console: int, groups: Iterable[Steps], interval: int | None) -> list[Keys]:
+def key_requests(console: int, groups: Iterable[Steps], interval: int | None) -> list[KeyRequest]:
     """Groups of steps as requests: no group is divided, and none of them is long.
 
     Args:
@@ -198,7 +210,7 @@ def key_requests(console: int, groups: Iterable[Steps], interval: int | None) ->
             batches[-1] += group
         else:
             batches.append(list(group))
-    return [Keys(console=console, steps=batch, interval=interval) for batch in batches]
+    return [KeyRequest(Keys(console=console, steps=each, interval=interval)) for each in batches]
 
 
 def chord_steps(chords: Sequence[str | Chord]) -> list[Steps]:
@@ -208,14 +220,17 @@ def chord_steps(chords: Sequence[str | Chord]) -> list[Steps]:
     return [steps([parse_chord(c) if isinstance(c, str) else tuple(c)]) for c in chords]
 
 
-def typed(text: str, name: str, interval: int | None, lit: Sequence[str] | None) -> list[Steps]:
-    """A text as steps on a layout: shift and AltGr stay down as long as they are wanted.
+def text_requests(
+    console: int, text: str, name: str, interval: int | None, lit: Sequence[str] | None
+) -> list[KeyRequest]:
+    """A text as requests on a layout: shift and AltGr stay down as long as they are wanted.
 
-    A group of steps is short enough for a request, and everything is up at its end. While caps
-    lock is on, letters are typed with shift the other way round; a text for which that is not
-    enough is typed with caps lock off, which is on again at the end.
+    Everything is up at the end of a request. While caps lock is on, letters are typed with shift
+    the other way round; a text for which that is not enough is typed with caps lock off, which is
+    on again at the end. The guest's answer is to the text, so the mark is of a request before that.
 
     Args:
+        console: The console whose keyboard it is.
         text: What to type.
         name: The layout's.
         interval: Milliseconds between two steps, if the client sets them.
@@ -229,13 +244,15 @@ def typed(text: str, name: str, interval: int | None, lit: Sequence[str] | None)
     most = LONGEST_GROUP if interval is None else min(BATCH // max(interval, 1), LONGEST_GROUP)
     known = layout(name)
     strokes = known.strokes(text)
-    if not lit or "caps" not in lit:
-        return list(held_steps(strokes, most))
-    under = known.under_caps_lock(strokes)
-    if under is not None:
-        return list(held_steps(under, most))
-    toggle = steps([(number("caps_lock"),)])
-    return [toggle, *held_steps(strokes, most), toggle]
+    toggle: list[KeyRequest] = []
+    if lit and "caps" in lit:
+        under = known.under_caps_lock(strokes)
+        if under is None:
+            caps_lock = key_requests(console, [steps([(number("caps_lock"),)])], interval)
+            toggle = [request._replace(marks=False) for request in caps_lock]
+        else:
+            strokes = under
+    return [*toggle, *key_requests(console, held_steps(strokes, most), interval), *toggle]
 
 
 class BootStep(NamedTuple):
@@ -285,9 +302,27 @@ def releases(steps: Iterable[BootStep]) -> Steps:
     return [(key, False) for key in reversed(pressed)]
 
 
-def has_letters(text: str) -> bool:
-    """Check whether caps lock matters to a text."""
-    return any(character.isalpha() for character in text)
+def boot_mark(before: Mark, sent: Mark, keys: Steps) -> Mark:
+    """The mark of a boot command after one of its steps.
+
+    Args:
+        before: The mark of the steps before.
+        sent: The mark of this step.
+        keys: What this step has pressed and released; releases alone do not move the mark.
+    """
+    return sent if before == NOTHING_TAKEN or any(down for _, down in keys) else before
+
+
+def caps_lock_matters(text: str, name: str) -> bool:
+    """Check whether caps lock changes what any key of a text types on a layout.
+
+    Raises:
+        UsageError: There is no such layout, or it lacks characters.
+    """
+    from ..keys import layout
+
+    known = layout(name)
+    return any(chord in known.caps for chord in known.type(text))
 
 
 def lamps_of(state: LampsState) -> Lamps | None:

@@ -28,7 +28,7 @@ from .dbus import DisplayBus
 from .input import events
 from .input.devices import Devices
 from .input.events import Event
-from .input.gauges import Gauges, started_virtio
+from .input.gauges import NO_HANDLER, NO_KEYBOARD, Gauges, started_virtio
 from .input.keyboard import Begun, Keyboard
 from .input.lamps import KeyboardLamps
 from .input.log import InputLog
@@ -44,6 +44,10 @@ log = logging.getLogger(__name__)
 
 #: As many as a client can name (`messages.Console`).
 MAX_CONSOLES = 16
+NO_POINTER = (
+    "this machine has no pointer; start it with one, such as: -device usb-tablet (its board needs a"
+    " USB bus) or -device virtio-tablet-device"
+)
 #: Until a broken display connection is opened again.
 RECONNECT = 1.0
 
@@ -228,7 +232,7 @@ class Display:
         """
         if index == 0:
             begun = self._begin_keys(index, steps)
-            await begun.taken
+            await _take(begun.taken, NO_KEYBOARD)
             return begun.mark
         mark = self._mark(index)
         # Only here can be said whose keyboard it is. One way for a console, and not both: by
@@ -263,7 +267,7 @@ class Display:
         mark = self._mark(index)
         taken = self._begin(report)
         self.consoles[index].input()
-        await taken
+        await _take(taken, NO_POINTER)
         return mark
 
     def _begin(self, report: Iterable[Event]) -> asyncio.Future[None]:
@@ -299,6 +303,11 @@ class Display:
             raise
         return source
 
+    @property
+    def first_keyboard(self) -> Keyboard | None:
+        """The keyboard of the first console, whose pace is the machine's; or the screenless one."""
+        return self.consoles[0].devices.keyboard if self.consoles else self.screenless_keyboard
+
     def pause(self, now: bool) -> None:
         """The machine has been paused, or goes on."""
         self.paused = now
@@ -326,3 +335,22 @@ class Display:
             console.stop(state, reason)
         if self._bus:
             self._bus.close()
+
+
+async def _take(answer: asyncio.Future[None], nobody: str) -> None:
+    """Wait until QEMU has taken what was sent.
+
+    Args:
+        answer: QEMU's.
+        nobody: What to say where QEMU has no device that it could give it to.
+
+    Raises:
+        InputError: It has none.
+        QemuError: QEMU refused for another reason, or does not answer.
+    """
+    try:
+        await answer
+    except QemuError as error:
+        if NO_HANDLER in str(error):
+            raise InputError(nobody) from error
+        raise

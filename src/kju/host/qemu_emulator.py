@@ -128,8 +128,8 @@ class QemuEmulator(Emulator):
         except (QemuError, MachineGoneError, PeerError, WaitTimeoutError) as error:
             raise await self.explain(error) from error
         self._tasks.begin(self.display.keep(self._qmp))
-        for console in self.consoles[:1]:  # all of them share the keyboards
-            self._tasks.begin(console.devices.keyboard.pace.find())
+        if (keyboard := self.display.first_keyboard) is not None:
+            self._tasks.begin(keyboard.pace.find())
         log.info("running: process %d, %d consoles", self._child.pid, len(self.consoles))
 
     def _spawn(self) -> socket.socket:
@@ -231,6 +231,7 @@ class QemuEmulator(Emulator):
                 self._inputs,
                 self.tell,
                 self.plan.temporary,
+                self.screenless_keyboard,
             )
         return self._snapshots
 

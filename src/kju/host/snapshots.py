@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .console import Console
     from .events import Tell
     from .input.devices import Devices
+    from .input.keyboard import Keyboard
     from .input.log import InputLog
     from .qmp import Qmp
 
@@ -90,6 +91,7 @@ class SnapshotStore:
         inputs: The log of clients' input.
         tell: Is told what was done.
         temporary: Why a snapshot is lost when the machine ends; empty if it is not.
+        keyboard: The machine's where it has no screen.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class SnapshotStore:
         inputs: InputLog,
         tell: Tell,
         temporary: str = "",
+        keyboard: Keyboard | None = None,
     ) -> None:
         self._qmp = qmp
         self._jobs = jobs
@@ -109,6 +112,9 @@ class SnapshotStore:
         self._inputs = inputs
         self._tell = tell
         self._temporary = temporary
+        self._devices: list[Devices | Keyboard] = [console.devices for console in consoles]
+        if keyboard is not None:
+            self._devices.append(keyboard)
         self._dump = Dump(qmp, "")
         self._turn = asyncio.Lock()
         self._doing: set[asyncio.Task[Snapshots]] = set()
@@ -198,8 +204,8 @@ class SnapshotStore:
                 f"{error}. The machine is paused, and what is in it may be half of each:"
                 " load another snapshot, or reset it"
             ) from error
-        for console in self._consoles:
-            console.devices.forget()
+        for devices in self._devices:
+            devices.forget()
         try:
             self._inputs.replace(inputs)
         except (KjuError, OSError) as error:
@@ -300,23 +306,22 @@ class SnapshotStore:
     @contextlib.asynccontextmanager
     async def _nothing_down(self) -> AsyncIterator[None]:
         """Have no key and no button down: nobody would let go of it in the guest that is loaded."""
-        every = [console.devices for console in self._consoles]
         async with contextlib.AsyncExitStack() as held:
             # Nobody types meanwhile. Consoles share these.
-            for turn in {turn: None for devices in every for turn in devices.turns}:
+            for turn in {turn: None for devices in self._devices for turn in devices.turns}:
                 await held.enter_async_context(turn)
             try:
-                for devices in every:
+                for devices in self._devices:
                     await devices.put_all(down=False)
                 yield
             finally:
-                await self._put_down(every)
+                await self._put_down()
 
-    async def _put_down(self, every: Sequence[Devices]) -> None:
+    async def _put_down(self) -> None:
         """Have everything down again that clients hold; QEMU may still say that it is paused."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + RUNNING
-        for devices in every:
+        for devices in self._devices:
             while True:
                 try:
                     await devices.put_all(down=True)

@@ -9,10 +9,11 @@ from .keyboards import ALIASES as LAYOUT_ALIASES
 from .keyboards import LAYOUTS
 from .lamps import LOCKS, Lamps
 from .layouts import US, Chord, Layout, Stroke, layout
-from .names import ALIASES, NAMES, NUMBERS, number, other_names
+from .names import ALIASES, CHARACTERS, NAMES, NUMBERS, number, other_names
 
 __all__ = [
     "ALIASES",
+    "CHARACTERS",
     "LAYOUTS",
     "LAYOUT_ALIASES",
     "LOCKS",

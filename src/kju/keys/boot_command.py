@@ -9,7 +9,8 @@
 | `<wait>`, `<wait5>`, `<wait1m30s>`, `<wait500ms>` | wait 1 s, 5 s, 90 s, half a second |
 | `<lt>` | the character `<`, which Packer cannot write |
 
-Anything else is typed. Packer fills in its template variables (`{{ .HTTPIP }}`) itself; here they
+Anything else is typed, but text in angle brackets that names no key is refused: for `<file>` write
+`<lt>file>`. Packer fills in its template variables (`{{ .HTTPIP }}`) itself; here they
 would be typed.
 
 Source:

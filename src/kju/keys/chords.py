@@ -2,7 +2,8 @@
 
 `-` and `+` both separate. A separator with nothing behind it is the key itself, so
 ``ctrl--`` holds ctrl and presses minus. A key is named (`names`), or is one character
-that the layout can type with a single chord: ``ctrl-?`` holds shift as well.
+that the layout can type with a single chord, or X11's name of one: ``ctrl-?`` and
+``ctrl-question`` hold shift as well.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import cache
 
 from ..errors import UsageError
 from .layouts import US, Chord, Layout, Stroke
-from .names import find, number
+from .names import find, named_character, number
 
 SEPARATORS = "-+"
 
@@ -53,7 +54,8 @@ def _keys(part: str, layout: Layout) -> Chord:
     key = find(part)
     if key is not None:
         return (key,)
-    chords = layout.chords.get(part, ()) if len(part) == 1 else ()
+    character = part if len(part) == 1 else named_character(part)
+    chords = layout.chords.get(character, ())
     return chords[0] if len(chords) == 1 else (number(part),)
 
 

@@ -26,6 +26,7 @@ NUMBERS: dict[str, int] = {key[1]: key[0] for key in KEYS}
 ALIASES: dict[str, str] = {
     "enter": "ret",
     "return": "ret",
+    "newline": "ret",
     "space": "spc",
     "escape": "esc",
     "spacebar": "spc",
@@ -39,6 +40,7 @@ ALIASES: dict[str, str] = {
     "pagedown": "pgdn",
     "page_down": "pgdn",
     "pgdown": "pgdn",
+    "pgdwn": "pgdn",
     "prior": "pgup",
     "next": "pgdn",
     "arrow_up": "up",
@@ -108,7 +110,6 @@ ALIASES: dict[str, str] = {
     "grave": "grave_accent",
     "backquote": "grave_accent",
     "backtick": "grave_accent",
-    "tilde": "grave_accent",
     "dash": "minus",
     "hyphen": "minus",
     "equals": "equal",
@@ -121,7 +122,54 @@ ALIASES: dict[str, str] = {
     "kp_dot": "kp_decimal",
     "kp_plus": "kp_add",
     "kp_minus": "kp_subtract",
+    # QEMU's second name of that key, which types the character everywhere.
     "asterisk": "kp_multiply",
+}
+for _key, _left, _right in (
+    ("ctrl", "ctrl", "ctrl_r"),
+    ("control", "ctrl", "ctrl_r"),
+    ("shift", "shift", "shift_r"),
+    ("alt", "alt", "alt_r"),
+    ("win", "meta_l", "meta_r"),
+    ("super", "meta_l", "meta_r"),
+    ("meta", "meta_l", "meta_r"),
+    ("cmd", "meta_l", "meta_r"),
+):
+    ALIASES |= {f"l{_key}": _left, f"r{_key}": _right}
+    ALIASES |= {f"{_key}_left": _left, f"{_key}_right": _right}
+
+#: Names of characters that take more than one key on a US keyboard, X11's first: no keys, but
+#: parts of a chord.
+CHARACTERS: dict[str, str] = {
+    "exclam": "!",
+    "quotedbl": '"',
+    "numbersign": "#",
+    "dollar": "$",
+    "percent": "%",
+    "ampersand": "&",
+    "parenleft": "(",
+    "parenright": ")",
+    "plus": "+",
+    "colon": ":",
+    "greater": ">",
+    "question": "?",
+    "at": "@",
+    "asciicircum": "^",
+    "underscore": "_",
+    "braceleft": "{",
+    "bar": "|",
+    "braceright": "}",
+    "asciitilde": "~",
+    "exclamation": "!",
+    "double_quote": '"',
+    "hash": "#",
+    "left_paren": "(",
+    "right_paren": ")",
+    "caret": "^",
+    "left_curly": "{",
+    "pipe": "|",
+    "right_curly": "}",
+    "tilde": "~",
 }
 
 NAMES: dict[int, str] = {number: name for name, number in NUMBERS.items()}
@@ -143,6 +191,11 @@ def number(name: str) -> int:
         UsageError: No key has this name; the message offers the nearest ones.
     """
     found = find(name)
+    if found is None and (character := named_character(name)):
+        raise UsageError(
+            f"{name!r} is the character {character!r} and takes more than one key:"
+            " press it as a chord (keyboard.chord, kju key), or type it"
+        )
     if found is None:
         raise UsageError(f"no key is named {name!r}{_offer(name)}")
     return found
@@ -150,15 +203,25 @@ def number(name: str) -> int:
 
 def find(name: str) -> int | None:
     """As `number`; None where no key has this name."""
-    wanted = name.strip()
-    if len(wanted) > 2 and wanted[0] == "<" and wanted[-1] == ">":
-        wanted = wanted[1:-1].strip()
-    return _folded().get(_fold(wanted))
+    return _folded().get(_fold(_bare(name)))
+
+
+def named_character(name: str) -> str:
+    """The character of this name in `CHARACTERS`, as `find` compares names; empty for none."""
+    return _characters().get(_fold(_bare(name)), "")
 
 
 def other_names(key: int) -> list[str]:
     """What else a key is called, besides QEMU's name: aliases, Linux's, browsers' and X11's."""
     return _others().get(key, [])
+
+
+def _bare(name: str) -> str:
+    """A name without spaces and angle brackets around it."""
+    wanted = name.strip()
+    if len(wanted) > 2 and wanted[0] == "<" and wanted[-1] == ">":
+        wanted = wanted[1:-1].strip()
+    return wanted
 
 
 def _fold(name: str) -> str:
@@ -195,11 +258,16 @@ def _folded() -> dict[str, int]:
     return found
 
 
+@cache
+def _characters() -> dict[str, str]:
+    return {_fold(name): character for name, character in CHARACTERS.items()}
+
+
 def _offer(wanted: str) -> str:
     """The names that are most like the wanted one, as the end of a message."""
     folded = _fold(wanted.strip("<> "))
-    shown = {_fold(name): name for name in (*ALIASES, *NUMBERS)}
-    like = difflib.get_close_matches(folded, _folded(), n=4, cutoff=0.7)
+    shown = {_fold(name): name for name in (*ALIASES, *NUMBERS, *CHARACTERS)}
+    like = difflib.get_close_matches(folded, [*_folded(), *_characters()], n=4, cutoff=0.7)
     near = [shown.get(name) or NAMES[_folded()[name]] for name in like]
     near += [n for key, n in shown.items() if len(folded) > 2 and key.startswith(folded[:3])]
     listed = list(dict.fromkeys(near))[:4]

@@ -644,6 +644,51 @@ def test_caps_lock_turns_shift_around(api: Api, host: FakeHost) -> None:
     call(api, machine.close)
 
 
+@pytest.mark.parametrize(
+    ("text", "interval"), [("é\n", 10), ("é\n", None), ("é\n", 60), ("é" * 31 + "\n", None)]
+)
+def test_mark_is_from_before_the_last_character_when_caps_lock_is_toggled(
+    api: Api, host: FakeHost, text: str, interval: int | None
+) -> None:
+    """A French keyboard types no é while caps lock is on in X11."""
+    enter, caps_lock = 0x1C, 0x3A
+    machine = call(api, api.module.attach, "fake")
+    host.machine.lit = ["caps"]
+    mark = call(api, machine.keyboard.type, text, layout="fr", interval=interval)
+    assert mark.version == host.machine.steps.index((enter, True))
+    toggle = [(caps_lock, True), (caps_lock, False)]
+    assert host.machine.steps[:2] == host.machine.steps[-2:] == toggle
+    call(api, machine.close)
+
+
+def test_caps_lock_that_changes_digits_is_heeded(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    host.machine.lit = ["caps"]
+    call(api, machine.keyboard.type, "1", layout="bepo")
+    assert host.machine.steps == [(2, True), (2, False)], "shift the other way round"
+    call(api, machine.close)
+
+
+@pytest.mark.parametrize(
+    ("command", "before"),
+    [
+        ("<leftCtrlOn>c<leftCtrlOff>", 1),
+        ("<leftCtrlOn>c", 1),
+        ("x<leftCtrlOn><enter>", 3),
+        ("<leftCtrlOn><leftAltOn><leftAltOff><leftCtrlOff>", 1),
+        ("a<leftCtrlOn><leftCtrlOff>b<wait10ms>", 4),
+        ("<leftCtrlOff>", 0),
+    ],
+)
+def test_releases_do_not_move_the_mark_of_a_boot_command(
+    api: Api, host: FakeHost, command: str, before: int
+) -> None:
+    machine = call(api, api.module.attach, "fake")
+    mark = call(api, machine.keyboard.boot_command, command)
+    assert (mark.version, mark.incarnation) == (before, 1)
+    call(api, machine.close)
+
+
 @pytest.mark.parametrize("area", [(4, 6, 8, 10), kju.Rect(4, 6, 8, 10), [4, 6, 8, 10]])
 def test_an_area_may_be_a_tuple(api: Api, host: FakeHost, area: Any, tmp_path: Path) -> None:
     machine = call(api, api.module.attach, "fake")

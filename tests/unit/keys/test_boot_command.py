@@ -84,3 +84,9 @@ def test_any_text_is_a_command_or_refused(command: str) -> None:
         return
     assert all(part.seconds >= 0 for part in parts if isinstance(part, Wait))
     assert all(part.text for part in parts if isinstance(part, Text))
+
+
+def test_text_in_angle_brackets_that_names_no_key_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"<file> in a boot command: .* write <lt> to type a <"):
+        parse_boot_command("cat <file>")
+    assert parse_boot_command("cat <lt>file>") == [Text("cat <file>")]

@@ -40,10 +40,26 @@ def test_known_numbers(name: str, number: int) -> None:
         ("shift-a", (0x2A, 0x1E)),
         ("a", (0x1E,)),
         ("ctrl-minus", (0x1D, 0x0C)),
+        ("ctrl-question", (0x1D, 0x2A, 0x35)),
+        ("exclam", (0x2A, 0x02)),
+        ("ctrl-Underscore", (0x1D, 0x2A, 0x0C)),
+        ("at", (0x2A, 0x03)),
+        ("braceleft", (0x2A, 0x1A)),
+        ("tilde", (0x2A, 0x29)),
+        ("<bar>", (0x2A, 0x2B)),
+        ("asterisk", (0x37,)),
     ],
 )
 def test_chords(text: str, chord: tuple[int, ...]) -> None:
     assert keys.parse_chord(text) == chord
+
+
+def test_a_name_of_a_character_presses_what_types_it() -> None:
+    for name, character in keys.CHARACTERS.items():
+        assert (keys.parse_chord(name),) == keys.US.chords[character]
+        assert len(keys.parse_chord(name)) == 2, "one key alone is a key's name"
+        with pytest.raises(UsageError, match="more than one key: press it as a chord"):
+            keys.number(name)
 
 
 @pytest.mark.parametrize("text", ["", "ctrl-", "ctrl-nokey", "é", "ctrl-é"])
@@ -54,7 +70,13 @@ def test_bad_chords(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("backspac", "backspace"), ("entr", "enter"), ("crtl", "ctrl"), ("pgupp", "pgup")],
+    [
+        ("backspac", "backspace"),
+        ("entr", "enter"),
+        ("crtl", "ctrl"),
+        ("pgupp", "pgup"),
+        ("exclaim", "exclam"),
+    ],
 )
 def test_a_misspelt_name_offers_the_nearest_ones(name: str, near: str) -> None:
     with pytest.raises(UsageError, match=f"{name!r}; did you mean .*{near}.*kju key --list"):
@@ -79,6 +101,16 @@ def test_a_misspelt_name_offers_the_nearest_ones(name: str, near: str) -> None:
         ("KP_Home KP_7 Numpad7 KEY_KP7 kp7 kp_7", "kp_7"),
         ("KeyA KEY_A a A", "a"),
         ("Digit1 KEY_1 1", "1"),
+        ("lctrl ctrl_left lcontrol LCtrl control-left", "ctrl"),
+        ("rctrl ctrl_right RControl", "ctrl_r"),
+        ("lshift shift_left", "shift"),
+        ("rshift shift_right", "shift_r"),
+        ("lalt alt_left", "alt"),
+        ("ralt alt_right", "alt_r"),
+        ("lwin lsuper win_left lmeta", "meta_l"),
+        ("rwin rsuper win_right rcmd", "meta_r"),
+        ("newline", "ret"),
+        ("pgdwn", "pgdn"),
         ("F5 <f5> KEY_F5 f5", "f5"),
         ("minus KEY_MINUS Minus dash hyphen", "minus"),
     ],

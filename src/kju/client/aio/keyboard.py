@@ -54,8 +54,8 @@ class Keyboard:
 
     async def type(self, text: str, *, layout: str = "us", interval: int | None = None) -> Mark:
         """Type a text, as fast as the guest takes it; returns when the last key is up."""
-        lit = (await self._lamps()).lit if requests.has_letters(text) else None
-        return await self._send(requests.typed(text, layout, interval, lit), interval)
+        lit = (await self._lamps()).lit if requests.caps_lock_matters(text, layout) else None
+        return await self._ask(requests.text_requests(self._console, text, layout, interval, lit))
 
     async def boot_command(self, command: str, *, layout: str = "us") -> Mark:
         """Type a boot command as Packer writes it, such as ``"<wait5><esc>auto<enter>"``."""
@@ -68,7 +68,8 @@ class Keyboard:
                 if step.text:
                     mark = await self.type(step.text, layout=layout)
                 if step.keys:
-                    mark = await self._send([step.keys], None)
+                    sent = await self._send([step.keys], None)
+                    mark = requests.boot_mark(mark, sent, step.keys)
         except BaseException:
             with contextlib.suppress(KjuError):
                 await self._send([requests.releases(steps)], None)
@@ -79,8 +80,12 @@ class Keyboard:
         return await self._link.ask(GetLamps(console=self._console), LampsState)
 
     async def _send(self, groups: list[requests.Steps], interval: int | None) -> Mark:
+        return await self._ask(requests.key_requests(self._console, groups, interval))
+
+    async def _ask(self, asked: list[requests.KeyRequest]) -> Mark:
         mark = NOTHING_TAKEN
-        for request in requests.key_requests(self._console, groups, interval):
-            done = await self._link.ask(request, Done, requests.duration(request))
-            mark = requests.mark_of(done)
+        for keys, marks in asked:
+            done = await self._link.ask(keys, Done, requests.duration(keys))
+            if marks:
+                mark = requests.mark_of(done)
         return mark

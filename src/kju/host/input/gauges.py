@@ -55,6 +55,10 @@ _TABLET = re.compile(r"Device (\d+)\.\d+, Port ([\d.]+), .*Product QEMU USB (?:T
 #: A key that no keyboard has, let go of; and what QEMU says where it has no keyboard.
 NO_KEY = {"type": "key", "data": {"down": False, "key": {"type": "qcode", "data": "unmapped"}}}
 NO_HANDLER = "handler not found"
+NO_KEYBOARD = (
+    "this machine has no keyboard; start it with one, such as: -device usb-kbd (its board needs a"
+    " USB bus) or -device virtio-keyboard-device"
+)
 _QUEUE_EMPTY = "hid_kbd_queue_empty"
 _PACKET = "usb_packet_state_change"
 #: One of the two is traced for a key, which one depends on QEMU's version.
@@ -149,10 +153,7 @@ class Missing(Gauge):
         Raises:
             InputError: Always.
         """
-        raise InputError(
-            "this machine has no keyboard; start it with one, such as: -device usb-kbd (its board"
-            " needs a USB bus) or -device virtio-keyboard-device"
-        )
+        raise InputError(NO_KEYBOARD)
 
     async def taken(self) -> bool:
         """Refuse, as `begin` does."""

@@ -77,6 +77,11 @@ class Keyboard:
         """The keys that are down, sorted."""
         return self._holders.held
 
+    @property
+    def turns(self) -> tuple[asyncio.Lock]:
+        """What is held while something is sent; all keyboards of a machine share it."""
+        return (self.pace.turn,)
+
     async def press(
         self, client: Hashable, steps: Sequence[Step], interval: float | None = None
     ) -> Mark | None:

@@ -7,6 +7,7 @@ Rules:
   its processors ran (`processors`), unless they rest.
 - A single step is never kept waiting by a look at the queue as long as it fits in any case: whether
   the queue is empty is looked at behind it.
+- Before the first step, and the first after a reset, it is found out which keyboard the guest uses.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Pace:
         self._find = find
         self._gauge: Gauge = Unknown()
         self._known_at = float("-inf")
+        self._resets = 0
         self._waiting = 0
         self._last = float("-inf")
         self._sends = 0
@@ -85,7 +87,7 @@ class Pace:
         return self._gauge.name
 
     async def find(self) -> None:
-        """Find out what the guest uses before the first step: a single one asks for nothing."""
+        """Find out what the guest uses before the first step, which need not wait for that then."""
         with contextlib.suppress(KjuError):
             await self._now()
 
@@ -109,6 +111,8 @@ class Pace:
             QemuError: QEMU does not say whether it does.
         """
         self._check_refusal()
+        if not self._is_known:
+            await self._now()
         if self._waiting and (into_empty or not self.has_room(steps)):
             await self._taken()
         if len(steps) > 1:
@@ -116,8 +120,16 @@ class Pace:
         self._take_room(steps)
 
     def has_room(self, steps: Sequence[Step]) -> bool:
-        """Return whether these steps fit into the queue beside those that wait there."""
-        return self._waiting + _cost(steps, self._gauge) <= self._gauge.room
+        """Return whether these steps fit into the queue beside those that wait there.
+
+        False as well while it is not known whose queue that is.
+        """
+        return self._is_known and self._waiting + _cost(steps, self._gauge) <= self._gauge.room
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether it has been found out what the guest uses since it began."""
+        return self._known_at > float("-inf")
 
     def make_room_for_one(self, step: Step) -> None:
         """Take the room for a single step, which `has_room` has found.
@@ -166,21 +178,26 @@ class Pace:
                     await self._taken()
 
     def reset(self) -> None:
-        """The guest begins anew: its keyboard's queue is empty."""
+        """The guest begins anew: its keyboard's queue is empty, and not started perhaps."""
         self._gauge.forget()
         self._waiting = 0
+        self._resets += 1
         self._known_at = float("-inf")
 
     async def _now(self) -> Gauge:
         """The gauge for the keyboard that the guest uses now."""
         loop = asyncio.get_running_loop()
-        if loop.time() - self._known_at > KNOWN:
+        while loop.time() - self._known_at > KNOWN:
+            resets = self._resets
             found = await self._find()
             if found.name != self._gauge.name:
                 log.info("the guest's input goes to: %s", found.name)
                 await self.pause(SETTLED)
-                self._gauge, self._waiting = found, 0 if found.started else found.room
-            self._known_at = loop.time()
+                self._gauge, self._waiting = found, 0
+            if not found.started:
+                self._waiting = found.room
+            if resets == self._resets:
+                self._known_at = loop.time()
         return self._gauge
 
     async def _taken(self) -> None:

@@ -248,6 +248,7 @@ def test_mark_is_from_before_the_last_chord(steps: list[Step], before: int) -> N
 def test_single_key_is_sent_within_the_call_and_waits_for_no_answer() -> None:
     async def scene() -> None:
         guest = Guest()
+        await guest.pace.find()
         assert guest.keyboard.can_press_at_once("a", [(1, True)], None)
         assert guest.keyboard.press_at_once("a", (1, True)) == Mark(1, 1, 1)
         assert guest.seen == [(1, True)]
@@ -261,12 +262,14 @@ def test_single_key_is_sent_within_the_call_and_waits_for_no_answer() -> None:
 def test_nothing_is_sent_at_once_that_has_to_wait() -> None:
     async def scene() -> None:
         guest = Guest()
+        await guest.pace.find()
+        guest.gauge.room = 1
         keyboard, one = guest.keyboard, [(1, True)]
         assert not keyboard.can_press_at_once("a", [(1, True), (1, False)], None)
         assert not keyboard.can_press_at_once("a", one, 0)
         async with guest.pace.turn:
             assert not keyboard.can_press_at_once("a", one, None), "another request is being sent"
-        keyboard.press_at_once("a", (2, True))  # nothing is known of the queue yet: room for one
+        keyboard.press_at_once("a", (2, True))
         assert not keyboard.can_press_at_once("a", one, None), "there is no room"
 
     asyncio.run(scene())
@@ -275,6 +278,7 @@ def test_nothing_is_sent_at_once_that_has_to_wait() -> None:
 def test_late_refusal_is_raised_by_the_next_call_of_this_client() -> None:
     async def scene() -> None:
         guest = Guest()
+        await guest.pace.find()
         keyboard = guest.keyboard
         keyboard.press_at_once("a", (1, True))
         guest.open[0].set_exception(QemuError("no"))
@@ -293,6 +297,7 @@ def test_late_refusal_is_raised_by_the_next_call_of_this_client() -> None:
 def test_refused_release_is_repeated_when_the_client_leaves() -> None:
     async def scene() -> None:
         guest = Guest()
+        await guest.pace.find()
         keyboard = guest.keyboard
         for down in (True, False):
             keyboard.press_at_once("a", (1, down))
@@ -310,6 +315,7 @@ def test_refused_release_is_repeated_when_the_client_leaves() -> None:
 def test_release_that_is_refused_after_its_client_left_is_repeated() -> None:
     async def scene() -> None:
         guest = Guest()
+        await guest.pace.find()
         keyboard = guest.keyboard
         for down in (True, False):
             keyboard.press_at_once("a", (1, down))
@@ -319,5 +325,20 @@ def test_release_that_is_refused_after_its_client_left_is_repeated() -> None:
         assert not keyboard.can_press_at_once("b", [(2, True)], None), "the release comes first"
         await keyboard.press("b", [(2, True)], 0)
         assert guest.seen[-2:] == [(1, False), (2, True)]
+
+    asyncio.run(scene())
+
+
+def test_nothing_is_sent_at_once_before_it_is_known_what_reads_it() -> None:
+    async def scene() -> None:
+        guest = Guest()
+        keyboard, one = guest.keyboard, [(1, True)]
+        assert not keyboard.can_press_at_once("a", one, None), "nobody has looked yet"
+        await guest.pace.find()
+        assert keyboard.can_press_at_once("a", one, None)
+        keyboard.forget()  # another guest has been loaded
+        assert not keyboard.can_press_at_once("a", one, None)
+        assert await keyboard.press("a", one, None) == Mark(1, 1, 1)
+        assert keyboard.can_press_at_once("a", [(1, False)], None)
 
     asyncio.run(scene())

@@ -161,9 +161,7 @@ def test_a_machine_without_a_keyboard_refuses_at_once() -> None:
         pace = Pace(functools.partial(_find, Missing()))
         with pytest.raises(InputError, match="has no keyboard"):
             await pace.begin()
-        # A single step asks for nothing; what was found at the start decides.
         pace = Pace(functools.partial(_find, Missing()))
-        await pace.find()
         with pytest.raises(InputError, match="has no keyboard"):
             await pace.make_room([(1, True)])
 
@@ -179,6 +177,54 @@ def test_a_reset_empties_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
         pace.reset()
         queue.waiting = 0
         await asyncio.wait_for(_type(pace, queue, [(1, True), (1, False)]), 1)
+
+    asyncio.run(scene())
+
+
+def test_a_single_step_is_not_lost_in_a_keyboard_that_is_not_started_again_after_a_reset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace_module, "PATIENCE", 0.02)
+
+    async def scene() -> None:
+        used: list[Gauge] = [Queue()]
+
+        async def find() -> Gauge:
+            return used[-1]
+
+        pace = Pace(find)
+        await pace.make_room([(1, True)])
+        used.append(Absent("virtio"))
+        for _ in range(2):  # the second time it was not started before either
+            pace.reset()
+            assert not pace.has_room([(1, True)])
+            with pytest.raises(InputError, match="not started"):
+                await pace.make_room([(1, True)])
+        used.append(Queue())
+        pace.reset()
+        await pace.make_room([(1, True)])
+
+    asyncio.run(scene())
+
+
+def test_what_was_found_before_a_reset_does_not_count_after_it() -> None:
+    async def scene() -> None:
+        found = asyncio.Event()
+        used: list[Gauge] = [Queue()]
+
+        async def find() -> Gauge:
+            now = used[-1]
+            await found.wait()
+            return now
+
+        pace = Pace(find)
+        look = asyncio.create_task(pace.find())
+        await asyncio.sleep(0)
+        used.append(Absent("virtio"))
+        pace.reset()
+        found.set()
+        await look
+        assert pace.kind == "virtio, not started"
 
     asyncio.run(scene())
 

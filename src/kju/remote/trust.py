@@ -317,7 +317,9 @@ class Trust:
             )
 
     def deny(self, key: str, name: str = "") -> None:
-        """Deny the key of a user, a host or a router, by its fingerprint.
+        """Deny the key of a user or a host, by its fingerprint.
+
+        A router's is never seen here: nothing of it is denied.
 
         Raises:
             UsageError: It is no fingerprint, or the file cannot be written.

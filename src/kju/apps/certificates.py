@@ -100,6 +100,12 @@ def deny(key: str) -> None:
             raise UsageError(
                 f"{key} cannot be read: {error.strerror}; name a certificate's file or SHA256:..."
             ) from None
+        if certificates.kind_of(certificate) == "router":
+            raise UsageError(
+                f"{key} is a router's certificate, and denying its key would have no effect:"
+                " viewers and senders see each other's keys, and none of the routers between them."
+                " Connect to another router, and block this one's address in the firewall"
+            )
         key, name = certificates.fingerprint(certificate), certificates.name_of(certificate)
     _here().deny(key, name)
     print(f"{key} is denied here")

@@ -146,7 +146,7 @@ def deny(
         str, typer.Argument(metavar="KEY", help="SHA256:..., or the file of its certificate.")
     ],
 ) -> None:
-    """Deny a key of a host, a router or a user here, though its certificate is valid."""
+    """Deny a key of a host or a user here, though its certificate is valid."""
     from .certificates import deny
 
     deny(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from ..errors import PeerError, UsageError
 from . import store
 
-FILE = "denied.json"
+FILE, SEEN = "denied.json", "seen.json"
 _KEY = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 
 
@@ -26,17 +27,17 @@ class Denied(msgspec.Struct):
     keys: dict[str, str] = {}
     users: dict[str, datetime.datetime] = {}
 
-    def remove_user(self, user: str, key: str, now: datetime.datetime) -> None:
+    def remove_user(self, user: str, keys: Iterable[str], now: datetime.datetime) -> None:
         """Deny every certificate of a user that was made before now.
 
         Args:
             user: The user.
-            key: The fingerprint of the key that is known here; empty for none.
+            keys: The fingerprints of the user's keys that are known here. They are denied whatever
+                the clock of the computer that made their certificates says.
             now: The time of the removal.
         """
         self.users[user] = now.replace(microsecond=0)  # certificates have no smaller unit
-        if key:
-            self.keys[key] = user
+        self.keys.update(dict.fromkeys(keys, user))
 
     def check(self, name: str, key: str, issued: datetime.datetime, *, user: bool) -> None:
         """Refuse a key.
@@ -58,6 +59,16 @@ class Denied(msgspec.Struct):
                 f"the certificate of {name!r} was made before this user was removed here: a new"
                 " one is needed (kju cert user)"
             )
+
+
+class Seen(msgspec.Struct):
+    """The keys that users have proved to have here.
+
+    Attributes:
+        keys: Fingerprints, each with the name of its user.
+    """
+
+    keys: dict[str, str] = {}
 
 
 def is_key(text: str) -> bool:

@@ -84,6 +84,7 @@ class _Asked:
             who = self._trust.verify(proof, b"viewer", *self._said, kind="user")
         if who.name != self._user:
             raise PeerError(f"the certificate is {who.name}'s and not {self._user}'s")
+        self._trust.note(who)
         self._who, self._said = who, []
         return True
 

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 import msgspec
 
 from .. import extras
-from ..errors import FileError, LimitError, PeerError, UsageError
+from ..errors import FileError, KjuError, LimitError, PeerError, UsageError
 from ..files import Folder
 from ..wire.messages import Role
 from . import certificates, denied, store
@@ -305,10 +305,12 @@ class Trust:
         """
         _check_user(user)
         with self._open(create=True) as folder, folder.lock():
-            held, key = denied.read(self.folder), ""
+            held = denied.read(self.folder)
+            seen = store.read(self.folder / denied.SEEN, denied.Seen).keys
+            keys = {key for key, name in seen.items() if name == user}
             with contextlib.suppress(UsageError):
-                key = certificates.fingerprint(self._certificate(f"user-{user}"))
-            held.remove_user(user, key, self._clock())
+                keys.add(certificates.fingerprint(self._certificate(f"user-{user}")))
+            held.remove_user(user, keys, self._clock())
             roles = {name: role for name, role in self.roles().items() if name != user}
             # Denied first: a removed user must not look like one who still has a role.
             folder.write_all(
@@ -319,7 +321,9 @@ class Trust:
             )
 
     def deny(self, key: str, name: str = "") -> None:
-        """Deny the key of a user, a host or a router, by its fingerprint.
+        """Deny the key of a user or a host, by its fingerprint.
+
+        A router's is never seen here: nothing of it is denied.
 
         Raises:
             UsageError: It is no fingerprint, or the file cannot be written.
@@ -408,6 +412,20 @@ class Trust:
                 f"the signature is not {name}'s, or belongs to another session"
             ) from None
         return who
+
+    def note(self, who: Identity) -> None:
+        """Remember the key that a user has proved to have, so that `remove` can deny it.
+
+        Where this folder cannot be written that is logged: `remove`, which writes in it, then
+        denies by the times of certificates.
+        """
+        path = self.folder / denied.SEEN
+        try:
+            seen = self._parsed(path.name, lambda: store.read(path, denied.Seen))
+            if seen.keys.get(who.key) != who.name:
+                store.change(path, denied.Seen, lambda s: s.keys.update({who.key: who.name}))
+        except KjuError as error:
+            log.warning("the key of %s is not remembered: %s", who.name, error)
 
     def check(self, who: Identity) -> None:
         """Check that a certificate is valid now: not expired, and not denied here.

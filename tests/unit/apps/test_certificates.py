@@ -86,3 +86,11 @@ def test_a_key_is_denied_by_its_file_or_its_fingerprint(
     command.deny(key)
     with pytest.raises(UsageError, match="cannot be read"):
         command.deny(str(folder / "nothing.pem"))
+
+
+def test_a_routers_key_is_not_denied_because_that_has_no_effect(folder: Path) -> None:
+    trust = Trust(folder)
+    trust.make_router("router1", [])
+    with pytest.raises(UsageError, match="would have no effect"):
+        command.deny(str(folder / "router.pem"))
+    assert not trust._denied().keys

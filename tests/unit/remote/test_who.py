@@ -222,6 +222,20 @@ def test_a_key_that_was_never_seen_here_is_denied_with_its_user(lab: Trust, tmp_
     assert greet(later, new, sender="host2") == ("control", True)
 
 
+def test_a_key_that_was_used_here_is_denied_with_its_user_whatever_the_clocks_say(
+    lab: Trust, tmp_path: Path
+) -> None:
+    """The authority's clock is ahead of the host's: the certificate looks newer than that."""
+    start = datetime.datetime.now(datetime.UTC)
+    second, old = another_host(lab, tmp_path), home(lab, "ann", tmp_path)
+    assert greet(second, old, sender="host2") == ("control", True)
+    behind = Trust(second.folder, lambda: start - datetime.timedelta(hours=1))
+    behind.remove("ann")
+    second.set_role("ann", "control")
+    with pytest.raises(PeerError, match="was denied"):
+        greet(second, old, sender="host2")
+
+
 def test_a_host_can_be_denied(lab: Trust, tmp_path: Path) -> None:
     ann = home(lab, "ann", tmp_path)
     assert mirror(Prover(ann, "ann", NAME), lab) == "host1"

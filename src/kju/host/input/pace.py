@@ -192,7 +192,9 @@ class Pace:
             found = await self._find()
             if found.name != self._gauge.name:
                 log.info("the guest's input goes to: %s", found.name)
-                await self.pause(SETTLED)
+                # A driver that has just given a USB keyboard its address sets it up next, and
+                # throws away what is in its queue.
+                await (self.pause if self._gauge.started else asyncio.sleep)(SETTLED)
                 self._gauge, self._waiting = found, 0
             if not found.started:
                 self._waiting = found.room

@@ -207,6 +207,25 @@ def test_a_single_step_is_not_lost_in_a_keyboard_that_is_not_started_again_after
     asyncio.run(scene())
 
 
+def test_a_keyboard_that_has_just_been_started_is_given_time() -> None:
+    async def scene() -> None:
+        used: list[Gauge] = [Absent("usb")]
+
+        async def find() -> Gauge:
+            return used[-1]
+
+        pace = Pace(find)
+        await pace.find()
+        used.append(Queue())
+        pace.reset()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await pace.make_room([(1, True)])
+        assert loop.time() - began >= 0.9 * pace_module.SETTLED
+
+    asyncio.run(scene())
+
+
 def test_what_was_found_before_a_reset_does_not_count_after_it() -> None:
     async def scene() -> None:
         found = asyncio.Event()

@@ -393,7 +393,11 @@ def demo(
     ] = "invaders",
     seconds: Annotated[
         float,
-        typer.Option(min=0, help="End after so long; by default with q, or in a pipe when done."),
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="Stop after SECONDS (0: never; in a pipe: after one round).",
+        ),
     ] = 0,
     remote: Annotated[
         bool, typer.Option("--remote", help="Across a network: both screens side by side.")

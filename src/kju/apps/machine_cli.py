@@ -81,7 +81,7 @@ def ls(
     remote: Annotated[bool, typer.Option("--remote", help="Screens on the network.")] = False,
     connect: Annotated[
         list[str] | None,
-        typer.Option(metavar="HOST:PORT", help="Where they are served or routed."),
+        typer.Option(metavar="HOST:PORT", help="Connect to a sender or a router there."),
     ] = None,
     user: Annotated[str, typer.Option(help="Your user name there; see `kju cert take`.")] = "",
     insecure: Annotated[
@@ -113,9 +113,10 @@ def start(
 @app.command(cls=Command)
 def stop(
     name: Name,
-    now: Annotated[bool, typer.Option("--now", help="End it without asking the guest.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="End it without the power button.")] = False,
     powerdown: Annotated[
-        bool, typer.Option("--powerdown", help="Ask the guest, and never end it otherwise.")
+        bool,
+        typer.Option("--powerdown", help="Press the power button, and never end it otherwise."),
     ] = False,
     timeout: Annotated[
         float,

@@ -54,11 +54,11 @@ def mirror(
     address: Annotated[
         str, typer.Argument(metavar="ADDRESS", help="Such as zenoh:lab/host1/debian.")
     ],
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The mirror's name.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The mirror's name.")] = "",
     connect: Connect = None,
-    view: Annotated[bool, typer.Option("--view", help="Look only.")] = False,
+    view: Annotated[bool, typer.Option("--view", help="Send no input.")] = False,
     audience: Annotated[
-        bool, typer.Option("--audience", help="Look only, as one of many who are sent the same.")
+        bool, typer.Option("--audience", help="Send no input; share one stream with other viewers.")
     ] = False,
     user: Annotated[str, typer.Option(help="Your user name there; see `kju cert take`.")] = "",
     insecure: Insecure = False,
@@ -162,10 +162,10 @@ def deny(
 @certificates.command(cls=Command)
 def sender(
     address: Annotated[
-        str, typer.Argument(metavar="[ADDRESS]", help="Such as zenoh:lab/host1/debian.")
+        str, typer.Argument(metavar="ADDRESS", help="Such as zenoh:lab/host1/debian.")
     ] = "",
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Its sender's name.")] = "",
-    key: Annotated[str, typer.Argument(metavar="[KEY]", help="Its sender's key: SHA256:...")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its sender's name.")] = "",
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Its sender's key: SHA256:...")] = "",
     forget: Annotated[
         bool, typer.Option("--forget", help="Trust the next sender, as at first use.")
     ] = False,
@@ -211,13 +211,13 @@ def show() -> None:
 
 @app.command(cls=Command)
 def trust(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="A user.")] = "",
-    role: Annotated[str, typer.Option(help="What the user may do: view or control.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A user.")] = "",
+    role: Annotated[str, typer.Option(help="The user's role: view or control.")] = "",
     remove: Annotated[
         bool, typer.Option("--remove", help="End the user's sessions, and deny the key.")
     ] = False,
 ) -> None:
-    """Let users view the machines served here, or control them."""
+    """List the users here, or let one view or control the machines served here."""
     from .certificates import trust
 
     trust(name, role, remove)

@@ -153,7 +153,7 @@ def ship(name):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["watch", "nobody"], 3, "no machine named 'nobody'"),
+        (["watch", "nobody"], 3, "no machine 'nobody' is running"),
         (["info", "nobody", "--json"], 3, "no machine"),
         (["stop", "nobody"], 3, "no machine"),
         (["key", "nobody", "a"], 3, "no machine"),

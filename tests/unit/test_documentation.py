@@ -71,6 +71,8 @@ def faults(block: Block) -> list[str]:
         for line in block.text.splitlines()
         if not line.startswith("#") and re.search(r"\S {2,}\S", line)
     ]
+    if re.search(r"DISPLAY=:0\b", block.text):
+        found.append("DISPLAY=:0 is the reader's own desktop")
     for words in documentation.commands(block.text):
         program = words[0].rpartition("/")[2] if words[0].endswith("/kju") else words[0]
         if program == "kju":
@@ -81,7 +83,7 @@ def faults(block: Block) -> list[str]:
                     raise
                 found.append(f"{shown(words)}: {error.format_message()}")
         elif program == "tools/setup":
-            if words[1:] and words[1] not in {"demo", "check", *extras.EXTRAS}:
+            if words[1:] and words[1] not in {"demo", "check", "test", *extras.EXTRAS}:
                 found.append(f"no such extra: {shown(words)}")
         elif program not in PROGRAMS:
             found.append(f"{program} is no program that a reader has")
@@ -113,7 +115,8 @@ def test_shell_blocks_can_be_pasted(block: Block) -> None:
         ("kju key", "Missing argument"),
         ("kju cert nothing", "No such command"),
         ("kju watch demo (q quits)", "syntax error"),
-        ("DISPLAY=:0 xterm & kju stop --never demo", "No such option"),
+        ("DISPLAY=:7 xterm & kju stop --never demo", "No such option"),
+        ("DISPLAY=:0 xterm &", "the reader's own desktop"),
         ("pip install kju", "pip is no program"),
         ("tools/setup windows", "no such extra"),
     ],
@@ -127,6 +130,60 @@ def test_a_block_that_cannot_be_pasted_is_found(text: str, fault: str) -> None:
 )
 def test_a_block_that_can_be_pasted_is_not_a_fault(text: str) -> None:
     assert faults(Block("page", 1, "sh", text + "\n")) == []
+
+
+def faults_in_order(page: Path) -> list[str]:
+    """What a reader of a page from its first block to its last one lacks, or is left with."""
+    found = []
+    extras_installed: set[str] = set()
+    running: set[str] = set()
+    for block in documentation.blocks(page):
+        if block.language == "python" and "kju.launch" not in block.text:
+            found += [
+                f"{block.place}: {name} is attached to and was not started"
+                for name in re.findall(r'kju\.attach\("(\w+)"', block.text)
+                if name not in running
+            ]
+        for words in documentation.commands(block.text) if block.language == "sh" else ():
+            if words[0] == "tools/setup":
+                extras_installed |= set(words[1:])
+            elif words[0] == "pytest" and "test" not in extras_installed:
+                found.append(f"{block.place}: pytest is in the extra test")
+            elif words[:2] == ["kju", "run"] and "--name" in words:
+                running.add(words[words.index("--name") + 1])
+            elif words[:2] == ["kju", "start"]:
+                running.add(words[2])
+            elif words[:2] == ["kju", "serve"] and "remote" not in extras_installed:
+                found.append(f"{block.place}: kju serve is in the extra remote")
+            elif words[:2] == ["kju", "stop"]:
+                running -= set(words[2:])
+    text = page.read_text()
+    if "\nkju demo --guest linux --copy-to" in text and "if you have `linux.qcow2` already" not in (
+        " ".join(text.split())
+    ):
+        found.append(f"{page.name}: a reader who has linux.qcow2 gets an error")
+    return [*found, *(f"{name} is never stopped" for name in running)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_a_page_can_be_followed_from_its_first_block_to_its_last(page: Path) -> None:
+    assert faults_in_order(page) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("```sh\npytest test_a.py\n```", "in the extra test"),
+        ("```sh\nkju serve --all\n```", "in the extra remote"),
+        ("```sh\nkju run --detach --name demo a.img\n```", "never stopped"),
+        ('```python\nkju.attach("demo")\n```', "not started"),
+        ("```sh\nkju demo --guest linux --copy-to linux.qcow2\n```", "gets an error"),
+    ],
+)
+def test_a_page_that_cannot_be_followed_is_found(tmp_path: Path, text: str, fault: str) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text + "\n")
+    assert any(fault in found for found in faults_in_order(page))
 
 
 @pytest.mark.parametrize("page", PYTHON, ids=lambda page: str(page.name))

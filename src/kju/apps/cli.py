@@ -51,7 +51,10 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def kju(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="And exit.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
     """See and drive QEMU guests through shared memory."""
@@ -61,7 +64,7 @@ def kju(
 def run(
     context: typer.Context,
     image: Annotated[str, typer.Argument(help="A disk, a CD or a kernel to boot.")] = "",
-    name: Annotated[str, typer.Option(help="By default made from the image's.")] = "",
+    name: Annotated[str, typer.Option(help="The machine's name (default: from the image's).")] = "",
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Outlive this terminal.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show the screen here.")] = False,
     memory: Annotated[str, typer.Option("--memory", "-m", help="Such as 1G.")] = "",
@@ -106,7 +109,7 @@ app.add_typer(network_commands)
 
 @app.command(cls=_Command)
 def info(name: Name, json: Json = False) -> None:
-    """Say everything about a machine.
+    """Print everything about a machine.
 
     Its screens and their sources, QEMU, what kju added to the arguments, and why.
     """
@@ -135,7 +138,7 @@ def watch(
     seconds: Seconds = 0,
     json: Json = False,
     follow: Annotated[
-        bool, typer.Option("--follow", help="When a path's producer goes, await the next one.")
+        bool, typer.Option("--follow", help="When a path's producer ends, wait for the next one.")
     ] = False,
     hint: Annotated[str, typer.Option(hidden=True)] = "q quits",
 ) -> None:
@@ -157,7 +160,7 @@ def view(
     full_screen: Annotated[bool, typer.Option("--full-screen", "-f", help="Fill it.")] = False,
     view_only: Annotated[bool, typer.Option("--view-only", help="Send no input.")] = False,
     release_key: Annotated[
-        str, typer.Option(help="Gives the guest the whole keyboard, and takes it back.")
+        str, typer.Option(help="The keys that grab the keyboard, and release it.")
     ] = "ctrl-alt",
 ) -> None:
     """Show the screen in a window, and use the machine there.
@@ -179,37 +182,43 @@ def view(
 @app.command(cls=_Command)
 def wait(
     name: Target,
-    text: Annotated[str, typer.Option(help="Until this can be read.")] = "",
+    text: Annotated[str, typer.Option(help="Wait until this text can be read.")] = "",
     image: Annotated[
         list[str] | None,
-        typer.Option(metavar="PNG", help="Until this needle shows; or one of several."),
+        typer.Option(metavar="PNG", help="Wait until this needle, or one of several, is found."),
     ] = None,
     stable: Annotated[
         float,
-        typer.Option(metavar="SECONDS", show_default=False, help="Until so long without a change."),
+        typer.Option(
+            metavar="SECONDS", show_default=False, help="Wait for SECONDS without a change."
+        ),
     ] = -1,
-    change: Annotated[bool, typer.Option("--change", help="Until any pixel changes.")] = False,
-    colour: Annotated[str, typer.Option("--colour", "--color", help="#rrggbb, or a name.")] = "",
+    change: Annotated[bool, typer.Option("--change", help="Wait until any pixel changes.")] = False,
+    colour: Annotated[
+        str, typer.Option("--colour", "--color", help="Wait for #rrggbb, or a name.")
+    ] = "",
     region: Annotated[str, typer.Option(metavar="X,Y,W,H", help="Where to look.")] = "",
     ignore: Annotated[
-        list[str] | None, typer.Option(metavar="X,Y,W,H", help="--stable: may change.")
+        list[str] | None, typer.Option(metavar="X,Y,W,H", help="--stable: ignore changes here.")
     ] = None,
     similarity: Annotated[
         float,
         typer.Option(
-            min=0, max=1, show_default=False, help="--image: 1 is equal; by default the needle's."
+            min=0, max=1, show_default=False, help="--image: 1 is equal (default: the needle's)."
         ),
     ] = 0,
-    share: Annotated[float, typer.Option(help="--colour: of the pixels, over 0 to 1.")] = 1,
-    tolerance: Annotated[int, typer.Option(help="--colour: may differ by, 0 to 255.")] = 0,
-    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait; 0 for ever.")] = 60,
+    share: Annotated[float, typer.Option(help="--colour: this share of the pixels, to 1.")] = 1,
+    tolerance: Annotated[int, typer.Option(help="--colour: largest difference, 0 to 255.")] = 0,
+    timeout: Annotated[
+        float, typer.Option(min=0, help="Wait at most SECONDS (0: without limit).")
+    ] = 60,
     save_on_timeout: Annotated[
-        str, typer.Option(metavar="PNG", help="What was there instead, with notes.")
+        str, typer.Option(metavar="PNG", help="Save the last screen with notes here.")
     ] = "",
     console: Console = 0,
     json: Json = False,
 ) -> None:
-    """Wait until the screen shows something, and say where.
+    """Wait until the screen shows something, and print its place.
 
     A text cursor that blinks is no change to --stable.
     """
@@ -236,17 +245,20 @@ def needle(
         str, typer.Argument(metavar="NAME", help="A machine, a surface's path, or a PNG.")
     ],
     output: Annotated[str, typer.Option("--output", "-o", help="The needle's PNG.")],
-    at: Annotated[str, typer.Option(metavar="X,Y,W,H", help="What to cut out.")],
+    at: Annotated[str, typer.Option(metavar="X,Y,W,H", help="The rectangle to cut out.")],
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="X,Y,W,H", help="What in it does not count.")
+        list[str] | None, typer.Option(metavar="X,Y,W,H", help="A rectangle to ignore.")
     ] = None,
     click: Annotated[
-        str, typer.Option(metavar="X,Y", help="Where to click; by default its middle.")
+        str, typer.Option(metavar="X,Y", help="The place to click (default: its middle).")
     ] = "",
     similarity: Annotated[
         float,
         typer.Option(
-            min=0, max=1, show_default=False, help="How alike a place must be; by default 0.95."
+            min=0,
+            max=1,
+            show_default=False,
+            help="The least similarity of a match (default: 0.95).",
         ),
     ] = 0,
     console: Console = 0,
@@ -345,10 +357,10 @@ def inputs(
 @app.command(cls=_Command)
 def replay(
     name: Name,
-    path: Annotated[str, typer.Argument(help="What `kju inputs` printed; - reads it.")],
+    path: Annotated[str, typer.Argument(help="A log of `kju inputs`; - reads it.")],
     speed: Annotated[float, typer.Option(help="2 is twice as fast.")] = 1.0,
 ) -> None:
-    """Type and click again what a log says, with the times between."""
+    """Repeat the input of a log, with the times between."""
     from .press import replay
 
     replay(name, path, speed)
@@ -358,7 +370,7 @@ def replay(
 def logs(
     name: Name,
     qemu: Annotated[
-        bool, typer.Option("--qemu", "--xvfb", help="What QEMU or Xvfb said instead.")
+        bool, typer.Option("--qemu", "--xvfb", help="Print the output of QEMU or Xvfb instead.")
     ] = False,
 ) -> None:
     """Print a machine's log."""
@@ -369,7 +381,7 @@ def logs(
 
 @app.command(cls=_Command)
 def doctor(json: Json = False) -> None:
-    """Say what works on this computer, and how to mend the rest."""
+    """Check this computer, and print the command that installs each missing part."""
     from .doctor import doctor
 
     doctor(json)
@@ -393,7 +405,11 @@ def demo(
     ] = "invaders",
     seconds: Annotated[
         float,
-        typer.Option(min=0, help="End after so long; by default with q, or in a pipe when done."),
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="Stop after SECONDS (0: never; in a pipe: after one round).",
+        ),
     ] = 0,
     remote: Annotated[
         bool, typer.Option("--remote", help="Across a network: both screens side by side.")

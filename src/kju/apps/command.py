@@ -63,4 +63,6 @@ TrustDisk = Annotated[
 ]
 Console = Annotated[int, typer.Option(min=0, max=15, help="Which of the guest's screens.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, whose names are stable.")]
-Seconds = Annotated[float, typer.Option(min=0, help="End after so long; 0 never.")]
+Seconds = Annotated[
+    float, typer.Option(metavar="SECONDS", min=0, help="Stop after SECONDS (0: never).")
+]

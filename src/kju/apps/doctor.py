@@ -65,7 +65,7 @@ def findings() -> Iterator[Finding]:
 
 def _runtime_folder() -> str:
     note = runtime.note()
-    return f"{runtime.base()}; {note}" if note else str(runtime.base())
+    return f"{runtime.base()} ({note})" if note else str(runtime.base())
 
 
 def _qemu() -> Iterator[Finding]:

@@ -22,8 +22,8 @@ Tag = Annotated[str, typer.Argument(metavar="TAG", help="The snapshot's name.")]
 @app.command(cls=Command)
 def create(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.")],
-    image: Annotated[str, typer.Option(help="A disk, a CD or a kernel; it stays there.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The machine's name.")],
+    image: Annotated[str, typer.Option(help="A disk, a CD or a kernel; not copied.")] = "",
     disk: Annotated[str, typer.Option(metavar="SIZE", help="Make a new disk, such as 20G.")] = "",
     memory: Annotated[str, typer.Option("--memory", "-m", help="Such as 1G.")] = "",
     cpus: Annotated[int, typer.Option(min=0, max=1024, help="Processors of the guest.")] = 0,
@@ -81,9 +81,9 @@ def ls(
     remote: Annotated[bool, typer.Option("--remote", help="Screens on the network.")] = False,
     connect: Annotated[
         list[str] | None,
-        typer.Option(metavar="HOST:PORT", help="Where they are served or routed."),
+        typer.Option(metavar="HOST:PORT", help="Connect to a sender or a router there."),
     ] = None,
-    user: Annotated[str, typer.Option(help="Who you are there: see `kju cert take`.")] = "",
+    user: Annotated[str, typer.Option(help="Your user name there; see `kju cert take`.")] = "",
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Ask other computers unencrypted.")
     ] = False,
@@ -113,11 +113,15 @@ def start(
 @app.command(cls=Command)
 def stop(
     name: Name,
-    now: Annotated[bool, typer.Option("--now", help="End it without asking the guest.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="End it without the power button.")] = False,
     powerdown: Annotated[
-        bool, typer.Option("--powerdown", help="Ask the guest, and never end it otherwise.")
+        bool,
+        typer.Option("--powerdown", help="Press the power button, and never end it otherwise."),
     ] = False,
-    timeout: Annotated[float, typer.Option(min=0, help="Seconds the guest has to shut down.")] = 30,
+    timeout: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0, help="Wait SECONDS for the guest to shut down."),
+    ] = 30,
 ) -> None:
     """End a machine.
 
@@ -131,7 +135,7 @@ def stop(
 
 @app.command(cls=Command)
 def pause(name: Name) -> None:
-    """Let a machine stand still."""
+    """Pause a machine."""
     from .power import pause
 
     pause(name)
@@ -139,7 +143,7 @@ def pause(name: Name) -> None:
 
 @app.command(cls=Command)
 def resume(name: Name) -> None:
-    """Let a paused machine go on."""
+    """Continue a paused machine."""
     from .power import resume
 
     resume(name)
@@ -187,13 +191,13 @@ def events(
     name: Name,
     json: Json = False,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the machine ends.")
+        bool, typer.Option("--follow", "-f", help="Print new events until the machine ends.")
     ] = False,
     since: Annotated[int, typer.Option(min=0, help="Only those after this number.")] = 0,
 ) -> None:
-    """Print what has happened to a machine.
+    """Print the events of a machine.
 
-    The last 256 events, one a line; the manual lists what there is.
+    The last 256 events, one a line; the manual lists them.
     """
     from .power import events
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple
 
+from .. import extras
 from ..errors import UsageError
 from ..escaping import one_line
 from ..files import raise_descriptor_limit
@@ -42,7 +43,9 @@ class Reach(NamedTuple):
         Raises:
             UsageError: A place is none, something leaves this computer unprotected, or there is no
                 certificate here.
+            MissingError: The extra ``remote`` is not installed.
         """
+        extras.require("remote", "a screen on the network")
         listen = [self._endpoint(each) for each in self.listen]
         connect = [self._endpoint(each) for each in self.connect]
         encrypted = any(where.protocol in ("tls", "quic") for where in (*listen, *connect))
@@ -61,7 +64,7 @@ class Reach(NamedTuple):
         return endpoint(text, "tls")
 
     def warn(self, options: Options, kind: Kind = "host") -> None:
-        """Say where this computer's certificate would not be believed."""
+        """Warn of addresses that this computer's certificate does not name."""
         if options.tls is None:
             return
         hosts = [each.host for each in options.listen if each.protocol in ("tls", "quic")]
@@ -70,8 +73,8 @@ class Reach(NamedTuple):
         if missing:
             words = ", ".join(missing)
             print(
-                f"the certificate of this computer does not name {words}: who connects there will"
-                f" not believe it; make another: kju cert {kind} {' '.join(missing)} ...",
+                f"the certificate of this computer does not name {words}, so clients that"
+                f" connect there reject it; make another: kju cert {kind} {' '.join(missing)} ...",
                 file=sys.stderr,
             )
 

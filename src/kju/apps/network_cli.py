@@ -12,11 +12,13 @@ app = typer.Typer()
 
 Listen = Annotated[
     list[str] | None,
-    typer.Option(metavar="HOST:PORT", help="Where others come; this computer only by default."),
+    typer.Option(
+        metavar="HOST:PORT", help="Accept connections here (default: this computer only)."
+    ),
 ]
 Connect = Annotated[
     list[str] | None,
-    typer.Option(metavar="HOST:PORT", help="Where a sender or a router listens."),
+    typer.Option(metavar="HOST:PORT", help="Connect to a sender or a router there."),
 ]
 Insecure = Annotated[
     bool, typer.Option("--insecure", help="Allow screens and keys to leave unencrypted.")
@@ -25,18 +27,23 @@ Insecure = Annotated[
 
 @app.command(cls=Command)
 def serve(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Running machines; see `kju ls`.")
+    ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Every machine, later ones too.")
+        bool, typer.Option("--all", help="Serve every machine, also those started later.")
     ] = False,
     listen: Listen = None,
     connect: Connect = None,
     prefix: Annotated[
-        str, typer.Option(help="What stands before a machine's name; this computer's by default.")
+        str,
+        typer.Option(
+            metavar="PREFIX", help="Put PREFIX before machine names (default: the host name)."
+        ),
     ] = "",
     insecure: Insecure = False,
 ) -> None:
-    """Serve machines' screens on the network, until this ends."""
+    """Serve machines' screens on the network until Ctrl-C."""
     from .network import Reach, serve
 
     serve(names or [], everything, prefix, Reach(listen or [], connect or [], insecure))
@@ -47,13 +54,13 @@ def mirror(
     address: Annotated[
         str, typer.Argument(metavar="ADDRESS", help="Such as zenoh:lab/host1/debian.")
     ],
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="What to call the mirror.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The mirror's name.")] = "",
     connect: Connect = None,
-    view: Annotated[bool, typer.Option("--view", help="Look only.")] = False,
+    view: Annotated[bool, typer.Option("--view", help="Send no input.")] = False,
     audience: Annotated[
-        bool, typer.Option("--audience", help="Look only, as one of many who are sent the same.")
+        bool, typer.Option("--audience", help="Send no input; share one stream with other viewers.")
     ] = False,
-    user: Annotated[str, typer.Option(help="Who you are there: see `kju cert take`.")] = "",
+    user: Annotated[str, typer.Option(help="Your user name there; see `kju cert take`.")] = "",
     insecure: Insecure = False,
     lossy: Annotated[
         bool,
@@ -61,12 +68,12 @@ def mirror(
             "--lossy/--lossless", help="Photographs as JPEG first, and exact when they rest."
         ),
     ] = False,
-    codec: Annotated[
-        str, typer.Option(help="zstd, lz4 or raw; the one with the fewest bytes by default.")
-    ] = "",
+    codec: Annotated[str, typer.Option(help="zstd, lz4 or raw (default: the fewest bytes).")] = "",
     sender: Annotated[
         str,
-        typer.Option(metavar="NAME", help="The host that must serve it; by default as before."),
+        typer.Option(
+            metavar="NAME", help="Accept only this host as its sender (default: the one known)."
+        ),
     ] = "",
 ) -> None:
     """Mirror a screen that is served elsewhere, as a machine here."""
@@ -82,7 +89,7 @@ def router(
     connect: Connect = None,
     insecure: Insecure = False,
 ) -> None:
-    """Hand on what senders and viewers say to each other, until this ends."""
+    """Forward messages between senders and viewers until it is ended."""
     from .network import Reach, router
 
     router(Reach(listen or [], connect or [], insecure))
@@ -100,9 +107,9 @@ app.add_typer(
 
 @certificates.command(cls=Command)
 def authority(
-    name: Annotated[str, typer.Argument(help="What to call it.")] = "kju",
+    name: Annotated[str, typer.Argument(help="The authority's name.")] = "kju",
 ) -> None:
-    """Make an authority of your own: what it signs, your computers and users believe."""
+    """Make an authority of your own: your computers and users trust what it signs."""
     from .certificates import authority
 
     authority(name)
@@ -112,7 +119,7 @@ def authority(
 def host(
     addresses: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ADDRESS...", help="Names and addresses others connect to."),
+        typer.Argument(metavar="ADDRESS", help="Names and addresses others connect to."),
     ] = None,
     output: Annotated[
         str, typer.Option("--output", "-o", help="A file for another computer, to be kept secret.")
@@ -128,7 +135,7 @@ def host(
 def router_certificate(
     addresses: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ADDRESS...", help="Names and addresses others connect to."),
+        typer.Argument(metavar="ADDRESS", help="Names and addresses others connect to."),
     ] = None,
     output: Annotated[
         str, typer.Option("--output", "-o", help="A file for another computer, to be kept secret.")
@@ -155,12 +162,12 @@ def deny(
 @certificates.command(cls=Command)
 def sender(
     address: Annotated[
-        str, typer.Argument(metavar="[ADDRESS]", help="Such as zenoh:lab/host1/debian.")
+        str, typer.Argument(metavar="ADDRESS", help="Such as zenoh:lab/host1/debian.")
     ] = "",
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Its sender's name.")] = "",
-    key: Annotated[str, typer.Argument(metavar="[KEY]", help="Its sender's key: SHA256:...")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its sender's name.")] = "",
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Its sender's key: SHA256:...")] = "",
     forget: Annotated[
-        bool, typer.Option("--forget", help="Believe the next sender, as at first use.")
+        bool, typer.Option("--forget", help="Trust the next sender, as at first use.")
     ] = False,
 ) -> None:
     """List the senders of the screens mirrored here, or accept another sender of one."""
@@ -184,7 +191,9 @@ def user(
 
 @certificates.command(cls=Command)
 def take(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What `kju cert` has made for you.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="The file that `kju cert` has made for you.")
+    ],
 ) -> None:
     """Keep a key that was made for you or this computer; the file may be removed then."""
     from .certificates import take
@@ -202,13 +211,13 @@ def show() -> None:
 
 @app.command(cls=Command)
 def trust(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="A user.")] = "",
-    role: Annotated[str, typer.Option(help="What the user may do: view or control.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A user.")] = "",
+    role: Annotated[str, typer.Option(help="The user's role: view or control.")] = "",
     remove: Annotated[
         bool, typer.Option("--remove", help="End the user's sessions, and deny the key.")
     ] = False,
 ) -> None:
-    """Say which users may look at the machines served here, and which may drive them."""
+    """List the users here, or let one view or control the machines served here."""
     from .certificates import trust
 
     trust(name, role, remove)

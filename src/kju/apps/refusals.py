@@ -30,8 +30,8 @@ _KNOWN = (
     ("UnknownCA", "it does not know the authority of this computer's certificate"),
     ("DecryptError", "it does not know the authority of this computer's certificate"),
     ("handshake eof", "it has hung up"),
-    ("BadCertificate", "it does not believe this computer's certificate"),
-    ("CertificateUnknown", "it does not believe this computer's certificate"),
+    ("BadCertificate", "it rejects this computer's certificate"),
+    ("CertificateUnknown", "it rejects this computer's certificate"),
     ("InvalidContentType", "it is not encrypted, or not kju"),
     ("InvalidPurpose", "its certificate is not one of a user or a host"),
 )

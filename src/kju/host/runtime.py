@@ -138,18 +138,16 @@ def base(*, create: bool = True) -> Path:
 
 
 def note() -> str:
-    """Say where machines are looked for, if that is the folder in /tmp; empty otherwise.
+    """Name the folder that is searched, and why, if that is the one in /tmp; empty otherwise.
 
     A machine that was started where XDG_RUNTIME_DIR is set (a desktop's session) is not found
     where it is not (sudo, cron, a service), and the other way round.
     """
     if _home():
         return ""
-    return (
-        f"machines are looked for in {_fallback()}, because neither XDG_RUNTIME_DIR nor"
-        f" /run/user/{os.getuid()} is a folder of user {os.getuid()}; set XDG_RUNTIME_DIR as it was"
-        " when the machine was started"
-    )
+    given = os.environ.get("XDG_RUNTIME_DIR")
+    why = "is not a folder of this user" if given else "is not set"
+    return f"looked in {_fallback()}; XDG_RUNTIME_DIR {why}"
 
 
 def _fallback() -> Path:
@@ -217,9 +215,9 @@ def find(name: str) -> Paths:
                 name,
             )
         running = ", ".join(names())
-        hint = f"(running: {running})" if running else "(none is); start one with: kju run IMAGE"
-        elsewhere = f"; {said}" if (said := note()) else ""
-        raise MachineNotFoundError(f"no machine named {name!r} is running {hint}{elsewhere}", name)
+        hint = f"these are: {running}" if running else "start one: kju run IMAGE"
+        searched = f" ({where})" if (where := note()) else ""
+        raise MachineNotFoundError(f"no machine {name!r} is running; {hint}{searched}", name)
     return found
 
 

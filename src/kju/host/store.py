@@ -307,8 +307,9 @@ def create(name: str, definition: Definition, disk: str = "") -> Kept:
                 name, new.path, write(_replaced(definition, {"name": name})), new.path / FILE
             )
         except DefinitionError as error:
-            # Nobody has seen this file yet.
-            raise UsageError(str(error).removeprefix(f"{error.file}:{error.line}: ")) from error
+            # The user has not seen this file; what is wrong with an image names the image.
+            place = f"{error.file}:{error.line}: "
+            raise UsageError(str(error).removeprefix(place).removeprefix("image: ")) from error
         new.write(FILE, kept.text.encode())
     return read(name)
 

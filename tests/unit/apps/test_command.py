@@ -1,12 +1,14 @@
+import re
 import subprocess
 import sys
 from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
+import typer
 
 from kju import errors
-from kju.apps import snapshots
+from kju.apps import demo, network, snapshots
 from kju.apps.cli import app, split_qemu_arguments
 from kju.apps.exits import Exit, code_of, line_of
 from kju.apps.manage import said
@@ -155,3 +157,45 @@ def test_no_command_hides_another():
     found = list(names(app))
     assert len(found) > 30
     assert len(found) == len(set(found))
+
+
+def commands(command, words=("kju",)):
+    """Each command of the command line, with the words that run it."""
+    if not hasattr(command, "commands"):
+        yield " ".join(words), command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, (*words, name))
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_help_describes_every_argument_and_option(words):
+    for parameter in COMMANDS[words].params:
+        assert parameter.help or parameter.hidden, parameter.name
+        # typer adds the brackets and the dots.
+        assert not re.search(r"[][.]", parameter.metavar or ""), parameter.name
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda reach: network.serve(["web"], False, "", reach),
+        network.router,
+        lambda reach: network.mirror("zenoh:a", "", False, network.Way(), reach),
+        lambda reach: network.ls(reach.connect, reach.user, False, False),
+    ],
+    ids=["serve", "router", "mirror", "ls"],
+)
+def test_the_network_names_its_extra_before_certificates(monkeypatch, tmp_path, call):
+    monkeypatch.setitem(sys.modules, "zenoh", None)
+    monkeypatch.setenv("KJU_TRUST", str(tmp_path / "none"))
+    reach = network.Reach(connect=["host.example:7447"], user="ann")
+    with pytest.raises(errors.MissingError, match=r"^a screen .* needs zenoh; install with: "):
+        call(reach)
+
+
+def test_a_missing_image_of_the_demo_is_named():
+    with pytest.raises(errors.UsageError, match=r"^the image none\.img does not exist; use a path"):
+        demo.guests.find("none.img")

@@ -187,19 +187,29 @@ def fallback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "kju-0"
 
 
-def test_the_folder_in_tmp_is_named_where_a_machine_is_not_found(fallback: Path) -> None:
-    with pytest.raises(MachineNotFoundError, match=rf"looked for in {fallback}, because neither"):
+def test_the_folder_in_tmp_is_named_where_a_machine_is_not_found(
+    fallback: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/nonexistent")
+    with pytest.raises(
+        MachineNotFoundError, match=rf"\(looked in {fallback}; .* folder of this user\)$"
+    ):
         runtime.find("web")
-    with pytest.raises(MachineNotFoundError, match="set XDG_RUNTIME_DIR as it was when"):
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    with pytest.raises(MachineNotFoundError) as caught:
         runtime.find("web")
-    assert any(str(fallback) in f.says and "neither" in f.says for f in doctor.findings())
+    assert str(caught.value) == (
+        "no machine 'web' is running; start one: kju run IMAGE"
+        f" (looked in {fallback}; XDG_RUNTIME_DIR is not set)"
+    )
+    assert any(str(fallback) in f.says and "is not set" in f.says for f in doctor.findings())
 
 
 def test_no_note_with_a_runtime_folder(tmp_path: Path) -> None:
     assert runtime.note() == ""
     with pytest.raises(MachineNotFoundError) as caught:
         runtime.find("web")
-    assert "looked for" not in str(caught.value)
+    assert "looked in" not in str(caught.value)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")

@@ -83,7 +83,7 @@ def test_a_definition_is_a_launch(image: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_kept_leaves_nothing(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"^image: the image .*none.iso cannot be read"):
+    with pytest.raises(UsageError, match=r"^the image .*none.iso cannot be read"):
         api.define("web", tmp_path / "none.iso")
     with pytest.raises(UsageError, match=r"^memory: '1X' is no amount"):
         api.define("web", memory="1X")

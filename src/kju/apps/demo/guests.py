@@ -106,7 +106,9 @@ def find(name: str) -> Guest:
         image = _first(_MEMTEST, "memtest86+")
         return Guest("a memory test", image, "256M", _LOOKING, (Act(2, "shift"),))
     if not Path(name).exists():
-        raise UsageError(f"there is no image {name}: name one, or invaders, linux or memtest")
+        raise UsageError(
+            f"the image {name} does not exist; use a path, or invaders, linux or memtest"
+        )
     return Guest("your image", name, "1G", _LOOKING, (Act(10, "shift"),))
 
 

@@ -1,0 +1,38 @@
+"""What the package claims about itself: the licences of the fonts in it, and Python's versions."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from documentation import ROOT
+
+FONTS = sorted((ROOT / "src/kju/watch/fonts").glob("*.txt"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+#: How the headers of the fonts name a licence, its name in SPDX and the first words of its text.
+LICENCES = {
+    "SIL Open Font License 1.1": ("OFL-1.1-RFN", "SIL OPEN FONT LICENSE Version 1.1"),
+    "BSD-2-Clause-Patent": ("BSD-2-Clause-Patent", "a perpetual, worldwide"),
+}
+
+
+@pytest.mark.parametrize("font", FONTS, ids=lambda font: font.name)
+def test_the_licences_of_the_fonts_are_shipped(font: Path) -> None:
+    header = [line for line in font.read_text().splitlines() if line.startswith("#")]
+    files = [path for pattern in PROJECT["license-files"] for path in ROOT.glob(pattern)]
+    texts = [" ".join(path.read_text().split()) for path in files]
+    for licence, holder in re.findall(r"\((.*), (.*)\)$", "\n".join(header), re.MULTILINE):
+        name, words = LICENCES[licence]
+        assert name in PROJECT["license"].split(" AND ")
+        last = holder.split()[-1]
+        assert any(words in text and last in text for text in texts), licence
+
+
+def test_every_python_that_wheels_are_tried_with_is_a_classifier() -> None:
+    tried = re.search(r"pythons=\((python.*)\)", (ROOT / "tools/wheels").read_text())
+    assert tried
+    for python in tried[1].split():
+        version = python.removeprefix("python")
+        assert f"Programming Language :: Python :: {version}" in PROJECT["classifiers"]

@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.usefixtures("runtime_folder", "reader"),
 ]
 
-BLOCK = 300.0
+BLOCK = 500.0
 #: What runs until a reader ends it, or asks for a terminal, a display or another computer.
 UNTIL_ENDED = {"watch", "view", "serve", "router", "mirror", "edit", "console"}
 

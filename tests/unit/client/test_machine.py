@@ -155,7 +155,7 @@ def test_the_view_role(api: Api, host: FakeHost) -> None:
 
 
 def test_there_is_no_such_machine(api: Api) -> None:
-    with pytest.raises(MachineNotFoundError, match="start one with: kju run"):
+    with pytest.raises(MachineNotFoundError, match="start one: kju run"):
         call(api, api.module.attach, "nobody")
     with pytest.raises(UsageError):
         call(api, api.module.attach, "../etc")

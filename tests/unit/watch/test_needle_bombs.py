@@ -134,6 +134,5 @@ def test_openqas_worst_areas_are_read_in_time() -> None:
 @pytest.mark.parametrize("name", ["a.json", "a.png"])
 def test_a_device_in_a_needles_place_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).symlink_to("/dev/zero")
-    with pytest.raises(NeedleError) as caught:
+    with pytest.raises(OSError, match="not a regular file"):
         Needle.load(tmp_path / name)
-    assert caught.value.field == "size"

@@ -99,4 +99,4 @@ def test_through_a_router_to_one_sender_until_the_user_is_removed(
             two.run("trust", "ann", "--remove")
             until(lambda: "not known" in str(link(other)["reason"]), LIMIT, "the session ends")
             two.run("trust", "ann", "--role", "control")
-            until(lambda: "before this user" in str(link(other)["reason"]), LIMIT, "still denied")
+            until(lambda: "was denied" in str(link(other)["reason"]), LIMIT, "the key stays denied")

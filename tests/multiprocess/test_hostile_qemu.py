@@ -123,15 +123,15 @@ def test_more_consoles_than_there_can_be(launch) -> None:
 
 def test_key_that_qemu_refuses_late_is_raised_by_the_next_call(launch) -> None:
     with launch("refuse@input-send-event") as machine:
-        machine.keyboard.press("a")  # answered before QEMU is asked
         with pytest.raises(QemuError, match="no room"):
+            # Answered before QEMU is asked, unless the keyboard is still being looked for.
+            machine.keyboard.press("a")
             until(lambda: machine.keyboard.release("b") is None)
 
 
 def test_key_that_qemu_refuses_late_is_raised_by_the_next_call_of_asyncio(launch) -> None:
     async def scene() -> None:
         async with await kju.aio.attach("m") as machine:
-            await machine.keyboard.press("a")
             with pytest.raises(QemuError, match="no room"):
                 while True:
                     await machine.keyboard.press("b")

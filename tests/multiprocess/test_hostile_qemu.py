@@ -122,11 +122,13 @@ def test_more_consoles_than_there_can_be(launch) -> None:
 
 
 def test_key_that_qemu_refuses_late_is_raised_by_the_next_call(launch) -> None:
-    with launch("refuse@input-send-event") as machine:
-        with pytest.raises(QemuError, match="no room"):
-            # Answered before QEMU is asked, unless the keyboard is still being looked for.
-            machine.keyboard.press("a")
-            until(lambda: machine.keyboard.release("b") is None)
+    with (
+        launch("refuse@input-send-event") as machine,
+        pytest.raises(QemuError, match="no room"),
+    ):
+        # Answered before QEMU is asked, unless the keyboard is still being looked for.
+        machine.keyboard.press("a")
+        until(lambda: machine.keyboard.release("b") is None)
 
 
 def test_key_that_qemu_refuses_late_is_raised_by_the_next_call_of_asyncio(launch) -> None:

@@ -345,7 +345,7 @@ def test_a_name_is_taken_once_and_other_names_are_found(machine: kju.Machine) ->
     with kju.launch(guests.INVADERS, memory="64", args=TCG) as second:
         assert second.name == "invaders-2"
         assert kju.machines() == ["invaders", "invaders-2"]
-    with pytest.raises(MachineNotFoundError, match="running: invaders"):
+    with pytest.raises(MachineNotFoundError, match="these are: invaders"):
         kju.attach("nobody")
 
 

@@ -266,7 +266,7 @@ class Folder:
         staging.rename(self._fd, self.path / new, old)
 
     def remove(self, name: str) -> None:
-        """Remove a file or a link, never what a link points to. A missing one is fine.
+        """Remove a file or a link, never a link's target. Do nothing if the name is missing.
 
         Raises:
             FileError: It could not be removed.

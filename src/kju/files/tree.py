@@ -41,7 +41,7 @@ def unknown(folder: Folder, known: Known, prefix: str = "") -> list[str]:
 def remove_tree(parent: Folder, name: str, known: Known) -> None:
     """Remove a folder with its files, if kju wrote all of them. A missing one is fine.
 
-    Links are removed, not what they point to.
+    Links are removed, their targets are not.
 
     Args:
         parent: The folder that it lies in.

@@ -142,7 +142,7 @@ class Machine(MachineBase[AsyncLink, Screen, Keyboard, Pointer]):
         return mark
 
     async def powerdown(self) -> None:
-        """Press the guest's power button; what follows is up to the guest.
+        """Press the guest's power button; the guest decides how to react.
 
         Raises:
             PowerButtonError: The guest cannot receive it; nothing was pressed.

@@ -68,6 +68,21 @@ def test_a_console_gets_every_character(shell: Typed) -> None:
     check(shell, LONG)
 
 
+def check_beside_delayed_keys(guest: Typed) -> None:
+    """All of a text arrives while QEMU delays the keys of another client."""
+    text = sample(80)
+    guest.begin()
+    # As another client's key, in which kju has no part: QEMU lets go of it half a second later.
+    held = [{"type": "qcode", "data": "num_lock"}]
+    guest.machine.qmp("send-key", keys=held, **{"hold-time": 500})
+    guest.keyboard.type(text)
+    assert guest.arrived() == text
+
+
+def test_a_console_gets_every_character_beside_delayed_keys(shell: Typed) -> None:
+    check_beside_delayed_keys(shell)
+
+
 def test_what_a_killed_client_held_comes_up(shell: Typed) -> None:
     shell.begin()
     name = shell.machine.name
@@ -90,6 +105,7 @@ def test_another_keyboard_loses_nothing(
 ) -> None:
     with typed_guest.shell(tmp_path, keyboard) as guest:
         check(guest, length)
+        check_beside_delayed_keys(guest)
 
 
 def test_a_text_field_of_a_busy_computer_gets_every_character(

@@ -22,7 +22,7 @@ from typing import Any
 from ..errors import QemuError
 from . import board, qemu_errors
 from .board import Board
-from .input.gauges import NO_KEY
+from .input.events import NO_KEY
 from .options import Option, fields, parse, quote
 from .qemu import Qemu
 

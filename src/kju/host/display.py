@@ -246,7 +246,7 @@ class Display:
     def _begin_keys(self, index: int, steps: Sequence[Step]) -> Begun:
         """Write keyboard steps to QEMU before anything else is done."""
         mark = self._mark(index)
-        taken = self._begin(events.key(*step) for step in steps)
+        taken = self._begin(events.keys(steps, reports=self._keyboard_pace.reports))
         # Behind the line: the comparing thread takes the interpreter's lock when it wakes.
         self._sent(index, steps)
         taken.add_done_callback(functools.partial(self._log_keys, index, steps))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .boot_command import parse_boot_command
 from .chords import Step, held_steps, parse_chord, steps
-from .codes import from_browser, from_evdev, from_keysym, from_x11, to_evdev
+from .codes import from_browser, from_evdev, from_keysym, from_x11, to_evdev, to_qcode
 from .keyboards import ALIASES as LAYOUT_ALIASES
 from .keyboards import LAYOUTS
 from .lamps import LOCKS, Lamps
@@ -37,4 +37,5 @@ __all__ = [
     "parse_chord",
     "steps",
     "to_evdev",
+    "to_qcode",
 ]

@@ -28,6 +28,14 @@ def to_evdev(number: int) -> int | None:
     return _evdev().get(number)
 
 
+def to_qcode(number: int) -> str | None:
+    """QEMU's name (QKeyCode) of the key with this number, such as ``"ret"`` for 0x1c.
+
+    None as well for the keys that QEMU 7.2 does not name, F13 to F24.
+    """
+    return _qcodes().get(number)
+
+
 def from_x11(keycode: int) -> int | None:
     """The number of the key with this X11 keycode, or Wayland's, such as 38 for a."""
     return from_evdev(keycode - X11_OFFSET)
@@ -55,6 +63,13 @@ def _by_evdev() -> dict[int, int]:
 @cache
 def _evdev() -> dict[int, int]:
     return {number: evdev for number, _, evdev, _, _ in KEYS}
+
+
+@cache
+def _qcodes() -> dict[int, str]:
+    renamed = {"linux_menu": "menu"}  # to QEMU's name, from the one of table.py
+    unnamed = {f"f{n}" for n in range(13, 25)}
+    return {n: renamed.get(name, name) for n, name, _, _, _ in KEYS if name not in unnamed}
 
 
 @cache

@@ -30,6 +30,7 @@ from typing import Any
 from ...errors import InputError, KjuError, QemuError
 from ..qmp import Qmp
 from ..tasks import Tasks
+from .events import NO_KEY
 from .traces import Traces
 
 log = logging.getLogger(__name__)
@@ -52,8 +53,7 @@ _VALUE = re.compile(r"0x([0-9a-fA-F]+)\s*$")
 _PAIR = re.compile(r":\s*0x([0-9a-fA-F]{4})\s+0x([0-9a-fA-F]{4})")
 _KEYBOARD = re.compile(r"Device \d+\.(\d+), .*Product QEMU USB Keyboard")
 _TABLET = re.compile(r"Device (\d+)\.\d+, Port ([\d.]+), .*Product QEMU USB (?:Tablet|Mouse)")
-#: A key that no keyboard has, let go of; and what QEMU says where it has no keyboard.
-NO_KEY = {"type": "key", "data": {"down": False, "key": {"type": "qcode", "data": "unmapped"}}}
+#: What QEMU says where it has no keyboard.
 NO_HANDLER = "handler not found"
 NO_KEYBOARD = (
     "this machine has no keyboard; start it with one, such as: -device usb-kbd (its board needs a"
@@ -72,11 +72,13 @@ class Gauge(abc.ABC):
         name: What keyboard it is, for people.
         room: What may be in the queue at once, in the units of `cost`.
         started: Whether the guest has begun to read it.
+        reports: Whether it passes on reports, which QEMU has to end.
     """
 
     name = ""
     room = 1
     started = True
+    reports = False
 
     def __init__(self) -> None:
         self._sent = 0.0
@@ -280,6 +282,7 @@ class Virtio(Gauge):
     name = "virtio"
     #: 64 buffers; a key takes two, itself and the end of the report.
     room = 30
+    reports = True
 
     def __init__(self, qmp: Qmp, path: str) -> None:
         super().__init__()

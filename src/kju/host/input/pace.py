@@ -86,6 +86,11 @@ class Pace:
         """Which one the guest uses, as far as has been asked."""
         return self._gauge.name
 
+    @property
+    def reports(self) -> bool:
+        """Whether it passes on reports (`Gauge.reports`)."""
+        return self._gauge.reports
+
     async def find(self) -> None:
         """Find out what the guest uses before the first step, which need not wait for that then."""
         with contextlib.suppress(KjuError):

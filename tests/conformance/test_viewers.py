@@ -176,7 +176,7 @@ class QtDriver:
 @pytest.fixture(params=[StubDriver, QtDriver], ids=["stub", "qt"])
 def driver(request, monkeypatch):
     if request.param is QtDriver:
-        pytest.importorskip("PySide6", reason="there is no PySide6: pip install kju[desktop]")
+        pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
         monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     return request.param
 
@@ -605,7 +605,7 @@ def test_pictures_come_no_faster_than_the_display_shows_them(open_view, host, mo
 )
 def test_the_window_shows_texts_from_elsewhere_as_they_are(host, monkeypatch, text):
     """Qt takes a label's text for HTML that looks like it, and loads its images."""
-    pytest.importorskip("PySide6", reason="there is no PySide6: pip install kju[desktop]")
+    pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     driver = QtDriver("fake")
     from PySide6.QtCore import Qt

@@ -21,7 +21,7 @@ from wait import until
 import kju
 from kju.apps.desktop.geometry import Scaling, device_size, place
 
-pytest.importorskip("PySide6", reason="there is no PySide6: pip install kju[desktop]")
+pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 pytestmark = [pytest.mark.qemu]
 
 #: A process that starts Qt on a computer that others use too.

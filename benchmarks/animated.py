@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kju.testing.link import Link, Shape
+from kju.cli.demo.link import Link, Shape
 
 from . import tiger
 from .ages import HEIGHT, RATE, WIDTH, Look, draw, gradient, tell

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
-from kju.testing.link import End, Link, Shape
+from kju.cli.demo.link import End, Link, Shape
 
 from .far import PORT
 from .measure import Figure, amount, own_memory, progress
@@ -79,7 +79,7 @@ def with_viewers(count: int, seconds: float) -> Taken:
     with Link(LINK) as link, contextlib.ExitStack() as stack:
         place = f"tcp/{link.other.address}:{PORT + 3}"
         here, there = link.one, link.other
-        words = ("-m", "kju.apps", "router", "--listen", place, "--insecure")
+        words = ("-m", "kju.cli", "router", "--listen", place, "--insecure")
         router = Side(stack, there, *words)
         sender = Side(stack, here, "-m", "benchmarks.far_audience", "serve", place,
                       str(amount("RATE", RATE)))  # fmt: skip

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from kju.testing.link import End, Link, Shape
+from kju.cli.demo.link import End, Link, Shape
 
 from . import guests, rig, tiger
 from .far_viewer import PATIENCE
@@ -52,7 +52,7 @@ def served(name: str, end: End) -> Iterator[tuple[str, str]]:
     """`kju serve` at one end; the address, and where it is."""
     place = f"tcp/{end.address}:{PORT}"
     words = ["serve", name, "--prefix", "bench", "--listen", place, "--insecure"]
-    command = [*end.before, sys.executable, "-m", "kju.apps", *words]
+    command = [*end.before, sys.executable, "-m", "kju.cli", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

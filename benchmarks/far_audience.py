@@ -16,11 +16,11 @@ import sys
 
 from kju.memory import SurfaceProducer
 from kju.remote import address
-from kju.remote.audience import Viewer
-from kju.remote.engine import Engine
-from kju.remote.inlet import Inlet
-from kju.remote.options import Options, endpoint
-from kju.remote.outlet import Outlet
+from kju.remote.endpoints import Options, endpoint
+from kju.remote.mirror import Inlet
+from kju.remote.transport import Engine
+from kju.serving.audience import Viewer
+from kju.serving.served_screen import Outlet
 from kju.wire.messages import Done
 from kju.wire.sender import Admission
 

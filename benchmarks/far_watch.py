@@ -15,12 +15,12 @@ import time
 
 import numpy as np
 
-from kju.consumer import Consumer
 from kju.memory import SurfaceProducer
-from kju.remote.engine import Engine
-from kju.remote.inlet import Inlet
-from kju.remote.options import Options, endpoint
+from kju.remote.endpoints import Options, endpoint
+from kju.remote.mirror import Inlet
+from kju.remote.transport import Engine
 from kju.surface import NOTHING_TAKEN
+from kju.surface.consumer import Consumer
 
 from .ages import HEIGHT, WIDTH, Ages
 from .far_screen import NAME

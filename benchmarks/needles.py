@@ -13,11 +13,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kju.geometry import Rect
 from kju.surface import NOTHING_TAKEN, Mode
-from kju.watch.looking import Seen
-from kju.watch.match import Finder
-from kju.watch.needle import Needle
+from kju.surface.geometry import Rect
+from kju.vision.looking import Seen
+from kju.vision.match import Finder
+from kju.vision.needle import Needle
 
 WIDTH, HEIGHT = 1280, 800
 RUNS = 15

@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 
 import kju
-from kju.geometry import Rect
-from kju.watch import glyphs, ocr
+from kju.surface.geometry import Rect
+from kju.vision import glyphs, ocr
 
 from .guests import TOOLS, paint
 

@@ -79,7 +79,7 @@ def _until_size(machine: kju.Machine, size: tuple[int, int]) -> None:
 
 
 def command_line() -> Iterator[Figure]:
-    command = [sys.executable, "-m", "kju.apps", "--help"]
+    command = [sys.executable, "-m", "kju.cli", "--help"]
 
     def run() -> None:
         subprocess.run(command, capture_output=True, check=True, env=_installed())

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import IO
 
-from kju.testing.link import End, Link, Shape
+from kju.cli.demo.link import End, Link, Shape
 from kju.wire import messages
 
 from . import guests, rig

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kju.xwd import parse
+from kju.emulators.xvfb.xwd import parse
 
 PROGRAMS = ("Xvfb", "xtigervncviewer", "xdotool")
 OPTIONS = (

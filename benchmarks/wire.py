@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kju.consumer import Consumer
-from kju.producer import Producer
 from kju.surface import surface_size
+from kju.surface.consumer import Consumer
+from kju.surface.producer import Producer
 from kju.wire import messages
 from kju.wire.encoders import Encoders
 from kju.wire.receiver import Receiver

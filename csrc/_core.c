@@ -1,4 +1,4 @@
-/* kju._core: surfaces over buffers. Descriptors, clocks and event loops are elsewhere. */
+/* kju.surface._core: surfaces over buffers. Descriptors, clocks and event loops are elsewhere. */
 #include "python.h"
 
 PyObject *kju_geometry_error, *kju_format_error;
@@ -206,7 +206,7 @@ static PyMethodDef functions[] = {
 };
 
 static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "kju._core", "Surfaces over buffers.", -1, functions, NULL, NULL, NULL,
+    PyModuleDef_HEAD_INIT, "kju.surface._core", "Surfaces over buffers.", -1, functions, NULL, NULL, NULL,
     NULL,
 };
 

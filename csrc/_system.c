@@ -1,4 +1,4 @@
-/* kju._system: system calls that Python's own modules lack, and mappings that outlive
+/* kju.memory._system: system calls that Python's own modules lack, and mappings that outlive
  * what happens to the file below them. Shell code: nothing here knows surfaces. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -248,7 +248,7 @@ static PyType_Slot mapping_slots[] = {
 };
 
 static PyType_Spec mapping_spec = {
-    "kju._system.Mapping", sizeof(Mapping), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    "kju.memory._system.Mapping", sizeof(Mapping), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
     mapping_slots,
 };
 
@@ -342,7 +342,7 @@ static PyMethodDef functions[] = {
 };
 
 static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "kju._system", "System calls that Python lacks.", -1, functions, NULL,
+    PyModuleDef_HEAD_INIT, "kju.memory._system", "System calls that Python lacks.", -1, functions, NULL,
     NULL, NULL, NULL,
 };
 

@@ -1,4 +1,4 @@
-/* kju._core.Pool: memory of frames that nobody holds any more, used again.
+/* kju.surface._core.Pool: memory of frames that nobody holds any more, used again.
  *
  * A block belongs to whoever refers to it, arrays made over it included, and returns to its
  * pool with its last reference: no counting of references, no guessing who still looks. */
@@ -99,7 +99,7 @@ static PyType_Slot block_slots[] = {
 };
 
 static PyType_Spec block_spec = {
-    "kju._core.Block", sizeof(Block), 0,
+    "kju.surface._core.Block", sizeof(Block), 0,
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, block_slots,
 };
 
@@ -116,7 +116,7 @@ static PyType_Slot pool_slots[] = {
 };
 
 PyType_Spec kju_pool_spec = {
-    "kju._core.Pool", sizeof(Pool), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, pool_slots,
+    "kju.surface._core.Pool", sizeof(Pool), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, pool_slots,
 };
 
 int kju_prepare_pool(void) {

@@ -1,4 +1,4 @@
-/* kju._core.Reader: the consumer's side of one surface, over any readable buffer. */
+/* kju.surface._core.Reader: the consumer's side of one surface, over any readable buffer. */
 #include "python.h"
 
 typedef struct {
@@ -529,6 +529,6 @@ static PyType_Slot reader_slots[] = {
 };
 
 PyType_Spec kju_reader_spec = {
-    "kju._core.Reader", sizeof(Reader), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    "kju.surface._core.Reader", sizeof(Reader), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
     reader_slots,
 };

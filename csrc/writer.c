@@ -1,4 +1,4 @@
-/* kju._core.Writer: the producer's side of one surface, over any writable buffer. */
+/* kju.surface._core.Writer: the producer's side of one surface, over any writable buffer. */
 #include "python.h"
 #include "watch.h"
 
@@ -577,6 +577,6 @@ static PyType_Slot writer_slots[] = {
 };
 
 PyType_Spec kju_writer_spec = {
-    "kju._core.Writer", sizeof(Writer), 0,
+    "kju.surface._core.Writer", sizeof(Writer), 0,
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE, writer_slots,
 };

@@ -34,7 +34,7 @@ suppress_warnings = ["ref.python"]
 
 
 def _help(*words: str) -> str:
-    command = [sys.executable, "-m", "kju.apps", *words, "--help"]
+    command = [sys.executable, "-m", "kju.cli", *words, "--help"]
     plain = os.environ | {"COLUMNS": "88", "TERM": "dumb", "NO_COLOR": "1"}
     return subprocess.run(command, capture_output=True, text=True, check=True, env=plain).stdout
 

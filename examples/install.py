@@ -10,7 +10,7 @@ gtk; tools/guests/installer.py fetches them and prints where they are. REPORT is
 import sys
 
 import kju
-from kju.watch import Needle
+from kju.vision import Needle
 
 BOOT = 300  # seconds; it takes 40 where nothing else runs
 

@@ -9,7 +9,7 @@ and prompt.png shows it.
 import sys
 
 import kju
-from kju.watch import ScreenTimeoutError
+from kju.vision import ScreenTimeoutError
 
 
 def main() -> None:

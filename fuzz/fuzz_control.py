@@ -13,8 +13,8 @@ import msgspec
 
 with harness.instrumented():
     from kju.errors import KjuError, PeerError
-    from kju.host import messages
-    from kju.host.protocol import MAX_EVENTS, MAX_FRAME, ClientSide, HostSide, error_from, pack
+    from kju.protocol import messages
+    from kju.protocol.framing import MAX_EVENTS, MAX_FRAME, ClientSide, HostSide, error_from, pack
 
 #: What may wait in a side that has been given all of an input: one frame that is not whole.
 MOST = 4 + MAX_FRAME

@@ -12,8 +12,8 @@ import harness
 
 with harness.instrumented():
     from kju.errors import UsageError
-    from kju.host import vmdk
-    from kju.host.disk_headers import parse
+    from kju.store import vmdk
+    from kju.store.disk_headers import parse
 
 DESCRIPTION = b"""# Disk DescriptorFile
 version=1

@@ -11,14 +11,14 @@ import harness
 import numpy as np
 
 with harness.instrumented():
-    from kju.display1 import messages
-    from kju.display1.events import Mistake
-    from kju.display1.frames import Splitter
-    from kju.display1.listener import Listener
     from kju.errors import PeerError
-    from kju.producer import Producer
-    from kju.sources.presenter import Presenter
+    from kju.sources.display1 import messages
+    from kju.sources.display1.events import Mistake
+    from kju.sources.display1.frames import Splitter
+    from kju.sources.display1.listener import Listener
+    from kju.sources.display1.presenter import Presenter
     from kju.surface import surface_size
+    from kju.surface.producer import Producer
 
 CAPACITY = 1 << 16
 MEMORY = np.zeros(surface_size(CAPACITY), np.uint8)

@@ -15,12 +15,12 @@ from pathlib import Path
 import harness
 
 with harness.instrumented():
-    from kju.consumer import Consumer
     from kju.errors import KjuError
-    from kju.producer import Producer
     from kju.remote.proof import Admit, Prover
     from kju.remote.trust import Trust
     from kju.surface import surface_size
+    from kju.surface.consumer import Consumer
+    from kju.surface.producer import Producer
     from kju.wire.encoder import Encoder
     from kju.wire.messages import Input
     from kju.wire.receiver import Receiver

@@ -15,8 +15,8 @@ from PIL import Image, PngImagePlugin
 
 with harness.instrumented():
     from kju.errors import NeedleError
-    from kju.geometry import Rect
-    from kju.watch import needle, openqa
+    from kju.surface.geometry import Rect
+    from kju.vision import needle, openqa
 
 PIXELS = np.arange(24 * 16 * 3, dtype=np.uint8).reshape(16, 24, 3)
 WHOLE = Rect(0, 0, 24, 16)

@@ -19,13 +19,12 @@ import harness
 import numpy as np
 
 with harness.instrumented():
-    from kju import layout
-    from kju.consumer import Consumer, blend_cursor, copy_frame
     from kju.errors import FormatError, KjuError
-    from kju.formats import R8
-    from kju.geometry import Rect
-    from kju.producer import Producer
-    from kju.surface import NOTHING_TAKEN, Mark, surface_size
+    from kju.surface import NOTHING_TAKEN, Mark, layout, surface_size
+    from kju.surface.consumer import Consumer, blend_cursor, copy_frame
+    from kju.surface.formats import R8
+    from kju.surface.geometry import Rect
+    from kju.surface.producer import Producer
 
 CAPACITY = 64 * 48 * 4
 GUARD = 1 << 30

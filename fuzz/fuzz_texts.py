@@ -13,14 +13,15 @@ import harness
 import msgspec
 
 with harness.instrumented():
-    from kju.definitions import Definition, write
-    from kju.definitions import decode as define
+    from kju.emulators.events import Events, from_remote
+    from kju.emulators.qemu import snapshots
+    from kju.emulators.qemu.input import traces
     from kju.errors import DefinitionError, FormatError, QemuError
     from kju.escaping import lines, one_line
-    from kju.host import recording, snapshots
-    from kju.host.events import Events, from_remote
-    from kju.host.input import traces
-    from kju.host.messages import Button, By, Finger, To, Wheel
+    from kju.protocol import input_log as recording
+    from kju.protocol.messages import Button, By, Finger, To, Wheel
+    from kju.store.definition import Definition, write
+    from kju.store.definition import decode as define
 
 EVENTS = ("ps2_keyboard_event", "ps2_mouse", "input_event_abs")
 LINES = (

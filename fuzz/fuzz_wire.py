@@ -13,12 +13,11 @@ import msgspec
 import numpy as np
 
 with harness.instrumented():
-    from kju import _pixels
-    from kju.consumer import Consumer
     from kju.errors import PeerError
-    from kju.producer import Producer
     from kju.surface import surface_size
-    from kju.wire import blocks, messages, photos
+    from kju.surface.consumer import Consumer
+    from kju.surface.producer import Producer
+    from kju.wire import _wire, blocks, messages, photos
     from kju.wire.encoder import KEPT, MAX_DATA, Encoder
     from kju.wire.inputs import MOST_INPUTS
     from kju.wire.lossy import LossyEncoder
@@ -45,7 +44,7 @@ def block(codec: messages.Codec = "zstd") -> tuple[int, bytes]:
     picture[:4, 40:60] = np.random.default_rng(2).integers(0, 2, (4, 20, 4)) * 90
     picture[4:8, 40:60] = np.arange(20)[:, None] * (7, 3, 5, 0)
     rects = [(8, 8, 12, 12), (0, 0, 30, 20), (0, 20, 20, 20), (40, 0, 20, 8), (40, 4, 20, 4)]
-    data = _pixels.pack_move((0, 0, 8, 8), 1, 1) + _pixels.pack(picture, form, rects)
+    data = _wire.pack_move((0, 0, 8, 8), 1, 1) + _wire.pack(picture, form, rects)
     return len(data), blocks.compress(data, codec)
 
 

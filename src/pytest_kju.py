@@ -256,7 +256,7 @@ def _keep_machine(
     else:
         kept.append(f"screenshot of {machine.name}: {screenshot}")
     try:
-        from kju.host.recording import encode
+        from kju.protocol.input_log import encode
 
         entries = record.inputs if record else machine.input_log()
         write_output(log, b"".join(map(encode, entries)))
@@ -283,7 +283,7 @@ def _failure(
 
 def _screen_timeout(error: BaseException | None) -> Any:  # noqa: ANN401  as above
     """The timeout of a wait that an error is, or came from."""
-    timeout = sys.modules.get("kju.watch.timeout")
+    timeout = sys.modules.get("kju.vision.timeout")
     seen: set[int] = set()
     while error is not None and timeout is not None and id(error) not in seen:
         if isinstance(error, timeout.ScreenTimeoutError):

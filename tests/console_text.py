@@ -11,7 +11,7 @@ INK, PAPER = (170, 170, 170, 0), (0, 0, 0, 0)
 @cache
 def glyphs(width, height):
     """Each character's pixels in a font that comes with kju; of several the first in the file."""
-    data = resources.files("kju.watch").joinpath(f"fonts/{width}x{height}.txt").read_text()
+    data = resources.files("kju.vision").joinpath(f"fonts/{width}x{height}.txt").read_text()
     found = {}
     for line in data.splitlines():
         if not line.startswith("#"):

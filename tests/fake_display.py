@@ -8,8 +8,8 @@ import socket
 
 from jeepney import low_level
 
-from kju.display1 import messages
-from kju.display1.frames import Received, Refused, Splitter
+from kju.sources.display1 import messages
+from kju.sources.display1.frames import Received, Refused, Splitter
 
 XRGB = 0x20020888
 RGB565 = 0x10020565

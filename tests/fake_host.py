@@ -9,11 +9,12 @@ import threading
 from collections.abc import Iterator
 
 from kju.errors import UsageError
-from kju.host import messages, runtime
 from kju.host.control import Client, Result, Server
-from kju.host.input.marks import last_chord
-from kju.host.messages import AnyRequest
 from kju.memory import SurfaceProducer
+from kju.protocol import messages
+from kju.protocol.marks import last_chord
+from kju.protocol.messages import AnyRequest
+from kju.store import running as runtime
 
 
 class FakeMachine:

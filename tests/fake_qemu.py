@@ -114,7 +114,7 @@ class Fake:
     def serve_bus(self, sock: socket.socket) -> None:
         from fake_display import FakeQemu
 
-        from kju.display1 import messages
+        from kju.sources.display1 import messages
 
         peer = FakeQemu(sock)
         sock.settimeout(None)

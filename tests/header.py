@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kju import layout
+from kju.surface import layout
 
 
 def set_field(memory: bytearray, name: str, value: int) -> None:

@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import numpy as np
 from wire_scene import surface
 
-from kju.consumer import Consumer
 from kju.errors import InputError
-from kju.producer import Producer
-from kju.remote.audience import Viewer
-from kju.remote.engine import Engine
-from kju.remote.options import Options, Tls, endpoint
-from kju.remote.outlet import Act, Outlet
+from kju.remote.endpoints import Options, Tls, endpoint
+from kju.remote.transport import Engine
+from kju.serving.audience import Viewer
+from kju.serving.served_screen import Act, Outlet
+from kju.surface.consumer import Consumer
+from kju.surface.producer import Producer
 from kju.wire.messages import Done
 from kju.wire.sender import Admission, Admit
 

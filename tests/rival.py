@@ -16,7 +16,7 @@ from pathlib import Path
 
 from kju.errors import KjuError
 from kju.files import write_output
-from kju.host.snapshot_files import SnapshotFiles
+from kju.store.snapshot_files import SnapshotFiles
 
 VICTIM, ATTACKER = 65533, 65532
 PLANTED = b"planted\n"

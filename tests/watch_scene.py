@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from kju.geometry import Rect
 from kju.surface import Change, Mark, Mode
-from kju.watch.looking import Watch
+from kju.surface.geometry import Rect
+from kju.vision.looking import Watch
 
 
 class Scene:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from kju.consumer import Consumer
 from kju.errors import PeerError
-from kju.producer import Producer
 from kju.surface import surface_size
+from kju.surface.consumer import Consumer
+from kju.surface.producer import Producer
 from kju.wire import messages
 from kju.wire.encoder import Encoder
 from kju.wire.receiver import Proven, Receiver

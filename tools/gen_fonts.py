@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Generates the glyphs of text consoles, src/kju/watch/fonts/WIDTHxHEIGHT.txt.
+"""Generates the glyphs of text consoles, src/kju/vision/fonts/WIDTHxHEIGHT.txt.
 
     tools/gen_fonts.py            write the files
     tools/gen_fonts.py --check    fail where one of them is stale
@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from fontdata import edk2, psf, vgabios
 from keydata import packages
 
-TARGET = Path(__file__).resolve().parent.parent / "src/kju/watch/fonts"
+TARGET = Path(__file__).resolve().parent.parent / "src/kju/vision/fonts"
 PACKAGES = {
     "seabios": "./usr/share/seabios/vgabios-stdvga.bin",
     "ovmf": "./usr/share/OVMF/OVMF_CODE_4M.fd",

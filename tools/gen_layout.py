@@ -5,7 +5,7 @@
 
 The header, include/kju/surface.h, is the one source of truth: this reads `struct kju_header`
 with its comments, compares every offset it works out with the header's own KJU_AT, and writes
-src/kju/layout.py and docs/reference/surface-fields.md.
+src/kju/surface/layout.py and docs/reference/surface-fields.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = ROOT / "include/kju/surface.h"
-MODULE = ROOT / "src/kju/layout.py"
+MODULE = ROOT / "src/kju/surface/layout.py"
 TABLE = ROOT / "docs/reference/surface-fields.md"
 
 SIZES = {"uint8_t": 1, "uint32_t": 4, "int32_t": 4, "uint64_t": 8}
@@ -143,11 +143,11 @@ def read_fields(header: str, constants: dict[str, int]) -> list[Field]:
 
 
 def module_text(found: Format) -> str:
-    """src/kju/layout.py."""
+    """src/kju/surface/layout.py."""
     lines = [
         '"""The surface\'s header, field by field. Generated from include/kju/surface.h.',
         "",
-        "Do not edit: run tools/gen_layout.py. Programs use `kju.producer` and `kju.consumer`;",
+        "Do not edit: run tools/gen_layout.py. Programs use `producer` and `consumer`;",
         "this is for looking at the bytes themselves, which may be anything.",
         '"""',
         "",

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kju.display1.events import Event, Scanout, ScanoutMap, Update
-from kju.host.dbus import DisplayBus
-from kju.sources.channel import Channel, socket_pair
+from kju.emulators.qemu.dbus import DisplayBus
+from kju.sources.display1.channel import Channel, socket_pair
+from kju.sources.display1.events import Event, Scanout, ScanoutMap, Update
 
 from ..monitor import Monitor
 from . import KEY_NUMBER, Place

@@ -44,7 +44,7 @@ def main() -> None:
         xservers.do(display, "xsetroot", "-solid", "#5b6470")
         mark = machine.screen.mark
         window = subprocess.Popen(
-            [sys.executable, "-m", "kju.apps", "view", machine.name],
+            [sys.executable, "-m", "kju.cli", "view", machine.name],
             env=xservers.environment(display) | {"PYTHONPATH": os.pathsep.join(sys.path)},
         )
         try:

@@ -19,14 +19,14 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import aio, report, watch
+    from . import aio, report, vision
     from .client.kept import define, start
     from .client.machine import Machine, attach, launch, machines, mirror
     from .client.screen import Screen
     from .client.surface import Surface
     from .errors import KjuError
-    from .geometry import Rect
     from .surface import Change, Mark, State
+    from .surface.geometry import Rect
 
 __version__ = "0.1.0"
 
@@ -48,17 +48,17 @@ __all__ = [
     "mirror",
     "report",
     "start",
-    "watch",
+    "vision",
 ]
 
 _HOME = {
-    "Change": "surface",
+    "Change": "surface.model",
     "KjuError": "errors",
     "Machine": "client.machine",
-    "Mark": "surface",
-    "Rect": "geometry",
+    "Mark": "surface.model",
+    "Rect": "surface.geometry",
     "Screen": "client.screen",
-    "State": "surface",
+    "State": "surface.model",
     "Surface": "client.surface",
     "attach": "client.machine",
     "define": "client.kept",
@@ -83,7 +83,7 @@ def _load(name: str) -> object:
 
     if name in _HOME:
         value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    elif name in ("aio", "errors", "memory", "report", "serving", "watch"):
+    elif name in ("aio", "errors", "memory", "report", "serving", "vision"):
         value = import_module(f"{__name__}.{name}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,7 +23,7 @@ what happened, to what, and what to do next::
     ├── NeedleError                  a file is no needle that kju can read
     ├── MissingError                 a package that this needs is not installed
     ├── WaitTimeoutError             what was waited for did not happen (also TimeoutError)
-    │   └── kju.watch.ScreenTimeoutError   on the screen, with what it showed
+    │   └── kju.vision.ScreenTimeoutError   on the screen, with what it showed
     ├── PeerError                    the other side broke a protocol
     └── MachineError                 about one machine, by name
         ├── MachineNotFoundError

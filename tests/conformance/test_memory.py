@@ -25,9 +25,9 @@ from kju.errors import (
     SupersededError,
     WaitTimeoutError,
 )
-from kju.geometry import Rect
 from kju.memory import SurfaceProducer, sysv
 from kju.surface import NOTHING_TAKEN, State
+from kju.surface.geometry import Rect
 
 WIDTH, HEIGHT = 128, 96
 CAPACITY = WIDTH * HEIGHT * 4

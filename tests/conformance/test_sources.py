@@ -16,17 +16,17 @@ import numpy as np
 import pytest
 from fake_display import FakeQemu, memfd
 
-from kju._system import Mapping
-from kju.consumer import Consumer
-from kju.geometry import Place
-from kju.producer import Producer
+from kju.memory._system import Mapping
 from kju.sources import pattern
 from kju.sources.base import Need, Phase, Report, Source, Status, StubSource
-from kju.sources.channel import socket_pair
-from kju.sources.display1 import Display1Source
+from kju.sources.display1.channel import socket_pair
+from kju.sources.display1.source import Display1Source
+from kju.sources.framebuffer import WindowSource
 from kju.sources.screendump import ScreendumpSource
-from kju.sources.window import WindowSource
 from kju.surface import NOTHING_TAKEN, State, surface_size
+from kju.surface.consumer import Consumer
+from kju.surface.geometry import Place
+from kju.surface.producer import Producer
 
 WIDTH, HEIGHT = 200, 160
 CAPACITY = 1 << 18

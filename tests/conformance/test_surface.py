@@ -16,9 +16,9 @@ from kju.errors import (
     UnavailableError,
     WaitTimeoutError,
 )
-from kju.formats import R8, XR24
-from kju.geometry import Rect
 from kju.surface import NOTHING_TAKEN, State
+from kju.surface.formats import R8, XR24
+from kju.surface.geometry import Rect
 
 WIDTH, HEIGHT = 128, 96
 

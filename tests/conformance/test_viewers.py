@@ -12,15 +12,15 @@ from wait import until
 
 import kju
 from kju import Rect
-from kju.apps.desktop.geometry import Scaling
-from kju.apps.desktop.grab import RELEASE, Command
-from kju.apps.desktop.pointer import Look
-from kju.apps.desktop.stub import Stub
-from kju.apps.desktop.viewer import Viewer
 from kju.client.machine import Machine
 from kju.errors import UsageError
 from kju.escaping import one_line
 from kju.surface import State
+from kju.viewers.geometry import Scaling
+from kju.viewers.grab import RELEASE, Command
+from kju.viewers.pointer import Look
+from kju.viewers.stub import Stub
+from kju.viewers.viewer import Viewer
 
 SIZE = (64, 48)
 CTRL, ALT, A, F = 37, 64, 38, 41  # X11's codes; the guest's are 8 less
@@ -80,7 +80,7 @@ class QtDriver:
     def __init__(self, name, view_only=False, scaling=Scaling.FIT, size=SIZE):
         from PySide6.QtWidgets import QApplication
 
-        from kju.apps.desktop.qt import ScreenView
+        from kju.viewers.qt.widget import ScreenView
 
         self.app = QApplication.instance() or QApplication(["kju"])
         self.view = ScreenView()
@@ -611,8 +611,8 @@ def test_the_window_shows_texts_from_elsewhere_as_they_are(host, monkeypatch, te
     from PySide6.QtCore import Qt
     from PySide6.QtWidgets import QLabel
 
-    from kju.apps.desktop.backend import Status
-    from kju.apps.desktop.window import MachineWindow
+    from kju.viewers.contract import Status
+    from kju.viewers.qt.window import MachineWindow
 
     window = MachineWindow(driver.view)
     try:

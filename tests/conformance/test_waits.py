@@ -12,10 +12,10 @@ from PIL import Image
 
 from kju.client.aio.surface import Surface as AsyncSurface
 from kju.errors import ClosedError, GeometryError, ProducerGoneError, UsageError
-from kju.geometry import Rect
 from kju.memory import SurfaceProducer
 from kju.surface import State
-from kju.watch import Needle, ScreenTimeoutError
+from kju.surface.geometry import Rect
+from kju.vision import Needle, ScreenTimeoutError
 
 SIZE = (128, 96)
 PATIENCE = 30.0

@@ -18,9 +18,9 @@ from kju import memory
 from kju.client.aio.surface import Surface as AsyncSurface
 from kju.client.surface import Surface
 from kju.errors import KjuError, ProducerGoneError
-from kju.geometry import Rect
 from kju.memory import SurfaceProducer, sysv
 from kju.surface import NOTHING_TAKEN
+from kju.surface.geometry import Rect
 
 CAPACITY = 320 * 240 * 4
 

@@ -11,8 +11,8 @@ import pytest
 
 import kju
 from kju.errors import FormatError
-from kju.layout import BY_NAME, MAX_PIXELS
 from kju.memory import SurfaceProducer
+from kju.surface.layout import BY_NAME, MAX_PIXELS
 
 #: Asks everything of the surface at argv[1], with argv[2] bytes of address space; prints a line of
 #: JSON: which error each question ended in.

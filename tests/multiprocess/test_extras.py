@@ -47,7 +47,7 @@ def without(tmp_path, monkeypatch):
 
     def run(hidden, *words):
         return subprocess.run(
-            [sys.executable, "-m", "kju.apps", *words],
+            [sys.executable, "-m", "kju.cli", *words],
             capture_output=True, text=True, timeout=60, check=False,
             env=os.environ | {"KJU_HIDE": ",".join(hidden)},
         )  # fmt: skip

@@ -16,13 +16,13 @@ import xservers
 from wait import until
 
 import kju
+from kju.cli.demo.link import End, Link, Shape
 from kju.errors import KjuError, UnavailableError
 from kju.remote.trust import Trust
-from kju.testing.link import End, Link, Shape
 
 pytest.importorskip("zenoh")
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="namespaces need root")
-KJU = (sys.executable, "-m", "kju.apps")
+KJU = (sys.executable, "-m", "kju.cli")
 FAST = Shape(rate=50e6, delay=0.005)
 
 

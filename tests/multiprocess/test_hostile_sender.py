@@ -19,8 +19,8 @@ import kju
 from kju.client.life import Event
 from kju.errors import WaitTimeoutError
 from kju.remote import address
-from kju.remote.engine import Engine
-from kju.remote.options import Options, endpoint
+from kju.remote.endpoints import Options, endpoint
+from kju.remote.transport import Engine
 from kju.wire import blocks, messages
 
 pytest.importorskip("zenoh")

@@ -17,8 +17,8 @@ import pytest
 
 import kju
 from kju.client.surface import Surface
-from kju.geometry import Rect
 from kju.memory import SurfaceProducer
+from kju.surface.geometry import Rect
 
 SOURCE = str(Path(kju.__file__).resolve().parent.parent)
 

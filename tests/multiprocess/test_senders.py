@@ -19,7 +19,7 @@ import kju
 
 pytest.importorskip("zenoh")
 pytest.importorskip("cryptography")
-KJU = (sys.executable, "-m", "kju.apps")
+KJU = (sys.executable, "-m", "kju.cli")
 LIMIT = 60
 
 

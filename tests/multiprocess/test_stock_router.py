@@ -26,7 +26,7 @@ import kju
 from kju.errors import KjuError, UnavailableError
 
 pytest.importorskip("zenoh")
-KJU = (sys.executable, "-m", "kju.apps")
+KJU = (sys.executable, "-m", "kju.cli")
 #: As ``zenohd --listen PLACE --no-multicast-scouting``: nobody is looked for beyond this computer.
 STOCK = """
 import json, sys, threading, zenoh

@@ -19,7 +19,7 @@ from wait import until
 import kju
 import kju.aio
 from kju.errors import WaitTimeoutError
-from kju.host import runtime
+from kju.store import running as runtime
 
 #: Seconds that a request waits for its answer: a command that takes less has not waited for one.
 REQUEST = 30
@@ -46,7 +46,7 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 def command(*words: str) -> tuple[subprocess.CompletedProcess[str], float]:
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "kju.apps", *words],
+        [sys.executable, "-m", "kju.cli", *words],
         capture_output=True,
         text=True,
         timeout=60,

@@ -10,14 +10,14 @@ import pytest
 from ptys import InTerminal
 from vt import Terminal
 
-from kju.apps.terminal.ability import Ability, Colours
-from kju.apps.terminal.cells import fit, sample
-from kju.apps.terminal.paint import blank, diff, quantise
 from kju.memory import SurfaceProducer
 from kju.sources.pattern import PatternSource, picture
 from kju.surface import State
+from kju.viewers.terminal.ability import Ability, Colours
+from kju.viewers.terminal.cells import fit, sample
+from kju.viewers.terminal.paint import blank, diff, quantise
 
-KJU = (sys.executable, "-m", "kju.apps")
+KJU = (sys.executable, "-m", "kju.cli")
 TRUE = Ability(Colours.TRUE)
 
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 import kju
 from kju.memory import SurfaceProducer
-from kju.watch.needle import Needle
+from kju.vision.needle import Needle
 
-KJU = (sys.executable, "-m", "kju.apps")
+KJU = (sys.executable, "-m", "kju.cli")
 
 
 @pytest.fixture

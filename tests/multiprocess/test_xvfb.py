@@ -19,7 +19,6 @@ from wait import until
 
 import kju
 import kju.aio
-from kju._system import segment_remove
 from kju.errors import (
     ConflictError,
     MachineGoneError,
@@ -29,6 +28,7 @@ from kju.errors import (
     UsageError,
     XvfbError,
 )
+from kju.memory._system import segment_remove
 
 INVADERS = "/usr/games/xinv3d"
 SHARED = pytest.mark.parametrize("how", ["fbdir", "shmem"])
@@ -76,7 +76,7 @@ def until_equal(machine: kju.Machine, where: str) -> np.ndarray:
 
 
 def kju_command(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "kju.apps", *words]
+    command = [sys.executable, "-m", "kju.cli", *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
@@ -424,7 +424,7 @@ def test_the_command(tmp_path: Path) -> None:
 
 
 def test_the_command_says_how_it_ended() -> None:
-    command = [sys.executable, "-m", "kju.apps", "run", "--xvfb", "--name", "x"]
+    command = [sys.executable, "-m", "kju.cli", "run", "--xvfb", "--name", "x"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdout.readline().startswith(b"x is running")

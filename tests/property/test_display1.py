@@ -7,14 +7,14 @@ from fake_display import Calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kju.display1 import messages
-from kju.display1.events import Mistake
-from kju.display1.frames import Received, Refused, Splitter
-from kju.display1.listener import Listener
 from kju.errors import PeerError
-from kju.producer import Producer
-from kju.sources.presenter import Presenter
+from kju.sources.display1 import messages
+from kju.sources.display1.events import Mistake
+from kju.sources.display1.frames import Received, Refused, Splitter
+from kju.sources.display1.listener import Listener
+from kju.sources.display1.presenter import Presenter
 from kju.surface import surface_size
+from kju.surface.producer import Producer
 
 
 def a_session() -> bytes:

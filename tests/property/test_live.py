@@ -11,9 +11,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kju.consumer import Consumer, copy_frame
-from kju.producer import Producer
 from kju.surface import NOTHING_TAKEN, surface_size
+from kju.surface.consumer import Consumer, copy_frame
+from kju.surface.producer import Producer
 
 TILE = 16
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kju.errors import PeerError
-from kju.host import messages
-from kju.host.protocol import ClientSide, Framer, HostSide, pack
+from kju.protocol import messages
+from kju.protocol.framing import ClientSide, Framer, HostSide, pack
 
 STEPS = st.lists(st.tuples(st.integers(1, 255), st.booleans()), max_size=20)
 REQUESTS = st.one_of(

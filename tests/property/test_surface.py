@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from kju.consumer import Consumer, blend_cursor, copy_frame
-from kju.geometry import Rect
-from kju.producer import Producer
 from kju.surface import NOTHING_TAKEN, Cursor, surface_size
+from kju.surface.consumer import Consumer, blend_cursor, copy_frame
+from kju.surface.geometry import Rect
+from kju.surface.producer import Producer
 
 SIDE = 70
 CAPACITY = SIDE * SIDE * 4

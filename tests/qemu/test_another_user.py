@@ -12,7 +12,7 @@ import guests
 import pytest
 
 import kju
-from kju.host.runtime import Paths
+from kju.store.running import Paths
 
 pytestmark = [
     pytest.mark.qemu,

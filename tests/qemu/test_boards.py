@@ -10,9 +10,10 @@ import guests
 import pytest
 
 import kju
+from kju.emulators.qemu import program as qemu
+from kju.emulators.qemu.arguments import board_arguments
+from kju.emulators.qemu.board import probe as board_probe
 from kju.errors import InputError, QemuError
-from kju.host import board_probe, qemu
-from kju.host.arguments import board_arguments
 
 #: The shell moves the cursor before each letter.
 _ESCAPES = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")

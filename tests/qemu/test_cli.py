@@ -17,7 +17,7 @@ from wait import until
 
 pytestmark = pytest.mark.qemu
 
-KJU = (sys.executable, "-m", "kju.apps")
+KJU = (sys.executable, "-m", "kju.cli")
 PATIENCE = 60.0
 #: What a text mode comes through: at first, and once it has lasted.
 SOURCE = re.compile("screendump|display1")

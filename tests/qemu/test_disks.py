@@ -163,7 +163,7 @@ def test_a_clone_starts_over_its_base_wherever_that_is(
     disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    from kju.host import store
+    from kju.store import defined as store
 
     kju.define("base", disk, args=[*guests.TCG, "-m", "64"])
     for name, below in (("one", "base"), ("two", "one")):
@@ -209,7 +209,7 @@ def test_that_a_snapshot_is_temporary_is_said_before(
     with kju.launch(image, args=arguments, name="short") as machine:
         machine.screen.wait_text(TEXT, timeout=60)
         done = subprocess.run(
-            [sys.executable, "-m", "kju.apps", "snapshot", "save", "short", "tag"],
+            [sys.executable, "-m", "kju.cli", "snapshot", "save", "short", "tag"],
             capture_output=True, text=True, check=True, timeout=120, env=ENVIRONMENT | os.environ,
         )  # fmt: skip
         assert ("lost when the machine ends" in done.stderr) is temporary

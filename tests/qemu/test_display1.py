@@ -17,12 +17,12 @@ from PIL import Image
 from qemu.qmp import QMPClient
 from wait import HANG
 
-from kju.host.dbus import DisplayBus
-from kju.producer import Producer
+from kju.emulators.qemu.dbus import DisplayBus
 from kju.sources.base import Need, Phase
-from kju.sources.channel import socket_pair
-from kju.sources.display1 import FELL_BACK, Display1Source
+from kju.sources.display1.channel import socket_pair
+from kju.sources.display1.source import FELL_BACK, Display1Source
 from kju.surface import surface_size
+from kju.surface.producer import Producer
 
 pytestmark = pytest.mark.qemu
 

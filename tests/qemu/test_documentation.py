@@ -33,7 +33,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     guests.sample()
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name, module in (("kju", "kju.apps"), ("pytest", "pytest -p no:cacheprovider")):
+    for name, module in (("kju", "kju.cli"), ("pytest", "pytest -p no:cacheprovider")):
         program = programs / name
         program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m {module} "$@"\n')
         program.chmod(0o755)

@@ -12,7 +12,7 @@ import guests
 import pytest
 
 import kju
-from kju.apps.exits import Exit
+from kju.cli.exits import Exit
 
 pytestmark = pytest.mark.qemu
 
@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def refused(code: Exit, *words: object, **environment: str) -> str:
     """Run the command; return its one line."""
     done = subprocess.run(
-        [sys.executable, "-m", "kju.apps", *map(str, words)],
+        [sys.executable, "-m", "kju.cli", *map(str, words)],
         capture_output=True, text=True, timeout=60, check=False, env=os.environ | environment,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
@@ -127,7 +127,7 @@ def test_no_temporary_folder_is_needed() -> None:
         ["stop", "--now", "t"],
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "kju.apps", *words],
+            [sys.executable, "-m", "kju.cli", *words],
             capture_output=True, timeout=60, check=False, env=environment,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, b"")

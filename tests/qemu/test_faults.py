@@ -23,7 +23,7 @@ from wait import until
 
 import kju
 from kju.errors import KjuError, MachineExistsError, MachineGoneError, ProducerGoneError
-from kju.host import runtime
+from kju.store import running as runtime
 
 pytestmark = pytest.mark.qemu
 

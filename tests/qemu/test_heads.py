@@ -22,7 +22,7 @@ CARD = "virtio-vga,id=card,max_outputs=2"
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "kju.apps", *arguments],
+        [sys.executable, "-m", "kju.cli", *arguments],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 

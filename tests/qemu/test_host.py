@@ -21,6 +21,8 @@ from wait import until
 
 import kju
 import kju.aio
+from kju.emulators.qemu import accelerator as probe
+from kju.emulators.qemu import program as qemu
 from kju.errors import (
     ConflictError,
     KjuError,
@@ -32,8 +34,8 @@ from kju.errors import (
     RoleError,
     UsageError,
 )
-from kju.host import probe, qemu, runtime
 from kju.memory import memfd
+from kju.store import running as runtime
 
 pytestmark = pytest.mark.qemu
 
@@ -245,20 +247,20 @@ def test_a_machine_without_a_screen_takes_what_is_typed(tmp_path: Path) -> None:
         machine.keyboard.type("Hello 42\n")
         until(lambda: out.read_bytes().endswith(b"Hello 42\r"), 60, "the text has arrived")
         done = subprocess.run(
-            [sys.executable, "-m", "kju.apps", "type", "blind", "Again"],
+            [sys.executable, "-m", "kju.cli", "type", "blind", "Again"],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         until(lambda: out.read_bytes().endswith(b"Again"), 60, "the command's text has arrived")
         boot = "<wait50ms>x<leftShiftOn>y<leftShiftOff><bs>1<lt>2<enter>"
         done = subprocess.run(
-            [sys.executable, "-m", "kju.apps", "type", "blind", "--boot-command", boot],
+            [sys.executable, "-m", "kju.cli", "type", "blind", "--boot-command", boot],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         until(lambda: out.read_bytes().endswith(b"xY\b1<2\r"), 60, "the boot command has arrived")
         done = subprocess.run(
-            [sys.executable, "-m", "kju.apps", "screenshot", "blind", "-o", "x.png"],
+            [sys.executable, "-m", "kju.cli", "screenshot", "blind", "-o", "x.png"],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode != 0 and "has no screen" in done.stderr

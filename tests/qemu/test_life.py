@@ -20,7 +20,6 @@ from wait import until
 import kju
 import kju.aio
 from kju.client.machine import launched
-from kju.definitions import Definition
 from kju.errors import (
     ConflictError,
     QemuError,
@@ -28,11 +27,13 @@ from kju.errors import (
     UsageError,
     WaitTimeoutError,
 )
-from kju.host import runtime, store
+from kju.store import defined as store
+from kju.store import running as runtime
+from kju.store.definition import Definition
 
 pytestmark = pytest.mark.qemu
 
-KJU = (sys.executable, "-m", "kju.apps")
+KJU = (sys.executable, "-m", "kju.cli")
 #: A boot sector: says "echo: " on the first serial port, then whatever it is told there.
 ECHO = (
     bytes.fromhex(

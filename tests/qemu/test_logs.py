@@ -15,7 +15,9 @@ from wait import until
 
 import kju
 from kju.errors import QemuError
-from kju.host import kept, logs, runtime
+from kju.store import logs
+from kju.store import postmortem as kept
+from kju.store import running as runtime
 
 pytestmark = pytest.mark.qemu
 
@@ -33,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "kju.apps", *arguments],
+        [sys.executable, "-m", "kju.cli", *arguments],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 

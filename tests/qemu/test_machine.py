@@ -9,12 +9,13 @@ from pathlib import Path
 import guests
 import pytest
 
-from kju.host import messages, runtime
+from kju.emulators.qemu.accelerator import Accelerator
+from kju.emulators.qemu.emulator import QemuEmulator
+from kju.emulators.qemu.launch import prepare_qemu
 from kju.host.machine import Machine
-from kju.host.probe import Accelerator
-from kju.host.protocol import HostSide, pack
-from kju.host.qemu_emulator import QemuEmulator
-from kju.host.qemu_launch import prepare_qemu
+from kju.protocol import messages
+from kju.protocol.framing import HostSide, pack
+from kju.store import running as runtime
 
 pytestmark = pytest.mark.qemu
 

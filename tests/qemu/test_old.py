@@ -10,7 +10,7 @@ from monitor import Monitor
 from wait import until
 
 import kju
-from kju.sources.display1 import BYTES
+from kju.sources.display1.source import BYTES
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 

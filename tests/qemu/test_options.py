@@ -10,7 +10,7 @@ from pathlib import Path
 import guests
 import pytest
 
-from kju.host.options import FLAGS
+from kju.emulators.qemu.options import FLAGS
 
 pytestmark = pytest.mark.qemu
 

@@ -95,7 +95,7 @@ def test_a_guest_that_does_not_act_is_ended_when_its_time_is_over(tmp_path: Path
 def test_the_command_says_why_it_did_not_wait() -> None:
     with kju.launch(args=guests.invaders(), name="game") as machine:
         running(machine)
-        command = [sys.executable, "-m", "kju.apps", "stop", "game", "--timeout", str(NEVER)]
+        command = [sys.executable, "-m", "kju.cli", "stop", "game", "--timeout", str(NEVER)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
         assert done.returncode == 0
         assert done.stderr == (

@@ -26,7 +26,7 @@ from kju.errors import KjuError, RoleError, UnavailableError, UsageError
 
 pytest.importorskip("zenoh")
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
-KJU = (sys.executable, "-m", "kju.apps")
+KJU = (sys.executable, "-m", "kju.cli")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from kju.guests import sample
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(400), pytest.mark.usefixtures("runtime_folder")]
 
-KJU = (sys.executable, "-m", "kju.apps")
+KJU = (sys.executable, "-m", "kju.cli")
 BOOT = 100.0
 
 

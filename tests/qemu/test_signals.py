@@ -17,7 +17,7 @@ import kju
 
 pytestmark = pytest.mark.qemu
 
-KJU = (sys.executable, "-m", "kju.apps")
+KJU = (sys.executable, "-m", "kju.cli")
 #: As `nohup` and a shell without job control start a program.
 IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 

@@ -28,8 +28,8 @@ from kju.errors import (
     UsageError,
     WaitTimeoutError,
 )
-from kju.host.messages import GetInfo
-from kju.host.recording import decode
+from kju.protocol.input_log import decode
+from kju.protocol.messages import GetInfo
 
 pytestmark = pytest.mark.qemu
 

@@ -14,7 +14,7 @@ from follower import Follower
 from paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets
 from wait import until
 
-from kju.host.video_console import LISTEN_AFTER
+from kju.emulators.qemu.video_console import LISTEN_AFTER
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")]
 

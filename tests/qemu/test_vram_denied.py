@@ -25,12 +25,12 @@ from wait import until
 
 import kju
 from kju.errors import UnavailableError
-from kju.geometry import Rect
+from kju.surface.geometry import Rect
 
 pytestmark = pytest.mark.qemu
 
 NOBODY = 65534
-KJU = (sys.executable, "-P", "-m", "kju.apps")
+KJU = (sys.executable, "-P", "-m", "kju.cli")
 WITHOUT = ("setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace")
 #: The group that may see everything must not be root's, which is what 0 and no word would mean.
 HIDDEN_PROC = ("unshare", "--mount", "sh", "-ec",

@@ -14,7 +14,7 @@ from monitor import Monitor
 from wait import until
 
 import kju
-from kju.host.video_console import LISTEN_AFTER
+from kju.emulators.qemu.video_console import LISTEN_AFTER
 
 pytestmark = pytest.mark.qemu
 

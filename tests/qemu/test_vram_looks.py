@@ -11,8 +11,8 @@ import pytest
 from paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets, traffic, video_memory
 from wait import until
 
+from kju.emulators.qemu.video_console import LISTEN_AFTER
 from kju.errors import RoleError
-from kju.host.video_console import LISTEN_AFTER
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")]
 

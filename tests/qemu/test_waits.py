@@ -16,7 +16,7 @@ import guests
 import pytest
 
 import kju
-from kju.watch import Needle, ScreenTimeoutError
+from kju.vision import Needle, ScreenTimeoutError
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 

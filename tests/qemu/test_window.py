@@ -19,7 +19,7 @@ from paint_guest import MODE, SEEN, Guest
 from wait import until
 
 import kju
-from kju.apps.desktop.geometry import Scaling, device_size, place
+from kju.viewers.geometry import Scaling, device_size, place
 
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 pytestmark = [pytest.mark.qemu]
@@ -38,7 +38,7 @@ class Window:
         environment.pop("QT_QPA_PLATFORM", None)
         environment.pop("WAYLAND_DISPLAY", None)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "kju.apps", "view", name, *options],
+            [sys.executable, "-m", "kju.cli", "view", name, *options],
             env=environment,
             stderr=subprocess.PIPE,
             text=True,
@@ -364,7 +364,7 @@ def test_there_is_no_window_without_a_display(guest: Guest):
         if name not in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     }
     done = subprocess.run(
-        [sys.executable, "-m", "kju.apps", "view", guest.machine.name],
+        [sys.executable, "-m", "kju.cli", "view", guest.machine.name],
         env=environment, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 2

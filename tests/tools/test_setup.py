@@ -15,7 +15,7 @@ import pytest
 import typer.main
 from apt_root import REFUSING, REPOSITORY
 
-from kju.apps.cli import app
+from kju.cli.app import app
 
 
 def run(checkout: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:

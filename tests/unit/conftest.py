@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kju.consumer import Consumer
-from kju.producer import Producer
 from kju.surface import surface_size
+from kju.surface.consumer import Consumer
+from kju.surface.producer import Producer
 
 CAPACITY = 64 * 48 * 4
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kju.bochs import (
+from kju.emulators.qemu.bochs import (
     COUNT,
     OtherMode,
     Registers,
@@ -14,8 +14,8 @@ from kju.bochs import (
     parse_registers,
     words,
 )
-from kju.geometry import Place
 from kju.surface import MAX_SIDE
+from kju.surface.geometry import Place
 
 MIB = 1 << 20
 SIZE = 16 * MIB

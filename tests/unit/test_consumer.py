@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from header import set_field
 
-from kju import layout
-from kju.consumer import Consumer, copy_frame, next_wait
 from kju.errors import (
     FormatError,
     GeometryError,
@@ -16,10 +14,11 @@ from kju.errors import (
     SupersededError,
     UnavailableError,
 )
-from kju.formats import R8, XR24
-from kju.geometry import Rect
-from kju.producer import Producer
-from kju.surface import NOTHING_TAKEN, Identity, Mark, State, surface_size
+from kju.surface import NOTHING_TAKEN, Identity, Mark, State, layout, surface_size
+from kju.surface.consumer import Consumer, copy_frame, next_wait
+from kju.surface.formats import R8, XR24
+from kju.surface.geometry import Rect
+from kju.surface.producer import Producer
 
 
 def empty(shape):

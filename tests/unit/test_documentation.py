@@ -14,7 +14,7 @@ import typer
 from documentation import Block
 
 from kju import extras
-from kju.apps.cli import app, split_qemu_arguments
+from kju.cli.app import app, split_qemu_arguments
 
 PAGES = documentation.pages()
 BLOCKS = [block for page in PAGES for block in documentation.blocks(page)]

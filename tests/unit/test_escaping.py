@@ -14,19 +14,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kju.apps import doctor, exits, manage, network, power
-from kju.apps.terminal.status import Status
+from kju.cli import doctor, exits, manage, network, power
 from kju.client.life import Event
+from kju.emulators.events import Events, from_remote
 from kju.errors import QemuError
 from kju.escaping import lines, one_line
-from kju.host import logs
-from kju.host.events import Events, from_remote
 from kju.remote import address
-from kju.remote.engine import Engine
+from kju.remote.endpoints import Options, endpoint
 from kju.remote.notices import Notices
-from kju.remote.options import Options, endpoint
+from kju.remote.transport import Engine
 from kju.report.page import Failure, page
+from kju.store import logs
 from kju.surface import Mode, State
+from kju.viewers.terminal.status import Status
 
 #: What a terminal obeys, what reorders or hides, and what breaks a line in two.
 HOSTILE = {
@@ -242,4 +242,9 @@ def test_the_table_is_complete() -> None:
         if ".isprintable()" in path.read_text()
     }
     # Letters of a code, TOML's own escapes, and which keys are letters.
-    assert users == {"escaping.py", "formats.py", "definitions/definition.py", "report/inputs.py"}
+    assert users == {
+        "escaping.py",
+        "surface/formats.py",
+        "store/definition.py",
+        "report/inputs.py",
+    }

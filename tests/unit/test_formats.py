@@ -2,7 +2,7 @@ import oracle
 import pytest
 
 from kju.errors import FormatError
-from kju.formats import (
+from kju.surface.formats import (
     BYTES_PER_PIXEL,
     PIXMAN_FORMATS,
     R8,

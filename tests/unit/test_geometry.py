@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kju.geometry import Rect, Region, bounding
+from kju.surface.geometry import Rect, Region, bounding
 
 small = st.integers(0, 12)
 rects = st.builds(Rect, small, small, small, small)

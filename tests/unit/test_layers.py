@@ -1,155 +1,281 @@
-"""The law of the layers, from the import statements themselves."""
+"""The layers of the package, from its import statements: `LAYERS` is what architecture.md draws."""
+
+from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
+
+import pytest
 
 import kju
 
 SOURCE = Path(kju.__file__).parent
 
-# From the bottom up: a module imports its own layer and those below. `_core`, `_pixels` and
-# `_system` are the extension modules; "" is the package itself.
-LAYERS = [
-    {"", "errors", "extras", "bounded", "escaping", "geometry", "formats"},
-    {"layout", "_core", "_pixels", "_system"},
+#: From the bottom up: a module imports from its own folder and from lower layers.
+LAYERS = (
+    {"errors", "escaping", "extras", "bounded", "signals"},
     {"surface"},
-    {"producer", "consumer"},
-    {"display1", "bochs", "xwd", "keys", "wire", "definitions"},
+    {"keys"},
+    {"wire", "protocol"},
     {"files"},
-    {"memory", "sources", "host", "remote"},
-    {"client", "aio", "watch"},
-    {"report", "serving"},
-    {"testing", "guests"},
-    {"apps"},
-]
+    {"memory", "vision", "store"},
+    {"sources", "remote"},
+    {"client", "aio", "emulators"},
+    {"serving", "report", "viewers", "host"},
+    {"guests"},
+    {"cli"},
+)
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
-CORE = {
+#: The only imports between two folders of one layer.
+SIDEWAYS = {("aio", "client"), ("bounded", "errors"), ("extras", "errors")}
+#: A host program and its clients are two processes: they share what is below both.
+APART = {
+    "client": {"emulators", "host"},
+    "report": {"emulators", "host"},
+    "serving": {"emulators", "host"},
+    "viewers": {"emulators", "host"},
+    "emulators": {"client", "serving", "report", "viewers"},
+    "host": {"client", "serving", "report", "viewers"},
+}
+#: Modules and folders that take buffers and bytes, and hold no descriptor, thread or clock.
+CORE = (
     "errors",
     "escaping",
-    "geometry",
-    "formats",
-    "layout",
     "surface",
-    "producer",
-    "consumer",
-    "display1",
-    "bochs",
-    "xwd",
     "keys",
     "wire",
-    "definitions",
-}
+    "protocol.messages",
+    "protocol.framing",
+    "protocol.input_log",
+    "store.definition",
+    "store.definition_lines",
+    "store.disk_headers",
+    "store.image",
+    "store.vmdk",
+    "sources.display1._jeepney",
+    "sources.display1.events",
+    "sources.display1.frames",
+    "sources.display1.listener",
+    "sources.display1.messages",
+    "emulators.qemu.bochs",
+    "emulators.xvfb.xwd",
+    "vision.looking",
+    "vision.pixels",
+    "vision.match",
+    "vision.text",
+    "vision.glyphs",
+    "vision.openqa",
+)
+#: Cycles that are still there.
+KNOWN_CYCLES = [
+    ["client.base", "client.frame", "client.witness"],
+    [
+        "emulators.launch",
+        "emulators.mirror.emulator",
+        "emulators.qemu.emulator",
+        "emulators.qemu.launch",
+        "emulators.xvfb.emulator",
+        "emulators.xvfb.launch",
+    ],
+    ["host.life", "host.machine", "host.requests"],
+    ["store.defined", "store.postmortem", "store.running"],
+    [
+        "vision.annotate",
+        "vision.looking",
+        "vision.needle",
+        "vision.openqa",
+        "vision.timeout",
+    ],
+]
 SHELL_ONLY = {"asyncio", "socket", "mmap", "os", "threading", "time", "selectors", "subprocess"}
-# What stands side by side in a layer knows only these of another: the display's host knows QEMU,
-# the two sides of a surface nothing.
-ACROSS = {
-    "producer": set(),
-    "consumer": set(),
-    "memory": set(),
-    "sources": {"memory"},
-    "host": {"memory", "sources", "remote"},
-    "remote": set(),
-}
 
 
-def modules():
+class Import(NamedTuple):
+    """One module of the package imports another module.
+
+    Attributes:
+        module: Its dotted name without ``kju.``; empty for the package itself.
+        name: The imported module: dotted, ``kju.`` first for one of the package.
+        runs: It is executed: it does not stand under ``TYPE_CHECKING``.
+    """
+
+    module: str
+    name: str
+    runs: bool
+
+
+def modules() -> Iterator[tuple[Path, str]]:
     for path in sorted(SOURCE.rglob("*.py")):
         parts = path.relative_to(SOURCE).with_suffix("").parts
-        yield path, parts[:-1] if parts[-1] == "__init__" else parts
+        yield path, ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def for_types_only(node):
-    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-
-
-def statements(tree):
-    """Every import that runs: not those for type checkers."""
-    todo = [tree]
+def statements(tree: ast.AST) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Every import statement, lazy ones too, and whether it runs."""
+    todo: list[tuple[ast.AST, bool]] = [(tree, True)]
     while todo:
-        node = todo.pop()
-        if for_types_only(node):
-            todo += node.orelse
-            continue
+        node, runs = todo.pop()
         if isinstance(node, (ast.Import, ast.ImportFrom)):
-            yield node
-        todo += ast.iter_child_nodes(node)
-
-
-def imports(path, parts):
-    """Absolute dotted names; ``kju.x`` for what is ours."""
-    package = ["kju", *(parts if path.stem == "__init__" else parts[:-1])]
-    for node in statements(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-            continue
-        base = package[: len(package) - node.level + 1] if node.level else []
-        stem = [*base, *(node.module.split(".") if node.module else [])]
-        if stem == ["kju"]:  # the names may be modules
-            yield from (f"kju.{alias.name}" for alias in node.names)
+            yield node, runs
+        elif isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            todo += [(child, False) for child in node.body]
+            todo += [(child, runs) for child in node.orelse]
         else:
-            yield ".".join(stem)
+            todo += [(child, runs) for child in ast.iter_child_nodes(node)]
 
 
-GRAPH = [(parts, name) for path, parts in modules() for name in imports(path, parts)]
-
-
-def home(parts):
-    return parts[0] if parts else ""
-
-
-def test_the_walk_finds_imports():
-    assert (("surface",), "kju._core") in GRAPH
-    assert (("client", "surface"), "kju.surface") in GRAPH
-    assert (("memory", "file"), "os") in GRAPH
-
-
-def test_every_module_has_a_layer():
-    assert {home(parts) for _, parts in modules()} <= set(HEIGHT)
-
-
-def test_the_core_takes_buffers_and_bytes():
-    found = {(".".join(parts), name) for parts, name in GRAPH if home(parts) in CORE}
-    assert not {pair for pair in found if pair[1].split(".")[0] in SHELL_ONLY}
-    assert not {pair for pair in found if pair[1].startswith(("kju._system", "PySide", "PyQt"))}
-
-
-def test_what_is_waited_for_knows_no_clock():
-    """Conditions and the watch take frames and times; who sleeps is in `client`."""
-    logic = {"looking", "pixels", "match", "text", "glyphs", "openqa"}
-    found = {
-        (".".join(parts), name)
-        for parts, name in GRAPH
-        if home(parts) == "watch" and parts[-1] in logic
+def imports() -> Iterator[Import]:
+    names = {f"kju.{name}" for _, name in modules()} | {
+        "kju." + ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        for path in SOURCE.rglob("*.pyi")
     }
-    assert found
-    assert not {pair for pair in found if pair[1].split(".")[0] in SHELL_ONLY}
-    assert not {pair for pair in found if pair[1].startswith("kju.client")}
+    for path, module in modules():
+        package = ["kju", *module.split(".")] if module else ["kju"]
+        if path.stem != "__init__":
+            package = package[:-1]
+        for node, runs in statements(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                yield from (Import(module, alias.name, runs) for alias in node.names)
+                continue
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = ".".join([*base, *(node.module.split(".") if node.module else [])])
+            for alias in node.names:
+                is_module = f"{stem}.{alias.name}" in names
+                yield Import(module, f"{stem}.{alias.name}" if is_module else stem, runs)
 
 
-def test_imports_run_one_way():
+IMPORTS = frozenset(imports())
+
+
+def folder(name: str) -> str:
+    return name.removeprefix("kju.").split(".")[0]
+
+
+def is_core(module: str) -> bool:
+    return any(module == core or module.startswith(f"{core}.") for core in CORE)
+
+
+def ours(found: Iterator[Import] | frozenset[Import]) -> set[tuple[str, str]]:
+    """The edges between modules of the package, those for type checkers included."""
+    return {
+        (one.module, one.name.removeprefix("kju."))
+        for one in found
+        if one.name.startswith("kju.") and one.module
+    }
+
+
+def upward(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Edges that do not lead down the layers."""
     wrong = set()
-    for parts, name in GRAPH:
-        if not name.startswith("kju."):
+    for here, there in edges:
+        a, b = folder(here), folder(there)
+        if a == b:
             continue
-        here, there = home(parts), name.split(".")[1]
-        if there not in HEIGHT:
-            continue  # a name that the package itself defines
-        if parts and HEIGHT[there] > HEIGHT[here]:
-            wrong.add((".".join(parts), name))
-        side_by_side = there != here and HEIGHT[there] == HEIGHT[here]
-        if side_by_side and here in ACROSS and there not in ACROSS[here]:
-            wrong.add((".".join(parts), name))
-    assert not wrong
+        level = HEIGHT[a] == HEIGHT[b] and (a, b) not in SIDEWAYS
+        if HEIGHT[b] > HEIGHT[a] or level or b in APART.get(a, set()):
+            wrong.add((here, there))
+    return wrong
 
 
-def test_nobody_imports_an_app():
-    assert not {
-        (parts, name)
-        for parts, name in GRAPH
-        if name.startswith("kju.apps") and home(parts) != "apps"
+def cycles(edges: set[tuple[str, str]]) -> list[list[str]]:
+    """The strongly connected groups of more than one module (Tarjan)."""
+    graph: dict[str, set[str]] = {}
+    for here, there in edges:
+        # A package's __init__ may gather what its modules define.
+        if here != there and not there.startswith(f"{here}."):
+            graph.setdefault(here, set()).add(there)
+            graph.setdefault(there, set())
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        index[module] = low[module] = len(index)
+        stack.append(module)
+        for other in sorted(graph[module]):
+            if other not in index:
+                visit(other)
+                low[module] = min(low[module], low[other])
+            elif other in stack:
+                low[module] = min(low[module], index[other])
+        if low[module] == index[module]:
+            at = stack.index(module)
+            if len(group := stack[at:]) > 1:
+                found.append(sorted(group))
+            del stack[at:]
+
+    for module in sorted(graph):
+        if module not in index:
+            visit(module)
+    return found
+
+
+def shell_imports(found: Iterator[Import] | frozenset[Import]) -> set[tuple[str, str]]:
+    """What core modules import of the system."""
+    return {
+        (one.module, one.name)
+        for one in found
+        if is_core(one.module)
+        and one.runs
+        and (
+            one.name.split(".")[0] in SHELL_ONLY
+            or one.name.startswith(("kju.memory._system", "PySide", "PyQt"))
+        )
     }
 
 
-def test_only_shells_know_the_system_calls():
-    shells = {"memory", "sources", "host", "remote"}
-    assert {home(parts) for parts, name in GRAPH if name == "kju._system"} <= shells
+def test_imports_are_found() -> None:
+    assert Import("surface.model", "kju.surface._core", True) in IMPORTS
+    assert Import("client.surface", "kju.surface.model", True) in IMPORTS or any(
+        one.module == "client.surface" and one.name.startswith("kju.surface") for one in IMPORTS
+    )
+    assert Import("memory.file", "os", True) in IMPORTS
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {folder(module) for _, module in modules() if module} <= set(HEIGHT)
+
+
+def test_every_core_name_is_a_module() -> None:
+    assert set(CORE) <= {module for _, module in modules()}
+
+
+def test_imports_lead_down_the_layers() -> None:
+    assert not upward(ours(IMPORTS))
+
+
+def test_no_import_cycles() -> None:
+    assert sorted(cycles(ours(IMPORTS))) == KNOWN_CYCLES
+
+
+def test_core_modules_use_no_descriptor_thread_or_clock() -> None:
+    assert not shell_imports(IMPORTS)
+
+
+@pytest.mark.parametrize(
+    "edge",
+    [
+        ("surface.model", "client.link"),
+        ("client.link", "host.machine"),
+        ("host.machine", "client.link"),
+        ("keys.names", "wire.messages"),
+        ("report.page", "viewers.contract"),
+        ("viewers.contract", "cli.app"),
+    ],
+)
+def test_a_planted_import_up_the_layers_is_found(edge: tuple[str, str]) -> None:
+    assert upward(ours(IMPORTS) | {edge}) >= {edge}
+
+
+def test_a_planted_cycle_is_found() -> None:
+    planted = {("vision.a", "vision.b"), ("vision.b", "vision.c"), ("vision.c", "vision.a")}
+    assert ["vision.a", "vision.b", "vision.c"] in cycles(ours(IMPORTS) | planted)
+
+
+@pytest.mark.parametrize("name", ["os", "asyncio", "kju.memory._system"])
+def test_a_planted_system_import_in_core_is_found(name: str) -> None:
+    planted = Import("wire.codecs.new", name, True)
+    assert shell_imports(IMPORTS | {planted}) >= {("wire.codecs.new", name)}

@@ -4,10 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kju import layout
-from kju.consumer import Consumer
-from kju.producer import Producer
-from kju.surface import Identity, State, surface_size
+from kju.surface import Identity, State, layout, surface_size
+from kju.surface.consumer import Consumer
+from kju.surface.producer import Producer
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from documentation import ROOT
 
-FONTS = sorted((ROOT / "src/kju/watch/fonts").glob("*.txt"))
+FONTS = sorted((ROOT / "src/kju/vision/fonts").glob("*.txt"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 #: How the headers of the fonts name a licence, its name in SPDX and the first words of its text.
 LICENCES = {

@@ -3,10 +3,10 @@
 import pytest
 
 from kju.errors import FormatError, GeometryError
-from kju.formats import R8, XR24
-from kju.geometry import Rect
-from kju.producer import Producer
 from kju.surface import State, surface_size
+from kju.surface.formats import R8, XR24
+from kju.surface.geometry import Rect
+from kju.surface.producer import Producer
 
 CAPACITY = 64 * 48 * 4
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kju.errors import UsageError
-from kju.remote.options import Options, endpoint
+from kju.remote.endpoints import Options, endpoint
 from kju.remote.proof import Admit
 from kju.remote.trust import Trust
 from kju.serving import Server

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from header import set_field
 
-from kju import layout
-from kju.consumer import Consumer, copy_frame
 from kju.errors import FormatError, GeometryError, UnavailableError
-from kju.geometry import Rect
-from kju.producer import Producer
-from kju.surface import NOTHING_TAKEN, Mark, surface_size
+from kju.surface import NOTHING_TAKEN, Mark, layout, surface_size
+from kju.surface.consumer import Consumer, copy_frame
+from kju.surface.geometry import Rect
+from kju.surface.producer import Producer
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kju.consumer import Consumer
 from kju.errors import GeometryError
-from kju.geometry import Rect
-from kju.producer import Producer
 from kju.surface import NOTHING_TAKEN, surface_size
+from kju.surface.consumer import Consumer
+from kju.surface.geometry import Rect
+from kju.surface.producer import Producer
 
 MS = 1_000_000
 REST, BRISK, HOT, COLD, SHARE = 16 * MS, MS // 2, 4 * MS, 64 * MS, 25

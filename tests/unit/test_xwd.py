@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kju import xwd
+from kju.emulators.xvfb import xwd
 from kju.errors import FormatError
 
 # As Xvfb 21.1 writes it for -screen 0 1280x800x24.

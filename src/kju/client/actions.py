@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import GeometryError, UsageError
-from ..host.messages import BUTTONS, Action, Button, By, Finger, Point, To, Wheel
+from ..protocol.messages import BUTTONS, Action, Button, By, Finger, Point, To, Wheel
 
 #: Actions of one request: with a USB tablet these take a quarter of a second.
 TOGETHER = 32

@@ -20,7 +20,6 @@ from typing import IO, TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 
-from ..consumer import CHANNELS, Consumer, Copy, blend_cursor, copy_frame, next_wait
 from ..errors import (
     ClosedError,
     FormatError,
@@ -33,11 +32,12 @@ from ..errors import (
     WaitTimeoutError,
 )
 from ..files import write_output
-from ..formats import R8, fourcc_name
-from ..geometry import Area, Rect, as_rect
 from ..memory import Segment, SurfaceProducer, open_fd, open_segment
 from ..memory.identity import has_died
 from ..surface import NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
+from ..surface.consumer import CHANNELS, Consumer, Copy, blend_cursor, copy_frame, next_wait
+from ..surface.formats import R8, fourcc_name
+from ..surface.geometry import Area, Rect, as_rect
 from .frame import Frame, FramePool, make_frame
 
 if TYPE_CHECKING:

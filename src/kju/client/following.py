@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..consumer import Consumer, Copy, copy_frame
 from ..errors import MemoryLostError, ProducerGoneError, UnavailableError
-from ..geometry import Area, Rect
 from ..memory import open_fd
 from ..surface import State
+from ..surface.consumer import Consumer, Copy, copy_frame
+from ..surface.geometry import Area, Rect
 from .base import TRIES, SurfaceBase, cut
 from .frame import Frame, make_frame
 
 if TYPE_CHECKING:
-    from .._system import Mapping
+    from ..memory._system import Mapping
 
 LOST = "the guest's video memory was cut by another process: the machine cannot go on"
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core import Pool
 from ..errors import LimitError
+from ..surface._core import Pool
 
 if TYPE_CHECKING:
     import numpy.typing as npt

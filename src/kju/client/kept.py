@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..definitions import Definition
 from ..errors import UsageError
-from ..host import store
+from ..store import defined as store
+from ..store.definition import Definition
 from .machine import Machine, client_name, launched
 from .requests import check_disk_bus
 

@@ -10,8 +10,8 @@ import re
 from typing import Any, NamedTuple
 
 from ..errors import UsageError
-from ..host.messages import TAG, Execute, Happened, Saved
-from ..host.messages import Snapshot as SnapshotRequest
+from ..protocol.messages import TAG, Execute, Happened, Saved
+from ..protocol.messages import Snapshot as SnapshotRequest
 
 #: Seconds for a snapshot. QEMU writes all of the guest's memory that is in use: 100 MB took 0.2 s.
 SNAPSHOT = 600.0
@@ -25,7 +25,7 @@ class Event(NamedTuple):
     Attributes:
         sequence: Counts a machine's events from 1, without a gap.
         time: Seconds since the epoch.
-        name: What: see `kju.host.events`.
+        name: What: see `kju.emulators.events`.
         data: More about it, ready for JSON.
     """
 

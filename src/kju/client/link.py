@@ -17,13 +17,13 @@ from typing import TypeVar
 
 from ..errors import PeerError, WaitTimeoutError
 from ..files import lost_descriptors
-from ..host import runtime
-from ..host.messages import Happened, Hello, Reply, Request, Role, Welcome
-from ..host.protocol import MAX_DESCRIPTORS, Answer, ClientSide
+from ..protocol.framing import MAX_DESCRIPTORS, Answer, ClientSide
+from ..protocol.messages import Happened, Hello, Reply, Request, Role, Welcome
+from ..store import running as runtime
 from .requests import CLOSED, check_reply, gone_error, gone_reason
 
 #: Seconds for the host to answer, beyond what a request takes by itself. It answers in well
-#: under a millisecond, unless QEMU keeps it waiting (5 s, kju.host.dbus) or a guest starts.
+#: under a millisecond, unless QEMU keeps it waiting (5 s) or a guest starts.
 PATIENCE = 30.0
 _CHUNK = 64 << 10
 _HANG_UP = select.POLLHUP | select.POLLRDHUP | select.POLLERR

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import KjuError, MachineGoneError, PowerButtonError, WaitTimeoutError
-from ..host import runtime
-from ..host.messages import (
+from ..protocol.input_log import Input
+from ..protocol.messages import (
     Done,
     Executed,
     GetInfo,
@@ -30,8 +30,8 @@ from ..host.messages import (
     Stop,
     Welcome,
 )
-from ..host.recording import Input
 from ..remote.address import SCHEME
+from ..store import running as runtime
 from ..surface import NOTHING_TAKEN, Mark
 from . import life, replaying, requests
 from .keyboard import Keyboard

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from ..host import runtime
-from ..host.messages import Role, Welcome
-from ..host.protocol import no_screen
+from ..protocol.framing import no_screen
+from ..protocol.messages import Role, Welcome
+from ..store import running as runtime
 
 if TYPE_CHECKING:
     import subprocess

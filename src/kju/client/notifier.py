@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from .._core import WAIT_CAP_MS, Reader
+from ..surface._core import WAIT_CAP_MS, Reader
 
 # Whoever waits gives up after half a second at the latest and comes again; one who has not
 # is in an event loop that was abandoned, and nobody else would ever take it off the list.

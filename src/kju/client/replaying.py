@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MachineGoneError, RoleError, UsageError
-from ..host import logs
-from ..host.messages import Keys, Point
-from ..host.recording import Input, decode, schedule
+from ..protocol.input_log import Input, decode, schedule
+from ..protocol.messages import Keys, Point
+from ..store import logs
 
 if TYPE_CHECKING:
     from .machine_base import MachineBase

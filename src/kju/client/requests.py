@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from ..definitions import DISK_BUSES
 from ..errors import ClosedError, KjuError, MachineError, MachineGoneError, PeerError, UsageError
-from ..host.messages import (
+from ..protocol.framing import error_from
+from ..protocol.messages import (
+    DISK_BUSES,
     LONGEST_KEYS,
     Codec,
     Done,
@@ -26,7 +27,6 @@ from ..host.messages import (
     Reply,
     Role,
 )
-from ..host.protocol import error_from
 from ..surface import NOTHING_TAKEN, Mark
 
 if TYPE_CHECKING:

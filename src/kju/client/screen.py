@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Self, overload
 
 from ..errors import KjuError, PeerError
-from ..geometry import Area
-from ..host.messages import (
+from ..memory import Segment, open_fd
+from ..protocol.framing import Answer
+from ..protocol.messages import (
     Done,
     GetLive,
     GetSurface,
@@ -23,8 +24,7 @@ from ..host.messages import (
     SurfaceHandle,
     Unhold,
 )
-from ..host.protocol import Answer
-from ..memory import Segment, open_fd
+from ..surface.geometry import Area
 from .following import Following
 from .frame import Frame
 from .link import Link, close_all

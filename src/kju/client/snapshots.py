@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Self
 
 from ..errors import ClosedError, MachineGoneError, WaitTimeoutError
-from ..host.messages import Done, GetSnapshots, Subscribe
-from ..host.messages import Snapshots as SnapshotsReply
+from ..protocol.messages import Done, GetSnapshots, Subscribe
+from ..protocol.messages import Snapshots as SnapshotsReply
 from . import life
 from .life import Event, Snapshot
 from .link import Link

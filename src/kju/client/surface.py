@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from typing import IO, Self
 
-from ..consumer import next_wait
 from ..errors import FormatError
-from ..geometry import Area
 from ..surface import NOTHING_TAKEN, Change, Mark, State
+from ..surface.consumer import next_wait
+from ..surface.geometry import Area
 from .base import SurfaceBase, deadline_of, seconds_to, touches
 from .frame import Frame
 from .waits import Waits

@@ -1,6 +1,6 @@
 """Waiting for what the screen shows, for programs with threads.
 
-What is waited for, and when to look, is in `kju.watch`; here is who sleeps, and the clock.
+What is waited for, and when to look, is in `kju.vision`; here is who sleeps, and the clock.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ..errors import InconsistentError, UnavailableError, WaitTimeoutError
-from ..geometry import Area, Rect
 from ..surface import NOTHING_TAKEN, Change, Mark
+from ..surface.geometry import Area, Rect
 from .base import SurfaceBase
 from .frame import Frame
 from .witness import witnessed
 
 if TYPE_CHECKING:
-    from ..watch.looking import Condition, Watch
-    from ..watch.match import Match
-    from ..watch.needle import Needle
-    from ..watch.text import Text, TextMatch
+    from ..vision.looking import Condition, Watch
+    from ..vision.match import Match
+    from ..vision.needle import Needle
+    from ..vision.text import Text, TextMatch
 
     OneNeedle: TypeAlias = Needle | str | os.PathLike[str] | Frame
 
@@ -38,7 +38,7 @@ class Waits(SurfaceBase):
     damage causes the next look. A region that leaves the screen is waited for too: a guest may be
     about to set a larger mode.
 
-    All raise `kju.watch.ScreenTimeoutError`, a `WaitTimeoutError`, when their time is
+    All raise `kju.vision.ScreenTimeoutError`, a `WaitTimeoutError`, when their time is
     over; `ProducerGoneError` or `MachineGoneError` when nothing more will come; `UsageError` for
     what cannot be.
     """
@@ -62,7 +62,7 @@ class Waits(SurfaceBase):
         Returns:
             The rectangles that differ, and the mark of the frame that does.
         """
-        from ..watch.pixels import Changed
+        from ..vision.pixels import Changed
 
         return self._wait(Changed(since), region, timeout, since or NOTHING_TAKEN)
 
@@ -88,7 +88,7 @@ class Waits(SurfaceBase):
         Returns:
             The region's pixels, B G R X.
         """
-        from ..watch.pixels import Still
+        from ..vision.pixels import Still
 
         rects = [Rect(*area) for area in ignore]
         return self._wait(Still(seconds, rects), region, timeout)  # type: ignore[return-value]
@@ -104,7 +104,7 @@ class Waits(SurfaceBase):
         """Wait until a needle is on the screen.
 
         Args:
-            needle: What to look for: a needle's path, a `kju.watch.Needle`, or a frame; or
+            needle: What to look for: a needle's path, a `kju.vision.Needle`, or a frame; or
                 several, of which the first that is there is found.
             region: Where; everywhere by default.
             timeout: Seconds; None waits for ever.
@@ -135,7 +135,7 @@ class Waits(SurfaceBase):
         installed, only text consoles count, and the error in the end says so.
 
         Args:
-            text: What to find, as `kju.watch.Text.find` does.
+            text: What to find, as `kju.vision.Text.find` does.
             region: Where; everywhere by default. A small one is faster to recognise.
             timeout: Seconds; None waits for ever.
             language: Tesseract's name of the language to expect.
@@ -144,7 +144,7 @@ class Waits(SurfaceBase):
             The text and where it is.
 
         """
-        from ..watch.ocr import Reads
+        from ..vision.ocr import Reads
 
         return self._wait(Reads(text, language), region, timeout)
 
@@ -169,7 +169,7 @@ class Waits(SurfaceBase):
         Returns:
             The region's pixels, B G R X.
         """
-        from ..watch.pixels import Coloured
+        from ..vision.pixels import Coloured
 
         condition = Coloured(colour, share, tolerance)
         return self._wait(condition, region, timeout)  # type: ignore[return-value]
@@ -187,7 +187,7 @@ class Waits(SurfaceBase):
         Returns:
             What it returned.
         """
-        from ..watch.pixels import Holds
+        from ..vision.pixels import Holds
 
         return self._wait(Holds(predicate), region, timeout)  # type: ignore[arg-type]
 
@@ -265,7 +265,7 @@ def watch_for(
     condition: Condition[T], region: Area | None, timeout: float | None, since: Mark = NOTHING_TAKEN
 ) -> Watch[T]:
     """Begin a wait now."""
-    from ..watch.looking import Watch
+    from ..vision.looking import Watch
 
     where = None if region is None else Rect(*region)
     return Watch(condition, where, timeout, time.monotonic(), since)
@@ -316,15 +316,15 @@ def shows(
     needle: OneNeedle | Sequence[OneNeedle], region: Area | None, similarity: float | None
 ) -> Condition[Match]:
     """The condition of `Waits.wait_image`."""
-    from ..watch.match import Shows
-    from ..watch.needle import needles_of
+    from ..vision.match import Shows
+    from ..vision.needle import needles_of
 
     return Shows(needles_of(needle), None if region is None else Rect(*region), similarity)
 
 
 def look_once(surface: SurfaceBase, condition: Condition[T], region: Area | None) -> T | None:
     """Whether a condition holds now."""
-    from ..watch.looking import Seen
+    from ..vision.looking import Seen
 
     frame, where = _whole_and_part(surface, region)
     assert frame.mode is not None  # noqa: S101  what a surface makes has one
@@ -334,7 +334,7 @@ def look_once(surface: SurfaceBase, condition: Condition[T], region: Area | None
 
 def read_once(surface: SurfaceBase, region: Area | None, language: str) -> Text:
     """Read a part of a screen now."""
-    from ..watch.ocr import read
+    from ..vision.ocr import read
 
     frame, where = _whole_and_part(surface, region)
     return read(frame, where, language)
@@ -342,7 +342,7 @@ def read_once(surface: SurfaceBase, region: Area | None, language: str) -> Text:
 
 def _whole_and_part(surface: SurfaceBase, region: Area | None) -> tuple[Frame, Rect]:
     from ..errors import GeometryError
-    from ..watch.looking import check_rect
+    from ..vision.looking import check_rect
 
     frame = surface._snapshot()
     whole = Rect(0, 0, frame.shape[1], frame.shape[0])

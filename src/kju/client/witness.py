@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from ..geometry import Rect
-    from ..watch.looking import Watch
+    from ..surface.geometry import Rect
+    from ..vision.looking import Watch
     from .base import SurfaceBase
 
 

@@ -31,7 +31,7 @@ from .failure import (
     raise_descriptor_limit,
 )
 from .folder import Folder, folder_in, private_folder
-from .listening import listen
+from .listening import Peer, listen, peer_of
 from .output import check_new, make_folders, write_output
 from .staging import is_temporary
 from .tree import Known, listing, remove_tree, unknown
@@ -39,6 +39,7 @@ from .tree import Known, listing, remove_tree, unknown
 __all__ = [
     "Folder",
     "Known",
+    "Peer",
     "check_new",
     "descriptor_limit",
     "failing",
@@ -51,6 +52,7 @@ __all__ = [
     "lost_descriptors",
     "make_folders",
     "most_descriptors",
+    "peer_of",
     "private_folder",
     "raise_descriptor_limit",
     "remove_tree",

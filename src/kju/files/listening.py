@@ -1,13 +1,34 @@
-"""SHELL: a Unix socket in a folder of this user's."""
+"""SHELL: Unix sockets: listening in a private folder, and the identity of a peer."""
 
 from __future__ import annotations
 
 import os
 import socket
+import struct
+from typing import NamedTuple
 
 from . import staging
 from .failure import failing
 from .folder import Folder
+
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Peer(NamedTuple):
+    """The process at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def peer_of(sock: socket.socket) -> Peer:
+    """Return the process that connected a Unix socket."""
+    return Peer(
+        *_CREDENTIALS.unpack(
+            sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        )
+    )
 
 
 def listen(listener: socket.socket, folder: Folder, name: str, backlog: int) -> None:

@@ -24,14 +24,16 @@ import os
 import socket
 import sys
 
-from .. import _system
+from ..emulators import launch
+from ..emulators.process import spawn as process
 from ..errors import EmulatorError, KjuError, PeerError
 from ..files import descriptor_limit
-from . import launch, process, runtime
-from .logs import BoundedLog, LogHandler
+from ..memory import _system
+from ..protocol.framing import HostSide, failure
+from ..protocol.messages import Launch
+from ..store import running as runtime
+from ..store.logs import BoundedLog, LogHandler
 from .machine import Machine
-from .messages import Launch
-from .protocol import HostSide, failure
 
 log = logging.getLogger("kju.host")
 
@@ -83,7 +85,7 @@ def _serve(owner: socket.socket, side: HostSide, request: Launch) -> int:
             runtime.claim(request.machine) if request.machine else runtime.claim_any(_stem(request))
         )
         if request.folder:
-            from . import store  # few machines are kept ones
+            from ..store import defined as store  # few machines are kept ones
 
             store.confirm(request)
         _redirect(claim, request.log_level)

@@ -24,16 +24,15 @@ import logging
 import os
 import select
 import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..errors import KjuError, PeerError
-from ..files import Folder, descriptor_limit, listen
-from .messages import AnyRequest, Cancel, Hello, Message, Refused
-from .protocol import HostSide, Outgoing, pack
+from ..files import Folder, descriptor_limit, listen, peer_of
+from ..protocol.framing import HostSide, Outgoing, pack
+from ..protocol.messages import AnyRequest, Cancel, Hello, Message, Refused
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +51,6 @@ MAX_WAITING = 256
 MAX_UNSENT = 4 << 20
 BROKEN_OFF = "the client did not wait for it"
 _CHUNK = 64 << 10
-_CREDENTIALS = struct.Struct("3i")
 
 
 class Result(NamedTuple):
@@ -73,23 +71,6 @@ class Machine(Protocol):
 
     def client_gone(self, client: Client) -> None:
         """A client has hung up, or was hung up on."""
-
-
-class Peer(NamedTuple):
-    """Who is at the other end, by the kernel's word (unix(7), SO_PEERCRED)."""
-
-    pid: int
-    uid: int
-    gid: int
-
-
-def peer_of(sock: socket.socket) -> Peer:
-    """The process that connected this socket."""
-    return Peer(
-        *_CREDENTIALS.unpack(
-            sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        )
-    )
 
 
 class Client:

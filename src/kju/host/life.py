@@ -9,12 +9,12 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LimitError, UsageError
-from . import messages
+from ..protocol import messages
+from ..protocol.framing import MAX_FRAME
 from .control import Client, Result
-from .protocol import MAX_FRAME
 
 if TYPE_CHECKING:
-    from .console import Console
+    from ..emulators.console import Console
     from .machine import Machine
 
 log = logging.getLogger(__name__)

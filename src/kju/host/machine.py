@@ -20,16 +20,17 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+from ..emulators.base import Emulator, Ending
+from ..emulators.events import Events
+from ..emulators.tasks import Tasks
 from ..errors import KjuError
+from ..protocol import messages
+from ..protocol.framing import HostSide, failure
+from ..protocol.messages import AnyRequest, Launch
+from ..store.running import Claim
 from ..surface import State
-from . import life, messages, requests
+from . import life, requests
 from .control import Client, Result, Server
-from .emulator import Emulator, Ending
-from .events import Events
-from .messages import AnyRequest, Launch
-from .protocol import HostSide, failure
-from .runtime import Claim
-from .tasks import Tasks
 
 log = logging.getLogger(__name__)
 

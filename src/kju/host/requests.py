@@ -7,14 +7,15 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from ..protocol import messages
+from ..protocol.framing import no_screen
+from ..protocol.messages import AnyRequest
 from ..surface import NOTHING_TAKEN, Mark
-from . import life, messages
+from . import life
 from .control import Client, Result
-from .messages import AnyRequest
-from .protocol import no_screen
 
 if TYPE_CHECKING:
-    from .console import Console
+    from ..emulators.console import Console
     from .machine import Machine
 
 log = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Self
 
-from ..formats import fourcc_name
-from ..producer import Producer
 from ..surface import MAX_SIDE, TILE_SIDE, State, surface_size
+from ..surface.formats import fourcc_name
+from ..surface.producer import Producer
 from .address import create, split_address
 from .identity import own_identity
 

@@ -8,8 +8,8 @@ import resource
 from collections.abc import Callable
 from pathlib import Path
 
-from .._system import Mapping, file_status
 from ..errors import LimitError, MemoryLostError, ProducerGoneError, SupersededError
+from ._system import Mapping, file_status
 from .descriptor import Descriptor
 
 

@@ -16,8 +16,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .._system import segment_create, segment_remove, segment_status
 from ..errors import ConflictError, LimitError
+from ._system import segment_create, segment_remove, segment_status
 from .segment import Segment, map_memory
 
 KEY_PREFIX = 0x6B6A  # "kj": the upper half of every key kju makes

@@ -40,7 +40,7 @@ from ..files import Folder
 from ..wire.messages import Role
 from . import certificates, denied, store
 from .certificates import Issued, Kind
-from .options import Tls
+from .endpoints import Tls
 
 if TYPE_CHECKING:
     from cryptography import x509

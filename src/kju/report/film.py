@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..watch.looking import pixel_words
+from ..vision.looking import pixel_words
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,7 +26,7 @@ MOST = 480
 #: Screens of Debian's installer (1280x800) take 28 to 122 KB each, a game in VGA text 5 KB; of
 #: photographs, 2 MB each, a dozen are kept.
 MOST_BYTES = 24 << 20
-# As in `kju.watch.pixels`: the largest text cursor, of a console on a 4K screen.
+# As in `kju.vision.pixels`: the largest text cursor, of a console on a 4K screen.
 _BLINK_WIDTH, _BLINK_HEIGHT = 32, 64
 # Half of the slowest period (0.6 s in desktops), and what a recorder is late.
 _BLINK_SECONDS = 1.0

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
-from ..host.messages import BUTTONS, Button, By, Finger, To, Wheel
-from ..host.recording import Input
 from ..keys import NAMES, US
+from ..protocol.input_log import Input
+from ..protocol.messages import BUTTONS, Button, By, Finger, To, Wheel
 
 _MODIFIERS = frozenset({"shift", "shift_r", "ctrl", "ctrl_r", "alt", "alt_r", "meta_l", "meta_r"})
 # Keys of one text come together; a program's next one, or a person's, comes later.

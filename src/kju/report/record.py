@@ -24,8 +24,8 @@ from ..client.machine import attach
 from ..client.waits import newest_frame
 from ..errors import FormatError, KjuError, WaitTimeoutError
 from ..files import write_output
-from ..host.logs import LIMIT
-from ..host.recording import Input, decode
+from ..protocol.input_log import Input, decode
+from ..store.logs import LIMIT
 from ..surface import NOTHING_TAKEN, Mark
 from . import page
 from .film import MOST, MOST_BYTES, Film
@@ -324,7 +324,7 @@ def _failure(error: BaseException | str) -> Failure:
     if isinstance(error, str):
         return Failure(error)
     png = io.BytesIO()
-    from ..watch.timeout import ScreenTimeoutError
+    from ..vision.timeout import ScreenTimeoutError
 
     if isinstance(error, ScreenTimeoutError):
         error.save(png)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..geometry import Rect
+from ..surface.geometry import Rect
 from .film import Picture
 
 
@@ -38,7 +38,7 @@ class Failure(NamedTuple):
 
     Attributes:
         words: The error, as many lines as there are.
-        png: A picture of it, such as `kju.watch.ScreenTimeoutError` draws; or empty.
+        png: A picture of it, such as `kju.vision.ScreenTimeoutError` draws; or empty.
     """
 
     words: str

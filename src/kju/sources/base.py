@@ -21,8 +21,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
-from ..producer import Producer
 from ..surface import State
+from ..surface.producer import Producer
 
 
 class Phase(Enum):

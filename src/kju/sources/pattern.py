@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..geometry import Rect
-from ..producer import Producer
+from ..surface.geometry import Rect
+from ..surface.producer import Producer
 from .base import Phase, Report, Source, Status
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GeometryError, KjuError
-from ..producer import Producer
+from ..surface.producer import Producer
 from .base import Need, Phase, Report, Source, Status, room_for
 
 log = logging.getLogger(__name__)

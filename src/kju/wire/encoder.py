@@ -19,18 +19,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .. import _pixels
-from ..formats import BYTES_PER_PIXEL
-from ..geometry import Rect
 from ..surface import Mode
-from . import blocks
+from ..surface.formats import BYTES_PER_PIXEL
+from ..surface.geometry import Rect
+from . import _wire, blocks
 from .messages import MAX_BLOCK, MAX_MESSAGE, Codec, Photo
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from .._pixels import Box
-    from ..consumer import Consumer
+    from ..surface.consumer import Consumer
+    from ._wire import Box
 
 #: Bytes of a segment's data; the rest of a message is for what stands around them.
 MAX_DATA = MAX_MESSAGE - 200
@@ -45,8 +44,8 @@ KEPT = 512_000
 #: Moves of one segment: a text that scrolls on both sides of a pointer is two.
 MOST_MOVES = 3
 #: Rectangles of one segment besides. A viewer refuses a block with more items, and one that covers
-#: the picture more than `_pixels.MAX_PASSES` times: with the moves, each pixel is drawn once.
-MOST_ITEMS = _pixels.MAX_ITEMS - MOST_MOVES
+#: the picture more than `_wire.MAX_PASSES` times: with the moves, each pixel is drawn once.
+MOST_ITEMS = _wire.MAX_ITEMS - MOST_MOVES
 #: Pixels that must have changed before it is worth looking whether something has moved.
 WORTH_MOVING = 4096
 #: Bytes that a photo has around its data.
@@ -328,12 +327,12 @@ class Encoder:
         bottom = min((int(rows.max()) + 1) * side, self.mode.height)
         rect = Rect(x, y, right - x, bottom - y)
         self._copy([rect])
-        while found := _pixels.find_move(base, self._now, self._form, rect):
+        while found := _wire.find_move(base, self._now, self._form, rect):
             if not moves:
                 base = base.copy()
             moves.append(Move(Rect(*found[0]), *found[1:]))
-            _pixels.move(base, self._form, *moves[-1])
-            left = _pixels.trim(base, self._now, self._form, [rect])
+            _wire.move(base, self._form, *moves[-1])
+            left = _wire.trim(base, self._now, self._form, [rect])
             if len(moves) == MOST_MOVES or sum(w * h for _, _, w, h in left) < WORTH_MOVING:
                 break
             rect = _around(left)
@@ -348,7 +347,7 @@ class Encoder:
     ) -> npt.NDArray[np.intp]:
         """Also the tiles that what has moved shows wrong: a move need not be exact."""
         rects = [move.to for move in moves]
-        wrong = [Rect(*each) for each in _pixels.trim(base, self._now, self._form, rects)]
+        wrong = [Rect(*each) for each in _wire.trim(base, self._now, self._form, rects)]
         if not wrong:
             return dirty
         tiles = np.unique(np.concatenate([self._tiles_of(each) for each in wrong]))
@@ -395,17 +394,17 @@ class Encoder:
         rects = self._rects(tiles)
         if not moves:
             self._copy(rects)
-        changed = self._bounded(_pixels.trim(base, self._now, self._form, rects), rects)
+        changed = self._bounded(_wire.trim(base, self._now, self._form, rects), rects)
         if not changed and not moves:
             return None
-        head = b"".join(_pixels.pack_move(*move) for move in moves)
+        head = b"".join(_wire.pack_move(*move) for move in moves)
         return self._step(head, changed, tiles, version)
 
     def _step(
         self, head: bytes, changed: list[Box], tiles: npt.NDArray[np.intp], version: int
     ) -> Step:
         """The moves, and then these rectangles of `_now`."""
-        block = self._block(head + _pixels.pack(self._now, self._form, changed))
+        block = self._block(head + _wire.pack(self._now, self._form, changed))
         return Step(self.generation + 1, version, 0, tiles, block)
 
     def _bounded(self, changed: Sequence[Box], rects: list[Rect]) -> list[Box]:
@@ -421,7 +420,7 @@ class Encoder:
 
     def _whole_tiles(self, tiles: npt.NDArray[np.intp]) -> Step:
         """These tiles of the shadow."""
-        block = self._block(_pixels.pack(self._shadow, self._form, self._rects(tiles)))
+        block = self._block(_wire.pack(self._shadow, self._form, self._rects(tiles)))
         return Step(self.generation, self.version, self.whole, tiles, block)
 
     def _block(self, packed: bytes) -> Block:

@@ -10,7 +10,7 @@ from .lossy import LossyEncoder
 from .messages import JPEG, Codec, Hello
 
 if TYPE_CHECKING:
-    from ..consumer import Consumer
+    from ..surface.consumer import Consumer
 
 
 class Encoders:

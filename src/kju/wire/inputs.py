@@ -17,7 +17,7 @@ MOST_INPUTS = 64
 #: up by then.
 LATEST = 10.0
 #: Seconds after which an input is too old to be carried out. A router could otherwise keep a key
-#: and release it after its user was told that it failed (`kju.remote.inlet.PATIENCE`, longer than
+#: and release it after its user was told that it failed (`kju.remote.mirror.PATIENCE`, longer than
 #: this) and has typed it again.
 MAX_AGE = 10.0
 

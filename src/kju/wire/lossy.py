@@ -17,18 +17,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import _pixels
-from ..geometry import Rect
-from . import blocks, photos
+from ..surface.geometry import Rect
+from . import _wire, blocks, photos
 from .encoder import AROUND_PHOTO, MAX_DATA, MOST_ITEMS, Encoder, Move, Step
 from .messages import MAX_PHOTO_PIXELS, MAX_PHOTOS, Codec, Photo
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from .._pixels import Box
-    from ..consumer import Consumer
     from ..surface import Mode
+    from ..surface.consumer import Consumer
+    from ._wire import Box
 
 #: Seconds without a change until a tile is sent exact. Measured: that has 19 times the bytes of the
 #: photo before, so what moves three times a second should not be, as it is with 0.25.
@@ -174,14 +173,14 @@ class LossyEncoder(Encoder):
         self._changed = [Rect(*each) for each in changed]
         near, plain = self._believed(self._changed)
         made = self._photos(self._now, near)
-        block = self._block(head + _pixels.pack(self._now, self._form, plain))
+        block = self._block(head + _wire.pack(self._now, self._form, plain))
         found: list[Rect] = []
         rest: list[Rect] = []
         if len(block.data) > WORTH:
             found, rest = self._measured(plain)
         if found:
             more = self._photos(self._now, found)
-            smaller = self._block(head + _pixels.pack(self._now, self._form, rest))
+            smaller = self._block(head + _wire.pack(self._now, self._form, rest))
             size = sum(len(photo.data) + AROUND_PHOTO for photo in more)
             if size * GAIN_OF_ALL < len(block.data) - len(smaller.data):
                 made, block = made + more, smaller
@@ -190,7 +189,7 @@ class LossyEncoder(Encoder):
         pixels = sum(photo.width * photo.height for photo in made)
         items = max(len(plain), len(rest))
         if len(made) > MAX_PHOTOS or pixels > MAX_PHOTO_PIXELS or items > MOST_ITEMS:
-            made, block = (), self._block(head + _pixels.pack(self._now, self._form, changed))
+            made, block = (), self._block(head + _wire.pack(self._now, self._form, changed))
         return Step(self.generation + 1, version, 0, tiles, block, made)
 
     def _whole_tiles(self, tiles: npt.NDArray[np.intp]) -> Step:
@@ -248,7 +247,7 @@ class LossyEncoder(Encoder):
 
     def _gains(self, piece: Rect) -> bool:
         """Whether a photo of this has far fewer bytes than what is exact."""
-        packed = _pixels.pack(self._now, self._form, [piece])
+        packed = _wire.pack(self._now, self._form, [piece])
         if len(packed) < piece.area:
             return False  # 16 colours at most: less than a byte for each pixel
         near = len(photos.compress(self._part(self._now, piece))) - HEAD

@@ -201,7 +201,7 @@ class Segment(Message, frozen=True, tag=20):
         whole: Up to this version of the screen the viewer has everything with this segment; 0
             where some of the picture has never been sent.
         size: Bytes that `data` is when it is not compressed.
-        data: A block (see `kju._pixels`), compressed.
+        data: A block (see `kju.wire._wire`), compressed.
         heard: The sender has taken an acknowledgement of this serial number: it knows what was
             lost up to there.
     """

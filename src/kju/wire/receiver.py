@@ -30,11 +30,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from .. import _pixels
 from ..errors import FormatError, GeometryError, KjuError, PeerError
-from ..formats import R8, XR24
-from ..geometry import Rect
-from . import blocks, messages, photos
+from ..surface.formats import R8, XR24
+from ..surface.geometry import Rect
+from . import _wire, blocks, messages, photos
 from .messages import (
     CODECS,
     JPEG,
@@ -79,7 +78,7 @@ MOST_EARLY = 16
 
 
 class Target(Protocol):
-    """What is kept equal: `kju.producer.Producer`, or a recorder's."""
+    """What is kept equal: `kju.surface.producer.Producer`, or a recorder's."""
 
     @property
     def pixels(self) -> npt.NDArray[np.uint8]:
@@ -511,13 +510,13 @@ class Receiver:
     def _draw(self, message: Segment, mode: Mode) -> None:
         block = blocks.decompress(message.data, message.size, self._codec)
         pixel = 1 if mode.grey else 4
-        rects = [Rect(*each) for each in _pixels.check(block, (mode.width, mode.height, pixel))]
+        rects = [Rect(*each) for each in _wire.check(block, (mode.width, mode.height, pixel))]
         near = self._photos(message, mode) if isinstance(message, Lossy) else []
         pixels = self._target.pixels if self._unseen is None else self._unseen
         form = mode.width, mode.height, pixels.strides[0], pixel
         if self._unseen is None:
             self._target.begin()
-        _pixels.unpack(block, _whole_rows(pixels), form)
+        _wire.unpack(block, _whole_rows(pixels), form)
         for (x, y, width, height), photo in near:
             shown = pixels[y : y + height, x : x + width]
             shown[...] = photo.reshape(shown.shape)

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..formats import R8
+from ..surface.formats import R8
 from . import blocks
+from .congestion import Sent
 from .encoder import Encoder, Step
 from .messages import MAX_CURSOR, Cursor, Lossy, Mode, Numbered, Segment, State
-from .window import Sent
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ..consumer import Consumer
-    from ..geometry import Rect
+    from ..surface.consumer import Consumer
+    from ..surface.geometry import Rect
 
 NOT_SENT = Sent(0, 0.0, 0, 0.0, False)
 

@@ -26,8 +26,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import KjuError, PeerError
-from ..geometry import Rect
+from ..surface.geometry import Rect
 from . import messages
+from .congestion import Window
 from .encoder import AROUND_PHOTO, Encoder
 from .inputs import MAX_AGE, Inputs
 from .messages import (
@@ -55,10 +56,9 @@ from .messages import (
     Welcome,
 )
 from .screen_sent import NOT_SENT, ScreenSent, UnderWay
-from .window import Window
 
 if TYPE_CHECKING:
-    from ..consumer import Consumer
+    from ..surface.consumer import Consumer
     from .seal import Seal
 
 #: Seconds without a sign of the viewer while something is under way, or since anything was

@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vt import Terminal
 
-from kju.apps.terminal.ability import Ability, Colours
-from kju.apps.terminal.canvas import Canvas
-from kju.geometry import Rect
+from kju.surface.geometry import Rect
+from kju.viewers.terminal.ability import Ability, Colours
+from kju.viewers.terminal.canvas import Canvas
 
 TRUE = Ability(Colours.TRUE)
 

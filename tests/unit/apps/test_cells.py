@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kju.apps.terminal.cells import fit, sample
-from kju.geometry import Rect
+from kju.surface.geometry import Rect
+from kju.viewers.terminal.cells import fit, sample
 
 sides = st.integers(1, 90)
 areas = st.tuples(st.integers(1, 60), st.integers(1, 30))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kju.apps import certificates as command
-from kju.apps.network import Reach
+from kju.cli import certificates as command
+from kju.cli.network import Reach
 from kju.errors import UsageError
 from kju.remote.known import KnownSenders, Sender
 from kju.remote.trust import Trust

@@ -8,13 +8,13 @@ import pytest
 import typer
 
 from kju import errors
-from kju.apps import demo, network, snapshots
-from kju.apps.cli import app, split_qemu_arguments
-from kju.apps.exits import Exit, code_of, line_of
-from kju.apps.manage import said
-from kju.apps.targets import UnreadableError, attach_to_look, is_address
-from kju.host.messages import Saved
-from kju.host.qemu import Qemu
+from kju.cli import demo, network, snapshots
+from kju.cli.app import app, split_qemu_arguments
+from kju.cli.exits import Exit, code_of, line_of
+from kju.cli.manage import said
+from kju.client.targets import UnreadableError, attach_to_look, is_address
+from kju.emulators.qemu.program import Qemu
+from kju.protocol.messages import Saved
 
 
 def test_what_a_disk_says_is_not_obeyed_by_a_terminal(monkeypatch, capsys):
@@ -107,7 +107,7 @@ def test_help_imports_nothing_heavy():
     code = """
 import sys
 sys.argv = ["kju", "--help"]
-from kju.apps.__main__ import main
+from kju.cli.__main__ import main
 try:
     main()
 except SystemExit as end:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kju import Rect
-from kju.apps.desktop.geometry import (
+from kju.errors import UsageError
+from kju.viewers.geometry import (
     Scaling,
     about,
     device_pixel,
@@ -19,7 +20,6 @@ from kju.apps.desktop.geometry import (
     scaling_of,
     wanted_size,
 )
-from kju.errors import UsageError
 
 sides = st.integers(1, 5000)
 sizes = st.tuples(sides, sides)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kju.apps.desktop.grab import SHORTCUTS, Command, Keys
 from kju.errors import UsageError
 from kju.keys import NUMBERS
+from kju.viewers.grab import SHORTCUTS, Command, Keys
 
 CTRL, CTRL_R, ALT, A, F, F2 = (NUMBERS[n] for n in ("ctrl", "ctrl_r", "alt", "a", "f", "f2"))
 

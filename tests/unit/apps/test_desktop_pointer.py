@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kju.apps.desktop.pointer import (
-    Look,
-    Pointing,
-    Relative,
-    Wheel,
-    draws_cursor,
-    window_cursor,
-)
 from kju.surface import Cursor
+from kju.viewers.pointer import Look, Pointing, Relative, Wheel, draws_cursor, window_cursor
 
 SHAPE = np.zeros((4, 4, 4), np.uint8)
 SHOWN = Cursor(1, True, 5, 5, 0, 0, SHAPE)

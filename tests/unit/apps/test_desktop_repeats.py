@@ -1,6 +1,6 @@
 """Repeats of X11: a release and a press of one moment."""
 
-from kju.apps.desktop.repeats import KeyEvent, Repeats
+from kju.viewers.repeats import KeyEvent, Repeats
 
 DOWN, UP, AGAIN = KeyEvent(54, True, False), KeyEvent(54, False, False), KeyEvent(54, True, True)
 

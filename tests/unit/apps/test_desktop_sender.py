@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wait import until
 
-from kju.apps.desktop.sender import Button, Key, MoveBy, MoveTo, Repeat, Sender, Turn, merged
 from kju.errors import InputError, MachineGoneError, QemuError, UsageError
+from kju.viewers.sender import Button, Key, MoveBy, MoveTo, Repeat, Sender, Turn, merged
 
 
 class Machine:

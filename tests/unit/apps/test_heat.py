@@ -1,7 +1,7 @@
 import numpy as np
 
-from kju.apps.terminal.ability import Ability, Colours
-from kju.apps.terminal.heat import heat, picture
+from kju.viewers.terminal.ability import Ability, Colours
+from kju.viewers.terminal.heat import heat, picture
 
 PLAIN = Ability(Colours.NONE)
 

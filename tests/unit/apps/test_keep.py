@@ -10,12 +10,14 @@ import pytest
 from fake_host import fake_host
 
 from kju import attach
-from kju.apps import edit as editing
-from kju.apps import keep
-from kju.apps.power import parse
-from kju.definitions import Definition
+from kju.cli import edit as editing
+from kju.cli import keep
+from kju.cli.power import parse
+from kju.emulators.qemu import accelerator as probe
+from kju.emulators.qemu import program as qemu
 from kju.errors import UsageError
-from kju.host import probe, qemu, store
+from kju.store import defined as store
+from kju.store.definition import Definition
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def edit(monkeypatch: pytest.MonkeyPatch, how: str) -> subprocess.CompletedProcess[str]:
     monkeypatch.setenv("EDITOR", how)
-    words = [sys.executable, "-m", "kju.apps", "edit", "web"]
+    words = [sys.executable, "-m", "kju.cli", "edit", "web"]
     return subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
@@ -167,7 +169,7 @@ def test_create_shows_every_file_of_a_disk(tmp_path: Path, monkeypatch: pytest.M
     disk = tmp_path / "in" / "stranger.qcow2"
     command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", "../base.raw", "-F", "raw"]
     subprocess.run([*command, str(disk)], check=True)
-    words = [sys.executable, "-m", "kju.apps", "create", "strange", "--image", str(disk)]
+    words = [sys.executable, "-m", "kju.cli", "create", "strange", "--image", str(disk)]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 2
     assert "outside its folder" in done.stderr and "--trust-disk" in done.stderr

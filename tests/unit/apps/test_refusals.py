@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from kju.apps.refusals import reason
+from kju.serving.refusals import reason
 
 LINE = "\x1b[33m WARN\x1b[0m acc-0 \x1b[2mzenoh_link_tls::unicast\x1b[0m\x1b[2m:\x1b[0m "
 HINT = ". Hint: increase the system open file limit."
@@ -36,7 +36,7 @@ def test_what_is_printed_goes_where_it_did() -> None:
     pytest.importorskip("zenoh")
     program = """
 import os, sys
-from kju.apps.refusals import told
+from kju.serving.refusals import told
 said = []
 print("before")
 with told(said.append):
@@ -57,7 +57,7 @@ def test_a_closed_output_ends_nothing(end: str) -> None:
     pytest.importorskip("zenoh")
     program = """
 import os, sys
-from kju.apps.refusals import told
+from kju.serving.refusals import told
 with told():
     for _ in range(3):
         try:

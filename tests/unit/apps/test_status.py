@@ -2,9 +2,9 @@ import json
 
 import numpy as np
 
-from kju.apps.terminal.status import Status, fitted, mean_colour
-from kju.formats import XR24
 from kju.surface import Mode, State
+from kju.surface.formats import XR24
+from kju.viewers.terminal.status import Status, fitted, mean_colour
 
 MODE = Mode(640, 480, 2560, XR24, 1)
 LIVE = Status("it", MODE, 42, 12.34, "display1-map", State.LIVE)

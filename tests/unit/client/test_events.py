@@ -16,8 +16,8 @@ from kju.client import life
 from kju.client.aio.link import AsyncLink
 from kju.client.link import Link
 from kju.errors import ClosedError, MachineGoneError, UsageError, WaitTimeoutError
-from kju.host.messages import Done, GetInfo, Happened, Info, Refresh
-from kju.host.protocol import MAX_EVENTS
+from kju.protocol.framing import MAX_EVENTS
+from kju.protocol.messages import Done, GetInfo, Happened, Info, Refresh
 
 
 @pytest.fixture(autouse=True)

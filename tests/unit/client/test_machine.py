@@ -36,10 +36,11 @@ from kju.errors import (
     UsageError,
     WaitTimeoutError,
 )
-from kju.host import messages, runtime
 from kju.host.control import MAX_REQUESTS
-from kju.host.protocol import ClientSide, HostSide, pack
 from kju.memory import SurfaceProducer
+from kju.protocol import messages
+from kju.protocol.framing import ClientSide, HostSide, pack
+from kju.store import running as runtime
 from kju.surface import State
 
 

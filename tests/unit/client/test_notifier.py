@@ -6,10 +6,10 @@ import pytest
 
 from kju.client import notifier as notifier_module
 from kju.client.notifier import Notifier
-from kju.consumer import Consumer
-from kju.geometry import Rect
-from kju.producer import Producer
 from kju.surface import State, surface_size
+from kju.surface.consumer import Consumer
+from kju.surface.geometry import Rect
+from kju.surface.producer import Producer
 
 
 @pytest.fixture

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kju.definitions import Definition, decode, write
-from kju.definitions.definition import MAX_TEXT
-from kju.definitions.lines import line_of, places
 from kju.errors import DefinitionError, UsageError
+from kju.store.definition import MAX_TEXT, Definition, decode, write
+from kju.store.definition_lines import line_of, places
 
 WHOLE = """\
 # a machine

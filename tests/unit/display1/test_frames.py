@@ -6,9 +6,9 @@ import pytest
 from fake_display import XRGB, Calls
 from jeepney import low_level
 
-from kju.display1 import messages
-from kju.display1.frames import BUFFER, SHRINK_AFTER, Received, Refused, Splitter
 from kju.errors import PeerError
+from kju.sources.display1 import messages
+from kju.sources.display1.frames import BUFFER, SHRINK_AFTER, Received, Refused, Splitter
 
 
 def test_a_call_comes_out_as_it_went_in():

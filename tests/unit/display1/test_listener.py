@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from fake_display import RGB565, XRGB, Calls
 
-from kju.display1 import messages
-from kju.display1.events import (
+from kju.sources.display1 import messages
+from kju.sources.display1.events import (
     CursorDefine,
     Disable,
     Mistake,
@@ -15,9 +15,9 @@ from kju.display1.events import (
     Update,
     UpdateMap,
 )
-from kju.display1.frames import Splitter
-from kju.display1.listener import Listener
-from kju.geometry import Rect
+from kju.sources.display1.frames import Splitter
+from kju.sources.display1.listener import Listener
+from kju.surface.geometry import Rect
 
 
 class Talk:

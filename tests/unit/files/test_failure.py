@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from kju.apps.exits import Exit, code_of
+from kju.cli.exits import Exit, code_of
 from kju.errors import FileError, KjuError, LimitError
 from kju.files import descriptor_limit, file_error, lost_descriptors
 
 PROGRAM = """
 import os, resource, sys
-import kju, kju.memory, kju.client.start, kju.host.runtime
+import kju, kju.memory, kju.client.start, kju.store.running
 from kju.errors import LimitError
 soft = 64
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
@@ -27,9 +27,9 @@ try:
         held.append(os.open(os.devnull, os.O_RDONLY))
 except OSError:
     pass
-machine = kju.host.runtime.Paths(kju.host.runtime.Path("/nonexistent"))
+machine = kju.store.running.Paths(kju.store.running.Path("/nonexistent"))
 for attempt in (
-    lambda: kju.host.runtime.connect(machine, "web"),
+    lambda: kju.store.running.connect(machine, "web"),
     kju.client.start.start_host,
     lambda: kju.memory.open_segment(sys.argv[1]),
     lambda: kju.memory.create("memfd:x", 4096),

@@ -14,19 +14,20 @@ import numpy as np
 import pytest
 from faults import MODULES, Faults, kills, sweep
 
-from kju.apps import certificates, edit, look, wait
+from kju.cli import certificates, edit, look, wait
 from kju.client import kept
-from kju.definitions import Definition
+from kju.emulators.input.log import InputLog
 from kju.errors import FileError, UsageError, WaitTimeoutError
 from kju.files import Folder, write_output
-from kju.host import logs, store
-from kju.host.input.log import InputLog
-from kju.host.logs import BoundedLog
-from kju.host.recording import Input
-from kju.host.snapshot_files import SnapshotFiles
 from kju.memory import SurfaceProducer
+from kju.protocol.input_log import Input
 from kju.remote.trust import Trust
 from kju.report import save as save_report
+from kju.store import defined as store
+from kju.store import logs
+from kju.store.definition import Definition
+from kju.store.logs import BoundedLog
+from kju.store.snapshot_files import SnapshotFiles
 
 FAULTS = pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 

@@ -12,7 +12,7 @@ import pytest
 
 from kju.errors import FileError, LimitError
 from kju.files import Folder, folder_in, listen, private_folder, remove_tree
-from kju.host.snapshot_files import SnapshotFiles
+from kju.store.snapshot_files import SnapshotFiles
 
 
 @pytest.fixture

@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 from faults import is_new, tree
 
-from kju.apps import certificates, edit
-from kju.apps.exits import Exit, code_of
-from kju.definitions import Definition
+from kju.cli import certificates, edit
+from kju.cli.exits import Exit, code_of
 from kju.errors import KjuError, UsageError
 from kju.files import is_temporary, write_output
-from kju.host import runtime, store
-from kju.host.snapshot_files import SnapshotFiles
 from kju.memory import SurfaceProducer
+from kju.store import defined as store
+from kju.store import running as runtime
+from kju.store.definition import Definition
+from kju.store.snapshot_files import SnapshotFiles
 
 PAGE = 4096
 #: Pages of the file system; qemu-img writes 196 KiB for an empty disk.
@@ -177,7 +178,7 @@ def test_a_screenshot_without_room(disk: Path, tmp_path: Path, name: str) -> Non
     before = tree(disk)
     words = ["screenshot", str(tmp_path / "surface"), "-o", str(disk / name)]
     done = subprocess.run(
-        [sys.executable, "-m", "kju.apps", *words], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "kju.cli", *words], capture_output=True, text=True, check=False
     )
     producer.close()
     assert done.returncode == Exit.FAILURE

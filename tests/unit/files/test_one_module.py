@@ -43,33 +43,35 @@ EXCEPTIONS = {
     ("memory/file.py", "hidden.replace"), ("memory/posix.py", "path.unlink"),
     ("memory/posix.py", "O_TMPFILE"), ("memory/posix.py", "O_RDWR"),
     # A memfd, opened for writing once more: QEMU looks for such a descriptor.
-    ("host/video.py", "O_WRONLY"),
+    ("emulators/qemu/vram.py", "O_WRONLY"),
     # A log of kju's own class, which writes through `kju.files`.
-    ("host/input/log.py", "self._log.replace"), ("host/snapshots.py", "self._inputs.replace"),
+    ("emulators/input/log.py", "self._log.replace"),
+    ("emulators/qemu/snapshots.py", "self._inputs.replace"),
     # Descriptors that are open already: a memfd, and standard output.
-    ("host/probe.py", "os.fdopen"), ("apps/refusals.py", "os.fdopen"),
+    ("emulators/qemu/accelerator.py", "os.fdopen"), ("serving/refusals.py", "os.fdopen"),
     # Devices.
-    ("apps/command.py", "O_WRONLY"), ("testing/link.py", "O_RDWR"),
+    ("cli/command.py", "O_WRONLY"), ("cli/demo/link.py", "O_RDWR"),
     # A new folder (mode 0700, random name) for programs that write by paths, removed at the end.
     ("guests/sample.py", "tempfile.TemporaryDirectory"),
-    ("apps/demo/remote.py", "tempfile.TemporaryDirectory"),
+    ("cli/demo/remote.py", "tempfile.TemporaryDirectory"),
     # Pictures, into memory or a file that the caller has opened; `write_output` does the rest.
-    ("client/base.py", "image.save"), ("watch/timeout.py", "image.save"),
-    ("host/snapshots.py", "Image.fromarray(np.ascontiguousarray(picture)).save"),
+    ("client/base.py", "image.save"), ("vision/timeout.py", "image.save"),
+    ("emulators/qemu/snapshots.py", "Image.fromarray(np.ascontiguousarray(picture)).save"),
     ("report/film.py", "Image.fromarray(colours).save"),
-    ("watch/needle.py", "Image.fromarray(np.ascontiguousarray(self.pixels[..., ::-1])).save"),
+    ("vision/needle.py", "Image.fromarray(np.ascontiguousarray(self.pixels[..., ::-1])).save"),
     # Methods of kju's own: screens, needles, timeouts and reports write through `write_output`.
-    ("apps/demo/__init__.py", "self._screen.save"), ("apps/look.py", "surface.save"),
-    ("apps/desktop/connection.py", "screen.save"), ("apps/wait.py", "made.save"),
-    ("apps/desktop/viewer.py", "self._connection.save"), ("apps/wait.py", "error.save"),
-    ("apps/desktop/window.py", "self.view.viewer.save"), ("report/record.py", "error.save"),
+    ("cli/demo/__init__.py", "self._screen.save"), ("cli/look.py", "surface.save"),
+    ("viewers/connection.py", "screen.save"), ("cli/wait.py", "made.save"),
+    ("viewers/viewer.py", "self._connection.save"), ("cli/wait.py", "error.save"),
+    ("viewers/qt/window.py", "self.view.viewer.save"), ("report/record.py", "error.save"),
     ("report/record.py", "self.save"),
     # A snapshot, in QEMU's disks.
-    ("apps/snapshots.py", "machine.snapshots.save"),
+    ("cli/snapshots.py", "machine.snapshots.save"),
     # Messages, connections and displays that are opened.
     ("wire/receiver.py", "opens.open"), ("wire/sender.py", "self.seal.open"),
-    ("host/mirror_emulator.py", "self._inlet.open"), ("remote/outlet.py", "self._screen.open"),
-    ("host/qemu_emulator.py", "self.display.open"),
+    ("emulators/mirror/emulator.py", "self._inlet.open"),
+    ("serving/served_screen.py", "self._screen.open"),
+    ("emulators/qemu/emulator.py", "self.display.open"),
 }  # fmt: skip
 
 

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kju.errors import ConflictError, UsageError
-from kju.host.arguments import (
+from kju.emulators.qemu.arguments import (
     Facts,
     Firmware,
     Plan,
@@ -19,9 +18,10 @@ from kju.host.arguments import (
     own_disks,
     plan,
 )
-from kju.host.board import PC, Board
-from kju.host.image import Image, Kind, classify
-from kju.host.options import fields, parse
+from kju.emulators.qemu.board.board import PC, Board
+from kju.emulators.qemu.options import fields, parse
+from kju.errors import ConflictError, UsageError
+from kju.store.image import Image, Kind, classify
 
 FACTS = Facts("test", "x86_64", 7, "tcg", "why not", serial=8)
 

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 import kju
+from kju.emulators import console as module
+from kju.emulators.console import Console
+from kju.emulators.input.devices import Devices
+from kju.emulators.input.keyboard import Keyboard
+from kju.emulators.input.lamps import KeyboardLamps
+from kju.emulators.input.pace import Pace
+from kju.emulators.input.pointer import Pointer
+from kju.emulators.qemu.dbus import Console as Facts
 from kju.errors import KjuError, QemuError
-from kju.host import console as module
-from kju.host.console import Console
-from kju.host.dbus import Console as Facts
-from kju.host.input.devices import Devices
-from kju.host.input.keyboard import Keyboard
-from kju.host.input.lamps import KeyboardLamps
-from kju.host.input.pace import Pace
-from kju.host.input.pointer import Pointer
-from kju.producer import Producer
 from kju.sources.base import Need, Phase, Report, Source, Status, StubSource
 from kju.surface import State
+from kju.surface.producer import Producer
 
 FACTS = Facts(0, "vga", 0, "Graphic", 640, 480, "pci/0000/02.0", ())
 

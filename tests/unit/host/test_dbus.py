@@ -11,10 +11,10 @@ import pytest
 from fake_display import FakeQemu
 from jeepney import low_level, wrappers
 
-from kju.display1 import messages
+from kju.emulators.qemu.dbus import DisplayBus
 from kju.errors import MachineGoneError, PeerError, QemuError, WaitTimeoutError
-from kju.host.dbus import DisplayBus
-from kju.sources.channel import received_fds
+from kju.sources.display1 import messages
+from kju.sources.display1.channel import received_fds
 
 
 class Server(FakeQemu):
@@ -269,7 +269,7 @@ def test_descriptors_from_qemu_are_not_for_other_programs(monkeypatch):
         inherited.extend(os.get_inheritable(fd) for fd in fds)
         return fds
 
-    monkeypatch.setattr("kju.host.dbus.received_fds", note)
+    monkeypatch.setattr("kju.emulators.qemu.dbus.received_fds", note)
     ping = messages.serialise(messages.call("/", messages.PEER, "Ping"), 9)[0]
 
     async def use(bus, server):

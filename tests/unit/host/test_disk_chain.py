@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kju.errors import UsageError
-from kju.host import qemu
-from kju.host.disk_chain import MAX_LAYERS, Chain, checked, lines
-from kju.host.disk_headers import parse
-from kju.host.image import Image
+from kju.store.disk_chain import MAX_LAYERS, Chain, checked, lines
+from kju.store.disk_headers import parse
+from kju.store.image import Image
+from kju.store.image_file import read_image
 
 qemu_img = pytest.mark.skipif(
     shutil.which("qemu-img") is None, reason="qemu-img is not installed; tools/setup installs it"
@@ -35,7 +35,7 @@ def check(
     def layers_made(disk: Path) -> frozenset[Path]:
         return made if disk == path else frozenset()
 
-    return checked(qemu.read_image(str(path)), trusted=trusted, made=layers_made)
+    return checked(read_image(str(path)), trusted=trusted, made=layers_made)
 
 
 def refused(path: Path, why: str) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from kju.host.events import KEPT, LONGEST, Events, from_qmp, from_remote
-from kju.host.messages import Happened
+from kju.emulators.events import KEPT, LONGEST, Events, from_qmp, from_remote
+from kju.protocol.messages import Happened
 
 
 class Subscriber:

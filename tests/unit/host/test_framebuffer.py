@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kju import xwd
+from kju.emulators.xvfb import framebuffer, xwd
+from kju.emulators.xvfb.framebuffer import Framebuffer
 from kju.errors import UsageError, XvfbError
-from kju.host import framebuffer
-from kju.host.framebuffer import Framebuffer
 
 HEADER = [100, 7, 2, 24, 8, 4, 0, 0, 32, 0, 32, 32, 32, 4, 0xFF0000, 0xFF00, 0xFF, 8, 0, 0,
           8, 4, 0, 0, 0]  # fmt: skip

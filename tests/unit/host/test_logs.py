@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from kju.host import kept, logs, runtime
-from kju.host.logs import BoundedLog, LogHandler
-from kju.host.output import Output
+from kju.emulators.process.output import Output
+from kju.store import logs
+from kju.store import postmortem as kept
+from kju.store import running as runtime
+from kju.store.logs import BoundedLog, LogHandler
 
 
 def test_a_log_keeps_the_newest_and_no_more_than_two_files(tmp_path: Path) -> None:

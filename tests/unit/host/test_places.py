@@ -13,7 +13,8 @@ from wait import until
 
 import kju
 from kju.errors import PeerError
-from kju.host import control, runtime
+from kju.host import control
+from kju.store import running as runtime
 
 
 @pytest.fixture

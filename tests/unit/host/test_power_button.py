@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kju.host.power_button import Ports, find_ports, reason
+from kju.emulators.qemu.power_button import Ports, find_ports, reason
 
 I440FX = """\
 address-space: I/O

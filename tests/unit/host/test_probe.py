@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from kju.host import probe
-from kju.host.qemu import Qemu
+from kju.emulators.qemu import accelerator as probe
+from kju.emulators.qemu.program import Qemu
 
 
 def fake(folder: Path, kvm: str, tcg: str) -> Qemu:

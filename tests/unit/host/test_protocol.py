@@ -9,8 +9,9 @@ import pytest
 
 from kju import errors
 from kju.errors import KjuError, LimitError, MachineExistsError, PeerError, RoleError
-from kju.host import messages, protocol
-from kju.host.protocol import ClientSide, HostSide, error_from, failure, pack
+from kju.protocol import framing as protocol
+from kju.protocol import messages
+from kju.protocol.framing import ClientSide, HostSide, error_from, failure, pack
 
 
 def greeted(role: messages.Role = "control") -> HostSide:

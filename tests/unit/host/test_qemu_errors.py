@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kju.host.qemu_errors import message
+from kju.emulators.qemu.errors import message
 
 PROGRAM = "/usr/bin/qemu-system-x86_64"
 PROBED = [

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from kju.emulators.qemu.qmp import Qmp
 from kju.errors import QemuError
-from kju.host.qmp import Qmp
 
 VERSION = {"qemu": {"major": 10, "minor": 0, "micro": 2}, "package": ""}
 

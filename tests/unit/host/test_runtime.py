@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kju.apps import doctor
+from kju.cli import doctor
 from kju.errors import MachineExistsError, MachineNotFoundError, UsageError
-from kju.host import runtime
+from kju.store import running as runtime
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +80,7 @@ def test_bad_names(name: str) -> None:
 
 def test_a_killed_hosts_folder_is_swept(folder: Path) -> None:
     program = (
-        "import os, sys; from kju.host import runtime\n"
+        "import os, sys; from kju.store import running as runtime\n"
         "c = runtime.claim('dead'); c.record(os.getpid()); print('ready', flush=True)\n"
         "sys.stdin.read()"
     )

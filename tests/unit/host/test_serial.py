@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from kju.errors import LimitError
-from kju.host import serial
-from kju.host.serial import (
+from kju.emulators.qemu import serial
+from kju.emulators.qemu.serial import (
     KEPT,
     MAX_OF_CLIENT,
     MAX_VIEWERS,
@@ -19,6 +18,7 @@ from kju.host.serial import (
     MOST_WAITING,
     Serial,
 )
+from kju.errors import LimitError
 
 
 class Client:

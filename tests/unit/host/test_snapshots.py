@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from kju.emulators.qemu.snapshots import SnapshotStore, disks_of
 from kju.errors import QemuError, UsageError
-from kju.host.snapshots import SnapshotStore, disks_of
 
 
 class Qmp:

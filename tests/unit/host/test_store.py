@@ -13,7 +13,6 @@ import pytest
 from wait import until
 
 from kju.client import kept as api
-from kju.definitions import Definition
 from kju.errors import (
     ConflictError,
     DefinitionError,
@@ -24,9 +23,12 @@ from kju.errors import (
     UsageError,
 )
 from kju.files import Folder
-from kju.host import disk_chain, runtime, store
-from kju.host.messages import Launch
-from kju.host.snapshot_files import SnapshotFiles
+from kju.protocol.messages import Launch
+from kju.store import defined as store
+from kju.store import disk_chain
+from kju.store import running as runtime
+from kju.store.definition import Definition
+from kju.store.snapshot_files import SnapshotFiles
 
 LOCKS = Path("/proc/locks")
 

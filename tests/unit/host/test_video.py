@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kju.bochs import OtherMode
+from kju.emulators.qemu import vram as video
+from kju.emulators.qemu.bochs import OtherMode
+from kju.emulators.qemu.vram import NoVideoMemoryError, VideoMemory, read_ppm
 from kju.errors import QemuError
-from kju.geometry import Place
-from kju.host import video
-from kju.host.video import NoVideoMemoryError, VideoMemory, read_ppm
+from kju.surface.geometry import Place
 
 SIZE = 1 << 20
 BASE = 0xFEBF0000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from kju.emulators.xvfb.arguments import plan
 from kju.errors import ConflictError
-from kju.host.xvfb_arguments import plan
 
 
 def added(*user: str) -> list[str]:

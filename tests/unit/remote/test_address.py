@@ -6,7 +6,7 @@ import pytest
 
 from kju.errors import UsageError
 from kju.remote import address
-from kju.remote.options import Options, Tls, endpoint
+from kju.remote.endpoints import Options, Tls, endpoint
 
 
 @pytest.mark.parametrize("name", ["a", "lab/host1/debian", "lab/host1/debian.1", "_x/A-b.c"])

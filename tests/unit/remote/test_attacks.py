@@ -15,15 +15,15 @@ from wire_scene import surface
 
 from kju.errors import InputError, UnavailableError
 from kju.remote import address
-from kju.remote import inlet as inlet_module
-from kju.remote import outlet as outlet_module
-from kju.remote.audience import Audience, Viewer
+from kju.remote import mirror as inlet_module
 from kju.remote.certificates import Kind
-from kju.remote.engine import Engine
-from kju.remote.inlet import Inlet
-from kju.remote.options import Options, endpoint
+from kju.remote.endpoints import Options, endpoint
+from kju.remote.mirror import Inlet
 from kju.remote.proof import Admit, Prover
+from kju.remote.transport import Engine
 from kju.remote.trust import Trust
+from kju.serving import served_screen as outlet_module
+from kju.serving.audience import Audience, Viewer
 from kju.wire.messages import Ack, Done, Goodbye, Hello, Refused, Role, encode
 from kju.wire.receiver import Receiver, Stage
 from kju.wire.sender import Admission

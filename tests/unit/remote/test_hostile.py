@@ -25,14 +25,14 @@ from wire_scene import surface
 
 from kju.errors import UnavailableError, UsageError
 from kju.remote import address
-from kju.remote import inlet as inlet_module
-from kju.remote import outlet as outlet_module
-from kju.remote.audience import Audience, Viewer
-from kju.remote.engine import Engine
-from kju.remote.inlet import Inlet
-from kju.remote.outlet import Outlet
+from kju.remote import mirror as inlet_module
+from kju.remote.mirror import Inlet
 from kju.remote.proof import Admit, Prover
+from kju.remote.transport import Engine
 from kju.remote.trust import Trust
+from kju.serving import served_screen as outlet_module
+from kju.serving.audience import Audience, Viewer
+from kju.serving.served_screen import Outlet
 from kju.wire import sender as sender_module
 from kju.wire.messages import Ack, Done, Goodbye, Hello, Input, encode
 from kju.wire.sender import Admission

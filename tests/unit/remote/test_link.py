@@ -15,22 +15,22 @@ import pytest
 from link_scene import NAME, engine, free_port, new_screen, outlet, run, shows, until
 from wire_scene import surface
 
-from kju.consumer import Consumer
+from kju.emulators.mirror.console import MirrorConsole
+from kju.emulators.mirror.devices import mirror_devices
 from kju.errors import InputError, KjuError, RoleError, UnavailableError
-from kju.host.messages import Request
-from kju.host.mirror_console import MirrorConsole
-from kju.host.mirror_devices import mirror_devices
-from kju.producer import Producer
-from kju.remote import inlet as inlet_module
-from kju.remote import outlet as outlet_module
-from kju.remote.audience import Viewer
-from kju.remote.engine import MAX_QUEUED, Engine
-from kju.remote.inlet import Inlet
-from kju.remote.options import Options, Tls, endpoint
-from kju.remote.outlet import Outlet
-from kju.remote.probe import answers_quic
+from kju.protocol.messages import Request
+from kju.remote import mirror as inlet_module
+from kju.remote.endpoints import Options, Tls, endpoint
+from kju.remote.mirror import Inlet
+from kju.remote.reachability import answers_quic
+from kju.remote.transport import MAX_QUEUED, Engine
 from kju.remote.trust import Trust
+from kju.serving import served_screen as outlet_module
+from kju.serving.audience import Viewer
+from kju.serving.served_screen import Outlet
 from kju.surface import Mark, State
+from kju.surface.consumer import Consumer
+from kju.surface.producer import Producer
 from kju.wire import sender as sender_module
 from kju.wire.messages import Done, Hello
 from kju.wire.sender import Admission

@@ -10,7 +10,7 @@ import time
 import pytest
 from link_scene import engine, free_port, run
 
-from kju.remote.options import Options, Tls, endpoint
+from kju.remote.endpoints import Options, Tls, endpoint
 
 pytest.importorskip("zenoh")
 
@@ -37,7 +37,7 @@ def test_a_router_raises_its_limit_of_open_files_for_idle_connections() -> None:
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{(port := free_port())}"
-        kju = [sys.executable, "-m", "kju.apps", "router", "--listen", place]
+        kju = [sys.executable, "-m", "kju.cli", "router", "--listen", place]
         router = await asyncio.create_subprocess_exec(
             "sh", "-c", 'ulimit -S -n 128; exec "$@"', "sh", *kju, stdout=subprocess.PIPE
         )

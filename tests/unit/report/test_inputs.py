@@ -1,6 +1,6 @@
-from kju.host.messages import Button, By, Finger, To, Wheel
-from kju.host.recording import Input
 from kju.keys import US, held_steps, number, parse_chord, steps
+from kju.protocol.input_log import Input
+from kju.protocol.messages import Button, By, Finger, To, Wheel
 from kju.report.inputs import in_words
 
 

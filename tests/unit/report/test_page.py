@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from kju.geometry import Rect
 from kju.report.film import Picture, compressed
 from kju.report.page import page, plain
 from kju.report.story import Event, Failure, Story
+from kju.surface.geometry import Rect
 
 PNG = compressed(np.zeros((48, 64, 4), np.uint8))
 HOSTILE = "</pre></bdi><script>alert(1)</script><img src=x onerror=alert(2)>\"' \u202e\x1b[31m"

@@ -13,13 +13,13 @@ from fake_host import FakeHost, fake_host
 from wait import until
 
 import kju
+from kju.emulators.input.log import InputLog
 from kju.errors import UsageError, WaitTimeoutError
-from kju.geometry import Rect
-from kju.host.input.log import InputLog
-from kju.host.messages import Button, Ended, To
 from kju.keys import parse_chord, steps
+from kju.protocol.messages import Button, Ended, To
 from kju.report import Record, recording, save
 from kju.report.film import compressed
+from kju.surface.geometry import Rect
 
 PATIENCE = 30.0
 

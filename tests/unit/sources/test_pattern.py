@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kju.consumer import Consumer
-from kju.producer import Producer
 from kju.sources.pattern import PatternSource, damage, picture
 from kju.surface import NOTHING_TAKEN, State, surface_size
+from kju.surface.consumer import Consumer
+from kju.surface.producer import Producer
 
 CAPACITY = 1 << 21
 

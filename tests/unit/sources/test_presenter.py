@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from fake_display import XRGB, memfd
 
-from kju.consumer import Consumer
-from kju.display1.events import (
+from kju.errors import LimitError, PeerError
+from kju.memory.descriptor import Descriptor
+from kju.sources.display1.events import (
     CursorDefine,
     Disable,
     MouseSet,
@@ -17,13 +18,12 @@ from kju.display1.events import (
     Update,
     UpdateMap,
 )
-from kju.errors import LimitError, PeerError
-from kju.geometry import Rect
-from kju.memory.descriptor import Descriptor
-from kju.producer import Producer
-from kju.sources.picture import MAX_MAPPINGS
-from kju.sources.presenter import HOLD_PLACEHOLDER, HOLD_SIZE, NEVER, Presenter
+from kju.sources.display1.picture import MAX_MAPPINGS
+from kju.sources.display1.presenter import HOLD_PLACEHOLDER, HOLD_SIZE, NEVER, Presenter
 from kju.surface import State, surface_size
+from kju.surface.consumer import Consumer
+from kju.surface.geometry import Rect
+from kju.surface.producer import Producer
 
 CAPACITY = 1 << 20
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from wait import until
 
-from kju.consumer import Consumer
 from kju.errors import QemuError
-from kju.producer import Producer
 from kju.sources import screendump
 from kju.sources.base import Need, Phase, Status, room_for
 from kju.sources.screendump import REST, Picture, ScreendumpSource
 from kju.surface import NOTHING_TAKEN, State, surface_size
+from kju.surface.consumer import Consumer
+from kju.surface.producer import Producer
 
 SIZE = 1 << 20
 

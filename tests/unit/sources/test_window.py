@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from wait import until
 
-from kju._system import Mapping
-from kju.consumer import Consumer, copy_frame
 from kju.errors import InconsistentError
-from kju.geometry import Place
-from kju.producer import Producer
+from kju.memory._system import Mapping
 from kju.sources.base import Need, Phase, Status
-from kju.sources.window import GONE, WindowSource
+from kju.sources.framebuffer import GONE, WindowSource
 from kju.surface import NOTHING_TAKEN, State, surface_size
+from kju.surface.consumer import Consumer, copy_frame
+from kju.surface.geometry import Place
+from kju.surface.producer import Producer
 
 WIDTH, HEIGHT = 320, 200
 STRIDE = WIDTH * 4

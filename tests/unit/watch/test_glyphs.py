@@ -5,9 +5,9 @@ import pytest
 from console_text import INK, PAPER, centred, console, draw, glyphs
 from PIL import Image
 
-from kju.geometry import Rect
-from kju.watch.console_fonts import console_font
-from kju.watch.glyphs import read_cells
+from kju.surface.geometry import Rect
+from kju.vision.console_fonts import console_font
+from kju.vision.glyphs import read_cells
 
 
 def whole(pixels):

@@ -2,10 +2,10 @@ import pytest
 from watch_scene import Scene
 
 from kju.errors import UsageError, WaitTimeoutError
-from kju.geometry import Rect
 from kju.surface import Change
-from kju.watch.looking import Condition, Watch
-from kju.watch.timeout import Best, ScreenTimeoutError
+from kju.surface.geometry import Rect
+from kju.vision.looking import Condition, Watch
+from kju.vision.timeout import Best, ScreenTimeoutError
 
 REGION = Rect(40, 40, 64, 32)
 

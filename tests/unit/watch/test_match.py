@@ -3,9 +3,9 @@ import pytest
 from watch_scene import Scene
 
 from kju.errors import UsageError
-from kju.geometry import Rect
-from kju.watch.match import Finder, Shows, merged
-from kju.watch.needle import Needle
+from kju.surface.geometry import Rect
+from kju.vision.match import Finder, Shows, merged
+from kju.vision.needle import Needle
 
 
 def noise(height, width, seed=0):

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from kju.errors import NeedleError, UsageError
-from kju.geometry import Rect
-from kju.watch.needle import Needle, needles_of
+from kju.surface.geometry import Rect
+from kju.vision.needle import Needle, needles_of
 
 
 @pytest.fixture

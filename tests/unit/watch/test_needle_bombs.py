@@ -15,8 +15,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from kju.errors import NeedleError
-from kju.watch import openqa
-from kju.watch.needle import MAX_EXCLUDED, MAX_EXCLUDES, Needle
+from kju.vision import openqa
+from kju.vision.needle import MAX_EXCLUDED, MAX_EXCLUDES, Needle
 
 
 @pytest.fixture(scope="module")

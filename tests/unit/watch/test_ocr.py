@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 from watch_scene import Scene
 
 from kju.errors import KjuError, MissingError
-from kju.geometry import Rect
-from kju.watch import ocr
+from kju.surface.geometry import Rect
+from kju.vision import ocr
 
 pytest.importorskip("tesserocr")
 

@@ -3,9 +3,9 @@ import pytest
 from watch_scene import Scene
 
 from kju.errors import UsageError
-from kju.geometry import Rect
 from kju.surface import Mark
-from kju.watch.pixels import Changed, Coloured, Holds, Still, colour_of
+from kju.surface.geometry import Rect
+from kju.vision.pixels import Changed, Coloured, Holds, Still, colour_of
 
 CURSOR = (64, 64, 9, 16)
 

@@ -3,8 +3,8 @@ import re
 import pytest
 
 from kju.errors import UsageError
-from kju.geometry import Rect
-from kju.watch.text import Text, line_of_cells, line_of_words
+from kju.surface.geometry import Rect
+from kju.vision.text import Text, line_of_cells, line_of_words
 
 EXACT = Text(
     (

@@ -13,7 +13,7 @@ from kju.wire import messages
 from kju.wire.inputs import MAX_AGE
 from kju.wire.messages import Cursor, Done, Input, Mode, Ping, Segment
 
-#: What `kju.remote.inlet.STALE` allows, seconds.
+#: What `kju.remote.mirror.STALE` allows, seconds.
 STALE = 3.0
 
 

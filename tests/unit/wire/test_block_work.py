@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wire_scene import surface
 
-from kju import _pixels
-from kju.consumer import Consumer
 from kju.errors import FormatError, PeerError
-from kju.geometry import Rect
-from kju.wire import blocks, messages
+from kju.surface.consumer import Consumer
+from kju.surface.geometry import Rect
+from kju.wire import _wire, blocks, messages
 from kju.wire.encoder import Encoder
 from kju.wire.receiver import Receiver
 
@@ -29,19 +28,19 @@ COPY = b"\1\0\0" + bytes([0xFF, 0x09]) + bytes([0x9F, 0x06]) + b"\0\0"
 
 @pytest.mark.parametrize("item", [FILL, COPY])
 def test_items_cover_the_picture_a_few_times_at_most(item: bytes) -> None:
-    passes = _pixels.MAX_PASSES
-    assert len(_pixels.check(item * passes, SIZE)) == passes
+    passes = _wire.MAX_PASSES
+    assert len(_wire.check(item * passes, SIZE)) == passes
     with pytest.raises(FormatError, match=f"too much work: at byte {passes * len(item)} "):
-        _pixels.check(item * (passes + 1), SIZE)
+        _wire.check(item * (passes + 1), SIZE)
     with pytest.raises(FormatError, match="too much work"):
-        _pixels.check(item * passes + DOT, SIZE)
+        _wire.check(item * passes + DOT, SIZE)
 
 
 def test_items_are_limited_in_number() -> None:
-    most = _pixels.MAX_ITEMS
-    assert len(_pixels.check(DOT * most, SIZE)) == most
+    most = _wire.MAX_ITEMS
+    assert len(_wire.check(DOT * most, SIZE)) == most
     with pytest.raises(FormatError, match=f"too much work: at byte {most * len(DOT)} "):
-        _pixels.check(DOT * (most + 1), SIZE)
+        _wire.check(DOT * (most + 1), SIZE)
 
 
 @pytest.mark.parametrize("codec", ["zstd", "lz4"])
@@ -83,7 +82,7 @@ def test_the_encoder_sends_tiles_whole_where_they_are_too_many_pieces() -> None:
     picture = np.zeros((height, width, 4), np.uint8)
     picture[changed, :3] = 255
     tiles = [(x * 64, y * 64, 64, 64) for y, x in np.argwhere(board)]
-    found = _pixels.trim(np.zeros_like(picture), picture, (width, height, width * 4, 4), tiles)
+    found = _wire.trim(np.zeros_like(picture), picture, (width, height, width * 4, 4), tiles)
     assert len(tiles) == 256
     assert len(found) == 4096
 
@@ -97,7 +96,7 @@ def test_the_encoder_sends_tiles_whole_where_they_are_too_many_pieces() -> None:
     producer.publish([Rect(*tile) for tile in tiles])
     step = encoder.advance(0.0, most=messages.MAX_BLOCK)
     assert step is not None
-    assert _pixels.check(step.block.data, (width, height, 4)) == tiles
+    assert _wire.check(step.block.data, (width, height, 4)) == tiles
     assert np.array_equal(encoder.shadow, picture)
 
 
@@ -125,5 +124,5 @@ def test_the_encoder_stays_below_the_limits(
         producer.pixels[...] = shown
         producer.publish([Rect(0, 0, width, height)])
         while taken := encoder.advance(0.0, most=messages.MAX_BLOCK):
-            assert _pixels.check(taken.block.data, (width, height, 4))
+            assert _wire.check(taken.block.data, (width, height, 4))
         assert np.array_equal(encoder.shadow[..., :3], shown[..., :3])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from wire_scene import Link, Scene, Viewer
 
-from kju.formats import R8
-from kju.geometry import Rect
+from kju.surface.formats import R8
+from kju.surface.geometry import Rect
 from kju.wire import messages
 from kju.wire.encoder import Encoder
 from kju.wire.encoders import Encoders

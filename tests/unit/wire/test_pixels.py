@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kju import _pixels
 from kju.errors import FormatError
-from kju.geometry import Rect
+from kju.surface.geometry import Rect
+from kju.wire import _wire
 
 PIXELS = (1, 4)
 
@@ -56,13 +56,13 @@ def test_what_is_packed_is_unpacked(made):
     picture, rng = made
     height, width, pixel = picture.shape
     rects = [random_rect(rng, width, height) for _ in range(3)]
-    block = _pixels.pack(picture, form(picture), rects)
+    block = _wire.pack(picture, form(picture), rects)
     other = rng.integers(0, 256, picture.shape, np.uint8)
     expected = other.copy()
     for x, y, w, h in rects:
         expected[y : y + h, x : x + w] = picture[y : y + h, x : x + w]
-    assert _pixels.check(block, (width, height, pixel)) == rects
-    _pixels.unpack(block, other, form(other))
+    assert _wire.check(block, (width, height, pixel)) == rects
+    _wire.unpack(block, other, form(other))
     assert np.array_equal(shown(other), shown(expected))
 
 
@@ -75,7 +75,7 @@ def test_all_that_differs_is_in_the_rectangles_and_their_edges_differ(made):
     for _ in range(int(rng.integers(4))):
         x, y, w, h = random_rect(rng, width, height)
         picture[y : y + min(h, 9), x : x + min(w, 9)] = rng.integers(0, 256)
-    found = _pixels.trim(before, picture, form(picture), [Rect(0, 0, width, height)])
+    found = _wire.trim(before, picture, form(picture), [Rect(0, 0, width, height)])
     differs = (shown(before) != shown(picture)).any(-1)
     covered = np.zeros_like(differs)
     for x, y, w, h in found:
@@ -101,7 +101,7 @@ def test_nothing_that_was_not_asked_for_is_found(made):
         rects.append(rect)
         asked[rect.y : rect.bottom, rect.x : rect.right] = True
         y += tall
-    for x, y, w, h in _pixels.trim(before, picture, form(picture), rects):
+    for x, y, w, h in _wire.trim(before, picture, form(picture), rects):
         assert asked[y : y + h, x : x + w].all()
 
 
@@ -109,7 +109,7 @@ def test_what_is_not_shown_is_no_difference():
     before = np.zeros((8, 8, 4), np.uint8)
     after = before.copy()
     after[..., 3] = 255
-    assert _pixels.trim(before, after, form(after), [(0, 0, 8, 8)]) == []
+    assert _wire.trim(before, after, form(after), [(0, 0, 8, 8)]) == []
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(0, 16), (0, -16), (16, 0), (-7, 5), (40, -33)])
@@ -122,11 +122,11 @@ def test_a_picture_that_moves_is_found(dx, dy):
     after[100 + dy : 220 + dy, 100 + dx : 260 + dx] = window
     x, y = min(100, 100 + dx), min(100, 100 + dy)
     rect = Rect(x, y, 160 + abs(dx), 120 + abs(dy))
-    to, from_x, from_y = _pixels.find_move(before, after, form(after), rect)
+    to, from_x, from_y = _wire.find_move(before, after, form(after), rect)
     assert (from_x - to[0], from_y - to[1]) == (-dx, -dy)
     assert to[2] * to[3] >= 160 * 120
-    _pixels.move(before, form(before), to, from_x, from_y)
-    left = _pixels.trim(before, after, form(after), [rect])
+    _wire.move(before, form(before), to, from_x, from_y)
+    left = _wire.trim(before, after, form(after), [rect])
     assert sum(w * h for _, _, w, h in left) <= rect.width * rect.height - 160 * 120
 
 
@@ -135,7 +135,7 @@ def test_a_picture_that_moves_as_a_whole_is_found_to_its_edges(dy):
     rng = np.random.default_rng(8)
     strip = rng.integers(0, 2, (300, 200, 1), np.uint8).repeat(4, 2) * 200
     before, after = strip[50:250].copy(), strip[50 - dy : 250 - dy].copy()
-    to, from_x, from_y = _pixels.find_move(before, after, form(after), (0, 0, 200, 200))
+    to, from_x, from_y = _wire.find_move(before, after, form(after), (0, 0, 200, 200))
     assert (to[0], to[2], to[3]) == (0, 200, 200 - abs(dy))
     assert (from_x - to[0], from_y - to[1]) == (0, -dy)
 
@@ -143,54 +143,54 @@ def test_a_picture_that_moves_as_a_whole_is_found_to_its_edges(dy):
 def test_a_move_is_an_item():
     rng = np.random.default_rng(6)
     picture = rng.integers(0, 256, (40, 60, 4), np.uint8)
-    block = _pixels.pack_move((10, 3, 30, 20), 5, 8)
+    block = _wire.pack_move((10, 3, 30, 20), 5, 8)
     expected = picture.copy()
     expected[3:23, 10:40] = picture[8:28, 5:35]
-    _pixels.unpack(block, picture, form(picture))
+    _wire.unpack(block, picture, form(picture))
     assert np.array_equal(shown(picture), shown(expected))
-    assert _pixels.check(block, (60, 40, 4)) == [(10, 3, 30, 20)]
+    assert _wire.check(block, (60, 40, 4)) == [(10, 3, 30, 20)]
 
 
 def test_rectangles_share_the_table_of_their_block():
     rng = np.random.default_rng(8)
     colours = rng.integers(0, 256, (200, 4), np.uint8)
     picture = colours[rng.integers(0, 200, (40, 120))]
-    one = _pixels.pack(picture, form(picture), [(0, 0, 60, 40)])
-    two = _pixels.pack(picture, form(picture), [(0, 0, 60, 40), (60, 0, 60, 40)])
+    one = _wire.pack(picture, form(picture), [(0, 0, 60, 40)])
+    two = _wire.pack(picture, form(picture), [(0, 0, 60, 40), (60, 0, 60, 40)])
     assert len(two) - len(one) < 60 * 40 + 20
     other = np.zeros_like(picture)
-    _pixels.unpack(two, other, form(other))
+    _wire.unpack(two, other, form(other))
     assert np.array_equal(shown(other), shown(picture))
 
 
 def test_a_table_that_is_full_takes_no_more():
     place = bytes([4, 0, 0, 0, 0])
     whole = place + bytes([128, 2]) + bytes(256 * 3) + bytes(1)
-    assert _pixels.check(whole, (8, 8, 4)) == [(0, 0, 1, 1)]
-    assert _pixels.check(whole + place + bytes(2), (8, 8, 4)) == [(0, 0, 1, 1)] * 2
+    assert _wire.check(whole, (8, 8, 4)) == [(0, 0, 1, 1)]
+    assert _wire.check(whole + place + bytes(2), (8, 8, 4)) == [(0, 0, 1, 1)] * 2
     for more in (place + bytes([1, 5, 5, 5, 0]), place + bytes([129, 2]) + bytes(257 * 3 + 1)):
         with pytest.raises(FormatError):
-            _pixels.check(whole + more, (8, 8, 4))
+            _wire.check(whole + more, (8, 8, 4))
     with pytest.raises(FormatError):
-        _pixels.check(place + bytes(2), (8, 8, 4))
+        _wire.check(place + bytes(2), (8, 8, 4))
 
 
 def test_noise_has_moved_nowhere():
     rng = np.random.default_rng(7)
     before, after = rng.integers(0, 256, (2, 200, 200, 4), np.uint8)
-    assert _pixels.find_move(before, after, form(after), (0, 0, 200, 200)) is None
+    assert _wire.find_move(before, after, form(after), (0, 0, 200, 200)) is None
 
 
 @given(st.binary(max_size=200), st.sampled_from(PIXELS))
 @settings(max_examples=300, deadline=None)
 def test_any_bytes_are_a_block_or_an_error(data, pixel):
     try:
-        rects = _pixels.check(data, (64, 48, pixel))
+        rects = _wire.check(data, (64, 48, pixel))
     except FormatError as error:
         assert "byte" in str(error)
         return
     picture = np.zeros((48, 64, pixel), np.uint8)
-    _pixels.unpack(data, picture, form(picture))
+    _wire.unpack(data, picture, form(picture))
     assert all(x + w <= 64 and y + h <= 48 for x, y, w, h in rects)
 
 
@@ -199,28 +199,28 @@ def test_any_bytes_are_a_block_or_an_error(data, pixel):
 def test_a_block_with_a_wrong_byte_draws_inside_or_is_an_error(made, at, byte):
     picture, _ = made
     height, width, pixel = picture.shape
-    block = bytearray(_pixels.pack(picture, form(picture), [(0, 0, width, height)]))
+    block = bytearray(_wire.pack(picture, form(picture), [(0, 0, width, height)]))
     block[at % len(block)] = byte
     try:
-        _pixels.check(block, (width, height, pixel))
+        _wire.check(block, (width, height, pixel))
     except FormatError:
         return
-    _pixels.unpack(block, picture, form(picture))
+    _wire.unpack(block, picture, form(picture))
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda p: _pixels.pack(p, (8, 8, 31, 4), [(0, 0, 1, 1)]),
-        lambda p: _pixels.pack(p, (8, 9, 32, 4), [(0, 0, 1, 1)]),
-        lambda p: _pixels.pack(p, (8, 8, 32, 3), [(0, 0, 1, 1)]),
-        lambda p: _pixels.pack(p, (8, 8, 32, 4), [(0, 0, 9, 1)]),
-        lambda p: _pixels.pack(p, (8, 8, 32, 4), [(0, 0, 0, 1)]),
-        lambda p: _pixels.pack(p, (8, 8, 32, 4), [(7, 7, 1, 2)]),
-        lambda p: _pixels.trim(p, p[:7], (8, 8, 32, 4), [(0, 0, 1, 1)]),
-        lambda p: _pixels.find_move(p, p, (8, 8, 32, 4), (1, 0, 8, 8)),
-        lambda p: _pixels.move(p, (8, 8, 32, 4), (0, 0, 8, 8), 1, 0),
-        lambda p: _pixels.unpack(b"", p, (9, 8, 36, 4)),
+        lambda p: _wire.pack(p, (8, 8, 31, 4), [(0, 0, 1, 1)]),
+        lambda p: _wire.pack(p, (8, 9, 32, 4), [(0, 0, 1, 1)]),
+        lambda p: _wire.pack(p, (8, 8, 32, 3), [(0, 0, 1, 1)]),
+        lambda p: _wire.pack(p, (8, 8, 32, 4), [(0, 0, 9, 1)]),
+        lambda p: _wire.pack(p, (8, 8, 32, 4), [(0, 0, 0, 1)]),
+        lambda p: _wire.pack(p, (8, 8, 32, 4), [(7, 7, 1, 2)]),
+        lambda p: _wire.trim(p, p[:7], (8, 8, 32, 4), [(0, 0, 1, 1)]),
+        lambda p: _wire.find_move(p, p, (8, 8, 32, 4), (1, 0, 8, 8)),
+        lambda p: _wire.move(p, (8, 8, 32, 4), (0, 0, 8, 8), 1, 0),
+        lambda p: _wire.unpack(b"", p, (9, 8, 36, 4)),
     ],
 )  # fmt: skip
 def test_what_leaves_the_picture_is_an_error(call):

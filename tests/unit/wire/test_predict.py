@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kju import _pixels
+from kju.wire import _wire
 
 Picture = npt.NDArray[np.uint8]
 LEFT, UP, MEDIAN = 0, 1, 2
@@ -61,8 +61,8 @@ def test_predicted_pixels_equal_the_model(
     expected = picture.copy()
     expected[1 : 1 + height, 2 : 2 + width] = drawn(residuals, how)
     block = head(3, 2, 1, width, height) + bytes([how]) + residuals.tobytes()
-    _pixels.check(block, (width + 5, height + 3, pixel))
-    _pixels.unpack(block, picture, (width + 5, height + 3, (width + 5) * pixel, pixel))
+    _wire.check(block, (width + 5, height + 3, pixel))
+    _wire.unpack(block, picture, (width + 5, height + 3, (width + 5) * pixel, pixel))
     assert np.array_equal(picture, expected)
 
 
@@ -89,8 +89,8 @@ def test_numbered_pixels_equal_the_model(
     block = head(4 if table else 2, 0, 0, width, height) + number
     block += colours.tobytes() + data.tobytes()
     picture = rng.integers(0, 256, expected.shape, np.uint8)
-    _pixels.check(block, (width, height, pixel))
-    _pixels.unpack(block, picture, (width, height, width * pixel, pixel))
+    _wire.check(block, (width, height, pixel))
+    _wire.unpack(block, picture, (width, height, width * pixel, pixel))
     assert np.array_equal(picture, expected)
 
 
@@ -100,8 +100,8 @@ def test_fill_covers_its_rectangle_only(pixel: int) -> None:
     expected = picture.copy()
     expected[2:8, 3:10] = [1, 2, 3, 0][:pixel]
     block = head(0, 3, 2, 7, 6) + bytes([1, 2, 3][: min(pixel, 3)])
-    _pixels.check(block, (11, 9, pixel))
-    _pixels.unpack(block, picture, (11, 9, 11 * pixel, pixel))
+    _wire.check(block, (11, 9, pixel))
+    _wire.unpack(block, picture, (11, 9, 11 * pixel, pixel))
     assert np.array_equal(picture, expected)
 
 
@@ -125,7 +125,7 @@ def test_packed_pictures_have_the_residuals_of_the_model(
             "both": (x * x + y * y * (channel + 1)) // 9,
         }[kind]
         picture[..., channel] = value
-    block = _pixels.pack(picture, (width, height, width * pixel, pixel), [(0, 0, width, height)])
+    block = _wire.pack(picture, (width, height, width * pixel, pixel), [(0, 0, width, height)])
     if block[0] != 3:
         return  # few colours
     start = len(head(3, 0, 0, width, height))
@@ -138,6 +138,6 @@ def test_long_rows_equal_the_model(how: int) -> None:
     residuals = np.random.default_rng(1).integers(0, 256, (3, 3, 1300), np.uint8)
     picture = np.full((3, 1300, 4), 9, np.uint8)
     block = head(3, 0, 0, 1300, 3) + bytes([how]) + residuals.tobytes()
-    _pixels.check(block, (1300, 3, 4))
-    _pixels.unpack(block, picture, (1300, 3, 5200, 4))
+    _wire.check(block, (1300, 3, 4))
+    _wire.unpack(block, picture, (1300, 3, 5200, 4))
     assert np.array_equal(picture, drawn(residuals, how))

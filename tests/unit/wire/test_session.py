@@ -11,9 +11,9 @@ import pytest
 from wire_scene import Link, Proves, Scene, Viewer, asks, surface
 
 from kju.errors import KjuError, PeerError
-from kju.formats import R8, XR24
-from kju.geometry import Rect
 from kju.surface import State
+from kju.surface.formats import R8, XR24
+from kju.surface.geometry import Rect
 from kju.wire import blocks, messages, photos
 from kju.wire.inputs import MOST_INPUTS
 from kju.wire.messages import (
@@ -373,7 +373,7 @@ def test_modes_states_and_cursors_follow() -> None:
     scene.run(5)
     scene.settle()
     assert viewer.receiver.state == (State.UNAVAILABLE, "no picture now")
-    from kju.consumer import Consumer
+    from kju.surface.consumer import Consumer
 
     seen = Consumer(viewer.target.memory).cursor()  # type: ignore[attr-defined]
     assert (seen.x, seen.y, seen.hot_x, seen.hot_y, seen.visible) == (77, 88, 3, 4, True)

@@ -7,7 +7,7 @@ from collections import deque
 
 import pytest
 
-from kju.wire.window import LEAST, UNKNOWN, Window
+from kju.wire.congestion import LEAST, UNKNOWN, Window
 
 MESSAGE = 20_000
 

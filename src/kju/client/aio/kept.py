@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...host import store
+from ...store import defined as store
 from ..machine import client_name
 from .machine import Machine, launched
 

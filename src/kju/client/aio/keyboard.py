@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from ...errors import KjuError
-from ...host.messages import Done, GetLamps, LampsState
+from ...protocol.messages import Done, GetLamps, LampsState
 from ...surface import NOTHING_TAKEN, Mark
 from .. import requests
 from .link import AsyncLink

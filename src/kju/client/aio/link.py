@@ -7,9 +7,9 @@ import socket
 from typing import TypeVar
 
 from ...errors import PeerError, WaitTimeoutError
-from ...host import runtime
-from ...host.messages import Happened, Hello, Reply, Request, Role, Welcome
-from ...host.protocol import Answer, ClientSide
+from ...protocol.framing import Answer, ClientSide
+from ...protocol.messages import Happened, Hello, Reply, Request, Role, Welcome
+from ...store import running as runtime
 from ..link import PATIENCE, close_all, receive
 from ..requests import CLOSED, check_reply, gone_error, gone_reason
 

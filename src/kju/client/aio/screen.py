@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Self
 
-from ...host.messages import Done, GetSurface, Hold, Refresh, Unhold
 from ...memory import Segment, open_fd
+from ...protocol.messages import Done, GetSurface, Hold, Refresh, Unhold
 from ..following import Following
 from ..link import Link
 from ..screen import HOLD, live_descriptor, only_descriptor, surface_descriptor

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from ...errors import MachineGoneError
-from ...host.messages import Done, GetSnapshots, Subscribe
-from ...host.messages import Snapshots as SnapshotsReply
+from ...protocol.messages import Done, GetSnapshots, Subscribe
+from ...protocol.messages import Snapshots as SnapshotsReply
 from .. import life
 from ..life import Event, Snapshot
 from .link import AsyncLink

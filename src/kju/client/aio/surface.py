@@ -7,8 +7,8 @@ import os
 from collections.abc import AsyncIterator, Awaitable
 from typing import IO, Literal, Self, overload
 
-from ...geometry import Area
 from ...surface import NOTHING_TAKEN, Change, Mark
+from ...surface.geometry import Area
 from ..base import deadline_of, seconds_to, touches
 from ..frame import Frame
 from ..notifier import Notifier

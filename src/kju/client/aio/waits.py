@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import WaitTimeoutError
-from ...geometry import Area, Rect
 from ...surface import NOTHING_TAKEN, Change, Mark
+from ...surface.geometry import Area, Rect
 from ..base import SurfaceBase
 from ..frame import Frame
 from ..waits import is_due, look, look_once, read_once, seconds_left, shows, watch_for
 from ..witness import witnessed
 
 if TYPE_CHECKING:
-    from ...watch.looking import Condition, Watch
-    from ...watch.match import Match
-    from ...watch.text import Text, TextMatch
+    from ...vision.looking import Condition, Watch
+    from ...vision.match import Match
+    from ...vision.text import Text, TextMatch
     from ..waits import OneNeedle
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Waits(SurfaceBase):
         self, region: Area | None = None, *, timeout: float | None, since: Mark | None = None
     ) -> Change:
         """As `kju.Surface.wait_change`."""
-        from ...watch.pixels import Changed
+        from ...vision.pixels import Changed
 
         return await self._wait(Changed(since), region, timeout, since or NOTHING_TAKEN)
 
@@ -55,7 +55,7 @@ class Waits(SurfaceBase):
         ignore: Iterable[Area] = (),
     ) -> Frame:
         """As `kju.Surface.wait_stable`."""
-        from ...watch.pixels import Still
+        from ...vision.pixels import Still
 
         rects = [Rect(*area) for area in ignore]
         return await self._wait(Still(seconds, rects), region, timeout)  # type: ignore[arg-type]
@@ -81,7 +81,7 @@ class Waits(SurfaceBase):
         language: str = "eng",
     ) -> TextMatch:
         """As `kju.Surface.wait_text`."""
-        from ...watch.ocr import Reads
+        from ...vision.ocr import Reads
 
         return await self._wait(Reads(text, language), region, timeout)
 
@@ -95,7 +95,7 @@ class Waits(SurfaceBase):
         tolerance: int = 0,
     ) -> Frame:
         """As `kju.Surface.wait_colour`."""
-        from ...watch.pixels import Coloured
+        from ...vision.pixels import Coloured
 
         condition = Coloured(colour, share, tolerance)
         return await self._wait(condition, region, timeout)  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ class Waits(SurfaceBase):
         self, predicate: Callable[[Frame], T], region: Area | None = None, *, timeout: float | None
     ) -> T:
         """As `kju.Surface.wait_for`; the function is called on a thread."""
-        from ...watch.pixels import Holds
+        from ...vision.pixels import Holds
 
         return await self._wait(Holds(predicate), region, timeout)  # type: ignore[arg-type]
 

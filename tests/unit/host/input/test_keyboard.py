@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from kju.emulators.input.keyboard import LONGEST, Begun, Keyboard
+from kju.emulators.input.pace import Pace
+from kju.emulators.qemu.input.gauges import Gauge
 from kju.errors import QemuError, UsageError
-from kju.host.input.gauges import Gauge
-from kju.host.input.keyboard import LONGEST, Begun, Keyboard
-from kju.host.input.pace import Pace
 from kju.keys import Step
 from kju.surface import Mark
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from kju.host.input import lamps
+from kju.emulators.input import lamps
 from kju.keys import Lamps
 
 CAPS = 0x3A

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kju import keys
-from kju.host.input.marks import last_chord, last_gesture
-from kju.host.messages import Button, Finger, To, Wheel
+from kju.protocol.marks import last_chord, last_gesture
+from kju.protocol.messages import Button, Finger, To, Wheel
 
 DOWN, UP = Button(0, True), Button(0, False)
 

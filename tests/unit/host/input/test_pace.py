@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kju.emulators.input import pace as pace_module
+from kju.emulators.input.pace import Pace, cut
+from kju.emulators.qemu.input.gauges import Absent, BiosBuffer, Gauge, Missing, Ps2, Usb
+from kju.emulators.qemu.input.processors import Processors
+from kju.emulators.qemu.input.traces import Traces
 from kju.errors import InputError
-from kju.host.input import pace as pace_module
-from kju.host.input.gauges import Absent, BiosBuffer, Gauge, Missing, Ps2, Usb
-from kju.host.input.pace import Pace, cut
-from kju.host.input.processors import Processors
-from kju.host.input.traces import Traces
 from kju.keys import Step
 
 

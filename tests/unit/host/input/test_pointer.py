@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kju.emulators.input.pace import Pace
+from kju.emulators.input.pointer import STEPS, Pointer, steps_of
+from kju.emulators.qemu.input.events import Event
+from kju.emulators.qemu.input.gauges import Gauge, Unknown
 from kju.errors import GeometryError, QemuError, UsageError
-from kju.host.input.events import Event
-from kju.host.input.gauges import Gauge, Unknown
-from kju.host.input.pace import Pace
-from kju.host.input.pointer import STEPS, Pointer, steps_of
-from kju.host.messages import Action, Button, By, Finger, To, Wheel
+from kju.protocol.messages import Action, Button, By, Finger, To, Wheel
 from kju.surface import Mark
 
 

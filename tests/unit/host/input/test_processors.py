@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from wait import until
 
+from kju.emulators.qemu.input.processors import MOST_LOOKED_AT, TICK, Processors
 from kju.errors import QemuError
-from kju.host.input.processors import MOST_LOOKED_AT, TICK, Processors
 
 
 class Told:

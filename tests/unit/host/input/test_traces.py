@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kju.host.input.traces import LONGEST, Traces
+from kju.emulators.qemu.input.traces import LONGEST, Traces
 
 words = st.sampled_from(
     [b"event", b"even", b"event 1", b"other", b" ", b"\n", b"\r", b"\x0b", b"\t"]

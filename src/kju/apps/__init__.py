@@ -1,1 +1,0 @@
-"""Apps: the `kju` command and what it shows. No logic of their own, and nothing imports them."""

@@ -1,0 +1,1 @@
+"""The `kju` command line. Nothing imports it."""

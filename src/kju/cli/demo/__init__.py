@@ -1,0 +1,255 @@
+"""A real guest, shown live from a second process, and played with.
+
+One process launches the machine, presses keys and saves a picture; the screen is shown by
+another one, which knows nothing but the machine's name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ... import extras
+from ...client.machine import Machine, launch
+from ...client.surface import Surface
+from ...errors import FileError, KjuError, UsageError, WaitTimeoutError
+from ...files import write_output
+from ...guests import sample
+from .guests import LINUX, Act, Guest, find, say_progress
+
+# The guest is in the middle of something by then, and so is the picture.
+_PICTURE_AFTER = 4
+#: Seconds between two looks at whether the viewer still runs.
+_LOOK = 0.3
+
+
+def demo(name: str, seconds: float, *, remote: bool = False) -> None:
+    """Run the demo until the viewer is left, or time is up; nothing is left behind.
+
+    Args:
+        name: A guest of `guests`, or an image's path.
+        seconds: 0 is until the viewer is left, or, where there is no terminal, until all
+            keys have been pressed once.
+        remote: Mirror the machine across a network, play there, and show both screens.
+
+    Raises:
+        KjuError: The guest or an extra is missing, or the machine did not start.
+    """
+    if remote:
+        extras.require("remote", "kju demo --remote")
+    guest = find(name)
+    player = None
+    try:
+        with _machine(guest) as machine, _stage(machine, remote=remote) as stage:
+            player = _Player(stage, guest)
+            try:
+                with _viewer(stage.target) as viewer:
+                    player.play(viewer, seconds)
+            finally:
+                player.save()
+                if said := stage.said():
+                    print(said, flush=True)
+    finally:
+        # Ctrl-C is the usual way out, so it ends in words too.
+        if player is not None:
+            _say_goodbye(guest, player.saved)
+
+
+def copy_guest(name: str, target: str) -> None:
+    """Copy the sample guest's disk to a new file, and print how to log in.
+
+    Raises:
+        UsageError: *name* is not the sample guest.
+        FileError: There is such a file already, or it cannot be written.
+        GuestError: The sample guest cannot be built.
+    """
+    if name != LINUX:
+        raise UsageError(f"only the sample guest can be copied: --guest {LINUX} --copy-to {target}")
+    sample.copy(Path(target), say_progress)
+    print(f"{target} is the sample guest: log in as root, without a password")
+
+
+@contextlib.contextmanager
+def _machine(guest: Guest) -> Iterator[Machine]:
+    print(f"starting {guest.title} in QEMU ({guest.image})", flush=True)
+    with launch(guest.image, memory=guest.memory, args=guest.arguments) as machine:
+        info = machine.info()
+        print(
+            f"  machine  {machine.name}, in {info['host']['folder']}\n"
+            f"  host     process {info['host']['pid']}: fills the shared memory\n"
+            f"  QEMU     process {info['qemu']['pid']}, {info['qemu']['version']},"
+            f" on {info['accelerator']['name']}",
+            flush=True,
+        )
+        yield machine
+
+
+class _Stage(NamedTuple):
+    """Where the demo plays.
+
+    Attributes:
+        machine: Whose keys are pressed.
+        target: What is watched, as `kju watch` takes it.
+        screen: What is saved.
+        said: What there is to say at the end.
+    """
+
+    machine: Machine
+    target: str
+    screen: Surface
+    said: Callable[[], str]
+
+
+@contextlib.contextmanager
+def _stage(machine: Machine, *, remote: bool) -> Iterator[_Stage]:
+    if not remote:
+        yield _Stage(machine, machine.name, machine.screen, str)
+        return
+    from .remote import mirrored
+
+    with mirrored(machine) as both, Surface(both.path) as surface:
+        yield _Stage(both.mirror, str(both.path), surface, lambda: f"sent: {both.words()}")
+
+
+@contextlib.contextmanager
+def _viewer(target: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-P", "-m", "kju.cli", "watch", target]
+    viewer = subprocess.Popen([*command, "--hint", "the demo plays; q ends it"])
+    try:
+        if not sys.stdout.isatty():
+            print(f"  viewer   process {viewer.pid}: a line per second", flush=True)
+        yield viewer
+    finally:
+        # The rest takes a moment, and a second Ctrl-C must not leave a part of it undone.
+        # (Not SIG_IGN: Python complains of it where the signal has come already.)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        # The terminal is the viewer's until it has given it back.
+        _end(viewer)
+
+
+def _end(viewer: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        viewer.terminate()
+        viewer.wait(5)
+    viewer.kill()
+    viewer.wait()
+
+
+class _Player:
+    """Presses keys and takes a picture.
+
+    Attributes:
+        saved: Where the picture is; empty while there is none.
+    """
+
+    def __init__(self, stage: _Stage, guest: Guest) -> None:
+        self.saved = ""
+        self._machine, self._screen = stage.machine, stage.screen
+        self._guest = guest
+
+    def play(self, viewer: subprocess.Popen[bytes], seconds: float) -> None:
+        """Press keys until the viewer ends, or time is up."""
+        forever = sys.stdout.isatty() or bool(seconds)
+        end = time.monotonic() + seconds if seconds else float("inf")
+        for number, act in enumerate(self._guest.acts(repeat=forever), 1):
+            if act.shows and not self._shown(act.shows, viewer, end):
+                return
+            if _ends_within(viewer, min(act.after, end - time.monotonic())):
+                return
+            if time.monotonic() >= end:
+                return
+            self._press(act)
+            if number == _PICTURE_AFTER:
+                self.save()
+
+    def _shown(self, text: str, viewer: subprocess.Popen[bytes], end: float) -> bool:
+        """Wait for a text; return False if the viewer or the time ended first."""
+        while viewer.poll() is None and time.monotonic() < end:
+            with contextlib.suppress(WaitTimeoutError):
+                self._machine.screen.wait_text(text, timeout=_LOOK)
+                return True
+        return False
+
+    def _press(self, act: Act) -> None:
+        keys = self._machine.keyboard
+        if act.text:
+            keys.type(act.text)
+        if act.hold:
+            keys.press(act.key)
+            time.sleep(act.hold)
+            keys.release(act.key)
+        elif act.key:
+            keys.chord(act.key)
+
+    def save(self) -> None:
+        """Save a picture, once, under a name that is free: a demo overwrites nothing."""
+        for number in range(1, 1000):
+            if self.saved or self._machine.gone:
+                return
+            path = Path(f"kju-demo-{number}.png" if number > 1 else "kju-demo.png")
+            try:
+                file = io.BytesIO()
+                self._screen.save(file)
+                write_output(path, file.getvalue(), replace=False)
+                self.saved = str(path.absolute())
+            except (KjuError, OSError) as error:
+                if isinstance(error, FileError) and error.errno == errno.EEXIST:
+                    continue
+                print(f"kju: no picture was saved: {error}", file=sys.stderr)
+                return
+
+
+def _ends_within(viewer: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        viewer.wait(max(0.0, seconds))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _say_goodbye(guest: Guest, saved: str) -> None:
+    kju = _own_command()
+    image, name = guest.image, Path(guest.image).stem
+    lines = [f"a picture of it: {saved}"] if saved else []
+    lines += ["try next:"]
+    keys = "left spc"
+    if guest.arguments:  # the copy is the user's own, with room for snapshots
+        lines += [f"  {kju} demo --guest {LINUX} --copy-to linux.qcow2"]
+        image, keys = "linux.qcow2", "ret"
+    lines += [
+        f"  {kju} run --detach {image}",
+        "  # q leaves the viewer; the machine goes on",
+        f"  {kju} watch {name}",
+        f"  {kju} key {name} {keys}",
+        f"  {kju} screenshot {name} -o screen.png",
+        f"  {kju} stop {name}",
+    ]
+    print(
+        "\nthe machine has ended; no process, socket or memory of it is left",
+        *lines,
+        sep="\n",
+        flush=True,
+    )
+
+
+def _own_command() -> str:
+    """How the user calls this program."""
+    own = Path(sys.argv[0])
+    if own.name != "kju":
+        return "python -m kju.cli"
+    found = shutil.which("kju")
+    if found and Path(found).resolve() == own.resolve():
+        return "kju"
+    with contextlib.suppress(ValueError):
+        return str(own.absolute().relative_to(Path.cwd()))
+    return str(own)

@@ -1,0 +1,238 @@
+"""SHELL: two network namespaces, and between them a link that is slow, far, and loses packets.
+
+Both ends are tun devices, and a process of ours carries each packet from one to the other when its
+time has come; so this needs no queueing discipline of the kernel's (netem is not in every one), but
+root, and iproute2. What is in flight when the link is cut is lost.
+
+Source:
+    tun: the kernel's Documentation/networking/tuntap.rst.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import random
+import select
+import struct
+import subprocess
+import sys
+import time
+from collections import deque
+from typing import NamedTuple, Self
+
+from ...errors import KjuError
+
+_TUNSETIFF, _TUN_NO_PI = 0x400454CA, 0x1001
+_MTU = 1500
+#: Where a packet of IPv4 says what it carries, and what it says of UDP: RFC 791, 3.1.
+_PROTOCOL, _UDP = 9, b"\x11"
+
+
+class Shape(NamedTuple):
+    """What a link is like, each way.
+
+    Attributes:
+        rate: Bits a second.
+        delay: Seconds from one end to the other, what waits for its turn aside.
+        loss: Share of packets that are lost.
+        queue: Seconds of packets that may wait for their turn; what comes then is lost.
+        cut: Whether nothing gets through.
+        udp: Whether UDP gets through; many a firewall lets TCP pass alone.
+    """
+
+    rate: float = 20e6
+    delay: float = 0.010
+    loss: float = 0.0
+    queue: float = 0.25
+    cut: bool = False
+    udp: bool = True
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        lost = f", {self.loss:.0%} lost" if self.loss else ""
+        return f"{self.rate / 1e6:g} Mbit/s, {2e3 * self.delay:g} ms there and back{lost}"
+
+
+class End(NamedTuple):
+    """One end of a link.
+
+    Attributes:
+        before: What stands before a command that is to run there.
+        address: Its address on the link.
+    """
+
+    before: tuple[str, ...]
+    address: str
+
+
+class Link:
+    """A link; use it as a context manager.
+
+    Args:
+        shape: What it is like.
+
+    Raises:
+        KjuError: This process may not make one; the words say why.
+
+    Attributes:
+        one: One end.
+        other: The other.
+    """
+
+    def __init__(self, shape: Shape | None = None) -> None:
+        self.shape = shape or Shape()
+        number = os.getpid() % 250
+        self._names = f"kju-{os.getpid()}-a", f"kju-{os.getpid()}-b"
+        self.one, self.other = (
+            End(("ip", "netns", "exec", name), f"10.199.{number}.{last}")
+            for name, last in zip(self._names, (1, 2), strict=True)
+        )
+        self._carrier: subprocess.Popen[str] | None = None
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        try:
+            with contextlib.ExitStack() as stack:
+                self._make(stack)
+                self._stack = stack.pop_all()
+        except (OSError, subprocess.SubprocessError) as error:
+            raise KjuError(f"there is no network namespace to be had: {_why(error)}") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _make(self, stack: contextlib.ExitStack) -> None:
+        tuns = []
+        for name, end in zip(self._names, (self.one, self.other), strict=True):
+            _ip("netns", "add", name)
+            stack.callback(_quietly, "netns", "del", name)
+            device = f"kju{os.getpid()}"[:13] + name[-1]
+            tuns.append(_tun(device))
+            stack.callback(os.close, tuns[-1])
+            _ip("link", "set", device, "netns", name)
+            _ip("-n", name, "addr", "add", f"{end.address}/24", "dev", device)
+            for up in ("lo", device):
+                _ip("-n", name, "link", "set", up, "up")
+        self._carrier = subprocess.Popen(
+            [sys.executable, "-P", "-m", __name__, *map(str, tuns)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=tuns,
+        )  # fmt: skip
+        stack.callback(self._end)
+        self.set(self.shape)
+
+    def _end(self) -> None:
+        if self._carrier is not None:
+            self._carrier.kill()
+            self._carrier.communicate()
+
+    def set(self, shape: Shape) -> tuple[int, int]:
+        """Make the link another; returns the bytes that each end has sent so far.
+
+        Raises:
+            KjuError: The process that carries has ended.
+        """
+        self.shape = shape
+        carrier = self._carrier
+        if carrier is None or carrier.stdin is None or carrier.stdout is None:
+            raise KjuError("the link is not there")
+        try:
+            print(json.dumps(shape), file=carrier.stdin, flush=True)
+            one, other = json.loads(carrier.stdout.readline())
+        except (OSError, ValueError) as error:
+            raise KjuError("the process that carries the link's packets has ended") from error
+        return int(one), int(other)
+
+    def sent(self) -> tuple[int, int]:
+        """The bytes that each end has sent so far, packets' headers included."""
+        return self.set(self.shape)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True, text=True, timeout=20)
+
+
+def _quietly(*words: str) -> None:
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        _ip(*words)
+
+
+def _why(error: Exception) -> str:
+    said = error.stderr if isinstance(error, subprocess.CalledProcessError) else str(error)
+    return said.strip().splitlines()[-1] if said and said.strip() else "it is not allowed"
+
+
+def _tun(name: str) -> int:
+    """A tun device; it is there as long as the descriptor."""
+    descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH14x", name.encode(), _TUN_NO_PI))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+class _Way:
+    """One way of the link."""
+
+    def __init__(self, to: int) -> None:
+        self.to = to
+        self.bytes = 0
+        self._free = 0.0
+        self._waiting: deque[tuple[float, bytes]] = deque()
+        self._rng = random.Random(1)  # noqa: S311  the same packets in each run
+
+    def take(self, packet: bytes, now: float, shape: Shape) -> None:
+        self.bytes += len(packet)
+        if shape.cut or (not shape.udp and packet[_PROTOCOL : _PROTOCOL + 1] == _UDP):
+            return
+        if self._rng.random() < shape.loss or self._free > now + shape.queue:
+            return
+        self._free = max(self._free, now) + 8 * len(packet) / shape.rate
+        self._waiting.append((self._free + shape.delay, packet))
+
+    def give(self, now: float, shape: Shape) -> float:
+        """Deliver what is due; returns when the next is."""
+        while self._waiting and self._waiting[0][0] <= now:
+            packet = self._waiting.popleft()[1]
+            if not shape.cut:
+                with contextlib.suppress(OSError):
+                    os.write(self.to, packet)
+        return self._waiting[0][0] if self._waiting else now + 1.0
+
+
+def carry(one: int, other: int) -> None:
+    """Carry packets until standard input ends; a line there is a new shape."""
+    ways = {one: _Way(other), other: _Way(one)}
+    shape = Shape(cut=True)
+    poll = select.epoll()
+    for descriptor in (one, other, sys.stdin.fileno()):
+        poll.register(descriptor, select.EPOLLIN)
+    while True:
+        now = time.monotonic()
+        due = min(way.give(now, shape) for way in ways.values())
+        for ready, _ in poll.poll(max(0.0, due - time.monotonic())):
+            if ready in ways:
+                _read(ready, ways[ready], shape)
+                continue
+            line = sys.stdin.readline()
+            if not line:
+                return
+            shape = Shape(*json.loads(line))
+            print(json.dumps([way.bytes for way in ways.values()]), flush=True)
+
+
+def _read(descriptor: int, way: _Way, shape: Shape) -> None:
+    with contextlib.suppress(BlockingIOError):
+        for _ in range(64):
+            packet = os.read(descriptor, _MTU + 100)
+            way.take(packet, time.monotonic(), shape)
+
+
+if __name__ == "__main__":
+    carry(*map(int, sys.argv[1:]))

@@ -1,0 +1,150 @@
+"""What works on this computer, what does not, and what to do about it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from ..client.machine import machines
+from ..client.targets import all_info
+from ..emulators.qemu import accelerator as probe
+from ..emulators.qemu import program as qemu
+from ..emulators.xvfb import launch as xvfb_launch
+from ..errors import KjuError, WaitTimeoutError
+from ..escaping import one_line
+from ..extras import EXTRAS, install_command, missing_packages
+from ..memory.sysv import limits
+from ..store import running as runtime
+
+_SHM = "/dev/shm"  # noqa: S108  where Linux keeps POSIX shared memory
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at.
+
+    Attributes:
+        what: Its name; stable.
+        works: Whether it does; None for what is neither good nor bad.
+        says: What was found, and what to do if it does not work.
+    """
+
+    what: str
+    works: bool | None
+    says: str
+
+
+def doctor(as_json: bool) -> None:
+    """Print everything found; raise if machines cannot run.
+
+    Raises:
+        KjuError: Something that every machine needs does not work.
+    """
+    found = list(findings())
+    if as_json:
+        print(json.dumps([finding._asdict() for finding in found]))
+    else:
+        marks = {True: "ok", False: "NO", None: "--"}
+        for what, works, says in found:
+            print(one_line(f"{marks[works]}  {what:18}  {says}"))
+    broken = [f.what for f in found if f.works is False and f.what in ("qemu", "runtime folder")]
+    if broken:
+        raise KjuError(f"machines cannot run here until this works: {', '.join(broken)}")
+
+
+def findings() -> Iterator[Finding]:
+    """Look at one thing after another."""
+    yield from _qemu()
+    yield _xvfb()
+    yield _try("runtime folder", _runtime_folder)
+    yield from _extras()
+    yield from _machines()
+    yield from _memory()
+
+
+def _runtime_folder() -> str:
+    note = runtime.note()
+    return f"{runtime.base()} ({note})" if note else str(runtime.base())
+
+
+def _qemu() -> Iterator[Finding]:
+    try:
+        found = qemu.require(qemu.inspect(qemu.locate()))
+    except KjuError as error:
+        yield Finding("qemu", False, str(error))
+        return
+    version = ".".join(map(str, found.version))
+    yield Finding("qemu", True, f"{found.path}, version {version}, {found.architecture} guests")
+    for name, why in found.sources.items():
+        yield Finding(f"source {name}", None if why else True, why or "this QEMU can feed it")
+    accelerator = probe.accelerator(found)
+    # Without it guests are slow and that is all, so it is never a fault.
+    yield Finding("kvm", True if accelerator.name == "kvm" else None, accelerator.reason)
+
+
+def _xvfb() -> Finding:
+    try:
+        return Finding("xvfb", True, f"{xvfb_launch.locate()}, for: kju run --xvfb")
+    except KjuError as error:
+        # Guests do without it.
+        return Finding("xvfb", None, str(error))
+
+
+def _extras() -> Iterator[Finding]:
+    for extra in EXTRAS.values():
+        missing = missing_packages(extra.name)
+        says = f"installed; enables {extra.enables}"
+        if missing:
+            says = (
+                f"without {', '.join(missing)}; enables {extra.enables};"
+                f" install with: {install_command(extra.name)}"
+            )
+        yield Finding(f"extra {extra.name}", None if missing else True, says)
+
+
+def _machines() -> Iterator[Finding]:
+    """Of those that run: why one is not shown as its emulator could have it.
+
+    What QEMU can do says nothing of what its host may: that shows with a machine only.
+    """
+    names = []
+    with contextlib.suppress(KjuError):  # no folder for machines: that has been said
+        names = machines()
+    for name, facts in zip(names, all_info(names), strict=True):
+        if said := "; ".join(_without_vram(facts)):
+            yield Finding(f"machine {name}", None, said)
+
+
+def _without_vram(facts: dict[str, Any] | Exception) -> list[str]:
+    """The consoles of a machine that are not shown from its video memory, and why."""
+    if isinstance(facts, WaitTimeoutError):
+        return ["its host does not respond"]
+    if isinstance(facts, Exception):  # it has ended meanwhile
+        return []
+    consoles = facts["consoles"]
+    return [
+        f"console {console['index']} has no vram source: {console['no_vram']}"
+        for console in consoles
+        if console.get("no_vram")
+    ]
+
+
+def _memory() -> Iterator[Finding]:
+    yield _try("sysv limits", lambda: ", ".join(f"{k} {v}" for k, v in limits().items()))
+    yield _try("posix memory", lambda: f"{shutil.disk_usage(_SHM).free >> 20} MiB free in {_SHM}")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    more = f", may be raised to {hard} with: ulimit -n {hard}" if soft < hard else ""
+    yield Finding("open files", None, f"{soft} in each process{more}")
+    memory = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    yield Finding("memory", None, f"{memory >> 20} MiB free")
+
+
+def _try(what: str, look: Callable[[], Any]) -> Finding:
+    try:
+        return Finding(what, True, str(look()))
+    except (KjuError, OSError) as error:
+        return Finding(what, False, str(error))

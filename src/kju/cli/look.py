@@ -1,0 +1,148 @@
+"""Looking: screenshot, watch, dump."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..client.targets import (
+    attach_to_look,
+    is_address,
+    named,
+    open_address,
+    open_surface,
+    screen_of,
+)
+from ..errors import KjuError, UsageError
+from ..escaping import one_line
+from ..memory.identity import has_died
+from ..surface.consumer import Consumer
+from ..surface.formats import fourcc_name
+from ..viewers.terminal.ability import Ability, Colours, ability
+from ..viewers.terminal.heat import picture
+from ..viewers.terminal.view import Watched, reports, show
+
+if TYPE_CHECKING:
+    from ..client.machine import Machine
+    from ..client.surface import Surface
+
+QUIT = "q quits"
+
+
+def screenshot(target: str, output: str, console: int, cursor: bool) -> None:
+    """Save the screen as a PNG; ``-`` is standard output."""
+    if output == "-" and sys.stdout.isatty():
+        raise UsageError("a PNG does not go to a terminal: name a file, or use a pipe")
+    if is_address(target):
+        with open_surface(target) as surface:
+            _save(surface, output, cursor)
+        return
+    with attach_to_look(target, or_address=True) as machine:
+        screen = screen_of(machine, console)
+        screen.refresh()
+        _save(screen, output, cursor)
+
+
+def _save(surface: Surface, output: str, cursor: bool) -> None:
+    if output != "-":
+        try:
+            surface.save(output, cursor=cursor)
+        except KjuError:
+            raise
+        except ValueError as error:  # Pillow knows no format of this ending
+            raise UsageError(f"{output}: {error}; let it end in .png") from error
+        return
+    surface.save(sys.stdout.buffer, cursor=cursor)
+    sys.stdout.buffer.flush()
+
+
+def watch(
+    target: str, console: int, seconds: float, as_json: bool, hint: str, *, follow: bool
+) -> None:
+    """Show the screen in the terminal, or print a line per second where there is none."""
+    if is_address(target):
+        with open_surface(target, follow=follow) as surface:
+            _watch(Watched(target, surface), seconds, as_json, hint)
+        return
+    with attach_to_look(target, or_address=True) as machine:
+        watch_machine(machine, console, seconds, as_json, hint)
+
+
+def watch_machine(
+    machine: Machine, console: int, seconds: float, as_json: bool, hint: str = QUIT
+) -> None:
+    """As `watch`, for a machine that is attached already."""
+    screen = screen_of(machine, console)
+    source = lambda: str(machine.info()["consoles"][console]["source"])  # noqa: E731
+    _watch(Watched(machine.name, screen, source), seconds, as_json, hint)
+
+
+def _watch(watched: Watched, seconds: float, as_json: bool, hint: str) -> None:
+    if sys.stdout.isatty() and not as_json and _ability().moves:
+        show(watched, hint, seconds)
+        return
+    for status in reports(watched, seconds):
+        print(json.dumps(status.data) if as_json else "  ".join(status.parts), flush=True)
+
+
+def _ability() -> Ability:
+    found = ability(os.environ, sys.stdout.encoding or "")
+    # In a pipe nothing says what will read it: plain text does everywhere.
+    return found if sys.stdout.isatty() else found._replace(colours=Colours.NONE)
+
+
+def dump(address: str, as_json: bool) -> None:
+    """Print a surface's header and a picture of its tile table."""
+    segment = open_address(address)
+    with named(address):
+        consumer = Consumer(segment.mapping)
+    facts = _facts(consumer, segment.fileno())
+    if as_json:
+        print(json.dumps({"address": address, **facts}))
+    else:
+        width = max(map(len, facts))
+        for key, value in facts.items():
+            print(f"{key.replace('_', ' '):{width}}  {one_line(str(value))}")
+        _print_tiles(consumer)
+    segment.check()
+    segment.close()
+
+
+def _facts(consumer: Consumer, fileno: int) -> dict[str, Any]:
+    """What the header says, in its order; names are stable."""
+    reader, mode, who = consumer.reader, consumer.mode, consumer.producer
+    state, reason = consumer.state
+    cursor = consumer.cursor()
+    shape = f"{cursor.shape.shape[1]}x{cursor.shape.shape[0]}"
+    return {
+        "bytes": reader.size,
+        "incarnation": f"{reader.incarnation:016x}",
+        "state": state.name.lower(),
+        "reason": reason,
+        "width": mode.width,
+        "height": mode.height,
+        "stride": mode.stride,
+        "fourcc": fourcc_name(mode.fourcc) if mode.epoch else "",
+        "epoch": mode.epoch,
+        "version": reader.version,
+        "pulse": reader.pulse,
+        "tile_side": reader.tile_side,
+        "pixels_offset": reader.pixels_offset,
+        "pixels_capacity": reader.pixels_capacity,
+        "producer_pid": who.pid,
+        "producer_alive": not has_died(who, fileno),
+        "cursor": f"{shape} at {cursor.x},{cursor.y}" + ("" if cursor.visible else ", hidden"),
+        "cursor_version": cursor.version,
+    }
+
+
+def _print_tiles(consumer: Consumer) -> None:
+    table = consumer.tile_versions()
+    columns, lines = shutil.get_terminal_size()
+    lit = picture(table, consumer.reader.version, _ability(), columns, max(lines - 4, 10))
+    if lit:
+        print(f"\n{table.shape[1]}x{table.shape[0]} tiles; the brighter, the later it changed:")
+        print("\n".join(lit))

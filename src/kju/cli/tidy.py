@@ -1,0 +1,18 @@
+"""Clearing what killed hosts left behind, before every command."""
+
+from __future__ import annotations
+
+import contextlib
+
+from .. import memory
+from ..errors import KjuError
+from ..store import running as runtime
+
+
+def tidy() -> None:
+    """Remove dead machines' folders and unused segments; a few directory reads."""
+    # Whoever needs what failed here will meet the same error and say it.
+    with contextlib.suppress(KjuError, OSError):
+        runtime.sweep()
+    with contextlib.suppress(KjuError, OSError):
+        memory.sweep()

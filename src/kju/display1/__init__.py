@@ -1,6 +1,0 @@
-"""org.qemu.Display1 without I/O: messages to send, a splitter, a listener.
-
-`messages` builds calls, `frames.Splitter` turns received bytes into checked messages,
-`listener.Listener` turns those into answers and `events`. The sockets are in
-`kju.sources.display1` (the listener's) and `kju.host.dbus` (the main connection).
-"""

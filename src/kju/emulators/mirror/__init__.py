@@ -1,0 +1,1 @@
+"""The mirror of a machine that another computer serves."""

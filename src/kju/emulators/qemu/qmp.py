@@ -1,0 +1,283 @@
+"""SHELL: QMP over an inherited socket, through qemu.qmp."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from qemu.qmp import ExecInterruptedError, Message, QMPClient, QMPError, Runstate
+
+from ...errors import QemuError
+from ...sources.display1.channel import socket_pair
+
+log = logging.getLogger(__name__)
+
+#: QEMU's main loop answers in about a millisecond; a second of it standing still was seen
+#: while the host of a loaded computer created a large guest.
+TIMEOUT = 10.0
+
+#: Bytes of one line; a longer one ends the connection, and the machine. A client may ask for
+#: anything: "info tlb" has 48 bytes for each page (3.9 MB of a small Linux), so that this is enough
+#: for 5 GiB of pages of 4 KiB.
+MAX_LINE = 64 << 20
+
+#: Looks at whether there is an answer, in the time that one may take.
+PARTS = 10
+
+HUNG_UP = "QEMU has hung up"
+
+OnEvent = Callable[[str, dict[str, Any]], None]
+
+
+class _Client(QMPClient):
+    """qemu.qmp's client, which can also write a command without waiting for its writer task.
+
+    The library queues each command for a task: two turns of the event loop lie between the call
+    and the line on the socket. Here the call writes the line, and the library matches the answer by
+    the id as for its own commands.
+    """
+
+    def begin(self, command: str, arguments: dict[str, object] | None) -> str:
+        """Write a command; return its id, which `finish` has to be called with.
+
+        The transport keeps what QEMU does not read yet. A command that the library has queued
+        is written first, so the order of calls is the order of lines.
+
+        Raises:
+            QMPError: The connection has ended, or has not been greeted yet.
+        """
+        if self.runstate is not Runstate.RUNNING or self._writer is None:
+            raise QMPError("not connected")
+        message = self.make_execute_msg(command, arguments)
+        number = message["id"] = self._get_exec_id()
+        self._pending[number] = asyncio.Queue(maxsize=1)
+        if self._outgoing.empty():
+            # The library ends no line; two commands in one packet are easier to read with one.
+            self._writer.write(bytes(message) + b"\n")
+        else:
+            self._outgoing.put_nowait(message)
+        return number
+
+    async def finish(self, number: str) -> Message:
+        """Wait for QEMU's answer to a command, and forget the command.
+
+        Raises:
+            ExecInterruptedError: The connection has ended.
+        """
+        try:
+            answer: Message | ExecInterruptedError = await self._pending[number].get()
+        finally:
+            self.forget(number)
+        if isinstance(answer, ExecInterruptedError):
+            raise answer
+        return answer
+
+    def forget(self, number: str) -> None:
+        """Ignore the answer to a command. A second call does nothing."""
+        self._pending.pop(number, None)
+
+
+class Qmp:
+    """One QMP connection.
+
+    If `connect` fails the socket is closed. When QEMU hangs up or sends what is no QMP, every
+    waiting call raises `QemuError`, every later call too, and `closed` is set.
+
+    Attributes:
+        closed: Done once the connection has ended; its result is the reason.
+    """
+
+    def __init__(self, client: _Client, events: asyncio.Task[None]) -> None:
+        """Use `connect` instead."""
+        self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._client = client
+        self._events = events
+        self._handing = asyncio.Lock()
+        self._closing = asyncio.Event()
+        self._end = asyncio.create_task(self._watch(), name="qmp-end")
+
+    @classmethod
+    async def connect(cls, sock: socket.socket, name: str, on_event: OnEvent) -> Qmp:
+        """Greet QEMU at the other end of *sock*, and pass on its events from now on.
+
+        Raises:
+            QemuError: It does not speak QMP, or has hung up.
+        """
+        client = _Client(name)
+        client.readbuflen = MAX_LINE
+        sock.setblocking(False)
+        try:
+            await client.connect(sock)
+        except (QMPError, OSError, EOFError) as error:
+            raise QemuError(f"QEMU did not answer on QMP: {_line(error)}", name) from error
+        finally:
+            # Before the session stands qemu.qmp does not close what it was given.
+            if client.runstate.name != "RUNNING":
+                sock.close()
+        return cls(client, asyncio.create_task(_listen(client, on_event), name="qmp-events"))
+
+    def begin(
+        self, command: str, arguments: dict[str, object] | None = None, timeout: float = TIMEOUT
+    ) -> asyncio.Task[Any]:
+        """Write one command before this returns.
+
+        Returns:
+            Its answer. It raises `QemuError`: QEMU refused, did not answer in time, or has hung up.
+
+        Raises:
+            QemuError: The connection has ended; nothing was written.
+        """
+        try:
+            number = self._client.begin(command, arguments)
+        except (QMPError, OSError) as error:
+            raise _refused(command, error) from error
+        answer = asyncio.create_task(self._finish(command, number, timeout))
+        # A task that is cancelled before its first step never runs.
+        answer.add_done_callback(lambda _: self._client.forget(number))
+        return answer
+
+    async def execute(
+        self, command: str, arguments: dict[str, object] | None = None, timeout: float = TIMEOUT
+    ) -> Any:  # noqa: ANN401  what QMP returns is JSON
+        """Run one command.
+
+        Raises:
+            QemuError: QEMU refused, did not answer in time, or has hung up.
+        """
+        return await self.begin(command, arguments, timeout)
+
+    async def _finish(self, command: str, number: str, timeout: float) -> Any:  # noqa: ANN401
+        answer = asyncio.ensure_future(self._client.finish(number))
+        try:
+            # In parts: for a process that was suspended all of the time is over at once, and
+            # the answer, which has been there for long, is read behind that.
+            for _ in range(PARTS):
+                if (await asyncio.wait({answer}, timeout=timeout / PARTS))[0]:
+                    return _returned(command, answer.result())
+            raise QemuError(f"QEMU did not answer {command} in {timeout:g} s")
+        except (QMPError, OSError, EOFError) as error:
+            raise _refused(command, error) from error
+        finally:
+            answer.cancel()
+
+    async def monitor(self, line: str) -> str:
+        """Run one command of the monitor for people, where QMP has none; return what it prints.
+
+        Raises:
+            QemuError: QEMU refused, did not answer in time, or has hung up.
+        """
+        return str(await self.execute("human-monitor-command", {"command-line": line}))
+
+    async def open_display(self) -> socket.socket:
+        """Give QEMU one end of a socket for its D-Bus display; return the other.
+
+        Raises:
+            QemuError: QEMU has no such display, or has hung up.
+        """
+        # The descriptor and the command that names it must follow each other.
+        async with self._handing:
+            ours, theirs = socket_pair()
+            try:
+                with theirs:
+                    self._client.send_fd_scm(theirs.fileno())
+                    await self.execute("getfd", {"fdname": "kju-display"})
+                display = {"protocol": "@dbus-display", "fdname": "kju-display", "tls": False}
+                await self.execute("add_client", display)
+            except (QMPError, OSError) as error:
+                ours.close()
+                raise QemuError(f"QEMU's display could not be opened: {error}") from error
+            except BaseException:
+                ours.close()
+                raise
+            return ours
+
+    async def lend(self, descriptor: int) -> int:
+        """Give QEMU a descriptor; its commands open that as ``/dev/fdset/NUMBER``.
+
+        Returns:
+            The number, for `take_back`.
+
+        Raises:
+            QemuError: QEMU refused, did not answer in time, or has hung up.
+        """
+        # The descriptor and the command that takes it must follow each other.
+        async with self._handing:
+            try:
+                self._client.send_fd_scm(descriptor)
+            except (QMPError, OSError) as error:
+                raise QemuError(f"QEMU takes no descriptor: {_line(error)}") from error
+            return int((await self.execute("add-fd"))["fdset-id"])
+
+    async def take_back(self, number: int) -> None:
+        """Have QEMU let go of a descriptor that it was lent.
+
+        Raises:
+            QemuError: QEMU refused, did not answer in time, or has hung up.
+        """
+        await self.execute("remove-fd", {"fdset-id": number})
+
+    async def last_events(self) -> None:
+        """Wait until QEMU has hung up and every event that it sent has been delivered."""
+        await asyncio.shield(self.closed)
+        while not (self._client.events.empty() or self._events.done()):
+            await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        """Hang up. Never raises: that QEMU hung up first is the usual case."""
+        self._events.cancel()
+        self._closing.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await asyncio.shield(self.closed)
+
+    async def _watch(self) -> None:
+        """Wait for the end of the connection, and learn why; nobody else disconnects."""
+        waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._closing.wait())}
+        if self._client.runstate.name == "RUNNING":
+            waits.add(asyncio.ensure_future(self._client.runstate_changed()))
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in waits:
+            task.cancel()
+        reason = "closed by the host"
+        try:
+            await self._client.disconnect()
+        except (EOFError, OSError):
+            reason = HUNG_UP
+        except Exception as error:
+            # Whatever ended qemu.qmp's reader: bad JSON, a line too long, nested too deep.
+            reason = f"QEMU sent what is no QMP ({type(error).__name__})"
+        self.closed.set_result(reason)
+
+
+def _returned(command: str, answer: Message) -> Any:  # noqa: ANN401
+    """Return the value in QEMU's answer to a command.
+
+    Raises:
+        QemuError: QEMU answered with an error, or the answer is malformed.
+    """
+    if "return" in answer:
+        return answer["return"]
+    error = answer.get("error")
+    told = error.get("desc") if isinstance(error, dict) else answer
+    raise QemuError(f"QEMU refused {command}: {' '.join(str(told).split())[:300]}")
+
+
+def _refused(command: str, error: Exception) -> QemuError:
+    return QemuError(f"QEMU refused {command}: {_line(error)}")
+
+
+def _line(error: Exception) -> str:
+    """An error in one line: qemu.qmp's show what was received, over many."""
+    return " ".join(str(error).split())[:300]
+
+
+async def _listen(client: QMPClient, on_event: OnEvent) -> None:
+    async for event in client.events:
+        data = event.get("data")
+        name = str(event.get("event"))
+        log.debug("QMP event %s %s", name, data)
+        on_event(name, dict(data) if isinstance(data, dict) else {})

@@ -1,0 +1,1 @@
+"""Xvfb: an X server whose framebuffer is a file."""

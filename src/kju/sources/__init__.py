@@ -1,0 +1,1 @@
+"""Sources: each fills the surface of one console. `base` has the contract."""

@@ -1,0 +1,266 @@
+"""The listener: what org.qemu.Display1.Listener is called with, and what it answers.
+
+Rules of this file:
+- Answers come out with the events, to be sent before the events are looked at: QEMU's main
+  loop stands still until ScanoutMap is answered, and after a slow answer QEMU sends this
+  listener copies for the rest of its life.
+- A call that says no reply is expected gets none, not even an error.
+- Every number is checked. A bad message becomes a `Mistake` (and an error reply where one is
+  wanted), changes nothing, and the listener goes on.
+
+Source:
+    org.qemu.Display1.Listener and .Listener.Unix.Map, dbus-display1.xml of QEMU's manual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ...errors import FormatError, PeerError
+from ...surface.formats import SourceFormat, from_pixman
+from ...surface.geometry import Rect
+from . import messages
+from .events import (
+    CursorDefine,
+    Disable,
+    Event,
+    Mistake,
+    MouseSet,
+    Scanout,
+    ScanoutMap,
+    Unannounced,
+    Update,
+    UpdateMap,
+)
+from .frames import Received, Refused
+
+MAX_SIDE = 16384
+"""Largest width or height; the surface's own limit."""
+
+MAX_STRIDE = MAX_SIDE * 16
+"""Largest stride: a row of the widest picture, padded fourfold."""
+
+MAX_OFFSET = 1 << 40
+"""Largest offset into a mapping; the shell checks it against the descriptor's size."""
+
+MAX_CURSOR = 512
+"""Largest cursor side QEMU itself accepts."""
+
+MAX_POSITION = 1 << 16
+"""Largest distance of a pointer from the origin, either way."""
+
+UNKNOWN_METHOD = "org.freedesktop.DBus.Error.UnknownMethod"
+UNKNOWN_PROPERTY = "org.freedesktop.DBus.Error.UnknownProperty"
+READ_ONLY = "org.freedesktop.DBus.Error.PropertyReadOnly"
+INVALID_ARGS = "org.freedesktop.DBus.Error.InvalidArgs"
+
+
+class Outcome(NamedTuple):
+    """What one message led to: bytes to send first, then events to work on."""
+
+    reply: bytes
+    events: tuple[Event, ...]
+
+
+class _Answer(NamedTuple):
+    signature: str = ""
+    body: tuple[object, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+class _CallError(Exception):
+    """Becomes an error reply; says nothing about the peer's honesty."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(text)
+        self.name = name
+
+
+class Listener:
+    """The state machine of one registered listener.
+
+    Attributes:
+        size: Width and height of what the console shows, None before the first scanout and
+            after Disable.
+        mapped: Whether that came as memory to map.
+    """
+
+    def __init__(self, maps: bool = True) -> None:
+        """Start with nothing shown.
+
+        Args:
+            maps: Offer QEMU to send memory instead of bytes.
+        """
+        self.size: tuple[int, int] | None = None
+        self.mapped = False
+        self._serial = 0
+        self._interfaces = [messages.LISTENER_MAP] if maps else []
+        display: dict[tuple[str, str], Callable[[Received], _Answer]] = {
+            ("Scanout", "uuuuay"): self._scanout,
+            ("Update", "iiiiuuay"): self._update,
+            ("ScanoutDMABUF", "huuuutb"): self._refuse_dmabuf,
+            ("UpdateDMABUF", "iiii"): self._refuse_dmabuf,
+            ("Disable", ""): self._disable,
+            ("CursorDefine", "iiiiay"): self._cursor_define,
+            ("MouseSet", "iii"): self._mouse_set,
+        }
+        mapping: dict[tuple[str, str], Callable[[Received], _Answer]] = {
+            ("ScanoutMap", "huuuuu"): self._scanout_map,
+            ("UpdateMap", "iiii"): self._update_map,
+        }
+        self._methods: dict[str, dict[tuple[str, str], Callable[[Received], _Answer]]] = {
+            messages.LISTENER: display,
+            messages.PROPERTIES: {
+                ("Get", "ss"): self._get,
+                ("GetAll", "s"): self._get_all,
+                ("Set", "ssv"): self._set,
+            },
+            messages.PEER: {("Ping", ""): lambda call: _Answer()},
+        }
+        if maps:
+            self._methods[messages.LISTENER_MAP] = mapping
+
+    def receive(self, message: Received | Refused) -> Outcome:
+        """Take one message from the splitter; never raises for what the peer sent."""
+        if isinstance(message, Refused):
+            events = (Mistake(message.error),)
+            if message.message is None:
+                return Outcome(b"", events)
+            return Outcome(self._error(message.message, INVALID_ARGS, message.error), events)
+        if message.kind != 1:
+            # Signals are not for a listener, and it calls nothing that could be answered.
+            return Outcome(b"", ())
+        try:
+            answer = self._dispatch(message)
+        except _CallError as error:
+            return Outcome(self._error(message, error.name, error), ())
+        except PeerError as error:
+            return Outcome(self._error(message, INVALID_ARGS, error), (Mistake(error),))
+        if not message.wants_reply:
+            return Outcome(b"", answer.events)
+        serial = self._next_serial()
+        reply = messages.method_return(message.serial, serial, answer.signature, answer.body)
+        return Outcome(reply, answer.events)
+
+    def _dispatch(self, message: Received) -> _Answer:
+        what = f"{message.interface}.{message.member}({message.signature})"
+        if message.path != messages.LISTENER_PATH and message.interface != messages.PEER:
+            raise _CallError(UNKNOWN_METHOD, f"no object {message.path}")
+        method = self._methods.get(message.interface, {}).get((message.member, message.signature))
+        if method is None:
+            raise _CallError(UNKNOWN_METHOD, f"no method {what}"[:200])
+        try:
+            return method(message)
+        except (PeerError, FormatError) as error:
+            numbers = tuple(v for v in message.body if isinstance(v, int))
+            raise PeerError(f"{message.member}{numbers}: {error}", numbers) from error
+
+    def _error(self, message: Received, name: str, cause: Exception) -> bytes:
+        if not message.wants_reply:
+            return b""
+        return messages.error(message.serial, self._next_serial(), name, str(cause))
+
+    def _next_serial(self) -> int:
+        self._serial = self._serial % 0xFFFFFFFF + 1
+        return self._serial
+
+    # -- properties
+
+    def _get_all(self, call: Received) -> _Answer:
+        return _Answer("a{sv}", (self._properties(call.body[0]),))
+
+    def _get(self, call: Received) -> _Answer:
+        interface, name = call.body
+        try:
+            return _Answer("v", (self._properties(interface)[name],))
+        except KeyError:
+            raise _CallError(UNKNOWN_PROPERTY, f"no property {interface}.{name}"[:200]) from None
+
+    def _set(self, call: Received) -> _Answer:
+        raise _CallError(READ_ONLY, "a listener's properties cannot be set")
+
+    def _properties(self, interface: str) -> dict[str, tuple[str, object]]:
+        if interface == messages.LISTENER:
+            return {"Interfaces": ("as", self._interfaces)}
+        if interface in self._methods:
+            return {}
+        raise _CallError(UNKNOWN_METHOD, f"no interface {interface}"[:200])
+
+    # -- pictures
+
+    def _scanout(self, call: Received) -> _Answer:
+        width, height, stride, pixman, data = call.body
+        source = _check_picture(width, height, stride, pixman)
+        _check_length(data, stride, height)
+        self.size, self.mapped = (width, height), False
+        event = Scanout(width, height, stride, pixman, source.name, data)
+        return _Answer(events=(event,))
+
+    def _update(self, call: Received) -> _Answer:
+        x, y, width, height, stride, pixman, data = call.body
+        source = _check_picture(width, height, stride, pixman)
+        _check_length(data, stride, height)
+        rect = Rect(x, y, width, height)
+        if not Rect(0, 0, MAX_SIDE, MAX_SIDE).contains(rect):
+            raise PeerError(f"not within {MAX_SIDE} pixels either way")
+        if self.size is None or self.mapped or not Rect(0, 0, *self.size).contains(rect):
+            return _Answer(events=(Unannounced(rect),))
+        return _Answer(events=(Update(rect, stride, pixman, source.name, data),))
+
+    def _scanout_map(self, call: Received) -> _Answer:
+        fd, offset, width, height, stride, pixman = call.body
+        source = _check_picture(width, height, stride, pixman)
+        if offset > MAX_OFFSET:
+            raise PeerError(f"offset {offset}, at most {MAX_OFFSET} is taken")
+        self.size, self.mapped = (width, height), True
+        event = ScanoutMap(fd, offset, width, height, stride, pixman, source.name)
+        return _Answer(events=(event,))
+
+    def _update_map(self, call: Received) -> _Answer:
+        if self.size is None or not self.mapped:
+            raise PeerError("UpdateMap, but what is shown did not come as a map")
+        rect = Rect(*call.body)
+        if rect.width < 1 or rect.height < 1 or not Rect(0, 0, *self.size).contains(rect):
+            raise PeerError(f"not a part of the scanout's {self.size[0]}x{self.size[1]}")
+        return _Answer(events=(UpdateMap(rect),))
+
+    def _disable(self, call: Received) -> _Answer:
+        self.size, self.mapped = None, False
+        return _Answer(events=(Disable(),))
+
+    def _refuse_dmabuf(self, call: Received) -> _Answer:
+        raise PeerError("DMABUF was not offered; run QEMU without gl=on")
+
+    # -- the cursor
+
+    def _cursor_define(self, call: Received) -> _Answer:
+        width, height, hot_x, hot_y, data = call.body
+        if not (0 < width <= MAX_CURSOR and 0 < height <= MAX_CURSOR):
+            raise PeerError(f"a cursor has sides of 1 to {MAX_CURSOR} pixels")
+        if len(data) != width * height * 4:
+            raise PeerError(f"{len(data)} bytes, expected {width * height * 4}")
+        # The guest chooses the hot spot, some choose one outside; the shape is still good.
+        hot_x, hot_y = min(max(hot_x, 0), width - 1), min(max(hot_y, 0), height - 1)
+        return _Answer(events=(CursorDefine(width, height, hot_x, hot_y, bytes(data)),))
+
+    def _mouse_set(self, call: Received) -> _Answer:
+        x, y, visible = call.body
+        if abs(x) > MAX_POSITION or abs(y) > MAX_POSITION:
+            raise PeerError(f"a pointer further than {MAX_POSITION} from the screen")
+        return _Answer(events=(MouseSet(x, y, bool(visible)),))
+
+
+def _check_picture(width: int, height: int, stride: int, pixman: int) -> SourceFormat:
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+        raise PeerError(f"a picture has sides of 1 to {MAX_SIDE} pixels")
+    source = from_pixman(pixman)
+    if not width * source.bytes_per_pixel <= stride <= MAX_STRIDE:
+        low = width * source.bytes_per_pixel
+        raise PeerError(f"stride {stride}, expected {low} to {MAX_STRIDE}")
+    return source
+
+
+def _check_length(data: memoryview, stride: int, height: int) -> None:
+    if len(data) < stride * height:
+        raise PeerError(f"{len(data)} bytes of pixels, expected {stride * height}")

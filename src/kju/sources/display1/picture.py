@@ -1,0 +1,163 @@
+"""Pictures that QEMU's listener was given: memory to look at, or bytes that came along.
+
+Memory belongs to somebody else, who may cut it at any time; it is mapped guarded, so that a
+cut is a flag (`Picture.lost`) and not the end of the process.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import PeerError
+from ...memory._system import Mapping
+from ...surface.geometry import Rect
+from .events import Scanout, ScanoutMap, Update
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_MAPPINGS = 4
+"""Buffers kept mapped: a guest flips between two or three, and one is being replaced. A kept
+mapping keeps its memory alive in the kernel after QEMU has let go of it, so not more."""
+
+
+@dataclass(slots=True, eq=False)
+class Picture:
+    """One scanout: where its pixels are and what they look like.
+
+    Attributes:
+        known: These pixels were shown before from the same memory, so this is a page flip.
+        placeholder: It may be QEMU's "Display output is not active": memory that QEMU, not the
+            guest's graphics device, has just made.
+    """
+
+    width: int
+    height: int
+    stride: int
+    offset: int
+    source_format: str
+    pixels: memoryview | Mapping
+    mapping: Mapping | None = None
+    known: bool = False
+    placeholder: bool = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.width, self.height
+
+    @property
+    def lost(self) -> bool:
+        """Whether its memory was cut while somebody read it; what was read then is nothing."""
+        return self.mapping is not None and self.mapping.lost
+
+    def alike(self, other: Picture | None) -> bool:
+        """Whether geometry and format are the same."""
+        return (
+            other is not None
+            and self.size == other.size
+            and self.stride == other.stride
+            and self.source_format == other.source_format
+        )
+
+
+class Mappings:
+    """The buffers of one console that are mapped, found again by device and inode."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[int, int, int], Mapping] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __iter__(self) -> Iterator[Mapping]:
+        return iter(self._known.values())
+
+    def picture(self, event: ScanoutMap) -> Picture:
+        """Map what *event* brought; its descriptor can be closed afterwards.
+
+        Raises:
+            PeerError: It is no memory, or has less of it than the event says.
+        """
+        fd = event.fd.fileno()
+        found = os.fstat(fd)
+        size = event.offset + event.stride * event.height
+        if not stat.S_ISREG(found.st_mode):
+            raise PeerError("ScanoutMap came with a descriptor that is no memory", found.st_mode)
+        if found.st_size < size:
+            raise PeerError(f"ScanoutMap needs {size} bytes, its memory has {found.st_size}", size)
+        key = (found.st_dev, found.st_ino, size)
+        mapping = self._known.pop(key, None)
+        known = mapping is not None
+        if mapping is None:
+            try:
+                mapping = Mapping(fd, size)
+            except OSError as error:
+                raise PeerError(f"{size} bytes of ScanoutMap cannot be mapped: {error}") from error
+        self._known[key] = mapping
+        while len(self._known) > MAX_MAPPINGS:
+            self._known.popitem(last=False)
+        return Picture(
+            event.width,
+            event.height,
+            event.stride,
+            event.offset,
+            event.source_format,
+            mapping,
+            mapping,
+            known,
+            not known and _made_by_qemu(fd),
+        )
+
+    def keep(self, picture: Picture | None) -> None:
+        """Let go of every buffer but the one *picture* shows."""
+        for key, mapping in list(self._known.items()):
+            if picture is None or mapping is not picture.mapping:
+                del self._known[key]
+
+
+def copied(event: Scanout) -> Picture:
+    """Copy the bytes of *event* out of the receive buffer, to be held."""
+    pixels = np.array(event.data[: event.stride * event.height], np.uint8)
+    return borrowed(event, pixels.data)
+
+
+def borrowed(event: Scanout, pixels: memoryview | None = None) -> Picture:
+    """The bytes of *event* where they are: valid until more is received."""
+    return Picture(
+        event.width,
+        event.height,
+        event.stride,
+        0,
+        event.source_format,
+        event.data if pixels is None else pixels,
+    )
+
+
+def paint(picture: Picture, event: Update, bytes_per_pixel: int) -> None:
+    """Apply *event* to a copied picture of the same format."""
+    rect: Rect = event.rect
+    row = rect.width * bytes_per_pixel
+    source = np.frombuffer(event.data, np.uint8)[: event.stride * rect.height]
+    pixels = np.frombuffer(memoryview(picture.pixels), np.uint8)
+    start = rect.x * bytes_per_pixel
+    target = pixels[: picture.stride * picture.height].reshape(picture.height, picture.stride)
+    target[rect.y : rect.bottom, start : start + row] = source.reshape(rect.height, -1)[:, :row]
+
+
+def _made_by_qemu(fd: int) -> bool:
+    """Whether QEMU named this memory as its own drawing, not as the guest's.
+
+    A hint for timing only: text and converted modes have the same name as placeholders.
+    """
+    try:
+        return str(Path(f"/proc/self/fd/{fd}").readlink()).startswith("/memfd:displaysurface")
+    except OSError:
+        return False

@@ -1,0 +1,1 @@
+"""Machines on disk: runtime folders, definitions, images, logs. Clients and hosts share this."""

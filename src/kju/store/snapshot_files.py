@@ -1,0 +1,151 @@
+"""SHELL: the picture and the input that belong to a snapshot.
+
+They lie in ``snapshots/TAG/`` of a machine's folder, or in ``DISK.snapshots/TAG/`` beside the first
+disk of a machine that is not kept. Others may be able to write in the disk's folder, so that
+``DISK.snapshots`` may be a link or another user's folder, and may change at any moment: see
+`kju.files`. The input may hold passwords, and is replayed: it is read from files of this user only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import FileError, KjuError
+from ..files import Folder, failing, folder_in, is_temporary, remove_tree
+from ..protocol.messages import TAG
+
+PICTURE, INPUT = "screen.png", "input.jsonl"
+#: Its name in a machine's folder.
+FOLDER = "snapshots"
+_PARENT = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class SnapshotFiles:
+    """The files of one machine's snapshots.
+
+    Args:
+        machine: The folder of a kept machine; empty for one that is not kept.
+        disk: The first disk's path; empty if no disk is a file.
+    """
+
+    def __init__(self, machine: str, disk: str) -> None:
+        self._machine = machine
+        self._disk = Path(disk) if disk else None
+
+    def place(self, tag: str) -> Path | None:
+        """Return the folder of a snapshot's files; None if there is no place for it.
+
+        The tags of a disk may be anything, a path included: such a tag has no folder.
+        """
+        if not re.search(TAG, tag):
+            return None
+        if self._machine:
+            return Path(self._machine) / FOLDER / tag
+        return self._beside(self._disk) / tag if self._disk else None
+
+    def keep(self, tag: str, picture: bytes | None, inputs: bytes) -> None:
+        """Write a snapshot's files, all or none, in place of older ones of this tag.
+
+        Args:
+            tag: The snapshot's name; `place` has one for it.
+            picture: The screen as a PNG; None for none.
+            inputs: The log of input; empty for none.
+
+        Raises:
+            FileError: They could not be written; none are left.
+        """
+        new = f".{tag}.new"
+        with self._open(create=True) as folder:
+            try:
+                remove_tree(folder, new, _is_file)
+                with folder.folder(new, create=True) as inside:
+                    if picture is not None:
+                        inside.write(PICTURE, picture)
+                    if inputs:
+                        inside.write(INPUT, inputs)
+                # Those of an earlier snapshot of this tag, which the disk no longer has.
+                remove_tree(folder, tag, _is_file)
+                folder.rename(new, tag)
+            except BaseException:
+                with contextlib.suppress(KjuError):
+                    remove_tree(folder, new, _is_file)
+                raise
+            folder.sync()
+
+    def find(self, tag: str) -> tuple[str, str]:
+        """Return the paths of a snapshot's picture and input, empty if missing or not ours."""
+        place = self.place(tag)
+        if place is None:
+            return "", ""
+        try:
+            with self._open() as folder, folder.folder(tag) as inside:
+                picture, inputs = (inside.has(name) for name in (PICTURE, INPUT))
+        except KjuError:
+            return "", ""
+        return (str(place / PICTURE) if picture else "", str(place / INPUT) if inputs else "")
+
+    def inputs(self, tag: str, limit: int) -> bytes:
+        """Return a snapshot's log of input, of *limit* bytes at most.
+
+        Raises:
+            FileError: It is missing, cannot be read, or is another user's.
+            LimitError: It has more bytes.
+        """
+        with self._open() as folder, folder.folder(tag) as inside:
+            return inside.read(INPUT, limit=limit)
+
+    def remove(self, tag: str) -> None:
+        """Remove a snapshot's files; nothing if there are none.
+
+        Raises:
+            FileError: They could not be removed, or other files lie beside them.
+        """
+        place = self.place(tag)
+        if place is None or not os.path.lexists(place):
+            return
+        with self._open() as folder:
+            remove_tree(folder, tag, _is_file)
+
+    @contextlib.contextmanager
+    def _open(self, *, create: bool = False) -> Iterator[Folder]:
+        """The folder that holds a folder for each snapshot."""
+        if self._machine:
+            with (
+                Folder.open(Path(self._machine), follow_own_link=True) as machine,
+                machine.folder(FOLDER, create=create) as folder,
+            ):
+                yield folder
+            return
+        if self._disk is None:
+            raise FileError("there is no disk in a file, beside which a folder could be made")
+        with failing(self._disk.parent, "opened"):
+            parent = os.open(self._disk.parent, _PARENT)
+        try:
+            folder = folder_in(parent, self._beside(self._disk), create=create)
+        finally:
+            os.close(parent)
+        with folder:
+            yield folder
+
+    @staticmethod
+    def _beside(disk: Path) -> Path:
+        return disk.with_name(f"{disk.name}.snapshots")
+
+
+def is_made(path: str) -> bool:
+    """Return whether a path below ``snapshots/`` is one that `SnapshotFiles` makes."""
+    if not path:
+        return True  # the folder itself
+    tag, slash, name = path.partition("/")
+    begun = re.fullmatch(r"\.(.+)\.new", tag)
+    if not slash or not re.search(TAG, begun[1] if begun else tag):
+        return False
+    return not name or _is_file(name)
+
+
+def _is_file(name: str) -> bool:
+    return name in (PICTURE, INPUT) or is_temporary(name)

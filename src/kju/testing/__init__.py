@@ -1,1 +1,0 @@
-"""For tests and demonstrations of what works across a network: `link`."""

@@ -1,0 +1,442 @@
+"""The Qt back end: one widget that shows one screen. It decides nothing; `Viewer` does.
+
+Rules:
+
+- The QImage lies on the surface's own memory: nothing is copied before Qt draws it.
+- It is drawn in device pixels, whole, under the clip of what is to be repainted: so a part
+  drawn alone has the pixels of a picture drawn at once, at every scale (where Qt smooths, to
+  one level of 255).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QColor,
+    QCursor,
+    QEnterEvent,
+    QFocusEvent,
+    QHideEvent,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPixmap,
+    QRegion,
+    QResizeEvent,
+    QShowEvent,
+    QWheelEvent,
+    QWindow,
+)
+from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QWidget
+
+from ...client.frame import Frame
+from ...escaping import one_line
+from ...surface import Cursor
+from ...surface.geometry import Rect
+from ..contract import Backend, Status
+from ..geometry import Placement, Scaling, device_pixel, device_size, logical_rect
+from ..grab import Command
+from ..pointer import Look
+from ..repeats import HOLD_MS, KeyEvent, Repeats
+from ..viewer import Viewer
+
+BACKGROUND = QColor(24, 24, 26)
+_VEIL = QColor(24, 24, 26, 215)
+_WORDS = QColor(225, 225, 225)
+
+# What one notch of a wheel is in QWheelEvent.angleDelta: eighths of a degree.
+_NOTCH = 120
+_BUTTONS = {
+    Qt.MouseButton.LeftButton: "left",
+    Qt.MouseButton.MiddleButton: "middle",
+    Qt.MouseButton.RightButton: "right",
+    Qt.MouseButton.BackButton: "side",
+    Qt.MouseButton.ForwardButton: "extra",
+}
+# Where no display says how often it shows a picture: what most do.
+_USUAL_HZ = 60.0
+
+
+class ScreenView(QAbstractScrollArea):
+    """One console of one machine.
+
+    Args:
+        parent: As Qt has it.
+
+    Attributes:
+        viewer: What decides; set by `show_machine`.
+    """
+
+    status_changed = Signal(object)
+    noted = Signal(str)
+    commanded = Signal(object)
+    size_wanted = Signal(QSize)
+    _posted = Signal(object)
+
+    viewer: Viewer
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._image: QImage | None = None
+        self._frame: Frame | None = None  # whose memory the image lies on
+        self._placement: Placement | None = None
+        self._cursor: Cursor | None = None
+        self._cursor_image: tuple[int, QImage] | None = None
+        self._message = ""
+        self._watched: QWindow | None = None
+        self._visible = False
+        self._repeats = Repeats()
+        self._releases = QTimer(self, singleShot=True, interval=HOLD_MS)
+        self._releases.timeout.connect(lambda: self._tell_keys(self._repeats.let_go()))
+        self._posted.connect(self._call, Qt.ConnectionType.QueuedConnection)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.viewport().setMouseTracking(True)
+        self.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.viewport().setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
+        self.horizontalScrollBar().valueChanged.connect(self._scrolled)
+        self.verticalScrollBar().valueChanged.connect(self._scrolled)
+
+    def show_machine(
+        self,
+        name: str,
+        *,
+        console: int = 0,
+        view_only: bool = False,
+        scaling: Scaling = Scaling.FIT,
+        release: str,
+    ) -> None:
+        """Show a console of a machine; arguments as `Viewer` takes them, once per view."""
+        self.viewer = Viewer(
+            QtBackend(self),
+            name,
+            console=console,
+            view_only=view_only,
+            scaling=scaling,
+            release=release,
+        )
+
+    def _call(self, call: Callable[[], None]) -> None:
+        call()
+
+    # ---- Whether it can be seen
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        handle = self.window().windowHandle()
+        if handle is not None and handle is not self._watched:
+            self._watched = handle
+            handle.installEventFilter(self)
+            self.window().installEventFilter(self)
+        self._look_if_visible()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self._look_if_visible()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Expose:
+            self._look_if_visible()
+        if isinstance(event, QMouseEvent) and watched is self.window():
+            return self._take_from_window(event)
+        return super().eventFilter(watched, event)
+
+    def _take_from_window(self, event: QMouseEvent) -> bool:
+        """Take what Qt gives to the window because it lies beyond a widget's last whole pixel.
+
+        Its search for the widget under a point ends one logical pixel before the edge, so that
+        the device pixels in that last one would be nobody's (seen with Qt 6.11 at 1.25 and 1.5).
+        """
+        viewport = self.viewport()
+        at = viewport.mapFrom(self.window(), event.position())
+        if not QRectF(viewport.rect()).contains(at):
+            return False
+        own = QMouseEvent(
+            event.type(), at, event.globalPosition(),
+            event.button(), event.buttons(), event.modifiers(),
+        )  # fmt: skip
+        return QApplication.sendEvent(viewport, own)
+
+    def _look_if_visible(self) -> None:
+        handle = self._watched
+        visible = self.isVisible() and handle is not None and handle.isExposed()
+        if visible != self._visible:
+            self._visible = visible
+            self.viewer.shown(visible)
+
+    # ---- Keys
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        code, time = event.nativeScanCode(), event.timestamp()
+        self._tell_keys(self._repeats.press(code, time, event.isAutoRepeat()))
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        code, time = event.nativeScanCode(), event.timestamp()
+        self._tell_keys(self._repeats.release(code, time, event.isAutoRepeat()))
+        self._releases.start()
+
+    def _tell_keys(self, events: list[KeyEvent]) -> None:
+        for event in events:
+            self.viewer.key(*event)
+
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        return False  # Tab is the guest's
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        self.viewer.focused(True)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        self._tell_keys(self._repeats.let_go())
+        self.viewer.focused(False)
+
+    # ---- The pointer
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self.viewer.moved(event.position().x(), event.position().y())
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self._button(event, True)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        self._button(event, True)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        self._button(event, False)
+
+    def _button(self, event: QMouseEvent, down: bool) -> None:
+        self.viewer.moved(event.position().x(), event.position().y())
+        if (name := _BUTTONS.get(event.button())) is not None:
+            self.viewer.button(name, down)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        right, up = event.angleDelta().x(), event.angleDelta().y()
+        if event.modifiers() & Qt.KeyboardModifier.AltModifier:
+            right, up = up, right  # Qt swaps them for Alt, which is the guest's affair
+        self.viewer.wheel(-up / _NOTCH, -right / _NOTCH)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self.viewer.moved(event.position().x(), event.position().y())
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self.viewer.left()
+
+    # ---- Geometry
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self.viewer.resized()
+
+    def device_size(self) -> tuple[int, int]:
+        """Of the part that shows the picture."""
+        size = self.viewport().size()
+        return device_size(size.width(), size.height(), self.devicePixelRatioF())
+
+    def _scrolled(self) -> None:
+        self.viewer.scrolled(self.horizontalScrollBar().value(), self.verticalScrollBar().value())
+
+    def place(self, placement: Placement | None) -> None:
+        """As `Backend.place`."""
+        self._placement = placement
+        bars = self.horizontalScrollBar(), self.verticalScrollBar()
+        room = placement.room if placement else (0, 0)
+        for bar, far, page in zip(bars, room, self.device_size(), strict=True):
+            bar.setPageStep(page)
+            bar.setRange(0, far)
+
+    # ---- Painting
+
+    def show_picture(self, frame: Frame | None) -> None:
+        """As `Backend.show_picture`."""
+        self._image = None  # before the memory that it lies on
+        self._frame = frame
+        if frame is not None:
+            self._image = image_on(frame)
+
+    def show_cursor(self, cursor: Cursor | None) -> None:
+        """As `Backend.draw_cursor`."""
+        self._cursor = cursor
+
+    def show_message(self, message: str) -> None:
+        """Say something over the picture."""
+        if message != self._message:
+            self._message = message
+            self.viewport().update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self.viewport())
+        ratio = self.devicePixelRatioF()
+        painter.scale(1 / ratio, 1 / ratio)
+        placement, view = self._placement, QRect(0, 0, *self.device_size())
+        view.adjust(0, 0, 1, 1)  # a fraction of a device pixel may be left at the end
+        if placement is None or self._image is None:
+            painter.fillRect(view, BACKGROUND)
+        else:
+            target = QRect(*placement.target)
+            # Qt's types do not know that a region is its rectangles.
+            margins: Any = QRegion(view).subtracted(QRegion(target))
+            for margin in margins:
+                painter.fillRect(margin, BACKGROUND)
+            smooth = QPainter.RenderHint.SmoothPixmapTransform
+            painter.setRenderHint(smooth, not placement.exact)
+            if placement.scale == 1 and placement.exact:
+                painter.drawImage(target.topLeft(), self._image)
+            else:
+                painter.drawImage(target, self._image)
+            self._paint_cursor(painter, placement)
+        if self._message:
+            painter.resetTransform()
+            self._paint_message(painter)
+        painter.end()
+
+    def _paint_cursor(self, painter: QPainter, placement: Placement) -> None:
+        cursor = self._cursor
+        if cursor is None:
+            return
+        scale, target = placement.scale, placement.target
+        height, width = cursor.shape.shape[:2]
+        left, top = cursor.x - cursor.hot_x, cursor.y - cursor.hot_y
+        painter.setClipRect(QRect(*target), Qt.ClipOperation.IntersectClip)
+        where = QRectF(
+            target.x + left * scale, target.y + top * scale, width * scale, height * scale
+        )
+        painter.drawImage(where, cursor_image(cursor))
+
+    def _paint_message(self, painter: QPainter) -> None:
+        whole = self.viewport().rect()
+        painter.fillRect(whole, _VEIL)
+        painter.setPen(_WORDS)
+        margin = min(40, whole.width() // 8)
+        inner = whole.adjusted(margin, 0, -margin, 0)
+        flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+        painter.drawText(inner, flags, one_line(self._message))
+
+
+class QtBackend(Backend):
+    """Does for a `Viewer` what a `ScreenView` can."""
+
+    def __init__(self, view: ScreenView) -> None:
+        self._view = view
+
+    def post(self, call: Callable[[], None]) -> None:
+        self._view._posted.emit(call)
+
+    def view_size(self) -> tuple[int, int]:
+        return self._view.device_size()
+
+    def largest_size(self) -> tuple[int, int]:
+        window, view = self._view.window(), self._view.viewport()
+        around = window.frameGeometry().size() - view.size()
+        room = self._view.screen().availableSize() - around
+        return device_size(room.width(), room.height(), self.ratio())
+
+    def ratio(self) -> float:
+        return self._view.devicePixelRatioF()
+
+    def frame_seconds(self) -> float:
+        rate = self._view.screen().refreshRate()
+        return 1 / (rate if rate > 1 else _USUAL_HZ)
+
+    def show_picture(self, frame: Frame | None) -> None:
+        self._view.show_picture(frame)
+
+    def place(self, placement: Placement | None) -> None:
+        self._view.place(placement)
+
+    def repaint(self, rects: list[Rect] | None) -> None:
+        viewport = self._view.viewport()
+        if rects is None:
+            viewport.update()
+            return
+        for rect in rects:
+            viewport.update(QRect(*logical_rect(rect, self.ratio())))
+
+    def set_pointer(self, look: Look, cursor: Cursor | None, scale: float) -> None:
+        self._view.viewport().setCursor(_pointer(look, cursor, scale, self.ratio()))
+
+    def draw_cursor(self, cursor: Cursor | None) -> None:
+        self._view.show_cursor(cursor)
+
+    def grab(self, keyboard: bool, pointer: bool) -> None:
+        if keyboard:
+            self._view.grabKeyboard()
+        else:
+            self._view.releaseKeyboard()
+        if pointer:
+            self._view.viewport().grabMouse()
+        else:
+            self._view.viewport().releaseMouse()
+
+    def warp(self, x: int, y: int) -> None:
+        ratio = self.ratio()
+        QCursor.setPos(self._view.viewport().mapToGlobal(QPoint(int(x / ratio), int(y / ratio))))
+
+    def resize(self, width: int, height: int) -> None:
+        cover = logical_rect(Rect(0, 0, width, height), self.ratio())
+        self._view.size_wanted.emit(QSize(cover.width, cover.height))
+
+    def show_status(self, status: Status) -> None:
+        self._view.show_message(status.message)
+        self._view.status_changed.emit(status)
+
+    def notify(self, words: str) -> None:
+        self._view.noted.emit(words)
+
+    def command(self, command: Command) -> None:
+        self._view.commanded.emit(command)
+
+
+def image_on(frame: Frame) -> QImage:
+    """A QImage on a frame's own memory, which must outlive it."""
+    height, width = frame.shape[:2]
+    stride = frame.strides[0]
+    size = stride * (height - 1) + width * frame.strides[1]
+    plain = np.asarray(frame)
+    memory = np.lib.stride_tricks.as_strided(plain, (size,), (1,), writeable=False)
+    kind = QImage.Format.Format_RGB32 if frame.ndim == 3 else QImage.Format.Format_Grayscale8
+    return QImage(memory.data, width, height, stride, kind)
+
+
+def cursor_image(cursor: Cursor) -> QImage:
+    """A guest's cursor; its own copy."""
+    height, width = cursor.shape.shape[:2]
+    shape = np.ascontiguousarray(cursor.shape)
+    return QImage(shape.data, width, height, width * 4, QImage.Format.Format_ARGB32).copy()
+
+
+def _pointer(look: Look, cursor: Cursor | None, scale: float, ratio: float) -> QCursor:
+    if look is Look.ARROW:
+        return QCursor(Qt.CursorShape.ArrowCursor)
+    if look is Look.DOT:
+        return _dot(ratio)
+    if look is Look.HIDDEN or cursor is None:
+        return QCursor(Qt.CursorShape.BlankCursor)
+    image = cursor_image(cursor)
+    if scale != 1:
+        size = max(1, round(image.width() * scale)), max(1, round(image.height() * scale))
+        image = image.scaled(QSize(*size), mode=Qt.TransformationMode.SmoothTransformation)
+    image.setDevicePixelRatio(ratio)
+    # Qt takes the hot spot in logical pixels, the image in device ones.
+    hot = [device_pixel((at + 0.5) * scale / ratio, 0, 1)[0] for at in (cursor.hot_x, cursor.hot_y)]
+    return QCursor(QPixmap.fromImage(image), *hot)
+
+
+def _dot(ratio: float) -> QCursor:
+    """A white point with a dark rim, for guests that draw their own pointer, or none."""
+    side, middle = 7, 3
+    picture = QPixmap(round(side * ratio), round(side * ratio))
+    picture.setDevicePixelRatio(ratio)
+    picture.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(picture)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(QColor(0, 0, 0, 160))
+    painter.setBrush(QColor(255, 255, 255, 220))
+    painter.drawEllipse(QRectF(1.5, 1.5, 4, 4))
+    painter.end()
+    return QCursor(picture, middle, middle)

@@ -1,0 +1,204 @@
+"""A window around one screen: a status line, a short menu, and what a window does."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, QSize, QStandardPaths, Qt, QTimer
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QResizeEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QToolButton, QVBoxLayout, QWidget
+
+from ...errors import KjuError
+from ...escaping import one_line
+from ...files import make_folders
+from ...keys import NUMBERS
+from ..contract import Status
+from ..geometry import Scaling
+from ..grab import Command
+from .widget import BACKGROUND, ScreenView
+
+_STRIP = """
+#strip { background: #232326; }
+#strip QLabel { color: #b4b4b8; }
+#strip QToolButton { color: #b4b4b8; border: none; padding: 2px 10px; }
+#strip QToolButton:hover { color: #ffffff; background: #3a3a3f; }
+#strip QToolButton::menu-indicator { image: none; }
+"""
+_NOTE = """
+color: #f0f0f0; background: rgba(20, 20, 22, 215); border-radius: 6px; padding: 8px 14px;
+"""
+_NOTE_MS = 3000
+_FIRST_SIZE = QSize(720, 428)
+_SCALES = {
+    Scaling.FIT: "Fit the window",
+    Scaling.INTEGER: "Whole multiples",
+    Scaling.ONE: "1:1",
+}
+
+
+class MachineWindow(QWidget):
+    """One screen in a window of its own.
+
+    Args:
+        view: The screen, which shows a machine already.
+    """
+
+    def __init__(self, view: ScreenView) -> None:
+        super().__init__()
+        self.view = view
+        self._words, self._numbers = _plain_label(), _plain_label()
+        self._note = _plain_label(view)
+        self._note.setStyleSheet(_NOTE)
+        self._note.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._note.hide()
+        self._hide_note = QTimer(self, singleShot=True, interval=_NOTE_MS)
+        self._hide_note.timeout.connect(self._note.hide)
+        self._make_actions()
+        self._strip = self._make_strip()
+        layout = QVBoxLayout(self)
+        layout.setSpacing(0)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(view, 1)
+        layout.addWidget(self._strip)
+        palette = self.palette()
+        palette.setColor(self.backgroundRole(), BACKGROUND)
+        self.setPalette(palette)
+        self.setMouseTracking(True)  # for `ScreenView`, at its edges
+        self.setWindowTitle(one_line(f"{view.viewer.name} \N{EN DASH} kju"))
+        self.resize(_FIRST_SIZE)
+        view.status_changed.connect(self._show_status)
+        view.noted.connect(self._show_note)
+        view.commanded.connect(self.command)
+        view.size_wanted.connect(self._take_size)
+        view.setFocus()
+
+    # ---- The menu
+
+    def _make_actions(self) -> None:
+        viewer, key = self.view.viewer, self.view.viewer.release_key
+        self._menu = QMenu(self)
+        self._grab = self._menu.addAction(f"Grab the keyboard\t{key}")
+        self._grab.triggered.connect(lambda: viewer.grab(not viewer.grabbed))
+        send = self._menu.addAction("Send Ctrl+Alt+Delete")
+        keys = [NUMBERS[name] for name in ("ctrl", "alt", "delete")]
+        send.triggered.connect(lambda: viewer.press_chord(*keys))
+        for action in (self._grab, send):
+            action.setVisible(not viewer.view_only)
+        self._menu.addSeparator()
+        self._full = self._act(f"Full screen\t{key}+F", Command.FULL_SCREEN)
+        self._full.setCheckable(True)
+        self._act(f"Screenshot\t{key}+S", Command.SCREENSHOT)
+        scales = self._menu.addMenu("Scale")
+        group = QActionGroup(self)
+        for scaling, words in _SCALES.items():
+            action = scales.addAction(words)
+            action.setCheckable(True)
+            action.setChecked(scaling is viewer.scaling)
+            action.triggered.connect(lambda _=False, wanted=scaling: viewer.set_scaling(wanted))
+            group.addAction(action)
+        self._menu.addSeparator()
+        self._act(f"Close; the machine goes on\t{key}+W", Command.CLOSE)
+
+    def _act(self, words: str, command: Command) -> QAction:
+        action = self._menu.addAction(words)
+        action.triggered.connect(lambda: self.command(command))
+        return action
+
+    def _make_strip(self) -> QWidget:
+        strip = QWidget()
+        strip.setObjectName("strip")
+        strip.setStyleSheet(_STRIP)
+        button = QToolButton()
+        button.setText("\N{TRIGRAM FOR HEAVEN}")
+        button.setToolTip("Menu")
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        button.setMenu(self._menu)
+        row = QHBoxLayout(strip)
+        row.setContentsMargins(10, 1, 0, 1)
+        row.addWidget(self._words, 1)
+        row.addWidget(self._numbers)
+        row.addWidget(button)
+        # Words give way to a narrow window.
+        self._words.setMinimumWidth(1)
+        return strip
+
+    # ---- What is asked of it
+
+    def command(self, command: Command) -> None:
+        """Do what the user asked for, by keys or by menu."""
+        match command:
+            case Command.FULL_SCREEN:
+                self.set_full_screen(not self.isFullScreen())
+            case Command.SCREENSHOT:
+                self.view.viewer.save(_picture_path(self.view.viewer.name))
+            case Command.CLOSE:
+                self.close()
+
+    def set_full_screen(self, on: bool) -> None:
+        """Fill the display with the picture, or be a window again."""
+        self._strip.setVisible(not on)
+        self._full.setChecked(on)
+        if on:
+            self.showFullScreen()
+            self._show_note(f"{self.view.viewer.release_key}+F leaves the full screen")
+        else:
+            self.showNormal()
+
+    def _take_size(self, size: QSize) -> None:
+        if not self.isFullScreen() and not self.isMaximized():
+            self.resize(size + (self.size() - self.view.viewport().size()))
+
+    # ---- What is to be said
+
+    def _show_status(self, status: Status) -> None:
+        self.setWindowTitle(one_line(status.title))
+        self._words.setText(one_line(status.words))
+        self._numbers.setText(one_line(status.numbers))
+        verb = "Give back" if status.grabbed else "Grab"
+        self._grab.setText(f"{verb} the keyboard\t{status.release_key}")
+
+    def _show_note(self, words: str) -> None:
+        self._note.setText(one_line(words))
+        self._note.adjustSize()
+        self._put_note()
+        self._note.show()
+        self._note.raise_()
+        self._hide_note.start()
+
+    def _put_note(self) -> None:
+        self._note.move((self.view.width() - self._note.width()) // 2, 16)
+
+    # ---- Events
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._put_note()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ActivationChange and not self.isActiveWindow():
+            self.view.viewer.focused(False)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.hide()
+        self.view.viewer.closed()
+        event.accept()
+
+
+def _plain_label(parent: QWidget | None = None) -> QLabel:
+    """Return a label that shows any text as it is: Qt would draw HTML, and load its images."""
+    label = QLabel(parent)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    return label
+
+
+def _picture_path(name: str) -> Path:
+    """Where a screenshot goes: the user's pictures, else here."""
+    folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
+    place = Path(folder) if folder else Path.cwd()
+    with contextlib.suppress(KjuError):  # saving says why
+        make_folders(place)
+    return place / time.strftime(f"{name}-%Y%m%d-%H%M%S.png")

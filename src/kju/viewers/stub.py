@@ -1,0 +1,119 @@
+"""A back end without a toolkit: the contract at its shortest, and a viewer that tests drive.
+
+It paints into an array, the way a toolkit would: only what was to be repainted, nearest pixel.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from ..client.frame import Frame
+from ..surface import Cursor
+from ..surface.consumer import blend_cursor
+from ..surface.geometry import Rect
+from .contract import Backend, Status
+from .geometry import Placement
+from .grab import Command
+from .pointer import Look
+
+
+class Stub(Backend):
+    """A view of some size that nobody sees.
+
+    Attributes:
+        canvas: What it shows: ``(height, width, 4)`` uint8, B G R X.
+        painted: Device pixels painted so far.
+    """
+
+    def __init__(self, width: int, height: int, ratio: float = 1.0) -> None:
+        self.size = width, height
+        self.most = width, height
+        self._ratio = ratio
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._frame: Frame | None = None
+        self._placement: Placement | None = None
+        self.canvas: npt.NDArray[np.uint8] = np.zeros((height, width, 4), np.uint8)
+        self.painted: int = 0
+        self.status = Status("")
+        self.look = Look.ARROW
+        self.cursor: Cursor | None = None
+        self.grabs: list[tuple[bool, bool]] = []
+        self.warped: list[tuple[int, int]] = []
+        self.notes: list[str] = []
+        self.commands: list[Command] = []
+
+    def run(self) -> None:
+        """Do what was posted: the toolkit's loop, once round."""
+        while not self._calls.empty():
+            self._calls.get()()
+
+    def post(self, call: Callable[[], None]) -> None:
+        self._calls.put(call)
+
+    def view_size(self) -> tuple[int, int]:
+        return self.size
+
+    def largest_size(self) -> tuple[int, int]:
+        return self.most
+
+    def ratio(self) -> float:
+        return self._ratio
+
+    def frame_seconds(self) -> float:
+        return 1 / 60
+
+    def show_picture(self, frame: Frame | None) -> None:
+        self._frame = frame
+
+    def place(self, placement: Placement | None) -> None:
+        self._placement = placement
+
+    def repaint(self, rects: list[Rect] | None) -> None:
+        view = Rect(0, 0, *self.size)
+        for rect in [view] if rects is None else rects:
+            if (part := rect.intersection(view)) is not None:
+                self._paint(part)
+
+    def _paint(self, part: Rect) -> None:
+        self.painted += part.area
+        here = self.canvas[part.y : part.bottom, part.x : part.right]
+        here[:] = 0
+        inside = self._placement and part.intersection(self._placement.target)
+        if self._frame is None or self._placement is None or not inside:
+            return
+        columns = [self._placement.guest_pixel(x, 0)[0] for x in range(inside.x, inside.right)]
+        rows = [self._placement.guest_pixel(0, y)[1] for y in range(inside.y, inside.bottom)]
+        picture = np.array(self._frame)
+        if self.cursor is not None:
+            blend_cursor(picture, Rect(0, 0, picture.shape[1], picture.shape[0]), self.cursor)
+        target = self.canvas[inside.y : inside.bottom, inside.x : inside.right]
+        target[:] = picture[np.ix_(rows, columns)]
+
+    def set_pointer(self, look: Look, cursor: Cursor | None, scale: float) -> None:
+        self.look = look
+
+    def draw_cursor(self, cursor: Cursor | None) -> None:
+        self.cursor = cursor
+
+    def grab(self, keyboard: bool, pointer: bool) -> None:
+        self.grabs.append((keyboard, pointer))
+
+    def warp(self, x: int, y: int) -> None:
+        self.warped.append((x, y))
+
+    def resize(self, width: int, height: int) -> None:
+        self.size = width, height
+        self.canvas = np.zeros((height, width, 4), np.uint8)
+
+    def show_status(self, status: Status) -> None:
+        self.status = status
+
+    def notify(self, words: str) -> None:
+        self.notes.append(words)
+
+    def command(self, command: Command) -> None:
+        self.commands.append(command)

@@ -1,0 +1,203 @@
+"""Finding needles: OpenCV's template matching, done again only where something changed.
+
+How alike a place and a needle are is one number. It is 1 minus the mean squared difference of what
+counts, over twice the needle's own variance: 1.0 is equal to the last pixel, and a plain area comes
+to 0.5 at most, whatever the needle's contrast is. So a dim text on a dim ground is told from the
+ground alone, which a plain difference would not do.
+
+Each needle keeps the number for every place of the region. When a rectangle changes, only the
+places whose pixels it touches are matched again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..errors import UsageError
+from ..surface.geometry import Rect
+from .looking import Condition, Seen, cut_out
+from .needle import Needle, check_similarity
+from .opencv import opencv
+from .timeout import Best, said
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[np.uint8]
+    Sums = npt.NDArray[np.float32]
+
+# A needle of one colour has no variance of its own: 12 levels stand in for it, so that a
+# similarity of 0.95 allows a difference of 4 levels everywhere, which no eye sees.
+_LEAST_DEVIATION = 12.0
+
+# Where more of the places than this are to be matched again, all are, in one call.
+_SHARE = 0.6
+
+
+class Match(NamedTuple):
+    """Where a needle is.
+
+    Attributes:
+        needle: Which.
+        number: Which of those looked for it is, from 0.
+        rect: The place, pixels of the screen.
+        score: How alike they are: 1.0 is equal.
+    """
+
+    needle: Needle
+    number: int
+    rect: Rect
+    score: float
+
+    @property
+    def click(self) -> tuple[int, int]:
+        """Where to click, pixels of the screen: what the needle says, or its middle."""
+        x, y = self.needle.click or (self.rect.width // 2, self.rect.height // 2)
+        return self.rect.x + x, self.rect.y + y
+
+
+class Finder:
+    """Looks for one needle in pictures that differ little from one to the next."""
+
+    def __init__(self, needle: Needle, number: int = 0) -> None:
+        """Prepare the needle.
+
+        Raises:
+            MissingError: OpenCV is not installed.
+        """
+        self._cv = opencv("finding images", "image")
+        self._needle = needle
+        self._number = number
+        mask = needle.mask
+        counted = needle.pixels[mask].astype(np.float64)
+        self._count = counted.size
+        variance = float(counted.var(axis=0).mean())
+        self._scale = 2.0 * max(variance, _LEAST_DEVIATION**2) * self._count
+        # Also where all of it counts: with a mask OpenCV 5.0 takes half the time, 53 ms rather
+        # than 120 for benchmarks/needles.py's smaller needle.
+        self._mask = mask.astype(np.float32)
+        self._sums: Sums | None = None
+
+    def look(self, seen: Seen) -> Match | None:
+        """The place most like the needle; None where the region is smaller than it."""
+        width, height = self._needle.size
+        region = seen.region
+        columns, rows = region.width - width + 1, region.height - height + 1
+        if columns <= 0 or rows <= 0:
+            self._sums = None
+            return None
+        part = seen.part
+        if self._sums is None or seen.damage is None:
+            self._sums = self._match(part)
+        else:
+            self._match_again(
+                part, [r._replace(x=r.x - region.x, y=r.y - region.y) for r in seen.damage]
+            )
+        _, _, (x, y), _ = self._cv.minMaxLoc(self._sums)
+        place = Rect(region.x + x, region.y + y, width, height)
+        return Match(self._needle, self._number, place, self._score(cut_out(seen.pixels, place)))
+
+    def _match_again(self, part: Pixels, damage: list[Rect]) -> None:
+        sums = self._sums
+        assert sums is not None  # noqa: S101  the caller has just looked
+        rows, columns = sums.shape
+        width, height = self._needle.size
+        places = []
+        for rect in damage:
+            left, top = max(rect.x - width + 1, 0), max(rect.y - height + 1, 0)
+            right, bottom = min(rect.right, columns), min(rect.bottom, rows)
+            if left < right and top < bottom:
+                places.append(Rect(left, top, right - left, bottom - top))
+        places = merged(places)
+        if sum(place.area for place in places) > _SHARE * rows * columns:
+            self._sums = self._match(part)
+            return
+        for place in places:
+            wide, high = place.width + width - 1, place.height + height - 1
+            around = Rect(place.x, place.y, wide, high)
+            cut_out(sums, place)[...] = self._match(cut_out(part, around))
+
+    def _match(self, part: Pixels) -> Sums:
+        """The sum of squared differences at every place of a picture."""
+        code = self._cv.COLOR_GRAY2BGR if part.ndim == 2 else self._cv.COLOR_BGRA2BGR
+        image = self._cv.cvtColor(np.asarray(part), code)
+        method = self._cv.TM_SQDIFF
+        sums: Sums = self._cv.matchTemplate(image, self._needle.pixels, method, mask=self._mask)
+        return sums
+
+    def _score(self, part: Pixels) -> float:
+        """As the sums say, but exact: theirs are rounded on the way."""
+        plain = np.asarray(part)
+        plain = plain[..., np.newaxis] if plain.ndim == 2 else plain[..., :3]
+        apart = plain.astype(np.int32) - self._needle.pixels
+        total = int((apart * apart)[self._needle.mask].sum(dtype=np.int64))
+        return max(0.0, 1.0 - total / self._scale)
+
+
+class Shows(Condition[Match]):
+    """One of some needles is on the screen; of several that are, the first one given."""
+
+    def __init__(
+        self, needles: Sequence[Needle], region: Rect | None, similarity: float | None = None
+    ) -> None:
+        """Look for needles.
+
+        Args:
+            needles: At least one.
+            region: Where.
+            similarity: How alike a place must be; by default what each needle says.
+
+        Raises:
+            UsageError: A needle is larger than the region, or the similarity cannot be.
+            MissingError: OpenCV is not installed.
+        """
+        if similarity is not None:
+            check_similarity(similarity)
+        for needle in needles:
+            width, height = needle.size
+            if region is not None and (width > region.width or height > region.height):
+                raise UsageError(f"{needle.name} is {width}x{height}, larger than {said(region)}")
+        names = ", ".join(needle.name for needle in needles)
+        self.what = f"the image {names}" if len(needles) == 1 else f"any of the images {names}"
+        self._similarity = similarity
+        self._finders = [Finder(needle, number) for number, needle in enumerate(needles)]
+        self._best: Match | None = None
+
+    def look(self, seen: Seen) -> Match | None:
+        """The match, if there is one."""
+        matches = [match for finder in self._finders if (match := finder.look(seen))]
+        self._best = max(matches, key=lambda match: match.score, default=None)
+        return next((match for match in matches if self._enough(match)), None)
+
+    def _enough(self, match: Match) -> bool:
+        wanted = self._similarity
+        return match.score >= (match.needle.similarity if wanted is None else wanted)
+
+    def best(self, now: float) -> Best:
+        """The place most like one of the needles."""
+        match = self._best
+        if match is None:
+            return Best("the screen is smaller than the needle")
+        wanted = match.needle.similarity if self._similarity is None else self._similarity
+        words = (
+            f"most like {match.needle.name} is {said(match.rect)}: {match.score:.3f} of {wanted:g}"
+        )
+        return Best(words, match.rect, match.score, match.needle)
+
+
+def merged(rects: Sequence[Rect]) -> list[Rect]:
+    """Cover rectangles with fewer, where that adds no area."""
+    todo, done = list(rects), []
+    while todo:
+        rect = todo.pop()
+        for number, other in enumerate(todo):
+            union = rect.union(other)
+            if union.area <= rect.area + other.area:
+                todo[number] = union
+                break
+        else:
+            done.append(rect)
+    return done

@@ -1,0 +1,250 @@
+"""Conditions on pixels themselves: a change, stillness, a colour, any predicate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+
+from ..errors import UsageError
+from ..surface import Change, Mark
+from ..surface.geometry import Rect, bounding
+from .looking import Condition, Seen, check_rect, cut_out, pixel_words
+from .timeout import Best, said
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[np.uint8]
+
+T = TypeVar("T")
+
+# What blinks is a text cursor: of the fonts that guests draw the largest have cells of 16x32
+# pixels (Linux on 4K), and the tallest carets are those of large headings.
+_BLINK_WIDTH, _BLINK_HEIGHT = 32, 64
+
+
+class Changed(Condition[Change]):
+    """The pixels are no longer what they were at the first look, or at a mark."""
+
+    what = "a change"
+
+    def __init__(self, since: Mark | None = None) -> None:
+        """With a mark whole tiles count, since what they held then is not known any more."""
+        self._since = since
+        self._before: Pixels | None = None
+
+    def look(self, seen: Seen) -> Change | None:
+        """The rectangles that differ, where any do."""
+        before, self._before = self._before, seen.pixels
+        if before is None and self._since is None:
+            return None
+        if seen.damage is None:
+            return Change(seen.mark, seen.mode, [seen.region], True)
+        found = list(seen.damage)
+        if before is not None:
+            found = differing(before, seen.pixels, found)
+        return Change(seen.mark, seen.mode, found, False) if found else None
+
+    def best(self, now: float) -> Best:
+        """Nothing is like a change."""
+        return Best("no pixel of it changed")
+
+
+class Still(Condition["Pixels"]):
+    """The pixels have not changed for so long, a blinking cursor apart.
+
+    What blinks is one place, no larger than a text cursor, that goes to and fro between two
+    pictures. The first of its changes can't be told from any other and counts; when it goes back,
+    it is taken back, so that the screen was still all along.
+    """
+
+    def __init__(self, seconds: float, ignore: Iterable[Rect] = ()) -> None:
+        """Wait for *seconds* without a change outside of *ignore*.
+
+        Raises:
+            UsageError: *seconds* is negative, or a rectangle holds no pixel.
+        """
+        if not seconds >= 0:
+            raise UsageError(f"a screen is still for a number of seconds, not {seconds}")
+        self.what = f"{seconds:g} s without a change"
+        self.ignored = tuple(check_rect(rect, "what is ignored") for rect in ignore)
+        self._seconds = seconds
+        self._last: Pixels | None = None
+        self._since = 0.0
+        self._longest = 0.0
+        self._blink: _Blink | None = None
+        self._moved: list[Rect] = []
+
+    def look(self, seen: Seen) -> Pixels | None:
+        """The region's pixels, once they have been still for long enough."""
+        last, self._last = self._last, seen.pixels
+        if last is None or seen.damage is None:
+            self._since, self._blink, self._moved = seen.now, None, []
+        else:
+            boxes = differing(last, seen.pixels, seen.damage, self.ignored)
+            self._moves(last, seen.pixels, boxes, seen.now)
+        still = seen.now - self._since
+        self._longest = max(self._longest, still)
+        self.again = self._since + self._seconds
+        # Due is due: the sum above may be an ulp later than the difference says.
+        return seen.part if seen.now >= self.again or still >= self._seconds else None
+
+    def _moves(self, last: Pixels, new: Pixels, boxes: list[Rect], now: float) -> None:
+        blink = self._blink
+        if blink and any(blink.rect.contains(box) for box in boxes):
+            if _picture(new, blink.rect) in blink.pictures:
+                boxes = [box for box in boxes if not blink.rect.contains(box)]
+                if self._since == blink.at:
+                    self._since = blink.before
+            else:
+                self._blink = None
+        if not boxes:
+            return
+        self._longest = max(self._longest, now - self._since)
+        around = bounding(boxes)
+        if around.width <= _BLINK_WIDTH and around.height <= _BLINK_HEIGHT:
+            two = frozenset((_picture(last, around), _picture(new, around)))
+            self._blink = _Blink(around, two, self._since, now)
+        self._since, self._moved = now, boxes
+
+    def best(self, now: float) -> Best:
+        """Where it moved last."""
+        still = max(self._longest, now - self._since) if self._last is not None else 0.0
+        words = f"it was still for {still:.2f} s at most"
+        if self._moved:
+            words += f"; what moved last is {said(bounding(self._moved))}"
+        return Best(words, places=tuple(self._moved))
+
+
+class _Blink(NamedTuple):
+    """A place that may blink.
+
+    Attributes:
+        rect: The place.
+        pictures: The two that it showed.
+        before: Since when the screen had been still before it changed first.
+        at: When it did.
+    """
+
+    rect: Rect
+    pictures: frozenset[bytes]
+    before: float
+    at: float
+
+
+class Coloured(Condition["Pixels"]):
+    """So large a share of the region has a colour."""
+
+    def __init__(
+        self, colour: str | tuple[int, int, int], share: float = 1.0, tolerance: int = 0
+    ) -> None:
+        """Wait for a colour.
+
+        Args:
+            colour: ``"#rrggbb"``, a name of CSS, or red, green and blue.
+            share: Of the region's pixels, over 0 to 1.
+            tolerance: How much each of red, green and blue may differ, 0 to 255.
+
+        Raises:
+            UsageError: One of them is none.
+        """
+        self._rgb = colour_of(colour)
+        if not 0 < share <= 1:
+            raise UsageError(f"a share of the pixels is over 0 and at most 1, not {share}")
+        if not 0 <= tolerance <= 255:
+            raise UsageError(f"a tolerance is 0 to 255, not {tolerance}")
+        name = "#{:02x}{:02x}{:02x}".format(*self._rgb)
+        self.what = f"the colour {name} on {share:.0%} of the pixels"
+        self._share = share
+        self._tolerance = tolerance
+        self._found = 0.0
+
+    def look(self, seen: Seen) -> Pixels | None:
+        """The region's pixels, once enough of them have the colour."""
+        part = seen.part
+        red, green, blue = self._rgb
+        if part.ndim == 2:
+            channels = [(part, (red * 77 + green * 150 + blue * 29 + 128) >> 8)]
+        else:
+            channels = [(part[..., i], value) for i, value in enumerate((blue, green, red))]
+        fits = np.ones(part.shape[:2], bool)
+        for plane, value in channels:
+            low, high = max(value - self._tolerance, 0), min(value + self._tolerance, 255)
+            fits &= (plane >= low) & (plane <= high)
+        self._found = float(np.count_nonzero(fits)) / fits.size
+        return part if self._found >= self._share else None
+
+    def best(self, now: float) -> Best:
+        """How much of the region had it last."""
+        return Best(f"{self._found:.1%} of the pixels had it", score=self._found)
+
+
+class Holds(Condition[T]):
+    """A predicate of the region's pixels holds."""
+
+    def __init__(self, predicate: Callable[[Pixels], T]) -> None:
+        self.what = f"what {getattr(predicate, '__name__', 'the predicate')} looks for"
+        self._predicate = predicate
+        self._said: object = None
+
+    def look(self, seen: Seen) -> T | None:
+        """What the predicate returned, once it is true."""
+        said = self._predicate(seen.part)
+        self._said = said
+        return said if said else None
+
+    def best(self, now: float) -> Best:
+        """What it returned last."""
+        return Best(f"it returned {self._said!r:.60}")
+
+
+def colour_of(colour: str | tuple[int, int, int]) -> tuple[int, int, int]:
+    """A colour as red, green and blue.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if isinstance(colour, str):
+        from PIL import ImageColor
+
+        try:
+            return ImageColor.getrgb(colour)[:3]
+        except ValueError as error:
+            raise UsageError(f"{colour!r} is no colour: #rrggbb, or a name such as red") from error
+    if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
+        raise UsageError(f"{colour!r} is no colour: red, green and blue are 0 to 255 each")
+    red, green, blue = map(int, colour)
+    return red, green, blue
+
+
+def differing(
+    before: Pixels, after: Pixels, damage: Iterable[Rect], ignore: Iterable[Rect] = ()
+) -> list[Rect]:
+    """The bounding rectangles of what differs in each of some rectangles.
+
+    Args:
+        before: A picture.
+        after: Another of the same size.
+        damage: Where they may differ; inside both.
+        ignore: What not to compare.
+    """
+    found = []
+    for rect in damage:
+        mask = pixel_words(cut_out(before, rect)) != pixel_words(cut_out(after, rect))
+        for hidden in ignore:
+            part = hidden.intersection(rect)
+            if part:
+                cut_out(mask, part._replace(x=part.x - rect.x, y=part.y - rect.y))[...] = False
+        rows = np.flatnonzero(mask.any(1))
+        if rows.size:
+            columns = np.flatnonzero(mask.any(0))
+            x, y = int(columns[0]), int(rows[0])
+            width, height = int(columns[-1]) - x + 1, int(rows[-1]) - y + 1
+            found.append(Rect(rect.x + x, rect.y + y, width, height))
+    return found
+
+
+def _picture(pixels: Pixels, rect: Rect) -> bytes:
+    return pixel_words(cut_out(pixels, rect)).tobytes()

@@ -1,0 +1,153 @@
+"""What was read on a screen: lines and words with their places, and finding a text in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..errors import UsageError
+from ..surface.geometry import Rect, bounding
+
+#: What recognition takes for one another in the fonts that guests draw; each folds to the last.
+_ALIKE = ("I|1l", "O0", "\u2018\u2019`'", '\u201c\u201d"', "\u2014\u2013-")
+_FOLD = str.maketrans({other: same[-1] for same in _ALIKE for other in same[:-1]})
+
+
+class Word(NamedTuple):
+    """A word.
+
+    Attributes:
+        text: Its characters, none of them a space.
+        rect: Its place on the screen, pixels.
+        start: Where it begins in its line's text.
+        confidence: 1.0 is certain; less where the reader guesses.
+    """
+
+    text: str
+    rect: Rect
+    start: int
+    confidence: float = 1.0
+
+
+class Line(NamedTuple):
+    """A line of text.
+
+    Attributes:
+        text: The words, with the spaces between them.
+        rect: Its place on the screen, pixels.
+        words: Its words, from the left.
+    """
+
+    text: str
+    rect: Rect
+    words: tuple[Word, ...]
+
+
+class TextMatch(NamedTuple):
+    """A text that was found.
+
+    Attributes:
+        text: As it was read.
+        rect: Its place on the screen, pixels.
+        groups: What a regular expression's groups hold.
+    """
+
+    text: str
+    rect: Rect
+    groups: tuple[str | None, ...] = ()
+
+
+class Text(NamedTuple):
+    """What was read on a screen.
+
+    Attributes:
+        lines: From the top; of lines side by side the left one first.
+        reader: ``glyphs``, which is exact, or ``tesseract``, which guesses.
+    """
+
+    lines: tuple[Line, ...]
+    reader: str
+
+    def __str__(self) -> str:
+        return "\n".join(line.text for line in self.lines)
+
+    def find(self, wanted: str | re.Pattern[str]) -> TextMatch | None:
+        """The first place where a text stands.
+
+        Args:
+            wanted: A text, in which any space stands for any run of spaces and line ends; where
+                the reader guesses, letters that it takes for one another (I, l, 1 and a bar; O and
+                0) count as the same. Or a compiled regular expression, which is searched as it is.
+
+        Raises:
+            UsageError: *wanted* is empty.
+        """
+        whole = str(self)
+        if isinstance(wanted, re.Pattern):
+            found = wanted.search(whole)
+        elif self.reader == "glyphs":
+            found = pattern_of(wanted).search(whole)
+        else:
+            found = pattern_of(wanted.translate(_FOLD)).search(whole.translate(_FOLD))
+        if found is None:
+            return None
+        start, end = found.span()
+        groups = found.groups() if isinstance(wanted, re.Pattern) else ()
+        return TextMatch(whole[start:end], self._place(start, end), groups)
+
+    def _place(self, start: int, end: int) -> Rect:
+        """The rectangle around characters, counted as in ``str(self)``."""
+        parts, at = [], 0
+        for line in self.lines:
+            for word in line.words:
+                first = max(start - at - word.start, 0)
+                last = min(end - at - word.start, len(word.text))
+                if first < last:
+                    parts.append(_part(word, first, last))
+            at += len(line.text) + 1
+        return bounding(parts) if parts else Rect(0, 0, 0, 0)
+
+
+def pattern_of(wanted: str) -> re.Pattern[str]:
+    """The expression that finds a text whatever the spaces between its words are.
+
+    Raises:
+        UsageError: It is empty.
+    """
+    words = wanted.split()
+    if not words:
+        raise UsageError("the text to find is empty: say at least one character")
+    return re.compile(r"\s+".join(map(re.escape, words)))
+
+
+def line_of_cells(characters: str, place: Rect) -> Line:
+    """A line from a row of cells of equal width that fill *place*; it must not be blank."""
+    width = place.width // len(characters)
+    begin, end = len(characters) - len(characters.lstrip()), len(characters.rstrip())
+    words = tuple(
+        Word(
+            match[0],
+            Rect(place.x + match.start() * width, place.y, len(match[0]) * width, place.height),
+            match.start() - begin,
+        )
+        for match in re.finditer(r"\S+", characters)
+    )
+    rect = Rect(place.x + begin * width, place.y, (end - begin) * width, place.height)
+    return Line(characters[begin:end], rect, words)
+
+
+def line_of_words(words: Sequence[tuple[str, Rect, float]]) -> Line:
+    """A line from words, from the left, with one space between two; there must be one."""
+    made, at = [], 0
+    for text, rect, confidence in words:
+        made.append(Word(text, rect, at, confidence))
+        at += len(text) + 1
+    return Line(" ".join(w.text for w in made), bounding(w.rect for w in made), tuple(made))
+
+
+def _part(word: Word, first: int, last: int) -> Rect:
+    """Some characters of a word, taken to be equally wide."""
+    x, y, width, height = word.rect
+    left = x + width * first // len(word.text)
+    return Rect(left, y, x + width * last // len(word.text) - left, height)

@@ -14,13 +14,15 @@ from kju.emulators.qemu.program import Qemu
 
 def fake(folder: Path, kvm: str, tcg: str) -> Qemu:
     """A QEMU that does *kvm* or *tcg*, lines of Python, and then leaves as the boot sector does."""
-    program = folder / "qemu-system-x86_64"
-    program.write_text(
-        f"#!{sys.executable} -IS\n"
+    lines = folder / "qemu.py"
+    lines.write_text(
         "import sys, time\n"
         f"if 'kvm' in sys.argv:\n    {kvm}\nelse:\n    {tcg}\n"
         f"sys.exit({probe._STATUS})\n"
     )
+    program = folder / "qemu-system-x86_64"
+    # The interpreter's path may hold a space, which a line of #! cannot.
+    program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -IS '{lines}' \"$@\"\n")
     program.chmod(0o755)
 
     class Found:

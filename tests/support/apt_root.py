@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 PACKAGES = b"Package: example\nVersion: 1\nArchitecture: all\nDescription: example\n\n"
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 APT_SOURCES = REPOSITORY / "tools" / "apt-sources"
 REFUSING = "http://127.0.0.1:9"  # a proxy that refuses every connection
 LIBRARIES = ("report", "lacking", "debian", "python")  # of tools/setup

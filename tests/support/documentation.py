@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 #: Parts of other pages, generated and included there.
 _INCLUDED = re.compile(r"(_commands|surface-fields|benchmarks(-remote)?-(table|peers))\.md$")
 _SEPARATORS = {"&", "|", "||", "&&", ";"}

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from wait import HANG
 
 from kju.guests import debian
 from kju.guests import sample as sample_guest
 
-TOOLS = Path(__file__).resolve().parent.parent / "tools" / "guests"
+from .wait import HANG
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools" / "guests"
 INVADERS = Path("/boot/invaders.exec")
 COMMAND_LINE = "console=ttyS0 quiet vt.global_cursor_default=0 iomem=relaxed"
 TCG = ("-accel", "tcg")  # /dev/kvm may open and its guests still hang: see design, accelerators

@@ -8,7 +8,6 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import numpy as np
-from wire_scene import surface
 
 from kju.errors import InputError
 from kju.remote.endpoints import Options, Tls, endpoint
@@ -19,6 +18,8 @@ from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
 from kju.wire.messages import Done
 from kju.wire.sender import Admission, Admit
+
+from .wire_scene import surface
 
 NAME = "lab/host1/debian"
 

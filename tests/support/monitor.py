@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from wait import until
 
 import kju
+
+from .wait import until
 
 
 class Monitor:

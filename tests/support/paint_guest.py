@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
 import numpy as np
-from monitor import Monitor
-from wait import until
 
 import kju
 from kju.errors import GeometryError
+
+from . import guests
+from .monitor import Monitor
+from .wait import until
 
 MIB = 1 << 20
 #: The mode is read at least four times a second; a computer that others use too gets some more.

@@ -15,7 +15,7 @@ import termios
 import time
 from collections.abc import Callable, Sequence
 
-from vt import Terminal
+from .vt import Terminal
 
 # Everything here happens in well under a second; a busy computer gets its time.
 PATIENCE = 30.0

@@ -14,6 +14,17 @@ from kju.wire.sender import Admission
 NAME = "lab/host1/debian"
 
 
+def make_lab(folder: Path) -> Trust:
+    """Make a sender's folder: its authority, its certificate, a controller ann and a viewer vic."""
+    made = Trust(folder)
+    made.make_authority("the lab")
+    made.make_host("host1", ["127.0.0.1", "localhost"])
+    for user, role in (("ann", "control"), ("vic", "view")):
+        made.make_user(user)
+        made.set_role(user, role)
+    return made
+
+
 def bundle(lab: Trust, user: str) -> bytes:
     """What a user takes home, out of a folder that has the user's key as well."""
     names = ("authority.pem", f"user-{user}.pem", f"user-{user}.key")

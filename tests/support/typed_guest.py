@@ -14,11 +14,11 @@ import string
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
-from monitor import Monitor
-from wait import until
-
 import kju
+
+from . import guests
+from .monitor import Monitor
+from .wait import until
 
 CHARACTERS = string.ascii_letters + string.digits + " .,;:-_=+/()[]{}!@#$%&*?<>'\"\\|~"
 #: A character's place in the editor's window that the pointer is not over.

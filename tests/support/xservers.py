@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from wait import until
+
+from .wait import until
 
 PROGRAMS = ("Xvfb", "xterm", "xclock", "xwd", "xsetroot", "xdotool", "xrandr")
 

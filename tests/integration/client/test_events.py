@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_host import FakeHost, fake_host
-from wait import until
+from support.fake_host import FakeHost, fake_host
+from support.wait import until
 
 from kju.client import life
 from kju.client.aio.link import AsyncLink

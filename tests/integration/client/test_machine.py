@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_host import FakeHost, fake_host
 from PIL import Image
-from wait import until
+from support.fake_host import FakeHost, fake_host
+from support.wait import until
 
 import kju
 import kju.aio

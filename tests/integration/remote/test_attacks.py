@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from link_scene import NAME, engine, free_port, new_screen, outlet, run, shows, until
-from trusting import home
-from wire_scene import surface
+from support.link_scene import NAME, engine, free_port, new_screen, outlet, run, shows, until
+from support.trusting import home
+from support.wire_scene import surface
 
 from kju.errors import InputError, UnavailableError
 from kju.remote import address

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from link_scene import (
+from support.link_scene import (
     NAME,
     act,
     engine,
@@ -21,7 +21,7 @@ from link_scene import (
     shows,
     until,
 )
-from wire_scene import surface
+from support.wire_scene import surface
 
 from kju.errors import UnavailableError, UsageError
 from kju.remote import address

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from link_scene import NAME, engine, free_port, new_screen, outlet, run, shows, until
-from wire_scene import surface
+from support.link_scene import NAME, engine, free_port, new_screen, outlet, run, shows, until
+from support.wire_scene import surface
 
 from kju.emulators.mirror.console import MirrorConsole
 from kju.emulators.mirror.devices import mirror_devices

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_host import fake_host
+from support.fake_host import fake_host
 
 from kju import attach
 from kju.cli import edit as editing

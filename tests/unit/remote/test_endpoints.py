@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from link_scene import engine, free_port, run
+from support.link_scene import engine, free_port, run
 
 from kju.errors import KjuError
 from kju.remote.endpoints import Options, Tls, endpoint

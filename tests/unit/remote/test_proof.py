@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trusting import NAME, answer, asked, greet, home
+from support.trusting import NAME, answer, asked, greet, home
 
 from kju.errors import KjuError, PeerError, UsageError
 from kju.remote import certificates, store

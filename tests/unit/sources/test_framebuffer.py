@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from wait import until
+from support.wait import until
 
 from kju.errors import InconsistentError
 from kju.memory._system import Mapping

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from wait import until
+from support.wait import until
 
 from kju.client import kept as api
 from kju.errors import (

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from header import set_field
+from support.header import set_field
 
 from kju.errors import (
     FormatError,

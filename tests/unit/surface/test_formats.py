@@ -1,5 +1,5 @@
-import oracle
 import pytest
+from support import oracle
 
 from kju.errors import FormatError
 from kju.surface.formats import (

@@ -8,7 +8,7 @@ from kju.surface import Identity, State, layout, surface_size
 from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_it_is_not_stale():

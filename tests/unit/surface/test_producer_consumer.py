@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from header import set_field
+from support.header import set_field
 
 from kju.errors import FormatError, GeometryError, UnavailableError
 from kju.surface import NOTHING_TAKEN, Mark, layout, surface_size

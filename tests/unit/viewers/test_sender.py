@@ -7,7 +7,7 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wait import until
+from support.wait import until
 
 from kju.errors import InputError, MachineGoneError, QemuError, UsageError
 from kju.viewers.sender import Button, Key, MoveBy, MoveTo, Repeat, Sender, Turn, merged

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from console_text import INK, PAPER, centred, console, draw, glyphs
 from PIL import Image
+from support.console_text import INK, PAPER, centred, console, draw, glyphs
 
 from kju.surface.geometry import Rect
 from kju.vision.console_fonts import console_font

@@ -1,5 +1,5 @@
 import pytest
-from watch_scene import Scene
+from support.watch_scene import Scene
 
 from kju.errors import UsageError, WaitTimeoutError
 from kju.surface import Change

@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 import pytest
-from console_text import console
 from PIL import Image, ImageDraw, ImageFont
-from watch_scene import Scene
+from support.console_text import console
+from support.watch_scene import Scene
 
 from kju.errors import KjuError, MissingError
 from kju.surface.geometry import Rect

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from watch_scene import Scene
+from support.watch_scene import Scene
 
 from kju.errors import UsageError
 from kju.surface import Mark

@@ -8,8 +8,8 @@ import socket
 import threading
 
 import pytest
-from fake_display import FakeQemu
 from jeepney import low_level, wrappers
+from support.fake_display import FakeQemu
 
 from kju.emulators.qemu.dbus import DisplayBus
 from kju.errors import MachineGoneError, PeerError, QemuError, WaitTimeoutError

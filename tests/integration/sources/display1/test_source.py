@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from fake_display import FakeQemu, memfd
+from support.fake_display import FakeQemu, memfd
 
 from kju.sources.base import Need, Phase
 from kju.sources.display1 import messages

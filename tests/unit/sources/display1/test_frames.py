@@ -3,8 +3,8 @@ from __future__ import annotations
 import struct
 
 import pytest
-from fake_display import XRGB, Calls
 from jeepney import low_level
+from support.fake_display import XRGB, Calls
 
 from kju.errors import PeerError
 from kju.sources.display1 import messages

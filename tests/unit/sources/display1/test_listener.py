@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from fake_display import RGB565, XRGB, Calls
+from support.fake_display import RGB565, XRGB, Calls
 
 from kju.sources.display1 import messages
 from kju.sources.display1.events import (

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from fake_display import XRGB, memfd
+from support.fake_display import XRGB, memfd
 
 from kju.errors import LimitError, PeerError
 from kju.memory.descriptor import Descriptor

@@ -1,7 +1,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from vt import Terminal
+from support.vt import Terminal
 
 from kju.surface.geometry import Rect
 from kju.viewers.terminal.ability import Ability, Colours

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from vt import Terminal
+from support.vt import Terminal
 
 from kju.viewers.terminal.ability import Ability, Colours, ability
 from kju.viewers.terminal.paint import BLANK, RAMP, blank, diff, quantise

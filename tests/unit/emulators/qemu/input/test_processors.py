@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from wait import until
+from support.wait import until
 
 from kju.emulators.qemu.input.processors import MOST_LOOKED_AT, TICK, Processors
 from kju.errors import QemuError

@@ -51,7 +51,7 @@ def main() -> None:
             shown = False
             while not shown and time.monotonic() < deadline:
                 mark = machine.screen.wait(mark, timeout=SECONDS).mark
-                guest = np.asarray(machine.screen.snapshot(format="bgrx"))[..., :3]
+                guest = np.asarray(machine.screen.frame(pixels="bgrx"))[..., :3]
                 seen = xservers.picture(display)
                 if (seen == seen[0, 0]).all():
                     continue

@@ -80,8 +80,8 @@ def test_the_last_frame_of_a_killed_producer(actor, tmp_path):
     producer.hear()
     producer.kill()
     with Surface(path) as surface:
-        assert (surface.snapshot(consistent=True) == 77).all()
-        surface.save(tmp_path / "last.png")
+        assert (surface.frame(consistent=True, pixels="bgrx") == 77).all()
+        surface.screenshot(tmp_path / "last.png")
     memory.sweep()
     assert path.exists()  # named files stay
     with SurfaceProducer.create(path, capacity=4096) as again:  # and may be taken over
@@ -201,7 +201,7 @@ def test_a_disk_that_is_really_full(actor, tmp_path):
         "    assert error.value < error.asked, error\n"
         "else:\n"
         "    raise SystemExit('there was space')\n"
-        "assert (Surface(where + '/screen').snapshot() == 9).all()\n"
+        "assert (Surface(where + '/screen').frame() == 9).all()\n"
         "producer.set_mode(32, 32)\n"
         "producer.close()\n"
         "print('refused')\n"

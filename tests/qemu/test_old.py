@@ -27,7 +27,7 @@ def test_a_smaller_text_mode_is_seen(tmp_path: Path, old: bool) -> None:
 
         def ready() -> bool:
             """The BIOS has gone, its text with it: one letter at the top."""
-            picture = screen.snapshot(format="grey")
+            picture = screen.frame(pixels="grey")
             return bool(picture[:16, :9].any() and not picture[32:].any())
 
         until(ready, 20, "the program")

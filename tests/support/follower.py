@@ -47,7 +47,7 @@ class Follower:
 
     def _take(self, screen: kju.Screen, change: kju.Change) -> None:
         if change.everything:
-            frame = screen.snapshot()
+            frame = screen.frame(pixels="bgrx")
             if frame.mode.epoch != change.mode.epoch:
                 raise GeometryError("another mode already")
             self._picture = np.array(frame)
@@ -56,7 +56,7 @@ class Follower:
                 self.black.append(change)
         for rect in () if change.everything else change.rects:
             x, y, width, height = rect
-            self._picture[y : y + height, x : x + width] = screen.snapshot(rect)
+            self._picture[y : y + height, x : x + width] = screen.frame(rect, pixels="bgrx")
 
     def equals(self, dump: np.ndarray) -> bool:
         """Whether its picture is *dump*, R G B."""

@@ -85,6 +85,6 @@ class Monitor:
 
         def equal() -> bool:
             screen.refresh()
-            return np.array_equal(screen.snapshot(format="rgb"), dump)
+            return np.array_equal(screen.frame(), dump)
 
         until(equal, 10, "the published picture equals QEMU's screendump")

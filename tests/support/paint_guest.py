@@ -71,12 +71,12 @@ class Guest:
         index = self.screen.console
 
         def live() -> bool:
-            return np.array_equal(self.screen.snapshot(sync=True, format="rgb"), dump)
+            return np.array_equal(self.screen.frame(sync=True), dump)
 
         def published() -> bool:
             self.seen.refresh()
             with contextlib.suppress(GeometryError):
-                return np.array_equal(self.seen.snapshot(format="rgb"), dump)
+                return np.array_equal(self.seen.frame(), dump)
             return False
 
         first = live()

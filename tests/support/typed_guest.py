@@ -126,7 +126,7 @@ def field(folder: Path, keyboard: str = "ps2") -> Iterator[Field]:
     with _booted(guest, "^kju: starting") as (machine, monitor):
 
         def shown() -> bool:
-            picture = machine.screen.snapshot(sync=True)
+            picture = machine.screen.frame(sync=True, pixels="bgrx")
             return picture.shape[:2] == (480, 640) and picture[INSIDE][:3].tolist() == WHITE
 
         until(shown, BOOTED, "the editor's window")

@@ -102,7 +102,7 @@ def test_attach_look_and_type(api: Api, host: FakeHost) -> None:
     assert len(machine.screens) == 1
     host.machine.producer.pixels[:] = 7
     host.machine.producer.publish([(0, 0, 64, 48)])
-    assert np.all(machine.screen.snapshot() == 7)
+    assert np.all(call(api, machine.screen.frame, pixels="bgrx") == 7)
     assert call(api, machine.info) == {"name": "fake"}
     call(api, machine.keyboard.chord, "ctrl-c")
     call(api, machine.keyboard.type, "A")
@@ -149,7 +149,7 @@ def test_the_view_role(api: Api, host: FakeHost) -> None:
     for work in (lambda: machine.keyboard.press("a"), machine.powerdown, machine.stop):
         with pytest.raises(RoleError):
             call(api, work)
-    machine.screen.snapshot()
+    call(api, machine.screen.frame)
     call(api, machine.close)
     with pytest.raises(UsageError, match="role"):
         call(api, api.module.attach, "fake", "admin")
@@ -203,7 +203,7 @@ def test_a_larger_surface_is_followed(api: Api, host: FakeHost) -> None:
     host.machine.producer = new = SurfaceProducer.create("memfd:fake", capacity=1 << 22)
     new.set_mode(640, 480)
     old.close(State.SUPERSEDED)
-    assert screen.snapshot().shape == (480, 640, 4)
+    assert call(api, screen.frame).shape == (480, 640, 3)
     change = call(api, screen.wait, kju.Mark(0, 0, 0), timeout=5)
     assert change.everything
     call(api, machine.close)
@@ -228,7 +228,7 @@ def test_descriptors_are_not_leaked(api: Api, host: FakeHost) -> None:
     before = opened()
     for _ in range(20):
         machine = call(api, api.module.attach, "fake")
-        machine.screen.snapshot()
+        call(api, machine.screen.frame)
         call(api, machine.close)
     until(lambda: all(c.closed for c in host.server.clients))
     assert opened() <= before
@@ -697,20 +697,20 @@ def test_an_area_may_be_a_tuple(api: Api, host: FakeHost, area: Any, tmp_path: P
     pixels[:] = np.arange(pixels.size, dtype=np.uint64).reshape(pixels.shape) % 251
     mark = machine.screen.mark
     host.machine.producer.publish([(0, 0, 64, 48)])
-    wanted = np.asarray(machine.screen.snapshot())[6:16, 4:12]
-    assert np.array_equal(machine.screen.snapshot(area), wanted)
+    wanted = np.asarray(call(api, machine.screen.frame, pixels="bgrx"))[6:16, 4:12]
+    assert np.array_equal(call(api, machine.screen.frame, area, pixels="bgrx"), wanted)
     assert np.array_equal(machine.screen.view(area), wanted)
-    assert np.array_equal(machine.screen.snapshot(area, cursor=True), wanted)
-    call(api, machine.screen.save, tmp_path / "part.png", area)
+    assert np.array_equal(call(api, machine.screen.frame, area, cursor=True, pixels="bgrx"), wanted)
+    call(api, machine.screen.screenshot, tmp_path / "part.png", area)
     with Image.open(tmp_path / "part.png") as picture:
         assert picture.size == (8, 10)
     assert call(api, machine.screen.after, mark, region=area, timeout=5).rects
-    consistent = call(api, machine.screen.snapshot, area, consistent=True)
+    consistent = call(api, machine.screen.frame, area, consistent=True, pixels="bgrx")
     assert np.array_equal(consistent, wanted)
     for wrong in ((1, 2, 3), "abcd", (0, 0, 1.5, 2)):
-        for look in (machine.screen.snapshot, machine.screen.view):
+        for copy in (machine.screen.frame, machine.screen.view):
             with pytest.raises(GeometryError, match="x, y, width, height"):
-                look(wrong)
+                call(api, copy, wrong)
     with pytest.raises(GeometryError, match="leaves the 64x48 surface"):
         machine.screen.view((60, 0, 8, 8))
     call(api, machine.close)

@@ -42,7 +42,7 @@ def test_a_consistent_copy_leaves_the_loop_alone(
         number = os.dup(producer.segment.fileno())
         async with AsyncSurface.from_fd(number, gone=lambda: None, hold=hold) as surface:
             producer.begin()
-            copy = asyncio.ensure_future(surface.snapshot(consistent=True))
+            copy = asyncio.ensure_future(surface.frame(consistent=True, pixels="bgrx"))
             while not holding.is_set():
                 await asyncio.sleep(0)
             released.set()
@@ -61,10 +61,10 @@ def test_a_producer_that_never_stops_is_said_and_awaited(
     async def main() -> None:
         async with AsyncSurface.from_fd(os.dup(producer.segment.fileno())) as surface:
             producer.begin()
-            copy = surface.snapshot(consistent=True)
+            copy = surface.frame(consistent=True, pixels="bgrx")
             with pytest.raises(InconsistentError):
                 await copy
-            assert surface.snapshot().shape == (48, 64, 4), "a plain copy is there at once"
+            assert (await surface.frame()).shape == (48, 64, 3), "a plain copy does not wait"
             producer.publish([(0, 0, 8, 8)])
 
     asyncio.run(main())
@@ -81,7 +81,7 @@ def test_a_picture_is_written_elsewhere(producer: SurfaceProducer) -> None:
     async def main() -> None:
         async with AsyncSurface.from_fd(os.dup(producer.segment.fileno())) as surface:
             target = File()
-            frame = await surface.save(target)
+            frame = await surface.screenshot(target)
             assert frame.shape == (48, 64, 3)
             assert target.getvalue().startswith(b"\x89PNG")
 

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 import kju
@@ -47,8 +48,9 @@ def log_in(machine: kju.Machine) -> None:
 
 
 def sample(name: str) -> kju.Machine:
-    """Start the sample guest; nothing is written to its disk."""
-    return kju.launch(guests.sample(), memory="256M", name=name, args=["-snapshot"])
+    """Start the sample guest with a small screen; nothing is written to its disk."""
+    size = ["-global", "VGA.xres=640", "-global", "VGA.yres=400"]
+    return kju.launch(guests.sample(), memory="256M", name=name, args=["-snapshot", *size])
 
 
 def shell() -> None:
@@ -68,7 +70,7 @@ def needle() -> None:
         machine.keyboard.type("clear; date\n")
         screen.wait_stable(1, timeout=60)
         try:
-            screen.wait_image(wanted, (0, 0, 640, 200), timeout=2)
+            screen.wait_image(wanted, (0, 0, 320, 120), timeout=2)
         except ScreenTimeoutError as error:
             error.save(IMAGES / "example-needle.png")
 
@@ -86,9 +88,14 @@ def menu() -> None:
 def installer() -> None:
     """Debian's installer, at the screen to which examples/install.py leads."""
     walk = runpy.run_path(str(ROOT / "examples" / "install.py"))["walk"]
-    with kju.launch(name="picture-installer", memory="1536M", args=guests.installer()) as machine:
+    with kju.launch(name="picture-installer", args=guests.installer()) as machine:
         walk(machine)
         machine.screen.save(IMAGES / "example-installer.png")
+
+
+def shows_guest(frame: np.ndarray) -> bool:
+    """Return whether an xterm shows the text of the guest: light cells in its upper half."""
+    return bool((frame[60 : len(frame) // 2, ..., :3] > 90).mean() > 0.01)
 
 
 def terminal() -> None:
@@ -106,8 +113,7 @@ def terminal() -> None:
             env=os.environ | {"DISPLAY": display, "COLORTERM": "truecolor"},
         )
         try:
-            x.screen.wait_colour("black", share=0.5, timeout=60)
-            x.screen.wait_stable(3, timeout=60)
+            x.screen.wait_for(shows_guest, timeout=60)
             x.screen.save(IMAGES / "example-terminal.png")
         finally:
             viewer.terminate()

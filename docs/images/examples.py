@@ -42,7 +42,7 @@ def log_in(machine: kju.Machine) -> None:
     machine.screen.wait_text("login:", timeout=300)
     machine.keyboard.type("root\n")
     machine.screen.wait_text("root@kju", timeout=60)
-    machine.keyboard.type("clear; uname -a; cal\n")
+    machine.keyboard.type("clear; uname -rm; cal\n")
     machine.screen.wait_text("Su Mo Tu", timeout=60)
     machine.screen.wait_stable(1, timeout=60)
 
@@ -93,27 +93,27 @@ def installer() -> None:
         machine.screen.save(IMAGES / "example-installer.png")
 
 
-def shows_guest(frame: np.ndarray) -> bool:
-    """Return whether an xterm shows the text of the guest: light cells in its upper half."""
-    return bool((frame[60 : len(frame) // 2, ..., :3] > 90).mean() > 0.01)
+def shows_game(frame: np.ndarray) -> bool:
+    """Return whether the green invaders are on the screen."""
+    blue, green, red = (np.asarray(frame)[..., channel] for channel in range(3))
+    return int(((green > 120) & (red < 60) & (blue < 60)).sum()) > 800
 
 
 def terminal() -> None:
     """The terminal viewer in an xterm, seen through an X server that kju shows."""
     with (
-        sample("picture-guest") as guest,
-        kju.launch(name="picture-screen", xvfb=True, args=["-screen", "0", "824x532x24"]) as x,
+        kju.launch(name="invaders", args=guests.invaders()) as guest,
+        kju.launch(name="picture-screen", xvfb=True, args=["-screen", "0", "824x560x24"]) as x,
     ):
-        log_in(guest)
-        display = x.info()["xvfb"]["display"]
+        guest.screen.wait_for(shows_game, timeout=120)
         command = [sys.executable, "-m", "kju.cli", "watch", guest.name]
-        xterm = ["xterm", "-geometry", "136x40+0+0", "-b", "0", "-fs", "7", "-fa", "Monospace"]
+        xterm = ["xterm", "-geometry", "136x42+0+0", "-b", "0", "-bg", "black", "-fg", "white"]
         viewer = subprocess.Popen(
             [*xterm, "-e", *command],
-            env=os.environ | {"DISPLAY": display, "COLORTERM": "truecolor"},
+            env=os.environ | {"DISPLAY": x.info()["xvfb"]["display"], "COLORTERM": "truecolor"},
         )
         try:
-            x.screen.wait_for(shows_guest, timeout=60)
+            x.screen.wait_for(shows_game, timeout=60)
             x.screen.save(IMAGES / "example-terminal.png")
         finally:
             viewer.terminate()

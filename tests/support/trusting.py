@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from kju.remote.proof import Admit, Prover
 from kju.remote.trust import Trust
 from kju.wire.messages import Challenge, Hello, encode
@@ -62,3 +64,17 @@ def answer(prove: Prove, hello: Hello, challenge: Challenge) -> Proven:
 def asked(lab: Trust, hello: Hello, name: str = NAME) -> Admission:
     """A sender's answer to a hello."""
     return Admit(lab, name)(hello, encode(hello))
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Trust:
+    """Make a sender's trust folder: its authority, its own certificate and two users."""
+    pytest.importorskip("cryptography")
+    made = Trust(tmp_path / "lab")
+    made.make_authority("the lab")
+    made.make_host("host1", ["127.0.0.1", "localhost"])
+    for user in ("ann", "vic"):
+        made.make_user(user)
+    made.set_role("ann", "control")
+    made.set_role("vic", "view")
+    return made

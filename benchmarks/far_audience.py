@@ -21,8 +21,8 @@ from kju.remote.mirror import Inlet
 from kju.remote.transport import Engine
 from kju.serving.audience import Viewer
 from kju.serving.served_screen import Outlet
+from kju.wire.greeting import Admission
 from kju.wire.messages import Done
-from kju.wire.sender import Admission
 
 from .ages import HEIGHT, WIDTH
 from .far_screen import NAME, Animation

@@ -16,8 +16,8 @@ from kju.remote.transport import Engine
 from kju.serving.audience import Viewer
 from kju.serving.served_screen import Outlet
 from kju.surface.consumer import Consumer
+from kju.wire.greeting import Admission
 from kju.wire.messages import Done
-from kju.wire.sender import Admission
 
 from .ages import HEIGHT, RATE, WIDTH, draw, gradient
 

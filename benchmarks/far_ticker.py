@@ -26,8 +26,8 @@ from kju.remote.transport import Engine
 from kju.serving.audience import Viewer
 from kju.serving.served_screen import Outlet
 from kju.surface.consumer import Consumer
+from kju.wire.greeting import Admission
 from kju.wire.messages import Done
-from kju.wire.sender import Admission
 
 WIDTH, HEIGHT = 1280, 800
 NAME = "bench/ticker"

@@ -21,7 +21,7 @@ from kju.errors import WaitTimeoutError
 from kju.remote import address
 from kju.remote.endpoints import Options, endpoint
 from kju.remote.transport import Engine
-from kju.wire import blocks, messages
+from kju.wire import codecs, messages
 
 pytest.importorskip("zenoh")
 NAME = "lab/x"
@@ -40,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def segment(serial: int, fills: int) -> messages.Segment:
     """Fills of the whole picture, in some twenty bytes."""
     block = b"".join(FILL + bytes([serial % 256, n % 256, 9]) for n in range(fills))
-    data = blocks.compress(block, "zstd")
+    data = codecs.compress(block, "zstd")
     return messages.Segment(serial, 0, 1, serial, serial, len(block), data)
 
 

@@ -17,8 +17,8 @@ from kju.serving.audience import Viewer
 from kju.serving.served_screen import Act, Outlet
 from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
+from kju.wire.greeting import Admission, Admit
 from kju.wire.messages import Done
-from kju.wire.sender import Admission, Admit
 
 NAME = "lab/host1/debian"
 

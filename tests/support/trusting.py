@@ -9,9 +9,8 @@ import pytest
 
 from kju.remote.proof import Admit, Prover
 from kju.remote.trust import Trust
+from kju.wire.greeting import Admission, Prove, Proven
 from kju.wire.messages import Challenge, Hello, encode
-from kju.wire.receiver import Prove, Proven
-from kju.wire.sender import Admission
 
 NAME = "lab/host1/debian"
 

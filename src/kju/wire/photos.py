@@ -1,296 +1,316 @@
-"""An encoder for viewers that take JPEG: photographs come as that first, and exact at rest.
+"""The photo policy of an encoder: which areas are sent as JPEG first, and when they become exact.
 
 Rules:
 
-- The shadow is what the screen shows, as for others; a viewer shows something near it in the tiles
-  that are `rough`. So it does not matter how a viewer decodes, and nothing wrong adds up.
-- A tile becomes rough by a photo, and by a move from a rough one; nothing but being sent whole and
-  exact ends that, when it has not changed for `REST`.
-- Whether something is like a photograph is measured: what it costs exact and as JPEG.
-- What changes goes first, but one segment in `TURN` is for what is at rest: a film must not keep
-  the rest of a screen rough.
+- The encoder's shadow is always the screen's own pixels. A viewer shows something close to it in
+  the tiles that are *rough*. So differences between JPEG decoders do not matter, and errors do not
+  add up.
+- A photo makes a tile rough, and so does a move from a rough tile. Only the whole, exact tile makes
+  it exact again, after `REST_TIME` without a change.
+- A tile counts as photographic if its photo is much shorter than its exact pixels (measured).
+- Changes go first, but one segment in `EXACT_EVERY` is for tiles at rest: a film must not keep the
+  rest of the screen rough.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..surface.geometry import Rect
-from . import _wire, blocks, photos
-from .encoder import AROUND_PHOTO, MAX_DATA, MOST_ITEMS, Encoder, Move, Step
-from .messages import MAX_PHOTO_PIXELS, MAX_PHOTOS, Codec, Photo
+from .codecs import jpeg, zstd
+from .grid import TileGrid, merged
+from .messages import MAX_PHOTO_PIXELS, MAX_PHOTOS, Photo
+from .pictures import MAX_RECTS, Pictures
+from .steps import PHOTO_OVERHEAD, Block, Move, Step
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ..surface import Mode
-    from ..surface.consumer import Consumer
     from ._wire import Box
 
-#: Seconds without a change until a tile is sent exact. Measured: that has 19 times the bytes of the
-#: photo before, so what moves three times a second should not be, as it is with 0.25.
-REST = 0.4
-#: One segment in so many is for what is at rest, while something else changes: a film that fills
-#: the link loses a quarter of that until the rest is exact.
-TURN = 4
-#: A photo is worth it where what is exact has so many times its bytes. Measured in tiles of 32
-#: pixels, at 3: 0.1 % of windows with text that move, and none of other text; 99.7 to 100 % of
-#: photographs. With 2 it is 5 % of the windows, with 4 99.5 % of a photograph.
-GAIN = 3
-#: They have to gain together, too: neighbours compress together, a slope of colours 70 times better
-#: than its tiles do.
-GAIN_OF_ALL = 2
-#: Bytes of a segment that are not worth looking at: fewer than one tile of a photograph has. On a
-#: slow link a segment may have no more than that.
-WORTH = 1000
-#: Seconds for which it is believed what a tile is like.
-BELIEVED = 1.0
-#: Bytes that every photo begins with, of one as `photos` makes them.
-HEAD = 173
+#: Seconds without a change until a rough tile is sent exactly. Measured: the exact pixels have 19
+#: times the bytes of the photo, so areas that move three times a second should stay rough; with
+#: 0.25 s they do not.
+REST_TIME = 0.4
+#: One segment in this many is for tiles at rest while something else changes. A film that fills the
+#: link loses a quarter of it until the rest is exact.
+EXACT_EVERY = 4
+#: A tile is photographic if its exact bytes are more than this many times its photo's. Measured in
+#: tiles of 32 pixels, 3 finds 0.1 % of moving windows with text, no other text, and 99.7 to 100 %
+#: of photographs. 2 finds 5 % of the windows, 4 finds 99.5 % of a photograph.
+MIN_GAIN = 3
+#: The same for all photos of a segment together. Neighbours compress together: a colour gradient 70
+#: times better than its tiles do one by one.
+MIN_TOTAL_GAIN = 2
+#: Blocks up to this length are not examined: one tile of a photograph is longer. On a slow link a
+#: segment may be no longer than that.
+MIN_BLOCK = 1000
+#: Seconds until a tile is measured again.
+MEASURE_INTERVAL = 1.0
+#: Bytes at the beginning of every photo from `jpeg.compress`, whatever it shows.
+PHOTO_HEADER = 173
 
-_UNKNOWN, _PHOTO, _PLAIN = 0, 1, 2
+_UNKNOWN, _PHOTOGRAPHIC, _PLAIN = 0, 1, 2
+_NO_TILES = np.zeros(0, np.intp)
+
+#: Compresses a block of some boxes of the current picture, or of some tiles of the shadow.
+BlockOfBoxes = Callable[[Sequence["Box"]], Block]
+BlockOfTiles = Callable[["npt.NDArray[np.intp]"], Block]
 
 
-class LossyEncoder(Encoder):
-    """One screen, for all its viewers that take JPEG."""
+class ExactPolicy:
+    """The policy of lossless viewers: no photos."""
 
-    lossy = True
+    is_lossy = False
 
-    def __init__(self, consumer: Consumer, codec: Codec = "zstd") -> None:
-        super().__init__(consumer, codec)
-        self._clock = 0.0
-        self._turn = 0
-        #: What the last step draws.
-        self._changed: list[Rect] = []
-        #: Bytes of a tile that was sent exact last.
-        self._each_exact = 1.0
-        self._rough = np.zeros(0, np.bool_)
-        self._drawn = np.zeros(0, np.float64)
-        self._seems = np.zeros(0, np.int8)
-        self._until = np.zeros(0, np.float64)
+    def begin(self, grid: TileGrid, pictures: Pictures) -> None:
+        """Begin with the black picture of a new mode."""
 
     @property
-    def exact(self) -> bool:
-        """Whether a viewer in step shows the shadow, and not only something near it."""
-        return not self._rough.any()
+    def is_exact(self) -> bool:
+        """Whether a viewer that has taken all steps shows exactly the shadow."""
+        return True
 
-    def look(self, now: float) -> bool:
-        """Look at the screen; return whether anything is not in the shadow, or may become exact."""
-        self._clock = now
-        return super().look(now) or bool(self._resting(now).any())
+    def is_exact_due(self, now: float) -> bool:
+        """Return whether the next segment is for tiles at rest, and count the segment."""
+        return False
 
-    def advance(self, now: float, focus: Rect | None = None, most: int = MAX_DATA) -> Step | None:
-        """Take some of what has changed into the shadow, or make some exact that is at rest."""
-        self._clock = now
-        self._turn += 1
-        if self._turn >= TURN and (step := self._make_exact(now, most)):
-            return step
-        return super().advance(now, focus, most) or self._make_exact(now, most)
+    def at_rest(self, now: float) -> npt.NDArray[np.intp]:
+        """Return the rough tiles that have not changed for `REST_TIME`."""
+        return _NO_TILES
+
+    def begin_exact(self, now: float) -> npt.NDArray[np.intp]:
+        """Count segments anew until the next exact one, and return the tiles at rest."""
+        return _NO_TILES
+
+    def make_exact(
+        self,
+        tiles: npt.NDArray[np.intp],
+        max_bytes: int,
+        encode: Callable[[npt.NDArray[np.intp]], Step],
+    ) -> Step:
+        """Encode tiles at rest exactly, as many of the first ones as fit."""
+        return encode(tiles)
 
     def repair(
         self,
         tiles: npt.NDArray[np.intp],
-        most: int = MAX_DATA,
-        new: npt.NDArray[np.bool_] | None = None,
+        is_new: npt.NDArray[np.bool_],
+        encode: Callable[[], Step],
+        now: float,
     ) -> Step:
-        """Whole tiles of the shadow; what a viewer has never had comes near first.
+        """Encode whole tiles for a viewer that is behind; *is_new*: it never had the tile."""
+        return encode()
 
-        What is exact for others becomes rough by that: they are sent it once more.
+    def encode_boxes(
+        self, boxes: Sequence[Box], block: BlockOfBoxes, now: float
+    ) -> tuple[Block, tuple[Photo, ...]]:
+        """Encode changed boxes of the current picture."""
+        return block(boxes), ()
+
+    def encode_tiles(
+        self, tiles: npt.NDArray[np.intp], block: BlockOfTiles
+    ) -> tuple[Block, tuple[Photo, ...], bool]:
+        """Encode whole tiles of the shadow.
+
+        Returns:
+            The block, the photos, and whether a viewer is exact after them.
         """
-        if new is None:
-            return self._fitting(tiles, most)
-        first = tiles[new & ~self._rough[tiles] & (self._seems[tiles] == _PHOTO)]
-        self._rough[first] = True
-        step = self._fitting(tiles, most)
-        sent = np.isin(first, step.tiles)
-        self._rough[first[~sent]] = False
-        self._drawn[first[sent]] = self._clock
-        return step if sent.any() else step._replace(exact=self.exact)
+        return block(tiles), (), True
 
-    # ---- what is at rest ----
+    def record(self, step: Step | None, moves: list[Move], now: float) -> Step | None:
+        """Record a step that the shadow has taken, and return it with its exactness."""
+        return step
 
-    def _resting(self, now: float) -> npt.NDArray[np.bool_]:
-        return self._rough & (self._drawn + REST <= now)
 
-    def _make_exact(self, now: float, most: int) -> Step | None:
+class PhotoPolicy(ExactPolicy):
+    """The policy of viewers that accept JPEG.
+
+    Attributes:
+        rough: The mask of the tiles that viewers show only approximately.
+    """
+
+    is_lossy = True
+
+    def __init__(self) -> None:
         self._turn = 0
-        if not self._follow_mode():
-            return None
-        version = self._consumer.reader.version
-        dirty = self._dirty(now)
-        tiles = np.flatnonzero(self._resting(now) & ~dirty)
-        if not len(tiles):
-            return None
-        # What is not dirty is as it is at this version: none that a viewer has heard of is later.
-        self.version = version
-        self.whole = self.whole if dirty.any() else version
-        tiles = tiles[: max(1, int(0.9 * most / self._each_exact))]
-        self._rough[tiles] = False
-        step = self._fitting(tiles, most)
-        self._rough[tiles[len(step.tiles) :]] = True
-        self._each_exact = max(1.0, step.length / len(step.tiles))
-        return self._keep(step._replace(generation=self.generation + 1, exact=self.exact))
+        self._exact_tile_bytes = 1.0
+        self._changed: list[Rect] = []
+
+    def begin(self, grid: TileGrid, pictures: Pictures) -> None:
+        """Begin with the black picture of a new mode."""
+        self._grid, self._pictures = grid, pictures
+        self.rough = np.zeros(grid.tile_count, np.bool_)
+        self._drawn_at = np.zeros(grid.tile_count, np.float64)
+        self._kind = np.full(grid.tile_count, _UNKNOWN, np.int8)
+        self._measured_until = np.zeros(grid.tile_count, np.float64)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether a viewer that has taken all steps shows exactly the shadow."""
+        return not self.rough.any()
+
+    # ---- tiles at rest ----
+
+    def is_exact_due(self, now: float) -> bool:
+        """Return whether the next segment is for tiles at rest, and count the segment."""
+        self._turn += 1
+        return self._turn >= EXACT_EVERY
+
+    def at_rest(self, now: float) -> npt.NDArray[np.intp]:
+        """Return the rough tiles that have not changed for `REST_TIME`."""
+        return np.flatnonzero(self.rough & (self._drawn_at + REST_TIME <= now))
+
+    def begin_exact(self, now: float) -> npt.NDArray[np.intp]:
+        """Count segments anew until the next exact one, and return the tiles at rest."""
+        self._turn = 0
+        return self.at_rest(now)
+
+    def make_exact(
+        self,
+        tiles: npt.NDArray[np.intp],
+        max_bytes: int,
+        encode: Callable[[npt.NDArray[np.intp]], Step],
+    ) -> Step:
+        """Encode tiles at rest exactly, as many of the first ones as fit."""
+        tiles = tiles[: max(1, int(0.9 * max_bytes / self._exact_tile_bytes))]
+        self.rough[tiles] = False
+        step = encode(tiles)
+        self.rough[tiles[len(step.tiles) :]] = True  # these did not fit
+        self._exact_tile_bytes = max(1.0, step.length / len(step.tiles))
+        return step._replace(exact=self.is_exact)
+
+    def repair(
+        self,
+        tiles: npt.NDArray[np.intp],
+        is_new: npt.NDArray[np.bool_],
+        encode: Callable[[], Step],
+        now: float,
+    ) -> Step:
+        """Encode whole tiles for a viewer that is behind; *is_new*: it never had the tile.
+
+        Photographic tiles that are new to it are sent as photos. They are rough for all viewers
+        then, so the others are sent them once more.
+        """
+        first = tiles[is_new & ~self.rough[tiles] & (self._kind[tiles] == _PHOTOGRAPHIC)]
+        self.rough[first] = True
+        step = encode()
+        sent = np.isin(first, step.tiles)
+        self.rough[first[~sent]] = False
+        self._drawn_at[first[sent]] = now
+        return step if sent.any() else step._replace(exact=self.is_exact)
 
     # ---- steps ----
 
-    def _begin(self, mode: Mode) -> None:
-        super()._begin(mode)
-        tiles = len(self.stamps)
-        self._rough = np.zeros(tiles, np.bool_)
-        self._drawn = np.zeros(tiles, np.float64)
-        self._seems = np.full(tiles, _UNKNOWN, np.int8)
-        self._until = np.zeros(tiles, np.float64)
-
-    def _take(
-        self,
-        step: Step | None,
-        base: npt.NDArray[np.uint8],
-        moves: list[Move],
-        tiles: npt.NDArray[np.intp],
-        dirty: npt.NDArray[np.intp],
-        version: int,
-    ) -> Step | None:
-        for to, x, y in moves:
-            if self._rough[self._tiles_of(Rect(x, y, to.width, to.height))].any():
-                self._rough[self._tiles_of(to)] = True
-            self._drawn[self._tiles_of(to)] = self._clock
-        if step is not None:
-            for rect in self._changed:
-                here = self._tiles_of(rect)
-                self._drawn[here] = self._clock
-                self._seems[here[self._seems[here] == _PHOTO]] = _UNKNOWN
-            for photo in step.photos:
-                here = self._tiles_of(_rect(photo))
-                self._rough[here], self._seems[here] = True, _PHOTO
-            step = step._replace(exact=self.exact)
-        return super()._take(step, base, moves, tiles, dirty, version)
-
-    def _step(
-        self, head: bytes, changed: list[Box], tiles: npt.NDArray[np.intp], version: int
-    ) -> Step:
-        self._changed = [Rect(*each) for each in changed]
-        near, plain = self._believed(self._changed)
-        made = self._photos(self._now, near)
-        block = self._block(head + _wire.pack(self._now, self._form, plain))
-        found: list[Rect] = []
+    def encode_boxes(
+        self, boxes: Sequence[Box], block: BlockOfBoxes, now: float
+    ) -> tuple[Block, tuple[Photo, ...]]:
+        """Encode changed boxes of the current picture, photographic areas as photos."""
+        self._changed = [Rect(*each) for each in boxes]
+        known, plain = self._split_by_kind(self._changed, now)
+        made = self._photos(self._pictures.current, known)
+        found = block(plain)
         rest: list[Rect] = []
-        if len(block.data) > WORTH:
-            found, rest = self._measured(plain)
-        if found:
-            more = self._photos(self._now, found)
-            smaller = self._block(head + _wire.pack(self._now, self._form, rest))
-            size = sum(len(photo.data) + AROUND_PHOTO for photo in more)
-            if size * GAIN_OF_ALL < len(block.data) - len(smaller.data):
-                made, block = made + more, smaller
-            else:
-                self._believe(found, _PLAIN)
+        if len(found.data) > MIN_BLOCK:
+            new, rest = self._split_by_measure(plain, now)
+            if new:
+                more, smaller = self._photos(self._pictures.current, new), block(rest)
+                size = sum(len(photo.data) + PHOTO_OVERHEAD for photo in more)
+                if size * MIN_TOTAL_GAIN < len(found.data) - len(smaller.data):
+                    made, found = made + more, smaller
+                else:
+                    self._set_kind(new, _PLAIN, now)
         pixels = sum(photo.width * photo.height for photo in made)
-        items = max(len(plain), len(rest))
-        if len(made) > MAX_PHOTOS or pixels > MAX_PHOTO_PIXELS or items > MOST_ITEMS:
-            made, block = (), self._block(head + _wire.pack(self._now, self._form, changed))
-        return Step(self.generation + 1, version, 0, tiles, block, made)
+        rects = max(len(plain), len(rest))
+        if len(made) > MAX_PHOTOS or pixels > MAX_PHOTO_PIXELS or rects > MAX_RECTS:
+            return block(boxes), ()
+        return found, made
 
-    def _whole_tiles(self, tiles: npt.NDArray[np.intp]) -> Step:
-        """These tiles of the shadow, those that are rough as photos."""
-        rough = self._rough[tiles]
+    def encode_tiles(
+        self, tiles: npt.NDArray[np.intp], block: BlockOfTiles
+    ) -> tuple[Block, tuple[Photo, ...], bool]:
+        """Encode whole tiles of the shadow, rough ones as photos."""
+        rough = self.rough[tiles]
         if not rough.any():
-            return super()._whole_tiles(tiles)._replace(exact=self.exact)
-        block = self.nothing if rough.all() else super()._whole_tiles(tiles[~rough]).block
-        made = self._photos(self._shadow, self._rects(tiles[rough]))
-        return Step(self.generation, self.version, self.whole, tiles, block, made, exact=False)
+            return block(tiles), (), self.is_exact
+        made = self._photos(self._pictures.shadow, self._grid.rects(tiles[rough]))
+        return block(tiles[~rough]), made, False
 
-    def _part(self, picture: npt.NDArray[np.uint8], rect: Rect) -> npt.NDArray[np.uint8]:
-        return picture[rect.y : rect.bottom, rect.x : rect.right]
+    def record(self, step: Step | None, moves: list[Move], now: float) -> Step | None:
+        """Record a step that the shadow has taken, and return it with its exactness."""
+        for to, x, y in moves:
+            target = self._grid.tiles_in(to)
+            if self.rough[self._grid.tiles_in(Rect(x, y, to.width, to.height))].any():
+                self.rough[target] = True
+            self._drawn_at[target] = now
+        if step is None:
+            return None
+        for rect in self._changed:
+            tiles = self._grid.tiles_in(rect)
+            self._drawn_at[tiles] = now
+            self._kind[tiles[self._kind[tiles] == _PHOTOGRAPHIC]] = _UNKNOWN
+        for photo in step.photos:
+            tiles = self._grid.tiles_in(Rect(photo.x, photo.y, photo.width, photo.height))
+            self.rough[tiles], self._kind[tiles] = True, _PHOTOGRAPHIC
+        return step._replace(exact=self.is_exact)
 
-    def _photos(self, picture: npt.NDArray[np.uint8], near: list[Rect]) -> tuple[Photo, ...]:
-        return tuple(
-            Photo(*each, photos.compress(self._part(picture, each))) for each in _merged(near)
-        )
+    def _photos(self, picture: npt.NDArray[np.uint8], pieces: list[Rect]) -> tuple[Photo, ...]:
+        return tuple(Photo(*each, _compress(picture, each)) for each in merged(pieces))
 
-    # ---- what is like a photograph ----
+    # ---- the kind of a tile ----
 
-    def _believed(self, rects: list[Rect]) -> tuple[list[Rect], list[Rect]]:
-        """What is known to be like a photograph of these rectangles, and the rest."""
-        known = (self._seems == _PHOTO) & (self._until > self._clock)
+    def _split_by_kind(self, rects: list[Rect], now: float) -> tuple[list[Rect], list[Rect]]:
+        """Split rectangles into areas known to be photographic, and the rest."""
+        known = (self._kind == _PHOTOGRAPHIC) & (self._measured_until > now)
         if not known.any():
             return [], rects
-        near: list[Rect] = []
+        grid = self._grid
+        photographic: list[Rect] = []
         plain: list[Rect] = []
         for rect in rects:
-            if not known[self._tiles_of(rect)].any():
+            if not known[grid.tiles_in(rect)].any():
                 plain.append(rect)
                 continue
-            pieces = self._pieces(rect)
-            near += [piece for piece in pieces if known[self._tile_at(piece)]]
-            plain += _merged([piece for piece in pieces if not known[self._tile_at(piece)]])
-        return near, plain
+            pieces = grid.pieces(rect)
+            photographic += [piece for piece in pieces if known[grid.tile_at(piece)]]
+            plain += merged([piece for piece in pieces if not known[grid.tile_at(piece)]])
+        return photographic, plain
 
-    def _measured(self, rects: list[Rect]) -> tuple[list[Rect], list[Rect]]:
-        """What is like a photograph of these rectangles, and the rest."""
-        found: list[Rect] = []
+    def _split_by_measure(self, rects: list[Rect], now: float) -> tuple[list[Rect], list[Rect]]:
+        """Split rectangles into areas measured to be photographic, and the rest."""
+        grid = self._grid
+        photographic: list[Rect] = []
         plain: list[Rect] = []
-        asked = (self._seems != _PLAIN) | (self._until <= self._clock)
+        is_due = (self._kind != _PLAIN) | (self._measured_until <= now)
         for rect in rects:
-            if not asked[self._tiles_of(rect)].any():
+            if not is_due[grid.tiles_in(rect)].any():
                 plain.append(rect)
                 continue
-            pieces = self._pieces(rect)
-            new = [piece for piece in pieces if asked[self._tile_at(piece)]]
-            gain = {piece for piece in new if self._gains(piece)}
-            found += [piece for piece in pieces if piece in gain]
-            plain += _merged([piece for piece in pieces if piece not in gain])
-            self._believe(new, _PLAIN)
-        self._believe(found, _PHOTO)
-        return found, plain
+            pieces = grid.pieces(rect)
+            measured = [piece for piece in pieces if is_due[grid.tile_at(piece)]]
+            gains = {piece for piece in measured if self._gains(piece)}
+            photographic += [piece for piece in pieces if piece in gains]
+            plain += merged([piece for piece in pieces if piece not in gains])
+            self._set_kind(measured, _PLAIN, now)
+        self._set_kind(photographic, _PHOTOGRAPHIC, now)
+        return photographic, plain
 
     def _gains(self, piece: Rect) -> bool:
-        """Whether a photo of this has far fewer bytes than what is exact."""
-        packed = _wire.pack(self._now, self._form, [piece])
+        """Return whether a photo of this is much shorter than its exact pixels."""
+        packed = self._pictures.pack([piece])
         if len(packed) < piece.area:
-            return False  # 16 colours at most: less than a byte for each pixel
-        near = len(photos.compress(self._part(self._now, piece))) - HEAD
-        return blocks.least(packed) > GAIN * near
+            return False  # at most 16 colours: less than a byte for each pixel
+        photo = len(_compress(self._pictures.current, piece)) - PHOTO_HEADER
+        return zstd.estimate(packed) > MIN_GAIN * photo
 
-    def _believe(self, pieces: list[Rect], what: int) -> None:
-        tiles = [self._tile_at(piece) for piece in pieces]
-        self._seems[tiles] = what
-        self._until[tiles] = self._clock + BELIEVED
-
-    def _tile_at(self, piece: Rect) -> int:
-        return piece.y // self.tile_side * self._columns + piece.x // self.tile_side
-
-    def _pieces(self, rect: Rect) -> list[Rect]:
-        """A rectangle's part in each tile."""
-        side = self.tile_side
-        rows = range(rect.y // side * side, rect.bottom, side)
-        columns = range(rect.x // side * side, rect.right, side)
-        ys = [(max(y, rect.y), min(y + side, rect.bottom)) for y in rows]
-        xs = [(max(x, rect.x), min(x + side, rect.right)) for x in columns]
-        return [Rect(x, y, right - x, bottom - y) for y, bottom in ys for x, right in xs]
+    def _set_kind(self, pieces: list[Rect], kind: int, now: float) -> None:
+        tiles = [self._grid.tile_at(piece) for piece in pieces]
+        self._kind[tiles] = kind
+        self._measured_until[tiles] = now + MEASURE_INTERVAL
 
 
-def _rect(photo: Photo) -> Rect:
-    return Rect(photo.x, photo.y, photo.width, photo.height)
-
-
-def _merged(pieces: list[Rect]) -> list[Rect]:
-    """Neighbours as one: those side by side, and then rows that are alike below each other."""
-    rows: list[Rect] = []
-    for piece in pieces:
-        last = rows[-1] if rows else None
-        if last and (last.right, last.y, last.height) == (piece.x, piece.y, piece.height):
-            rows[-1] = Rect(last.x, last.y, last.width + piece.width, last.height)
-        else:
-            rows.append(piece)
-    out: list[Rect] = []
-    ends: dict[tuple[int, int, int], int] = {}
-    for row in rows:
-        at = ends.pop((row.x, row.width, row.y), len(out))
-        if at == len(out):
-            out.append(row)
-        else:
-            out[at] = Rect(row.x, out[at].y, row.width, out[at].height + row.height)
-        ends[row.x, row.width, row.bottom] = at
-    return out
+def _compress(picture: npt.NDArray[np.uint8], rect: Rect) -> bytes:
+    return jpeg.compress(picture[rect.y : rect.bottom, rect.x : rect.right])

@@ -24,9 +24,9 @@ from kju.remote.transport import Engine
 from kju.remote.trust import Trust
 from kju.serving import served_screen as outlet_module
 from kju.serving.audience import Audience, Viewer
+from kju.wire.greeting import Admission, Stage
 from kju.wire.messages import Ack, Done, Goodbye, Hello, Refused, Role, encode
-from kju.wire.receiver import Receiver, Stage
-from kju.wire.sender import Admission
+from kju.wire.receiver import ReceiverSession
 
 pytest.importorskip("zenoh")
 pytest.importorskip("cryptography")
@@ -481,7 +481,7 @@ def test_a_receiver_keeps_no_exchange_key(lab: Trust, tmp_path: Path) -> None:
         ):  # fmt: skip
             viewer = viewer_of(there, home(lab, "ann", tmp_path))
             await viewer.open(10)
-            receiver: Receiver = viewer.receiver
+            receiver: ReceiverSession = viewer.receiver
             assert receiver._prove._exchange._private is None  # type: ignore[union-attr]
             viewer.close()
 

@@ -34,8 +34,8 @@ from kju.serving import served_screen as outlet_module
 from kju.serving.audience import Audience, Viewer
 from kju.serving.served_screen import Outlet
 from kju.wire import sender as sender_module
+from kju.wire.greeting import Admission
 from kju.wire.messages import Ack, Done, Goodbye, Hello, Input, encode
-from kju.wire.sender import Admission
 
 pytest.importorskip("zenoh")
 pytest.importorskip("cryptography")
@@ -154,12 +154,12 @@ def test_a_leader_that_goes_with_a_full_window_is_followed(monkeypatch: pytest.M
             first = Inlet(mute, NAME, surface(), "view", audience=True)
             await first.open(10)
             screen.draw(rng)
-            await until(lambda: first.receiver.whole > 1)
+            await until(lambda: first.receiver.picture.whole > 1)
             put, mute.put = mute.put, lambda *what, **how: None  # type: ignore[method-assign]
             for _ in range(30):
                 screen.draw(rng)
                 await asyncio.sleep(0.01)
-            window = served._audience.sender.window
+            window = served._audience.sender.outgoing.window
             await until(lambda: window.in_flight >= window.size(served._loop.time()))
             others = [Inlet(there, NAME, each, "view", audience=True) for each in targets]
             for each in others:

@@ -32,8 +32,8 @@ from kju.surface import Mark, State
 from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
 from kju.wire import sender as sender_module
+from kju.wire.greeting import Admission
 from kju.wire.messages import Done, Hello
-from kju.wire.sender import Admission
 
 pytest.importorskip("zenoh")
 
@@ -202,11 +202,11 @@ def test_a_lossy_viewer_and_others_in_codecs_of_their_own() -> None:
                 screen.producer.compare(film)
                 screen.changed()
                 await asyncio.sleep(0.01)
-                assert all(each.receiver.exact for each in viewers[1:])
-                near += not viewers[0].receiver.exact
+                assert all(each.receiver.picture.exact for each in viewers[1:])
+                near += not viewers[0].receiver.picture.exact
             assert near
             await until(lambda: all(shows(each, screen) for each in targets))
-            await until(lambda: viewers[0].receiver.exact)
+            await until(lambda: viewers[0].receiver.picture.exact)
             for viewer in viewers:
                 viewer.close()
 
@@ -490,7 +490,7 @@ def test_the_loop_does_not_read_what_the_thread_changes(caplog: pytest.LogCaptur
             assert target.hold()
             screen.draw(rng)
             await until(lambda: viewer._drawing is not None)
-            viewer.receiver._lost = Lost()
+            viewer.receiver.losses._lost = Lost()
             viewer._tick()
             assert not loop_read
             target.unhold()

@@ -8,17 +8,24 @@ import numpy as np
 import pytest
 from wire_scene import Link, Scene, Viewer
 
+from kju.surface.consumer import Consumer
 from kju.surface.formats import R8
 from kju.surface.geometry import Rect
 from kju.wire import messages
-from kju.wire.encoder import Encoder
-from kju.wire.encoders import Encoders
-from kju.wire.lossy import BELIEVED, REST, LossyEncoder, _merged
-from kju.wire.messages import Hello, Lossy, Segment
-from kju.wire.receiver import Stage
+from kju.wire.encoder import Encoder, Encoders
+from kju.wire.greeting import Stage
+from kju.wire.grid import merged
+from kju.wire.messages import Hello, LossySegment, Segment
+from kju.wire.photos import MEASURE_INTERVAL, REST_TIME, PhotoPolicy
 
 pytest.importorskip("simplejpeg")
 LOSSY = {"lossy": True, "codecs": ["zstd", "jpeg"]}
+
+
+def lossy_encoder(consumer: Consumer) -> Encoder:
+    return Encoder(consumer, policy=PhotoPolicy())
+
+
 LINKS = {
     "good": {},
     "lossy": {"lost": 0.2},
@@ -49,7 +56,7 @@ def text(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
 
 
 def scene_of(width: int = 320, height: int = 240, **options: int) -> Scene:
-    scene = Scene(capacity=4 << 20, make=LossyEncoder, **options)
+    scene = Scene(capacity=4 << 20, make=lossy_encoder, **options)
     scene.producer.set_mode(width, height)
     return scene
 
@@ -59,7 +66,9 @@ def settle(scene: Scene, seconds: float = 30) -> None:
     end = scene.now + seconds
     while scene.now < end:
         scene.run(0.01)
-        if all(each.receiver.exact and each.shows(scene.producer) for each in scene.viewers):
+        if all(
+            each.receiver.picture.exact and each.shows(scene.producer) for each in scene.viewers
+        ):
             return
     raise AssertionError("a viewer does not show the screen exactly")
 
@@ -90,7 +99,7 @@ def happen(scene: Scene, rng: np.random.Generator) -> None:
 
 def test_a_film_costs_a_fraction_and_its_last_picture_becomes_exact() -> None:
     bytes_of = {}
-    for make in (Encoder, LossyEncoder):
+    for make in (Encoder, lossy_encoder):
         rng = np.random.default_rng(1)
         scene = Scene(capacity=4 << 20, make=make)
         scene.producer.set_mode(640, 480)
@@ -102,13 +111,13 @@ def test_a_film_costs_a_fraction_and_its_last_picture_becomes_exact() -> None:
             scene.producer.compare(picture)
             scene.run(0.04)
         bytes_of[make] = viewer.down.bytes
-        if make is LossyEncoder:
-            assert not viewer.receiver.exact
-            assert viewer.receiver.whole == scene.producer.version
+        if make is lossy_encoder:
+            assert not viewer.receiver.picture.exact
+            assert viewer.receiver.picture.whole == scene.producer.version
             assert 0.5 < error_of(viewer, scene) < 6
         settle(scene)
-        assert viewer.receiver.whole == scene.producer.version
-    assert bytes_of[LossyEncoder] < bytes_of[Encoder] / 6
+        assert viewer.receiver.picture.whole == scene.producer.version
+    assert bytes_of[lossy_encoder] < bytes_of[Encoder] / 6
 
 
 @pytest.mark.parametrize("name", LINKS)
@@ -126,14 +135,17 @@ def test_a_viewer_ends_exact_and_never_says_so_before(name: str) -> None:
         for _ in range(rests):
             scene.run(0.001)
             for viewer in viewers:
-                if viewer.receiver.exact and viewer.receiver.whole >= scene.producer.version:
+                if (
+                    viewer.receiver.picture.exact
+                    and viewer.receiver.picture.whole >= scene.producer.version
+                ):
                     claims += 1
                     assert viewer.shows(scene.producer)
     settle(scene)
     assert claims
     for viewer in viewers:
         assert viewer.receiver.stage is Stage.OPEN
-        assert viewer.receiver.whole == scene.encoder.whole
+        assert viewer.receiver.picture.whole == scene.encoder.whole
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -151,7 +163,7 @@ def test_what_says_that_it_is_whole_is(seed: int) -> None:
         for _ in range(int(rng.integers(1, 60))):
             scene.run(0.001)
             for viewer in scene.viewers:
-                if viewer.receiver.whole >= scene.producer.version:
+                if viewer.receiver.picture.whole >= scene.producer.version:
                     assert viewer.shows(scene.producer)
 
 
@@ -161,9 +173,9 @@ def test_text_never_comes_as_a_photo() -> None:
     for _ in range(5):
         scene.producer.compare(text(rng, 320, 240))
         scene.run(0.02)
-        assert viewer.receiver.exact
+        assert viewer.receiver.picture.exact
     settle(scene)
-    assert scene.encoder.exact
+    assert scene.encoder.is_exact
 
 
 def test_a_slope_of_colours_which_is_few_bytes_as_it_is_comes_as_it_is() -> None:
@@ -174,7 +186,7 @@ def test_a_slope_of_colours_which_is_few_bytes_as_it_is_comes_as_it_is() -> None
     picture[..., 0], picture[..., 1], picture[..., 2] = x // 3, y // 2, (x + y) // 5
     scene.producer.compare(picture)
     scene.run(0.1)
-    assert viewer.receiver.exact
+    assert viewer.receiver.picture.exact
     assert viewer.shows(scene.producer)
     assert viewer.down.bytes < 20_000
 
@@ -187,7 +199,7 @@ def test_a_photograph_with_text_beside_it_has_exact_text() -> None:
     picture[64:200, 32:200] = photograph(rng, 168, 136)
     scene.producer.compare(picture)
     scene.run(0.05)
-    assert not viewer.receiver.exact
+    assert not viewer.receiver.picture.exact
     wrong = (viewer.target.pixels[..., :3] != picture[..., :3]).any(-1)
     assert wrong[64:200, 32:200].mean() > 0.5
     wrong[64:224, 32:224] = False  # in the tiles at its edge are letters as well
@@ -202,8 +214,8 @@ def test_what_moves_from_a_place_that_is_near_is_near_too() -> None:
     for top in range(0, 80, 8):
         scene.producer.compare(np.ascontiguousarray(long[top : top + 240]))
         scene.run(0.03)
-        assert viewer.receiver.exact is viewer.shows(scene.producer)
-    assert not viewer.receiver.exact
+        assert viewer.receiver.picture.exact is viewer.shows(scene.producer)
+    assert not viewer.receiver.picture.exact
     settle(scene)
 
 
@@ -219,7 +231,7 @@ def test_a_film_does_not_keep_the_rest_of_the_screen_rough() -> None:
         scene.run(0.03)
         end += 1
         assert end < 100
-    assert not viewer.receiver.exact
+    assert not viewer.receiver.picture.exact
 
 
 def test_what_is_at_rest_has_its_turn_when_a_film_takes_all_there_is() -> None:
@@ -235,14 +247,14 @@ def test_what_is_at_rest_has_its_turn_when_a_film_takes_all_there_is() -> None:
         now += 0.1
         picture[:96] = films[number % 4]
         scene.producer.compare(picture.copy())
-        step = encoder.advance(now, most=2000)
+        step = encoder.advance(now, max_bytes=2000)
         assert step is not None
-        assert encoder.look(now)  # the film is never done
+        assert encoder.has_changes(now)  # the film is never done
         exact += not step.photos
-        if not encoder._rough[30:].any():
+        if not encoder.policy.rough[30:].any():
             break
-    assert not encoder._rough[30:].any()
-    assert encoder._rough[:30].any()
+    assert not encoder.policy.rough[30:].any()
+    assert encoder.policy.rough[:30].any()
     assert 0.2 < exact / number < 0.3
 
 
@@ -251,10 +263,10 @@ def test_what_is_drawn_as_it_was_does_not_keep_a_photograph_rough() -> None:
     viewer = scene.view(**LOSSY)
     picture = photograph(rng, 320, 240)
     scene.producer.compare(picture)
-    for _ in range(int(3 * REST / 0.03)):
+    for _ in range(int(3 * REST_TIME / 0.03)):
         scene.producer.draw(Rect(0, 0, 320, 240), picture, stride=1280)
         scene.run(0.03)
-    assert viewer.receiver.exact
+    assert viewer.receiver.picture.exact
     assert viewer.shows(scene.producer)
 
 
@@ -267,26 +279,26 @@ def test_a_late_viewer_has_a_photograph_near_first_and_others_stay_right() -> No
     settle(scene)
     late = scene.view(**LOSSY)
     plain = early.down.bytes
-    while not late.receiver.whole:
+    while not late.receiver.picture.whole:
         scene.run(0.001)
     assert late.down.bytes < 40_000
-    assert not late.receiver.exact
+    assert not late.receiver.picture.exact
     assert np.array_equal(late.target.pixels[:32, :, :3], picture[:32, :, :3])
-    while not late.receiver.exact:
+    while not late.receiver.picture.exact:
         assert early.shows(scene.producer)
         scene.run(0.001)
     assert late.shows(scene.producer)
     assert early.down.bytes - plain < 200_000
     settle(scene)
     # What has become text is sent as that, when it is not believed any more to be a photograph.
-    scene.run(BELIEVED)
+    scene.run(MEASURE_INTERVAL)
     picture = text(rng, 320, 240)
     scene.producer.compare(picture)
     settle(scene)
     another = scene.view(**LOSSY)
-    while not another.receiver.whole:
+    while not another.receiver.picture.whole:
         scene.run(0.001)
-    assert another.receiver.exact
+    assert another.receiver.picture.exact
 
 
 def test_grey_screens_and_other_modes() -> None:
@@ -294,13 +306,13 @@ def test_grey_screens_and_other_modes() -> None:
     viewer = scene.view(**LOSSY)
     scene.producer.compare(photograph(rng, 320, 240))
     scene.run(0.05)
-    assert not viewer.receiver.exact
+    assert not viewer.receiver.picture.exact
     scene.producer.set_mode(200, 160, fourcc=R8)
     grey = np.ascontiguousarray(photograph(rng, 200, 160)[..., 1])
     scene.producer.compare(grey)
     scene.run(0.1)
     assert viewer.target.mode.fourcc == R8
-    assert not viewer.receiver.exact
+    assert not viewer.receiver.picture.exact
     assert 0.5 < np.abs(viewer.target.pixels.astype(int) - grey).mean() < 6
     settle(scene)
 
@@ -315,15 +327,15 @@ def test_tiles_of_any_size(tile: int) -> None:
         picture[20:270, 30:411] = photograph(rng, 381, 250)
         scene.producer.compare(picture)
         scene.run(0.2)
-        assert not viewer.receiver.exact
+        assert not viewer.receiver.picture.exact
     settle(scene)
 
 
 def test_neighbours_become_one() -> None:
     pieces = [Rect(x, y, 32, 32) for y in (0, 32) for x in (0, 32, 64)]
-    assert _merged(pieces) == [Rect(0, 0, 96, 64)]
-    assert _merged([*pieces, Rect(0, 64, 32, 8)]) == [Rect(0, 0, 96, 64), Rect(0, 64, 32, 8)]
-    assert _merged([]) == []
+    assert merged(pieces) == [Rect(0, 0, 96, 64)]
+    assert merged([*pieces, Rect(0, 64, 32, 8)]) == [Rect(0, 0, 96, 64), Rect(0, 64, 32, 8)]
+    assert merged([]) == []
 
 
 # ---- who gets what ----
@@ -346,9 +358,9 @@ def test_each_way_of_reading_has_one_encoder() -> None:
     }  # fmt: skip
     made = set()
     for (codec, lossy), said in kinds.items():
-        found = {id(encoders.of(each)): encoders.of(each) for each in said}
+        found = {id(encoders.for_viewer(each)): encoders.for_viewer(each) for each in said}
         (encoder,) = found.values()
-        assert (encoder.codec, encoder.lossy) == (codec, lossy)
+        assert (encoder.codec, encoder.is_lossy) == (codec, lossy)
         made.add(id(encoder))
     assert len(made) == len(kinds)
 
@@ -361,7 +373,10 @@ def test_other_viewers_are_sent_the_same_bytes_whether_one_is_lossy_or_not() -> 
         viewer = scene.view()
         if with_lossy:
             encoders = Encoders(scene.consumer)
-            scene.encoder, plain = encoders.of(hello(["zstd", "jpeg"], lossy=True)), scene.encoder
+            scene.encoder, plain = (
+                encoders.for_viewer(hello(["zstd", "jpeg"], lossy=True)),
+                scene.encoder,
+            )
             scene.view(**LOSSY)
             scene.encoder = plain
         sent: list[bytes] = []
@@ -372,14 +387,14 @@ def test_other_viewers_are_sent_the_same_bytes_whether_one_is_lossy_or_not() -> 
             happen(scene, rng)
             scene.run(0.03)
         assert {type(each) for each in map(messages.decode_from_sender, sent)} >= {Segment}
-        assert Lossy not in {type(each) for each in map(messages.decode_from_sender, sent)}
+        assert LossySegment not in {type(each) for each in map(messages.decode_from_sender, sent)}
         said.append(sent)
     assert said[0] == said[1]
 
 
 def test_a_viewer_that_only_looks_at_text_is_sent_no_other_messages_than_a_lossless_one() -> None:
     said = []
-    for make in (Encoder, LossyEncoder):
+    for make in (Encoder, lossy_encoder):
         rng, scene = np.random.default_rng(8), Scene(make=make)
         scene.producer.set_mode(320, 240)
         viewer = scene.view(**LOSSY)

@@ -7,8 +7,7 @@ sender, the receiver, the command line and the client read that table.
 from __future__ import annotations
 
 from ...errors import PeerError
-from ..messages import MAX_BLOCK
-from .base import BlockCodec
+from .base import MAX_BLOCK, BlockCodec
 from .lz4 import LZ4
 from .raw import RAW
 from .zstd import ZSTD

@@ -1,10 +1,13 @@
-"""The description of a block codec, and the one that does not compress."""
+"""The description of a block codec, and the limit of all blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import NamedTuple
+
+#: The most decompressed bytes of one block.
+MAX_BLOCK = 4 << 20
 
 
 class BlockCodec(NamedTuple):

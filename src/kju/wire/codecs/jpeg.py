@@ -121,7 +121,7 @@ def _check(data: bytes, width: int, height: int, channels: int) -> None:
         raise PeerError("a photo has more than one scan", data[scan.start : scan.end])
     end = _MARKER.search(data, scan.end)
     if end is None or end.end() != len(data) or data[-1] != _END:
-        raise PeerError("a photo has data after its scan", len(data))
+        raise PeerError("a photo does not end with its scan", len(data))
 
 
 def _parts(data: bytes) -> list[Part]:

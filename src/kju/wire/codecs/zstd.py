@@ -15,9 +15,9 @@ from .base import BlockCodec
 if TYPE_CHECKING:
     import zstandard
 
-#: The level for most blocks. Measured on the traces of `python -m benchmarks wire`: on text, windows
-#: and a desktop, level 3 makes 6 % more bytes in a third of the time, and level 9 makes 2 % fewer in
-#: half as long again.
+#: The level for most blocks. Measured on the traces of `python -m benchmarks wire`: on text, on
+#: windows and on a desktop, level 3 makes 6 % more bytes in a third of the time, and level 9 makes
+#: 2 % fewer in half as long again.
 LEVEL = 6
 #: The level for blocks that hardly shrink, such as film: level 3 takes four times as long there and
 #: saves 3 % of the bytes.

@@ -26,8 +26,8 @@ LASTS = datetime.timedelta(days=397)
 BACKDATED = datetime.timedelta(minutes=5)
 #: The use of a certificate: a sender of screens, a router, or a user.
 Kind = Literal["host", "router", "user"]
-#: The extended key usage of router certificates: a TLS server that cannot authenticate as the sender
-#: of a screen. 2.25 is the arc of UUIDs (ITU-T X.667), which needs no registration.
+#: The extended key usage of router certificates: a TLS server that cannot authenticate as the
+#: sender of a screen. 2.25 is the arc of UUIDs (ITU-T X.667), which needs no registration.
 ROUTER_USAGE = "2.25.12146319052206042968348016946243229737"
 #: The most names of a certificate: all of it is sent in a proof.
 MAX_NAMES = 32

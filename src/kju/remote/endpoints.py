@@ -136,13 +136,13 @@ class Options(NamedTuple):
             encrypted = where.protocol in ("tls", "quic")
             if encrypted and self.tls is None:
                 raise UsageError(
-                    f"{where} needs certificates: create them with kju cert, or import them with kju"
-                    " cert take FILE"
+                    f"{where} needs certificates: create them with kju cert, or import them with"
+                    " kju cert take FILE"
                 )
             if not encrypted and not where.is_local and not insecure:
                 raise UsageError(
-                    f"{where} would carry screens and keys over the network unencrypted: use tls/ with"
-                    " certificates (kju cert), or allow it with --insecure"
+                    f"{where} would carry screens and keys over the network unencrypted: use tls/"
+                    " with certificates (kju cert), or allow it with --insecure"
                 )
 
     def may_have_datagrams(self, where: Endpoint) -> bool:

@@ -103,12 +103,13 @@ def _greet(connection: socket.socket, host: str, tls: Tls) -> str:
 
 
 def _explain_tls(reason: str) -> str:
+    other_authority = "it rejects this user's certificate, which is from another authority"
     known = {
-        "TLSV1_ALERT_UNKNOWN_CA": "it rejects this user's certificate, which is from another authority",
+        "TLSV1_ALERT_UNKNOWN_CA": other_authority,
+        "TLSV1_ALERT_DECRYPT_ERROR": other_authority,
         "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it requires a certificate: add --user NAME",
         "SSLV3_ALERT_CERTIFICATE_EXPIRED": "this user's certificate has expired",
         "SSLV3_ALERT_BAD_CERTIFICATE": "it rejects this user's certificate",
-        "TLSV1_ALERT_DECRYPT_ERROR": "it rejects this user's certificate, which is from another authority",
         "WRONG_VERSION_NUMBER": "it is not encrypted: use tcp/",
     }
     return known.get(reason, f"TLS error: {reason.lower().replace('_', ' ')}")

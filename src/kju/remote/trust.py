@@ -195,7 +195,7 @@ class Trust(IssuingFolder):
         name = certificates.name_of(certificate)
         if (found := certificates.kind_of(certificate)) != kind:
             raise PeerError(
-                f"the certificate of {name} is a {found} certificate; a {kind} certificate is required"
+                f"the certificate of {name} is for a {found}; a {kind} certificate is required"
             )
         who = Identity(name, certificates.fingerprint(certificate), certificate)
         self.check(who)

@@ -1,7 +1,7 @@
-"""Machines of this computer, served on the network.
+"""SHELL: one machine of this computer on the network: a `ServedScreen` for each console.
 
-Each screen is one `kju.serving.served_screen`. Each viewer that may control a machine has its own
-connection to the host, so that its keys are released when it leaves and the host enforces its role.
+Each viewer with the role `control` has a connection of its own to the host. So its keys are
+released when it leaves, and the host checks its requests.
 """
 
 from __future__ import annotations
@@ -9,289 +9,219 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
-import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from ..client.aio import machines
 from ..client.aio.link import AsyncLink
-from ..client.aio.screen import Screen
 from ..client.aio.snapshots import events
+from ..client.notifier import Notifier
+from ..client.screen import only_descriptor
 from ..errors import KjuError, UnavailableError, UsageError
-from ..protocol.messages import Done, Finger, GetInfo, Info, Keys, Point, To
-from ..remote import address
-from ..remote.endpoints import Options, endpoint
+from ..memory import Segment, open_fd
+from ..protocol.messages import Done, Finger, GetSurface, Keys, Point, To
 from ..remote.transport import Engine
-from ..store import running as runtime
+from ..surface import State
 from ..surface.consumer import Consumer
+from ..wire.greeting import Admit, Stage
 from ..wire.messages import Done as WireDone
-from ..wire.sender import Admission, Admit, Stage
-from .audience import Viewer
-from .served_screen import Outlet
+from .registry import ServedViewer
+from .served_screen import CarryOut, ServedScreen
 
-log = logging.getLogger(__name__)
-
-#: Seconds between two looks for machines that have come, and for what a screen does not announce.
+#: Seconds between two looks at a surface without a publication.
 TICK = 1.0
+#: The same, while the surface that replaces it does not exist yet.
+REPLACED_TICK = 0.05
+#: The most bytes of an event that is sent to viewers: a wire message has at most 16,384.
+MAX_EVENT = 16_000
+#: Seconds for the host to carry out an input.
+INPUT_TIMEOUT = 60.0
 
 _decode = msgspec.msgpack.Decoder(Keys | Point).decode
 
-
-#: Decides who may see and drive the screen of a name.
+#: Returns who decides about the viewers of a screen.
 AdmitTo = Callable[[str], Admit]
 
 
-def anyone(name: str) -> Admit:
-    """Let everybody in who reaches this: on this user's own socket that is the user."""
-    return lambda hello, raw: Admission(hello.role)
+class ConsoleOrigin:
+    """One console of a machine as a `ScreenOrigin`.
 
-
-class ServedScreen:
-    """One console of a machine, as an outlet takes it."""
+    Args:
+        machine: The machine's name.
+        console: The console's index.
+    """
 
     def __init__(self, machine: str, console: int) -> None:
         self._machine, self._console = machine, console
         self._link: AsyncLink | None = None
-        self._screen: Screen | None = None
+        self._segment: Segment | None = None
+        self._consumer: Consumer | None = None
+        self._notifier = Notifier()
         self._following: asyncio.Task[None] | None = None
 
     @property
     def consumer(self) -> Consumer:
-        """The screen's pixels."""
-        if self._screen is None:
-            raise UnavailableError(f"nobody looks at {self._machine}")
-        return self._screen._open()
+        """The surface of the console.
+
+        Raises:
+            UnavailableError: It is not open.
+            MemoryLostError: Its file was truncated.
+        """
+        if self._consumer is None or self._segment is None:
+            raise UnavailableError(f"the screen of {self._machine} is not open")
+        if self._segment.mapping.guarded and self._segment.mapping.lost:
+            self._segment.check()
+        return self._consumer
 
     async def open(self, changed: Callable[[], None]) -> None:
-        """Look from now on."""
+        """Open the console's surface, and call *changed* after each publication."""
         self._link = await AsyncLink.attach(self._machine, "view", "kju serve")
         try:
-            self._screen = await Screen.of(self._link, self._console)
+            await self._open_surface(self._link)
         except BaseException:
             self.close()
             raise
-        self._following = asyncio.create_task(self._follow(changed))
+        self._following = asyncio.create_task(self._follow(self._link, changed))
 
-    async def _follow(self, changed: Callable[[], None]) -> None:
-        """Wait for publications until the machine ends."""
-        while (screen := self._screen) is not None:
+    async def _open_surface(self, link: AsyncLink) -> None:
+        """Open the present surface, in place of the one before."""
+        segment = open_fd(only_descriptor(await link.call(GetSurface(console=self._console))))
+        try:
+            consumer = Consumer(segment.mapping)
+            segment.check()
+        except BaseException:
+            segment.close()
+            raise
+        if self._consumer is not None and consumer.incarnation == self._consumer.incarnation:
+            segment.close()  # the next surface does not exist yet
+            return
+        old, self._segment, self._consumer = self._segment, segment, consumer
+        if old is not None:
+            old.close()
+
+    async def _follow(self, link: AsyncLink, changed: Callable[[], None]) -> None:
+        """Report publications until the machine ends."""
+        while True:
+            if self.consumer.reader.state_code == State.SUPERSEDED:
+                with contextlib.suppress(KjuError, OSError):
+                    await self._open_surface(link)
             reader = self.consumer.reader
             version, state = reader.version, reader.state_code
             changed()
-            await screen._sleep(int(TICK * 1000), version, state)
+            await self._wait(version, state, TICK if state != State.SUPERSEDED else REPLACED_TICK)
+
+    async def _wait(self, version: int, state: int, seconds: float) -> None:
+        """Return when the version or the state is another, or after *seconds*."""
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has closed
+                loop.call_soon_threadsafe(woken.set)
+
+        number = self._notifier.add(self.consumer.reader, version, state, wake)
+        try:
+            async with asyncio.timeout(seconds):
+                await woken.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._notifier.remove(number)
 
     def close(self) -> None:
-        """Look no more."""
+        """Close the surface. No effect if it is not open."""
         if self._following is not None:
             self._following.cancel()
-        if self._screen is not None:
-            self._screen.close()
+        if self._segment is not None:
+            self._segment.close()
         if self._link is not None:
             self._link.close()
-        self._following = self._screen = self._link = None
+        self._following = self._segment = self._consumer = self._link = None
 
 
-class Served:
+class ServedMachine:
     """One machine on the network.
 
+    Args:
+        engine: The zenoh session.
+        link: A connection to the machine's host.
+        name: The machine's name on the network.
+        admit: Decides about the viewers of its screens.
+
     Attributes:
-        names: Its consoles' names there, in their order.
+        screens: A served screen for each console.
+        names: The names of these screens.
     """
 
     def __init__(self, engine: Engine, link: AsyncLink, name: str, admit: AdmitTo) -> None:
         self._machine = link.name
-        self._life = link
-        self._links: dict[Viewer, AsyncLink] = {}
-        self._outlets: list[Outlet] = []
+        self._link = link
+        self._control_links: dict[ServedViewer, AsyncLink] = {}
+        self.screens: list[ServedScreen] = []
         for index in range(link.welcome.consoles):
-            served = ServedScreen(link.name, index)
             full = name + (f".{index}" if index else "")
-            outlet = Outlet(engine, full, served, admit(full), self._acts(index), self._left)
-            self._outlets.append(outlet)
-        self.names = [outlet.name for outlet in self._outlets]
-
-    @property
-    def outlets(self) -> Sequence[Outlet]:
-        """One for each console."""
-        return self._outlets
+            origin = ConsoleOrigin(link.name, index)
+            self.screens.append(
+                ServedScreen(
+                    engine, full, origin, admit(full), self._carry_out(index), self._on_left
+                )
+            )
+        self.names: Sequence[str] = [screen.name for screen in self.screens]
 
     async def run(self) -> None:
         """Serve until the machine ends."""
-        for outlet in self._outlets:
-            outlet.open()
+        for screen in self.screens:
+            screen.open()
         reason = "the sender has ended"
-        task = asyncio.create_task(self._tell_events())
+        task = asyncio.create_task(self._send_events())
         try:
-            await self._life.ended.wait()
+            await self._link.ended.wait()
             reason = f"{self._machine} has ended"
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            for outlet in self._outlets:
-                outlet.close(reason)
-            for link in [self._life, *self._links.values()]:
+            for screen in self.screens:
+                screen.close(reason)
+            for link in [self._link, *self._control_links.values()]:
                 link.close()
 
-    async def _tell_events(self) -> None:
+    async def _send_events(self) -> None:
         async for event in events(self._machine, "kju serve", -1, None):
             data = json.dumps(event.data).encode()
-            for outlet in self._outlets:
-                if len(data) < 16_000:
-                    outlet.happened(event.name, data)
+            for screen in self.screens:
+                if len(data) < MAX_EVENT:
+                    screen.send_event(event.name, data)
 
-    def _acts(self, console: int) -> Callable[[Viewer, bytes], asyncio.Future[WireDone]]:
-        async def act(viewer: Viewer, body: bytes) -> WireDone:
+    def _carry_out(self, console: int) -> CarryOut:
+        async def carry_out(viewer: ServedViewer, body: bytes) -> WireDone:
             try:
                 request = _decode(body)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise UsageError(f"this is no input: {error}") from error
+                raise UsageError(f"not a valid input: {error}") from error
             for action in request.actions if isinstance(request, Point) else ():
                 if isinstance(action, To | Finger):
-                    viewer.sender.look_at(action.x, action.y)
-            link = await self._link_of(viewer)
-            done = await link.ask(msgspec.structs.replace(request, console=console), Done, 60.0)
+                    viewer.sender.set_focus(action.x, action.y)
+            link = await self._control_link(viewer)
+            request = msgspec.structs.replace(request, console=console)
+            done = await link.ask(request, Done, INPUT_TIMEOUT)
             return WireDone(1, done.epoch, done.version)
 
-        return act  # type: ignore[return-value]
+        return carry_out
 
-    async def _link_of(self, viewer: Viewer) -> AsyncLink:
-        if viewer not in self._links:
-            who = f"viewer {viewer.sender.user or viewer.id[:8]}"
-            link = await AsyncLink.attach(self._machine, "control", who)
+    async def _control_link(self, viewer: ServedViewer) -> AsyncLink:
+        """Return the viewer's own connection to the host."""
+        if viewer not in self._control_links:
+            client = f"viewer {viewer.sender.user or viewer.id[:8]}"
+            link = await AsyncLink.attach(self._machine, "control", client)
             if viewer.sender.stage is Stage.CLOSED:
                 link.close()
-                raise UnavailableError(f"{who} has gone")
-            if viewer in self._links:
-                link.close()
+                raise UnavailableError(f"{client} has disconnected")
+            if viewer in self._control_links:
+                link.close()  # another input of the viewer was faster
             else:
-                self._links[viewer] = link
-        return self._links[viewer]
+                self._control_links[viewer] = link
+        return self._control_links[viewer]
 
-    def _left(self, viewer: Viewer) -> None:
-        link = self._links.pop(viewer, None)
+    def _on_left(self, viewer: ServedViewer) -> None:
+        link = self._control_links.pop(viewer, None)
         if link is not None:
             link.close()
-
-
-class Server:
-    """Machines of this computer on the network.
-
-    New connections may take half of the files that this process may have open. ``kju serve`` raises
-    that limit (RLIMIT_NOFILE); here it is the program's to raise.
-
-    Args:
-        names: Of machines; none for all, those that are started later as well.
-        prefix: What stands before a machine's name on the network.
-        options: How others get here, or this to others.
-        admit: Decides who is let in, such as ``partial(kju.remote.proof.Admit, trust)``. By
-            default everybody who reaches this: so it must be on this computer only.
-        insecure: Allow screens and keys to leave this computer unencrypted, and everybody who
-            reaches it to see and drive the machines.
-
-    Raises:
-        UsageError: A name is none, something leaves this computer unprotected, or other computers
-            reach this and everybody would be let in.
-    """
-
-    def __init__(
-        self,
-        names: Sequence[str],
-        *,
-        prefix: str = "",
-        options: Options | None = None,
-        admit: AdmitTo = anyone,
-        insecure: bool = False,
-    ) -> None:
-        self._options = options or Options(listen=[endpoint(runtime.network())])
-        self._options.check(insecure=insecure)
-        far = [each for each in self._options.listen if not each.is_local]
-        if admit is anyone and not insecure and (far or self._options.connect):
-            where = ", ".join(map(str, [*far, *self._options.connect]))
-            raise UsageError(
-                f"everybody who reaches {where} could see and drive these machines, with TLS too:"
-                " let in by certificates (kju cert host, kju trust; in Python pass admit), or say"
-                " insecure"
-            )
-        self._names, self._admit = list(names), admit
-        self.prefix = prefix or socket.gethostname().split(".")[0]
-        address.checked(f"{self.prefix}/x")
-        self.served: dict[str, Served] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._engine: Engine | None = None
-
-    async def run(self, ready: Callable[[], object] = lambda: None) -> None:
-        """Serve until this is cancelled; a machine that ends is served again when it is back.
-
-        Raises:
-            KjuError: A machine is not there at first, or zenoh opens no session.
-        """
-        self._engine = await Engine.open(self._options)
-        try:
-            for name in self._names:
-                await self._add(name)
-            await self._find()
-            ready()
-            while True:
-                await asyncio.sleep(TICK)
-                await self._find()
-        finally:
-            for task in self._tasks.values():
-                task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-            await self._engine.close()
-
-    async def _find(self) -> None:
-        for name in [name for name, task in self._tasks.items() if task.done()]:
-            task = self._tasks.pop(name)
-            self.served.pop(name, None)
-            if not task.cancelled() and (error := task.exception()):
-                log.error("%s: %s", name, error, exc_info=error)
-        there = set(machines())
-        for name in there & set(self._names or there) - set(self._tasks):
-            with contextlib.suppress(KjuError):
-                await self._add(name)
-
-    async def _add(self, name: str) -> None:
-        if self._engine is None:
-            return
-        link = await AsyncLink.attach(name, "view", "kju serve")
-        info = (await link.ask(GetInfo(), Info)).info
-        if info["kind"] == "mirror" and not self._names:
-            link.close()  # a mirror of what is served here would be served again
-            return
-        served = Served(self._engine, link, f"{self.prefix}/{name}", self._admit)
-        self.served[name] = served
-        self._tasks[name] = asyncio.create_task(served.run())
-
-
-@contextlib.asynccontextmanager
-async def serving(server: Server) -> AsyncIterator[Server]:
-    """Serve in the background of an ``async with``."""
-    ready = asyncio.Event()
-    task = asyncio.create_task(server.run(ready.set))
-    waiting = asyncio.create_task(ready.wait())
-    try:
-        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            await task
-        yield server
-    finally:
-        waiting.cancel()
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-async def find(options: Options, seconds: float = 2.0) -> list[str]:
-    """The names of the screens that are served where this reaches, sorted."""
-    engine = await Engine.open(options)
-    try:
-        keys = await asyncio.to_thread(engine.tokens, address.presence("**"), seconds)
-    finally:
-        await engine.close()
-    return sorted(filter(None, map(address.name_of, keys)))
-
-
-__all__ = ["Server", "anyone", "find", "serving"]

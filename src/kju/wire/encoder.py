@@ -22,9 +22,10 @@ from ..surface.formats import BYTES_PER_PIXEL
 from ..surface.geometry import Rect
 from . import _wire, codecs
 from .codecs import jpeg
+from .codecs.base import MAX_BLOCK
 from .dirty import MAX_TILES, DirtyTiles
 from .grid import TileGrid
-from .messages import MAX_BLOCK, MAX_MESSAGE, Hello
+from .messages import MAX_MESSAGE, Hello
 from .photos import ExactPolicy, PhotoPolicy
 from .pictures import MIN_MOVING_PIXELS, Pictures, bounded
 from .steps import Block, Move, Step, StepLog

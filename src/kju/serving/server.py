@@ -1,0 +1,150 @@
+"""Serves the machines of this computer on the network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from ..client.aio import machines
+from ..client.aio.link import AsyncLink
+from ..errors import KjuError, UsageError
+from ..protocol.messages import GetInfo, Info
+from ..remote import address
+from ..remote.endpoints import Options, endpoint
+from ..remote.transport import Engine
+from ..store import running as runtime
+from ..wire.greeting import Admission, Admit
+from .served_machine import AdmitTo, ServedMachine
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two searches for new machines.
+TICK = 1.0
+
+
+def anyone(name: str) -> Admit:
+    """Admit every viewer. On this user's own socket, every viewer is this user."""
+    return lambda hello, raw: Admission(hello.role)
+
+
+class Server:
+    """Serves machines of this computer on the network.
+
+    New connections may use half of the files that this process may open. ``kju serve`` raises that
+    limit (RLIMIT_NOFILE); other programs must do so themselves.
+
+    Args:
+        names: The names of machines; none for all, including those that are started later.
+        prefix: The part of the network names before a machine's name; by default this host's name.
+        options: The endpoints; by default this user's own socket.
+        admit: Decides about viewers, such as ``partial(kju.remote.proof.Authenticator, trust)``.
+            The default admits everybody, so it must not be reachable from other computers.
+        insecure: Allow unencrypted endpoints, and everybody who reaches them to control machines.
+
+    Raises:
+        UsageError: A name is not valid, an endpoint needs encryption, or other computers reach an
+            endpoint without authentication.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        *,
+        prefix: str = "",
+        options: Options | None = None,
+        admit: AdmitTo = anyone,
+        insecure: bool = False,
+    ) -> None:
+        self._options = options or Options(listen=[endpoint(runtime.network())])
+        self._options.check(insecure=insecure)
+        remote = [each for each in self._options.listen if not each.is_local]
+        if admit is anyone and not insecure and (remote or self._options.connect):
+            where = ", ".join(map(str, [*remote, *self._options.connect]))
+            raise UsageError(
+                f"every client that reaches {where} could view and control these machines, even"
+                " with TLS: authenticate viewers (kju cert host, kju trust; in Python pass admit),"
+                " or allow it with --insecure"
+            )
+        self._names, self._admit = list(names), admit
+        self.prefix = prefix or socket.gethostname().split(".")[0]
+        address.checked(f"{self.prefix}/x")
+        self.served: dict[str, ServedMachine] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._engine: Engine | None = None
+
+    async def run(self, ready: Callable[[], object] = lambda: None) -> None:
+        """Serve until this is cancelled. A machine that was restarted is served again.
+
+        Raises:
+            KjuError: A named machine is missing at the start, or zenoh cannot open a session.
+        """
+        self._engine = await Engine.open(self._options)
+        try:
+            for name in self._names:
+                await self._add(self._engine, name)
+            await self._update(self._engine)
+            ready()
+            while True:
+                await asyncio.sleep(TICK)
+                await self._update(self._engine)
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await self._engine.close()
+
+    async def _update(self, engine: Engine) -> None:
+        """Serve machines that have started, and forget those that have ended."""
+        for name in [name for name, task in self._tasks.items() if task.done()]:
+            task = self._tasks.pop(name)
+            self.served.pop(name, None)
+            if not task.cancelled() and (error := task.exception()):
+                log.error("%s: %s", name, error, exc_info=error)
+        running = set(machines())
+        for name in running & set(self._names or running) - set(self._tasks):
+            with contextlib.suppress(KjuError):
+                await self._add(engine, name)
+
+    async def _add(self, engine: Engine, name: str) -> None:
+        link = await AsyncLink.attach(name, "view", "kju serve")
+        info = (await link.ask(GetInfo(), Info)).info
+        if info["kind"] == "mirror" and not self._names:
+            link.close()  # else a mirror of a machine served here would be served again
+            return
+        served = ServedMachine(engine, link, f"{self.prefix}/{name}", self._admit)
+        self.served[name] = served
+        self._tasks[name] = asyncio.create_task(served.run())
+
+
+@contextlib.asynccontextmanager
+async def serving(server: Server) -> AsyncIterator[Server]:
+    """Serve in the background of an ``async with``."""
+    ready = asyncio.Event()
+    task = asyncio.create_task(server.run(ready.set))
+    waiting = asyncio.create_task(ready.wait())
+    try:
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
+        yield server
+    finally:
+        waiting.cancel()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def find(options: Options, seconds: float = 2.0) -> list[str]:
+    """Return the sorted names of the screens that are served on the network."""
+    engine = await Engine.open(options)
+    try:
+        keys = await asyncio.to_thread(engine.find_tokens, address.presence("**"), seconds)
+    finally:
+        await engine.close()
+    return sorted(filter(None, map(address.name_of, keys)))
+
+
+__all__ = ["Server", "anyone", "find", "serving"]

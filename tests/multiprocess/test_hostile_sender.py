@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from wait import until
+from support.wait import until
 
 import kju
 from kju.client.life import Event
@@ -83,17 +83,17 @@ class HostileSender:
                     segment(2, 1),
                     *self.events,
                 ):
-                    engine.put_surely(address.downward(NAME, viewer), messages.encode(each))
+                    engine.put_reliable(address.downward(NAME, viewer), messages.encode(each))
 
         engine.subscribe(address.upward(NAME, "*"), came)
-        engine.token(address.presence(NAME))
+        engine.declare_token(address.presence(NAME))
         self._open.set()
         serial = 2
         while not self._over.is_set():
             if self.flood.is_set() and self._viewers:
                 serial += 1
                 data = messages.encode(segment(serial, self._fills))
-                engine.put_surely(address.downward(NAME, self._viewers[-1]), data)
+                engine.put_reliable(address.downward(NAME, self._viewers[-1]), data)
                 self.sent += 1
             await asyncio.sleep(0.002)
         await engine.close()

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from kju.remote.proof import Admit, Prover
+from kju.remote.proof import Authenticator, Prover
 from kju.remote.trust import Trust
 from kju.wire.greeting import Admission, Prove, Proven
 from kju.wire.messages import Challenge, Hello, encode
 
 NAME = "lab/host1/debian"
+
+
+def make_lab(folder: Path) -> Trust:
+    """Make a sender's folder: its authority, its certificate, a controller ann and a viewer vic."""
+    made = Trust(folder)
+    made.make_authority("the lab")
+    made.make_host("host1", ["127.0.0.1", "localhost"])
+    for user, role in (("ann", "control"), ("vic", "view")):
+        made.make_user(user)
+        made.set_role(user, role)
+    return made
 
 
 def bundle(lab: Trust, user: str) -> bytes:
@@ -35,7 +44,7 @@ def greet(
     """A session's greeting; what is granted, and whether the proof is right."""
     prove = Prover(viewer, user, NAME)()
     hello = Hello(1, role, ["zstd"], 1000, user, prove.key)  # type: ignore[arg-type]
-    admission = Admit(lab, NAME)(hello, encode(hello))
+    admission = Authenticator(lab, NAME)(hello, encode(hello))
     assert admission.challenge is not None
     assert admission.prove is not None
     changed = change(admission.challenge)
@@ -62,18 +71,4 @@ def answer(prove: Prove, hello: Hello, challenge: Challenge) -> Proven:
 
 def asked(lab: Trust, hello: Hello, name: str = NAME) -> Admission:
     """A sender's answer to a hello."""
-    return Admit(lab, name)(hello, encode(hello))
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Trust:
-    """Make a sender's trust folder: its authority, its own certificate and two users."""
-    pytest.importorskip("cryptography")
-    made = Trust(tmp_path / "lab")
-    made.make_authority("the lab")
-    made.make_host("host1", ["127.0.0.1", "localhost"])
-    for user in ("ann", "vic"):
-        made.make_user(user)
-    made.set_role("ann", "control")
-    made.set_role("vic", "view")
-    return made
+    return Authenticator(lab, name)(hello, encode(hello))

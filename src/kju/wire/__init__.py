@@ -9,6 +9,6 @@
 | `receiver`, `losses`, `picture` | the viewer's end |
 | `codecs` | compression of pixels |
 
-Nothing here knows a socket, a clock or an event loop: callers move the messages and pass the time in
-seconds. docs/reference/wire.md describes the protocol for other implementations.
+Nothing here knows a socket, a clock or an event loop: callers move the messages and pass the time
+in seconds. docs/reference/wire.md describes the protocol for other implementations.
 """

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trusting import NAME, answer, asked, greet, home
+from support.trusting import NAME, answer, asked, greet, home
 
 from kju.errors import KjuError, PeerError, UsageError
-from kju.remote import certificates, store
-from kju.remote.known import KnownSenders, Sender
-from kju.remote.proof import Admit, Prover
+from kju.remote import certificates, json_file
+from kju.remote.known import KnownSender, KnownSenders
+from kju.remote.proof import Authenticator, Prover
 from kju.remote.trust import Identity, Trust
 from kju.wire.messages import Hello, decode_from_sender, encode
 
@@ -69,7 +69,7 @@ def test_a_changed_sender_is_refused_until_the_user_accepts_it(lab: Trust, tmp_p
     assert mirror(Prover(ann, "ann", NAME), lab) == "host1"
     with pytest.raises(PeerError) as refused:
         mirror(Prover(ann, "ann", NAME), other)
-    words, new = str(refused.value), Sender("host2", key_of(other))
+    words, new = str(refused.value), KnownSender("host2", key_of(other))
     assert key_of(lab) in words
     assert f"kju cert sender zenoh:{NAME} host2 {new.key}" in words
     assert len(words) < 1000
@@ -97,8 +97,8 @@ def test_senders_are_known_for_each_screen(lab: Trust, tmp_path: Path) -> None:
     ann = home(lab, "ann", tmp_path)
     assert mirror(Prover(ann, "ann", NAME), lab) == "host1"
     known = KnownSenders(ann.folder)
-    known.remember("lab/other", Sender("host2", "SHA256:x"))
-    assert known.all()[NAME] == Sender("host1", key_of(lab))
+    known.remember("lab/other", KnownSender("host2", "SHA256:x"))
+    assert known.all()[NAME] == KnownSender("host1", key_of(lab))
     known.forget("lab/other")
     assert list(known.all()) == [NAME]
     assert stat.S_IMODE((ann.folder / "senders.json").stat().st_mode) == 0o600
@@ -109,17 +109,17 @@ def test_of_two_first_sessions_at_the_same_time_one_sender_is_accepted(
 ) -> None:
     """The other mirror remembers its sender after this one has looked, and before it remembers."""
     ann, other = home(lab, "ann", tmp_path), another_host(lab, tmp_path)
-    change = store.change
+    change = json_file.change
 
     def late(*arguments: Any) -> None:
-        monkeypatch.setattr(store, "change", change)
+        monkeypatch.setattr(json_file, "change", change)
         assert mirror(Prover(ann, "ann", NAME), other) == "host2"
         change(*arguments)
 
-    monkeypatch.setattr(store, "change", late)
-    with pytest.raises(PeerError, match="has changed: it was 'host2'"):
+    monkeypatch.setattr(json_file, "change", late)
+    with pytest.raises(PeerError, match="has changed from 'host2'"):
         mirror(Prover(ann, "ann", NAME), lab)
-    assert KnownSenders(ann.folder).all() == {NAME: Sender("host2", key_of(other))}
+    assert KnownSenders(ann.folder).all() == {NAME: KnownSender("host2", key_of(other))}
 
 
 def test_in_a_folder_that_cannot_be_written_the_sender_is_known_to_this_mirror(
@@ -331,7 +331,7 @@ def test_a_field_that_one_side_does_not_know_is_covered(
     hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
     sent = extended(encode(hello), b"\x01")
     came = extended(encode(hello), b"\x02") if end == "hello" else sent
-    admission = Admit(lab, NAME)(hello, came)
+    admission = Authenticator(lab, NAME)(hello, came)
     assert admission.challenge
     assert admission.prove
     assert admission.seal
@@ -381,7 +381,7 @@ def test_files_are_read_once_for_many_greetings(
     reads: list[str] = []
     read = Trust._read
     monkeypatch.setattr(Trust, "_read", lambda self, name: reads.append(name) or read(self, name))
-    admit = Admit(lab, NAME)
+    admit = Authenticator(lab, NAME)
     for _ in range(20):
         admit(hello, encode(hello))
     assert len(reads) <= 2

@@ -36,10 +36,10 @@ def test_what_is_printed_goes_where_it_did() -> None:
     pytest.importorskip("zenoh")
     program = """
 import os, sys
-from kju.serving.refusals import told
+from kju.serving.refusals import report_refusals
 said = []
 print("before")
-with told(said.append):
+with report_refusals(said.append):
     print("within")
     line = b"WARN zenoh_link_tls::unicast: UnknownIssuer. Hint: none\\n"
     os.write(1, line * 3 + b"something else\\n")
@@ -57,7 +57,7 @@ def test_a_closed_output_ends_nothing(end: str) -> None:
     pytest.importorskip("zenoh")
     program = """
 import os, sys
-from kju.serving.refusals import told
+from kju.serving.refusals import report_refusals
 with told():
     for _ in range(3):
         try:

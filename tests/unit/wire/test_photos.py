@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from wire_scene import Link, Scene, Viewer
+from support.wire_scene import Link, Scene, Viewer
 
 from kju.surface.consumer import Consumer
 from kju.surface.formats import R8

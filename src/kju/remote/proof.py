@@ -2,9 +2,9 @@
 
 A router sees every connection as its own, and any client of it may listen to all messages and
 inject others. So each end proves its identity with its certificate and a signature over the
-screen's name and the bytes of the greeting. The greeting carries the two public keys of this session. Nobody else
-knows their private halves, and a proof is worthless in another session. Later messages are sealed
-with the keys that both ends derive (`kju.wire.seal`).
+screen's name and the bytes of the greeting. The greeting carries the two public keys of this
+session. Nobody else knows their private halves, and a proof is worthless in another session. Later
+messages are sealed with the keys that both ends derive (`kju.wire.seal`).
 
 The signature covers the received bytes, not the decoded fields, so a field that only one end knows
 is covered too.

@@ -91,7 +91,7 @@ def info_lines(text: str) -> str:
 
 def told_of_refusals(text: str) -> str:
     said: list[str] = []
-    Notices(said.append).say(f"eve{text} is not known")
+    Notices(said.append).report(f"eve{text} is not known")
     return said[0]
 
 

@@ -182,7 +182,7 @@ def check_time(certificate: x509.Certificate, now: datetime.datetime) -> None:
     name, end = name_of(certificate), certificate.not_valid_after_utc
     begin = certificate.not_valid_before_utc
     if now > end:
-        raise PeerError(f"the certificate of {name} expired on {_day(end)}")
+        raise PeerError(f"the certificate of {name} has expired on {_day(end)}")
     if now < begin:
         raise PeerError(
             f"the certificate of {name} is not valid before {_day(begin)}: check the clocks"

@@ -53,7 +53,7 @@ class DeniedKeys(msgspec.Struct):
         """
         removed = self.users.get(name) if user else None
         if key in self.keys:
-            raise PeerError(f"the key {key} of {name!r} is denied")
+            raise PeerError(f"the key {key} of {name!r} was denied")
         if removed is not None and issued < removed:
             raise PeerError(
                 f"the certificate of {name!r} is older than the removal of this user: create a new"

@@ -190,7 +190,7 @@ class MemberSeal:
             self._signer.verify(signature, made)
         except InvalidSignature:
             raise PeerError(
-                "a message to the audience has no valid signature of the sender", len(data)
+                "a message to the audience is not signed by the sender", len(data)
             ) from None
         generation = int.from_bytes(made[:GENERATION], "big")
         cipher = self._ciphers.get(generation)

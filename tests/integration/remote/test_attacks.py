@@ -22,8 +22,8 @@ from kju.remote.mirror import Mirror
 from kju.remote.proof import Authenticator, Prover
 from kju.remote.transport import Engine
 from kju.remote.trust import Trust
+from kju.serving import audience as audience_module
 from kju.serving import registry
-from kju.serving.audience import Audience
 from kju.serving.registry import ServedViewer
 from kju.wire.greeting import Admission, Stage
 from kju.wire.messages import Ack, Done, Goodbye, Hello, Refused, Role, encode
@@ -78,7 +78,7 @@ def test_an_impostor_that_answers_a_reconnection_receives_nothing(
                 engine(connect=[place]) as other,
                 outlet(other, new_screen(), Authenticator(eve, NAME), note),
             ):
-                why = "has changed" if kind == "host" else "is a router's"
+                why = "has changed" if kind == "host" else "is for a router"
                 await until(lambda: why in viewer.receiver.hint)
                 assert viewer.receiver.stage is not Stage.OPEN
                 with pytest.raises(UnavailableError):
@@ -158,7 +158,9 @@ def test_an_open_session_ends_with_the_right_to_it(
                 lambda: not ({*session} & {*served.registry.viewers, *served.registry.members})
             )
             await until(lambda: receiver.stage is Stage.CLOSED)
-            words = {"removed": "not known", "role": "was changed", "expired": "expired"}[change]
+            words = {"removed": "does not know", "role": "was changed", "expired": "expired"}[
+                change
+            ]
             assert words in receiver.reason
             viewer.close()
 
@@ -186,7 +188,7 @@ def test_an_input_that_timed_out_ends_the_session_and_is_not_done_later(
             await viewer.open(10)
             before, kept = viewer.receiver, []
             put, there.put_reliable = there.put_reliable, lambda *what: kept.append(what)  # type: ignore[method-assign]
-            with pytest.raises(InputError, match="may have been done"):
+            with pytest.raises(InputError, match="may have been carried out"):
                 await viewer.input(b"rm -rf")
             assert before.stage is Stage.CLOSED
             there.put_reliable = put  # type: ignore[method-assign]
@@ -236,7 +238,7 @@ def test_an_input_of_a_session_that_ended_is_not_done_in_the_next(
             else:
                 viewer._on_presence("", False)
                 viewer._on_presence("", True)
-            with pytest.raises(InputError, match="may have been done"):
+            with pytest.raises(InputError, match="may have been carried out"):
                 await pending
             assert first in served.registry.viewers
             there.put_reliable = put  # type: ignore[method-assign]
@@ -261,7 +263,7 @@ def test_a_user_does_not_end_a_session_of_another_user(lab: Trust, tmp_path: Pat
         ):  # fmt: skip
             viewer, eve = viewer_of(there, ann), viewer_of(there, vic, "vic")
             await viewer.open(10)
-            eve._link.previous = viewer._viewer
+            eve._link.previous = viewer._link.viewer
             await eve.open(10)
             assert sorted(each.sender.user for each in served.registry.viewers.values()) == [
                 "ann",
@@ -344,7 +346,7 @@ def test_audience_places_become_free_when_their_viewers_are_silent(
             await until(lambda: len(served.registry.members) == 3)
             came = Mirror(there, NAME, surface(), "view", audience=True)
             came._connect()
-            await until(lambda: "as large an audience" in came.receiver.reason)
+            await until(lambda: "is full" in came.receiver.reason)
             await until(lambda: len(served.registry.members) == 1)
             again = Mirror(there, NAME, surface(), "view", audience=True)
             await again.open(10)
@@ -391,7 +393,7 @@ def test_a_user_has_some_places_of_an_audience_and_not_all(
 def test_who_leaves_an_audience_cannot_read_what_is_said_to_it(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Audience, "RENEWAL", 0.3)
+    monkeypatch.setattr(audience_module, "KEY_DELAY", 0.3)
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
@@ -441,7 +443,7 @@ def test_dead_leaders_hold_an_audience_up_once(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crowd of one user's mirrors that says it is there, and acknowledges nothing."""
-    monkeypatch.setattr(Audience, "PATIENCE", 30.0)
+    monkeypatch.setattr(audience_module, "LEADER_TIMEOUT", 30.0)
     monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
 
     async def scene() -> None:
@@ -469,7 +471,7 @@ def test_dead_leaders_hold_an_audience_up_once(
                     await asyncio.sleep(0.1)
 
             mute.put_reliable = lambda *what: None  # type: ignore[method-assign]
-            monkeypatch.setattr(Audience, "PATIENCE", 0.5)
+            monkeypatch.setattr(audience_module, "LEADER_TIMEOUT", 0.5)
             task = asyncio.create_task(talk())
             began = time.monotonic()
             while not good.receiver.leads:
@@ -498,7 +500,7 @@ def test_a_receiver_keeps_no_exchange_key(lab: Trust, tmp_path: Path) -> None:
             viewer = viewer_of(there, home(lab, "ann", tmp_path))
             await viewer.open(10)
             receiver: ReceiverSession = viewer.receiver
-            assert receiver._prove._exchange._private is None  # type: ignore[union-attr]
+            assert receiver._greeting._prove._exchange._private is None  # type: ignore[union-attr]
             viewer.close()
 
     run(scene)

@@ -88,7 +88,7 @@ def test_a_viewer_may_be_told_to_look_only_or_to_go() -> None:
             with pytest.raises(UnavailableError, match="eve is not let in"):
                 await stranger.open(2)
             nowhere = Mirror(there, "lab/host1/nothing", surface())
-            with pytest.raises(UnavailableError, match="nobody answers"):
+            with pytest.raises(UnavailableError, match="no sender answers"):
                 await nowhere.open(0.5)
             for each in (looker, stranger, nowhere):
                 each.close()
@@ -224,7 +224,7 @@ def test_an_input_whose_answer_never_comes_may_have_been_done() -> None:
                 await viewer.open(10)
                 typed = asyncio.ensure_future(viewer.input(b"never"))
                 await until(lambda: bool(served._jobs))
-            with pytest.raises(InputError, match="may have been done"):
+            with pytest.raises(InputError, match="may have been carried out"):
                 await asyncio.wait_for(typed, 10)
             viewer.close()
 
@@ -291,7 +291,7 @@ def test_through_a_router() -> None:
             for _ in range(10):
                 screen.draw(rng)
             await until(lambda: shows(target, screen))
-            found = await asyncio.to_thread(there.tokens, "kju/up/**", 1.0)
+            found = await asyncio.to_thread(there.find_tokens, "kju/up/**", 1.0)
             assert found == [f"kju/up/{NAME}"]
             viewer.close()
         await router.close()
@@ -387,7 +387,7 @@ def test_who_finds_its_udp_port_taken_serves_over_tcp(caplog: pytest.LogCaptureF
 
     with caplog.at_level(logging.WARNING):
         run(scene)
-    assert "over TCP only" in caplog.text
+    assert "only TCP is used" in caplog.text
 
 
 def test_who_answers_quic_is_told_from_who_does_not() -> None:

@@ -409,7 +409,7 @@ def test_who_leaves_an_audience_cannot_read_what_is_said_to_it(
                 await each.open(10)
             said: list[bytes] = []
             there.subscribe(address.to_all(NAME, "*"), lambda key, data: said.append(data))
-            member = leaves.receiver._member
+            member = leaves.receiver._greeting.member
             assert member is not None
             leaves.close()
             await until(lambda: len(served.registry.members) == 2)

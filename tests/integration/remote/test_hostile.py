@@ -390,12 +390,12 @@ def test_a_viewer_that_refuses_the_sender_is_told_of_there(
             ann = Mirror(there, NAME, surface(), user="ann", prove=Prover(other, "ann", NAME))
             with pytest.raises(UnavailableError, match="proof is not valid"):
                 await ann.open(5)
-            await until(lambda: "says, unproved" in caplog.text)
+            await until(lambda: "not authenticated" in caplog.text)
             ann.close()
 
     with caplog.at_level(logging.WARNING):
         run(scene)
-    assert "of another authority" in caplog.text
+    assert "from another authority" in caplog.text
 
 
 def test_who_lets_pings_by_and_nothing_else_makes_nothing_live() -> None:

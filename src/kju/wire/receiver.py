@@ -290,7 +290,7 @@ class ReceiverSession:
             self._receive_challenge(message)
         elif self.stage in (Stage.GREETED, Stage.PROVED) and isinstance(message, Welcome):
             self._receive_welcome(message)
-        elif isinstance(message, Numbered) and greeting is not None:
+        elif isinstance(message, Numbered) and self.stage is not Stage.NEW and greeting:
             # Messages for an audience, and unauthenticated ones, are not kept for the welcome.
             if not greeting.hello.audience and not greeting.is_sender_unproved:
                 self._early.append(message)

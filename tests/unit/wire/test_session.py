@@ -482,7 +482,7 @@ def test_a_viewer_that_cannot_read_what_is_sent_is_refused() -> None:
     scene = Scene()
     viewer = scene.view(codecs=["raw"])
     scene.run(0.01)
-    assert "reads raw: not zstd" in viewer.receiver.reason
+    assert "reads raw, the sender sends zstd" in viewer.receiver.reason
 
 
 def test_too_many_inputs_end_the_session() -> None:
@@ -728,7 +728,7 @@ def viewer_at(stage: Stage) -> Viewer:
     return viewer
 
 
-@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("stage", LEGAL)
 @pytest.mark.parametrize("message", OF_VIEWER, ids=lambda m: type(m).__name__)
 def test_a_viewers_messages(stage: Stage, message: messages.FromViewer) -> None:
     viewer = viewer_at(stage)
@@ -758,7 +758,7 @@ RECEIVES = {
 }
 
 
-@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("stage", RECEIVES)
 @pytest.mark.parametrize("message", OF_SENDER, ids=lambda m: type(m).__name__)
 def test_a_senders_messages(stage: Stage, message: messages.FromSender) -> None:
     asked = stage is Stage.PROVED or message is CHALLENGE
@@ -793,7 +793,7 @@ OPENED = [messages.Welcome(1, 7, "zstd", "view"), Mode(1, 5, 64, 48)]
         (messages.Segment(2, 0, 5, 1, 1, 9, b"\xff"), "1 bytes is not zstd"),
         (Mode(2, 4, 64, 48), "epoch"),
         (Mode(2, 6, 16384, 16384), "limit"),
-        (messages.Segment(2, 3, 5, 1, 1, 0, b""), "since"),
+        (messages.Segment(2, 3, 5, 1, 1, 0, b""), "builds on"),
         (messages.Cursor(2, True, 0, 0, 0, 0, 200, 200, b"x"), "zstd"),
     ],
 )
@@ -820,9 +820,9 @@ def lossy(*shown: messages.Photo) -> messages.LossySegment:
 @pytest.mark.parametrize(
     ("message", "why"),
     [
-        (lossy(messages.Photo(49, 0, 16, 16, PHOTO)), "leaves the picture"),
-        (lossy(messages.Photo(0, 33, 16, 16, PHOTO)), "leaves the picture"),
-        (lossy(messages.Photo(16383, 16383, 16384, 16384, PHOTO)), "leaves the picture"),
+        (lossy(messages.Photo(49, 0, 16, 16, PHOTO)), "outside the picture"),
+        (lossy(messages.Photo(0, 33, 16, 16, PHOTO)), "outside the picture"),
+        (lossy(messages.Photo(16383, 16383, 16384, 16384, PHOTO)), "outside the picture"),
         (lossy(*[messages.Photo(0, 0, 64, 48, PHOTO)] * 256), "says 16x16"),
         (lossy(messages.Photo(0, 0, 16, 16, PHOTO), messages.Photo(0, 0, 8, 8, b"x")), "begin"),
         (messages.LossySegment(2, 0, 5, 1, 1, 9, b"12345678"), "its segment 9"),
@@ -851,7 +851,7 @@ def test_photos_that_nobody_asked_for_are_a_lie() -> None:
     viewer = Scene().view()
     for step in OPENED:
         viewer.receiver.receive(step, 0.0)
-    with pytest.raises(PeerError, match="has none"):
+    with pytest.raises(PeerError, match="lossless session"):
         viewer.receiver.receive(lossy(messages.Photo(0, 0, 16, 16, PHOTO)), 1.0)
 
 
@@ -870,7 +870,7 @@ def test_a_photo_is_drawn_and_said_to_be_only_near() -> None:
 
 def test_a_codec_that_was_not_offered_is_a_lie() -> None:
     viewer = Scene().view(codecs=["zstd"])
-    with pytest.raises(PeerError, match="uses lz4"):
+    with pytest.raises(PeerError, match="uses codec lz4"):
         viewer.receiver.receive(messages.Welcome(1, 7, "lz4", "view"), 0.0)
     viewer = Scene().view(codecs=["zstd"])
     with pytest.raises(PeerError, match="photos"):
@@ -883,7 +883,7 @@ def test_a_version_that_runs_backwards_is_a_lie() -> None:
         viewer.receiver.receive(step, 0.0)
     nothing = codecs.compress(b"", "zstd")
     viewer.receiver.receive(messages.Segment(2, 0, 5, 9, 9, 0, nothing), 0.0)
-    with pytest.raises(PeerError, match="version 8 comes after 9"):
+    with pytest.raises(PeerError, match="version 8 follows the later 9"):
         viewer.receiver.receive(messages.Segment(3, 0, 5, 8, 8, 0, nothing), 0.0)
 
 

@@ -14,11 +14,11 @@ from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta, Struct
 
+from ..roles import Role as Role  # clients import it from here
+
 PROTOCOL = 1
 
-Role = Literal["view", "control"]
 #: Empty for what is best.
-Codec = Literal["", "zstd", "lz4", "raw"]
 Number = Annotated[int, Meta(ge=1, lt=1 << 53)]
 Console = Annotated[int, Meta(ge=0, lt=16)]
 Key = Annotated[int, Meta(ge=1, le=0xFF)]
@@ -75,7 +75,7 @@ class Remote(Struct, frozen=True, omit_defaults=True, kw_only=True):
         audience: Be one of an audience, to whom all is sent once.
         insecure: Whether it may be that nothing is encrypted.
         lossy: What is like a photograph may come as JPEG first.
-        codec: What else is compressed with; empty for what is best.
+        codec: The name of a codec of `kju.wire.codecs`; empty for the best one.
         sender: The name that the sender must prove; empty for the one that is known.
     """
 
@@ -86,7 +86,7 @@ class Remote(Struct, frozen=True, omit_defaults=True, kw_only=True):
     audience: bool = False
     insecure: bool = False
     lossy: bool = False
-    codec: Codec = ""
+    codec: Name = ""
     sender: Name = ""
 
 

@@ -13,7 +13,8 @@ import msgspec
 from ...errors import UnavailableError, UsageError
 from ...protocol.messages import Keys, Launch, Point, Request
 from ...remote import address
-from ...remote.mirror import Inlet, Said, check_readable
+from ...remote.link_status import LinkStatus
+from ...remote.mirror import Mirror, check_readable
 from ...remote.transport import Engine
 from ...store.running import Claim
 from ...surface import Mark, State
@@ -73,7 +74,7 @@ class MirrorEmulator(Emulator):
         self._machine = claim.name
         self._consoles: list[MirrorConsole] = []
         self._engine: Engine | None = None
-        self._inlet: Inlet | None = None
+        self._inlet: Mirror | None = None
         self._up = False
         self._told_at: deque[float] = deque(maxlen=MAX_EVENTS)
 
@@ -100,7 +101,7 @@ class MirrorEmulator(Emulator):
         await console.open()
         if console.mirror is None:
             raise UsageError(f"the surface {where} cannot be made")
-        self._inlet = Inlet(
+        self._inlet = Mirror(
             self._engine, name, console.mirror, remote.role,
             user=remote.user, prove=reach.prover(remote, name), audience=remote.audience,
             lossy=remote.lossy, codec=remote.codec,
@@ -109,7 +110,7 @@ class MirrorEmulator(Emulator):
         console.inlet = self._inlet
         await self._inlet.open(GREETING)
 
-    def _told(self, said: Said) -> None:
+    def _told(self, said: LinkStatus) -> None:
         for console in self._consoles:
             if console.mirror is not None:
                 console.mirror.say(said)
@@ -152,7 +153,7 @@ class MirrorEmulator(Emulator):
             self._inlet.close()
             for console in self._consoles:
                 console.release()  # or the thread that draws would wait for a client's hold
-            await self._inlet.drawn()
+            await self._inlet.drawing_finished()
         if self._engine is not None:
             await self._engine.close()
 
@@ -163,7 +164,7 @@ class MirrorEmulator(Emulator):
     def info(self) -> dict[str, Any]:
         """Where it looks, and how that is."""
         inlet = self._inlet
-        said = inlet.said if inlet else Said(False, "not connected yet")
+        said = inlet.status if inlet else LinkStatus(False, "not connected yet")
         remote = self._prepared.request.remote
         welcome = inlet.receiver.welcome if inlet else None
         lossy = inlet is not None and welcome is not None and welcome.lossy
@@ -177,11 +178,11 @@ class MirrorEmulator(Emulator):
                 "sender": inlet.receiver.sender if inlet else "",
                 "datagrams": self._engine.datagrams if self._engine else False,
                 "sealed": inlet.receiver.seal is not None if inlet else False,
-                "version": inlet.receiver.version if inlet else 0,
+                "version": inlet.receiver.picture.version if inlet else 0,
                 "received": inlet.received if inlet else 0,
                 "codec": welcome.codec if welcome else "",
                 "lossy": lossy,
-                "exact": inlet.receiver.exact if inlet else True,
+                "exact": inlet.receiver.picture.exact if inlet else True,
             },
             "appended": [],
             "notes": [],

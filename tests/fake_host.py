@@ -14,7 +14,7 @@ from kju.memory import SurfaceProducer
 from kju.protocol import messages
 from kju.protocol.marks import last_chord
 from kju.protocol.messages import AnyRequest
-from kju.store import running as runtime
+from kju.store import claims
 
 
 class FakeMachine:
@@ -22,7 +22,7 @@ class FakeMachine:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.claim = runtime.claim(name)
+        self.claim = claims.claim(name)
         self.producer = SurfaceProducer.create("memfd:fake", capacity=1 << 20)
         self.producer.set_mode(64, 48)
         self.steps: list[tuple[int, bool]] = []

@@ -12,7 +12,7 @@ import guests
 import pytest
 
 import kju
-from kju.store.running import Paths
+from kju.store.paths import Paths
 
 pytestmark = [
     pytest.mark.qemu,

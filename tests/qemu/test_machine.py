@@ -15,7 +15,8 @@ from kju.emulators.qemu.launch import prepare_qemu
 from kju.host.machine import Machine
 from kju.protocol import messages
 from kju.protocol.framing import HostSide, pack
-from kju.store import running as runtime
+from kju.store import claims
+from kju.store.running import names
 
 pytestmark = pytest.mark.qemu
 
@@ -41,7 +42,7 @@ def test_a_broken_display_connection_is_opened_again(
         with ours:
             side = HostSide(launch=True)
             side.receive_data(pack(request))
-            claim = runtime.claim("m")
+            claim = claims.claim("m")
             emulator = QemuEmulator(claim, prepare_qemu(request), Accelerator("user", ""))
             machine = Machine(claim, request, emulator, (theirs, side))
             run = asyncio.create_task(machine.run())
@@ -76,4 +77,4 @@ def test_a_broken_display_connection_is_opened_again(
             assert ending.status is None
 
     asyncio.run(scene())
-    assert runtime.names() == []
+    assert names() == []

@@ -49,6 +49,8 @@ CORE = (
     "protocol.messages",
     "protocol.framing",
     "protocol.input_log",
+    "protocol.kinds",
+    "protocol.marks",
     "store.definition",
     "store.definition_lines",
     "store.disk_headers",
@@ -80,7 +82,6 @@ KNOWN_CYCLES = [
         "emulators.xvfb.launch",
     ],
     ["host.life", "host.machine", "host.requests"],
-    ["store.defined", "store.postmortem", "store.running"],
     [
         "vision.annotate",
         "vision.looking",

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ..errors import ConflictError, UsageError
 from ..protocol.messages import Launch
-from ..store.running import Claim
+from ..store.claims import Claim
 from .base import Emulator
 
 

@@ -31,7 +31,7 @@ from ..files import descriptor_limit
 from ..memory import _system
 from ..protocol.framing import HostSide, failure
 from ..protocol.messages import Launch
-from ..store import running as runtime
+from ..store import claims
 from ..store.logs import BoundedLog, LogHandler
 from .machine import Machine
 
@@ -79,15 +79,15 @@ def _serve(owner: socket.socket, side: HostSide, request: Launch) -> int:
     # Until there is a log the launcher is told, and nobody else.
     logging.getLogger().addHandler(logging.NullHandler())
     try:
-        runtime.sweep()
+        claims.sweep()
         prepared = launch.prepare(request)
         claim = (
-            runtime.claim(request.machine) if request.machine else runtime.claim_any(_stem(request))
+            claims.claim(request.machine) if request.machine else claims.claim_any(_stem(request))
         )
         if request.folder:
-            from ..store import defined as store  # few machines are kept ones
+            from ..store.starting import confirm
 
-            store.confirm(request)
+            confirm(request)
         _redirect(claim, request.log_level)
         log.info("machine %s, process %d", claim.name, os.getpid())
         emulator = prepared.emulator(claim)
@@ -136,7 +136,7 @@ def _refuse(owner: socket.socket, side: HostSide, request: Launch, error: KjuErr
         pass  # it has gone, or the loop has closed its socket after an answer
 
 
-def _redirect(claim: runtime.Claim, level: str) -> None:
+def _redirect(claim: claims.Claim, level: str) -> None:
     """From now on everything this process says goes to host.log, whoever says it."""
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     os.dup2(nothing, 0)

@@ -27,7 +27,7 @@ from ..errors import KjuError
 from ..protocol import messages
 from ..protocol.framing import HostSide, failure
 from ..protocol.messages import AnyRequest, Launch
-from ..store.running import Claim
+from ..store.claims import Claim
 from ..surface import State
 from . import life, requests
 from .control import Client, Result, Server

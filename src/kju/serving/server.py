@@ -24,7 +24,7 @@ from ..protocol.messages import Done, Finger, GetInfo, Info, Keys, Point, To
 from ..remote import address
 from ..remote.endpoints import Options, endpoint
 from ..remote.transport import Engine
-from ..store import running as runtime
+from ..store.paths import local_network
 from ..surface.consumer import Consumer
 from ..wire.messages import Done as WireDone
 from ..wire.sender import Admission, Admit, Stage
@@ -204,7 +204,7 @@ class Server:
         admit: AdmitTo = anyone,
         insecure: bool = False,
     ) -> None:
-        self._options = options or Options(listen=[endpoint(runtime.network())])
+        self._options = options or Options(listen=[endpoint(local_network())])
         self._options.check(insecure=insecure)
         far = [each for each in self._options.listen if not each.is_local]
         if admit is anyone and not insecure and (far or self._options.connect):

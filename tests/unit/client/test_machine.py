@@ -40,7 +40,7 @@ from kju.host.control import MAX_REQUESTS
 from kju.memory import SurfaceProducer
 from kju.protocol import messages
 from kju.protocol.framing import ClientSide, HostSide, pack
-from kju.store import running as runtime
+from kju.store.connection import connect
 from kju.surface import State
 
 
@@ -308,7 +308,7 @@ def test_garbage_ends_one_connection_and_nothing_else(host: FakeHost) -> None:
     rng = random.Random(1)
     hello = pack(messages.Hello(role="control"))
     for number in range(200):
-        sock = runtime.connect(host.machine.claim.paths, "fake")
+        sock = connect(host.machine.claim.paths, "fake")
         with sock:
             sock.settimeout(5)
             data = rng.randbytes(rng.randrange(1, 200))
@@ -325,7 +325,7 @@ def test_garbage_ends_one_connection_and_nothing_else(host: FakeHost) -> None:
 
 
 def test_a_client_that_does_not_read_is_hung_up_on(host: FakeHost) -> None:
-    sock = runtime.connect(host.machine.claim.paths, "fake")
+    sock = connect(host.machine.claim.paths, "fake")
     with sock:
         sock.settimeout(10)
         frame = pack(messages.Hello(role="control"))
@@ -342,7 +342,7 @@ def test_a_client_that_sends_descriptors_leaks_none(host: FakeHost) -> None:
     machine = kju.attach("fake")
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
-        with runtime.connect(host.machine.claim.paths, "fake") as sock:
+        with connect(host.machine.claim.paths, "fake") as sock:
             socket.send_fds(sock, [pack(messages.Hello())], [0, 0, 0])
             sock.settimeout(5)
             sock.recv(4096)
@@ -392,7 +392,7 @@ def test_two_hundred_requests_at_once_are_all_answered_asyncio(host: FakeHost) -
 
 
 def test_a_client_of_any_kind_may_ask_for_more_than_the_host_does_at_once(host: FakeHost) -> None:
-    with runtime.connect(host.machine.claim.paths, "fake") as sock:
+    with connect(host.machine.claim.paths, "fake") as sock:
         sock.settimeout(10)
         requests = [messages.Refresh(number=n) for n in range(2, 1002)]
         sock.sendall(pack(messages.Hello()) + b"".join(map(pack, requests)))
@@ -406,7 +406,7 @@ def test_a_client_of_any_kind_may_ask_for_more_than_the_host_does_at_once(host: 
 
 
 def test_a_client_that_is_not_read_is_seen_to_leave(host: FakeHost) -> None:
-    with runtime.connect(host.machine.claim.paths, "fake") as sock:
+    with connect(host.machine.claim.paths, "fake") as sock:
         requests = [messages.Refresh(number=n) for n in range(2, 502)]
         sock.sendall(pack(messages.Hello(client="many")) + b"".join(map(pack, requests)))
         until(lambda: host.machine.waiting == MAX_REQUESTS)

@@ -14,7 +14,7 @@ from wait import until
 import kju
 from kju.errors import PeerError
 from kju.host import control
-from kju.store import running as runtime
+from kju.store import connection, running
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
 
 
 def connect(count: int) -> list[socket.socket]:
-    return [runtime.connect(runtime.find("fake"), "fake", 10.0) for _ in range(count)]
+    return [connection.connect(running.find("fake"), "fake", 10.0) for _ in range(count)]
 
 
 def close(sockets: list[socket.socket]) -> None:

@@ -15,7 +15,7 @@ from ...protocol.messages import Keys, Launch, Point, Request
 from ...remote import address
 from ...remote.mirror import Inlet, Said, check_readable
 from ...remote.transport import Engine
-from ...store.running import Claim
+from ...store.claims import Claim
 from ...surface import Mark, State
 from ...wire.messages import Event
 from .. import events

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from ...store import logs
-from ...store.running import Claim
+from ...store.claims import Claim
 from . import spawn as process
 from .output import Output
 

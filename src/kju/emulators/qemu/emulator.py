@@ -17,7 +17,7 @@ from ...errors import (
     UsageError,
     WaitTimeoutError,
 )
-from ...store.running import Claim
+from ...store.claims import Claim
 from ...surface import State
 from ..base import Emulator, Ended, Ending
 from ..console import Console
@@ -72,7 +72,7 @@ class QemuEmulator(Emulator):
         self._inputs = InputLog(claim.paths.input_log)
         self.display = Display(claim.name, address, self._inputs, None if elsewhere else traces)
         self.plan = Plan((), (), ())
-        self._child = Child("QEMU", claim, claim.paths.qemu_log, traces.receive_data)
+        self._child = Child("QEMU", claim, claim.paths.emulator_log(self.kind), traces.receive_data)
         self._name = claim.name
         self._paths = claim.paths
         self._prepared = prepared
@@ -307,7 +307,7 @@ class QemuEmulator(Emulator):
                 "path": found.path,
                 "version": ".".join(map(str, found.version)),
                 "architecture": found.architecture,
-                "log": str(self._paths.qemu_log),
+                "log": str(self._paths.emulator_log(self.kind)),
                 "arguments": list(plan.user),
                 "sources": found.sources,
             },

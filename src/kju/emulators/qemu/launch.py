@@ -8,12 +8,11 @@ from typing import NamedTuple
 
 from ...errors import UsageError
 from ...protocol.messages import Launch
-from ...store import defined as store
-from ...store import disk_chain
+from ...store import defined, disk_chain
+from ...store.claims import Claim
 from ...store.disk_chain import Chain
 from ...store.image import Image, Kind
 from ...store.image_file import read_image
-from ...store.running import Claim
 from ..base import Emulator
 from . import accelerator as probe
 from . import arguments
@@ -101,7 +100,7 @@ def prepare_qemu(request: Launch) -> Prepared:
     image = read_image(request.image) if request.image else None
     images = [*([image] if image else []), *map(_read_disk, request.disks)]
     seen = [
-        disk_chain.checked(found, trusted=request.trust_disk, made=store.layers_made)
+        disk_chain.checked(found, trusted=request.trust_disk, made=defined.layers_made)
         for found in images
     ]
     _check_own_disks(request)
@@ -130,7 +129,7 @@ def _check_own_disks(request: Launch) -> None:
         if Path(path).is_file():
             whole = str(Path(path).absolute())
             image = Image(whole, Kind.DISK, disk_format, "the user's own argument")
-            disk_chain.checked(image, trusted=request.trust_disk, made=store.layers_made)
+            disk_chain.checked(image, trusted=request.trust_disk, made=defined.layers_made)
 
 
 def _read_disk(path: str) -> Image:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ...errors import KjuError, UsageError, XvfbError
 from ...memory.descriptor import Descriptor
-from ...store.running import Claim
+from ...store.claims import Claim
 from ...surface import State
 from ..base import Emulator, Ended, Ending
 from ..console import Console
@@ -97,7 +97,7 @@ class Xvfb(Emulator):
                 "path": self._prepared.path,
                 "display": self._display,
                 "memory": self._consoles[0].framebuffer.address if self._consoles else "",
-                "log": str(self._paths.xvfb_log) if self._prepared.path else "",
+                "log": str(self._paths.emulator_log(self.kind)) if self._prepared.path else "",
                 "arguments": list(self.plan.user),
             },
             "appended": [
@@ -113,7 +113,7 @@ class StartedXvfb(Xvfb):
 
     def __init__(self, claim: Claim, prepared: Prepared) -> None:
         super().__init__(claim, prepared)
-        self._child = Child("Xvfb", claim, claim.paths.xvfb_log)
+        self._child = Child("Xvfb", claim, claim.paths.emulator_log(self.kind))
 
     @property
     def status(self) -> int | None:

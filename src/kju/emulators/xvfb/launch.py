@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ...errors import ConflictError, XvfbError
 from ...protocol.messages import Launch
 from ...store import distribution
-from ...store.running import Claim
+from ...store.claims import Claim
 from ..base import Emulator
 from . import arguments as xvfb_arguments
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import guests
 import pytest
 
+from kju.emulators.qemu import launch
 from kju.emulators.qemu.accelerator import Accelerator
 from kju.emulators.qemu.emulator import QemuEmulator
-from kju.emulators.qemu.launch import prepare_qemu
 from kju.host.machine import Machine
 from kju.protocol import messages
 from kju.protocol.framing import HostSide, pack
@@ -43,7 +43,7 @@ def test_a_broken_display_connection_is_opened_again(
             side = HostSide(launch=True)
             side.receive_data(pack(request))
             claim = claims.claim("m")
-            emulator = QemuEmulator(claim, prepare_qemu(request), Accelerator("user", ""))
+            emulator = QemuEmulator(claim, launch.prepare(request), Accelerator("user", ""))
             machine = Machine(claim, request, emulator, (theirs, side))
             run = asyncio.create_task(machine.run())
             await running(machine)

@@ -73,14 +73,6 @@ CORE = (
 #: Cycles that are still there.
 KNOWN_CYCLES = [
     ["client.base", "client.frame", "client.witness"],
-    [
-        "emulators.launch",
-        "emulators.mirror.emulator",
-        "emulators.qemu.emulator",
-        "emulators.qemu.launch",
-        "emulators.xvfb.emulator",
-        "emulators.xvfb.launch",
-    ],
     ["host.life", "host.machine", "host.requests"],
     [
         "vision.annotate",

@@ -81,16 +81,17 @@ def _serve(owner: socket.socket, side: HostSide, request: Launch) -> int:
     try:
         claims.sweep()
         prepared = launch.prepare(request)
-        claim = (
-            claims.claim(request.machine) if request.machine else claims.claim_any(_stem(request))
-        )
+        if request.machine:
+            claim = claims.claim(request.machine)
+        else:
+            claim = claims.claim_any(prepared.default_name)
         if request.folder:
             from ..store.starting import confirm
 
             confirm(request)
         _redirect(claim, request.log_level)
         log.info("machine %s, process %d", claim.name, os.getpid())
-        emulator = prepared.emulator(claim)
+        emulator = launch.create(claim, prepared)
 
         async def run() -> int:
             machine = Machine(claim, request, emulator, (owner, side))
@@ -115,13 +116,6 @@ def _serve(owner: socket.socket, side: HostSide, request: Launch) -> int:
         if claim is not None:
             # The machine has done so if there was one that ended well.
             claim.release(keep_logs=True)
-
-
-def _stem(request: Launch) -> str:
-    """What a machine without a name is called by."""
-    if request.emulator == "mirror":
-        return request.running.rpartition("/")[2].partition(":")[2] or request.running
-    return request.emulator if request.emulator != "qemu" else request.image
 
 
 def _refuse(owner: socket.socket, side: HostSide, request: Launch, error: KjuError) -> None:

@@ -142,7 +142,7 @@ class Machine:
     def _emulator_ended(self, ending: Ending) -> None:
         """End the machine, and say so on the screen at once."""
         self.end(ending.reason, asked=ending.asked, status=ending.status)
-        self.emulator.say(*_last_word(self._ending.result()))
+        self.emulator.set_state(*_last_word(self._ending.result()))
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGHUP and self.request.detach:

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta, Struct
 
+from .kinds import KindName
+
 PROTOCOL = 1
 
 Role = Literal["view", "control"]
@@ -119,7 +121,7 @@ class Launch(Request, frozen=True, tag="launch"):
     """
 
     machine: Name = ""
-    emulator: Literal["qemu", "xvfb", "mirror"] = "qemu"
+    emulator: KindName = "qemu"
     running: str = ""
     remote: Remote | None = None
     image: str = ""

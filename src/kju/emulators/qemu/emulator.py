@@ -19,23 +19,22 @@ from ...errors import (
 )
 from ...store.claims import Claim
 from ...surface import State
-from ..base import Emulator, Ended, Ending
+from ..base import Emulator, Ended, Ending, surface_address
 from ..console import Console
 from ..events import from_qmp
 from ..input.keyboard import Keyboard
 from ..input.log import InputLog
-from ..launch import surface_address
 from ..process import spawn as process
 from ..process.child import LAST_WORDS, Child
 from ..tasks import Tasks
 from . import errors as qemu_errors
 from .accelerator import Accelerator
-from .arguments import Plan
+from .arguments.facts import QemuPlan
 from .display import Display
 from .input.traces import Traces
 from .jobs import EVENT as JOB_EVENT
 from .jobs import Jobs
-from .launch import Prepared
+from .launch import Prepared, choose_accelerator
 from .options import parse
 from .power_button import why_lost
 from .qmp import HUNG_UP, Qmp
@@ -71,7 +70,7 @@ class QemuEmulator(Emulator):
         address = surface_address(prepared.request, claim.name)
         self._inputs = InputLog(claim.paths.input_log)
         self.display = Display(claim.name, address, self._inputs, None if elsewhere else traces)
-        self.plan = Plan((), (), ())
+        self.plan = QemuPlan()
         self._child = Child("QEMU", claim, claim.paths.emulator_log(self.kind), traces.receive_data)
         self._name = claim.name
         self._paths = claim.paths
@@ -302,7 +301,7 @@ class QemuEmulator(Emulator):
         """QEMU, what it was started with, and why."""
         found, plan = self._prepared.qemu, self.plan
         return {
-            "qemu": {
+            self.kind: {
                 "pid": self._child.pid,
                 "path": found.path,
                 "version": ".".join(map(str, found.version)),
@@ -313,10 +312,7 @@ class QemuEmulator(Emulator):
             },
             "accelerator": self._accelerator._asdict(),
             "serial": self.plan.has_serial,
-            "appended": [
-                {"arguments": list(part.arguments), "reason": part.reason} for part in plan.appended
-            ],
-            "notes": list(plan.notes),
+            **plan.info(),
             "disks": self._disks(),
             "temporary": self.plan.temporary,
         }
@@ -332,3 +328,8 @@ class QemuEmulator(Emulator):
                 layers = [layer._asdict() for layer in chain.layers]
                 found.append({"path": path, "bus": bus, "reason": reason, "layers": layers})
         return found
+
+
+def create(claim: Claim, prepared: Prepared) -> QemuEmulator:
+    """Make the emulator of a prepared launch; its accelerator is tried out first."""
+    return QemuEmulator(claim, prepared, choose_accelerator(prepared))

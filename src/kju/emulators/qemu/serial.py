@@ -17,9 +17,9 @@ import contextlib
 import logging
 import select
 import socket
-from typing import Protocol
 
 from ...errors import LimitError
+from ..base import SerialClient
 
 log = logging.getLogger(__name__)
 
@@ -35,16 +35,6 @@ MOST_WAITING = _CHUNK
 MAX_VIEWERS = 64
 #: Of them one client's: a program needs one, or two with a log; nobody shuts out the others alone.
 MAX_OF_CLIENT = 4
-
-
-class Client(Protocol):
-    """The client that a view of the port belongs to. Compared by identity.
-
-    Attributes:
-        closed: Whether its connection has ended.
-    """
-
-    closed: bool
 
 
 class Serial:
@@ -69,7 +59,7 @@ class Serial:
         """How many look."""
         return len(self._viewers)
 
-    def view(self, client: Client, *, writes: bool) -> socket.socket:
+    def view(self, client: SerialClient, *, writes: bool) -> socket.socket:
         """Have a client see what the guest says, and write to it if it *writes*.
 
         Returns:
@@ -163,7 +153,7 @@ class _Viewer:
     """One client's view of the port."""
 
     def __init__(
-        self, serial: Serial, sock: socket.socket, client: Client, *, writes: bool
+        self, serial: Serial, sock: socket.socket, client: SerialClient, *, writes: bool
     ) -> None:
         sock.setblocking(False)
         self.client = client

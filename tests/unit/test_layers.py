@@ -46,11 +46,7 @@ CORE = (
     "surface",
     "keys",
     "wire",
-    "protocol.messages",
-    "protocol.framing",
-    "protocol.input_log",
-    "protocol.kinds",
-    "protocol.marks",
+    "protocol",
     "store.definition",
     "store.definition_lines",
     "store.disk_headers",
@@ -73,7 +69,6 @@ CORE = (
 #: Cycles that are still there.
 KNOWN_CYCLES = [
     ["client.base", "client.frame", "client.witness"],
-    ["host.life", "host.machine", "host.requests"],
     [
         "vision.annotate",
         "vision.looking",

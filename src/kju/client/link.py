@@ -200,12 +200,12 @@ class Link:
             return
         except OSError:
             data, answers = b"", []
-        for answer in answers:
-            if answer.reply.number in self._unwanted:
-                self._unwanted.discard(answer.reply.number)
+        for number, answer in answers:
+            if number in self._unwanted:
+                self._unwanted.discard(number)
                 close_all(answer.descriptors)
             else:
-                self._answers[answer.reply.number] = answer
+                self._answers[number] = answer
         if not data:
             self._die(gone_reason(self.name, self._side.ended, self._side.refused))
 

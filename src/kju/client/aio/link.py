@@ -152,12 +152,12 @@ class AsyncLink:
             data, answers = b"", []
         if self._side.happened:
             self._news.set()
-        for reply, came in answers:
-            waiting = self._waiting.get(reply.number)
+        for number, answer in answers:
+            waiting = self._waiting.get(number)
             if waiting is None or waiting.done():
-                close_all(came)
+                close_all(answer.descriptors)
             else:
-                waiting.set_result(Answer(reply, came))
+                waiting.set_result(answer)
         if not data:
             self._end(gone_reason(self.name, self._side.ended, self._side.refused))
 

@@ -133,7 +133,7 @@ class SnapshotStore:
                     found[tag] = saved
         for tag, saved in found.items():
             found[tag] = self._with_files(saved, disks)
-        return Snapshots(number=0, snapshots=sorted(found.values(), key=lambda s: s.time))
+        return Snapshots(snapshots=sorted(found.values(), key=lambda s: s.time))
 
     async def do(self, how: str, tag: str) -> Snapshots:
         """Save, load or remove one.
@@ -187,7 +187,7 @@ class SnapshotStore:
         note = "; ".join(filter(None, (self._temporary, kept or note)))
         self._tell("snapshot-saved", {"tag": tag})
         found = next(saved for saved in (await self.listed()).snapshots if saved.tag == tag)
-        return Snapshots(number=0, snapshots=[found], note=note)
+        return Snapshots(snapshots=[found], note=note)
 
     async def _load(self, tag: str) -> Snapshots:
         disks = self._able(await self._disks())
@@ -218,7 +218,7 @@ class SnapshotStore:
         finally:
             if was_running:
                 await self._qmp.execute("cont")
-        return Snapshots(number=0, snapshots=[saved], note=note)
+        return Snapshots(snapshots=[saved], note=note)
 
     async def _remove(self, tag: str) -> Snapshots:
         disks = await self._disks()
@@ -234,7 +234,7 @@ class SnapshotStore:
             note = f"its picture and input are still there: {error}"
             log.warning("snapshot %s: %s", tag, note)
         self._tell("snapshot-removed", {"tag": tag})
-        return Snapshots(number=0, snapshots=[saved], note=note)
+        return Snapshots(snapshots=[saved], note=note)
 
     async def _run(self, command: str, tag: str, disks: list[Disk]) -> None:
         """Run a command on these disks; the first gets the memory, unless another has it."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from kju.emulators.input.gauge import Gauge
 from kju.emulators.input.keyboard import LONGEST, Begun, Keyboard
 from kju.emulators.input.pace import Pace
-from kju.emulators.qemu.input.gauges import Gauge
 from kju.errors import QemuError, UsageError
 from kju.keys import Step
 from kju.surface import Mark
@@ -20,7 +20,7 @@ class Roomy(Gauge):
 
     name, room = "roomy", 1000
 
-    async def taken(self) -> bool:
+    async def is_empty(self) -> bool:
         return True
 
 

@@ -12,6 +12,7 @@ from ..client.machine import attach
 from ..client.targets import attach_to_look, responds
 from ..errors import MachineGoneError, PowerButtonError, UsageError, WaitTimeoutError
 from ..escaping import one_line
+from ..protocol.kinds import KINDS
 from ..store import claims, running
 from .exits import line_of
 
@@ -39,7 +40,7 @@ def stop(name: str, now: bool, powerdown: bool, timeout: float) -> None:
                     f" power button; end it with: kju stop --now {name}"
                 )
             return
-        if now or machine.info()["kind"] != "qemu":  # an X server has no power button
+        if now or not KINDS[machine.info()["kind"]].has_guest:
             machine.stop()
             return
         try:

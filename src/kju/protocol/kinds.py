@@ -20,13 +20,15 @@ class EmulatorKind(NamedTuple):
         name: Of its folder, of its log (``NAME.log``) and of its entry in a machine's info.
         title: For messages.
         error: Raised where it is missing, refuses to start, or fails.
-        has_guest: Whether it runs a guest: it has QMP, snapshots, a serial port and disks.
+        has_guest: Whether it runs a guest: it has QMP, snapshots, a power button and disks.
+        is_remote: Whether it shows another host's machine.
     """
 
     name: str
     title: str
     error: type[EmulatorError]
     has_guest: bool = False
+    is_remote: bool = False
 
 
 KINDS = {
@@ -34,7 +36,7 @@ KINDS = {
     for kind in (
         EmulatorKind("qemu", "QEMU", QemuError, has_guest=True),
         EmulatorKind("xvfb", "Xvfb", XvfbError),
-        EmulatorKind("mirror", "the mirror", EmulatorError),
+        EmulatorKind("mirror", "the mirror", EmulatorError, is_remote=True),
     )
 }
 #: The name of a kind, in messages.

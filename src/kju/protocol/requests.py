@@ -57,8 +57,8 @@ class Launch(Request, frozen=True, tag="launch"):
     Attributes:
         machine: The machine's name; empty for one made from the image's.
         emulator: The kind of emulator. One without a guest takes none of the guest's options.
-        running: A running Xvfb to show instead of starting one: ``:5``, the folder of its
-            ``-fbdir`` or ``sysv:ID``; or the screen to mirror: ``zenoh:lab/host1/debian``.
+        running: A running emulator to show instead of starting one, as its kind names it; or the
+            screen to mirror: ``zenoh:lab/host1/debian``.
         remote: The connection to the screen to mirror.
         image: A disk, CD or kernel; empty for none.
         disks: Further disks and CDs.

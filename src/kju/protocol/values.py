@@ -6,6 +6,8 @@ from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
+from ..surface.layout import MAX_SIDE
+
 PROTOCOL = 2
 
 Role = Literal["view", "control"]
@@ -18,7 +20,7 @@ Name = Annotated[str, Meta(max_length=256)]
 #: A snapshot's name. A name of digits alone would be taken for the disk's own number of it.
 TAG = r"\A(?!\d+\Z)[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z"
 Tag = Annotated[str, Meta(pattern=TAG)]
-Pixel = Annotated[int, Meta(ge=0, lt=1 << 16)]
+Pixel = Annotated[int, Meta(ge=0, le=MAX_SIDE)]
 Distance = Annotated[int, Meta(gt=-(1 << 15), lt=1 << 15)]
 Notches = Annotated[int, Meta(ge=-100, le=100)]
 

@@ -20,6 +20,7 @@ from ..client.aio.link import AsyncLink
 from ..client.aio.screen import Screen
 from ..client.aio.snapshots import events
 from ..errors import KjuError, UnavailableError, UsageError
+from ..protocol.kinds import KINDS
 from ..protocol.messages import Done, Finger, GetInfo, Info, Keys, Point, To
 from ..remote import address
 from ..remote.endpoints import Options, endpoint
@@ -258,7 +259,7 @@ class Server:
             return
         link = await AsyncLink.attach(name, "view", "kju serve")
         info = (await link.ask(GetInfo(), Info)).info
-        if info["kind"] == "mirror" and not self._names:
+        if KINDS[info["kind"]].is_remote and not self._names:
             link.close()  # a mirror of what is served here would be served again
             return
         served = Served(self._engine, link, f"{self.prefix}/{name}", self._admit)

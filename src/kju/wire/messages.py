@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ..errors import PeerError
+from ..surface import MAX_SIDE
 
 PROTOCOL = 1
 #: Bytes of a message. Larger ones were seen not to arrive at all where the link was slow.
@@ -35,7 +36,7 @@ Text = Annotated[str, Meta(max_length=256)]
 Reason = Annotated[str, Meta(max_length=1024)]
 Number = Annotated[int, Meta(ge=0)]
 Serial = Annotated[int, Meta(ge=1, lt=1 << 53)]
-Side = Annotated[int, Meta(ge=1, le=16384)]
+Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
 Place = Annotated[int, Meta(ge=-(1 << 15), lt=1 << 15)]
 Bytes = Annotated[bytes, Meta(max_length=MAX_MESSAGE)]
 #: Photos of one message, and pixels of them all: as many as `MAX_BLOCK` has.
@@ -227,8 +228,8 @@ class Photo(Struct, frozen=True, array_like=True):
         data: JPEG: see `kju.wire.photos`.
     """
 
-    x: Annotated[int, Meta(ge=0, lt=16384)]
-    y: Annotated[int, Meta(ge=0, lt=16384)]
+    x: Annotated[int, Meta(ge=0, lt=MAX_SIDE)]
+    y: Annotated[int, Meta(ge=0, lt=MAX_SIDE)]
     width: Side
     height: Side
     data: Bytes

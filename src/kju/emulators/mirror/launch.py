@@ -29,7 +29,7 @@ class Prepared(NamedTuple):
 
     @property
     def default_name(self) -> str:
-        """The remote machine's name."""
+        """The remote screen, whose last part is the machine's name."""
         running = self.request.running
         return running.rpartition("/")[2].partition(":")[2] or running
 

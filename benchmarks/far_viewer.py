@@ -45,7 +45,7 @@ def pauses(count: int) -> list[float]:
 def of_kju(address: str, place: str, count: int) -> list[float]:
     took = []
     with kju.mirror(address, connect=[place], insecure=True) as mirror:
-        mirror.screen.snapshot()
+        mirror.screen.frame()
         for pause in pauses(count):
             time.sleep(pause)
             mark, began = mirror.screen.mark, time.monotonic()
@@ -62,7 +62,7 @@ def of_kju(address: str, place: str, count: int) -> list[float]:
 def idle(address: str, place: str) -> None:
     """A viewer that says when it has a picture, until it is killed."""
     with kju.mirror(address, connect=[place], insecure=True) as mirror:
-        mirror.screen.snapshot()
+        mirror.screen.frame()
         print("open", flush=True)
         signal.pause()
 

@@ -82,7 +82,7 @@ def shell(via: str) -> np.ndarray:
         for line in CONSOLE.split("\n"):
             machine.keyboard.type(line + "\n")
         machine.screen.wait_stable(2, timeout=PATIENCE)
-        return np.array(machine.screen.snapshot())
+        return np.array(machine.screen.frame(pixels="bgrx"))
 
 
 def booted(script: str, text: str, *arguments: str) -> np.ndarray:
@@ -94,7 +94,7 @@ def booted(script: str, text: str, *arguments: str) -> np.ndarray:
     with kju.launch(args=["-accel", "tcg", *words], name="reading") as machine:
         machine.screen.wait_text(text, timeout=PATIENCE)
         machine.screen.wait_stable(2, timeout=PATIENCE)
-        return np.array(machine.screen.snapshot())
+        return np.array(machine.screen.frame(pixels="bgrx"))
 
 
 def pictures(folder: Path) -> Iterator[tuple[str, np.ndarray]]:

@@ -26,7 +26,7 @@ Rates = dict[str, list[tuple[float, float, float]]]
 
 
 def can_sync() -> bool:
-    return "sync" in inspect.signature(kju.Screen.snapshot).parameters
+    return "sync" in inspect.signature(kju.Screen.frame).parameters
 
 
 def rates(chosen: Rig, way: str, do: str, seconds: float) -> tuple[float, float, float]:

@@ -21,7 +21,7 @@ _TIMED = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - 
 _FIRST = """
 import time, kju
 t = time.perf_counter()
-kju.attach("kju-bench", role="view").screen.snapshot()
+kju.attach("kju-bench", role="view").screen.frame(pixels="bgrx")
 print(time.perf_counter() - t)
 """
 
@@ -57,7 +57,7 @@ def imports() -> Iterator[Figure]:
 def attaching() -> Iterator[Figure]:
     def attach() -> None:
         with kju.attach("kju-bench", role="view") as machine:
-            machine.screen.snapshot()
+            machine.screen.frame()
 
     with kju.launch(name="kju-bench", args=guests.paint("still", "virtio-vga")) as machine:
         _until_size(machine, (1280, 800))

@@ -60,9 +60,9 @@ def snapshots(folder: str) -> Iterator[Figure]:
         surface = Surface(producer.address)
         source, target = np.asarray(surface.view()), np.empty((HEIGHT, WIDTH, 4), np.uint8)
         ours, copies, rgb = in_turns(
-            surface.snapshot,
+            lambda: surface.frame(pixels="bgrx"),
             lambda: np.copyto(target, source),
-            lambda: surface.snapshot(format="rgb"),
+            lambda: surface.frame(pixels="rgb"),
             rounds=200,
         )
         detail = f"{micro(statistics.median(ours))} against {micro(statistics.median(copies))}"
@@ -88,7 +88,9 @@ def snapshots(folder: str) -> Iterator[Figure]:
     with busy_producer(f"{folder}/busy"):
         surface = Surface(f"{folder}/busy")
         still, target = np.array(surface.view()), np.empty((HEIGHT, WIDTH, 4), np.uint8)
-        ours, copies = in_turns(surface.snapshot, lambda: np.copyto(target, still), rounds=300)
+        ours, copies = in_turns(
+            lambda: surface.frame(pixels="bgrx"), lambda: np.copyto(target, still), rounds=300
+        )
         yield Figure(
             "surface",
             "snapshot 1920x1080, full frames at 60 Hz",
@@ -98,7 +100,7 @@ def snapshots(folder: str) -> Iterator[Figure]:
             "np.copyto of the same size",
             f"{micro(statistics.median(ours))} against {micro(statistics.median(copies))}",
         )
-        times = [once(lambda: surface.snapshot(consistent=True)) for _ in range(2000)]
+        times = [once(lambda: surface.frame(consistent=True, pixels="bgrx")) for _ in range(2000)]
         yield Figure(
             "surface",
             "consistent snapshot, full frames at 60 Hz, p99",
@@ -138,7 +140,7 @@ def publishing(folder: str) -> Iterator[Figure]:
         )
         consumers = [Surface(producer.address) for _ in range(50)]
         for consumer in consumers:
-            consumer.snapshot()
+            consumer.frame(pixels="bgrx")
         (watched,) = in_turns(batch(lambda: producer.draw(rect, pixels)), rounds=60)
         yield Figure(
             "surface",

@@ -130,13 +130,13 @@ class Desk:
         return traced(name, self._pictures(name, steps))
 
     def _pictures(self, name: str, steps: Iterator[None]) -> Iterator[Picture]:
-        yield self._screen.snapshot()
+        yield self._screen.frame(pixels="bgrx")
         due = time.monotonic()
         for number, _ in enumerate(steps):
             progress(f"recording {name}", number, 120)
             due = max(due + STEP, time.monotonic())
             time.sleep(max(0, due - time.monotonic()))
-            yield self._screen.snapshot()
+            yield self._screen.frame(pixels="bgrx")
 
 
 @contextlib.contextmanager

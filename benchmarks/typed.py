@@ -100,7 +100,7 @@ class Target:
             return
         end = time.monotonic() + 90
         while time.monotonic() < end:
-            picture = self._machine.screen.snapshot(sync=True)
+            picture = self._machine.screen.frame(sync=True, pixels="bgrx")
             if picture.shape[:2] == (480, 640) and picture[INSIDE][:3].tolist() == [255] * 3:
                 return
             time.sleep(0.05)

@@ -21,7 +21,7 @@ def walk(machine: kju.Machine) -> None:
     screen.wait_text("Select a language", timeout=BOOT)
     screen.wait_stable(1, timeout=60)
     words = screen.wait_text("Continue", timeout=60).rect
-    button = Needle.cut(screen.snapshot(), words)
+    button = Needle.cut(screen.frame(), words)
 
     def go_on(title: str) -> None:
         pointer.click(*screen.wait_image(button, timeout=60).click)

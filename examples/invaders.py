@@ -23,7 +23,7 @@ WIDE, ENOUGH = 90, 0.6  # pixels that count as near, and the share of the best p
 
 def seen(frame: np.ndarray) -> tuple[np.ndarray, int]:
     """How many of the invaders' pixels each column has, and the ship's column, or -1."""
-    blue, green, red = (np.asarray(frame)[..., channel] > 100 for channel in range(3))
+    red, green, blue = (np.asarray(frame)[..., channel] > 100 for channel in range(3))
     ship = np.flatnonzero((blue & red).any(axis=0))
     return green.sum(axis=0), int(ship.mean()) if ship.size else -1
 
@@ -31,7 +31,7 @@ def seen(frame: np.ndarray) -> tuple[np.ndarray, int]:
 def bot(machine: kju.Machine, until: float) -> None:
     """Go to where most invaders are, and shoot all the time."""
     while time.monotonic() < until:
-        invaders, ship = seen(machine.screen.snapshot())
+        invaders, ship = seen(machine.screen.frame())
         near = np.convolve(invaders, np.ones(WIDE), "same")
         keys = ["spc"]
         if near[ship] < near.max() * ENOUGH:
@@ -59,7 +59,7 @@ def play(kernel: str, seconds: float, player: str) -> int:
         # Two may stand in one place: the most that are seen in a second is how many there are.
         most = 0
         for _ in screen.changes(timeout=5):
-            most = max(most, int(seen(screen.snapshot())[0].sum()) // PIXELS)
+            most = max(most, int(seen(screen.frame())[0].sum()) // PIXELS)
             if time.monotonic() > until + 1:
                 return INVADERS - most
     return 0

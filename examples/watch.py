@@ -26,7 +26,7 @@ def main() -> None:
         except ProducerGoneError as error:
             print(f"the end: {error}")
         if rest:
-            surface.save(rest[0])
+            surface.screenshot(rest[0])
 
 
 if __name__ == "__main__":

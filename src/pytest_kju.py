@@ -245,7 +245,7 @@ def _keep_machine(
 
     screenshot, log = folder / f"{prefix}screen.png", folder / f"{prefix}input.jsonl"
     try:
-        machine.screen.save(screenshot, cursor=True)
+        machine.screen.screenshot(screenshot, cursor=True)
     except Exception as error:
         pictures = record.story().pictures if record else ()
         if not pictures:

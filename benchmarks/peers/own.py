@@ -25,7 +25,7 @@ class Own:
         return self._screen.view()
 
     def grab(self) -> np.ndarray:
-        return self._screen.snapshot(**self._options)
+        return self._screen.frame(**self._options, pixels="bgrx")
 
 
 open_viewer = Own

@@ -21,8 +21,7 @@ import kju
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-import guests  # noqa: E402
-import xservers  # noqa: E402
+from support import guests, xservers  # noqa: E402
 
 OUTPUT = ROOT / "docs" / "images" / "window.png"
 SECONDS = 60.0
@@ -52,7 +51,7 @@ def main() -> None:
             shown = False
             while not shown and time.monotonic() < deadline:
                 mark = machine.screen.wait(mark, timeout=SECONDS).mark
-                guest = np.asarray(machine.screen.snapshot(format="bgrx"))[..., :3]
+                guest = np.asarray(machine.screen.frame(pixels="bgrx"))[..., :3]
                 seen = xservers.picture(display)
                 if (seen == seen[0, 0]).all():
                     continue

@@ -8,7 +8,7 @@ of other processes look at it, without a copy and without VNC::
     with kju.launch("disk.qcow2") as machine:
         machine.screen.wait(timeout=60)
         machine.keyboard.type("root\n")
-        frame = machine.screen.snapshot()  # (height, width, 4) uint8, its own copy
+        frame = machine.screen.frame()  # (height, width, 3) uint8, RGB
 
 `kju.aio` has the same names for asyncio, and is imported when it is first used.
 """

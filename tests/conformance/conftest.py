@@ -66,12 +66,12 @@ class Async:
         self.runner = runner = asyncio.Runner()
 
         class Driven(AsyncSurface):
-            def snapshot(self, *args, **how):
-                found = super().snapshot(*args, **how)
-                return runner.run(found) if asyncio.iscoroutine(found) else found
+            def frame(self, *args, **how):
+                found = super().frame(*args, **how)
+                return found if runner.get_loop().is_running() else runner.run(found)
 
-            def save(self, *args, **how):
-                return runner.run(super().save(*args, **how))
+            def screenshot(self, *args, **how):
+                return runner.run(super().screenshot(*args, **how))
 
         self.form = Driven
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from header import set_field
+from support.header import set_field
 
 from kju import memory
 from kju.client.aio.surface import Surface as AsyncSurface
@@ -58,7 +58,7 @@ def test_a_file_still_holds_the_last_frame(tmp_path):
     path = tmp_path / "screen"
     publish(path, 9).close()
     with Surface(path) as surface:
-        assert (surface.snapshot() == 9).all()
+        assert (surface.frame(pixels="bgrx") == 9).all()
         assert surface.state == (State.CLOSED, "")
     assert list(tmp_path.iterdir()) == [path]  # and nothing else was left
 
@@ -142,7 +142,7 @@ def test_what_happens_to_a_file_is_raised(tmp_path, loss, form):
     (tmp_path / "link").symlink_to(tmp_path / "other")
     producer = publish(path, 9)
     surface = form(path)
-    view, frame, mark = surface.view(), surface.snapshot(), surface.mark
+    view, frame, mark = surface.view(), finished(surface.frame(pixels="bgrx")), surface.mark
     happen, error = LOSSES[loss]
 
     def wait(since):
@@ -162,12 +162,12 @@ def test_what_happens_to_a_file_is_raised(tmp_path, loss, form):
     thread.start()
     happen(path)
     calls = {
-        "snapshot": surface.snapshot,
-        "exact": lambda: surface.snapshot(consistent=True),
-        "cursor": lambda: surface.snapshot(cursor=True),
+        "frame": surface.frame,
+        "exact": lambda: surface.frame(consistent=True, pixels="bgrx"),
+        "cursor": lambda: surface.frame(cursor=True, pixels="bgrx"),
         "changes": surface.changes_since,
         "wait": lambda: wait(NOTHING_TAKEN),
-        "save": lambda: surface.save(io.BytesIO()),
+        "screenshot": lambda: surface.screenshot(io.BytesIO()),
         "view": surface.view,
         "mode": lambda: surface.mode,
         "state": lambda: surface.state,
@@ -243,7 +243,7 @@ def test_posix_goes_with_its_last_user(posix_name):
     assert path.exists()
     producer.close()
     assert path.exists()  # somebody still looks
-    assert (two.snapshot() == 1).all()
+    assert (two.frame(pixels="bgrx") == 1).all()
     view = two.view()
     two.close()
     assert not path.exists()
@@ -430,7 +430,7 @@ def test_a_descriptor_by_number():
     with publish("memfd:", 6) as producer:
         number = producer.segment.fileno()
         with Surface(f"fd:{number}") as surface:
-            assert (surface.snapshot() == 6).all()
+            assert (surface.frame(pixels="bgrx") == 6).all()
         os.fstat(number)  # still the producer's own
 
 

@@ -4,9 +4,9 @@ import io
 import threading
 
 import numpy as np
-import oracle
 import pytest
 from PIL import Image
+from support import oracle
 
 from kju.errors import (
     ClosedError,
@@ -14,6 +14,7 @@ from kju.errors import (
     InconsistentError,
     ProducerGoneError,
     UnavailableError,
+    UsageError,
     WaitTimeoutError,
 )
 from kju.surface import NOTHING_TAKEN, State
@@ -69,7 +70,7 @@ def test_before_the_first_mode(surface, api):
     assert surface.mode.epoch == 0
     assert surface.version == 0
     assert surface.state == (State.LIVE, "")
-    for look in (surface.snapshot, surface.view):
+    for look in (surface.frame, surface.view):
         with pytest.raises(UnavailableError):
             look()
     assert surface.changes_since().rects == []
@@ -80,8 +81,8 @@ def test_before_the_first_mode(surface, api):
 # ---- Pixels
 
 
-def test_snapshot(surface, shown, producer):
-    frame = surface.snapshot()
+def test_frame(surface, shown, producer):
+    frame = surface.frame(pixels="bgrx")
     assert np.array_equal(frame, shown)
     assert frame.shape == (HEIGHT, WIDTH, 4) and frame.dtype == np.uint8
     assert frame.flags.c_contiguous and frame.flags.writeable
@@ -95,7 +96,7 @@ def test_snapshot(surface, shown, producer):
     producer.draw(Rect(0, 0, 1, 1), b"\0\0\0\0")
     assert np.array_equal(frame, shown)  # its own memory
     frame[:] = 7
-    assert not np.array_equal(surface.snapshot(), frame)
+    assert not np.array_equal(surface.frame(pixels="bgrx"), frame)
 
 
 def test_snapshots_of_frames_that_are_kept_are_their_own(kind, api):
@@ -104,8 +105,8 @@ def test_snapshots_of_frames_that_are_kept_are_their_own(kind, api):
     kept = []
     for value in range(6):
         producer.set_mode(400, 400, source=np.full((400, 400, 4), value, np.uint8))
-        kept.append(surface.snapshot())
-        surface.snapshot()  # and dropped
+        kept.append(surface.frame(pixels="bgrx"))
+        surface.frame()  # and dropped
     assert [int(frame.min()) for frame in kept] == [int(frame.max()) for frame in kept]
     assert [int(frame[0, 0, 0]) for frame in kept] == list(range(6))
     surface.close()
@@ -116,8 +117,8 @@ def test_snapshots_of_frames_that_are_kept_are_their_own(kind, api):
 @pytest.mark.parametrize(
     "rect", [None, Rect(3, 5, 50, 41), Rect(127, 95, 1, 1), Rect(0, 7, 128, 2)]
 )
-def test_snapshot_of_a_part_in_a_format(surface, shown, rect, name, consistent):
-    frame = surface.snapshot(rect, format=name, consistent=consistent)
+def test_frame_of_a_part_in_a_format(surface, shown, rect, name, consistent):
+    frame = surface.frame(rect, pixels=name, consistent=consistent)
     r = rect or Rect(0, 0, WIDTH, HEIGHT)
     expected = oracle.convert_out(name, shown)[r.y : r.bottom, r.x : r.right]
     assert frame.shape == expected.shape
@@ -137,24 +138,24 @@ BAD_RECTS = [
 
 @pytest.mark.parametrize("rect", BAD_RECTS)
 def test_a_rectangle_outside(surface, shown, rect):
-    for look in (surface.view, surface.snapshot):
+    for look in (surface.view, surface.frame):
         with pytest.raises(GeometryError):
             look(rect)
 
 
 def test_an_unknown_format(surface, shown):
-    with pytest.raises(ValueError, match="bgrx, rgb, rgba, grey"):
-        surface.snapshot(format="yuv")
+    with pytest.raises(UsageError, match="rgb, rgba, bgrx, grey"):
+        surface.frame(pixels="yuv")
 
 
 def test_consistent_is_never_half_a_picture(surface, shown, producer):
     producer.begin()
     producer.pixels[:] = 0
-    assert not surface.snapshot().any()  # the newest pixels, of no one version
+    assert not surface.frame().any()  # the newest pixels, of no one version
     with pytest.raises(InconsistentError):
-        surface.snapshot(consistent=True)
+        surface.frame(consistent=True)
     producer.publish([Rect(0, 0, WIDTH, HEIGHT)])
-    assert surface.snapshot(consistent=True).version == 2
+    assert surface.frame(consistent=True, pixels="bgrx").version == 2
 
 
 def test_view(surface, shown, producer):
@@ -177,7 +178,7 @@ def test_arrays_cannot_be_written(surface, shown):
 
 
 def test_views_stay_valid_and_say_that_they_are_stale(surface, shown, producer):
-    view, frame = surface.view(), surface.snapshot()
+    view, frame = surface.view(), surface.frame(pixels="bgrx")
     assert not view.stale and not frame.stale
     producer.set_mode(64, 48)
     assert view.stale and frame.stale
@@ -209,13 +210,13 @@ def test_a_linear_buffer(surface, producer, api, tmp_path):
     data = np.arange(1000, dtype=np.uint8)
     producer.set_mode(100, 10, fourcc=R8, source=data)
     assert surface.mode.fourcc == R8
-    assert surface.view().tobytes() == surface.snapshot().tobytes() == data.tobytes()
+    assert surface.view().tobytes() == surface.frame(pixels="bgrx").tobytes() == data.tobytes()
     mark = surface.mark
     producer.pixels.reshape(-1)[250:260] = 1
     producer.publish_range(250, 10)
     assert api.wait(surface, mark, timeout=30).rects == [Rect(32, 0, 32, 10)]
-    surface.save(tmp_path / "bytes.png")
-    assert np.array_equal(read(tmp_path / "bytes.png"), surface.snapshot())
+    surface.screenshot(tmp_path / "bytes.png")
+    assert np.array_equal(read(tmp_path / "bytes.png"), surface.frame(pixels="bgrx"))
 
 
 # ---- Cursor
@@ -225,25 +226,25 @@ def test_the_cursor_is_drawn_only_when_asked_for(surface, shown, producer):
     shape = picture(5, 16, 12)
     producer.set_cursor(shape.tobytes(), 16, 12, 2, 3)
     producer.move_cursor(1, 40, True)
-    assert np.array_equal(surface.snapshot(), shown)
+    assert np.array_equal(surface.frame(pixels="bgrx"), shown)
     cursor = surface.cursor
     assert (cursor.x, cursor.y, cursor.hot_x, cursor.hot_y) == (1, 40, 2, 3)
     assert np.array_equal(cursor.shape, shape)
     whole = Rect(0, 0, WIDTH, HEIGHT)
     expected = oracle.blend(shown, whole, cursor)
     assert not np.array_equal(expected, shown)
-    assert np.array_equal(surface.snapshot(cursor=True), expected)
+    assert np.array_equal(surface.frame(cursor=True, pixels="bgrx"), expected)
     for name in ("rgb", "rgba", "grey"):
-        frame = surface.snapshot(cursor=True, format=name, consistent=True)
+        frame = surface.frame(cursor=True, pixels=name, consistent=True)
         assert np.array_equal(frame, oracle.convert_out(name, expected))
     part = Rect(0, 38, 5, 6)
-    assert np.array_equal(surface.snapshot(part, cursor=True), expected[38:44, 0:5])
+    assert np.array_equal(surface.frame(part, cursor=True, pixels="bgrx"), expected[38:44, 0:5])
     producer.move_cursor(1, 40, False)
-    assert np.array_equal(surface.snapshot(cursor=True), shown)
+    assert np.array_equal(surface.frame(cursor=True, pixels="bgrx"), shown)
 
 
 def test_no_cursor_at_all(surface, shown):
-    assert np.array_equal(surface.snapshot(cursor=True), shown)
+    assert np.array_equal(surface.frame(cursor=True, pixels="bgrx"), shown)
 
 
 # ---- Changes
@@ -297,7 +298,7 @@ def test_following_a_producer_ends_equal(surface, shown, producer, api):
                 break
             continue
         for r in change.rects:
-            ours[r.y : r.bottom, r.x : r.right] = surface.snapshot(r)
+            ours[r.y : r.bottom, r.x : r.right] = surface.frame(r, pixels="bgrx")
         mark = change.mark
     producing.join()
     assert np.array_equal(ours, producer.pixels)
@@ -345,27 +346,27 @@ def test_state_and_cursor_do_not_end_a_wait(surface, shown, producer, api):
     with pytest.raises(WaitTimeoutError):
         api.wait(surface, mark, timeout=0.05)
     with pytest.raises(UnavailableError, match="no display"):
-        surface.snapshot()
+        surface.frame()
 
 
 # ---- PNG
 
 
 def test_save(surface, shown, producer, tmp_path):
-    frame = surface.save(tmp_path / "screen.png")
+    frame = surface.screenshot(tmp_path / "screen.png")
     expected = oracle.convert_out("rgb", shown)
     assert np.array_equal(read(tmp_path / "screen.png"), expected)
     assert np.array_equal(frame, expected)
-    surface.save(str(tmp_path / "no-ending"))
+    surface.screenshot(str(tmp_path / "no-ending"))
     assert (tmp_path / "no-ending").read_bytes().startswith(b"\x89PNG")
-    surface.save(tmp_path / "screen.bmp", Rect(1, 2, 30, 20))
+    surface.screenshot(tmp_path / "screen.bmp", Rect(1, 2, 30, 20))
     assert np.array_equal(read(tmp_path / "screen.bmp"), expected[2:22, 1:31])
     target = io.BytesIO()
-    surface.save(target, consistent=True)
+    surface.screenshot(target, consistent=True)
     assert target.getvalue().startswith(b"\x89PNG")
     producer.set_cursor(b"\xff" * 16, 2, 2, 0, 0)
     producer.move_cursor(0, 0, True)
-    surface.save(tmp_path / "cursor.png", cursor=True)
+    surface.screenshot(tmp_path / "cursor.png", cursor=True)
     assert (read(tmp_path / "cursor.png")[:2, :2] == 255).all()
 
 
@@ -377,14 +378,14 @@ def test_closing_here(surface, shown, api):
     surface.close()
     calls = [
         surface.view,
-        surface.snapshot,
+        surface.frame,
         surface.changes_since,
         lambda: surface.mode,
         lambda: surface.mark,
         lambda: surface.state,
         lambda: surface.cursor,
         lambda: surface.version,
-        lambda: surface.save(io.BytesIO()),
+        lambda: surface.screenshot(io.BytesIO()),
         lambda: api.wait(surface, NOTHING_TAKEN, timeout=1),
         lambda: api.take(surface, 1),
     ]
@@ -419,7 +420,7 @@ def test_a_producer_that_says_goodbye(kind, api, state, reason):
         waiting.join()
     with pytest.raises(ProducerGoneError):
         api.take(surface, 2)
-    assert surface.snapshot()[0, 0].tobytes() == b"abcd"  # its last picture
+    assert surface.frame(pixels="bgrx")[0, 0].tobytes() == b"abcd"  # its last picture
     surface.close()
 
 
@@ -477,12 +478,12 @@ def test_the_next_producer_is_followed(kind, api):
         found = api.wait(surface, found.mark, timeout=30)
     assert found.everything and found.rects == [Rect(0, 0, 64, 48)]
     assert found.mark.incarnation == second.incarnation == surface.incarnation
-    assert np.array_equal(surface.snapshot(), picture(2, 64, 48))
+    assert np.array_equal(surface.frame(pixels="bgrx"), picture(2, 64, 48))
     # and one that was not told to follow says so
     with pytest.raises(ProducerGoneError):
         api.wait(plain)
     with pytest.raises(ProducerGoneError):
-        plain.snapshot()
+        plain.frame()
     surface.close()
     plain.close()
 
@@ -493,12 +494,12 @@ def test_a_snapshot_follows_too(kind, api):
     first = kind.create()
     first.set_mode(WIDTH, HEIGHT)
     surface = kind.open(api.form, first, follow=True)
-    frame = surface.snapshot()
+    frame = surface.frame(pixels="bgrx")
     first.close()
-    assert not surface.snapshot().any()  # nothing has come yet
+    assert not surface.frame().any()  # nothing has come yet
     second = kind.create()
     second.set_mode(64, 48, source=picture(2, 64, 48))
-    assert np.array_equal(surface.snapshot(), picture(2, 64, 48))
+    assert np.array_equal(surface.frame(pixels="bgrx"), picture(2, 64, 48))
     assert frame.stale
     surface.close()
 

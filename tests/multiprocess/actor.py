@@ -96,7 +96,7 @@ class Mirror:
             self.pixels = np.zeros((change.mode.height, change.mode.width, 4), np.uint8)
         for r in change.rects:
             try:
-                part = self.surface.snapshot(r)
+                part = self.surface._copy_frame(r)  # as `frame`, of both forms
             except ValueError:  # the mode has changed under it, to a smaller one
                 return
             if part.mode.epoch != change.mode.epoch:
@@ -144,7 +144,7 @@ def exact(address, seconds_of_frames):
         copies = wrong = 0
         seen = set()
         while True:
-            frame = surface.snapshot(consistent=True)
+            frame = surface.frame(consistent=True, pixels="bgrx")
             copies += 1
             seen.add(frame.version)
             wrong += int(frame.min() != frame.max())
@@ -173,7 +173,7 @@ def full_frames(address, count):
 def hold(address):
     """Open an address, look at all of it, and stay until killed or told to end."""
     with look(address) as surface:
-        surface.snapshot()
+        surface.frame()
         view = surface.view()
         say(ready=True)
         sys.stdin.readline()
@@ -243,7 +243,7 @@ def kill_producers(address, count, seed):
         try:
             if named:
                 surface = Surface(address)
-                surface.snapshot()
+                surface.frame()
                 mark = surface.mark
         except (KjuError, OSError):
             pass  # there is nothing yet, or not at this moment

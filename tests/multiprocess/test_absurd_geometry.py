@@ -20,15 +20,15 @@ ASK = """
 import json, resource, sys, kju
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
 QUESTIONS = {
-    "snapshot": lambda s: s.snapshot(),
-    "consistent": lambda s: s.snapshot(consistent=True),
-    "rgb": lambda s: s.snapshot(format="rgb"),
-    "grey": lambda s: s.snapshot(format="grey"),
-    "save": lambda s: s.save(sys.argv[1] + ".png"),
+    "frame": lambda s: s.frame(),
+    "consistent": lambda s: s.frame(consistent=True, pixels="bgrx"),
+    "bgrx": lambda s: s.frame(pixels="bgrx"),
+    "grey": lambda s: s.frame(pixels="grey"),
+    "screenshot": lambda s: s.screenshot(sys.argv[1] + ".png"),
     "view": lambda s: s.view(),
     "wait": lambda s: s.wait_stable(0.01, timeout=1),
     "text": lambda s: s.wait_text("login", timeout=1),
-    "part": lambda s: s.snapshot(kju.Rect(0, 0, 8, 8)),
+    "part": lambda s: s.frame(kju.Rect(0, 0, 8, 8), pixels="bgrx"),
 }
 found = {}
 surface = kju.Surface(sys.argv[1])
@@ -76,7 +76,7 @@ def test_a_picture_that_memory_does_not_hold_is_a_limit(tmp_path: Path) -> None:
     assert side * side == MAX_PIXELS
     path = claiming(tmp_path / "s", side)
     found = asked(path, side * side * 4 + (700 << 20))
-    copies = ("snapshot", "consistent", "rgb", "save", "wait", "text")
+    copies = ("frame", "consistent", "bgrx", "screenshot", "wait", "text")
     assert {name: found[name] for name in copies} == dict.fromkeys(copies, "LimitError")
     assert found["part"] == found["view"] == ""
 

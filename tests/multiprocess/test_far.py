@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xservers
-from wait import until
+from support import xservers
+from support.wait import until
 
 import kju
 from kju.cli.demo.link import End, Link, Shape
@@ -86,7 +86,10 @@ class Screen:
 
     def shown_by(self, mirror: kju.Machine) -> bool:
         with contextlib.suppress(UnavailableError):
-            mine, theirs = mirror.screen.snapshot(), self.machine.screen.snapshot()
+            mine, theirs = (
+                mirror.screen.frame(pixels="bgrx"),
+                self.machine.screen.frame(pixels="bgrx"),
+            )
             return mine.shape == theirs.shape and np.array_equal(mine[..., :3], theirs[..., :3])
         return False
 
@@ -120,7 +123,7 @@ def test_a_cut_is_told_and_mends_itself(link: Link, screen: Screen) -> None:
         screen.draw()
         assert within(lambda: not is_up(mirror), 10, "the cut is told") > 1
         with pytest.raises(UnavailableError, match="stale since"):
-            mirror.screen.snapshot()
+            mirror.screen.frame()
         link.set(FAST)
         within(lambda: screen.shown_by(mirror), 30, "the mirror is back")
         # Long enough for TCP and zenoh to give the connection up.

@@ -53,13 +53,13 @@ def test_copies_in_the_middle_of_a_cut(path):
                 view = surface.view()
                 # The file is cut at once, or once it is being copied.
                 for _ in range(turn % 3):
-                    assert (surface.snapshot() == 9).all()
+                    assert (surface.frame(pixels="bgrx") == 9).all()
                     copied += 1
                 cutter = threading.Thread(target=os.truncate, args=(path, (turn % 20) * 65536))
                 cutter.start()
                 try:
                     while True:
-                        frame = surface.snapshot()
+                        frame = surface.frame(pixels="bgrx")
                         copied += 1
                         assert (frame == 9).all(), "zeros from a hole were given as a picture"
                 except KjuError as error:
@@ -105,10 +105,10 @@ def test_a_loss_is_survived_whoever_handles_sigbus(path):
         surface = Surface(path)
         if order == "after":
             faulthandler.enable()
-            surface.snapshot()
+            surface.frame()
         os.truncate(path, 8192)
         try:
-            surface.snapshot()
+            surface.frame()
         except MemoryLostError:
             print("lost")
         if order == "own":
@@ -133,7 +133,7 @@ def test_a_bus_error_of_somebody_else_still_ends_the_process(path, tmp_path, han
             faulthandler.enable()
         from kju.client.surface import Surface
         surface = Surface(path)
-        surface.snapshot()
+        surface.frame()
         if cause == "kill":
             os.kill(os.getpid(), signal.SIGBUS)
         with open(other, "w+b") as file:

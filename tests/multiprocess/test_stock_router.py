@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xservers
-from wait import until
+from support import xservers
+from support.wait import until
 
 import kju
 from kju.errors import KjuError, UnavailableError
@@ -76,7 +76,7 @@ def draw(machine: kju.Machine, colour: str) -> None:
 
 def shows(mirror: kju.Machine, machine: kju.Machine) -> bool:
     try:
-        seen, there = mirror.screen.snapshot(), machine.screen.snapshot()
+        seen, there = mirror.screen.frame(pixels="bgrx"), machine.screen.frame(pixels="bgrx")
     except UnavailableError:
         return False
     return seen.shape == there.shape and np.array_equal(seen[..., :3], there[..., :3])

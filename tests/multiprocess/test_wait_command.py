@@ -7,8 +7,8 @@ import threading
 
 import numpy as np
 import pytest
-from console_text import console
 from PIL import Image
+from support.console_text import console
 
 import kju
 from kju.memory import SurfaceProducer
@@ -54,7 +54,7 @@ def test_time_that_is_over_is_6_and_leaves_a_picture(screen, tmp_path):
 def test_a_needle_is_cut_and_found(screen, tmp_path):
     path, producer = screen
     png, needle = tmp_path / "whole.png", tmp_path / "login.png"
-    kju.Surface(path).save(png)
+    kju.Surface(path).screenshot(png)
     cut = ("--at", "56,16,48,16", "--exclude", "60,18,8,8", "--click", "70,20")
     for source in (path, png):
         assert run("needle", source, "-o", needle, *cut)[0] == 0

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xservers
-from wait import until
+from support import xservers
+from support.wait import until
 
 import kju
 import kju.aio
@@ -97,7 +97,9 @@ def test_what_programs_draw_is_published(how: str) -> None:
             picture = until_equal(machine, where)
             assert picture.shape == (800, 1280, 3)
             until(
-                lambda: np.array_equal(machine.screen.snapshot()[..., :3], xservers.picture(where))
+                lambda: np.array_equal(
+                    machine.screen.frame(pixels="bgrx")[..., :3], xservers.picture(where)
+                )
             )
             for change in machine.screen.changes():
                 assert change.rects
@@ -130,7 +132,11 @@ def test_a_snapshot_is_no_older_than_the_call(how: str) -> None:
             for red in range(0, 200, 20):
                 xservers.do(where, "xsetroot", "-solid", f"#{red:02x}4080")
                 for one in (machine, viewer):
-                    assert one.screen.snapshot()[400, 640, :3].tolist() == [0x80, 0x40, red]
+                    assert one.screen.frame(pixels="bgrx")[400, 640, :3].tolist() == [
+                        0x80,
+                        0x40,
+                        red,
+                    ]
 
 
 def test_the_servers_own_memory_is_for_those_who_control() -> None:
@@ -170,7 +176,7 @@ def test_a_smaller_mode_is_the_pictures_corner() -> None:
         xservers.do(where, "xsetroot", "-solid", "#305070")
         small = xservers.picture(where)
         assert small.shape == (600, 800, 3)
-        frame = machine.screen.snapshot()
+        frame = machine.screen.frame(pixels="bgrx")
         assert frame.shape == (800, 1280, 4)
         assert np.array_equal(frame[:600, :800, :3], small)
 
@@ -232,9 +238,9 @@ def test_what_is_known_of_it() -> None:
 def test_from_asyncio() -> None:
     async def scene() -> tuple[int, ...]:
         async with await kju.aio.launch(xvfb=True, args=["-screen", "0", "320x200x24"]) as machine:
-            return machine.screen.snapshot().shape
+            return (await machine.screen.frame()).shape
 
-    assert asyncio.run(scene()) == (200, 320, 4)
+    assert asyncio.run(scene()) == (200, 320, 3)
 
 
 @SHARED
@@ -270,7 +276,7 @@ def test_a_host_that_is_killed_takes_the_server_along(how: str) -> None:
 def test_memory_that_is_cut_ends_in_words() -> None:
     with kju.launch(xvfb=True, name="x") as machine:
         info = machine.info()
-        assert machine.screen.snapshot().shape == (800, 1280, 4)
+        assert machine.screen.frame().shape == (800, 1280, 3)
         os.truncate(info["xvfb"]["memory"], 4096)
         with contextlib.suppress(subprocess.CalledProcessError):
             xservers.do(info["xvfb"]["display"], "xsetroot", "-solid", "#112233")
@@ -335,7 +341,7 @@ def test_a_running_server_by_its_segment() -> None:
             with kju.launch(xvfb=named) as machine:
                 assert machine.info()["xvfb"]["memory"] == f"sysv:{number}"
                 xservers.do(where, "xsetroot", "-solid", "#334455")
-                assert machine.screen.snapshot()[0, 0, :3].tolist() == [0x55, 0x44, 0x33]
+                assert machine.screen.frame()[0, 0].tolist() == [0x33, 0x44, 0x55]
         assert child.poll() is None
         assert number in xservers.segments()
     # Xvfb leaves its segment behind, also at a proper end.

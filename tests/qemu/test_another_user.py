@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
 import pytest
+from support import guests
 
 import kju
 from kju.store.paths import Paths
@@ -99,7 +99,7 @@ def test_the_host_lets_nobody_in_where_the_folder_would(machine: kju.Machine) ->
 
 
 def test_memory_is_not_opened_through_proc(machine: kju.Machine) -> None:
-    machine.screen.snapshot()
+    machine.screen.frame()
     mine = subprocess.run(
         [sys.executable, "-c", READ, f"/proc/{machine.host_pid}/maps"],
         capture_output=True, text=True, check=True,

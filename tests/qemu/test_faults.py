@@ -17,9 +17,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
 import pytest
-from wait import until
+from support import guests
+from support.wait import until
 
 import kju
 from kju.errors import KjuError, MachineExistsError, MachineGoneError, ProducerGoneError
@@ -38,7 +38,7 @@ with kju.launch({str(guests.INVADERS)!r}, name="m", memory="64", args={TCG!r}) a
     print(machine.host_pid, machine.info()["qemu"]["pid"], flush=True)
     machine.keyboard.press("a")
     for change in machine.screen.changes():
-        machine.screen.snapshot()
+        machine.screen.frame()
 """
 
 VIEWER = """
@@ -47,7 +47,7 @@ machine = kju.attach("m")
 machine.keyboard.press("b")
 print("looking", flush=True)
 for change in machine.screen.changes():
-    machine.screen.snapshot()
+    machine.screen.frame()
 """
 
 
@@ -130,7 +130,7 @@ def test_qemu_killed() -> None:
         assert "QEMU was killed by SIGKILL" in (machine.gone or "")
         with pytest.raises(MachineGoneError, match="SIGKILL"):
             machine.info()
-        assert screen.snapshot().size, "the last picture can still be read"
+        assert screen.frame().size, "the last picture can still be read"
         machine.close()
         assert machine._child
         assert machine._child.returncode == 4

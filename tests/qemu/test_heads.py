@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
-from monitor import Monitor
 from PIL import Image
-from wait import until
+from support import guests
+from support.monitor import Monitor
+from support.wait import until
 
 import kju
 
@@ -44,7 +44,7 @@ def test_each_head_is_published(tmp_path: Path) -> None:
         with monitor.paused():
             for screen in screens:
                 monitor.equals(screen, device="card", head=screen.console)
-            first, second = (screen.snapshot(format="rgb") for screen in screens)
+            first, second = (screen.frame() for screen in screens)
             assert not np.array_equal(first, second)
             for screen in screens:
                 shot = tmp_path / f"{screen.console}.png"
@@ -52,7 +52,7 @@ def test_each_head_is_published(tmp_path: Path) -> None:
                     "screenshot", "two", "--console", str(screen.console), "-o", str(shot)
                 )
                 assert (done.returncode, done.stderr) == (0, "")
-                assert np.array_equal(np.asarray(Image.open(shot)), screen.snapshot(format="rgb"))
+                assert np.array_equal(np.asarray(Image.open(shot)), screen.frame())
         done = command("screenshot", "two", "--console", "2", "-o", str(tmp_path / "none.png"))
         assert done.returncode == 2
         assert "consoles 0 to 1" in done.stderr

@@ -13,11 +13,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
-from monitor import Monitor
-from wait import until
+from support import guests
+from support.monitor import Monitor
+from support.wait import until
 
 import kju
 import kju.aio
@@ -63,7 +63,7 @@ def test_the_guest_is_seen_and_obeys(machine: kju.Machine) -> None:
     until(lambda: screen.mode[:2] == (720, 400), 20)
 
     def ship() -> list[int]:
-        row = np.asarray(screen.snapshot())[384:400, :, :3].max(axis=(0, 2))
+        row = np.asarray(screen.frame(pixels="bgrx"))[384:400, :, :3].max(axis=(0, 2))
         return np.flatnonzero(row).tolist()
 
     until(ship, 20, "the game is on the screen")
@@ -137,7 +137,7 @@ def test_two_type_at_once(machine: kju.Machine) -> None:
 
 def test_consistent_copies_and_refresh(machine: kju.Machine) -> None:
     until(lambda: machine.screen.mode.width == 720, 20)
-    frame = machine.screen.snapshot(consistent=True)
+    frame = machine.screen.frame(consistent=True, pixels="bgrx")
     assert frame.shape == (400, 720, 4)
     assert machine.screen.refresh() >= frame.version
     with machine.screen._hold():
@@ -282,7 +282,7 @@ def test_a_named_surface_stays(tmp_path: Path) -> None:
             kju.launch(guests.INVADERS, memory="64", args=TCG, surface=path, name="second")
     with kju.Surface(path) as surface:
         assert surface.state[0] in (kju.State.CLOSED, kju.State.GONE)
-        assert surface.snapshot().size
+        assert surface.frame().size
 
 
 def test_a_stopped_guest_is_paused_and_never_live_before(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 
-import guests
 import pytest
-from wait import until
+from support import guests
+from support.wait import until
 
 import kju
 import kju.aio
@@ -64,7 +64,9 @@ class Plain:
 
     @property
     def answers(self) -> int:
-        return int(self.machine.screen.snapshot(sync=True)[COUNTER].view("<u4")[0] & 0xFFFFFF)
+        return int(
+            self.machine.screen.frame(sync=True, pixels="bgrx")[COUNTER].view("<u4")[0] & 0xFFFFFF
+        )
 
     def sees_every_answer(self, act: Input, after: Input | None = None) -> None:
         """Act, and wait for a change since the mark: each time it is the answer."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import guests
 import pytest
-from monitor import Monitor
-from wait import until
+from support import guests
+from support.monitor import Monitor
+from support.wait import until
 
 import kju
 from kju.sources.display1.source import BYTES
@@ -27,7 +27,7 @@ def test_a_smaller_text_mode_is_seen(tmp_path: Path, old: bool) -> None:
 
         def ready() -> bool:
             """The BIOS has gone, its text with it: one letter at the top."""
-            picture = screen.snapshot(format="grey")
+            picture = screen.frame(pixels="grey")
             return bool(picture[:16, :9].any() and not picture[32:].any())
 
         until(ready, 20, "the program")

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
 import pytest
-from paint_guest import SEEN, Guest, booted
-from wait import until
+from support import guests
+from support.paint_guest import SEEN, Guest, booted
+from support.wait import until
 
 import kju
 import kju.aio
@@ -175,11 +175,15 @@ def test_after_an_input_comes_what_the_guest_did_with_it(pointed: Pointed) -> No
     square, elsewhere = kju.Rect(64, 0, 64, 64), kju.Rect(700, 300, 64, 64)
     with kju.attach("tablet") as machine:
         for _ in range(20):
-            before = machine.screen.snapshot(square)[8, 8].tolist()
+            before = machine.screen.frame(square)[8, 8].tolist()
             mark = machine.keyboard.chord("a", interval=0)
             change = machine.screen.after(mark, region=square, timeout=SEEN)
             assert any(rect.intersection(square) for rect in change.rects) or change.everything
-            until(lambda b=before: machine.screen.snapshot(square)[8, 8].tolist() != b, SEEN, "it")
+            until(
+                lambda b=before: machine.screen.frame(square)[8, 8].tolist() != b,
+                SEEN,
+                "it",
+            )
         with pytest.raises(WaitTimeoutError):
             machine.screen.after(machine.screen.mark, region=elsewhere, timeout=0.2)
     assert guest.console()["keys_held"] == []

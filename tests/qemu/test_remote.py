@@ -16,9 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typed_guest
-import xservers
-from wait import until
+from support import typed_guest, xservers
+from support.wait import until
 
 import kju
 from kju import serving
@@ -45,7 +44,7 @@ def served(*names: str, prefix: str = "lab") -> Iterator[subprocess.Popen[str]]:
 def equal(one: kju.Machine, other: kju.Machine) -> bool:
     """Whether both show the same now."""
     try:
-        mine, theirs = one.screen.snapshot(), other.screen.snapshot()
+        mine, theirs = one.screen.frame(pixels="bgrx"), other.screen.frame(pixels="bgrx")
     except UnavailableError:
         return False
     return mine.shape == theirs.shape and np.array_equal(mine[..., :3], theirs[..., :3])
@@ -54,7 +53,7 @@ def equal(one: kju.Machine, other: kju.Machine) -> bool:
 def is_stale(mirror: kju.Machine) -> bool:
     """Whether it says that nothing comes any more."""
     try:
-        mirror.screen.snapshot()
+        mirror.screen.frame()
     except UnavailableError as error:
         return "stale since" in str(error)
     return False
@@ -146,7 +145,7 @@ def test_asyncio_and_a_machine_that_ends(tmp_path: Path) -> None:
             with pytest.raises(UnavailableError, match=r"stale|ended"):
                 async with asyncio.timeout(20):
                     while True:
-                        mirror.screen.snapshot()
+                        await mirror.screen.frame()
                         await asyncio.sleep(0.05)
             await mirror.close()
 
@@ -190,7 +189,7 @@ def test_a_lossy_mirror_shows_a_photograph_soon_and_exactly_when_it_rests(tmp_pa
                 until(lambda: received(plain) > before + 90_000, 20, "the photograph is sent")
                 until(lambda: equal(mirror, machine), 20, "the photograph is shown exactly")
                 until(lambda: mirror.info()["mirror"]["exact"], 10, "it says so")
-                pixels = mirror.screen.snapshot().reshape(-1, 4)
+                pixels = mirror.screen.frame(pixels="bgrx").reshape(-1, 4)
                 assert len(np.unique(pixels, axis=0)) > 0.5 * len(
                     np.unique(picture.reshape(-1, 4), axis=0)
                 )

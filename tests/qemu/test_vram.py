@@ -10,9 +10,9 @@ import time
 
 import numpy as np
 import pytest
-from follower import Follower
-from paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets
-from wait import until
+from support.follower import Follower
+from support.paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets
+from support.wait import until
 
 from kju.emulators.qemu.video_console import LISTEN_AFTER
 
@@ -116,7 +116,7 @@ def test_a_blanked_screen_is_black(guest: Guest, index: int) -> None:
     """0 does not tell, and QEMU is asked for its picture; others do."""
     guest.tell("port 0x3da")
     guest.tell(f"port 0x3c0 {index}")
-    until(lambda: not guest.seen.snapshot()[..., :3].any(), 6, "it is black")
+    until(lambda: not guest.seen.frame().any(), 6, "it is black")
     assert "blanked" in str(guest.console()["reason"])
     guest.equals()
     guest.tell("block 5 5 50 50 0xffffff")
@@ -136,7 +136,7 @@ def test_a_black_screen_that_is_blanked_does_not_flap(guest: Guest) -> None:
     before = len(log.read_text())
     end = time.monotonic() + 3.0  # the wait is the point: how often it changes its mind
     while time.monotonic() < end:
-        assert not guest.seen.snapshot()[..., :3].any()
+        assert not guest.seen.frame().any()
         time.sleep(0.05)
     assert log.read_text()[before:].count("vram running") <= 2
     guest.tell("port 0x3da")
@@ -217,7 +217,7 @@ def test_a_storm_of_modes(guest: Guest, how: str) -> None:
     # It may have stopped at capabilities, and then the last mode holds for half a second.
     with guest.monitor.paused():
         dump = guest.monitor.screendump()
-        shown = lambda: np.array_equal(guest.screen.snapshot(sync=True, format="rgb"), dump)  # noqa: E731
+        shown = lambda: np.array_equal(guest.screen.frame(sync=True), dump)  # noqa: E731
         until(shown, SEEN, "the true mode")
         guest.equals_paused()
     guest.show(1024, 768)

@@ -17,15 +17,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
-from monitor import Monitor
-from wait import until
+from support import guests
+from support.monitor import Monitor
+from support.wait import until
 
 import kju
 from kju.errors import UnavailableError
-from kju.surface.geometry import Rect
 
 pytestmark = pytest.mark.qemu
 
@@ -114,12 +113,12 @@ def test_a_host_that_may_not_look_into_qemu(how: str, theirs: Path) -> None:
             epoch = screen.mode.epoch
             with monitor.paused():
                 monitor.equals(screen)
-                assert len(np.unique(screen.snapshot()[..., 0])) >= 32, "a picture, no blank"
+                assert len(np.unique(screen.frame()[..., 2])) >= 32, "a picture, no blank"
             assert str(console_of(machine)["source"]).startswith("display1")
         serial.ask("block 10 20 50 60 0x123456", "^kju: block")
         with monitor.paused():
             monitor.equals(screen)
-            assert (screen.snapshot(Rect(10, 20, 50, 60))[..., :3] == (0x56, 0x34, 0x12)).all()
+            assert (screen.frame((10, 20, 50, 60)) == (0x12, 0x34, 0x56)).all()
         with pytest.raises(UnavailableError):
             screen.view(live=True)
 
@@ -142,7 +141,7 @@ def test_the_same_guest_where_its_host_may(theirs: Path) -> None:
     with denied("open", theirs) as (machine, monitor, serial):
         screen = machine.screen
         serial.wait("^kju: ready", 90)
-        screen.snapshot()
+        screen.frame()
         until(lambda: console_of(machine)["source"] == "vram", 10)
         with monitor.paused():
             monitor.equals(screen)
@@ -162,7 +161,7 @@ def test_the_same_guest_where_its_host_may(theirs: Path) -> None:
         # An index that does not tell: only QEMU's picture says that the screen is blanked.
         serial.ask("port 0x3da", "^kju: port")
         serial.ask("port 0x3c0 0", "^kju: port")
-        until(lambda: not screen.snapshot()[..., :3].any(), 10, "it is black")
+        until(lambda: not screen.frame().any(), 10, "it is black")
         with monitor.paused():
             monitor.equals(screen)
         assert "cannot be read" not in machine.log.read_text()

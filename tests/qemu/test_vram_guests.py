@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
-from monitor import Monitor
-from wait import until
+from support import guests
+from support.monitor import Monitor
+from support.wait import until
 
 import kju
 from kju.emulators.qemu.video_console import LISTEN_AFTER
@@ -38,7 +38,7 @@ class Judge:
             end = time.monotonic() + 3
             while True:
                 shown = self._screendump()
-                taken = screen.snapshot(sync=True, format="rgb")
+                taken = screen.frame(sync=True)
                 published = np.asarray(screen.view())[..., 2::-1]
                 if np.array_equal(taken, shown) and np.array_equal(published, shown):
                     return True
@@ -88,7 +88,7 @@ def test_the_installer_in_a_vbe_mode_and_again_after_a_reset(tmp_path: Path) -> 
             return (mode.width, mode.height) == (1024, 768) and judge.source() == "vram"
 
         def drawn() -> bool:
-            return in_vbe() and len(np.unique(machine.screen.snapshot()[..., 0])) > 50
+            return in_vbe() and len(np.unique(machine.screen.frame(pixels="bgrx")[..., 0])) > 50
 
         sizes = watch(machine, judge, drawn, 120)
         assert (720, 400) in sizes  # the firmware's text was seen
@@ -106,15 +106,15 @@ def test_grub_from_power_on_and_again_after_its_reset(tmp_path: Path) -> None:
             return screen.mode[:2] == (1024, 768) and judge.source() == "vram"
 
         def drawn() -> bool:
-            return in_graphics() and bool(screen.snapshot()[..., :3].any())
+            return in_graphics() and bool(screen.frame().any())
 
         sizes = watch(machine, judge, drawn, 60)
         assert (720, 400) in sizes
         until(judge.agrees, 10, "the menu")
-        before = screen.snapshot()
+        before = screen.frame(pixels="bgrx")
         keyboard.press("down")
         keyboard.release("down")
-        until(lambda: not np.array_equal(screen.snapshot(), before), 10, "the bar moves")
+        until(lambda: not np.array_equal(screen.frame(pixels="bgrx"), before), 10, "the bar moves")
         assert judge.agrees()
         keyboard.press("ret")
         keyboard.release("ret")

@@ -8,8 +8,8 @@ import time
 
 import numpy as np
 import pytest
-from paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets, traffic, video_memory
-from wait import until
+from support.paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets, traffic, video_memory
+from support.wait import until
 
 from kju.emulators.qemu.video_console import LISTEN_AFTER
 from kju.errors import RoleError
@@ -21,7 +21,7 @@ def test_a_view_client_gets_no_descriptor(guest: Guest) -> None:
     with pytest.raises(RoleError):
         guest.seen.view(live=True)
     before = set(os.listdir("/proc/self/fd"))
-    frame = guest.seen.snapshot()
+    frame = guest.seen.frame(pixels="bgrx")
     assert frame.shape == (600, 800, 4)
     assert len(set(os.listdir("/proc/self/fd")) - before) <= 1
     from kju.client.screen import live_descriptor
@@ -82,7 +82,7 @@ def test_nobody_looks(guest: Guest, bits: int) -> None:
         dump = guest.monitor.screendump()
     finally:
         guest.look()
-    first = guest.seen.snapshot(format="rgb")
+    first = guest.seen.frame()
     if bits == 32:
         assert np.array_equal(first, dump), "the first picture is a fresh one"
     guest.equals_paused()

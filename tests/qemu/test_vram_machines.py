@@ -11,12 +11,12 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
-from monitor import Monitor
-from paint_guest import MIB, SEEN, booted, video_memory
-from wait import until
+from support import guests
+from support.monitor import Monitor
+from support.paint_guest import MIB, SEEN, booted, video_memory
+from support.wait import until
 
 import kju
 from kju.errors import (
@@ -35,7 +35,7 @@ def test_linux_blanks_its_own_way(tmp_path: Path) -> None:
         guest.equals()
         for _ in range(2):
             guest.serial.ask("dark", "^kju: still")
-            until(lambda: not guest.seen.snapshot()[..., :3].any(), 6, "it is black")
+            until(lambda: not guest.seen.frame().any(), 6, "it is black")
             guest.equals()
             guest.serial.ask("lit", "^kju: still")
             guest.serial.ask("still", "^kju: still")  # the driver has cleared the memory
@@ -94,7 +94,7 @@ def graphics(disk: Path) -> Iterator[tuple[kju.Machine, Monitor]]:
         screen = machine.screen
 
         def ready() -> bool:
-            picture = screen.snapshot(format="grey")
+            picture = screen.frame(pixels="grey")
             # Not yet the BIOS's first line, and but for a cursor.
             rest = picture[32:].any() or picture[:12, 9:].any()
             return bool(picture[:16, :9].any() and not rest)
@@ -142,7 +142,7 @@ def test_everybody_hears_of_qemus_end(tmp_path: Path, how: str) -> None:
             try:
                 while True:
                     if snapshots:
-                        screen.snapshot()
+                        screen.frame()
                     else:
                         screen.wait(timeout=10)
             except (KjuError, OSError) as error:
@@ -175,7 +175,7 @@ def test_everybody_hears_of_qemus_end(tmp_path: Path, how: str) -> None:
         live.sum()  # what was the guest's memory is a picture still, or zeros
         if how == "killed":
             # The last picture stays; nobody but who waits is told.
-            machine.screen.snapshot()
+            machine.screen.frame()
             machine.screen._consumer  # noqa: B018
             stop_snapshots(machine)
         for watcher in watchers:
@@ -210,7 +210,7 @@ def test_without_its_memory_qemu_is_listened_to(
         assert says in str(console["no_vram"])
         with pytest.raises(UnavailableError):
             machine.screen.view(live=True)
-        assert machine.screen.snapshot(sync=True).size
+        assert machine.screen.frame(sync=True).size
 
 
 def test_qemu_as_another_user(tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import guests
 import numpy as np
 import pytest
-from follower import Follower
-from monitor import Monitor
-from wait import until
+from support import guests
+from support.follower import Follower
+from support.monitor import Monitor
+from support.wait import until
 
 import kju
 from kju.errors import GeometryError, MachineGoneError, ProducerGoneError, WaitTimeoutError
@@ -85,7 +85,7 @@ class Machine:
         """It has booted: the linear mode, watched, and something drawn in it."""
         until(lambda: self.screen.mode[:2] == LINEAR, 20, "the linear mode")
         until(lambda: self.source() == "vram", SEEN, f"watched, not through {self.source()}")
-        until(lambda: self.screen.snapshot()[..., :3].any(), 10, "letters")
+        until(lambda: self.screen.frame().any(), 10, "letters")
 
     def equals(self) -> tuple[int, int]:
         """Whoever looks has what a paused QEMU shows; returns its size."""
@@ -94,7 +94,7 @@ class Machine:
 
             def taken() -> bool:
                 with contextlib.suppress(GeometryError):
-                    return np.array_equal(self.screen.snapshot(sync=True, format="rgb"), dump)
+                    return np.array_equal(self.screen.frame(sync=True), dump)
                 return False
 
             what = f"{self.source()}, {self.screen.mode}, QEMU {dump.shape}"

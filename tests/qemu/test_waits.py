@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
 import pytest
+from support import guests
 
 import kju
 from kju.vision import Needle, ScreenTimeoutError
@@ -75,13 +75,13 @@ def test_grubs_menu_by_text_and_by_image(tmp_path: Path) -> None:
             await screen.wait_stable(0.5, timeout=PATIENCE)
             assert (await screen.read_text()).reader == "tesseract"
             around = kju.Rect(entry.x - 4, entry.y - 2, entry.width + 8, entry.height + 4)
-            resting = Needle.cut(screen.snapshot(), around)
+            resting = Needle.cut(await screen.frame(), around)
             assert (await screen.wait_image(resting, timeout=PATIENCE)).score == 1.0
             mark = screen.mark
             await machine.keyboard.chord("down", "down")
             await screen.wait_change(around, since=mark, timeout=PATIENCE)
             await screen.wait_stable(0.5, timeout=PATIENCE)
-            selected = Needle.cut(screen.snapshot(), around)
+            selected = Needle.cut(await screen.frame(), around)
             assert await screen.find_image(resting) is None
             await machine.keyboard.chord("up")
             match = await screen.wait_image([selected, resting], around, timeout=PATIENCE)

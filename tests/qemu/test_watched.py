@@ -11,11 +11,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
-from monitor import Monitor
-from wait import until
+from support import guests
+from support.monitor import Monitor
+from support.wait import until
 
 import kju
 
@@ -38,7 +38,7 @@ class Kept:
 
     def take(self, screen, change):
         if change.everything:
-            self.picture = np.array(screen.snapshot())
+            self.picture = np.array(screen.frame(pixels="bgrx"))
         else:
             self.copy(screen, change.rects)
         self.mark, self.taken = change.mark, self.taken + 1
@@ -49,7 +49,7 @@ class Kept:
         try:
             for rect in rects:
                 x, y, width, height = rect
-                self.picture[y : y + height, x : x + width] = screen.snapshot(rect)
+                self.picture[y : y + height, x : x + width] = screen.frame(rect, pixels="bgrx")
         except GeometryError:
             pass  # another mode by now: the next change is everything
 
@@ -162,7 +162,7 @@ def test_everybody_ends_with_the_published_picture(tmp_path: Path) -> None:
             monitor.execute("stop")
             monitor.equals(machine.screen)
         for machine in machines:
-            published = np.ascontiguousarray(machine.screen.snapshot()[..., :3])
+            published = np.ascontiguousarray(machine.screen.frame(pixels="bgrx")[..., :3])
             expected = hashlib.sha256(published).hexdigest()
             for child in watchers[machine.name]:
                 end_at(child, machine.screen.version)

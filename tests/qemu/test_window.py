@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
-import xservers
-from paint_guest import MODE, SEEN, Guest
-from wait import until
+from support import guests, xservers
+from support.paint_guest import MODE, SEEN, Guest
+from support.wait import until
 
 import kju
 from kju.viewers.geometry import Scaling, device_size, place
@@ -151,7 +150,7 @@ def elsewhere(window: Window) -> Iterator[None]:
 
 
 def guests_picture(guest: Guest) -> np.ndarray:
-    return np.asarray(guest.screen.snapshot(sync=True, format="rgb"))
+    return np.asarray(guest.screen.frame(sync=True))
 
 
 @pytest.mark.parametrize(
@@ -475,7 +474,7 @@ def test_the_guests_cursor_is_drawn_where_the_windows_is_not(
 
 
 def pictured(machine: kju.Machine, cursor: bool) -> np.ndarray:
-    return np.asarray(machine.screen.snapshot(format="rgb", sync=True, cursor=cursor))
+    return np.asarray(machine.screen.frame(pixels="rgb", sync=True, cursor=cursor))
 
 
 def shows_about(one: Window, picture: np.ndarray) -> bool:

@@ -27,7 +27,7 @@ def drive(image: str) -> NDArray[np.uint8]:
         answer = machine.screen.wait_for(lambda pixels: int(pixels.max()), timeout=1)
         assert_type(answer, int)
         assert_type(str(machine.screen.read_text()), str)
-        pixels: NDArray[np.uint8] = machine.screen.snapshot()
+        pixels: NDArray[np.uint8] = machine.screen.frame()
         return pixels
 
 

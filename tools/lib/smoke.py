@@ -24,7 +24,7 @@ def use_surface(folder: Path) -> None:
         producer.set_mode(64, 48)
         producer.compare(frame)
         with kju.Surface(path) as surface:
-            assert (surface.snapshot()[..., :3] == 7).all()
+            assert (surface.frame(pixels="bgrx")[..., :3] == 7).all()
 
 
 def compile_header(folder: Path) -> None:

@@ -49,13 +49,13 @@ def screenshot(target: str, output: str, console: int, cursor: bool) -> None:
 def _save(surface: Surface, output: str, cursor: bool) -> None:
     if output != "-":
         try:
-            surface.save(output, cursor=cursor)
+            surface.screenshot(output, cursor=cursor)
         except KjuError:
             raise
         except ValueError as error:  # Pillow knows no format of this ending
             raise UsageError(f"{output}: {error}; let it end in .png") from error
         return
-    surface.save(sys.stdout.buffer, cursor=cursor)
+    surface.screenshot(sys.stdout.buffer, cursor=cursor)
     sys.stdout.buffer.flush()
 
 

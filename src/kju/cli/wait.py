@@ -153,7 +153,7 @@ def _picture(source: str, console: int) -> npt.NDArray[np.uint8]:
         pixels, _ = decode(read_picture(Path(source)), source)
         return np.dstack((pixels, np.zeros(pixels.shape[:2], np.uint8)))
     with _opened(source, console) as surface:
-        return np.array(surface.snapshot())
+        return np.array(surface.frame(pixels="bgrx"))
 
 
 @contextlib.contextmanager

@@ -29,14 +29,15 @@ from ..errors import (
     ProducerGoneError,
     SupersededError,
     UnavailableError,
+    UsageError,
     WaitTimeoutError,
 )
 from ..files import write_output
 from ..memory import Segment, SurfaceProducer, open_fd, open_segment
 from ..memory.identity import has_died
 from ..surface import MAX_SIDE, NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
-from ..surface.consumer import CHANNELS, Consumer, Copy, blend_cursor, copy_frame, next_wait
-from ..surface.formats import R8, fourcc_name
+from ..surface.consumer import Consumer, Copy, blend_cursor, copy_frame, next_wait
+from ..surface.formats import CHANNELS, R8, PixelFormat, fourcc_name
 from ..surface.geometry import Area, Rect, as_rect
 from .frame import Frame, FramePool, make_frame
 
@@ -216,7 +217,7 @@ class SurfaceBase:
     def view(self, rect: Area | None = None) -> Frame:
         """View the published pixels without copying.
 
-        The producer may write while you look; `snapshot` gives pixels that hold still.
+        The producer may write while you look; `frame` gives pixels that hold still.
         Promised safe on sealed memory, which is what a machine's screen is. Where others
         may cut the file, lost pages read as zeros and the next call on the surface raises
         `MemoryLostError`.
@@ -245,30 +246,30 @@ class SurfaceBase:
         return make_frame(pixels, self, mode, version, live=True)
 
     @_notices_loss
-    def _snapshot(
+    def _copy_frame(
         self,
         area: Area | None = None,
         *,
+        pixels: PixelFormat = "bgrx",
         consistent: bool = False,
         cursor: bool = False,
-        format: str = "bgrx",
     ) -> Frame:
-        """As `kju.Surface.snapshot`; a consistent one may sleep, up to a second."""
+        """Copy pixels; a consistent copy may sleep, up to a second."""
         rect = None if area is None else as_rect(area)
-        if format not in CHANNELS:
-            raise ValueError(f"format is one of {', '.join(CHANNELS)}, not {format!r}")
+        if pixels not in CHANNELS:
+            raise UsageError(f"pixels is one of {', '.join(CHANNELS)}, not {pixels!r}")
         consumer = self._open()
         if consumer.reader.state_code == State.UNAVAILABLE:
             consumer.raise_unless_live()
         if cursor and consumer.mode.fourcc != R8:
             copy = self._copy(rect, "bgrx", consistent)
             blend_cursor(copy.pixels, rect or copy.mode.whole, consumer.cursor())
-            copy = copy._replace(pixels=_convert(copy.pixels, format))
+            copy = copy._replace(pixels=_convert(copy.pixels, pixels))
         else:
-            copy = self._copy(rect, format, consistent)
+            copy = self._copy(rect, pixels, consistent)
         return make_frame(copy.pixels, self, copy.mode, copy.version, consistent=consistent)
 
-    def _copy(self, rect: Rect | None, pixel_format: str, exact: bool) -> Copy:
+    def _copy(self, rect: Rect | None, pixel_format: PixelFormat, exact: bool) -> Copy:
         if not exact:
             return self._published(rect, pixel_format, False, TRIES)
         deadline = time.monotonic() + _EXACT_SECONDS
@@ -284,36 +285,29 @@ class SurfaceBase:
                     with self._hold():
                         return self._published(rect, pixel_format, True, TRIES)
 
-    def _published(self, rect: Rect | None, pixel_format: str, exact: bool, tries: int) -> Copy:
+    def _published(
+        self, rect: Rect | None, pixel_format: PixelFormat, exact: bool, tries: int
+    ) -> Copy:
         allocate = self._pool.allocate
         copy = copy_frame(self._consumer, rect, pixel_format, exact, allocate, tries)
         assert copy is not None  # noqa: S101  no window was asked for
         return copy
 
-    def _save(
-        self,
-        target: str | os.PathLike[str] | IO[bytes],
-        rect: Area | None = None,
-        *,
-        cursor: bool = False,
-        consistent: bool = False,
-    ) -> Frame:
-        """As `kju.Surface.save`."""
-        from PIL import Image  # heavy, and most programs never save
+    def _write_picture(self, path: str | os.PathLike[str] | IO[bytes], frame: Frame) -> None:
+        """Write an RGB or grey frame as a picture file."""
+        from PIL import Image  # heavy, and most programs never write a picture
 
-        kind = _picture_format(target) if isinstance(target, (str, os.PathLike)) else "PNG"
-        frame = self._snapshot(rect, cursor=cursor, consistent=consistent, format="rgb")
+        kind = _picture_format(path) if isinstance(path, (str, os.PathLike)) else "PNG"
         image = Image.fromarray(np.asarray(frame))
         # Level 1 takes a quarter of the default's time and gives a tenth more bytes.
         options = {"compress_level": 1} if kind == "PNG" else {}
-        if not isinstance(target, (str, os.PathLike)):
-            image.save(target, kind, **options)
-            return frame
-        # Into memory first: an old file stays until the new one is whole.
+        if not isinstance(path, (str, os.PathLike)):
+            image.save(path, kind, **options)
+            return
+        # Encode into memory first: an old file stays until the new one is complete.
         file = io.BytesIO()
         image.save(file, kind, **options)
-        write_output(target, file.getvalue())
-        return frame
+        write_output(path, file.getvalue())
 
     # ---- Changes
 
@@ -486,10 +480,10 @@ def _sleep_or_raise(
 
 
 def _picture_format(target: str | os.PathLike[str]) -> str:
-    """Pillow's name for the format that a path's ending stands for.
+    """Return Pillow's name for the format of a file name extension.
 
     Raises:
-        ValueError: Pillow knows none.
+        UsageError: Pillow cannot write such a format.
     """
     from PIL import Image
 
@@ -498,11 +492,11 @@ def _picture_format(target: str | os.PathLike[str]) -> str:
         return "PNG"
     kind = Image.registered_extensions().get(ending)
     if kind not in Image.SAVE:
-        raise ValueError(f"unknown file extension: {ending}")
+        raise UsageError(f"cannot write {target}: unknown picture format {ending!r}; try .png")
     return str(kind)
 
 
-def _convert(pixels: np.ndarray, pixel_format: str) -> np.ndarray:
+def _convert(pixels: np.ndarray, pixel_format: PixelFormat) -> np.ndarray:
     if pixel_format == "bgrx":
         return pixels
     if pixel_format == "rgb":

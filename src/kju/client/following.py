@@ -9,6 +9,7 @@ from ..errors import MemoryLostError, ProducerGoneError, UnavailableError
 from ..memory import open_fd
 from ..surface import State
 from ..surface.consumer import Consumer, Copy, copy_frame
+from ..surface.formats import PixelFormat
 from ..surface.geometry import Area, Rect
 from .base import TRIES, SurfaceBase, cut
 from .frame import Frame, make_frame
@@ -104,7 +105,11 @@ class Following(SurfaceBase):
             self._catch_up = self._publish
             return None
 
-    def _copy(self, rect: Rect | None, pixel_format: str, exact: bool) -> Copy:
+    def _must_publish(self) -> bool:
+        """Check whether only the host can see pixels that are newer than the published ones."""
+        return bool(self._open().reader.live_number) and self._window_to_copy() is None
+
+    def _copy(self, rect: Rect | None, pixel_format: PixelFormat, exact: bool) -> Copy:
         consumer = self._consumer
         if not consumer.reader.live_number:
             return super()._copy(rect, pixel_format, exact)

@@ -24,6 +24,7 @@ from ..protocol.messages import (
     SurfaceHandle,
     Unhold,
 )
+from ..surface.formats import PixelFormat
 from ..surface.geometry import Area
 from .following import Following
 from .frame import Frame
@@ -88,31 +89,31 @@ class Screen(Following, Surface):
         )
         return screen
 
-    def snapshot(
+    def frame(
         self,
         rect: Area | None = None,
         *,
+        pixels: PixelFormat = "rgb",
         consistent: bool = False,
         cursor: bool = False,
-        format: str = "bgrx",
         sync: bool = False,
     ) -> Frame:
         """Copy the pixels as they are now, no older than this call.
 
-        They come from the guest's own memory where this client may look there (a linear mode,
-        and the control role); else as QEMU has told the host, each tile its newest.
+        In a linear mode, with the control role, the pixels are read from the guest's own video
+        memory. Otherwise they are the published ones, each tile in its newest version.
 
         Args:
-            rect: Pixels, origin top left; everything by default.
-            consistent: Exactly one published version: see `kju.Surface.snapshot`.
+            rect: Area in pixels, origin top left; the whole screen by default.
+            pixels: Order of the channels: ``rgb``, ``rgba``, ``bgrx`` (as in memory) or ``grey``.
+            consistent: Copy exactly one published version: see `kju.Surface.frame`.
             cursor: Draw the guest's cursor into the copy.
-            format: ``bgrx``, ``rgb``, ``rgba`` or ``grey``.
-            sync: Have the host read the guest's mode first, which takes a millisecond; else the
-                geometry may be 250 ms old.
+            sync: Let the host read the guest's mode first, which takes a millisecond. Without it
+                the geometry may be 250 ms old.
 
         Returns:
-            Shape ``(height, width, 4)`` for ``bgrx`` and ``rgba``, 3 for ``rgb``, none for
-            ``grey``; its own memory, C-contiguous.
+            Shape ``(height, width, 3)`` for ``rgb``, 4 channels for ``rgba`` and ``bgrx``,
+            ``(height, width)`` for ``grey``. C-contiguous; the array owns its memory.
 
         Raises:
             GeometryError: *rect* leaves the surface.
@@ -123,7 +124,7 @@ class Screen(Following, Surface):
         """
         if sync:
             self.refresh()
-        return self._snapshot(rect, consistent=consistent, cursor=cursor, format=format)
+        return self._copy_frame(rect, pixels=pixels, consistent=consistent, cursor=cursor)
 
     def refresh(self) -> int:
         """Have everything published that QEMU has told the host so far.

@@ -10,6 +10,7 @@ from typing import IO, Self
 from ..errors import FormatError
 from ..surface import NOTHING_TAKEN, Change, Mark, State
 from ..surface.consumer import next_wait
+from ..surface.formats import PixelFormat
 from ..surface.geometry import Area
 from .base import SurfaceBase, deadline_of, seconds_to, touches
 from .frame import Frame
@@ -23,61 +24,68 @@ class Surface(Waits):
 
     __doc__ = SurfaceBase.__doc__
 
-    def snapshot(
+    def frame(
         self,
         rect: Area | None = None,
         *,
+        pixels: PixelFormat = "rgb",
         consistent: bool = False,
         cursor: bool = False,
-        format: str = "bgrx",
     ) -> Frame:
-        """Copy the pixels as they are published now, each tile its newest.
+        """Copy the published pixels, each tile in its newest version.
 
-        A host publishes as soon as QEMU tells it; `Screen.refresh` makes sure of it.
+        A host publishes a change as soon as QEMU reports it; `Screen.refresh` waits for that.
 
         Args:
-            rect: Pixels, origin top left; everything by default.
-            consistent: Exactly one published version: the copy is repeated until the
-                producer did not write meanwhile, at most a second; then the producer is
-                asked to hold still, where that is possible.
+            rect: Area in pixels, origin top left; the whole surface by default.
+            pixels: Order of the channels: ``rgb``, ``rgba``, ``bgrx`` (as in memory) or ``grey``.
+            consistent: Copy exactly one published version. The copy is repeated until the
+                producer did not write meanwhile, for at most a second; then the producer is
+                paused, if it can be.
             cursor: Draw the guest's cursor into the copy.
-            format: ``bgrx``, ``rgb``, ``rgba`` or ``grey``.
 
         Returns:
-            Shape ``(height, width, 4)`` for ``bgrx`` and ``rgba``, 3 for ``rgb``, none for
-            ``grey`` and one-byte surfaces; its own memory, C-contiguous.
+            Shape ``(height, width, 3)`` for ``rgb``, 4 channels for ``rgba`` and ``bgrx``,
+            ``(height, width)`` for ``grey`` and for one-byte surfaces. C-contiguous; the array
+            owns its memory.
 
         Raises:
-            GeometryError: *rect* leaves the surface.
+            GeometryError: *rect* is not inside the surface.
             UnavailableError: There is no picture; the message is the producer's reason.
             InconsistentError: The producer never stopped writing.
-            MemoryLostError: The file below was cut.
+            MemoryLostError: The file below was truncated.
             ClosedError: This process has closed the surface.
         """
-        return self._snapshot(rect, consistent=consistent, cursor=cursor, format=format)
+        return self._copy_frame(rect, pixels=pixels, consistent=consistent, cursor=cursor)
 
-    def save(
+    def screenshot(
         self,
-        target: str | os.PathLike[str] | IO[bytes],
+        path: str | os.PathLike[str] | IO[bytes],
         rect: Area | None = None,
         *,
-        cursor: bool = False,
         consistent: bool = False,
+        cursor: bool = False,
     ) -> Frame:
-        """Write a PNG of the screen; returns the frame that was written.
+        """Write the pixels to a picture file, and return the frame that was written.
 
         Args:
-            target: A path, or a binary file. Another ending than ``.png`` chooses another
-                of Pillow's formats.
-            rect: Pixels; everything by default.
-            cursor: Draw the guest's cursor into it.
-            consistent: As in `snapshot`.
+            path: The file's path, or an open binary file. The extension chooses one of Pillow's
+                formats; PNG without an extension and for an open file.
+            rect: Area in pixels; the whole surface by default.
+            consistent: As for `frame`.
+            cursor: Draw the guest's cursor into the picture.
+
+        Returns:
+            The RGB frame.
 
         Raises:
-            FileError: It can't be written; an old file is as it was.
+            FileError: The file can't be written; an old file is unchanged.
+            UsageError: Pillow cannot write this format.
             UnavailableError: There is no picture.
         """
-        return self._save(target, rect, cursor=cursor, consistent=consistent)
+        frame = self.frame(rect, consistent=consistent, cursor=cursor)
+        self._write_picture(path, frame)
+        return frame
 
     def wait(self, since: Mark | None = None, timeout: float | None = None) -> Change:
         """Sleep until pixels changed; other threads run meanwhile.

@@ -34,7 +34,7 @@ class Waits(SurfaceBase):
 
     Every wait looks at once, and then when damage touches its region; nothing is polled. A look
     sees one published version exactly, unless the producer leaves no time for that in a second:
-    then some tiles are of versions beside it, as in a plain `kju.Surface.snapshot`, and their
+    then some tiles are of versions beside it, as in a plain `kju.Surface.frame`, and their
     damage causes the next look. A region that leaves the screen is waited for too: a guest may be
     about to set a larger mode.
 
@@ -290,9 +290,9 @@ def look(surface: SurfaceBase, watch: Watch[T]) -> Mark:
 def newest_frame(surface: SurfaceBase) -> Frame:
     """A frame of one version; of a producer that never rests, tiles of neighbouring ones."""
     try:
-        return surface._snapshot(consistent=True)
+        return surface._copy_frame(consistent=True)
     except InconsistentError:
-        return surface._snapshot()
+        return surface._copy_frame()
 
 
 def seconds_left(watch: Watch[T]) -> float | None:
@@ -344,7 +344,7 @@ def _whole_and_part(surface: SurfaceBase, region: Area | None) -> tuple[Frame, R
     from ..errors import GeometryError
     from ..vision.looking import check_rect
 
-    frame = surface._snapshot()
+    frame = surface._copy_frame()
     whole = Rect(0, 0, frame.shape[1], frame.shape[0])
     where = whole if region is None else check_rect(region, "the region")
     if not whole.contains(where):

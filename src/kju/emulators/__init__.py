@@ -1,6 +1,5 @@
-"""Emulators: a folder for each kind (`kju.protocol.kinds`). `base` has the contract, `launch` the
-choice.
+"""Emulators: a folder for each kind (`kju.protocol.kinds`).
 
-`console` owns the surface of one screen, `input` is the keyboard and pointer, `process` starts and
-ends child processes.
+`base` has the contract, `launch` the choice, `console` owns the surface of one screen, `input` is
+the keyboard and pointer, `process` starts and ends child processes.
 """

@@ -23,7 +23,7 @@ from ..errors import (
     UnavailableError,
 )
 from ._core import WAIT_CAP_MS, Reader
-from .formats import BYTES_PER_PIXEL, R8
+from .formats import BYTES_PER_PIXEL, CHANNELS, R8, PixelFormat
 from .geometry import Rect
 from .model import Change, Cursor, Identity, Mark, Mode, State, bytes_of, pixel_array
 
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 # A mode lasts far longer than one look takes; this many changes in a row is a hostile memory.
 _TABLE_TRIES = 64
-
-CHANNELS = {"bgrx": 4, "rgb": 3, "rgba": 4, "grey": 1}
 
 
 class Consumer:
@@ -180,7 +178,7 @@ class Copy(NamedTuple):
 def copy_frame(
     consumer: Consumer,
     rect: Rect | None,
-    pixel_format: str,
+    pixel_format: PixelFormat,
     exact: bool,
     allocate: Callable[[tuple[int, ...]], npt.NDArray[np.uint8]],
     tries: int,
@@ -221,7 +219,7 @@ def copy_frame(
     raise InconsistentError(f"the producer wrote during each of {tries} copies")
 
 
-def frame_shape(mode: Mode, rect: Rect, pixel_format: str) -> tuple[int, ...]:
+def frame_shape(mode: Mode, rect: Rect, pixel_format: PixelFormat) -> tuple[int, ...]:
     """The shape of a frame: one-byte surfaces and grey have no third axis."""
     if mode.fourcc == R8 or pixel_format == "grey":
         return rect.height, rect.width

@@ -9,7 +9,7 @@ Source:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from ..errors import FormatError
 from . import layout
@@ -32,6 +32,11 @@ XR24 = layout.XR24
 R8 = layout.R8
 
 BYTES_PER_PIXEL = {XR24: 4, R8: 1}
+
+#: The order of the channels in a copy of pixels.
+PixelFormat: TypeAlias = Literal["rgb", "rgba", "bgrx", "grey"]
+#: Bytes per pixel of each.
+CHANNELS: dict[PixelFormat, int] = {"rgb": 3, "rgba": 4, "bgrx": 4, "grey": 1}
 
 
 class SourceFormat(NamedTuple):

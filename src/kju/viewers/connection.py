@@ -172,7 +172,7 @@ class Connection:
                     raise UnavailableError(f"the machine {self.name!r} does not run")
                 screen = machine.screens[self.console]
                 screen.refresh()
-                screen.save(path, cursor=True)
+                screen.screenshot(path, cursor=True)
                 said = f"saved {path}"
             except (KjuError, OSError) as error:
                 said = f"no screenshot: {error}"

@@ -140,7 +140,7 @@ class Needle:
         """Cut a needle from a frame.
 
         Args:
-            frame: B G R X, as `kju.Surface.snapshot` gives it.
+            frame: As `kju.Surface.frame` returns it; in any of the orders that `of` takes.
             rect: What to cut out.
             exclude: What does not count, in pixels of the frame.
             click: Where to click, in pixels of the frame.

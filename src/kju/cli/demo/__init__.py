@@ -199,7 +199,7 @@ class _Player:
             path = Path(f"kju-demo-{number}.png" if number > 1 else "kju-demo.png")
             try:
                 file = io.BytesIO()
-                self._screen.save(file)
+                self._screen.screenshot(file)
                 write_output(path, file.getvalue(), replace=False)
                 self.saved = str(path.absolute())
             except (KjuError, OSError) as error:

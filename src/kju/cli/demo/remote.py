@@ -129,7 +129,7 @@ class Mirrored:
 
 def _picture(screen: Screen) -> np.ndarray:
     try:
-        return np.asarray(screen.snapshot())
+        return np.asarray(screen.frame(pixels="bgrx"))
     except KjuError:
         return np.full((400, 640, 4), 40, np.uint8)
 

@@ -7,9 +7,9 @@ For example::
     async with await kju.aio.launch("disk.qcow2") as machine:
         await machine.screen.wait(timeout=60)
         await machine.keyboard.type("root\n")
-        frame = machine.screen.snapshot()
+        frame = await machine.screen.frame()
 
-Looking at pixels does not wait, so it is not awaited; a consistent `snapshot` and `save` do.
+`view`, `changes_since` and properties never wait, so they are not awaited.
 Use a machine from one event loop.
 """
 

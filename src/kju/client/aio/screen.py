@@ -8,7 +8,10 @@ from typing import Self
 
 from ...memory import Segment, open_fd
 from ...protocol.messages import Done, GetSurface, Hold, Refresh, Unhold
+from ...surface.formats import PixelFormat
+from ...surface.geometry import Area
 from ..following import Following
+from ..frame import Frame
 from ..link import Link
 from ..screen import HOLD, live_descriptor, only_descriptor, surface_descriptor
 from .link import AsyncLink
@@ -43,9 +46,25 @@ class Screen(Following, Surface):
         )
         screen.console = console
         screen._link = link
-        if link.welcome.role == "control":
+        if may_hold:
             screen.use_live(window=_window(link, console))
         return screen
+
+    async def frame(
+        self,
+        rect: Area | None = None,
+        *,
+        pixels: PixelFormat = "rgb",
+        consistent: bool = False,
+        cursor: bool = False,
+        sync: bool = False,
+    ) -> Frame:
+        """Copy the pixels as they are now, no older than this call: see `kju.Screen.frame`."""
+        if sync:
+            await self.refresh()
+        elif not consistent and self._must_publish():
+            await self._link.ask(Refresh(console=self.console, sync=False), Done)
+        return await super().frame(rect, pixels=pixels, consistent=consistent, cursor=cursor)
 
     async def refresh(self) -> int:
         """Have everything published that QEMU has told the host so far.

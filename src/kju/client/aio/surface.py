@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable
-from typing import IO, Literal, Self, overload
+from collections.abc import AsyncIterator
+from typing import IO, Self
 
 from ...surface import NOTHING_TAKEN, Change, Mark
+from ...surface.formats import PixelFormat
 from ...surface.geometry import Area
 from ..base import deadline_of, seconds_to, touches
 from ..frame import Frame
@@ -18,60 +19,42 @@ from .waits import Waits
 class Surface(Waits):
     """One surface, opened read-only: see `kju.Surface`. What waits is awaited.
 
-    That is `wait` and `changes`, a `snapshot` that is to be consistent, and `save`.
+    `view`, `changes_since` and the properties never wait; everything else is awaited.
     """
 
     _notifier: Notifier | None = None
 
-    @overload
-    def snapshot(
+    async def frame(
         self,
         rect: Area | None = None,
         *,
-        consistent: Literal[False] = False,
-        cursor: bool = False,
-        format: str = "bgrx",
-    ) -> Frame: ...
-    @overload
-    def snapshot(
-        self,
-        rect: Area | None = None,
-        *,
-        consistent: Literal[True],
-        cursor: bool = False,
-        format: str = "bgrx",
-    ) -> Awaitable[Frame]: ...
-    def snapshot(
-        self,
-        rect: Area | None = None,
-        *,
+        pixels: PixelFormat = "rgb",
         consistent: bool = False,
         cursor: bool = False,
-        format: str = "bgrx",
-    ) -> Frame | Awaitable[Frame]:
-        """As `kju.Surface.snapshot`; with ``consistent=True`` the frame is awaited.
+    ) -> Frame:
+        """Copy the published pixels: see `kju.Surface.frame`.
 
-        A plain copy takes a millisecond and waits for nobody. A consistent one waits for a
-        busy producer, up to a second, and may have it held still: a thread does that.
+        A plain copy takes a millisecond and is made at once. A consistent copy may wait up to a
+        second for a busy producer, so a thread makes it.
         """
         if consistent:
-            return asyncio.to_thread(
-                self._snapshot, rect, consistent=True, cursor=cursor, format=format
+            return await asyncio.to_thread(
+                self._copy_frame, rect, pixels=pixels, consistent=True, cursor=cursor
             )
-        return self._snapshot(rect, cursor=cursor, format=format)
+        return self._copy_frame(rect, pixels=pixels, cursor=cursor)
 
-    async def save(
+    async def screenshot(
         self,
-        target: str | os.PathLike[str] | IO[bytes],
+        path: str | os.PathLike[str] | IO[bytes],
         rect: Area | None = None,
         *,
-        cursor: bool = False,
         consistent: bool = False,
+        cursor: bool = False,
     ) -> Frame:
-        """As `kju.Surface.save`: a thread compresses and writes."""
-        return await asyncio.to_thread(
-            self._save, target, rect, cursor=cursor, consistent=consistent
-        )
+        """Write the pixels to a picture file: see `kju.Surface.screenshot`. A thread encodes it."""
+        frame = await self.frame(rect, consistent=consistent, cursor=cursor)
+        await asyncio.to_thread(self._write_picture, path, frame)
+        return frame
 
     async def wait(self, since: Mark | None = None, timeout: float | None = None) -> Change:
         """As `kju.Surface.wait`, in the event loop; may be cancelled."""

@@ -1,0 +1,89 @@
+"""What an asynchronous surface does elsewhere than in the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from kju.client import base
+from kju.client.aio.surface import Surface as AsyncSurface
+from kju.errors import InconsistentError
+from kju.memory import SurfaceProducer
+
+
+@pytest.fixture
+def producer() -> Iterator[SurfaceProducer]:
+    with SurfaceProducer.create("memfd:aio", capacity=1 << 16) as made:
+        made.set_mode(64, 48)
+        yield made
+
+
+def test_a_consistent_copy_leaves_the_loop_alone(
+    producer: SurfaceProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever holds the producer waits here for the loop: it must turn meanwhile."""
+    monkeypatch.setattr(base, "_EXACT_SECONDS", 0.0)
+    holding, released = threading.Event(), threading.Event()
+
+    @contextlib.contextmanager
+    def hold() -> Iterator[None]:
+        holding.set()
+        assert released.wait(10), "the loop stands still"
+        producer.publish([(0, 0, 8, 8)])
+        yield
+
+    async def main() -> None:
+        number = os.dup(producer.segment.fileno())
+        async with AsyncSurface.from_fd(number, gone=lambda: None, hold=hold) as surface:
+            producer.begin()
+            copy = asyncio.ensure_future(surface.frame(consistent=True, pixels="bgrx"))
+            while not holding.is_set():
+                await asyncio.sleep(0)
+            released.set()
+            frame = await copy
+            assert frame.consistent
+            assert frame.version == producer.version
+
+    asyncio.run(main())
+
+
+def test_a_producer_that_never_stops_is_said_and_awaited(
+    producer: SurfaceProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "_EXACT_SECONDS", 0.0)
+
+    async def main() -> None:
+        async with AsyncSurface.from_fd(os.dup(producer.segment.fileno())) as surface:
+            producer.begin()
+            copy = surface.frame(consistent=True, pixels="bgrx")
+            with pytest.raises(InconsistentError):
+                await copy
+            assert (await surface.frame()).shape == (48, 64, 3), "a plain copy does not wait"
+            producer.publish([(0, 0, 8, 8)])
+
+    asyncio.run(main())
+
+
+def test_a_picture_is_written_elsewhere(producer: SurfaceProducer) -> None:
+    written: set[str] = set()
+
+    class File(io.BytesIO):
+        def write(self, data: object) -> int:
+            written.add(threading.current_thread().name)
+            return super().write(data)  # type: ignore[arg-type]
+
+    async def main() -> None:
+        async with AsyncSurface.from_fd(os.dup(producer.segment.fileno())) as surface:
+            target = File()
+            frame = await surface.screenshot(target)
+            assert frame.shape == (48, 64, 3)
+            assert target.getvalue().startswith(b"\x89PNG")
+
+    asyncio.run(main())
+    assert threading.main_thread().name not in written

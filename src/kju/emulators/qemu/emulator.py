@@ -39,7 +39,7 @@ from .options import parse
 from .power_button import why_lost
 from .qmp import HUNG_UP, Qmp
 from .serial import Serial
-from .snapshots import SnapshotStore
+from .snapshots.store import Context, QemuSnapshots
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class QemuEmulator(Emulator):
         self._shutdown = ""
         self._qmp: Qmp | None = None
         self._serial: Serial | None = None
-        self._snapshots: SnapshotStore | None = None
+        self._snapshots: QemuSnapshots | None = None
         self._jobs = Jobs()
         self._tasks = Tasks()
 
@@ -219,12 +219,10 @@ class QemuEmulator(Emulator):
         return self._qmp
 
     @property
-    def snapshots(self) -> SnapshotStore:
+    def snapshots(self) -> QemuSnapshots:
         """The machine's snapshots."""
         if self._snapshots is None:
-            self._snapshots = SnapshotStore(
-                self.qmp,
-                self._jobs,
+            context = Context(
                 self.consoles,
                 self._prepared.request.folder,
                 self._inputs,
@@ -232,6 +230,7 @@ class QemuEmulator(Emulator):
                 self.plan.temporary,
                 self.screenless_keyboard,
             )
+            self._snapshots = QemuSnapshots(self.qmp, self._jobs, context)
         return self._snapshots
 
     @property

@@ -120,11 +120,11 @@ class QemuPointer(Pointer):
     async def _do_button(self, client: Hashable, action: Button) -> Mark | None:
         number, down = action.button, action.down
         held = number in self._buttons.by(client)
-        felt = self._buttons.alone(client, number) and held is not down
+        effective = self._buttons.alone(client, number) and held is not down
         if down:
             self._buttons.press(client, [number])
         mark = None
-        if felt:
+        if effective:
             # A USB tablet has three; the others become reports without a change.
             into_empty = number >= _TABLET_BUTTONS
             mark = await self._report([events.button(BUTTONS[number], down)], into_empty=into_empty)
@@ -150,8 +150,8 @@ class QemuPointer(Pointer):
         """Send the releases in the rest of a request."""
         buttons = [a.button for a in actions if isinstance(a, Button) and not a.down]
         fingers = [a.finger for a in actions if isinstance(a, Finger) and a.state == "end"]
-        await self._buttons.let_go(client, buttons)
-        await self._fingers.let_go(client, fingers)
+        await self._buttons.lift(client, buttons)
+        await self._fingers.lift(client, fingers)
 
     async def _check(self, actions: Sequence[Action]) -> None:
         for action in actions:

@@ -46,7 +46,7 @@ EXCEPTIONS = {
     ("emulators/qemu/vram.py", "O_WRONLY"),
     # A log of kju's own class, which writes through `kju.files`.
     ("emulators/input/log.py", "self._log.replace"),
-    ("emulators/qemu/snapshots.py", "self._inputs.replace"),
+    ("emulators/qemu/snapshots/store.py", "self._context.inputs.replace"),
     # Descriptors that are open already: a memfd, and standard output.
     ("emulators/qemu/accelerator.py", "os.fdopen"), ("serving/refusals.py", "os.fdopen"),
     # Devices.
@@ -56,7 +56,10 @@ EXCEPTIONS = {
     ("cli/demo/remote.py", "tempfile.TemporaryDirectory"),
     # Pictures, into memory or a file that the caller has opened; `write_output` does the rest.
     ("client/base.py", "image.save"), ("vision/timeout.py", "image.save"),
-    ("emulators/qemu/snapshots.py", "Image.fromarray(np.ascontiguousarray(picture)).save"),
+    (
+        "emulators/qemu/snapshots/screens.py",
+        "Image.fromarray(np.ascontiguousarray(picture)).save",
+    ),
     ("report/film.py", "Image.fromarray(colours).save"),
     ("vision/needle.py", "Image.fromarray(np.ascontiguousarray(self.pixels[..., ::-1])).save"),
     # Methods of kju's own: screens, needles, timeouts and reports write through `write_output`.

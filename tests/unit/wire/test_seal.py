@@ -52,7 +52,7 @@ def test_a_changed_message_is_not_taken() -> None:
     assert sender.open(sealed) == b"a key"
 
 
-def test_ends_that_have_said_something_else_do_not_agree() -> None:
+def test_ends_with_different_greetings_do_not_agree() -> None:
     viewer, sender = pair(b"control", b"view")
     with pytest.raises(PeerError):
         sender.open(viewer.close(b"a key"))
@@ -76,7 +76,7 @@ def test_a_message_is_taken_once_in_any_order() -> None:
     assert sorted(taken) == list(range(300))
 
 
-def test_what_is_too_late_is_not_taken() -> None:
+def test_numbers_that_are_too_old_are_rejected() -> None:
     once = ReplayGuard()
     once.record(1)
     once.record(REPLAY_SPAN + 1)
@@ -90,7 +90,7 @@ def test_what_is_too_late_is_not_taken() -> None:
     assert once._seen < 1 << REPLAY_SPAN
 
 
-def test_an_audience_reads_what_only_the_sender_can_have_said() -> None:
+def test_only_the_sender_can_send_to_an_audience() -> None:
     group = GroupSeal()
     early = MemberSeal(group.ticket)
     sealed = [group.close(b"%d" % number) for number in range(3)]
@@ -109,12 +109,12 @@ def test_an_audience_reads_what_only_the_sender_can_have_said() -> None:
 
 
 @pytest.mark.parametrize("ticket", [b"", bytes(69), bytes(71)])
-def test_a_ticket_that_is_none(ticket: bytes) -> None:
+def test_an_invalid_ticket_is_an_error(ticket: bytes) -> None:
     with pytest.raises(PeerError, match="ticket"):
         MemberSeal(ticket)
 
 
 @pytest.mark.parametrize("data", [b"", bytes(5), bytes(22), bytes(100), b"\xff" * 200])
-def test_an_audience_takes_nothing_strange(data: bytes) -> None:
+def test_an_audience_rejects_foreign_messages(data: bytes) -> None:
     with pytest.raises(PeerError):
         MemberSeal(GroupSeal().ticket).open(data)

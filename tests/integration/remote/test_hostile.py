@@ -1,4 +1,4 @@
-"""Others on the network, and viewers that lie, say nothing or come in crowds."""
+"""Hostile peers: invalid, silent and numerous viewers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names on the network, and places to listen and connect: what is one, and what is refused."""
+"""Names and endpoints on the network, and invalid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is accepted, and how that ends: pinned senders, routers, denied keys, changed roles."""
+"""Accepted peers, and the end of acceptance: known senders, routers, denied keys, new roles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys, certificates, roles, and proofs of who somebody is: right ones, and every wrong one."""
+"""Keys, certificates, roles and proofs, valid and invalid."""
 
 from __future__ import annotations
 

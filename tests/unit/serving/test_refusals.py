@@ -1,4 +1,4 @@
-"""What zenoh prints of a refused connection, in words; and where other output goes meanwhile."""
+"""Reasons of rejected connections from zenoh's output, and other output meanwhile."""
 
 from __future__ import annotations
 

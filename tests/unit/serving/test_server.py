@@ -1,4 +1,4 @@
-"""Whom a server lets in, before anything is opened."""
+"""A server without authentication must not be reachable from other computers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is too old: inputs that a router kept, and pictures whose repairs it drops."""
+"""Old inputs that a router has delayed, and pictures whose repairs it drops."""
 
 from __future__ import annotations
 

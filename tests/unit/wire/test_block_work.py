@@ -1,4 +1,4 @@
-"""The work that one block may ask for, and that the encoder never asks for more."""
+"""The limit of the drawing work of one block, at the receiver and in the encoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The window finds what a link holds, and lets little wait in front of it."""
+"""The congestion window finds the capacity of a link and keeps its queue short."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inputs that come twice, in another order, or not at all."""
+"""Repeated, reordered and missing inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Viewers that take JPEG: photographs come near first and exact at rest; nobody is told a lie."""
+"""Lossy viewers: photographs are close first and exact at rest, and viewers know which."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from kju.surface.geometry import Rect
 from kju.wire import messages
 from kju.wire.encoder import Encoder, Encoders
 from kju.wire.greeting import Stage
-from kju.wire.grid import merged
 from kju.wire.messages import Hello, LossySegment, Segment
 from kju.wire.photos import MEASURE_INTERVAL, REST_TIME, PhotoPolicy
 
@@ -331,14 +330,7 @@ def test_tiles_of_any_size(tile: int) -> None:
     settle(scene)
 
 
-def test_neighbours_become_one() -> None:
-    pieces = [Rect(x, y, 32, 32) for y in (0, 32) for x in (0, 32, 64)]
-    assert merged(pieces) == [Rect(0, 0, 96, 64)]
-    assert merged([*pieces, Rect(0, 64, 32, 8)]) == [Rect(0, 0, 96, 64), Rect(0, 64, 32, 8)]
-    assert merged([]) == []
-
-
-# ---- who gets what ----
+# ---- encoders of viewers ----
 
 
 def hello(codecs: list[str], *, lossy: bool = False, audience: bool = False) -> Hello:

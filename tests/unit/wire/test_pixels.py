@@ -1,4 +1,4 @@
-"""Pixels as few bytes and back: what differs, what has moved, blocks, and blocks that lie."""
+"""Differences, moves and blocks in C, and invalid blocks."""
 
 from __future__ import annotations
 

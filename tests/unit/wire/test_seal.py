@@ -1,4 +1,4 @@
-"""What a session's ends say to each other: read by them, once, and by nobody else."""
+"""Sealed messages are read once, and only by the ends of their session or audience."""
 
 from __future__ import annotations
 

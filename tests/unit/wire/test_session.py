@@ -1,4 +1,4 @@
-"""A sender and viewers of it: over good links and bad ones, awake and asleep, and refused."""
+"""Sessions between a sender and viewers, over good and bad links, and refused ones."""
 
 from __future__ import annotations
 

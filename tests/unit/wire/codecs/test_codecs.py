@@ -1,4 +1,4 @@
-"""Blocks in every codec: there and back, and blocks that lie."""
+"""Blocks in every codec, and invalid blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JPEG as the wire has it: there and back, and JPEGs that lie."""
+"""Photos as JPEG, and invalid JPEGs."""
 
 from __future__ import annotations
 

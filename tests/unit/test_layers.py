@@ -47,9 +47,7 @@ CORE = (
     "surface",
     "keys",
     "wire",
-    "protocol.messages",
-    "protocol.framing",
-    "protocol.input_log",
+    "protocol",
     "store.definition",
     "store.definition_lines",
     "store.disk_headers",
@@ -72,16 +70,6 @@ CORE = (
 #: Cycles that are still there.
 KNOWN_CYCLES = [
     ["client.base", "client.frame", "client.witness"],
-    [
-        "emulators.launch",
-        "emulators.mirror.emulator",
-        "emulators.qemu.emulator",
-        "emulators.qemu.launch",
-        "emulators.xvfb.emulator",
-        "emulators.xvfb.launch",
-    ],
-    ["host.life", "host.machine", "host.requests"],
-    ["store.defined", "store.postmortem", "store.running"],
     [
         "vision.annotate",
         "vision.looking",

@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from ..client.aio import machines
 from ..client.aio.link import AsyncLink
 from ..errors import KjuError, UsageError
+from ..protocol.kinds import KINDS
 from ..protocol.messages import GetInfo, Info
 from ..remote import address
 from ..remote.endpoints import Options, endpoint
 from ..remote.transport import Engine
-from ..store import running as runtime
+from ..store.paths import local_network
 from ..wire.greeting import Admission, Admit
 from .served_machine import AdmitTo, ServedMachine
 
@@ -58,7 +59,7 @@ class Server:
         admit: AdmitTo = anyone,
         insecure: bool = False,
     ) -> None:
-        self._options = options or Options(listen=[endpoint(runtime.network())])
+        self._options = options or Options(listen=[endpoint(local_network())])
         self._options.check(insecure=insecure)
         remote = [each for each in self._options.listen if not each.is_local]
         if admit is anyone and not insecure and (remote or self._options.connect):
@@ -111,7 +112,7 @@ class Server:
     async def _add(self, engine: Engine, name: str) -> None:
         link = await AsyncLink.attach(name, "view", "kju serve")
         info = (await link.ask(GetInfo(), Info)).info
-        if info["kind"] == "mirror" and not self._names:
+        if KINDS[info["kind"]].is_remote and not self._names:
             link.close()  # else a mirror of a machine served here would be served again
             return
         served = ServedMachine(engine, link, f"{self.prefix}/{name}", self._admit)

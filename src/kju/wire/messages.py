@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 
 from ..errors import PeerError
 from ..roles import Role
+from ..surface import MAX_SIDE
 from .codecs.base import MAX_BLOCK
 
 PROTOCOL = 1
@@ -34,7 +35,7 @@ Text = Annotated[str, Meta(max_length=256)]
 Reason = Annotated[str, Meta(max_length=1024)]
 Number = Annotated[int, Meta(ge=0)]
 Serial = Annotated[int, Meta(ge=1, lt=1 << 53)]
-Side = Annotated[int, Meta(ge=1, le=16384)]
+Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
 Place = Annotated[int, Meta(ge=-(1 << 15), lt=1 << 15)]
 Bytes = Annotated[bytes, Meta(max_length=MAX_MESSAGE)]
 #: The most photos of one message, and the most pixels of them together: those of `MAX_BLOCK`.
@@ -223,8 +224,8 @@ class Photo(Struct, frozen=True, array_like=True):
         data: A JPEG: see `kju.wire.codecs.jpeg`.
     """
 
-    x: Annotated[int, Meta(ge=0, lt=16384)]
-    y: Annotated[int, Meta(ge=0, lt=16384)]
+    x: Annotated[int, Meta(ge=0, lt=MAX_SIDE)]
+    y: Annotated[int, Meta(ge=0, lt=MAX_SIDE)]
     width: Side
     height: Side
     data: Bytes

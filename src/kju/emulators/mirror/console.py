@@ -1,4 +1,4 @@
-"""SHELL: the surface of a mirror: what an inlet keeps equal to a screen elsewhere."""
+"""SHELL: the console of a mirror: its surface is kept equal to a screen elsewhere."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class MirrorSource(Source):
-    """Takes what an inlet draws, and says how fresh that is: `kju.wire.picture.Target`."""
+    """Publishes the pixels that a `Mirror` draws, and their state: a `kju.wire.picture.Target`."""
 
     def __init__(self, producer: Producer, report: Report | None = None) -> None:
         super().__init__(producer, "mirror", report)
@@ -64,7 +64,7 @@ class MirrorSource(Source):
             reason = f"stale since {time.strftime('%H:%M:%S')}: {said.reason}"
         self.producer.set_state(state, reason)
 
-    # ---- what an inlet does to it ----
+    # ---- calls of the mirror ----
 
     @property
     def pixels(self) -> npt.NDArray[np.uint8]:

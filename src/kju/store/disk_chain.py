@@ -1,15 +1,13 @@
-"""SHELL: the files that QEMU would open for a disk, and which of them it may.
-
-Rules:
+"""SHELL: the files that QEMU would open for a disk, and the check of them.
 
 - Every layer is read by `disk_headers` before QEMU sees the disk, and nothing else is opened.
 - A backing file is a regular file in the folder of the image itself, after links are followed. Its
   format is named, or it is raw and passed to QEMU as raw: a guest may have written its contents.
-- No external data file and no network address.
-- A VMDK's description is one that QEMU can read in one way only. Its extents are in its folder, are
-  named after it, since QEMU writes them, and name nothing themselves.
-- Layers that kju has made are trusted: a clone's disk lies over the disks of its base, wherever
-  these are. What those name has to be in their own folder again.
+- External data files and network addresses are refused.
+- A VMDK's description must be unambiguous to QEMU. Its extents are in its folder, are named after
+  it, since QEMU writes them, and name no further files.
+- Layers that kju has made are trusted: a clone's disk is an overlay of its base's disk in any
+  folder. The files that those name must be in their own folder again.
 - A disk that is trusted (``--trust-disk``) may name anything; its layers are shown all the same.
 """
 
@@ -78,7 +76,7 @@ def checked(image: Image, *, trusted: bool, made: Made) -> tuple[Image, Chain]:
         made: Knows the layers that kju has made.
 
     Raises:
-        UsageError: It names what it may not, or cannot be read.
+        UsageError: It names a forbidden file, or cannot be read.
     """
     if image.kind is Kind.KERNEL:
         return image, Chain((Layer(image.path, "", "kernel"),))
@@ -125,7 +123,7 @@ def _walk(image: Image, trusted: bool, made: Made) -> Chain:
 
 
 def backing(path: Path) -> Path | None:
-    """The whole path of what a disk lies over; None if it is no file, or cannot be read."""
+    """Return the absolute path of a disk's backing file; None without one that is readable."""
     try:
         named = _read(path, "", regular=True)
         found = _below(path, named) if named.backing else None
@@ -170,7 +168,7 @@ def _data(path: Path, folder: Path, named: Named, name: str, trusted: bool) -> L
 
 
 def _check_place(path: Path, below: Path, folder: Path, trusted: bool, does: str) -> None:
-    """Refuse what is not in the folder itself: folders below may be private, as in a home."""
+    """Refuse a file outside the folder itself: folders below may be private, as in a home."""
     real = below.resolve()
     if real.parent != folder:
         link = f" (by the link {below})" if str(real) != os.path.normpath(below) else ""

@@ -1,4 +1,4 @@
-"""SHELL: how this system's users install something."""
+"""SHELL: the installation command of this distribution."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 
 def install_line(commands: Mapping[str, str], otherwise: str) -> str:
-    """How to install something here, as the end of a message.
+    """Return how to install something here, as the end of a message.
 
     Args:
         commands: By the distribution's ``ID`` in os-release(5), also of those like it.
-        otherwise: What to say on others.
+        otherwise: The text for other distributions.
     """
     try:
         release = platform.freedesktop_os_release()

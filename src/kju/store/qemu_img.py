@@ -77,7 +77,7 @@ def _run(*words: str) -> str:
     program = shutil.which("qemu-img")
     if program is None:
         how = distribution.install_line(INSTALL, "install qemu-img from your distribution")
-        raise QemuError(f"there is no qemu-img on this computer; {how}")
+        raise QemuError(f"qemu-img is not installed; {how}")
     try:
         done = subprocess.run(
             [program, *words], capture_output=True, stdin=subprocess.DEVNULL, timeout=LONGEST

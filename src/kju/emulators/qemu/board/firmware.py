@@ -1,4 +1,4 @@
-"""SHELL: which firmware a machine starts with.
+"""SHELL: the choice of a machine's firmware.
 
 A UEFI comes in two parts: code that many machines share, and variables that each has for itself.
 A kept machine's variables are a qcow2 file in its folder, so that a snapshot holds them too.
@@ -53,7 +53,7 @@ def find(wish: str, folder: str, architecture: str) -> Firmware | None:
 
     Raises:
         UsageError: The file cannot be read, or the machine is not kept.
-        QemuError: There is no UEFI here; or qemu-img is missing or fails.
+        QemuError: UEFI firmware is missing; or qemu-img is missing or fails.
     """
     if not wish:
         return None

@@ -15,7 +15,7 @@ SOURCE = Path(kju.__file__).parent
 
 #: From the bottom up: a module imports from its own folder and from lower layers.
 LAYERS = (
-    {"errors", "escaping", "extras", "bounded", "signals"},
+    {"errors", "escaping", "extras", "bounded", "roles", "signals"},
     {"surface"},
     {"keys"},
     {"wire", "protocol"},
@@ -43,6 +43,7 @@ APART = {
 CORE = (
     "errors",
     "escaping",
+    "roles",
     "surface",
     "keys",
     "wire",

@@ -16,7 +16,7 @@ from ..escaping import one_line
 from ..files import raise_descriptor_limit
 from ..remote.certificates import Kind
 from ..remote.endpoints import Endpoint, Options, endpoint
-from ..remote.proof import Admit
+from ..remote.proof import Authenticator
 from ..remote.transport import Engine
 from ..remote.trust import Trust, default_folder
 from ..serving import Server, anyone, find, refusals
@@ -89,7 +89,7 @@ def serve(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> 
     reach.warn(options)
     proves = options.tls or (options.connect and not reach.insecure)
     trust = Trust(default_folder()) if proves else None
-    admit = functools.partial(Admit, trust) if trust and trust.is_host else anyone
+    admit = functools.partial(Authenticator, trust) if trust and trust.is_host else anyone
     server = Server(names, prefix=prefix, options=options, admit=admit, insecure=reach.insecure)
 
     def ready() -> None:
@@ -104,7 +104,7 @@ def serve(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> 
         if options.tls is None and any(each.protocol == "tcp" for each in options.listen):
             print("not encrypted: whoever reaches this may look and type", flush=True)
 
-    with refusals.told():
+    with refusals.report_refusals():
         _until_signalled(server.run(ready))
 
 
@@ -123,7 +123,7 @@ def router(reach: Reach) -> None:
         finally:
             await engine.close()
 
-    with refusals.told():
+    with refusals.report_refusals():
         _until_signalled(route())
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from .kinds import KindName
-from .values import PROTOCOL, Action, Codec, Console, DiskBus, KeySteps, Message, Name, Role, Tag
+from .values import PROTOCOL, Action, Console, DiskBus, KeySteps, Message, Name, Role, Tag
 
 
 class Request(Message, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ class Remote(Struct, frozen=True, omit_defaults=True, kw_only=True):
     audience: bool = False
     insecure: bool = False
     lossy: bool = False
-    codec: Codec = ""
+    codec: Name = ""
     sender: Name = ""
 
 

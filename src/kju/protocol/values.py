@@ -6,13 +6,11 @@ from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
+from ..roles import Role as Role
 from ..surface.layout import MAX_SIDE
 
 PROTOCOL = 2
 
-Role = Literal["view", "control"]
-#: Empty for the best one available.
-Codec = Literal["", "zstd", "lz4", "raw"]
 Console = Annotated[int, Meta(ge=0, lt=16)]
 Key = Annotated[int, Meta(ge=1, le=0xFF)]
 KeySteps = Annotated[list[tuple[Key, bool]], Meta(max_length=1024)]

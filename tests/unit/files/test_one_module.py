@@ -10,7 +10,7 @@ import pytest
 import kju
 
 SOURCE = Path(kju.__file__).parent
-ARCHITECTURE = Path(__file__).resolve().parents[3] / "docs" / "architecture.md"
+ARCHITECTURE = Path(__file__).resolve().parents[3] / "docs" / "architecture" / "machines.md"
 #: Methods of a path that change something on a disk, and functions of os and shutil.
 METHODS = {
     "chmod", "hardlink_to", "lchmod", "mkdir", "rmdir", "rmtree", "symlink_to", "unlink",

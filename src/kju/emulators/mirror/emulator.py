@@ -13,7 +13,8 @@ import msgspec
 from ...errors import UnavailableError, UsageError
 from ...protocol.messages import Keys, Point, Request
 from ...remote import address
-from ...remote.mirror import Inlet, Said
+from ...remote.link_status import LinkStatus
+from ...remote.mirror import Mirror
 from ...remote.transport import Engine
 from ...store.claims import Claim
 from ...surface import Mark, State
@@ -48,7 +49,7 @@ class MirrorEmulator(Emulator):
         self._machine = claim.name
         self._consoles: list[MirrorConsole] = []
         self._engine: Engine | None = None
-        self._inlet: Inlet | None = None
+        self._inlet: Mirror | None = None
         self._up = False
         self._event_times: deque[float] = deque(maxlen=MAX_EVENTS)
 
@@ -73,7 +74,7 @@ class MirrorEmulator(Emulator):
         await console.open()
         if console.mirror is None:
             raise UsageError(f"the surface {where} cannot be made")
-        self._inlet = Inlet(
+        self._inlet = Mirror(
             self._engine, prepared.name, console.mirror, remote.role,
             user=remote.user, prove=prover(remote, prepared.name), audience=remote.audience,
             lossy=remote.lossy, codec=remote.codec,
@@ -82,13 +83,13 @@ class MirrorEmulator(Emulator):
         console.inlet = self._inlet
         await self._inlet.open(ACCEPT_TIMEOUT)
 
-    def _link_changed(self, said: Said) -> None:
+    def _link_changed(self, status: LinkStatus) -> None:
         for console in self._consoles:
             if console.mirror is not None:
-                console.mirror.say(said)
-        if said.live is not self._up:
-            self._up = said.live
-            self.tell("link", {"up": said.live, "reason": said.reason})
+                console.mirror.say(status)
+        if status.live is not self._up:
+            self._up = status.live
+            self.tell("link", {"up": status.live, "reason": status.reason})
 
     def _pass_on_event(self, event: Event) -> None:
         now = time.monotonic()
@@ -126,7 +127,7 @@ class MirrorEmulator(Emulator):
             self._inlet.close()
             for console in self._consoles:
                 console.release()  # or the drawing thread would wait for the end of a client's hold
-            await self._inlet.drawn()
+            await self._inlet.drawing_finished()
         if self._engine is not None:
             await self._engine.close()
 
@@ -137,7 +138,7 @@ class MirrorEmulator(Emulator):
     def info(self) -> dict[str, Any]:
         """Return the remote screen's address and the state of the link."""
         inlet = self._inlet
-        status = inlet.said if inlet else Said(False, "not connected yet")
+        status = inlet.status if inlet else LinkStatus(False, "not connected yet")
         welcome = inlet.receiver.welcome if inlet else None
         return {
             self.kind: {
@@ -149,11 +150,11 @@ class MirrorEmulator(Emulator):
                 "sender": inlet.receiver.sender if inlet else "",
                 "datagrams": self._engine.datagrams if self._engine else False,
                 "sealed": inlet.receiver.seal is not None if inlet else False,
-                "version": inlet.receiver.version if inlet else 0,
+                "version": inlet.receiver.picture.version if inlet else 0,
                 "received": inlet.received if inlet else 0,
                 "codec": welcome.codec if welcome else "",
                 "lossy": welcome is not None and welcome.lossy,
-                "exact": inlet.receiver.exact if inlet else True,
+                "exact": inlet.receiver.picture.exact if inlet else True,
             },
             **Plan().info(),
         }

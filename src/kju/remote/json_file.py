@@ -1,7 +1,6 @@
 """SHELL: small JSON files of the trust folder that several processes change.
 
-`change` is the one function that writes them: changes wait for each other, and a reader sees the
-old file or the new one.
+Only `change` writes them, under a lock. A reader sees the old file or the new one.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ _Content = TypeVar("_Content", bound=msgspec.Struct)
 
 
 def read(path: Path, kind: type[_Content]) -> _Content:
-    """Return what a file holds, or an empty *kind* if the file is missing.
+    """Return the content of a file, or an empty *kind* if the file is missing.
 
     Raises:
-        UsageError: The file holds something else.
-        FileError: The file cannot be read, or others may write in it or its folder.
+        UsageError: The file has other content.
+        FileError: The file cannot be read, or other users may write to it or to its folder.
     """
     try:
         with Folder.open(path.parent, follow_own_link=True) as folder:
@@ -36,15 +35,15 @@ def read(path: Path, kind: type[_Content]) -> _Content:
 
 
 def change(path: Path, kind: type[_Content], edit: Callable[[_Content], object]) -> None:
-    """Edit what a file holds and replace the file.
+    """Edit the content of a file and replace the file.
 
     Args:
-        path: The file; its folder is made if it is missing.
-        kind: What it holds.
-        edit: Changes that in place.
+        path: The file. A missing folder is created.
+        kind: The type of its content.
+        edit: Changes the content in place.
 
     Raises:
-        UsageError: The file holds something else.
+        UsageError: The file has other content.
         FileError: The file cannot be read or written.
     """
     with Folder.open(path.parent, create=True, follow_own_link=True) as folder, folder.lock():
@@ -55,7 +54,7 @@ def change(path: Path, kind: type[_Content], edit: Callable[[_Content], object])
 
 
 def encoded(content: msgspec.Struct) -> bytes:
-    """Return what a file of this content holds."""
+    """Return the bytes of a file with this content."""
     return msgspec.json.format(msgspec.json.encode(content)) + b"\n"
 
 

@@ -23,21 +23,51 @@ from typing import NamedTuple, TypeVar
 from ..errors import UsageError
 from . import vmdk
 from .disk_headers import Named, parse
-from .image import Image, Kind
+from .image import HEAD, Image, Kind, classify
 
 _T = TypeVar("_T")
 
-#: More layers than anybody makes; QEMU gets slow long before.
+#: More layers than in practice; QEMU gets slow long before.
 MAX_LAYERS = 64
-#: What a layer may say that the one below is.
+#: Formats that a layer may name for the one below.
 _FORMATS = frozenset(
     ("raw", "qcow2", "qcow", "qed", "vmdk", "vdi", "vpc", "vhdx", "parallels", "bochs", "dmg")
 )
 #: As QEMU tells a protocol from a path: a colon before any slash.
 _PROTOCOL = re.compile(r"[^:/]*:")
 
-#: Returns the files that kju has put a disk over: of the disk, by its path.
+#: Returns the files below a disk that kju made, by the disk's path.
 Made = Callable[[Path], frozenset[Path]]
+
+#: Prefixes that QEMU reads as a network address or a block driver, in any part of a path.
+_ADDRESS = re.compile(
+    r"(?:^|/)(?:json|fat|https?|ftps?|nbd(?:\+\w+)?|ssh|iscsi|rbd|nfs|gluster(?:\+\w+)?|vvfat"
+    r"|blkdebug|blkverify|null-(?:co|aio)|host_device|nvme|sheepdog|tftp|vxhs):"
+)
+
+
+def read_image(path: str) -> Image:
+    """Read the first bytes of an image and return its kind.
+
+    Raises:
+        UsageError: It is missing, unreadable, a folder, or a kernel QEMU cannot start.
+    """
+    whole = Path(path).expanduser().absolute()
+    if whole.is_dir():
+        raise UsageError(f"the image {whole} is a folder; name a disk, an ISO or a kernel in it")
+    if not whole.exists() and _ADDRESS.search(str(whole)):
+        raise UsageError(
+            f"the image {path} is not a file: kju opens files only. For an address that QEMU is to"
+            " open, use its own arguments: kju run -- -drive file=..."
+        )
+    if whole.exists() and not (whole.is_file() or whole.is_block_device()):
+        raise UsageError(f"the image {whole} is neither a file nor a block device")
+    try:
+        with whole.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError as error:
+        raise UsageError(f"the image {whole} cannot be read: {error.strerror}") from error
+    return classify(str(whole), head, read_only=not os.access(whole, os.W_OK))
 
 
 class Layer(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import QemuError
-from ...store import distribution
+from ...extras import install_program
 
 OLDEST = (7, 0)
 #: Since this version QEMU shares its surfaces' memory (Listener.Unix.Map).
@@ -75,7 +75,7 @@ class Qemu(NamedTuple):
 
 def install_line() -> str:
     """Return how to install QEMU here, as the end of a message."""
-    return distribution.install_line(
+    return install_program(
         INSTALL, "install QEMU 9.2 or newer, with its dbus display module, from your distribution"
     )
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ....errors import QemuError, UsageError
+from ....extras import install_program
 from ....files import Folder
-from ....store import distribution, qemu_img
+from ....store import qemu_img
 from ....store.defined import VARIABLES
 from ..arguments.facts import Firmware
 
@@ -94,7 +95,7 @@ def _described(architecture: str) -> tuple[str, str, str]:
         except (KeyError, TypeError, AttributeError):
             continue  # it is not as the interop document says
     packages = INSTALL_ARM if architecture in ("aarch64", "arm") else INSTALL
-    how = distribution.install_line(packages, "install OVMF (edk2) from your distribution")
+    how = install_program(packages, "install OVMF (edk2) from your distribution")
     raise QemuError(f"there is no UEFI firmware for {architecture} guests on this computer; {how}")
 
 

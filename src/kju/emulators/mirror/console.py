@@ -113,7 +113,7 @@ class MirrorConsole(Console):
         super().__init__(0, facts, address, self._make_mirror, devices)
         self.mirror: MirrorSource | None = None
         #: What draws, once it is there.
-        self.inlet: Mirror | None = None
+        self.mirror: Mirror | None = None
         self._asking = 0
 
     async def hold(self, client: object, seconds: float) -> int:

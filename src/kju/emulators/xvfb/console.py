@@ -94,7 +94,7 @@ async def _refuse(*_: object) -> NoReturn:
     )
 
 
-class _NoPointer(Pointer):
+class _RefusingPointer(Pointer):
     """A pointer that refuses every action."""
 
     async def absolute(self) -> NoReturn:

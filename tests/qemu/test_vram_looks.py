@@ -11,7 +11,7 @@ import pytest
 from support.paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets, traffic, video_memory
 from support.wait import until
 
-from kju.emulators.qemu.video_console import LISTEN_AFTER
+from kju.emulators.qemu.mode_monitor import LISTEN_AFTER
 from kju.errors import RoleError
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")]

@@ -15,7 +15,7 @@ from __future__ import annotations
 from .address import create, open_segment, split_address
 from .memfd import create_memfd, open_fd
 from .produce import SurfaceProducer
-from .segment import Segment
+from .shared import Segment
 from .sweep import sweep
 
 __all__ = [

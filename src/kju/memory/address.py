@@ -10,7 +10,7 @@ from ..files import limited
 from .file import create_file, open_file
 from .memfd import create_memfd, open_fd
 from .posix import create_posix, open_posix
-from .segment import Segment
+from .shared import Segment
 from .sysv import create_sysv, open_sysv
 
 _MOST = 2**31 - 1  # both numbers are C ints

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ..errors import ConflictError, FormatError, LimitError
 from .descriptor import Descriptor
-from .segment import Segment, map_memory
+from .shared import Segment, map_memory
 
 MAGIC = b"kju-surf"
 

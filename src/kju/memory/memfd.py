@@ -15,7 +15,7 @@ import os
 
 from ..errors import FormatError
 from .descriptor import Descriptor
-from .segment import Segment, map_memory
+from .shared import Segment, map_memory
 
 F_SEAL_FUTURE_WRITE = 0x10  # not in Python's fcntl before 3.13
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL

@@ -19,7 +19,7 @@ from pathlib import Path
 from ..errors import ConflictError, FormatError
 from .descriptor import Descriptor
 from .file import MAGIC, link_open_file, lock_for_life, refuse_unless_free, reserve, unlock
-from .segment import Segment, map_memory
+from .shared import Segment, map_memory
 
 DIRECTORY = Path("/dev/shm")  # noqa: S108  where shm_open(3) puts its names
 

@@ -12,7 +12,7 @@ from .address import create, split_address
 from .identity import own_identity
 
 if TYPE_CHECKING:
-    from .segment import Segment
+    from .shared import Segment
 
 
 class SurfaceProducer(Producer):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..errors import ConflictError, LimitError
 from ._system import segment_create, segment_remove, segment_status
-from .segment import Segment, map_memory
+from .shared import Segment, map_memory
 
 KEY_PREFIX = 0x6B6A  # "kj": the upper half of every key kju makes
 _KERNEL = Path("/proc/sys/kernel")

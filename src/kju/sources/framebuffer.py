@@ -1,7 +1,7 @@
 """The source that watches somebody else's pixels: ``vram``, and whatever shares a framebuffer.
 
 Nothing announces what changes there, so the memory is compared with what is published. When,
-and which part of it, is in ``csrc/watch.h``; the times are below.
+and which part of it, is in ``csrc/scan.h``; the times are below.
 
 Rules of this file:
 
@@ -148,7 +148,7 @@ class WindowSource(Source):
     def input(self) -> None:
         """Somebody has sent the guest an input: look often for a while."""
         self._input_at = now = time.monotonic_ns()
-        self.producer.watch_input(now)
+        self.producer.note_input(now)
         self._rouse()
 
     def pause(self, now: bool) -> None:
@@ -187,7 +187,7 @@ class WindowSource(Source):
     # -- everything below runs in the thread, or before it
 
     def _prepare(self) -> None:
-        self.producer.watch_pace(REST, BRISK, HOT, COLD, SHARE, BRISK_FOR)
+        self.producer.set_scan_pace(REST, BRISK, HOT, COLD, SHARE, BRISK_FOR)
 
     def _say(self) -> None:
         if self._fits:
@@ -258,7 +258,7 @@ class WindowSource(Source):
         now = time.monotonic_ns()
         if not self._fits:
             return now + 1000 * MS
-        due, _ = self.producer.follow(
+        due, _ = self.producer.scan_until(
             self._window,
             until=self._input_at + FOLLOW_FOR,
             budget=BUDGET_BRISK if now - self._input_at < BRISK_FOR else BUDGET,

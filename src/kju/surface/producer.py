@@ -156,7 +156,7 @@ class Producer(Writer):
         self._published()
         return changed
 
-    def watch(
+    def scan(
         self,
         source: AnyBuffer,
         now: int,
@@ -167,7 +167,7 @@ class Producer(Writer):
     ) -> tuple[int, int]:
         """Look at what is due of a source that announces nothing, and publish what differs.
 
-        What is due, and when, is in ``csrc/watch.h``; `watch_pace` sets it, once, first.
+        What is due, and when, is in ``csrc/scan.h``; `set_scan_pace` sets it, once, first.
 
         Args:
             source: A frame of the current mode; it may change meanwhile.
@@ -183,12 +183,12 @@ class Producer(Writer):
             GeometryError: No mode yet, or the source is too small.
             FormatError: There is no converter for the source's format.
         """
-        result = self._watch(source, offset, stride, source_format or "", now)
+        result = self._scan(source, offset, stride, source_format or "", now)
         if result[1]:
             self._published()
         return result
 
-    def follow(
+    def scan_until(
         self,
         source: AnyBuffer,
         *,
@@ -198,27 +198,27 @@ class Producer(Writer):
         stride: int = 0,
         source_format: str | None = None,
     ) -> tuple[int, int]:
-        """Look, as `watch`, again and again when that is due, without the interpreter's lock.
+        """Look, as `scan`, again and again when that is due, without the interpreter's lock.
 
         Times are of `time.monotonic_ns`. It returns after the first look that publishes something,
         when the next one is due after *until*, and soon after `interrupt`.
 
         Args:
-            source: As for `watch`.
+            source: As for `scan`.
             until: When to return; 0 is after one look.
             budget: The next look is due after that many times this one's processor time, at least.
-            offset: As for `watch`.
-            stride: As for `watch`.
-            source_format: As for `watch`.
+            offset: As for `scan`.
+            stride: As for `scan`.
+            source_format: As for `scan`.
 
         Returns:
             When to call again, and how many tiles were published.
 
         Raises:
-            GeometryError: As `watch`.
-            FormatError: As `watch`.
+            GeometryError: As `scan`.
+            FormatError: As `scan`.
         """
-        result = self._follow(source, offset, stride, source_format or "", until, budget)
+        result = self._scan_until(source, offset, stride, source_format or "", until, budget)
         if result[1]:
             self._published()
         return result

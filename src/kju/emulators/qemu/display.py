@@ -37,7 +37,7 @@ from .input.gauges import NO_HANDLER, NO_KEYBOARD, Gauges, started_virtio
 from .input.processors import Processors
 from .input.traces import Traces
 from .qmp import Qmp
-from .video_console import VideoConsole
+from .mode_monitor import VideoConsole
 from .vram import NoVideoMemoryError, VideoMemory
 
 log = logging.getLogger(__name__)

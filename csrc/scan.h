@@ -13,8 +13,8 @@
  * is most often where the last one changed something, and may be too small for the probe.
  *
  * Times are nanoseconds of any clock that the caller reads. */
-#ifndef KJU_WATCH_H
-#define KJU_WATCH_H
+#ifndef KJU_SCAN_H
+#define KJU_SCAN_H
 
 #include "damage.h"
 
@@ -32,12 +32,12 @@ struct kju_pace {
     uint32_t share; /* after an input an interval is this part of the time since: 1/share */
 };
 
-struct kju_watch {
+struct kju_scan {
     struct kju_pace pace;
     uint64_t epoch;      /* of the mode the arrays belong to; 0: none yet */
     uint64_t probe;      /* when the next probe is due */
     uint64_t input;      /* when the last input was; 0 is never */
-    _Atomic uint64_t asked; /* the same, by `kju_watch_input`, from any thread */
+    _Atomic uint64_t asked; /* the same, by `kju_scan_input`, from any thread */
     uint32_t answers[KJU_ANSWERS]; /* tiles that changed after inputs, the oldest overwritten */
     uint32_t answer_count;         /* all so far */
     uint64_t *due;       /* one per tile: when it is compared again; 0 is cold */
@@ -49,13 +49,13 @@ struct kju_watch {
 
 /* Look at whatever is due at `now`, and publish what differs. `next` gets when to call again,
  * `changed` the number of tiles published. KJU_E_RECT: the source does not cover the mode. */
-int kju_watch_step(struct kju_watch *v, struct kju_writer *w, const struct kju_source *s,
+int kju_scan_step(struct kju_scan *v, struct kju_writer *w, const struct kju_source *s,
                    uint64_t now, uint64_t *next, uint64_t *changed);
 
 /* An input has been sent at `now`: the next step is due. Any thread may call it, at any time: it
  * waits for no step that is being taken. */
-void kju_watch_input(struct kju_watch *v, uint64_t now);
+void kju_scan_input(struct kju_scan *v, uint64_t now);
 
-void kju_watch_free(struct kju_watch *v);
+void kju_scan_free(struct kju_scan *v);
 
 #endif

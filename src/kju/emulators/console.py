@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from ..errors import KjuError, UnavailableError
 from ..memory import SurfaceProducer
-from ..sources.base import Need, Phase, Report, Source, Status
+from ..sources.base import Need, OnStatus, Phase, Source, Status
 from ..surface import Mark, State
 from ..surface._core import Reader
 from ..surface.formats import fourcc_name
@@ -47,7 +47,7 @@ HEARD = 0.1
 
 #: Starts a source for this producer; it tells what it does through the report. The flag says
 #: whether the machine is paused.
-MakeSource = Callable[[SurfaceProducer, Report, bool], Awaitable[Source]]
+MakeSource = Callable[[SurfaceProducer, OnStatus, bool], Awaitable[Source]]
 
 
 class Held(NamedTuple):
@@ -180,7 +180,7 @@ class Console:
         report = functools.partial(self._report, turn)
         self._source = source = await self._make(self.producer, report, paused)
         if self._paused is not paused:
-            source.pause(self._paused)
+            source.set_paused(self._paused)
         # It may have asked for something before it was ours.
         self._changed(turn, source.status)
 
@@ -334,7 +334,7 @@ class Console:
         """The guest's processors have been stopped, or run again."""
         self._paused = now
         if self._source is not None:
-            self._source.pause(now)
+            self._source.set_paused(now)
             return
         before, after = (State.LIVE, State.PAUSED) if now else (State.PAUSED, State.LIVE)
         if Reader(self.producer.segment.mapping).state_code == before:

@@ -20,7 +20,7 @@ from kju.emulators.input.pace import Pace
 from kju.emulators.input.pointer import Pointer
 from kju.emulators.qemu.dbus import Console as Facts
 from kju.errors import KjuError, QemuError
-from kju.sources.base import Need, Phase, Report, Source, Status, StubSource
+from kju.sources.base import Need, OnStatus, Phase, Source, Status, StubSource
 from kju.surface import State
 from kju.surface.producer import Producer
 
@@ -44,7 +44,7 @@ class Scene:
         self.refuse = False
         self.console = Console(0, FACTS, address, self.make, devices())
 
-    async def make(self, producer: Producer, report: Report, paused: bool) -> Source:
+    async def make(self, producer: Producer, report: OnStatus, paused: bool) -> Source:
         if self.refuse:
             raise QemuError("no listener today")
         source = StubSource(producer, report)
@@ -77,7 +77,7 @@ def test_a_larger_surface_replaces_the_old() -> None:
         handed = made.console.handout()
         with kju.Surface.from_fd(os.dup(handed)) as before:
             need = Status(Phase.RUNNING, "stub", "too large", Need.LARGER, 100 << 20)
-            await asyncio.to_thread(made.sources[0]._tell, need)
+            await asyncio.to_thread(made.sources[0]._set_status, need)
             await made.until(lambda: made.console.producer is not old)
             await made.until(lambda: before.state[0] == State.SUPERSEDED)
         assert made.console.producer.capacity >= 100 << 20
@@ -97,7 +97,7 @@ def test_a_named_surface_is_replaced_under_its_name(tmp_path: Path) -> None:
         old = made.console.producer
         with kju.Surface(path, follow=True) as surface:
             need = Status(Phase.RUNNING, "stub", "", Need.LARGER, 100 << 20)
-            made.sources[0]._tell(need)
+            made.sources[0]._set_status(need)
             await made.until(lambda: made.console.producer is not old)
             change = await asyncio.to_thread(surface.wait, surface.mark, 5)
             assert change.everything
@@ -110,9 +110,9 @@ def test_a_source_that_ends_is_started_again(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(module, "RETRY", 0.001)
 
     async def scene(made: Scene) -> None:
-        made.sources[0]._tell(Status(Phase.ENDED, "stub", "QEMU has hung up"))
+        made.sources[0]._set_status(Status(Phase.ENDED, "stub", "QEMU has hung up"))
         await made.until(lambda: len(made.sources) == 2)
-        made.sources[1]._tell(Status(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
+        made.sources[1]._set_status(Status(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
         await made.until(lambda: len(made.sources) == 3)
 
     play(scene)
@@ -124,7 +124,7 @@ def test_a_source_that_cannot_be_had_again_is_said(monkeypatch: pytest.MonkeyPat
     async def scene(made: Scene) -> None:
         with kju.Surface.from_fd(os.dup(made.console.handout())) as surface:
             made.refuse = True
-            made.sources[0]._tell(Status(Phase.ENDED, "stub"))
+            made.sources[0]._set_status(Status(Phase.ENDED, "stub"))
             await made.until(lambda: surface.state[0] == State.UNAVAILABLE)
             assert "no listener today" in surface.state[1]
             made.refuse = False
@@ -136,9 +136,9 @@ def test_a_source_that_cannot_be_had_again_is_said(monkeypatch: pytest.MonkeyPat
 
 def test_what_a_source_wants_before_it_is_the_consoles_is_heard() -> None:
     class Greedy(Scene):
-        async def make(self, producer: Producer, report: Report, paused: bool) -> Source:
+        async def make(self, producer: Producer, report: OnStatus, paused: bool) -> Source:
             source = await super().make(producer, report, paused)
-            self.sources[-1]._tell(Status(Phase.RUNNING, "stub", "", Need.LARGER, 100 << 20))
+            self.sources[-1]._set_status(Status(Phase.RUNNING, "stub", "", Need.LARGER, 100 << 20))
             await asyncio.sleep(0)
             return source
 
@@ -186,9 +186,9 @@ def test_many_wishes_start_one_source_and_an_old_one_is_not_heard(
     async def scene(made: Scene) -> None:
         old = made.sources[0]
         for reason in ("one", "two", "three"):
-            old._tell(Status(Phase.RUNNING, "stub", reason, Need.REGISTER))
+            old._set_status(Status(Phase.RUNNING, "stub", reason, Need.REGISTER))
         await made.until(lambda: len(made.sources) == 2)
-        old._tell(Status(Phase.RUNNING, "stub", "late", Need.REGISTER))
+        old._set_status(Status(Phase.RUNNING, "stub", "late", Need.REGISTER))
         await made.until(lambda: made.console._renewing and made.console._renewing.done())
         assert len(made.sources) == 2
         assert made.console.info()["reason"] == ""
@@ -222,7 +222,7 @@ def test_a_hold_does_not_outlive_its_surface() -> None:
         publisher = threading.Thread(target=old.publish, args=([(0, 0, 8, 8)],), daemon=True)
         publisher.start()
         need = Status(Phase.RUNNING, "stub", "too large", Need.LARGER, 100 << 20)
-        made.sources[0]._tell(need)
+        made.sources[0]._set_status(need)
         await made.until(lambda: console.producer is not old)
         await made.until(lambda: not publisher.is_alive())
         # The next holder is not the first one's to end.
@@ -257,7 +257,7 @@ def test_a_pause_is_kept_by_the_next_source(monkeypatch: pytest.MonkeyPatch) -> 
 
         made.console.producer.set_state = note  # type: ignore[method-assign]
         made.console.paused(True)
-        made.sources[0]._tell(Status(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
+        made.sources[0]._set_status(Status(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
         await made.until(lambda: len(made.sources) == 2)
         assert set(states) == {State.PAUSED}
         made.console.paused(False)

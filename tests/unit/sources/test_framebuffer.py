@@ -14,7 +14,7 @@ from support.wait import until
 from kju.errors import InconsistentError
 from kju.memory._system import Mapping
 from kju.sources.base import Need, Phase, Status
-from kju.sources.framebuffer import GONE, WindowSource
+from kju.sources.framebuffer import TRUNCATED, FramebufferSource
 from kju.surface import NOTHING_TAKEN, State, surface_size
 from kju.surface.consumer import Consumer, copy_frame
 from kju.surface.geometry import Place
@@ -38,8 +38,10 @@ class Scene:
         self.producer, self.consumer = surface()
         self.statuses: list[Status] = []
 
-    def source(self, place: Place = PLACE, **how: bool) -> WindowSource:
-        self.started = WindowSource(self.window, place, self.producer, self.statuses.append, **how)
+    def source(self, place: Place = PLACE, **how: bool) -> FramebufferSource:
+        self.started = FramebufferSource(
+            self.window, place, self.producer, self.statuses.append, **how
+        )
         self.started.start()
         return self.started
 
@@ -92,7 +94,7 @@ def test_panning_is_damage_and_no_new_mode(scene: Scene) -> None:
     source = scene.source()
     for offset in (STRIDE, STRIDE * 7 + 40, SIZE - STRIDE * HEIGHT, 0):
         place = PLACE._replace(offset=offset)
-        source.show(place)
+        source.move(place)
         assert source.flush(5)
         assert scene.published(place)
         assert source.place == place
@@ -104,7 +106,7 @@ def test_panning_is_damage_and_no_new_mode(scene: Scene) -> None:
 def test_rows_further_apart_are_no_new_mode(scene: Scene) -> None:
     source = scene.source()
     wider = Place(WIDTH, HEIGHT, STRIDE * 2, 64)
-    source.show(wider)
+    source.move(wider)
     assert source.flush(5)
     assert scene.published(wider)
     assert scene.consumer.reader.live()[1:3] == (64, STRIDE * 2)
@@ -115,7 +117,7 @@ def test_another_size_is_a_new_mode(scene: Scene) -> None:
     source = scene.source()
     for number, size in enumerate(((64, 64), (1, 1), (512, 511), (WIDTH, HEIGHT)), 2):
         place = Place(*size, size[0] * 4, 128)
-        source.show(place)
+        source.move(place)
         assert source.flush(5)
         assert scene.published(place)
         assert source.size == size
@@ -127,7 +129,7 @@ def test_the_same_place_again_is_nothing(scene: Scene) -> None:
     assert source.flush(5)
     number, version = scene.consumer.reader.live_number, scene.producer.version
     for _ in range(10):
-        source.show(PLACE)
+        source.move(PLACE)
     assert source.flush(5)
     assert (scene.consumer.reader.live_number, scene.producer.version) == (number, version)
 
@@ -136,7 +138,7 @@ def test_a_surface_too_small_asks_for_a_larger(scene: Scene) -> None:
     scene.producer, scene.consumer = surface(WIDTH * HEIGHT * 4)
     source = scene.source()
     large = Place(600, 430, 2400, 0)
-    source.show(large)
+    source.move(large)
     until(lambda: scene.statuses[-1].need is Need.LARGER)
     needed = scene.statuses[-1].needed
     assert scene.consumer.reader.live_number == 0
@@ -158,10 +160,10 @@ def test_a_surface_too_small_asks_for_a_larger(scene: Scene) -> None:
 def test_a_pause_is_said(scene: Scene) -> None:
     source = scene.source()
     for now, state in ((True, State.PAUSED), (False, State.LIVE)):
-        source.pause(now)
+        source.set_paused(now)
         until(lambda state=state: scene.consumer.state[0] == state)
     source.stop()
-    source.pause(True)
+    source.set_paused(True)
     assert scene.consumer.state[0] == State.LIVE
 
 
@@ -174,17 +176,17 @@ def test_a_stopped_source_takes_its_window_back(scene: Scene) -> None:
     version = scene.producer.version
     scene.drawn[:64] ^= 255
     assert not source.flush(5)
-    source.input()
+    source.note_input()
     assert scene.producer.version == version
 
 
 def test_one_that_never_started_can_be_stopped(scene: Scene) -> None:
-    WindowSource(scene.window, PLACE, scene.producer).stop()
+    FramebufferSource(scene.window, PLACE, scene.producer).stop()
 
 
 def test_a_window_nobody_may_have(scene: Scene) -> None:
     source = scene.source(live=False)
-    source.show(PLACE._replace(offset=STRIDE))
+    source.move(PLACE._replace(offset=STRIDE))
     assert source.flush(5)
     assert scene.consumer.reader.live_number == 0
 
@@ -193,18 +195,18 @@ def test_memory_that_is_cut_ends_the_source_and_nothing_else(scene: Scene) -> No
     scene.source()
     os.ftruncate(scene.descriptor, 4096)
     until(lambda: scene.statuses[-1].phase is Phase.ENDED, 5, "the end of the source")
-    assert scene.statuses[-1].reason == GONE
+    assert scene.statuses[-1].reason == TRUNCATED
     assert scene.consumer.reader.live_number == 0
-    until(lambda: scene.consumer.state == (State.UNAVAILABLE, GONE))
+    until(lambda: scene.consumer.state == (State.UNAVAILABLE, TRUNCATED))
 
 
 def test_a_place_that_leaves_the_window_is_refused(scene: Scene) -> None:
     """The host checks it; should it not, nothing beyond the window is ever read."""
     source = scene.source()
-    source.show(PLACE._replace(offset=SIZE))
+    source.move(PLACE._replace(offset=SIZE))
     assert source.flush(5)
     assert scene.consumer.reader.live_number == 0
-    source.show(PLACE)
+    source.move(PLACE)
     assert source.flush(5)
     assert scene.published(PLACE)
 
@@ -212,9 +214,9 @@ def test_a_place_that_leaves_the_window_is_refused(scene: Scene) -> None:
 def test_a_place_that_is_asked_for_again_before_the_one_between_is_shown(scene: Scene) -> None:
     source = scene.source()
     goes_on = threading.Event()
-    source._ask(lambda: goes_on.wait(5) and None)  # the thread is at work
-    source.show(PLACE._replace(offset=STRIDE * 50))
-    source.show(PLACE)
+    source._submit(lambda: goes_on.wait(5) and None)  # the thread is at work
+    source.move(PLACE._replace(offset=STRIDE * 50))
+    source.move(PLACE)
     goes_on.set()
     assert source.flush(5)
     assert source.place == PLACE
@@ -250,9 +252,9 @@ def test_places_change_while_it_is_drawn_and_looked_at(scene: Scene) -> None:
     for looker in lookers:
         looker.start()
     for turn in range(400):
-        source.show(places[turn % len(places)])
+        source.move(places[turn % len(places)])
         if turn % 7 == 0:
-            source.input()
+            source.note_input()
     assert source.flush(5)
     ends.set()
     for looker in lookers:

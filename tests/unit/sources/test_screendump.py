@@ -14,7 +14,7 @@ from support.wait import until
 from kju.errors import QemuError
 from kju.sources import screendump
 from kju.sources.base import Need, Phase, Status, room_for
-from kju.sources.screendump import REST, Picture, ScreendumpSource
+from kju.sources.screendump import REST, ScreendumpSource, Screenshot
 from kju.surface import NOTHING_TAKEN, State, surface_size
 from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
@@ -22,7 +22,7 @@ from kju.surface.producer import Producer
 SIZE = 1 << 20
 
 
-def picture(width: int, height: int, seed: int = 1) -> Picture:
+def picture(width: int, height: int, seed: int = 1) -> Screenshot:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
@@ -30,19 +30,19 @@ class Scene:
     """An emulator that is asked for screenshots, and the surface they come to."""
 
     def __init__(self) -> None:
-        self.shown: Picture | None = picture(321, 200)
-        self.passing: list[Picture] = []
+        self.shown: Screenshot | None = picture(321, 200)
+        self.passing: list[Screenshot] = []
         self.error: Exception | None = None
         self.hangs = False
         self.asked: list[float] = []
-        self.given: list[Future[Picture | None]] = []
+        self.given: list[Future[Screenshot | None]] = []
         self.statuses: list[Status] = []
         self.producer, self.consumer = surface(SIZE)
         self.source = ScreendumpSource(self.take, self.producer, self.statuses.append)
 
-    def take(self) -> Future[Picture | None]:
+    def take(self) -> Future[Screenshot | None]:
         self.asked.append(time.monotonic())
-        future: Future[Picture | None] = Future()
+        future: Future[Screenshot | None] = Future()
         self.given.append(future)
         if self.error is not None:
             future.set_exception(self.error)
@@ -51,7 +51,7 @@ class Scene:
             future.set_result(None if now is None else now.copy())
         return future
 
-    def published(self, wanted: Picture) -> bool:
+    def published(self, wanted: Screenshot) -> bool:
         pixels = self.source.producer.pixels
         return pixels.shape[:2] == wanted.shape[:2] and np.array_equal(pixels[..., 2::-1], wanted)
 
@@ -124,7 +124,7 @@ def test_a_screen_at_rest_is_asked_for_seldom_and_more_after_an_input(scene: Sce
     count, began = len(scene.asked), time.monotonic()
     until(lambda: len(scene.asked) >= count + 4, 5, "four at rest")
     assert time.monotonic() - began >= 3 * REST
-    scene.source.input()
+    scene.source.note_input()
     count = len(scene.asked)
     until(lambda: len(scene.asked) >= count + 8, 5, "eight after an input")
     assert np.median(np.diff(scene.asked[count : count + 8])) < REST
@@ -141,7 +141,7 @@ def test_a_screen_that_stays_as_it_is_is_asked_for_less_and_less(
     assert time.monotonic() - began >= 2 * screendump.STILL
     began = time.monotonic()
     scene.shown[0, 0] ^= 255
-    scene.source.input()
+    scene.source.note_input()
     until(lambda: scene.published(scene.shown), 5, "what follows an input")
     assert time.monotonic() - began < screendump.STILL
 
@@ -149,13 +149,13 @@ def test_a_screen_that_stays_as_it_is_is_asked_for_less_and_less(
 def test_an_emulator_that_takes_long_is_left_alone_for_longer(scene: Scene) -> None:
     plain, took = scene.take, 0.03
 
-    def slow() -> Future[Picture | None]:
+    def slow() -> Future[Screenshot | None]:
         time.sleep(took)
         return plain()
 
-    scene.source._take = slow
+    scene.source._take_screenshot = slow
     scene.start()
-    scene.source.input()
+    scene.source.note_input()
     until(lambda: len(scene.asked) > 6, 20, "some screenshots")
     gaps = np.diff(scene.asked[1:])
     assert gaps.min() >= 3 * took
@@ -200,5 +200,5 @@ def test_a_pause_is_said(scene: Scene) -> None:
     scene.source.paused = True
     scene.start()
     until(lambda: scene.consumer.state[0] is State.PAUSED, 5, "paused from the start")
-    scene.source.pause(False)
+    scene.source.set_paused(False)
     until(lambda: scene.consumer.state[0] is State.LIVE, 5, "it goes on")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...errors import GeometryError
 from ...memory import SurfaceProducer
 from ...remote.mirror import Inlet, Said
-from ...sources.base import Need, Phase, Report, Source, Status, room_for
+from ...sources.base import Need, OnStatus, Phase, Source, Status, room_for
 from ...surface import State
 from ...surface.producer import Producer
 from ..console import Console
@@ -30,17 +30,17 @@ log = logging.getLogger(__name__)
 class MirrorSource(Source):
     """Takes what an inlet draws, and says how fresh that is: `kju.wire.receiver.Target`."""
 
-    def __init__(self, producer: Producer, report: Report | None = None) -> None:
+    def __init__(self, producer: Producer, report: OnStatus | None = None) -> None:
         super().__init__(producer, "mirror", report)
         self._live = State.UNAVAILABLE
 
     def start(self) -> None:
         """Nothing has come yet."""
-        self._tell(Status(Phase.RUNNING, "mirror"))
+        self._set_status(Status(Phase.RUNNING, "mirror"))
 
     def stop(self) -> None:
         """Take nothing more."""
-        self._tell(Status(Phase.ENDED, "mirror"))
+        self._set_status(Status(Phase.ENDED, "mirror"))
 
     def retarget(self, producer: Producer) -> None:
         """Another surface, with the same picture."""
@@ -50,7 +50,7 @@ class MirrorSource(Source):
             producer.set_mode(
                 mode.width, mode.height, fourcc=mode.fourcc, source=old.pixels, stride=mode.stride
             )
-        self._tell(Status(Phase.RUNNING, "mirror"))
+        self._set_status(Status(Phase.RUNNING, "mirror"))
 
     def say(self, said: Said) -> None:
         """The link is up or down, or the sender's own surface has another state."""
@@ -83,7 +83,7 @@ class MirrorSource(Source):
         """
         needed = room_for(width, height)
         if needed > self.producer.capacity:
-            self._tell(Status(Phase.RUNNING, "mirror", need=Need.LARGER, needed=needed))
+            self._set_status(Status(Phase.RUNNING, "mirror", need=Need.LARGER, needed=needed))
             raise GeometryError(f"a mode of {width}x{height} needs a larger surface")
         return self.producer.set_mode(width, height, fourcc=fourcc)
 
@@ -142,7 +142,9 @@ class MirrorConsole(Console):
         if self.inlet is not None and self._held is None and not self._asking:
             self.inlet.unhold()
 
-    async def _make_mirror(self, producer: SurfaceProducer, report: Report, paused: bool) -> Source:
+    async def _make_mirror(
+        self, producer: SurfaceProducer, report: OnStatus, paused: bool
+    ) -> Source:
         await asyncio.sleep(0)
         self.mirror = MirrorSource(producer, report)
         self.mirror.start()

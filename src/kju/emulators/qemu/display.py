@@ -16,7 +16,7 @@ from typing import Any
 
 from ...errors import InputError, KjuError, PeerError, QemuError, UsageError
 from ...keys import Step
-from ...sources.base import Report, Source
+from ...sources.base import OnStatus, Source
 from ...sources.display1.channel import socket_pair
 from ...sources.display1.messages import CONSOLE, KEYBOARD, console_path
 from ...sources.display1.source import Display1Source
@@ -36,8 +36,8 @@ from .input.events import Event
 from .input.gauges import NO_HANDLER, NO_KEYBOARD, Gauges, started_virtio
 from .input.processors import Processors
 from .input.traces import Traces
-from .qmp import Qmp
 from .mode_monitor import VideoConsole
+from .qmp import Qmp
 from .vram import NoVideoMemoryError, VideoMemory
 
 log = logging.getLogger(__name__)
@@ -289,7 +289,7 @@ class Display:
         return paused if self.paused else ""
 
     async def _listen(
-        self, number: int, producer: Producer, report: Report, paused: bool
+        self, number: int, producer: Producer, report: OnStatus, paused: bool
     ) -> Source:
         """Start a source and register it with QEMU."""
         ours, theirs = socket_pair()

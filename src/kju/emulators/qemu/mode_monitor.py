@@ -27,8 +27,8 @@ import numpy as np
 
 from ...errors import KjuError
 from ...memory import SurfaceProducer
-from ...sources.base import Phase, Report, Source
-from ...sources.framebuffer import WindowSource
+from ...sources.base import OnStatus, Phase, Source
+from ...sources.framebuffer import FramebufferSource
 from ...sources.screendump import ScreendumpSource
 from ...surface import State
 from ...surface.geometry import Place
@@ -137,11 +137,13 @@ class VideoConsole(RestingConsole):
 
     # -- which source
 
-    async def _make_wanted(self, producer: SurfaceProducer, report: Report, paused: bool) -> Source:
+    async def _make_wanted(
+        self, producer: SurfaceProducer, report: OnStatus, paused: bool
+    ) -> Source:
         place = self._wanted()
         source: Source
         if place is not None:
-            source = WindowSource(self.memory.mapping, place, producer, report)
+            source = FramebufferSource(self.memory.mapping, place, producer, report)
         elif self._lasts() or not self._dumps():
             with contextlib.suppress(KjuError, OSError):
                 # A new listener is first given what QEMU drew last, and where nobody has been
@@ -162,7 +164,7 @@ class VideoConsole(RestingConsole):
 
     def _listens(self) -> bool:
         """Whether there is a listener."""
-        return not isinstance(self._source, WindowSource | ScreendumpSource | None)
+        return not isinstance(self._source, FramebufferSource | ScreendumpSource | None)
 
     def _lasts(self) -> bool:
         """Whether the mode has been none of the memory's for so long that it may stay.
@@ -212,8 +214,8 @@ class VideoConsole(RestingConsole):
             place, source = self._wanted(), self._source
             if place is not None:
                 self._unlike_since = None
-                if isinstance(source, WindowSource):
-                    source.show(place)
+                if isinstance(source, FramebufferSource):
+                    source.move(place)
                 else:
                     await self._change_source()
                 return
@@ -300,7 +302,7 @@ class VideoConsole(RestingConsole):
     def input(self) -> None:
         """A client has sent an input."""
         if self._source is not None:
-            self._source.input()
+            self._source.note_input()
         self._stirred = self._loop.time()
         if self._flips:
             self._hint.set()

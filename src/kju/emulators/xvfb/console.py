@@ -15,8 +15,8 @@ from typing import NoReturn
 from ...errors import UnavailableError, UsageError, XvfbError
 from ...memory import SurfaceProducer
 from ...protocol.messages import Action
-from ...sources.base import Report, Source
-from ...sources.framebuffer import WindowSource
+from ...sources.base import OnStatus, Source
+from ...sources.framebuffer import FramebufferSource
 from ...surface import State
 from ..input.devices import Devices
 from ..input.keyboard import Keyboard
@@ -53,10 +53,12 @@ class XvfbConsole(RestingConsole):
     def _rest(self) -> None:
         self._do(self._stop_source())
 
-    async def _make_window(self, producer: SurfaceProducer, report: Report, paused: bool) -> Source:
+    async def _make_window(
+        self, producer: SurfaceProducer, report: OnStatus, paused: bool
+    ) -> Source:
         if self.framebuffer.mapping.lost:
             raise XvfbError(f"{self.framebuffer.address} was cut by another process")
-        source = WindowSource(
+        source = FramebufferSource(
             self.framebuffer.mapping, self.framebuffer.picture, producer, report,
             name="xvfb",
         )  # fmt: skip

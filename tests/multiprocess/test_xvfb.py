@@ -195,7 +195,7 @@ def test_nobody_looks_and_nothing_runs() -> None:
         where = display(machine)
         with kju.attach(machine.name) as looker:
             assert looker.screen.mode.width == 1280
-        until(lambda: "nobody looks" in machine.log.read_text(), what="it rests")
+        until(lambda: "no client views it" in machine.log.read_text(), what="it rests")
         xservers.do(where, "xsetroot", "-solid", "#0a0b0c")
         with kju.attach(machine.name) as looker:
             assert looker.screen.view()[0, 0, :3].tolist() == [0x0C, 0x0B, 0x0A]

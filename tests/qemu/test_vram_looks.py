@@ -11,7 +11,7 @@ import pytest
 from support.paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets, traffic, video_memory
 from support.wait import until
 
-from kju.emulators.qemu.mode_monitor import LISTEN_AFTER
+from kju.emulators.qemu.guest_mode import LISTEN_AFTER
 from kju.errors import RoleError
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")]
@@ -72,7 +72,7 @@ def test_nobody_looks(guest: Guest, bits: int) -> None:
     before = len(log.read_text())
     guest.leave()
     try:
-        until(lambda: "nobody looks: it" in log.read_text()[before:], 10, "it rests")
+        until(lambda: "no client views it:" in log.read_text()[before:], 10, "it rests")
         cpu, calls = cpu_seconds(host), traffic(host)
         time.sleep(1.0)  # the time is what is measured
         assert cpu_seconds(host) - cpu <= 0.1

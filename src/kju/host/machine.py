@@ -174,8 +174,7 @@ class Machine:
         """Release what a client held; end the machine if it was the owner."""
         life.leave(self, client)
         for console in self.emulator.consoles:
-            console.unhold(client)
-            console.leave(client)
+            console.detach(client)
             self._tasks.begin(console.devices.leave(client))
         if (keyboard := self.emulator.screenless_keyboard) is not None:
             self._tasks.begin(keyboard.leave(client))

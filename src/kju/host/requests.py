@@ -50,12 +50,12 @@ async def answer(machine: Machine, client: Client, request: AnyRequest) -> Resul
     version = 0
     match request:
         case messages.GetSurface():
-            await console.look(client)
+            await console.attach(client)
             return _surface(number, console)
         case messages.GetLive():
-            await console.look(client)
+            await console.attach(client)
             reply = messages.LiveHandle(number=number, descriptors=1, console=console.index)
-            return Result(reply, (console.live_window(),))
+            return Result(reply, (console.runner.live_memory(),))
         case messages.GetPointer():
             absolute, held = await console.devices.pointer.absolute(), console.devices.pointer.held
             return Result(messages.PointerState(number=number, absolute=absolute, held=held))
@@ -75,9 +75,9 @@ async def answer(machine: Machine, client: Client, request: AnyRequest) -> Resul
         case messages.Refresh(sync=sync):
             version = await console.refresh(sync=sync)
         case messages.Hold(milliseconds=milliseconds):
-            version = await console.hold(client, milliseconds / 1000)
+            version = await console.surface.hold(client, milliseconds / 1000)
         case messages.Unhold():
-            console.unhold(client)
+            console.surface.unhold(client)
     return Result(messages.Done(number=number, version=version))
 
 
@@ -140,7 +140,7 @@ def _surface(number: int, console: Console) -> Result:
         size=segment.size,
         address=segment.address,
     )
-    return Result(reply, (console.handout(),))
+    return Result(reply, (console.surface.descriptor(),))
 
 
 async def _fresh_info(machine: Machine) -> dict[str, Any]:
@@ -153,8 +153,8 @@ async def _fresh_info(machine: Machine) -> dict[str, Any]:
 async def _look_once(console: Console) -> None:
     """Have a console that rests find out what it shows now."""
     asker = object()
-    await console.look(asker)
-    console.leave(asker)
+    await console.attach(asker)
+    console.detach(asker)
 
 
 def welcome(machine: Machine, number: int, role: messages.Role) -> messages.Welcome:

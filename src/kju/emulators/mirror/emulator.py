@@ -106,13 +106,13 @@ class MirrorEmulator(Emulator):
             lossy=remote.lossy, codec=remote.codec,
             tell=self._told, happened=self._happened,
         )  # fmt: skip
-        console.inlet = self._inlet
+        console.connect(self._inlet)
         await self._inlet.open(GREETING)
 
     def _told(self, said: Said) -> None:
         for console in self._consoles:
             if console.mirror is not None:
-                console.mirror.say(said)
+                console.mirror.set_link(said)
         if said.live is not self._up:
             self._up = said.live
             self.tell("link", {"up": said.live, "reason": said.reason})
@@ -151,7 +151,8 @@ class MirrorEmulator(Emulator):
         if self._inlet is not None:
             self._inlet.close()
             for console in self._consoles:
-                console.release()  # or the thread that draws would wait for a client's hold
+                # The thread that draws would wait for a client's hold.
+                console.surface.release_hold()
             await self._inlet.drawn()
         if self._engine is not None:
             await self._engine.close()

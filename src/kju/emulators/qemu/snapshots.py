@@ -41,7 +41,7 @@ from ...protocol.messages import TAG, Saved, Snapshots
 from ...store import logs
 from ...store.snapshot_files import SnapshotFiles
 from .jobs import Jobs
-from .vram import Dump, read_ppm
+from .screenshot import ScreenDumper, read_ppm
 
 if TYPE_CHECKING:
     from ..console import Console
@@ -115,7 +115,7 @@ class SnapshotStore:
         self._devices: list[Devices | Keyboard] = [console.devices for console in consoles]
         if keyboard is not None:
             self._devices.append(keyboard)
-        self._dump = Dump(qmp, "")
+        self._dump = ScreenDumper(qmp, "")
         self._turn = asyncio.Lock()
         self._doing: set[asyncio.Task[Snapshots]] = set()
 
@@ -359,7 +359,7 @@ class SnapshotStore:
 
     async def _picture(self) -> tuple[np.ndarray[Any, Any] | None, str]:
         try:
-            picture = await asyncio.to_thread(read_ppm, await self._dump.take())
+            picture = await asyncio.to_thread(read_ppm, await self._dump.dump())
         except (KjuError, OSError, KeyError, TypeError) as error:
             return None, f"no picture: {error}"
         return picture, "" if picture is not None else "no picture: QEMU has no screen"
@@ -387,8 +387,8 @@ class SnapshotStore:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SHOWN
         asker = object()
-        console.doubt()
-        await console.look(asker)
+        console.runner.distrust()
+        await console.attach(asker)
         try:
             while True:
                 await console.refresh(sync=True)
@@ -402,10 +402,10 @@ class SnapshotStore:
         except (KjuError, OSError) as error:
             log.warning("console %d: what was loaded cannot be shown: %s", console.index, error)
         finally:
-            console.leave(asker)
+            console.detach(asker)
 
     async def _shows(self, console: Console) -> bool:
-        dumped = await asyncio.to_thread(read_ppm, await self._dump.take())
+        dumped = await asyncio.to_thread(read_ppm, await self._dump.dump())
         if dumped is None or not console.producer.mode.epoch:
             return False
         try:

@@ -69,10 +69,9 @@ class Xvfb(Emulator):
         address = surface_address(self._prepared.request, self._name)(0)
         try:
             self._consoles.append(XvfbConsole(address, found))
-        except OSError as error:
+        except (KjuError, OSError):
             found.close()
-            why = f"the surface {address} cannot be made: {error.strerror}"
-            raise UsageError(f"{why}; choose another place") from error
+            raise
         await self._consoles[0].open()
         log.info("shown: process %d, display %s, %s", self._pid, self._display, found.address)
 

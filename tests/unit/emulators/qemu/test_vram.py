@@ -14,7 +14,8 @@ import pytest
 
 from kju.emulators.qemu import vram as video
 from kju.emulators.qemu.bochs import OtherMode
-from kju.emulators.qemu.vram import NoVideoMemoryError, VideoMemory, read_ppm
+from kju.emulators.qemu.screenshot import read_ppm
+from kju.emulators.qemu.vram import NoVideoMemoryError, VideoMemory
 from kju.errors import QemuError
 from kju.surface.geometry import Place
 
@@ -118,7 +119,7 @@ def test_the_memory_is_found_by_its_address_and_closed_to_others(scene: Scene) -
 @pytest.mark.parametrize(
     ("address", "change", "says"),
     [
-        ("isa/2", {}, "no PCI"),
+        ("isa/2", {}, "not a PCI device"),
         ("pci/0000/03.0", {}, "only std VGA"),
         ("pci/0000/02.0", {"id": {"vendor": 0x1AF4, "device": 0x1050}}, "only std VGA"),
         ("pci/0000/02.0", {"id": {}}, "only std VGA"),

@@ -105,7 +105,7 @@ def test_what_lasts_is_listened_to(guest: Guest) -> None:
     read = len(log.read_text())
     guest.leave()
     try:
-        until(lambda: "its listener waits" in log.read_text()[read:], 10, "it rests")
+        until(lambda: "keeping its listener" in log.read_text()[read:], 10, "it rests")
     finally:
         guest.look()
     guest.becomes("display1")
@@ -114,10 +114,10 @@ def test_what_lasts_is_listened_to(guest: Guest) -> None:
     read = len(log.read_text())
     guest.leave()
     try:
-        until(lambda: "its listener waits" in log.read_text()[read:], 10, "it rests")
+        until(lambda: "keeping its listener" in log.read_text()[read:], 10, "it rests")
         # On to a linear mode while nobody looks.
         guest.show(1024, 768)
-        until(lambda: "it rests" in log.read_text()[read:], 5, "the listener has gone")
+        until(lambda: "stopping its source" in log.read_text()[read:], 5, "the listener has gone")
     finally:
         guest.look()
     guest.becomes("vram")

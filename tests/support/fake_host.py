@@ -51,7 +51,7 @@ class FakeMachine:
             case messages.GetInfo():
                 return Result(messages.Info(number=number, info=self.info))
             case messages.GetSurface(console=0):
-                segment = self.producer.segment
+                segment = self.producer.memory
                 reply = messages.SurfaceHandle(
                     number=number, descriptors=1, console=0, size=segment.size
                 )

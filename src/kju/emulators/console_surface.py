@@ -125,7 +125,7 @@ class ConsoleSurface:
     def set_paused(self, paused: bool) -> None:
         """Change the state between LIVE and PAUSED; other states stay. For a console at rest."""
         before, after = (State.LIVE, State.PAUSED) if paused else (State.PAUSED, State.LIVE)
-        if Reader(self.producer.segment.mapping).state_code == before:
+        if Reader(self.producer.memory.mapping).state_code == before:
             self.producer.set_state(after)
 
     async def hold(self, client: object, seconds: float) -> int:
@@ -160,7 +160,7 @@ class ConsoleSurface:
             if self._handout:
                 os.close(self._handout[1])
             # Opened anew: the descriptor of a named file can write, and carries its lock.
-            path = f"/proc/self/fd/{producer.segment.fileno()}"
+            path = f"/proc/self/fd/{producer.memory.fileno()}"
             self._handout = (producer, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         return self._handout[1]
 

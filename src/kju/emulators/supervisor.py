@@ -210,9 +210,9 @@ class Supervisor:
             return
         is_worse = status.need is Need.REGISTER or status.phase is Phase.ENDED
         if is_worse and self.kind.is_replaceable():
-            self.replace()
+            self.replace_source()
 
-    def replace(self, *, at_once: bool = False) -> asyncio.Task[None] | None:
+    def replace_source(self, *, at_once: bool = False) -> asyncio.Task[None] | None:
         """Start another source in place of this one.
 
         Args:

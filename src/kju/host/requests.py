@@ -132,7 +132,7 @@ def _console(machine: Machine, index: int) -> Console:
 
 
 def _surface(number: int, console: Console) -> Result:
-    segment = console.producer.segment
+    segment = console.producer.memory
     reply = messages.SurfaceHandle(
         number=number,
         descriptors=1,

@@ -31,7 +31,7 @@ machine = kju.store.running.Paths(kju.store.running.Path("/nonexistent"))
 for attempt in (
     lambda: kju.store.running.connect(machine, "web"),
     kju.client.start.start_host,
-    lambda: kju.memory.open_segment(sys.argv[1]),
+    lambda: kju.memory.open_memory(sys.argv[1]),
     lambda: kju.memory.create("memfd:x", 4096),
 ):
     try:

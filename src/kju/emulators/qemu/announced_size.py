@@ -65,4 +65,4 @@ class AnnouncedSizeRunner(SourceRunner):
                 "console %d: QEMU announced %dx%d and its listener received %dx%d: replacing it",
                 self.supervisor.surface.index, *size, *received,
             )  # fmt: skip
-            self.supervisor.replace(at_once=True)
+            self.supervisor.replace_source(at_once=True)

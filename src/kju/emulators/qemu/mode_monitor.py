@@ -186,7 +186,7 @@ class ModeMonitor(AnnouncedSizeRunner):
             mode.note_visibility(now)
             supervisor = self.supervisor
             if not self._policy.follow(supervisor.current_kind, supervisor.status):
-                supervisor.replace(at_once=True)
+                supervisor.replace_source(at_once=True)
                 await supervisor.settle(FIRST_PICTURE)
 
     async def _verify(self) -> None:

@@ -13,7 +13,7 @@ void kju_scan_free(struct kju_scan *v) {
 }
 
 void kju_scan_input(struct kju_scan *v, uint64_t now) {
-    /* Relaxed: the value stands for itself, and whoever stores it wakes the stepping thread. */
+    /* Relaxed: the value stands for itself, and the caller wakes the scanning thread. */
     atomic_store_explicit(&v->asked, now, memory_order_relaxed);
 }
 
@@ -38,8 +38,8 @@ static int is_answer(const struct kju_scan *v, uint32_t tile) {
     return 0;
 }
 
-/* Remember the tiles that have changed. A change of many tiles is met by the probe, and would
- * make the others forgotten. */
+/* Remember the tiles that have changed. A change of many tiles is found by the probe, and would
+ * push out the others. */
 static void remember_answers(struct kju_scan *v, uint64_t changed) {
     size_t tiles = (size_t)v->columns * v->rows;
     if (!changed || changed > KJU_ANSWERS / 2)
@@ -92,9 +92,9 @@ static void mark_due(struct kju_scan *v, uint64_t now) {
         v->marks[i] = v->due[i] && v->due[i] <= now ? KJU_CANDIDATE : KJU_SKIP;
 }
 
-/* What lies above and below a tile that a probe met may have changed by fewer rows than the
- * probe's step, so it is looked at too: a shape is published in one piece. */
-static void mark_met(struct kju_scan *v, uint32_t band, uint32_t column) {
+/* The tiles above and below a found one may have changed in fewer rows than the probe's step, so
+ * they are compared too: a shape is published in one piece. */
+static void mark_found(struct kju_scan *v, uint32_t band, uint32_t column) {
     uint32_t from = band ? band - 1 : 0, to = band + 1 < v->rows ? band + 1 : band;
     for (uint32_t row = from; row <= to; row++)
         v->marks[(size_t)row * v->columns + column] = KJU_CANDIDATE;
@@ -116,19 +116,19 @@ static void probe_row(struct kju_scan *v, const struct kju_writer *w, const stru
         size_t a = column * tile, b = a + tile < row ? a + tile : row;
         if (v->marks[(size_t)(y / side) * v->columns + column] != KJU_CANDIDATE &&
             kju_differ(from + a, to + a, b - a))
-            mark_met(v, y / side, column);
+            mark_found(v, y / side, column);
     }
 }
 
 static void probe(struct kju_scan *v, const struct kju_writer *w, const struct kju_source *s) {
-    /* In this order a change 4 rows high is met by one of two probes, 2 rows by one of four. */
+    /* In this order a change 4 rows high is found by one of two probes, 2 rows by one of four. */
     static const uint8_t order[KJU_PROBE_ROWS] = {0, 4, 2, 6, 1, 5, 3, 7};
     for (uint32_t y = order[v->phase]; y < w->mode.height; y += KJU_PROBE_ROWS)
         probe_row(v, w, s, y);
     v->phase = (v->phase + 1) % KJU_PROBE_ROWS;
 }
 
-/* Heat what has changed, let what has not cool; returns when the next tile is due. */
+/* Heat the changed tiles, cool the others; returns when the next tile is due. */
 static uint64_t pace_tiles(struct kju_scan *v, uint64_t now, uint64_t hot) {
     size_t tiles = (size_t)v->columns * v->rows;
     uint64_t next = UINT64_MAX;
@@ -137,7 +137,7 @@ static uint64_t pace_tiles(struct kju_scan *v, uint64_t now, uint64_t hot) {
             v->interval[i] = hot;
             v->due[i] = now + hot;
         } else if (v->marks[i] == KJU_CANDIDATE && v->due[i] && v->due[i] <= now) {
-            /* One that was looked at before it was due cools no faster for that. */
+            /* A tile that was compared before it was due cools no faster. */
             v->interval[i] *= 2;
             if (!v->interval[i] || v->interval[i] >= v->pace.cold)
                 v->interval[i] = 0;

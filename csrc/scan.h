@@ -1,16 +1,16 @@
-/* Watching a source that announces nothing: which of its tiles are compared, and when.
+/* Scanning a source that announces no changes: which of its tiles are compared, and when.
  *
- * Three kinds of look, each at its own time:
- * - the probe: every eighth row of the whole frame, another eighth each time, so that a change
- *   8 rows high is met by the next probe and any change by the eighth;
- * - hot tiles: one that has changed is compared again after `hot` ns, and after twice as long
- *   each time it has not, until it is cold. What blinks heats its own tiles and no others;
+ * Three kinds of comparison, each at its own time:
+ * - the probe, a sparse comparison: every eighth row of the whole frame, another eighth each time,
+ *   so that a change 8 rows high is found by the next probe and any change by the eighth;
+ * - hot tiles: a tile that has changed is compared again after `hot` ns, and after twice as long
+ *   each time it has not, until it is cold. A blinking cursor heats its own tiles and no others;
  * - everything, after a mode change.
  *
- * A boost (somebody has pressed a key) shortens the probe's interval to a share of the time
- * that has passed since, so that what follows the input is late by that share at most. While that
- * lasts, each look also compares the tiles that changed after earlier inputs: what a key changes
- * is most often where the last one changed something, and may be too small for the probe.
+ * An input shortens the probe's interval to a share of the time that has passed since, so that a
+ * change after the input is found late by that share at most. While that lasts, each scan also
+ * compares the tiles that changed after earlier inputs: a key most often changes the same part of
+ * the screen as the one before, and that part may be too small for the probe.
  *
  * Times are nanoseconds of any clock that the caller reads. */
 #ifndef KJU_SCAN_H
@@ -20,15 +20,15 @@
 
 #include <stdatomic.h>
 
-/* `KJU_ANSWERS`: tiles that are remembered to have answered inputs. */
+/* `KJU_ANSWERS`: tiles remembered because they changed after inputs. */
 enum { KJU_PROBE_ROWS = 8, KJU_ANSWERS = 16 };
 
 struct kju_pace {
-    uint64_t rest;  /* between two probes when nothing is going on */
+    uint64_t rest;  /* between two probes at rest */
     uint64_t brisk; /* between two probes just after an input */
     uint64_t hot;   /* after a change, until its tile is compared again */
     uint64_t cold;  /* a hot tile whose interval has grown to this is left to the probe */
-    uint64_t answer; /* for so long after an input a change is taken for its answer */
+    uint64_t answer; /* a change within this time after an input counts as its answer */
     uint32_t share; /* after an input an interval is this part of the time since: 1/share */
 };
 
@@ -47,13 +47,13 @@ struct kju_scan {
     uint32_t columns, rows, phase;
 };
 
-/* Look at whatever is due at `now`, and publish what differs. `next` gets when to call again,
- * `changed` the number of tiles published. KJU_E_RECT: the source does not cover the mode. */
+/* Compare the tiles that are due at `now`, and publish the differences. `next` gets the time of the
+ * next call, `changed` the number of published tiles. KJU_E_RECT: the source does not cover the mode. */
 int kju_scan_step(struct kju_scan *v, struct kju_writer *w, const struct kju_source *s,
                    uint64_t now, uint64_t *next, uint64_t *changed);
 
-/* An input has been sent at `now`: the next step is due. Any thread may call it, at any time: it
- * waits for no step that is being taken. */
+/* Note an input at `now`: the next step is due. Any thread may call it at any time; it does not
+ * wait for a step in progress. */
 void kju_scan_input(struct kju_scan *v, uint64_t now);
 
 void kju_scan_free(struct kju_scan *v);

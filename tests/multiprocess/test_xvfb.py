@@ -356,7 +356,7 @@ def test_a_running_server_that_ends_ends_the_machine(tmp_path: Path) -> None:
         child.kill()
         assert machine.wait_gone(30)
         assert f"process {child.pid}) has ended" in (machine.gone or "")
-    with pytest.raises(XvfbError, match="no process that we can see"):
+    with pytest.raises(XvfbError, match="no visible process"):
         kju.launch(xvfb=str(tmp_path))
 
 
@@ -380,7 +380,7 @@ def test_a_server_of_other_colours(tmp_path: Path) -> None:
         ("sysv:2147483647", XvfbError, "cannot be attached"),
         ("sysv:9999999999", XvfbError, "cannot be attached"),
         ("/nonexistent/folder", XvfbError, "cannot be opened"),
-        ("nonsense", UsageError, "no running Xvfb"),
+        ("nonsense", UsageError, "not a running Xvfb"),
         ("", UsageError, "a running one"),
     ],
 )

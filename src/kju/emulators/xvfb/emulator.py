@@ -141,7 +141,7 @@ class StartedXvfb(Xvfb):
             raise await self.explain(XvfbError("Xvfb named no display", self._name))
         self._display = f":{number}"
         found = await asyncio.to_thread(framebuffer.of_process, self._pid)
-        framebuffer.remove_with(self._pid)
+        framebuffer.remove_segments_with(self._pid)
         await self._show(found)
 
     def _spawn(self, displayfd: int) -> None:
@@ -168,7 +168,7 @@ class StartedXvfb(Xvfb):
 
     async def end(self) -> None:
         """End it: tell it to, and kill it if it does not."""
-        framebuffer.remove_with(self._pid)  # `start` may not have come that far
+        framebuffer.remove_segments_with(self._pid)  # `start` may not have come that far
         await self._child.end()
 
     async def close(self, state: State, reason: str) -> None:

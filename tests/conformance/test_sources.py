@@ -194,7 +194,7 @@ def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_it_says_where_it_is_in_its_life(scene: Scene) -> None:
+def test_phases_are_reported_in_order_and_once(scene: Scene) -> None:
     assert scene.source.status.phase is Phase.NEW
     assert not scene.statuses
     assert scene.consumer.mode.epoch == 0
@@ -207,7 +207,7 @@ def test_it_says_where_it_is_in_its_life(scene: Scene) -> None:
     assert all(a != b for a, b in itertools.pairwise(scene.statuses)), "what is new, once"
 
 
-def test_what_was_told_is_published_when_flush_returns(scene: Scene) -> None:
+def test_flush_returns_after_publication(scene: Scene) -> None:
     scene.start()
     assert scene.shows()
     assert scene.source.size == (WIDTH, HEIGHT)
@@ -221,7 +221,7 @@ def test_what_was_told_is_published_when_flush_returns(scene: Scene) -> None:
         assert scene.consumer.changes(mark).rects, "and announced"
 
 
-def test_another_surface_gets_the_whole_picture_and_what_follows(scene: Scene) -> None:
+def test_retarget_publishes_the_whole_picture_and_later_changes(scene: Scene) -> None:
     scene.start()
     old = scene.consumer.view(scene.consumer.mode).copy()
     producer, consumer = surface()
@@ -236,7 +236,7 @@ def test_another_surface_gets_the_whole_picture_and_what_follows(scene: Scene) -
     assert (scene.consumer.view(scene.consumer.mode) == old).all(), "the old one is left alone"
 
 
-def test_a_machine_that_is_paused_from_the_start_is_never_live(scene: Scene) -> None:
+def test_surface_of_a_machine_paused_from_the_start_is_never_live(scene: Scene) -> None:
     scene.source.paused = True
     states = []
     tell = scene.producer.set_state
@@ -250,7 +250,7 @@ def test_a_machine_that_is_paused_from_the_start_is_never_live(scene: Scene) -> 
     assert scene.consumer.state[0] is State.LIVE
 
 
-def test_a_pause_goes_along_to_another_surface(scene: Scene) -> None:
+def test_retarget_keeps_the_pause(scene: Scene) -> None:
     scene.start()
     scene.source.set_paused(True)
     assert scene.source.flush(TIME)

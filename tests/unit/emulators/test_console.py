@@ -125,7 +125,7 @@ def test_a_named_surface_is_replaced_under_its_name(tmp_path: Path) -> None:
     play(scene, str(path))
 
 
-def test_a_source_that_ends_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_source_that_ends_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY", 0.001)
 
     async def scene(made: Scene) -> None:
@@ -137,7 +137,9 @@ def test_a_source_that_ends_is_started_again(monkeypatch: pytest.MonkeyPatch) ->
     play(scene)
 
 
-def test_a_source_that_cannot_be_had_again_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_surface_is_unavailable_while_no_source_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "RETRY", 0.001)
 
     async def scene(made: Scene) -> None:
@@ -201,7 +203,7 @@ def test_listener_that_missed_an_announced_size_is_replaced(
     play(scene)
 
 
-def test_many_wishes_start_one_source_and_an_old_one_is_not_heard(
+def test_many_requests_start_one_source_and_an_old_source_is_ignored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "RETRY", 0.001)
@@ -219,7 +221,7 @@ def test_many_wishes_start_one_source_and_an_old_one_is_not_heard(
     play(scene)
 
 
-def test_holding_still() -> None:
+def test_hold_delays_publications_until_its_client_ends_it() -> None:
     async def scene(made: Scene) -> None:
         console = made.console
         version = await console.surface.hold("me", 60)
@@ -258,7 +260,7 @@ def test_a_hold_does_not_outlive_its_surface() -> None:
     play(scene)
 
 
-def test_a_hold_ends_by_itself() -> None:
+def test_hold_ends_after_its_time() -> None:
     async def scene(made: Scene) -> None:
         await made.console.surface.hold("me", 0.001)
         await made.until(lambda: not made.surface.is_held)
@@ -267,7 +269,7 @@ def test_a_hold_ends_by_itself() -> None:
     play(scene)
 
 
-def test_a_pause_is_kept_by_the_next_source(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_next_source_is_paused_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY", 0.001)
 
     async def scene(made: Scene) -> None:
@@ -289,7 +291,7 @@ def test_a_pause_is_kept_by_the_next_source(monkeypatch: pytest.MonkeyPatch) -> 
     play(scene)
 
 
-def test_without_a_source_the_host_says_paused_and_leaves_other_states_alone() -> None:
+def test_surface_without_a_source_changes_between_live_and_paused_only() -> None:
     async def run() -> None:
         console = Scene().console
         with kju.Surface.from_fd(os.dup(console.surface.descriptor())) as surface:
@@ -306,7 +308,7 @@ def test_without_a_source_the_host_says_paused_and_leaves_other_states_alone() -
     asyncio.run(run())
 
 
-def test_the_last_word() -> None:
+def test_stop_publishes_the_final_state() -> None:
     async def scene(made: Scene) -> None:
         with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as surface:
             made.console.stop(State.GONE, "QEMU was killed")
@@ -316,7 +318,7 @@ def test_the_last_word() -> None:
     play(scene)
 
 
-def test_what_is_handed_out_cannot_write(tmp_path: Path) -> None:
+def test_descriptor_for_clients_is_read_only(tmp_path: Path) -> None:
     async def scene(made: Scene) -> None:
         with pytest.raises(OSError):
             os.write(made.console.surface.descriptor(), b"x")
@@ -325,7 +327,7 @@ def test_what_is_handed_out_cannot_write(tmp_path: Path) -> None:
     play(scene, str(tmp_path / "screen"))
 
 
-def test_state_and_cursor_change_while_the_pixels_hold_still() -> None:
+def test_state_and_cursor_change_during_a_hold() -> None:
     async def scene(made: Scene) -> None:
         await made.console.surface.hold("me", 60)
         with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as surface:

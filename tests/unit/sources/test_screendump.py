@@ -1,4 +1,4 @@
-"""Screenshots become published pixels: when one is asked for, and which are shown."""
+"""Publishing screenshots: when they are taken, and which are published."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def picture(width: int, height: int, seed: int = 1) -> Screenshot:
 
 
 class Scene:
-    """An emulator that is asked for screenshots, and the surface they come to."""
+    """An emulator that takes screenshots, and the surface for them."""
 
     def __init__(self) -> None:
         self.shown: Screenshot | None = picture(321, 200)
@@ -58,7 +58,7 @@ class Scene:
     def start(self) -> None:
         self.source.start()
         assert self.shown is not None
-        # It is published first and told then.
+        # It is published first and reported then.
         until(lambda: self.published(self.shown) and self.statuses, 5, "the first picture")
 
 
@@ -75,7 +75,7 @@ def scene() -> Iterator[Scene]:
     assert not [t for t in threading.enumerate() if t.name == "kju-screendump"]
 
 
-def test_what_a_screenshot_shows_is_published_and_only_what_differs(scene: Scene) -> None:
+def test_differences_between_screenshots_are_published(scene: Scene) -> None:
     assert scene.source.size is None
     scene.start()
     assert scene.source.size == (321, 200)
@@ -89,7 +89,7 @@ def test_what_a_screenshot_shows_is_published_and_only_what_differs(scene: Scene
     assert scene.published(scene.shown)
 
 
-def test_one_that_cannot_be_read_changes_nothing(scene: Scene) -> None:
+def test_unreadable_screenshot_changes_nothing(scene: Scene) -> None:
     scene.start()
     before, count = scene.shown, len(scene.asked)
     scene.shown = None
@@ -98,7 +98,7 @@ def test_one_that_cannot_be_read_changes_nothing(scene: Scene) -> None:
     assert scene.source.status.phase is Phase.RUNNING
 
 
-def test_a_size_that_goes_by_is_not_shown(scene: Scene) -> None:
+def test_size_of_a_single_screenshot_is_not_published(scene: Scene) -> None:
     scene.start()
     epoch = scene.producer.mode.epoch
     scene.passing = [picture(64, 48)]
@@ -110,7 +110,7 @@ def test_a_size_that_goes_by_is_not_shown(scene: Scene) -> None:
     assert scene.producer.mode.epoch == epoch + 1
 
 
-def test_flush_publishes_what_is_there_at_the_call(scene: Scene) -> None:
+def test_flush_publishes_a_screenshot_begun_after_the_call(scene: Scene) -> None:
     scene.start()
     for seed in range(2, 7):
         scene.shown = picture(321, 200, seed)
@@ -118,9 +118,9 @@ def test_flush_publishes_what_is_there_at_the_call(scene: Scene) -> None:
         assert scene.published(scene.shown)
 
 
-def test_a_screen_at_rest_is_asked_for_seldom_and_more_after_an_input(scene: Scene) -> None:
+def test_screenshots_are_rare_at_rest_and_frequent_after_an_input(scene: Scene) -> None:
     scene.start()
-    time.sleep(0.7)  # what the first picture hurries is over
+    time.sleep(0.7)  # longer than BRISK_FOR after the first picture
     count, began = len(scene.asked), time.monotonic()
     until(lambda: len(scene.asked) >= count + 4, 5, "four at rest")
     assert time.monotonic() - began >= 3 * REST
@@ -130,7 +130,7 @@ def test_a_screen_at_rest_is_asked_for_seldom_and_more_after_an_input(scene: Sce
     assert np.median(np.diff(scene.asked[count : count + 8])) < REST
 
 
-def test_a_screen_that_stays_as_it_is_is_asked_for_less_and_less(
+def test_screenshots_become_rarer_while_nothing_changes(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(screendump, "STILL_AFTER", 0.5)
@@ -146,7 +146,7 @@ def test_a_screen_that_stays_as_it_is_is_asked_for_less_and_less(
     assert time.monotonic() - began < screendump.STILL
 
 
-def test_an_emulator_that_takes_long_is_left_alone_for_longer(scene: Scene) -> None:
+def test_pause_between_screenshots_grows_with_their_duration(scene: Scene) -> None:
     plain, took = scene.take, 0.03
 
     def slow() -> Future[Screenshot | None]:
@@ -176,7 +176,7 @@ def test_stop_does_not_wait_for_a_screenshot(scene: Scene) -> None:
     assert not scene.source.flush(1)
 
 
-def test_one_that_is_refused_ends_the_source(scene: Scene) -> None:
+def test_failed_screenshot_ends_the_source(scene: Scene) -> None:
     scene.start()
     scene.error = QemuError("no room for a screenshot")
     until(lambda: scene.statuses[-1].phase is Phase.ENDED, 5, "the end")
@@ -184,7 +184,7 @@ def test_one_that_is_refused_ends_the_source(scene: Scene) -> None:
     assert scene.published(scene.shown)
 
 
-def test_a_larger_surface_is_asked_for_and_filled(scene: Scene) -> None:
+def test_source_requests_a_larger_surface_and_fills_it(scene: Scene) -> None:
     scene.start()
     scene.shown = picture(800, 600)
     until(lambda: any(s.need is Need.LARGER for s in scene.statuses), 5, "the need")
@@ -196,7 +196,7 @@ def test_a_larger_surface_is_asked_for_and_filled(scene: Scene) -> None:
     until(lambda: scene.statuses[-1].need is Need.NOTHING, 5, "no need any more")
 
 
-def test_a_pause_is_said(scene: Scene) -> None:
+def test_pause_changes_the_state(scene: Scene) -> None:
     scene.source.paused = True
     scene.start()
     until(lambda: scene.consumer.state[0] is State.PAUSED, 5, "paused from the start")

@@ -8,8 +8,7 @@ from typing import NamedTuple
 from ..client import kept
 from ..errors import KjuError
 from ..escaping import one_line
-from ..store import defined as store
-from ..store import disk_chain
+from ..store import defined, defining, disk_chain
 from .exits import line_of
 
 
@@ -42,7 +41,7 @@ def create(name: str, wish: Wish) -> None:
         qemu=wish.qemu or None,
     )
     print(f"{name} is kept in {file.parent}")
-    for _, chain in store.examined(store.read(name)):
+    for _, chain in defined.examined(defined.read(name)):
         for line in disk_chain.lines(chain):
             print(one_line(line))
     try:
@@ -66,14 +65,14 @@ def accelerator(wanted: str) -> str:
 
 def clone(name: str, new: str) -> None:
     """Keep a copy of a machine."""
-    made = store.clone(name, new)
+    made = defining.clone(name, new)
     print(f"{new} is kept in {made.folder}; its disks lie over those of {name}")
     print(f"{name} is not started any more while {new} is kept; start: kju start {new}")
 
 
 def rm(name: str) -> None:
     """Remove a kept machine."""
-    elsewhere = store.remove(name)
+    elsewhere = defining.remove(name)
     for path in elsewhere:
         print(one_line(f"left alone: {path}"))
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UsageError
-from ..store import defined as store
+from ..store import defined, defining
 from ..store.definition import Definition
+from ..store.starting import launch_request
 from .machine import Machine, client_name, launched
 from .requests import check_disk_bus
 
@@ -63,7 +64,7 @@ def define(
         arguments=[str(argument) for argument in args],
         qemu=qemu or "",
     )
-    return store.create(name, definition, disk or "").file
+    return defining.create(name, definition, disk or "").file
 
 
 def whole(path: str | os.PathLike[str]) -> str:
@@ -85,4 +86,4 @@ def start(name: str, *, detach: bool = False) -> Machine:
         MachineExistsError: It is running.
         QemuError: There is no usable QEMU, or it did not start.
     """
-    return launched(store.launch(store.read(name), detach=detach, client=client_name()))
+    return launched(launch_request(defined.read(name), detach=detach, client=client_name()))

@@ -31,7 +31,8 @@ from ..protocol.messages import (
     Welcome,
 )
 from ..remote.address import SCHEME
-from ..store import running as runtime
+from ..store import claims, running
+from ..store.paths import check_name, local_network
 from ..surface import NOTHING_TAKEN, Mark
 from . import life, replaying, requests
 from .keyboard import Keyboard
@@ -312,7 +313,7 @@ def launch(
     """
     request = requests.launch_request(
         Path(image) if image else None,
-        name=runtime.check_name(name) if name else None,
+        name=check_name(name) if name else None,
         memory=memory,
         cpus=cpus,
         disk_bus=disk_bus,
@@ -376,8 +377,8 @@ def mirror(
     """
     request = requests.mirror_request(
         address,
-        connect=connect or [runtime.network()],
-        name=runtime.check_name(name) if name else None,
+        connect=connect or [local_network()],
+        name=check_name(name) if name else None,
         role=role,
         user=user,
         trust=trust,
@@ -400,7 +401,7 @@ def launched(request: Launch) -> Machine:
     Raises:
         KjuError: It did not start; see `launch`.
     """
-    runtime.sweep()
+    claims.sweep()
     from .start import start_host  # what it imports is for those who start something
 
     child, sock = start_host()
@@ -447,5 +448,5 @@ def machines() -> list[str]:
 
     What killed machines have left behind is removed.
     """
-    runtime.sweep()
-    return runtime.names()
+    claims.sweep()
+    return running.names()

@@ -1,4 +1,4 @@
-"""SHELL: background tasks with one owner."""
+"""SHELL: background tasks that end with their owner."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 class Tasks:
-    """The background tasks of one owner; the loop itself keeps only weak references to tasks."""
+    """The tasks of one owner; the loop itself keeps only weak references to them."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
@@ -29,6 +29,6 @@ class Tasks:
             log.error("a background task failed: %s", error, exc_info=error)
 
     def cancel(self) -> None:
-        """Cancel every task that still runs."""
+        """Cancel the unfinished tasks."""
         for task in list(self._running):
             task.cancel()

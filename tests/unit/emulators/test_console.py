@@ -18,10 +18,10 @@ from kju.emulators.input.devices import Devices
 from kju.emulators.input.keyboard import Keyboard
 from kju.emulators.input.lamps import KeyboardLamps
 from kju.emulators.input.pace import Pace
-from kju.emulators.input.pointer import Pointer
 from kju.emulators.on_demand import SourceRunner
 from kju.emulators.qemu import announced_size
 from kju.emulators.qemu.announced_size import AnnouncedSize, AnnouncedSizeRunner
+from kju.emulators.qemu.input.pointer import QemuPointer
 from kju.emulators.source_policy import SingleSource, SourceKind
 from kju.emulators.supervisor import TRANSITIONS, Event, Stage, Supervisor
 from kju.errors import KjuError, QemuError
@@ -35,7 +35,7 @@ def devices() -> Devices:
         raise AssertionError("nobody drives these")
 
     keyboard = Keyboard(nobody, Pace(nobody))
-    pointer = Pointer(nobody, Pace(nobody), lambda: (0, 0), nobody, nobody)
+    pointer = QemuPointer(nobody, Pace(nobody), lambda: (0, 0), nobody, nobody)
     return Devices(keyboard, pointer, KeyboardLamps())
 
 

@@ -1,4 +1,4 @@
-"""SHELL: the console of a mirror: an inlet draws a remote screen in its surface."""
+"""SHELL: the console of a mirror: a `Mirror` draws a remote screen in its surface."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ...errors import GeometryError
 from ...memory import SurfaceProducer
-from ...remote.mirror import Inlet, Said
+from ...remote.link_status import LinkStatus
+from ...remote.mirror import Mirror
 from ...sources.base import OnStatus, Phase, Source, Status, room_for
 from ...surface import State
 from ...surface.producer import Producer
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class MirrorSource(Source):
-    """Publishes the drawings of an inlet and the state of its link: `kju.wire.receiver.Target`."""
+    """Publishes the drawings of a mirror and the state of its link: `kju.wire.picture.Target`."""
 
     def __init__(self, producer: Producer, on_status: OnStatus | None = None) -> None:
         super().__init__(producer, "mirror", on_status)
@@ -50,7 +51,7 @@ class MirrorSource(Source):
             )
         self._set_status(Status(Phase.RUNNING, "mirror"))
 
-    def set_link(self, link: Said) -> None:
+    def set_link(self, link: LinkStatus) -> None:
         """Publish the state of the link, and that of the sender's surface."""
         if link.live:
             states = {State.LIVE, State.PAUSED, State.UNAVAILABLE}
@@ -61,7 +62,7 @@ class MirrorSource(Source):
             reason = f"stale since {time.strftime('%H:%M:%S')}: {link.reason}"
         self.producer.set_state(state, reason)
 
-    # -- calls of the inlet
+    # -- calls of the mirror
 
     @property
     def pixels(self) -> npt.NDArray[np.uint8]:
@@ -126,12 +127,12 @@ class MirrorSurface(ConsoleSurface):
     waits until no drawing is in progress, and the mirror begins none until the hold ends.
     """
 
-    _inlet: Inlet | None = None
+    _mirror: Mirror | None = None
     _holds_in_progress = 0
 
-    def connect(self, inlet: Inlet) -> None:
-        """Use *inlet*, which draws in this surface."""
-        self._inlet = inlet
+    def connect(self, mirror: Mirror) -> None:
+        """Use *mirror*, which draws in this surface."""
+        self._mirror = mirror
 
     async def hold(self, client: object, seconds: float) -> int:
         """Publish nothing until `unhold`, or until *seconds* have passed; returns the version.
@@ -141,8 +142,8 @@ class MirrorSurface(ConsoleSurface):
         """
         self._holds_in_progress += 1
         try:
-            if self._inlet is not None and not self.is_held:
-                await self._inlet.hold()
+            if self._mirror is not None and not self.is_held:
+                await self._mirror.hold()
             return await super().hold(client, seconds)
         finally:
             self._holds_in_progress -= 1
@@ -155,8 +156,8 @@ class MirrorSurface(ConsoleSurface):
 
     def _resume_drawing(self) -> None:
         """Let the mirror draw, unless a client holds the pixels or is about to."""
-        if self._inlet is not None and not self.is_held and not self._holds_in_progress:
-            self._inlet.unhold()
+        if self._mirror is not None and not self.is_held and not self._holds_in_progress:
+            self._mirror.unhold()
 
 
 class MirrorConsole(Console):
@@ -179,6 +180,6 @@ class MirrorConsole(Console):
         """The source; None until the console is open."""
         return self._kind.source
 
-    def connect(self, inlet: Inlet) -> None:
-        """Use *inlet*, which draws in this console's surface."""
-        self._mirror_surface.connect(inlet)
+    def connect(self, mirror: Mirror) -> None:
+        """Use *mirror*, which draws in this console's surface."""
+        self._mirror_surface.connect(mirror)

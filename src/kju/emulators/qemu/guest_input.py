@@ -15,13 +15,14 @@ from ..input.keyboard import Begun, Keyboard
 from ..input.lamps import KeyboardLamps
 from ..input.log import InputLog
 from ..input.pace import Pace
-from ..input.pointer import Pointer
 from .dbus import DisplayBus
 from .input import events
 from .input.events import Event
-from .input.gauges import NO_HANDLER, NO_KEYBOARD, Gauges, started_virtio
-from .input.processors import Processors
+from .input.gauges import NO_HANDLER, NO_KEYBOARD, Gauges
+from .input.pointer import QemuPointer
+from .input.processors import GuestProcessors
 from .input.traces import Traces
+from .input.virtio import started_virtio
 from .qmp import Qmp
 
 NO_POINTER = (
@@ -59,7 +60,7 @@ class GuestInput:
         self._log = log
         self._traces = traces
         self._qmp: Qmp | None = None
-        self._processors = Processors()
+        self._processors = GuestProcessors()
         self._keyboard_pace = Pace(
             lambda: self._gauges.keyboard(), refusal=self._refusal, processors=self._processors
         )
@@ -104,7 +105,7 @@ class GuestInput:
                 self._keyboard_pace,
                 functools.partial(self._begin_keys, index) if index == 0 else None,
             ),
-            Pointer(
+            QemuPointer(
                 functools.partial(self._send_pointer, index),
                 self._pointer_pace,
                 lambda: self._consoles[index].producer.mode[:2],

@@ -107,7 +107,15 @@ async def _refuse(*_: object) -> NoReturn:
 
 
 class _RefusingPointer(Pointer):
-    """A pointer that refuses actions before it checks them."""
+    """A pointer that refuses every action."""
+
+    async def absolute(self) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            UsageError: Always.
+        """
+        await _refuse()
 
     async def act(self, client: Hashable, actions: Sequence[Action]) -> NoReturn:
         """Refuse.
@@ -117,8 +125,13 @@ class _RefusingPointer(Pointer):
         """
         await _refuse()
 
+    async def _put_buttons(self, numbers: Sequence[int], down: bool) -> None:
+        """Do nothing: none is ever down."""
+
+    async def _put_fingers(self, fingers: Sequence[int], down: bool) -> None:
+        """Do nothing: none is ever down."""
+
 
 def _refusing_devices() -> Devices:
     pace = Pace(_refuse)
-    pointer = _RefusingPointer(_refuse, pace, lambda: (0, 0), _refuse, _refuse)
-    return Devices(Keyboard(_refuse, pace), pointer, KeyboardLamps())
+    return Devices(Keyboard(_refuse, pace), _RefusingPointer(pace), KeyboardLamps())

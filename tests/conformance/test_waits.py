@@ -238,7 +238,7 @@ def test_the_loop_turns_while_a_look_takes_its_time():
             return turned.wait(10)
 
         async def main():
-            async with AsyncSurface.from_fd(os.dup(producer.segment.fileno())) as surface:
+            async with AsyncSurface.from_fd(os.dup(producer.memory.fileno())) as surface:
                 wait = asyncio.ensure_future(surface.wait_for(slow, timeout=PATIENCE))
                 while not looking.is_set():
                     await asyncio.sleep(0)

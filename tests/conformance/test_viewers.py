@@ -15,11 +15,13 @@ from kju import Rect
 from kju.client.machine import Machine
 from kju.errors import UsageError
 from kju.escaping import one_line
+from kju.keys import from_x11
 from kju.surface import State
 from kju.viewers.geometry import Scaling
 from kju.viewers.grab import RELEASE, Command
-from kju.viewers.pointer import Look
+from kju.viewers.pointer import PointerShape
 from kju.viewers.stub import Stub
+from kju.viewers.targets import MachineTarget
 from kju.viewers.viewer import Viewer
 
 SIZE = (64, 48)
@@ -31,8 +33,10 @@ class StubDriver:
 
     def __init__(self, name, view_only=False, scaling=Scaling.FIT, size=SIZE):
         self.backend = Stub(*size)
-        self.backend.most = (400, 300)
-        self.viewer = Viewer(self.backend, name, view_only=view_only, scaling=scaling)
+        self.backend.largest = (400, 300)
+        self.viewer = Viewer(
+            self.backend, MachineTarget(name, view_only=view_only), scaling=scaling
+        )
         self.notes = self.backend.notes
         self.commands = self.backend.commands
 
@@ -48,24 +52,24 @@ class StubDriver:
         return self.backend.status
 
     def show(self, visible=True):
-        self.viewer.shown(visible)
+        self.viewer.visible(visible)
 
     def resize(self, width, height):
         self.backend.resize(width, height)
         self.viewer.resized()
 
     def key(self, code, down, repeat=False):
-        self.viewer.key(code, down, repeat)
+        self.viewer.input.key(from_x11(code), down, repeat)
 
     def move(self, x, y):
         self.viewer.moved(x, y)
 
     def click(self, name):
-        self.viewer.button(name, True)
-        self.viewer.button(name, False)
+        self.viewer.input.button(name, True)
+        self.viewer.input.button(name, False)
 
     def turn(self, vertical, horizontal):
-        self.viewer.wheel(vertical, horizontal)
+        self.viewer.input.wheel(vertical, horizontal)
 
     def blur(self):
         self.viewer.focused(False)
@@ -292,8 +296,8 @@ def test_damage_drawn_alone_is_damage_drawn_with_everything(open_view, host):
         x, y = int(random.integers(0, 60)), int(random.integers(0, 44))
         paint(host, seed, Rect(x, y, 4, 4))
         version = host.machine.producer.version
-        eventually(view, lambda v=version: view.viewer._wanted.mark.version >= v)
-    eventually(other, lambda: other.viewer._wanted.mark.version == version)
+        eventually(view, lambda v=version: view.viewer.version >= v)
+    eventually(other, lambda: other.viewer.version == version)
     view.run()
     other.viewer.backend.repaint(None)
     other.run()
@@ -361,14 +365,14 @@ def test_losing_the_focus_lets_go_of_every_key(open_view, host):
 def test_the_grab_is_seen_and_given_back(open_view, host):
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
-    assert "Ctrl+Alt grabs" in view.status.words
+    assert "Ctrl+Alt grabs" in view.status.left_text
     for key, down in [(CTRL, True), (ALT, True), (ALT, False), (CTRL, False)]:
         view.key(key, down)
-    eventually(view, lambda: view.viewer.grabbed)
+    eventually(view, lambda: view.viewer.input.grabbed)
     assert "Ctrl+Alt releases" in view.status.title
     assert view.notes == ["Ctrl+Alt releases the keyboard"]
     view.blur()
-    assert not view.viewer.grabbed
+    assert not view.viewer.input.grabbed
     assert view.status.title == "fake \N{EN DASH} kju"
 
 
@@ -383,11 +387,11 @@ def test_a_shortcut_is_the_windows(open_view, host):
 def test_the_locks_of_the_guests_keyboard_are_shown(open_view, host):
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
-    assert "Lock" not in view.status.numbers
+    assert "Lock" not in view.status.right_text
     host.machine.lit = ["num", "caps"]
-    eventually(view, lambda: view.status.numbers.startswith("Num Lock   Caps Lock   "))
+    eventually(view, lambda: view.status.right_text.startswith("Num Lock   Caps Lock   "))
     host.machine.lit = []
-    eventually(view, lambda: "Lock" not in view.status.numbers)
+    eventually(view, lambda: "Lock" not in view.status.right_text)
 
 
 def test_the_pointer_is_where_the_windows_is_at_every_scale(open_view, host, pointer):
@@ -419,18 +423,18 @@ def test_a_guest_without_a_tablet_gets_distances_once_it_has_the_pointer(open_vi
     paint(host)
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
-    eventually(view, lambda: not view.viewer._absolute, "the host has been asked")
+    eventually(view, lambda: not view.viewer.input.absolute, "the host has been asked")
     view.move(10, 10)
     view.move(20, 10)
     view.click("left")  # the window's: it grabs
-    eventually(view, lambda: view.viewer.grabbed)
+    eventually(view, lambda: view.viewer.input.grabbed)
     view.move(20, 10)
     view.move(23, 12)
     view.click("left")
     wanted = [("by", 3, 2), ("down", "left"), ("up", "left")]
     eventually(view, lambda: pointer.got == wanted)
     view.blur()
-    assert not view.viewer.grabbed
+    assert not view.viewer.input.grabbed
 
 
 def test_a_pointer_that_becomes_absolute_is_noticed(open_view, host, pointer):
@@ -438,11 +442,11 @@ def test_a_pointer_that_becomes_absolute_is_noticed(open_view, host, pointer):
     paint(host)
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
-    eventually(view, lambda: not view.viewer._absolute)
+    eventually(view, lambda: not view.viewer.input.absolute)
     pointer.absolute = True
-    view.viewer.left()
+    view.viewer.input.left()
     view.move(5, 6)
-    eventually(view, lambda: view.viewer._absolute)
+    eventually(view, lambda: view.viewer.input.absolute)
     view.move(7, 8)
     eventually(view, lambda: pointer.got[-1:] == [("at", 7, 8)])
 
@@ -452,7 +456,7 @@ def test_losing_the_focus_lifts_the_buttons(open_view, host, pointer):
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
     view.move(5, 5)
-    view.viewer.button("left", True)
+    view.viewer.input.button("left", True)
     view.blur()
     eventually(view, lambda: pointer.got[-2:] == [("down", "left"), ("up", "left")])
 
@@ -465,9 +469,9 @@ def test_a_view_only_client_sends_nothing_and_says_so(open_view, host):
     view.viewer.moved(3, 3)
     version = host.machine.producer.version
     paint(host, 3)
-    eventually(view, lambda: view.viewer._wanted.mark.version > version)
+    eventually(view, lambda: view.viewer.version > version)
     assert host.machine.steps == []
-    assert "view only" in view.status.words
+    assert "view only" in view.status.left_text
 
 
 def test_a_hidden_view_is_attached_to_nothing(open_view, host):
@@ -548,7 +552,7 @@ def test_a_screenshot_is_the_guests_pixels_whatever_the_scale(open_view, host, t
     with Image.open(path) as image:
         assert np.array_equal(np.asarray(image)[..., ::-1], whole)
     view.viewer.save(Path(os.devnull) / "no.png")
-    eventually(view, lambda: view.notes[-1].startswith("no screenshot: "))
+    eventually(view, lambda: view.notes[-1].startswith("cannot save the screenshot: "))
 
 
 def test_the_cursor_is_the_guests_and_drawn_where_the_pointer_is_not(open_view, host):
@@ -576,10 +580,10 @@ def test_the_windows_pointer_takes_the_guests_shape(host):
     view = StubDriver("fake")
     view.show()
     eventually(view, lambda: view.status.size == SIZE)
-    assert view.backend.look is Look.DOT
+    assert view.backend.pointer is PointerShape.DOT
     host.machine.producer.set_cursor(b"\xff" * 64, 4, 4, 1, 1)
     host.machine.producer.move_cursor(3, 3, True)
-    eventually(view, lambda: view.backend.look is Look.GUEST)
+    eventually(view, lambda: view.backend.pointer is PointerShape.GUEST)
     view.close()
 
 
@@ -587,15 +591,15 @@ def test_pictures_come_no_faster_than_the_display_shows_them(open_view, host, mo
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
     monkeypatch.setattr(view.viewer.backend, "frame_seconds", lambda: 0.05)
-    looks = []
-    seen = view.viewer.seen
-    monkeypatch.setattr(view.viewer, "seen", lambda what: (looks.append(what), seen(what)))
+    updates = []
+    updated = view.viewer.updated
+    monkeypatch.setattr(view.viewer, "updated", lambda new: (updates.append(new), updated(new)))
     painted = 0
-    while len(looks) < 5:
+    while len(updates) < 5:
         paint(host, painted, Rect(0, 0, 8, 8))
         painted += 1
         view.run()
-    assert painted > 2 * len(looks), "many changes are one look"
+    assert painted > 2 * len(updates), "many changes are one update"
     whole = np.array(host.machine.producer.pixels)[..., :3]
     eventually(view, lambda: np.array_equal(view.pixels, whole), "and the last one is shown")
 
@@ -604,7 +608,7 @@ def test_pictures_come_no_faster_than_the_display_shows_them(open_view, host, mo
     "text", ["<img src=file:///dev/zero>", "<b>bold</b>", "a\x1b[31m\u202e\nb", "&amp;"]
 )
 def test_the_window_shows_texts_from_elsewhere_as_they_are(host, monkeypatch, text):
-    """Qt takes a label's text for HTML that looks like it, and loads its images."""
+    """Qt takes a label's text for HTML that updates like it, and loads its images."""
     pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     driver = QtDriver("fake")

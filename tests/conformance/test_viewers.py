@@ -1,13 +1,20 @@
-"""One suite for every back end of the window: a real control socket, real memory, real events."""
+"""One suite for every viewer back end: a real control socket, real memory, real events."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
+import select
+import struct
+import termios
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.fake_host import fake_host
+from support.vt import Terminal
 from support.wait import until
 
 import kju
@@ -22,6 +29,9 @@ from kju.viewers.grab import RELEASE, Command
 from kju.viewers.pointer import PointerShape
 from kju.viewers.stub import Stub
 from kju.viewers.targets import MachineTarget
+from kju.viewers.terminal.ability import Ability, Colours
+from kju.viewers.terminal.tty import Tty
+from kju.viewers.terminal.view import TerminalView
 from kju.viewers.viewer import Viewer
 
 SIZE = (64, 48)
@@ -29,7 +39,9 @@ CTRL, ALT, A, F = 37, 64, 38, 41  # X11's codes; the guest's are 8 less
 
 
 class StubDriver:
-    """Does to a stub what a user does to a window."""
+    """A user of a stub."""
+
+    resizes = True  # the view takes the size that the viewer chooses
 
     def __init__(self, name, view_only=False, scaling=Scaling.FIT, size=SIZE):
         self.backend = Stub(*size)
@@ -79,7 +91,9 @@ class StubDriver:
 
 
 class QtDriver:
-    """The same through Qt's own events, and the pixels of its window."""
+    """A user of a Qt window: Qt's own events, and the pixels of its window."""
+
+    resizes = True
 
     def __init__(self, name, view_only=False, scaling=Scaling.FIT, size=SIZE):
         from PySide6.QtWidgets import QApplication
@@ -177,7 +191,121 @@ class QtDriver:
         self.app.processEvents()
 
 
-@pytest.fixture(params=[StubDriver, QtDriver], ids=["stub", "qt"])
+class TerminalDriver:
+    """A user of a terminal: bytes through a pty, and the dots that pyte shows."""
+
+    resizes = False
+    KITTY = {CTRL: 57442, ALT: 57443, A: 97, F: 102}
+    BUTTONS = {"left": 0, "middle": 1, "right": 2, "side": 128}
+    BLANK = (0, 0, 0)
+
+    def __init__(self, name, view_only=False, scaling=Scaling.FIT, size=SIZE):
+        self.master, self.slave = pty.openpty()
+        self.reading = threading.Thread(target=self._read)
+        self.lock = threading.Lock()
+        self.screen = None
+        self._set_size(*size)
+        self.reading.start()
+        self.terminal = Tty(self.slave, self.slave, raw=True)
+        target = MachineTarget(name, view_only=view_only)
+        can = Ability(Colours.TRUE)
+        self.terminal.take_over()
+        self.view = TerminalView(self.terminal, can, target, scaling=scaling, follow=True)
+        self.viewer = self.view.viewer
+        self.notes, self.commands = [], []
+        backend = self.view.backend
+        notify, command = backend.notify, backend.command
+        backend.notify = lambda message: (self.notes.append(message), notify(message))
+        backend.command = lambda what: (self.commands.append(what), command(what))
+        until(lambda: (self.run(), self.screen.keyboard)[1], what="Kitty's protocol")
+
+    def _read(self):
+        while True:
+            try:
+                data = os.read(self.master, 1 << 16)
+            except OSError:  # the other end is closed
+                return
+            with self.lock:
+                self.screen.feed(data)
+                answers, self.screen.answers = self.screen.answers, []
+            for answer in answers:
+                os.write(self.master, answer)
+
+    def _set_size(self, width, height):
+        rows = -(-height // 2) + 1
+        with self.lock:
+            keyboard = self.screen.keyboard if self.screen else []
+            self.screen = Terminal(width, rows, kitty=True)
+            self.screen.keyboard = keyboard
+            self.size = width, height
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("4H", rows, width, 0, 0))
+
+    def run(self):
+        self.view.step(0)
+
+    @property
+    def pixels(self):
+        width, height = self.view.backend.view_size()
+        with self.lock:
+            if (self.screen.columns, 2 * self.screen.rows - 2) != (width, height):
+                return np.zeros((0, 0, 3), np.uint8)
+            dots = self.screen.dots(height // 2)
+        colours = [[dot or self.BLANK for dot in cell] for row in dots for cell in row]
+        cells = np.array(colours, np.uint8).reshape(height // 2, width, 2, 3)
+        return cells.transpose(0, 2, 1, 3).reshape(height, width, 3)[..., ::-1]
+
+    @property
+    def status(self):
+        return self.view.backend._status
+
+    def show(self, visible=True):
+        self.viewer.visible(visible)
+
+    def resize(self, width, height):
+        self._set_size(width, height)
+        self.terminal.resized = True
+        self.run()
+
+    def _type(self, sequence):
+        os.write(self.master, f"\x1b[{sequence}".encode())
+        # Until the loop has read it: the next act must not overtake it.
+        select.select([self.slave], [], [], 10)
+        self.run()
+
+    def key(self, code, down, repeat=False):
+        self._type(f"{self.KITTY[code]};1:{2 if repeat and down else 1 if down else 3}u")
+
+    def _mouse(self, code, down=True):
+        x, y = self.at
+        self._type(f"<{code};{x + 1};{y // 2 + 1}{'M' if down else 'm'}")
+
+    def move(self, x, y):
+        self.at = x, y
+        self._mouse(35)
+
+    def click(self, name):
+        self._mouse(self.BUTTONS[name])
+        self._mouse(self.BUTTONS[name], down=False)
+
+    def turn(self, vertical, horizontal):
+        for turned, codes in ((vertical, (64, 65)), (horizontal, (66, 67))):
+            for _ in range(abs(turned)):
+                self._mouse(codes[turned > 0])
+
+    def blur(self):
+        self._type("O")
+
+    def close(self):
+        self.viewer.closed()
+        self.terminal.restore()
+        os.close(self.slave)
+        self.reading.join()
+        os.close(self.master)
+
+
+@pytest.fixture(
+    params=[StubDriver, QtDriver, TerminalDriver], ids=["stub", "qt", "terminal"]
+)
 def driver(request, monkeypatch):
     if request.param is QtDriver:
         pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
@@ -312,6 +440,9 @@ def test_a_mode_change_is_followed_and_the_view_takes_its_size(open_view, host):
     host.machine.producer.set_mode(100, 80)
     whole = paint(host, 9)
     eventually(view, lambda: view.status.size == (100, 80))
+    if not view.resizes:
+        assert view.viewer.backend.view_size() == SIZE
+        view.resize(100, 80)  # the user does it
     eventually(view, lambda: view.pixels.shape == whole.shape)
     eventually(view, lambda: np.array_equal(view.pixels, whole))
 
@@ -413,9 +544,17 @@ def test_the_pointer_is_where_the_windows_is_at_every_scale(open_view, host, poi
     view.click("side")
     view.turn(1, 0)
     view.turn(-2, 1)
-    wanted = [("down", "right"), ("up", "right"), ("down", "side"), ("up", "side")]
-    wanted += [("wheel", 1, 0), ("wheel", -2, 1)]
-    eventually(view, lambda: [g for g in pointer.got if g[0] != "at"] == wanted)
+    clicks = [("down", "right"), ("up", "right"), ("down", "side"), ("up", "side")]
+
+    def turned():
+        # A terminal reports one notch at a time.
+        turns = [g[1:] for g in pointer.got if g[0] == "wheel"]
+        assert len(turns) <= 4
+        return tuple(map(sum, zip(*turns, strict=True))) == (-1, 1)
+
+    eventually(view, turned)
+    assert [g for g in pointer.got if g[0] in ("down", "up")] == clicks
+    assert pointer.got[-1][0] == "wheel"
 
 
 def test_a_guest_without_a_tablet_gets_distances_once_it_has_the_pointer(open_view, host, pointer):

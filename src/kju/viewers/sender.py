@@ -191,7 +191,7 @@ class Sender:
                 # The guest has changed between absolute and relative: ask for the new kind.
                 if isinstance(item, (MoveTo, MoveBy)):
                     self.send(AskAbsolute())
-                elif isinstance(item, Text):
+                elif isinstance(item, (Key, Text)):
                     self._on_error(str(error))
             except (KjuError, OSError) as error:
                 # Many guests, such as text screens, read no pointer: report only keys.

@@ -144,7 +144,7 @@ class _MachineAttachment:
             self.sender = Sender(
                 keyboard, pointer, events.pointer_is, events.failed, target.layout
             )
-        self._locks = _Polled(self._ask_locks, _LAMP_SECONDS, ())
+        self._locks: _Polled[tuple[str, ...]] = _Polled(self._ask_locks, _LAMP_SECONDS, ())
         self._source = _Polled(self._ask_source, _SOURCE_SECONDS, "")
 
     def check(self) -> None:

@@ -65,11 +65,13 @@ def test_a_picture_is_whole_or_scrolled_but_never_lost(size, view, scaling, scro
             assert far == 0
             assert abs(2 * at + drawn - room) <= 1, "in the middle"
         else:
-            assert scaling is not Scaling.FIT
+            assert scaling in (Scaling.INTEGER, Scaling.ONE)
             assert room - drawn <= at <= 0
             assert far == drawn - room
-    if scaling is not Scaling.FIT:
+    if scaling in (Scaling.INTEGER, Scaling.ONE):
         assert placed.exact
+    if scaling is Scaling.SHRINK:
+        assert placed.target.width <= max(1, size[0])
 
 
 @given(sizes, sizes)
@@ -140,5 +142,5 @@ def test_a_window_is_no_larger_than_the_display():
 
 def test_scales_have_names():
     assert scaling_of("1:1") is Scaling.ONE
-    with pytest.raises(UsageError, match="fit, integer, 1:1, not 'big'"):
+    with pytest.raises(UsageError, match="unknown scale 'big'; choose from fit, shrink, integer, 1:1"):
         scaling_of("big")

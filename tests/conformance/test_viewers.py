@@ -586,8 +586,8 @@ def test_a_pointer_that_becomes_absolute_is_noticed(open_view, host, pointer):
     view.viewer.input.left()
     view.move(5, 6)
     eventually(view, lambda: view.viewer.input.absolute)
-    view.move(7, 8)
-    eventually(view, lambda: pointer.got[-1:] == [("at", 7, 8)])
+    view.move(7, 9)
+    eventually(view, lambda: pointer.got[-1:] == [("at", 7, 9)])
 
 
 def test_losing_the_focus_lifts_the_buttons(open_view, host, pointer):

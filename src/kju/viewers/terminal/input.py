@@ -27,7 +27,7 @@ QUERY_KITTY, PUSH_KITTY, POP_KITTY = b"\x1b[?u", b"\x1b[>31u", b"\x1b[<u"
 START_REPORTS = b"\x1b[?1003h\x1b[?1006h\x1b[?1004h\x1b[?2004h"
 STOP_REPORTS = b"\x1b[?2004l\x1b[?1004l\x1b[?1006l\x1b[?1003l"
 
-_CSI = re.compile(rb"\x1b\[([<=>?]?)([0-9:;]*)([ -/]*)([@-~])")
+_CSI = re.compile(rb"\x1b\[([<=>?]?)([0-9:;]*)([ -/]*)([@-Z\\-~])")
 _LINUX_FUNCTION = re.compile(rb"\x1b\[\[([A-E])")
 _SS3 = re.compile(rb"\x1bO([ -~])")
 _CUT = re.compile(rb"\x1b(\[[<=>?]?[0-9:;]*[ -/]*|\[\[|O)?\Z")

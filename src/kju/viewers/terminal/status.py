@@ -8,6 +8,9 @@ from ...escaping import one_line
 from ...surface import Mode, State
 from ..contract import Status
 
+# The first part is cut to no fewer characters; in a narrower line the hint is left out.
+_MIN_FIRST = 8
+
 
 class SurfaceStatus(NamedTuple):
     """State of a surface at one moment, for the lines that `kju watch` prints into a pipe.
@@ -69,11 +72,14 @@ def status_parts(status: Status, version: int, rate: float, drawn: float) -> lis
         rate: Versions per second.
         drawn: Pictures drawn per second.
     """
+    name = short_name(status.name)
+    # With the name, so that a long reason is cut and not left out.
+    first = f"{name}: {status.message}" if status.message else name
     size = f"{status.size[0]}x{status.size[1]}" if all(status.size) else ""
     view_only = "view only" if status.view_only else ""
     words = [
-        short_name(status.name), size, status.message, *status.lock_names, f"version {version}",
-        f"{drawn:.0f} fps", f"{rate:.0f} changes/s", status.source, view_only,
+        first, size, *status.lock_names, f"version {version}", f"{drawn:.0f} fps",
+        f"{rate:.0f} changes/s", status.source, view_only,
     ]  # fmt: skip
     return [one_line(word) for word in words if word]
 
@@ -87,6 +93,8 @@ def fitted(parts: list[str], hint: str, width: int) -> str:
     """Return one line of at most *width* characters: first part, hint, and the parts that fit."""
     room = width - len(hint) - 2
     line = f" {parts[0]}" if parts else ""
+    if len(line) > room >= _MIN_FIRST:
+        line = f"{line[: room - 1]}\N{HORIZONTAL ELLIPSIS}"
     for part in parts[1:]:
         if len(line) + 3 + len(part) <= room:
             line = f"{line} │ {part}"

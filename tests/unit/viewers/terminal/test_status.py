@@ -26,7 +26,7 @@ def test_the_line_of_a_viewer():
         "b", "640x480", "Caps Lock", "version 42", "25 fps", "12 changes/s", "vram",
     ]  # fmt: skip
     ended = Status("b", message="has ended: x\x1b[2J", view_only=True)
-    assert status_parts(ended, 1, 0, 0)[:2] == ["b", r"has ended: x\x1b[2J"]
+    assert status_parts(ended, 1, 0, 0)[0] == r"b: has ended: x\x1b[2J"
     assert status_parts(ended, 1, 0, 0)[-1] == "view only"
 
 
@@ -63,6 +63,8 @@ def test_what_does_not_fit_is_left_out():
     assert fitted(["name", "very long indeed", "ab"], "q", 16) == " name │ ab    q "
     assert fitted(parts, "q quits", 14) == " name q quits "
     assert fitted(parts, "q quits", 4) == " nam"
+    long = fitted(["name: a reason that is too long"], "q quits", 24)
+    assert long == " name: a reaso… q quits "
     for width in range(1, 60):
         assert len(fitted(parts, "q quits", width)) <= width
 

@@ -78,8 +78,8 @@ def status_parts(status: Status, version: int, rate: float, drawn: float) -> lis
     size = f"{status.size[0]}x{status.size[1]}" if all(status.size) else ""
     view_only = "view only" if status.view_only else ""
     words = [
-        first, size, *status.lock_names, f"version {version}", f"{drawn:.0f} fps",
-        f"{rate:.0f} changes/s", status.source, view_only,
+        first, size, view_only, *status.lock_names, f"version {version}", f"{drawn:.0f} fps",
+        f"{rate:.0f} changes/s", status.source,
     ]  # fmt: skip
     return [one_line(word) for word in words if word]
 

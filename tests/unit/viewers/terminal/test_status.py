@@ -27,7 +27,7 @@ def test_the_line_of_a_viewer():
     ]  # fmt: skip
     ended = Status("b", message="has ended: x\x1b[2J", view_only=True)
     assert status_parts(ended, 1, 0, 0)[0] == r"b: has ended: x\x1b[2J"
-    assert status_parts(ended, 1, 0, 0)[-1] == "view only"
+    assert status_parts(ended, 1, 0, 0)[1] == "view only"
 
 
 def test_a_rate_is_of_the_last_whole_second():

@@ -36,6 +36,9 @@ from kju.viewers.viewer import Viewer
 
 SIZE = (64, 48)
 CTRL, ALT, A, F = 37, 64, 38, 41  # X11's codes; the guest's are 8 less
+# Kitty's protocol, and SGR mouse reports.
+KITTY = {CTRL: 57442, ALT: 57443, A: 97, F: 102}
+MOUSE_BUTTONS = {"left": 0, "middle": 1, "right": 2, "side": 128}
 
 
 class StubDriver:
@@ -195,9 +198,6 @@ class TerminalDriver:
     """A user of a terminal: bytes through a pty, and the dots that pyte shows."""
 
     resizes = False
-    KITTY = {CTRL: 57442, ALT: 57443, A: 97, F: 102}
-    BUTTONS = {"left": 0, "middle": 1, "right": 2, "side": 128}
-    BLANK = (0, 0, 0)
 
     def __init__(self, name, view_only=False, scaling=Scaling.FIT, size=SIZE):
         self.master, self.slave = pty.openpty()
@@ -250,7 +250,7 @@ class TerminalDriver:
             if (self.screen.columns, 2 * self.screen.rows - 2) != (width, height):
                 return np.zeros((0, 0, 3), np.uint8)
             dots = self.screen.dots(height // 2)
-        colours = [[dot or self.BLANK for dot in cell] for row in dots for cell in row]
+        colours = [[dot or (0, 0, 0) for dot in cell] for row in dots for cell in row]
         cells = np.array(colours, np.uint8).reshape(height // 2, width, 2, 3)
         return cells.transpose(0, 2, 1, 3).reshape(height, width, 3)[..., ::-1]
 
@@ -273,7 +273,7 @@ class TerminalDriver:
         self.run()
 
     def key(self, code, down, repeat=False):
-        self._type(f"{self.KITTY[code]};1:{2 if repeat and down else 1 if down else 3}u")
+        self._type(f"{KITTY[code]};1:{2 if repeat and down else 1 if down else 3}u")
 
     def _mouse(self, code, down=True):
         x, y = self.at
@@ -284,8 +284,8 @@ class TerminalDriver:
         self._mouse(35)
 
     def click(self, name):
-        self._mouse(self.BUTTONS[name])
-        self._mouse(self.BUTTONS[name], down=False)
+        self._mouse(MOUSE_BUTTONS[name])
+        self._mouse(MOUSE_BUTTONS[name], down=False)
 
     def turn(self, vertical, horizontal):
         for turned, codes in ((vertical, (64, 65)), (horizontal, (66, 67))):
@@ -303,9 +303,7 @@ class TerminalDriver:
         os.close(self.master)
 
 
-@pytest.fixture(
-    params=[StubDriver, QtDriver, TerminalDriver], ids=["stub", "qt", "terminal"]
-)
+@pytest.fixture(params=[StubDriver, QtDriver, TerminalDriver], ids=["stub", "qt", "terminal"])
 def driver(request, monkeypatch):
     if request.param is QtDriver:
         pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")

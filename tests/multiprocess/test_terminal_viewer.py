@@ -13,8 +13,8 @@ from support.vt import Terminal
 from kju.memory import SurfaceProducer
 from kju.sources.pattern import PatternSource, picture
 from kju.surface import State
-from kju.viewers.terminal.ability import Ability, Colours
 from kju.viewers.geometry import Scaling, place
+from kju.viewers.terminal.ability import Ability, Colours
 from kju.viewers.terminal.canvas import Canvas
 
 KJU = (sys.executable, "-m", "kju.cli")

@@ -17,10 +17,10 @@ from ..client.targets import (
 )
 from ..errors import KjuError, UsageError
 from ..escaping import one_line
+from ..keys import layout as find_layout
 from ..memory.identity import has_died
 from ..surface.consumer import Consumer
 from ..surface.formats import fourcc_name
-from ..keys import layout as find_layout
 from ..viewers.grab import RELEASE, Keys
 from ..viewers.targets import MachineTarget, SurfaceTarget
 from ..viewers.terminal.ability import Ability, Colours

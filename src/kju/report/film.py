@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..vision.looking import pixel_words
+from ..vision.areas import pixel_words
 
 if TYPE_CHECKING:
     import numpy.typing as npt

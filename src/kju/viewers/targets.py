@@ -141,9 +141,7 @@ class _MachineAttachment:
         if target.controls:
             keyboard = machine.keyboard_of(target.console)
             pointer = machine.pointer_of(target.console)
-            self.sender = Sender(
-                keyboard, pointer, events.pointer_is, events.failed, target.layout
-            )
+            self.sender = Sender(keyboard, pointer, events.pointer_is, events.failed, target.layout)
         self._locks: _Polled[tuple[str, ...]] = _Polled(self._ask_locks, _LAMP_SECONDS, ())
         self._source = _Polled(self._ask_source, _SOURCE_SECONDS, "")
 

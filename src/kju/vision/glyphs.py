@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..surface.geometry import Rect
+from .areas import pixel_words
 from .console_fonts import Font, as_words, console_font, pack, pack_rows
 from .grids import Grid, grids
-from .looking import pixel_words
 from .text import Text, line_of_cells
 
 if TYPE_CHECKING:

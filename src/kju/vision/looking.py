@@ -19,16 +19,17 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from ..errors import UsageError
 from ..surface import NOTHING_TAKEN, Change, Mark, Mode
 from ..surface.geometry import Rect, Region
-from .timeout import Best, ScreenTimeoutError
+from .annotate import Best
+from .areas import check_rect, cut_out
+from .timeout import ScreenTimeoutError
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     Pixels = npt.NDArray[np.uint8]
@@ -242,34 +243,6 @@ class Watch(Generic[T]):
             changed=self._changed and (now - self._changed[0], self._changed[1]),
             absent=self._absent,
         )
-
-
-def check_rect(rect: tuple[int, int, int, int], what: str) -> Rect:
-    """A rectangle that a user gave.
-
-    Raises:
-        UsageError: It is empty or begins outside the screen.
-    """
-    try:
-        x, y, width, height = map(int, rect)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{what} is x, y, width and height, not {rect!r}") from error
-    if x < 0 or y < 0 or width <= 0 or height <= 0:
-        raise UsageError(f"{what} {width}x{height} at {x},{y} holds no pixel of a screen")
-    return Rect(x, y, width, height)
-
-
-def cut_out(pixels: npt.NDArray[Any], rect: Rect) -> npt.NDArray[Any]:
-    """View a rectangle of a picture that contains it."""
-    return pixels[rect.y : rect.bottom, rect.x : rect.right]
-
-
-def pixel_words(pixels: Pixels) -> npt.NDArray[Any]:
-    """One number per pixel, without the fourth byte, which is undefined."""
-    if pixels.ndim == 2:
-        return np.asarray(pixels)
-    words = np.ascontiguousarray(pixels).view(np.ndarray).view("<u4")[..., 0]
-    return words & np.uint32(0x00FFFFFF)
 
 
 def _within(rects: Iterable[Rect], region: Rect) -> tuple[Rect, ...]:

@@ -18,10 +18,11 @@ import numpy as np
 
 from ..errors import UsageError
 from ..surface.geometry import Rect
-from .looking import Condition, Seen, cut_out
+from .annotate import Best
+from .areas import cut_out, rect_text
+from .looking import Condition, Seen
 from .needle import Needle, check_similarity
 from .opencv import opencv
-from .timeout import Best, said
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -159,7 +160,9 @@ class Shows(Condition[Match]):
         for needle in needles:
             width, height = needle.size
             if region is not None and (width > region.width or height > region.height):
-                raise UsageError(f"{needle.name} is {width}x{height}, larger than {said(region)}")
+                raise UsageError(
+                    f"{needle.name} is {width}x{height}, larger than {rect_text(region)}"
+                )
         names = ", ".join(needle.name for needle in needles)
         self.what = f"the image {names}" if len(needles) == 1 else f"any of the images {names}"
         self._similarity = similarity
@@ -182,9 +185,8 @@ class Shows(Condition[Match]):
         if match is None:
             return Best("the screen is smaller than the needle")
         wanted = match.needle.similarity if self._similarity is None else self._similarity
-        words = (
-            f"most like {match.needle.name} is {said(match.rect)}: {match.score:.3f} of {wanted:g}"
-        )
+        place = rect_text(match.rect)
+        words = f"most like {match.needle.name} is {place}: {match.score:.3f} of {wanted:g}"
         return Best(words, match.rect, match.score, match.needle)
 
 

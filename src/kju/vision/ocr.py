@@ -16,10 +16,11 @@ import numpy as np
 from .. import extras
 from ..errors import KjuError, MissingError
 from ..surface.geometry import Rect
-from .looking import Condition, Seen, cut_out
+from .annotate import Best
+from .areas import cut_out
+from .looking import Condition, Seen
 from .opencv import opencv
 from .text import Line, Text, TextMatch, line_of_words, pattern_of
-from .timeout import Best
 
 if TYPE_CHECKING:
     import re

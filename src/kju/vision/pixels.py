@@ -10,8 +10,9 @@ import numpy as np
 from ..errors import UsageError
 from ..surface import Change, Mark
 from ..surface.geometry import Rect, bounding
-from .looking import Condition, Seen, check_rect, cut_out, pixel_words
-from .timeout import Best, said
+from .annotate import Best
+from .areas import check_rect, cut_out, pixel_words, rect_text
+from .looking import Condition, Seen
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -114,7 +115,7 @@ class Still(Condition["Pixels"]):
         still = max(self._longest, now - self._since) if self._last is not None else 0.0
         words = f"it was still for {still:.2f} s at most"
         if self._moved:
-            words += f"; what moved last is {said(bounding(self._moved))}"
+            words += f"; what moved last is {rect_text(bounding(self._moved))}"
         return Best(words, places=tuple(self._moved))
 
 

@@ -4,37 +4,17 @@ from __future__ import annotations
 
 import io
 import os
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import WaitTimeoutError
 from ..files import write_output
 from ..surface.geometry import Rect
+from .annotate import Best, annotated
+from .areas import rect_text
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-    from .needle import Needle
-
-
-class Best(NamedTuple):
-    """The nearest to what was waited for.
-
-    Attributes:
-        words: What it is, as the end of a message.
-        rect: Where, on the screen.
-        score: How near: 1.0 would be it.
-        needle: The needle that it is a match of.
-        text: What was read.
-        places: More places that belong to it, such as where the screen was not still.
-    """
-
-    words: str = ""
-    rect: Rect | None = None
-    score: float | None = None
-    needle: Needle | None = None
-    text: str | None = None
-    places: tuple[Rect, ...] = ()
 
 
 class ScreenTimeoutError(WaitTimeoutError):
@@ -82,7 +62,7 @@ class ScreenTimeoutError(WaitTimeoutError):
         return self.best.text
 
     def _message(self) -> str:
-        where = "" if self.region is None else f" in {said(self.region)}"
+        where = "" if self.region is None else f" in {rect_text(self.region)}"
         parts = [f"{self.what} did not come{where} within {self.timeout:g} s"]
         if self.absent:
             parts.append(self.absent)
@@ -107,9 +87,7 @@ class ScreenTimeoutError(WaitTimeoutError):
         Raises:
             FileError: It can't be written; an old file is as it was.
         """
-        from .annotate import annotated
-
-        image = annotated(self)
+        image = annotated(self.frame, str(self), self.region, self.ignored, self.best)
         if not isinstance(target, (str, os.PathLike)):
             image.save(target, "PNG", compress_level=1)
             return
@@ -125,8 +103,3 @@ class ScreenTimeoutError(WaitTimeoutError):
 def _again(fields: dict[str, Any]) -> ScreenTimeoutError:
     names = ("what", "timeout", "frame", "region", "ignored", "best", "looks", "changed", "absent")
     return ScreenTimeoutError(**{name: fields[name] for name in names})
-
-
-def said(rect: Rect) -> str:
-    """A rectangle in a message."""
-    return f"{rect.width}x{rect.height} at {rect.x},{rect.y}"

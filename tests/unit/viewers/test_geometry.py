@@ -12,13 +12,13 @@ from kju import Rect
 from kju.errors import UsageError
 from kju.viewers.geometry import (
     Scaling,
-    same_size,
     device_pixel,
     device_size,
     logical_rect,
     place,
-    scaling_of,
     preferred_size,
+    same_size,
+    scaling_of,
 )
 
 sides = st.integers(1, 5000)
@@ -142,5 +142,7 @@ def test_a_window_is_no_larger_than_the_display():
 
 def test_scales_have_names():
     assert scaling_of("1:1") is Scaling.ONE
-    with pytest.raises(UsageError, match="unknown scale 'big'; choose from fit, shrink, integer, 1:1"):
+    with pytest.raises(
+        UsageError, match="unknown scale 'big'; choose from fit, shrink, integer, 1:1"
+    ):
         scaling_of("big")

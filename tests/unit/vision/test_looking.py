@@ -4,8 +4,8 @@ from support.watch_scene import Scene
 from kju.errors import UsageError, WaitTimeoutError
 from kju.surface import Change
 from kju.surface.geometry import Rect
+from kju.vision import Best, ScreenTimeoutError
 from kju.vision.looking import Condition, Watch
-from kju.vision.timeout import Best, ScreenTimeoutError
 
 REGION = Rect(40, 40, 64, 32)
 

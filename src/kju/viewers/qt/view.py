@@ -104,7 +104,9 @@ def _check_x11() -> None:
     x11.XOpenDisplay.restype = ctypes.c_void_p
     display = x11.XOpenDisplay(None)
     if not display:
-        raise UsageError(f"cannot connect to the display {os.environ.get('DISPLAY', '')!r}; check DISPLAY")
+        raise UsageError(
+            f"cannot connect to the display {os.environ.get('DISPLAY', '')!r}; check DISPLAY"
+        )
     x11.XCloseDisplay(ctypes.c_void_p(display))
 
 

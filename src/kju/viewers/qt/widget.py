@@ -215,7 +215,10 @@ class ScreenView(QAbstractScrollArea):
     def wheelEvent(self, event: QWheelEvent) -> None:
         right, up = event.angleDelta().x(), event.angleDelta().y()
         if event.modifiers() & Qt.KeyboardModifier.AltModifier:
-            right, up = up, right  # Qt swaps the axes while Alt is held; the guest must not see that
+            right, up = (
+                up,
+                right,
+            )  # Qt swaps the axes while Alt is held; the guest must not see that
         self.viewer.input.wheel(-up / _NOTCH, -right / _NOTCH)
 
     def enterEvent(self, event: QEnterEvent) -> None:

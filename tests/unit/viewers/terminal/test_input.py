@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -144,7 +146,7 @@ def test_input_may_be_cut_anywhere(cuts, kitty):
     parser.kitty = kitty
     events = []
     edges = [0, *sorted(cuts), len(WHOLE)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         events += parser.feed(WHOLE[start:end])
     assert not parser.waits
     assert joined(events) == joined(parsed(WHOLE, kitty))

@@ -67,4 +67,3 @@ def test_what_does_not_fit_is_left_out():
     assert long == " name: a reaso… q quits "
     for width in range(1, 60):
         assert len(fitted(parts, "q quits", width)) <= width
-

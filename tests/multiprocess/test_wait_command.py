@@ -100,7 +100,7 @@ def test_stillness_changes_and_colours(screen):
         ((), "one thing"),
         (("--text", "x", "--change"), "one thing"),
         (("--text", "x", "--region", "1,2,3"), "--region is X,Y,WIDTH,HEIGHT"),
-        (("--text", "x", "--region", "1,2,3,0"), "holds no pixel"),
+        (("--text", "x", "--region", "1,2,3,0"), "contains no pixel"),
         (("--colour", "reddish"), "no colour"),
     ],
 )

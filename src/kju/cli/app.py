@@ -166,7 +166,7 @@ def watch(
 def view(
     name: Name,
     console: Console = 0,
-    scale: Annotated[str, typer.Option(help="fit, integer or 1:1.")] = "fit",
+    scale: Annotated[str, typer.Option(help="fit, shrink, integer or 1:1.")] = "fit",
     full_screen: Annotated[bool, typer.Option("--full-screen", "-f", help="Fill it.")] = False,
     view_only: Annotated[bool, typer.Option("--view-only", help="Send no input.")] = False,
     release_key: Annotated[

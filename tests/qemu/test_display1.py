@@ -256,7 +256,7 @@ def test_after_a_slow_answer_a_new_listener_gets_maps_again(tmp_path):
             await rig.until(sized(source, 1280, 800), "a graphical mode")
             await rig.until(lambda: source.status.name == "display1-map", "maps")
             # The wait is the point: QEMU gives up on a listener by its own clock.
-            source._ask(lambda: threading.Event().wait(3))
+            source._submit(lambda: threading.Event().wait(3))
             await rig.until(lambda: source.status.need == Need.REGISTER, "the fall to bytes")
             assert source.status.reason == FELL_BACK
             source.stop()

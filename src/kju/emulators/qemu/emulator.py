@@ -121,7 +121,7 @@ class QemuEmulator(Emulator):
             async with asyncio.timeout(GREETING_TIMEOUT):
                 self._qmp = await Qmp.connect(qmp_socket, self._claim.name, self._on_event)
             self._tasks.begin(self._wait_for_qmp(self._qmp))
-            self.display.paused = not await self._is_running(self._qmp)
+            self.display.input.paused = not await self._is_running(self._qmp)
             await self.display.open(self._qmp, self._child.pid)
         except TimeoutError as error:
             raise QemuError(
@@ -206,7 +206,7 @@ class QemuEmulator(Emulator):
         elif name == JOB_EVENT:
             self._jobs.on_event(data)
         elif name in ("STOP", "RESUME"):
-            self.display.pause(name == "STOP")
+            self.display.set_paused(name == "STOP")
             if name == "RESUME":
                 self._tasks.begin(self.display.settle())
         elif name == "RESET":

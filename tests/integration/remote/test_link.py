@@ -534,15 +534,16 @@ def test_pixels_that_a_client_holds_are_not_drawn(tmp_path: Path) -> None:
             outlet(here, screen),
         ):  # fmt: skip
             go_on.set()
-            viewer = console.inlet = Mirror(there, NAME, target)
+            viewer = Mirror(there, NAME, target)
+            console.connect(viewer)
             await viewer.open(10)
             await until(lambda: shows(target, screen))  # type: ignore[arg-type]
             go_on.clear()
             reached.clear()
             screen.draw(rng)
             await until(reached.is_set)
-            first = asyncio.create_task(console.hold("first", 30))
-            gone = asyncio.create_task(console.hold("gone", 30))
+            first = asyncio.create_task(console.surface.hold("first", 30))
+            gone = asyncio.create_task(console.surface.hold("gone", 30))
             await asyncio.sleep(0.05)
             gone.cancel()
             await asyncio.sleep(0)
@@ -551,12 +552,12 @@ def test_pixels_that_a_client_holds_are_not_drawn(tmp_path: Path) -> None:
             await first
             before = target.pixels.copy()
             with pytest.raises(KjuError, match="held for another"):
-                await console.hold("second", 30)
+                await console.surface.hold("second", 30)
             screen.draw(rng)
             await until(lambda: bool(viewer._queue._waiting))
             assert viewer._queue._in_thread is None
             assert np.array_equal(target.pixels, before)
-            console.unhold("first")
+            console.surface.unhold("first")
             await until(lambda: shows(target, screen))  # type: ignore[arg-type]
             viewer.close()
             await viewer.drawing_finished()

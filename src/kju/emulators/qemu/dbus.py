@@ -190,7 +190,7 @@ class DisplayBus:
         await self.call(messages.key(console, keycode, pressed))
 
     async def is_absolute(self, console: int) -> bool:
-        """Whether the guest's pointer takes positions now, rather than motions."""
+        """Return whether the guest's pointer takes positions now, rather than motions."""
         path = messages.console_path(console)
         asked = messages.get_property(path, messages.MOUSE, "IsAbsolute")
         return bool(await self._property(asked, "b"))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,40 +11,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.hostile_text import HOSTILE
 
-from kju.cli import doctor, exits, manage, network, power
+from kju.cli import doctor, exits, manage, power
 from kju.client.life import Event
 from kju.emulators.events import Events, from_remote
 from kju.errors import QemuError
 from kju.escaping import lines, one_line
-from kju.remote import address
-from kju.remote.endpoints import Options, endpoint
 from kju.remote.notices import Notices
-from kju.remote.transport import Engine
 from kju.report.page import Failure, page
 from kju.store import logs
 from kju.surface import Mode, State
 from kju.viewers.terminal.status import SurfaceStatus
 
-#: What a terminal obeys, what reorders or hides, and what breaks a line in two.
-HOSTILE = {
-    "escape": "\x1b]0;owned\x07",
-    "colour": "\x1b[31m",
-    "C1 control": "\x9b31m",
-    "C1 string": "\x90q\x9c",
-    "line": "\nkju: all is well",
-    "return": "\rkju: all is well",
-    "next line": "\x85kju:",
-    "separators": "\u2028\u2029",
-    "backspace": "\x08\x7f",
-    "zero": "\0",
-    "override": "\u202eexe.txt",
-    "isolate": "\u2066\u2069",
-    "embedding": "\u202a\u202b\u202c\u200e\u200f",
-    "no width": "\u200b\u2060\ufeff",
-    "tags": "\U000e0041",
-    "surrogate": "\ud800",
-}
 hostile = pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 
 
@@ -146,36 +123,6 @@ def test_doctor_prints_plain_lines(
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == len(found)
     assert all(line.isprintable() for line in printed)
-
-
-def test_remote_screens_are_listed_in_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """Anybody on the network chooses the name that a screen is served by."""
-    pytest.importorskip("zenoh")
-    from support.link_scene import free_port
-
-    place = f"tcp/127.0.0.1:{free_port()}"
-    names = [f"lab/x{text}" for name, text in HOSTILE.items() if name != "surrogate"]
-    served, over = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        engine = await Engine.open(Options(listen=[endpoint(place)], datagrams=False))
-        for name in names:
-            if not set(name) & set("#?$*\0"):  # what zenoh takes in a key
-                engine.declare_token(address.presence(name))
-        served.set()
-        await asyncio.to_thread(over.wait, 60)
-        await engine.close()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        assert served.wait(30)
-        network.ls([place], "", True, False)
-    finally:
-        over.set()
-        thread.join(30)
-    printed = capsys.readouterr().out
-    assert all(line.isprintable() for line in printed.split("\n"))
 
 
 # ---- events of a sender

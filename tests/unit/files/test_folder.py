@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kju.errors import FileError, LimitError
-from kju.files import Folder, folder_in, listen, private_folder, remove_tree
+from kju.files import Folder, folder_in, private_folder, remove_tree
 from kju.store.snapshot_files import SnapshotFiles
 
 
@@ -133,20 +132,6 @@ def test_a_folder_is_removed_with_its_own_files_only(folder: Folder, tmp_path: P
     remove_tree(folder, "x", known)
     remove_tree(folder, "x", known)
     assert folder.names() == [] and (tmp_path / "elsewhere" / "kept").exists()
-
-
-def test_a_socket_is_its_users_alone_whatever_the_umask(tmp_path: Path) -> None:
-    long = tmp_path / ("x" * 100)
-    long.mkdir(mode=0o700)
-    before = os.umask(0)
-    try:
-        with socket.socket(socket.AF_UNIX) as listener, Folder.open(long) as folder:
-            listen(listener, folder, "control.sock", 1)
-            status = (long / "control.sock").stat()
-    finally:
-        os.umask(before)
-    assert stat.S_ISSOCK(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o600
-    assert [path.name for path in long.iterdir()] == ["control.sock"]
 
 
 @pytest.mark.parametrize("kind", ["link", "file", "open", "foreign files"])

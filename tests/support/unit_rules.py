@@ -1,7 +1,7 @@
 """The rules of unit tests: no sockets, no sleeping; a test that breaks one fails.
 
-Polling in `support.wait` is not sleeping: it ends when a condition holds. Neither is a pause that
-the package itself makes. The socket pair that wakes an event loop is part of asyncio.
+Only sleeping in the tests' own files counts, without `support.wait`, which polls until a condition
+holds. The socket pair that wakes an event loop is part of asyncio.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import kju
-
-#: May sleep: the helper that polls, and the package under test.
-MAY_SLEEP = (str(Path(__file__).with_name("wait.py")), str(Path(kju.__file__).parent))
+TESTS = str(Path(__file__).parents[1])
+WAIT = str(Path(__file__).with_name("wait.py"))
 _OWN = (socket.__file__, __file__)
 SOCKETS = {"socket.__new__", "socket.bind", "socket.connect"}
 _recorders: list[list[str]] = []
@@ -48,7 +46,8 @@ def _audit(event: str, arguments: tuple[object, ...]) -> None:
 
 def _guarded_sleep(seconds: float) -> None:
     frame = _caller(2)
-    if _recorders and seconds and not frame.f_code.co_filename.startswith(MAY_SLEEP):
+    path = frame.f_code.co_filename
+    if _recorders and seconds and path.startswith(TESTS) and path != WAIT:
         _record("time.sleep", frame)
     _sleep(seconds)
 

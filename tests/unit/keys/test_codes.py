@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from kju import keys
-from kju.keys.table import KEYS
 
 # number, evdev, browser, keysym: keys of every kind, from the documents that define them.
 KNOWN = {
@@ -53,16 +52,3 @@ def test_keys_that_qemu_lacks() -> None:
     assert keys.from_browser("") is keys.from_browser("Fn") is None
     assert keys.from_keysym(0) is keys.from_keysym(0xFFFFFF) is None
     assert keys.to_evdev(0) is keys.to_evdev(0xB7) is None
-
-
-def test_a_key_has_one_of_each() -> None:
-    for column in (0, 1, 2):
-        assert len({key[column] for key in KEYS}) == len(KEYS)
-    for column in (3, 4):
-        listed = [entry for key in KEYS for entry in key[column]]
-        assert len(set(listed)) == len(listed)
-
-
-def test_a_set_1_scan_code_below_f13_is_the_evdev_code() -> None:
-    low = [(number, evdev) for number, _, evdev, _, _ in KEYS if number <= 0x53]
-    assert low == [(n, n) for n in range(1, 0x54)]

@@ -268,3 +268,13 @@ def test_a_small_letter_without_its_capital_cannot_be_typed_under_caps_lock() ->
     layout = keys.layout("fr")
     assert layout.under_caps_lock(layout.strokes("\u00e9t\u00e9")) is None
     assert layout.under_caps_lock(layout.strokes("ETA 12&(")) is not None
+
+
+def test_every_printable_ascii_character_can_be_typed() -> None:
+    for character in string.printable.replace("\x0b", "").replace("\x0c", ""):
+        assert len(keys.US.type(character)) == 1
+
+
+def test_unknown_characters_are_named_before_anything_is_made() -> None:
+    with pytest.raises(UsageError, match=r"'é' \(position 1\), '→' \(position 3\)"):
+        keys.US.type("aéb→é")

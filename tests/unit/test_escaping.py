@@ -1,4 +1,4 @@
-"""Text from elsewhere, at every place that shows it."""
+"""Untrusted text is escaped wherever it is shown."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_one_line_is_visible_characters_only(text: str) -> None:
 
 
 @given(st.text(st.characters(codec=None)))
-def test_any_text_becomes_one_line_and_stays_as_it_was_where_it_is_plain(text: str) -> None:
+def test_any_text_becomes_one_line_and_plain_text_is_unchanged(text: str) -> None:
     shown = one_line(text)
     assert shown.isprintable()
     assert (shown == text) == text.isprintable()
@@ -85,14 +85,14 @@ SHOWN: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("shown", SHOWN.values(), ids=SHOWN)
 @hostile
-def test_a_line_for_a_terminal_holds_nothing_to_obey(
+def test_a_line_for_a_terminal_has_no_control_characters(
     shown: Callable[[str], str], text: str
 ) -> None:
     assert shown(text).isprintable()
 
 
 @hostile
-def test_logs_are_printed_without_what_a_terminal_obeys(tmp_path: Path, text: str) -> None:
+def test_logs_are_printed_without_control_characters(tmp_path: Path, text: str) -> None:
     path = tmp_path / "qemu.log"
     path.write_bytes(f"qemu: {text} failed\n".encode("utf-8", "surrogatepass"))
     assert logs.tail(path)
@@ -139,7 +139,7 @@ def test_a_senders_event_is_marked_as_remote(name: str) -> None:
     assert again[0] == f"remote-{name}"
 
 
-def test_only_known_events_with_their_known_keys_are_taken() -> None:
+def test_unknown_events_and_keys_are_dropped() -> None:
     assert from_remote("mode", b'{"width": 640, "x\\u001b[31m": 1, "height": 480}') == (
         "remote-mode",
         {"width": 640, "height": 480},
@@ -156,11 +156,11 @@ def test_only_known_events_with_their_known_keys_are_taken() -> None:
     "data",
     [b"", b"[]", b"nonsense", b"[" * 16_000, b'{"a":' * 3000, b"1" * 16_000, b"\xff", b"null"],
 )
-def test_an_event_that_is_no_object_is_left_out(data: bytes) -> None:
+def test_an_event_that_is_not_an_object_is_dropped(data: bytes) -> None:
     assert from_remote("mode", data) is None
 
 
-def test_numbers_that_cannot_be_told_on_are_left_out() -> None:
+def test_numbers_that_cannot_be_encoded_are_dropped() -> None:
     data = json.dumps({"width": 1 << 70, "height": -(1 << 70), "epoch": 1}).encode()
     told = from_remote("mode", data)
     assert told == ("remote-mode", {"epoch": 1})
@@ -172,7 +172,7 @@ def test_numbers_that_cannot_be_told_on_are_left_out() -> None:
 
 
 @hostile
-def test_a_page_shows_texts_and_obeys_none(text: str) -> None:
+def test_a_page_shows_markup_as_text(text: str) -> None:
     words = f"<img src=x onerror=alert(1)>&amp;'\"{text}"
     made = page([], title=words, failure=Failure(words, b""))
     assert "<img src=x" not in made
@@ -181,7 +181,7 @@ def test_a_page_shows_texts_and_obeys_none(text: str) -> None:
     assert "&lt;img src=x" in body
 
 
-def test_the_table_is_complete() -> None:
+def test_the_table_names_every_use() -> None:
     """Nobody else decides what a terminal may be shown."""
     source = Path(exits.__file__).parent.parent
     users = {

@@ -1,4 +1,4 @@
-"""Folders and files of this user's; links, other kinds of files, and modes."""
+"""Open private folders and files: links, special files and modes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_open_refuses_links_files_and_open_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_what_belongs_to_another_user_is_refused(tmp_path: Path, folder: Folder) -> None:
+def test_a_folder_of_another_user_is_refused(tmp_path: Path, folder: Folder) -> None:
     (tmp_path / "theirs").mkdir(mode=0o755)
     os.chown(tmp_path / "theirs", 65534, 65534)
     (tmp_path / "link").symlink_to("own")
@@ -135,7 +135,7 @@ def test_a_folder_is_removed_with_its_own_files_only(folder: Folder, tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["link", "file", "open", "foreign files"])
-def test_snapshots_beside_a_disk_need_a_folder_of_ones_own(tmp_path: Path, kind: str) -> None:
+def test_snapshots_beside_a_disk_need_a_private_folder(tmp_path: Path, kind: str) -> None:
     (tmp_path / "private" / "clean").mkdir(parents=True)
     (tmp_path / "private" / "clean" / "important").touch()
     place = tmp_path / "d.qcow2.snapshots"
@@ -163,7 +163,7 @@ def test_snapshots_beside_a_disk_need_a_folder_of_ones_own(tmp_path: Path, kind:
         assert (place / "clean" / "important").exists()
 
 
-def test_a_folder_in_anybodys_folder_is_made_by_its_descriptor(tmp_path: Path) -> None:
+def test_a_folder_in_a_shared_folder_is_made_by_descriptor(tmp_path: Path) -> None:
     parent = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
     try:
         with folder_in(parent, Path("/nowhere/new"), create=True) as made:

@@ -35,23 +35,23 @@ from kju.errors import UsageError
         ("asterisk", (0x37,)),
     ],
 )
-def test_chords(text: str, chord: tuple[int, ...]) -> None:
+def test_a_chord_is_parsed_into_its_keys(text: str, chord: tuple[int, ...]) -> None:
     assert keys.parse_chord(text) == chord
 
 
 @pytest.mark.parametrize("text", ["", "ctrl-", "ctrl-nokey", "é", "ctrl-é"])
-def test_bad_chords(text: str) -> None:
+def test_an_invalid_chord_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         keys.parse_chord(text)
 
 
-def test_brackets_alone_are_characters() -> None:
+def test_a_single_bracket_is_a_character() -> None:
     assert keys.parse_chord("shift-<") == (0x2A, 0x33)
     assert keys.parse_chord("ctrl-alt-<del>") == (0x1D, 0x38, 0xD3)
 
 
 @given(st.text(alphabet=string.ascii_letters + string.digits + string.punctuation + " \n\t"))
-def test_steps_leave_every_key_up(text: str) -> None:
+def test_steps_release_every_key(text: str) -> None:
     held: list[int] = []
     for key, down in keys.steps(keys.US.type(text)):
         if down:
@@ -62,7 +62,7 @@ def test_steps_leave_every_key_up(text: str) -> None:
     assert held == []
 
 
-def test_held_keys_are_shared_and_come_up() -> None:
+def test_shared_modifiers_are_held_and_released() -> None:
     shift, altgr, h, e, q = 0x2A, 0xB8, 0x23, 0x12, 0x10
     german = keys.layout("de")
 

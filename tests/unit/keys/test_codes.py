@@ -1,4 +1,4 @@
-"""Keys by what Linux, X11 and browsers call them."""
+"""Convert key codes of Linux, X11 and browsers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_known_keys(name: str) -> None:
+def test_codes_of_known_keys(name: str) -> None:
     number, evdev, browser, keysym = KNOWN[name]
     assert keys.number(name) == number
     assert keys.from_evdev(evdev) == number
@@ -46,7 +46,7 @@ def test_altgr_is_the_right_alt_key() -> None:
     assert keys.from_keysym(0xFE03) == keys.from_keysym(0xFFEA) == keys.number("altgr")
 
 
-def test_keys_that_qemu_lacks() -> None:
+def test_codes_without_a_qemu_key_are_none() -> None:
     assert keys.from_evdev(0) is keys.from_evdev(248) is keys.from_evdev(-1) is None
     assert keys.from_x11(0) is keys.from_x11(7) is None
     assert keys.from_browser("") is keys.from_browser("Fn") is None

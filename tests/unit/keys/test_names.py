@@ -19,11 +19,11 @@ def test_names_and_numbers_are_one_to_one() -> None:
     ("name", "number"),
     [("esc", 1), ("F12", 0x58), ("up", 0xC8), ("kp_enter", 0x9C), ("Enter", 0x1C), ("AltGr", 0xB8)],
 )
-def test_known_numbers(name: str, number: int) -> None:
+def test_names_of_known_keys(name: str, number: int) -> None:
     assert keys.number(name) == number
 
 
-def test_a_name_of_a_character_presses_what_types_it() -> None:
+def test_the_name_of_a_character_is_a_chord_and_not_a_key() -> None:
     for name, character in keys.CHARACTERS.items():
         assert (keys.parse_chord(name),) == keys.US.chords[character]
         assert len(keys.parse_chord(name)) == 2, "one key alone is a key's name"
@@ -41,7 +41,7 @@ def test_a_name_of_a_character_presses_what_types_it() -> None:
         ("exclaim", "exclam"),
     ],
 )
-def test_a_misspelt_name_offers_the_nearest_ones(name: str, near: str) -> None:
+def test_a_misspelt_name_suggests_similar_names(name: str, near: str) -> None:
     with pytest.raises(UsageError, match=f"{name!r}; did you mean .*{near}.*kju key --list"):
         keys.number(name)
 
@@ -78,7 +78,7 @@ def test_a_misspelt_name_offers_the_nearest_ones(name: str, near: str) -> None:
         ("minus KEY_MINUS Minus dash hyphen", "minus"),
     ],
 )
-def test_a_key_is_known_by_the_names_that_others_give_it(names: str, key: str) -> None:
+def test_a_key_is_found_by_names_of_linux_x11_browsers_and_packer(names: str, key: str) -> None:
     assert {name: keys.NAMES[keys.number(name)] for name in names.split()} == dict.fromkeys(
         names.split(), key
     )

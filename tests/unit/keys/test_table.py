@@ -5,7 +5,7 @@ from __future__ import annotations
 from kju.keys.table import KEYS
 
 
-def test_a_key_has_one_of_each() -> None:
+def test_numbers_names_and_codes_are_unique() -> None:
     for column in (0, 1, 2):
         assert len({key[column] for key in KEYS}) == len(KEYS)
     for column in (3, 4):

@@ -30,7 +30,7 @@ SUITES: dict[str, str] = {
         "viewers.connection viewers.contract viewers.guest_input viewers.picture viewers.stub "
         "viewers.targets viewers.viewer"
     ),
-    "conformance/test_waits.py": "client.aio.waits client.waits vision.annotate vision.opencv",
+    "conformance/test_waits.py": "client.aio.waits client.waits vision.opencv",
     "integration/client/test_events.py": "client.life",
     "integration/client/test_machine.py": (
         "aio client.actions client.aio.keyboard client.aio.link client.aio.machine "
@@ -49,8 +49,7 @@ SUITES: dict[str, str] = {
         "cli.network_cli emulators.mirror.emulator emulators.mirror.launch"
     ),
     "multiprocess/test_terminal_viewer.py": (
-        "viewers.terminal.backend viewers.terminal.keyboard viewers.terminal.lines "
-        "viewers.terminal.tty viewers.terminal.view"
+        "viewers.terminal.backend viewers.terminal.lines viewers.terminal.tty viewers.terminal.view"
     ),
     "multiprocess/test_wait_command.py": "cli.wait",
     "multiprocess/test_xvfb.py": (
@@ -125,9 +124,10 @@ SUITES: dict[str, str] = {
     "unit/store/test_logs.py": "emulators.process.output store.postmortem",
     "unit/store/test_running.py": "store.claims store.paths",
     "unit/test_escaping.py": "cli.doctor",
+    "unit/viewers/terminal/test_input.py": "viewers.terminal.keyboard",
     "unit/viewers/terminal/test_paint.py": "viewers.terminal.ability",
     "unit/vision/test_glyphs.py": "vision.console_fonts vision.grids",
-    "unit/vision/test_looking.py": "vision.areas vision.timeout",
+    "unit/vision/test_looking.py": "vision.annotate vision.areas vision.timeout",
     "unit/vision/test_needle.py": "vision.openqa",
     "unit/wire/codecs/test_codecs.py": (
         "wire.codecs wire.codecs.base wire.codecs.lz4 wire.codecs.raw wire.codecs.zstd"

@@ -55,9 +55,7 @@ SUITES: dict[str, str] = {
     "multiprocess/test_xvfb.py": (
         "emulators.xvfb.console emulators.xvfb.emulator emulators.xvfb.launch"
     ),
-    "qemu/test_boards.py": (
-        "emulators.qemu.board.board emulators.qemu.board.disk_bus emulators.qemu.board.probe"
-    ),
+    "qemu/test_boards.py": "emulators.qemu.board.probe",
     "qemu/test_cli.py": (
         "cli.__main__ cli.demo cli.demo.guests cli.edit cli.look cli.machine_cli cli.manage "
         "cli.power cli.serial cli.snapshots cli.start cli.tidy"
@@ -95,7 +93,8 @@ SUITES: dict[str, str] = {
         "emulators.plan emulators.qemu.arguments.conflicts emulators.qemu.arguments.devices "
         "emulators.qemu.arguments.disks emulators.qemu.arguments.facts "
         "emulators.qemu.arguments.given emulators.qemu.arguments.plan "
-        "emulators.qemu.arguments.system emulators.qemu.board.firmware emulators.qemu.options"
+        "emulators.qemu.arguments.system emulators.qemu.board.board "
+        "emulators.qemu.board.disk_bus emulators.qemu.board.firmware emulators.qemu.options"
     ),
     "unit/emulators/qemu/test_snapshots.py": (
         "emulators.qemu.snapshots.disks emulators.qemu.snapshots.screens "

@@ -1,4 +1,4 @@
-"""For every test."""
+"""Fixtures and settings of all tests."""
 
 from __future__ import annotations
 

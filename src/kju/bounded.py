@@ -1,4 +1,4 @@
-"""SHELL: read a file that somebody else may have made, up to a limit."""
+"""Read untrusted files, up to a limit of size."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _READ = os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def read_file(path: str | os.PathLike[str], most: int) -> bytes:
-    """Read a whole regular file; one that grows cannot take all memory.
+    """Read a whole regular file, even one that grows, without using unbounded memory.
 
-    What this process has open (/dev/stdin, a shell's ``<(COMMAND)``) is read to its end. Any other
-    pipe or device is refused at once: opening a pipe would wait for a writer.
+    An open file of this process (/dev/stdin, a shell's ``<(COMMAND)``) is read to its end. Any
+    other pipe or device is an error: opening a pipe would wait for a writer.
 
     Args:
         path: The file.
-        most: Bytes that a file of this kind has at most.
+        most: Maximum size in bytes.
 
     Raises:
-        LimitError: It has more.
-        OSError: It cannot be read, or is not a regular file.
+        LimitError: The file is larger.
+        OSError: The file cannot be read, or is not a regular file.
     """
     place = Path(path)
     if place.parent == Path("/dev") and place.is_symlink():
@@ -41,13 +41,13 @@ def read_most(file: BinaryIO, path: str | os.PathLike[str], most: int) -> bytes:
     """Read an open file to its end.
 
     Args:
-        file: It is read from where it stands.
-        path: For the message.
-        most: Bytes that there are at most.
+        file: Read from its current position.
+        path: Its path, for messages.
+        most: Maximum number of bytes.
 
     Raises:
-        LimitError: There are more.
-        OSError: It cannot be read.
+        LimitError: The file has more bytes.
+        OSError: The file cannot be read.
     """
     data = file.read(most + 1)
     if len(data) > most:
@@ -62,7 +62,7 @@ def reader(descriptor: int) -> BinaryIO:
     """Return a binary file that reads a descriptor and closes it.
 
     Raises:
-        OSError: It is a folder's; it is closed.
+        OSError: The descriptor is of a folder. It is closed in this case too.
     """
     try:
         return os.fdopen(descriptor, "rb")

@@ -1,69 +1,69 @@
 """Every error kju raises.
 
-The name says who is at fault, the attributes carry the data, the message says
-what happened, to what, and what to do next::
+The class says which side is at fault, the attributes carry the data, and the message says
+what failed, on what, why, and the next step::
 
     KjuError
-    ├── UsageError                   you asked for something that cannot be
-    │   ├── GeometryError            a rectangle or mode outside the surface
-    │   ├── ClosedError              this process has closed it
-    │   ├── ConflictError            arguments that contradict each other or kju
-    │   ├── DefinitionError          a machine's file that is not right: file, line, key
-    │   └── RoleError                a view client asked for control
-    ├── FormatError                  these bytes are not a surface kju can read
-    ├── MemoryLostError              the memory under a mapping was cut or ran out
-    ├── LimitError                   a limit of the system is in the way
+    ├── UsageError                   the call cannot be carried out
+    │   ├── GeometryError            a rectangle or mode leaves the surface
+    │   ├── ClosedError              the object is closed
+    │   ├── ConflictError            arguments contradict each other
+    │   ├── DefinitionError          a machine's definition is not valid
+    │   └── RoleError                the role view does not permit the call
+    ├── FormatError                  the bytes are not a surface that kju reads
+    ├── MemoryLostError              mapped memory was truncated or ran out
+    ├── LimitError                   a limit of the system is too low
     ├── FileError                    a file could not be read, written or removed (also OSError)
-    ├── ProducerGoneError            whoever filled the surface has died or closed it
-    │   └── SupersededError          another surface has taken this one's address
-    ├── UnavailableError             the surface says that it has no picture now
-    ├── InconsistentError            no single version could be copied in the time given
-    ├── InputError                   the guest does not take what was typed
+    ├── ProducerGoneError            the producer has ended or closed the surface
+    │   └── SupersededError          another surface has replaced this one
+    ├── UnavailableError             the surface has no picture now
+    ├── InconsistentError            no consistent frame could be copied in time
+    ├── InputError                   the guest does not read its input
     ├── PowerButtonError             the guest cannot receive a press of its power button
-    ├── NeedleError                  a file is no needle that kju can read
-    ├── MissingError                 a package that this needs is not installed
-    ├── WaitTimeoutError             what was waited for did not happen (also TimeoutError)
-    │   └── kju.vision.ScreenTimeoutError   on the screen, with what it showed
-    ├── PeerError                    the other side broke a protocol
+    ├── NeedleError                  the file is not a needle that kju reads
+    ├── MissingError                 an optional package is not installed
+    ├── WaitTimeoutError             a wait timed out (also TimeoutError)
+    │   └── kju.vision.ScreenTimeoutError   of the screen, with its last frame
+    ├── PeerError                    the peer violated a protocol
     └── MachineError                 about one machine, by name
         ├── MachineNotFoundError
         ├── MachineExistsError
-        ├── MachineGoneError         its host has ended or hung up
-        └── EmulatorError            what draws its screen
-            ├── QemuError            QEMU is missing, too old, refused or ended
-            └── XvfbError            Xvfb is missing, refused, ended or cannot be shown
+        ├── MachineGoneError         its host program has ended or disconnected
+        └── EmulatorError            the emulator is missing or has ended
+            ├── QemuError            QEMU is missing, too old, ended or failed
+            └── XvfbError            Xvfb is missing, ended or failed
 """
 
 from __future__ import annotations
 
 
 class KjuError(Exception):
-    """The root of every error kju raises on purpose."""
+    """The root of all errors of kju."""
 
 
 class UsageError(KjuError):
-    """The caller asked for something that cannot be done."""
+    """The call cannot be carried out."""
 
 
 class GeometryError(UsageError, ValueError):
-    """A rectangle, byte range or mode lies outside what the surface holds."""
+    """A rectangle, byte range or mode lies outside the surface."""
 
 
 class ClosedError(UsageError):
-    """This process has closed the object it now uses."""
+    """The object is closed."""
 
 
 class ConflictError(UsageError):
-    """Arguments contradict each other, or what kju itself must append."""
+    """Arguments contradict each other, or arguments that kju appends."""
 
 
 class DefinitionError(UsageError):
-    """A machine's definition is not right; nothing was started or changed.
+    """A machine's definition is not valid; nothing was started or changed.
 
     Attributes:
         file: The file's path.
         line: The line, from 1.
-        key: The key; empty where there is none.
+        key: The key; empty if the error is not about one.
     """
 
     def __init__(self, message: str, file: str = "", line: int = 0, key: str = "") -> None:
@@ -74,15 +74,15 @@ class DefinitionError(UsageError):
 
 
 class RoleError(UsageError):
-    """A client with the view role asked for something that needs control."""
+    """The call needs the role control; this client has the role view."""
 
 
 class FormatError(KjuError):
-    """Bytes that should be a surface are not.
+    """The bytes are not a valid surface.
 
     Attributes:
-        found: What was read.
-        expected: What a valid surface has there.
+        found: The value that was read.
+        expected: The value of a valid surface.
     """
 
     def __init__(self, message: str, found: object = None, expected: object = None) -> None:
@@ -92,16 +92,16 @@ class FormatError(KjuError):
 
 
 class MemoryLostError(KjuError):
-    """Memory under a mapping went away: the file was cut, or its disk is full."""
+    """Mapped memory is lost: the file was truncated, or its disk is full."""
 
 
 class LimitError(KjuError):
-    """A limit of the system is in the way.
+    """A limit of the system is too low.
 
     Attributes:
         limit: Name of the limit, for example ``kernel.shmmax``.
         value: Its value.
-        asked: What was asked for, in the same unit.
+        asked: The value that the call needs, in the same unit.
     """
 
     def __init__(self, message: str, limit: str, value: int, asked: int) -> None:
@@ -129,16 +129,16 @@ class FileError(KjuError, OSError):
         return str(self.args[0])
 
     def __reduce__(self) -> tuple[type[FileError], tuple[str, str, int]]:
-        """Errors travel between processes."""
+        """Pickle all of the attributes, to send the error to another process."""
         return type(self), (str(self), str(self.filename), self.errno or 0)
 
 
 class ProducerGoneError(KjuError):
-    """The producer has closed the surface, or has died."""
+    """The producer has closed the surface, or its process has ended."""
 
 
 class SupersededError(ProducerGoneError):
-    """Another surface has taken this one's address; open it again."""
+    """Another surface has replaced this one at its address; open it again."""
 
 
 class UnavailableError(KjuError):
@@ -146,15 +146,15 @@ class UnavailableError(KjuError):
 
 
 class InconsistentError(KjuError):
-    """No single published version could be copied in the time given."""
+    """No consistent frame could be copied before the timeout."""
 
 
 class NeedleError(KjuError):
-    """A file is no needle that kju can read.
+    """The file is not a needle that kju reads.
 
     Attributes:
         path: The file.
-        field: What of it cannot be.
+        field: The invalid part.
     """
 
     def __init__(self, message: str, path: str = "", field: str = "") -> None:
@@ -164,15 +164,15 @@ class NeedleError(KjuError):
 
 
 class MissingError(KjuError):
-    """Something that kju can do without, but not this, is not installed; the message says what."""
+    """An optional package that the call needs is not installed; the message names it."""
 
 
 class WaitTimeoutError(KjuError, TimeoutError):
-    """What was waited for did not happen in the time given."""
+    """A wait timed out."""
 
 
 class InputError(KjuError):
-    """The guest does not take what was typed: nothing in it reads the keyboard."""
+    """The guest does not read its input: no driver takes keys from the keyboard."""
 
 
 class PowerButtonError(KjuError):
@@ -180,10 +180,10 @@ class PowerButtonError(KjuError):
 
 
 class PeerError(KjuError):
-    """The other side of a connection broke its protocol.
+    """The peer violated the protocol of a connection.
 
     Attributes:
-        received: The offending data, as far as it is known.
+        received: The offending data, if known.
     """
 
     def __init__(self, message: str, received: object = None) -> None:
@@ -192,7 +192,7 @@ class PeerError(KjuError):
 
 
 class MachineError(KjuError):
-    """Something about one machine.
+    """An error of one machine.
 
     Attributes:
         name: The machine's name.
@@ -204,24 +204,24 @@ class MachineError(KjuError):
 
 
 class MachineNotFoundError(MachineError):
-    """No machine has this name: none that runs, or none that is kept."""
+    """No running machine, or no defined machine, has this name."""
 
 
 class MachineExistsError(MachineError):
-    """A machine has this name already: one that runs, or one that is kept."""
+    """A running or defined machine already has this name."""
 
 
 class MachineGoneError(MachineError):
-    """The machine's host has ended or hung up."""
+    """The machine's host program has ended or disconnected."""
 
 
 class EmulatorError(MachineError):
-    """What draws a machine's screen is missing, does not start, or has ended."""
+    """The machine's emulator is missing, does not start, or has ended."""
 
 
 class QemuError(EmulatorError):
-    """QEMU is missing, too old, refused its arguments, or ended."""
+    """QEMU is missing, too old, rejected its arguments, or ended."""
 
 
 class XvfbError(EmulatorError):
-    """Xvfb is missing, refused its arguments, ended, or does not share its screen."""
+    """Xvfb is missing, rejected its arguments, ended, or does not share its screen."""

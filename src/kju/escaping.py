@@ -1,9 +1,9 @@
-r"""Text from elsewhere, made safe to show: the one place that does it. I/O-free.
+r"""Escape untrusted text before it is shown. All such text passes through here. I/O-free.
 
-A guest, a peer on the network, QEMU, a file or a file's name may choose a text's characters. Some
-are obeyed or hide something: C0 and C1 controls (a terminal's escapes), bidirectional overrides and
-characters without width (they reorder or hide what stands beside them), line ends (one message
-looks like two). All of these become visible: each is spelled as Python spells it, as in ``\x1b``.
+The text may come from a guest, a peer on the network, QEMU, a file or a file's name. Dangerous
+characters are C0 and C1 controls (escape sequences of a terminal), bidirectional overrides and
+zero-width characters (they reorder or hide other text), and line ends (they fake a second
+message). Each is replaced with its Python escape, such as ``\x1b``.
 
 | shown in | function |
 |---|---|
@@ -22,8 +22,8 @@ def one_line(text: str, longest: int = 0) -> str:
     """Return a text as one line of visible characters and plain spaces.
 
     Args:
-        text: From anywhere.
-        longest: Characters of it that are kept; 0 keeps all.
+        text: Untrusted text.
+        longest: Maximum number of characters to keep (0: all).
     """
     text = text[:longest] if longest else text
     if text.isprintable():
@@ -32,11 +32,11 @@ def one_line(text: str, longest: int = 0) -> str:
 
 
 def lines(text: str) -> str:
-    """Return a text with its line ends, and otherwise visible characters and plain spaces."""
+    """Return a text of visible characters and plain spaces that keeps its line ends."""
     text = text.replace("\r\n", "\n")
     return "".join(c if c.isprintable() or c == "\n" else spelled(c) for c in text)
 
 
 def spelled(character: str) -> str:
-    r"""Return a character's escape, such as ``\x1b``; a tab as four spaces."""
+    r"""Return the escape of a character, such as ``\x1b``, or four spaces for a tab."""
     return "    " if character == "\t" else character.encode("unicode_escape").decode()

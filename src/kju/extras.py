@@ -1,7 +1,7 @@
 """The optional extras of kju, and the commands that install them and other programs.
 
 The names are those of the optional dependencies in pyproject.toml. Messages, `kju doctor` and the
-tests take all of this from here.
+tests use this table.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Extra(NamedTuple):
 
     Attributes:
         name: As in ``tools/setup NAME`` and ``kju[NAME]``.
-        enables: Commands and functions, for people.
-        modules: The required modules, with their packages' names.
-        others: Optional modules, the same way; the extra installs them too.
+        enables: The commands and functions that need it, for messages.
+        modules: The required modules, each with the name of its package.
+        others: Optional modules in the same form. The extra installs them too.
     """
 
     name: str
@@ -66,7 +66,7 @@ def missing_packages(name: str, only: str = "") -> list[str]:
 
     Args:
         name: A name in `EXTRAS`.
-        only: The one module that counts; by default all do.
+        only: The only module to check (default: all).
     """
     modules = EXTRAS[name].modules
     wanted = {only: modules[only]} if only else modules
@@ -74,12 +74,12 @@ def missing_packages(name: str, only: str = "") -> list[str]:
 
 
 def require(name: str, purpose: str, *, only: str = "") -> None:
-    """Check that an extra is installed, before it is used.
+    """Check that an extra is installed.
 
     Args:
         name: A name in `EXTRAS`.
-        purpose: What needs it, as the beginning of a sentence in the singular.
-        only: The one module that is used; by default all are.
+        purpose: The subject of the message: a noun in the singular.
+        only: The only module to check (default: all).
 
     Raises:
         MissingError: A package is not installed; the message has the command that installs it.
@@ -94,7 +94,7 @@ def message(name: str, purpose: str, packages: list[str]) -> str:
 
 
 def explain(error: ImportError) -> MissingError | None:
-    """Return the error to show for a failed import; None where it is of no extra."""
+    """Return the error to show for a failed import, or None if no extra has the module."""
     module = (error.name or "").partition(".")[0]
     for extra in EXTRAS.values():
         package = (extra.modules | extra.others).get(module)
@@ -106,8 +106,8 @@ def explain(error: ImportError) -> MissingError | None:
 def install_command(name: str) -> str:
     """Return the command that installs an extra where this kju is installed.
 
-    In a checkout that is its own ``tools/setup``; in another environment it is pip, with the place
-    that kju was installed from.
+    This is ``tools/setup`` in a checkout, and pip in any other environment, with the source that
+    kju was installed from.
     """
     for root in (Path(sys.prefix).parent, Path(__file__).resolve().parents[2]):
         setup = root / "tools" / "setup"
@@ -118,7 +118,7 @@ def install_command(name: str) -> str:
 
 
 def _requirement(name: str) -> str:
-    """Return what pip takes: the name alone, or with where kju was installed from."""
+    """Return the requirement for pip, with the source that kju was installed from if known."""
     try:
         text = metadata.distribution("kju").read_text("direct_url.json")
         url = str(json.loads(text)["url"]) if text else ""

@@ -1,4 +1,4 @@
-"""An apt with a root of its own, and an HTTP server with the archives that its sources name."""
+"""A private root for apt, and an HTTP server with the archives of its sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever follows a screen: what it is told changed, and a picture of its own made of that."""
+"""A client that follows a screen and keeps its own copy from the reported changes."""
 
 from __future__ import annotations
 

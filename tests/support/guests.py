@@ -198,7 +198,7 @@ KEYBOARDS = {
 
 
 class Typed(NamedTuple):
-    """A guest to type into: see tests/typed_guest.py.
+    """A guest to type into: see tests/support/typed_guest.py.
 
     Attributes:
         arguments: QEMU's.

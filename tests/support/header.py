@@ -1,4 +1,4 @@
-"""Writing a surface's header behind the backs of both its sides."""
+"""Write fields of a surface's header directly."""
 
 from __future__ import annotations
 

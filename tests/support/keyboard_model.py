@@ -1,4 +1,4 @@
-"""A guest's side of a keyboard: steps in, text out. Twice, so that each tells on the other.
+"""Two models of a guest's keyboard, from steps to text, that check each other.
 
 `Model` knows a layout's own table and nothing of how texts become steps. `X11` is
 libxkbcommon with the installed keyboard data, what a guest's desktop has.

@@ -1,4 +1,4 @@
-"""Processes that outlive the test or the test run that started them: found, ended and reported.
+"""Find, end and report processes that outlive their test or test run.
 
 A process inherits its environment, so a variable that only one test has marks everything that this
 test started: machine hosts that detached, their QEMUs, servers. Process groups and parents do not

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from kju.surface.producer import Producer
 from kju.wire.greeting import Admission, Admit
 from kju.wire.messages import Done
 
+from .wait import HANG
 from .wire_scene import surface
 
 NAME = "lab/host1/debian"
@@ -53,7 +55,25 @@ class Screen:
         self.changed()
 
 
-async def until(so: Callable[[], bool], seconds: float = 15) -> None:
+class Ends(NamedTuple):
+    """Both ends of a link.
+
+    Attributes:
+        here: The sender's engine, which listens.
+        there: The viewers' engine, which connects.
+        served: The screen that the sender serves.
+    """
+
+    here: Engine
+    there: Engine
+    served: ServedScreen
+
+
+#: The fixture `open_link`: a screen, and as `outlet` takes them who is admitted and what acts.
+OpenLink = Callable[..., Awaitable[Ends]]
+
+
+async def until(so: Callable[[], bool], seconds: float = HANG) -> None:
     async with asyncio.timeout(seconds):
         while not so():
             await asyncio.sleep(0.005)
@@ -95,10 +115,6 @@ async def outlet(
         yield made
     finally:
         made.close("the sender has ended")
-
-
-def run(scene: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(scene(), 60))  # type: ignore[arg-type]
 
 
 def new_screen() -> Screen:

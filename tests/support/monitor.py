@@ -1,4 +1,4 @@
-"""A second QMP connection to a machine's QEMU: what the screen is to be compared with."""
+"""A second QMP connection to a machine's QEMU, to compare screens with screendumps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumPy twins of everything the C core does: slow, plain, and written from the definitions.
+"""NumPy versions of the C core: slow, plain, and written from the definitions.
 
 They share no code with what they check. `Twin` is a whole producer; the functions are the
 single operations.

@@ -1,4 +1,4 @@
-"""A command in a terminal of its own, and what that terminal shows."""
+"""Run a command in a terminal and read the screen of that terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two users in one folder: a victim that writes there, and an attacker that swaps what it finds.
+"""Two users of one folder: a victim that writes, and an attacker that swaps files for links.
 
     rival.py attack FOLDER PRIVATE        until it is ended
     rival.py write WAY FOLDER COUNT       COUNT times, or until the attack has won

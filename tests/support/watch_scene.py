@@ -1,4 +1,4 @@
-"""Pictures that change, and a watch that is told of them as a driver would."""
+"""Frames that change, passed to a wait as a driver passes them."""
 
 from __future__ import annotations
 

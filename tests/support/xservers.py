@@ -1,4 +1,4 @@
-"""X servers that are not kju's, X programs, and what a server itself says that it shows."""
+"""X servers that kju did not start, X programs, and dumps of their screens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files are read up to a limit."""
+"""Read files up to a limit of size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kju.bounded import read_file
 from kju.errors import LimitError
 
 
-def test_a_file_of_the_most_bytes_is_read(tmp_path: Path) -> None:
+def test_a_file_of_the_maximum_size_is_read(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"x" * 100)
     assert read_file(tmp_path / "f", 100) == b"x" * 100
 
@@ -27,7 +27,7 @@ def test_a_larger_file_is_a_limit(tmp_path: Path) -> None:
     assert (caught.value.value, caught.value.asked) == (100, 101)
 
 
-def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link").symlink_to("fifo")
     for name in ("fifo", "link"):

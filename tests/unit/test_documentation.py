@@ -95,7 +95,7 @@ def shown(words: list[str]) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
-def test_blocks_say_what_they_hold(page: Path) -> None:
+def test_blocks_have_a_language(page: Path) -> None:
     wrong = [b.place for b in documentation.blocks(page) if b.language not in LANGUAGES]
     assert wrong == []
 

@@ -19,7 +19,7 @@ def test_extras_are_those_of_the_package():
     assert extras.EXTRAS.keys() <= project["optional-dependencies"].keys()
 
 
-def test_a_checkout_names_its_own_set_up(monkeypatch, tmp_path):
+def test_a_checkout_names_its_own_tools_setup(monkeypatch, tmp_path):
     checkout = tmp_path / "my checkout"
     (checkout / "tools").mkdir(parents=True)
     (checkout / "tools" / "setup").touch()
@@ -38,7 +38,7 @@ def test_a_checkout_names_its_own_set_up(monkeypatch, tmp_path):
     ("url", "requirement"),
     [(None, "kju[text]"), ("file:///home/ann/kju", "kju[text] @ file:///home/ann/kju")],
 )
-def test_elsewhere_pip_installs_from_where_kju_came(monkeypatch, tmp_path, url, requirement):
+def test_pip_installs_from_the_same_source_as_kju(monkeypatch, tmp_path, url, requirement):
     class Distribution:
         def read_text(self, name):
             return url and json.dumps({"url": url, "dir_info": {}})
@@ -50,7 +50,7 @@ def test_elsewhere_pip_installs_from_where_kju_came(monkeypatch, tmp_path, url, 
     assert words == [sys.executable, "-m", "pip", "install", requirement]
 
 
-def test_an_import_that_fails_is_explained_by_its_extra():
+def test_a_failed_import_names_its_extra():
     error = extras.explain(ModuleNotFoundError("no", name="lz4.block"))
     assert str(error).startswith("this needs lz4; install with:")
     assert extras.explain(ModuleNotFoundError("no", name="kju.nothing")) is None

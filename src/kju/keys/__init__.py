@@ -1,4 +1,4 @@
-"""Keys: names, chords and layouts. I/O-free; numbers out, nothing sent."""
+"""Keys: names, chords and layouts, converted to QEMU's numbers. I/O-free."""
 
 from __future__ import annotations
 

@@ -4,14 +4,13 @@
 
 | written | meaning |
 |---|---|
-| `<enter>`, `<f10>`, `<leftCtrl>` | press the key and release it; every name of `names` |
-| `<leftShiftOn>`, `<leftShiftOff>` | hold a key; release it |
+| `<enter>`, `<f10>`, `<leftCtrl>` | press and release a key, by any of its `names` |
+| `<leftShiftOn>`, `<leftShiftOff>` | press a key and hold it; release it |
 | `<wait>`, `<wait5>`, `<wait1m30s>`, `<wait500ms>` | wait 1 s, 5 s, 90 s, half a second |
 | `<lt>` | the character `<`, which Packer cannot write |
 
-Anything else is typed, but text in angle brackets that names no key is refused: for `<file>` write
-`<lt>file>`. Packer fills in its template variables (`{{ .HTTPIP }}`) itself; here they
-would be typed.
+All other text is typed. An unknown name in angle brackets is an error: for `<file>` write
+`<lt>file>`. Packer's template variables (`{{ .HTTPIP }}`) are not replaced.
 
 Source:
     https://developer.hashicorp.com/packer/docs/community-tools#boot-command
@@ -26,13 +25,13 @@ from typing import NamedTuple
 from ..errors import UsageError
 from .names import find, number
 
-#: One character alone is no name: `a<b>c` is text.
+#: A single character is not a name: `a<b>c` is text.
 _TAG = re.compile(r"<[A-Za-z0-9][A-Za-z0-9_.]+>")
 _WAIT = re.compile(r"wait(?P<rest>[\d.]*|([\d.]+(ns|us|ms|s|m|h))+)", re.IGNORECASE)
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|ms|s|m|h)")
 _HELD = re.compile(r"(?P<key>.+?)(?P<how>on|off)", re.IGNORECASE)
 _UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-#: What a pause may take: a command that is longer is a mistake in its units.
+#: Seconds. A longer pause is most likely a mistake in its unit.
 LONGEST_WAIT = 24 * 3600.0
 
 
@@ -69,7 +68,7 @@ Part = Text | Press | Hold | Wait
 
 
 def parse_boot_command(command: str) -> list[Part]:
-    """The parts of a boot command, in their order.
+    """Split a boot command into its parts.
 
     Raises:
         UsageError: A name in angle brackets is unknown, or a pause is malformed.

@@ -1,9 +1,9 @@
 """Chords: several keys held together, written ``ctrl-alt-f2``.
 
-`-` and `+` both separate. A separator with nothing behind it is the key itself, so
-``ctrl--`` holds ctrl and presses minus. A key is named (`names`), or is one character
-that the layout can type with a single chord, or X11's name of one: ``ctrl-?`` and
-``ctrl-question`` hold shift as well.
+`-` and `+` both separate keys. A separator at the start of a part is the key itself: ``ctrl--``
+holds ctrl and presses minus. A part is the name of a key (`names`), or a character that the layout
+types with a single chord, or X11's name of that character: ``ctrl-?`` and ``ctrl-question`` hold
+shift too.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from .names import find, named_character, number
 
 SEPARATORS = "-+"
 
-#: One step of a keyboard: the key's number, and whether it goes down.
+#: One step of a keyboard: the number of a key, and True to press it or False to release it.
 Step = tuple[int, bool]
 
 
 def parse_chord(text: str, layout: Layout = US) -> Chord:
-    """The keys of a chord, in the order in which they go down.
+    """Return the keys of a chord in the order in which they are pressed.
 
     Raises:
-        UsageError: A part names no key, or nothing is named at all.
+        UsageError: A part is not a key, or the chord is empty.
     """
     keys: list[int] = []
     for part in _parts(text):
@@ -60,7 +60,7 @@ def _keys(part: str, layout: Layout) -> Chord:
 
 
 def steps(chords: Iterable[Chord]) -> list[Step]:
-    """Every chord as steps: its keys go down in order and up in the opposite order."""
+    """Return the steps of all chords: keys are pressed in order and released in reverse."""
     return [
         (key, down)
         for chord in chords
@@ -70,15 +70,15 @@ def steps(chords: Iterable[Chord]) -> list[Step]:
 
 
 def held_steps(strokes: Iterable[Stroke], most: int) -> list[list[Step]]:
-    """Strokes as groups of steps, with what consecutive chords share held between them.
+    """Return strokes as groups of steps that hold the modifiers which consecutive chords share.
 
-    The last key of a chord is pressed and released, those before it are held: to type
-    ``HELLO`` shift goes down once. At the end of a group everything is up, so that other keys
-    may be pressed between two groups, and no stroke is divided between them.
+    The last key of a chord is pressed and released, its other keys stay held: ``HELLO`` presses
+    shift once. Each group ends with all keys released, so that other input may come between two
+    groups. A stroke is never split between groups.
 
     Args:
-        strokes: What types one character each.
-        most: Steps in a group, unless one stroke alone takes more.
+        strokes: One for each character.
+        most: Maximum number of steps in a group. A single stroke may exceed it.
     """
     groups: list[list[Step]] = []
     group: list[Step] = []
@@ -96,7 +96,7 @@ def held_steps(strokes: Iterable[Stroke], most: int) -> list[list[Step]]:
 
 @cache  # a text has few strokes, and asyncio waits meanwhile
 def _hold(stroke: Stroke, held: Chord) -> tuple[tuple[Step, ...], Chord]:
-    """The steps of one stroke while these modifiers are down, and which are down after it."""
+    """Return the steps of one stroke while *held* are down, and the modifiers held after it."""
     made: list[Step] = []
     for *modifiers, key in stroke:
         new = tuple(m for m in modifiers if m not in held)

@@ -1,11 +1,11 @@
-"""Keys by what others call them: Linux, X11 and browsers.
+"""Key codes of Linux, X11 and browsers, converted to QEMU's numbers and back.
 
-A viewer gets a key in its toolkit's terms and sends QEMU's number. Where it can, it takes the
-code of the key's place (`from_evdev`, `from_x11`, `from_browser`), which is the same whatever
-layout either side has; a keysym says what is printed on the key, and on which key that is
-depends on the layout.
+A viewer receives a key in its toolkit's terms and sends QEMU's number. The code of the key's
+position (`from_evdev`, `from_x11`, `from_browser`) is right with every layout of either side. A
+keysym is the symbol on the key, whose position depends on the layout: use it only where there is
+no code.
 
-Every look-up returns None for a key that QEMU does not have.
+Every conversion returns None for a key that QEMU does not have.
 """
 
 from __future__ import annotations
@@ -14,43 +14,43 @@ from functools import cache
 
 from .table import KEYS
 
-#: X11's keycodes are Linux's codes, so much higher (the "evdev" rules of xkb-data).
+#: An X11 keycode is Linux's code plus this (the "evdev" rules of xkb-data).
 X11_OFFSET = 8
 
 
 def from_evdev(code: int) -> int | None:
-    """The number of the key with this Linux input event code, such as 30 for KEY_A."""
+    """Return the number of the key with a Linux input event code, such as 30 for KEY_A."""
     return _by_evdev().get(code)
 
 
 def to_evdev(number: int) -> int | None:
-    """The Linux input event code of the key with this number: `from_evdev` turned around."""
+    """Return the Linux input event code of a key, the inverse of `from_evdev`."""
     return _evdev().get(number)
 
 
 def to_qcode(number: int) -> str | None:
-    """QEMU's name (QKeyCode) of the key with this number, such as ``"ret"`` for 0x1c.
+    """Return QEMU's name (QKeyCode) of a key, such as ``"ret"`` for 0x1c.
 
-    None as well for the keys that QEMU 7.2 does not name, F13 to F24.
+    F13 to F24 have none: QEMU 7.2 does not name them.
     """
     return _qcodes().get(number)
 
 
 def from_x11(keycode: int) -> int | None:
-    """The number of the key with this X11 keycode, or Wayland's, such as 38 for a."""
+    """Return the number of the key with an X11 or Wayland keycode, such as 38 for a."""
     return from_evdev(keycode - X11_OFFSET)
 
 
 def from_browser(code: str) -> int | None:
-    """The number of the key with this ``KeyboardEvent.code``, such as ``"KeyA"``."""
+    """Return the number of the key with a ``KeyboardEvent.code``, such as ``"KeyA"``."""
     return _by_browser().get(code)
 
 
 def from_keysym(keysym: int) -> int | None:
-    """The number of the key that has this X11 keysym on a US keyboard, such as 0xff0d (Return).
+    """Return the number of the key with an X11 keysym on a US keyboard, such as 0xff0d (Return).
 
-    Shifted or not: a and A are one key. For a character of another layout use that layout's
-    chords, or the code of the key's place.
+    Shift does not matter: a and A are one key. For a character of another layout use the chords of
+    that layout, or the code of the key's position.
     """
     return _by_keysym().get(keysym)
 
@@ -67,7 +67,7 @@ def _evdev() -> dict[int, int]:
 
 @cache
 def _qcodes() -> dict[int, str]:
-    renamed = {"linux_menu": "menu"}  # to QEMU's name, from the one of table.py
+    renamed = {"linux_menu": "menu"}  # QEMU's own name, which table.py changes
     unnamed = {f"f{n}" for n in range(13, 25)}
     return {n: renamed.get(name, name) for n, name, _, _, _ in KEYS if name not in unnamed}
 

@@ -1,9 +1,9 @@
-"""Which keys, pressed together, type a character.
+"""Keyboard layouts: the keys that type each character.
 
-A layout is a table and nothing else: characters to chords. It is generated from what X11's
-keyboard data has on each key of that layout and what its dead keys compose (`keyboards`), so it
-is right for a guest that is set to the layout of that name. Caps lock is taken to be off;
-`Layout.under_caps_lock` gives the chords for a guest where it is on.
+A layout is a table from characters to chords. It is generated from X11's keyboard data: the
+symbols on each key, and the characters that dead keys compose (`keyboards`). It is right for a
+guest that uses the layout of the same name. Caps lock is assumed to be off;
+`Layout.under_caps_lock` returns the chords for a guest where it is on.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from .keyboards import ALIASES as LAYOUT_ALIASES
 from .keyboards import LAYOUTS
 from .names import NUMBERS
 
-#: Keys pressed in this order and released in the opposite one.
+#: Keys, pressed in this order and released in reverse.
 Chord = tuple[int, ...]
-#: What types one character: a chord; with dead keys several, one after the other.
+#: The chords that type one character: one, or several in sequence with dead keys.
 Stroke = tuple[Chord, ...]
 
 SHIFT, ALTGR = NUMBERS["shift"], NUMBERS["alt_r"]
-#: What is held for each of the symbols on a key, in X11's order.
+#: The modifiers held for each symbol on a key, in X11's order.
 LEVELS: tuple[Chord, ...] = ((), (SHIFT,), (ALTGR,), (SHIFT, ALTGR))
-#: What no layout moves.
+#: Control characters, on the same keys in every layout.
 CONTROLS = {
     "\t": "tab",
     "\n": "ret",
@@ -43,11 +43,11 @@ class Layout(NamedTuple):
     """One keyboard layout.
 
     Attributes:
-        name: Its name, as QEMU has it.
-        chords: For every character that it can type, the stroke with the fewest keys: one
-            chord, or several where dead keys make the character.
-        caps: For the chords that type something else while caps lock is on, what types the same
-            then; None where nothing surely does.
+        name: QEMU's name.
+        chords: The stroke with the fewest keys for every character that the layout can type: one
+            chord, or several with dead keys.
+        caps: The chords that type another character while caps lock is on, and the chord that
+            types the same character then; None where there is no reliable one.
     """
 
     name: str
@@ -55,20 +55,19 @@ class Layout(NamedTuple):
     caps: Mapping[Chord, Chord | None] = {}
 
     def type(self, text: str) -> list[Chord]:
-        """The chords that type *text*. The text and the errors as in `strokes`."""
+        """Return the chords that type *text*; see `strokes`."""
         return [chord for stroke in self.strokes(text) for chord in stroke]
 
     def strokes(self, text: str) -> list[Stroke]:
-        """What types *text*, one character after the other.
+        """Return the stroke of each character of *text*.
 
         A text with a character that the layout lacks is normalised first (Unicode NFC): an e
-        and a combining accent are typed as é.
+        with a combining accent is typed as é.
 
         Raises:
-            UsageError: The layout lacks some of the characters. The message names each
-                of them once (of many the first eight), with the position where it first
-                stands in the normalised text, so nothing is sent of a text that cannot be
-                typed whole.
+            UsageError: The layout lacks some of the characters. The message names up to eight of
+                them, each with its first position in the normalised text. Nothing of such a text
+                is sent.
         """
         if any(c not in self.chords for c in text):
             text = unicodedata.normalize("NFC", text)
@@ -85,12 +84,12 @@ class Layout(NamedTuple):
     def under_caps_lock(self, strokes: Sequence[Stroke]) -> list[Stroke] | None:
         """Return the strokes that type the same in X11 while caps lock is on.
 
-        Most letters need shift the other way round.
+        Most letters need shift inverted.
 
         Returns:
-            The strokes; None if one of them cannot be typed then. That is so for a small letter
+            The strokes; None if a character cannot be typed reliably. An example is a small letter
             without its capital on the same key, such as é on a French keyboard: caps lock makes
-            it É in an X11 guest, and leaves it alone in others.
+            it É in an X11 guest, but not in others.
         """
         found: list[Stroke] = []
         for stroke in strokes:
@@ -103,10 +102,10 @@ class Layout(NamedTuple):
 
 
 def layout(name: str) -> Layout:
-    """The layout of this name: one of QEMU's (``de-ch``), or an alias (``us``).
+    """Return a layout by QEMU's name (``de-ch``) or an alias (``us``).
 
     Raises:
-        UsageError: There is none.
+        UsageError: No layout has this name.
     """
     known = LAYOUT_ALIASES.get(name, name)
     if known not in LAYOUTS:
@@ -117,7 +116,7 @@ def layout(name: str) -> Layout:
 
 @cache
 def _load(name: str) -> Layout:
-    # A program needs one or two of the 36.
+    # Loaded on first use: a program needs one or two of the 36 layouts.
     rows, composed, caps = read(name)
     direct = _direct(rows)
     strokes = {c: stroke for c, stroke in direct.items() if len(c) == 1}
@@ -130,10 +129,10 @@ class _File(NamedTuple):
 
     Attributes:
         rows: The symbols on each key, one for each level: a character, or the name of a dead key.
-        composed: For dead keys pressed before: pairs of the symbol typed next and the character
-            that both make.
+        composed: For each sequence of dead keys, pairs: the next symbol, and the character that
+            it composes.
         caps: For each key that caps lock changes, one letter for each level: the level that
-            gives its symbol while caps lock is on, or x for none.
+            types its symbol while caps lock is on, or x for none.
     """
 
     rows: dict[int, list[str]]
@@ -160,7 +159,7 @@ def read(name: str) -> _File:
 
 
 def _direct(rows: Mapping[int, Sequence[str]]) -> dict[str, Stroke]:
-    """What one chord types, dead keys by their names: the lowest level, the first key."""
+    """Map each symbol to the chord that types it: on the lowest level, the first key."""
     found: dict[str, Stroke] = {}
     for level, held in enumerate(LEVELS):
         for number, symbols in rows.items():
@@ -183,7 +182,10 @@ def _under_caps(caps: Mapping[int, str]) -> dict[Chord, Chord | None]:
 def _composed(
     direct: Mapping[str, Stroke], composed: Mapping[tuple[str, ...], Sequence[str]]
 ) -> dict[str, Stroke]:
-    """What is typed with dead keys: the table has only what has no shorter stroke."""
+    """Map the characters composed with dead keys to their strokes.
+
+    The files list a character only where no shorter stroke types it.
+    """
     found: dict[str, Stroke] = {}
     for dead, pairs in composed.items():
         prefix = tuple(chord for name in dead for chord in direct[name])
@@ -193,7 +195,7 @@ def _composed(
 
 
 def _symbol(word: str) -> str:
-    """A character, or a dead key's name."""
+    """Decode a character; return the name of a dead key as it is."""
     return chr(int(word[2:], 16)) if word.startswith("U+") and len(word) > 2 else word
 
 

@@ -1,11 +1,11 @@
 """Names of keys and their numbers.
 
-A key has one number, its qnum: the low seven bits are the PC scan code of set 1, and
-0x80 is set for the keys whose scan code starts with 0xe0. A name is QEMU's own (its
-"qcode"), which is lower case, or what Linux, X11, browsers, Packer and people call the key.
+A key has one number, its qnum: the low seven bits are the PC scan code of set 1, and 0x80 is set
+for keys whose scan code starts with 0xe0. A key is found by QEMU's name (its "qcode", in lower
+case), by the names of Linux, X11, browsers and Packer, and by common aliases.
 
 Source:
-    `table`, which a running QEMU named.
+    `table`, generated from the names that a running QEMU gives.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .table import KEYS, LINUX, X11
 
 EXTENDED = 0x80
 
-#: QEMU's name of every key in the table, and its number. The one exception is
-#: ``linux_menu``, QEMU's "menu": people mean the key that QEMU calls "compose".
+#: QEMU's name of every key, and its number. The exception is ``linux_menu``, which QEMU calls
+#: "menu": users who write "menu" mean the key that QEMU calls "compose".
 NUMBERS: dict[str, int] = {key[1]: key[0] for key in KEYS}
 
-#: What people type, and the name it stands for.
+#: Common aliases, and the names that they stand for.
 ALIASES: dict[str, str] = {
     "enter": "ret",
     "return": "ret",
@@ -122,7 +122,7 @@ ALIASES: dict[str, str] = {
     "kp_dot": "kp_decimal",
     "kp_plus": "kp_add",
     "kp_minus": "kp_subtract",
-    # QEMU's second name of that key, which types the character everywhere.
+    # QEMU has this second name for the key. It types the character in every layout.
     "asterisk": "kp_multiply",
 }
 for _key, _left, _right in (
@@ -138,8 +138,8 @@ for _key, _left, _right in (
     ALIASES |= {f"l{_key}": _left, f"r{_key}": _right}
     ALIASES |= {f"{_key}_left": _left, f"{_key}_right": _right}
 
-#: Names of characters that take more than one key on a US keyboard, X11's first: no keys, but
-#: parts of a chord.
+#: Names of characters that need more than one key on a US keyboard, X11's names first. They are
+#: valid in a chord, not as a key.
 CHARACTERS: dict[str, str] = {
     "exclam": "!",
     "quotedbl": '"',
@@ -174,12 +174,12 @@ CHARACTERS: dict[str, str] = {
 
 NAMES: dict[int, str] = {number: name for name, number in NUMBERS.items()}
 
-#: Names that differ from one of the others only in these are the same.
+#: Ignored when names are compared.
 _SEPARATORS = str.maketrans("", "", "_- ")
 
 
 def number(name: str) -> int:
-    """The number of a named key.
+    """Return the number of a key.
 
     Case, ``_``, ``-``, spaces and angle brackets around the name do not matter.
 
@@ -188,7 +188,7 @@ def number(name: str) -> int:
             ``code`` or ``key`` (``ArrowUp``), or Packer's (``<leftCtrl>``).
 
     Raises:
-        UsageError: No key has this name; the message offers the nearest ones.
+        UsageError: No key has this name; the message suggests similar names.
     """
     found = find(name)
     if found is None and (character := named_character(name)):
@@ -202,22 +202,22 @@ def number(name: str) -> int:
 
 
 def find(name: str) -> int | None:
-    """As `number`; None where no key has this name."""
+    """Return the number of a key, or None when no key has this name."""
     return _folded().get(_fold(_bare(name)))
 
 
 def named_character(name: str) -> str:
-    """The character of this name in `CHARACTERS`, as `find` compares names; empty for none."""
+    """Return the character with a name in `CHARACTERS`, or an empty string."""
     return _characters().get(_fold(_bare(name)), "")
 
 
 def other_names(key: int) -> list[str]:
-    """What else a key is called, besides QEMU's name: aliases, Linux's, browsers' and X11's."""
+    """Return the names of a key other than QEMU's: aliases, Linux's, browsers' and X11's."""
     return _others().get(key, [])
 
 
 def _bare(name: str) -> str:
-    """A name without spaces and angle brackets around it."""
+    """Remove the spaces and angle brackets around a name."""
     wanted = name.strip()
     if len(wanted) > 2 and wanted[0] == "<" and wanted[-1] == ">":
         wanted = wanted[1:-1].strip()
@@ -241,7 +241,7 @@ def _others() -> dict[int, list[str]]:
 
 @cache
 def _folded() -> dict[str, int]:
-    """Map every name, folded, to its key. QEMU's names come first, then the aliases."""
+    """Map every name, folded, to its key. QEMU's names take precedence, then the aliases."""
     found: dict[str, int] = {}
     for name, key in NUMBERS.items():
         found.setdefault(_fold(name), key)
@@ -250,7 +250,7 @@ def _folded() -> dict[str, int]:
     for key, words in _others().items():
         for word in words:
             found.setdefault(_fold(word), key)
-    # Linux's names without KEY_ come last: its "menu" is not the key that people mean.
+    # Linux's names without KEY_ come last: users do not mean Linux's "menu".
     for key, names in LINUX.items():
         for name in names:
             found.setdefault(_fold(name.removeprefix("KEY_")), key)
@@ -264,7 +264,7 @@ def _characters() -> dict[str, str]:
 
 
 def _offer(wanted: str) -> str:
-    """The names that are most like the wanted one, as the end of a message."""
+    """Return the end of a message with the names most similar to *wanted*."""
     folded = _fold(wanted.strip("<> "))
     shown = {_fold(name): name for name in (*ALIASES, *NUMBERS, *CHARACTERS)}
     like = difflib.get_close_matches(folded, [*_folded(), *_characters()], n=4, cutoff=0.7)

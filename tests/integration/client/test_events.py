@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -104,23 +103,20 @@ def test_closing_wakes_who_waits(link: Link) -> None:
     assert len(errors) == 1
 
 
-def test_asyncio(host: FakeHost) -> None:
-    async def scene() -> None:
-        link = await AsyncLink.attach("fake", "view", "t")
-        with pytest.raises(WaitTimeoutError, match="fake"):
-            await link.next_event(0.01)
-        for number in range(1, MAX_EVENTS + 3):
-            host.say(happened(number))
-        await link.ask(GetInfo(), Info)
-        assert (await link.next_event(10)).sequence == 3
-        assert len(link._side.happened) < MAX_EVENTS
-        host.end()
-        with pytest.raises(MachineGoneError):
-            while True:
-                await link.next_event(10)
-        link.close()
-
-    asyncio.run(scene())
+async def test_asyncio(host: FakeHost) -> None:
+    link = await AsyncLink.attach("fake", "view", "t")
+    with pytest.raises(WaitTimeoutError, match="fake"):
+        await link.next_event(0.01)
+    for number in range(1, MAX_EVENTS + 3):
+        host.say(happened(number))
+    await link.ask(GetInfo(), Info)
+    assert (await link.next_event(10)).sequence == 3
+    assert len(link._side.happened) < MAX_EVENTS
+    host.end()
+    with pytest.raises(MachineGoneError):
+        while True:
+            await link.next_event(10)
+    link.close()
 
 
 def test_what_cannot_be_asked_is_said_before() -> None:

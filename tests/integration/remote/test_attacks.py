@@ -9,7 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.link_scene import NAME, engine, free_port, new_screen, outlet, run, shows, until
+from support.link_scene import (
+    NAME,
+    OpenLink,
+    engine,
+    free_port,
+    new_screen,
+    outlet,
+    shows,
+    until,
+)
 from support.trusting import home
 from support.wire_scene import surface
 
@@ -51,7 +60,7 @@ def impostor(lab: Trust, tmp_path: Path, kind: Kind) -> Trust:
 
 
 @pytest.mark.parametrize("kind", ["host", "router"])
-def test_an_impostor_that_answers_a_reconnection_receives_nothing(
+async def test_an_impostor_that_answers_a_reconnection_receives_nothing(
     lab: Trust, tmp_path: Path, kind: Kind
 ) -> None:
     """A router drops the session and answers the next hello with its own certificate."""
@@ -61,114 +70,97 @@ def test_an_impostor_that_answers_a_reconnection_receives_nothing(
         typed.append(body)
         return Done(1, 1, 5)
 
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        ann = home(lab, "ann", tmp_path)
-        router = await Engine.open(Options(listen=[endpoint(place)], router=True))
-        async with engine(connect=[place]) as there:
-            viewer = viewer_of(there, ann)
-            async with (
-                engine(connect=[place]) as here,
-                outlet(here, new_screen(), Authenticator(lab, NAME)),
-            ):
-                await viewer.open(10)
-                assert viewer.receiver.sender == "host1"
-            eve = impostor(lab, tmp_path, kind)
-            async with (
-                engine(connect=[place]) as other,
-                outlet(other, new_screen(), Authenticator(eve, NAME), note),
-            ):
-                why = "has changed" if kind == "host" else "is for a router"
-                await until(lambda: why in viewer.receiver.hint)
-                assert viewer.receiver.stage is not Stage.OPEN
-                with pytest.raises(UnavailableError):
-                    await viewer.input(b"secret")
-                await until(lambda: why in viewer.status.reason)
-            async with (
-                engine(connect=[place]) as here,
-                outlet(here, new_screen(), Authenticator(lab, NAME)),
-            ):
-                await until(lambda: viewer.status.live)
-            viewer.close()
-        await router.close()
-        assert typed == []
-
-    run(scene)
+    place = f"tcp/127.0.0.1:{free_port()}"
+    ann = home(lab, "ann", tmp_path)
+    router = await Engine.open(Options(listen=[endpoint(place)], router=True))
+    async with engine(connect=[place]) as there:
+        viewer = viewer_of(there, ann)
+        async with (
+            engine(connect=[place]) as here,
+            outlet(here, new_screen(), Authenticator(lab, NAME)),
+        ):
+            await viewer.open(10)
+            assert viewer.receiver.sender == "host1"
+        eve = impostor(lab, tmp_path, kind)
+        async with (
+            engine(connect=[place]) as other,
+            outlet(other, new_screen(), Authenticator(eve, NAME), note),
+        ):
+            why = "has changed" if kind == "host" else "is for a router"
+            await until(lambda: why in viewer.receiver.hint)
+            assert viewer.receiver.stage is not Stage.OPEN
+            with pytest.raises(UnavailableError):
+                await viewer.input(b"secret")
+            await until(lambda: why in viewer.status.reason)
+        async with (
+            engine(connect=[place]) as here,
+            outlet(here, new_screen(), Authenticator(lab, NAME)),
+        ):
+            await until(lambda: viewer.status.live)
+        viewer.close()
+    await router.close()
+    assert typed == []
 
 
-def test_a_refusal_in_the_senders_name_does_not_keep_a_viewer_out(
-    lab: Trust, tmp_path: Path
+async def test_a_refusal_in_the_senders_name_does_not_keep_a_viewer_out(
+    lab: Trust, tmp_path: Path, open_link: OpenLink
 ) -> None:
     """Somebody on the network answers every hello first: only the sender's own words count."""
+    here, there, served = await open_link(new_screen(), Authenticator(lab, NAME))
+    came = served._on_data
 
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen(), Authenticator(lab, NAME)) as served,
-        ):  # fmt: skip
-            came = served._on_data
+    def refused_first(key: str, data: bytes) -> None:
+        number = address.viewer_of(key)
+        if number not in served.registry.viewers:
+            for lie in (Refused("go away"), Goodbye("go away")):
+                here.put_reliable(address.downward(NAME, number), encode(lie))
+        came(key, data)
 
-            def refused_first(key: str, data: bytes) -> None:
-                number = address.viewer_of(key)
-                if number not in served.registry.viewers:
-                    for lie in (Refused("go away"), Goodbye("go away")):
-                        here.put_reliable(address.downward(NAME, number), encode(lie))
-                came(key, data)
-
-            served._undo[0]()
-            served._undo[0] = here.subscribe(address.upward(NAME, "*"), refused_first)
-            viewer = viewer_of(there, home(lab, "ann", tmp_path))
-            await viewer.open(10)
-            assert viewer.receiver.hint == "go away"
-            assert viewer.status.live
-            viewer.close()
-
-    run(scene)
+    served._undo[0]()
+    served._undo[0] = here.subscribe(address.upward(NAME, "*"), refused_first)
+    viewer = viewer_of(there, home(lab, "ann", tmp_path))
+    await viewer.open(10)
+    assert viewer.receiver.hint == "go away"
+    assert viewer.status.live
+    viewer.close()
 
 
 @pytest.mark.parametrize("change", ["removed", "role", "expired"])
 @pytest.mark.parametrize("audience", [False, True], ids=["alone", "audience"])
-def test_an_open_session_ends_with_the_right_to_it(
-    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, audience: bool
+async def test_an_open_session_ends_with_the_right_to_it(
+    lab: Trust,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+    audience: bool,
+    open_link: OpenLink,
 ) -> None:
     monkeypatch.setattr(registry, "CHECK_INTERVAL", 0.1)
-
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen(), Authenticator(lab, NAME)) as served,
-        ):  # fmt: skip
-            viewer = viewer_of(there, home(lab, "ann", tmp_path), audience=audience)
-            await viewer.open(10)
-            session, receiver = (
-                {**served.registry.viewers, **served.registry.members},
-                viewer.receiver,
-            )
-            assert len(session) == 1
-            if change == "removed":
-                lab.remove("ann")
-            elif change == "role":
-                lab.set_role("ann", "view")
-            else:
-                now = lab._clock()
-                monkeypatch.setattr(lab, "_clock", lambda: now.replace(year=now.year + 2))
-            await until(
-                lambda: not ({*session} & {*served.registry.viewers, *served.registry.members})
-            )
-            await until(lambda: receiver.stage is Stage.CLOSED)
-            words = {"removed": "does not know", "role": "was changed", "expired": "expired"}[
-                change
-            ]
-            assert words in receiver.reason
-            viewer.close()
-
-    run(scene)
+    _, there, served = await open_link(new_screen(), Authenticator(lab, NAME))
+    viewer = viewer_of(there, home(lab, "ann", tmp_path), audience=audience)
+    await viewer.open(10)
+    session, receiver = (
+        {**served.registry.viewers, **served.registry.members},
+        viewer.receiver,
+    )
+    assert len(session) == 1
+    if change == "removed":
+        lab.remove("ann")
+    elif change == "role":
+        lab.set_role("ann", "view")
+    else:
+        now = lab._clock()
+        monkeypatch.setattr(lab, "_clock", lambda: now.replace(year=now.year + 2))
+    await until(lambda: not ({*session} & {*served.registry.viewers, *served.registry.members}))
+    await until(lambda: receiver.stage is Stage.CLOSED)
+    words = {"removed": "does not know", "role": "was changed", "expired": "expired"}[change]
+    assert words in receiver.reason
+    viewer.close()
 
 
-def test_an_input_that_timed_out_ends_the_session_and_is_not_done_later(
+async def test_an_input_that_timed_out_ends_the_session_and_is_not_done_later(
     monkeypatch: pytest.MonkeyPatch,
+    open_link: OpenLink,
 ) -> None:
     """A router keeps a key and releases it when its user has given it up."""
     monkeypatch.setattr(mirror_module, "INPUT_TIMEOUT", 0.5)
@@ -178,36 +170,29 @@ def test_an_input_that_timed_out_ends_the_session_and_is_not_done_later(
         done.append(body)
         return Done(1, 1, 5)
 
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen(), act=note) as served,
-        ):  # fmt: skip
-            viewer = Mirror(there, NAME, surface())
-            await viewer.open(10)
-            before, kept = viewer.receiver, []
-            put, there.put_reliable = there.put_reliable, lambda *what: kept.append(what)  # type: ignore[method-assign]
-            with pytest.raises(InputError, match="may have been carried out"):
-                await viewer.input(b"rm -rf")
-            assert before.stage is Stage.CLOSED
-            there.put_reliable = put  # type: ignore[method-assign]
-            first = next(iter(served.registry.viewers))
-            await until(lambda: viewer.receiver is not before and viewer.status.live)
-            # The goodbye was kept as well: released first, as a transport in order does it.
-            for what in [*kept[1:], kept[0]]:
-                there.put_reliable(*what)
-            await until(lambda: first not in served.registry.viewers)
-            await viewer.input(b"ls")
-            assert done == [b"ls"]
-            viewer.close()
-
-    run(scene)
+    _, there, served = await open_link(new_screen(), act=note)
+    viewer = Mirror(there, NAME, surface())
+    await viewer.open(10)
+    before, kept = viewer.receiver, []
+    put, there.put_reliable = there.put_reliable, lambda *what: kept.append(what)  # type: ignore[method-assign]
+    with pytest.raises(InputError, match="may have been carried out"):
+        await viewer.input(b"rm -rf")
+    assert before.stage is Stage.CLOSED
+    there.put_reliable = put  # type: ignore[method-assign]
+    first = next(iter(served.registry.viewers))
+    await until(lambda: viewer.receiver is not before and viewer.status.live)
+    # The goodbye was kept as well: released first, as a transport in order does it.
+    for what in [*kept[1:], kept[0]]:
+        there.put_reliable(*what)
+    await until(lambda: first not in served.registry.viewers)
+    await viewer.input(b"ls")
+    assert done == [b"ls"]
+    viewer.close()
 
 
 @pytest.mark.parametrize("end", ["a forged presence", "silence"])
-def test_an_input_of_a_session_that_ended_is_not_done_in_the_next(
-    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+async def test_an_input_of_a_session_that_ended_is_not_done_in_the_next(
+    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, open_link: OpenLink
 ) -> None:
     """A router keeps a key, makes the viewer connect again, and keeps the old session's token."""
     done: list[bytes] = []
@@ -216,69 +201,55 @@ def test_an_input_of_a_session_that_ended_is_not_done_in_the_next(
         done.append(body)
         return Done(1, 1, 5)
 
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen(), Authenticator(lab, NAME), note) as served,
-        ):  # fmt: skip
-            viewer = viewer_of(there, home(lab, "ann", tmp_path))
-            await viewer.open(10)
-            served._undo.pop(1)()  # tokens
-            before, kept = viewer.receiver, []
-            (first,) = served.registry.viewers
-            put, there.put_reliable = there.put_reliable, lambda *what: kept.append(what)  # type: ignore[method-assign]
-            pending = asyncio.create_task(viewer.input(b"rm -rf"))
-            await until(lambda: bool(kept))
-            if end == "silence":
-                before.heard = viewer._times.started = (
-                    viewer._loop.time() - 3 * link_status.STALE_TIME - 1
-                )
-                viewer._tick()
-            else:
-                viewer._on_presence("", False)
-                viewer._on_presence("", True)
-            with pytest.raises(InputError, match="may have been carried out"):
-                await pending
-            assert first in served.registry.viewers
-            there.put_reliable = put  # type: ignore[method-assign]
-            await until(lambda: viewer.receiver is not before)
-            await until(lambda: viewer.receiver.stage is Stage.OPEN)
-            there.put_reliable(*kept[0])
-            await viewer.input(b"ls")
-            assert done == [b"ls"]
-            assert first not in served.registry.viewers
-            viewer.close()
-
-    run(scene)
+    _, there, served = await open_link(new_screen(), Authenticator(lab, NAME), note)
+    viewer = viewer_of(there, home(lab, "ann", tmp_path))
+    await viewer.open(10)
+    served._undo.pop(1)()  # tokens
+    before, kept = viewer.receiver, []
+    (first,) = served.registry.viewers
+    put, there.put_reliable = there.put_reliable, lambda *what: kept.append(what)  # type: ignore[method-assign]
+    pending = asyncio.create_task(viewer.input(b"rm -rf"))
+    await until(lambda: bool(kept))
+    if end == "silence":
+        before.heard = viewer._times.started = viewer._loop.time() - 3 * link_status.STALE_TIME - 1
+        viewer._tick()
+    else:
+        viewer._on_presence("", False)
+        viewer._on_presence("", True)
+    with pytest.raises(InputError, match="may have been carried out"):
+        await pending
+    assert first in served.registry.viewers
+    there.put_reliable = put  # type: ignore[method-assign]
+    await until(lambda: viewer.receiver is not before)
+    await until(lambda: viewer.receiver.stage is Stage.OPEN)
+    there.put_reliable(*kept[0])
+    await viewer.input(b"ls")
+    assert done == [b"ls"]
+    assert first not in served.registry.viewers
+    viewer.close()
 
 
-def test_a_user_does_not_end_a_session_of_another_user(lab: Trust, tmp_path: Path) -> None:
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen(), Authenticator(lab, NAME)) as served,
-        ):  # fmt: skip
-            viewer, eve = viewer_of(there, ann), viewer_of(there, vic, "vic")
-            await viewer.open(10)
-            eve._link.previous = viewer._link.viewer
-            await eve.open(10)
-            assert sorted(each.sender.user for each in served.registry.viewers.values()) == [
-                "ann",
-                "vic",
-            ]
-            for each in (viewer, eve):
-                each.close()
-
-    run(scene)
+async def test_a_user_does_not_end_a_session_of_another_user(
+    lab: Trust, tmp_path: Path, open_link: OpenLink
+) -> None:
+    ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
+    _, there, served = await open_link(new_screen(), Authenticator(lab, NAME))
+    viewer, eve = viewer_of(there, ann), viewer_of(there, vic, "vic")
+    await viewer.open(10)
+    eve._link.previous = viewer._link.viewer
+    await eve.open(10)
+    assert sorted(each.sender.user for each in served.registry.viewers.values()) == [
+        "ann",
+        "vic",
+    ]
+    for each in (viewer, eve):
+        each.close()
 
 
 # ---- crowds ----
 
 
-def test_a_flood_of_greetings_in_her_name_does_not_shut_a_user_out(
+async def test_a_flood_of_greetings_in_her_name_does_not_shut_a_user_out(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Her proof takes a while (a far link), in which the flood fills all places once more."""
@@ -290,217 +261,182 @@ def test_a_flood_of_greetings_in_her_name_does_not_shut_a_user_out(
         greeted.append(hello)
         return sender(hello, raw)
 
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            engine(connect=[place]) as eve, outlet(here, new_screen(), admit),
-        ):  # fmt: skip
-            key = Prover(lab, "ann", NAME)().key
-            hello = encode(Hello(1, "view", ["zstd"], 1000, "ann", key))
-            put, held, flooding = there.put_reliable, [], True
-            there.put_reliable = lambda *what: held.append(what)  # type: ignore[method-assign]
+    place = f"tcp/127.0.0.1:{free_port()}"
+    async with (
+        engine(listen=[place]) as here, engine(connect=[place]) as there,
+        engine(connect=[place]) as eve, outlet(here, new_screen(), admit),
+    ):  # fmt: skip
+        key = Prover(lab, "ann", NAME)().key
+        hello = encode(Hello(1, "view", ["zstd"], 1000, "ann", key))
+        put, held, flooding = there.put_reliable, [], True
+        there.put_reliable = lambda *what: held.append(what)  # type: ignore[method-assign]
 
-            async def flood() -> None:
-                """What she says comes when all places have been taken once more."""
-                while flooding:
-                    late, before = held[:], len(greeted)
-                    held.clear()
-                    for _ in range(16):
-                        eve.put_reliable(address.upward(NAME, os.urandom(16).hex()), hello)
-                    await until(lambda: len(greeted) >= before + 16)  # noqa: B023
-                    for what in late:
-                        put(*what)
-                    await asyncio.sleep(0.01)
+        async def flood() -> None:
+            """What she says comes when all places have been taken once more."""
+            while flooding:
+                late, before = held[:], len(greeted)
+                held.clear()
+                for _ in range(16):
+                    eve.put_reliable(address.upward(NAME, os.urandom(16).hex()), hello)
+                await until(lambda: len(greeted) >= before + 16)  # noqa: B023
+                for what in late:
+                    put(*what)
+                await asyncio.sleep(0.01)
 
-            task = asyncio.create_task(flood())
-            ann = viewer_of(there, home(lab, "ann", tmp_path))
-            await ann.open(30)
-            flooding = False
-            await task
-            ann.close()
-
-    run(scene)
+        task = asyncio.create_task(flood())
+        ann = viewer_of(there, home(lab, "ann", tmp_path))
+        await ann.open(30)
+        flooding = False
+        await task
+        ann.close()
 
 
-def test_audience_places_become_free_when_their_viewers_are_silent(
+async def test_audience_places_become_free_when_their_viewers_are_silent(
     monkeypatch: pytest.MonkeyPatch,
+    open_link: OpenLink,
 ) -> None:
     """Who has no token and says nothing more: a crash, or somebody who takes all places."""
     monkeypatch.setattr(registry, "MAX_MEMBERS", 3)
     monkeypatch.setattr(registry, "MEMBER_TIMEOUT", 1.5)
     monkeypatch.setattr(registry, "CHECK_INTERVAL", 0.1)
     monkeypatch.setattr(mirror_module, "KEEP_ALIVE_INTERVAL", 0.2)
-
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen()) as served,
-        ):  # fmt: skip
-            stays = Mirror(there, NAME, surface(), "view", audience=True)
-            await stays.open(10)
-            hello = encode(Hello(1, "view", ["zstd"], 1 << 20, audience=True))
-            for _ in range(2):
-                there.put_reliable(address.upward(NAME, os.urandom(16).hex()), hello)
-            await until(lambda: len(served.registry.members) == 3)
-            came = Mirror(there, NAME, surface(), "view", audience=True)
-            came._connect()
-            await until(lambda: "is full" in came.receiver.reason)
-            await until(lambda: len(served.registry.members) == 1)
-            again = Mirror(there, NAME, surface(), "view", audience=True)
-            await again.open(10)
-            await asyncio.sleep(2)
-            assert stays.status.live
-            assert again.status.live
-            assert len(served.registry.members) == 2
-            for each in (stays, came, again):
-                each.close()
-            await until(lambda: not served.registry.members)
-
-    run(scene)
+    _, there, served = await open_link(new_screen())
+    stays = Mirror(there, NAME, surface(), "view", audience=True)
+    await stays.open(10)
+    hello = encode(Hello(1, "view", ["zstd"], 1 << 20, audience=True))
+    for _ in range(2):
+        there.put_reliable(address.upward(NAME, os.urandom(16).hex()), hello)
+    await until(lambda: len(served.registry.members) == 3)
+    came = Mirror(there, NAME, surface(), "view", audience=True)
+    came._connect()
+    await until(lambda: "is full" in came.receiver.reason)
+    await until(lambda: len(served.registry.members) == 1)
+    again = Mirror(there, NAME, surface(), "view", audience=True)
+    await again.open(10)
+    await asyncio.sleep(2)
+    assert stays.status.live
+    assert again.status.live
+    assert len(served.registry.members) == 2
+    for each in (stays, came, again):
+        each.close()
+    await until(lambda: not served.registry.members)
 
 
-def test_a_user_has_some_places_of_an_audience_and_not_all(
-    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_user_has_some_places_of_an_audience_and_not_all(
+    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_link: OpenLink
 ) -> None:
     monkeypatch.setattr(registry, "MAX_MEMBERS_PER_USER", 2)
-
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen(), Authenticator(lab, NAME)) as served,
-        ):  # fmt: skip
-            crowd = [viewer_of(there, ann, audience=True) for _ in range(3)]
-            await asyncio.gather(*(each.open(2) for each in crowd), return_exceptions=True)
-            await until(lambda: len(served.registry.members) == 2)
-            await until(lambda: any("ann has 2 mirrors" in e.receiver.reason for e in crowd))
-            other = viewer_of(there, vic, "vic", audience=True)
-            await other.open(10)
-            assert [e.sender.user for e in served.registry.members.values()] == [
-                "ann",
-                "ann",
-                "vic",
-            ]
-            for each in (*crowd, other):
-                each.close()
-
-    run(scene)
+    ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
+    _, there, served = await open_link(new_screen(), Authenticator(lab, NAME))
+    crowd = [viewer_of(there, ann, audience=True) for _ in range(3)]
+    await asyncio.gather(*(each.open(2) for each in crowd), return_exceptions=True)
+    await until(lambda: len(served.registry.members) == 2)
+    await until(lambda: any("ann has 2 mirrors" in e.receiver.reason for e in crowd))
+    other = viewer_of(there, vic, "vic", audience=True)
+    await other.open(10)
+    assert [e.sender.user for e in served.registry.members.values()] == [
+        "ann",
+        "ann",
+        "vic",
+    ]
+    for each in (*crowd, other):
+        each.close()
 
 
-def test_a_former_member_cannot_read_messages_to_the_audience(
-    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_former_member_cannot_read_messages_to_the_audience(
+    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_link: OpenLink
 ) -> None:
     monkeypatch.setattr(audience_module, "KEY_DELAY", 0.3)
-
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        rng, screen = np.random.default_rng(1), new_screen()
-        ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, screen, Authenticator(lab, NAME)) as served,
-        ):  # fmt: skip
-            stays = [viewer_of(there, ann, audience=True) for _ in range(2)]
-            leaves = viewer_of(there, vic, "vic", audience=True)
-            for each in (*stays, leaves):
-                await each.open(10)
-            said: list[bytes] = []
-            there.subscribe(address.to_all(NAME, "*"), lambda key, data: said.append(data))
-            member = leaves.receiver._greeting.member
-            assert member is not None
-            leaves.close()
-            await until(lambda: len(served.registry.members) == 2)
-            group = served._audience._keys.seal  # type: ignore[union-attr]
-            await until(lambda: group._generation == 1 and not group._next)
-            said.clear()
-            screen.draw(rng)
-            await until(lambda: all(shows(e._target, screen) for e in stays))  # type: ignore[arg-type]
-            assert said
-            for data in said:
-                with pytest.raises(Exception, match="generation 1"):
-                    member.open(data)
-            assert all(each.receiver.lacks_since is None for each in stays)
-            # Two who leave at once: the key that the second was told is replaced as well.
-            stays[1].close()
-            newcomers = [viewer_of(there, ann, audience=True) for _ in range(2)]
-            for each in newcomers:
-                await each.open(10)
-            newcomers[0].close()
-            await until(lambda: group._generation >= 3 and not group._next)
-            screen.draw(rng)
-            rest = [stays[0], newcomers[1]]
-            await until(lambda: all(shows(e._target, screen) for e in rest))  # type: ignore[arg-type]
-            for each in rest:
-                each.close()
-
-    run(scene)
+    rng, screen = np.random.default_rng(1), new_screen()
+    ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
+    _, there, served = await open_link(screen, Authenticator(lab, NAME))
+    stays = [viewer_of(there, ann, audience=True) for _ in range(2)]
+    leaves = viewer_of(there, vic, "vic", audience=True)
+    for each in (*stays, leaves):
+        await each.open(10)
+    said: list[bytes] = []
+    there.subscribe(address.to_all(NAME, "*"), lambda key, data: said.append(data))
+    member = leaves.receiver._greeting.member
+    assert member is not None
+    leaves.close()
+    await until(lambda: len(served.registry.members) == 2)
+    group = served._audience._keys.seal  # type: ignore[union-attr]
+    await until(lambda: group._generation == 1 and not group._next)
+    said.clear()
+    screen.draw(rng)
+    await until(lambda: all(shows(e._target, screen) for e in stays))  # type: ignore[arg-type]
+    assert said
+    for data in said:
+        with pytest.raises(Exception, match="generation 1"):
+            member.open(data)
+    assert all(each.receiver.lacks_since is None for each in stays)
+    # Two who leave at once: the key that the second was told is replaced as well.
+    stays[1].close()
+    newcomers = [viewer_of(there, ann, audience=True) for _ in range(2)]
+    for each in newcomers:
+        await each.open(10)
+    newcomers[0].close()
+    await until(lambda: group._generation >= 3 and not group._next)
+    screen.draw(rng)
+    rest = [stays[0], newcomers[1]]
+    await until(lambda: all(shows(e._target, screen) for e in rest))  # type: ignore[arg-type]
+    for each in rest:
+        each.close()
 
 
-def test_dead_leaders_hold_an_audience_up_once(
+async def test_dead_leaders_hold_an_audience_up_once(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crowd of one user's mirrors that says it is there, and acknowledges nothing."""
     monkeypatch.setattr(audience_module, "LEADER_TIMEOUT", 30.0)
     monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
+    place = f"tcp/127.0.0.1:{free_port()}"
+    rng, screen = np.random.default_rng(1), new_screen()
+    ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
+    async with (
+        engine(listen=[place]) as here, engine(connect=[place]) as there,
+        engine(connect=[place]) as mute,
+        outlet(here, screen, Authenticator(lab, NAME)) as served,
+    ):  # fmt: skip
+        crowd = [viewer_of(mute, vic, "vic", audience=True) for _ in range(12)]
+        await asyncio.gather(*(each.open(10) for each in crowd))
+        good = viewer_of(there, ann, audience=True)
+        await good.open(10)
+        assert not good.receiver.leads
+        mute.put = lambda *what, **how: None  # type: ignore[method-assign]
+        put = mute.put_reliable
+        chatter = True
 
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        rng, screen = np.random.default_rng(1), new_screen()
-        ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            engine(connect=[place]) as mute,
-            outlet(here, screen, Authenticator(lab, NAME)) as served,
-        ):  # fmt: skip
-            crowd = [viewer_of(mute, vic, "vic", audience=True) for _ in range(12)]
-            await asyncio.gather(*(each.open(10) for each in crowd))
-            good = viewer_of(there, ann, audience=True)
-            await good.open(10)
-            assert not good.receiver.leads
-            mute.put = lambda *what, **how: None  # type: ignore[method-assign]
-            put = mute.put_reliable
-            chatter = True
+        async def talk() -> None:
+            while chatter:
+                for each in crowd:
+                    put(each._link.key, each.receiver.encode(Ack(0)))
+                await asyncio.sleep(0.1)
 
-            async def talk() -> None:
-                while chatter:
-                    for each in crowd:
-                        put(each._link.key, each.receiver.encode(Ack(0)))
-                    await asyncio.sleep(0.1)
-
-            mute.put_reliable = lambda *what: None  # type: ignore[method-assign]
-            monkeypatch.setattr(audience_module, "LEADER_TIMEOUT", 0.5)
-            task = asyncio.create_task(talk())
-            began = time.monotonic()
-            while not good.receiver.leads:
-                screen.draw(rng)
-                await asyncio.sleep(0.02)
-                assert time.monotonic() < began + 10
-            await until(lambda: shows(good._target, screen))  # type: ignore[arg-type]
-            assert len(served.registry.members) == 13
-            # One of them led and was waited for; then none of the other eleven.
-            assert sum(each.receiver.leads for each in crowd) <= 1
-            chatter = False
-            await task
-            for each in (*crowd, good):
-                each.close()
-
-    run(scene)
+        mute.put_reliable = lambda *what: None  # type: ignore[method-assign]
+        monkeypatch.setattr(audience_module, "LEADER_TIMEOUT", 0.5)
+        task = asyncio.create_task(talk())
+        began = time.monotonic()
+        while not good.receiver.leads:
+            screen.draw(rng)
+            await asyncio.sleep(0.02)
+            assert time.monotonic() < began + 10
+        await until(lambda: shows(good._target, screen))  # type: ignore[arg-type]
+        assert len(served.registry.members) == 13
+        # One of them led and was waited for; then none of the other eleven.
+        assert sum(each.receiver.leads for each in crowd) <= 1
+        chatter = False
+        await task
+        for each in (*crowd, good):
+            each.close()
 
 
-def test_a_receiver_keeps_no_exchange_key(lab: Trust, tmp_path: Path) -> None:
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen(), Authenticator(lab, NAME)),
-        ):  # fmt: skip
-            viewer = viewer_of(there, home(lab, "ann", tmp_path))
-            await viewer.open(10)
-            receiver: ReceiverSession = viewer.receiver
-            assert receiver._greeting._prove._exchange._private is None  # type: ignore[union-attr]
-            viewer.close()
-
-    run(scene)
+async def test_a_receiver_keeps_no_exchange_key(
+    lab: Trust, tmp_path: Path, open_link: OpenLink
+) -> None:
+    there = (await open_link(new_screen(), Authenticator(lab, NAME))).there
+    viewer = viewer_of(there, home(lab, "ann", tmp_path))
+    await viewer.open(10)
+    receiver: ReceiverSession = viewer.receiver
+    assert receiver._greeting._prove._exchange._private is None  # type: ignore[union-attr]
+    viewer.close()

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from support.link_scene import (
     NAME,
+    OpenLink,
     act,
     engine,
     free_port,
     new_screen,
     outlet,
-    run,
     shows,
     until,
 )
@@ -50,7 +50,7 @@ def says(where: Engine, message: object, number: str = "") -> str:
     return number
 
 
-def test_others_on_the_network_neither_read_nor_speak(lab: Trust) -> None:
+async def test_others_on_the_network_neither_read_nor_speak(lab: Trust) -> None:
     """Whoever a router lets in hears everything, and may say anything."""
     secret, acted = b"the password is secret", []
 
@@ -58,301 +58,257 @@ def test_others_on_the_network_neither_read_nor_speak(lab: Trust) -> None:
         acted.append(body)
         return Done(1, 1, 5)
 
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        rng, screen = np.random.default_rng(1), new_screen()
-        heard: list[tuple[str, bytes]] = []
-        targets = [surface() for _ in range(3)]
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            engine(connect=[place]) as eve,
-            outlet(here, screen, Authenticator(lab, NAME), note) as served,
-        ):  # fmt: skip
-            eve.subscribe("kju/**", lambda key, data: heard.append((key, data)))
-            ann = Mirror(there, NAME, targets[0], user="ann", prove=Prover(lab, "ann", NAME))
-            crowd = [
-                Mirror(there, NAME, each, "view", user="vic", prove=Prover(lab, "vic", NAME),
-                      audience=True) for each in targets[1:]
-            ]  # fmt: skip
-            for each in (ann, *crowd):
-                await each.open(10)
-            assert await ann.input(secret)
-            screen.draw(rng)
-            await until(lambda: all(shows(each, screen) for each in targets))
-            assert not any(secret in data for _, data in heard)
-            numbers = {address.viewer_of(key) for key, _ in heard}
-            assert len(numbers) == 4  # two of an audience, the audience, and ann
-            strange, before = [], served._on_invalid
-            served._on_invalid = lambda *what: (strange.append(what), before(*what))  # type: ignore[assignment, method-assign, misc]
-            again = [data for key, data in heard if key.startswith("kju/from")]
-            for key, data in heard:
-                eve.put_reliable(key, data)
-            lies = [Goodbye("bye"), Hello(1, "control", ["zstd"], 1000, "ann"), Input(9, b"key")]
-            for number in numbers:
-                for lie in lies:
-                    eve.put_reliable(address.upward(NAME, number), encode(lie))
-                    eve.put_reliable(address.downward(NAME, number), encode(lie))
-                    eve.put_reliable(address.to_all(NAME, number), encode(lie))
-            # What she has heard said to the sender, and two lies to each of three sessions.
-            await until(lambda: len(strange) >= len(again) - 3 + 3 * 2)
-            sessions = {*served.registry.viewers, *served.registry.members}
-            screen.draw(rng)
-            await until(lambda: all(shows(each, screen) for each in targets))
-            assert await ann.input(b"another key")
-            assert acted == [secret, b"another key"]
-            assert {*served.registry.viewers, *served.registry.members} == sessions
-            assert all(each.status.live for each in (ann, *crowd))
-            for each in (ann, *crowd):
-                each.close()
-
-    run(scene)
+    place = f"tcp/127.0.0.1:{free_port()}"
+    rng, screen = np.random.default_rng(1), new_screen()
+    heard: list[tuple[str, bytes]] = []
+    targets = [surface() for _ in range(3)]
+    async with (
+        engine(listen=[place]) as here, engine(connect=[place]) as there,
+        engine(connect=[place]) as eve,
+        outlet(here, screen, Authenticator(lab, NAME), note) as served,
+    ):  # fmt: skip
+        eve.subscribe("kju/**", lambda key, data: heard.append((key, data)))
+        ann = Mirror(there, NAME, targets[0], user="ann", prove=Prover(lab, "ann", NAME))
+        crowd = [
+            Mirror(there, NAME, each, "view", user="vic", prove=Prover(lab, "vic", NAME),
+                  audience=True) for each in targets[1:]
+        ]  # fmt: skip
+        for each in (ann, *crowd):
+            await each.open(10)
+        assert await ann.input(secret)
+        screen.draw(rng)
+        await until(lambda: all(shows(each, screen) for each in targets))
+        assert not any(secret in data for _, data in heard)
+        numbers = {address.viewer_of(key) for key, _ in heard}
+        assert len(numbers) == 4  # two of an audience, the audience, and ann
+        strange, before = [], served._on_invalid
+        served._on_invalid = lambda *what: (strange.append(what), before(*what))  # type: ignore[assignment, method-assign, misc]
+        again = [data for key, data in heard if key.startswith("kju/from")]
+        for key, data in heard:
+            eve.put_reliable(key, data)
+        lies = [Goodbye("bye"), Hello(1, "control", ["zstd"], 1000, "ann"), Input(9, b"key")]
+        for number in numbers:
+            for lie in lies:
+                eve.put_reliable(address.upward(NAME, number), encode(lie))
+                eve.put_reliable(address.downward(NAME, number), encode(lie))
+                eve.put_reliable(address.to_all(NAME, number), encode(lie))
+        # What she has heard said to the sender, and two lies to each of three sessions.
+        await until(lambda: len(strange) >= len(again) - 3 + 3 * 2)
+        sessions = {*served.registry.viewers, *served.registry.members}
+        screen.draw(rng)
+        await until(lambda: all(shows(each, screen) for each in targets))
+        assert await ann.input(b"another key")
+        assert acted == [secret, b"another key"]
+        assert {*served.registry.viewers, *served.registry.members} == sessions
+        assert all(each.status.live for each in (ann, *crowd))
+        for each in (ann, *crowd):
+            each.close()
 
 
-def test_another_member_leads_when_the_leader_is_silent(
+async def test_another_member_leads_when_the_leader_is_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(audience_module, "LEADER_TIMEOUT", 0.5)
     monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
     monkeypatch.setattr(sender_module, "RESTART_INTERVAL", 0.2)
-
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        rng, screen, target = np.random.default_rng(1), new_screen(), surface()
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            engine(connect=[place]) as mute, outlet(here, screen) as served,
-        ):  # fmt: skip
-            first = Mirror(mute, NAME, surface(), "view", audience=True)
-            await first.open(10)
-            second = Mirror(there, NAME, target, "view", audience=True)
-            await second.open(10)
-            assert first.receiver.leads
-            mute.put = mute.put_reliable = lambda *what, **how: None  # type: ignore[method-assign]
-            for _ in range(20):
-                screen.draw(rng)
-                await asyncio.sleep(0.02)
-            await until(lambda: shows(target, screen))
-            assert second.receiver.leads
-            assert len(served.registry.members) == 2
-            second.close()
-            first.close()
-
-    run(scene)
+    place = f"tcp/127.0.0.1:{free_port()}"
+    rng, screen, target = np.random.default_rng(1), new_screen(), surface()
+    async with (
+        engine(listen=[place]) as here, engine(connect=[place]) as there,
+        engine(connect=[place]) as mute, outlet(here, screen) as served,
+    ):  # fmt: skip
+        first = Mirror(mute, NAME, surface(), "view", audience=True)
+        await first.open(10)
+        second = Mirror(there, NAME, target, "view", audience=True)
+        await second.open(10)
+        assert first.receiver.leads
+        mute.put = mute.put_reliable = lambda *what, **how: None  # type: ignore[method-assign]
+        for _ in range(20):
+            screen.draw(rng)
+            await asyncio.sleep(0.02)
+        await until(lambda: shows(target, screen))
+        assert second.receiver.leads
+        assert len(served.registry.members) == 2
+        second.close()
+        first.close()
 
 
-def test_a_leader_that_goes_with_a_full_window_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_leader_that_goes_with_a_full_window_is_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The next one lacks what was under way, and says so: that must empty the window."""
     monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
     monkeypatch.setattr(sender_module, "RESTART_INTERVAL", 0.2)
-
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        rng, screen = np.random.default_rng(1), new_screen()
-        targets = [surface(), surface()]
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            engine(connect=[place]) as mute, outlet(here, screen) as served,
-        ):  # fmt: skip
-            first = Mirror(mute, NAME, surface(), "view", audience=True)
-            await first.open(10)
+    place = f"tcp/127.0.0.1:{free_port()}"
+    rng, screen = np.random.default_rng(1), new_screen()
+    targets = [surface(), surface()]
+    async with (
+        engine(listen=[place]) as here, engine(connect=[place]) as there,
+        engine(connect=[place]) as mute, outlet(here, screen) as served,
+    ):  # fmt: skip
+        first = Mirror(mute, NAME, surface(), "view", audience=True)
+        await first.open(10)
+        screen.draw(rng)
+        await until(lambda: first.receiver.picture.whole > 1)
+        put, mute.put = mute.put, lambda *what, **how: None  # type: ignore[method-assign]
+        for _ in range(30):
             screen.draw(rng)
-            await until(lambda: first.receiver.picture.whole > 1)
-            put, mute.put = mute.put, lambda *what, **how: None  # type: ignore[method-assign]
-            for _ in range(30):
-                screen.draw(rng)
-                await asyncio.sleep(0.01)
-            window = served._audience.sender.outgoing.window
-            await until(lambda: window.in_flight >= window.size(served._loop.time()))
-            others = [Mirror(there, NAME, each, "view", audience=True) for each in targets]
-            for each in others:
-                await each.open(1)
-            mute.put = put  # type: ignore[method-assign]
-            first.close()
-            await until(lambda: all(shows(each, screen) for each in targets))
-            for each in others:
-                each.close()
-
-    run(scene)
+            await asyncio.sleep(0.01)
+        window = served._audience.sender.outgoing.window
+        await until(lambda: window.in_flight >= window.size(served._loop.time()))
+        others = [Mirror(there, NAME, each, "view", audience=True) for each in targets]
+        for each in others:
+            await each.open(1)
+        mute.put = put  # type: ignore[method-assign]
+        first.close()
+        await until(lambda: all(shows(each, screen) for each in targets))
+        for each in others:
+            each.close()
 
 
-def test_an_invalid_acknowledgement_ends_only_its_member() -> None:
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        rng, screen, target = np.random.default_rng(1), new_screen(), surface()
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, screen) as served,
-        ):  # fmt: skip
-            liar = says(there, Hello(1, "view", ["zstd"], 1 << 20, audience=True))
-            await until(lambda: liar in served.registry.members)
-            viewer = Mirror(there, NAME, target, "view", audience=True)
-            await viewer.open(1)
-            says(there, Ack(1 << 50), liar)
-            await until(lambda: liar not in served.registry.members)
-            screen.draw(rng)
-            await until(lambda: shows(target, screen))
-            assert len(served.registry.members) == 1
-            viewer.close()
-
-    run(scene)
+async def test_an_invalid_acknowledgement_ends_only_its_member(open_link: OpenLink) -> None:
+    rng, screen, target = np.random.default_rng(1), new_screen(), surface()
+    _, there, served = await open_link(screen)
+    liar = says(there, Hello(1, "view", ["zstd"], 1 << 20, audience=True))
+    await until(lambda: liar in served.registry.members)
+    viewer = Mirror(there, NAME, target, "view", audience=True)
+    await viewer.open(1)
+    says(there, Ack(1 << 50), liar)
+    await until(lambda: liar not in served.registry.members)
+    screen.draw(rng)
+    await until(lambda: shows(target, screen))
+    assert len(served.registry.members) == 1
+    viewer.close()
 
 
-def test_a_viewer_that_answers_nothing_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_viewer_that_answers_nothing_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its token does not count: anybody on the network can have that."""
     monkeypatch.setattr(registry, "VIEWER_TIMEOUT", 1.5)
     gone: list[ServedViewer] = []
-
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        screen = new_screen()
-        async with engine(listen=[place]) as here, engine(connect=[place]) as there:
-            served = ServedScreen(
-                here, NAME, screen, lambda h, raw: Admission(h.role), act, gone.append
-            )
-            served.open()
-            viewer = Mirror(there, NAME, surface())
-            await viewer.open(10)
-            silent = says(there, HELLO)
-            there.declare_token(address.token(NAME, silent))
-            await until(lambda: silent in served.registry.viewers)
-            await until(lambda: silent not in served.registry.viewers)
-            assert [each.id for each in gone] == [silent]
-            assert len(served.registry.viewers) == 1
-            viewer.close()
-            served.close("over")
-
-    run(scene)
+    place = f"tcp/127.0.0.1:{free_port()}"
+    screen = new_screen()
+    async with engine(listen=[place]) as here, engine(connect=[place]) as there:
+        served = ServedScreen(
+            here, NAME, screen, lambda h, raw: Admission(h.role), act, gone.append
+        )
+        served.open()
+        viewer = Mirror(there, NAME, surface())
+        await viewer.open(10)
+        silent = says(there, HELLO)
+        there.declare_token(address.token(NAME, silent))
+        await until(lambda: silent in served.registry.viewers)
+        await until(lambda: silent not in served.registry.viewers)
+        assert [each.id for each in gone] == [silent]
+        assert len(served.registry.viewers) == 1
+        viewer.close()
+        served.close("over")
 
 
 @pytest.mark.parametrize("kind", ["plain", "sealed"])
-def test_a_crowd_is_let_in_up_to_a_limit(
-    monkeypatch: pytest.MonkeyPatch, lab: Trust, kind: str
+async def test_a_crowd_is_let_in_up_to_a_limit(
+    monkeypatch: pytest.MonkeyPatch, lab: Trust, kind: str, open_link: OpenLink
 ) -> None:
     monkeypatch.setattr(registry, "MAX_GREETING", 8)
     monkeypatch.setattr(registry, "MAX_VIEWERS", 10)
     opened = asyncio.Event()
+    screen, target = new_screen(), surface()
+    plain = screen.open
 
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        screen, target = new_screen(), surface()
-        plain = screen.open
+    async def late(changed: Callable[[], None]) -> None:
+        await opened.wait()
+        await plain(changed)
 
-        async def late(changed: Callable[[], None]) -> None:
-            await opened.wait()
-            await plain(changed)
-
-        screen.open = late  # type: ignore[method-assign]
-        key = Prover(lab, "ann", NAME)().key
-        hello = HELLO if kind == "plain" else Hello(1, "view", ["zstd"], 1000, "ann", key)
-        admit = Authenticator(lab, NAME) if kind == "sealed" else lambda h, raw: Admission(h.role)
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, screen, admit) as served,
-        ):  # fmt: skip
-            for _ in range(200):
-                says(there, hello)
-            await until(lambda: len(served.registry.starting) == 8)
-            assert len(served._jobs) == 8
-            opened.set()
-            await until(lambda: len(served.registry.viewers) >= 8)
-            for _ in range(50):
-                says(there, hello)
-            if kind == "plain":
-                await until(lambda: len(served.registry.viewers) == 10)
-            else:  # the oldest that has proved nothing makes room
-                ann = Mirror(there, NAME, target, user="ann", prove=Prover(lab, "ann", NAME))
-                await ann.open(10)
-                assert len(served.registry.viewers) <= 9
-                ann.close()
-
-    run(scene)
+    screen.open = late  # type: ignore[method-assign]
+    key = Prover(lab, "ann", NAME)().key
+    hello = HELLO if kind == "plain" else Hello(1, "view", ["zstd"], 1000, "ann", key)
+    admit = Authenticator(lab, NAME) if kind == "sealed" else lambda h, raw: Admission(h.role)
+    _, there, served = await open_link(screen, admit)
+    for _ in range(200):
+        says(there, hello)
+    await until(lambda: len(served.registry.starting) == 8)
+    assert len(served._jobs) == 8
+    opened.set()
+    await until(lambda: len(served.registry.viewers) >= 8)
+    for _ in range(50):
+        says(there, hello)
+    if kind == "plain":
+        await until(lambda: len(served.registry.viewers) == 10)
+    else:  # the oldest that has proved nothing makes room
+        ann = Mirror(there, NAME, target, user="ann", prove=Prover(lab, "ann", NAME))
+        await ann.open(10)
+        assert len(served.registry.viewers) <= 9
+        ann.close()
 
 
-def test_a_control_viewer_counts_toward_the_limit_of_viewers(
+async def test_a_control_viewer_counts_toward_the_limit_of_viewers(
     monkeypatch: pytest.MonkeyPatch,
+    open_link: OpenLink,
 ) -> None:
     """A hello for the audience with the role control is no member's."""
     monkeypatch.setattr(registry, "MAX_VIEWERS", 2)
-
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen()) as served,
-        ):  # fmt: skip
-            for _ in range(2):
-                says(there, HELLO)
-            await until(lambda: len(served.registry.viewers) == 2)
-            greedy = Mirror(there, NAME, surface(), audience=True)
-            with pytest.raises(UnavailableError, match="no room for another viewer"):
-                await greedy.open(10)
-            member = Mirror(there, NAME, surface(), "view", audience=True)
-            await member.open(10)
-            assert (len(served.registry.viewers), len(served.registry.members)) == (2, 1)
-            for each in (greedy, member):
-                each.close()
-
-    run(scene)
+    _, there, served = await open_link(new_screen())
+    for _ in range(2):
+        says(there, HELLO)
+    await until(lambda: len(served.registry.viewers) == 2)
+    greedy = Mirror(there, NAME, surface(), audience=True)
+    with pytest.raises(UnavailableError, match="no room for another viewer"):
+        await greedy.open(10)
+    member = Mirror(there, NAME, surface(), "view", audience=True)
+    await member.open(10)
+    assert (len(served.registry.viewers), len(served.registry.members)) == (2, 1)
+    for each in (greedy, member):
+        each.close()
 
 
-def test_viewers_get_no_details_of_a_screen_that_cannot_open(
+async def test_viewers_get_no_details_of_a_screen_that_cannot_open(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def scene() -> None:
-        place, screen = f"tcp/127.0.0.1:{free_port()}", new_screen()
+    place, screen = f"tcp/127.0.0.1:{free_port()}", new_screen()
 
-        async def fails(changed: Callable[[], None]) -> None:
-            raise UsageError("/root/secret is missing")
+    async def fails(changed: Callable[[], None]) -> None:
+        raise UsageError("/root/secret is missing")
 
-        screen.open = fails  # type: ignore[method-assign]
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, screen),
-        ):  # fmt: skip
-            viewer = Mirror(there, NAME, surface())
-            with pytest.raises(UnavailableError, match="is unavailable: see") as refused:
-                await viewer.open(10)
-            assert "secret" not in str(refused.value)
-            viewer.close()
-        assert "/root/secret is missing" in caplog.text
-
-    run(scene)
+    screen.open = fails  # type: ignore[method-assign]
+    async with (
+        engine(listen=[place]) as here, engine(connect=[place]) as there,
+        outlet(here, screen),
+    ):  # fmt: skip
+        viewer = Mirror(there, NAME, surface())
+        with pytest.raises(UnavailableError, match="is unavailable: see") as refused:
+            await viewer.open(10)
+        assert "secret" not in str(refused.value)
+        viewer.close()
+    assert "/root/secret is missing" in caplog.text
 
 
-def test_a_user_has_some_mirrors_and_not_all(monkeypatch: pytest.MonkeyPatch, lab: Trust) -> None:
+async def test_a_user_has_some_mirrors_and_not_all(
+    monkeypatch: pytest.MonkeyPatch, lab: Trust, open_link: OpenLink
+) -> None:
     monkeypatch.setattr(registry, "MAX_VIEWERS_PER_USER", 2)
     monkeypatch.setattr(mirror_module, "RECONNECT_TIME", 30.0)
-
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        screen = new_screen()
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, screen, Authenticator(lab, NAME)) as served,
-        ):  # fmt: skip
-            users = ["vic", "ann", "ann", "ann"]
-            inlets = [
-                Mirror(there, NAME, surface(), user=user, prove=Prover(lab, user, NAME))
-                for user in users
-            ]
-            for each in inlets:
-                await each.open(10)
-            assert [each.sender.user for each in served.registry.viewers.values()] == [
-                "vic",
-                "ann",
-                "ann",
-            ]
-            await until(lambda: "more than 2 mirrors" in inlets[1].receiver.reason)
-            for each in inlets:
-                each.close()
-
-    run(scene)
+    screen = new_screen()
+    _, there, served = await open_link(screen, Authenticator(lab, NAME))
+    users = ["vic", "ann", "ann", "ann"]
+    inlets = [
+        Mirror(there, NAME, surface(), user=user, prove=Prover(lab, user, NAME)) for user in users
+    ]
+    for each in inlets:
+        await each.open(10)
+    assert [each.sender.user for each in served.registry.viewers.values()] == [
+        "vic",
+        "ann",
+        "ann",
+    ]
+    await until(lambda: "more than 2 mirrors" in inlets[1].receiver.reason)
+    for each in inlets:
+        each.close()
 
 
-def test_a_refused_viewer_opens_no_screen_and_is_logged_once(
+async def test_a_refused_viewer_opens_no_screen_and_is_logged_once(
     lab: Trust, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def scene() -> None:
+
+    with caplog.at_level(logging.WARNING):
         place = f"tcp/127.0.0.1:{free_port()}"
         screen = new_screen()
         async with (
@@ -366,22 +322,19 @@ def test_a_refused_viewer_opens_no_screen_and_is_logged_once(
                 await eve.open(5)
             eve.close()
             assert screen.looks == 0
-
-    with caplog.at_level(logging.WARNING):
-        run(scene)
     told = [each.getMessage() for each in caplog.records]
     assert sum("does not know user" in each for each in told) == 1
     assert all(each.isprintable() for each in told)
 
 
-def test_a_viewer_that_rejects_the_sender_is_logged_there(
+async def test_a_viewer_that_rejects_the_sender_is_logged_there(
     lab: Trust, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = Trust(tmp_path / "other")
     other.make_authority("another")
     other.make_user("ann")
 
-    async def scene() -> None:
+    with caplog.at_level(logging.WARNING):
         place = f"tcp/127.0.0.1:{free_port()}"
         async with (
             engine(listen=[place]) as here, engine(connect=[place]) as there,
@@ -392,95 +345,68 @@ def test_a_viewer_that_rejects_the_sender_is_logged_there(
                 await ann.open(5)
             await until(lambda: "not authenticated" in caplog.text)
             ann.close()
-
-    with caplog.at_level(logging.WARNING):
-        run(scene)
     assert "from another authority" in caplog.text
 
 
-def test_pings_alone_do_not_keep_a_picture_live() -> None:
+async def test_pings_alone_do_not_keep_a_picture_live(open_link: OpenLink) -> None:
     """The sender may repeat what was lost for two seconds before it pings."""
-
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        rng, screen, target = np.random.default_rng(1), new_screen(), surface()
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, screen),
-        ):  # fmt: skip
-            viewer = Mirror(there, NAME, target)
-            await viewer.open(10)
-            screen.draw(rng)
-            await until(lambda: shows(target, screen))
-            put = here.put
-            here.put = lambda key, data, **how: len(data) < 60 and put(key, data, **how)  # type: ignore[method-assign]
-            screen.draw(rng)
-            await until(lambda: not viewer.status.live)
-            assert "are missing" in viewer.status.reason
-            del here.put
-            await until(lambda: viewer.status.live and shows(target, screen))
-            viewer.close()
-
-    run(scene)
+    rng, screen, target = np.random.default_rng(1), new_screen(), surface()
+    here, there, _ = await open_link(screen)
+    viewer = Mirror(there, NAME, target)
+    await viewer.open(10)
+    screen.draw(rng)
+    await until(lambda: shows(target, screen))
+    put = here.put
+    here.put = lambda key, data, **how: len(data) < 60 and put(key, data, **how)  # type: ignore[method-assign]
+    screen.draw(rng)
+    await until(lambda: not viewer.status.live)
+    assert "are missing" in viewer.status.reason
+    del here.put
+    await until(lambda: viewer.status.live and shows(target, screen))
+    viewer.close()
 
 
-def test_marks_are_of_the_session_that_there_is() -> None:
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        rng, screen, target = np.random.default_rng(1), new_screen(), surface()
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, screen) as served,
-        ):  # fmt: skip
-            viewer = Mirror(there, NAME, target)
-            await viewer.open(10)
-            for _ in range(20):
-                screen.draw(rng)
-                await asyncio.sleep(0.01)
-            await until(lambda: shows(target, screen))
-            version = target.version
-            served._end_all("begin again")
-            await until(lambda: viewer.status.live and bool(served.registry.viewers))
-            mark, _ = await viewer.input(b"a key")  # done at the sender's version 5
-            assert mark >= version
-            viewer.close()
-
-    run(scene)
+async def test_marks_are_of_the_session_that_there_is(open_link: OpenLink) -> None:
+    rng, screen, target = np.random.default_rng(1), new_screen(), surface()
+    _, there, served = await open_link(screen)
+    viewer = Mirror(there, NAME, target)
+    await viewer.open(10)
+    for _ in range(20):
+        screen.draw(rng)
+        await asyncio.sleep(0.01)
+    await until(lambda: shows(target, screen))
+    version = target.version
+    served._end_all("begin again")
+    await until(lambda: viewer.status.live and bool(served.registry.viewers))
+    mark, _ = await viewer.input(b"a key")  # done at the sender's version 5
+    assert mark >= version
+    viewer.close()
 
 
-def test_oversized_messages_are_not_assembled() -> None:
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        came: list[int] = []
-        async with engine(listen=[place]) as here, engine(connect=[place]) as there:
-            here.subscribe("kju/**", lambda key, data: came.append(len(data)))
-            await asyncio.to_thread(there.session.put, "kju/x", bytes(60_000))
-            await until(lambda: len(came) == 1)
-            await asyncio.to_thread(there.session.put, "kju/x", bytes(50_000_000))
-            await asyncio.to_thread(there.session.put, "kju/x", bytes(59_000))
-            await until(lambda: 59_000 in came)
-            assert came == [60_000, 59_000]
-
-    run(scene)
+async def test_oversized_messages_are_not_assembled() -> None:
+    place = f"tcp/127.0.0.1:{free_port()}"
+    came: list[int] = []
+    async with engine(listen=[place]) as here, engine(connect=[place]) as there:
+        here.subscribe("kju/**", lambda key, data: came.append(len(data)))
+        await asyncio.to_thread(there.session.put, "kju/x", bytes(60_000))
+        await until(lambda: len(came) == 1)
+        await asyncio.to_thread(there.session.put, "kju/x", bytes(50_000_000))
+        await asyncio.to_thread(there.session.put, "kju/x", bytes(59_000))
+        await until(lambda: 59_000 in came)
+        assert came == [60_000, 59_000]
 
 
-def test_an_audience_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_audience_has_a_limit(
+    monkeypatch: pytest.MonkeyPatch, open_link: OpenLink
+) -> None:
     monkeypatch.setattr(registry, "MAX_MEMBERS", 2)
-
-    async def scene() -> None:
-        place = f"tcp/127.0.0.1:{free_port()}"
-        async with (
-            engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen()) as served,
-        ):  # fmt: skip
-            crowd = [Mirror(there, NAME, surface(), "view", audience=True) for _ in range(3)]
-            for each in crowd[:2]:
-                await each.open(1)
-            crowd[2]._connect()
-            await until(lambda: "is full" in crowd[2].receiver.reason)
-            assert len(served.registry.members) == 2
-            assert not served.registry.viewers
-            for each in crowd:
-                each.close()
-
-    run(scene)
+    _, there, served = await open_link(new_screen())
+    crowd = [Mirror(there, NAME, surface(), "view", audience=True) for _ in range(3)]
+    for each in crowd[:2]:
+        await each.open(1)
+    crowd[2]._connect()
+    await until(lambda: "is full" in crowd[2].receiver.reason)
+    assert len(served.registry.members) == 2
+    assert not served.registry.viewers
+    for each in crowd:
+        each.close()

@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.fake_host import fake_host
 
-from kju import attach
 from kju.cli import edit as editing
 from kju.cli import keep
 from kju.cli.power import parse
@@ -148,17 +146,6 @@ def test_create_escapes_the_reason_for_an_accelerator(
     found = qemu.require(qemu.inspect(qemu.locate("")))
     probe._remember(probe._cache_path(), found, probe.Accelerator("tcg", REASON, 0.1))
     keep.create("other", keep.Wish())
-    assert SHOWN in capsys.readouterr().out.splitlines()
-
-
-def test_start_escapes_the_reason_for_an_accelerator(
-    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # A machine that runs elsewhere says what its accelerator is.
-    monkeypatch.setattr(keep.kept, "start", lambda name, detach: attach(name))
-    with fake_host() as host:
-        host.machine.info["accelerator"] = {"name": "tcg", "reason": REASON}
-        keep.start("fake", watch=False)
     assert SHOWN in capsys.readouterr().out.splitlines()
 
 

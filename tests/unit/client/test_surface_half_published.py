@@ -57,17 +57,14 @@ def test_the_middle_of_a_mode_is_no_other_end(producer: SurfaceProducer, form: t
     surface.close()
 
 
-def test_asyncio(producer: SurfaceProducer) -> None:
-    async def scene() -> None:
-        number = os.dup(producer.memory.fileno())
-        with pytest.raises(ProducerGoneError, match="killed"):
-            async with kju.aio.Surface.from_fd(number, gone=lambda: "killed") as surface:
-                taken = 0
-                async for _ in surface.changes(timeout=5):
-                    taken += 1
-                    assert taken == 1
-
-    asyncio.run(scene())
+async def test_asyncio(producer: SurfaceProducer) -> None:
+    number = os.dup(producer.memory.fileno())
+    with pytest.raises(ProducerGoneError, match="killed"):
+        async with kju.aio.Surface.from_fd(number, gone=lambda: "killed") as surface:
+            taken = 0
+            async for _ in surface.changes(timeout=5):
+                taken += 1
+                assert taken == 1
 
 
 def test_what_is_published_later_is_taken(producer: SurfaceProducer) -> None:

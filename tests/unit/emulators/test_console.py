@@ -155,7 +155,7 @@ def test_surface_is_unavailable_while_no_source_can_be_started(
     play(scene)
 
 
-def test_need_that_a_source_reports_while_it_starts_is_met() -> None:
+async def test_need_that_a_source_reports_while_it_starts_is_met() -> None:
     class Greedy(StubKind):
         async def start(self, producer: Producer, on_status: OnStatus, paused: bool) -> Source:
             source = await super().start(producer, on_status, paused)
@@ -165,13 +165,10 @@ def test_need_that_a_source_reports_while_it_starts_is_met() -> None:
             await asyncio.sleep(0)
             return source
 
-    async def run() -> None:
-        made = Scene(kind=Greedy())
-        await made.console.open()
-        await made.until(lambda: made.console.producer.capacity >= 100 << 20)
-        made.console.stop(State.CLOSED, "over")
-
-    asyncio.run(run())
+    made = Scene(kind=Greedy())
+    await made.console.open()
+    await made.until(lambda: made.console.producer.capacity >= 100 << 20)
+    made.console.stop(State.CLOSED, "over")
 
 
 def test_listener_that_missed_an_announced_size_is_replaced(
@@ -293,21 +290,18 @@ def test_next_source_is_paused_too(monkeypatch: pytest.MonkeyPatch) -> None:
     play(scene)
 
 
-def test_surface_without_a_source_changes_between_live_and_paused_only() -> None:
-    async def run() -> None:
-        console = Scene().console
-        with kju.Surface.from_fd(os.dup(console.surface.descriptor())) as surface:
-            console.set_paused(True)
-            assert surface.state[0] == State.PAUSED
-            console.set_paused(False)
-            assert surface.state[0] == State.LIVE
-            console.producer.set_state(State.UNAVAILABLE, "off")
-            console.set_paused(True)
-            console.set_paused(False)
-            assert surface.state == (State.UNAVAILABLE, "off")
-        console.stop(State.CLOSED, "over")
-
-    asyncio.run(run())
+async def test_surface_without_a_source_changes_between_live_and_paused_only() -> None:
+    console = Scene().console
+    with kju.Surface.from_fd(os.dup(console.surface.descriptor())) as surface:
+        console.set_paused(True)
+        assert surface.state[0] == State.PAUSED
+        console.set_paused(False)
+        assert surface.state[0] == State.LIVE
+        console.producer.set_state(State.UNAVAILABLE, "off")
+        console.set_paused(True)
+        console.set_paused(False)
+        assert surface.state == (State.UNAVAILABLE, "off")
+    console.stop(State.CLOSED, "over")
 
 
 def test_stop_publishes_the_final_state() -> None:
@@ -367,7 +361,7 @@ def test_rest_stops_the_source_and_keeps_its_picture() -> None:
     play(scene)
 
 
-def test_source_that_finishes_starting_after_a_rest_is_stopped() -> None:
+async def test_source_that_finishes_starting_after_a_rest_is_stopped() -> None:
     class Slow(StubKind):
         def __init__(self) -> None:
             super().__init__()
@@ -378,54 +372,44 @@ def test_source_that_finishes_starting_after_a_rest_is_stopped() -> None:
             await self.go_on.wait()
             return source
 
-    async def run() -> None:
-        kind = Slow()
-        made = Scene(kind=kind)
-        starting = asyncio.create_task(made.supervisor.start())
-        await made.until(lambda: made.supervisor.stage is SupervisorState.STARTING and made.sources)
-        await made.supervisor.rest()
-        kind.go_on.set()
-        await starting
-        assert made.supervisor.source is None
-        assert made.sources[0].status.phase is Phase.ENDED
-        made.console.stop(State.CLOSED, "over")
-
-    asyncio.run(run())
+    kind = Slow()
+    made = Scene(kind=kind)
+    starting = asyncio.create_task(made.supervisor.start())
+    await made.until(lambda: made.supervisor.stage is SupervisorState.STARTING and made.sources)
+    await made.supervisor.rest()
+    kind.go_on.set()
+    await starting
+    assert made.supervisor.source is None
+    assert made.sources[0].status.phase is Phase.ENDED
+    made.console.stop(State.CLOSED, "over")
 
 
-def test_client_that_attaches_starts_the_source_and_the_last_to_detach_stops_it(
+async def test_client_that_attaches_starts_the_source_and_the_last_to_detach_stops_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("kju.emulators.on_demand.GRACE", 0.001)
-
-    async def run() -> None:
-        made = Scene()
-        runner = SourceRunner(made.supervisor)
-        await runner.open()
-        assert made.supervisor.stage is SupervisorState.IDLE
-        await runner.attach("a")
-        await runner.attach("b")
-        assert len(made.sources) == 1
-        runner.detach("a")
-        assert made.supervisor.stage is SupervisorState.RUNNING
-        runner.detach("b")
-        await made.until(lambda: made.supervisor.stage is SupervisorState.IDLE)
-        await made.until(lambda: made.sources[0].status.phase is Phase.ENDED)
-        runner.close()
-        made.console.stop(State.CLOSED, "over")
-
-    asyncio.run(run())
+    made = Scene()
+    runner = SourceRunner(made.supervisor)
+    await runner.open()
+    assert made.supervisor.stage is SupervisorState.IDLE
+    await runner.attach("a")
+    await runner.attach("b")
+    assert len(made.sources) == 1
+    runner.detach("a")
+    assert made.supervisor.stage is SupervisorState.RUNNING
+    runner.detach("b")
+    await made.until(lambda: made.supervisor.stage is SupervisorState.IDLE)
+    await made.until(lambda: made.sources[0].status.phase is Phase.ENDED)
+    runner.close()
+    made.console.stop(State.CLOSED, "over")
 
 
-def test_surface_with_a_name_is_always_viewed(tmp_path: Path) -> None:
-    async def run() -> None:
-        made = Scene(str(tmp_path / "screen"))
-        runner = SourceRunner(made.supervisor)
-        await runner.open()
-        assert made.supervisor.stage is SupervisorState.RUNNING
-        made.console.stop(State.CLOSED, "over")
-
-    asyncio.run(run())
+async def test_surface_with_a_name_is_always_viewed(tmp_path: Path) -> None:
+    made = Scene(str(tmp_path / "screen"))
+    runner = SourceRunner(made.supervisor)
+    await runner.open()
+    assert made.supervisor.stage is SupervisorState.RUNNING
+    made.console.stop(State.CLOSED, "over")
 
 
 def test_closed_is_final_and_every_other_stage_can_be_closed() -> None:

@@ -1,9 +1,8 @@
-"""Folders and files of this user's; links, other kinds of files, and modes."""
+"""Open private folders and files: links, special files and modes."""
 
 from __future__ import annotations
 
 import os
-import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kju.errors import FileError, LimitError
-from kju.files import Folder, folder_in, listen, private_folder, remove_tree
+from kju.files import Folder, folder_in, private_folder, remove_tree
 from kju.store.snapshot_files import SnapshotFiles
 
 
@@ -45,7 +44,7 @@ def test_open_refuses_links_files_and_open_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_what_belongs_to_another_user_is_refused(tmp_path: Path, folder: Folder) -> None:
+def test_a_folder_of_another_user_is_refused(tmp_path: Path, folder: Folder) -> None:
     (tmp_path / "theirs").mkdir(mode=0o755)
     os.chown(tmp_path / "theirs", 65534, 65534)
     (tmp_path / "link").symlink_to("own")
@@ -135,22 +134,8 @@ def test_a_folder_is_removed_with_its_own_files_only(folder: Folder, tmp_path: P
     assert folder.names() == [] and (tmp_path / "elsewhere" / "kept").exists()
 
 
-def test_a_socket_is_its_users_alone_whatever_the_umask(tmp_path: Path) -> None:
-    long = tmp_path / ("x" * 100)
-    long.mkdir(mode=0o700)
-    before = os.umask(0)
-    try:
-        with socket.socket(socket.AF_UNIX) as listener, Folder.open(long) as folder:
-            listen(listener, folder, "control.sock", 1)
-            status = (long / "control.sock").stat()
-    finally:
-        os.umask(before)
-    assert stat.S_ISSOCK(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o600
-    assert [path.name for path in long.iterdir()] == ["control.sock"]
-
-
 @pytest.mark.parametrize("kind", ["link", "file", "open", "foreign files"])
-def test_snapshots_beside_a_disk_need_a_folder_of_ones_own(tmp_path: Path, kind: str) -> None:
+def test_snapshots_beside_a_disk_need_a_private_folder(tmp_path: Path, kind: str) -> None:
     (tmp_path / "private" / "clean").mkdir(parents=True)
     (tmp_path / "private" / "clean" / "important").touch()
     place = tmp_path / "d.qcow2.snapshots"
@@ -178,7 +163,7 @@ def test_snapshots_beside_a_disk_need_a_folder_of_ones_own(tmp_path: Path, kind:
         assert (place / "clean" / "important").exists()
 
 
-def test_a_folder_in_anybodys_folder_is_made_by_its_descriptor(tmp_path: Path) -> None:
+def test_a_folder_in_a_shared_folder_is_made_by_descriptor(tmp_path: Path) -> None:
     parent = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
     try:
         with folder_in(parent, Path("/nowhere/new"), create=True) as made:

@@ -161,7 +161,7 @@ def opens_for_writing(values: list[ast.expr], keywords: list[ast.keyword]) -> bo
         "os.fdopen(descriptor, mode)",
     ],
 )
-def test_finds_writes(text: str) -> None:
+def test_a_write_is_found(text: str) -> None:
     assert writes(text)
 
 
@@ -182,7 +182,7 @@ def test_finds_writes(text: str) -> None:
         "player.save()",
     ],
 )
-def test_takes_nothing_else_for_a_write(text: str) -> None:
+def test_other_calls_are_not_writes(text: str) -> None:
     assert not writes(text)
 
 

@@ -28,7 +28,7 @@ def test_the_mode_is_the_old_files_or_the_umasks(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o600
 
 
-def test_a_link_of_ones_own_is_followed(tmp_path: Path) -> None:
+def test_a_link_of_the_same_user_is_followed(tmp_path: Path) -> None:
     (tmp_path / "real.png").write_text("old")
     (tmp_path / "one").symlink_to("real.png")
     (tmp_path / "two").symlink_to(tmp_path / "one")
@@ -51,7 +51,7 @@ def test_a_link_or_pipe_of_another_user_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "private").read_text() == "keep"
 
 
-def test_nothing_is_replaced_where_that_was_not_asked_for(tmp_path: Path) -> None:
+def test_a_file_is_not_replaced_without_replace(tmp_path: Path) -> None:
     (tmp_path / "private").write_text("keep")
     (tmp_path / "link").symlink_to("private")
     (tmp_path / "dangling").symlink_to("none")
@@ -82,7 +82,7 @@ def test_devices_and_open_files_are_written_to(tmp_path: Path, replace: bool) ->
         assert file.read() == b"here"
 
 
-def test_a_pipe_of_ones_own_is_written_to(tmp_path: Path) -> None:
+def test_a_pipe_of_the_same_user_is_written_to(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     writer = threading.Thread(target=write_output, args=(tmp_path / "pipe", b"x" * 200_000))
     writer.start()
@@ -124,7 +124,7 @@ def test_a_folder_that_cannot_be_read_takes_files(
 
 
 @pytest.mark.parametrize("place", ["missing/x", "folder", "file/x"])
-def test_a_place_that_cannot_be_is_named(tmp_path: Path, place: str) -> None:
+def test_an_impossible_path_is_named(tmp_path: Path, place: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(FileError, match=str(tmp_path / place)):

@@ -1,4 +1,4 @@
-"""Debian packages for guests: where they are taken from."""
+"""Find the archive that packages for guests come from."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_archive_is_the_one_of_the_machines_sources(tmp_path, monkeypatch, f
         {"sources.list.d/debian.sources.bak": DEB822},
     ],
 )
-def test_a_machine_without_an_archive_is_told_how_to_name_one(tmp_path, monkeypatch, files):
+def test_without_an_archive_the_error_names_the_option(tmp_path, monkeypatch, files):
     monkeypatch.setattr(debian, "APT_SOURCES", tmp_path)
     monkeypatch.delenv(debian.ARCHIVE, raising=False)
     (tmp_path / "sources.list.d").mkdir()

@@ -20,7 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o077])
-def test_a_built_disk_is_found_whatever_the_umask(folder: Path, umask: int) -> None:
+def test_a_built_disk_is_found_with_every_umask(folder: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         assert debian.cache() == folder
@@ -43,7 +43,7 @@ def test_the_lock_is_not_made_through_a_link(folder: Path, tmp_path: Path) -> No
     assert (tmp_path / "precious").read_text() == "kept"
 
 
-def test_a_cache_folder_in_which_others_may_write_is_refused(folder: Path) -> None:
+def test_a_cache_folder_that_others_may_write_is_refused(folder: Path) -> None:
     folder.mkdir(parents=True)
     folder.chmod(0o777)
     with pytest.raises(FileError, match=f"chmod go-w {folder}"):
@@ -58,7 +58,7 @@ def test_a_cache_folder_in_which_others_may_write_is_refused(folder: Path) -> No
         ("missing/new", "missing/new cannot be written: No such file or directory"),
     ],
 )
-def test_a_copy_looks_at_its_target_before_anything_is_downloaded(
+def test_the_target_of_a_copy_is_checked_before_a_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, why: str
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -1,4 +1,4 @@
-"""Packer's boot commands."""
+"""Parse Packer's boot commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kju.keys.boot_command import Hold, Press, Text, Wait, parse_boot_command
 ENTER, ESC, CTRL, SHIFT = NUMBERS["ret"], NUMBERS["esc"], NUMBERS["ctrl"], NUMBERS["shift_r"]
 
 
-def test_a_debian_installer_is_started() -> None:
+def test_boot_command_of_the_debian_installer() -> None:
     command = "<esc><wait5>auto url=http://10.0.2.2:8000/p.cfg <enter><wait>"
     assert parse_boot_command(command) == [
         Press(ESC),
@@ -37,7 +37,7 @@ def test_a_debian_installer_is_started() -> None:
         ("<WAIT2S>", 2),
     ],
 )
-def test_pauses(tag: str, seconds: float) -> None:
+def test_a_pause_has_its_length_in_seconds(tag: str, seconds: float) -> None:
     assert parse_boot_command(tag) == [Wait(pytest.approx(seconds))]
 
 
@@ -53,12 +53,12 @@ def test_keys_are_held_until_they_are_released() -> None:
 
 
 @pytest.mark.parametrize("name", ["bs", "del", "f12", "pageUp", "spacebar", "menu", "leftSuper"])
-def test_special_keys_of_packer(name: str) -> None:
+def test_packers_special_keys_are_pressed(name: str) -> None:
     (part,) = parse_boot_command(f"<{name}>")
     assert isinstance(part, Press)
 
 
-def test_what_is_in_no_brackets_is_typed() -> None:
+def test_text_outside_of_brackets_is_typed() -> None:
     assert parse_boot_command("a < b > c <> <a> 2<lt>3\n") == [Text("a < b > c <> <a> 2<3\n")]
 
 

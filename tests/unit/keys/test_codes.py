@@ -1,11 +1,10 @@
-"""Keys by what Linux, X11 and browsers call them."""
+"""Convert key codes of Linux, X11 and browsers."""
 
 from __future__ import annotations
 
 import pytest
 
 from kju import keys
-from kju.keys.table import KEYS
 
 # number, evdev, browser, keysym: keys of every kind, from the documents that define them.
 KNOWN = {
@@ -28,7 +27,7 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_known_keys(name: str) -> None:
+def test_codes_of_known_keys(name: str) -> None:
     number, evdev, browser, keysym = KNOWN[name]
     assert keys.number(name) == number
     assert keys.from_evdev(evdev) == number
@@ -47,22 +46,9 @@ def test_altgr_is_the_right_alt_key() -> None:
     assert keys.from_keysym(0xFE03) == keys.from_keysym(0xFFEA) == keys.number("altgr")
 
 
-def test_keys_that_qemu_lacks() -> None:
+def test_codes_without_a_qemu_key_are_none() -> None:
     assert keys.from_evdev(0) is keys.from_evdev(248) is keys.from_evdev(-1) is None
     assert keys.from_x11(0) is keys.from_x11(7) is None
     assert keys.from_browser("") is keys.from_browser("Fn") is None
     assert keys.from_keysym(0) is keys.from_keysym(0xFFFFFF) is None
     assert keys.to_evdev(0) is keys.to_evdev(0xB7) is None
-
-
-def test_a_key_has_one_of_each() -> None:
-    for column in (0, 1, 2):
-        assert len({key[column] for key in KEYS}) == len(KEYS)
-    for column in (3, 4):
-        listed = [entry for key in KEYS for entry in key[column]]
-        assert len(set(listed)) == len(listed)
-
-
-def test_a_set_1_scan_code_below_f13_is_the_evdev_code() -> None:
-    low = [(number, evdev) for number, _, evdev, _, _ in KEYS if number <= 0x53]
-    assert low == [(n, n) for n in range(1, 0x54)]

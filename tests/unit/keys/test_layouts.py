@@ -26,7 +26,7 @@ QEMU = [
 every_layout = pytest.mark.parametrize("name", sorted(keys.LAYOUTS))
 
 
-def test_all_that_qemu_has() -> None:
+def test_every_qemu_keymap_has_a_layout() -> None:
     assert set(QEMU) <= set(keys.LAYOUTS)
     assert set(keys.LAYOUTS) - set(QEMU) == {"de-nodeadkeys", "fr-nodeadkeys"}
 
@@ -35,17 +35,17 @@ def test_all_that_qemu_has() -> None:
     ("alias", "name"),
     [("us", "en-us"), ("gb", "en-gb"), ("uk", "en-gb"), ("jp", "ja"), ("br", "pt-br")],
 )
-def test_aliases(alias: str, name: str) -> None:
+def test_an_alias_is_the_same_layout(alias: str, name: str) -> None:
     assert keys.layout(alias) is keys.layout(name)
 
 
-def test_unknown_layout() -> None:
+def test_an_unknown_layout_is_refused_with_a_list() -> None:
     with pytest.raises(UsageError, match=r"'klingon'.* de-ch,.* us\b"):
         keys.layout("klingon")
 
 
 @every_layout
-def test_all_characters_come_out(name: str) -> None:
+def test_every_character_is_typed(name: str) -> None:
     layout, guest = keys.layout(name), Model(name)
     text = "".join(sorted(layout.chords)).replace("\r", "")
     for group in keys.held_steps(layout.strokes(text), 32):
@@ -55,7 +55,7 @@ def test_all_characters_come_out(name: str) -> None:
 
 @every_layout
 @pytest.mark.skipif(not x11_is_the_same(), reason="another version of xkb-data is installed")
-def test_all_characters_come_out_in_x11(name: str) -> None:
+def test_every_character_is_typed_in_x11(name: str) -> None:
     pytest.importorskip("xkbcommon")
     layout, guest = keys.layout(name), X11(name)
     text = "".join(sorted(layout.chords)).replace("\r", "")
@@ -65,7 +65,7 @@ def test_all_characters_come_out_in_x11(name: str) -> None:
 
 
 @every_layout
-def test_no_shorter_way_is_left_out(name: str) -> None:
+def test_every_stroke_is_the_shortest(name: str) -> None:
     rows, layout = Model(name).rows, keys.layout(name)
     for number, row in rows.items():
         for level, text in enumerate(row):
@@ -75,7 +75,7 @@ def test_no_shorter_way_is_left_out(name: str) -> None:
 
 
 @every_layout
-def test_ascii(name: str) -> None:
+def test_latin_layouts_type_ascii(name: str) -> None:
     """Whatever types Latin letters types all that a shell needs."""
     chords = keys.layout(name).chords
     if name in {"ar", "mk", "ru", "th"}:
@@ -135,7 +135,7 @@ def test_a_text_is_normalised_where_it_must_be() -> None:
     assert [thai.chords[c] for c in text] == thai.strokes(text)
 
 
-def test_only_what_is_asked_for_is_read() -> None:
+def test_only_the_requested_layout_is_read() -> None:
     program = (
         "import sys\n"
         "def opened(event, arguments):\n"
@@ -193,7 +193,7 @@ def keymap(name: str) -> Iterator[tuple[int, str, str]]:
 
 
 @pytest.mark.parametrize("name", sorted(set(QEMU) - OTHERS))
-def test_what_qemus_keymap_says(name: str) -> None:
+def test_a_layout_agrees_with_qemus_keymap(name: str) -> None:
     xkb = pytest.importorskip("xkbcommon.xkb")
     if not (KEYMAPS / name).exists():
         pytest.skip("no QEMU keymaps are installed")
@@ -216,7 +216,7 @@ def test_what_qemus_keymap_says(name: str) -> None:
     assert compared > 80
 
 
-def test_every_table_is_one_of_a_layout() -> None:
+def test_every_layout_file_belongs_to_a_layout() -> None:
     folder = Path(keyboards.__file__).parent
     assert {path.stem for path in folder.glob("*.txt")} == set(keys.LAYOUTS)
     assert set(keys.LAYOUT_ALIASES.values()) <= set(keys.LAYOUTS)
@@ -229,7 +229,7 @@ LOCK = 0x3A
 
 @every_layout
 @pytest.mark.skipif(not x11_is_the_same(), reason="another version of xkb-data is installed")
-def test_the_same_comes_out_in_x11_while_caps_lock_is_on(name: str) -> None:
+def test_strokes_under_caps_lock_type_the_same_in_x11(name: str) -> None:
     """All but the small letters whose key has no capital."""
     pytest.importorskip("xkbcommon")
     layout, typed = keys.layout(name), 0
@@ -255,7 +255,7 @@ def test_the_same_comes_out_in_x11_while_caps_lock_is_on(name: str) -> None:
         ("de", "\u00e4\u00dcz@", [True, False, True, False]),
     ],
 )
-def test_caps_lock_turns_shift_around_for_letters_only(
+def test_caps_lock_inverts_shift_for_letters_only(
     name: str, text: str, shifted: list[bool]
 ) -> None:
     layout = keys.layout(name)
@@ -268,3 +268,13 @@ def test_a_small_letter_without_its_capital_cannot_be_typed_under_caps_lock() ->
     layout = keys.layout("fr")
     assert layout.under_caps_lock(layout.strokes("\u00e9t\u00e9")) is None
     assert layout.under_caps_lock(layout.strokes("ETA 12&(")) is not None
+
+
+def test_every_printable_ascii_character_can_be_typed() -> None:
+    for character in string.printable.replace("\x0b", "").replace("\x0c", ""):
+        assert len(keys.US.type(character)) == 1
+
+
+def test_missing_characters_are_named_with_their_positions() -> None:
+    with pytest.raises(UsageError, match=r"'é' \(position 1\), '→' \(position 3\)"):
+        keys.US.type("aéb→é")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from kju.errors import InputError, KjuError, RoleError
@@ -11,30 +9,24 @@ from kju.remote.pending_inputs import MAX_MARKS, PendingInputs, VersionMarks, in
 from kju.wire.messages import Done
 
 
-def test_inputs_are_numbered_and_get_their_own_results() -> None:
-    async def scene() -> None:
-        inputs = PendingInputs()
-        (first, one), (second, two) = inputs.add(), inputs.add()
-        assert (first, second) == (1, 2)
-        inputs.finish(Done(2, version=7))
-        inputs.finish(Done(2, version=8))
-        inputs.finish(Done(99))
-        assert (await two).version == 7
-        assert not one.done()
-
-    asyncio.run(scene())
+async def test_inputs_are_numbered_and_get_their_own_results() -> None:
+    inputs = PendingInputs()
+    (first, one), (second, two) = inputs.add(), inputs.add()
+    assert (first, second) == (1, 2)
+    inputs.finish(Done(2, version=7))
+    inputs.finish(Done(2, version=8))
+    inputs.finish(Done(99))
+    assert (await two).version == 7
+    assert not one.done()
 
 
-def test_the_end_of_a_session_fails_its_inputs_and_restarts_their_numbers() -> None:
-    async def scene() -> None:
-        inputs = PendingInputs()
-        _, result = inputs.add()
-        inputs.fail_all("the sender has ended")
-        with pytest.raises(InputError, match="the sender has ended"):
-            await result
-        assert inputs.add()[0] == 1
-
-    asyncio.run(scene())
+async def test_the_end_of_a_session_fails_its_inputs_and_restarts_their_numbers() -> None:
+    inputs = PendingInputs()
+    _, result = inputs.add()
+    inputs.fail_all("the sender has ended")
+    with pytest.raises(InputError, match="the sender has ended"):
+        await result
+    assert inputs.add()[0] == 1
 
 
 def test_a_mark_is_the_version_here_that_showed_a_version_there() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 
 import numpy as np
 import pytest
@@ -26,6 +27,11 @@ def picture(width: int, height: int, seed: int = 1) -> Screenshot:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
+def finish(future: Future[Screenshot | None], result: Screenshot | None) -> None:
+    with contextlib.suppress(InvalidStateError):  # cancelled by the end of the source
+        future.set_result(result)
+
+
 class Scene:
     """An emulator that takes screenshots, and the surface for them."""
 
@@ -34,6 +40,7 @@ class Scene:
         self.passing: list[Screenshot] = []
         self.error: Exception | None = None
         self.hangs = False
+        self.takes = 0.0
         self.asked: list[float] = []
         self.given: list[Future[Screenshot | None]] = []
         self.statuses: list[SourceStatus] = []
@@ -48,8 +55,17 @@ class Scene:
             future.set_exception(self.error)
         elif not self.hangs:
             now = self.passing.pop(0) if self.passing else self.shown
-            future.set_result(None if now is None else now.copy())
+            result = None if now is None else now.copy()
+            if self.takes:
+                threading.Timer(self.takes, finish, (future, result)).start()
+            else:
+                future.set_result(result)
         return future
+
+    def rests(self, after: float) -> None:
+        """Wait for a screenshot that is taken this long after the picture was published."""
+        # The second screenshot is taken after the first was published.
+        until(lambda: len(self.asked) > 2 and self.asked[-1] > self.asked[1] + after, 20, "rest")
 
     def published(self, wanted: Screenshot) -> bool:
         pixels = self.source.producer.pixels
@@ -120,7 +136,7 @@ def test_flush_publishes_a_screenshot_begun_after_the_call(scene: Scene) -> None
 
 def test_screenshots_are_rare_at_rest_and_frequent_after_an_input(scene: Scene) -> None:
     scene.start()
-    time.sleep(0.7)  # longer than BRISK_FOR after the first picture
+    scene.rests(screendump.BRISK_FOR)
     count, began = len(scene.asked), time.monotonic()
     until(lambda: len(scene.asked) >= count + 4, 5, "four at rest")
     assert time.monotonic() - began >= 3 * REST
@@ -135,7 +151,7 @@ def test_screenshots_become_rarer_while_nothing_changes(
 ) -> None:
     monkeypatch.setattr(screendump, "STILL_AFTER", 0.5)
     scene.start()
-    time.sleep(0.7)
+    scene.rests(screendump.STILL_AFTER)
     count, began = len(scene.asked), time.monotonic()
     until(lambda: len(scene.asked) >= count + 3, 10, "three of a still screen")
     assert time.monotonic() - began >= 2 * screendump.STILL
@@ -147,13 +163,7 @@ def test_screenshots_become_rarer_while_nothing_changes(
 
 
 def test_pause_between_screenshots_grows_with_their_duration(scene: Scene) -> None:
-    plain, took = scene.take, 0.03
-
-    def slow() -> Future[Screenshot | None]:
-        time.sleep(took)
-        return plain()
-
-    scene.source._take_screenshot = slow
+    took = scene.takes = 0.03
     scene.start()
     scene.source.note_input()
     until(lambda: len(scene.asked) > 6, 20, "some screenshots")

@@ -95,43 +95,37 @@ def test_logging_goes_there_whatever_it_says(tmp_path: Path) -> None:
     assert logs.read(tmp_path / "log") == b"a name \\udcff\n5\n"
 
 
-def test_what_is_printed_is_read_also_after_the_end(tmp_path: Path) -> None:
-    async def scene() -> None:
-        output = Output(tmp_path / "log")
-        with output.theirs as theirs:
-            os.write(theirs.fileno(), b"first\n")
-            async with asyncio.timeout(5):
-                while not logs.read(tmp_path / "log"):
-                    await asyncio.sleep(0)
-            os.write(theirs.fileno(), b"last words\n")
+async def test_what_is_printed_is_read_also_after_the_end(tmp_path: Path) -> None:
+    output = Output(tmp_path / "log")
+    with output.theirs as theirs:
+        os.write(theirs.fileno(), b"first\n")
+        async with asyncio.timeout(5):
+            while not logs.read(tmp_path / "log"):
+                await asyncio.sleep(0)
+        os.write(theirs.fileno(), b"last words\n")
+    output.drain()
+    assert logs.tail(tmp_path / "log") == ["first", "last words"]
+    output.drain()
+    output.close()
+
+
+async def test_a_writer_without_end_does_not_hold_the_host(tmp_path: Path) -> None:
+    output = Output(tmp_path / "log")
+    reads = 0
+    read = os.read
+
+    def endless(fd: int, size: int) -> bytes:
+        nonlocal reads
+        reads += 1
+        return b"x" * size
+
+    os.read = endless  # type: ignore[assignment]
+    try:
         output.drain()
-        assert logs.tail(tmp_path / "log") == ["first", "last words"]
-        output.drain()
-        output.close()
-
-    asyncio.run(scene())
-
-
-def test_a_writer_without_end_does_not_hold_the_host(tmp_path: Path) -> None:
-    async def scene() -> None:
-        output = Output(tmp_path / "log")
-        reads = 0
-        read = os.read
-
-        def endless(fd: int, size: int) -> bytes:
-            nonlocal reads
-            reads += 1
-            return b"x" * size
-
-        os.read = endless  # type: ignore[assignment]
-        try:
-            output.drain()
-        finally:
-            os.read = read
-        assert reads < 100
-        output.close()
-
-    asyncio.run(scene())
+    finally:
+        os.read = read
+    assert reads < 100
+    output.close()
 
 
 @pytest.fixture

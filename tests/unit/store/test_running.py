@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -14,8 +13,7 @@ import pytest
 from kju.cli import doctor
 from kju.errors import MachineExistsError, MachineNotFoundError, UsageError
 from kju.store import claims, paths, running
-from kju.store.connection import connect, reachable
-from kju.store.paths import Paths, RuntimeFolderError, fallback_note, name_for, runtime_folder
+from kju.store.paths import RuntimeFolderError, fallback_note, name_for, runtime_folder
 
 
 @pytest.fixture(autouse=True)
@@ -162,17 +160,6 @@ def test_fallbacks(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("XDG_RUNTIME_DIR", value)
         found = runtime_folder(create=False)
         assert str(found) in (f"/run/user/{os.getuid()}/kju", f"/tmp/kju-{os.getuid()}")
-
-
-def test_a_socket_in_a_deep_folder(tmp_path: Path) -> None:
-    deep = tmp_path / ("d" * 100) / "name"
-    deep.mkdir(parents=True)
-    server = socket.socket(socket.AF_UNIX)
-    with server, reachable(deep / "control.sock") as address:
-        server.bind(address)
-        server.listen()
-        assert (deep / "control.sock").is_socket()
-        connect(Paths(deep), "name").close()
 
 
 def test_start_time_of_nobody() -> None:

@@ -1,4 +1,4 @@
-"""A consumer on a bytearray: no lie of the memory is believed, and what a look gives."""
+"""A consumer on a bytearray: every field is checked, and a frame is consistent."""
 
 import threading
 
@@ -37,7 +37,7 @@ MODE_LIES = {
 
 
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, vs in MODE_LIES.items() for v in vs])
-def test_a_mode_that_lies_is_refused_by_all(memory, consumer, name, value):
+def test_every_reader_refuses_an_invalid_mode(memory, consumer, name, value):
     mode = consumer.mode
     set_field(memory, name, value)
     for call in (
@@ -60,21 +60,21 @@ def test_the_constant_part_is_never_read_again(memory, consumer):
 
 
 @pytest.mark.parametrize("name", ["mode_sequence", "cursor_sequence"])
-def test_what_stays_half_written_is_said_so(memory, consumer, name):
+def test_a_half_written_field_is_an_error(memory, consumer, name):
     set_field(memory, name, 7)
     with pytest.raises(FormatError, match="half written"):
         _ = consumer.mode if name == "mode_sequence" else consumer.cursor()
 
 
 @pytest.mark.parametrize(("name", "value"), [("cursor_width", 513), ("cursor_height", 2**32 - 1)])
-def test_a_cursor_that_lies(memory, producer, consumer, name, value):
+def test_an_invalid_cursor_is_refused(memory, producer, consumer, name, value):
     producer.set_cursor(bytes(16), 2, 2, 0, 0)
     set_field(memory, name, value)
     with pytest.raises(FormatError, match="cursor"):
         consumer.cursor()
 
 
-def test_an_unknown_state(memory, consumer):
+def test_an_unknown_state_is_refused(memory, consumer):
     set_field(memory, "state", 99)
     with pytest.raises(FormatError, match="99"):
         _ = consumer.state
@@ -107,7 +107,7 @@ def test_an_exact_copy_needs_a_producer_that_does_not_write(producer, consumer):
 
 
 @pytest.mark.parametrize("name", ["bgrx", "rgb", "rgba", "grey"])
-def test_a_linear_buffer_gives_its_bytes_whatever_is_asked(memory, producer, name):
+def test_a_linear_buffer_returns_its_bytes_in_every_format(memory, producer, name):
     data = bytes(range(200))
     producer.set_mode(20, 10, fourcc=R8, source=data)
     copy = copy_frame(Consumer(memory), None, name, False, empty, 1)
@@ -115,7 +115,7 @@ def test_a_linear_buffer_gives_its_bytes_whatever_is_asked(memory, producer, nam
     assert copy.pixels.shape == (10, 20)
 
 
-def test_marks_count_only_within_their_life(memory, producer, consumer):
+def test_a_mark_of_another_incarnation_or_epoch_is_stale(memory, producer, consumer):
     mark = consumer.changes(NOTHING_TAKEN).mark
     assert consumer.changes(mark).rects == []
     assert consumer.changes(mark._replace(incarnation=4)).everything
@@ -125,7 +125,7 @@ def test_marks_count_only_within_their_life(memory, producer, consumer):
     assert change.everything and change.rects == [Rect(0, 0, 32, 32)]
 
 
-def test_a_view_is_read_only_and_shows_what_comes(producer, consumer):
+def test_a_view_is_read_only_and_shows_later_pixels(producer, consumer):
     view = consumer.view(consumer.mode)
     with pytest.raises(ValueError, match="read-only"):
         view[0, 0, 0] = 1
@@ -133,7 +133,7 @@ def test_a_view_is_read_only_and_shows_what_comes(producer, consumer):
     assert view[2, 1].tobytes() == b"abcd"
 
 
-def test_who_publishes(memory):
+def test_the_identity_of_the_producer(memory):
     who = Identity(1, 2, 3, True)
     Producer.format(memory, 4096, incarnation=3, max_side=128, identity=who)
     assert Consumer(memory).producer == who
@@ -148,7 +148,7 @@ def test_who_publishes(memory):
         (State.UNAVAILABLE, UnavailableError),
     ],
 )
-def test_states_that_are_errors(producer, consumer, state, error):
+def test_a_state_without_a_picture_raises_its_error(producer, consumer, state, error):
     producer.set_state(state, "because")
     assert consumer.state == (state, "because")
     with pytest.raises(error):
@@ -160,7 +160,7 @@ def test_states_that_are_errors(producer, consumer, state, error):
 # ---- Waiting, as far as it needs no clock
 
 
-def test_a_wait_that_need_not_sleep(producer, consumer):
+def test_a_wait_with_a_change_returns_at_once(producer, consumer):
     reader = consumer.reader
     assert not reader.wait(reader.version, -1, State.LIVE, 0)
     assert reader.wait(reader.version - 1, -1, State.LIVE, 500)
@@ -186,7 +186,7 @@ def test_a_mode_is_one_object_until_it_changes(producer, consumer):
     assert consumer.changes(NOTHING_TAKEN).mode == consumer.mode != first
 
 
-def test_next_wait():
+def test_the_next_wait_is_bounded_by_the_deadline():
     assert next_wait(5.0, None) == 500
     assert next_wait(5.0, 5.25) == 250
     assert next_wait(5.0, 50.0) == 500
@@ -290,7 +290,7 @@ def test_a_copy_of_another_epoch_is_not_returned(producer, consumer):
 
 
 @pytest.mark.parametrize("moves", ["window", "mode"])
-def test_what_moves_during_a_copy_is_not_returned(moves):
+def test_a_copy_during_which_pixels_move_is_not_returned(moves):
     """A large copy leaves the interpreter lock, and something moves under it, often.
 
     Two of three moves come at once, the third leaves time for a copy: however the threads are

@@ -33,13 +33,13 @@ def test_unprintable_letters_are_shown():
 
 
 @pytest.mark.parametrize("code", PIXMAN_FORMATS)
-def test_pixman_codes_say_their_size(code):
+def test_a_pixman_code_has_its_pixel_size(code):
     found = from_pixman(code)
     assert found.bytes_per_pixel * 8 == code >> 24
     assert oracle.BYTES[found.name] == found.bytes_per_pixel
 
 
-def test_an_unknown_pixman_code_says_what_is_known():
+def test_an_unknown_pixman_code_is_refused_with_a_list():
     with pytest.raises(FormatError, match="0x20020889") as caught:
         from_pixman(0x20020889)
     assert caught.value.found == 0x20020889

@@ -50,12 +50,12 @@ def test_a_region_within_its_limit_covers_nothing_else(added):
     assert set().union(*map(pixels, held)) == set().union(*map(pixels, added))
 
 
-def test_rows_that_follow_become_one_rectangle():
+def test_adjacent_rows_become_one_rectangle():
     region = Region(Rect(0, 16 * row, 720, 16) for row in range(25))
     assert region.take() == [Rect(0, 0, 720, 400)]
 
 
-def test_bounding():
+def test_the_bounding_rectangle_covers_all():
     assert bounding([Rect(3, 1, 2, 2), Rect(0, 5, 1, 1)]) == Rect(0, 1, 5, 5)
     with pytest.raises(ValueError):
         bounding([])

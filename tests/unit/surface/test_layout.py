@@ -11,14 +11,14 @@ from kju.surface.producer import Producer
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_it_is_not_stale():
+def test_the_generated_layout_is_current():
     done = subprocess.run(
         [sys.executable, ROOT / "tools/gen_layout.py", "--check"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
 
 
-def test_it_reads_what_the_core_wrote():
+def test_the_layout_reads_fields_that_the_core_wrote():
     memory = bytearray(surface_size(4096, max_side=64))
     producer = Producer.format(
         memory, 4096, incarnation=77, max_side=64, identity=Identity(11, 22, 33, True)

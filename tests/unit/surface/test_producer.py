@@ -1,4 +1,4 @@
-"""A producer on a bytearray: what is refused, and that a refusal changes nothing."""
+"""A producer on a bytearray: invalid calls are refused and change nothing."""
 
 import pytest
 
@@ -11,13 +11,13 @@ from kju.surface.producer import Producer
 CAPACITY = 64 * 48 * 4
 
 
-def test_memory_too_small():
+def test_memory_that_is_too_small_is_refused():
     size = surface_size(CAPACITY)
     with pytest.raises(GeometryError, match=str(size)):
         Producer.format(bytearray(size - 1), CAPACITY, incarnation=1)
 
 
-def test_memory_that_is_read_only():
+def test_read_only_memory_is_refused():
     with pytest.raises((BufferError, TypeError)):
         Producer.format(bytes(surface_size(CAPACITY)), CAPACITY, incarnation=1)
 
@@ -82,7 +82,7 @@ def test_a_bad_call_changes_nothing(memory, producer, consumer, name):
 
 
 @pytest.mark.parametrize("name", ["", "XRGB8888", "argb", "bgrx"])
-def test_an_unknown_source_format(memory, producer, consumer, name):
+def test_an_unknown_source_format_is_refused(memory, producer, consumer, name):
     before = bytes(memory)
     for call in (
         lambda: producer.set_mode(8, 8, source=FRAME, source_format=name or "?"),
@@ -98,11 +98,11 @@ def test_an_unknown_source_format(memory, producer, consumer, name):
     ("reason", "read"),
     [("x" * 500, "x" * 127), ("\u00e9" * 100, "\u00e9" * 63), ("a\0b", "a b"), ("\udc80", "?")],
 )
-def test_reasons_are_cut_at_a_letter(producer, consumer, reason, read):
+def test_a_long_reason_is_cut_at_a_character(producer, consumer, reason, read):
     producer.set_state(State.UNAVAILABLE, reason)
     assert consumer.state == (State.UNAVAILABLE, read)
 
 
-def test_a_state_that_there_is_not(producer):
+def test_an_invalid_state_is_refused(producer):
     with pytest.raises(ValueError, match="state is 1 to 6"):
         producer.set_state(7)

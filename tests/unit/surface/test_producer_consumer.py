@@ -1,4 +1,4 @@
-"""Surfaces on a bytearray: what either side refuses, and a surface that has no mode yet."""
+"""Surfaces on a bytearray: invalid memory is refused by both sides."""
 
 import struct
 
@@ -34,25 +34,25 @@ def test_an_impossible_layout(capacity, arguments):
         surface_size(capacity, **arguments)
 
 
-def test_memory_that_is_not_aligned(memory, producer):
+def test_unaligned_memory_is_refused(memory, producer):
     shifted = memoryview(bytearray(b"\0") + memory)[1:]
     with pytest.raises(FormatError):
         Consumer(shifted)
 
 
 @pytest.mark.parametrize("length", [0, 1, 7])
-def test_too_short_to_be_recognised(memory, producer, length):
+def test_memory_without_a_whole_magic_is_refused(memory, producer, length):
     with pytest.raises(FormatError, match="not a kju surface"):
         Consumer(memory[:length])
 
 
 @pytest.mark.parametrize("length", [8, 127, 4095])
-def test_too_short_for_a_header(memory, producer, length):
+def test_memory_without_a_whole_header_is_refused(memory, producer, length):
     with pytest.raises(FormatError, match="ends before"):
         Consumer(memory[:length])
 
 
-def test_cut_memory_is_refused(memory, producer):
+def test_truncated_memory_is_refused(memory, producer):
     with pytest.raises(FormatError) as caught:
         Consumer(memory[:-1])
     assert caught.value.found == struct.pack("<Q", len(memory))
@@ -75,7 +75,7 @@ LIES = {
 
 
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, vs in LIES.items() for v in vs])
-def test_a_header_that_lies_is_refused(memory, producer, name, value):
+def test_an_invalid_header_is_refused(memory, producer, name, value):
     set_field(memory, name, value)
     with pytest.raises(FormatError) as caught:
         Consumer(memory)
@@ -84,7 +84,7 @@ def test_a_header_that_lies_is_refused(memory, producer, name, value):
         Producer(memory)
 
 
-def test_before_the_first_mode(memory, producer):
+def test_a_surface_without_a_mode_is_empty(memory, producer):
     consumer = Consumer(memory)
     assert consumer.mode.epoch == 0
     assert consumer.changes(NOTHING_TAKEN) == (Mark(3, 0, 0), consumer.mode, [], False)

@@ -238,27 +238,21 @@ def test_calls_from_qemu_are_refused():
 
 
 @pytest.mark.parametrize("answer", [b"REJECTED\r\n", b"\xff" * 9000, b""])
-def test_a_refused_authentication_closes_the_socket(answer):
-    async def main():
-        ours, theirs = socket.socketpair()
-        theirs.sendall(answer) if answer else theirs.close()
-        with pytest.raises(PeerError):
-            await DisplayBus.connect(ours)
-        assert ours.fileno() < 0
-        theirs.close()
-
-    asyncio.run(main())
+async def test_a_refused_authentication_closes_the_socket(answer):
+    ours, theirs = socket.socketpair()
+    theirs.sendall(answer) if answer else theirs.close()
+    with pytest.raises(PeerError):
+        await DisplayBus.connect(ours)
+    assert ours.fileno() < 0
+    theirs.close()
 
 
-def test_a_silent_qemu_is_a_timeout():
-    async def main():
-        ours, theirs = socket.socketpair()
-        with pytest.raises(WaitTimeoutError):
-            await DisplayBus.connect(ours, timeout=0.01)
-        assert ours.fileno() < 0
-        theirs.close()
-
-    asyncio.run(main())
+async def test_a_silent_qemu_is_a_timeout():
+    ours, theirs = socket.socketpair()
+    with pytest.raises(WaitTimeoutError):
+        await DisplayBus.connect(ours, timeout=0.01)
+    assert ours.fileno() < 0
+    theirs.close()
 
 
 def test_descriptors_from_qemu_are_not_for_other_programs(monkeypatch):

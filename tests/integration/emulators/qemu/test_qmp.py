@@ -52,79 +52,64 @@ def answer(sock: socket.socket, command: dict, words: dict) -> None:
     sock.sendall(json.dumps(words | number).encode() + b"\n")
 
 
-def test_command_is_written_before_begin_returns() -> None:
-    async def scene() -> None:
-        async with connection() as (qmp, theirs):
-            answers = [qmp.begin("one", {"a": 1}), qmp.begin("two")]
-            # No turn of the event loop in between.
-            commands = lines(theirs)
-            assert [command["execute"] for command in commands] == ["one", "two"]
-            assert commands[0]["arguments"] == {"a": 1}
-            for command in reversed(commands):
-                answer(theirs, command, {"return": command["execute"]})
-            assert await asyncio.gather(*answers) == ["one", "two"]
-
-    asyncio.run(scene())
+async def test_command_is_written_before_begin_returns() -> None:
+    async with connection() as (qmp, theirs):
+        answers = [qmp.begin("one", {"a": 1}), qmp.begin("two")]
+        # No turn of the event loop in between.
+        commands = lines(theirs)
+        assert [command["execute"] for command in commands] == ["one", "two"]
+        assert commands[0]["arguments"] == {"a": 1}
+        for command in reversed(commands):
+            answer(theirs, command, {"return": command["execute"]})
+        assert await asyncio.gather(*answers) == ["one", "two"]
 
 
-def test_refusal_is_an_error_with_qemus_words() -> None:
-    async def scene() -> None:
-        async with connection() as (qmp, theirs):
-            refused = qmp.begin("stop")
-            (command,) = lines(theirs)
-            words = {"error": {"class": "GenericError", "desc": "not\nnow"}}
-            answer(theirs, command, words)
-            with pytest.raises(QemuError, match="QEMU refused stop: not now"):
-                await refused
-
-    asyncio.run(scene())
+async def test_refusal_is_an_error_with_qemus_words() -> None:
+    async with connection() as (qmp, theirs):
+        refused = qmp.begin("stop")
+        (command,) = lines(theirs)
+        words = {"error": {"class": "GenericError", "desc": "not\nnow"}}
+        answer(theirs, command, words)
+        with pytest.raises(QemuError, match="QEMU refused stop: not now"):
+            await refused
 
 
 @pytest.mark.parametrize("words", [{}, {"error": 5}, {"error": {}}, {"other": 1}])
-def test_answer_that_is_none_is_an_error(words: dict) -> None:
-    async def scene() -> None:
-        async with connection() as (qmp, theirs):
-            refused = qmp.begin("stop")
-            (command,) = lines(theirs)
-            answer(theirs, command, words)
-            with pytest.raises(QemuError, match="QEMU refused stop"):
-                await refused
-
-    asyncio.run(scene())
+async def test_answer_that_is_none_is_an_error(words: dict) -> None:
+    async with connection() as (qmp, theirs):
+        refused = qmp.begin("stop")
+        (command,) = lines(theirs)
+        answer(theirs, command, words)
+        with pytest.raises(QemuError, match="QEMU refused stop"):
+            await refused
 
 
-def test_command_that_nobody_waits_for_is_forgotten() -> None:
-    async def scene() -> None:
-        async with connection() as (qmp, theirs):
-            for steps in (0, 1, 3):
-                given_up = qmp.begin("stop")
-                for _ in range(steps):
-                    await asyncio.sleep(0)
-                given_up.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await given_up
-            for command in lines(theirs):
-                answer(theirs, command, {"return": {}})
-            kept = qmp.begin("cont")
-            (command,) = lines(theirs)
-            answer(theirs, command, {"return": 7})
-            assert await kept == 7
-
-    asyncio.run(scene())
+async def test_command_that_nobody_waits_for_is_forgotten() -> None:
+    async with connection() as (qmp, theirs):
+        for steps in (0, 1, 3):
+            given_up = qmp.begin("stop")
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            given_up.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await given_up
+        for command in lines(theirs):
+            answer(theirs, command, {"return": {}})
+        kept = qmp.begin("cont")
+        (command,) = lines(theirs)
+        answer(theirs, command, {"return": 7})
+        assert await kept == 7
 
 
-def test_hang_up_ends_every_wait_and_every_later_call() -> None:
-    async def scene() -> None:
-        async with connection() as (qmp, theirs):
-            waiting = [qmp.begin("one"), qmp.begin("two")]
-            theirs.close()
-            for each in waiting:
-                with pytest.raises(QemuError):
-                    await each
-            assert await qmp.closed == "QEMU has hung up"
+async def test_hang_up_ends_every_wait_and_every_later_call() -> None:
+    async with connection() as (qmp, theirs):
+        waiting = [qmp.begin("one"), qmp.begin("two")]
+        theirs.close()
+        for each in waiting:
             with pytest.raises(QemuError):
-                qmp.begin("three")
-            with pytest.raises(QemuError):
-                await qmp.execute("four")
-
-    asyncio.run(scene())
+                await each
+        assert await qmp.closed == "QEMU has hung up"
+        with pytest.raises(QemuError):
+            qmp.begin("three")
+        with pytest.raises(QemuError):
+            await qmp.execute("four")

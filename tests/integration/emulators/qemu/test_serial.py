@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -60,125 +60,94 @@ async def read(sock: socket.socket, count: int) -> bytes:
     return data
 
 
-def run(scene: Callable[[], Awaitable[None]]) -> None:
-    async def whole() -> None:
-        await scene()
+async def test_who_comes_late_sees_the_last_that_was_said() -> None:
+    async with port() as (made, guest):
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(guest, b"0" * HISTORY + b"hello")
+        await until(lambda: made._past.endswith(b"hello"))
+        with view(made) as one, view(made, writes=False) as two:
+            for sock in (one, two):
+                assert await read(sock, HISTORY) == b"0" * (HISTORY - 5) + b"hello"
+            await loop.sock_sendall(guest, b"again")
+            assert await read(one, 5) == await read(two, 5) == b"again"
 
-    asyncio.run(whole())
+
+async def test_several_write_and_a_viewer_cannot() -> None:
+    async with port() as (made, guest):
+        with view(made) as one, view(made) as two, view(made, writes=False) as looker:
+            one.send(b"ls\n")
+            assert await read(guest, 3) == b"ls\n"
+            two.send(b"id\n")
+            assert await read(guest, 3) == b"id\n"
+            with pytest.raises(BrokenPipeError):
+                looker.send(b"rm\n")
 
 
-def test_who_comes_late_sees_the_last_that_was_said() -> None:
-    async def scene() -> None:
-        async with port() as (made, guest):
+async def test_one_that_does_not_read_is_hung_up_on_and_the_guest_goes_on() -> None:
+    async with port() as (made, guest):
+        with view(made) as deaf, view(made) as other:
+            loop, said = asyncio.get_running_loop(), b""
+            while made.viewers == 2:
+                await loop.sock_sendall(guest, b"x" * 65536)
+                said += await read(other, 65536)
+                assert len(said) < 2 * MAX_UNREAD
+            assert len(await read(deaf, 1 << 30)) <= MAX_UNREAD, "it sees its end"
+
+
+async def test_writers_wait_for_the_guest_and_nothing_is_lost() -> None:
+    async with port() as (made, guest):
+        with view(made) as writer:
+            text = bytes(range(256)) * (1 << 13)
             loop = asyncio.get_running_loop()
-            await loop.sock_sendall(guest, b"0" * HISTORY + b"hello")
-            await until(lambda: made._past.endswith(b"hello"))
-            with view(made) as one, view(made, writes=False) as two:
-                for sock in (one, two):
-                    assert await read(sock, HISTORY) == b"0" * (HISTORY - 5) + b"hello"
-                await loop.sock_sendall(guest, b"again")
-                assert await read(one, 5) == await read(two, 5) == b"again"
-
-    run(scene)
+            sending = asyncio.create_task(loop.sock_sendall(writer, text))
+            await until(lambda: made.full)
+            assert len(made._to_guest) < MAX_WAITING + serial._CHUNK
+            assert not sending.done()
+            assert await read(guest, len(text)) == text
+            await sending
 
 
-def test_several_write_and_a_viewer_cannot() -> None:
-    async def scene() -> None:
-        async with port() as (made, guest):
-            with view(made) as one, view(made) as two, view(made, writes=False) as looker:
-                one.send(b"ls\n")
-                assert await read(guest, 3) == b"ls\n"
-                two.send(b"id\n")
-                assert await read(guest, 3) == b"id\n"
-                with pytest.raises(BrokenPipeError):
-                    looker.send(b"rm\n")
-
-    run(scene)
-
-
-def test_one_that_does_not_read_is_hung_up_on_and_the_guest_goes_on() -> None:
-    async def scene() -> None:
-        async with port() as (made, guest):
-            with view(made) as deaf, view(made) as other:
-                loop, said = asyncio.get_running_loop(), b""
-                while made.viewers == 2:
-                    await loop.sock_sendall(guest, b"x" * 65536)
-                    said += await read(other, 65536)
-                    assert len(said) < 2 * MAX_UNREAD
-                assert len(await read(deaf, 1 << 30)) <= MAX_UNREAD, "it sees its end"
-
-    run(scene)
+async def test_a_viewer_goes_with_its_client_or_by_itself() -> None:
+    async with port() as (made, guest):
+        client = Client()
+        with view(made, client) as one, view(made) as two, view(made) as three:
+            made.leave(client)  # type: ignore[arg-type]
+            assert await read(one, 1) == b""
+            two.close()
+            await until(lambda: made.viewers == 1)
+            # Half of it closed, as a pipe that ends: it goes on to look.
+            three.shutdown(socket.SHUT_WR)
+            await asyncio.get_running_loop().sock_sendall(guest, b"x")
+            assert await read(three, 1) == b"x" and made.viewers == 1
 
 
-def test_writers_wait_for_the_guest_and_nothing_is_lost() -> None:
-    async def scene() -> None:
-        async with port() as (made, guest):
-            with view(made) as writer:
-                text = bytes(range(256)) * (1 << 13)
-                loop = asyncio.get_running_loop()
-                sending = asyncio.create_task(loop.sock_sendall(writer, text))
-                await until(lambda: made.full)
-                assert len(made._to_guest) < MAX_WAITING + serial._CHUNK
-                assert not sending.done()
-                assert await read(guest, len(text)) == text
-                await sending
-
-    run(scene)
+async def test_the_end_of_the_guest_is_everybodys() -> None:
+    async with port() as (made, guest):
+        with view(made) as one:
+            guest.send(b"bye")
+            guest.close()
+            assert await read(one, 4) == b"bye"
+            with view(made) as late:
+                assert await read(late, 4) == b"bye"
 
 
-def test_a_viewer_goes_with_its_client_or_by_itself() -> None:
-    async def scene() -> None:
-        async with port() as (made, guest):
-            client = Client()
-            with view(made, client) as one, view(made) as two, view(made) as three:
-                made.leave(client)  # type: ignore[arg-type]
-                assert await read(one, 1) == b""
-                two.close()
-                await until(lambda: made.viewers == 1)
-                # Half of it closed, as a pipe that ends: it goes on to look.
-                three.shutdown(socket.SHUT_WR)
-                await asyncio.get_running_loop().sock_sendall(guest, b"x")
-                assert await read(three, 1) == b"x" and made.viewers == 1
-
-    run(scene)
-
-
-def test_the_end_of_the_guest_is_everybodys() -> None:
-    async def scene() -> None:
-        async with port() as (made, guest):
-            with view(made) as one:
-                guest.send(b"bye")
-                guest.close()
-                assert await read(one, 4) == b"bye"
-                with view(made) as late:
-                    assert await read(late, 4) == b"bye"
-
-    run(scene)
-
-
-def test_viewers_are_bounded() -> None:
-    async def scene() -> None:
-        async with port() as (made, _):
-            with contextlib.ExitStack() as stack:
-                for _ in range(MAX_VIEWERS):
-                    stack.enter_context(view(made))
-                with pytest.raises(LimitError, match="64 viewers"):
-                    view(made)
-
-    run(scene)
-
-
-def test_one_client_shuts_out_nobody() -> None:
-    async def scene() -> None:
-        async with port() as (made, _):
-            with contextlib.ExitStack() as stack:
-                greedy = Client()
-                own = [stack.enter_context(view(made, greedy)) for _ in range(MAX_PER_CLIENT)]
-                with pytest.raises(LimitError, match="4 views of the serial port"):
-                    view(made, greedy)
+async def test_viewers_are_bounded() -> None:
+    async with port() as (made, _):
+        with contextlib.ExitStack() as stack:
+            for _ in range(MAX_VIEWERS):
                 stack.enter_context(view(made))
-                own[0].close()
-                await until(lambda: made.viewers == MAX_PER_CLIENT)
-                stack.enter_context(view(made, greedy))
+            with pytest.raises(LimitError, match="64 viewers"):
+                view(made)
 
-    run(scene)
+
+async def test_one_client_shuts_out_nobody() -> None:
+    async with port() as (made, _):
+        with contextlib.ExitStack() as stack:
+            greedy = Client()
+            own = [stack.enter_context(view(made, greedy)) for _ in range(MAX_PER_CLIENT)]
+            with pytest.raises(LimitError, match="4 views of the serial port"):
+                view(made, greedy)
+            stack.enter_context(view(made))
+            own[0].close()
+            await until(lambda: made.viewers == MAX_PER_CLIENT)
+            stack.enter_context(view(made, greedy))

@@ -24,7 +24,7 @@ def producer() -> Iterator[SurfaceProducer]:
         yield made
 
 
-def test_a_consistent_copy_leaves_the_loop_alone(
+async def test_a_consistent_copy_leaves_the_loop_alone(
     producer: SurfaceProducer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever holds the producer waits here for the loop: it must turn meanwhile."""
@@ -38,39 +38,32 @@ def test_a_consistent_copy_leaves_the_loop_alone(
         producer.publish([(0, 0, 8, 8)])
         yield
 
-    async def main() -> None:
-        number = os.dup(producer.memory.fileno())
-        async with AsyncSurface.from_fd(number, gone=lambda: None, hold=hold) as surface:
-            producer.begin()
-            copy = asyncio.ensure_future(surface.frame(consistent=True, pixels="bgrx"))
-            while not holding.is_set():
-                await asyncio.sleep(0)
-            released.set()
-            frame = await copy
-            assert frame.consistent
-            assert frame.version == producer.version
-
-    asyncio.run(main())
+    number = os.dup(producer.memory.fileno())
+    async with AsyncSurface.from_fd(number, gone=lambda: None, hold=hold) as surface:
+        producer.begin()
+        copy = asyncio.ensure_future(surface.frame(consistent=True, pixels="bgrx"))
+        while not holding.is_set():
+            await asyncio.sleep(0)
+        released.set()
+        frame = await copy
+        assert frame.consistent
+        assert frame.version == producer.version
 
 
-def test_a_producer_that_never_stops_is_said_and_awaited(
+async def test_a_producer_that_never_stops_is_said_and_awaited(
     producer: SurfaceProducer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(base, "_EXACT_SECONDS", 0.0)
-
-    async def main() -> None:
-        async with AsyncSurface.from_fd(os.dup(producer.memory.fileno())) as surface:
-            producer.begin()
-            copy = surface.frame(consistent=True, pixels="bgrx")
-            with pytest.raises(InconsistentError):
-                await copy
-            assert (await surface.frame()).shape == (48, 64, 3), "a plain copy does not wait"
-            producer.publish([(0, 0, 8, 8)])
-
-    asyncio.run(main())
+    async with AsyncSurface.from_fd(os.dup(producer.memory.fileno())) as surface:
+        producer.begin()
+        copy = surface.frame(consistent=True, pixels="bgrx")
+        with pytest.raises(InconsistentError):
+            await copy
+        assert (await surface.frame()).shape == (48, 64, 3), "a plain copy does not wait"
+        producer.publish([(0, 0, 8, 8)])
 
 
-def test_a_picture_is_written_elsewhere(producer: SurfaceProducer) -> None:
+async def test_a_picture_is_written_elsewhere(producer: SurfaceProducer) -> None:
     written: set[str] = set()
 
     class File(io.BytesIO):
@@ -78,12 +71,9 @@ def test_a_picture_is_written_elsewhere(producer: SurfaceProducer) -> None:
             written.add(threading.current_thread().name)
             return super().write(data)  # type: ignore[arg-type]
 
-    async def main() -> None:
-        async with AsyncSurface.from_fd(os.dup(producer.memory.fileno())) as surface:
-            target = File()
-            frame = await surface.screenshot(target)
-            assert frame.shape == (48, 64, 3)
-            assert target.getvalue().startswith(b"\x89PNG")
-
-    asyncio.run(main())
+    async with AsyncSurface.from_fd(os.dup(producer.memory.fileno())) as surface:
+        target = File()
+        frame = await surface.screenshot(target)
+        assert frame.shape == (48, 64, 3)
+        assert target.getvalue().startswith(b"\x89PNG")
     assert threading.main_thread().name not in written

@@ -50,182 +50,143 @@ class Guest:
         return Mark(1, 1, len(self.seen))
 
 
-def test_the_last_to_lift_releases() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        keyboard = guest.keyboard
-        await keyboard.press("a", [(1, True)], 0)
-        await keyboard.press("b", [(1, True)], 0)
+async def test_the_last_to_lift_releases() -> None:
+    guest = Guest()
+    keyboard = guest.keyboard
+    await keyboard.press("a", [(1, True)], 0)
+    await keyboard.press("b", [(1, True)], 0)
+    await keyboard.press("a", [(1, False)], 0)
+    assert guest.seen == [(1, True)]
+    assert keyboard.held == [1]
+    await keyboard.press("b", [(1, False)], 0)
+    assert guest.seen == [(1, True), (1, False)]
+    assert keyboard.held == []
+
+
+async def test_who_leaves_lets_go() -> None:
+    guest = Guest()
+    keyboard = guest.keyboard
+    await keyboard.press("a", [(1, True), (2, True)], 0)
+    await keyboard.press("b", [(2, True)], 0)
+    await keyboard.leave("a")
+    assert guest.seen == [(1, True), (2, True), (1, False)]
+    assert keyboard.held == [2]
+    await keyboard.leave("nobody")
+
+
+async def test_a_cancelled_client_lets_go_too() -> None:
+    guest = Guest()
+    keyboard = guest.keyboard
+    task = asyncio.create_task(keyboard.press("a", [(1, True), (1, False)], MAX_SECONDS / 2))
+    while not guest.seen:
+        await asyncio.sleep(0)
+    task.cancel()
+    await keyboard.leave("a")
+    assert guest.seen == [(1, True), (1, False)]
+
+
+async def test_requests_do_not_mix() -> None:
+    guest = Guest()
+    keyboard = guest.keyboard
+    one = [(1, True), (1, False)] * 3
+    two = [(2, True), (2, False)] * 3
+    await asyncio.gather(keyboard.press("a", one, 0.0001), keyboard.press("b", two, 0.0001))
+    assert guest.seen == one + two
+
+
+async def test_what_nobody_holds_is_not_released() -> None:
+    guest = Guest()
+    await guest.keyboard.press("a", [(42, False)], 0)
+    await guest.keyboard.press("a", [(42, False), (30, True), (30, False), (30, False)])
+    assert guest.seen == [(30, True), (30, False)]
+
+
+async def test_a_refusal_is_told_and_leaving_is_not_stopped_by_one() -> None:
+    guest = Guest()
+    keyboard = guest.keyboard
+    await keyboard.press("a", [(1, True)], 0)
+    guest.refuse = True
+    with pytest.raises(QemuError):
+        await keyboard.press("a", [(2, True)], 0)
+    await keyboard.leave("a")
+    assert keyboard.held == [1, 2], "they may be down, and nobody has forgotten them"
+    guest.refuse = False
+    await keyboard.press("b", [(3, True), (3, False)], 0)
+    assert guest.seen[1:] == [(1, False), (2, False), (3, True), (3, False)]
+    assert keyboard.held == []
+
+
+async def test_who_could_not_release_holds_it_still() -> None:
+    guest = Guest()
+    keyboard = guest.keyboard
+    await keyboard.press("a", [(1, True)], 0)
+    guest.refuse = True
+    with pytest.raises(QemuError):
         await keyboard.press("a", [(1, False)], 0)
-        assert guest.seen == [(1, True)]
-        assert keyboard.held == [1]
-        await keyboard.press("b", [(1, False)], 0)
-        assert guest.seen == [(1, True), (1, False)]
-        assert keyboard.held == []
-
-    asyncio.run(scene())
+    assert keyboard.held == [1]
+    guest.refuse = False
+    await keyboard.leave("a")
+    assert keyboard.held == []
+    assert guest.seen == [(1, True), (1, False)]
 
 
-def test_who_leaves_lets_go() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        keyboard = guest.keyboard
-        await keyboard.press("a", [(1, True), (2, True)], 0)
-        await keyboard.press("b", [(2, True)], 0)
-        await keyboard.leave("a")
-        assert guest.seen == [(1, True), (2, True), (1, False)]
-        assert keyboard.held == [2]
-        await keyboard.leave("nobody")
-
-    asyncio.run(scene())
+async def test_what_could_not_be_released_is_when_qemu_listens_again() -> None:
+    guest = Guest()
+    keyboard = guest.keyboard
+    await keyboard.press("a", [(1, True)], 0)
+    await keyboard.press("b", [(2, True)], 0)
+    guest.refuse = True
+    await keyboard.leave("a")
+    guest.refuse = False
+    await keyboard.settle()
+    assert keyboard.held == [2]
 
 
-def test_a_cancelled_client_lets_go_too() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        keyboard = guest.keyboard
-        task = asyncio.create_task(keyboard.press("a", [(1, True), (1, False)], MAX_SECONDS / 2))
-        while not guest.seen:
-            await asyncio.sleep(0)
-        task.cancel()
-        await keyboard.leave("a")
-        assert guest.seen == [(1, True), (1, False)]
-
-    asyncio.run(scene())
-
-
-def test_requests_do_not_mix() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        keyboard = guest.keyboard
-        one = [(1, True), (1, False)] * 3
-        two = [(2, True), (2, False)] * 3
-        await asyncio.gather(keyboard.press("a", one, 0.0001), keyboard.press("b", two, 0.0001))
-        assert guest.seen == one + two
-
-    asyncio.run(scene())
+async def test_a_request_that_is_broken_off_releases_its_keys_and_no_others() -> None:
+    guest = Guest()
+    keyboard = guest.keyboard
+    await keyboard.press("a", [(9, True)], 0)
+    chord = [(29, True), (46, True), (46, False), (29, False)]
+    task = asyncio.create_task(keyboard.press("a", chord, MAX_SECONDS / 4))
+    while (29, True) not in guest.seen:
+        guest.pace._last = float("-inf")  # the keyboard has rested
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert guest.seen == [(9, True), (29, True), (29, False)]
+    assert keyboard.held == [9]
 
 
-def test_what_nobody_holds_is_not_released() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        await guest.keyboard.press("a", [(42, False)], 0)
-        await guest.keyboard.press("a", [(42, False), (30, True), (30, False), (30, False)])
-        assert guest.seen == [(30, True), (30, False)]
-
-    asyncio.run(scene())
+async def test_nobody_takes_the_keyboard_for_long() -> None:
+    guest = Guest()
+    with pytest.raises(UsageError, match="divide"):
+        await guest.keyboard.press("a", [(1, True), (1, False)] * 512, 0.01)
+    assert guest.seen == []
 
 
-def test_a_refusal_is_told_and_leaving_is_not_stopped_by_one() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        keyboard = guest.keyboard
-        await keyboard.press("a", [(1, True)], 0)
-        guest.refuse = True
-        with pytest.raises(QemuError):
-            await keyboard.press("a", [(2, True)], 0)
-        await keyboard.leave("a")
-        assert keyboard.held == [1, 2], "they may be down, and nobody has forgotten them"
-        guest.refuse = False
-        await keyboard.press("b", [(3, True), (3, False)], 0)
-        assert guest.seen[1:] == [(1, False), (2, False), (3, True), (3, False)]
-        assert keyboard.held == []
-
-    asyncio.run(scene())
+async def test_the_interval_is_kept_between_requests() -> None:
+    keyboard = Guest().keyboard
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for _ in range(3):
+        await keyboard.press("a", [(1, True)], 0.01)
+    assert loop.time() - began >= 0.019
 
 
-def test_who_could_not_release_holds_it_still() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        keyboard = guest.keyboard
-        await keyboard.press("a", [(1, True)], 0)
-        guest.refuse = True
-        with pytest.raises(QemuError):
-            await keyboard.press("a", [(1, False)], 0)
-        assert keyboard.held == [1]
-        guest.refuse = False
-        await keyboard.leave("a")
-        assert keyboard.held == []
-        assert guest.seen == [(1, True), (1, False)]
-
-    asyncio.run(scene())
+async def test_the_mark_is_that_before_the_last_steps() -> None:
+    guest = Guest()
+    keyboard = guest.keyboard
+    assert await keyboard.press("a", [(1, True), (1, False)]) == Mark(1, 1, 2)
+    assert await keyboard.press("a", []) is None
 
 
-def test_what_could_not_be_released_is_when_qemu_listens_again() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        keyboard = guest.keyboard
-        await keyboard.press("a", [(1, True)], 0)
-        await keyboard.press("b", [(2, True)], 0)
-        guest.refuse = True
-        await keyboard.leave("a")
-        guest.refuse = False
-        await keyboard.settle()
-        assert keyboard.held == [2]
-
-    asyncio.run(scene())
-
-
-def test_a_request_that_is_broken_off_releases_its_keys_and_no_others() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        keyboard = guest.keyboard
-        await keyboard.press("a", [(9, True)], 0)
-        chord = [(29, True), (46, True), (46, False), (29, False)]
-        task = asyncio.create_task(keyboard.press("a", chord, MAX_SECONDS / 4))
-        while (29, True) not in guest.seen:
-            guest.pace._last = float("-inf")  # the keyboard has rested
-            await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert guest.seen == [(9, True), (29, True), (29, False)]
-        assert keyboard.held == [9]
-
-    asyncio.run(scene())
-
-
-def test_nobody_takes_the_keyboard_for_long() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        with pytest.raises(UsageError, match="divide"):
-            await guest.keyboard.press("a", [(1, True), (1, False)] * 512, 0.01)
-        assert guest.seen == []
-
-    asyncio.run(scene())
-
-
-def test_the_interval_is_kept_between_requests() -> None:
-    async def scene() -> None:
-        keyboard = Guest().keyboard
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        for _ in range(3):
-            await keyboard.press("a", [(1, True)], 0.01)
-        assert loop.time() - began >= 0.019
-
-    asyncio.run(scene())
-
-
-def test_the_mark_is_that_before_the_last_steps() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        keyboard = guest.keyboard
-        assert await keyboard.press("a", [(1, True), (1, False)]) == Mark(1, 1, 2)
-        assert await keyboard.press("a", []) is None
-
-    asyncio.run(scene())
-
-
-def test_what_another_client_holds_is_not_typed_into_by_half() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        await guest.keyboard.press("a", [(42, True)], 0)
-        await guest.keyboard.press("b", [(42, True), (30, True), (30, False), (42, False)])
-        assert guest.seen == [(42, True), (30, True), (30, False)]
-        assert guest.keyboard.held == [42]
-
-    asyncio.run(scene())
+async def test_what_another_client_holds_is_not_typed_into_by_half() -> None:
+    guest = Guest()
+    await guest.keyboard.press("a", [(42, True)], 0)
+    await guest.keyboard.press("b", [(42, True), (30, True), (30, False), (42, False)])
+    assert guest.seen == [(42, True), (30, True), (30, False)]
+    assert guest.keyboard.held == [42]
 
 
 @pytest.mark.parametrize(
@@ -237,108 +198,87 @@ def test_what_another_client_holds_is_not_typed_into_by_half() -> None:
         ([(1, True), (2, True), (2, False), (3, True), (3, False), (1, False)], 4),
     ],
 )
-def test_mark_is_from_before_the_last_chord(steps: list[Step], before: int) -> None:
-    async def scene() -> None:
-        # The mark of `send` counts what has been sent, this step included.
-        assert await Guest().keyboard.press("a", steps, 0) == Mark(1, 1, before)
-
-    asyncio.run(scene())
+async def test_mark_is_from_before_the_last_chord(steps: list[Step], before: int) -> None:
+    # The mark of `send` counts what has been sent, this step included.
+    assert await Guest().keyboard.press("a", steps, 0) == Mark(1, 1, before)
 
 
-def test_single_key_is_sent_within_the_call_and_waits_for_no_answer() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        await guest.pace.find()
-        assert guest.keyboard.can_press_at_once("a", [(1, True)], None)
-        assert guest.keyboard.press_at_once("a", (1, True)) == Mark(1, 1, 1)
-        assert guest.seen == [(1, True)]
-        assert guest.keyboard.held == [1]
-        assert not guest.open[0].done()
-        guest.open[0].set_result(None)
-
-    asyncio.run(scene())
+async def test_single_key_is_sent_within_the_call_and_waits_for_no_answer() -> None:
+    guest = Guest()
+    await guest.pace.find()
+    assert guest.keyboard.can_press_at_once("a", [(1, True)], None)
+    assert guest.keyboard.press_at_once("a", (1, True)) == Mark(1, 1, 1)
+    assert guest.seen == [(1, True)]
+    assert guest.keyboard.held == [1]
+    assert not guest.open[0].done()
+    guest.open[0].set_result(None)
 
 
-def test_nothing_is_sent_at_once_that_has_to_wait() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        await guest.pace.find()
-        guest.gauge.room = 1
-        keyboard, one = guest.keyboard, [(1, True)]
-        assert not keyboard.can_press_at_once("a", [(1, True), (1, False)], None)
-        assert not keyboard.can_press_at_once("a", one, 0)
-        async with guest.pace.turn:
-            assert not keyboard.can_press_at_once("a", one, None), "another request is being sent"
-        keyboard.press_at_once("a", (2, True))
-        assert not keyboard.can_press_at_once("a", one, None), "there is no room"
-
-    asyncio.run(scene())
+async def test_nothing_is_sent_at_once_that_has_to_wait() -> None:
+    guest = Guest()
+    await guest.pace.find()
+    guest.gauge.room = 1
+    keyboard, one = guest.keyboard, [(1, True)]
+    assert not keyboard.can_press_at_once("a", [(1, True), (1, False)], None)
+    assert not keyboard.can_press_at_once("a", one, 0)
+    async with guest.pace.turn:
+        assert not keyboard.can_press_at_once("a", one, None), "another request is being sent"
+    keyboard.press_at_once("a", (2, True))
+    assert not keyboard.can_press_at_once("a", one, None), "there is no room"
 
 
-def test_late_refusal_is_raised_by_the_next_call_of_this_client() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        await guest.pace.find()
-        keyboard = guest.keyboard
-        keyboard.press_at_once("a", (1, True))
-        guest.open[0].set_exception(QemuError("no"))
-        await asyncio.sleep(0)
-        assert await keyboard.press("b", [(2, True)], 0), "another client is not concerned"
-        assert not keyboard.can_press_at_once("a", [(3, True)], None)
-        with pytest.raises(QemuError, match="no"):
-            await keyboard.press("a", [(3, True), (1, False)], None)
-        assert guest.seen == [(1, True), (2, True), (1, False)], "of that call the releases"
-        assert keyboard.held == [2]
-        assert await keyboard.press("a", [(3, True)], 0), "it is raised once"
-
-    asyncio.run(scene())
+async def test_late_refusal_is_raised_by_the_next_call_of_this_client() -> None:
+    guest = Guest()
+    await guest.pace.find()
+    keyboard = guest.keyboard
+    keyboard.press_at_once("a", (1, True))
+    guest.open[0].set_exception(QemuError("no"))
+    await asyncio.sleep(0)
+    assert await keyboard.press("b", [(2, True)], 0), "another client is not concerned"
+    assert not keyboard.can_press_at_once("a", [(3, True)], None)
+    with pytest.raises(QemuError, match="no"):
+        await keyboard.press("a", [(3, True), (1, False)], None)
+    assert guest.seen == [(1, True), (2, True), (1, False)], "of that call the releases"
+    assert keyboard.held == [2]
+    assert await keyboard.press("a", [(3, True)], 0), "it is raised once"
 
 
-def test_refused_release_is_repeated_when_the_client_leaves() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        await guest.pace.find()
-        keyboard = guest.keyboard
-        for down in (True, False):
-            keyboard.press_at_once("a", (1, down))
-        guest.open[0].set_result(None)
-        guest.open[1].set_exception(QemuError("no"))
-        await asyncio.sleep(0)
-        assert keyboard.held == [1]
-        await keyboard.leave("a")
-        assert guest.seen[-1] == (1, False)
-        assert keyboard.held == []
-
-    asyncio.run(scene())
+async def test_refused_release_is_repeated_when_the_client_leaves() -> None:
+    guest = Guest()
+    await guest.pace.find()
+    keyboard = guest.keyboard
+    for down in (True, False):
+        keyboard.press_at_once("a", (1, down))
+    guest.open[0].set_result(None)
+    guest.open[1].set_exception(QemuError("no"))
+    await asyncio.sleep(0)
+    assert keyboard.held == [1]
+    await keyboard.leave("a")
+    assert guest.seen[-1] == (1, False)
+    assert keyboard.held == []
 
 
-def test_release_that_is_refused_after_its_client_left_is_repeated() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        await guest.pace.find()
-        keyboard = guest.keyboard
-        for down in (True, False):
-            keyboard.press_at_once("a", (1, down))
-        await keyboard.leave("a")
-        guest.open[1].set_exception(QemuError("no"))
-        await asyncio.sleep(0)
-        assert not keyboard.can_press_at_once("b", [(2, True)], None), "the release comes first"
-        await keyboard.press("b", [(2, True)], 0)
-        assert guest.seen[-2:] == [(1, False), (2, True)]
-
-    asyncio.run(scene())
+async def test_release_that_is_refused_after_its_client_left_is_repeated() -> None:
+    guest = Guest()
+    await guest.pace.find()
+    keyboard = guest.keyboard
+    for down in (True, False):
+        keyboard.press_at_once("a", (1, down))
+    await keyboard.leave("a")
+    guest.open[1].set_exception(QemuError("no"))
+    await asyncio.sleep(0)
+    assert not keyboard.can_press_at_once("b", [(2, True)], None), "the release comes first"
+    await keyboard.press("b", [(2, True)], 0)
+    assert guest.seen[-2:] == [(1, False), (2, True)]
 
 
-def test_nothing_is_sent_at_once_before_it_is_known_what_reads_it() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        keyboard, one = guest.keyboard, [(1, True)]
-        assert not keyboard.can_press_at_once("a", one, None), "nobody has looked yet"
-        await guest.pace.find()
-        assert keyboard.can_press_at_once("a", one, None)
-        keyboard.forget()  # another guest has been loaded
-        assert not keyboard.can_press_at_once("a", one, None)
-        assert await keyboard.press("a", one, None) == Mark(1, 1, 1)
-        assert keyboard.can_press_at_once("a", [(1, False)], None)
-
-    asyncio.run(scene())
+async def test_nothing_is_sent_at_once_before_it_is_known_what_reads_it() -> None:
+    guest = Guest()
+    keyboard, one = guest.keyboard, [(1, True)]
+    assert not keyboard.can_press_at_once("a", one, None), "nobody has looked yet"
+    await guest.pace.find()
+    assert keyboard.can_press_at_once("a", one, None)
+    keyboard.forget()  # another guest has been loaded
+    assert not keyboard.can_press_at_once("a", one, None)
+    assert await keyboard.press("a", one, None) == Mark(1, 1, 1)
+    assert keyboard.can_press_at_once("a", [(1, False)], None)

@@ -53,31 +53,25 @@ async def _find(queue: Gauge) -> Gauge:
     return queue
 
 
-def test_a_text_fits_piece_by_piece() -> None:
-    async def scene() -> None:
-        queue = Queue()
-        await _type(Pace(functools.partial(_find, queue)), queue, [(1, True), (1, False)] * 20)
-        assert (queue.lost, queue.looks) == (0, 9)
-
-    asyncio.run(scene())
+async def test_a_text_fits_piece_by_piece() -> None:
+    queue = Queue()
+    await _type(Pace(functools.partial(_find, queue)), queue, [(1, True), (1, False)] * 20)
+    assert (queue.lost, queue.looks) == (0, 9)
 
 
-def test_single_steps_wait_for_no_look_until_there_is_no_room(
+async def test_single_steps_wait_for_no_look_until_there_is_no_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def scene() -> None:
-        queue = Queue()
-        pace = Pace(functools.partial(_find, queue))
-        await _type(pace, queue, [(1, True), (1, False)])
-        for index in range(20):
-            looks = queue.looks
-            await pace.make_room([(1, index % 2 == 0)])
-            assert queue.looks == looks or queue.waiting == 0
-            queue.put(1)
-            pace.sent()
-        assert queue.lost == 0
-
-    asyncio.run(scene())
+    queue = Queue()
+    pace = Pace(functools.partial(_find, queue))
+    await _type(pace, queue, [(1, True), (1, False)])
+    for index in range(20):
+        looks = queue.looks
+        await pace.make_room([(1, index % 2 == 0)])
+        assert queue.looks == looks or queue.waiting == 0
+        queue.put(1)
+        pace.sent()
+    assert queue.lost == 0
 
 
 class Slow(Processors):
@@ -99,155 +93,125 @@ class Slow(Processors):
         return self._left <= 0
 
 
-def test_the_next_piece_waits_for_the_processors_and_not_for_the_clock() -> None:
-    async def scene() -> None:
-        queue, slow = Queue(), Slow()
-        pace = Pace(functools.partial(_find, queue), processors=slow)
-        await _type(pace, queue, [(1, True), (1, False)] * 6)
-        assert queue.lost == 0
-        due = queue.room / pace_module.STEPS_PER_SECOND
-        assert slow.owed == [due] * 3
-        assert slow.looks == 1 + 2 * math.ceil(due / 0.001)
-
-    asyncio.run(scene())
+async def test_the_next_piece_waits_for_the_processors_and_not_for_the_clock() -> None:
+    queue, slow = Queue(), Slow()
+    pace = Pace(functools.partial(_find, queue), processors=slow)
+    await _type(pace, queue, [(1, True), (1, False)] * 6)
+    assert queue.lost == 0
+    due = queue.room / pace_module.STEPS_PER_SECOND
+    assert slow.owed == [due] * 3
+    assert slow.looks == 1 + 2 * math.ceil(due / 0.001)
 
 
-def test_what_qemu_would_drop_is_an_error_at_once() -> None:
-    async def scene() -> None:
-        queue, why = Queue(), "paused"
-        pace = Pace(functools.partial(_find, queue), refusal=lambda: why)
-        for steps in ([(1, True)], [(1, True), (1, False)]):
-            with pytest.raises(InputError, match="paused"):
-                await pace.make_room(steps)
-        why = ""
-        await _type(pace, queue, [(1, True), (1, False)])
-        assert (queue.waiting, queue.lost) == (2, 0)
-
-    asyncio.run(scene())
+async def test_what_qemu_would_drop_is_an_error_at_once() -> None:
+    queue, why = Queue(), "paused"
+    pace = Pace(functools.partial(_find, queue), refusal=lambda: why)
+    for steps in ([(1, True)], [(1, True), (1, False)]):
+        with pytest.raises(InputError, match="paused"):
+            await pace.make_room(steps)
+    why = ""
+    await _type(pace, queue, [(1, True), (1, False)])
+    assert (queue.waiting, queue.lost) == (2, 0)
 
 
-def test_a_guest_that_takes_nothing_is_an_error_and_soon_one_again(
+async def test_a_guest_that_takes_nothing_is_an_error_and_soon_one_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pace_module, "TAKE_TIMEOUT", 0.02)
     monkeypatch.setattr(pace_module, "STUCK_TIMEOUT", 0.01)
-
-    async def scene() -> None:
-        queue = Queue()
-        queue.emptied_by_a_look = False
-        pace = Pace(functools.partial(_find, queue))
-        with pytest.raises(InputError, match="queue"):
-            await _type(pace, queue, [(1, True), (1, False)] * 9)
-        with pytest.raises(InputError):
-            await _type(pace, queue, [(1, True), (1, False)])
-        queue.waiting = 0
+    queue = Queue()
+    queue.emptied_by_a_look = False
+    pace = Pace(functools.partial(_find, queue))
+    with pytest.raises(InputError, match="queue"):
+        await _type(pace, queue, [(1, True), (1, False)] * 9)
+    with pytest.raises(InputError):
         await _type(pace, queue, [(1, True), (1, False)])
-        assert queue.lost == 0
+    queue.waiting = 0
+    await _type(pace, queue, [(1, True), (1, False)])
+    assert queue.lost == 0
 
-    asyncio.run(scene())
 
-
-def test_a_keyboard_that_is_not_started_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_keyboard_that_is_not_started_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace_module, "TAKE_TIMEOUT", 0.02)
-
-    async def scene() -> None:
-        pace = Pace(functools.partial(_find, NotStarted("usb")))
-        with pytest.raises(InputError, match="not started"):
-            await _type(pace, Queue(), [(1, True), (1, False)])
-
-    asyncio.run(scene())
+    pace = Pace(functools.partial(_find, NotStarted("usb")))
+    with pytest.raises(InputError, match="not started"):
+        await _type(pace, Queue(), [(1, True), (1, False)])
 
 
-def test_a_machine_without_a_keyboard_refuses_at_once() -> None:
-    async def scene() -> None:
-        pace = Pace(functools.partial(_find, NoKeyboard()))
-        with pytest.raises(InputError, match="has no keyboard"):
-            await pace.begin()
-        pace = Pace(functools.partial(_find, NoKeyboard()))
-        with pytest.raises(InputError, match="has no keyboard"):
-            await pace.make_room([(1, True)])
-
-    asyncio.run(scene())
+async def test_a_machine_without_a_keyboard_refuses_at_once() -> None:
+    pace = Pace(functools.partial(_find, NoKeyboard()))
+    with pytest.raises(InputError, match="has no keyboard"):
+        await pace.begin()
+    pace = Pace(functools.partial(_find, NoKeyboard()))
+    with pytest.raises(InputError, match="has no keyboard"):
+        await pace.make_room([(1, True)])
 
 
-def test_a_reset_empties_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scene() -> None:
-        queue = Queue()
-        pace = Pace(functools.partial(_find, queue))
-        await _type(pace, queue, [(1, True), (1, False)])
-        queue.emptied_by_a_look = False
-        pace.reset()
-        queue.waiting = 0
-        await asyncio.wait_for(_type(pace, queue, [(1, True), (1, False)]), 1)
-
-    asyncio.run(scene())
+async def test_a_reset_empties_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Queue()
+    pace = Pace(functools.partial(_find, queue))
+    await _type(pace, queue, [(1, True), (1, False)])
+    queue.emptied_by_a_look = False
+    pace.reset()
+    queue.waiting = 0
+    await asyncio.wait_for(_type(pace, queue, [(1, True), (1, False)]), 1)
 
 
-def test_a_single_step_is_not_lost_in_a_keyboard_that_is_not_started_again_after_a_reset(
+async def test_a_single_step_is_not_lost_in_a_keyboard_that_is_not_started_again_after_a_reset(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pace_module, "TAKE_TIMEOUT", 0.02)
+    used: list[Gauge] = [Queue()]
 
-    async def scene() -> None:
-        used: list[Gauge] = [Queue()]
+    async def find() -> Gauge:
+        return used[-1]
 
-        async def find() -> Gauge:
-            return used[-1]
-
-        pace = Pace(find)
-        await pace.make_room([(1, True)])
-        used.append(NotStarted("virtio"))
-        for _ in range(2):  # the second time it was not started before either
-            pace.reset()
-            assert not pace.has_room([(1, True)])
-            with pytest.raises(InputError, match="not started"):
-                await pace.make_room([(1, True)])
-        used.append(Queue())
+    pace = Pace(find)
+    await pace.make_room([(1, True)])
+    used.append(NotStarted("virtio"))
+    for _ in range(2):  # the second time it was not started before either
         pace.reset()
-        await pace.make_room([(1, True)])
-
-    asyncio.run(scene())
-
-
-def test_a_keyboard_that_has_just_been_started_is_given_time() -> None:
-    async def scene() -> None:
-        used: list[Gauge] = [NotStarted("usb")]
-
-        async def find() -> Gauge:
-            return used[-1]
-
-        pace = Pace(find)
-        await pace.find()
-        used.append(Queue())
-        pace.reset()
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        await pace.make_room([(1, True)])
-        assert loop.time() - began >= 0.9 * pace_module.SETTLE_TIME
-
-    asyncio.run(scene())
+        assert not pace.has_room([(1, True)])
+        with pytest.raises(InputError, match="not started"):
+            await pace.make_room([(1, True)])
+    used.append(Queue())
+    pace.reset()
+    await pace.make_room([(1, True)])
 
 
-def test_what_was_found_before_a_reset_does_not_count_after_it() -> None:
-    async def scene() -> None:
-        found = asyncio.Event()
-        used: list[Gauge] = [Queue()]
+async def test_a_keyboard_that_has_just_been_started_is_given_time() -> None:
+    used: list[Gauge] = [NotStarted("usb")]
 
-        async def find() -> Gauge:
-            now = used[-1]
-            await found.wait()
-            return now
+    async def find() -> Gauge:
+        return used[-1]
 
-        pace = Pace(find)
-        look = asyncio.create_task(pace.find())
-        await asyncio.sleep(0)
-        used.append(NotStarted("virtio"))
-        pace.reset()
-        found.set()
-        await look
-        assert pace.kind == "virtio, not started"
+    pace = Pace(find)
+    await pace.find()
+    used.append(Queue())
+    pace.reset()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await pace.make_room([(1, True)])
+    assert loop.time() - began >= 0.9 * pace_module.SETTLE_TIME
 
-    asyncio.run(scene())
+
+async def test_what_was_found_before_a_reset_does_not_count_after_it() -> None:
+    found = asyncio.Event()
+    used: list[Gauge] = [Queue()]
+
+    async def find() -> Gauge:
+        now = used[-1]
+        await found.wait()
+        return now
+
+    pace = Pace(find)
+    look = asyncio.create_task(pace.find())
+    await asyncio.sleep(0)
+    used.append(NotStarted("virtio"))
+    pace.reset()
+    found.set()
+    await look
+    assert pace.kind == "virtio, not started"
 
 
 @given(st.lists(st.tuples(st.sampled_from([1, 30, 0x9D, 0x54]), st.booleans()), max_size=60))
@@ -286,47 +250,38 @@ def _usb() -> tuple[Usb, Traces]:
     return Usb(None, traces), traces  # type: ignore[arg-type]  # QEMU is not asked
 
 
-def test_usb_is_empty_behind_the_last_key_only() -> None:
-    async def scene() -> None:
-        usb, traces = _usb()
-        usb.sending(3)
-        key, empty = b"input_event_key_qcode con 0\n", b"hid_kbd_queue_empty queue empty\n"
-        traces.receive_data(key + empty + key + key)
-        assert not await usb.is_empty()
-        traces.receive_data(empty)
-        assert await usb.is_empty()
-        usb.sending(1)
-        assert not await usb.is_empty()
-
-    asyncio.run(scene())
+async def test_usb_is_empty_behind_the_last_key_only() -> None:
+    usb, traces = _usb()
+    usb.sending(3)
+    key, empty = b"input_event_key_qcode con 0\n", b"hid_kbd_queue_empty queue empty\n"
+    traces.receive_data(key + empty + key + key)
+    assert not await usb.is_empty()
+    traces.receive_data(empty)
+    assert await usb.is_empty()
+    usb.sending(1)
+    assert not await usb.is_empty()
 
 
-def test_a_key_that_was_never_traced_does_not_stop_typing_for_good() -> None:
-    async def scene() -> None:
-        usb, traces = _usb()
-        usb.sending(2)
-        assert not await usb.is_empty()
-        usb.forget()
-        assert await usb.is_empty()
-        usb.sending(1)
-        traces.receive_data(b"input_event_key_qcode con 0\nhid_kbd_queue_empty queue empty\n")
-        assert await usb.is_empty()
-
-    asyncio.run(scene())
+async def test_a_key_that_was_never_traced_does_not_stop_typing_for_good() -> None:
+    usb, traces = _usb()
+    usb.sending(2)
+    assert not await usb.is_empty()
+    usb.forget()
+    assert await usb.is_empty()
+    usb.sending(1)
+    traces.receive_data(b"input_event_key_qcode con 0\nhid_kbd_queue_empty queue empty\n")
+    assert await usb.is_empty()
 
 
-def test_keys_of_others_are_not_counted_for_ever() -> None:
-    async def scene() -> None:
-        usb, traces = _usb()
-        key, empty = b"input_event_key_number con 0\n", b"hid_kbd_queue_empty queue empty\n"
-        traces.receive_data((key + empty) * 5)
-        usb.sending(2)
-        traces.receive_data(key + empty)
-        assert not await usb.is_empty()
-        traces.receive_data(key + empty)
-        assert await usb.is_empty()
-
-    asyncio.run(scene())
+async def test_keys_of_others_are_not_counted_for_ever() -> None:
+    usb, traces = _usb()
+    key, empty = b"input_event_key_number con 0\n", b"hid_kbd_queue_empty queue empty\n"
+    traces.receive_data((key + empty) * 5)
+    usb.sending(2)
+    traces.receive_data(key + empty)
+    assert not await usb.is_empty()
+    traces.receive_data(key + empty)
+    assert await usb.is_empty()
 
 
 @given(st.lists(st.integers(1, 40), max_size=20))

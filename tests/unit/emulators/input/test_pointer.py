@@ -35,7 +35,7 @@ class Guest:
         self.reports.append(list(report))
         if self.slow:
             self.slow = False
-            await asyncio.sleep(5)
+            await asyncio.Event().wait()  # until the test cancels it
         return Mark(1, 1, len(self.reports))
 
     async def find(self) -> Gauge:
@@ -120,54 +120,45 @@ def test_a_finger_needs_a_touch_screen() -> None:
     assert kinds == [["begin", "data", "data"], ["update", "data", "data"], ["end"]]
 
 
-def test_what_who_left_could_not_release_is_when_qemu_listens_again() -> None:
-    async def scene() -> None:
-        guest = Guest(touched=True)
-        await guest.pointer.act("a", [Button(0, True), Finger(2, "begin", 1, 1)])
-        guest.refuse = True
-        await guest.pointer.leave("a")
-        assert guest.pointer.held == ["left"]
-        guest.refuse = False
-        await guest.pointer.settle()
-        assert guest.pointer.held == []
-        assert guest.buttons == [("left", True), ("left", False)]
-        assert [event["data"]["type"] for event in guest.reports[-1]] == ["end"]
-
-    asyncio.run(scene())
+async def test_what_who_left_could_not_release_is_when_qemu_listens_again() -> None:
+    guest = Guest(touched=True)
+    await guest.pointer.act("a", [Button(0, True), Finger(2, "begin", 1, 1)])
+    guest.refuse = True
+    await guest.pointer.leave("a")
+    assert guest.pointer.held == ["left"]
+    guest.refuse = False
+    await guest.pointer.settle()
+    assert guest.pointer.held == []
+    assert guest.buttons == [("left", True), ("left", False)]
+    assert [event["data"]["type"] for event in guest.reports[-1]] == ["end"]
 
 
-def test_a_request_that_fails_half_way_holds_nothing() -> None:
-    async def scene() -> None:
-        guest = Guest(touched=True)
-        for begin, end in (
-            (Button(0, True), Button(0, False)),
-            (Finger(0, "begin", 1, 1), Finger(0, "end", 1, 1)),
-        ):
-            guest.fail_at = len(guest.reports) + 1
-            with pytest.raises(QemuError):
-                await guest.pointer.act("a", [begin, To(5, 5), end])
-        assert guest.buttons == [("left", True), ("left", False)]
-        assert [event["data"]["type"] for event in guest.reports[-1]] == ["end"]
-        await guest.pointer.leave("a")
-        assert len(guest.reports) == 4
-
-    asyncio.run(scene())
+async def test_a_request_that_fails_half_way_holds_nothing() -> None:
+    guest = Guest(touched=True)
+    for begin, end in (
+        (Button(0, True), Button(0, False)),
+        (Finger(0, "begin", 1, 1), Finger(0, "end", 1, 1)),
+    ):
+        guest.fail_at = len(guest.reports) + 1
+        with pytest.raises(QemuError):
+            await guest.pointer.act("a", [begin, To(5, 5), end])
+    assert guest.buttons == [("left", True), ("left", False)]
+    assert [event["data"]["type"] for event in guest.reports[-1]] == ["end"]
+    await guest.pointer.leave("a")
+    assert len(guest.reports) == 4
 
 
-def test_a_click_that_is_cancelled_is_released() -> None:
-    async def scene() -> None:
-        guest = Guest()
-        guest.slow = True
-        task = asyncio.create_task(guest.pointer.act("a", [Button(0, True), Button(0, False)]))
-        while not guest.reports:
-            await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert guest.buttons[-1] == ("left", False)
-        assert guest.pointer.held == []
-
-    asyncio.run(scene())
+async def test_a_click_that_is_cancelled_is_released() -> None:
+    guest = Guest()
+    guest.slow = True
+    task = asyncio.create_task(guest.pointer.act("a", [Button(0, True), Button(0, False)]))
+    while not guest.reports:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert guest.buttons[-1] == ("left", False)
+    assert guest.pointer.held == []
 
 
 @pytest.mark.parametrize(

@@ -145,108 +145,90 @@ def test_error_names_a_process_that_cannot_be_opened(
         asyncio.run(scene.find())
 
 
-def test_registers_are_found_after_firmware_moves_them(scene: Scene) -> None:
-    async def run() -> None:
-        memory = await scene.find()
-        assert await memory.mode() == PLACE
-        assert await memory.little_endian()
-        assert await memory.blank() is False
-        # A reset: no address, and nobody answers at the old one.
-        scene.qmp.base, scene.qmp.registers = -1, [0xFFFF] * 12
-        found = await memory.mode()
-        assert isinstance(found, OtherMode)
-        assert not found.unknown
-        assert await memory.blank() is None
-        scene.qmp.base = 0xFEBE0000
-        scene.qmp.registers = [0xB0C5, 32, 16, 32, 1, 0, 32, 0, 0, 0, 16, 0]
-        assert await memory.mode() == Place(32, 16, 128, 0)
-        memory.close()
-
-    asyncio.run(run())
+async def test_registers_are_found_after_firmware_moves_them(scene: Scene) -> None:
+    memory = await scene.find()
+    assert await memory.mode() == PLACE
+    assert await memory.little_endian()
+    assert await memory.blank() is False
+    # A reset: no address, and nobody answers at the old one.
+    scene.qmp.base, scene.qmp.registers = -1, [0xFFFF] * 12
+    found = await memory.mode()
+    assert isinstance(found, OtherMode)
+    assert not found.unknown
+    assert await memory.blank() is None
+    scene.qmp.base = 0xFEBE0000
+    scene.qmp.registers = [0xB0C5, 32, 16, 32, 1, 0, 32, 0, 0, 0, 16, 0]
+    assert await memory.mode() == Place(32, 16, 128, 0)
+    memory.close()
 
 
 @pytest.mark.parametrize("width", [64, 61, 62, 63])
-def test_screenshot_is_read_at_any_width(scene: Scene, width: int) -> None:
-    async def run() -> None:
-        scene.qmp.registers[1] = width
-        memory = await scene.find()
-        place = await memory.mode()
-        assert place == Place(width, 48, 256, 0)
-        for padded in (True, False):
-            scene.qmp.dump = lambda padded=padded: ppm(scene.picture(place), padded)
-            assert await memory.shown(place, steady=True) is True
-        scene.qmp.dump = lambda: ppm(scene.picture(place) ^ 1)
-        assert await memory.shown(place, steady=True) is False
-        assert await memory.shown(place, steady=False) is None
-        memory.close()
-
-    asyncio.run(run())
+async def test_screenshot_is_read_at_any_width(scene: Scene, width: int) -> None:
+    scene.qmp.registers[1] = width
+    memory = await scene.find()
+    place = await memory.mode()
+    assert place == Place(width, 48, 256, 0)
+    for padded in (True, False):
+        scene.qmp.dump = lambda padded=padded: ppm(scene.picture(place), padded)
+        assert await memory.shown(place, steady=True) is True
+    scene.qmp.dump = lambda: ppm(scene.picture(place) ^ 1)
+    assert await memory.shown(place, steady=True) is False
+    assert await memory.shown(place, steady=False) is None
+    memory.close()
 
 
-def test_black_screenshot_is_certain_while_the_guest_draws(scene: Scene) -> None:
-    async def run() -> None:
-        memory = await scene.find()
-        await memory.mode()
+async def test_black_screenshot_is_certain_while_the_guest_draws(scene: Scene) -> None:
+    memory = await scene.find()
+    await memory.mode()
 
-        def draw_and_dump() -> bytes:
-            os.pwrite(scene.descriptor, os.urandom(64), 0)
-            return ppm(np.zeros((48, 64, 3), np.uint8))
+    def draw_and_dump() -> bytes:
+        os.pwrite(scene.descriptor, os.urandom(64), 0)
+        return ppm(np.zeros((48, 64, 3), np.uint8))
 
-        scene.qmp.dump = draw_and_dump
-        assert await memory.shown(PLACE, steady=False) is False
-        scene.qmp.dump = lambda: draw_and_dump()[:15] + b"\1" * 48 * 64 * 3
-        assert await memory.shown(PLACE, steady=True) is None, "drawn upon: it does not tell"
-        memory.close()
-
-    asyncio.run(run())
+    scene.qmp.dump = draw_and_dump
+    assert await memory.shown(PLACE, steady=False) is False
+    scene.qmp.dump = lambda: draw_and_dump()[:15] + b"\1" * 48 * 64 * 3
+    assert await memory.shown(PLACE, steady=True) is None, "drawn upon: it does not tell"
+    memory.close()
 
 
-def test_screenshot_during_a_page_flip_is_uncertain(scene: Scene) -> None:
-    async def run() -> None:
-        memory = await scene.find()
-        await memory.mode()
+async def test_screenshot_during_a_page_flip_is_uncertain(scene: Scene) -> None:
+    memory = await scene.find()
+    await memory.mode()
 
-        def flip_and_dump() -> bytes:
-            scene.qmp.registers[9] = 48
-            return ppm(scene.picture(PLACE._replace(offset=48 * 256)))
+    def flip_and_dump() -> bytes:
+        scene.qmp.registers[9] = 48
+        return ppm(scene.picture(PLACE._replace(offset=48 * 256)))
 
-        scene.qmp.dump = flip_and_dump
-        assert await memory.shown(PLACE, steady=True) is None
-        assert await memory.shown(PLACE._replace(offset=48 * 256), steady=True) is True
-        memory.close()
-
-    asyncio.run(run())
+    scene.qmp.dump = flip_and_dump
+    assert await memory.shown(PLACE, steady=True) is None
+    assert await memory.shown(PLACE._replace(offset=48 * 256), steady=True) is True
+    memory.close()
 
 
-def test_screenshot_of_another_display_names_its_device(scene: Scene) -> None:
-    async def run() -> None:
-        memory = await scene.find(is_first=False)
-        await memory.mode()
-        scene.qmp.dump = lambda: ppm(scene.picture())
-        assert await memory.shown(PLACE, steady=True) is True
-        assert any(asked.get("device") == "card" for asked in scene.qmp.asked)
-        memory.close()
-        scene.qmp.device["qdev_id"] = ""
-        memory = await scene.find(is_first=False)
-        assert await memory.shown(PLACE, steady=True) is None
-        await memory.screenshot()
-        memory.close()
-
-    asyncio.run(run())
+async def test_screenshot_of_another_display_names_its_device(scene: Scene) -> None:
+    memory = await scene.find(is_first=False)
+    await memory.mode()
+    scene.qmp.dump = lambda: ppm(scene.picture())
+    assert await memory.shown(PLACE, steady=True) is True
+    assert any(asked.get("device") == "card" for asked in scene.qmp.asked)
+    memory.close()
+    scene.qmp.device["qdev_id"] = ""
+    memory = await scene.find(is_first=False)
+    assert await memory.shown(PLACE, steady=True) is None
+    await memory.screenshot()
+    memory.close()
 
 
-def test_failed_screenshot_raises_qemus_error(scene: Scene) -> None:
-    async def run() -> None:
-        memory = await scene.find()
-        for call in (memory.shown(PLACE, steady=True), memory.screenshot()):
-            with pytest.raises(QemuError):
-                await call
-            assert not scene.qmp.lent, "QEMU keeps nothing of one that failed"
-        scene.qmp.dump = lambda: ppm(scene.picture())
-        assert await memory.screenshot() is not None
-        memory.close()
-
-    asyncio.run(run())
+async def test_failed_screenshot_raises_qemus_error(scene: Scene) -> None:
+    memory = await scene.find()
+    for call in (memory.shown(PLACE, steady=True), memory.screenshot()):
+        with pytest.raises(QemuError):
+            await call
+        assert not scene.qmp.lent, "QEMU keeps nothing of one that failed"
+    scene.qmp.dump = lambda: ppm(scene.picture())
+    assert await memory.screenshot() is not None
+    memory.close()
 
 
 @pytest.mark.parametrize(

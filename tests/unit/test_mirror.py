@@ -1,0 +1,245 @@
+"""tests/unit mirrors src/kju: each module has a unit test, an integration test or a named suite.
+
+`a/b.py` is tested by `a/test_b.py` in tests/unit or tests/integration; more files about it are
+named `a/test_b_SUBJECT.py`. A module without such a file has an entry in `SUITES`, which names the
+file that tests it. A core module is tested in tests/unit.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import kju
+
+SOURCE = Path(kju.__file__).parent
+TESTS = Path(__file__).resolve().parents[1]
+
+#: Files of tests, and the modules that they test besides their own.
+SUITES: dict[str, str] = {
+    "conformance/test_memory.py": (
+        "memory.address memory.descriptor memory.file memory.memfd memory.posix "
+        "memory.produce memory.shared memory.sweep memory.sysv"
+    ),
+    "conformance/test_sources.py": "sources.base sources.threaded",
+    "conformance/test_surface.py": "client.base client.following",
+    "conformance/test_viewers.py": (
+        "viewers.connection viewers.contract viewers.guest_input viewers.picture viewers.stub "
+        "viewers.targets viewers.viewer"
+    ),
+    "conformance/test_waits.py": "client.aio.waits client.waits vision.opencv",
+    "integration/client/test_events.py": "client.life",
+    "integration/client/test_machine.py": (
+        "aio client.actions client.aio.keyboard client.aio.link client.aio.machine "
+        "client.aio.pointer client.aio.screen client.keyboard client.link client.machine_base "
+        "client.pointer client.requests client.screen"
+    ),
+    "integration/remote/test_link.py": (
+        "emulators.mirror.console emulators.mirror.devices remote.drawing remote.link_status "
+        "remote.mirror remote.reachability remote.transport serving.audience serving.delivery "
+        "serving.served_machine serving.served_screen serving.shared_screen"
+    ),
+    "integration/report/test_record.py": "client.witness emulators.input.log",
+    "integration/sources/display1/test_source.py": "sources.display1.channel",
+    "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
+    "multiprocess/test_senders.py": (
+        "cli.network_cli emulators.mirror.emulator emulators.mirror.launch"
+    ),
+    "multiprocess/test_terminal_viewer.py": (
+        "viewers.terminal.backend viewers.terminal.lines viewers.terminal.tty viewers.terminal.view"
+    ),
+    "multiprocess/test_wait_command.py": "cli.wait",
+    "multiprocess/test_xvfb.py": (
+        "emulators.xvfb.console emulators.xvfb.emulator emulators.xvfb.launch"
+    ),
+    "qemu/test_boards.py": "emulators.qemu.board.probe",
+    "qemu/test_cli.py": (
+        "cli.__main__ cli.demo cli.demo.guests cli.edit cli.look cli.machine_cli cli.manage "
+        "cli.power cli.serial cli.snapshots cli.start cli.tidy"
+    ),
+    "qemu/test_display1.py": "emulators.qemu.display",
+    "qemu/test_faults.py": "emulators.process.child emulators.process.spawn",
+    "qemu/test_host.py": (
+        "client.start emulators.base emulators.qemu.emulator emulators.qemu.guest_input "
+        "emulators.qemu.launch emulators.tasks host.__main__ host.machine"
+    ),
+    "qemu/test_old.py": "emulators.qemu.program",
+    "qemu/test_pointer.py": "client.replaying",
+    "qemu/test_sample_guest.py": "guests.cpio guests.disk guests.kernel",
+    "qemu/test_signals.py": "signals",
+    "qemu/test_snapshots.py": (
+        "client.aio.snapshots client.snapshots emulators.qemu.jobs "
+        "emulators.qemu.snapshots.standstill"
+    ),
+    "qemu/test_vram.py": (
+        "emulators.qemu.announced_size emulators.qemu.console emulators.qemu.mode_monitor "
+        "emulators.qemu.screenshot"
+    ),
+    "qemu/test_watched.py": "emulators.on_demand",
+    "qemu/test_window.py": "viewers.qt.view viewers.qt.widget viewers.qt.window",
+    "unit/cli/test_app.py": "cli.command cli.exits client.targets",
+    "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
+    "unit/emulators/input/test_pace.py": (
+        "emulators.input.gauge emulators.qemu.input.gauges emulators.qemu.input.ps2 "
+        "emulators.qemu.input.usb emulators.qemu.input.virtio"
+    ),
+    "unit/emulators/input/test_pointer.py": (
+        "emulators.qemu.input.events emulators.qemu.input.pointer"
+    ),
+    "unit/emulators/qemu/test_arguments.py": (
+        "emulators.plan emulators.qemu.arguments.conflicts emulators.qemu.arguments.devices "
+        "emulators.qemu.arguments.disks emulators.qemu.arguments.facts "
+        "emulators.qemu.arguments.given emulators.qemu.arguments.plan "
+        "emulators.qemu.arguments.system emulators.qemu.board.board "
+        "emulators.qemu.board.disk_bus emulators.qemu.board.firmware emulators.qemu.options"
+    ),
+    "unit/emulators/qemu/test_snapshots.py": (
+        "emulators.qemu.snapshots.disks emulators.qemu.snapshots.screens "
+        "emulators.qemu.snapshots.store"
+    ),
+    "unit/emulators/test_console.py": (
+        "emulators.console_surface emulators.input.devices emulators.source_policy "
+        "emulators.supervisor"
+    ),
+    "unit/files/test_faults.py": "files.staging",
+    "unit/files/test_folder.py": "files.ownership files.tree",
+    "unit/host/test_requests.py": "protocol.requests",
+    "unit/protocol/test_framing.py": (
+        "protocol.kinds protocol.messages protocol.replies protocol.values"
+    ),
+    "unit/remote/test_proof.py": "remote.certificates remote.denied remote.known",
+    "unit/remote/test_trust.py": "remote.issuing remote.trust_folder",
+    "unit/report/test_page.py": "report.story",
+    "unit/sources/display1/test_frames.py": ("sources.display1._jeepney sources.display1.messages"),
+    "unit/sources/display1/test_listener.py": "sources.display1.events",
+    "unit/sources/display1/test_presenter.py": "sources.display1.picture",
+    "unit/store/test_defined.py": (
+        "client.aio.kept client.kept store.clones store.defining store.definition_folders "
+        "store.qemu_img store.snapshot_files store.starting"
+    ),
+    "unit/store/test_logs.py": "emulators.process.output store.postmortem",
+    "unit/store/test_running.py": "store.claims store.paths",
+    "unit/test_escaping.py": "cli.doctor",
+    "unit/viewers/terminal/test_input.py": "viewers.terminal.keyboard",
+    "unit/viewers/terminal/test_paint.py": "viewers.terminal.ability",
+    "unit/vision/test_glyphs.py": "vision.console_fonts vision.grids",
+    "unit/vision/test_looking.py": "vision.annotate vision.areas vision.timeout",
+    "unit/vision/test_needle.py": "vision.openqa",
+    "unit/wire/codecs/test_codecs.py": (
+        "wire.codecs wire.codecs.base wire.codecs.lz4 wire.codecs.raw wire.codecs.zstd"
+    ),
+    "unit/wire/test_session.py": (
+        "wire.dirty wire.encoder wire.greeting wire.messages wire.outgoing wire.picture "
+        "wire.pictures wire.receiver wire.sender wire.viewer_state"
+    ),
+}
+#: Files of tests/unit about more than one module.
+ACROSS = {
+    "emulators/qemu/test_arguments.py",
+    "emulators/qemu/test_snapshots.py",
+    "files/test_faults.py",
+    "files/test_full_disk.py",
+    "files/test_one_module.py",
+    "test_architecture.py",
+    "test_documentation.py",
+    "test_layers.py",
+    "test_mirror.py",
+    "test_packaging.py",
+    "wire/codecs/test_codecs.py",
+    "wire/test_age.py",
+    "wire/test_block_work.py",
+    "wire/test_pixels.py",
+    "wire/test_predict.py",
+    "wire/test_session.py",
+}
+
+
+@cache
+def core() -> tuple[str, ...]:
+    """Return the modules and folders that test_layers.py holds to be free of I/O."""
+    for node in ast.parse((TESTS / "unit" / "test_layers.py").read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CORE":
+            return tuple(ast.literal_eval(node.value))
+    raise AssertionError("test_layers.py has no CORE")
+
+
+def is_core(module: str) -> bool:
+    return any(module == each or module.startswith(f"{each}.") for each in core())
+
+
+def defines_something(path: Path) -> bool:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return any(isinstance(node, kinds) for node in ast.parse(path.read_text()).body)
+
+
+def modules() -> list[str]:
+    """Return the modules; a package counts as one when its `__init__` defines something."""
+    found = ["pytest_kju"]
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        if parts[-1] != "__init__":
+            found.append(".".join(parts))
+        elif len(parts) > 1 and defines_something(path):
+            found.append(".".join(parts[:-1]))
+    return found
+
+
+def own_tests(module: str) -> list[Path]:
+    """Return the test files that are named after a module; of a core module those in unit."""
+    *folders, name = module.split(".")
+    name = name.strip("_")
+    return [
+        path
+        for suite in (("unit",) if is_core(module) else ("unit", "integration"))
+        for pattern in (f"test_{name}.py", f"test_{name}_*.py")
+        for path in TESTS.joinpath(suite, *folders).glob(pattern)
+    ]
+
+
+MODULES = modules()
+NAMED = [(module, suite) for suite, names in SUITES.items() for module in names.split()]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_tested(module: str) -> None:
+    suites = [suite for each, suite in NAMED if each == module]
+    assert own_tests(module) or suites, (
+        f"{module} has no tests: add tests/unit/{module.replace('.', '/')} with test_ before its"
+        " last part, or name its suite in SUITES"
+    )
+    if is_core(module):
+        unit = all(suite.startswith("unit/") for suite in suites)
+        assert unit, f"{module} is core: test it in tests/unit, not in {suites}"
+
+
+@pytest.mark.parametrize(("module", "suite"), NAMED)
+def test_a_named_suite_exists_and_is_needed(module: str, suite: str) -> None:
+    assert module in MODULES, f"{module} does not exist any more: remove it from SUITES"
+    assert not own_tests(module), f"{module} has tests of its own now: remove it from SUITES"
+    assert (TESTS / suite).is_file(), f"tests/{suite} of {module} does not exist any more"
+
+
+def test_a_module_has_one_named_suite() -> None:
+    named = [module for module, _ in NAMED]
+    assert len(named) == len(set(named))
+
+
+def test_every_unit_test_is_about_a_module() -> None:
+    unit = TESTS / "unit"
+    named = {path for module in MODULES for path in own_tests(module)}
+    others = {str(p.relative_to(unit)) for p in unit.rglob("test_*.py") if p not in named}
+    assert others <= ACROSS, "name the file after its module, or add it to ACROSS"
+
+
+def test_a_module_without_tests_is_found() -> None:
+    with pytest.raises(AssertionError, match=r"wire\.planted has no tests"):
+        test_a_module_is_tested("wire.planted")
+
+
+def test_a_core_module_with_another_suite_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "NAMED", [("wire.planted", "qemu/test_cli.py")])
+    with pytest.raises(AssertionError, match=r"wire\.planted is core"):
+        test_a_module_is_tested("wire.planted")

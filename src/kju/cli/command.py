@@ -1,68 +1,232 @@
-"""What every command of the `kju` command line is made of. Imports typer and no more: see `cli`."""
+"""The parts that the commands share: how one runs, and the parameters that several have."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import inspect
 import os
+import signal
 import sys
-from typing import Annotated, Any
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Annotated, Any, get_type_hints
 
 import typer
 import typer.core
 
+from ..signals import ending_signals
+
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+#: Seconds after which an interrupt that Python could not deliver is sent again.
+_AGAIN = 0.01
+
 
 class Command(typer.core.TyperCommand):
-    """A command that clears remains first, and whose errors are one line and a code."""
+    """A command that removes the remains of dead machines first, and that signals end cleanly."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  as the base class
+        """Read the words; ``--machine NAME`` stands for the first argument."""
+        if any(parameter.name == "machine" for parameter in self.params):
+            args = _machine_first(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  as the base class
-        """Run it; an error ends with its line and its code."""
-        from ..errors import KjuError
-        from ..files import descriptor_limit
-        from .exits import Exit, code_of, line_of
-        from .tidy import tidy
-
-        try:
-            tidy()
+        """Run it."""
+        with interruptible():
+            remove_remains()
             return super().invoke(ctx)
-        except BrokenPipeError:  # whoever read us has had enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = Exit.OK
-        except ImportError as missing:
-            from .. import extras
-
-            explained = extras.explain(missing)
-            if explained is None:
-                raise
-            typer.echo(f"kju: {line_of(explained)}", err=True)
-            code = code_of(explained)
-        except (KjuError, OSError) as caught:
-            limit = descriptor_limit(caught) if isinstance(caught, OSError) else None
-            error = limit or caught
-            typer.echo(f"kju: {line_of(error)}", err=True)
-            code = code_of(error)
-        except KeyboardInterrupt:
-            code = Exit.INTERRUPTED
-        raise typer.Exit(int(code))
 
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A running machine; see `kju ls`.")]
-Target = Annotated[
-    str, typer.Argument(metavar="NAME", help="A running machine, or a surface's path.")
-]
-DiskBus = Annotated[
+def _machine_first(words: list[str]) -> list[str]:
+    """Move the value of ``--machine`` to the front, where the machine's name belongs."""
+    end = words.index("--") if "--" in words else len(words)
+    for at, word in enumerate(words[:end]):
+        if word == "--machine" and at + 1 < end:
+            return [words[at + 1], *words[:at], *words[at + 2 :]]
+        if word.startswith("--machine="):
+            return [word.partition("=")[2], *words[:at], *words[at + 1 :]]
+    return words
+
+
+def remove_remains() -> None:
+    """Remove dead machines' folders and unused segments; a few directory reads."""
+    from .. import memory
+    from ..errors import KjuError
+    from ..store import running
+
+    # A command that needs what failed here meets the same error, and reports it.
+    with contextlib.suppress(KjuError, OSError):
+        running.sweep()
+    with contextlib.suppress(KjuError, OSError):
+        memory.sweep()
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let every ending signal unwind the command, so that machines end and terminals are reset."""
+    before = sys.unraisablehook
+    for number in ending_signals():
+        if signal.getsignal(number) == signal.SIG_DFL:  # SIGINT has Python's own handler
+            signal.signal(number, _exit)
+    sys.unraisablehook = _interrupt_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _interrupt_again(unraisable: Any) -> None:  # noqa: ANN401  the hook's type is the checker's own
+    """Send a signal again where it arrived in a destructor or a callback, which cannot raise it."""
+    error = unraisable.exc_value
+    if not isinstance(error, (KeyboardInterrupt, SystemExit)):
+        sys.__unraisablehook__(unraisable)
+        return
+    code = error.code if isinstance(error, SystemExit) else None
+    number = code - 128 if isinstance(code, int) else signal.SIGINT
+
+    def send() -> None:
+        time.sleep(_AGAIN)  # until this hook has returned
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=send, daemon=True).start()
+
+
+def running_machines(incomplete: str) -> list[str]:
+    """Return the running machines whose names begin so, for a shell's completion."""
+    from ..errors import KjuError
+    from ..store import running
+
+    try:
+        return [name for name in running.names() if name.startswith(incomplete)]
+    except KjuError:
+        return []
+
+
+def defined_machines(incomplete: str) -> list[str]:
+    """Return the defined machines whose names begin so, for a shell's completion."""
+    from ..errors import KjuError
+    from ..store import defined
+
+    try:
+        return [name for name in defined.names() if name.startswith(incomplete)]
+    except KjuError:
+        return []
+
+
+def _only_machine(context: typer.Context, value: str) -> str:
+    """Return the name that was given, or that of the only running machine.
+
+    Raises:
+        MachineNotFoundError: No machine is running.
+        UsageError: Several are.
+    """
+    if value or context.resilient_parsing:
+        return value
+    from ..errors import MachineNotFoundError, UsageError
+    from ..store import running
+
+    remove_remains()
+    names = running.names()
+    if not names:
+        raise MachineNotFoundError("no machine is running; start one with: kju run IMAGE")
+    if len(names) > 1:
+        raise UsageError(f"several machines are running; name one of: {', '.join(names)}")
+    return names[0]
+
+
+Name = Annotated[
     str,
-    typer.Option(
-        metavar="BUS",
-        help="Put disks on ide, scsi, virtio, nvme, usb, sd or floppy (default: as QEMU does).",
+    typer.Argument(
+        metavar="NAME", help="A running machine; see `kju ls`.", autocompletion=running_machines
     ),
 ]
-TrustDisk = Annotated[
-    bool,
-    typer.Option(
-        "--trust-disk", help="Let disks name files outside their folder and network addresses."
+AnyName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A running machine (default: the only one).",
+        show_default=False,
+        callback=_only_machine,
+        autocompletion=running_machines,
     ),
 ]
-Console = Annotated[int, typer.Option(min=0, max=15, help="Which of the guest's screens.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, whose names are stable.")]
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A running machine, or a surface's path.",
+        autocompletion=running_machines,
+    ),
+]
+AnyTarget = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A running machine, or a surface's path (default: the only machine).",
+        show_default=False,
+        callback=_only_machine,
+        autocompletion=running_machines,
+    ),
+]
+Defined = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="A defined machine; see `kju ls`.", autocompletion=defined_machines
+    ),
+]
+Console = Annotated[
+    int, typer.Option(metavar="N", min=0, max=15, help="Number of the guest's screen, from 0.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, also for errors.")]
 Seconds = Annotated[
     float, typer.Option(metavar="SECONDS", min=0, help="Stop after SECONDS (0: never).")
 ]
+Machine = Annotated[
+    str,
+    typer.Option(
+        "--machine",
+        metavar="NAME",
+        help="The machine, in place of the first argument.",
+        show_default=False,
+        expose_value=False,
+        autocompletion=running_machines,
+    ),
+]
+#: Arguments that ``--machine`` can stand for.
+_MACHINES = (Name, AnyName, Target, AnyTarget)
+
+
+def add_machine_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--machine`` to a command whose first argument is a running machine."""
+    parameters = list(inspect.signature(function).parameters.values())
+    hints = get_type_hints(function, include_extras=True)
+    if not any(hints.get(one.name) in _MACHINES for one in parameters):
+        return function
+
+    @functools.wraps(function)
+    def command(*words: Any, **values: Any) -> Any:  # noqa: ANN401  any command
+        values.pop("machine", None)
+        return function(*words, **values)
+
+    option = inspect.Parameter(
+        "machine", inspect.Parameter.KEYWORD_ONLY, default="", annotation=Machine
+    )
+    plain = [one.replace(annotation=hints.get(one.name, one.annotation)) for one in parameters]
+    command.__signature__ = inspect.Signature([*plain, option])  # type: ignore[attr-defined]
+    command.__annotations__ = {**hints, "machine": Machine}
+    return command
+
+
+def group(**functions: Callable[..., Any]) -> typer.Typer:
+    """Return a group of commands, by their names."""
+    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings=CONTEXT)
+    for name, function in functions.items():
+        app.command(name, cls=Command, context_settings=CONTEXT)(add_machine_option(function))
+    return app

@@ -1,93 +1,102 @@
-"""Machines that are kept: create, clone, rm, start."""
+"""Defined machines: `kju create`, `clone`, `rm` and `start`."""
 
 from __future__ import annotations
 
 import sys
-from typing import NamedTuple
+from typing import Annotated, Any
+
+import typer
 
 from ..client import kept
+from ..emulators.qemu import accelerator as probe
+from ..emulators.qemu import program as qemu
 from ..errors import KjuError
 from ..escaping import one_line
+from ..protocol.launch_options import DefineOptions
 from ..store import defined as store
 from ..store import disk_chain
+from .command import Defined
 from .exits import line_of
+from .options import with_options
+from .terminal import progress
 
 
-class Wish(NamedTuple):
-    """What the user wants of a kept machine; empty is no wish."""
+@with_options(DefineOptions, without=("args",))
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new machine.")],
+    image: Annotated[
+        str, typer.Option(metavar="IMAGE", help="A disk, a CD or a kernel; it is not copied.")
+    ] = "",
+    **options: Any,  # noqa: ANN401  checked by `define`
+) -> None:
+    """Define a machine, to be started by its name.
 
-    image: str = ""
-    disk: str = ""
-    memory: str = ""
-    cpus: int = 0
-    disk_bus: str = ""
-    trust_disk: bool = False
-    firmware: str = "bios"
-    qemu: str = ""
-    arguments: tuple[str, ...] = ()
-
-
-def create(name: str, wish: Wish) -> None:
-    """Keep a machine."""
-    file = kept.define(
-        name,
-        wish.image or None,
-        disk=wish.disk or None,
-        memory=wish.memory or None,
-        cpus=wish.cpus or None,
-        disk_bus=wish.disk_bus or None,
-        trust_disk=wish.trust_disk,
-        firmware=wish.firmware,
-        args=wish.arguments,
-        qemu=wish.qemu or None,
-    )
-    print(f"{name} is kept in {file.parent}")
+    Arguments after -- go to QEMU unchanged.
+    """
+    given = {option: value for option, value in options.items() if value is not None}
+    with progress(f"creating {name}"):
+        file = kept.define(name, image or None, args=tuple(context.obj or ()), **given)
+    print(f"{name} is defined in {file.parent}")
     for _, chain in store.examined(store.read(name)):
         for line in disk_chain.lines(chain):
             print(one_line(line))
     try:
-        chosen = accelerator(wish.qemu)
+        with progress("trying out the accelerator"):
+            chosen = accelerator(given.get("qemu", ""))
     except KjuError as error:
-        # It is kept all the same; another computer, or tomorrow's, may have one.
-        print(f"kju: it cannot be started here yet: {line_of(error)}", file=sys.stderr)
+        # It is defined all the same: another computer may have a QEMU.
+        print(f"kju: {name} cannot be started here yet: {line_of(error)}", file=sys.stderr)
     else:
         print(one_line(f"accelerator: {chosen}"))
     print(f"start: kju start {name}   change: kju edit {name}")
 
 
-def accelerator(wanted: str) -> str:
-    """What guests run on here, and why; tried out once per boot of the computer."""
-    from ..emulators.qemu import accelerator as probe
-    from ..emulators.qemu import program as qemu
-
-    found = probe.accelerator(qemu.require(qemu.inspect(qemu.locate(wanted))))
+def accelerator(program: str) -> str:
+    """Return what guests run on here, and why; tried out once per boot of the computer."""
+    found = probe.accelerator(qemu.require(qemu.inspect(qemu.locate(program))))
     return f"{found.name}: {found.reason}"
 
 
-def clone(name: str, new: str) -> None:
-    """Keep a copy of a machine."""
-    made = store.clone(name, new)
-    print(f"{new} is kept in {made.folder}; its disks lie over those of {name}")
-    print(f"{name} is not started any more while {new} is kept; start: kju start {new}")
+def clone(
+    name: Defined, new: Annotated[str, typer.Argument(metavar="NEW", help="Name of the clone.")]
+) -> None:
+    """Clone a machine, using copy-on-write disks.
+
+    The first machine cannot be started while the clone exists.
+    """
+    with progress(f"cloning {name}"):
+        made = store.clone(name, new)
+    print(f"{new} is defined in {made.folder}; its disks are overlays of those of {name}")
+    print(f"{name} cannot be started while {new} exists; start: kju start {new}")
 
 
-def rm(name: str) -> None:
-    """Remove a kept machine."""
-    elsewhere = store.remove(name)
-    for path in elsewhere:
-        print(one_line(f"left alone: {path}"))
+def rm(name: Defined) -> None:
+    """Remove a defined machine.
+
+    The disks and snapshots in its folder are removed; disks in other places stay.
+    """
+    for path in store.remove(name):
+        print(one_line(f"not removed: {path}"))
 
 
-def start(name: str, watch: bool) -> None:
-    """Start a kept machine; it goes on when this command ends."""
-    with kept.start(name, detach=True) as machine:
+def start(
+    name: Defined,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show the screen in this terminal.")
+    ] = False,
+) -> None:
+    """Start a defined machine in the background."""
+    with progress(f"starting {name}"):
+        machine = kept.start(name, detach=True)
+    with machine:
         chosen = machine.info()["accelerator"]
         print(f"{name} is running (its host is process {machine.host_pid})", flush=True)
         print(one_line(f"accelerator: {chosen['name']}: {chosen['reason']}"), flush=True)
         if watch:
-            from .look import watch_machine
+            from .screen import watch_machine
 
             hint = "q quits; the machine goes on"
             watch_machine(machine, 0, 0, as_json=False, hint=hint)
         else:
-            print(f"look: kju watch {name}   end: kju stop {name}")
+            print(f"show: kju watch {name}   end: kju stop {name}")

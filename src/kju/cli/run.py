@@ -1,80 +1,78 @@
-"""Starting a machine, and staying with it."""
+"""`kju run`: start a machine, and stay with it."""
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Annotated, Any
+
+import typer
 
 from ..client.machine import Machine, launch
 from ..errors import QemuError, XvfbError
 from ..escaping import one_line
+from ..protocol.launch_options import LaunchOptions
+from .options import with_options
+from .terminal import progress
 
-# What the host says when an emulator did not end well; see kju.emulators.process.spawn.describe.
-_BADLY = re.compile(r"(QEMU|Xvfb) (was killed|ended with status [1-9])")
-
-
-class Wish(NamedTuple):
-    """What the user wants of a machine; empty is no wish."""
-
-    image: str = ""
-    name: str = ""
-    detach: bool = False
-    memory: str = ""
-    cpus: int = 0
-    disk_bus: str = ""
-    trust_disk: bool = False
-    surface: str = ""
-    qemu: str = ""
-    log_level: str = "info"
-    arguments: tuple[str, ...] = ()
-    xvfb: bool | str = False
+#: The host's words for an emulator that failed; see kju.emulators.process.spawn.describe.
+_FAILED = re.compile(r"(QEMU|Xvfb) (was killed|ended with status [1-9])")
+#: Seconds of one wait for the machine's end; it is repeated.
+_WAIT = 60
 
 
-def run(wish: Wish, *, watch: bool) -> None:
-    """Start a machine; unless it is detached, stay until it ends.
+@with_options(LaunchOptions, without=("args", "xvfb"))
+def run(
+    context: typer.Context,
+    image: Annotated[str, typer.Argument(help="A disk, a CD or a kernel to boot.")] = "",
+    *,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show the screen in this terminal.")
+    ] = False,
+    xvfb: Annotated[bool, typer.Option("--xvfb", help="Run Xvfb in place of QEMU.")] = False,
+    xvfb_at: Annotated[
+        str,
+        typer.Option(
+            metavar="WHERE",
+            help="Show a running Xvfb: its DISPLAY (:5), its -fbdir folder or sysv:ID.",
+        ),
+    ] = "",
+    **options: Any,  # noqa: ANN401  checked by `launch`
+) -> None:
+    """Start a machine from a disk, a CD or a kernel.
 
-    Raises:
-        KjuError: It did not start.
-        EmulatorError: QEMU or Xvfb did not end well.
+    The machine ends with this command, unless it is detached. Arguments after -- go to QEMU, or to
+    Xvfb, unchanged.
     """
-    with start(wish) as machine:
+    given = {name: value for name, value in options.items() if value is not None}
+    image_of = image or None
+    with progress("starting the machine"):
+        machine = launch(image_of, args=tuple(context.obj or ()), xvfb=xvfb_at or xvfb, **given)
+    detached = bool(options.get("detach"))
+    with machine:
         print(f"{machine.name} is running (its host is process {machine.host_pid})", flush=True)
-        if wish.xvfb and (display := machine.info()["xvfb"]["display"]):
+        if (xvfb or xvfb_at) and (display := machine.info()["xvfb"]["display"]):
             print(f"programs: DISPLAY={display} xterm", flush=True)
         if watch:
-            from .look import watch_machine
+            from .screen import watch_machine
 
-            hint = "q quits; the machine goes on" if wish.detach else "q ends the machine"
+            hint = "q quits; the machine goes on" if detached else "q ends the machine"
             watch_machine(machine, 0, 0, as_json=False, hint=hint)
-        elif wish.detach:
-            print(f"look: kju watch {machine.name}   end: kju stop {machine.name}")
+        elif detached:
+            print(f"show: kju watch {machine.name}   end: kju stop {machine.name}")
         else:
-            print(f"look: kju watch {machine.name}   end: Ctrl-C here", flush=True)
-            _stay(machine)
+            print(f"show: kju watch {machine.name}   end: Ctrl-C here", flush=True)
+            _wait_until_gone(machine)
 
 
-def start(wish: Wish) -> Machine:
-    """Launch what was asked for."""
-    return launch(
-        wish.image or None,
-        name=wish.name or None,
-        memory=wish.memory or None,
-        cpus=wish.cpus or None,
-        disk_bus=wish.disk_bus or None,
-        trust_disk=wish.trust_disk,
-        args=wish.arguments,
-        qemu=wish.qemu or None,
-        surface=wish.surface or None,
-        xvfb=wish.xvfb,
-        detach=wish.detach,
-        log_level=wish.log_level,
-    )
+def _wait_until_gone(machine: Machine) -> None:
+    """Wait for the machine's end, and print its reason.
 
-
-def _stay(machine: Machine) -> None:
-    while not machine.wait_gone(60):
+    Raises:
+        EmulatorError: QEMU or Xvfb failed.
+    """
+    while not machine.wait_gone(_WAIT):
         pass
     reason = machine.gone or f"{machine.name} has ended"
-    if found := _BADLY.search(reason):
+    if found := _FAILED.search(reason):
         raise (QemuError if found[1] == "QEMU" else XvfbError)(reason, machine.name)
     print(one_line(reason))

@@ -1,49 +1,56 @@
-"""Looking: screenshot, watch, dump."""
+"""`kju screenshot`, `watch` and `view`."""
 
 from __future__ import annotations
 
-import json
+import json as json_format
 import os
-import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from ..client.targets import (
-    attach_to_look,
-    is_address,
-    named,
-    open_address,
-    open_surface,
-    screen_of,
-)
+import typer
+
+from ..client.targets import attach_to_look, is_address, open_surface, screen_of
 from ..errors import KjuError, UsageError
-from ..escaping import one_line
-from ..memory.identity import has_died
-from ..surface.consumer import Consumer
-from ..surface.formats import fourcc_name
 from ..viewers.terminal.ability import Ability, Colours, ability
-from ..viewers.terminal.heat import picture
 from ..viewers.terminal.view import Watched, reports, show
+from .command import AnyName, AnyTarget, Console, Json, Seconds, Target
 
 if TYPE_CHECKING:
     from ..client.machine import Machine
     from ..client.surface import Surface
 
 QUIT = "q quits"
+_SCALES = ("fit", "integer", "1:1")
 
 
-def screenshot(target: str, output: str, console: int, cursor: bool) -> None:
-    """Save the screen as a PNG; ``-`` is standard output."""
-    if output == "-" and sys.stdout.isatty():
-        raise UsageError("a PNG does not go to a terminal: name a file, or use a pipe")
-    if is_address(target):
-        with open_surface(target) as surface:
+def screenshot(
+    name: Target,
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="A PNG, or another picture file (default: NAME.png; -: standard output).",
+            show_default=False,
+        ),
+    ] = "",
+    console: Console = 0,
+    cursor: Annotated[bool, typer.Option("--cursor", help="Draw the guest's cursor.")] = False,
+) -> None:
+    """Save the screen as a picture."""
+    if file == "-" and sys.stdout.isatty():
+        raise UsageError("a picture cannot be printed on a terminal; name a file, or use a pipe")
+    output = file or f"{Path(name).stem if is_address(name) else name}.png"
+    if is_address(name):
+        with open_surface(name) as surface:
             _save(surface, output, cursor)
-        return
-    with attach_to_look(target, or_address=True) as machine:
-        screen = screen_of(machine, console)
-        screen.refresh()
-        _save(screen, output, cursor)
+    else:
+        with attach_to_look(name, or_address=True) as machine:
+            screen = screen_of(machine, console)
+            screen.refresh()
+            _save(screen, output, cursor)
+    if not file:
+        print(output)
 
 
 def _save(surface: Surface, output: str, cursor: bool) -> None:
@@ -60,89 +67,88 @@ def _save(surface: Surface, output: str, cursor: bool) -> None:
 
 
 def watch(
-    target: str, console: int, seconds: float, as_json: bool, hint: str, *, follow: bool
+    name: AnyTarget = "",
+    console: Console = 0,
+    seconds: Seconds = 0,
+    json: Json = False,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="With a path: wait for the next producer at its end."),
+    ] = False,
+    hint: Annotated[str, typer.Option(hidden=True)] = QUIT,
 ) -> None:
-    """Show the screen in the terminal, or print a line per second where there is none."""
-    if is_address(target):
-        with open_surface(target, follow=follow) as surface:
-            _watch(Watched(target, surface), seconds, as_json, hint)
+    """Show the screen in this terminal, live.
+
+    In a pipe, and with --json, print one line per second. TERM, COLORTERM and NO_COLOR choose the
+    colours; KJU_COLOURS=true, 256 or none overrides them.
+    """
+    if is_address(name):
+        with open_surface(name, follow=follow) as surface:
+            _watch(Watched(name, surface), seconds, json, hint)
         return
-    with attach_to_look(target, or_address=True) as machine:
-        watch_machine(machine, console, seconds, as_json, hint)
+    with attach_to_look(name, or_address=True) as machine:
+        watch_machine(machine, console, seconds, json, hint)
 
 
 def watch_machine(
     machine: Machine, console: int, seconds: float, as_json: bool, hint: str = QUIT
 ) -> None:
-    """As `watch`, for a machine that is attached already."""
+    """Show a machine that is attached already."""
     screen = screen_of(machine, console)
     source = lambda: str(machine.info()["consoles"][console]["source"])  # noqa: E731
     _watch(Watched(machine.name, screen, source), seconds, as_json, hint)
 
 
 def _watch(watched: Watched, seconds: float, as_json: bool, hint: str) -> None:
-    if sys.stdout.isatty() and not as_json and _ability().moves:
+    if sys.stdout.isatty() and not as_json and terminal_ability().moves:
         show(watched, hint, seconds)
         return
     for status in reports(watched, seconds):
-        print(json.dumps(status.data) if as_json else "  ".join(status.parts), flush=True)
+        line = json_format.dumps(status.data) if as_json else "  ".join(status.parts)
+        print(line, flush=True)
 
 
-def _ability() -> Ability:
+def terminal_ability() -> Ability:
+    """Return the abilities of standard output; in a pipe it is plain text."""
     found = ability(os.environ, sys.stdout.encoding or "")
-    # In a pipe nothing says what will read it: plain text does everywhere.
     return found if sys.stdout.isatty() else found._replace(colours=Colours.NONE)
 
 
-def dump(address: str, as_json: bool) -> None:
-    """Print a surface's header and a picture of its tile table."""
-    segment = open_address(address)
-    with named(address):
-        consumer = Consumer(segment.mapping)
-    facts = _facts(consumer, segment.fileno())
-    if as_json:
-        print(json.dumps({"address": address, **facts}))
-    else:
-        width = max(map(len, facts))
-        for key, value in facts.items():
-            print(f"{key.replace('_', ' '):{width}}  {one_line(str(value))}")
-        _print_tiles(consumer)
-    segment.check()
-    segment.close()
+def _complete_scale(incomplete: str) -> list[str]:
+    return [scale for scale in _SCALES if scale.startswith(incomplete)]
 
 
-def _facts(consumer: Consumer, fileno: int) -> dict[str, Any]:
-    """What the header says, in its order; names are stable."""
-    reader, mode, who = consumer.reader, consumer.mode, consumer.producer
-    state, reason = consumer.state
-    cursor = consumer.cursor()
-    shape = f"{cursor.shape.shape[1]}x{cursor.shape.shape[0]}"
-    return {
-        "bytes": reader.size,
-        "incarnation": f"{reader.incarnation:016x}",
-        "state": state.name.lower(),
-        "reason": reason,
-        "width": mode.width,
-        "height": mode.height,
-        "stride": mode.stride,
-        "fourcc": fourcc_name(mode.fourcc) if mode.epoch else "",
-        "epoch": mode.epoch,
-        "version": reader.version,
-        "pulse": reader.pulse,
-        "tile_side": reader.tile_side,
-        "pixels_offset": reader.pixels_offset,
-        "pixels_capacity": reader.pixels_capacity,
-        "producer_pid": who.pid,
-        "producer_alive": not has_died(who, fileno),
-        "cursor": f"{shape} at {cursor.x},{cursor.y}" + ("" if cursor.visible else ", hidden"),
-        "cursor_version": cursor.version,
-    }
+def view(
+    name: AnyName = "",
+    console: Console = 0,
+    scale: Annotated[
+        str,
+        typer.Option(
+            metavar="SCALE",
+            help=f"Size of a pixel: {', '.join(_SCALES)}.",
+            autocompletion=_complete_scale,
+        ),
+    ] = "fit",
+    full_screen: Annotated[
+        bool, typer.Option("--full-screen", "-f", help="Fill the screen.")
+    ] = False,
+    view_only: Annotated[bool, typer.Option("--view-only", help="Send no input.")] = False,
+    release_key: Annotated[
+        str,
+        typer.Option(metavar="KEYS", help="Keys that grab and release the keyboard."),
+    ] = "ctrl-alt",
+) -> None:
+    """Show the screen in a window, and use the machine there.
 
+    Closing the window leaves the machine running.
+    """
+    from ..viewers.qt.view import view as show_window  # Qt takes 0.2 s to import
 
-def _print_tiles(consumer: Consumer) -> None:
-    table = consumer.tile_versions()
-    columns, lines = shutil.get_terminal_size()
-    lit = picture(table, consumer.reader.version, _ability(), columns, max(lines - 4, 10))
-    if lit:
-        print(f"\n{table.shape[1]}x{table.shape[0]} tiles; the brighter, the later it changed:")
-        print("\n".join(lit))
+    show_window(
+        name,
+        console=console,
+        scale=scale,
+        full_screen=full_screen,
+        view_only=view_only,
+        release_key=release_key,
+    )

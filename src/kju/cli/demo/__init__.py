@@ -1,7 +1,7 @@
-"""A real guest, shown live from a second process, and played with.
+"""`kju demo`: a real guest, shown live from a second process, and played with.
 
-One process launches the machine, presses keys and saves a picture; the screen is shown by
-another one, which knows nothing but the machine's name.
+One process launches the machine, presses keys and saves a picture; another one shows the screen,
+and knows only the machine's name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import typer
 
 from ... import extras
 from ...client.machine import Machine, launch
@@ -32,13 +34,51 @@ _PICTURE_AFTER = 4
 _LOOK = 0.3
 
 
-def demo(name: str, seconds: float, *, remote: bool = False) -> None:
+def _complete_guest(incomplete: str) -> list[str]:
+    return [name for name in ("invaders", LINUX, "memtest") if name.startswith(incomplete)]
+
+
+def demo(
+    guest: Annotated[
+        str,
+        typer.Option(
+            metavar="GUEST",
+            help="invaders, linux, memtest, or an image's path.",
+            autocompletion=_complete_guest,
+        ),
+    ] = "invaders",
+    seconds: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="Stop after SECONDS (0: never; in a pipe: after one round).",
+        ),
+    ] = 0,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Show the screen and its mirror side by side.")
+    ] = False,
+    copy_to: Annotated[
+        str, typer.Option(metavar="FILE", help="Only copy the guest linux to a qcow2 disk.")
+    ] = "",
+) -> None:
+    """Boot a guest, show it from a second process, and play.
+
+    The guest linux has a login and a shell; its first use builds it from Debian packages.
+    """
+    if copy_to:
+        copy_guest(guest, copy_to)
+    else:
+        play_guest(guest, seconds, remote=remote)
+
+
+def play_guest(name: str, seconds: float, *, remote: bool = False) -> None:
     """Run the demo until the viewer is left, or time is up; nothing is left behind.
 
     Args:
         name: A guest of `guests`, or an image's path.
-        seconds: 0 is until the viewer is left, or, where there is no terminal, until all
-            keys have been pressed once.
+        seconds: 0 is until the viewer is left or, without a terminal, until all keys have been
+            pressed once.
         remote: Mirror the machine across a network, play there, and show both screens.
 
     Raises:
@@ -231,7 +271,7 @@ def _say_goodbye(guest: Guest, saved: str) -> None:
         "  # q leaves the viewer; the machine goes on",
         f"  {kju} watch {name}",
         f"  {kju} key {name} {keys}",
-        f"  {kju} screenshot {name} -o screen.png",
+        f"  {kju} screenshot {name} screen.png",
         f"  {kju} stop {name}",
     ]
     print(

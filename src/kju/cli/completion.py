@@ -1,0 +1,50 @@
+"""`kju completion`: scripts that complete commands, options and machines' names in a shell.
+
+typer makes the scripts and answers the shell; the names come from `command.running_machines`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..errors import UsageError
+
+#: Where each shell loads a script of its own accord, or how it is told to.
+SHELLS = {
+    "bash": "kju completion bash > ~/.local/share/bash-completion/completions/kju",
+    "zsh": "kju completion zsh > ~/.zfunc/_kju, with fpath+=~/.zfunc before compinit in ~/.zshrc",
+    "fish": "kju completion fish > ~/.config/fish/completions/kju.fish",
+}
+
+
+def _complete_shell(incomplete: str) -> list[str]:
+    return [shell for shell in SHELLS if shell.startswith(incomplete)]
+
+
+def completion(
+    shell: Annotated[
+        str,
+        typer.Argument(
+            metavar="SHELL", help=f"{', '.join(SHELLS)}.", autocompletion=_complete_shell
+        ),
+    ],
+) -> None:
+    """Print a script that completes `kju` in a shell.
+
+    The manual says where each shell loads it from.
+    """
+    if shell not in SHELLS:
+        raise UsageError(f"no completion for {shell!r}; choose one of: {', '.join(SHELLS)}")
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
+
+    print(f"# To install: {SHELLS[shell]}")
+    print(get_completion_script(prog_name="kju", complete_var="_KJU_COMPLETE", shell=shell))
+
+
+def enable() -> None:
+    """Make typer answer the shell's questions; without it the variable has no effect."""
+    from typer.completion import completion_init  # type: ignore[attr-defined]
+
+    completion_init()

@@ -194,7 +194,7 @@ def load(entry: Entry) -> Any:  # noqa: ANN401  typer's own class has no public 
         module, entry.name
     ):
         command: Any = typer.main.get_command(group)
-        command.name = entry.name
+        command.name, command.help = entry.name, entry.summary
         return command
     function = getattr(module, entry.name, None) or getattr(module, f"{entry.name}_")
     single = typer.Typer(rich_markup_mode=None, add_completion=False)

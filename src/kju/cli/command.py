@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Annotated, Any, get_type_hints
 
@@ -107,6 +107,16 @@ def running_machines(incomplete: str) -> list[str]:
         return [name for name in running.names() if name.startswith(incomplete)]
     except KjuError:
         return []
+
+
+def completing(words: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return a function for a shell's completion: the words that begin like the one typed."""
+    known = tuple(words)
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in known if word.startswith(incomplete)]
+
+    return complete
 
 
 def defined_machines(incomplete: str) -> list[str]:
@@ -226,7 +236,9 @@ def add_machine_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def group(**functions: Callable[..., Any]) -> typer.Typer:
     """Return a group of commands, by their names."""
-    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings=CONTEXT)
+    app = typer.Typer(
+        no_args_is_help=True, add_completion=False, rich_markup_mode=None, context_settings=CONTEXT
+    )
     for name, function in functions.items():
         app.command(name, cls=Command, context_settings=CONTEXT)(add_machine_option(function))
     return app

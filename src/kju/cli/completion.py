@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
+from .command import completing
 
 #: Where each shell loads a script of its own accord, or how it is told to.
 SHELLS = {
@@ -19,15 +20,11 @@ SHELLS = {
 }
 
 
-def _complete_shell(incomplete: str) -> list[str]:
-    return [shell for shell in SHELLS if shell.startswith(incomplete)]
-
-
 def completion(
     shell: Annotated[
         str,
         typer.Argument(
-            metavar="SHELL", help=f"{', '.join(SHELLS)}.", autocompletion=_complete_shell
+            metavar="SHELL", help=f"{', '.join(SHELLS)}.", autocompletion=completing(SHELLS)
         ),
     ],
 ) -> None:

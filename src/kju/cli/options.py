@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from ..protocol.launch_options import Declared, declared
+from .command import completing
 
 
 def with_options(
@@ -53,7 +54,7 @@ def _parameter(name: str, found: Declared) -> inspect.Parameter:
         help=option.help,
         min=limits[0],
         max=limits[1],
-        autocompletion=functools.partial(_beginning, found.choices) if found.choices else None,
+        autocompletion=completing(found.choices) if found.choices else None,
     )
     return inspect.Parameter(
         name,
@@ -61,8 +62,3 @@ def _parameter(name: str, found: Declared) -> inspect.Parameter:
         default=option.default,
         annotation=Annotated[kind, info],
     )
-
-
-def _beginning(choices: tuple[str, ...], incomplete: str) -> list[str]:
-    """Return the choices that begin so."""
-    return [choice for choice in choices if choice.startswith(incomplete)]

@@ -11,20 +11,16 @@ from ..client.machine import attach
 from ..client.targets import check_console
 from ..errors import UsageError
 from ..protocol.messages import BUTTONS
-from .command import Console, Name
+from .command import Console, Name, completing
 
 _ACTIONS = ("move", "click", "drag", "wheel", "press", "release")
-
-
-def _complete_action(incomplete: str) -> list[str]:
-    return [action for action in _ACTIONS if action.startswith(incomplete)]
 
 
 def pointer(
     name: Name,
     action: Annotated[
         str,
-        typer.Argument(help=f"{', '.join(_ACTIONS)}.", autocompletion=_complete_action),
+        typer.Argument(help=f"{', '.join(_ACTIONS)}.", autocompletion=completing(_ACTIONS)),
     ],
     words: Annotated[
         list[str] | None,

@@ -14,7 +14,7 @@ from ..client.targets import attach_to_look, is_address, open_surface, screen_of
 from ..errors import KjuError, UsageError
 from ..viewers.terminal.ability import Ability, Colours, ability
 from ..viewers.terminal.view import Watched, reports, show
-from .command import AnyName, AnyTarget, Console, Json, Seconds, Target
+from .command import AnyName, AnyTarget, Console, Json, Seconds, Target, completing
 
 if TYPE_CHECKING:
     from ..client.machine import Machine
@@ -114,10 +114,6 @@ def terminal_ability() -> Ability:
     return found if sys.stdout.isatty() else found._replace(colours=Colours.NONE)
 
 
-def _complete_scale(incomplete: str) -> list[str]:
-    return [scale for scale in _SCALES if scale.startswith(incomplete)]
-
-
 def view(
     name: AnyName = "",
     console: Console = 0,
@@ -126,7 +122,7 @@ def view(
         typer.Option(
             metavar="SCALE",
             help=f"Size of a pixel: {', '.join(_SCALES)}.",
-            autocompletion=_complete_scale,
+            autocompletion=completing(_SCALES),
         ),
     ] = "fit",
     full_screen: Annotated[

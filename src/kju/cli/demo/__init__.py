@@ -26,6 +26,7 @@ from ...client.surface import Surface
 from ...errors import FileError, KjuError, UsageError, WaitTimeoutError
 from ...files import write_output
 from ...guests import sample
+from ..command import completing
 from .guests import LINUX, Act, Guest, find, say_progress
 
 # The guest is in the middle of something by then, and so is the picture.
@@ -34,17 +35,13 @@ _PICTURE_AFTER = 4
 _LOOK = 0.3
 
 
-def _complete_guest(incomplete: str) -> list[str]:
-    return [name for name in ("invaders", LINUX, "memtest") if name.startswith(incomplete)]
-
-
 def demo(
     guest: Annotated[
         str,
         typer.Option(
             metavar="GUEST",
             help="invaders, linux, memtest, or an image's path.",
-            autocompletion=_complete_guest,
+            autocompletion=completing(("invaders", LINUX, "memtest")),
         ),
     ] = "invaders",
     seconds: Annotated[

@@ -56,7 +56,7 @@ def names(folder):
 
 
 def picture(name):
-    png = kju("screenshot", name, "-o", "-").stdout
+    png = kju("screenshot", name, "-").stdout
     path = Path("look.png")
     path.write_bytes(png)
     with Image.open(path) as image:
@@ -119,7 +119,7 @@ def test_a_machine_from_start_to_end(invaders, folder):
 
     assert b"running: process" in kju("logs", invaders).stdout
     assert kju("logs", invaders, "--qemu").returncode == 0
-    kju("screenshot", invaders, "--cursor", "-o", "file.png")
+    kju("screenshot", invaders, "--cursor", "file.png")
     assert Path("file.png").read_bytes().startswith(b"\x89PNG")
 
     kju("stop", "--now", invaders)
@@ -186,7 +186,7 @@ def test_errors_about_a_machine(invaders):
     assert kju("type", invaders, "\u20ac", check=False).returncode == 2
     assert kju("type", invaders, "a", "--layout", "klingon", check=False).returncode == 2
     kju("type", invaders, "\u00e9\u20ac", "--layout", "de")
-    beyond = kju("screenshot", invaders, "--console", "3", "-o", "x.png", check=False)
+    beyond = kju("screenshot", invaders, "--console", "3", "x.png", check=False)
     assert beyond.returncode == 2 and b"console 3" in beyond.stderr
     deaf = kju("stop", invaders, "--powerdown", check=False)
     assert deaf.returncode == 1 and b"power button" in deaf.stderr
@@ -196,7 +196,7 @@ def test_each_console_is_looked_at_by_its_number(folder):
     video = ("-vga", "none", "-device", "virtio-vga,max_outputs=2")
     kju("run", "--detach", "--name", "two", "--", *guests.TCG, *video)
     until(lambda: picture("two").shape[:2] == (400, 720), PATIENCE, "a text mode on the first")
-    kju("screenshot", "two", "--console", "1", "-o", "second.png")
+    kju("screenshot", "two", "--console", "1", "second.png")
     with Image.open("second.png") as image:
         assert image.size == (640, 480)
     lines = kju("watch", "two", "--console", "1", "--seconds", "1").stdout
@@ -205,9 +205,9 @@ def test_each_console_is_looked_at_by_its_number(folder):
 
 
 def test_what_users_hand_over_is_checked(invaders):
-    other = kju("screenshot", invaders, "-o", "picture.nothing", check=False)
+    other = kju("screenshot", invaders, "picture.nothing", check=False)
     assert other.returncode == 2 and b".png" in other.stderr
-    nowhere = kju("screenshot", invaders, "-o", "no/such/folder.png", check=False)
+    nowhere = kju("screenshot", invaders, "no/such/folder.png", check=False)
     assert nowhere.returncode == 1 and b"no/such/folder.png" in nowhere.stderr
     kju("type", invaders, "-", input=b"abc")
     assert kju("type", invaders, "-", input=b"\xff\xfe", check=False).returncode == 2

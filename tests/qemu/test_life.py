@@ -188,7 +188,7 @@ def test_a_guest_that_panics_is_told_of(runtime_folder: None, tmp_path: Path) ->
 
 def test_the_serial_port_is_shared(machine: kju.Machine) -> None:
     appended = [part for part in machine.info()["appended"] if "-serial" in part["arguments"]]
-    assert appended and "kju console" in appended[0]["reason"]
+    assert appended and "kju serial" in appended[0]["reason"]
     with machine.serial() as one, kju.attach("echo", "view") as viewer, viewer.serial() as looker:
         heard(one, b"echo: ")
         one.send(b"first\r")
@@ -204,9 +204,9 @@ def test_the_serial_port_is_shared(machine: kju.Machine) -> None:
 
 
 def test_console_in_a_pipe_and_in_a_terminal(machine: kju.Machine) -> None:
-    done = command("console", "echo", "--seconds", "3", input=b"by pipe\r")
+    done = command("serial", "echo", "--seconds", "3", input=b"by pipe\r")
     assert b"by pipe\r" in done.stdout
-    terminal = InTerminal([*KJU, "console", "echo"], 80, 25)
+    terminal = InTerminal([*KJU, "serial", "echo"], 80, 25)
     try:
         terminal.until(lambda: "by pipe" in "\n".join(terminal.screen.text()), "the past")
         terminal.type(b"by hand\r\n")
@@ -223,7 +223,7 @@ def test_a_serial_port_of_ones_own_stays_that(runtime_folder: None, tmp_path: Pa
     with kju.launch(echo(tmp_path), args=args, name="own") as machine:
         with pytest.raises(UsageError, match="user's own"):
             machine.serial()
-        assert any("kju console" in note for note in machine.info()["notes"])
+        assert any("kju serial" in note for note in machine.info()["notes"])
         until(lambda: b"echo: " in (tmp_path / "said").read_bytes(), 20)
 
 
@@ -271,7 +271,7 @@ def test_a_kept_machine_from_create_to_rm(runtime_folder: None, tmp_path: Path) 
     # The guest knows nothing of ACPI. Right after the reset its firmware may still run, of which
     # that is not known.
     assert re.search(b"did not shut down in 0.5 s|ACPI is off", stopped.stdout + stopped.stderr)
-    assert f"left alone: {tmp_path}/echo.raw" in command("rm", "web").stdout.decode()
+    assert f"not removed: {tmp_path}/echo.raw" in command("rm", "web").stdout.decode()
     assert json.loads(command("ls", "--json").stdout) == []
 
 
@@ -298,7 +298,7 @@ def test_a_snapshot_of_a_kept_machine_and_its_clone(runtime_folder: None, tmp_pa
             machine.snapshots.load("a")
             assert "snapshot-loaded" in [next(events).name for _ in range(2)]
     done = command("clone", "base", "leaf").stdout.decode()
-    assert "leaf is kept in" in done
+    assert "leaf is defined in" in done
     with pytest.raises(ConflictError, match="leaf"):
         kju.start("base")
     with kju.start("leaf") as leaf:

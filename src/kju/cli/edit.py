@@ -29,21 +29,31 @@ def edit(name: Defined) -> None:
     Starts $VISUAL or $EDITOR. A text with errors changes nothing; it is saved beside the definition
     for the next `kju edit`.
     """
-    # An invalid definition can be edited too: that is how it is repaired.
+    file = _definition_file(name)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(f"kju edit needs a terminal; a program can change the file itself: {file}")
+    edit_definition(name)
+
+
+def _definition_file(name: str) -> Path:
+    """Return the path of a definition, also of an invalid one: editing is how it is repaired.
+
+    Raises:
+        MachineNotFoundError: No machine of this name is defined.
+    """
     file = store.home() / runtime.check_name(name) / store.FILE
     if not file.is_file():
         store.read(name)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError(f"kju edit needs a terminal; a program can change the file itself: {file}")
-    edit_definition(name, file)
+    return file
 
 
-def edit_definition(name: str, file: Path) -> None:
+def edit_definition(name: str) -> None:
     """Run the editor until the definition is valid.
 
     Raises:
         UsageError: It is not, and the user gives up; the text is kept for the next time.
     """
+    file = _definition_file(name)
     with Folder.open(file.parent, follow_own_link=True) as folder:
         before = folder.read(store.FILE).decode(errors="surrogateescape")
         _prepare(folder, before)

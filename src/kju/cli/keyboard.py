@@ -60,7 +60,7 @@ def list_keys() -> None:
 
 def type_(
     name: Name,
-    text: Annotated[str, typer.Argument(help="A text; - reads standard input.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A text (-: standard input).")],
     layout: Annotated[
         str, typer.Option("--layout", metavar="LAYOUT", help="The guest's keyboard layout.")
     ] = "us",

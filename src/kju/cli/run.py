@@ -23,7 +23,9 @@ _WAIT = 60
 @with_options(LaunchOptions, without=("args", "xvfb"))
 def run(
     context: typer.Context,
-    image: Annotated[str, typer.Argument(help="A disk, a CD or a kernel to boot.")] = "",
+    image: Annotated[
+        str, typer.Argument(metavar="IMAGE", help="A disk, a CD or a kernel to boot.")
+    ] = "",
     *,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Show the screen in this terminal.")

@@ -47,7 +47,7 @@ def test_a_router_runs_with_a_routers_certificate_only(
     command.host(["127.0.0.1"], "")
     with pytest.raises(UsageError, match="kju cert router"):
         reach.options(router=True)
-    command.host(["127.0.0.1"], str(tmp_path / "key"), "router")
+    command.router(["127.0.0.1"], str(tmp_path / "key"))
     command.take(str(tmp_path / "key"))
     assert "kju router" in capsys.readouterr().out
     tls = reach.options(router=True).tls

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 import typer
+from kju.cli.manage import said
 
 from kju import errors
 from kju.cli import demo, network, snapshots
 from kju.cli.app import app, split_qemu_arguments
 from kju.cli.exits import Exit, code_of, line_of
-from kju.cli.manage import said
 from kju.client.targets import UnreadableError, attach_to_look, is_address
 from kju.emulators.qemu.program import Qemu
 from kju.protocol.messages import Saved

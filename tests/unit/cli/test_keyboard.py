@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kju import keys
-from kju.cli.press import key, list_keys
+from kju.cli.keyboard import key, list_keys
 from kju.errors import UsageError
 
 

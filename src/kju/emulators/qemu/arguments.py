@@ -27,7 +27,7 @@ CONFLICTS = {
     "display": "kju reads the screen through -display dbus, and QEMU has one display at a time;"
     " leave it out and look with: kju watch NAME",
     "nographic": "it turns the screen off; leave it out: kju opens no window, and the serial port"
-    " is at: kju console NAME",
+    " is at: kju serial NAME",
     "curses": "kju reads the screen itself; look with: kju watch NAME",
     "sdl": "kju reads the screen itself; look with: kju watch NAME",
     "full-screen": "no window of QEMU's own is opened",
@@ -561,13 +561,13 @@ def _firmware(given: _Given, facts: Facts) -> _Items:
 
 def _serial(given: _Given, facts: Facts) -> _Items:
     if given.has("serial") or given.device(_SERIAL):
-        return ["kju console has no part in the serial port: it is the user's own"]
+        return ["kju serial has no part in the serial port: it is the user's own"]
     if given.has("nodefaults"):
         return ["no serial port: the user's -nodefaults asks for none"]
     if facts.serial < 0:
         return []
     chardev = f"socket,id=kju-serial,fd={facts.serial}"
-    why = "no serial port was given; what the guest says there is kept for: kju console"
+    why = "no serial port was given; what the guest says there is kept for: kju serial"
     return [Appended(("-chardev", chardev, "-serial", "chardev:kju-serial"), why)]
 
 

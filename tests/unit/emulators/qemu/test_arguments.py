@@ -129,7 +129,7 @@ def test_nodefaults_still_gets_a_tablet() -> None:
         (["--daemonize"], "kju run --detach"),
         (["-display", "gtk"], "kju watch"),
         (["-display", "sdl,gl=on"], "one display"),
-        (["-nographic"], "kju console NAME"),
+        (["-nographic"], "kju serial NAME"),
         (["-curses"], "kju watch"),
         (["--preconfig"], "wait for commands"),
         (["-help"], "run QEMU itself"),

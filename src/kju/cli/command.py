@@ -68,14 +68,17 @@ def remove_remains() -> None:
 def interruptible() -> Iterator[None]:
     """Let every ending signal unwind the command, so that machines end and terminals are reset."""
     before = sys.unraisablehook
-    for number in ending_signals():
-        if signal.getsignal(number) == signal.SIG_DFL:  # SIGINT has Python's own handler
-            signal.signal(number, _exit)
+    # SIGINT has Python's own handler.
+    numbers = [n for n in ending_signals() if signal.getsignal(n) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, _exit)
     sys.unraisablehook = _interrupt_again
     try:
         yield
     finally:
         sys.unraisablehook = before
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _exit(number: int, frame: FrameType | None) -> None:

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kju.cli import doctor, exits, logs, network, status
+from kju.cli import doctor, exits, network, status
+from kju.cli import logs as log_commands
 from kju.client.life import Event
 from kju.emulators.events import Events, from_remote
 from kju.errors import QemuError
@@ -76,7 +77,9 @@ def test_escapes_are_spelled_so_that_a_reader_sees_them() -> None:
 
 
 def event_line(text: str) -> str:
-    return logs._line(Event(1, 0.0, f"started{text}", {f"key{text}": f"value{text}"}), False)
+    return log_commands._line(
+        Event(1, 0.0, f"started{text}", {f"key{text}": f"value{text}"}), False
+    )
 
 
 def status_line(text: str) -> str:

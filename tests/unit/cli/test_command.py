@@ -5,13 +5,12 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
-import typer
-from kju.cli.manage import said
 
 from kju import errors
 from kju.cli import demo, network, snapshots
-from kju.cli.app import app, split_qemu_arguments
+from kju.cli.app import ENTRIES, loaded, split_qemu_arguments
 from kju.cli.exits import Exit, code_of, line_of
+from kju.cli.status import readable
 from kju.client.targets import UnreadableError, attach_to_look, is_address
 from kju.emulators.qemu.program import Qemu
 from kju.protocol.messages import Saved
@@ -23,7 +22,7 @@ def test_what_a_disk_says_is_not_obeyed_by_a_terminal(monkeypatch, capsys):
     saved = Saved(tag=hostile, time=1.0, size=1 << 20, lacking=[hostile])
     machine = SimpleNamespace(snapshots=SimpleNamespace(list=lambda: [saved]))
     monkeypatch.setattr(snapshots, "attach_to_look", lambda name: nullcontext(machine))
-    snapshots.list_("m", as_json=False)
+    snapshots.list_("m", json=False)
     out = capsys.readouterr().out
     assert out.startswith("\\x1b[2Jx\\x9b  19") and out.endswith("not in \\x1b[2Jx\\x9b\n")
 
@@ -118,6 +117,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Usage: kju" in done.stdout
+    assert all(entry.summary in done.stdout for entry in ENTRIES.values())
 
 
 @pytest.mark.parametrize(
@@ -141,33 +141,20 @@ def test_a_file_that_is_named_like_a_machine_is_pointed_at(tmp_path, monkeypatch
 def test_sources_are_said_as_they_are():
     found = Qemu("/qemu", (9, 2, 1), "QEMU 9.2.1", "x86_64", ("dbus",))
     assert found.sources["vram"] == "needs QEMU 10.0, this is 9.2.1"
-    sources = said({"started": 0.0, "qemu": {"sources": found.sources}})["qemu"]["sources"]
+    sources = readable({"started": 0.0, "qemu": {"sources": found.sources}})["qemu"]["sources"]
     assert sources["display1-map"] == sources["display1-copy"] == "ok"
     assert "needs QEMU 10.0" in sources["vram"]
     assert found._replace(version=(10, 0, 2)).sources["vram"] == ""
 
 
-def test_no_command_hides_another():
-    def names(app):
-        for command in app.registered_commands:
-            yield command.name or command.callback.__name__.rstrip("_").replace("_", "-")
-        for group in app.registered_groups:
-            yield from [group.name] if group.name else names(group.typer_instance)
-
-    found = list(names(app))
-    assert len(found) > 30
-    assert len(found) == len(set(found))
+COMMANDS = dict(loaded())
 
 
-def commands(command, words=("kju",)):
-    """Each command of the command line, with the words that run it."""
-    if not hasattr(command, "commands"):
-        yield " ".join(words), command
-    for name, below in getattr(command, "commands", {}).items():
-        yield from commands(below, (*words, name))
-
-
-COMMANDS = dict(commands(typer.main.get_command(app)))
+def test_every_command_has_its_summary_in_the_table():
+    assert len(COMMANDS) > 40
+    for words, command in COMMANDS.items():
+        first = command.help.splitlines()[0]
+        assert first == (ENTRIES[words].summary if words in ENTRIES else first) and first
 
 
 @pytest.mark.parametrize("words", COMMANDS)
@@ -181,10 +168,10 @@ def test_help_describes_every_argument_and_option(words):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda reach: network.serve(["web"], False, "", reach),
-        network.router,
-        lambda reach: network.mirror("zenoh:a", "", False, network.Way(), reach),
-        lambda reach: network.ls(reach.connect, reach.user, False, False),
+        lambda reach: network.serve_machines(["web"], False, "", reach),
+        network.route_messages,
+        lambda reach: network.mirror("zenoh:a", connect=reach.connect, user=reach.user),
+        lambda reach: network.list_screens(reach.connect, reach.user, False, False),
     ],
     ids=["serve", "router", "mirror", "ls"],
 )

@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -7,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from kju import errors
-from kju.cli import demo, network, snapshots
-from kju.cli.app import ENTRIES, loaded, split_qemu_arguments
+from kju.cli import app, demo, network, snapshots
+from kju.cli.app import ENTRIES, check_own_options, loaded, split_qemu_arguments
 from kju.cli.exits import Exit, code_of, line_of
 from kju.cli.status import readable
 from kju.client.targets import UnreadableError, attach_to_look, is_address
@@ -186,3 +187,89 @@ def test_the_network_names_its_extra_before_certificates(monkeypatch, tmp_path, 
 def test_a_missing_image_of_the_demo_is_named():
     with pytest.raises(errors.UsageError, match=r"^the image none\.img does not exist; use a path"):
         demo.guests.find("none.img")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["run", "a.iso", "-device", "x"], "kju run a.iso -- -device x"),
+        (["run", "-machine", "q35", "a.iso"], "kju run -- -machine q35 a.iso"),
+        (["create", "web", "-smp", "2"], "kju create web -- -smp 2"),
+    ],
+)
+def test_a_qemu_option_before_the_dashes_gets_the_command_that_works(words, line, capsys):
+    assert app.run(words) == Exit.USAGE
+    assert capsys.readouterr().err.endswith(f"QEMU's follow --: {line}\n")
+
+
+@pytest.mark.parametrize("words", [["run", "-dw", "a"], ["run", "-m2G"], ["key", "-device"], []])
+def test_own_short_options_are_no_qemu_options(words):
+    check_own_options(words)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "kind"),
+    [
+        (["info", "nobody", "--json"], 3, "not-found"),
+        (["info", "--json"], 3, "not-found"),
+        (["ls", "--nothing", "--json"], 2, "usage"),
+        (["nothing", "--json"], 2, "usage"),
+        (["dump", "./none", "--json"], 7, "surface"),
+    ],
+)
+def test_json_has_errors_as_well(place, capsys, words, code, kind):
+    assert app.run(words) == code
+    printed = capsys.readouterr()
+    error = json.loads(printed.out)["error"]
+    assert (error["code"], error["kind"]) == (code, kind)
+    assert printed.err == f"kju: {error['message']}\n"
+
+
+def test_a_wrong_word_is_one_line_with_the_next_command(capsys):
+    assert app.run(["ls", "--nothing"]) == Exit.USAGE
+    assert capsys.readouterr().err == "kju: No such option: --nothing; see: kju ls --help\n"
+
+
+def claimed(monkeypatch, *names):
+    monkeypatch.setattr("kju.store.running.names", lambda: list(names))
+
+
+def test_the_only_machines_name_may_be_left_out(place, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "kju.cli.power.attach", lambda name: asked.append(name) or nullcontext(Fake)
+    )
+    claimed(monkeypatch, "web")
+    assert app.run(["pause"]) == 0
+    assert app.run(["pause", "other"]) == 0
+    assert asked == ["web", "other"]
+
+
+class Fake:
+    pause = staticmethod(lambda: None)
+
+
+def test_a_name_is_needed_with_several_machines(place, monkeypatch, capsys):
+    claimed(monkeypatch, "a", "b")
+    assert app.run(["pause"]) == Exit.USAGE
+    assert "name one of: a, b" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["stop"], ["reset"], ["rm"], ["key", "a"], ["screenshot"]])
+def test_other_commands_need_the_name(place, monkeypatch, capsys, words):
+    claimed(monkeypatch, "web")
+    assert app.run(words) == Exit.USAGE
+    assert "Missing argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--machine", "nobody"], ["--machine=nobody"]])
+@pytest.mark.parametrize("command", [["type", "hello"], ["snapshot", "save", "tag"], ["info"]])
+def test_machine_stands_for_the_first_argument(place, capsys, command, words):
+    assert app.run([*command, *words]) == Exit.NOT_FOUND
+    assert "no machine 'nobody'" in capsys.readouterr().err

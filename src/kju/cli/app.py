@@ -65,7 +65,7 @@ SECTIONS = (
             Entry("watch", "screen", "Show the screen in this terminal, live."),
             Entry("view", "screen", "Show the screen in a window, and use the machine there."),
             Entry("wait", "wait", "Wait until the screen shows something, and print its place."),
-            Entry("needle", "wait", "Cut out a picture for `kju wait --image` to search for."),
+            Entry("needle", "needle", "Cut out a picture for `kju wait --image` to search for."),
         ),
     ),
     Section(

@@ -1,4 +1,4 @@
-"""The parts that the commands share: how one runs, and the parameters that several have."""
+"""The class of every command: how one is read, run and interrupted."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Annotated, Any, get_type_hints
+from typing import Any, get_type_hints
 
 import typer
 import typer.core
 
 from ..signals import ending_signals
+from . import parameters
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 #: Seconds after which an interrupt that Python could not deliver is sent again.
@@ -101,126 +102,15 @@ def _interrupt_again(unraisable: Any) -> None:  # noqa: ANN401  the hook's type 
     threading.Thread(target=send, daemon=True).start()
 
 
-def running_machines(incomplete: str) -> list[str]:
-    """Return the running machines whose names begin so, for a shell's completion."""
-    from ..errors import KjuError
-    from ..store import running
-
-    try:
-        return [name for name in running.names() if name.startswith(incomplete)]
-    except KjuError:
-        return []
-
-
-def completing(words: Iterable[str]) -> Callable[[str], list[str]]:
-    """Return a function for a shell's completion: the words that begin like the one typed."""
-    known = tuple(words)
-
-    def complete(incomplete: str) -> list[str]:
-        return [word for word in known if word.startswith(incomplete)]
-
-    return complete
-
-
-def defined_machines(incomplete: str) -> list[str]:
-    """Return the defined machines whose names begin so, for a shell's completion."""
-    from ..errors import KjuError
-    from ..store import defined
-
-    try:
-        return [name for name in defined.names() if name.startswith(incomplete)]
-    except KjuError:
-        return []
-
-
-def _only_machine(context: typer.Context, value: str) -> str:
-    """Return the name that was given, or that of the only running machine.
-
-    Raises:
-        MachineNotFoundError: No machine is running.
-        UsageError: Several are.
-    """
-    if value or context.resilient_parsing:
-        return value
-    from ..errors import MachineNotFoundError, UsageError
-    from ..store import running
-
-    remove_remains()
-    names = running.names()
-    if not names:
-        raise MachineNotFoundError("no machine is running; start one with: kju run IMAGE")
-    if len(names) > 1:
-        raise UsageError(f"several machines are running; name one of: {', '.join(names)}")
-    return names[0]
-
-
-Name = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME", help="A running machine; see `kju ls`.", autocompletion=running_machines
-    ),
-]
-AnyName = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME",
-        help="A running machine (default: the only one).",
-        show_default=False,
-        callback=_only_machine,
-        autocompletion=running_machines,
-    ),
-]
-Target = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME",
-        help="A running machine, or a surface's path.",
-        autocompletion=running_machines,
-    ),
-]
-AnyTarget = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME",
-        help="A running machine, or a surface's path (default: the only machine).",
-        show_default=False,
-        callback=_only_machine,
-        autocompletion=running_machines,
-    ),
-]
-Defined = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME", help="A defined machine; see `kju ls`.", autocompletion=defined_machines
-    ),
-]
-Console = Annotated[
-    int, typer.Option(metavar="N", min=0, max=15, help="Number of the guest's screen, from 0.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, also for errors.")]
-Seconds = Annotated[
-    float, typer.Option(metavar="SECONDS", min=0, help="Stop after SECONDS (0: never).")
-]
-Machine = Annotated[
-    str,
-    typer.Option(
-        "--machine",
-        metavar="NAME",
-        help="The machine, in place of the first argument.",
-        show_default=False,
-        expose_value=False,
-        autocompletion=running_machines,
-    ),
-]
 #: Arguments that ``--machine`` can stand for.
-_MACHINES = (Name, AnyName, Target, AnyTarget)
+_MACHINES = (parameters.Name, parameters.AnyName, parameters.Target, parameters.AnyTarget)
 
 
 def add_machine_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--machine`` to a command whose first argument is a running machine."""
-    parameters = list(inspect.signature(function).parameters.values())
+    own = list(inspect.signature(function).parameters.values())
     hints = get_type_hints(function, include_extras=True)
-    if not any(hints.get(one.name) in _MACHINES for one in parameters):
+    if not any(hints.get(one.name) in _MACHINES for one in own):
         return function
 
     @functools.wraps(function)
@@ -229,11 +119,11 @@ def add_machine_option(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*words, **values)
 
     option = inspect.Parameter(
-        "machine", inspect.Parameter.KEYWORD_ONLY, default="", annotation=Machine
+        "machine", inspect.Parameter.KEYWORD_ONLY, default="", annotation=parameters.Machine
     )
-    plain = [one.replace(annotation=hints.get(one.name, one.annotation)) for one in parameters]
+    plain = [one.replace(annotation=hints.get(one.name, one.annotation)) for one in own]
     command.__signature__ = inspect.Signature([*plain, option])  # type: ignore[attr-defined]
-    command.__annotations__ = {**hints, "machine": Machine}
+    command.__annotations__ = {**hints, "machine": parameters.Machine}
     return command
 
 

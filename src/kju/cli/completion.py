@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
-from .command import completing
+from .parameters import completing
 
 #: Where each shell loads a script of its own accord, or how it is told to.
 SHELLS = {
@@ -30,7 +30,7 @@ def completion(
 ) -> None:
     """Print a script that completes `kju` in a shell.
 
-    The manual says where each shell loads it from.
+    Its first line shows the command that installs it.
     """
     if shell not in SHELLS:
         raise UsageError(f"no completion for {shell!r}; choose one of: {', '.join(SHELLS)}")

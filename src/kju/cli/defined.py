@@ -15,9 +15,9 @@ from ..escaping import one_line
 from ..protocol.launch_options import DefineOptions
 from ..store import defined as store
 from ..store import disk_chain
-from .command import Defined
 from .exits import line_of
 from .options import with_options
+from .parameters import Defined
 from .terminal import progress
 
 
@@ -96,7 +96,7 @@ def start(
         if watch:
             from .screen import watch_machine
 
-            hint = "q quits; the machine goes on"
+            hint = "q quits; the machine keeps running"
             watch_machine(machine, 0, 0, as_json=False, hint=hint)
         else:
             print(f"show: kju watch {name}   end: kju stop {name}")

@@ -20,7 +20,7 @@ from ..escaping import one_line
 from ..extras import EXTRAS, install_command, missing_packages
 from ..memory.sysv import limits
 from ..store import running as runtime
-from .command import Json
+from .parameters import Json
 from .terminal import GREEN, RED, styled
 
 _SHM = "/dev/shm"  # noqa: S108  where Linux keeps POSIX shared memory

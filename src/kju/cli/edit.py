@@ -13,8 +13,8 @@ from ..files import Folder
 from ..store import defined as store
 from ..store import running as runtime
 from ..store.definition import Definition
-from .command import Defined
 from .exits import line_of
+from .parameters import Defined
 
 # The definition stands between these lines. An editor that could not write all of its text (the
 # disk was full) leaves the first line without the last one. A text with neither was written by a

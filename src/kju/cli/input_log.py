@@ -11,7 +11,7 @@ from ..bounded import read_file
 from ..client.machine import attach
 from ..files import write_output
 from ..protocol.input_log import decode, encode
-from .command import AnyName, Name
+from .parameters import AnyName, Name
 
 #: Bytes of a log of input.
 MAX_LOG = 64 << 20

@@ -12,7 +12,7 @@ from ..client.keyboard import Keyboard
 from ..client.machine import Machine, attach
 from ..client.targets import check_console
 from ..errors import UsageError
-from .command import Console, Name
+from .parameters import Console, Name
 
 
 def _list_keys(wanted: bool) -> None:

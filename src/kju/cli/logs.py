@@ -19,8 +19,8 @@ from ..escaping import one_line
 from ..store import logs as log_files
 from ..store import postmortem
 from ..store import running as runtime
-from .command import AnyName, Json
 from .exits import line_of
+from .parameters import AnyName, Json
 
 #: Seconds of a visit that is short: a command's that asks or does one thing.
 SHORT_VISIT = 2.0
@@ -89,7 +89,7 @@ def _until_timeout(happened: Iterable[Event]) -> Iterator[Event]:
 
 
 def without_visits(events: Iterable[Event]) -> Iterator[Event]:
-    """Leave out the short visits of kju commands: that a client came, and went soon.
+    """Leave out the connections of short kju commands, and their ends.
 
     The arrival of such a client is held back until it is clear whether it stays.
     """

@@ -24,7 +24,7 @@ from ..remote.trust import Trust, default_folder
 from ..serving import Server, anyone, find, refusals
 from ..signals import ending_signals
 from ..store import running as runtime
-from .command import running_machines
+from .parameters import running_machines
 from .terminal import progress
 
 #: Addresses that stand for all addresses of a computer.

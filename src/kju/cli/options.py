@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from ..protocol.launch_options import Declared, declared
-from .command import completing
+from .parameters import completing
 
 
 def with_options(

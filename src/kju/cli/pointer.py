@@ -11,7 +11,7 @@ from ..client.machine import attach
 from ..client.targets import check_console
 from ..errors import UsageError
 from ..protocol.messages import BUTTONS
-from .command import Console, Name, completing
+from .parameters import Console, Name, completing
 
 _ACTIONS = ("move", "click", "drag", "wheel", "press", "release")
 

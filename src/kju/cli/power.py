@@ -11,7 +11,7 @@ from ..client.machine import attach
 from ..client.targets import responds
 from ..errors import PowerButtonError, UsageError, WaitTimeoutError
 from ..store import running as runtime
-from .command import AnyName, Name
+from .parameters import AnyName, Name
 
 
 def stop(

@@ -9,7 +9,7 @@ import typer
 
 from ..client.machine import attach
 from ..errors import UsageError
-from .command import Name
+from .parameters import Name
 
 
 def qmp(

@@ -14,7 +14,7 @@ from ..client.targets import attach_to_look, is_address, open_surface, screen_of
 from ..errors import KjuError, UsageError
 from ..viewers.terminal.ability import Ability, Colours, ability
 from ..viewers.terminal.view import Watched, reports, show
-from .command import AnyName, AnyTarget, Console, Json, Seconds, Target, completing
+from .parameters import AnyName, AnyTarget, Console, Json, Seconds, Target, completing
 
 if TYPE_CHECKING:
     from ..client.machine import Machine

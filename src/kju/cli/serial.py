@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 from ..client.machine import attach
-from .command import AnyName, Seconds
+from .parameters import AnyName, Seconds
 
 #: Ctrl-], as in telnet and virsh: programs in guests hardly use it.
 ESCAPE = b"\x1d"

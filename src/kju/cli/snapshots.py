@@ -13,7 +13,8 @@ from ..client.life import Snapshot
 from ..client.machine import attach
 from ..client.targets import attach_to_look
 from ..escaping import one_line
-from .command import AnyName, Json, Name, group
+from .command import group
+from .parameters import AnyName, Json, Name
 from .terminal import progress
 
 Tag = Annotated[str, typer.Argument(metavar="TAG", help="Name of the snapshot.")]

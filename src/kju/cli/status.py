@@ -16,7 +16,7 @@ from ..errors import KjuError, WaitTimeoutError
 from ..escaping import one_line
 from ..store import defined as store
 from ..store import running as runtime
-from .command import AnyName, Json
+from .parameters import AnyName, Json
 from .terminal import BOLD, GREEN, RED, YELLOW, styled
 
 _COLUMNS = ("name", "state", "screen", "source", "emulator", "host", "up")

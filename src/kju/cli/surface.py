@@ -14,7 +14,7 @@ from ..memory.identity import has_died
 from ..surface.consumer import Consumer
 from ..surface.formats import fourcc_name
 from ..viewers.terminal.heat import picture
-from .command import Json
+from .parameters import Json
 from .screen import terminal_ability
 
 

@@ -1,4 +1,4 @@
-"""What the commands write to a terminal besides text: colour, and the progress of long work."""
+"""Colour, and the progress of long work, on a terminal."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def styled(text: str, style: str, wanted: bool | None = None) -> str:
 
 @contextlib.contextmanager
 def progress(work: str) -> Iterator[None]:
-    """Show that *work* goes on, and for how long, on a terminal's last line; then clear that.
+    """Show *work* and its seconds on the terminal's last line until it ends; then clear the line.
 
     Nothing is shown in a pipe, nor for work of less than `DELAY`.
     """

@@ -1,13 +1,11 @@
-"""`kju wait`, and `kju needle`, which makes the pictures that it searches for."""
+"""`kju wait`."""
 
 from __future__ import annotations
 
 import contextlib
 import json as json_format
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -16,14 +14,10 @@ from ..client.targets import attach_to_look, is_address, open_surface, screen_of
 from ..errors import GeometryError, UsageError
 from ..escaping import one_line
 from ..surface.geometry import Rect
-from ..vision.needle import SIMILARITY, Needle, decode, read_picture
 from ..vision.timeout import ScreenTimeoutError, said
-from .command import AnyTarget, Console, Json, running_machines
+from .parameters import AnyTarget, Console, Json
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from ..client.surface import Surface
 
 
@@ -147,7 +141,7 @@ def wait_for(
     if sum(map(bool, given)) != 1:
         raise UsageError("use exactly one of: --text, --image, --stable, --change, --colour")
     began = time.monotonic()
-    with _opened(target, console) as surface:
+    with opened_surface(target, console) as surface:
         try:
             found = _wait(surface, wanted, timeout or None)
         except ScreenTimeoutError as error:
@@ -201,67 +195,9 @@ def _line(found: dict[str, Any]) -> str:
     return "  ".join(" ".join(part.split()) for part in parts)
 
 
-def needle(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME",
-            help="A machine, a surface's path, or a PNG.",
-            autocompletion=running_machines,
-        ),
-    ],
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="PNG", help="File of the needle.")
-    ],
-    at: Annotated[str, typer.Option(metavar="X,Y,W,H", help="Rectangle to cut out.")],
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(metavar="X,Y,W,H", help="Rectangle to ignore; may be repeated."),
-    ] = None,
-    click: Annotated[
-        str, typer.Option(metavar="X,Y", help="Place to click (default: the middle).")
-    ] = "",
-    similarity: Annotated[
-        float,
-        typer.Option(
-            metavar="SHARE",
-            min=0,
-            max=1,
-            show_default=False,
-            help="Least similarity of a match (default: 0.95).",
-        ),
-    ] = 0,
-    console: Console = 0,
-) -> None:
-    """Cut out a picture for `kju wait --image` to search for.
-
-    All areas and the click are in pixels of the screen.
-    """
-    made = Needle.cut(
-        _picture(name, console),
-        Rect(*numbers(at, 4, "--at")),
-        exclude=[Rect(*numbers(area, 4, "--exclude")) for area in exclude or ()],
-        click=(numbers(click, 2, "--click")[0], numbers(click, 2, "--click")[1]) if click else None,
-        similarity=similarity or SIMILARITY,
-    )
-    made.save(output)
-    width, height = made.size
-    print(f"{output}  {width}x{height}  {made.mask.mean():.0%} of it counts", file=sys.stderr)
-
-
-def _picture(source: str, console: int) -> npt.NDArray[np.uint8]:
-    """Return the pixels to cut from: B G R X."""
-    import numpy as np
-
-    if source.lower().endswith(".png"):
-        pixels, _ = decode(read_picture(Path(source)), source)
-        return np.dstack((pixels, np.zeros(pixels.shape[:2], np.uint8)))
-    with _opened(source, console) as surface:
-        return np.array(surface.frame(pixels="bgrx"))
-
-
 @contextlib.contextmanager
-def _opened(target: str, console: int) -> Iterator[Surface]:
+def opened_surface(target: str, console: int) -> Iterator[Surface]:
+    """Open the screen of a machine, or the surface at a path."""
     if is_address(target):
         with open_surface(target) as surface:
             yield surface

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict, TypeVar, get_args, get_type_hints
 
 from ..errors import UsageError
@@ -188,6 +188,12 @@ def fields_of(message: type, given: Mapping[str, Any]) -> dict[str, Any]:
         values["arguments"] = [str(argument) for argument in values["arguments"]]
     fields: tuple[str, ...] = message.__struct_fields__  # type: ignore[attr-defined]
     return {name: values[name] for name in fields if name in values}
+
+
+def guest_values(source: object, names: Collection[str]) -> dict[str, Any]:
+    """Return the guest's options that *source* has, of those names: to pass them on in one go."""
+    known = declared(GuestOptions).keys() & set(names)
+    return {name: getattr(source, name) for name in known if hasattr(source, name)}
 
 
 def launch_message(image: str, client: str, options: LaunchOptions) -> Launch:

@@ -33,6 +33,7 @@ from ..errors import (
     UsageError,
 )
 from ..files import Folder, is_temporary, listing, remove_tree, unknown
+from ..protocol.launch_options import guest_values
 from ..protocol.messages import Launch
 from . import disk_chain, qemu_img, snapshot_files
 from . import running as runtime
@@ -223,12 +224,8 @@ def launch(kept: Kept, *, detach: bool, client: str) -> Launch:
         disks=[str(kept.path(disk)) for disk in definition.disks],
         firmware="" if starts_with == "bios" else starts_with,
         folder=str(kept.folder),
-        memory=definition.memory,
-        cpus=definition.cpus,
-        disk_bus=definition.disk_bus,
-        trust_disk=definition.trust_disk,
         arguments=[*arguments, *definition.arguments],
-        qemu=definition.qemu,
+        **guest_values(definition, Launch.__struct_fields__),
         detach=detach,
         client=client[:256],
     )

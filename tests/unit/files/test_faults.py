@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from support.faults import MODULES, Faults, kills, sweep
 
-from kju.cli import certificates, edit, screen, wait
+from kju.cli import certificates, edit, needle, screen, wait
 from kju.client import kept
 from kju.emulators.input.log import InputLog
 from kju.errors import FileError, UsageError, WaitTimeoutError
@@ -332,7 +332,7 @@ def test_picture_of_a_timeout(root: Path, surface: str, monkeypatch: pytest.Monk
 
 def test_needle(root: Path, surface: str, monkeypatch: pytest.MonkeyPatch) -> None:
     place = str(root / "needle.png")
-    assert sweep(root, lambda: wait.needle(surface, place, "0,0,8,8", (), "", 0, 0), monkeypatch)
+    assert sweep(root, lambda: needle.needle(surface, place, "0,0,8,8", (), "", 0, 0), monkeypatch)
 
 
 def test_report(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from ...client.surface import Surface
 from ...errors import FileError, KjuError, UsageError, WaitTimeoutError
 from ...files import write_output
 from ...guests import sample
-from ..command import completing
+from ..parameters import completing
 from .guests import LINUX, Act, Guest, find, say_progress
 
 # The guest is in the middle of something by then, and so is the picture.

@@ -9,7 +9,8 @@ import pytest
 
 from kju import errors
 from kju.cli import app, demo, network, snapshots
-from kju.cli.app import ENTRIES, check_own_options, loaded, split_qemu_arguments
+from kju.cli.app import check_own_options, loaded, split_qemu_arguments
+from kju.cli.commands import ENTRIES
 from kju.cli.exits import Exit, code_of, line_of
 from kju.cli.status import readable
 from kju.client.targets import UnreadableError, attach_to_look, is_address

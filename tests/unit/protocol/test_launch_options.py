@@ -10,7 +10,8 @@ import pytest
 import kju
 import pytest_kju
 from kju import aio
-from kju.cli.app import ENTRIES, load
+from kju.cli.app import load
+from kju.cli.commands import ENTRIES
 from kju.errors import UsageError
 from kju.protocol.launch_options import (
     DefineOptions,

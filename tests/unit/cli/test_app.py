@@ -18,7 +18,7 @@ from kju.emulators.qemu.program import Qemu
 from kju.protocol.messages import Saved
 
 
-def test_what_a_disk_says_is_not_obeyed_by_a_terminal(monkeypatch, capsys):
+def test_terminal_sequences_from_a_disk_are_escaped(monkeypatch, capsys):
     hostile = "\x1b[2Jx\x9b"
     assert line_of(errors.QemuError(f"{hostile}\nmore")) == r"\x1b[2Jx\x9b more"
     saved = Saved(tag=hostile, time=1.0, size=1 << 20, lacking=[hostile])
@@ -58,7 +58,7 @@ def test_every_error_has_its_code(error, code):
     assert code_of(error) == code
 
 
-def test_codes_do_not_move():
+def test_exit_codes_are_stable():
     assert {e.name: e.value for e in Exit} == {
         "OK": 0, "FAILURE": 1, "USAGE": 2, "NOT_FOUND": 3, "EXISTS": 4, "QEMU": 5, "TIMEOUT": 6,
         "SURFACE": 7, "GONE": 8, "LIMIT": 9, "INTERRUPTED": 130, "TERMINATED": 143,
@@ -82,7 +82,7 @@ def test_an_error_is_one_line():
         ([], [], []),
     ],
 )
-def test_what_follows_two_dashes_is_for_qemu(words, ours, qemu):
+def test_words_after_two_dashes_are_for_qemu(words, ours, qemu):
     assert split_qemu_arguments(words) == (ours, qemu)
 
 
@@ -104,7 +104,7 @@ def test_names_and_addresses(text, address):
 
 
 def test_help_imports_nothing_heavy():
-    """That is why it answers within 150 ms."""
+    """It answers within 150 ms because of that."""
     code = """
 import sys
 sys.argv = ["kju", "--help"]
@@ -126,7 +126,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
     ("name", "error"),
     [("picture.kju", errors.MachineNotFoundError), ("my picture", errors.UsageError)],
 )
-def test_a_file_that_is_named_like_a_machine_is_pointed_at(tmp_path, monkeypatch, name, error):
+def test_the_error_names_a_file_of_the_machines_name(tmp_path, monkeypatch, name, error):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(error) as before:
@@ -140,7 +140,7 @@ def test_a_file_that_is_named_like_a_machine_is_pointed_at(tmp_path, monkeypatch
         attach_to_look(name, or_address=True)
 
 
-def test_sources_are_said_as_they_are():
+def test_a_working_source_is_ok():
     found = Qemu("/qemu", (9, 2, 1), "QEMU 9.2.1", "x86_64", ("dbus",))
     assert found.sources["vram"] == "needs QEMU 10.0, this is 9.2.1"
     sources = readable({"started": 0.0, "qemu": {"sources": found.sources}})["qemu"]["sources"]
@@ -163,7 +163,7 @@ def test_every_command_has_its_summary_in_the_table():
 def test_help_describes_every_argument_and_option(words):
     for parameter in COMMANDS[words].params:
         assert parameter.help or parameter.hidden, parameter.name
-        # typer adds the brackets and the dots.
+        # typer adds brackets and dots itself.
         assert not re.search(r"[][.]", parameter.metavar or ""), parameter.name
 
 

@@ -22,7 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "trust"
 
 
-def test_a_users_key_is_in_the_file_and_nowhere_else(folder: Path, tmp_path: Path) -> None:
+def test_a_users_key_is_only_in_its_file(folder: Path, tmp_path: Path) -> None:
     command.user("ann", str(tmp_path / "ann.key"))
     assert b"PRIVATE KEY" in (tmp_path / "ann.key").read_bytes()
     assert [path.name for path in folder.glob("*.key")] == ["authority.key"]

@@ -122,6 +122,16 @@ def test_a_machine_from_start_to_end(invaders, folder):
     kju("screenshot", invaders, "--cursor", "file.png")
     assert Path("file.png").read_bytes().startswith(b"\x89PNG")
 
+    assert kju("screenshot", invaders).stdout == f"{invaders}.png\n".encode()
+    assert Path(f"{invaders}.png").read_bytes().startswith(b"\x89PNG")
+
+    # It is the only machine, and the commands above were short.
+    assert json.loads(kju("info", "--json").stdout)["name"] == invaders
+    events = kju("events").stdout
+    assert b"started" in events and b"client-" not in events
+    assert b"client-went" in kju("events", "--all").stdout
+    kju("key", "a", "--machine", invaders)
+
     kju("stop", "--now", invaders)
     assert json.loads(kju("ls", "--json").stdout) == []
     assert not any(map(alive, pids(info)))

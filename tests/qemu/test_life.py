@@ -203,7 +203,7 @@ def test_the_serial_port_is_shared(machine: kju.Machine) -> None:
             heard(looker, b"second\r")
 
 
-def test_console_in_a_pipe_and_in_a_terminal(machine: kju.Machine) -> None:
+def test_serial_in_a_pipe_and_in_a_terminal(machine: kju.Machine) -> None:
     done = command("serial", "echo", "--seconds", "3", input=b"by pipe\r")
     assert b"by pipe\r" in done.stdout
     terminal = InTerminal([*KJU, "serial", "echo"], 80, 25)

@@ -43,7 +43,10 @@ def _here() -> Trust:
 def authority(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the authority.")] = "kju",
 ) -> None:
-    """Make a certificate authority: your computers and users trust the keys that it signs."""
+    """Make a certificate authority.
+
+    Your computers and users trust the keys that it signs.
+    """
     made = _here()
     made.make_authority(name)
     print(
@@ -58,7 +61,10 @@ def host(addresses: Addresses = None, output: KeyFile = "") -> None:
 
 
 def router(addresses: Addresses = None, output: KeyFile = "") -> None:
-    """Make a router's certificate, for this computer or another. It cannot serve screens."""
+    """Make a router's certificate, for this computer or another.
+
+    A router cannot serve screens with it.
+    """
     make_certificate(addresses or [], output, "router")
 
 
@@ -82,7 +88,7 @@ def user(
         str, typer.Option("--output", "-o", metavar="FILE", help="Secret file for the user.")
     ],
 ) -> None:
-    """Make a user's key, in a file that the user installs with `kju cert take`."""
+    """Make a user's key, in a file for `kju cert take`."""
     made = _here()
     bundle = made.user_bundle(name)
     try:
@@ -101,7 +107,10 @@ def take(
         str, typer.Argument(metavar="FILE", help="A file that `kju cert` made for you.")
     ],
 ) -> None:
-    """Install a key that was made for you or this computer; then its file can be removed."""
+    """Install a key made for you or for this computer.
+
+    Its file can be removed afterwards.
+    """
     made = _here()
     name, kind = made.take_bundle(read_file(file, MAX_BUNDLE))
     if kind != "user":
@@ -113,7 +122,7 @@ def take(
 
 
 def show() -> None:
-    """List the certificates here, their expiry dates and their keys."""
+    """List the certificates here, with expiry dates and keys."""
     rows = [("file", "name", "valid until", "key")]
     rows += [(stem, name, f"{last:%Y-%m-%d}", key) for stem, name, last, key in _here().listed()]
     _print_table(rows)
@@ -131,7 +140,10 @@ def deny(
         str, typer.Argument(metavar="KEY", help="SHA256:..., or the file of its certificate.")
     ],
 ) -> None:
-    """Reject a host's or a user's key here, although its certificate is valid."""
+    """Reject a host's or a user's key.
+
+    This computer rejects it even while its certificate is valid.
+    """
     name = ""
     if not key.startswith("SHA256:"):
         try:
@@ -161,7 +173,7 @@ def sender(
         bool, typer.Option("--forget", help="Trust the next sender, as at first use.")
     ] = False,
 ) -> None:
-    """List the senders of the screens mirrored here, or accept another sender of one."""
+    """List the senders of screens mirrored here, or accept one."""
     known = KnownSenders(_here().folder)
     if not address:
         rows = [("screen", "sender", "key")]

@@ -20,11 +20,15 @@ def pointer(
     name: Name,
     action: Annotated[
         str,
-        typer.Argument(help=f"{', '.join(_ACTIONS)}.", autocompletion=completing(_ACTIONS)),
+        typer.Argument(
+            metavar="ACTION", help=f"{', '.join(_ACTIONS)}.", autocompletion=completing(_ACTIONS)
+        ),
     ],
     words: Annotated[
         list[str] | None,
-        typer.Argument(help="Pixels X Y (drag: several pairs), notches, or a button's name."),
+        typer.Argument(
+            metavar="VALUE", help="Pixels X Y (drag: several pairs), notches, or a button's name."
+        ),
     ] = None,
     button: Annotated[
         str, typer.Option(metavar="BUTTON", help=f"Button: {', '.join(BUTTONS)}.")

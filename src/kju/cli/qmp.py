@@ -16,7 +16,8 @@ def qmp(
     name: Name,
     command: Annotated[str, typer.Argument(metavar="COMMAND", help="Such as query-status.")],
     arguments: Annotated[
-        list[str] | None, typer.Argument(help="A JSON object, or KEY=VALUE words.")
+        list[str] | None,
+        typer.Argument(metavar="ARGUMENT", help="A JSON object, or KEY=VALUE words."),
     ] = None,
 ) -> None:
     """Run a QMP command, and print its result as JSON.

@@ -12,11 +12,11 @@ import typer
 from ..errors import UsageError
 from .parameters import completing
 
-#: Where each shell loads a script of its own accord, or how it is told to.
+#: The line that loads the script, in the start-up file of each shell.
 SHELLS = {
-    "bash": "kju completion bash > ~/.local/share/bash-completion/completions/kju",
-    "zsh": "kju completion zsh > ~/.zfunc/_kju, with fpath+=~/.zfunc before compinit in ~/.zshrc",
-    "fish": "kju completion fish > ~/.config/fish/completions/kju.fish",
+    "bash": 'eval "$(kju completion bash)" in ~/.bashrc',
+    "zsh": 'eval "$(kju completion zsh)" in ~/.zshrc, after compinit',
+    "fish": "kju completion fish | source in ~/.config/fish/config.fish",
 }
 
 
@@ -30,13 +30,13 @@ def completion(
 ) -> None:
     """Print a script that completes `kju` in a shell.
 
-    Its first line shows the command that installs it.
+    Its first line shows how a shell loads it.
     """
     if shell not in SHELLS:
         raise UsageError(f"no completion for {shell!r}; choose one of: {', '.join(SHELLS)}")
     from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
-    print(f"# To install: {SHELLS[shell]}")
+    print(f"# To load this in every shell: {SHELLS[shell]}")
     print(get_completion_script(prog_name="kju", complete_var="_KJU_COMPLETE", shell=shell))
 
 

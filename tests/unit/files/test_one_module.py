@@ -60,7 +60,6 @@ EXCEPTIONS = {
     ("report/film.py", "Image.fromarray(colours).save"),
     ("vision/needle.py", "Image.fromarray(np.ascontiguousarray(self.pixels[..., ::-1])).save"),
     # Methods of kju's own: screens, needles, timeouts and reports write through `write_output`.
-    ("cli/demo/__init__.py", "self._screen.save"), ("cli/look.py", "surface.save"),
     ("viewers/connection.py", "screen.save"), ("cli/needle.py", "made.save"),
     ("viewers/viewer.py", "self._connection.save"), ("cli/wait.py", "error.save"),
     ("viewers/qt/window.py", "self.view.viewer.save"), ("report/record.py", "error.save"),

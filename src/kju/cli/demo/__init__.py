@@ -29,10 +29,10 @@ from ...guests import sample
 from ..parameters import completing
 from .guests import LINUX, Act, Guest, find, say_progress
 
-# The guest is in the middle of something by then, and so is the picture.
+# By this step the guest shows something.
 _PICTURE_AFTER = 4
-#: Seconds between two looks at whether the viewer still runs.
-_LOOK = 0.3
+#: Seconds between two checks that the viewer still runs.
+_CHECK = 0.3
 
 
 def demo(
@@ -93,12 +93,12 @@ def play_guest(name: str, seconds: float, *, remote: bool = False) -> None:
                     player.play(viewer, seconds)
             finally:
                 player.save()
-                if said := stage.said():
-                    print(said, flush=True)
+                if line := stage.summary():
+                    print(line, flush=True)
     finally:
-        # Ctrl-C is the usual way out, so it ends in words too.
+        # Ctrl-C is the usual end, so the farewell is printed for it too.
         if player is not None:
-            _say_goodbye(guest, player.saved)
+            _print_farewell(guest, player.saved)
 
 
 def copy_guest(name: str, target: str) -> None:
@@ -131,19 +131,19 @@ def _machine(guest: Guest) -> Iterator[Machine]:
 
 
 class _Stage(NamedTuple):
-    """Where the demo plays.
+    """The machine that the demo uses, and its screen.
 
     Attributes:
         machine: Whose keys are pressed.
-        target: What is watched, as `kju watch` takes it.
-        screen: What is saved.
-        said: What there is to say at the end.
+        target: Name or path for `kju watch`.
+        screen: The screen of the picture.
+        summary: Returns the last line; empty for none.
     """
 
     machine: Machine
     target: str
     screen: Surface
-    said: Callable[[], str]
+    summary: Callable[[], str]
 
 
 @contextlib.contextmanager
@@ -166,11 +166,11 @@ def _viewer(target: str) -> Iterator[subprocess.Popen[bytes]]:
             print(f"  viewer   process {viewer.pid}: a line per second", flush=True)
         yield viewer
     finally:
-        # The rest takes a moment, and a second Ctrl-C must not leave a part of it undone.
-        # (Not SIG_IGN: Python complains of it where the signal has come already.)
+        # A second Ctrl-C must not interrupt the clean-up. (SIG_IGN would make Python print an error
+        # if the signal has arrived already.)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-        # The terminal is the viewer's until it has given it back.
+        # The viewer resets the terminal before it ends.
         _end(viewer)
 
 
@@ -183,10 +183,10 @@ def _end(viewer: subprocess.Popen[bytes]) -> None:
 
 
 class _Player:
-    """Presses keys and takes a picture.
+    """Presses keys and saves a picture.
 
     Attributes:
-        saved: Where the picture is; empty while there is none.
+        saved: Path of the picture; empty before it is saved.
     """
 
     def __init__(self, stage: _Stage, guest: Guest) -> None:
@@ -213,7 +213,7 @@ class _Player:
         """Wait for a text; return False if the viewer or the time ended first."""
         while viewer.poll() is None and time.monotonic() < end:
             with contextlib.suppress(WaitTimeoutError):
-                self._machine.screen.wait_text(text, timeout=_LOOK)
+                self._machine.screen.wait_text(text, timeout=_CHECK)
                 return True
         return False
 
@@ -229,7 +229,7 @@ class _Player:
             keys.chord(act.key)
 
     def save(self) -> None:
-        """Save a picture, once, under a name that is free: a demo overwrites nothing."""
+        """Save a picture once, under a new name: a demo overwrites no file."""
         for number in range(1, 1000):
             if self.saved or self._machine.gone:
                 return
@@ -254,7 +254,7 @@ def _ends_within(viewer: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
-def _say_goodbye(guest: Guest, saved: str) -> None:
+def _print_farewell(guest: Guest, saved: str) -> None:
     kju = _own_command()
     image, name = guest.image, Path(guest.image).stem
     lines = [f"a picture of it: {saved}"] if saved else []
@@ -265,7 +265,7 @@ def _say_goodbye(guest: Guest, saved: str) -> None:
         image, keys = "linux.qcow2", "ret"
     lines += [
         f"  {kju} run --detach {image}",
-        "  # q leaves the viewer; the machine goes on",
+        "  # q leaves the viewer; the machine keeps running",
         f"  {kju} watch {name}",
         f"  {kju} key {name} {keys}",
         f"  {kju} screenshot {name} screen.png",
@@ -280,7 +280,7 @@ def _say_goodbye(guest: Guest, saved: str) -> None:
 
 
 def _own_command() -> str:
-    """How the user calls this program."""
+    """Return the user's name for this program."""
     own = Path(sys.argv[0])
     if own.name != "kju":
         return "python -m kju.cli"

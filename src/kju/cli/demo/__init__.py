@@ -27,7 +27,7 @@ from ...errors import FileError, KjuError, UsageError, WaitTimeoutError
 from ...files import write_output
 from ...guests import sample
 from ..parameters import completing
-from .guests import LINUX, Act, Guest, find, say_progress
+from .guests import LINUX, Act, Guest, find, print_progress
 
 # By this step the guest shows something.
 _PICTURE_AFTER = 4
@@ -111,7 +111,7 @@ def copy_guest(name: str, target: str) -> None:
     """
     if name != LINUX:
         raise UsageError(f"only the sample guest can be copied: --guest {LINUX} --copy-to {target}")
-    sample.copy(Path(target), say_progress)
+    sample.copy(Path(target), print_progress)
     print(f"{target} is the sample guest: log in as root, without a password")
 
 

@@ -94,7 +94,7 @@ def find(name: str) -> Guest:
         GuestError: The sample guest cannot be built.
     """
     if name == LINUX:
-        image = str(sample.build(say_progress))
+        image = str(sample.build(print_progress))
         # Several demos may run, and the disk stays as it was built.
         unchanged = ("-snapshot",)
         title = "a small Linux"
@@ -112,7 +112,7 @@ def find(name: str) -> Guest:
     return Guest("your image", name, "1G", _LOOKING, (Act(10, "shift"),))
 
 
-def say_progress(words: str) -> None:
+def print_progress(words: str) -> None:
     """Print one line of progress of building the sample guest."""
     print(f"sample guest: {words}", flush=True)
 

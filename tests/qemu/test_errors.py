@@ -1,4 +1,4 @@
-"""What cannot be is said in one line that says what to do; what is there already stays."""
+"""What cannot be is said in one line that says what to do; what exists stays."""
 
 from __future__ import annotations
 

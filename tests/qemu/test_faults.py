@@ -23,7 +23,7 @@ from support.wait import until
 
 import kju
 from kju.errors import KjuError, MachineExistsError, MachineGoneError, ProducerGoneError
-from kju.store import running as runtime
+from kju.store.paths import machine_paths
 
 pytestmark = pytest.mark.qemu
 
@@ -146,9 +146,9 @@ def test_host_killed() -> None:
         assert seconds < NOTICED
         assert "hung up without a word" in reason
         until(lambda: not Path(f"/proc/{qemu}").exists(), 5, "QEMU dies with its host")
-        assert runtime.paths("m").folder.exists()
+        assert machine_paths("m").folder.exists()
         assert kju.machines() == []
-        assert not runtime.paths("m").folder.exists()
+        assert not machine_paths("m").folder.exists()
 
 
 @pytest.mark.parametrize("blow", ["the host", "its whole session"])
@@ -203,7 +203,7 @@ def test_launcher_killed() -> None:
             assert "has ended" in reason
         until(lambda: not Path(f"/proc/{qemu}").exists(), 10)
         until(lambda: not Path(f"/proc/{host}").exists(), 10)
-    assert not runtime.paths("m").folder.exists(), "its host cleaned up by itself"
+    assert not machine_paths("m").folder.exists(), "its host cleaned up by itself"
 
 
 def test_viewer_killed() -> None:

@@ -27,9 +27,9 @@ from kju.errors import (
     UsageError,
     WaitTimeoutError,
 )
-from kju.store import defined as store
-from kju.store import running as runtime
+from kju.store import defined, defining, running
 from kju.store.definition import Definition
+from kju.store.starting import launch_request
 
 pytestmark = pytest.mark.qemu
 
@@ -278,12 +278,12 @@ def test_a_kept_machine_from_create_to_rm(runtime_folder: None, tmp_path: Path) 
 def test_what_is_cloned_while_it_is_being_started_is_not(
     runtime_folder: None, tmp_path: Path
 ) -> None:
-    store.create("base", Definition(), "1M")
-    request = store.launch(store.read("base"), detach=False, client="")
-    store.clone("base", "leaf")
+    defining.create("base", Definition(), "1M")
+    request = launch_request(defined.read("base"), detach=False, client="")
+    defining.clone("base", "leaf")
     with pytest.raises(ConflictError, match=r"clones \(leaf\)"):
         launched(request)
-    assert not runtime.names()
+    assert not running.names()
 
 
 def test_a_snapshot_of_a_kept_machine_and_its_clone(runtime_folder: None, tmp_path: Path) -> None:

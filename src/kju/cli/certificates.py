@@ -17,7 +17,7 @@ from ..files import write_output
 from ..remote import address as addresses_of_screens
 from ..remote import certificates, denied
 from ..remote.certificates import Kind
-from ..remote.known import KnownSenders, Sender
+from ..remote.known import KnownSender, KnownSenders
 from ..remote.trust import Trust, default_folder
 from .command import group
 
@@ -188,7 +188,7 @@ def sender(
         raise UsageError(
             f"give the name and the key (SHA256:...) of the sender of {screen}, or --forget"
         )
-    known.remember(screen, Sender(name, key))
+    known.remember(screen, KnownSender(name, key))
 
 
 def trust(

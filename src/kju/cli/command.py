@@ -56,11 +56,11 @@ def remove_remains() -> None:
     """Remove dead machines' folders and unused segments; a few directory reads."""
     from .. import memory
     from ..errors import KjuError
-    from ..store import running
+    from ..store import claims
 
     # A command that needs what failed here meets the same error, and reports it.
     with contextlib.suppress(KjuError, OSError):
-        running.sweep()
+        claims.sweep()
     with contextlib.suppress(KjuError, OSError):
         memory.sweep()
 

@@ -14,7 +14,7 @@ from ..errors import KjuError
 from ..escaping import one_line
 from ..protocol.launch_options import DefineOptions
 from ..store import defined as store
-from ..store import disk_chain
+from ..store import defining, disk_chain
 from .exits import line_of
 from .options import with_options
 from .parameters import Defined
@@ -66,7 +66,7 @@ def clone(
     The first machine cannot be started while the clone exists.
     """
     with progress(f"cloning {name}"):
-        made = store.clone(name, new)
+        made = defining.clone(name, new)
     print(f"{new} is defined in {made.folder}; its disks are overlays of those of {name}")
     print(f"{name} cannot be started while {new} exists; start: kju start {new}")
 
@@ -76,7 +76,7 @@ def rm(name: Defined) -> None:
 
     The disks and snapshots in its folder are removed; disks in other places stay.
     """
-    for path in store.remove(name):
+    for path in defining.remove(name):
         print(one_line(f"not removed: {path}"))
 
 

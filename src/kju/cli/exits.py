@@ -29,7 +29,7 @@ class Exit(IntEnum):
     EXISTS = 4
     """A machine has this name already."""
     QEMU = 5
-    """QEMU (or Xvfb) is missing, too old, rejected its arguments, or ended."""
+    """The emulator is missing, too old, rejected its arguments, or failed."""
     TIMEOUT = 6
     """A time limit passed."""
     SURFACE = 7

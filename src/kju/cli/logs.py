@@ -16,9 +16,9 @@ from ..client.machine import client_name
 from ..client.targets import attach_to_look
 from ..errors import MachineGoneError, MachineNotFoundError, WaitTimeoutError
 from ..escaping import one_line
+from ..protocol.kinds import KINDS
+from ..store import claims, postmortem, running
 from ..store import logs as log_files
-from ..store import postmortem
-from ..store import running as runtime
 from .exits import line_of
 from .parameters import AnyName, Json
 
@@ -36,9 +36,9 @@ def logs(
 
     Of a machine that failed, the log that was kept is printed.
     """
-    runtime.sweep()
+    claims.sweep()
     try:
-        found = runtime.find(name)
+        found = running.find(name)
     except MachineNotFoundError:
         last = postmortem.find(name)
         if last is None:
@@ -46,8 +46,8 @@ def logs(
         found = last
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found.folder.stat().st_mtime))
         print(f"{name} is not running; this log was put away at {when}", file=sys.stderr)
-    # A machine has one of these two.
-    paths = (found.qemu_log, found.xvfb_log) if qemu else (found.host_log,)
+    # A machine has the log of one kind of emulator.
+    paths = tuple(map(found.emulator_log, KINDS)) if qemu else (found.host_log,)
     text = b"".join(log_files.read(path) for path in paths).decode("utf-8", "replace")
     # A guest may have written parts of it, so terminal sequences are escaped.
     for line in text.splitlines():

@@ -18,12 +18,13 @@ from ..escaping import one_line
 from ..files import raise_descriptor_limit
 from ..remote.certificates import Kind
 from ..remote.endpoints import Endpoint, Options, endpoint
-from ..remote.proof import Admit
+from ..remote.proof import Authenticator
 from ..remote.transport import Engine
 from ..remote.trust import Trust, default_folder
 from ..serving import Server, anyone, find, refusals
 from ..signals import ending_signals
-from ..store import running as runtime
+from ..store.paths import local_network
+from ..wire.codecs import CODECS
 from .parameters import running_machines
 from .terminal import progress
 
@@ -130,12 +131,12 @@ def serve_machines(names: Sequence[str], everything: bool, prefix: str, reach: R
     if bool(names) == everything:
         raise UsageError("no machine to serve; name some, or use --all")
     if not (reach.listen or reach.connect):
-        reach = reach._replace(listen=[runtime.network()])
+        reach = reach._replace(listen=[local_network()])
     options = reach._replace(serves=True).options()
     reach.warn(options)
     proves = options.tls or (options.connect and not reach.insecure)
     trust = Trust(default_folder()) if proves else None
-    admit = functools.partial(Admit, trust) if trust and trust.is_host else anyone
+    admit = functools.partial(Authenticator, trust) if trust and trust.is_host else anyone
     server = Server(names, prefix=prefix, options=options, admit=admit, insecure=reach.insecure)
 
     def ready() -> None:
@@ -150,7 +151,7 @@ def serve_machines(names: Sequence[str], everything: bool, prefix: str, reach: R
         if options.tls is None and any(each.protocol == "tcp" for each in options.listen):
             print("not encrypted: everyone who can connect may view and control", flush=True)
 
-    with refusals.told():
+    with refusals.report_refusals():
         _until_signalled(server.run(ready))
 
 
@@ -165,7 +166,7 @@ def router(listen: Listen = None, connect: Connect = None, insecure: Insecure = 
 def route_messages(reach: Reach) -> None:
     """Route messages until a signal arrives."""
     raise_descriptor_limit()
-    reach = reach if reach.listen else reach._replace(listen=[runtime.network()])
+    reach = reach if reach.listen else reach._replace(listen=[local_network()])
     options = reach.options(router=True)
     reach.warn(options, "router")
 
@@ -177,7 +178,7 @@ def route_messages(reach: Reach) -> None:
         finally:
             await engine.close()
 
-    with refusals.told():
+    with refusals.report_refusals():
         _until_signalled(route())
 
 
@@ -202,7 +203,7 @@ def mirror(
     ] = False,
     codec: Annotated[
         str,
-        typer.Option(metavar="CODEC", help="zstd, lz4 or raw (default: fewest bytes)."),
+        typer.Option(metavar="CODEC", help=f"{', '.join(CODECS)} (default: fewest bytes)."),
     ] = "",
     sender: Annotated[
         str,
@@ -215,7 +216,7 @@ def mirror(
     """
     from ..client.machine import mirror as start_mirror
 
-    reach = Reach([], connect or [runtime.network()], insecure, user)
+    reach = Reach([], connect or [local_network()], insecure, user)
     options = reach.options()
     with progress(f"connecting to {address}"):
         machine = start_mirror(
@@ -238,7 +239,7 @@ def mirror(
 
 def list_screens(connect: Sequence[str], user: str, insecure: bool, as_json: bool) -> None:
     """List the screens that are served on the network."""
-    options = Reach([], connect or [runtime.network()], insecure, user).options()
+    options = Reach([], connect or [local_network()], insecure, user).options()
     names = asyncio.run(find(options))
     if as_json:
         print(json_format.dumps([{"address": f"zenoh:{name}"} for name in names]))

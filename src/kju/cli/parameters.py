@@ -50,9 +50,9 @@ def _only_machine(context: typer.Context, value: str) -> str:
     if value or context.resilient_parsing:
         return value
     from ..errors import MachineNotFoundError, UsageError
-    from ..store import running
+    from ..store import claims, running
 
-    running.sweep()
+    claims.sweep()
     names = running.names()
     if not names:
         raise MachineNotFoundError("no machine is running; start one with: kju run IMAGE")

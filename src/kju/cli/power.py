@@ -10,7 +10,8 @@ import typer
 from ..client.machine import attach
 from ..client.targets import responds
 from ..errors import PowerButtonError, UsageError, WaitTimeoutError
-from ..store import running as runtime
+from ..protocol.kinds import KINDS
+from ..store import claims, running
 from .parameters import AnyName, Name
 
 
@@ -35,13 +36,13 @@ def stop(
     if now and powerdown:
         raise UsageError("--now and --powerdown exclude each other; use one of them")
     if not responds(name):
-        number = runtime.host_pid(name)
+        number = running.host_pid(name)
         if not now:
             raise WaitTimeoutError(
                 f"the host of {name} (process {number or 'unknown'}) does not respond: its process"
                 f" may be stopped (kill -CONT continues it). End it with: kju stop --now {name}"
             )
-        number = runtime.kill(name)
+        number = claims.kill(name)
         print(f"the host of {name} did not respond: process {number} was killed", file=sys.stderr)
         return
     with attach(name) as machine:
@@ -53,7 +54,7 @@ def stop(
                     f" power button; end it with: kju stop --now {name}"
                 )
             return
-        if now or machine.info()["kind"] != "qemu":  # an X server has no power button
+        if now or not KINDS[machine.info()["kind"]].has_guest:
             machine.stop()
             return
         try:

@@ -8,14 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from ..client.machine import Machine, launch
-from ..errors import QemuError, XvfbError
 from ..escaping import one_line
+from ..protocol.kinds import KINDS
 from ..protocol.launch_options import LaunchOptions
 from .options import with_options
 from .terminal import progress
 
-#: The host's words for an emulator that failed; see kju.emulators.process.spawn.describe.
-_FAILED = re.compile(r"(QEMU|Xvfb) (was killed|ended with status [1-9])")
+_ERRORS = {kind.title: kind.error for kind in KINDS.values()}
+#: The host's reason after an emulator failed: see `kju.emulators.process.spawn.describe`.
+_FAILED = re.compile(rf"({'|'.join(_ERRORS)}) (was killed|ended with status [1-9])")
 #: Seconds of one wait for the machine's end; it is repeated.
 _WAIT = 60
 
@@ -52,7 +53,8 @@ def run(
     detached = bool(options.get("detach"))
     with machine:
         print(f"{machine.name} is running (its host is process {machine.host_pid})", flush=True)
-        if (xvfb or xvfb_at) and (display := machine.info()["xvfb"]["display"]):
+        info = machine.info()
+        if display := info[info["kind"]].get("display"):
             print(f"programs: DISPLAY={display} xterm", flush=True)
         if watch:
             from .screen import watch_machine
@@ -70,11 +72,11 @@ def _wait_until_gone(machine: Machine) -> None:
     """Wait for the machine's end, and print its reason.
 
     Raises:
-        EmulatorError: QEMU or Xvfb failed.
+        EmulatorError: The emulator failed.
     """
     while not machine.wait_gone(_WAIT):
         pass
     reason = machine.gone or f"{machine.name} has ended"
     if found := _FAILED.search(reason):
-        raise (QemuError if found[1] == "QEMU" else XvfbError)(reason, machine.name)
+        raise _ERRORS[found[1]](reason, machine.name)
     print(one_line(reason))

@@ -14,8 +14,8 @@ from ..client.machine import machines
 from ..client.targets import all_info, attach_to_look
 from ..errors import KjuError, WaitTimeoutError
 from ..escaping import one_line
-from ..store import defined as store
-from ..store import running as runtime
+from ..store import defined, running
+from ..store.paths import is_defined
 from .parameters import AnyName, Json
 from .terminal import BOLD, GREEN, RED, YELLOW, styled
 
@@ -50,10 +50,10 @@ def ls(
         return
     names = machines()
     rows_of = zip(names, all_info(names), strict=True)
-    running = [row for name, facts in rows_of if (row := _row(name, facts))]
-    known = {row["name"] for row in running}
-    stopped = [_stopped_row(name) for name in store.names() if name not in known]
-    rows = sorted([*running, *stopped], key=lambda row: str(row["name"]))
+    started = [row for name, facts in rows_of if (row := _row(name, facts))]
+    known = {row["name"] for row in started}
+    stopped = [_stopped_row(name) for name in defined.names() if name not in known]
+    rows = sorted([*started, *stopped], key=lambda row: str(row["name"]))
     if json:
         print(json_format.dumps(rows))
         return
@@ -77,7 +77,7 @@ def _print_table(texts: list[tuple[str, ...]]) -> None:
 def _row(name: str, info: dict[str, Any] | KjuError) -> dict[str, Any] | None:
     """Return one machine as data, or None if it has just ended. The names are stable."""
     if isinstance(info, WaitTimeoutError):
-        pid = runtime.host_pid(name) or None
+        pid = running.host_pid(name) or None
         return {**_stopped_row(name), "state": "not responding", "host_pid": pid}
     if isinstance(info, KjuError):
         return None
@@ -89,7 +89,7 @@ def _row(name: str, info: dict[str, Any] | KjuError) -> dict[str, Any] | None:
         "kind": info["kind"],
         "pid": info[info["kind"]].get("pid", 0),
         "qemu_pid": info["qemu"]["pid"] if "qemu" in info else None,
-        "kept": store.is_kept(name),
+        "kept": is_defined(name),
         "consoles": [
             {key: console[key] for key in ("index", "width", "height", "source", "version")}
             for console in info["consoles"]
@@ -101,7 +101,7 @@ def _stopped_row(name: str) -> dict[str, Any]:
     """Return a machine that is stopped or does not respond, with the same names."""
     names = ("started", "host_pid", "kind", "pid", "qemu_pid")
     empty = dict.fromkeys(names)
-    kept_so = store.is_kept(name)
+    kept_so = is_defined(name)
     return {"name": name, "state": "stopped", **empty, "kept": kept_so, "consoles": []}
 
 

@@ -35,7 +35,7 @@ from ..errors import (
 from ..files import write_output
 from ..memory import Segment, SurfaceProducer, open_fd, open_segment
 from ..memory.identity import has_died
-from ..surface import NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
+from ..surface import MAX_SIDE, NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
 from ..surface.consumer import Consumer, Copy, blend_cursor, copy_frame, next_wait
 from ..surface.formats import CHANNELS, R8, PixelFormat, fourcc_name
 from ..surface.geometry import Area, Rect, as_rect
@@ -164,7 +164,7 @@ class SurfaceBase:
 
     @staticmethod
     def create(
-        address: str | os.PathLike[str], *, capacity: int, tile: int = 32, max_side: int = 16384
+        address: str | os.PathLike[str], *, capacity: int, tile: int = 32, max_side: int = MAX_SIDE
     ) -> SurfaceProducer:
         """Make a surface and fill it: see `kju.memory.SurfaceProducer.create`."""
         return SurfaceProducer.create(address, capacity=capacity, tile=tile, max_side=max_side)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Unpack
 
 from ..protocol.launch_options import DefineOptions, checked, fields_of, takes
-from ..store import defined as store
+from ..store import defined, defining
 from ..store.definition import Definition
+from ..store.starting import launch_request
 from .machine import Machine, client_name, launched
 
 
@@ -38,7 +39,7 @@ def define(
     given["firmware"] = firmware if firmware in ("bios", "uefi") else whole(firmware)
     given["image"] = whole(image) if image else ""
     definition = Definition(**fields_of(Definition, given))
-    return store.create(name, definition, given.get("disk", "")).file
+    return defining.create(name, definition, given.get("disk", "")).file
 
 
 def whole(path: str | os.PathLike[str]) -> str:
@@ -60,4 +61,4 @@ def start(name: str, *, detach: bool = False) -> Machine:
         MachineExistsError: It is running.
         QemuError: There is no usable QEMU, or it did not start.
     """
-    return launched(store.launch(store.read(name), detach=detach, client=client_name()))
+    return launched(launch_request(defined.read(name), detach=detach, client=client_name()))

@@ -19,7 +19,8 @@ from ..errors import PeerError, WaitTimeoutError
 from ..files import lost_descriptors
 from ..protocol.framing import MAX_DESCRIPTORS, Answer, ClientSide
 from ..protocol.messages import Happened, Hello, Reply, Request, Role, Welcome
-from ..store import running as runtime
+from ..store import running
+from ..store.connection import connect
 from .requests import CLOSED, check_reply, gone_error, gone_reason
 
 #: Seconds for the host to answer, beyond what a request takes by itself. It answers in well
@@ -95,7 +96,7 @@ class Link:
             PeerError: What answers is no host of this version.
             WaitTimeoutError: The host does not answer.
         """
-        link = cls(runtime.connect(runtime.find(name), name, patience), name, patience)
+        link = cls(connect(running.find(name), name, patience), name, patience)
         try:
             link.welcome = link.ask(Hello(role=role, client=client), Welcome)
         except BaseException:
@@ -199,12 +200,12 @@ class Link:
             return
         except OSError:
             data, answers = b"", []
-        for answer in answers:
-            if answer.reply.number in self._unwanted:
-                self._unwanted.discard(answer.reply.number)
+        for number, answer in answers:
+            if number in self._unwanted:
+                self._unwanted.discard(number)
                 close_all(answer.descriptors)
             else:
-                self._answers[answer.reply.number] = answer
+                self._answers[number] = answer
         if not data:
             self._die(gone_reason(self.name, self._side.ended, self._side.refused))
 

@@ -32,7 +32,8 @@ from ..protocol.messages import (
     Welcome,
 )
 from ..remote.address import SCHEME
-from ..store import running as runtime
+from ..store import claims, running
+from ..store.paths import check_name, local_network
 from ..surface import NOTHING_TAKEN, Mark
 from . import life, replaying, requests
 from .keyboard import Keyboard
@@ -284,7 +285,7 @@ def launch(
             is not 24 bits deep.
     """
     if name := options.get("name"):
-        runtime.check_name(name)
+        check_name(name)
     return launched(requests.launch_request(image, client_name(), options))
 
 
@@ -336,8 +337,8 @@ def mirror(
     """
     request = requests.mirror_request(
         address,
-        connect=connect or [runtime.network()],
-        name=runtime.check_name(name) if name else None,
+        connect=connect or [local_network()],
+        name=check_name(name) if name else None,
         role=role,
         user=user,
         trust=trust,
@@ -360,7 +361,7 @@ def launched(request: Launch) -> Machine:
     Raises:
         KjuError: It did not start; see `launch`.
     """
-    runtime.sweep()
+    claims.sweep()
     from .start import start_host  # what it imports is for those who start something
 
     child, sock = start_host()
@@ -407,5 +408,5 @@ def machines() -> list[str]:
 
     What killed machines have left behind is removed.
     """
-    runtime.sweep()
-    return runtime.names()
+    claims.sweep()
+    return running.names()

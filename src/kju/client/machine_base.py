@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from ..protocol.framing import no_screen
 from ..protocol.messages import Role, Welcome
-from ..store import running as runtime
+from ..store.paths import Paths
 
 if TYPE_CHECKING:
     import subprocess
@@ -101,9 +101,9 @@ class MachineBase(Generic[LinkT, ScreenT, KeyboardT, PointerT]):
         return self._link.welcome.pid
 
     @property
-    def paths(self) -> runtime.Paths:
+    def paths(self) -> Paths:
         """The machine's files; they go when it ends."""
-        return runtime.Paths(Path(self._link.welcome.folder))
+        return Paths(Path(self._link.welcome.folder))
 
     @property
     def log(self) -> Path:

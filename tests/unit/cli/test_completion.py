@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kju.cli import app
-from kju.store import defined
+from kju.store import defining
 from kju.store.definition import Definition
 
 SHELLS = ("bash", "zsh", "fish")
@@ -62,7 +62,7 @@ def test_words_are_completed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name in ("web", "other"):
-        defined.create(name, Definition())
+        defining.create(name, Definition())
     monkeypatch.setattr("kju.store.running.names", lambda: ["alpine", "web"])
     printed = complete(shell, words, monkeypatch, capsys)
     assert found in printed and others not in printed

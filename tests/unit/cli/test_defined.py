@@ -10,10 +10,11 @@ import pytest
 from support.fake_host import fake_host
 
 from kju import attach
-from kju.cli import app, defined
+from kju.cli import app
+from kju.cli import defined as commands
 from kju.emulators.qemu import accelerator as probe
 from kju.emulators.qemu import program as qemu
-from kju.store import defined as store
+from kju.store import defined
 
 
 @pytest.fixture(autouse=True)
@@ -40,10 +41,10 @@ def test_start_escapes_the_reason_for_an_accelerator(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # A machine that runs elsewhere says what its accelerator is.
-    monkeypatch.setattr(defined.kept, "start", lambda name, detach: attach(name))
+    monkeypatch.setattr(commands.kept, "start", lambda name, detach: attach(name))
     with fake_host() as host:
         host.machine.info["accelerator"] = {"name": "tcg", "reason": REASON}
-        defined.start("fake", watch=False)
+        commands.start("fake", watch=False)
     assert SHOWN in capsys.readouterr().out.splitlines()
 
 
@@ -58,11 +59,11 @@ def test_create_shows_every_file_of_a_disk(tmp_path: Path, monkeypatch: pytest.M
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 2
     assert "outside its folder" in done.stderr and "--trust-disk" in done.stderr
-    assert store.names() == []
+    assert defined.names() == []
     done = subprocess.run(
         [*words, "--trust-disk", "--disk-bus", "scsi"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert f"disk: {disk} (qcow2)\nbacking: {tmp_path}/base.raw (raw)\n" in done.stdout
-    made = store.read("strange").definition
+    made = defined.read("strange").definition
     assert made.trust_disk and made.disk_bus == "scsi"

@@ -28,7 +28,8 @@ from ...protocol.messages import (
     Welcome,
 )
 from ...remote.address import SCHEME
-from ...store import running as runtime
+from ...store import claims
+from ...store.paths import check_name, local_network
 from ...surface import NOTHING_TAKEN, Mark
 from .. import life, replaying, requests
 from ..life import Event
@@ -201,7 +202,7 @@ async def launch(
 ) -> Machine:
     """Start a machine and attach to it with the control role: see `kju.launch`."""
     if name := options.get("name"):
-        runtime.check_name(name)
+        check_name(name)
     return await launched(requests.launch_request(image, client_name(), options))
 
 
@@ -225,8 +226,8 @@ async def mirror(
     """Mirror a screen that is served elsewhere: see `kju.mirror`."""
     request = requests.mirror_request(
         address,
-        connect=connect or [runtime.network()],
-        name=runtime.check_name(name) if name else None,
+        connect=connect or [local_network()],
+        name=check_name(name) if name else None,
         role=role,
         user=user,
         trust=trust,
@@ -249,7 +250,7 @@ async def launched(request: Launch) -> Machine:
     Raises:
         KjuError: It did not start; see `kju.launch`.
     """
-    runtime.sweep()
+    claims.sweep()
     from ..start import start_host
 
     child, sock = start_host()

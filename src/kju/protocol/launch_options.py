@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict, TypeVar, get_args, get_type_hints
 
 from ..errors import UsageError
@@ -82,7 +82,7 @@ class LaunchOptions(GuestOptions, total=False):
 
     name: Annotated[str | None, Option("Name of the machine (default: from the image).", "NAME")]
     surface: Annotated[
-        str | os.PathLike[str] | None,
+        str | PurePath | None,
         Option(
             "Put the screen in a file at PATH.",
             "PATH",

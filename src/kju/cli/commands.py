@@ -50,7 +50,7 @@ SECTIONS = (
         "kju screenshot web screen.png",
         (
             Entry("screenshot", "screen", "Save the screen as a picture."),
-            Entry("watch", "screen", "Show the screen in this terminal, live."),
+            Entry("watch", "screen", "Show the screen in this terminal, and use the machine."),
             Entry("view", "screen", "Show the screen in a window, and use the machine there."),
             Entry("wait", "wait", "Wait until the screen shows something, and print its place."),
             Entry("needle", "needle", "Cut out a picture for `kju wait --image` to search for."),

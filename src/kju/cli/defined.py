@@ -96,7 +96,7 @@ def start(
         if watch:
             from .screen import watch_machine
 
-            hint = "q quits; the machine keeps running"
+            hint = "leaves; the machine keeps running"
             watch_machine(machine, 0, 0, as_json=False, hint=hint)
         else:
             print(f"show: kju watch {name}   end: kju stop {name}")

@@ -59,7 +59,7 @@ def run(
         if watch:
             from .screen import watch_machine
 
-            hint = "q quits; the machine keeps running" if detached else "q ends the machine"
+            hint = "leaves; the machine keeps running" if detached else "ends the machine"
             watch_machine(machine, 0, 0, as_json=False, hint=hint)
         elif detached:
             print(f"show: kju watch {machine.name}   end: kju stop {machine.name}")

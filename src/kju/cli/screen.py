@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_format
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,16 +11,23 @@ import typer
 
 from ..client.targets import attach_to_look, is_address, open_surface, screen_of
 from ..errors import KjuError, UsageError
-from ..viewers.terminal.ability import Ability, Colours, ability
-from ..viewers.terminal.view import Watched, reports, show
+from ..keys import layout as find_layout
+from ..viewers.geometry import Scaling
+from ..viewers.grab import RELEASE, Keys
+from ..viewers.targets import MachineTarget, SurfaceTarget
+from ..viewers.terminal.lines import LineReporter
+from ..viewers.terminal.view import show, terminal_ability
 from .parameters import AnyName, AnyTarget, Console, Json, Seconds, Target, completing
 
 if TYPE_CHECKING:
     from ..client.machine import Machine
     from ..client.surface import Surface
 
-QUIT = "q quits"
-_SCALES = ("fit", "integer", "1:1")
+LEAVES = "leaves"
+_SCALES = tuple(scaling.value for scaling in Scaling)
+ReleaseKey = Annotated[
+    str, typer.Option(metavar="KEYS", help="Keys that grab and release the keyboard.")
+]
 
 
 def screenshot(
@@ -75,43 +81,59 @@ def watch(
         bool,
         typer.Option("--follow", help="With a path: wait for the next producer at its end."),
     ] = False,
-    hint: Annotated[str, typer.Option(hidden=True)] = QUIT,
+    view_only: Annotated[bool, typer.Option("--view-only", help="Send no input.")] = False,
+    layout: Annotated[
+        str,
+        typer.Option(
+            metavar="LAYOUT",
+            help="The guest's keyboard layout, for terminals that send characters.",
+        ),
+    ] = "us",
+    release_key: ReleaseKey = RELEASE,
+    hint: Annotated[str, typer.Option(hidden=True)] = LEAVES,
 ) -> None:
-    """Show the screen in this terminal, live.
+    """Show the screen in this terminal, and use the machine.
 
-    In a pipe, and with --json, print one line per second. TERM, COLORTERM and NO_COLOR choose the
-    colours; KJU_COLOURS=true, 256 or none overrides them.
+    Ctrl+] leaves. In a pipe, and with --json, print one line per second. TERM, COLORTERM and
+    NO_COLOR choose the colours; KJU_COLOURS=true, 256 or none overrides them.
     """
+    # Wrong names are reported before the terminal changes its mode.
+    Keys(release_key)
+    find_layout(layout)
+    live = sys.stdout.isatty() and not json and terminal_ability().moves
     if is_address(name):
         with open_surface(name, follow=follow) as surface:
-            _watch(Watched(name, surface), seconds, json, hint)
+            if not live:
+                _print_lines(LineReporter(name, surface), seconds, json)
+                return
+        show(SurfaceTarget(name), follow=follow, leave_hint=hint, seconds=seconds)
         return
     with attach_to_look(name, or_address=True) as machine:
-        watch_machine(machine, console, seconds, json, hint)
+        screen_of(machine, console)
+        if not live:
+            watch_machine(machine, console, seconds, json)
+            return
+    target = MachineTarget(name, console, view_only=view_only, layout=layout, with_source=True)
+    show(target, release=release_key, leave_hint=hint, seconds=seconds)
 
 
 def watch_machine(
-    machine: Machine, console: int, seconds: float, as_json: bool, hint: str = QUIT
+    machine: Machine, console: int, seconds: float, as_json: bool, hint: str = LEAVES
 ) -> None:
     """Show a machine that is attached already."""
     screen = screen_of(machine, console)
-    source = lambda: str(machine.info()["consoles"][console]["source"])  # noqa: E731
-    _watch(Watched(machine.name, screen, source), seconds, as_json, hint)
-
-
-def _watch(watched: Watched, seconds: float, as_json: bool, hint: str) -> None:
     if sys.stdout.isatty() and not as_json and terminal_ability().moves:
-        show(watched, hint, seconds)
+        target = MachineTarget(machine.name, console, with_source=True)
+        show(target, leave_hint=hint, seconds=seconds)
         return
-    for status in reports(watched, seconds):
+    source = lambda: str(machine.info()["consoles"][console]["source"])  # noqa: E731
+    _print_lines(LineReporter(machine.name, screen, source), seconds, as_json)
+
+
+def _print_lines(lines: LineReporter, seconds: float, as_json: bool) -> None:
+    for status in lines.reports(seconds):
         line = json_format.dumps(status.data) if as_json else "  ".join(status.parts)
         print(line, flush=True)
-
-
-def terminal_ability() -> Ability:
-    """Return the abilities of standard output; in a pipe it is plain text."""
-    found = ability(os.environ, sys.stdout.encoding or "")
-    return found if sys.stdout.isatty() else found._replace(colours=Colours.NONE)
 
 
 def view(
@@ -129,10 +151,7 @@ def view(
         bool, typer.Option("--full-screen", "-f", help="Fill the screen.")
     ] = False,
     view_only: Annotated[bool, typer.Option("--view-only", help="Send no input.")] = False,
-    release_key: Annotated[
-        str,
-        typer.Option(metavar="KEYS", help="Keys that grab and release the keyboard."),
-    ] = "ctrl-alt",
+    release_key: ReleaseKey = RELEASE,
 ) -> None:
     """Show the screen in a window, and use the machine there.
 

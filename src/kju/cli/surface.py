@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import shutil
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -13,9 +14,10 @@ from ..escaping import one_line
 from ..memory.identity import has_died
 from ..surface.consumer import Consumer
 from ..surface.formats import fourcc_name
+from ..viewers.terminal.ability import Ability, Colours
 from ..viewers.terminal.heat import picture
+from ..viewers.terminal.view import terminal_ability
 from .parameters import Json
-from .screen import terminal_ability
 
 
 def dump(
@@ -71,7 +73,13 @@ def _facts(consumer: Consumer, fileno: int) -> dict[str, Any]:
 def _print_tiles(consumer: Consumer) -> None:
     table = consumer.tile_versions()
     columns, lines = shutil.get_terminal_size()
-    lit = picture(table, consumer.reader.version, terminal_ability(), columns, max(lines - 4, 10))
+    lit = picture(table, consumer.reader.version, _ability(), columns, max(lines - 4, 10))
     if lit:
         print(f"\n{table.shape[1]}x{table.shape[0]} tiles, brighter ones changed later:")
         print("\n".join(lit))
+
+
+def _ability() -> Ability:
+    found = terminal_ability()
+    # The reader of a pipe is unknown, so it gets plain characters.
+    return found if sys.stdout.isatty() else found._replace(colours=Colours.NONE)

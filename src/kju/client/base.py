@@ -33,7 +33,7 @@ from ..errors import (
     WaitTimeoutError,
 )
 from ..files import write_output
-from ..memory import Segment, SurfaceProducer, open_fd, open_segment
+from ..memory import SharedMemory, SurfaceProducer, open_fd, open_memory
 from ..memory.identity import has_died
 from ..surface import MAX_SIDE, NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
 from ..surface.consumer import Consumer, Copy, blend_cursor, copy_frame, next_wait
@@ -106,8 +106,8 @@ class SurfaceBase:
     witnesses: tuple[Callable[[Waited], object], ...] = ()
 
     def __init__(self, address: str | os.PathLike[str], *, follow: bool = False) -> None:
-        def reopen() -> Segment:
-            return open_segment(address)
+        def reopen() -> SharedMemory:
+            return open_memory(address)
 
         self._start(reopen(), reopen if follow else None, None)
 
@@ -117,7 +117,7 @@ class SurfaceBase:
         number: int,
         *,
         gone: Callable[[], str | None] | None = None,
-        reopen: Callable[[], Segment] | None = None,
+        reopen: Callable[[], SharedMemory] | None = None,
         hold: Callable[[], AbstractContextManager[object]] | None = None,
     ) -> Self:
         """Open a surface received as a descriptor, which is taken over.
@@ -137,8 +137,8 @@ class SurfaceBase:
 
     def _start(
         self,
-        segment: Segment,
-        reopen: Callable[[], Segment] | None,
+        segment: SharedMemory,
+        reopen: Callable[[], SharedMemory] | None,
         gone: Callable[[], str | None] | None,
         hold: Callable[[], AbstractContextManager[object]] | None = None,
     ) -> None:
@@ -153,7 +153,7 @@ class SurfaceBase:
         self._consumer = self._consume(segment)
 
     @staticmethod
-    def _consume(segment: Segment) -> Consumer:
+    def _consume(segment: SharedMemory) -> Consumer:
         try:
             consumer = Consumer(segment.mapping)
             segment.check()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Self, overload
 
 from ..errors import KjuError, PeerError
-from ..memory import Segment, open_fd
+from ..memory import SharedMemory, open_fd
 from ..protocol.framing import Answer
 from ..protocol.messages import (
     Done,
@@ -58,7 +58,7 @@ class Screen(Following, Surface):
             MachineGoneError: The machine has ended.
         """
 
-        def reopen() -> Segment:
+        def reopen() -> SharedMemory:
             return open_fd(surface_descriptor(link, console))
 
         @contextlib.contextmanager

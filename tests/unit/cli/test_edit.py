@@ -79,7 +79,7 @@ def test_an_invalid_text_is_saved_for_the_next_edit(
     done = edit(monkeypatch, "sed -i 's/cpus = 2/memory = \"1G\"\\ncolour = 1/'")
     aside = file.with_name("machine.toml.edited")
     assert done.returncode == 2
-    assert f"{aside}:4: colour: there is no such key" in done.stderr
+    assert f"{aside}:4: colour: unknown key" in done.stderr
     assert f"your text is in {aside}" in done.stderr
     assert file.read_text() == before
     # The next edit continues with it.

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Self
 
-from ...memory import Segment, open_fd
+from ...memory import SharedMemory, open_fd
 from ...protocol.messages import Done, GetSurface, Hold, Refresh, Unhold
 from ...surface.formats import PixelFormat
 from ...surface.geometry import Area
@@ -85,8 +85,8 @@ class Screen(Following, Surface):
 # that cannot be had otherwise), so they use a connection of their own, for a millisecond.
 
 
-def _reopener(link: AsyncLink, console: int) -> Callable[[], Segment]:
-    def reopen() -> Segment:
+def _reopener(link: AsyncLink, console: int) -> Callable[[], SharedMemory]:
+    def reopen() -> SharedMemory:
         own = Link.attach(link.name, "view", link.name)
         try:
             return open_fd(surface_descriptor(own, console))

@@ -64,6 +64,7 @@ EXCEPTIONS = {
     ("vision/needle.py", "Image.fromarray(np.ascontiguousarray(self.pixels[..., ::-1])).save"),
     # Methods of kju's own: screens, needles, timeouts and reports write through `write_output`.
     ("cli/needle.py", "made.save"),
+    ("viewers/connection.py", "attachment.save"), ("viewers/terminal/view.py", "self.viewer.save"),
     ("viewers/viewer.py", "self._connection.save"), ("cli/wait.py", "error.save"),
     ("viewers/qt/window.py", "self.view.viewer.save"), ("report/record.py", "error.save"),
     ("report/record.py", "self.save"),

@@ -19,6 +19,7 @@ import typer.core
 
 from ..signals import ending_signals
 from . import parameters
+from .exits import discard_output
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 #: Seconds after which an interrupt that Python could not deliver is sent again.
@@ -38,7 +39,10 @@ class Command(typer.core.TyperCommand):
         """Run it."""
         with interruptible():
             remove_remains()
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except BrokenPipeError:  # here, because typer would end with 1
+                discard_output()
 
 
 def _machine_first(words: list[str]) -> list[str]:

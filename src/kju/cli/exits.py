@@ -79,6 +79,11 @@ def line_of(error: BaseException) -> str:
     return one_line(" ".join(text.split()))
 
 
+def discard_output() -> None:
+    """Discard further output: the reader of the pipe has closed it, which is no error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def report_error(error: BaseException, *, as_json: bool) -> int:
     """Print what ended a command, and return the exit code.
 
@@ -91,8 +96,8 @@ def report_error(error: BaseException, *, as_json: bool) -> int:
         return error.code if isinstance(error.code, int) else Exit.FAILURE
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return Exit.INTERRUPTED
-    if isinstance(error, BrokenPipeError):  # the reader of a pipe has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        discard_output()
         return Exit.OK
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()  # type: ignore[attr-defined]  # typer's; it prints the help

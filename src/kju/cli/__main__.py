@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
+import os
+import signal
 import sys
+import time
 from types import TracebackType
+from typing import Any
+
+#: Seconds after which a signal that Python could not raise is sent again.
+_AGAIN = 0.01
 
 
 def _report_uncaught(
@@ -14,13 +22,30 @@ def _report_uncaught(
         sys.__excepthook__(kind, error, traceback)
 
 
+def _send_again(unraisable: Any) -> None:  # noqa: ANN401  the type exists for checkers only
+    """Send a signal again that arrived in a destructor or a callback, which cannot raise it."""
+    error = unraisable.exc_value
+    if not isinstance(error, (KeyboardInterrupt, SystemExit)):
+        sys.__unraisablehook__(unraisable)
+        return
+    code = error.code if isinstance(error, SystemExit) else None
+    number = code - 128 if isinstance(code, int) else signal.SIGINT
+
+    def send() -> None:
+        time.sleep(_AGAIN)  # until this hook has returned
+        os.kill(os.getpid(), number)
+
+    # Not `threading`: it may be what is being imported.
+    _thread.start_new_thread(send, ())
+
+
 # First of all, so that it holds during the imports below and those of the commands.
 sys.excepthook = _report_uncaught
+sys.unraisablehook = _send_again
 
 
 def main() -> None:
     """Run the command line of this process; never returns."""
-    import signal
     from io import TextIOWrapper
 
     from .app import run

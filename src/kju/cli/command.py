@@ -5,11 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import os
 import signal
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, get_type_hints
@@ -22,8 +18,6 @@ from . import parameters
 from .exits import discard_output
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
-#: Seconds after which an interrupt that Python could not deliver is sent again.
-_AGAIN = 0.01
 
 
 class Command(typer.core.TyperCommand):
@@ -72,38 +66,19 @@ def remove_remains() -> None:
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Let every ending signal unwind the command, so that machines end and terminals are reset."""
-    before = sys.unraisablehook
     # SIGINT has Python's own handler.
     numbers = [n for n in ending_signals() if signal.getsignal(n) == signal.SIG_DFL]
     for number in numbers:
         signal.signal(number, _exit)
-    sys.unraisablehook = _interrupt_again
     try:
         yield
     finally:
-        sys.unraisablehook = before
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
-
-
-def _interrupt_again(unraisable: Any) -> None:  # noqa: ANN401  the hook's type is the checker's own
-    """Send a signal again where it arrived in a destructor or a callback, which cannot raise it."""
-    error = unraisable.exc_value
-    if not isinstance(error, (KeyboardInterrupt, SystemExit)):
-        sys.__unraisablehook__(unraisable)
-        return
-    code = error.code if isinstance(error, SystemExit) else None
-    number = code - 128 if isinstance(code, int) else signal.SIGINT
-
-    def send() -> None:
-        time.sleep(_AGAIN)  # until this hook has returned
-        os.kill(os.getpid(), number)
-
-    threading.Thread(target=send, daemon=True).start()
 
 
 #: Arguments that ``--machine`` can stand for.

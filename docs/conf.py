@@ -1,12 +1,12 @@
 """Sphinx: warnings are errors (see ./check)."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import kju
+from kju.cli.commands import ENTRIES
 
 project = "kju"
 author = "The kju developers"
@@ -45,10 +45,8 @@ def _help(*words: str) -> str:
 
 def _write_commands(path: Path) -> None:
     """The commands' own help, as a part of the page on the command."""
-    overview = _help()
-    names = re.findall(r"^  ([a-z]+) {2,}", overview.partition("Commands:")[2], re.MULTILINE)
-    parts = [f"```text\n{overview}```\n"]
-    parts += [f"# kju {name}\n\n```text\n{_help(name)}```\n" for name in names]
+    parts = [f"```text\n{_help()}```\n"]
+    parts += [f"# kju {name}\n\n```text\n{_help(name)}```\n" for name in ENTRIES]
     path.write_text("\n".join(parts))
 
 

@@ -24,12 +24,9 @@ _SCOPES: dict[str, type[pytest.Collector]] = {
     "module": pytest.Module,
     "session": pytest.Session,
 }
-_LAUNCH = frozenset(
-    {"image", "memory", "cpus", "disk_bus", "trust_disk", "args", "qemu", "name", "xvfb"}
-)
 _MARKER = (
-    "machine(image, memory, cpus, disk_bus, trust_disk, args, qemu, name, xvfb, scope): what the "
-    "fixture `machine` launches, as for kju.launch; scope is function, class, module or session"
+    "machine(image, scope, **options): what the fixture `machine` launches: the options are "
+    "those of kju.launch; scope is function, class, module or session"
 )
 
 
@@ -124,6 +121,7 @@ def _wanted(item: pytest.Item) -> tuple[dict[str, Any], str]:
         "args": config.getini("kju_args"),
     }
     options = {name: value for name, value in given.items() if value}
+    known = _launch_options()
     scope = "function"
     # From the module's to the test's own: the nearest says it last.
     for marker in reversed(list(item.iter_markers("machine"))):
@@ -131,7 +129,7 @@ def _wanted(item: pytest.Item) -> tuple[dict[str, Any], str]:
         if len(marker.args) == 1:
             words["image"] = marker.args[0]
         scope = words.pop("scope", scope)
-        if unknown := sorted(words.keys() - _LAUNCH):
+        if unknown := sorted(words.keys() - known):
             raise pytest.UsageError(f"{item.nodeid}: the marker machine knows no {unknown[0]!r}")
         options |= words
     if scope != "function" and scope not in _SCOPES:
@@ -142,6 +140,13 @@ def _wanted(item: pytest.Item) -> tuple[dict[str, Any], str]:
             "@pytest.mark.machine(image=...), or give --kju-image or --kju-name"
         )
     return options, scope
+
+
+def _launch_options() -> frozenset[str]:
+    """The options that the marker takes: a test's machine ends with it, so none is detached."""
+    from kju.protocol.launch_options import LaunchOptions
+
+    return frozenset(LaunchOptions.__annotations__) - {"detach"} | {"image"}
 
 
 def _shared(item: pytest.Item, scope: str, options: dict[str, Any]) -> Machine:

@@ -12,7 +12,7 @@ message). Each is replaced with its Python escape, such as ``\x1b``.
 | a page | `lines`, in an ElementTree, which escapes ``<``, ``>``, ``&`` and quotes |
 | a Qt label | `one_line`, in a label whose format is PlainText: Qt draws HTML else |
 | JSON | ``json.dumps``, which escapes all but ASCII |
-| `kju console` | nothing: a serial port's bytes are the terminal's, as with a serial cable |
+| `kju serial` | nothing: a serial port's bytes are the terminal's, as with a serial cable |
 """
 
 from __future__ import annotations

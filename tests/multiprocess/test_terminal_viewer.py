@@ -256,6 +256,6 @@ def test_a_screenshot_is_the_picture(pattern, tmp_path):
     from PIL import Image
 
     path = tmp_path / "it.png"
-    subprocess.run((*KJU, "screenshot", pattern.producer.address, "-o", path), check=True)
+    subprocess.run((*KJU, "screenshot", pattern.producer.address, path), check=True)
     with Image.open(path) as image:
         assert np.array_equal(np.asarray(image), frame(pattern)[..., 2::-1])

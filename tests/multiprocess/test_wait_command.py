@@ -39,7 +39,7 @@ def test_text(screen):
     assert run("wait", screen[0], "--text", "login:")[1] == "login:  48x16 at 56,16\n"
 
 
-def test_time_that_is_over_is_6_and_leaves_a_picture(screen, tmp_path):
+def test_a_timeout_saves_a_picture(screen, tmp_path):
     png = tmp_path / "error.png"
     words = ("--text", "password", "--region", "0,0,320,64", "--timeout", "0.1")
     code, out, err = run("wait", screen[0], *words, "--save-on-timeout", png)
@@ -97,19 +97,19 @@ def test_stillness_changes_and_colours(screen):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "one thing"),
-        (("--text", "x", "--change"), "one thing"),
+        ((), "use exactly one of"),
+        (("--text", "x", "--change"), "use exactly one of"),
         (("--text", "x", "--region", "1,2,3"), "--region is X,Y,WIDTH,HEIGHT"),
         (("--text", "x", "--region", "1,2,3,0"), "contains no pixel"),
         (("--colour", "reddish"), "unknown colour"),
     ],
 )
-def test_what_cannot_be_is_2(screen, words, said):
+def test_wrong_conditions_are_usage_errors(screen, words, said):
     code, _, err = run("wait", screen[0], *words, "--timeout", "1")
     assert (code, said in err) == (2, True), err
 
 
-def test_a_file_that_is_no_needle_is_named(screen, tmp_path):
+def test_the_error_names_a_file_that_is_not_a_needle(screen, tmp_path):
     wrong = tmp_path / "wrong.png"
     wrong.write_bytes(b"\x89PNG\r\n\x1a\n nothing")
     code, _, err = run("wait", screen[0], "--image", wrong, "--timeout", "1")

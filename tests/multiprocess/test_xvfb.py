@@ -413,7 +413,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert (row["name"], row["kind"], row["consoles"][0]["source"]) == ("x", "xvfb", "xvfb")
     assert row["qemu_pid"] is None
     shot = tmp_path / "shot.png"
-    assert kju_command("screenshot", "x", "-o", str(shot)).returncode == 0
+    assert kju_command("screenshot", "x", str(shot)).returncode == 0
     assert shot.read_bytes().startswith(b"\x89PNG")
     assert "source: xvfb" in kju_command("info", "x").stdout
     assert kju_command("logs", "x", "--xvfb").returncode == 0

@@ -68,7 +68,7 @@ def test_an_image_that_cannot_be_read() -> None:
 
 def test_wrong_names(home: Path) -> None:
     assert "use up to 64 letters" in run(Exit.USAGE, "--name", "a/b")
-    for words in (["info", "no"], ["stop", "no"], ["logs", "no"], ["screenshot", "no", "-o", "x"]):
+    for words in (["info", "no"], ["stop", "no"], ["logs", "no"], ["screenshot", "no", "x"]):
         assert "start one: kju run" in refused(Exit.NOT_FOUND, *words)
     assert not (home / "x").exists()
 

@@ -48,12 +48,10 @@ def test_each_head_is_published(tmp_path: Path) -> None:
             assert not np.array_equal(first, second)
             for screen in screens:
                 shot = tmp_path / f"{screen.console}.png"
-                done = command(
-                    "screenshot", "two", "--console", str(screen.console), "-o", str(shot)
-                )
+                done = command("screenshot", "two", "--console", str(screen.console), str(shot))
                 assert (done.returncode, done.stderr) == (0, "")
                 assert np.array_equal(np.asarray(Image.open(shot)), screen.frame())
-        done = command("screenshot", "two", "--console", "2", "-o", str(tmp_path / "none.png"))
+        done = command("screenshot", "two", "--console", "2", str(tmp_path / "none.png"))
         assert done.returncode == 2
         assert "consoles 0 to 1" in done.stderr
         assert len(done.stderr.splitlines()) == 1

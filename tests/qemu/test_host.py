@@ -261,7 +261,7 @@ def test_a_machine_without_a_screen_takes_what_is_typed(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         until(lambda: out.read_bytes().endswith(b"xY\b1<2\r"), 60, "the boot command has arrived")
         done = subprocess.run(
-            [sys.executable, "-m", "kju.cli", "screenshot", "blind", "-o", "x.png"],
+            [sys.executable, "-m", "kju.cli", "screenshot", "blind", "x.png"],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode != 0 and "has no screen" in done.stderr

@@ -203,10 +203,10 @@ def test_the_serial_port_is_shared(machine: kju.Machine) -> None:
             heard(looker, b"second\r")
 
 
-def test_console_in_a_pipe_and_in_a_terminal(machine: kju.Machine) -> None:
-    done = command("console", "echo", "--seconds", "3", input=b"by pipe\r")
+def test_serial_in_a_pipe_and_in_a_terminal(machine: kju.Machine) -> None:
+    done = command("serial", "echo", "--seconds", "3", input=b"by pipe\r")
     assert b"by pipe\r" in done.stdout
-    terminal = InTerminal([*KJU, "console", "echo"], 80, 25)
+    terminal = InTerminal([*KJU, "serial", "echo"], 80, 25)
     try:
         terminal.until(lambda: "by pipe" in "\n".join(terminal.screen.text()), "the past")
         terminal.type(b"by hand\r\n")
@@ -271,7 +271,7 @@ def test_a_kept_machine_from_create_to_rm(runtime_folder: None, tmp_path: Path) 
     # The guest knows nothing of ACPI. Right after the reset its firmware may still run, of which
     # that is not known.
     assert re.search(b"did not shut down in 0.5 s|ACPI is off", stopped.stdout + stopped.stderr)
-    assert f"left alone: {tmp_path}/echo.raw" in command("rm", "web").stdout.decode()
+    assert f"not removed: {tmp_path}/echo.raw" in command("rm", "web").stdout.decode()
     assert json.loads(command("ls", "--json").stdout) == []
 
 
@@ -298,7 +298,7 @@ def test_a_snapshot_of_a_kept_machine_and_its_clone(runtime_folder: None, tmp_pa
             machine.snapshots.load("a")
             assert "snapshot-loaded" in [next(events).name for _ in range(2)]
     done = command("clone", "base", "leaf").stdout.decode()
-    assert "leaf is kept in" in done
+    assert "leaf is defined in" in done
     with pytest.raises(ConflictError, match="leaf"):
         kju.start("base")
     with kju.start("leaf") as leaf:

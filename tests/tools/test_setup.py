@@ -12,10 +12,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import typer.main
 from support.apt_root import REFUSING, REPOSITORY
 
-from kju.cli.app import app
+from kju.cli.app import load
+from kju.cli.commands import ENTRIES
 
 
 def run(checkout: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -46,7 +46,7 @@ def test_help_installs_nothing(checkout, words):
 
 def test_help_of_demo_names_every_option(checkout):
     text = run(checkout, "./demo", "--help").stdout
-    command = typer.main.get_command(app).commands["demo"]  # type: ignore[attr-defined]
+    command = load(ENTRIES["demo"])
     wanted = {option for parameter in command.params for option in parameter.opts}
     assert set(re.findall(r"^  (--[a-z-]+)", text, re.MULTILINE)) == {
         option for option in wanted | {"--help"} if option.startswith("--")

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.hostile_text import HOSTILE
 
-from kju.cli import doctor, exits, manage, power
+from kju.cli import doctor, exits, status
+from kju.cli import logs as log_commands
 from kju.client.life import Event
 from kju.emulators.events import Events, from_remote
 from kju.errors import QemuError
@@ -53,7 +54,9 @@ def test_escapes_are_spelled_so_that_a_reader_sees_them() -> None:
 
 
 def event_line(text: str) -> str:
-    return power._line(Event(1, 0.0, f"started{text}", {f"key{text}": f"value{text}"}), False)
+    return log_commands._line(
+        Event(1, 0.0, f"started{text}", {f"key{text}": f"value{text}"}), False
+    )
 
 
 def status_line(text: str) -> str:
@@ -64,7 +67,7 @@ def status_line(text: str) -> str:
 
 def info_lines(text: str) -> str:
     found: dict[str, Any] = {f"k{text}": {f"k{text}": f"v{text}", "list": [f"w{text}"]}}
-    return "".join(manage._lines(found))
+    return "".join(status._lines(found))
 
 
 def told_of_refusals(text: str) -> str:
@@ -119,7 +122,7 @@ def test_doctor_prints_plain_lines(
 ) -> None:
     found = [doctor.Finding(f"w{text}", True, f"s{text}") for text in HOSTILE.values()]
     monkeypatch.setattr(doctor, "findings", lambda: iter(found))
-    doctor.doctor(as_json=False)
+    doctor.doctor(json=False)
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == len(found)
     assert all(line.isprintable() for line in printed)

@@ -1,32 +1,63 @@
-"""The `kju` command. Nothing heavy is imported before a command runs: see `cli`."""
+"""The `kju` command."""
 
 from __future__ import annotations
 
+import _thread
+import os
 import signal
 import sys
-from io import TextIOWrapper
-from types import FrameType
+import time
+from types import TracebackType
+from typing import Any
 
-from ..signals import ending_signals
+#: Seconds after which a signal that Python could not raise is sent again.
+_AGAIN = 0.01
+
+
+def _report_uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """Print nothing for Ctrl-C: it may arrive while modules are imported, before any handler."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+
+
+def _send_again(unraisable: Any) -> None:  # noqa: ANN401  the type exists for checkers only
+    """Send a signal again that arrived in a destructor or a callback, which cannot raise it."""
+    error = unraisable.exc_value
+    if not isinstance(error, (KeyboardInterrupt, SystemExit)):
+        sys.__unraisablehook__(unraisable)
+        return
+    code = error.code if isinstance(error, SystemExit) else None
+    number = code - 128 if isinstance(code, int) else signal.SIGINT
+
+    def send() -> None:
+        time.sleep(_AGAIN)  # until this hook has returned
+        os.kill(os.getpid(), number)
+
+    # Not `threading`: it may be what is being imported.
+    _thread.start_new_thread(send, ())
+
+
+# First of all, so that it holds during the imports below and those of the commands.
+sys.excepthook = _report_uncaught
+sys.unraisablehook = _send_again
 
 
 def main() -> None:
     """Run the command line of this process; never returns."""
-    from .app import app, split_qemu_arguments
+    from io import TextIOWrapper
 
-    # As Ctrl-C does: so that machines end and terminals are given back, whoever ends us.
-    for number in ending_signals():
-        if signal.getsignal(number) == signal.SIG_DFL:  # SIGINT has Python's own handler
-            signal.signal(number, _end)
-    # A name or a reason may hold what the terminal's encoding does not.
+    from .app import run
+
+    # A name or a reason may contain characters that the terminal's encoding lacks.
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    words, qemu = split_qemu_arguments(sys.argv[1:])
-    app(words, prog_name="kju", obj=qemu)
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+    code = run(sys.argv[1:])
+    # The interpreter's own clean-up has nothing to undo, and would print a traceback.
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

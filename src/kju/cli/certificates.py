@@ -1,10 +1,13 @@
-"""Keys, certificates and users, for the command line."""
+"""`kju cert` and `kju trust`: keys, certificates and users."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from ..bounded import read_file
 from ..client.requests import check_role
@@ -16,27 +19,57 @@ from ..remote import certificates, denied
 from ..remote.certificates import Kind
 from ..remote.known import KnownSender, KnownSenders
 from ..remote.trust import Trust, default_folder
+from .command import group
 
 #: Bytes of a key with its certificate and its authority's.
 MAX_BUNDLE = 1 << 20
+
+Addresses = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="ADDRESS", help="Names and addresses that clients connect to."),
+]
+KeyFile = Annotated[
+    str,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Secret file for another computer (default: here)."
+    ),
+]
 
 
 def _here() -> Trust:
     return Trust(default_folder())
 
 
-def authority(name: str) -> None:
-    """Make an authority."""
+def authority(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the authority.")] = "kju",
+) -> None:
+    """Make a certificate authority.
+
+    Your computers and users trust the keys that it signs.
+    """
     made = _here()
     made.make_authority(name)
     print(
-        f"{made.folder}/authority.key signs every certificate: with it one can pretend to be"
-        " anybody. Keep it on a computer that serves nothing, offline if possible"
+        f"{made.folder}/authority.key signs every certificate: its owner can impersonate anybody."
+        " Keep it on a computer that serves nothing, offline if possible"
     )
 
 
-def host(addresses: Sequence[str], output: str, kind: Kind = "host") -> None:
-    """Make this computer's certificate as a host or a router, or another's into a file."""
+def host(addresses: Addresses = None, output: KeyFile = "") -> None:
+    """Make a sender's certificate, for this computer or another."""
+    make_certificate(addresses or [], output, "host")
+
+
+def router(addresses: Addresses = None, output: KeyFile = "") -> None:
+    """Make a router's certificate, for this computer or another.
+
+    A router cannot serve screens with it.
+    """
+    make_certificate(addresses or [], output, "router")
+
+
+def make_certificate(addresses: Sequence[str], output: str, kind: Kind) -> None:
+    """Make a certificate here, or one for another computer in a file."""
     made, name = _here(), socket.gethostname()
     if not output:
         make = made.make_router if kind == "router" else made.make_host
@@ -44,28 +77,40 @@ def host(addresses: Sequence[str], output: str, kind: Kind = "host") -> None:
         print(f"{made.folder}/{kind}.pem")
         return
     if not addresses:
-        raise UsageError("say by what names and addresses others connect to that computer")
+        raise UsageError("give the names and addresses of that computer that clients connect to")
     write_output(output, made.host_bundle(addresses[0], addresses, kind), mode=0o600, replace=False)
     print(f"{output} is for {addresses[0]}: kju cert take {Path(output).name}")
 
 
-def user(name: str, output: str) -> None:
-    """Make a user's key, and a file for the user."""
+def user(
+    name: Annotated[str, typer.Argument(metavar="USER", help="Name of the user.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Secret file for the user.")
+    ],
+) -> None:
+    """Make a user's key, in a file for `kju cert take`."""
     made = _here()
     bundle = made.user_bundle(name)
     try:
         write_output(output, bundle, mode=0o600, replace=False)
     except BaseException:
-        # Else the user would exist without a file, and could not be made again.
+        # Otherwise the user would exist without a file, and could not be made again.
         made.forget(name)
         raise
     print(f"{output} is for {name}: kju cert take {Path(output).name}")
     if name not in made.roles():
-        print(f"to let {name} in here: kju trust {name} --role view, or control")
+        print(f"to admit {name} here: kju trust {name} --role view, or control")
 
 
-def take(file: str) -> None:
-    """Keep a key."""
+def take(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A file that `kju cert` made for you.")
+    ],
+) -> None:
+    """Install a key made for you or for this computer.
+
+    Its file can be removed afterwards.
+    """
     made = _here()
     name, kind = made.take_bundle(read_file(file, MAX_BUNDLE))
     if kind != "user":
@@ -77,7 +122,7 @@ def take(file: str) -> None:
 
 
 def show() -> None:
-    """List certificates."""
+    """List the certificates here, with expiry dates and keys."""
     rows = [("file", "name", "valid until", "key")]
     rows += [(stem, name, f"{last:%Y-%m-%d}", key) for stem, name, last, key in _here().listed()]
     _print_table(rows)
@@ -90,8 +135,15 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
         print("  ".join(cells).rstrip())
 
 
-def deny(key: str) -> None:
-    """Deny a key, by its fingerprint or its certificate's file."""
+def deny(
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="SHA256:..., or the file of its certificate.")
+    ],
+) -> None:
+    """Reject a host's or a user's key.
+
+    This computer rejects it even while its certificate is valid.
+    """
     name = ""
     if not key.startswith("SHA256:"):
         try:
@@ -111,8 +163,17 @@ def deny(key: str) -> None:
     print(f"{key} is denied here")
 
 
-def sender(address: str, name: str, key: str, forget: bool) -> None:
-    """List the senders that are known, accept one, or forget one."""
+def sender(
+    address: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="Such as zenoh:lab/host1/debian.")
+    ] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of its sender.")] = "",
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Key of its sender: SHA256:...")] = "",
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Trust the next sender, as at first use.")
+    ] = False,
+) -> None:
+    """List the senders of screens mirrored here, or accept one."""
     known = KnownSenders(_here().folder)
     if not address:
         rows = [("screen", "sender", "key")]
@@ -130,16 +191,36 @@ def sender(address: str, name: str, key: str, forget: bool) -> None:
     known.remember(screen, KnownSender(name, key))
 
 
-def trust(name: str, role: str, remove: bool) -> None:
-    """Say what users may do, or list that."""
+def trust(
+    name: Annotated[str, typer.Argument(metavar="USER", help="Name of a user.")] = "",
+    role: Annotated[
+        str, typer.Option(metavar="ROLE", help="Role of the user: view or control.")
+    ] = "",
+    remove: Annotated[
+        bool, typer.Option("--remove", help="End the user's sessions, and reject the key.")
+    ] = False,
+) -> None:
+    """List the users here, or set one user's role."""
     made = _here()
     if not name:
         for user, given in sorted(made.roles().items()):
             print(f"{user}  {given}")
         return
     if bool(role) == remove:
-        raise UsageError(f"say --role view or --role control for {name}, or --remove")
+        raise UsageError(f"choose for {name}: --role view, --role control or --remove")
     if remove:
         made.remove(name)
     else:
         made.set_role(name, check_role(role))
+
+
+app = group(
+    authority=authority,
+    host=host,
+    router=router,
+    deny=deny,
+    sender=sender,
+    user=user,
+    take=take,
+    show=show,
+)

@@ -1,9 +1,9 @@
-"""What works on this computer, what does not, and what to do about it."""
+"""`kju doctor`: check this computer's setup."""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import json as json_format
 import os
 import resource
 import shutil
@@ -20,17 +20,19 @@ from ..escaping import one_line
 from ..extras import EXTRAS, install_command, missing_packages
 from ..memory.sysv import limits
 from ..store.paths import fallback_note, runtime_folder
+from .parameters import Json
+from .terminal import GREEN, RED, styled
 
 _SHM = "/dev/shm"  # noqa: S108  where Linux keeps POSIX shared memory
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
         what: Its name; stable.
-        works: Whether it does; None for what is neither good nor bad.
-        says: What was found, and what to do if it does not work.
+        works: Whether it passed; None for a fact that is neither good nor bad.
+        says: The facts, and the remedy if it failed.
     """
 
     what: str
@@ -38,26 +40,25 @@ class Finding(NamedTuple):
     says: str
 
 
-def doctor(as_json: bool) -> None:
-    """Print everything found; raise if machines cannot run.
+def doctor(json: Json = False) -> None:
+    """Check this computer's setup and suggest fixes.
 
-    Raises:
-        KjuError: Something that every machine needs does not work.
+    It fails if machines cannot run here.
     """
     found = list(findings())
-    if as_json:
-        print(json.dumps([finding._asdict() for finding in found]))
+    if json:
+        print(json_format.dumps([finding._asdict() for finding in found]))
     else:
-        marks = {True: "ok", False: "NO", None: "--"}
+        marks = {True: styled("ok", GREEN), False: styled("NO", RED), None: "--"}
         for what, works, says in found:
-            print(one_line(f"{marks[works]}  {what:18}  {says}"))
+            print(f"{marks[works]}  {one_line(f'{what:18}  {says}')}")
     broken = [f.what for f in found if f.works is False and f.what in ("qemu", "runtime folder")]
     if broken:
         raise KjuError(f"machines cannot run here until this works: {', '.join(broken)}")
 
 
 def findings() -> Iterator[Finding]:
-    """Look at one thing after another."""
+    """Yield the result of each check."""
     yield from _qemu()
     yield _xvfb()
     yield _try("runtime folder", _runtime_folder)
@@ -82,7 +83,7 @@ def _qemu() -> Iterator[Finding]:
     for name, why in found.sources.items():
         yield Finding(f"source {name}", None if why else True, why or "this QEMU can feed it")
     accelerator = probe.accelerator(found)
-    # Without it guests are slow and that is all, so it is never a fault.
+    # Without it guests are slow but run, so it is not a fault.
     yield Finding("kvm", True if accelerator.name == "kvm" else None, accelerator.reason)
 
 
@@ -90,7 +91,7 @@ def _xvfb() -> Finding:
     try:
         return Finding("xvfb", True, f"{xvfb_launch.locate()}, for: kju run --xvfb")
     except KjuError as error:
-        # Guests do without it.
+        # QEMU's guests do not need it.
         return Finding("xvfb", None, str(error))
 
 
@@ -107,12 +108,12 @@ def _extras() -> Iterator[Finding]:
 
 
 def _machines() -> Iterator[Finding]:
-    """Of those that run: why one is not shown as its emulator could have it.
+    """Yield a finding for each running machine with a slower source than QEMU has.
 
-    What QEMU can do says nothing of what its host may: that shows with a machine only.
+    QEMU's version does not tell whether its host may read video memory; a machine does.
     """
     names = []
-    with contextlib.suppress(KjuError):  # no folder for machines: that has been said
+    with contextlib.suppress(KjuError):  # the folder for machines is missing; reported above
         names = machines()
     for name, facts in zip(names, all_info(names), strict=True):
         if said := "; ".join(_without_vram(facts)):
@@ -120,10 +121,10 @@ def _machines() -> Iterator[Finding]:
 
 
 def _without_vram(facts: dict[str, Any] | Exception) -> list[str]:
-    """The consoles of a machine that are not shown from its video memory, and why."""
+    """Return the consoles of a machine without a vram source, and the reasons."""
     if isinstance(facts, WaitTimeoutError):
         return ["its host does not respond"]
-    if isinstance(facts, Exception):  # it has ended meanwhile
+    if isinstance(facts, Exception):  # it has just ended
         return []
     consoles = facts["consoles"]
     return [
@@ -143,8 +144,8 @@ def _memory() -> Iterator[Finding]:
     yield Finding("memory", None, f"{memory >> 20} MiB free")
 
 
-def _try(what: str, look: Callable[[], Any]) -> Finding:
+def _try(what: str, check: Callable[[], Any]) -> Finding:
     try:
-        return Finding(what, True, str(look()))
+        return Finding(what, True, str(check()))
     except (KjuError, OSError) as error:
         return Finding(what, False, str(error))

@@ -1,4 +1,4 @@
-"""Editing the definition of a kept machine."""
+"""`kju edit`: edit a machine's definition."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 from ..errors import DefinitionError, KjuError, UsageError
 from ..files import Folder
@@ -14,20 +15,46 @@ from ..store.defined import DefinedMachine
 from ..store.definition import Definition
 from ..store.paths import DEFINITION_FILE, check_name, definitions_folder
 from .exits import line_of
+from .parameters import Defined
 
-# The editor is given the definition between these lines. An editor that could not write all of its
-# text (the disk was full) leaves the first line and not the last one. A text with neither has been
-# written anew, by a program.
+# The definition stands between these lines. An editor that could not write all of its text (the
+# disk was full) leaves the first line without the last one. A text with neither was written by a
+# program.
 FIRST = "# Keep this line and the last one: they show that the editor has saved everything.\n"
 LAST = "# This is the last line.\n"
 
 
-def edit(name: str) -> None:
-    """Edit a definition until it is right; a text that is not right is kept beside it."""
-    # A definition that is not right may be edited, above all.
+def edit(name: Defined) -> None:
+    """Edit a machine's definition.
+
+    Starts $VISUAL or $EDITOR. A text with errors changes nothing; it is saved beside the definition
+    for the next `kju edit`.
+    """
+    file = _definition_file(name)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(f"kju edit needs a terminal; a program can change the file itself: {file}")
+    edit_definition(name)
+
+
+def _definition_file(name: str) -> Path:
+    """Return the path of a definition, also of an invalid one: editing is how it is repaired.
+
+    Raises:
+        MachineNotFoundError: No machine of this name is defined.
+    """
     file = definitions_folder() / check_name(name) / DEFINITION_FILE
     if not file.is_file():
         defined.read(name)
+    return file
+
+
+def edit_definition(name: str) -> None:
+    """Run the editor until the definition is valid.
+
+    Raises:
+        UsageError: It is not, and the user gives up; the text is kept for the next time.
+    """
+    file = _definition_file(name)
     with Folder.open(file.parent, follow_own_link=True) as folder:
         before = folder.read(DEFINITION_FILE).decode(errors="surrogateescape")
         _prepare(folder, before)
@@ -35,15 +62,15 @@ def edit(name: str) -> None:
             _run_editor(str(folder.path / defined.EDITED))
             try:
                 head, text = _edited(folder)
-                if text == _ended(before):
+                if text == _with_line_end(before):
                     folder.remove(defined.EDITED)
                     print(f"{name} has not changed")
                     return
-                # With its first line, so that the lines in messages are the editor's.
+                # With its first line, so that line numbers in messages are the editor's.
                 defined.checked(name, file.parent, head + text, folder.path / defined.EDITED)
             except DefinitionError as error:
                 print(f"kju: {line_of(error)}", file=sys.stderr)
-                if _again():
+                if _wants_to_continue():
                     continue
                 raise UsageError(
                     f"{name} has not changed; your text is in {folder.path / defined.EDITED}, and"
@@ -52,31 +79,31 @@ def edit(name: str) -> None:
             break
         defining.replace(DefinedMachine(name, file.parent, text, Definition()), text)
         folder.remove(defined.EDITED)
-    print(f"{name} has changed; it counts from the next start")
+    print(f"{name} has changed; the change applies from the next start")
 
 
 def _prepare(folder: Folder, before: str) -> None:
-    """Put the definition where the editor finds it, or leave the last text that was not right."""
+    """Write the text to edit: the definition, or the last text with errors."""
     path = folder.path / defined.EDITED
     if folder.status(defined.EDITED) is not None:
         try:
             _, text = _edited(folder)
         except KjuError as error:
-            print(f"beginning anew: {line_of(error)}", file=sys.stderr)
-            text = _ended(before)
-        # It is equal where the last edit counted, and its text could not be removed.
-        if text != _ended(before):
-            print(f"going on with the text that was not right last time ({path})", file=sys.stderr)
+            print(f"starting again from the definition: {line_of(error)}", file=sys.stderr)
+            text = _with_line_end(before)
+        # They are equal if the last edit was applied and its text could not be removed.
+        if text != _with_line_end(before):
+            print(f"continuing with the last text, which has errors ({path})", file=sys.stderr)
             return
-    text = FIRST + _ended(before) + LAST
+    text = FIRST + _with_line_end(before) + LAST
     folder.write(defined.EDITED, text.encode(errors="surrogateescape"))
 
 
 def _edited(folder: Folder) -> tuple[str, str]:
-    """The text that the editor has left, if it is whole: the first line if kept, and the rest.
+    """Return the first line, if the editor kept it, and the rest of a complete text.
 
     Raises:
-        DefinitionError: It is empty, not whole, or not UTF-8.
+        DefinitionError: The text is empty, incomplete, or not UTF-8.
     """
     path = str(folder.path / defined.EDITED)
     try:
@@ -90,13 +117,13 @@ def _edited(folder: Folder) -> tuple[str, str]:
     begins = lines[0].strip() == FIRST.strip() or FIRST.startswith("".join(lines))
     if begins and not ends:
         where = f"{path}:{len(lines)}"
-        why = f"the text is not whole: its last line must be {LAST.strip()!r}"
+        why = f"the text is incomplete: its last line must be {LAST.strip()!r}"
         raise DefinitionError(f"{where}: {why}; was the disk full?", path, len(lines))
-    rest = _ended("".join(lines[begins : last if ends else None]))
+    rest = _with_line_end("".join(lines[begins : last if ends else None]))
     return "".join(lines[:begins]), rest
 
 
-def _ended(text: str) -> str:
+def _with_line_end(text: str) -> str:
     return text if text.endswith("\n") or not text else f"{text}\n"
 
 
@@ -110,7 +137,7 @@ def _run_editor(path: str) -> None:
         raise UsageError(f"{editor!r} ended with status {status}; its text is in {path}")
 
 
-def _again() -> bool:
+def _wants_to_continue() -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     print("edit again? [Y/n] ", end="", file=sys.stderr, flush=True)

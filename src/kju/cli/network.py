@@ -1,14 +1,16 @@
-"""Screens on the network, for the command line."""
+"""`kju serve`, `mirror`, `router` and `ls --remote`."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import functools
-import json
+import json as json_format
 import sys
 from collections.abc import Coroutine, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+import typer
 
 from .. import extras
 from ..errors import UsageError
@@ -22,13 +24,32 @@ from ..remote.trust import Trust, default_folder
 from ..serving import Server, anyone, find, refusals
 from ..signals import ending_signals
 from ..store.paths import local_network
+from ..wire.codecs import CODECS
+from .parameters import running_machines
+from .terminal import progress
 
-#: Addresses that stand for all of a computer's.
+#: Addresses that stand for all addresses of a computer.
 _ANY = ("0.0.0.0", "[::]")  # noqa: S104
 
 
+Listen = Annotated[
+    list[str] | None,
+    typer.Option(metavar="HOST:PORT", help="Address to listen on (default: local only)."),
+]
+Connect = Annotated[
+    list[str] | None,
+    typer.Option(metavar="HOST:PORT", help="Address of a sender or router to connect to."),
+]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", help="Allow unencrypted connections to other computers.")
+]
+User = Annotated[
+    str, typer.Option(metavar="USER", help="Your user name there; see `kju cert take`.")
+]
+
+
 class Reach(NamedTuple):
-    """How others are reached, as it was typed."""
+    """The addresses and the user of a command, as they were typed."""
 
     listen: Sequence[str] = ()
     connect: Sequence[str] = ()
@@ -37,11 +58,11 @@ class Reach(NamedTuple):
     serves: bool = False
 
     def options(self, *, router: bool = False) -> Options:
-        """As a session takes it; what is local needs no certificates.
+        """Return the options of a session; local addresses need no certificates.
 
         Raises:
-            UsageError: A place is none, something leaves this computer unprotected, or there is no
-                certificate here.
+            UsageError: An address is invalid, a connection would be unencrypted, or a certificate
+                is missing.
             MissingError: The extra ``remote`` is not installed.
         """
         extras.require("remote", "a screen on the network")
@@ -49,7 +70,7 @@ class Reach(NamedTuple):
         connect = [self._endpoint(each) for each in self.connect]
         encrypted = any(where.protocol in ("tls", "quic") for where in (*listen, *connect))
         if connect and encrypted and not (listen or router or self.user or self.serves):
-            raise UsageError("say who you are there: --user NAME (see kju cert take)")
+            raise UsageError("this connection needs a user: --user NAME (see kju cert take)")
         kind: Kind = "router" if router else "host"
         tls = Trust(default_folder()).tls(self.user, kind) if encrypted else None
         made = Options(listen, connect, tls, router)
@@ -78,11 +99,37 @@ class Reach(NamedTuple):
             )
 
 
-def serve(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> None:
-    """Serve until a signal."""
+def serve(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Running machines; see `kju ls`.",
+            autocompletion=running_machines,
+        ),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Serve every machine, also those started later.")
+    ] = False,
+    listen: Listen = None,
+    connect: Connect = None,
+    prefix: Annotated[
+        str,
+        typer.Option(
+            metavar="PREFIX", help="Put PREFIX before machine names (default: the host name)."
+        ),
+    ] = "",
+    insecure: Insecure = False,
+) -> None:
+    """Serve machines' screens on the network until Ctrl-C."""
+    serve_machines(names or [], everything, prefix, Reach(listen or [], connect or [], insecure))
+
+
+def serve_machines(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> None:
+    """Serve machines until a signal arrives."""
     raise_descriptor_limit()
     if bool(names) == everything:
-        raise UsageError("name the machines to be served, or say --all")
+        raise UsageError("no machine to serve; name some, or use --all")
     if not (reach.listen or reach.connect):
         reach = reach._replace(listen=[local_network()])
     options = reach._replace(serves=True).options()
@@ -102,14 +149,22 @@ def serve(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> 
         if everything:
             print(f"serving every machine as zenoh:{server.prefix}/NAME {where}", flush=True)
         if options.tls is None and any(each.protocol == "tcp" for each in options.listen):
-            print("not encrypted: whoever reaches this may look and type", flush=True)
+            print("not encrypted: everyone who can connect may view and control", flush=True)
 
     with refusals.report_refusals():
         _until_signalled(server.run(ready))
 
 
-def router(reach: Reach) -> None:
-    """Route until a signal."""
+def router(listen: Listen = None, connect: Connect = None, insecure: Insecure = False) -> None:
+    """Forward messages between senders and viewers.
+
+    It runs until Ctrl-C.
+    """
+    route_messages(Reach(listen or [], connect or [], insecure))
+
+
+def route_messages(reach: Reach) -> None:
+    """Route messages until a signal arrives."""
     raise_descriptor_limit()
     reach = reach if reach.listen else reach._replace(listen=[local_network()])
     options = reach.options(router=True)
@@ -127,43 +182,67 @@ def router(reach: Reach) -> None:
         _until_signalled(route())
 
 
-class Way(NamedTuple):
-    """How a mirror's pixels come, as it was typed."""
+def mirror(
+    address: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="Such as zenoh:lab/host1/debian.")
+    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the mirror.")] = "",
+    connect: Connect = None,
+    view: Annotated[bool, typer.Option("--view", help="Send no input.")] = False,
+    audience: Annotated[
+        bool, typer.Option("--audience", help="Send no input; share one stream with other viewers.")
+    ] = False,
+    user: User = "",
+    insecure: Insecure = False,
+    lossy: Annotated[
+        bool,
+        typer.Option(
+            "--lossy/--lossless",
+            help="Send photographic areas as JPEG while they change, losslessly afterwards.",
+        ),
+    ] = False,
+    codec: Annotated[
+        str,
+        typer.Option(metavar="CODEC", help=f"{', '.join(CODECS)} (default: fewest bytes)."),
+    ] = "",
+    sender: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Accept only this sender (default: the known one)."),
+    ] = "",
+) -> None:
+    """Mirror a remote screen, as a machine on this computer.
 
-    audience: bool = False
-    lossy: bool = False
-    codec: str = ""
+    The mirror runs in the background.
+    """
+    from ..client.machine import mirror as start_mirror
 
-
-def mirror(address: str, name: str, view: bool, way: Way, reach: Reach, sender: str = "") -> None:
-    """Start a mirror that outlives this command."""
-    from ..client.machine import mirror
-
-    options = reach._replace(connect=reach.connect or [local_network()]).options()
-    machine = mirror(
-        address,
-        connect=[str(each) for each in options.connect],
-        name=name or None,
-        role="view" if view else "control",
-        user=reach.user,
-        audience=way.audience,
-        lossy=way.lossy,
-        codec=way.codec,
-        sender=sender,
-        trust=default_folder() if reach.user else None,
-        insecure=reach.insecure,
-        detach=True,
-    )
+    reach = Reach([], connect or [local_network()], insecure, user)
+    options = reach.options()
+    with progress(f"connecting to {address}"):
+        machine = start_mirror(
+            address,
+            connect=[str(each) for each in options.connect],
+            name=name or None,
+            role="view" if view else "control",
+            user=user,
+            audience=audience,
+            lossy=lossy,
+            codec=codec,
+            sender=sender,
+            trust=default_folder() if user else None,
+            insecure=insecure,
+            detach=True,
+        )
     print(machine.name)
     machine.close()
 
 
-def ls(connect: Sequence[str], user: str, insecure: bool, as_json: bool) -> None:
-    """List the screens that are served."""
+def list_screens(connect: Sequence[str], user: str, insecure: bool, as_json: bool) -> None:
+    """List the screens that are served on the network."""
     options = Reach([], connect or [local_network()], insecure, user).options()
     names = asyncio.run(find(options))
     if as_json:
-        print(json.dumps([{"address": f"zenoh:{name}"} for name in names]))
+        print(json_format.dumps([{"address": f"zenoh:{name}"} for name in names]))
         return
     if not names:
         where = ", ".join(map(str, options.connect))
@@ -173,7 +252,7 @@ def ls(connect: Sequence[str], user: str, insecure: bool, as_json: bool) -> None
 
 
 def _until_signalled(work: Coroutine[Any, Any, None]) -> None:
-    """Run until it ends, or a signal ends it."""
+    """Run a coroutine until it ends, or a signal ends it."""
 
     async def run() -> None:
         task = asyncio.create_task(work)

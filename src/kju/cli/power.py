@@ -1,26 +1,40 @@
-"""A machine's life from the command line: stop, pause, resume, reset, qmp, events."""
+"""`kju stop`, `pause`, `resume` and `reset`."""
 
 from __future__ import annotations
 
-import json
 import sys
-import time
-from typing import Any
+from typing import Annotated
 
-from ..client.life import Event
+import typer
+
 from ..client.machine import attach
-from ..client.targets import attach_to_look, responds
-from ..errors import MachineGoneError, PowerButtonError, UsageError, WaitTimeoutError
-from ..escaping import one_line
+from ..client.targets import responds
+from ..errors import PowerButtonError, UsageError, WaitTimeoutError
 from ..protocol.kinds import KINDS
 from ..store import claims, running
-from .exits import line_of
+from .parameters import AnyName, Name
 
 
-def stop(name: str, now: bool, powerdown: bool, timeout: float) -> None:
-    """End a machine, and return when it has ended."""
+def stop(
+    name: Name,
+    now: Annotated[
+        bool, typer.Option("--now", help="End it at once, without the power button.")
+    ] = False,
+    powerdown: Annotated[
+        bool, typer.Option("--powerdown", help="Press the power button, and only that.")
+    ] = False,
+    timeout: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0, help="Wait SECONDS for the guest to shut down."),
+    ] = 30,
+) -> None:
+    """Shut a machine down, and end it if that fails.
+
+    The power button is pressed. The machine is ended if its guest cannot receive that, or has not
+    shut down within the time limit.
+    """
     if now and powerdown:
-        raise UsageError("--now and --powerdown: give one of them")
+        raise UsageError("--now and --powerdown exclude each other; use one of them")
     if not responds(name):
         number = running.host_pid(name)
         if not now:
@@ -60,73 +74,19 @@ def stop(name: str, now: bool, powerdown: bool, timeout: float) -> None:
             print(f"the guest did not shut down in {timeout:g} s: ended", file=sys.stderr)
 
 
-def pause(name: str) -> None:
-    """Let a machine stand still."""
+def pause(name: AnyName = "") -> None:
+    """Pause a machine."""
     with attach(name) as machine:
         machine.pause()
 
 
-def resume(name: str) -> None:
-    """Let a machine go on."""
+def resume(name: AnyName = "") -> None:
+    """Continue a paused machine."""
     with attach(name) as machine:
         machine.resume()
 
 
-def reset(name: str) -> None:
-    """Reset a machine."""
+def reset(name: Name) -> None:
+    """Reset a machine without asking its guest."""
     with attach(name) as machine:
         machine.reset()
-
-
-def qmp(name: str, command: str, words: list[str]) -> None:
-    """Run a QMP command and print what it returns."""
-    arguments = parse(words)
-    with attach(name) as machine:
-        print(json.dumps(machine.qmp(command, **arguments), indent=2))
-
-
-def parse(words: list[str]) -> dict[str, Any]:
-    """Arguments from one JSON object, or from KEY=VALUE words.
-
-    Raises:
-        UsageError: They are neither.
-    """
-    if len(words) == 1 and words[0].lstrip().startswith("{"):
-        try:
-            found = json.loads(words[0])
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"{words[0]!r} is no JSON: {error}") from error
-        return dict(found)
-    arguments = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not (key and equals):
-            raise UsageError(f"{word!r} is no KEY=VALUE; or give all arguments as one JSON object")
-        try:
-            arguments[key] = json.loads(value)
-        except (ValueError, RecursionError):
-            arguments[key] = value
-    return arguments
-
-
-def events(name: str, as_json: bool, follow: bool, since: int) -> None:
-    """Print a machine's events."""
-    # A breath: what was kept is on its way when the subscription is answered.
-    timeout = None if follow else 0.0
-    with attach_to_look(name) as machine, machine.events(since, timeout) as happened:
-        try:
-            for event in happened:
-                print(_line(event, as_json), flush=follow)
-        except WaitTimeoutError:
-            pass
-        except MachineGoneError as error:
-            print(f"kju: {line_of(error)}", file=sys.stderr)
-
-
-def _line(event: Event, as_json: bool) -> str:
-    if as_json:
-        said = {"sequence": event.sequence, "time": event.time, "event": event.name}
-        return json.dumps({**said, "data": event.data})
-    when = time.strftime("%H:%M:%S", time.localtime(event.time))
-    words = " ".join(f"{key}={value}" for key, value in event.data.items())
-    return one_line(f"{event.sequence:5}  {when}  {event.name:16}  {words}").rstrip()

@@ -1,4 +1,4 @@
-"""A machine's serial port in this terminal, or in a pipe."""
+"""`kju serial`: a machine's serial port in this terminal, or in a pipe."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ import time
 from collections.abc import Iterator
 
 from ..client.machine import attach
+from .parameters import AnyName, Seconds
 
-#: Ctrl-], as telnet and virsh have it: no program in a guest is likely to want it.
+#: Ctrl-], as in telnet and virsh: programs in guests hardly use it.
 ESCAPE = b"\x1d"
 _CHUNK = 4096
 #: Seconds of one poll, which takes no infinity and at most 2**31 milliseconds; it is repeated.
 _FOREVER = 3600.0
 
 
-def console(name: str, seconds: float) -> None:
-    """Show the serial port until its escape key, or its end."""
+def serial(name: AnyName = "", seconds: Seconds = 0) -> None:
+    """Connect this terminal to a machine's serial port.
+
+    Ctrl-] disconnects; the machine continues. In a pipe, standard input goes to the guest. The
+    guest's output reaches this terminal unchanged, escape sequences included.
+    """
     with attach(name) as machine, machine.serial() as line:
         is_terminal = sys.stdin.isatty()
         if is_terminal:
-            print(f"the serial port of {name}; Ctrl-] ends this", file=sys.stderr)
+            print(f"the serial port of {name}; Ctrl-] disconnects", file=sys.stderr)
         end = time.monotonic() + seconds if seconds else float("inf")
         with _raw() if is_terminal else contextlib.nullcontext():
             _carry(line, end, is_terminal)
@@ -34,7 +39,7 @@ def console(name: str, seconds: float) -> None:
 
 @contextlib.contextmanager
 def _raw() -> Iterator[None]:
-    """The terminal as the guest's own: every key goes there, Ctrl-C too."""
+    """Set the terminal to raw mode: every key goes to the guest, Ctrl-C too."""
     import termios
     import tty
 
@@ -50,7 +55,7 @@ def _raw() -> Iterator[None]:
 def _carry(line: socket.socket, end: float, is_terminal: bool) -> None:
     """Carry bytes both ways until the escape key, the end of the line, or *end*.
 
-    What is read from a pipe is not read faster than the guest takes it.
+    A pipe is read no faster than the guest reads.
     """
     keys, shown = sys.stdin.fileno(), sys.stdout.fileno()
     waiting = b""
@@ -73,7 +78,7 @@ def _carry(line: socket.socket, end: float, is_terminal: bool) -> None:
             if is_terminal and ESCAPE in waiting:
                 return
             if not waiting:
-                # The guest's answers may be still to come.
+                # The guest may still answer.
                 typing = False
 
 

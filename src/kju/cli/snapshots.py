@@ -1,24 +1,33 @@
-"""Snapshots from the command line."""
+"""`kju snapshot save`, `load`, `ls` and `rm`."""
 
 from __future__ import annotations
 
-import json
+import json as json_format
 import sys
 import time
+from typing import Annotated
+
+import typer
 
 from ..client.life import Snapshot
 from ..client.machine import attach
 from ..client.targets import attach_to_look
 from ..escaping import one_line
+from .command import group
+from .parameters import AnyName, Json, Name
+from .terminal import progress
+
+Tag = Annotated[str, typer.Argument(metavar="TAG", help="Name of the snapshot.")]
 
 
-def save(name: str, tag: str) -> None:
-    """Save one."""
+def save(name: Name, tag: Tag) -> None:
+    """Save the machine's memory, disks and screen."""
     with attach(name) as machine:
-        # Before it is saved: afterwards somebody may rely on it.
+        # The warning comes first: after saving, users may rely on the snapshot.
         if temporary := str(machine.info().get("temporary", "")):
             print(f"kju: {temporary}", file=sys.stderr)
-        saved = machine.snapshots.save(tag)
+        with progress(f"saving {tag}"):
+            saved = machine.snapshots.save(tag)
     print(f"{tag} is saved ({_size(saved)} of memory)")
     if saved.picture:
         print(f"picture: {one_line(saved.picture)}")
@@ -26,31 +35,31 @@ def save(name: str, tag: str) -> None:
         print(f"kju: {one_line(note)}", file=sys.stderr)
 
 
-def load(name: str, tag: str) -> None:
-    """Go back to one."""
-    with attach(name) as machine:
+def load(name: Name, tag: Tag) -> None:
+    """Return the machine to a snapshot."""
+    with attach(name) as machine, progress(f"loading {tag}"):
         loaded = machine.snapshots.load(tag)
     if loaded.note:
         print(f"kju: {one_line(loaded.note)}", file=sys.stderr)
 
 
-def remove(name: str, tag: str) -> None:
-    """Remove one."""
-    with attach(name) as machine:
+def remove(name: Name, tag: Tag) -> None:
+    """Remove a snapshot."""
+    with attach(name) as machine, progress(f"removing {tag}"):
         machine.snapshots.remove(tag)
 
 
-def list_(name: str, as_json: bool) -> None:
-    """List them."""
+def list_(name: AnyName = "", json: Json = False) -> None:
+    """List a machine's snapshots, oldest first."""
     with attach_to_look(name) as machine:
         found = machine.snapshots.list()
-    if as_json:
-        print(json.dumps([snapshot._asdict() for snapshot in found]))
+    if json:
+        print(json_format.dumps([snapshot._asdict() for snapshot in found]))
         return
     if not found:
         print(f"no snapshot; save one with: kju snapshot save {name} TAG", file=sys.stderr)
         return
-    # Tags and file names are a disk's, which may be anybody's.
+    # Tags and file names come from a disk, which may be untrusted.
     tags = [one_line(snapshot.tag) for snapshot in found]
     width = max(map(len, tags))
     for tag, snapshot in zip(tags, found, strict=True):
@@ -62,3 +71,6 @@ def list_(name: str, as_json: bool) -> None:
 
 def _size(snapshot: Snapshot) -> str:
     return f"{snapshot.size / (1 << 20):.0f} MiB"
+
+
+app = group(save=save, load=load, ls=list_, rm=remove)

@@ -1,44 +1,41 @@
-"""Waiting from a script: `kju wait`, and cutting the needles that it looks for, `kju needle`."""
+"""`kju wait`."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import sys
+import json as json_format
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
 
 from ..client.targets import attach_to_look, is_address, open_surface, screen_of
 from ..errors import GeometryError, UsageError
 from ..escaping import one_line
 from ..surface.geometry import Rect
 from ..vision.areas import rect_text
-from ..vision.needle import SIMILARITY, Needle, decode, read_picture
 from ..vision.timeout import ScreenTimeoutError
+from .parameters import AnyTarget, Console, Json
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from ..client.surface import Surface
 
 
 class Wanted(NamedTuple):
-    """What to wait for; one of the first five is given.
+    """The condition of a wait: one of the first five fields, and its details.
 
     Attributes:
-        text: A text to be read.
+        text: A text on the screen.
         images: Needles' paths.
-        stable: Seconds without a change; under 0 is not asked for.
+        stable: Seconds without a change; negative if not wanted.
         change: Any change.
         colour: A colour.
-        region: Where, as four numbers; empty is everywhere.
-        ignore: What may change, for *stable*.
-        similarity: How alike an image must be; 0 is as the needle says.
-        share: How much of the region has the colour.
-        tolerance: How much a colour may differ.
+        region: The rectangle to search, as four numbers; empty is the whole screen.
+        ignore: Areas that may change, for *stable*.
+        similarity: Least similarity of an image; 0 is the needle's own.
+        share: Share of the region that has the colour.
+        tolerance: Largest difference of a colour.
     """
 
     text: str
@@ -53,20 +50,99 @@ class Wanted(NamedTuple):
     tolerance: int
 
 
+Areas = Annotated[
+    list[str] | None,
+    typer.Option(metavar="X,Y,W,H", help="With --stable: area that may change; may be repeated."),
+]
+
+
 def wait(
+    name: AnyTarget = "",
+    text: Annotated[
+        str, typer.Option(metavar="TEXT", help="Wait until TEXT is on the screen.")
+    ] = "",
+    image: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PNG", help="Wait until this needle, or one of several, is found."),
+    ] = None,
+    stable: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            show_default=False,
+            help="Wait until nothing has changed for SECONDS.",
+        ),
+    ] = -1,
+    change: Annotated[bool, typer.Option("--change", help="Wait until any pixel changes.")] = False,
+    colour: Annotated[
+        str,
+        typer.Option(
+            "--colour", "--color", metavar="COLOUR", help="Wait for a colour: #rrggbb or a name."
+        ),
+    ] = "",
+    region: Annotated[
+        str, typer.Option(metavar="X,Y,W,H", help="Search only in this rectangle.")
+    ] = "",
+    ignore: Areas = None,
+    similarity: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            min=0,
+            max=1,
+            show_default=False,
+            help="With --image: least similarity (1: equal; default: the needle's).",
+        ),
+    ] = 0,
+    share: Annotated[
+        float,
+        typer.Option(metavar="SHARE", help="With --colour: share of the pixels (1: all)."),
+    ] = 1,
+    tolerance: Annotated[
+        int, typer.Option(metavar="N", help="With --colour: largest difference, 0 to 255.")
+    ] = 0,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="Time limit (0: none).")
+    ] = 60,
+    save_on_timeout: Annotated[
+        str, typer.Option(metavar="PNG", help="Save the last screen with notes to PNG.")
+    ] = "",
+    console: Console = 0,
+    json: Json = False,
+) -> None:
+    """Wait until the screen shows something, and print its place.
+
+    With --stable, a blinking text cursor does not count as a change.
+    """
+    wanted = Wanted(
+        text,
+        image or (),
+        stable,
+        change,
+        colour,
+        region,
+        ignore or (),
+        similarity,
+        share,
+        tolerance,
+    )
+    wait_for(name, wanted, console, timeout, save_on_timeout, json)
+
+
+def wait_for(
     target: str, wanted: Wanted, console: int, timeout: float, save: str, as_json: bool
 ) -> None:
-    """Wait, and say what came.
+    """Wait, and print the result.
 
     Raises:
-        UsageError: Not exactly one thing is waited for.
-        ScreenTimeoutError: It did not come; its picture is in *save*, if that is given.
+        UsageError: Not exactly one condition is given.
+        ScreenTimeoutError: The time limit passed; the screen is in *save*, if given.
     """
     given = (wanted.text, wanted.images, wanted.stable >= 0, wanted.change, wanted.colour)
     if sum(map(bool, given)) != 1:
-        raise UsageError("say one thing to wait for: --text, --image, --stable, --change, --colour")
+        raise UsageError("use exactly one of: --text, --image, --stable, --change, --colour")
     began = time.monotonic()
-    with _opened(target, console) as surface:
+    with opened_surface(target, console) as surface:
         try:
             found = _wait(surface, wanted, timeout or None)
         except ScreenTimeoutError as error:
@@ -74,11 +150,11 @@ def wait(
                 error.save(save)
             raise
     found["seconds"] = round(time.monotonic() - began, 3)
-    print(json.dumps(found) if as_json else one_line(_line(found)), flush=True)
+    print(json_format.dumps(found) if as_json else one_line(_line(found)), flush=True)
 
 
 def _wait(surface: Surface, wanted: Wanted, timeout: float | None) -> dict[str, Any]:
-    """What came, as data whose names are stable."""
+    """Return the result as data with stable names."""
     region = numbers(wanted.region, 4, "--region") if wanted.region else None
     where = None if region is None else Rect(*region)
     if wanted.text:
@@ -109,7 +185,7 @@ def _wait(surface: Surface, wanted: Wanted, timeout: float | None) -> dict[str, 
 
 
 def _line(found: dict[str, Any]) -> str:
-    """The same as one line."""
+    """Return the result as one line."""
     parts = [str(found.get(found["what"], found["what"]))]
     if "still" in found:
         parts = [f"still for {found['still']:g} s"]
@@ -120,45 +196,9 @@ def _line(found: dict[str, Any]) -> str:
     return "  ".join(" ".join(part.split()) for part in parts)
 
 
-def needle(
-    source: str,
-    output: str,
-    at: str,
-    exclude: Sequence[str],
-    click: str,
-    similarity: float,
-    console: int,
-) -> None:
-    """Cut a needle from a screen, a surface or a PNG, and save it.
-
-    Raises:
-        UsageError: An area leaves the picture it should lie in.
-    """
-    made = Needle.cut(
-        _picture(source, console),
-        Rect(*numbers(at, 4, "--at")),
-        exclude=[Rect(*numbers(area, 4, "--exclude")) for area in exclude],
-        click=(numbers(click, 2, "--click")[0], numbers(click, 2, "--click")[1]) if click else None,
-        similarity=similarity or SIMILARITY,
-    )
-    made.save(output)
-    width, height = made.size
-    print(f"{output}  {width}x{height}  {made.mask.mean():.0%} of it counts", file=sys.stderr)
-
-
-def _picture(source: str, console: int) -> npt.NDArray[np.uint8]:
-    """What to cut from: B G R X."""
-    import numpy as np
-
-    if source.lower().endswith(".png"):
-        pixels, _ = decode(read_picture(Path(source)), source)
-        return np.dstack((pixels, np.zeros(pixels.shape[:2], np.uint8)))
-    with _opened(source, console) as surface:
-        return np.array(surface.frame(pixels="bgrx"))
-
-
 @contextlib.contextmanager
-def _opened(target: str, console: int) -> Iterator[Surface]:
+def opened_surface(target: str, console: int) -> Iterator[Surface]:
+    """Open the screen of a machine, or the surface at a path."""
     if is_address(target):
         with open_surface(target) as surface:
             yield surface
@@ -170,10 +210,10 @@ def _opened(target: str, console: int) -> Iterator[Surface]:
 
 
 def numbers(text: str, count: int, option: str) -> tuple[int, ...]:
-    """Whole numbers with commas between them.
+    """Parse whole numbers with commas between them.
 
     Raises:
-        UsageError: They are not.
+        GeometryError: The text is not that.
     """
     try:
         found = tuple(int(part) for part in text.split(","))

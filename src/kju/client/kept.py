@@ -3,68 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
-from ..errors import UsageError
+from ..protocol.launch_options import DefineOptions, checked, fields_of, takes
 from ..store import defined, defining
 from ..store.definition import Definition
 from ..store.starting import launch_request
 from .machine import Machine, client_name, launched
-from .requests import check_disk_bus
 
 
+@takes(DefineOptions)
 def define(
     name: str,
     image: str | os.PathLike[str] | None = None,
-    *,
-    disk: str | None = None,
-    memory: str | None = None,
-    cpus: int | None = None,
-    disk_bus: str | None = None,
-    trust_disk: bool = False,
-    firmware: str = "bios",
-    args: Sequence[str] = (),
-    qemu: str | None = None,
+    **options: Unpack[DefineOptions],
 ) -> Path:
-    """Keep a machine under a name, to be started by it.
+    """Define a machine under a name, to be started by it.
 
     Args:
-        name: What to call it.
-        image: A disk, a CD or a kernel; it stays where it is.
-        disk: The size of a new disk to make, such as ``"20G"``.
-        memory: For the guest, such as ``"2G"``.
-        cpus: Virtual processors.
-        disk_bus: The bus of the disks: ``ide``, ``scsi``, ``virtio``, ``nvme``, ``usb``, ``sd`` or
-            ``floppy``; by default the one that QEMU itself uses on this machine type.
-        trust_disk: Let the disks name files outside their folder, external data files and network
-            addresses, which QEMU then opens and may write. Never for a disk from a stranger.
-        firmware: ``bios``, ``uefi``, or the path of a firmware's image.
-        args: QEMU's own arguments, passed on as they are.
-        qemu: The QEMU to run.
+        name: The machine's name.
+        image: A disk, a CD or a kernel; it is not copied.
+        **options: See `kju.protocol.launch_options.DefineOptions`.
 
     Returns:
         The file of its definition, which may be edited.
 
     Raises:
         MachineExistsError: The name is taken.
-        UsageError: The image cannot be read, or a value is wrong.
+        UsageError: The image cannot be read, or a value is not allowed.
         QemuError: The disk could not be made.
     """
-    if isinstance(args, str):
-        raise UsageError(f"args is a list of arguments, not one text: {args!r}")
-    check_disk_bus(disk_bus)
-    definition = Definition(
-        image=whole(image) if image else "",
-        memory=memory or "",
-        cpus=cpus or 0,
-        disk_bus=disk_bus or "",  # type: ignore[arg-type]  # checked above
-        trust_disk=trust_disk,
-        firmware=firmware if firmware in ("bios", "uefi", "") else whole(firmware),
-        arguments=[str(argument) for argument in args],
-        qemu=qemu or "",
-    )
-    return defining.create(name, definition, disk or "").file
+    given = checked(DefineOptions, options)
+    firmware = given.get("firmware", "bios")
+    given["firmware"] = firmware if firmware in ("bios", "uefi") else whole(firmware)
+    given["image"] = whole(image) if image else ""
+    definition = Definition(**fields_of(Definition, given))
+    return defining.create(name, definition, given.get("disk", "")).file
 
 
 def whole(path: str | os.PathLike[str]) -> str:

@@ -13,10 +13,11 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ..errors import KjuError, MachineGoneError, PowerButtonError, WaitTimeoutError
 from ..protocol.input_log import Input
+from ..protocol.launch_options import LaunchOptions, takes
 from ..protocol.messages import (
     Done,
     Executed,
@@ -264,69 +265,28 @@ class Machine(MachineBase[Link, Screen, Keyboard, Pointer]):
         self.close()
 
 
+@takes(LaunchOptions)
 def launch(
-    image: str | os.PathLike[str] | None = None,
-    *,
-    name: str | None = None,
-    memory: str | None = None,
-    cpus: int | None = None,
-    disk_bus: str | None = None,
-    trust_disk: bool = False,
-    args: Sequence[str] = (),
-    qemu: str | None = None,
-    surface: str | os.PathLike[str] | None = None,
-    xvfb: bool | str = False,
-    detach: bool = False,
-    log_level: str = "info",
+    image: str | os.PathLike[str] | None = None, **options: Unpack[LaunchOptions]
 ) -> Machine:
     """Start a machine and attach to it with the control role.
 
     Args:
         image: A disk, a CD (``.iso``) or a kernel.
-        name: What to call it; by default made from the image's name.
-        memory: For the guest, such as ``"2G"``.
-        cpus: Virtual processors.
-        disk_bus: The bus of the disks: ``ide``, ``scsi``, ``virtio``, ``nvme``, ``usb``, ``sd`` or
-            ``floppy``; by default the one that QEMU itself uses on this machine type.
-        trust_disk: Let the disks name files outside their folder, external data files and network
-            addresses, which QEMU then opens and may write. Never for a disk from a stranger.
-        args: QEMU's own arguments, or Xvfb's with *xvfb*, passed on as they are. `Machine.info`
-            lists what kju has added and why.
-        qemu: The QEMU to run; by default ``$KJU_QEMU``, else the one in PATH.
-        surface: Put the screen in a file of this name, for consumers that know only the
-            path; it stays, with the last frame in it.
-        xvfb: Start an Xvfb, an X server without a screen, in place of a QEMU, with *args* as
-            its arguments; ``info()["xvfb"]["display"]`` is what its programs need as DISPLAY.
-            Or the name of a running one that shares its screen, which is only looked at: its
-            display (``":5"``), the folder of its ``-fbdir``, or ``"sysv:ID"`` for ``-shmem``.
-        detach: The machine goes on when this program ends.
-        log_level: How much host.log is to hold.
+        **options: See `kju.protocol.launch_options.LaunchOptions`.
 
     Raises:
         UsageError: The image cannot be read or is compressed, a disk names files that it may not,
-            or a name is impossible.
+            or a value is not allowed.
         ConflictError: Arguments contradict each other, or what kju needs.
         MachineExistsError: The name is taken.
-        QemuError: There is no usable QEMU, or it did not start; QEMU's own words are in it.
-        XvfbError: The same of Xvfb; or the running one shares its screen with nobody, or is no
-            24-bit one.
+        QemuError: No usable QEMU was found, or it did not start; its own message is included.
+        XvfbError: The same for Xvfb; or the running one does not share its screen, or the screen
+            is not 24 bits deep.
     """
-    request = requests.launch_request(
-        Path(image) if image else None,
-        name=check_name(name) if name else None,
-        memory=memory,
-        cpus=cpus,
-        disk_bus=disk_bus,
-        trust_disk=trust_disk,
-        args=args,
-        qemu=qemu,
-        surface=Path(surface) if surface else None,
-        xvfb=xvfb,
-        detach=detach,
-        log_level=log_level,
-        client=client_name(),
-    )
-    return launched(request)
+    if name := options.get("name"):
+        check_name(name)
+    return launched(requests.launch_request(image, client_name(), options))
 
 
 def mirror(

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from ..errors import ClosedError, KjuError, MachineError, MachineGoneError, PeerError, UsageError
 from ..protocol.framing import error_from
+from ..protocol.launch_options import LaunchOptions, launch_message
 from ..protocol.messages import (
-    DISK_BUSES,
     LONGEST_KEYS,
     Done,
     Ended,
@@ -65,61 +65,21 @@ class KeyRequest(NamedTuple):
 
 
 def launch_request(
-    image: str | Path | None,
-    *,
-    name: str | None,
-    memory: str | None,
-    cpus: int | None,
-    disk_bus: str | None,
-    trust_disk: bool,
-    args: Sequence[str],
-    qemu: str | None,
-    surface: str | Path | None,
-    detach: bool,
-    log_level: str,
-    client: str,
-    xvfb: bool | str = False,
+    image: str | os.PathLike[str] | None, client: str, options: LaunchOptions
 ) -> Launch:
-    """A launch as a message.
+    """Return a launch as a message, with absolute paths.
 
     Raises:
-        UsageError: A value is of the wrong kind.
+        TypeError: An option is unknown.
+        UsageError: A value is not allowed.
     """
-    if isinstance(args, str):
-        raise UsageError(f"args is a list of arguments, not one text: {args!r}")
-    if log_level not in ("debug", "info", "warning", "error"):
-        raise UsageError(f"there is no log level {log_level!r}: debug, info, warning or error")
-    if isinstance(xvfb, str):
-        xvfb = _running(xvfb)
-    if cpus is not None and not 1 <= cpus <= 1024:
-        raise UsageError(f"cpus is a number from 1 to 1024, not {cpus!r}")
-    check_disk_bus(disk_bus)
-    return Launch(
-        machine=name or "",
-        emulator="qemu" if xvfb is False else "xvfb",
-        running=xvfb if isinstance(xvfb, str) else "",
-        image=str(Path(image).expanduser().absolute()) if image else "",
-        memory=str(memory or ""),
-        cpus=cpus or 0,
-        disk_bus=disk_bus or "",  # type: ignore[arg-type]  # checked above
-        trust_disk=trust_disk,
-        arguments=[str(argument) for argument in args],
-        qemu=qemu or "",
-        surface=str(Path(surface).expanduser().absolute()) if surface else "",
-        detach=detach,
-        log_level=log_level,  # type: ignore[arg-type]  # checked above
-        client=client[:256],
-    )
-
-
-def check_disk_bus(bus: str | None) -> None:
-    """Refuse the name of a bus that disks cannot be on.
-
-    Raises:
-        UsageError: The name is unknown.
-    """
-    if bus and bus not in DISK_BUSES:
-        raise UsageError(f"unknown disk bus {bus!r}; choose one of: {', '.join(DISK_BUSES)}")
+    absolute = dict(options)
+    if surface := options.get("surface"):
+        absolute["surface"] = str(Path(surface).expanduser().absolute())
+    if isinstance(xvfb := options.get("xvfb"), str):
+        absolute["xvfb"] = _running(xvfb)
+    path = str(Path(image).expanduser().absolute()) if image else ""
+    return launch_message(path, client, cast("LaunchOptions", absolute))
 
 
 def mirror_request(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..protocol.launch_options import guest_values
 from ..protocol.messages import Launch
 from .clones import refuse_cloned
 from .defined import DefinedMachine, images, require_defined
@@ -29,12 +30,8 @@ def launch_request(machine: DefinedMachine, *, detach: bool, client: str) -> Lau
         disks=[str(machine.path(disk)) for disk in definition.disks],
         firmware="" if firmware == "bios" else firmware,
         folder=str(machine.folder),
-        memory=definition.memory,
-        cpus=definition.cpus,
-        disk_bus=definition.disk_bus,
-        trust_disk=definition.trust_disk,
         arguments=[*arguments, *definition.arguments],
-        qemu=definition.qemu,
+        **guest_values(definition, Launch.__struct_fields__),
         detach=detach,
         client=client[:256],
     )

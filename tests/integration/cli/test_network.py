@@ -38,7 +38,7 @@ def test_remote_screens_are_listed_in_plain_lines(capsys: pytest.CaptureFixture[
     thread.start()
     try:
         assert served.wait(30)
-        network.ls([place], "", True, False)
+        network.list_screens([place], "", True, False)
     finally:
         over.set()
         thread.join(30)

@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -5,69 +6,27 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
-import typer
 
 from kju import errors
-from kju.cli import demo, network, snapshots
-from kju.cli.app import app, split_qemu_arguments
-from kju.cli.exits import Exit, code_of, line_of
-from kju.cli.manage import said
-from kju.client.targets import UnreadableError, attach_to_look, is_address
+from kju.cli import app, demo, network, snapshots
+from kju.cli.app import check_own_options, loaded, split_qemu_arguments
+from kju.cli.commands import ENTRIES
+from kju.cli.exits import Exit, line_of
+from kju.cli.status import readable
+from kju.client.targets import attach_to_look, is_address
 from kju.emulators.qemu.program import Qemu
 from kju.protocol.messages import Saved
 
 
-def test_what_a_disk_says_is_not_obeyed_by_a_terminal(monkeypatch, capsys):
+def test_terminal_sequences_from_a_disk_are_escaped(monkeypatch, capsys):
     hostile = "\x1b[2Jx\x9b"
     assert line_of(errors.QemuError(f"{hostile}\nmore")) == r"\x1b[2Jx\x9b more"
     saved = Saved(tag=hostile, time=1.0, size=1 << 20, lacking=[hostile])
     machine = SimpleNamespace(snapshots=SimpleNamespace(list=lambda: [saved]))
     monkeypatch.setattr(snapshots, "attach_to_look", lambda name: nullcontext(machine))
-    snapshots.list_("m", as_json=False)
+    snapshots.list_("m", json=False)
     out = capsys.readouterr().out
     assert out.startswith("\\x1b[2Jx\\x9b  19") and out.endswith("not in \\x1b[2Jx\\x9b\n")
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (errors.KjuError("x"), 1),
-        (errors.PeerError("x"), 1),
-        (OSError(2, "No such file", "f"), 1),
-        (errors.UsageError("x"), 2),
-        (errors.ConflictError("x"), 2),
-        (errors.GeometryError("x"), 2),
-        (errors.RoleError("x"), 2),
-        (errors.MachineNotFoundError("x"), 3),
-        (errors.MachineExistsError("x"), 4),
-        (errors.QemuError("x"), 5),
-        (errors.WaitTimeoutError("x"), 6),
-        (errors.FormatError("x"), 7),
-        (errors.MemoryLostError("x"), 7),
-        (errors.UnavailableError("x"), 7),
-        (errors.InconsistentError("x"), 7),
-        (UnreadableError("x"), 7),
-        (errors.ProducerGoneError("x"), 8),
-        (errors.SupersededError("x"), 8),
-        (errors.MachineGoneError("x"), 8),
-        (errors.LimitError("x", "l", 1, 2), 9),
-    ],
-)
-def test_every_error_has_its_code(error, code):
-    assert code_of(error) == code
-
-
-def test_codes_do_not_move():
-    assert {e.name: e.value for e in Exit} == {
-        "OK": 0, "FAILURE": 1, "USAGE": 2, "NOT_FOUND": 3, "EXISTS": 4, "QEMU": 5, "TIMEOUT": 6,
-        "SURFACE": 7, "GONE": 8, "LIMIT": 9, "INTERRUPTED": 130, "TERMINATED": 143,
-    }  # fmt: skip
-
-
-def test_an_error_is_one_line():
-    assert line_of(errors.KjuError("a\n  b\tc")) == "a b c"
-    assert line_of(errors.KjuError()) == "KjuError"
-    assert line_of(OSError(13, "Permission denied", "/x")) == "/x: Permission denied"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +40,7 @@ def test_an_error_is_one_line():
         ([], [], []),
     ],
 )
-def test_what_follows_two_dashes_is_for_qemu(words, ours, qemu):
+def test_words_after_two_dashes_are_for_qemu(words, ours, qemu):
     assert split_qemu_arguments(words) == (ours, qemu)
 
 
@@ -103,7 +62,7 @@ def test_names_and_addresses(text, address):
 
 
 def test_help_imports_nothing_heavy():
-    """That is why it answers within 150 ms."""
+    """It answers within 150 ms because of that."""
     code = """
 import sys
 sys.argv = ["kju", "--help"]
@@ -118,13 +77,14 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Usage: kju" in done.stdout
+    assert all(entry.summary in done.stdout for entry in ENTRIES.values())
 
 
 @pytest.mark.parametrize(
     ("name", "error"),
     [("picture.kju", errors.MachineNotFoundError), ("my picture", errors.UsageError)],
 )
-def test_a_file_that_is_named_like_a_machine_is_pointed_at(tmp_path, monkeypatch, name, error):
+def test_the_error_names_a_file_of_the_machines_name(tmp_path, monkeypatch, name, error):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(error) as before:
@@ -138,53 +98,40 @@ def test_a_file_that_is_named_like_a_machine_is_pointed_at(tmp_path, monkeypatch
         attach_to_look(name, or_address=True)
 
 
-def test_sources_are_said_as_they_are():
+def test_a_working_source_is_ok():
     found = Qemu("/qemu", (9, 2, 1), "QEMU 9.2.1", "x86_64", ("dbus",))
     assert found.sources["vram"] == "needs QEMU 10.0, this is 9.2.1"
-    sources = said({"started": 0.0, "qemu": {"sources": found.sources}})["qemu"]["sources"]
+    sources = readable({"started": 0.0, "qemu": {"sources": found.sources}})["qemu"]["sources"]
     assert sources["display1-map"] == sources["display1-copy"] == "ok"
     assert "needs QEMU 10.0" in sources["vram"]
     assert found._replace(version=(10, 0, 2)).sources["vram"] == ""
 
 
-def test_no_command_hides_another():
-    def names(app):
-        for command in app.registered_commands:
-            yield command.name or command.callback.__name__.rstrip("_").replace("_", "-")
-        for group in app.registered_groups:
-            yield from [group.name] if group.name else names(group.typer_instance)
-
-    found = list(names(app))
-    assert len(found) > 30
-    assert len(found) == len(set(found))
+COMMANDS = dict(loaded())
 
 
-def commands(command, words=("kju",)):
-    """Each command of the command line, with the words that run it."""
-    if not hasattr(command, "commands"):
-        yield " ".join(words), command
-    for name, below in getattr(command, "commands", {}).items():
-        yield from commands(below, (*words, name))
-
-
-COMMANDS = dict(commands(typer.main.get_command(app)))
+def test_every_command_has_its_summary_in_the_table():
+    assert len(COMMANDS) > 40
+    for words, command in COMMANDS.items():
+        first = command.help.splitlines()[0]
+        assert first == (ENTRIES[words].summary if words in ENTRIES else first) and first
 
 
 @pytest.mark.parametrize("words", COMMANDS)
 def test_help_describes_every_argument_and_option(words):
     for parameter in COMMANDS[words].params:
         assert parameter.help or parameter.hidden, parameter.name
-        # typer adds the brackets and the dots.
+        # typer adds brackets and dots itself.
         assert not re.search(r"[][.]", parameter.metavar or ""), parameter.name
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda reach: network.serve(["web"], False, "", reach),
-        network.router,
-        lambda reach: network.mirror("zenoh:a", "", False, network.Way(), reach),
-        lambda reach: network.ls(reach.connect, reach.user, False, False),
+        lambda reach: network.serve_machines(["web"], False, "", reach),
+        network.route_messages,
+        lambda reach: network.mirror("zenoh:a", connect=reach.connect, user=reach.user),
+        lambda reach: network.list_screens(reach.connect, reach.user, False, False),
     ],
     ids=["serve", "router", "mirror", "ls"],
 )
@@ -199,3 +146,89 @@ def test_the_network_names_its_extra_before_certificates(monkeypatch, tmp_path, 
 def test_a_missing_image_of_the_demo_is_named():
     with pytest.raises(errors.UsageError, match=r"^the image none\.img does not exist; use a path"):
         demo.guests.find("none.img")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["run", "a.iso", "-device", "x"], "kju run a.iso -- -device x"),
+        (["run", "-machine", "q35", "a.iso"], "kju run -- -machine q35 a.iso"),
+        (["create", "web", "-smp", "2"], "kju create web -- -smp 2"),
+    ],
+)
+def test_a_qemu_option_before_the_dashes_gets_the_command_that_works(words, line, capsys):
+    assert app.run(words) == Exit.USAGE
+    assert capsys.readouterr().err.endswith(f"QEMU's follow --: {line}\n")
+
+
+@pytest.mark.parametrize("words", [["run", "-dw", "a"], ["run", "-m2G"], ["key", "-device"], []])
+def test_own_short_options_are_no_qemu_options(words):
+    check_own_options(words)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "kind"),
+    [
+        (["info", "nobody", "--json"], 3, "not-found"),
+        (["info", "--json"], 3, "not-found"),
+        (["ls", "--nothing", "--json"], 2, "usage"),
+        (["nothing", "--json"], 2, "usage"),
+        (["dump", "./none", "--json"], 7, "surface"),
+    ],
+)
+def test_json_has_errors_as_well(place, capsys, words, code, kind):
+    assert app.run(words) == code
+    printed = capsys.readouterr()
+    error = json.loads(printed.out)["error"]
+    assert (error["code"], error["kind"]) == (code, kind)
+    assert printed.err == f"kju: {error['message']}\n"
+
+
+def test_a_wrong_word_is_one_line_with_the_next_command(capsys):
+    assert app.run(["ls", "--nothing"]) == Exit.USAGE
+    assert capsys.readouterr().err == "kju: No such option: --nothing; see: kju ls --help\n"
+
+
+def claimed(monkeypatch, *names):
+    monkeypatch.setattr("kju.store.running.names", lambda: list(names))
+
+
+def test_the_only_machines_name_may_be_left_out(place, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "kju.cli.power.attach", lambda name: asked.append(name) or nullcontext(Fake)
+    )
+    claimed(monkeypatch, "web")
+    assert app.run(["pause"]) == 0
+    assert app.run(["pause", "other"]) == 0
+    assert asked == ["web", "other"]
+
+
+class Fake:
+    pause = staticmethod(lambda: None)
+
+
+def test_a_name_is_needed_with_several_machines(place, monkeypatch, capsys):
+    claimed(monkeypatch, "a", "b")
+    assert app.run(["pause"]) == Exit.USAGE
+    assert "name one of: a, b" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["stop"], ["reset"], ["rm"], ["key", "a"], ["screenshot"]])
+def test_other_commands_need_the_name(place, monkeypatch, capsys, words):
+    claimed(monkeypatch, "web")
+    assert app.run(words) == Exit.USAGE
+    assert "Missing argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--machine", "nobody"], ["--machine=nobody"]])
+@pytest.mark.parametrize("command", [["type", "hello"], ["snapshot", "save", "tag"], ["info"]])
+def test_machine_stands_for_the_first_argument(place, capsys, command, words):
+    assert app.run([*command, *words]) == Exit.NOT_FOUND
+    assert "no machine 'nobody'" in capsys.readouterr().err

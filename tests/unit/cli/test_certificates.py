@@ -22,7 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "trust"
 
 
-def test_a_users_key_is_in_the_file_and_nowhere_else(folder: Path, tmp_path: Path) -> None:
+def test_a_users_key_is_only_in_its_file(folder: Path, tmp_path: Path) -> None:
     command.user("ann", str(tmp_path / "ann.key"))
     assert b"PRIVATE KEY" in (tmp_path / "ann.key").read_bytes()
     assert [path.name for path in folder.glob("*.key")] == ["authority.key"]
@@ -47,7 +47,7 @@ def test_a_router_runs_with_a_routers_certificate_only(
     command.host(["127.0.0.1"], "")
     with pytest.raises(UsageError, match="kju cert router"):
         reach.options(router=True)
-    command.host(["127.0.0.1"], str(tmp_path / "key"), "router")
+    command.router(["127.0.0.1"], str(tmp_path / "key"))
     command.take(str(tmp_path / "key"))
     assert "kju router" in capsys.readouterr().out
     tls = reach.options(router=True).tls

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from support.faults import MODULES, Faults, kills, sweep
 
-from kju.cli import certificates, edit, look, wait
+from kju.cli import certificates, edit, needle, screen, wait
 from kju.client import kept
 from kju.emulators.input.log import InputLog
 from kju.errors import FileError, UsageError, WaitTimeoutError
@@ -61,7 +61,11 @@ def test_edit(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     defining.create("web", Definition(cpus=2))
     # The edited text stays where it cannot be removed; the next edit begins anew.
     failed = sweep(
-        root, lambda: edit.edit("web"), monkeypatch, lambda p: p.endswith(defined.EDITED), number
+        root,
+        lambda: edit.edit_definition("web"),
+        monkeypatch,
+        lambda p: p.endswith(defined.EDITED),
+        number,
     )
     assert {"open", "write", "fsync", "rename", "unlink"} <= set(failed)
 
@@ -188,9 +192,9 @@ def test_a_log_that_is_full(root: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_certificates(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cryptography")
     sweep(root, lambda: certificates.authority("lab"), monkeypatch, lambda p: p == "trust")
-    sweep(root.parent / "all", lambda: certificates.host(["h"], ""), fresh(root, monkeypatch))
+    sweep(root.parent / "all", lambda: certificates.host(["h"]), fresh(root, monkeypatch))
     # In place of the first.
-    failed = sweep(root, lambda: certificates.host(["h"], ""), fresh(root, monkeypatch))
+    failed = sweep(root, lambda: certificates.host(["h"]), fresh(root, monkeypatch))
     assert {"link", "rename", "unlink"} <= set(failed)
     bundle = root / "ann"
     sweep(root, lambda: certificates.user("ann", str(bundle)), fresh(root, monkeypatch))
@@ -298,7 +302,7 @@ def test_screenshot(
         picture.write_bytes(b"an older picture")
     failed = sweep(
         root,
-        lambda: look.screenshot(surface, str(picture), 0, False),
+        lambda: screen.screenshot(surface, str(picture), 0, False),
         monkeypatch,
         number=number,
     )
@@ -311,7 +315,7 @@ def test_other_formats_of_pictures(
 ) -> None:
     picture = root / "screen.bmp"
     picture.write_bytes(b"an older picture")
-    assert sweep(root, lambda: look.screenshot(surface, str(picture), 0, False), monkeypatch)
+    assert sweep(root, lambda: screen.screenshot(surface, str(picture), 0, False), monkeypatch)
     assert picture.read_bytes().startswith(b"BM")
 
 
@@ -320,7 +324,7 @@ def test_picture_of_a_timeout(root: Path, surface: str, monkeypatch: pytest.Monk
 
     def waiting() -> None:
         try:
-            wait.wait(surface, wanted, 0, 0.01, str(root / "wait.png"), False)
+            wait.wait_for(surface, wanted, 0, 0.01, str(root / "wait.png"), False)
         except WaitTimeoutError:
             return
         raise AssertionError
@@ -330,7 +334,7 @@ def test_picture_of_a_timeout(root: Path, surface: str, monkeypatch: pytest.Monk
 
 def test_needle(root: Path, surface: str, monkeypatch: pytest.MonkeyPatch) -> None:
     place = str(root / "needle.png")
-    assert sweep(root, lambda: wait.needle(surface, place, "0,0,8,8", (), "", 0, 0), monkeypatch)
+    assert sweep(root, lambda: needle.needle(surface, place, "0,0,8,8", (), "", 0, 0), monkeypatch)
 
 
 def test_report(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ def test_edit(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def operation() -> None:
         try:
-            edit.edit("web")
+            edit.edit_definition("web")
         except UsageError as error:  # of the editor, which had no room
             assert "ended with status" in str(error)
             text = definitions_folder() / "web" / defined.EDITED
@@ -129,17 +129,17 @@ def test_an_edit_without_room_and_one_with_room(
     monkeypatch.setenv("EDITOR", "true")
     rest = fill(disk, 0)
     with pytest.raises(KjuError, match=r"machine\.toml\.edited cannot be written: No space left"):
-        edit.edit("web")
+        edit.edit_definition("web")
     assert sorted(path.name for path in made.folder.iterdir()) == ["machine.toml"]
     rest.unlink()
-    edit.edit("web")
+    edit.edit_definition("web")
     assert "web has not changed" in capsys.readouterr().out
     # An editor that cuts its text, and does not say so.
     monkeypatch.setenv("EDITOR", "truncate -s 90")
     with pytest.raises(UsageError, match="web has not changed; your text"):
-        edit.edit("web")
+        edit.edit_definition("web")
     monkeypatch.setenv("EDITOR", "true")
-    edit.edit("web")
+    edit.edit_definition("web")
     assert defined.read("web").definition == made.definition
 
 
@@ -176,7 +176,7 @@ def test_a_screenshot_without_room(disk: Path, tmp_path: Path, name: str) -> Non
     (disk / "screen.png").write_bytes(b"an older picture")
     fill(disk, 0)
     before = tree(disk)
-    words = ["screenshot", str(tmp_path / "surface"), "-o", str(disk / name)]
+    words = ["screenshot", str(tmp_path / "surface"), str(disk / name)]
     done = subprocess.run(
         [sys.executable, "-m", "kju.cli", *words], capture_output=True, text=True, check=False
     )

@@ -50,7 +50,7 @@ EXCEPTIONS = {
     # Descriptors that are open already: a memfd, and standard output.
     ("emulators/qemu/accelerator.py", "os.fdopen"), ("serving/refusals.py", "os.fdopen"),
     # Devices.
-    ("cli/command.py", "O_WRONLY"), ("cli/demo/link.py", "O_RDWR"),
+    ("cli/exits.py", "O_WRONLY"), ("cli/demo/link.py", "O_RDWR"),
     # A new folder (mode 0700, random name) for programs that write by paths, removed at the end.
     ("guests/sample.py", "tempfile.TemporaryDirectory"),
     ("cli/demo/remote.py", "tempfile.TemporaryDirectory"),
@@ -63,7 +63,7 @@ EXCEPTIONS = {
     ("report/film.py", "Image.fromarray(colours).save"),
     ("vision/needle.py", "Image.fromarray(np.ascontiguousarray(self.pixels[..., ::-1])).save"),
     # Methods of kju's own: screens, needles, timeouts and reports write through `write_output`.
-    ("cli/wait.py", "made.save"),
+    ("cli/needle.py", "made.save"),
     ("viewers/viewer.py", "self._connection.save"), ("cli/wait.py", "error.save"),
     ("viewers/qt/window.py", "self.view.viewer.save"), ("report/record.py", "error.save"),
     ("report/record.py", "self.save"),

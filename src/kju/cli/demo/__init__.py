@@ -1,7 +1,7 @@
-"""A real guest, shown live from a second process, and played with.
+"""`kju demo`: a real guest, shown live from a second process, and played with.
 
-One process launches the machine, presses keys and saves a picture; the screen is shown by
-another one, which knows nothing but the machine's name.
+One process launches the machine, presses keys and saves a picture; another one shows the screen,
+and knows only the machine's name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import typer
 
 from ... import extras
 from ...client.machine import Machine, launch
@@ -24,21 +26,56 @@ from ...client.surface import Surface
 from ...errors import FileError, KjuError, UsageError, WaitTimeoutError
 from ...files import write_output
 from ...guests import sample
-from .guests import LINUX, Act, Guest, find, say_progress
+from ..parameters import completing
+from .guests import LINUX, Act, Guest, find, print_progress
 
-# The guest is in the middle of something by then, and so is the picture.
+# By this step the guest shows something.
 _PICTURE_AFTER = 4
-#: Seconds between two looks at whether the viewer still runs.
-_LOOK = 0.3
+#: Seconds between two checks that the viewer still runs.
+_CHECK = 0.3
 
 
-def demo(name: str, seconds: float, *, remote: bool = False) -> None:
+def demo(
+    guest: Annotated[
+        str,
+        typer.Option(
+            metavar="GUEST",
+            help="invaders, linux, memtest, or an image's path.",
+            autocompletion=completing(("invaders", LINUX, "memtest")),
+        ),
+    ] = "invaders",
+    seconds: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="Stop after SECONDS (0: never; in a pipe: after one round).",
+        ),
+    ] = 0,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Show the screen and its mirror side by side.")
+    ] = False,
+    copy_to: Annotated[
+        str, typer.Option(metavar="FILE", help="Only copy the guest linux to a qcow2 disk.")
+    ] = "",
+) -> None:
+    """Boot a guest, show it from a second process, and play.
+
+    The guest linux has a login and a shell; its first use builds it from Debian packages.
+    """
+    if copy_to:
+        copy_guest(guest, copy_to)
+    else:
+        play_guest(guest, seconds, remote=remote)
+
+
+def play_guest(name: str, seconds: float, *, remote: bool = False) -> None:
     """Run the demo until the viewer is left, or time is up; nothing is left behind.
 
     Args:
         name: A guest of `guests`, or an image's path.
-        seconds: 0 is until the viewer is left, or, where there is no terminal, until all
-            keys have been pressed once.
+        seconds: 0 is until the viewer is left or, without a terminal, until all keys have been
+            pressed once.
         remote: Mirror the machine across a network, play there, and show both screens.
 
     Raises:
@@ -56,12 +93,12 @@ def demo(name: str, seconds: float, *, remote: bool = False) -> None:
                     player.play(viewer, seconds)
             finally:
                 player.save()
-                if said := stage.said():
-                    print(said, flush=True)
+                if line := stage.summary():
+                    print(line, flush=True)
     finally:
-        # Ctrl-C is the usual way out, so it ends in words too.
+        # Ctrl-C is the usual end, so the farewell is printed for it too.
         if player is not None:
-            _say_goodbye(guest, player.saved)
+            _print_farewell(guest, player.saved)
 
 
 def copy_guest(name: str, target: str) -> None:
@@ -74,7 +111,7 @@ def copy_guest(name: str, target: str) -> None:
     """
     if name != LINUX:
         raise UsageError(f"only the sample guest can be copied: --guest {LINUX} --copy-to {target}")
-    sample.copy(Path(target), say_progress)
+    sample.copy(Path(target), print_progress)
     print(f"{target} is the sample guest: log in as root, without a password")
 
 
@@ -94,19 +131,19 @@ def _machine(guest: Guest) -> Iterator[Machine]:
 
 
 class _Stage(NamedTuple):
-    """Where the demo plays.
+    """The machine that the demo uses, and its screen.
 
     Attributes:
         machine: Whose keys are pressed.
-        target: What is watched, as `kju watch` takes it.
-        screen: What is saved.
-        said: What there is to say at the end.
+        target: Name or path for `kju watch`.
+        screen: The screen of the picture.
+        summary: Returns the last line; empty for none.
     """
 
     machine: Machine
     target: str
     screen: Surface
-    said: Callable[[], str]
+    summary: Callable[[], str]
 
 
 @contextlib.contextmanager
@@ -129,11 +166,11 @@ def _viewer(target: str) -> Iterator[subprocess.Popen[bytes]]:
             print(f"  viewer   process {viewer.pid}: a line per second", flush=True)
         yield viewer
     finally:
-        # The rest takes a moment, and a second Ctrl-C must not leave a part of it undone.
-        # (Not SIG_IGN: Python complains of it where the signal has come already.)
+        # A second Ctrl-C must not interrupt the clean-up. (SIG_IGN would make Python print an error
+        # if the signal has arrived already.)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-        # The terminal is the viewer's until it has given it back.
+        # The viewer resets the terminal before it ends.
         _end(viewer)
 
 
@@ -146,10 +183,10 @@ def _end(viewer: subprocess.Popen[bytes]) -> None:
 
 
 class _Player:
-    """Presses keys and takes a picture.
+    """Presses keys and saves a picture.
 
     Attributes:
-        saved: Where the picture is; empty while there is none.
+        saved: Path of the picture; empty before it is saved.
     """
 
     def __init__(self, stage: _Stage, guest: Guest) -> None:
@@ -176,7 +213,7 @@ class _Player:
         """Wait for a text; return False if the viewer or the time ended first."""
         while viewer.poll() is None and time.monotonic() < end:
             with contextlib.suppress(WaitTimeoutError):
-                self._machine.screen.wait_text(text, timeout=_LOOK)
+                self._machine.screen.wait_text(text, timeout=_CHECK)
                 return True
         return False
 
@@ -192,7 +229,7 @@ class _Player:
             keys.chord(act.key)
 
     def save(self) -> None:
-        """Save a picture, once, under a name that is free: a demo overwrites nothing."""
+        """Save a picture once, under a new name: a demo overwrites no file."""
         for number in range(1, 1000):
             if self.saved or self._machine.gone:
                 return
@@ -217,7 +254,7 @@ def _ends_within(viewer: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
-def _say_goodbye(guest: Guest, saved: str) -> None:
+def _print_farewell(guest: Guest, saved: str) -> None:
     kju = _own_command()
     image, name = guest.image, Path(guest.image).stem
     lines = [f"a picture of it: {saved}"] if saved else []
@@ -231,7 +268,7 @@ def _say_goodbye(guest: Guest, saved: str) -> None:
         "  # Ctrl+] leaves the viewer; the machine keeps running",
         f"  {kju} watch {name}",
         f"  {kju} key {name} {keys}",
-        f"  {kju} screenshot {name} -o screen.png",
+        f"  {kju} screenshot {name} screen.png",
         f"  {kju} stop {name}",
     ]
     print(
@@ -243,7 +280,7 @@ def _say_goodbye(guest: Guest, saved: str) -> None:
 
 
 def _own_command() -> str:
-    """How the user calls this program."""
+    """Return the user's name for this program."""
     own = Path(sys.argv[0])
     if own.name != "kju":
         return "python -m kju.cli"

@@ -15,14 +15,14 @@ LINUX = "linux"
 
 
 class Act(NamedTuple):
-    """One thing to do.
+    """One step of the demo.
 
     Attributes:
-        after: Seconds to wait before.
-        key: A chord to press; empty presses nothing.
-        hold: Seconds to hold it down; 0 is one stroke.
-        shows: A text to wait for first; empty does not wait.
-        text: A text to type; empty types nothing.
+        after: Seconds to wait first.
+        key: Chord to press; empty for none.
+        hold: Seconds to hold it; 0 for one stroke.
+        shows: Text to wait for first; empty for none.
+        text: Text to type; empty for none.
     """
 
     after: float
@@ -33,15 +33,15 @@ class Act(NamedTuple):
 
 
 class Guest(NamedTuple):
-    """A guest, and how to play with it.
+    """A guest, and the steps of its demo.
 
     Attributes:
-        title: For people.
-        image: What it boots from.
-        memory: Enough for it.
-        first: Done once.
-        then: Done after that.
-        again: Done after some rounds of that, before more of them.
+        title: Its description.
+        image: Path of its image.
+        memory: Its memory.
+        first: Steps at the beginning.
+        then: Steps that are repeated.
+        again: Steps between some rounds of those.
         arguments: QEMU's, besides those that the image and the memory make.
     """
 
@@ -54,7 +54,7 @@ class Guest(NamedTuple):
     arguments: tuple[str, ...] = ()
 
     def acts(self, *, repeat: bool) -> Iterator[Act]:
-        """What to do, without end or once."""
+        """Yield the steps, once or without end."""
         yield from self.first
         yield from self.then
         while repeat:
@@ -64,7 +64,7 @@ class Guest(NamedTuple):
 
 
 def _shots(*keys: str) -> tuple[Act, ...]:
-    """To and fro, a shot at every stop."""
+    """Return moves with a shot after each."""
     return tuple(act for key in keys for act in (Act(0.3, key, 0.35), Act(0.1, "spc")))
 
 
@@ -74,7 +74,7 @@ _INVADERS = (Act(5), Act(0, "esc"))
 _GAME = _shots(*["left"] * 4, *["right"] * 8, *["left"] * 4)
 _LOOKING = (Act(5), Act(1, "shift"), Act(1, "shift"), Act(1, "shift"))
 
-#: The prompt is waited for, so that nothing depends on how fast the guest is.
+#: Each step waits for the prompt, so that the guest's speed does not matter.
 _LOGIN = (Act(0, shows="login:", text="root\n"),)
 _SHELL = tuple(
     Act(1, shows="root@kju:", text=f"{line}\n")
@@ -94,7 +94,7 @@ def find(name: str) -> Guest:
         GuestError: The sample guest cannot be built.
     """
     if name == LINUX:
-        image = str(sample.build(say_progress))
+        image = str(sample.build(print_progress))
         # Several demos may run, and the disk stays as it was built.
         unchanged = ("-snapshot",)
         title = "a small Linux"
@@ -112,7 +112,7 @@ def find(name: str) -> Guest:
     return Guest("your image", name, "1G", _LOOKING, (Act(10, "shift"),))
 
 
-def say_progress(words: str) -> None:
+def print_progress(words: str) -> None:
     """Print one line of progress of building the sample guest."""
     print(f"sample guest: {words}", flush=True)
 

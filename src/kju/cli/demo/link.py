@@ -1,8 +1,8 @@
-"""SHELL: two network namespaces, and between them a link that is slow, far, and loses packets.
+"""SHELL: two network namespaces, and a link with delay, limited rate and loss between them.
 
-Both ends are tun devices, and a process of ours carries each packet from one to the other when its
-time has come; so this needs no queueing discipline of the kernel's (netem is not in every one), but
-root, and iproute2. What is in flight when the link is cut is lost.
+Both ends are tun devices. A process of ours carries each packet from one to the other after its
+delay. This needs root and iproute2, but no queueing discipline of the kernel (not every kernel has
+netem). Packets in flight are lost when the link is cut.
 
 Source:
     tun: the kernel's Documentation/networking/tuntap.rst.
@@ -27,20 +27,20 @@ from ...errors import KjuError
 
 _TUNSETIFF, _TUN_NO_PI = 0x400454CA, 0x1001
 _MTU = 1500
-#: Where a packet of IPv4 says what it carries, and what it says of UDP: RFC 791, 3.1.
+#: Offset of the protocol in an IPv4 header, and its value for UDP: RFC 791, 3.1.
 _PROTOCOL, _UDP = 9, b"\x11"
 
 
 class Shape(NamedTuple):
-    """What a link is like, each way.
+    """The properties of a link, for each direction.
 
     Attributes:
         rate: Bits a second.
-        delay: Seconds from one end to the other, what waits for its turn aside.
+        delay: Seconds from one end to the other, without queueing.
         loss: Share of packets that are lost.
-        queue: Seconds of packets that may wait for their turn; what comes then is lost.
-        cut: Whether nothing gets through.
-        udp: Whether UDP gets through; many a firewall lets TCP pass alone.
+        queue: Seconds of packets that may be queued; further packets are lost.
+        cut: Whether all packets are lost.
+        udp: Whether UDP passes; some firewalls let only TCP pass.
     """
 
     rate: float = 20e6
@@ -52,7 +52,7 @@ class Shape(NamedTuple):
 
     @property
     def words(self) -> str:
-        """For people."""
+        """Describe the link for the user."""
         lost = f", {self.loss:.0%} lost" if self.loss else ""
         return f"{self.rate / 1e6:g} Mbit/s, {2e3 * self.delay:g} ms there and back{lost}"
 
@@ -61,7 +61,7 @@ class End(NamedTuple):
     """One end of a link.
 
     Attributes:
-        before: What stands before a command that is to run there.
+        before: Words before a command that run it there.
         address: Its address on the link.
     """
 
@@ -73,10 +73,10 @@ class Link:
     """A link; use it as a context manager.
 
     Args:
-        shape: What it is like.
+        shape: Its properties.
 
     Raises:
-        KjuError: This process may not make one; the words say why.
+        KjuError: This process is not allowed to make one.
 
     Attributes:
         one: One end.
@@ -100,7 +100,7 @@ class Link:
                 self._make(stack)
                 self._stack = stack.pop_all()
         except (OSError, subprocess.SubprocessError) as error:
-            raise KjuError(f"there is no network namespace to be had: {_why(error)}") from error
+            raise KjuError(f"network namespaces are unavailable: {_reason(error)}") from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -131,15 +131,15 @@ class Link:
             self._carrier.communicate()
 
     def set(self, shape: Shape) -> tuple[int, int]:
-        """Make the link another; returns the bytes that each end has sent so far.
+        """Change the link's properties, and return the bytes that each end has sent.
 
         Raises:
-            KjuError: The process that carries has ended.
+            KjuError: The process that carries the packets has ended.
         """
         self.shape = shape
         carrier = self._carrier
         if carrier is None or carrier.stdin is None or carrier.stdout is None:
-            raise KjuError("the link is not there")
+            raise KjuError("the link is not open")
         try:
             print(json.dumps(shape), file=carrier.stdin, flush=True)
             one, other = json.loads(carrier.stdout.readline())
@@ -148,7 +148,7 @@ class Link:
         return int(one), int(other)
 
     def sent(self) -> tuple[int, int]:
-        """The bytes that each end has sent so far, packets' headers included."""
+        """Return the bytes that each end has sent, packet headers included."""
         return self.set(self.shape)
 
 
@@ -161,13 +161,13 @@ def _quietly(*words: str) -> None:
         _ip(*words)
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     said = error.stderr if isinstance(error, subprocess.CalledProcessError) else str(error)
     return said.strip().splitlines()[-1] if said and said.strip() else "it is not allowed"
 
 
 def _tun(name: str) -> int:
-    """A tun device; it is there as long as the descriptor."""
+    """Make a tun device, and return its descriptor; closing that removes the device."""
     descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH14x", name.encode(), _TUN_NO_PI))
@@ -177,8 +177,8 @@ def _tun(name: str) -> int:
     return descriptor
 
 
-class _Way:
-    """One way of the link."""
+class _Direction:
+    """One direction of the link."""
 
     def __init__(self, to: int) -> None:
         self.to = to
@@ -197,7 +197,7 @@ class _Way:
         self._waiting.append((self._free + shape.delay, packet))
 
     def give(self, now: float, shape: Shape) -> float:
-        """Deliver what is due; returns when the next is."""
+        """Deliver the packets that are due, and return the time of the next."""
         while self._waiting and self._waiting[0][0] <= now:
             packet = self._waiting.popleft()[1]
             if not shape.cut:
@@ -207,8 +207,8 @@ class _Way:
 
 
 def carry(one: int, other: int) -> None:
-    """Carry packets until standard input ends; a line there is a new shape."""
-    ways = {one: _Way(other), other: _Way(one)}
+    """Carry packets until standard input ends; a line there changes the link's properties."""
+    ways = {one: _Direction(other), other: _Direction(one)}
     shape = Shape(cut=True)
     poll = select.epoll()
     for descriptor in (one, other, sys.stdin.fileno()):
@@ -227,7 +227,7 @@ def carry(one: int, other: int) -> None:
             print(json.dumps([way.bytes for way in ways.values()]), flush=True)
 
 
-def _read(descriptor: int, way: _Way, shape: Shape) -> None:
+def _read(descriptor: int, way: _Direction, shape: Shape) -> None:
     with contextlib.suppress(BlockingIOError):
         for _ in range(64):
             packet = os.read(descriptor, _MTU + 100)

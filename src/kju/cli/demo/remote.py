@@ -1,7 +1,7 @@
-"""The demo over a network: the guest's screen and its mirror side by side, and what was sent.
+"""The demo over a network: the guest's screen and its mirror side by side, and the traffic.
 
-Where this may make network namespaces (it is root, and iproute2 is there), sender and mirror are in
-two of them, joined by a link that is slow and far; else both are processes of this computer.
+As root, and with iproute2, the sender and the mirror run in two network namespaces with a slow link
+between them; otherwise both are processes of this computer.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ PICTURES = 30
 _PORT = 7447
 
 
-class Way(NamedTuple):
-    """Where sender and mirror are.
+class Route(NamedTuple):
+    """The network between sender and mirror.
 
     Attributes:
-        words: What is between them.
-        sender: What stands before the sender's command.
-        mirror: The same for the mirror's.
-        place: Where the sender listens; empty for this user's own socket.
+        words: Its description.
+        sender: Words before the sender's command, which run it in its namespace.
+        mirror: The same for the mirror's command.
+        place: The sender's address; empty for this user's own socket.
     """
 
     words: str
@@ -50,21 +50,21 @@ class Way(NamedTuple):
 
 
 @contextlib.contextmanager
-def way() -> Iterator[Way]:
-    """Two network namespaces and a slow link; or this computer, where that is not allowed."""
+def route() -> Iterator[Route]:
+    """Make two network namespaces and a slow link, or use this computer if that is not allowed."""
     with contextlib.ExitStack() as stack:
         try:
             link = stack.enter_context(Link())
         except KjuError as error:
             print(f"  {error}: sender and mirror are two processes without a link")
-            yield Way("on one computer")
+            yield Route("on one computer")
             return
         place = f"tcp/{link.one.address}:{_PORT}"
-        yield Way(f"over {link.shape.words}", link.one.before, link.other.before, place)
+        yield Route(f"over {link.shape.words}", link.one.before, link.other.before, place)
 
 
 class Mirrored:
-    """A machine and its mirror, as one picture that grows in a surface.
+    """A machine and its mirror, drawn side by side in one surface.
 
     Attributes:
         mirror: The mirror.
@@ -77,7 +77,7 @@ class Mirrored:
         self.path = folder / "both.kju"
         self._producer = SurfaceProducer.create(self.path, capacity=16 << 20)
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._draw_on, name="kju-demo", daemon=True)
+        self._thread = threading.Thread(target=self._draw_repeatedly, name="kju-demo", daemon=True)
         self._began = time.monotonic()
 
     def __enter__(self) -> Mirrored:
@@ -89,7 +89,7 @@ class Mirrored:
         self._thread.join()
         self._producer.close()
 
-    def _draw_on(self) -> None:
+    def _draw_repeatedly(self) -> None:
         while not self._ending.wait(1 / PICTURES):
             with contextlib.suppress(KjuError):
                 self._draw()
@@ -101,15 +101,15 @@ class Mirrored:
         whole = np.zeros((height + STRIP, width, 4), np.uint8)
         whole[: left.shape[0], : left.shape[1]] = left
         whole[: right.shape[0], left.shape[1] + GAP :] = right
-        whole[height:] = _strip(width, self._said())
+        whole[height:] = _strip(width, self._captions())
         mode = self._producer.mode
         if (mode.width, mode.height) == (width, height + STRIP):
             self._producer.compare(whole)
         else:
             self._producer.set_mode(width, height + STRIP, source=whole)
 
-    def _said(self) -> tuple[str, str]:
-        """What stands below either screen."""
+    def _captions(self) -> tuple[str, str]:
+        """Return the line below each screen."""
         count = int(self.mirror.info()["mirror"]["received"])
         seconds = time.monotonic() - self._began
         return (
@@ -119,7 +119,7 @@ class Mirrored:
         )
 
     def words(self) -> str:
-        """What was sent, for people."""
+        """Describe the traffic for the user."""
         count, seconds = (
             int(self.mirror.info()["mirror"]["received"]),
             time.monotonic() - self._began,
@@ -152,7 +152,7 @@ def mirrored(machine: Machine) -> Iterator[Mirrored]:
         KjuError: It cannot be served or mirrored.
     """
     with contextlib.ExitStack() as stack:
-        between = stack.enter_context(way())
+        between = stack.enter_context(route())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kju-demo-")))
         address = stack.enter_context(_served(machine.name, between))
         name = _mirror(address, between)
@@ -164,7 +164,7 @@ def mirrored(machine: Machine) -> Iterator[Mirrored]:
 
 
 @contextlib.contextmanager
-def _served(name: str, between: Way) -> Iterator[str]:
+def _served(name: str, between: Route) -> Iterator[str]:
     words = ["--listen", between.place, "--insecure"] if between.place else []
     command = [*between.sender, *_kju(), "serve", name, "--prefix", "demo", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
@@ -180,7 +180,7 @@ def _served(name: str, between: Way) -> Iterator[str]:
             process.stdout.close()
 
 
-def _mirror(address: str, between: Way) -> str:
+def _mirror(address: str, between: Route) -> str:
     words = ["--connect", between.place, "--insecure"] if between.place else []
     name = f"mirror-{os.getpid()}"
     command = [*between.mirror, *_kju(), "mirror", address, name, *words]

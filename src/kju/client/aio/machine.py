@@ -9,10 +9,11 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ...errors import KjuError, MachineGoneError, PowerButtonError, WaitTimeoutError
 from ...protocol.input_log import Input
+from ...protocol.launch_options import LaunchOptions, takes
 from ...protocol.messages import (
     Done,
     Executed,
@@ -195,38 +196,14 @@ async def reap(child: subprocess.Popen[bytes]) -> None:
     child.wait()
 
 
+@takes(LaunchOptions)
 async def launch(
-    image: str | os.PathLike[str] | None = None,
-    *,
-    name: str | None = None,
-    memory: str | None = None,
-    cpus: int | None = None,
-    disk_bus: str | None = None,
-    trust_disk: bool = False,
-    args: Sequence[str] = (),
-    qemu: str | None = None,
-    surface: str | os.PathLike[str] | None = None,
-    xvfb: bool | str = False,
-    detach: bool = False,
-    log_level: str = "info",
+    image: str | os.PathLike[str] | None = None, **options: Unpack[LaunchOptions]
 ) -> Machine:
     """Start a machine and attach to it with the control role: see `kju.launch`."""
-    request = requests.launch_request(
-        Path(image) if image else None,
-        name=check_name(name) if name else None,
-        memory=memory,
-        cpus=cpus,
-        disk_bus=disk_bus,
-        trust_disk=trust_disk,
-        args=args,
-        qemu=qemu,
-        surface=Path(surface) if surface else None,
-        xvfb=xvfb,
-        detach=detach,
-        log_level=log_level,
-        client=client_name(),
-    )
-    return await launched(request)
+    if name := options.get("name"):
+        check_name(name)
+    return await launched(requests.launch_request(image, client_name(), options))
 
 
 async def mirror(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import UsageError
+from ...protocol.launch_options import guest_values
 from ...protocol.messages import Launch
 from ...store import defined, disk_chain
 from ...store.disk_chain import Chain, read_image
@@ -60,15 +61,13 @@ class Prepared(NamedTuple):
             accelerator=runs_on.name,
             accelerator_reason=runs_on.reason,
             image=self.image,
-            memory=self.request.memory,
-            cpus=self.request.cpus,
             board=self.board,
-            disk_bus=self.request.disk_bus,
             no_sound=self.qemu.no_sound,
             shares_video_memory=self.qemu.shares_video_memory,
             disks=self.disks,
             firmware=self.firmware,
             serial=serial,
+            **guest_values(self.request, Facts._fields),
         )
 
     def plan(self, name: str, qmp: int, serial: int, runs_on: Accelerator) -> QemuPlan:

@@ -1,50 +1,84 @@
-"""What runs and what is kept: ls, info, logs."""
+"""`kju ls` and `kju info`."""
 
 from __future__ import annotations
 
-import json
+import json as json_format
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from ..client.machine import machines
 from ..client.targets import all_info, attach_to_look
-from ..errors import KjuError, MachineNotFoundError, WaitTimeoutError
+from ..errors import KjuError, WaitTimeoutError
 from ..escaping import one_line
-from ..protocol.kinds import KINDS
-from ..store import claims, defined, postmortem, running
-from ..store import logs as log_files
+from ..store import defined, running
 from ..store.paths import is_defined
+from .parameters import AnyName, Json
+from .terminal import BOLD, GREEN, RED, YELLOW, styled
+
+_COLUMNS = ("name", "state", "screen", "source", "emulator", "host", "up")
+_COLOURS = {"running": GREEN, "paused": YELLOW, "stale": RED, "not responding": RED}
 
 
-def ls(as_json: bool) -> None:
-    """List the machines that run and those that are kept, one per line."""
+def ls(
+    json: Json = False,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="List the screens on the network.")
+    ] = False,
+    connect: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST:PORT", help="List the screens of a sender or router there."),
+    ] = None,
+    user: Annotated[
+        str, typer.Option(metavar="USER", help="Your user name there; see `kju cert take`.")
+    ] = "",
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Connect to other computers without encryption.")
+    ] = False,
+) -> None:
+    """List machines, or the screens on the network.
+
+    Running and defined machines are listed; with --remote or --connect, served screens.
+    """
+    if remote or connect:
+        from .network import list_screens
+
+        list_screens(connect or [], user, insecure, json)
+        return
     names = machines()
     rows_of = zip(names, all_info(names), strict=True)
-    running = [row for name, facts in rows_of if (row := _row(name, facts))]
-    known = {row["name"] for row in running}
-    at_rest = [_at_rest(name) for name in defined.names() if name not in known]
-    rows = sorted([*running, *at_rest], key=lambda row: str(row["name"]))
-    if as_json:
-        print(json.dumps(rows))
+    started = [row for name, facts in rows_of if (row := _row(name, facts))]
+    known = {row["name"] for row in started}
+    stopped = [_stopped_row(name) for name in defined.names() if name not in known]
+    rows = sorted([*started, *stopped], key=lambda row: str(row["name"]))
+    if json:
+        print(json_format.dumps(rows))
         return
-    columns = ("name", "state", "screen", "source", "emulator", "host", "up")
     if not rows:
-        print("no machine is running or kept; start one with: kju run IMAGE", file=sys.stderr)
+        print("no machine is running or defined; start one with: kju run IMAGE", file=sys.stderr)
         return
-    texts = [columns, *[tuple(_cells(row)) for row in rows]]
-    widths = [max(len(text[i]) for text in texts) for i in range(len(columns))]
-    for text in texts:
-        cells = (one_line(word).ljust(w) for word, w in zip(text, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    _print_table([_COLUMNS, *[tuple(map(one_line, _cells(row))) for row in rows]])
+
+
+def _print_table(texts: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for number, text in enumerate(texts):
+        cells = [word.ljust(width) for word, width in zip(text, widths, strict=True)]
+        cells[-1] = cells[-1].rstrip()
+        if number and text[1] in _COLOURS:
+            cells[1] = styled(cells[1], _COLOURS[text[1]])
+        line = "  ".join(cells)
+        print(line if number else styled(line, BOLD))
 
 
 def _row(name: str, info: dict[str, Any] | KjuError) -> dict[str, Any] | None:
-    """One machine as data; None if it ended while we looked. Names are stable."""
+    """Return one machine as data, or None if it has just ended. The names are stable."""
     if isinstance(info, WaitTimeoutError):
         pid = running.host_pid(name) or None
-        return {**_at_rest(name), "state": "not responding", "host_pid": pid}
+        return {**_stopped_row(name), "state": "not responding", "host_pid": pid}
     if isinstance(info, KjuError):
         return None
     return {
@@ -63,8 +97,8 @@ def _row(name: str, info: dict[str, Any] | KjuError) -> dict[str, Any] | None:
     }
 
 
-def _at_rest(name: str) -> dict[str, Any]:
-    """A machine that does not run or does not respond, with the same names."""
+def _stopped_row(name: str) -> dict[str, Any]:
+    """Return a machine that is stopped or does not respond, with the same names."""
     names = ("started", "host_pid", "kind", "pid", "qemu_pid")
     empty = dict.fromkeys(names)
     kept_so = is_defined(name)
@@ -97,19 +131,22 @@ def _duration(seconds: float) -> str:
     return f"{whole // 3600}h{whole // 60 % 60:02}m"
 
 
-def info(name: str, as_json: bool) -> None:
-    """Print everything about a machine."""
+def info(name: AnyName = "", json: Json = False) -> None:
+    """Print everything about a machine.
+
+    Its screens and their sources, QEMU, the arguments that kju added, and the reasons.
+    """
     with attach_to_look(name) as machine:
         facts = machine.info()
-    if as_json:
-        print(json.dumps(facts))
+    if json:
+        print(json_format.dumps(facts))
         return
-    for line in _lines(said(facts)):
+    for line in _lines(readable(facts)):
         print(line)
 
 
-def said(facts: dict[str, Any]) -> dict[str, Any]:
-    """The same for people: the time as such, and of a source with nothing against it that it is."""
+def readable(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts with the time as text, and ``ok`` for a source that works."""
     started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(facts["started"]))
     facts = {**facts, "started": started}
     if "qemu" not in facts:
@@ -119,7 +156,7 @@ def said(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lines(value: Any, indent: str = "") -> Iterator[str]:  # noqa: ANN401  any JSON
-    """Nested data as indented lines."""
+    """Yield nested data as indented lines."""
     items = value.items() if isinstance(value, dict) else ((str(i), v) for i, v in enumerate(value))
     for key, item in items:
         words = isinstance(item, list) and all(isinstance(word, str) for word in item)
@@ -129,23 +166,3 @@ def _lines(value: Any, indent: str = "") -> Iterator[str]:  # noqa: ANN401  any 
         else:
             text = " ".join(item) if words else str(item)
             yield indent + one_line(f"{key.replace('_', ' ')}: {text}").rstrip()
-
-
-def logs(name: str, qemu: bool) -> None:
-    """Print a machine's log, or its emulator's; of one that did not end well, what was kept."""
-    claims.sweep()
-    try:
-        found = running.find(name)
-    except MachineNotFoundError:
-        last = postmortem.find(name)
-        if last is None:
-            raise
-        found = last
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found.folder.stat().st_mtime))
-        print(f"{name} is not running; this is from the one put away at {when}", file=sys.stderr)
-    # A machine has the log of one kind of emulator.
-    paths = tuple(map(found.emulator_log, KINDS)) if qemu else (found.host_log,)
-    text = b"".join(log_files.read(path) for path in paths).decode("utf-8", "replace")
-    # A guest may have had a hand in it: what a terminal would obey is taken out.
-    for line in text.splitlines():
-        print(one_line(line))

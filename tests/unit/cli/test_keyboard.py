@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from kju import keys
-from kju.cli.press import key, list_keys
+from kju.cli.keyboard import key, list_keys
 from kju.errors import UsageError
 
 
-def test_every_key_is_listed_with_names_that_lead_to_it(
+def test_every_key_is_listed_with_its_names(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     list_keys()
@@ -26,6 +26,6 @@ def test_every_key_is_listed_with_names_that_lead_to_it(
     assert any(line.split()[:2] == ["ret", "enter,"] for line in lines)
 
 
-def test_a_misspelt_chord_is_said_whether_there_is_such_a_machine_or_not() -> None:
+def test_a_misspelt_chord_is_reported_even_without_the_machine() -> None:
     with pytest.raises(UsageError, match="no key is named 'entr'"):
         key("no-such-machine", ["ctrl-a", "entr"], 0)

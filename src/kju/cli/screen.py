@@ -1,0 +1,169 @@
+"""`kju screenshot`, `watch` and `view`."""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..client.targets import attach_to_look, is_address, open_surface, screen_of
+from ..errors import KjuError, UsageError
+from ..keys import layout as find_layout
+from ..viewers.geometry import Scaling
+from ..viewers.grab import RELEASE, Keys
+from ..viewers.targets import MachineTarget, SurfaceTarget
+from ..viewers.terminal.lines import LineReporter
+from ..viewers.terminal.view import show, terminal_ability
+from .parameters import AnyName, AnyTarget, Console, Json, Seconds, Target, completing
+
+if TYPE_CHECKING:
+    from ..client.machine import Machine
+    from ..client.surface import Surface
+
+LEAVES = "leaves"
+_SCALES = tuple(scaling.value for scaling in Scaling)
+ReleaseKey = Annotated[
+    str, typer.Option(metavar="KEYS", help="Keys that grab and release the keyboard.")
+]
+
+
+def screenshot(
+    name: Target,
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="A PNG, or another picture file (default: NAME.png; -: standard output).",
+            show_default=False,
+        ),
+    ] = "",
+    console: Console = 0,
+    cursor: Annotated[bool, typer.Option("--cursor", help="Draw the guest's cursor.")] = False,
+) -> None:
+    """Save the screen as a picture."""
+    if file == "-" and sys.stdout.isatty():
+        raise UsageError("a picture cannot be printed on a terminal; name a file, or use a pipe")
+    output = file or f"{Path(name).stem if is_address(name) else name}.png"
+    if is_address(name):
+        with open_surface(name) as surface:
+            _save(surface, output, cursor)
+    else:
+        with attach_to_look(name, or_address=True) as machine:
+            screen = screen_of(machine, console)
+            screen.refresh()
+            _save(screen, output, cursor)
+    if not file:
+        print(output)
+
+
+def _save(surface: Surface, output: str, cursor: bool) -> None:
+    if output != "-":
+        try:
+            surface.screenshot(output, cursor=cursor)
+        except KjuError:
+            raise
+        except ValueError as error:  # Pillow knows no format of this ending
+            raise UsageError(f"{output}: {error}; let it end in .png") from error
+        return
+    surface.screenshot(sys.stdout.buffer, cursor=cursor)
+    sys.stdout.buffer.flush()
+
+
+def watch(
+    name: AnyTarget = "",
+    console: Console = 0,
+    seconds: Seconds = 0,
+    json: Json = False,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="With a path: wait for the next producer at its end."),
+    ] = False,
+    view_only: Annotated[bool, typer.Option("--view-only", help="Send no input.")] = False,
+    layout: Annotated[
+        str,
+        typer.Option(
+            metavar="LAYOUT",
+            help="The guest's keyboard layout, for terminals that send characters.",
+        ),
+    ] = "us",
+    release_key: ReleaseKey = RELEASE,
+    hint: Annotated[str, typer.Option(hidden=True)] = LEAVES,
+) -> None:
+    """Show the screen in this terminal, and use the machine.
+
+    Ctrl+] leaves. In a pipe, and with --json, print one line per second. TERM, COLORTERM and
+    NO_COLOR choose the colours; KJU_COLOURS=true, 256 or none overrides them.
+    """
+    # Wrong names are reported before the terminal changes its mode.
+    Keys(release_key)
+    find_layout(layout)
+    live = sys.stdout.isatty() and not json and terminal_ability().moves
+    if is_address(name):
+        with open_surface(name, follow=follow) as surface:
+            if not live:
+                _print_lines(LineReporter(name, surface), seconds, json)
+                return
+        show(SurfaceTarget(name), follow=follow, leave_hint=hint, seconds=seconds)
+        return
+    with attach_to_look(name, or_address=True) as machine:
+        screen_of(machine, console)
+        if not live:
+            watch_machine(machine, console, seconds, json)
+            return
+    target = MachineTarget(name, console, view_only=view_only, layout=layout, with_source=True)
+    show(target, release=release_key, leave_hint=hint, seconds=seconds)
+
+
+def watch_machine(
+    machine: Machine, console: int, seconds: float, as_json: bool, hint: str = LEAVES
+) -> None:
+    """Show a machine that is attached already."""
+    screen = screen_of(machine, console)
+    if sys.stdout.isatty() and not as_json and terminal_ability().moves:
+        target = MachineTarget(machine.name, console, with_source=True)
+        show(target, leave_hint=hint, seconds=seconds)
+        return
+    source = lambda: str(machine.info()["consoles"][console]["source"])  # noqa: E731
+    _print_lines(LineReporter(machine.name, screen, source), seconds, as_json)
+
+
+def _print_lines(lines: LineReporter, seconds: float, as_json: bool) -> None:
+    for status in lines.reports(seconds):
+        line = json_format.dumps(status.data) if as_json else "  ".join(status.parts)
+        print(line, flush=True)
+
+
+def view(
+    name: AnyName = "",
+    console: Console = 0,
+    scale: Annotated[
+        str,
+        typer.Option(
+            metavar="SCALE",
+            help=f"Size of a pixel: {', '.join(_SCALES)}.",
+            autocompletion=completing(_SCALES),
+        ),
+    ] = "fit",
+    full_screen: Annotated[
+        bool, typer.Option("--full-screen", "-f", help="Fill the screen.")
+    ] = False,
+    view_only: Annotated[bool, typer.Option("--view-only", help="Send no input.")] = False,
+    release_key: ReleaseKey = RELEASE,
+) -> None:
+    """Show the screen in a window, and use the machine there.
+
+    Closing the window leaves the machine running.
+    """
+    from ..viewers.qt.view import view as show_window  # Qt takes 0.2 s to import
+
+    show_window(
+        name,
+        console=console,
+        scale=scale,
+        full_screen=full_screen,
+        view_only=view_only,
+        release_key=release_key,
+    )

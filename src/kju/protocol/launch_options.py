@@ -1,0 +1,250 @@
+"""The options of a new machine: their one definition. I/O-free.
+
+An option is one key of a `TypedDict` below: its type, its limits and its documentation. Everything
+else is derived from that: the keywords of `kju.launch`, `kju.define` and their asynchronous twins,
+their documentation, the options of ``kju run`` and ``kju create``, the keywords of the pytest
+marker ``machine``, and every check of a value. An option of the same name in `messages.Launch` (or
+in `store.definition.Definition`) receives its value; the emulator's folder gives it its effect.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import PurePath
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict, TypeVar, get_args, get_type_hints
+
+from ..errors import UsageError
+from .messages import DISK_BUSES, Launch
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+#: QEMU's own names of the buses; `messages.DiskBus` has the empty name in addition.
+DiskBus = Literal["ide", "scsi", "virtio", "nvme", "usb", "sd", "floppy"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class Option(NamedTuple):
+    """The documentation and the limits of one option.
+
+    Attributes:
+        help: One sentence, for the command line and for Python.
+        value: The name of its value in the command's help; empty for a switch.
+        short: Its short form on the command line.
+        more: Further sentences, for Python only.
+        default: Its value where it is left out.
+        limits: Its smallest and its largest value.
+    """
+
+    help: str
+    value: str = ""
+    short: str = ""
+    more: str = ""
+    default: Any = None
+    limits: tuple[int, int] | None = None
+
+
+class GuestOptions(TypedDict, total=False):
+    """The options of a guest: of a machine that is launched, and of one that is defined."""
+
+    memory: Annotated[str | None, Option("Guest memory, such as 2G.", "SIZE", "-m")]
+    cpus: Annotated[int | None, Option("Number of virtual CPUs.", "N", limits=(1, 1024))]
+    disk_bus: Annotated[
+        DiskBus | None,
+        Option(
+            f"Bus of the disks: {', '.join(DISK_BUSES)} (default: the machine type's).",
+            "BUS",
+        ),
+    ]
+    trust_disk: Annotated[
+        bool,
+        Option(
+            "Let disks name files outside their folder and network addresses.",
+            more="QEMU opens these and may write to them. Never use it for an untrusted disk.",
+            default=False,
+        ),
+    ]
+    args: Annotated[
+        Sequence[str],
+        Option(
+            "QEMU's own arguments, passed on unchanged.",
+            more="With *xvfb* they are Xvfb's. `Machine.info` lists what kju adds, and why.",
+            default=(),
+        ),
+    ]
+    qemu: Annotated[
+        str | None, Option("QEMU program to run (default: $KJU_QEMU, else from PATH).", "PROGRAM")
+    ]
+
+
+class LaunchOptions(GuestOptions, total=False):
+    """The options of `kju.launch`."""
+
+    name: Annotated[str | None, Option("Name of the machine (default: from the image).", "NAME")]
+    surface: Annotated[
+        str | PurePath | None,
+        Option(
+            "Put the screen in a file at PATH.",
+            "PATH",
+            more="For programs that know only a path. The file stays, with the last frame in it.",
+        ),
+    ]
+    xvfb: Annotated[
+        bool | str,
+        Option(
+            "Run Xvfb, an X server without a screen, in place of QEMU.",
+            more='``info()["xvfb"]["display"]`` is the DISPLAY of its programs. A text shows a'
+            ' running Xvfb, and sends it no input: its display (``":5"``), the folder of its'
+            ' ``-fbdir``, or ``"sysv:ID"`` for ``-shmem``.',
+            default=False,
+        ),
+    ]
+    detach: Annotated[
+        bool,
+        Option(
+            "Run in the background.",
+            short="-d",
+            more="The machine does not end with this program.",
+            default=False,
+        ),
+    ]
+    log_level: Annotated[
+        LogLevel,
+        Option(
+            f"Least level in the log: {', '.join(get_args(LogLevel))}.", "LEVEL", default="info"
+        ),
+    ]
+
+
+class DefineOptions(GuestOptions, total=False):
+    """The options of `kju.define`."""
+
+    disk: Annotated[str | None, Option("Make a new disk of SIZE, such as 20G.", "SIZE")]
+    firmware: Annotated[str, Option("Firmware: bios, uefi or a file.", "FIRMWARE", default="bios")]
+
+
+class Declared(NamedTuple):
+    """One option with its type.
+
+    Attributes:
+        type: As annotated.
+        option: Its documentation and limits.
+    """
+
+    type: Any
+    option: Option
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Its possible values; empty if it can have any."""
+        kinds = (self.type, *get_args(self.type))
+        found = [get_args(kind) for kind in kinds if hasattr(kind, "__args__")]
+        return next((words for words in found if words and isinstance(words[0], str)), ())
+
+
+@functools.cache
+def declared(kind: type) -> dict[str, Declared]:
+    """Return the options of one of the dictionaries above, by their names."""
+    found = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        base, option = get_args(hint)
+        found[name] = Declared(base, option)
+    return found
+
+
+def checked(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are given, without those that have no value.
+
+    Raises:
+        TypeError: A name is unknown, as for any function's keyword.
+        UsageError: A value is not allowed.
+    """
+    known = declared(kind)
+    if unknown := sorted(options.keys() - known.keys()):
+        raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
+    found = {}
+    for name, value in options.items():
+        choices, limits = known[name].choices, known[name].option.limits
+        if value is None or (value == "" and not limits):
+            continue
+        if name == "args" and isinstance(value, str):
+            raise UsageError(f"args is a list of arguments, not one text: {value!r}")
+        if choices and value not in choices:
+            what = name.replace("_", " ")
+            raise UsageError(f"unknown {what} {value!r}; choose one of: {', '.join(choices)}")
+        if limits and not limits[0] <= value <= limits[1]:
+            raise UsageError(f"{name} is a number from {limits[0]} to {limits[1]}, not {value!r}")
+        found[name] = value
+    return found
+
+
+def fields_of(message: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that a message or a definition has fields of the same names for.
+
+    ``args`` is its field ``arguments``.
+    """
+    values = {("arguments" if name == "args" else name): value for name, value in given.items()}
+    if "arguments" in values:
+        values["arguments"] = [str(argument) for argument in values["arguments"]]
+    fields: tuple[str, ...] = message.__struct_fields__  # type: ignore[attr-defined]
+    return {name: values[name] for name in fields if name in values}
+
+
+def guest_values(source: object, names: Collection[str]) -> dict[str, Any]:
+    """Return the guest's options that *source* has, of those names: to pass them on in one go."""
+    known = declared(GuestOptions).keys() & set(names)
+    return {name: getattr(source, name) for name in known if hasattr(source, name)}
+
+
+def launch_message(image: str, client: str, options: LaunchOptions) -> Launch:
+    """Return a launch as a message; paths in it are absolute already.
+
+    Raises:
+        TypeError: An option is unknown.
+        UsageError: A value is not allowed.
+    """
+    given = checked(LaunchOptions, options)
+    xvfb = given.pop("xvfb", False)
+    return Launch(
+        machine=given.pop("name", ""),
+        emulator="qemu" if xvfb is False else "xvfb",
+        running=xvfb if isinstance(xvfb, str) else "",
+        image=image,
+        client=client[:256],
+        **fields_of(Launch, given),
+    )
+
+
+def takes(kind: type) -> Callable[[Function], Function]:
+    """Give a function that takes ``**options`` their names, types and documentation.
+
+    Type checkers read them from ``Unpack[...]``; this is for `help`, `inspect` and the manual. The
+    line ``**options:`` of its docstring becomes one entry for each option.
+    """
+
+    def decorate(function: Function) -> Function:
+        signature = inspect.signature(function)
+        plain = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        options = declared(kind)
+        added = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=one.option.default,
+                annotation=one.type,
+            )
+            for name, one in options.items()
+        ]
+        function.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[*plain, *added]
+        )
+        before, marker, after = (function.__doc__ or "").partition("**options:")
+        if marker:
+            entries = [
+                f"{n}: {' '.join((o.help, o.more)).strip()}" for n, (_, o) in options.items()
+            ]
+            rest = after.partition("\n")[2]
+            function.__doc__ = before + "\n        ".join(entries) + "\n" + rest
+        return function
+
+    return decorate

@@ -18,6 +18,7 @@ from wait import until
 
 import kju
 import kju.aio
+from kju.client.defined import running_names
 from kju.errors import WaitTimeoutError
 from kju.store import running as runtime
 
@@ -40,7 +41,7 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
             if "still" in runtime.names():
                 runtime.kill("still")
             still.close()
-    assert kju.machines() == []
+    assert running_names() == []
 
 
 def command(*words: str) -> tuple[subprocess.CompletedProcess[str], float]:

@@ -69,4 +69,4 @@ async def drive_async(image: str) -> None:
 
 
 def names() -> list[str]:
-    return kju.machines()
+    return [machine.name for machine in kju.machines() if machine.is_alive]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
-from ..client import kept
+from ..client import defined
 from ..errors import KjuError
 from ..escaping import one_line
 from ..store import defined as store
@@ -29,7 +29,7 @@ class Wish(NamedTuple):
 
 def create(name: str, wish: Wish) -> None:
     """Keep a machine."""
-    file = kept.define(
+    file = defined.define(
         name,
         wish.image or None,
         disk=wish.disk or None,
@@ -66,21 +66,20 @@ def accelerator(wanted: str) -> str:
 
 def clone(name: str, new: str) -> None:
     """Keep a copy of a machine."""
-    made = store.clone(name, new)
-    print(f"{new} is kept in {made.folder}; its disks lie over those of {name}")
+    file = defined.clone(name, new)
+    print(f"{new} is kept in {file.parent}; its disks lie over those of {name}")
     print(f"{name} is not started any more while {new} is kept; start: kju start {new}")
 
 
 def rm(name: str) -> None:
     """Remove a kept machine."""
-    elsewhere = store.remove(name)
-    for path in elsewhere:
+    for path in defined.remove(name):
         print(one_line(f"left alone: {path}"))
 
 
 def start(name: str, watch: bool) -> None:
     """Start a kept machine; it goes on when this command ends."""
-    with kept.start(name, detach=True) as machine:
+    with defined.start(name, detach=True) as machine:
         chosen = machine.info()["accelerator"]
         print(f"{name} is running (its host is process {machine.host_pid})", flush=True)
         print(one_line(f"accelerator: {chosen['name']}: {chosen['reason']}"), flush=True)

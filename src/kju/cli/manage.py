@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from ..client.machine import machines
+from ..client.defined import running_names
 from ..client.targets import all_info, attach_to_look
 from ..errors import KjuError, MachineNotFoundError, WaitTimeoutError
 from ..escaping import one_line
@@ -20,7 +20,7 @@ from ..store import running as runtime
 
 def ls(as_json: bool) -> None:
     """List the machines that run and those that are kept, one per line."""
-    names = machines()
+    names = running_names()
     rows_of = zip(names, all_info(names), strict=True)
     running = [row for name, facts in rows_of if (row := _row(name, facts))]
     known = {row["name"] for row in running}

@@ -33,11 +33,13 @@ def stop(name: str, now: bool, powerdown: bool, timeout: float) -> None:
     with attach(name) as machine:
         if powerdown:
             machine.powerdown()
-            if not machine.wait_gone(timeout):
+            try:
+                machine.wait_ended(timeout=timeout)
+            except WaitTimeoutError as error:
                 raise WaitTimeoutError(
                     f"{name} has not shut down in {timeout:g} s: its guest may not listen to the"
                     f" power button; end it with: kju stop --now {name}"
-                )
+                ) from error
             return
         if now or machine.info()["kind"] != "qemu":  # an X server has no power button
             machine.stop()
@@ -54,7 +56,9 @@ def stop(name: str, now: bool, powerdown: bool, timeout: float) -> None:
             " (Ctrl-C leaves it running; --now does not ask)",
             file=sys.stderr,
         )
-        if not machine.wait_gone(timeout):
+        try:
+            machine.wait_ended(timeout=timeout)
+        except WaitTimeoutError:
             machine.stop()
             print(f"the guest did not shut down in {timeout:g} s: ended", file=sys.stderr)
 
@@ -112,7 +116,7 @@ def events(name: str, as_json: bool, follow: bool, since: int) -> None:
     """Print a machine's events."""
     # A breath: what was kept is on its way when the subscription is answered.
     timeout = None if follow else 0.0
-    with attach_to_look(name) as machine, machine.events(since, timeout) as happened:
+    with attach_to_look(name) as machine, machine.events(since, timeout=timeout) as happened:
         try:
             for event in happened:
                 print(_line(event, as_json), flush=follow)

@@ -74,7 +74,7 @@ def use_pointer(
     """
     with attach(name) as machine:
         check_console(machine, console)
-        pointer = machine.pointer_of(console)
+        pointer = machine.screens[console].pointer
         places = _pairs(words) if action in ("move", "click", "drag") else []
         match action, places, list(words):
             case "move", [place], _:
@@ -131,6 +131,7 @@ def replay(name: str, path: str, speed: float) -> None:
 
 
 def _keyboard(machine: Machine, console: int) -> Keyboard:
-    if machine.screens or console:  # a machine without a screen may have a keyboard
-        check_console(machine, console)
-    return machine.keyboard_of(console)
+    if not machine.screens and not console:  # a machine without a screen may have a keyboard
+        return machine.keyboard
+    check_console(machine, console)
+    return machine.screens[console].keyboard

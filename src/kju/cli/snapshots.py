@@ -18,18 +18,18 @@ def save(name: str, tag: str) -> None:
         # Before it is saved: afterwards somebody may rely on it.
         if temporary := str(machine.info().get("temporary", "")):
             print(f"kju: {temporary}", file=sys.stderr)
-        saved = machine.snapshots.save(tag)
+        saved = machine.snapshots.save(tag, timeout=None)
     print(f"{tag} is saved ({_size(saved)} of memory)")
     if saved.picture:
         print(f"picture: {one_line(saved.picture)}")
-    if note := saved.note.removeprefix(temporary).removeprefix("; "):
+    if note := (saved.note or "").removeprefix(temporary).removeprefix("; "):
         print(f"kju: {one_line(note)}", file=sys.stderr)
 
 
 def load(name: str, tag: str) -> None:
     """Go back to one."""
     with attach(name) as machine:
-        loaded = machine.snapshots.load(tag)
+        loaded = machine.snapshots.load(tag, timeout=None)
     if loaded.note:
         print(f"kju: {one_line(loaded.note)}", file=sys.stderr)
 
@@ -37,7 +37,7 @@ def load(name: str, tag: str) -> None:
 def remove(name: str, tag: str) -> None:
     """Remove one."""
     with attach(name) as machine:
-        machine.snapshots.remove(tag)
+        machine.snapshots.remove(tag, timeout=None)
 
 
 def list_(name: str, as_json: bool) -> None:

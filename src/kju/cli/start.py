@@ -72,9 +72,7 @@ def start(wish: Wish) -> Machine:
 
 
 def _stay(machine: Machine) -> None:
-    while not machine.wait_gone(60):
-        pass
-    reason = machine.gone or f"{machine.name} has ended"
+    reason = machine.wait_ended(timeout=None)
     if found := _BADLY.search(reason):
         raise (QemuError if found[1] == "QEMU" else XvfbError)(reason, machine.name)
     print(one_line(reason))

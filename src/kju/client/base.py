@@ -39,7 +39,8 @@ from ..surface import NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
 from ..surface.consumer import Consumer, Copy, blend_cursor, copy_frame, next_wait
 from ..surface.formats import CHANNELS, R8, PixelFormat, fourcc_name
 from ..surface.geometry import Area, Rect, as_rect
-from .frame import Frame, FramePool, make_frame
+from .frame import Frame, FramePool, convert, make_frame
+from .timeouts import DEFAULT_SECONDS
 
 if TYPE_CHECKING:
     from .witness import Waited
@@ -101,6 +102,9 @@ class SurfaceBase:
         FormatError: There is no surface that this kju can read.
         OSError: It can't be opened.
     """
+
+    #: Seconds that a wait may take where none are given; None for no limit.
+    default_timeout: float | None = DEFAULT_SECONDS
 
     #: Told of every wait for what this object's surface shows, when it is over, on its thread.
     witnesses: tuple[Callable[[Waited], object], ...] = ()
@@ -264,7 +268,7 @@ class SurfaceBase:
         if cursor and consumer.mode.fourcc != R8:
             copy = self._copy(rect, "bgrx", consistent)
             blend_cursor(copy.pixels, rect or copy.mode.whole, consumer.cursor())
-            copy = copy._replace(pixels=_convert(copy.pixels, pixels))
+            copy = copy._replace(pixels=convert(copy.pixels, pixels))
         else:
             copy = self._copy(rect, pixels, consistent)
         return make_frame(copy.pixels, self, copy.mode, copy.version, consistent=consistent)
@@ -447,16 +451,6 @@ def cut(pixels: np.ndarray, mode: Mode, area: Area | None) -> np.ndarray:
     return pixels[rect.y : rect.bottom, rect.x : rect.right]
 
 
-def deadline_of(timeout: float | None) -> float | None:
-    """When a wait of *timeout* seconds that begins now is over; None never is."""
-    return None if timeout is None else time.monotonic() + timeout
-
-
-def seconds_to(deadline: float | None) -> float | None:
-    """What is left of a wait; None where it has no end."""
-    return None if deadline is None else max(0.0, deadline - time.monotonic())
-
-
 def touches(change: Change, region: Area | None) -> bool:
     """Whether a change is inside a region at all."""
     if region is None or change.everything:
@@ -475,7 +469,7 @@ def _sleep_or_raise(
     """
     milliseconds = next_wait(time.monotonic(), deadline)
     if milliseconds is None:
-        raise WaitTimeoutError(f"nothing changed on the surface for {timeout} s") from cause
+        raise WaitTimeoutError(f"nothing changed on the surface within {timeout:g} s") from cause
     return milliseconds
 
 
@@ -494,15 +488,3 @@ def _picture_format(target: str | os.PathLike[str]) -> str:
     if kind not in Image.SAVE:
         raise UsageError(f"cannot write {target}: unknown picture format {ending!r}; try .png")
     return str(kind)
-
-
-def _convert(pixels: np.ndarray, pixel_format: PixelFormat) -> np.ndarray:
-    if pixel_format == "bgrx":
-        return pixels
-    if pixel_format == "rgb":
-        return np.ascontiguousarray(pixels[..., 2::-1])
-    if pixel_format == "rgba":
-        opaque = np.full(pixels.shape[:2], 255, np.uint8)
-        return np.dstack((pixels[..., 2::-1], opaque))
-    weights = np.array([29, 150, 77], np.uint16)
-    return ((pixels[..., :3] @ weights + 128) >> 8).astype(np.uint8)

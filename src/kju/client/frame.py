@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..surface import Mode
+    from ..surface.formats import PixelFormat
     from .base import SurfaceBase
 
 # Below this, new memory comes from the heap and costs nothing worth saving.
@@ -86,6 +87,28 @@ def make_frame(
         _surface=surface.reference,
     )
     return frame
+
+
+def convert(pixels: npt.NDArray[np.uint8], pixel_format: PixelFormat) -> npt.NDArray[np.uint8]:
+    """Return B G R X pixels in another order; grey ones as they are."""
+    if pixels.ndim == 2:
+        return pixels
+    if pixel_format == "bgrx":
+        return pixels
+    if pixel_format == "rgb":
+        return np.ascontiguousarray(pixels[..., 2::-1])
+    if pixel_format == "rgba":
+        opaque = np.full(pixels.shape[:2], 255, np.uint8)
+        return np.dstack((pixels[..., 2::-1], opaque))
+    weights = np.array([29, 150, 77], np.uint16)
+    return ((pixels[..., :3] @ weights + 128) >> 8).astype(np.uint8)
+
+
+def converted(frame: Frame, pixel_format: PixelFormat) -> Frame:
+    """Return a B G R X frame in another order, described as the first."""
+    made: Frame = convert(np.asarray(frame), pixel_format).view(Frame)
+    made.__dict__.update(frame.__dict__)
+    return made
 
 
 class FramePool:

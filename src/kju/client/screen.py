@@ -28,7 +28,9 @@ from ..surface.formats import PixelFormat
 from ..surface.geometry import Area
 from .following import Following
 from .frame import Frame
+from .keyboard import Keyboard
 from .link import Link, close_all
+from .pointer import Pointer
 from .requests import check_reply
 from .surface import Surface
 
@@ -47,6 +49,7 @@ class Screen(Following, Surface):
     """
 
     console: int
+    _link: Link
     _refresh: Callable[[bool], int]
 
     @classmethod
@@ -80,6 +83,7 @@ class Screen(Following, Surface):
             hold=hold if link.welcome.role == "control" else None,
         )
         screen.console = console
+        screen._link = link
         screen._refresh = refresh
         # Only a client with the control role may see what is not published: it could write there.
         screen.use_live(
@@ -88,6 +92,21 @@ class Screen(Following, Surface):
             publish=lambda: refresh(False),
         )
         return screen
+
+    @property
+    def keyboard(self) -> Keyboard:
+        """The keyboard of this console."""
+        return Keyboard(self._link, self.console)
+
+    @property
+    def pointer(self) -> Pointer:
+        """The pointer of this console."""
+        return Pointer(self._link, self.console)
+
+    @property
+    def default_timeout(self) -> float | None:  # type: ignore[override]
+        """Seconds that a wait may take where none are given: the machine's default."""
+        return self._link.default_timeout
 
     def frame(
         self,

@@ -230,7 +230,7 @@ class Record:
         while not self._ending:
             self._listen()
             try:
-                change = self._screen.wait(mark, _NOTICED)
+                change = self._screen.wait(mark, timeout=_NOTICED)
             except WaitTimeoutError:
                 continue
             except KjuError as error:

@@ -15,10 +15,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
-from ..client.aio import machines
 from ..client.aio.link import AsyncLink
 from ..client.aio.screen import Screen
 from ..client.aio.snapshots import events
+from ..client.defined import running_names
 from ..errors import KjuError, UnavailableError, UsageError
 from ..protocol.messages import Done, Finger, GetInfo, Info, Keys, Point, To
 from ..remote import address
@@ -248,7 +248,7 @@ class Server:
             self.served.pop(name, None)
             if not task.cancelled() and (error := task.exception()):
                 log.error("%s: %s", name, error, exc_info=error)
-        there = set(machines())
+        there = set(running_names())
         for name in there & set(self._names or there) - set(self._tasks):
             with contextlib.suppress(KjuError):
                 await self._add(name)

@@ -189,7 +189,7 @@ class Connection:
                 machine = attach(self.name, self._role)
                 self._use(machine, life)
             except (KjuError, OSError) as error:
-                gone = machine.gone if machine is not None else None
+                gone = machine.end_reason if machine is not None else None
                 self._lose(gone or str(error))
             finally:
                 self._leave(machine)
@@ -226,7 +226,7 @@ class Connection:
         self._tell(lambda: self._listener.attached(self._role))
         self._lamps_due = 0.0
         while self._open and life == self._life:
-            if reason := machine.gone:
+            if reason := machine.end_reason:
                 self._show_last(screen)
                 self._lose(reason)
                 return
@@ -249,8 +249,8 @@ class Connection:
         def failed(reason: str) -> None:
             self._tell(lambda: self._listener.failed(reason))
 
-        keyboard, pointer = machine.keyboard_of(self.console), machine.pointer_of(self.console)
-        return Sender(keyboard, pointer, absolute, failed)
+        screen = machine.screens[self.console]
+        return Sender(screen.keyboard, screen.pointer, absolute, failed)
 
     def _ask_lamps(self, machine: Machine) -> None:
         """Post which locks are on, now and then; a lock key may have been pressed by anybody."""
@@ -258,7 +258,7 @@ class Connection:
         if self.sender is None or now < self._lamps_due:
             return
         self._lamps_due = now + _LAMPS
-        lamps = machine.keyboard_of(self.console).lamps
+        lamps = machine.screens[self.console].keyboard.lamps()
         names = tuple(lamps.names) if lamps is not None else ()
         if names != self._locks:
             self._locks = names
@@ -267,7 +267,9 @@ class Connection:
     def _look(self, screen: Screen, wanted: Wanted) -> None:
         """Post what is new, if anything is."""
         state = wanted.state
-        if state is not None and not screen.wait_news(wanted.mark, wanted.cursor, state, _NOTICED):
+        if state is not None and not screen.wait_news(
+            wanted.mark, wanted.cursor, state, seconds=_NOTICED
+        ):
             return
         if (early := wanted.not_before - time.monotonic()) > 0:
             with self._turn:

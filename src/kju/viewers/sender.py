@@ -33,9 +33,8 @@ class Keyboard(Protocol):
 class Pointer(Protocol):
     """A machine's pointer, as far as a window needs it."""
 
-    @property
-    def absolute(self) -> bool:
-        """Whether the guest takes positions; asks the host."""
+    def is_absolute(self) -> bool:
+        """Ask the host whether the guest takes positions."""
 
     def move(self, x: int, y: int) -> object:
         """Put it somewhere: surface pixels."""
@@ -202,4 +201,4 @@ class Sender:
             case Turn(vertical, horizontal):
                 pointer.wheel(vertical, horizontal)
             case Ask():
-                self._absolute(pointer.absolute)
+                self._absolute(pointer.is_absolute())

@@ -15,7 +15,7 @@ import pytest
 from faults import MODULES, Faults, kills, sweep
 
 from kju.cli import certificates, edit, look, wait
-from kju.client import kept
+from kju.client import defined
 from kju.emulators.input.log import InputLog
 from kju.errors import FileError, UsageError, WaitTimeoutError
 from kju.files import Folder, write_output
@@ -51,7 +51,7 @@ def test_create(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_define(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.create("other", Definition())
-    assert sweep(root, lambda: kept.define("web", memory="1G"), monkeypatch)
+    assert sweep(root, lambda: defined.define("web", memory="1G"), monkeypatch)
 
 
 @FAULTS

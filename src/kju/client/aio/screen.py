@@ -14,7 +14,9 @@ from ..following import Following
 from ..frame import Frame
 from ..link import Link
 from ..screen import HOLD, live_descriptor, only_descriptor, surface_descriptor
+from .keyboard import Keyboard
 from .link import AsyncLink
+from .pointer import Pointer
 from .surface import Surface
 
 
@@ -49,6 +51,21 @@ class Screen(Following, Surface):
         if may_hold:
             screen.use_live(window=_window(link, console))
         return screen
+
+    @property
+    def keyboard(self) -> Keyboard:
+        """The keyboard of this console."""
+        return Keyboard(self._link, self.console)
+
+    @property
+    def pointer(self) -> Pointer:
+        """The pointer of this console."""
+        return Pointer(self._link, self.console)
+
+    @property
+    def default_timeout(self) -> float | None:  # type: ignore[override]
+        """Seconds that a wait may take where none are given: the machine's default."""
+        return self._link.default_timeout
 
     async def frame(
         self,

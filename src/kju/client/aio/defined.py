@@ -1,0 +1,57 @@
+"""Machines that exist, for asyncio: see `kju.client.defined`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...store import defined as store
+from .. import defined
+from ..machine import client_name
+from .machine import Machine, launched
+
+
+async def define(
+    name: str,
+    image: str | os.PathLike[str] | None = None,
+    *,
+    disk: str | None = None,
+    memory: str | None = None,
+    cpus: int | None = None,
+    disk_bus: str | None = None,
+    trust_disk: bool = False,
+    firmware: str = "bios",
+    args: Sequence[str] = (),
+    qemu: str | None = None,
+) -> Path:
+    """Define a machine, to be started by its name: see `kju.define`."""
+    return await asyncio.to_thread(
+        defined.define,
+        name,
+        image,
+        disk=disk,
+        memory=memory,
+        cpus=cpus,
+        disk_bus=disk_bus,
+        trust_disk=trust_disk,
+        firmware=firmware,
+        args=args,
+        qemu=qemu,
+    )
+
+
+async def clone(name: str, new_name: str) -> Path:
+    """Clone a defined machine: see `kju.clone`."""
+    return await asyncio.to_thread(defined.clone, name, new_name)
+
+
+async def remove(name: str) -> list[Path]:
+    """Remove a defined machine: see `kju.remove`."""
+    return await asyncio.to_thread(defined.remove, name)
+
+
+async def start(name: str, *, detach: bool = False) -> Machine:
+    """Start a defined machine and attach to it with the control role: see `kju.start`."""
+    return await launched(store.launch(store.read(name), detach=detach, client=client_name()))

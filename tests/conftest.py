@@ -7,10 +7,14 @@ import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import leftovers
 import pytest
 from hypothesis import HealthCheck, settings
+from support import leftovers
+
+if TYPE_CHECKING:
+    from kju.remote.trust import Trust
 
 # Time says nothing about correctness on a computer that others use too.
 settings.register_profile("kju", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -45,3 +49,12 @@ def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     return tmp_path / "state"
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Trust:
+    """A sender's certificates and two users, as `support.trusting.make_lab` makes them."""
+    pytest.importorskip("cryptography")
+    from support.trusting import make_lab
+
+    return make_lab(tmp_path / "lab")

@@ -21,8 +21,7 @@ import kju
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-import guests  # noqa: E402
-import xservers  # noqa: E402
+from support import guests, xservers  # noqa: E402
 
 OUTPUT = ROOT / "docs" / "images" / "window.png"
 SECONDS = 60.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from header import set_field
+from support.header import set_field
 
 from kju import memory
 from kju.client.aio.surface import Surface as AsyncSurface

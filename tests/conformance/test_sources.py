@@ -14,7 +14,7 @@ from concurrent.futures import Future
 
 import numpy as np
 import pytest
-from fake_display import FakeQemu, memfd
+from support.fake_display import FakeQemu, memfd
 
 from kju.memory._system import Mapping
 from kju.sources import pattern

@@ -4,9 +4,9 @@ import io
 import threading
 
 import numpy as np
-import oracle
 import pytest
 from PIL import Image
+from support import oracle
 
 from kju.errors import (
     ClosedError,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_host import fake_host
-from wait import until
+from support.fake_host import fake_host
+from support.wait import until
 
 import kju
 from kju import Rect

@@ -7,8 +7,8 @@ import threading
 
 import numpy as np
 import pytest
-from console_text import console
 from PIL import Image
+from support.console_text import console
 
 from kju.client.aio.surface import Surface as AsyncSurface
 from kju.errors import ClosedError, GeometryError, ProducerGoneError, UsageError

@@ -15,7 +15,7 @@ import kju
 from kju import extras
 from kju.memory import SurfaceProducer
 
-HIDING = Path(__file__).resolve().parent.parent / "hide_packages"
+HIDING = Path(__file__).resolve().parents[1] / "support" / "hide_packages"
 REMOTE = [
     ("serve", "x"),
     ("serve", "--all"),

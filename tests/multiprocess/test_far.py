@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xservers
-from wait import until
+from support import xservers
+from support.wait import until
 
 import kju
 from kju.cli.demo.link import End, Link, Shape

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import fake_qemu
 import pytest
-from wait import until
+from support import fake_qemu
+from support.wait import until
 
 import kju
 import kju.aio

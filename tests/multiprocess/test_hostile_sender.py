@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from wait import until
+from support.wait import until
 
 import kju
 from kju.client.defined import running_names

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import leftovers
 import pytest
-from wait import until
+from support import leftovers
+from support.wait import until
 
 TESTS = Path(__file__).resolve().parent.parent
 #: As a machine that is detached: a session of its own, and a parent that ends at once.
@@ -32,7 +32,8 @@ def run(tmp_path):
         path.write_text(DETACHED.format(then=then))
         environment = {**os.environ, "PYTHONPATH": str(TESTS), leftovers.RUN: "planted"}
         program = (
-            "import os, sys, leftovers, pytest\n"
+            "import os, sys, pytest\n"
+            "from support import leftovers\n"
             "leftovers.GRACE = 0.2\n"
             "leftovers.guard_run('planted')\n"
             "sys.exit(pytest.main(sys.argv[1:]))"

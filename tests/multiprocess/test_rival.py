@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import rival
+from support import rival
 
 PROGRAM = Path(rival.__file__)
 #: Attempts against what the attack can win; it takes some hundred on a busy computer.

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import xservers
-from wait import until
+from support import xservers
+from support.wait import until
 
 import kju
 import kju.aio

@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-from ptys import InTerminal
-from vt import Terminal
+from support.ptys import InTerminal
+from support.vt import Terminal
 
 from kju.memory import SurfaceProducer
 from kju.sources.pattern import PatternSource, picture

@@ -7,8 +7,8 @@ import threading
 
 import numpy as np
 import pytest
-from console_text import console
 from PIL import Image
+from support.console_text import console
 
 import kju
 from kju.memory import SurfaceProducer

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xservers
-from wait import until
+from support import xservers
+from support.wait import until
 
 import kju
 import kju.aio

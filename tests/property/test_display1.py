@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from fake_display import Calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.fake_display import Calls
 
 from kju.errors import PeerError
 from kju.sources.display1 import messages

@@ -1,10 +1,10 @@
 """A producer and consumers on a bytearray, against their NumPy twins, in any order of calls."""
 
 import numpy as np
-import oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support import oracle
 
 from kju.surface import NOTHING_TAKEN, Cursor, surface_size
 from kju.surface.consumer import Consumer, blend_cursor, copy_frame

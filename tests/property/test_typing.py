@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keyboard_model import X11, Model, x11_is_the_same
+from support.keyboard_model import X11, Model, x11_is_the_same
 
 from kju import keys
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from paint_guest import MODE, SEEN, Guest, booted
-from wait import until
+from support.paint_guest import MODE, SEEN, Guest, booted
+from support.wait import until
 
 from kju.client.defined import running_names
 

@@ -6,8 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
-import guests
 import pytest
+from support import guests
 
 import kju
 from kju.emulators.qemu import program as qemu

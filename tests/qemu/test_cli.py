@@ -8,12 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
 from PIL import Image
-from ptys import InTerminal
-from wait import until
+from support import guests
+from support.ptys import InTerminal
+from support.wait import until
 
 pytestmark = pytest.mark.qemu
 

@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import guests
 import pytest
-from wait import until
+from support import guests
+from support.wait import until
 
 import kju
 from kju.errors import ConflictError, UsageError

@@ -10,12 +10,12 @@ import threading
 import time
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
 from PIL import Image
 from qemu.qmp import QMPClient
-from wait import HANG
+from support import guests
+from support.wait import HANG
 
 from kju.emulators.qemu.dbus import DisplayBus
 from kju.sources.base import Need, Phase

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import documentation
-import guests
 import pytest
+from support import documentation, guests
 
 import kju
 from kju.client.defined import running_names

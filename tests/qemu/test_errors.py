@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
 import pytest
+from support import guests
 
 from kju.cli.exits import Exit
 from kju.client.defined import running_names

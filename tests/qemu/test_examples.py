@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import guests
 import pytest
+from support import guests
 
 import kju
 

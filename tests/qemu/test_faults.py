@@ -17,9 +17,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
 import pytest
-from wait import until
+from support import guests
+from support.wait import until
 
 import kju
 from kju.client.defined import running_names

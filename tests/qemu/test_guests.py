@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
 from PIL import Image
+from support import guests
 
 pytestmark = pytest.mark.qemu
 

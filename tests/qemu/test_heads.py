@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
-from monitor import Monitor
 from PIL import Image
-from wait import until
+from support import guests
+from support.monitor import Monitor
+from support.wait import until
 
 import kju
 

@@ -13,11 +13,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
-from monitor import Monitor
-from wait import until
+from support import guests
+from support.monitor import Monitor
+from support.wait import until
 
 import kju
 import kju.aio

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import guests
 import pytest
+from support import guests
 
 import kju
 from kju import keys

@@ -12,10 +12,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
 import pytest
-from ptys import InTerminal
-from wait import until
+from support import guests
+from support.ptys import InTerminal
+from support.wait import until
 
 import kju
 import kju.aio

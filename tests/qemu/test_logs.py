@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
 import pytest
-from wait import until
+from support import guests
+from support.wait import until
 
 import kju
 from kju.client.defined import running_names

@@ -6,8 +6,8 @@ import asyncio
 import socket
 from pathlib import Path
 
-import guests
 import pytest
+from support import guests
 
 from kju.emulators.qemu.accelerator import Accelerator
 from kju.emulators.qemu.emulator import QemuEmulator

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 
-import guests
 import pytest
-from wait import until
+from support import guests
+from support.wait import until
 
 import kju
 import kju.aio

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import guests
 import pytest
-from monitor import Monitor
-from wait import until
+from support import guests
+from support.monitor import Monitor
+from support.wait import until
 
 import kju
 from kju.sources.display1.source import BYTES

@@ -7,8 +7,8 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import guests
 import pytest
+from support import guests
 
 from kju.emulators.qemu.options import FLAGS
 

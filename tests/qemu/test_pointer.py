@@ -10,10 +10,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
 import pytest
-from paint_guest import SEEN, Guest, booted
-from wait import until
+from support import guests
+from support.paint_guest import SEEN, Guest, booted
+from support.wait import until
 
 import kju
 import kju.aio

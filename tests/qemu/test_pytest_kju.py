@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import guests
 import pytest
+from support import guests
 
 pytest_plugins = ["pytester"]
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]

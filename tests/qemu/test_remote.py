@@ -16,9 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typed_guest
-import xservers
-from wait import until
+from support import typed_guest, xservers
+from support.wait import until
 
 import kju
 from kju import serving

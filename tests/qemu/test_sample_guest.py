@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-import guests
 import pytest
+from support import guests
 
 import kju
 from kju.guests import sample

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
-from paint_guest import Guest, booted
 from PIL import Image
-from wait import until
+from support import guests
+from support.paint_guest import Guest, booted
+from support.wait import until
 
 import kju
 from kju.client.life import snapshot_request

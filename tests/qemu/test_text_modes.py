@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import guests
 import pytest
+from support import guests
 
 import kju
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import guests
 import pytest
-from wait import until
+from support import guests
+from support.wait import until
 
 import kju
 from kju import keys

@@ -13,11 +13,10 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
 import pytest
-import typed_guest
-from typed_guest import Typed, sample
-from wait import until
+from support import guests, typed_guest
+from support.typed_guest import Typed, sample
+from support.wait import until
 
 import kju
 from kju.errors import InputError

@@ -10,9 +10,9 @@ import time
 
 import numpy as np
 import pytest
-from follower import Follower
-from paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets
-from wait import until
+from support.follower import Follower
+from support.paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets
+from support.wait import until
 
 from kju.emulators.qemu.video_console import LISTEN_AFTER
 

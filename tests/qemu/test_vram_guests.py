@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
-from monitor import Monitor
-from wait import until
+from support import guests
+from support.monitor import Monitor
+from support.wait import until
 
 import kju
 from kju.emulators.qemu.video_console import LISTEN_AFTER

@@ -8,8 +8,8 @@ import time
 
 import numpy as np
 import pytest
-from paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets, traffic, video_memory
-from wait import until
+from support.paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets, traffic, video_memory
+from support.wait import until
 
 from kju.emulators.qemu.video_console import LISTEN_AFTER
 from kju.errors import RoleError

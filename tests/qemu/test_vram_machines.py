@@ -11,12 +11,12 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
-from monitor import Monitor
-from paint_guest import MIB, SEEN, booted, video_memory
-from wait import until
+from support import guests
+from support.monitor import Monitor
+from support.paint_guest import MIB, SEEN, booted, video_memory
+from support.wait import until
 
 import kju
 from kju.errors import (

@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import guests
 import numpy as np
 import pytest
-from follower import Follower
-from monitor import Monitor
-from wait import until
+from support import guests
+from support.follower import Follower
+from support.monitor import Monitor
+from support.wait import until
 
 import kju
 from kju.errors import GeometryError, MachineGoneError, ProducerGoneError, WaitTimeoutError

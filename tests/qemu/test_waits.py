@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
 import pytest
+from support import guests
 
 import kju
 from kju.vision import Needle, ScreenTimeoutError

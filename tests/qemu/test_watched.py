@@ -11,11 +11,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
-from monitor import Monitor
-from wait import until
+from support import guests
+from support.monitor import Monitor
+from support.wait import until
 
 import kju
 

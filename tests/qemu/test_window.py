@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import guests
 import numpy as np
 import pytest
-import xservers
-from paint_guest import MODE, SEEN, Guest
-from wait import until
+from support import guests, xservers
+from support.paint_guest import MODE, SEEN, Guest
+from support.wait import until
 
 import kju
 from kju.viewers.geometry import Scaling, device_size, place

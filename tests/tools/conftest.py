@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from apt_root import REPOSITORY, AptRoot, SigningKey, archive
+from support.apt_root import REPOSITORY, AptRoot, SigningKey, archive
 
 
 @pytest.fixture(scope="session")

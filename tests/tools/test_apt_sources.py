@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from apt_root import APT_SOURCES, AptRoot, SigningKey
+from support.apt_root import APT_SOURCES, AptRoot, SigningKey
 
 
 @dataclass

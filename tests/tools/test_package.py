@@ -7,7 +7,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-from apt_root import REPOSITORY
+from support.apt_root import REPOSITORY
 
 import kju
 

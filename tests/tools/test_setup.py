@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
-from apt_root import REFUSING, REPOSITORY
+from support.apt_root import REFUSING, REPOSITORY
 
 from kju.cli.app import app
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from apt_root import REFUSING, AptRoot, SigningKey, functions
+from support.apt_root import REFUSING, AptRoot, SigningKey, functions
 
 
 def source(uri: str, key: SigningKey) -> str:

@@ -9,7 +9,7 @@ import select
 import subprocess
 
 import pytest
-from apt_root import functions
+from support.apt_root import functions
 
 LIMIT = 60  # seconds without a word from a program that writes one each second
 

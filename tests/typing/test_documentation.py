@@ -8,7 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-import documentation
+from support import documentation
 
 import kju
 

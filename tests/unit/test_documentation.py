@@ -8,10 +8,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import documentation
 import pytest
 import typer
-from documentation import Block
+from support import documentation
+from support.documentation import Block
 
 from kju import extras
 from kju.cli.app import app, split_qemu_arguments

@@ -150,7 +150,7 @@ def test_doctor_prints_plain_lines(
 def test_remote_screens_are_listed_in_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     """Anybody on the network chooses the name that a screen is served by."""
     pytest.importorskip("zenoh")
-    from link_scene import free_port
+    from support.link_scene import free_port
 
     place = f"tcp/127.0.0.1:{free_port()}"
     names = [f"lab/x{text}" for name, text in HOSTILE.items() if name != "surrogate"]

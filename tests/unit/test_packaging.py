@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from documentation import ROOT
+from support.documentation import ROOT
 
 FONTS = sorted((ROOT / "src/kju/vision/fonts").glob("*.txt"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

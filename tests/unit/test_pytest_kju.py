@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_host import FakeHost, fake_host
 from PIL import Image
+from support.fake_host import FakeHost, fake_host
 
 from kju.emulators.input.log import InputLog
 from kju.store.running import Paths

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faults import MODULES, Faults, kills, sweep
+from support.faults import MODULES, Faults, kills, sweep
 
 from kju.cli import certificates, edit, look, wait
 from kju.client import defined

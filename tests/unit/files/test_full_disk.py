@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from faults import is_new, tree
+from support.faults import is_new, tree
 
 from kju.cli import certificates, edit
 from kju.cli.exits import Exit, code_of

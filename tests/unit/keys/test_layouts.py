@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from keyboard_model import X11, Model, x11_is_the_same
+from support.keyboard_model import X11, Model, x11_is_the_same
 
 from kju import keys
 from kju.errors import UsageError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from trusting import NAME, answer, asked, bundle, greet, home, said
+from support.trusting import NAME, answer, asked, bundle, greet, home, said
 
 from kju.errors import FileError, KjuError, PeerError, UsageError
 from kju.remote.proof import Prover

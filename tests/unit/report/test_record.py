@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_host import FakeHost, fake_host
-from wait import until
+from support.fake_host import FakeHost, fake_host
+from support.wait import until
 
 import kju
 from kju.emulators.input.log import InputLog

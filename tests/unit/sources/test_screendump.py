@@ -9,7 +9,7 @@ from concurrent.futures import Future
 
 import numpy as np
 import pytest
-from wait import until
+from support.wait import until
 
 from kju.errors import QemuError
 from kju.sources import screendump

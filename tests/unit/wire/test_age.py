@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from wire_scene import Link, Scene, Viewer
+from support.wire_scene import Link, Scene, Viewer
 
 from kju.wire import messages
 from kju.wire.inputs import MAX_AGE

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wire_scene import surface
+from support.wire_scene import surface
 
 from kju.errors import FormatError, PeerError
 from kju.surface.consumer import Consumer

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wire_scene import Scene
+from support.wire_scene import Scene
 
 from kju.errors import PeerError
 from kju.wire import blocks

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from wire_scene import Link, Scene, Viewer
+from support.wire_scene import Link, Scene, Viewer
 
 from kju.surface.formats import R8
 from kju.surface.geometry import Rect

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from wire_scene import Link, Proves, Scene, Viewer, asks, surface
+from support.wire_scene import Link, Proves, Scene, Viewer, asks, surface
 
 from kju.errors import KjuError, PeerError
 from kju.surface import State

@@ -1,0 +1,280 @@
+"""The main connection against a fake QEMU that plays its part in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+
+import pytest
+from jeepney import low_level, wrappers
+from support.fake_display import FakeQemu
+
+from kju.emulators.qemu.dbus import DisplayBus
+from kju.errors import MachineGoneError, PeerError, QemuError, WaitTimeoutError
+from kju.sources.display1 import messages
+from kju.sources.display1.channel import received_fds
+
+
+class Server(FakeQemu):
+    """Answers every call by *answers*: member to (signature, body), or to an error's text."""
+
+    def __init__(self, sock: socket.socket, answers: dict) -> None:
+        super().__init__(sock)
+        self.known = answers
+        self.heard: list = []
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        try:
+            self.authenticate()
+            while True:
+                data, fds, _, _ = socket.recv_fds(self.sock, 65536, 8)
+                if not data:
+                    return
+                for call in self.splitter.receive_data(data, fds):
+                    self.heard.append(call)
+                    self._answer(call)
+                for fd in fds:
+                    os.close(fd)
+        except OSError:
+            pass
+
+    def _answer(self, call) -> None:
+        answer = self.known.get(call.member)
+        if isinstance(answer, bytes):
+            self.sock.sendall(answer)
+        elif isinstance(answer, str):
+            self.sock.sendall(messages.error(call.serial, 7, "org.example.No", answer))
+        elif answer is not None:
+            self.sock.sendall(messages.method_return(call.serial, 7, *answer))
+
+
+def run(answers: dict, use):
+    """Connect to a server that knows *answers* and await ``use(bus, server)``."""
+
+    async def main():
+        ours, theirs = socket.socketpair()
+        server = Server(theirs, answers)
+        bus = await DisplayBus.connect(ours)
+        try:
+            return await use(bus, server)
+        finally:
+            bus.close()
+            server.thread.join()
+            theirs.close()
+
+    return asyncio.run(main())
+
+
+CONSOLE = {
+    "Label": ("s", "VGA"),
+    "Head": ("u", 1),
+    "Type": ("s", "Graphic"),
+    "Width": ("u", 640),
+    "Height": ("u", 480),
+    "DeviceAddress": ("s", "pci/0000/02.0"),
+    "Interfaces": ("as", ["org.qemu.Display1.Keyboard"]),
+}
+
+
+def test_consoles():
+    answers = {"Get": ("v", (("au", [0, 1]),)), "GetAll": ("a{sv}", (CONSOLE,))}
+
+    async def use(bus, server):
+        assert await bus.console_ids() == [0, 1]
+        console = await bus.console(1)
+        assert (console.number, console.head, console.label) == (1, 1, "VGA")
+        assert console.device_address == "pci/0000/02.0"
+        assert console.interfaces == ("org.qemu.Display1.Keyboard",)
+
+    run(answers, use)
+
+
+def test_a_missing_property_has_a_default():
+    async def use(bus, server):
+        console = await bus.console(0)
+        assert (console.device_address, console.interfaces) == ("", ())
+
+    run({"GetAll": ("a{sv}", ({"Label": ("s", "x")},))}, use)
+
+
+@pytest.mark.parametrize("value", [("s", "0"), ("ai", [0])])
+def test_a_property_of_another_type_is_refused(value):
+    async def use(bus, server):
+        with pytest.raises(PeerError, match="expected 'au'"):
+            await bus.console_ids()
+
+    run({"Get": ("v", (value,))}, use)
+
+
+def test_input():
+    names = ("Press", "Release", "SetUIInfo")
+
+    async def use(bus, server):
+        await bus.key(0, 30, True)
+        await bus.key(0, 30, False)
+        await bus.set_ui_info(0, 800, 600)
+        said = [
+            (c.path[-1], c.interface.rpartition(".")[2], c.member, c.body) for c in server.heard
+        ]
+        assert said == [
+            ("0", "Keyboard", "Press", (30,)),
+            ("0", "Keyboard", "Release", (30,)),
+            ("0", "Console", "SetUIInfo", (0, 0, 0, 0, 800, 600)),
+        ]
+
+    run(dict.fromkeys(names, ("", ())), use)
+
+
+def test_a_listener_is_handed_over():
+    async def use(bus, server):
+        ours, theirs = socket.socketpair()
+        await bus.register_listener(0, theirs)
+        assert theirs.fileno() < 0
+        assert len(server.heard[0].fds) == 1
+        assert ours.recv(1) == b""  # the server's copy was the last
+        ours.close()
+
+    run({"RegisterListener": ("", ())}, use)
+
+
+def test_what_qemu_refuses_says_so():
+    async def use(bus, server):
+        with pytest.raises(QemuError, match="no such key"):
+            await bus.key(0, 30, True)
+
+    run({"Press": "no such key"}, use)
+
+
+def test_many_calls_at_once_get_their_own_answers():
+    async def use(bus, server):
+        got = await asyncio.gather(*(bus.console(number) for number in range(100)))
+        assert [console.number for console in got] == list(range(100))
+
+    run({"GetAll": ("a{sv}", (CONSOLE,))}, use)
+
+
+def test_no_answer_is_a_timeout():
+    async def silent(bus, server):
+        with pytest.raises(WaitTimeoutError):
+            await bus.call(messages.console_ids(), timeout=0.01)
+        assert not bus.closed.done()
+
+    run({}, silent)
+
+
+@pytest.mark.parametrize("answer", [b"\0" * 40, b"l\1\0\1" + b"\xff" * 40])
+def test_broken_framing_ends_the_connection_and_every_call(answer):
+    async def use(bus, server):
+        with pytest.raises(MachineGoneError):
+            await bus.console_ids()
+        assert bus.closed.done()
+        with pytest.raises(MachineGoneError):
+            await bus.key(0, 1, True)
+
+    run({"Get": answer}, use)
+
+
+def test_a_bad_answer_fails_its_call_only():
+    bad = messages.method_return(1, 5, "s", ("text",)).replace(b"text\0", b"te\xff\xff\0")
+
+    async def use(bus, server):
+        with pytest.raises(PeerError):
+            await bus.console_ids()
+        await bus.key(0, 1, True)
+
+    run({"Get": bad, "Press": ("", ())}, use)
+
+
+def test_hanging_up_ends_waiting_calls():
+    async def use(bus, server):
+        call = asyncio.ensure_future(bus.console_ids())
+        await asyncio.sleep(0)
+        server.sock.shutdown(socket.SHUT_RDWR)
+        with pytest.raises(MachineGoneError, match="hung up"):
+            await call
+
+    run({}, use)
+
+
+def test_signals_of_properties_are_passed_on():
+    emitter = wrappers.DBusAddress(
+        messages.console_path(2), bus_name="org.qemu", interface=messages.PROPERTIES
+    )
+    signal = wrappers.new_signal(
+        emitter,
+        "PropertiesChanged",
+        "sa{sv}as",
+        (messages.CONSOLE, {"Width": ("u", 720)}, []),
+    )
+    assert signal.header.message_type is low_level.MessageType.signal
+
+    async def use(bus, server):
+        seen = asyncio.get_running_loop().create_future()
+        bus.on_properties = lambda *what: seen.set_result(what)
+        server.sock.sendall(signal.serialise(serial=3))
+        path, interface, values = await seen
+        assert path.endswith("Console_2")
+        assert interface == messages.CONSOLE
+        assert values == {"Width": 720}
+
+    run({}, use)
+
+
+def test_calls_from_qemu_are_refused():
+    ping = messages.serialise(messages.call("/", messages.PEER, "Ping"), 9)[0]
+
+    async def use(bus, server):
+        server.sock.sendall(ping)
+        await bus.key(0, 1, True)  # its answer comes behind the ping
+        await bus.key(0, 1, True)  # and this goes behind the refusal
+        (refusal,) = [heard for heard in server.heard if heard.kind == 3]
+        assert refusal.reply_serial == 9
+
+    run({"Press": ("", ())}, use)
+
+
+@pytest.mark.parametrize("answer", [b"REJECTED\r\n", b"\xff" * 9000, b""])
+def test_a_refused_authentication_closes_the_socket(answer):
+    async def main():
+        ours, theirs = socket.socketpair()
+        theirs.sendall(answer) if answer else theirs.close()
+        with pytest.raises(PeerError):
+            await DisplayBus.connect(ours)
+        assert ours.fileno() < 0
+        theirs.close()
+
+    asyncio.run(main())
+
+
+def test_a_silent_qemu_is_a_timeout():
+    async def main():
+        ours, theirs = socket.socketpair()
+        with pytest.raises(WaitTimeoutError):
+            await DisplayBus.connect(ours, timeout=0.01)
+        assert ours.fileno() < 0
+        theirs.close()
+
+    asyncio.run(main())
+
+
+def test_descriptors_from_qemu_are_not_for_other_programs(monkeypatch):
+    inherited = []
+
+    def note(ancillary):
+        fds = received_fds(ancillary)
+        inherited.extend(os.get_inheritable(fd) for fd in fds)
+        return fds
+
+    monkeypatch.setattr("kju.emulators.qemu.dbus.received_fds", note)
+    ping = messages.serialise(messages.call("/", messages.PEER, "Ping"), 9)[0]
+
+    async def use(bus, server):
+        socket.send_fds(server.sock, [ping], [0])
+        await bus.key(0, 1, True)  # its answer comes behind the ping
+        assert inherited == [False]
+
+    run({"Press": ("", ())}, use)

@@ -1,0 +1,89 @@
+"""Places at a host, and the time for a greeting: real sockets, a machine that does nothing."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.fake_host import FakeHost, fake_host
+from support.wait import until
+
+import kju
+from kju.errors import PeerError
+from kju.host import control
+from kju.store import running as runtime
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with fake_host() as made:
+        yield made
+
+
+def connect(count: int) -> list[socket.socket]:
+    return [runtime.connect(runtime.find("fake"), "fake", 10.0) for _ in range(count)]
+
+
+def close(sockets: list[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
+
+
+def test_clients_that_say_nothing_shut_nobody_out(host: FakeHost) -> None:
+    silent = connect(control.MAX_CLIENTS + 20)
+    try:
+        began = time.monotonic()
+        with kju.attach("fake") as machine:
+            assert machine.info()["name"] == "fake"
+            assert time.monotonic() - began < control.GREETING_SECONDS / 2
+            # Who has greeted keeps its place, however many come.
+            silent += connect(control.MAX_CLIENTS)
+            with kju.attach("fake") as another:
+                another.info()
+            machine.info()
+    finally:
+        close(silent)
+
+
+def test_a_client_that_says_nothing_is_hung_up_on(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "GREETING_SECONDS", 0.05)
+    (silent,) = connect(1)
+    with silent:
+        said = silent.recv(1000)
+        assert b"not greeted in 0.05 s" in said
+        assert silent.recv(1000) == b""
+    with kju.attach("fake") as machine:
+        until(lambda: len(host.machine.gone) == 1, 10, "the silent client has gone")
+        time.sleep(0.1)  # longer than a greeting may take
+        machine.info()
+
+
+def test_places_are_kept_for_clients_that_control(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "MAX_VIEWERS", 3)
+    viewers = [kju.attach("fake", role="view") for _ in range(3)]
+    try:
+        with pytest.raises(PeerError, match="3 viewers already"):
+            kju.attach("fake", role="view")
+        with kju.attach("fake") as machine:
+            machine.info()
+        viewers.pop().close()
+
+        def comes() -> bool:
+            try:
+                viewers.append(kju.attach("fake", role="view"))
+            except PeerError:
+                return False
+            return True
+
+        until(comes, 10, "a viewer's place is free again")
+    finally:
+        for viewer in viewers:
+            viewer.close()

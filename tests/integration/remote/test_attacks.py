@@ -1,0 +1,488 @@
+"""Attacks on sessions over zenoh: by routers, by users that were removed, by crowds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.link_scene import NAME, engine, free_port, new_screen, outlet, run, shows, until
+from support.trusting import home
+from support.wire_scene import surface
+
+from kju.errors import InputError, UnavailableError
+from kju.remote import address
+from kju.remote import mirror as inlet_module
+from kju.remote.certificates import Kind
+from kju.remote.endpoints import Options, endpoint
+from kju.remote.mirror import Inlet
+from kju.remote.proof import Admit, Prover
+from kju.remote.transport import Engine
+from kju.remote.trust import Trust
+from kju.serving import served_screen as outlet_module
+from kju.serving.audience import Audience, Viewer
+from kju.wire.messages import Ack, Done, Goodbye, Hello, Refused, Role, encode
+from kju.wire.receiver import Receiver, Stage
+from kju.wire.sender import Admission
+
+pytest.importorskip("zenoh")
+pytest.importorskip("cryptography")
+
+
+def viewer_of(where: Engine, trust: Trust, user: str = "ann", *, audience: bool = False) -> Inlet:
+    """A mirror of the screen by this user."""
+    role: Role = "view" if audience else "control"
+    prove = Prover(trust, user, NAME)
+    return Inlet(where, NAME, surface(), role, user=user, prove=prove, audience=audience)
+
+
+def impostor(lab: Trust, tmp_path: Path, kind: Kind) -> Trust:
+    """A computer of the same authority that pretends to serve the screen."""
+    made = Trust(tmp_path / "eve")
+    made.take_bundle(lab.host_bundle("eve", ["eve"], kind))
+    for suffix in ("pem", "key") if kind == "router" else ():
+        (made.folder / f"router.{suffix}").rename(made.folder / f"host.{suffix}")
+    made.set_role("ann", "control")
+    return made
+
+
+@pytest.mark.parametrize("kind", ["host", "router"])
+def test_an_impostor_that_answers_a_reconnection_receives_nothing(
+    lab: Trust, tmp_path: Path, kind: Kind
+) -> None:
+    """A router drops the session and answers the next hello with its own certificate."""
+    typed: list[bytes] = []
+
+    async def note(viewer: Viewer, body: bytes) -> Done:
+        typed.append(body)
+        return Done(1, 1, 5)
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        ann = home(lab, "ann", tmp_path)
+        router = await Engine.open(Options(listen=[endpoint(place)], router=True))
+        async with engine(connect=[place]) as there:
+            viewer = viewer_of(there, ann)
+            async with (
+                engine(connect=[place]) as here,
+                outlet(here, new_screen(), Admit(lab, NAME)),
+            ):
+                await viewer.open(10)
+                assert viewer.receiver.sender == "host1"
+            eve = impostor(lab, tmp_path, kind)
+            async with (
+                engine(connect=[place]) as other,
+                outlet(other, new_screen(), Admit(eve, NAME), note),
+            ):
+                why = "has changed" if kind == "host" else "is a router's"
+                await until(lambda: why in viewer.receiver.hint)
+                assert viewer.receiver.stage is not Stage.OPEN
+                with pytest.raises(UnavailableError):
+                    await viewer.input(b"secret")
+                await until(lambda: why in viewer.said.reason)
+            async with (
+                engine(connect=[place]) as here,
+                outlet(here, new_screen(), Admit(lab, NAME)),
+            ):
+                await until(lambda: viewer.said.live)
+            viewer.close()
+        await router.close()
+        assert typed == []
+
+    run(scene)
+
+
+def test_a_refusal_in_the_senders_name_does_not_keep_a_viewer_out(
+    lab: Trust, tmp_path: Path
+) -> None:
+    """Somebody on the network answers every hello first: only the sender's own words count."""
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, new_screen(), Admit(lab, NAME)) as served,
+        ):  # fmt: skip
+            came = served._came
+
+            def refused_first(key: str, data: bytes) -> None:
+                number = address.viewer_of(key)
+                if number not in served.viewers:
+                    for lie in (Refused("go away"), Goodbye("go away")):
+                        here.put_surely(address.downward(NAME, number), encode(lie))
+                came(key, data)
+
+            served._undo[0]()
+            served._undo[0] = here.subscribe(address.upward(NAME, "*"), refused_first)
+            viewer = viewer_of(there, home(lab, "ann", tmp_path))
+            await viewer.open(10)
+            assert viewer.receiver.hint == "go away"
+            assert viewer.said.live
+            viewer.close()
+
+    run(scene)
+
+
+@pytest.mark.parametrize("change", ["removed", "role", "expired"])
+@pytest.mark.parametrize("audience", [False, True], ids=["alone", "audience"])
+def test_an_open_session_ends_with_the_right_to_it(
+    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, audience: bool
+) -> None:
+    monkeypatch.setattr(outlet_module, "CHECK", 0.1)
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, new_screen(), Admit(lab, NAME)) as served,
+        ):  # fmt: skip
+            viewer = viewer_of(there, home(lab, "ann", tmp_path), audience=audience)
+            await viewer.open(10)
+            session, receiver = {**served.viewers, **served.members}, viewer.receiver
+            assert len(session) == 1
+            if change == "removed":
+                lab.remove("ann")
+            elif change == "role":
+                lab.set_role("ann", "view")
+            else:
+                now = lab._clock()
+                monkeypatch.setattr(lab, "_clock", lambda: now.replace(year=now.year + 2))
+            await until(lambda: not ({*session} & {*served.viewers, *served.members}))
+            await until(lambda: receiver.stage is Stage.CLOSED)
+            words = {"removed": "not known", "role": "was changed", "expired": "expired"}[change]
+            assert words in receiver.reason
+            viewer.close()
+
+    run(scene)
+
+
+def test_an_input_that_timed_out_ends_the_session_and_is_not_done_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A router keeps a key and releases it when its user has given it up."""
+    monkeypatch.setattr(inlet_module, "PATIENCE", 0.5)
+    done: list[bytes] = []
+
+    async def note(viewer: Viewer, body: bytes) -> Done:
+        done.append(body)
+        return Done(1, 1, 5)
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, new_screen(), act=note) as served,
+        ):  # fmt: skip
+            viewer = Inlet(there, NAME, surface())
+            await viewer.open(10)
+            before, kept = viewer.receiver, []
+            put, there.put_surely = there.put_surely, lambda *what: kept.append(what)  # type: ignore[method-assign]
+            with pytest.raises(InputError, match="may have been done"):
+                await viewer.input(b"rm -rf")
+            assert before.stage is Stage.CLOSED
+            there.put_surely = put  # type: ignore[method-assign]
+            first = next(iter(served.viewers))
+            await until(lambda: viewer.receiver is not before and viewer.said.live)
+            # The goodbye was kept as well: released first, as a transport in order does it.
+            for what in [*kept[1:], kept[0]]:
+                there.put_surely(*what)
+            await until(lambda: first not in served.viewers)
+            await viewer.input(b"ls")
+            assert done == [b"ls"]
+            viewer.close()
+
+    run(scene)
+
+
+@pytest.mark.parametrize("end", ["a forged presence", "silence"])
+def test_an_input_of_a_session_that_ended_is_not_done_in_the_next(
+    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """A router keeps a key, makes the viewer connect again, and keeps the old session's token."""
+    done: list[bytes] = []
+
+    async def note(viewer: Viewer, body: bytes) -> Done:
+        done.append(body)
+        return Done(1, 1, 5)
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, new_screen(), Admit(lab, NAME), note) as served,
+        ):  # fmt: skip
+            viewer = viewer_of(there, home(lab, "ann", tmp_path))
+            await viewer.open(10)
+            served._undo.pop(1)()  # tokens
+            before, kept = viewer.receiver, []
+            (first,) = served.viewers
+            put, there.put_surely = there.put_surely, lambda *what: kept.append(what)  # type: ignore[method-assign]
+            pending = asyncio.create_task(viewer.input(b"rm -rf"))
+            await until(lambda: bool(kept))
+            if end == "silence":
+                before.heard = viewer._began = viewer._loop.time() - 3 * inlet_module.STALE - 1
+                viewer._tick()
+            else:
+                viewer._presence("", False)
+                viewer._presence("", True)
+            with pytest.raises(InputError, match="may have been done"):
+                await pending
+            assert first in served.viewers
+            there.put_surely = put  # type: ignore[method-assign]
+            await until(lambda: viewer.receiver is not before)
+            await until(lambda: viewer.receiver.stage is Stage.OPEN)
+            there.put_surely(*kept[0])
+            await viewer.input(b"ls")
+            assert done == [b"ls"]
+            assert first not in served.viewers
+            viewer.close()
+
+    run(scene)
+
+
+def test_a_user_does_not_end_a_session_of_another_user(lab: Trust, tmp_path: Path) -> None:
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, new_screen(), Admit(lab, NAME)) as served,
+        ):  # fmt: skip
+            viewer, eve = viewer_of(there, ann), viewer_of(there, vic, "vic")
+            await viewer.open(10)
+            eve._previous = viewer._viewer
+            await eve.open(10)
+            assert sorted(each.sender.user for each in served.viewers.values()) == ["ann", "vic"]
+            for each in (viewer, eve):
+                each.close()
+
+    run(scene)
+
+
+# ---- crowds ----
+
+
+def test_a_flood_of_greetings_in_her_name_does_not_shut_a_user_out(
+    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Her proof takes a while (a far link), in which the flood fills all places once more."""
+    monkeypatch.setattr(outlet_module, "MOST_NEW", 16)
+    greeted: list[Hello] = []
+    sender = Admit(lab, NAME)
+
+    def admit(hello: Hello, raw: bytes) -> Admission:
+        greeted.append(hello)
+        return sender(hello, raw)
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            engine(connect=[place]) as eve, outlet(here, new_screen(), admit),
+        ):  # fmt: skip
+            key = Prover(lab, "ann", NAME)().key
+            hello = encode(Hello(1, "view", ["zstd"], 1000, "ann", key))
+            put, held, flooding = there.put_surely, [], True
+            there.put_surely = lambda *what: held.append(what)  # type: ignore[method-assign]
+
+            async def flood() -> None:
+                """What she says comes when all places have been taken once more."""
+                while flooding:
+                    late, before = held[:], len(greeted)
+                    held.clear()
+                    for _ in range(16):
+                        eve.put_surely(address.upward(NAME, os.urandom(16).hex()), hello)
+                    await until(lambda: len(greeted) >= before + 16)  # noqa: B023
+                    for what in late:
+                        put(*what)
+                    await asyncio.sleep(0.01)
+
+            task = asyncio.create_task(flood())
+            ann = viewer_of(there, home(lab, "ann", tmp_path))
+            await ann.open(30)
+            flooding = False
+            await task
+            ann.close()
+
+    run(scene)
+
+
+def test_audience_places_become_free_when_their_viewers_are_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who has no token and says nothing more: a crash, or somebody who takes all places."""
+    monkeypatch.setattr(outlet_module, "MOST_MEMBERS", 3)
+    monkeypatch.setattr(outlet_module, "MEMBER_SILENT", 1.5)
+    monkeypatch.setattr(outlet_module, "CHECK", 0.1)
+    monkeypatch.setattr(inlet_module, "PRESENT", 0.2)
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, new_screen()) as served,
+        ):  # fmt: skip
+            stays = Inlet(there, NAME, surface(), "view", audience=True)
+            await stays.open(10)
+            hello = encode(Hello(1, "view", ["zstd"], 1 << 20, audience=True))
+            for _ in range(2):
+                there.put_surely(address.upward(NAME, os.urandom(16).hex()), hello)
+            await until(lambda: len(served.members) == 3)
+            came = Inlet(there, NAME, surface(), "view", audience=True)
+            came._connect()
+            await until(lambda: "as large an audience" in came.receiver.reason)
+            await until(lambda: len(served.members) == 1)
+            again = Inlet(there, NAME, surface(), "view", audience=True)
+            await again.open(10)
+            await asyncio.sleep(2)
+            assert stays.said.live
+            assert again.said.live
+            assert len(served.members) == 2
+            for each in (stays, came, again):
+                each.close()
+            await until(lambda: not served.members)
+
+    run(scene)
+
+
+def test_a_user_has_some_places_of_an_audience_and_not_all(
+    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlet_module, "MOST_MEMBERS_OF_ONE", 2)
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, new_screen(), Admit(lab, NAME)) as served,
+        ):  # fmt: skip
+            crowd = [viewer_of(there, ann, audience=True) for _ in range(3)]
+            await asyncio.gather(*(each.open(2) for each in crowd), return_exceptions=True)
+            await until(lambda: len(served.members) == 2)
+            await until(lambda: any("ann has 2 mirrors" in e.receiver.reason for e in crowd))
+            other = viewer_of(there, vic, "vic", audience=True)
+            await other.open(10)
+            assert [e.sender.user for e in served.members.values()] == ["ann", "ann", "vic"]
+            for each in (*crowd, other):
+                each.close()
+
+    run(scene)
+
+
+def test_who_leaves_an_audience_cannot_read_what_is_said_to_it(
+    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Audience, "RENEWAL", 0.3)
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        rng, screen = np.random.default_rng(1), new_screen()
+        ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, screen, Admit(lab, NAME)) as served,
+        ):  # fmt: skip
+            stays = [viewer_of(there, ann, audience=True) for _ in range(2)]
+            leaves = viewer_of(there, vic, "vic", audience=True)
+            for each in (*stays, leaves):
+                await each.open(10)
+            said: list[bytes] = []
+            there.subscribe(address.to_all(NAME, "*"), lambda key, data: said.append(data))
+            member = leaves.receiver._member
+            assert member is not None
+            leaves.close()
+            await until(lambda: len(served.members) == 2)
+            group = served._audience._group  # type: ignore[union-attr]
+            await until(lambda: group._generation == 1 and not group._next)
+            said.clear()
+            screen.draw(rng)
+            await until(lambda: all(shows(e._target, screen) for e in stays))  # type: ignore[arg-type]
+            assert said
+            for data in said:
+                with pytest.raises(Exception, match="generation 1"):
+                    member.open(data)
+            assert all(each.receiver.lacks_since is None for each in stays)
+            # Two who leave at once: the key that the second was told is replaced as well.
+            stays[1].close()
+            newcomers = [viewer_of(there, ann, audience=True) for _ in range(2)]
+            for each in newcomers:
+                await each.open(10)
+            newcomers[0].close()
+            await until(lambda: group._generation >= 3 and not group._next)
+            screen.draw(rng)
+            rest = [stays[0], newcomers[1]]
+            await until(lambda: all(shows(e._target, screen) for e in rest))  # type: ignore[arg-type]
+            for each in rest:
+                each.close()
+
+    run(scene)
+
+
+def test_dead_leaders_hold_an_audience_up_once(
+    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crowd of one user's mirrors that says it is there, and acknowledges nothing."""
+    monkeypatch.setattr(Audience, "PATIENCE", 30.0)
+    monkeypatch.setattr(inlet_module, "COMPLAIN", 0.3)
+
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        rng, screen = np.random.default_rng(1), new_screen()
+        ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            engine(connect=[place]) as mute, outlet(here, screen, Admit(lab, NAME)) as served,
+        ):  # fmt: skip
+            crowd = [viewer_of(mute, vic, "vic", audience=True) for _ in range(12)]
+            await asyncio.gather(*(each.open(10) for each in crowd))
+            good = viewer_of(there, ann, audience=True)
+            await good.open(10)
+            assert not good.receiver.leads
+            mute.put = lambda *what, **how: None  # type: ignore[method-assign]
+            put = mute.put_surely
+            chatter = True
+
+            async def talk() -> None:
+                while chatter:
+                    for each in crowd:
+                        put(each._up, each.receiver.encode(Ack(0)))
+                    await asyncio.sleep(0.1)
+
+            mute.put_surely = lambda *what: None  # type: ignore[method-assign]
+            monkeypatch.setattr(Audience, "PATIENCE", 0.5)
+            task = asyncio.create_task(talk())
+            began = time.monotonic()
+            while not good.receiver.leads:
+                screen.draw(rng)
+                await asyncio.sleep(0.02)
+                assert time.monotonic() < began + 10
+            await until(lambda: shows(good._target, screen))  # type: ignore[arg-type]
+            assert len(served.members) == 13
+            # One of them led and was waited for; then none of the other eleven.
+            assert sum(each.receiver.leads for each in crowd) <= 1
+            chatter = False
+            await task
+            for each in (*crowd, good):
+                each.close()
+
+    run(scene)
+
+
+def test_a_receiver_keeps_no_exchange_key(lab: Trust, tmp_path: Path) -> None:
+    async def scene() -> None:
+        place = f"tcp/127.0.0.1:{free_port()}"
+        async with (
+            engine(listen=[place]) as here, engine(connect=[place]) as there,
+            outlet(here, new_screen(), Admit(lab, NAME)),
+        ):  # fmt: skip
+            viewer = viewer_of(there, home(lab, "ann", tmp_path))
+            await viewer.open(10)
+            receiver: Receiver = viewer.receiver
+            assert receiver._prove._exchange._private is None  # type: ignore[union-attr]
+            viewer.close()
+
+    run(scene)

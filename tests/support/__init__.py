@@ -1,0 +1,1 @@
+"""Helpers of the tests: fakes, scenes, guests and waits."""

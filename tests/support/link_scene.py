@@ -1,0 +1,107 @@
+"""A screen, its outlet and viewers over zenoh on this computer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import numpy as np
+
+from kju.errors import InputError
+from kju.remote.endpoints import Options, Tls, endpoint
+from kju.remote.transport import Engine
+from kju.serving.audience import Viewer
+from kju.serving.served_screen import Act, Outlet
+from kju.surface.consumer import Consumer
+from kju.surface.producer import Producer
+from kju.wire.messages import Done
+from kju.wire.sender import Admission, Admit
+
+from .wire_scene import surface
+
+NAME = "lab/host1/debian"
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Screen:
+    """What is served: told of each change by the test."""
+
+    def __init__(self, producer: Producer) -> None:
+        self.producer = producer
+        self.consumer = Consumer(producer.memory)  # type: ignore[attr-defined]
+        self.changed: Callable[[], None] = lambda: None
+        self.looks, self.is_open = 0, False
+
+    async def open(self, changed: Callable[[], None]) -> None:
+        self.changed, self.looks, self.is_open = changed, self.looks + 1, True
+
+    def close(self) -> None:
+        self.changed, self.is_open = lambda: None, False
+
+    def draw(self, rng: np.random.Generator) -> None:
+        pixels = self.producer.pixels.copy()
+        x, y = int(rng.integers(200)), int(rng.integers(100))
+        pixels[y : y + 60, x : x + 60] = rng.integers(0, 256, (60, 60, 4))
+        self.producer.compare(np.ascontiguousarray(pixels))
+        self.changed()
+
+
+async def until(so: Callable[[], bool], seconds: float = 15) -> None:
+    async with asyncio.timeout(seconds):
+        while not so():
+            await asyncio.sleep(0.005)
+
+
+def shows(target: Producer, screen: Screen) -> bool:
+    mine, theirs = target.pixels, screen.producer.pixels
+    return mine.shape == theirs.shape and np.array_equal(mine[..., :3], theirs[..., :3])
+
+
+async def act(viewer: Viewer, body: bytes) -> Done:
+    if body == b"never":
+        await asyncio.sleep(60)
+    if body == b"no":
+        raise InputError("the guest takes nothing")
+    return Done(1, 1, 5)
+
+
+@contextlib.asynccontextmanager
+async def engine(
+    *, datagrams: bool | None = None, tls: Tls | None = None, **options: list[str]
+) -> AsyncIterator[Engine]:
+    places = {name: [endpoint(each) for each in value] for name, value in options.items()}
+    made = await Engine.open(Options(**places, datagrams=datagrams, tls=tls))
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+@contextlib.asynccontextmanager
+async def outlet(
+    where: Engine, screen: Screen,
+    admit: Admit = lambda h, raw: Admission(h.role), act: Act = act,
+) -> AsyncIterator[Outlet]:  # fmt: skip
+    made = Outlet(where, NAME, screen, admit, act)
+    made.open()
+    try:
+        yield made
+    finally:
+        made.close("the sender has ended")
+
+
+def run(scene: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(scene(), 60))  # type: ignore[arg-type]
+
+
+def new_screen() -> Screen:
+    producer = surface()
+    producer.set_mode(320, 240)
+    return Screen(producer)

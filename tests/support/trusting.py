@@ -1,0 +1,75 @@
+"""Folders of trust, and greetings between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from kju.remote.proof import Admit, Prover
+from kju.remote.trust import Trust
+from kju.wire.messages import Challenge, Hello, encode
+from kju.wire.receiver import Prove, Proven
+from kju.wire.sender import Admission
+
+NAME = "lab/host1/debian"
+
+
+def make_lab(folder: Path) -> Trust:
+    """Make a sender's folder: its authority, its certificate, a controller ann and a viewer vic."""
+    made = Trust(folder)
+    made.make_authority("the lab")
+    made.make_host("host1", ["127.0.0.1", "localhost"])
+    for user, role in (("ann", "control"), ("vic", "view")):
+        made.make_user(user)
+        made.set_role(user, role)
+    return made
+
+
+def bundle(lab: Trust, user: str) -> bytes:
+    """What a user takes home, out of a folder that has the user's key as well."""
+    names = ("authority.pem", f"user-{user}.pem", f"user-{user}.key")
+    return b"".join((lab.folder / name).read_bytes() for name in names)
+
+
+def home(lab: Trust, user: str, folder: Path) -> Trust:
+    """A user's own folder."""
+    made = Trust(folder / f"home-{user}")
+    assert made.take_bundle(bundle(lab, user)) == (user, "user")
+    return made
+
+
+def greet(
+    lab: Trust, viewer: Trust, user: str = "ann", role: str = "control",
+    change: Callable[[Challenge], Challenge] = lambda c: c, sender: str = "host1",
+) -> tuple[str, bool]:  # fmt: skip
+    """A session's greeting; what is granted, and whether the proof is right."""
+    prove = Prover(viewer, user, NAME)()
+    hello = Hello(1, role, ["zstd"], 1000, user, prove.key)  # type: ignore[arg-type]
+    admission = Admit(lab, NAME)(hello, encode(hello))
+    assert admission.challenge is not None
+    assert admission.prove is not None
+    changed = change(admission.challenge)
+    proven = prove(encode(hello), changed, encode(changed))
+    assert proven.sender == sender
+    right = admission.prove(proven.proof)
+    assert admission.seal is not None
+    assert proven.seal is not None
+    assert proven.seal.open(admission.seal.close(b"down")) == b"down"
+    assert admission.seal.open(proven.seal.close(b"up")) == b"up"
+    return admission.role, right
+
+
+def said(hello: Hello, admission: Admission) -> list[bytes]:
+    """What both have said before the sender's proof."""
+    assert admission.challenge is not None
+    return [NAME.encode(), encode(hello), admission.challenge.key]
+
+
+def answer(prove: Prove, hello: Hello, challenge: Challenge) -> Proven:
+    """A viewer's answer to a challenge."""
+    return prove(encode(hello), challenge, encode(challenge))
+
+
+def asked(lab: Trust, hello: Hello, name: str = NAME) -> Admission:
+    """A sender's answer to a hello."""
+    return Admit(lab, name)(hello, encode(hello))

@@ -1,0 +1,390 @@
+"""Who is accepted, and how that ends: pinned senders, routers, denied keys, changed roles."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.trusting import NAME, answer, asked, greet, home
+
+from kju.errors import KjuError, PeerError, UsageError
+from kju.remote import certificates, store
+from kju.remote.known import KnownSenders, Sender
+from kju.remote.proof import Admit, Prover
+from kju.remote.trust import Identity, Trust
+from kju.wire.messages import Hello, decode_from_sender, encode
+
+pytest.importorskip("cryptography")
+
+
+def key_of(trust: Trust, stem: str = "host") -> str:
+    """The fingerprint of a certificate in this folder."""
+    return certificates.fingerprint(certificates.read((trust.folder / f"{stem}.pem").read_bytes()))
+
+
+def another_host(lab: Trust, tmp_path: Path, name: str = "host2", kind: str = "host") -> Trust:
+    """Another computer with a certificate of the same authority, which lets ann in too."""
+    made = Trust(tmp_path / name)
+    bundle = lab.host_bundle(name, [name], kind)  # type: ignore[arg-type]
+    assert made.take_bundle(bundle) == (name, kind)
+    made.set_role("ann", "control")
+    return made
+
+
+def mirror(prover: Prover, sender: Trust) -> str:
+    """One session of a mirror; returns who the sender has proved to be."""
+    prove = prover()
+    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    admission = asked(sender, hello)
+    assert admission.challenge is not None
+    assert admission.prove is not None
+    proven = answer(prove, hello, admission.challenge)
+    assert admission.prove(proven.proof)
+    return proven.sender
+
+
+# ---- which sender ----
+
+
+def test_another_host_is_not_accepted_in_the_middle_of_a_mirror(lab: Trust, tmp_path: Path) -> None:
+    ann, other = home(lab, "ann", tmp_path), another_host(lab, tmp_path)
+    prover = Prover(ann, "ann", NAME)
+    assert mirror(prover, lab) == "host1"
+    with pytest.raises(PeerError, match="has changed"):
+        mirror(prover, other)
+    (ann.folder / "senders.json").unlink()
+    with pytest.raises(PeerError, match="has changed"):
+        mirror(prover, other)
+    assert mirror(prover, lab) == "host1"
+
+
+def test_a_changed_sender_is_refused_until_the_user_accepts_it(lab: Trust, tmp_path: Path) -> None:
+    ann, other = home(lab, "ann", tmp_path), another_host(lab, tmp_path)
+    assert mirror(Prover(ann, "ann", NAME), lab) == "host1"
+    with pytest.raises(PeerError) as refused:
+        mirror(Prover(ann, "ann", NAME), other)
+    words, new = str(refused.value), Sender("host2", key_of(other))
+    assert key_of(lab) in words
+    assert f"kju cert sender zenoh:{NAME} host2 {new.key}" in words
+    assert len(words) < 1000
+    KnownSenders(ann.folder).remember(NAME, new)
+    assert mirror(Prover(ann, "ann", NAME), other) == "host2"
+    with pytest.raises(PeerError, match="has changed"):
+        mirror(Prover(ann, "ann", NAME), lab)
+
+
+def test_the_sender_that_the_user_names_is_the_only_one(lab: Trust, tmp_path: Path) -> None:
+    ann, other = home(lab, "ann", tmp_path), another_host(lab, tmp_path)
+    with pytest.raises(PeerError, match=r"'host2' \(key SHA256:.*\) and not by 'host1'"):
+        mirror(Prover(ann, "ann", NAME, "host1"), other)
+    assert KnownSenders(ann.folder).all() == {}
+    assert mirror(Prover(ann, "ann", NAME, "host1"), lab) == "host1"
+    # The same name with another key: somebody with the authority's key, or a lost one.
+    twin = Trust(tmp_path / "twin")
+    twin.take_bundle(lab.host_bundle("host1", ["host1"]))
+    twin.set_role("ann", "control")
+    with pytest.raises(PeerError, match="has changed"):
+        mirror(Prover(ann, "ann", NAME, "host1"), twin)
+
+
+def test_senders_are_known_for_each_screen(lab: Trust, tmp_path: Path) -> None:
+    ann = home(lab, "ann", tmp_path)
+    assert mirror(Prover(ann, "ann", NAME), lab) == "host1"
+    known = KnownSenders(ann.folder)
+    known.remember("lab/other", Sender("host2", "SHA256:x"))
+    assert known.all()[NAME] == Sender("host1", key_of(lab))
+    known.forget("lab/other")
+    assert list(known.all()) == [NAME]
+    assert stat.S_IMODE((ann.folder / "senders.json").stat().st_mode) == 0o600
+
+
+def test_of_two_first_sessions_at_the_same_time_one_sender_is_accepted(
+    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other mirror remembers its sender after this one has looked, and before it remembers."""
+    ann, other = home(lab, "ann", tmp_path), another_host(lab, tmp_path)
+    change = store.change
+
+    def late(*arguments: Any) -> None:
+        monkeypatch.setattr(store, "change", change)
+        assert mirror(Prover(ann, "ann", NAME), other) == "host2"
+        change(*arguments)
+
+    monkeypatch.setattr(store, "change", late)
+    with pytest.raises(PeerError, match="has changed: it was 'host2'"):
+        mirror(Prover(ann, "ann", NAME), lab)
+    assert KnownSenders(ann.folder).all() == {NAME: Sender("host2", key_of(other))}
+
+
+def test_in_a_folder_that_cannot_be_written_the_sender_is_known_to_this_mirror(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The folder of root, for a service with another user."""
+    with tempfile.TemporaryDirectory() as path, caplog.at_level(logging.WARNING):
+        Path(path).chmod(0o555)
+        prover = Prover(Trust(Path(path)), "ann", NAME)
+        known = Identity("host1", "SHA256:1", None)  # type: ignore[arg-type]
+        other = Identity("host2", "SHA256:2", None)  # type: ignore[arg-type]
+        as_root = os.geteuid() == 0
+        if as_root:
+            os.seteuid(65534)
+        try:
+            prover.accept(known)
+            prover.accept(known)
+            with pytest.raises(PeerError, match="has changed"):
+                prover.accept(other)
+        finally:
+            if as_root:
+                os.seteuid(0)
+        assert not [*Path(path).iterdir()]
+        Path(path).chmod(0o755)
+    assert len(caplog.records) == 1
+    assert f"kju cert sender zenoh:{NAME} host1 SHA256:1" in caplog.text
+
+
+def test_a_list_of_senders_that_cannot_be_read_admits_none(lab: Trust, tmp_path: Path) -> None:
+    ann = home(lab, "ann", tmp_path)
+    (ann.folder / "senders.json").write_text('{"senders": 3}')
+    with pytest.raises(UsageError, match=r"senders\.json.*repair or remove"):
+        mirror(Prover(ann, "ann", NAME), lab)
+
+
+def test_a_renewed_certificate_has_the_same_key(lab: Trust, tmp_path: Path) -> None:
+    ann = home(lab, "ann", tmp_path)
+    assert mirror(Prover(ann, "ann", NAME), lab) == "host1"
+    before, key = (lab.folder / "host.pem").read_bytes(), key_of(lab)
+    lab.make_host("host1", ["127.0.0.1"])
+    assert (lab.folder / "host.pem").read_bytes() != before
+    assert key_of(lab) == key
+    assert mirror(Prover(ann, "ann", NAME), lab) == "host1"
+
+
+def test_a_router_proves_neither_a_sender_nor_a_viewer(lab: Trust, tmp_path: Path) -> None:
+    ann, router = home(lab, "ann", tmp_path), another_host(lab, tmp_path, "router1", "router")
+    assert router.tls(kind="router").certificate.endswith("router.pem")
+    for suffix in ("pem", "key"):
+        data = (router.folder / f"router.{suffix}").read_bytes()
+        for path in (router.folder / f"host.{suffix}", ann.folder / f"user-ann.{suffix}"):
+            path.touch(0o600)
+            path.write_bytes(data)
+    with pytest.raises(PeerError, match="router1 is a router's and not a host's"):
+        mirror(Prover(ann, "ann", NAME), router)
+    with pytest.raises(PeerError, match="router1 is a router's and not a user's"):
+        greet(lab, ann)
+
+
+def test_a_router_and_a_host_can_be_on_one_computer(lab: Trust) -> None:
+    lab.make_router("host1", ["127.0.0.1"])
+    kinds = [
+        certificates.kind_of(certificates.read((lab.folder / f"{stem}.pem").read_bytes()))
+        for stem in ("host", "router", "user-ann")
+    ]
+    assert kinds == ["host", "router", "user"]
+    assert key_of(lab) != key_of(lab, "router")
+
+
+# ---- until when ----
+
+
+def test_a_removed_users_old_key_stays_invalid(lab: Trust, tmp_path: Path) -> None:
+    old = home(lab, "ann", tmp_path)
+    lab.remove("ann")
+    lab.set_role("ann", "control")
+    with pytest.raises(PeerError, match="was denied"):
+        greet(lab, old)
+    lab.make_user("ann")
+    with pytest.raises(PeerError, match="was denied"):
+        greet(lab, old)
+    new = home(lab, "ann", tmp_path / "new")
+    assert greet(lab, new) == ("control", True)
+
+
+def test_a_key_that_was_never_seen_here_is_denied_with_its_user(lab: Trust, tmp_path: Path) -> None:
+    """On a second host there are no users' certificates: the day of the removal counts."""
+    start = datetime.datetime.now(datetime.UTC)
+    second = another_host(lab, tmp_path)
+    old = home(lab, "ann", tmp_path)
+    later = Trust(second.folder, lambda: start + datetime.timedelta(hours=1))
+    later.remove("ann")
+    later.set_role("ann", "control")
+    with pytest.raises(PeerError, match="made before this user was removed"):
+        greet(later, old, sender="host2")
+    lab.remove("ann")
+    Trust(lab.folder, lambda: start + datetime.timedelta(hours=1, seconds=1)).make_user("ann")
+    new = home(lab, "ann", tmp_path / "new")
+    new = Trust(new.folder, lambda: start + datetime.timedelta(hours=2))
+    assert greet(later, new, sender="host2") == ("control", True)
+
+
+def test_a_key_that_was_used_here_is_denied_with_its_user_whatever_the_clocks_say(
+    lab: Trust, tmp_path: Path
+) -> None:
+    """The authority's clock is ahead of the host's: the certificate looks newer than that."""
+    start = datetime.datetime.now(datetime.UTC)
+    second, old = another_host(lab, tmp_path), home(lab, "ann", tmp_path)
+    assert greet(second, old, sender="host2") == ("control", True)
+    behind = Trust(second.folder, lambda: start - datetime.timedelta(hours=1))
+    behind.remove("ann")
+    second.set_role("ann", "control")
+    with pytest.raises(PeerError, match="was denied"):
+        greet(second, old, sender="host2")
+
+
+def test_a_host_can_be_denied(lab: Trust, tmp_path: Path) -> None:
+    ann = home(lab, "ann", tmp_path)
+    assert mirror(Prover(ann, "ann", NAME), lab) == "host1"
+    ann.deny(key_of(lab), "host1")
+    with pytest.raises(PeerError, match=r"SHA256:.* of 'host1' was denied"):
+        mirror(Prover(ann, "ann", NAME), lab)
+    lab.deny(key_of(lab))
+    before = key_of(lab)
+    lab.make_host("host1", [])
+    assert key_of(lab) != before
+    with pytest.raises(UsageError, match="not a key's fingerprint"):
+        ann.deny("SHA256:short")
+
+
+@pytest.mark.parametrize("missing", ["host.key", "authority.pem"])
+def test_files_of_the_sender_are_not_told_to_viewers(
+    lab: Trust, tmp_path: Path, caplog: pytest.LogCaptureFixture, missing: str
+) -> None:
+    ann = home(lab, "ann", tmp_path)
+    (lab.folder / missing).unlink()
+    with pytest.raises(KjuError, match=r"^the sender cannot check who its viewers are: its log"):
+        greet(lab, ann)
+    assert missing in caplog.text
+
+
+def test_a_list_of_denied_keys_that_cannot_be_read_admits_nobody(
+    lab: Trust, tmp_path: Path
+) -> None:
+    (lab.folder / "denied.json").write_text("nonsense")
+    with pytest.raises(PeerError, match=r"^the list of denied keys cannot be read$"):
+        greet(lab, home(lab, "ann", tmp_path))
+
+
+@pytest.mark.parametrize("change", ["removed", "other role", "expired", "denied"])
+def test_a_session_is_over_when_its_user_may_not_have_it(
+    lab: Trust, tmp_path: Path, change: str
+) -> None:
+    now = [datetime.datetime.now(datetime.UTC)]
+    lab = Trust(lab.folder, lambda: now[0])
+    prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
+    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    admission = asked(lab, hello)
+    assert admission.challenge
+    assert admission.prove
+    assert admission.check
+    assert admission.prove(answer(prove, hello, admission.challenge).proof)
+    admission.check()
+    if change == "removed":
+        lab.remove("ann")
+    elif change == "other role":
+        lab.set_role("ann", "view")
+    elif change == "denied":
+        lab.deny(key_of(lab, "user-ann"))
+    else:
+        now[0] += datetime.timedelta(days=398)
+    with pytest.raises(KjuError):
+        admission.check()
+
+
+def test_a_session_is_over_when_its_senders_certificate_is(lab: Trust, tmp_path: Path) -> None:
+    now = [datetime.datetime.now(datetime.UTC)]
+    ann = Trust(home(lab, "ann", tmp_path).folder, lambda: now[0])
+    prove = Prover(ann, "ann", NAME)()
+    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    challenge = asked(lab, hello).challenge
+    assert challenge
+    answer(prove, hello, challenge)
+    prove.check()
+    now[0] += datetime.timedelta(days=398)
+    with pytest.raises(PeerError, match="expired"):
+        prove.check()
+    now[0] -= datetime.timedelta(days=398)
+    ann.deny(key_of(lab))
+    with pytest.raises(PeerError, match="denied"):
+        prove.check()
+
+
+# ---- the greeting itself ----
+
+
+def extended(raw: bytes, field: bytes) -> bytes:
+    """A message with one field more, as a later version sends it."""
+    assert 0x90 <= raw[0] < 0x9F  # an array of so many fields
+    return bytes([raw[0] + 1]) + raw[1:] + field
+
+
+@pytest.mark.parametrize("end", ["hello", "challenge", "neither"])
+def test_a_field_that_one_side_does_not_know_is_covered(
+    lab: Trust, tmp_path: Path, end: str
+) -> None:
+    """Changed on its way it is noticed; as it was it is no hindrance."""
+    prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
+    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    sent = extended(encode(hello), b"\x01")
+    came = extended(encode(hello), b"\x02") if end == "hello" else sent
+    admission = Admit(lab, NAME)(hello, came)
+    assert admission.challenge
+    assert admission.prove
+    assert admission.seal
+    raw = encode(admission.challenge)
+    if end == "hello":
+        with pytest.raises(PeerError, match="another session"):
+            prove(sent, admission.challenge, raw)
+        return
+    raw = extended(raw, b"\x01") if end == "challenge" else raw
+    proven = prove(sent, admission.challenge, raw)
+    assert proven.seal
+    if end == "neither":
+        assert admission.prove(proven.proof)
+        assert admission.seal.open(proven.seal.close(b"a key")) == b"a key"
+        return
+    with pytest.raises(PeerError, match="another session"):
+        admission.prove(proven.proof)
+    with pytest.raises(PeerError):
+        admission.seal.open(proven.seal.close(b"a key"))
+
+
+def test_thirty_two_long_names_fit_into_a_proof(lab: Trust, tmp_path: Path) -> None:
+    names = [f"{n:02}-{'x' * 56}." * 4 + "example" for n in range(32)]
+    lab.make_host("host1", [name[:250].rstrip(".") for name in names])
+    ann = home(lab, "ann", tmp_path)
+    prove = Prover(ann, "ann", NAME)()
+    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    challenge = asked(lab, hello).challenge
+    assert challenge
+    assert len(challenge.proof) > 8000
+    assert decode_from_sender(encode(challenge)) == challenge
+    assert answer(prove, hello, challenge).sender == "host1"
+
+
+def test_a_users_key_does_not_stay_where_it_was_made(lab: Trust) -> None:
+    assert b"PRIVATE KEY" in lab.user_bundle("bob")
+    assert not (lab.folder / "user-bob.key").exists()
+    with pytest.raises(UsageError, match="kju trust bob --remove"):
+        lab.make_user("bob")
+
+
+def test_files_are_read_once_for_many_greetings(
+    lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
+    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    reads: list[str] = []
+    read = Trust._read
+    monkeypatch.setattr(Trust, "_read", lambda self, name: reads.append(name) or read(self, name))
+    admit = Admit(lab, NAME)
+    for _ in range(20):
+        admit(hello, encode(hello))
+    assert len(reads) <= 2
+    lab.set_role("ann", None)
+    with pytest.raises(KjuError, match="not known"):
+        admit(hello, encode(hello))

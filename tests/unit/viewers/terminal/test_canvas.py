@@ -1,0 +1,106 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from support.vt import Terminal
+
+from kju.surface.geometry import Rect
+from kju.viewers.terminal.ability import Ability, Colours
+from kju.viewers.terminal.canvas import Canvas
+
+TRUE = Ability(Colours.TRUE)
+
+
+def reader(image):
+    return lambda rect: image[rect.y : rect.bottom, rect.x : rect.right]
+
+
+def drawn(image, columns, rows, status=""):
+    """A terminal on which the whole picture was drawn at once."""
+    screen = Terminal(columns, rows)
+    canvas = Canvas(TRUE, columns, rows)
+    canvas.take((image.shape[1], image.shape[0]), [], reader(image))
+    screen.feed(canvas.paint(status))
+    return screen
+
+
+@given(st.data(), st.integers(1, 70), st.integers(1, 70))
+def test_damage_taken_piece_by_piece_ends_at_the_whole_picture(data, width, height):
+    columns, rows = data.draw(st.integers(1, 40)), data.draw(st.integers(2, 20))
+    image = np.zeros((height, width, 4), np.uint8)
+    canvas, screen = Canvas(TRUE, columns, rows), Terminal(columns, rows)
+    canvas.take((width, height), [], reader(image))
+    screen.feed(canvas.paint(""))
+    for colour in data.draw(st.lists(st.integers(1, 255), max_size=4)):
+        x, y = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+        rect = Rect(
+            x, y, data.draw(st.integers(1, width - x)), data.draw(st.integers(1, height - y))
+        )
+        image[y : rect.bottom, x : rect.right] = colour
+        canvas.take((width, height), [rect], reader(image))
+        screen.feed(canvas.paint(""))
+        assert screen.dots() == drawn(image, columns, rows).dots()
+
+
+def test_nothing_new_is_nothing_to_write():
+    image = np.full((20, 20, 4), 9, np.uint8)
+    canvas = Canvas(TRUE, 30, 12)
+    canvas.take((20, 20), [], reader(image))
+    assert canvas.paint("status")
+    canvas.take((20, 20), [Rect(0, 0, 20, 20)], reader(image))
+    assert canvas.paint("status") == b""
+
+
+def test_only_the_damaged_part_is_read():
+    image = np.zeros((400, 400, 4), np.uint8)
+    asked = []
+
+    def read(rect):
+        asked.append(rect)
+        return reader(image)(rect)
+
+    canvas = Canvas(TRUE, 80, 41)
+    canvas.take((400, 400), [], read)
+    asked.clear()
+    canvas.take((400, 400), [Rect(100, 100, 32, 32)], read)
+    assert len(asked) == 1
+    assert asked[0].contains(Rect(100, 100, 32, 32))
+    assert asked[0].area < 2500
+
+
+def test_a_smaller_picture_leaves_nothing_of_the_larger_one():
+    canvas, screen = Canvas(TRUE, 20, 11), Terminal(20, 11)
+    for side in (20, 6):
+        image = np.full((side, side, 4), side, np.uint8)
+        canvas.take((side, side), [], reader(image))
+        screen.feed(canvas.paint(""))
+    assert screen.dots() == drawn(image, 20, 11).dots()
+
+
+def test_another_size_of_the_terminal_begins_again():
+    image = np.full((20, 20, 4), 50, np.uint8)
+    canvas = Canvas(TRUE, 20, 11)
+    canvas.take((20, 20), [], reader(image))
+    canvas.paint("")
+    canvas.resize(30, 6)
+    canvas.take((20, 20), [], reader(image))
+    screen = Terminal(30, 6)
+    screen._put("x")  # whatever a terminal shows after it was given another size
+    screen.feed(canvas.paint(""))
+    assert screen.dots() == drawn(image, 30, 6).dots()
+
+
+def test_the_status_is_the_last_line_reversed_and_cut():
+    screen = drawn(np.zeros((4, 4, 4), np.uint8), 8, 4, "a status line")
+    assert screen.text()[-1] == "a status"
+    screen = drawn(np.zeros((4, 4, 4), np.uint8), 8, 4, "x")
+    assert screen.text()[-1] == "x       "
+
+
+def test_a_terminal_of_one_cell_is_enough():
+    screen = drawn(np.zeros((4, 4, 4), np.uint8), 1, 2, "s")
+    assert screen.text()[-1] == "s"
+
+
+def test_without_blocks_the_status_is_ascii_too():
+    canvas = Canvas(Ability(Colours.NONE, blocks=False), 20, 3)
+    assert canvas.paint("name │ café").isascii()

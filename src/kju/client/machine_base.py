@@ -104,18 +104,18 @@ class MachineBase(Generic[LinkT, ScreenT, KeyboardT, PointerT]):
 
     @property
     def host_pid(self) -> int:
-        """The process that runs the machine."""
+        """The number of the process that runs the machine."""
         return self._link.welcome.pid
 
     @property
-    def paths(self) -> runtime.Paths:
-        """The machine's files; they go when it ends."""
+    def _paths(self) -> runtime.Paths:
+        """The machine's files, which are removed when it ends."""
         return runtime.Paths(Path(self._link.welcome.folder))
 
     @property
     def log(self) -> Path:
-        """The host's log; it goes when the machine ends."""
-        return self.paths.host_log
+        """The path of the host's log, which is removed when the machine ends."""
+        return self._paths.host_log
 
     @property
     def is_alive(self) -> bool:

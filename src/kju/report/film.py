@@ -65,7 +65,7 @@ class Film:
             most_bytes: What they may take together; a single one that takes more is kept.
         """
         self.pictures: list[Picture] = []
-        self.bytes = 0
+        self.bytes: int = 0
         self._most = max(most, 2)
         self._most_bytes = most_bytes
         self._seen: tuple[int, int] | None = None

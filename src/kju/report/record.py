@@ -104,7 +104,7 @@ class Record:
             most: Pictures at most; what is left is spread over the whole time.
             most_bytes: Bytes of pictures at most.
         """
-        self.name = machine.name
+        self.name: str = machine.name
         self.failure: Failure | None = None
         self._title = title or machine.name
         self._target = target
@@ -132,7 +132,7 @@ class Record:
         self._facts = _facts(info)
         self._wall, self._began = time.time(), time.monotonic()
         self._offset = self._wall - float(info.get("started", self._wall))
-        self._tail = Tail(machine.paths.input_log) if machine.role == "control" else None
+        self._tail = Tail(machine._paths.input_log) if machine.role == "control" else None
         if self._tail is None:
             self.note("input is not recorded: this client only views")
         self._witness = self._waited

@@ -68,8 +68,10 @@ class Still(Condition["Pixels"]):
         """
         if not seconds >= 0:
             raise UsageError(f"a screen is still for a number of seconds, not {seconds}")
-        self.what = f"{seconds:g} s without a change"
-        self.ignored = tuple(check_rect(rect, "what is ignored") for rect in ignore)
+        self.what: str = f"{seconds:g} s without a change"
+        self.ignored: tuple[Rect, ...] = tuple(
+            check_rect(rect, "what is ignored") for rect in ignore
+        )
         self._seconds = seconds
         self._last: Pixels | None = None
         self._since = 0.0
@@ -87,7 +89,7 @@ class Still(Condition["Pixels"]):
             self._moves(last, seen.pixels, boxes, seen.now)
         still = seen.now - self._since
         self._longest = max(self._longest, still)
-        self.again = self._since + self._seconds
+        self.again: float | None = self._since + self._seconds
         # Due is due: the sum above may be an ulp later than the difference says.
         return seen.part if seen.now >= self.again or still >= self._seconds else None
 
@@ -156,7 +158,7 @@ class Coloured(Condition["Pixels"]):
         if not 0 <= tolerance <= 255:
             raise UsageError(f"a tolerance is 0 to 255, not {tolerance}")
         name = "#{:02x}{:02x}{:02x}".format(*self._rgb)
-        self.what = f"the colour {name} on {share:.0%} of the pixels"
+        self.what: str = f"the colour {name} on {share:.0%} of the pixels"
         self._share = share
         self._tolerance = tolerance
         self._found = 0.0
@@ -185,7 +187,7 @@ class Holds(Condition[T]):
     """A predicate of the region's pixels holds."""
 
     def __init__(self, predicate: Callable[[Pixels], T]) -> None:
-        self.what = f"what {getattr(predicate, '__name__', 'the predicate')} looks for"
+        self.what: str = f"what {getattr(predicate, '__name__', 'the predicate')} looks for"
         self._predicate = predicate
         self._said: object = None
 

@@ -27,6 +27,7 @@ from kju.client.defined import running_names
 from kju.client.link import Link
 from kju.errors import (
     ClosedError,
+    ConflictError,
     GeometryError,
     MachineError,
     MachineGoneError,
@@ -715,3 +716,89 @@ def test_an_area_may_be_a_tuple(api: Api, host: FakeHost, area: Any, tmp_path: P
     with pytest.raises(GeometryError, match="leaves the 64x48 surface"):
         machine.screen.view((60, 0, 8, 8))
     call(api, machine.close)
+
+
+def test_a_machine_has_one_default_timeout(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    screen = machine.screens[0]
+    assert machine.default_timeout == screen.default_timeout == 30
+    machine.default_timeout = 0.05
+    assert screen.default_timeout == 0.05
+    for wait in (
+        screen.wait,
+        screen.wait_change,
+        lambda: screen.after(screen.mark),
+        lambda: screen.wait_colour("red"),
+        machine.wait_ended,
+        screen.refresh,  # the host is asked, and does not answer
+    ):
+        with pytest.raises(WaitTimeoutError):
+            call(api, wait)
+    machine.default_timeout = None
+    host.machine.block.set()
+    assert call(api, screen.refresh) == host.machine.producer.version
+    with pytest.raises(UsageError, match="0 or more seconds"):
+        machine.default_timeout = -1
+    call(api, machine.close)
+
+
+@pytest.mark.parametrize("timeout", [None, float("inf")])
+def test_no_limit_ends_with_the_change(api: Api, host: FakeHost, timeout: float | None) -> None:
+    machine = call(api, api.module.attach, "fake")
+    mark = machine.screen.mark
+    producer = host.machine.producer
+    timer = threading.Timer(0.05, lambda: producer.publish([(0, 0, 8, 8)]))
+    timer.start()
+    assert call(api, machine.screen.wait, mark, timeout=timeout).mark.version > mark.version
+    timer.join()
+    call(api, machine.close)
+
+
+def test_a_negative_timeout_is_refused(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    for wait in (machine.screen.wait, machine.screen.wait_stable, machine.wait_ended):
+        seconds = (1.0,) if wait == machine.screen.wait_stable else ()
+        with pytest.raises(UsageError, match="timeout must be 0 or more seconds"):
+            call(api, wait, *seconds, timeout=-1)
+    call(api, machine.close)
+
+
+def test_a_machine_is_alive_until_its_end(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    assert machine.is_alive and machine.end_reason is None
+    host.end()
+    assert "its host hung up" in call(api, machine.wait_ended, timeout=10)
+    assert not machine.is_alive
+    assert "its host hung up" in machine.end_reason
+    call(api, machine.close)
+
+
+def test_a_screen_has_its_keyboard_and_pointer(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    screen = machine.screens[0]
+    call(api, screen.keyboard.chord, "a")
+    assert [down for _, down in host.machine.steps] == [True, False]
+    call(api, screen.pointer.click, 3, 4)
+    call(api, machine.close)
+
+
+def test_machines_lists_running_and_defined_ones(
+    api: Api, host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    file = call(api, api.module.define, "web", disk="1M", memory="64M")
+    copy = call(api, api.module.clone, "web", "copy")
+    assert api.module.machines() == [
+        kju.MachineEntry("copy", False, copy),
+        kju.MachineEntry("fake", True, None),
+        kju.MachineEntry("web", False, file),
+    ]
+    assert api.module.definition("copy").base == "web"
+    assert api.module.definition("web").memory == "64M"
+    with pytest.raises(ConflictError, match="copy"):
+        call(api, api.module.remove, "web")
+    assert call(api, api.module.remove, "copy") == []
+    call(api, api.module.remove, "web")
+    assert [machine.name for machine in api.module.machines()] == ["fake"]
+    with pytest.raises(MachineNotFoundError):
+        api.module.definition("web")

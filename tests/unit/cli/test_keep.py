@@ -155,7 +155,7 @@ def test_start_escapes_the_reason_for_an_accelerator(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # A machine that runs elsewhere says what its accelerator is.
-    monkeypatch.setattr(keep.kept, "start", lambda name, detach: attach(name))
+    monkeypatch.setattr(keep.defined, "start", lambda name, detach: attach(name))
     with fake_host() as host:
         host.machine.info["accelerator"] = {"name": "tcg", "reason": REASON}
         keep.start("fake", watch=False)

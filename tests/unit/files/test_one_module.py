@@ -60,7 +60,7 @@ EXCEPTIONS = {
     ("report/film.py", "Image.fromarray(colours).save"),
     ("vision/needle.py", "Image.fromarray(np.ascontiguousarray(self.pixels[..., ::-1])).save"),
     # Methods of kju's own: screens, needles, timeouts and reports write through `write_output`.
-    
+
     ("cli/wait.py", "made.save"),
     ("viewers/viewer.py", "self._connection.save"), ("cli/wait.py", "error.save"),
     ("viewers/qt/window.py", "self.view.viewer.save"), ("report/record.py", "error.save"),

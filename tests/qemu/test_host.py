@@ -141,7 +141,7 @@ def test_consistent_copies_and_refresh(machine: kju.Machine) -> None:
     frame = machine.screen.frame(consistent=True, pixels="bgrx")
     assert frame.shape == (400, 720, 4)
     assert machine.screen.refresh() >= frame.version
-    with machine.screen._hold():
+    with machine.screen._origin.hold():
         version = machine.screen.version
         assert machine.screen.version == version
     machine.screen.wait(timeout=5)
@@ -149,7 +149,7 @@ def test_consistent_copies_and_refresh(machine: kju.Machine) -> None:
 
 def test_a_screen_held_too_long_goes_on_by_itself(machine: kju.Machine) -> None:
     until(lambda: machine.screen.mode.width == 720, 20)
-    held = machine.screen._hold()
+    held = machine.screen._origin.hold()
     held.__enter__()
     machine.screen.wait(timeout=5)
     held.__exit__(None, None, None)
@@ -221,7 +221,7 @@ def test_two_consoles() -> None:
         with pytest.raises(IndexError):
             machine.screens[2]
         with pytest.raises(UsageError, match="no console 5"):
-            kju.Screen.of(machine._link, 5)
+            kju.Screen(machine._link, 5)
 
 
 def test_no_console_at_all() -> None:

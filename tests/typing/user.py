@@ -37,7 +37,7 @@ def keep(image: str) -> list[str]:
         machine.pause()
         saved = machine.snapshots.save("a")
         assert_type(saved.tag, str)
-        assert_type(machine.snapshots.load("a").picture, str)
+        assert_type(machine.snapshots.load("a").picture, str | None)
         with machine.events(since=0) as events:
             assert_type(next(events).name, str)
         with machine.serial() as line:

@@ -70,7 +70,6 @@ CORE = (
 )
 #: Cycles that are still there.
 KNOWN_CYCLES = [
-    ["client.base", "client.frame", "client.witness"],
     [
         "emulators.launch",
         "emulators.mirror.emulator",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 
     from ..surface import Mode
     from ..surface.formats import PixelFormat
-    from .base import SurfaceBase
 
 # Below this, new memory comes from the heap and costs nothing worth saving.
 POOL_BYTES = 256 * 1024
+
+
+class FrameSource(Protocol):
+    """The surface of a frame."""
+
+    def _shows(self, incarnation: int, epoch: int) -> bool: ...
 
 
 class Frame(np.ndarray[Any, np.dtype[np.uint8]]):
@@ -41,7 +46,7 @@ class Frame(np.ndarray[Any, np.dtype[np.uint8]]):
     mode: Mode | None = None
     consistent: bool = False
     live: bool = False
-    _surface: weakref.ref[SurfaceBase] | None = None
+    _surface: weakref.ref[FrameSource] | None = None
 
     def __array_wrap__(
         self,
@@ -62,14 +67,15 @@ class Frame(np.ndarray[Any, np.dtype[np.uint8]]):
     def stale(self) -> bool:
         """Whether the surface has since been closed, replaced, or changed its mode."""
         surface = self._surface() if self._surface else None
-        if surface is None or surface.closed or self.mode is None:
+        if surface is None or self.mode is None:
             return True
-        return surface.epoch_of(self) != self.mode.epoch
+        return not surface._shows(self.incarnation, self.mode.epoch)
 
 
 def make_frame(
     pixels: npt.NDArray[np.uint8],
-    surface: SurfaceBase,
+    surface: weakref.ref[FrameSource],
+    incarnation: int,
     mode: Mode,
     version: int,
     *,
@@ -83,8 +89,8 @@ def make_frame(
         mode=mode,
         consistent=consistent,
         live=live,
-        incarnation=surface.incarnation,
-        _surface=surface.reference,
+        incarnation=incarnation,
+        _surface=surface,
     )
     return frame
 

@@ -14,7 +14,7 @@ import socket
 import threading
 from typing import TypeVar
 
-from ..errors import PeerError, WaitTimeoutError
+from ..errors import KjuError, PeerError, WaitTimeoutError
 from ..files import lost_descriptors
 from ..protocol.framing import MAX_DESCRIPTORS, Answer, ClientSide
 from ..protocol.messages import Happened, Hello, Reply, Request, Role, Welcome
@@ -53,6 +53,24 @@ def close_all(descriptors: list[int] | array.array[int] | tuple[int, ...]) -> No
     """Close descriptors that nobody wants."""
     for number in descriptors:
         os.close(number)
+
+
+def only_descriptor(answer: Answer, kind: type[Reply]) -> int:
+    """The one descriptor of a reply of this kind.
+
+    Raises:
+        PeerError: There are none, or several.
+        KjuError: The reply is a failure.
+    """
+    reply, descriptors = answer
+    try:
+        check_reply(reply, kind)
+        if len(descriptors) != 1:
+            raise PeerError(f"memory came with {len(descriptors)} descriptors", reply)
+    except KjuError:
+        close_all(descriptors)
+        raise
+    return descriptors[0]
 
 
 class Link:

@@ -35,11 +35,11 @@ from ..store import running as runtime
 from ..surface import NOTHING_TAKEN, Mark
 from . import life, replaying, requests
 from .keyboard import Keyboard
-from .link import Link
+from .link import Link, only_descriptor
 from .machine_base import MachineBase
 from .pointer import Pointer
 from .requests import check_reply
-from .screen import Screen, Screens, only_descriptor
+from .screen import Screen, Screens
 from .snapshots import Events, Snapshots
 from .timeouts import DEFAULT_TIMEOUT, Timeout, seconds_of
 

@@ -253,7 +253,7 @@ class Waits(SurfaceBase):
     ) -> T:
         seconds = seconds_of(timeout, self.default_timeout)
         watch = watch_for(condition, region, seconds, since)
-        with witnessed(self, watch):
+        with witnessed(self._witnesses, watch):
             self._newest()
             while True:
                 mark = look(self, watch)

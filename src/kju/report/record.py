@@ -136,7 +136,7 @@ class Record:
         if self._tail is None:
             self.note("input is not recorded: this client only views")
         self._witness = self._waited
-        self._watched.witnesses += (self._witness,)
+        self._watched._witnesses += (self._witness,)
         self._thread = threading.Thread(target=self._run, name="kju record", daemon=True)
         self._thread.start()
 
@@ -198,8 +198,8 @@ class Record:
         if self._ended is not None:
             return
         # Another may have begun to listen meanwhile, and goes on.
-        others = tuple(w for w in self._watched.witnesses if w is not self._witness)
-        self._watched.witnesses = others
+        others = tuple(w for w in self._watched._witnesses if w is not self._witness)
+        self._watched._witnesses = others
         self._ending = True
         self._hurry.set()
         self._thread.join()

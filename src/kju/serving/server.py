@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import msgspec
 
 from ..client.aio.link import AsyncLink
-from ..client.aio.screen import Screen
+from ..client.aio.screen import Screen, open_screen
 from ..client.aio.snapshots import events
 from ..client.defined import running_names
 from ..errors import KjuError, UnavailableError, UsageError
@@ -68,7 +68,7 @@ class ServedScreen:
         """Look from now on."""
         self._link = await AsyncLink.attach(self._machine, "view", "kju serve")
         try:
-            self._screen = await Screen.of(self._link, self._console)
+            self._screen = await open_screen(self._link, self._console)
         except BaseException:
             self.close()
             raise

@@ -297,11 +297,11 @@ def test_close_frees_the_threads_that_wait(host: FakeHost) -> None:
 
 def test_consistent_copies_hold_the_producer(host: FakeHost) -> None:
     machine = kju.attach("fake")
-    with machine.screen._hold():
+    with machine.screen._origin.hold():
         assert host.machine.holds == 1
     machine.close()
     watcher = kju.attach("fake", "view")
-    assert watcher.screen._hold is None
+    assert watcher.screen._origin.hold() is None
     watcher.close()
 
 

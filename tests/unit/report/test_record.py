@@ -187,5 +187,5 @@ def test_nothing_is_left_running(machine: kju.Machine) -> None:
     with recording(machine) as record:
         pass
     record.close()
-    assert machine.screen.witnesses == ()
+    assert machine.screen._witnesses == ()
     assert not [thread for thread in threading.enumerate() if thread.name == "kju record"]

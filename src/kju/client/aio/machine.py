@@ -31,15 +31,15 @@ from ...store import running as runtime
 from ...surface import NOTHING_TAKEN, Mark
 from .. import life, replaying, requests
 from ..life import Event
+from ..link import only_descriptor
 from ..machine import END, START, client_name
 from ..machine_base import MachineBase
 from ..requests import check_reply
-from ..screen import only_descriptor
 from ..timeouts import DEFAULT_TIMEOUT, Timeout, seconds_of
 from .keyboard import Keyboard
 from .link import AsyncLink
 from .pointer import Pointer
-from .screen import Screen
+from .screen import Screen, open_screen
 from .snapshots import Snapshots, events
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ async def launched(request: Launch) -> Machine:
         reply, _ = await link.call(request, START)
         link.welcome = check_reply(reply, Welcome)
         link.name = link.welcome.machine
-        screens = [await Screen.of(link, i) for i in range(link.welcome.consoles)]
+        screens = [await open_screen(link, i) for i in range(link.welcome.consoles)]
     except BaseException as error:
         if isinstance(error, KjuError) and not isinstance(error, WaitTimeoutError):
             # It hangs up when everything has been taken down: the name is free again then.
@@ -296,7 +296,7 @@ async def attach(name: str, role: Role = "control") -> Machine:
         return await mirror(name, role=role)
     link = await AsyncLink.attach(name, requests.check_role(role), client_name())
     try:
-        screens = [await Screen.of(link, i) for i in range(link.welcome.consoles)]
+        screens = [await open_screen(link, i) for i in range(link.welcome.consoles)]
     except BaseException:
         link.close()
         raise

@@ -158,7 +158,7 @@ class Waits(SurfaceBase):
     ) -> T:
         seconds = seconds_of(timeout, self.default_timeout)
         watch = watch_for(condition, region, seconds, since)
-        with witnessed(self, watch):
+        with witnessed(self._witnesses, watch):
             await self._newest()
             while True:
                 mark = await asyncio.to_thread(look, self, watch)

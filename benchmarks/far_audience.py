@@ -17,12 +17,12 @@ import sys
 from kju.memory import SurfaceProducer
 from kju.remote import address
 from kju.remote.endpoints import Options, endpoint
-from kju.remote.mirror import Inlet
+from kju.remote.mirror import Mirror
 from kju.remote.transport import Engine
-from kju.serving.audience import Viewer
-from kju.serving.served_screen import Outlet
+from kju.serving.registry import ServedViewer
+from kju.serving.served_screen import ServedScreen
+from kju.wire.greeting import Admission
 from kju.wire.messages import Done
-from kju.wire.sender import Admission
 
 from .ages import HEIGHT, WIDTH
 from .far_screen import NAME, Animation
@@ -32,12 +32,12 @@ TOGETHER = 10
 
 
 async def serve(place: str, rate: float) -> None:
-    async def act(viewer: Viewer, body: bytes) -> Done:
+    async def act(viewer: ServedViewer, body: bytes) -> Done:
         return Done(1)
 
     animation = Animation(rate)
     engine = await Engine.open(Options(connect=[endpoint(place)]))
-    outlet = Outlet(engine, NAME, animation, lambda hello, raw: Admission("view"), act)
+    outlet = ServedScreen(engine, NAME, animation, lambda hello, raw: Admission("view"), act)
     outlet.open()
     print("serving", flush=True)
     await animation.run(3600)
@@ -69,7 +69,7 @@ async def view(place: str, count: int) -> None:
         drawn += 1
 
     engine = await Engine.open(Options(connect=[endpoint(place)]))
-    inlet = Inlet(engine, NAME, target, "view", audience=True, drawn=draw)
+    inlet = Mirror(engine, NAME, target, "view", audience=True, drawn=draw)
     await inlet.open(20)
     takers = [Taker() for _ in range(count - 1)]
     for first in range(0, len(takers), TOGETHER):

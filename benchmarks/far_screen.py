@@ -13,11 +13,11 @@ from collections.abc import Callable
 from kju.memory import SurfaceProducer
 from kju.remote.endpoints import Options, endpoint
 from kju.remote.transport import Engine
-from kju.serving.audience import Viewer
-from kju.serving.served_screen import Outlet
+from kju.serving.registry import ServedViewer
+from kju.serving.served_screen import ServedScreen
 from kju.surface.consumer import Consumer
+from kju.wire.greeting import Admission
 from kju.wire.messages import Done
-from kju.wire.sender import Admission
 
 from .ages import HEIGHT, RATE, WIDTH, draw, gradient
 
@@ -53,12 +53,12 @@ class Animation:
 
 
 async def serve(place: str, seconds: float) -> None:
-    async def act(viewer: Viewer, body: bytes) -> Done:
+    async def act(viewer: ServedViewer, body: bytes) -> Done:
         return Done(1)
 
     animation = Animation()
     engine = await Engine.open(Options(listen=[endpoint(place)]))
-    outlet = Outlet(engine, NAME, animation, lambda hello, raw: Admission(hello.role), act)
+    outlet = ServedScreen(engine, NAME, animation, lambda hello, raw: Admission(hello.role), act)
     outlet.open()
     print("serving", flush=True)
     await animation.run(seconds)

@@ -21,13 +21,13 @@ import numpy as np
 
 from kju.memory import SurfaceProducer
 from kju.remote.endpoints import Options, endpoint
-from kju.remote.mirror import Inlet
+from kju.remote.mirror import Mirror
 from kju.remote.transport import Engine
-from kju.serving.audience import Viewer
-from kju.serving.served_screen import Outlet
+from kju.serving.registry import ServedViewer
+from kju.serving.served_screen import ServedScreen
 from kju.surface.consumer import Consumer
+from kju.wire.greeting import Admission
 from kju.wire.messages import Done
-from kju.wire.sender import Admission
 
 WIDTH, HEIGHT = 1280, 800
 NAME = "bench/ticker"
@@ -80,12 +80,12 @@ def checksum(pixels: np.ndarray) -> int:
 
 
 async def serve(place: str) -> None:
-    async def act(viewer: Viewer, body: bytes) -> Done:
+    async def act(viewer: ServedViewer, body: bytes) -> Done:
         return Done(1)
 
     ticker = Ticker()
     engine = await Engine.open(Options(listen=[endpoint(place)]))
-    outlet = Outlet(engine, NAME, ticker, lambda hello, raw: Admission(hello.role), act)
+    outlet = ServedScreen(engine, NAME, ticker, lambda hello, raw: Admission(hello.role), act)
     outlet.open()
     print("serving", flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
@@ -107,7 +107,7 @@ async def view(place: str) -> None:
         print(json.dumps([at, checksum(target.pixels)]), flush=True)
 
     engine = await Engine.open(Options(connect=[endpoint(place)]))
-    inlet = Inlet(engine, NAME, target, drawn=drawn)
+    inlet = Mirror(engine, NAME, target, drawn=drawn)
     await inlet.open(20)
     await asyncio.to_thread(sys.stdin.read)
     inlet.close()

@@ -17,7 +17,7 @@ import numpy as np
 
 from kju.memory import SurfaceProducer
 from kju.remote.endpoints import Options, endpoint
-from kju.remote.mirror import Inlet
+from kju.remote.mirror import Mirror
 from kju.remote.transport import Engine
 from kju.surface import NOTHING_TAKEN
 from kju.surface.consumer import Consumer
@@ -42,7 +42,7 @@ async def of_kju(place: str, seconds: float) -> Ages:
         ages.look(target.pixels, change.rects)
 
     engine = await Engine.open(Options(connect=[endpoint(place)]))
-    inlet = Inlet(engine, NAME, target, drawn=drawn)
+    inlet = Mirror(engine, NAME, target, drawn=drawn)
     await inlet.open(20)
     await asyncio.sleep(seconds)
     inlet.close()

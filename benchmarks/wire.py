@@ -22,10 +22,11 @@ import numpy as np
 from kju.surface import surface_size
 from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
-from kju.wire import messages
-from kju.wire.encoders import Encoders
-from kju.wire.receiver import Receiver
-from kju.wire.sender import Admission, Sender
+from kju.wire import codecs, messages
+from kju.wire.encoder import Encoders
+from kju.wire.greeting import Admission
+from kju.wire.receiver import ReceiverSession
+from kju.wire.sender import SenderSession
 
 from .measure import Figure, progress
 from .peers.vnc import Vnc
@@ -39,7 +40,7 @@ PEERS = {"Tight": "tight", "Tight, level 2": "tight-2", "ZRLE": "zrle"}
 TOGETHER, EACH = 0.6, 1.0
 NOISE = "noise"
 #: Other ways of kju's than its own choice, by what a viewer says that it reads.
-WAYS = {"lossy": ["zstd", messages.JPEG], "lz4": ["lz4"], "raw": ["raw"]}
+WAYS = {"lossy": ["zstd", codecs.JPEG], "lz4": ["lz4"], "raw": ["raw"]}
 #: Seconds for which nothing changes after a trace, and those from one of its updates to the next.
 REST, STEP = 1.0, 0.03
 #: CPU of an encoded pixel, of the peer's.
@@ -85,19 +86,19 @@ class Session:
     """A screen, its sender and its viewer.
 
     Args:
-        codecs: What the viewer reads; photos as well, if that is among it.
+        offered: What the viewer reads; photos as well, if that is among it.
     """
 
-    def __init__(self, codecs: Sequence[str] = messages.CODECS) -> None:
+    def __init__(self, offered: Sequence[str] = codecs.offered()) -> None:
         self.screen, consumer = _surface()
         self.screen.set_mode(WIDTH, HEIGHT)
         self.shows, _ = _surface()
-        self._lossy = lossy = messages.JPEG in codecs
-        wanted = messages.Hello(1, "control", list(codecs), 1, lossy=lossy)
-        encoder = Encoders(consumer).of(wanted)
-        self._sender = Sender(encoder, consumer, lambda hello, raw: Admission("control"))
-        self._receiver = Receiver(self.shows)
-        self._receiver.hello("control", codecs=codecs, lossy=lossy)
+        self._lossy = lossy = codecs.JPEG in offered
+        wanted = messages.Hello(1, "control", list(offered), 1, lossy=lossy)
+        encoder = Encoders(consumer).for_viewer(wanted)
+        self._sender = SenderSession(encoder, consumer, lambda hello, raw: Admission("control"))
+        self._receiver = ReceiverSession(self.shows)
+        self._receiver.start("control", codecs=offered, lossy=lossy)
         self._now = 0.0
         self.size = 0
         self.cpu = self.shown = 0.0
@@ -116,7 +117,7 @@ class Session:
         mine, theirs = self.shows.pixels[..., :3], self.screen.pixels[..., :3]
         if np.array_equal(mine, theirs):
             return
-        if self._receiver.exact:
+        if self._receiver.picture.exact:
             raise RuntimeError("the viewer does not show the screen")
         wrong = (mine != theirs).any(-1)
         error = np.mean((mine[wrong].astype(float) - theirs[wrong]) ** 2)
@@ -143,9 +144,9 @@ class Session:
         return bool(said or out)
 
 
-def of_kju(trace: Trace, codecs: Sequence[str] = messages.CODECS) -> Cost:
+def of_kju(trace: Trace, offered: Sequence[str] = codecs.offered()) -> Cost:
     """The trace through the wire."""
-    session = Session(codecs)
+    session = Session(offered)
     session.screen.compare(trace.first)
     session.settle()
     session.rest(REST)
@@ -222,7 +223,7 @@ def other_ways(trace: Trace, ours: Cost) -> Iterator[Figure]:
     updates = len(trace.frames)
     for way, cost in {
         "zstd": ours,
-        **{w: of_kju(trace, codecs) for w, codecs in WAYS.items()},
+        **{w: of_kju(trace, names) for w, names in WAYS.items()},
     }.items():
         near = "" if cost.noise == float("inf") else f", {cost.noise:.1f} dB, {cost.rest:,} at rest"
         times = f"{1000 * cost.cpu / updates:.2f} + {1000 * cost.shown / updates:.2f} ms"

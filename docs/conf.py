@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.doctest",
     "sphinx.ext.napoleon",
+    "sphinx_copybutton",
 ]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -25,7 +26,10 @@ myst_heading_anchors = 3
 exclude_patterns = ["_build", "package.md", "reference/surface-fields.md"]
 html_theme = "furo"
 html_title = "kju"
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["kju.css"]
+# Expected output and drawings are not commands.
+copybutton_selector = "div:not(.highlight-text) > div.highlight > pre"
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 napoleon_custom_sections = [("Source", "notes_style")]

@@ -16,16 +16,16 @@ import harness
 
 with harness.instrumented():
     from kju.errors import KjuError
-    from kju.remote.proof import Admit, Prover
+    from kju.remote.proof import Authenticator, Prover
     from kju.remote.trust import Trust
     from kju.surface import surface_size
     from kju.surface.consumer import Consumer
     from kju.surface.producer import Producer
     from kju.wire.encoder import Encoder
+    from kju.wire.greeting import Stage
     from kju.wire.messages import Input
-    from kju.wire.receiver import Receiver
-    from kju.wire.receiver import Stage as ViewerStage
-    from kju.wire.sender import Sender, Stage
+    from kju.wire.receiver import ReceiverSession
+    from kju.wire.sender import SenderSession
 
 NAME = "lab/host1/debian"
 #: Hello, challenge, proof, welcome, input.
@@ -39,13 +39,14 @@ MEMORY = bytearray(surface_size(1 << 12, max_side=64))
 PRODUCER = Producer.format(MEMORY, 1 << 12, incarnation=1, max_side=64)
 CONSUMER = Consumer(MEMORY)
 ENCODER = Encoder(CONSUMER)
-ADMIT, PROVE = Admit(TRUST, NAME), Prover(TRUST, "ann", NAME)
+ADMIT, PROVE = Authenticator(TRUST, NAME), Prover(TRUST, "ann", NAME)
 
 
 def one_input(data: bytes) -> None:
     at, how, what = data[0] % MESSAGES if data else 0, data[1] % 3 if data[1:] else 0, data[2:]
-    sender, receiver = Sender(ENCODER, CONSUMER, ADMIT), Receiver(PRODUCER, most=4096)
-    receiver.hello("control", user="ann", prove=PROVE())
+    sender = SenderSession(ENCODER, CONSUMER, ADMIT)
+    receiver = ReceiverSession(PRODUCER, max_pixels=4096)
+    receiver.start("control", user="ann", prove=PROVE())
     inputs, passed = [], 0
 
     def change(message: bytes) -> bytes:
@@ -54,7 +55,7 @@ def one_input(data: bytes) -> None:
         return changed(message, how, what) if passed - 1 == at else message
 
     for turn in range(3):
-        if receiver.stage is ViewerStage.OPEN:
+        if receiver.stage is Stage.OPEN:
             receiver._urgent.append(Input(1, b"a key"))
         for message in receiver.to_send():
             try:
@@ -70,7 +71,7 @@ def one_input(data: bytes) -> None:
         raise AssertionError(f"the sender took {inputs}")
     if inputs and (sender.stage, sender.role, sender.user) != (Stage.OPEN, "control", "ann"):
         raise AssertionError(f"a session of {sender.user!r}, {sender.role}")
-    if receiver.stage is ViewerStage.OPEN and receiver.sender != "host1":
+    if receiver.stage is Stage.OPEN and receiver.sender != "host1":
         raise AssertionError(f"a session with {receiver.sender!r}")
     if sender.stage is Stage.OPEN and sender.user != "ann":
         raise AssertionError(f"a session with {sender.user!r}")

@@ -1,4 +1,4 @@
-"""The wire's messages, from a viewer and from a sender: taken or a PeerError, memory bounded.
+"""Feeds messages to a sender and a receiver: accepted or a PeerError, with bounded memory.
 
 See fuzz/README.md for how to run it.
 """
@@ -17,13 +17,16 @@ with harness.instrumented():
     from kju.surface import surface_size
     from kju.surface.consumer import Consumer
     from kju.surface.producer import Producer
-    from kju.wire import _wire, blocks, messages, photos
-    from kju.wire.encoder import KEPT, MAX_DATA, Encoder
-    from kju.wire.inputs import MOST_INPUTS
-    from kju.wire.lossy import LossyEncoder
+    from kju.wire import _wire, codecs, messages
+    from kju.wire.codecs import jpeg
+    from kju.wire.encoder import MAX_DATA, Encoder
+    from kju.wire.greeting import Admission
+    from kju.wire.inputs import MAX_INPUTS
     from kju.wire.messages import MAX_LOST
-    from kju.wire.receiver import Receiver
-    from kju.wire.sender import MOST_EVENTS, Admission, Sender
+    from kju.wire.photos import ExactPolicy, PhotoPolicy
+    from kju.wire.receiver import ReceiverSession
+    from kju.wire.sender import MAX_EVENTS, SenderSession
+    from kju.wire.steps import MAX_KEPT
 
 WIDTH, HEIGHT = 64, 48
 CAPACITY = WIDTH * HEIGHT * 4
@@ -35,7 +38,7 @@ def surface() -> tuple[Producer, Consumer]:
     return Producer.format(memory, CAPACITY, incarnation=1, max_side=256), Consumer(memory)
 
 
-def block(codec: messages.Codec = "zstd") -> tuple[int, bytes]:
+def block(codec: str = "zstd") -> tuple[int, bytes]:
     """A good one, of every kind of item."""
     picture = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
     picture[8:20, 8:20] = (1, 2, 3, 0)
@@ -45,20 +48,20 @@ def block(codec: messages.Codec = "zstd") -> tuple[int, bytes]:
     picture[4:8, 40:60] = np.arange(20)[:, None] * (7, 3, 5, 0)
     rects = [(8, 8, 12, 12), (0, 0, 30, 20), (0, 20, 20, 20), (40, 0, 20, 8), (40, 4, 20, 4)]
     data = _wire.pack_move((0, 0, 8, 8), 1, 1) + _wire.pack(picture, form, rects)
-    return len(data), blocks.compress(data, codec)
+    return len(data), codecs.compress(data, codec)
 
 
 def photo() -> messages.Photo:
     """A good one."""
     picture = np.random.default_rng(3).integers(90, 110, (16, 24, 4), np.uint8)
-    return messages.Photo(8, 16, 24, 16, photos.compress(picture))
+    return messages.Photo(8, 16, 24, 16, jpeg.compress(picture))
 
 
 def seeds() -> list[bytes]:
     """One message of every kind; a kind without a seed is a mistake."""
     size, data = block()
-    nothing = blocks.compress(b"", "zstd")
-    cursor = blocks.compress(bytes(4 * 4 * 4), "zstd")
+    nothing = codecs.compress(b"", "zstd")
+    cursor = codecs.compress(bytes(4 * 4 * 4), "zstd")
     found: list[messages.Message] = [
         messages.Hello(1, "control", ["zstd", "jpeg"], 1 << 20, "é", b"n", False, True),
         messages.Proof(b"p"),
@@ -77,10 +80,10 @@ def seeds() -> list[bytes]:
         messages.Event("paused"),
         messages.Lead(),
         messages.Ticket(bytes(74)),
-        messages.Here(),
+        messages.KeepAlive(),
         messages.Goodbye("bye"),
-        messages.Lossy(7, 1, 1, 2, 2, size, data, 0, [photo()]),
-        messages.Lossy(8, 0, 1, 2, 2, 0, nothing, 0, [photo(), photo()]),
+        messages.LossySegment(7, 1, 1, 2, 2, size, data, 0, [photo()]),
+        messages.LossySegment(8, 0, 1, 2, 2, 0, nothing, 0, [photo(), photo()]),
     ]
     kinds = {*get_args(messages.FromViewer), *get_args(messages.FromSender)}
     if missing := kinds - set(map(type, found)):
@@ -106,7 +109,7 @@ ITEMS = (
 def much(item: bytes) -> tuple[int, bytes]:
     """As much of it as a block may have: some hundred bytes, once compressed."""
     data = item * (messages.MAX_BLOCK // len(item))
-    return len(data), blocks.compress(data, "zstd")
+    return len(data), codecs.compress(data, "zstd")
 
 
 def joined(parts: list[bytes]) -> bytes:
@@ -126,17 +129,17 @@ def parted(data: bytes) -> list[bytes]:
 def one_input(data: bytes) -> None:
     """The same messages to a sender and to a receiver, each after a good greeting."""
     parts = parted(data)
-    to_sender(parts, Encoder)
-    to_sender(parts, LossyEncoder)
+    to_sender(parts, ExactPolicy())
+    to_sender(parts, PhotoPolicy())
     to_receiver(parts, "zstd")
     to_receiver(parts, "lz4")
 
 
-def to_sender(parts: list[bytes], make: type[Encoder]) -> None:
+def to_sender(parts: list[bytes], policy: ExactPolicy) -> None:
     producer, consumer = surface()
     producer.set_mode(WIDTH, HEIGHT)
-    encoder = make(consumer)
-    sender = Sender(encoder, consumer, lambda hello, raw: Admission(hello.role))
+    encoder = Encoder(consumer, policy=policy)
+    sender = SenderSession(encoder, consumer, lambda hello, raw: Admission(hello.role))
     sender.receive(messages.Hello(1, "control", ["zstd"], 1 << 20), 0.0)
     for number, part in enumerate(parts):
         now = number / 10
@@ -150,16 +153,16 @@ def to_sender(parts: list[bytes], make: type[Encoder]) -> None:
                 sender.next_message(now)
         drawn = NOISE if number % 2 else bytes([number % 256]) * 4096
         producer.draw((0, 0, 32, 32), drawn, stride=128)  # type: ignore[arg-type]
-    if len(sender._inputs) > MOST_INPUTS or len(sender._events) > MOST_EVENTS:
+    if len(sender._inputs) > MAX_INPUTS or len(sender._events) > MAX_EVENTS:
         raise AssertionError("a viewer made its sender keep inputs or events")
-    if encoder._kept > KEPT + MAX_DATA:
+    if encoder._log._length > MAX_KEPT + MAX_DATA:
         raise AssertionError("an encoder keeps too much")
 
 
-def to_receiver(parts: list[bytes], codec: messages.Codec) -> None:
+def to_receiver(parts: list[bytes], codec: str) -> None:
     producer, _ = surface()
-    receiver = Receiver(producer, most=256 * 256)
-    receiver.hello("control", codecs=[codec, messages.JPEG], lossy=True)
+    receiver = ReceiverSession(producer, max_pixels=256 * 256)
+    receiver.start("control", codecs=[codec, codecs.JPEG], lossy=True)
     receiver.receive(messages.Welcome(1, 1, codec, "control", lossy=True), 0.0)
     for part in parts:
         try:
@@ -168,7 +171,7 @@ def to_receiver(parts: list[bytes], codec: messages.Codec) -> None:
             break
         finally:
             receiver.to_send()
-    if len(receiver._lost) > MAX_LOST + 1 or len(receiver._urgent) > 2:
+    if len(receiver.losses.lost) > MAX_LOST + 1 or len(receiver._urgent) > 2:
         raise AssertionError("a sender made its viewer keep more than it may")
 
 

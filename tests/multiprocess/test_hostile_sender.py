@@ -22,7 +22,7 @@ from kju.errors import WaitTimeoutError
 from kju.remote import address
 from kju.remote.endpoints import Options, endpoint
 from kju.remote.transport import Engine
-from kju.wire import blocks, messages
+from kju.wire import codecs, messages
 
 pytest.importorskip("zenoh")
 NAME = "lab/x"
@@ -41,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def segment(serial: int, fills: int) -> messages.Segment:
     """Fills of the whole picture, in some twenty bytes."""
     block = b"".join(FILL + bytes([serial % 256, n % 256, 9]) for n in range(fills))
-    data = blocks.compress(block, "zstd")
+    data = codecs.compress(block, "zstd")
     return messages.Segment(serial, 0, 1, serial, serial, len(block), data)
 
 
@@ -84,17 +84,17 @@ class HostileSender:
                     segment(2, 1),
                     *self.events,
                 ):
-                    engine.put_surely(address.downward(NAME, viewer), messages.encode(each))
+                    engine.put_reliable(address.downward(NAME, viewer), messages.encode(each))
 
         engine.subscribe(address.upward(NAME, "*"), came)
-        engine.token(address.presence(NAME))
+        engine.declare_token(address.presence(NAME))
         self._open.set()
         serial = 2
         while not self._over.is_set():
             if self.flood.is_set() and self._viewers:
                 serial += 1
                 data = messages.encode(segment(serial, self._fills))
-                engine.put_surely(address.downward(NAME, self._viewers[-1]), data)
+                engine.put_reliable(address.downward(NAME, self._viewers[-1]), data)
                 self.sent += 1
             await asyncio.sleep(0.002)
         await engine.close()

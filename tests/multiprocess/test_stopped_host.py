@@ -20,7 +20,9 @@ import kju
 import kju.aio
 from kju.client.defined import running_names
 from kju.errors import WaitTimeoutError
-from kju.store import running as runtime
+from kju.store import claims, running
+from kju.store.connection import connect
+from kju.store.paths import machine_paths
 
 #: Seconds that a request waits for its answer: a command that takes less has not waited for one.
 REQUEST = 30
@@ -34,12 +36,12 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     with kju.launch(xvfb=True, name="other"):
         still = kju.launch(xvfb=True, name="still", detach=True)
         os.kill(still.host_pid, signal.SIGSTOP)
-        until(lambda: runtime.is_stopped(still.host_pid), what="the host is stopped")
+        until(lambda: running.is_stopped(still.host_pid), what="the host is stopped")
         try:
             yield still.host_pid
         finally:
-            if "still" in runtime.names():
-                runtime.kill("still")
+            if "still" in running.names():
+                claims.kill("still")
             still.close()
     assert running_names() == []
 
@@ -80,24 +82,24 @@ def test_stop_says_what_to_do(stopped: int) -> None:
     assert seconds < REQUEST
     assert f"process {stopped}) does not respond" in done.stderr
     assert "kju stop --now still" in done.stderr
-    assert "still" in runtime.names()
+    assert "still" in running.names()
     assert command("stop", "--now", "other")[0].returncode == 0
 
 
 def test_stop_now_ends_it_and_what_it_runs(stopped: int) -> None:
-    child = int(runtime.paths("still").pid.read_text().splitlines()[1].split()[0])
+    child = int(machine_paths("still").pid.read_text().splitlines()[1].split()[0])
     done, seconds = command("stop", "--now", "still")
     assert done.returncode == 0, done.stderr
     assert seconds < REQUEST
     assert f"process {stopped} was killed" in done.stderr
-    assert runtime.names() == ["other"]
-    until(lambda: runtime.start_time(child) == 0, what="its X server has ended")
+    assert running.names() == ["other"]
+    until(lambda: running.start_time(child) == 0, what="its X server has ended")
 
 
 def test_a_host_that_goes_on_is_not_ended(stopped: int) -> None:
     os.kill(stopped, signal.SIGCONT)
     assert command("stop", "--now", "still")[0].stderr == ""
-    assert runtime.names() == ["other"]
+    assert running.names() == ["other"]
 
 
 def test_asyncio_goes_on_while_a_host_lets_nobody_in(stopped: int) -> None:
@@ -105,7 +107,7 @@ def test_asyncio_goes_on_while_a_host_lets_nobody_in(stopped: int) -> None:
     try:
         with pytest.raises(WaitTimeoutError):
             while True:  # until the socket queues no more
-                waiting.append(runtime.connect(runtime.find("still"), "still", 0.0))
+                waiting.append(connect(running.find("still"), "still", 0.0))
 
         async def main() -> None:
             with pytest.raises(TimeoutError):

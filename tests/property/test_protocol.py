@@ -13,11 +13,11 @@ from kju.protocol.framing import ClientSide, Framer, HostSide, pack
 
 STEPS = st.lists(st.tuples(st.integers(1, 255), st.booleans()), max_size=20)
 REQUESTS = st.one_of(
-    st.builds(messages.GetInfo, number=st.integers(1, 1 << 40)),
+    st.builds(messages.GetInfo),
     st.builds(messages.GetSurface, console=st.integers(0, 15)),
     st.builds(messages.Keys, steps=STEPS, interval=st.integers(0, 10_000)),
     st.builds(messages.Refresh, console=st.integers(0, 15)),
-    st.builds(messages.Cancel, number=st.integers(1, 1 << 40)),
+    st.builds(messages.Cancel),
     st.builds(messages.Stop, how=st.sampled_from(["quit", "powerdown"])),
     st.builds(messages.Power, how=st.sampled_from(["pause", "resume", "reset"])),
     st.builds(messages.Execute, command=st.just("stop"), arguments=st.text(max_size=50)),
@@ -31,11 +31,15 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in itertools.pairwise(edges)]
 
 
-@given(st.lists(REQUESTS, max_size=8), st.lists(st.integers(0, 1 << 20), max_size=12))
+NUMBERED = st.lists(st.tuples(st.integers(1, (1 << 64) - 1), REQUESTS), max_size=8)
+
+
+@given(NUMBERED, st.lists(st.integers(0, 1 << 20), max_size=12))
 def test_any_split_of_the_stream_gives_the_same_requests(
-    requests: list[messages.AnyRequest], cuts: list[int]
+    requests: list[tuple[int, messages.AnyRequest]], cuts: list[int]
 ) -> None:
-    stream = pack(messages.Hello(role="control")) + b"".join(map(pack, requests))
+    stream = pack(messages.Hello(role="control"), 1)
+    stream += b"".join(pack(request, number) for number, request in requests)
     host = HostSide()
     got = [request for piece in pieces(stream, cuts) for request in host.receive_data(piece)]
     assert got[1:] == requests
@@ -51,11 +55,11 @@ def test_any_bytes_are_taken_or_refused(chunks: list[bytes]) -> None:
             pass
 
 
-@given(st.binary(max_size=200))
-def test_any_frame_is_taken_or_refused(body: bytes) -> None:
-    frame = len(body).to_bytes(4, "little") + body
-    assert Framer().receive_data(frame) == [body]
-    for greeting in (b"", pack(messages.Hello(role="control"))):
+@given(st.integers(0, (1 << 64) - 1), st.binary(max_size=200))
+def test_any_frame_is_taken_or_refused(number: int, body: bytes) -> None:
+    frame = (8 + len(body)).to_bytes(4, "little") + number.to_bytes(8, "little") + body
+    assert Framer().receive_data(frame) == [(number, body)]
+    for greeting in (b"", pack(messages.Hello(role="control"), 1)):
         try:
             HostSide().receive_data(greeting + frame)
         except PeerError:
@@ -66,7 +70,7 @@ def test_any_frame_is_taken_or_refused(body: bytes) -> None:
 def test_a_flipped_byte_is_taken_or_refused(
     request: messages.AnyRequest, at: int, value: int
 ) -> None:
-    frame = bytearray(pack(messages.Hello(role="control")) + pack(request))
+    frame = bytearray(pack(messages.Hello(role="control"), 1) + pack(request, 2))
     frame[at % len(frame)] = value
     try:
         HostSide().receive_data(bytes(frame))

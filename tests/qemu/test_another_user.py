@@ -12,7 +12,7 @@ import pytest
 from support import guests
 
 import kju
-from kju.store.running import Paths
+from kju.store.paths import Paths
 
 pytestmark = [
     pytest.mark.qemu,

@@ -11,7 +11,7 @@ from support import guests
 
 import kju
 from kju.emulators.qemu import program as qemu
-from kju.emulators.qemu.arguments import board_arguments
+from kju.emulators.qemu.arguments.system import board_arguments
 from kju.emulators.qemu.board import probe as board_probe
 from kju.errors import InputError, QemuError
 

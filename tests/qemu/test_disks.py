@@ -163,11 +163,11 @@ def test_a_clone_starts_over_its_base_wherever_that_is(
     disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    from kju.store import defined as store
+    from kju.store import defining
 
     kju.define("base", disk, args=[*guests.TCG, "-m", "64"])
     for name, below in (("one", "base"), ("two", "one")):
-        store.clone(below, name)
+        defining.clone(below, name)
     with kju.start("two") as machine:
         machine.screen.wait_text(TEXT, timeout=60)
         (found,) = machine.info()["disks"]

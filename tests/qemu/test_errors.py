@@ -1,4 +1,4 @@
-"""What cannot be is said in one line that says what to do; what is there already stays."""
+"""What cannot be is said in one line that says what to do; what exists stays."""
 
 from __future__ import annotations
 
@@ -151,4 +151,4 @@ def test_qemus_error_is_the_headline(home: Path) -> None:
 
 def test_an_option_that_cannot_be_used_names_the_way(home: Path) -> None:
     line = refused(Exit.USAGE, "run", guests.INVADERS, *TCG, "-nographic")
-    assert "kju console NAME" in line
+    assert "kju serial NAME" in line

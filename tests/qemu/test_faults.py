@@ -24,7 +24,7 @@ from support.wait import until
 import kju
 from kju.client.defined import running_names
 from kju.errors import KjuError, MachineExistsError, MachineGoneError, ProducerGoneError
-from kju.store import running as runtime
+from kju.store.paths import machine_paths
 
 pytestmark = pytest.mark.qemu
 
@@ -147,9 +147,9 @@ def test_host_killed() -> None:
         assert seconds < NOTICED
         assert "hung up without a word" in reason
         until(lambda: not Path(f"/proc/{qemu}").exists(), 5, "QEMU dies with its host")
-        assert runtime.paths("m").folder.exists()
+        assert machine_paths("m").folder.exists()
         assert running_names() == []
-        assert not runtime.paths("m").folder.exists()
+        assert not machine_paths("m").folder.exists()
 
 
 @pytest.mark.parametrize("blow", ["the host", "its whole session"])
@@ -204,7 +204,7 @@ def test_launcher_killed() -> None:
             assert "has ended" in reason
         until(lambda: not Path(f"/proc/{qemu}").exists(), 10)
         until(lambda: not Path(f"/proc/{host}").exists(), 10)
-    assert not runtime.paths("m").folder.exists(), "its host cleaned up by itself"
+    assert not machine_paths("m").folder.exists(), "its host cleaned up by itself"
 
 
 def test_viewer_killed() -> None:

@@ -37,7 +37,8 @@ from kju.errors import (
     UsageError,
 )
 from kju.memory import memfd
-from kju.store import running as runtime
+from kju.store import running
+from kju.store.paths import runtime_folder
 
 pytestmark = pytest.mark.qemu
 
@@ -176,7 +177,7 @@ def test_qemu_inherits_only_what_it_needs(machine: kju.Machine) -> None:
     for fd in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):  # QEMU opens and closes some all the time
             links[int(fd)] = os.readlink(f"/proc/{pid}/fd/{fd}")
-    folder = str(runtime.base())
+    folder = str(runtime_folder())
     assert [link for link in links.values() if link.startswith(folder)] == []
     assert links[0] == os.devnull
     assert links[1] == links[2]
@@ -340,7 +341,7 @@ def test_after_a_start_that_failed_the_name_is_free(module: str) -> None:
                 kju.launch(guests.INVADERS, **wish)  # type: ignore[arg-type]
             else:
                 asyncio.run(kju.aio.launch(guests.INVADERS, **wish))  # type: ignore[arg-type]
-        assert runtime.names() == []
+        assert running.names() == []
 
 
 def test_a_name_is_taken_once_and_other_names_are_found(machine: kju.Machine) -> None:

@@ -27,9 +27,9 @@ from kju.errors import (
     UsageError,
     WaitTimeoutError,
 )
-from kju.store import defined as store
-from kju.store import running as runtime
+from kju.store import defined, defining, running
 from kju.store.definition import Definition
+from kju.store.starting import launch_request
 
 pytestmark = pytest.mark.qemu
 
@@ -188,7 +188,7 @@ def test_a_guest_that_panics_is_told_of(runtime_folder: None, tmp_path: Path) ->
 
 def test_the_serial_port_is_shared(machine: kju.Machine) -> None:
     appended = [part for part in machine.info()["appended"] if "-serial" in part["arguments"]]
-    assert appended and "kju console" in appended[0]["reason"]
+    assert appended and "kju serial" in appended[0]["reason"]
     with machine.serial() as one, kju.attach("echo", "view") as viewer, viewer.serial() as looker:
         heard(one, b"echo: ")
         one.send(b"first\r")
@@ -223,7 +223,7 @@ def test_a_serial_port_of_ones_own_stays_that(runtime_folder: None, tmp_path: Pa
     with kju.launch(echo(tmp_path), args=args, name="own") as machine:
         with pytest.raises(UsageError, match="user's own"):
             machine.serial()
-        assert any("kju console" in note for note in machine.info()["notes"])
+        assert any("kju serial" in note for note in machine.info()["notes"])
         until(lambda: b"echo: " in (tmp_path / "said").read_bytes(), 20)
 
 
@@ -278,12 +278,12 @@ def test_a_kept_machine_from_create_to_rm(runtime_folder: None, tmp_path: Path) 
 def test_what_is_cloned_while_it_is_being_started_is_not(
     runtime_folder: None, tmp_path: Path
 ) -> None:
-    store.create("base", Definition(), "1M")
-    request = store.launch(store.read("base"), detach=False, client="")
-    store.clone("base", "leaf")
+    defining.create("base", Definition(), "1M")
+    request = launch_request(defined.read("base"), detach=False, client="")
+    defining.clone("base", "leaf")
     with pytest.raises(ConflictError, match=r"clones \(leaf\)"):
         launched(request)
-    assert not runtime.names()
+    assert not running.names()
 
 
 def test_a_snapshot_of_a_kept_machine_and_its_clone(runtime_folder: None, tmp_path: Path) -> None:

@@ -16,9 +16,8 @@ from support.wait import until
 import kju
 from kju.client.defined import running_names
 from kju.errors import QemuError
-from kju.store import logs
-from kju.store import postmortem as kept
-from kju.store import running as runtime
+from kju.store import logs, postmortem
+from kju.store.paths import machine_paths
 
 pytestmark = pytest.mark.qemu
 
@@ -52,7 +51,7 @@ def test_a_qemu_that_prints_for_ever_fills_nothing(tmp_path: Path) -> None:
     )
     wrapper.chmod(0o755)
     with launched(qemu=str(wrapper)) as machine:
-        path = runtime.paths("m").qemu_log
+        path = machine_paths("m").emulator_log("qemu")
         until(logs.before(path).exists, 20, "the first file is full")
         version = machine.screen.version
         until(lambda: machine.screen.version > version + 10, 20, "the guest goes on")
@@ -88,7 +87,7 @@ def test_after_qemus_crash_and_a_bad_start_too() -> None:
 def test_after_a_good_end_nothing_is_kept() -> None:
     with launched():
         pass
-    assert kept.find("m") is None
+    assert postmortem.find("m") is None
     done = command("logs", "m")
     assert done.returncode == 3
     assert len(done.stderr.splitlines()) == 1

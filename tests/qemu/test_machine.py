@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from support import guests
 
+from kju.emulators.qemu import launch
 from kju.emulators.qemu.accelerator import Accelerator
 from kju.emulators.qemu.emulator import QemuEmulator
-from kju.emulators.qemu.launch import prepare_qemu
-from kju.host.machine import Machine
+from kju.host.machine import Launcher, Machine
 from kju.protocol import messages
 from kju.protocol.framing import HostSide, pack
-from kju.store import running as runtime
+from kju.store import claims
+from kju.store.running import names
 
 pytestmark = pytest.mark.qemu
 
@@ -40,10 +41,10 @@ def test_a_broken_display_connection_is_opened_again(
         ours, theirs = socket.socketpair()
         with ours:
             side = HostSide(launch=True)
-            side.receive_data(pack(request))
-            claim = runtime.claim("m")
-            emulator = QemuEmulator(claim, prepare_qemu(request), Accelerator("user", ""))
-            machine = Machine(claim, request, emulator, (theirs, side))
+            side.receive_data(pack(request, 1))
+            claim = claims.claim("m")
+            emulator = QemuEmulator(claim, launch.prepare(request), Accelerator("user", ""))
+            machine = Machine(claim, request, emulator, Launcher(theirs, side, 1))
             run = asyncio.create_task(machine.run())
             await running(machine)
             await emulator.display.consoles[0].look("test")
@@ -76,4 +77,4 @@ def test_a_broken_display_connection_is_opened_again(
             assert ending.status is None
 
     asyncio.run(scene())
-    assert runtime.names() == []
+    assert names() == []

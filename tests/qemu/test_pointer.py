@@ -226,6 +226,6 @@ def test_the_same_with_asyncio(pointed: Pointed) -> None:
 def test_a_guest_without_a_driver_has_a_mouse_only(tmp_path: Path) -> None:
     with kju.launch(guests.INVADERS, args=guests.invaders()[:-2], name="mouse") as machine:
         assert not machine.pointer.is_absolute()
-        with pytest.raises(UsageError, match="how far"):
+        with pytest.raises(UsageError, match="give a distance"):
             machine.pointer.move(1, 1)
         machine.pointer.move_by(5, -5)

@@ -355,7 +355,7 @@ def test_the_log_of_input_is_the_guest_s_own_history(guest: Guest) -> None:
 
     # A wrong log is none, and said to be wrong; so is one that is not there.
     kept.write_bytes(b"?\n")
-    assert "line 1 is no input" in snapshots.load("B").note
+    assert "line 1 is not valid input" in snapshots.load("B").note
     assert machine.input_log() == []
     machine.keyboard.type("z")
     kept.unlink()

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 from kju.errors import UsageError
 from kju.host.control import Client, Result, Server
+from kju.host.requests import check_role
 from kju.memory import SurfaceProducer
 from kju.protocol import messages
 from kju.protocol.marks import last_chord
 from kju.protocol.messages import AnyRequest
-from kju.store import running as runtime
+from kju.store import claims
 
 
 class FakeMachine:
@@ -22,7 +23,7 @@ class FakeMachine:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.claim = runtime.claim(name)
+        self.claim = claims.claim(name)
         self.producer = SurfaceProducer.create("memfd:fake", capacity=1 << 20)
         self.producer.set_mode(64, 48)
         self.steps: list[tuple[int, bool]] = []
@@ -35,12 +36,11 @@ class FakeMachine:
         self.info: dict[str, object] = {"name": name}
 
     async def handle(self, client: Client, request: AnyRequest) -> Result:
-        number = request.number
+        check_role(client, request)
         match request:
             case messages.Hello(role=role):
                 return Result(
                     messages.Welcome(
-                        number=number,
                         machine=self.name,
                         role=role,
                         pid=os.getpid(),
@@ -49,12 +49,10 @@ class FakeMachine:
                     )
                 )
             case messages.GetInfo():
-                return Result(messages.Info(number=number, info=self.info))
+                return Result(messages.Info(info=self.info))
             case messages.GetSurface(console=0):
                 segment = self.producer.segment
-                reply = messages.SurfaceHandle(
-                    number=number, descriptors=1, console=0, size=segment.size
-                )
+                reply = messages.SurfaceHandle(descriptors=1, console=0, size=segment.size)
                 return Result(reply, (segment.fileno(),))
             case messages.GetSurface():
                 raise UsageError(f"there is no console {request.console}")
@@ -63,9 +61,9 @@ class FakeMachine:
                 before = len(self.steps) + last_chord(steps)
                 self.requests.append((len(steps), interval))
                 self.steps += steps
-                return Result(messages.Done(number=number, version=before, incarnation=1))
+                return Result(messages.Done(version=before, incarnation=1))
             case messages.GetLamps():
-                return Result(messages.LampsState(number=number, lit=self.lit))
+                return Result(messages.LampsState(lit=self.lit))
             case messages.Refresh(console=15):
                 raise RuntimeError("a mistake")
             case messages.Refresh():
@@ -77,7 +75,7 @@ class FakeMachine:
                     self.waiting -= 1
             case messages.Hold():
                 self.holds += 1
-        return Result(messages.Done(number=number, version=self.producer.version))
+        return Result(messages.Done(version=self.producer.version))
 
     def handle_at_once(self, client: Client, request: AnyRequest) -> Result | None:
         return None

@@ -12,12 +12,12 @@ import numpy as np
 from kju.errors import InputError
 from kju.remote.endpoints import Options, Tls, endpoint
 from kju.remote.transport import Engine
-from kju.serving.audience import Viewer
-from kju.serving.served_screen import Act, Outlet
+from kju.serving.registry import ServedViewer
+from kju.serving.served_screen import CarryOut, ServedScreen
 from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
+from kju.wire.greeting import Admission, Admit
 from kju.wire.messages import Done
-from kju.wire.sender import Admission, Admit
 
 from .wire_scene import surface
 
@@ -64,7 +64,7 @@ def shows(target: Producer, screen: Screen) -> bool:
     return mine.shape == theirs.shape and np.array_equal(mine[..., :3], theirs[..., :3])
 
 
-async def act(viewer: Viewer, body: bytes) -> Done:
+async def act(viewer: ServedViewer, body: bytes) -> Done:
     if body == b"never":
         await asyncio.sleep(60)
     if body == b"no":
@@ -87,9 +87,9 @@ async def engine(
 @contextlib.asynccontextmanager
 async def outlet(
     where: Engine, screen: Screen,
-    admit: Admit = lambda h, raw: Admission(h.role), act: Act = act,
-) -> AsyncIterator[Outlet]:  # fmt: skip
-    made = Outlet(where, NAME, screen, admit, act)
+    admit: Admit = lambda h, raw: Admission(h.role), act: CarryOut = act,
+) -> AsyncIterator[ServedScreen]:  # fmt: skip
+    made = ServedScreen(where, NAME, screen, admit, act)
     made.open()
     try:
         yield made

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from kju.remote.proof import Admit, Prover
+from kju.remote.proof import Authenticator, Prover
 from kju.remote.trust import Trust
+from kju.wire.greeting import Admission, Prove, Proven
 from kju.wire.messages import Challenge, Hello, encode
-from kju.wire.receiver import Prove, Proven
-from kju.wire.sender import Admission
 
 NAME = "lab/host1/debian"
 
@@ -45,7 +44,7 @@ def greet(
     """A session's greeting; what is granted, and whether the proof is right."""
     prove = Prover(viewer, user, NAME)()
     hello = Hello(1, role, ["zstd"], 1000, user, prove.key)  # type: ignore[arg-type]
-    admission = Admit(lab, NAME)(hello, encode(hello))
+    admission = Authenticator(lab, NAME)(hello, encode(hello))
     assert admission.challenge is not None
     assert admission.prove is not None
     changed = change(admission.challenge)
@@ -72,4 +71,4 @@ def answer(prove: Prove, hello: Hello, challenge: Challenge) -> Proven:
 
 def asked(lab: Trust, hello: Hello, name: str = NAME) -> Admission:
     """A sender's answer to a hello."""
-    return Admit(lab, name)(hello, encode(hello))
+    return Authenticator(lab, name)(hello, encode(hello))

@@ -15,9 +15,10 @@ from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
 from kju.wire import messages
 from kju.wire.encoder import Encoder
-from kju.wire.receiver import Proven, Receiver
-from kju.wire.seal import Exchange
-from kju.wire.sender import Admission, Admit, Sender
+from kju.wire.greeting import Admission, Admit, Proven
+from kju.wire.receiver import ReceiverSession
+from kju.wire.seal import KeyExchange
+from kju.wire.sender import SenderSession
 
 #: Seconds between two looks of the scene's clock.
 TICK = 0.001
@@ -70,14 +71,14 @@ class Viewer:
 
     def __init__(self, scene: Scene, down: Link, up: Link, **hello: Any) -> None:
         self.target = hello.pop("target", None) or surface(scene.producer.capacity)
-        self.receiver = Receiver(self.target, keep=hello.pop("keep", False))
-        self.sender = Sender(scene.encoder, scene.consumer, scene.admit)
+        self.receiver = ReceiverSession(self.target, keep=hello.pop("keep", False))
+        self.sender = SenderSession(scene.encoder, scene.consumer, scene.admit)
         self.down, self.up = down, up
         self.asleep = False
         self.strange = 0
         self.said: list[Any] = []
         self.inputs: list[messages.Input] = []
-        self.receiver.hello(hello.pop("role", "control"), **hello)
+        self.receiver.start(hello.pop("role", "control"), **hello)
 
     def turn(self, now: float) -> bool:
         """Everything that can happen now; whether anything did."""
@@ -128,7 +129,7 @@ class Proves:
     """A viewer's side of the greeting, and the session's key; *proof* is all that it proves."""
 
     def __init__(self, proof: bytes = b"right") -> None:
-        self._proof, self._exchange = proof, Exchange()
+        self._proof, self._exchange = proof, KeyExchange()
         self.key = self._exchange.public
 
     def __call__(self, hello: bytes, challenge: messages.Challenge, raw: bytes) -> Proven:
@@ -141,7 +142,7 @@ class Proves:
 
 def asks(hello: messages.Hello, raw: bytes) -> Admission:
     """The sender's side of the same."""
-    exchange = Exchange()
+    exchange = KeyExchange()
     challenge = messages.Challenge(exchange.public, b"the host's")
     seal = exchange.agree(hello.key, challenge.proof, viewer=False)
     return Admission(hello.role, challenge, lambda given: given == b"right", seal)
@@ -180,6 +181,6 @@ class Scene:
         while self.now < end:
             self.run(TICK)
             awake = [each for each in self.viewers if not each.asleep]
-            if all(each.shows(self.producer) and each.sender.is_level for each in awake):
+            if all(each.shows(self.producer) and each.sender.has_caught_up for each in awake):
                 return
         raise AssertionError(f"a viewer does not show the screen after {limit} s")

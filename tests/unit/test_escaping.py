@@ -91,7 +91,7 @@ def info_lines(text: str) -> str:
 
 def told_of_refusals(text: str) -> str:
     said: list[str] = []
-    Notices(said.append).say(f"eve{text} is not known")
+    Notices(said.append).report(f"eve{text} is not known")
     return said[0]
 
 
@@ -160,7 +160,7 @@ def test_remote_screens_are_listed_in_plain_lines(capsys: pytest.CaptureFixture[
         engine = await Engine.open(Options(listen=[endpoint(place)], datagrams=False))
         for name in names:
             if not set(name) & set("#?$*\0"):  # what zenoh takes in a key
-                engine.token(address.presence(name))
+                engine.declare_token(address.presence(name))
         served.set()
         await asyncio.to_thread(over.wait, 60)
         await engine.close()

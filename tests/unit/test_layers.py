@@ -15,7 +15,7 @@ SOURCE = Path(kju.__file__).parent
 
 #: From the bottom up: a module imports from its own folder and from lower layers.
 LAYERS = (
-    {"errors", "escaping", "extras", "bounded", "signals"},
+    {"errors", "escaping", "extras", "bounded", "roles", "signals"},
     {"surface"},
     {"keys"},
     {"wire", "protocol"},
@@ -43,12 +43,11 @@ APART = {
 CORE = (
     "errors",
     "escaping",
+    "roles",
     "surface",
     "keys",
     "wire",
-    "protocol.messages",
-    "protocol.framing",
-    "protocol.input_log",
+    "protocol",
     "store.definition",
     "store.definition_lines",
     "store.disk_headers",
@@ -70,16 +69,6 @@ CORE = (
 )
 #: Cycles that are still there.
 KNOWN_CYCLES = [
-    [
-        "emulators.launch",
-        "emulators.mirror.emulator",
-        "emulators.qemu.emulator",
-        "emulators.qemu.launch",
-        "emulators.xvfb.emulator",
-        "emulators.xvfb.launch",
-    ],
-    ["host.life", "host.machine", "host.requests"],
-    ["store.defined", "store.postmortem", "store.running"],
     [
         "vision.annotate",
         "vision.looking",

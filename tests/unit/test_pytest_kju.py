@@ -13,7 +13,7 @@ from PIL import Image
 from support.fake_host import FakeHost, fake_host
 
 from kju.emulators.input.log import InputLog
-from kju.store.running import Paths
+from kju.store.paths import Paths
 
 pytest_plugins = ["pytester"]
 

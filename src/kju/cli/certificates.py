@@ -14,7 +14,7 @@ from ..files import write_output
 from ..remote import address as addresses_of_screens
 from ..remote import certificates, denied
 from ..remote.certificates import Kind
-from ..remote.known import KnownSenders, Sender
+from ..remote.known import KnownSender, KnownSenders
 from ..remote.trust import Trust, default_folder
 
 #: Bytes of a key with its certificate and its authority's.
@@ -127,7 +127,7 @@ def sender(address: str, name: str, key: str, forget: bool) -> None:
         raise UsageError(
             f"give the name and the key (SHA256:...) of the sender of {screen}, or --forget"
         )
-    known.remember(screen, Sender(name, key))
+    known.remember(screen, KnownSender(name, key))
 
 
 def trust(name: str, role: str, remove: bool) -> None:

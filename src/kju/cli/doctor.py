@@ -19,7 +19,7 @@ from ..errors import KjuError, WaitTimeoutError
 from ..escaping import one_line
 from ..extras import EXTRAS, install_command, missing_packages
 from ..memory.sysv import limits
-from ..store import running as runtime
+from ..store.paths import fallback_note, runtime_folder
 
 _SHM = "/dev/shm"  # noqa: S108  where Linux keeps POSIX shared memory
 
@@ -67,8 +67,8 @@ def findings() -> Iterator[Finding]:
 
 
 def _runtime_folder() -> str:
-    note = runtime.note()
-    return f"{runtime.base()} ({note})" if note else str(runtime.base())
+    note = fallback_note()
+    return f"{runtime_folder()} ({note})" if note else str(runtime_folder())
 
 
 def _qemu() -> Iterator[Finding]:

@@ -9,9 +9,10 @@ import sys
 
 from ..errors import DefinitionError, KjuError, UsageError
 from ..files import Folder
-from ..store import defined as store
-from ..store import running as runtime
+from ..store import defined, defining
+from ..store.defined import DefinedMachine
 from ..store.definition import Definition
+from ..store.paths import DEFINITION_FILE, check_name, definitions_folder
 from .exits import line_of
 
 # The editor is given the definition between these lines. An editor that could not write all of its
@@ -24,40 +25,40 @@ LAST = "# This is the last line.\n"
 def edit(name: str) -> None:
     """Edit a definition until it is right; a text that is not right is kept beside it."""
     # A definition that is not right may be edited, above all.
-    file = store.home() / runtime.check_name(name) / store.FILE
+    file = definitions_folder() / check_name(name) / DEFINITION_FILE
     if not file.is_file():
-        store.read(name)
+        defined.read(name)
     with Folder.open(file.parent, follow_own_link=True) as folder:
-        before = folder.read(store.FILE).decode(errors="surrogateescape")
+        before = folder.read(DEFINITION_FILE).decode(errors="surrogateescape")
         _prepare(folder, before)
         while True:
-            _run_editor(str(folder.path / store.EDITED))
+            _run_editor(str(folder.path / defined.EDITED))
             try:
                 head, text = _edited(folder)
                 if text == _ended(before):
-                    folder.remove(store.EDITED)
+                    folder.remove(defined.EDITED)
                     print(f"{name} has not changed")
                     return
                 # With its first line, so that the lines in messages are the editor's.
-                store.checked(name, file.parent, head + text, folder.path / store.EDITED)
+                defined.checked(name, file.parent, head + text, folder.path / defined.EDITED)
             except DefinitionError as error:
                 print(f"kju: {line_of(error)}", file=sys.stderr)
                 if _again():
                     continue
                 raise UsageError(
-                    f"{name} has not changed; your text is in {folder.path / store.EDITED}, and"
+                    f"{name} has not changed; your text is in {folder.path / defined.EDITED}, and"
                     f" kju edit {name} continues with it"
                 ) from error
             break
-        store.replace(store.Kept(name, file.parent, text, Definition()), text)
-        folder.remove(store.EDITED)
+        defining.replace(DefinedMachine(name, file.parent, text, Definition()), text)
+        folder.remove(defined.EDITED)
     print(f"{name} has changed; it counts from the next start")
 
 
 def _prepare(folder: Folder, before: str) -> None:
     """Put the definition where the editor finds it, or leave the last text that was not right."""
-    path = folder.path / store.EDITED
-    if folder.status(store.EDITED) is not None:
+    path = folder.path / defined.EDITED
+    if folder.status(defined.EDITED) is not None:
         try:
             _, text = _edited(folder)
         except KjuError as error:
@@ -68,7 +69,7 @@ def _prepare(folder: Folder, before: str) -> None:
             print(f"going on with the text that was not right last time ({path})", file=sys.stderr)
             return
     text = FIRST + _ended(before) + LAST
-    folder.write(store.EDITED, text.encode(errors="surrogateescape"))
+    folder.write(defined.EDITED, text.encode(errors="surrogateescape"))
 
 
 def _edited(folder: Folder) -> tuple[str, str]:
@@ -77,9 +78,9 @@ def _edited(folder: Folder) -> tuple[str, str]:
     Raises:
         DefinitionError: It is empty, not whole, or not UTF-8.
     """
-    path = str(folder.path / store.EDITED)
+    path = str(folder.path / defined.EDITED)
     try:
-        lines = folder.read(store.EDITED).decode().splitlines(keepends=True)
+        lines = folder.read(defined.EDITED).decode().splitlines(keepends=True)
     except UnicodeDecodeError as error:
         raise DefinitionError(f"{path}:1: the text is not UTF-8: {error}", path, 1) from error
     last = next((at for at in reversed(range(len(lines))) if lines[at].strip()), -1)

@@ -26,7 +26,7 @@ class Exit(IntEnum):
     EXISTS = 4
     """A machine has this name already."""
     QEMU = 5
-    """QEMU is missing, too old, refused its arguments, or ended; or Xvfb is or did."""
+    """The emulator is missing, too old, refused its arguments, or failed."""
     TIMEOUT = 6
     """What was waited for did not happen in time."""
     SURFACE = 7

@@ -12,10 +12,10 @@ from ..client.defined import running_names
 from ..client.targets import all_info, attach_to_look
 from ..errors import KjuError, MachineNotFoundError, WaitTimeoutError
 from ..escaping import one_line
-from ..store import defined as store
+from ..protocol.kinds import KINDS
+from ..store import claims, defined, postmortem, running
 from ..store import logs as log_files
-from ..store import postmortem as kept
-from ..store import running as runtime
+from ..store.paths import is_defined
 
 
 def ls(as_json: bool) -> None:
@@ -24,7 +24,7 @@ def ls(as_json: bool) -> None:
     rows_of = zip(names, all_info(names), strict=True)
     running = [row for name, facts in rows_of if (row := _row(name, facts))]
     known = {row["name"] for row in running}
-    at_rest = [_at_rest(name) for name in store.names() if name not in known]
+    at_rest = [_at_rest(name) for name in defined.names() if name not in known]
     rows = sorted([*running, *at_rest], key=lambda row: str(row["name"]))
     if as_json:
         print(json.dumps(rows))
@@ -43,7 +43,7 @@ def ls(as_json: bool) -> None:
 def _row(name: str, info: dict[str, Any] | KjuError) -> dict[str, Any] | None:
     """One machine as data; None if it ended while we looked. Names are stable."""
     if isinstance(info, WaitTimeoutError):
-        pid = runtime.host_pid(name) or None
+        pid = running.host_pid(name) or None
         return {**_at_rest(name), "state": "not responding", "host_pid": pid}
     if isinstance(info, KjuError):
         return None
@@ -55,7 +55,7 @@ def _row(name: str, info: dict[str, Any] | KjuError) -> dict[str, Any] | None:
         "kind": info["kind"],
         "pid": info[info["kind"]].get("pid", 0),
         "qemu_pid": info["qemu"]["pid"] if "qemu" in info else None,
-        "kept": store.is_kept(name),
+        "kept": is_defined(name),
         "consoles": [
             {key: console[key] for key in ("index", "width", "height", "source", "version")}
             for console in info["consoles"]
@@ -67,7 +67,7 @@ def _at_rest(name: str) -> dict[str, Any]:
     """A machine that does not run or does not respond, with the same names."""
     names = ("started", "host_pid", "kind", "pid", "qemu_pid")
     empty = dict.fromkeys(names)
-    kept_so = store.is_kept(name)
+    kept_so = is_defined(name)
     return {"name": name, "state": "stopped", **empty, "kept": kept_so, "consoles": []}
 
 
@@ -133,18 +133,18 @@ def _lines(value: Any, indent: str = "") -> Iterator[str]:  # noqa: ANN401  any 
 
 def logs(name: str, qemu: bool) -> None:
     """Print a machine's log, or its emulator's; of one that did not end well, what was kept."""
-    runtime.sweep()
+    claims.sweep()
     try:
-        found = runtime.find(name)
+        found = running.find(name)
     except MachineNotFoundError:
-        last = kept.find(name)
+        last = postmortem.find(name)
         if last is None:
             raise
         found = last
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found.folder.stat().st_mtime))
         print(f"{name} is not running; this is from the one put away at {when}", file=sys.stderr)
-    # Of these two there is one.
-    paths = (found.qemu_log, found.xvfb_log) if qemu else (found.host_log,)
+    # A machine has the log of one kind of emulator.
+    paths = tuple(map(found.emulator_log, KINDS)) if qemu else (found.host_log,)
     text = b"".join(log_files.read(path) for path in paths).decode("utf-8", "replace")
     # A guest may have had a hand in it: what a terminal would obey is taken out.
     for line in text.splitlines():

@@ -16,12 +16,12 @@ from ..escaping import one_line
 from ..files import raise_descriptor_limit
 from ..remote.certificates import Kind
 from ..remote.endpoints import Endpoint, Options, endpoint
-from ..remote.proof import Admit
+from ..remote.proof import Authenticator
 from ..remote.transport import Engine
 from ..remote.trust import Trust, default_folder
 from ..serving import Server, anyone, find, refusals
 from ..signals import ending_signals
-from ..store import running as runtime
+from ..store.paths import local_network
 
 #: Addresses that stand for all of a computer's.
 _ANY = ("0.0.0.0", "[::]")  # noqa: S104
@@ -84,12 +84,12 @@ def serve(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> 
     if bool(names) == everything:
         raise UsageError("name the machines to be served, or say --all")
     if not (reach.listen or reach.connect):
-        reach = reach._replace(listen=[runtime.network()])
+        reach = reach._replace(listen=[local_network()])
     options = reach._replace(serves=True).options()
     reach.warn(options)
     proves = options.tls or (options.connect and not reach.insecure)
     trust = Trust(default_folder()) if proves else None
-    admit = functools.partial(Admit, trust) if trust and trust.is_host else anyone
+    admit = functools.partial(Authenticator, trust) if trust and trust.is_host else anyone
     server = Server(names, prefix=prefix, options=options, admit=admit, insecure=reach.insecure)
 
     def ready() -> None:
@@ -104,14 +104,14 @@ def serve(names: Sequence[str], everything: bool, prefix: str, reach: Reach) -> 
         if options.tls is None and any(each.protocol == "tcp" for each in options.listen):
             print("not encrypted: whoever reaches this may look and type", flush=True)
 
-    with refusals.told():
+    with refusals.report_refusals():
         _until_signalled(server.run(ready))
 
 
 def router(reach: Reach) -> None:
     """Route until a signal."""
     raise_descriptor_limit()
-    reach = reach if reach.listen else reach._replace(listen=[runtime.network()])
+    reach = reach if reach.listen else reach._replace(listen=[local_network()])
     options = reach.options(router=True)
     reach.warn(options, "router")
 
@@ -123,7 +123,7 @@ def router(reach: Reach) -> None:
         finally:
             await engine.close()
 
-    with refusals.told():
+    with refusals.report_refusals():
         _until_signalled(route())
 
 
@@ -139,7 +139,7 @@ def mirror(address: str, name: str, view: bool, way: Way, reach: Reach, sender: 
     """Start a mirror that outlives this command."""
     from ..client.machine import mirror
 
-    options = reach._replace(connect=reach.connect or [runtime.network()]).options()
+    options = reach._replace(connect=reach.connect or [local_network()]).options()
     machine = mirror(
         address,
         connect=[str(each) for each in options.connect],
@@ -160,7 +160,7 @@ def mirror(address: str, name: str, view: bool, way: Way, reach: Reach, sender: 
 
 def ls(connect: Sequence[str], user: str, insecure: bool, as_json: bool) -> None:
     """List the screens that are served."""
-    options = Reach([], connect or [runtime.network()], insecure, user).options()
+    options = Reach([], connect or [local_network()], insecure, user).options()
     names = asyncio.run(find(options))
     if as_json:
         print(json.dumps([{"address": f"zenoh:{name}"} for name in names]))

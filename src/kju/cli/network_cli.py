@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..wire.codecs import CODECS
 from .command import Command
 
 app = typer.Typer()
@@ -68,7 +69,9 @@ def mirror(
             "--lossy/--lossless", help="Photographs as JPEG first, and exact when they rest."
         ),
     ] = False,
-    codec: Annotated[str, typer.Option(help="zstd, lz4 or raw (default: the fewest bytes).")] = "",
+    codec: Annotated[
+        str, typer.Option(metavar="CODEC", help=f"{', '.join(CODECS)} (default: fewest bytes).")
+    ] = "",
     sender: Annotated[
         str,
         typer.Option(

@@ -12,7 +12,8 @@ from ..client.machine import attach
 from ..client.targets import attach_to_look, responds
 from ..errors import MachineGoneError, PowerButtonError, UsageError, WaitTimeoutError
 from ..escaping import one_line
-from ..store import running as runtime
+from ..protocol.kinds import KINDS
+from ..store import claims, running
 from .exits import line_of
 
 
@@ -21,13 +22,13 @@ def stop(name: str, now: bool, powerdown: bool, timeout: float) -> None:
     if now and powerdown:
         raise UsageError("--now and --powerdown: give one of them")
     if not responds(name):
-        number = runtime.host_pid(name)
+        number = running.host_pid(name)
         if not now:
             raise WaitTimeoutError(
                 f"the host of {name} (process {number or 'unknown'}) does not respond: its process"
                 f" may be stopped (kill -CONT continues it). End it with: kju stop --now {name}"
             )
-        number = runtime.kill(name)
+        number = claims.kill(name)
         print(f"the host of {name} did not respond: process {number} was killed", file=sys.stderr)
         return
     with attach(name) as machine:
@@ -41,7 +42,7 @@ def stop(name: str, now: bool, powerdown: bool, timeout: float) -> None:
                     f" power button; end it with: kju stop --now {name}"
                 ) from error
             return
-        if now or machine.info()["kind"] != "qemu":  # an X server has no power button
+        if now or not KINDS[machine.info()["kind"]].has_guest:
             machine.stop()
             return
         try:

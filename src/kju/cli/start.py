@@ -6,11 +6,12 @@ import re
 from typing import NamedTuple
 
 from ..client.machine import Machine, launch
-from ..errors import QemuError, XvfbError
 from ..escaping import one_line
+from ..protocol.kinds import KINDS
 
-# What the host says when an emulator did not end well; see kju.emulators.process.spawn.describe.
-_BADLY = re.compile(r"(QEMU|Xvfb) (was killed|ended with status [1-9])")
+_ERRORS = {kind.title: kind.error for kind in KINDS.values()}
+#: The host's reason after an emulator failed: see `kju.emulators.process.spawn.describe`.
+_FAILED = re.compile(rf"({'|'.join(_ERRORS)}) (was killed|ended with status [1-9])")
 
 
 class Wish(NamedTuple):
@@ -35,11 +36,12 @@ def run(wish: Wish, *, watch: bool) -> None:
 
     Raises:
         KjuError: It did not start.
-        EmulatorError: QEMU or Xvfb did not end well.
+        EmulatorError: The emulator failed.
     """
     with start(wish) as machine:
         print(f"{machine.name} is running (its host is process {machine.host_pid})", flush=True)
-        if wish.xvfb and (display := machine.info()["xvfb"]["display"]):
+        info = machine.info()
+        if display := info[info["kind"]].get("display"):
             print(f"programs: DISPLAY={display} xterm", flush=True)
         if watch:
             from .look import watch_machine
@@ -73,6 +75,6 @@ def start(wish: Wish) -> Machine:
 
 def _stay(machine: Machine) -> None:
     reason = machine.wait_ended(timeout=None)
-    if found := _BADLY.search(reason):
-        raise (QemuError if found[1] == "QEMU" else XvfbError)(reason, machine.name)
+    if found := _FAILED.search(reason):
+        raise _ERRORS[found[1]](reason, machine.name)
     print(one_line(reason))

@@ -6,13 +6,13 @@ import contextlib
 
 from .. import memory
 from ..errors import KjuError
-from ..store import running as runtime
+from ..store import claims
 
 
 def tidy() -> None:
     """Remove dead machines' folders and unused segments; a few directory reads."""
     # Whoever needs what failed here will meet the same error and say it.
     with contextlib.suppress(KjuError, OSError):
-        runtime.sweep()
+        claims.sweep()
     with contextlib.suppress(KjuError, OSError):
         memory.sweep()

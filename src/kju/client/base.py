@@ -33,7 +33,7 @@ from ..errors import (
 )
 from ..files import write_output
 from ..memory import Segment, SurfaceProducer, open_fd
-from ..surface import NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
+from ..surface import MAX_SIDE, NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
 from ..surface.consumer import Consumer, Copy, blend_cursor, copy_frame, next_wait
 from ..surface.formats import CHANNELS, R8, PixelFormat, fourcc_name
 from ..surface.geometry import Area, Rect, as_rect
@@ -137,7 +137,7 @@ class SurfaceBase:
 
     @staticmethod
     def create(
-        address: str | os.PathLike[str], *, capacity: int, tile: int = 32, max_side: int = 16384
+        address: str | os.PathLike[str], *, capacity: int, tile: int = 32, max_side: int = MAX_SIDE
     ) -> SurfaceProducer:
         """Make a surface and fill it: see `kju.memory.SurfaceProducer.create`."""
         return SurfaceProducer.create(address, capacity=capacity, tile=tile, max_side=max_side)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import UsageError
+from ..store import claims, defining, running
 from ..store import defined as store
-from ..store import running as runtime
 from ..store.definition import Definition
+from ..store.paths import DEFINITION_FILE, definitions_folder
+from ..store.starting import launch_request
 from .machine import Machine, client_name, launched
 from .requests import check_disk_bus
 
@@ -35,7 +37,7 @@ def machines() -> list[MachineEntry]:
     Files that killed machines have left behind are removed.
     """
     alive = set(running_names())
-    files = {name: store.home() / name / store.FILE for name in store.names()}
+    files = {name: definitions_folder() / name / DEFINITION_FILE for name in store.names()}
     return [
         MachineEntry(name, name in alive, files.get(name)) for name in sorted(alive | files.keys())
     ]
@@ -43,8 +45,8 @@ def machines() -> list[MachineEntry]:
 
 def running_names() -> list[str]:
     """Return the names of this user's running machines, sorted."""
-    runtime.sweep()
-    return runtime.names()
+    claims.sweep()
+    return running.names()
 
 
 def define(
@@ -97,7 +99,7 @@ def define(
         arguments=[str(argument) for argument in args],
         qemu=qemu or "",
     )
-    return store.create(name, definition, disk or "").file
+    return defining.create(name, definition, disk or "").file
 
 
 def definition(name: str) -> Definition:
@@ -130,7 +132,7 @@ def clone(name: str, new_name: str) -> Path:
         QemuError: qemu-img is missing or failed.
         FileError: A file could not be written; nothing is left of the clone.
     """
-    return store.clone(name, new_name).file
+    return defining.clone(name, new_name).file
 
 
 def remove(name: str) -> list[Path]:
@@ -144,7 +146,7 @@ def remove(name: str) -> list[Path]:
         ConflictError: It is running, it has clones, or its folder holds files of the user's.
         FileError: A file could not be removed; the machine is removed all the same.
     """
-    return [Path(path) for path in store.remove(name)]
+    return [Path(path) for path in defining.remove(name)]
 
 
 def whole(path: str | os.PathLike[str]) -> str:
@@ -166,4 +168,4 @@ def start(name: str, *, detach: bool = False) -> Machine:
         MachineExistsError: It is running.
         QemuError: There is no usable QEMU, or it did not start.
     """
-    return launched(store.launch(store.read(name), detach=detach, client=client_name()))
+    return launched(launch_request(store.read(name), detach=detach, client=client_name()))

@@ -18,7 +18,8 @@ from ..errors import KjuError, PeerError, WaitTimeoutError
 from ..files import lost_descriptors
 from ..protocol.framing import MAX_DESCRIPTORS, Answer, ClientSide
 from ..protocol.messages import Happened, Hello, Reply, Request, Role, Welcome
-from ..store import running as runtime
+from ..store import running
+from ..store.connection import connect
 from .requests import CLOSED, check_reply, gone_error, gone_reason
 from .timeouts import DEFAULT_SECONDS, DEFAULT_TIMEOUT, Timeout, deadline_of, seconds_of, seconds_to
 
@@ -117,7 +118,7 @@ class Link:
             PeerError: What answers is no host of this version.
             WaitTimeoutError: The host does not answer.
         """
-        link = cls(runtime.connect(runtime.find(name), name, timeout), name, timeout)
+        link = cls(connect(running.find(name), name, timeout), name, timeout)
         try:
             link.welcome = link.ask(Hello(role=role, client=client), Welcome)
         except BaseException:
@@ -242,12 +243,12 @@ class Link:
             return
         except OSError:
             data, answers = b"", []
-        for answer in answers:
-            if answer.reply.number in self._unwanted:
-                self._unwanted.discard(answer.reply.number)
+        for number, answer in answers:
+            if number in self._unwanted:
+                self._unwanted.discard(number)
                 close_all(answer.descriptors)
             else:
-                self._answers[answer.reply.number] = answer
+                self._answers[number] = answer
         if not data:
             self._die(gone_reason(self.name, self._side.ended, self._side.refused))
 

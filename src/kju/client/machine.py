@@ -31,7 +31,8 @@ from ..protocol.messages import (
     Welcome,
 )
 from ..remote.address import SCHEME
-from ..store import running as runtime
+from ..store import claims
+from ..store.paths import check_name, local_network
 from ..surface import NOTHING_TAKEN, Mark
 from . import life, replaying, requests
 from .keyboard import Keyboard
@@ -328,7 +329,7 @@ def launch(
     """
     request = requests.launch_request(
         Path(image) if image else None,
-        name=runtime.check_name(name) if name else None,
+        name=check_name(name) if name else None,
         memory=memory,
         cpus=cpus,
         disk_bus=disk_bus,
@@ -392,8 +393,8 @@ def mirror(
     """
     request = requests.mirror_request(
         address,
-        connect=connect or [runtime.network()],
-        name=runtime.check_name(name) if name else None,
+        connect=connect or [local_network()],
+        name=check_name(name) if name else None,
         role=role,
         user=user or "",
         trust=trust,
@@ -416,7 +417,7 @@ def launched(request: Launch) -> Machine:
     Raises:
         KjuError: It did not start; see `launch`.
     """
-    runtime.sweep()
+    claims.sweep()
     from .start import start_host  # what it imports is for those who start something
 
     child, sock = start_host()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from ..protocol.framing import no_screen
 from ..protocol.messages import Role, Welcome
-from ..store import running as runtime
+from ..store.paths import Paths
 from .timeouts import seconds_of
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ class MachineBase(Generic[LinkT, ScreenT, KeyboardT, PointerT]):
         return self._link.welcome.pid
 
     @property
-    def _paths(self) -> runtime.Paths:
+    def _paths(self) -> Paths:
         """The machine's files, which are removed when it ends."""
-        return runtime.Paths(Path(self._link.welcome.folder))
+        return Paths(Path(self._link.welcome.folder))
 
     @property
     def log(self) -> Path:

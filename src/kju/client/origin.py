@@ -125,7 +125,7 @@ class AddressOrigin:
         """Do nothing: a producer publishes by itself."""
 
 
-class ConsoleOrigin:
+class LinkOrigin:
     """A console's surface, asked for over the machine's own connection.
 
     Args:

@@ -16,7 +16,7 @@ from .following import Following
 from .frame import Frame
 from .keyboard import Keyboard
 from .link import Link
-from .origin import ConsoleOrigin
+from .origin import LinkOrigin
 from .pointer import Pointer
 from .surface import Surface
 
@@ -38,7 +38,7 @@ class Screen(Following, Surface):
             UsageError: There is no such console.
             MachineGoneError: The machine has ended.
         """
-        super().__init__(ConsoleOrigin(link, console))
+        super().__init__(LinkOrigin(link, console))
         self.console = console
         self._link = link
 

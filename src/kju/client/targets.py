@@ -20,7 +20,7 @@ from ..memory import Segment, open_segment
 from ..memory.address import KINDS
 from ..protocol.framing import no_screen
 from ..protocol.messages import GetInfo, Info
-from ..store import running as runtime
+from ..store import running
 from .link import Link
 from .machine import Machine, attach, client_name
 from .screen import Screen
@@ -138,7 +138,7 @@ def responds(name: str) -> bool:
         try:
             Link.attach(name, "view", client_name(), patience).close()
         except WaitTimeoutError:
-            if runtime.is_stopped(runtime.host_pid(name)):
+            if running.is_stopped(running.host_pid(name)):
                 return False
         except MachineNotFoundError:
             raise

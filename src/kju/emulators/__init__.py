@@ -1,5 +1,5 @@
-"""Emulators: QEMU, Xvfb, and the mirror of a remote machine. `base` has the contract.
+"""Emulators: a folder for each kind (`kju.protocol.kinds`).
 
-`console` owns the surface of one screen, `input` is what clients type and point, `process` starts
-and ends child processes.
+`base` has the contract, `launch` the choice, `console` owns the surface of one screen, `input` is
+the keyboard and pointer, `process` starts and ends child processes.
 """

@@ -1,38 +1,36 @@
-"""What a machine needs of whatever draws its screens: QEMU, or an X server.
+"""The contract of an emulator: the source of a machine's screens, such as QEMU or an X server.
 
-Rules an emulator obeys:
-
-- `start` returns when its consoles are there; its end from then on, and during that, is told
-  once through the callback given to it.
-- After `end` nothing of it runs that it has started; after `close` no source does either.
-- `end` and `close` are called once each, in this order, however far `start` has come.
+- `start` returns when the consoles exist. The emulator's end, during or after that, is reported
+  once, through the callback given to it.
+- After `end` nothing runs that the emulator started; after `close` no source runs either.
+- `end` and `close` are called once each, in this order, however far `start` got.
 """
 
 from __future__ import annotations
 
 import abc
+import socket
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import KjuError, UsageError
+from ..protocol.kinds import KINDS
+from ..protocol.messages import Launch, Snapshots
 from ..surface import State
 
 if TYPE_CHECKING:
     from .console import Console
     from .events import Tell
     from .input.keyboard import Keyboard
-    from .qemu.qmp import Qmp
-    from .qemu.serial import Serial
-    from .qemu.snapshots import SnapshotStore
 
 
 class Ending(NamedTuple):
-    """Why a machine ends.
+    """The reason for the end of a machine.
 
     Attributes:
         reason: In one line.
-        asked: Whether somebody wanted it, so that the host's own status is 0.
-        status: The emulator's exit status; None while it is not known.
+        asked: Whether the end was requested, so that the host's own status is 0.
+        status: The emulator's exit status; None while it is unknown.
     """
 
     reason: str
@@ -43,44 +41,78 @@ class Ending(NamedTuple):
 Ended = Callable[[Ending], None]
 
 
-class Emulator(abc.ABC):
-    """Draws the screens of one machine.
+class CommandChannel(Protocol):
+    """A connection that takes QMP commands."""
+
+    async def execute(self, command: str, arguments: dict[str, object] | None = None, /) -> Any:  # noqa: ANN401  JSON
+        """Run a command and return its result."""
+
+
+class SnapshotStore(Protocol):
+    """The snapshots of a machine."""
+
+    async def do(self, how: str, tag: str, /) -> Snapshots:
+        """Save, load or remove a snapshot."""
+
+    async def listed(self) -> Snapshots:
+        """Return all snapshots."""
+
+
+class SerialClient(Protocol):
+    """A client that reads a serial port; compared by identity.
 
     Attributes:
-        kind: ``qemu`` or ``xvfb``, for programs.
+        closed: Whether its connection has ended.
+    """
+
+    closed: bool
+
+
+class SerialPort(Protocol):
+    """A machine's serial port."""
+
+    def view(self, client: SerialClient, /, *, writes: bool) -> socket.socket:
+        """Return a socket through which a client reads the port, and writes to it if allowed."""
+
+
+class Emulator(abc.ABC):
+    """The source of the screens of one machine.
+
+    Attributes:
+        kind: Its name in `kju.protocol.kinds.KINDS`.
+        tell: Called with each event in the machine's life.
     """
 
     kind = ""
 
     def __init__(self) -> None:
-        #: Is told what happens in the machine's life.
         self.tell: Tell = lambda event, data: None
 
     @property
     @abc.abstractmethod
     def consoles(self) -> Sequence[Console]:
-        """What it shows; a client counts them from 0."""
+        """The screens; clients number them from 0."""
 
     @property
     def paused(self) -> bool:
-        """Whether the machine is."""
+        """Whether the machine is paused."""
         return False
 
     @property
     def status(self) -> int | None:
-        """Its exit status, once that is known."""
+        """The exit status, once it is known."""
         return None
 
     @abc.abstractmethod
     async def start(self, ended: Ended) -> None:
-        """Begin.
+        """Start the emulator.
 
         Raises:
-            KjuError: It does not run, or cannot be shown.
+            KjuError: It does not run, or its screen cannot be shown.
         """
 
     async def explain(self, error: KjuError) -> KjuError:
-        """Make of *error* what the emulator itself says of its end, if it ends now."""
+        """Return *error*, with the emulator's own last output if it is ending now."""
         return error
 
     @abc.abstractmethod
@@ -91,62 +123,81 @@ class Emulator(abc.ABC):
             KjuError: There is none, or it could not be pressed.
         """
 
-    def _only_qemu(self, what: str) -> UsageError:
-        return UsageError(f"only a machine of QEMU has {what}: this one is of kind {self.kind}")
+    def _unsupported(self, what: str) -> UsageError:
+        with_guest = " or ".join(kind.title for kind in KINDS.values() if kind.has_guest)
+        return UsageError(
+            f"only a machine of {with_guest} has {what}: this one is of kind {self.kind}"
+        )
 
     @property
-    def qmp(self) -> Qmp:
-        """The way to QEMU.
+    def qmp(self) -> CommandChannel:
+        """The QMP connection.
 
         Raises:
-            UsageError: It is none, or has not greeted yet.
+            UsageError: There is none, or it is not ready yet.
         """
-        raise self._only_qemu("QMP")
+        raise self._unsupported("QMP")
 
     @property
     def snapshots(self) -> SnapshotStore:
         """The machine's snapshots.
 
         Raises:
-            UsageError: It can have none.
+            UsageError: It cannot have any.
         """
-        raise self._only_qemu("snapshots")
+        raise self._unsupported("snapshots")
 
     @property
-    def serial(self) -> Serial:
+    def serial(self) -> SerialPort:
         """The serial port that kju has added.
 
         Raises:
             UsageError: There is none.
         """
-        raise self._only_qemu("a serial port")
+        raise self._unsupported("a serial port")
 
     @property
     def screenless_keyboard(self) -> Keyboard | None:
-        """The machine's keyboard where it has no console whose keyboard it would be."""
+        """The keyboard of a machine without a console; None with one."""
         return None
 
-    def leave(self, client: object) -> None:  # noqa: B027  most have nothing of a client's
-        """A client has gone."""
+    def leave(self, client: object) -> None:  # noqa: B027  most emulators hold nothing of a client
+        """Release what a client held: it has disconnected."""
 
     @abc.abstractmethod
     async def end(self) -> None:
-        """End what `start` has started."""
+        """End everything that `start` has started."""
 
     async def close(self, state: State, reason: str) -> None:
-        """Stop every source, say the last word and let go of everything."""
+        """Stop every source, set the last state and release everything."""
         for console in self.consoles:
             console.stop(state, reason)
 
-    def say(self, state: State, reason: str) -> None:
-        """Set every surface's state."""
+    def set_state(self, state: State, reason: str) -> None:
+        """Set the state of every surface."""
         for console in self.consoles:
             console.producer.set_state(state, reason)
 
     def last_lines(self) -> list[str]:
-        """What it printed last, without control characters."""
+        """Return the last lines of its output, without control characters."""
         return []
 
     @abc.abstractmethod
     def info(self) -> dict[str, Any]:
-        """What there is to say of it alone; every value fits into JSON."""
+        """Return the emulator's part of a machine's info, ready for JSON."""
+
+
+def surface_address(request: Launch, name: str) -> Callable[[int], str]:
+    """Return a function from a console's index to the address of its surface.
+
+    Args:
+        request: The machine's launch.
+        name: The machine's name.
+    """
+
+    def address(index: int) -> str:
+        if not request.surface:
+            return f"memfd:kju-{name}-{index}"[:200]
+        return request.surface + (f".{index}" if index else "")
+
+    return address

@@ -1,62 +1,72 @@
-"""SHELL: everything decided before anything runs: what will run, and where its surface will be."""
+"""SHELL: launching an emulator of any kind.
+
+Each kind (`kju.protocol.kinds`) is a folder with two modules:
+
+- ``launch`` with ``prepare(request)``, which returns a `Prepared`;
+- ``emulator`` with ``create(claim, prepared)``, which returns an `Emulator`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from ..errors import ConflictError, UsageError
 from ..protocol.messages import Launch
-from ..store.running import Claim
+from ..store.claims import Claim
 from .base import Emulator
 
 
 class Prepared(Protocol):
-    """A launch that may be tried."""
+    """A checked launch of one kind."""
 
-    def emulator(self, claim: Claim) -> Emulator:
-        """What will draw the machine's screens. May take seconds, of trying things out."""
+    @property
+    def request(self) -> Launch:
+        """The request that was checked."""
+
+    @property
+    def default_name(self) -> str:
+        """A name, or a file's path to take it from, for a machine that was given none."""
+
+
+class _LaunchModule(Protocol):
+    def prepare(self, request: Launch) -> Prepared: ...
+
+
+class _EmulatorModule(Protocol):
+    def create(self, claim: Claim, prepared: Prepared) -> Emulator: ...
 
 
 def prepare(request: Launch) -> Prepared:
-    """Check a launch as far as that can be done without starting a guest.
+    """Check a launch as far as possible without starting anything.
 
     Raises:
         ConflictError: Arguments contradict each other.
-        UsageError: The image cannot be read, or the surface's folder is not there.
-        EmulatorError: There is no QEMU that will do, or no Xvfb.
+        UsageError: The image cannot be read, or the surface's folder is missing.
+        EmulatorError: The emulator's program is missing or unusable.
     """
     if any("\0" in argument for argument in request.arguments):
         raise ConflictError("an argument holds a zero byte")
     _check_surface(request.surface)
-    # What one of them needs the other's machines do not pay for.
-    if request.emulator == "xvfb":
-        from .xvfb.launch import prepare_xvfb
+    return cast("_LaunchModule", _module(request, "launch")).prepare(request)
 
-        return prepare_xvfb(request)
-    if request.emulator == "mirror":
-        from .mirror.emulator import prepare_mirror
 
-        return prepare_mirror(request)
-    from .qemu.launch import prepare_qemu
+def create(claim: Claim, prepared: Prepared) -> Emulator:
+    """Make the emulator of a prepared launch; may take seconds, to try out an accelerator."""
+    return cast("_EmulatorModule", _module(prepared.request, "emulator")).create(claim, prepared)
 
-    return prepare_qemu(request)
+
+def _module(request: Launch, name: str) -> object:
+    # Imported only for machines of this kind: the others' modules take time and memory. The name
+    # is one of `KINDS`, by the message's type.
+    return import_module(f".{request.emulator}.{name}", __package__)
 
 
 def _check_surface(path: str) -> None:
-    """Refuse a place where no surface can be; what is there already its maker looks at."""
+    """Refuse a surface whose folder is missing; an existing file is checked when it is opened."""
     if path and not Path(path).parent.is_dir():
         parent = Path(path).parent
-        raise UsageError(f"the surface {path} cannot be made: {parent} is no folder; make it first")
-
-
-def surface_address(request: Launch, name: str) -> Callable[[int], str]:
-    """Where the surface of a console of the machine *name* is to be made, by its index."""
-
-    def address(index: int) -> str:
-        if not request.surface:
-            return f"memfd:kju-{name}-{index}"[:200]
-        return request.surface + (f".{index}" if index else "")
-
-    return address
+        raise UsageError(
+            f"the surface {path} cannot be made: there is no folder {parent}; make it first"
+        )

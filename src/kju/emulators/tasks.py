@@ -1,4 +1,4 @@
-"""SHELL: what is done in the background until somebody ends."""
+"""SHELL: background tasks that end with their owner."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 
 class Tasks:
-    """Work of one owner; the loop itself keeps only weak references to tasks."""
+    """The tasks of one owner; the loop itself keeps only weak references to them."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do this until it is done, or cancelled."""
+        """Run this in the background."""
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
     def cancel(self) -> None:
-        """End what is not done yet."""
+        """Cancel the unfinished tasks."""
         for task in list(self._running):
             task.cancel()

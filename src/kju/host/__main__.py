@@ -1,18 +1,18 @@
 """The process of one machine: ``python -m kju.host FD``, started by `kju.launch`.
 
-FD is an inherited socket. One `Launch` comes through it, and a `Welcome` or a `Failure`
-goes back; then it is a client like any other, except that a machine that is not detached
-ends when it hangs up.
+FD is an inherited socket. It receives one `Launch`, which is answered by `Welcome` or `Failure`.
+Then it is a client's connection like any other, except that a machine that is not detached ends
+with it.
 
 Exit statuses:
 
 | status | meaning                                                             |
 |--------|---------------------------------------------------------------------|
-| 0      | the machine ended as somebody wanted: asked to, or powered off       |
-| 1      | a mistake in kju; host.log has the traceback                         |
-| 2      | it could not start: arguments, image, name or runtime directory      |
-| 3      | there is no usable QEMU or Xvfb, or it refused to start              |
-| 4      | that ended by itself with an error, or was killed                    |
+| 0      | the machine ended on request, or powered off                        |
+| 1      | a bug in kju; host.log has the traceback                            |
+| 2      | it could not start: arguments, image, name or runtime folder        |
+| 3      | the emulator is missing, unusable, or refused to start              |
+| 4      | the emulator failed or was killed                                   |
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from ..files import descriptor_limit
 from ..memory import _system
 from ..protocol.framing import HostSide, failure
 from ..protocol.messages import Launch
-from ..store import running as runtime
+from ..store import claims
 from ..store.logs import BoundedLog, LogHandler
-from .machine import Machine
+from .machine import Launcher, Machine
 
 log = logging.getLogger("kju.host")
 
 OK, MISTAKE, REFUSED, NO_EMULATOR, EMULATOR_ENDED = range(5)
-#: The launcher sends its request right behind the fork.
-PATIENCE = 30.0
+#: Seconds for the launch request, which is sent right after the fork.
+REQUEST_TIMEOUT = 30.0
 
 
 def main(arguments: list[str]) -> int:
@@ -53,91 +53,85 @@ def main(arguments: list[str]) -> int:
     os.set_inheritable(owner.fileno(), False)
     side = HostSide(launch=True)
     try:
-        request = _receive(owner, side)
+        number, request = _receive(owner, side)
     except (KjuError, OSError) as error:
         print(f"kju host: no request to start a machine: {error}", file=sys.stderr)
         return REFUSED
     if request.detach and os.fork():
         # The launcher waits for this process; the machine is its orphan from here on.
         os._exit(OK)
-    return _serve(owner, side, request)
+    return _serve(Launcher(owner, side, number), request)
 
 
-def _receive(owner: socket.socket, side: HostSide) -> Launch:
-    owner.settimeout(PATIENCE)
+def _receive(owner: socket.socket, side: HostSide) -> tuple[int, Launch]:
+    owner.settimeout(REQUEST_TIMEOUT)
     while True:
         data = owner.recv(1 << 16)
         if not data:
-            raise PeerError("the launcher hung up")
-        for request in side.receive_data(data):
+            raise PeerError("the launcher disconnected")
+        for number, request in side.receive_data(data):
             if isinstance(request, Launch):
-                return request
+                return number, request
 
 
-def _serve(owner: socket.socket, side: HostSide, request: Launch) -> int:
+def _serve(launcher: Launcher, request: Launch) -> int:
     claim = None
-    # Until there is a log the launcher is told, and nobody else.
+    # Until there is a log, only the launcher gets the errors.
     logging.getLogger().addHandler(logging.NullHandler())
     try:
-        runtime.sweep()
+        claims.sweep()
         prepared = launch.prepare(request)
-        claim = (
-            runtime.claim(request.machine) if request.machine else runtime.claim_any(_stem(request))
-        )
+        if request.machine:
+            claim = claims.claim(request.machine)
+        else:
+            claim = claims.claim_any(prepared.default_name)
         if request.folder:
-            from ..store import defined as store  # few machines are kept ones
+            from ..store.starting import confirm
 
-            store.confirm(request)
+            confirm(request)
         _redirect(claim, request.log_level)
         log.info("machine %s, process %d", claim.name, os.getpid())
-        emulator = prepared.emulator(claim)
+        emulator = launch.create(claim, prepared)
 
         async def run() -> int:
-            machine = Machine(claim, request, emulator, (owner, side))
+            machine = Machine(claim, request, emulator, launcher)
             ending = await machine.run()
             return OK if ending.asked else EMULATOR_ENDED
 
         return asyncio.run(run())
     except KjuError as error:
         log.error("%s", error)
-        _refuse(owner, side, request, error)
+        _refuse(launcher, error)
         return NO_EMULATOR if isinstance(error, EmulatorError) else REFUSED
     except OSError as error:
         log.exception("the system refused")
         why = descriptor_limit(error) or KjuError(f"the machine could not be started: {error}")
-        _refuse(owner, side, request, why)
+        _refuse(launcher, why)
         return REFUSED
     except BaseException as error:
-        log.exception("a mistake in kju")
-        _refuse(owner, side, request, KjuError(f"kju's host failed: {error!r}"))
+        log.exception("a bug in kju")
+        _refuse(launcher, KjuError(f"kju's host failed: {error!r}"))
         raise
     finally:
         if claim is not None:
-            # The machine has done so if there was one that ended well.
+            # Does nothing if the machine has ended well: it has released the claim.
             claim.release(keep_logs=True)
 
 
-def _stem(request: Launch) -> str:
-    """What a machine without a name is called by."""
-    if request.emulator == "mirror":
-        return request.running.rpartition("/")[2].partition(":")[2] or request.running
-    return request.emulator if request.emulator != "qemu" else request.image
-
-
-def _refuse(owner: socket.socket, side: HostSide, request: Launch, error: KjuError) -> None:
-    """Tell the launcher, if it is still there, why there is no machine."""
-    side.send(failure(request.number, error))
+def _refuse(launcher: Launcher, error: KjuError) -> None:
+    """Send the launcher the error, if it is still connected."""
+    launcher.side.send(failure(error), number=launcher.number)
     try:
-        owner.setblocking(True)
-        owner.settimeout(1)
-        for out in side.data_to_send():
-            owner.sendall(out.data)
+        launcher.sock.setblocking(True)
+        launcher.sock.settimeout(1)
+        for out in launcher.side.data_to_send():
+            launcher.sock.sendall(out.data)
     except OSError:
-        pass  # it has gone, or the loop has closed its socket after an answer
+        pass  # it has disconnected, or the loop has closed its socket after an answer
 
 
-def _redirect(claim: runtime.Claim, level: str) -> None:
-    """From now on everything this process says goes to host.log, whoever says it."""
+def _redirect(claim: claims.Claim, level: str) -> None:
+    """Send all output of this process to host.log from now on."""
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     os.dup2(nothing, 0)
     os.close(nothing)
@@ -150,12 +144,12 @@ def _redirect(claim: runtime.Claim, level: str) -> None:
         format="%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S",
     )
-    # It logs every connection that ends as an error; how QEMU ended is ours to say.
+    # It logs the end of every connection as an error; kju logs how QEMU ended.
     logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 
 
 def _take_output(log_file: int) -> None:
-    """What is printed past the logging, by whatever library, goes the same way."""
+    """Send output that bypasses the logging, of any library, to the log as well."""
     os.dup2(log_file, 1)
     os.dup2(log_file, 2)
 

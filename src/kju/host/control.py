@@ -1,16 +1,14 @@
-"""SHELL: the control socket. Who may connect, bytes in, bytes and descriptors out.
+"""SHELL: the control socket: connections, bytes in, bytes and descriptors out.
 
-Rules:
-
-- Only this user and root are let in: the kernel says who the peer is (SO_PEERCRED).
-- A client that breaks the protocol or does not read its replies is hung up on; the machine
-  goes on.
-- Requests of one client are started in order and may be done out of order. One that has to wait
-  for nothing is done in the turn of the loop in which it is read. While as many are
-  open and waiting as may be, nothing more is read from it: it waits, as with any full socket.
-- A client that has not greeted is hung up on after `GREETING_SECONDS`, and earlier if another
-  client needs its place. Some places are kept for clients that control.
-- When a client has gone its unfinished requests are cancelled, and then the machine is told.
+- Only this user and root may connect; the kernel identifies the peer (SO_PEERCRED).
+- A client that breaks the protocol or does not read its replies is disconnected; the machine
+  continues.
+- Requests of one client start in order and may finish out of order. One that does not have to wait
+  is answered in the turn of the loop that reads it. At the limit of open and waiting requests
+  nothing more is read from the client, so its socket fills up and it waits.
+- A client that sends no greeting is disconnected after `GREETING_TIMEOUT`, or earlier if another
+  client needs its place. Some places are reserved for clients that control.
+- When a client disconnects its unfinished requests are cancelled, then the machine is notified.
 """
 
 from __future__ import annotations
@@ -18,7 +16,6 @@ from __future__ import annotations
 import array
 import asyncio
 import contextlib
-import functools
 import itertools
 import logging
 import os
@@ -31,46 +28,46 @@ from typing import NamedTuple, Protocol
 
 from ..errors import KjuError, PeerError
 from ..files import Folder, descriptor_limit, listen, peer_of
-from ..protocol.framing import HostSide, Outgoing, pack
+from ..protocol.framing import HostSide, NumberedRequest, Outgoing, failure, pack
 from ..protocol.messages import AnyRequest, Cancel, Hello, Message, Refused
 
 log = logging.getLogger(__name__)
 
-#: Clients of one machine; each costs a descriptor.
+#: Clients of one machine; each takes a descriptor.
 MAX_CLIENTS = 200
-#: Of those, clients that only view.
+#: Clients of the view role among them.
 MAX_VIEWERS = 180
-#: A client greets as soon as it has connected.
-GREETING_SECONDS = 10.0
-#: Requests of one client that are being worked on.
+#: Seconds for the greeting, which a client sends as soon as it has connected.
+GREETING_TIMEOUT = 10.0
+#: Requests of one client that are open.
 MAX_REQUESTS = 64
-#: Requests of one client that have been read and wait for those; some are read ahead so that
-#: one which breaks off another is found.
+#: Requests of one client that wait for an open one to finish. They are read ahead so that a
+#: `Cancel` is found.
 MAX_WAITING = 256
 #: Bytes that wait for a client that does not read: four of the largest replies.
 MAX_UNSENT = 4 << 20
-BROKEN_OFF = "the client did not wait for it"
+CANCELLED = "the client cancelled it"
 _CHUNK = 64 << 10
 
 
 class Result(NamedTuple):
-    """A reply, and the descriptors to send along; they stay the machine's own."""
+    """A reply, and the descriptors to send with it; the machine keeps and closes them."""
 
     reply: Message
     descriptors: tuple[int, ...] = ()
 
 
 class Machine(Protocol):
-    """What answers requests."""
+    """The machine, as the control socket sees it."""
 
     async def handle(self, client: Client, request: AnyRequest) -> Result:
-        """Do what was asked. A `KjuError` becomes the client's."""
+        """Answer a request; the client gets a `KjuError` that this raises."""
 
     def handle_at_once(self, client: Client, request: AnyRequest) -> Result | None:
-        """Carry out a request, as `handle`, within this call; None if it has to wait."""
+        """Answer a request within this call; None if it has to wait."""
 
     def client_gone(self, client: Client) -> None:
-        """A client has hung up, or was hung up on."""
+        """Release everything of a client that has disconnected, or was."""
 
 
 class Client:
@@ -78,17 +75,17 @@ class Client:
 
     Args:
         sock: Its connection.
-        machine: What answers its requests.
+        machine: Answers its requests.
         side: The protocol's state.
-        refusal: Says why it is not served, of a client that has greeted; empty if it is.
+        refusal: Returns why a client that has greeted is not served; empty if it is.
 
     Attributes:
-        number: Counts connections; never used again.
+        number: Counts connections; never reused.
         side: The protocol's state.
-        peer: Who it is.
+        peer: Its process and user.
     """
 
-    _numbers = itertools.count(1)
+    _connections = itertools.count(1)
 
     def __init__(
         self,
@@ -99,7 +96,7 @@ class Client:
     ) -> None:
         sock.setblocking(False)
         self._refusal = refusal
-        self.number = next(self._numbers)
+        self.number = next(self._connections)
         self.side = side
         self.peer = peer_of(sock)
         self.closed = False
@@ -109,123 +106,128 @@ class Client:
         self._unsent: deque[Outgoing] = deque()
         self._unsent_bytes = 0
         self._tasks: dict[asyncio.Task[None], int] = {}
-        # Read, and not begun; never more than a chunk's over the limit.
-        self._waiting: deque[AnyRequest] = deque()
-        # Set while nothing is read: says that the client has hung up.
-        self._hang_up: select.epoll | None = None
+        # Read, not started yet; the last chunk read can exceed the limit.
+        self._waiting: deque[NumberedRequest] = deque()
+        # Set while nothing is read: notices that the client has disconnected.
+        self._disconnect_poll: select.epoll | None = None
         self._loop.add_reader(sock, self._readable)
-        self._greeting = self._loop.call_later(GREETING_SECONDS, self._not_greeted)
+        self._greeting = self._loop.call_later(GREETING_TIMEOUT, self._not_greeted)
 
     def __str__(self) -> str:
-        who = self.side.client or "a client"
-        return f"{who} (connection {self.number}, process {self.peer.pid})"
+        name = self.side.client or "a client"
+        return f"{name} (connection {self.number}, process {self.peer.pid})"
 
-    def send(self, message: Message, descriptors: tuple[int, ...] = ()) -> None:
-        """Send one message, now or as soon as the client reads. Does nothing once closed."""
+    def send(self, message: Message, descriptors: tuple[int, ...] = (), *, number: int = 0) -> None:
+        """Send one message, now or as soon as the client reads. Does nothing once closed.
+
+        Args:
+            message: The message.
+            descriptors: Sent with it; they stay open here.
+            number: Of the request that it answers; 0 for a notice.
+        """
         if not self.closed:
-            self.side.send(message, descriptors)
+            self.side.send(message, descriptors, number=number)
             self._flush()
 
-    def begin(self, request: AnyRequest) -> None:
-        """Answer a request, now or when others have been answered."""
-        if isinstance(request, Cancel):
-            self._break_off(request.number)
+    def begin(self, numbered: NumberedRequest) -> None:
+        """Answer a request, now or after earlier ones."""
+        if isinstance(numbered.request, Cancel):
+            self._cancel(numbered.number)
         else:
-            self._waiting.append(request)
+            self._waiting.append(numbered)
         self._begin_waiting()
 
-    def _break_off(self, number: int) -> None:
-        for task, of in self._tasks.items():
-            if of == number:
+    def _cancel(self, number: int) -> None:
+        for task, task_number in self._tasks.items():
+            if task_number == number:
                 task.cancel()
-        for request in [waits for waits in self._waiting if waits.number == number]:
-            self._waiting.remove(request)
-            self._fail(request, KjuError(BROKEN_OFF))
+        for waiting in [each for each in self._waiting if each.number == number]:
+            self._waiting.remove(waiting)
+            self._fail(number, KjuError(CANCELLED))
 
     def _begin_waiting(self) -> None:
         while self._waiting and len(self._tasks) < MAX_REQUESTS:
-            request = self._waiting.popleft()
-            if not self._tasks and self._answered_at_once(request):
+            numbered = self._waiting.popleft()
+            if not self._tasks and self._answer_at_once(numbered):
                 continue
-            task = self._loop.create_task(self._answer(request))
-            self._tasks[task] = request.number
-            task.add_done_callback(functools.partial(self._answered, request))
+            task = self._loop.create_task(self._answer(numbered))
+            self._tasks[task] = numbered.number
+            task.add_done_callback(self._answered)
         enough = len(self._waiting) > MAX_WAITING
-        if enough != (self._hang_up is not None):
-            self._stop_reading() if enough else self._read_again()
+        if enough != (self._disconnect_poll is not None):
+            self._stop_reading() if enough else self._resume_reading()
 
-    def _answered(self, request: AnyRequest, task: asyncio.Task[None]) -> None:
-        del self._tasks[task]
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        number = self._tasks.pop(task)
         if task.cancelled():
-            # Here, since a task that was cancelled before its first step never runs at all.
-            self._fail(request, KjuError(BROKEN_OFF))
+            # Not in `_answer`: a task that is cancelled before its first step does not run at all.
+            self._fail(number, KjuError(CANCELLED))
         if not self.closed:
             self._begin_waiting()
 
-    def _answered_at_once(self, request: AnyRequest) -> bool:
-        """Answer a request in this turn of the loop, if nothing has to be waited for.
+    def _answer_at_once(self, numbered: NumberedRequest) -> bool:
+        """Answer a request in this turn of the loop, unless it has to wait.
 
-        A task costs a request another turn. Only while this client has no other request open, so
-        that its requests are begun in order.
+        A task would cost it another turn. This is done only while the client has no other request
+        open, so that its requests start in order.
         """
         try:
-            result = self._machine.handle_at_once(self, request)
+            result = self._machine.handle_at_once(self, numbered.request)
         except Exception as error:
-            self._report(request, error)
+            self._report(numbered, error)
             return True
         if result is None:
             return False
-        self.send(*result)
+        self.send(*result, number=numbered.number)
         return True
 
     def _stop_reading(self) -> None:
-        """Leave the client's bytes in the socket; its end is still noticed."""
+        """Stop reading the client's bytes; its disconnection is still noticed."""
         log.info("%s has %d requests waiting: it is not read for now", self, len(self._waiting))
         self._loop.remove_reader(self._sock)
-        # Asyncio knows of readable and writable only, and both are true of what is not read.
-        self._hang_up = select.epoll()
-        self._hang_up.register(self._sock, select.EPOLLRDHUP)
-        self._loop.add_reader(self._hang_up, self.close, "it hung up")
+        # Asyncio has events for readable and writable only, and an unread socket is both.
+        self._disconnect_poll = select.epoll()
+        self._disconnect_poll.register(self._sock, select.EPOLLRDHUP)
+        self._loop.add_reader(self._disconnect_poll, self.close, "it disconnected")
 
-    def _read_again(self) -> None:
-        self._forget_hang_up()
+    def _resume_reading(self) -> None:
+        self._close_disconnect_poll()
         self._loop.add_reader(self._sock, self._readable)
 
-    def _forget_hang_up(self) -> None:
-        if self._hang_up is not None:
-            self._loop.remove_reader(self._hang_up)
-            self._hang_up.close()
-            self._hang_up = None
+    def _close_disconnect_poll(self) -> None:
+        if self._disconnect_poll is not None:
+            self._loop.remove_reader(self._disconnect_poll)
+            self._disconnect_poll.close()
+            self._disconnect_poll = None
 
-    async def _answer(self, request: AnyRequest) -> None:
+    async def _answer(self, numbered: NumberedRequest) -> None:
         try:
-            result = await self._machine.handle(self, request)
-            self.send(*result)
+            result = await self._machine.handle(self, numbered.request)
+            self.send(*result, number=numbered.number)
         except Exception as error:
-            self._report(request, error)
+            self._report(numbered, error)
 
-    def _report(self, request: AnyRequest, error: Exception) -> None:
-        """Tell the client why its request failed, and the log."""
-        what = type(request).__name__
+    def _report(self, numbered: NumberedRequest, error: Exception) -> None:
+        """Send the client the error of its request, and log it."""
+        what = type(numbered.request).__name__
         if isinstance(error, KjuError):
             log.info("%s: %s refused: %s", self, what, error)
-            self._fail(request, error)
+            self._fail(numbered.number, error)
         else:
-            # A mistake of ours must not end the machine, nor leave the client waiting.
+            # A bug of ours must not end the machine, nor leave the client waiting.
             log.error("%s: %s failed", self, what, exc_info=error)
-            self._fail(request, KjuError(f"the host failed at {what}; its log says more"))
+            message = f"the host failed at {what}; its log has the details"
+            self._fail(numbered.number, KjuError(message))
 
-    def _fail(self, request: AnyRequest, error: KjuError) -> None:
-        if not self.closed:
-            self.side.fail(request, error)
-            self._flush()
+    def _fail(self, number: int, error: KjuError) -> None:
+        self.send(failure(error), number=number)
 
     def _not_greeted(self) -> None:
         if self.side.role is None:
-            self.refuse(f"it has not greeted in {GREETING_SECONDS:g} s")
+            self.refuse(f"it has not greeted in {GREETING_TIMEOUT:g} s")
 
     def refuse(self, reason: str) -> None:
-        """Send the reason, then hang up."""
+        """Send the reason, then disconnect."""
         log.warning("%s is refused: %s", self, reason)
         self.send(Refused(reason=reason))
         self.close(reason)
@@ -235,13 +237,13 @@ class Client:
             # Plain recv: descriptors that a client sends are dropped by the kernel.
             data = self._sock.recv(_CHUNK)
             if not data:
-                self.close("it hung up")
+                self.close("it disconnected")
                 return
-            for request in self.side.receive_data(data):
-                if isinstance(request, Hello) and (reason := self._refusal()):
+            for numbered in self.side.receive_data(data):
+                if isinstance(numbered.request, Hello) and (reason := self._refusal()):
                     self.refuse(reason)
                     return
-                self.begin(request)
+                self.begin(numbered)
             self._flush()
         except (BlockingIOError, InterruptedError):
             return
@@ -284,14 +286,14 @@ class Client:
             self._unsent.appendleft(Outgoing(out.data[sent:]))
 
     def close(self, reason: str) -> None:
-        """Hang up. A second call does nothing."""
+        """Disconnect. A second call does nothing."""
         if self.closed:
             return
         self.closed = True
-        log.info("%s has gone: %s", self, reason)
+        log.info("%s is disconnected: %s", self, reason)
         self._greeting.cancel()
         self._waiting.clear()
-        self._forget_hang_up()
+        self._close_disconnect_poll()
         self._loop.remove_reader(self._sock)
         self._loop.remove_writer(self._sock)
         self._sock.close()
@@ -306,13 +308,13 @@ class Client:
 
 
 def _turn_away(sock: socket.socket, reason: str) -> None:
-    """Hang up on somebody who has just connected, and say why."""
+    """Reject a new connection, with the reason."""
     with sock:
         log.warning("process %d was turned away: %s", peer_of(sock).pid, reason)
-        # A new socket takes this much at once, unless its peer has gone already.
+        # A new socket has room for this, unless its peer has disconnected already.
         with contextlib.suppress(OSError):
             sock.send(pack(Refused(reason=reason)), socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
-            # What it has said already and is not read would have the kernel throw this away.
+            # With unread bytes at the close, the kernel would discard the message sent.
             sock.shutdown(socket.SHUT_RD)
             while sock.recv(_CHUNK, socket.MSG_DONTWAIT):
                 pass
@@ -322,7 +324,7 @@ class Server:
     """Listens on a machine's control socket.
 
     Attributes:
-        clients: Everybody connected.
+        clients: Everyone connected.
     """
 
     def __init__(self, path: Path, machine: Machine) -> None:
@@ -337,19 +339,19 @@ class Server:
         self._loop.add_reader(self._sock, self._accept)
 
     def adopt(self, sock: socket.socket, side: HostSide) -> Client:
-        """Serve a connection that was made in another way."""
+        """Serve a connection that did not come through this socket."""
         client = Client(sock, self._machine, side, self._no_place)
         self.clients.append(client)
         return client
 
     def _no_place(self) -> str:
-        """Why a client that has just greeted is not served; empty if it is."""
+        """Return why a client that has just greeted is not served; empty if it is."""
         roles = [client.side.role for client in self.clients if not client.closed]
         viewers = roles.count("view")
         return f"it has {MAX_VIEWERS} viewers already" if viewers > MAX_VIEWERS else ""
 
     def _make_place(self) -> bool:
-        """Whether one more client can be served; if need be instead of one that has not greeted."""
+        """Return whether one more client fits; disconnect one without a greeting if necessary."""
         if len(self.clients) >= MAX_CLIENTS:
             for client in self.clients:
                 if client.side.role is None:
@@ -365,7 +367,7 @@ class Server:
             return
         except OSError as error:
             # Out of descriptors: the connection stays in the queue, and so does this event.
-            log.error("a client could not be let in: %s", descriptor_limit(error) or error)
+            log.error("a connection could not be accepted: %s", descriptor_limit(error) or error)
             self._loop.remove_reader(self._sock)
             self._loop.call_later(1, self._loop.add_reader, self._sock, self._accept)
             return
@@ -379,13 +381,13 @@ class Server:
             self.adopt(sock, HostSide())
 
     def broadcast(self, message: Message) -> None:
-        """Tell every client that has said hello."""
+        """Send a message to every client that has greeted."""
         for client in list(self.clients):
             if client.side.role is not None:
                 client.send(message)
 
     async def close(self, reason: str, patience: float = 0.3) -> None:
-        """Stop listening, give clients a moment to read their last message, hang up."""
+        """Stop listening, give clients a moment to read their last message, disconnect them."""
         self._loop.remove_reader(self._sock)
         self._sock.close()
         with contextlib.suppress(TimeoutError):

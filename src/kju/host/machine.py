@@ -1,12 +1,10 @@
-"""SHELL: one machine from start to end: what draws its screens, and its clients, together.
+"""SHELL: one machine from start to end: its emulator and its clients.
 
-Rules:
-
-- `run` starts everything, waits for the first reason to end, and takes everything down
-  again, whichever way it was left.
-- There is one reason and it is the first: the emulator's end, a request, a signal, or the end of
-  the connection that owns the machine.
-- Nothing here may take the event loop for longer than a socket call.
+- `run` starts everything, waits for the first reason to end, and takes everything down again,
+  however it is left.
+- The first reason counts: the emulator's end, a request, a signal, or the end of the launcher's
+  connection.
+- Nothing here may block the event loop for longer than a socket call.
 """
 
 from __future__ import annotations
@@ -18,21 +16,36 @@ import signal
 import socket
 import time
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..emulators.base import Emulator, Ending
+from ..emulators.console import Console
 from ..emulators.events import Events
 from ..emulators.tasks import Tasks
 from ..errors import KjuError
 from ..protocol import messages
 from ..protocol.framing import HostSide, failure
 from ..protocol.messages import AnyRequest, Launch
-from ..store.running import Claim
+from ..store.claims import Claim
 from ..surface import State
-from . import life, requests
+from . import requests
 from .control import Client, Result, Server
 
 log = logging.getLogger(__name__)
+
+
+class Launcher(NamedTuple):
+    """The connection of the process that launched a machine.
+
+    Attributes:
+        sock: The connection.
+        side: Its protocol state.
+        number: The launch request's number.
+    """
+
+    sock: socket.socket
+    side: HostSide
+    number: int
 
 
 class Machine:
@@ -40,17 +53,17 @@ class Machine:
 
     Args:
         claim: Its name and folder.
-        request: What was asked for.
-        emulator: What draws its screens.
-        owner: The launcher's connection and its protocol state.
+        request: The launch request.
+        emulator: Draws its screens.
+        launcher: The connection of the process that launched it.
 
     Attributes:
         name: Its name.
         paths: Its files.
-        request: What was asked for.
-        emulator: What draws its screens.
-        began: When, in seconds since the epoch.
-        events: Its life.
+        request: The launch request.
+        emulator: Draws its screens.
+        began: The time of its start, in seconds since the epoch.
+        events: Its events.
     """
 
     def __init__(
@@ -58,7 +71,7 @@ class Machine:
         claim: Claim,
         request: Launch,
         emulator: Emulator,
-        owner: tuple[socket.socket, HostSide],
+        launcher: Launcher,
     ) -> None:
         self.name = claim.name
         self.paths = claim.paths
@@ -66,7 +79,7 @@ class Machine:
         self.emulator = emulator
         self.began = time.time()
         self._claim = claim
-        self._owner_connection = owner
+        self._launcher = launcher
         self._owner: Client | None = None
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self.events = Events()
@@ -77,21 +90,21 @@ class Machine:
 
     @property
     def clients(self) -> list[Client]:
-        """Everybody connected."""
+        """Everyone connected."""
         return self._server.clients if self._server else []
 
     def end(self, reason: str, *, asked: bool = True, status: int | None = None) -> None:
-        """End the machine, unless it is ending already."""
+        """End the machine, unless it is already ending."""
         if not self._ending.done():
             log.info("ending: %s", reason)
             self._ending.set_result(Ending(reason, asked, status))
             self.events.happen("ending", {"reason": reason, "asked": asked, "status": status})
 
     async def run(self) -> Ending:
-        """Run until something ends the machine; return why.
+        """Run until something ends the machine; return the reason.
 
         Raises:
-            KjuError: It did not start. Everything has been taken down again.
+            KjuError: It did not start. Everything has been taken down.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -100,14 +113,14 @@ class Machine:
             await self._start_unless_ended()
             return await self._ending
         except (KjuError, OSError) as error:
-            # Before the logs are put away.
+            # Before `_take_down` moves the logs away.
             log.error("%s", error)
             if self._owner:
-                told = error if isinstance(error, KjuError) else KjuError(str(error))
-                self._owner.send(failure(self.request.number, told))
+                reply = failure(error if isinstance(error, KjuError) else KjuError(str(error)))
+                self._owner.send(reply, number=self._launcher.number)
             raise
         except Exception:
-            log.exception("a mistake in kju")
+            log.exception("a bug in kju")
             raise
         finally:
             await self._take_down()
@@ -129,20 +142,40 @@ class Machine:
             raise await self.emulator.explain(KjuError(ending.reason))
 
     async def _start(self) -> None:
-        # First, so that the owner's hanging up is noticed whatever takes long here.
+        # First, so that the end of the launcher's connection is noticed during a long start.
         self._server = Server(self.paths.control, self)
-        self._owner = self._server.adopt(*self._owner_connection)
+        self._owner = self._server.adopt(self._launcher.sock, self._launcher.side)
         await self.emulator.start(self._emulator_ended)
         self._started.set()
-        life.begin(self, self._owner)
-        self._owner.send(requests.welcome(self, self.request.number, "control"))
+        self._announce_start()
+        self.greet(self._owner)
+        self._owner.send(requests.welcome(self, "control"), number=self._launcher.number)
+
+    def _announce_start(self) -> None:
+        """Announce that the machine runs, and from now on each mode of its screens."""
+        consoles = self.emulator.consoles
+        self.events.happen("started", {"consoles": len(consoles)})
+        announced: dict[int, object] = {}
+
+        def announce_mode(console: Console) -> None:
+            mode = console.producer.mode
+            shown = (console.producer.incarnation, mode.width, mode.height)
+            if announced.get(console.index) != shown:
+                announced[console.index] = shown
+                data = {"width": mode.width, "height": mode.height, "epoch": mode.epoch}
+                self.events.happen("mode", {"console": console.index, **data})
+
+        for console in consoles:
+            console.on_mode = announce_mode
+            if console.producer.mode.epoch:
+                announce_mode(console)
 
     # -- running
 
     def _emulator_ended(self, ending: Ending) -> None:
-        """End the machine, and say so on the screen at once."""
+        """End the machine, and set the state of its screens at once."""
         self.end(ending.reason, asked=ending.asked, status=ending.status)
-        self.emulator.say(*_last_word(self._ending.result()))
+        self.emulator.set_state(*_last_state(self._ending.result()))
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGHUP and self.request.detach:
@@ -151,10 +184,10 @@ class Machine:
         self.end(f"the host received {signal.Signals(number).name}")
 
     async def handle(self, client: Client, request: AnyRequest) -> Result:
-        """Answer one request, once there is a machine.
+        """Answer one request, once the machine has started.
 
         Raises:
-            KjuError: What is told to the client.
+            KjuError: The request failed; the client gets this error.
         """
         if not isinstance(request, messages.Launch):
             await self._started.wait()
@@ -170,9 +203,16 @@ class Machine:
             return requests.answer_at_once(self, client, request)
         return None
 
+    def greet(self, client: Client) -> None:
+        """Announce a client that has said hello."""
+        self.events.happen("client-came", _client_data(client))
+
     def client_gone(self, client: Client) -> None:
-        """Release what a client held; end the machine if it was the owner."""
-        life.leave(self, client)
+        """Release everything that a client held; end the machine if it was the launcher."""
+        self.events.leave(client)
+        if client.side.role is not None:
+            self.events.happen("client-went", _client_data(client))
+        self.emulator.leave(client)
         for console in self.emulator.consoles:
             console.unhold(client)
             console.leave(client)
@@ -183,13 +223,13 @@ class Machine:
             self.end(f"{client.side.client or 'the program'} that launched it has ended")
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do this in the background; it is broken off at the machine's end."""
+        """Run this in the background; it is cancelled at the machine's end."""
         self._tasks.begin(work)
 
     async def stop(self, how: str, who: str) -> None:
-        """End the machine as a client wants it: ``quit``, or ``powerdown``."""
+        """End the machine for a client: ``quit``, or ``powerdown``."""
         if how == "quit":
-            # After the reply is on its way: `end` is noticed in the loop's next turn.
+            # The reply is sent first: `run` notices the end in the loop's next turn.
             self.end(f"{who} stopped it")
         else:
             await self.emulator.powerdown()
@@ -201,11 +241,11 @@ class Machine:
         try:
             await self.emulator.end()
         finally:
-            await self.emulator.close(*_last_word(ending))
-            await self._say_goodbye(ending)
+            await self.emulator.close(*_last_state(ending))
+            await self._send_ended(ending)
             self._tasks.cancel()
 
-    async def _say_goodbye(self, ending: Ending) -> None:
+    async def _send_ended(self, ending: Ending) -> None:
         if self._server is None:
             return
         log_tail = self.emulator.last_lines()
@@ -213,12 +253,17 @@ class Machine:
             self._server.broadcast(
                 messages.Ended(reason=ending.reason, status=self.emulator.status, log=log_tail)
             )
-        # Before the connections: who sees one close may use the name again at once.
+        # Before the connections: a client that sees one close may use the name again at once.
         self._claim.release(keep_logs=not ending.asked)
         await self._server.close(ending.reason)
 
 
-def _last_word(ending: Ending) -> tuple[State, str]:
-    """What a surface says of the end: closed if somebody ended the machine, else gone."""
+def _last_state(ending: Ending) -> tuple[State, str]:
+    """Return a surface's last state: closed if the end was requested, otherwise gone."""
     closed = ending.asked and ending.status is None
     return State.CLOSED if closed else State.GONE, ending.reason
+
+
+def _client_data(client: Client) -> dict[str, Any]:
+    side, pid = client.side, client.peer.pid
+    return {"client": client.number, "pid": pid, "name": side.client, "role": side.role}

@@ -1,129 +1,261 @@
-"""SHELL: what clients ask of a machine, and the answers."""
+"""SHELL: the requests of clients: one table of their handlers and of the roles that may send them.
+
+A new request is a message in `kju.protocol.requests`, a handler, and a line in `REQUESTS`.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, NamedTuple, Protocol
 
-from ..errors import UsageError
+from ..emulators.base import Emulator
+from ..emulators.console import Console
+from ..emulators.events import Events
+from ..errors import LimitError, RoleError, UsageError
 from ..protocol import messages
-from ..protocol.framing import no_screen
-from ..protocol.messages import AnyRequest
+from ..protocol.framing import MAX_FRAME, no_screen
+from ..protocol.messages import AnyRequest, Launch, Role
+from ..store.paths import Paths
 from ..surface import NOTHING_TAKEN, Mark
-from . import life
 from .control import Client, Result
-
-if TYPE_CHECKING:
-    from ..emulators.console import Console
-    from .machine import Machine
 
 log = logging.getLogger(__name__)
 
+#: Bytes of JSON, which is ASCII; the rest of a frame is the message around it.
+MAX_QMP_RESULT = MAX_FRAME - 256
+_POWER_COMMANDS = {"pause": "stop", "resume": "cont", "reset": "system_reset"}
+#: QMP commands that clients must not run, because kju would not notice their effects.
+_REFUSED_COMMANDS = {
+    "getfd": "the descriptors of this connection are kju's",
+    "add_client": "kju reads the display itself",
+    "qmp_capabilities": "the connection has been greeted",
+}
 
-async def answer(machine: Machine, client: Client, request: AnyRequest) -> Result:
+
+class RunningMachine(Protocol):
+    """The machine, as the handlers see it; `kju.host.machine.Machine`."""
+
+    name: str
+    paths: Paths
+    request: Launch
+    emulator: Emulator
+    began: float
+    events: Events
+
+    @property
+    def clients(self) -> Sequence[Client]:
+        """Everyone connected."""
+
+    def greet(self, client: Client) -> None:
+        """Announce a client that has said hello."""
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run this in the background."""
+
+    async def stop(self, how: str, who: str) -> None:
+        """End the machine."""
+
+
+async def answer(machine: RunningMachine, client: Client, request: AnyRequest) -> Result:
     """Answer one request.
 
     Raises:
-        KjuError: What is told to the client.
+        KjuError: The client gets this error.
     """
-    number = request.number
-    match request:
-        case messages.Hello(role=role):
-            log.info("%s attached with role %s", client, role)
-            life.came(machine, client)
-            return Result(welcome(machine, number, role))
-        case messages.GetInfo():
-            return Result(messages.Info(number=number, info=await _fresh_info(machine)))
-        case messages.Stop(how=how):
-            await machine.stop(how, str(client))
-            return Result(messages.Done(number=number))
-        case messages.Cancel():
-            raise UsageError("there is no such request")  # kju.host.control's
-        case messages.Launch():
-            raise UsageError("this machine has been launched already")
-    if isinstance(request, messages.LifeRequest):
-        return await life.answer(machine, client, request)
-    if not machine.emulator.consoles:
-        return await _without_screen(machine, client, request)
-    console = _console(machine, request.console)
-    version = 0
-    match request:
-        case messages.GetSurface():
-            await console.look(client)
-            return _surface(number, console)
-        case messages.GetLive():
-            await console.look(client)
-            reply = messages.LiveHandle(number=number, descriptors=1, console=console.index)
-            return Result(reply, (console.live_window(),))
-        case messages.GetPointer():
-            absolute, held = await console.devices.pointer.absolute(), console.devices.pointer.held
-            return Result(messages.PointerState(number=number, absolute=absolute, held=held))
-        case messages.GetLamps():
-            lamps = await console.devices.lamps.read()
-            lit = None if lamps is None else lamps.names
-            return Result(messages.LampsState(number=number, lit=lit))
-        case messages.Keys(steps=steps, interval=interval):
-            seconds = None if interval is None else interval / 1000
-            mark = await console.devices.keyboard.press(client, steps, seconds)
-            return _accepted(number, mark or console.mark)
-        case messages.Point(actions=actions):
-            # Where a pixel is depends on the mode, which nobody may be looking at.
-            await _look_once(console)
-            mark = await console.devices.pointer.act(client, actions)
-            return _accepted(number, mark or console.mark)
-        case messages.Refresh(sync=sync):
-            version = await console.refresh(sync=sync)
-        case messages.Hold(milliseconds=milliseconds):
-            version = await console.hold(client, milliseconds / 1000)
-        case messages.Unhold():
-            console.unhold(client)
-    return Result(messages.Done(number=number, version=version))
+    check_role(client, request)
+    return await REQUESTS[type(request)].handler(machine, client, request)
 
 
-async def _without_screen(machine: Machine, client: Client, request: AnyRequest) -> Result:
-    """Answer a request to a machine without a graphic console, which takes keys and no more.
-
-    Raises:
-        UsageError: The request needs a screen.
-    """
-    keyboard = machine.emulator.screenless_keyboard
-    match request:
-        case messages.Keys(steps=steps, interval=interval, console=0) if keyboard is not None:
-            seconds = None if interval is None else interval / 1000
-            mark = await keyboard.press(client, steps, seconds)
-            return _accepted(request.number, mark or NOTHING_TAKEN)
-        case messages.GetLamps(console=0):
-            return Result(messages.LampsState(number=request.number))
-    raise no_screen(machine.name)
-
-
-def answer_at_once(machine: Machine, client: Client, request: AnyRequest) -> Result | None:
+def answer_at_once(machine: RunningMachine, client: Client, request: AnyRequest) -> Result | None:
     """Answer one request within this call; None if it has to wait for anything.
 
     Raises:
         KjuError: The request failed; the client gets this error.
     """
-    match request:
-        case messages.Keys(steps=steps, interval=interval) if machine.emulator.consoles:
-            console = _console(machine, request.console)
-            keyboard = console.devices.keyboard
-            if keyboard.can_press_at_once(client, steps, interval):
-                mark = keyboard.press_at_once(client, steps[0])
-                return _accepted(request.number, mark or console.mark)
+    check_role(client, request)
+    if isinstance(request, messages.Keys) and machine.emulator.consoles:
+        console = _console(machine, request.console)
+        keyboard = console.devices.keyboard
+        if keyboard.can_press_at_once(client, request.steps, request.interval):
+            mark = keyboard.press_at_once(client, request.steps[0])
+            return _accepted(mark or console.mark)
     return None
 
 
-def _accepted(number: int, mark: Mark) -> Result:
-    """The answer to an input: the mark of the screen before it."""
-    incarnation, epoch, version = mark
-    return Result(
-        messages.Done(number=number, version=version, epoch=epoch, incarnation=incarnation)
+def check_role(client: Client, request: AnyRequest) -> None:
+    """Refuse a request that the client's role may not send.
+
+    Raises:
+        RoleError: It may not.
+    """
+    if client.side.role not in REQUESTS[type(request)].roles:
+        what = type(request).__name__.lower()
+        raise RoleError(
+            f"a {client.side.role} client may not ask for {what}; attach with role='control'"
+        )
+
+
+# -- the machine
+
+
+async def _hello(machine: RunningMachine, client: Client, request: messages.Hello) -> Result:
+    log.info("%s attached with role %s", client, request.role)
+    machine.greet(client)
+    return Result(welcome(machine, request.role))
+
+
+async def _launch(machine: RunningMachine, client: Client, request: Launch) -> Result:
+    raise UsageError("this machine has been launched already")
+
+
+async def _info(machine: RunningMachine, client: Client, request: messages.GetInfo) -> Result:
+    # Consoles that are off while unused would report the last mode that somebody saw.
+    for console in machine.emulator.consoles:
+        await _wake_once(console)
+    return Result(messages.Info(info=info(machine)))
+
+
+async def _stop(machine: RunningMachine, client: Client, request: messages.Stop) -> Result:
+    await machine.stop(request.how, str(client))
+    return Result(messages.Done())
+
+
+async def _subscribe(
+    machine: RunningMachine, client: Client, request: messages.Subscribe
+) -> Result:
+    machine.events.subscribe(client, request.since)
+    return Result(messages.Done(version=machine.events.number))
+
+
+async def _power(machine: RunningMachine, client: Client, request: messages.Power) -> Result:
+    await machine.emulator.qmp.execute(_POWER_COMMANDS[request.how])
+    return Result(messages.Done())
+
+
+async def _execute(machine: RunningMachine, client: Client, request: messages.Execute) -> Result:
+    command = request.command
+    if command in _REFUSED_COMMANDS:
+        raise UsageError(f"{command} is not for clients: {_REFUSED_COMMANDS[command]}")
+    value = await machine.emulator.qmp.execute(command, _arguments(request.arguments))
+    text = json.dumps(value)
+    if len(text) > MAX_QMP_RESULT:
+        raise LimitError(
+            f"QEMU's answer to {command} has {len(text)} bytes, and at most {MAX_QMP_RESULT} can be"
+            " passed on; ask it for less, or have it write to a file",
+            "bytes of an answer", MAX_QMP_RESULT, len(text),
+        )  # fmt: skip
+    return Result(messages.Executed(value=text))
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"these arguments are not valid JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise UsageError('arguments are a JSON object, such as {"device": "cd0"}')
+    return found
+
+
+async def _snapshot(machine: RunningMachine, client: Client, request: messages.Snapshot) -> Result:
+    return Result(await machine.emulator.snapshots.do(request.how, request.tag))
+
+
+async def _snapshots(
+    machine: RunningMachine, client: Client, request: messages.GetSnapshots
+) -> Result:
+    return Result(await machine.emulator.snapshots.listed())
+
+
+async def _serial(machine: RunningMachine, client: Client, request: messages.GetSerial) -> Result:
+    writes = client.side.role == "control"
+    theirs = machine.emulator.serial.view(client, writes=writes)
+    machine.begin(_close_when_sent(client, theirs))
+    return Result(messages.SerialHandle(descriptors=1, writable=writes), (theirs.fileno(),))
+
+
+async def _close_when_sent(client: Client, sock: socket.socket) -> None:
+    """Close our copy of a descriptor once the reply with it has been sent."""
+    with sock:
+        await asyncio.sleep(0)
+        while not client.idle:
+            await asyncio.sleep(0.01)
+
+
+# -- one console
+
+
+async def _surface(machine: RunningMachine, client: Client, request: messages.GetSurface) -> Result:
+    console = _console(machine, request.console)
+    await console.look(client)
+    segment = console.producer.segment
+    reply = messages.SurfaceHandle(
+        descriptors=1, console=console.index, size=segment.size, address=segment.address
     )
+    return Result(reply, (console.handout(),))
 
 
-def _console(machine: Machine, index: int) -> Console:
+async def _live(machine: RunningMachine, client: Client, request: messages.GetLive) -> Result:
+    console = _console(machine, request.console)
+    await console.look(client)
+    reply = messages.LiveHandle(descriptors=1, console=console.index)
+    return Result(reply, (console.live_window(),))
+
+
+async def _refresh(machine: RunningMachine, client: Client, request: messages.Refresh) -> Result:
+    console = _console(machine, request.console)
+    return Result(messages.Done(version=await console.refresh(sync=request.sync)))
+
+
+async def _hold(machine: RunningMachine, client: Client, request: messages.Hold) -> Result:
+    console = _console(machine, request.console)
+    return Result(messages.Done(version=await console.hold(client, request.milliseconds / 1000)))
+
+
+async def _unhold(machine: RunningMachine, client: Client, request: messages.Unhold) -> Result:
+    _console(machine, request.console).unhold(client)
+    return Result(messages.Done())
+
+
+async def _keys(machine: RunningMachine, client: Client, request: messages.Keys) -> Result:
+    seconds = None if request.interval is None else request.interval / 1000
+    keyboard = machine.emulator.screenless_keyboard
+    if keyboard is not None and request.console == 0:
+        return _accepted(await keyboard.press(client, request.steps, seconds) or NOTHING_TAKEN)
+    console = _console(machine, request.console)
+    mark = await console.devices.keyboard.press(client, request.steps, seconds)
+    return _accepted(mark or console.mark)
+
+
+async def _lamps(machine: RunningMachine, client: Client, request: messages.GetLamps) -> Result:
+    if not machine.emulator.consoles and request.console == 0:
+        return Result(messages.LampsState())
+    lamps = await _console(machine, request.console).devices.lamps.read()
+    return Result(messages.LampsState(lit=None if lamps is None else lamps.names))
+
+
+async def _point(machine: RunningMachine, client: Client, request: messages.Point) -> Result:
+    console = _console(machine, request.console)
+    # Positions depend on the mode, which an unused console does not know.
+    await _wake_once(console)
+    mark = await console.devices.pointer.act(client, request.actions)
+    return _accepted(mark or console.mark)
+
+
+async def _pointer(machine: RunningMachine, client: Client, request: messages.GetPointer) -> Result:
+    pointer = _console(machine, request.console).devices.pointer
+    return Result(messages.PointerState(absolute=await pointer.absolute(), held=pointer.held))
+
+
+def _console(machine: RunningMachine, index: int) -> Console:
     consoles = machine.emulator.consoles
+    if not consoles:
+        raise no_screen(machine.name)
     try:
         return consoles[index]
     except IndexError:
@@ -131,36 +263,67 @@ def _console(machine: Machine, index: int) -> Console:
         raise UsageError(f"there is no console {index}: {machine.name} has {have}") from None
 
 
-def _surface(number: int, console: Console) -> Result:
-    segment = console.producer.segment
-    reply = messages.SurfaceHandle(
-        number=number,
-        descriptors=1,
-        console=console.index,
-        size=segment.size,
-        address=segment.address,
-    )
-    return Result(reply, (console.handout(),))
-
-
-async def _fresh_info(machine: Machine) -> dict[str, Any]:
-    """What `info` says of consoles that rest would be of when somebody last looked."""
-    for console in machine.emulator.consoles:
-        await _look_once(console)
-    return info(machine)
-
-
-async def _look_once(console: Console) -> None:
-    """Have a console that rests find out what it shows now."""
+async def _wake_once(console: Console) -> None:
+    """Have an unused console read its current mode."""
     asker = object()
     await console.look(asker)
     console.leave(asker)
 
 
-def welcome(machine: Machine, number: int, role: messages.Role) -> messages.Welcome:
-    """The first answer on every connection."""
+def _accepted(mark: Mark) -> Result:
+    """Return the answer to an input: the mark of the screen before it."""
+    incarnation, epoch, version = mark
+    return Result(messages.Done(version=version, epoch=epoch, incarnation=incarnation))
+
+
+# -- the table
+
+
+class Entry(NamedTuple):
+    """One request of the table.
+
+    Attributes:
+        handler: Answers it.
+        roles: The roles that may send it.
+    """
+
+    handler: Callable[[RunningMachine, Client, Any], Awaitable[Result]]
+    roles: frozenset[Role]
+
+
+_ALL: frozenset[Role] = frozenset(("view", "control"))
+_CONTROL: frozenset[Role] = frozenset(("control",))
+
+#: Every request. `Cancel` is handled in `kju.host.control`, which has the tasks.
+REQUESTS: dict[type[AnyRequest], Entry] = {
+    messages.Hello: Entry(_hello, _ALL),
+    messages.Launch: Entry(_launch, _CONTROL),
+    messages.GetInfo: Entry(_info, _ALL),
+    messages.Stop: Entry(_stop, _CONTROL),
+    messages.Subscribe: Entry(_subscribe, _ALL),
+    messages.Power: Entry(_power, _CONTROL),
+    messages.Execute: Entry(_execute, _CONTROL),
+    messages.Snapshot: Entry(_snapshot, _CONTROL),
+    messages.GetSnapshots: Entry(_snapshots, _ALL),
+    messages.GetSerial: Entry(_serial, _ALL),
+    messages.GetSurface: Entry(_surface, _ALL),
+    messages.GetLive: Entry(_live, _CONTROL),
+    messages.Refresh: Entry(_refresh, _ALL),
+    messages.Hold: Entry(_hold, _CONTROL),
+    messages.Unhold: Entry(_unhold, _ALL),
+    messages.Keys: Entry(_keys, _CONTROL),
+    messages.GetLamps: Entry(_lamps, _ALL),
+    messages.Point: Entry(_point, _CONTROL),
+    messages.GetPointer: Entry(_pointer, _ALL),
+}
+
+
+# -- the contents of answers
+
+
+def welcome(machine: RunningMachine, role: Role) -> messages.Welcome:
+    """Return the first answer on every connection."""
     return messages.Welcome(
-        number=number,
         machine=machine.name,
         role=role,
         pid=os.getpid(),
@@ -169,8 +332,8 @@ def welcome(machine: Machine, number: int, role: messages.Role) -> messages.Welc
     )
 
 
-def info(machine: Machine) -> dict[str, Any]:
-    """The machine, for people and programs; every value fits into JSON."""
+def info(machine: RunningMachine) -> dict[str, Any]:
+    """Return the machine's info, ready for JSON."""
     paths, emulator = machine.paths, machine.emulator
     return {
         "name": machine.name,

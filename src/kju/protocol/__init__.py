@@ -1,4 +1,4 @@
-"""The control protocol between a host and its clients: `messages` in `framing`'s frames. Core.
+"""The control protocol between a host and its clients: `messages` in the frames of `framing`. Core.
 
-`input_log` is the format of a machine's log of input.
+`kinds` is the table of emulator kinds, `input_log` the format of a machine's log of input.
 """

@@ -1,18 +1,17 @@
 """The control protocol, I/O-free: bytes in, messages out, bytes to send.
 
-A frame is a little-endian 32-bit length and that many bytes of msgpack, at most
-`MAX_FRAME`. Descriptors travel beside the first byte of the frame they belong to, so by
-the time a frame is whole its descriptors have come; the message says how many are its.
+A frame is a little-endian 32-bit length, a 64-bit number and a message in msgpack; the length
+counts the last two, and is at most `MAX_FRAME`. A reply has the number of its request, `Cancel`
+that of the request to cancel, a notice 0.
 
-Rules:
+Descriptors travel beside the first byte of their frame, so they have arrived when the frame is
+complete; the message says how many belong to it.
 
-- After a `PeerError` the connection is of no more use: close it.
-- The first request is `Hello` (or `Launch`, where the host expects one), and only the first.
-- What a role may ask for is decided here, in the host, and nowhere else: a client that
-  lacks the role gets a `Failure`, and the request is not seen by anybody.
+After a `PeerError` the connection is unusable: close it. The first request, and only the first, is
+`Hello`, or `Launch` where the host expects one.
 
 Source:
-    SCM_RIGHTS and where it stands in a stream: unix(7).
+    SCM_RIGHTS and its place in a stream: unix(7).
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ import msgspec
 from .. import errors
 from ..errors import KjuError, LimitError, MachineError, PeerError, UsageError
 from .messages import (
-    CONTROL,
     PROTOCOL,
     AnyRequest,
     Cancel,
@@ -46,16 +44,18 @@ from .messages import (
 )
 
 MAX_FRAME = 1 << 20
-#: A descriptor that no message claims is a leak somebody else chose; this many at most.
+#: Descriptors that no message has claimed yet; more would be a leak that a peer causes.
 MAX_DESCRIPTORS = 8
 #: Events that wait for a client's program: four times what a host replays.
 MAX_EVENTS = 1024
 
 _LENGTH = struct.Struct("<I")
+_NUMBER = struct.Struct("<Q")
 _encode = msgspec.msgpack.Encoder().encode
+_DECODING_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-# Made when they are first used: a client needs one of them, and makes it in a millisecond.
+# Made when they are first used: a client needs one of them, and making one takes a millisecond.
 @cache
 def _requests() -> msgspec.msgpack.Decoder[AnyRequest]:
     return msgspec.msgpack.Decoder(AnyRequest)
@@ -66,51 +66,82 @@ def _replies() -> msgspec.msgpack.Decoder[FromHost]:
     return msgspec.msgpack.Decoder(FromHost)
 
 
+class Frame(NamedTuple):
+    """One frame: its number and an encoded message."""
+
+    number: int
+    body: bytes
+
+
+class NumberedRequest(NamedTuple):
+    """A request, and the number for its reply."""
+
+    number: int
+    request: AnyRequest
+
+
 class Outgoing(NamedTuple):
-    """Bytes to send, with the descriptors that go beside the first of them."""
+    """Bytes to send, and the descriptors that go beside the first of them."""
 
     data: bytes
     descriptors: tuple[int, ...] = ()
 
 
-def pack(message: Message) -> bytes:
-    """One message as a frame.
+class Answer(NamedTuple):
+    """A reply and its descriptors, which the receiver closes."""
+
+    reply: Reply
+    descriptors: tuple[int, ...]
+
+
+class NumberedAnswer(NamedTuple):
+    """An answer, and the number of its request."""
+
+    number: int
+    answer: Answer
+
+
+def pack(message: Message, number: int = 0) -> bytes:
+    """Return a message as a frame.
 
     Raises:
-        PeerError: It is larger than a frame may be.
+        PeerError: It is too long.
     """
     body = _encode(message)
-    if len(body) > MAX_FRAME:
+    length = _NUMBER.size + len(body)
+    if length > MAX_FRAME:
         raise PeerError(
-            f"a {type(message).__name__} of {len(body)} bytes is over the limit of {MAX_FRAME}"
+            f"a {type(message).__name__} of {length} bytes is over the limit of {MAX_FRAME}"
         )
-    return _LENGTH.pack(len(body)) + body
+    return _LENGTH.pack(length) + _NUMBER.pack(number) + body
 
 
 class Framer:
-    """Cuts a stream into frames. Holds at most one frame that is not whole yet."""
+    """Cuts a stream into frames. Holds at most one incomplete frame."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def receive_data(self, data: bytes) -> list[bytes]:
-        """Take bytes, in pieces of any size; return the frames that are whole now.
+    def receive_data(self, data: bytes) -> list[Frame]:
+        """Take bytes, in pieces of any size; return the frames that are complete now.
 
         Raises:
-            PeerError: A frame says that it is longer than one may be.
+            PeerError: A frame's length is out of range.
         """
         self._buffer += data
         frames = []
         while len(self._buffer) >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._buffer)
-            if length > MAX_FRAME:
+            if not _NUMBER.size <= length <= MAX_FRAME:
                 raise PeerError(
-                    f"a frame says that it has {length} bytes; the limit is {MAX_FRAME}", length
+                    f"a frame of {length} bytes: the limits are {_NUMBER.size} and {MAX_FRAME}",
+                    length,
                 )
-            end = _LENGTH.size + length
+            begin, end = _LENGTH.size + _NUMBER.size, _LENGTH.size + length
             if len(self._buffer) < end:
                 break
-            frames.append(bytes(self._buffer[_LENGTH.size : end]))
+            (number,) = _NUMBER.unpack_from(self._buffer, _LENGTH.size)
+            frames.append(Frame(number, bytes(self._buffer[begin:end])))
             del self._buffer[:end]
         return frames
 
@@ -119,7 +150,11 @@ class HostSide:
     """One client's connection, as the host sees it.
 
     Args:
-        launch: Whether `Launch` is to come first, in place of `Hello`.
+        launch: Whether the first request is `Launch` instead of `Hello`.
+
+    Attributes:
+        role: The client's role; None before the first request.
+        client: The client's name.
     """
 
     def __init__(self, *, launch: bool = False) -> None:
@@ -129,39 +164,29 @@ class HostSide:
         self._framer = Framer()
         self._out: deque[Outgoing] = deque()
 
-    def receive_data(self, data: bytes) -> list[AnyRequest]:
-        """Take bytes; return the requests that are to be answered.
+    def receive_data(self, data: bytes) -> list[NumberedRequest]:
+        """Take bytes; return the requests to answer.
 
         Raises:
-            PeerError: These bytes are not this protocol, or not now.
+            PeerError: The bytes are not valid requests, or not allowed now.
         """
         requests = []
-        for frame in self._framer.receive_data(data):
+        for number, body in self._framer.receive_data(data):
             try:
-                request = _requests().decode(frame)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                raise PeerError(f"a client sent no valid request: {error}", frame[:64]) from error
-            if self._admit(request):
-                requests.append(request)
+                request = _requests().decode(body)
+            except _DECODING_ERRORS as error:
+                raise PeerError(f"a client sent no valid request: {error}", body[:64]) from error
+            if number == 0:
+                raise PeerError("a client sent a request with the number 0", request)
+            self._check_order(request)
+            requests.append(NumberedRequest(number, request))
         return requests
 
-    def _admit(self, request: AnyRequest) -> bool:
+    def _check_order(self, request: AnyRequest) -> None:
         if self.role is None:
             self._greet(request)
-            return True
-        if isinstance(request, Hello | Launch):
+        elif isinstance(request, Hello | Launch):
             raise PeerError(f"a client sent {type(request).__name__} twice", request)
-        if self.role == "view" and isinstance(request, CONTROL):
-            what = type(request).__name__.lower()
-            self.send(
-                Failure(
-                    number=request.number,
-                    error="RoleError",
-                    message=f"a view client may not ask for {what}; attach with role='control'",
-                )
-            )
-            return False
-        return True
 
     def _greet(self, request: AnyRequest) -> None:
         if not isinstance(request, self._first):
@@ -177,34 +202,23 @@ class HostSide:
         self.role = request.role if isinstance(request, Hello) else "control"
         self.client = request.client
 
-    def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
-        """Queue one message; `data_to_send` hands it out."""
-        self._out.append(Outgoing(pack(message), tuple(descriptors)))
-
-    def fail(self, request: Request, error: KjuError) -> None:
-        """Queue the answer to a request that raised *error*."""
-        self.send(failure(request.number, error))
+    def send(self, message: Message, descriptors: Sequence[int] = (), *, number: int = 0) -> None:
+        """Queue a notice, or the reply to the request of *number*, for `data_to_send`."""
+        self._out.append(Outgoing(pack(message, number), tuple(descriptors)))
 
     def data_to_send(self) -> list[Outgoing]:
-        """What was queued since the last call, in order."""
+        """Return everything queued since the last call, in order."""
         out, self._out = list(self._out), deque()
         return out
-
-
-class Answer(NamedTuple):
-    """A reply with the descriptors that came with it; they are the taker's to close."""
-
-    reply: Reply
-    descriptors: tuple[int, ...]
 
 
 class ClientSide:
     """One connection, as the client sees it.
 
     Attributes:
-        ended: The host's last word, once it has come.
-        refused: Why the host does not serve us any more, once it has said so.
-        happened: Events that have come and that nobody has taken; of too many the last.
+        ended: The host's notice that the machine has ended, once it has arrived.
+        refused: The host's notice that it no longer serves this client, once it has arrived.
+        happened: Events that have arrived and were not read yet; the newest `MAX_EVENTS`.
     """
 
     def __init__(self) -> None:
@@ -213,55 +227,55 @@ class ClientSide:
         self.happened: deque[Happened] = deque(maxlen=MAX_EVENTS)
         self._framer = Framer()
         self._descriptors: deque[int] = deque()
-        self._next = 0
+        self._last_number = 0
         self._open: set[int] = set()
 
     def request(self, message: Request) -> tuple[int, bytes]:
-        """Give a request its number; return that and the bytes to send.
+        """Give a request its number; return the number and the bytes to send.
 
         Raises:
-            UsageError: A value in it is out of range. A host would hang up on whoever sent it.
+            UsageError: A value in it is out of range; the host would disconnect its sender.
         """
-        data = pack(msgspec.structs.replace(message, number=self._next + 1))
+        data = pack(message, self._last_number + 1)
         try:
-            _requests().decode(data[_LENGTH.size :])
+            _requests().decode(data[_LENGTH.size + _NUMBER.size :])
         except msgspec.ValidationError as error:
             what = type(message).__name__
             raise UsageError(f"this cannot be asked of a machine ({what}): {error}") from error
-        self._next += 1
-        self._open.add(self._next)
-        return self._next, data
+        self._last_number += 1
+        self._open.add(self._last_number)
+        return self._last_number, data
 
     def cancel(self, number: int) -> bytes:
-        """The bytes that break a request off; it is answered all the same."""
-        return pack(Cancel(number=number))
+        """Return the bytes that cancel a request; it is answered all the same."""
+        return pack(Cancel(), number)
 
-    def receive_data(self, data: bytes, descriptors: Sequence[int] = ()) -> list[Answer]:
-        """Take bytes and the descriptors that came with them; return whole replies.
+    def receive_data(self, data: bytes, descriptors: Sequence[int] = ()) -> list[NumberedAnswer]:
+        """Take bytes and the descriptors that came with them; return complete replies.
 
         Raises:
-            PeerError: These bytes are not this protocol. Descriptors that no reply had
-                claimed are in `unclaimed`.
+            PeerError: The bytes are not valid replies. Descriptors that no reply has claimed
+                are in `unclaimed`.
         """
         self._descriptors.extend(descriptors)
-        answers: list[Answer] = []
+        answers: list[NumberedAnswer] = []
         try:
             for frame in self._framer.receive_data(data):
-                self._take(frame, answers)
+                self._receive_frame(frame, answers)
             if len(self._descriptors) > MAX_DESCRIPTORS:
                 raise PeerError("a host sent descriptors that belong to no reply")
         except PeerError:
-            # Nobody will see these answers, so what came with them is unclaimed again.
-            for answer in answers:
+            # The caller does not get these answers, so their descriptors are unclaimed again.
+            for _, answer in answers:
                 self._descriptors.extend(answer.descriptors)
             raise
         return answers
 
-    def _take(self, frame: bytes, answers: list[Answer]) -> None:
+    def _receive_frame(self, frame: Frame, answers: list[NumberedAnswer]) -> None:
         try:
-            message = _replies().decode(frame)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise PeerError(f"a host sent no valid reply: {error}", frame[:64]) from error
+            message = _replies().decode(frame.body)
+        except _DECODING_ERRORS as error:
+            raise PeerError(f"a host sent no valid reply: {error}", frame.body[:64]) from error
         if isinstance(message, Ended):
             self.ended = message
         elif isinstance(message, Refused):
@@ -269,18 +283,20 @@ class ClientSide:
         elif isinstance(message, Happened):
             self.happened.append(message)
         else:
-            answers.append(self._match(message))
+            answer = self._match(frame.number, message)
+            answers.append(NumberedAnswer(frame.number, answer))
 
-    def _match(self, reply: Reply) -> Answer:
-        if reply.number not in self._open:
-            raise PeerError(f"a host answered {reply.number}, which was not asked", reply)
+    def _match(self, number: int, reply: Reply) -> Answer:
+        if number not in self._open:
+            raise PeerError(f"a host answered {number}, which was not asked", reply)
         if reply.descriptors > len(self._descriptors):
             raise PeerError("a host sent fewer descriptors than its reply says", reply)
-        self._open.discard(reply.number)
-        return Answer(reply, tuple(self._descriptors.popleft() for _ in range(reply.descriptors)))
+        self._open.discard(number)
+        claimed = tuple(self._descriptors.popleft() for _ in range(reply.descriptors))
+        return Answer(reply, claimed)
 
     def unclaimed(self) -> list[int]:
-        """Descriptors that belong to no reply; the caller closes them."""
+        """Return the descriptors that belong to no reply; the caller closes them."""
         out, self._descriptors = list(self._descriptors), deque()
         return out
 
@@ -292,10 +308,10 @@ _ERRORS: dict[str, type[KjuError]] = {
 }
 
 
-def failure(number: int, error: KjuError) -> Failure:
-    """An error as a reply."""
+def failure(error: KjuError) -> Failure:
+    """Return an error as a reply."""
     known = next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in _ERRORS)
-    reply = Failure(number=number, error=known, message=str(error))
+    reply = Failure(error=known, message=str(error))
     if isinstance(error, MachineError):
         return msgspec.structs.replace(reply, machine=error.name)
     if isinstance(error, LimitError):
@@ -304,19 +320,19 @@ def failure(number: int, error: KjuError) -> Failure:
     return reply
 
 
-def no_screen(name: str) -> UsageError:
-    """The error for the screen of a machine that has none."""
-    return UsageError(
-        f"the machine {name!r} has no screen: its emulator has no display device, as with"
-        " -vga none or -M microvm. Typing works. For a screen start it with one: -device VGA"
-    )
-
-
 def error_from(reply: Failure) -> KjuError:
-    """A reply as the error it stands for; an unknown one as a plain `KjuError`."""
+    """Return the error that a reply stands for; an unknown one as a plain `KjuError`."""
     cls = _ERRORS.get(reply.error, KjuError)
     if issubclass(cls, MachineError):
         return cls(reply.message, reply.machine)
     if issubclass(cls, LimitError):
         return cls(reply.message, reply.limit, reply.value, reply.asked)
     return cls(reply.message)
+
+
+def no_screen(name: str) -> UsageError:
+    """Return the error for the screen of a machine that has none."""
+    return UsageError(
+        f"the machine {name!r} has no screen: its emulator has no display device, as with"
+        " -vga none or -M microvm. Typing works. For a screen start it with one: -device VGA"
+    )

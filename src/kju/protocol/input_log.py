@@ -1,4 +1,4 @@
-"""A machine's input as it was sent, with times: what a log of it holds. I/O-free.
+"""The log of a machine's input, with times. I/O-free.
 
 A log is lines of JSON, each of them one `Input`.
 """
@@ -13,19 +13,19 @@ from msgspec import Struct
 from ..errors import FormatError
 from .messages import Action, Console, Keys, KeySteps, Point
 
-#: Lines of a log that is read: more than a machine keeps of its own.
-LONGEST = 1 << 20
+#: Lines of a log that is read: more than a machine writes.
+MAX_LINES = 1 << 20
 
 
 class Input(Struct, frozen=True, omit_defaults=True):
-    """What was sent at one time: keys or pointer.
+    """Input sent at one time: keys or pointer actions.
 
     Attributes:
-        time: Seconds since the machine was started; after a snapshot was loaded, since the last
-            input before it was saved and that one's time.
-        console: The console it was for.
-        keys: Keyboard steps, which were sent together.
-        pointer: What was done with the pointer.
+        time: Seconds since the machine was started. Loading a snapshot sets the clock to the time
+            of the last input before it was saved.
+        console: The console that received it.
+        keys: Keyboard steps that were sent together.
+        pointer: Actions of the pointer.
     """
 
     time: float
@@ -34,7 +34,7 @@ class Input(Struct, frozen=True, omit_defaults=True):
     pointer: list[Action] = []
 
     def requests(self) -> Iterator[Keys | Point]:
-        """What sends it again."""
+        """Yield the requests that send it again."""
         if self.keys:
             yield Keys(console=self.console, steps=self.keys)
         if self.pointer:
@@ -42,19 +42,19 @@ class Input(Struct, frozen=True, omit_defaults=True):
 
 
 def encode(entry: Input) -> bytes:
-    """One line, with its end."""
+    """Return one line of a log, with its end."""
     return msgspec.json.encode(entry) + b"\n"
 
 
 def decode(text: bytes) -> list[Input]:
-    """A whole log.
+    """Read a whole log.
 
     Raises:
-        FormatError: A line is none; the message says which one, and why.
+        FormatError: A line is not valid; the message has its number and the reason.
     """
     lines = text.splitlines()
-    if len(lines) > LONGEST:
-        raise FormatError(f"a log of input has at most {LONGEST} lines, not {len(lines)}")
+    if len(lines) > MAX_LINES:
+        raise FormatError(f"a log of input has at most {MAX_LINES} lines, not {len(lines)}")
     return [_decode_line(number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
@@ -62,15 +62,15 @@ def _decode_line(number: int, line: bytes) -> Input:
     try:
         return msgspec.json.decode(line, type=Input)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise FormatError(f"line {number} is no input: {error}", line[:80]) from error
+        raise FormatError(f"line {number} is not valid input: {error}", line[:80]) from error
 
 
 def schedule(entries: Iterable[Input], speed: float) -> Iterator[tuple[float, Keys | Point]]:
-    """What to send, and how many seconds after the first of it.
+    """Yield the requests to send, each with its delay in seconds after the first.
 
     Args:
         entries: In the order of their times.
-        speed: 2 is twice as fast; the times between are halved.
+        speed: 2 is twice as fast: it halves the delays.
     """
     began: float | None = None
     for entry in entries:

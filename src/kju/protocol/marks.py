@@ -1,7 +1,7 @@
-"""Where the last chord or gesture of a request begins: the mark is taken before it. I/O-free.
+"""The start of the last chord or gesture of a request: the mark is taken before it. I/O-free.
 
-A guest may answer a key when it goes down or when it comes up, and a click likewise. A mark from
-before the first step of the last chord, character or gesture is before either answer.
+A guest may react to a key, or a click, at its press or at its release. A mark taken before the
+first step of the last chord, character or gesture is older than either reaction.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from .messages import Action, Button, Finger
 def last_chord(steps: Sequence[Step]) -> int:
     """Return the index of the first step of the last chord or character.
 
-    That is the first of the presses that lie together before the last releases. Keys that were
-    pressed earlier and are still held, such as shift over several letters, do not count.
+    It is the first of the consecutive presses before the last releases. Keys that were pressed
+    earlier and are still held, such as shift over several letters, do not count.
     """
     at = len(steps)
     while at and not steps[at - 1][1]:
@@ -29,8 +29,8 @@ def last_chord(steps: Sequence[Step]) -> int:
 def last_gesture(actions: Sequence[Action]) -> int:
     """Return the index of the first action of the last gesture.
 
-    A gesture lasts from the press of a button or the touch of a finger until nothing is down; any
-    other action is one by itself. Releases that lie together are one.
+    A gesture lasts from the press of a button or the touch of a finger until all are released; any
+    other action is a gesture by itself, and so are consecutive releases.
     """
     begin = 0
     down: set[tuple[type, int]] = set()

@@ -1,6 +1,7 @@
-"""SHELL: a screen on the network: zenoh carries what `kju.wire` says.
+"""SHELL: screens on the network: zenoh carries the messages of `kju.wire`.
 
-`address` names screens, `options` how a session reaches others, `engine` is zenoh in an event
-loop, `outlet` the side with the screen, `inlet` a viewer's. zenoh is imported when the first
-session is opened: the extra `remote` has it.
+`address` names screens and zenoh's keys, `endpoints` describes where to listen and connect,
+`transport` is zenoh in an event loop, `reachability` explains failed connections, and `mirror` is a
+viewer's end. `trust` is a folder of certificates and roles, and `proof` authenticates both ends.
+zenoh is imported when the first session opens: the extra `remote` installs it.
 """

@@ -1,4 +1,4 @@
-"""X.509 certificates with Ed25519 keys: made, read and looked at. I/O-free.
+"""X.509 certificates with Ed25519 keys: creating, reading and checking them. I/O-free.
 
 Source:
     RFC 5280 (certificates), RFC 8032 (Ed25519).
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-AUTHORITY_LASTS = datetime.timedelta(days=3650)
+AUTHORITY_LIFETIME = datetime.timedelta(days=3650)
 LASTS = datetime.timedelta(days=397)
-#: Certificates are good a little earlier: clocks differ.
-EARLIER = datetime.timedelta(minutes=5)
-#: What a certificate is for: a sender of screens, a router, or a user who looks at screens.
+#: How much earlier a certificate begins than it was issued: clocks differ.
+BACKDATED = datetime.timedelta(minutes=5)
+#: The use of a certificate: a sender of screens, a router, or a user.
 Kind = Literal["host", "router", "user"]
-#: The extended key usage that makes a certificate a router's: a TLS server that cannot prove to be
-#: the sender of a screen. 2.25 is the arc of UUIDs (ITU-T X.667), which nobody has to assign.
-ROUTER = "2.25.12146319052206042968348016946243229737"
-#: Names that a host's certificate has at most: it goes over the network, whole.
-MOST_NAMES = 32
+#: The extended key usage of router certificates: a TLS server that cannot authenticate as the
+#: sender of a screen. 2.25 is the arc of UUIDs (ITU-T X.667), which needs no registration.
+ROUTER_USAGE = "2.25.12146319052206042968348016946243229737"
+#: The most names of a certificate: all of it is sent in a proof.
+MAX_NAMES = 32
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}")
 
 
@@ -60,7 +60,7 @@ class Issued(NamedTuple):
 
 
 def make_authority(name: str, now: datetime.datetime) -> Issued:
-    """An authority.
+    """Create the certificate of an authority.
 
     Raises:
         UsageError: The name is too long.
@@ -69,7 +69,7 @@ def make_authority(name: str, now: datetime.datetime) -> Issued:
 
     key, subject = _new_key(), _subject(name)
     made = (
-        _builder(subject, subject, key, now, AUTHORITY_LASTS)
+        _builder(subject, subject, key, now, AUTHORITY_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(sign=True), critical=True)
         .sign(key, None)
@@ -85,18 +85,18 @@ def issue(
     kind: Kind,
     key: Ed25519PrivateKey | None = None,
 ) -> Issued:
-    """A host's, a router's or a user's certificate.
+    """Create the certificate of a host, a router or a user.
 
     Args:
         by: The authority.
-        name: What it is called.
-        addresses: The names and addresses by which it is reached.
-        now: When it begins.
-        kind: What it is for.
-        key: The key that it is for; a new one by default.
+        name: Its common name.
+        addresses: The host names and addresses of its owner.
+        now: The present time.
+        kind: Its use.
+        key: Its key; a new one by default.
 
     Raises:
-        UsageError: A name is none, or there are too many.
+        UsageError: A name is not valid, or there are too many.
     """
     from cryptography import x509
     from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -106,7 +106,7 @@ def issue(
     if kind != "user":
         uses.append(ExtendedKeyUsageOID.SERVER_AUTH)
     if kind == "router":
-        uses.append(x509.ObjectIdentifier(ROUTER))
+        uses.append(x509.ObjectIdentifier(ROUTER_USAGE))
     made = (
         _builder(_subject(name), by.certificate.subject, key, now, LASTS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -119,24 +119,24 @@ def issue(
 
 
 def read(data: bytes) -> x509.Certificate:
-    """A certificate in PEM.
+    """Read a certificate in PEM.
 
     Raises:
-        UsageError: It is none.
+        UsageError: It is not valid.
     """
     from cryptography import x509
 
     try:
         return x509.load_pem_x509_certificate(data)
     except ValueError as error:
-        raise UsageError(f"this is no certificate: {error}") from error
+        raise UsageError(f"not a valid certificate: {error}") from error
 
 
 def read_key(data: bytes) -> Ed25519PrivateKey:
-    """A key in PEM.
+    """Read an Ed25519 key in PEM.
 
     Raises:
-        UsageError: It is none of ours.
+        UsageError: It is not one.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -146,49 +146,51 @@ def read_key(data: bytes) -> Ed25519PrivateKey:
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise UsageError("this is no key of kju's")
+        raise UsageError("not a key that kju has created (Ed25519, PEM)")
     return key
 
 
 def from_peer(der: bytes, authority: x509.Certificate) -> x509.Certificate:
-    """What somebody shows, if this authority has made it.
+    """Read a peer's certificate, which this authority must have issued.
 
     Raises:
-        PeerError: It has not.
+        PeerError: It is not valid, or was issued by another authority.
     """
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
 
-    # What hostile bytes raise there has no base class.
+    # Errors of the library for hostile bytes have no common base class.
     try:
         found = x509.load_der_x509_certificate(der)
     except Exception as error:
-        raise PeerError(f"the certificate is none: {error}"[:300]) from error
+        raise PeerError(f"not a valid certificate: {error}"[:300]) from error
     try:
         found.verify_directly_issued_by(authority)
     except InvalidSignature:
-        raise PeerError("the certificate is of another authority") from None
+        raise PeerError("the certificate is from another authority") from None
     except Exception as error:
-        raise PeerError(f"the certificate is of another authority: {error}"[:300]) from error
+        raise PeerError(f"the certificate is from another authority: {error}"[:300]) from error
     return found
 
 
 def check_time(certificate: x509.Certificate, now: datetime.datetime) -> None:
-    """Refuse one that is not good now.
+    """Check that a certificate is valid now.
 
     Raises:
-        PeerError: It has expired, or has not begun.
+        PeerError: It has expired, or is not valid yet.
     """
     name, end = name_of(certificate), certificate.not_valid_after_utc
     begin = certificate.not_valid_before_utc
     if now > end:
         raise PeerError(f"the certificate of {name} has expired on {_day(end)}")
     if now < begin:
-        raise PeerError(f"the certificate of {name} begins on {_day(begin)}: is a clock wrong?")
+        raise PeerError(
+            f"the certificate of {name} is not valid before {_day(begin)}: check the clocks"
+        )
 
 
 def name_of(certificate: x509.Certificate) -> str:
-    """Its common name."""
+    """Return the common name of a certificate."""
     from cryptography.x509.oid import NameOID
 
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
@@ -196,12 +198,12 @@ def name_of(certificate: x509.Certificate) -> str:
 
 
 def issued_at(certificate: x509.Certificate) -> datetime.datetime:
-    """When it was made: it begins a little before that."""
-    return certificate.not_valid_before_utc + EARLIER
+    """Return the time when a certificate was issued; it is valid a little earlier."""
+    return certificate.not_valid_before_utc + BACKDATED
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
-    """Its public key's SHA-256, as ssh shows keys: ``SHA256:`` and 43 characters."""
+    """Return the fingerprint of its public key in ssh's form: ``SHA256:`` and 43 characters."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
@@ -210,7 +212,7 @@ def fingerprint(certificate: x509.Certificate) -> str:
 
 
 def kind_of(certificate: x509.Certificate) -> Kind:
-    """What it is for."""
+    """Return the use of a certificate."""
     from cryptography import x509
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -218,13 +220,13 @@ def kind_of(certificate: x509.Certificate) -> Kind:
         uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except (x509.ExtensionNotFound, ValueError):
         return "user"
-    if x509.ObjectIdentifier(ROUTER) in uses:
+    if x509.ObjectIdentifier(ROUTER_USAGE) in uses:
         return "router"
     return "host" if ExtendedKeyUsageOID.SERVER_AUTH in uses else "user"
 
 
 def unnamed(certificate: x509.Certificate, addresses: Sequence[str]) -> list[str]:
-    """Which of these it does not name."""
+    """Return the addresses that a certificate lacks."""
     from cryptography import x509
 
     found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -243,7 +245,7 @@ def _subject(name: str) -> x509.Name:
     from cryptography.x509.oid import NameOID
 
     if not 1 <= len(name) <= 64:
-        raise UsageError(f"a certificate's name has 1 to 64 characters: {name!r}")
+        raise UsageError(f"{name!r} is not a certificate name: use 1 to 64 characters")
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
@@ -262,7 +264,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - EARLIER)
+        .not_valid_before(now - BACKDATED)
         .not_valid_after(now + lasts)
     )
 
@@ -280,8 +282,10 @@ def _usage(*, sign: bool) -> x509.KeyUsage:
 def _names(addresses: Sequence[str]) -> x509.SubjectAlternativeName:
     from cryptography import x509
 
-    if len(addresses) > MOST_NAMES:
-        raise UsageError(f"a certificate has at most {MOST_NAMES} names, not {len(addresses)}")
+    if len(addresses) > MAX_NAMES:
+        raise UsageError(
+            f"{len(addresses)} names are over the limit of {MAX_NAMES} for a certificate"
+        )
     found: list[x509.GeneralName] = []
     for each in addresses:
         try:
@@ -289,14 +293,14 @@ def _names(addresses: Sequence[str]) -> x509.SubjectAlternativeName:
         except ValueError:
             if not _HOST.fullmatch(each):
                 raise UsageError(
-                    f"{each!r} is no name of a computer and no address: letters, digits, - and ."
+                    f"{each!r} is not a host name or an address: use letters, digits, - and ."
                 ) from None
             found.append(x509.DNSName(each))
     return x509.SubjectAlternativeName(found)
 
 
 def _plain(address: str) -> str:
-    """An address as a certificate has it."""
+    """Return an address in a certificate's form."""
     try:
         return str(ipaddress.ip_address(address.strip("[]")))
     except ValueError:

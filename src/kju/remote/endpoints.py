@@ -1,4 +1,4 @@
-"""How a session reaches others, as zenoh's configuration. I/O-free."""
+"""The endpoints of a zenoh session, and its configuration. I/O-free."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 
 from ..errors import UsageError
 
-#: Bytes of zenoh's own queue for each link and priority. What waits there grows old, so it is as
-#: short as it can be: two segments.
-QUEUE = 2
-#: Bytes of one of zenoh's messages: ours have half of that, and zenoh's own are small.
-MOST_BYTES = 1 << 17
-#: Milliseconds in which a new connection has to become a session of zenoh's, and how many such
-#: connections there may be; fewer where the process may not have twice as many files open. With
-#: zenoh's 10,000 and 100 a thousand idle ones kept others out for 11 s.
+#: Messages in zenoh's own queue of each link and priority. Queued pictures grow old, so it is as
+#: short as possible.
+QUEUE_LENGTH = 2
+#: The most bytes of a zenoh message: ours have half of that, and zenoh's own are small.
+MAX_ZENOH_MESSAGE = 1 << 17
+#: Milliseconds in which a new connection must become a zenoh session, and the most such connections
+#: (fewer if the process may not open twice as many files). With zenoh's own 10,000 and 100, a
+#: thousand idle connections kept others out for 11 s.
 ACCEPT_TIMEOUT, ACCEPT_PENDING = 2_000, 2_000
 PROTOCOLS = ("tcp", "tls", "quic")
-#: What begins a socket's path: who can enter its folder reaches it, and nobody else.
+#: The prefix of a socket's path. Only users who can enter its folder reach it.
 UNIX = "unix:"
 _ENDPOINT = re.compile(
     r"(?:(?P<protocol>[a-z]+)/)?(?P<host>\[[0-9a-fA-F:]+\]|[^\[\]:/]+):(?P<port>\d{1,5})"
@@ -28,12 +28,12 @@ _ENDPOINT = re.compile(
 
 
 class Endpoint(NamedTuple):
-    """Where somebody listens.
+    """A network address to listen on or to connect to.
 
     Attributes:
         protocol: ``tcp``, ``tls``, ``quic`` or ``unix``.
-        host: A name or an address; one of IPv6 in brackets. Or a socket's path.
-        port: 0 for a socket's path.
+        host: A host name or address (IPv6 in brackets), or a socket's path.
+        port: The port; 0 for a socket's path.
     """
 
     protocol: str
@@ -47,18 +47,18 @@ class Endpoint(NamedTuple):
 
     @property
     def locator(self) -> str:
-        """As zenoh has it."""
+        """The endpoint in zenoh's form."""
         if self.protocol == "unix":
             return f"unixsock-stream/{self.host}"
         return self.quic if self.protocol == "quic" else str(self)
 
     @property
     def quic(self) -> str:
-        """As zenoh has it, over QUIC: of what may be lost each message is a datagram of its own.
+        """The same endpoint over QUIC in zenoh's form: messages that may be lost are datagrams.
 
-        Nothing is encrypted where it is not over TCP either. ``auto``: with an endpoint that knows
-        streams only there are only streams. One stream: what must arrive keeps its order, also a
-        hello that comes after it was said who listens to its answer.
+        Without TLS, QUIC is not encrypted either. ``auto``: a peer without datagrams gets streams
+        only. One stream: reliable messages keep their order, so that a hello arrives after the
+        declaration of the subscriber for its answer.
         """
         how = "mixed_rel=auto;multistream=0"
         if self.protocol == "tcp":
@@ -67,7 +67,7 @@ class Endpoint(NamedTuple):
 
     @property
     def is_local(self) -> bool:
-        """Whether only this computer reaches it."""
+        """Whether only this computer reaches the endpoint."""
         if self.protocol == "unix" or self.host == "localhost":
             return True
         try:
@@ -77,30 +77,28 @@ class Endpoint(NamedTuple):
 
 
 def endpoint(text: str, protocol: str = "tls") -> Endpoint:
-    """``HOST:PORT``, ``PROTOCOL/HOST:PORT`` or ``unix:PATH``.
+    """Parse ``HOST:PORT``, ``PROTOCOL/HOST:PORT`` or ``unix:PATH``.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The text is not an endpoint.
     """
     if text.startswith(UNIX + "/"):
         return Endpoint("unix", text.removeprefix(UNIX), 0)
     found = _ENDPOINT.fullmatch(text)
     if found is None or int(found["port"]) > 65535:
-        raise UsageError(
-            f"{text!r} is no place to listen or connect: say HOST:PORT or tcp/HOST:PORT"
-        )
+        raise UsageError(f"{text!r} is not an endpoint: write HOST:PORT or PROTOCOL/HOST:PORT")
     made = Endpoint(found["protocol"] or protocol, found["host"], int(found["port"]))
     if made.protocol not in PROTOCOLS:
-        raise UsageError(f"{text!r}: there are {', '.join(PROTOCOLS)}, not {made.protocol}")
+        raise UsageError(f"unknown protocol in {text!r}: choose {', '.join(PROTOCOLS)}")
     return made
 
 
 class Tls(NamedTuple):
-    """Files of one side's certificate, in PEM.
+    """The PEM files of one end of a TLS connection.
 
     Attributes:
-        authority: Of the authority that both trust.
-        certificate: This side's own.
+        authority: The certificate of the authority that both ends trust.
+        certificate: The certificate of this end.
         key: Its private key.
     """
 
@@ -110,16 +108,16 @@ class Tls(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How a session reaches others.
+    """The endpoints and certificates of a session.
 
     Attributes:
-        listen: Where others come.
-        connect: Where others listen: senders, viewers or routers.
-        tls: Certificates; None where nothing is encrypted.
-        router: Whether the session hands on what others say to each other.
-        datagrams: Whether places over TCP are there over QUIC, too, on the UDP port of the same
-            number; None: those that other computers reach. On the way from a computer to itself
-            nothing is lost, and TCP takes less of the processor.
+        listen: Endpoints to listen on.
+        connect: Endpoints to connect to: senders, viewers or routers.
+        tls: Certificates; None without encryption.
+        router: The session forwards messages between its peers.
+        datagrams: Use TCP endpoints over QUIC too, on the UDP port of the same number; None: only
+            those that other computers reach. Within a computer nothing is lost, and TCP needs less
+            CPU time.
     """
 
     listen: Sequence[Endpoint] = ()
@@ -129,29 +127,32 @@ class Options(NamedTuple):
     datagrams: bool | None = None
 
     def check(self, *, insecure: bool) -> None:
-        """Refuse to be open to others without certificates.
+        """Check that nothing leaves this computer unencrypted, unless that was allowed.
 
         Raises:
-            UsageError: Something leaves this computer that is not encrypted.
+            UsageError: An endpoint needs certificates or encryption.
         """
         for where in (*self.listen, *self.connect):
             encrypted = where.protocol in ("tls", "quic")
             if encrypted and self.tls is None:
-                raise UsageError(f"{where} needs certificates: make them with kju cert")
+                raise UsageError(
+                    f"{where} needs certificates: create them with kju cert, or import them with"
+                    " kju cert take FILE"
+                )
             if not encrypted and not where.is_local and not insecure:
                 raise UsageError(
-                    f"{where} would carry screens and keys over the network for anybody to read"
-                    " and to send: use tls/ with certificates (kju cert), or say --insecure"
+                    f"{where} would carry screens and keys over the network unencrypted: use tls/"
+                    " with certificates (kju cert), or allow it with --insecure"
                 )
 
     def may_have_datagrams(self, where: Endpoint) -> bool:
-        """Whether a place is to be tried over QUIC, too."""
+        """Return whether to use an endpoint over QUIC too."""
         if where.protocol not in ("tcp", "tls"):
             return False
         return not where.is_local if self.datagrams is None else self.datagrams
 
-    def _ways(self, where: Endpoint, quic: Collection[Endpoint]) -> list[str]:
-        """How a place is reached, the best first: only a client tries one after the other."""
+    def _locators(self, where: Endpoint, quic: Collection[Endpoint]) -> list[str]:
+        """Return an endpoint's forms, best first. Only a client tries one after the other."""
         if where not in quic:
             return [where.locator]
         return [where.quic] if self.router or self.listen else [where.quic, where.locator]
@@ -159,19 +160,21 @@ class Options(NamedTuple):
     def zenoh(
         self, quic: Collection[Endpoint] = (), descriptors: int = 2 * ACCEPT_PENDING
     ) -> dict[str, Any]:
-        """The configuration, by zenoh's names.
+        """Return the configuration, by zenoh's names.
 
         Args:
-            quic: Of the places those that are there over QUIC, too.
-            descriptors: Files that the process may have open. New connections get half of them at
-                most, so that they leave some for sessions.
+            quic: The endpoints to use over QUIC too.
+            descriptors: The files that the process may open. New connections get at most half of
+                them, so that sessions have some left.
         """
         both = [each.quic for each in self.listen if each in quic]
         found: dict[str, Any] = {
             "mode": "router" if self.router else "peer" if self.listen else "client",
             "listen/endpoints": [*both, *(each.locator for each in self.listen)],
-            "connect/endpoints": [way for each in self.connect for way in self._ways(each, quic)],
-            # Who is not there at first is an error; who goes away later is looked for again.
+            "connect/endpoints": [
+                locator for each in self.connect for locator in self._locators(each, quic)
+            ],
+            # An endpoint must answer at first; if it disappears later, zenoh reconnects.
             "connect/exit_on_failure": True,
             "connect/timeout_ms": 3000,
             "listen/exit_on_failure": True,
@@ -182,15 +185,15 @@ class Options(NamedTuple):
             },
             "scouting/multicast/enabled": False,
             "scouting/gossip/enabled": False,
-            # It would move what is larger than 3 KB through segments that it leaves behind.
+            # It would send messages over 3 KB through shared memory that it does not free.
             "transport/shared_memory/enabled": False,
-            "transport/link/tx/queue/size/data": QUEUE,
+            "transport/link/tx/queue/size/data": QUEUE_LENGTH,
             "transport/link/tx/lease": 4000,
-            # Of what others send: else a gigabyte is put together before it can be refused.
-            "transport/link/rx/max_message_size": MOST_BYTES,
-            # How long QUIC is tried where it has come to be blocked, before TCP is.
+            # Received messages: otherwise a peer can make zenoh assemble a gigabyte.
+            "transport/link/rx/max_message_size": MAX_ZENOH_MESSAGE,
+            # Time for QUIC, where it is blocked by now, before TCP is tried.
             "transport/unicast/open_timeout": 3000,
-            # Connections that say nothing, whoever opens them, keep places from others.
+            # Idle connections of strangers must not keep others out.
             "transport/unicast/accept_timeout": ACCEPT_TIMEOUT,
             "transport/unicast/accept_pending": min(ACCEPT_PENDING, max(descriptors // 2, 1)),
         }
@@ -212,5 +215,5 @@ class Options(NamedTuple):
     def json(
         self, quic: Collection[Endpoint] = (), descriptors: int = 2 * ACCEPT_PENDING
     ) -> dict[str, str]:
-        """The same, each value as JSON."""
+        """Return `zenoh` with each value as JSON."""
         return {name: json.dumps(value) for name, value in self.zenoh(quic, descriptors).items()}

@@ -1,19 +1,17 @@
-"""SHELL: a viewer's side: one session at a time with a screen that is served somewhere.
+"""SHELL: a viewer's end of a served screen: one session after another, for as long as it is open.
 
 Rules:
 
-- A picture is called the sender's when all of it has come in this session, until nothing was heard
-  for `STALE` seconds.
-- Before the sender has proved who it is, a refusal is a hint, for anybody on the network can say
-  one: it ends the session only when no right answer has come for `REFUSAL` seconds.
-- A session that has ended is followed by another one, for as long as the inlet is open.
-- An input is said twice, so that it comes soon, and done once. When its session ends before it is
-  known what became of it, that is an error; it is not said in another, because it may have been
-  done. When nothing is known of it for `PATIENCE` seconds its session ends.
-- A session names the last one that was open, and the sender ends that one first. So an input that
-  somebody between has kept is not done after one of the next session.
-- A thread draws the pixels, one message at a time and in their order. A sender decides how much
-  there is to draw, and must not block the event loop. Later messages wait.
+- The picture counts as the sender's when all of it was received in this session, until there was no
+  message for `STALE_TIME` seconds.
+- Before the sender's proof, a refusal is a hint, because anybody on the network can send one. It
+  ends the session only without a right challenge for `REFUSAL_TIME` seconds.
+- After the end of a session another one begins.
+- An input is sent twice, so that it arrives soon, and carried out once. It fails if its session
+  ends before its result is known; it is not sent again, because it may have been carried out. The
+  session ends without a result for `INPUT_TIMEOUT` seconds.
+- A session names the last open one, and the sender ends that first. So an input that was delayed by
+  a router is not carried out after inputs of the next session.
 """
 
 from __future__ import annotations
@@ -22,101 +20,97 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from .. import extras
-from ..errors import (
-    InputError,
-    KjuError,
-    MissingError,
-    PeerError,
-    RoleError,
-    UnavailableError,
-)
-from ..wire import blocks, messages, photos
-from ..wire.messages import (
-    Done,
-    Event,
-    FromSender,
-    Input,
-    Mode,
-    Numbered,
-    Role,
-    Segment,
-    Welcome,
-)  # fmt: skip
-from ..wire.receiver import Prove, Receiver, Stage, Target
+from ..errors import InputError, KjuError, MissingError, PeerError, RoleError, UnavailableError
+from ..roles import Role, may_send_input
+from ..wire import codecs, messages
+from ..wire.codecs import jpeg
+from ..wire.greeting import Prove, Stage
+from ..wire.messages import Done, Event, FromSender, Input, Numbered
+from ..wire.picture import Target
+from ..wire.receiver import ReceiverSession
 from . import address
+from .drawing import DrawingJob, DrawingQueue
+from .link_status import STALE_TIME, LinkStatus, StatusReport
+from .pending_inputs import PendingInputs, VersionMarks, input_error
 from .transport import Engine
 
 log = logging.getLogger(__name__)
 
-#: Seconds without a message after which a picture is called stale; a sender says something
-#: every second.
-STALE = 3.0
-#: Seconds between two hellos of one session that nobody answers; until another session is begun
-#: in place of one that has ended, or that was greeted and comes no further.
-HELLO, AGAIN, STUCK = 0.25, 1.0, 5.0
-#: Seconds between two complaints of one of an audience.
-COMPLAIN = 2.5
-#: Seconds from a refusal without proof until it ends the greeting.
-REFUSAL = 3.0
-#: Seconds between two `Here` of a member of an audience.
-PRESENT = 15.0
-#: Seconds for an input to be done: longer than `kju.wire.inputs.MAX_AGE`, after which the sender
-#: does not carry it out.
-PATIENCE = 30.0
-#: A sender's state in which it has no picture: `kju.surface.State.UNAVAILABLE`.
-NO_PICTURE = 3
-#: Versions of which it is remembered what they are here.
-MOST_MARKS = 1024
-#: Messages that wait for those before them to be drawn. Of more, those that may be lost are
-#: dropped, as a network drops them; a sender that keeps to its credit has fewer under way.
-MAX_WAITING = 256
-#: Messages that change pixels. A welcome is followed by those that came before it.
-DRAWS = (Mode, Segment, Welcome)
+#: Seconds between two hellos of one session without an answer.
+HELLO_INTERVAL = 0.25
+#: Seconds until another session begins: after one has ended, and in place of one whose greeting
+#: does not finish.
+RECONNECT_TIME, GREETING_TIMEOUT = 1.0, 5.0
+#: Seconds between two complaints of a member of an audience.
+COMPLAINT_INTERVAL = 2.5
+#: Seconds from a refusal without proof to the end of the session.
+REFUSAL_TIME = 3.0
+#: Seconds between two `KeepAlive` messages of a member of an audience.
+KEEP_ALIVE_INTERVAL = 15.0
+#: Seconds for the result of an input: longer than `kju.wire.inputs.MAX_AGE`, so that the sender
+#: cannot carry it out after this.
+INPUT_TIMEOUT = 30.0
 
 
-class Said(NamedTuple):
-    """What an inlet tells of its session.
+class Callbacks(NamedTuple):
+    """Functions that a mirror calls.
 
     Attributes:
-        live: Whether the picture is the sender's.
-        reason: Why not.
-        state: The sender's own state; 0 where it is not known.
+        status: Called with each new status of the link.
+        event: Called with each event of the machine.
+        drawn: Called after a message may have changed the target.
     """
 
-    live: bool
-    reason: str
-    state: int = 0
+    status: Callable[[LinkStatus], object]
+    event: Callable[[Event], object]
+    drawn: Callable[[], object]
 
 
-class Marked(NamedTuple):
-    """What the sender's version was when the target had this one."""
+class _SessionOptions(NamedTuple):
+    """The wishes of each session: see `messages.Hello`."""
 
-    theirs: int
-    ours: int
+    role: Role
+    user: str
+    prove: Callable[[], Prove] | None
+    audience: bool
+    lossy: bool
+    codecs: list[str]
 
 
-class Inlet:
-    """A screen that is served somewhere, kept equal here.
+class _Times:
+    """The times of a mirror's session, seconds of the loop's clock."""
+
+    def __init__(self) -> None:
+        self.started = self.hinted = 0.0
+        self.complained = self.kept_alive = float("-inf")
+        #: `ReceiverSession.lacks_since` when the thread began to draw.
+        self.lacks_since: float | None = None
+
+
+class Mirror:
+    """A surface that is kept equal to a served screen.
 
     Args:
-        engine: zenoh.
-        name: The screen's, as `address.checked` has it.
-        target: What is kept equal.
-        role: What this viewer wants to be.
-        user: Who it is.
-        prove: Proves it.
-        audience: Be one of an audience, to whom all is sent once; its role is `view`.
-        lossy: Take what is like a photograph as JPEG first.
-        codec: What else is compressed with, where the sender has it; empty for what is best.
-        tell: Told whether the picture is the sender's, each time that changes.
-        happened: Told of events.
-        drawn: Called after each message that may have changed the target.
+        engine: The zenoh session.
+        name: The screen's name: see `address.checked`.
+        target: The surface.
+        role: The wanted role.
+        user: The user's name.
+        prove: Makes what answers the challenge of one session.
+        audience: Join the audience; its members share one stream and have the role `view`.
+        lossy: Accept photographic areas as JPEG first.
+        codec: The preferred codec; empty for the best one.
+        tell: See `Callbacks.status`.
+        happened: See `Callbacks.event`.
+        drawn: See `Callbacks.drawn`.
+
+    Attributes:
+        receiver: The present session.
+        received: The bytes received in all sessions.
     """
 
     def __init__(
@@ -131,367 +125,344 @@ class Inlet:
         audience: bool = False,
         lossy: bool = False,
         codec: str = "",
-        tell: Callable[[Said], object] = lambda said: None,
+        tell: Callable[[LinkStatus], object] = lambda status: None,
         happened: Callable[[Event], object] = lambda event: None,
         drawn: Callable[[], object] = lambda: None,
     ) -> None:
         self._engine, self.name = engine, name
-        self._target, self._role = target, role
-        self._user, self._prove, self._audience = user, prove, audience
-        self._lossy, self._codecs = lossy, readable(codec, lossy=lossy)
-        self._complained = float("-inf")
-        self._waiting: deque[FromSender] = deque()
-        self._thread = ThreadPoolExecutor(1, "draw")
-        #: The session whose message the thread draws, and what ends when it has.
-        self._draws: Receiver | None = None
-        self._drawing: asyncio.Future[Done | Event | None] | None = None
-        self._lacking: float | None = None
-        self._held = False
-        self._tell, self._happened, self._drawn = tell, happened, drawn
+        self._target = target
+        offered = readable(codec, lossy=lossy)
+        self._options = _SessionOptions(role, user, prove, audience, lossy, offered)
+        self._calls = Callbacks(tell, happened, drawn)
         self._loop = asyncio.get_running_loop()
-        self.receiver = Receiver(target)
-        #: The id of this session, and of the last one before it that was open.
-        self._viewer = self._previous = ""
-        self._undo: list[Callable[[], None]] = []
-        self._said = Said(False, "not connected yet")
-        self._began = self._hinted = 0.0
-        self._present = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._inputs: dict[int, asyncio.Future[Done]] = {}
-        self._number = 0
-        self._marks: deque[Marked] = deque(maxlen=MOST_MARKS)
-        self._answered, self._pictured = asyncio.Event(), asyncio.Event()
-        self._served = True
-        self._unwatch: Callable[[], None] = lambda: None
-        self._refused = ""
-        self.closed = False
-        #: Bytes that have come, in all sessions.
+        self._queue = DrawingQueue(self._begin_drawing, self._process)
+        self._report = StatusReport(tell)
+        self._inputs, self._marks = PendingInputs(), VersionMarks()
+        self._times = _Times()
+        self._link = _Link(engine, name)
+        self.receiver = ReceiverSession(target)
         self.received = 0
 
     @property
-    def said(self) -> Said:
-        """What was told last."""
-        return self._said
+    def status(self) -> LinkStatus:
+        """The last status of the link."""
+        return self._report.status
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._queue.is_closed
+
+    # ---- opening and closing ----
 
     async def open(self, timeout: float) -> None:
-        """Connect; returns when there is a picture, or the link is slow.
+        """Connect; return when there is a picture, or without one after *timeout*.
 
         Args:
-            timeout: Seconds for the sender to answer, and for the picture to come.
+            timeout: Seconds for the sender's answer, and seconds for the picture.
 
         Raises:
-            KjuError: Nobody serves this screen, or not to us.
+            UnavailableError: There is no answer, or it is a refusal.
         """
         self._connect()
-        self._unwatch = self._engine.watch(address.presence(self.name), self._presence)
-        self._timer = self._loop.call_later(HELLO, self._tick)
+        self._link.open(self._on_presence, self._tick)
         try:
             async with asyncio.timeout(timeout):
-                await self._answered.wait()
+                await self._report.answered.wait()
         except TimeoutError:
-            why = self._refused or (
-                f"nobody answers: no screen is served as {self.name} where this looks"
-                " (kju ls --remote lists them)"
+            why = self._report.refusal or (
+                f"no sender answers for {self.name}: list the screens there with kju ls --remote"
             )
             raise UnavailableError(f"{address.SCHEME}{self.name}: {why}") from None
         if self.receiver.stage is not Stage.OPEN:
-            raise UnavailableError(f"{address.SCHEME}{self.name}: {self._refused}")
+            raise UnavailableError(f"{address.SCHEME}{self.name}: {self._report.refusal}")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                await self._pictured.wait()
+                await self._report.pictured.wait()
 
-    def close(self, reason: str = "the viewer has ended") -> None:
-        """End the session, and follow it with none."""
-        if self.closed:
+    def close(self, reason: str = "the viewer has ended the session") -> None:
+        """End the session and begin no other. No effect if it is closed."""
+        if self.is_closed:
             return
-        self.closed = True
+        self._queue.close()
         self.receiver.goodbye(reason)
-        self._answer()
+        self._flush()
         self._end_session(reason)
-        self._unwatch()
-        self._thread.shutdown(wait=False)
-        if self._timer:
-            self._timer.cancel()
+        self._link.close()
 
-    async def drawn(self) -> None:
-        """Return when nothing is drawn any more; call after `close`."""
-        if self._drawing is not None:
-            await asyncio.wait([self._drawing])
+    async def drawing_finished(self) -> None:
+        """Return when nothing is being drawn; call it after `close`."""
+        await self._queue.idle()
 
     async def hold(self) -> None:
-        """Draw nothing until `unhold`; returns when nothing is being drawn."""
-        self._held = True
-        await self.drawn()
+        """Draw nothing until `unhold`; return when nothing is being drawn."""
+        await self._queue.hold()
 
     def unhold(self) -> None:
-        """Go on drawing. Fine if it is not held."""
-        self._held = False
-        self._take_waiting()
+        """Continue to draw. No effect if drawing is not held."""
+        self._queue.unhold()
+
+    # ---- input ----
 
     async def input(self, body: bytes) -> tuple[int, int]:
-        """Have the sender do this; returns its mark before that, as this target's version.
+        """Have the sender carry out an input.
 
         Returns:
-            The target's version before the sender's screen could show the input, and 0 or the
-            sender's own version.
+            The target's version before the effect of the input, and the sender's version.
 
         Raises:
-            KjuError: It was not done, or is not known to be.
+            UnavailableError: The mirror is not connected.
+            RoleError: The user may not send input.
+            InputError: The input failed, or its result is unknown.
         """
-        if self.receiver.stage is not Stage.OPEN:
-            raise UnavailableError(f"{self.name} is not connected: {self._said.reason}")
-        if self.receiver.welcome is not None and self.receiver.welcome.role != "control":
-            raise RoleError(f"this user may look at {self.name}, and not send it input")
-        self._number += 1
-        number, receiver = self._number, self.receiver
-        said = Input(number, body, receiver.clock(self._loop.time()))
-        answer = self._inputs[number] = self._loop.create_future()
-        self._engine.put_soon(self._up, receiver.encode(said))
+        receiver = self.receiver
+        if receiver.stage is not Stage.OPEN:
+            raise UnavailableError(f"{self.name} is not connected: {self.status.reason}")
+        if receiver.welcome is not None and not may_send_input(receiver.welcome.role):
+            raise RoleError(f"this user has the role view of {self.name} and cannot send input")
+        number, result = self._inputs.add()
+        message = Input(number, body, receiver.clock(self._loop.time()))
+        self._engine.put_urgent(self._link.key, receiver.encode(message))
         try:
-            async with asyncio.timeout(PATIENCE):
-                done = await answer
+            async with asyncio.timeout(INPUT_TIMEOUT):
+                done = await result
         except TimeoutError:
-            why = f"{self.name} did not say in {PATIENCE:g} s what became of an input"
+            why = f"{self.name} sent no result of an input in {INPUT_TIMEOUT:g} s"
             if receiver is self.receiver:
                 receiver.goodbye(why)
-                self._answer()
-            raise InputError(f"{why}: it may have been done") from None
+                self._flush()
+            raise InputError(f"{why}: it may have been carried out") from None
         finally:
-            self._inputs.pop(number, None)
+            self._inputs.remove(number)
         if done.error:
-            raise _error(done)
-        return self._mark_of(done.version), done.version
-
-    def _mark_of(self, theirs: int) -> int:
-        """The target's version when it had nothing newer than this version of the sender's."""
-        for mark in reversed(self._marks):
-            if mark.theirs <= theirs:
-                return mark.ours
-        return self._marks[0].ours if self._marks else self._target.version
+            raise input_error(done)
+        return self._marks.ours(done.version, self._target.version), done.version
 
     # ---- sessions ----
 
-    @property
-    def _up(self) -> str:
-        return address.upward(self.name, self._viewer)
-
     def _connect(self) -> None:
-        """Begin a session."""
+        """Begin a session, in place of the present one."""
         self._end_session(self.receiver.reason)
-        self._waiting.clear()
+        self._queue.clear()
         if self.receiver.welcome is not None:
-            self._previous = self._viewer
-        self._viewer = os.urandom(16).hex()
-        self._marks.clear()
-        self._marks.append(Marked(0, self._target.version))
-        self.receiver = Receiver(self._target, keep=self._pictured.is_set())
-        engine, key = self._engine, address.downward(self.name, self._viewer)
-        keys = [key, address.to_all(self.name, "*")] if self._audience else [key]
-        self._undo = [
-            *(engine.subscribe(each, self._came) for each in keys),
-            engine.token(address.token(self.name, self._viewer)),
-        ]
-        prove = self._prove() if self._prove else None
-        self.receiver.hello(
-            self._role, user=self._user, prove=prove, audience=self._audience,
-            codecs=self._codecs, lossy=self._lossy, previous=self._previous,
+            self._link.previous = self._link.viewer
+        self._marks.restart(self._target.version)
+        self.receiver = ReceiverSession(self._target, keep=self._report.pictured.is_set())
+        options = self._options
+        self._link.begin(self._on_data, audience=options.audience)
+        self.receiver.start(
+            options.role, user=options.user, prove=options.prove() if options.prove else None,
+            audience=options.audience, codecs=options.codecs, lossy=options.lossy,
+            previous=self._link.previous,
         )  # fmt: skip
-        self._began, self._hinted = self._loop.time(), 0.0
-        self._answer()
+        self._times.started, self._times.hinted = self._loop.time(), 0.0
+        self._flush()
 
     def _end_session(self, reason: str) -> None:
-        for undo in self._undo:
-            undo()
-        self._undo.clear()
-        self._engine.forget(self._up)
-        for answer in self._inputs.values():
-            if not answer.done():
-                answer.set_exception(InputError(f"the link ended: {reason}: it may have been done"))
-        self._inputs.clear()
-        self._number = 0
+        self._link.end()
+        self._inputs.fail_all(reason)
 
-    def _came(self, key: str, data: bytes) -> None:
+    def _on_presence(self, key: str, is_present: bool) -> None:
+        """Reconnect when the sender is back: each end has forgotten the other."""
+        is_back, self._link.is_served = is_present and not self._link.is_served, is_present
+        if is_back and not self.is_closed:
+            self._connect()
+
+    def _tick(self) -> None:
+        receiver, now = self.receiver, self._loop.time()
+        receiver.check()
+        self._accept_hint(now)
+        self._update_status()
+        self._flush()
+        silent = now - max(receiver.heard_at, self._times.started)
+        silent = max(silent, now - (self._lacks_since or now))
+        limit = {Stage.CLOSED: RECONNECT_TIME, Stage.OPEN: 3 * STALE_TIME}.get(
+            receiver.stage, GREETING_TIMEOUT
+        )
+        if receiver.stage is Stage.CLOSED and receiver.retry:
+            limit = 0.0
+        if silent > limit:
+            self._connect()
+        elif receiver.stage is Stage.GREETED:
+            # The sender may not have been there for the last hello. It ignores a repeated one.
+            self._engine.put_reliable(self._link.key, receiver.encode(receiver.hello))
+
+    def _accept_hint(self, now: float) -> None:
+        """End a greeting with its hint, without a right challenge for `REFUSAL_TIME` seconds."""
+        receiver = self.receiver
+        if receiver.stage is not Stage.GREETED or not receiver.hint:
+            return
+        self._times.hinted = self._times.hinted or now
+        if now > self._times.hinted + REFUSAL_TIME:
+            receiver.goodbye(receiver.hint)
+
+    # ---- receiving ----
+
+    def _on_data(self, key: str, data: bytes) -> None:
         receiver = self.receiver
         audience = address.audience_of(key)
-        if not (audience or address.viewer_of(key) == self._viewer) or self.closed:
+        if not (audience or address.viewer_of(key) == self._link.viewer) or self.is_closed:
             return
         self.received += len(data)
         try:
             message = receiver.decode(data, audience=audience)
         except PeerError as error:
-            # Whoever is on the same network can say anything in the sender's name.
-            log.info("%s: not taken: %s", self.name, error)
+            # Anybody on the same network can send messages in the sender's name.
+            log.info("%s: a message was dropped: %s", self.name, error)
             return
-        if len(self._waiting) < MAX_WAITING:
-            self._waiting.append(message)
-            self._take_waiting()
-        elif not isinstance(message, Numbered):
-            receiver.goodbye(f"{len(self._waiting)} messages wait to be drawn")
-            self._answer()
+        if not self._queue.add(message) and not isinstance(message, Numbered):
+            receiver.goodbye(f"{len(self._queue)} messages wait to be drawn")
+            self._flush()
 
-    def _take_waiting(self) -> None:
-        """Take the messages that wait, until one has to be drawn."""
-        while self._waiting and self._drawing is None:
-            if self._held and not self.closed and isinstance(self._waiting[0], DRAWS):
-                return
-            self._take(self._waiting.popleft())
-
-    def _take(self, message: FromSender) -> None:
+    def _begin_drawing(self, message: FromSender) -> DrawingJob:
         receiver, now, before = self.receiver, self._loop.time(), self._target.version
-        if isinstance(message, DRAWS) and not self.closed:
-            self._draws = receiver
-            work = self._loop.run_in_executor(self._thread, receiver.receive, message, now)
-            self._drawing = work
-            work.add_done_callback(lambda work: self._has_drawn(receiver, work, before))
-            return
+        self._times.lacks_since = receiver.lacks_since
+
+        def draw() -> None:
+            receiver.receive(message, now)
+
+        def finish(error: BaseException | None) -> None:
+            if error is not None:
+                self._fail(receiver, error)
+            self._after_message(receiver, None, before)
+
+        return DrawingJob(receiver, draw, finish)
+
+    def _process(self, message: FromSender) -> None:
+        receiver, before = self.receiver, self._target.version
         try:
-            said = receiver.receive(message, now)
+            result = receiver.receive(message, self._loop.time())
         except KjuError as error:
-            self._broke(receiver, error)
-            said = None
-        self._taken(receiver, said, before)
+            self._fail(receiver, error)
+            result = None
+        self._after_message(receiver, result, before)
 
-    def _has_drawn(
-        self, receiver: Receiver, work: asyncio.Future[Done | Event | None], before: int
-    ) -> None:
-        """Go on in the loop after a message was drawn in the thread."""
-        self._draws = self._drawing = None
-        error = work.exception()
-        if error is not None:
-            self._broke(receiver, error)
-        self._taken(receiver, None, before)
-        self._take_waiting()
-
-    def _broke(self, receiver: Receiver, error: BaseException) -> None:
-        """End the session: its sender sent what cannot be, or a mistake of ours met it."""
-        expected = isinstance(error, KjuError)
-        log.warning("%s: %s", self.name, error, exc_info=None if expected else error)
+    def _fail(self, receiver: ReceiverSession, error: BaseException) -> None:
+        """End a session: its sender sent something invalid, or there is a bug here."""
+        is_expected = isinstance(error, KjuError)
+        log.warning("%s: %s", self.name, error, exc_info=None if is_expected else error)
         receiver.goodbye(str(error))
 
-    def _taken(self, receiver: Receiver, said: Done | Event | None, before: int) -> None:
-        """Report the changes that a message made."""
-        if isinstance(said, Done):
-            answer = self._inputs.get(said.number)
-            if answer is not None and not answer.done():
-                answer.set_result(said)
-        elif isinstance(said, Event):
-            self._happened(said)
+    def _after_message(
+        self, receiver: ReceiverSession, result: Done | Event | None, before: int
+    ) -> None:
+        """Report what a message has changed, and send what it has made due."""
+        if isinstance(result, Done):
+            self._inputs.finish(result)
+        elif isinstance(result, Event):
+            self._calls.event(result)
         if self._target.version != before and receiver is self.receiver:
-            self._marks.append(Marked(receiver.version, self._target.version))
-            self._drawn()
-        self._answer()
-        self._look()
-
-    def _answer(self) -> None:
-        receiver = self.receiver
-        if self._draws is receiver and not self.closed:
-            return  # the thread may be changing what is to be said: `_has_drawn` answers
-        for message in receiver.to_send():
-            data = receiver.encode(message)
-            if isinstance(message, messages.Ack):
-                self._engine.put(self._up, data)
-            else:
-                self._engine.put_surely(self._up, data)
-        now = self._loop.time()
-        if self._audience and receiver.stage is Stage.OPEN and now > self._present + PRESENT:
-            self._present = now
-            self._engine.put_surely(self._up, receiver.encode(messages.Here()))
-        if receiver.lacks and now > self._complained + COMPLAIN:
-            self._complained = now
-            self._engine.put_surely(self._up, receiver.encode(receiver.complaint()))
+            self._marks.add(receiver.picture.version, self._target.version)
+            self._calls.drawn()
+        self._flush()
+        self._update_status()
 
     @property
     def _lacks_since(self) -> float | None:
-        """`Receiver.lacks_since`, as it was before the thread began to draw: that changes it."""
-        if self._draws is not self.receiver:
-            self._lacking = self.receiver.lacks_since
-        return self._lacking
+        """`ReceiverSession.lacks_since`, as it was before the drawing thread may change it."""
+        if self._queue.receiver is not self.receiver:
+            self._times.lacks_since = self.receiver.lacks_since
+        return self._times.lacks_since
 
-    def _presence(self, key: str, lives: bool) -> None:
-        """The sender is there, or is not: each has forgotten the other then."""
-        back, self._served = lives and not self._served, lives
-        if back and not self.closed:
-            self._connect()
-
-    def _tick(self) -> None:
-        self._timer = self._loop.call_later(HELLO, self._tick)
-        receiver = self.receiver
+    def _update_status(self) -> None:
+        if self.is_closed:
+            return
         now = self._loop.time()
-        receiver.check()
-        self._believe(now)
-        self._look()
-        self._answer()
-        silent = now - max(receiver.heard, self._began)
-        silent = max(silent, now - (self._lacks_since or now))
-        patience = {Stage.CLOSED: AGAIN, Stage.OPEN: 3 * STALE}.get(receiver.stage, STUCK)
-        if receiver.stage is Stage.CLOSED and receiver.again:
-            patience = 0.0
-        if silent > patience:
-            self._connect()
-        elif receiver.stage is Stage.GREETED:
-            # Nobody may have been there to hear it; who has heard it leaves it.
-            self._engine.put_surely(self._up, receiver.encode(receiver.greeting))
+        silent = now - max(self.receiver.heard_at, self._times.started)
+        self._report.update(self.receiver, silent, now - (self._lacks_since or float("inf")))
 
-    def _believe(self, now: float) -> None:
-        """End a greeting with its hint, if no right challenge has come for `REFUSAL` seconds."""
-        receiver = self.receiver
-        if receiver.stage is not Stage.GREETED or not receiver.hint:
-            return
-        self._hinted = self._hinted or now
-        if now > self._hinted + REFUSAL:
-            receiver.goodbye(receiver.hint)
+    # ---- sending ----
 
-    def _look(self) -> None:
-        """Tell whether the picture is the sender's, where that has changed."""
-        receiver = self.receiver
-        if self.closed:
-            return
-        if receiver.stage is Stage.OPEN:
-            self._answered.set()
-            silent = self._loop.time() - max(receiver.heard, self._began)
-            state = receiver.state[0] if receiver.state else 0
-            reason = receiver.state[1] if receiver.state else ""
-            said = Said(True, reason, state)
-            lacking = self._loop.time() - (self._lacks_since or float("inf"))
-            if silent > STALE:
-                said = Said(False, "nothing was heard from the sender")
-            elif lacking > STALE:
-                said = Said(False, "what the sender sends does not come")
-            elif not receiver.whole and state != NO_PICTURE:
-                said = Said(False, "the picture has not come yet")
-        else:
-            if receiver.stage is Stage.CLOSED and receiver.reason:
-                self._refused = receiver.reason
-                if not receiver.again:
-                    self._answered.set()
-            said = Said(False, self._refused or "connecting")
-        if said.live:
-            self._pictured.set()
-        if said != self._said:
-            self._said = said
-            self._tell(said)
+    def _flush(self) -> None:
+        """Send what the session has to send."""
+        receiver, engine, key = self.receiver, self._engine, self._link.key
+        if self._queue.receiver is receiver and not self.is_closed:
+            return  # the thread may be changing the session; it is flushed when that has finished
+        for message in receiver.to_send():
+            data = receiver.encode(message)
+            if isinstance(message, messages.Ack):
+                engine.put(key, data)
+            else:
+                engine.put_reliable(key, data)
+        now, times = self._loop.time(), self._times
+        is_member = self._options.audience and receiver.stage is Stage.OPEN
+        if is_member and now > times.kept_alive + KEEP_ALIVE_INTERVAL:
+            times.kept_alive = now
+            engine.put_reliable(key, receiver.encode(messages.KeepAlive()))
+        if receiver.is_complaint_due and now > times.complained + COMPLAINT_INTERVAL:
+            times.complained = now
+            engine.put_reliable(key, receiver.encode(receiver.complaint()))
+
+
+class _Link:
+    """The keys, subscriptions and tokens of a mirror's sessions."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine, self._name = engine, name
+        self._loop = asyncio.get_running_loop()
+        self.viewer = os.urandom(16).hex()
+        self.previous = ""
+        self.is_served = True
+        self._undo: list[Callable[[], None]] = []
+        self._stop_presence: Callable[[], None] = lambda: None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def key(self) -> str:
+        """The key of the messages to the sender."""
+        return address.upward(self._name, self.viewer)
+
+    def open(self, on_presence: Callable[[str, bool], object], tick: Callable[[], None]) -> None:
+        """Follow the sender's presence, and call *tick* every `HELLO_INTERVAL` seconds."""
+        self._stop_presence = self._engine.on_presence(address.presence(self._name), on_presence)
+
+        def tick_again() -> None:
+            self._timer = self._loop.call_later(HELLO_INTERVAL, tick_again)
+            tick()
+
+        self._timer = self._loop.call_later(HELLO_INTERVAL, tick_again)
+
+    def begin(self, on_data: Callable[[str, bytes], object], *, audience: bool) -> None:
+        """Begin a session with a new id."""
+        engine, name = self._engine, self._name
+        self.viewer = os.urandom(16).hex()
+        keys = [address.downward(name, self.viewer)]
+        if audience:
+            keys.append(address.to_all(name, "*"))
+        self._undo = [
+            *(engine.subscribe(each, on_data) for each in keys),
+            engine.declare_token(address.token(name, self.viewer)),
+        ]
+
+    def end(self) -> None:
+        """End the session."""
+        for undo in self._undo:
+            undo()
+        self._undo.clear()
+        self._engine.drop_publisher(self.key)
+
+    def close(self) -> None:
+        """Follow nothing any more."""
+        self._stop_presence()
+        if self._timer:
+            self._timer.cancel()
 
 
 def readable(codec: str, *, lossy: bool) -> list[str]:
-    """What a viewer says that it reads, the best first."""
+    """Return the codecs that a viewer offers, best first."""
     first = [codec] if codec else []
-    others = [each for each in messages.CODECS if each != codec]
-    return [*first, *others, *([messages.JPEG] if lossy else [])]
+    others = [each for each in codecs.offered() if each != codec]
+    return [*first, *others, *([codecs.JPEG] if lossy else [])]
 
 
 def check_readable(codec: str, *, lossy: bool) -> None:
-    """Check that what is wanted can be read here.
+    """Check that a codec, and photos, can be read here.
 
     Raises:
-        MissingError: Something is not installed.
+        MissingError: A library is not installed.
     """
-    missing = "" if not codec or codec in blocks.known() else codec
-    if lossy and not photos.known():
+    missing = "" if not codec or codec in codecs.available() else codec
+    if lossy and not jpeg.is_available():
         missing = "simplejpeg"
     if missing:
         raise MissingError(extras.message("remote", "this mirror", [missing]))
-
-
-def _error(done: Done) -> KjuError:
-    kinds: dict[str, type[KjuError]] = {"InputError": InputError, "RoleError": RoleError}
-    return kinds.get(done.error, KjuError)(done.reason)

@@ -1,4 +1,4 @@
-"""What others bring about, told to who serves: each thing once in a while, as one plain line."""
+"""Log lines that peers can trigger: rate-limited, and as one plain line each."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from collections.abc import Callable
 
 from ..escaping import one_line
 
-#: Seconds in which the same is said once: who is refused tries again and again.
-AGAIN = 10.0
-#: Different things in that time; who makes up more is not heard.
-MOST = 32
+#: Seconds in which an equal line is logged once: a refused peer tries again and again.
+INTERVAL = 10.0
+#: Different lines in that time; more are dropped.
+MAX_LINES = 32
 
 
 class Notices:
-    """Says things.
+    """A rate limit of log lines.
 
     Args:
-        say: Given each; what a terminal would obey is taken out of it.
-        clock: Seconds.
+        log: Called with each line, escaped for a terminal.
+        clock: Returns seconds.
     """
 
     def __init__(
-        self, say: Callable[[str], object], clock: Callable[[], float] = time.monotonic
+        self, log: Callable[[str], object], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._say, self._clock = say, clock
-        self._said: dict[str, float] = {}
+        self._log, self._clock = log, clock
+        self._logged_at: dict[str, float] = {}
 
-    def say(self, text: str) -> None:
-        """Say this, unless it was said just now."""
+    def report(self, text: str) -> None:
+        """Log a line, unless it was logged just now."""
         now, text = self._clock(), one_line(text)
-        self._said = {each: when for each, when in self._said.items() if now < when + AGAIN}
-        if text not in self._said and len(self._said) < MOST:
-            self._said[text] = now
-            self._say(text)
+        recent = self._logged_at.items()
+        self._logged_at = {line: at for line, at in recent if now < at + INTERVAL}
+        if text not in self._logged_at and len(self._logged_at) < MAX_LINES:
+            self._logged_at[text] = now
+            self._log(text)

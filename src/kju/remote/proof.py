@@ -1,15 +1,16 @@
-"""Who the two ends of a session are, and the seal that only these two have.
+"""Authentication of both ends of a session, and the seal between them.
 
-A router between them sees every connection as its own, and whoever it lets in may listen to
-everything and put in messages of its own. So each end proves who it is with its certificate and a
-signature over the screen's name and the bytes of the greeting, in which are the two halves of a
-key that is drawn for this session: nobody else can have made the other half, and a proof is worth
-nothing in another session. What follows is sealed with that key (`kju.wire.seal`).
+A router sees every connection as its own, and any client of it may listen to all messages and
+inject others. So each end proves its identity with its certificate and a signature over the
+screen's name and the bytes of the greeting. The greeting carries the two public keys of this
+session. Nobody else knows their private halves, and a proof is worthless in another session. Later
+messages are sealed with the keys that both ends derive (`kju.wire.seal`).
 
-The bytes count, not what is read from them: a field that only one side knows is covered as well.
+The signature covers the received bytes, not the decoded fields, so a field that only one end knows
+is covered too.
 
-Every host of the authority can prove that it is a host. Which one serves the screen is checked by
-`kju.remote.known`.
+Any host certificate of the authority proves that its owner is a host. `kju.remote.known` checks
+that it is the host of this screen.
 """
 
 from __future__ import annotations
@@ -19,159 +20,160 @@ import logging
 from collections.abc import Iterator
 
 from ..errors import KjuError, PeerError, UsageError
-from ..wire.messages import Challenge, Hello, Role, encode
-from ..wire.receiver import Prove, Proven
-from ..wire.seal import Exchange
-from ..wire.sender import Admission
-from .known import KnownSenders, Sender
+from ..roles import Role, granted
+from ..wire.greeting import Admission, Prove, Proven
+from ..wire.messages import Challenge, Hello, encode
+from ..wire.seal import KeyExchange
+from .known import KnownSender, KnownSenders
 from .notices import Notices
-from .trust import Identity, Trust, words
+from .trust import Identity, Trust, joined
 
 log = logging.getLogger(__name__)
 
-#: What goes wrong on this side, for its log; anybody can bring it about as often as they like.
+#: Local problems that any viewer can trigger, for this computer's log.
 _notices = Notices(lambda text: log.warning("%s", text))
 
 
-class Admit:
-    """Asks every viewer of one screen who it is: a sender's `kju.wire.sender.Admit`.
+class Authenticator:
+    """Authenticates the viewers of one screen: a `kju.wire.greeting.Admit`.
 
     Args:
-        trust: Whom this computer lets in, and its own certificate.
-        name: The screen's.
+        trust: The roles of users, and this computer's certificate.
+        name: The screen's name.
     """
 
     def __init__(self, trust: Trust, name: str) -> None:
         self._trust, self._name = trust, name
 
     def __call__(self, hello: Hello, raw: bytes) -> Admission:
-        """Ask.
+        """Challenge a viewer.
 
         Raises:
-            KjuError: The user is not known here, or the viewer has nothing to prove it with. The
-                words are for the viewer.
+            KjuError: The user is unknown, or the viewer has no certificate. The text is for the
+                viewer.
         """
-        with _told_to_viewers():
-            return self._asked(hello, raw)
+        with _errors_for_viewers():
+            return self._challenge(hello, raw)
 
-    def _asked(self, hello: Hello, raw: bytes) -> Admission:
+    def _challenge(self, hello: Hello, raw: bytes) -> Admission:
         if not hello.key:
             raise KjuError(
-                "the sender lets in who proves who that is: connect by tls/ with --user NAME"
+                "this sender requires authentication: connect over tls/ with --user NAME"
             )
         role = role_of(self._trust, hello.user)
-        exchange = Exchange()
-        said = [self._name.encode(), raw]
-        proof = self._trust.sign("host", b"sender", *said, exchange.public)
+        exchange = KeyExchange()
+        parts = [self._name.encode(), raw]
+        proof = self._trust.sign("host", b"sender", *parts, exchange.public)
         challenge = Challenge(exchange.public, proof)
-        said.append(encode(challenge))
-        seal = exchange.agree(hello.key, words(said), viewer=False)
-        granted: Role = "control" if role == "control" and hello.role == "control" else "view"
-        asked = _Asked(self._trust, hello.user, role, said)
-        return Admission(granted, challenge, asked.proves, seal, asked.check)
+        parts.append(encode(challenge))
+        seal = exchange.agree(hello.key, joined(parts), viewer=False)
+        check = _ViewerCheck(self._trust, hello.user, role, parts)
+        return Admission(granted(role, hello.role), challenge, check.prove, seal, check.check)
 
 
-class _Asked:
-    """A viewer that was asked who it is."""
+class _ViewerCheck:
+    """The authentication of one challenged viewer."""
 
-    def __init__(self, trust: Trust, user: str, role: Role, said: list[bytes]) -> None:
-        self._trust, self._user, self._role, self._said = trust, user, role, said
-        self._who: Identity | None = None
+    def __init__(self, trust: Trust, user: str, role: Role, parts: list[bytes]) -> None:
+        self._trust, self._user, self._role, self._parts = trust, user, role, parts
+        self._identity: Identity | None = None
 
-    def proves(self, proof: bytes) -> bool:
-        """Whether this proves it; else an error says why not."""
-        with _told_to_viewers():
-            who = self._trust.verify(proof, b"viewer", *self._said, kind="user")
-        if who.name != self._user:
-            raise PeerError(f"the certificate is {who.name}'s and not {self._user}'s")
-        self._trust.note(who)
-        self._who, self._said = who, []
+    def prove(self, proof: bytes) -> bool:
+        """Check a proof; return True, or raise an error for the viewer."""
+        with _errors_for_viewers():
+            identity = self._trust.verify(proof, b"viewer", *self._parts, kind="user")
+        if identity.name != self._user:
+            raise PeerError(f"the certificate is for user {identity.name}, not {self._user}")
+        self._trust.remember_key(identity)
+        self._identity, self._parts = identity, []
         return True
 
     def check(self) -> None:
-        """Check that the user may still do here what the session was opened for."""
-        with _told_to_viewers():
+        """Check that the user still has the role of this session."""
+        with _errors_for_viewers():
             if role_of(self._trust, self._user) != self._role:
                 raise KjuError(f"the role of {self._user} was changed: connect again")
-            if self._who is not None:
-                self._trust.check(self._who)
+            if self._identity is not None:
+                self._trust.check(self._identity)
 
 
 @contextlib.contextmanager
-def _told_to_viewers() -> Iterator[None]:
-    """Raise errors about the viewer as they are; of others only that there is one.
+def _errors_for_viewers() -> Iterator[None]:
+    """Pass on errors about the viewer; replace others by a text without details.
 
-    Anybody can ask, and files, paths and limits of this computer are not for everybody.
+    Anybody can send a hello, and must not learn files, paths and limits of this computer.
     """
     try:
         yield
     except KjuError as error:
         if type(error) is KjuError or isinstance(error, PeerError):
             raise
-        _notices.say(f"viewers cannot be checked: {error}")
-        raise KjuError("the sender cannot check who its viewers are: its log says why") from error
+        _notices.report(f"viewers cannot be authenticated: {error}")
+        raise KjuError("the sender cannot authenticate viewers: see its log") from error
 
 
 def role_of(trust: Trust, user: str) -> Role:
     """Return a user's role.
 
     Raises:
-        KjuError: The user has none, or that cannot be read; the words are told to the viewer.
+        KjuError: The user has none, or the roles cannot be read. The text is for the viewer.
     """
     try:
         role = trust.roles().get(user)
     except UsageError as error:
         log.warning("%s", error)
-        raise KjuError("the sender cannot read who its users are") from error
+        raise KjuError("the sender cannot read the roles of its users: see its log") from error
     if role is None:
         raise KjuError(
-            f"user {user!r} is not known to the sender: there, kju trust"
-            f" {user or 'NAME'} --role view lets one in"
+            f"the sender does not know user {user!r}: run kju trust {user or 'NAME'} --role view"
+            " there"
         )
     return role
 
 
 class Prover:
-    """Proves who a viewer of one screen is, to the one sender of that screen.
+    """Authenticates a viewer of one screen, and checks that its sender is the right one.
 
     Args:
-        trust: The user's certificate, the authority, and the senders that are known.
-        user: Who it is.
-        name: The screen's.
-        sender: The name of its sender; empty for the one that is known, or the first.
+        trust: The user's certificate, the authority, and the known senders.
+        user: The user.
+        name: The screen's name.
+        sender: The name of the sender; empty for the known one, or the first.
     """
 
     def __init__(self, trust: Trust, user: str, name: str, sender: str = "") -> None:
         self.trust, self.user, self.name = trust, user, name
         self._sender = sender
-        self._first: Sender | None = None
+        self._first: KnownSender | None = None
 
     def __call__(self) -> Prove:
-        """For one session."""
-        return _Session(self)
+        """Return the authentication of one session."""
+        return _SessionProver(self)
 
-    def accept(self, who: Identity) -> None:
-        """Check that this is the sender of the screen.
+    def accept(self, identity: Identity) -> None:
+        """Check that a host is the sender of the screen.
 
         Raises:
-            PeerError: It is another.
-            UsageError: The senders that are known cannot be read or written.
+            PeerError: It is not.
+            UsageError: The known senders cannot be read or written.
         """
-        if self._sender and who.name != self._sender:
+        if self._sender and identity.name != self._sender:
             raise PeerError(
-                f"{self.name} is served by {who.name!r} (key {who.key}) and not by"
-                f" {self._sender!r}, as --sender wants"
+                f"{self.name} is served by {identity.name!r} (key {identity.key}); --sender"
+                f" requires {self._sender!r}"
             )
-        found = Sender(who.name, who.key)
+        found = KnownSender(identity.name, identity.key)
         KnownSenders(self.trust.folder).check(self.name, found, self._first)
         self._first = found
 
 
-class _Session:
+class _SessionProver:
+    """The authentication of one session, at the viewer: a `kju.wire.greeting.Prove`."""
+
     def __init__(self, prover: Prover) -> None:
         self._prover = prover
-        self._exchange = Exchange()
-        self._who: Identity | None = None
+        self._exchange = KeyExchange()
+        self._sender: Identity | None = None
 
     @property
     def key(self) -> bytes:
@@ -179,17 +181,17 @@ class _Session:
 
     def __call__(self, hello: bytes, challenge: Challenge, raw: bytes) -> Proven:
         prover, trust = self._prover, self._prover.trust
-        said = [prover.name.encode(), hello]
+        parts = [prover.name.encode(), hello]
         try:
-            who = trust.verify(challenge.proof, b"sender", *said, challenge.key, kind="host")
+            sender = trust.verify(challenge.proof, b"sender", *parts, challenge.key, kind="host")
         except PeerError as error:
-            raise PeerError(f"the sender does not prove who it is: {error}") from error
-        prover.accept(who)
-        said.append(raw)
-        seal = self._exchange.agree(challenge.key, words(said), viewer=True)
-        self._who = who
-        return Proven(trust.sign(f"user-{prover.user}", b"viewer", *said), who.name, seal)
+            raise PeerError(f"the sender's proof is not valid: {error}") from error
+        prover.accept(sender)
+        parts.append(raw)
+        seal = self._exchange.agree(challenge.key, joined(parts), viewer=True)
+        self._sender = sender
+        return Proven(trust.sign(f"user-{prover.user}", b"viewer", *parts), sender.name, seal)
 
     def check(self) -> None:
-        if self._who is not None:
-            self._prover.trust.check(self._who)
+        if self._sender is not None:
+            self._prover.trust.check(self._sender)

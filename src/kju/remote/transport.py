@@ -2,12 +2,12 @@
 
 Rules:
 
-- What zenoh's threads bring is handed to the loop, and called there.
-- What may be lost is put at once; zenoh drops it where its queue is full. What must arrive is put
-  by one thread of ours, in order, because a stalled link keeps that for seconds.
-- Of what may be lost each message goes as one datagram, where the link has some: what was lost
-  keeps nothing else waiting. What is longer than one goes by a stream, for with each packet more it
-  would be lost more often.
+- Callbacks run in the event loop, not in zenoh's threads.
+- `put` sends at once; zenoh drops the message if its queue is full. `put_reliable` sends from one
+  thread of its own, in order, because a stalled link blocks that for seconds.
+- A message that may be lost is one datagram, if the link has datagrams: no head-of-line blocking. A
+  message longer than one datagram goes by a stream, because each more packet would make its loss
+  more likely.
 - `close` undeclares everything first: zenoh aborts a process that ends with a live subscriber.
 """
 
@@ -24,38 +24,40 @@ from typing import TYPE_CHECKING, Any, Self
 from .. import extras
 from ..errors import KjuError
 from ..files import most_descriptors
-from .endpoints import MOST_BYTES, Endpoint, Options
-from .reachability import answers_quic, why_not
+from .endpoints import MAX_ZENOH_MESSAGE, Endpoint, Options
+from .reachability import answers_quic, explain_unreachable
 
 if TYPE_CHECKING:
     import zenoh
 
 log = logging.getLogger(__name__)
 
-#: Seconds to open a session, beyond what zenoh waits for its endpoints.
-PATIENCE = 15.0
-#: Bytes of a message that is one datagram with all that stands around it: QUIC's first packets have
-#: 1,200, of which 1,150 are zenoh's; its own header and a name of a screen are 40 to 140.
-DATAGRAM = 1_000
-#: Seconds until what must arrive soon is said again, as a datagram. Packets that are lost are often
-#: neighbours; later than this a lost one is felt.
-COPY = 0.015
-
-#: Messages of one subscription that wait for the event loop. More are dropped: a peer that sends
-#: faster than the loop takes them would fill memory otherwise.
+#: Seconds to open a session; longer than zenoh waits for its endpoints.
+OPEN_TIMEOUT = 15.0
+#: The most bytes of a message that fits into one datagram. QUIC's first packets have 1,200 bytes,
+#: of which zenoh gets 1,150; its header and the name of a screen are 40 to 140.
+MAX_DATAGRAM = 1_000
+#: Seconds until an urgent message is sent again, as a datagram. Lost packets are often neighbours,
+#: so the copy waits a little; with a longer wait a lost packet can be felt.
+COPY_DELAY = 0.015
+#: Messages of one subscription that wait for the event loop. More are dropped: otherwise a peer
+#: that sends faster than the loop processes would fill the memory.
 MAX_QUEUED = 4096
 
-#: Is given a key and what was put there.
-Taken = Callable[[str, bytes], object]
-#: Is given a key, and whether its token lives.
-Lives = Callable[[str, bool], object]
+#: Takes the key and the bytes of a message.
+OnData = Callable[[str, bytes], object]
+#: Takes the key of a token, and whether it exists.
+OnPresence = Callable[[str, bool], object]
 
 
 class Engine:
-    """One session.
+    """One zenoh session.
 
     Args:
-        options: How it reaches others.
+        options: Its endpoints.
+
+    Attributes:
+        datagrams: Some links may have datagrams.
     """
 
     def __init__(self, options: Options) -> None:
@@ -64,9 +66,8 @@ class Engine:
         self._session: zenoh.Session | None = None
         self._declared: list[Any] = []
         self._publishers: dict[str, zenoh.Publisher] = {}
-        #: Whether there are datagrams somewhere.
         self.datagrams = False
-        self._sure = ThreadPoolExecutor(1, "kju-zenoh")
+        self._reliable = ThreadPoolExecutor(1, "kju-reliable")
         self._closed = False
 
     @classmethod
@@ -75,42 +76,42 @@ class Engine:
 
         Raises:
             MissingError: The extra ``remote`` is not installed.
-            KjuError: It does not open: a place to listen is taken, a certificate is no good.
+            KjuError: It cannot open: an endpoint is in use, a certificate is not accepted, ...
         """
         extras.require("remote", "a screen on the network")
         engine = cls(options)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(OPEN_TIMEOUT):
                 engine._session = await asyncio.to_thread(engine._open)
         except TimeoutError:
-            raise KjuError(f"zenoh opened no session in {PATIENCE:g} s") from None
+            raise KjuError(f"zenoh did not open a session in {OPEN_TIMEOUT:g} s") from None
         return engine
 
     def _open(self) -> zenoh.Session:
         import zenoh
 
-        quic = self._over_quic()
+        quic = self._quic_endpoints()
         try:
             try:
-                session = self._opened(quic)
+                session = self._open_session(quic)
                 self.datagrams = bool(quic)
             except zenoh.ZError as error:
                 if not quic:
                     raise
-                log.warning("not over UDP, so over TCP only: %s", _plain(error))
-                session = self._opened(())
+                log.warning("QUIC is not available, so only TCP is used: %s", _plain(error))
+                session = self._open_session(())
         except zenoh.ZError as error:
-            raise KjuError(self._why(error)) from error
+            raise KjuError(self._explain(error)) from error
         return session
 
-    def _over_quic(self) -> list[Endpoint]:
-        """Of the places those that are there over QUIC, too."""
+    def _quic_endpoints(self) -> list[Endpoint]:
+        """Return the endpoints to reach over QUIC too."""
         options = self._options
         listen = [each for each in options.listen if options.may_have_datagrams(each)]
         connect = [each for each in options.connect if options.may_have_datagrams(each)]
         return [*listen, *(each for each in connect if answers_quic(each))]
 
-    def _opened(self, quic: Collection[Endpoint]) -> zenoh.Session:
+    def _open_session(self, quic: Collection[Endpoint]) -> zenoh.Session:
         import zenoh
 
         config = zenoh.Config()
@@ -118,16 +119,18 @@ class Engine:
             config.insert_json5(name, value)
         return zenoh.open(config)
 
-    def _why(self, error: Exception) -> str:
-        """Why there is no session: what zenoh does not say of its endpoints is asked for."""
+    def _explain(self, error: Exception) -> str:
+        """Return why the session did not open; zenoh itself only reports a timeout."""
         options = self._options
         if options.connect and "connect" in str(error).lower():
-            return "; ".join(f"{where}: {why_not(where, options.tls)}" for where in options.connect)
-        return f"zenoh opened no session: {_plain(error)}"
+            return "; ".join(
+                f"{where}: {explain_unreachable(where, options.tls)}" for where in options.connect
+            )
+        return f"zenoh cannot open a session: {_plain(error)}"
 
     @property
     def session(self) -> zenoh.Session:
-        """Zenoh's own."""
+        """The session of the zenoh library."""
         if self._session is None:
             raise KjuError("the session is not open")
         return self._session
@@ -140,62 +143,62 @@ class Engine:
         if not self._closed:
             call(*arguments)
 
-    def subscribe(self, key: str, taken: Taken) -> Callable[[], None]:
-        """Be given what is put there; returns what ends that."""
-        places = threading.Semaphore(MAX_QUEUED)
+    def subscribe(self, key: str, on_data: OnData) -> Callable[[], None]:
+        """Receive the messages of a key; return the function that ends that."""
+        slots = threading.Semaphore(MAX_QUEUED)
 
-        def take(key: str, data: bytes) -> None:
-            places.release()
-            self._if_open(taken, key, data)
+        def call(key: str, data: bytes) -> None:
+            slots.release()
+            self._if_open(on_data, key, data)
 
-        def came(sample: zenoh.Sample) -> None:
-            if len(sample.payload) <= MOST_BYTES and places.acquire(blocking=False):
+        def on_sample(sample: zenoh.Sample) -> None:
+            if len(sample.payload) <= MAX_ZENOH_MESSAGE and slots.acquire(blocking=False):
                 with contextlib.suppress(RuntimeError):  # the loop has closed
                     key, data = str(sample.key_expr), bytes(sample.payload)
-                    self._loop.call_soon_threadsafe(take, key, data)
+                    self._loop.call_soon_threadsafe(call, key, data)
 
-        return self._kept(self.session.declare_subscriber(key, came))
+        return self._undo(self.session.declare_subscriber(key, on_sample))
 
-    def watch(self, key: str, lives: Lives) -> Callable[[], None]:
-        """Be told of tokens, those that are there first; returns what ends that."""
+    def on_presence(self, key: str, on_presence: OnPresence) -> Callable[[], None]:
+        """Follow tokens, beginning with those that exist; return the function that ends that."""
         import zenoh
 
-        def came(sample: zenoh.Sample) -> None:
-            self._in_loop(lives, str(sample.key_expr), sample.kind == zenoh.SampleKind.PUT)
+        def on_sample(sample: zenoh.Sample) -> None:
+            self._in_loop(on_presence, str(sample.key_expr), sample.kind == zenoh.SampleKind.PUT)
 
         declare = self.session.liveliness().declare_subscriber
-        return self._kept(declare(key, came, history=True))
+        return self._undo(declare(key, on_sample, history=True))
 
-    def token(self, key: str) -> Callable[[], None]:
-        """Have a token until what is returned is called, or this process ends."""
-        return self._kept(self.session.liveliness().declare_token(key))
+    def declare_token(self, key: str) -> Callable[[], None]:
+        """Declare a token; return the function that removes it. It ends with this process."""
+        return self._undo(self.session.liveliness().declare_token(key))
 
-    def tokens(self, key: str, seconds: float) -> list[str]:
-        """The keys of tokens that live now; waits, so not in the loop."""
+    def find_tokens(self, key: str, seconds: float) -> list[str]:
+        """Return the keys of the tokens that exist. Blocks: call it in a thread."""
         replies = self.session.liveliness().get(key, timeout=seconds)
         return sorted({str(reply.ok.key_expr) for reply in replies if reply.ok})
 
     def put(self, key: str, data: bytes, *, stream: bool = False) -> None:
-        """Say what may be lost.
+        """Send a message that may be lost.
 
         Args:
-            key: Where.
-            data: What.
-            stream: Not as a datagram; what is longer than one never is.
+            key: The key of its receiver.
+            data: The message.
+            stream: Use no datagram; a message longer than one never does.
         """
         import zenoh
 
         if self._closed:
             return
         with contextlib.suppress(zenoh.ZError):
-            if self.datagrams and not stream and len(data) <= DATAGRAM:
+            if self.datagrams and not stream and len(data) <= MAX_DATAGRAM:
                 self._publisher(key).put(data)
             else:
                 drop, express = zenoh.CongestionControl.DROP, True
                 self.session.put(key, data, congestion_control=drop, express=express)
 
     def _publisher(self, key: str) -> zenoh.Publisher:
-        """What puts datagrams: a session's own `put` knows none."""
+        """Return what sends datagrams to a key: the session's own `put` cannot."""
         import zenoh
 
         found = self._publishers.get(key)
@@ -206,28 +209,28 @@ class Engine:
             )  # fmt: skip
         return found
 
-    def forget(self, key: str) -> None:
-        """Nothing will be put there any more. Fine if nothing was."""
+    def drop_publisher(self, key: str) -> None:
+        """Free what was needed to send to a key. No effect if nothing was sent."""
         if (publisher := self._publishers.pop(key, None)) is not None:
             self._undeclare(publisher)
 
-    def put_soon(self, key: str, data: bytes) -> None:
-        """Say what must arrive, and say it again: whoever hears it twice must know the second."""
-        self.put_surely(key, data)
-        if self.datagrams and len(data) <= DATAGRAM:
+    def put_urgent(self, key: str, data: bytes) -> None:
+        """Send a reliable message, and a copy as a datagram; the receiver must know copies."""
+        self.put_reliable(key, data)
+        if self.datagrams and len(data) <= MAX_DATAGRAM:
             self._publisher(key)
-            self._loop.call_later(COPY, self._put_copy, key, data)
+            self._loop.call_later(COPY_DELAY, self._put_copy, key, data)
 
     def _put_copy(self, key: str, data: bytes) -> None:
-        if key in self._publishers:  # else nobody is there any more
+        if key in self._publishers:  # else its receiver has left
             self.put(key, data)
 
-    def put_surely(self, key: str, data: bytes) -> None:
-        """Say what must arrive, in order."""
+    def put_reliable(self, key: str, data: bytes) -> None:
+        """Send a message that must arrive, in order."""
         if not self._closed:
-            self._sure.submit(self._put_surely, key, data)
+            self._reliable.submit(self._put_reliable, key, data)
 
-    def _put_surely(self, key: str, data: bytes) -> None:
+    def _put_reliable(self, key: str, data: bytes) -> None:
         import zenoh
 
         block = zenoh.CongestionControl.BLOCK
@@ -237,7 +240,7 @@ class Engine:
                 priority=zenoh.Priority.INTERACTIVE_HIGH,
             )  # fmt: skip
 
-    def _kept(self, declared: Any) -> Callable[[], None]:  # noqa: ANN401  zenoh's several kinds
+    def _undo(self, declared: Any) -> Callable[[], None]:  # noqa: ANN401  zenoh has several types
         self._declared.append(declared)
 
         def undeclare() -> None:
@@ -254,7 +257,7 @@ class Engine:
             declared.undeclare()
 
     async def close(self) -> None:
-        """End the session. Fine if it has ended."""
+        """End the session. No effect if it has ended."""
         if self._closed:
             return
         self._closed = True
@@ -263,7 +266,7 @@ class Engine:
     def _close(self) -> None:
         import zenoh
 
-        self._sure.shutdown(wait=True)
+        self._reliable.shutdown(wait=True)
         for declared in [*self._declared, *self._publishers.values()]:
             self._undeclare(declared)
         self._declared.clear()
@@ -274,5 +277,5 @@ class Engine:
 
 
 def _plain(error: Exception) -> str:
-    """What zenoh says, without the places in its source."""
+    """Return the text of a zenoh error without its source locations."""
     return str(error).split(" at ", 1)[0].strip()[:500]

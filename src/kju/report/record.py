@@ -350,7 +350,7 @@ def _facts(info: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         ("QEMU", ("qemu", "version")),
         ("accelerator", ("accelerator", "name")),
         ("arguments", ("qemu", "arguments")),
-        ("Xvfb's display", ("xvfb", "display")),
+        ("X display", (str(info.get("kind", "")), "display")),
     ):
         value: Any = info
         for key in keys:

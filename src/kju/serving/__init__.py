@@ -1,7 +1,8 @@
-"""Serving machines on the network.
+"""Serves machines on the network.
 
-`server` serves machines, `served_screen` one screen to its viewers, `audience` the viewers that
-share one stream.
+`server` serves the machines of this computer, `served_machine` one of them, and `served_screen` one
+screen: `registry` has its viewers, `audience` those that share one stream, `delivery` sends their
+messages, and `shared_screen` has the pixels. `refusals` logs rejected connections.
 """
 
 from __future__ import annotations

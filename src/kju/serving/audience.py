@@ -1,8 +1,7 @@
-"""The viewers of one screen to whom all is sent once: for the wire they are one more viewer."""
+"""The audience of one screen: viewers that share one stream. For the wire it is one more viewer."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterable
 
@@ -11,165 +10,164 @@ import msgspec
 from ..errors import PeerError
 from ..remote import address
 from ..surface.consumer import Consumer
-from ..wire import messages
-from ..wire.encoders import Encoders
-from ..wire.messages import CODECS, PROTOCOL, Hello
+from ..wire import codecs, messages
+from ..wire.encoder import Encoders
+from ..wire.greeting import Admission
+from ..wire.messages import PROTOCOL, Hello
 from ..wire.receiver import CREDIT
-from ..wire.seal import Group
-from ..wire.sender import Admission, Sender
+from ..wire.seal import GroupSeal
+from ..wire.sender import SenderSession
+from .registry import BATCH, ServedViewer
+
+#: Seconds without a new acknowledgement after which another member leads.
+LEADER_TIMEOUT = 3.0
+#: Seconds for which a leader that timed out, and other mirrors of its user, are the last choice.
+DEMOTION_TIME = 60.0
+#: Seconds from drawing the next key to its use. A member without it by then asks for a restart.
+KEY_DELAY = 1.0
 
 
-class Viewer:
-    """One viewer's session.
-
-    Attributes:
-        id: Random, its own.
-        key: Where it is told something.
-        sender: What the wire keeps of it.
-        began: When it came, seconds of the loop's clock.
-        streamed: The serial number of the last message that was no datagram.
-        timer: When it is looked after next, though nothing has changed.
-    """
-
-    def __init__(self, number: str, key: str, sender: Sender, now: float) -> None:
-        self.id, self.key = number, key
-        self.sender = sender
-        self.began = now
-        self.streamed = 1  # none goes as a datagram before the first has come
-        self.timer: asyncio.TimerHandle | None = None
-
-    def encode(self, message: messages.Message) -> bytes:
-        """A message as this viewer reads it."""
-        return self.sender.encode(message)
-
-
-class Audience(Viewer):
-    """All of them.
+class Audience(ServedViewer):
+    """The stream of an audience.
 
     Args:
-        name: The screen's.
-        encoders: Of the screen.
+        name: The screen's name.
+        encoders: The encoders of the screen.
         consumer: The same screen.
         now: Seconds of the loop's clock.
 
     Attributes:
-        leader: The one that acknowledges for all.
+        leader: The member that acknowledges for all.
     """
 
-    #: Seconds for which a leader may say nothing while something is under way to it.
-    PATIENCE = 3.0
-    #: Seconds for which a leader that acknowledged nothing, and its user's mirrors, lead last.
-    DEMOTED = 60.0
-    #: Seconds from drawing another key until it is used. A member that does not have it by then
-    #: asks for the whole picture again.
-    RENEWAL = 1.0
-
     def __init__(self, name: str, encoders: Encoders, consumer: Consumer, now: float) -> None:
-        hello = Hello(PROTOCOL, "view", list(CODECS), CREDIT, audience=True)
-        sender = Sender(encoders.of(hello), consumer, lambda hello, raw: Admission("view"))
+        hello = Hello(PROTOCOL, "view", list(codecs.offered()), CREDIT, audience=True)
+        encoder = encoders.for_viewer(hello)
+        sender = SenderSession(encoder, consumer, lambda hello, raw: Admission("view"))
         sender.receive(msgspec.structs.replace(hello, audience=False), now)
-        sender.to_send(now)  # its welcome is nobody's
+        sender.to_send(now)  # drop the welcome: each member has its own
         number = os.urandom(16).hex()
         super().__init__(number, address.to_all(name, number), sender, now)
-        self.leader: Viewer | None = None
-        self._led, self._acknowledged = now, 0
-        self._group: Group | None = None
-        self._demoted: dict[str, float] = {}
-        self._renewed_at: float | None = None
-        self._left_since = False
+        self.leader: ServedViewer | None = None
+        self._acknowledged, self._acknowledged_at = 0, now
+        self._demoted_at: dict[str, float] = {}
+        self._keys = _GroupKeys()
+
+    # ---- keys ----
 
     def join(self, sealed: bool) -> tuple[str, bytes]:
-        """Return the audience's name, and the ticket for its messages.
+        """Return the audience's name, and the ticket of its key.
 
         Args:
-            sealed: Whether its viewers' sessions are: then from the first on this is as well.
+            sealed: The member's session is sealed. From the first one on the audience is, too.
         """
-        if sealed and self._group is None:
-            self._group = Group()
-        return self.id, self._group.ticket if self._group else b""
+        return self.id, self._keys.join(sealed)
 
     def encode(self, message: messages.Message) -> bytes:
-        """A message as all of them read it."""
+        """Encode and seal a message for all members."""
         data = messages.encode(message)
-        return self._group.close(data) if self._group else data
+        seal = self._keys.seal
+        return seal.close(data) if seal else data
 
-    def left(self, now: float) -> bytes:
-        """Draw another key, because a viewer has left; it is used `RENEWAL` seconds later.
+    def queue_ticket(self, member: ServedViewer) -> None:
+        """Send a new member the next key, if one was drawn."""
+        if ticket := self._keys.next_ticket:
+            member.sender.queue_ticket(ticket)
 
-        Returns:
-            The ticket of that key, for all that stay. Empty if the audience is not sealed, or if a
-            key that was drawn is not used yet: then `renew` draws one more.
-        """
-        if self._group is None:
-            return b""
-        if self._renewed_at is not None:
-            self._left_since = True
-            return b""
-        self._renewed_at = now
-        return self._group.draw_next()
+    def change_key(self, members: Iterable[ServedViewer], now: float) -> None:
+        """Draw the next key, because a member has left."""
+        self._keys.draw(members, now)
 
-    def renew(self, now: float) -> bytes:
-        """Use the key that was drawn, once `RENEWAL` seconds have passed.
+    def use_next_key(self, members: Iterable[ServedViewer], now: float) -> list[ServedViewer]:
+        """Use the next key when it is due; return members to send their queued tickets."""
+        return self._keys.advance(members, now)
 
-        Args:
-            now: Seconds of the loop's clock.
+    # ---- the leader ----
 
-        Returns:
-            The ticket of one more key, if another viewer has left meanwhile; else empty.
-        """
-        if self._group is None or self._renewed_at is None:
-            return b""
-        if now < self._renewed_at + self.RENEWAL:
-            return b""
-        self._group.use_next()
-        self._renewed_at = None
-        if not self._left_since:
-            return b""
-        self._left_since = False
-        return self.left(now)
-
-    @property
-    def next_ticket(self) -> bytes:
-        """The ticket of the key that follows; empty while there is none."""
-        return self._group.next_ticket if self._group else b""
-
-    def take(self, viewer: Viewer, ack: messages.Ack, now: float) -> None:
-        """One of them has heard, or lacks something.
+    def receive(self, member: ServedViewer, ack: messages.Ack, now: float) -> None:
+        """Process a member's acknowledgement or complaint.
 
         Raises:
-            PeerError: It has heard what was not said.
+            PeerError: It acknowledges a message that was not sent.
         """
         if ack.again:
-            self.sender.want_all()
-        if viewer is self.leader:
-            if ack.serial > self.sender.serial:
-                raise PeerError(f"{ack.serial} was not sent yet", ack.serial)
-            if ack.serial > self._acknowledged:  # else it says something and nothing new
-                self._acknowledged, self._led = ack.serial, now
-            self.sender.receive(msgspec.structs.replace(ack, again=False), now)
+            self.sender.request_restart()
+        if member is not self.leader:
+            return
+        if ack.serial > self.sender.outgoing.serial:
+            raise PeerError(f"{ack.serial} was not sent yet", ack.serial)
+        if ack.serial > self._acknowledged:
+            self._acknowledged, self._acknowledged_at = ack.serial, now
+        self.sender.receive(msgspec.structs.replace(ack, again=False), now)
 
-    def follow(self, viewer: Viewer, now: float) -> None:
-        """This one leads from now on."""
-        self.leader, self._led = viewer, now
-        viewer.sender.lead()
+    def set_leader(self, member: ServedViewer, now: float) -> None:
+        """Make a member the leader."""
+        self.leader, self._acknowledged_at = member, now
+        member.sender.make_leader()
 
-    def demote(self, now: float) -> None:
-        """Let neither the leader nor another mirror of its user lead for `DEMOTED` seconds."""
+    def demote_leader(self, now: float) -> None:
+        """Make the leader, and other mirrors of its user, the last choice for `DEMOTION_TIME`."""
         if self.leader is not None:
             for each in (self.leader.id, self.leader.sender.user):
-                self._demoted[each] = now
-        self._demoted = {e: at for e, at in self._demoted.items() if now < at + self.DEMOTED}
+                self._demoted_at[each] = now
+        recent = self._demoted_at.items()
+        self._demoted_at = {each: at for each, at in recent if now < at + DEMOTION_TIME}
 
-    def best_leader(self, members: Iterable[Viewer]) -> Viewer:
-        """Return the member heard last, preferring users whose mirrors were not demoted."""
+    def best_leader(self, members: Iterable[ServedViewer]) -> ServedViewer:
+        """Return the member with the newest message, preferring users that were not demoted."""
 
-        def rank(viewer: Viewer) -> tuple[float, float, float]:
-            user = viewer.sender.user
-            failed = self._demoted.get(user, 0.0) if user else 0.0
-            return self._demoted.get(viewer.id, 0.0), failed, -viewer.sender.heard
+        def rank(member: ServedViewer) -> tuple[float, float, float]:
+            user = member.sender.user
+            user_demoted = self._demoted_at.get(user, 0.0) if user else 0.0
+            return self._demoted_at.get(member.id, 0.0), user_demoted, -member.sender.heard_at
 
         return min(members, key=rank)
 
     def is_stuck(self, now: float) -> bool:
-        """Whether what is under way waits for a leader that says nothing."""
-        return self.sender.window.in_flight > 0 and now > self._led + self.PATIENCE
+        """Return whether the leader does not acknowledge what is in flight."""
+        is_waiting = self.sender.outgoing.window.in_flight > 0
+        return is_waiting and now > self._acknowledged_at + LEADER_TIMEOUT
+
+
+class _GroupKeys:
+    """The keys of an audience: when a member leaves, the others get another one."""
+
+    def __init__(self) -> None:
+        self.seal: GroupSeal | None = None
+        self._drawn_at: float | None = None
+        self._has_left_since = False
+        #: Members whose ticket is queued and not sent.
+        self._to_send: list[ServedViewer] = []
+
+    def join(self, sealed: bool) -> bytes:
+        if sealed and self.seal is None:
+            self.seal = GroupSeal()
+        return self.seal.ticket if self.seal else b""
+
+    @property
+    def next_ticket(self) -> bytes:
+        return self.seal.next_ticket if self.seal else b""
+
+    def draw(self, members: Iterable[ServedViewer], now: float) -> None:
+        if self.seal is None:
+            return
+        if self._drawn_at is not None:
+            self._has_left_since = True  # one more key is drawn when this one is used
+            return
+        self._drawn_at = now
+        ticket = self.seal.draw_next()
+        self._to_send = [*members]
+        for member in self._to_send:
+            member.sender.queue_ticket(ticket)
+
+    def advance(self, members: Iterable[ServedViewer], now: float) -> list[ServedViewer]:
+        seal, drawn_at = self.seal, self._drawn_at
+        if seal is not None and drawn_at is not None and now >= drawn_at + KEY_DELAY:
+            seal.use_next()
+            self._drawn_at = None
+            if self._has_left_since:
+                self._has_left_since = False
+                self.draw(members, now)
+        batch = self._to_send[-BATCH:]
+        del self._to_send[-BATCH:]
+        return batch

@@ -1,8 +1,7 @@
-"""Why connections were refused, in words, for who serves or routes.
+"""Logs why zenoh has rejected connections, for the user of a sender or a router.
 
-zenoh tells the other side nothing but the end of the connection, and this side a line on its
-standard output, with a hint that is wrong. That output is read here; what Python prints goes where
-it did.
+The peer only sees the end of the connection. This side gets a line on standard output, with a wrong
+hint. So standard output is redirected and read here, while Python still prints to the old one.
 """
 
 from __future__ import annotations
@@ -21,24 +20,24 @@ from ..remote.notices import Notices
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _WHY = re.compile(r"zenoh_link_(?:tls|quic)\S*: (?P<why>.+?)(?:\. Hint: .*)?$")
 _KNOWN = (
-    ("UnknownIssuer", "its certificate is of another authority"),
-    ("BadSignature", "its certificate is of another authority"),
+    ("UnknownIssuer", "its certificate is from another authority"),
+    ("BadSignature", "its certificate is from another authority"),
     ("certificate expired", "its certificate has expired"),
-    ("not valid yet", "its certificate is not good yet: is a clock wrong?"),
-    ("NoCertificatesPresented", "it shows no certificate"),
-    ("no certificates", "it shows no certificate"),
-    ("UnknownCA", "it does not know the authority of this computer's certificate"),
-    ("DecryptError", "it does not know the authority of this computer's certificate"),
-    ("handshake eof", "it has hung up"),
+    ("not valid yet", "its certificate is not valid yet: check the clocks"),
+    ("NoCertificatesPresented", "it has sent no certificate"),
+    ("no certificates", "it has sent no certificate"),
+    ("UnknownCA", "it trusts another authority than that of this computer's certificate"),
+    ("DecryptError", "it trusts another authority than that of this computer's certificate"),
+    ("handshake eof", "it has closed the connection"),
     ("BadCertificate", "it rejects this computer's certificate"),
     ("CertificateUnknown", "it rejects this computer's certificate"),
     ("InvalidContentType", "it is not encrypted, or not kju"),
-    ("InvalidPurpose", "its certificate is not one of a user or a host"),
+    ("InvalidPurpose", "its certificate is not a user or host certificate"),
 )
 
 
 def reason(line: str) -> str:
-    """What one of zenoh's lines says of a connection; empty where that is nothing."""
+    """Return the reason in a line of zenoh; empty for other lines."""
     found = _WHY.search(_COLOUR.sub("", line).strip())
     if found is None:
         return ""
@@ -49,11 +48,11 @@ def reason(line: str) -> str:
 
 
 @contextlib.contextmanager
-def told(say: Callable[[str], object] | None = None) -> Iterator[None]:
-    """Say why connections are refused while this runs; once in a process, before zenoh.
+def report_refusals(report: Callable[[str], object] | None = None) -> Iterator[None]:
+    """Report rejected connections while this runs; once in a process, before zenoh starts.
 
     Args:
-        say: Given each reason; prints to standard error by default.
+        report: Called with each reason; by default it is printed to standard error.
 
     Raises:
         MissingError: The extra ``remote`` is not installed.
@@ -61,7 +60,7 @@ def told(say: Callable[[str], object] | None = None) -> Iterator[None]:
     extras.require("remote", "a screen on the network")
     import zenoh
 
-    if sys.stdout is None:  # it was closed: what zenoh prints there goes nowhere either
+    if sys.stdout is None:  # it is closed, so zenoh cannot print either
         yield
         return
     stdout, before = sys.stdout, os.dup(1)
@@ -72,7 +71,9 @@ def told(say: Callable[[str], object] | None = None) -> Iterator[None]:
         os.dup2(writing, 1)
         os.close(writing)
         sys.stdout = os.fdopen(os.dup(before), "w", buffering=1)
-        thread = threading.Thread(target=_read, args=(reading, Notices(say or _print)), daemon=True)
+        thread = threading.Thread(
+            target=_read, args=(reading, Notices(report or _print)), daemon=True
+        )
         thread.start()
         zenoh.init_log_from_env_or("off,zenoh_link_tls=warn,zenoh_link_quic=warn")
         yield
@@ -81,7 +82,7 @@ def told(say: Callable[[str], object] | None = None) -> Iterator[None]:
         os.dup2(before, 1)
         os.close(before)
         if ours is not stdout:
-            with contextlib.suppress(OSError):  # nobody reads it any more
+            with contextlib.suppress(OSError):  # its reader has closed it
                 ours.close()
         if thread is not None:
             thread.join(1)
@@ -91,9 +92,9 @@ def _read(descriptor: int, notices: Notices) -> None:
     with os.fdopen(descriptor, encoding="utf-8", errors="replace") as lines:
         for line in lines:
             if why := reason(line):
-                notices.say(why)
+                notices.report(why)
             else:
-                # What RUST_LOG has asked for.
+                # A line that RUST_LOG has requested.
                 print(one_line(line.rstrip("\n")), file=sys.stderr, flush=True)
 
 

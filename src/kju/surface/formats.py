@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, TypeAlias
 
 from ..errors import FormatError
+from . import layout
 
 
 def fourcc(name: str) -> int:
@@ -27,8 +28,8 @@ def fourcc_name(code: int) -> str:
     return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
 
 
-XR24 = fourcc("XR24")
-R8 = fourcc("R8  ")
+XR24 = layout.XR24
+R8 = layout.R8
 
 BYTES_PER_PIXEL = {XR24: 4, R8: 1}
 

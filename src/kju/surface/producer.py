@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from ._core import Writer, format_surface
 from .formats import BYTES_PER_PIXEL, XR24
 from .geometry import Rect
+from .layout import REASON_SIZE
 from .model import MAX_SIDE, TILE_SIDE, Identity, Mode, State, bytes_of, pixel_array
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from .model import AnyBuffer
-
-REASON_BYTES = 128
 
 
 class Producer(Writer):
@@ -253,5 +252,5 @@ class Producer(Writer):
 
     def set_state(self, state: State, reason: str = "") -> None:
         """Say what the surface is, and why; wakes every consumer."""
-        cut = reason.replace("\0", " ").encode(errors="replace")[: REASON_BYTES - 1]
+        cut = reason.replace("\0", " ").encode(errors="replace")[: REASON_SIZE - 1]
         self._set_state(state, cut.decode(errors="ignore"))

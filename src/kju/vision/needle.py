@@ -22,6 +22,7 @@ import numpy as np
 from ..bounded import read_file
 from ..errors import LimitError, NeedleError, UsageError
 from ..files import write_output
+from ..surface import MAX_SIDE
 from ..surface.geometry import Area, Rect, as_rect
 from .looking import check_rect, cut_out
 
@@ -34,7 +35,6 @@ SIMILARITY = 0.95
 _CHUNK = "kju-needle"
 #: A picture's file, and its pixels: those of 7680x4320. A file of some kB may hold as many.
 _MAX_BYTES = 64 << 20
-_MAX_SIDE = 16384
 _MAX_PIXELS = 1 << 25
 #: What a file may exclude: rectangles, and how often they cover the needle together. Each is drawn
 #: into the mask, and half a million of the whole needle's size fit into a chunk.
@@ -284,7 +284,7 @@ def decode(data: bytes, name: str) -> tuple[Pixels, dict[str, str]]:
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             width, height = image.size
-            if max(width, height) > _MAX_SIDE or width * height > _MAX_PIXELS:
+            if max(width, height) > MAX_SIDE or width * height > _MAX_PIXELS:
                 raise NeedleError(f"{name}: size: {width}x{height} is no screen", name, "size")
             pixels = np.asarray(image.convert("RGB"))[..., ::-1]
             text = {str(key): str(value) for key, value in getattr(image, "text", {}).items()}

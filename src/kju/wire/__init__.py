@@ -1,9 +1,14 @@
-"""The same screen on another machine: what is said, and what either side does about it. I/O-free.
+"""The protocol of a screen on the network: messages, and both ends of a session. I/O-free.
 
-`messages` has every message, `blocks` what a segment's bytes are, `encoder` what has changed on a
-screen as segments, `sender` one viewer as the side with the screen sees it, `receiver` the other
-side, `window` how much may be under way. Whoever moves the messages is elsewhere; nothing here
-knows a socket, a clock or a loop: times are seconds that the caller gives.
+| module | subject |
+|---|---|
+| `messages` | every message |
+| `greeting`, `seal`, `replay` | authentication and encryption of a session |
+| `sender`, `outgoing`, `congestion`, `inputs`, `viewer_state` | the sender's end |
+| `encoder`, `dirty`, `grid`, `pictures`, `steps`, `photos` | changes as segments |
+| `receiver`, `losses`, `picture` | the viewer's end |
+| `codecs` | compression of pixels |
 
-docs/reference/wire.md has all of it for who writes another client.
+Nothing here knows a socket, a clock or an event loop: callers move the messages and pass the time
+in seconds. docs/reference/wire.md describes the protocol for other implementations.
 """

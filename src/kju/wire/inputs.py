@@ -1,10 +1,9 @@
-"""The inputs of one viewer: they come more than once, and before those in front of them.
+"""The inputs of one viewer, in their order: the transport may repeat and reorder them.
 
 Rules:
 
-- Each is done once, in the order of their numbers, which begin with 1 and leave none out.
-- At most `MOST_INPUTS` are kept: such that wait for the one before them, and such that are not
-  done yet.
+- Each input is carried out once, in the order of the numbers, which begin with 1 without gaps.
+- At most `MAX_INPUTS` are kept: inputs that wait for an earlier one, and inputs in progress.
 """
 
 from __future__ import annotations
@@ -12,60 +11,68 @@ from __future__ import annotations
 from ..errors import PeerError
 from .messages import Input
 
-MOST_INPUTS = 64
-#: Seconds for which an input waits for the one before it: a transport that loses none has given it
-#: up by then.
-LATEST = 10.0
-#: Seconds after which an input is too old to be carried out. A router could otherwise keep a key
-#: and release it after its user was told that it failed (`kju.remote.mirror.PATIENCE`, longer than
-#: this) and has typed it again.
+MAX_INPUTS = 64
+#: Seconds that an input waits for a missing one. A reliable transport has given that up by then.
+MAX_GAP_TIME = 10.0
+#: Seconds after which an input is too old to be carried out. A router could otherwise hold back a
+#: key and deliver it after its user was told that it failed (`kju.remote.mirror.INPUT_TIMEOUT`,
+#: which is longer) and has typed it again.
 MAX_AGE = 10.0
 
 
-class Inputs:
-    """What came, and is not done."""
+class InputQueue:
+    """The inputs that were received and are not finished.
+
+    Attributes:
+        clock_start: The time at which the viewer's clock showed 0, seconds, or a little earlier.
+    """
 
     def __init__(self) -> None:
         self._early: dict[int, Input] = {}
-        self._doing: set[int] = set()
-        self._last, self._at = 0, 0.0
+        self._in_progress: set[int] = set()
+        self._last, self._last_at = 0, 0.0
+        self.clock_start = 0.0
 
     def __len__(self) -> int:
-        return len(self._early) + len(self._doing)
+        return len(self._early) + len(self._in_progress)
 
-    def take(self, message: Input, now: float) -> list[Input]:
-        """What is to be done now that this has come: it, and what has waited for it.
+    def add(self, message: Input, now: float) -> list[Input]:
+        """Add an input; return it and the inputs that have waited for it, to be carried out now.
 
         Raises:
-            PeerError: These are too many, or one has not come for too long.
+            PeerError: There are too many, or an input is missing for too long.
         """
         if message.number <= self._last:
             return []
-        if message.number > self._last + MOST_INPUTS - len(self._doing):
+        if message.number > self._last + MAX_INPUTS - len(self._in_progress):
             raise PeerError(
-                f"the viewer sent more than {MOST_INPUTS} inputs before one was done",
+                f"the viewer sent more than {MAX_INPUTS} inputs before one was finished",
                 message.number,
             )
         if not self._early:
-            self._at = now
+            self._last_at = now
         self._early[message.number] = message
-        wanted = []
+        ready = []
         while (found := self._early.pop(self._last + 1, None)) is not None:
-            self._last, self._at = found.number, now
-            self._doing.add(found.number)
-            wanted.append(found)
-        if self._early and now > self._at + LATEST:
-            raise PeerError(f"input {self._last + 1} has not come", self._last + 1)
-        return wanted
+            self._last, self._last_at = found.number, now
+            self._in_progress.add(found.number)
+            ready.append(found)
+        if self._early and now > self._last_at + MAX_GAP_TIME:
+            raise PeerError(f"input {self._last + 1} is missing", self._last + 1)
+        return ready
 
-    def done(self, number: int) -> bool:
-        """Whether this one was being done; it is not any more."""
-        if number not in self._doing:
+    def age(self, message: Input, now: float) -> float:
+        """Return the seconds since the viewer sent an input."""
+        return now - self.clock_start - message.at / 1000
+
+    def finish(self, number: int) -> bool:
+        """End an input; return whether it was in progress."""
+        if number not in self._in_progress:
             return False
-        self._doing.discard(number)
+        self._in_progress.discard(number)
         return True
 
     def clear(self) -> None:
-        """The session has ended."""
+        """Drop everything."""
         self._early.clear()
-        self._doing.clear()
+        self._in_progress.clear()

@@ -1,73 +1,68 @@
-"""Every message between a sender, which has the screen, and a viewer.
+"""The messages between a sender, which has the screen, and a viewer.
 
-A message is one msgpack array: its number, then its fields in the order they have here. Who knows
-more fields may append them: what is not known is skipped. An unknown message, or a value that is
-out of range, is a broken protocol.
+A message is one msgpack array: its number, then its fields in the order of the class. New fields
+are appended; a receiver skips fields that it does not know. An unknown message, or a value that is
+out of range, breaks the protocol.
 
-What changes the viewer's picture has a serial number, one higher each time, and is acknowledged.
-Transports may lose, repeat and reorder whole messages; what is lost is not sent again as it was,
-but anew, as the screen is by then.
+Messages that change the viewer's picture have a serial number, one higher each time, and are
+acknowledged. A transport may lose, repeat and reorder them. The sender does not repeat a lost one:
+it sends the newest content of the same areas.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 from ..errors import PeerError
+from ..roles import Role
+from ..surface import MAX_SIDE
+from .codecs.base import MAX_BLOCK
 
 PROTOCOL = 1
-#: Bytes of a message. Larger ones were seen not to arrive at all where the link was slow.
+#: The most bytes of a message. On slow links, larger ones were seen not to arrive at all.
 MAX_MESSAGE = 60_000
-#: Bytes of pixels that one segment may become.
-MAX_BLOCK = 4 << 20
-#: Messages that one acknowledgement calls lost.
+#: The most lost messages that one acknowledgement lists.
 MAX_LOST = 256
-#: Bytes of a proof: a certificate with 32 long names has 9,000.
+#: The most bytes of a proof: a certificate with 32 long names has 9,000.
 MAX_PROOF = 12_288
-#: Bytes of a cursor's shape are at most a few segments': larger ones are not sent.
+#: The most compressed bytes of a cursor's shape: larger ones are not sent.
 MAX_CURSOR = 48_000
 
-Role = Literal["view", "control"]
 Text = Annotated[str, Meta(max_length=256)]
 Reason = Annotated[str, Meta(max_length=1024)]
 Number = Annotated[int, Meta(ge=0)]
 Serial = Annotated[int, Meta(ge=1, lt=1 << 53)]
-Side = Annotated[int, Meta(ge=1, le=16384)]
+Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
 Place = Annotated[int, Meta(ge=-(1 << 15), lt=1 << 15)]
 Bytes = Annotated[bytes, Meta(max_length=MAX_MESSAGE)]
-#: Photos of one message, and pixels of them all: as many as `MAX_BLOCK` has.
+#: The most photos of one message, and the most pixels of them together: those of `MAX_BLOCK`.
 MAX_PHOTOS, MAX_PHOTO_PIXELS = 256, MAX_BLOCK // 4
-Codec = Literal["raw", "zstd", "lz4"]
-#: What a viewer reads unless it is told otherwise, the best first.
-CODECS: tuple[Codec, ...] = ("zstd", "raw")
-#: In a viewer's list: it can read photos.
-JPEG = "jpeg"
 
 
 class Message(Struct, frozen=True, array_like=True):
-    """Any message."""
+    """The base of all messages."""
 
 
 # ---- from a viewer ----
 
 
 class Hello(Message, frozen=True, tag=1):
-    """The first message. Answered by `Challenge`, `Welcome` or `Refused`.
+    """The first message of a session. Answered by `Challenge`, `Welcome` or `Refused`.
 
     Attributes:
-        role: What the viewer wants to be.
-        codecs: What it can read, the best first.
-        credit: Bytes that may be under way to it.
-        user: Who it says that it is; empty for nobody.
-        key: The public half of an X25519 key drawn for this session (see `kju.wire.seal`); empty
-            where nothing is to be proved.
-        audience: Only to look, among others who get the same: what is sent is sent once for all.
-        lossy: What is like a photograph may come as JPEG first, where the codecs have that.
-        previous: The id of this viewer's last session that was open; empty for none. The sender
-            ends it, if it is of the same user, before it opens this one.
+        role: The wanted role.
+        codecs: The codecs that the viewer can read, best first.
+        credit: The bytes that may be in flight to it.
+        user: The name of its user; empty without authentication.
+        key: The public X25519 key of this session (see `kju.wire.seal`); empty without
+            authentication.
+        audience: Join the audience, whose members share one stream and send no input.
+        lossy: Photographic areas may be sent as JPEG first; the codecs must have `jpeg`.
+        previous: The id of this viewer's last open session; empty for none. The sender ends it, if
+            it has the same user, before it opens this one.
     """
 
     protocol: int
@@ -88,15 +83,15 @@ class Proof(Message, frozen=True, tag=2):
 
 
 class Ack(Message, frozen=True, tag=3):
-    """Up to this serial number everything has come or is lost.
+    """An acknowledgement of all messages up to a serial number, as received or lost.
 
     Attributes:
-        serial: The highest that has come.
-        lost: Those below that have not, or could not be used, until the sender has heard of
-            them: see `Segment`.
-        credit: Bytes that may be under way from now on.
-        again: More was lost than can be listed: begin again with the mode.
-        at: When this was sent, milliseconds after the viewer took the welcome.
+        serial: The highest serial number that was received.
+        lost: The lower ones that were not received, or could not be used. Each is listed until
+            the sender knows it: see `Segment.heard`.
+        credit: The bytes that may be in flight from now on.
+        again: More was lost than can be listed: the sender must restart with the mode.
+        at: The time of sending, milliseconds after the viewer received the welcome.
     """
 
     serial: Number
@@ -107,13 +102,13 @@ class Ack(Message, frozen=True, tag=3):
 
 
 class Input(Message, frozen=True, tag=4):
-    """Keys or the pointer, from a viewer with the role `control`. Answered by `Done`.
+    """Keyboard or pointer input, from a viewer with the role `control`. Answered by `Done`.
 
     Attributes:
-        number: The viewer counts from 1.
-        body: What is to be done, as the screen's own host takes it.
-        at: When this was sent, milliseconds after the viewer took the welcome. The sender carries
-            out no input that is too old (`kju.wire.inputs.MAX_AGE`).
+        number: The number of the input; the first is 1.
+        body: A request for the screen's host.
+        at: The time of sending, milliseconds after the viewer received the welcome. The sender
+            does not carry out an input older than `kju.wire.inputs.MAX_AGE`.
     """
 
     number: Serial
@@ -121,19 +116,19 @@ class Input(Message, frozen=True, tag=4):
     at: Number = 0
 
 
-class Here(Message, frozen=True, tag=5):
-    """One of an audience is still connected. Nothing else need be sent by it for long."""
+class KeepAlive(Message, frozen=True, tag=5):
+    """A member of an audience is still connected. It may have nothing else to send for long."""
 
 
 # ---- from a sender ----
 
 
 class Challenge(Message, frozen=True, tag=16):
-    """Prove who you are. What comes after this is sealed, both ways.
+    """A request for the viewer's proof. All messages after it are sealed, in both directions.
 
     Attributes:
-        key: The sender's half of the session's key.
-        proof: That the sender is who it should be.
+        key: The sender's public key of this session.
+        proof: The proof of the sender's identity.
     """
 
     key: Annotated[bytes, Meta(max_length=32)]
@@ -141,22 +136,23 @@ class Challenge(Message, frozen=True, tag=16):
 
 
 class Welcome(Message, frozen=True, tag=17):
-    """The viewer is served from now on.
+    """The viewer was admitted: the session is open.
 
     Attributes:
-        incarnation: Of the sender's screen: a new one is another screen.
-        codec: What segments are compressed with.
-        role: What the viewer may do.
-        tile: Side of a tile, pixels.
-        audience: The viewer is of this audience: what has serial numbers comes where all of that
-            listen, and only who leads it acknowledges. Empty for none.
-        ticket: What opens that (`kju.wire.seal.Group`); empty where the session is not sealed.
-        lossy: Some of what comes may be `Lossy`.
+        incarnation: The incarnation of the sender's surface.
+        codec: The codec of segments.
+        role: The viewer's role.
+        tile: The side of a tile, pixels.
+        audience: The name of the audience that the viewer has joined; empty for none. Numbered
+            messages arrive on its key, and only its leader acknowledges them.
+        ticket: The key of its messages (`kju.wire.seal.GroupSeal`); empty if the session is not
+            sealed.
+        lossy: There may be `LossySegment` messages.
     """
 
     protocol: int
     incarnation: Number
-    codec: Codec
+    codec: Text
     role: Role
     tile: Annotated[int, Meta(ge=8, le=256)] = 32
     audience: Text = ""
@@ -165,10 +161,10 @@ class Welcome(Message, frozen=True, tag=17):
 
 
 class Refused(Message, frozen=True, tag=18):
-    """The viewer is not served.
+    """The viewer was rejected.
 
     Attributes:
-        again: It may be in a moment: too many others ask at the same time.
+        again: It should try again at once: too many viewers connect at the same time.
     """
 
     reason: Reason
@@ -176,11 +172,11 @@ class Refused(Message, frozen=True, tag=18):
 
 
 class Mode(Message, frozen=True, tag=19):
-    """From this serial number on the screen has this form, and is black.
+    """A new mode of the screen: from this serial number on it has this form, and is black.
 
     Attributes:
         epoch: The sender's number of the mode.
-        grey: Whether a pixel has one byte.
+        grey: A pixel has one byte.
     """
 
     serial: Serial
@@ -191,19 +187,20 @@ class Mode(Message, frozen=True, tag=19):
 
 
 class Segment(Message, frozen=True, tag=20):
-    """Pixels.
+    """Changed pixels.
 
     Attributes:
-        serial: Of this message.
-        since: It can be used if nothing was lost from this serial number on; 0: whatever was lost.
-        epoch: Of the mode that it belongs to.
-        version: The screen's, when these pixels were taken.
-        whole: Up to this version of the screen the viewer has everything with this segment; 0
-            where some of the picture has never been sent.
-        size: Bytes that `data` is when it is not compressed.
-        data: A block (see `kju.wire._wire`), compressed.
-        heard: The sender has taken an acknowledgement of this serial number: it knows what was
-            lost up to there.
+        serial: The serial number.
+        since: The segment can be used if nothing was lost from this serial number on; 0: it can
+            always be used.
+        epoch: The mode that it belongs to.
+        version: The screen's version when the pixels were copied.
+        whole: With this segment the viewer has all changes up to this version of the screen; 0
+            while some of the picture was never sent.
+        size: The bytes of `data` when decompressed.
+        data: A compressed block (see `kju.wire._wire`).
+        heard: The sender has received an acknowledgement of this serial number, and knows all
+            losses up to it.
     """
 
     serial: Serial
@@ -217,30 +214,30 @@ class Segment(Message, frozen=True, tag=20):
 
 
 class Photo(Struct, frozen=True, array_like=True):
-    """Pixels that are nearly what the screen shows.
+    """A rectangle of pixels that are close to the screen's.
 
     Attributes:
-        x: Of the rectangle.
-        y: The same.
-        width: The same.
-        height: The same.
-        data: JPEG: see `kju.wire.photos`.
+        x: The left edge.
+        y: The top edge.
+        width: The width.
+        height: The height.
+        data: A JPEG: see `kju.wire.codecs.jpeg`.
     """
 
-    x: Annotated[int, Meta(ge=0, lt=16384)]
-    y: Annotated[int, Meta(ge=0, lt=16384)]
+    x: Annotated[int, Meta(ge=0, lt=MAX_SIDE)]
+    y: Annotated[int, Meta(ge=0, lt=MAX_SIDE)]
     width: Side
     height: Side
     data: Bytes
 
 
-class Lossy(Segment, frozen=True, tag=27):
-    """A segment after which some of the picture is only near what the screen shows.
+class LossySegment(Segment, frozen=True, tag=27):
+    """A segment after which some of the picture is only close to the screen's pixels.
 
-    After a `Segment` all of it is as the screen is.
+    After a plain `Segment` all of the picture is exact.
 
     Attributes:
-        photos: Drawn after the block.
+        photos: The photos, drawn after the block.
     """
 
     photos: Annotated[list[Photo], Meta(max_length=MAX_PHOTOS)] = []
@@ -250,8 +247,8 @@ class Cursor(Message, frozen=True, tag=21):
     """The guest's cursor.
 
     Attributes:
-        shape: B, G, R, A of each pixel, compressed; None where it is as it was.
-        heard: As in `Ping`.
+        shape: B, G, R, A of each pixel, compressed; None if it has not changed.
+        heard: See `Ping`.
     """
 
     serial: Serial
@@ -267,10 +264,10 @@ class Cursor(Message, frozen=True, tag=21):
 
 
 class State(Message, frozen=True, tag=22):
-    """What the sender's own surface says: live, paused, no picture, and why.
+    """The state of the sender's surface, such as live or paused, and the reason.
 
     Attributes:
-        heard: As in `Ping`.
+        heard: See `Ping`.
     """
 
     serial: Serial
@@ -280,13 +277,13 @@ class State(Message, frozen=True, tag=22):
 
 
 class Ping(Message, frozen=True, tag=23):
-    """Nothing has changed, or nothing was heard: acknowledge this.
+    """A request for an acknowledgement, while nothing else is sent.
 
     Attributes:
-        version: Of the last segment that was sent: who has none so new lacks something.
-        heard: The viewer has every pixel that was sent, and the sender has taken an
-            acknowledgement of this serial number: losses up to there count no more. 0 while pixels
-            are under way or are to be sent again.
+        version: The version of the last segment: a viewer with an older one lacks something.
+        heard: The viewer has every pixel that was sent, and the sender has received an
+            acknowledgement of this serial number: losses up to it are settled. 0 while pixels are
+            in flight or must be sent again.
     """
 
     serial: Serial
@@ -295,14 +292,14 @@ class Ping(Message, frozen=True, tag=23):
 
 
 class Done(Message, frozen=True, tag=24):
-    """An input was sent to the guest, or why not.
+    """The result of an input.
 
     Attributes:
-        number: The input's.
-        epoch: The screen's mark before that: what shows the input comes after it.
-        version: The same.
-        error: The error's name; empty for none.
-        reason: In words.
+        number: The number of the input.
+        epoch: The screen's epoch before the input: its effect is visible after that.
+        version: The screen's version before the input.
+        error: The name of the error; empty for success.
+        reason: The text of the error.
     """
 
     number: Serial
@@ -313,7 +310,7 @@ class Done(Message, frozen=True, tag=24):
 
 
 class Event(Message, frozen=True, tag=25):
-    """Something has happened in the machine's life.
+    """An event of the machine.
 
     Attributes:
         data: JSON.
@@ -324,14 +321,14 @@ class Event(Message, frozen=True, tag=25):
 
 
 class Lead(Message, frozen=True, tag=26):
-    """To one of the audience: acknowledge for it from now on."""
+    """A request to a member of an audience: acknowledge for all from now on."""
 
 
 class Ticket(Message, frozen=True, tag=28):
-    """To one of an audience: somebody has left it, and another key follows soon.
+    """The next key of an audience, for a member: another member has left.
 
     Attributes:
-        ticket: As in `Welcome`.
+        ticket: See `Welcome`.
     """
 
     ticket: Annotated[bytes, Meta(max_length=128)]
@@ -346,14 +343,14 @@ class Goodbye(Message, frozen=True, tag=40):
     reason: Reason = ""
 
 
-FromViewer = Hello | Proof | Ack | Input | Here | Goodbye
+FromViewer = Hello | Proof | Ack | Input | KeepAlive | Goodbye
 FromSender = (
     Challenge
     | Welcome
     | Refused
     | Mode
     | Segment
-    | Lossy
+    | LossySegment
     | Cursor
     | State
     | Ping
@@ -363,7 +360,7 @@ FromSender = (
     | Ticket
     | Goodbye
 )
-#: What has a serial number.
+#: The messages with a serial number.
 Numbered = Mode | Segment | Cursor | State | Ping
 
 _encoder = msgspec.msgpack.Encoder()
@@ -373,24 +370,24 @@ _Kind = TypeVar("_Kind")
 
 
 def encode(message: Message) -> bytes:
-    """A message as bytes."""
+    """Encode a message."""
     return _encoder.encode(message)
 
 
 def decode_from_viewer(data: bytes) -> FromViewer:
-    """Bytes as what a viewer may say.
+    """Decode a viewer's message.
 
     Raises:
-        PeerError: They are no such message.
+        PeerError: The bytes are not a valid message of a viewer.
     """
     return _decoded(_from_viewer, data, "viewer")
 
 
 def decode_from_sender(data: bytes) -> FromSender:
-    """Bytes as what a sender may say.
+    """Decode a sender's message.
 
     Raises:
-        PeerError: They are no such message.
+        PeerError: The bytes are not a valid message of a sender.
     """
     return _decoded(_from_sender, data, "sender")
 
@@ -401,4 +398,4 @@ def _decoded(decoder: msgspec.msgpack.Decoder[_Kind], data: bytes, who: str) -> 
     try:
         return decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise PeerError(f"a {who} sent no valid message: {error}", data[:64]) from error
+        raise PeerError(f"a {who} sent an invalid message: {error}", data[:64]) from error

@@ -1,48 +1,42 @@
-"""The side that keeps a surface equal to a screen elsewhere.
+"""A viewer's session: keeps a surface equal to a screen elsewhere.
 
 Rules:
 
-- A message that is older than one that has come is not used: it was told lost.
-- A segment that builds on what was lost is not used, and told lost as well.
-- A segment is checked whole before a pixel is touched; a wrong one ends the session.
-- Within one session the screen's version never runs backwards.
-- The picture of a session before is shown until this one's is whole.
-- In a session with proofs, messages before the sender's proof end nothing: a refusal or a wrong
-  challenge is remembered as a hint, and the right challenge may still come.
+- A message older than the newest one is not used: it was acknowledged as lost.
+- A segment that builds on a lost one is not used, and acknowledged as lost too.
+- An invalid message ends the session.
+- Within a session the screen's version never decreases.
+- In an authenticated session, messages before the sender's proof do not end the session: anybody
+  can have sent them. A refusal or a wrong challenge is kept as a hint, and the right challenge may
+  still arrive.
 
-| state  | may come                                        | leads to         |
+| stage  | accepts                                         | next stage       |
 |--------|-------------------------------------------------|------------------|
-| NEW    | (`hello` is sent)                               | GREETED          |
+| NEW    | (`start` sends the hello)                       | GREETED          |
 | GREETED| Challenge                                       | PROVED           |
 | GREETED, PROVED | Welcome, Refused                       | OPEN, CLOSED     |
 | OPEN   | Mode, Segment, Cursor, State, Ping, Done, Event, Lead, Ticket | OPEN |
 | any    | Goodbye                                         | CLOSED           |
 
-Anything else is a broken protocol, and ends the session.
+Any other message breaks the protocol and ends the session.
 """
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ..errors import FormatError, GeometryError, KjuError, PeerError
-from ..surface.formats import R8, XR24
-from ..surface.geometry import Rect
-from . import _wire, blocks, messages, photos
+from ..roles import Role
+from . import messages
+from .codecs import offered
+from .greeting import Prove, Stage, ViewerGreeting
+from .losses import Losses
 from .messages import (
-    CODECS,
-    JPEG,
-    MAX_LOST,
-    MAX_PHOTO_PIXELS,
     PROTOCOL,
     Ack,
     Challenge,
-    Codec,
     Cursor,
     Done,
     Event,
@@ -50,197 +44,138 @@ from .messages import (
     Goodbye,
     Hello,
     Lead,
-    Lossy,
     Message,
     Mode,
     Numbered,
     Ping,
-    Proof,
     Refused,
-    Role,
     Segment,
     State,
     Ticket,
     Welcome,
 )
-from .seal import Member
+from .picture import Picture, Target
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from .seal import Seal
 
-#: Bytes that may be under way: what a reader can be behind by.
+#: The bytes that may be in flight to a viewer: the most by which it can be behind.
 CREDIT = 1 << 20
-#: Messages that have overtaken the welcome and are kept until it comes: as many as a sender sends
-#: before it is answered.
-MOST_EARLY = 16
+#: Messages that have overtaken the welcome and wait for it: as many as a sender sends before its
+#: first acknowledgement.
+MAX_EARLY = 16
 
 
-class Target(Protocol):
-    """What is kept equal: `kju.surface.producer.Producer`, or a recorder's."""
-
-    @property
-    def pixels(self) -> npt.NDArray[np.uint8]:
-        """The pixels of the mode that was set last."""
-
-    @property
-    def version(self) -> int:
-        """Of what has been published."""
-
-    def set_mode(self, width: int, height: int, *, fourcc: int) -> int:
-        """A black picture of this form; returns its version."""
-
-    def begin(self) -> None:
-        """Pixels are about to change."""
-
-    def publish(self, rects: Sequence[Rect], /) -> int:
-        """They have changed in these rectangles; returns the version."""
-
-    def set_cursor(self, argb: bytes, width: int, height: int, hot_x: int, hot_y: int, /) -> int:
-        """The cursor's shape: B, G, R, A."""
-
-    def move_cursor(self, x: int, y: int, visible: bool, /) -> int:
-        """Where the cursor is."""
-
-
-class Stage(enum.Enum):
-    """Where a session stands."""
-
-    NEW = "new"
-    GREETED = "greeted"
-    PROVED = "proved"
-    OPEN = "open"
-    CLOSED = "closed"
-
-
-class Proven(NamedTuple):
-    """The answer to a challenge.
-
-    Attributes:
-        proof: That this viewer is who it says.
-        sender: Who the sender has proved to be.
-        seal: Of all that is said after the challenge.
-    """
-
-    proof: bytes
-    sender: str
-    seal: Seal | None = None
-
-
-class Prove(Protocol):
-    """Answers one session's challenge, and says later whether the sender is still trusted."""
-
-    @property
-    def key(self) -> bytes:
-        """What the hello says of the session's key."""
-
-    def __call__(self, hello: bytes, challenge: Challenge, raw: bytes, /) -> Proven:
-        """Answer it.
-
-        Args:
-            hello: The hello, as it was sent.
-            challenge: The challenge.
-            raw: The challenge as bytes, with fields that this side does not know.
-
-        Raises:
-            KjuError: There is nothing to prove it with, or the sender is not who it should be.
-        """
-
-    def check(self) -> None:
-        """Check that the sender may still be believed; only after a right challenge.
-
-        Raises:
-            KjuError: Its certificate has expired, or was denied.
-        """
-
-
-class Receiver:
-    """A viewer's session.
+class ReceiverSession:
+    """A viewer's end of one session.
 
     Args:
-        target: What is kept equal.
-        most: Pixels that a screen may have.
-        keep: The target shows the picture of a session before: it stays, if the form is the same,
-            until all of the new one has come.
+        target: The surface to draw on.
+        max_pixels: The most pixels of a screen.
+        keep: The target shows the picture of an earlier session. Keep it, if the form is the same,
+            until all of the new picture was received.
 
     Attributes:
-        stage: Where the session stands.
-        welcome: What the sender has said first, once it has.
-        reason: Why the session has ended.
-        version: The sender's version of what came last.
-        whole: Up to this version of the sender's the target has everything; 0 while some of the
-            picture has never come.
-        exact: Whether the target shows what has come of the sender's picture as it was; else some
-            of it is only near that.
-        state: The sender's state and reason; None before it was told.
-        heard: When a message came last, seconds.
-        hint: A reason to refuse this session that is not proved to be the sender's.
-        sender: Who the sender has proved to be; empty where it was not asked.
-        seal: What keeps the session from others, once it is agreed on.
+        stage: The stage of the session.
+        reason: The reason of the session's end.
+        picture: The picture of this session.
+        state: The sender's state and its reason; None before they were received.
+        heard_at: The time of the last message, seconds.
+        retry: The sender has refused this session and wants the viewer to try again at once.
+        leads: This viewer acknowledges; of an audience, one does.
+        is_complaint_due: This member of an audience lacks something: send `complaint`.
+        losses: The acknowledgement state.
     """
 
-    def __init__(self, target: Target, *, most: int = 1 << 26, keep: bool = False) -> None:
-        self._target = target
-        self._keep = keep
-        self._unseen: npt.NDArray[np.uint8] | None = None
-        self._most = most
+    def __init__(self, target: Target, *, max_pixels: int = 1 << 26, keep: bool = False) -> None:
+        self.picture = Picture(target, max_pixels=max_pixels, keep=keep)
         self.stage = Stage.NEW
-        self.welcome: Welcome | None = None
         self.reason = ""
-        self.version = 0
-        self.whole = 0
-        self.exact = True
         self.state: tuple[int, str] | None = None
-        self.heard = 0.0
-        self.hint = ""
-        #: Whether the sender that has refused this session wants the viewer to try again.
-        self.again = False
-        self._raw = b""
-        self._ended = False
-        self._opened = 0.0
-        #: Since when the sender has newer pixels, and since when all is wanted again, seconds.
-        self._behind_since: float | None = None
-        self._again_since: float | None = None
-        self.sender = ""
-        self.seal: Seal | None = None
-        self._member: Member | None = None
-        self._prove: Prove | None = None
-        self._hello: Hello | None = None
-        self._codec: Codec = "raw"
-        self._codecs: Sequence[str] = ()
-        self._mode: Mode | None = None
-        self._last = self._gap = 0
-        self._lost: dict[int, float] = {}
-        self._early: deque[Numbered] = deque(maxlen=MOST_EARLY)
-        self._shared = False
-        self._again = self._owes = False
-        #: Whether this viewer acknowledges; of an audience one does.
+        self.heard_at = 0.0
+        self.retry = False
         self.leads = True
-        #: Whether one of the audience lacks something that it has to say: see `complaint`.
-        self.lacks = False
+        self.is_complaint_due = False
+        self.losses = Losses()
+        self._greeting: ViewerGreeting | None = None
+        self._opened_at = 0.0
         self._urgent: list[Message] = []
+        #: Messages that have overtaken the welcome.
+        self._early: deque[Numbered] = deque(maxlen=MAX_EARLY)
+        self._has_ended = False
+
+    # ---- what the sender has said ----
+
+    @property
+    def welcome(self) -> Welcome | None:
+        """The sender's welcome, once it was received."""
+        return self._greeting.welcome if self._greeting else None
+
+    @property
+    def sender(self) -> str:
+        """The name that the sender has proved; empty without authentication."""
+        return self._greeting.sender if self._greeting else ""
+
+    @property
+    def seal(self) -> Seal | None:
+        """The seal of the session's messages; None without authentication."""
+        return self._greeting.seal if self._greeting else None
+
+    @property
+    def hint(self) -> str:
+        """An unauthenticated reason of a refusal; empty for none."""
+        return self._greeting.hint if self._greeting else ""
+
+    @property
+    def hello(self) -> Hello:
+        """The first message of this session.
+
+        Raises:
+            PeerError: The session has not started.
+        """
+        if self._greeting is None:
+            raise PeerError("the session has not started")
+        return self._greeting.hello
+
+    @property
+    def lacks_since(self) -> float | None:
+        """The time since when sent messages are missing, seconds; None: none are."""
+        return self.losses.since
+
+    def clock(self, now: float) -> int:
+        """Return the milliseconds since the welcome: see `messages.Input.at`."""
+        return max(0, int((now - self._opened_at) * 1000))
+
+    def check(self) -> None:
+        """End the session if its sender is no longer trusted."""
+        if self.stage is Stage.OPEN and self._greeting is not None:
+            try:
+                self._greeting.check()
+            except KjuError as error:
+                self.goodbye(str(error))
 
     # ---- bytes ----
 
     def encode(self, message: Message) -> bytes:
-        """A message of this session as the sender reads it."""
+        """Encode and seal a message for the sender."""
         data = messages.encode(message)
         return self.seal.close(data) if self.seal else data
 
     def decode(self, data: bytes, *, audience: str = "") -> FromSender:
-        """What has come in the sender's name.
+        """Open and decode a message.
 
         Args:
             data: The message.
-            audience: The audience that it was said to; empty for this viewer alone.
+            audience: The audience that it was sent to; empty for this viewer alone.
 
         Raises:
-            PeerError: The sender has not said this; or it is no message, and the session has ended.
+            PeerError: It is not the sender's; or it is not valid, and the session has ended.
         """
-        if audience and (self.welcome is None or self.welcome.audience != audience):
-            raise PeerError("a message for an audience that this viewer is not of", audience)
-        opens = self._member if audience else self.seal
+        opens = self.seal
+        if audience:
+            if self.welcome is None or self.welcome.audience != audience:
+                raise PeerError("a message for an audience of other viewers", audience)
+            opens = self._greeting.member if self._greeting else None  # type: ignore[assignment]
         opened = opens.open(data) if opens else data
         try:
             message = messages.decode_from_sender(opened)
@@ -248,318 +183,170 @@ class Receiver:
             if not self._is_unproved:
                 self.goodbye(f"the sender broke the protocol: {error}")
             raise
-        if isinstance(message, Challenge):
-            self._raw = opened
+        if isinstance(message, Challenge) and self._greeting is not None:
+            self._greeting.raw_challenge = opened
         return message
 
     @property
     def _is_unproved(self) -> bool:
-        """Whether the sender has not proved yet who it is: anybody can have sent a message."""
-        return self._prove is not None and self.seal is None and self.stage is Stage.GREETED
+        """Whether anybody may have sent what is received."""
+        greeting = self._greeting
+        return self.stage is Stage.GREETED and greeting is not None and greeting.is_sender_unproved
 
-    @property
-    def lacks_since(self) -> float | None:
-        """Time since which sent pixels or other messages are missing, seconds; None: none are."""
-        oldest = next(iter(self._lost.values()), None)
-        since = [each for each in (oldest, self._behind_since, self._again_since) if each]
-        return min(since, default=None)
+    # ---- sending ----
 
-    def clock(self, now: float) -> int:
-        """Milliseconds since the welcome came: see `messages.Input.at`."""
-        return max(0, int((now - self._opened) * 1000))
-
-    def check(self) -> None:
-        """End the session if its sender may not be believed any more."""
-        if self.stage is Stage.OPEN and self.seal is not None and self._prove is not None:
-            try:
-                self._prove.check()
-            except KjuError as error:
-                self.goodbye(str(error))
-
-    # ---- what goes ----
-
-    def hello(
+    def start(
         self, role: Role, *, user: str = "", prove: Prove | None = None,
-        codecs: Sequence[str] = CODECS, credit: int = CREDIT, audience: bool = False,
+        codecs: Sequence[str] | None = None, credit: int = CREDIT, audience: bool = False,
         lossy: bool = False, previous: str = "",
     ) -> None:  # fmt: skip
-        """Begin."""
-        self.stage, self._prove, self._credit = Stage.GREETED, prove, credit
-        self._shared = audience
-        key, self._codecs = prove.key if prove else b"", codecs
-        self._hello = Hello(
-            PROTOCOL, role, list(codecs), credit, user, key, audience, lossy, previous
-        )
-        self._urgent.append(self._hello)
-
-    @property
-    def greeting(self) -> Message:
-        """What this session began with."""
-        if self._hello is None:
-            raise PeerError("nothing has been said yet")
-        return self._hello
+        """Begin the session: queue the hello. See `messages.Hello`."""
+        names = offered() if codecs is None else codecs
+        hello = Hello(
+            PROTOCOL, role, list(names), credit, user, prove.key if prove else b"",
+            audience, lossy, previous,
+        )  # fmt: skip
+        self._greeting = ViewerGreeting(hello, prove)
+        self.stage = Stage.GREETED
+        self._urgent.append(hello)
 
     def goodbye(self, reason: str = "") -> None:
-        """End."""
+        """End the session, and queue the last message."""
         if self.stage not in (Stage.NEW, Stage.CLOSED):
             self._urgent.append(Goodbye(reason[:1000]))
         self._end(reason)
 
     def to_send(self) -> list[Message]:
-        """What is to be sent now. An acknowledgement may be lost: there will be another."""
+        """Return the messages to send now. An acknowledgement may be lost: another follows."""
         out, self._urgent = self._urgent, []
-        if self._owes and self.stage is Stage.OPEN:
-            self._owes = False
+        losses = self.losses
+        if losses.is_ack_due and self.stage is Stage.OPEN:
+            losses.is_ack_due = False
             if self.leads:
-                at = self.clock(self.heard)
-                out.append(Ack(self._last, [*self._lost], self._credit, self._again, at))
-            elif self._mode is None or self._lost or self._again:
-                self.lacks = True
+                at, credit = self.clock(self.heard_at), self.hello.credit
+                out.append(Ack(losses.last, losses.lost, credit, losses.wants_restart, at))
+            elif self.picture.mode is None or losses.lost or losses.wants_restart:
+                self.is_complaint_due = True
         return out
 
     def complaint(self) -> Message:
-        """What one of the audience says who lacks something: all is sent again, to all."""
-        self.lacks = False
-        self._want_all()
-        return Ack(0, [], self._credit, True)
+        """Return the message with which a member of an audience asks for everything again."""
+        self.is_complaint_due = False
+        self.losses.want_restart(self.heard_at)
+        return Ack(0, [], self.hello.credit, True)
 
-    # ---- what comes ----
+    # ---- receiving ----
 
     def receive(self, message: FromSender, now: float) -> Done | Event | None:
-        """Take a message; what became of an input, and events, are the caller's.
+        """Process a message; return results of inputs, and events, for the caller.
 
         Raises:
-            PeerError: It may not come now, or says what cannot be. The session has ended.
+            PeerError: The message is not valid at this stage. The session has ended.
         """
         if self.stage is Stage.CLOSED:
             return None
         if self._is_unproved:
-            self._unproved(message, now)
+            self._receive_unproved(message, now)
             return None
-        self.heard = now
+        self.heard_at = now
         try:
-            return self._take(message)
+            return self._receive(message)
         except (PeerError, FormatError, GeometryError) as error:
             self.goodbye(f"the sender broke the protocol: {error}")
             if isinstance(error, PeerError):
                 raise
             raise PeerError(str(error), message) from error
 
-    def _unproved(self, message: FromSender, now: float) -> None:
-        """Take a right challenge; keep the reason of anything else as a hint."""
+    def _receive_unproved(self, message: FromSender, now: float) -> None:
+        """Process a right challenge; keep anything else as a hint."""
+        greeting = self._greeting
+        if greeting is None:
+            return
         try:
             if isinstance(message, Challenge):
-                self._challenged(message)
-                self.heard = now
+                self._receive_challenge(message)
+                self.heard_at = now
             elif isinstance(message, Goodbye | Refused):
-                self.hint = message.reason or self.hint
+                greeting.hint = message.reason or greeting.hint
             elif isinstance(message, Welcome):
-                self.hint = (
-                    "the sender lets anybody in and does not prove who it is: leave out who you"
-                    " are, or do not believe it"
-                )
+                greeting.hint = "this sender is not authenticated: omit --user to connect anyway"
         except KjuError as error:
-            self.hint = str(error)
+            greeting.hint = str(error)
 
-    def _take(self, message: FromSender) -> Done | Event | None:
+    def _receive(self, message: FromSender) -> Done | Event | None:
+        is_open, greeting = self.stage is Stage.OPEN, self._greeting
         if isinstance(message, Goodbye | Refused):
-            self.again = isinstance(message, Refused) and message.again
-            self._end(message.reason or "the sender has ended")
-        elif self.stage is Stage.OPEN and isinstance(message, Numbered):
-            self._numbered(message)
-        elif self.stage is Stage.OPEN and isinstance(message, Done | Event):
+            self.retry = isinstance(message, Refused) and message.again
+            self._end(message.reason or "the sender has ended the session")
+        elif is_open and isinstance(message, Numbered):
+            self._receive_numbered(message)
+        elif is_open and isinstance(message, Done | Event):
             return message
-        elif self.stage is Stage.OPEN and isinstance(message, Lead):
-            self.leads, self._owes = True, self._last > 0
-        elif self.stage is Stage.OPEN and isinstance(message, Ticket) and self._member:
-            self._member.learn(message.ticket)
+        elif is_open and isinstance(message, Lead):
+            self.leads, self.losses.is_ack_due = True, self.losses.last > 0
+        elif is_open and isinstance(message, Ticket) and greeting and greeting.member:
+            greeting.member.learn(message.ticket)
         elif self.stage is Stage.GREETED and isinstance(message, Challenge):
-            self._challenged(message)
+            self._receive_challenge(message)
         elif self.stage in (Stage.GREETED, Stage.PROVED) and isinstance(message, Welcome):
-            self._welcomed(message)
-        elif isinstance(message, Numbered) and self.stage is not Stage.NEW:
-            # Else it was said to others, or by nobody knows whom.
-            if not self._shared and (self._prove is None or self.seal is not None):
+            self._receive_welcome(message)
+        elif isinstance(message, Numbered) and self.stage is not Stage.NEW and greeting:
+            # Messages for an audience, and unauthenticated ones, are not kept for the welcome.
+            if not greeting.hello.audience and not greeting.is_sender_unproved:
                 self._early.append(message)
         else:
-            what = type(message).__name__
-            raise PeerError(f"{what} may not come in a session that is {self.stage.value}", message)
+            name = type(message).__name__
+            raise PeerError(f"{name} is not allowed in stage {self.stage.value}", message)
         return None
 
-    def _challenged(self, message: Challenge) -> None:
-        if self._prove is None or self._hello is None:
-            raise PeerError("the sender wants a proof of who this is, and none was given to it")
-        raw = self._raw or messages.encode(message)
-        hello = messages.encode(self._hello)
-        proof, self.sender, self.seal = self._prove(hello, message, raw)
-        self._urgent.append(Proof(proof))
-        self.stage = Stage.PROVED
+    def _receive_challenge(self, message: Challenge) -> None:
+        if self._greeting is not None:
+            self._urgent.append(self._greeting.receive_challenge(message))
+            self.stage = Stage.PROVED
 
-    def _welcomed(self, message: Welcome) -> None:
-        if message.protocol != PROTOCOL:
-            raise PeerError(
-                f"the sender speaks protocol {message.protocol}, this viewer {PROTOCOL}"
-            )
-        if message.codec not in self._codecs:
-            raise PeerError(f"the sender uses {message.codec}, which this viewer does not know")
-        if message.audience and self.seal is not None:
-            self._member = Member(message.ticket)
-        if message.lossy and JPEG not in self._codecs:
-            raise PeerError("the sender wants to send photos, which this viewer does not read")
-        self.welcome, self._codec = message, message.codec
-        self.stage, self._opened = Stage.OPEN, self.heard
-        if self._ended:  # meanwhile, by another thread
+    def _receive_welcome(self, message: Welcome) -> None:
+        if self._greeting is not None:
+            self._greeting.receive_welcome(message)
+        self.picture.codec, self.picture.accepts_photos = message.codec, message.lossy
+        self.stage, self._opened_at = Stage.OPEN, self.heard_at
+        if self._has_ended:
+            # Another thread has ended the session after `receive` looked at the stage.
             self.stage = Stage.CLOSED
-        self.leads, self.lacks = not message.audience, bool(message.audience)
+        self.leads, self.is_complaint_due = not message.audience, bool(message.audience)
         for early in self._early:
-            self._numbered(early)
+            self._receive_numbered(early)
         self._early.clear()
 
     def _end(self, reason: str) -> None:
         if self.stage is not Stage.CLOSED:
-            self._ended, self.reason = True, reason
+            self._has_ended, self.reason = True, reason
             self.stage = Stage.CLOSED
 
-    def _numbered(self, message: Numbered) -> None:
-        if isinstance(message, Ping) and message.version > self.version:
-            self._behind_since = self._behind_since or self.heard
-        if message.serial <= self._last:
-            # What was said last is said again: the acknowledgement was lost.
-            self._owes = self._owes or message.serial == self._last
+    def _receive_numbered(self, message: Numbered) -> None:
+        if isinstance(message, Ping) and message.version > self.picture.version:
+            self.losses.fall_behind(self.heard_at)
+        if not self.losses.receive(message.serial, self.heard_at):
             return
-        self._lose(range(self._last + 1, message.serial))
-        self._last, self._owes = message.serial, True
         if isinstance(message, Mode):
-            self._set_mode(message)
+            self.picture.set_mode(message)
+            self.losses.restart(message.serial)
         elif isinstance(message, Segment):
-            self._segment(message)
+            self._receive_segment(message)
         elif isinstance(message, Cursor):
-            self._cursor(message)
+            self.picture.set_cursor(message)
         elif isinstance(message, State):
             self.state = message.state, message.reason
         if isinstance(message, Cursor | State | Ping) and self.leads:
-            self._is_known_lost(message.heard)
+            self.losses.confirm(message.heard)
 
-    def _is_known_lost(self, heard: int) -> None:
-        """The sender knows what was lost up to here, and sends it again."""
-        self._lost = {serial: at for serial, at in self._lost.items() if serial > heard}
-
-    def _lose(self, serials: Sequence[int]) -> None:
-        """These have not come, or cannot be used; of too many all is wanted again."""
-        if not serials:
-            return
-        self._gap = serials[-1]
-        if len(serials) + len(self._lost) > MAX_LOST:
-            self._want_all()
-        else:
-            self._lost.update(dict.fromkeys(serials, self.heard))
-
-    def _want_all(self) -> None:
-        self._again, self._lost = True, {}
-        self._again_since = self._again_since or self.heard
-
-    def _set_mode(self, message: Mode) -> None:
-        if message.width * message.height > self._most:
-            raise PeerError(
-                f"the sender's screen of {message.width}x{message.height} pixels is over the"
-                f" limit of {self._most}"
-            )
-        if self._mode is not None and message.epoch < self._mode.epoch:
-            raise PeerError(f"epoch {message.epoch} comes after {self._mode.epoch}")
-        # What comes next builds on nothing that was before.
-        self._gap = message.serial - 1
-        if self._again:
-            self._again, self._lost, self._again_since = False, {}, None
-        old, self._mode = self._mode, message
-        if old is not None and _form(old) == _form(message):
-            return  # said again, for others or because nobody knew that it had come
-        self.whole, self.exact = 0, True
-        before, self._keep = self._target.pixels if self._keep else None, False
-        shape = (message.height, message.width, *[4] * (not message.grey))
-        if before is not None and before.shape == shape:
-            self._unseen = np.zeros(shape, np.uint8)
-            return
-        self._unseen = None
-        self._target.set_mode(message.width, message.height, fourcc=R8 if message.grey else XR24)
-
-    def _segment(self, message: Segment) -> None:
+    def _receive_segment(self, message: Segment) -> None:
         if message.since > message.serial:
-            raise PeerError(f"segment {message.serial} is since {message.since}")
-        self._is_known_lost(message.heard)
-        mode = self._mode
-        usable = mode is not None and message.epoch == mode.epoch and not self._again
-        if mode is None or not usable or 0 < message.since <= self._gap:
-            self._lose([message.serial])
+            raise PeerError(f"segment {message.serial} builds on the later {message.since}")
+        self.losses.confirm(message.heard)
+        mode = self.picture.mode
+        is_current = mode is not None and message.epoch == mode.epoch
+        if mode is None or not is_current or not self.losses.can_use(message.since):
+            self.losses.lose([message.serial], self.heard_at)
             return
-        if message.version < self.version:
-            raise PeerError(f"version {message.version} comes after {self.version}")
-        self._draw(message, mode)
-        self.version, self._behind_since = message.version, None
-        self.whole = message.whole or self.whole
-        self.exact = not isinstance(message, Lossy)
-        if self.whole and self._unseen is not None:
-            self._show(self._unseen)
-            self._unseen = None
-
-    def _show(self, picture: npt.NDArray[np.uint8]) -> None:
-        """All of a picture at once."""
-        self._target.begin()
-        self._target.pixels[...] = picture
-        self._target.publish([Rect(0, 0, picture.shape[1], picture.shape[0])])
-
-    def _draw(self, message: Segment, mode: Mode) -> None:
-        block = blocks.decompress(message.data, message.size, self._codec)
-        pixel = 1 if mode.grey else 4
-        rects = [Rect(*each) for each in _wire.check(block, (mode.width, mode.height, pixel))]
-        near = self._photos(message, mode) if isinstance(message, Lossy) else []
-        pixels = self._target.pixels if self._unseen is None else self._unseen
-        form = mode.width, mode.height, pixels.strides[0], pixel
-        if self._unseen is None:
-            self._target.begin()
-        _wire.unpack(block, _whole_rows(pixels), form)
-        for (x, y, width, height), photo in near:
-            shown = pixels[y : y + height, x : x + width]
-            shown[...] = photo.reshape(shown.shape)
-        if self._unseen is None:
-            self._target.publish([*rects, *(rect for rect, _ in near)])
-
-    def _photos(self, message: Lossy, mode: Mode) -> list[tuple[Rect, npt.NDArray[np.uint8]]]:
-        """The photos' pixels.
-
-        Raises:
-            PeerError: They were not asked for, leave the picture, are too large, or are no JPEG.
-        """
-        if self.welcome is None or not self.welcome.lossy:
-            raise PeerError("a lossy segment comes in a session that has none")
-        rects = [Rect(each.x, each.y, each.width, each.height) for each in message.photos]
-        whole = Rect(0, 0, mode.width, mode.height)
-        if outside := [rect for rect in rects if not whole.contains(rect)]:
-            raise PeerError(f"a photo leaves the picture: {outside[0]}", outside[0])
-        if (area := sum(rect.area for rect in rects)) > MAX_PHOTO_PIXELS:
-            raise PeerError(f"photos of {area} pixels are over the limit of {MAX_PHOTO_PIXELS}")
-        pixel = 1 if mode.grey else 4
-        return [
-            (rect, photos.decompress(each.data, rect.width, rect.height, pixel))
-            for rect, each in zip(rects, message.photos, strict=True)
-        ]
-
-    def _cursor(self, message: Cursor) -> None:
-        if message.shape is not None:
-            size = message.width * message.height * 4
-            shape = blocks.decompress(message.shape, size, self._codec) if message.shape else b""
-            if shape:
-                self._target.set_cursor(
-                    shape, message.width, message.height, message.hot_x, message.hot_y
-                )
-        self._target.move_cursor(message.x, message.y, message.visible)
-
-
-def _form(mode: Mode) -> tuple[int, int, int, bool]:
-    return mode.epoch, mode.width, mode.height, mode.grey
-
-
-def _whole_rows(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The memory of a picture's rows, what pads them as well, as bytes."""
-    rows, stride = pixels.shape[0], pixels.strides[0]
-    used = pixels[0].nbytes
-    return np.lib.stride_tricks.as_strided(pixels, (stride * (rows - 1) + used,), (1,))
+        self.picture.draw(message, mode)
+        self.losses.catch_up()

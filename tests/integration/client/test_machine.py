@@ -42,7 +42,7 @@ from kju.host.control import MAX_REQUESTS
 from kju.memory import SurfaceProducer
 from kju.protocol import messages
 from kju.protocol.framing import ClientSide, HostSide, pack
-from kju.store import running as runtime
+from kju.store.connection import connect
 from kju.surface import State
 
 
@@ -167,7 +167,7 @@ def test_there_is_no_such_machine(api: Api) -> None:
 
 def test_a_mistake_in_the_host_is_answered(api: Api, host: FakeHost) -> None:
     machine = call(api, api.module.attach, "fake")
-    with pytest.raises(kju.KjuError, match="its log says more"):
+    with pytest.raises(kju.KjuError, match="its log has the details"):
         call(api, machine._link.ask, messages.Refresh(console=15), messages.Done)
     call(api, machine.info)
     call(api, machine.close)
@@ -310,7 +310,7 @@ def test_garbage_ends_one_connection_and_nothing_else(host: FakeHost) -> None:
     rng = random.Random(1)
     hello = pack(messages.Hello(role="control"))
     for number in range(200):
-        sock = runtime.connect(host.machine.claim.paths, "fake")
+        sock = connect(host.machine.claim.paths, "fake")
         with sock:
             sock.settimeout(5)
             data = rng.randbytes(rng.randrange(1, 200))
@@ -327,7 +327,7 @@ def test_garbage_ends_one_connection_and_nothing_else(host: FakeHost) -> None:
 
 
 def test_a_client_that_does_not_read_is_hung_up_on(host: FakeHost) -> None:
-    sock = runtime.connect(host.machine.claim.paths, "fake")
+    sock = connect(host.machine.claim.paths, "fake")
     with sock:
         sock.settimeout(10)
         frame = pack(messages.Hello(role="control"))
@@ -344,7 +344,7 @@ def test_a_client_that_sends_descriptors_leaks_none(host: FakeHost) -> None:
     machine = kju.attach("fake")
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
-        with runtime.connect(host.machine.claim.paths, "fake") as sock:
+        with connect(host.machine.claim.paths, "fake") as sock:
             socket.send_fds(sock, [pack(messages.Hello())], [0, 0, 0])
             sock.settimeout(5)
             sock.recv(4096)
@@ -356,7 +356,7 @@ def test_a_reply_from_a_hostile_host(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     link = Link(ours, "bad")
     with theirs:
-        socket.send_fds(theirs, [b"\x05\0\0\0hello"], [0])
+        socket.send_fds(theirs, [b"\x0d\0\0\0" + b"\1" + bytes(7) + b"hello"], [0])
         with pytest.raises(MachineGoneError, match="no valid reply"):
             link.ask(messages.Hello(), messages.Welcome)
     link.close()
@@ -394,10 +394,10 @@ def test_two_hundred_requests_at_once_are_all_answered_asyncio(host: FakeHost) -
 
 
 def test_a_client_of_any_kind_may_ask_for_more_than_the_host_does_at_once(host: FakeHost) -> None:
-    with runtime.connect(host.machine.claim.paths, "fake") as sock:
+    with connect(host.machine.claim.paths, "fake") as sock:
         sock.settimeout(10)
-        requests = [messages.Refresh(number=n) for n in range(2, 1002)]
-        sock.sendall(pack(messages.Hello()) + b"".join(map(pack, requests)))
+        requests = b"".join(pack(messages.Refresh(), number) for number in range(2, 1002))
+        sock.sendall(pack(messages.Hello(), 1) + requests)
         until(lambda: host.machine.waiting == MAX_REQUESTS)
         host.machine.block.set()
         side = ClientSide()
@@ -408,9 +408,9 @@ def test_a_client_of_any_kind_may_ask_for_more_than_the_host_does_at_once(host: 
 
 
 def test_a_client_that_is_not_read_is_seen_to_leave(host: FakeHost) -> None:
-    with runtime.connect(host.machine.claim.paths, "fake") as sock:
-        requests = [messages.Refresh(number=n) for n in range(2, 502)]
-        sock.sendall(pack(messages.Hello(client="many")) + b"".join(map(pack, requests)))
+    with connect(host.machine.claim.paths, "fake") as sock:
+        requests = b"".join(pack(messages.Refresh(), number) for number in range(2, 502))
+        sock.sendall(pack(messages.Hello(client="many"), 1) + requests)
         until(lambda: host.machine.waiting == MAX_REQUESTS)
     until(lambda: host.machine.gone == ["many"])
     until(lambda: host.machine.waiting == 0)
@@ -442,8 +442,8 @@ def test_descriptors_that_come_together_with_the_timeout_are_closed() -> None:
         before = len(os.listdir("/proc/self/fd"))
         call = asyncio.create_task(link.call(messages.GetSurface(), 0.01))
         await asyncio.sleep(0)
-        reply = messages.SurfaceHandle(number=1, descriptors=1, console=0, size=1)
-        socket.send_fds(theirs, [pack(reply)], [0])
+        reply = messages.SurfaceHandle(descriptors=1, console=0, size=1)
+        socket.send_fds(theirs, [pack(reply, 1)], [0])
         # Both are there when the loop looks next.
         late = link._loop.time() + 0.02
         while link._loop.time() < late:
@@ -471,8 +471,8 @@ def test_half_a_request_is_finished_before_the_next_whatever_becomes_of_its_call
         side, got = HostSide(launch=True), []
         while len(got) < 4:
             got += side.receive_data(await link._loop.sock_recv(theirs, 65536))
-        assert got[0].arguments == large.arguments
-        kinds = [type(request) for request in got[1:]]
+        assert got[0].request == large
+        kinds = [type(request) for _, request in got[1:]]
         assert kinds == [messages.Cancel, messages.GetInfo, messages.GetInfo]
         link.close()
         for task in (second, third):
@@ -576,7 +576,7 @@ def test_a_machine_that_does_not_end_is_named(
 
 def test_who_breaks_the_protocol_is_told_why(api: Api, host: FakeHost) -> None:
     machine = call(api, api.module.attach, "fake")
-    machine._link._sock.send(pack(messages.Hello()))
+    machine._link._sock.send(pack(messages.Hello(), 2))
     with pytest.raises(PeerError, match="sent Hello twice"):
         call(api, machine.info)
     assert "sent Hello twice" in machine.end_reason

@@ -14,7 +14,7 @@ from support.wait import until
 import kju
 from kju.errors import PeerError
 from kju.host import control
-from kju.store import running as runtime
+from kju.store import connection, running
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
 
 
 def connect(count: int) -> list[socket.socket]:
-    return [runtime.connect(runtime.find("fake"), "fake", 10.0) for _ in range(count)]
+    return [connection.connect(running.find("fake"), "fake", 10.0) for _ in range(count)]
 
 
 def close(sockets: list[socket.socket]) -> None:
@@ -39,7 +39,7 @@ def test_clients_that_say_nothing_shut_nobody_out(host: FakeHost) -> None:
         began = time.monotonic()
         with kju.attach("fake") as machine:
             assert machine.info()["name"] == "fake"
-            assert time.monotonic() - began < control.GREETING_SECONDS / 2
+            assert time.monotonic() - began < control.GREETING_TIMEOUT / 2
             # Who has greeted keeps its place, however many come.
             silent += connect(control.MAX_CLIENTS)
             with kju.attach("fake") as another:
@@ -52,7 +52,7 @@ def test_clients_that_say_nothing_shut_nobody_out(host: FakeHost) -> None:
 def test_a_client_that_says_nothing_is_hung_up_on(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "GREETING_SECONDS", 0.05)
+    monkeypatch.setattr(control, "GREETING_TIMEOUT", 0.05)
     (silent,) = connect(1)
     with silent:
         said = silent.recv(1000)

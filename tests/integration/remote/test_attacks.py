@@ -14,29 +14,30 @@ from support.trusting import home
 from support.wire_scene import surface
 
 from kju.errors import InputError, UnavailableError
-from kju.remote import address
-from kju.remote import mirror as inlet_module
+from kju.remote import address, link_status
+from kju.remote import mirror as mirror_module
 from kju.remote.certificates import Kind
 from kju.remote.endpoints import Options, endpoint
-from kju.remote.mirror import Inlet
-from kju.remote.proof import Admit, Prover
+from kju.remote.mirror import Mirror
+from kju.remote.proof import Authenticator, Prover
 from kju.remote.transport import Engine
 from kju.remote.trust import Trust
-from kju.serving import served_screen as outlet_module
-from kju.serving.audience import Audience, Viewer
+from kju.serving import audience as audience_module
+from kju.serving import registry
+from kju.serving.registry import ServedViewer
+from kju.wire.greeting import Admission, Stage
 from kju.wire.messages import Ack, Done, Goodbye, Hello, Refused, Role, encode
-from kju.wire.receiver import Receiver, Stage
-from kju.wire.sender import Admission
+from kju.wire.receiver import ReceiverSession
 
 pytest.importorskip("zenoh")
 pytest.importorskip("cryptography")
 
 
-def viewer_of(where: Engine, trust: Trust, user: str = "ann", *, audience: bool = False) -> Inlet:
+def viewer_of(where: Engine, trust: Trust, user: str = "ann", *, audience: bool = False) -> Mirror:
     """A mirror of the screen by this user."""
     role: Role = "view" if audience else "control"
     prove = Prover(trust, user, NAME)
-    return Inlet(where, NAME, surface(), role, user=user, prove=prove, audience=audience)
+    return Mirror(where, NAME, surface(), role, user=user, prove=prove, audience=audience)
 
 
 def impostor(lab: Trust, tmp_path: Path, kind: Kind) -> Trust:
@@ -56,7 +57,7 @@ def test_an_impostor_that_answers_a_reconnection_receives_nothing(
     """A router drops the session and answers the next hello with its own certificate."""
     typed: list[bytes] = []
 
-    async def note(viewer: Viewer, body: bytes) -> Done:
+    async def note(viewer: ServedViewer, body: bytes) -> Done:
         typed.append(body)
         return Done(1, 1, 5)
 
@@ -68,26 +69,26 @@ def test_an_impostor_that_answers_a_reconnection_receives_nothing(
             viewer = viewer_of(there, ann)
             async with (
                 engine(connect=[place]) as here,
-                outlet(here, new_screen(), Admit(lab, NAME)),
+                outlet(here, new_screen(), Authenticator(lab, NAME)),
             ):
                 await viewer.open(10)
                 assert viewer.receiver.sender == "host1"
             eve = impostor(lab, tmp_path, kind)
             async with (
                 engine(connect=[place]) as other,
-                outlet(other, new_screen(), Admit(eve, NAME), note),
+                outlet(other, new_screen(), Authenticator(eve, NAME), note),
             ):
-                why = "has changed" if kind == "host" else "is a router's"
+                why = "has changed" if kind == "host" else "is for a router"
                 await until(lambda: why in viewer.receiver.hint)
                 assert viewer.receiver.stage is not Stage.OPEN
                 with pytest.raises(UnavailableError):
                     await viewer.input(b"secret")
-                await until(lambda: why in viewer.said.reason)
+                await until(lambda: why in viewer.status.reason)
             async with (
                 engine(connect=[place]) as here,
-                outlet(here, new_screen(), Admit(lab, NAME)),
+                outlet(here, new_screen(), Authenticator(lab, NAME)),
             ):
-                await until(lambda: viewer.said.live)
+                await until(lambda: viewer.status.live)
             viewer.close()
         await router.close()
         assert typed == []
@@ -104,15 +105,15 @@ def test_a_refusal_in_the_senders_name_does_not_keep_a_viewer_out(
         place = f"tcp/127.0.0.1:{free_port()}"
         async with (
             engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen(), Admit(lab, NAME)) as served,
+            outlet(here, new_screen(), Authenticator(lab, NAME)) as served,
         ):  # fmt: skip
-            came = served._came
+            came = served._on_data
 
             def refused_first(key: str, data: bytes) -> None:
                 number = address.viewer_of(key)
-                if number not in served.viewers:
+                if number not in served.registry.viewers:
                     for lie in (Refused("go away"), Goodbye("go away")):
-                        here.put_surely(address.downward(NAME, number), encode(lie))
+                        here.put_reliable(address.downward(NAME, number), encode(lie))
                 came(key, data)
 
             served._undo[0]()
@@ -120,7 +121,7 @@ def test_a_refusal_in_the_senders_name_does_not_keep_a_viewer_out(
             viewer = viewer_of(there, home(lab, "ann", tmp_path))
             await viewer.open(10)
             assert viewer.receiver.hint == "go away"
-            assert viewer.said.live
+            assert viewer.status.live
             viewer.close()
 
     run(scene)
@@ -131,17 +132,20 @@ def test_a_refusal_in_the_senders_name_does_not_keep_a_viewer_out(
 def test_an_open_session_ends_with_the_right_to_it(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, audience: bool
 ) -> None:
-    monkeypatch.setattr(outlet_module, "CHECK", 0.1)
+    monkeypatch.setattr(registry, "CHECK_INTERVAL", 0.1)
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
         async with (
             engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen(), Admit(lab, NAME)) as served,
+            outlet(here, new_screen(), Authenticator(lab, NAME)) as served,
         ):  # fmt: skip
             viewer = viewer_of(there, home(lab, "ann", tmp_path), audience=audience)
             await viewer.open(10)
-            session, receiver = {**served.viewers, **served.members}, viewer.receiver
+            session, receiver = (
+                {**served.registry.viewers, **served.registry.members},
+                viewer.receiver,
+            )
             assert len(session) == 1
             if change == "removed":
                 lab.remove("ann")
@@ -150,9 +154,13 @@ def test_an_open_session_ends_with_the_right_to_it(
             else:
                 now = lab._clock()
                 monkeypatch.setattr(lab, "_clock", lambda: now.replace(year=now.year + 2))
-            await until(lambda: not ({*session} & {*served.viewers, *served.members}))
+            await until(
+                lambda: not ({*session} & {*served.registry.viewers, *served.registry.members})
+            )
             await until(lambda: receiver.stage is Stage.CLOSED)
-            words = {"removed": "not known", "role": "was changed", "expired": "expired"}[change]
+            words = {"removed": "does not know", "role": "was changed", "expired": "expired"}[
+                change
+            ]
             assert words in receiver.reason
             viewer.close()
 
@@ -163,10 +171,10 @@ def test_an_input_that_timed_out_ends_the_session_and_is_not_done_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A router keeps a key and releases it when its user has given it up."""
-    monkeypatch.setattr(inlet_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(mirror_module, "INPUT_TIMEOUT", 0.5)
     done: list[bytes] = []
 
-    async def note(viewer: Viewer, body: bytes) -> Done:
+    async def note(viewer: ServedViewer, body: bytes) -> Done:
         done.append(body)
         return Done(1, 1, 5)
 
@@ -176,20 +184,20 @@ def test_an_input_that_timed_out_ends_the_session_and_is_not_done_later(
             engine(listen=[place]) as here, engine(connect=[place]) as there,
             outlet(here, new_screen(), act=note) as served,
         ):  # fmt: skip
-            viewer = Inlet(there, NAME, surface())
+            viewer = Mirror(there, NAME, surface())
             await viewer.open(10)
             before, kept = viewer.receiver, []
-            put, there.put_surely = there.put_surely, lambda *what: kept.append(what)  # type: ignore[method-assign]
-            with pytest.raises(InputError, match="may have been done"):
+            put, there.put_reliable = there.put_reliable, lambda *what: kept.append(what)  # type: ignore[method-assign]
+            with pytest.raises(InputError, match="may have been carried out"):
                 await viewer.input(b"rm -rf")
             assert before.stage is Stage.CLOSED
-            there.put_surely = put  # type: ignore[method-assign]
-            first = next(iter(served.viewers))
-            await until(lambda: viewer.receiver is not before and viewer.said.live)
+            there.put_reliable = put  # type: ignore[method-assign]
+            first = next(iter(served.registry.viewers))
+            await until(lambda: viewer.receiver is not before and viewer.status.live)
             # The goodbye was kept as well: released first, as a transport in order does it.
             for what in [*kept[1:], kept[0]]:
-                there.put_surely(*what)
-            await until(lambda: first not in served.viewers)
+                there.put_reliable(*what)
+            await until(lambda: first not in served.registry.viewers)
             await viewer.input(b"ls")
             assert done == [b"ls"]
             viewer.close()
@@ -204,7 +212,7 @@ def test_an_input_of_a_session_that_ended_is_not_done_in_the_next(
     """A router keeps a key, makes the viewer connect again, and keeps the old session's token."""
     done: list[bytes] = []
 
-    async def note(viewer: Viewer, body: bytes) -> Done:
+    async def note(viewer: ServedViewer, body: bytes) -> Done:
         done.append(body)
         return Done(1, 1, 5)
 
@@ -212,32 +220,34 @@ def test_an_input_of_a_session_that_ended_is_not_done_in_the_next(
         place = f"tcp/127.0.0.1:{free_port()}"
         async with (
             engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen(), Admit(lab, NAME), note) as served,
+            outlet(here, new_screen(), Authenticator(lab, NAME), note) as served,
         ):  # fmt: skip
             viewer = viewer_of(there, home(lab, "ann", tmp_path))
             await viewer.open(10)
             served._undo.pop(1)()  # tokens
             before, kept = viewer.receiver, []
-            (first,) = served.viewers
-            put, there.put_surely = there.put_surely, lambda *what: kept.append(what)  # type: ignore[method-assign]
+            (first,) = served.registry.viewers
+            put, there.put_reliable = there.put_reliable, lambda *what: kept.append(what)  # type: ignore[method-assign]
             pending = asyncio.create_task(viewer.input(b"rm -rf"))
             await until(lambda: bool(kept))
             if end == "silence":
-                before.heard = viewer._began = viewer._loop.time() - 3 * inlet_module.STALE - 1
+                before.heard = viewer._times.started = (
+                    viewer._loop.time() - 3 * link_status.STALE_TIME - 1
+                )
                 viewer._tick()
             else:
-                viewer._presence("", False)
-                viewer._presence("", True)
-            with pytest.raises(InputError, match="may have been done"):
+                viewer._on_presence("", False)
+                viewer._on_presence("", True)
+            with pytest.raises(InputError, match="may have been carried out"):
                 await pending
-            assert first in served.viewers
-            there.put_surely = put  # type: ignore[method-assign]
+            assert first in served.registry.viewers
+            there.put_reliable = put  # type: ignore[method-assign]
             await until(lambda: viewer.receiver is not before)
             await until(lambda: viewer.receiver.stage is Stage.OPEN)
-            there.put_surely(*kept[0])
+            there.put_reliable(*kept[0])
             await viewer.input(b"ls")
             assert done == [b"ls"]
-            assert first not in served.viewers
+            assert first not in served.registry.viewers
             viewer.close()
 
     run(scene)
@@ -249,13 +259,16 @@ def test_a_user_does_not_end_a_session_of_another_user(lab: Trust, tmp_path: Pat
         ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
         async with (
             engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen(), Admit(lab, NAME)) as served,
+            outlet(here, new_screen(), Authenticator(lab, NAME)) as served,
         ):  # fmt: skip
             viewer, eve = viewer_of(there, ann), viewer_of(there, vic, "vic")
             await viewer.open(10)
-            eve._previous = viewer._viewer
+            eve._link.previous = viewer._link.viewer
             await eve.open(10)
-            assert sorted(each.sender.user for each in served.viewers.values()) == ["ann", "vic"]
+            assert sorted(each.sender.user for each in served.registry.viewers.values()) == [
+                "ann",
+                "vic",
+            ]
             for each in (viewer, eve):
                 each.close()
 
@@ -269,9 +282,9 @@ def test_a_flood_of_greetings_in_her_name_does_not_shut_a_user_out(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Her proof takes a while (a far link), in which the flood fills all places once more."""
-    monkeypatch.setattr(outlet_module, "MOST_NEW", 16)
+    monkeypatch.setattr(registry, "MAX_GREETING", 16)
     greeted: list[Hello] = []
-    sender = Admit(lab, NAME)
+    sender = Authenticator(lab, NAME)
 
     def admit(hello: Hello, raw: bytes) -> Admission:
         greeted.append(hello)
@@ -285,8 +298,8 @@ def test_a_flood_of_greetings_in_her_name_does_not_shut_a_user_out(
         ):  # fmt: skip
             key = Prover(lab, "ann", NAME)().key
             hello = encode(Hello(1, "view", ["zstd"], 1000, "ann", key))
-            put, held, flooding = there.put_surely, [], True
-            there.put_surely = lambda *what: held.append(what)  # type: ignore[method-assign]
+            put, held, flooding = there.put_reliable, [], True
+            there.put_reliable = lambda *what: held.append(what)  # type: ignore[method-assign]
 
             async def flood() -> None:
                 """What she says comes when all places have been taken once more."""
@@ -294,7 +307,7 @@ def test_a_flood_of_greetings_in_her_name_does_not_shut_a_user_out(
                     late, before = held[:], len(greeted)
                     held.clear()
                     for _ in range(16):
-                        eve.put_surely(address.upward(NAME, os.urandom(16).hex()), hello)
+                        eve.put_reliable(address.upward(NAME, os.urandom(16).hex()), hello)
                     await until(lambda: len(greeted) >= before + 16)  # noqa: B023
                     for what in late:
                         put(*what)
@@ -314,10 +327,10 @@ def test_audience_places_become_free_when_their_viewers_are_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Who has no token and says nothing more: a crash, or somebody who takes all places."""
-    monkeypatch.setattr(outlet_module, "MOST_MEMBERS", 3)
-    monkeypatch.setattr(outlet_module, "MEMBER_SILENT", 1.5)
-    monkeypatch.setattr(outlet_module, "CHECK", 0.1)
-    monkeypatch.setattr(inlet_module, "PRESENT", 0.2)
+    monkeypatch.setattr(registry, "MAX_MEMBERS", 3)
+    monkeypatch.setattr(registry, "MEMBER_TIMEOUT", 1.5)
+    monkeypatch.setattr(registry, "CHECK_INTERVAL", 0.1)
+    monkeypatch.setattr(mirror_module, "KEEP_ALIVE_INTERVAL", 0.2)
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
@@ -325,25 +338,25 @@ def test_audience_places_become_free_when_their_viewers_are_silent(
             engine(listen=[place]) as here, engine(connect=[place]) as there,
             outlet(here, new_screen()) as served,
         ):  # fmt: skip
-            stays = Inlet(there, NAME, surface(), "view", audience=True)
+            stays = Mirror(there, NAME, surface(), "view", audience=True)
             await stays.open(10)
             hello = encode(Hello(1, "view", ["zstd"], 1 << 20, audience=True))
             for _ in range(2):
-                there.put_surely(address.upward(NAME, os.urandom(16).hex()), hello)
-            await until(lambda: len(served.members) == 3)
-            came = Inlet(there, NAME, surface(), "view", audience=True)
+                there.put_reliable(address.upward(NAME, os.urandom(16).hex()), hello)
+            await until(lambda: len(served.registry.members) == 3)
+            came = Mirror(there, NAME, surface(), "view", audience=True)
             came._connect()
-            await until(lambda: "as large an audience" in came.receiver.reason)
-            await until(lambda: len(served.members) == 1)
-            again = Inlet(there, NAME, surface(), "view", audience=True)
+            await until(lambda: "is full" in came.receiver.reason)
+            await until(lambda: len(served.registry.members) == 1)
+            again = Mirror(there, NAME, surface(), "view", audience=True)
             await again.open(10)
             await asyncio.sleep(2)
-            assert stays.said.live
-            assert again.said.live
-            assert len(served.members) == 2
+            assert stays.status.live
+            assert again.status.live
+            assert len(served.registry.members) == 2
             for each in (stays, came, again):
                 each.close()
-            await until(lambda: not served.members)
+            await until(lambda: not served.registry.members)
 
     run(scene)
 
@@ -351,22 +364,26 @@ def test_audience_places_become_free_when_their_viewers_are_silent(
 def test_a_user_has_some_places_of_an_audience_and_not_all(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outlet_module, "MOST_MEMBERS_OF_ONE", 2)
+    monkeypatch.setattr(registry, "MAX_MEMBERS_PER_USER", 2)
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
         ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
         async with (
             engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen(), Admit(lab, NAME)) as served,
+            outlet(here, new_screen(), Authenticator(lab, NAME)) as served,
         ):  # fmt: skip
             crowd = [viewer_of(there, ann, audience=True) for _ in range(3)]
             await asyncio.gather(*(each.open(2) for each in crowd), return_exceptions=True)
-            await until(lambda: len(served.members) == 2)
+            await until(lambda: len(served.registry.members) == 2)
             await until(lambda: any("ann has 2 mirrors" in e.receiver.reason for e in crowd))
             other = viewer_of(there, vic, "vic", audience=True)
             await other.open(10)
-            assert [e.sender.user for e in served.members.values()] == ["ann", "ann", "vic"]
+            assert [e.sender.user for e in served.registry.members.values()] == [
+                "ann",
+                "ann",
+                "vic",
+            ]
             for each in (*crowd, other):
                 each.close()
 
@@ -376,7 +393,7 @@ def test_a_user_has_some_places_of_an_audience_and_not_all(
 def test_who_leaves_an_audience_cannot_read_what_is_said_to_it(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Audience, "RENEWAL", 0.3)
+    monkeypatch.setattr(audience_module, "KEY_DELAY", 0.3)
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
@@ -384,7 +401,7 @@ def test_who_leaves_an_audience_cannot_read_what_is_said_to_it(
         ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
         async with (
             engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, screen, Admit(lab, NAME)) as served,
+            outlet(here, screen, Authenticator(lab, NAME)) as served,
         ):  # fmt: skip
             stays = [viewer_of(there, ann, audience=True) for _ in range(2)]
             leaves = viewer_of(there, vic, "vic", audience=True)
@@ -392,11 +409,11 @@ def test_who_leaves_an_audience_cannot_read_what_is_said_to_it(
                 await each.open(10)
             said: list[bytes] = []
             there.subscribe(address.to_all(NAME, "*"), lambda key, data: said.append(data))
-            member = leaves.receiver._member
+            member = leaves.receiver._greeting.member
             assert member is not None
             leaves.close()
-            await until(lambda: len(served.members) == 2)
-            group = served._audience._group  # type: ignore[union-attr]
+            await until(lambda: len(served.registry.members) == 2)
+            group = served._audience._keys.seal  # type: ignore[union-attr]
             await until(lambda: group._generation == 1 and not group._next)
             said.clear()
             screen.draw(rng)
@@ -426,8 +443,8 @@ def test_dead_leaders_hold_an_audience_up_once(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crowd of one user's mirrors that says it is there, and acknowledges nothing."""
-    monkeypatch.setattr(Audience, "PATIENCE", 30.0)
-    monkeypatch.setattr(inlet_module, "COMPLAIN", 0.3)
+    monkeypatch.setattr(audience_module, "LEADER_TIMEOUT", 30.0)
+    monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
@@ -435,7 +452,8 @@ def test_dead_leaders_hold_an_audience_up_once(
         ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
         async with (
             engine(listen=[place]) as here, engine(connect=[place]) as there,
-            engine(connect=[place]) as mute, outlet(here, screen, Admit(lab, NAME)) as served,
+            engine(connect=[place]) as mute,
+            outlet(here, screen, Authenticator(lab, NAME)) as served,
         ):  # fmt: skip
             crowd = [viewer_of(mute, vic, "vic", audience=True) for _ in range(12)]
             await asyncio.gather(*(each.open(10) for each in crowd))
@@ -443,17 +461,17 @@ def test_dead_leaders_hold_an_audience_up_once(
             await good.open(10)
             assert not good.receiver.leads
             mute.put = lambda *what, **how: None  # type: ignore[method-assign]
-            put = mute.put_surely
+            put = mute.put_reliable
             chatter = True
 
             async def talk() -> None:
                 while chatter:
                     for each in crowd:
-                        put(each._up, each.receiver.encode(Ack(0)))
+                        put(each._link.key, each.receiver.encode(Ack(0)))
                     await asyncio.sleep(0.1)
 
-            mute.put_surely = lambda *what: None  # type: ignore[method-assign]
-            monkeypatch.setattr(Audience, "PATIENCE", 0.5)
+            mute.put_reliable = lambda *what: None  # type: ignore[method-assign]
+            monkeypatch.setattr(audience_module, "LEADER_TIMEOUT", 0.5)
             task = asyncio.create_task(talk())
             began = time.monotonic()
             while not good.receiver.leads:
@@ -461,7 +479,7 @@ def test_dead_leaders_hold_an_audience_up_once(
                 await asyncio.sleep(0.02)
                 assert time.monotonic() < began + 10
             await until(lambda: shows(good._target, screen))  # type: ignore[arg-type]
-            assert len(served.members) == 13
+            assert len(served.registry.members) == 13
             # One of them led and was waited for; then none of the other eleven.
             assert sum(each.receiver.leads for each in crowd) <= 1
             chatter = False
@@ -477,12 +495,12 @@ def test_a_receiver_keeps_no_exchange_key(lab: Trust, tmp_path: Path) -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
         async with (
             engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen(), Admit(lab, NAME)),
+            outlet(here, new_screen(), Authenticator(lab, NAME)),
         ):  # fmt: skip
             viewer = viewer_of(there, home(lab, "ann", tmp_path))
             await viewer.open(10)
-            receiver: Receiver = viewer.receiver
-            assert receiver._prove._exchange._private is None  # type: ignore[union-attr]
+            receiver: ReceiverSession = viewer.receiver
+            assert receiver._greeting._prove._exchange._private is None  # type: ignore[union-attr]
             viewer.close()
 
     run(scene)

@@ -25,17 +25,18 @@ from support.wire_scene import surface
 
 from kju.errors import UnavailableError, UsageError
 from kju.remote import address
-from kju.remote import mirror as inlet_module
-from kju.remote.mirror import Inlet
-from kju.remote.proof import Admit, Prover
+from kju.remote import mirror as mirror_module
+from kju.remote.mirror import Mirror
+from kju.remote.proof import Authenticator, Prover
 from kju.remote.transport import Engine
 from kju.remote.trust import Trust
-from kju.serving import served_screen as outlet_module
-from kju.serving.audience import Audience, Viewer
-from kju.serving.served_screen import Outlet
+from kju.serving import audience as audience_module
+from kju.serving import registry
+from kju.serving.registry import ServedViewer
+from kju.serving.served_screen import ServedScreen
 from kju.wire import sender as sender_module
+from kju.wire.greeting import Admission
 from kju.wire.messages import Ack, Done, Goodbye, Hello, Input, encode
-from kju.wire.sender import Admission
 
 pytest.importorskip("zenoh")
 pytest.importorskip("cryptography")
@@ -45,7 +46,7 @@ HELLO = Hello(1, "view", ["zstd"], 1 << 20)
 def says(where: Engine, message: object, number: str = "") -> str:
     """Say something as a viewer that has no inlet; returns which."""
     number = number or os.urandom(16).hex()
-    where.put_surely(address.upward(NAME, number), encode(message))  # type: ignore[arg-type]
+    where.put_reliable(address.upward(NAME, number), encode(message))  # type: ignore[arg-type]
     return number
 
 
@@ -53,7 +54,7 @@ def test_others_on_the_network_neither_read_nor_speak(lab: Trust) -> None:
     """Whoever a router lets in hears everything, and may say anything."""
     secret, acted = b"the password is secret", []
 
-    async def note(viewer: Viewer, body: bytes) -> Done:
+    async def note(viewer: ServedViewer, body: bytes) -> Done:
         acted.append(body)
         return Done(1, 1, 5)
 
@@ -64,12 +65,13 @@ def test_others_on_the_network_neither_read_nor_speak(lab: Trust) -> None:
         targets = [surface() for _ in range(3)]
         async with (
             engine(listen=[place]) as here, engine(connect=[place]) as there,
-            engine(connect=[place]) as eve, outlet(here, screen, Admit(lab, NAME), note) as served,
+            engine(connect=[place]) as eve,
+            outlet(here, screen, Authenticator(lab, NAME), note) as served,
         ):  # fmt: skip
             eve.subscribe("kju/**", lambda key, data: heard.append((key, data)))
-            ann = Inlet(there, NAME, targets[0], user="ann", prove=Prover(lab, "ann", NAME))
+            ann = Mirror(there, NAME, targets[0], user="ann", prove=Prover(lab, "ann", NAME))
             crowd = [
-                Inlet(there, NAME, each, "view", user="vic", prove=Prover(lab, "vic", NAME),
+                Mirror(there, NAME, each, "view", user="vic", prove=Prover(lab, "vic", NAME),
                       audience=True) for each in targets[1:]
             ]  # fmt: skip
             for each in (ann, *crowd):
@@ -80,26 +82,26 @@ def test_others_on_the_network_neither_read_nor_speak(lab: Trust) -> None:
             assert not any(secret in data for _, data in heard)
             numbers = {address.viewer_of(key) for key, _ in heard}
             assert len(numbers) == 4  # two of an audience, the audience, and ann
-            strange, before = [], served._strange
-            served._strange = lambda *what: (strange.append(what), before(*what))  # type: ignore[assignment, method-assign, misc]
+            strange, before = [], served._on_invalid
+            served._on_invalid = lambda *what: (strange.append(what), before(*what))  # type: ignore[assignment, method-assign, misc]
             again = [data for key, data in heard if key.startswith("kju/from")]
             for key, data in heard:
-                eve.put_surely(key, data)
+                eve.put_reliable(key, data)
             lies = [Goodbye("bye"), Hello(1, "control", ["zstd"], 1000, "ann"), Input(9, b"key")]
             for number in numbers:
                 for lie in lies:
-                    eve.put_surely(address.upward(NAME, number), encode(lie))
-                    eve.put_surely(address.downward(NAME, number), encode(lie))
-                    eve.put_surely(address.to_all(NAME, number), encode(lie))
+                    eve.put_reliable(address.upward(NAME, number), encode(lie))
+                    eve.put_reliable(address.downward(NAME, number), encode(lie))
+                    eve.put_reliable(address.to_all(NAME, number), encode(lie))
             # What she has heard said to the sender, and two lies to each of three sessions.
             await until(lambda: len(strange) >= len(again) - 3 + 3 * 2)
-            sessions = {*served.viewers, *served.members}
+            sessions = {*served.registry.viewers, *served.registry.members}
             screen.draw(rng)
             await until(lambda: all(shows(each, screen) for each in targets))
             assert await ann.input(b"another key")
             assert acted == [secret, b"another key"]
-            assert {*served.viewers, *served.members} == sessions
-            assert all(each.said.live for each in (ann, *crowd))
+            assert {*served.registry.viewers, *served.registry.members} == sessions
+            assert all(each.status.live for each in (ann, *crowd))
             for each in (ann, *crowd):
                 each.close()
 
@@ -109,9 +111,9 @@ def test_others_on_the_network_neither_read_nor_speak(lab: Trust) -> None:
 def test_of_an_audience_whose_leader_says_nothing_another_leads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Audience, "PATIENCE", 0.5)
-    monkeypatch.setattr(inlet_module, "COMPLAIN", 0.3)
-    monkeypatch.setattr(sender_module, "REPAINT", 0.2)
+    monkeypatch.setattr(audience_module, "LEADER_TIMEOUT", 0.5)
+    monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
+    monkeypatch.setattr(sender_module, "RESTART_INTERVAL", 0.2)
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
@@ -120,18 +122,18 @@ def test_of_an_audience_whose_leader_says_nothing_another_leads(
             engine(listen=[place]) as here, engine(connect=[place]) as there,
             engine(connect=[place]) as mute, outlet(here, screen) as served,
         ):  # fmt: skip
-            first = Inlet(mute, NAME, surface(), "view", audience=True)
+            first = Mirror(mute, NAME, surface(), "view", audience=True)
             await first.open(10)
-            second = Inlet(there, NAME, target, "view", audience=True)
+            second = Mirror(there, NAME, target, "view", audience=True)
             await second.open(10)
             assert first.receiver.leads
-            mute.put = mute.put_surely = lambda *what, **how: None  # type: ignore[method-assign]
+            mute.put = mute.put_reliable = lambda *what, **how: None  # type: ignore[method-assign]
             for _ in range(20):
                 screen.draw(rng)
                 await asyncio.sleep(0.02)
             await until(lambda: shows(target, screen))
             assert second.receiver.leads
-            assert len(served.members) == 2
+            assert len(served.registry.members) == 2
             second.close()
             first.close()
 
@@ -140,8 +142,8 @@ def test_of_an_audience_whose_leader_says_nothing_another_leads(
 
 def test_a_leader_that_goes_with_a_full_window_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next one lacks what was under way, and says so: that must empty the window."""
-    monkeypatch.setattr(inlet_module, "COMPLAIN", 0.3)
-    monkeypatch.setattr(sender_module, "REPAINT", 0.2)
+    monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
+    monkeypatch.setattr(sender_module, "RESTART_INTERVAL", 0.2)
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
@@ -151,17 +153,17 @@ def test_a_leader_that_goes_with_a_full_window_is_followed(monkeypatch: pytest.M
             engine(listen=[place]) as here, engine(connect=[place]) as there,
             engine(connect=[place]) as mute, outlet(here, screen) as served,
         ):  # fmt: skip
-            first = Inlet(mute, NAME, surface(), "view", audience=True)
+            first = Mirror(mute, NAME, surface(), "view", audience=True)
             await first.open(10)
             screen.draw(rng)
-            await until(lambda: first.receiver.whole > 1)
+            await until(lambda: first.receiver.picture.whole > 1)
             put, mute.put = mute.put, lambda *what, **how: None  # type: ignore[method-assign]
             for _ in range(30):
                 screen.draw(rng)
                 await asyncio.sleep(0.01)
-            window = served._audience.sender.window
+            window = served._audience.sender.outgoing.window
             await until(lambda: window.in_flight >= window.size(served._loop.time()))
-            others = [Inlet(there, NAME, each, "view", audience=True) for each in targets]
+            others = [Mirror(there, NAME, each, "view", audience=True) for each in targets]
             for each in others:
                 await each.open(1)
             mute.put = put  # type: ignore[method-assign]
@@ -182,14 +184,14 @@ def test_who_of_an_audience_lies_ends_alone() -> None:
             outlet(here, screen) as served,
         ):  # fmt: skip
             liar = says(there, Hello(1, "view", ["zstd"], 1 << 20, audience=True))
-            await until(lambda: liar in served.members)
-            viewer = Inlet(there, NAME, target, "view", audience=True)
+            await until(lambda: liar in served.registry.members)
+            viewer = Mirror(there, NAME, target, "view", audience=True)
             await viewer.open(1)
             says(there, Ack(1 << 50), liar)
-            await until(lambda: liar not in served.members)
+            await until(lambda: liar not in served.registry.members)
             screen.draw(rng)
             await until(lambda: shows(target, screen))
-            assert len(served.members) == 1
+            assert len(served.registry.members) == 1
             viewer.close()
 
     run(scene)
@@ -197,23 +199,25 @@ def test_who_of_an_audience_lies_ends_alone() -> None:
 
 def test_a_viewer_that_answers_nothing_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its token does not count: anybody on the network can have that."""
-    monkeypatch.setattr(outlet_module, "SILENT", 1.5)
-    gone: list[Viewer] = []
+    monkeypatch.setattr(registry, "VIEWER_TIMEOUT", 1.5)
+    gone: list[ServedViewer] = []
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
         screen = new_screen()
         async with engine(listen=[place]) as here, engine(connect=[place]) as there:
-            served = Outlet(here, NAME, screen, lambda h, raw: Admission(h.role), act, gone.append)
+            served = ServedScreen(
+                here, NAME, screen, lambda h, raw: Admission(h.role), act, gone.append
+            )
             served.open()
-            viewer = Inlet(there, NAME, surface())
+            viewer = Mirror(there, NAME, surface())
             await viewer.open(10)
             silent = says(there, HELLO)
-            there.token(address.token(NAME, silent))
-            await until(lambda: silent in served.viewers)
-            await until(lambda: silent not in served.viewers)
+            there.declare_token(address.token(NAME, silent))
+            await until(lambda: silent in served.registry.viewers)
+            await until(lambda: silent not in served.registry.viewers)
             assert [each.id for each in gone] == [silent]
-            assert len(served.viewers) == 1
+            assert len(served.registry.viewers) == 1
             viewer.close()
             served.close("over")
 
@@ -224,8 +228,8 @@ def test_a_viewer_that_answers_nothing_is_forgotten(monkeypatch: pytest.MonkeyPa
 def test_a_crowd_is_let_in_up_to_a_limit(
     monkeypatch: pytest.MonkeyPatch, lab: Trust, kind: str
 ) -> None:
-    monkeypatch.setattr(outlet_module, "MOST_NEW", 8)
-    monkeypatch.setattr(outlet_module, "MOST_VIEWERS", 10)
+    monkeypatch.setattr(registry, "MAX_GREETING", 8)
+    monkeypatch.setattr(registry, "MAX_VIEWERS", 10)
     opened = asyncio.Event()
 
     async def scene() -> None:
@@ -240,25 +244,25 @@ def test_a_crowd_is_let_in_up_to_a_limit(
         screen.open = late  # type: ignore[method-assign]
         key = Prover(lab, "ann", NAME)().key
         hello = HELLO if kind == "plain" else Hello(1, "view", ["zstd"], 1000, "ann", key)
-        admit = Admit(lab, NAME) if kind == "sealed" else lambda h, raw: Admission(h.role)
+        admit = Authenticator(lab, NAME) if kind == "sealed" else lambda h, raw: Admission(h.role)
         async with (
             engine(listen=[place]) as here, engine(connect=[place]) as there,
             outlet(here, screen, admit) as served,
         ):  # fmt: skip
             for _ in range(200):
                 says(there, hello)
-            await until(lambda: len(served._greeting) == 8)
+            await until(lambda: len(served.registry.starting) == 8)
             assert len(served._jobs) == 8
             opened.set()
-            await until(lambda: len(served.viewers) >= 8)
+            await until(lambda: len(served.registry.viewers) >= 8)
             for _ in range(50):
                 says(there, hello)
             if kind == "plain":
-                await until(lambda: len(served.viewers) == 10)
+                await until(lambda: len(served.registry.viewers) == 10)
             else:  # the oldest that has proved nothing makes room
-                ann = Inlet(there, NAME, target, user="ann", prove=Prover(lab, "ann", NAME))
+                ann = Mirror(there, NAME, target, user="ann", prove=Prover(lab, "ann", NAME))
                 await ann.open(10)
-                assert len(served.viewers) <= 9
+                assert len(served.registry.viewers) <= 9
                 ann.close()
 
     run(scene)
@@ -268,7 +272,7 @@ def test_who_asks_for_control_has_no_place_beyond_those_for_viewers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A hello for the audience with the role control is no member's."""
-    monkeypatch.setattr(outlet_module, "MOST_VIEWERS", 2)
+    monkeypatch.setattr(registry, "MAX_VIEWERS", 2)
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
@@ -278,13 +282,13 @@ def test_who_asks_for_control_has_no_place_beyond_those_for_viewers(
         ):  # fmt: skip
             for _ in range(2):
                 says(there, HELLO)
-            await until(lambda: len(served.viewers) == 2)
-            greedy = Inlet(there, NAME, surface(), audience=True)
-            with pytest.raises(UnavailableError, match="as many viewers"):
+            await until(lambda: len(served.registry.viewers) == 2)
+            greedy = Mirror(there, NAME, surface(), audience=True)
+            with pytest.raises(UnavailableError, match="no room for another viewer"):
                 await greedy.open(10)
-            member = Inlet(there, NAME, surface(), "view", audience=True)
+            member = Mirror(there, NAME, surface(), "view", audience=True)
             await member.open(10)
-            assert (len(served.viewers), len(served.members)) == (2, 1)
+            assert (len(served.registry.viewers), len(served.registry.members)) == (2, 1)
             for each in (greedy, member):
                 each.close()
 
@@ -305,8 +309,8 @@ def test_a_screen_that_cannot_be_looked_at_tells_nobody_of_this_computer(
             engine(listen=[place]) as here, engine(connect=[place]) as there,
             outlet(here, screen),
         ):  # fmt: skip
-            viewer = Inlet(there, NAME, surface())
-            with pytest.raises(UnavailableError, match="cannot be looked at now") as refused:
+            viewer = Mirror(there, NAME, surface())
+            with pytest.raises(UnavailableError, match="is unavailable: see") as refused:
                 await viewer.open(10)
             assert "secret" not in str(refused.value)
             viewer.close()
@@ -316,24 +320,28 @@ def test_a_screen_that_cannot_be_looked_at_tells_nobody_of_this_computer(
 
 
 def test_a_user_has_some_mirrors_and_not_all(monkeypatch: pytest.MonkeyPatch, lab: Trust) -> None:
-    monkeypatch.setattr(outlet_module, "MOST_OF_ONE", 2)
-    monkeypatch.setattr(inlet_module, "AGAIN", 30.0)
+    monkeypatch.setattr(registry, "MAX_VIEWERS_PER_USER", 2)
+    monkeypatch.setattr(mirror_module, "RECONNECT_TIME", 30.0)
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
         screen = new_screen()
         async with (
             engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, screen, Admit(lab, NAME)) as served,
+            outlet(here, screen, Authenticator(lab, NAME)) as served,
         ):  # fmt: skip
             users = ["vic", "ann", "ann", "ann"]
             inlets = [
-                Inlet(there, NAME, surface(), user=user, prove=Prover(lab, user, NAME))
+                Mirror(there, NAME, surface(), user=user, prove=Prover(lab, user, NAME))
                 for user in users
             ]
             for each in inlets:
                 await each.open(10)
-            assert [each.sender.user for each in served.viewers.values()] == ["vic", "ann", "ann"]
+            assert [each.sender.user for each in served.registry.viewers.values()] == [
+                "vic",
+                "ann",
+                "ann",
+            ]
             await until(lambda: "more than 2 mirrors" in inlets[1].receiver.reason)
             for each in inlets:
                 each.close()
@@ -349,12 +357,12 @@ def test_who_is_not_let_in_costs_no_look_and_is_told_of_once(
         screen = new_screen()
         async with (
             engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, screen, Admit(lab, NAME)),
+            outlet(here, screen, Authenticator(lab, NAME)),
         ):  # fmt: skip
             for _ in range(20):
                 says(there, Hello(1, "view", ["zstd"], 1000, "eve\x1b[2J", bytes(range(32))))
-            eve = Inlet(there, NAME, surface(), user="eve")
-            with pytest.raises(UnavailableError, match="lets in who proves"):
+            eve = Mirror(there, NAME, surface(), user="eve")
+            with pytest.raises(UnavailableError, match="requires authentication"):
                 await eve.open(5)
             eve.close()
             assert screen.looks == 0
@@ -362,7 +370,7 @@ def test_who_is_not_let_in_costs_no_look_and_is_told_of_once(
     with caplog.at_level(logging.WARNING):
         run(scene)
     told = [each.getMessage() for each in caplog.records]
-    assert sum("is not known to the sender" in each for each in told) == 1
+    assert sum("does not know user" in each for each in told) == 1
     assert all(each.isprintable() for each in told)
 
 
@@ -377,17 +385,17 @@ def test_a_viewer_that_refuses_the_sender_is_told_of_there(
         place = f"tcp/127.0.0.1:{free_port()}"
         async with (
             engine(listen=[place]) as here, engine(connect=[place]) as there,
-            outlet(here, new_screen(), Admit(lab, NAME)),
+            outlet(here, new_screen(), Authenticator(lab, NAME)),
         ):  # fmt: skip
-            ann = Inlet(there, NAME, surface(), user="ann", prove=Prover(other, "ann", NAME))
-            with pytest.raises(UnavailableError, match="does not prove who it is"):
+            ann = Mirror(there, NAME, surface(), user="ann", prove=Prover(other, "ann", NAME))
+            with pytest.raises(UnavailableError, match="proof is not valid"):
                 await ann.open(5)
-            await until(lambda: "says, unproved" in caplog.text)
+            await until(lambda: "not authenticated" in caplog.text)
             ann.close()
 
     with caplog.at_level(logging.WARNING):
         run(scene)
-    assert "of another authority" in caplog.text
+    assert "from another authority" in caplog.text
 
 
 def test_who_lets_pings_by_and_nothing_else_makes_nothing_live() -> None:
@@ -400,17 +408,17 @@ def test_who_lets_pings_by_and_nothing_else_makes_nothing_live() -> None:
             engine(listen=[place]) as here, engine(connect=[place]) as there,
             outlet(here, screen),
         ):  # fmt: skip
-            viewer = Inlet(there, NAME, target)
+            viewer = Mirror(there, NAME, target)
             await viewer.open(10)
             screen.draw(rng)
             await until(lambda: shows(target, screen))
             put = here.put
             here.put = lambda key, data, **how: len(data) < 60 and put(key, data, **how)  # type: ignore[method-assign]
             screen.draw(rng)
-            await until(lambda: not viewer.said.live)
-            assert "does not come" in viewer.said.reason
+            await until(lambda: not viewer.status.live)
+            assert "are missing" in viewer.status.reason
             del here.put
-            await until(lambda: viewer.said.live and shows(target, screen))
+            await until(lambda: viewer.status.live and shows(target, screen))
             viewer.close()
 
     run(scene)
@@ -424,7 +432,7 @@ def test_marks_are_of_the_session_that_there_is() -> None:
             engine(listen=[place]) as here, engine(connect=[place]) as there,
             outlet(here, screen) as served,
         ):  # fmt: skip
-            viewer = Inlet(there, NAME, target)
+            viewer = Mirror(there, NAME, target)
             await viewer.open(10)
             for _ in range(20):
                 screen.draw(rng)
@@ -432,7 +440,7 @@ def test_marks_are_of_the_session_that_there_is() -> None:
             await until(lambda: shows(target, screen))
             version = target.version
             served._end_all("begin again")
-            await until(lambda: viewer.said.live and bool(served.viewers))
+            await until(lambda: viewer.status.live and bool(served.registry.viewers))
             mark, _ = await viewer.input(b"a key")  # done at the sender's version 5
             assert mark >= version
             viewer.close()
@@ -457,7 +465,7 @@ def test_what_is_too_large_is_not_put_together() -> None:
 
 
 def test_an_audience_is_as_large_as_it_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outlet_module, "MOST_MEMBERS", 2)
+    monkeypatch.setattr(registry, "MAX_MEMBERS", 2)
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
@@ -465,13 +473,13 @@ def test_an_audience_is_as_large_as_it_may_be(monkeypatch: pytest.MonkeyPatch) -
             engine(listen=[place]) as here, engine(connect=[place]) as there,
             outlet(here, new_screen()) as served,
         ):  # fmt: skip
-            crowd = [Inlet(there, NAME, surface(), "view", audience=True) for _ in range(3)]
+            crowd = [Mirror(there, NAME, surface(), "view", audience=True) for _ in range(3)]
             for each in crowd[:2]:
                 await each.open(1)
             crowd[2]._connect()
-            await until(lambda: "as large an audience" in crowd[2].receiver.reason)
-            assert len(served.members) == 2
-            assert not served.viewers
+            await until(lambda: "is full" in crowd[2].receiver.reason)
+            assert len(served.registry.members) == 2
+            assert not served.registry.viewers
             for each in crowd:
                 each.close()
 

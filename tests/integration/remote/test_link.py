@@ -19,21 +19,22 @@ from kju.emulators.mirror.console import MirrorConsole
 from kju.emulators.mirror.devices import mirror_devices
 from kju.errors import InputError, KjuError, RoleError, UnavailableError
 from kju.protocol.messages import Request
-from kju.remote import mirror as inlet_module
+from kju.remote import link_status
+from kju.remote import mirror as mirror_module
 from kju.remote.endpoints import Options, Tls, endpoint
-from kju.remote.mirror import Inlet
+from kju.remote.mirror import Mirror
 from kju.remote.reachability import answers_quic
 from kju.remote.transport import MAX_QUEUED, Engine
 from kju.remote.trust import Trust
-from kju.serving import served_screen as outlet_module
-from kju.serving.audience import Viewer
-from kju.serving.served_screen import Outlet
+from kju.serving import shared_screen
+from kju.serving.registry import ServedViewer
+from kju.serving.served_screen import ServedScreen
 from kju.surface import Mark, State
 from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
 from kju.wire import sender as sender_module
+from kju.wire.greeting import Admission
 from kju.wire.messages import Done, Hello
-from kju.wire.sender import Admission
 
 pytest.importorskip("zenoh")
 
@@ -47,7 +48,7 @@ def test_viewers_follow_and_drive_a_screen() -> None:
             outlet(here, screen) as served,
         ):  # fmt: skip
             targets = [surface(), surface()]
-            inlets = [Inlet(there, NAME, target, tell=told.append) for target in targets]
+            inlets = [Mirror(there, NAME, target, tell=told.append) for target in targets]
             for each in inlets:
                 await each.open(10)
             for _ in range(20):
@@ -58,9 +59,9 @@ def test_viewers_follow_and_drive_a_screen() -> None:
             with pytest.raises(InputError, match="takes nothing"):
                 await inlets[0].input(b"no")
             assert told[-1].live
-            assert len(served.viewers) == 2
+            assert len(served.registry.viewers) == 2
             inlets[1].close()
-            await until(lambda: len(served.viewers) == 1)
+            await until(lambda: len(served.registry.viewers) == 1)
             inlets[0].close()
 
     run(scene)
@@ -79,15 +80,15 @@ def test_a_viewer_may_be_told_to_look_only_or_to_go() -> None:
             engine(listen=[place]) as here, engine(connect=[place]) as there,
             outlet(here, screen, admit),
         ):  # fmt: skip
-            looker = Inlet(there, NAME, surface())
+            looker = Mirror(there, NAME, surface())
             await looker.open(10)
             with pytest.raises(RoleError):
                 await looker.input(b"a key")
-            stranger = Inlet(there, NAME, surface(), user="eve")
+            stranger = Mirror(there, NAME, surface(), user="eve")
             with pytest.raises(UnavailableError, match="eve is not let in"):
                 await stranger.open(2)
-            nowhere = Inlet(there, "lab/host1/nothing", surface())
-            with pytest.raises(UnavailableError, match="nobody answers"):
+            nowhere = Mirror(there, "lab/host1/nothing", surface())
+            with pytest.raises(UnavailableError, match="no sender answers"):
                 await nowhere.open(0.5)
             for each in (looker, stranger, nowhere):
                 each.close()
@@ -98,7 +99,7 @@ def test_a_viewer_may_be_told_to_look_only_or_to_go() -> None:
 def test_a_link_that_ends_makes_the_picture_stale_and_comes_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(inlet_module, "STALE", 1.0)
+    monkeypatch.setattr(link_status, "STALE_TIME", 1.0)
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
@@ -106,11 +107,11 @@ def test_a_link_that_ends_makes_the_picture_stale_and_comes_back(
         async with contextlib.AsyncExitStack() as stack:
             async with engine(listen=[place]) as here, outlet(here, screen):
                 there = await stack.enter_async_context(engine(connect=[place]))
-                viewer = Inlet(there, NAME, target, tell=told.append)
+                viewer = Mirror(there, NAME, target, tell=told.append)
                 await viewer.open(10)
                 screen.draw(rng)
                 await until(lambda: shows(target, screen))
-            await until(lambda: not viewer.said.live)
+            await until(lambda: not viewer.status.live)
             assert shows(target, screen)
             with pytest.raises(UnavailableError):
                 await viewer.input(b"a key")
@@ -118,7 +119,7 @@ def test_a_link_that_ends_makes_the_picture_stale_and_comes_back(
             screen.draw(rng)
             # The same place, another process as far as anybody can see.
             async with engine(listen=[place]) as here, outlet(here, screen):
-                await until(lambda: viewer.said.live and shows(target, screen), 20)
+                await until(lambda: viewer.status.live and shows(target, screen), 20)
             assert target.mode.epoch == epoch  # it was never black between
             viewer.close()
         lives = [said.live for said in told]
@@ -128,8 +129,8 @@ def test_a_link_that_ends_makes_the_picture_stale_and_comes_back(
 
 
 def test_an_audience_is_told_once_and_one_of_it_leads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inlet_module, "COMPLAIN", 0.3)
-    monkeypatch.setattr(sender_module, "REPAINT", 0.2)
+    monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
+    monkeypatch.setattr(sender_module, "RESTART_INTERVAL", 0.2)
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
@@ -139,16 +140,16 @@ def test_an_audience_is_told_once_and_one_of_it_leads(monkeypatch: pytest.Monkey
             engine(listen=[place]) as here, engine(connect=[place]) as there,
             outlet(here, screen) as served,
         ):  # fmt: skip
-            viewers = [Inlet(there, NAME, t, "view", audience=True) for t in targets]
+            viewers = [Mirror(there, NAME, t, "view", audience=True) for t in targets]
 
             async def drawn(watching: list[Producer]) -> int:
                 """Bytes for ten drawings, once all who watch show the last."""
-                before = served.sent
+                before = served.delivery.sent
                 for _ in range(10):
                     screen.draw(rng)
                     await asyncio.sleep(0.01)
                 await until(lambda: all(shows(each, screen) for each in watching))
-                return served.sent - before
+                return served.delivery.sent - before
 
             await viewers[0].open(10)
             # The fewest of a few: on a busy computer zenoh drops some, and that is sent again.
@@ -187,7 +188,7 @@ def test_a_lossy_viewer_and_others_in_codecs_of_their_own() -> None:
             ways = [{"lossy": True}, {}, {"codec": "lz4"}, {"codec": "raw"}]
             targets = [surface() for _ in ways]
             viewers = [
-                Inlet(there, NAME, target, **way)  # type: ignore[arg-type]
+                Mirror(there, NAME, target, **way)  # type: ignore[arg-type]
                 for target, way in zip(targets, ways, strict=True)
             ]
             for viewer in viewers:
@@ -202,11 +203,11 @@ def test_a_lossy_viewer_and_others_in_codecs_of_their_own() -> None:
                 screen.producer.compare(film)
                 screen.changed()
                 await asyncio.sleep(0.01)
-                assert all(each.receiver.exact for each in viewers[1:])
-                near += not viewers[0].receiver.exact
+                assert all(each.receiver.picture.exact for each in viewers[1:])
+                near += not viewers[0].receiver.picture.exact
             assert near
             await until(lambda: all(shows(each, screen) for each in targets))
-            await until(lambda: viewers[0].receiver.exact)
+            await until(lambda: viewers[0].receiver.picture.exact)
             for viewer in viewers:
                 viewer.close()
 
@@ -219,11 +220,11 @@ def test_an_input_whose_answer_never_comes_may_have_been_done() -> None:
         screen = new_screen()
         async with engine(listen=[place]) as here, engine(connect=[place]) as there:
             async with outlet(here, screen) as served:
-                viewer = Inlet(there, NAME, surface())
+                viewer = Mirror(there, NAME, surface())
                 await viewer.open(10)
                 typed = asyncio.ensure_future(viewer.input(b"never"))
                 await until(lambda: bool(served._jobs))
-            with pytest.raises(InputError, match="may have been done"):
+            with pytest.raises(InputError, match="may have been carried out"):
                 await asyncio.wait_for(typed, 10)
             viewer.close()
 
@@ -233,7 +234,7 @@ def test_an_input_whose_answer_never_comes_may_have_been_done() -> None:
 def test_a_screen_is_looked_at_only_while_somebody_is_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(outlet_module, "GRACE", 0.1)
+    monkeypatch.setattr(shared_screen, "GRACE_TIME", 0.1)
 
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
@@ -244,7 +245,7 @@ def test_a_screen_is_looked_at_only_while_somebody_is_there(
         ):  # fmt: skip
             assert screen.looks == 0
             for look in (1, 2):
-                viewer = Inlet(there, NAME, target)
+                viewer = Mirror(there, NAME, target)
                 await viewer.open(10)
                 assert (screen.looks, screen.is_open) == (look, True)
                 viewer.close()
@@ -261,7 +262,7 @@ def test_another_surface_in_place_of_the_old_is_taken_anew() -> None:
             engine(listen=[place]) as here, engine(connect=[place]) as there,
             outlet(here, screen),
         ):  # fmt: skip
-            viewer = Inlet(there, NAME, target)
+            viewer = Mirror(there, NAME, target)
             await viewer.open(10)
             await until(lambda: shows(target, screen))
             other = surface(incarnation=8)
@@ -285,12 +286,12 @@ def test_through_a_router() -> None:
             engine(connect=[place]) as here, engine(connect=[place]) as there,
             outlet(here, screen),
         ):  # fmt: skip
-            viewer = Inlet(there, NAME, target)
+            viewer = Mirror(there, NAME, target)
             await viewer.open(10)
             for _ in range(10):
                 screen.draw(rng)
             await until(lambda: shows(target, screen))
-            found = await asyncio.to_thread(there.tokens, "kju/up/**", 1.0)
+            found = await asyncio.to_thread(there.find_tokens, "kju/up/**", 1.0)
             assert found == [f"kju/up/{NAME}"]
             viewer.close()
         await router.close()
@@ -331,7 +332,7 @@ def test_what_may_be_lost_goes_as_datagrams(tmp_path: Path, protocol: str) -> No
             engine(connect=[place], datagrams=True, tls=other) as there,
             outlet(here, screen) as served,
         ):
-            viewer = Inlet(there, NAME, target)
+            viewer = Mirror(there, NAME, target)
             await viewer.open(10)
             for _ in range(10):
                 screen.draw(rng)
@@ -341,7 +342,7 @@ def test_what_may_be_lost_goes_as_datagrams(tmp_path: Path, protocol: str) -> No
             assert ways(there) == {"RELIABLE", "BEST_EFFORT"}
             assert len(here._publishers) == len(there._publishers) == 1
             viewer.close()
-            await until(lambda: not served.viewers)
+            await until(lambda: not served.registry.viewers)
             await until(lambda: not here._publishers and not there._publishers)
 
     run(scene)
@@ -361,7 +362,7 @@ def test_where_udp_is_blocked_there_is_tcp(answers: str) -> None:
                 engine(connect=[place], datagrams=True) as there,
                 outlet(here, screen),
             ):
-                viewer = Inlet(there, NAME, target)
+                viewer = Mirror(there, NAME, target)
                 await viewer.open(10)
                 screen.draw(rng)
                 await until(lambda: shows(target, screen))
@@ -386,7 +387,7 @@ def test_who_finds_its_udp_port_taken_serves_over_tcp(caplog: pytest.LogCaptureF
 
     with caplog.at_level(logging.WARNING):
         run(scene)
-    assert "over TCP only" in caplog.text
+    assert "only TCP is used" in caplog.text
 
 
 def test_who_answers_quic_is_told_from_who_does_not() -> None:
@@ -405,7 +406,7 @@ def test_an_input_and_its_answer_that_are_held_up_come_as_their_copies() -> None
         place = f"tcp/127.0.0.1:{free_port()}"
         screen, done = new_screen(), []
 
-        async def count(viewer: Viewer, body: bytes) -> Done:
+        async def count(viewer: ServedViewer, body: bytes) -> Done:
             done.append(body)
             return Done(1, 1, 5)
 
@@ -413,19 +414,21 @@ def test_an_input_and_its_answer_that_are_held_up_come_as_their_copies() -> None
             engine(listen=[place], datagrams=True) as here,
             engine(connect=[place], datagrams=True) as there,
         ):
-            served = Outlet(here, NAME, screen, lambda hello, raw: Admission(hello.role), count)
+            served = ServedScreen(
+                here, NAME, screen, lambda hello, raw: Admission(hello.role), count
+            )
             served.open()
-            viewer = Inlet(there, NAME, surface())
+            viewer = Mirror(there, NAME, surface())
             await viewer.open(10)
             held = []
             for each in (here, there):
-                each.put_surely = lambda *late, where=each: held.append((where, late))  # type: ignore[method-assign]
+                each.put_reliable = lambda *late, where=each: held.append((where, late))  # type: ignore[method-assign]
             for number in range(3):
                 await asyncio.wait_for(viewer.input(b"%d" % number), 5)
             for each in (here, there):
-                del each.put_surely
+                del each.put_reliable
             for where, late in held:
-                where.put_surely(*late)
+                where.put_reliable(*late)
             await viewer.input(b"3")
             assert done == [b"0", b"1", b"2", b"3"]
             assert len(held) == 6
@@ -445,23 +448,23 @@ def test_drawing_that_takes_long_keeps_nothing_else_waiting() -> None:
             engine(listen=[place]) as here, engine(connect=[place]) as there,
             outlet(here, screen),
         ):  # fmt: skip
-            viewer = Inlet(there, NAME, target)
+            viewer = Mirror(there, NAME, target)
             await viewer.open(10)
             await until(lambda: shows(target, screen))
             assert target.hold()
             before = target.pixels.copy()
             screen.draw(rng)
-            await until(lambda: viewer._drawing is not None)
+            await until(lambda: viewer._queue._in_thread is not None)
             for _ in range(3):
                 screen.draw(rng)
                 await asyncio.sleep(0.05)
-            assert viewer.said.live
+            assert viewer.status.live
             assert np.array_equal(target.pixels, before)
             target.unhold()
             await until(lambda: shows(target, screen))
             assert (await viewer.input(b"a key"))[0]
             viewer.close()
-            await viewer.drawn()
+            await viewer.drawing_finished()
 
     run(scene)
 
@@ -473,7 +476,7 @@ def test_the_loop_does_not_read_what_the_thread_changes(caplog: pytest.LogCaptur
     class Lost(dict[int, float]):
         def values(self) -> Any:
             if threading.current_thread() is threading.main_thread():
-                loop_read.append(viewer._draws)
+                loop_read.append(viewer._queue.receiver)
             return super().values()
 
     async def scene() -> None:
@@ -484,21 +487,21 @@ def test_the_loop_does_not_read_what_the_thread_changes(caplog: pytest.LogCaptur
             engine(listen=[place]) as here, engine(connect=[place]) as there,
             outlet(here, screen),
         ):  # fmt: skip
-            viewer = Inlet(there, NAME, target)
+            viewer = Mirror(there, NAME, target)
             await viewer.open(10)
             await until(lambda: shows(target, screen))
             assert target.hold()
             screen.draw(rng)
-            await until(lambda: viewer._drawing is not None)
-            viewer.receiver._lost = Lost()
+            await until(lambda: viewer._queue._in_thread is not None)
+            viewer.receiver.losses._lost = Lost()
             viewer._tick()
             assert not loop_read
             target.unhold()
             await until(lambda: shows(target, screen))
             viewer.close()
-            await viewer.drawn()
+            await viewer.drawing_finished()
 
-    viewer: Inlet
+    viewer: Mirror
     run(scene)
 
 
@@ -529,7 +532,7 @@ def test_pixels_that_a_client_holds_are_not_drawn(tmp_path: Path) -> None:
             outlet(here, screen),
         ):  # fmt: skip
             go_on.set()
-            viewer = console.inlet = Inlet(there, NAME, target)
+            viewer = console.inlet = Mirror(there, NAME, target)
             await viewer.open(10)
             await until(lambda: shows(target, screen))  # type: ignore[arg-type]
             go_on.clear()
@@ -548,13 +551,13 @@ def test_pixels_that_a_client_holds_are_not_drawn(tmp_path: Path) -> None:
             with pytest.raises(KjuError, match="held for another"):
                 await console.hold("second", 30)
             screen.draw(rng)
-            await until(lambda: bool(viewer._waiting))
-            assert viewer._drawing is None
+            await until(lambda: bool(viewer._queue._waiting))
+            assert viewer._queue._in_thread is None
             assert np.array_equal(target.pixels, before)
             console.unhold("first")
             await until(lambda: shows(target, screen))  # type: ignore[arg-type]
             viewer.close()
-            await viewer.drawn()
+            await viewer.drawing_finished()
         console.stop(State.CLOSED, "over")
 
     run(scene)
@@ -569,22 +572,22 @@ def test_messages_for_a_busy_event_loop_are_limited() -> None:
             taken: list[bytes] = []
             there.subscribe("kju/flood", lambda key, data: taken.append(data))
             while not taken:  # the subscription has reached the other side
-                here.put_surely("kju/flood", b"first")
+                here.put_reliable("kju/flood", b"first")
                 await asyncio.sleep(0.05)
-            here.put_surely("kju/flood", b"start")
+            here.put_reliable("kju/flood", b"start")
             await until(lambda: taken[-1] == b"start")  # nothing else is on its way
             taken.clear()
             count, arrived = 3 * MAX_QUEUED, threading.Event()
             watch = there.session.declare_subscriber("kju/last", lambda _: arrived.set())
             for number in range(count):
-                here.put_surely("kju/flood", number.to_bytes(4))
-            here.put_surely("kju/last", b"")
+                here.put_reliable("kju/flood", number.to_bytes(4))
+            here.put_reliable("kju/last", b"")
             assert arrived.wait(60)  # the loop stands still until all have arrived
             await until(lambda: len(taken) >= MAX_QUEUED)
             await asyncio.sleep(0)
             assert len(taken) == MAX_QUEUED
             assert taken == sorted(taken)
-            here.put_surely("kju/flood", b"later")  # there is room again
+            here.put_reliable("kju/flood", b"later")  # there is room again
             await until(lambda: taken[-1] == b"later")
             watch.undeclare()
 

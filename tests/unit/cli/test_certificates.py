@@ -9,7 +9,7 @@ import pytest
 from kju.cli import certificates as command
 from kju.cli.network import Reach
 from kju.errors import UsageError
-from kju.remote.known import KnownSenders, Sender
+from kju.remote.known import KnownSender, KnownSenders
 from kju.remote.trust import Trust
 
 pytest.importorskip("cryptography")
@@ -63,7 +63,7 @@ def test_a_sender_is_listed_accepted_and_forgotten(
 ) -> None:
     key = "SHA256:" + "a" * 43
     command.sender("zenoh:lab/x", "host1", key, forget=False)
-    assert KnownSenders(folder).all() == {"lab/x": Sender("host1", key)}
+    assert KnownSenders(folder).all() == {"lab/x": KnownSender("host1", key)}
     command.sender("", "", "", forget=False)
     assert capsys.readouterr().out.splitlines()[1].split() == ["lab/x", "host1", key]
     with pytest.raises(UsageError, match="name and the key"):

@@ -16,7 +16,7 @@ from kju.cli.power import parse
 from kju.emulators.qemu import accelerator as probe
 from kju.emulators.qemu import program as qemu
 from kju.errors import UsageError
-from kju.store import defined as store
+from kju.store import defined, defining
 from kju.store.definition import Definition
 
 
@@ -24,7 +24,7 @@ from kju.store.definition import Definition
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.delenv("VISUAL", raising=False)
-    store.create("web", Definition(cpus=2))
+    defining.create("web", Definition(cpus=2))
     return tmp_path / "data" / "kju" / "machines" / "web" / "machine.toml"
 
 
@@ -37,7 +37,7 @@ def edit(monkeypatch: pytest.MonkeyPatch, how: str) -> subprocess.CompletedProce
 def test_a_change_counts(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = edit(monkeypatch, "sed -i s/2/3/")
     assert done.returncode == 0, done.stderr
-    assert store.read("web").definition.cpus == 3
+    assert defined.read("web").definition.cpus == 3
     assert "has not changed" in edit(monkeypatch, "true").stdout
     assert [path.name for path in file.parent.iterdir()] == ["machine.toml"]
 
@@ -53,7 +53,7 @@ def test_what_is_not_right_is_kept_aside(file: Path, monkeypatch: pytest.MonkeyP
     # The next goes on with it.
     done = edit(monkeypatch, "sed -i /colour/d")
     assert "going on with the text that was not right" in done.stderr
-    assert store.read("web").definition.memory == "1G" and not aside.exists()
+    assert defined.read("web").definition.memory == "1G" and not aside.exists()
 
 
 def test_an_editor_that_fails_changes_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def test_a_definition_that_is_not_right_can_be_mended(
 ) -> None:
     file.write_text("cpus = many\n")
     assert edit(monkeypatch, "sed -i s/many/4/").returncode == 0
-    assert store.read("web").definition.cpus == 4
+    assert defined.read("web").definition.cpus == 4
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_text_that_was_cut_anywhere_never_counts(
         assert file.read_text() == before
     monkeypatch.setattr(editing, "_run_editor", lambda path: Path(path).write_text(whole))
     editing.edit("web")
-    assert store.read("web").definition.cpus == 3
+    assert defined.read("web").definition.cpus == 3
 
 
 def test_a_program_may_write_the_text_anew(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,11 +173,11 @@ def test_create_shows_every_file_of_a_disk(tmp_path: Path, monkeypatch: pytest.M
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 2
     assert "outside its folder" in done.stderr and "--trust-disk" in done.stderr
-    assert store.names() == []
+    assert defined.names() == []
     done = subprocess.run(
         [*words, "--trust-disk", "--disk-bus", "scsi"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert f"disk: {disk} (qcow2)\nbacking: {tmp_path}/base.raw (raw)\n" in done.stdout
-    made = store.read("strange").definition
+    made = defined.read("strange").definition
     assert made.trust_disk and made.disk_bus == "scsi"

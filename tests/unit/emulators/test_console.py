@@ -17,8 +17,8 @@ from kju.emulators.input.devices import Devices
 from kju.emulators.input.keyboard import Keyboard
 from kju.emulators.input.lamps import KeyboardLamps
 from kju.emulators.input.pace import Pace
-from kju.emulators.input.pointer import Pointer
 from kju.emulators.qemu.dbus import Console as Facts
+from kju.emulators.qemu.input.pointer import QemuPointer
 from kju.errors import KjuError, QemuError
 from kju.sources.base import Need, Phase, Report, Source, Status, StubSource
 from kju.surface import State
@@ -32,7 +32,7 @@ def devices() -> Devices:
         raise AssertionError("nobody drives these")
 
     keyboard = Keyboard(nobody, Pace(nobody))
-    pointer = Pointer(nobody, Pace(nobody), lambda: (0, 0), nobody, nobody)
+    pointer = QemuPointer(nobody, Pace(nobody), lambda: (0, 0), nobody, nobody)
     return Devices(keyboard, pointer, KeyboardLamps())
 
 

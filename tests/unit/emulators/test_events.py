@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kju.emulators.events import KEPT, LONGEST, Events, from_qmp, from_remote
+from kju.emulators.events import HISTORY, MAX_TEXT, Events, from_qmp, from_remote
 from kju.protocol.messages import Happened
 
 
@@ -37,14 +37,14 @@ def test_who_subscribes_is_told_from_then_on() -> None:
 
 def test_the_last_can_be_had_again_and_nothing_twice() -> None:
     events, everything, some = Events(), Subscriber(), Subscriber()
-    for _ in range(KEPT + 10):
+    for _ in range(HISTORY + 10):
         events.happen("reset")
     events.subscribe(everything, 0)
-    events.subscribe(some, KEPT + 8)
-    events.subscribe(some, KEPT + 20)
+    events.subscribe(some, HISTORY + 8)
+    events.subscribe(some, HISTORY + 20)
     events.happen("reset")
-    assert everything.numbers == list(range(11, KEPT + 12)), "the gap is to be seen"
-    assert some.numbers == [KEPT + 9, KEPT + 10, KEPT + 11]
+    assert everything.numbers == list(range(11, HISTORY + 12)), "the gap is to be seen"
+    assert some.numbers == [HISTORY + 9, HISTORY + 10, HISTORY + 11]
 
 
 def test_one_that_goes_while_it_is_told_confuses_nobody() -> None:
@@ -85,7 +85,7 @@ def test_data_is_short_and_plain() -> None:
     events.subscribe(one, -1)
     events.happen("panicked", {"info": {"a": "x" * 9999}, "action": "y" * 9999, "n": 3})
     data = one.got[0].data
-    assert len(data["info"]) == len(data["action"]) == LONGEST and data["n"] == 3
+    assert len(data["info"]) == len(data["action"]) == MAX_TEXT and data["n"] == 3
 
 
 @pytest.mark.parametrize("bad", ["\ud800", "a\udfff", float("nan"), float("inf"), -1e999, 1 << 64])

@@ -17,7 +17,9 @@ from kju.files import descriptor_limit, file_error, lost_descriptors
 
 PROGRAM = """
 import os, resource, sys
-import kju, kju.memory, kju.client.start, kju.store.running
+import kju, kju.memory, kju.client.start
+from kju.store.connection import connect
+from kju.store.paths import Path, Paths
 from kju.errors import LimitError
 soft = 64
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
@@ -27,9 +29,9 @@ try:
         held.append(os.open(os.devnull, os.O_RDONLY))
 except OSError:
     pass
-machine = kju.store.running.Paths(kju.store.running.Path("/nonexistent"))
+machine = Paths(Path("/nonexistent"))
 for attempt in (
-    lambda: kju.store.running.connect(machine, "web"),
+    lambda: connect(machine, "web"),
     kju.client.start.start_host,
     lambda: kju.memory.open_segment(sys.argv[1]),
     lambda: kju.memory.create("memfd:x", 4096),

@@ -24,9 +24,10 @@ from kju.protocol.input_log import Input
 from kju.remote.trust import Trust
 from kju.report import save as save_report
 from kju.store import defined as store
-from kju.store import logs
+from kju.store import defining, logs, qemu_img
 from kju.store.definition import Definition
 from kju.store.logs import BoundedLog
+from kju.store.paths import DEFINITION_FILE
 from kju.store.snapshot_files import SnapshotFiles
 
 FAULTS = pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
@@ -44,13 +45,13 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_create(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.create("other", Definition())
-    failed = sweep(root, lambda: store.create("web", Definition(), "1M"), monkeypatch)
+    defining.create("other", Definition())
+    failed = sweep(root, lambda: defining.create("web", Definition(), "1M"), monkeypatch)
     assert {"mkdir", "open", "write", "fsync", "rename"} <= set(failed)
 
 
 def test_define(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.create("other", Definition())
+    defining.create("other", Definition())
     assert sweep(root, lambda: defined.define("web", memory="1G"), monkeypatch)
 
 
@@ -58,7 +59,7 @@ def test_define(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_edit(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", "sed -i s/2/3/")
-    store.create("web", Definition(cpus=2))
+    defining.create("web", Definition(cpus=2))
     # The edited text stays where it cannot be removed; the next edit begins anew.
     failed = sweep(
         root, lambda: edit.edit("web"), monkeypatch, lambda p: p.endswith(store.EDITED), number
@@ -67,28 +68,30 @@ def test_edit(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 def test_clone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = store.create("web", Definition(), "1M")
+    made = defining.create("web", Definition(), "1M")
     with Folder.open(made.folder) as folder:
-        store.qemu_img.convert(str(made.folder / "disk.qcow2"), "qcow2", folder, store.VARIABLES)
-    assert sweep(root, lambda: store.clone("web", "copy"), monkeypatch)
+        qemu_img.convert(str(made.folder / "disk.qcow2"), "qcow2", folder, store.VARIABLES)
+    assert sweep(root, lambda: defining.clone("web", "copy"), monkeypatch)
 
 
 @FAULTS
 def test_rm(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    made = store.create("web", Definition(), "1M")
-    store.create("other", Definition())
+    made = defining.create("web", Definition(), "1M")
+    defining.create("other", Definition())
     SnapshotFiles(str(made.folder), "").keep("clean", b"picture", b"{}\n")
-    failed = sweep(root, lambda: store.remove("web"), monkeypatch, number=number)
+    failed = sweep(root, lambda: defining.remove("web"), monkeypatch, number=number)
     assert {"rename", "unlink", "rmdir"} <= set(failed)
 
 
 def with_disks() -> Path:
     """Keep a machine with disks of several names, and a snapshot."""
-    folder = store.create("web", Definition(), "1M").folder
+    folder = defining.create("web", Definition(), "1M").folder
     (folder / "more").mkdir()
     for name in ("old.raw", "more/old.img"):
         (folder / name).write_bytes(bytes(512))
-    store.replace(store.read("web"), "image = 'old.raw'\ndisks = ['disk.qcow2', 'more/old.img']\n")
+    defining.replace(
+        store.read("web"), "image = 'old.raw'\ndisks = ['disk.qcow2', 'more/old.img']\n"
+    )
     SnapshotFiles(str(folder), "").keep("clean", b"picture", b"{}\n")
     return folder
 
@@ -97,13 +100,13 @@ def test_a_killed_rm_leaves_nothing_to_the_next_machine_of_its_name(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, killed = with_disks(), []
-    for call in kills(lambda: store.remove("web"), monkeypatch):
+    for call in kills(lambda: defining.remove("web"), monkeypatch):
         killed.append(call)
         if "web" in store.names():
             assert len(list(folder.rglob("*"))) == 9, "it is whole"
         else:
-            store.create("web", Definition())
-            assert [path.name for path in folder.iterdir()] == [store.FILE], call
+            defining.create("web", Definition())
+            assert [path.name for path in folder.iterdir()] == [DEFINITION_FILE], call
             assert sorted(path.name for path in folder.parent.iterdir()) == [".lock", "web"], call
         shutil.rmtree(folder)
         with_disks()
@@ -115,13 +118,13 @@ def test_a_killed_create_leaves_nothing_to_the_next_machine_of_its_name(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed = []
-    for call in kills(lambda: store.create("web", Definition(), "1M"), monkeypatch):
+    for call in kills(lambda: defining.create("web", Definition(), "1M"), monkeypatch):
         killed.append(call)
         if "web" in store.names():
-            store.remove("web")
-        folder = store.create("web", Definition()).folder
-        assert [path.name for path in folder.iterdir()] == [store.FILE], call
-        store.remove("web")
+            defining.remove("web")
+        folder = defining.create("web", Definition()).folder
+        assert [path.name for path in folder.iterdir()] == [DEFINITION_FILE], call
+        defining.remove("web")
         assert [path.name for path in folder.parent.iterdir()] == [".lock"], call
     assert {"mkdir", "write", "rename", "fsync"} <= set(killed)
 

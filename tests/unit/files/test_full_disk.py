@@ -18,9 +18,9 @@ from kju.cli.exits import Exit, code_of
 from kju.errors import KjuError, UsageError
 from kju.files import is_temporary, write_output
 from kju.memory import SurfaceProducer
-from kju.store import defined as store
-from kju.store import running as runtime
+from kju.store import claims, defined, defining, running
 from kju.store.definition import Definition
+from kju.store.paths import definitions_folder
 from kju.store.snapshot_files import SnapshotFiles
 
 PAGE = 4096
@@ -82,8 +82,8 @@ def at_every_fill(disk: Path, operation: Callable[[], object], step: int = 1) ->
 
 
 def test_create(disk: Path) -> None:
-    store.create("other", Definition())
-    assert at_every_fill(disk, lambda: store.create("web", Definition(), "1M"), 8) > 2
+    defining.create("other", Definition())
+    assert at_every_fill(disk, lambda: defining.create("web", Definition(), "1M"), 8) > 2
 
 
 def test_a_limit_of_the_file_size_names_the_file(disk: Path) -> None:
@@ -95,25 +95,25 @@ def test_a_limit_of_the_file_size_names_the_file(disk: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.startswith("QemuError") and "disk.qcow2" in done.stdout, done
-    assert store.names() == [] and not list(store.home().glob(".new*"))
+    assert defined.names() == [] and not list(definitions_folder().glob(".new*"))
 
 
 def test_clone(disk: Path) -> None:
-    store.create("web", Definition(), "1M")
-    assert at_every_fill(disk, lambda: store.clone("web", "leaf"), 8) > 2
+    defining.create("web", Definition(), "1M")
+    assert at_every_fill(disk, lambda: defining.clone("web", "leaf"), 8) > 2
 
 
 def test_edit(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", "sed -i s/2/3/")
-    store.create("web", Definition(cpus=2))
+    defining.create("web", Definition(cpus=2))
 
     def operation() -> None:
         try:
             edit.edit("web")
         except UsageError as error:  # of the editor, which had no room
             assert "ended with status" in str(error)
-            text = store.home() / "web" / store.EDITED
+            text = definitions_folder() / "web" / defined.EDITED
             text.unlink()
             raise
 
@@ -124,7 +124,7 @@ def test_an_edit_without_room_and_one_with_room(
     disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The editor's text was empty, and the second edit took it for the definition."""
-    made = store.create("web", Definition(cpus=2))
+    made = defining.create("web", Definition(cpus=2))
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", "true")
     rest = fill(disk, 0)
@@ -140,7 +140,7 @@ def test_an_edit_without_room_and_one_with_room(
         edit.edit("web")
     monkeypatch.setenv("EDITOR", "true")
     edit.edit("web")
-    assert store.read("web").definition == made.definition
+    assert defined.read("web").definition == made.definition
 
 
 def test_certificates(disk: Path) -> None:
@@ -161,11 +161,11 @@ def test_snapshot_files(disk: Path) -> None:
 
 def test_claim_of_a_name(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(disk))
-    runtime.claim("first").release()
-    claims: list[runtime.Claim] = []
-    assert at_every_fill(disk, lambda: claims.append(runtime.claim("web")))
-    claims[0].release()
-    assert runtime.names() == []
+    claims.claim("first").release()
+    made: list[claims.Claim] = []
+    assert at_every_fill(disk, lambda: made.append(claims.claim("web")))
+    made[0].release()
+    assert running.names() == []
 
 
 @pytest.mark.parametrize("name", ["screen.png", "new.png"])

@@ -10,7 +10,7 @@ import pytest
 import kju
 
 SOURCE = Path(kju.__file__).parent
-ARCHITECTURE = Path(__file__).resolve().parents[3] / "docs" / "architecture.md"
+ARCHITECTURE = Path(__file__).resolve().parents[3] / "docs" / "architecture" / "machines.md"
 #: Methods of a path that change something on a disk, and functions of os and shutil.
 METHODS = {
     "chmod", "hardlink_to", "lchmod", "mkdir", "rmdir", "rmtree", "symlink_to", "unlink",
@@ -46,7 +46,7 @@ EXCEPTIONS = {
     ("emulators/qemu/vram.py", "O_WRONLY"),
     # A log of kju's own class, which writes through `kju.files`.
     ("emulators/input/log.py", "self._log.replace"),
-    ("emulators/qemu/snapshots.py", "self._inputs.replace"),
+    ("emulators/qemu/snapshots/store.py", "self._context.inputs.replace"),
     # Descriptors that are open already: a memfd, and standard output.
     ("emulators/qemu/accelerator.py", "os.fdopen"), ("serving/refusals.py", "os.fdopen"),
     # Devices.
@@ -56,7 +56,10 @@ EXCEPTIONS = {
     ("cli/demo/remote.py", "tempfile.TemporaryDirectory"),
     # Pictures, into memory or a file that the caller has opened; `write_output` does the rest.
     ("client/base.py", "image.save"), ("vision/timeout.py", "image.save"),
-    ("emulators/qemu/snapshots.py", "Image.fromarray(np.ascontiguousarray(picture)).save"),
+    (
+        "emulators/qemu/snapshots/screens.py",
+        "Image.fromarray(np.ascontiguousarray(picture)).save",
+    ),
     ("report/film.py", "Image.fromarray(colours).save"),
     ("vision/needle.py", "Image.fromarray(np.ascontiguousarray(self.pixels[..., ::-1])).save"),
     # Methods of kju's own: screens, needles, timeouts and reports write through `write_output`.

@@ -30,7 +30,7 @@ def test_secrets_are_their_owners_alone(lab: Trust) -> None:
     for path in lab.folder.glob("*.key"):
         assert path.stat().st_mode & 0o777 == 0o600
     assert lab.folder.stat().st_mode & 0o777 == 0o700
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists; to create"):
         lab.make_user("ann")
 
 
@@ -47,7 +47,7 @@ def test_a_host_may_have_another_certificate_and_so_may_another_host(
     second.set_role("ann", "view")
     ann = home(lab, "ann", tmp_path)
     assert greet(second, ann, sender="host2") == ("view", True)
-    with pytest.raises(UsageError, match=r"no .*authority\.key"):
+    with pytest.raises(UsageError, match=r"authority.key is missing"):
         second.make_user("eve")
 
 
@@ -82,10 +82,10 @@ def test_a_key_of_another_certificate_is_named_with_what_helps(lab: Trust) -> No
 
 def test_an_unknown_user_is_refused(lab: Trust, tmp_path: Path) -> None:
     lab.make_user("bob")
-    with pytest.raises(KjuError, match="'bob' is not known to the sender"):
+    with pytest.raises(KjuError, match="the sender does not know user 'bob'"):
         greet(lab, home(lab, "bob", tmp_path), "bob")
     lab.set_role("vic", None)
-    with pytest.raises(KjuError, match="'vic' is not known"):
+    with pytest.raises(KjuError, match="does not know user 'vic'"):
         greet(lab, home(lab, "vic", tmp_path), "vic")
 
 
@@ -96,10 +96,10 @@ def test_a_user_of_another_authority_is_refused(lab: Trust, tmp_path: Path) -> N
     other.make_user("ann")
     # The sender is of the other's authority too, as far as this viewer knows.
     stranger = home(other, "ann", tmp_path)
-    with pytest.raises(PeerError, match="does not prove who it is: the certificate is of another"):
+    with pytest.raises(PeerError, match="proof is not valid: the certificate is from another"):
         greet(lab, stranger)
     (stranger.folder / "authority.pem").write_bytes((lab.folder / "authority.pem").read_bytes())
-    with pytest.raises(PeerError, match="the certificate is of another authority"):
+    with pytest.raises(PeerError, match="the certificate is from another authority"):
         greet(lab, stranger)
 
 
@@ -107,7 +107,7 @@ def test_one_user_is_not_another(lab: Trust, tmp_path: Path) -> None:
     vic = home(lab, "vic", tmp_path)
     for suffix in ("pem", "key"):
         (vic.folder / f"user-vic.{suffix}").rename(vic.folder / f"user-ann.{suffix}")
-    with pytest.raises(PeerError, match="certificate is vic's and not ann's"):
+    with pytest.raises(PeerError, match="certificate is for user vic, not ann"):
         greet(lab, vic, "ann")
 
 
@@ -169,21 +169,23 @@ def test_what_a_sender_says_is_its_own(lab: Trust, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("proof", [b"\x91" * 1100, b"\x92\xa1\xff\xa1\xff", b"\xc1"])
 def test_a_proof_that_is_none_is_refused(lab: Trust, proof: bytes) -> None:
-    with pytest.raises(PeerError, match="certificate is none"):
+    with pytest.raises(PeerError, match="not a valid"):
         lab.verify(proof, b"viewer", kind="user")
 
 
 def test_roles_that_cannot_be_read_are_not_told_to_others(lab: Trust) -> None:
     (lab.folder / "roles.toml").unlink()
     (lab.folder / "roles.toml").mkdir()
-    with pytest.raises(KjuError, match=r"^the sender cannot read who its users are$"):
+    with pytest.raises(
+        KjuError, match=r"^the sender cannot read the roles of its users: see its log$"
+    ):
         asked(lab, Hello(1, "view", ["zstd"], 1000, "ann", bytes(range(32))))
 
 
 @pytest.mark.parametrize("names", [["münchen"], ["a b"], ["tls/x:1"], [""], ["x"] * 33])
 def test_names_that_are_none_change_nothing(lab: Trust, names: list[str]) -> None:
     before = (lab.folder / "host.pem").read_bytes()
-    with pytest.raises(UsageError, match=r"no name of a computer|at most 32 names"):
+    with pytest.raises(UsageError, match=r"not a host name|limit of 32"):
         lab.make_host("host1", names)
     assert (lab.folder / "host.pem").read_bytes() == before
 
@@ -205,7 +207,12 @@ def test_a_hello_that_was_changed_on_its_way_is_noticed(
 
 
 @pytest.mark.parametrize(
-    ("key", "why"), [(b"", "lets in who proves"), (bytes(31), "is none"), (bytes(32), "is none")]
+    ("key", "why"),
+    [
+        (b"", "requires authentication"),
+        (bytes(31), "invalid public key"),
+        (bytes(32), "invalid public key"),
+    ],
 )
 def test_a_key_that_is_none_is_refused(lab: Trust, key: bytes, why: str) -> None:
     with pytest.raises(KjuError, match=why):
@@ -217,22 +224,22 @@ def test_a_users_certificate_makes_no_sender(lab: Trust, tmp_path: Path) -> None
     for suffix in ("pem", "key"):
         (vic.folder / f"user-vic.{suffix}").rename(vic.folder / f"host.{suffix}")
     vic.set_role("ann", "control")
-    with pytest.raises(PeerError, match=r"does not prove who it is: .* vic is a user's"):
+    with pytest.raises(PeerError, match=r"proof is not valid: .* vic is for a user"):
         greet(vic, ann)
     for suffix in ("pem", "key"):
         (ann.folder / f"user-ann.{suffix}").write_bytes(
             (lab.folder / f"host.{suffix}").read_bytes()
         )
-    with pytest.raises(PeerError, match="certificate of host1 is a host's"):
+    with pytest.raises(PeerError, match="certificate of host1 is for a host"):
         greet(lab, ann)
 
 
 def test_a_sender_that_is_another_gets_no_proof(lab: Trust, tmp_path: Path) -> None:
     ann = home(lab, "ann", tmp_path)
-    with pytest.raises(PeerError, match="sender does not prove"):
+    with pytest.raises(PeerError, match="sender's proof is not valid"):
         greet(lab, ann, change=lambda c: Challenge(os.urandom(32), c.proof))
     for proof in (b"", b"\xc1", b"\x92\xc4\x01a\xc4\x01b", bytes(2000)):
-        with pytest.raises(PeerError, match="sender does not prove"):
+        with pytest.raises(PeerError, match="sender's proof is not valid"):
             greet(lab, ann, change=lambda c, proof=proof: Challenge(c.key, proof))
 
 
@@ -241,7 +248,7 @@ def test_a_sender_that_is_another_gets_no_proof(lab: Trust, tmp_path: Path) -> N
 )
 def test_roles_that_are_not_right_are_an_error(lab: Trust, text: str) -> None:
     (lab.folder / "roles.toml").write_bytes(text.encode("latin-1"))
-    with pytest.raises(UsageError, match=r"roles\.toml|no user's name"):
+    with pytest.raises(UsageError, match=r"roles\.toml|not a user name"):
         lab.roles()
 
 
@@ -250,7 +257,7 @@ def test_what_is_no_bundle_is_refused(lab: Trust, tmp_path: Path) -> None:
     for data in (b"", b"nonsense", bundle(lab, "ann")[:-300], bundle(lab, "ann")[100:]):
         with pytest.raises(UsageError):
             other.take_bundle(data)
-    with pytest.raises(UsageError, match="no user's name"):
+    with pytest.raises(UsageError, match="not a user name"):
         lab.make_user("../x")
     with pytest.raises(UsageError, match="kju cert authority"):
         other.make_user("ann")

@@ -16,7 +16,7 @@ HINT = ". Hint: increase the system open file limit."
 @pytest.mark.parametrize(
     ("said", "meant"),
     [
-        ("invalid peer certificate: UnknownIssuer", "its certificate is of another authority"),
+        ("invalid peer certificate: UnknownIssuer", "its certificate is from another authority"),
         ("invalid peer certificate: certificate expired: verification time 1 (UNIX), but"
          " certificate is not valid after 0 (1 seconds ago)", "its certificate has expired"),
         ("received corrupt message of type InvalidContentType", "it is not encrypted, or not kju"),
@@ -36,10 +36,10 @@ def test_what_is_printed_goes_where_it_did() -> None:
     pytest.importorskip("zenoh")
     program = """
 import os, sys
-from kju.serving.refusals import told
+from kju.serving.refusals import report_refusals
 said = []
 print("before")
-with told(said.append):
+with report_refusals(said.append):
     print("within")
     line = b"WARN zenoh_link_tls::unicast: UnknownIssuer. Hint: none\\n"
     os.write(1, line * 3 + b"something else\\n")
@@ -48,7 +48,7 @@ print("after", said)
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stdout == "before\nwithin\nafter ['its certificate is of another authority']\n"
+    assert done.stdout == "before\nwithin\nafter ['its certificate is from another authority']\n"
     assert done.stderr == "something else\n"
 
 
@@ -57,8 +57,8 @@ def test_a_closed_output_ends_nothing(end: str) -> None:
     pytest.importorskip("zenoh")
     program = """
 import os, sys
-from kju.serving.refusals import told
-with told():
+from kju.serving.refusals import report_refusals
+with report_refusals():
     for _ in range(3):
         try:
             print("within")

@@ -8,7 +8,7 @@ import pytest
 
 from kju.errors import UsageError
 from kju.remote.endpoints import Options, endpoint
-from kju.remote.proof import Admit
+from kju.remote.proof import Authenticator
 from kju.remote.trust import Trust
 from kju.serving import Server
 
@@ -20,12 +20,12 @@ def test_a_server_that_others_reach_wants_to_know_whom_it_lets_in(tmp_path: Path
     lab.make_authority("the lab")
     lab.make_host("host1", [])
     far = Options(listen=[endpoint("tls/host1.example:7447")], tls=lab.tls())
-    with pytest.raises(UsageError, match=r"everybody who reaches tls/host1\.example:7447"):
+    with pytest.raises(UsageError, match=r"every client that reaches tls/host1\.example:7447"):
         Server([], options=far)
     router = Options(connect=[endpoint("tls/router.example:7447")], tls=lab.tls())
-    with pytest.raises(UsageError, match=r"everybody who reaches tls/router\.example:7447"):
+    with pytest.raises(UsageError, match=r"every client that reaches tls/router\.example:7447"):
         Server([], options=router)
     Server([], options=far, insecure=True)
-    Server([], options=far, admit=lambda name: Admit(lab, name))
+    Server([], options=far, admit=lambda name: Authenticator(lab, name))
     Server([], options=Options(listen=[endpoint("tls/127.0.0.1:7447")], tls=lab.tls()))
     Server([])

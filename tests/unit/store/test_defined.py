@@ -24,11 +24,13 @@ from kju.errors import (
 )
 from kju.files import Folder
 from kju.protocol.messages import Launch
-from kju.store import defined as store
-from kju.store import disk_chain
-from kju.store import running as runtime
+from kju.store import claims, defined, defining, disk_chain
+from kju.store.clones import clones_of
 from kju.store.definition import Definition
+from kju.store.definition_folders import exclusive
+from kju.store.paths import DEFINITION_FILE, definitions_folder
 from kju.store.snapshot_files import SnapshotFiles
+from kju.store.starting import confirm, launch_request
 
 LOCKS = Path("/proc/locks")
 
@@ -53,31 +55,31 @@ def info(path: Path) -> str:
 
 
 def test_one_from_create_to_rm(folder: Path, image: Path) -> None:
-    made = store.create("web", Definition(image=str(image), cpus=2), "3M")
-    assert store.names() == ["web"] and made.folder == folder / "web"
+    made = defining.create("web", Definition(image=str(image), cpus=2), "3M")
+    assert defined.names() == ["web"] and made.folder == folder / "web"
     assert made.definition == Definition(name="web", image=str(image), disks=["disk.qcow2"], cpus=2)
     assert "virtual size: 3 MiB" in info(folder / "web" / "disk.qcow2")
     for path in (folder, folder / "web", *(folder / "web").iterdir()):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
     with pytest.raises(MachineExistsError, match="kju rm web"):
-        store.create("web", Definition())
-    assert store.remove("web") == [str(image)]
-    assert image.exists() and store.names() == []
+        defining.create("web", Definition())
+    assert defining.remove("web") == [str(image)]
+    assert image.exists() and defined.names() == []
     with pytest.raises(MachineNotFoundError, match="kju create web"):
-        store.read("web")
+        defined.read("web")
 
 
 def test_a_definition_is_a_launch(image: Path, tmp_path: Path) -> None:
     rom = tmp_path / "rom"
     rom.touch()
-    kept = store.create(
+    kept = defining.create(
         "web",
         Definition(
             image=str(image), memory="2G", cpus=3, firmware=str(rom), network="none",
             devices=["virtio-rng-pci"], arguments=["-s"], qemu="/qemu",
         ),
     )  # fmt: skip
-    assert store.launch(kept, detach=True, client="c") == Launch(
+    assert launch_request(kept, detach=True, client="c") == Launch(
         machine="web", image=str(image), folder=str(kept.folder), firmware=str(rom), memory="2G",
         cpus=3, arguments=["-device", "virtio-rng-pci", "-nic", "none", "-s"], qemu="/qemu",
         detach=True, client="c",
@@ -99,8 +101,8 @@ def test_what_cannot_be_kept_leaves_nothing(folder: Path, tmp_path: Path) -> Non
 def test_what_a_killed_create_left_is_taken_over(folder: Path) -> None:
     (folder / ".new-web").mkdir(parents=True)
     (folder / ".new-web" / "disk.qcow2").touch()
-    assert store.names() == []
-    store.create("web", Definition(), "1M")
+    assert defined.names() == []
+    defining.create("web", Definition(), "1M")
     assert sorted(p.name for p in folder.iterdir()) == [".lock", "web"]
 
 
@@ -117,12 +119,12 @@ def test_what_a_killed_create_left_is_taken_over(folder: Path) -> None:
 def test_a_missing_disk_is_named_with_its_line(
     folder: Path, text: str, line: int, key: str
 ) -> None:
-    store.create("web", Definition())
+    defining.create("web", Definition())
     file = folder / "web" / "machine.toml"
     (folder / "web" / "kernel.elf").touch()
     before = file.read_text()
     with pytest.raises(DefinitionError) as caught:
-        store.replace(store.read("web"), text)
+        defining.replace(defined.read("web"), text)
     assert file.read_text() == before, "nothing is replaced by what is not right"
     file.write_text(text)
     with pytest.raises(DefinitionError, match=f"^{file}:{line}: {key}") as caught:
@@ -133,10 +135,10 @@ def test_a_missing_disk_is_named_with_its_line(
 def test_a_clone_lies_over_its_base(folder: Path, image: Path) -> None:
     iso = image.with_name("x.iso")
     iso.write_bytes(b"disc")
-    store.create("base", Definition(image=str(image), disks=[str(iso)]), "1M")
+    defining.create("base", Definition(image=str(image), disks=[str(iso)]), "1M")
     variables = ["qemu-img", "create", "-q", "-f", "qcow2", "uefi-variables.qcow2", "4M"]
     subprocess.run(variables, check=True, cwd=folder / "base")
-    made = store.clone("base", "leaf")
+    made = defining.clone("base", "leaf")
     assert made.definition.base == "base" and made.definition.name == "leaf"
     assert made.definition.image == "a,b.qcow2"
     assert made.definition.disks == ["disk.qcow2", str(iso)], "a CD is shared"
@@ -145,33 +147,33 @@ def test_a_clone_lies_over_its_base(folder: Path, image: Path) -> None:
     assert "backing" not in info(made.folder / "uefi-variables.qcow2")
 
     # The base is protected.
-    with pytest.raises(ConflictError, match=r"clones \(leaf\).*would be spoilt"):
+    with pytest.raises(ConflictError, match=r"clones \(leaf\).*cannot start|overlays"):
         api.start("base")
     with pytest.raises(ConflictError, match="remove those first"):
-        store.remove("base")
-    store.clone("leaf", "tip")
+        defining.remove("base")
+    defining.clone("leaf", "tip")
     with pytest.raises(ConflictError, match="tip"):
-        store.remove("leaf")
+        defining.remove("leaf")
     for name in ("tip", "leaf", "base"):
-        store.remove(name)
+        defining.remove(name)
 
 
 def test_what_runs_is_neither_cloned_nor_removed(folder: Path) -> None:
-    store.create("web", Definition(), "1M")
-    claim = runtime.claim("web")
+    defining.create("web", Definition(), "1M")
+    claim = claims.claim("web")
     try:
-        for action in (lambda: store.clone("web", "b"), lambda: store.remove("web")):
+        for action in (lambda: defining.clone("web", "b"), lambda: defining.remove("web")):
             with pytest.raises(ConflictError, match=r"running.*kju stop web"):
                 action()
     finally:
         claim.release()
-    assert store.names() == ["web"]
+    assert defined.names() == ["web"]
 
 
 def test_rm_takes_a_definition_that_is_not_right(folder: Path) -> None:
-    store.create("web", Definition())
+    defining.create("web", Definition())
     (folder / "web" / "machine.toml").write_text("=")
-    assert store.remove("web") == []
+    assert defining.remove("web") == []
 
 
 def test_without_qemu_img_it_is_said_how_to_have_it(
@@ -179,26 +181,26 @@ def test_without_qemu_img_it_is_said_how_to_have_it(
 ) -> None:
     monkeypatch.setenv("PATH", os.devnull)
     with pytest.raises(QemuError, match=r"no qemu-img .*install"):
-        store.create("web", Definition(), "1M")
+        defining.create("web", Definition(), "1M")
 
 
 @pytest.mark.parametrize("text", ["=", "", "cpus = 'a typo'\nbase = 'base'\n"])
 def test_an_editor_cannot_lose_a_clone(folder: Path, image: Path, text: str) -> None:
-    store.create("base", Definition(image=str(image)), "1M")
-    store.create("other", Definition(), "1M")
-    store.clone("base", "leaf")
+    defining.create("base", Definition(image=str(image)), "1M")
+    defining.create("other", Definition(), "1M")
+    defining.clone("base", "leaf")
     file = folder / "leaf" / "machine.toml"
     file.write_text(text)
-    with pytest.raises(ConflictError, match=r"remove those first \(leaf\)"):
-        store.remove("base")
+    with pytest.raises(ConflictError, match=r"kju rm leaf"):
+        defining.remove("base")
     with pytest.raises(ConflictError, match=r"clones \(leaf\)"):
         api.start("base")
-    assert store.clones("other") == []
+    assert clones_of("other") == []
     # A disk that lies over nothing any more is no clone's.
     for disk in file.parent.glob("*.qcow2"):
         disk.unlink()
     file.write_text("")
-    assert store.clones("base") == []
+    assert clones_of("base") == []
 
 
 def test_a_disk_that_cannot_be_read_lies_over_nothing(tmp_path: Path, image: Path) -> None:
@@ -213,44 +215,44 @@ def test_a_disk_that_cannot_be_read_lies_over_nothing(tmp_path: Path, image: Pat
 @pytest.mark.parametrize("kind", ["qcow2", "qcow", "qed"])
 @pytest.mark.parametrize("name", ["{}", "file:{}", "../base/disk.qcow2", "json:{{}}"])
 def test_what_lies_over_a_base_is_seen_as_qemu_sees_it(folder: Path, kind: str, name: str) -> None:
-    store.create("base", Definition(), "1M")
-    store.create("leaf", Definition())
-    disk = store.home() / "base" / "disk.qcow2"
-    over = store.home() / "leaf" / "disk.qcow2"
+    defining.create("base", Definition(), "1M")
+    defining.create("leaf", Definition())
+    disk = definitions_folder() / "base" / "disk.qcow2"
+    over = definitions_folder() / "leaf" / "disk.qcow2"
     named = name.format(disk)
     command = ["qemu-img", "create", "-f", kind, "-u", "-b", named, "-F", "qcow2", str(over), "1M"]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     if name.startswith("json"):
         assert disk_chain.backing(over) is None
-        assert store.clones("base") == []
+        assert clones_of("base") == []
     else:
         assert disk_chain.backing(over) == disk.resolve()
-        assert store.clones("base") == ["leaf"]
+        assert clones_of("base") == ["leaf"]
 
 
 def test_a_clone_that_waited_sees_that_its_base_was_started(folder: Path) -> None:
-    store.create("base", Definition(), "1M")
+    defining.create("base", Definition(), "1M")
     with ThreadPoolExecutor() as pool:
-        with store._exclusive():
-            cloning = pool.submit(store.clone, "base", "leaf")
+        with exclusive():
+            cloning = pool.submit(defining.clone, "base", "leaf")
             until(lambda: f"-> FLOCK  ADVISORY  WRITE {os.getpid()} " in LOCKS.read_text())
-            claim = runtime.claim("base")
+            claim = claims.claim("base")
         with pytest.raises(ConflictError, match="running"):
             cloning.result()
     claim.release()
-    assert store.names() == ["base"]
+    assert defined.names() == ["base"]
 
 
 def test_of_a_clone_and_a_start_at_once_one_is_refused(folder: Path) -> None:
-    store.create("base", Definition(), "1M")
+    defining.create("base", Definition(), "1M")
     both = threading.Barrier(2)
 
-    def start() -> runtime.Claim:
-        request = store.launch(store.read("base"), detach=True, client="")
+    def start() -> claims.Claim:
+        request = launch_request(defined.read("base"), detach=True, client="")
         both.wait(10)
-        claim = runtime.claim("base")
+        claim = claims.claim("base")
         try:
-            store.confirm(request)
+            confirm(request)
         except ConflictError:
             claim.release()
             raise
@@ -258,7 +260,7 @@ def test_of_a_clone_and_a_start_at_once_one_is_refused(folder: Path) -> None:
 
     def clone() -> None:
         both.wait(10)
-        store.clone("base", "leaf")
+        defining.clone("base", "leaf")
 
     for _ in range(10):
         with ThreadPoolExecutor() as pool:
@@ -268,35 +270,35 @@ def test_of_a_clone_and_a_start_at_once_one_is_refused(folder: Path) -> None:
         if not starting.exception():
             starting.result().release()
         if not cloning.exception():
-            store.remove("leaf")
+            defining.remove("leaf")
 
 
 def test_what_is_removed_before_it_runs_is_not_started(folder: Path) -> None:
-    store.create("web", Definition(), "1M")
-    request = store.launch(store.read("web"), detach=True, client="")
-    store.remove("web")
+    defining.create("web", Definition(), "1M")
+    request = launch_request(defined.read("web"), detach=True, client="")
+    defining.remove("web")
     with pytest.raises(MachineNotFoundError):
-        store.confirm(request)
+        confirm(request)
 
 
 def test_a_definition_over_the_limit_is_named_and_holds_up_no_other(folder: Path) -> None:
-    store.create("huge", Definition())
-    store.create("web", Definition())
-    (folder / "huge" / store.FILE).write_bytes(b"#" * (store.MAX_BYTES + 1))
+    defining.create("huge", Definition())
+    defining.create("web", Definition())
+    (folder / "huge" / DEFINITION_FILE).write_bytes(b"#" * (defined.MAX_BYTES + 1))
     with pytest.raises(DefinitionError, match=r"huge/machine.toml:1: .*has more than \d+ bytes"):
-        store.read("huge")
-    store.remove("web")
-    store.remove("huge")
-    assert store.names() == []
+        defined.read("huge")
+    defining.remove("web")
+    defining.remove("huge")
+    assert defined.names() == []
 
 
 def test_rm_refuses_a_folder_with_other_files(folder: Path) -> None:
-    store.create("web", Definition(), "1M")
+    defining.create("web", Definition(), "1M")
     (folder / "web" / "notes.txt").write_text("keep")
     (folder / "web" / "backup.qcow2").touch()
     with pytest.raises(ConflictError, match=r"\(backup.qcow2, notes.txt\): move them.*kju rm web"):
-        store.remove("web")
-    assert store.names() == ["web"] and (folder / "web" / "notes.txt").read_text() == "keep"
+        defining.remove("web")
+    assert defined.names() == ["web"] and (folder / "web" / "notes.txt").read_text() == "keep"
     for name in ("notes.txt", "backup.qcow2"):
         (folder / "web" / name).unlink()
     # What editors and killed commands leave does not hold it up.
@@ -307,34 +309,34 @@ def test_rm_refuses_a_folder_with_other_files(folder: Path) -> None:
         f".kju-{'0' * 16}.new",
     ):
         (folder / "web" / name).touch()
-    store.remove("web")
-    assert store.names() == []
+    defining.remove("web")
+    assert defined.names() == []
 
 
 def test_rm_takes_disks_and_snapshots_in_the_folder(folder: Path, tmp_path: Path) -> None:
-    made = store.create("web", Definition(), "1M")
+    made = defining.create("web", Definition(), "1M")
     (made.folder / "more").mkdir()
     for name in ("own.img", "more/own.img"):
         (made.folder / name).write_bytes(bytes(512))
-    store.replace(made, "image = 'disk.qcow2'\ndisks = ['own.img', 'more/own.img']\n")
+    defining.replace(made, "image = 'disk.qcow2'\ndisks = ['own.img', 'more/own.img']\n")
     SnapshotFiles(str(made.folder), "").keep("clean", b"picture", b"{}\n")
-    assert store.remove("web") == []
+    assert defining.remove("web") == []
     assert [path.name for path in folder.iterdir()] == [".lock"]
 
 
 def test_what_a_failed_rm_left_is_removed_later(folder: Path) -> None:
-    store.create("other", Definition())
+    defining.create("other", Definition())
     (folder / ".removed-web" / "snapshots" / "a").mkdir(parents=True)
     for name in ("machine.toml", "leaf.qcow2", "old.raw", "snapshots/a/screen.png"):
         (folder / ".removed-web" / name).touch()
-    store.create("next", Definition())
+    defining.create("next", Definition())
     assert sorted(path.name for path in folder.iterdir()) == [".lock", "next", "other"]
 
 
 def test_a_file_that_appears_during_rm_is_not_removed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.create("web", Definition(), "1M")
+    defining.create("web", Definition(), "1M")
     rename = Folder.rename
 
     def late(machines: Folder, old: str, new: str) -> None:
@@ -344,14 +346,14 @@ def test_a_file_that_appears_during_rm_is_not_removed(
     with monkeypatch.context() as patched:
         patched.setattr(Folder, "rename", late)
         with pytest.raises(ConflictError, match=r"\(notes.txt\): move them.*kju rm web"):
-            store.remove("web")
-    assert store.names() == ["web"] and (folder / "web" / "notes.txt").read_text() == "keep"
+            defining.remove("web")
+    assert defined.names() == ["web"] and (folder / "web" / "notes.txt").read_text() == "keep"
 
 
 def test_other_files_in_an_unfinished_machine_are_kept(folder: Path) -> None:
     (folder / ".new-web").mkdir(parents=True)
     (folder / ".new-web" / "notes.txt").write_text("keep")
-    made = store.create("web", Definition(), "1M")
+    made = defining.create("web", Definition(), "1M")
     assert not (made.folder / "notes.txt").exists()
     assert (folder / ".new-web" / "notes.txt").read_text() == "keep"
 
@@ -360,11 +362,11 @@ def test_a_folder_of_machines_may_be_a_link_of_ones_own(folder: Path, tmp_path: 
     (tmp_path / "big").mkdir(mode=0o700)
     folder.parent.mkdir(parents=True)
     folder.symlink_to(tmp_path / "big")
-    store.create("web", Definition(), "1M")
+    defining.create("web", Definition(), "1M")
     assert (tmp_path / "big" / "web" / "disk.qcow2").exists()
-    store.clone("web", "leaf")
-    store.remove("leaf")
-    store.remove("web")
+    defining.clone("web", "leaf")
+    defining.remove("leaf")
+    defining.remove("web")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
@@ -372,4 +374,4 @@ def test_a_folder_of_machines_of_another_user_is_refused(folder: Path) -> None:
     folder.mkdir(parents=True)
     os.chown(folder, 65534, 65534)
     with pytest.raises(FileError, match="belongs to user 65534"):
-        store.create("web", Definition())
+        defining.create("web", Definition())

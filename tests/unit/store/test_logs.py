@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from kju.emulators.process.output import Output
-from kju.store import logs
-from kju.store import postmortem as kept
-from kju.store import running as runtime
+from kju.store import claims, logs, postmortem
 from kju.store.logs import BoundedLog, LogHandler
+from kju.store.paths import kept_logs_folder
 
 
 def test_a_log_keeps_the_newest_and_no_more_than_two_files(tmp_path: Path) -> None:
@@ -142,7 +141,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def put(name: str, text: str, *, well: bool = False) -> None:
-    claim = runtime.claim(name)
+    claim = claims.claim(name)
     claim.paths.host_log.write_text(text)
     logs.before(claim.paths.host_log).write_text("earlier\n")
     claim.release(keep_logs=not well)
@@ -150,10 +149,10 @@ def put(name: str, text: str, *, well: bool = False) -> None:
 
 def test_logs_of_a_machine_that_did_not_end_well_are_kept(folder: Path, state_folder: Path) -> None:
     put("well", "well", well=True)
-    assert kept.find("well") is None
+    assert postmortem.find("well") is None
     put("badly", "one")
     put("badly", "two")
-    found = kept.find("badly")
+    found = postmortem.find("badly")
     assert found is not None
     assert logs.read(found.host_log) == b"earlier\ntwo"
     assert found.folder == state_folder / "kju/logs/badly"
@@ -162,15 +161,15 @@ def test_logs_of_a_machine_that_did_not_end_well_are_kept(folder: Path, state_fo
 
 
 def test_only_so_many_are_kept(folder: Path) -> None:
-    for number in range(kept.MACHINES + 3):
+    for number in range(postmortem.MACHINES + 3):
         put(f"m{number}", "log")
-        found = kept.find(f"m{number}")
+        found = postmortem.find(f"m{number}")
         assert found is not None
         os.utime(found.folder, (number, number))
-    left = sorted(place.name for place in kept.folder().iterdir())
-    assert len(left) == kept.MACHINES
+    left = sorted(place.name for place in kept_logs_folder().iterdir())
+    assert len(left) == postmortem.MACHINES
     assert "m0" not in left
-    assert f"m{kept.MACHINES + 2}" in left
+    assert f"m{postmortem.MACHINES + 2}" in left
 
 
 def test_no_place_to_keep_them_is_no_error(
@@ -178,5 +177,5 @@ def test_no_place_to_keep_them_is_no_error(
 ) -> None:
     state_folder.write_text("no folder")
     put("badly", "log")
-    assert kept.find("badly") is None
+    assert postmortem.find("badly") is None
     assert not (folder / "badly").exists()

@@ -13,7 +13,9 @@ import pytest
 
 from kju.cli import doctor
 from kju.errors import MachineExistsError, MachineNotFoundError, UsageError
-from kju.store import running as runtime
+from kju.store import claims, paths, running
+from kju.store.connection import connect, reachable
+from kju.store.paths import Paths, RuntimeFolderError, fallback_note, name_for, runtime_folder
 
 
 @pytest.fixture(autouse=True)
@@ -23,34 +25,34 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_claim_and_release(folder: Path) -> None:
-    claim = runtime.claim("one")
+    claim = claims.claim("one")
     assert (folder / "one").stat().st_mode & 0o777 == 0o700
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert runtime.names() == ["one"]
-    assert runtime.sweep() == []
+    assert running.names() == ["one"]
+    assert claims.sweep() == []
     claim.release()
     claim.release()
-    assert runtime.names() == []
+    assert running.names() == []
     assert not (folder / "one").exists()
 
 
 def test_a_name_is_given_once() -> None:
-    claim = runtime.claim("one")
+    claim = claims.claim("one")
     with pytest.raises(MachineExistsError, match="kju stop one"):
-        runtime.claim("one")
+        claims.claim("one")
     claim.release()
-    runtime.claim("one").release()
+    claims.claim("one").release()
 
 
 def test_one_of_many_at_once_gets_it() -> None:
-    won: list[runtime.Claim] = []
+    won: list[claims.Claim] = []
     lost: list[MachineExistsError] = []
     barrier = threading.Barrier(8)
 
     def ask() -> None:
         barrier.wait()
         try:
-            won.append(runtime.claim("one"))
+            won.append(claims.claim("one"))
         except MachineExistsError as error:
             lost.append(error)
 
@@ -64,24 +66,24 @@ def test_one_of_many_at_once_gets_it() -> None:
 
 
 def test_names_are_made_from_images() -> None:
-    first, second = runtime.claim_any("/a/disk one.qcow2"), runtime.claim_any("disk one.img")
+    first, second = claims.claim_any("/a/disk one.qcow2"), claims.claim_any("disk one.img")
     assert (first.name, second.name) == ("disk-one", "disk-one-2")
     first.release()
     second.release()
-    assert runtime.name_for(None) == "machine"
-    assert runtime.name_for("/x/...") == "machine"
+    assert name_for(None) == "machine"
+    assert name_for("/x/...") == "machine"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-a", ".hidden", "a" * 65, "a b", "é"])
 def test_bad_names(name: str) -> None:
     with pytest.raises(UsageError):
-        runtime.claim(name)
+        claims.claim(name)
 
 
 def test_a_killed_hosts_folder_is_swept(folder: Path) -> None:
     program = (
-        "import os, sys; from kju.store import running as runtime\n"
-        "c = runtime.claim('dead'); c.record(os.getpid()); print('ready', flush=True)\n"
+        "import os, sys; from kju.store import claims\n"
+        "c = claims.claim('dead'); c.record(os.getpid()); print('ready', flush=True)\n"
         "sys.stdin.read()"
     )
     child = subprocess.Popen(
@@ -94,36 +96,36 @@ def test_a_killed_hosts_folder_is_swept(folder: Path) -> None:
     assert child.stdout
     with child.stdin, child.stdout:
         child.stdout.readline()
-        assert runtime.names() == ["dead"]
-        assert runtime.sweep() == []
+        assert running.names() == ["dead"]
+        assert claims.sweep() == []
         child.kill()
         child.wait()
-    assert runtime.names() == []
+    assert running.names() == []
     with pytest.raises(MachineNotFoundError):
-        runtime.find("dead")
-    assert runtime.sweep() == ["dead"]
+        running.find("dead")
+    assert claims.sweep() == ["dead"]
     assert not (folder / "dead").exists()
 
 
 def test_the_remains_of_a_dead_machine_do_not_stop_a_new_one(folder: Path) -> None:
-    runtime.base()
+    runtime_folder()
     (folder / "one").mkdir()
     (folder / "one" / "control.sock").touch()
-    claim = runtime.claim("one")
+    claim = claims.claim("one")
     assert sorted(p.name for p in (folder / "one").iterdir()) == ["host.pid"]
     claim.release()
 
 
 def test_sweep_kills_a_qemu_that_survived_but_nobody_else(folder: Path) -> None:
-    runtime.base()
+    runtime_folder()
     children = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
     try:
         for index, (child, lie) in enumerate(zip(children, (0, 1), strict=True)):
             machine = folder / f"m{index}"
             machine.mkdir()
-            started = runtime.start_time(child.pid) + lie
+            started = running.start_time(child.pid) + lie
             (machine / "host.pid").write_text(f"1\n{child.pid} {started}\n")
-        assert sorted(runtime.sweep()) == ["m0", "m1"]
+        assert sorted(claims.sweep()) == ["m0", "m1"]
         assert children[0].wait(5) == -9
         assert children[1].poll() is None
     finally:
@@ -133,32 +135,32 @@ def test_sweep_kills_a_qemu_that_survived_but_nobody_else(folder: Path) -> None:
 
 
 def test_sweep_without_a_folder(folder: Path) -> None:
-    assert runtime.sweep() == []
-    assert runtime.names() == []
+    assert claims.sweep() == []
+    assert running.names() == []
     assert not folder.exists()
 
 
 def test_a_folder_others_can_enter_is_closed(folder: Path) -> None:
     folder.mkdir(mode=0o777)
     folder.chmod(0o777)
-    runtime.base()
+    runtime_folder()
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_link_or_a_file_is_refused(folder: Path) -> None:
     folder.symlink_to("/tmp")
-    with pytest.raises(runtime.RuntimeFolderError, match="XDG_RUNTIME_DIR"):
-        runtime.base()
+    with pytest.raises(RuntimeFolderError, match="XDG_RUNTIME_DIR"):
+        runtime_folder()
     folder.unlink()
     folder.touch()
-    with pytest.raises(runtime.RuntimeFolderError):
-        runtime.claim("one")
+    with pytest.raises(RuntimeFolderError):
+        claims.claim("one")
 
 
 def test_fallbacks(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("", "/nowhere/at/all", "relative"):
         monkeypatch.setenv("XDG_RUNTIME_DIR", value)
-        found = runtime.base(create=False)
+        found = runtime_folder(create=False)
         assert str(found) in (f"/run/user/{os.getuid()}/kju", f"/tmp/kju-{os.getuid()}")
 
 
@@ -166,24 +168,24 @@ def test_a_socket_in_a_deep_folder(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100) / "name"
     deep.mkdir(parents=True)
     server = socket.socket(socket.AF_UNIX)
-    with server, runtime.reachable(deep / "control.sock") as address:
+    with server, reachable(deep / "control.sock") as address:
         server.bind(address)
         server.listen()
         assert (deep / "control.sock").is_socket()
-        runtime.connect(runtime.Paths(deep), "name").close()
+        connect(Paths(deep), "name").close()
 
 
 def test_start_time_of_nobody() -> None:
-    assert runtime.start_time(0x7FFFFFFF) == 0
-    assert runtime.start_time(os.getpid()) > 0
+    assert running.start_time(0x7FFFFFFF) == 0
+    assert running.start_time(os.getpid()) > 0
 
 
 @pytest.fixture
 def fallback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in the place of /tmp/kju-UID, which is the user's own while tests run."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", "")
-    monkeypatch.setattr(runtime, "_home", lambda: "")
-    monkeypatch.setattr(runtime, "_fallback", lambda: tmp_path / "kju-0")
+    monkeypatch.setattr(paths, "_session_folder", lambda: "")
+    monkeypatch.setattr(paths, "_fallback", lambda: tmp_path / "kju-0")
     return tmp_path / "kju-0"
 
 
@@ -194,10 +196,10 @@ def test_the_folder_in_tmp_is_named_where_a_machine_is_not_found(
     with pytest.raises(
         MachineNotFoundError, match=rf"\(looked in {fallback}; .* folder of this user\)$"
     ):
-        runtime.find("web")
+        running.find("web")
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     with pytest.raises(MachineNotFoundError) as caught:
-        runtime.find("web")
+        running.find("web")
     assert str(caught.value) == (
         "no machine 'web' is running; start one: kju run IMAGE"
         f" (looked in {fallback}; XDG_RUNTIME_DIR is not set)"
@@ -206,9 +208,9 @@ def test_the_folder_in_tmp_is_named_where_a_machine_is_not_found(
 
 
 def test_no_note_with_a_runtime_folder(tmp_path: Path) -> None:
-    assert runtime.note() == ""
+    assert fallback_note() == ""
     with pytest.raises(MachineNotFoundError) as caught:
-        runtime.find("web")
+        running.find("web")
     assert "looked in" not in str(caught.value)
 
 
@@ -223,45 +225,45 @@ def test_a_folder_in_tmp_that_somebody_else_has_made(fallback: Path, kind: str) 
         fallback.touch()
     os.lchown(fallback, 65534, 65534)
     why = "belongs to user 65534, not to user 0" if kind == "folder" else "must be a folder"
-    for attempt in (runtime.base, lambda: runtime.claim("web"), runtime.sweep):
-        with pytest.raises(runtime.RuntimeFolderError, match=why) as caught:
+    for attempt in (runtime_folder, lambda: claims.claim("web"), claims.sweep):
+        with pytest.raises(RuntimeFolderError, match=why) as caught:
             attempt()
         assert "mkdir -m 700 ~/.kju-run; export XDG_RUNTIME_DIR=~/.kju-run" in str(caught.value)
 
 
 def test_a_folder_that_others_may_replace_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    with pytest.raises(runtime.RuntimeFolderError, match=f"run: chmod o-w {tmp_path}"):
-        runtime.claim("web")
+    with pytest.raises(RuntimeFolderError, match=f"run: chmod o-w {tmp_path}"):
+        claims.claim("web")
     tmp_path.chmod(0o1777)
-    runtime.claim("web").release()
+    claims.claim("web").release()
 
 
 def test_folders_in_a_machines_folder_are_not_removed(folder: Path) -> None:
-    claim = runtime.claim("web")
+    claim = claims.claim("web")
     (folder / "web" / "files").mkdir()
     (folder / "web" / "files" / "important").touch()
     claim.release()
     assert (folder / "web" / "files" / "important").exists()
-    with pytest.raises(runtime.RuntimeFolderError, match=r"not kju's \(files/\)"):
-        runtime.claim("web")
-    assert runtime.sweep() == []
+    with pytest.raises(RuntimeFolderError, match=r"not kju's \(files/\)"):
+        claims.claim("web")
+    assert claims.sweep() == []
 
 
 def test_a_host_is_known_by_its_start_time_too(folder: Path) -> None:
-    claim = runtime.claim("one")
-    assert runtime.host_pid("one") == os.getpid()
+    claim = claims.claim("one")
+    assert running.host_pid("one") == os.getpid()
     claim.record(os.getpid())
-    assert runtime.host_pid("one") == os.getpid()
+    assert running.host_pid("one") == os.getpid()
     text = claim.paths.pid.read_text()
-    other = text.replace(f"{os.getpid()} {runtime.start_time(os.getpid())}", f"{os.getpid()} 1", 1)
+    other = text.replace(f"{os.getpid()} {running.start_time(os.getpid())}", f"{os.getpid()} 1", 1)
     claim.paths.pid.write_text(other)
-    assert runtime.host_pid("one") == 0
+    assert running.host_pid("one") == 0
     with pytest.raises(MachineNotFoundError, match="host's process"):
-        runtime.kill("one")
+        claims.kill("one")
     claim.release()
 
 
 def test_no_host_is_killed_that_does_not_run(folder: Path) -> None:
     with pytest.raises(MachineNotFoundError):
-        runtime.kill("nobody")
+        claims.kill("nobody")

@@ -53,7 +53,7 @@ def test_an_input_that_is_released_late_is_not_carried_out() -> None:
     press(scene, viewer, 1)
     scene.run(0.1)
     assert [each.body for each in viewer.inputs] == [b"key 1"]
-    viewer.sender.done(Done(1))
+    viewer.sender.finish_input(Done(1))
     press(scene, viewer, 2)
     held, viewer.up.waiting = viewer.up.waiting, []
     scene.run(MAX_AGE + 1)

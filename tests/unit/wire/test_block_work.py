@@ -13,9 +13,9 @@ from support.wire_scene import surface
 from kju.errors import FormatError, PeerError
 from kju.surface.consumer import Consumer
 from kju.surface.geometry import Rect
-from kju.wire import _wire, blocks, messages
+from kju.wire import _wire, codecs, messages
 from kju.wire.encoder import Encoder
-from kju.wire.receiver import Receiver
+from kju.wire.receiver import ReceiverSession
 
 SIZE = (1280, 800, 4)
 #: One colour over the whole picture, 10 bytes.
@@ -44,14 +44,14 @@ def test_items_are_limited_in_number() -> None:
 
 
 @pytest.mark.parametrize("codec", ["zstd", "lz4"])
-def test_a_short_segment_that_draws_for_minutes_ends_the_session(codec: messages.Codec) -> None:
+def test_a_short_segment_that_draws_for_minutes_ends_the_session(codec: str) -> None:
     """Half a million fills of the whole picture, in some hundred bytes."""
     block = FILL * (messages.MAX_BLOCK // len(FILL))
-    data = blocks.compress(block, codec)
+    data = codecs.compress(block, codec)
     assert len(data) < 20_000
     target = surface(8 << 20)
-    receiver = Receiver(target)
-    receiver.hello("view", codecs=[codec])
+    receiver = ReceiverSession(target)
+    receiver.start("view", codecs=[codec])
     receiver.receive(messages.Welcome(1, 1, codec, "view"), 0.0)
     receiver.receive(messages.Mode(1, 1, 1280, 800), 0.0)
     before, begun = target.version, time.process_time()
@@ -94,7 +94,7 @@ def test_the_encoder_sends_tiles_whole_where_they_are_too_many_pieces() -> None:
     producer.begin()
     producer.pixels[...] = picture
     producer.publish([Rect(*tile) for tile in tiles])
-    step = encoder.advance(0.0, most=messages.MAX_BLOCK)
+    step = encoder.advance(0.0, max_bytes=messages.MAX_BLOCK)
     assert step is not None
     assert _wire.check(step.block.data, (width, height, 4)) == tiles
     assert np.array_equal(encoder.shadow, picture)
@@ -123,6 +123,6 @@ def test_the_encoder_stays_below_the_limits(
         producer.begin()
         producer.pixels[...] = shown
         producer.publish([Rect(0, 0, width, height)])
-        while taken := encoder.advance(0.0, most=messages.MAX_BLOCK):
+        while taken := encoder.advance(0.0, max_bytes=messages.MAX_BLOCK):
             assert _wire.check(taken.block.data, (width, height, 4))
         assert np.array_equal(encoder.shadow[..., :3], shown[..., :3])

@@ -7,7 +7,7 @@ from collections import deque
 
 import pytest
 
-from kju.wire.congestion import LEAST, UNKNOWN, Window
+from kju.wire.congestion import INITIAL_TIMEOUT, MIN_WINDOW, CongestionWindow
 
 MESSAGE = 20_000
 
@@ -25,7 +25,9 @@ class Bottleneck:
         return self.free + self.trip
 
 
-def saturate(window: Window, link: Bottleneck, seconds: float, size: int = MESSAGE) -> list[float]:
+def saturate(
+    window: CongestionWindow, link: Bottleneck, seconds: float, size: int = MESSAGE
+) -> list[float]:
     """Send all that the window allows; the time from sending to acknowledgement of each."""
     under_way: deque = deque()
     now, took = 0.0, []
@@ -45,7 +47,7 @@ def saturate(window: Window, link: Bottleneck, seconds: float, size: int = MESSA
 @pytest.mark.parametrize("rate", [125_000, 2_500_000, 12_500_000])
 @pytest.mark.parametrize("trip", [0.02, 0.1])
 def test_a_link_is_filled_and_little_waits(rate: float, trip: float) -> None:
-    window = Window()
+    window = CongestionWindow()
     took = saturate(window, Bottleneck(rate, trip), 20)
     assert len(took) * MESSAGE >= 0.85 * rate * 10
     each = MESSAGE / rate
@@ -53,32 +55,32 @@ def test_a_link_is_filled_and_little_waits(rate: float, trip: float) -> None:
 
 
 def test_what_is_lost_is_not_under_way_and_not_a_rate() -> None:
-    window = Window()
+    window = CongestionWindow()
     window.acknowledge(window.send(5000, 1.0), 2.0, lost=True)
     assert (window.in_flight, window.rate, window.round_trip) == (0, 0.0, 0.0)
 
 
 def test_an_acknowledgement_is_late_when_it_takes_longer_than_they_do() -> None:
-    window, rng = Window(), random.Random(1)
-    assert window.patience == UNKNOWN
+    window, rng = CongestionWindow(), random.Random(1)
+    assert window.timeout == INITIAL_TIMEOUT
     for second in range(100):
         window.acknowledge(window.send(100, second), second + 0.1 + rng.uniform(0, 0.004))
-    assert 0.125 <= window.patience < 0.135
-    before = window.patience
+    assert 0.125 <= window.timeout < 0.135
+    before = window.timeout
     # Sent twice, or known by a later one's acknowledgement: no round trip.
     window.acknowledge(window.send(100, 200.0), 205.0, timed=False)
-    assert window.patience == before
+    assert window.timeout == before
     for second in range(300, 400):
         window.acknowledge(window.send(100, second), second + rng.uniform(0.1, 0.3))
-    assert window.patience > 0.3
+    assert window.timeout > 0.3
 
 
 def test_seldom_messages_do_not_make_the_window_small() -> None:
-    window = Window()
+    window = CongestionWindow()
     saturate(window, Bottleneck(2_500_000, 0.02), 5)
     before = window.size(5.0)
     for second in range(10, 100):
         sent = window.send(100, second)
         window.acknowledge(sent, second + 0.02)
     assert window.size(101.0) >= before / 2
-    assert window.size(101.0) >= LEAST
+    assert window.size(101.0) >= MIN_WINDOW

@@ -7,46 +7,46 @@ import itertools
 import pytest
 
 from kju.errors import PeerError
-from kju.wire.inputs import LATEST, MOST_INPUTS, Inputs
+from kju.wire.inputs import MAX_GAP_TIME, MAX_INPUTS, InputQueue
 from kju.wire.messages import Input
 
 
-def taken(inputs: Inputs, *numbers: int, now: float = 0.0) -> list[list[int]]:
+def taken(inputs: InputQueue, *numbers: int, now: float = 0.0) -> list[list[int]]:
     """What is to be done after each of them."""
-    return [[done.number for done in inputs.take(Input(n, b"%d" % n), now)] for n in numbers]
+    return [[done.number for done in inputs.add(Input(n, b"%d" % n), now)] for n in numbers]
 
 
 def test_one_that_overtakes_waits_for_those_before_it() -> None:
-    inputs = Inputs()
+    inputs = InputQueue()
     assert taken(inputs, 3, 2, 3, 5, 1, 2, 4) == [[], [], [], [], [1, 2, 3], [], [4, 5]]
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(1, 5))))
 def test_each_is_done_once_in_any_order(order: tuple[int, ...]) -> None:
-    done = taken(Inputs(), *order, *order)
+    done = taken(InputQueue(), *order, *order)
     assert [*itertools.chain(*done)] == [1, 2, 3, 4]
 
 
 def test_what_is_done_is_done_once() -> None:
-    inputs = Inputs()
+    inputs = InputQueue()
     taken(inputs, 1)
-    assert [inputs.done(1), inputs.done(1), inputs.done(2)] == [True, False, False]
+    assert [inputs.finish(1), inputs.finish(1), inputs.finish(2)] == [True, False, False]
 
 
 def test_none_waits_for_ever() -> None:
-    inputs = Inputs()
+    inputs = InputQueue()
     taken(inputs, 2)
-    taken(inputs, 3, now=LATEST)
-    with pytest.raises(PeerError, match="input 1 has not come"):
-        taken(inputs, 3, now=LATEST + 0.1)
+    taken(inputs, 3, now=MAX_GAP_TIME)
+    with pytest.raises(PeerError, match="input 1 is missing"):
+        taken(inputs, 3, now=MAX_GAP_TIME + 0.1)
 
 
 @pytest.mark.parametrize("first", [1, 2])
 def test_those_that_wait_or_are_being_done_are_not_many(first: int) -> None:
-    inputs = Inputs()
-    taken(inputs, *range(first, MOST_INPUTS + 1))
-    assert len(inputs) == MOST_INPUTS - first + 1
-    with pytest.raises(PeerError, match="inputs before one was done"):
-        taken(inputs, MOST_INPUTS + 1)
+    inputs = InputQueue()
+    taken(inputs, *range(first, MAX_INPUTS + 1))
+    assert len(inputs) == MAX_INPUTS - first + 1
+    with pytest.raises(PeerError, match="inputs before one was finished"):
+        taken(inputs, MAX_INPUTS + 1)
     inputs.clear()
     assert len(inputs) == 0

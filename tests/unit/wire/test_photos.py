@@ -1,127 +1,407 @@
-"""JPEG as the wire has it: there and back, and JPEGs that lie."""
+"""Viewers that take JPEG: photographs come near first and exact at rest; nobody is told a lie."""
 
 from __future__ import annotations
 
-import io
-import struct
+import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image
+from support.wire_scene import Link, Scene, Viewer
 
-from kju.errors import PeerError
-from kju.wire import photos
+from kju.surface.consumer import Consumer
+from kju.surface.formats import R8
+from kju.surface.geometry import Rect
+from kju.wire import messages
+from kju.wire.encoder import Encoder, Encoders
+from kju.wire.greeting import Stage
+from kju.wire.grid import merged
+from kju.wire.messages import Hello, LossySegment, Segment
+from kju.wire.photos import MEASURE_INTERVAL, REST_TIME, PhotoPolicy
 
-simplejpeg = pytest.importorskip("simplejpeg")
-
-
-def picture(width: int, height: int, pixel: int = 4) -> np.ndarray:
-    y, x = np.mgrid[:height, :width]
-    shapes = [110 + 80 * np.sin(x / (9 + c)) * np.cos(y / 11) for c in range(3)]
-    out = np.zeros((height, width, 4), np.uint8)
-    out[..., :3] = np.stack(shapes, -1)
-    return np.ascontiguousarray(out[..., 1:2]) if pixel == 1 else out
+pytest.importorskip("simplejpeg")
+LOSSY = {"lossy": True, "codecs": ["zstd", "jpeg"]}
 
 
-@pytest.mark.parametrize("pixel", [1, 4])
-@pytest.mark.parametrize(("width", "height"), [(1, 1), (8, 8), (17, 33), (640, 1), (200, 100)])
-def test_what_comes_back_is_near(width: int, height: int, pixel: int) -> None:
-    was = picture(width, height, pixel)
-    data = photos.compress(was)
-    now = photos.decompress(data, width, height, pixel)
-    assert now.shape == was.shape
-    assert np.abs(now.astype(int) - was).mean() < 4
-    if pixel == 4:
-        assert not now[..., 3].any()
+def lossy_encoder(consumer: Consumer) -> Encoder:
+    return Encoder(consumer, policy=PhotoPolicy())
 
 
-def test_what_every_decoder_knows_is_not_sent_and_others_decode_it_alike() -> None:
-    was = picture(64, 48)
-    data = photos.compress(was)
-    whole = simplejpeg.encode_jpeg(was, photos.QUALITY, "BGRX", photos.COLOURS)
-    assert len(whole) - len(data) == 18 + 2 * (33 + 183)
-    near = photos.decompress(data, 64, 48, 4)[..., 2::-1]
-    assert np.array_equal(near, simplejpeg.decode_jpeg(whole, "RGB"))
-    # Pillow's own libjpeg takes a JPEG without tables as Motion-JPEG as well.
-    seen = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
-    assert np.abs(seen - near).max() < 12
-
-
-def saved(**options: object) -> bytes:
-    out = io.BytesIO()
-    mode = options.pop("mode", "RGB")
-    image = Image.fromarray(np.ascontiguousarray(picture(64, 48)[..., 2::-1]))
-    image.convert(str(mode)).save(out, "JPEG", **options)
-    return out.getvalue()
-
-
-GOOD = photos.compress(picture(64, 48))
-FRAME = GOOD.index(b"\xff\xc0")
-SCAN = GOOD.index(b"\xff\xda")
-
-
-def with_size(width: int, height: int) -> bytes:
-    return GOOD[: FRAME + 5] + struct.pack(">HH", height, width) + GOOD[FRAME + 9 :]
-
-
-def changed(at: int, byte: int) -> bytes:
-    return GOOD[:at] + bytes([byte]) + GOOD[at + 1 :]
-
-
-LIES = {
-    "nothing": (b"", "begin"),
-    "no JPEG": (b"\x89PNG\r\n\x1a\n" + bytes(90), "begin"),
-    "only a beginning": (GOOD[:2], "byte 2"),
-    "no scan": (GOOD[:SCAN], "byte"),
-    "larger": (with_size(16384, 16384), "says 16384x16384"),
-    "none": (with_size(0, 0), "says 0x0"),
-    "turned": (with_size(48, 64), "says 48x64"),
-    "half of it": (GOOD[: len(GOOD) // 2], "end"),
-    "no end": (GOOD[:-2], "end"),
-    "more behind": (GOOD + b"\0", "end"),
-    "two of them": (GOOD + GOOD, "end"),
-    "a second scan": (GOOD[:-2] + GOOD[SCAN:], "end"),
-    "few pixels": (GOOD[: SCAN + 20] + GOOD[-2:], "no JPEG"),
-    "progressive": (saved(progressive=True), "baseline"),
-    "grey": (saved(mode="L"), "components"),
-    "four channels": (saved(mode="CMYK"), "baseline"),
-    "12 bits": (changed(FRAME + 4, 12), "components"),
-    "strange samplings": (changed(FRAME + 11, 0x44), "strange"),
-    "no sampling": (changed(FRAME + 11, 0), "strange"),
-    "a scan of one channel": (changed(SCAN + 4, 1), "scan"),
-    "arithmetic": (changed(FRAME + 1, 0xC9), "baseline"),
-    "two frames": (GOOD[:FRAME] + GOOD[FRAME:SCAN] + GOOD[FRAME:], "baseline"),
-    "a segment past the end": (changed(4, 0xFF), "byte"),
-    "many segments": (GOOD[:2] + b"\xff\xe0\0\2" * 5000 + GOOD[2:], "byte"),
-    "a segment of no size": (GOOD[:2] + b"\xff\xe0\0\0" + GOOD[2:], "byte"),
+LINKS = {
+    "good": {},
+    "lossy": {"lost": 0.2},
+    "awful": {"lost": 0.2, "repeated": 0.2, "overtaken": 0.2, "delay": 0.02},
 }
 
 
-@pytest.mark.parametrize("name", LIES)
-def test_a_lie_is_not_decoded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    data, why = LIES[name]
-    if name != "few pixels":
-        monkeypatch.setattr(simplejpeg, "decode_jpeg", None)
-    with pytest.raises(PeerError, match=why):
-        photos.decompress(data, 64, 48, 4)
+def photograph(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """Soft shapes with a camera's grain."""
+    y, x = np.mgrid[:height, :width]
+    picture = np.zeros((height, width, 4), np.uint8)
+    for channel in range(3):
+        shape = np.sin(x / (20 + 5 * channel) + 9 * rng.random()) * np.cos(y / 17 + channel)
+        picture[..., channel] = np.clip(110 + 60 * shape + rng.normal(0, 4, y.shape), 0, 255)
+    return picture
 
 
-def test_a_grey_screen_takes_grey_ones_only() -> None:
-    with pytest.raises(PeerError, match="components"):
-        photos.decompress(GOOD, 64, 48, 1)
-    grey = photos.compress(picture(64, 48, 1))
-    with pytest.raises(PeerError, match="components"):
-        photos.decompress(grey, 64, 48, 4)
+def text(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """Letters with soft edges, more or less."""
+    picture = np.full((height, width, 4), 255, np.uint8)
+    for y in range(4, height - 12, 16):
+        for x in range(4, width - 8, 9):
+            letter = rng.random((10, 7)) < 0.3
+            edge = np.roll(letter, 1, 1) & ~letter
+            picture[y : y + 10, x : x + 7][letter] = (20, 20, 20, 0)
+            picture[y : y + 10, x : x + 7][edge] = rng.integers(90, 200, (int(edge.sum()), 4))
+    return picture
 
 
-@given(st.binary(max_size=300), st.integers(0, len(GOOD)))
-@settings(max_examples=300, deadline=None)
-def test_any_bytes_are_a_photo_or_an_error(data: bytes, at: int) -> None:
-    for tried in (data, GOOD[:at] + data + GOOD[at:], GOOD[:at] + data + GOOD[at + len(data) :]):
-        try:
-            found = photos.decompress(tried, 64, 48, 4)
-        except PeerError:
-            continue
-        assert found.shape == (48, 64, 4)
+def scene_of(width: int = 320, height: int = 240, **options: int) -> Scene:
+    scene = Scene(capacity=4 << 20, make=lossy_encoder, **options)
+    scene.producer.set_mode(width, height)
+    return scene
+
+
+def settle(scene: Scene, seconds: float = 30) -> None:
+    """Until every viewer shows the screen and says so."""
+    end = scene.now + seconds
+    while scene.now < end:
+        scene.run(0.01)
+        if all(
+            each.receiver.picture.exact and each.shows(scene.producer) for each in scene.viewers
+        ):
+            return
+    raise AssertionError("a viewer does not show the screen exactly")
+
+
+def error_of(viewer: Viewer, scene: Scene) -> float:
+    """Root mean square of what differs, 0 to 255."""
+    mine, theirs = viewer.target.pixels, scene.producer.pixels
+    return float(np.sqrt(np.mean((mine[..., :3].astype(float) - theirs[..., :3]) ** 2)))
+
+
+def happen(scene: Scene, rng: np.random.Generator) -> None:
+    """A photograph, letters, a scroll, or another picture."""
+    pixels = scene.producer.pixels.copy()
+    x, y, what = int(rng.integers(200)), int(rng.integers(160)), rng.integers(4)
+    if what == 0:
+        pixels[y : y + 60, x : x + 90] = photograph(rng, 90, 60)
+    elif what == 1:
+        pixels[y : y + 8, x : x + 30] = rng.integers(0, 256, 4)
+    elif what == 2:
+        pixels[:-16] = pixels[16:].copy()
+    else:
+        pixels[...] = photograph(rng, 320, 240)
+    scene.producer.compare(pixels)
+
+
+# ---- near, and then exact ----
+
+
+def test_a_film_costs_a_fraction_and_its_last_picture_becomes_exact() -> None:
+    bytes_of = {}
+    for make in (Encoder, lossy_encoder):
+        rng = np.random.default_rng(1)
+        scene = Scene(capacity=4 << 20, make=make)
+        scene.producer.set_mode(640, 480)
+        viewer = scene.view(**LOSSY)
+        scene.run(0.1)
+        for _ in range(12):
+            picture = scene.producer.pixels.copy()
+            picture[50:300, 70:400] = photograph(rng, 330, 250)
+            scene.producer.compare(picture)
+            scene.run(0.04)
+        bytes_of[make] = viewer.down.bytes
+        if make is lossy_encoder:
+            assert not viewer.receiver.picture.exact
+            assert viewer.receiver.picture.whole == scene.producer.version
+            assert 0.5 < error_of(viewer, scene) < 6
+        settle(scene)
+        assert viewer.receiver.picture.whole == scene.producer.version
+    assert bytes_of[lossy_encoder] < bytes_of[Encoder] / 6
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_viewer_ends_exact_and_never_says_so_before(name: str) -> None:
+    rng, scene = np.random.default_rng(5), scene_of()
+    link = {"lost": 0.0, **LINKS[name]}
+    viewers = [scene.view(Link(**link), Link(**link, rng=random.Random(2)), **LOSSY)]
+    claims = 0
+    for number in range(21):
+        if number == 8:
+            viewers.append(scene.view(Link(**link, rng=random.Random(3)), Link(**link), **LOSSY))
+        if number < 20:
+            happen(scene, rng)
+        rests = 4000 if number == 20 else 700 if number % 9 == 6 else int(rng.integers(1, 40))
+        for _ in range(rests):
+            scene.run(0.001)
+            for viewer in viewers:
+                if (
+                    viewer.receiver.picture.exact
+                    and viewer.receiver.picture.whole >= scene.producer.version
+                ):
+                    claims += 1
+                    assert viewer.shows(scene.producer)
+    settle(scene)
+    assert claims
+    for viewer in viewers:
+        assert viewer.receiver.stage is Stage.OPEN
+        assert viewer.receiver.picture.whole == scene.encoder.whole
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_says_that_it_is_whole_is(seed: int) -> None:
+    """Also without photos: the last of several repairs is used only if those before it were."""
+    rng = np.random.default_rng(seed)
+    scene = Scene()
+    scene.producer.set_mode(320, 240)
+    link = {"lost": 0.15, "overtaken": 0.1, "repeated": 0.1, "delay": 0.005}
+    for number in range(20):
+        if number in (0, 8):
+            rngs = (random.Random(7 * seed + number), random.Random(7 * seed + number + 1))
+            scene.view(Link(**link, rng=rngs[0]), Link(**link, rng=rngs[1]))
+        happen(scene, rng)
+        for _ in range(int(rng.integers(1, 60))):
+            scene.run(0.001)
+            for viewer in scene.viewers:
+                if viewer.receiver.picture.whole >= scene.producer.version:
+                    assert viewer.shows(scene.producer)
+
+
+def test_text_never_comes_as_a_photo() -> None:
+    rng, scene = np.random.default_rng(2), scene_of()
+    viewer = scene.view(**LOSSY)
+    for _ in range(5):
+        scene.producer.compare(text(rng, 320, 240))
+        scene.run(0.02)
+        assert viewer.receiver.picture.exact
+    settle(scene)
+    assert scene.encoder.is_exact
+
+
+def test_a_slope_of_colours_which_is_few_bytes_as_it_is_comes_as_it_is() -> None:
+    scene = scene_of(640, 480)
+    viewer = scene.view(**LOSSY)
+    y, x = np.mgrid[:480, :640]
+    picture = np.zeros((480, 640, 4), np.uint8)
+    picture[..., 0], picture[..., 1], picture[..., 2] = x // 3, y // 2, (x + y) // 5
+    scene.producer.compare(picture)
+    scene.run(0.1)
+    assert viewer.receiver.picture.exact
+    assert viewer.shows(scene.producer)
+    assert viewer.down.bytes < 20_000
+
+
+def test_a_photograph_with_text_beside_it_has_exact_text() -> None:
+    rng, scene = np.random.default_rng(3), scene_of()
+    viewer = scene.view(**LOSSY)
+    scene.run(0.01)
+    picture = text(rng, 320, 240)
+    picture[64:200, 32:200] = photograph(rng, 168, 136)
+    scene.producer.compare(picture)
+    scene.run(0.05)
+    assert not viewer.receiver.picture.exact
+    wrong = (viewer.target.pixels[..., :3] != picture[..., :3]).any(-1)
+    assert wrong[64:200, 32:200].mean() > 0.5
+    wrong[64:224, 32:224] = False  # in the tiles at its edge are letters as well
+    assert not wrong.any()
+    settle(scene)
+
+
+def test_what_moves_from_a_place_that_is_near_is_near_too() -> None:
+    rng, scene = np.random.default_rng(4), scene_of()
+    viewer = scene.view(**LOSSY)
+    long = photograph(rng, 320, 600)
+    for top in range(0, 80, 8):
+        scene.producer.compare(np.ascontiguousarray(long[top : top + 240]))
+        scene.run(0.03)
+        assert viewer.receiver.picture.exact is viewer.shows(scene.producer)
+    assert not viewer.receiver.picture.exact
+    settle(scene)
+
+
+def test_a_film_does_not_keep_the_rest_of_the_screen_rough() -> None:
+    rng, scene = np.random.default_rng(6), scene_of()
+    viewer = scene.view(**LOSSY)
+    picture = photograph(rng, 320, 240)
+    scene.run(0.01)
+    end = 0
+    while not np.array_equal(viewer.target.pixels[128:, :, :3], picture[128:, :, :3]):
+        picture[:64, :96] = photograph(rng, 96, 64)
+        scene.producer.compare(picture.copy())
+        scene.run(0.03)
+        end += 1
+        assert end < 100
+    assert not viewer.receiver.picture.exact
+
+
+def test_what_is_at_rest_has_its_turn_when_a_film_takes_all_there_is() -> None:
+    rng, scene = np.random.default_rng(6), scene_of()
+    encoder, now = scene.encoder, 1.0
+    picture = photograph(rng, 320, 240)
+    scene.producer.compare(picture)
+    while encoder.advance(now):
+        pass
+    films = [photograph(rng, 320, 96) for _ in range(4)]
+    exact = 0
+    for number in range(300):
+        now += 0.1
+        picture[:96] = films[number % 4]
+        scene.producer.compare(picture.copy())
+        step = encoder.advance(now, max_bytes=2000)
+        assert step is not None
+        assert encoder.has_changes(now)  # the film is never done
+        exact += not step.photos
+        if not encoder.policy.rough[30:].any():
+            break
+    assert not encoder.policy.rough[30:].any()
+    assert encoder.policy.rough[:30].any()
+    assert 0.2 < exact / number < 0.3
+
+
+def test_what_is_drawn_as_it_was_does_not_keep_a_photograph_rough() -> None:
+    rng, scene = np.random.default_rng(6), scene_of()
+    viewer = scene.view(**LOSSY)
+    picture = photograph(rng, 320, 240)
+    scene.producer.compare(picture)
+    for _ in range(int(3 * REST_TIME / 0.03)):
+        scene.producer.draw(Rect(0, 0, 320, 240), picture, stride=1280)
+        scene.run(0.03)
+    assert viewer.receiver.picture.exact
+    assert viewer.shows(scene.producer)
+
+
+def test_a_late_viewer_has_a_photograph_near_first_and_others_stay_right() -> None:
+    rng, scene = np.random.default_rng(6), scene_of()
+    early = scene.view(**LOSSY)
+    picture = photograph(rng, 320, 240)
+    picture[:60] = text(rng, 320, 60)
+    scene.producer.compare(picture)
+    settle(scene)
+    late = scene.view(**LOSSY)
+    plain = early.down.bytes
+    while not late.receiver.picture.whole:
+        scene.run(0.001)
+    assert late.down.bytes < 40_000
+    assert not late.receiver.picture.exact
+    assert np.array_equal(late.target.pixels[:32, :, :3], picture[:32, :, :3])
+    while not late.receiver.picture.exact:
+        assert early.shows(scene.producer)
+        scene.run(0.001)
+    assert late.shows(scene.producer)
+    assert early.down.bytes - plain < 200_000
+    settle(scene)
+    # What has become text is sent as that, when it is not believed any more to be a photograph.
+    scene.run(MEASURE_INTERVAL)
+    picture = text(rng, 320, 240)
+    scene.producer.compare(picture)
+    settle(scene)
+    another = scene.view(**LOSSY)
+    while not another.receiver.picture.whole:
+        scene.run(0.001)
+    assert another.receiver.picture.exact
+
+
+def test_grey_screens_and_other_modes() -> None:
+    rng, scene = np.random.default_rng(7), scene_of()
+    viewer = scene.view(**LOSSY)
+    scene.producer.compare(photograph(rng, 320, 240))
+    scene.run(0.05)
+    assert not viewer.receiver.picture.exact
+    scene.producer.set_mode(200, 160, fourcc=R8)
+    grey = np.ascontiguousarray(photograph(rng, 200, 160)[..., 1])
+    scene.producer.compare(grey)
+    scene.run(0.1)
+    assert viewer.target.mode.fourcc == R8
+    assert not viewer.receiver.picture.exact
+    assert 0.5 < np.abs(viewer.target.pixels.astype(int) - grey).mean() < 6
+    settle(scene)
+
+
+@pytest.mark.parametrize("tile", [8, 64, 256])
+def test_tiles_of_any_size(tile: int) -> None:
+    rng, scene = np.random.default_rng(9), scene_of(500, 300, tile=tile)
+    viewer = scene.view(**LOSSY)
+    scene.run(0.01)
+    for _ in range(4):
+        picture = scene.producer.pixels.copy()
+        picture[20:270, 30:411] = photograph(rng, 381, 250)
+        scene.producer.compare(picture)
+        scene.run(0.2)
+        assert not viewer.receiver.picture.exact
+    settle(scene)
+
+
+def test_neighbours_become_one() -> None:
+    pieces = [Rect(x, y, 32, 32) for y in (0, 32) for x in (0, 32, 64)]
+    assert merged(pieces) == [Rect(0, 0, 96, 64)]
+    assert merged([*pieces, Rect(0, 64, 32, 8)]) == [Rect(0, 0, 96, 64), Rect(0, 64, 32, 8)]
+    assert merged([]) == []
+
+
+# ---- who gets what ----
+
+
+def hello(codecs: list[str], *, lossy: bool = False, audience: bool = False) -> Hello:
+    return Hello(1, "view", codecs, 1 << 20, audience=audience, lossy=lossy)
+
+
+def test_each_way_of_reading_has_one_encoder() -> None:
+    encoders = Encoders(Scene().consumer)
+    kinds = {
+        ("zstd", False): [hello(["zstd", "raw"]), hello(["zstd", "jpeg"]), hello(["another"]),
+                          hello(["zstd"], lossy=True), hello([]),
+                          hello(["raw", "jpeg"], lossy=True, audience=True)],
+        ("zstd", True): [hello(["zstd", "jpeg"], lossy=True), hello(["jpeg", "zstd"], lossy=True)],
+        ("raw", False): [hello(["raw", "zstd"])],
+        ("raw", True): [hello(["raw", "jpeg"], lossy=True)],
+        ("lz4", False): [hello(["another", "lz4", "zstd"])],
+    }  # fmt: skip
+    made = set()
+    for (codec, lossy), said in kinds.items():
+        found = {id(encoders.for_viewer(each)): encoders.for_viewer(each) for each in said}
+        (encoder,) = found.values()
+        assert (encoder.codec, encoder.is_lossy) == (codec, lossy)
+        made.add(id(encoder))
+    assert len(made) == len(kinds)
+
+
+def test_other_viewers_are_sent_the_same_bytes_whether_one_is_lossy_or_not() -> None:
+    said = []
+    for with_lossy in (False, True):
+        rng, scene = np.random.default_rng(8), Scene()
+        scene.producer.set_mode(320, 240)
+        viewer = scene.view()
+        if with_lossy:
+            encoders = Encoders(scene.consumer)
+            scene.encoder, plain = (
+                encoders.for_viewer(hello(["zstd", "jpeg"], lossy=True)),
+                scene.encoder,
+            )
+            scene.view(**LOSSY)
+            scene.encoder = plain
+        sent: list[bytes] = []
+        put = viewer.down.put
+        viewer.down.put = lambda message, now, data, put=put, sent=sent: (  # type: ignore[method-assign]
+            sent.append(messages.encode(message)), put(message, now, data))  # fmt: skip
+        for _ in range(15):
+            happen(scene, rng)
+            scene.run(0.03)
+        assert {type(each) for each in map(messages.decode_from_sender, sent)} >= {Segment}
+        assert LossySegment not in {type(each) for each in map(messages.decode_from_sender, sent)}
+        said.append(sent)
+    assert said[0] == said[1]
+
+
+def test_a_viewer_that_only_looks_at_text_is_sent_no_other_messages_than_a_lossless_one() -> None:
+    said = []
+    for make in (Encoder, lossy_encoder):
+        rng, scene = np.random.default_rng(8), Scene(make=make)
+        scene.producer.set_mode(320, 240)
+        viewer = scene.view(**LOSSY)
+        scene.run(0.01)
+        before = viewer.down.bytes
+        for _ in range(5):
+            scene.producer.compare(text(rng, 320, 240))
+            scene.run(0.03)
+        said.append(viewer.down.bytes - before)
+    assert said[0] == said[1]

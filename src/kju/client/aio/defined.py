@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...store import defined as store
+from ...store.starting import launch_request
 from .. import defined
 from ..machine import client_name
 from .machine import Machine, launched
@@ -54,4 +55,4 @@ async def remove(name: str) -> list[Path]:
 
 async def start(name: str, *, detach: bool = False) -> Machine:
     """Start a defined machine and attach to it with the control role: see `kju.start`."""
-    return await launched(store.launch(store.read(name), detach=detach, client=client_name()))
+    return await launched(launch_request(store.read(name), detach=detach, client=client_name()))

@@ -9,7 +9,8 @@ from typing import TypeVar
 from ...errors import PeerError, WaitTimeoutError
 from ...protocol.framing import Answer, ClientSide
 from ...protocol.messages import Happened, Hello, Reply, Request, Role, Welcome
-from ...store import running as runtime
+from ...store import running
+from ...store.connection import connect
 from ..link import close_all, receive
 from ..requests import CLOSED, check_reply, gone_error, gone_reason
 from ..timeouts import DEFAULT_SECONDS, DEFAULT_TIMEOUT, Timeout, seconds_of
@@ -22,11 +23,11 @@ _QUEUE_SECONDS = 0.05
 
 async def _connect(name: str) -> socket.socket:
     """Connect to a machine. Only where its socket queues no more clients does this take time."""
-    machine = runtime.find(name)
+    machine = running.find(name)
     deadline = asyncio.get_running_loop().time() + DEFAULT_SECONDS
     while True:
         try:
-            return runtime.connect(machine, name, 0.0)
+            return connect(machine, name, 0.0)
         except WaitTimeoutError:
             if asyncio.get_running_loop().time() > deadline:
                 raise
@@ -167,12 +168,12 @@ class AsyncLink:
             data, answers = b"", []
         if self._side.happened:
             self._news.set()
-        for reply, came in answers:
-            waiting = self._waiting.get(reply.number)
+        for number, answer in answers:
+            waiting = self._waiting.get(number)
             if waiting is None or waiting.done():
-                close_all(came)
+                close_all(answer.descriptors)
             else:
-                waiting.set_result(Answer(reply, came))
+                waiting.set_result(answer)
         if not data:
             self._end(gone_reason(self.name, self._side.ended, self._side.refused))
 

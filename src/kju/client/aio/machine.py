@@ -27,7 +27,8 @@ from ...protocol.messages import (
     Welcome,
 )
 from ...remote.address import SCHEME
-from ...store import running as runtime
+from ...store import claims
+from ...store.paths import check_name, local_network
 from ...surface import NOTHING_TAKEN, Mark
 from .. import life, replaying, requests
 from ..life import Event
@@ -206,7 +207,7 @@ async def launch(
     """Start a machine and attach to it with the control role: see `kju.launch`."""
     request = requests.launch_request(
         Path(image) if image else None,
-        name=runtime.check_name(name) if name else None,
+        name=check_name(name) if name else None,
         memory=memory,
         cpus=cpus,
         disk_bus=disk_bus,
@@ -242,8 +243,8 @@ async def mirror(
     """Mirror a screen that is served elsewhere: see `kju.mirror`."""
     request = requests.mirror_request(
         address,
-        connect=connect or [runtime.network()],
-        name=runtime.check_name(name) if name else None,
+        connect=connect or [local_network()],
+        name=check_name(name) if name else None,
         role=role,
         user=user or "",
         trust=trust,
@@ -266,7 +267,7 @@ async def launched(request: Launch) -> Machine:
     Raises:
         KjuError: It did not start; see `kju.launch`.
     """
-    runtime.sweep()
+    claims.sweep()
     from ..start import start_host
 
     child, sock = start_host()

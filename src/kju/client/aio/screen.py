@@ -13,7 +13,7 @@ from ...surface.geometry import Area
 from ..following import Following
 from ..frame import Frame
 from ..link import Link, only_descriptor
-from ..origin import ConsoleOrigin
+from ..origin import LinkOrigin
 from .keyboard import Keyboard
 from .link import AsyncLink
 from .pointer import Pointer
@@ -113,10 +113,10 @@ class _OwnConnection:
         self._link.default_timeout = seconds
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator[ConsoleOrigin]:
+    def _connected(self) -> Iterator[LinkOrigin]:
         own = Link.attach(self._link.name, self._link.welcome.role, self._link.name)
         try:
-            yield ConsoleOrigin(own, self._console)
+            yield LinkOrigin(own, self._console)
         finally:
             own.close()
 

@@ -1,1 +1,1 @@
-"""SHELL: what clients do to a guest: keys and pointers, as fast as it takes them."""
+"""SHELL: keyboards and pointers: clients' input, at the pace of the guest."""

@@ -1,4 +1,4 @@
-"""What clients drive one console with."""
+"""The input devices of one console."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ class Devices(NamedTuple):
 
     @property
     def turns(self) -> tuple[asyncio.Lock, asyncio.Lock]:
-        """What is held while something is sent; all consoles of a machine share them."""
+        """The locks that are held while input is sent; all consoles of a machine share them."""
         return self.keyboard.pace.turn, self.pointer.pace.turn
 
     async def put_all(self, *, down: bool) -> None:
-        """Have the guest see everything that is held as up, or as down again; with the turns.
+        """Release everything held in the guest, or press it again; the turns are held.
 
         Raises:
-            KjuError: QEMU did not take it.
+            KjuError: The emulator did not take it.
         """
         await self.keyboard.put_all(down=down)
         await self.pointer.put_all(down=down)
 
     async def leave(self, client: Hashable) -> None:
-        """Let go of everything that a client holds."""
+        """Release everything that a client holds."""
         await self.keyboard.leave(client)
         await self.pointer.leave(client)
 
     async def settle(self) -> None:
-        """Release what clients held that have left while QEMU took nothing."""
+        """Release what disconnected clients could not release before."""
         await self.keyboard.settle()
         await self.pointer.settle()
 
     def forget(self) -> None:
-        """The guest is another one now, in which nothing is down."""
+        """Record that the guest has restarted: nothing is down in it."""
         self.keyboard.forget()
         self.pointer.forget()
 

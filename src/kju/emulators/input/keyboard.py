@@ -1,15 +1,13 @@
 """One console's keyboard, which several clients share.
 
-Rules:
-
-- Who holds which key: `holders`. Pressing a key again repeats it.
-- What nobody holds is not released: of a left shift that is not down Linux takes that for a PS/2
-  keyboard that has just been plugged in, and throws keys away until it has set it up.
+- Clients hold keys (`holders`). Pressing a held key again repeats it.
+- A key that no client holds is not released. Linux takes the release of a left shift that is up for
+  a PS/2 keyboard that was just plugged in, and discards keys until it has set it up.
 - Steps of one request are sent without another client's between them, so a request is short.
-- A request that is broken off releases at once what it would have released.
+- A request that is cancelled sends its remaining releases at once.
 - No more is sent than the guest's keyboard has room for (`pace`).
-- A single step that has to wait for nothing is sent within the call (`press_at_once`), and the
-  client is answered before QEMU is. If QEMU refuses it then, the client's next request fails.
+- A single step that does not have to wait is sent within the call (`press_at_once`), and the client
+  gets its answer before the emulator's. If that refuses, the client's next request fails.
 """
 
 from __future__ import annotations
@@ -31,16 +29,16 @@ from .pace import Pace
 
 log = logging.getLogger(__name__)
 
-#: Seconds that one request may take where the client sets the pace.
-LONGEST = LONGEST_KEYS / 1000
+#: Seconds that one request may take if the client sets the pace.
+MAX_SECONDS = LONGEST_KEYS / 1000
 
 
 class Begun(NamedTuple):
-    """Steps that have been written to QEMU.
+    """Steps that have been written to the emulator.
 
     Attributes:
         mark: The screen's mark before that.
-        taken: Done when QEMU has taken them; raises a `KjuError`.
+        taken: Done when the emulator has taken them; raises a `KjuError`.
     """
 
     mark: Mark
@@ -58,15 +56,15 @@ class Keyboard:
 
     Args:
         send: Presses and releases keys in the guest.
-        pace: The machine's.
-        begin: Does so without waiting, where that is possible.
+        pace: The pace of the machine's keyboard.
+        begin: Does so without waiting, if possible.
     """
 
     def __init__(self, send: Send, pace: Pace, begin: Begin | None = None) -> None:
         self._send = send
         self._begin = begin
-        # Of clients that were answered before QEMU answered: how many answers are still to come,
-        # and the error that one of them was.
+        # For clients that were answered first: the number of the emulator's pending answers, and
+        # the error of one of them.
         self._unanswered: dict[Hashable, int] = {}
         self._failures: dict[Hashable, KjuError] = {}
         self.pace = pace
@@ -79,7 +77,7 @@ class Keyboard:
 
     @property
     def turns(self) -> tuple[asyncio.Lock]:
-        """What is held while something is sent; all keyboards of a machine share it."""
+        """The lock that is held while keys are sent; all keyboards of a machine share it."""
         return (self.pace.turn,)
 
     async def press(
@@ -88,10 +86,10 @@ class Keyboard:
         """Send steps for one client.
 
         Args:
-            client: For whom.
-            steps: Which keys, and whether each goes down.
-            interval: Seconds from one to the next, whatever came before the first; None sends
-                them as fast as the guest takes them.
+            client: The client.
+            steps: Key numbers, each with whether it goes down.
+            interval: Seconds between two steps, and before the first; None sends them as fast as
+                the guest takes them.
 
         Returns:
             The screen's mark before the first step of the last chord (`marks.last_chord`) was
@@ -99,48 +97,48 @@ class Keyboard:
 
         Raises:
             UsageError: They would take too long; nothing was sent.
-            InputError: The guest takes nothing; of the rest the releases were sent.
-            KjuError: QEMU did not take a step, or one of the client's previous request; of the
-                rest the releases were sent.
+            InputError: The guest takes nothing; the remaining releases were sent.
+            KjuError: The emulator did not take a step, or one of the client's previous request;
+                the remaining releases were sent.
         """
-        if interval is not None and len(steps) * interval > LONGEST:
+        if interval is not None and len(steps) * interval > MAX_SECONDS:
             raise UsageError(
                 f"{len(steps)} keyboard steps, {interval:g} s apart, take longer than the"
-                f" {LONGEST:g} s that a request may: divide them"
+                f" {MAX_SECONDS:g} s that a request may: divide them"
             )
         async with self.pace.turn:
             await self._holders.settle()
             if failure := self._failures.pop(client, None):
-                await self._holders.let_go(client, [key for key, down in steps if not down])
+                await self._holders.lift(client, [key for key, down in steps if not down])
                 raise failure
             return await self._send_all(client, steps, interval)
 
     def can_press_at_once(
         self, client: Hashable, steps: Sequence[Step], interval: float | None
     ) -> bool:
-        """Whether a request would wait for nothing: `press_at_once` does it."""
+        """Return whether a request would not have to wait: `press_at_once` can do it."""
         return (
             self._begin is not None
             and len(steps) == 1
             and interval is None
             and not self.pace.turn.locked()
-            and not self._holders.left
+            and not self._holders.has_unreleased
             and client not in self._failures
             and self.pace.has_room(steps)
         )
 
     def press_at_once(self, client: Hashable, step: Step) -> Mark | None:
-        """Send one step for one client, and do not wait for QEMU's answer.
+        """Send one step for one client, without waiting for the emulator's answer.
 
         Returns:
             As `press`.
 
         Raises:
-            InputError: QEMU would drop it; nothing was sent.
-            QemuError: QEMU has hung up; nothing was sent.
+            InputError: The emulator would drop it; nothing was sent.
+            EmulatorError: The emulator has ended; nothing was sent.
         """
-        if self._begin is None or not self._felt(client, [step]):
-            self._note(client, step)
+        if self._begin is None or not self._effective(client, [step]):
+            self._record(client, step)
             return None
         self.pace.make_room_for_one(step)
         key, down = step
@@ -153,17 +151,17 @@ class Keyboard:
             raise
         finally:
             self.pace.sent()
-        self._note(client, step)
+        self._record(client, step)
         self._unanswered[client] = self._unanswered.get(client, 0) + 1
         begun.taken.add_done_callback(functools.partial(self._answered, client, step))
         return begun.mark
 
-    def _note(self, client: Hashable, step: Step) -> None:
+    def _record(self, client: Hashable, step: Step) -> None:
         key, down = step
         (self._holders.press if down else self._holders.release)(client, [key])
 
     def _answered(self, client: Hashable, step: Step, taken: asyncio.Future[None]) -> None:
-        """Note the failure of a step that was sent at once, for the client's next request."""
+        """Record the failure of a step that was sent at once, for the client's next request."""
         present = client in self._unanswered
         if present:
             self._unanswered[client] -= 1
@@ -191,7 +189,7 @@ class Keyboard:
                     mark = before or mark
                 done += len(batch)
         except BaseException:
-            await self._holders.let_go(client, [key for key, down in steps[done:] if not down])
+            await self._holders.lift(client, [key for key, down in steps[done:] if not down])
             raise
         return mark
 
@@ -204,17 +202,17 @@ class Keyboard:
         return await self.pace.batches(steps)
 
     async def _send_some(self, client: Hashable, batch: Sequence[Step]) -> Mark | None:
-        felt = self._felt(client, batch)
-        if felt:
-            await self.pace.make_room(felt, into_empty=len(felt) > 1)
+        effective = self._effective(client, batch)
+        if effective:
+            await self.pace.make_room(effective, into_empty=len(effective) > 1)
         self._holders.press(client, [key for key, down in batch if down])
-        mark = await self._sent(felt) if felt else None
+        mark = await self._send_batch(effective) if effective else None
         last = dict(batch)
         self._holders.release(client, [key for key, down in last.items() if not down])
         return mark
 
-    async def _sent(self, steps: Sequence[Step]) -> Mark:
-        """Send what there is room for."""
+    async def _send_batch(self, steps: Sequence[Step]) -> Mark:
+        """Send steps; there is room for them."""
         try:
             return await self._send(steps)
         except BaseException:
@@ -223,41 +221,41 @@ class Keyboard:
         finally:
             self.pace.sent()
 
-    def _felt(self, client: Hashable, batch: Sequence[Step]) -> list[Step]:
-        """The steps that change something in the guest."""
+    def _effective(self, client: Hashable, batch: Sequence[Step]) -> list[Step]:
+        """Return the steps that change something in the guest."""
         held = set(self._holders.by(client))
-        felt = []
+        effective = []
         for key, down in batch:
             if self._holders.alone(client, key) and (down or key in held):
-                felt.append((key, down))
+                effective.append((key, down))
             (held.add if down else held.discard)(key)
-        return felt
+        return effective
 
     async def _put(self, keys: Sequence[int], down: bool) -> None:
-        """Press or release keys, in the end also where there is no room: none may stay down."""
+        """Press or release keys, after a while even without room: none may stay down."""
         for key in keys:
             with contextlib.suppress(InputError):
                 await self.pace.make_room([(key, down)])
-            await self._sent([(key, down)])
+            await self._send_batch([(key, down)])
 
     async def put_all(self, *, down: bool) -> None:
-        """Have the guest see every key that is held as up, or as down again; with the turn."""
+        """Release every held key in the guest, or press it again; the turn is held."""
         await self._holders.put_all(down)
         await self.pace.settle()
 
     def forget(self) -> None:
-        """The guest is another one now, in which no key is down."""
+        """Record that the guest has restarted: no key is down in it."""
         self._holders.forget()
         self.pace.reset()
 
     async def leave(self, client: Hashable) -> None:
-        """Let go of everything a client holds."""
+        """Release everything that a client holds."""
         self._failures.pop(client, None)
         self._unanswered.pop(client, None)
         async with self.pace.turn:
             await self._holders.leave(client)
 
     async def settle(self) -> None:
-        """Release what clients that have left could not: QEMU may be told again."""
+        """Release what disconnected clients could not release before."""
         async with self.pace.turn:
             await self._holders.settle()

@@ -1,7 +1,7 @@
-"""The lamps of one console's keyboard, as QEMU announces them.
+"""The lamps of one console's keyboard, as the emulator announces them.
 
-A guest lights them some time after it has read a lock key. So after such a key they are not read
-until QEMU has announced a change, or `SETTLE_SECONDS` are over: the guest may not use its lamps.
+A guest lights them some time after it has read a lock key. So after such a key they are read when a
+change is announced, or after `SETTLE_SECONDS`: the guest may not use its lamps.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class KeyboardLamps:
         self._settled_at = 0.0
 
     def update(self, bits: int) -> None:
-        """Store the lamps that QEMU announces, as bits (`Lamps.from_bits`)."""
+        """Store the lamps that the emulator announces, as bits (`Lamps.from_bits`)."""
         self.now = Lamps.from_bits(bits)
         self._settled.set()
 

@@ -1,6 +1,6 @@
-"""SHELL: the log of a machine's input: what was sent, and when, for whoever wants it again.
+"""SHELL: the log of a machine's input, with times, to send it again.
 
-It lies in the machine's folder, which nobody else can read, and goes with it: what is typed may
+It is in the machine's folder, which other users cannot read, and is removed with it: the input may
 be a password.
 """
 
@@ -18,10 +18,10 @@ from ...store.logs import BoundedLog
 
 
 class InputLog:
-    """A log that is being written; as bounded as the others.
+    """A log of input, bounded like the others.
 
     Args:
-        path: Of its present file.
+        path: Its current file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,22 +30,22 @@ class InputLog:
         self._began = time.monotonic()
 
     def keys(self, console: int, steps: Sequence[Step]) -> None:
-        """Note keyboard steps that were sent together."""
+        """Log keyboard steps that were sent together."""
         self._log.write(encode(Input(self._now(), console, keys=list(steps))))
 
     def pointer(self, console: int, action: Action) -> None:
-        """Note what was done with the pointer."""
+        """Log an action of the pointer."""
         self._log.write(encode(Input(self._now(), console, pointer=[action])))
 
     def read(self) -> bytes:
-        """All that it holds, as `kju.protocol.input_log` has it."""
+        """Return its contents, in the format of `kju.protocol.input_log`."""
         return logs.read(self._path)
 
     def replace(self, entries: Sequence[Input]) -> None:
-        """Go on from these in place of what it holds: later times are after the last one's.
+        """Replace its contents; later times continue from the last entry's.
 
         Raises:
-            OSError: There is no room for them.
+            OSError: The disk is full.
         """
         self._log.replace(b"".join(map(encode, entries)))
         self._began = time.monotonic() - max((entry.time for entry in entries), default=0.0)
@@ -54,5 +54,5 @@ class InputLog:
         return round(time.monotonic() - self._began, 4)
 
     def close(self) -> None:
-        """Write no more. A second call does nothing."""
+        """Stop writing. A second call does nothing."""
         self._log.close()

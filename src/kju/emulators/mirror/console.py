@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from ...errors import GeometryError
 from ...memory import SurfaceProducer
-from ...remote.mirror import Inlet, Said
+from ...remote.link_status import LinkStatus
+from ...remote.mirror import Mirror
 from ...sources.base import Need, Phase, Report, Source, Status, room_for
 from ...surface import State
 from ...surface.producer import Producer
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class MirrorSource(Source):
-    """Takes what an inlet draws, and says how fresh that is: `kju.wire.receiver.Target`."""
+    """Takes what an inlet draws, and says how fresh that is: `kju.wire.picture.Target`."""
 
     def __init__(self, producer: Producer, report: Report | None = None) -> None:
         super().__init__(producer, "mirror", report)
@@ -52,7 +53,7 @@ class MirrorSource(Source):
             )
         self._tell(Status(Phase.RUNNING, "mirror"))
 
-    def say(self, said: Said) -> None:
+    def say(self, said: LinkStatus) -> None:
         """The link is up or down, or the sender's own surface has another state."""
         if said.live:
             states = {State.LIVE, State.PAUSED, State.UNAVAILABLE}
@@ -112,7 +113,7 @@ class MirrorConsole(Console):
         super().__init__(0, facts, address, self._make_mirror, devices)
         self.mirror: MirrorSource | None = None
         #: What draws, once it is there.
-        self.inlet: Inlet | None = None
+        self.inlet: Mirror | None = None
         self._asking = 0
 
     async def hold(self, client: object, seconds: float) -> int:

@@ -1,4 +1,4 @@
-"""SHELL: a screen that is served elsewhere as a machine's emulator: the machine is its mirror."""
+"""SHELL: a mirror as a machine's emulator: a screen that another host serves."""
 
 from __future__ import annotations
 
@@ -6,64 +6,40 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from ...errors import UnavailableError, UsageError
-from ...protocol.messages import Keys, Launch, Point, Request
+from ...protocol.messages import Keys, Point, Request
 from ...remote import address
-from ...remote.mirror import Inlet, Said, check_readable
+from ...remote.link_status import LinkStatus
+from ...remote.mirror import Mirror
 from ...remote.transport import Engine
-from ...store.running import Claim
+from ...store.claims import Claim
 from ...surface import Mark, State
 from ...wire.messages import Event
 from .. import events
-from ..base import Emulator, Ended
+from ..base import Emulator, Ended, surface_address
 from ..console import Console
-from ..launch import surface_address
-from . import endpoint as reach
+from ..plan import Plan
 from .console import MirrorConsole
 from .devices import mirror_devices
+from .launch import Prepared, connection_options, prover
 
 log = logging.getLogger(__name__)
 
-#: Seconds for the sender to let us in.
-GREETING = 10.0
-#: Events that a sender may tell within so many seconds: more would push out this mirror's own, and
-#: hang up on those who listen.
+#: Seconds for the sender to accept this mirror.
+ACCEPT_TIMEOUT = 10.0
+#: Events passed on within so many seconds: more would displace this machine's own events, and
+#: disconnect clients that read slowly.
 MAX_EVENTS, EVENTS_WITHIN = 64, 10.0
 
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Prepared(NamedTuple):
-    """A mirror that may be tried."""
-
-    request: Launch
-    name: str
-
-    def emulator(self, claim: Claim) -> Emulator:
-        """The mirror."""
-        return MirrorEmulator(claim, self)
-
-
-def prepare_mirror(request: Launch) -> Prepared:
-    """Check a launch of a mirror.
-
-    Raises:
-        UsageError: The address is none, or something leaves this computer unprotected.
-        MissingError: What reads the codec is not installed.
-    """
-    if request.remote is None:
-        raise UsageError("a mirror needs to know where to look")
-    reach.options(request.remote).check(insecure=request.remote.insecure)
-    check_readable(request.remote.codec, lossy=request.remote.lossy)
-    return Prepared(request, address.parse(request.running))
-
-
 class MirrorEmulator(Emulator):
-    """A screen that is served elsewhere."""
+    """A screen that another host serves."""
 
     kind = "mirror"
 
@@ -73,9 +49,9 @@ class MirrorEmulator(Emulator):
         self._machine = claim.name
         self._consoles: list[MirrorConsole] = []
         self._engine: Engine | None = None
-        self._inlet: Inlet | None = None
+        self._inlet: Mirror | None = None
         self._up = False
-        self._told_at: deque[float] = deque(maxlen=MAX_EVENTS)
+        self._event_times: deque[float] = deque(maxlen=MAX_EVENTS)
 
     @property
     def consoles(self) -> Sequence[Console]:
@@ -86,60 +62,59 @@ class MirrorEmulator(Emulator):
         """Connect.
 
         Raises:
-            UnavailableError: Nobody serves this screen, or not to us.
-            KjuError: zenoh opens no session, or there is no memory for the surface.
+            UnavailableError: The screen is not served, or not to this user.
+            KjuError: The network session could not be opened, or memory for the surface is
+                missing.
         """
-        request, name = self._prepared.request, self._prepared.name
-        remote = request.remote
-        if remote is None:
-            raise UsageError("a mirror needs to know where to look")
-        self._engine = await Engine.open(reach.options(remote))
-        where = surface_address(request, self._machine)(0)
-        console = MirrorConsole(where, name, mirror_devices(self._forward))
+        prepared, remote = self._prepared, self._prepared.remote
+        self._engine = await Engine.open(connection_options(remote))
+        where = surface_address(prepared.request, self._machine)(0)
+        console = MirrorConsole(where, prepared.name, mirror_devices(self._forward))
         self._consoles.append(console)
         await console.open()
         if console.mirror is None:
             raise UsageError(f"the surface {where} cannot be made")
-        self._inlet = Inlet(
-            self._engine, name, console.mirror, remote.role,
-            user=remote.user, prove=reach.prover(remote, name), audience=remote.audience,
+        self._inlet = Mirror(
+            self._engine, prepared.name, console.mirror, remote.role,
+            user=remote.user, prove=prover(remote, prepared.name), audience=remote.audience,
             lossy=remote.lossy, codec=remote.codec,
-            tell=self._told, happened=self._happened,
+            tell=self._link_changed, happened=self._pass_on_event,
         )  # fmt: skip
         console.inlet = self._inlet
-        await self._inlet.open(GREETING)
+        await self._inlet.open(ACCEPT_TIMEOUT)
 
-    def _told(self, said: Said) -> None:
+    def _link_changed(self, status: LinkStatus) -> None:
         for console in self._consoles:
             if console.mirror is not None:
-                console.mirror.say(said)
-        if said.live is not self._up:
-            self._up = said.live
-            self.tell("link", {"up": said.live, "reason": said.reason})
+                console.mirror.say(status)
+        if status.live is not self._up:
+            self._up = status.live
+            self.tell("link", {"up": status.live, "reason": status.reason})
 
-    def _happened(self, event: Event) -> None:
+    def _pass_on_event(self, event: Event) -> None:
         now = time.monotonic()
-        if len(self._told_at) == MAX_EVENTS and now - self._told_at[0] < EVENTS_WITHIN:
-            log.info("%s sends events without end: one is left out", self._prepared.name)
+        times = self._event_times
+        if len(times) == MAX_EVENTS and now - times[0] < EVENTS_WITHIN:
+            log.info("%s sends too many events: one is dropped", self._prepared.name)
             return
-        if told := events.from_remote(event.name, event.data):
-            self._told_at.append(now)
-            self.tell(*told)
+        if passed := events.from_remote(event.name, event.data):
+            times.append(now)
+            self.tell(*passed)
 
     async def _forward(self, request: Request) -> Mark:
         if self._inlet is None:
             raise UnavailableError("the mirror is not connected yet")
         if not isinstance(request, Keys | Point):
-            raise UsageError("a mirror sends keys and the pointer on, nothing else")
+            raise UsageError("a mirror forwards keys and the pointer only")
         console = self._consoles[0]
         ours, _ = await self._inlet.input(_encode(request))
         return console.mark._replace(version=ours)
 
-    def _only_qemu(self, what: str) -> UsageError:
+    def _unsupported(self, what: str) -> UsageError:
         return UsageError(f"a mirror has no {what}: do that where {self._prepared.name} is served")
 
     async def powerdown(self) -> None:
-        """The machine is elsewhere.
+        """Refuse: the machine runs on another host.
 
         Raises:
             UsageError: Always.
@@ -147,42 +122,44 @@ class MirrorEmulator(Emulator):
         raise UsageError(f"{self._machine} is a mirror: its machine is stopped where it runs")
 
     async def end(self) -> None:
-        """Leave."""
+        """Disconnect."""
         if self._inlet is not None:
             self._inlet.close()
             for console in self._consoles:
-                console.release()  # or the thread that draws would wait for a client's hold
-            await self._inlet.drawn()
+                console.release()  # or the drawing thread would wait for the end of a client's hold
+            await self._inlet.drawing_finished()
         if self._engine is not None:
             await self._engine.close()
 
     async def close(self, state: State, reason: str) -> None:
-        """Say the last word."""
+        """Set the last state."""
         await super().close(state, reason)
 
     def info(self) -> dict[str, Any]:
-        """Where it looks, and how that is."""
+        """Return the remote screen's address and the state of the link."""
         inlet = self._inlet
-        said = inlet.said if inlet else Said(False, "not connected yet")
-        remote = self._prepared.request.remote
+        status = inlet.status if inlet else LinkStatus(False, "not connected yet")
         welcome = inlet.receiver.welcome if inlet else None
-        lossy = inlet is not None and welcome is not None and welcome.lossy
         return {
-            "mirror": {
+            self.kind: {
                 "of": f"{address.SCHEME}{self._prepared.name}",
-                "connect": list(remote.connect) if remote else [],
-                "up": said.live,
-                "reason": said.reason,
+                "connect": list(self._prepared.remote.connect),
+                "up": status.live,
+                "reason": status.reason,
                 "role": welcome.role if welcome else "",
                 "sender": inlet.receiver.sender if inlet else "",
                 "datagrams": self._engine.datagrams if self._engine else False,
                 "sealed": inlet.receiver.seal is not None if inlet else False,
-                "version": inlet.receiver.version if inlet else 0,
+                "version": inlet.receiver.picture.version if inlet else 0,
                 "received": inlet.received if inlet else 0,
                 "codec": welcome.codec if welcome else "",
-                "lossy": lossy,
-                "exact": inlet.receiver.exact if inlet else True,
+                "lossy": welcome is not None and welcome.lossy,
+                "exact": inlet.receiver.picture.exact if inlet else True,
             },
-            "appended": [],
-            "notes": [],
+            **Plan().info(),
         }
+
+
+def create(claim: Claim, prepared: Prepared) -> MirrorEmulator:
+    """Make the emulator of a prepared launch."""
+    return MirrorEmulator(claim, prepared)

@@ -1,9 +1,7 @@
-"""SHELL: an emulator as this machine's child: how it is started, what it said, how it ends.
+"""SHELL: an emulator as a child process: its start, its output, its end.
 
-Rules:
-
-- After `end` it and everything it started are gone, whatever they do.
-- What it says of its own end is better than that it has hung up: `last_words` waits for it.
+- After `end` neither it nor anything that it started runs.
+- Its own last output explains its end better than a closed connection: `last_words` waits for it.
 """
 
 from __future__ import annotations
@@ -16,28 +14,28 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from ...store import logs
-from ...store.running import Claim
+from ...store.claims import Claim
 from . import spawn as process
 from .output import Output
 
 log = logging.getLogger(__name__)
 
-#: For it to end after it has said that it will: QEMU writes out its disks first.
-QUIT = 30.0
-#: For it to end after SIGTERM, when it did not answer.
-TERMINATE = 2.0
-#: For it to end by itself once it has hung up.
-LAST_WORDS = 3.0
+#: Seconds to end after it has agreed to quit: QEMU writes out its disks first.
+QUIT_TIMEOUT = 30.0
+#: Seconds to end after SIGTERM, if it did not answer.
+TERMINATE_TIMEOUT = 2.0
+#: Seconds to end by itself after it has closed a connection.
+LAST_WORDS_TIMEOUT = 3.0
 
 
 class Child:
     """One program that belongs to a machine.
 
     Args:
-        title: What it is called in sentences, such as ``QEMU``.
+        title: Its name in messages, such as ``QEMU``.
         claim: The machine's.
-        output: Where what it prints goes.
-        read: Takes what it prints, and returns what is for the log.
+        output: The log of its output.
+        read: Takes its output, and returns the part for the log.
     """
 
     def __init__(
@@ -68,12 +66,12 @@ class Child:
     def start(
         self, command: Sequence[str], *, inherit: Sequence[int] = (), changes_user: bool = False
     ) -> None:
-        """Start it.
+        """Start the program.
 
         Args:
             command: The program and its arguments.
-            inherit: Descriptors that it gets.
-            changes_user: It will be another user's process, and must be guarded.
+            inherit: Descriptors that it inherits.
+            changes_user: It will become another user's process, and needs a guard.
 
         Raises:
             OSError: It cannot be started.
@@ -87,7 +85,7 @@ class Child:
         self._claim.record(self._child.pid)
 
     async def wait(self, seconds: float | None = None) -> int | None:
-        """Wait for its end, at most so long; returns its status if it has ended."""
+        """Wait for its end, at most *seconds*; return its status if it has ended."""
         if self._child is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
@@ -95,37 +93,37 @@ class Child:
         return self.status
 
     def last_lines(self, lines: int = 8) -> list[str]:
-        """The last lines that it printed, without control characters."""
+        """Return the last lines of its output, without control characters."""
         if self._output:
             self._output.drain()
         return logs.tail(self._log, lines)
 
     async def last_words(self, lines: int = 8) -> tuple[str, list[str]] | None:
-        """How it ended and its last lines, if it ends now and has printed anything."""
-        status = await self.wait(LAST_WORDS)
-        said = self.last_lines(lines)
-        if status is None or not said:
+        """Return how it ended and its last lines, if it is ending now and has printed any."""
+        status = await self.wait(LAST_WORDS_TIMEOUT)
+        output = self.last_lines(lines)
+        if status is None or not output:
             return None
-        return f"{self.title} {process.describe(status)}", said
+        return f"{self.title} {process.describe(status)}", output
 
     async def end(self, ask: Callable[[], Awaitable[bool]] | None = None) -> None:
-        """End it: ask, insist, kill.
+        """End the program: ask it, terminate it, kill it.
 
         Args:
-            ask: Asks it to quit; returns whether it said that it will.
+            ask: Asks it to quit; returns whether it has agreed.
         """
         child = self._child
         if child is None:
             return
         try:
             if child.returncode is None and ask is not None and await ask():
-                await self.wait(QUIT)
+                await self.wait(QUIT_TIMEOUT)
             if child.returncode is None:
                 child.terminate()
-                await self.wait(TERMINATE)
+                await self.wait(TERMINATE_TIMEOUT)
         finally:
             if child.returncode is None:
-                log.warning("%s does not end: it is killed", self.title)
+                log.warning("%s does not end: killing it", self.title)
                 process.kill_group(child)
             await process.wait(child)
             if self._guard:
@@ -133,7 +131,7 @@ class Child:
             log.info("%s %s", self.title, process.describe(child.returncode))
 
     def close(self) -> None:
-        """Read its last words, and no more."""
+        """Read the rest of its output and close the log."""
         if self._output:
             self._output.drain()
             self._output.close()

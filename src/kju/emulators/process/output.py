@@ -1,7 +1,7 @@
-"""SHELL: what QEMU prints, into a bounded log.
+"""SHELL: the output of an emulator, into a bounded log.
 
-QEMU prints into a pipe, which the host's event loop drains: given a file it could fill the
-disk, and a guest can make it print (``-serial stdio``).
+It writes to a pipe, which the host's event loop reads. With a file it could fill the disk, because
+a guest can make it print (``-serial stdio``).
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from pathlib import Path
 from ...memory.descriptor import Descriptor
 from ...store.logs import BoundedLog
 
-#: Bytes read in one turn of the loop: as many as a pipe holds.
+#: Bytes read in one turn of the loop: the size of a pipe.
 _CHUNK = 64 << 10
-#: Turns of reading after QEMU's end; what it left in the pipe takes one.
-_LAST = 16
+#: Reads after the emulator's end; the rest in the pipe takes one.
+_LAST_READS = 16
 
 
 class Output:
-    """QEMU's standard output and error.
+    """The standard output and error of an emulator.
 
     Args:
         path: The log.
-        read: Takes what is printed, and returns what is for the log.
+        read: Takes the output, and returns the part for the log.
 
     Attributes:
-        theirs: The end that QEMU writes to; close it once QEMU has it.
+        theirs: The end that the emulator writes to; close it once that has it.
     """
 
     def __init__(self, path: Path, read: Callable[[bytes], bytes] = lambda data: data) -> None:
@@ -42,7 +42,7 @@ class Output:
         self._loop.add_reader(ours, self._readable)
 
     def _readable(self) -> bool:
-        """Read once; returns whether there may be more."""
+        """Read once; return whether there may be more."""
         try:
             data = os.read(self._ours.fileno(), _CHUNK)
         except BlockingIOError:
@@ -55,13 +55,13 @@ class Output:
         return bool(data)
 
     def drain(self) -> None:
-        """Read what is there: QEMU has ended, and its last words are wanted."""
-        for _ in range(_LAST):
+        """Read the rest of the output of an emulator that has ended."""
+        for _ in range(_LAST_READS):
             if not self._ours or not self._readable():
                 return
 
     def close(self) -> None:
-        """Read no more. A second call does nothing."""
+        """Stop reading. A second call does nothing."""
         if self._ours:
             self._loop.remove_reader(self._ours.fileno())
             self._ours.close()

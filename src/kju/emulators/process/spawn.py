@@ -1,14 +1,14 @@
-"""SHELL: children that never outlive us, and leave with their whole group.
+"""SHELL: child processes that do not outlive the host, nor does anything in their group.
 
-Linux ties the parent-death signal to the *thread* that forked: when that thread ends the
-child gets the signal, whatever the rest of the process does. So every child is started
-from the main thread, which runs the event loop and lives as long as the host; and before
-any other thread runs Python, because a little Python runs between fork and exec (it asks for
-the signal). NumPy's own threads exist by then; they sleep, and hold no lock that this needs.
+Linux ties the parent-death signal to the *thread* that forked: when that thread ends, the child
+gets the signal. So every child is started from the main thread, which runs the event loop and
+lives as long as the host. It is also started before another thread runs Python, because some Python
+runs between fork and exec (it requests the signal). NumPy's own threads exist by then; they sleep,
+and hold no lock that is needed.
 
-The kernel forgets the signal when the child changes its user (``-run-with user=``). For such a
-child `guard` starts a process that waits for our end; it is a fork and not a program of its own,
-so that nothing has to be found, and for these children only, since it costs memory.
+The kernel clears the signal when the child changes its user (``-run-with user=``). For such a child
+`guard` starts a process that waits for the host's end. It is a fork, not a program of its own, so
+that no file has to be found; and only for such children, because it takes memory.
 
 Source:
     PR_SET_PDEATHSIG: prctl(2).
@@ -47,10 +47,10 @@ def spawn(
     output: int,
     inherit: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a child that dies with this process.
+    """Start a child that is killed when this process ends.
 
-    It leads a process group of its own, reads from nowhere, writes both its outputs to
-    *output*, a descriptor, and inherits only the descriptors in *inherit*.
+    It leads a process group of its own, has no input, writes both its outputs to the descriptor
+    *output*, and inherits only the descriptors in *inherit*.
 
     Raises:
         OSError: It could not be started.
@@ -73,7 +73,7 @@ def spawn(
 
 
 def guard(child: subprocess.Popen[bytes]) -> int:
-    """Have a child and its group killed when this process dies, whoever the child is by then.
+    """Start a guard: it kills a child and its group when this process ends, whatever its user.
 
     Returns:
         The guard's process number; give it to `dismiss` when the child has ended.
@@ -84,7 +84,7 @@ def guard(child: subprocess.Popen[bytes]) -> int:
         try:
             _stand_guard(us, it, child.pid)
         finally:
-            # Nothing of what the host would do at its end is ours to do.
+            # The fork must not run the host's own exit handlers.
             os._exit(0)
     os.close(us)
     os.close(it)
@@ -92,12 +92,12 @@ def guard(child: subprocess.Popen[bytes]) -> int:
 
 
 def _stand_guard(host: int, child: int, group: int) -> None:
-    # What ends the host's group or session by a signal must leave this one to do its work.
+    # A signal that ends the host's group or session must not end this process.
     os.setsid()
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    # Held here, the host's lock would outlive it, and its clients would not see it hang up.
+    # Open here, the host's lock would outlive the host, and its clients would not see its end.
     first, second = sorted((host, child))
     os.closerange(0, first)
     os.closerange(first + 1, second)
@@ -121,18 +121,18 @@ def dismiss(number: int) -> None:
 
 
 def kill_group(child: subprocess.Popen[bytes]) -> None:
-    """Kill a child and what it started; a child that is gone already is fine."""
-    # While the child is not waited for, its number, hence its group's, is nobody else's.
+    """Kill a child and its group; does nothing if it has ended."""
+    # Until the child is waited for, its number, and so its group's, is not reused.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
 def descriptor_of(pid: int) -> Iterator[int]:
-    """A descriptor of a process, which no other process can take over.
+    """Yield a descriptor of a process; unlike a number it is never another process's.
 
     Raises:
-        OSError: There is none.
+        OSError: There is no such process.
     """
     descriptor = os.pidfd_open(pid)
     try:
@@ -142,7 +142,7 @@ def descriptor_of(pid: int) -> Iterator[int]:
 
 
 async def ended(descriptor: int) -> None:
-    """Wait for the end of a process, anybody's child, without a thread.
+    """Wait for the end of any process, without a thread.
 
     Source:
         pidfd_open(2), Linux 5.3: readable when the process has ended.
@@ -159,7 +159,7 @@ async def ended(descriptor: int) -> None:
 async def wait(child: subprocess.Popen[bytes]) -> int:
     """Wait for a child without a thread; return its status, negative for a signal.
 
-    What the child started and left behind in its group is killed.
+    Processes that the child left in its group are killed.
     """
     if child.returncode is not None:
         return child.returncode
@@ -171,7 +171,7 @@ async def wait(child: subprocess.Popen[bytes]) -> int:
 
 
 def describe(status: int) -> str:
-    """An exit status in words."""
+    """Return an exit status in words."""
     if status >= 0:
         return f"ended with status {status}"
     with contextlib.suppress(ValueError):

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from ...errors import KjuError
 from ...files import Folder
-from ...store import running as runtime
+from ...store.paths import runtime_folder
 from ..process import spawn as process
 from .program import Qemu
 
@@ -161,7 +161,7 @@ def boot_id() -> str:
 
 def _cache_path() -> Path | None:
     with contextlib.suppress(KjuError):
-        return runtime.base() / ".accelerator.json"
+        return runtime_folder() / ".accelerator.json"
     return None
 
 

@@ -28,14 +28,15 @@ from ..input.keyboard import Begun, Keyboard
 from ..input.lamps import KeyboardLamps
 from ..input.log import InputLog
 from ..input.pace import Pace
-from ..input.pointer import Pointer
 from .dbus import Console as Facts
 from .dbus import DisplayBus
 from .input import events
 from .input.events import Event
-from .input.gauges import NO_HANDLER, NO_KEYBOARD, Gauges, started_virtio
-from .input.processors import Processors
+from .input.gauges import NO_HANDLER, NO_KEYBOARD, Gauges
+from .input.pointer import QemuPointer
+from .input.processors import GuestProcessors
 from .input.traces import Traces
+from .input.virtio import started_virtio
 from .qmp import Qmp
 from .video_console import VideoConsole
 from .vram import NoVideoMemoryError, VideoMemory
@@ -84,7 +85,7 @@ class Display:
         self._bus: DisplayBus | None = None
         self._qmp: Qmp | None = None
         self._gauges: Gauges | None = None
-        self._processors = Processors()
+        self._processors = GuestProcessors()
         self._keyboard_pace = Pace(
             lambda: self._all_gauges().keyboard(),
             refusal=self._refusal,
@@ -142,7 +143,7 @@ class Display:
                 self._keyboard_pace,
                 functools.partial(self._begin_keys, index) if index == 0 else None,
             ),
-            Pointer(
+            QemuPointer(
                 functools.partial(self._point, index),
                 self._pointer_pace,
                 lambda: self.consoles[index].producer.mode[:2],

@@ -17,36 +17,35 @@ from ...errors import (
     UsageError,
     WaitTimeoutError,
 )
-from ...store.running import Claim
+from ...store.claims import Claim
 from ...surface import State
-from ..base import Emulator, Ended, Ending
+from ..base import Emulator, Ended, Ending, surface_address
 from ..console import Console
 from ..events import from_qmp
 from ..input.keyboard import Keyboard
 from ..input.log import InputLog
-from ..launch import surface_address
 from ..process import spawn as process
-from ..process.child import LAST_WORDS, Child
+from ..process.child import LAST_WORDS_TIMEOUT, Child
 from ..tasks import Tasks
 from . import errors as qemu_errors
 from .accelerator import Accelerator
-from .arguments import Plan
+from .arguments.facts import QemuPlan
 from .display import Display
 from .input.traces import Traces
 from .jobs import EVENT as JOB_EVENT
 from .jobs import Jobs
-from .launch import Prepared
+from .launch import Prepared, choose_accelerator
 from .options import parse
 from .power_button import why_lost
 from .qmp import HUNG_UP, Qmp
 from .serial import Serial
-from .snapshots import SnapshotStore
+from .snapshots.store import Context, QemuSnapshots
 
 log = logging.getLogger(__name__)
 
-#: Until QEMU greets. It makes its devices first; a guest of many gigabytes, preallocated,
-#: takes it tens of seconds.
-GREETING = 120.0
+#: Seconds for QEMU's greeting. It makes its devices first; a guest of many preallocated gigabytes
+#: takes tens of seconds.
+GREETING_TIMEOUT = 120.0
 
 
 class QemuEmulator(Emulator):
@@ -54,11 +53,11 @@ class QemuEmulator(Emulator):
 
     Args:
         claim: The machine's name and folder.
-        prepared: What was asked for, checked.
-        accelerator: What its guest runs on.
+        prepared: The checked launch.
+        accelerator: The accelerator of its guest.
 
     Attributes:
-        display: What it shows.
+        display: Its consoles.
         plan: The whole command line, once it has been started.
     """
 
@@ -67,12 +66,14 @@ class QemuEmulator(Emulator):
     def __init__(self, claim: Claim, prepared: Prepared, accelerator: Accelerator) -> None:
         super().__init__()
         traces = Traces()
-        elsewhere = any(option.name == "D" for option in parse(prepared.request.arguments))
+        traces_elsewhere = any(option.name == "D" for option in parse(prepared.request.arguments))
         address = surface_address(prepared.request, claim.name)
         self._inputs = InputLog(claim.paths.input_log)
-        self.display = Display(claim.name, address, self._inputs, None if elsewhere else traces)
-        self.plan = Plan((), (), ())
-        self._child = Child("QEMU", claim, claim.paths.qemu_log, traces.receive_data)
+        self.display = Display(
+            claim.name, address, self._inputs, None if traces_elsewhere else traces
+        )
+        self.plan = QemuPlan()
+        self._child = Child("QEMU", claim, claim.paths.emulator_log(self.kind), traces.receive_data)
         self._name = claim.name
         self._paths = claim.paths
         self._prepared = prepared
@@ -81,23 +82,23 @@ class QemuEmulator(Emulator):
         self._shutdown = ""
         self._qmp: Qmp | None = None
         self._serial: Serial | None = None
-        self._snapshots: SnapshotStore | None = None
+        self._snapshots: QemuSnapshots | None = None
         self._jobs = Jobs()
         self._tasks = Tasks()
 
     @property
     def consoles(self) -> list[Console]:
-        """The graphic ones."""
+        """The graphic consoles."""
         return self.display.consoles
 
     @property
     def screenless_keyboard(self) -> Keyboard | None:
-        """Its keyboard where it has no console whose keyboard it would be."""
+        """The keyboard of a machine without a console; None with one."""
         return self.display.screenless_keyboard
 
     @property
     def status(self) -> int | None:
-        """Its exit status, once it has ended."""
+        """The exit status, once it has ended."""
         return self._child.status
 
     @property
@@ -108,23 +109,23 @@ class QemuEmulator(Emulator):
     # -- starting
 
     async def start(self, ended: Ended) -> None:
-        """Start it, and begin to show its consoles.
+        """Start QEMU, and show its consoles.
 
         Raises:
             ConflictError: The user's arguments contradict kju's.
-            QemuError: It does not start; its own words are in it.
+            QemuError: It does not start; the message has its output.
         """
         self._ended = ended
         qmp_socket = self._spawn()
-        self._tasks.begin(self._watch_child())
+        self._tasks.begin(self._wait_for_child())
         try:
-            async with asyncio.timeout(GREETING):
+            async with asyncio.timeout(GREETING_TIMEOUT):
                 self._qmp = await Qmp.connect(qmp_socket, self._name, self._on_event)
-            self._tasks.begin(self._watch_qmp(self._qmp))
+            self._tasks.begin(self._wait_for_qmp(self._qmp))
             self.display.paused = not await self._is_running(self._qmp)
             await self.display.open(self._qmp, self._child.pid)
         except TimeoutError as error:
-            raise QemuError(f"QEMU did not answer in {GREETING:g} s", self._name) from error
+            raise QemuError(f"QEMU did not answer in {GREETING_TIMEOUT:g} s", self._name) from error
         except (QemuError, MachineGoneError, PeerError, WaitTimeoutError) as error:
             raise await self.explain(error) from error
         self._tasks.begin(self.display.keep(self._qmp))
@@ -133,7 +134,7 @@ class QemuEmulator(Emulator):
         log.info("running: process %d, %d consoles", self._child.pid, len(self.consoles))
 
     def _spawn(self) -> socket.socket:
-        """Start the child; returns our end of its QMP connection."""
+        """Start the child; return our end of its QMP connection."""
         ours, theirs = socket.socketpair()
         serial, its_serial = socket.socketpair()
         with theirs, its_serial:
@@ -160,24 +161,24 @@ class QemuEmulator(Emulator):
         return bool(status.get("running", True))
 
     async def explain(self, error: KjuError) -> QemuError:
-        """Make of *error* what QEMU itself says of its end, if it ends now."""
+        """Return *error*, with QEMU's own last output if it is ending now."""
         found = await self._child.last_words(qemu_errors.LINES)
         if found is None:
             return QemuError(str(error), self._name)
-        how, said = found
-        what = qemu_errors.message(said, self._prepared.qemu.path)
+        how, output = found
+        what = qemu_errors.message(output, self._prepared.qemu.path)
         return QemuError(f"{how}: {what}", self._name)
 
     # -- running
 
-    async def _watch_child(self) -> None:
+    async def _wait_for_child(self) -> None:
         status = await self._child.wait()
         if status is None:
             return
         if self._qmp is not None:
-            # On a busy computer its end may be seen before the events that it sent last.
+            # On a busy computer its end can be noticed before its last events.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LAST_WORDS):
+                async with asyncio.timeout(LAST_WORDS_TIMEOUT):
                     await self._qmp.last_events()
         reason = f"QEMU {process.describe(status)}"
         if self._shutdown and status == 0:
@@ -185,12 +186,12 @@ class QemuEmulator(Emulator):
         log.info("QEMU has ended: status %d", status)
         self._ended(Ending(reason, status == 0, status))
 
-    async def _watch_qmp(self, qmp: Qmp) -> None:
-        """End the machine when QEMU can no longer be told anything, nor tells."""
+    async def _wait_for_qmp(self, qmp: Qmp) -> None:
+        """End the machine when the QMP connection ends."""
         reason = await asyncio.shield(qmp.closed)
-        # Its own end is the usual cause of a hang-up, and `_watch_child` has more to say of that;
-        # but where we hung up, its end is only the consequence.
-        if reason != HUNG_UP or await self._child.wait(LAST_WORDS) is None:
+        # Usually QEMU has ended, and `_wait_for_child` knows more about that. But if we closed the
+        # connection, QEMU's end is only the consequence.
+        if reason != HUNG_UP or await self._child.wait(LAST_WORDS_TIMEOUT) is None:
             broken = f"the control connection to QEMU (QMP) has broken: {reason}"
             self._ended(Ending(broken, False))
 
@@ -214,18 +215,16 @@ class QemuEmulator(Emulator):
 
     @property
     def qmp(self) -> Qmp:
-        """The way to QEMU."""
+        """The QMP connection."""
         if self._qmp is None:
             raise UsageError(f"QEMU has not greeted {self._name} yet")
         return self._qmp
 
     @property
-    def snapshots(self) -> SnapshotStore:
+    def snapshots(self) -> QemuSnapshots:
         """The machine's snapshots."""
         if self._snapshots is None:
-            self._snapshots = SnapshotStore(
-                self.qmp,
-                self._jobs,
+            context = Context(
                 self.consoles,
                 self._prepared.request.folder,
                 self._inputs,
@@ -233,17 +232,20 @@ class QemuEmulator(Emulator):
                 self.plan.temporary,
                 self.screenless_keyboard,
             )
+            self._snapshots = QemuSnapshots(self.qmp, self._jobs, context)
         return self._snapshots
 
     @property
     def serial(self) -> Serial:
         """The serial port that kju has added."""
         if self._serial is None:
-            raise UsageError(f"the serial port of {self._name} is the user's own, or it has none")
+            raise UsageError(
+                f"{self._name} has no serial port of kju's: it is the user's own, or there is none"
+            )
         return self._serial
 
     async def powerdown(self) -> None:
-        """Press the guest's power button; what follows is up to the guest.
+        """Press the guest's power button; the guest decides how to react.
 
         Raises:
             PowerButtonError: QEMU would drop the press.
@@ -259,14 +261,14 @@ class QemuEmulator(Emulator):
         await self._qmp.execute("system_powerdown")
 
     def leave(self, client: object) -> None:
-        """A client has gone: it looks at the serial port no more."""
+        """Close the serial ports of a client that has disconnected."""
         if self._serial is not None:
             self._serial.leave(client)
 
     # -- ending
 
     async def end(self) -> None:
-        """End QEMU: ask, insist, kill. What is being saved is saved first."""
+        """End QEMU: ask it, terminate it, kill it. A snapshot in progress is completed first."""
         if self._snapshots is not None and self._child.status is None:
             await self._snapshots.settle()
         await self._child.end(self._ask_to_quit)
@@ -282,7 +284,7 @@ class QemuEmulator(Emulator):
         return True
 
     async def close(self, state: State, reason: str) -> None:
-        """Stop every source, say the last word and hang up."""
+        """Stop every source, set the last state and close the connections."""
         self.display.close(state, reason)
         if self._serial:
             self._serial.close()
@@ -295,34 +297,31 @@ class QemuEmulator(Emulator):
         self._tasks.cancel()
 
     def last_lines(self) -> list[str]:
-        """What QEMU printed last."""
+        """Return the last lines of QEMU's output."""
         return self._child.last_lines()
 
     def info(self) -> dict[str, Any]:
-        """QEMU, what it was started with, and why."""
+        """Return QEMU, its arguments with their reasons, and its disks."""
         found, plan = self._prepared.qemu, self.plan
         return {
-            "qemu": {
+            self.kind: {
                 "pid": self._child.pid,
                 "path": found.path,
                 "version": ".".join(map(str, found.version)),
                 "architecture": found.architecture,
-                "log": str(self._paths.qemu_log),
+                "log": str(self._paths.emulator_log(self.kind)),
                 "arguments": list(plan.user),
                 "sources": found.sources,
             },
             "accelerator": self._accelerator._asdict(),
             "serial": self.plan.has_serial,
-            "appended": [
-                {"arguments": list(part.arguments), "reason": part.reason} for part in plan.appended
-            ],
-            "notes": list(plan.notes),
+            **plan.info(),
             "disks": self._disks(),
             "temporary": self.plan.temporary,
         }
 
     def _disks(self) -> list[dict[str, Any]]:
-        """Each disk: its bus and why, and every file that QEMU opens for it."""
+        """Return each disk: its bus and the reason, and every file that QEMU opens for it."""
         buses = dict(self.plan.buses)
         found = []
         for chain in self._prepared.chains:
@@ -332,3 +331,8 @@ class QemuEmulator(Emulator):
                 layers = [layer._asdict() for layer in chain.layers]
                 found.append({"path": path, "bus": bus, "reason": reason, "layers": layers})
         return found
+
+
+def create(claim: Claim, prepared: Prepared) -> QemuEmulator:
+    """Make the emulator of a prepared launch; its accelerator is tried out first."""
+    return QemuEmulator(claim, prepared, choose_accelerator(prepared))

@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from .arguments import CONFLICTS
+from .arguments.conflicts import CONFLICTS
 
 #: How many of QEMU's last lines to look at: a fatal error is followed by all registers.
 LINES = 60

@@ -1,10 +1,8 @@
-"""SHELL: QEMU's jobs: begun, waited for by their events, and dismissed.
+"""SHELL: QEMU's jobs: started, waited for by their events, and dismissed.
 
-Rules:
-
-- A job is waited for as long as QEMU lives: a gigabyte's snapshot takes what it takes, and QEMU's
-  main loop stands still meanwhile.
-- Whatever comes of it, it is dismissed: QEMU keeps one that has ended until somebody has asked.
+- There is no time limit for a job as long as QEMU runs: the snapshot of a gigabyte takes long, and
+  blocks QEMU's main loop.
+- Every job is dismissed: otherwise QEMU keeps it after its end.
 
 Source:
     qapi/job.json of QEMU.
@@ -24,8 +22,8 @@ from .qmp import Qmp
 log = logging.getLogger(__name__)
 
 EVENT = "JOB_STATUS_CHANGE"
-#: Seconds for the command that begins a job: QEMU answers when a snapshot is done.
-LONGEST = 24 * 3600.0
+#: Seconds for the command that starts a job: QEMU answers only when a snapshot is done.
+COMMAND_TIMEOUT = 24 * 3600.0
 
 
 class Jobs:
@@ -36,21 +34,21 @@ class Jobs:
         self._waiting: dict[str, asyncio.Event] = {}
 
     def on_event(self, data: dict[str, Any]) -> None:
-        """QEMU says how far a job is."""
-        waits = self._waiting.get(str(data.get("id")))
-        if waits is not None and data.get("status") in ("concluded", "null"):
-            waits.set()
+        """Receive QEMU's event on the status of a job."""
+        concluded = self._waiting.get(str(data.get("id")))
+        if concluded is not None and data.get("status") in ("concluded", "null"):
+            concluded.set()
 
     async def run(self, qmp: Qmp, command: str, arguments: dict[str, object]) -> None:
-        """Run a command that begins a job, and return when that has succeeded.
+        """Run a command that starts a job, and return when the job has succeeded.
 
         Raises:
-            QemuError: It has failed, for QEMU's reason; or QEMU has hung up.
+            QemuError: It has failed, for QEMU's reason; or the connection has ended.
         """
         job = f"kju-{next(self._numbers)}"
         concluded = self._waiting[job] = asyncio.Event()
         try:
-            await qmp.execute(command, {"job-id": job, **arguments}, LONGEST)
+            await qmp.execute(command, {"job-id": job, **arguments}, COMMAND_TIMEOUT)
             await self._until(concluded, qmp, command)
             why = await self._error(qmp, job)
         finally:
@@ -73,4 +71,4 @@ class Jobs:
         for found in await qmp.execute("query-jobs"):
             if found.get("id") == job:
                 return str(found.get("error") or "")
-        return "it has forgotten how it went"
+        return "QEMU does not report its result"

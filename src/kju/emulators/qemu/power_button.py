@@ -1,8 +1,8 @@
-"""Whether a guest can receive a press of its power button.
+"""The power button: whether the guest can receive a press. SHELL.
 
-QEMU drops the press without an error where the guest has not enabled the button's event. On x86
-boards both facts stand in ACPI's PM1 registers. Their addresses differ (i440fx, q35, what the
-firmware wrote), so they are taken from QEMU's own map of the ports.
+QEMU drops the press without an error if the guest has not enabled the button's event. On x86
+boards this is in ACPI's PM1 registers. Their addresses differ (i440fx, q35, the firmware's
+choice), so they are taken from QEMU's own map of the ports.
 
 Source:
     ACPI 6.5, 4.8.3.1 (PM1 event registers, PWRBTN_EN) and 4.8.3.2 (PM1 control, SCI_EN);
@@ -20,20 +20,20 @@ from .qmp import Qmp
 
 _SCI_EN = 1 << 0
 _PWRBTN_EN = 1 << 8
-#: From the event registers' status to what is enabled of it.
+#: Bytes from the status register of the events to their enable register.
 _ENABLE = 2
 _REGION = re.compile(
     r"^\s*([0-9a-f]{16})-[0-9a-f]{16} \(prio -?\d+, i/o\): acpi-(evt|cnt)\r?$", re.MULTILINE
 )
-#: Lower ports are other devices' on every PC; until the firmware starts, the map has 0 here.
+#: Lower ports belong to other devices on every PC; before the firmware runs, the map has 0 here.
 _LOWEST = 0x100
-#: What a read of ports that no device answers returns.
-_NOBODY = 0xFFFF
+#: The value of a read without a device.
+_NO_DEVICE = 0xFFFF
 _VALUE = re.compile(r"= 0x([0-9a-f]{4})\b")
 
 
 class Ports(NamedTuple):
-    """Where the registers are.
+    """The ports of the registers.
 
     Attributes:
         control: PM1 control, 16 bits.
@@ -47,7 +47,7 @@ class Ports(NamedTuple):
 def find_ports(tree: str) -> Ports | None:
     """Return the registers' ports, from what the monitor's ``info mtree`` prints.
 
-    None where the board has no such registers.
+    None if the board has no such registers.
     """
     found = {name: int(start, 16) for start, name in _REGION.findall(tree)}
     if found.keys() != {"evt", "cnt"} or max(found.values()) > 0xFFFF - _ENABLE:
@@ -57,7 +57,7 @@ def find_ports(tree: str) -> Ports | None:
 
 def reason(control: int, enable: int) -> str:
     """Return why a press is lost, from the registers' values; empty if the guest receives it."""
-    if _NOBODY in (control, enable):
+    if _NO_DEVICE in (control, enable):
         return ""
     if not control & _SCI_EN:
         return "ACPI is off in the guest"
@@ -72,7 +72,7 @@ async def why_lost(qmp: Qmp) -> str:
     Reading the registers changes nothing in the guest.
 
     Returns:
-        Why it would be; empty if it would not, or where that cannot be read.
+        The reason; empty if it would not be lost, or if that is unknown.
     """
     try:
         ports = find_ports(await qmp.monitor("info mtree"))

@@ -1,13 +1,11 @@
 """SHELL: the serial port that kju adds: one guest, any number of viewers, several writers.
 
-Rules:
-
-- What the guest says is always read, whoever looks: a line that nobody drains stops the guest
-  after some 270 bytes.
-- The last `KEPT` bytes are shown first to whoever comes.
-- A viewer that does not read is hung up on. Writers wait while the guest does not read: nothing
-  is lost on the way to it, and no more than `MOST_WAITING` waits here.
-- A viewer goes with the client that asked for it.
+- The guest's output is always read, also without viewers: an unread line stops the guest after
+  about 270 bytes.
+- A new viewer first gets the last `HISTORY` bytes.
+- A viewer that does not read is disconnected. Writers wait while the guest does not read: nothing
+  is lost on the way to it, and no more than `MAX_WAITING` bytes wait here.
+- A viewer ends with the client that opened it.
 """
 
 from __future__ import annotations
@@ -17,34 +15,24 @@ import contextlib
 import logging
 import select
 import socket
-from typing import Protocol
 
 from ...errors import LimitError
+from ..base import SerialClient
 
 log = logging.getLogger(__name__)
 
-#: Bytes of the past: four boots of a Linux 6.1 that tells everything (27 KB, 412 lines).
-KEPT = 128 << 10
+#: Bytes of past output: four boots of a Linux 6.1 with all its messages (27 KB, 412 lines).
+HISTORY = 128 << 10
 #: Bytes that wait for a viewer that does not read: 90 seconds of a line at 115200 baud.
-MOST_UNREAD = 1 << 20
-#: Bytes read at once: what a full pipe of Linux holds (pipe(7)), so that one is one read.
+MAX_UNREAD = 1 << 20
+#: Bytes read at once: those of a full pipe of Linux (pipe(7)).
 _CHUNK = 64 << 10
-#: Bytes that wait for the guest, then writers are not read: one read, which is not cut.
-MOST_WAITING = _CHUNK
-#: Viewers of one machine, each costs a descriptor and `MOST_UNREAD` at worst: 64 MiB.
+#: Bytes that wait for the guest; from then on writers are not read. One read is not cut.
+MAX_WAITING = _CHUNK
+#: Viewers of one machine; each takes a descriptor and `MAX_UNREAD` at worst: 64 MiB.
 MAX_VIEWERS = 64
-#: Of them one client's: a program needs one, or two with a log; nobody shuts out the others alone.
-MAX_OF_CLIENT = 4
-
-
-class Client(Protocol):
-    """The client that a view of the port belongs to. Compared by identity.
-
-    Attributes:
-        closed: Whether its connection has ended.
-    """
-
-    closed: bool
+#: Viewers of one client: a program needs one, or two with a log. One client cannot take them all.
+MAX_PER_CLIENT = 4
 
 
 class Serial:
@@ -62,47 +50,47 @@ class Serial:
         self._to_guest = bytearray()
         self._viewers: list[_Viewer] = []
         self._ended = False
-        self._loop.add_reader(sock, self._hear)
+        self._loop.add_reader(sock, self._readable)
 
     @property
     def viewers(self) -> int:
-        """How many look."""
+        """The number of viewers."""
         return len(self._viewers)
 
-    def view(self, client: Client, *, writes: bool) -> socket.socket:
-        """Have a client see what the guest says, and write to it if it *writes*.
+    def view(self, client: SerialClient, *, writes: bool) -> socket.socket:
+        """Open a view for a client, for reading, and for writing if it *writes*.
 
         Returns:
             The client's end; the caller closes it once it has been sent.
 
         Raises:
-            LimitError: As many look as may, or this client looks as often as one may.
+            LimitError: There are too many viewers, or too many of this client.
         """
         its = sum(viewer.client is client for viewer in self._viewers)
-        if its >= MAX_OF_CLIENT:
+        if its >= MAX_PER_CLIENT:
             raise LimitError(
-                f"this client looks at the serial port {its} times already; close one first",
-                "viewers of one client", MAX_OF_CLIENT, its + 1,
+                f"this client has {its} views of the serial port already; close one first",
+                "viewers of one client", MAX_PER_CLIENT, its + 1,
             )  # fmt: skip
         if len(self._viewers) >= MAX_VIEWERS:
             raise LimitError(
-                f"{MAX_VIEWERS} look at the serial port already; close one first",
+                f"the serial port has {MAX_VIEWERS} viewers already; close one first",
                 "viewers of a serial port", MAX_VIEWERS, MAX_VIEWERS + 1,
             )  # fmt: skip
         ours, theirs = socket.socketpair()
         viewer = _Viewer(self, ours, client, writes=writes)
         self._viewers.append(viewer)
-        viewer.say(self._past)
+        viewer.send(self._past)
         if self._ended:
             viewer.close()
         return theirs
 
     def leave(self, client: object) -> None:
-        """Hang up on what a client that has gone was shown."""
+        """Close the views of a client that has disconnected."""
         for viewer in [v for v in self._viewers if v.client is client]:
             viewer.close()
 
-    def _hear(self) -> None:
+    def _readable(self) -> None:
         try:
             data = self._sock.recv(_CHUNK)
         except (BlockingIOError, InterruptedError):
@@ -113,20 +101,20 @@ class Serial:
             self.close()
             return
         self._past += data
-        del self._past[:-KEPT]
+        del self._past[:-HISTORY]
         for viewer in list(self._viewers):
-            viewer.say(data)
+            viewer.send(data)
 
     def write(self, data: bytes) -> None:
-        """Send this to the guest, now or when it reads; what is sent at once stays together."""
+        """Send bytes to the guest, now or when it reads; those of one call stay together."""
         if not self._ended:
             self._to_guest += data
             self._flush()
 
     @property
     def full(self) -> bool:
-        """Whether enough waits for the guest."""
-        return len(self._to_guest) >= MOST_WAITING
+        """Whether `MAX_WAITING` bytes wait for the guest."""
+        return len(self._to_guest) >= MAX_WAITING
 
     def _flush(self) -> None:
         try:
@@ -140,15 +128,15 @@ class Serial:
             return
         self._loop.remove_writer(self._sock)
         for viewer in list(self._viewers):
-            viewer.go_on()
+            viewer.update_reading()
 
     def forget(self, viewer: _Viewer) -> None:
-        """This one has been hung up on."""
+        """Remove a viewer that is closed."""
         if viewer in self._viewers:
             self._viewers.remove(viewer)
 
     def close(self) -> None:
-        """Hang up on everybody; a second call does nothing."""
+        """Close the port and all views; a second call does nothing."""
         if self._ended:
             return
         self._ended = True
@@ -163,7 +151,7 @@ class _Viewer:
     """One client's view of the port."""
 
     def __init__(
-        self, serial: Serial, sock: socket.socket, client: Client, *, writes: bool
+        self, serial: Serial, sock: socket.socket, client: SerialClient, *, writes: bool
     ) -> None:
         sock.setblocking(False)
         self.client = client
@@ -172,18 +160,18 @@ class _Viewer:
         self._loop = asyncio.get_running_loop()
         self._unread = bytearray()
         self._reading = False
-        self._hears = writes
+        self._reads_input = writes
         self._closing = False
         if not writes:
-            # Whoever writes there all the same is told so (EPIPE).
+            # A client that writes there all the same gets an error (EPIPE).
             sock.shutdown(socket.SHUT_RD)
-        self.go_on()
+        self.update_reading()
 
-    def say(self, data: bytes | bytearray) -> None:
-        """Show it this, now or as soon as it reads."""
+    def send(self, data: bytes | bytearray) -> None:
+        """Send output to the client, now or as soon as it reads."""
         self._unread += data
         self._flush()
-        if len(self._unread) > MOST_UNREAD:
+        if len(self._unread) > MAX_UNREAD:
             log.warning("%s does not read the serial port", self.client)
             self._unread.clear()
             self.close()
@@ -204,16 +192,16 @@ class _Viewer:
         if self._closing:
             self.close()
 
-    def go_on(self) -> None:
-        """Read what it writes, while the guest has room for it."""
-        wanted = self._hears and not self._serial.full and self._sock.fileno() >= 0
+    def update_reading(self) -> None:
+        """Read the client's input while the guest has room for it, and only then."""
+        wanted = self._reads_input and not self._serial.full and self._sock.fileno() >= 0
         if wanted and not self._reading:
-            self._loop.add_reader(self._sock, self._hear)
+            self._loop.add_reader(self._sock, self._readable)
         elif self._reading and not wanted:
             self._loop.remove_reader(self._sock)
         self._reading = wanted
 
-    def _hear(self) -> None:
+    def _readable(self) -> None:
         try:
             data = self._sock.recv(_CHUNK)
         except (BlockingIOError, InterruptedError):
@@ -222,11 +210,11 @@ class _Viewer:
             data = b""
         if data:
             self._serial.write(data)
-            self.go_on()
+            self.update_reading()
             return
-        # Its writing has ended, or all of it has.
-        self._hears = False
-        self.go_on()
+        # The client has closed the connection, or only its writing half.
+        self._reads_input = False
+        self.update_reading()
         poll = select.poll()
         poll.register(self._sock, 0)
         if poll.poll(0):
@@ -234,10 +222,10 @@ class _Viewer:
             self.close()
 
     def close(self) -> None:
-        """Hang up, when what it has been shown is on its way; a second call does nothing."""
+        """Close the view once its output is sent; a second call does nothing."""
         self._serial.forget(self)
-        self._hears = False
-        self.go_on()
+        self._reads_input = False
+        self.update_reading()
         if self._unread and not self.client.closed:
             self._closing = True
             return

@@ -1,8 +1,7 @@
-"""What kju adds to a user's Xvfb arguments, and why. I/O-free.
+"""Which arguments kju appends to a user's Xvfb arguments, and why. I/O-free.
 
-The user's arguments come first, as they are; what contradicts kju is refused before anything
-starts. A way to share the screen, a screen of 24 bits and the number of the display are added
-only where the user has not chosen.
+The user's arguments come first, unchanged; a contradiction is refused before anything starts. A
+shared screen, a depth of 24 bits and a display number are appended unless the user chose others.
 """
 
 from __future__ import annotations
@@ -11,28 +10,28 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from ...errors import ConflictError
-from ..qemu.arguments import Appended, Plan
+from ..plan import Appended, Plan
 
-#: The screen of a server that was asked for none.
+#: The default screen.
 SCREEN = "1280x800x24"
 
-#: An option, and why it cannot be combined with kju.
+#: Options, and why they cannot be combined with kju.
 CONFLICTS = {
     "-displayfd": "kju learns the display's number through it; it is in: kju info NAME",
     "-help": "Xvfb would print its help and end; run Xvfb itself for that",
     "-version": "Xvfb would print its version and end; run Xvfb itself for that",
 }
-#: What happens when the last program has gone.
+#: Options for the end of the last client.
 _AFTER_LAST = ("-noreset", "-reset", "-terminate")
 
 
 def plan(user: Sequence[str], displayfd: int, folder: str) -> Plan:
-    """Decide what to append.
+    """Decide which arguments to append.
 
     Args:
         user: The user's arguments.
-        displayfd: The descriptor through which the server says its display's number.
-        folder: Of the machine, for the file that is shared.
+        displayfd: The descriptor through which the server sends its display number.
+        folder: The machine's, for the shared file of the screen.
 
     Raises:
         ConflictError: The user's arguments contradict what kju needs.
@@ -47,7 +46,7 @@ def plan(user: Sequence[str], displayfd: int, folder: str) -> Plan:
 
 
 def _screens(user: Sequence[str]) -> Iterator[str]:
-    """What to say of the screens; the first is looked at."""
+    """Yield notes on screens other than the first, which is the one shown."""
     for at in (i for i, word in enumerate(user) if word == "-screen"):
         number, size = (*user[at + 1 : at + 3], "", "")[:2]
         depth = size.partition("+")[0].split("x")
@@ -64,7 +63,7 @@ def _appended(user: Sequence[str], displayfd: int, folder: str) -> Iterator[Appe
     if not any(pair == ("-screen", "0") for pair in itertools.pairwise(user)):
         yield Appended(("-screen", "0", SCREEN), "no size was given for screen 0")
     if not {"-fbdir", "-shmem"} & set(user):
-        yield Appended(("-fbdir", folder), "the screen is a file that both sides map")
+        yield Appended(("-fbdir", folder), "the screen is a file that kju and Xvfb both map")
     if not any(word in user for word in _AFTER_LAST):
         yield Appended(("-noreset",), "the screen stays as it is when its last program ends")
-    yield Appended(("-displayfd", str(displayfd)), "the display's number, once programs may come")
+    yield Appended(("-displayfd", str(displayfd)), "the display number, once clients can connect")

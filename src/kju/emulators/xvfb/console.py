@@ -95,7 +95,15 @@ async def _refuse(*_: object) -> NoReturn:
 
 
 class _NoPointer(Pointer):
-    """A pointer that is refused before its actions are looked at."""
+    """A pointer that refuses every action."""
+
+    async def absolute(self) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            UsageError: Always.
+        """
+        await _refuse()
 
     async def act(self, client: Hashable, actions: Sequence[Action]) -> NoReturn:
         """Refuse.
@@ -105,8 +113,13 @@ class _NoPointer(Pointer):
         """
         await _refuse()
 
+    async def _put_buttons(self, numbers: Sequence[int], down: bool) -> None:
+        """Do nothing: none is ever down."""
+
+    async def _put_fingers(self, fingers: Sequence[int], down: bool) -> None:
+        """Do nothing: none is ever down."""
+
 
 def _no_devices() -> Devices:
     pace = Pace(_refuse)
-    pointer = _NoPointer(_refuse, pace, lambda: (0, 0), _refuse, _refuse)
-    return Devices(Keyboard(_refuse, pace), pointer, KeyboardLamps())
+    return Devices(Keyboard(_refuse, pace), _NoPointer(pace), KeyboardLamps())

@@ -1,10 +1,8 @@
-"""SHELL: Xvfb as a machine's emulator: one that is started for it, or one that runs already.
+"""SHELL: Xvfb as a machine's emulator: a server started for it, or one that is already running.
 
-Rules:
-
-- A started server is a child like QEMU: it does not outlive the host, and what it shares goes
-  with it, however either ends.
-- One that runs already is only looked at: nothing of it is changed, ended or removed.
+- A started server is a child process: it does not outlive the host, and its shared memory is
+  removed with it, however either ends.
+- A server that was already running is only read: kju does not change, end or remove anything.
 """
 
 from __future__ import annotations
@@ -17,14 +15,13 @@ from typing import Any
 
 from ...errors import KjuError, UsageError, XvfbError
 from ...memory.descriptor import Descriptor
-from ...store.running import Claim
+from ...store.claims import Claim
 from ...surface import State
-from ..base import Emulator, Ended, Ending
+from ..base import Emulator, Ended, Ending, surface_address
 from ..console import Console
-from ..launch import surface_address
+from ..plan import Plan
 from ..process import spawn as process
 from ..process.child import Child
-from ..qemu.arguments import Plan
 from ..tasks import Tasks
 from . import arguments as xvfb_arguments
 from . import framebuffer
@@ -34,18 +31,18 @@ from .launch import Prepared
 
 log = logging.getLogger(__name__)
 
-#: Until a server says that programs may come; it takes a tenth of a second.
-GREETING = 30.0
+#: Seconds for a server to accept clients; it takes a tenth of a second.
+START_TIMEOUT = 30.0
 
 
 class Xvfb(Emulator):
-    """What both kinds have: a process, a display and a screen."""
+    """The common part of both: a process, a display and a screen."""
 
     kind = "xvfb"
 
     def __init__(self, claim: Claim, prepared: Prepared) -> None:
         super().__init__()
-        self.plan = Plan((), (), ())
+        self.plan = Plan()
         self._name = claim.name
         self._paths = claim.paths
         self._prepared = prepared
@@ -61,10 +58,10 @@ class Xvfb(Emulator):
         return self._consoles
 
     async def _show(self, found: Framebuffer) -> None:
-        """Begin with the screen.
+        """Show the screen.
 
         Raises:
-            KjuError: There is no memory for its surface.
+            KjuError: Memory for its surface is missing.
         """
         address = surface_address(self._prepared.request, self._name)(0)
         try:
@@ -77,7 +74,7 @@ class Xvfb(Emulator):
         log.info("shown: process %d, display %s, %s", self._pid, self._display, found.address)
 
     async def powerdown(self) -> None:
-        """There is no power button.
+        """Refuse: there is no power button.
 
         Raises:
             UsageError: Always.
@@ -85,47 +82,43 @@ class Xvfb(Emulator):
         raise UsageError(f"an X server has no power button; end it with: kju stop {self._name}")
 
     async def close(self, state: State, reason: str) -> None:
-        """Stop the source and say the last word."""
+        """Stop the source and set the last state."""
         await super().close(state, reason)
         self._tasks.cancel()
 
     def info(self) -> dict[str, Any]:
-        """The server, what it was started with, and why."""
+        """Return the server and its arguments with their reasons."""
         return {
-            "xvfb": {
+            self.kind: {
                 "pid": self._pid,
                 "path": self._prepared.path,
                 "display": self._display,
                 "memory": self._consoles[0].framebuffer.address if self._consoles else "",
-                "log": str(self._paths.xvfb_log) if self._prepared.path else "",
+                "log": str(self._paths.emulator_log(self.kind)) if self._prepared.path else "",
                 "arguments": list(self.plan.user),
             },
-            "appended": [
-                {"arguments": list(part.arguments), "reason": part.reason}
-                for part in self.plan.appended
-            ],
-            "notes": list(self.plan.notes),
+            **self.plan.info(),
         }
 
 
 class StartedXvfb(Xvfb):
-    """A server of the machine's own."""
+    """A server started for the machine."""
 
     def __init__(self, claim: Claim, prepared: Prepared) -> None:
         super().__init__(claim, prepared)
-        self._child = Child("Xvfb", claim, claim.paths.xvfb_log)
+        self._child = Child("Xvfb", claim, claim.paths.emulator_log(self.kind))
 
     @property
     def status(self) -> int | None:
-        """Its exit status, once it has ended."""
+        """The exit status, once it has ended."""
         return self._child.status
 
     async def start(self, ended: Ended) -> None:
-        """Start it, and show its screen once it serves its display.
+        """Start the server, and show its screen once it accepts clients.
 
         Raises:
             ConflictError: The user's arguments contradict kju's.
-            XvfbError: It does not start; its own words are in it.
+            XvfbError: It does not start; the message has its output.
         """
         self._ended = ended
         ours, theirs = (Descriptor(fd) for fd in os.pipe2(os.O_CLOEXEC))
@@ -134,12 +127,14 @@ class StartedXvfb(Xvfb):
             theirs.close()
             self._tasks.begin(self._watch())
             try:
-                async with asyncio.timeout(GREETING):
+                async with asyncio.timeout(START_TIMEOUT):
                     number = await _line(ours.fileno())
             except TimeoutError as error:
-                raise XvfbError(f"Xvfb did not begin in {GREETING:g} s", self._name) from error
+                raise XvfbError(
+                    f"Xvfb did not start within {START_TIMEOUT:g} s", self._name
+                ) from error
         if not number.isdecimal():
-            raise await self.explain(XvfbError("Xvfb named no display", self._name))
+            raise await self.explain(XvfbError("Xvfb sent no display number", self._name))
         self._display = f":{number}"
         found = await asyncio.to_thread(framebuffer.of_process, self._pid)
         framebuffer.remove_with(self._pid)
@@ -160,37 +155,37 @@ class StartedXvfb(Xvfb):
             self._ended(Ending(f"Xvfb {process.describe(status)}", status == 0, status))
 
     async def explain(self, error: KjuError) -> XvfbError:
-        """Make of *error* what Xvfb itself says of its end, if it ends now."""
+        """Return *error*, with Xvfb's own last output if it is ending now."""
         found = await self._child.last_words()
         if found is None:
             return XvfbError(str(error), self._name)
-        how, said = found
-        return XvfbError(f"{how}: {' '.join(_plain(said))}", self._name)
+        how, output = found
+        return XvfbError(f"{how}: {' '.join(_plain(output))}", self._name)
 
     async def end(self) -> None:
-        """End it: tell it to, and kill it if it does not."""
-        framebuffer.remove_with(self._pid)  # `start` may not have come that far
+        """End the server: ask it, then kill it."""
+        framebuffer.remove_with(self._pid)  # `start` may not have got that far
         await self._child.end()
 
     async def close(self, state: State, reason: str) -> None:
-        """Stop the source, say the last word, read the server's."""
+        """Stop the source, set the last state, read the rest of the output."""
         await super().close(state, reason)
         self._child.close()
 
     def last_lines(self) -> list[str]:
-        """What it printed last, without the server's decoration."""
+        """Return the last lines of its output, without the server's prefixes."""
         return _plain(self._child.last_lines())
 
 
 class RunningXvfb(Xvfb):
-    """A server that somebody else runs."""
+    """A server that was already running."""
 
     async def start(self, ended: Ended) -> None:
-        """Find it, and show its screen.
+        """Find the server, and show its screen.
 
         Raises:
-            XvfbError: There is none, or it does not share its screen.
-            UsageError: What was named cannot be one.
+            XvfbError: It is not running, or does not share its screen.
+            UsageError: The given name cannot be a server's.
         """
         self._ended = ended
         found = await asyncio.to_thread(framebuffer.find, self._prepared.request.running)
@@ -205,22 +200,22 @@ class RunningXvfb(Xvfb):
                 await process.ended(descriptor)
         except OSError as error:
             log.info("process %d: %s", pid, error)
-        self._ended(Ending(f"the Xvfb that was shown (process {pid}) has ended", False))
+        self._ended(Ending(f"the shown Xvfb (process {pid}) has ended", False))
 
     async def end(self) -> None:
-        """It is not ours to end."""
+        """Do nothing: kju did not start the server."""
 
 
-def _plain(said: Sequence[str]) -> list[str]:
-    """What a server says of its end: behind its "fatal error", where it had one."""
-    words = [line.replace("(EE)", " ").strip() for line in said]
-    if "Fatal server error:" in words:
-        words = words[words.index("Fatal server error:") + 1 :]
-    return [word for word in words if word]
+def _plain(output: Sequence[str]) -> list[str]:
+    """Return a server's output without prefixes, and only the part behind a fatal error."""
+    lines = [line.replace("(EE)", " ").strip() for line in output]
+    if "Fatal server error:" in lines:
+        lines = lines[lines.index("Fatal server error:") + 1 :]
+    return [line for line in lines if line]
 
 
 async def _line(descriptor: int) -> str:
-    """What comes through a pipe before a newline, or before its end."""
+    """Read from a pipe up to a newline or its end."""
     loop = asyncio.get_running_loop()
     os.set_blocking(descriptor, False)
     data, ready = b"", asyncio.Event()
@@ -232,10 +227,15 @@ async def _line(descriptor: int) -> str:
             try:
                 part = os.read(descriptor, 64)
             except BlockingIOError:
-                continue  # said twice, and read at once
+                continue  # one read took the data of two events
             data += part
             if not part:
                 break
     finally:
         loop.remove_reader(descriptor)
     return data.partition(b"\n")[0].decode("ascii", "replace")
+
+
+def create(claim: Claim, prepared: Prepared) -> Xvfb:
+    """Make the emulator of a prepared launch."""
+    return (StartedXvfb if prepared.path else RunningXvfb)(claim, prepared)

@@ -1,4 +1,4 @@
-"""SHELL: everything decided before an Xvfb runs, or is looked into."""
+"""SHELL: checks before an Xvfb is started, or a running one is shown."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import NamedTuple
 from ...errors import ConflictError, XvfbError
 from ...protocol.messages import Launch
 from ...store import distribution
-from ...store.running import Claim
-from ..base import Emulator
 from . import arguments as xvfb_arguments
 
 INSTALL = {
@@ -23,46 +21,45 @@ INSTALL = {
 
 
 class Prepared(NamedTuple):
-    """A launch of an Xvfb that may be tried.
+    """A checked launch of an Xvfb.
 
     Attributes:
-        request: What was asked for.
-        path: Of the program; empty where a running one is to be shown.
+        request: The request.
+        path: Of the program; empty if a running one is to be shown.
     """
 
     request: Launch
     path: str
 
-    def emulator(self, claim: Claim) -> Emulator:
-        """The Xvfb, started or found."""
-        from .emulator import RunningXvfb, StartedXvfb  # they take a `Prepared`
-
-        return (StartedXvfb if self.path else RunningXvfb)(claim, self)
+    @property
+    def default_name(self) -> str:
+        """The name of a machine that was given none."""
+        return self.request.emulator
 
 
 def locate() -> str:
-    """The Xvfb in PATH.
+    """Return the Xvfb in PATH.
 
     Raises:
-        XvfbError: There is none; the message says how to install it.
+        XvfbError: It is missing; the message says how to install it.
     """
     path = shutil.which("Xvfb")
     if path is None:
         how = distribution.install_line(INSTALL, "install Xvfb from your distribution")
-        raise XvfbError(f"there is no Xvfb here; {how}")
+        raise XvfbError(f"Xvfb is not installed; {how}")
     return path
 
 
-def prepare_xvfb(request: Launch) -> Prepared:
+def prepare(request: Launch) -> Prepared:
     """Check a launch of Xvfb.
 
     Raises:
-        ConflictError: It asks for what only a guest has, or its arguments contradict kju's.
-        XvfbError: There is no Xvfb.
+        ConflictError: It has options that need a guest, or arguments that contradict kju's.
+        XvfbError: Xvfb is missing.
     """
-    wishes = (request.image, request.memory, request.cpus, request.disk_bus, request.qemu)
+    values = (request.image, request.memory, request.cpus, request.disk_bus, request.qemu)
     names = ("an image", "memory", "cpus", "a disk bus", "a QEMU")
-    for name in (name for name, wish in zip(names, wishes, strict=True) if wish):
+    for name in (name for name, value in zip(names, values, strict=True) if value):
         raise ConflictError(f"Xvfb has no guest, so {name} cannot be given")
     if request.running:
         if request.arguments:

@@ -18,8 +18,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ...errors import FormatError, PeerError
+from ...surface import MAX_SIDE
 from ...surface.formats import SourceFormat, from_pixman
 from ...surface.geometry import Rect
+from ...surface.layout import CURSOR_SIDE
 from . import messages
 from .events import (
     CursorDefine,
@@ -35,16 +37,13 @@ from .events import (
 )
 from .frames import Received, Refused
 
-MAX_SIDE = 16384
-"""Largest width or height; the surface's own limit."""
-
 MAX_STRIDE = MAX_SIDE * 16
 """Largest stride: a row of the widest picture, padded fourfold."""
 
 MAX_OFFSET = 1 << 40
 """Largest offset into a mapping; the shell checks it against the descriptor's size."""
 
-MAX_CURSOR = 512
+MAX_CURSOR = CURSOR_SIDE
 """Largest cursor side QEMU itself accepts."""
 
 MAX_POSITION = 1 << 16

@@ -11,11 +11,11 @@ import pytest
 
 from kju.emulators.qemu import serial
 from kju.emulators.qemu.serial import (
-    KEPT,
-    MAX_OF_CLIENT,
+    HISTORY,
+    MAX_PER_CLIENT,
+    MAX_UNREAD,
     MAX_VIEWERS,
-    MOST_UNREAD,
-    MOST_WAITING,
+    MAX_WAITING,
     Serial,
 )
 from kju.errors import LimitError
@@ -71,11 +71,11 @@ def test_who_comes_late_sees_the_last_that_was_said() -> None:
     async def scene() -> None:
         async with port() as (made, guest):
             loop = asyncio.get_running_loop()
-            await loop.sock_sendall(guest, b"0" * KEPT + b"hello")
+            await loop.sock_sendall(guest, b"0" * HISTORY + b"hello")
             await until(lambda: made._past.endswith(b"hello"))
             with view(made) as one, view(made, writes=False) as two:
                 for sock in (one, two):
-                    assert await read(sock, KEPT) == b"0" * (KEPT - 5) + b"hello"
+                    assert await read(sock, HISTORY) == b"0" * (HISTORY - 5) + b"hello"
                 await loop.sock_sendall(guest, b"again")
                 assert await read(one, 5) == await read(two, 5) == b"again"
 
@@ -104,8 +104,8 @@ def test_one_that_does_not_read_is_hung_up_on_and_the_guest_goes_on() -> None:
                 while made.viewers == 2:
                     await loop.sock_sendall(guest, b"x" * 65536)
                     said += await read(other, 65536)
-                    assert len(said) < 2 * MOST_UNREAD
-                assert len(await read(deaf, 1 << 30)) <= MOST_UNREAD, "it sees its end"
+                    assert len(said) < 2 * MAX_UNREAD
+                assert len(await read(deaf, 1 << 30)) <= MAX_UNREAD, "it sees its end"
 
     run(scene)
 
@@ -118,7 +118,7 @@ def test_writers_wait_for_the_guest_and_nothing_is_lost() -> None:
                 loop = asyncio.get_running_loop()
                 sending = asyncio.create_task(loop.sock_sendall(writer, text))
                 await until(lambda: made.full)
-                assert len(made._to_guest) < MOST_WAITING + serial._CHUNK
+                assert len(made._to_guest) < MAX_WAITING + serial._CHUNK
                 assert not sending.done()
                 assert await read(guest, len(text)) == text
                 await sending
@@ -162,7 +162,7 @@ def test_viewers_are_bounded() -> None:
             with contextlib.ExitStack() as stack:
                 for _ in range(MAX_VIEWERS):
                     stack.enter_context(view(made))
-                with pytest.raises(LimitError, match="64 look"):
+                with pytest.raises(LimitError, match="64 viewers"):
                     view(made)
 
     run(scene)
@@ -173,12 +173,12 @@ def test_one_client_shuts_out_nobody() -> None:
         async with port() as (made, _):
             with contextlib.ExitStack() as stack:
                 greedy = Client()
-                own = [stack.enter_context(view(made, greedy)) for _ in range(MAX_OF_CLIENT)]
-                with pytest.raises(LimitError, match="4 times already"):
+                own = [stack.enter_context(view(made, greedy)) for _ in range(MAX_PER_CLIENT)]
+                with pytest.raises(LimitError, match="4 views of the serial port"):
                     view(made, greedy)
                 stack.enter_context(view(made))
                 own[0].close()
-                await until(lambda: made.viewers == MAX_OF_CLIENT)
+                await until(lambda: made.viewers == MAX_PER_CLIENT)
                 stack.enter_context(view(made, greedy))
 
     run(scene)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from kju.emulators.input.keyboard import LONGEST, Begun, Keyboard
+from kju.emulators.input.gauge import Gauge
+from kju.emulators.input.keyboard import MAX_SECONDS, Begun, Keyboard
 from kju.emulators.input.pace import Pace
-from kju.emulators.qemu.input.gauges import Gauge
 from kju.errors import QemuError, UsageError
 from kju.keys import Step
 from kju.surface import Mark
@@ -20,7 +20,7 @@ class Roomy(Gauge):
 
     name, room = "roomy", 1000
 
-    async def taken(self) -> bool:
+    async def is_empty(self) -> bool:
         return True
 
 
@@ -50,7 +50,7 @@ class Guest:
         return Mark(1, 1, len(self.seen))
 
 
-def test_the_last_to_let_go_releases() -> None:
+def test_the_last_to_lift_releases() -> None:
     async def scene() -> None:
         guest = Guest()
         keyboard = guest.keyboard
@@ -84,7 +84,7 @@ def test_a_cancelled_client_lets_go_too() -> None:
     async def scene() -> None:
         guest = Guest()
         keyboard = guest.keyboard
-        task = asyncio.create_task(keyboard.press("a", [(1, True), (1, False)], LONGEST / 2))
+        task = asyncio.create_task(keyboard.press("a", [(1, True), (1, False)], MAX_SECONDS / 2))
         while not guest.seen:
             await asyncio.sleep(0)
         task.cancel()
@@ -172,7 +172,7 @@ def test_a_request_that_is_broken_off_releases_its_keys_and_no_others() -> None:
         keyboard = guest.keyboard
         await keyboard.press("a", [(9, True)], 0)
         chord = [(29, True), (46, True), (46, False), (29, False)]
-        task = asyncio.create_task(keyboard.press("a", chord, LONGEST / 4))
+        task = asyncio.create_task(keyboard.press("a", chord, MAX_SECONDS / 4))
         while (29, True) not in guest.seen:
             guest.pace._last = float("-inf")  # the keyboard has rested
             await asyncio.sleep(0)

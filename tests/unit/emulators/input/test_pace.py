@@ -11,10 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kju.emulators.input import pace as pace_module
-from kju.emulators.input.pace import Pace, cut
-from kju.emulators.qemu.input.gauges import Absent, BiosBuffer, Gauge, Missing, Ps2, Usb
-from kju.emulators.qemu.input.processors import Processors
+from kju.emulators.input.gauge import Gauge, NotStarted
+from kju.emulators.input.pace import Pace, Processors, cut
+from kju.emulators.qemu.input.gauges import NoKeyboard
+from kju.emulators.qemu.input.ps2 import BiosBuffer, Ps2
 from kju.emulators.qemu.input.traces import Traces
+from kju.emulators.qemu.input.usb import Usb
 from kju.errors import InputError
 from kju.keys import Step
 
@@ -33,7 +35,7 @@ class Queue(Gauge):
         self.lost += max(0, self.waiting + count - self.room)
         self.waiting = min(self.room, self.waiting + count)
 
-    async def taken(self) -> bool:
+    async def is_empty(self) -> bool:
         self.looks += 1
         if self.emptied_by_a_look:
             self.waiting = 0
@@ -87,11 +89,11 @@ class Slow(Processors):
         self.looks = 0
         self._left = 0.0
 
-    def owe(self, seconds: float) -> None:
+    def charge(self, seconds: float) -> None:
         self.owed.append(seconds)
         self._left = seconds
 
-    def have_run(self) -> bool | None:
+    def caught_up(self) -> bool | None:
         self.looks += 1
         self._left -= 0.001
         return self._left <= 0
@@ -103,7 +105,7 @@ def test_the_next_piece_waits_for_the_processors_and_not_for_the_clock() -> None
         pace = Pace(functools.partial(_find, queue), processors=slow)
         await _type(pace, queue, [(1, True), (1, False)] * 6)
         assert queue.lost == 0
-        due = queue.room / pace_module.MOST
+        due = queue.room / pace_module.STEPS_PER_SECOND
         assert slow.owed == [due] * 3
         assert slow.looks == 1 + 2 * math.ceil(due / 0.001)
 
@@ -127,8 +129,8 @@ def test_what_qemu_would_drop_is_an_error_at_once() -> None:
 def test_a_guest_that_takes_nothing_is_an_error_and_soon_one_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pace_module, "PATIENCE", 0.02)
-    monkeypatch.setattr(pace_module, "IMPATIENCE", 0.01)
+    monkeypatch.setattr(pace_module, "TAKE_TIMEOUT", 0.02)
+    monkeypatch.setattr(pace_module, "STUCK_TIMEOUT", 0.01)
 
     async def scene() -> None:
         queue = Queue()
@@ -146,10 +148,10 @@ def test_a_guest_that_takes_nothing_is_an_error_and_soon_one_again(
 
 
 def test_a_keyboard_that_is_not_started_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace_module, "PATIENCE", 0.02)
+    monkeypatch.setattr(pace_module, "TAKE_TIMEOUT", 0.02)
 
     async def scene() -> None:
-        pace = Pace(functools.partial(_find, Absent("usb")))
+        pace = Pace(functools.partial(_find, NotStarted("usb")))
         with pytest.raises(InputError, match="not started"):
             await _type(pace, Queue(), [(1, True), (1, False)])
 
@@ -158,10 +160,10 @@ def test_a_keyboard_that_is_not_started_gets_nothing(monkeypatch: pytest.MonkeyP
 
 def test_a_machine_without_a_keyboard_refuses_at_once() -> None:
     async def scene() -> None:
-        pace = Pace(functools.partial(_find, Missing()))
+        pace = Pace(functools.partial(_find, NoKeyboard()))
         with pytest.raises(InputError, match="has no keyboard"):
             await pace.begin()
-        pace = Pace(functools.partial(_find, Missing()))
+        pace = Pace(functools.partial(_find, NoKeyboard()))
         with pytest.raises(InputError, match="has no keyboard"):
             await pace.make_room([(1, True)])
 
@@ -184,7 +186,7 @@ def test_a_reset_empties_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_single_step_is_not_lost_in_a_keyboard_that_is_not_started_again_after_a_reset(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pace_module, "PATIENCE", 0.02)
+    monkeypatch.setattr(pace_module, "TAKE_TIMEOUT", 0.02)
 
     async def scene() -> None:
         used: list[Gauge] = [Queue()]
@@ -194,7 +196,7 @@ def test_a_single_step_is_not_lost_in_a_keyboard_that_is_not_started_again_after
 
         pace = Pace(find)
         await pace.make_room([(1, True)])
-        used.append(Absent("virtio"))
+        used.append(NotStarted("virtio"))
         for _ in range(2):  # the second time it was not started before either
             pace.reset()
             assert not pace.has_room([(1, True)])
@@ -209,7 +211,7 @@ def test_a_single_step_is_not_lost_in_a_keyboard_that_is_not_started_again_after
 
 def test_a_keyboard_that_has_just_been_started_is_given_time() -> None:
     async def scene() -> None:
-        used: list[Gauge] = [Absent("usb")]
+        used: list[Gauge] = [NotStarted("usb")]
 
         async def find() -> Gauge:
             return used[-1]
@@ -221,7 +223,7 @@ def test_a_keyboard_that_has_just_been_started_is_given_time() -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         await pace.make_room([(1, True)])
-        assert loop.time() - began >= 0.9 * pace_module.SETTLED
+        assert loop.time() - began >= 0.9 * pace_module.SETTLE_TIME
 
     asyncio.run(scene())
 
@@ -239,7 +241,7 @@ def test_what_was_found_before_a_reset_does_not_count_after_it() -> None:
         pace = Pace(find)
         look = asyncio.create_task(pace.find())
         await asyncio.sleep(0)
-        used.append(Absent("virtio"))
+        used.append(NotStarted("virtio"))
         pace.reset()
         found.set()
         await look
@@ -271,12 +273,12 @@ def test_ps2_counts_the_longer_set_of_scan_codes() -> None:
 
 def test_a_bios_buffer_counts_only_where_it_moves() -> None:
     bios = BiosBuffer()
-    assert bios.taken(0x1E, 0x22, 0), "left over by a BIOS that nobody uses any more"
-    assert not bios.taken(0x1E, 0x24, 1), "somebody puts keys there"
-    assert not bios.taken(0x20, 0x24, 1.5)
-    assert bios.taken(0x24, 0x24, 2)
-    assert not bios.taken(0x24, 0x26, 2.5)
-    assert bios.taken(0x24, 0x26, 9), "it has not moved for long: left over"
+    assert bios.is_empty(0x1E, 0x22, 0), "left over by a BIOS that nobody uses any more"
+    assert not bios.is_empty(0x1E, 0x24, 1), "somebody puts keys there"
+    assert not bios.is_empty(0x20, 0x24, 1.5)
+    assert bios.is_empty(0x24, 0x24, 2)
+    assert not bios.is_empty(0x24, 0x26, 2.5)
+    assert bios.is_empty(0x24, 0x26, 9), "it has not moved for long: left over"
 
 
 def _usb() -> tuple[Usb, Traces]:
@@ -290,11 +292,11 @@ def test_usb_is_empty_behind_the_last_key_only() -> None:
         usb.sending(3)
         key, empty = b"input_event_key_qcode con 0\n", b"hid_kbd_queue_empty queue empty\n"
         traces.receive_data(key + empty + key + key)
-        assert not await usb.taken()
+        assert not await usb.is_empty()
         traces.receive_data(empty)
-        assert await usb.taken()
+        assert await usb.is_empty()
         usb.sending(1)
-        assert not await usb.taken()
+        assert not await usb.is_empty()
 
     asyncio.run(scene())
 
@@ -303,12 +305,12 @@ def test_a_key_that_was_never_traced_does_not_stop_typing_for_good() -> None:
     async def scene() -> None:
         usb, traces = _usb()
         usb.sending(2)
-        assert not await usb.taken()
+        assert not await usb.is_empty()
         usb.forget()
-        assert await usb.taken()
+        assert await usb.is_empty()
         usb.sending(1)
         traces.receive_data(b"input_event_key_qcode con 0\nhid_kbd_queue_empty queue empty\n")
-        assert await usb.taken()
+        assert await usb.is_empty()
 
     asyncio.run(scene())
 
@@ -320,9 +322,9 @@ def test_keys_of_others_are_not_counted_for_ever() -> None:
         traces.receive_data((key + empty) * 5)
         usb.sending(2)
         traces.receive_data(key + empty)
-        assert not await usb.taken()
+        assert not await usb.is_empty()
         traces.receive_data(key + empty)
-        assert await usb.taken()
+        assert await usb.is_empty()
 
     asyncio.run(scene())
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kju.emulators.input.gauge import Gauge, TimedGauge
 from kju.emulators.input.pace import Pace
-from kju.emulators.input.pointer import STEPS, Pointer, steps_of
 from kju.emulators.qemu.input.events import Event
-from kju.emulators.qemu.input.gauges import Gauge, Unknown
+from kju.emulators.qemu.input.pointer import STEPS, QemuPointer, steps_of
 from kju.errors import GeometryError, QemuError, UsageError
 from kju.protocol.messages import Action, Button, By, Finger, To, Wheel
 from kju.surface import Mark
@@ -24,7 +24,7 @@ class Guest:
         self.refuse = self.slow = False
         self.fail_at = -1
         self.is_absolute, self.is_touched = absolute, touched
-        self.pointer = Pointer(
+        self.pointer = QemuPointer(
             self.send, Pace(self.find), lambda: (800, 600), self.absolute, self.touched
         )
 
@@ -39,7 +39,7 @@ class Guest:
         return Mark(1, 1, len(self.reports))
 
     async def find(self) -> Gauge:
-        return Unknown()
+        return TimedGauge()
 
     async def absolute(self) -> bool:
         return self.is_absolute
@@ -104,9 +104,9 @@ def test_buttons_are_shared_like_keys() -> None:
 
 
 def test_the_other_kind_of_pointer_is_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(UsageError, match="how far"):
+    with pytest.raises(UsageError, match="give a distance"):
         Guest(absolute=False).act(To(1, 1))
-    with pytest.raises(UsageError, match="where it goes"):
+    with pytest.raises(UsageError, match="give a position"):
         Guest().act(By(1, 1))
     Guest(absolute=False).act(By(1, 1))
 

@@ -9,15 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kju.emulators.qemu.arguments import (
-    Facts,
-    Firmware,
-    Plan,
-    board_arguments,
-    needs_firmware,
-    own_disks,
-    plan,
-)
+from kju.emulators.qemu.arguments.disks import own_disks
+from kju.emulators.qemu.arguments.facts import Facts, Firmware, QemuPlan
+from kju.emulators.qemu.arguments.plan import plan
+from kju.emulators.qemu.arguments.system import board_arguments, needs_firmware
 from kju.emulators.qemu.board.board import PC, Board
 from kju.emulators.qemu.options import fields, parse
 from kju.errors import ConflictError, UsageError
@@ -26,7 +21,7 @@ from kju.store.image import Image, Kind, classify
 FACTS = Facts("test", "x86_64", 7, "tcg", "why not", serial=8)
 
 
-def make(*user: str, **facts: object) -> Plan:
+def make(*user: str, **facts: object) -> QemuPlan:
     return plan(user, FACTS._replace(**facts))
 
 
@@ -129,7 +124,7 @@ def test_nodefaults_still_gets_a_tablet() -> None:
         (["--daemonize"], "kju run --detach"),
         (["-display", "gtk"], "kju watch"),
         (["-display", "sdl,gl=on"], "one display"),
-        (["-nographic"], "kju console NAME"),
+        (["-nographic"], "kju serial NAME"),
         (["-curses"], "kju watch"),
         (["--preconfig"], "wait for commands"),
         (["-help"], "run QEMU itself"),

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from kju.emulators.qemu.snapshots import SnapshotStore, disks_of
+from kju.emulators.qemu.snapshots.disks import disks_of
+from kju.emulators.qemu.snapshots.store import Context, QemuSnapshots
 from kju.errors import QemuError, UsageError
 
 
@@ -25,8 +26,8 @@ class Qmp:
         return self.blocks
 
 
-def store(folder: Path, *tags: str) -> SnapshotStore:
-    return SnapshotStore(Qmp(*tags), None, [], str(folder), None, print)  # type: ignore[arg-type]
+def store(folder: Path, *tags: str) -> QemuSnapshots:
+    return QemuSnapshots(Qmp(*tags), None, Context([], str(folder), None, print))
 
 
 def test_a_tag_that_is_a_path_leads_nowhere(tmp_path: Path) -> None:

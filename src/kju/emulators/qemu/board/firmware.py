@@ -18,7 +18,7 @@ from ....errors import QemuError, UsageError
 from ....files import Folder
 from ....store import distribution, qemu_img
 from ....store.defined import VARIABLES
-from ..arguments import Firmware
+from ..arguments.facts import Firmware
 
 FOLDERS = ("/etc/qemu/firmware", "/usr/local/share/qemu/firmware", "/usr/share/qemu/firmware")
 INSTALL = {

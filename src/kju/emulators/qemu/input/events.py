@@ -1,4 +1,4 @@
-"""Inputs as QMP's input-send-event takes them. I/O-free.
+"""Input events in the form of QMP's input-send-event. I/O-free.
 
 Source:
     InputEvent in QEMU's qapi/ui.json; `qmp_input_send_event` in its ui/input.c.
@@ -13,7 +13,7 @@ from ....keys import Step, to_qcode
 
 Event = dict[str, Any]
 
-#: A key that no keyboard has, let go of. By its number QEMU ends a report behind it.
+#: The release of a key that no keyboard has. QEMU ends a report after one with its number.
 NO_KEY: Event = {
     "type": "key",
     "data": {"down": False, "key": {"type": "qcode", "data": "unmapped"}},
@@ -25,11 +25,11 @@ END_OF_REPORT: Event = {
 
 
 def key(number: int, down: bool) -> Event:
-    """A key goes down or up.
+    """Return the press or release of a key.
 
-    It is named. QEMU queues a key number behind the delays of another client's keys (those of
-    QMP's send-key and of VNC), and gives the guest all that waits at once, more than its keyboard
-    has room for.
+    The key has a name. QEMU would queue a key number behind the delays of another client's keys
+    (QMP's send-key, VNC) and then send the whole queue at once, more than the keyboard has room
+    for.
     """
     name = to_qcode(number)
     code = {"type": "qcode", "data": name} if name else {"type": "number", "data": number}
@@ -37,12 +37,12 @@ def key(number: int, down: bool) -> Event:
 
 
 def keys(steps: Sequence[Step], *, reports: bool) -> list[Event]:
-    """Keys go down or up, in one command.
+    """Return the presses and releases of keys, for one command.
 
     Args:
-        steps: Which keys, and whether each goes down.
-        reports: Each step is a report of its own. A virtio keyboard collects the named keys of one
-            command in one report, in which a guest may miss a key that goes down and up.
+        steps: Key numbers, each with whether it goes down.
+        reports: Make each step a report of its own. A virtio keyboard collects the named keys of
+            one command in one report, where a guest may miss a press and release of one key.
     """
     found = [key(*step) for step in steps]
     if not reports:
@@ -51,12 +51,12 @@ def keys(steps: Sequence[Step], *, reports: bool) -> list[Event]:
 
 
 def axis(kind: Literal["abs", "rel"], name: Literal["x", "y"], value: int) -> Event:
-    """A pointer is somewhere on an axis, or moves along it."""
+    """Return a position on an axis, or a movement along it."""
     return {"type": kind, "data": {"axis": name, "value": value}}
 
 
 def button(name: str, down: bool) -> Event:
-    """A button goes down or up; a notch of a wheel is one that does both."""
+    """Return the press or release of a button; a notch of a wheel is both."""
     return {"type": "btn", "data": {"button": name, "down": down}}
 
 
@@ -66,7 +66,7 @@ def touch(
     name: Literal["x", "y"] = "x",
     value: int = 0,
 ) -> Event:
-    """A finger comes down, is somewhere on an axis, or is lifted."""
+    """Return a finger's touch, position on an axis, or lift."""
     tracking = -1 if kind == "end" else slot
     where = {"axis": name, "value": value}
     return {"type": "mtt", "data": {"type": kind, "slot": slot, "tracking-id": tracking, **where}}

@@ -1,14 +1,14 @@
-"""SHELL: how much the guest's processors have run.
+"""SHELL: the run time of the guest's processors.
 
-A key that the guest's kernel has taken still has to be fetched by the program it is for, and what
-waits there cannot be seen from outside: Linux keeps 64 events for each reader of a keyboard, three
-for a key that goes down or up, and drops them all when there are more. But a guest whose
-processors all sleep has nothing left to do; and where they do not, a reader gets its turn in a few
-milliseconds in which they ran, however long the computer takes to give them those.
+After the guest's kernel has taken a key, the program that reads it has to fetch it. That queue
+cannot be observed: Linux keeps 64 events for each reader of a keyboard, three for a key that goes
+down or up, and drops them all when there are more. But a guest whose processors all sleep has
+nothing left to do. Otherwise a reader gets its turn within a few milliseconds of the processors'
+run time, however long the computer takes to provide that.
 
 Source:
-    proc(5) and the kernel's Documentation/scheduler/sched-stats.rst: what a thread waits in
-    (/proc/PID/task/TID/syscall) and its run time (schedstat); futex(2); Linux's
+    proc(5) and the kernel's Documentation/scheduler/sched-stats.rst: a thread's system call
+    (/proc/PID/task/TID/syscall) and run time (schedstat); futex(2); Linux's
     drivers/input/evdev.c (the queue of a reader).
 """
 
@@ -18,26 +18,24 @@ from pathlib import Path
 from typing import Any
 
 from ....errors import KjuError
+from ...input.pace import Processors
 from ..qmp import Qmp
 
-#: Processors that are looked at: of each, two small files are read once or more for a few keys.
-MOST_LOOKED_AT = 8
+#: Processors that are observed: two small files of each are read for every few keys.
+MAX_PROCESSORS = 8
 
-#: Nanoseconds after which the kernel counts the run time of a thread anew that does not stop:
-#: what is seen too late is run already for the next keys.
+#: Nanoseconds between the kernel's updates of the run time of a running thread. Run time that
+#: appears late counts for the next keys.
 TICK = 4_000_000
 
-#: Linux's numbers on x86-64. A condition, as QEMU's emulated processors wait for when they are
-#: halted, is waited for by a bit set; a lock is not. KVM's halt within KVM_RUN.
+#: Linux's numbers on x86-64. QEMU's emulated processors wait for a condition when they
+#: are halted: a futex with a bit set, unlike a lock. KVM's halt within KVM_RUN.
 _IOCTL, _FUTEX = 16, 202
 _WAIT_BITSET, _COMMAND = 9, 0x7F
 
 
-class Processors:
-    """Those of one machine.
-
-    Where nothing is known of them, they are taken to run all the time.
-    """
+class GuestProcessors(Processors):
+    """The processors of one machine's guest. While unknown, they are taken to run all the time."""
 
     def __init__(self) -> None:
         self._threads: list[Path] = []
@@ -47,18 +45,18 @@ class Processors:
     async def find(self, qmp: Qmp, pid: int) -> None:
         """Find QEMU's threads for them."""
         try:
-            told: list[dict[str, Any]] = await qmp.execute("query-cpus-fast")
-            threads = [Path(f"/proc/{pid}/task/{int(each['thread-id'])}") for each in told]
+            found: list[dict[str, Any]] = await qmp.execute("query-cpus-fast")
+            threads = [Path(f"/proc/{pid}/task/{int(each['thread-id'])}") for each in found]
             for thread in threads:
                 _run_time(thread)
                 _sleeps(thread)
         except (KjuError, OSError, LookupError, TypeError, ValueError):
             threads = []
         self._forget()
-        self._threads = threads if len(set(threads)) <= MOST_LOOKED_AT else []
+        self._threads = threads if len(set(threads)) <= MAX_PROCESSORS else []
 
-    def owe(self, seconds: float) -> None:
-        """From now on each has to run for so long, and for what is left of the time before that."""
+    def charge(self, seconds: float) -> None:
+        """Require each to run for *seconds* from now on, and for the rest of earlier charges."""
         try:
             now = {thread: _run_time(thread) for thread in self._threads}
         except (OSError, LookupError, ValueError):
@@ -69,8 +67,8 @@ class Processors:
             self._needs[thread] = max(left, -TICK) + round(seconds * 1e9)
         self._had = now
 
-    def have_run(self) -> bool | None:
-        """Whether each has run for as long as it had to, or sleeps; None if it is not known."""
+    def caught_up(self) -> bool | None:
+        """Return whether each has run as long as charged, or sleeps; None if unknown."""
         if not self._had:
             return None
         try:
@@ -91,12 +89,12 @@ class Processors:
 
 
 def _run_time(thread: Path) -> int:
-    """Nanoseconds."""
+    """Return the run time in nanoseconds."""
     return int((thread / "schedstat").read_bytes().split()[0])
 
 
 def _sleeps(thread: Path) -> bool:
-    """Whether the processor is halted; one that waits for QEMU's own lock is not."""
+    """Return whether the processor is halted, not just waiting for QEMU's own lock."""
     try:
         call = (thread / "syscall").read_bytes().split()
     except PermissionError:

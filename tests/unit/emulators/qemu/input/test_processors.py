@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.wait import until
 
-from kju.emulators.qemu.input.processors import MOST_LOOKED_AT, TICK, Processors
+from kju.emulators.qemu.input.processors import MAX_PROCESSORS, TICK, GuestProcessors
 from kju.errors import QemuError
 
 
@@ -28,29 +28,29 @@ class Told:
         return [{"thread-id": thread} for thread in self._threads]
 
 
-def find(*threads: int, owed: float = 0) -> Processors:
-    processors = Processors()
+def find(*threads: int, owed: float = 0) -> GuestProcessors:
+    processors = GuestProcessors()
     asyncio.run(processors.find(Told(*threads), os.getpid()))  # type: ignore[arg-type]
-    processors.owe(owed)
+    processors.charge(owed)
     return processors
 
 
 def test_a_thread_that_runs_has_run_after_a_time() -> None:
-    assert find(threading.get_native_id(), owed=1000).have_run() is False
+    assert find(threading.get_native_id(), owed=1000).caught_up() is False
     processors = find(threading.get_native_id(), owed=0.01)
-    assert processors.have_run() is False
-    until(processors.have_run, 10, "10 ms of run time")
+    assert processors.caught_up() is False
+    until(processors.caught_up, 10, "10 ms of run time")
 
 
 def test_what_it_ran_too_long_counts_for_the_next_and_what_it_ran_too_short_is_still_owed() -> None:
     processors, end = find(threading.get_native_id()), time.thread_time() + 0.1
     while time.thread_time() < end:
         pass
-    processors.owe(TICK / 2e9)
-    assert processors.have_run() is True
-    processors.owe(1000)
-    processors.owe(0)
-    assert processors.have_run() is False
+    processors.charge(TICK / 2e9)
+    assert processors.caught_up() is True
+    processors.charge(1000)
+    processors.charge(0)
+    assert processors.caught_up() is False
 
 
 def test_one_that_waits_for_a_condition_sleeps_and_one_that_reads_does_not() -> None:
@@ -63,8 +63,8 @@ def test_one_that_waits_for_a_condition_sleeps_and_one_that_reads_does_not() -> 
         thread.start()
     waiting, reading = (find(thread.native_id or 0, owed=1000) for thread in threads)
     try:
-        until(waiting.have_run, 10, "it waits")
-        assert reading.have_run() is False
+        until(waiting.caught_up, 10, "it waits")
+        assert reading.caught_up() is False
     finally:
         event.set()
         os.write(theirs, b"x")
@@ -73,9 +73,9 @@ def test_one_that_waits_for_a_condition_sleeps_and_one_that_reads_does_not() -> 
         os.close(ours)
         os.close(theirs)
     # The kernel may still be at it.
-    until(lambda: waiting.have_run() is None, 5, "nothing is known of one that has ended")
+    until(lambda: waiting.caught_up() is None, 5, "nothing is known of one that has ended")
 
 
-@pytest.mark.parametrize("threads", [(), (1,), (-1,), tuple(range(1, MOST_LOOKED_AT + 2))])
+@pytest.mark.parametrize("threads", [(), (1,), (-1,), tuple(range(1, MAX_PROCESSORS + 2))])
 def test_nothing_is_known_of_what_is_no_thread_of_qemus(threads: tuple[int, ...]) -> None:
-    assert find(*threads).have_run() is None
+    assert find(*threads).caught_up() is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kju.emulators.qemu.input.traces import LONGEST, Traces
+from kju.emulators.qemu.input.traces import MAX_LINE, Traces
 
 words = st.sampled_from(
     [b"event", b"even", b"event 1", b"other", b" ", b"\n", b"\r", b"\x0b", b"\t"]
@@ -31,8 +31,8 @@ def test_lines_of_an_event_are_heard_and_no_others() -> None:
 @given(texts, st.lists(st.integers(0, 40), max_size=4))
 @example(b"event\rmore", [])
 @example(b"\x0bevent\n", [1])
-@example(b"event".ljust(LONGEST - 1) + b"\n", [9])
-@example(b"event".ljust(LONGEST) + b"\n", [LONGEST])
+@example(b"event".ljust(MAX_LINE - 1) + b"\n", [9])
+@example(b"event".ljust(MAX_LINE) + b"\n", [MAX_LINE])
 def test_a_cut_changes_nothing_and_no_byte_is_lost(text: bytes, places: list[int]) -> None:
     ends = sorted(min(place, len(text)) for place in places)
     parts = [text[a:b] for a, b in zip([0, *ends], [*ends, len(text)], strict=True)]

@@ -1,0 +1,1 @@
+"""QEMU's arguments: what kju appends to the user's, and why; `plan` decides."""

@@ -1,0 +1,149 @@
+"""SHELL: the disks that hold a machine's snapshots.
+
+Source:
+    BlockInfo and SnapshotInfo in qapi/block-core.json of QEMU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ....errors import KjuError, QemuError, UsageError
+from ....protocol.messages import TAG, Saved
+from ..qmp import Qmp
+
+
+class Disk(NamedTuple):
+    """A writable disk of the machine.
+
+    Attributes:
+        node: QEMU's name of it.
+        title: Its file and format, for messages.
+        file: Its path; empty if it is not a file.
+        format: QEMU's name of its format.
+        saved: Its snapshots.
+    """
+
+    node: str
+    title: str
+    file: str
+    format: str
+    saved: dict[str, Saved]
+
+
+async def writable_disks(qmp: Qmp) -> list[Disk]:
+    """Return every writable disk, in QEMU's order; a firmware's variables last.
+
+    Raises:
+        QemuError: QEMU did not answer, or not with disks.
+    """
+    return disks_of(await qmp.execute("query-block"))
+
+
+def check_disks(disks: list[Disk]) -> list[Disk]:
+    """Return *disks* if all of them can hold a snapshot.
+
+    Raises:
+        UsageError: One cannot, or there are none.
+    """
+    if not disks:
+        raise UsageError(
+            "this machine has no disk that could hold a snapshot; add a qcow2 disk"
+            " (kju create NAME --disk 20G)"
+        )
+    if unable := [disk.title for disk in disks if disk.format != "qcow2"]:
+        raise UsageError(
+            f"{', '.join(unable)} cannot hold a snapshot: only qcow2 disks can;"
+            " convert it with: qemu-img convert -O qcow2 OLD NEW, or give it as read-only"
+        )
+    return disks
+
+
+def find_snapshot(tag: str, disks: list[Disk]) -> Saved:
+    """Return a snapshot of one of these disks, of several the one with the machine's state.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    found = [disk.saved[tag] for disk in disks if tag in disk.saved]
+    if found:
+        return max(found, key=lambda saved: saved.size)
+    tags = sorted({tag for disk in disks for tag in disk.saved})
+    # A disk may come with tags of its own, with any characters.
+    have = ", ".join(tag if re.search(TAG, tag) else ascii(tag) for tag in tags) or "none"
+    raise UsageError(f"there is no snapshot {tag!r}; there are: {have}")
+
+
+async def explain_failure(qmp: Qmp, disks: list[Disk]) -> str:
+    """Return a hint on a full file system, or "": QEMU says only "Input/output error"."""
+    with contextlib.suppress(KjuError, OSError, KeyError):
+        memory = (await qmp.execute("query-memory-size-summary"))["base-memory"]
+        for disk in disks:
+            if disk.file:
+                found = os.statvfs(disk.file)
+                free = found.f_bavail * found.f_frsize
+                if free < memory:
+                    return (
+                        f". No space left, most likely: the file system of {disk.file} has"
+                        f" {free >> 20} MiB, and a snapshot takes up to {memory >> 20}"
+                    )
+    return ""
+
+
+_Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class _Snapshot(Struct, rename="kebab"):
+    name: str
+    vm_state_size: _Count = 0
+    date_sec: _Count = 0
+    date_nsec: _Count = 0
+
+
+class _Image(Struct):
+    filename: str = ""
+    snapshots: list[_Snapshot] = []
+
+
+class _Inserted(Struct, rename="kebab"):
+    node_name: str
+    drv: str = ""
+    file: str = ""
+    ro: bool = False
+    image: _Image = msgspec.field(default_factory=_Image)
+
+
+class _Block(Struct):
+    device: str = ""
+    inserted: _Inserted | None = None
+
+
+def disks_of(blocks: object) -> list[Disk]:
+    """Return the writable disks in an answer to query-block; a firmware's variables last.
+
+    Raises:
+        QemuError: It is not a valid answer.
+    """
+    try:
+        found = msgspec.convert(blocks, list[_Block])
+    except (msgspec.ValidationError, RecursionError) as error:
+        shown = str(blocks)[:100]
+        raise QemuError(f"QEMU answered query-block with {shown!r}: {error}"[:400]) from error
+    ordered = sorted(found, key=lambda block: block.device.startswith("pflash"))
+    return [_disk(b.inserted) for b in ordered if b.inserted and not b.inserted.ro]
+
+
+def _disk(inserted: _Inserted) -> Disk:
+    name = inserted.image.filename or inserted.file
+    saved = {}
+    for found in inserted.image.snapshots:
+        when = found.date_sec + found.date_nsec / 1e9
+        saved[found.name] = Saved(tag=found.name, time=when, size=found.vm_state_size)
+    path = os.path.abspath(name) if name and os.path.isfile(name) else ""  # noqa: PTH100, PTH113
+    return Disk(inserted.node_name, f"{name} ({inserted.drv})", path, inserted.drv, saved)

@@ -1,0 +1,50 @@
+"""The table of requests."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import get_args
+
+import pytest
+
+from kju.errors import RoleError
+from kju.host.requests import REQUESTS, answer, answer_at_once
+from kju.protocol import messages
+from kju.protocol.framing import HostSide, pack
+
+CONTROL_ONLY = [
+    messages.GetLive(),
+    messages.Keys(steps=[(1, True)]),
+    messages.Point(actions=[]),
+    messages.Hold(),
+    messages.Stop(),
+    messages.Power(how="reset"),
+    messages.Execute(command="stop"),
+    messages.Snapshot(how="save", tag="a"),
+]
+
+
+def client(role: messages.Role) -> SimpleNamespace:
+    side = HostSide()
+    side.receive_data(pack(messages.Hello(role=role), 1))
+    return SimpleNamespace(side=side)
+
+
+def test_the_table_has_every_request_but_cancel() -> None:
+    assert set(REQUESTS) == set(get_args(messages.AnyRequest)) - {messages.Cancel}
+
+
+@pytest.mark.parametrize("request_", CONTROL_ONLY)
+def test_the_view_role_is_enforced(request_: messages.AnyRequest) -> None:
+    with pytest.raises(RoleError, match="attach with role='control'"):
+        asyncio.run(answer(None, client("view"), request_))
+    with pytest.raises(RoleError):
+        answer_at_once(None, client("view"), request_)
+
+
+def test_a_viewer_may_send_every_other_request() -> None:
+    allowed = {request for request, entry in REQUESTS.items() if "view" in entry.roles}
+    denied = {messages.Launch, *map(type, CONTROL_ONLY)}
+    assert allowed == set(REQUESTS) - denied
+    assert all("control" in entry.roles for entry in REQUESTS.values())

@@ -31,7 +31,7 @@ class Animation:
         self._rate = rate
         self.producer = SurfaceProducer.create("memfd:kju-bench-far", capacity=WIDTH * HEIGHT * 4)
         self.producer.set_mode(WIDTH, HEIGHT)
-        self.consumer = Consumer(self.producer.segment.mapping)
+        self.consumer = Consumer(self.producer.memory.mapping)
         self._changed: Callable[[], None] = lambda: None
         self._gradient = gradient()
 

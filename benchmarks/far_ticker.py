@@ -44,7 +44,7 @@ class Ticker:
     def __init__(self) -> None:
         self.producer = SurfaceProducer.create("memfd:kju-bench-far", capacity=WIDTH * HEIGHT * 4)
         self.producer.set_mode(WIDTH, HEIGHT)
-        self.consumer = Consumer(self.producer.segment.mapping)
+        self.consumer = Consumer(self.producer.memory.mapping)
         self._changed: Callable[[], None] = lambda: None
         self._number = 0
 

@@ -32,7 +32,7 @@ LOOK = 0.002
 
 async def of_kju(place: str, seconds: float) -> Ages:
     target = SurfaceProducer.create("memfd:kju-bench-mirror", capacity=WIDTH * HEIGHT * 4)
-    reader = Consumer(target.segment.mapping)
+    reader = Consumer(target.memory.mapping)
     ages, mark = Ages(), NOTHING_TAKEN
 
     def drawn() -> None:

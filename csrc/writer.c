@@ -1,6 +1,6 @@
 /* kju.surface._core.Writer: the producer's side of one surface, over any writable buffer. */
 #include "python.h"
-#include "watch.h"
+#include "scan.h"
 
 #include <pythread.h>
 #include <stdatomic.h>
@@ -13,8 +13,8 @@ typedef struct {
     PyThread_type_lock lock; /* one publication at a time, whichever thread it is on */
     PyThread_type_lock gate; /* closed while the pixels are to hold still */
     int held;
-    struct kju_watch watch;
-    _Atomic int interrupted; /* `follow` is to return */
+    struct kju_scan scan;
+    _Atomic int interrupted; /* `scan_until` is to return */
     uint32_t windows; /* live windows so far */
 } Writer;
 
@@ -51,7 +51,7 @@ static PyObject *writer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 static void writer_dealloc(Writer *self) {
     PyTypeObject *type = Py_TYPE((PyObject *)self);
     PyBuffer_Release(&self->memory);
-    kju_watch_free(&self->watch);
+    kju_scan_free(&self->scan);
     if (self->lock)
         PyThread_free_lock(self->lock);
     if (self->gate) {
@@ -229,8 +229,8 @@ static PyObject *writer_compare(Writer *self, PyObject *args) {
     return result ? kju_raise(result) : PyLong_FromUnsignedLongLong(changed);
 }
 
-/* watch_pace(rest, brisk, hot, cold, share, answer): nanoseconds, and the share of an input's age */
-static PyObject *writer_watch_pace(Writer *self, PyObject *args) {
+/* set_scan_pace(rest, brisk, hot, cold, share, answer): nanoseconds, and the share of an input's age */
+static PyObject *writer_set_scan_pace(Writer *self, PyObject *args) {
     struct kju_pace pace;
     unsigned long long values[5];
     if (!PyArg_ParseTuple(args, "O&O&O&O&O&O&", kju_parse_u64, &values[0], kju_parse_u64, &values[1],
@@ -244,22 +244,22 @@ static PyObject *writer_watch_pace(Writer *self, PyObject *args) {
     pace.cold = values[3];
     pace.share = pace.share ? pace.share : 1;
     acquire(self);
-    self->watch.pace = pace;
+    self->scan.pace = pace;
     PyThread_release_lock(self->lock);
     Py_RETURN_NONE;
 }
 
-/* watch_input(now): somebody has sent the guest an input; the next watch is due. */
-static PyObject *writer_watch_input(Writer *self, PyObject *now) {
+/* note_input(now): somebody has sent the guest an input; the next scan is due. */
+static PyObject *writer_note_input(Writer *self, PyObject *now) {
     unsigned long long time;
     if (!kju_parse_u64(now, &time))
         return NULL;
-    kju_watch_input(&self->watch, time); /* without the lock, which a look holds for long */
+    kju_scan_input(&self->scan, time); /* without the lock, which a look holds for long */
     Py_RETURN_NONE;
 }
 
-/* _watch(source, offset, stride, format, now) -> (when to call again, tiles published) */
-static PyObject *writer_watch(Writer *self, PyObject *args) {
+/* _scan(source, offset, stride, format, now) -> (when to call again, tiles published) */
+static PyObject *writer_scan(Writer *self, PyObject *args) {
     Py_buffer buffer;
     unsigned long long offset, stride, now;
     const char *format;
@@ -276,7 +276,7 @@ static PyObject *writer_watch(Writer *self, PyObject *args) {
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
-    result = kju_watch_step(&self->watch, &self->w, &source, now, &next, &changed);
+    result = kju_scan_step(&self->scan, &self->w, &source, now, &next, &changed);
     Py_END_ALLOW_THREADS
     PyThread_release_lock(self->lock);
     PyBuffer_Release(&buffer);
@@ -299,14 +299,14 @@ static void sleep_until(uint64_t time) {
  * a row, while the interpreter's lock is wanted by the thread that answers the client. The
  * processor time of a step bounds the next one, not its duration: a step that was preempted has
  * used no more than another. */
-static int follow(Writer *self, const struct kju_source *source, uint64_t until, uint64_t budget,
+static int scan_until(Writer *self, const struct kju_source *source, uint64_t until, uint64_t budget,
                   uint64_t *next, uint64_t *changed) {
     for (;;) {
         uint64_t now = read_clock(CLOCK_MONOTONIC), used = read_clock(CLOCK_THREAD_CPUTIME_ID);
         PyThread_acquire_lock(self->gate, WAIT_LOCK);
         PyThread_acquire_lock(self->lock, WAIT_LOCK);
         PyThread_release_lock(self->gate);
-        int result = kju_watch_step(&self->watch, &self->w, source, now, next, changed);
+        int result = kju_scan_step(&self->scan, &self->w, source, now, next, changed);
         PyThread_release_lock(self->lock);
         used = read_clock(CLOCK_THREAD_CPUTIME_ID) - used;
         uint64_t earliest = read_clock(CLOCK_MONOTONIC) + used * (budget ? budget - 1 : 0);
@@ -320,8 +320,8 @@ static int follow(Writer *self, const struct kju_source *source, uint64_t until,
     }
 }
 
-/* _follow(source, offset, stride, format, until, budget) -> (when to call again, tiles published) */
-static PyObject *writer_follow(Writer *self, PyObject *args) {
+/* _scan_until(source, offset, stride, format, until, budget) -> (when to call again, tiles published) */
+static PyObject *writer_scan_until(Writer *self, PyObject *args) {
     Py_buffer buffer;
     unsigned long long offset, stride, until, budget;
     const char *format;
@@ -337,7 +337,7 @@ static PyObject *writer_follow(Writer *self, PyObject *args) {
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
-    result = follow(self, &source, until, budget, &next, &changed);
+    result = scan_until(self, &source, until, budget, &next, &changed);
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&buffer);
     return result ? kju_raise(result)
@@ -347,7 +347,7 @@ static PyObject *writer_follow(Writer *self, PyObject *args) {
 /* interrupt(): `_follow` returns after its step, or the next call does after its first one. */
 static PyObject *writer_interrupt(Writer *self, PyObject *unused) {
     (void)unused;
-    /* Release: pairs with the exchange in `follow`. */
+    /* Release: pairs with the exchange in `scan_until`. */
     atomic_store_explicit(&self->interrupted, 1, memory_order_release);
     Py_RETURN_NONE;
 }
@@ -540,16 +540,16 @@ static PyMethodDef writer_methods[] = {
      "_draw(rect, source, offset, stride, format) -> version"},
     {"_compare", (PyCFunction)writer_compare, METH_VARARGS,
      "_compare(source, offset, stride, rects, format) -> tiles published"},
-    {"_watch", (PyCFunction)writer_watch, METH_VARARGS,
-     "_watch(source, offset, stride, format, now) -> (when to call again, tiles published)"},
-    {"_follow", (PyCFunction)writer_follow, METH_VARARGS,
-     "_follow(source, offset, stride, format, until, budget) -> (when to call again, tiles)"},
+    {"_scan", (PyCFunction)writer_scan, METH_VARARGS,
+     "_scan(source, offset, stride, format, now) -> (when to call again, tiles published)"},
+    {"_scan_until", (PyCFunction)writer_scan_until, METH_VARARGS,
+     "_scan_until(source, offset, stride, format, until, budget) -> (when to call again, tiles)"},
     {"interrupt", (PyCFunction)writer_interrupt, METH_NOARGS,
-     "interrupt(): have _follow return"},
-    {"watch_pace", (PyCFunction)writer_watch_pace, METH_VARARGS,
-     "watch_pace(rest, brisk, hot, cold, share, answer): nanoseconds; see csrc/watch.h"},
-    {"watch_input", (PyCFunction)writer_watch_input, METH_O,
-     "watch_input(now): an input has been sent to the guest"},
+     "interrupt(): have _scan_until return"},
+    {"set_scan_pace", (PyCFunction)writer_set_scan_pace, METH_VARARGS,
+     "set_scan_pace(rest, brisk, hot, cold, share, answer): nanoseconds; see csrc/scan.h"},
+    {"note_input", (PyCFunction)writer_note_input, METH_O,
+     "note_input(now): an input has been sent to the guest"},
     {"set_live", (PyCFunction)writer_set_live, METH_VARARGS,
      "set_live(offset, stride): the mode's live window; stride 0 takes it back"},
     {"begin", (PyCFunction)writer_begin, METH_NOARGS,

@@ -59,7 +59,7 @@ def one_input(data: bytes) -> None:
                 if isinstance(event, Mistake) or hasattr(event, "fd"):
                     continue
                 try:
-                    presenter.take(event, 0.0)
+                    presenter.handle(event, 0.0)
                 except PeerError:
                     continue
     presenter.publish(1.0)

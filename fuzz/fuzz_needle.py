@@ -16,7 +16,7 @@ from PIL import Image, PngImagePlugin
 with harness.instrumented():
     from kju.errors import NeedleError
     from kju.surface.geometry import Rect
-    from kju.vision import needle, openqa
+    from kju.vision import needle
 
 PIXELS = np.arange(24 * 16 * 3, dtype=np.uint8).reshape(16, 24, 3)
 WHOLE = Rect(0, 0, 24, 16)
@@ -69,7 +69,7 @@ def one_input(data: bytes) -> None:
     which, data = data[0] % 3 if data else 0, data[1:]
     try:
         if which == 2:
-            found = openqa.needle_of(data, PICTURE, "it.json", "it.png")
+            found = needle.openqa_needle(data, PICTURE, "it.json", "it.png")
         else:
             found = needle.Needle.from_bytes(png(data) if which else data, "it.png")
     except NeedleError as error:

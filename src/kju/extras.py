@@ -1,4 +1,4 @@
-"""The optional extras of kju: their purposes, their packages, and the command that installs one.
+"""The optional extras of kju, and the commands that install them and other programs.
 
 The names are those of the optional dependencies in pyproject.toml. Messages, `kju doctor` and the
 tests take all of this from here.
@@ -7,8 +7,10 @@ tests take all of this from here.
 from __future__ import annotations
 
 import json
+import platform
 import shlex
 import sys
+from collections.abc import Mapping
 from importlib import metadata, util
 from pathlib import Path
 from typing import NamedTuple
@@ -136,3 +138,20 @@ def _installed(module: str) -> bool:
     if module in sys.modules:
         return sys.modules[module] is not None
     return util.find_spec(module) is not None
+
+
+def install_program(commands: Mapping[str, str], otherwise: str) -> str:
+    """Return how to install something here, as the end of a message.
+
+    Args:
+        commands: By the distribution's ``ID`` in os-release(5), also of those like it.
+        otherwise: The text for other distributions.
+    """
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        release = {}
+    for name in (release.get("ID", ""), *release.get("ID_LIKE", "").split()):
+        if name in commands:
+            return f"install it with: {commands[name]}"
+    return otherwise

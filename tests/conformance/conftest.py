@@ -32,7 +32,7 @@ class Kind:
 
     def open(self, form, producer, **how):
         if self.name == "memfd":
-            return form.from_fd(os.dup(producer.segment.fileno()))
+            return form.from_fd(os.dup(producer.memory.fileno()))
         return form(producer.address, **how)
 
 

@@ -181,7 +181,7 @@ def test_what_happens_to_a_file_is_raised(tmp_path, loss, form):
     assert view.shape == (HEIGHT, WIDTH, 4) and int(view.max()) in (0, 9)
     assert (frame == 9).all()
     surface.close()
-    producer.segment.close()
+    producer.memory.close()
 
 
 def test_the_producers_own_file_cut(tmp_path):
@@ -196,7 +196,7 @@ def test_the_producers_own_file_cut(tmp_path):
     ):
         with pytest.raises(MemoryLostError):
             call()
-    producer.segment.close()
+    producer.memory.close()
 
 
 def test_no_space_is_said_before_a_page_is_touched(monkeypatch, tmp_path):
@@ -225,7 +225,7 @@ def test_really_no_space_in_shared_memory(posix_name):
     capacity = min(status.f_bavail * status.f_frsize + (1 << 30), 1 << 40)
     producer = SurfaceProducer.create(f"posix:/{posix_name}", capacity=capacity)
     with pytest.raises(LimitError) as caught:
-        producer.segment.reserve(producer.segment.size)
+        producer.memory.reserve(producer.memory.size)
     assert caught.value.value < caught.value.asked
     assert producer.mode.epoch == 0
     producer.close()
@@ -279,7 +279,7 @@ def test_a_forked_child_takes_nothing_with_it(posix_name):
         pid = os.fork()
         if pid == 0:
             try:
-                del producer.segment
+                del producer.memory
             finally:
                 os._exit(0)
         assert os.waitpid(pid, 0)[1] == 0
@@ -428,7 +428,7 @@ def test_addresses_that_cannot_be_made(address):
 
 def test_a_descriptor_by_number():
     with publish("memfd:", 6) as producer:
-        number = producer.segment.fileno()
+        number = producer.memory.fileno()
         with Surface(f"fd:{number}") as surface:
             assert (surface.frame(pixels="bgrx") == 6).all()
         os.fstat(number)  # still the producer's own
@@ -441,7 +441,7 @@ def test_descriptors_are_given_back(tmp_path, posix_name):
     before = count()
     for address in (tmp_path / "screen", f"posix:/{posix_name}", "sysv:", "memfd:"):
         with publish(address) as producer:
-            where = producer.address or f"fd:{producer.segment.fileno()}"
+            where = producer.address or f"fd:{producer.memory.fileno()}"
             Surface(where).close()
             for bad in (tmp_path, "posix:/kju-test-none"):
                 with pytest.raises((OSError, FormatError)):
@@ -485,7 +485,7 @@ def test_one_thread_per_surface_however_many_wait():
 
     async def main():
         producers = [publish("memfd:") for _ in range(2)]
-        surfaces = [AsyncSurface(f"fd:{p.segment.fileno()}") for p in producers]
+        surfaces = [AsyncSurface(f"fd:{p.memory.fileno()}") for p in producers]
         waits = [asyncio.create_task(s.wait(timeout=30)) for s in surfaces for _ in range(100)]
         await asyncio.sleep(0)  # every task is now at its wait
         assert len(notifiers()) == 2
@@ -509,7 +509,7 @@ def test_one_thread_per_surface_however_many_wait():
 
 def test_threads_wait_without_helpers():
     assert no_notifiers()
-    with publish("memfd:") as producer, Surface(f"fd:{producer.segment.fileno()}") as surface:
+    with publish("memfd:") as producer, Surface(f"fd:{producer.memory.fileno()}") as surface:
         mark = surface.mark
         found = []
         threads = [

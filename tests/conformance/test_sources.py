@@ -18,10 +18,10 @@ from support.fake_display import FakeQemu, memfd
 
 from kju.memory._system import Mapping
 from kju.sources import pattern
-from kju.sources.base import Need, Phase, Report, Source, Status, StubSource
+from kju.sources.base import Need, OnStatus, Phase, Source, Status, StubSource
 from kju.sources.display1.channel import socket_pair
 from kju.sources.display1.source import Display1Source
-from kju.sources.framebuffer import WindowSource
+from kju.sources.framebuffer import FramebufferSource
 from kju.sources.screendump import ScreendumpSource
 from kju.surface import NOTHING_TAKEN, State, surface_size
 from kju.surface.consumer import Consumer
@@ -51,12 +51,12 @@ class Feed:
 
     source: Source
 
-    def __init__(self, producer: Producer, report: Report) -> None:
+    def __init__(self, producer: Producer, on_status: OnStatus) -> None:
         self.picture = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
-        self.make(producer, report)
+        self.make(producer, on_status)
 
-    def make(self, producer: Producer, report: Report) -> None:
-        self.source = StubSource(producer, report, size=(WIDTH, HEIGHT))
+    def make(self, producer: Producer, on_status: OnStatus) -> None:
+        self.source = StubSource(producer, on_status, size=(WIDTH, HEIGHT))
 
     def begin(self) -> None:
         """Show the first picture; the source has been started."""
@@ -69,8 +69,8 @@ class Feed:
 
 
 class Pattern(Feed):
-    def make(self, producer: Producer, report: Report) -> None:
-        self.drawn = pattern.PatternSource(producer, report, size=(WIDTH, HEIGHT), rate=0)
+    def make(self, producer: Producer, on_status: OnStatus) -> None:
+        self.drawn = pattern.PatternSource(producer, on_status, size=(WIDTH, HEIGHT), rate=0)
         self.source, self.picture = self.drawn, pattern.picture((WIDTH, HEIGHT), 0)
 
     def draw(self) -> None:
@@ -80,12 +80,12 @@ class Pattern(Feed):
 
 
 class Window(Feed):
-    def make(self, producer: Producer, report: Report) -> None:
+    def make(self, producer: Producer, on_status: OnStatus) -> None:
         self.picture = noise(1)
         self.file = memfd(self.picture.tobytes(), "vga.vram")
         place = Place(WIDTH, HEIGHT, WIDTH * 4, 0)
         mapping = Mapping(self.file, self.picture.nbytes)
-        self.source = WindowSource(mapping, place, producer, report)
+        self.source = FramebufferSource(mapping, place, producer, on_status)
 
     def draw(self) -> None:
         self.picture[40:90, 10:150] ^= 0x55
@@ -96,10 +96,10 @@ class Window(Feed):
 
 
 class Bytes(Feed):
-    def make(self, producer: Producer, report: Report) -> None:
+    def make(self, producer: Producer, on_status: OnStatus) -> None:
         self.picture = noise(2)
         ours, theirs = socket_pair()
-        self.source = Display1Source(ours, producer, report)
+        self.source = Display1Source(ours, producer, on_status)
         self.qemu = FakeQemu(theirs)
 
     def begin(self) -> None:
@@ -123,8 +123,8 @@ class Bytes(Feed):
 
 
 class Map(Bytes):
-    def make(self, producer: Producer, report: Report) -> None:
-        super().make(producer, report)
+    def make(self, producer: Producer, on_status: OnStatus) -> None:
+        super().make(producer, on_status)
         self.file = memfd(self.picture.tobytes())
 
     def begin(self) -> None:
@@ -142,9 +142,9 @@ class Map(Bytes):
 
 
 class Screendump(Feed):
-    def make(self, producer: Producer, report: Report) -> None:
+    def make(self, producer: Producer, on_status: OnStatus) -> None:
         self.picture = noise(3)
-        self.source = ScreendumpSource(self.take, producer, report)
+        self.source = ScreendumpSource(self.take, producer, on_status)
 
     def take(self) -> Future[np.ndarray | None]:
         future: Future[np.ndarray | None] = Future()
@@ -163,7 +163,9 @@ KINDS = [Feed, Pattern, *TOLD]
 class Scene:
     """A source of one kind, its surface, and all that it said."""
 
-    def __init__(self, kind: Callable[[Producer, Report], Feed], capacity: int = CAPACITY) -> None:
+    def __init__(
+        self, kind: Callable[[Producer, OnStatus], Feed], capacity: int = CAPACITY
+    ) -> None:
         self.statuses: list[Status] = []
         self.producer, self.consumer = surface(capacity)
         self.feed = kind(self.producer, self.statuses.append)
@@ -192,7 +194,7 @@ def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_it_says_where_it_is_in_its_life(scene: Scene) -> None:
+def test_phases_are_reported_in_order_and_once(scene: Scene) -> None:
     assert scene.source.status.phase is Phase.NEW
     assert not scene.statuses
     assert scene.consumer.mode.epoch == 0
@@ -205,7 +207,7 @@ def test_it_says_where_it_is_in_its_life(scene: Scene) -> None:
     assert all(a != b for a, b in itertools.pairwise(scene.statuses)), "what is new, once"
 
 
-def test_what_was_told_is_published_when_flush_returns(scene: Scene) -> None:
+def test_flush_returns_after_publication(scene: Scene) -> None:
     scene.start()
     assert scene.shows()
     assert scene.source.size == (WIDTH, HEIGHT)
@@ -219,7 +221,7 @@ def test_what_was_told_is_published_when_flush_returns(scene: Scene) -> None:
         assert scene.consumer.changes(mark).rects, "and announced"
 
 
-def test_another_surface_gets_the_whole_picture_and_what_follows(scene: Scene) -> None:
+def test_retarget_publishes_the_whole_picture_and_later_changes(scene: Scene) -> None:
     scene.start()
     old = scene.consumer.view(scene.consumer.mode).copy()
     producer, consumer = surface()
@@ -234,7 +236,7 @@ def test_another_surface_gets_the_whole_picture_and_what_follows(scene: Scene) -
     assert (scene.consumer.view(scene.consumer.mode) == old).all(), "the old one is left alone"
 
 
-def test_a_machine_that_is_paused_from_the_start_is_never_live(scene: Scene) -> None:
+def test_surface_of_a_machine_paused_from_the_start_is_never_live(scene: Scene) -> None:
     scene.source.paused = True
     states = []
     tell = scene.producer.set_state
@@ -243,14 +245,14 @@ def test_a_machine_that_is_paused_from_the_start_is_never_live(scene: Scene) -> 
     assert scene.shows()
     assert scene.consumer.state[0] is State.PAUSED
     assert State.LIVE not in states
-    scene.source.pause(False)
+    scene.source.set_paused(False)
     assert scene.source.flush(TIME)
     assert scene.consumer.state[0] is State.LIVE
 
 
-def test_a_pause_goes_along_to_another_surface(scene: Scene) -> None:
+def test_retarget_keeps_the_pause(scene: Scene) -> None:
     scene.start()
-    scene.source.pause(True)
+    scene.source.set_paused(True)
     assert scene.source.flush(TIME)
     assert scene.consumer.state[0] is State.PAUSED
     producer, consumer = surface()

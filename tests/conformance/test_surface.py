@@ -433,7 +433,7 @@ def test_the_last_picture_before_the_end_is_seen(kind, api, monkeypatch):
     original = surface._raise_if_gone
 
     def meanwhile():
-        if not producer.segment.closed:
+        if not producer.memory.closed:
             producer.draw(Rect(0, 0, 1, 1), b"last")
             producer.close()
         original()
@@ -452,7 +452,7 @@ def test_a_known_end_is_reported(kind, api, producer, shown):
     import os
 
     why = []
-    fd = os.dup(producer.segment.fileno())
+    fd = os.dup(producer.memory.fileno())
     surface = api.form(KnownEnd(fd, lambda: why[0] if why else None))
     with pytest.raises(WaitTimeoutError):
         api.wait(surface, timeout=0.01)

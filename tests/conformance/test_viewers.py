@@ -1,13 +1,20 @@
-"""One suite for every back end of the window: a real control socket, real memory, real events."""
+"""One suite for every viewer back end: a real control socket, real memory, real events."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
+import select
+import struct
+import termios
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.fake_host import fake_host
+from support.vt import Terminal
 from support.wait import until
 
 import kju
@@ -15,24 +22,36 @@ from kju import Rect
 from kju.client.screen import Screen
 from kju.errors import UsageError
 from kju.escaping import one_line
+from kju.keys import from_x11
 from kju.surface import State
 from kju.viewers.geometry import Scaling
 from kju.viewers.grab import RELEASE, Command
-from kju.viewers.pointer import Look
+from kju.viewers.pointer import PointerShape
 from kju.viewers.stub import Stub
+from kju.viewers.targets import MachineTarget
+from kju.viewers.terminal.ability import Ability, Colours
+from kju.viewers.terminal.tty import Tty
+from kju.viewers.terminal.view import TerminalView
 from kju.viewers.viewer import Viewer
 
 SIZE = (64, 48)
 CTRL, ALT, A, F = 37, 64, 38, 41  # X11's codes; the guest's are 8 less
+# Kitty's protocol, and SGR mouse reports.
+KITTY = {CTRL: 57442, ALT: 57443, A: 97, F: 102}
+MOUSE_BUTTONS = {"left": 0, "middle": 1, "right": 2, "side": 128}
 
 
 class StubDriver:
-    """Does to a stub what a user does to a window."""
+    """A user of a stub."""
+
+    resizes = True  # the view takes the size that the viewer chooses
 
     def __init__(self, name, view_only=False, scaling=Scaling.FIT, size=SIZE):
         self.backend = Stub(*size)
-        self.backend.most = (400, 300)
-        self.viewer = Viewer(self.backend, name, view_only=view_only, scaling=scaling)
+        self.backend.largest = (400, 300)
+        self.viewer = Viewer(
+            self.backend, MachineTarget(name, view_only=view_only), scaling=scaling
+        )
         self.notes = self.backend.notes
         self.commands = self.backend.commands
 
@@ -48,24 +67,24 @@ class StubDriver:
         return self.backend.status
 
     def show(self, visible=True):
-        self.viewer.shown(visible)
+        self.viewer.visible(visible)
 
     def resize(self, width, height):
         self.backend.resize(width, height)
         self.viewer.resized()
 
     def key(self, code, down, repeat=False):
-        self.viewer.key(code, down, repeat)
+        self.viewer.input.key(from_x11(code), down, repeat)
 
     def move(self, x, y):
         self.viewer.moved(x, y)
 
     def click(self, name):
-        self.viewer.button(name, True)
-        self.viewer.button(name, False)
+        self.viewer.input.button(name, True)
+        self.viewer.input.button(name, False)
 
     def turn(self, vertical, horizontal):
-        self.viewer.wheel(vertical, horizontal)
+        self.viewer.input.wheel(vertical, horizontal)
 
     def blur(self):
         self.viewer.focused(False)
@@ -75,7 +94,9 @@ class StubDriver:
 
 
 class QtDriver:
-    """The same through Qt's own events, and the pixels of its window."""
+    """A user of a Qt window: Qt's own events, and the pixels of its window."""
+
+    resizes = True
 
     def __init__(self, name, view_only=False, scaling=Scaling.FIT, size=SIZE):
         from PySide6.QtWidgets import QApplication
@@ -173,7 +194,116 @@ class QtDriver:
         self.app.processEvents()
 
 
-@pytest.fixture(params=[StubDriver, QtDriver], ids=["stub", "qt"])
+class TerminalDriver:
+    """A user of a terminal: bytes through a pty, and the dots that pyte shows."""
+
+    resizes = False
+
+    def __init__(self, name, view_only=False, scaling=Scaling.FIT, size=SIZE):
+        self.master, self.slave = pty.openpty()
+        self.reading = threading.Thread(target=self._read)
+        self.lock = threading.Lock()
+        self.screen = None
+        self._set_size(*size)
+        self.reading.start()
+        self.terminal = Tty(self.slave, self.slave, raw=True)
+        target = MachineTarget(name, view_only=view_only)
+        can = Ability(Colours.TRUE)
+        self.terminal.take_over()
+        self.view = TerminalView(self.terminal, can, target, scaling=scaling, follow=True)
+        self.viewer = self.view.viewer
+        self.notes, self.commands = [], []
+        backend = self.view.backend
+        notify, command = backend.notify, backend.command
+        backend.notify = lambda message: (self.notes.append(message), notify(message))
+        backend.command = lambda what: (self.commands.append(what), command(what))
+        until(lambda: (self.run(), self.screen.keyboard)[1], what="Kitty's protocol")
+
+    def _read(self):
+        while True:
+            try:
+                data = os.read(self.master, 1 << 16)
+            except OSError:  # the other end is closed
+                return
+            with self.lock:
+                self.screen.feed(data)
+                answers, self.screen.answers = self.screen.answers, []
+            for answer in answers:
+                os.write(self.master, answer)
+
+    def _set_size(self, width, height):
+        rows = -(-height // 2) + 1
+        with self.lock:
+            keyboard = self.screen.keyboard if self.screen else []
+            self.screen = Terminal(width, rows, kitty=True)
+            self.screen.keyboard = keyboard
+            self.size = width, height
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("4H", rows, width, 0, 0))
+
+    def run(self):
+        self.view.step(0)
+
+    @property
+    def pixels(self):
+        width, height = self.view.backend.view_size()
+        with self.lock:
+            if (self.screen.columns, 2 * self.screen.rows - 2) != (width, height):
+                return np.zeros((0, 0, 3), np.uint8)
+            dots = self.screen.dots(height // 2)
+        colours = [[dot or (0, 0, 0) for dot in cell] for row in dots for cell in row]
+        cells = np.array(colours, np.uint8).reshape(height // 2, width, 2, 3)
+        return cells.transpose(0, 2, 1, 3).reshape(height, width, 3)[..., ::-1]
+
+    @property
+    def status(self):
+        return self.view.backend._status
+
+    def show(self, visible=True):
+        self.viewer.visible(visible)
+
+    def resize(self, width, height):
+        self._set_size(width, height)
+        self.terminal.resized = True
+        self.run()
+
+    def _type(self, sequence):
+        os.write(self.master, f"\x1b[{sequence}".encode())
+        # Until the loop has read it: the next act must not overtake it.
+        select.select([self.slave], [], [], 10)
+        self.run()
+
+    def key(self, code, down, repeat=False):
+        self._type(f"{KITTY[code]};1:{2 if repeat and down else 1 if down else 3}u")
+
+    def _mouse(self, code, down=True):
+        x, y = self.at
+        self._type(f"<{code};{x + 1};{y // 2 + 1}{'M' if down else 'm'}")
+
+    def move(self, x, y):
+        self.at = x, y
+        self._mouse(35)
+
+    def click(self, name):
+        self._mouse(MOUSE_BUTTONS[name])
+        self._mouse(MOUSE_BUTTONS[name], down=False)
+
+    def turn(self, vertical, horizontal):
+        for turned, codes in ((vertical, (64, 65)), (horizontal, (66, 67))):
+            for _ in range(abs(turned)):
+                self._mouse(codes[turned > 0])
+
+    def blur(self):
+        self._type("O")
+
+    def close(self):
+        self.viewer.closed()
+        self.terminal.restore()
+        os.close(self.slave)
+        self.reading.join()
+        os.close(self.master)
+
+
+@pytest.fixture(params=[StubDriver, QtDriver, TerminalDriver], ids=["stub", "qt", "terminal"])
 def driver(request, monkeypatch):
     if request.param is QtDriver:
         pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
@@ -295,8 +425,8 @@ def test_damage_drawn_alone_is_damage_drawn_with_everything(open_view, host):
         x, y = int(random.integers(0, 60)), int(random.integers(0, 44))
         paint(host, seed, Rect(x, y, 4, 4))
         version = host.machine.producer.version
-        eventually(view, lambda v=version: view.viewer._wanted.mark.version >= v)
-    eventually(other, lambda: other.viewer._wanted.mark.version == version)
+        eventually(view, lambda v=version: view.viewer.version >= v)
+    eventually(other, lambda: other.viewer.version == version)
     view.run()
     other.viewer.backend.repaint(None)
     other.run()
@@ -311,6 +441,9 @@ def test_a_mode_change_is_followed_and_the_view_takes_its_size(open_view, host):
     host.machine.producer.set_mode(100, 80)
     whole = paint(host, 9)
     eventually(view, lambda: view.status.size == (100, 80))
+    if not view.resizes:
+        assert view.viewer.backend.view_size() == SIZE
+        view.resize(100, 80)  # the user does it
     eventually(view, lambda: view.pixels.shape == whole.shape)
     eventually(view, lambda: np.array_equal(view.pixels, whole))
 
@@ -364,14 +497,14 @@ def test_losing_the_focus_lets_go_of_every_key(open_view, host):
 def test_the_grab_is_seen_and_given_back(open_view, host):
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
-    assert "Ctrl+Alt grabs" in view.status.words
+    assert "Ctrl+Alt grabs" in view.status.left_text
     for key, down in [(CTRL, True), (ALT, True), (ALT, False), (CTRL, False)]:
         view.key(key, down)
-    eventually(view, lambda: view.viewer.grabbed)
+    eventually(view, lambda: view.viewer.input.grabbed)
     assert "Ctrl+Alt releases" in view.status.title
     assert view.notes == ["Ctrl+Alt releases the keyboard"]
     view.blur()
-    assert not view.viewer.grabbed
+    assert not view.viewer.input.grabbed
     assert view.status.title == "fake \N{EN DASH} kju"
 
 
@@ -386,11 +519,11 @@ def test_a_shortcut_is_the_windows(open_view, host):
 def test_the_locks_of_the_guests_keyboard_are_shown(open_view, host):
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
-    assert "Lock" not in view.status.numbers
+    assert "Lock" not in view.status.right_text
     host.machine.lit = ["num", "caps"]
-    eventually(view, lambda: view.status.numbers.startswith("Num Lock   Caps Lock   "))
+    eventually(view, lambda: view.status.right_text.startswith("Num Lock   Caps Lock   "))
     host.machine.lit = []
-    eventually(view, lambda: "Lock" not in view.status.numbers)
+    eventually(view, lambda: "Lock" not in view.status.right_text)
 
 
 def test_the_pointer_is_where_the_windows_is_at_every_scale(open_view, host, pointer):
@@ -412,9 +545,17 @@ def test_the_pointer_is_where_the_windows_is_at_every_scale(open_view, host, poi
     view.click("side")
     view.turn(1, 0)
     view.turn(-2, 1)
-    wanted = [("down", "right"), ("up", "right"), ("down", "side"), ("up", "side")]
-    wanted += [("wheel", 1, 0), ("wheel", -2, 1)]
-    eventually(view, lambda: [g for g in pointer.got if g[0] != "at"] == wanted)
+    clicks = [("down", "right"), ("up", "right"), ("down", "side"), ("up", "side")]
+
+    def turned():
+        # A terminal reports one notch at a time.
+        turns = [g[1:] for g in pointer.got if g[0] == "wheel"]
+        assert len(turns) <= 4
+        return tuple(map(sum, zip(*turns, strict=True))) == (-1, 1)
+
+    eventually(view, turned)
+    assert [g for g in pointer.got if g[0] in ("down", "up")] == clicks
+    assert pointer.got[-1][0] == "wheel"
 
 
 def test_a_guest_without_a_tablet_gets_distances_once_it_has_the_pointer(open_view, host, pointer):
@@ -422,18 +563,18 @@ def test_a_guest_without_a_tablet_gets_distances_once_it_has_the_pointer(open_vi
     paint(host)
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
-    eventually(view, lambda: not view.viewer._absolute, "the host has been asked")
+    eventually(view, lambda: not view.viewer.input.absolute, "the host has been asked")
     view.move(10, 10)
     view.move(20, 10)
     view.click("left")  # the window's: it grabs
-    eventually(view, lambda: view.viewer.grabbed)
+    eventually(view, lambda: view.viewer.input.grabbed)
     view.move(20, 10)
     view.move(23, 12)
     view.click("left")
     wanted = [("by", 3, 2), ("down", "left"), ("up", "left")]
     eventually(view, lambda: pointer.got == wanted)
     view.blur()
-    assert not view.viewer.grabbed
+    assert not view.viewer.input.grabbed
 
 
 def test_a_pointer_that_becomes_absolute_is_noticed(open_view, host, pointer):
@@ -441,13 +582,13 @@ def test_a_pointer_that_becomes_absolute_is_noticed(open_view, host, pointer):
     paint(host)
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
-    eventually(view, lambda: not view.viewer._absolute)
+    eventually(view, lambda: not view.viewer.input.absolute)
     pointer.absolute = True
-    view.viewer.left()
+    view.viewer.input.left()
     view.move(5, 6)
-    eventually(view, lambda: view.viewer._absolute)
-    view.move(7, 8)
-    eventually(view, lambda: pointer.got[-1:] == [("at", 7, 8)])
+    eventually(view, lambda: view.viewer.input.absolute)
+    view.move(7, 9)
+    eventually(view, lambda: pointer.got[-1:] == [("at", 7, 9)])
 
 
 def test_losing_the_focus_lifts_the_buttons(open_view, host, pointer):
@@ -455,7 +596,7 @@ def test_losing_the_focus_lifts_the_buttons(open_view, host, pointer):
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
     view.move(5, 5)
-    view.viewer.button("left", True)
+    view.viewer.input.button("left", True)
     view.blur()
     eventually(view, lambda: pointer.got[-2:] == [("down", "left"), ("up", "left")])
 
@@ -468,9 +609,9 @@ def test_a_view_only_client_sends_nothing_and_says_so(open_view, host):
     view.viewer.moved(3, 3)
     version = host.machine.producer.version
     paint(host, 3)
-    eventually(view, lambda: view.viewer._wanted.mark.version > version)
+    eventually(view, lambda: view.viewer.version > version)
     assert host.machine.steps == []
-    assert "view only" in view.status.words
+    assert "view only" in view.status.left_text
 
 
 def test_a_hidden_view_is_attached_to_nothing(open_view, host):
@@ -551,7 +692,7 @@ def test_a_screenshot_is_the_guests_pixels_whatever_the_scale(open_view, host, t
     with Image.open(path) as image:
         assert np.array_equal(np.asarray(image)[..., ::-1], whole)
     view.viewer.save(Path(os.devnull) / "no.png")
-    eventually(view, lambda: view.notes[-1].startswith("no screenshot: "))
+    eventually(view, lambda: view.notes[-1].startswith("cannot save the screenshot: "))
 
 
 def test_the_cursor_is_the_guests_and_drawn_where_the_pointer_is_not(open_view, host):
@@ -579,10 +720,10 @@ def test_the_windows_pointer_takes_the_guests_shape(host):
     view = StubDriver("fake")
     view.show()
     eventually(view, lambda: view.status.size == SIZE)
-    assert view.backend.look is Look.DOT
+    assert view.backend.pointer is PointerShape.DOT
     host.machine.producer.set_cursor(b"\xff" * 64, 4, 4, 1, 1)
     host.machine.producer.move_cursor(3, 3, True)
-    eventually(view, lambda: view.backend.look is Look.GUEST)
+    eventually(view, lambda: view.backend.pointer is PointerShape.GUEST)
     view.close()
 
 
@@ -590,15 +731,15 @@ def test_pictures_come_no_faster_than_the_display_shows_them(open_view, host, mo
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
     monkeypatch.setattr(view.viewer.backend, "frame_seconds", lambda: 0.05)
-    looks = []
-    seen = view.viewer.seen
-    monkeypatch.setattr(view.viewer, "seen", lambda what: (looks.append(what), seen(what)))
+    updates = []
+    updated = view.viewer.updated
+    monkeypatch.setattr(view.viewer, "updated", lambda new: (updates.append(new), updated(new)))
     painted = 0
-    while len(looks) < 5:
+    while len(updates) < 5:
         paint(host, painted, Rect(0, 0, 8, 8))
         painted += 1
         view.run()
-    assert painted > 2 * len(looks), "many changes are one look"
+    assert painted > 2 * len(updates), "many changes are one update"
     whole = np.array(host.machine.producer.pixels)[..., :3]
     eventually(view, lambda: np.array_equal(view.pixels, whole), "and the last one is shown")
 
@@ -607,7 +748,7 @@ def test_pictures_come_no_faster_than_the_display_shows_them(open_view, host, mo
     "text", ["<img src=file:///dev/zero>", "<b>bold</b>", "a\x1b[31m\u202e\nb", "&amp;"]
 )
 def test_the_window_shows_texts_from_elsewhere_as_they_are(host, monkeypatch, text):
-    """Qt takes a label's text for HTML that looks like it, and loads its images."""
+    """Qt takes a label's text for HTML that updates like it, and loads its images."""
     pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     driver = QtDriver("fake")

@@ -168,7 +168,7 @@ def test_a_text_console_is_read(api, surface, producer):
     assert match.rect == Rect(16, 32, 48, 16)
     assert str(api.call(surface.read_text())) == "login:"
     assert api.call(surface.wait_text(re.compile("^log(in)"), timeout=PATIENCE)).groups == ("in",)
-    with pytest.raises(ScreenTimeoutError, match=r"what was read \(glyphs\): login:"):
+    with pytest.raises(ScreenTimeoutError, match=r"text on the screen \(glyphs\): login:"):
         api.call(surface.wait_text("password", timeout=0.05))
 
 
@@ -243,7 +243,7 @@ def test_the_loop_turns_while_a_look_takes_its_time():
             return turned.wait(10)
 
         async def main():
-            async with AsyncSurface.from_fd(os.dup(producer.segment.fileno())) as surface:
+            async with AsyncSurface.from_fd(os.dup(producer.memory.fileno())) as surface:
                 wait = asyncio.ensure_future(surface.wait_for(slow, timeout=PATIENCE))
                 while not looking.is_set():
                     await asyncio.sleep(0)

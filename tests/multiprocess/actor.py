@@ -32,7 +32,7 @@ def say(**what):
 def where(producer):
     if producer.address:
         return producer.address
-    return f"memfd:{os.getpid()}:{producer.segment.fileno()}"
+    return f"memfd:{os.getpid()}:{producer.memory.fileno()}"
 
 
 def look(address, form=Surface):

@@ -119,8 +119,8 @@ def test_no_attack_works(uid):
     with SurfaceProducer.create("memfd:", capacity=64 * 64 * 4) as producer:
         picture = np.full((64, 64, 4), 7, np.uint8)
         producer.set_mode(64, 64, source=picture)
-        number = os.dup(producer.segment.fileno())
-        size = producer.segment.size
+        number = os.dup(producer.memory.fileno())
+        size = producer.memory.size
         before = os.pread(number, size, 0)
         ends = attack(number, uid, size)
         assert ends.pop("read") == "kju-surf"
@@ -147,12 +147,12 @@ def test_the_attacks_would_be_noticed(tmp_path):
 
 def test_what_is_handed_out_is_read_only_and_private():
     with SurfaceProducer.create("memfd:", capacity=4096) as producer:
-        status = os.fstat(producer.segment.fileno())
+        status = os.fstat(producer.memory.fileno())
         assert status.st_mode & 0o777 == 0o400
 
-        flags = fcntl.fcntl(producer.segment.fileno(), fcntl.F_GETFL)
+        flags = fcntl.fcntl(producer.memory.fileno(), fcntl.F_GETFL)
         assert flags & os.O_ACCMODE == os.O_RDONLY
-        seals = fcntl.fcntl(producer.segment.fileno(), fcntl.F_GET_SEALS)
+        seals = fcntl.fcntl(producer.memory.fileno(), fcntl.F_GET_SEALS)
         assert seals == (
             fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL | 0x10  # FUTURE_WRITE
         )

@@ -13,9 +13,9 @@ from support.vt import Terminal
 from kju.memory import SurfaceProducer
 from kju.sources.pattern import PatternSource, picture
 from kju.surface import State
+from kju.viewers.geometry import Scaling, place
 from kju.viewers.terminal.ability import Ability, Colours
-from kju.viewers.terminal.cells import fit, sample
-from kju.viewers.terminal.paint import blank, diff, quantise
+from kju.viewers.terminal.canvas import Canvas
 
 KJU = (sys.executable, "-m", "kju.cli")
 TRUE = Ability(Colours.TRUE)
@@ -44,33 +44,29 @@ def viewer(pattern):
 
 
 def expected(image, columns, rows, ability=TRUE):
-    """The cells of a picture, drawn directly: all but the last line."""
-    place = fit(image.shape[1], image.shape[0], columns, rows - 1)
-    codes = blank(rows - 1, columns)
-    part = quantise(sample(image, place, place.whole), ability)
-    y, x = place.top, place.left
-    codes[y : y + place.rows, x : x + place.columns] = part
-    screen = Terminal(columns, rows - 1)
-    screen.feed(diff(blank(rows - 1, columns), codes, ability))
+    """A terminal with the picture, drawn directly."""
+    canvas = Canvas(ability, columns, rows)
+    canvas.place(place(image.shape[1::-1], canvas.size, Scaling.SHRINK, (0, 0)))
+    canvas.draw(None, lambda rect: image[rect.y : rect.bottom, rect.x : rect.right])
+    screen = Terminal(columns, rows)
+    screen.feed(canvas.paint(""))
     return screen
 
 
 def shows(terminal, image, ability=TRUE):
     screen = terminal.screen
     wanted = expected(image, screen.columns, screen.rows, ability)
+    rows = screen.rows - 1
 
-    def look():
+    def is_shown():
         if ability.colours == Colours.NONE:
-            return screen.text()[:-1] == wanted.text()
-        cells, screen.cells = screen.cells, screen.cells[:-1]
+            return screen.text()[:rows] == wanted.text()[:rows]
         try:
-            return screen.dots() == wanted.dots()
+            return screen.dots(rows) == wanted.dots(rows)
         except KeyError:
-            return False  # what was there before the viewer
-        finally:
-            screen.cells = cells
+            return False  # text from before the viewer
 
-    return look
+    return is_shown
 
 
 def frame(pattern):
@@ -95,10 +91,7 @@ def test_the_terminal_shows_the_surface_and_what_changes_in_it(pattern, viewer):
 def test_another_size_is_another_picture(pattern, viewer):
     terminal = viewer()
     terminal.until(shows(terminal, frame(pattern)), "the first picture")
-    terminal.resize(50, 40, Terminal(80, 40))
-    terminal.until(lambda: terminal.screen.written >= 50, "a redraw")
-    terminal.screen.columns = 50
-    terminal.screen.cells = [row[:50] for row in terminal.screen.cells]
+    terminal.resize(50, 40, Terminal(50, 40))
     terminal.until(shows(terminal, frame(pattern)), "the picture in its new size")
 
 
@@ -169,7 +162,7 @@ def test_a_producer_that_is_followed_may_come_back(pattern, viewer, tmp_path):
     terminal = viewer("--follow")
     terminal.until(shows(terminal, frame(pattern)), "the picture")
     pattern.producer.close()
-    terminal.until(lambda: "closed" in terminal.screen.text()[-1], "the state")
+    terminal.until(lambda: "has closed" in terminal.screen.text()[-1], "the state")
     with SurfaceProducer.create(tmp_path / "screen", capacity=1 << 20) as producer:
         again = PatternSource(producer, size=(128, 128), rate=0)
         again.start()
@@ -197,7 +190,7 @@ sys.stdin.read()
             short.until(lambda: "64x64" in short.screen.text()[-1], "the first status")
             patient.until(lambda: "64x64" in patient.screen.text()[-1], "the status")
             producer.kill()
-            patient.until(lambda: "gone" in patient.screen.text()[-1], "the end")
+            patient.until(lambda: "has died" in patient.screen.text()[-1], "the end")
             assert short.ended() == 8
             assert "has died" in "".join(short.screen.text())
         finally:

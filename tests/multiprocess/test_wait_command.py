@@ -45,8 +45,8 @@ def test_time_that_is_over_is_6_and_leaves_a_picture(screen, tmp_path):
     code, out, err = run("wait", screen[0], *words, "--save-on-timeout", png)
     assert (code, out) == (6, "")
     assert err.count("\n") == 1
-    assert "the text 'password' did not come in 320x64 at 0,0 within 0.1 s" in err
-    assert "what was read (glyphs): debian login:" in err
+    assert "timed out after 0.1 s waiting for the text 'password' in 320x64 at 0,0" in err
+    assert "text on the screen (glyphs): debian login:" in err
     with Image.open(png) as image:
         assert image.width >= 640 and image.height > 400
 
@@ -100,7 +100,7 @@ def test_stillness_changes_and_colours(screen):
         ((), "one thing"),
         (("--text", "x", "--change"), "one thing"),
         (("--text", "x", "--region", "1,2,3"), "--region is X,Y,WIDTH,HEIGHT"),
-        (("--text", "x", "--region", "1,2,3,0"), "holds no pixel"),
+        (("--text", "x", "--region", "1,2,3,0"), "contains no pixel"),
         (("--colour", "reddish"), "no colour"),
     ],
 )

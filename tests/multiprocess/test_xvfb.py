@@ -196,7 +196,7 @@ def test_nobody_looks_and_nothing_runs() -> None:
         where = display(machine)
         with kju.attach(machine.name) as looker:
             assert looker.screen.mode.width == 1280
-        until(lambda: "nobody looks" in machine.log.read_text(), what="it rests")
+        until(lambda: "no client views it" in machine.log.read_text(), what="it rests")
         xservers.do(where, "xsetroot", "-solid", "#0a0b0c")
         with kju.attach(machine.name) as looker:
             assert looker.screen.view()[0, 0, :3].tolist() == [0x0C, 0x0B, 0x0A]
@@ -359,7 +359,7 @@ def test_a_running_server_that_ends_ends_the_machine(tmp_path: Path) -> None:
         child.kill()
         assert machine.wait_ended(timeout=30)
         assert f"process {child.pid}) has ended" in (machine.end_reason or "")
-    with pytest.raises(XvfbError, match="no process that we can see"):
+    with pytest.raises(XvfbError, match="no visible process"):
         kju.launch(xvfb=str(tmp_path))
 
 
@@ -383,7 +383,7 @@ def test_a_server_of_other_colours(tmp_path: Path) -> None:
         ("sysv:2147483647", XvfbError, "cannot be attached"),
         ("sysv:9999999999", XvfbError, "cannot be attached"),
         ("/nonexistent/folder", XvfbError, "cannot be opened"),
-        ("nonsense", UsageError, "no running Xvfb"),
+        ("nonsense", UsageError, "not a running Xvfb"),
         ("", UsageError, "a running one"),
     ],
 )

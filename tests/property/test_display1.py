@@ -122,14 +122,14 @@ def take_all(data: bytes) -> None:
                 assert isinstance(event.error, PeerError)
                 continue
             try:
-                presenter.take(event, 0.0)
+                presenter.handle(event, 0.0)
             except PeerError:
                 continue
     presenter.publish(1.0)
     # The listener goes on, whatever that was.
     good = Splitter().receive_data(Calls().scanout(2, 2, bytes(16)))[0]
     (event,) = listener.receive(good).events
-    presenter.take(event, 2.0)
+    presenter.handle(event, 2.0)
     presenter.publish(3.0)
     assert (presenter.producer.mode.width, presenter.producer.mode.height) == (2, 2)
 

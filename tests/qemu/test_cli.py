@@ -245,7 +245,7 @@ def test_ctrl_c_leaves_nothing_of_the_demo(folder, moment):
     terminal = InTerminal([*KJU, "demo"], 80, 25)
     try:
         if moment == "playing":
-            terminal.until(lambda: "q ends it" in terminal.screen.text()[-1], "the viewer")
+            terminal.until(lambda: "ends the demo" in terminal.screen.text()[-1], "the viewer")
             pictured = Path("kju-demo.png")
             terminal.until(pictured.exists, "the picture")
             (name,) = names(folder)

@@ -317,7 +317,7 @@ def test_a_stopped_guest_is_paused_and_never_live_before(tmp_path: Path) -> None
         ({"args": [*TCG, "-device", "nonsense"]}, QemuError, "status 1: .*nonsense"),
         ({"args": [*TCG, "-nosuch"]}, QemuError, "nosuch"),
         ({"args": [*TCG, "-m", "64P"]}, QemuError, "QEMU"),
-        ({"qemu": "/bin/true"}, QemuError, "does not say which QEMU"),
+        ({"qemu": "/bin/true"}, QemuError, "is not a QEMU"),
         ({"qemu": "/no/qemu"}, QemuError, "install"),
         ({"surface": "/no/folder/file", "args": TCG}, UsageError, "make it first"),
     ],

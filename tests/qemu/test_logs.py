@@ -58,7 +58,7 @@ def test_a_qemu_that_prints_for_ever_fills_nothing(tmp_path: Path) -> None:
         assert machine.info()["state"] == "running"
         assert sum(part.stat().st_size for part in logs.parts(path)) <= 2 * logs.LIMIT
         done = command("logs", "--qemu", "m")
-        assert "what came before is in qemu.log.1" in done.stdout
+        assert "earlier lines are in qemu.log.1" in done.stdout
 
 
 def test_after_a_kill_the_logs_are_still_there() -> None:

@@ -47,7 +47,7 @@ def test_a_broken_display_connection_is_opened_again(
             machine = Machine(claim, request, emulator, Launcher(theirs, side, 1))
             run = asyncio.create_task(machine.run())
             await running(machine)
-            await emulator.display.consoles[0].look("test")
+            await emulator.display.consoles[0].attach("test")
             before = emulator.display.bus
             before.close("broken by the test")
             async with asyncio.timeout(10):
@@ -61,11 +61,11 @@ def test_a_broken_display_connection_is_opened_again(
                 while emulator.display.consoles[0].producer.version == version:
                     await asyncio.sleep(0.01)
             # A source that ends is replaced as well.
-            source = emulator.display.consoles[0]._source
+            source = emulator.display.consoles[0].runner.supervisor.source
             assert source is not None
             source._channel.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
             async with asyncio.timeout(10):
-                while emulator.display.consoles[0]._source is source:
+                while emulator.display.consoles[0].runner.supervisor.source is source:
                     await asyncio.sleep(0.01)
             version = emulator.display.consoles[0].producer.version
             async with asyncio.timeout(10):

@@ -14,7 +14,7 @@ from support.follower import Follower
 from support.paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets
 from support.wait import until
 
-from kju.emulators.qemu.video_console import LISTEN_AFTER
+from kju.emulators.qemu.guest_mode import LISTEN_AFTER
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")]
 
@@ -71,7 +71,7 @@ def test_pages_that_are_flipped_all_the_time_are_no_blank_screen(guest: Guest) -
     log = guest.machine.log
     before = len(log.read_text())
     guest.tell("flips 3500 3000")
-    assert "QEMU shows something else" not in log.read_text()[before:]
+    assert "QEMU shows another picture" not in log.read_text()[before:]
     assert guest.source == "vram"
     guest.equals()
 

@@ -124,7 +124,7 @@ def test_a_host_that_may_not_look_into_qemu(how: str, theirs: Path) -> None:
             screen.view(live=True)
 
         why = str(console_of(machine)["no_vram"])
-        assert f"not open to us: {HOW[how][1]}" in why
+        assert f"cannot be opened: {HOW[how][1]}" in why
         assert why in command("info", "deaf")
         assert why in machine.log.read_text()
         found = {one["what"]: one for one in json.loads(command("doctor", "--json"))}

@@ -11,7 +11,7 @@ import pytest
 from support.paint_guest import MODE, SEEN, Guest, cpu_seconds, sockets, traffic, video_memory
 from support.wait import until
 
-from kju.emulators.qemu.video_console import LISTEN_AFTER
+from kju.emulators.qemu.guest_mode import LISTEN_AFTER
 from kju.errors import RoleError
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")]
@@ -72,7 +72,7 @@ def test_nobody_looks(guest: Guest, bits: int) -> None:
     before = len(log.read_text())
     guest.leave()
     try:
-        until(lambda: "nobody looks: it" in log.read_text()[before:], 10, "it rests")
+        until(lambda: "no client views it:" in log.read_text()[before:], 10, "it rests")
         cpu, calls = cpu_seconds(host), traffic(host)
         time.sleep(1.0)  # the time is what is measured
         assert cpu_seconds(host) - cpu <= 0.1
@@ -105,7 +105,7 @@ def test_what_lasts_is_listened_to(guest: Guest) -> None:
     read = len(log.read_text())
     guest.leave()
     try:
-        until(lambda: "its listener waits" in log.read_text()[read:], 10, "it rests")
+        until(lambda: "keeping its listener" in log.read_text()[read:], 10, "it rests")
     finally:
         guest.look()
     guest.becomes("display1")
@@ -114,10 +114,10 @@ def test_what_lasts_is_listened_to(guest: Guest) -> None:
     read = len(log.read_text())
     guest.leave()
     try:
-        until(lambda: "its listener waits" in log.read_text()[read:], 10, "it rests")
+        until(lambda: "keeping its listener" in log.read_text()[read:], 10, "it rests")
         # On to a linear mode while nobody looks.
         guest.show(1024, 768)
-        until(lambda: "it rests" in log.read_text()[read:], 5, "the listener has gone")
+        until(lambda: "stopping its source" in log.read_text()[read:], 5, "the listener has gone")
     finally:
         guest.look()
     guest.becomes("vram")

@@ -51,9 +51,9 @@ class FakeMachine:
             case messages.GetInfo():
                 return Result(messages.Info(info=self.info))
             case messages.GetSurface(console=0):
-                segment = self.producer.segment
-                reply = messages.SurfaceHandle(descriptors=1, console=0, size=segment.size)
-                return Result(reply, (segment.fileno(),))
+                memory = self.producer.memory
+                reply = messages.SurfaceHandle(descriptors=1, console=0, size=memory.size)
+                return Result(reply, (memory.fileno(),))
             case messages.GetSurface():
                 raise UsageError(f"there is no console {request.console}")
             case messages.Keys(steps=steps, interval=interval):

@@ -1,4 +1,4 @@
-"""A screen, its outlet and viewers over zenoh on this computer."""
+"""A served screen and its viewers over zenoh on this computer."""
 
 from __future__ import annotations
 

@@ -24,11 +24,18 @@ PATIENCE = 30.0
 class InTerminal:
     """A process whose controlling terminal is a pty, read into a `Terminal`."""
 
-    def __init__(self, command: Sequence[str], columns: int, rows: int, **environment: str) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        columns: int,
+        rows: int,
+        *,
+        kitty: bool = False,
+        **environment: str,
+    ) -> None:
         self.master, slave = pty.openpty()
-        self.screen = Terminal(columns, rows)
         self.before = termios.tcgetattr(slave)
-        self.resize(columns, rows, Terminal(columns, rows))
+        self.resize(columns, rows, Terminal(columns, rows, kitty=kitty))
         self.raw = b""
         self._slave = slave
         self.process = subprocess.Popen(
@@ -58,7 +65,7 @@ class InTerminal:
         self.raw += data
         # A sequence or a character that is cut in two waits for its other half.
         whole = self.raw
-        if cut := re.search(rb"(\x1b(\[[0-9;?]*)?|[\xc0-\xff][\x80-\xbf]*)$", whole):
+        if cut := re.search(rb"(\x1b(\[[0-9;?<>]*)?|[\xc0-\xff][\x80-\xbf]*)$", whole):
             try:
                 cut[0].decode()
                 complete = not cut[0].startswith(b"\x1b")
@@ -68,6 +75,8 @@ class InTerminal:
                 whole = whole[: cut.start()]
         self.raw = self.raw[len(whole) :]
         self.screen.feed(whole)
+        while self.screen.answers:
+            os.write(self.master, self.screen.answers.pop(0))
         return True
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
@@ -91,8 +100,9 @@ class InTerminal:
 
     def assert_given_back(self) -> None:
         """The terminal is as it was before."""
-        modes = self.screen.modes
-        assert modes[7] and modes[25] and not modes.get(1049), modes
+        screen = self.screen
+        assert screen.mode(7) and screen.mode(25) and not screen.mode(1049)
+        assert not any(map(screen.mode, (1003, 1004, 1006, 2004))) and not screen.keyboard
         assert termios.tcgetattr(self._slave) == self.before
 
     def close(self) -> None:

@@ -1,123 +1,112 @@
-"""A small terminal: enough of ECMA-48 and xterm to say what a viewer's bytes show.
+"""A terminal for tests: pyte, and what a viewer uses beyond it.
 
-A cell is (character, foreground, background); colours are None for the default, a number for
-one of 256, or ``(r, g, b)``. What it does not know makes it raise, so that nothing is written
-unseen.
+A cell is (character, foreground, background); a colour is None for the default or ``(r, g, b)``.
+A sequence that neither knows raises, so that nothing is written unseen.
 """
 
 from __future__ import annotations
 
 import re
 
-_TOKEN = re.compile(
-    r"\x1b\[(?P<private>\?)?(?P<numbers>[0-9;]*)(?P<final>[A-Za-z])|(?P<text>[^\x1b\x00-\x1f])"
-    r"|(?P<control>[\r\n])|(?P<cut>\x1b(?:\[[?0-9;]*)?(?=\x1b))"
-)
+import pyte
+from pyte.graphics import FG_BG_256
+
 EMPTY = (" ", None, None)
+#: Kitty's keyboard protocol, which pyte does not parse: push, pop and query.
+_KITTY = re.compile(rb"\x1b\[(?:>(\d+)|(<)|(\?))u")
+_HALVES = {
+    " ": lambda front, back: (back, back),
+    "█": lambda front, back: (front, front),
+    "▀": lambda front, back: (front, back),
+    "▄": lambda front, back: (back, front),
+}
+
+
+class _Screen(pyte.Screen):
+    """Counts characters, knows the alternate screen, and refuses what it does not know."""
+
+    written = 0
+
+    def draw(self, data: str) -> None:
+        self.written += len(data)
+        super().draw(data)
+
+    def debug(self, *args: object, **kwargs: object) -> None:
+        raise AssertionError(f"unknown sequence {args} {kwargs}")
+
+    def set_mode(self, *modes: int, **kwargs: object) -> None:
+        super().set_mode(*modes, **kwargs)
+        self._clear(modes, kwargs)
+
+    def reset_mode(self, *modes: int, **kwargs: object) -> None:
+        super().reset_mode(*modes, **kwargs)
+        self._clear(modes, kwargs)
+
+    def _clear(self, modes: tuple[int, ...], kwargs: dict[str, object]) -> None:
+        if kwargs.get("private") and 1049 in modes:
+            self.erase_in_display(2)
 
 
 class Terminal:
-    def __init__(self, columns: int, rows: int) -> None:
-        self.columns, self.rows = columns, rows
-        self.modes: dict[int, bool] = {7: True, 25: True}
-        self.written = 0
-        self.row = self.column = 0
-        self.front = self.back = None
-        self.reverse = False
-        self.clear()
+    """A terminal of a size.
 
-    def clear(self) -> None:
-        self.cells = [[EMPTY] * self.columns for _ in range(self.rows)]
+    Attributes:
+        answers: What it sends back; whoever reads its output passes them on.
+        keyboard: Flags of Kitty's keyboard protocol, as pushed.
+    """
+
+    def __init__(self, columns: int, rows: int, *, kitty: bool = False) -> None:
+        self.columns, self.rows = columns, rows
+        self.answers: list[bytes] = []
+        self.keyboard: list[int] = []
+        self._kitty = kitty
+        self._screen = _Screen(columns, rows)
+        self._stream = pyte.ByteStream(self._screen)
 
     def feed(self, data: bytes) -> None:
-        # A signal may end a write anywhere: half a character is one that is unknown.
-        text = data.decode(errors="replace")
-        at = 0
-        while at < len(text):
-            match = _TOKEN.match(text, at)
-            assert match, f"unknown bytes {text[at : at + 20]!r}"
-            at = match.end()
-            if match["cut"]:
-                continue  # as any terminal does: ESC gives up the sequence before it
-            if match["text"]:
-                self._put(match["text"])
-            elif match["control"] == "\r":
-                self.column = 0
-            elif match["control"]:
-                self._line_feed()
-            else:
-                numbers = [int(n or 0) for n in match["numbers"].split(";")]
-                self._command(match["private"], numbers, match["final"])
+        """Take output; a chunk may end anywhere but in a sequence of Kitty's protocol."""
+        for push, pop, query in _KITTY.findall(data):
+            if query and self._kitty:
+                self.answers.append(f"\x1b[?{sum(self.keyboard[-1:])}u".encode())
+            elif push:
+                self.keyboard.append(int(push))
+            elif pop:
+                self.keyboard.pop()
+        self._stream.feed(_KITTY.sub(b"", data))
 
-    def _put(self, character: str) -> None:
-        if self.column >= self.columns:
-            assert self.modes[7], "written outside"
-            self.column = 0
-            self._line_feed()
-        assert self.row < self.rows, "written outside"
-        colours = (self.back, self.front) if self.reverse else (self.front, self.back)
-        self.cells[self.row][self.column] = (character, *colours)
-        self.written += 1
-        self.column += 1
+    @property
+    def written(self) -> int:
+        """Characters written so far."""
+        return self._screen.written
 
-    def _line_feed(self) -> None:
-        self.row += 1
-        if self.row >= self.rows:
-            self.row = self.rows - 1
-            self.cells = [*self.cells[1:], [EMPTY] * self.columns]
+    def mode(self, number: int) -> bool:
+        """Whether a private mode is set."""
+        return number << 5 in self._screen.mode
 
-    def _command(self, private: str | None, numbers: list[int], final: str) -> None:
-        if private:
-            for number in numbers:
-                self.modes[number] = {"h": True, "l": False}[final]
-                if number == 1049:
-                    self.clear()
-        elif final == "H":
-            self.row = max(1, numbers[0]) - 1
-            self.column = max(1, numbers[1] if len(numbers) > 1 else 1) - 1
-        elif final == "C":
-            self.column += max(1, numbers[0])
-        elif final == "J" and numbers == [2]:
-            self.clear()
-        elif final == "m":
-            self._pen(numbers)
-        else:
-            raise AssertionError(f"unknown sequence {numbers} {final}")
+    @property
+    def cells(self) -> list[list[tuple[str, object, object]]]:
+        lines = (self._screen.buffer[row] for row in range(self.rows))
+        return [[_cell(line[column]) for column in range(self.columns)] for line in lines]
 
-    def _pen(self, numbers: list[int]) -> None:
-        while numbers:
-            number, *numbers = numbers
-            if number == 0:
-                self.front = self.back = None
-                self.reverse = False
-            elif number == 7:
-                self.reverse = True
-            elif number in (38, 48):
-                if numbers[0] == 5:
-                    colour, numbers = numbers[1], numbers[2:]
-                else:
-                    assert numbers[0] == 2
-                    colour, numbers = tuple(numbers[1:4]), numbers[4:]
-                if number == 38:
-                    self.front = colour
-                else:
-                    self.back = colour
-            elif number == 39:
-                self.front = None
-            elif number == 49:
-                self.back = None
-            else:
-                raise AssertionError(f"unknown SGR {number}")
-
-    def dots(self) -> list[list[tuple[object, object]]]:
-        """Upper and lower colour of every cell, whichever block it is made of."""
-        halves = {
-            " ": lambda f, b: (b, b),
-            "█": lambda f, b: (f, f),
-            "▀": lambda f, b: (f, b),
-            "▄": lambda f, b: (b, f),
-        }
-        return [[halves[c](f, b) for c, f, b in row] for row in self.cells]
+    def dots(self, rows: int | None = None) -> list[list[tuple[object, object]]]:
+        """Upper and lower colour of every cell of the first rows, whichever block it is made of."""
+        return [[_HALVES[c](f, b) for c, f, b in row] for row in self.cells[:rows]]
 
     def text(self) -> list[str]:
-        return ["".join(cell[0] for cell in row) for row in self.cells]
+        return list(self._screen.display)
+
+
+def _cell(char: pyte.screens.Char) -> tuple[str, object, object]:
+    front, back = _colour(char.fg), _colour(char.bg)
+    return (char.data, back, front) if char.reverse else (char.data, front, back)
+
+
+def _colour(name: str) -> tuple[int, int, int] | None:
+    if name == "default":
+        return None
+    return tuple(bytes.fromhex(name))
+
+
+def indexed(number: int) -> tuple[int, int, int]:
+    """The colour of a number of the 256."""
+    return _colour(FG_BG_256[number])

@@ -1,4 +1,4 @@
-"""A screen, its sender, and viewers behind links that lose, repeat and reorder."""
+"""A screen, its sender, and viewers behind links that lose, repeat and reorder messages."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def surface(capacity: int = 1 << 20, *, incarnation: int = 7, tile: int = 32) ->
 
 @dataclass
 class Link:
-    """How messages travel: a share of them is lost, repeated, or overtaken by the next.
+    """A link that loses, repeats or delays a share of the numbered messages.
 
-    Only those with serial numbers are: the others travel as a transport's own reliable ones do.
+    Other messages are delivered reliably and in order.
     """
 
     lost: float = 0
@@ -67,7 +67,7 @@ class Link:
 
 
 class Viewer:
-    """One viewer, with what the sender keeps of it and the links there and back."""
+    """One viewer: both ends of its session, and the links between them."""
 
     def __init__(self, scene: Scene, down: Link, up: Link, **hello: Any) -> None:
         self.target = hello.pop("target", None) or surface(scene.producer.capacity)
@@ -81,7 +81,7 @@ class Viewer:
         self.receiver.start(hello.pop("role", "control"), **hello)
 
     def turn(self, now: float) -> bool:
-        """Everything that can happen now; whether anything did."""
+        """Deliver all messages that are due; return whether there were some."""
         did = False
         for message in self._opened(self.up.take(now), self.sender):
             did = True
@@ -105,7 +105,7 @@ class Viewer:
         return did or bool(self.down.waiting or self.up.waiting)
 
     def _opened(self, came: list[bytes], side: Any) -> Iterator[Any]:
-        """What has come, one at a time, for each may change how the next is read."""
+        """Decode messages one by one: each may change how the next is decoded."""
         for data in came:
             try:
                 message = side.decode(data)
@@ -117,7 +117,7 @@ class Viewer:
             yield message
 
     def shows(self, producer: Producer) -> bool:
-        """Whether it shows the screen."""
+        """Return whether it shows the screen."""
         mine, theirs = self.target.pixels, producer.pixels
         return mine.shape == theirs.shape and bool(
             np.array_equal(mine[..., :3], theirs[..., :3]) if mine.ndim == 3
@@ -126,7 +126,7 @@ class Viewer:
 
 
 class Proves:
-    """A viewer's side of the greeting, and the session's key; *proof* is all that it proves."""
+    """The viewer's end of an authenticated greeting; *proof* is its proof."""
 
     def __init__(self, proof: bytes = b"right") -> None:
         self._proof, self._exchange = proof, KeyExchange()
@@ -137,11 +137,11 @@ class Proves:
         return Proven(self._proof, "host1", seal)
 
     def check(self) -> None:
-        """The sender is believed as long as the session lives."""
+        """Trust the sender as long as the session lives."""
 
 
 def asks(hello: messages.Hello, raw: bytes) -> Admission:
-    """The sender's side of the same."""
+    """Challenge a viewer: the sender's end of an authenticated greeting."""
     exchange = KeyExchange()
     challenge = messages.Challenge(exchange.public, b"the host's")
     seal = exchange.agree(hello.key, challenge.proof, viewer=False)
@@ -168,7 +168,7 @@ class Scene:
         return self.viewers[-1]
 
     def run(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Advance the clock by some seconds."""
         end = self.now + seconds
         while self.now < end:
             self.now += TICK
@@ -176,7 +176,7 @@ class Scene:
                 viewer.turn(self.now)
 
     def settle(self, limit: float = 60) -> None:
-        """Until every viewer that is awake shows the screen, which has to come."""
+        """Run until every viewer that is awake shows the screen."""
         end = self.now + limit
         while self.now < end:
             self.run(TICK)

@@ -26,7 +26,7 @@ from kju.remote.transport import Engine
 from kju.report.page import Failure, page
 from kju.store import logs
 from kju.surface import Mode, State
-from kju.viewers.terminal.status import Status
+from kju.viewers.terminal.status import SurfaceStatus
 
 #: What a terminal obeys, what reorders or hides, and what breaks a line in two.
 HOSTILE = {
@@ -81,7 +81,8 @@ def event_line(text: str) -> str:
 
 def status_line(text: str) -> str:
     mode = Mode(640, 480, 2560, 0, 1)
-    return " ".join(Status(f"n{text}", mode, 1, 0.0, f"s{text}", State.GONE, f"r{text}").parts)
+    status = SurfaceStatus(f"n{text}", mode, 1, 0.0, f"s{text}", State.GONE, f"r{text}")
+    return " ".join(status.parts)
 
 
 def info_lines(text: str) -> str:
@@ -241,10 +242,11 @@ def test_the_table_is_complete() -> None:
         for path in source.rglob("*.py")
         if ".isprintable()" in path.read_text()
     }
-    # Letters of a code, TOML's own escapes, and which keys are letters.
+    # Letters of a code, TOML's own escapes, keys that are letters, and characters of a paste.
     assert users == {
         "escaping.py",
         "surface/formats.py",
         "store/definition.py",
         "report/inputs.py",
+        "viewers/terminal/input.py",
     }

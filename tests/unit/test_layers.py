@@ -60,23 +60,29 @@ CORE = (
     "sources.display1.messages",
     "emulators.qemu.bochs",
     "emulators.xvfb.xwd",
+    "vision.annotate",
+    "vision.areas",
     "vision.looking",
     "vision.pixels",
     "vision.match",
     "vision.text",
     "vision.glyphs",
     "vision.openqa",
+    "viewers.geometry",
+    "viewers.grab",
+    "viewers.pointer",
+    "viewers.repeats",
+    "viewers.terminal.ability",
+    "viewers.terminal.canvas",
+    "viewers.terminal.dots",
+    "viewers.terminal.heat",
+    "viewers.terminal.input",
+    "viewers.terminal.keyboard",
+    "viewers.terminal.paint",
+    "viewers.terminal.status",
 )
 #: Cycles that are still there.
-KNOWN_CYCLES = [
-    [
-        "vision.annotate",
-        "vision.looking",
-        "vision.needle",
-        "vision.openqa",
-        "vision.timeout",
-    ],
-]
+KNOWN_CYCLES = []
 SHELL_ONLY = {"asyncio", "socket", "mmap", "os", "threading", "time", "selectors", "subprocess"}
 
 

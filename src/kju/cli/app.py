@@ -140,23 +140,33 @@ def watch(
     follow: Annotated[
         bool, typer.Option("--follow", help="When a path's producer ends, wait for the next one.")
     ] = False,
-    hint: Annotated[str, typer.Option(hidden=True)] = "q quits",
+    view_only: Annotated[bool, typer.Option("--view-only", help="Send no input.")] = False,
+    layout: Annotated[
+        str, typer.Option(help="The guest's keyboard layout, for terminals that send characters.")
+    ] = "us",
+    release_key: Annotated[
+        str, typer.Option(help="The keys that grab the keyboard, and release it.")
+    ] = "ctrl-alt",
+    hint: Annotated[str, typer.Option(hidden=True)] = "leaves",
 ) -> None:
-    """Show the screen in this terminal, live.
+    """Show the screen in this terminal, and use the machine there. Ctrl+] leaves.
 
-    In a pipe, and with --json, a line a second says what is on it. Colours go by TERM,
-    COLORTERM and NO_COLOR; KJU_COLOURS=true, 256 or none overrides them.
+    In a pipe, and with --json, print one line a second about the screen. TERM, COLORTERM and
+    NO_COLOR decide about colours; KJU_COLOURS=true, 256 or none overrides them.
     """
     from .look import watch
 
-    watch(name, console, seconds, json, hint, follow=follow)
+    watch(
+        name, console, seconds, json, hint,
+        follow=follow, view_only=view_only, layout=layout, release_key=release_key,
+    )  # fmt: skip
 
 
 @app.command(cls=_Command)
 def view(
     name: Name,
     console: Console = 0,
-    scale: Annotated[str, typer.Option(help="fit, integer or 1:1.")] = "fit",
+    scale: Annotated[str, typer.Option(help="fit, shrink, integer or 1:1.")] = "fit",
     full_screen: Annotated[bool, typer.Option("--full-screen", "-f", help="Fill it.")] = False,
     view_only: Annotated[bool, typer.Option("--view-only", help="Send no input.")] = False,
     release_key: Annotated[

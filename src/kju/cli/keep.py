@@ -86,7 +86,7 @@ def start(name: str, watch: bool) -> None:
         if watch:
             from .look import watch_machine
 
-            hint = "q quits; the machine goes on"
+            hint = "leaves; the machine keeps running"
             watch_machine(machine, 0, 0, as_json=False, hint=hint)
         else:
             print(f"look: kju watch {name}   end: kju stop {name}")

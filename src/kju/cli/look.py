@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from typing import TYPE_CHECKING, Any
@@ -18,18 +17,22 @@ from ..client.targets import (
 )
 from ..errors import KjuError, UsageError
 from ..escaping import one_line
+from ..keys import layout as find_layout
 from ..memory.identity import has_died
 from ..surface.consumer import Consumer
 from ..surface.formats import fourcc_name
-from ..viewers.terminal.ability import Ability, Colours, ability
+from ..viewers.grab import RELEASE, Keys
+from ..viewers.targets import MachineTarget, SurfaceTarget
+from ..viewers.terminal.ability import Ability, Colours
 from ..viewers.terminal.heat import picture
-from ..viewers.terminal.view import Watched, reports, show
+from ..viewers.terminal.lines import LineReporter
+from ..viewers.terminal.view import show, terminal_ability
 
 if TYPE_CHECKING:
     from ..client.machine import Machine
     from ..client.surface import Surface
 
-QUIT = "q quits"
+LEAVES = "leaves"
 
 
 def screenshot(target: str, output: str, console: int, cursor: bool) -> None:
@@ -60,37 +63,60 @@ def _save(surface: Surface, output: str, cursor: bool) -> None:
 
 
 def watch(
-    target: str, console: int, seconds: float, as_json: bool, hint: str, *, follow: bool
+    target: str,
+    console: int,
+    seconds: float,
+    as_json: bool,
+    hint: str,
+    *,
+    follow: bool = False,
+    view_only: bool = False,
+    layout: str = "us",
+    release_key: str = RELEASE,
 ) -> None:
-    """Show the screen in the terminal, or print a line per second where there is none."""
+    """Show the screen in the terminal and send input, or print a line a second into a pipe."""
+    Keys(release_key)
+    find_layout(layout)
+    live = sys.stdout.isatty() and not as_json and terminal_ability().moves
     if is_address(target):
         with open_surface(target, follow=follow) as surface:
-            _watch(Watched(target, surface), seconds, as_json, hint)
+            if not live:
+                _print_lines(LineReporter(target, surface), seconds, as_json)
+                return
+        show(SurfaceTarget(target), follow=follow, leave_hint=hint, seconds=seconds)
         return
     with attach_to_look(target, or_address=True) as machine:
-        watch_machine(machine, console, seconds, as_json, hint)
+        screen_of(machine, console)
+        if not live:
+            watch_machine(machine, console, seconds, as_json)
+            return
+    show(
+        MachineTarget(target, console, view_only=view_only, layout=layout, with_source=True),
+        release=release_key, leave_hint=hint, seconds=seconds,
+    )  # fmt: skip
 
 
 def watch_machine(
-    machine: Machine, console: int, seconds: float, as_json: bool, hint: str = QUIT
+    machine: Machine, console: int, seconds: float, as_json: bool, hint: str = LEAVES
 ) -> None:
-    """As `watch`, for a machine that is attached already."""
+    """Do the same as `watch`, for a machine that is attached already."""
     screen = screen_of(machine, console)
-    source = lambda: str(machine.info()["consoles"][console]["source"])  # noqa: E731
-    _watch(Watched(machine.name, screen, source), seconds, as_json, hint)
-
-
-def _watch(watched: Watched, seconds: float, as_json: bool, hint: str) -> None:
-    if sys.stdout.isatty() and not as_json and _ability().moves:
-        show(watched, hint, seconds)
+    if sys.stdout.isatty() and not as_json and terminal_ability().moves:
+        target = MachineTarget(machine.name, console, with_source=True)
+        show(target, leave_hint=hint, seconds=seconds)
         return
-    for status in reports(watched, seconds):
+    source = lambda: str(machine.info()["consoles"][console]["source"])  # noqa: E731
+    _print_lines(LineReporter(machine.name, screen, source), seconds, as_json)
+
+
+def _print_lines(lines: LineReporter, seconds: float, as_json: bool) -> None:
+    for status in lines.reports(seconds):
         print(json.dumps(status.data) if as_json else "  ".join(status.parts), flush=True)
 
 
 def _ability() -> Ability:
-    found = ability(os.environ, sys.stdout.encoding or "")
-    # In a pipe nothing says what will read it: plain text does everywhere.
+    found = terminal_ability()
+    # A pipe's reader is unknown: plain characters only.
     return found if sys.stdout.isatty() else found._replace(colours=Colours.NONE)
 
 

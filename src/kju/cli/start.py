@@ -46,7 +46,7 @@ def run(wish: Wish, *, watch: bool) -> None:
         if watch:
             from .look import watch_machine
 
-            hint = "q quits; the machine goes on" if wish.detach else "q ends the machine"
+            hint = "leaves; the machine keeps running" if wish.detach else "ends the machine"
             watch_machine(machine, 0, 0, as_json=False, hint=hint)
         elif wish.detach:
             print(f"look: kju watch {machine.name}   end: kju stop {machine.name}")

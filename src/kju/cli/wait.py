@@ -14,8 +14,9 @@ from ..client.targets import attach_to_look, is_address, open_surface, screen_of
 from ..errors import GeometryError, UsageError
 from ..escaping import one_line
 from ..surface.geometry import Rect
+from ..vision.areas import rect_text
 from ..vision.needle import SIMILARITY, Needle, decode, read_picture
-from ..vision.timeout import ScreenTimeoutError, said
+from ..vision.timeout import ScreenTimeoutError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,7 +114,7 @@ def _line(found: dict[str, Any]) -> str:
     if "still" in found:
         parts = [f"still for {found['still']:g} s"]
     places = found.get("rects") or ([found["rect"]] if "rect" in found else [])
-    parts += [said(Rect(*place)) for place in places]
+    parts += [rect_text(Rect(*place)) for place in places]
     if "score" in found:
         parts.append(f"score {found['score']:.3f}")
     return "  ".join(" ".join(part.split()) for part in parts)

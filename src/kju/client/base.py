@@ -32,7 +32,7 @@ from ..errors import (
     WaitTimeoutError,
 )
 from ..files import write_output
-from ..memory import Segment, SurfaceProducer, open_fd
+from ..memory import SharedMemory, SurfaceProducer, open_fd
 from ..surface import MAX_SIDE, NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
 from ..surface.consumer import Consumer, Copy, blend_cursor, copy_frame, next_wait
 from ..surface.formats import CHANNELS, R8, PixelFormat, fourcc_name
@@ -126,7 +126,7 @@ class SurfaceBase:
         return cls(AddressOrigin(f"fd:{number}", segment=open_fd(number)))
 
     @staticmethod
-    def _consume(segment: Segment) -> Consumer:
+    def _consume(segment: SharedMemory) -> Consumer:
         try:
             consumer = Consumer(segment.mapping)
             segment.check()

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import UnavailableError
-from ..memory import Segment, open_fd, open_segment
+from ..memory import SharedMemory, open_fd, open_memory
 from ..memory.identity import has_died
 from ..protocol.messages import (
     Done,
@@ -49,10 +49,10 @@ class Origin(Protocol):
     @default_timeout.setter
     def default_timeout(self, seconds: float | None) -> None: ...
 
-    def reopen(self) -> Segment:
+    def reopen(self) -> SharedMemory:
         """Open the memory: the first time, and when the surface has been replaced."""
 
-    def end_reason(self, producer: Identity, segment: Segment) -> str | None:
+    def end_reason(self, producer: Identity, segment: SharedMemory) -> str | None:
         """Return why the producer is known to be gone, or None. Never waits."""
 
     @property
@@ -95,19 +95,19 @@ class AddressOrigin:
         address: str | os.PathLike[str],
         *,
         follow: bool = False,
-        segment: Segment | None = None,
+        segment: SharedMemory | None = None,
     ) -> None:
         self.follows = follow
         self.default_timeout: float | None = DEFAULT_SECONDS
         self._address = address
         self._segment = segment
 
-    def reopen(self) -> Segment:
+    def reopen(self) -> SharedMemory:
         """Open the memory at the address."""
         opened, self._segment = self._segment, None
-        return opened or open_segment(self._address)
+        return opened or open_memory(self._address)
 
-    def end_reason(self, producer: Identity, segment: Segment) -> str | None:
+    def end_reason(self, producer: Identity, segment: SharedMemory) -> str | None:
         """Ask the system whether the producer's process lives."""
         if not has_died(producer, segment.fileno()):
             return None
@@ -148,7 +148,7 @@ class LinkOrigin:
     def default_timeout(self, seconds: float | None) -> None:
         self._link.default_timeout = seconds
 
-    def reopen(self) -> Segment:
+    def reopen(self) -> SharedMemory:
         """Ask the host for the console's surface.
 
         Raises:
@@ -158,7 +158,7 @@ class LinkOrigin:
         request = GetSurface(console=self._console)
         return open_fd(only_descriptor(self._link.call(request), SurfaceHandle))
 
-    def end_reason(self, producer: Identity, segment: Segment) -> str | None:
+    def end_reason(self, producer: Identity, segment: SharedMemory) -> str | None:
         """Return why the machine has ended, or None."""
         return self._link.gone()
 

@@ -154,7 +154,9 @@ def mirror_request(
         UsageError: A value is of the wrong kind.
     """
     if audience and (lossy or codec):
-        raise UsageError("an audience is sent what all of it reads: nothing lossy, and no codec")
+        raise UsageError(
+            "audience cannot be combined with lossy or codec: all members share one stream"
+        )
     if user and not trust:
         from ..remote.trust import default_folder
 

@@ -16,7 +16,7 @@ from ..errors import (
     WaitTimeoutError,
 )
 from ..files import descriptor_limit
-from ..memory import Segment, open_segment
+from ..memory import SharedMemory, open_memory
 from ..memory.address import KINDS
 from ..protocol.framing import no_screen
 from ..protocol.messages import GetInfo, Info
@@ -42,14 +42,14 @@ def is_address(target: str) -> bool:
     return "/" in target or (":" in target and target.partition(":")[0] in KINDS)
 
 
-def open_address(address: str) -> Segment:
+def open_address(address: str) -> SharedMemory:
     """A surface's memory.
 
     Raises:
         UnreadableError: It is not there, or not for us.
     """
     try:
-        return open_segment(address)
+        return open_memory(address)
     except OSError as error:
         unreadable = UnreadableError(f"{address} cannot be opened: {error.strerror}")
         raise descriptor_limit(error) or unreadable from error

@@ -364,7 +364,7 @@ def read_once(surface: SurfaceBase, region: Area | None, language: str) -> Text:
 
 def _whole_and_part(surface: SurfaceBase, region: Area | None) -> tuple[Frame, Rect]:
     from ..errors import GeometryError
-    from ..vision.looking import check_rect
+    from ..vision.areas import check_rect
 
     frame = surface._copy_frame()
     whole = Rect(0, 0, frame.shape[1], frame.shape[0])

@@ -1,108 +1,133 @@
-"""SHELL: a console that does nothing while nobody looks.
+"""SHELL: runs the source of a console while clients view the console.
 
 Rules:
 
-- Whoever asks for the surface looks until it hangs up. A surface in a named file has consumers
-  nobody knows of, so somebody always looks at that.
-- Who goes may come back: the console rests only `GRACE` after the last one has gone.
+- A client views a console from `attach` to `detach`. Consumers of a surface with a name are not
+  known, so such a console is always viewed.
+- The console rests `GRACE` after the last client has detached, so that the next one finds a
+  running source.
+- At rest nothing runs: no source, no reading of registers.
 """
 
 from __future__ import annotations
 
-import abc
 import asyncio
 import logging
 
-from ..sources.base import Phase, Status
-from ..surface import State
-from .console import Console, MakeSource
-from .input.devices import Devices
-from .qemu import dbus
+from ..errors import UnavailableError
+from .supervisor import AT_REST, Stage, Supervisor
+from .tasks import Tasks
 
 log = logging.getLogger(__name__)
 
-#: How long after the last one has gone somebody may come back and find everything running.
+#: Seconds from the last client's detaching to the rest.
 GRACE = 1.0
-
-#: Until a source that is being replaced has been; a listener is registered in 30 ms.
-PATIENCE = 1.0
-
-#: A source's status while there is none.
-RESTING = Status(Phase.NEW, "none", "nobody looks")
+#: Seconds that a rest waits for a source that is being replaced; a listener is registered in 30 ms.
+REPLACEMENT_TIMEOUT = 1.0
 
 
-class RestingConsole(Console, abc.ABC):
-    """One console that knows who looks; its arguments are those of `Console`."""
+class SourceRunner:
+    """Starts a console's source for its first client and stops it after the last one.
 
-    def __init__(
-        self,
-        index: int,
-        facts: dbus.Console,
-        address: str,
-        make: MakeSource,
-        devices: Devices,
-        *,
-        paused: bool = False,
-    ) -> None:
-        super().__init__(index, facts, address, make, devices, paused=paused)
-        self._lookers: set[object] = {self} if self.producer.address else set()
-        self._leaving: asyncio.TimerHandle | None = None
-        # Held while a source is chosen, started or ended.
+    Args:
+        supervisor: The console's.
+        always: Whether the source runs without a client too.
+    """
+
+    def __init__(self, supervisor: Supervisor, *, always: bool = False) -> None:
+        self.supervisor = supervisor
+        self._clients: set[object] = {self} if always or supervisor.surface.has_name else set()
+        self._grace: asyncio.TimerHandle | None = None
+        # Held while a source is chosen, started or stopped.
         self._changing = asyncio.Lock()
-
-    @abc.abstractmethod
-    async def _wake(self) -> None:
-        """Run; returns when there is a picture, or none to be had soon. May run already."""
-
-    @abc.abstractmethod
-    def _rest(self) -> None:
-        """Begin to end what runs, unless somebody looks by then."""
+        self._tasks = Tasks()
 
     async def open(self) -> None:
-        """Begin where somebody always looks; else wait for the first who does."""
-        if self._lookers:
+        """Start the source if the console is always viewed.
+
+        Raises:
+            KjuError: The source cannot be started.
+        """
+        if self._clients:
             await self._wake()
         else:
-            self.status = RESTING
+            self.supervisor.status = AT_REST
 
-    async def look(self, client: object) -> None:
-        """A client looks from now on; returns when there is a picture, or none to be had soon."""
-        self._lookers.add(client)
-        self._stay()
+    async def attach(self, client: object) -> None:
+        """Note that *client* views the console; returns when there is a picture, or soon.
+
+        Raises:
+            KjuError: The source cannot be started.
+        """
+        self._clients.add(client)
+        self._cancel_rest()
         await self._wake()
 
-    def leave(self, client: object) -> None:
-        """A client does not look any more."""
-        self._lookers.discard(client)
-        if not self._lookers and self._leaving is None:
-            self._leaving = self._loop.call_later(GRACE, self._unless_somebody_looks)
+    def detach(self, client: object) -> None:
+        """Note that *client* does not view the console any more."""
+        self._clients.discard(client)
+        if not self._clients and self._grace is None:
+            self._grace = asyncio.get_running_loop().call_later(GRACE, self._end_grace)
 
-    def _unless_somebody_looks(self) -> None:
-        self._leaving = None
-        if not self._lookers:
+    def _end_grace(self) -> None:
+        self._grace = None
+        if not self._clients:
             self._rest()
 
-    async def _stop_source(self) -> None:
-        """End the source, unless somebody looks by now; what it has published stays."""
+    def _cancel_rest(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+
+    async def _wake(self) -> None:
+        """Start what runs while the console is viewed; it may run already."""
         async with self._changing:
-            if self._renewing is not None:
-                await asyncio.wait({self._renewing}, timeout=PATIENCE)
-            if self._lookers:
+            await self.supervisor.start()
+
+    def _rest(self) -> None:
+        """Begin to stop what runs."""
+        self._tasks.begin(self._stop_source())
+
+    async def _stop_source(self) -> None:
+        """Stop the source, unless a client has attached; its last picture stays published."""
+        async with self._changing:
+            await self.supervisor.settle(REPLACEMENT_TIMEOUT)
+            if self._clients:
                 return
-            self._turn += 1
-            self._stale = False
-            source, self._source = self._source, None
-            self.status = RESTING
-            if source is not None:
-                log.info("console %d: nobody looks: it rests", self.index)
-                await asyncio.to_thread(source.stop)
+            if self.supervisor.stage is Stage.RUNNING:
+                index = self.supervisor.surface.index
+                log.info("console %d: no client views it: stopping its source", index)
+            await self.supervisor.rest()
 
-    def _stay(self) -> None:
-        if self._leaving is not None:
-            self._leaving.cancel()
-            self._leaving = None
+    def note_input(self) -> None:
+        """Note that a client has sent the guest an input."""
+        if self.supervisor.source is not None:
+            self.supervisor.source.note_input()
 
-    def stop(self, state: State, reason: str) -> None:
-        """Stop the source and say the last word."""
-        self._stay()
-        super().stop(state, reason)
+    def expect_mode(self) -> None:
+        """Note an event after which the guest may have another mode."""
+
+    def distrust(self) -> None:
+        """Note that the published picture may be wrong, its mode included. Check it soon."""
+        self.expect_mode()
+
+    async def read_mode(self) -> None:
+        """Read the guest's mode now, where the emulator does not announce it."""
+
+    def live_memory(self) -> int:
+        """Return a read-only descriptor of the memory that the guest draws in.
+
+        Raises:
+            UnavailableError: This console has none.
+        """
+        raise UnavailableError(f"console {self.supervisor.surface.index} has no live window")
+
+    @property
+    def reason(self) -> str:
+        """Why the source is not a faster one, where the source itself does not know."""
+        return ""
+
+    def close(self) -> None:
+        """Release everything; the supervisor is closed first."""
+        self._cancel_rest()
+        self._tasks.cancel()

@@ -214,8 +214,7 @@ class Machine:
             self.events.happen("client-went", _client_data(client))
         self.emulator.leave(client)
         for console in self.emulator.consoles:
-            console.unhold(client)
-            console.leave(client)
+            console.detach(client)
             self._tasks.begin(console.devices.leave(client))
         if (keyboard := self.emulator.screenless_keyboard) is not None:
             self._tasks.begin(keyboard.leave(client))

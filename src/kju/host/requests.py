@@ -192,19 +192,19 @@ async def _close_when_sent(client: Client, sock: socket.socket) -> None:
 
 async def _surface(machine: RunningMachine, client: Client, request: messages.GetSurface) -> Result:
     console = _console(machine, request.console)
-    await console.look(client)
-    segment = console.producer.segment
+    await console.attach(client)
+    memory = console.producer.memory
     reply = messages.SurfaceHandle(
-        descriptors=1, console=console.index, size=segment.size, address=segment.address
+        descriptors=1, console=console.index, size=memory.size, address=memory.address
     )
-    return Result(reply, (console.handout(),))
+    return Result(reply, (console.surface.descriptor(),))
 
 
 async def _live(machine: RunningMachine, client: Client, request: messages.GetLive) -> Result:
     console = _console(machine, request.console)
-    await console.look(client)
+    await console.attach(client)
     reply = messages.LiveHandle(descriptors=1, console=console.index)
-    return Result(reply, (console.live_window(),))
+    return Result(reply, (console.runner.live_memory(),))
 
 
 async def _refresh(machine: RunningMachine, client: Client, request: messages.Refresh) -> Result:
@@ -214,11 +214,12 @@ async def _refresh(machine: RunningMachine, client: Client, request: messages.Re
 
 async def _hold(machine: RunningMachine, client: Client, request: messages.Hold) -> Result:
     console = _console(machine, request.console)
-    return Result(messages.Done(version=await console.hold(client, request.milliseconds / 1000)))
+    seconds = request.milliseconds / 1000
+    return Result(messages.Done(version=await console.surface.hold(client, seconds)))
 
 
 async def _unhold(machine: RunningMachine, client: Client, request: messages.Unhold) -> Result:
-    _console(machine, request.console).unhold(client)
+    _console(machine, request.console).surface.unhold(client)
     return Result(messages.Done())
 
 
@@ -266,8 +267,8 @@ def _console(machine: RunningMachine, index: int) -> Console:
 async def _wake_once(console: Console) -> None:
     """Have an unused console read its current mode."""
     asker = object()
-    await console.look(asker)
-    console.leave(asker)
+    await console.attach(asker)
+    console.detach(asker)
 
 
 def _accepted(mark: Mark) -> Result:

@@ -1,4 +1,4 @@
-"""Addresses: text that names a surface's memory, whatever its kind."""
+"""SHELL: addresses: text that names the memory of a surface, of any kind."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from ..files import limited
 from .file import create_file, open_file
 from .memfd import create_memfd, open_fd
 from .posix import create_posix, open_posix
-from .segment import Segment
+from .shared import SharedMemory
 from .sysv import create_sysv, open_sysv
 
-_MOST = 2**31 - 1  # both numbers are C ints
+_MAX_INT = 2**31 - 1  # descriptors and System V ids are C ints
 
 KINDS = ("file", "posix", "sysv", "fd", "memfd")
 
 
 def split_address(address: str | os.PathLike[str]) -> tuple[str, str]:
-    """Kind and rest of an address; text without a kind is a path."""
+    """Return the kind and the rest of an address; text without a kind is a path."""
     text = os.fspath(address)
     kind, colon, rest = text.partition(":")
     return (kind, rest) if colon and kind in KINDS else ("file", text)
 
 
 @limited()
-def create(address: str | os.PathLike[str], size: int) -> Segment:
+def create(address: str | os.PathLike[str], size: int) -> SharedMemory:
     """Make *size* bytes of zeroed shared memory.
 
     Args:
@@ -35,9 +35,9 @@ def create(address: str | os.PathLike[str], size: int) -> Segment:
         size: Bytes.
 
     Raises:
-        ConflictError: The address is taken or can't be made.
-        LimitError: A limit of the system is in the way.
-        OSError: The system refused otherwise.
+        ConflictError: The address is in use, or no surface can be made there.
+        LimitError: A limit of the system is exceeded.
+        OSError: Another error of the system.
     """
     kind, rest = split_address(address)
     if kind == "file":
@@ -52,14 +52,14 @@ def create(address: str | os.PathLike[str], size: int) -> Segment:
 
 
 @limited()
-def open_segment(address: str | os.PathLike[str]) -> Segment:
+def open_memory(address: str | os.PathLike[str]) -> SharedMemory:
     """Map existing shared memory read-only.
 
     Raises:
-        ConflictError: The address can't be opened.
-        FormatError: There is no memory behind it.
-        LimitError: This process can open no more files, or cannot map so much.
-        OSError: It does not exist or can't be read.
+        ConflictError: The address is not valid.
+        FormatError: It names something else than memory.
+        LimitError: This process can open no more files, or map no more memory.
+        OSError: It does not exist or cannot be read.
     """
     kind, rest = split_address(address)
     if kind == "file":
@@ -67,8 +67,8 @@ def open_segment(address: str | os.PathLike[str]) -> Segment:
     if kind == "posix":
         return open_posix(rest)
     number = int(rest) if rest.isdecimal() and len(rest) < 11 else -1
-    if kind == "sysv" and 0 <= number <= _MOST:
+    if kind == "sysv" and 0 <= number <= _MAX_INT:
         return open_sysv(number)
-    if kind == "fd" and 0 <= number <= _MOST:
+    if kind == "fd" and 0 <= number <= _MAX_INT:
         return open_fd(os.dup(number))
-    raise ConflictError(f"{os.fspath(address)!r} is no address of a surface")
+    raise ConflictError(f"{os.fspath(address)!r} is not an address of a surface")

@@ -1,4 +1,4 @@
-"""One owner for one file descriptor."""
+"""SHELL: one owner for one file descriptor."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Self
 
 
 class Descriptor:
-    """Owns a descriptor and closes it exactly once, at the latest when nobody refers to it.
+    """Owns a descriptor and closes it exactly once, at the latest with its last reference.
 
-    Descriptors that arrive from another process pass through code that may drop them anywhere
-    (a refused message, a full queue); whoever drops the last reference closes them.
+    Descriptors from another process pass through code that may drop them anywhere: a rejected
+    message, a full queue. Dropping the last reference closes them.
     """
 
     __slots__ = ("_fd",)
@@ -22,11 +22,11 @@ class Descriptor:
         return f"<Descriptor {self._fd if self._fd >= 0 else 'closed'}>"
 
     def __bool__(self) -> bool:
-        """Whether it is still owned here."""
+        """Whether this object still owns it."""
         return self._fd >= 0
 
     def fileno(self) -> int:
-        """The number, still owned here.
+        """Return the descriptor; this object keeps owning it.
 
         Raises:
             ValueError: It has been closed or detached.
@@ -36,13 +36,13 @@ class Descriptor:
         return self._fd
 
     def detach(self) -> int:
-        """The number, owned by the caller from now on."""
+        """Return the descriptor; the caller owns it from now on."""
         fd = self.fileno()
         self._fd = -1
         return fd
 
     def close(self) -> None:
-        """Close it, if that has not happened yet."""
+        """Close it. A second call does nothing."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

@@ -1,10 +1,10 @@
-"""A named file mapped by both sides, and POSIX shared memory, which is a file in /dev/shm.
+"""SHELL: surfaces in named files. POSIX shared memory is a file in /dev/shm and uses this too.
 
-A producer holds a record lock on its file for as long as it lives: the kernel drops it
-with the process, however that ended, so the lock is what tells a live producer from a dead
-one, across pid namespaces too. A file gets its name when it is whole: nobody ever maps half
-a surface. It may take the name of a surface whose producer is dead; those who map that one
-keep their arrays, and their next call says that it was replaced.
+A producer holds a record lock on its file while it is alive. The kernel drops the lock with the
+process, however that ends, so the lock shows whether a producer is alive, across pid namespaces
+too. A file gets its name when the surface in it is complete. It may take the name of a surface
+whose producer is dead: consumers of that surface keep their arrays, and their next call raises
+`SupersededError`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ..errors import ConflictError, FormatError, LimitError
 from .descriptor import Descriptor
-from .segment import Segment, map_memory
+from .shared import SharedMemory, map_memory
 
 MAGIC = b"kju-surf"
 
@@ -28,70 +28,70 @@ MAGIC = b"kju-surf"
 _LOCK = struct.Struct("hh4xqqi4x")
 
 
-def create_file(path: Path, size: int) -> Segment:
-    """Make a surface's file; its name appears with `Segment.commit`.
+def create_file(path: Path, size: int) -> SharedMemory:
+    """Make a surface's file; its name appears with `SharedMemory.commit`.
 
     Raises:
-        ConflictError: The name is taken by something else, or by a live producer.
+        ConflictError: The name is in use by another file, or by a live producer.
         LimitError: There is no space.
-        OSError: The directory can't be written.
+        OSError: The directory is not writable.
     """
     refuse_unless_free(path, str(path))
     _remove_remains(path)
     hidden = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    number, nameless = _open_new(hidden)
-    descriptor = Descriptor(number)
+    fd, is_nameless = _open_new(hidden)
+    descriptor = Descriptor(fd)
     try:
-        os.ftruncate(number, size)
-        lock_for_life(number)
-        mapping = map_memory(number, size, writable=True)
+        os.ftruncate(fd, size)
+        lock_for_life(fd)
+        mapping = map_memory(fd, size, writable=True)
     except BaseException:
         hidden.unlink(missing_ok=True)
         raise
 
     def commit() -> None:
         refuse_unless_free(path, str(path))
-        if nameless:
-            link_open_file(number, hidden)
+        if is_nameless:
+            link_open_file(fd, hidden)
         hidden.replace(path) if path.exists() else _link_new(hidden, path)
 
     def close() -> None:
         hidden.unlink(missing_ok=True)
-        unlock(number)
+        unlock(fd)
 
-    return Segment(
+    return SharedMemory(
         str(path),
         mapping,
         descriptor,
         on_commit=commit,
         on_close=close,
-        on_reserve=lambda wanted: reserve(number, wanted, path.parent),
+        on_reserve=lambda wanted: reserve(fd, wanted, path.parent),
     )
 
 
-def open_file(path: Path) -> Segment:
+def open_file(path: Path) -> SharedMemory:
     """Map a surface's file read-only.
 
     Raises:
-        FormatError: It is no file, or too short for a surface.
-        OSError: It can't be read.
+        FormatError: It is not a regular file, or it is empty.
+        OSError: It cannot be read.
     """
     descriptor = Descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
     status = os.fstat(descriptor.fileno())
     if not stat.S_ISREG(status.st_mode) or not status.st_size:
         raise FormatError(f"{path} is not a surface", f"{status.st_size} bytes", "a surface's file")
     mapping = map_memory(descriptor.fileno(), status.st_size)
-    return Segment(str(path), mapping, descriptor, path=path)
+    return SharedMemory(str(path), mapping, descriptor, path=path)
 
 
-def reserve(number: int, size: int, where: Path) -> None:
-    """Allocate the first *size* bytes, so that writing them can't fail later.
+def reserve(fd: int, size: int, where: Path) -> None:
+    """Allocate the first *size* bytes, so that writing them cannot fail later.
 
     Raises:
         LimitError: There is no space.
     """
     try:
-        os.posix_fallocate(number, 0, size)
+        os.posix_fallocate(fd, 0, size)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
@@ -106,25 +106,25 @@ def reserve(number: int, size: int, where: Path) -> None:
         ) from error
 
 
-def lock_for_life(number: int) -> None:
-    """Hold a record lock on an open file until `unlock`, or the end of the process."""
-    fcntl.fcntl(number, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+def lock_for_life(fd: int) -> None:
+    """Hold a record lock on an open file until `unlock` or the end of the process."""
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
 
 
-def unlock(number: int) -> None:
-    """Drop the record lock, which closing alone does not while arrays keep the mapping."""
-    fcntl.fcntl(number, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0))
+def unlock(fd: int) -> None:
+    """Drop the record lock. Closing does not drop it while arrays keep the mapping."""
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0))
 
 
-def is_locked(number: int) -> bool:
-    """Whether another process holds the record lock of a live producer."""
+def is_locked(fd: int) -> bool:
+    """Return whether another process holds a producer's record lock."""
     question = _LOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
-    answer = fcntl.fcntl(number, fcntl.F_OFD_GETLK, question)
+    answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, question)
     return bool(_LOCK.unpack(answer)[0] != fcntl.F_UNLCK)
 
 
 def _remove_remains(path: Path) -> None:
-    """Remove what producers left that were killed while one's file replaced another's."""
+    """Remove the temporary files of producers that were killed before the rename."""
     for remains in path.parent.glob(f".{escape(path.name)}.*"):
         if not re.fullmatch(r"\d+\.[0-9a-f]{8}", remains.name[len(path.name) + 2 :]):
             continue
@@ -132,11 +132,11 @@ def _remove_remains(path: Path) -> None:
             refuse_unless_free(remains, str(remains))
             remains.unlink(missing_ok=True)
         except (ConflictError, OSError):
-            continue  # alive, or not ours
+            continue  # its producer is alive, or it is another user's
 
 
 def _open_new(hidden: Path) -> tuple[int, bool]:
-    """A new file, without a name where the file system can: then a kill leaves nothing."""
+    """Open a new file. Without a name where the file system can: then a kill leaves nothing."""
     flags = os.O_RDWR | os.O_CLOEXEC
     try:
         return os.open(hidden.parent, flags | os.O_TMPFILE, 0o600), True
@@ -146,38 +146,38 @@ def _open_new(hidden: Path) -> tuple[int, bool]:
     return os.open(hidden, flags | os.O_CREAT | os.O_EXCL, 0o600), False
 
 
-def link_open_file(number: int, path: Path) -> None:
-    """Give a file without a name one.
+def link_open_file(fd: int, path: Path) -> None:
+    """Give a name to an open file that has none.
 
     Raises:
-        FileExistsError: The name is taken.
+        FileExistsError: The name is in use.
     """
-    # Python follows the link in /proc only when it calls linkat: hence src_dir_fd.
-    os.link(f"/proc/self/fd/{number}", path, src_dir_fd=number)
+    # With src_dir_fd Python calls linkat, which follows the link in /proc.
+    os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd)
 
 
 def _link_new(hidden: Path, path: Path) -> None:
-    """Give a file its name unless somebody else has just taken it."""
+    """Give a file its name, unless another process has just used that name."""
     try:
         os.link(hidden, path)
     except FileExistsError:
-        raise ConflictError(f"{path} has just been made by somebody else") from None
+        raise ConflictError(f"{path} has just been made by another process") from None
     hidden.unlink()
 
 
 def refuse_unless_free(path: Path, address: str) -> None:
-    """Raise unless a name is free, or that of a surface whose producer is dead.
+    """Check that a name is unused, or that of a surface whose producer is dead.
 
     Raises:
         ConflictError: It is neither.
     """
     try:
-        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return
-    descriptor = Descriptor(number)
-    if not stat.S_ISREG(os.fstat(number).st_mode) or os.pread(number, 8, 0) != MAGIC:
+    descriptor = Descriptor(fd)
+    if not stat.S_ISREG(os.fstat(fd).st_mode) or os.pread(fd, 8, 0) != MAGIC:
         raise ConflictError(f"{address} exists and is not a surface; nothing was overwritten")
-    if is_locked(number):
+    if is_locked(fd):
         raise ConflictError(f"{address} belongs to a producer that is alive; choose another name")
     descriptor.close()

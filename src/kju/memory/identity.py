@@ -1,4 +1,4 @@
-"""Who publishes, and whether they still live."""
+"""SHELL: the identity of a producer, and whether its process is alive."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from .file import is_locked
 
 
 def own_identity(locks: bool) -> Identity:
-    """This process, as its consumers may look for it."""
+    """Return the identity of this process, for its consumers."""
     return Identity(os.getpid(), _start_time(os.getpid()) or 0, _namespace(), locks)
 
 
 def has_died(producer: Identity, fileno: int) -> bool:
-    """Whether a producer is known to be dead; False also where nothing can be known.
+    """Return whether a producer is certainly dead; False if that cannot be known.
 
     Args:
-        producer: What the surface says of it.
+        producer: Its identity, from the surface.
         fileno: A descriptor of the surface's file, or -1.
     """
     known = producer.pid and producer.namespace == _namespace()
     if known and _start_time(producer.pid) != producer.start_time:
-        return True  # whatever the lock says: a child that it forked may still hold that
+        return True  # although a forked child may still hold the lock
     return producer.locks and fileno >= 0 and not is_locked(fileno)
 
 
@@ -37,7 +37,7 @@ def _namespace() -> int:
 
 
 def _start_time(pid: int) -> int | None:
-    """Clock ticks since boot, None for no such process; a zombie is as good as none."""
+    """Return the start time in clock ticks since boot; None if there is no process, or a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:

@@ -1,4 +1,4 @@
-"""A surface and the memory it lives in, made together: the producer's whole side."""
+"""SHELL: a surface made together with its memory: the whole side of a producer."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from .address import create, split_address
 from .identity import own_identity
 
 if TYPE_CHECKING:
-    from .segment import Segment
+    from .shared import SharedMemory
 
 
 class SurfaceProducer(Producer):
     """A `Producer` that owns its memory. Close it, or use it as a context manager.
 
-    Every publication also raises `MemoryLostError` when the surface's file was cut,
-    `SupersededError` when another file has its name, and `ProducerGoneError` when it has none.
+    Every publication also raises `MemoryLostError` if the surface's file was truncated,
+    `SupersededError` if another file has its name, and `ProducerGoneError` if the name is gone.
+
+    Attributes:
+        memory: The memory of the surface.
     """
 
-    segment: Segment
+    memory: SharedMemory
 
     @classmethod
     def create(
@@ -37,55 +40,55 @@ class SurfaceProducer(Producer):
 
         Args:
             address: As `kju.memory.create` takes it.
-            capacity: Bytes of pixels it must have room for, in every mode to come.
+            capacity: Bytes of pixels of the largest mode.
             tile: Side of a tile, pixels, a power of two from 8 to 256.
             max_side: Widest and highest mode, pixels.
 
         Raises:
-            ConflictError: The address is taken.
-            LimitError: A limit of the system, or the space, is in the way.
-            OSError: The system refused otherwise.
+            ConflictError: The address is in use, or is not valid.
+            LimitError: There is no space, or a limit of the system is exceeded.
+            OSError: Another error of the system.
         """
         size = surface_size(capacity, tile=tile, max_side=max_side)
-        segment = create(address, size)
+        memory = create(address, size)
         try:
-            segment.reserve(size - capacity)
+            memory.reserve(size - capacity)
             producer = cls.format(
-                segment.mapping,
+                memory.mapping,
                 capacity,
                 incarnation=int.from_bytes(os.urandom(8)) | 1,
                 tile=tile,
                 max_side=max_side,
                 identity=own_identity(locks=split_address(address)[0] in ("file", "posix")),
             )
-            segment.commit()
+            memory.commit()
         except BaseException:
-            segment.close()
+            memory.close()
             raise
-        producer.segment = segment
+        producer.memory = memory
         return producer
 
     @property
     def address(self) -> str:
-        """Opens the surface in another process; empty for a memfd."""
-        return self.segment.address
+        """The address that opens the surface in another process; empty for a memfd."""
+        return self.memory.address
 
     def _make_room(self, size: int) -> None:
-        self.segment.reserve(self.pixels_offset + size)
+        self.memory.reserve(self.pixels_offset + size)
 
     def _published(self) -> None:
-        self.segment.check()
+        self.memory.check()
 
     def close(self, state: State = State.CLOSED, reason: str = "") -> None:
-        """Say the last word and give the memory back; a named file stays.
+        """Publish the final state and release the memory; a named file stays.
 
         Args:
-            state: What consumers are to be told.
-            reason: Why.
+            state: The final state.
+            reason: Its reason, for consumers.
         """
-        if not self.segment.closed:
+        if not self.memory.closed:
             self.set_state(state, reason)
-            self.segment.close()
+            self.memory.close()
 
     def __enter__(self) -> Self:
         return self

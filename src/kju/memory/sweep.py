@@ -1,4 +1,4 @@
-"""Removing what killed processes left behind."""
+"""SHELL: removes the shared memory that killed processes left."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from .sysv import sweep_sysv
 
 
 def sweep() -> list[str]:
-    """Remove every segment of this user that nobody uses any more; returns addresses.
+    """Remove this user's shared memory that no process uses; returns its addresses.
 
-    Named files stay: they are meant to outlive everybody.
+    Named files stay: they are meant to outlive all processes.
     """
     return sweep_posix() + sweep_sysv()

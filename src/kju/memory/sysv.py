@@ -1,11 +1,11 @@
-"""System V shared memory: a number that any process of the user can attach.
+"""SHELL: System V shared memory: an id that any process of the user can attach.
 
-A segment is marked for removal as soon as its maker has attached it: Linux then still lets
-others attach it by number and drops it with its last user, however that one ended. A kill
-between the two calls leaves a segment that nobody uses, with a key that `sweep` knows.
+A segment is marked for removal as soon as its creator has attached it. Linux still lets other
+processes attach it by id, and removes it with its last user, however that ends. A kill between the
+two calls leaves an unused segment, which `sweep` recognises by its key.
 
-The system's limits are read before shmget, whose own answer (EINVAL, ENOSPC, ENOMEM) does
-not say which of them was in the way.
+The system's limits are read before shmget, because its errors (EINVAL, ENOSPC, ENOMEM) do not name
+the limit.
 
 Source:
     shmget(2), shmctl(2), "Linux notes"; proc(5), /proc/sysvipc/shm.
@@ -18,58 +18,58 @@ from pathlib import Path
 
 from ..errors import ConflictError, LimitError
 from ._system import segment_create, segment_remove, segment_status
-from .segment import Segment, map_memory
+from .shared import SharedMemory, map_memory
 
 KEY_PREFIX = 0x6B6A  # "kj": the upper half of every key kju makes
 _KERNEL = Path("/proc/sys/kernel")
 _TABLE = Path("/proc/sysvipc/shm")
 
 
-def create_sysv(size: int) -> Segment:
-    """Make a segment; its address ``sysv:ID`` holds the number the system chose.
+def create_sysv(size: int) -> SharedMemory:
+    """Make a segment; the system chooses the id in its address ``sysv:ID``.
 
     Raises:
-        LimitError: The system's limits do not allow it; nothing was asked of the system.
+        LimitError: A limit of the system would be exceeded; nothing was created.
     """
     check_limits(size)
     while True:
         key = KEY_PREFIX << 16 | int.from_bytes(os.urandom(2))
         try:
-            number = segment_create(key, size, 0o600)
+            segment_id = segment_create(key, size, 0o600)
             break
         except FileExistsError:
             continue
     try:
-        mapping = map_memory(number, size, writable=True, segment=True)
+        mapping = map_memory(segment_id, size, writable=True, segment=True)
     finally:
-        segment_remove(number)
-    return Segment(f"sysv:{number}", mapping)
+        segment_remove(segment_id)
+    return SharedMemory(f"sysv:{segment_id}", mapping)
 
 
-def open_sysv(number: int) -> Segment:
+def open_sysv(segment_id: int) -> SharedMemory:
     """Attach a segment read-only.
 
     Raises:
-        OSError: There is none, or it can't be read.
+        OSError: It does not exist or cannot be read.
     """
-    size = segment_status(number)[0]
-    return Segment(f"sysv:{number}", map_memory(number, size, segment=True))
+    size = segment_status(segment_id)[0]
+    return SharedMemory(f"sysv:{segment_id}", map_memory(segment_id, size, segment=True))
 
 
 def check_limits(size: int) -> None:
-    """Raise when a new segment of *size* bytes would pass a limit of the system.
+    """Check that a new segment of *size* bytes exceeds no limit of the system.
 
     Raises:
-        LimitError: It names the limit, its value, the size asked for and the way out.
+        LimitError: It would; the error names the limit, its value, the size and a way out.
     """
     page = os.sysconf("SC_PAGE_SIZE")
     used = _table()
     largest, pages, count = (_limit(name) for name in ("shmmax", "shmall", "shmmni"))
     free = pages - sum(-(-row[3] // page) for row in used)
-    way_out = "raise it with `sysctl`, or use a file, posix: or memfd surface"
+    remedy = "raise it with `sysctl`, or use a file, posix: or memfd surface"
     if size > largest:
         raise LimitError(
-            f"kernel.shmmax is {largest} bytes, the segment needs {size}: {way_out}",
+            f"kernel.shmmax is {largest} bytes, the segment needs {size}: {remedy}",
             "kernel.shmmax",
             largest,
             size,
@@ -77,14 +77,14 @@ def check_limits(size: int) -> None:
     if -(-size // page) > free:
         raise LimitError(
             f"kernel.shmall is {pages} pages of {page} bytes, {max(free, 0)} of them free, the "
-            f"segment needs {-(-size // page)} ({size} bytes): {way_out}",
+            f"segment needs {-(-size // page)} ({size} bytes): {remedy}",
             "kernel.shmall",
             pages,
             -(-size // page),
         )
     if len(used) >= count:
         raise LimitError(
-            f"kernel.shmmni is {count} segments and all are in use: {way_out}",
+            f"kernel.shmmni is {count} segments and all are in use: {remedy}",
             "kernel.shmmni",
             count,
             len(used) + 1,
@@ -92,20 +92,20 @@ def check_limits(size: int) -> None:
 
 
 def limits() -> dict[str, int]:
-    """The system's limits: bytes a segment, pages altogether, number of segments."""
+    """Return the system's limits: bytes per segment, pages in all, number of segments."""
     return {f"kernel.{name}": _limit(name) for name in ("shmmax", "shmall", "shmmni")}
 
 
 def sweep_sysv() -> list[str]:
-    """Remove the segments that killed makers left; returns their addresses."""
+    """Remove the segments that killed creators left; returns their addresses."""
     removed = []
-    for key, number, _, _, maker, users, uid in _table():
+    for key, segment_id, _, _, creator, users, uid in _table():
         ours = (key & 0xFFFFFFFF) >> 16 == KEY_PREFIX and uid == os.getuid()
-        if not ours or users or Path(f"/proc/{maker}").exists():
+        if not ours or users or Path(f"/proc/{creator}").exists():
             continue
         try:
-            segment_remove(number)
-            removed.append(f"sysv:{number}")
+            segment_remove(segment_id)
+            removed.append(f"sysv:{segment_id}")
         except OSError:
             pass
     return removed
@@ -116,7 +116,7 @@ def _limit(name: str) -> int:
 
 
 def _table() -> list[tuple[int, int, int, int, int, int, int]]:
-    """Key, id, mode, bytes, maker's pid, users, owner's uid of every segment."""
+    """Return key, id, mode, bytes, creator's pid, users and owner's uid of every segment."""
     try:
         lines = _TABLE.read_text().splitlines()[1:]
     except FileNotFoundError:

@@ -44,7 +44,7 @@ class DrawingQueue:
         process: Processes another message in the event loop.
 
     Attributes:
-        receiver: The session of the job in the thread; None while there is no job.
+        receiver: The session of the job in the thread; None without a job.
         is_closed: Drawing messages are processed in the loop, which ignores them.
     """
 

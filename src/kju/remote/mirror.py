@@ -162,7 +162,7 @@ class Mirror:
             timeout: Seconds for the sender's answer, and seconds for the picture.
 
         Raises:
-            UnavailableError: There is no answer, or it is a refusal.
+            UnavailableError: No sender has answered, or it has refused.
         """
         self._connect()
         self._link.open(self._on_presence, self._tick)
@@ -346,7 +346,7 @@ class Mirror:
     def _after_message(
         self, receiver: ReceiverSession, result: Done | Event | None, before: int
     ) -> None:
-        """Report what a message has changed, and send what it has made due."""
+        """Report the changes of a message, and send the messages that are due."""
         if isinstance(result, Done):
             self._inputs.finish(result)
         elif isinstance(result, Event):
@@ -374,7 +374,7 @@ class Mirror:
     # ---- sending ----
 
     def _flush(self) -> None:
-        """Send what the session has to send."""
+        """Send the messages of the session."""
         receiver, engine, key = self.receiver, self._engine, self._link.key
         if self._queue.receiver is receiver and not self.is_closed:
             return  # the thread may be changing the session; it is flushed when that has finished

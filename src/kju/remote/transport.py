@@ -210,7 +210,7 @@ class Engine:
         return found
 
     def drop_publisher(self, key: str) -> None:
-        """Free what was needed to send to a key. No effect if nothing was sent."""
+        """Free the publisher of a key. No effect without one."""
         if (publisher := self._publishers.pop(key, None)) is not None:
             self._undeclare(publisher)
 

@@ -1,6 +1,6 @@
-"""Reports: what a machine showed and what was done to it, as one HTML file.
+"""Reports: the screen, input and waits of a machine, as one HTML file.
 
-`recording` begins a `Record`; it can be used without any test runner::
+`recording` begins a `Record`; no test runner is needed::
 
     with kju.launch("disk.qcow2") as machine:
         with kju.report.recording(machine, "report.html"):

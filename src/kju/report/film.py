@@ -1,10 +1,10 @@
-"""What a screen showed, as pictures with times: bounded, however long it is watched. I/O-free.
+"""A bounded sequence of pictures of a screen, with times. I/O-free.
 
 Rules:
 
-- Two neighbours differ. A text cursor that blinks is no new picture.
-- Too many, or too many bytes: the picture goes whose neighbours are nearest in time, so that what
-  is left is spread over all of it. The first and the last stay.
+- Neighbouring pictures differ. A blinking text cursor does not make a new picture.
+- Above the limits, the picture whose neighbours are nearest in time is dropped, so that the rest
+  is spread over the whole time. The first and the last picture stay.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..vision.looking import pixel_words
+from ..vision.areas import pixel_words
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Pixels = npt.NDArray[np.uint8]
 
-#: Two a second for four minutes, or the seconds in which something happened in an hour's test.
+#: Pictures: two a second for four minutes, or the busy seconds of an hour's test.
 MOST = 480
-#: Screens of Debian's installer (1280x800) take 28 to 122 KB each, a game in VGA text 5 KB; of
-#: photographs, 2 MB each, a dozen are kept.
+#: Bytes. Screens of Debian's installer (1280x800) take 28 to 122 KB each, a game in VGA text 5 KB,
+#: and photographs 2 MB.
 MOST_BYTES = 24 << 20
-# As in `kju.vision.pixels`: the largest text cursor, of a console on a 4K screen.
+# Size of the largest text cursor, as in `kju.vision.pixels`: a console on a 4K screen.
 _BLINK_WIDTH, _BLINK_HEIGHT = 32, 64
-# Half of the slowest period (0.6 s in desktops), and what a recorder is late.
+# Half of the slowest period (0.6 s in desktops), and the delay of a record.
 _BLINK_SECONDS = 1.0
 
 
@@ -39,8 +39,8 @@ class Picture(NamedTuple):
         time: Seconds since the film began.
         width: Pixels.
         height: Pixels.
-        png: It, compressed.
-        left_out: How many pictures between this one and the next are not kept.
+        png: The picture.
+        left_out: Number of dropped pictures between this one and the next.
     """
 
     time: float
@@ -54,15 +54,16 @@ class Film:
     """Pictures of one screen, oldest first.
 
     Attributes:
-        pictures: What is kept.
+        pictures: The pictures that are kept.
+        bytes: Their size.
     """
 
     def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
-        """Begin without any.
+        """Begin empty.
 
         Args:
-            most: Pictures that are kept, 2 at least.
-            most_bytes: What they may take together; a single one that takes more is kept.
+            most: Limit of pictures, at least 2.
+            most_bytes: Limit of their bytes; a single larger one is kept.
         """
         self.pictures: list[Picture] = []
         self.bytes: int = 0
@@ -78,20 +79,20 @@ class Film:
     def show(
         self, time: float, frame: Pixels, moment: tuple[int, int], *, final: bool = False
     ) -> bool:
-        """Add what the screen shows, if it is new.
+        """Add a frame if it is new.
 
         Args:
-            time: Seconds; one that is earlier than the last picture's counts as that.
+            time: Seconds; at least the last picture's time is assumed.
             frame: The whole screen: B G R X, or one byte a pixel. It is kept, and must not change.
-            moment: Its incarnation and version; one that is older than the last is left out.
-            final: Nothing follows: it is kept though it may be half of a blink.
+            moment: Its incarnation and version; a frame older than the last one is left out.
+            final: The last frame: it is kept even where it may be half of a blink.
 
         Returns:
-            Whether it is a new picture.
+            True for a new picture.
         """
         seen, last = self._seen, self._last
         if moment == seen and self._new == seen:
-            self._earlier(time)
+            self._correct_time(time)
         if seen is not None and seen[0] == moment[0] and moment[1] <= seen[1] and not final:
             return False
         self._seen = moment
@@ -113,14 +114,14 @@ class Film:
         self._bound()
         return True
 
-    def _earlier(self, time: float) -> None:
-        """Somebody saw the last picture before."""
+    def _correct_time(self, time: float) -> None:
+        """Correct the last picture's time: it was on the screen already at *time*."""
         *others, last = self.pictures
         first = others[-1].time if others else time
         self.pictures[-1] = last._replace(time=min(last.time, max(first, time)))
 
     def _blinks(self, time: float, last: Pixels, frame: Pixels) -> bool:
-        """Whether this is the picture before the last again, soon, and only a cursor differs."""
+        """Return True where a cursor blinks: soon, the picture before the last one again."""
         before = self._before
         late = time - self._turned > _BLINK_SECONDS
         if late or before is None or not _same(before, frame) or last.shape != frame.shape:
@@ -135,13 +136,13 @@ class Film:
     def _bound(self) -> None:
         pictures = self.pictures
         while len(pictures) > self._most or (self.bytes > self._most_bytes and len(pictures) > 1):
-            gone = self._nearest() if len(pictures) > 2 else 0
-            self.bytes -= len(pictures[gone].png)
-            dropped = pictures.pop(gone)
-            if gone:
-                left = pictures[gone - 1]
+            number = self._nearest() if len(pictures) > 2 else 0
+            self.bytes -= len(pictures[number].png)
+            dropped = pictures.pop(number)
+            if number:
+                left = pictures[number - 1]
                 more = left.left_out + dropped.left_out + 1
-                pictures[gone - 1] = left._replace(left_out=more)
+                pictures[number - 1] = left._replace(left_out=more)
 
     def _nearest(self) -> int:
         times = [picture.time for picture in self.pictures]
@@ -150,8 +151,8 @@ class Film:
 
 
 def compressed(frame: Pixels) -> bytes:
-    """A frame as a PNG."""
-    from PIL import Image  # heavy, and only who records needs it
+    """Return a frame as a PNG."""
+    from PIL import Image  # slow to import, and only records need it
 
     plain = np.asarray(frame)
     colours = plain if plain.ndim == 2 else np.ascontiguousarray(plain[..., 2::-1])

@@ -1,4 +1,4 @@
-"""A log of input in words: what was typed, pressed and clicked, where and when. I/O-free."""
+"""Descriptions of logged input: texts, keys, clicks and movements, with their times. I/O-free."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from ..protocol.input_log import Input
 from ..protocol.messages import BUTTONS, Button, By, Finger, To, Wheel
 
 _MODIFIERS = frozenset({"shift", "shift_r", "ctrl", "ctrl_r", "alt", "alt_r", "meta_l", "meta_r"})
-# Keys of one text come together; a program's next one, or a person's, comes later.
-_PAUSE = 1.0
-# A hand's click moves by a pixel or two; to drag is to move by more.
-_STILL = 4
+# Longest pause between two keys of one text.
+_MAX_PAUSE = 1.0
+# A click by hand moves by a pixel or two; a drag moves by at least this.
+_MIN_DRAG = 4
 
 
-class Done(NamedTuple):
-    """Something that was put in.
+class Action(NamedTuple):
+    """One action of a user or program. The fields are those of `kju.report.story.Event`.
 
     Attributes:
-        time: When it began, seconds.
-        ended: When it ended.
+        time: Its begin, seconds.
+        ended: Its end.
         kind: ``text``, ``keys`` or ``pointer``.
-        words: What it was. The guest's layout is not known: a text is what the keys type on a US
-            keyboard.
-        places: Where a button or finger went down and came up, pixels.
-        times: How often, one after the other.
+        words: Its description. The guest's layout is unknown: a text has the characters that the
+            keys type on a US keyboard.
+        places: Pixels at which a button or finger was pressed and released.
+        times: Number of repetitions.
     """
 
     time: float
@@ -38,30 +38,30 @@ class Done(NamedTuple):
     times: int = 1
 
 
-def in_words(entries: Iterable[Input], console: int = 0) -> list[Done]:
-    """One console's log, in words.
+def described(entries: Iterable[Input], console: int = 0) -> list[Action]:
+    """Describe one console's log.
 
     Args:
         entries: In the order of their times.
-        console: Which one.
+        console: The console.
     """
-    teller = _Teller()
+    actions = _Actions()
     for entry in entries:
         if entry.console != console:
             continue
         for key, down in entry.keys:
-            teller.key(entry.time, key, down)
+            actions.key(entry.time, key, down)
         for action in entry.pointer:
-            teller.point(entry.time, action)
-    return teller.done
+            actions.point(entry.time, action)
+    return actions.done
 
 
-class _Teller:
-    """Follows keys, buttons and fingers."""
+class _Actions:
+    """State of keys, buttons and fingers, and the actions so far."""
 
     def __init__(self) -> None:
-        self.done: list[Done] = []
-        self._down: dict[int, bool] = {}  # and whether another key went down meanwhile
+        self.done: list[Action] = []
+        self._down: dict[int, bool] = {}  # True: another key went down meanwhile
         self._place: tuple[int, int] | None = None
         self._pressed: dict[str, tuple[float, tuple[int, int] | None]] = {}
 
@@ -71,22 +71,22 @@ class _Teller:
         if not down:
             used = self._down.pop(key, True)
             if not used and _name(key) in _MODIFIERS:
-                self._add(Done(time, time, "keys", _name(key)))
+                self._add(Action(time, time, "keys", _name(key)))
             return
         if key in self._down:
-            return  # it repeats by itself
+            return  # a repeat
         for other in self._down:
             self._down[other] = True
         self._down[key] = False
         if _name(key) in _MODIFIERS:
             return
         held = tuple(k for k in self._down if k != key and _name(k) in _MODIFIERS)
-        character = _typed().get((frozenset(held), key))
+        character = _characters().get((frozenset(held), key))
         if character is None:
             words = "-".join(map(_name, (*held, key)))
-            self._add(Done(time, time, "keys", words))
+            self._add(Action(time, time, "keys", words))
         else:
-            self._add(Done(time, time, "text", character))
+            self._add(Action(time, time, "text", character))
 
     # ---- Pointer
 
@@ -96,7 +96,7 @@ class _Teller:
                 self._place = (x, y)
             case By(dx=dx, dy=dy):
                 self._place = None
-                self._add(Done(time, time, "pointer", f"moved by {dx}, {dy}"))
+                self._add(Action(time, time, "pointer", f"moved by {dx}, {dy}"))
             case Button(button=number, down=down):
                 self._press(time, f"{BUTTONS[number]} button", down, self._place)
             case Finger(finger=finger, state="end"):
@@ -106,27 +106,27 @@ class _Teller:
                 if state == "begin":
                     self._press(time, f"finger {finger}", True, self._place)
             case Wheel(vertical=vertical, horizontal=horizontal):
-                self._add(Done(time, time, "pointer", f"wheel {vertical}, {horizontal}"))
+                self._add(Action(time, time, "pointer", f"wheel {vertical}, {horizontal}"))
 
-    def _press(self, time: float, what: str, down: bool, place: tuple[int, int] | None) -> None:
+    def _press(self, time: float, name: str, down: bool, place: tuple[int, int] | None) -> None:
         if down:
-            self._pressed[what] = (time, place)
+            self._pressed[name] = (time, place)
             return
-        began, start = self._pressed.pop(what, (time, place))
+        began, start = self._pressed.pop(name, (time, place))
         if start is None or place is None:
-            self._add(Done(began, time, "pointer", what))
-        elif max(abs(start[0] - place[0]), abs(start[1] - place[1])) < _STILL:
-            words = f"{what} at {start[0]}, {start[1]}"
-            self._add(Done(began, time, "pointer", words, (start,)))
+            self._add(Action(began, time, "pointer", name))
+        elif max(abs(start[0] - place[0]), abs(start[1] - place[1])) < _MIN_DRAG:
+            words = f"{name} at {start[0]}, {start[1]}"
+            self._add(Action(began, time, "pointer", words, (start,)))
         else:
-            words = f"{what} from {start[0]}, {start[1]} to {place[0]}, {place[1]}"
-            self._add(Done(began, time, "pointer", words, (start, place)))
+            words = f"{name} from {start[0]}, {start[1]} to {place[0]}, {place[1]}"
+            self._add(Action(began, time, "pointer", words, (start, place)))
 
-    # ---- Together
+    # ---- Joining
 
-    def _add(self, new: Done) -> None:
+    def _add(self, new: Action) -> None:
         last = self.done[-1] if self.done else None
-        if last is None or last.kind != new.kind or new.time - last.ended > _PAUSE:
+        if last is None or last.kind != new.kind or new.time - last.ended > _MAX_PAUSE:
             self.done.append(new)
         elif new.kind == "text":
             self.done[-1] = last._replace(ended=new.ended, words=last.words + new.words)
@@ -141,8 +141,8 @@ def _name(key: int) -> str:
 
 
 @cache
-def _typed() -> dict[tuple[frozenset[int], int], str]:
-    """What one chord types on a US keyboard; enter and tab are keys."""
+def _characters() -> dict[tuple[frozenset[int], int], str]:
+    """Return the character of each chord on a US keyboard; enter and tab are keys."""
     found: dict[tuple[frozenset[int], int], str] = {}
     for character, stroke in US.chords.items():
         if len(stroke) == 1 and character.isprintable():

@@ -1,12 +1,12 @@
-"""A report as one HTML page. I/O-free, but for its own style sheet and script.
+"""The HTML page of a report. I/O-free, except for its own style sheet and script.
 
 Rules:
 
-- Everything is built as a tree and escaped where it is written; nothing is ever put together as
-  text. What a guest or a program wrote also loses what it could hide with: control characters and
-  those that change the direction of a line are spelled out.
-- The page loads nothing, which its content policy says too. Without JavaScript only the player is
-  missing.
+- The page is built as a tree and escaped where it is written, never concatenated as text. In texts
+  of a guest or a program, control characters and those that change a line's direction are spelled
+  out.
+- The page loads nothing, and its content policy forbids loading. Without JavaScript only the player
+  is missing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .story import Event, Failure, Story
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _INPUT = ("text", "keys", "pointer")
 _WAIT = ("found", "missed", "broken")
-_SAYS = {
+_LABELS = {
     "text": "type",
     "keys": "press",
     "pointer": "pointer",
@@ -34,22 +34,22 @@ _SAYS = {
     "broken": "wait",
     "note": "note",
 }
-# What a guest wrote is cut: a hostile screen's text may be as long as it likes. A traceback ends
-# with what matters, and pytest itself has cut it.
-_LONGEST, _LONGEST_FAILURE = 2000, 200_000
+# Characters of a text. A hostile guest's text may have any length. pytest has cut a traceback, and
+# its end matters most.
+_MAX_TEXT, _MAX_FAILURE = 2000, 200_000
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 
 
 def page(
     stories: Sequence[Story], *, title: str, failure: Failure | None = None, verdict: str = ""
 ) -> str:
-    """Lay out what happened.
+    """Return the page.
 
     Args:
-        stories: One section each.
+        stories: The sections.
         title: The heading.
-        failure: What went wrong; it comes first.
-        verdict: One word for how it ended.
+        failure: The error, which comes first.
+        verdict: One word for the result.
     """
     root = Element("html", lang="en")
     head = SubElement(root, "head")
@@ -73,10 +73,10 @@ def page(
     return "<!doctype html>\n" + tostring(root, encoding="unicode", method="html") + "\n"
 
 
-def plain(text: str, longest: int = _LONGEST) -> str:
-    """A text without what it could hide with, and not too long."""
-    if len(text) > longest:
-        text = f"{text[:longest]} \u2026 and {len(text) - longest} more characters"
+def plain(text: str, limit: int = _MAX_TEXT) -> str:
+    """Return a text cut to a limit, with invisible characters spelled out."""
+    if len(text) > limit:
+        text = f"{text[:limit]} \u2026 and {len(text) - limit} more characters"
     return lines(text)
 
 
@@ -85,8 +85,8 @@ def plain(text: str, longest: int = _LONGEST) -> str:
 
 def _fail(body: Element, failure: Failure) -> None:
     section = SubElement(body, "section", {"class": "failure"})
-    _put(section, "h2", "What went wrong")
-    SubElement(section, "pre").text = plain(failure.words, _LONGEST_FAILURE)
+    _put(section, "h2", "Error")
+    SubElement(section, "pre").text = plain(failure.words, _MAX_FAILURE)
     if failure.png:
         SubElement(section, "img", src=_data(failure.png), alt="The screen, with notes")
 
@@ -128,7 +128,7 @@ def _summary(section: Element, story: Story) -> None:
 
 
 def _lanes(section: Element, story: Story, prefix: str) -> None:
-    """The whole time at a glance: what was shown, put in and waited for."""
+    """Add an overview of the whole time: one lane each for screens, input and waits."""
     whole = max(story.seconds, 0.001)
     lanes = SubElement(section, "div", {"class": "lanes"})
     shown = _lane(lanes, "screens")
@@ -169,7 +169,7 @@ def _bar(
 
 
 def _player(section: Element) -> None:
-    """What the script shows the moments in, one at a time; hidden without it."""
+    """Add the player, in which the script shows one moment at a time; hidden without the script."""
     player = SubElement(section, "div", {"class": "player", "hidden": "hidden"})
     SubElement(player, "div", {"class": "stage"})
     controls = SubElement(player, "div", {"class": "controls"})
@@ -189,20 +189,20 @@ def _button(controls: Element, kind: str, words: str, label: str) -> None:
 
 
 def _moments(story: Story) -> Iterator[tuple[Picture | None, float, list[Event]]]:
-    """Every picture with the time of the next one, and the events until then."""
+    """Yield every picture with the time of the next one, and the events until then."""
     events, at = story.events, 0
     pictures: list[Picture | None] = [None, *story.pictures]
     for number, picture in enumerate(pictures):
         following = pictures[number + 1] if number + 1 < len(pictures) else None
         until = following.time if following else story.seconds
         first = at
-        while at < len(events) and (following is None or _when(events[at]) < until):
+        while at < len(events) and (following is None or _event_time(events[at]) < until):
             at += 1
         if picture is not None or at > first:
             yield picture, until, list(events[first:at])
 
 
-def _when(event: Event) -> float:
+def _event_time(event: Event) -> float:
     return event.ended if event.kind in _WAIT else event.time
 
 
@@ -211,16 +211,16 @@ def _moment(
 ) -> None:
     kind = "moment told" if events else "moment"
     item = SubElement(moments, "li", {"class": kind, "id": f"m{number}"})
-    at = picture.time if picture else _when(events[0])
+    at = picture.time if picture else _event_time(events[0])
     words = SubElement(item, "div", {"class": "words"})
     time = SubElement(words, "p", {"class": "when"})
     time.text = _seconds(at)
     if picture is not None:
         SubElement(time, "span").text = f" for {_seconds(max(0.0, until - picture.time))}"
     if events:
-        told = SubElement(words, "ul")
+        entries = SubElement(words, "ul")
         for event in events:
-            _tell(told, event)
+            _add_event(entries, event)
     if picture is None:
         return
     link = SubElement(item, "a", {"class": "screen", "href": f"#m{number}"})
@@ -230,12 +230,12 @@ def _moment(
     _draw(link, picture, events)
 
 
-def _tell(told: Element, event: Event) -> None:
-    item = SubElement(told, "li", {"class": event.kind})
-    SubElement(item, "span", {"class": "at"}).text = _seconds(_when(event))
-    SubElement(item, "span", {"class": "what"}).text = _SAYS[event.kind]
-    said = SubElement(item, "bdi")
-    said.text = plain(event.words) + (f" \u00d7{event.times}" if event.times > 1 else "")
+def _add_event(entries: Element, event: Event) -> None:
+    item = SubElement(entries, "li", {"class": event.kind})
+    SubElement(item, "span", {"class": "at"}).text = _seconds(_event_time(event))
+    SubElement(item, "span", {"class": "what"}).text = _LABELS[event.kind]
+    words = SubElement(item, "bdi")
+    words.text = plain(event.words) + (f" \u00d7{event.times}" if event.times > 1 else "")
     if event.kind in _WAIT:
         took = _seconds(event.ended - event.time)
         verdict = {"found": "after", "missed": "not in", "broken": "broken off after"}[event.kind]
@@ -245,7 +245,7 @@ def _tell(told: Element, event: Event) -> None:
 
 
 def _draw(link: Element, picture: Picture, events: list[Event]) -> None:
-    """Clicks where they were made, and what was found where it was."""
+    """Draw the clicks and the matches of waits over the picture."""
     marks = [event for event in events if event.places or event.rect]
     if not marks:
         return
@@ -271,7 +271,7 @@ def _draw(link: Element, picture: Picture, events: list[Event]) -> None:
 
 
 def _line(event: Event) -> str:
-    return f"{_SAYS[event.kind]} {event.words}" + (f": {event.answer}" if event.answer else "")
+    return f"{_LABELS[event.kind]} {event.words}" + (f": {event.answer}" if event.answer else "")
 
 
 def _put(parent: Element, tag: str, text: str, kind: str = "") -> Element:
@@ -288,8 +288,8 @@ def _seconds(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f} min"
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _data(png: bytes) -> str:

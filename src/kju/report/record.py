@@ -1,17 +1,16 @@
-"""SHELL: recording what a machine shows and what is done to it, for a report.
+"""SHELL: the recording of a machine's screen, input and waits for a report.
 
 Rules:
 
-- A record has a connection of its own that only views, and a thread that sleeps until the screen
+- A record has its own connection with the view role, and a thread that sleeps until the screen
   changes. Neither the machine nor the program waits for it.
-- What it holds is bounded: pictures in number and bytes (`film`), input in bytes, waits in number.
-- What a wait looked at last is a picture too, so that the page shows what a program saw when it
-  went on.
+- All of it is bounded: pictures in number and bytes (`film`), input in bytes, waits in number.
+- The last frame of each wait is a picture as well, so that the page shows the screen on which the
+  program continued.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import threading
@@ -22,33 +21,31 @@ from typing import TYPE_CHECKING, Any, Self
 from ..client.frame import Frame
 from ..client.machine import attach
 from ..client.waits import newest_frame
-from ..errors import FormatError, KjuError, WaitTimeoutError
+from ..errors import KjuError, WaitTimeoutError
 from ..files import write_output
-from ..protocol.input_log import Input, decode
-from ..store.logs import LIMIT
 from ..surface import NOTHING_TAKEN, Mark
 from . import page
 from .film import MOST, MOST_BYTES, Film
-from .inputs import in_words
+from .inputs import described
 from .story import Event, Failure, Story
-from .tail import Tail
+from .tail import RecordedInput
 
 if TYPE_CHECKING:
     from ..client import aio
     from ..client.machine import Machine
+    from ..client.screen import Screen
     from ..client.witness import Waited
+    from ..protocol.input_log import Input
 
-#: Pictures a second at most. To compare and compress one of 1280x800 takes 35 to 110 ms on a busy
-#: computer, whose guests need the processor more: it rests four times as long as that took.
+#: Pictures per second at most. Comparing and compressing one of 1280x800 takes 35 to 110 ms on a
+#: busy computer, where the guest needs the processor: the pause is four times that.
 RATE = 4.0
-_RESTS = 4
-# As much as the machine itself keeps of its input.
-_MOST_INPUT = 2 * LIMIT
-_MOST_WAITS = 2000
-# Frames of waits that are not yet compressed: a loop of waits may be faster than that.
-_MOST_FRAMES = 4
-# A thread that sleeps on a screen notices within this that the record ends.
-_NOTICED = 0.1
+_PAUSE_FACTOR = 4
+_MAX_WAITS = 2000
+# Frames of waits that are not compressed yet: a loop of waits may be faster than the compression.
+_MAX_FRAMES = 4
+# Longest delay before the sleeping thread notices the record's end.
+_POLL_SECONDS = 0.1
 
 
 def recording(
@@ -58,17 +55,17 @@ def recording(
     console: int = 0,
     title: str = "",
 ) -> Record:
-    """Begin to record a machine, until `Record.close` or the end of a ``with`` block.
+    """Record a machine until `Record.close` or the end of a ``with`` block.
 
     Args:
-        machine: What to record. The waits of this very object are recorded with it, and what all
-            clients type and click; that needs the control role.
-        target: Where to write the report when the block ends, however it ends.
-        console: Which of its screens.
+        machine: The machine. The waits of this object are recorded with it, and the input of all
+            clients; recording input needs the control role.
+        target: Path of the report, which is written when the block ends, also after an error.
+        console: Index of the screen.
         title: The report's heading; by default the machine's name.
 
     Raises:
-        MachineError: The machine is not there any more.
+        MachineError: The machine is not running any more.
         UsageError: It has no such console.
     """
     return Record(machine, target, console=console, title=title)
@@ -78,8 +75,7 @@ class Record:
     """A machine's screen and input over a time: see `recording`.
 
     Attributes:
-        name: The machine's name.
-        failure: Why it went wrong, if it did: what the report begins with.
+        failure: The error that the report begins with; None without one.
     """
 
     def __init__(
@@ -93,103 +89,94 @@ class Record:
         most: int = MOST,
         most_bytes: int = MOST_BYTES,
     ) -> None:
-        """As `recording`, with limits.
+        """Begin, as `recording` does, with limits.
 
         Args:
-            machine: What to record.
-            target: Where to write the report when a ``with`` block ends.
-            console: Which of its screens.
+            machine: The machine.
+            target: Path of the report, which is written when a ``with`` block ends.
+            console: Index of the screen.
             title: The report's heading.
-            rate: Pictures a second at most.
-            most: Pictures at most; what is left is spread over the whole time.
+            rate: Pictures per second at most.
+            most: Pictures at most; those that are kept are spread over the whole time.
             most_bytes: Bytes of pictures at most.
         """
-        self.name: str = machine.name
         self.failure: Failure | None = None
         self._title = title or machine.name
         self._target = target
-        self._console = console
-        self._rest = 1.0 / rate
-        self._film = Film(most, most_bytes)
-        self._frames: deque[tuple[float, Frame]] = deque(maxlen=_MOST_FRAMES)
-        self._waits: deque[Event] = deque(maxlen=_MOST_WAITS)
-        self._notes: deque[Event] = deque(maxlen=_MOST_WAITS)
-        self._inputs: deque[tuple[float, float, bytes]] = deque()
-        self._input_bytes = self._lost = 0
-        self._read_at = 0.0
         self._lock = threading.RLock()
-        self._hurry = threading.Event()
+        self._wake = threading.Event()
         self._ending = False
         self._ended: float | None = None
         self._watched = machine.screens[console]
         self._view = attach(machine.name, "view")
         try:
-            self._screen = self._view.screens[console]
+            self._screen = _RecordedScreen(
+                self._view.screens[console], Film(most, most_bytes), rate
+            )
             info = self._view.info()
         except BaseException:
             self._view.close()
             raise
-        self._facts = _facts(info)
-        self._wall, self._began = time.time(), time.monotonic()
-        self._offset = self._wall - float(info.get("started", self._wall))
-        self._tail = Tail(machine._paths.input_log) if machine.role == "control" else None
-        if self._tail is None:
-            self.note("input is not recorded: this client only views")
-        self._witness = self._waited
-        self._watched._witnesses += (self._witness,)
+        wall, self._began = time.time(), time.monotonic()
+        # The record's name, begin and facts; `story` adds the rest.
+        self._begin = Story(machine.name, wall, 0.0, _facts(info), (), ())
+        self._events = _Events()
+        log = machine._paths.input_log if machine.role == "control" else None
+        self._input = RecordedInput(log, console, wall - float(info.get("started", wall)))
+        if log is None:
+            self.note("input is not recorded: this client has the view role")
+        self._watched._witnesses += (self._add_wait,)
         self._thread = threading.Thread(target=self._run, name="kju record", daemon=True)
         self._thread.start()
 
-    # ---- What a program says
+    @property
+    def name(self) -> str:
+        """The machine's name."""
+        return self._begin.name
+
+    # ---- Entries of the program
 
     def note(self, words: str) -> None:
-        """Add a line of one's own to the report, now."""
+        """Add a line of your own to the report, at this moment."""
         now = self._now()
-        self._notes.append(Event(now, now, "note", words))
+        self._events.notes.append(Event(now, now, "note", words))
 
     def fail(self, error: BaseException | str) -> None:
-        """Say what went wrong. The first is kept: what follows is often its consequence."""
+        """Set the failure. The first one is kept: later ones are often its consequence."""
         if self.failure is None:
             self.failure = _failure(error)
-            self._hurry.set()
+            self._wake.set()
 
-    # ---- What there is
+    # ---- The result
 
     @property
     def inputs(self) -> list[Input]:
-        """What all clients have typed and done with the pointer, with the record's own times."""
-        self._listen()
+        """Keys and pointer actions of all clients, with the record's own times."""
+        self._read_input()
         with self._lock:
-            return [entry for line in self._inputs for entry in _entries(*line, self._offset)]
+            return self._input.entries()
 
     def story(self) -> Story:
-        """Everything so far."""
+        """Return everything recorded so far."""
         if self._ended is None:
-            self._look(final=True)
+            self._take_picture(final=True)
         inputs = self.inputs
         with self._lock:
-            words = [
-                Event(d.time, d.ended, d.kind, d.words, places=d.places, times=d.times)
-                for d in in_words(inputs, self._console)
-            ]
-            events = sorted([*words, *self._waits, *self._notes], key=_told)
-            forgotten = f"the first {self._lost} inputs are forgotten" if self._lost else ""
-            seconds = self._now() if self._ended is None else self._ended
-            return Story(
-                name=self.name,
-                began=self._wall,
-                seconds=seconds,
-                facts=self._facts,
-                pictures=tuple(self._film.pictures),
+            done = [Event(**action._asdict()) for action in described(inputs, self._input.console)]
+            events = sorted([*done, *self._events.waits, *self._events.notes], key=_sort_time)
+            lost = self._input.lost
+            return self._begin._replace(
+                seconds=self._now() if self._ended is None else self._ended,
+                pictures=tuple(self._screen.film.pictures),
                 events=tuple(events),
-                forgotten=forgotten,
+                forgotten=f"the first {lost} inputs are not kept" if lost else "",
             )
 
     def save(self, target: str | os.PathLike[str]) -> None:
-        """Write the report: one HTML file that needs nothing else.
+        """Write the report: one HTML file that needs no other file.
 
         Raises:
-            FileError: It can't be written; an old file is as it was.
+            FileError: It cannot be written; an old file is as it was.
         """
         save(target, [self], title=self._title, failure=self.failure)
 
@@ -197,17 +184,16 @@ class Record:
         """End the record. It can be saved afterwards; a second call does nothing."""
         if self._ended is not None:
             return
-        # Another may have begun to listen meanwhile, and goes on.
-        others = tuple(w for w in self._watched._witnesses if w is not self._witness)
+        # Other records of this screen keep their witnesses.
+        others = tuple(w for w in self._watched._witnesses if w != self._add_wait)
         self._watched._witnesses = others
         self._ending = True
-        self._hurry.set()
+        self._wake.set()
         self._thread.join()
-        self._look(final=True)
-        self._listen()
+        self._take_picture(final=True)
+        self._read_input()
         self._ended = self._now()
-        if self._tail is not None:
-            self._tail.close()
+        self._input.close()
         self._view.close()
 
     def __enter__(self) -> Self:
@@ -228,9 +214,9 @@ class Record:
     def _run(self) -> None:
         mark = NOTHING_TAKEN
         while not self._ending:
-            self._listen()
+            self._read_input()
             try:
-                change = self._screen.wait(mark, timeout=_NOTICED)
+                change = self._screen.screen.wait(mark, timeout=_POLL_SECONDS)
             except WaitTimeoutError:
                 continue
             except KjuError as error:
@@ -238,49 +224,73 @@ class Record:
                     self.note(str(error))
                 return
             began = time.monotonic()
-            mark = self._look() or change.mark
-            self._hurry.wait(max(self._rest, _RESTS * (time.monotonic() - began)))
-            self._hurry.clear()
+            mark = self._take_picture() or change.mark
+            self._wake.wait(self._screen.pause(time.monotonic() - began))
+            self._wake.clear()
 
-    def _look(self, *, final: bool = False) -> Mark | None:
-        """Take what waits have seen, and what the screen shows now; returns its mark."""
+    def _take_picture(self, *, final: bool = False) -> Mark | None:
+        """Take the frames of waits, and the newest frame; return its mark."""
         with self._lock:
-            while self._frames:
-                at, frame = self._frames.popleft()
-                self._film.show(at, frame, (frame.incarnation, frame.version))
-            at = self._now()
-            try:
-                frame = newest_frame(self._screen)
-            except KjuError:
-                return None  # the next wait says why
-            self._film.show(at, frame, (frame.incarnation, frame.version), final=final)
-            epoch = frame.mode.epoch if frame.mode else 0
-            return Mark(frame.incarnation, epoch, frame.version)
+            return self._screen.take(self._now(), final=final)
 
-    def _listen(self) -> None:
-        """Take what has been put in since the last time."""
-        if self._tail is None or self._ended is not None:
-            return
-        with self._lock:
-            since, self._read_at = self._read_at, self._now()
-            for line in self._tail.read():
-                self._inputs.append((since, self._read_at, line))
-                self._input_bytes += len(line)
-            while self._input_bytes > _MOST_INPUT:
-                self._input_bytes -= len(self._inputs.popleft()[2])
-                self._lost += 1
+    def _read_input(self) -> None:
+        """Take the input since the last time."""
+        if self._ended is None:
+            with self._lock:
+                self._input.read(self._now())
 
-    def _waited(self, waited: Waited) -> None:
-        """A wait of the program's is over; this is its thread."""
+    def _add_wait(self, waited: Waited) -> None:
+        """Take a wait that has ended; called on the program's thread."""
         began, ended = waited.began - self._began, waited.ended - self._began
-        kind, answer = ("found", "") if waited.error is None else _why(waited.error)
+        kind, answer = ("found", "") if waited.error is None else _outcome(waited.error)
         rect = getattr(waited.found, "rect", None)
         if rect is not None:
             answer = f"found at {rect.x}, {rect.y}, {rect.width}x{rect.height}"
-        self._waits.append(Event(began, ended, kind, waited.what, answer, rect=rect))
+        self._events.waits.append(Event(began, ended, kind, waited.what, answer, rect=rect))
         if isinstance(waited.frame, Frame):
-            self._frames.append((ended, waited.frame))
-            self._hurry.set()
+            self._screen.frames.append((ended, waited.frame))
+            self._wake.set()
+
+
+class _Events:
+    """Waits and notes, each in its order."""
+
+    def __init__(self) -> None:
+        self.waits: deque[Event] = deque(maxlen=_MAX_WAITS)
+        self.notes: deque[Event] = deque(maxlen=_MAX_WAITS)
+
+
+class _RecordedScreen:
+    """The screen of a record, and the pictures taken of it.
+
+    Attributes:
+        screen: The screen, through the record's own connection.
+        film: The pictures.
+        frames: Frames of waits that are not in the film yet, with their times.
+    """
+
+    def __init__(self, screen: Screen, film: Film, rate: float) -> None:
+        self.screen = screen
+        self.film = film
+        self.frames: deque[tuple[float, Frame]] = deque(maxlen=_MAX_FRAMES)
+        self._pause = 1.0 / rate
+
+    def take(self, now: float, *, final: bool) -> Mark | None:
+        """Add the waits' frames and the newest one to the film; return the newest one's mark."""
+        while self.frames:
+            at, frame = self.frames.popleft()
+            self.film.show(at, frame, (frame.incarnation, frame.version))
+        try:
+            frame = newest_frame(self.screen)
+        except KjuError:
+            return None  # the next wait raises the reason
+        self.film.show(now, frame, (frame.incarnation, frame.version), final=final)
+        epoch = frame.mode.epoch if frame.mode else 0
+        return Mark(frame.incarnation, epoch, frame.version)
+
+    def pause(self, cost: float) -> float:
+        """Return the seconds to wait before the next picture, when the last one took *cost*."""
+        return max(self._pause, _PAUSE_FACTOR * cost)
 
 
 def save(
@@ -295,13 +305,13 @@ def save(
 
     Args:
         target: A path.
-        records: What to show.
-        title: Its heading.
-        failure: What went wrong.
-        verdict: One word for how it ended; by default ``failed`` with a failure.
+        records: The records.
+        title: The heading.
+        failure: The error.
+        verdict: One word for the result; by default ``failed`` with a failure.
 
     Raises:
-        FileError: It can't be written; an old file is as it was.
+        FileError: It cannot be written; an old file is as it was.
     """
     if isinstance(failure, (BaseException, str)):
         failure = _failure(failure)
@@ -310,12 +320,12 @@ def save(
     write_output(target, text.encode())
 
 
-def _told(event: Event) -> float:
-    """A wait is told when it is over, anything else when it begins."""
+def _sort_time(event: Event) -> float:
+    """Return the end of a wait, and the begin of anything else."""
     return event.ended if event.kind in ("found", "missed", "broken") else event.time
 
 
-def _why(error: BaseException) -> tuple[str, str]:
+def _outcome(error: BaseException) -> tuple[str, str]:
     words = str(error) or type(error).__name__
     return ("missed" if isinstance(error, WaitTimeoutError) else "broken"), words
 
@@ -331,20 +341,8 @@ def _failure(error: BaseException | str) -> Failure:
     return Failure(f"{type(error).__name__}: {error}", png.getvalue())
 
 
-def _entries(since: float, until: float, line: bytes, offset: float) -> list[Input]:
-    """A line of the log on the record's clock; the computer's may have been set meanwhile."""
-    from msgspec.structs import replace
-
-    with contextlib.suppress(FormatError):
-        return [
-            replace(entry, time=min(max(entry.time - offset, since), until))
-            for entry in decode(line)
-        ]
-    return []
-
-
 def _facts(info: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """What of a machine's info tells a reader what ran."""
+    """Return the parts of a machine's info that identify what was running."""
     found = []
     for words, keys in (
         ("QEMU", ("qemu", "version")),

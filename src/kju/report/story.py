@@ -1,4 +1,4 @@
-"""What a report tells: plain data, gathered by a `Record` and laid out by `page`. I/O-free."""
+"""Contents of a report: plain data, collected by a `Record` and laid out by `page`. I/O-free."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from .film import Picture
 
 
 class Event(NamedTuple):
-    """Something that happened.
+    """An input, a wait or a note.
 
     Attributes:
-        time: When it began, seconds since the record did.
-        ended: When it was over.
+        time: Its begin, seconds since the record's.
+        ended: Its end.
         kind: ``text``, ``keys`` or ``pointer`` for input; ``found``, ``missed`` or ``broken`` for
             a wait; ``note``.
-        words: What it was.
-        answer: How it ended, for a wait.
-        places: Where a button or finger went down and came up, pixels.
-        rect: Where on the screen something was found.
-        times: How often, one after the other.
+        words: Its description.
+        answer: The result of a wait.
+        places: Pixels at which a button or finger was pressed and released.
+        rect: The match of a wait, on the screen.
+        times: Number of repetitions.
     """
 
     time: float
@@ -34,10 +34,10 @@ class Event(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why it went wrong.
+    """The error that a report begins with.
 
     Attributes:
-        words: The error, as many lines as there are.
+        words: The error's text, with its line ends.
         png: A picture of it, such as `kju.vision.ScreenTimeoutError` draws; or empty.
     """
 
@@ -51,11 +51,11 @@ class Story(NamedTuple):
     Attributes:
         name: The machine's.
         began: Seconds since the epoch.
-        seconds: How long.
-        facts: What is known of the machine: names and values.
-        pictures: What it showed, oldest first.
-        events: What happened, oldest first.
-        forgotten: What is not known any more, in words; or empty.
+        seconds: Its duration.
+        facts: Facts about the machine: names and values.
+        pictures: Pictures of the screen, oldest first.
+        events: Events, oldest first.
+        forgotten: A note about dropped events; empty without any.
     """
 
     name: str

@@ -124,7 +124,7 @@ class Audience(ServedViewer):
         return min(members, key=rank)
 
     def is_stuck(self, now: float) -> bool:
-        """Return whether the leader does not acknowledge what is in flight."""
+        """Return whether the leader's acknowledgements are overdue."""
         is_waiting = self.sender.outgoing.window.in_flight > 0
         return is_waiting and now > self._acknowledged_at + LEADER_TIMEOUT
 

@@ -139,6 +139,6 @@ class ViewerRegistry:
         return [each for each in batch if self.get(each.id) is each]
 
     def is_timed_out(self, viewer: ServedViewer, now: float) -> bool:
-        """Return whether there was no message of a viewer or member for too long."""
+        """Return whether a viewer or member was silent for too long."""
         limit = MEMBER_TIMEOUT if viewer.id in self.members else VIEWER_TIMEOUT
         return now > viewer.sender.heard_at + limit

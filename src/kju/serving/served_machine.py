@@ -18,7 +18,7 @@ from ..client.aio.snapshots import events
 from ..client.link import only_descriptor
 from ..client.notifier import Notifier
 from ..errors import KjuError, UnavailableError, UsageError
-from ..memory import Segment, open_fd
+from ..memory import SharedMemory, open_fd
 from ..protocol.messages import Done, Finger, GetSurface, Keys, Point, SurfaceHandle, To
 from ..remote.transport import Engine
 from ..surface import State
@@ -54,7 +54,7 @@ class ConsoleOrigin:
     def __init__(self, machine: str, console: int) -> None:
         self._machine, self._console = machine, console
         self._link: AsyncLink | None = None
-        self._segment: Segment | None = None
+        self._segment: SharedMemory | None = None
         self._consumer: Consumer | None = None
         self._notifier = Notifier()
         self._following: asyncio.Task[None] | None = None

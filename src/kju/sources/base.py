@@ -1,17 +1,16 @@
-"""What every source is: something that fills one `Producer` for one console.
+"""The contract of a source: it fills the `Producer` of one console.
 
-Rules a source obeys:
+Rules that every source obeys:
 
-- It works between `start` and `stop`, in a thread of its own if it needs one. `stop` returns
-  when nothing will be published any more; both may be called once, `stop` also before `start`.
-- It never waits for whoever looks, and holds a bounded amount of display data.
-- It says what it does in a `Status`, through the callback given to it. The callback is called
-  from the source's thread, must return at once and must not call the source back.
-- What it cannot do itself it asks for there (`Need`); until that is given it goes on as well
-  as it can.
-- When it ends by itself, the last picture stays published; the host decides what comes next.
+- It works between `start` and `stop`, if needed in a thread of its own (`ThreadedSource`). After
+  `stop` has returned, nothing more is published. `stop` may be called before `start`.
+- It never waits for a consumer, and it holds a bounded amount of display data.
+- It reports each new `Status` through its callback. The callback runs in the source's thread. It
+  must return at once and must not call the source.
+- It asks for what it lacks in that status (`Need`), and continues as well as it can until then.
+- When it ends by itself, the last picture stays published. Its owner decides what follows.
 
-`StubSource` is the smallest source there is; read it before you write one.
+`StubSource` is the smallest complete source; read it before you write one.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from ..surface.producer import Producer
 
 
 class Phase(Enum):
-    """Where a source is in its life; it only moves on."""
+    """The phases of a source's life, in their only order."""
 
     NEW = "new"
     RUNNING = "running"
@@ -34,21 +33,23 @@ class Phase(Enum):
 
 
 class Need(Enum):
-    """What a source asks of its host."""
+    """What a source asks of its owner."""
 
     NOTHING = "nothing"
     REGISTER = "register"
-    """Start a new source in its place: the connection has become worse than a new one is."""
+    """A new source in its place: its connection is worse now than a new one would be."""
     LARGER = "larger"
     """A surface with room for `Status.needed` bytes of pixels, given with `retarget`."""
 
 
 class Status(NamedTuple):
-    """What a source does now.
+    """The state of a source.
 
     Attributes:
-        name: The source as users know it, for example ``display1-map``.
-        reason: Why it is no faster one, or why it ended; empty when all is well.
+        phase: Its phase.
+        name: The source's public name, for example ``display1-map``.
+        reason: Why it is not a faster source, or why it ended; empty when all is well.
+        need: What it asks for.
         needed: Bytes of pixels, with `Need.LARGER`.
     """
 
@@ -58,12 +59,19 @@ class Status(NamedTuple):
     need: Need = Need.NOTHING
     needed: int = 0
 
+    @classmethod
+    def too_large(cls, name: str, needed: int) -> Status:
+        """Return the status of a source whose picture is larger than its surface."""
+        reason = "the picture is larger than the surface"
+        return cls(Phase.RUNNING, name, reason, Need.LARGER, needed)
 
-Report = Callable[[Status], None]
+
+#: Receives every new status of a source.
+OnStatus = Callable[[Status], None]
 
 
 def room_for(width: int, height: int) -> int:
-    """Bytes of pixels that a surface needs for a mode of this size, 4 bytes per pixel."""
+    """Return the bytes of pixels that a surface needs for a mode, at 4 bytes per pixel."""
     return (width * 4 + 63 & ~63) * height
 
 
@@ -71,17 +79,17 @@ class Source(abc.ABC):
     """Fills one producer for one console.
 
     Attributes:
-        producer: What it fills.
-        status: What it said last.
-        paused: The machine is: set before `start`, later through `pause`.
+        producer: The producer that is filled.
+        status: The newest status.
+        paused: Whether the machine is paused: set before `start`, later with `set_paused`.
     """
 
     paused = False
 
-    def __init__(self, producer: Producer, name: str, report: Report | None = None) -> None:
+    def __init__(self, producer: Producer, name: str, on_status: OnStatus | None = None) -> None:
         self.producer = producer
         self.status = Status(Phase.NEW, name)
-        self._report = report
+        self._on_status = on_status
 
     @abc.abstractmethod
     def start(self) -> None:
@@ -89,82 +97,85 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def stop(self) -> None:
-        """End, and return when nothing will be published any more."""
+        """End; nothing more is published once this returns."""
 
     @abc.abstractmethod
     def retarget(self, producer: Producer) -> None:
         """Fill another surface from now on, beginning with the whole picture."""
 
-    def pause(self, now: bool) -> None:
-        """The machine has been paused, or goes on: say PAUSED in place of LIVE, or LIVE again.
+    def set_paused(self, paused: bool) -> None:
+        """Publish the state PAUSED in place of LIVE, or LIVE again.
 
-        It is said here, by whoever publishes, and not by the host: of two that write one state
-        the later wins, and a first picture would make a paused machine live.
+        The source does this, not its owner. If both wrote the state, the first picture of a new
+        source could make a paused machine LIVE.
         """
-        self.paused = now
+        self.paused = paused
 
-    def input(self) -> None:  # noqa: B027  most are told what changes
-        """Somebody has sent the guest an input: what it changes is wanted soon."""
+    def note_input(self) -> None:  # noqa: B027  most sources are told what changes
+        """Publish soon: the guest has been sent an input."""
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Width and height that the emulator said last; None where it has said nothing."""
+        """Width and height that the emulator reported last; None before that."""
         return None
 
     @property
-    def live(self) -> State:
-        """The state of a surface that has a picture."""
+    def live_state(self) -> State:
+        """The state of a surface that has a picture: LIVE or PAUSED."""
         return State.PAUSED if self.paused else State.LIVE
 
     def flush(self, timeout: float) -> bool:
-        """Publish everything the emulator has told so far.
+        """Publish everything that the emulator has sent before this call.
 
         Args:
-            timeout: Seconds to wait for it.
+            timeout: The longest wait, seconds.
 
         Returns:
-            Whether that was done in time; a source that publishes at once has nothing to do.
+            Whether it was published in time. A source that publishes at once returns True.
         """
         return True
 
-    def _tell(self, status: Status) -> None:
+    def _set_status(self, status: Status) -> None:
         """Set the status, and report it if it is new."""
         if status != self.status:
             self.status = status
-            if self._report is not None:
-                self._report(status)
+            if self._on_status is not None:
+                self._on_status(status)
 
 
 class StubSource(Source):
-    """Publishes one black picture and rests: the contract, readable, and a fake for tests."""
+    """Publishes one black picture: the readable form of the contract, and a source for tests."""
 
     def __init__(
-        self, producer: Producer, report: Report | None = None, size: tuple[int, int] = (640, 480)
+        self,
+        producer: Producer,
+        on_status: OnStatus | None = None,
+        size: tuple[int, int] = (640, 480),
     ) -> None:
-        super().__init__(producer, "stub", report)
+        super().__init__(producer, "stub", on_status)
         self._size = size
 
     @property
     def size(self) -> tuple[int, int]:
-        """The picture's width and height."""
+        """Width and height of the picture."""
         return self._size
 
     def start(self) -> None:
         """Publish the picture."""
         self.retarget(self.producer)
-        self._tell(Status(Phase.RUNNING, "stub"))
+        self._set_status(Status(Phase.RUNNING, "stub"))
 
     def stop(self) -> None:
-        """Do nothing more."""
-        self._tell(Status(Phase.ENDED, "stub"))
+        """End."""
+        self._set_status(Status(Phase.ENDED, "stub"))
 
     def retarget(self, producer: Producer) -> None:
-        """Publish the picture there."""
+        """Publish the picture in another surface."""
         self.producer = producer
         producer.set_mode(*self.size)
-        producer.set_state(self.live)
+        producer.set_state(self.live_state)
 
-    def pause(self, now: bool) -> None:
-        """Say so: there is a picture always."""
-        super().pause(now)
-        self.producer.set_state(self.live)
+    def set_paused(self, paused: bool) -> None:
+        """Publish the new state at once: there always is a picture."""
+        super().set_paused(paused)
+        self.producer.set_state(self.live_state)

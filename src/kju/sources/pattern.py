@@ -1,7 +1,7 @@
-"""A source for tests and demonstrations: known pictures, known damage.
+"""SHELL: a source for tests and demonstrations with known pictures and known damage.
 
-Frame *n* is a pure function of *n* and the size (`picture`), so that whoever looks can say
-exactly what should be there. Nothing but the box and the counter changes between frames.
+Frame *n* is a pure function of *n* and the size (`picture`), so that a consumer can check every
+pixel. Only the box and the counter change between two frames.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ import numpy as np
 
 from ..surface.geometry import Rect
 from ..surface.producer import Producer
-from .base import Phase, Report, Source, Status
+from .base import OnStatus, Phase, Source, Status
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+#: Side of the moving box, pixels.
 BOX = 48
-"""Side of the moving box, pixels."""
-
+#: Height of the counter, pixels; the box stays below it.
 MARGIN = 16
-"""Height of the counter, pixels; the box stays below it."""
 
 
 class PatternSource(Source):
@@ -35,7 +34,7 @@ class PatternSource(Source):
     def __init__(
         self,
         producer: Producer,
-        report: Report | None = None,
+        on_status: OnStatus | None = None,
         *,
         size: tuple[int, int] = (640, 480),
         rate: float = 60.0,
@@ -43,12 +42,12 @@ class PatternSource(Source):
         """Prepare to draw.
 
         Args:
-            producer: What to fill.
-            report: Told what the source does.
-            size: Width and height, at least 64 pixels each (the counter and the box fit).
+            producer: The producer to fill.
+            on_status: Receives every new status.
+            size: Width and height, at least 64 pixels each, so that counter and box fit.
             rate: Frames a second; 0 draws only when `step` is called.
         """
-        super().__init__(producer, "pattern", report)
+        super().__init__(producer, "pattern", on_status)
         self._size = size
         self.rate = rate
         self.frame = 0
@@ -62,36 +61,36 @@ class PatternSource(Source):
         return self._size
 
     def start(self) -> None:
-        """Publish frame 0, then go on at the rate that was asked for."""
+        """Publish frame 0, then further frames at the given rate."""
         self.retarget(self.producer)
-        self._tell(Status(Phase.RUNNING, "pattern"))
+        self._set_status(Status(Phase.RUNNING, "pattern"))
         if self.rate > 0:
             self._thread = threading.Thread(target=self._run, name="kju-pattern", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """Draw nothing more."""
+        """End; nothing more is drawn once this returns."""
         self._ending.set()
         if self._thread is not None:
             self._thread.join()
-        self._tell(Status(Phase.ENDED, "pattern"))
+        self._set_status(Status(Phase.ENDED, "pattern"))
 
     def retarget(self, producer: Producer) -> None:
-        """Publish the present frame in another surface and go on there."""
+        """Publish the current frame in another surface and continue there."""
         with self._lock:
             self.producer = producer
             source = np.ascontiguousarray(picture(self.size, self.frame))
             producer.set_mode(*self.size, source=source)
-            producer.set_state(self.live)
+            producer.set_state(self.live_state)
 
-    def pause(self, now: bool) -> None:
-        """Say so; it goes on drawing, as a host's other sources would not."""
+    def set_paused(self, paused: bool) -> None:
+        """Publish the new state. The source goes on drawing: it has no guest that could pause."""
         with self._lock:
-            super().pause(now)
-            self.producer.set_state(self.live)
+            super().set_paused(paused)
+            self.producer.set_state(self.live_state)
 
     def step(self) -> list[Rect]:
-        """Publish the next frame; returns exactly the rectangles that may differ."""
+        """Publish the next frame; returns the rectangles that may differ, and no others."""
         with self._lock:
             self.frame += 1
             image = picture(self.size, self.frame)
@@ -110,7 +109,7 @@ class PatternSource(Source):
 
 
 def picture(size: tuple[int, int], frame: int) -> npt.NDArray[np.uint8]:
-    """What frame *frame* looks like: ``(height, width, 4)``, B G R X, X 255."""
+    """Return the pixels of frame *frame*: ``(height, width, 4)``, B G R X, X 255."""
     width, height = size
     image = np.empty((height, width, 4), np.uint8)
     image[...] = _bars(width)
@@ -122,7 +121,7 @@ def picture(size: tuple[int, int], frame: int) -> npt.NDArray[np.uint8]:
 
 
 def damage(size: tuple[int, int], frame: int) -> list[Rect]:
-    """Rectangles outside of which frame *frame* equals the one before it."""
+    """Return rectangles outside of which frame *frame* equals the one before it."""
     rects = [Rect(*_box(size, frame - 1), BOX, BOX), Rect(*_box(size, frame), BOX, BOX)]
     return [rects[0].union(rects[1]), Rect(0, 0, 64, MARGIN)]
 
@@ -136,7 +135,7 @@ def _bars(width: int) -> npt.NDArray[np.uint8]:
 
 
 def _box(size: tuple[int, int], frame: int) -> tuple[int, int]:
-    """Where the box is: it goes to and fro, below the counter."""
+    """Return the place of the box, which bounces below the counter."""
     width, height = size
     return _bounce(frame * 5, width - BOX), MARGIN + _bounce(frame * 3, height - BOX - MARGIN)
 

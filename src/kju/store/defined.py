@@ -24,9 +24,8 @@ from ..errors import DefinitionError, FileError, LimitError, MachineNotFoundErro
 from ..files import Folder
 from . import disk_chain
 from .definition import MAX_TEXT, Definition, decode, refuse
-from .disk_chain import Chain
+from .disk_chain import Chain, read_image
 from .image import Image, Kind
-from .image_file import read_image
 from .paths import DEFINITION_FILE, NAME, check_name, definitions_folder, is_defined
 
 DISK = "disk.qcow2"

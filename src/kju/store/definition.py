@@ -1,7 +1,7 @@
-"""What a machine is, as its owner has written it down. I/O-free.
+"""The definition of a machine, as its owner writes it. I/O-free.
 
-A definition is strict: what kju does not know is an error and no note, and every error names the
-file, the line and the key. Paths are as they were written; whoever reads the file makes them whole.
+A definition is strict: an unknown key is an error, and every error names the file, the line and the
+key. Paths are kept as written; the reader of the file makes them absolute.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One machine.
 
     Attributes:
-        name: Its name; empty to leave that to its folder's.
-        image: What it boots from: a disk, a CD or a kernel; empty for none.
+        name: Its name; empty for its folder's.
+        image: The disk, CD or kernel that it boots from; empty for none.
         disks: Further disks and CDs, in this order.
         disk_bus: The bus of its disks, one of `DISK_BUSES`; empty for the one that QEMU itself
             uses on this machine type.
@@ -39,11 +39,11 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         memory: Such as ``2G``; empty for kju's default.
         cpus: Virtual processors; 0 for QEMU's default.
         firmware: ``bios``, ``uefi``, or the path of a firmware's image.
-        network: ``user`` for one that reaches out, or ``none``.
+        network: ``user`` for connections to the outside, or ``none``.
         devices: Values of QEMU's ``-device``.
         arguments: Further arguments of QEMU, passed on as they are.
         qemu: The QEMU to run; empty to look for one.
-        base: The machine that this one was cloned from: its disks lie over that one's.
+        base: The machine that this one was cloned from: its disks are overlays of that one's.
     """
 
     name: Text = ""
@@ -96,7 +96,7 @@ def decode(text: str, file: str, name: str) -> Definition:
     if found.name not in ("", name):
         refuse(text, file, "name", f"the machine's name is its folder's, which is {name!r}")
     if found.memory and not _MEMORY.fullmatch(found.memory):
-        refuse(text, file, "memory", f"{found.memory!r} is no amount of memory such as '2G'")
+        refuse(text, file, "memory", f"{found.memory!r} is not an amount of memory such as '2G'")
     if not found.firmware:
         refuse(text, file, "firmware", "it is 'bios', 'uefi' or the path of a firmware's image")
     for key in ("disks", "devices"):
@@ -120,7 +120,7 @@ def refuse(text: str, file: str, key: str, why: str, item: int | None = None) ->
 def _refuse_value(said: str, text: str, file: str) -> NoReturn:
     if unknown := _UNKNOWN.match(said):
         key = unknown[1]
-        refuse(text, file, key, f"there is no such key; the keys are {', '.join(KEYS)}")
+        refuse(text, file, key, f"unknown key; the keys are {', '.join(KEYS)}")
     match = _VALUE.fullmatch(said)
     what, key, item = match.groups() if match else (said, None, None)
     refuse(text, file, key or "", _plain(what, key or ""), int(item) if item else None)
@@ -128,7 +128,7 @@ def _refuse_value(said: str, text: str, file: str) -> NoReturn:
 
 def _refuse_syntax(said: str, text: str, file: str) -> NoReturn:
     if (again := lines.twice(text)) is not None:
-        why = "this key stands there twice"
+        why = "this key is given twice"
         raise DefinitionError(
             f"{file}:{again.line}: {again.key}: {why}", file, again.line, again.key
         )
@@ -138,11 +138,11 @@ def _refuse_syntax(said: str, text: str, file: str) -> NoReturn:
     key = next((p.key for p in reversed(lines.places(text)) if p.line <= line), "")
     what = match[1] if match else said
     where = f"{key}: " if key else ""
-    raise DefinitionError(f"{file}:{line}: {where}this is no TOML: {what}", file, line, key)
+    raise DefinitionError(f"{file}:{line}: {where}invalid TOML: {what}", file, line, key)
 
 
 def _plain(said: str, key: str) -> str:
-    """The decoder's words in those of who wrote the file."""
+    """Return the decoder's message in the terms of TOML."""
     words = {
         "`array`": "a list",
         "`str`": "a text",
@@ -161,7 +161,7 @@ def _plain(said: str, key: str) -> str:
 
 
 def write(definition: Definition) -> str:
-    """A definition as TOML; what has its default is left out."""
+    """Return a definition as TOML, without default values."""
     defaults = Definition()
     parts = []
     for key in KEYS:

@@ -1,7 +1,7 @@
-"""Where in a TOML text a key stands: its parsers do not say. I/O-free.
+"""The lines of the keys in a TOML text, which its parsers do not give. I/O-free.
 
-Nothing is checked here: strings, comments and brackets are stepped over, and what is left of an
-equals sign is a key. Of a text that is no TOML, places are those that can be made out.
+Nothing is checked here: strings, comments and brackets are skipped, and a key is the text left of
+an equals sign. For invalid TOML the result is a best effort.
 
 Source:
     TOML 1.0.0, https://toml.io/en/v1.0.0.

@@ -1,15 +1,13 @@
-"""SHELL: the files that QEMU would open for a disk, and which of them it may.
-
-Rules:
+"""SHELL: the files that QEMU would open for a disk, and the check of them.
 
 - Every layer is read by `disk_headers` before QEMU sees the disk, and nothing else is opened.
 - A backing file is a regular file in the folder of the image itself, after links are followed. Its
   format is named, or it is raw and passed to QEMU as raw: a guest may have written its contents.
-- No external data file and no network address.
-- A VMDK's description is one that QEMU can read in one way only. Its extents are in its folder, are
-  named after it, since QEMU writes them, and name nothing themselves.
-- Layers that kju has made are trusted: a clone's disk lies over the disks of its base, wherever
-  these are. What those name has to be in their own folder again.
+- External data files and network addresses are refused.
+- A VMDK's description must be unambiguous to QEMU. Its extents are in its folder, are named after
+  it, since QEMU writes them, and name no further files.
+- Layers that kju has made are trusted: a clone's disk is an overlay of its base's disk in any
+  folder. The files that those name must be in their own folder again.
 - A disk that is trusted (``--trust-disk``) may name anything; its layers are shown all the same.
 """
 
@@ -25,21 +23,51 @@ from typing import NamedTuple, TypeVar
 from ..errors import UsageError
 from . import vmdk
 from .disk_headers import Named, parse
-from .image import Image, Kind
+from .image import HEAD, Image, Kind, classify
 
 _T = TypeVar("_T")
 
-#: More layers than anybody makes; QEMU gets slow long before.
+#: More layers than in practice; QEMU gets slow long before.
 MAX_LAYERS = 64
-#: What a layer may say that the one below is.
+#: Formats that a layer may name for the one below.
 _FORMATS = frozenset(
     ("raw", "qcow2", "qcow", "qed", "vmdk", "vdi", "vpc", "vhdx", "parallels", "bochs", "dmg")
 )
 #: As QEMU tells a protocol from a path: a colon before any slash.
 _PROTOCOL = re.compile(r"[^:/]*:")
 
-#: Returns the files that kju has put a disk over: of the disk, by its path.
+#: Returns the files below a disk that kju made, by the disk's path.
 Made = Callable[[Path], frozenset[Path]]
+
+#: Prefixes that QEMU reads as a network address or a block driver, in any part of a path.
+_ADDRESS = re.compile(
+    r"(?:^|/)(?:json|fat|https?|ftps?|nbd(?:\+\w+)?|ssh|iscsi|rbd|nfs|gluster(?:\+\w+)?|vvfat"
+    r"|blkdebug|blkverify|null-(?:co|aio)|host_device|nvme|sheepdog|tftp|vxhs):"
+)
+
+
+def read_image(path: str) -> Image:
+    """Read the first bytes of an image and return its kind.
+
+    Raises:
+        UsageError: It is missing, unreadable, a folder, or a kernel QEMU cannot start.
+    """
+    whole = Path(path).expanduser().absolute()
+    if whole.is_dir():
+        raise UsageError(f"the image {whole} is a folder; name a disk, an ISO or a kernel in it")
+    if not whole.exists() and _ADDRESS.search(str(whole)):
+        raise UsageError(
+            f"the image {path} is not a file: kju opens files only. For an address that QEMU is to"
+            " open, use its own arguments: kju run -- -drive file=..."
+        )
+    if whole.exists() and not (whole.is_file() or whole.is_block_device()):
+        raise UsageError(f"the image {whole} is neither a file nor a block device")
+    try:
+        with whole.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError as error:
+        raise UsageError(f"the image {whole} cannot be read: {error.strerror}") from error
+    return classify(str(whole), head, read_only=not os.access(whole, os.W_OK))
 
 
 class Layer(NamedTuple):
@@ -78,7 +106,7 @@ def checked(image: Image, *, trusted: bool, made: Made) -> tuple[Image, Chain]:
         made: Knows the layers that kju has made.
 
     Raises:
-        UsageError: It names what it may not, or cannot be read.
+        UsageError: It names a forbidden file, or cannot be read.
     """
     if image.kind is Kind.KERNEL:
         return image, Chain((Layer(image.path, "", "kernel"),))
@@ -125,7 +153,7 @@ def _walk(image: Image, trusted: bool, made: Made) -> Chain:
 
 
 def backing(path: Path) -> Path | None:
-    """The whole path of what a disk lies over; None if it is no file, or cannot be read."""
+    """Return the absolute path of a disk's backing file; None without one that is readable."""
     try:
         named = _read(path, "", regular=True)
         found = _below(path, named) if named.backing else None
@@ -170,7 +198,7 @@ def _data(path: Path, folder: Path, named: Named, name: str, trusted: bool) -> L
 
 
 def _check_place(path: Path, below: Path, folder: Path, trusted: bool, does: str) -> None:
-    """Refuse what is not in the folder itself: folders below may be private, as in a home."""
+    """Refuse a file outside the folder itself: folders below may be private, as in a home."""
     real = below.resolve()
     if real.parent != folder:
         link = f" (by the link {below})" if str(real) != os.path.normpath(below) else ""

@@ -1,7 +1,7 @@
 """The other files that a disk image names, from its first bytes. I/O-free.
 
-QEMU opens every file that an image names, and writes some of them. An image from a stranger is
-therefore read here first: this parser opens nothing but what it is given.
+QEMU opens every file that an image names, and writes some of them. So an image from a stranger
+is read here first: this parser opens no file itself.
 
 Only four formats of those that QEMU reads can name another file: qcow (1 and 2), QED and VMDK.
 VHDX, VHD and VDI have differencing disks, which QEMU refuses.
@@ -57,7 +57,7 @@ def parse(read: Read, disk_format: str = "") -> Named:
 
     Args:
         read: The image.
-        disk_format: The format that QEMU is told; empty where it probes.
+        disk_format: The format given to QEMU; empty if it probes.
 
     Raises:
         UsageError: The header is damaged in a part that would name a file.

@@ -1,9 +1,9 @@
-"""What an IMAGE is: a disk, a CD or a kernel. I/O-free; `head` is read by the shell.
+"""The kind of an image: a disk, a CD or a kernel. I/O-free: the shell reads `head`.
 
-A disk's contents are written by the guest, so they must not decide how the next start
-reads the disk. A suffix that says what the file is, is believed; every other disk is
-left to QEMU's own probing, which keeps a raw disk's guest from writing another format's
-signature into the first sector. Never is a format chosen from the contents here.
+A guest writes its disk's contents, so they must not decide the format at the next start. The
+format comes from a known suffix; otherwise QEMU probes it, and then keeps the guest of a raw disk
+from writing another format's signature into the first sector. It is never chosen from the contents
+here.
 
 Source:
     Multiboot specification 0.6.96, section 3.1 (header); Linux boot protocol ("HdrS");
@@ -80,7 +80,7 @@ class Image(NamedTuple):
 
     Attributes:
         path: Absolute.
-        kind: What it is.
+        kind: Its kind.
         disk_format: QEMU's name of the format; empty to let QEMU probe.
         reason: How that was decided, for people.
         read_only: Whether QEMU must not write to it.
@@ -101,8 +101,8 @@ def classify(path: str, head: bytes, *, read_only: bool = False) -> Image:
 
     Raises:
         UsageError: It is a kernel of a kind that QEMU cannot start, or it is empty, compressed, an
-            archive or a web page. What a name ending in .raw says is believed, whatever is in the
-            file.
+            archive or a web page. A name ending in .raw is trusted, whatever the file's
+            contents.
     """
     suffix = PurePath(path).suffix.lower()
     if not head:

@@ -1,8 +1,7 @@
-"""SHELL: logs that cannot fill a disk, however much is printed.
+"""SHELL: logs of bounded size.
 
-A log is two files: the present one, and under ``.1`` the one before it. When the present one
-is full it becomes the one before, and what that held is gone. The runtime folder is memory on
-most systems, so this bounds memory too.
+A log is two files: the current one, and with ``.1`` the one before it. When the current one is full
+it replaces the one before. The runtime folder is memory on most systems, so this bounds memory too.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ from ..files import Folder
 
 #: Bytes of one file; a log has two. A day of a busy machine's host.log at level info is 30 KB.
 LIMIT = 1 << 20
-#: How much is read at the end of a log to find its last lines.
+#: Bytes read at the end of a log to find its last lines.
 _TAIL = 8192
 
 
 def before(path: Path) -> Path:
-    """Where the part of a log is that came before the present file."""
+    """Return the path of the file before the current one."""
     return path.with_name(f"{path.name}.1")
 
 
 def parts(path: Path) -> list[Path]:
-    """The files of a log that there are, oldest first."""
+    """Return the existing files of a log, oldest first."""
     return [part for part in (before(path), path) if part.is_file()]
 
 
 def read(path: Path) -> bytes:
-    """A whole log; empty if it is not there."""
+    """Return a whole log; empty if it is missing."""
     whole = b""
     for part in (before(path), path):
         with contextlib.suppress(OSError):
@@ -44,7 +43,7 @@ def read(path: Path) -> bytes:
 
 
 def tail(path: Path, lines: int = 8) -> list[str]:
-    """The last lines of a log; nothing if it cannot be read."""
+    """Return the last lines of a log; none if it cannot be read."""
     data = b""
     for part in (path, before(path)):
         with contextlib.suppress(OSError), part.open("rb") as file:
@@ -53,7 +52,7 @@ def tail(path: Path, lines: int = 8) -> list[str]:
         if len(data) >= _TAIL:
             break
     kept = [line for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
-    # A guest may have written this, and it goes to a terminal.
+    # A guest may have written this, and it is printed to a terminal.
     return [one_line(line, 400) for line in kept[-lines:]]
 
 
@@ -61,8 +60,8 @@ class BoundedLog:
     """A log that is being written.
 
     Args:
-        path: Of its present file; what is there already is added to.
-        opened: Told the descriptor of every file that is begun; it stays this object's.
+        path: The current file; an existing one is appended to.
+        opened: Called with the descriptor of every new file; it stays this object's.
         limit: Bytes of one file.
         note: The first line of a file that follows another.
     """
@@ -72,7 +71,7 @@ class BoundedLog:
         path: Path,
         opened: Callable[[int], object] = lambda fd: None,
         limit: int = LIMIT,
-        note: str = "[kju: {limit} bytes are full; what came before is in {before}]\n",
+        note: str = "[kju: {limit} bytes are full; earlier lines are in {before}]\n",
     ) -> None:
         self._path = path
         self._opened = opened
@@ -87,9 +86,9 @@ class BoundedLog:
         return fd
 
     def write(self, data: bytes) -> None:
-        """Add to it. Never raises: a full disk loses what is said, not the machine."""
+        """Append to it. Never raises: a full disk loses lines of the log, not the machine."""
         with contextlib.suppress(KjuError, OSError):
-            # Asked anew each time: others may write through the same descriptor.
+            # Read each time: others may write through the same descriptor.
             if self._fd >= 0 and os.fstat(self._fd).st_size + len(data) > self._limit:
                 self._begin()
             while data and self._fd >= 0:
@@ -102,7 +101,7 @@ class BoundedLog:
             try:
                 self._use(self._open(folder))
             except BaseException:
-                folder.rename(old, present)  # what it holds stays in sight
+                folder.rename(old, present)  # its contents stay readable
                 raise
         os.write(self._fd, self._note.encode())
 
@@ -111,10 +110,10 @@ class BoundedLog:
         os.close(full)
 
     def replace(self, data: bytes) -> None:
-        """Have it hold these lines, as far as the two files go, and nothing of before.
+        """Replace its contents by these lines, as many as fit into the two files.
 
-        Whoever reads meanwhile finds the end of the old ones or of the new ones, never some of
-        each. Does nothing once it is closed.
+        A concurrent reader gets the end of the old lines or of the new ones, never a mixture.
+        Does nothing once it is closed.
 
         Raises:
             FileError: The new lines could not be written. The old ones stay, except that those of
@@ -141,14 +140,14 @@ class BoundedLog:
                 raise
 
     def close(self) -> None:
-        """Write no more. A second call does nothing."""
+        """Stop writing. A second call does nothing."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
 
 
 def _split(data: bytes, limit: int) -> tuple[bytes, bytes]:
-    """The last whole lines that fit into *limit* bytes, and those before that fit again."""
+    """Return the last whole lines that fit into *limit* bytes, and those before, as many again."""
     parts = []
     for _ in range(2):
         at = len(data) - limit
@@ -159,17 +158,17 @@ def _split(data: bytes, limit: int) -> tuple[bytes, bytes]:
 
 
 class LogHandler(logging.Handler):
-    """Python's logging into a `BoundedLog`."""
+    """A handler of Python's logging for a `BoundedLog`."""
 
     def __init__(self, log: BoundedLog) -> None:
         super().__init__()
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record, whatever characters it holds."""
+        """Write one record, with any characters."""
         record = copy.copy(record)
         try:
-            # Texts from elsewhere are part of it: one record's message is one line.
+            # It may contain texts of a guest or a peer: one record's message is one line.
             record.msg, record.args = one_line(record.getMessage()), ()
             line = self.format(record)
         except Exception:

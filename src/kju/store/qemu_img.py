@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 from ..errors import QemuError
+from ..extras import install_program
 from ..files import Folder
-from . import distribution
 
 INSTALL = {
     "debian": "apt install qemu-utils",
@@ -76,8 +76,8 @@ def format_of(path: Path) -> str:
 def _run(*words: str) -> str:
     program = shutil.which("qemu-img")
     if program is None:
-        how = distribution.install_line(INSTALL, "install qemu-img from your distribution")
-        raise QemuError(f"there is no qemu-img on this computer; {how}")
+        how = install_program(INSTALL, "install qemu-img from your distribution")
+        raise QemuError(f"qemu-img is not installed; {how}")
     try:
         done = subprocess.run(
             [program, *words], capture_output=True, stdin=subprocess.DEVNULL, timeout=LONGEST

@@ -6,7 +6,7 @@ from ..protocol.messages import Launch
 from .clones import refuse_cloned
 from .defined import DefinedMachine, images, require_defined
 from .definition_folders import exclusive
-from .image_file import read_image
+from .disk_chain import read_image
 
 
 def launch_request(machine: DefinedMachine, *, detach: bool, client: str) -> Launch:

@@ -1,7 +1,7 @@
 """The other files that a VMDK names: its parent and its extents. I/O-free.
 
-QEMU looks for these names by sscanf and strstr, which cross the ends of lines. A description is
-therefore held to one statement a line; anything else makes it `Names.unclear`.
+QEMU finds these names by sscanf and strstr, which cross the ends of lines. So a description must
+have one statement a line; anything else makes it `Names.unclear`.
 
 Source:
     VMware's "Virtual Disk Format 5.0", and block/vmdk.c for the part of it that QEMU follows.
@@ -38,7 +38,7 @@ Read = Callable[[int, int], bytes]
 
 
 class Names(NamedTuple):
-    """What a VMDK names.
+    """The files that a VMDK names.
 
     Attributes:
         parent: The name of its parent; empty for none.
@@ -57,7 +57,7 @@ def is_vmdk(read: Read) -> bool:
 
 
 def names(read: Read) -> Names:
-    """Read what a VMDK names.
+    """Read the names of files from a VMDK.
 
     Raises:
         struct.error: The header ends too early.

@@ -1,8 +1,8 @@
 """The surface: one piece of shared memory that a producer fills and any number of viewers read.
 
-`model` has modes, marks and changes, `producer` and `consumer` the two sides, `geometry` and
-`formats` rectangles and pixels, `layout` the constants of ``include/kju/surface.h``. Core: nothing
-here holds a descriptor, a thread or a clock.
+`model` defines modes, marks and changes; `producer` and `consumer` are the two sides; `geometry`
+and `formats` define rectangles and pixels; `layout` has the constants of
+``include/kju/surface.h``. Core: no module here uses a descriptor, a thread or a clock.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The side that looks at a surface, over any readable buffer.
+"""The consumer's side of a surface, over any readable buffer.
 
 Rules the consumer obeys, in this order:
 
-1. It reads the version, then the tiles, then the pixels, then the epoch again.
-2. It commits the version that it read first, never a tile's.
-3. A mark counts only within its incarnation and epoch; on a difference it takes all.
+1. Read the version, then the tiles, then the pixels, then the epoch again.
+2. Commit the version that was read first, never the version of a tile.
+3. A mark is valid only within its incarnation and epoch. With another one, take all pixels.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
     from .model import AnyBuffer
 
-# A mode lasts far longer than one look takes; this many changes in a row is a hostile memory.
+# A mode lasts far longer than one reading; this many changes in a row mean hostile memory.
 _TABLE_TRIES = 64
 
 
 class Consumer:
-    """The side that looks, over any readable buffer; holds no state but the checked header.
+    """Reads a surface in any readable buffer; its only state is the checked header.
 
     Raises:
         FormatError: The buffer does not hold a surface that this kju can read.
@@ -52,26 +52,26 @@ class Consumer:
 
     @property
     def mode(self) -> Mode:
-        """The mode now.
+        """The current mode.
 
         Raises:
-            FormatError: What the memory says cannot be.
+            FormatError: The mode in the memory is not valid.
         """
         return Mode(*self.reader.mode())
 
     @property
     def producer(self) -> Identity:
-        """Who published; a hint, checked by nobody."""
+        """The identity of the producer: an unchecked hint."""
         r = self.reader
         locks = bool(r.producer_locks)
         return Identity(r.producer_pid, r.producer_start, r.producer_namespace, locks)
 
     @property
     def state(self) -> tuple[State, str]:
-        """What the producer says, and its reason.
+        """The state of the surface, and its reason.
 
         Raises:
-            FormatError: The memory holds no known state.
+            FormatError: The state in the memory is unknown.
         """
         code, reason = self.reader.state()
         try:
@@ -80,19 +80,19 @@ class Consumer:
             raise FormatError(f"the surface's state is {code}", code, "1 to 6") from None
 
     def changes(self, since: Mark) -> Change:
-        """What changed since *since*; an empty list of rectangles is nothing.
+        """Return the change since a mark; without rectangles nothing has changed.
 
         Raises:
-            FormatError: What the memory says cannot be.
+            FormatError: The mode or the tiles in the memory are not valid.
         """
         return self.reader.changes(since.version, self.epoch_of(since))
 
     def epoch_of(self, mark: Mark) -> int:
-        """The mark's epoch, as this incarnation counts: 0 for a mark of another."""
+        """Return the epoch of a mark; 0 for a mark of another incarnation."""
         return mark.epoch if mark.incarnation == self.incarnation else 0
 
     def view(self, mode: Mode) -> npt.NDArray[np.uint8]:
-        """The published pixels of *mode* without a copy, read-only."""
+        """Return a read-only view of the published pixels of *mode*."""
         if self._viewed is None or self._viewed[0] != mode:
             array = pixel_array(self._bytes, self.reader.pixels_offset, mode)
             array.flags.writeable = False
@@ -100,11 +100,11 @@ class Consumer:
         return self._viewed[1]
 
     def live_view(self, mode: Mode, window: AnyBuffer) -> npt.NDArray[np.uint8] | None:
-        """The live window of *mode* without a copy, read-only; None where it is not there.
+        """Return a read-only view of the live window of *mode*; None if it has none.
 
         Args:
-            mode: As just read.
-            window: The memory that the window lies in.
+            mode: The mode as just read.
+            window: The memory that contains the live window.
         """
         number, offset, stride, epoch = self.reader.live()
         row = mode.width * BYTES_PER_PIXEL[mode.fourcc]
@@ -117,21 +117,21 @@ class Consumer:
         return array
 
     def cursor(self) -> Cursor:
-        """The guest's cursor, copied.
+        """Return a copy of the guest's cursor.
 
         Raises:
-            FormatError: The cursor is half written, or larger than one can be.
+            FormatError: The cursor is half written, or larger than allowed.
         """
         version, visible, x, y, hot_x, hot_y, width, height, argb = self.reader.cursor()
         shape = np.frombuffer(argb, np.uint8).reshape(height, width, 4)
         return Cursor(version, bool(visible), x, y, hot_x, hot_y, shape)
 
     def tile_versions(self) -> npt.NDArray[np.uint64]:
-        """The tile table, ``(rows, columns)``.
+        """Return the tile table, ``(rows, columns)``.
 
         Raises:
-            FormatError: What the memory says cannot be.
-            InconsistentError: The mode never stopped changing.
+            FormatError: The mode in the memory is not valid.
+            InconsistentError: The mode changed during each attempt.
         """
         for _ in range(_TABLE_TRIES):
             epoch = self.reader.epoch
@@ -140,14 +140,14 @@ class Consumer:
             if mode.epoch == epoch:
                 columns = -(-mode.width // self.tile_side) if epoch else 0
                 return table.reshape(-1, columns) if columns else table.reshape(0, 0)
-        raise InconsistentError(f"the mode changed during each of {_TABLE_TRIES} looks")
+        raise InconsistentError(f"the mode changed during each of {_TABLE_TRIES} readings")
 
     def raise_unless_live(self) -> None:
-        """Raise what the state says, unless there is a picture and more may come.
+        """Check that there is a picture and that the producer is alive.
 
         Raises:
             ProducerGoneError: The producer has closed the surface or ended.
-            SupersededError: A larger surface has taken its place.
+            SupersededError: A larger surface has replaced this one.
             UnavailableError: There is no picture now.
         """
         if self.reader.state_code in (State.LIVE, State.PAUSED):
@@ -163,12 +163,12 @@ class Consumer:
             raise UnavailableError(reason or "the surface has no picture now")
 
 
-# What the reader's copy returns where the live window is not in the memory that was given.
+# `Reader.copy` returns this if the given memory does not contain the live window.
 _NO_WINDOW = -3
 
 
 class Copy(NamedTuple):
-    """A finished copy: what it shows."""
+    """A finished copy, with its mode and version."""
 
     pixels: npt.NDArray[np.uint8]
     mode: Mode
@@ -184,24 +184,24 @@ def copy_frame(
     tries: int,
     window: AnyBuffer | None = None,
 ) -> Copy | None:
-    """Copy a rectangle of the surface, again when the mode changes under it.
+    """Copy a rectangle of the surface; repeat if the mode changes meanwhile.
 
     Args:
-        consumer: Where from.
-        rect: Pixels; None is all of whatever the mode is.
+        consumer: The surface.
+        rect: Pixels; None is the whole picture.
         pixel_format: One of `CHANNELS`.
-        exact: Exactly one published version, or nothing.
-        allocate: Gives a writable C-contiguous uint8 array of a shape.
+        exact: Copy exactly one published version.
+        allocate: Returns a writable C-contiguous uint8 array of a shape.
         tries: Copies before giving up.
-        window: Copy from the live window in this memory, not from the published pixels.
+        window: Copy from the live window in this memory instead of the published pixels.
 
     Returns:
-        None where there is no live window in that memory.
+        The copy; None if that memory does not contain the live window.
 
     Raises:
         UnavailableError: The surface has no mode yet.
         GeometryError: *rect* leaves the surface.
-        InconsistentError: The producer was in the way *tries* times.
+        InconsistentError: The producer wrote during each of *tries* copies.
     """
     for _ in range(tries):
         mode = consumer.mode
@@ -220,18 +220,18 @@ def copy_frame(
 
 
 def frame_shape(mode: Mode, rect: Rect, pixel_format: PixelFormat) -> tuple[int, ...]:
-    """The shape of a frame: one-byte surfaces and grey have no third axis."""
+    """Return the shape of a frame; one-byte surfaces and grey have no third axis."""
     if mode.fourcc == R8 or pixel_format == "grey":
         return rect.height, rect.width
     return rect.height, rect.width, CHANNELS[pixel_format]
 
 
 def next_wait(now: float, deadline: float | None) -> int | None:
-    """Milliseconds to sleep before the next look, or None: the time is over.
+    """Return the milliseconds to sleep before the next check; None after the deadline.
 
     Args:
         now: Seconds on any clock.
-        deadline: Seconds on the same clock; None never ends.
+        deadline: Seconds on the same clock; None is no limit.
     """
     if deadline is None:
         return WAIT_CAP_MS
@@ -240,7 +240,7 @@ def next_wait(now: float, deadline: float | None) -> int | None:
 
 
 def blend_cursor(frame: npt.NDArray[np.uint8], rect: Rect, cursor: Cursor) -> None:
-    """Draw the cursor into a B G R X copy of *rect*, where it is visible."""
+    """Draw the cursor into a B G R X copy of *rect*, if it is visible there."""
     height, width = cursor.shape.shape[:2]
     left, top = cursor.x - cursor.hot_x, cursor.y - cursor.hot_y
     if not cursor.visible or not width or not height:

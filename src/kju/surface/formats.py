@@ -1,7 +1,7 @@
-"""Pixel formats: fourcc codes, and pixman codes translated once.
+"""Pixel formats: fourcc codes, and the translation of pixman codes.
 
-A fourcc names a little-endian word: ``XR24`` (XRGB8888) lies in memory as B, G, R, X.
-The surface holds ``XR24`` or ``R8  ``; every other format is converted by the producer.
+A fourcc names a little-endian word: ``XR24`` (XRGB8888) is B, G, R, X in memory. The surface holds
+``XR24`` or ``R8  ``; the producer converts all other formats.
 
 Source:
     drm_fourcc.h (libdrm), pixman.h (pixman).
@@ -16,14 +16,14 @@ from . import layout
 
 
 def fourcc(name: str) -> int:
-    """The code of a four-letter name, such as ``"XR24"``."""
+    """Return the code of a four-letter name, such as ``"XR24"``."""
     if len(name) != 4 or not name.isascii():
         raise FormatError(f"a fourcc has four ASCII letters, not {name!r}", name, "four letters")
     return int.from_bytes(name.encode("ascii"), "little")
 
 
 def fourcc_name(code: int) -> str:
-    """The four letters of a code; unprintable ones as ``?``."""
+    """Return the four letters of a code, with ``?`` for unprintable ones."""
     text = code.to_bytes(4, "little").decode("latin-1")
     return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
 
@@ -40,11 +40,11 @@ CHANNELS: dict[PixelFormat, int] = {"rgb": 3, "rgba": 4, "bgrx": 4, "grey": 1}
 
 
 class SourceFormat(NamedTuple):
-    """What a source's pixels look like before they are published.
+    """The format of a source's pixels before they are published.
 
     Attributes:
         name: The C converter that turns them into ``XR24``; ``xrgb8888`` needs none.
-        bytes_per_pixel: Bytes one source pixel takes.
+        bytes_per_pixel: Bytes of one source pixel.
     """
 
     name: str

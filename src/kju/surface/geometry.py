@@ -10,7 +10,7 @@ from ..errors import GeometryError
 
 
 class Place(NamedTuple):
-    """Where a picture of 4 bytes per pixel lies in some memory.
+    """The place of a picture, 4 bytes per pixel, in a piece of memory.
 
     Attributes:
         width: Pixels.
@@ -26,7 +26,7 @@ class Place(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Bytes from the memory's start to behind the last pixel."""
+        """Bytes from the memory's start to the end of the last pixel."""
         return self.offset + self.stride * (self.height - 1) + self.width * 4
 
 
@@ -54,7 +54,7 @@ class Rect(NamedTuple):
         return self.width * self.height
 
     def contains(self, other: Rect) -> bool:
-        """Whether *other* lies wholly inside."""
+        """Return whether *other* lies completely inside."""
         return (
             self.x <= other.x
             and self.y <= other.y
@@ -63,27 +63,27 @@ class Rect(NamedTuple):
         )
 
     def intersection(self, other: Rect) -> Rect | None:
-        """The common part, or None where there is none."""
+        """Return the common part; None if there is none."""
         x, y = max(self.x, other.x), max(self.y, other.y)
         width = min(self.right, other.right) - x
         height = min(self.bottom, other.bottom) - y
         return Rect(x, y, width, height) if width > 0 and height > 0 else None
 
     def union(self, other: Rect) -> Rect:
-        """The smallest rectangle that contains both."""
+        """Return the smallest rectangle that contains both."""
         x, y = min(self.x, other.x), min(self.y, other.y)
         return Rect(x, y, max(self.right, other.right) - x, max(self.bottom, other.bottom) - y)
 
 
-#: A rectangle as callers may give it: a `Rect`, or a tuple of x, y, width and height.
+#: A rectangle as an argument: a `Rect`, or a tuple of x, y, width and height.
 Area = tuple[int, int, int, int]
 
 
 def as_rect(area: Area) -> Rect:
-    """A rectangle that a caller gave.
+    """Return *area* as a `Rect`.
 
     Raises:
-        GeometryError: It is not four whole numbers.
+        GeometryError: *area* is not four integers.
     """
     if isinstance(area, Rect):
         return area
@@ -95,11 +95,11 @@ def as_rect(area: Area) -> Rect:
 
 
 class Region:
-    """Damage that waits to be taken: at most `limit` rectangles, however many are added.
+    """Collected damage: at most `limit` rectangles, however many are added.
 
-    A rectangle that lies inside one already held is dropped; one that extends a held
-    one without adding area is merged into it; past the limit everything becomes its
-    bounding rectangle. So a region may grow larger than what was added, never smaller.
+    A rectangle inside a held one is dropped. One that extends a held one without other area is
+    merged into it. Beyond the limit all become their bounding rectangle. So a region may cover more
+    than was added, never less.
     """
 
     def __init__(self, rects: Iterable[Rect] = (), limit: int = 64) -> None:
@@ -115,7 +115,7 @@ class Region:
         return len(self._rects)
 
     def add(self, rect: Rect) -> None:
-        """Add one rectangle; an empty one changes nothing."""
+        """Add a rectangle; an empty one changes nothing."""
         if rect.width <= 0 or rect.height <= 0:
             return
         kept = []
@@ -136,13 +136,13 @@ class Region:
         self._rects = kept
 
     def take(self) -> list[Rect]:
-        """Return what is held and hold nothing."""
+        """Return the rectangles and empty the region."""
         rects, self._rects = self._rects, []
         return rects
 
 
 def bounding(rects: Iterable[Rect]) -> Rect:
-    """The smallest rectangle that contains all of *rects*, which must not be empty."""
+    """Return the smallest rectangle that contains all of *rects*; there is at least one."""
     rects = list(rects)
     left, top = min(r.x for r in rects), min(r.y for r in rects)
     right, bottom = max(r.right for r in rects), max(r.bottom for r in rects)

@@ -1,9 +1,8 @@
-"""What both sides of a surface share: modes, marks, changes, states, and its size in memory.
+"""The data shared by both sides of a surface: modes, marks, changes, states, and sizes.
 
-A `Producer` fills a surface and never knows who looks. A `Consumer` remembers one `Mark`
-and asks what changed since; that is all the state there is between them. Both work on any
-buffer that holds the format of ``include/kju/surface.h``, a ``bytearray`` included, without
-descriptors, clocks or loops; each has a module of its own.
+A `Producer` fills a surface and does not know its consumers. A `Consumer` remembers one `Mark` and
+asks for the change since; there is no other state between them. Both work on any buffer in the
+format of ``include/kju/surface.h``, a ``bytearray`` included, without descriptors, clocks or loops.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ if TYPE_CHECKING:
 
     AnyBuffer: TypeAlias = Buffer | npt.NDArray[Any]
 
-# Measured at 1920x1080 (docs, Benchmarks): 16 makes the question what changed cost 10 us
-# rather than 6, 64 makes a text cursor damage 16384 pixels rather than 4096.
+# Measured at 1920x1080 (docs, Benchmarks): with 16 a query for changes costs 10 us instead of 6,
+# with 64 a text cursor damages 16384 pixels instead of 4096.
 TILE_SIDE = 32
 MAX_SIDE = 16384
 
 
 class State(IntEnum):
-    """What the producer says of the surface."""
+    """The state of a surface, set by its producer."""
 
     LIVE = 1
     PAUSED = 2
@@ -43,7 +42,7 @@ class State(IntEnum):
 
 
 class Mode(NamedTuple):
-    """The geometry of one epoch: pixels, and bytes per row. Epoch 0 is no mode yet."""
+    """The geometry of one epoch, in pixels; the stride in bytes. Epoch 0: no mode yet."""
 
     width: int
     height: int
@@ -58,7 +57,7 @@ class Mode(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """Where a consumer stands: everything up to `version` of this epoch is taken."""
+    """The position of a consumer: it has everything up to `version` of this epoch."""
 
     incarnation: int
     epoch: int
@@ -69,13 +68,13 @@ NOTHING_TAKEN = Mark(0, 0, 0)
 
 
 class Change(NamedTuple):
-    """What changed since a mark.
+    """The change since a mark.
 
     Attributes:
-        mark: What to remember once the pixels are taken.
-        mode: The mode the rectangles belong to.
-        rects: Rectangles that do not overlap, whole tiles cut to the mode.
-        everything: The mark was of another incarnation or epoch: all pixels are new.
+        mark: The consumer's next mark, once it has the pixels.
+        mode: The mode of the rectangles.
+        rects: Rectangles without overlap: whole tiles, cut to the mode.
+        everything: All pixels are new: the mark was of another incarnation or epoch.
     """
 
     mark: Mark
@@ -88,13 +87,13 @@ set_types(Rect, Mode, Mark, Change)
 
 
 class Identity(NamedTuple):
-    """The process that publishes, as its consumers may look for it.
+    """The process of a producer, for its consumers.
 
     Attributes:
-        pid: 0 is unknown.
-        start_time: Clock ticks since boot, so that a pid used again is not taken for it.
-        namespace: Inode of the pid namespace in which *pid* counts.
-        locks: It holds a record lock on the surface's file as long as it lives.
+        pid: Its process id; 0 is unknown.
+        start_time: Clock ticks since boot; tells the process from a later one with the same id.
+        namespace: Inode of the pid namespace of *pid*.
+        locks: Whether it holds a record lock on the surface's file while it is alive.
     """
 
     pid: int
@@ -104,7 +103,7 @@ class Identity(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """The guest's cursor; `x` and `y` are the hot spot's place and may lie outside.
+    """The guest's cursor; `x` and `y` are the position of the hot spot, which may be outside.
 
     Attributes:
         shape: ``(height, width, 4)`` uint8, B G R A, not premultiplied.
@@ -120,17 +119,17 @@ class Cursor(NamedTuple):
 
 
 def surface_size(capacity: int, *, tile: int = TILE_SIDE, max_side: int = MAX_SIDE) -> int:
-    """Bytes of memory that a surface for *capacity* bytes of pixels needs.
+    """Return the bytes of memory of a surface for *capacity* bytes of pixels.
 
     Raises:
-        GeometryError: No surface can have this layout.
+        GeometryError: The layout is not possible.
     """
     return plan(capacity, tile, max_side, max_side)
 
 
 def bytes_of(buffer: Any) -> npt.NDArray[np.uint8]:  # noqa: ANN401
     """View a buffer as its bytes, without a copy."""
-    # NumPy's types know neither buffers in general nor memory of another extension
+    # NumPy's stubs accept neither buffers in general nor memory of another extension.
     return np.frombuffer(buffer, np.uint8)
 
 

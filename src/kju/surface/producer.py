@@ -1,4 +1,4 @@
-"""The side that fills a surface, over any writable buffer: each publication has a version."""
+"""The producer's side of a surface, over any writable buffer; each publication has a version."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class Producer(Writer):
-    """The side that fills a surface; never waits for, counts or knows its consumers.
+    """Fills a surface; it never waits for, counts or knows its consumers.
 
-    Every call is safe from any thread; publications are one after another.
+    Every call is safe from any thread. Publications follow each other.
     """
 
     @classmethod
@@ -35,15 +35,15 @@ class Producer(Writer):
         max_side: int = MAX_SIDE,
         identity: Identity | None = None,
     ) -> Self:
-        """Make a surface in zeroed memory and return its producer.
+        """Format a surface in zeroed memory and return its producer.
 
         Args:
             buffer: Writable, 8-byte aligned, `surface_size` bytes or more.
-            capacity: Bytes of pixels it must have room for.
-            incarnation: Random 64 bits, new for every life of a producer.
+            capacity: Bytes of pixels of the largest mode.
+            incarnation: Random 64 bits, new for each producer.
             tile: Side of a tile, pixels, a power of two from 8 to 256.
             max_side: Widest and highest mode, pixels.
-            identity: The process that publishes: a hint for consumers.
+            identity: The process of the producer: a hint for consumers.
 
         Raises:
             GeometryError: *buffer* is too small or the layout is impossible.
@@ -54,7 +54,7 @@ class Producer(Writer):
 
     def __init__(self, buffer: AnyBuffer) -> None:
         self._bytes = bytes_of(buffer)
-        #: Called after each change of the mode, by whoever has made it, in that thread.
+        #: Called after each change of the mode, in the thread that made it.
         self.mode_changed: Callable[[], object] | None = None
 
     @property
@@ -66,8 +66,8 @@ class Producer(Writer):
     def pixels(self) -> npt.NDArray[np.uint8]:
         """The published pixels, writable: ``(height, width, 4)`` or ``(height, width)``.
 
-        What is written here is announced by `publish`; call `begin` first where consumers
-        may want exactly one version. The array belongs to one mode.
+        `publish` announces what was written here. Call `begin` before writing, for consumers that
+        copy exactly one version. The array belongs to one mode.
         """
         return pixel_array(self._bytes, self.pixels_offset, self.mode)
 
@@ -82,16 +82,16 @@ class Producer(Writer):
         stride: int = 0,
         source_format: str | None = None,
     ) -> int:
-        """Publish a new mode with its whole picture in one step; returns the version.
+        """Publish a new mode together with its whole picture; returns the version.
 
         Args:
             width: Pixels.
             height: Pixels.
             fourcc: ``XR24`` or ``R8``.
-            source: The picture, or None for black.
+            source: The picture; None is black.
             offset: Bytes to the source's first pixel.
-            stride: Bytes per source row; 0 is rows without padding.
-            source_format: A name of `kju.surface.formats.SourceFormat`; as the surface by default.
+            stride: Bytes per source row; 0 means no padding.
+            source_format: A name of `kju.surface.formats.SourceFormat`; the surface's by default.
 
         Raises:
             GeometryError: The mode does not fit, or the source is too small; nothing changes.
@@ -116,7 +116,7 @@ class Producer(Writer):
         stride: int = 0,
         source_format: str | None = None,
     ) -> int:
-        """Copy a source whose first pixel is the rectangle's origin; returns the version.
+        """Copy a source into a rectangle; its first pixel is the origin. Returns the version.
 
         Raises:
             GeometryError: *rect* leaves the mode, or the source is too small.
@@ -135,17 +135,17 @@ class Producer(Writer):
         rects: Iterable[Rect] | None = None,
         source_format: str | None = None,
     ) -> int:
-        """Compare a whole frame with what is published; copy and publish what differs.
+        """Compare a whole frame with the published pixels; publish the differences.
 
         Args:
             source: A frame of the current mode; it may change meanwhile.
             offset: Bytes to the source's first pixel.
-            stride: Bytes per source row; 0 is rows without padding.
-            rects: Where to look, rounded out to tiles; everywhere by default.
-            source_format: A name of `kju.surface.formats.SourceFormat`; as the surface by default.
+            stride: Bytes per source row; 0 means no padding.
+            rects: The part to compare, rounded out to tiles; everything by default.
+            source_format: A name of `kju.surface.formats.SourceFormat`; the surface's by default.
 
         Returns:
-            The number of tiles published; 0 published nothing.
+            The number of published tiles.
 
         Raises:
             GeometryError: No mode yet, a rectangle leaves it, or the source is too small.
@@ -155,7 +155,7 @@ class Producer(Writer):
         self._published()
         return changed
 
-    def watch(
+    def scan(
         self,
         source: AnyBuffer,
         now: int,
@@ -164,30 +164,30 @@ class Producer(Writer):
         stride: int = 0,
         source_format: str | None = None,
     ) -> tuple[int, int]:
-        """Look at what is due of a source that announces nothing, and publish what differs.
+        """Compare the due parts of a source that announces no changes; publish the differences.
 
-        What is due, and when, is in ``csrc/watch.h``; `watch_pace` sets it, once, first.
+        ``csrc/scan.h`` defines which parts are due, and when. Call `set_scan_pace` once before.
 
         Args:
             source: A frame of the current mode; it may change meanwhile.
-            now: Nanoseconds, of any clock that only grows.
+            now: Nanoseconds of any monotonic clock.
             offset: Bytes to the source's first pixel.
-            stride: Bytes per source row; 0 is rows without padding.
-            source_format: A name of `kju.surface.formats.SourceFormat`; as the surface by default.
+            stride: Bytes per source row; 0 means no padding.
+            source_format: A name of `kju.surface.formats.SourceFormat`; the surface's by default.
 
         Returns:
-            When to call again, on the same clock, and how many tiles were published.
+            The time of the next call, on the same clock, and the number of published tiles.
 
         Raises:
             GeometryError: No mode yet, or the source is too small.
             FormatError: There is no converter for the source's format.
         """
-        result = self._watch(source, offset, stride, source_format or "", now)
+        result = self._scan(source, offset, stride, source_format or "", now)
         if result[1]:
             self._published()
         return result
 
-    def follow(
+    def scan_until(
         self,
         source: AnyBuffer,
         *,
@@ -197,27 +197,27 @@ class Producer(Writer):
         stride: int = 0,
         source_format: str | None = None,
     ) -> tuple[int, int]:
-        """Look, as `watch`, again and again when that is due, without the interpreter's lock.
+        """Scan repeatedly, each time it is due, without the interpreter's lock.
 
-        Times are of `time.monotonic_ns`. It returns after the first look that publishes something,
+        Times are of `time.monotonic_ns`. It returns after the first scan that publishes something,
         when the next one is due after *until*, and soon after `interrupt`.
 
         Args:
-            source: As for `watch`.
-            until: When to return; 0 is after one look.
-            budget: The next look is due after that many times this one's processor time, at least.
-            offset: As for `watch`.
-            stride: As for `watch`.
-            source_format: As for `watch`.
+            source: As for `scan`.
+            until: When to return; 0 is after one scan.
+            budget: The pause to the next scan is at least this many times this one's CPU time.
+            offset: As for `scan`.
+            stride: As for `scan`.
+            source_format: As for `scan`.
 
         Returns:
-            When to call again, and how many tiles were published.
+            The time of the next call, and the number of published tiles.
 
         Raises:
-            GeometryError: As `watch`.
-            FormatError: As `watch`.
+            GeometryError: As `scan`.
+            FormatError: As `scan`.
         """
-        result = self._follow(source, offset, stride, source_format or "", until, budget)
+        result = self._scan_until(source, offset, stride, source_format or "", until, budget)
         if result[1]:
             self._published()
         return result
@@ -225,32 +225,32 @@ class Producer(Writer):
     def publish(
         self, rects: Iterable[tuple[int, int, int, int]] | tuple[int, int, int, int], /
     ) -> int:
-        """Announce rectangles that were drawn in `pixels`; returns the version.
+        """Publish rectangles that were drawn in `pixels`; returns the version.
 
         Raises:
-            GeometryError: A rectangle leaves the mode; nothing is announced.
+            GeometryError: A rectangle leaves the mode; nothing is published.
         """
         version = super().publish(rects)
         self._published()
         return version
 
     def publish_range(self, start: int, length: int, /) -> int:
-        """Announce bytes that were written in `pixels`; returns the version.
+        """Publish bytes that were written in `pixels`; returns the version.
 
         Raises:
-            GeometryError: The range leaves the pixels; nothing is announced.
+            GeometryError: The range leaves the pixels; nothing is published.
         """
         version = super().publish_range(start, length)
         self._published()
         return version
 
     def _make_room(self, size: int) -> None:
-        """Called before *size* bytes of pixels are written: they must not fail to be there."""
+        """Allocate *size* bytes of pixels before they are written; owners of memory override it."""
 
     def _published(self) -> None:
-        """Called after each publication: whoever owns the memory looks after it here."""
+        """Check the memory after each publication; owners of memory override it."""
 
     def set_state(self, state: State, reason: str = "") -> None:
-        """Say what the surface is, and why; wakes every consumer."""
+        """Publish the state of the surface and its reason; wakes every consumer."""
         cut = reason.replace("\0", " ").encode(errors="replace")[: REASON_SIZE - 1]
         self._set_state(state, cut.decode(errors="ignore"))

@@ -1,1 +1,1 @@
-"""Viewers of a machine: `contract` is what a back end implements; `stub`, `qt`, `terminal` do."""
+"""Viewers: `contract` defines a back end; `stub`, `qt` and `terminal` are three of them."""

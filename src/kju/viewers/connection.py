@@ -1,10 +1,10 @@
-"""The life of a viewer's connection: attached, looking, lost, attached again.
+"""A viewer's connection to its target: attach, wait for news, detach, attach again.
 
 One thread does everything that may wait: it attaches, sleeps on the surface's futex, opens the
-surface that follows a superseded one, notices the machine's end and awaits the next machine of
-that name. What it finds it posts to the toolkit's thread, which asks for the next look when it
-has shown the last: a slow display gets fewer and larger ones, and a view that nobody sees asks
-for none. Then the connection is given back, so that the host need not compare either.
+surface that replaces a superseded one, notices the target's end and waits for the next machine
+of that name. It posts its results to the view's thread, which requests the next update when it
+has shown the last one: a slow display gets fewer and larger updates. A hidden view pauses its
+connection, which detaches, so that the host need not compare pixels for it.
 """
 
 from __future__ import annotations
@@ -17,28 +17,24 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from ..client.frame import Frame
-from ..client.machine import Machine, attach
-from ..client.screen import Screen
-from ..client.targets import check_console
+from ..client.surface import Surface
 from ..errors import FormatError, KjuError, UnavailableError
-from ..protocol.messages import Role
 from ..surface import NOTHING_TAKEN, Change, Cursor, Mark, State
-from .sender import Sender
+from .sender import Input
+from .targets import Attachment, Facts, Target
 
-# How long a machine's end, the view's end, or a machine that has started may go unnoticed.
-_NOTICED = 0.25
-_CLOSED = 2.0
-# Between two questions for the lamps of the guest's keyboard; each takes the host 0.1 ms.
-_LAMPS = 0.5
+# Longest delay before the thread notices a target's end, a new target, or the view's end.
+_POLL_SECONDS = 0.25
+_CLOSE_TIMEOUT = 2.0
 
 
-class Wanted(NamedTuple):
-    """What a viewer has shown, so that only what is new is looked at.
+class Shown(NamedTuple):
+    """State that a viewer shows; an update contains what is newer.
 
     Attributes:
-        mark: The pixels.
-        cursor: The version of the cursor.
-        state: What the producer said.
+        mark: Mark of the pixels.
+        cursor: Version of the cursor.
+        state: The producer's state.
         not_before: `time.monotonic` of the display's next picture.
     """
 
@@ -48,16 +44,16 @@ class Wanted(NamedTuple):
     not_before: float = 0.0
 
 
-class Seen(NamedTuple):
-    """What one look found.
+class Update(NamedTuple):
+    """New pixels, cursor and state.
 
     Attributes:
-        change: Which pixels are new.
-        frame: The pixels' memory, without a copy, where `change` is everything; else None. Also
-            None where nothing has been published.
-        cursor: The guest's cursor; None where it could not be read.
-        state: What the producer says.
-        reason: Why.
+        change: The pixels that are new.
+        frame: The pixels' memory, without a copy, where `change` is everything; else None. None
+            as well before the first picture.
+        cursor: The guest's cursor; None where it cannot be read.
+        state: The producer's state.
+        reason: The producer's reason for it.
     """
 
     change: Change
@@ -68,233 +64,207 @@ class Seen(NamedTuple):
 
 
 class Listener(Protocol):
-    """Who is told, on the toolkit's thread."""
+    """Callbacks of a connection, on the view's thread."""
 
-    def attached(self, role: Role) -> None:
-        """There is a machine; it may be looked at, and sent input to."""
+    def attached(self) -> None:
+        """Take a new attachment; updates may be requested and input sent."""
 
-    def seen(self, seen: Seen) -> None:
-        """Something is new."""
+    def updated(self, update: Update) -> None:
+        """Take the update that was requested."""
 
-    def lost(self, reason: str) -> None:
-        """The machine is gone, or was not there; the next of its name is awaited."""
+    def lost(self, error: KjuError | OSError) -> None:
+        """Take the target's end, or the failure to attach; attaching goes on until `close`."""
+
+    def facts_are(self, facts: Facts) -> None:
+        """Take new facts."""
 
     def pointer_is(self, absolute: bool) -> None:
-        """Whether the guest takes positions."""
-
-    def locks_are(self, names: tuple[str, ...]) -> None:
-        """Which locks of the guest's keyboard are on."""
+        """Take the kind of the guest's pointer."""
 
     def failed(self, reason: str) -> None:
-        """Something that was asked for could not be done."""
+        """Take the reason why an input was not sent."""
 
 
 class Connection:
-    """One console of the machine of a name, for one viewer.
+    """The connection of one viewer.
 
     Args:
-        name: The machine's.
-        console: Which of its screens.
-        role: ``control``, or ``view`` to look only.
-        listener: Who is told.
-        post: Has a function called on the toolkit's thread, from any.
+        target: The machine's console, or surface.
+        listener: Takes the results.
+        post: Calls a function on the view's thread, from any thread.
     """
 
     def __init__(
-        self,
-        name: str,
-        console: int,
-        role: Role,
-        listener: Listener,
-        post: Callable[[Callable[[], None]], None],
+        self, target: Target, listener: Listener, post: Callable[[Callable[[], None]], None]
     ) -> None:
-        self.name = name
-        self.console = console
-        self._role: Role = role
+        self._target = target
         self._listener = listener
         self._post = post
-        self._turn = threading.Condition()
+        self._changed = threading.Condition()
         self._open = False
         self._closed = False
-        self._life = 0  # counts rests: what was found before one is not told after it
-        self._wanted: Wanted | None = None
-        self._machine: Machine | None = None
+        self._session = 0  # counts pauses: results of an earlier session are dropped
+        self._request: Shown | None = None
+        self._attachment: Attachment | None = None
         self._thread: threading.Thread | None = None
-        self.sender: Sender | None = None
-        self._lamps_due = 0.0
-        self._locks: tuple[str, ...] = ()
+        self._facts = Facts()
 
-    # ---- The toolkit's thread
+    # ---- The view's thread
 
     def open(self) -> None:
-        """Attach, now or as soon as there is a machine; `Listener.attached` follows."""
-        with self._turn:
+        """Attach, now or as soon as the target exists; `Listener.attached` follows."""
+        with self._changed:
             self._open = True
-            self._turn.notify_all()
+            self._changed.notify_all()
             if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._run, name="kju-view", daemon=True)
                 self._thread.start()
 
-    def rest(self) -> None:
-        """Detach until `open`: nobody looks."""
-        with self._turn:
-            self._open = False
-            self._life += 1
-            self._wanted = None
-            self._turn.notify_all()
+    def pause(self) -> None:
+        """Detach until `open`."""
+        with self._changed:
+            self._end_session()
 
-    def look(self, wanted: Wanted) -> None:
-        """Have the next thing that is new told to the listener, once."""
-        with self._turn:
-            self._wanted = wanted
-            self._turn.notify_all()
+    def request_update(self, shown: Shown) -> None:
+        """Request one `Listener.updated` with everything newer than *shown*."""
+        with self._changed:
+            self._request = shown
+            self._changed.notify_all()
+
+    def send(self, item: Input) -> None:
+        """Send an input; dropped where the target takes none or is not attached."""
+        attachment = self._attachment
+        if attachment is not None and attachment.sender is not None:
+            attachment.sender.send(item)
 
     def close(self) -> None:
-        """Let go of everything; the machine goes on.
+        """Detach for good; the machine goes on.
 
-        Returns when the thread has ended, unless a host keeps it waiting.
+        Returns when the thread has ended, or after two seconds where a host does not answer.
         """
-        with self._turn:
+        with self._changed:
             self._closed = True
-            self._open = False
-            self._life += 1
-            self._turn.notify_all()
+            self._end_session()
         if self._thread is not None:
-            self._thread.join(_CLOSED)
+            self._thread.join(_CLOSE_TIMEOUT)
 
     def save(self, path: str | os.PathLike[str], done: Callable[[str], None]) -> None:
-        """Write a PNG of the screen as it is now, and say so: the path, or what went wrong."""
-        machine = self._machine
+        """Write a PNG of the screen as it is now; pass *done* a message about the result."""
+        attachment = self._attachment
 
         def work() -> None:
             try:
-                if machine is None:
-                    raise UnavailableError(f"the machine {self.name!r} does not run")
-                screen = machine.screens[self.console]
-                screen.refresh()
-                screen.screenshot(path, cursor=True)
-                said = f"saved {path}"
+                if attachment is None:
+                    raise UnavailableError(f"{self._target.name!r} is not running")
+                attachment.save(os.fspath(path))
+                message = f"saved {path}"
             except (KjuError, OSError) as error:
-                said = f"no screenshot: {error}"
-            self._post(lambda: done(said))
+                message = f"cannot save the screenshot: {error}"
+            self._post(lambda: done(message))
 
         threading.Thread(target=work, name="kju-save", daemon=True).start()
 
-    # ---- Our own thread
+    def _end_session(self) -> None:
+        self._open = False
+        self._session += 1
+        self._request = None
+        self._changed.notify_all()
+
+    # ---- The connection's thread
 
     def _run(self) -> None:
-        while (life := self._awake()) is not None:
-            machine = None
+        while (session := self._wait_until_open()) is not None:
             try:
-                machine = attach(self.name, self._role)
-                self._use(machine, life)
+                self._use(self._target.attach(self), session)
             except (KjuError, OSError) as error:
-                gone = machine.end_reason if machine is not None else None
-                self._lose(gone or str(error))
+                self._post_lost(error)
             finally:
-                self._leave(machine)
-            self._pause()
+                self._detach()
+            with self._changed:
+                self._changed.wait_for(lambda: not self._open, _POLL_SECONDS)
 
-    def _awake(self) -> int | None:
-        """Wait until there is somebody to look for; the number of this life, None at the end."""
-        with self._turn:
+    def _wait_until_open(self) -> int | None:
+        """Return the session's number when the view is open, None when it is closed."""
+        with self._changed:
             while not self._open and not self._closed:
-                self._turn.wait()
-            return None if self._closed else self._life
+                self._changed.wait()
+            return None if self._closed else self._session
 
-    def _pause(self) -> None:
-        """Before the next attempt."""
-        with self._turn:
-            self._turn.wait_for(lambda: not self._open, _NOTICED)
+    def _post_current(self, call: Callable[[], None]) -> None:
+        """Post a call, unless the session has ended by the time the view's thread runs it."""
+        session = self._session
 
-    def _tell(self, call: Callable[[], None]) -> None:
-        life = self._life
-
-        def unless_over() -> None:
-            if self._open and life == self._life:
+        def call_if_current() -> None:
+            if self._open and session == self._session:
                 call()
 
-        self._post(unless_over)
+        self._post(call_if_current)
 
-    def _use(self, machine: Machine, life: int) -> None:
-        check_console(machine, self.console)
-        screen = machine.screens[self.console]
-        if self._role == "control":
-            self.sender = self._make_sender(machine)
-        self._machine = machine
-        self._wanted = Wanted()
-        self._tell(lambda: self._listener.attached(self._role))
-        self._lamps_due = 0.0
-        while self._open and life == self._life:
-            if reason := machine.end_reason:
-                self._show_last(screen)
-                self._lose(reason)
-                return
-            with contextlib.suppress(KjuError):  # the machine has ended since
-                self._ask_lamps(machine)
-            with self._turn:
-                wanted = self._wanted
-                if wanted is None:
-                    self._turn.wait(_NOTICED)
+    def _use(self, attachment: Attachment, session: int) -> None:
+        screen, self._request = attachment.screen, Shown()
+        self._attachment = attachment
+        self._post_current(self._listener.attached)
+        while self._open and session == self._session:
+            try:
+                attachment.check()
+            except KjuError:
+                # The last pixels before the end have not been shown yet.
+                with contextlib.suppress(KjuError):
+                    self._post_update(screen, NOTHING_TAKEN)
+                raise
+            self._post_facts(attachment)
+            with self._changed:
+                request = self._request
+                if request is None:
+                    self._changed.wait(_POLL_SECONDS)
                     continue
-            self._look(screen, wanted)
+            self._answer(screen, request)
 
-    def _lose(self, reason: str) -> None:
-        self._tell(lambda: self._listener.lost(reason))
+    def _post_lost(self, error: KjuError | OSError) -> None:
+        self._post_current(lambda: self._listener.lost(error))
 
-    def _make_sender(self, machine: Machine) -> Sender:
-        def absolute(is_so: bool) -> None:
-            self._tell(lambda: self._listener.pointer_is(is_so))
+    def _post_facts(self, attachment: Attachment) -> None:
+        facts = attachment.facts()
+        if facts != self._facts:
+            self._facts = facts
+            self._post_current(lambda: self._listener.facts_are(facts))
 
-        def failed(reason: str) -> None:
-            self._tell(lambda: self._listener.failed(reason))
-
-        screen = machine.screens[self.console]
-        return Sender(screen.keyboard, screen.pointer, absolute, failed)
-
-    def _ask_lamps(self, machine: Machine) -> None:
-        """Post which locks are on, now and then; a lock key may have been pressed by anybody."""
-        now = time.monotonic()
-        if self.sender is None or now < self._lamps_due:
+    def _answer(self, screen: Surface, request: Shown) -> None:
+        """Post an update if there is anything newer than the request."""
+        mark, cursor, state, not_before = request
+        if state is not None and not screen.wait_news(mark, cursor, state, seconds=_POLL_SECONDS):
             return
-        self._lamps_due = now + _LAMPS
-        lamps = machine.screens[self.console].keyboard.lamps()
-        names = tuple(lamps.names) if lamps is not None else ()
-        if names != self._locks:
-            self._locks = names
-            self._tell(lambda: self._listener.locks_are(names))
+        if (early := not_before - time.monotonic()) > 0:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._open, early)
+        update = read_update(screen, mark)
+        with self._changed:
+            if self._request is request:
+                self._request = None
+        self._post_current(lambda: self._listener.updated(update))
 
-    def _look(self, screen: Screen, wanted: Wanted) -> None:
-        """Post what is new, if anything is."""
-        state = wanted.state
-        if state is not None and not screen.wait_news(
-            wanted.mark, wanted.cursor, state, seconds=_NOTICED
-        ):
-            return
-        if (early := wanted.not_before - time.monotonic()) > 0:
-            with self._turn:
-                self._turn.wait_for(lambda: not self._open, early)
-        seen = _seen(screen, wanted.mark)
-        with self._turn:
-            if self._wanted is wanted:
-                self._wanted = None
-        self._tell(lambda: self._listener.seen(seen))
+    def _post_update(self, screen: Surface, mark: Mark) -> None:
+        update = read_update(screen, mark)
+        self._post_current(lambda: self._listener.updated(update))
 
-    def _show_last(self, screen: Screen) -> None:
-        """What was published just before the end has not been seen by anybody."""
-        with contextlib.suppress(KjuError):
-            seen = _seen(screen, NOTHING_TAKEN)
-            self._tell(lambda: self._listener.seen(seen))
+    def _detach(self) -> None:
+        attachment, self._attachment = self._attachment, None
+        if attachment is not None:
+            attachment.close()
 
-    def _leave(self, machine: Machine | None) -> None:
-        sender, self.sender, self._machine = self.sender, None, None
-        if sender is not None:
-            sender.close()
-        if machine is not None:
-            machine.close()
+    # ---- The sender's thread: `InputEvents`
+
+    def pointer_is(self, absolute: bool) -> None:
+        """Post the kind of the guest's pointer."""
+        self._post_current(lambda: self._listener.pointer_is(absolute))
+
+    def failed(self, reason: str) -> None:
+        """Post the reason why an input was not sent."""
+        self._post_current(lambda: self._listener.failed(reason))
 
 
-def _seen(screen: Screen, mark: Mark) -> Seen:
+def read_update(screen: Surface, mark: Mark) -> Update:
+    """Return everything on a screen that is newer than a mark."""
     change = screen.changes_since(mark)
     state, reason = screen.state
     cursor, frame = None, None
@@ -303,4 +273,4 @@ def _seen(screen: Screen, mark: Mark) -> Seen:
     if change.everything:
         with contextlib.suppress(UnavailableError):
             frame = screen.view()
-    return Seen(change, frame, cursor, state, reason)
+    return Update(change, frame, cursor, state, reason)

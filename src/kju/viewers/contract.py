@@ -1,7 +1,7 @@
-"""What a toolkit does for a viewer. `stub` is the shortest one that works; `qt` the real one.
+"""Contract between a `Viewer` and the toolkit that draws it. `stub` is the shortest back end.
 
-A back end has one thread, and is called on it alone, `Backend.post` apart. It tells its
-`Viewer` what happens to the view; it decides nothing.
+A back end has one thread; every method but `Backend.post` is called on it. It reports the events
+of its view to the `Viewer`, which makes all decisions.
 """
 
 from __future__ import annotations
@@ -15,21 +15,23 @@ from ..surface import Cursor
 from ..surface.geometry import Rect
 from .geometry import Placement
 from .grab import Command
-from .pointer import Look
+from .pointer import PointerShape
 
 
 class Status(NamedTuple):
-    """What is said of a machine beside its picture.
+    """State that a view shows beside the picture.
 
     Attributes:
-        name: The machine's.
-        message: Why there is no live picture (it is paused, has ended ...); empty where there is.
+        name: The target's name.
+        message: The reason why the picture is not live; empty where it is.
         size: Width and height of the picture; 0, 0 without one.
         scale: Device pixels per guest pixel.
-        grabbed: The guest has the keyboard.
-        view_only: Nothing is sent to the guest.
-        release_key: What gives the keyboard back, and takes it, as a user reads it.
-        locks: The names of the guest's keyboard locks that are on.
+        grabbed: The guest has the whole keyboard.
+        view_only: No input is sent to the guest.
+        release_key: The keys that grab and release the keyboard, as a user reads them.
+        leave_key: The keys that close the view, as a user reads them; empty where there are none.
+        locks: Names of the guest's keyboard locks that are on.
+        source: The source of the pixels; empty where it is unknown.
     """
 
     name: str
@@ -39,61 +41,76 @@ class Status(NamedTuple):
     grabbed: bool = False
     view_only: bool = False
     release_key: str = ""
+    leave_key: str = ""
     locks: tuple[str, ...] = ()
+    source: str = ""
 
     @property
     def title(self) -> str:
         """A window's title."""
         parts = [self.name, "kju"]
         if self.grabbed:
-            parts.insert(1, f"{self.release_key} releases the keyboard")
+            parts.insert(1, self.key_hint)
         return " \N{EN DASH} ".join(parts)
 
     @property
-    def words(self) -> str:
-        """The left of a status line."""
+    def key_hint(self) -> str:
+        """The effect of the release key; empty in a view that sends no input."""
         if self.view_only:
-            return f"{self.name}   view only"
+            return ""
         verb = "releases" if self.grabbed else "grabs"
-        return f"{self.name}   {self.release_key} {verb} the keyboard"
+        return f"{self.release_key} {verb} the keyboard"
 
     @property
-    def numbers(self) -> str:
-        """The right of a status line."""
+    def left_text(self) -> str:
+        """The left side of a status line."""
+        return f"{self.name}   {self.key_hint or 'view only'}"
+
+    @property
+    def lock_names(self) -> list[str]:
+        """The locks as a user reads them."""
+        return [f"{name.capitalize()} Lock" for name in self.locks]
+
+    @property
+    def right_text(self) -> str:
+        """The right side of a status line."""
         if not all(self.size):
             return ""
         size = f"{self.size[0]} \N{MULTIPLICATION SIGN} {self.size[1]}   {self.scale:.0%}"
-        return "   ".join([*(f"{name.capitalize()} Lock" for name in self.locks), size])
+        return "   ".join([*self.lock_names, size])
 
 
 class Backend(ABC):
-    """A view, for one viewer. Sizes, points and rectangles are device pixels of the view."""
+    """A toolkit's view. Sizes, points and rectangles are device pixels of the view."""
+
+    #: `warp` moves the pointer.
+    can_warp = True
 
     @abstractmethod
     def post(self, call: Callable[[], None]) -> None:
-        """Have a function called on the toolkit's thread, in order. Any thread may ask."""
+        """Call a function on the toolkit's thread, in order. Any thread may post."""
 
     @abstractmethod
     def view_size(self) -> tuple[int, int]:
-        """Width and height of the view now."""
+        """Return the view's width and height."""
 
     @abstractmethod
     def largest_size(self) -> tuple[int, int]:
-        """Width and height that the view could be given on this display."""
+        """Return width and height of the largest view that fits this display."""
 
     @abstractmethod
     def ratio(self) -> float:
-        """Device pixels per pixel of the toolkit."""
+        """Return the device pixels per pixel of the toolkit."""
 
     @abstractmethod
     def frame_seconds(self) -> float:
-        """Between two pictures of the display."""
+        """Return the time between two pictures of the display."""
 
     @abstractmethod
     def show_picture(self, frame: Frame | None) -> None:
-        """Draw from this memory from now on, without a copy; None is no picture.
+        """Draw from this memory from now on, without a copy; None: no picture.
 
-        What is held of the frame before is let go of.
+        Drop every reference to the previous frame.
         """
 
     @abstractmethod
@@ -102,11 +119,11 @@ class Backend(ABC):
 
     @abstractmethod
     def repaint(self, rects: list[Rect] | None) -> None:
-        """Draw these parts of the view again soon; None is all of it."""
+        """Draw these parts of the view again soon; None: all of it."""
 
     @abstractmethod
-    def set_pointer(self, look: Look, cursor: Cursor | None, scale: float) -> None:
-        """Give the window's pointer a look; *cursor* is the guest's for `Look.GUEST`."""
+    def set_pointer(self, shape: PointerShape, cursor: Cursor | None, scale: float) -> None:
+        """Set the shape of the view's pointer; *cursor* is the guest's, for `GUEST`."""
 
     @abstractmethod
     def draw_cursor(self, cursor: Cursor | None) -> None:
@@ -114,24 +131,24 @@ class Backend(ABC):
 
     @abstractmethod
     def grab(self, keyboard: bool, pointer: bool) -> None:
-        """Have all keys, and all of the pointer, come here; False gives them back."""
+        """Receive all keys, and all pointer events, of the display; False releases them."""
 
     @abstractmethod
     def warp(self, x: int, y: int) -> None:
-        """Put the window's pointer at a point of the view."""
+        """Move the view's pointer to a point of the view, where `can_warp`."""
 
     @abstractmethod
     def resize(self, width: int, height: int) -> None:
-        """Give the view this size, where the window may choose its own."""
+        """Set the view's size, where the display lets a program do so."""
 
     @abstractmethod
     def show_status(self, status: Status) -> None:
-        """Say this beside the picture; a message over it."""
+        """Show the status beside the picture, and its message over the picture."""
 
     @abstractmethod
-    def notify(self, words: str) -> None:
-        """Say something for a moment."""
+    def notify(self, message: str) -> None:
+        """Show a message for a few seconds."""
 
     @abstractmethod
     def command(self, command: Command) -> None:
-        """Do what the user asked for with keys; of grabbing it is only told."""
+        """Execute a command of the user. `GRAB` and `UNGRAB` have been executed already."""

@@ -1,8 +1,8 @@
-"""Where the guest's picture lies in a view, and which pixel of it is under a point. I/O-free.
+"""Placement of the guest's picture in a view, and the pixel under a point. I/O-free.
 
-Everything here is in device pixels, whole numbers, origin at the view's top left. A toolkit
-counts in logical ones, of which a device pixel is any fraction (1.25, 1.5): `device_pixel`
-and `logical_rect` are the only places where that is converted.
+Coordinates are whole device pixels, origin at the view's top left. A toolkit counts logical
+pixels, of which a device pixel is any fraction (1.25, 1.5); only `device_pixel`, `device_size`
+and `logical_rect` convert between the two.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ from typing import NamedTuple
 from ..errors import UsageError
 from ..surface.geometry import Rect
 
-# A view's size in logical pixels covers up to that many device pixels more than were wanted, on
-# displays of which a logical pixel is at most three.
+# A size in logical pixels covers fewer than this many device pixels too many, on displays where
+# a logical pixel is at most three device pixels.
 _SLACK = 3
 
 
 class Scaling(StrEnum):
-    """How large the picture is drawn."""
+    """Size of the picture in its view."""
 
     FIT = "fit"
     """As large as the view, whole; the pixels are smoothed."""
+    SHRINK = "shrink"
+    """As `FIT`, but never enlarged."""
     INTEGER = "integer"
     """The largest whole multiple that fits, at least one; every pixel is a square."""
     ONE = "1:1"
@@ -31,24 +33,24 @@ class Scaling(StrEnum):
 
 
 def scaling_of(name: str) -> Scaling:
-    """A way to scale, by name.
+    """Return the scaling of this name.
 
     Raises:
-        UsageError: There is none of this name.
+        UsageError: No scaling has this name.
     """
     try:
         return Scaling(name)
     except ValueError:
-        raise UsageError(f"a scale is {', '.join(Scaling)}, not {name!r}") from None
+        raise UsageError(f"unknown scale {name!r}; choose from {', '.join(Scaling)}") from None
 
 
 class Placement(NamedTuple):
     """A picture in a view.
 
     Attributes:
-        width: Pixels of the guest.
-        height: Pixels of the guest.
-        target: Where it is drawn; it may begin before the view and end behind it.
+        width: Of the picture, guest pixels.
+        height: Of the picture, guest pixels.
+        target: Rectangle it is drawn in; larger than the view where it is scrolled.
         view: The view, whose origin is 0, 0.
     """
 
@@ -59,7 +61,7 @@ class Placement(NamedTuple):
 
     @property
     def exact(self) -> bool:
-        """Whether every guest pixel is a square of whole device pixels."""
+        """True where every guest pixel is a square of whole device pixels."""
         across, rest = divmod(self.target.width, self.width)
         return not rest and across >= 1 and self.target.height == across * self.height
 
@@ -69,21 +71,26 @@ class Placement(NamedTuple):
         return self.target.width / self.width
 
     @property
+    def visible(self) -> Rect | None:
+        """The part of the view that the picture covers."""
+        return self.target.intersection(self.view)
+
+    @property
     def room(self) -> tuple[int, int]:
-        """How far it can be scrolled, right and down."""
+        """Largest scroll offsets, right and down."""
         return (
             max(0, self.target.width - self.view.width),
             max(0, self.target.height - self.view.height),
         )
 
     def guest_pixel(self, x: int, y: int) -> tuple[int, int]:
-        """The guest pixel that the middle of a device pixel shows; the nearest one outside."""
+        """Return the guest pixel under a device pixel's middle; outside, the nearest one."""
         gx = (2 * (x - self.target.x) + 1) * self.width // (2 * self.target.width)
         gy = (2 * (y - self.target.y) + 1) * self.height // (2 * self.target.height)
         return min(max(gx, 0), self.width - 1), min(max(gy, 0), self.height - 1)
 
     def device_rect(self, rect: Rect) -> Rect | None:
-        """The device pixels in view that a rectangle of the guest has a part in."""
+        """Return the visible device pixels that a rectangle of the guest affects."""
         # A smoothed pixel is mixed from its neighbours, so it reaches one further.
         more = 0 if self.exact else 1
         left = (rect.x - more) * self.target.width // self.width
@@ -91,23 +98,24 @@ class Placement(NamedTuple):
         right = -(-(rect.right + more) * self.target.width // self.width)
         bottom = -(-(rect.bottom + more) * self.target.height // self.height)
         whole = Rect(self.target.x + left, self.target.y + top, right - left, bottom - top)
-        visible = self.target.intersection(self.view)
-        return whole.intersection(visible) if visible else None
+        return whole.intersection(self.visible) if self.visible else None
 
 
 def place(
     size: tuple[int, int], view: tuple[int, int], scaling: Scaling, scrolled: tuple[int, int]
 ) -> Placement:
-    """Put a picture in a view: in the middle, or scrolled where it is larger.
+    """Place a picture in a view: centred, or scrolled where it is larger.
 
     Args:
         size: Width and height of the guest's picture, at least 1.
         view: Width and height of the view, device pixels, at least 1.
-        scaling: How large it is drawn.
-        scrolled: Device pixels that lie left of and above the view, as far as there are any.
+        scaling: Its size in the view.
+        scrolled: Device pixels hidden left of and above the view; limited to those that exist.
     """
     (width, height), (across, down) = size, view
-    if scaling is Scaling.FIT:
+    if scaling is Scaling.SHRINK and width <= across and height <= down:
+        drawn = size
+    elif scaling in (Scaling.FIT, Scaling.SHRINK):
         drawn = _fitted(width, height, across, down)
     else:
         times = max(1, min(across // width, down // height)) if scaling is Scaling.INTEGER else 1
@@ -120,7 +128,7 @@ def place(
 def _fitted(width: int, height: int, across: int, down: int) -> tuple[int, int]:
     times = min(across // width, down // height)
     if times and (across - times * width < _SLACK or down - times * height < _SLACK):
-        return times * width, times * height  # sharp, for a margin that nobody sees
+        return times * width, times * height  # sharp, at the cost of a margin below 3 pixels
     if width * down >= height * across:
         return across, max(1, (2 * height * across + width) // (2 * width))
     return max(1, (2 * width * down + height) // (2 * height)), down
@@ -133,42 +141,42 @@ def _origin(drawn: int, room: int, scrolled: int) -> int:
 
 
 def device_pixel(x: float, y: float, ratio: float) -> tuple[int, int]:
-    """The device pixel that a logical point lies in.
+    """Return the device pixel that contains a logical point.
 
     Args:
         x: Logical pixels, as a toolkit gives them: a device pixel divided by *ratio*.
         y: The same, down.
         ratio: Device pixels per logical one.
     """
-    # 3 / 1.1 * 1.1 is not 3: a thousandth of a pixel is less than any pointer can tell.
+    # 3 / 1.1 * 1.1 is below 3; a thousandth of a pixel is finer than any pointer.
     return math.floor(x * ratio + 0.001), math.floor(y * ratio + 0.001)
 
 
 def logical_rect(rect: Rect, ratio: float) -> Rect:
-    """The smallest logical rectangle that covers device pixels."""
+    """Return the smallest logical rectangle that covers device pixels."""
     left, top = math.floor(rect.x / ratio), math.floor(rect.y / ratio)
     right, bottom = math.ceil(rect.right / ratio), math.ceil(rect.bottom / ratio)
     return Rect(left, top, right - left, bottom - top)
 
 
 def device_size(width: int, height: int, ratio: float) -> tuple[int, int]:
-    """The whole device pixels in a view of a logical size; at least one each way."""
+    """Return the whole device pixels in a view of a logical size, at least 1 x 1."""
     across, down = device_pixel(width, height, ratio)
     return max(1, across), max(1, down)
 
 
-def wanted_size(size: tuple[int, int], most: tuple[int, int]) -> tuple[int, int]:
-    """How large a view is to be for a picture: its own size, or what of that there is room for.
+def preferred_size(size: tuple[int, int], largest: tuple[int, int]) -> tuple[int, int]:
+    """Return a view's size for a picture: the picture's, shrunk to the largest possible view.
 
     Args:
         size: Of the picture.
-        most: Of the largest view that the display has room for, device pixels.
+        largest: Of the largest view on this display, device pixels.
     """
-    if size[0] <= most[0] and size[1] <= most[1]:
+    if size[0] <= largest[0] and size[1] <= largest[1]:
         return size
-    return _fitted(*size, max(1, most[0]), max(1, most[1]))
+    return _fitted(*size, max(1, largest[0]), max(1, largest[1]))
 
 
-def about(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether two sizes are the same, but for the rounding to logical pixels."""
+def same_size(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Return True where two sizes differ by the rounding to logical pixels at most."""
     return all(abs(a - b) < _SLACK for a, b in zip(one, other, strict=True))

@@ -1,16 +1,16 @@
-"""Which keys are down, and whether they are the guest's, the window's, or let the guest go.
+"""Keyboard state of a view: keys for the guest, keys for the view, and the grab. I/O-free.
 
 Rules:
 
-- A key goes to the guest as soon as it goes down, and again when it repeats: a PS/2 keyboard
-  repeats, QEMU's does not, and no guest does it in its place. USB and virtio guests repeat by
-  themselves and take no notice. `Keys.repeats` says which repeats are the guest's.
-- The release key (a chord, ctrl-alt by default) pressed and let go with nothing between grabs
-  the keyboard for the guest, or gives it back.
-- While nothing is grabbed, the release key held and a letter pressed is a command to the
-  window, and the guest sees neither that letter's press nor its release. While the keyboard is
-  grabbed the guest gets everything.
-- Every key that the guest was given goes up: at its release, or when the window lets go.
+- A key goes to the guest when it is pressed, and again when it repeats: a PS/2 keyboard repeats
+  keys itself and QEMU's does not. USB and virtio guests repeat by themselves and ignore it.
+- The release key (a chord, ctrl-alt by default) pressed and released with nothing between grabs
+  the keyboard for the guest, or releases it.
+- While the keyboard is not grabbed, a shortcut (the release key and a letter, or the leave key)
+  is a command to the view; the guest receives neither press nor release of its last key. While
+  the keyboard is grabbed the guest receives everything.
+- Every key that was pressed in the guest is released there: when the user releases it, or when
+  the view loses the focus.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..keys import NUMBERS, Step, parse_chord
 
 
 class Command(Enum):
-    """What a window is asked to do."""
+    """A command from the user to the view."""
 
     GRAB = "grab"
     UNGRAB = "ungrab"
@@ -30,7 +30,7 @@ class Command(Enum):
     CLOSE = "close"
 
 
-#: With the release key held, while nothing is grabbed.
+#: Keys that are commands while the release key is held and nothing is grabbed.
 SHORTCUTS = {
     NUMBERS["f"]: Command.FULL_SCREEN,
     NUMBERS["s"]: Command.SCREENSHOT,
@@ -38,78 +38,102 @@ SHORTCUTS = {
 }
 RELEASE = "ctrl-alt"
 
-# Either of the two keys will do. Not the right alt: with ctrl it types characters in some layouts.
+# Either of the two keys matches. The right alt does not match alt: together with ctrl it types
+# characters in some layouts.
 _EITHER = {
     NUMBERS[name]: frozenset({NUMBERS[name], NUMBERS[other]})
     for name, other in (("ctrl", "ctrl_r"), ("shift", "shift_r"), ("meta_l", "meta_r"))
 }
+_LABELS = {"bracket_right": "]"}
 
 
 class Keys:
-    """The keys of one window.
+    """Keyboard state of one view.
+
+    Args:
+        release: The release key.
+        leave: A chord that closes the view as well; none by default.
 
     Attributes:
-        grabbed: Whether the guest has the whole keyboard.
+        grabbed: True while the guest has the whole keyboard.
 
     Raises:
-        UsageError: The release key names no keys.
+        UsageError: A chord names no key.
     """
 
-    def __init__(self, release: str = RELEASE) -> None:
+    def __init__(self, release: str = RELEASE, leave: str = "") -> None:
         self.grabbed: bool = False
-        self.release_key: str = "+".join(part.capitalize() for part in release.split("-"))
-        self._chord = [_EITHER.get(key, frozenset({key})) for key in parse_chord(release)]
+        self.release_key: str = chord_label(release)
+        self._chord = _alternatives(release)
+        self._leave = _alternatives(leave) if leave else []
         self._down: dict[int, None] = {}
         self._swallowed: set[int] = set()
-        self._alone = False
+        # True while the release key is held and no other input came since it went down.
+        self._only_release_key = False
 
     @property
     def held(self) -> list[int]:
-        """What the guest holds down, in the order of pressing."""
+        """Keys that are down in the guest, in the order of pressing."""
         return list(self._down)
 
     def press(self, key: int) -> list[Step | Command]:
-        """A key went down; nothing for one that is down already."""
+        """Press a key; no result for a key that is down already."""
         if key in self._down or key in self._swallowed:
             return []
-        if not self.grabbed and key in SHORTCUTS and self._is_chord():
+        if not self.grabbed and (command := self._shortcut(key)) is not None:
             self._swallowed.add(key)
-            self._alone = False
-            return [SHORTCUTS[key]]
+            self._only_release_key = False
+            return [command]
         self._down[key] = None
-        self._alone = self._is_chord()
+        self._only_release_key = self._holds(self._chord)
         return [(key, True)]
 
     def repeats(self, key: int) -> bool:
-        """Whether a key that repeats does so for the guest."""
+        """Return True where a repeat of this key is for the guest."""
         return key in self._down
 
     def release(self, key: int) -> list[Step | Command]:
-        """A key came up; one that was not down is nothing."""
+        """Release a key; no result for a key that is up already."""
         self._swallowed.discard(key)
         if key not in self._down:
             return []
         del self._down[key]
         acts: list[Step | Command] = [(key, False)]
-        if self._alone:
-            self._alone = False
+        if self._only_release_key:
+            self._only_release_key = False
             acts.append(Command.UNGRAB if self.grabbed else Command.GRAB)
         return acts
 
     def pointer_used(self) -> None:
-        """A button or the wheel: the release key is now part of something for the guest."""
-        self._alone = False
+        """Note a button or the wheel: the release key is now part of input for the guest."""
+        self._only_release_key = False
 
-    def let_go(self) -> list[Step]:
-        """Everything comes up, last pressed first: the window has lost the focus, or closes."""
+    def release_all(self) -> list[Step]:
+        """Release every key in the guest, last pressed first."""
         up: list[Step] = [(key, False) for key in reversed(self._down)]
         self._down.clear()
         self._swallowed.clear()
-        self._alone = False
+        self._only_release_key = False
         return up
 
-    def _is_chord(self) -> bool:
-        """Whether the keys of the release key are down, and no others."""
+    def _shortcut(self, key: int) -> Command | None:
+        if key in SHORTCUTS and self._holds(self._chord):
+            return SHORTCUTS[key]
+        if self._leave and key in self._leave[-1] and self._holds(self._leave[:-1]):
+            return Command.CLOSE
+        return None
+
+    def _holds(self, chord: list[frozenset[int]]) -> bool:
+        """Return True where the keys of a chord are down, and no others."""
         down = set(self._down)
-        covered = [down & part for part in self._chord]
+        covered = [down & part for part in chord]
         return all(covered) and down == set().union(*covered)
+
+
+def chord_label(chord: str) -> str:
+    """Return a chord as users read it, such as ``Ctrl+]``."""
+    return "+".join(_LABELS.get(part, part.capitalize()) for part in chord.split("-"))
+
+
+def _alternatives(chord: str) -> list[frozenset[int]]:
+    return [_EITHER.get(key, frozenset({key})) for key in parse_chord(chord)]

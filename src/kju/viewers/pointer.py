@@ -1,8 +1,8 @@
-"""What a pointer in a window means to the guest. I/O-free.
+"""Pointer of a view: distances, notches, and the cursors to show. I/O-free.
 
-With an absolute pointer (a tablet) the guest's pointer is where the window's is. Where the
-guest only has a relative one, a click gives it the pointer: what is moved from then on is sent
-as distances, and the window's pointer is put back in the middle before it leaves the view.
+An absolute pointer (a tablet) puts the guest's pointer where the view's is. Where the guest has
+only a relative one, a click grabs the pointer: movements are then sent as distances, and the
+view's pointer is moved back to the middle before it leaves the view.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _Point = tuple[int, int]
 
 
 class Relative:
-    """Distances from positions, for a window's pointer that is put back again and again.
+    """Distances from the positions of a pointer that is moved back to the middle.
 
-    A pointer is put back some time after it was asked for: positions reported meanwhile are
-    still those of before. The one that lies nearer to the new place than to the last position
-    is the first from there; which is certain while none moves further than a
-    thirtieth of the view, and three come late.
+    Positions reported between the request to move the pointer and the move itself are still
+    relative to the old place. The first position that is nearer to the new place than to the last
+    position is taken as the first one from there. That is right as long as a single movement is
+    below a thirtieth of the view and at most three positions come late.
     """
 
     def __init__(self) -> None:
@@ -31,12 +31,12 @@ class Relative:
         self._rest = (0.0, 0.0)
 
     def begin(self) -> None:
-        """Forget where it was."""
+        """Forget the position."""
         self._last = self._awaited = None
         self._rest = (0.0, 0.0)
 
     def moved(self, at: _Point, scale: float) -> tuple[int, int]:
-        """Whole guest pixels moved since the last position; fractions are kept for the next."""
+        """Return the whole guest pixels since the last position; keep the fraction."""
         before = self._last
         if self._awaited and before and math.dist(at, self._awaited) < math.dist(at, before):
             before, self._awaited = self._awaited, None
@@ -48,8 +48,8 @@ class Relative:
         self._rest = math.modf(x)[0], math.modf(y)[0]
         return int(x), int(y)
 
-    def put_back(self, view: _Point) -> _Point | None:
-        """Where to put the pointer, when it is nearer to the edge than to the middle."""
+    def recentre(self, view: _Point) -> _Point | None:
+        """Return the middle where the pointer has to be moved there: near the view's edge."""
         if self._last is None or self._awaited is not None:
             return None
         middle = view[0] // 2, view[1] // 2
@@ -60,24 +60,24 @@ class Relative:
 
 
 class Wheel:
-    """Whole notches from fractions of them."""
+    """Whole notches from fractions."""
 
     def __init__(self) -> None:
         self._rest = [0.0, 0.0]
 
     def turned(self, vertical: float, horizontal: float) -> tuple[int, int]:
-        """Notches to send now; positive is down and right."""
+        """Return the notches to send now; positive is down and right."""
         whole = [0, 0]
         for axis, turn in enumerate((vertical, horizontal)):
-            # A turn the other way starts afresh: nobody waits for what is left of the first.
+            # A turn in the other direction drops the fraction of the first.
             kept = self._rest[axis] if self._rest[axis] * turn > 0 else 0.0
             self._rest[axis], notches = math.modf(kept + turn)
             whole[axis] = int(notches)
         return whole[0], whole[1]
 
 
-class Look(Enum):
-    """What the window's pointer looks like over the picture."""
+class PointerShape(Enum):
+    """Shape of the view's pointer over the picture."""
 
     ARROW = "arrow"
     DOT = "dot"
@@ -86,13 +86,13 @@ class Look(Enum):
 
 
 class Pointing(NamedTuple):
-    """What decides how pointers are shown.
+    """State that decides which pointers are shown.
 
     Attributes:
         controls: Input goes to the guest.
-        absolute: The guest's pointer is where the window's is.
+        absolute: The guest takes positions.
         grabbed: The guest has the pointer.
-        inside: The window's pointer is over the picture.
+        inside: The view's pointer is over the picture.
     """
 
     controls: bool
@@ -101,20 +101,20 @@ class Pointing(NamedTuple):
     inside: bool
 
 
-def window_cursor(pointing: Pointing, cursor: Cursor | None) -> Look:
-    """What the window's own pointer is to look like."""
+def pointer_shape(pointing: Pointing, cursor: Cursor | None) -> PointerShape:
+    """Return the shape of the view's own pointer."""
     if not pointing.controls:
-        return Look.ARROW
+        return PointerShape.ARROW
     if not pointing.absolute:
-        return Look.HIDDEN if pointing.grabbed else Look.ARROW
+        return PointerShape.HIDDEN if pointing.grabbed else PointerShape.ARROW
     if cursor is None or not cursor.shape.size:
-        # The guest draws its own, or has none (a text screen): a dot does for both.
-        return Look.DOT
-    return Look.GUEST if cursor.visible else Look.HIDDEN
+        # The guest draws its own pointer, or has none (a text screen).
+        return PointerShape.DOT
+    return PointerShape.GUEST if cursor.visible else PointerShape.HIDDEN
 
 
 def draws_cursor(pointing: Pointing, cursor: Cursor | None) -> bool:
-    """Whether the guest's cursor is drawn in the picture: where the window's is not the guest's."""
+    """Return True where the picture must contain the guest's cursor: the view's is elsewhere."""
     if cursor is None or not cursor.visible or not cursor.shape.size:
         return False
     return not (pointing.controls and pointing.absolute and pointing.inside)

@@ -1,10 +1,10 @@
-"""Input on its way to a machine, from a window that must never wait for it.
+"""Queue and thread that send a view's input to a machine.
 
-A thread asks the host, one request after the other, so the order is that of the events. While
-a request is under way (a host that is busy, a keyboard that takes a key every 10 ms) what
-comes meanwhile is kept: keys, buttons and notches of the wheel one by one; of positions only
-the newest, of distances the sum. asyncio would need its loop beside the toolkit's, and a
-thread of its own all the same.
+The view's thread must never wait for the host, so a thread sends one request after the other, in
+the order of the events. While a request is under way (a busy host, a keyboard that takes a key
+every 10 ms) later input is queued: every key, button and notch of the wheel; of positions only
+the newest, of distances the sum. asyncio would need its loop beside the toolkit's, and a thread
+as well.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import NamedTuple, Protocol
 
 from ..errors import ClosedError, InputError, KjuError, MachineGoneError, UsageError
 
-# To let go of keys when the window closes; the host lets go of them anyway when we hang up.
-_LAST_SECONDS = 1.0
+# Time to send the last releases when the view closes. The host releases keys by itself when the
+# connection ends, so little is lost after it.
+_CLOSE_TIMEOUT = 1.0
 
 
 class Keyboard(Protocol):
-    """A machine's keyboard, as far as a window needs it."""
+    """The part of a machine's keyboard that a view uses."""
 
     def press(self, *keys: str | int) -> object:
         """Press keys."""
@@ -29,18 +30,21 @@ class Keyboard(Protocol):
     def release(self, *keys: str | int) -> object:
         """Release keys."""
 
+    def type(self, text: str, *, layout: str = "us") -> object:
+        """Type a text."""
+
 
 class Pointer(Protocol):
-    """A machine's pointer, as far as a window needs it."""
+    """The part of a machine's pointer that a view uses."""
 
     def is_absolute(self) -> bool:
         """Ask the host whether the guest takes positions."""
 
     def move(self, x: int, y: int) -> object:
-        """Put it somewhere: surface pixels."""
+        """Move to a surface pixel."""
 
     def move_by(self, dx: int, dy: int) -> object:
-        """Move it: pixels, more or less."""
+        """Move by a distance in pixels."""
 
     def press(self, *buttons: str) -> object:
         """Press buttons."""
@@ -53,7 +57,7 @@ class Pointer(Protocol):
 
 
 class Key(NamedTuple):
-    """One key goes down or up."""
+    """A key goes down or up."""
 
     number: int
     down: bool
@@ -65,79 +69,91 @@ class Repeat(NamedTuple):
     number: int
 
 
+class Text(NamedTuple):
+    """Characters to type on the guest's layout."""
+
+    text: str
+
+
 class Button(NamedTuple):
-    """One button goes down or up."""
+    """A button goes down or up."""
 
     name: str
     down: bool
 
 
 class MoveTo(NamedTuple):
-    """The pointer is at a pixel."""
+    """The pointer moves to a pixel."""
 
     x: int
     y: int
 
 
 class MoveBy(NamedTuple):
-    """The pointer was moved."""
+    """The pointer moves by a distance."""
 
     dx: int
     dy: int
 
 
 class Turn(NamedTuple):
-    """The wheel was turned."""
+    """The wheel turns by notches."""
 
     vertical: int
     horizontal: int
 
 
-class Ask(NamedTuple):
-    """Whether the guest takes positions is to be asked."""
+class AskAbsolute(NamedTuple):
+    """Ask the host whether the guest takes positions."""
 
 
-Input = Key | Repeat | Button | MoveTo | MoveBy | Turn | Ask
+Input = Key | Repeat | Text | Button | MoveTo | MoveBy | Turn | AskAbsolute
 
 
 def merged(last: Input, new: Input) -> Input | None:
-    """Two inputs that may be sent as one, or None: they may not."""
+    """Return one input in place of two, or None where both must be sent."""
     if isinstance(last, MoveTo) and isinstance(new, MoveTo):
         return new
     if isinstance(last, MoveBy) and isinstance(new, MoveBy):
         return MoveBy(last.dx + new.dx, last.dy + new.dy)
-    if isinstance(last, Ask) and isinstance(new, Ask):
+    if isinstance(last, Text) and isinstance(new, Text):
+        return Text(last.text + new.text)
+    if isinstance(last, AskAbsolute) and isinstance(new, AskAbsolute):
         return new
     return None
 
 
 class Sender:
-    """Sends input to one console of a machine, from a thread that starts with the first.
+    """Sends input to one console of a machine, on a thread that starts with the first input.
 
     Args:
-        keyboard: Where keys go.
-        pointer: Where the rest goes.
-        absolute: Told whether the guest takes positions; on the thread.
-        failed: Told what could not be sent, in words; on the thread.
+        keyboard: Target of keys and texts.
+        pointer: Target of the rest.
+        on_absolute: Called on the thread with the answer to `AskAbsolute`.
+        on_error: Called on the thread with the reason why an input was not sent.
+        layout: The guest's keyboard layout, for texts.
     """
 
     def __init__(
         self,
         keyboard: Keyboard,
         pointer: Pointer,
-        absolute: Callable[[bool], None],
-        failed: Callable[[str], None],
+        on_absolute: Callable[[bool], None],
+        on_error: Callable[[str], None],
+        layout: str = "us",
     ) -> None:
         self._keyboard, self._pointer = keyboard, pointer
-        self._absolute, self._failed = absolute, failed
-        self._more = threading.Condition()
+        self._on_absolute, self._on_error = on_absolute, on_error
+        self._layout = layout
+        self._changed = threading.Condition()
         self._queue: deque[Input] = deque()
         self._closed = False
         self._thread: threading.Thread | None = None
 
     def send(self, item: Input) -> None:
-        """Have one input sent; returns at once."""
-        with self._more:
+        """Queue an input; return at once."""
+        with self._changed:
+            # A repeat that would have to wait is dropped: another one follows.
             if self._closed or (self._queue and isinstance(item, Repeat)):
                 return
             together = merged(self._queue[-1], item) if self._queue else None
@@ -148,50 +164,54 @@ class Sender:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="kju-input", daemon=True)
                 self._thread.start()
-            self._more.notify()
+            self._changed.notify()
 
     def close(self) -> None:
-        """Send what is left, for at most a second, and end."""
-        with self._more:
+        """Send the rest, for at most a second, and end the thread."""
+        with self._changed:
             self._closed = True
-            self._more.notify()
+            self._changed.notify()
         if self._thread is not None:
-            self._thread.join(_LAST_SECONDS)
+            self._thread.join(_CLOSE_TIMEOUT)
 
     def _run(self) -> None:
         while True:
-            with self._more:
+            with self._changed:
                 while not self._queue:
                     if self._closed:
                         return
-                    self._more.wait()
+                    self._changed.wait()
                 item = self._queue.popleft()
             try:
-                self._do(item)
+                self._perform(item)
             except (MachineGoneError, ClosedError):
-                self._stop()
-            except UsageError:
-                # The guest's pointer is of the other kind by now: ask, and go on with that.
+                self._discard()
+            except UsageError as error:
+                # The guest has changed between absolute and relative: ask for the new kind.
                 if isinstance(item, (MoveTo, MoveBy)):
-                    self.send(Ask())
+                    self.send(AskAbsolute())
+                elif isinstance(item, (Key, Text)):
+                    self._on_error(str(error))
             except (KjuError, OSError) as error:
-                # A guest that reads no pointer is as common as a text screen: nothing to say.
-                if not isinstance(error, InputError) or isinstance(item, (Key, Repeat)):
-                    self._failed(str(error))
+                # Many guests, such as text screens, read no pointer: report only keys.
+                if not isinstance(error, InputError) or isinstance(item, (Key, Repeat, Text)):
+                    self._on_error(str(error))
 
-    def _stop(self) -> None:
-        """There is nobody to send to: keep nothing for the next machine of this name."""
-        with self._more:
+    def _discard(self) -> None:
+        """Drop the queue: the next machine of this name must not get this one's input."""
+        with self._changed:
             self._closed = True
             self._queue.clear()
 
-    def _do(self, item: Input) -> None:
+    def _perform(self, item: Input) -> None:
         pointer = self._pointer
         match item:
             case Key(number, down):
                 (self._keyboard.press if down else self._keyboard.release)(number)
             case Repeat(number):
                 self._keyboard.press(number)
+            case Text(text):
+                self._keyboard.type(text, layout=self._layout)
             case Button(name, down):
                 (pointer.press if down else pointer.release)(name)
             case MoveTo(x, y):
@@ -200,5 +220,5 @@ class Sender:
                 pointer.move_by(dx, dy)
             case Turn(vertical, horizontal):
                 pointer.wheel(vertical, horizontal)
-            case Ask():
-                self._absolute(pointer.is_absolute())
+            case AskAbsolute():
+                self._on_absolute(pointer.is_absolute())

@@ -1,6 +1,6 @@
-"""A back end without a toolkit: the contract at its shortest, and a viewer that tests drive.
+"""A back end without a toolkit: the shortest implementation of the contract, used by tests.
 
-It paints into an array, the way a toolkit would: only what was to be repainted, nearest pixel.
+It paints into an array as a toolkit would: only the parts to repaint, nearest pixel.
 """
 
 from __future__ import annotations
@@ -18,36 +18,35 @@ from ..surface.geometry import Rect
 from .contract import Backend, Status
 from .geometry import Placement
 from .grab import Command
-from .pointer import Look
+from .pointer import PointerShape
 
 
 class Stub(Backend):
-    """A view of some size that nobody sees.
+    """A view in memory.
 
     Attributes:
-        canvas: What it shows: ``(height, width, 4)`` uint8, B G R X.
-        painted: Device pixels painted so far.
+        canvas: Its pixels: ``(height, width, 4)`` uint8, B G R X.
+        largest: Result of `largest_size`.
+        notes: Messages of `notify`.
+        commands: Commands so far.
     """
 
     def __init__(self, width: int, height: int, ratio: float = 1.0) -> None:
         self.size = width, height
-        self.most = width, height
+        self.largest = width, height
         self._ratio = ratio
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._frame: Frame | None = None
         self._placement: Placement | None = None
         self.canvas: npt.NDArray[np.uint8] = np.zeros((height, width, 4), np.uint8)
-        self.painted: int = 0
         self.status = Status("")
-        self.look = Look.ARROW
+        self.pointer = PointerShape.ARROW
         self.cursor: Cursor | None = None
-        self.grabs: list[tuple[bool, bool]] = []
-        self.warped: list[tuple[int, int]] = []
         self.notes: list[str] = []
         self.commands: list[Command] = []
 
     def run(self) -> None:
-        """Do what was posted: the toolkit's loop, once round."""
+        """Run the posted calls: one turn of a toolkit's loop."""
         while not self._calls.empty():
             self._calls.get()()
 
@@ -58,7 +57,7 @@ class Stub(Backend):
         return self.size
 
     def largest_size(self) -> tuple[int, int]:
-        return self.most
+        return self.largest
 
     def ratio(self) -> float:
         return self._ratio
@@ -79,7 +78,6 @@ class Stub(Backend):
                 self._paint(part)
 
     def _paint(self, part: Rect) -> None:
-        self.painted += part.area
         here = self.canvas[part.y : part.bottom, part.x : part.right]
         here[:] = 0
         inside = self._placement and part.intersection(self._placement.target)
@@ -93,17 +91,17 @@ class Stub(Backend):
         target = self.canvas[inside.y : inside.bottom, inside.x : inside.right]
         target[:] = picture[np.ix_(rows, columns)]
 
-    def set_pointer(self, look: Look, cursor: Cursor | None, scale: float) -> None:
-        self.look = look
+    def set_pointer(self, shape: PointerShape, cursor: Cursor | None, scale: float) -> None:
+        self.pointer = shape
 
     def draw_cursor(self, cursor: Cursor | None) -> None:
         self.cursor = cursor
 
     def grab(self, keyboard: bool, pointer: bool) -> None:
-        self.grabs.append((keyboard, pointer))
+        pass
 
     def warp(self, x: int, y: int) -> None:
-        self.warped.append((x, y))
+        pass
 
     def resize(self, width: int, height: int) -> None:
         self.size = width, height
@@ -112,8 +110,8 @@ class Stub(Backend):
     def show_status(self, status: Status) -> None:
         self.status = status
 
-    def notify(self, words: str) -> None:
-        self.notes.append(words)
+    def notify(self, message: str) -> None:
+        self.notes.append(message)
 
     def command(self, command: Command) -> None:
         self.commands.append(command)

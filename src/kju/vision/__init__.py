@@ -1,10 +1,11 @@
-"""Waits, needles and text: what a program wants to see, and what it saw instead."""
+"""Conditions on the screen, needles, and text."""
 
 from __future__ import annotations
 
+from .annotate import Best
 from .match import Match
 from .needle import Needle
 from .text import Line, Text, TextMatch, Word
-from .timeout import Best, ScreenTimeoutError
+from .timeout import ScreenTimeoutError
 
 __all__ = ["Best", "Line", "Match", "Needle", "ScreenTimeoutError", "Text", "TextMatch", "Word"]

@@ -1,60 +1,98 @@
-"""The picture of a wait that timed out: the screen, what was looked for, and what was there."""
+"""The picture of a wait that timed out: the screen, the needle, and the best match."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..escaping import one_line
 from ..surface.geometry import Rect
-from .looking import cut_out
+from .areas import cut_out
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
-    from .timeout import ScreenTimeoutError
+    from .needle import Needle
 
 _YELLOW, _RED, _BLUE, _CYAN = (255, 200, 0), (255, 60, 60), (90, 150, 255), (0, 190, 200)
-_GROUND, _INK = (32, 32, 36), (235, 235, 235)
+_BACKGROUND, _FOREGROUND = (32, 32, 36), (235, 235, 235)
 _MARGIN = 12
-_LINE = 16
-_LETTER = 7  # Pillow's own font at 12 pixels: about as wide
-_NARROWEST = 640
+_LINE_HEIGHT = 16
+_LETTER_WIDTH = 7  # width of a letter of Pillow's own font at 12 pixels, about
+_MIN_WIDTH = 640
 
 
-def annotated(error: ScreenTimeoutError) -> Image:
-    """Draw the last frame with its notes."""
+class Best(NamedTuple):
+    """The best match of a wait that timed out.
+
+    Attributes:
+        words: Its description, as the end of a message.
+        rect: Its place on the screen.
+        score: Its similarity; 1.0 is equal.
+        needle: The needle that it matches.
+        text: The text that was read.
+        places: More places that belong to it, such as those that were not still.
+    """
+
+    words: str = ""
+    rect: Rect | None = None
+    score: float | None = None
+    needle: Needle | None = None
+    text: str | None = None
+    places: tuple[Rect, ...] = ()
+
+
+def annotated(
+    pixels: npt.NDArray[np.uint8] | None,
+    message: str,
+    region: Rect | None,
+    ignored: tuple[Rect, ...],
+    best: Best,
+) -> Image:
+    """Draw a frame with its notes.
+
+    Args:
+        pixels: The whole frame: B G R X, or one byte a pixel; None is an empty one.
+        message: Text above it.
+        region: The rectangle that was searched; None is everything.
+        ignored: Rectangles left out of it.
+        best: The best match.
+    """
     from PIL import Image, ImageDraw
 
-    frame = _rgb(error.frame) if error.frame is not None else np.zeros((120, 320, 3), np.uint8)
+    frame = _rgb(pixels) if pixels is not None else np.zeros((120, 320, 3), np.uint8)
     height, width = frame.shape[:2]
-    side = _side(error)
+    side = _needle_and_match(pixels, best)
     beside = max((image.width for _, image in side), default=0)
-    whole = max(width + (beside + _MARGIN * 2 if side else 0), _NARROWEST)
-    lines = _wrapped(str(error), (whole - 2 * _MARGIN) // _LETTER)
-    top = _MARGIN + _LINE * len(lines) + _MARGIN // 2
-    tall = sum(image.height + _LINE + _MARGIN for _, image in side)
-    canvas = Image.new("RGB", (whole, top + max(height, tall)), _GROUND)
+    whole = max(width + (beside + _MARGIN * 2 if side else 0), _MIN_WIDTH)
+    lines = _wrapped(message, (whole - 2 * _MARGIN) // _LETTER_WIDTH)
+    top = _MARGIN + _LINE_HEIGHT * len(lines) + _MARGIN // 2
+    tall = sum(image.height + _LINE_HEIGHT + _MARGIN for _, image in side)
+    canvas = Image.new("RGB", (whole, top + max(height, tall)), _BACKGROUND)
     canvas.paste(Image.fromarray(frame), (0, top))
     draw = ImageDraw.Draw(canvas)
     for number, line in enumerate(lines):
-        draw.text((_MARGIN, _MARGIN // 2 + number * _LINE), line, fill=_INK, font=_font())
-    _marks(draw, error, Rect(0, top, width, height))
+        draw.text(
+            (_MARGIN, _MARGIN // 2 + number * _LINE_HEIGHT), line, fill=_FOREGROUND, font=_font()
+        )
+    _draw_marks(draw, Rect(0, top, width, height), region, ignored, best)
     y = top
     for words, image in side:
-        draw.text((width + _MARGIN, y), words, fill=_INK, font=_font())
-        canvas.paste(image, (width + _MARGIN, y + _LINE))
-        y += image.height + _LINE + _MARGIN
+        draw.text((width + _MARGIN, y), words, fill=_FOREGROUND, font=_font())
+        canvas.paste(image, (width + _MARGIN, y + _LINE_HEIGHT))
+        y += image.height + _LINE_HEIGHT + _MARGIN
     return canvas
 
 
-def _marks(draw: ImageDraw, error: ScreenTimeoutError, screen: Rect) -> None:
-    best = error.best
-    if error.region is not None:
-        _frame(draw, error.region, screen, _YELLOW)
-    for rect in error.ignored:
+def _draw_marks(
+    draw: ImageDraw, screen: Rect, region: Rect | None, ignored: tuple[Rect, ...], best: Best
+) -> None:
+    if region is not None:
+        _frame(draw, region, screen, _YELLOW)
+    for rect in ignored:
         _frame(draw, rect, screen, _BLUE)
         left, top, right, bottom = _corners(rect, screen)
         draw.line((left, top, right, bottom), fill=_BLUE)
@@ -68,22 +106,21 @@ def _marks(draw: ImageDraw, error: ScreenTimeoutError, screen: Rect) -> None:
             _frame(draw, moved, screen, _BLUE)
         words = "" if best.score is None else f"{best.score:.3f}"
         left, top, _, bottom = _corners(best.rect, screen)
-        above = top - _LINE if top - _LINE >= screen.y else bottom + 2
+        above = top - _LINE_HEIGHT if top - _LINE_HEIGHT >= screen.y else bottom + 2
         box = draw.textbbox((left, above), words, font=_font())
-        draw.rectangle((box[0] - 2, box[1] - 1, box[2] + 2, box[3] + 1), fill=_GROUND)
+        draw.rectangle((box[0] - 2, box[1] - 1, box[2] + 2, box[3] + 1), fill=_BACKGROUND)
         draw.text((left, above), words, fill=_RED, font=_font())
 
 
-def _side(error: ScreenTimeoutError) -> list[tuple[str, Image]]:
-    """The needle, and what the screen has in its place."""
+def _needle_and_match(pixels: npt.NDArray[np.uint8] | None, best: Best) -> list[tuple[str, Image]]:
+    """Return pictures of the needle and of the best match, with their titles."""
     from PIL import Image
 
-    best = error.best
-    if best.needle is None or best.rect is None or error.frame is None:
+    if best.needle is None or best.rect is None or pixels is None:
         return []
     wanted = best.needle.pixels[..., ::-1].copy()
     wanted[~best.needle.mask] //= 3
-    found = _rgb(cut_out(error.frame, best.rect))
+    found = _rgb(cut_out(pixels, best.rect))
     return [
         (f"wanted: {best.needle.name}", Image.fromarray(wanted)),
         ("found", Image.fromarray(found)),
@@ -98,7 +135,7 @@ def _rgb(pixels: np.ndarray) -> np.ndarray:
 
 
 def _corners(rect: Rect, screen: Rect) -> tuple[int, int, int, int]:
-    """A rectangle of the screen on the canvas, cut to it."""
+    """Return the corners of a screen rectangle on the canvas, cut to the screen."""
     left, right = (min(max(x, 0), screen.width) for x in (rect.x, rect.right))
     top, bottom = (min(max(y, 0), screen.height) for y in (rect.y, rect.bottom))
     return screen.x + left, screen.y + top, screen.x + right - 1, screen.y + bottom - 1
@@ -118,7 +155,7 @@ def _wrapped(message: str, letters: int) -> list[str]:
     return textwrap.wrap(one_line(" ".join(message.split())), max(letters, 20))[:8]
 
 
-def _font() -> Any:  # noqa: ANN401  Pillow's has no name that all of its versions know
+def _font() -> Any:  # noqa: ANN401  Pillow's versions have different names for its type
     from PIL import ImageFont
 
     return ImageFont.load_default(12)

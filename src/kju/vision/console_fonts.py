@@ -1,6 +1,6 @@
-"""The glyphs that text consoles draw, prepared for a search.
+"""Glyphs of text consoles, prepared for a search.
 
-A glyph has two colours. The ink is not known (a selected line is drawn inverted), so glyphs are
+A glyph has two colours, and either may be the ink (a selected line is inverted). So glyphs are
 compared in a normal form: the bits that differ from the first pixel.
 """
 
@@ -26,7 +26,7 @@ class Font(NamedTuple):
     Attributes:
         mixed: One number per glyph, for the search.
         words: ``(count, n)``: the glyph itself, as `pack` makes it.
-        codes: Its character.
+        codes: Its character's code point.
     """
 
     mixed: Bits
@@ -40,8 +40,8 @@ class Font(NamedTuple):
             words: ``(..., n)``: glyphs in their normal form.
 
         Returns:
-            The code points, and whether each glyph is known; both ``(...)``. The code point of an
-            unknown glyph means nothing.
+            The code points, and True for each known glyph; both ``(...)``. The code point of an
+            unknown glyph is undefined.
         """
         at = np.minimum(np.searchsorted(self.mixed, mix(words)), len(self.mixed) - 1)
         return self.codes[at], (self.words[at] == words).all(-1)
@@ -62,7 +62,7 @@ def make_font(codes: npt.NDArray[np.uint32], bits: npt.NDArray[Any]) -> Font:
     """Prepare glyphs for the search.
 
     Args:
-        codes: Characters' code points; of those that are drawn alike the first counts.
+        codes: Code points; of characters with the same glyph the first is used.
         bits: ``(count, height, width)``: 1 is ink.
     """
     words = pack(bits != bits[:, :1, :1])
@@ -93,7 +93,7 @@ def as_words(packed: npt.NDArray[np.uint8]) -> Bits:
 
 
 def mix(words: Bits) -> Bits:
-    """One number per glyph, ``(..., n)`` to ``(...)``."""
+    """Return one number per glyph, ``(..., n)`` to ``(...)``."""
     mixed = words[..., 0] * _MIX
     for number in range(1, words.shape[-1]):
         mixed = (mixed ^ (mixed >> np.uint64(29)) ^ words[..., number]) * _MIX

@@ -1,10 +1,10 @@
-"""Reading text consoles exactly: a cell is a character when its pixels are a known glyph.
+"""Exact reader of text consoles: a cell is a character when its pixels are a known glyph.
 
 VGA text modes, Linux framebuffer consoles and UEFI firmware draw the same glyph, pixel for pixel,
-for the same character, in a grid. So the text is looked up, not recognised: no letter is ever taken
-for another, and a whole screen takes milliseconds.
+for the same character, in a grid. So the text is looked up, not recognised: letters are never
+confused, and a whole screen takes milliseconds.
 
-Which grid a screen has is tried on some of its rows of text (`_likely`), and then on all of them.
+The grid is unknown. Each possible one is tried on some rows of text (`_likely`), then on all rows.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..surface.geometry import Rect
+from .areas import pixel_words
 from .console_fonts import Font, as_words, console_font, pack, pack_rows
 from .grids import Grid, grids
-from .looking import pixel_words
 from .text import Text, line_of_cells
 
 if TYPE_CHECKING:
@@ -29,28 +29,28 @@ if TYPE_CHECKING:
 
 UNKNOWN = "\ufffd"
 
-# Of the cells that are not blank so many are known where a screen is a text console: all but a
-# logo and a pointer. A desktop, GRUB's graphical menu and a game in pixels come to 0.0 to 0.2.
-_SHARE = 0.6
-# A grid is tried on so many rows of text. It is worth a look at all of them if so many of their
-# cells are known: a logo may fill some of the rows. If nearly all are, no other grid is tried.
+# Minimum share of known cells, among those that are not blank, in a text console; the rest may be a
+# logo and a pointer. A desktop, GRUB's graphical menu and a game in pixels reach 0.0 to 0.2.
+_MIN_KNOWN = 0.6
+# Rows of text on which a grid is tried, and the share of known cells from which all rows are tried
+# (a logo may fill some). From the second share on no other grid is tried.
 _ROWS_TRIED = 6
-_WORTH_A_LOOK = 0.3
+_MIN_TRIED = 0.3
 _CERTAIN = 0.9
-# No glyph is so low that every row of pixels must be looked at to find it.
+# Every glyph is high enough to have pixels in one of so many rows.
 _ROW_STEP = 3
-# A screen has one text cursor, and more unknown cells than that are no cursors.
-_CURSORS = 2
+# A screen has one text cursor; more unknown cells than this are not cursors.
+_MAX_CURSORS = 2
 
 
-# Lines and areas of one colour look like these on any screen: they are no sign of a text console.
+# Lines and plain areas of any screen look like these, so they do not count for a text console.
 _SHAPES = np.zeros(0x10000, np.bool_)
 _SHAPES[[ord(c) for c in " -_|"]] = True
 _SHAPES[0x2500:0x25A0] = True
 
 
 class _Tried(NamedTuple):
-    """A grid, and how much of some rows could be read in it."""
+    """A grid, its cells, and the share of known cells in some rows."""
 
     grid: Grid
     cells: Rect
@@ -61,24 +61,24 @@ def read_cells(pixels: npt.NDArray[np.uint8], region: Rect) -> Text | None:
     """Read a text console.
 
     Args:
-        pixels: The whole picture, ``(height, width, 4)`` or ``(height, width)`` uint8: the grid of
-            cells is found from its size.
-        region: The part to read: the cells whose middle lies there.
+        pixels: The whole picture, ``(height, width, 4)`` or ``(height, width)`` uint8; its size
+            determines the possible grids.
+        region: The part to read: cells whose middle is in it.
 
     Returns:
-        The text; None where the picture is no text console.
+        The text; None where the picture is not a text console.
     """
     colours = pixel_words(pixels)
     for grid, cells, _ in _likely(colours, region):
         rows = np.arange(cells.y, cells.bottom)
         codes = _look_up(colours, grid, rows, cells)
-        if _share(codes) >= _SHARE:
+        if _share(codes) >= _MIN_KNOWN:
             return _text(codes, grid, cells)
     return None
 
 
 def _likely(colours: Colours, region: Rect) -> Iterator[_Tried]:
-    """The grids in which a part of the region could be read, the likeliest first."""
+    """Yield the grids in which a part of the region can be read, the likeliest first."""
     height, width = colours.shape
     part = colours[region.y : region.bottom : _ROW_STEP, region.x : region.right]
     drawn = region.y + _ROW_STEP * np.flatnonzero((part[:, 1:] != part[:, :-1]).any(1))
@@ -95,13 +95,13 @@ def _likely(colours: Colours, region: Rect) -> Iterator[_Tried]:
             share = 0.0 if len(drawn) else 1.0
         if share >= _CERTAIN:
             yield _Tried(grid, cells, share)
-        elif share >= _WORTH_A_LOOK:
+        elif share >= _MIN_TRIED:
             tried.append(_Tried(grid, cells, share))
     yield from sorted(tried, key=lambda one: -one.share)
 
 
 def _share_of_some(colours: Colours, grid: Grid, rows: npt.NDArray[Any], cells: Rect) -> float:
-    """How much of some of these rows is known: a few at first, more if any of it is."""
+    """Return the share of known cells in a few rows; in more where any cell is known."""
     share = 0.0
     for count in (_ROWS_TRIED // 2, _ROWS_TRIED):
         some = rows
@@ -121,14 +121,14 @@ def _share(codes: Codes) -> float:
 
 
 def _look_up(colours: Colours, grid: Grid, rows: npt.NDArray[Any], cells: Rect) -> Codes:
-    """The code points of some rows of cells, ``(rows, columns)``."""
+    """Return the code points of some rows of cells, ``(rows, columns)``."""
     font = console_font(*grid.glyph)
     part = _cells(colours, grid, rows, cells)
     wide = grid.glyph[0] * grid.across
     bits = part[:, :: grid.down, :, : wide : grid.across] != part[:, :1, :, :1]
     codes, known = font.find(as_words(pack_rows(bits).transpose(0, 2, 1, 3)))
     codes = np.where(known, codes, np.uint32(ord(UNKNOWN)))
-    if 0 < (~known).sum() <= _CURSORS:
+    if 0 < (~known).sum() <= _MAX_CURSORS:
         for row, column in np.argwhere(~known):
             codes[row, column] = _under_a_cursor(bits[row, :, column], font)
     at = np.nonzero((codes != ord(UNKNOWN)) & (codes != ord(" ")))
@@ -142,7 +142,7 @@ def _look_up(colours: Colours, grid: Grid, rows: npt.NDArray[Any], cells: Rect) 
 
 
 def _cells(colours: Colours, grid: Grid, rows: npt.NDArray[Any], cells: Rect) -> Colours:
-    """The pixels of some rows of cells: ``(rows, height, columns, width)``."""
+    """Return the pixels of some rows of cells: ``(rows, height, columns, width)``."""
     left = grid.x + cells.x * grid.width
     right = left + cells.width * grid.width
     if len(rows) == cells.height:  # all of them: no copy
@@ -155,7 +155,7 @@ def _cells(colours: Colours, grid: Grid, rows: npt.NDArray[Any], cells: Rect) ->
 
 
 def _more_than_two(glyphs: Colours, bits: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Whether glyphs, ``(count, height, width)``, have a third colour: then they are a picture.
+    """Return which glyphs, ``(count, height, width)``, have a third colour and so are pictures.
 
     Args:
         glyphs: Their pixels.
@@ -169,7 +169,7 @@ def _more_than_two(glyphs: Colours, bits: npt.NDArray[np.bool_]) -> npt.NDArray[
 
 
 def _under_a_cursor(bits: npt.NDArray[np.bool_], font: Font) -> int:
-    """The character of an unknown cell if all that hides it is a text cursor.
+    """Return the character of an unknown cell that a text cursor covers.
 
     VGA fills rows of the cell with ink; Linux's framebuffer console and EDK2 invert them.
     """
@@ -195,7 +195,7 @@ def _under_a_cursor(bits: npt.NDArray[np.bool_], font: Font) -> int:
 
 
 def _cursors(height: int) -> Iterator[tuple[int, int]]:
-    """The rows that a text cursor may fill: underlines, then blocks of a third of a cell and more.
+    """Yield the rows of possible text cursors: underlines, then blocks from a third of a cell on.
 
     The BIOS and Linux in a text mode leave a row below an underline, Linux on a framebuffer none.
     EDK2's underline has three rows. Linux's blocks reach the last row, or the one before it.

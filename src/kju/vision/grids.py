@@ -1,11 +1,10 @@
-"""The grids of cells in which text consoles draw, for a screen of a given size.
+"""Grids of text consoles' cells, for a screen of a given size.
 
 - VGA's text modes and Linux's framebuffer console begin at the top left. Cells are 8 pixels wide;
   in text modes of 720 pixels they have a ninth column, which glyphs lack.
 - Text modes of 40 columns and the BIOS's text in modes of 320 pixels draw each pixel twice.
-- EDK2 (UEFI firmware) draws cells of 8x19 in the middle of the screen: the margin is half of what
-  the columns and rows of its mode leave. Which mode that is cannot be seen, but an even and an odd
-  number of columns and rows are all that matter for the place of the cells.
+- EDK2 (UEFI firmware) centres cells of 8x19 on the screen. The number of columns and rows is
+  unknown, but only whether it is even or odd matters for the place of the cells.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ class Grid(NamedTuple):
         width: Of a cell.
         height: Of a cell.
         glyph: The width and height of its glyph, as the font has it.
-        across: How often each column of the glyph is drawn.
-        down: How often each row of it is drawn.
-        x: Where a cell begins; the first one that is not outside the screen.
-        y: Where a cell begins.
+        across: Number of times that each column of the glyph is drawn.
+        down: Number of times that each row is drawn.
+        x: Left edge of the first cell that is not outside the screen.
+        y: Top edge of the first cell.
     """
 
     width: int
@@ -38,7 +37,7 @@ class Grid(NamedTuple):
     y: int = 0
 
     def cells_in(self, region: Rect, screen: tuple[int, int]) -> Rect:
-        """The cells whose middle lies in a region, counted in cells; all of each is on the screen.
+        """Return the cells whose middle is in a region, counted in cells; all are whole.
 
         Args:
             region: Pixels.
@@ -55,7 +54,7 @@ class Grid(NamedTuple):
 
 
 def grids(width: int, height: int) -> Iterator[Grid]:
-    """The grids that a screen may have, the most frequent first.
+    """Yield the possible grids of a screen, the most frequent first.
 
     Args:
         width: Of the screen, pixels.
@@ -79,7 +78,7 @@ def grids(width: int, height: int) -> Iterator[Grid]:
 
 
 def _centred(width: int, height: int, cell_width: int, cell_height: int) -> Iterator[Grid]:
-    """The grids whose middle is the screen's, with an even or odd number of columns and rows."""
+    """Yield the centred grids, with an even or odd number of columns and rows."""
     places = {
         ((width - columns * cell_width) // 2 % cell_width, (height - rows * cell_height) // 2)
         for columns in (0, 1)

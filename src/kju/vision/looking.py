@@ -1,58 +1,56 @@
-"""What every wait for the screen is: looks at frames, each at what changed since the one before.
+"""Waits for the screen: conditions, and the times at which they are checked.
 
-A `Condition` says whether one frame is what is waited for. A `Watch` decides when to look: at
-once; then when damage touches the region; and at the time that the condition asks for, if it does.
-Neither sleeps, and neither reads a clock: a driver does (`kju.client.waits`, and its asyncio form),
-and each tells the watch what it saw, in this order:
+A `Condition` checks one frame. A `Watch` decides about the times: at once, when damage touches the
+region, and at a time that the condition requests. Neither sleeps nor reads a clock; a driver does
+(`kju.client.waits`, and its asyncio form), in this order:
 
-1. It takes a frame, whole, of one version.
-2. It asks what changed since the watch's `mark`; that may be more than the frame holds.
-3. `Watch.look` evaluates, and sets the mark to the frame's version, never to the change's.
+1. It takes a whole frame of one version.
+2. It asks for the changes since the watch's `mark`, which may be newer than the frame.
+3. `Watch.look` checks the frame, and sets the mark to the frame's version, never to the change's.
+4. `Watch.took` takes the duration of the check: a pause of the same length follows.
 
-4. `Watch.took` hears how long that was: as long a rest follows.
-
-So pixels that were drawn between the two are reported again, and no damage is lost while a look
-takes its time: however much comes meanwhile, one more look follows.
+So pixels that were drawn between 1 and 2 are reported again, and no damage is lost during a check:
+one more check follows, however much was drawn meanwhile.
 """
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from ..errors import UsageError
 from ..surface import NOTHING_TAKEN, Change, Mark, Mode
 from ..surface.geometry import Rect, Region
-from .timeout import Best, ScreenTimeoutError
+from .annotate import Best
+from .areas import check_rect, cut_out
+from .timeout import ScreenTimeoutError
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     Pixels = npt.NDArray[np.uint8]
 
 T = TypeVar("T")
 
-# A producer that has no picture need not announce with any damage that it has one again. Every wait
-# on a surface is capped like this.
+# A producer without a picture may get one without announcing damage, so it is checked this often.
 _ABSENT_SECONDS = 0.5
-# A wait may take half a core while the whole screen moves: matching a needle takes 100 ms, and a
-# text 400, and the guest that is waited for may need the same processor. No rest is longer than
-# this, since the first look also imports and loads what it needs.
+# Matching a needle takes 100 ms and reading a text 400, and the guest may need the same processor:
+# the pause limits a wait to half a core while the whole screen changes. It has a limit itself, as
+# the first check also imports libraries.
 _REST_SECONDS = 0.5
 
 
 class Seen(NamedTuple):
-    """One frame, as a condition looks at it.
+    """One frame for a condition.
 
     Attributes:
-        pixels: The whole frame: B G R X, or one byte a pixel. It holds still.
-        region: What of it counts; it lies inside.
-        damage: What may differ from the frame before, inside the region; None is everything.
-        now: Seconds, of a clock that only grows.
-        mark: The frame's moment.
+        pixels: The whole frame: B G R X, or one byte a pixel. It does not change.
+        region: The rectangle to check; inside the frame.
+        damage: Rectangles in the region that may differ from the frame before; None is everything.
+        now: Seconds, of a monotonic clock.
+        mark: The frame's mark.
         mode: Its mode.
     """
 
@@ -70,12 +68,12 @@ class Seen(NamedTuple):
 
 
 class Condition(abc.ABC, Generic[T]):
-    """What is waited for. It may keep what it needs from one look to the next.
+    """A condition of the screen. It may keep state from one frame to the next.
 
     Attributes:
-        what: What it is, for messages: "the text 'login:'".
-        again: When to look next though nothing changes, on the clock of `Seen.now`; None never.
-        ignored: What it leaves out of the region, for pictures.
+        what: Its name in messages: "the text 'login:'".
+        again: Time of the next check without a change, on the clock of `Seen.now`; None: none.
+        ignored: Rectangles of the region that it ignores, for pictures.
     """
 
     what: str = "a condition"
@@ -84,19 +82,19 @@ class Condition(abc.ABC, Generic[T]):
 
     @abc.abstractmethod
     def look(self, seen: Seen) -> T | None:
-        """What was waited for, or None if it is not there."""
+        """Check a frame; return the result, or None where the condition is not met."""
 
     def best(self, now: float) -> Best:
-        """The nearest to it that was seen, for the error when time is over, which is *now*."""
+        """Return the best match so far, for the error of a time-out at *now*."""
         return Best()
 
 
 class Watch(Generic[T]):
-    """One wait: when to look, and what came of it.
+    """One wait: the times of its checks, and its result.
 
     Attributes:
-        mark: What the last look has taken.
-        looks: How many frames were looked at.
+        mark: The mark of the last frame that was checked.
+        looks: Number of frames that were checked.
     """
 
     def __init__(
@@ -110,11 +108,11 @@ class Watch(Generic[T]):
         """Begin to wait.
 
         Args:
-            condition: What for.
-            region: Where, in pixels of the surface; None is everywhere.
-            timeout: Seconds from now; None waits for ever.
-            now: Seconds, of a clock that only grows.
-            since: What the condition knows of already.
+            condition: The condition.
+            region: The rectangle to check, in pixels of the surface; None is everything.
+            timeout: Seconds from now; None is no limit.
+            now: Seconds, of a monotonic clock.
+            since: Mark of the state that the condition knows already.
 
         Raises:
             UsageError: The region is empty or the timeout negative.
@@ -122,7 +120,7 @@ class Watch(Generic[T]):
         if region is not None:
             region = check_rect(region, "the region")
         if timeout is not None and not timeout >= 0:
-            raise UsageError(f"a timeout is seconds from now, not {timeout}")
+            raise UsageError(f"timeout must be at least 0 seconds, not {timeout}")
         self.mark: Mark = since
         self.looks: int = 0
         self._found: T | None = None
@@ -140,43 +138,43 @@ class Watch(Generic[T]):
 
     @property
     def done(self) -> bool:
-        """Whether what was waited for has come."""
+        """True once the condition was met."""
         return self._found is not None
 
     @property
     def what(self) -> str:
-        """What is waited for."""
+        """The condition's name in messages."""
         return self._condition.what
 
     @property
     def region(self) -> Rect | None:
-        """Where; None is everywhere."""
+        """The rectangle to check; None is everything."""
         return self._region
 
     @property
     def frame(self) -> Pixels | None:
-        """The last frame that was looked at, whole."""
+        """The last frame that was checked, whole."""
         return self._frame
 
     @property
     def result(self) -> T:
-        """What was waited for, once it is `done`."""
+        """The condition's result, once `done`."""
         assert self._found is not None  # noqa: S101  a driver has asked
         return self._found
 
     def wants(self, change: Change) -> bool:
-        """Whether what changed is a reason to look: it touches the region."""
+        """Return True where a change touches the region, so that a check is needed."""
         if self._mode is None or change.everything or change.mode.epoch != self._mode.epoch:
             return bool(change.rects)
         region = self._region
         return any(region is None or rect.intersection(region) for rect in change.rects)
 
     def due(self, now: float) -> bool:
-        """Whether to look though nothing changed: the first time, and when asked for."""
+        """Return True where a check is due without a change."""
         return self._again is not None and now >= self._again
 
     def left(self, now: float) -> float | None:
-        """Seconds to sleep at most; None is any time."""
+        """Return the longest time to sleep, seconds; None is no limit."""
         times = [self._again]
         if self._timeout is not None:
             times.append(self._ends)
@@ -184,17 +182,17 @@ class Watch(Generic[T]):
         return max(0.0, min(known) - now) if known else None
 
     def over(self, now: float) -> bool:
-        """Whether the time is over."""
+        """Return True once the timeout has passed."""
         return self._timeout is not None and now >= self._ends
 
     def look(self, frame: Pixels, mode: Mode, mark: Mark, change: Change, now: float) -> None:
-        """Look at a frame.
+        """Check a frame.
 
         Args:
-            frame: The whole picture, at one version, which may not change any more.
+            frame: The whole picture, of one version; it must not change any more.
             mode: Its mode.
-            mark: Its moment.
-            change: What changed since `mark`, as asked after the frame was taken.
+            mark: Its mark.
+            change: Changes since the watch's `mark`, requested after the frame was taken.
             now: Seconds.
         """
         whole = change.everything or change.mark.epoch != mark.epoch
@@ -213,24 +211,24 @@ class Watch(Generic[T]):
         self._again = self._condition.again
 
     def _seen_before(self) -> bool:
-        """Whether the condition has looked at a frame of this mode."""
+        """Return True where the condition has checked a frame of this mode before."""
         return self._looked_at == (self.mark.incarnation, self.mark.epoch)
 
     def took(self, began: float, ended: float) -> None:
-        """Say when the last look began and ended."""
+        """Take the begin and the end of the last check."""
         self._rested = ended + min(ended - began, _REST_SECONDS)
 
     def rest(self, now: float) -> float:
-        """Seconds to rest before another look, though there is a reason for one."""
+        """Return the seconds to pause before the next check."""
         rest = max(0.0, self._rested - now)
         return rest if self._timeout is None else min(rest, max(0.0, self._ends - now))
 
     def absent(self, reason: str, now: float) -> None:
-        """Say that there is no frame now, and why."""
+        """Take the reason why there is no frame now."""
         self._absent, self._again = reason, now + _ABSENT_SECONDS
 
     def timed_out(self, now: float) -> ScreenTimeoutError:
-        """The error for a wait whose time is over."""
+        """Return the error of a wait that has timed out."""
         return ScreenTimeoutError(
             what=self._condition.what,
             timeout=self._timeout or 0.0,
@@ -242,34 +240,6 @@ class Watch(Generic[T]):
             changed=self._changed and (now - self._changed[0], self._changed[1]),
             absent=self._absent,
         )
-
-
-def check_rect(rect: tuple[int, int, int, int], what: str) -> Rect:
-    """A rectangle that a user gave.
-
-    Raises:
-        UsageError: It is empty or begins outside the screen.
-    """
-    try:
-        x, y, width, height = map(int, rect)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{what} is x, y, width and height, not {rect!r}") from error
-    if x < 0 or y < 0 or width <= 0 or height <= 0:
-        raise UsageError(f"{what} {width}x{height} at {x},{y} holds no pixel of a screen")
-    return Rect(x, y, width, height)
-
-
-def cut_out(pixels: npt.NDArray[Any], rect: Rect) -> npt.NDArray[Any]:
-    """View a rectangle of a picture that contains it."""
-    return pixels[rect.y : rect.bottom, rect.x : rect.right]
-
-
-def pixel_words(pixels: Pixels) -> npt.NDArray[Any]:
-    """One number per pixel, without the fourth byte, which is undefined."""
-    if pixels.ndim == 2:
-        return np.asarray(pixels)
-    words = np.ascontiguousarray(pixels).view(np.ndarray).view("<u4")[..., 0]
-    return words & np.uint32(0x00FFFFFF)
 
 
 def _within(rects: Iterable[Rect], region: Rect) -> tuple[Rect, ...]:

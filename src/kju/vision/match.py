@@ -1,12 +1,12 @@
-"""Finding needles: OpenCV's template matching, done again only where something changed.
+"""Search for needles: OpenCV's template matching, repeated only where pixels changed.
 
-How alike a place and a needle are is one number. It is 1 minus the mean squared difference of what
-counts, over twice the needle's own variance: 1.0 is equal to the last pixel, and a plain area comes
-to 0.5 at most, whatever the needle's contrast is. So a dim text on a dim ground is told from the
-ground alone, which a plain difference would not do.
+The score of a place is 1 minus the mean squared difference of the compared pixels, divided by twice
+the needle's own variance. 1.0 is equal in every pixel, and a plain area scores 0.5 at most at any
+contrast of the needle. So dim text on a dim background differs from the background alone; a plain
+difference would not show that.
 
-Each needle keeps the number for every place of the region. When a rectangle changes, only the
-places whose pixels it touches are matched again.
+Each needle keeps the score of every place in the region. When a rectangle changes, only the places
+that overlap it are matched again.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import numpy as np
 
 from ..errors import UsageError
 from ..surface.geometry import Rect
-from .looking import Condition, Seen, cut_out
+from .annotate import Best
+from .areas import cut_out, rect_text
+from .looking import Condition, Seen
 from .needle import Needle, check_similarity
 from .opencv import opencv
-from .timeout import Best, said
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,22 +30,22 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
     Sums = npt.NDArray[np.float32]
 
-# A needle of one colour has no variance of its own: 12 levels stand in for it, so that a
-# similarity of 0.95 allows a difference of 4 levels everywhere, which no eye sees.
-_LEAST_DEVIATION = 12.0
+# Deviation of a needle of one colour, which has none: a similarity of 0.95 then allows an invisible
+# difference of 4 levels everywhere.
+_MIN_DEVIATION = 12.0
 
-# Where more of the places than this are to be matched again, all are, in one call.
-_SHARE = 0.6
+# Above this share of places to match again, all are matched, in one call.
+_MAX_PARTIAL = 0.6
 
 
 class Match(NamedTuple):
-    """Where a needle is.
+    """A needle found on the screen.
 
     Attributes:
-        needle: Which.
-        number: Which of those looked for it is, from 0.
-        rect: The place, pixels of the screen.
-        score: How alike they are: 1.0 is equal.
+        needle: The needle.
+        number: Its index among the needles of the wait.
+        rect: Its place, pixels of the screen.
+        score: Its similarity; 1.0 is equal.
     """
 
     needle: Needle
@@ -54,13 +55,13 @@ class Match(NamedTuple):
 
     @property
     def click(self) -> tuple[int, int]:
-        """Where to click, pixels of the screen: what the needle says, or its middle."""
+        """The pixel of the screen to click: the needle's click point, or its middle."""
         x, y = self.needle.click or (self.rect.width // 2, self.rect.height // 2)
         return self.rect.x + x, self.rect.y + y
 
 
 class Finder:
-    """Looks for one needle in pictures that differ little from one to the next."""
+    """Search for one needle in pictures that differ little from one to the next."""
 
     def __init__(self, needle: Needle, number: int = 0) -> None:
         """Prepare the needle.
@@ -75,14 +76,14 @@ class Finder:
         counted = needle.pixels[mask].astype(np.float64)
         self._count = counted.size
         variance = float(counted.var(axis=0).mean())
-        self._scale = 2.0 * max(variance, _LEAST_DEVIATION**2) * self._count
-        # Also where all of it counts: with a mask OpenCV 5.0 takes half the time, 53 ms rather
-        # than 120 for benchmarks/needles.py's smaller needle.
+        self._scale = 2.0 * max(variance, _MIN_DEVIATION**2) * self._count
+        # A mask is used even where nothing is excluded: OpenCV 5.0 then takes half the time, 53 ms
+        # in place of 120 for the smaller needle of benchmarks/needles.py.
         self._mask = mask.astype(np.float32)
         self._sums: Sums | None = None
 
     def look(self, seen: Seen) -> Match | None:
-        """The place most like the needle; None where the region is smaller than it."""
+        """Return the best match; None where the region is smaller than the needle."""
         width, height = self._needle.size
         region = seen.region
         columns, rows = region.width - width + 1, region.height - height + 1
@@ -112,7 +113,7 @@ class Finder:
             if left < right and top < bottom:
                 places.append(Rect(left, top, right - left, bottom - top))
         places = merged(places)
-        if sum(place.area for place in places) > _SHARE * rows * columns:
+        if sum(place.area for place in places) > _MAX_PARTIAL * rows * columns:
             self._sums = self._match(part)
             return
         for place in places:
@@ -121,7 +122,7 @@ class Finder:
             cut_out(sums, place)[...] = self._match(cut_out(part, around))
 
     def _match(self, part: Pixels) -> Sums:
-        """The sum of squared differences at every place of a picture."""
+        """Return the sum of squared differences at every place of a picture."""
         code = self._cv.COLOR_GRAY2BGR if part.ndim == 2 else self._cv.COLOR_BGRA2BGR
         image = self._cv.cvtColor(np.asarray(part), code)
         method = self._cv.TM_SQDIFF
@@ -129,7 +130,7 @@ class Finder:
         return sums
 
     def _score(self, part: Pixels) -> float:
-        """As the sums say, but exact: theirs are rounded on the way."""
+        """Return the exact score; OpenCV's sums are rounded."""
         plain = np.asarray(part)
         plain = plain[..., np.newaxis] if plain.ndim == 2 else plain[..., :3]
         apart = plain.astype(np.int32) - self._needle.pixels
@@ -138,20 +139,20 @@ class Finder:
 
 
 class Shows(Condition[Match]):
-    """One of some needles is on the screen; of several that are, the first one given."""
+    """A needle is on the screen. Where several are, the result is the first of the list."""
 
     def __init__(
         self, needles: Sequence[Needle], region: Rect | None, similarity: float | None = None
     ) -> None:
-        """Look for needles.
+        """Search for needles.
 
         Args:
             needles: At least one.
-            region: Where.
-            similarity: How alike a place must be; by default what each needle says.
+            region: The searched rectangle; None is everything.
+            similarity: Minimum score; by default each needle's own.
 
         Raises:
-            UsageError: A needle is larger than the region, or the similarity cannot be.
+            UsageError: A needle is larger than the region, or the similarity is invalid.
             MissingError: OpenCV is not installed.
         """
         if similarity is not None:
@@ -159,7 +160,9 @@ class Shows(Condition[Match]):
         for needle in needles:
             width, height = needle.size
             if region is not None and (width > region.width or height > region.height):
-                raise UsageError(f"{needle.name} is {width}x{height}, larger than {said(region)}")
+                raise UsageError(
+                    f"{needle.name} is {width}x{height}, larger than {rect_text(region)}"
+                )
         names = ", ".join(needle.name for needle in needles)
         self.what: str = f"the image {names}" if len(needles) == 1 else f"any of the images {names}"
         self._similarity = similarity
@@ -167,7 +170,7 @@ class Shows(Condition[Match]):
         self._best: Match | None = None
 
     def look(self, seen: Seen) -> Match | None:
-        """The match, if there is one."""
+        """Return the match, if there is one."""
         matches = [match for finder in self._finders if (match := finder.look(seen))]
         self._best = max(matches, key=lambda match: match.score, default=None)
         return next((match for match in matches if self._enough(match)), None)
@@ -177,19 +180,18 @@ class Shows(Condition[Match]):
         return match.score >= (match.needle.similarity if wanted is None else wanted)
 
     def best(self, now: float) -> Best:
-        """The place most like one of the needles."""
+        """Return the best match of all needles."""
         match = self._best
         if match is None:
             return Best("the screen is smaller than the needle")
         wanted = match.needle.similarity if self._similarity is None else self._similarity
-        words = (
-            f"most like {match.needle.name} is {said(match.rect)}: {match.score:.3f} of {wanted:g}"
-        )
+        place = rect_text(match.rect)
+        words = f"best match of {match.needle.name}: {place}, {match.score:.3f} of {wanted:g}"
         return Best(words, match.rect, match.score, match.needle)
 
 
 def merged(rects: Sequence[Rect]) -> list[Rect]:
-    """Cover rectangles with fewer, where that adds no area."""
+    """Join rectangles where the union has no larger area."""
     todo, done = list(rects), []
     while todo:
         rect = todo.pop()

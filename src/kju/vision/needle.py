@@ -1,9 +1,8 @@
-"""Needles: a picture to look for, with what does not count in it and where to click.
+"""Needles: a picture to find on a screen, with excluded areas and a click point.
 
-A needle is one PNG file: any viewer shows it, and what kju adds is a text chunk in it
-(``kju-needle``, JSON), so that picture and areas are never parted. A PNG without the chunk is a
-needle all of which counts. openQA's needles, a JSON file beside a PNG, are read too: see
-`kju.vision.openqa`.
+A needle is one PNG file that any viewer shows. The areas are in a text chunk (``kju-needle``,
+JSON), so that picture and areas stay together. A PNG without the chunk is a needle without excluded
+areas. openQA's needles, a JSON file beside a PNG, are read as well: see `kju.vision.openqa`.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ from ..errors import LimitError, NeedleError, UsageError
 from ..files import write_output
 from ..surface import MAX_SIDE
 from ..surface.geometry import Area, Rect, as_rect
-from .looking import check_rect, cut_out
+from . import openqa
+from .areas import check_rect, cut_out
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 
 SIMILARITY = 0.95
 _CHUNK = "kju-needle"
-#: A picture's file, and its pixels: those of 7680x4320. A file of some kB may hold as many.
+#: Limits of a picture: bytes of its file, and pixels (7680x4320), which a file of some kB can hold.
 _MAX_BYTES = 64 << 20
 _MAX_PIXELS = 1 << 25
-#: What a file may exclude: rectangles, and how often they cover the needle together. Each is drawn
-#: into the mask, and half a million of the whole needle's size fit into a chunk.
+#: Limits of the excluded rectangles in a file: their number, and how often they cover the needle in
+#: total. Each is drawn into the mask, and half a million of the needle's size fit into a chunk.
 MAX_EXCLUDES, MAX_EXCLUDED = 4096, 16
 
 
 class _Notes(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """What the chunk holds."""
+    """Contents of the chunk."""
 
     version: int = 1
     exclude: list[Area] = []
@@ -53,15 +53,15 @@ class _Notes(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 @dataclass(frozen=True, eq=False)
 class Needle:
-    """A picture to look for on a screen.
+    """A picture to find on a screen.
 
     Attributes:
         pixels: ``(height, width, 3)`` uint8, B G R.
-        exclude: Rectangles of it that do not count.
-        click: Where to click, from its top left corner; None is the middle.
-        similarity: How alike a place must be, over 0 to 1: see `kju.vision.match`.
-        cut_from: Where on the screen it was.
-        name: For messages.
+        exclude: Rectangles of it that are not compared.
+        click: The pixel to click, from its top left corner; None is the middle.
+        similarity: The similarity that a place must have, above 0 to 1: see `kju.vision.match`.
+        cut_from: Its place on the screen that it was cut from.
+        name: Its name in messages.
     """
 
     pixels: Pixels = field(repr=False)
@@ -72,10 +72,10 @@ class Needle:
     name: str = "needle"
 
     def __post_init__(self) -> None:
-        """Check what was given.
+        """Check the fields.
 
         Raises:
-            UsageError: An area leaves the picture, nothing of it counts, or a number cannot be.
+            UsageError: An area leaves the picture, everything is excluded, or a number is invalid.
         """
         object.__setattr__(self, "exclude", tuple(as_rect(area) for area in self.exclude))
         height, width = self.pixels.shape[:2]
@@ -91,11 +91,11 @@ class Needle:
             raise UsageError(f"click: {self.click} is outside of the {width}x{height} needle")
         check_similarity(self.similarity)
         if not self.mask.any():
-            raise UsageError("exclude: nothing is left of the needle")
+            raise UsageError("exclude: the areas cover the whole needle")
 
     @cached_property
     def mask(self) -> npt.NDArray[np.bool_]:
-        """Which pixels count, ``(height, width)``."""
+        """True for the pixels that are compared, ``(height, width)``."""
         mask = np.ones(self.pixels.shape[:2], bool)
         for rect in self.exclude:
             cut_out(mask, rect)[...] = False
@@ -108,7 +108,7 @@ class Needle:
 
     @classmethod
     def of(cls, pixels: Pixels, **notes: Any) -> Needle:  # noqa: ANN401  as the fields
-        """A needle from pixels.
+        """Return a needle from pixels.
 
         Args:
             pixels: ``(height, width, 4)``, B G R X, as frames are; ``(height, width, 3)``, R G B;
@@ -116,7 +116,7 @@ class Needle:
             notes: Other fields.
 
         Raises:
-            UsageError: It is none of these, or a field cannot be.
+            UsageError: The shape or type is another, or a field is invalid.
         """
         plain = np.asarray(pixels)
         channels = plain.shape[2] if plain.ndim == 3 else 1 if plain.ndim == 2 else 0
@@ -141,13 +141,13 @@ class Needle:
 
         Args:
             frame: As `kju.Surface.frame` returns it; in any of the orders that `of` takes.
-            rect: What to cut out.
-            exclude: What does not count, in pixels of the frame.
-            click: Where to click, in pixels of the frame.
-            similarity: How alike a place must be.
+            rect: The needle.
+            exclude: Rectangles that are not compared, in pixels of the frame.
+            click: The pixel to click, in pixels of the frame.
+            similarity: The similarity that a place must have.
 
         Raises:
-            UsageError: An area leaves the picture it should lie in.
+            UsageError: An area leaves the picture.
         """
         where = check_rect(rect, "the needle")
         whole = Rect(0, 0, frame.shape[1], frame.shape[0])
@@ -164,25 +164,23 @@ class Needle:
         """Read a needle's PNG; or openQA's, by its JSON file or the PNG beside one.
 
         Raises:
-            OSError: It can't be read.
-            NeedleError: It is no needle; the error names the file and the field.
+            OSError: A file cannot be read.
+            NeedleError: A file is invalid; the error names the file and the field.
         """
-        from . import openqa
-
         file = Path(path)
         beside = file.with_suffix(".json")
-        if file.suffix.lower() == ".json" or beside.is_file():
-            picture = file.with_suffix(".png") if file.suffix.lower() == ".json" else file
-            notes = _read(beside, openqa.MAX_BYTES)
-            return openqa.needle_of(notes, read_picture(picture), str(beside), str(picture))
-        return cls.from_bytes(read_picture(file), str(file))
+        if file.suffix.lower() != ".json" and not beside.is_file():
+            return cls.from_bytes(read_picture(file), str(file))
+        picture = file.with_suffix(".png") if file.suffix.lower() == ".json" else file
+        notes = _read(beside, openqa.MAX_BYTES)
+        return openqa_needle(notes, read_picture(picture), str(beside), str(picture))
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "needle") -> Needle:
-        """As `load`, of a PNG's bytes.
+        """Return a needle from a PNG's bytes.
 
         Raises:
-            NeedleError: They are no needle.
+            NeedleError: They are not a valid needle.
         """
         pixels, chunks = decode(data, name)
         try:
@@ -190,14 +188,14 @@ class Needle:
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise NeedleError(f"{name}: {_CHUNK}: {error}", name, _CHUNK) from error
         if notes.version != 1:
-            why = f"version {notes.version} is newer than this kju knows, which is 1"
+            why = f"{notes.version} is unknown; this kju reads version 1"
             raise NeedleError(f"{name}: version: {why}", name, "version")
         exclude = tuple(Rect(*area) for area in notes.exclude)
         covered = sum(abs(rect.width * rect.height) for rect in exclude)
         if len(exclude) > MAX_EXCLUDES or covered > MAX_EXCLUDED * pixels[..., 0].size:
             why = (
-                f"{len(exclude)} areas of {covered} pixels; at most {MAX_EXCLUDES}, which cover the"
-                f" needle {MAX_EXCLUDED} times, are taken"
+                f"{len(exclude)} areas of {covered} pixels; the limits are {MAX_EXCLUDES} areas and"
+                f" {MAX_EXCLUDED} times the needle"
             )
             raise NeedleError(f"{name}: exclude: {why}", name, "exclude")
         cut_from = Rect(*notes.cut_from) if notes.cut_from else None
@@ -208,7 +206,7 @@ class Needle:
             raise NeedleError(f"{name}: {error}", name, found) from error
 
     def to_bytes(self) -> bytes:
-        """The needle's PNG."""
+        """Return the needle's PNG."""
         from PIL import Image, PngImagePlugin
 
         cut = self.cut_from
@@ -235,21 +233,43 @@ class Needle:
         write_output(path, self.to_bytes())
 
 
+def openqa_needle(notes: bytes, picture: bytes, notes_name: str, picture_name: str) -> Needle:
+    """Return the needle of openQA's two files.
+
+    Raises:
+        NeedleError: A file is invalid; the error names the file and the field.
+    """
+    pixels, _ = decode(picture, picture_name)
+    height, width = pixels.shape[:2]
+    found = openqa.parse(notes, width, height, notes_name, SIMILARITY)
+    try:
+        return Needle(
+            np.ascontiguousarray(cut_out(pixels, found.rect)),
+            exclude=found.exclude,
+            click=found.click,
+            similarity=found.similarity,
+            cut_from=found.rect,
+            name=Path(notes_name).stem,
+        )
+    except UsageError as error:
+        raise NeedleError(f"{notes_name}: {error}", notes_name, "area") from error
+
+
 def needles_of(needles: object) -> list[Needle]:
-    """What a user gave as a needle, or as several.
+    """Return a user's needle, or several, as a list.
 
     Args:
         needles: A `Needle`, a path, pixels as `Needle.of` takes them, or a sequence of these.
 
     Raises:
-        OSError: A file can't be read.
-        NeedleError: A file is no needle.
-        UsageError: It is none of these, or there is none.
+        OSError: A file cannot be read.
+        NeedleError: A file is not a valid needle.
+        UsageError: An argument is none of these, or the sequence is empty.
     """
     several = isinstance(needles, Sequence) and not isinstance(needles, (str, bytes))
     found = [_needle_of(one) for one in needles] if several else [_needle_of(needles)]  # type: ignore[attr-defined]
     if not found:
-        raise UsageError("there is no needle to look for: give one, or several")
+        raise UsageError("no needle; pass one, or a sequence of them")
     return found
 
 
@@ -264,20 +284,20 @@ def _needle_of(one: object) -> Needle:
 
 
 def check_similarity(similarity: float) -> None:
-    """Refuse a similarity that cannot be.
+    """Check a similarity.
 
     Raises:
-        UsageError: It is not over 0 and at most 1.
+        UsageError: It is not above 0 and at most 1.
     """
     if not 0 < similarity <= 1:
-        raise UsageError(f"similarity: {similarity} is not over 0 and at most 1")
+        raise UsageError(f"similarity: {similarity} is not above 0 and at most 1")
 
 
 def decode(data: bytes, name: str) -> tuple[Pixels, dict[str, str]]:
-    """A PNG's pixels, B G R, and its text.
+    """Return a PNG's pixels, B G R, and its text chunks.
 
     Raises:
-        NeedleError: It is no PNG, or a huge one.
+        NeedleError: It is not a valid PNG, or too large.
     """
     from PIL import Image
 
@@ -285,7 +305,9 @@ def decode(data: bytes, name: str) -> tuple[Pixels, dict[str, str]]:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             width, height = image.size
             if max(width, height) > MAX_SIDE or width * height > _MAX_PIXELS:
-                raise NeedleError(f"{name}: size: {width}x{height} is no screen", name, "size")
+                raise NeedleError(
+                    f"{name}: size: {width}x{height} is too large for a screen", name, "size"
+                )
             pixels = np.asarray(image.convert("RGB"))[..., ::-1]
             text = {str(key): str(value) for key, value in getattr(image, "text", {}).items()}
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -297,14 +319,14 @@ def read_picture(path: Path) -> bytes:
     """Read a picture's file.
 
     Raises:
-        OSError: It can't be read.
-        NeedleError: It is larger than any.
+        OSError: A file cannot be read.
+        NeedleError: It is too large.
     """
     return _read(path, _MAX_BYTES)
 
 
-def _read(path: Path, most: int) -> bytes:
+def _read(path: Path, limit: int) -> bytes:
     try:
-        return read_file(path, most)
+        return read_file(path, limit)
     except LimitError as error:
-        raise NeedleError(f"{path}: size: over {most >> 10} KiB", str(path), "size") from error
+        raise NeedleError(f"{path}: size: above {limit >> 10} KiB", str(path), "size") from error

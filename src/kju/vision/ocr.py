@@ -1,7 +1,7 @@
-"""Reading what is no text console: Tesseract, through tesserocr, offline.
+"""Text recognition for screens that are not text consoles: Tesseract, through tesserocr.
 
-`kju.vision.glyphs` is tried first. docs/how-to/wait-for-the-screen.md has the measurement that
-chose this engine and these settings.
+`kju.vision.glyphs` is tried first. docs/how-to/wait-for-the-screen.md has the measurements behind
+the choice of this engine and these settings.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import numpy as np
 from .. import extras
 from ..errors import KjuError, MissingError
 from ..surface.geometry import Rect
-from .looking import Condition, Seen, cut_out
+from .annotate import Best
+from .areas import cut_out
+from .looking import Condition, Seen
 from .opencv import opencv
 from .text import Line, Text, TextMatch, line_of_words, pattern_of
-from .timeout import Best
 
 if TYPE_CHECKING:
     import re
@@ -28,20 +29,20 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[np.uint8]
 
-# Twice the size: of the characters of Debian's installer 8.3 % are wrong rather than 10.9 %, and
-# three times the size costs a quarter more for nothing.
+# At twice the size 8.3 % of the characters of Debian's installer are wrong, in place of 10.9 %; at
+# three times the size as many, in a quarter more time.
 _SCALE = 2
 _DOTS_PER_INCH = 72 * _SCALE
-# Ink is what differs from its surroundings, the median of a square of this side, wider than any
-# stroke of a text: so light text in a dark bar reads as dark text on paper does. Frames of buttons
-# and lists hide what stands in them: runs of ink longer than a letter is wide or high are taken
-# out. With both, "English" in the selected line and "Continue" on its button are read, and 7.2 % of
-# the installer's characters are wrong; as the screen is, the analysis of the page gets 28 % wrong.
+# Ink is the difference from the surroundings: the median of a square of this side, wider than any
+# stroke of a letter. So light text in a dark bar becomes dark text on paper. Frames of buttons and
+# lists hide the text inside them, so runs of ink longer than a letter are removed. With both, the
+# selected line and the button of Debian's installer are read, and 7.2 % of its characters are
+# wrong; without them 28 % are.
 _AROUND = 21
 _LONG, _HIGH = 40, 24
 _FAINT = 40
 
-#: Where Debian, Fedora and others keep what Tesseract has learned.
+#: Folders of Tesseract's data in Debian, Fedora and others.
 _FOLDERS = (
     "/usr/share/tesseract-ocr/5/tessdata",
     "/usr/share/tesseract-ocr/4.00/tessdata",
@@ -49,15 +50,15 @@ _FOLDERS = (
     "/usr/share/tesseract/tessdata",
 )
 
-# One engine reads one picture at a time, and takes 0.1 s to make: those that rest.
+# Unused engines by language. An engine takes 0.1 s to create and reads one picture at a time.
 _idle: dict[str, list[Any]] = {}
 
 
 class Reads(Condition[TextMatch]):
-    """A text stands on the screen."""
+    """A text is on the screen."""
 
     def __init__(self, wanted: str | re.Pattern[str], language: str = "eng") -> None:
-        """Look for a text, as `kju.vision.Text.find` does.
+        """Search for a text, as `kju.vision.Text.find` does.
 
         Raises:
             UsageError: *wanted* is empty.
@@ -73,37 +74,41 @@ class Reads(Condition[TextMatch]):
         self._missing = ""
 
     def look(self, seen: Seen) -> TextMatch | None:
-        """Where it is, if it is there."""
+        """Return the match, if there is one."""
         try:
             self._read = read(seen.pixels, seen.region, self._language)
         except MissingError as error:
-            # A guest may show a logo before its text console: no reason to end the wait.
+            # A guest may show a logo before its text console, so the wait goes on.
             self._read, self._missing = None, str(error)
             return None
         return self._read.find(self._wanted)
 
     def best(self, now: float) -> Best:
-        """All that was read."""
+        """Return the text of the last frame."""
         if self._read is None:
             return Best(self._missing)
         text = str(self._read)
         shown = " / ".join(line.text for line in self._read.lines)
         shown = shown if len(shown) <= 200 else f"{shown[:100]} ... {shown[-100:]}"
         places = tuple(line.rect for line in self._read.lines)
-        words = f"what was read ({self._read.reader}): {shown}" if shown else "no text was read"
+        words = (
+            f"text on the screen ({self._read.reader}): {shown}"
+            if shown
+            else "no text on the screen"
+        )
         return Best(words, text=text, places=places)
 
 
 def read(pixels: Pixels, region: Rect, language: str = "eng") -> Text:
-    """Read a part of a picture: exactly if it is a text console, else by recognition.
+    """Read a part of a picture: exactly for a text console, else by recognition.
 
     Args:
         pixels: The whole picture, B G R X or one byte a pixel.
-        region: What of it to read; inside.
-        language: Tesseract's name of the language to expect, ``"eng+deu"`` for several.
+        region: The rectangle to read, inside the picture.
+        language: Tesseract's name of the expected language, ``"eng+deu"`` for several.
 
     Raises:
-        MissingError: It is no text console, and Tesseract or its data is not installed.
+        MissingError: It is not a text console, and Tesseract or its data is not installed.
     """
     from .glyphs import read_cells
 
@@ -111,7 +116,7 @@ def read(pixels: Pixels, region: Rect, language: str = "eng") -> Text:
 
 
 def recognise(pixels: Pixels, region: Rect, language: str = "eng") -> Text:
-    """As `read`, by recognition alone."""
+    """Read a part of a picture by recognition alone; arguments as of `read`."""
     image = _ink_on_paper(cut_out(np.asarray(pixels), region))
     size = image.shape[1], image.shape[0]
     engines = _idle.setdefault(language, [])
@@ -121,13 +126,13 @@ def recognise(pixels: Pixels, region: Rect, language: str = "eng") -> Text:
     engine.Recognize()
     lines = _lines(engine, region)
     engine.Clear()
-    engines.append(engine)  # one that failed is not used again
+    engines.append(engine)  # an engine that raised is not used again
     return Text(tuple(lines), "tesseract")
 
 
 def _ink_on_paper(part: Pixels) -> Pixels:
-    """Grey, twice as large, as Tesseract was taught to read: dark ink, light paper, no lines."""
-    cv = opencv("reading what is no text console", "text")
+    """Return dark ink on light paper without lines, enlarged, as Tesseract reads best."""
+    cv = opencv("reading a screen that is not a text console", "text")
     grey = part if part.ndim == 2 else cv.cvtColor(part, cv.COLOR_BGRA2GRAY)
     ink = cv.absdiff(grey, cv.medianBlur(np.ascontiguousarray(grey), _AROUND))
     _, drawn = cv.threshold(ink, _FAINT, 255, cv.THRESH_BINARY)
@@ -140,7 +145,7 @@ def _ink_on_paper(part: Pixels) -> Pixels:
 
 
 def _lines(engine: Any, region: Rect) -> list[Line]:  # noqa: ANN401  it has no types
-    """What was recognised, with places on the screen."""
+    """Return the recognised lines, with places on the screen."""
     import tesserocr
 
     word: Any = tesserocr.RIL.WORD
@@ -162,7 +167,7 @@ def _lines(engine: Any, region: Rect) -> list[Line]:  # noqa: ANN401  it has no 
 
 
 def _steps(found: Any, level: Any) -> Iterator[Any]:  # noqa: ANN401  it has no types
-    """The places of an iterator that counts words, from the first on."""
+    """Yield an iterator of words at each of its places."""
     while found is not None and not found.Empty(level):
         yield found
         if not found.Next(level):
@@ -184,7 +189,7 @@ def _engine(language: str) -> Any:  # noqa: ANN401  it has no types
 
 
 def _data(language: str) -> str:
-    """The folder that has the data of a language, or of several."""
+    """Return the folder with the data of all languages."""
     own = os.environ.get("TESSDATA_PREFIX")
     folders = [own, *_FOLDERS] if own else list(_FOLDERS)
     names = [f"{name}.traineddata" for name in language.split("+")]
@@ -192,6 +197,6 @@ def _data(language: str) -> str:
         if all(Path(folder, name).is_file() for name in names):
             return folder
     raise MissingError(
-        f"Tesseract has no data for {language!r}: install tesseract-ocr-eng (Debian) or the like, "
-        "or say in TESSDATA_PREFIX which folder has it"
+        f"Tesseract's data for {language!r} is missing; install it (Debian: tesseract-ocr-eng), or"
+        " set TESSDATA_PREFIX to its folder"
     )

@@ -1,4 +1,4 @@
-"""OpenCV, which is large and no requirement of kju's: imported by what needs it, when it does."""
+"""OpenCV, an optional and large dependency, imported when it is needed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from .. import extras
 from ..errors import MissingError
 
 
-def opencv(purpose: str, extra: str) -> Any:  # noqa: ANN401  its types are no part of ours
-    """The module.
+def opencv(purpose: str, extra: str) -> Any:  # noqa: ANN401  a module without types
+    """Return the module.
 
     Raises:
         MissingError: It is not installed.

@@ -1,8 +1,8 @@
-"""Needles of openQA: a JSON file that names areas of a screenshot beside it.
+"""Parser of openQA's needles: a JSON file with areas of the screenshot beside it.
 
-All areas of type ``match`` make one needle: the rectangle around them, of which nothing else
-counts. They are looked for together, where os-autoinst lets each move by its margin alone. Areas
-of type ``exclude`` do not count, and neither do those of type ``ocr``, which it reads as text.
+All areas of type ``match`` make one needle: their bounding rectangle, of which only the areas
+count. They are searched together; os-autoinst lets each move by its own margin. Areas of type
+``exclude`` do not count, and neither do those of type ``ocr``, which os-autoinst reads as text.
 
 Source:
     os-autoinst, ``needle.pm``: the fields of an area.
@@ -10,19 +10,17 @@ Source:
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
 
-from ..errors import NeedleError, UsageError
+from ..errors import NeedleError
 from ..surface.geometry import Rect, bounding
-from .looking import cut_out
-from .needle import SIMILARITY, Needle, decode
+from .areas import cut_out
 
-#: Bytes of the JSON file, and its areas; openQA's have a few. Between the areas of one needle lie
-#: as many rectangles as the square of their number.
+#: Bytes of the JSON file, and its areas; openQA's have a few. The number of rectangles between the
+#: areas grows with the square of their number.
 MAX_BYTES, MAX_AREAS = 1 << 20, 256
 
 
@@ -37,7 +35,7 @@ class _Area(msgspec.Struct):
     width: int
     height: int
     type: Literal["match", "exclude", "ocr"] = "match"
-    match: float = SIMILARITY * 100
+    match: float | None = None
     click_point: _Point | Literal["center"] | None = None
 
 
@@ -45,53 +43,69 @@ class _File(msgspec.Struct):
     area: list[_Area]
 
 
-def needle_of(notes: bytes, picture: bytes, notes_name: str, picture_name: str) -> Needle:
-    """A needle from the bytes of its two files.
+class OpenqaNeedle(NamedTuple):
+    """One needle of openQA.
+
+    Attributes:
+        rect: The needle in the screenshot.
+        exclude: Rectangles of the needle that do not count.
+        click: The pixel of the needle to click.
+        similarity: The similarity that a place must have.
+    """
+
+    rect: Rect
+    exclude: tuple[Rect, ...]
+    click: tuple[int, int]
+    similarity: float
+
+
+def parse(notes: bytes, width: int, height: int, name: str, similarity: float) -> OpenqaNeedle:
+    """Parse a needle's JSON file.
+
+    Args:
+        notes: The file.
+        width: Of the screenshot.
+        height: Of the screenshot.
+        name: The file's name, for errors.
+        similarity: Of areas that name none.
 
     Raises:
-        NeedleError: They are none; the error names the file and the field.
+        NeedleError: The file is invalid; the error names the file and the field.
     """
     try:
         file = msgspec.json.decode(notes, type=_File, strict=False)  # written by Perl
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise NeedleError(f"{notes_name}: {error}", notes_name, "area") from error
+        raise NeedleError(f"{name}: {error}", name, "area") from error
     if len(file.area) > MAX_AREAS:
-        why = f"there are {len(file.area)}, and at most {MAX_AREAS} are taken"
-        raise NeedleError(f"{notes_name}: area: {why}", notes_name, "area")
-    pixels, _ = decode(picture, picture_name)
-    whole = Rect(0, 0, pixels.shape[1], pixels.shape[0])
+        why = f"{len(file.area)} areas; the limit is {MAX_AREAS}"
+        raise NeedleError(f"{name}: area: {why}", name, "area")
+    whole = Rect(0, 0, width, height)
     rects = [Rect(a.xpos, a.ypos, a.width, a.height) for a in file.area]
     for number, rect in enumerate(rects):
         if not whole.contains(rect) or rect.width <= 0 or rect.height <= 0:
-            why = f"{tuple(rect)} leaves the {whole.width}x{whole.height} picture"
-            raise NeedleError(f"{notes_name}: area[{number}]: {why}", notes_name, f"area[{number}]")
+            why = f"{tuple(rect)} leaves the {width}x{height} picture"
+            raise NeedleError(f"{name}: area[{number}]: {why}", name, f"area[{number}]")
     both = list(zip(file.area, rects, strict=True))
     matches = [(area, rect) for area, rect in both if area.type == "match"]
     if not matches:
-        raise NeedleError(f"{notes_name}: area: none is of type match", notes_name, "area")
+        raise NeedleError(f"{name}: area: no area is of type match", name, "area")
     around = bounding(rect for _, rect in matches)
-    shown = np.zeros(pixels.shape[:2], bool)
+    shown = np.zeros((height, width), bool)
     for _, rect in matches:
         cut_out(shown, rect)[...] = True
     for area, rect in both:
         if area.type != "match":
             cut_out(shown, rect)[...] = False
     try:
-        return Needle(
-            np.ascontiguousarray(cut_out(pixels, around)),
-            exclude=tuple(_hidden(cut_out(shown, around))),
-            click=_click(matches, around),
-            similarity=min(area.match for area, _ in matches) / 100,
-            cut_from=around,
-            name=Path(notes_name).stem,
-        )
-    except (UsageError, ValueError, OverflowError) as error:
-        # The latter two: numbers may have been written as "nan" or "inf".
-        raise NeedleError(f"{notes_name}: {error}", notes_name, "area") from error
+        click = _click(matches, around)
+    except (ValueError, OverflowError) as error:  # "nan" and "inf" are numbers in Perl's JSON
+        raise NeedleError(f"{name}: {error}", name, "area") from error
+    percents = [similarity * 100 if area.match is None else area.match for area, _ in matches]
+    return OpenqaNeedle(around, tuple(_hidden(cut_out(shown, around))), click, min(percents) / 100)
 
 
 def _click(matches: list[tuple[_Area, Rect]], around: Rect) -> tuple[int, int]:
-    """Where to click, in the needle: as an area says, else in the middle of the last one."""
+    """Return the click point in the needle: an area's own, else the middle of the last area."""
     for area, rect in matches:
         if isinstance(area.click_point, _Point):
             x, y = rect.x + int(area.click_point.xpos), rect.y + int(area.click_point.ypos)
@@ -102,7 +116,7 @@ def _click(matches: list[tuple[_Area, Rect]], around: Rect) -> tuple[int, int]:
 
 
 def _hidden(shown: np.ndarray) -> list[Rect]:
-    """Rectangles that cover exactly the False pixels: runs of rows that are alike."""
+    """Return rectangles that cover exactly the False pixels, one or more per run of equal rows."""
     found: list[Rect] = []
     top = 0
     for row in range(1, shown.shape[0] + 1):

@@ -1,4 +1,4 @@
-"""Conditions on pixels themselves: a change, stillness, a colour, any predicate."""
+"""Conditions on pixels: a change, stillness, a colour, a predicate."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 from ..errors import UsageError
 from ..surface import Change, Mark
 from ..surface.geometry import Rect, bounding
-from .looking import Condition, Seen, check_rect, cut_out, pixel_words
-from .timeout import Best, said
+from .annotate import Best
+from .areas import check_rect, cut_out, pixel_words, rect_text
+from .looking import Condition, Seen
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,23 +21,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# What blinks is a text cursor: of the fonts that guests draw the largest have cells of 16x32
-# pixels (Linux on 4K), and the tallest carets are those of large headings.
+# Limits of a blinking text cursor. The largest cells of guests' fonts are 16x32 pixels (Linux on
+# 4K), and the tallest carets are those of large headings.
 _BLINK_WIDTH, _BLINK_HEIGHT = 32, 64
 
 
 class Changed(Condition[Change]):
-    """The pixels are no longer what they were at the first look, or at a mark."""
+    """The pixels differ from those of the first frame, or from those at a mark."""
 
     what = "a change"
 
     def __init__(self, since: Mark | None = None) -> None:
-        """With a mark whole tiles count, since what they held then is not known any more."""
+        """Begin. With a mark whole tiles count, since their pixels at the mark are unknown."""
         self._since = since
         self._before: Pixels | None = None
 
     def look(self, seen: Seen) -> Change | None:
-        """The rectangles that differ, where any do."""
+        """Return the rectangles that differ, if any."""
         before, self._before = self._before, seen.pixels
         if before is None and self._since is None:
             return None
@@ -48,16 +49,16 @@ class Changed(Condition[Change]):
         return Change(seen.mark, seen.mode, found, False) if found else None
 
     def best(self, now: float) -> Best:
-        """Nothing is like a change."""
+        """Return that nothing changed."""
         return Best("no pixel of it changed")
 
 
 class Still(Condition["Pixels"]):
-    """The pixels have not changed for so long, a blinking cursor apart.
+    """The pixels have not changed for a time, except for a blinking cursor.
 
-    What blinks is one place, no larger than a text cursor, that goes to and fro between two
-    pictures. The first of its changes can't be told from any other and counts; when it goes back,
-    it is taken back, so that the screen was still all along.
+    A cursor is one place, no larger than a text cursor, that changes between two pictures. Its
+    first change looks like any other and ends the stillness; when the place changes back, that is
+    undone, and the stillness lasts since before the first change.
     """
 
     def __init__(self, seconds: float, ignore: Iterable[Rect] = ()) -> None:
@@ -67,10 +68,10 @@ class Still(Condition["Pixels"]):
             UsageError: *seconds* is negative, or a rectangle holds no pixel.
         """
         if not seconds >= 0:
-            raise UsageError(f"a screen is still for a number of seconds, not {seconds}")
+            raise UsageError(f"seconds without a change must be at least 0, not {seconds}")
         self.what: str = f"{seconds:g} s without a change"
         self.ignored: tuple[Rect, ...] = tuple(
-            check_rect(rect, "what is ignored") for rect in ignore
+            check_rect(rect, "the ignored area") for rect in ignore
         )
         self._seconds = seconds
         self._last: Pixels | None = None
@@ -80,7 +81,7 @@ class Still(Condition["Pixels"]):
         self._moved: list[Rect] = []
 
     def look(self, seen: Seen) -> Pixels | None:
-        """The region's pixels, once they have been still for long enough."""
+        """Return the region's pixels once they have been still for long enough."""
         last, self._last = self._last, seen.pixels
         if last is None or seen.damage is None:
             self._since, self._blink, self._moved = seen.now, None, []
@@ -90,7 +91,7 @@ class Still(Condition["Pixels"]):
         still = seen.now - self._since
         self._longest = max(self._longest, still)
         self.again: float | None = self._since + self._seconds
-        # Due is due: the sum above may be an ulp later than the difference says.
+        # Compare with the sum too: rounding can make it later than the difference.
         return seen.part if seen.now >= self.again or still >= self._seconds else None
 
     def _moves(self, last: Pixels, new: Pixels, boxes: list[Rect], now: float) -> None:
@@ -112,11 +113,11 @@ class Still(Condition["Pixels"]):
         self._since, self._moved = now, boxes
 
     def best(self, now: float) -> Best:
-        """Where it moved last."""
+        """Return the places that moved last."""
         still = max(self._longest, now - self._since) if self._last is not None else 0.0
         words = f"it was still for {still:.2f} s at most"
         if self._moved:
-            words += f"; what moved last is {said(bounding(self._moved))}"
+            words += f"; what moved last is {rect_text(bounding(self._moved))}"
         return Best(words, places=tuple(self._moved))
 
 
@@ -126,8 +127,8 @@ class _Blink(NamedTuple):
     Attributes:
         rect: The place.
         pictures: The two that it showed.
-        before: Since when the screen had been still before it changed first.
-        at: When it did.
+        before: Begin of the stillness before its first change.
+        at: Time of its first change.
     """
 
     rect: Rect
@@ -137,7 +138,7 @@ class _Blink(NamedTuple):
 
 
 class Coloured(Condition["Pixels"]):
-    """So large a share of the region has a colour."""
+    """A share of the region's pixels has a colour."""
 
     def __init__(
         self, colour: str | tuple[int, int, int], share: float = 1.0, tolerance: int = 0
@@ -146,17 +147,17 @@ class Coloured(Condition["Pixels"]):
 
         Args:
             colour: ``"#rrggbb"``, a name of CSS, or red, green and blue.
-            share: Of the region's pixels, over 0 to 1.
-            tolerance: How much each of red, green and blue may differ, 0 to 255.
+            share: Of the region's pixels, above 0 to 1.
+            tolerance: Allowed difference of each of red, green and blue, 0 to 255.
 
         Raises:
-            UsageError: One of them is none.
+            UsageError: An argument is invalid.
         """
         self._rgb = colour_of(colour)
         if not 0 < share <= 1:
-            raise UsageError(f"a share of the pixels is over 0 and at most 1, not {share}")
+            raise UsageError(f"share is above 0 and at most 1, not {share}")
         if not 0 <= tolerance <= 255:
-            raise UsageError(f"a tolerance is 0 to 255, not {tolerance}")
+            raise UsageError(f"tolerance is 0 to 255, not {tolerance}")
         name = "#{:02x}{:02x}{:02x}".format(*self._rgb)
         self.what: str = f"the colour {name} on {share:.0%} of the pixels"
         self._share = share
@@ -164,7 +165,7 @@ class Coloured(Condition["Pixels"]):
         self._found = 0.0
 
     def look(self, seen: Seen) -> Pixels | None:
-        """The region's pixels, once enough of them have the colour."""
+        """Return the region's pixels once enough of them have the colour."""
         part = seen.part
         red, green, blue = self._rgb
         if part.ndim == 2:
@@ -179,34 +180,34 @@ class Coloured(Condition["Pixels"]):
         return part if self._found >= self._share else None
 
     def best(self, now: float) -> Best:
-        """How much of the region had it last."""
+        """Return the share of the last frame."""
         return Best(f"{self._found:.1%} of the pixels had it", score=self._found)
 
 
 class Holds(Condition[T]):
-    """A predicate of the region's pixels holds."""
+    """A predicate of the region's pixels is true."""
 
     def __init__(self, predicate: Callable[[Pixels], T]) -> None:
-        self.what: str = f"what {getattr(predicate, '__name__', 'the predicate')} looks for"
+        self.what: str = f"the condition {getattr(predicate, '__name__', 'of the predicate')}"
         self._predicate = predicate
-        self._said: object = None
+        self._result: object = None
 
     def look(self, seen: Seen) -> T | None:
-        """What the predicate returned, once it is true."""
-        said = self._predicate(seen.part)
-        self._said = said
-        return said if said else None
+        """Return the predicate's result once it is true."""
+        result = self._predicate(seen.part)
+        self._result = result
+        return result if result else None
 
     def best(self, now: float) -> Best:
-        """What it returned last."""
-        return Best(f"it returned {self._said!r:.60}")
+        """Return the predicate's last result."""
+        return Best(f"it returned {self._result!r:.60}")
 
 
 def colour_of(colour: str | tuple[int, int, int]) -> tuple[int, int, int]:
-    """A colour as red, green and blue.
+    """Return a colour as red, green and blue.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The name or the numbers are invalid.
     """
     if isinstance(colour, str):
         from PIL import ImageColor
@@ -214,9 +215,9 @@ def colour_of(colour: str | tuple[int, int, int]) -> tuple[int, int, int]:
         try:
             return ImageColor.getrgb(colour)[:3]
         except ValueError as error:
-            raise UsageError(f"{colour!r} is no colour: #rrggbb, or a name such as red") from error
+            raise UsageError(f"unknown colour {colour!r}; write #rrggbb or a CSS name") from error
     if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
-        raise UsageError(f"{colour!r} is no colour: red, green and blue are 0 to 255 each")
+        raise UsageError(f"invalid colour {colour!r}; red, green and blue are 0 to 255 each")
     red, green, blue = map(int, colour)
     return red, green, blue
 
@@ -224,13 +225,13 @@ def colour_of(colour: str | tuple[int, int, int]) -> tuple[int, int, int]:
 def differing(
     before: Pixels, after: Pixels, damage: Iterable[Rect], ignore: Iterable[Rect] = ()
 ) -> list[Rect]:
-    """The bounding rectangles of what differs in each of some rectangles.
+    """Return the bounding rectangle of the differences in each rectangle that has any.
 
     Args:
         before: A picture.
-        after: Another of the same size.
-        damage: Where they may differ; inside both.
-        ignore: What not to compare.
+        after: Another one of the same size.
+        damage: Rectangles in which they may differ; inside both.
+        ignore: Rectangles that are not compared.
     """
     found = []
     for rect in damage:

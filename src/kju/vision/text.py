@@ -1,4 +1,4 @@
-"""What was read on a screen: lines and words with their places, and finding a text in them."""
+"""Text read from a screen: lines and words with their places, and a search in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..errors import UsageError
 from ..surface.geometry import Rect, bounding
 
-#: What recognition takes for one another in the fonts that guests draw; each folds to the last.
+#: Characters that recognition confuses in guests' fonts; each folds to the last of its group.
 _ALIKE = ("I|1l", "O0", "\u2018\u2019`'", '\u201c\u201d"', "\u2014\u2013-")
 _FOLD = str.maketrans({other: same[-1] for same in _ALIKE for other in same[:-1]})
 
@@ -20,8 +20,8 @@ class Word(NamedTuple):
     Attributes:
         text: Its characters, none of them a space.
         rect: Its place on the screen, pixels.
-        start: Where it begins in its line's text.
-        confidence: 1.0 is certain; less where the reader guesses.
+        start: Its index in the line's text.
+        confidence: 1.0 is certain; less for recognised text.
     """
 
     text: str
@@ -50,7 +50,7 @@ class TextMatch(NamedTuple):
     Attributes:
         text: As it was read.
         rect: Its place on the screen, pixels.
-        groups: What a regular expression's groups hold.
+        groups: The groups of a regular expression.
     """
 
     text: str
@@ -59,11 +59,11 @@ class TextMatch(NamedTuple):
 
 
 class Text(NamedTuple):
-    """What was read on a screen.
+    """Text read from a screen.
 
     Attributes:
-        lines: From the top; of lines side by side the left one first.
-        reader: ``glyphs``, which is exact, or ``tesseract``, which guesses.
+        lines: From the top; of lines at the same height the left one first.
+        reader: ``glyphs``, which is exact, or ``tesseract``, which makes mistakes.
     """
 
     lines: tuple[Line, ...]
@@ -73,12 +73,12 @@ class Text(NamedTuple):
         return "\n".join(line.text for line in self.lines)
 
     def find(self, wanted: str | re.Pattern[str]) -> TextMatch | None:
-        """The first place where a text stands.
+        """Return the first match of a text.
 
         Args:
-            wanted: A text, in which any space stands for any run of spaces and line ends; where
-                the reader guesses, letters that it takes for one another (I, l, 1 and a bar; O and
-                0) count as the same. Or a compiled regular expression, which is searched as it is.
+            wanted: A text, in which any run of spaces matches any run of spaces and line ends. In
+                recognised text, characters that are often confused (I, l, 1 and a bar; O and 0)
+                match each other. Or a compiled regular expression, which is used as it is.
 
         Raises:
             UsageError: *wanted* is empty.
@@ -97,7 +97,7 @@ class Text(NamedTuple):
         return TextMatch(whole[start:end], self._place(start, end), groups)
 
     def _place(self, start: int, end: int) -> Rect:
-        """The rectangle around characters, counted as in ``str(self)``."""
+        """Return the bounding rectangle of characters, counted as in ``str(self)``."""
         parts, at = [], 0
         for line in self.lines:
             for word in line.words:
@@ -110,19 +110,19 @@ class Text(NamedTuple):
 
 
 def pattern_of(wanted: str) -> re.Pattern[str]:
-    """The expression that finds a text whatever the spaces between its words are.
+    """Return an expression for a text with any spaces between its words.
 
     Raises:
         UsageError: It is empty.
     """
     words = wanted.split()
     if not words:
-        raise UsageError("the text to find is empty: say at least one character")
+        raise UsageError("the text to find is empty; give at least one character")
     return re.compile(r"\s+".join(map(re.escape, words)))
 
 
 def line_of_cells(characters: str, place: Rect) -> Line:
-    """A line from a row of cells of equal width that fill *place*; it must not be blank."""
+    """Return a line from a row of equally wide cells that fill *place*; it must not be blank."""
     width = place.width // len(characters)
     begin, end = len(characters) - len(characters.lstrip()), len(characters.rstrip())
     words = tuple(
@@ -138,7 +138,7 @@ def line_of_cells(characters: str, place: Rect) -> Line:
 
 
 def line_of_words(words: Sequence[tuple[str, Rect, float]]) -> Line:
-    """A line from words, from the left, with one space between two; there must be one."""
+    """Return a line from at least one word, from the left, with one space between two."""
     made, at = [], 0
     for text, rect, confidence in words:
         made.append(Word(text, rect, at, confidence))
@@ -147,7 +147,7 @@ def line_of_words(words: Sequence[tuple[str, Rect, float]]) -> Line:
 
 
 def _part(word: Word, first: int, last: int) -> Rect:
-    """Some characters of a word, taken to be equally wide."""
+    """Return the place of some characters of a word, assuming equal widths."""
     x, y, width, height = word.rect
     left = x + width * first // len(word.text)
     return Rect(left, y, x + width * last // len(word.text) - left, height)

@@ -1,55 +1,35 @@
-"""The error of a wait whose time is over: what was there instead."""
+"""The error of a wait that timed out."""
 
 from __future__ import annotations
 
 import io
 import os
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import WaitTimeoutError
 from ..files import write_output
 from ..surface.geometry import Rect
+from .annotate import Best, annotated
+from .areas import rect_text
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from .needle import Needle
-
-
-class Best(NamedTuple):
-    """The nearest to what was waited for.
-
-    Attributes:
-        words: What it is, as the end of a message.
-        rect: Where, on the screen.
-        score: How near: 1.0 would be it.
-        needle: The needle that it is a match of.
-        text: What was read.
-        places: More places that belong to it, such as where the screen was not still.
-    """
-
-    words: str = ""
-    rect: Rect | None = None
-    score: float | None = None
-    needle: Needle | None = None
-    text: str | None = None
-    places: tuple[Rect, ...] = ()
-
 
 class ScreenTimeoutError(WaitTimeoutError):
-    """What was waited for did not show on the screen in time.
+    """A condition on the screen was not met in time.
 
     Attributes:
-        what: What was waited for.
-        timeout: How long, seconds.
-        frame: The last frame looked at, whole: B G R X; None if there was none.
-        region: Where was looked; None is everywhere.
-        ignored: What was left out of it.
-        best: The nearest to it in that frame: a `Best`.
-        looks: How many frames were looked at.
-        changed: Seconds since the screen changed last, and where; None if it never did.
-        absent: Why there was no frame to look at in the end, or empty.
+        what: The condition, such as ``the text 'login:'``.
+        timeout: The time limit, seconds.
+        frame: The last frame, whole: B G R X; None without one.
+        region: The rectangle that was searched; None is everything.
+        ignored: Rectangles left out of it.
+        best: The best match in that frame.
+        looks: Number of frames that were searched.
+        changed: Seconds since the screen's last change, and its place; None without a change.
+        absent: The reason why there was no frame at the end; empty where there was one.
     """
 
     def __init__(
@@ -78,38 +58,35 @@ class ScreenTimeoutError(WaitTimeoutError):
 
     @property
     def text(self) -> str | None:
-        """What was read last, where text was waited for."""
+        """The text that was read last, in a wait for a text."""
         return self.best.text
 
     def _message(self) -> str:
-        where = "" if self.region is None else f" in {said(self.region)}"
-        parts = [f"{self.what} did not come{where} within {self.timeout:g} s"]
+        where = "" if self.region is None else f" in {rect_text(self.region)}"
+        parts = [f"timed out after {self.timeout:g} s waiting for {self.what}{where}"]
         if self.absent:
             parts.append(self.absent)
         if self.looks:
-            parts.append("one frame was looked at" if self.looks == 1 else f"{self.looks} looks")
+            parts.append("1 frame checked" if self.looks == 1 else f"{self.looks} frames checked")
         if self.best.words:
             parts.append(self.best.words)
         if self.changed is not None and self.looks:
-            parts.append(f"the screen changed last {self.changed[0]:.1f} s ago")
+            parts.append(f"last screen change {self.changed[0]:.1f} s ago")
         return "; ".join(parts) + ("" if self.frame is None else "; its picture can be saved")
 
     def save(self, target: str | os.PathLike[str] | IO[bytes]) -> None:
-        """Write a PNG of the last frame with what was looked for and what was found instead.
+        """Write a PNG of the last frame, with the searched needle and the best match.
 
-        The region is framed in yellow and what was ignored is crossed out; the best match has a
-        red frame with its score, and the needle stands beside the screen, with what the frame has
-        in its place.
+        The region has a yellow frame, ignored areas are crossed out, and the best match has a red
+        frame with its score. The needle and the pixels of the best match are beside the screen.
 
         Args:
             target: A path, or a binary file.
 
         Raises:
-            FileError: It can't be written; an old file is as it was.
+            FileError: It cannot be written; an old file is as it was.
         """
-        from .annotate import annotated
-
-        image = annotated(self)
+        image = annotated(self.frame, str(self), self.region, self.ignored, self.best)
         if not isinstance(target, (str, os.PathLike)):
             image.save(target, "PNG", compress_level=1)
             return
@@ -118,15 +95,10 @@ class ScreenTimeoutError(WaitTimeoutError):
         write_output(target, file.getvalue())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Errors travel between processes (a pool's, a test runner's)."""
-        return _again, (dict(self.__dict__),)
+        """Support pickling: errors are sent between processes (pools, test runners)."""
+        return _restored, (dict(self.__dict__),)
 
 
-def _again(fields: dict[str, Any]) -> ScreenTimeoutError:
+def _restored(fields: dict[str, Any]) -> ScreenTimeoutError:
     names = ("what", "timeout", "frame", "region", "ignored", "best", "looks", "changed", "absent")
     return ScreenTimeoutError(**{name: fields[name] for name in names})
-
-
-def said(rect: Rect) -> str:
-    """A rectangle in a message."""
-    return f"{rect.width}x{rect.height} at {rect.x},{rect.y}"

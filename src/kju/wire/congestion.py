@@ -1,6 +1,6 @@
 """Congestion control: how many bytes may be in flight to a viewer.
 
-The window is what the link carries in one round trip, and a little more. So the link is never
+The window is the link's capacity in one round trip, and a little more. So the link is never
 empty and no queue grows in front of it: a queued picture is an old picture. The shortest round trip
 of the last seconds is the link's. Its rate is an average, because queued data arrives in a burst
 that looks faster than any link.

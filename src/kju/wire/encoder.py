@@ -2,8 +2,8 @@
 
 Rules:
 
-- The encoder keeps one picture, the *shadow*: what a viewer shows that has taken every step. It is
-  the only copy of the pixels; there is none for each viewer.
+- The encoder keeps one picture, the *shadow*: the picture of a viewer that has taken every step. It
+  is the only copy of the pixels; viewers have none of their own here.
 - A step changes the shadow, and the *generation* counts steps. A viewer at the generation before
   can use a step.
 - A viewer that is behind gets whole tiles of the shadow until it has caught up: `repair`.
@@ -51,7 +51,7 @@ class Encoder:
     Args:
         consumer: The screen. Its buffer stays valid as long as this is used.
         codec: The codec of the segments.
-        policy: Decides about photos; by default there are none.
+        policy: Decides about photos; by default all pixels are exact.
 
     Attributes:
         mode: The screen's mode; its epoch is 0 before there is one.

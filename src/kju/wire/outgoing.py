@@ -1,4 +1,4 @@
-"""The numbered messages to one viewer: what is in flight, what was lost, what is sent again.
+"""The numbered messages to one viewer: in flight, lost, and sent again.
 
 The viewer cannot notice that the last message is missing, so the sender retransmits it when the
 acknowledgement is overdue: a few times, each time later. On a lossy link it sends the last message

@@ -2,8 +2,8 @@
 
 Rules:
 
-- The sender keeps numbers about a viewer: what it has, and what is in flight. It keeps no pictures
-  for it; a viewer that can take something gets the newest pixels.
+- The sender keeps only numbers about a viewer (versions, bytes in flight) and no pictures. A viewer
+  with room in its window gets the newest pixels.
 - No more is in flight than the congestion window and the viewer's credit allow.
 
 | stage      | accepts      | next stage                        |

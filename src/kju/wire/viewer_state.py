@@ -111,7 +111,7 @@ class ViewerState:
             self._forget_tiles(lost.tiles)
 
     def write_off(self, serial: int) -> None:
-        """Count as lost what was sent up to this serial number and builds on a lost message."""
+        """Count messages in flight up to a serial number as lost if they build on others."""
         self._is_complete = False
         for sent in self._in_flight.values():
             if sent.is_step and sent.tiles is not None:

@@ -390,7 +390,7 @@ def test_a_user_has_some_places_of_an_audience_and_not_all(
     run(scene)
 
 
-def test_who_leaves_an_audience_cannot_read_what_is_said_to_it(
+def test_a_former_member_cannot_read_messages_to_the_audience(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audience_module, "KEY_DELAY", 0.3)

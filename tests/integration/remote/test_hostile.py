@@ -1,4 +1,4 @@
-"""Others on the network, and viewers that lie, say nothing or come in crowds."""
+"""Hostile peers: invalid, silent and numerous viewers."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_others_on_the_network_neither_read_nor_speak(lab: Trust) -> None:
     run(scene)
 
 
-def test_of_an_audience_whose_leader_says_nothing_another_leads(
+def test_another_member_leads_when_the_leader_is_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(audience_module, "LEADER_TIMEOUT", 0.5)
@@ -175,7 +175,7 @@ def test_a_leader_that_goes_with_a_full_window_is_followed(monkeypatch: pytest.M
     run(scene)
 
 
-def test_who_of_an_audience_lies_ends_alone() -> None:
+def test_an_invalid_acknowledgement_ends_only_its_member() -> None:
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
         rng, screen, target = np.random.default_rng(1), new_screen(), surface()
@@ -268,7 +268,7 @@ def test_a_crowd_is_let_in_up_to_a_limit(
     run(scene)
 
 
-def test_who_asks_for_control_has_no_place_beyond_those_for_viewers(
+def test_a_control_viewer_counts_toward_the_limit_of_viewers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A hello for the audience with the role control is no member's."""
@@ -295,7 +295,7 @@ def test_who_asks_for_control_has_no_place_beyond_those_for_viewers(
     run(scene)
 
 
-def test_a_screen_that_cannot_be_looked_at_tells_nobody_of_this_computer(
+def test_viewers_get_no_details_of_a_screen_that_cannot_open(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scene() -> None:
@@ -349,7 +349,7 @@ def test_a_user_has_some_mirrors_and_not_all(monkeypatch: pytest.MonkeyPatch, la
     run(scene)
 
 
-def test_who_is_not_let_in_costs_no_look_and_is_told_of_once(
+def test_a_refused_viewer_opens_no_screen_and_is_logged_once(
     lab: Trust, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scene() -> None:
@@ -374,7 +374,7 @@ def test_who_is_not_let_in_costs_no_look_and_is_told_of_once(
     assert all(each.isprintable() for each in told)
 
 
-def test_a_viewer_that_refuses_the_sender_is_told_of_there(
+def test_a_viewer_that_rejects_the_sender_is_logged_there(
     lab: Trust, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = Trust(tmp_path / "other")
@@ -398,7 +398,7 @@ def test_a_viewer_that_refuses_the_sender_is_told_of_there(
     assert "from another authority" in caplog.text
 
 
-def test_who_lets_pings_by_and_nothing_else_makes_nothing_live() -> None:
+def test_pings_alone_do_not_keep_a_picture_live() -> None:
     """The sender may repeat what was lost for two seconds before it pings."""
 
     async def scene() -> None:
@@ -448,7 +448,7 @@ def test_marks_are_of_the_session_that_there_is() -> None:
     run(scene)
 
 
-def test_what_is_too_large_is_not_put_together() -> None:
+def test_oversized_messages_are_not_assembled() -> None:
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
         came: list[int] = []
@@ -464,7 +464,7 @@ def test_what_is_too_large_is_not_put_together() -> None:
     run(scene)
 
 
-def test_an_audience_is_as_large_as_it_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_audience_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "MAX_MEMBERS", 2)
 
     async def scene() -> None:

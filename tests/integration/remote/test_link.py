@@ -67,7 +67,7 @@ def test_viewers_follow_and_drive_a_screen() -> None:
     run(scene)
 
 
-def test_a_viewer_may_be_told_to_look_only_or_to_go() -> None:
+def test_a_viewer_gets_the_view_role_or_is_refused() -> None:
     def admit(hello: Hello, raw: bytes) -> Admission:
         if hello.user == "eve":
             raise KjuError("eve is not let in")
@@ -96,7 +96,7 @@ def test_a_viewer_may_be_told_to_look_only_or_to_go() -> None:
     run(scene)
 
 
-def test_a_link_that_ends_makes_the_picture_stale_and_comes_back(
+def test_a_lost_link_makes_the_picture_stale_and_reconnects(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(link_status, "STALE_TIME", 1.0)
@@ -128,7 +128,9 @@ def test_a_link_that_ends_makes_the_picture_stale_and_comes_back(
     run(scene)
 
 
-def test_an_audience_is_told_once_and_one_of_it_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_audience_shares_one_stream_and_one_member_leads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
     monkeypatch.setattr(sender_module, "RESTART_INTERVAL", 0.2)
 
@@ -214,7 +216,7 @@ def test_a_lossy_viewer_and_others_in_codecs_of_their_own() -> None:
     run(scene)
 
 
-def test_an_input_whose_answer_never_comes_may_have_been_done() -> None:
+def test_an_input_without_a_result_may_have_been_carried_out() -> None:
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
         screen = new_screen()
@@ -231,7 +233,7 @@ def test_an_input_whose_answer_never_comes_may_have_been_done() -> None:
     run(scene)
 
 
-def test_a_screen_is_looked_at_only_while_somebody_is_there(
+def test_a_screen_is_open_only_while_it_has_viewers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shared_screen, "GRACE_TIME", 0.1)
@@ -321,7 +323,7 @@ def both_ways(tmp_path: Path, protocol: str) -> tuple[Tls | None, Tls | None]:
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "tls"])
-def test_what_may_be_lost_goes_as_datagrams(tmp_path: Path, protocol: str) -> None:
+def test_messages_that_may_be_lost_are_datagrams(tmp_path: Path, protocol: str) -> None:
     one, other = both_ways(tmp_path, protocol)
 
     async def scene() -> None:
@@ -374,7 +376,7 @@ def test_where_udp_is_blocked_there_is_tcp(answers: str) -> None:
     run(scene)
 
 
-def test_who_finds_its_udp_port_taken_serves_over_tcp(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sender_without_its_udp_port_serves_over_tcp(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
         port = free_port()
         with socket.socket(type=socket.SOCK_DGRAM) as taken:
@@ -390,7 +392,7 @@ def test_who_finds_its_udp_port_taken_serves_over_tcp(caplog: pytest.LogCaptureF
     assert "only TCP is used" in caplog.text
 
 
-def test_who_answers_quic_is_told_from_who_does_not() -> None:
+def test_quic_answers_are_recognised() -> None:
     async def scene() -> None:
         place = endpoint(f"tcp/127.0.0.1:{free_port()}")
         assert not await asyncio.to_thread(answers_quic, place)
@@ -401,7 +403,7 @@ def test_who_answers_quic_is_told_from_who_does_not() -> None:
     run(scene)
 
 
-def test_an_input_and_its_answer_that_are_held_up_come_as_their_copies() -> None:
+def test_copies_of_an_input_and_its_result_overtake_a_stalled_stream() -> None:
     async def scene() -> None:
         place = f"tcp/127.0.0.1:{free_port()}"
         screen, done = new_screen(), []
@@ -438,7 +440,7 @@ def test_an_input_and_its_answer_that_are_held_up_come_as_their_copies() -> None
     run(scene)
 
 
-def test_drawing_that_takes_long_keeps_nothing_else_waiting() -> None:
+def test_long_drawing_does_not_delay_inputs() -> None:
     """A client holds the pixels still: what comes meanwhile waits, and inputs are answered."""
 
     async def scene() -> None:
@@ -532,15 +534,16 @@ def test_pixels_that_a_client_holds_are_not_drawn(tmp_path: Path) -> None:
             outlet(here, screen),
         ):  # fmt: skip
             go_on.set()
-            viewer = console.inlet = Mirror(there, NAME, target)
+            viewer = Mirror(there, NAME, target)
+            console.connect(viewer)
             await viewer.open(10)
             await until(lambda: shows(target, screen))  # type: ignore[arg-type]
             go_on.clear()
             reached.clear()
             screen.draw(rng)
             await until(reached.is_set)
-            first = asyncio.create_task(console.hold("first", 30))
-            gone = asyncio.create_task(console.hold("gone", 30))
+            first = asyncio.create_task(console.surface.hold("first", 30))
+            gone = asyncio.create_task(console.surface.hold("gone", 30))
             await asyncio.sleep(0.05)
             gone.cancel()
             await asyncio.sleep(0)
@@ -549,12 +552,12 @@ def test_pixels_that_a_client_holds_are_not_drawn(tmp_path: Path) -> None:
             await first
             before = target.pixels.copy()
             with pytest.raises(KjuError, match="held for another"):
-                await console.hold("second", 30)
+                await console.surface.hold("second", 30)
             screen.draw(rng)
             await until(lambda: bool(viewer._queue._waiting))
             assert viewer._queue._in_thread is None
             assert np.array_equal(target.pixels, before)
-            console.unhold("first")
+            console.surface.unhold("first")
             await until(lambda: shows(target, screen))  # type: ignore[arg-type]
             viewer.close()
             await viewer.drawing_finished()

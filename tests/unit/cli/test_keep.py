@@ -47,7 +47,7 @@ def test_what_is_not_right_is_kept_aside(file: Path, monkeypatch: pytest.MonkeyP
     done = edit(monkeypatch, "sed -i 's/cpus = 2/memory = \"1G\"\\ncolour = 1/'")
     aside = file.with_name("machine.toml.edited")
     assert done.returncode == 2
-    assert f"{aside}:4: colour: there is no such key" in done.stderr
+    assert f"{aside}:4: colour: unknown key" in done.stderr
     assert f"your text is in {aside}" in done.stderr
     assert file.read_text() == before
     # The next goes on with it.

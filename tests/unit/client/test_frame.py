@@ -21,7 +21,7 @@ def producer():
 
 @pytest.fixture
 def surface(producer):
-    with Surface.from_fd(os.dup(producer.segment.fileno())) as opened:
+    with Surface.from_fd(os.dup(producer.memory.fileno())) as opened:
         yield opened
 
 

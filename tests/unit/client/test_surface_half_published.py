@@ -26,12 +26,12 @@ def producer() -> Iterator[SurfaceProducer]:
         made.set_mode(64, 64)
         made.publish([(0, 0, 8, 8)])
         # As it lies in memory between the tiles' versions and the surface's.
-        np.frombuffer(made.segment.mapping, np.uint64, 1, VERSION)[0] -= 1
+        np.frombuffer(made.memory.mapping, np.uint64, 1, VERSION)[0] -= 1
         yield made
 
 
 def test_the_end_is_noticed(producer: SurfaceProducer) -> None:
-    with kju.Surface(KnownEnd(os.dup(producer.segment.fileno()), lambda: "killed")) as surface:
+    with kju.Surface(KnownEnd(os.dup(producer.memory.fileno()), lambda: "killed")) as surface:
         changes = surface.changes(timeout=5)
         next(changes)
         with pytest.raises(ProducerGoneError, match="killed"):
@@ -40,10 +40,10 @@ def test_the_end_is_noticed(producer: SurfaceProducer) -> None:
 
 @pytest.mark.parametrize("form", [kju.Surface, kju.aio.Surface])
 def test_the_middle_of_a_mode_is_no_other_end(producer: SurfaceProducer, form: type) -> None:
-    number = os.dup(producer.segment.fileno())
+    number = os.dup(producer.memory.fileno())
     why: list[str] = []
     surface = form(KnownEnd(number, lambda: why[0] if why else None))
-    np.frombuffer(producer.segment.mapping, np.uint32, 1, MODE_SEQUENCE)[0] |= 1
+    np.frombuffer(producer.memory.mapping, np.uint32, 1, MODE_SEQUENCE)[0] |= 1
 
     def wait() -> None:
         found = surface.wait(timeout=30)
@@ -60,7 +60,7 @@ def test_the_middle_of_a_mode_is_no_other_end(producer: SurfaceProducer, form: t
 
 def test_asyncio(producer: SurfaceProducer) -> None:
     async def scene() -> None:
-        number = os.dup(producer.segment.fileno())
+        number = os.dup(producer.memory.fileno())
         with pytest.raises(ProducerGoneError, match="killed"):
             async with kju.aio.Surface(KnownEnd(number, lambda: "killed")) as surface:
                 taken = 0
@@ -72,7 +72,7 @@ def test_asyncio(producer: SurfaceProducer) -> None:
 
 
 def test_what_is_published_later_is_taken(producer: SurfaceProducer) -> None:
-    with kju.Surface(KnownEnd(os.dup(producer.segment.fileno()), lambda: None)) as surface:
+    with kju.Surface(KnownEnd(os.dup(producer.memory.fileno()), lambda: None)) as surface:
         first = surface.wait(kju.Mark(0, 0, 0), timeout=5)
         with pytest.raises(WaitTimeoutError):
             surface.wait(first.mark, timeout=0.05)

@@ -1,4 +1,4 @@
-"""One console without QEMU: its surface, sources that want more, and holding still."""
+"""A console without QEMU: its surface, requests of its source, and holds."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from typing import Any
 import pytest
 
 import kju
-from kju.emulators import console as module
-from kju.emulators.console import Console
+from kju.emulators import supervisor as module
+from kju.emulators.console import Console, ConsoleFacts
+from kju.emulators.console_surface import ConsoleSurface
 from kju.emulators.input.devices import Devices
 from kju.emulators.input.keyboard import Keyboard
 from kju.emulators.input.lamps import KeyboardLamps
 from kju.emulators.input.pace import Pace
-from kju.emulators.qemu.dbus import Console as Facts
+from kju.emulators.on_demand import SourceRunner
+from kju.emulators.qemu import announced_size
+from kju.emulators.qemu.announced_size import AnnouncedSize, AnnouncedSizeRunner
 from kju.emulators.qemu.input.pointer import QemuPointer
+from kju.emulators.source_policy import SingleSource, SourceKind
+from kju.emulators.supervisor import TRANSITIONS, Event, Stage, Supervisor
 from kju.errors import KjuError, QemuError
-from kju.sources.base import Need, Phase, Report, Source, Status, StubSource
+from kju.sources.base import Need, OnStatus, Phase, Source, Status, StubSource
 from kju.surface import State
 from kju.surface.producer import Producer
-
-FACTS = Facts(0, "vga", 0, "Graphic", 640, 480, "pci/0000/02.0", ())
 
 
 def devices() -> Devices:
@@ -36,22 +39,38 @@ def devices() -> Devices:
     return Devices(keyboard, pointer, KeyboardLamps())
 
 
-class Scene:
-    """A console, and every source that was started for it."""
+class StubKind(SourceKind):
+    """Starts stub sources, or fails."""
 
-    def __init__(self, address: str = "memfd:console") -> None:
+    def __init__(self) -> None:
         self.sources: list[StubSource] = []
         self.refuse = False
-        self.console = Console(0, FACTS, address, self.make, devices())
+        self.is_lost = False
 
-    async def make(self, producer: Producer, report: Report, paused: bool) -> Source:
+    async def start(self, producer: Producer, on_status: OnStatus, paused: bool) -> Source:
         if self.refuse:
             raise QemuError("no listener today")
-        source = StubSource(producer, report)
+        source = StubSource(producer, on_status)
         source.paused = paused
         source.start()
         self.sources.append(source)
         return source
+
+    def is_replaceable(self) -> bool:
+        return not self.is_lost
+
+
+class Scene:
+    """A console, and every source that was started for it."""
+
+    def __init__(self, address: str = "memfd:console", kind: StubKind | None = None) -> None:
+        self.kind = kind or StubKind()
+        self.sources = self.kind.sources
+        surface = ConsoleSurface(0, address)
+        self.supervisor = Supervisor(surface, SingleSource(self.kind))
+        self.runner = AnnouncedSizeRunner(self.supervisor, always=True)
+        self.surface = surface
+        self.console = Console(ConsoleFacts("vga"), surface, self.runner, devices())
 
     async def until(self, condition: Any) -> None:
         async with asyncio.timeout(5):
@@ -63,7 +82,7 @@ def play(scene: Any, address: str = "memfd:console") -> None:
     async def run() -> None:
         made = Scene(address)
         try:
-            await made.console.start()
+            await made.console.open()
             await scene(made)
         finally:
             made.console.stop(State.CLOSED, "over")
@@ -74,15 +93,15 @@ def play(scene: Any, address: str = "memfd:console") -> None:
 def test_a_larger_surface_replaces_the_old() -> None:
     async def scene(made: Scene) -> None:
         old = made.console.producer
-        handed = made.console.handout()
+        handed = made.console.surface.descriptor()
         with kju.Surface.from_fd(os.dup(handed)) as before:
             need = Status(Phase.RUNNING, "stub", "too large", Need.LARGER, 100 << 20)
-            await asyncio.to_thread(made.sources[0]._tell, need)
+            await asyncio.to_thread(made.sources[0]._set_status, need)
             await made.until(lambda: made.console.producer is not old)
             await made.until(lambda: before.state[0] == State.SUPERSEDED)
         assert made.console.producer.capacity >= 100 << 20
         assert made.sources[0].producer is made.console.producer
-        with kju.Surface.from_fd(os.dup(made.console.handout())) as after:
+        with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as after:
             assert after.mode.width == 640
         info = made.console.info()
         assert (info["source"], info["reason"]) == ("stub", "too large")
@@ -97,7 +116,7 @@ def test_a_named_surface_is_replaced_under_its_name(tmp_path: Path) -> None:
         old = made.console.producer
         with kju.Surface(path, follow=True) as surface:
             need = Status(Phase.RUNNING, "stub", "", Need.LARGER, 100 << 20)
-            made.sources[0]._tell(need)
+            made.sources[0]._set_status(need)
             await made.until(lambda: made.console.producer is not old)
             change = await asyncio.to_thread(surface.wait, surface.mark, timeout=5)
             assert change.everything
@@ -106,79 +125,85 @@ def test_a_named_surface_is_replaced_under_its_name(tmp_path: Path) -> None:
     play(scene, str(path))
 
 
-def test_a_source_that_ends_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_source_that_ends_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY", 0.001)
 
     async def scene(made: Scene) -> None:
-        made.sources[0]._tell(Status(Phase.ENDED, "stub", "QEMU has hung up"))
+        made.sources[0]._set_status(Status(Phase.ENDED, "stub", "QEMU has hung up"))
         await made.until(lambda: len(made.sources) == 2)
-        made.sources[1]._tell(Status(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
+        made.sources[1]._set_status(Status(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
         await made.until(lambda: len(made.sources) == 3)
 
     play(scene)
 
 
-def test_a_source_that_cannot_be_had_again_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_surface_is_unavailable_while_no_source_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "RETRY", 0.001)
 
     async def scene(made: Scene) -> None:
-        with kju.Surface.from_fd(os.dup(made.console.handout())) as surface:
-            made.refuse = True
-            made.sources[0]._tell(Status(Phase.ENDED, "stub"))
+        with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as surface:
+            made.kind.refuse = True
+            made.sources[0]._set_status(Status(Phase.ENDED, "stub"))
             await made.until(lambda: surface.state[0] == State.UNAVAILABLE)
             assert "no listener today" in surface.state[1]
-            made.refuse = False
+            made.kind.refuse = False
             await made.until(lambda: surface.state[0] == State.LIVE)
             assert len(made.sources) == 2
 
     play(scene)
 
 
-def test_what_a_source_wants_before_it_is_the_consoles_is_heard() -> None:
-    class Greedy(Scene):
-        async def make(self, producer: Producer, report: Report, paused: bool) -> Source:
-            source = await super().make(producer, report, paused)
-            self.sources[-1]._tell(Status(Phase.RUNNING, "stub", "", Need.LARGER, 100 << 20))
+def test_need_that_a_source_reports_while_it_starts_is_met() -> None:
+    class Greedy(StubKind):
+        async def start(self, producer: Producer, on_status: OnStatus, paused: bool) -> Source:
+            source = await super().start(producer, on_status, paused)
+            self.sources[-1]._set_status(Status(Phase.RUNNING, "stub", "", Need.LARGER, 100 << 20))
             await asyncio.sleep(0)
             return source
 
     async def run() -> None:
-        made = Greedy()
-        await made.console.start()
+        made = Scene(kind=Greedy())
+        await made.console.open()
         await made.until(lambda: made.console.producer.capacity >= 100 << 20)
         made.console.stop(State.CLOSED, "over")
 
     asyncio.run(run())
 
 
-def test_a_size_that_the_listener_was_not_told_asks_for_another(
+def test_listener_that_missed_an_announced_size_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "HEARD", 0.001)
+    monkeypatch.setattr(announced_size, "LISTENER_DELAY", 0.001)
 
     async def scene(made: Scene) -> None:
-        console = made.console
-        console.announced({"Width": 640, "Height": 480})
-        await made.until(
-            lambda: console._hearing and console._hearing.when() < console._loop.time()
-        )
-        await asyncio.sleep(0)
-        assert len(made.sources) == 1, "the source has heard of it"
-        # QEMU names only what has changed.
-        console.announced({"Height": 400})
+        checked: list[tuple[int, int]] = []
+
+        def check(size: tuple[int, int]) -> None:
+            made.runner.check_size(size)
+            checked.append(size)
+
+        size = AnnouncedSize(640, 480, check)
+        size.update({"Width": 640, "Height": 480})
+        await made.until(lambda: checked)
+        assert len(made.sources) == 1, "the source has received it"
+        # QEMU names only the properties that have changed.
+        size.update({"Height": 400})
         await made.until(lambda: len(made.sources) == 2)
-        console.announced({"Width": "wide"})
-        assert console._size == (640, 400)
-        # Ten changes of the mode within ten seconds are no reason to wait for the next.
+        size.update({"Width": "wide"})
+        assert size.size == (640, 400)
+        # Ten changes of the mode within ten seconds do not delay the next one.
         for number in range(3, 13):
-            console.announced({"Height": 400 + number})
+            size.update({"Height": 400 + number})
             await made.until(lambda number=number: len(made.sources) == number)
-        assert console._retry == module.RETRY
+        assert made.supervisor._backoff.seconds == module.RETRY
+        size.cancel()
 
     play(scene)
 
 
-def test_many_wishes_start_one_source_and_an_old_one_is_not_heard(
+def test_many_requests_start_one_source_and_an_old_source_is_ignored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "RETRY", 0.001)
@@ -186,27 +211,27 @@ def test_many_wishes_start_one_source_and_an_old_one_is_not_heard(
     async def scene(made: Scene) -> None:
         old = made.sources[0]
         for reason in ("one", "two", "three"):
-            old._tell(Status(Phase.RUNNING, "stub", reason, Need.REGISTER))
+            old._set_status(Status(Phase.RUNNING, "stub", reason, Need.REGISTER))
         await made.until(lambda: len(made.sources) == 2)
-        old._tell(Status(Phase.RUNNING, "stub", "late", Need.REGISTER))
-        await made.until(lambda: made.console._renewing and made.console._renewing.done())
+        old._set_status(Status(Phase.RUNNING, "stub", "late", Need.REGISTER))
+        await made.until(lambda: made.supervisor.stage is Stage.RUNNING)
         assert len(made.sources) == 2
         assert made.console.info()["reason"] == ""
 
     play(scene)
 
 
-def test_holding_still() -> None:
+def test_hold_delays_publications_until_its_client_ends_it() -> None:
     async def scene(made: Scene) -> None:
         console = made.console
-        version = await console.hold("me", 60)
+        version = await console.surface.hold("me", 60)
         publisher = threading.Thread(target=console.producer.publish, args=([(0, 0, 8, 8)],))
         publisher.start()
         with pytest.raises(KjuError, match="another client"):
-            await console.hold("you", 60)
-        console.unhold("you")
+            await console.surface.hold("you", 60)
+        console.surface.unhold("you")
         assert console.producer.version == version
-        console.unhold("me")
+        console.surface.unhold("me")
         await made.until(lambda: console.producer.version == version + 1)
         publisher.join()
         assert await console.refresh(sync=True) == version + 1
@@ -218,33 +243,33 @@ def test_a_hold_does_not_outlive_its_surface() -> None:
     async def scene(made: Scene) -> None:
         console = made.console
         old = console.producer
-        await console.hold("me", 60)
+        await console.surface.hold("me", 60)
         publisher = threading.Thread(target=old.publish, args=([(0, 0, 8, 8)],), daemon=True)
         publisher.start()
         need = Status(Phase.RUNNING, "stub", "too large", Need.LARGER, 100 << 20)
-        made.sources[0]._tell(need)
+        made.sources[0]._set_status(need)
         await made.until(lambda: console.producer is not old)
         await made.until(lambda: not publisher.is_alive())
         # The next holder is not the first one's to end.
-        await console.hold("you", 60)
-        console.unhold("me")
+        await console.surface.hold("you", 60)
+        console.surface.unhold("me")
         with pytest.raises(KjuError, match="another client"):
-            await console.hold("me", 60)
-        console.unhold("you")
+            await console.surface.hold("me", 60)
+        console.surface.unhold("you")
 
     play(scene)
 
 
-def test_a_hold_ends_by_itself() -> None:
+def test_hold_ends_after_its_time() -> None:
     async def scene(made: Scene) -> None:
-        await made.console.hold("me", 0.001)
-        await made.until(lambda: made.console._held is None)
+        await made.console.surface.hold("me", 0.001)
+        await made.until(lambda: not made.surface.is_held)
         made.console.producer.publish([(0, 0, 8, 8)])
 
     play(scene)
 
 
-def test_a_pause_is_kept_by_the_next_source(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_next_source_is_paused_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY", 0.001)
 
     async def scene(made: Scene) -> None:
@@ -256,36 +281,36 @@ def test_a_pause_is_kept_by_the_next_source(monkeypatch: pytest.MonkeyPatch) -> 
             set_state(state, reason)
 
         made.console.producer.set_state = note  # type: ignore[method-assign]
-        made.console.paused(True)
-        made.sources[0]._tell(Status(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
+        made.console.set_paused(True)
+        made.sources[0]._set_status(Status(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
         await made.until(lambda: len(made.sources) == 2)
         assert set(states) == {State.PAUSED}
-        made.console.paused(False)
+        made.console.set_paused(False)
         assert states[-1] == State.LIVE
 
     play(scene)
 
 
-def test_without_a_source_the_host_says_paused_and_leaves_other_states_alone() -> None:
+def test_surface_without_a_source_changes_between_live_and_paused_only() -> None:
     async def run() -> None:
         console = Scene().console
-        with kju.Surface.from_fd(os.dup(console.handout())) as surface:
-            console.paused(True)
+        with kju.Surface.from_fd(os.dup(console.surface.descriptor())) as surface:
+            console.set_paused(True)
             assert surface.state[0] == State.PAUSED
-            console.paused(False)
+            console.set_paused(False)
             assert surface.state[0] == State.LIVE
             console.producer.set_state(State.UNAVAILABLE, "off")
-            console.paused(True)
-            console.paused(False)
+            console.set_paused(True)
+            console.set_paused(False)
             assert surface.state == (State.UNAVAILABLE, "off")
         console.stop(State.CLOSED, "over")
 
     asyncio.run(run())
 
 
-def test_the_last_word() -> None:
+def test_stop_publishes_the_final_state() -> None:
     async def scene(made: Scene) -> None:
-        with kju.Surface.from_fd(os.dup(made.console.handout())) as surface:
+        with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as surface:
             made.console.stop(State.GONE, "QEMU was killed")
             assert surface.state == (State.GONE, "QEMU was killed")
             assert surface.frame().shape == (480, 640, 3)
@@ -293,22 +318,115 @@ def test_the_last_word() -> None:
     play(scene)
 
 
-def test_what_is_handed_out_cannot_write(tmp_path: Path) -> None:
+def test_descriptor_for_clients_is_read_only(tmp_path: Path) -> None:
     async def scene(made: Scene) -> None:
         with pytest.raises(OSError):
-            os.write(made.console.handout(), b"x")
+            os.write(made.console.surface.descriptor(), b"x")
 
     play(scene)
     play(scene, str(tmp_path / "screen"))
 
 
-def test_state_and_cursor_change_while_the_pixels_hold_still() -> None:
+def test_state_and_cursor_change_during_a_hold() -> None:
     async def scene(made: Scene) -> None:
-        await made.console.hold("me", 60)
-        with kju.Surface.from_fd(os.dup(made.console.handout())) as surface:
+        await made.console.surface.hold("me", 60)
+        with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as surface:
             made.console.producer.set_state(State.PAUSED, "held")
             made.console.producer.move_cursor(3, 4, True)
             assert surface.state == (State.PAUSED, "held")
             assert (surface.cursor.x, surface.cursor.y) == (3, 4)
 
     play(scene)
+
+
+def test_source_of_lost_memory_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY", 0.001)
+
+    async def scene(made: Scene) -> None:
+        made.kind.is_lost = True
+        made.sources[0]._set_status(Status(Phase.ENDED, "stub", "its memory was cut"))
+        await made.until(lambda: made.console.info()["reason"] == "its memory was cut")
+        assert made.supervisor.stage is Stage.RUNNING
+        assert len(made.sources) == 1
+
+    play(scene)
+
+
+def test_rest_stops_the_source_and_keeps_its_picture() -> None:
+    async def scene(made: Scene) -> None:
+        await made.supervisor.rest()
+        assert made.supervisor.stage is Stage.IDLE
+        assert made.sources[0].status.phase is Phase.ENDED
+        assert made.console.producer.mode[:2] == (640, 480)
+        assert made.console.info()["source"] == "none"
+        await made.supervisor.start()
+        assert len(made.sources) == 2
+
+    play(scene)
+
+
+def test_source_that_finishes_starting_after_a_rest_is_stopped() -> None:
+    class Slow(StubKind):
+        def __init__(self) -> None:
+            super().__init__()
+            self.go_on = asyncio.Event()
+
+        async def start(self, producer: Producer, on_status: OnStatus, paused: bool) -> Source:
+            source = await super().start(producer, on_status, paused)
+            await self.go_on.wait()
+            return source
+
+    async def run() -> None:
+        kind = Slow()
+        made = Scene(kind=kind)
+        starting = asyncio.create_task(made.supervisor.start())
+        await made.until(lambda: made.supervisor.stage is Stage.STARTING and made.sources)
+        await made.supervisor.rest()
+        kind.go_on.set()
+        await starting
+        assert made.supervisor.source is None
+        assert made.sources[0].status.phase is Phase.ENDED
+        made.console.stop(State.CLOSED, "over")
+
+    asyncio.run(run())
+
+
+def test_client_that_attaches_starts_the_source_and_the_last_to_detach_stops_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kju.emulators.on_demand.GRACE", 0.001)
+
+    async def run() -> None:
+        made = Scene()
+        runner = SourceRunner(made.supervisor)
+        await runner.open()
+        assert made.supervisor.stage is Stage.IDLE
+        await runner.attach("a")
+        await runner.attach("b")
+        assert len(made.sources) == 1
+        runner.detach("a")
+        assert made.supervisor.stage is Stage.RUNNING
+        runner.detach("b")
+        await made.until(lambda: made.supervisor.stage is Stage.IDLE)
+        await made.until(lambda: made.sources[0].status.phase is Phase.ENDED)
+        runner.close()
+        made.console.stop(State.CLOSED, "over")
+
+    asyncio.run(run())
+
+
+def test_surface_with_a_name_is_always_viewed(tmp_path: Path) -> None:
+    async def run() -> None:
+        made = Scene(str(tmp_path / "screen"))
+        runner = SourceRunner(made.supervisor)
+        await runner.open()
+        assert made.supervisor.stage is Stage.RUNNING
+        made.console.stop(State.CLOSED, "over")
+
+    asyncio.run(run())
+
+
+def test_closed_is_final_and_every_other_stage_can_be_closed() -> None:
+    assert not [event for stage, event in TRANSITIONS if stage is Stage.CLOSED]
+    for stage in set(Stage) - {Stage.CLOSED}:
+        assert TRANSITIONS[stage, Event.CLOSE] is Stage.CLOSED

@@ -33,7 +33,7 @@ machine = Paths(Path("/nonexistent"))
 for attempt in (
     lambda: connect(machine, "web"),
     kju.client.start.start_host,
-    lambda: kju.memory.open_segment(sys.argv[1]),
+    lambda: kju.memory.open_memory(sys.argv[1]),
     lambda: kju.memory.create("memfd:x", 4096),
 ):
     try:

@@ -43,7 +43,7 @@ EXCEPTIONS = {
     ("memory/file.py", "hidden.replace"), ("memory/posix.py", "path.unlink"),
     ("memory/posix.py", "O_TMPFILE"), ("memory/posix.py", "O_RDWR"),
     # A memfd, opened for writing once more: QEMU looks for such a descriptor.
-    ("emulators/qemu/vram.py", "O_WRONLY"),
+    ("emulators/qemu/screenshot.py", "O_WRONLY"),
     # A log of kju's own class, which writes through `kju.files`.
     ("emulators/input/log.py", "self._log.replace"),
     ("emulators/qemu/snapshots/store.py", "self._context.inputs.replace"),
@@ -75,6 +75,7 @@ EXCEPTIONS = {
     ("emulators/mirror/emulator.py", "self._inlet.open"),
     ("serving/served_screen.py", "self._screen.open"),
     ("emulators/qemu/emulator.py", "self.display.open"),
+    ("emulators/qemu/display.py", "self.input.open"),
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Names on the network, and places to listen and connect: what is one, and what is refused."""
+"""Names and endpoints on the network, and invalid ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_name_is_one(name: str) -> None:
      "zenoh:$*", "zenoh:@a", "zenoh:" + "a/" * 8 + "a", "zenoh:" + "a" * 65, "zenoh:-a",
      "zenoh:a?b"],
 )  # fmt: skip
-def test_what_is_no_name_is_an_error(text: str) -> None:
+def test_an_invalid_name_is_an_error(text: str) -> None:
     with pytest.raises(UsageError):
         address.parse(text)
 
@@ -57,12 +57,12 @@ def test_a_place(text: str, said: str, local: bool) -> None:
 @pytest.mark.parametrize(
     "text", ["", "host", "host:", "host:99999", "udp/host:1", "a:b:1", "::1:7447"]
 )
-def test_what_is_no_place_is_an_error(text: str) -> None:
+def test_an_invalid_endpoint_is_an_error(text: str) -> None:
     with pytest.raises(UsageError):
         endpoint(text)
 
 
-def test_nothing_leaves_this_computer_unprotected_unless_that_is_said() -> None:
+def test_unencrypted_remote_endpoints_need_insecure() -> None:
     Options(listen=[endpoint(LOCAL)]).check(insecure=False)
     open_to_all = Options(listen=[endpoint("tcp/0.0.0.0:7447")])
     with pytest.raises(UsageError, match="--insecure"):
@@ -73,7 +73,7 @@ def test_nothing_leaves_this_computer_unprotected_unless_that_is_said() -> None:
     Options(connect=[endpoint("far.example:7447")], tls=Tls("a", "b", "c")).check(insecure=False)
 
 
-def test_zenoh_gets_no_shared_memory_and_looks_for_nobody() -> None:
+def test_zenoh_uses_neither_shared_memory_nor_scouting() -> None:
     made = Options(listen=[endpoint(LOCAL)], router=True).zenoh()
     assert made["mode"] == "router"
     assert made["listen/endpoints"] == ["unixsock-stream//run/user/1/kju/.network"]
@@ -85,7 +85,7 @@ def test_zenoh_gets_no_shared_memory_and_looks_for_nobody() -> None:
 FAR = "tcp/10.0.0.1:7447"
 
 
-def test_what_other_computers_reach_is_there_over_quic_too() -> None:
+def test_remote_endpoints_are_also_available_over_quic() -> None:
     place, here = endpoint(FAR), endpoint("tcp/127.0.0.1:7447")
     both = Options(listen=[place, here])
     assert [both.may_have_datagrams(each) for each in (place, here, endpoint(LOCAL))] == [
@@ -99,7 +99,7 @@ def test_what_other_computers_reach_is_there_over_quic_too() -> None:
     assert endpoint("10.0.0.1:1").quic == "quic/10.0.0.1:1?mixed_rel=auto;multistream=0"
 
 
-def test_who_connects_tries_quic_first_and_tcp_where_it_can_do_both() -> None:
+def test_a_client_tries_quic_before_tcp() -> None:
     place = endpoint(FAR)
     quic = "udp/10.0.0.1:7447?rel=1;mixed_rel=auto;multistream=0"
     made = Options(connect=[place])

@@ -1,4 +1,4 @@
-"""What a session's options do to others that connect."""
+"""Options of a session that limit the peers which connect."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ class Names(msgspec.Struct):
     names: dict[str, int] = {}
 
 
-def test_changes_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+def test_concurrent_changes_are_all_kept(tmp_path: Path) -> None:
     path = tmp_path / "trust" / "names.json"
 
     def add(first: int) -> None:

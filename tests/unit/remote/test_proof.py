@@ -1,4 +1,4 @@
-"""Who is accepted, and how that ends: pinned senders, routers, denied keys, changed roles."""
+"""Accepted peers, and the end of acceptance: known senders, routers, denied keys, new roles."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def test_a_key_that_was_never_seen_here_is_denied_with_its_user(lab: Trust, tmp_
     assert greet(later, new, sender="host2") == ("control", True)
 
 
-def test_a_key_that_was_used_here_is_denied_with_its_user_whatever_the_clocks_say(
+def test_removing_a_user_denies_its_known_keys_despite_clock_differences(
     lab: Trust, tmp_path: Path
 ) -> None:
     """The authority's clock is ahead of the host's: the certificate looks newer than that."""
@@ -251,7 +251,7 @@ def test_a_host_can_be_denied(lab: Trust, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["host.key", "authority.pem"])
-def test_files_of_the_sender_are_not_told_to_viewers(
+def test_viewers_do_not_learn_the_files_of_the_sender(
     lab: Trust, tmp_path: Path, caplog: pytest.LogCaptureFixture, missing: str
 ) -> None:
     ann = home(lab, "ann", tmp_path)

@@ -1,4 +1,4 @@
-"""Keys, certificates, roles, and proofs of who somebody is: right ones, and every wrong one."""
+"""Keys, certificates, roles and proofs, valid and invalid."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kju.wire.messages import Challenge, Hello
 pytest.importorskip("cryptography")
 
 
-def test_users_are_who_they_are_and_may_what_they_may(lab: Trust, tmp_path: Path) -> None:
+def test_users_are_authenticated_and_get_their_roles(lab: Trust, tmp_path: Path) -> None:
     ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
     assert greet(lab, ann) == ("control", True)
     assert greet(lab, ann, role="view") == ("view", True)
@@ -69,7 +69,7 @@ def test_the_authority_beside_a_bundle_is_read_as_the_other_files(
             other.take_bundle(data)
 
 
-def test_a_key_of_another_certificate_is_named_with_what_helps(lab: Trust) -> None:
+def test_a_key_of_another_certificate_names_the_repair_command(lab: Trust) -> None:
     lab.make_user("eve")
     (lab.folder / "user-eve.key").write_bytes((lab.folder / "host.key").read_bytes())
     again = "kju trust eve --remove, then kju cert user eve, or kju cert take FILE"
@@ -146,7 +146,7 @@ def test_a_greeting_is_for_one_screen(lab: Trust, tmp_path: Path) -> None:
         answer(prove, hello, admission.challenge)
 
 
-def test_what_a_sender_says_is_its_own(lab: Trust, tmp_path: Path) -> None:
+def test_a_sender_signs_its_messages(lab: Trust, tmp_path: Path) -> None:
     """Another host signs the same words itself: the viewer believes that, and nobody follows."""
     other = Trust(tmp_path / "other")
     other.take_bundle(lab.host_bundle("host2", ["host2"]))
@@ -168,12 +168,12 @@ def test_what_a_sender_says_is_its_own(lab: Trust, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("proof", [b"\x91" * 1100, b"\x92\xa1\xff\xa1\xff", b"\xc1"])
-def test_a_proof_that_is_none_is_refused(lab: Trust, proof: bytes) -> None:
+def test_an_invalid_proof_is_refused(lab: Trust, proof: bytes) -> None:
     with pytest.raises(PeerError, match="not a valid"):
         lab.verify(proof, b"viewer", kind="user")
 
 
-def test_roles_that_cannot_be_read_are_not_told_to_others(lab: Trust) -> None:
+def test_viewers_get_no_details_of_unreadable_roles(lab: Trust) -> None:
     (lab.folder / "roles.toml").unlink()
     (lab.folder / "roles.toml").mkdir()
     with pytest.raises(
@@ -183,7 +183,7 @@ def test_roles_that_cannot_be_read_are_not_told_to_others(lab: Trust) -> None:
 
 
 @pytest.mark.parametrize("names", [["münchen"], ["a b"], ["tls/x:1"], [""], ["x"] * 33])
-def test_names_that_are_none_change_nothing(lab: Trust, names: list[str]) -> None:
+def test_invalid_names_change_nothing(lab: Trust, names: list[str]) -> None:
     before = (lab.folder / "host.pem").read_bytes()
     with pytest.raises(UsageError, match=r"not a host name|limit of 32"):
         lab.make_host("host1", names)
@@ -214,7 +214,7 @@ def test_a_hello_that_was_changed_on_its_way_is_noticed(
         (bytes(32), "invalid public key"),
     ],
 )
-def test_a_key_that_is_none_is_refused(lab: Trust, key: bytes, why: str) -> None:
+def test_an_invalid_public_key_is_refused(lab: Trust, key: bytes, why: str) -> None:
     with pytest.raises(KjuError, match=why):
         asked(lab, Hello(1, "control", ["zstd"], 1000, "ann", key))
 
@@ -246,13 +246,13 @@ def test_a_sender_that_is_another_gets_no_proof(lab: Trust, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "text", ["ann = 3", 'ann = "root"', "ann", '"a b" = "view"', "\xff", "ann = " + "[" * 5000]
 )
-def test_roles_that_are_not_right_are_an_error(lab: Trust, text: str) -> None:
+def test_invalid_roles_are_an_error(lab: Trust, text: str) -> None:
     (lab.folder / "roles.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(UsageError, match=r"roles\.toml|not a user name"):
         lab.roles()
 
 
-def test_what_is_no_bundle_is_refused(lab: Trust, tmp_path: Path) -> None:
+def test_an_invalid_bundle_is_refused(lab: Trust, tmp_path: Path) -> None:
     other = Trust(tmp_path / "x")
     for data in (b"", b"nonsense", bundle(lab, "ann")[:-300], bundle(lab, "ann")[100:]):
         with pytest.raises(UsageError):

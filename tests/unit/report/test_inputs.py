@@ -1,11 +1,11 @@
 from kju.keys import US, held_steps, number, parse_chord, steps
 from kju.protocol.input_log import Input
 from kju.protocol.messages import Button, By, Finger, To, Wheel
-from kju.report.inputs import in_words
+from kju.report.inputs import described
 
 
 def told(*entries):
-    return [(done.kind, done.words) for done in in_words(entries)]
+    return [(done.kind, done.words) for done in described(entries)]
 
 
 def typed(text, time=0.0):
@@ -28,7 +28,7 @@ def test_chords():
 
 
 def test_the_same_key_again_is_counted():
-    (done,) = in_words([chord("down", n / 10) for n in range(5)])
+    (done,) = described([chord("down", n / 10) for n in range(5)])
     assert (done.words, done.times, done.time, done.ended) == ("down", 5, 0.0, 0.4)
 
 
@@ -47,13 +47,13 @@ def test_an_unknown_key_has_its_number():
 
 def test_clicks_and_where():
     click = [To(30, 40), Button(0, True), Button(0, False)]
-    (done,) = in_words([Input(1, pointer=[action]) for action in click + click[1:]])
+    (done,) = described([Input(1, pointer=[action]) for action in click + click[1:]])
     assert (done.words, done.places, done.times) == ("left button at 30, 40", ((30, 40),), 2)
 
 
 def test_drags():
     drag = [To(1, 2), Button(2, True), To(50, 60), Button(2, False)]
-    (done,) = in_words([Input(1, pointer=drag)])
+    (done,) = described([Input(1, pointer=drag)])
     assert done.words == "right button from 1, 2 to 50, 60"
     assert done.places == ((1, 2), (50, 60))
 

@@ -43,7 +43,7 @@ def fill(host: FakeHost, value: int) -> None:
 
 
 def pictures(record: Record) -> int:
-    return len(record._film.pictures)
+    return len(record._screen.film.pictures)
 
 
 def test_what_changes_is_a_picture(host: FakeHost, machine: kju.Machine) -> None:
@@ -70,11 +70,11 @@ def test_memory_stays_bounded(host: FakeHost, machine: kju.Machine) -> None:
     with Record(machine, rate=10_000, most=5, most_bytes=40_000) as record:
         for _ in range(40):
             pixels = noise.integers(0, 255, (48, 64, 4), np.uint8)
-            seen = record._film._seen
+            seen = record._screen.film._seen
             host.machine.producer.draw(Rect(0, 0, 64, 48), pixels)
-            until(lambda seen=seen: record._film._seen != seen, PATIENCE)
+            until(lambda seen=seen: record._screen.film._seen != seen, PATIENCE)
         assert pictures(record) <= 5
-        assert record._film.bytes <= 40_000
+        assert record._screen.film.bytes <= 40_000
     assert sum(picture.left_out for picture in record.story().pictures) >= 20
 
 
@@ -134,7 +134,7 @@ def test_a_client_that_views_is_not_shown_what_is_typed(host: FakeHost) -> None:
             log.keys(0, steps([parse_chord("x")]))
         log.close()
     assert [event.words for event in record.story().events] == [
-        "input is not recorded: this client only views"
+        "input is not recorded: this client has the view role"
     ]
     assert record.inputs == []
 

@@ -1,4 +1,4 @@
-"""What zenoh prints of a refused connection, in words; and where other output goes meanwhile."""
+"""Reasons of rejected connections from zenoh's output, and other output meanwhile."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ HINT = ". Hint: increase the system open file limit."
         ("something new", "something new"),
     ],
 )  # fmt: skip
-def test_a_line_of_zenohs_says_why(said: str, meant: str) -> None:
+def test_a_line_of_zenoh_gives_the_reason(said: str, meant: str) -> None:
     assert reason(LINE + said + HINT + "\n") == meant
 
 
 @pytest.mark.parametrize("line", ["", "nonsense", "WARN zenoh::net: a link", "\x1b[0m"])
-def test_other_lines_say_nothing(line: str) -> None:
+def test_other_lines_give_no_reason(line: str) -> None:
     assert reason(line) == ""
 
 
-def test_what_is_printed_goes_where_it_did() -> None:
+def test_standard_output_still_works_while_refusals_are_reported() -> None:
     pytest.importorskip("zenoh")
     program = """
 import os, sys

@@ -1,4 +1,4 @@
-"""Whom a server lets in, before anything is opened."""
+"""A server without authentication must not be reachable from other computers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kju.serving import Server
 pytest.importorskip("cryptography")
 
 
-def test_a_server_that_others_reach_wants_to_know_whom_it_lets_in(tmp_path: Path) -> None:
+def test_a_server_reachable_from_other_computers_requires_authentication(tmp_path: Path) -> None:
     lab = Trust(tmp_path)
     lab.make_authority("the lab")
     lab.make_host("host1", [])

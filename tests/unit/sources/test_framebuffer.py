@@ -1,4 +1,4 @@
-"""Pixels that somebody else draws, watched: published whole, and where they lie is said."""
+"""Reading another process's pixels: publication, places, and the live window."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.wait import until
 from kju.errors import InconsistentError
 from kju.memory._system import Mapping
 from kju.sources.base import Need, Phase, Status
-from kju.sources.framebuffer import GONE, WindowSource
+from kju.sources.framebuffer import TRUNCATED, FramebufferSource
 from kju.surface import NOTHING_TAKEN, State, surface_size
 from kju.surface.consumer import Consumer, copy_frame
 from kju.surface.geometry import Place
@@ -27,19 +27,21 @@ PLACE = Place(WIDTH, HEIGHT, STRIDE, 0)
 
 
 class Scene:
-    """A window, a surface, and what the source says."""
+    """A memory, a surface, and the statuses of the source."""
 
     def __init__(self) -> None:
-        self.descriptor = os.memfd_create("window")
+        self.descriptor = os.memfd_create("framebuffer")
         os.ftruncate(self.descriptor, SIZE)
-        self.window = Mapping(self.descriptor, SIZE)
+        self.memory = Mapping(self.descriptor, SIZE)
         self.drawn = np.frombuffer(Mapping(self.descriptor, SIZE, writable=True), np.uint8)
         self.drawn[:] = np.random.default_rng(1).integers(0, 256, SIZE, np.uint8)
         self.producer, self.consumer = surface()
         self.statuses: list[Status] = []
 
-    def source(self, place: Place = PLACE, **how: bool) -> WindowSource:
-        self.started = WindowSource(self.window, place, self.producer, self.statuses.append, **how)
+    def source(self, place: Place = PLACE, **how: bool) -> FramebufferSource:
+        self.started = FramebufferSource(
+            self.memory, place, self.producer, self.statuses.append, **how
+        )
         self.started.start()
         return self.started
 
@@ -69,7 +71,7 @@ def scene() -> Iterator[Scene]:
     assert not [t for t in threading.enumerate() if t.name.startswith("kju-vram")]
 
 
-def test_what_is_drawn_is_published_by_itself(scene: Scene) -> None:
+def test_changes_in_the_memory_are_published(scene: Scene) -> None:
     scene.source()
     assert scene.published(PLACE)
     assert scene.consumer.reader.live()[:3] == (1, 0, STRIDE)
@@ -80,7 +82,7 @@ def test_what_is_drawn_is_published_by_itself(scene: Scene) -> None:
     assert mark.epoch == 1
 
 
-def test_a_flush_is_now(scene: Scene) -> None:
+def test_flush_publishes_at_once(scene: Scene) -> None:
     source = scene.source()
     for value in range(50):
         scene.drawn[value * 700 : value * 700 + 3] = value
@@ -88,11 +90,11 @@ def test_a_flush_is_now(scene: Scene) -> None:
         assert scene.published(PLACE)
 
 
-def test_panning_is_damage_and_no_new_mode(scene: Scene) -> None:
+def test_another_offset_is_damage_and_not_a_new_mode(scene: Scene) -> None:
     source = scene.source()
     for offset in (STRIDE, STRIDE * 7 + 40, SIZE - STRIDE * HEIGHT, 0):
         place = PLACE._replace(offset=offset)
-        source.show(place)
+        source.move(place)
         assert source.flush(5)
         assert scene.published(place)
         assert source.place == place
@@ -101,10 +103,10 @@ def test_panning_is_damage_and_no_new_mode(scene: Scene) -> None:
     assert scene.producer.mode.epoch == 1
 
 
-def test_rows_further_apart_are_no_new_mode(scene: Scene) -> None:
+def test_another_stride_is_not_a_new_mode(scene: Scene) -> None:
     source = scene.source()
     wider = Place(WIDTH, HEIGHT, STRIDE * 2, 64)
-    source.show(wider)
+    source.move(wider)
     assert source.flush(5)
     assert scene.published(wider)
     assert scene.consumer.reader.live()[1:3] == (64, STRIDE * 2)
@@ -115,33 +117,33 @@ def test_another_size_is_a_new_mode(scene: Scene) -> None:
     source = scene.source()
     for number, size in enumerate(((64, 64), (1, 1), (512, 511), (WIDTH, HEIGHT)), 2):
         place = Place(*size, size[0] * 4, 128)
-        source.show(place)
+        source.move(place)
         assert source.flush(5)
         assert scene.published(place)
         assert source.size == size
         assert scene.producer.mode.epoch == number
 
 
-def test_the_same_place_again_is_nothing(scene: Scene) -> None:
+def test_moving_to_the_same_place_publishes_nothing(scene: Scene) -> None:
     source = scene.source()
     assert source.flush(5)
     number, version = scene.consumer.reader.live_number, scene.producer.version
     for _ in range(10):
-        source.show(PLACE)
+        source.move(PLACE)
     assert source.flush(5)
     assert (scene.consumer.reader.live_number, scene.producer.version) == (number, version)
 
 
-def test_a_surface_too_small_asks_for_a_larger(scene: Scene) -> None:
+def test_source_of_a_small_surface_requests_a_larger_one(scene: Scene) -> None:
     scene.producer, scene.consumer = surface(WIDTH * HEIGHT * 4)
     source = scene.source()
     large = Place(600, 430, 2400, 0)
-    source.show(large)
+    source.move(large)
     until(lambda: scene.statuses[-1].need is Need.LARGER)
     needed = scene.statuses[-1].needed
     assert scene.consumer.reader.live_number == 0
     assert scene.producer.mode[:2] == (WIDTH, HEIGHT)
-    assert source.flush(5)  # nothing to publish, and nobody waits
+    assert source.flush(5)  # there is nothing to publish
     old, old_consumer = scene.producer, scene.consumer
     scene.producer, scene.consumer = surface(needed)
     source.retarget(scene.producer)
@@ -155,17 +157,17 @@ def test_a_surface_too_small_asks_for_a_larger(scene: Scene) -> None:
     assert old.version == old_consumer.reader.version
 
 
-def test_a_pause_is_said(scene: Scene) -> None:
+def test_pause_changes_the_state(scene: Scene) -> None:
     source = scene.source()
     for now, state in ((True, State.PAUSED), (False, State.LIVE)):
-        source.pause(now)
+        source.set_paused(now)
         until(lambda state=state: scene.consumer.state[0] == state)
     source.stop()
-    source.pause(True)
+    source.set_paused(True)
     assert scene.consumer.state[0] == State.LIVE
 
 
-def test_a_stopped_source_takes_its_window_back(scene: Scene) -> None:
+def test_stopped_source_withdraws_the_live_window(scene: Scene) -> None:
     source = scene.source()
     source.stop()
     source.stop()
@@ -174,55 +176,55 @@ def test_a_stopped_source_takes_its_window_back(scene: Scene) -> None:
     version = scene.producer.version
     scene.drawn[:64] ^= 255
     assert not source.flush(5)
-    source.input()
+    source.note_input()
     assert scene.producer.version == version
 
 
-def test_one_that_never_started_can_be_stopped(scene: Scene) -> None:
-    WindowSource(scene.window, PLACE, scene.producer).stop()
+def test_source_that_never_started_can_be_stopped(scene: Scene) -> None:
+    FramebufferSource(scene.memory, PLACE, scene.producer).stop()
 
 
-def test_a_window_nobody_may_have(scene: Scene) -> None:
+def test_source_without_a_live_window_publishes_none(scene: Scene) -> None:
     source = scene.source(live=False)
-    source.show(PLACE._replace(offset=STRIDE))
+    source.move(PLACE._replace(offset=STRIDE))
     assert source.flush(5)
     assert scene.consumer.reader.live_number == 0
 
 
-def test_memory_that_is_cut_ends_the_source_and_nothing_else(scene: Scene) -> None:
+def test_truncated_memory_ends_the_source_and_nothing_else(scene: Scene) -> None:
     scene.source()
     os.ftruncate(scene.descriptor, 4096)
     until(lambda: scene.statuses[-1].phase is Phase.ENDED, 5, "the end of the source")
-    assert scene.statuses[-1].reason == GONE
+    assert scene.statuses[-1].reason == TRUNCATED
     assert scene.consumer.reader.live_number == 0
-    until(lambda: scene.consumer.state == (State.UNAVAILABLE, GONE))
+    until(lambda: scene.consumer.state == (State.UNAVAILABLE, TRUNCATED))
 
 
-def test_a_place_that_leaves_the_window_is_refused(scene: Scene) -> None:
-    """The host checks it; should it not, nothing beyond the window is ever read."""
+def test_place_outside_of_the_memory_is_rejected(scene: Scene) -> None:
+    """The host checks the place. If it did not, nothing outside of the memory would be read."""
     source = scene.source()
-    source.show(PLACE._replace(offset=SIZE))
+    source.move(PLACE._replace(offset=SIZE))
     assert source.flush(5)
     assert scene.consumer.reader.live_number == 0
-    source.show(PLACE)
+    source.move(PLACE)
     assert source.flush(5)
     assert scene.published(PLACE)
 
 
-def test_a_place_that_is_asked_for_again_before_the_one_between_is_shown(scene: Scene) -> None:
+def test_move_there_and_back_before_the_thread_runs_ends_at_the_first_place(scene: Scene) -> None:
     source = scene.source()
     goes_on = threading.Event()
-    source._ask(lambda: goes_on.wait(5) and None)  # the thread is at work
-    source.show(PLACE._replace(offset=STRIDE * 50))
-    source.show(PLACE)
+    source._submit(lambda: goes_on.wait(5) and None)  # the thread is at work
+    source.move(PLACE._replace(offset=STRIDE * 50))
+    source.move(PLACE)
     goes_on.set()
     assert source.flush(5)
     assert source.place == PLACE
     assert scene.published(PLACE)
 
 
-def test_places_change_while_it_is_drawn_and_looked_at(scene: Scene) -> None:
-    """Everybody at once: what a copy from the live window says it is, it is."""
+def test_copies_match_their_mode_while_the_place_changes(scene: Scene) -> None:
+    """Every copy from the live window shows the mode that it claims."""
     source = scene.source()
     places = [
         PLACE,
@@ -238,7 +240,7 @@ def test_places_change_while_it_is_drawn_and_looked_at(scene: Scene) -> None:
             with contextlib.suppress(InconsistentError):
                 copy = copy_frame(
                     scene.consumer, None, "bgrx", False, lambda s: np.empty(s, np.uint8), 50,
-                    scene.window,
+                    scene.memory,
                 )  # fmt: skip
                 if copy is None:
                     continue
@@ -250,9 +252,9 @@ def test_places_change_while_it_is_drawn_and_looked_at(scene: Scene) -> None:
     for looker in lookers:
         looker.start()
     for turn in range(400):
-        source.show(places[turn % len(places)])
+        source.move(places[turn % len(places)])
         if turn % 7 == 0:
-            source.input()
+            source.note_input()
     assert source.flush(5)
     ends.set()
     for looker in lookers:

@@ -20,7 +20,7 @@ def pattern(producer: Producer, report: object = None) -> PatternSource:
     return PatternSource(producer, report, size=(200, 160), rate=0)
 
 
-def test_frames_are_what_they_should_be():
+def test_frames_equal_the_formula():
     producer, consumer = surface()
     source = pattern(producer)
     source.start()
@@ -40,7 +40,7 @@ def test_damage_covers_every_difference(frame):
     assert (before == after).all()
 
 
-def test_it_draws_by_itself():
+def test_thread_draws_at_the_given_rate():
     producer, consumer = surface()
     source = PatternSource(producer, size=(200, 160), rate=1000)
     source.start()

@@ -1,4 +1,4 @@
-"""Screenshots become published pixels: when one is asked for, and which are shown."""
+"""Publishing screenshots: when they are taken, and which are published."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.wait import until
 from kju.errors import QemuError
 from kju.sources import screendump
 from kju.sources.base import Need, Phase, Status, room_for
-from kju.sources.screendump import REST, Picture, ScreendumpSource
+from kju.sources.screendump import REST, ScreendumpSource, Screenshot
 from kju.surface import NOTHING_TAKEN, State, surface_size
 from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
@@ -22,27 +22,27 @@ from kju.surface.producer import Producer
 SIZE = 1 << 20
 
 
-def picture(width: int, height: int, seed: int = 1) -> Picture:
+def picture(width: int, height: int, seed: int = 1) -> Screenshot:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
 class Scene:
-    """An emulator that is asked for screenshots, and the surface they come to."""
+    """An emulator that takes screenshots, and the surface for them."""
 
     def __init__(self) -> None:
-        self.shown: Picture | None = picture(321, 200)
-        self.passing: list[Picture] = []
+        self.shown: Screenshot | None = picture(321, 200)
+        self.passing: list[Screenshot] = []
         self.error: Exception | None = None
         self.hangs = False
         self.asked: list[float] = []
-        self.given: list[Future[Picture | None]] = []
+        self.given: list[Future[Screenshot | None]] = []
         self.statuses: list[Status] = []
         self.producer, self.consumer = surface(SIZE)
         self.source = ScreendumpSource(self.take, self.producer, self.statuses.append)
 
-    def take(self) -> Future[Picture | None]:
+    def take(self) -> Future[Screenshot | None]:
         self.asked.append(time.monotonic())
-        future: Future[Picture | None] = Future()
+        future: Future[Screenshot | None] = Future()
         self.given.append(future)
         if self.error is not None:
             future.set_exception(self.error)
@@ -51,14 +51,14 @@ class Scene:
             future.set_result(None if now is None else now.copy())
         return future
 
-    def published(self, wanted: Picture) -> bool:
+    def published(self, wanted: Screenshot) -> bool:
         pixels = self.source.producer.pixels
         return pixels.shape[:2] == wanted.shape[:2] and np.array_equal(pixels[..., 2::-1], wanted)
 
     def start(self) -> None:
         self.source.start()
         assert self.shown is not None
-        # It is published first and told then.
+        # It is published first and reported then.
         until(lambda: self.published(self.shown) and self.statuses, 5, "the first picture")
 
 
@@ -75,7 +75,7 @@ def scene() -> Iterator[Scene]:
     assert not [t for t in threading.enumerate() if t.name == "kju-screendump"]
 
 
-def test_what_a_screenshot_shows_is_published_and_only_what_differs(scene: Scene) -> None:
+def test_differences_between_screenshots_are_published(scene: Scene) -> None:
     assert scene.source.size is None
     scene.start()
     assert scene.source.size == (321, 200)
@@ -89,7 +89,7 @@ def test_what_a_screenshot_shows_is_published_and_only_what_differs(scene: Scene
     assert scene.published(scene.shown)
 
 
-def test_one_that_cannot_be_read_changes_nothing(scene: Scene) -> None:
+def test_unreadable_screenshot_changes_nothing(scene: Scene) -> None:
     scene.start()
     before, count = scene.shown, len(scene.asked)
     scene.shown = None
@@ -98,7 +98,7 @@ def test_one_that_cannot_be_read_changes_nothing(scene: Scene) -> None:
     assert scene.source.status.phase is Phase.RUNNING
 
 
-def test_a_size_that_goes_by_is_not_shown(scene: Scene) -> None:
+def test_size_of_a_single_screenshot_is_not_published(scene: Scene) -> None:
     scene.start()
     epoch = scene.producer.mode.epoch
     scene.passing = [picture(64, 48)]
@@ -110,7 +110,7 @@ def test_a_size_that_goes_by_is_not_shown(scene: Scene) -> None:
     assert scene.producer.mode.epoch == epoch + 1
 
 
-def test_flush_publishes_what_is_there_at_the_call(scene: Scene) -> None:
+def test_flush_publishes_a_screenshot_begun_after_the_call(scene: Scene) -> None:
     scene.start()
     for seed in range(2, 7):
         scene.shown = picture(321, 200, seed)
@@ -118,19 +118,19 @@ def test_flush_publishes_what_is_there_at_the_call(scene: Scene) -> None:
         assert scene.published(scene.shown)
 
 
-def test_a_screen_at_rest_is_asked_for_seldom_and_more_after_an_input(scene: Scene) -> None:
+def test_screenshots_are_rare_at_rest_and_frequent_after_an_input(scene: Scene) -> None:
     scene.start()
-    time.sleep(0.7)  # what the first picture hurries is over
+    time.sleep(0.7)  # longer than BRISK_FOR after the first picture
     count, began = len(scene.asked), time.monotonic()
     until(lambda: len(scene.asked) >= count + 4, 5, "four at rest")
     assert time.monotonic() - began >= 3 * REST
-    scene.source.input()
+    scene.source.note_input()
     count = len(scene.asked)
     until(lambda: len(scene.asked) >= count + 8, 5, "eight after an input")
     assert np.median(np.diff(scene.asked[count : count + 8])) < REST
 
 
-def test_a_screen_that_stays_as_it_is_is_asked_for_less_and_less(
+def test_screenshots_become_rarer_while_nothing_changes(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(screendump, "STILL_AFTER", 0.5)
@@ -141,21 +141,21 @@ def test_a_screen_that_stays_as_it_is_is_asked_for_less_and_less(
     assert time.monotonic() - began >= 2 * screendump.STILL
     began = time.monotonic()
     scene.shown[0, 0] ^= 255
-    scene.source.input()
+    scene.source.note_input()
     until(lambda: scene.published(scene.shown), 5, "what follows an input")
     assert time.monotonic() - began < screendump.STILL
 
 
-def test_an_emulator_that_takes_long_is_left_alone_for_longer(scene: Scene) -> None:
+def test_pause_between_screenshots_grows_with_their_duration(scene: Scene) -> None:
     plain, took = scene.take, 0.03
 
-    def slow() -> Future[Picture | None]:
+    def slow() -> Future[Screenshot | None]:
         time.sleep(took)
         return plain()
 
-    scene.source._take = slow
+    scene.source._take_screenshot = slow
     scene.start()
-    scene.source.input()
+    scene.source.note_input()
     until(lambda: len(scene.asked) > 6, 20, "some screenshots")
     gaps = np.diff(scene.asked[1:])
     assert gaps.min() >= 3 * took
@@ -176,7 +176,7 @@ def test_stop_does_not_wait_for_a_screenshot(scene: Scene) -> None:
     assert not scene.source.flush(1)
 
 
-def test_one_that_is_refused_ends_the_source(scene: Scene) -> None:
+def test_failed_screenshot_ends_the_source(scene: Scene) -> None:
     scene.start()
     scene.error = QemuError("no room for a screenshot")
     until(lambda: scene.statuses[-1].phase is Phase.ENDED, 5, "the end")
@@ -184,7 +184,7 @@ def test_one_that_is_refused_ends_the_source(scene: Scene) -> None:
     assert scene.published(scene.shown)
 
 
-def test_a_larger_surface_is_asked_for_and_filled(scene: Scene) -> None:
+def test_source_requests_a_larger_surface_and_fills_it(scene: Scene) -> None:
     scene.start()
     scene.shown = picture(800, 600)
     until(lambda: any(s.need is Need.LARGER for s in scene.statuses), 5, "the need")
@@ -196,9 +196,9 @@ def test_a_larger_surface_is_asked_for_and_filled(scene: Scene) -> None:
     until(lambda: scene.statuses[-1].need is Need.NOTHING, 5, "no need any more")
 
 
-def test_a_pause_is_said(scene: Scene) -> None:
+def test_pause_changes_the_state(scene: Scene) -> None:
     scene.source.paused = True
     scene.start()
     until(lambda: scene.consumer.state[0] is State.PAUSED, 5, "paused from the start")
-    scene.source.pause(False)
+    scene.source.set_paused(False)
     until(lambda: scene.consumer.state[0] is State.LIVE, 5, "it goes on")

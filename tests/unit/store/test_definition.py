@@ -43,8 +43,8 @@ def test_a_whole_one() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "key", "says"),
     [
-        ("cpus = 1\n\ncolour = 2\n", 3, "colour", "no such key"),
-        ("# c\n[disk]\na = 1\n", 2, "disk", "no such key"),
+        ("cpus = 1\n\ncolour = 2\n", 3, "colour", "unknown key"),
+        ("# c\n[disk]\na = 1\n", 2, "disk", "unknown key"),
         ("memory = 2\n", 1, "memory", "a text"),
         ("\nmemory = 'much'\n", 2, "memory", "'2G'"),
         ("name = 'web'\ncpus = 'two'\n", 2, "cpus", "a whole number"),
@@ -59,9 +59,9 @@ def test_a_whole_one() -> None:
         ("disks = ['a', # [\n '''b\n''', ['c']]\n", 3, "disks", "a text"),
         ("disks = [\n 'a',\n '',\n]\n", 3, "disks", "empty"),
         ("cpus = 1\nmemory = '1G'\ncpus = 2\n", 3, "cpus", "twice"),
-        ("cpus = 1\nmemory = \n", 2, "memory", "no TOML"),
-        ("cpus = 1\n\nmemory = '1G\n", 3, "memory", "no TOML"),
-        ("disks = [\n'a',\n", 2, "disks", "no TOML"),
+        ("cpus = 1\nmemory = \n", 2, "memory", "invalid TOML"),
+        ("cpus = 1\n\nmemory = '1G\n", 3, "memory", "invalid TOML"),
+        ("disks = [\n'a',\n", 2, "disks", "invalid TOML"),
         ("arguments = [\n'a\\u0000'\n,\"\\u0000\"]\n", 3, "arguments", "zero byte"),
         ("firmware = ''\n", 1, "firmware", "'uefi'"),
     ],

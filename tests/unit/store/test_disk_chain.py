@@ -15,10 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kju.errors import UsageError
-from kju.store.disk_chain import MAX_LAYERS, Chain, checked, lines
+from kju.store.disk_chain import MAX_LAYERS, Chain, checked, lines, read_image
 from kju.store.disk_headers import parse
 from kju.store.image import Image
-from kju.store.image_file import read_image
 
 qemu_img = pytest.mark.skipif(
     shutil.which("qemu-img") is None, reason="qemu-img is not installed; tools/setup installs it"

@@ -27,7 +27,7 @@ def test_a_log_keeps_the_newest_and_no_more_than_two_files(tmp_path: Path) -> No
     assert path.stat().st_mode & 0o777 == 0o600
     text = logs.read(path).decode()
     assert text.endswith("line 998\nline 999\n")
-    assert "what came before is in log.1" in text
+    assert "earlier lines are in log.1" in text
     assert "line 1\n" not in text
     assert logs.tail(path, 2) == ["line 998", "line 999"]
 

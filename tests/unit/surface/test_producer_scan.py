@@ -37,13 +37,13 @@ class Watched:
         self.now = 1000 * MS
         self.due = self.now
         if pace:
-            self.producer.watch_pace(REST, BRISK, HOT, COLD, SHARE, ANSWER)
+            self.producer.set_scan_pace(REST, BRISK, HOT, COLD, SHARE, ANSWER)
         self.producer.set_mode(WIDTH, HEIGHT, source=self.window)
 
     def step(self) -> int:
         """Look once, when that is due; returns how many tiles were published."""
         self.now = max(self.now, self.due)
-        self.due, changed = self.producer.watch(self.window, self.now)
+        self.due, changed = self.producer.scan(self.window, self.now)
         assert self.due > self.now
         return changed
 
@@ -114,7 +114,7 @@ def test_whatever_changes_is_published(data: st.DataObject) -> None:
         for _ in range(data.draw(st.integers(0, 3))):
             watched.step()
         if data.draw(st.booleans()):
-            watched.producer.watch_input(watched.now)
+            watched.producer.note_input(watched.now)
             watched.due = watched.now
     for _ in range(PROBES):
         watched.now += REST  # a probe is due at each: before that it may be a hot tile's turn
@@ -192,7 +192,7 @@ def test_what_goes_on_changing_stays_hot(watched: Watched) -> None:
 def test_an_input_is_due_at_once_and_its_boost_decays(watched: Watched) -> None:
     watched.step()
     pressed = watched.now + 3 * MS
-    watched.producer.watch_input(pressed)
+    watched.producer.note_input(pressed)
     watched.now = watched.due = pressed
     looks = watched.looks(pressed + 1000 * MS)
     assert looks[0] == pressed
@@ -210,7 +210,7 @@ def test_after_an_input_what_changes_is_late_by_the_share(watched: Watched) -> N
         pressed = watched.now = watched.due = watched.now + 5000 * MS
         watched.rest()
         pressed = watched.now
-        watched.producer.watch_input(pressed)
+        watched.producer.note_input(pressed)
         watched.due = pressed
         changed = pressed + delay * MS
         while watched.due < changed:
@@ -222,7 +222,7 @@ def test_after_an_input_what_changes_is_late_by_the_share(watched: Watched) -> N
 
 
 def test_an_input_makes_hot_tiles_hotter(watched: Watched) -> None:
-    watched.producer.watch_input(watched.now)
+    watched.producer.note_input(watched.now)
     watched.due = watched.now
     watched.window[0:8, 0:8] = 9
     watched.step()
@@ -233,7 +233,7 @@ def test_a_new_mode_is_looked_at_whole(watched: Watched) -> None:
     watched.producer.set_mode(WIDTH - 60, HEIGHT)
     stale = watched.window.reshape(-1)
     stale[:] = 5
-    due, changed = watched.producer.watch(stale, watched.now)
+    due, changed = watched.producer.scan(stale, watched.now)
     assert changed == len(range(0, WIDTH - 60, watched.side)) * len(range(0, HEIGHT, watched.side))
     assert due == watched.now + HOT
     assert (watched.producer.pixels == 5).all()
@@ -243,9 +243,9 @@ def test_the_clock_may_stand_still_or_jump(watched: Watched) -> None:
     for now in (watched.now, watched.now, 2**63, 2**64 - 2**40, 0, 1):
         watched.window[0, 0] += 1
         for _ in range(PROBES):
-            watched.producer.watch(watched.window, now)
-    watched.producer.watch_input(2**64 - 1)
-    watched.producer.watch(watched.window, 5)
+            watched.producer.scan(watched.window, now)
+    watched.producer.note_input(2**64 - 1)
+    watched.producer.scan(watched.window, 5)
 
 
 def test_a_source_too_small_is_refused_and_nothing_changes(watched: Watched) -> None:
@@ -253,7 +253,7 @@ def test_a_source_too_small_is_refused_and_nothing_changes(watched: Watched) -> 
     small = watched.window.reshape(-1)[:-1]
     for how in ({}, {"offset": 1}, {"stride": WIDTH * 4 + 1}, {"offset": 2**64 - 1}, {"stride": 1}):
         with pytest.raises(GeometryError):
-            watched.producer.watch(small, watched.now, **how)
+            watched.producer.scan(small, watched.now, **how)
     assert watched.producer.version == before
 
 
@@ -261,17 +261,17 @@ def test_no_mode_no_watch() -> None:
     memory = np.zeros(surface_size(4096), np.uint8)
     producer = Producer.format(memory.data, 4096, incarnation=1)
     with pytest.raises(GeometryError):
-        producer.watch(bytes(4096), 0)
+        producer.scan(bytes(4096), 0)
 
 
 def test_without_a_pace_it_looks_every_time() -> None:
     watched = Watched(pace=False)
-    watched.producer.watch_input(1)
+    watched.producer.note_input(1)
     for value in range(1, 20):
         watched.window[::8, 0] = value
         watched.window[:, 1] = value
         for _ in range(PROBES):
-            watched.producer.watch(watched.window, watched.now)
+            watched.producer.scan(watched.window, watched.now)
         assert watched.equal()
 
 
@@ -287,7 +287,7 @@ def test_other_tiles(watched: Watched) -> None:
 
 def test_what_an_input_changes_is_looked_at_after_the_next_input(watched: Watched) -> None:
     """One pixel, which a probe meets once in eight times."""
-    watched.producer.watch_input(watched.now)
+    watched.producer.note_input(watched.now)
     watched.due = watched.now
     watched.window[63, 64] = 1
     while not watched.step():
@@ -295,14 +295,14 @@ def test_what_an_input_changes_is_looked_at_after_the_next_input(watched: Watche
     watched.rest()
     for value in range(2, 2 + PROBES):
         watched.now = watched.due = watched.now + 1000 * MS
-        watched.producer.watch_input(watched.now)
+        watched.producer.note_input(watched.now)
         watched.window[63, 64] = value
         assert watched.step() == 1
         assert watched.equal()
 
 
 def test_an_answer_that_is_looked_at_often_cools_as_others_do(watched: Watched) -> None:
-    watched.producer.watch_input(watched.now)
+    watched.producer.note_input(watched.now)
     watched.due = watched.now
     watched.window[0:8, 0:8] = 1
     assert watched.step()
@@ -318,7 +318,7 @@ def test_an_answer_that_is_looked_at_often_cools_as_others_do(watched: Watched) 
 def test_a_change_of_many_tiles_does_not_displace_the_answers(watched: Watched) -> None:
     def press() -> None:
         watched.now = watched.due = watched.now + 1000 * MS
-        watched.producer.watch_input(watched.now)
+        watched.producer.note_input(watched.now)
 
     press()
     watched.window[63, 64] = 1
@@ -336,9 +336,9 @@ def test_a_change_of_many_tiles_does_not_displace_the_answers(watched: Watched) 
 
 
 def _following(watched: Watched, *, until: int, budget: int = 8) -> Future[tuple[int, int]]:
-    """Follow in a thread of its own; the result is what `follow` returns."""
+    """Scan in a thread; the result is what `scan_until` returns."""
     pool = ThreadPoolExecutor(1)
-    result = pool.submit(watched.producer.follow, watched.window, until=until, budget=budget)
+    result = pool.submit(watched.producer.scan_until, watched.window, until=until, budget=budget)
     pool.shutdown(wait=False)
     return result
 
@@ -356,18 +356,18 @@ def test_pause_after_a_look_does_not_depend_on_how_long_it_was_kept_waiting() ->
     assert due - time.monotonic_ns() < stopped * 1e9, "eight times as much would be 1.6 s"
 
 
-def test_follow_returns_when_it_has_published_something() -> None:
+def test_scan_until_returns_after_a_publication() -> None:
     watched = Watched()
-    watched.producer.follow(watched.window, until=0, budget=1)
+    watched.producer.scan_until(watched.window, until=0, budget=1)
     watched.window[10:30, 10:30] = 5
     _, changed = _following(watched, until=time.monotonic_ns() + 60_000 * MS).result(20)
     assert changed
     assert watched.equal()
 
 
-def test_interrupt_ends_follow() -> None:
+def test_interrupt_ends_scan_until() -> None:
     watched = Watched()
-    watched.producer.follow(watched.window, until=0, budget=1)
+    watched.producer.scan_until(watched.window, until=0, budget=1)
     following = _following(watched, until=time.monotonic_ns() + 60_000 * MS)
     watched.producer.interrupt()
     assert following.result(20)[1] == 0

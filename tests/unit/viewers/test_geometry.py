@@ -12,13 +12,13 @@ from kju import Rect
 from kju.errors import UsageError
 from kju.viewers.geometry import (
     Scaling,
-    about,
     device_pixel,
     device_size,
     logical_rect,
     place,
+    preferred_size,
+    same_size,
     scaling_of,
-    wanted_size,
 )
 
 sides = st.integers(1, 5000)
@@ -65,11 +65,13 @@ def test_a_picture_is_whole_or_scrolled_but_never_lost(size, view, scaling, scro
             assert far == 0
             assert abs(2 * at + drawn - room) <= 1, "in the middle"
         else:
-            assert scaling is not Scaling.FIT
+            assert scaling in (Scaling.INTEGER, Scaling.ONE)
             assert room - drawn <= at <= 0
             assert far == drawn - room
-    if scaling is not Scaling.FIT:
+    if scaling in (Scaling.INTEGER, Scaling.ONE):
         assert placed.exact
+    if scaling is Scaling.SHRINK:
+        assert placed.target.width <= max(1, size[0])
 
 
 @given(sizes, sizes)
@@ -126,7 +128,7 @@ def test_a_logical_rectangle_covers_the_device_pixels(x, y, width, height, ratio
 def test_a_view_that_took_the_size_it_was_given_shows_the_picture_pixel_by_pixel(size, ratio):
     logical = logical_rect(Rect(0, 0, *size), ratio)
     view = device_size(logical.width, logical.height, ratio)
-    assert about(view, size)
+    assert same_size(view, size)
     placed = place(size, view, Scaling.FIT, (0, 0))
     assert placed.exact
     # Of a picture of a pixel or two, what rounding adds may hold a larger multiple.
@@ -134,11 +136,13 @@ def test_a_view_that_took_the_size_it_was_given_shows_the_picture_pixel_by_pixel
 
 
 def test_a_window_is_no_larger_than_the_display():
-    assert wanted_size((800, 600), (1920, 1040)) == (800, 600)
-    assert wanted_size((3840, 2160), (1920, 1040)) == (1849, 1040)
+    assert preferred_size((800, 600), (1920, 1040)) == (800, 600)
+    assert preferred_size((3840, 2160), (1920, 1040)) == (1849, 1040)
 
 
 def test_scales_have_names():
     assert scaling_of("1:1") is Scaling.ONE
-    with pytest.raises(UsageError, match="fit, integer, 1:1, not 'big'"):
+    with pytest.raises(
+        UsageError, match="unknown scale 'big'; choose from fit, shrink, integer, 1:1"
+    ):
         scaling_of("big")

@@ -68,8 +68,8 @@ def test_a_grabbed_keyboard_has_no_shortcuts():
 def test_letting_go_lifts_everything_in_the_opposite_order():
     keys = Keys()
     act(keys, (CTRL, True), (A, True))
-    assert keys.let_go() == [(A, False), (CTRL, False)]
-    assert keys.let_go() == []
+    assert keys.release_all() == [(A, False), (CTRL, False)]
+    assert keys.release_all() == []
     assert act(keys, (A, False)) == [], "the key itself comes up later"
 
 
@@ -86,11 +86,11 @@ numbers = st.sampled_from([CTRL, CTRL_R, ALT, A, F2, *SHORTCUTS])
 
 
 @given(st.lists(st.tuples(numbers, st.booleans())), st.booleans())
-def test_the_guest_never_holds_what_was_let_go(events, grabbed):
+def test_the_guest_holds_no_released_key(events, grabbed):
     keys = Keys()
     keys.grabbed = grabbed
     held: set[int] = set()
-    for done in [*act(keys, *events), *keys.let_go()]:
+    for done in [*act(keys, *events), *keys.release_all()]:
         if isinstance(done, Command):
             continue
         number, down = done

@@ -12,8 +12,8 @@ def test_a_release_and_a_press_of_one_moment_are_a_repeat():
         assert keys.release(54, time, False) == []
         assert keys.press(54, time, False) == [AGAIN]
     assert keys.release(54, 760, False) == []
-    assert keys.let_go() == [UP]
-    assert keys.let_go() == []
+    assert keys.flush() == [UP]
+    assert keys.flush() == []
 
 
 def test_a_key_that_is_struck_again_goes_up_in_between():
@@ -30,7 +30,7 @@ def test_another_key_lets_the_release_go_first():
     assert keys.press(38, 130, False) == [UP, KeyEvent(38, True, False)]
     keys.release(54, 200, False)
     assert keys.release(38, 200, False) == [UP]
-    assert keys.let_go() == [KeyEvent(38, False, False)]
+    assert keys.flush() == [KeyEvent(38, False, False)]
 
 
 def test_what_the_toolkit_knows_for_repeats_is_believed():
@@ -38,4 +38,4 @@ def test_what_the_toolkit_knows_for_repeats_is_believed():
     keys.press(54, 100, False)
     assert keys.release(54, 700, True) == []
     assert keys.press(54, 700, True) == [AGAIN]
-    assert keys.let_go() == []
+    assert keys.flush() == []

@@ -4,8 +4,8 @@ from support.watch_scene import Scene
 from kju.errors import UsageError, WaitTimeoutError
 from kju.surface import Change
 from kju.surface.geometry import Rect
+from kju.vision import Best, ScreenTimeoutError
 from kju.vision.looking import Condition, Watch
-from kju.vision.timeout import Best, ScreenTimeoutError
 
 REGION = Rect(40, 40, 64, 32)
 
@@ -116,8 +116,8 @@ def test_time_is_over():
     assert error.best.score == 0.25
     assert (error.frame == scene.pixels).all()
     assert str(error) == (
-        "the last of so many looks did not come in 64x32 at 40,40 within 10 s; 2 looks;"
-        " nothing like it; the screen changed last 6.0 s ago; its picture can be saved"
+        "timed out after 10 s waiting for the last of so many looks in 64x32 at 40,40;"
+        " 2 frames checked; nothing like it; last screen change 6.0 s ago; its picture can be saved"
     )
 
 

@@ -59,7 +59,7 @@ def test_a_plain_picture_is_a_needle(frame):
         ({"exclude": [[1, 2, 3, "4"]]}, r"\$.exclude\[0\]\[3\]"),
         ({"exclude": [[70, 50, 20, 20]]}, r"exclude\[0\]"),
         ({"exclude": [[0, 0, -5, 5]]}, r"exclude\[0\]"),
-        ({"exclude": [[0, 0, 80, 60]]}, "exclude: nothing is left"),
+        ({"exclude": [[0, 0, 80, 60]]}, "exclude: the areas cover"),
         ({"click": [80, 0]}, "click"),
         ({"similarity": 0}, "similarity"),
         ({"similarity": 7}, "similarity"),
@@ -98,7 +98,7 @@ def test_another_format_is_refused(frame):
 def test_cutting_beyond_the_picture_is_refused(frame):
     with pytest.raises(UsageError, match="leaves the 80x60 picture"):
         Needle.cut(frame, (50, 50, 40, 20))
-    with pytest.raises(UsageError, match="holds no pixel"):
+    with pytest.raises(UsageError, match="contains no pixel"):
         Needle.cut(frame, (5, 5, 0, 20))
 
 
@@ -165,13 +165,13 @@ def test_openqa_clicks_in_the_middle_of_the_last_area(frame, tmp_path):
 @pytest.mark.parametrize(
     ("areas", "field"),
     [
-        ([], "none is of type match"),
-        ([area(0, 0, 5, 5, "ocr")], "none is of type match"),
+        ([], "no area is of type match"),
+        ([area(0, 0, 5, 5, "ocr")], "no area is of type match"),
         ([area(70, 0, 20, 5)], r"area\[0\]"),
         ([area(0, 0, 5, 5), area(0, 0, 5, 0)], r"area\[1\]"),
         ([area(0, 0, 5, 5, "guess")], r"\$.area\[0\].type"),
         ([{"xpos": 0}], r"\$.area\[0\]"),
-        ([area(0, 0, 5, 5), area(0, 0, 5, 5, "exclude")], "nothing is left"),
+        ([area(0, 0, 5, 5), area(0, 0, 5, 5, "exclude")], "the areas cover"),
         ([area(0, 0, 5, 5, match=0)], "similarity"),
         ([area(0, 0, 5, 5, click_point={"xpos": 1e9, "ypos": 0})], "click"),
         ([area(0, 0, 5, 5, click_point={"xpos": "inf", "ypos": 0})], "infinity"),

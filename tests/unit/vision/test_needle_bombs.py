@@ -16,7 +16,7 @@ from PIL import Image, PngImagePlugin
 
 from kju.errors import NeedleError
 from kju.vision import openqa
-from kju.vision.needle import MAX_EXCLUDED, MAX_EXCLUDES, Needle
+from kju.vision.needle import MAX_EXCLUDED, MAX_EXCLUDES, Needle, openqa_needle
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +112,10 @@ def test_openqas_areas_are_limited_in_number() -> None:
 
     def read(count: int) -> Needle:
         notes = json.dumps({"area": [area] * count}).encode()
-        return openqa.needle_of(notes, picture, "a.json", "a.png")
+        return openqa_needle(notes, picture, "a.json", "a.png")
 
     assert read(openqa.MAX_AREAS).size == (1, 1)
-    with pytest.raises(NeedleError, match="at most 256") as caught:
+    with pytest.raises(NeedleError, match="the limit is 256") as caught:
         read(openqa.MAX_AREAS + 1)
     assert caught.value.field == "area"
 
@@ -127,7 +127,7 @@ def test_openqas_worst_areas_are_read_in_time() -> None:
         for n in range(openqa.MAX_AREAS)
     ]
     notes = json.dumps({"area": areas}).encode()
-    found = openqa.needle_of(notes, noted({}, 2100, 1024), "a.json", "a.png")
+    found = openqa_needle(notes, noted({}, 2100, 1024), "a.json", "a.png")
     assert len(found.exclude) > 10_000
 
 

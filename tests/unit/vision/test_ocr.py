@@ -57,7 +57,7 @@ def test_it_is_waited_for(dialog):
     assert not scene.wait(ocr.Reads("Go Back"))
     error = scene.watch.timed_out(scene.now)
     assert "English selected" in error.text
-    assert "the text 'Go Back' did not come" in str(error)
+    assert "waiting for the text 'Go Back'" in str(error)
     assert "Choose the language" in str(error)
 
 

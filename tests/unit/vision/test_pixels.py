@@ -166,7 +166,7 @@ def test_colours(colour, rgb):
 
 @pytest.mark.parametrize("colour", ["reddish", "", (1, 2), (1, 2, 256)])
 def test_no_colours(colour):
-    with pytest.raises(UsageError, match="no colour"):
+    with pytest.raises(UsageError, match="colour"):
         colour_of(colour)
 
 

@@ -1,4 +1,4 @@
-"""What is too old: inputs that a router kept, and pictures whose repairs it drops."""
+"""Old inputs that a router has delayed, and pictures whose repairs it drops."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_inputs_that_waited_for_a_late_one_are_as_old_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("drift", [-1e-3, 1e-3])
-def test_an_input_is_in_time_hours_later_whatever_the_clocks_do(
+def test_an_input_is_not_too_old_after_hours_of_clock_drift(
     drift: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A millisecond in a second is far more than clocks differ by: acks say how they stand."""
@@ -139,7 +139,7 @@ def test_a_router_that_drops_segments_makes_the_picture_stale(
     assert viewer.receiver.lacks_since is None
 
 
-def test_a_tile_that_never_comes_makes_the_picture_stale_though_others_come() -> None:
+def test_a_tile_that_is_never_delivered_makes_the_picture_stale() -> None:
     """Every segment after one is dropped, with its repairs; pings go by."""
     router = Router()
     scene, viewer = opened(router)

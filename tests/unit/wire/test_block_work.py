@@ -1,4 +1,4 @@
-"""The work that one block may ask for, and that the encoder never asks for more."""
+"""The limit of the drawing work of one block, at the receiver and in the encoder."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def slanting(width: int, height: int, apart: int, step: int) -> np.ndarray:
     return picture
 
 
-def test_the_encoder_sends_tiles_whole_where_they_are_too_many_pieces() -> None:
+def test_the_encoder_sends_whole_tiles_instead_of_too_many_rectangles() -> None:
     """In each row of cells two runs, none below another: what a block has room for, and more."""
     width, height = 1024, 2048
     cells = np.zeros((8, 8), bool)

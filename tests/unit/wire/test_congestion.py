@@ -1,4 +1,4 @@
-"""The window finds what a link holds, and lets little wait in front of it."""
+"""The congestion window finds the capacity of a link and keeps its queue short."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def test_a_link_is_filled_and_little_waits(rate: float, trip: float) -> None:
     assert sorted(took)[len(took) // 2] <= 1.5 * trip + 3 * each
 
 
-def test_what_is_lost_is_not_under_way_and_not_a_rate() -> None:
+def test_a_lost_message_leaves_flight_without_a_rate_sample() -> None:
     window = CongestionWindow()
     window.acknowledge(window.send(5000, 1.0), 2.0, lost=True)
     assert (window.in_flight, window.rate, window.round_trip) == (0, 0.0, 0.0)
 
 
-def test_an_acknowledgement_is_late_when_it_takes_longer_than_they_do() -> None:
+def test_an_acknowledgement_is_overdue_after_the_usual_round_trip() -> None:
     window, rng = CongestionWindow(), random.Random(1)
     assert window.timeout == INITIAL_TIMEOUT
     for second in range(100):

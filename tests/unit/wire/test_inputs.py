@@ -1,4 +1,4 @@
-"""Inputs that come twice, in another order, or not at all."""
+"""Repeated, reordered and missing inputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def taken(inputs: InputQueue, *numbers: int, now: float = 0.0) -> list[list[int]
     return [[done.number for done in inputs.add(Input(n, b"%d" % n), now)] for n in numbers]
 
 
-def test_one_that_overtakes_waits_for_those_before_it() -> None:
+def test_an_early_input_waits_for_earlier_ones() -> None:
     inputs = InputQueue()
     assert taken(inputs, 3, 2, 3, 5, 1, 2, 4) == [[], [], [], [], [1, 2, 3], [], [4, 5]]
 
@@ -27,13 +27,13 @@ def test_each_is_done_once_in_any_order(order: tuple[int, ...]) -> None:
     assert [*itertools.chain(*done)] == [1, 2, 3, 4]
 
 
-def test_what_is_done_is_done_once() -> None:
+def test_an_input_finishes_once() -> None:
     inputs = InputQueue()
     taken(inputs, 1)
     assert [inputs.finish(1), inputs.finish(1), inputs.finish(2)] == [True, False, False]
 
 
-def test_none_waits_for_ever() -> None:
+def test_an_input_waits_for_a_missing_one_only_so_long() -> None:
     inputs = InputQueue()
     taken(inputs, 2)
     taken(inputs, 3, now=MAX_GAP_TIME)
@@ -42,7 +42,7 @@ def test_none_waits_for_ever() -> None:
 
 
 @pytest.mark.parametrize("first", [1, 2])
-def test_those_that_wait_or_are_being_done_are_not_many(first: int) -> None:
+def test_waiting_and_unfinished_inputs_are_limited(first: int) -> None:
     inputs = InputQueue()
     taken(inputs, *range(first, MAX_INPUTS + 1))
     assert len(inputs) == MAX_INPUTS - first + 1

@@ -1,4 +1,4 @@
-"""Viewers that take JPEG: photographs come near first and exact at rest; nobody is told a lie."""
+"""Lossy viewers: photographs are close first and exact at rest, and viewers know which."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from kju.surface.geometry import Rect
 from kju.wire import messages
 from kju.wire.encoder import Encoder, Encoders
 from kju.wire.greeting import Stage
-from kju.wire.grid import merged
 from kju.wire.messages import Hello, LossySegment, Segment
 from kju.wire.photos import MEASURE_INTERVAL, REST_TIME, PhotoPolicy
 
@@ -121,7 +120,7 @@ def test_a_film_costs_a_fraction_and_its_last_picture_becomes_exact() -> None:
 
 
 @pytest.mark.parametrize("name", LINKS)
-def test_a_viewer_ends_exact_and_never_says_so_before(name: str) -> None:
+def test_a_viewer_reports_exact_only_when_it_is(name: str) -> None:
     rng, scene = np.random.default_rng(5), scene_of()
     link = {"lost": 0.0, **LINKS[name]}
     viewers = [scene.view(Link(**link), Link(**link, rng=random.Random(2)), **LOSSY)]
@@ -149,7 +148,7 @@ def test_a_viewer_ends_exact_and_never_says_so_before(name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_what_says_that_it_is_whole_is(seed: int) -> None:
+def test_whole_is_only_claimed_for_a_whole_picture(seed: int) -> None:
     """Also without photos: the last of several repairs is used only if those before it were."""
     rng = np.random.default_rng(seed)
     scene = Scene()
@@ -178,7 +177,7 @@ def test_text_never_comes_as_a_photo() -> None:
     assert scene.encoder.is_exact
 
 
-def test_a_slope_of_colours_which_is_few_bytes_as_it_is_comes_as_it_is() -> None:
+def test_a_colour_gradient_is_sent_exactly() -> None:
     scene = scene_of(640, 480)
     viewer = scene.view(**LOSSY)
     y, x = np.mgrid[:480, :640]
@@ -207,7 +206,7 @@ def test_a_photograph_with_text_beside_it_has_exact_text() -> None:
     settle(scene)
 
 
-def test_what_moves_from_a_place_that_is_near_is_near_too() -> None:
+def test_a_move_from_a_rough_tile_is_rough() -> None:
     rng, scene = np.random.default_rng(4), scene_of()
     viewer = scene.view(**LOSSY)
     long = photograph(rng, 320, 600)
@@ -234,7 +233,7 @@ def test_a_film_does_not_keep_the_rest_of_the_screen_rough() -> None:
     assert not viewer.receiver.picture.exact
 
 
-def test_what_is_at_rest_has_its_turn_when_a_film_takes_all_there_is() -> None:
+def test_tiles_at_rest_get_their_turn_beside_a_film() -> None:
     rng, scene = np.random.default_rng(6), scene_of()
     encoder, now = scene.encoder, 1.0
     picture = photograph(rng, 320, 240)
@@ -258,7 +257,7 @@ def test_what_is_at_rest_has_its_turn_when_a_film_takes_all_there_is() -> None:
     assert 0.2 < exact / number < 0.3
 
 
-def test_what_is_drawn_as_it_was_does_not_keep_a_photograph_rough() -> None:
+def test_redrawing_the_same_pixels_does_not_keep_a_photograph_rough() -> None:
     rng, scene = np.random.default_rng(6), scene_of()
     viewer = scene.view(**LOSSY)
     picture = photograph(rng, 320, 240)
@@ -331,14 +330,7 @@ def test_tiles_of_any_size(tile: int) -> None:
     settle(scene)
 
 
-def test_neighbours_become_one() -> None:
-    pieces = [Rect(x, y, 32, 32) for y in (0, 32) for x in (0, 32, 64)]
-    assert merged(pieces) == [Rect(0, 0, 96, 64)]
-    assert merged([*pieces, Rect(0, 64, 32, 8)]) == [Rect(0, 0, 96, 64), Rect(0, 64, 32, 8)]
-    assert merged([]) == []
-
-
-# ---- who gets what ----
+# ---- encoders of viewers ----
 
 
 def hello(codecs: list[str], *, lossy: bool = False, audience: bool = False) -> Hello:
@@ -392,7 +384,7 @@ def test_other_viewers_are_sent_the_same_bytes_whether_one_is_lossy_or_not() -> 
     assert said[0] == said[1]
 
 
-def test_a_viewer_that_only_looks_at_text_is_sent_no_other_messages_than_a_lossless_one() -> None:
+def test_text_is_sent_equally_to_lossy_and_lossless_viewers() -> None:
     said = []
     for make in (Encoder, lossy_encoder):
         rng, scene = np.random.default_rng(8), Scene(make=make)

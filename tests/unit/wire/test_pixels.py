@@ -1,4 +1,4 @@
-"""Pixels as few bytes and back: what differs, what has moved, blocks, and blocks that lie."""
+"""Differences, moves and blocks in C, and invalid blocks."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def random_rect(rng, width, height):
 
 @given(pictures)
 @settings(max_examples=150, deadline=None)
-def test_what_is_packed_is_unpacked(made):
+def test_packing_is_reversible(made):
     picture, rng = made
     height, width, pixel = picture.shape
     rects = [random_rect(rng, width, height) for _ in range(3)]
@@ -105,7 +105,7 @@ def test_nothing_that_was_not_asked_for_is_found(made):
         assert asked[y : y + h, x : x + w].all()
 
 
-def test_what_is_not_shown_is_no_difference():
+def test_the_unused_byte_makes_no_difference():
     before = np.zeros((8, 8, 4), np.uint8)
     after = before.copy()
     after[..., 3] = 255
@@ -163,7 +163,7 @@ def test_rectangles_share_the_table_of_their_block():
     assert np.array_equal(shown(other), shown(picture))
 
 
-def test_a_table_that_is_full_takes_no_more():
+def test_a_full_table_accepts_no_colours():
     place = bytes([4, 0, 0, 0, 0])
     whole = place + bytes([128, 2]) + bytes(256 * 3) + bytes(1)
     assert _wire.check(whole, (8, 8, 4)) == [(0, 0, 1, 1)]
@@ -223,6 +223,6 @@ def test_a_block_with_a_wrong_byte_draws_inside_or_is_an_error(made, at, byte):
         lambda p: _wire.unpack(b"", p, (9, 8, 36, 4)),
     ],
 )  # fmt: skip
-def test_what_leaves_the_picture_is_an_error(call):
+def test_rectangles_outside_the_picture_are_an_error(call):
     with pytest.raises(ValueError):
         call(np.zeros((8, 8, 4), np.uint8))

@@ -1,4 +1,4 @@
-"""Predicted and indexed pixels against a plain model in Python, pixel by pixel."""
+"""Predicted and indexed pixels, compared with a plain Python model pixel by pixel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sender and viewers of it: over good links and bad ones, awake and asleep, and refused."""
+"""Sessions between a sender and viewers, over good and bad links, and refused ones."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_scroll_under_a_pointer_is_a_move_and_little_else(seed: int) -> None:
     assert scene.encoder.whole == viewer.receiver.picture.whole
 
 
-def test_what_was_large_does_not_make_later_segments_small() -> None:
+def test_large_tiles_do_not_make_later_segments_small() -> None:
     """How much fits is told by what came last; it is soon known again."""
     rng = np.random.default_rng(3)
     scene = Scene(capacity=640 * 480 * 4)
@@ -136,7 +136,7 @@ def test_what_was_large_does_not_make_later_segments_small() -> None:
     assert scene.encoder.generation - before <= 2
 
 
-def test_viewers_that_stand_alike_share_what_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_viewers_that_have_caught_up_share_encoded_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene()
     scene.producer.set_mode(320, 240)
     for _ in range(5):
@@ -195,7 +195,7 @@ def test_a_viewer_that_wants_everything_again_gets_the_picture_of_now() -> None:
     assert not viewer.receiver.losses.wants_restart
 
 
-def test_what_is_kept_for_a_viewer_that_sleeps_does_not_grow() -> None:
+def test_memory_for_a_stopped_viewer_does_not_grow() -> None:
     scene, rng = Scene(), np.random.default_rng(4)
     scene.producer.set_mode(64, 48)
     sleeper = scene.view()
@@ -263,7 +263,7 @@ def shown_after(scene: Scene, viewer: Viewer) -> float:
     return scene.now - began
 
 
-def test_a_segment_that_is_lost_last_comes_again_soon() -> None:
+def test_a_lost_last_segment_is_retransmitted_soon() -> None:
     scene, viewer, down, _ = far()
     down.loses = 1
     square(scene, 100)
@@ -277,7 +277,7 @@ def test_a_segment_that_is_lost_last_comes_again_soon() -> None:
     assert shown_after(scene, viewer) < 0.05 + 0.02
 
 
-def test_what_builds_on_nothing_that_was_lost_is_shown_at_once() -> None:
+def test_a_segment_independent_of_a_loss_is_drawn_at_once() -> None:
     scene, viewer, down, _ = far()
     scene.producer.set_state(State.PAUSED, "")
     down.loses = 1
@@ -289,7 +289,7 @@ def test_what_builds_on_nothing_that_was_lost_is_shown_at_once() -> None:
     assert viewer.receiver.state[0] == State.PAUSED
 
 
-def test_of_a_long_segment_that_is_lost_last_it_is_asked() -> None:
+def test_a_lost_last_long_segment_is_followed_by_a_ping() -> None:
     scene, viewer, down, _ = far()
     down.loses = 1
     square(scene, 100, side=32)
@@ -310,7 +310,7 @@ def test_an_acknowledgement_that_is_lost_last_is_had_again() -> None:
 
 
 @pytest.mark.parametrize("before", [0.05, 0.3])
-def test_a_link_that_becomes_longer_is_not_asked_too_soon(before: float) -> None:
+def test_a_longer_link_gets_a_longer_timeout(before: float) -> None:
     scene, viewer, down, up = far(before)
     down.delay = up.delay = 0.3
     for number in range(100, 130):
@@ -410,7 +410,7 @@ def test_tiles_of_any_size(tile: int) -> None:
         scene.settle()
 
 
-def test_a_window_that_is_small_gets_what_is_near_the_focus_first() -> None:
+def test_a_small_window_gets_the_focus_first() -> None:
     scene = Scene(capacity=8 << 20)
     scene.producer.set_mode(1280, 800)
     viewer = scene.view()
@@ -454,7 +454,7 @@ def test_a_view_client_sends_no_input() -> None:
     assert (done.error, done.number) == ("RoleError", 1)
 
 
-def test_an_input_that_comes_again_is_not_done_twice() -> None:
+def test_a_repeated_input_is_carried_out_once() -> None:
     scene = Scene()
     viewer = scene.view()
     scene.run(0.01)
@@ -468,7 +468,7 @@ def test_an_input_that_comes_again_is_not_done_twice() -> None:
     assert viewer.sender.stage is Stage.OPEN
 
 
-def test_an_input_that_overtakes_is_done_in_its_turn() -> None:
+def test_an_early_input_waits_for_its_turn() -> None:
     scene = Scene()
     viewer = scene.view()
     scene.run(0.01)
@@ -497,7 +497,7 @@ def test_too_many_inputs_end_the_session() -> None:
     assert (viewer.receiver.stage, "inputs" in viewer.receiver.reason) == (Stage.CLOSED, True)
 
 
-def test_of_too_many_events_the_last_are_told() -> None:
+def test_the_last_of_too_many_events_are_sent() -> None:
     scene = Scene()
     viewer = scene.view()
     scene.run(0.01)
@@ -548,7 +548,7 @@ NOBODYS = [
 
 
 @pytest.mark.parametrize("lie", NOBODYS, ids=lambda m: type(m).__name__)
-def test_a_lie_before_the_senders_proof_does_not_end_the_session(lie: messages.FromSender) -> None:
+def test_forged_messages_before_the_proof_do_not_end_the_session(lie: messages.FromSender) -> None:
     """A router can say anything in the sender's name as long as nothing is sealed."""
     scene = Scene(admit=asks)
     scene.producer.set_mode(64, 48)
@@ -560,7 +560,7 @@ def test_a_lie_before_the_senders_proof_does_not_end_the_session(lie: messages.F
     assert viewer.receiver.stage is Stage.OPEN
 
 
-def test_a_viewer_that_has_nothing_to_prove_with_says_so() -> None:
+def test_a_challenge_without_a_certificate_is_an_error() -> None:
     viewer = Scene().view()
     with pytest.raises(PeerError, match="authenticates viewers"):
         viewer.receiver.receive(CHALLENGE, 0.0)
@@ -569,7 +569,9 @@ def test_a_viewer_that_has_nothing_to_prove_with_says_so() -> None:
 @pytest.mark.parametrize(
     "what", [Goodbye("bye"), Input(1, b"a key"), Ack(0), Hello(1, "view", [], 1)]
 )
-def test_nobody_speaks_in_a_sealed_sessions_name(what: messages.Message) -> None:
+def test_unsealed_and_replayed_messages_are_dropped_in_a_sealed_session(
+    what: messages.Message,
+) -> None:
     scene = Scene(admit=asks)
     scene.producer.set_mode(64, 48)
     viewer = scene.view(prove=Proves())
@@ -588,7 +590,7 @@ def test_nobody_speaks_in_a_sealed_sessions_name(what: messages.Message) -> None
 
 @pytest.mark.parametrize("size", [(320, 240), (160, 120)])
 @pytest.mark.parametrize("fourcc", [XR24, R8])
-def test_the_picture_before_is_shown_until_the_new_one_is_whole(
+def test_the_earlier_picture_is_kept_until_the_new_one_is_whole(
     size: tuple[int, int], fourcc: int
 ) -> None:
     rng = np.random.default_rng(5)
@@ -625,7 +627,7 @@ def test_another_protocol_is_refused() -> None:
     assert "protocol 1, the viewer 9" in viewer.receiver.reason
 
 
-def test_what_overtakes_the_welcome_is_used_when_that_comes() -> None:
+def test_messages_that_overtake_the_welcome_are_used_after_it() -> None:
     class LateWelcome(Link):
         def put(self, message: messages.Message, now: float, data: bytes = b"") -> None:
             super().put(message, now + 0.05 * isinstance(message, messages.Welcome), data)
@@ -640,7 +642,7 @@ def test_what_overtakes_the_welcome_is_used_when_that_comes() -> None:
 
 
 @pytest.mark.parametrize(("role", "asks_for"), [("view", True), ("view", False), ("control", True)])
-def test_an_audiences_ticket_is_for_who_is_of_it(role: str, asks_for: bool) -> None:
+def test_only_members_get_the_ticket_of_an_audience(role: str, asks_for: bool) -> None:
     scene = Scene(admit=asks)
     joined = []
     viewer = scene.view(prove=Proves(), role=role, audience=asks_for)
@@ -650,7 +652,7 @@ def test_an_audiences_ticket_is_for_who_is_of_it(role: str, asks_for: bool) -> N
     assert bool(viewer.receiver.welcome.ticket) is (role == "view" and asks_for) is bool(joined)
 
 
-def test_what_is_no_message_ends_the_session_if_the_other_end_has_said_it() -> None:
+def test_an_invalid_message_ends_the_session_only_if_the_peer_sealed_it() -> None:
     scene = Scene(admit=asks)
     viewer = scene.view(prove=Proves())
     scene.settle()
@@ -663,7 +665,7 @@ def test_what_is_no_message_ends_the_session_if_the_other_end_has_said_it() -> N
     assert "broke the protocol" in viewer.receiver.reason
 
 
-def test_what_comes_before_anything_is_proved_is_not_kept() -> None:
+def test_messages_before_the_proof_are_not_kept() -> None:
     scene = Scene(admit=asks)
     scene.producer.set_mode(320, 240)
     viewer = scene.view(prove=Proves())
@@ -672,7 +674,7 @@ def test_what_comes_before_anything_is_proved_is_not_kept() -> None:
     scene.settle()
 
 
-def test_what_overtakes_the_welcome_is_not_much() -> None:
+def test_messages_that_overtake_the_welcome_are_limited() -> None:
     receiver = Scene().view().receiver
     for serial in range(1, 10_000):
         receiver.receive(Ping(serial), 0.0)
@@ -797,7 +799,9 @@ OPENED = [messages.Welcome(1, 7, "zstd", "view"), Mode(1, 5, 64, 48)]
         (messages.Cursor(2, True, 0, 0, 0, 0, 200, 200, b"x"), "zstd"),
     ],
 )
-def test_a_lie_ends_the_session_and_changes_nothing(message: messages.FromSender, why: str) -> None:
+def test_an_invalid_message_ends_the_session_without_drawing(
+    message: messages.FromSender, why: str
+) -> None:
     viewer = Scene().view()
     for step in OPENED:
         viewer.receiver.receive(step, 0.0)
@@ -828,7 +832,9 @@ def lossy(*shown: messages.Photo) -> messages.LossySegment:
         (messages.LossySegment(2, 0, 5, 1, 1, 9, b"12345678"), "its segment 9"),
     ],
 )
-def test_a_lie_about_a_photo_changes_nothing(message: messages.LossySegment, why: str) -> None:
+def test_an_invalid_photo_ends_the_session_without_drawing(
+    message: messages.LossySegment, why: str
+) -> None:
     viewer = Scene().view(codecs=["zstd", "jpeg"], lossy=True)
     for step in LOSSY:
         viewer.receiver.receive(step, 0.0)
@@ -839,7 +845,7 @@ def test_a_lie_about_a_photo_changes_nothing(message: messages.LossySegment, why
     assert np.array_equal(viewer.target.pixels, before)
 
 
-def test_photos_of_too_many_pixels_are_not_looked_at() -> None:
+def test_photos_over_the_pixel_limit_are_not_decoded() -> None:
     viewer = Scene(capacity=4 << 20).view(codecs=["zstd", "jpeg"], lossy=True)
     for step in (LOSSY[0], Mode(1, 5, 1024, 800)):
         viewer.receiver.receive(step, 0.0)
@@ -847,7 +853,7 @@ def test_photos_of_too_many_pixels_are_not_looked_at() -> None:
         viewer.receiver.receive(lossy(*[messages.Photo(0, 0, 1024, 800, PHOTO)] * 2), 1.0)
 
 
-def test_photos_that_nobody_asked_for_are_a_lie() -> None:
+def test_photos_in_a_lossless_session_end_it() -> None:
     viewer = Scene().view()
     for step in OPENED:
         viewer.receiver.receive(step, 0.0)
@@ -855,7 +861,7 @@ def test_photos_that_nobody_asked_for_are_a_lie() -> None:
         viewer.receiver.receive(lossy(messages.Photo(0, 0, 16, 16, PHOTO)), 1.0)
 
 
-def test_a_photo_is_drawn_and_said_to_be_only_near() -> None:
+def test_a_photo_is_drawn_and_the_picture_is_not_exact() -> None:
     viewer = Scene().view(codecs=["zstd", "jpeg"], lossy=True)
     for step in LOSSY:
         viewer.receiver.receive(step, 0.0)
@@ -868,7 +874,7 @@ def test_a_photo_is_drawn_and_said_to_be_only_near() -> None:
     assert viewer.receiver.picture.exact
 
 
-def test_a_codec_that_was_not_offered_is_a_lie() -> None:
+def test_a_welcome_with_another_codec_ends_the_session() -> None:
     viewer = Scene().view(codecs=["zstd"])
     with pytest.raises(PeerError, match="uses codec lz4"):
         viewer.receiver.receive(messages.Welcome(1, 7, "lz4", "view"), 0.0)
@@ -877,7 +883,7 @@ def test_a_codec_that_was_not_offered_is_a_lie() -> None:
         viewer.receiver.receive(messages.Welcome(1, 7, "zstd", "view", lossy=True), 0.0)
 
 
-def test_a_version_that_runs_backwards_is_a_lie() -> None:
+def test_a_decreasing_version_ends_the_session() -> None:
     viewer = Scene().view()
     for step in OPENED:
         viewer.receiver.receive(step, 0.0)
@@ -906,7 +912,7 @@ def test_a_viewer_that_acknowledges_what_was_not_sent_is_refused() -> None:
         viewer.sender.receive(Ack(10_000), scene.now)
 
 
-def test_what_is_appended_is_skipped_and_what_is_unknown_is_refused() -> None:
+def test_appended_fields_are_skipped_and_unknown_messages_refused() -> None:
     import msgspec
 
     ack = msgspec.msgpack.decode(messages.encode(Ack(5, [3])))

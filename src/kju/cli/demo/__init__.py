@@ -123,7 +123,7 @@ def _stage(machine: Machine, *, remote: bool) -> Iterator[_Stage]:
 @contextlib.contextmanager
 def _viewer(target: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-P", "-m", "kju.cli", "watch", target]
-    viewer = subprocess.Popen([*command, "--hint", "the demo plays; q ends it"])
+    viewer = subprocess.Popen([*command, "--view-only", "--hint", "ends the demo"])
     try:
         if not sys.stdout.isatty():
             print(f"  viewer   process {viewer.pid}: a line per second", flush=True)
@@ -228,7 +228,7 @@ def _say_goodbye(guest: Guest, saved: str) -> None:
         image, keys = "linux.qcow2", "ret"
     lines += [
         f"  {kju} run --detach {image}",
-        "  # q leaves the viewer; the machine goes on",
+        "  # Ctrl+] leaves the viewer; the machine keeps running",
         f"  {kju} watch {name}",
         f"  {kju} key {name} {keys}",
         f"  {kju} screenshot {name} -o screen.png",

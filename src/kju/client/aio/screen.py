@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ...memory import Segment, open_fd
+from ...memory import SharedMemory, open_fd
 from ...protocol.messages import Done, GetSurface, Refresh, SurfaceHandle
 from ...surface.formats import PixelFormat
 from ...surface.geometry import Area
@@ -31,7 +31,7 @@ class Screen(Following, Surface):
         console: The console's index.
     """
 
-    def __init__(self, link: AsyncLink, console: int, segment: Segment) -> None:
+    def __init__(self, link: AsyncLink, console: int, segment: SharedMemory) -> None:
         """Use `open_screen`."""
         super().__init__(_OwnConnection(link, console, segment))
         self.console = console
@@ -98,10 +98,10 @@ class _OwnConnection:
 
     follows = True
 
-    def __init__(self, link: AsyncLink, console: int, segment: Segment) -> None:
+    def __init__(self, link: AsyncLink, console: int, segment: SharedMemory) -> None:
         self._link = link
         self._console = console
-        self._segment: Segment | None = segment
+        self._segment: SharedMemory | None = segment
 
     @property
     def default_timeout(self) -> float | None:
@@ -120,7 +120,7 @@ class _OwnConnection:
         finally:
             own.close()
 
-    def reopen(self) -> Segment:
+    def reopen(self) -> SharedMemory:
         """Return the memory that was given at first; later ask the host."""
         segment, self._segment = self._segment, None
         if segment is not None:
@@ -128,7 +128,7 @@ class _OwnConnection:
         with self._connected() as origin:
             return origin.reopen()
 
-    def end_reason(self, producer: Identity, segment: Segment) -> str | None:
+    def end_reason(self, producer: Identity, segment: SharedMemory) -> str | None:
         """Return why the machine has ended, or None."""
         return self._link.gone()
 

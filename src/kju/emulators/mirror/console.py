@@ -1,9 +1,7 @@
-"""SHELL: the surface of a mirror: what an inlet keeps equal to a screen elsewhere."""
+"""SHELL: the console of a mirror: a `Mirror` draws a remote screen in its surface."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,12 +10,15 @@ from ...errors import GeometryError
 from ...memory import SurfaceProducer
 from ...remote.link_status import LinkStatus
 from ...remote.mirror import Mirror
-from ...sources.base import Need, Phase, Report, Source, Status, room_for
+from ...sources.base import OnStatus, Phase, Source, Status, room_for
 from ...surface import State
 from ...surface.producer import Producer
-from ..console import Console
+from ..console import Console, ConsoleFacts
+from ..console_surface import ConsoleSurface
 from ..input.devices import Devices
-from ..qemu import dbus
+from ..on_demand import SourceRunner
+from ..source_policy import SingleSource, SourceKind
+from ..supervisor import Supervisor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,130 +26,160 @@ if TYPE_CHECKING:
 
     from ...surface.geometry import Rect
 
-log = logging.getLogger(__name__)
-
 
 class MirrorSource(Source):
-    """Takes what an inlet draws, and says how fresh that is: `kju.wire.picture.Target`."""
+    """Publishes the drawings of a mirror and the state of its link: `kju.wire.picture.Target`."""
 
-    def __init__(self, producer: Producer, report: Report | None = None) -> None:
-        super().__init__(producer, "mirror", report)
-        self._live = State.UNAVAILABLE
+    def __init__(self, producer: Producer, on_status: OnStatus | None = None) -> None:
+        super().__init__(producer, "mirror", on_status)
 
     def start(self) -> None:
-        """Nothing has come yet."""
-        self._tell(Status(Phase.RUNNING, "mirror"))
+        """Begin; there is no picture yet."""
+        self._set_status(Status(Phase.RUNNING, "mirror"))
 
     def stop(self) -> None:
-        """Take nothing more."""
-        self._tell(Status(Phase.ENDED, "mirror"))
+        """End."""
+        self._set_status(Status(Phase.ENDED, "mirror"))
 
     def retarget(self, producer: Producer) -> None:
-        """Another surface, with the same picture."""
+        """Fill another surface, beginning with the same picture."""
         old, self.producer = self.producer, producer
         if old.mode.epoch:
             mode = old.mode
             producer.set_mode(
                 mode.width, mode.height, fourcc=mode.fourcc, source=old.pixels, stride=mode.stride
             )
-        self._tell(Status(Phase.RUNNING, "mirror"))
+        self._set_status(Status(Phase.RUNNING, "mirror"))
 
-    def say(self, said: LinkStatus) -> None:
-        """The link is up or down, or the sender's own surface has another state."""
-        if said.live:
+    def set_link(self, link: LinkStatus) -> None:
+        """Publish the state of the link, and that of the sender's surface."""
+        if link.live:
             states = {State.LIVE, State.PAUSED, State.UNAVAILABLE}
-            state = State(said.state) if said.state in states else State.UNAVAILABLE
-            reason = said.reason or ("" if state is not State.UNAVAILABLE else "no picture yet")
+            state = State(link.state) if link.state in states else State.UNAVAILABLE
+            reason = link.reason or ("" if state is not State.UNAVAILABLE else "no picture yet")
         else:
             state = State.UNAVAILABLE
-            reason = f"stale since {time.strftime('%H:%M:%S')}: {said.reason}"
+            reason = f"stale since {time.strftime('%H:%M:%S')}: {link.reason}"
         self.producer.set_state(state, reason)
 
-    # ---- what an inlet does to it ----
+    # -- calls of the mirror
 
     @property
     def pixels(self) -> npt.NDArray[np.uint8]:
-        """The pixels of the mode that was set last."""
+        """The pixels of the newest mode."""
         return self.producer.pixels
 
     @property
     def version(self) -> int:
-        """Of what has been published."""
+        """The newest published version."""
         return self.producer.version
 
     def set_mode(self, width: int, height: int, *, fourcc: int) -> int:
-        """A black picture of this form.
+        """Publish a new mode with a black picture; returns the version.
 
         Raises:
-            GeometryError: There is no room for it, yet: a larger surface has been asked for.
+            GeometryError: The surface is too small; a larger one has been requested.
         """
         needed = room_for(width, height)
         if needed > self.producer.capacity:
-            self._tell(Status(Phase.RUNNING, "mirror", need=Need.LARGER, needed=needed))
+            self._set_status(Status.too_large("mirror", needed))
             raise GeometryError(f"a mode of {width}x{height} needs a larger surface")
         return self.producer.set_mode(width, height, fourcc=fourcc)
 
     def begin(self) -> None:
-        """Pixels are about to change."""
+        """Announce that pixels are about to change."""
         self.producer.begin()
 
     def publish(self, rects: Sequence[Rect], /) -> int:
-        """They have changed in these rectangles."""
+        """Publish the changed rectangles; returns the version."""
         return self.producer.publish(rects)
 
     def set_cursor(self, argb: bytes, width: int, height: int, hot_x: int, hot_y: int, /) -> int:
-        """The cursor's shape."""
+        """Publish the cursor's shape."""
         return self.producer.set_cursor(argb, width, height, hot_x, hot_y)
 
     def move_cursor(self, x: int, y: int, visible: bool, /) -> int:
-        """Where the cursor is."""
+        """Publish the cursor's position."""
         return self.producer.move_cursor(x, y, visible)
 
 
-class MirrorConsole(Console):
-    """The one console of a mirror."""
+class MirrorKind(SourceKind):
+    """Starts the source of a mirror.
 
-    def __init__(self, address: str, label: str, devices: Devices) -> None:
-        facts = dbus.Console(0, label, 0, "Graphic", 0, 0, "", ())
-        super().__init__(0, facts, address, self._make_mirror, devices)
-        self.mirror: MirrorSource | None = None
-        #: What draws, once it is there.
-        self.inlet: Mirror | None = None
-        self._asking = 0
+    Attributes:
+        source: The source; None before the first start.
+    """
+
+    def __init__(self) -> None:
+        self.source: MirrorSource | None = None
+
+    async def start(self, producer: SurfaceProducer, on_status: OnStatus, paused: bool) -> Source:
+        """Start the source."""
+        self.source = MirrorSource(producer, on_status)
+        self.source.start()
+        return self.source
+
+
+class MirrorSurface(ConsoleSurface):
+    """A surface that is held only between two drawings of the mirror.
+
+    The thread of the mirror writes pixels from the beginning of a drawing to its end. So a hold
+    waits until no drawing is in progress, and the mirror begins none until the hold ends.
+    """
+
+    _mirror: Mirror | None = None
+    _holds_in_progress = 0
+
+    def connect(self, mirror: Mirror) -> None:
+        """Use *mirror*, which draws in this surface."""
+        self._mirror = mirror
 
     async def hold(self, client: object, seconds: float) -> int:
-        """Publish nothing until `unhold`, or until *seconds* have passed.
-
-        Pixels of a mirror change from the begin of a drawing to its end, so this waits until
-        nothing is drawn.
+        """Publish nothing until `unhold`, or until *seconds* have passed; returns the version.
 
         Raises:
-            KjuError: Another client has it, or a publication would not end.
+            KjuError: Another client holds it, or a publication does not end.
         """
-        self._asking += 1
+        self._holds_in_progress += 1
         try:
-            if self.inlet is not None and self._held is None:
-                await self.inlet.hold()
+            if self._mirror is not None and not self.is_held:
+                await self._mirror.hold()
             return await super().hold(client, seconds)
         finally:
-            self._asking -= 1
-            self._draw_on()
+            self._holds_in_progress -= 1
+            self._resume_drawing()
 
-    def _let_go(self) -> None:
-        super()._let_go()
-        self._draw_on()
+    def release_hold(self) -> None:
+        """Publish again, whichever client holds it."""
+        super().release_hold()
+        self._resume_drawing()
 
-    def _draw_on(self) -> None:
-        """Draw again, unless somebody holds the pixels or is about to."""
-        if self.inlet is not None and self._held is None and not self._asking:
-            self.inlet.unhold()
+    def _resume_drawing(self) -> None:
+        """Let the mirror draw, unless a client holds the pixels or is about to."""
+        if self._mirror is not None and not self.is_held and not self._holds_in_progress:
+            self._mirror.unhold()
 
-    async def _make_mirror(self, producer: SurfaceProducer, report: Report, paused: bool) -> Source:
-        await asyncio.sleep(0)
-        self.mirror = MirrorSource(producer, report)
-        self.mirror.start()
-        return self.mirror
 
-    def release(self) -> None:
-        """Let the pixels change, whichever client holds them still."""
-        self._let_go()
+class MirrorConsole(Console):
+    """The only console of a mirror.
+
+    Args:
+        address: Where the surface is made, as `SurfaceProducer.create` takes it.
+        label: The name of the mirrored screen.
+        devices: Its keyboard and pointer.
+    """
+
+    def __init__(self, address: str, label: str, devices: Devices) -> None:
+        surface, self._kind = MirrorSurface(0, address), MirrorKind()
+        runner = SourceRunner(Supervisor(surface, SingleSource(self._kind)), always=True)
+        super().__init__(ConsoleFacts(label), surface, runner, devices)
+        self._mirror_surface = surface
+
+    @property
+    def mirror(self) -> MirrorSource | None:
+        """The source; None until the console is open."""
+        return self._kind.source
+
+    def connect(self, mirror: Mirror) -> None:
+        """Use *mirror*, which draws in this console's surface."""
+        self._mirror_surface.connect(mirror)

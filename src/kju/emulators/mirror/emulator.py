@@ -80,13 +80,13 @@ class MirrorEmulator(Emulator):
             lossy=remote.lossy, codec=remote.codec,
             tell=self._link_changed, happened=self._pass_on_event,
         )  # fmt: skip
-        console.inlet = self._inlet
+        console.connect(self._inlet)
         await self._inlet.open(ACCEPT_TIMEOUT)
 
     def _link_changed(self, status: LinkStatus) -> None:
         for console in self._consoles:
             if console.mirror is not None:
-                console.mirror.say(status)
+                console.mirror.set_link(status)
         if status.live is not self._up:
             self._up = status.live
             self.tell("link", {"up": status.live, "reason": status.reason})
@@ -126,7 +126,8 @@ class MirrorEmulator(Emulator):
         if self._inlet is not None:
             self._inlet.close()
             for console in self._consoles:
-                console.release()  # or the drawing thread would wait for the end of a client's hold
+                # The drawing thread would wait for the end of a client's hold.
+                console.surface.release_hold()
             await self._inlet.drawing_finished()
         if self._engine is not None:
             await self._engine.close()

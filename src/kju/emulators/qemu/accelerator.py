@@ -1,10 +1,9 @@
-"""SHELL: which accelerator a guest really runs on, and the rest of what a doctor asks.
+"""SHELL: the choice of the accelerator, by a test run.
 
-That ``/dev/kvm`` opens does not mean that a guest runs: inside some virtual machines the
-virtual processor hangs in firmware, or takes seconds for what takes milliseconds. So a
-boot sector is run that leaves through QEMU's debug port, and has 2 s to do so. A KVM that needs
-nearly that long is compared with TCG: on one such computer it took 1.6 s or more and TCG 0.1 s,
-and larger guests hung. The result is kept until the computer boots again.
+KVM may fail although ``/dev/kvm`` opens: inside some virtual machines the virtual processor hangs
+in firmware, or is a thousand times slower. So a boot sector is run that exits through QEMU's debug
+port within 2 s. A slow KVM is compared with TCG: on one such computer it took 1.6 s or more and
+TCG 0.1 s, and larger guests hung. The result is kept until the computer boots again.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from ...store.paths import runtime_folder
 from ..process import spawn as process
 from .program import Qemu
 
-#: Enough for TCG twenty times over (0.1 s here); a person still waits for it once a day.
+#: Twenty times what TCG takes (0.1 s); still short enough to wait for once a day.
 TIME_LIMIT = 2.0
 #: Seconds within which a working KVM runs the boot sector on a computer that is not busy.
 QUICK = 0.3
@@ -41,7 +40,7 @@ BOOT_SECTOR = _CODE.ljust(510, b"\0") + b"\x55\xaa"
 
 
 class Accelerator(NamedTuple):
-    """What guests run on.
+    """An accelerator.
 
     Attributes:
         name: ``kvm`` or ``tcg``.
@@ -55,7 +54,7 @@ class Accelerator(NamedTuple):
 
 
 def accelerator(qemu: Qemu) -> Accelerator:
-    """The best accelerator that works, tried at most once per boot of the computer."""
+    """Return the best accelerator that works, tried at most once per boot of the computer."""
     native = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
     if qemu.architecture != native:
         return Accelerator("tcg", f"a {qemu.architecture} guest on a {native} processor needs TCG")
@@ -86,7 +85,7 @@ class _Run(NamedTuple):
 
 
 def _try_kvm(qemu: Qemu) -> Accelerator:
-    """Run the boot sector under KVM, and under TCG too where KVM is not clearly the faster."""
+    """Run the boot sector under KVM, and under TCG too unless KVM is clearly faster."""
     try:
         kvm = _run(qemu, "kvm")
         if kvm.status is None:
@@ -152,7 +151,7 @@ def _sector() -> Iterator[int]:
 
 
 def boot_id() -> str:
-    """What tells one boot of this computer from the next."""
+    """Return an identifier of this boot of the computer."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -1,11 +1,11 @@
-"""The Bochs display interface, I/O-free: which picture of video memory a guest has asked for.
+"""The Bochs display interface: the picture in video memory that a guest has set. I/O-free.
 
 QEMU's std VGA, secondary-vga and bochs-display have twelve 16-bit registers in their BAR 2.
-The guest writes them, so everything they say is hostile. Std VGA corrects most values as they
-are written, bochs-display none; what is read here is checked against the memory's size anyway.
+The guest writes them, so their values are hostile. Std VGA corrects most values as they are
+written, bochs-display none; all are checked here against the memory's size anyway.
 
 Source:
-    QEMU's docs/specs/standard-vga.rst; hw/display/vga.c (vbe_fixup_regs) for what it corrects;
+    QEMU's docs/specs/standard-vga.rst; hw/display/vga.c (vbe_fixup_regs) for its corrections;
     hw/display/bochs-display.c (bochs_display_get_mode), which corrects nothing.
 """
 
@@ -33,7 +33,7 @@ _WORD = re.compile(r"\b0x([0-9a-fA-F]{1,8})\b")
 
 
 class Registers(NamedTuple):
-    """What the guest has written, as QEMU reads it back.
+    """The guest's values, as QEMU reads them back.
 
     Attributes:
         id: 0xb0c0 to 0xb0c5.
@@ -74,7 +74,7 @@ class OtherMode(NamedTuple):
 
     Attributes:
         reason: What it is instead.
-        unknown: Whether the registers do not tell: the last mode may hold still.
+        unknown: Whether the registers do not show it: the last mode may still be valid.
     """
 
     reason: str
@@ -127,7 +127,7 @@ def mode_of(registers: Registers, size: int) -> Place | OtherMode:
 
 
 def is_blank(attribute: int) -> bool | None:
-    """Whether the attribute index read at port 0x3c0 blanks the screen; None: it does not tell.
+    """Return whether the attribute index at port 0x3c0 blanks the screen; None if unknown.
 
     QEMU answers 0 while the port expects data and not an index, whatever the index is.
     """

@@ -1,8 +1,8 @@
 """The main connection to QEMU's D-Bus display, peer to peer: calls with answers, signals.
 
-We are the client of its authentication; there is no bus, so no names and no Hello. Calls are
-answered in order of QEMU's choosing and matched by serial. What is held is bounded: unanswered
-calls, unsent bytes, the size of a message.
+This side is the client of the authentication. Without a bus there are no names and no Hello. QEMU
+answers calls in any order; answers are matched by serial. Unanswered calls, unsent bytes and the
+size of a message are bounded.
 
 Source:
     org.qemu.Display1.VM, .Console, .Keyboard and .Mouse (dbus-display1.xml of QEMU's manual).
@@ -43,7 +43,7 @@ MAX_TEXT = 256
 
 
 class Console(NamedTuple):
-    """What QEMU says of one console.
+    """One console, as QEMU describes it.
 
     Attributes:
         number: The N of its object Console_N.
@@ -130,7 +130,7 @@ class DisplayBus:
         Raises:
             QemuError: QEMU answered with an error.
             MachineGoneError: The connection has ended.
-            WaitTimeoutError: There was no answer in time.
+            WaitTimeoutError: No answer arrived in time.
         """
         if self.closed.done():
             raise MachineGoneError(f"QEMU's display connection: {self.closed.result()}")
@@ -254,7 +254,7 @@ class DisplayBus:
             self._writable()
 
     def _writable(self) -> None:
-        """Send what waits, as far as the socket takes it."""
+        """Send waiting bytes, as far as the socket takes them."""
         try:
             while self._unsent:
                 data, fds = self._unsent[0]

@@ -74,8 +74,7 @@ class QemuEmulator(Emulator):
         )
         self.plan = QemuPlan()
         self._child = Child("QEMU", claim, claim.paths.emulator_log(self.kind), traces.receive_data)
-        self._name = claim.name
-        self._paths = claim.paths
+        self._claim = claim
         self._prepared = prepared
         self._accelerator = accelerator
         self._ended: Ended = lambda ending: None
@@ -120,12 +119,14 @@ class QemuEmulator(Emulator):
         self._tasks.begin(self._wait_for_child())
         try:
             async with asyncio.timeout(GREETING_TIMEOUT):
-                self._qmp = await Qmp.connect(qmp_socket, self._name, self._on_event)
+                self._qmp = await Qmp.connect(qmp_socket, self._claim.name, self._on_event)
             self._tasks.begin(self._wait_for_qmp(self._qmp))
-            self.display.paused = not await self._is_running(self._qmp)
+            self.display.input.paused = not await self._is_running(self._qmp)
             await self.display.open(self._qmp, self._child.pid)
         except TimeoutError as error:
-            raise QemuError(f"QEMU did not answer in {GREETING_TIMEOUT:g} s", self._name) from error
+            raise QemuError(
+                f"QEMU did not answer in {GREETING_TIMEOUT:g} s", self._claim.name
+            ) from error
         except (QemuError, MachineGoneError, PeerError, WaitTimeoutError) as error:
             raise await self.explain(error) from error
         self._tasks.begin(self.display.keep(self._qmp))
@@ -139,7 +140,7 @@ class QemuEmulator(Emulator):
         serial, its_serial = socket.socketpair()
         with theirs, its_serial:
             numbers = (theirs.fileno(), its_serial.fileno())
-            self.plan = self._prepared.plan(self._name, *numbers, self._accelerator)
+            self.plan = self._prepared.plan(self._claim.name, *numbers, self._accelerator)
             command = [self._prepared.qemu.path, *self.plan.arguments]
             inherit = numbers if self.plan.has_serial else numbers[:1]
             try:
@@ -147,7 +148,9 @@ class QemuEmulator(Emulator):
             except OSError as error:
                 ours.close()
                 serial.close()
-                raise QemuError(f"{command[0]} cannot be started: {error}", self._name) from error
+                raise QemuError(
+                    f"{command[0]} cannot be started: {error}", self._claim.name
+                ) from error
         if self.plan.has_serial:
             self._serial = Serial(serial)
         else:
@@ -157,17 +160,17 @@ class QemuEmulator(Emulator):
     async def _is_running(self, qmp: Qmp) -> bool:
         status = await qmp.execute("query-status")
         if not isinstance(status, dict):
-            raise QemuError(f"QEMU answered query-status with {status!r}"[:200], self._name)
+            raise QemuError(f"QEMU answered query-status with {status!r}"[:200], self._claim.name)
         return bool(status.get("running", True))
 
     async def explain(self, error: KjuError) -> QemuError:
         """Return *error*, with QEMU's own last output if it is ending now."""
         found = await self._child.last_words(qemu_errors.LINES)
         if found is None:
-            return QemuError(str(error), self._name)
+            return QemuError(str(error), self._claim.name)
         how, output = found
         what = qemu_errors.message(output, self._prepared.qemu.path)
-        return QemuError(f"{how}: {what}", self._name)
+        return QemuError(f"{how}: {what}", self._claim.name)
 
     # -- running
 
@@ -203,7 +206,7 @@ class QemuEmulator(Emulator):
         elif name == JOB_EVENT:
             self._jobs.on_event(data)
         elif name in ("STOP", "RESUME"):
-            self.display.pause(name == "STOP")
+            self.display.set_paused(name == "STOP")
             if name == "RESUME":
                 self._tasks.begin(self.display.settle())
         elif name == "RESET":
@@ -217,7 +220,7 @@ class QemuEmulator(Emulator):
     def qmp(self) -> Qmp:
         """The QMP connection."""
         if self._qmp is None:
-            raise UsageError(f"QEMU has not greeted {self._name} yet")
+            raise UsageError(f"QEMU has not greeted {self._claim.name} yet")
         return self._qmp
 
     @property
@@ -240,7 +243,7 @@ class QemuEmulator(Emulator):
         """The serial port that kju has added."""
         if self._serial is None:
             raise UsageError(
-                f"{self._name} has no serial port of kju's: it is the user's own, or there is none"
+                f"{self._claim.name} has no serial port of kju's (none, or the user's own)"
             )
         return self._serial
 
@@ -255,8 +258,8 @@ class QemuEmulator(Emulator):
             return
         if why := await why_lost(self._qmp):
             raise PowerButtonError(
-                f"the guest of {self._name} cannot receive the power button: {why};"
-                f" end it with: kju stop --now {self._name}"
+                f"the guest of {self._claim.name} cannot receive the power button: {why};"
+                f" end it with: kju stop --now {self._claim.name}"
             )
         await self._qmp.execute("system_powerdown")
 
@@ -309,7 +312,7 @@ class QemuEmulator(Emulator):
                 "path": found.path,
                 "version": ".".join(map(str, found.version)),
                 "architecture": found.architecture,
-                "log": str(self._paths.emulator_log(self.kind)),
+                "log": str(self._claim.paths.emulator_log(self.kind)),
                 "arguments": list(plan.user),
                 "sources": found.sources,
             },

@@ -1,8 +1,8 @@
-"""What QEMU printed before it ended, as one message: the error first. I/O-free.
+"""QEMU's last output as one error message, the error first. I/O-free.
 
 QEMU begins an error with its own name; lines of advice follow without it. Advice that names an
-option which kju refuses is left out, and so is the warning about an image whose format QEMU probes,
-which is kju's own wish (see `image`).
+option which kju refuses is dropped, and so is the warning about an image whose format QEMU probes,
+which kju does on purpose (see `image`).
 
 Source:
     util/error-report.c of QEMU (error_report, error_printf); block.c (the warning).
@@ -16,9 +16,9 @@ from pathlib import PurePath
 
 from .arguments.conflicts import CONFLICTS
 
-#: How many of QEMU's last lines to look at: a fatal error is followed by all registers.
+#: The number of last lines that are read: a fatal error is followed by all registers.
 LINES = 60
-#: How many lines beside the error and its advice a message has.
+#: Lines of a message besides the error and its advice.
 _OTHERS = 3
 
 _PROBED = re.compile(
@@ -32,10 +32,10 @@ _OPTION = re.compile(r"(?<![\w-])--?([a-z][\w-]*)")
 
 
 def message(said: Sequence[str], program: str) -> str:
-    """The error, then advice, then what else was printed.
+    """Return the error, then advice, then other output.
 
     Args:
-        said: The lines that QEMU printed, at least one.
+        said: The lines of QEMU's output, at least one.
         program: The path by which it was started.
     """
     names = (f"{program}: ", f"{PurePath(program).name}: ", "qemu: ")
@@ -64,7 +64,7 @@ def _without(line: str, names: tuple[str, ...]) -> str:
 
 
 def _advice(line: str, program: str) -> str:
-    """A line of advice; empty for one that cannot be followed here."""
+    """Return a line of advice; empty if it cannot be followed here."""
     if found := _LIST.fullmatch(line):
         return f"to list them: {program} -{found[1]} help"
     if any(name in CONFLICTS for name in _OPTION.findall(line)):

@@ -9,9 +9,8 @@ from typing import NamedTuple
 from ...errors import UsageError
 from ...protocol.messages import Launch
 from ...store import defined, disk_chain
-from ...store.disk_chain import Chain
+from ...store.disk_chain import Chain, read_image
 from ...store.image import Image, Kind
-from ...store.image_file import read_image
 from . import accelerator, program
 from .accelerator import Accelerator
 from .arguments.disks import own_disks

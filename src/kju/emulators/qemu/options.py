@@ -39,12 +39,12 @@ class Option(NamedTuple):
 
     @property
     def written(self) -> str:
-        """As it goes into a message."""
+        """The option as written, for a message."""
         return f"-{self.name}" if self.value is None else f"-{self.name} {self.value}"
 
 
 def parse(arguments: Sequence[str]) -> list[Option]:
-    """The options in a command line; a missing last value is None, for QEMU to refuse."""
+    """Return the options in a command line; a missing last value is None, for QEMU to refuse."""
     found = []
     words = iter(arguments)
     for word in words:
@@ -61,7 +61,7 @@ def fields(value: str | None, first: str) -> dict[str, str]:
 
     Args:
         value: The value, in either form.
-        first: What the leading word without a key stands for, such as ``driver``.
+        first: The key of a leading word without one, such as ``driver``.
     """
     if not value:
         return {}
@@ -111,5 +111,5 @@ def _split(value: str) -> list[str]:
 
 
 def quote(text: str) -> str:
-    """A text as it stands inside a value: commas doubled."""
+    """Return a text for use inside a value: commas doubled."""
     return text.replace(",", ",,")

@@ -1,4 +1,4 @@
-"""SHELL: finding a QEMU, and asking it what it can do."""
+"""SHELL: the search for a QEMU, and its version and features."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import QemuError
-from ...store import distribution
+from ...extras import install_program
 
 OLDEST = (7, 0)
-#: From here on QEMU hands out its surfaces as shared memory (Listener.Unix.Map).
+#: Since this version QEMU shares its surfaces' memory (Listener.Unix.Map).
 MAPS_SINCE = (9, 2)
-#: From here on QEMU keeps a display's video memory in shared memory, when told to.
+#: Since this version QEMU can keep a display's video memory in shared memory.
 SHARES_SINCE = (10, 0)
-#: From here on QEMU knows ``-audio none``.
+#: Since this version QEMU has ``-audio none``.
 AUDIO_SINCE = (8, 2)
-#: Where distributions keep a QEMU that is not in PATH (RHEL, CentOS).
+#: Paths of a QEMU outside PATH (RHEL, CentOS).
 ELSEWHERE = "/usr/libexec/qemu-kvm"
 
 INSTALL = {
@@ -53,19 +53,19 @@ class Qemu(NamedTuple):
 
     @property
     def shares_video_memory(self) -> bool:
-        """Whether it knows ``-machine aux-ram-share``."""
+        """Whether it has ``-machine aux-ram-share``."""
         return self.version >= SHARES_SINCE
 
     @property
     def no_sound(self) -> tuple[str, ...]:
-        """Arguments with which devices and boards with sound start, and nothing is played."""
+        """Arguments for sound devices to start, and to play nothing."""
         if self.version >= AUDIO_SINCE:
             return ("-audio", "none")
         return ("-audiodev", "none,id=kju-audio")
 
     @property
     def sources(self) -> dict[str, str]:
-        """For every source, an empty text if this QEMU can feed it, else why there is none."""
+        """For each source an empty text if this QEMU supports it, otherwise the reason."""
         dbus = "" if "dbus" in self.displays else "it has no dbus display (a module to install)"
         version = ".".join(map(str, self.version))
         maps = "" if self.version >= MAPS_SINCE else f"needs QEMU 9.2, this is {version}"
@@ -74,47 +74,47 @@ class Qemu(NamedTuple):
 
 
 def install_line() -> str:
-    """How to install QEMU here, as the end of a message."""
-    return distribution.install_line(
+    """Return how to install QEMU here, as the end of a message."""
+    return install_program(
         INSTALL, "install QEMU 9.2 or newer, with its dbus display module, from your distribution"
     )
 
 
 def locate(asked: str = "") -> str:
-    """The path of the QEMU to run.
+    """Return the path of the QEMU to run.
 
     Args:
         asked: The caller's choice, a path or a name in PATH. Without it ``$KJU_QEMU``;
             without that the one for this computer's architecture, then any.
 
     Raises:
-        QemuError: There is none.
+        QemuError: QEMU is missing.
     """
     source = "" if asked else "$KJU_QEMU: "
     if wanted := asked or os.environ.get("KJU_QEMU", ""):
-        # Only a tilde goes through Path, which would take the "./" from "./qemu".
+        # Only a path with a tilde becomes a Path: it would drop the "./" of "./qemu".
         if found := shutil.which(str(Path(wanted).expanduser()) if wanted[0] == "~" else wanted):
             return str(Path(found).absolute())
-        raise QemuError(f"{source}{wanted!r} is no program that can be run; {install_line()}")
+        raise QemuError(f"{source}{wanted!r} is not a program; {install_line()}")
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
     for name in dict.fromkeys((machine, "x86_64", "aarch64")):
         if found := shutil.which(f"qemu-system-{name}"):
             return found
     if found := shutil.which(ELSEWHERE):
         return found
-    raise QemuError(f"there is no QEMU on this computer; {install_line()}")
+    raise QemuError(f"QEMU is not installed; {install_line()}")
 
 
 def inspect(path: str) -> Qemu:
     """Ask a QEMU for its version and displays: two short runs, 40 ms together.
 
     Raises:
-        QemuError: It does not run, or is no QEMU.
+        QemuError: It does not run, or is not a QEMU.
     """
     first = _run(path, "--version").splitlines()[:1]
     match = re.search(r"version (\d+)\.(\d+)(?:\.(\d+))?", first[0] if first else "")
     if not match:
-        raise QemuError(f"{path} does not say which QEMU it is: {first[0] if first else ''!r}")
+        raise QemuError(f"{path} is not a QEMU: its first line is {first[0] if first else ''!r}")
     version = tuple(int(part) for part in match.groups() if part is not None)
     displays = tuple(re.findall(r"^([a-z0-9-]+)$", _run(path, "-display", "help"), re.MULTILINE))
     name = re.fullmatch(r"qemu-system-(\w+)", Path(path).name)
@@ -133,7 +133,7 @@ def require(qemu: Qemu) -> Qemu:
         raise QemuError(f"{qemu.path} is QEMU {version}; kju needs 7.0 or newer. {install_line()}")
     if "dbus" not in qemu.displays:
         raise QemuError(
-            f"{qemu.path} (QEMU {version}) has no dbus display, through which kju sees the screen."
+            f"{qemu.path} (QEMU {version}) has no dbus display, which kju needs."
             f" Its module may be missing; {install_line()}"
         )
     return qemu

@@ -16,16 +16,16 @@ from ...sources.display1.channel import socket_pair
 
 log = logging.getLogger(__name__)
 
-#: QEMU's main loop answers in about a millisecond; a second of it standing still was seen
-#: while the host of a loaded computer created a large guest.
+#: Seconds for an answer. QEMU's main loop answers in a millisecond; it was seen to stand still
+#: for a second while a loaded computer created a large guest.
 TIMEOUT = 10.0
 
-#: Bytes of one line; a longer one ends the connection, and the machine. A client may ask for
-#: anything: "info tlb" has 48 bytes for each page (3.9 MB of a small Linux), so that this is enough
-#: for 5 GiB of pages of 4 KiB.
+#: Bytes of one line; a longer one ends the connection, and the machine. A client may run any
+#: command: "info tlb" has 48 bytes for each page (3.9 MB of a small Linux), so this is enough for
+#: 5 GiB in pages of 4 KiB.
 MAX_LINE = 64 << 20
 
-#: Looks at whether there is an answer, in the time that one may take.
+#: Parts of the time limit, after each of which an answer is looked for.
 PARTS = 10
 
 HUNG_UP = "QEMU has hung up"
@@ -42,10 +42,10 @@ class _Client(QMPClient):
     """
 
     def begin(self, command: str, arguments: dict[str, object] | None) -> str:
-        """Write a command; return its id, which `finish` has to be called with.
+        """Write a command; return its id for `finish`.
 
-        The transport keeps what QEMU does not read yet. A command that the library has queued
-        is written first, so the order of calls is the order of lines.
+        The transport buffers bytes that QEMU does not read yet. A command that the library has
+        queued is written first, so the order of calls is the order of lines.
 
         Raises:
             QMPError: The connection has ended, or has not been greeted yet.
@@ -56,7 +56,7 @@ class _Client(QMPClient):
         number = message["id"] = self._get_exec_id()
         self._pending[number] = asyncio.Queue(maxsize=1)
         if self._outgoing.empty():
-            # The library ends no line; two commands in one packet are easier to read with one.
+            # The library sends no newline; with one, two commands in one packet are easier to read.
             self._writer.write(bytes(message) + b"\n")
         else:
             self._outgoing.put_nowait(message)
@@ -84,8 +84,8 @@ class _Client(QMPClient):
 class Qmp:
     """One QMP connection.
 
-    If `connect` fails the socket is closed. When QEMU hangs up or sends what is no QMP, every
-    waiting call raises `QemuError`, every later call too, and `closed` is set.
+    If `connect` fails the socket is closed. When QEMU disconnects or sends invalid QMP, every
+    waiting and later call raises `QemuError`, and `closed` is set.
 
     Attributes:
         closed: Done once the connection has ended; its result is the reason.
@@ -98,14 +98,14 @@ class Qmp:
         self._events = events
         self._handing = asyncio.Lock()
         self._closing = asyncio.Event()
-        self._end = asyncio.create_task(self._watch(), name="qmp-end")
+        self._end = asyncio.create_task(self._wait_for_end(), name="qmp-end")
 
     @classmethod
     async def connect(cls, sock: socket.socket, name: str, on_event: OnEvent) -> Qmp:
         """Greet QEMU at the other end of *sock*, and pass on its events from now on.
 
         Raises:
-            QemuError: It does not speak QMP, or has hung up.
+            QemuError: It does not speak QMP, or has disconnected.
         """
         client = _Client(name)
         client.readbuflen = MAX_LINE
@@ -115,7 +115,7 @@ class Qmp:
         except (QMPError, OSError, EOFError) as error:
             raise QemuError(f"QEMU did not answer on QMP: {_line(error)}", name) from error
         finally:
-            # Before the session stands qemu.qmp does not close what it was given.
+            # qemu.qmp does not close the socket of a session that failed to start.
             if client.runstate.name != "RUNNING":
                 sock.close()
         return cls(client, asyncio.create_task(_listen(client, on_event), name="qmp-events"))
@@ -126,7 +126,8 @@ class Qmp:
         """Write one command before this returns.
 
         Returns:
-            Its answer. It raises `QemuError`: QEMU refused, did not answer in time, or has hung up.
+            The answer. It raises `QemuError`: QEMU refused, did not answer in time, or has
+            disconnected.
 
         Raises:
             QemuError: The connection has ended; nothing was written.
@@ -136,7 +137,7 @@ class Qmp:
         except (QMPError, OSError) as error:
             raise _refused(command, error) from error
         answer = asyncio.create_task(self._finish(command, number, timeout))
-        # A task that is cancelled before its first step never runs.
+        # A callback, because a task that is cancelled before its first step never runs.
         answer.add_done_callback(lambda _: self._client.forget(number))
         return answer
 
@@ -146,15 +147,15 @@ class Qmp:
         """Run one command.
 
         Raises:
-            QemuError: QEMU refused, did not answer in time, or has hung up.
+            QemuError: QEMU refused, did not answer in time, or has disconnected.
         """
         return await self.begin(command, arguments, timeout)
 
     async def _finish(self, command: str, number: str, timeout: float) -> Any:  # noqa: ANN401
         answer = asyncio.ensure_future(self._client.finish(number))
         try:
-            # In parts: for a process that was suspended all of the time is over at once, and
-            # the answer, which has been there for long, is read behind that.
+            # In parts: for a process that was suspended the whole time is over at once, before it
+            # can read an answer that arrived long ago.
             for _ in range(PARTS):
                 if (await asyncio.wait({answer}, timeout=timeout / PARTS))[0]:
                     return _returned(command, answer.result())
@@ -165,10 +166,10 @@ class Qmp:
             answer.cancel()
 
     async def monitor(self, line: str) -> str:
-        """Run one command of the monitor for people, where QMP has none; return what it prints.
+        """Run one command of the human monitor, for which QMP has none; return its output.
 
         Raises:
-            QemuError: QEMU refused, did not answer in time, or has hung up.
+            QemuError: QEMU refused, did not answer in time, or has disconnected.
         """
         return str(await self.execute("human-monitor-command", {"command-line": line}))
 
@@ -176,7 +177,7 @@ class Qmp:
         """Give QEMU one end of a socket for its D-Bus display; return the other.
 
         Raises:
-            QemuError: QEMU has no such display, or has hung up.
+            QemuError: QEMU has no such display, or has disconnected.
         """
         # The descriptor and the command that names it must follow each other.
         async with self._handing:
@@ -202,7 +203,7 @@ class Qmp:
             The number, for `take_back`.
 
         Raises:
-            QemuError: QEMU refused, did not answer in time, or has hung up.
+            QemuError: QEMU refused, did not answer in time, or has disconnected.
         """
         # The descriptor and the command that takes it must follow each other.
         async with self._handing:
@@ -213,29 +214,29 @@ class Qmp:
             return int((await self.execute("add-fd"))["fdset-id"])
 
     async def take_back(self, number: int) -> None:
-        """Have QEMU let go of a descriptor that it was lent.
+        """Have QEMU close a descriptor that it was lent.
 
         Raises:
-            QemuError: QEMU refused, did not answer in time, or has hung up.
+            QemuError: QEMU refused, did not answer in time, or has disconnected.
         """
         await self.execute("remove-fd", {"fdset-id": number})
 
     async def last_events(self) -> None:
-        """Wait until QEMU has hung up and every event that it sent has been delivered."""
+        """Wait until QEMU has disconnected and all its events have been delivered."""
         await asyncio.shield(self.closed)
         while not (self._client.events.empty() or self._events.done()):
             await asyncio.sleep(0)
 
     async def close(self) -> None:
-        """Hang up. Never raises: that QEMU hung up first is the usual case."""
+        """Close the connection. Never raises: usually QEMU has closed it first."""
         self._events.cancel()
         self._closing.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1):
                 await asyncio.shield(self.closed)
 
-    async def _watch(self) -> None:
-        """Wait for the end of the connection, and learn why; nobody else disconnects."""
+    async def _wait_for_end(self) -> None:
+        """Wait for the end of the connection, and record why; only this method disconnects."""
         waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._closing.wait())}
         if self._client.runstate.name == "RUNNING":
             waits.add(asyncio.ensure_future(self._client.runstate_changed()))
@@ -248,8 +249,8 @@ class Qmp:
         except (EOFError, OSError):
             reason = HUNG_UP
         except Exception as error:
-            # Whatever ended qemu.qmp's reader: bad JSON, a line too long, nested too deep.
-            reason = f"QEMU sent what is no QMP ({type(error).__name__})"
+            # Any error of qemu.qmp's reader: bad JSON, a line too long, nested too deeply.
+            reason = f"QEMU sent invalid QMP ({type(error).__name__})"
         self.closed.set_result(reason)
 
 
@@ -262,8 +263,8 @@ def _returned(command: str, answer: Message) -> Any:  # noqa: ANN401
     if "return" in answer:
         return answer["return"]
     error = answer.get("error")
-    told = error.get("desc") if isinstance(error, dict) else answer
-    raise QemuError(f"QEMU refused {command}: {' '.join(str(told).split())[:300]}")
+    reason = error.get("desc") if isinstance(error, dict) else answer
+    raise QemuError(f"QEMU refused {command}: {' '.join(str(reason).split())[:300]}")
 
 
 def _refused(command: str, error: Exception) -> QemuError:
@@ -271,7 +272,7 @@ def _refused(command: str, error: Exception) -> QemuError:
 
 
 def _line(error: Exception) -> str:
-    """An error in one line: qemu.qmp's show what was received, over many."""
+    """Return an error in one line: qemu.qmp's show the received bytes, over several."""
     return " ".join(str(error).split())[:300]
 
 

@@ -1,90 +1,102 @@
-"""SHELL: the screen of an Xvfb: watched in its own memory, while somebody looks.
+"""SHELL: the screen of an Xvfb, read from the server's own memory while clients view it.
 
-Rules:
-
-- While nobody looks nothing runs; see `kju.emulators.on_demand`.
-- Memory that was cut is not looked at again: nothing brings it back.
+Memory that was truncated is not read again: nothing restores it.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Hashable, Sequence
 from typing import NoReturn
 
 from ...errors import UnavailableError, UsageError, XvfbError
 from ...memory import SurfaceProducer
 from ...protocol.messages import Action
-from ...sources.base import Report, Source
-from ...sources.framebuffer import WindowSource
-from ...surface import State
+from ...sources.base import OnStatus, Source
+from ...sources.framebuffer import FramebufferSource
+from ..console import Console, ConsoleFacts
+from ..console_surface import ConsoleSurface
 from ..input.devices import Devices
 from ..input.keyboard import Keyboard
 from ..input.lamps import KeyboardLamps
 from ..input.pace import Pace
 from ..input.pointer import Pointer
-from ..on_demand import RestingConsole
-from ..qemu import dbus
+from ..on_demand import SourceRunner
+from ..source_policy import SingleSource, SourceKind
+from ..supervisor import Supervisor
 from .framebuffer import Framebuffer
 
-log = logging.getLogger(__name__)
 
+class FramebufferKind(SourceKind):
+    """Starts the sources that read a server's memory."""
 
-class XvfbConsole(RestingConsole):
-    """The first screen of an Xvfb.
+    def __init__(self, framebuffer: Framebuffer) -> None:
+        self._framebuffer = framebuffer
 
-    Args:
-        address: Where the surface is to be made, as `SurfaceProducer.create` takes it.
-        framebuffer: What the server draws in.
-    """
+    async def start(self, producer: SurfaceProducer, on_status: OnStatus, paused: bool) -> Source:
+        """Start a source.
 
-    def __init__(self, address: str, framebuffer: Framebuffer) -> None:
-        width, height = framebuffer.picture[:2]
-        facts = dbus.Console(0, "Xvfb screen 0", 0, "Graphic", width, height, "", ())
-        super().__init__(0, facts, address, self._make_window, _no_devices())
-        self.framebuffer = framebuffer
-        self._stopped = False
-
-    async def _wake(self) -> None:
-        async with self._changing:
-            if self._source is None and not self._stopped:
-                await self.start()
-
-    def _rest(self) -> None:
-        self._do(self._stop_source())
-
-    async def _make_window(self, producer: SurfaceProducer, report: Report, paused: bool) -> Source:
-        if self.framebuffer.mapping.lost:
-            raise XvfbError(f"{self.framebuffer.address} was cut by another process")
-        source = WindowSource(
-            self.framebuffer.mapping, self.framebuffer.picture, producer, report,
-            name="xvfb",
-        )  # fmt: skip
+        Raises:
+            XvfbError: The memory was truncated.
+        """
+        if self._framebuffer.mapping.lost:
+            raise XvfbError(f"{self._framebuffer.address} was cut by another process")
+        source = FramebufferSource(
+            self._framebuffer.mapping, self._framebuffer.picture, producer, on_status, name="xvfb"
+        )
+        source.paused = paused
         source.start()
         return source
 
-    def _renew(self) -> None:
-        if not self.framebuffer.mapping.lost:
-            super()._renew()
+    def is_replaceable(self) -> bool:
+        """Return whether the memory is whole."""
+        return not self._framebuffer.mapping.lost
 
-    def live_window(self) -> int:
-        """The descriptor of the file that the server draws in; it stays this object's.
+
+class FramebufferRunner(SourceRunner):
+    """Runs the source of a server's screen, and owns the screen's memory."""
+
+    def __init__(self, supervisor: Supervisor, framebuffer: Framebuffer) -> None:
+        super().__init__(supervisor)
+        self._framebuffer = framebuffer
+
+    def live_memory(self) -> int:
+        """Return the descriptor of the file that the server draws in; it stays this object's.
 
         Raises:
-            UnavailableError: The server draws in System V memory, which has none.
+            UnavailableError: The server draws in System V memory, which has no descriptor.
         """
-        if self.framebuffer.descriptor is None:
+        if self._framebuffer.descriptor is None:
             raise UnavailableError(
                 "System V memory (-shmem) has no descriptor to hand out: leave out live=True, or"
                 " start Xvfb with -fbdir"
             )
-        return self.framebuffer.descriptor.fileno()
+        return self._framebuffer.descriptor.fileno()
 
-    def stop(self, state: State, reason: str) -> None:
-        """Stop the source and say the last word."""
-        self._stopped = True
-        super().stop(state, reason)
-        self.framebuffer.close()
+    def close(self) -> None:
+        """Release everything; the supervisor is closed first."""
+        super().close()
+        self._framebuffer.close()
+
+
+class XvfbConsole(Console):
+    """The first screen of an Xvfb.
+
+    Args:
+        address: Where the surface is made, as `SurfaceProducer.create` takes it.
+        framebuffer: The memory that the server draws in; closed with the console.
+
+    Raises:
+        UsageError: No surface can be made at *address*.
+    """
+
+    def __init__(self, address: str, framebuffer: Framebuffer) -> None:
+        self.framebuffer = framebuffer
+        policy = SingleSource(FramebufferKind(framebuffer))
+        supervisor = Supervisor(ConsoleSurface(0, address), policy)
+        runner = FramebufferRunner(supervisor, framebuffer)
+        super().__init__(
+            ConsoleFacts("Xvfb screen 0"), supervisor.surface, runner, _refusing_devices()
+        )
 
 
 async def _refuse(*_: object) -> NoReturn:
@@ -94,7 +106,7 @@ async def _refuse(*_: object) -> NoReturn:
     )
 
 
-class _NoPointer(Pointer):
+class _RefusingPointer(Pointer):
     """A pointer that refuses every action."""
 
     async def absolute(self) -> NoReturn:
@@ -120,6 +132,6 @@ class _NoPointer(Pointer):
         """Do nothing: none is ever down."""
 
 
-def _no_devices() -> Devices:
+def _refusing_devices() -> Devices:
     pace = Pace(_refuse)
-    return Devices(Keyboard(_refuse, pace), _NoPointer(pace), KeyboardLamps())
+    return Devices(Keyboard(_refuse, pace), _RefusingPointer(pace), KeyboardLamps())

@@ -66,10 +66,9 @@ class Xvfb(Emulator):
         address = surface_address(self._prepared.request, self._name)(0)
         try:
             self._consoles.append(XvfbConsole(address, found))
-        except OSError as error:
+        except (KjuError, OSError):
             found.close()
-            why = f"the surface {address} cannot be made: {error.strerror}"
-            raise UsageError(f"{why}; choose another place") from error
+            raise
         await self._consoles[0].open()
         log.info("shown: process %d, display %s, %s", self._pid, self._display, found.address)
 
@@ -137,7 +136,7 @@ class StartedXvfb(Xvfb):
             raise await self.explain(XvfbError("Xvfb sent no display number", self._name))
         self._display = f":{number}"
         found = await asyncio.to_thread(framebuffer.of_process, self._pid)
-        framebuffer.remove_with(self._pid)
+        framebuffer.remove_segments_with(self._pid)
         await self._show(found)
 
     def _spawn(self, displayfd: int) -> None:
@@ -164,7 +163,7 @@ class StartedXvfb(Xvfb):
 
     async def end(self) -> None:
         """End the server: ask it, then kill it."""
-        framebuffer.remove_with(self._pid)  # `start` may not have got that far
+        framebuffer.remove_segments_with(self._pid)  # `start` may not have got that far
         await self._child.end()
 
     async def close(self, state: State, reason: str) -> None:

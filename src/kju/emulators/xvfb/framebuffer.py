@@ -1,12 +1,12 @@
-"""SHELL: the memory that an Xvfb draws a screen in: finding it, and mapping it.
+"""SHELL: finds and maps the memory that an Xvfb draws its screen in.
 
 Rules:
 
-- A server is known by its process, and what it shares by what that process has open: the file
-  of its ``-fbdir``, or the System V segment of its ``-shmem`` that it has made itself. Names and
-  arguments can be stale or another's.
-- The memory's header is copied once and checked against the memory's size; it says where the
-  picture lies, for good: resizing (XRandR) does not change it.
+- A server is identified by its process. Its memory is what that process has open: the file of its
+  ``-fbdir``, or the System V segment of its ``-shmem`` that it created itself. Names and arguments
+  can be stale, or another server's.
+- The header of the memory is copied once and checked against the memory's size. The place of the
+  picture in it never changes, not even when the screen is resized (XRandR).
 - Everything is opened for reading.
 """
 
@@ -37,16 +37,16 @@ SHARE = "start it with -fbdir FOLDER or -shmem, or have kju start one: kju run -
 
 
 class Framebuffer:
-    """One screen's memory, mapped.
+    """The mapped memory of one screen.
 
     Attributes:
-        mapping: All of it.
-        picture: Where in it the screen lies.
-        address: What it is, for people: a file's path, or ``sysv:ID``.
+        mapping: The whole memory.
+        picture: The place of the screen in it.
+        address: Its name for people: a file's path, or ``sysv:ID``.
         descriptor: Read-only; None for a System V segment, which has none.
 
     Raises:
-        XvfbError: It is no screen that can be shown.
+        XvfbError: It is not a screen, or its format is not supported.
     """
 
     def __init__(self, mapping: Mapping, address: str, descriptor: Descriptor | None) -> None:
@@ -65,7 +65,7 @@ class Framebuffer:
 
         Raises:
             OSError: It cannot be opened.
-            XvfbError: It is no screen that can be shown.
+            XvfbError: It is not a screen, or its format is not supported.
         """
         descriptor = Descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         size = os.fstat(descriptor.fileno()).st_size
@@ -75,34 +75,34 @@ class Framebuffer:
         return cls(Mapping(descriptor.fileno(), size), address, descriptor)
 
     @classmethod
-    def of_segment(cls, number: int) -> Framebuffer:
+    def of_segment(cls, segment_id: int) -> Framebuffer:
         """Attach a System V segment.
 
         Raises:
-            OSError: There is none, or it cannot be read.
-            XvfbError: It is no screen that can be shown.
+            OSError: It does not exist, or cannot be read.
+            XvfbError: It is not a screen, or its format is not supported.
         """
-        size = segment_status(number)[0]
-        return cls(Mapping(number, size, segment=True), f"sysv:{number}", None)
+        size = segment_status(segment_id)[0]
+        return cls(Mapping(segment_id, size, segment=True), f"sysv:{segment_id}", None)
 
     def close(self) -> None:
-        """Give the descriptor back; the mapping lives as long as somebody looks at it."""
+        """Close the descriptor; the mapping lives as long as an array uses it."""
         if self.descriptor is not None:
             self.descriptor.close()
 
 
-class Running(NamedTuple):
-    """A server that runs, and its screen."""
+class RunningServer(NamedTuple):
+    """A running server and its screen."""
 
     pid: int
     framebuffer: Framebuffer
 
 
 def of_process(pid: int) -> Framebuffer:
-    """The first screen of a server.
+    """Map the first screen of a server.
 
     Raises:
-        XvfbError: It shares none, or none that can be shown, or it is another user's.
+        XvfbError: It shares none, or none in a supported format, or it is another user's.
     """
     try:
         for link, target in _files(pid):
@@ -110,14 +110,16 @@ def of_process(pid: int) -> Framebuffer:
         for number in _segments(pid):
             return Framebuffer.of_segment(number)
     except OSError as error:
-        raise XvfbError(f"process {pid} cannot be looked into: {error.strerror}") from error
-    raise XvfbError(f"the X server of process {pid} shares its screen with nobody: {SHARE}")
+        raise XvfbError(
+            f"the open files of process {pid} cannot be read: {error.strerror}"
+        ) from error
+    raise XvfbError(f"the X server of process {pid} does not share its screen: {SHARE}")
 
 
-def remove_with(pid: int) -> None:
-    """Have a server's System V segments go with the last process that uses them.
+def remove_segments_with(pid: int) -> None:
+    """Mark a server's System V segments for removal with their last user.
 
-    By itself Xvfb leaves them behind, however it ends.
+    Xvfb itself never removes them.
     """
     with contextlib.suppress(OSError):
         for number in _segments(pid):
@@ -125,32 +127,34 @@ def remove_with(pid: int) -> None:
                 segment_remove(number)
 
 
-def find(where: str) -> Running:
-    """A running server and its screen.
+def find(where: str) -> RunningServer:
+    """Find a running server and map its screen.
 
     Args:
         where: A display such as ``:5``, ``sysv:ID``, or an ``-fbdir`` folder or its file.
 
     Raises:
-        XvfbError: There is none, or it does not share its screen.
-        UsageError: *where* names nothing.
+        XvfbError: It does not run, or does not share its screen.
+        UsageError: *where* is not the name of a server.
     """
     if found := _DISPLAY.fullmatch(where):
         pid = _listener(int(found[1]))
-        return Running(pid, of_process(pid))
+        return RunningServer(pid, of_process(pid))
     if found := _SEGMENT.fullmatch(where):
-        return _maker_of(int(found[1]))
+        return _creator_of(int(found[1]))
     if "/" not in where and not Path(where).exists():
-        raise UsageError(f"{where!r} is no running Xvfb: name a display (:5), a folder or sysv:ID")
+        raise UsageError(
+            f"{where!r} is not a running Xvfb: name a display (:5), a folder or sysv:ID"
+        )
     return _user_of(Path(where))
 
 
 def display_of(pid: int) -> str:
-    """The display that a server serves, such as ``:5``; empty where that is not known."""
+    """Return the display of a server, such as ``:5``; empty if it is not known."""
     with contextlib.suppress(OSError):
         owned = {name for _, name in _links(pid)}
         for line in Path("/proc/net/unix").read_text().splitlines():
-            # Where a socket has a name, it follows the inode.
+            # The socket's name, if any, follows the inode.
             if found := _LISTENS.search(line):
                 inode, number = found.groups()
                 if f"socket:[{inode}]" in owned:
@@ -159,7 +163,7 @@ def display_of(pid: int) -> str:
 
 
 def _listener(number: int) -> int:
-    """The process that serves a display: whoever listens on its socket."""
+    """Return the process of a display: the one that listens on its socket."""
     for address in (f"\0{_SOCKETS}{number}", f"{_SOCKETS}{number}"):
         with socket.socket(socket.AF_UNIX) as sock:
             try:
@@ -169,22 +173,24 @@ def _listener(number: int) -> int:
                 continue
             if pid := peer_of(sock).pid:
                 return pid
-    raise XvfbError(f"no X server of this computer serves the display :{number}")
+    raise XvfbError(f"no X server on this computer has the display :{number}")
 
 
-def _maker_of(number: int) -> Running:
+def _creator_of(number: int) -> RunningServer:
     try:
         pid = segment_status(number)[2]
         if not Path(f"/proc/{pid}").exists():
-            raise XvfbError(f"sysv:{number} is left over: process {pid}, which made it, has ended")
-        return Running(pid, Framebuffer.of_segment(number))
+            raise XvfbError(
+                f"sysv:{number} is a remnant: process {pid}, which created it, has ended"
+            )
+        return RunningServer(pid, Framebuffer.of_segment(number))
     except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or "there is no such segment"
+        why = getattr(error, "strerror", None) or "no such segment"
         raise XvfbError(f"sysv:{number} cannot be attached: {why}") from error
 
 
-def _user_of(place: Path) -> Running:
-    """The server that has this file open, which may be named by its folder."""
+def _user_of(place: Path) -> RunningServer:
+    """Find the server that has this file open; *place* may be its folder."""
     file = place / _FILE if place.is_dir() else place
     try:
         wanted = file.stat()
@@ -194,12 +200,12 @@ def _user_of(place: Path) -> Running:
         with contextlib.suppress(OSError):
             for link, _ in _files(pid):
                 if os.path.samestat(link.stat(), wanted):
-                    return Running(pid, Framebuffer.of_file(link, str(file)))
-    raise XvfbError(f"no process that we can see has {file} open: its Xvfb has ended, most likely")
+                    return RunningServer(pid, Framebuffer.of_file(link, str(file)))
+    raise XvfbError(f"no visible process has {file} open: most likely its Xvfb has ended")
 
 
 def _files(pid: int) -> Iterator[tuple[Path, str]]:
-    """The framebuffers' files that a process has open, and what they are called."""
+    """Yield the framebuffer files that a process has open, and their names."""
     for link, target in _links(pid):
         name = target.removesuffix(" (deleted)")
         if name.endswith(f"/{_FILE}"):
@@ -213,11 +219,11 @@ def _links(pid: int) -> Iterator[tuple[Path, str]]:
 
 
 def _segments(pid: int) -> list[int]:
-    """The System V segments that a process uses and has made."""
-    used = {int(found[1]) for found in _MAPPED.finditer(Path(f"/proc/{pid}/maps").read_text())}
-    made = []
-    for number in sorted(used):
+    """Return the System V segments that a process uses and has created."""
+    attached = {int(found[1]) for found in _MAPPED.finditer(Path(f"/proc/{pid}/maps").read_text())}
+    created = []
+    for number in sorted(attached):
         with contextlib.suppress(OSError):
             if segment_status(number)[2] == pid:
-                made.append(number)
-    return made
+                created.append(number)
+    return created

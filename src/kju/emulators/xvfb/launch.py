@@ -6,8 +6,8 @@ import shutil
 from typing import NamedTuple
 
 from ...errors import ConflictError, XvfbError
+from ...extras import install_program
 from ...protocol.messages import Launch
-from ...store import distribution
 from . import arguments as xvfb_arguments
 
 INSTALL = {
@@ -45,7 +45,7 @@ def locate() -> str:
     """
     path = shutil.which("Xvfb")
     if path is None:
-        how = distribution.install_line(INSTALL, "install Xvfb from your distribution")
+        how = install_program(INSTALL, "install Xvfb from your distribution")
         raise XvfbError(f"Xvfb is not installed; {how}")
     return path
 

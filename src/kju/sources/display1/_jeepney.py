@@ -1,6 +1,6 @@
-"""jeepney, which has no types, as values of type Any.
+"""jeepney's modules as values of type Any, because jeepney has no types.
 
-One place, so that strict type checking needs no exception anywhere else.
+With this module strict type checking needs no other exception.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The listener's socket: authentication, answers before work, never a blocking send.
+"""SHELL: the listener's socket: authentication, replies before work, never a blocking send.
 
-We are the client of the authentication on this socket too, though QEMU calls us.
+kju is the client of the authentication on this socket too, although QEMU makes the calls.
 """
 
 from __future__ import annotations
@@ -18,22 +18,19 @@ from .events import Event
 from .frames import MAX_FDS, Splitter
 from .listener import Listener
 
+#: Seconds for QEMU to answer the three lines of authentication. It does so from the call that
+#: registers the listener, so the host's own work until then counts too.
 AUTH_TIMEOUT = 10.0
-"""Seconds for QEMU to answer the three lines of authentication. It does so from the call that
-registers the listener, so the host's own work until then counts too."""
-
+#: Bytes of replies that may wait for a peer that does not read; each is under 200.
 MAX_UNSENT = 64 << 10
-"""Bytes of answers that may wait for a peer that does not read; each is under 200."""
-
+#: Send buffer of the end given to QEMU: fewer wake-ups per frame where the system allows it.
 SEND_BUFFER = 4 << 20
-"""Asked for at the end given to QEMU: fewer wake-ups per frame where the system allows it."""
-
+#: For recvmsg: programs that this process starts do not inherit QEMU's descriptors.
 FLAGS = socket.MSG_CMSG_CLOEXEC
-"""For recvmsg: what QEMU hands us is for this process, and not for those it starts."""
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:
-    """A pair for RegisterListener: ours, and the one to hand over."""
+    """Return a pair for RegisterListener: this end, and the end for QEMU."""
     ours, theirs = socket.socketpair()
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     return ours, theirs
@@ -43,8 +40,8 @@ class Channel:
     """One listener's connection, used by one thread.
 
     Attributes:
-        listener: What was learned so far.
-        closed: QEMU has hung up.
+        listener: The state of the protocol.
+        closed: Whether QEMU has hung up.
     """
 
     def __init__(self, sock: socket.socket, maps: bool = True) -> None:
@@ -56,15 +53,15 @@ class Channel:
 
     @property
     def waits_to_send(self) -> bool:
-        """Whether answers wait until the socket is writable."""
+        """Whether replies wait until the socket is writable."""
         return bool(self._unsent)
 
     def authenticate(self) -> None:
-        """Say who we are and that descriptors may be passed.
+        """Authenticate, and agree on passing descriptors.
 
         Raises:
-            PeerError: QEMU does not agree, or hangs up.
-            TimeoutError: It does not answer.
+            PeerError: QEMU rejects it, or hangs up.
+            TimeoutError: QEMU does not answer in `AUTH_TIMEOUT`.
         """
         deadline = time.monotonic() + AUTH_TIMEOUT
         talk = auth.Authenticator(enable_fds=True)
@@ -75,21 +72,21 @@ class Channel:
                     self.sock.sendall(line)
                 data = self.sock.recv(1024)
                 if not data:
-                    raise PeerError("QEMU hung up while we authenticated")
+                    raise PeerError("QEMU hung up during the authentication")
                 talk.feed(data)
         except auth.AuthenticationError as error:
-            said = f"QEMU refused the listener: {error}"[:300]
-            raise PeerError(said, error.data) from error
+            reason = f"QEMU rejected the listener: {error}"[:300]
+            raise PeerError(reason, error.data) from error
         self.sock.sendall(auth.BEGIN)
         self.sock.setblocking(False)
 
     def receive(self) -> list[Event] | None:
-        """Read once, send the answers, return the events; None when nothing is there to read.
+        """Read once, send the replies and return the events; None when nothing is readable.
 
         The events' pixels are valid until the next call.
 
         Raises:
-            PeerError: The stream cannot be followed, or QEMU does not read its answers.
+            PeerError: The stream is not valid, or QEMU does not read its replies.
         """
         try:
             count, ancillary, flags, _ = self.sock.recvmsg_into(
@@ -101,7 +98,9 @@ class Channel:
             count, ancillary, flags = 0, [], 0
         fds = [Descriptor(fd) for fd in received_fds(ancillary)]
         if flags & socket.MSG_CTRUNC:
-            raise lost_descriptors() or PeerError(f"more than {MAX_FDS} descriptors came at once")
+            raise lost_descriptors() or PeerError(
+                f"more than {MAX_FDS} descriptors arrived at once"
+            )
         if not count:
             self.closed = True
             return None
@@ -112,10 +111,10 @@ class Channel:
         return [event for outcome in outcomes for event in outcome.events]
 
     def send(self, data: bytes = b"") -> None:
-        """Send answers as far as the socket takes them; call it again when it is writable.
+        """Send as many replies as the socket takes; call again when it is writable.
 
         Raises:
-            PeerError: Too many wait.
+            PeerError: More than `MAX_UNSENT` bytes wait.
         """
         self._unsent += data
         try:
@@ -123,18 +122,17 @@ class Channel:
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError:
-            # It hung up; what it sent before that is still worth reading, and the end is seen
-            # there.
+            # QEMU hung up. Its last messages are still to be read; reading meets the end.
             sent = len(self._unsent)
         del self._unsent[:sent]
         if len(self._unsent) > MAX_UNSENT:
-            raise PeerError(f"QEMU does not read: {len(self._unsent)} bytes of answers wait")
+            raise PeerError(f"QEMU does not read: {len(self._unsent)} bytes of replies wait")
 
     def wait(self, timeout: float | None, wake: int) -> bool:
         """Sleep until there is something to receive or *wake* is readable.
 
         Returns:
-            Whether something happened, rather than the time ending.
+            False if the timeout passed first.
         """
         poll = select.poll()
         poll.register(self.sock, select.POLLIN | (select.POLLOUT if self._unsent else 0))
@@ -143,7 +141,7 @@ class Channel:
 
 
 def received_fds(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
-    """The descriptors in what recvmsg returned; the caller owns them."""
+    """Return the descriptors in the ancillary data of recvmsg; the caller owns them."""
     fds = array.array("i")
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:

@@ -1,9 +1,8 @@
-"""What a display listener learns, one frozen class per thing.
+"""The events of a display listener: one frozen class each.
 
-Everything here has been checked: sizes are positive and bounded, strides hold their rows,
-data and mappings hold their strides (a descriptor's real size is for the shell to check),
-rectangles lie inside the scanout. Pixels are views into the receive buffer, to be used before
-more is received.
+All values are checked: sizes are positive and bounded, strides contain their rows, data and
+mappings contain their strides, rectangles lie inside the scanout. The shell checks the size of a
+descriptor's memory. Pixels are views into the receive buffer: use them before more is received.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from ...surface.geometry import Rect
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scanout:
-    """The console now shows this picture; its bytes came along."""
+    """The console shows another picture; the message contains its bytes."""
 
     width: int
     height: int
@@ -29,7 +28,7 @@ class Scanout:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Update:
-    """This rectangle changed; its bytes came along, with a stride of their own."""
+    """A rectangle has changed; the message contains its bytes, with their own stride."""
 
     rect: Rect
     stride: int
@@ -40,7 +39,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScanoutMap:
-    """The console now shows this memory; *fd* is the shell's to map and to close."""
+    """The console shows other memory; the shell maps and closes *fd*."""
 
     fd: Any
     offset: int
@@ -53,17 +52,17 @@ class ScanoutMap:
 
 @dataclass(frozen=True, slots=True)
 class UpdateMap:
-    """This rectangle of the mapped memory changed."""
+    """A rectangle of the mapped memory has changed."""
 
     rect: Rect
 
 
 @dataclass(frozen=True, slots=True)
 class Unannounced:
-    """An update outside of what the console is known to show.
+    """An update outside of the known picture.
 
-    QEMU does this: it announces a new size only with an update of the whole picture, and a
-    text mode sent as bytes is never updated as a whole. A new listener is told the size.
+    QEMU announces a new size only with an update of the whole picture, and never updates the whole
+    of a text mode that it sends as bytes. A new listener receives the size.
     """
 
     rect: Rect
@@ -87,7 +86,7 @@ class CursorDefine:
 
 @dataclass(frozen=True, slots=True)
 class MouseSet:
-    """Where the guest draws its cursor, and whether it does."""
+    """The cursor's position, and whether the guest draws it."""
 
     x: int
     y: int
@@ -96,7 +95,7 @@ class MouseSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mistake:
-    """QEMU sent something that was refused; everything else goes on."""
+    """QEMU sent a message that was rejected; the connection continues."""
 
     error: PeerError
 

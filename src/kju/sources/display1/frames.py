@@ -1,17 +1,17 @@
-"""From a byte stream to D-Bus messages, whatever the bytes are.
+"""Splits a byte stream into D-Bus messages; the bytes may be hostile.
 
 Rules of this file:
-- A message whose declared size is over the limit is refused before room is made for it.
-- Framing that cannot be trusted (unknown byte order, size over the limit, too many
-  descriptors) raises `PeerError`: the stream is lost. Anything wrong *inside* a message is a
-  `Refused` in its place, and the stream goes on behind it.
-- jeepney parses small messages only. It grows a Python object per array element, so a large
-  message in a hostile signature would cost fifty times its size; the large ones we expect
-  have three known signatures and are read here, their pixels as a view.
-- jeepney never returns from an array of empty structs (not valid D-Bus): such bytes are
-  refused before it sees them.
-- Pixels are views into the one receive buffer: use them before you receive again.
-- Descriptors are opaque objects here. Whoever drops the last reference closes them.
+- A message with a declared size over the limit is rejected before memory is allocated for it.
+- Framing that is not valid (unknown byte order, size over the limit, too many descriptors) raises
+  `PeerError`: the stream is lost. An error *inside* a message becomes a `Refused` in its place, and
+  the stream continues.
+- jeepney parses small messages only. It makes a Python object per array element, so a large message
+  with a hostile signature would cost fifty times its size. The large messages of QEMU have three
+  known signatures and are read here, their pixels as a view.
+- jeepney never returns from an array of empty structs (not valid D-Bus). Such bytes are rejected
+  before jeepney reads them.
+- Pixels are views into the one receive buffer: use them before more is received.
+- Descriptors are opaque objects here. Dropping the last reference closes them.
 """
 
 from __future__ import annotations
@@ -27,24 +27,19 @@ import numpy as np
 from ...errors import PeerError
 from ._jeepney import low_level
 
+#: D-Bus allows arrays of 64 MiB; pixels are one array, the rest of the message is small.
 MAX_MESSAGE = (64 << 20) + 4096
-"""D-Bus allows arrays of 64 MiB; pixels are one array, the rest of its message is small."""
-
+#: Largest message given to jeepney. QEMU's own are under 1 KiB, except for pixels and cursors.
 MAX_SMALL = 64 << 10
-"""Largest message given to jeepney. QEMU's own, pixels and cursors apart, are under 1 KiB."""
-
+#: Descriptors that may wait for their message; QEMU sends one.
 MAX_FDS = 16
-"""As many descriptors as may wait for their message; QEMU sends one."""
-
+#: Usual size of the receive buffer: a little more than one read of a Unix socket returns
+#: (net.core.wmem_default is 208 KiB).
 BUFFER = 256 << 10
-"""Usual size of the receive buffer: a little above what one read of a Unix socket gives
-(net.core.wmem_default is 208 KiB)."""
-
+#: A grown buffer shrinks after this many messages that fit in a quarter of it.
 SHRINK_AFTER = 256
-"""Messages that all fitted in a quarter of a grown buffer before it is given back."""
-
+#: Scanout, Update and CursorDefine: numbers, then one byte array to the message's end.
 PIXEL_SIGNATURES = {"uuuuay": "4I", "iiiiuuay": "4i2I", "iiiiay": "4i"}
-"""Scanout, Update and CursorDefine: numbers, then one byte array to the message's end."""
 
 _T = TypeVar("_T", int, str)
 _ENDLESS = re.compile(rb"a\(+\)")
@@ -54,13 +49,13 @@ _ORDER = {0x6C: "<", 0x42: ">"}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Received:
-    """One message, its header checked and typed.
+    """One message with a checked and typed header.
 
     Attributes:
         kind: 1 call, 2 return, 3 error, 4 signal.
-        wants_reply: A call that did not say that no reply is expected.
+        wants_reply: Whether it is a call without the flag "no reply expected".
         body: The arguments; pixel arguments are views into the receive buffer.
-        fds: The descriptors that came with it.
+        fds: Its descriptors.
     """
 
     kind: int
@@ -78,11 +73,11 @@ class Received:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refused:
-    """A message that was taken off the stream and not understood.
+    """A message that was rejected; the stream continues after it.
 
     Attributes:
-        error: Why; its ``received`` holds the beginning of the message.
-        message: Its header where that could be read, so that a reply can be given.
+        error: The reason; its ``received`` holds the beginning of the message.
+        message: Its header, if that is valid, so that a reply can be sent.
     """
 
     error: PeerError
@@ -90,7 +85,7 @@ class Refused:
 
 
 class Splitter:
-    """Cuts a byte stream into messages.
+    """Splits a byte stream into messages.
 
     Use `get_buffer` and `received` around a ``recvmsg_into``, or `receive_data`.
     """
@@ -106,7 +101,7 @@ class Splitter:
 
     @property
     def buffered(self) -> int:
-        """Bytes of an unfinished message that are held."""
+        """Bytes held of an incomplete message."""
         return self._end - self._start
 
     @property
@@ -115,31 +110,31 @@ class Splitter:
         return len(self._buffer)
 
     def get_buffer(self) -> memoryview:
-        """Where the next bytes go; never empty. Views given out before are void now."""
+        """Return the memory for the next bytes, never empty. Earlier views become invalid."""
         self._reserve(max(self._wanted(), self.buffered + 1))
         return self._buffer[self._end :]
 
     def received(self, count: int, fds: Sequence[Any] = ()) -> list[Received | Refused]:
-        """Take *count* bytes that were put into `get_buffer`, and the descriptors with them.
+        """Handle *count* bytes that were received into `get_buffer`, and their descriptors.
 
         Returns:
-            The messages that are complete now, in order.
+            The complete messages, in order.
 
         Raises:
-            PeerError: The stream cannot be followed any further.
+            PeerError: The stream is not valid any more.
         """
         self._end += count
         self._fds.extend(fds)
         if len(self._fds) > self.fd_limit:
             found, self._fds = len(self._fds), []
-            raise PeerError(f"{found} descriptors wait, at most {self.fd_limit} may", found)
+            raise PeerError(f"{found} descriptors wait, the limit is {self.fd_limit}", found)
         messages: list[Received | Refused] = []
         while self.buffered >= _FIXED:
             try:
                 size = self._wanted()
             except PeerError:
                 if messages:
-                    break  # what came before it still counts; the next call raises
+                    break  # return the messages before it; the next call raises
                 raise
             if self.buffered < size:
                 break
@@ -155,13 +150,13 @@ class Splitter:
     def receive_data(
         self, data: bytes | bytearray | memoryview, fds: Sequence[Any] = ()
     ) -> list[Received | Refused]:
-        """Take bytes that were received elsewhere; as `received` otherwise."""
+        """Handle bytes that were received elsewhere; otherwise as `received`."""
         self._reserve(self.buffered + len(data))
         self._buffer[self._end : self._end + len(data)] = data
         return self.received(len(data), fds)
 
     def _wanted(self) -> int:
-        """Size of the message at the front, as far as it is known."""
+        """Return the size of the first message, as far as it is known."""
         if self.buffered < _FIXED:
             return _FIXED
         fixed = bytes(self._buffer[self._start : self._start + _FIXED])
@@ -171,11 +166,11 @@ class Splitter:
         body, _, fields = struct.unpack_from(order + "III", fixed, 4)
         size: int = _header_size(fields) + body
         if size > self.limit:
-            raise PeerError(f"a message of {size} bytes; at most {self.limit} are taken", fixed)
+            raise PeerError(f"a message of {size} bytes; the limit is {self.limit}", fixed)
         return size
 
     def _reserve(self, size: int) -> None:
-        """Make room for *size* bytes from the front on, keeping what is held."""
+        """Make room for *size* bytes from the first message on, and keep the held ones."""
         if not self.buffered:
             self._start = self._end = 0
             if self._since_large > SHRINK_AFTER and len(self._buffer) > BUFFER:
@@ -192,25 +187,25 @@ class Splitter:
         self._since_large = 0 if size * 4 > len(self._buffer) else self._since_large + 1
 
     def _take(self, data: memoryview) -> Received | Refused:
-        """Parse one whole message; take the descriptors it declares."""
+        """Parse one complete message; take its declared number of descriptors."""
         try:
             header, count, body = _parse_header(data)
         except Exception as error:
-            # jeepney raises whatever its code runs into (AssertionError, KeyError, TypeError,
-            # RecursionError, ...). Which descriptors were meant is unknown: drop them all.
+            # jeepney raises AssertionError, KeyError, TypeError, RecursionError and others on bytes
+            # that are not valid. The number of its descriptors is unknown: drop them all.
             self._fds = []
             return _refuse("unreadable D-Bus header", data, error)
         fds, self._fds = tuple(self._fds[:count]), self._fds[count:]
         try:
             if len(fds) < count:
-                raise PeerError(f"{count} descriptors are declared, {len(fds)} came")
+                raise PeerError(f"{count} descriptors are declared, {len(fds)} were received")
             return _parse_body(header, body, fds, data[0])
         except Exception as error:
             return _refuse(f"unreadable body of {header.member or 'a reply'}", data, error, header)
 
 
 def _allocate(size: int) -> memoryview:
-    # np.empty does not touch the pages: a size that was only declared costs address space.
+    # np.empty does not touch the pages: a large declared size costs address space only.
     return np.empty(max(size, BUFFER), np.uint8).data
 
 
@@ -226,7 +221,7 @@ def _refuse(
 
 
 def _parse_header(data: memoryview) -> tuple[Received, int, memoryview]:
-    """Read a message's header; returns it with the count of descriptors and the body."""
+    """Parse a message's header; returns it, the number of descriptors and the body."""
     order = _ORDER[data[0]]
     kind, flags, version = data[1], data[2], data[3]
     _, serial, fields_size = struct.unpack_from(order + "III", data, 4)
@@ -260,7 +255,7 @@ def _parse_header(data: memoryview) -> tuple[Received, int, memoryview]:
 
 
 def _field(fields: dict[Any, Any], code: int, kind: type[_T], default: _T) -> _T:
-    """One header field; a variant can hold any type, so its type is checked here."""
+    """Return one header field. A variant may have any type, so the type is checked here."""
     value = fields.get(low_level.HeaderFields(code), default)
     if type(value) is not kind or (isinstance(value, int) and not 0 <= value < 1 << 32):
         raise PeerError(f"header field {code} is {value!r:.80}")
@@ -276,7 +271,9 @@ def _parse_body(
         layout = struct.Struct(_ORDER[order_byte] + numbers + "I")
         *leading, length = layout.unpack_from(body)
         if layout.size + length != len(body):
-            raise PeerError(f"{length} bytes of pixels declared, {len(body) - layout.size} there")
+            raise PeerError(
+                f"{length} bytes of pixels are declared, {len(body) - layout.size} were received"
+            )
         values = (*leading, body[layout.size :].toreadonly())
     else:
         values = _parse_small(header.signature, body, fds, order_byte)

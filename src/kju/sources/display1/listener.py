@@ -1,12 +1,11 @@
-"""The listener: what org.qemu.Display1.Listener is called with, and what it answers.
+"""The listener: the calls of org.qemu.Display1.Listener, and the replies to them.
 
 Rules of this file:
-- Answers come out with the events, to be sent before the events are looked at: QEMU's main
-  loop stands still until ScanoutMap is answered, and after a slow answer QEMU sends this
-  listener copies for the rest of its life.
-- A call that says no reply is expected gets none, not even an error.
-- Every number is checked. A bad message becomes a `Mistake` (and an error reply where one is
-  wanted), changes nothing, and the listener goes on.
+- Replies are returned with the events. Send them before the events are handled: QEMU's main loop
+  waits for the reply to ScanoutMap, and after a slow reply QEMU sends this listener only copies.
+- A call with the flag "no reply expected" gets none, not even an error.
+- Every number is checked. A message that is not valid becomes a `Mistake`, and an error reply if
+  one is expected. It changes nothing, and the listener continues.
 
 Source:
     org.qemu.Display1.Listener and .Listener.Unix.Map, dbus-display1.xml of QEMU's manual.
@@ -37,17 +36,14 @@ from .events import (
 )
 from .frames import Received, Refused
 
+#: Largest stride: a row of the widest picture, padded fourfold.
 MAX_STRIDE = MAX_SIDE * 16
-"""Largest stride: a row of the widest picture, padded fourfold."""
-
+#: Largest offset into a mapping; the shell checks it against the descriptor's size.
 MAX_OFFSET = 1 << 40
-"""Largest offset into a mapping; the shell checks it against the descriptor's size."""
-
+#: Largest side of a cursor: that of the surface, and of QEMU.
 MAX_CURSOR = CURSOR_SIDE
-"""Largest cursor side QEMU itself accepts."""
-
+#: Largest distance of a pointer from the origin, in each direction.
 MAX_POSITION = 1 << 16
-"""Largest distance of a pointer from the origin, either way."""
 
 UNKNOWN_METHOD = "org.freedesktop.DBus.Error.UnknownMethod"
 UNKNOWN_PROPERTY = "org.freedesktop.DBus.Error.UnknownProperty"
@@ -56,7 +52,7 @@ INVALID_ARGS = "org.freedesktop.DBus.Error.InvalidArgs"
 
 
 class Outcome(NamedTuple):
-    """What one message led to: bytes to send first, then events to work on."""
+    """The result of one message: a reply to send first, then events to handle."""
 
     reply: bytes
     events: tuple[Event, ...]
@@ -69,7 +65,7 @@ class _Answer(NamedTuple):
 
 
 class _CallError(Exception):
-    """Becomes an error reply; says nothing about the peer's honesty."""
+    """An error reply to a call that may be well-meant."""
 
     def __init__(self, name: str, text: str) -> None:
         super().__init__(text)
@@ -80,13 +76,12 @@ class Listener:
     """The state machine of one registered listener.
 
     Attributes:
-        size: Width and height of what the console shows, None before the first scanout and
-            after Disable.
-        mapped: Whether that came as memory to map.
+        size: Width and height of the picture; None before the first scanout and after Disable.
+        mapped: Whether QEMU sent it as memory to map.
     """
 
     def __init__(self, maps: bool = True) -> None:
-        """Start with nothing shown.
+        """Start without a picture.
 
         Args:
             maps: Offer QEMU to send memory instead of bytes.
@@ -121,14 +116,14 @@ class Listener:
             self._methods[messages.LISTENER_MAP] = mapping
 
     def receive(self, message: Received | Refused) -> Outcome:
-        """Take one message from the splitter; never raises for what the peer sent."""
+        """Handle one message from the splitter; a message that is not valid raises nothing."""
         if isinstance(message, Refused):
             events = (Mistake(message.error),)
             if message.message is None:
                 return Outcome(b"", events)
             return Outcome(self._error(message.message, INVALID_ARGS, message.error), events)
         if message.kind != 1:
-            # Signals are not for a listener, and it calls nothing that could be answered.
+            # A listener receives no signals, and makes no calls that could be answered.
             return Outcome(b"", ())
         try:
             answer = self._dispatch(message)
@@ -211,14 +206,14 @@ class Listener:
         fd, offset, width, height, stride, pixman = call.body
         source = _check_picture(width, height, stride, pixman)
         if offset > MAX_OFFSET:
-            raise PeerError(f"offset {offset}, at most {MAX_OFFSET} is taken")
+            raise PeerError(f"offset {offset}, the limit is {MAX_OFFSET}")
         self.size, self.mapped = (width, height), True
         event = ScanoutMap(fd, offset, width, height, stride, pixman, source.name)
         return _Answer(events=(event,))
 
     def _update_map(self, call: Received) -> _Answer:
         if self.size is None or not self.mapped:
-            raise PeerError("UpdateMap, but what is shown did not come as a map")
+            raise PeerError("UpdateMap, but the picture was not sent as a map")
         rect = Rect(*call.body)
         if rect.width < 1 or rect.height < 1 or not Rect(0, 0, *self.size).contains(rect):
             raise PeerError(f"not a part of the scanout's {self.size[0]}x{self.size[1]}")
@@ -239,7 +234,7 @@ class Listener:
             raise PeerError(f"a cursor has sides of 1 to {MAX_CURSOR} pixels")
         if len(data) != width * height * 4:
             raise PeerError(f"{len(data)} bytes, expected {width * height * 4}")
-        # The guest chooses the hot spot, some choose one outside; the shape is still good.
+        # Some guests choose a hot spot outside of the shape, which is valid all the same.
         hot_x, hot_y = min(max(hot_x, 0), width - 1), min(max(hot_y, 0), height - 1)
         return _Answer(events=(CursorDefine(width, height, hot_x, hot_y, bytes(data)),))
 

@@ -1,7 +1,7 @@
-"""Messages of org.qemu.Display1, each built by one pure function.
+"""The messages of org.qemu.Display1, each built by one pure function.
 
-Peer to peer there is no bus, so nobody routes by bus name; jeepney insists on one in
-every method call and gets a dummy, which QEMU ignores.
+A peer-to-peer connection has no bus names. jeepney requires one in every method call, so each call
+has a dummy, which QEMU ignores.
 
 Source:
     docs/interop/dbus-display (QEMU's manual), and the D-Bus specification.
@@ -26,41 +26,40 @@ PEER = "org.freedesktop.DBus.Peer"
 VM_PATH = "/org/qemu/Display1/VM"
 LISTENER_PATH = "/org/qemu/Display1/Listener"
 
-NOBODY = "org.qemu"
-"""The dummy destination."""
-
+#: The dummy destination.
+DUMMY_NAME = "org.qemu"
+#: A jeepney message; jeepney has no types.
 Message = Any
-"""A jeepney message; jeepney carries no types."""
 
 
 def console_path(index: int) -> str:
-    """The object path of one console."""
+    """Return the object path of one console."""
     return f"/org/qemu/Display1/Console_{index}"
 
 
 def call(path: str, interface: str, member: str, signature: str = "", *body: object) -> Message:
-    """Build a method call; the functions below are all made of it."""
-    address = wrappers.DBusAddress(path, bus_name=NOBODY, interface=interface)
+    """Build a method call; all functions below use it."""
+    address = wrappers.DBusAddress(path, bus_name=DUMMY_NAME, interface=interface)
     return wrappers.new_method_call(address, member, signature or None, body)
 
 
 def get_property(path: str, interface: str, name: str) -> Message:
-    """Ask for one property; the answer's body is one variant."""
+    """Build a request for one property; the reply's body is one variant."""
     return call(path, PROPERTIES, "Get", "ss", interface, name)
 
 
 def get_properties(path: str, interface: str) -> Message:
-    """Ask for all properties of an interface; the answer's body is one ``a{sv}``."""
+    """Build a request for all properties of an interface; the reply's body is ``a{sv}``."""
     return call(path, PROPERTIES, "GetAll", "s", interface)
 
 
 def console_ids() -> Message:
-    """Ask for VM.ConsoleIDs, the indices of the consoles there are."""
+    """Build a request for VM.ConsoleIDs, the indices of the consoles."""
     return get_property(VM_PATH, VM, "ConsoleIDs")
 
 
 def register_listener(console: int, fd: int) -> Message:
-    """Hand QEMU one end of a socketpair; be ready to serve the other before the answer."""
+    """Build a call that gives QEMU one end of a pair; serve the other end before the reply."""
     return call(console_path(console), CONSOLE, "RegisterListener", "h", fd)
 
 
@@ -74,24 +73,24 @@ def set_ui_info(
     x: int = 0,
     y: int = 0,
 ) -> Message:
-    """Tell the guest the size and place of the window it is shown in."""
+    """Build a call that gives the guest the size and place of its window."""
     path = console_path(console)
     body = (width_mm, height_mm, x, y, width, height)
     return call(path, CONSOLE, "SetUIInfo", "qqiiuu", *body)
 
 
 def key(console: int, keycode: int, pressed: bool) -> Message:
-    """Press or release one key, by QEMU key number (qnum)."""
+    """Build a call that presses or releases a key, by QEMU key number (qnum)."""
     member = "Press" if pressed else "Release"
     return call(console_path(console), KEYBOARD, member, "u", keycode)
 
 
 def serialise(message: Message, serial: int) -> tuple[bytes, list[int]]:
-    """Turn a message into bytes and the descriptors that go with its first byte.
+    """Return a message as bytes, and the descriptors to send with the first byte.
 
     Args:
-        message: Built by this module.
-        serial: 1 to 2^32 - 1; the answer names it.
+        message: A message of this module.
+        serial: 1 to 2^32 - 1; the reply names it.
     """
     fds: array[int] = array("i")
     data: bytes = message.serialise(serial=serial, fds=fds)
@@ -101,13 +100,13 @@ def serialise(message: Message, serial: int) -> tuple[bytes, list[int]]:
 def method_return(
     reply_serial: int, serial: int, signature: str = "", body: tuple[object, ...] = ()
 ) -> bytes:
-    """The bytes of a successful answer."""
+    """Return the bytes of a successful reply."""
     return _reply(low_level.MessageType.method_return, reply_serial, serial, signature, body)
 
 
 def error(reply_serial: int, serial: int, name: str, text: str) -> bytes:
-    """The bytes of an answer that says why not."""
-    text = text.replace("\0", " ")  # a D-Bus string has none; the peer would hang up
+    """Return the bytes of an error reply."""
+    text = text.replace("\0", " ")  # not allowed in a D-Bus string: the peer would hang up
     return _reply(low_level.MessageType.error, reply_serial, serial, "s", (text,), name)
 
 

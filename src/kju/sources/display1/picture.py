@@ -1,7 +1,7 @@
-"""Pictures that QEMU's listener was given: memory to look at, or bytes that came along.
+"""SHELL: the pictures of QEMU's listener: mapped memory, or bytes in a message.
 
-Memory belongs to somebody else, who may cut it at any time; it is mapped guarded, so that a
-cut is a flag (`Picture.lost`) and not the end of the process.
+The memory belongs to another process, which may truncate it at any time. It is mapped guarded, so
+that truncation sets a flag (`Picture.lost`) and does not end this process.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from .events import Scanout, ScanoutMap, Update
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: Buffers kept mapped: a guest flips between two or three, and one is being replaced. Not more: a
+#: mapping keeps its memory alive in the kernel after QEMU has freed it.
 MAX_MAPPINGS = 4
-"""Buffers kept mapped: a guest flips between two or three, and one is being replaced. A kept
-mapping keeps its memory alive in the kernel after QEMU has let go of it, so not more."""
 
 
 @dataclass(slots=True, eq=False)
 class Picture:
-    """One scanout: where its pixels are and what they look like.
+    """One scanout: its pixels and their form.
 
     Attributes:
-        known: These pixels were shown before from the same memory, so this is a page flip.
+        known: The same memory was shown before, so this is a page flip.
         placeholder: It may be QEMU's "Display output is not active": memory that QEMU, not the
             guest's graphics device, has just made.
     """
@@ -55,7 +55,7 @@ class Picture:
 
     @property
     def lost(self) -> bool:
-        """Whether its memory was cut while somebody read it; what was read then is nothing."""
+        """Whether its memory was truncated; the pixels read since then are zeros."""
         return self.mapping is not None and self.mapping.lost
 
     def alike(self, other: Picture | None) -> bool:
@@ -69,7 +69,7 @@ class Picture:
 
 
 class Mappings:
-    """The buffers of one console that are mapped, found again by device and inode."""
+    """The mapped buffers of one console, by device and inode."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[int, int, int], Mapping] = OrderedDict()
@@ -81,16 +81,16 @@ class Mappings:
         return iter(self._known.values())
 
     def picture(self, event: ScanoutMap) -> Picture:
-        """Map what *event* brought; its descriptor can be closed afterwards.
+        """Map the memory of *event*; its descriptor can be closed afterwards.
 
         Raises:
-            PeerError: It is no memory, or has less of it than the event says.
+            PeerError: The descriptor is not memory, or is smaller than the event states.
         """
         fd = event.fd.fileno()
         found = os.fstat(fd)
         size = event.offset + event.stride * event.height
         if not stat.S_ISREG(found.st_mode):
-            raise PeerError("ScanoutMap came with a descriptor that is no memory", found.st_mode)
+            raise PeerError("the descriptor of ScanoutMap is not memory", found.st_mode)
         if found.st_size < size:
             raise PeerError(f"ScanoutMap needs {size} bytes, its memory has {found.st_size}", size)
         key = (found.st_dev, found.st_ino, size)
@@ -117,20 +117,20 @@ class Mappings:
         )
 
     def keep(self, picture: Picture | None) -> None:
-        """Let go of every buffer but the one *picture* shows."""
+        """Unmap every buffer but that of *picture*."""
         for key, mapping in list(self._known.items()):
             if picture is None or mapping is not picture.mapping:
                 del self._known[key]
 
 
 def copied(event: Scanout) -> Picture:
-    """Copy the bytes of *event* out of the receive buffer, to be held."""
+    """Return the picture of *event* with a copy of its bytes."""
     pixels = np.array(event.data[: event.stride * event.height], np.uint8)
     return borrowed(event, pixels.data)
 
 
 def borrowed(event: Scanout, pixels: memoryview | None = None) -> Picture:
-    """The bytes of *event* where they are: valid until more is received."""
+    """Return the picture of *event* in the receive buffer: valid until more is received."""
     return Picture(
         event.width,
         event.height,
@@ -142,7 +142,7 @@ def borrowed(event: Scanout, pixels: memoryview | None = None) -> Picture:
 
 
 def paint(picture: Picture, event: Update, bytes_per_pixel: int) -> None:
-    """Apply *event* to a copied picture of the same format."""
+    """Draw *event* into a copied picture of the same format."""
     rect: Rect = event.rect
     row = rect.width * bytes_per_pixel
     source = np.frombuffer(event.data, np.uint8)[: event.stride * rect.height]
@@ -153,7 +153,7 @@ def paint(picture: Picture, event: Update, bytes_per_pixel: int) -> None:
 
 
 def _made_by_qemu(fd: int) -> bool:
-    """Whether QEMU named this memory as its own drawing, not as the guest's.
+    """Return whether QEMU named this memory as its own drawing, not as the guest's.
 
     A hint for timing only: text and converted modes have the same name as placeholders.
     """

@@ -1,23 +1,23 @@
-"""What the listener was told becomes published pixels: when, and which.
+"""Publishes what the listener received: decides when, and which pixels.
 
 Rules of this file:
 
-- Bytes that came along are published (or copied) before more is received; there is no queue.
-  For mapped memory only rectangles are kept, and those in a bounded region. So what is held
-  never exceeds one picture and a few mappings, whatever QEMU sends.
-- A page flip, and any scanout of the size that is shown, is published at once.
-- Two kinds of scanout wait a little, in case the next one makes them void: one of another size
-  (`HOLD_SIZE`), and one that may be a placeholder (`HOLD_PLACEHOLDER`). Updates meanwhile
-  belong to what is held. Nothing is held longer than `HOLD_PLACEHOLDER` altogether.
-- Time comes in as an argument; there is no clock in here.
+- Bytes in a message are published or copied before more is received; there is no queue. For
+  mapped memory only rectangles are kept, in a bounded region. So this object never holds more
+  than one picture and a few mappings, whatever QEMU sends.
+- A page flip, and any scanout of the published size, is published at once.
+- Two kinds of scanout are delayed, because the next one may replace them: a scanout of another
+  size (`HOLD_SIZE`), and one that may be a placeholder (`HOLD_PLACEHOLDER`). Updates meanwhile
+  belong to the delayed picture. No picture is delayed longer than `HOLD_PLACEHOLDER` in all.
+- Time is an argument; this file reads no clock.
 
-Where the times come from (QEMU 10.0.2, Linux 6.1 guests under TCG): in five timed mode
-changes on virtio-vga QEMU showed its "Display output is not active" for 29 to 99 ms, and while
-Linux loaded the driver for 226 to 251 ms. It has the *old* size, so that the size alone does
-not tell it, but its memory is QEMU's own and was never shown before. Text and converted modes
-share those marks; for them `HOLD_PLACEHOLDER` is the price of a mode change that keeps the
-size. Bytes carry no such mark: in copy mode a placeholder of the old size is seen.
-QEMU's listener ticks every 30 ms: a size that is gone after one tick was not meant to be seen.
+Source of the times (QEMU 10.0.2, Linux 6.1 guests under TCG): in five timed mode changes on
+virtio-vga QEMU showed its "Display output is not active" for 29 to 99 ms, and while Linux loaded
+the driver for 226 to 251 ms. That placeholder has the *old* size, so the size does not identify
+it. But its memory is QEMU's own and was never shown before. Text and converted modes have the
+same marks, so for them `HOLD_PLACEHOLDER` is the price of a mode change that keeps the size.
+Bytes have no such mark: in copy mode a placeholder of the old size is published.
+QEMU's listener ticks every 30 ms: a size that lasts one tick only was not meant to be seen.
 """
 
 from __future__ import annotations
@@ -41,11 +41,10 @@ from .events import (
 )
 from .picture import Mappings, Picture, borrowed, copied, paint
 
+#: Seconds for which a scanout of another size is delayed.
 HOLD_SIZE = 0.03
-"""Seconds a scanout of another size waits to be replaced."""
-
+#: Seconds for which a scanout that may be a placeholder is delayed.
 HOLD_PLACEHOLDER = 0.3
-"""Seconds a scanout that may be a placeholder waits to be replaced."""
 
 NEVER = float("inf")
 
@@ -53,15 +52,74 @@ OFF = "the guest has switched this display off"
 LOST = "the guest's display memory was cut short; nothing more can be read from it"
 
 
+class DelayedPicture:
+    """At most one picture that is not published yet, and the time at which it will be.
+
+    Attributes:
+        picture: The picture; None while nothing is delayed.
+        deadline: When to publish it; `NEVER` while it waits for a larger surface.
+    """
+
+    def __init__(self) -> None:
+        self.picture: Picture | None = None
+        self.deadline = NEVER
+        self._since = 0.0
+
+    def delay(self, picture: Picture, now: float, seconds: float) -> None:
+        """Delay *picture* in place of an earlier one, which keeps its start of the delay."""
+        if self.picture is None:
+            self._since = now
+        self.picture = picture
+        self.deadline = min(now + seconds, self._since + HOLD_PLACEHOLDER)
+
+    def keep(self, picture: Picture) -> None:
+        """Hold *picture* until the surface is replaced by a larger one."""
+        self.picture, self.deadline = picture, NEVER
+
+    def take_due(self, now: float) -> Picture | None:
+        """Return the picture, and hold nothing, if its time has come."""
+        return self.take() if now >= self.deadline else None
+
+    def take(self) -> Picture | None:
+        """Return the picture and hold nothing."""
+        picture, self.picture, self.deadline = self.picture, None, NEVER
+        return picture
+
+
+class GuestCursor:
+    """The cursor as QEMU sent it last, to be published in a new surface again."""
+
+    def __init__(self) -> None:
+        self._shape: CursorDefine | None = None
+        self._pointer: MouseSet | None = None
+
+    def define(self, shape: CursorDefine, producer: Producer) -> None:
+        """Publish a new shape."""
+        self._shape = shape
+        producer.set_cursor(shape.argb, shape.width, shape.height, shape.hot_x, shape.hot_y)
+
+    def move(self, pointer: MouseSet, producer: Producer) -> None:
+        """Publish a new position."""
+        self._pointer = pointer
+        producer.move_cursor(pointer.x, pointer.y, pointer.visible)
+
+    def publish(self, producer: Producer) -> None:
+        """Publish shape and position in another surface."""
+        if self._shape is not None:
+            self.define(self._shape, producer)
+        if self._pointer is not None:
+            self.move(self._pointer, producer)
+
+
 class Presenter:
     """Publishes one console's pictures.
 
     Attributes:
-        shown: What is published, None when nothing is.
-        needed: Bytes of pixels the surface lacks room for; 0 while everything fits.
+        shown: The published picture; None where there is none.
+        needed: Bytes of pixels that the surface lacks room for; 0 while everything fits.
         fell_back: QEMU sent bytes of a picture that it had sent as memory before.
-        out_of_step: QEMU has changed the mode and not said to what.
-        paused: The machine is; a picture that comes now is published as such.
+        out_of_step: QEMU has changed the mode without announcing the new one.
+        paused: Whether the machine is paused; the next picture is published as such.
     """
 
     def __init__(self, producer: Producer) -> None:
@@ -71,37 +129,34 @@ class Presenter:
         self.fell_back = False
         self.out_of_step = False
         self.paused = False
-        self._held: Picture | None = None
-        self._since = 0.0
-        self._deadline = NEVER
+        self._delayed = DelayedPicture()
         self._damage = Region()
-        self._whole = False
+        self._whole = False  # compare everything, not only the damage
         self._mappings = Mappings()
         self._last_map: Picture | None = None
-        self._blank = True
-        self._cursor: CursorDefine | None = None
-        self._pointer: MouseSet | None = None
+        self._blank = True  # nothing is shown: the surface's state is not LIVE or PAUSED
+        self._cursor = GuestCursor()
 
     @property
     def deadline(self) -> float:
-        """When `publish` has to be called though nothing was received; `NEVER` if not."""
-        return self._deadline if self._held is not None else NEVER
+        """The time at which `publish` is due although nothing is received; `NEVER` if none."""
+        return self._delayed.deadline
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Width and height of what QEMU said last, shown already or held."""
-        latest = self._held or self.shown
+        """Width and height of the newest picture, published or delayed."""
+        latest = self._delayed.picture or self.shown
         return latest.size if latest is not None else None
 
-    def take(self, event: Event, now: float) -> None:
-        """Take one event.
+    def handle(self, event: Event, now: float) -> None:
+        """Handle one event.
 
         Raises:
-            PeerError: It cannot be true; nothing has changed.
+            PeerError: The event contradicts earlier ones; nothing has changed.
         """
         match event:
             case UpdateMap(rect):
-                if self._held is None:
+                if self._delayed.picture is None:
                     self._damage.add(rect)
             case Update():
                 self._update(event)
@@ -114,59 +169,56 @@ class Presenter:
             case Disable():
                 self._disable()
             case CursorDefine():
-                self._cursor = event
-                self._show_cursor()
+                self._cursor.define(event, self.producer)
             case MouseSet():
-                self._pointer = event
-                self._show_pointer()
+                self._cursor.move(event, self.producer)
 
-    def pause(self, now: bool) -> None:
-        """The machine has been paused, or goes on; said at once where there is a picture."""
-        self.paused = now
+    def set_paused(self, paused: bool) -> None:
+        """Publish PAUSED or LIVE, at once where there is a picture."""
+        self.paused = paused
         if not self._blank:
-            self.producer.set_state(self._live)
+            self.producer.set_state(self._live_state)
 
     @property
-    def _live(self) -> State:
+    def _live_state(self) -> State:
         return State.PAUSED if self.paused else State.LIVE
 
     def publish(self, now: float) -> None:
-        """Publish what may be published by *now*: call it when the socket is drained.
+        """Publish what is due at *now*; call it when the socket is drained.
 
         Raises:
-            PeerError: The guest's memory was cut; the surface is unavailable until QEMU
-                shows something else.
+            PeerError: The guest's memory was truncated; the surface is unavailable until QEMU
+                sends another picture.
             LimitError: There is no memory for a new mode; likewise.
         """
-        if self._held is not None and now >= self._deadline:
-            due, self._held, self._deadline = self._held, None, NEVER
-            self._show(due)
-        elif self.shown is not None and self.shown.mapping is not None and self._held is None:
+        if self._delayed.picture is not None:
+            if (due := self._delayed.take_due(now)) is not None:
+                self._show(due)
+        elif self.shown is not None and self.shown.mapping is not None:
             self._compare(self.shown)
-        for picture in (self.shown, self._held):
+        for picture in (self.shown, self._delayed.picture):
             if picture is not None and picture.lost:
                 self._lose()
 
     def retarget(self, producer: Producer, now: float) -> None:
-        """Go on in another surface, beginning with the whole picture and the cursor."""
+        """Continue in another surface, beginning with the whole picture and the cursor."""
         before, self.producer, self.needed = self.producer, producer, 0
-        held, self._held = self._held, None
+        delayed = self._delayed.take()
         shown = self.shown
-        # A new surface says LIVE, whatever the old one said.
+        # A new surface is LIVE, whatever the state of the old one was.
         blank, self._blank = self._blank, True
-        if held is not None:
-            self._show(held)  # most likely it waited for this surface
+        if delayed is not None:
+            self._show(delayed)  # most likely it waited for this surface
         elif shown is not None and shown.mapping is not None:
             self._show(shown)
         elif shown is not None:
-            # The bytes came and went: the old surface has the only copy.
+            # The message with the bytes is gone: the old surface has the only copy.
             mode = before.mode
             producer.set_mode(mode.width, mode.height, source=before.pixels, stride=mode.stride)
-            self._settled()
+            self._note_published()
         elif blank and before.mode.epoch:
             producer.set_state(State.UNAVAILABLE, OFF)
-        self._show_cursor()
-        self._show_pointer()
+        self._cursor.publish(producer)
         self.publish(now)
 
     # -- scanouts
@@ -175,11 +227,11 @@ class Presenter:
         picture = self._mappings.picture(event)
         self._last_map = picture
         self.fell_back = self.out_of_step = False
-        patience = self._patience(picture)
-        if patience:
-            self._hold(picture, now, patience)
+        seconds = self._delay_of(picture)
+        if seconds:
+            self._delayed.delay(picture, now, seconds)
         else:
-            self._held = None
+            self._delayed.take()
             self.shown = picture
             self._whole = True
 
@@ -188,20 +240,22 @@ class Presenter:
         self.out_of_step = False
         if picture.alike(self._last_map):
             self.fell_back = True
-        patience = self._patience(picture)
-        if patience or self.needed:
-            self._hold(copied(event), now, patience)
+        seconds = self._delay_of(picture)
+        if seconds or self.needed:
+            # A copy: the bytes are valid only until more is received.
+            self._delayed.delay(copied(event), now, seconds)
         else:
-            self._held = None
+            self._delayed.take()
             self._show(picture)
             if self.needed:
-                self._held = copied(event)
+                self._delayed.keep(copied(event))
 
     def _update(self, event: Update) -> None:
-        if self._held is not None:
-            if self._held.mapping is not None or event.source_format != self._held.source_format:
-                raise PeerError("Update of something that did not come as such bytes")
-            paint(self._held, event, from_pixman(event.pixman_format).bytes_per_pixel)
+        delayed = self._delayed.picture
+        if delayed is not None:
+            if delayed.mapping is not None or event.source_format != delayed.source_format:
+                raise PeerError("Update of a picture that was not sent as such bytes")
+            paint(delayed, event, from_pixman(event.pixman_format).bytes_per_pixel)
         elif self.shown is not None:
             self.producer.draw(
                 event.rect, event.data, stride=event.stride, source_format=event.source_format
@@ -212,8 +266,8 @@ class Presenter:
         self._blank = True
         self.producer.set_state(State.UNAVAILABLE, OFF)
 
-    def _patience(self, picture: Picture) -> float:
-        """Seconds for which *picture* should be held back."""
+    def _delay_of(self, picture: Picture) -> float:
+        """Return the seconds for which *picture* is delayed."""
         if self.shown is None or picture.known:
             first_or_flip = self.shown is None or picture.size == self.shown.size
             return 0.0 if first_or_flip else HOLD_SIZE
@@ -221,16 +275,10 @@ class Presenter:
             return HOLD_PLACEHOLDER
         return 0.0 if picture.size == self.shown.size else HOLD_SIZE
 
-    def _hold(self, picture: Picture, now: float, patience: float) -> None:
-        if self._held is None:
-            self._since = now
-        self._held = picture
-        self._deadline = min(now + patience, self._since + HOLD_PLACEHOLDER)
-
     # -- publishing
 
     def _show(self, picture: Picture) -> None:
-        """Publish the whole of *picture*; where it does not fit, hold it and say so."""
+        """Publish the whole of *picture*; where it does not fit, keep it and set `needed`."""
         producer, mode = self.producer, self.producer.mode
         size_before = (mode.width, mode.height)
         if mode.epoch and picture.size == size_before:
@@ -245,12 +293,12 @@ class Presenter:
                     source_format=picture.source_format,
                 )
             except GeometryError:
-                # The listener has checked everything else: it is too large for the surface.
+                # The listener has checked everything else: the surface is too small.
                 self.needed = room_for(*picture.size)
-                self._held, self._deadline = picture, NEVER
+                self._delayed.keep(picture)
                 return
             except LimitError as error:
-                # It would fit, but there is no memory. The next scanout tries again.
+                # There is room for it, but no memory. The next scanout tries again.
                 self._forget()
                 self._blank = True
                 producer.set_state(State.UNAVAILABLE, str(error))
@@ -259,18 +307,18 @@ class Presenter:
         self.needed = 0
         self.shown = picture
         if picture.mapping is None:
-            picture.pixels = memoryview(b"")  # published now, and not to be kept twice
-        self._settled()
+            picture.pixels = memoryview(b"")  # published now; do not keep a second copy
+        self._note_published()
 
     def _compare(self, picture: Picture, whole: bool = False) -> None:
-        """Publish what differs: everywhere, or in the rectangles QEMU named."""
+        """Publish the differences: everywhere, or in QEMU's rectangles."""
         whole = whole or self._whole
         rects = None if whole else self._damage.take()
         if rects == []:
             return
         mode = self.producer.mode
         if (mode.width, mode.height) != picture.size:
-            # The first picture, or a surface that has just been given.
+            # The first picture, or a new surface.
             self._whole = False
             self._show(picture)
             return
@@ -281,14 +329,14 @@ class Presenter:
             rects=rects,
             source_format=picture.source_format,
         )
-        self._settled()
+        self._note_published()
 
-    def _settled(self) -> None:
+    def _note_published(self) -> None:
         self._whole = False
         self._damage.take()
         if self._blank:
             self._blank = False
-            self.producer.set_state(self._live)
+            self.producer.set_state(self._live_state)
 
     def _lose(self) -> None:
         self._disable()
@@ -296,20 +344,8 @@ class Presenter:
         raise PeerError(LOST)
 
     def _forget(self) -> None:
-        self.shown = self._held = self._last_map = None
+        self.shown = self._last_map = None
+        self._delayed.take()
         self._whole = False
         self._damage.take()
         self._mappings.keep(None)
-
-    # -- the cursor
-
-    def _show_cursor(self) -> None:
-        if self._cursor is not None:
-            shape = self._cursor
-            self.producer.set_cursor(
-                shape.argb, shape.width, shape.height, shape.hot_x, shape.hot_y
-            )
-
-    def _show_pointer(self) -> None:
-        if self._pointer is not None:
-            self.producer.move_cursor(self._pointer.x, self._pointer.y, self._pointer.visible)

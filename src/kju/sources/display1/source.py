@@ -1,11 +1,11 @@
-"""The source that QEMU's D-Bus display fills: ``display1-map`` and ``display1-copy``.
+"""SHELL: the source that QEMU's D-Bus display fills: ``display1-map`` and ``display1-copy``.
 
 Rules of this file:
 
 - One thread owns the socket and does nothing else: QEMU's main loop waits for some of its
-  answers. Answers go out before the work they stand for.
-- The socket is always drained: QEMU buffers without end for a listener that does not read.
-  Work is put together until the socket is empty, or `MAX_DRAIN` has passed.
+  replies. A reply is sent before the work that it acknowledges.
+- The socket is always drained: QEMU buffers without limit for a listener that does not read.
+  Work is collected until the socket is empty, or until `MAX_DRAIN` has passed.
 - Nothing is published after `stop` has returned.
 """
 
@@ -14,165 +14,128 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable
 
-from ...errors import KjuError
+from ...errors import KjuError, PeerError
 from ...surface.producer import Producer
-from ..base import Need, Phase, Report, Source, Status
+from ..base import Need, OnStatus, Phase, Status
+from ..threaded import ThreadedSource
 from .channel import Channel
 from .events import Event, Mistake, ScanoutMap
 from .presenter import NEVER, Presenter
 
 log = logging.getLogger(__name__)
 
+#: Seconds of receiving without a pause after which the known changes are published anyway; QEMU's
+#: own tick is 30 ms.
 MAX_DRAIN = 0.02
-"""Seconds of receiving without a pause after which what is known is published anyway; QEMU's
-own clock is 30 ms."""
-
+#: Seconds to wait for the update that belongs to a page flip, so that both cost one comparison.
+#: QEMU sends it as soon as it has the reply.
 SETTLE = 0.001
-"""Seconds to wait for the update that belongs to a page flip, so that both cost one comparison.
-QEMU sends it as soon as it has our answer."""
 
 BYTES = "QEMU sends bytes: it is older than 9.2, or this mode lies in video memory it cannot share"
-NO_MAPS = "maps were not asked for"
-FELL_BACK = "QEMU fell back to bytes after a slow or failed answer"
-OUT_OF_STEP = "QEMU changed the mode without saying so, as it does with text sent as bytes"
-TOO_LARGE = "the picture is larger than the surface"
+NO_MAPS = "maps were not requested"
+FELL_BACK = "QEMU fell back to bytes after a slow or failed reply"
+OUT_OF_STEP = "QEMU changed the mode without announcing it, as it does with text sent as bytes"
+HUNG_UP = "QEMU has hung up"
 
 
-class Display1Source(Source):
+class Display1Source(ThreadedSource):
     """Fills a producer from one registered listener.
 
     Make the pair with `channel.socket_pair`, give one end to this class, call `start`, and
     only then give the other end to RegisterListener.
+
+    Args:
+        sock: This end of the pair; the source closes it.
+        producer: The producer to fill.
+        on_status: Receives every new status, in the source's thread.
+        maps: Ask for memory rather than bytes.
+        label: Names the console in logs.
+
+    Attributes:
+        mistakes: Messages of QEMU's that were rejected.
     """
 
     def __init__(
         self,
         sock: socket.socket,
         producer: Producer,
-        report: Report | None = None,
+        on_status: OnStatus | None = None,
         *,
         maps: bool = True,
         label: str = "0",
     ) -> None:
-        """Own *sock*, and prepare to fill *producer*.
-
-        Args:
-            sock: Our end of the pair; closed by this class.
-            producer: What to fill.
-            report: Told what the source does, from its thread.
-            maps: Ask for memory rather than bytes.
-            label: Names the console in logs.
-        """
-        super().__init__(producer, "display1-map" if maps else "display1-copy", report)
+        name = "display1-map" if maps else "display1-copy"
+        super().__init__(producer, name, on_status, thread=f"kju-display1-{label}")
         self.maps = maps
         self.label = label
         self.mistakes = 0
         self._channel = Channel(sock, maps)
         self._presenter = Presenter(producer)
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._lock = threading.Lock()
-        self._requests: list[Callable[[], None]] = []
-        self._ending = False
-        self._thread = threading.Thread(target=self._run, name=f"kju-display1-{label}", daemon=True)
+        self._eventfd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Width and height of what QEMU said last; a console's own properties may differ."""
+        """Width and height that QEMU sent last; a console's own properties may differ."""
         return self._presenter.size
-
-    def start(self) -> None:
-        """Serve the listener from now on; QEMU may be told of it when this returns."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Hang up; returns when nothing will be published any more."""
-        with self._lock:
-            if self._wake < 0:
-                return
-            self._ending = True
-            os.eventfd_write(self._wake, 1)
-        try:
-            self._channel.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # QEMU was faster
-        if self._thread.ident is not None:
-            self._thread.join()
-        self._close()
-        self._tell(Status(Phase.ENDED, self.status.name))
 
     def retarget(self, producer: Producer) -> None:
         """Fill another surface from now on, beginning with the whole picture."""
         self.producer = producer
-        self._ask(lambda: self._presenter.retarget(producer, time.monotonic()))
+        self._submit(lambda: self._presenter.retarget(producer, time.monotonic()))
 
-    def pause(self, now: bool) -> None:
-        """Say so, once the thread gets to it."""
-        super().pause(now)
-        self._ask(lambda: self._presenter.pause(now))
+    def set_paused(self, paused: bool) -> None:
+        """Publish the new state in the source's thread."""
+        super().set_paused(paused)
+        self._submit(lambda: self._presenter.set_paused(paused))
 
-    def flush(self, timeout: float) -> bool:
-        """Publish everything that QEMU has sent before this call."""
-        done = threading.Event()
-        return self._ask(done.set) and done.wait(timeout)
+    def _wake(self) -> None:
+        os.eventfd_write(self._eventfd, 1)
 
-    def _ask(self, request: Callable[[], None]) -> bool:
-        """Have the thread do something once the socket is drained."""
+    def _interrupt(self) -> None:
+        try:
+            self._channel.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # QEMU has hung up first
+
+    def _release(self) -> None:
         with self._lock:
-            if self._wake < 0 or self._ending:
-                return False
-            self._requests.append(request)
-            os.eventfd_write(self._wake, 1)
-            return True
+            if self._eventfd >= 0:
+                os.close(self._eventfd)
+                self._eventfd = -1
+        self._channel.sock.close()
 
     # -- everything below runs in the thread
 
-    def _run(self) -> None:
-        reason = ""
-        try:
-            self._channel.authenticate()
-            while not self._ending and not self._channel.closed:
-                self._turn()
-            reason = "" if self._ending else "QEMU has hung up"
-        except (KjuError, OSError) as error:
-            reason = "" if self._ending else str(error)
-        except Exception as error:
-            # A mistake of ours: the host must hear that this source has ended all the same.
-            log.exception("console %s: the display listener failed", self.label)
-            reason = f"internal error: {error!r}"
-        finally:
-            if not self._ending:
-                log.warning("console %s: the display listener has ended: %s", self.label, reason)
-            self._close()
-            self._tell(Status(Phase.ENDED, self.status.name, reason))
-
-    def _close(self) -> None:
-        with self._lock:
-            if self._wake >= 0:
-                os.close(self._wake)
-                self._wake = -1
-        self._channel.sock.close()
+    def _prepare(self) -> None:
+        self._channel.authenticate()
 
     def _turn(self) -> None:
-        """Sleep, receive all there is, publish, do what was asked for."""
+        """Sleep, receive everything, publish, run the requests."""
         deadline = self._presenter.deadline
         timeout = None if deadline == NEVER else deadline - time.monotonic()
-        self._channel.wait(timeout, self._wake)
+        self._channel.wait(timeout, self._eventfd)
         self._presenter.paused = self.paused
         if self._drain():
-            self._channel.wait(SETTLE, self._wake)
+            self._channel.wait(SETTLE, self._eventfd)
             self._drain()
-        if self._ending:
+        if not self._is_open:
             return
         self._attempt(lambda: self._presenter.publish(time.monotonic()))
-        self._serve_requests()
-        self._tell(self._status())
+        try:
+            os.eventfd_read(self._eventfd)  # first: a request from now on wakes the thread again
+        except BlockingIOError:
+            pass
+        for request in self._take_requests():
+            self._attempt(request)
+        self._set_status(self._running())
+        if self._channel.closed:
+            raise PeerError(HUNG_UP)
 
     def _drain(self) -> bool:
-        """Receive until the socket is empty; returns whether a new map was among it."""
+        """Receive until the socket is empty; returns whether a new map has arrived."""
         flipped = False
         if self._channel.waits_to_send:
             self._channel.send()
@@ -181,51 +144,41 @@ class Display1Source(Source):
             now = time.monotonic()
             for event in events:
                 flipped = flipped or isinstance(event, ScanoutMap)
-                self._take(event, now)
+                self._receive(event, now)
             if now > end:
                 break
         return flipped
 
-    def _take(self, event: Event, now: float) -> None:
+    def _receive(self, event: Event, now: float) -> None:
         if isinstance(event, Mistake):
-            self._note(event.error)
+            self._log_mistake(event.error)
             return
-        self._attempt(lambda: self._presenter.take(event, now))
+        self._attempt(lambda: self._presenter.handle(event, now))
         if isinstance(event, ScanoutMap):
-            event.fd.close()  # mapped or refused; an error's traceback would keep it open
+            event.fd.close()  # mapped or rejected; an error's traceback would keep it open
 
-    def _serve_requests(self) -> None:
-        with self._lock:
-            requests, self._requests = self._requests, []
-            try:
-                os.eventfd_read(self._wake)
-            except BlockingIOError:
-                pass
-        for request in requests:
-            self._attempt(request)
-
-    def _attempt(self, work: Callable[[], None]) -> None:
-        """Do it; what QEMU got wrong is noted and the rest goes on."""
+    def _attempt(self, work: Callable[[], object]) -> None:
+        """Do *work*. A mistake of QEMU's is logged and does not end the source."""
         try:
             work()
         except KjuError as error:
-            self._note(error)
+            self._log_mistake(error)
 
-    def _note(self, error: KjuError) -> None:
-        # Powers of two: a peer that errs for ever must not fill the disk with its errors.
+    def _log_mistake(self, error: KjuError) -> None:
+        # Log the first, second, fourth, eighth: a faulty peer must not fill the disk with logs.
         self.mistakes += 1
         if self.mistakes & (self.mistakes - 1) == 0:
             log.warning(
-                "console %s: refused (%d so far): %s", self.label, self.mistakes, str(error)
+                "console %s: rejected (%d so far): %s", self.label, self.mistakes, str(error)
             )
 
-    def _status(self) -> Status:
+    def _running(self) -> Status:
         presenter = self._presenter
         shown = presenter.shown
         mapped = self.maps if shown is None else shown.mapping is not None
         name = "display1-map" if mapped else "display1-copy"
         if presenter.needed:
-            return Status(Phase.RUNNING, name, TOO_LARGE, Need.LARGER, presenter.needed)
+            return Status.too_large(name, presenter.needed)
         if presenter.fell_back or presenter.out_of_step:
             reason = FELL_BACK if presenter.fell_back else OUT_OF_STEP
             return Status(Phase.RUNNING, name, reason, Need.REGISTER)

@@ -1,9 +1,4 @@
-"""A window on a machine (`kju view`).
-
-`geometry`, `grab`, `repeats` and `pointer` are I/O-free; `viewer` decides; `connection` and
-`sender` wait on threads of their own; `backend` is what a toolkit does, `stub` and `qt` do it;
-`window` is what stands around one screen.
-"""
+"""The window of `kju view`: start Qt, show one machine, run Qt's loop."""
 
 from __future__ import annotations
 
@@ -31,11 +26,11 @@ _LIBRARIES = (
 def view(
     name: str, *, console: int, scale: str, full_screen: bool, view_only: bool, release_key: str
 ) -> None:
-    """Show a machine in a window until that is closed; the machine goes on.
+    """Show a machine in a window until the window is closed; the machine keeps running.
 
     Raises:
-        MachineNotFoundError: None of this name runs.
-        UsageError: There is no such console, scale or key, or no display.
+        MachineNotFoundError: No machine of this name is running.
+        UsageError: Unknown console, scale or key, or no display.
         MissingError: The extra ``desktop`` is not installed.
     """
     from ..geometry import scaling_of
@@ -65,12 +60,16 @@ def view(
 
 
 def _application() -> QApplication:
-    """Qt's, or a reason why there can be none: Qt itself would abort the process."""
+    """Return Qt's application.
+
+    Raises:
+        UsageError: There is no display, or Qt cannot use it. Qt itself would abort the process.
+    """
     platform = os.environ.get("QT_QPA_PLATFORM", "")
     if not platform and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise UsageError(
-            "there is no display to open a window on (neither DISPLAY nor WAYLAND_DISPLAY is"
-            " set); `kju watch` shows a machine in the terminal"
+            "there is no display for a window: neither DISPLAY nor WAYLAND_DISPLAY is set;"
+            " use the terminal: kju watch NAME"
         )
     try:
         import PySide6
@@ -79,7 +78,7 @@ def _application() -> QApplication:
         raise UsageError(f"Qt cannot be loaded: {error}; {_LIBRARIES}") from error
     if sys.version_info < (3, 12) and PySide6.__version_info__[:2] == (6, 12):
         how = extras.install_command("desktop")
-        raise UsageError(f"PySide6 6.12 crashes Python 3.11; install another with: {how}")
+        raise UsageError(f"PySide6 6.12 crashes Python 3.11; install another version: {how}")
     if platform == "xcb" or not (platform or os.environ.get("WAYLAND_DISPLAY")):
         _check_x11()
     app = QApplication(["kju"])
@@ -89,7 +88,11 @@ def _application() -> QApplication:
 
 
 def _check_x11() -> None:
-    """Raise where a library that Qt needs for X11 is missing; Qt's own words name another."""
+    """Check the libraries that Qt needs for X11; Qt's own message names a wrong one.
+
+    Raises:
+        UsageError: A library is missing, or the display does not answer.
+    """
     from PySide6.QtCore import QLibraryInfo
 
     plugins = Path(QLibraryInfo.path(QLibraryInfo.LibraryPath.PluginsPath))
@@ -97,16 +100,18 @@ def _check_x11() -> None:
         ctypes.CDLL(str(plugins / "platforms" / "libqxcb.so"))
     except OSError as error:
         raise UsageError(f"Qt cannot open windows on X11 here: {error}; {_LIBRARIES}") from error
-    x11 = ctypes.CDLL("libX11.so.6")  # libqxcb needs it, so it is there
+    x11 = ctypes.CDLL("libX11.so.6")  # a dependency of libqxcb, which is loaded
     x11.XOpenDisplay.restype = ctypes.c_void_p
     display = x11.XOpenDisplay(None)
     if not display:
-        raise UsageError(f"the display {os.environ.get('DISPLAY', '')} does not answer")
+        raise UsageError(
+            f"cannot connect to the display {os.environ.get('DISPLAY', '')!r}; check DISPLAY"
+        )
     x11.XCloseDisplay(ctypes.c_void_p(display))
 
 
 def _run(app: QApplication) -> int:
-    """Qt's loop; returns what a signal asks the process to end with, else 0."""
+    """Run Qt's loop; return the exit status for the signal that ended it, else 0."""
     import socket
 
     from PySide6.QtCore import QSocketNotifier
@@ -117,7 +122,8 @@ def _run(app: QApplication) -> int:
         asked.append(128 + number)
         app.closeAllWindows()
 
-    # Python's handlers run between its instructions, and Qt's loop has none: a byte wakes it.
+    # Python runs signal handlers between its own instructions, and Qt's loop executes none while
+    # it sleeps: the wake-up descriptor makes it run one.
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)

@@ -1,11 +1,11 @@
-"""The Qt back end: one widget that shows one screen. It decides nothing; `Viewer` does.
+"""The Qt back end: a widget that shows one screen. `Viewer` makes the decisions.
 
 Rules:
 
-- The QImage lies on the surface's own memory: nothing is copied before Qt draws it.
-- It is drawn in device pixels, whole, under the clip of what is to be repainted: so a part
-  drawn alone has the pixels of a picture drawn at once, at every scale (where Qt smooths, to
-  one level of 255).
+- The QImage uses the surface's own memory: no copy before Qt draws.
+- The whole image is drawn in device pixels, clipped to the region to repaint. So a part drawn
+  alone has the same pixels as a whole picture, at every scale (where Qt smooths, to one level of
+  255).
 """
 
 from __future__ import annotations
@@ -37,20 +37,22 @@ from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QWidget
 
 from ...client.frame import Frame
 from ...escaping import one_line
+from ...keys import from_x11
 from ...surface import Cursor
 from ...surface.geometry import Rect
 from ..contract import Backend, Status
 from ..geometry import Placement, Scaling, device_pixel, device_size, logical_rect
 from ..grab import Command
-from ..pointer import Look
+from ..pointer import PointerShape
 from ..repeats import HOLD_MS, KeyEvent, Repeats
+from ..targets import MachineTarget
 from ..viewer import Viewer
 
 BACKGROUND = QColor(24, 24, 26)
 _VEIL = QColor(24, 24, 26, 215)
-_WORDS = QColor(225, 225, 225)
+_TEXT_COLOUR = QColor(225, 225, 225)
 
-# What one notch of a wheel is in QWheelEvent.angleDelta: eighths of a degree.
+# One notch of a wheel in QWheelEvent.angleDelta: eighths of a degree.
 _NOTCH = 120
 _BUTTONS = {
     Qt.MouseButton.LeftButton: "left",
@@ -59,18 +61,18 @@ _BUTTONS = {
     Qt.MouseButton.BackButton: "side",
     Qt.MouseButton.ForwardButton: "extra",
 }
-# Where no display says how often it shows a picture: what most do.
+# The refresh rate of a display that does not announce one.
 _USUAL_HZ = 60.0
 
 
 class ScreenView(QAbstractScrollArea):
-    """One console of one machine.
+    """A widget for one console of one machine.
 
     Args:
-        parent: As Qt has it.
+        parent: Its parent widget.
 
     Attributes:
-        viewer: What decides; set by `show_machine`.
+        viewer: Makes the decisions; set by `show_machine`.
     """
 
     status_changed = Signal(object)
@@ -84,16 +86,15 @@ class ScreenView(QAbstractScrollArea):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._image: QImage | None = None
-        self._frame: Frame | None = None  # whose memory the image lies on
+        self._frame: Frame | None = None  # keeps the image's memory mapped
         self._placement: Placement | None = None
         self._cursor: Cursor | None = None
-        self._cursor_image: tuple[int, QImage] | None = None
         self._message = ""
-        self._watched: QWindow | None = None
+        self._window_handle: QWindow | None = None
         self._visible = False
         self._repeats = Repeats()
         self._releases = QTimer(self, singleShot=True, interval=HOLD_MS)
-        self._releases.timeout.connect(lambda: self._tell_keys(self._repeats.let_go()))
+        self._releases.timeout.connect(lambda: self._report_keys(self._repeats.flush()))
         self._posted.connect(self._call, Qt.ConnectionType.QueuedConnection)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -112,46 +113,40 @@ class ScreenView(QAbstractScrollArea):
         scaling: Scaling = Scaling.FIT,
         release: str,
     ) -> None:
-        """Show a console of a machine; arguments as `Viewer` takes them, once per view."""
-        self.viewer = Viewer(
-            QtBackend(self),
-            name,
-            console=console,
-            view_only=view_only,
-            scaling=scaling,
-            release=release,
-        )
+        """Show a console of a machine, once per view; arguments as of `Viewer`."""
+        target = MachineTarget(name, console, view_only=view_only)
+        self.viewer = Viewer(QtBackend(self), target, scaling=scaling, release=release)
 
     def _call(self, call: Callable[[], None]) -> None:
         call()
 
-    # ---- Whether it can be seen
+    # ---- Visibility
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         handle = self.window().windowHandle()
-        if handle is not None and handle is not self._watched:
-            self._watched = handle
+        if handle is not None and handle is not self._window_handle:
+            self._window_handle = handle
             handle.installEventFilter(self)
             self.window().installEventFilter(self)
-        self._look_if_visible()
+        self._update_visibility()
 
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
-        self._look_if_visible()
+        self._update_visibility()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, source: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Expose:
-            self._look_if_visible()
-        if isinstance(event, QMouseEvent) and watched is self.window():
-            return self._take_from_window(event)
-        return super().eventFilter(watched, event)
+            self._update_visibility()
+        if isinstance(event, QMouseEvent) and source is self.window():
+            return self._forward_to_viewport(event)
+        return super().eventFilter(source, event)
 
-    def _take_from_window(self, event: QMouseEvent) -> bool:
-        """Take what Qt gives to the window because it lies beyond a widget's last whole pixel.
+    def _forward_to_viewport(self, event: QMouseEvent) -> bool:
+        """Forward an event at the viewport's last pixels, which Qt sends to the window.
 
-        Its search for the widget under a point ends one logical pixel before the edge, so that
-        the device pixels in that last one would be nobody's (seen with Qt 6.11 at 1.25 and 1.5).
+        Qt's search for the widget under a point ends one logical pixel before the edge. At a
+        fractional ratio that pixel contains device pixels of the viewport (Qt 6.11, 1.25, 1.5).
         """
         viewport = self.viewport()
         at = viewport.mapFrom(self.window(), event.position())
@@ -163,27 +158,28 @@ class ScreenView(QAbstractScrollArea):
         )  # fmt: skip
         return QApplication.sendEvent(viewport, own)
 
-    def _look_if_visible(self) -> None:
-        handle = self._watched
+    def _update_visibility(self) -> None:
+        handle = self._window_handle
         visible = self.isVisible() and handle is not None and handle.isExposed()
         if visible != self._visible:
             self._visible = visible
-            self.viewer.shown(visible)
+            self.viewer.visible(visible)
 
     # ---- Keys
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         code, time = event.nativeScanCode(), event.timestamp()
-        self._tell_keys(self._repeats.press(code, time, event.isAutoRepeat()))
+        self._report_keys(self._repeats.press(code, time, event.isAutoRepeat()))
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         code, time = event.nativeScanCode(), event.timestamp()
-        self._tell_keys(self._repeats.release(code, time, event.isAutoRepeat()))
+        self._report_keys(self._repeats.release(code, time, event.isAutoRepeat()))
         self._releases.start()
 
-    def _tell_keys(self, events: list[KeyEvent]) -> None:
-        for event in events:
-            self.viewer.key(*event)
+    def _report_keys(self, events: list[KeyEvent]) -> None:
+        for code, down, repeat in events:
+            if (number := from_x11(code)) is not None:
+                self.viewer.input.key(number, down, repeat)
 
     def focusNextPrevChild(self, forward: bool) -> bool:
         return False  # Tab is the guest's
@@ -194,7 +190,7 @@ class ScreenView(QAbstractScrollArea):
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)
-        self._tell_keys(self._repeats.let_go())
+        self._report_keys(self._repeats.flush())
         self.viewer.focused(False)
 
     # ---- The pointer
@@ -214,19 +210,22 @@ class ScreenView(QAbstractScrollArea):
     def _button(self, event: QMouseEvent, down: bool) -> None:
         self.viewer.moved(event.position().x(), event.position().y())
         if (name := _BUTTONS.get(event.button())) is not None:
-            self.viewer.button(name, down)
+            self.viewer.input.button(name, down)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         right, up = event.angleDelta().x(), event.angleDelta().y()
         if event.modifiers() & Qt.KeyboardModifier.AltModifier:
-            right, up = up, right  # Qt swaps them for Alt, which is the guest's affair
-        self.viewer.wheel(-up / _NOTCH, -right / _NOTCH)
+            right, up = (
+                up,
+                right,
+            )  # Qt swaps the axes while Alt is held; the guest must not see that
+        self.viewer.input.wheel(-up / _NOTCH, -right / _NOTCH)
 
     def enterEvent(self, event: QEnterEvent) -> None:
         self.viewer.moved(event.position().x(), event.position().y())
 
     def leaveEvent(self, event: QEvent) -> None:
-        self.viewer.left()
+        self.viewer.input.left()
 
     # ---- Geometry
 
@@ -234,7 +233,7 @@ class ScreenView(QAbstractScrollArea):
         self.viewer.resized()
 
     def device_size(self) -> tuple[int, int]:
-        """Of the part that shows the picture."""
+        """Return width and height of the viewport in device pixels."""
         size = self.viewport().size()
         return device_size(size.width(), size.height(), self.devicePixelRatioF())
 
@@ -254,7 +253,7 @@ class ScreenView(QAbstractScrollArea):
 
     def show_picture(self, frame: Frame | None) -> None:
         """As `Backend.show_picture`."""
-        self._image = None  # before the memory that it lies on
+        self._image = None  # before its memory is unmapped
         self._frame = frame
         if frame is not None:
             self._image = image_on(frame)
@@ -264,7 +263,7 @@ class ScreenView(QAbstractScrollArea):
         self._cursor = cursor
 
     def show_message(self, message: str) -> None:
-        """Say something over the picture."""
+        """Show a message over the picture."""
         if message != self._message:
             self._message = message
             self.viewport().update()
@@ -274,12 +273,12 @@ class ScreenView(QAbstractScrollArea):
         ratio = self.devicePixelRatioF()
         painter.scale(1 / ratio, 1 / ratio)
         placement, view = self._placement, QRect(0, 0, *self.device_size())
-        view.adjust(0, 0, 1, 1)  # a fraction of a device pixel may be left at the end
+        view.adjust(0, 0, 1, 1)  # a fraction of a device pixel may remain at the edges
         if placement is None or self._image is None:
             painter.fillRect(view, BACKGROUND)
         else:
             target = QRect(*placement.target)
-            # Qt's types do not know that a region is its rectangles.
+            # Qt's types do not say that iterating a region gives rectangles.
             margins: Any = QRegion(view).subtracted(QRegion(target))
             for margin in margins:
                 painter.fillRect(margin, BACKGROUND)
@@ -311,7 +310,7 @@ class ScreenView(QAbstractScrollArea):
     def _paint_message(self, painter: QPainter) -> None:
         whole = self.viewport().rect()
         painter.fillRect(whole, _VEIL)
-        painter.setPen(_WORDS)
+        painter.setPen(_TEXT_COLOUR)
         margin = min(40, whole.width() // 8)
         inner = whole.adjusted(margin, 0, -margin, 0)
         flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
@@ -319,7 +318,7 @@ class ScreenView(QAbstractScrollArea):
 
 
 class QtBackend(Backend):
-    """Does for a `Viewer` what a `ScreenView` can."""
+    """The contract's `Backend` on a `ScreenView`."""
 
     def __init__(self, view: ScreenView) -> None:
         self._view = view
@@ -357,8 +356,8 @@ class QtBackend(Backend):
         for rect in rects:
             viewport.update(QRect(*logical_rect(rect, self.ratio())))
 
-    def set_pointer(self, look: Look, cursor: Cursor | None, scale: float) -> None:
-        self._view.viewport().setCursor(_pointer(look, cursor, scale, self.ratio()))
+    def set_pointer(self, shape: PointerShape, cursor: Cursor | None, scale: float) -> None:
+        self._view.viewport().setCursor(_pointer(shape, cursor, scale, self.ratio()))
 
     def draw_cursor(self, cursor: Cursor | None) -> None:
         self._view.show_cursor(cursor)
@@ -385,15 +384,15 @@ class QtBackend(Backend):
         self._view.show_message(status.message)
         self._view.status_changed.emit(status)
 
-    def notify(self, words: str) -> None:
-        self._view.noted.emit(words)
+    def notify(self, message: str) -> None:
+        self._view.noted.emit(message)
 
     def command(self, command: Command) -> None:
         self._view.commanded.emit(command)
 
 
 def image_on(frame: Frame) -> QImage:
-    """A QImage on a frame's own memory, which must outlive it."""
+    """Return a QImage on a frame's own memory, which must outlive it."""
     height, width = frame.shape[:2]
     stride = frame.strides[0]
     size = stride * (height - 1) + width * frame.strides[1]
@@ -404,31 +403,31 @@ def image_on(frame: Frame) -> QImage:
 
 
 def cursor_image(cursor: Cursor) -> QImage:
-    """A guest's cursor; its own copy."""
+    """Return a copy of a guest's cursor."""
     height, width = cursor.shape.shape[:2]
     shape = np.ascontiguousarray(cursor.shape)
     return QImage(shape.data, width, height, width * 4, QImage.Format.Format_ARGB32).copy()
 
 
-def _pointer(look: Look, cursor: Cursor | None, scale: float, ratio: float) -> QCursor:
-    if look is Look.ARROW:
+def _pointer(shape: PointerShape, cursor: Cursor | None, scale: float, ratio: float) -> QCursor:
+    if shape is PointerShape.ARROW:
         return QCursor(Qt.CursorShape.ArrowCursor)
-    if look is Look.DOT:
+    if shape is PointerShape.DOT:
         return _dot(ratio)
-    if look is Look.HIDDEN or cursor is None:
+    if shape is PointerShape.HIDDEN or cursor is None:
         return QCursor(Qt.CursorShape.BlankCursor)
     image = cursor_image(cursor)
     if scale != 1:
         size = max(1, round(image.width() * scale)), max(1, round(image.height() * scale))
         image = image.scaled(QSize(*size), mode=Qt.TransformationMode.SmoothTransformation)
     image.setDevicePixelRatio(ratio)
-    # Qt takes the hot spot in logical pixels, the image in device ones.
+    # Qt takes the hot spot in logical pixels, and the image in device pixels.
     hot = [device_pixel((at + 0.5) * scale / ratio, 0, 1)[0] for at in (cursor.hot_x, cursor.hot_y)]
     return QCursor(QPixmap.fromImage(image), *hot)
 
 
 def _dot(ratio: float) -> QCursor:
-    """A white point with a dark rim, for guests that draw their own pointer, or none."""
+    """Return a white dot with a dark rim, for guests that draw their own pointer, or none."""
     side, middle = 7, 3
     picture = QPixmap(round(side * ratio), round(side * ratio))
     picture.setDevicePixelRatio(ratio)

@@ -1,4 +1,4 @@
-"""A window around one screen: a status line, a short menu, and what a window does."""
+"""A window around one screen: status line, menu, full screen."""
 
 from __future__ import annotations
 
@@ -33,22 +33,23 @@ _NOTE_MS = 3000
 _FIRST_SIZE = QSize(720, 428)
 _SCALES = {
     Scaling.FIT: "Fit the window",
+    Scaling.SHRINK: "Fit, never enlarged",
     Scaling.INTEGER: "Whole multiples",
     Scaling.ONE: "1:1",
 }
 
 
 class MachineWindow(QWidget):
-    """One screen in a window of its own.
+    """A window for one screen.
 
     Args:
-        view: The screen, which shows a machine already.
+        view: The screen; it shows a machine already.
     """
 
     def __init__(self, view: ScreenView) -> None:
         super().__init__()
         self.view = view
-        self._words, self._numbers = _plain_label(), _plain_label()
+        self._left, self._right = _plain_label(), _plain_label()
         self._note = _plain_label(view)
         self._note.setStyleSheet(_NOTE)
         self._note.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
@@ -77,32 +78,32 @@ class MachineWindow(QWidget):
     # ---- The menu
 
     def _make_actions(self) -> None:
-        viewer, key = self.view.viewer, self.view.viewer.release_key
+        viewer, key = self.view.viewer, self.view.viewer.input.release_key
         self._menu = QMenu(self)
         self._grab = self._menu.addAction(f"Grab the keyboard\t{key}")
-        self._grab.triggered.connect(lambda: viewer.grab(not viewer.grabbed))
+        self._grab.triggered.connect(lambda: viewer.input.grab(not viewer.input.grabbed))
         send = self._menu.addAction("Send Ctrl+Alt+Delete")
-        keys = [NUMBERS[name] for name in ("ctrl", "alt", "delete")]
-        send.triggered.connect(lambda: viewer.press_chord(*keys))
+        keys = tuple(NUMBERS[name] for name in ("ctrl", "alt", "delete"))
+        send.triggered.connect(lambda: viewer.input.press_chord(keys))
         for action in (self._grab, send):
             action.setVisible(not viewer.view_only)
         self._menu.addSeparator()
-        self._full = self._act(f"Full screen\t{key}+F", Command.FULL_SCREEN)
+        self._full = self._add_command(f"Full screen\t{key}+F", Command.FULL_SCREEN)
         self._full.setCheckable(True)
-        self._act(f"Screenshot\t{key}+S", Command.SCREENSHOT)
+        self._add_command(f"Screenshot\t{key}+S", Command.SCREENSHOT)
         scales = self._menu.addMenu("Scale")
         group = QActionGroup(self)
-        for scaling, words in _SCALES.items():
-            action = scales.addAction(words)
+        for scaling, label in _SCALES.items():
+            action = scales.addAction(label)
             action.setCheckable(True)
             action.setChecked(scaling is viewer.scaling)
             action.triggered.connect(lambda _=False, wanted=scaling: viewer.set_scaling(wanted))
             group.addAction(action)
         self._menu.addSeparator()
-        self._act(f"Close; the machine goes on\t{key}+W", Command.CLOSE)
+        self._add_command(f"Close; the machine keeps running\t{key}+W", Command.CLOSE)
 
-    def _act(self, words: str, command: Command) -> QAction:
-        action = self._menu.addAction(words)
+    def _add_command(self, label: str, command: Command) -> QAction:
+        action = self._menu.addAction(label)
         action.triggered.connect(lambda: self.command(command))
         return action
 
@@ -118,17 +119,17 @@ class MachineWindow(QWidget):
         button.setMenu(self._menu)
         row = QHBoxLayout(strip)
         row.setContentsMargins(10, 1, 0, 1)
-        row.addWidget(self._words, 1)
-        row.addWidget(self._numbers)
+        row.addWidget(self._left, 1)
+        row.addWidget(self._right)
         row.addWidget(button)
-        # Words give way to a narrow window.
-        self._words.setMinimumWidth(1)
+        # The left text is cut in a narrow window.
+        self._left.setMinimumWidth(1)
         return strip
 
-    # ---- What is asked of it
+    # ---- Commands
 
     def command(self, command: Command) -> None:
-        """Do what the user asked for, by keys or by menu."""
+        """Execute a command from the keyboard or the menu."""
         match command:
             case Command.FULL_SCREEN:
                 self.set_full_screen(not self.isFullScreen())
@@ -138,12 +139,12 @@ class MachineWindow(QWidget):
                 self.close()
 
     def set_full_screen(self, on: bool) -> None:
-        """Fill the display with the picture, or be a window again."""
+        """Fill the display with the picture, or return to the window."""
         self._strip.setVisible(not on)
         self._full.setChecked(on)
         if on:
             self.showFullScreen()
-            self._show_note(f"{self.view.viewer.release_key}+F leaves the full screen")
+            self._show_note(f"{self.view.viewer.input.release_key}+F leaves the full screen")
         else:
             self.showNormal()
 
@@ -151,31 +152,31 @@ class MachineWindow(QWidget):
         if not self.isFullScreen() and not self.isMaximized():
             self.resize(size + (self.size() - self.view.viewport().size()))
 
-    # ---- What is to be said
+    # ---- Status and messages
 
     def _show_status(self, status: Status) -> None:
         self.setWindowTitle(one_line(status.title))
-        self._words.setText(one_line(status.words))
-        self._numbers.setText(one_line(status.numbers))
-        verb = "Give back" if status.grabbed else "Grab"
+        self._left.setText(one_line(status.left_text))
+        self._right.setText(one_line(status.right_text))
+        verb = "Release" if status.grabbed else "Grab"
         self._grab.setText(f"{verb} the keyboard\t{status.release_key}")
 
-    def _show_note(self, words: str) -> None:
-        self._note.setText(one_line(words))
+    def _show_note(self, message: str) -> None:
+        self._note.setText(one_line(message))
         self._note.adjustSize()
-        self._put_note()
+        self._place_note()
         self._note.show()
         self._note.raise_()
         self._hide_note.start()
 
-    def _put_note(self) -> None:
+    def _place_note(self) -> None:
         self._note.move((self.view.width() - self._note.width()) // 2, 16)
 
     # ---- Events
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._put_note()
+        self._place_note()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -189,16 +190,16 @@ class MachineWindow(QWidget):
 
 
 def _plain_label(parent: QWidget | None = None) -> QLabel:
-    """Return a label that shows any text as it is: Qt would draw HTML, and load its images."""
+    """Return a label for plain text: by default Qt draws HTML, and loads its images."""
     label = QLabel(parent)
     label.setTextFormat(Qt.TextFormat.PlainText)
     return label
 
 
 def _picture_path(name: str) -> Path:
-    """Where a screenshot goes: the user's pictures, else here."""
+    """Return a path for a screenshot in the user's pictures folder, else in this folder."""
     folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
     place = Path(folder) if folder else Path.cwd()
-    with contextlib.suppress(KjuError):  # saving says why
+    with contextlib.suppress(KjuError):  # the error of saving names the reason
         make_folders(place)
     return place / time.strftime(f"{name}-%Y%m%d-%H%M%S.png")

@@ -1,4 +1,5 @@
-"""The terminal viewer: a core that turns pixels into bytes, and a shell that writes them.
+"""The terminal back end of `kju watch`.
 
-`cells`, `paint`, `ability` and `status` are I/O-free; `tty`, `view` and `lines` are the shell.
+`ability`, `canvas`, `dots`, `heat`, `input`, `keyboard`, `paint` and `status` are I/O-free;
+`backend`, `lines`, `tty` and `view` are the shell.
 """

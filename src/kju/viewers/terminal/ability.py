@@ -1,4 +1,4 @@
-"""What a terminal can show, from what its environment says. I/O-free."""
+"""Abilities of a terminal, read from its environment. I/O-free."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
-# What ncurses' names say; a plain "xterm" has been able to do 256 colours for twenty years.
+# Parts of ncurses' names. A plain "xterm" has had 256 colours for twenty years.
 _TRUE = ("direct", "truecolor", "24bit", "kitty", "alacritty", "foot", "wezterm", "ghostty")
 _MANY = ("256color", "xterm", "screen", "tmux", "rxvt", "konsole", "putty", "linux", "gnome", "st-")
 _NO_MOVING = ("", "dumb", "unknown")
 
 
 class Colours(IntEnum):
-    """How many colours there are, from the fewest."""
+    """Number of colours."""
 
     NONE = 0
-    """Characters of growing weight instead."""
+    """No colours: characters of growing weight."""
     MANY = 256
     TRUE = 1 << 24
 
 
 class Ability(NamedTuple):
-    """What a terminal can show.
+    """Abilities of a terminal.
 
     Attributes:
-        colours: How many.
-        blocks: It shows half blocks, so a cell has two dots; else it has one.
-        moves: The cursor can be placed; without that there is no picture.
+        colours: Number of colours.
+        blocks: It shows half blocks, so a cell has two dots; else one.
+        moves: The cursor can be placed, which a picture needs.
     """
 
     colours: Colours
@@ -36,7 +36,7 @@ class Ability(NamedTuple):
 
 
 def ability(environment: Mapping[str, str], encoding: str) -> Ability:
-    """What the terminal of this environment can show.
+    """Return the abilities of this environment's terminal.
 
     Args:
         environment: For ``TERM``, ``COLORTERM``, ``NO_COLOR`` and ``KJU_COLOURS``

@@ -1,4 +1,4 @@
-"""What a terminal shows and what it is to show: pixels in, bytes out. I/O-free."""
+"""The cells of a terminal: pixels in, the bytes that update the terminal out. I/O-free."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...surface.geometry import Rect, Region
-from .ability import Ability
-from .cells import Placement, fit, sample
-from .paint import blank, diff, quantise
+from ...surface.geometry import Rect
+from ..geometry import Placement
+from .ability import Ability, Colours
+from .dots import sample, source_rect
+from .paint import BLANK, blank, diff, quantise
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 CLEAR = b"\x1b[0m\x1b[2J"
-# Asks the terminal to show what follows in one step; one that does not know it ignores it.
+# Synchronised output: the terminal shows everything between the two at once. Terminals without
+# it ignore both.
 _BEGIN, _END = b"\x1b[?2026h", b"\x1b[?2026l"
 
 
 class Canvas:
-    """A terminal's cells, the last line kept for the status.
+    """A terminal's cells: the picture's, two dots each, and a last line for the status.
 
     Attributes:
         columns: Of the terminal.
@@ -34,53 +36,72 @@ class Canvas:
         self._ability = ability
         self.resize(columns, rows)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture's area, dots."""
+        return self.columns, 2 * self.rows
+
     def resize(self, columns: int, rows: int) -> None:
-        """The terminal has another size, or shows something else: begin again."""
+        """Begin anew: the terminal has another size, or its contents are unknown."""
         self.columns, self.rows = max(columns, 1), max(rows - 1, 1)
         self._begin = CLEAR
         self._status = ""
-        self._taken = False
+        self._changed = False
         self._placement: Placement | None = None
+        self._dots = np.zeros((2 * self.rows, self.columns, 3), np.uint8)
         self._shown = blank(self.rows, self.columns)
         self._wanted = self._shown.copy()
 
-    def take(
-        self,
-        size: tuple[int, int],
-        rects: Iterable[Rect],
-        read: Callable[[Rect], Pixels],
-    ) -> None:
-        """Sample what changed; `paint` gives the bytes.
+    def place(self, placement: Placement | None) -> None:
+        """Set the picture's place, and clear the area."""
+        self._placement = placement
+        self._dots[...] = 0
+        self._wanted[...] = BLANK
+        self._changed = True
+
+    def draw(self, dots: Iterable[Rect] | None, read: Callable[[Rect], Pixels]) -> None:
+        """Sample parts of the picture; `paint` returns the bytes.
 
         Args:
-            size: Of the picture, pixels.
-            rects: What changed; everything is sampled when the size is new.
-            read: Gives the pixels of a rectangle, B G R X or one byte each.
+            dots: Parts of the view; None is all of it.
+            read: Returns the pixels of a rectangle, B G R X or one byte each.
         """
-        self._taken = True
-        place = self._placement
-        if place is None or (place.width, place.height) != size:
-            place = self._placement = fit(*size, self.columns, self.rows)
-            self._wanted[...] = blank(self.rows, self.columns)
-            rects = [Rect(0, 0, *size)]
-        for cells in Region(place.cells(rect) for rect in rects).take():
-            dots = sample(read(place.pixels(cells)), place, cells)
-            x, y = place.left + cells.x, place.top + cells.y
-            part = quantise(dots, self._ability)
-            self._wanted[y : y + cells.height, x : x + cells.width] = part
+        placement = self._placement
+        visible = placement.visible if placement is not None else None
+        if placement is None or visible is None:
+            return
+        for part in [visible] if dots is None else dots:
+            if (inside := part.intersection(visible)) is None:
+                continue
+            rows, columns = slice(inside.y, inside.bottom), slice(inside.x, inside.right)
+            pixels = read(source_rect(placement, inside))
+            self._dots[rows, columns] = sample(pixels, placement, inside)
+            self._quantise(inside, visible)
+            self._changed = True
+
+    def _quantise(self, dots: Rect, visible: Rect) -> None:
+        """Turn dots into the codes of their cells; a half outside the picture stays blank."""
+        top, bottom = dots.y // 2, -(-dots.bottom // 2)
+        columns = slice(dots.x, dots.right)
+        codes = quantise(self._dots[2 * top : 2 * bottom, columns], self._ability)
+        if self._ability.blocks and self._ability.colours != Colours.NONE:
+            rows = np.arange(2 * top, 2 * bottom).reshape(-1, 2)
+            outside = (rows < visible.y) | (rows >= visible.bottom)
+            codes = np.where(outside[:, np.newaxis, :], BLANK, codes)
+        self._wanted[top:bottom, columns] = codes
 
     def paint(self, status: str) -> bytes:
-        """The bytes that bring the terminal up to date; none where it is.
+        """Return the bytes that update the terminal; empty where nothing changed.
 
         Args:
-            status: For the last line; cut to its width.
+            status: The last line; cut to the terminal's width.
         """
         begin, self._begin = self._begin, b""
         out = b""
-        if self._taken:
+        if self._changed:
             out = diff(self._shown, self._wanted, self._ability)
             np.copyto(self._shown, self._wanted)
-            self._taken = False
+            self._changed = False
         if status != self._status or begin:
             self._status = status
             line = status[: self.columns].ljust(self.columns)

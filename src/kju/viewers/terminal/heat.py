@@ -1,4 +1,4 @@
-"""A picture of a tile table: how lately each tile changed. I/O-free."""
+"""A picture of a tile table: the age of each tile's last change. I/O-free."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .paint import quantise, rows
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-# Black, violet, red, orange, yellow, white: dark is old, as glowing metal is.
+# Black, violet, red, orange, yellow, white, as of glowing metal: dark is old.
 _STOPS = np.array([0, 60, 120, 180, 225, 255])
 _RED = np.array([24, 70, 190, 240, 250, 255])
 _GREEN = np.array([24, 10, 30, 110, 210, 255])
@@ -20,9 +20,9 @@ _BLUE = np.array([32, 100, 60, 20, 60, 240])
 
 
 def heat(table: npt.NDArray[np.uint64], version: int) -> npt.NDArray[np.uint8]:
-    """How hot each tile is: 255 changed in the newest version, 0 in the oldest there is.
+    """Return each tile's heat: 255 for the newest version, 0 for the oldest in the table.
 
-    Logarithmic, so that one version ago differs from ten, and a thousand from ten thousand.
+    It is logarithmic, so that one version ago differs from ten, and a thousand from ten thousand.
 
     Args:
         table: Versions of tiles, ``(rows, columns)``.
@@ -37,14 +37,14 @@ def heat(table: npt.NDArray[np.uint64], version: int) -> npt.NDArray[np.uint8]:
 def picture(
     table: npt.NDArray[np.uint64], version: int, ability: Ability, columns: int, lines: int
 ) -> list[str]:
-    """The table as lines of text, one dot a tile, or the hottest of some where it is large.
+    """Return the table as lines of text, one dot a tile; in a large one the hottest of several.
 
     Args:
         table: Versions of tiles, ``(rows, columns)``.
         version: Of the surface.
-        ability: What the lines may hold.
-        columns: The most characters in a line.
-        lines: The most lines.
+        ability: Of the terminal.
+        columns: Limit of characters in a line.
+        lines: Limit of lines.
     """
     if not table.size:
         return []

@@ -1,14 +1,13 @@
-"""The bytes that make a terminal show some cells, given what it shows now. I/O-free.
+"""Byte sequences that change a terminal's cells. I/O-free.
 
-A cell is two codes, its upper and its lower half: a colour number of the terminal's depth,
-or `BLANK`, the terminal's own background. Without colours a code is a weight in `RAMP`.
+A cell has two codes, for its upper and its lower half: a colour's number, or `BLANK`, the
+terminal's own background. Without colours a code is a weight in `RAMP`.
 
 Rules:
 
-- Applying ``diff(a, b)`` to a terminal that shows *a* makes it show *b*, cell for cell.
-- Cells that are equal are not written, and a colour that is set is not set again.
-- Nothing relies on automatic wrapping, and nothing is assumed about the pen but that
-  ``SGR 0`` resets it.
+- ``diff(a, b)`` changes a terminal that shows *a* into one that shows *b*, cell for cell.
+- Equal cells are not written, and the current colour is not set again.
+- Nothing relies on automatic wrapping, nor on the current pen: ``SGR 0`` resets it.
 
 Source:
     ECMA-48 (CUP, CUF, SGR); xterm's control sequences (38;2 and 38;5; mode 2026).
@@ -36,16 +35,16 @@ _NEAREST = np.abs(np.arange(256)[:, np.newaxis] - _CUBE).argmin(axis=1)
 
 
 def blank(rows: int, columns: int) -> Codes:
-    """A cleared terminal: ``(rows, columns, 2)``."""
+    """Return the codes of a cleared terminal, ``(rows, columns, 2)``."""
     return np.full((rows, columns, 2), BLANK, np.int32)
 
 
 def quantise(dots: npt.NDArray[np.uint8], ability: Ability) -> Codes:
-    """Colours as this terminal can show them.
+    """Return the codes of the nearest colours that this terminal has.
 
     Args:
         dots: ``(2 * rows, columns, 3)``, R G B.
-        ability: What the terminal can show.
+        ability: Of the terminal.
 
     Returns:
         ``(rows, columns, 2)``.
@@ -61,13 +60,13 @@ def quantise(dots: npt.NDArray[np.uint8], ability: Ability) -> Codes:
     elif ability.colours == Colours.MANY:
         codes = _indexed(r, g, b)
     else:
-        # Rounded up: a dim dot of a text screen is a dot and not nothing.
+        # Rounded up, so that a dim dot of a text screen stays visible.
         codes = ((77 * r + 150 * g + 29 * b) * (len(RAMP) - 1) + 65279) // 65280
     return np.ascontiguousarray(codes.transpose(0, 2, 1))
 
 
 def _indexed(r: npt.NDArray[np.int32], g: npt.NDArray[np.int32], b: npt.NDArray[np.int32]) -> Codes:
-    """The nearest of xterm's 240 fixed colours: of the cube, or of the greys if that is nearer."""
+    """Return the nearest of xterm's 240 fixed colours, of the cube or of the greys."""
     red, green, blue = _NEAREST[r], _NEAREST[g], _NEAREST[b]
     cube = (16 + 36 * red + 6 * green + blue).astype(np.int32)
     level = np.clip(((r + g + b) // 3 - 3) // 10, 0, 23)
@@ -79,12 +78,12 @@ def _indexed(r: npt.NDArray[np.int32], g: npt.NDArray[np.int32], b: npt.NDArray[
 
 
 def diff(shown: Codes, wanted: Codes, ability: Ability) -> bytes:
-    """What to write to a terminal that shows *shown* so that it shows *wanted*.
+    """Return the bytes that change a terminal from *shown* to *wanted*.
 
     Args:
         shown: ``(rows, columns, 2)``.
         wanted: The same shape; its first cell is the terminal's top left one.
-        ability: What the terminal can show; the codes are for it.
+        ability: Of the terminal; the codes are for it.
     """
     changed = (shown != wanted).any(axis=2)
     if not changed.any():
@@ -106,7 +105,7 @@ def diff(shown: Codes, wanted: Codes, ability: Ability) -> bytes:
 
 
 def rows(codes: Codes, ability: Ability) -> list[str]:
-    """Cells as lines of text that need no placing, for what scrolls by."""
+    """Return cells as lines of text, for output that scrolls."""
     lines = []
     for row in codes.tolist():
         writer = _writer(ability)
@@ -127,7 +126,7 @@ class _Plain:
 
 
 class _Coloured:
-    """Cells as half blocks; remembers the pen, and sets of it only what must change."""
+    """Cells as half blocks; knows the current pen, and sets only changes of it."""
 
     def __init__(self, ability: Ability) -> None:
         self._kind = "2" if ability.colours == Colours.TRUE else "5"

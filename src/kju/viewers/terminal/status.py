@@ -1,31 +1,29 @@
-"""What a viewer says about what it shows, as a line and as data. I/O-free."""
+"""Status of a surface, as words, as data and as the last line of a terminal. I/O-free."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from ...escaping import one_line
 from ...surface import Mode, State
+from ..contract import Status
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
+# The first part is cut to no fewer characters; in a narrower line the hint is left out.
+_MIN_FIRST = 8
 
 
-class Status(NamedTuple):
-    """What is known of a surface at one moment.
+class SurfaceStatus(NamedTuple):
+    """State of a surface at one moment, for the lines that `kju watch` prints into a pipe.
 
     Attributes:
-        name: What is watched.
+        name: The surface's or machine's name.
         mode: Its mode; epoch 0 before the first.
-        version: Newest published.
-        rate: Versions a second, lately.
-        source: What fills it, as far as that is known.
-        state: What its producer says.
-        reason: Why.
-        drawn: Pictures drawn a second, lately; None where nothing is drawn.
-        colour: Mean light of its pixels, R G B; None without a picture.
+        version: Newest published version.
+        rate: Versions per second.
+        source: The source of the pixels; empty where it is unknown.
+        state: The producer's state.
+        reason: The producer's reason for it.
+        colour: Mean R G B of the picture; None without one.
     """
 
     name: str
@@ -35,25 +33,23 @@ class Status(NamedTuple):
     source: str
     state: State
     reason: str = ""
-    drawn: float | None = None
     colour: tuple[int, int, int] | None = None
 
     @property
     def parts(self) -> list[str]:
-        """Its words, the most important first."""
+        """The status as words, the most important first."""
         mode = f"{self.mode.width}x{self.mode.height}" if self.mode.epoch else "no picture yet"
         state = "" if self.state == State.LIVE else self.state.name.lower()
-        rate = f"{self.rate:.0f} changes/s"
-        drawn = "" if self.drawn is None else f"{self.drawn:.0f} fps"
         colour = "" if self.colour is None else "mean #{:02x}{:02x}{:02x}".format(*self.colour)
-        name = self.name.rpartition("/")[2] or self.name  # a path's end is what tells it apart
-        version = f"version {self.version}"
-        words = [name, mode, state, self.reason, version, drawn, rate, self.source, colour]
+        words = [
+            short_name(self.name), mode, state, self.reason, f"version {self.version}",
+            f"{self.rate:.0f} changes/s", self.source, colour,
+        ]  # fmt: skip
         return [one_line(word) for word in words if word]
 
     @property
     def data(self) -> dict[str, Any]:
-        """The same for JSON; names and meanings are stable."""
+        """The status for JSON; names and meanings are stable."""
         return {
             "name": self.name,
             "width": self.mode.width,
@@ -67,22 +63,60 @@ class Status(NamedTuple):
         }
 
 
+def status_parts(status: Status, version: int, rate: float, drawn: float) -> list[str]:
+    """Return a viewer's status as words, the most important first.
+
+    Args:
+        status: The viewer's.
+        version: Newest version that is shown.
+        rate: Versions per second.
+        drawn: Pictures drawn per second.
+    """
+    name = short_name(status.name)
+    # With the name, so that a long reason is cut and not left out.
+    first = f"{name}: {status.message}" if status.message else name
+    size = f"{status.size[0]}x{status.size[1]}" if all(status.size) else ""
+    view_only = "view only" if status.view_only else ""
+    words = [
+        first, size, view_only, *status.lock_names, f"version {version}", f"{drawn:.0f} fps",
+        f"{rate:.0f} changes/s", status.source,
+    ]  # fmt: skip
+    return [one_line(word) for word in words if word]
+
+
+def short_name(name: str) -> str:
+    """Return a name without its folders: the end of a path tells two paths apart."""
+    return name.rpartition("/")[2] or name
+
+
 def fitted(parts: list[str], hint: str, width: int) -> str:
-    """One line of at most *width* characters: the first part, the hint, and those that fit."""
+    """Return one line of at most *width* characters: first part, hint, and the parts that fit."""
     room = width - len(hint) - 2
     line = f" {parts[0]}" if parts else ""
+    if len(line) > room >= _MIN_FIRST:
+        line = f"{line[: room - 1]}\N{HORIZONTAL ELLIPSIS}"
     for part in parts[1:]:
         if len(line) + 3 + len(part) <= room:
             line = f"{line} │ {part}"
     return f"{line.ljust(room)} {hint} "[:width] if len(line) <= room else line[:width]
 
 
-def mean_colour(pixels: npt.NDArray[np.uint8]) -> tuple[int, int, int]:
-    """The mean light of a picture's pixels, R G B; as in `cells`, by the squares."""
-    # Rows first, with 32-bit sums: a few milliseconds for 1920x1080, a fifth of `mean`.
-    squares = np.multiply(pixels, pixels, dtype=np.uint16)
-    total = np.add.reduce(np.add.reduce(squares, axis=0, dtype=np.uint32), axis=0, dtype=np.uint64)
-    mean = np.rint(np.sqrt(total / (pixels.shape[0] * pixels.shape[1]))).astype(int)
-    if pixels.ndim == 2:
-        return int(mean), int(mean), int(mean)
-    return int(mean[2]), int(mean[1]), int(mean[0])
+class Rate:
+    """Events per second, in the last whole second. Times are those of one clock, in seconds."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._current = self._last = 0
+
+    def add(self, now: float, count: int = 1) -> None:
+        """Count events."""
+        self.per_second(now)
+        self._current += count
+
+    def per_second(self, now: float) -> int:
+        """Return the events in the whole second before *now*."""
+        second = int(now)
+        if second != self._second:
+            self._last = self._current if second == self._second + 1 else 0
+            self._current, self._second = 0, second
+        return self._last

@@ -1,181 +1,187 @@
-"""SHELL: keeps a terminal showing a surface, or a pipe informed about it."""
+"""SHELL: the loop of `kju watch` on a terminal."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from ...client.surface import Surface
-from ...errors import (
-    GeometryError,
-    ProducerGoneError,
-    UnavailableError,
-    WaitTimeoutError,
+from ...keys import NUMBERS
+from ..geometry import Scaling
+from ..grab import RELEASE, Command
+from ..targets import Target
+from ..viewer import Viewer
+from .ability import Ability, ability
+from .backend import TerminalBackend
+from .input import (
+    ChordTyped,
+    Event,
+    FocusChanged,
+    InputParser,
+    KeyChange,
+    KittySupported,
+    MouseButton,
+    MouseMoved,
+    TextTyped,
+    WheelTurned,
 )
-from ...surface import NOTHING_TAKEN, Change, Mark, State
-from .ability import ability
-from .canvas import Canvas
-from .status import Status, fitted, mean_colour
-from .tty import Tty
+from .tty import TakenOver, Tty, own_terminal
 
-# A terminal that is redrawn oftener costs more than anybody sees; and a picture that is
-# dear to draw leaves at least as much time to others as it took.
-REDRAWS_PER_SECOND = 30
-# A key is noticed, and a status refreshed, this long after it at the latest.
-_TICK = 0.1
+#: Closes the view, as in `kju serial`. Ctrl+Alt+W does so too, as in `kju view`; but not every
+#: terminal sends Alt.
+LEAVE = "ctrl-bracket_right"
+_LEAVE_CHORD = (NUMBERS["ctrl"], NUMBERS["bracket_right"])
+# Keys that end a view without input as well.
 _QUIT = b"qQ\x03\x04"
-_SOURCE_SECONDS = 2.0
+# Time between two refreshes of the status line.
+_STATUS_SECONDS = 0.25
+# Time after which an escape character is the Esc key: the rest of a sequence comes at once.
+_ESCAPE_SECONDS = 0.05
 
 
-class Watched:
-    """A surface with a name, and what can be said about it.
+class TerminalView:
+    """A viewer on a terminal, and the loop between the two.
 
     Args:
-        name: As the user knows it.
-        surface: What is watched.
-        source: Says what fills it; asked every few seconds.
+        terminal: The terminal, which the caller takes over and restores.
+        can: Its colours and characters.
+        target: The machine's console, or surface.
+        scaling: Size of the picture.
+        release: The chord that grabs and releases the keyboard.
+        follow: Wait for the next machine or producer when one ends.
+        leave_hint: The effect of the leave key, for the status line.
     """
 
-    def __init__(self, name: str, surface: Surface, source: Callable[[], str] = lambda: "") -> None:
-        self.name = name
-        self.surface = surface
-        self._source = source
-        self._source_text = ""
-        self._source_due = 0.0
-        self._counted = (time.monotonic(), surface.version)
-        self._rate = 0.0
-        self._gone = ""
+    def __init__(
+        self,
+        terminal: Tty,
+        can: Ability,
+        target: Target,
+        *,
+        scaling: Scaling = Scaling.SHRINK,
+        release: str = RELEASE,
+        follow: bool = False,
+        leave_hint: str = "leaves",
+    ) -> None:
+        self._terminal = terminal
+        self.backend = TerminalBackend(terminal, can, leave_hint)
+        self.viewer = Viewer(
+            self.backend, target, scaling=scaling, release=release, leave=LEAVE, follow=follow
+        )
+        self._parser = InputParser()
+        self.closed: bool = False
 
-    def next_change(self, mark: Mark, seconds: float) -> Change | None:
-        """What changes after *mark*; None where nothing did for so long.
+    def run(self, seconds: float = 0) -> None:
+        """Show the target until the user leaves, the target ends, or *seconds* are over (0: never).
 
         Raises:
-            ProducerGoneError: The producer closed the surface or died, and none is awaited.
-            MemoryLostError: The file below was cut.
+            KjuError: The target ended; `Viewer.error`.
         """
+        deadline = time.monotonic() + seconds if seconds else float("inf")
+        self.viewer.visible(True)
         try:
-            change = self.surface.wait(mark, timeout=seconds)
-        except WaitTimeoutError as late:
-            # A surface that is followed waits for its next producer, and says why.
-            cause = late.__cause__
-            self._gone = str(cause) if isinstance(cause, ProducerGoneError) else ""
-            return None
-        self._gone = ""
-        return change
+            while not self.closed and (left := deadline - time.monotonic()) > 0:
+                self.step(min(_STATUS_SECONDS, left))
+        finally:
+            self.viewer.closed()
+        if self.viewer.error is not None:
+            raise self.viewer.error
 
-    def status(self, *, drawn: float | None = None, colour: bool = False) -> Status:
-        """What is to be said now."""
-        now, version, surface = time.monotonic(), self.surface.version, self.surface
-        since, before = self._counted
-        if now - since >= 1:
-            self._rate = max(0, version - before) / (now - since)
-            self._counted = (now, version)
-        if now >= self._source_due:
-            self._source_due = now + _SOURCE_SECONDS
-            self._source_text = self._source()
-        mean = self._colour() if colour else None
-        state, reason = surface.state
-        if self._gone and state in (State.LIVE, State.PAUSED):
-            state, reason = State.GONE, self._gone  # it died without a word
-        return Status(
-            self.name, surface.mode, version, self._rate, self._source_text, state, reason,
-            drawn, mean,
-        )  # fmt: skip
+    def step(self, seconds: float) -> None:
+        """Wait for input and updates, at most *seconds*; handle them and paint."""
+        if self._parser.waits:
+            seconds = min(seconds, _ESCAPE_SECONDS)
+        typed = self.backend.wait(seconds)
+        if self.viewer.view_only:
+            self.closed = self.closed or any(byte in _QUIT for byte in typed)
+        events = self._parser.feed(typed) if typed else self._parser.flush()
+        for event in events:
+            self._handle(event)
+        while self.backend.commands:
+            self._execute(self.backend.commands.popleft())
+        if self._terminal.resized:
+            self._terminal.resized = False
+            self.backend.adopt_size()
+            self.viewer.resized()
+        self.backend.paint(self.viewer.version)
 
-    def _colour(self) -> tuple[int, int, int] | None:
-        try:
-            return mean_colour(self.surface.view())
-        except UnavailableError:
-            return None
+    def _handle(self, event: Event) -> None:
+        keyboard = self.viewer.input
+        match event:
+            case KeyChange(number, down, repeat):
+                keyboard.key(number, down, repeat)
+            case ChordTyped(numbers):
+                self._press(numbers)
+            case TextTyped(text):
+                keyboard.text(text)
+            case MouseMoved(column, row):
+                # The middle of a cell lies between its two dots.
+                self.viewer.moved(column, 2 * row + 1)
+            case MouseButton(name, down):
+                keyboard.button(name, down)
+            case WheelTurned(vertical, horizontal):
+                keyboard.wheel(vertical, horizontal)
+            case FocusChanged(has_focus):
+                self.viewer.focused(has_focus)
+            case KittySupported():
+                self._terminal.use_kitty()
+                self._parser.kitty = True
+
+    def _press(self, numbers: tuple[int, ...]) -> None:
+        """Press and release keys of which the terminal reports no releases."""
+        keyboard = self.viewer.input
+        if numbers == _LEAVE_CHORD and not keyboard.grabbed:
+            # Not key by key: the guest would see Ctrl alone, which some programs react to.
+            self.backend.command(Command.CLOSE)
+            return
+        for number in numbers:
+            keyboard.key(number, True)
+        for number in reversed(numbers):
+            keyboard.key(number, False)
+
+    def _execute(self, command: Command) -> None:
+        match command:
+            case Command.CLOSE:
+                self.closed = True
+            case Command.SCREENSHOT:
+                name = Path(self.viewer.name).name
+                self.viewer.save(Path.cwd() / time.strftime(f"{name}-%Y%m%d-%H%M%S.png"))
+            case Command.FULL_SCREEN:
+                self.backend.notify("a terminal view has no full screen")
 
 
-def show(watched: Watched, hint: str = "q quits", seconds: float = 0) -> None:
-    """Show a surface on this process's terminal until a key, or the producer, ends it.
+def terminal_ability() -> Ability:
+    """Return the colours and characters of the terminal on standard output."""
+    return ability(os.environ, sys.stdout.encoding or "")
+
+
+def show(
+    target: Target,
+    *,
+    release: str = RELEASE,
+    follow: bool = False,
+    leave_hint: str = "leaves",
+    seconds: float = 0,
+) -> None:
+    """Show a target on this process's terminal; send the terminal's input to it.
 
     Args:
-        watched: What to show.
-        hint: What the status line says at its right end.
-        seconds: After which to end by itself; 0 is never.
+        target: The machine's console, or surface.
+        release: The chord that grabs and releases the keyboard.
+        follow: Wait for the next machine or producer when one ends.
+        leave_hint: The effect of the leave key, for the status line.
+        seconds: Time after which to end; 0 is never.
 
     Raises:
-        ProducerGoneError: The producer closed the surface or died.
+        ProducerGoneError: The machine or producer has ended.
         MemoryLostError: The file below was cut.
-        KeyboardInterrupt: Ctrl-C; the terminal has been given back.
+        KeyboardInterrupt: Ctrl-C in a view without input; the terminal has been restored.
     """
-    can = ability(os.environ, sys.stdout.encoding or "")
-    deadline = time.monotonic() + seconds if seconds else float("inf")
-    with Tty() as terminal:
-        canvas = Canvas(can, *terminal.size())
-        mark, drawn, pause = NOTHING_TAKEN, _Rate(), 0.0
-        while time.monotonic() < deadline:
-            if any(key in _QUIT for key in terminal.keys(pause)):
-                return
-            if terminal.resized:
-                terminal.resized = False
-                canvas.resize(*terminal.size())
-                mark = NOTHING_TAKEN
-            change = watched.next_change(mark, _TICK)
-            began = time.monotonic()
-            if change is not None:
-                mark = _take(watched.surface, change, canvas)
-                drawn.count(began)
-            parts = watched.status(drawn=drawn.per_second(began)).parts
-            data = canvas.paint(fitted(parts, hint, canvas.columns))
-            cost = time.monotonic() - began
-            # A slow line is not a cost: what is written next is newer by as much.
-            terminal.write(data)
-            left = began + 1 / REDRAWS_PER_SECOND - time.monotonic()
-            pause = max(cost, left) if change is not None else 0.0
-
-
-def reports(watched: Watched, seconds: float = 0) -> Iterator[Status]:
-    """Say once a second what a surface shows, for pipes and dumb terminals.
-
-    Raises:
-        ProducerGoneError: The producer closed the surface or died.
-        MemoryLostError: The file below was cut.
-    """
-    end = time.monotonic() + seconds if seconds else float("inf")
-    while True:
-        yield watched.status(colour=True)
-        due = time.monotonic() + 1
-        if due > end:
-            return
-        # Waiting for a change that the mark already has is how the end is noticed.
-        while (left := due - time.monotonic()) > 0:
-            change = watched.next_change(watched.surface.mark, left)
-            if change is not None:
-                time.sleep(min(max(0.0, due - time.monotonic()), 0.2))
-
-
-def _take(surface: Surface, change: Change, canvas: Canvas) -> Mark:
-    """Sample what changed; returns the mark to go on from."""
-    mode = change.mode
-    try:
-        canvas.take((mode.width, mode.height), change.rects, surface.view)
-    except GeometryError:  # a smaller mode has come
-        return NOTHING_TAKEN
-    now = surface.mark
-    same = (now.incarnation, now.epoch) == (change.mark.incarnation, change.mark.epoch)
-    return change.mark if same else NOTHING_TAKEN
-
-
-class _Rate:
-    """How often something happened in the last whole second."""
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._now = self._before = 0
-
-    def count(self, moment: float) -> None:
-        self.per_second(moment)
-        self._now += 1
-
-    def per_second(self, moment: float) -> float:
-        second = int(moment)
-        if second != self._second:
-            self._before = self._now if second == self._second + 1 else 0
-            self._now, self._second = 0, second
-        return self._before
+    terminal = own_terminal(raw=target.controls)
+    view = TerminalView(
+        terminal, terminal_ability(), target,
+        release=release, follow=follow, leave_hint=leave_hint,
+    )  # fmt: skip
+    with TakenOver(terminal):
+        view.run(seconds)

@@ -92,7 +92,7 @@ def test_the_answer_comes_before_the_work(rig):
     fd = memfd(image.tobytes())
     rig.qemu.ask(rig.qemu.calls.scanout_map(64, 64), fd)
     working, go_on = threading.Event(), threading.Event()
-    rig.source._ask(lambda: (working.set(), go_on.wait(20)))
+    rig.source._submit(lambda: (working.set(), go_on.wait(20)))
     assert working.wait(20)
     calls = rig.qemu.calls
     rig.qemu.send(calls.scanout_map(64, 64), fd)
@@ -155,11 +155,11 @@ def test_a_paused_machine_is_never_live(rig):
     states = []
     set_state = rig.producer.set_state
     rig.producer.set_state = lambda state, reason="": (states.append(state), set_state(state))
-    rig.source.pause(True)
+    rig.source.set_paused(True)
     rig.qemu.ask(rig.qemu.calls.scanout(64, 64, picture(64, 64, 1).tobytes()))
     assert rig.shows(picture(64, 64, 1))
     assert set(states) == {State.PAUSED}
-    rig.source.pause(False)
+    rig.source.set_paused(False)
     rig.source.flush(20)
     assert states[-1] == State.LIVE
 

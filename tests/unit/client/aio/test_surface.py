@@ -40,7 +40,7 @@ def test_a_consistent_copy_leaves_the_loop_alone(
         yield
 
     async def main() -> None:
-        number = os.dup(producer.segment.fileno())
+        number = os.dup(producer.memory.fileno())
         async with AsyncSurface(KnownEnd(number, lambda: None, hold)) as surface:
             producer.begin()
             copy = asyncio.ensure_future(surface.frame(consistent=True, pixels="bgrx"))
@@ -60,7 +60,7 @@ def test_a_producer_that_never_stops_is_said_and_awaited(
     monkeypatch.setattr(base, "_EXACT_SECONDS", 0.0)
 
     async def main() -> None:
-        async with AsyncSurface.from_fd(os.dup(producer.segment.fileno())) as surface:
+        async with AsyncSurface.from_fd(os.dup(producer.memory.fileno())) as surface:
             producer.begin()
             copy = surface.frame(consistent=True, pixels="bgrx")
             with pytest.raises(InconsistentError):
@@ -80,7 +80,7 @@ def test_a_picture_is_written_elsewhere(producer: SurfaceProducer) -> None:
             return super().write(data)  # type: ignore[arg-type]
 
     async def main() -> None:
-        async with AsyncSurface.from_fd(os.dup(producer.segment.fileno())) as surface:
+        async with AsyncSurface.from_fd(os.dup(producer.memory.fileno())) as surface:
             target = File()
             frame = await surface.screenshot(target)
             assert frame.shape == (48, 64, 3)

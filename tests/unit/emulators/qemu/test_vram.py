@@ -14,7 +14,8 @@ import pytest
 
 from kju.emulators.qemu import vram as video
 from kju.emulators.qemu.bochs import OtherMode
-from kju.emulators.qemu.vram import NoVideoMemoryError, VideoMemory, read_ppm
+from kju.emulators.qemu.screenshot import read_ppm
+from kju.emulators.qemu.vram import NoVideoMemoryError, VideoMemory
 from kju.errors import QemuError
 from kju.surface.geometry import Place
 
@@ -118,20 +119,22 @@ def test_the_memory_is_found_by_its_address_and_closed_to_others(scene: Scene) -
 @pytest.mark.parametrize(
     ("address", "change", "says"),
     [
-        ("isa/2", {}, "no PCI"),
+        ("isa/2", {}, "not a PCI device"),
         ("pci/0000/03.0", {}, "only std VGA"),
         ("pci/0000/02.0", {"id": {"vendor": 0x1AF4, "device": 0x1050}}, "only std VGA"),
         ("pci/0000/02.0", {"id": {}}, "only std VGA"),
         ("pci/0000/05.0", {"slot": 5}, "aux-ram-share"),
     ],
 )
-def test_what_has_none_says_why(scene: Scene, address: str, change: dict, says: str) -> None:
+def test_error_names_why_there_is_no_video_memory(
+    scene: Scene, address: str, change: dict, says: str
+) -> None:
     scene.qmp.device |= change
     with pytest.raises(NoVideoMemoryError, match=says):
         asyncio.run(scene.find(address=address))
 
 
-def test_a_process_that_is_closed_to_us_says_so(
+def test_error_names_a_process_that_cannot_be_opened(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -142,7 +145,7 @@ def test_a_process_that_is_closed_to_us_says_so(
         asyncio.run(scene.find())
 
 
-def test_registers_are_found_again_where_firmware_has_moved_them(scene: Scene) -> None:
+def test_registers_are_found_after_firmware_moves_them(scene: Scene) -> None:
     async def run() -> None:
         memory = await scene.find()
         assert await memory.mode() == PLACE
@@ -163,7 +166,7 @@ def test_registers_are_found_again_where_firmware_has_moved_them(scene: Scene) -
 
 
 @pytest.mark.parametrize("width", [64, 61, 62, 63])
-def test_what_qemu_shows_is_read_at_any_width(scene: Scene, width: int) -> None:
+def test_screenshot_is_read_at_any_width(scene: Scene, width: int) -> None:
     async def run() -> None:
         scene.qmp.registers[1] = width
         memory = await scene.find()
@@ -180,7 +183,7 @@ def test_what_qemu_shows_is_read_at_any_width(scene: Scene, width: int) -> None:
     asyncio.run(run())
 
 
-def test_black_is_black_however_the_guest_draws(scene: Scene) -> None:
+def test_black_screenshot_is_certain_while_the_guest_draws(scene: Scene) -> None:
     async def run() -> None:
         memory = await scene.find()
         await memory.mode()
@@ -198,7 +201,7 @@ def test_black_is_black_however_the_guest_draws(scene: Scene) -> None:
     asyncio.run(run())
 
 
-def test_a_page_flipped_meanwhile_does_not_tell(scene: Scene) -> None:
+def test_screenshot_during_a_page_flip_is_uncertain(scene: Scene) -> None:
     async def run() -> None:
         memory = await scene.find()
         await memory.mode()
@@ -215,7 +218,7 @@ def test_a_page_flipped_meanwhile_does_not_tell(scene: Scene) -> None:
     asyncio.run(run())
 
 
-def test_each_display_is_asked_by_its_name(scene: Scene) -> None:
+def test_screenshot_of_another_display_names_its_device(scene: Scene) -> None:
     async def run() -> None:
         memory = await scene.find(is_first=False)
         await memory.mode()
@@ -232,7 +235,7 @@ def test_each_display_is_asked_by_its_name(scene: Scene) -> None:
     asyncio.run(run())
 
 
-def test_a_refused_screenshot_is_qemus_error(scene: Scene) -> None:
+def test_failed_screenshot_raises_qemus_error(scene: Scene) -> None:
     async def run() -> None:
         memory = await scene.find()
         for call in (memory.shown(PLACE, steady=True), memory.screenshot()):
@@ -263,7 +266,7 @@ def test_a_refused_screenshot_is_qemus_error(scene: Scene) -> None:
         b"P6\nx y\n255\n" + bytes(12),
     ],
 )
-def test_what_is_no_screenshot_is_none(tmp_path: Path, data: bytes) -> None:
+def test_file_that_is_not_a_screenshot_reads_as_none(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "dump"
     path.write_bytes(data)
     assert read_ppm(path) is None

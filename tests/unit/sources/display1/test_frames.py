@@ -48,7 +48,7 @@ def test_big_endian_is_read():
 def test_a_size_over_the_limit_is_refused_before_there_is_room_for_it():
     splitter = Splitter(limit=1000)
     head = struct.pack("<cBBBIII", b"l", 1, 0, 1, 990, 1, 100)
-    with pytest.raises(PeerError, match="at most 1000"):
+    with pytest.raises(PeerError, match="the limit is 1000"):
         splitter.receive_data(head)
     assert splitter.capacity == BUFFER
 
@@ -152,7 +152,7 @@ def test_descriptors_go_with_the_message_that_declares_them():
 
 def test_a_missing_descriptor_is_refused():
     (refused,) = Splitter().receive_data(Calls().scanout_map(4, 4))
-    assert "1 descriptors are declared, 0 came" in str(refused.error)
+    assert "1 descriptors are declared, 0 were received" in str(refused.error)
 
 
 def test_a_descriptor_that_no_message_declares_is_dropped():
@@ -166,7 +166,7 @@ def test_a_descriptor_that_no_message_declares_is_dropped():
 
 def test_descriptors_are_bounded():
     splitter = Splitter(fd_limit=2)
-    with pytest.raises(PeerError, match="at most 2"):
+    with pytest.raises(PeerError, match="the limit is 2"):
         splitter.receive_data(b"l", [1, 2, 3])
 
 

@@ -182,9 +182,9 @@ def test_map_updates_outside_are_refused(talk, rect):
 
 
 def test_map_updates_need_a_map(talk):
-    assert "did not come as a map" in talk.mistake(talk.calls.update_map(0, 0, 1, 1))
+    assert "was not sent as a map" in talk.mistake(talk.calls.update_map(0, 0, 1, 1))
     talk.say(talk.calls.scanout(4, 2, bytes(32)))
-    assert "did not come as a map" in talk.mistake(talk.calls.update_map(0, 0, 1, 1))
+    assert "was not sent as a map" in talk.mistake(talk.calls.update_map(0, 0, 1, 1))
 
 
 def test_an_update_outside_says_that_the_size_is_unknown(talk):

@@ -61,7 +61,7 @@ class Rig:
 
     def take(self, *events: object) -> None:
         for event in events:
-            self.presenter.take(event, self.now)
+            self.presenter.handle(event, self.now)
         self.presenter.publish(self.now)
 
     def wait(self, seconds: float) -> None:
@@ -243,7 +243,7 @@ def test_a_map_larger_than_its_memory_is_refused(rig, fds, offset, width):
 
 def test_a_map_of_no_memory_is_refused(rig):
     reader, writer = os.pipe()
-    with pytest.raises(PeerError, match="no memory"):
+    with pytest.raises(PeerError, match="is not memory"):
         rig.take(scanout_map(reader, 4, 4))
     os.close(reader)
     os.close(writer)
@@ -277,17 +277,17 @@ def test_a_picture_of_a_paused_machine_is_paused(rig):
 
 
 def test_a_pause_is_said_where_there_is_a_picture_and_kept(rig):
-    rig.presenter.pause(True)
+    rig.presenter.set_paused(True)
     assert rig.consumer.state[0] == State.LIVE, "nothing has been shown: not this file's to say"
     rig.take(scanout(picture(64, 64, 1)))
     assert rig.consumer.state[0] == State.PAUSED
     rig.take(scanout(picture(64, 64, 2)))
-    rig.presenter.pause(False)
+    rig.presenter.set_paused(False)
     assert rig.consumer.state[0] == State.LIVE
-    rig.presenter.pause(True)
+    rig.presenter.set_paused(True)
     rig.take(Disable())
-    rig.presenter.pause(False)
-    rig.presenter.pause(True)
+    rig.presenter.set_paused(False)
+    rig.presenter.set_paused(True)
     assert rig.consumer.state[0] == State.UNAVAILABLE
     rig.take(scanout(picture(64, 64, 1)))
     assert rig.consumer.state[0] == State.PAUSED
@@ -297,7 +297,7 @@ def test_a_pause_is_said_where_there_is_a_picture_and_kept(rig):
 def test_another_surface_of_a_paused_machine_is_paused(rig, fds, mapped):
     image = picture(64, 64, 1)
     rig.take(scanout_map(fds(image), 64, 64) if mapped else scanout(image))
-    rig.presenter.pause(True)
+    rig.presenter.set_paused(True)
     producer, consumer = surface()
     rig.presenter.retarget(producer, rig.now)
     assert consumer.state[0] == State.PAUSED

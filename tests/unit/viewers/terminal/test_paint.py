@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from support.vt import Terminal
+from support.vt import Terminal, indexed
 
 from kju.viewers.terminal.ability import Ability, Colours, ability
 from kju.viewers.terminal.paint import BLANK, RAMP, blank, diff, quantise
@@ -20,7 +20,7 @@ def terminal(codes):
 def colour(code, depth):
     if code == BLANK:
         return None
-    return (code >> 16, code >> 8 & 255, code & 255) if depth is TRUE else code
+    return (code >> 16, code >> 8 & 255, code & 255) if depth is TRUE else indexed(code)
 
 
 def expected(codes, depth):

@@ -1,4 +1,4 @@
-"""Blocks in every codec: there and back, and blocks that lie."""
+"""Blocks in every codec, and invalid blocks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_all_are_known_where_all_is_installed() -> None:
 @pytest.mark.parametrize("codec", CODECS)
 @given(st.binary(max_size=2000), st.integers(1, 40))
 @settings(max_examples=50, deadline=None)
-def test_what_is_compressed_comes_back(codec: str, data: bytes, times: int) -> None:
+def test_compression_is_reversible(codec: str, data: bytes, times: int) -> None:
     packed = codecs.compress(data * times, codec)
     assert codecs.decompress(packed, len(data) * times, codec) == data * times
 

@@ -1,4 +1,4 @@
-"""JPEG as the wire has it: there and back, and JPEGs that lie."""
+"""Photos as JPEG, and invalid JPEGs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def picture(width: int, height: int, pixel: int = 4) -> np.ndarray:
 
 @pytest.mark.parametrize("pixel", [1, 4])
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (8, 8), (17, 33), (640, 1), (200, 100)])
-def test_what_comes_back_is_near(width: int, height: int, pixel: int) -> None:
+def test_a_decompressed_photo_is_close(width: int, height: int, pixel: int) -> None:
     was = picture(width, height, pixel)
     data = jpeg.compress(was)
     now = jpeg.decompress(data, width, height, pixel)
@@ -37,7 +37,7 @@ def test_what_comes_back_is_near(width: int, height: int, pixel: int) -> None:
         assert not now[..., 3].any()
 
 
-def test_what_every_decoder_knows_is_not_sent_and_others_decode_it_alike() -> None:
+def test_standard_tables_are_omitted_and_other_decoders_agree() -> None:
     was = picture(64, 48)
     data = jpeg.compress(was)
     whole = simplejpeg.encode_jpeg(was, jpeg.QUALITY, "BGRX", jpeg.CHROMA)
@@ -100,7 +100,9 @@ LIES = {
 
 
 @pytest.mark.parametrize("name", LIES)
-def test_a_lie_is_not_decoded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_jpeg_is_rejected_before_decoding(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data, why = LIES[name]
     if name != "few pixels":
         monkeypatch.setattr(simplejpeg, "decode_jpeg", None)
@@ -108,7 +110,7 @@ def test_a_lie_is_not_decoded(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
         jpeg.decompress(data, 64, 48, 4)
 
 
-def test_a_grey_screen_takes_grey_ones_only() -> None:
+def test_a_grey_screen_accepts_only_grey_photos() -> None:
     with pytest.raises(PeerError, match="components"):
         jpeg.decompress(GOOD, 64, 48, 1)
     grey = jpeg.compress(picture(64, 48, 1))

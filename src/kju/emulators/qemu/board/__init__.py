@@ -1,1 +1,1 @@
-"""QEMU's machine types: what a board has, its firmware, and where its disks go."""
+"""QEMU's machine types: a board's devices, its firmware, and the bus of its disks."""

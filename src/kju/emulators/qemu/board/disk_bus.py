@@ -1,10 +1,10 @@
-"""How a disk or a CD is attached to a board. I/O-free.
+"""The bus of a disk or a CD on a board. I/O-free.
 
-The rule: **a disk goes where QEMU itself would put it on this machine type** (IDE on ``pc``, SATA
-on ``q35``, virtio on ``virt``, SD on a Raspberry Pi). So an image that boots with
+**A disk is on the bus that QEMU itself would choose for this machine type** (IDE on ``pc``, SATA on
+``q35``, virtio on ``virt``, SD on a Raspberry Pi). So an image that boots with
 ``qemu-system-x86_64 FILE`` boots here too: boot sectors, DOS, installers without virtio drivers.
-Another bus is chosen with ``--disk-bus``. Where QEMU has no place for a disk, it goes to the first
-bus of `_FALLBACKS` that the board has.
+``--disk-bus`` chooses another. If QEMU has no bus for disks, the first of `_FALLBACKS` that the
+board has is used.
 """
 
 from __future__ import annotations
@@ -121,9 +121,9 @@ def attach(
     """Choose a bus for a disk or a CD.
 
     Args:
-        board: What the machine type offers.
+        board: The machine type's buses and devices.
         name: The drive's id.
-        suffix: What the ids of its controllers end in.
+        suffix: The end of its controllers' ids.
         cd: Whether it is a CD; the wish is for disks only.
         wish: One of `DISK_BUSES`; empty for the rule above.
         ide_used: How many disks and CDs the board's IDE buses hold already.

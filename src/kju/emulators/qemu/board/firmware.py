@@ -1,4 +1,4 @@
-"""SHELL: which firmware a machine starts with.
+"""SHELL: the choice of a machine's firmware.
 
 A UEFI comes in two parts: code that many machines share, and variables that each has for itself.
 A kept machine's variables are a qcow2 file in its folder, so that a snapshot holds them too.
@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ....errors import QemuError, UsageError
+from ....extras import install_program
 from ....files import Folder
-from ....store import distribution, qemu_img
+from ....store import qemu_img
 from ....store.defined import VARIABLES
 from ..arguments.facts import Firmware
 
@@ -53,7 +54,7 @@ def find(wish: str, folder: str, architecture: str) -> Firmware | None:
 
     Raises:
         UsageError: The file cannot be read, or the machine is not kept.
-        QemuError: There is no UEFI here; or qemu-img is missing or fails.
+        QemuError: UEFI firmware is missing; or qemu-img is missing or fails.
     """
     if not wish:
         return None
@@ -94,7 +95,7 @@ def _described(architecture: str) -> tuple[str, str, str]:
         except (KeyError, TypeError, AttributeError):
             continue  # it is not as the interop document says
     packages = INSTALL_ARM if architecture in ("aarch64", "arm") else INSTALL
-    how = distribution.install_line(packages, "install OVMF (edk2) from your distribution")
+    how = install_program(packages, "install OVMF (edk2) from your distribution")
     raise QemuError(f"there is no UEFI firmware for {architecture} guests on this computer; {how}")
 
 

@@ -84,7 +84,7 @@ def ask(qemu: Qemu, machine: Sequence[str]) -> Board:
             break
     said = reasons[0]
     if qemu.architecture in ("x86_64", "i386") and _PC.fullmatch(_machine_type(parse(machine))):
-        log.info("%s %s was not asked what it has: %s", qemu.path, " ".join(machine), said)
+        log.info("%s %s could not be asked for its devices: %s", qemu.path, " ".join(machine), said)
         return board.PC
     what = qemu_errors.message(said.splitlines() or ["no error message"], qemu.path)
     raise QemuError(f"{Path(qemu.path).name} {' '.join(machine)} does not start: {what}")

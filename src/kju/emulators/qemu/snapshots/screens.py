@@ -11,7 +11,7 @@ import numpy as np
 
 from ....errors import GeometryError, KjuError
 from ..qmp import Qmp
-from ..vram import Dump, read_ppm
+from ..screenshot import ScreenDumper, read_ppm
 
 if TYPE_CHECKING:
     from ...console import Console
@@ -34,7 +34,7 @@ class Screens:
     """
 
     def __init__(self, qmp: Qmp) -> None:
-        self._dump = Dump(qmp, "")
+        self._dump = ScreenDumper(qmp, "")
 
     def close(self) -> None:
         """Take back the file that was lent to QEMU."""
@@ -43,7 +43,7 @@ class Screens:
     async def picture(self) -> tuple[Picture | None, str]:
         """Return the first console's pixels, or None and the reason."""
         try:
-            picture = await asyncio.to_thread(read_ppm, await self._dump.take())
+            picture = await asyncio.to_thread(read_ppm, await self._dump.dump())
         except (KjuError, OSError, KeyError, TypeError) as error:
             return None, f"no picture: {error}"
         return picture, "" if picture is not None else "no picture: QEMU has no screen"
@@ -53,8 +53,8 @@ class Screens:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SHOW_TIMEOUT
         asker = object()
-        console.doubt()
-        await console.look(asker)
+        console.runner.distrust()
+        await console.attach(asker)
         try:
             while True:
                 await console.refresh(sync=True)
@@ -68,10 +68,10 @@ class Screens:
         except (KjuError, OSError) as error:
             log.warning("console %d: what was loaded cannot be shown: %s", console.index, error)
         finally:
-            console.leave(asker)
+            console.detach(asker)
 
     async def _is_shown(self, console: Console) -> bool:
-        dumped = await asyncio.to_thread(read_ppm, await self._dump.take())
+        dumped = await asyncio.to_thread(read_ppm, await self._dump.dump())
         if dumped is None or not console.producer.mode.epoch:
             return False
         try:

@@ -1,8 +1,8 @@
-#include "watch.h"
+#include "scan.h"
 
 #include <stdlib.h>
 
-void kju_watch_free(struct kju_watch *v) {
+void kju_scan_free(struct kju_scan *v) {
     free(v->due);
     free(v->interval);
     free(v->marks);
@@ -12,13 +12,13 @@ void kju_watch_free(struct kju_watch *v) {
     v->epoch = 0;
 }
 
-void kju_watch_input(struct kju_watch *v, uint64_t now) {
-    /* Relaxed: the value stands for itself, and whoever stores it wakes the stepping thread. */
+void kju_scan_input(struct kju_scan *v, uint64_t now) {
+    /* Relaxed: the value stands for itself, and the caller wakes the scanning thread. */
     atomic_store_explicit(&v->asked, now, memory_order_relaxed);
 }
 
 /* Take over an input since the last step. */
-static void take_input(struct kju_watch *v, uint64_t now) {
+static void take_input(struct kju_scan *v, uint64_t now) {
     uint64_t asked = atomic_load_explicit(&v->asked, memory_order_relaxed);
     if (asked != v->input) {
         v->input = asked;
@@ -26,11 +26,11 @@ static void take_input(struct kju_watch *v, uint64_t now) {
     }
 }
 
-static int answers_input(const struct kju_watch *v, uint64_t now) {
+static int answers_input(const struct kju_scan *v, uint64_t now) {
     return v->input && now >= v->input && now - v->input < v->pace.answer;
 }
 
-static int is_answer(const struct kju_watch *v, uint32_t tile) {
+static int is_answer(const struct kju_scan *v, uint32_t tile) {
     uint32_t count = v->answer_count < KJU_ANSWERS ? v->answer_count : KJU_ANSWERS;
     for (uint32_t i = 0; i < count; i++)
         if (v->answers[i] == tile)
@@ -38,9 +38,9 @@ static int is_answer(const struct kju_watch *v, uint32_t tile) {
     return 0;
 }
 
-/* Remember the tiles that have changed. A change of many tiles is met by the probe, and would
- * make the others forgotten. */
-static void remember_answers(struct kju_watch *v, uint64_t changed) {
+/* Remember the tiles that have changed. A change of many tiles is found by the probe, and would
+ * push out the others. */
+static void remember_answers(struct kju_scan *v, uint64_t changed) {
     size_t tiles = (size_t)v->columns * v->rows;
     if (!changed || changed > KJU_ANSWERS / 2)
         return;
@@ -49,15 +49,15 @@ static void remember_answers(struct kju_watch *v, uint64_t changed) {
             v->answers[v->answer_count++ % KJU_ANSWERS] = (uint32_t)i;
 }
 
-static void mark_answers(struct kju_watch *v) {
+static void mark_answers(struct kju_scan *v) {
     uint32_t count = v->answer_count < KJU_ANSWERS ? v->answer_count : KJU_ANSWERS;
     for (uint32_t i = 0; i < count; i++)
         v->marks[v->answers[i]] = KJU_CANDIDATE;
 }
 
 /* Arrays for a new mode; everything in it is due. */
-static int begin_mode(struct kju_watch *v, const struct kju_writer *w, uint64_t now) {
-    kju_watch_free(v);
+static int begin_mode(struct kju_scan *v, const struct kju_writer *w, uint64_t now) {
+    kju_scan_free(v);
     v->columns = kju_tiles_across(w->mode.width, w->layout.tile_side);
     v->rows = kju_tiles_across(w->mode.height, w->layout.tile_side);
     size_t tiles = (size_t)v->columns * v->rows;
@@ -66,7 +66,7 @@ static int begin_mode(struct kju_watch *v, const struct kju_writer *w, uint64_t 
     v->marks = malloc(tiles);
     v->scratch = malloc((size_t)w->mode.width * 4);
     if (!v->due || !v->interval || !v->marks || !v->scratch) {
-        kju_watch_free(v);
+        kju_scan_free(v);
         return -ENOMEM;
     }
     for (size_t i = 0; i < tiles; i++)
@@ -77,7 +77,7 @@ static int begin_mode(struct kju_watch *v, const struct kju_writer *w, uint64_t 
     return KJU_OK;
 }
 
-static uint64_t probe_interval(const struct kju_watch *v, uint64_t now) {
+static uint64_t probe_interval(const struct kju_scan *v, uint64_t now) {
     if (!v->input || now < v->input || !v->pace.share) /* 0: no pace has been set */
         return v->pace.rest;
     uint64_t interval = (now - v->input) / v->pace.share;
@@ -86,21 +86,21 @@ static uint64_t probe_interval(const struct kju_watch *v, uint64_t now) {
     return interval < v->pace.rest ? interval : v->pace.rest;
 }
 
-static void mark_due(struct kju_watch *v, uint64_t now) {
+static void mark_due(struct kju_scan *v, uint64_t now) {
     size_t tiles = (size_t)v->columns * v->rows;
     for (size_t i = 0; i < tiles; i++)
         v->marks[i] = v->due[i] && v->due[i] <= now ? KJU_CANDIDATE : KJU_SKIP;
 }
 
-/* What lies above and below a tile that a probe met may have changed by fewer rows than the
- * probe's step, so it is looked at too: a shape is published in one piece. */
-static void mark_met(struct kju_watch *v, uint32_t band, uint32_t column) {
+/* The tiles above and below a found one may have changed in fewer rows than the probe's step, so
+ * they are compared too: a shape is published in one piece. */
+static void mark_found(struct kju_scan *v, uint32_t band, uint32_t column) {
     uint32_t from = band ? band - 1 : 0, to = band + 1 < v->rows ? band + 1 : band;
     for (uint32_t row = from; row <= to; row++)
         v->marks[(size_t)row * v->columns + column] = KJU_CANDIDATE;
 }
 
-static void probe_row(struct kju_watch *v, const struct kju_writer *w, const struct kju_source *s,
+static void probe_row(struct kju_scan *v, const struct kju_writer *w, const struct kju_source *s,
                       uint32_t y) {
     uint32_t bytes = kju_bytes_per_pixel(w->mode.fourcc), side = w->layout.tile_side;
     size_t row = (size_t)w->mode.width * bytes, tile = (size_t)side * bytes;
@@ -116,20 +116,20 @@ static void probe_row(struct kju_watch *v, const struct kju_writer *w, const str
         size_t a = column * tile, b = a + tile < row ? a + tile : row;
         if (v->marks[(size_t)(y / side) * v->columns + column] != KJU_CANDIDATE &&
             kju_differ(from + a, to + a, b - a))
-            mark_met(v, y / side, column);
+            mark_found(v, y / side, column);
     }
 }
 
-static void probe(struct kju_watch *v, const struct kju_writer *w, const struct kju_source *s) {
-    /* In this order a change 4 rows high is met by one of two probes, 2 rows by one of four. */
+static void probe(struct kju_scan *v, const struct kju_writer *w, const struct kju_source *s) {
+    /* In this order a change 4 rows high is found by one of two probes, 2 rows by one of four. */
     static const uint8_t order[KJU_PROBE_ROWS] = {0, 4, 2, 6, 1, 5, 3, 7};
     for (uint32_t y = order[v->phase]; y < w->mode.height; y += KJU_PROBE_ROWS)
         probe_row(v, w, s, y);
     v->phase = (v->phase + 1) % KJU_PROBE_ROWS;
 }
 
-/* Heat what has changed, let what has not cool; returns when the next tile is due. */
-static uint64_t pace_tiles(struct kju_watch *v, uint64_t now, uint64_t hot) {
+/* Heat the changed tiles, cool the others; returns when the next tile is due. */
+static uint64_t pace_tiles(struct kju_scan *v, uint64_t now, uint64_t hot) {
     size_t tiles = (size_t)v->columns * v->rows;
     uint64_t next = UINT64_MAX;
     for (size_t i = 0; i < tiles; i++) {
@@ -137,7 +137,7 @@ static uint64_t pace_tiles(struct kju_watch *v, uint64_t now, uint64_t hot) {
             v->interval[i] = hot;
             v->due[i] = now + hot;
         } else if (v->marks[i] == KJU_CANDIDATE && v->due[i] && v->due[i] <= now) {
-            /* One that was looked at before it was due cools no faster for that. */
+            /* A tile that was compared before it was due cools no faster. */
             v->interval[i] *= 2;
             if (!v->interval[i] || v->interval[i] >= v->pace.cold)
                 v->interval[i] = 0;
@@ -149,7 +149,7 @@ static uint64_t pace_tiles(struct kju_watch *v, uint64_t now, uint64_t hot) {
     return next;
 }
 
-int kju_watch_step(struct kju_watch *v, struct kju_writer *w, const struct kju_source *s,
+int kju_scan_step(struct kju_scan *v, struct kju_writer *w, const struct kju_source *s,
                    uint64_t now, uint64_t *next, uint64_t *changed) {
     *changed = 0;
     if (kju_check_frame(w, s))

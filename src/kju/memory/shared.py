@@ -1,4 +1,4 @@
-"""One piece of shared memory, whatever its kind, and the descriptors behind it."""
+"""SHELL: shared memory of any kind, mapped, with its descriptor and its name."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from .descriptor import Descriptor
 
 
 def map_memory(
-    number: int, size: int, *, writable: bool = False, guard: bool = True, segment: bool = False
+    fd: int, size: int, *, writable: bool = False, guard: bool = True, segment: bool = False
 ) -> Mapping:
     """Map shared memory into this process.
 
     Args:
-        number: A descriptor; with *segment* the number of a System V segment.
+        fd: A descriptor; with *segment* the id of a System V segment.
         size: Bytes, from the start.
         writable: Whether this process may write.
-        guard: Survive that it is cut.
-        segment: See *number*.
+        guard: Survive its truncation.
+        segment: See *fd*.
 
     Raises:
-        LimitError: It is larger than the address space that this process may have.
-        OSError: The system refused otherwise.
+        LimitError: It is larger than this process's limit on address space.
+        OSError: Another error of the system.
     """
     try:
-        return Mapping(number, size, writable=writable, guard=guard, segment=segment)
+        return Mapping(fd, size, writable=writable, guard=guard, segment=segment)
     except OSError as error:
         if error.errno not in (errno.ENOMEM, errno.EOVERFLOW):
             raise
@@ -41,20 +41,20 @@ def map_memory(
         ) from error  # fmt: skip
 
 
-class Segment:
+class SharedMemory:
     """Shared memory mapped into this process.
 
-    The mapping lives as long as anything looks at it: closing a segment gives back its
-    descriptor and its name, never memory under an array.
+    The mapping lives as long as an array uses it: `close` releases the descriptor and the name,
+    never memory under an array.
 
     Attributes:
-        address: Opens the same memory in another process; empty for a memfd.
-        mapping: The bytes; read-only unless this process made the segment.
+        address: The address that opens it in another process; empty for a memfd.
+        mapping: The bytes; read-only unless this process made the memory.
         size: Bytes.
         closed: Whether this process has closed it.
 
     Args:
-        path: The name it was opened by; `check` raises when that leads elsewhere.
+        path: The name it was opened by; `check` raises once that leads elsewhere.
     """
 
     def __init__(
@@ -77,20 +77,20 @@ class Segment:
         self._on_reserve = on_reserve
         self._path = path
         self._process = os.getpid()
-        self._number = descriptor.fileno() if descriptor else -1
+        self._fd = descriptor.fileno() if descriptor else -1
         self.closed: bool = False
 
     def fileno(self) -> int:
-        """The descriptor, or -1 where the kind has none or the segment is closed."""
+        """Return the descriptor; -1 if the kind has none or the memory is closed."""
         return self._descriptor.fileno() if self._descriptor and not self.closed else -1
 
     def commit(self) -> None:
-        """Give the formatted memory its name, so that others can find it."""
+        """Give the formatted memory its name, so that other processes can open it."""
         if self._on_commit:
             self._on_commit()
 
     def reserve(self, size: int) -> None:
-        """Make sure that the first *size* bytes can be written.
+        """Allocate the first *size* bytes, so that writing them cannot fail.
 
         Raises:
             LimitError: There is no space.
@@ -99,16 +99,17 @@ class Segment:
             self._on_reserve(size)
 
     def check(self) -> None:
-        """Raise when memory under the mapping has gone, or its name leads elsewhere.
+        """Check that the memory is complete and its name leads to it.
 
-        A cut file gives SIGBUS only past its last page, and zeros on it: hence its size.
+        A truncated file gives SIGBUS only past its last page. On that page it reads as zeros, so
+        the size is checked too.
 
         Raises:
-            MemoryLostError: The file was cut, or its disk filled up, while it was mapped.
-            SupersededError: Another file has taken its name.
-            ProducerGoneError: Its name was removed: nothing more can be seen there.
+            MemoryLostError: The file was truncated, or its disk is full.
+            SupersededError: Another file has its name.
+            ProducerGoneError: Its name was removed: nothing more is published there.
         """
-        if self.closed or self.mapping.intact(self._number):
+        if self.closed or self.mapping.intact(self._fd):
             return
         status = self._status()
         if status is None:
@@ -125,7 +126,7 @@ class Segment:
             raise ProducerGoneError(f"{self.address} has been removed: nothing more comes there")
 
     def _status(self) -> tuple[int, int] | None:
-        """Bytes and names of the file; None where this process has closed it."""
+        """Return size and number of names of the file; None if this process has closed it."""
         try:
             fileno = self.fileno()
             status = file_status(fileno) if fileno >= 0 else None
@@ -133,10 +134,11 @@ class Segment:
             if not self.closed:
                 raise
             return None
-        return None if self.closed else status  # the number may be another file's by now
+        # Closed meanwhile by another thread: the descriptor may be another file's by now.
+        return None if self.closed else status
 
     def close(self) -> None:
-        """Give back name and descriptor; arrays stay valid. A second call does nothing."""
+        """Release name and descriptor; arrays stay valid. A second call does nothing."""
         if self.closed:
             return
         self.closed = True
@@ -148,12 +150,12 @@ class Segment:
                 self._descriptor.close()
 
     def __del__(self) -> None:
-        """Nobody refers to it any more: that is as good as closing it.
+        """Close it with the last reference, except in a forked child.
 
-        Not in a child that was forked: locks and names are its parent's.
+        Locks and names belong to the child's parent.
         """
         try:
             if not self.closed and self._process == os.getpid():
                 self.close()
         except (AttributeError, TypeError, OSError):
-            pass  # half made, or at the end of the interpreter
+            pass  # its constructor failed, or the interpreter is ending

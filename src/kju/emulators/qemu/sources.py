@@ -1,0 +1,196 @@
+"""SHELL: the sources of a QEMU console, and the order in which they are chosen: `KINDS`.
+
+- A 32-bit mode is read from the video memory itself (``vram``).
+- Another mode is shown by screenshots at first, and a blanked screen always (``screendump``).
+- A mode that lasts, and every mode of a display without shared memory, comes from a listener
+  (``display1-map``, ``display1-copy``).
+
+A listener costs QEMU less than screenshots do, but QEMU 10.0.2 keeps every listener that has hung
+up, its socket and its wake-ups (ui/dbus-listener.c: listener and connection hold each other; 7.2
+does not). So a firmware's text or a mode in passing gets no listener.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import NamedTuple
+
+from ...errors import KjuError
+from ...memory import SurfaceProducer
+from ...sources.base import OnStatus, Phase, Source, Status
+from ...sources.display1.channel import socket_pair
+from ...sources.display1.source import Display1Source
+from ...sources.framebuffer import FramebufferSource
+from ...sources.screendump import ScreendumpSource, Screenshot
+from ...surface.geometry import Place
+from ..source_policy import SourceKind, SourcePolicy
+from .guest_mode import GuestMode
+from .vram import VideoMemory
+
+#: Registers one end of a socket pair as a listener of a console.
+RegisterListener = Callable[[int, socket.socket], Awaitable[object]]
+
+
+class QemuDisplay(NamedTuple):
+    """The parts of QEMU that fill one console.
+
+    Attributes:
+        number: QEMU's number of the console.
+        register_listener: Registers a listener with QEMU.
+        memory: The console's video memory; None where it is not shared.
+        mode: The guest's mode; it has no place where there is no memory.
+    """
+
+    number: int
+    register_listener: RegisterListener
+    memory: VideoMemory | None
+    mode: GuestMode
+
+
+class Situation(NamedTuple):
+    """The facts that decide which source fills a console.
+
+    Attributes:
+        place: The visible picture's place in the video memory; None if it is not there.
+        lasts: Whether the picture is elsewhere for long.
+        can_dump: Whether QEMU takes screenshots of this console, and the last one succeeded.
+    """
+
+    place: Place | None
+    lasts: bool
+    can_dump: bool
+
+
+class QemuSource(SourceKind):
+    """One kind of source for a QEMU console."""
+
+    def __init__(self, display: QemuDisplay) -> None:
+        self._display = display
+
+    @abc.abstractmethod
+    def suits(self, situation: Situation) -> bool:
+        """Return whether this kind may fill the console now."""
+
+    def follow(self, situation: Situation) -> None:
+        """Pass a change of the situation to the running source."""
+
+
+class VramKind(QemuSource):
+    """Reads the video memory."""
+
+    _source: FramebufferSource | None = None
+
+    def suits(self, situation: Situation) -> bool:
+        """Return whether the picture is in the video memory."""
+        return situation.place is not None
+
+    async def start(self, producer: SurfaceProducer, on_status: OnStatus, paused: bool) -> Source:
+        """Start to compare the video memory with the published pixels."""
+        memory, place = self._display.memory, self._display.mode.visible_place
+        if memory is None or place is None:
+            raise KjuError("the guest's picture is not in its video memory any more")
+        self._source = source = FramebufferSource(memory.mapping, place, producer, on_status)
+        source.paused = paused
+        source.start()
+        return source
+
+    def follow(self, situation: Situation) -> None:
+        """Move the source to the picture's new place."""
+        if self._source is not None and situation.place is not None:
+            self._source.move(situation.place)
+
+
+class ScreendumpKind(QemuSource):
+    """Takes screenshots."""
+
+    def suits(self, situation: Situation) -> bool:
+        """Return whether the picture is elsewhere, and not for long."""
+        return situation.place is None and not situation.lasts and situation.can_dump
+
+    async def start(self, producer: SurfaceProducer, on_status: OnStatus, paused: bool) -> Source:
+        """Start to take screenshots."""
+        memory, loop = self._display.memory, asyncio.get_running_loop()
+        if memory is None:
+            raise KjuError("QEMU takes no screenshot of this console")
+
+        def take_screenshot() -> Future[Screenshot | None]:
+            return asyncio.run_coroutine_threadsafe(memory.screenshot(), loop)
+
+        source = ScreendumpSource(take_screenshot, producer, on_status)
+        source.paused = paused
+        source.start()
+        return source
+
+
+class ListenerKind(QemuSource):
+    """Registers a listener with QEMU's D-Bus display."""
+
+    #: QEMU keeps a listener's remains, so it runs on until the guest needs none.
+    stays_at_rest = True
+
+    def suits(self, situation: Situation) -> bool:
+        """Return whether the picture is elsewhere."""
+        return situation.place is None
+
+    async def start(self, producer: SurfaceProducer, on_status: OnStatus, paused: bool) -> Source:
+        """Start a source and register it with QEMU."""
+        if self._display.memory is not None:
+            # QEMU first sends a new listener the picture that it drew last. If no client has
+            # viewed the console, that may be of an older mode; a screenshot makes QEMU draw.
+            with contextlib.suppress(KjuError, OSError):
+                await self._display.memory.screenshot()
+        number = self._display.number
+        ours, theirs = socket_pair()
+        source = Display1Source(ours, producer, on_status, label=str(number))
+        source.paused = paused
+        source.start()
+        try:
+            await self._display.register_listener(number, theirs)
+        except BaseException:
+            source.stop()
+            raise
+        return source
+
+
+#: The kinds of source of a QEMU console; the first that suits is chosen.
+KINDS: tuple[type[QemuSource], ...] = (VramKind, ScreendumpKind, ListenerKind)
+
+
+class QemuPolicy(SourcePolicy):
+    """Chooses the first kind of `KINDS` that suits the situation.
+
+    Args:
+        display: The console's display.
+        clock: Seconds, as `GuestMode` is given them.
+    """
+
+    def __init__(self, display: QemuDisplay, clock: Callable[[], float]) -> None:
+        self.display = display
+        self._clock = clock
+        self._kinds = [kind(display) for kind in KINDS]
+
+    def situation(self, last: Status) -> Situation:
+        """Return the situation after the source whose last status is *last*."""
+        memory, mode = self.display.memory, self.display.mode
+        dump_failed = last.phase is Phase.ENDED and last.name == ScreendumpSource.NAME
+        can_dump = memory is not None and memory.can_dump and not dump_failed
+        return Situation(mode.visible_place, mode.lasts(self._clock()), can_dump)
+
+    def choose(self, last: Status) -> SourceKind:
+        """Return the first kind that suits."""
+        situation = self.situation(last)
+        return next(kind for kind in self._kinds if kind.suits(situation))
+
+    def follow(self, kind: SourceKind | None, last: Status) -> bool:
+        """Pass the situation to the running kind; returns whether that still suits."""
+        situation = self.situation(last)
+        for each in self._kinds:
+            if each is kind and each.suits(situation):
+                each.follow(situation)
+                return True
+        return False

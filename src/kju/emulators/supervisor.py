@@ -1,0 +1,288 @@
+"""SHELL: keeps one source running for a console; its states are the table `TRANSITIONS`.
+
+Rules:
+
+- Everything runs in the host's event loop. A status from a source's thread is passed there first.
+- At most one source fills the surface: the old one is stopped before the next one starts.
+- The source publishes LIVE and PAUSED. While there is none, the surface does (`set_paused`).
+- Each start, rest and close begins a new generation. A status of an older generation is ignored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+from enum import Enum
+
+from ..errors import KjuError
+from ..sources.base import Need, Phase, Source, Status
+from ..surface import State
+from .console_surface import ConsoleSurface
+from .source_policy import SourceKind, SourcePolicy
+from .tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+#: Seconds until an ended source is replaced; doubled with each further one, and again the first
+#: once a source has lasted. QEMU 7.2 asks for a new listener at each change of a text mode, so the
+#: first replacement must be quick.
+RETRY = 0.05
+LONGEST_RETRY = 12.8
+LASTED = 10.0
+#: Seconds that `flush` waits for the source.
+FLUSH_TIMEOUT = 0.5
+
+#: A source's status while there is none.
+AT_REST = Status(Phase.NEW, "none", "no client views this console")
+
+
+class Stage(Enum):
+    """The states of a supervisor."""
+
+    IDLE = "no source, and none is wanted"
+    STARTING = "a source is being started"
+    OUTDATED = "a source is being started, and another one is wanted already"
+    RUNNING = "a source fills the surface"
+    DUE = "another source is wanted, and waits for its time"
+    CLOSED = "the console has ended"
+
+
+class Event(Enum):
+    """The events that change the stage."""
+
+    START = "a start begins"
+    STARTED = "the source runs"
+    FAILED = "the source could not be started"
+    REPLACE = "another source is wanted"
+    REST = "no source is wanted"
+    CLOSE = "the console ends"
+
+
+#: The stage after each event; an event that is not listed changes nothing.
+TRANSITIONS: dict[tuple[Stage, Event], Stage] = {
+    (Stage.IDLE, Event.START): Stage.STARTING,
+    (Stage.IDLE, Event.REPLACE): Stage.DUE,
+    (Stage.STARTING, Event.STARTED): Stage.RUNNING,
+    (Stage.STARTING, Event.FAILED): Stage.IDLE,
+    (Stage.STARTING, Event.REPLACE): Stage.OUTDATED,
+    (Stage.STARTING, Event.REST): Stage.IDLE,
+    (Stage.OUTDATED, Event.STARTED): Stage.DUE,
+    (Stage.OUTDATED, Event.FAILED): Stage.IDLE,
+    (Stage.OUTDATED, Event.REPLACE): Stage.OUTDATED,
+    (Stage.OUTDATED, Event.REST): Stage.IDLE,
+    (Stage.RUNNING, Event.REPLACE): Stage.DUE,
+    (Stage.RUNNING, Event.REST): Stage.IDLE,
+    (Stage.DUE, Event.START): Stage.STARTING,
+    (Stage.DUE, Event.REPLACE): Stage.DUE,
+    (Stage.DUE, Event.REST): Stage.IDLE,
+    **{(stage, Event.CLOSE): Stage.CLOSED for stage in Stage if stage is not Stage.CLOSED},
+}
+
+
+class Backoff:
+    """The time between two starts of a source: doubled each time, until one has lasted."""
+
+    def __init__(self) -> None:
+        self.seconds = RETRY
+        self._started_at = 0.0
+        self._hurry = asyncio.Event()
+
+    def note_start(self) -> None:
+        """Note that a source is being started now."""
+        self._started_at = asyncio.get_running_loop().time()
+
+    def hurry(self) -> None:
+        """End the wait: the source before has done nothing wrong."""
+        self._hurry.set()
+
+    async def wait(self) -> None:
+        """Wait until the next source may start."""
+        if asyncio.get_running_loop().time() - self._started_at > LASTED:
+            self.seconds = RETRY
+        seconds, self.seconds = self.seconds, min(self.seconds * 2, LONGEST_RETRY)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+        if self._hurry.is_set():
+            self._hurry.clear()
+            self.seconds = seconds  # not a failure: the next wait is no longer
+
+
+class Supervisor:
+    """Keeps the source of one console running.
+
+    Args:
+        surface: The surface to fill.
+        policy: Chooses the kind of each source.
+        paused: Whether the machine is paused.
+
+    Attributes:
+        stage: Its state.
+        source: The source; None where there is none.
+        kind: The kind of the newest source.
+        status: The last status of the source.
+    """
+
+    def __init__(
+        self, surface: ConsoleSurface, policy: SourcePolicy, *, paused: bool = False
+    ) -> None:
+        self.surface = surface
+        self.stage = Stage.IDLE
+        self.source: Source | None = None
+        self.kind: SourceKind | None = None
+        self.status = Status(Phase.NEW, "none")
+        self._loop = asyncio.get_running_loop()
+        self._policy = policy
+        self._paused = paused
+        self._generation = 0
+        self._backoff = Backoff()
+        self._replacing: asyncio.Task[None] | None = None
+        self._tasks = Tasks()
+
+    @property
+    def current_kind(self) -> SourceKind | None:
+        """The kind of the source that runs or is being started; None where there is none."""
+        starting = self.stage in (Stage.STARTING, Stage.OUTDATED)
+        return self.kind if starting or self.source is not None else None
+
+    def _move(self, event: Event) -> bool:
+        """Enter the next stage; returns whether *event* counts in this one."""
+        stage = TRANSITIONS.get((self.stage, event))
+        if stage is not None:
+            self.stage = stage
+        return stage is not None
+
+    async def start(self) -> None:
+        """Start the source that the policy chooses. Does nothing unless the stage is IDLE.
+
+        Raises:
+            KjuError: The source cannot be started.
+        """
+        if self.stage is Stage.IDLE:
+            await self._start()
+
+    async def _start(self) -> None:
+        self._move(Event.START)
+        self._generation += 1
+        self._backoff.note_start()
+        generation, paused = self._generation, self._paused
+        producer = self.surface.producer
+        if paused and not producer.mode.epoch:
+            producer.set_state(State.PAUSED)  # a new surface is LIVE
+        self.kind = kind = self._policy.choose(self.status)
+        try:
+            source = await kind.start(
+                producer, functools.partial(self._pass_status, generation), paused
+            )
+        except BaseException:
+            if generation == self._generation:
+                self._move(Event.FAILED)
+            raise
+        if generation != self._generation:  # at rest or closed meanwhile
+            await asyncio.to_thread(source.stop)
+            return
+        self.source = source
+        self._move(Event.STARTED)
+        if self._paused is not paused:
+            source.set_paused(self._paused)
+        # The source may have asked for something before it was this object's.
+        self._set_status(generation, source.status)
+
+    def _pass_status(self, generation: int, status: Status) -> None:
+        """Pass a status from the source's thread to the loop."""
+        try:
+            self._loop.call_soon_threadsafe(self._set_status, generation, status)
+        except RuntimeError:
+            pass  # the loop is closed: the host is ending
+
+    def _set_status(self, generation: int, status: Status) -> None:
+        if self.source is None or self.kind is None or generation != self._generation:
+            return
+        log.info(
+            "console %d: %s %s%s", self.surface.index, status.name, status.phase.value,
+            f" ({status.reason})" if status.reason else "",
+        )  # fmt: skip
+        self.status = status
+        if status.need is Need.LARGER:
+            self.surface.enlarge(status.needed, self.source.retarget)
+            return
+        is_worse = status.need is Need.REGISTER or status.phase is Phase.ENDED
+        if is_worse and self.kind.is_replaceable():
+            self.replace_source()
+
+    def replace_source(self, *, at_once: bool = False) -> asyncio.Task[None] | None:
+        """Start another source in place of this one.
+
+        Args:
+            at_once: Do not wait for the backoff: the source has not failed.
+
+        Returns:
+            Done once there is another source; None once the console has ended.
+        """
+        if not self._move(Event.REPLACE):
+            return None
+        if at_once:
+            self._backoff.hurry()
+        if self._replacing is None or self._replacing.done():
+            self._replacing = self._tasks.begin(self._replace())
+        return self._replacing
+
+    async def _replace(self) -> None:
+        while self.stage is Stage.DUE:
+            await self._backoff.wait()
+            await self._stop_source()
+            if self.stage is not Stage.DUE:  # at rest meanwhile
+                return
+            generation = self._generation + 1
+            try:
+                await self._start()
+            except (KjuError, OSError) as error:
+                log.warning("console %d: no source: %s", self.surface.index, error)
+                if generation == self._generation and self._move(Event.REPLACE):
+                    reason = f"the emulator's display is unavailable: {error}"
+                    self.surface.producer.set_state(State.UNAVAILABLE, reason)
+
+    async def _stop_source(self) -> None:
+        self._generation += 1
+        source, self.source = self.source, None
+        if source is not None:
+            await asyncio.to_thread(source.stop)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until no source is being replaced, for *seconds* at most."""
+        if self._replacing is not None:
+            await asyncio.wait({self._replacing}, timeout=seconds)
+
+    async def rest(self) -> None:
+        """Stop the source; its last picture stays published."""
+        if self._move(Event.REST):
+            self.status = AT_REST
+            await self._stop_source()
+
+    async def flush(self) -> None:
+        """Publish everything that the emulator has sent so far."""
+        if self.source is not None:
+            await asyncio.to_thread(self.source.flush, FLUSH_TIMEOUT)
+
+    def set_paused(self, paused: bool) -> None:
+        """Publish that the machine is paused, or runs again."""
+        self._paused = paused
+        if self.source is not None:
+            self.source.set_paused(paused)
+        else:
+            self.surface.set_paused(paused)
+
+    def close(self, state: State, reason: str) -> None:
+        """Stop the source and publish the final state."""
+        self._move(Event.CLOSE)
+        self._generation += 1
+        self._tasks.cancel()
+        self.surface.release_hold()
+        # Consumers learn the state before this call waits for the source's thread.
+        self.surface.producer.set_state(state, reason)
+        source, self.source = self.source, None
+        if source is not None:
+            source.stop()
+        self.surface.close(state, reason)

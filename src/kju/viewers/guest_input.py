@@ -1,0 +1,179 @@
+"""Keyboard and pointer events of a view, translated into input for the guest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..keys import Step
+from .contract import Backend
+from .geometry import Placement, device_pixel
+from .grab import RELEASE, Command, Keys
+from .pointer import Pointing, Relative, Wheel
+from .sender import AskAbsolute, Button, Input, Key, MoveBy, MoveTo, Repeat, Text, Turn
+
+
+class GuestInput:
+    """The input of one view.
+
+    Args:
+        backend: Grabs, and executes commands.
+        send: Sends an input; drops it while nothing is attached.
+        on_change: Called after a change of the grab or the pointer.
+        controls: Input is sent; else only commands count.
+        release: The chord that grabs and releases the keyboard.
+        leave: A chord that closes the view; none by default.
+
+    Raises:
+        UsageError: A chord names no key.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        send: Callable[[Input], None],
+        on_change: Callable[[], None],
+        *,
+        controls: bool,
+        release: str = RELEASE,
+        leave: str = "",
+    ) -> None:
+        self._backend, self._send, self._on_change = backend, send, on_change
+        self._controls = controls
+        self._keys = Keys(release, leave)
+        self._relative, self._wheel = Relative(), Wheel()
+        self._buttons: dict[str, None] = {}
+        self.absolute: bool = True
+        self._inside = False
+        self._grab_at_click = False
+
+    @property
+    def grabbed(self) -> bool:
+        """True while the guest has the whole keyboard."""
+        return self._keys.grabbed
+
+    @property
+    def release_key(self) -> str:
+        """The keys that grab and release the keyboard, as a user reads them."""
+        return self._keys.release_key
+
+    @property
+    def pointing(self) -> Pointing:
+        """State that decides which pointers are shown."""
+        return Pointing(self._controls, self.absolute, self.grabbed, self._inside)
+
+    # ---- Keys
+
+    def key(self, number: int, down: bool, repeat: bool = False) -> None:
+        """Take a key that went down, went up, or repeats."""
+        if repeat:
+            if down and self._keys.repeats(number):
+                self._send(Repeat(number))
+            return
+        for act in self._keys.press(number) if down else self._keys.release(number):
+            if not isinstance(act, Command):
+                self._send_step(act)
+            elif act in (Command.GRAB, Command.UNGRAB):
+                self.grab(act is Command.GRAB)
+            else:
+                self._backend.command(act)
+
+    def text(self, text: str) -> None:
+        """Take characters, from a terminal or the clipboard."""
+        self._send(Text(text))
+
+    def press_chord(self, numbers: tuple[int, ...]) -> None:
+        """Press keys together in the guest; not a shortcut of the view."""
+        for step in [(n, True) for n in numbers] + [(n, False) for n in reversed(numbers)]:
+            self._send_step(step)
+
+    def _send_step(self, step: Step) -> None:
+        self._send(Key(*step))
+
+    # ---- The pointer
+
+    def moved(self, x: float, y: float, placement: Placement | None) -> None:
+        """Take the pointer's position in toolkit pixels of the view."""
+        at = device_pixel(x, y, self._backend.ratio())
+        if not self._inside:
+            self._inside = True
+            self._send(AskAbsolute())
+            self._on_change()
+        if placement is None:
+            return
+        if self.absolute:
+            self._send(MoveTo(*placement.guest_pixel(*at)))
+        elif self.grabbed:
+            distance = self._relative.moved(at, placement.scale)
+            if any(distance):
+                self._send(MoveBy(*distance))
+            if self._backend.can_warp:
+                middle = self._relative.recentre(self._backend.view_size())
+                if middle is not None:
+                    self._backend.warp(*middle)
+
+    def left(self) -> None:
+        """Take that the pointer has left the view."""
+        self._inside = False
+        self._on_change()
+
+    def button(self, name: str, down: bool) -> None:
+        """Take a button that went down or up at the pointer's position."""
+        self._keys.pointer_used()
+        if not down:
+            if name in self._buttons:
+                del self._buttons[name]
+                self._send(Button(name, False))
+        elif not self.absolute and not self.grabbed:
+            # This click grabs the pointer, unless the guest takes positions by now.
+            self._grab_at_click = True
+            self._send(AskAbsolute())
+        else:
+            self._buttons[name] = None
+            self._send(Button(name, True))
+
+    def wheel(self, vertical: float, horizontal: float) -> None:
+        """Take a turn of the wheel by notches; positive is down and right."""
+        self._keys.pointer_used()
+        turned = self._wheel.turned(vertical, horizontal)
+        if any(turned) and (self.absolute or self.grabbed):
+            self._send(Turn(*turned))
+
+    def set_absolute(self, absolute: bool) -> None:
+        """Take the host's answer to `AskAbsolute`."""
+        if absolute != self.absolute:
+            self.absolute = absolute
+            self._relative.begin()
+            if self.grabbed:
+                self._backend.grab(True, not absolute)
+            self._on_change()
+        if self._grab_at_click:
+            self._grab_at_click = False
+            self.grab(not absolute)
+
+    # ---- The grab
+
+    def grab(self, on: bool) -> None:
+        """Grab the whole keyboard, and a relative pointer, for the guest; or release them."""
+        if not self._controls or on == self.grabbed:
+            return
+        self._keys.grabbed = on
+        self._relative.begin()
+        self._backend.grab(on, on and not self.absolute)
+        if on:
+            self._backend.notify(f"{self.release_key} releases the keyboard")
+        self._on_change()
+
+    def release_all(self) -> None:
+        """Release every key and button in the guest, and the grab."""
+        for step in self._keys.release_all():
+            self._send_step(step)
+        for name in self._buttons:
+            self._send(Button(name, False))
+        self.forget()
+
+    def forget(self) -> None:
+        """Release the grab and forget the keys and buttons: the machine they were held in ended."""
+        self._keys.release_all()
+        self._buttons.clear()
+        self._grab_at_click = False
+        self.grab(False)

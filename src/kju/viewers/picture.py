@@ -1,0 +1,124 @@
+"""The guest's picture and cursor in a view: where they are drawn, and which parts again."""
+
+from __future__ import annotations
+
+from ..client.frame import Frame
+from ..surface import Cursor, Mode
+from ..surface.geometry import Rect, Region
+from .contract import Backend
+from .geometry import Placement, Scaling, place, preferred_size, same_size
+from .pointer import Pointing, draws_cursor, pointer_shape
+
+
+class Picture:
+    """The picture of one view.
+
+    Attributes:
+        scaling: Its size in the view.
+        placement: Its place in the view; None without a picture.
+        mode: The mode of the newest picture.
+    """
+
+    def __init__(self, backend: Backend, scaling: Scaling) -> None:
+        self._backend = backend
+        self.scaling = scaling
+        self.placement: Placement | None = None
+        self.mode: Mode | None = None
+        self._frame: Frame | None = None
+        self._scrolled = (0, 0)
+        self._sized_for: tuple[int, int] | None = None
+
+    def show(self, frame: Frame | None) -> None:
+        """Show another surface or mode."""
+        self._set_frame(frame)
+        self.mode = frame.mode if frame is not None else None
+        if self.mode is not None:
+            self._follow_size(self.mode)
+
+    def detach(self) -> None:
+        """Keep the picture, but not the machine's memory, which a view may hold for hours."""
+        if self._frame is not None:
+            self._set_frame(self._frame.copy())
+
+    def scroll(self, x: int, y: int) -> bool:
+        """Scroll to an offset; return False where it is the old one."""
+        if (x, y) == self._scrolled:
+            return False
+        self._scrolled = x, y
+        return True
+
+    def place(self) -> None:
+        """Place the picture anew in the view, and paint everything."""
+        self.placement = None
+        if self.mode is not None:
+            size = self.mode.width, self.mode.height
+            self.placement = place(size, self._backend.view_size(), self.scaling, self._scrolled)
+        self._backend.place(self.placement)
+        self._backend.repaint(None)
+
+    def repaint(self, rects: list[Rect]) -> None:
+        """Paint rectangles of the guest again."""
+        if self.placement is None:
+            return
+        region = Region()
+        for rect in rects:
+            if (part := self.placement.device_rect(rect)) is not None:
+                region.add(part)
+        if region:
+            self._backend.repaint(region.take())
+
+    def _set_frame(self, frame: Frame | None) -> None:
+        self._frame = frame
+        self._backend.show_picture(frame)
+
+    def _follow_size(self, mode: Mode) -> None:
+        """Resize the view with the mode, unless the user has resized it."""
+        largest, now = self._backend.largest_size(), self._backend.view_size()
+        if self._sized_for is None or same_size(now, self._sized_for):
+            self._sized_for = preferred_size((mode.width, mode.height), largest)
+            if not same_size(now, self._sized_for):
+                self._backend.resize(*self._sized_for)
+
+
+class Cursors:
+    """The two cursors of one view: the view's own pointer, and the guest's in the picture."""
+
+    def __init__(self, backend: Backend, picture: Picture) -> None:
+        self._backend, self._picture = backend, picture
+        self._cursor: Cursor | None = None
+        self._drawn: Rect | None = None
+        self._shape: tuple[object, ...] = ()
+
+    @property
+    def version(self) -> int:
+        """Version of the guest's cursor; -1 before the first."""
+        return self._cursor.version if self._cursor is not None else -1
+
+    def set_cursor(self, cursor: Cursor) -> None:
+        """Take the guest's cursor; `show` shows it."""
+        self._cursor = cursor
+
+    def show(self, pointing: Pointing) -> None:
+        """Show both as they have to be now; only a change reaches the back end."""
+        cursor, placement = self._cursor, self._picture.placement
+        pointer = pointer_shape(pointing, cursor)
+        scale = placement.scale if placement else 1.0
+        pixels = cursor.shape.tobytes() if cursor is not None else b""
+        hot = (cursor.hot_x, cursor.hot_y) if cursor is not None else ()
+        shape = (pointer, scale, self._backend.ratio(), hot, pixels)
+        if shape != self._shape:
+            self._shape = shape
+            self._backend.set_pointer(pointer, cursor, scale)
+        before, self._drawn = self._drawn, self._drawn_rect(pointing)
+        self._backend.draw_cursor(cursor if self._drawn else None)
+        if changed := [rect for rect in (before, self._drawn) if rect is not None]:
+            self._backend.repaint(changed)
+
+    def _drawn_rect(self, pointing: Pointing) -> Rect | None:
+        """Return the device pixels of the cursor where it is drawn into the picture."""
+        cursor, placement = self._cursor, self._picture.placement
+        if cursor is None or placement is None or not draws_cursor(pointing, cursor):
+            return None
+        height, width = cursor.shape.shape[:2]
+        rect = Rect(cursor.x - cursor.hot_x, cursor.y - cursor.hot_y, width, height)
+        return placement.device_rect(rect)

@@ -1,0 +1,229 @@
+"""Targets of a viewer: one console of a machine, or a surface by its address.
+
+A target is attached as often as its machine or producer starts again. All of it may wait, and is
+used on the connection's thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from ..client.machine import Machine, attach
+from ..client.surface import Surface
+from ..client.targets import check_console, open_surface
+from ..errors import KjuError, ProducerGoneError, WaitTimeoutError
+from ..protocol.messages import Role
+from .sender import Sender
+
+_T = TypeVar("_T")
+
+# Seconds between two requests for facts. A request for the lamps takes the host 0.1 ms.
+_LAMP_SECONDS = 0.5
+_SOURCE_SECONDS = 2.0
+
+
+class Facts(NamedTuple):
+    """State of a machine beside its screen.
+
+    Attributes:
+        locks: Names of the keyboard locks that are on.
+        source: The source of the pixels, such as ``vram``; empty where unknown.
+    """
+
+    locks: tuple[str, ...] = ()
+    source: str = ""
+
+
+class InputEvents(Protocol):
+    """Callbacks of a sender, on its thread."""
+
+    def pointer_is(self, absolute: bool) -> None:
+        """Take the kind of the guest's pointer."""
+
+    def failed(self, reason: str) -> None:
+        """Take the reason why an input was not sent."""
+
+
+class Attachment(Protocol):
+    """One connection to a target."""
+
+    @property
+    def screen(self) -> Surface:
+        """The pixels."""
+
+    @property
+    def sender(self) -> Sender | None:
+        """The way for input; None where there is none."""
+
+    def check(self) -> None:
+        """Return while the target lives.
+
+        Raises:
+            ProducerGoneError: It has ended.
+            MemoryLostError: The file below was cut.
+        """
+
+    def facts(self) -> Facts:
+        """Return the newest facts."""
+
+    def save(self, path: str) -> None:
+        """Write a PNG of the newest pixels."""
+
+    def close(self) -> None:
+        """Detach."""
+
+
+class Target(Protocol):
+    """Something a viewer shows.
+
+    Attributes:
+        name: As the user knows it.
+        controls: Input is sent to it.
+    """
+
+    name: str
+    controls: bool
+
+    def attach(self, events: InputEvents) -> Attachment:
+        """Connect.
+
+        Raises:
+            KjuError: There is no such target now.
+        """
+
+
+class MachineTarget:
+    """One console of the machine of a name.
+
+    Args:
+        name: The machine's.
+        console: Index of the screen.
+        view_only: Attach with the view role; send no input.
+        layout: The guest's keyboard layout, for texts.
+        with_source: Ask for `Facts.source` as well.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        console: int = 0,
+        *,
+        view_only: bool = False,
+        layout: str = "us",
+        with_source: bool = False,
+    ) -> None:
+        self.name = name
+        self.console = console
+        self.controls = not view_only
+        self.layout = layout
+        self.with_source = with_source
+
+    def attach(self, events: InputEvents) -> Attachment:
+        """As `Target.attach`."""
+        role: Role = "control" if self.controls else "view"
+        machine = attach(self.name, role)
+        try:
+            check_console(machine, self.console)
+            return _MachineAttachment(machine, self, events)
+        except BaseException:
+            machine.close()
+            raise
+
+
+class _MachineAttachment:
+    def __init__(self, machine: Machine, target: MachineTarget, events: InputEvents) -> None:
+        self._machine, self._target = machine, target
+        self.screen = machine.screens[target.console]
+        self.sender: Sender | None = None
+        if target.controls:
+            keyboard = machine.screens[target.console].keyboard
+            pointer = machine.screens[target.console].pointer
+            self.sender = Sender(keyboard, pointer, events.pointer_is, events.failed, target.layout)
+        self._locks: _Polled[tuple[str, ...]] = _Polled(self._ask_locks, _LAMP_SECONDS, ())
+        self._source = _Polled(self._ask_source, _SOURCE_SECONDS, "")
+
+    def check(self) -> None:
+        if reason := self._machine.end_reason:
+            raise ProducerGoneError(reason)
+
+    def facts(self) -> Facts:
+        return Facts(self._locks.newest(), self._source.newest())
+
+    def _ask_locks(self) -> tuple[str, ...]:
+        if not self._target.controls:
+            return ()
+        lamps = self._machine.screens[self._target.console].keyboard.lamps()
+        return tuple(lamps.names) if lamps is not None else ()
+
+    def _ask_source(self) -> str:
+        if not self._target.with_source:
+            return ""
+        return str(self._machine.info()["consoles"][self._target.console]["source"])
+
+    def save(self, path: str) -> None:
+        self.screen.refresh()
+        self.screen.screenshot(path, cursor=True)
+
+    def close(self) -> None:
+        if self.sender is not None:
+            self.sender.close()
+        self._machine.close()
+
+
+class SurfaceTarget:
+    """A surface by its address: a path, ``posix:/NAME`` or ``sysv:ID``. It takes no input."""
+
+    controls = False
+
+    def __init__(self, address: str) -> None:
+        self.name = address
+
+    def attach(self, events: InputEvents) -> Attachment:
+        """As `Target.attach`."""
+        attachment = _SurfaceAttachment(open_surface(self.name))
+        try:
+            attachment.check()
+        except BaseException:
+            attachment.close()
+            raise
+        return attachment
+
+
+class _SurfaceAttachment:
+    sender: Sender | None = None
+
+    def __init__(self, surface: Surface) -> None:
+        self.screen = surface
+
+    def check(self) -> None:
+        # A wait that times out at once says whether the producer lives and the memory is whole.
+        with contextlib.suppress(WaitTimeoutError):
+            self.screen.wait(self.screen.mark, timeout=0)
+
+    def facts(self) -> Facts:
+        return Facts()
+
+    def save(self, path: str) -> None:
+        self.screen.screenshot(path, cursor=True)
+
+    def close(self) -> None:
+        self.screen.close()
+
+
+class _Polled(Generic[_T]):
+    """A value that is asked for again when it is old; kept where the machine does not answer."""
+
+    def __init__(self, ask: Callable[[], _T], seconds: float, first: _T) -> None:
+        self._ask, self._seconds, self._value = ask, seconds, first
+        self._due = 0.0
+
+    def newest(self) -> _T:
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + self._seconds
+            with contextlib.suppress(KjuError, OSError):
+                self._value = self._ask()
+        return self._value

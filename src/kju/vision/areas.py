@@ -1,0 +1,50 @@
+"""Rectangles of pictures: checks, views, comparable pixels, and text for messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import UsageError
+from ..surface.geometry import Rect
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+def check_rect(rect: tuple[int, int, int, int], name: str) -> Rect:
+    """Return a user's rectangle.
+
+    Args:
+        rect: x, y, width and height.
+        name: Its name in messages, such as ``the region``.
+
+    Raises:
+        UsageError: It is empty or begins outside the screen.
+    """
+    try:
+        x, y, width, height = map(int, rect)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} is x, y, width and height, not {rect!r}") from error
+    if x < 0 or y < 0 or width <= 0 or height <= 0:
+        raise UsageError(f"{name} {width}x{height} at {x},{y} contains no pixel of a screen")
+    return Rect(x, y, width, height)
+
+
+def cut_out(pixels: npt.NDArray[Any], rect: Rect) -> npt.NDArray[Any]:
+    """Return a view of a rectangle of a picture that contains it."""
+    return pixels[rect.y : rect.bottom, rect.x : rect.right]
+
+
+def pixel_words(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+    """Return one number per pixel, without the fourth byte, which is undefined."""
+    if pixels.ndim == 2:
+        return np.asarray(pixels)
+    words = np.ascontiguousarray(pixels).view(np.ndarray).view("<u4")[..., 0]
+    return words & np.uint32(0x00FFFFFF)
+
+
+def rect_text(rect: Rect) -> str:
+    """Return a rectangle as messages show it."""
+    return f"{rect.width}x{rect.height} at {rect.x},{rect.y}"

@@ -1,0 +1,95 @@
+"""`kju watch` in a terminal on a real guest that reports the input it gets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from support.paint_guest import Guest
+from support.ptys import InTerminal
+from support.vt import Terminal
+
+from kju.viewers.geometry import Scaling, place
+from kju.viewers.terminal.ability import Ability, Colours
+from kju.viewers.terminal.canvas import Canvas
+
+pytestmark = [pytest.mark.qemu]
+
+COLUMNS, ROWS = 100, 40
+
+
+@pytest.fixture
+def terminal(guest: Guest) -> Iterator[object]:
+    running: list[InTerminal] = []
+
+    def start(*options: str, kitty: bool = False) -> InTerminal:
+        command = (sys.executable, "-m", "kju.cli", "watch", guest.machine.name, *options)
+        running.append(InTerminal(command, COLUMNS, ROWS, kitty=kitty))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.close()
+
+
+def shows(one: InTerminal, guest: Guest) -> bool:
+    """Whether the terminal shows the guest's picture of this moment."""
+    frame = np.asarray(guest.screen.frame(pixels="bgrx", sync=True))
+    canvas = Canvas(Ability(Colours.TRUE), COLUMNS, ROWS)
+    canvas.place(place(frame.shape[1::-1], canvas.size, Scaling.SHRINK, (0, 0)))
+    canvas.draw(None, lambda rect: frame[rect.y : rect.bottom, rect.x : rect.right])
+    wanted = Terminal(COLUMNS, ROWS)
+    wanted.feed(canvas.paint(""))
+    try:
+        return one.screen.dots(ROWS - 1) == wanted.dots(ROWS - 1)
+    except KeyError:
+        return False  # text from before the viewer
+
+
+def test_the_terminal_shows_the_guest_and_types_into_it(guest: Guest, terminal) -> None:
+    one = terminal()
+    one.until(lambda: shows(one, guest), "the guest's picture")
+    for data, code in [(b"a", 30), (b"\r", 28), (b"\x1b[A", 103), (b"\x1b[24~", 88)]:
+        one.type(data)
+        guest.serial.wait(f"^kju: key {code} down$")
+        guest.serial.wait(f"^kju: key {code} up$")
+    # The guest writes on its screen which keys it got.
+    one.until(lambda: shows(one, guest), "the keys on the screen")
+    one.type(b"\x1d")
+    assert one.ended() == 0
+    one.assert_given_back()
+    assert guest.machine.is_alive
+
+
+def test_a_terminal_with_kittys_protocol_holds_keys(guest: Guest, terminal) -> None:
+    one = terminal(kitty=True)
+    one.until(lambda: one.screen.keyboard == [31], "the protocol")
+    one.until(lambda: shows(one, guest), "the guest's picture")
+    one.type(b"\x1b[57441u\x1b[98;2u")
+    guest.serial.wait("^kju: key 42 down$")
+    guest.serial.wait("^kju: key 48 down$")
+    assert len(guest.console()["keys_held"]) == 2
+    one.type(b"\x1b[O")  # the terminal loses the focus
+    guest.serial.wait("^kju: key 48 up$")
+    guest.serial.wait("^kju: key 42 up$")
+    assert guest.console()["keys_held"] == []
+    one.type(b"\x1b[57442u\x1b[93;5u")
+    assert one.ended() == 0
+    one.assert_given_back()
+
+
+def test_view_only_sends_nothing(guest: Guest, terminal) -> None:
+    one = terminal("--view-only")
+    one.until(lambda: shows(one, guest), "the guest's picture")
+    before = guest.serial._log.read_text(errors="replace").count("kju: key")
+    one.type(b"abc")
+    one.type(b"\x1d")
+    assert one.ended() == 0
+    other = terminal()
+    other.until(lambda: shows(other, guest), "the guest's picture")
+    other.type(b"d")
+    guest.serial.wait("^kju: key 32 up$")
+    # Down and up of d, which is later than anything the first could have sent.
+    assert guest.serial._log.read_text(errors="replace").count("kju: key") == before + 2

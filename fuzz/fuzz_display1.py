@@ -15,7 +15,7 @@ with harness.instrumented():
     from kju.sources.display1 import messages
     from kju.sources.display1.events import Mistake
     from kju.sources.display1.frames import Splitter
-    from kju.sources.display1.listener import Listener
+    from kju.sources.display1.listener import DisplayListener
     from kju.sources.display1.presenter import Presenter
     from kju.surface import surface_size
     from kju.surface.producer import Producer
@@ -45,7 +45,7 @@ def seeds() -> list[bytes]:
 
 def one_input(data: bytes) -> None:
     """Everything the source does with bytes, cut in two."""
-    splitter, listener = Splitter(limit=1 << 20), Listener()
+    splitter, listener = Splitter(limit=1 << 20), DisplayListener()
     MEMORY[:4096] = 0
     presenter = Presenter(Producer.format(MEMORY.data, CAPACITY, incarnation=1))
     middle = len(data) // 2

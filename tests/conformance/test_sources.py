@@ -18,7 +18,7 @@ from support.fake_display import FakeQemu, memfd
 
 from kju.memory._system import Mapping
 from kju.sources import pattern
-from kju.sources.base import Need, OnStatus, Phase, Source, Status, StubSource
+from kju.sources.base import Need, OnStatus, Phase, Source, SourceStatus, StubSource
 from kju.sources.display1.channel import socket_pair
 from kju.sources.display1.source import Display1Source
 from kju.sources.framebuffer import FramebufferSource
@@ -166,7 +166,7 @@ class Scene:
     def __init__(
         self, kind: Callable[[Producer, OnStatus], Feed], capacity: int = CAPACITY
     ) -> None:
-        self.statuses: list[Status] = []
+        self.statuses: list[SourceStatus] = []
         self.producer, self.consumer = surface(capacity)
         self.feed = kind(self.producer, self.statuses.append)
         self.source = self.feed.source

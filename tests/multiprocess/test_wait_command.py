@@ -101,7 +101,7 @@ def test_stillness_changes_and_colours(screen):
         (("--text", "x", "--change"), "one thing"),
         (("--text", "x", "--region", "1,2,3"), "--region is X,Y,WIDTH,HEIGHT"),
         (("--text", "x", "--region", "1,2,3,0"), "contains no pixel"),
-        (("--colour", "reddish"), "no colour"),
+        (("--colour", "reddish"), "unknown colour"),
     ],
 )
 def test_what_cannot_be_is_2(screen, words, said):

@@ -10,8 +10,8 @@ from support.fake_display import Calls
 from kju.errors import PeerError
 from kju.sources.display1 import messages
 from kju.sources.display1.events import Mistake
-from kju.sources.display1.frames import Received, Refused, Splitter
-from kju.sources.display1.listener import Listener
+from kju.sources.display1.frames import Received, RejectedMessage, Splitter
+from kju.sources.display1.listener import DisplayListener
 from kju.sources.display1.presenter import Presenter
 from kju.surface import surface_size
 from kju.surface.producer import Producer
@@ -38,7 +38,7 @@ def a_session() -> bytes:
 SESSION = a_session()
 
 
-def plain(messages_: list[Received | Refused]) -> list[object]:
+def plain(messages_: list[Received | RejectedMessage]) -> list[object]:
     """Messages as values that compare, copied out of the receive buffer."""
     return [
         (
@@ -55,7 +55,7 @@ def plain(messages_: list[Received | Refused]) -> list[object]:
 
 def follow(data: bytes, cuts: list[int]) -> tuple[list[object], bytes, str]:
     """Feed *data* cut at *cuts*; returns the messages, the answers and how it ended."""
-    splitter, listener = Splitter(limit=1 << 20), Listener()
+    splitter, listener = Splitter(limit=1 << 20), DisplayListener()
     seen: list[object] = []
     answers = b""
     places = sorted({0, *(cut % (len(data) + 1) for cut in cuts), len(data)})
@@ -106,7 +106,7 @@ def mutations(draw: st.DrawFn) -> bytes:
 
 def take_all(data: bytes) -> None:
     """Everything the source does with bytes, on a surface that must stay valid."""
-    splitter, listener = Splitter(limit=1 << 20), Listener()
+    splitter, listener = Splitter(limit=1 << 20), DisplayListener()
     capacity = 1 << 20
     memory = np.zeros(surface_size(capacity), np.uint8)
     presenter = Presenter(Producer.format(memory.data, capacity, incarnation=1))

@@ -9,7 +9,7 @@ import socket
 from jeepney import low_level
 
 from kju.sources.display1 import messages
-from kju.sources.display1.frames import Received, Refused, Splitter
+from kju.sources.display1.frames import Received, RejectedMessage, Splitter
 
 XRGB = 0x20020888
 RGB565 = 0x10020565
@@ -60,7 +60,7 @@ class FakeQemu:
         self.sock.settimeout(20)
         self.calls = Calls()
         self.splitter = Splitter()
-        self.answers: list[Received | Refused] = []
+        self.answers: list[Received | RejectedMessage] = []
 
     def authenticate(self) -> None:
         assert self._line().startswith(b"\0AUTH EXTERNAL ")

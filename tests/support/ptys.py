@@ -16,9 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from .vt import Terminal
-
-# Everything here happens in well under a second; a busy computer gets its time.
-PATIENCE = 30.0
+from .wait import HANG
 
 
 class InTerminal:
@@ -81,7 +79,7 @@ class InTerminal:
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Read until the condition holds."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + HANG
         while not condition():
             if time.monotonic() > deadline:
                 raise AssertionError(f"{what} did not happen; the screen: {self.screen.text()}")

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 CAPACITY = 64 << 20
 
 
-class Hold(NamedTuple):
+class ScreenHold(NamedTuple):
     """A surface in which nothing is published.
 
     Attributes:
@@ -62,7 +62,7 @@ class ConsoleSurface:
         self.on_mode: Callable[[], object] = lambda: None
         self._loop = asyncio.get_running_loop()
         self._address = address
-        self._hold: Hold | None = None
+        self._hold: ScreenHold | None = None
         self._handout: tuple[SurfaceProducer, int] | None = None
         try:
             self.producer = self._create(CAPACITY)
@@ -138,7 +138,7 @@ class ConsoleSurface:
         if self._hold is not None or not producer.hold():
             raise KjuError("the screen is being held for another client; try again")
         timer = self._loop.call_later(seconds, self.unhold, client)
-        self._hold = Hold(client, producer, timer)
+        self._hold = ScreenHold(client, producer, timer)
         return producer.version
 
     def unhold(self, client: object) -> None:

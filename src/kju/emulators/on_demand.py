@@ -15,7 +15,7 @@ import asyncio
 import logging
 
 from ..errors import UnavailableError
-from .supervisor import AT_REST, Stage, Supervisor
+from .supervisor import AT_REST, Supervisor, SupervisorState
 from .tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class SourceRunner:
             await self.supervisor.settle(REPLACEMENT_TIMEOUT)
             if self._clients:
                 return
-            if self.supervisor.stage is Stage.RUNNING:
+            if self.supervisor.stage is SupervisorState.RUNNING:
                 index = self.supervisor.surface.index
                 log.info("console %d: no client views it: stopping its source", index)
             await self.supervisor.rest()

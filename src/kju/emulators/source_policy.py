@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 
 from ..memory import SurfaceProducer
-from ..sources.base import OnStatus, Source, Status
+from ..sources.base import OnStatus, Source, SourceStatus
 
 
 class SourceKind(abc.ABC):
@@ -41,7 +41,7 @@ class SourcePolicy(abc.ABC):
     """Chooses the source of one console."""
 
     @abc.abstractmethod
-    def choose(self, last: Status) -> SourceKind:
+    def choose(self, last: SourceStatus) -> SourceKind:
         """Return the kind of source that is to fill the console now.
 
         Args:
@@ -55,6 +55,6 @@ class SingleSource(SourcePolicy):
     def __init__(self, kind: SourceKind) -> None:
         self.kind = kind
 
-    def choose(self, last: Status) -> SourceKind:
+    def choose(self, last: SourceStatus) -> SourceKind:
         """Return the only kind."""
         return self.kind

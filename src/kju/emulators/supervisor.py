@@ -17,7 +17,7 @@ import logging
 from enum import Enum
 
 from ..errors import KjuError
-from ..sources.base import Need, Phase, Source, Status
+from ..sources.base import Need, Phase, Source, SourceStatus
 from ..surface import State
 from .console_surface import ConsoleSurface
 from .source_policy import SourceKind, SourcePolicy
@@ -35,10 +35,10 @@ LASTED = 10.0
 FLUSH_TIMEOUT = 0.5
 
 #: A source's status while there is none.
-AT_REST = Status(Phase.NEW, "none", "no client views this console")
+AT_REST = SourceStatus(Phase.NEW, "none", "no client views this console")
 
 
-class Stage(Enum):
+class SupervisorState(Enum):
     """The states of a supervisor."""
 
     IDLE = "no source, and none is wanted"
@@ -49,7 +49,7 @@ class Stage(Enum):
     CLOSED = "the console has ended"
 
 
-class Event(Enum):
+class SupervisorEvent(Enum):
     """The events that change the stage."""
 
     START = "a start begins"
@@ -61,23 +61,27 @@ class Event(Enum):
 
 
 #: The stage after each event; an event that is not listed changes nothing.
-TRANSITIONS: dict[tuple[Stage, Event], Stage] = {
-    (Stage.IDLE, Event.START): Stage.STARTING,
-    (Stage.IDLE, Event.REPLACE): Stage.DUE,
-    (Stage.STARTING, Event.STARTED): Stage.RUNNING,
-    (Stage.STARTING, Event.FAILED): Stage.IDLE,
-    (Stage.STARTING, Event.REPLACE): Stage.OUTDATED,
-    (Stage.STARTING, Event.REST): Stage.IDLE,
-    (Stage.OUTDATED, Event.STARTED): Stage.DUE,
-    (Stage.OUTDATED, Event.FAILED): Stage.IDLE,
-    (Stage.OUTDATED, Event.REPLACE): Stage.OUTDATED,
-    (Stage.OUTDATED, Event.REST): Stage.IDLE,
-    (Stage.RUNNING, Event.REPLACE): Stage.DUE,
-    (Stage.RUNNING, Event.REST): Stage.IDLE,
-    (Stage.DUE, Event.START): Stage.STARTING,
-    (Stage.DUE, Event.REPLACE): Stage.DUE,
-    (Stage.DUE, Event.REST): Stage.IDLE,
-    **{(stage, Event.CLOSE): Stage.CLOSED for stage in Stage if stage is not Stage.CLOSED},
+TRANSITIONS: dict[tuple[SupervisorState, SupervisorEvent], SupervisorState] = {
+    (SupervisorState.IDLE, SupervisorEvent.START): SupervisorState.STARTING,
+    (SupervisorState.IDLE, SupervisorEvent.REPLACE): SupervisorState.DUE,
+    (SupervisorState.STARTING, SupervisorEvent.STARTED): SupervisorState.RUNNING,
+    (SupervisorState.STARTING, SupervisorEvent.FAILED): SupervisorState.IDLE,
+    (SupervisorState.STARTING, SupervisorEvent.REPLACE): SupervisorState.OUTDATED,
+    (SupervisorState.STARTING, SupervisorEvent.REST): SupervisorState.IDLE,
+    (SupervisorState.OUTDATED, SupervisorEvent.STARTED): SupervisorState.DUE,
+    (SupervisorState.OUTDATED, SupervisorEvent.FAILED): SupervisorState.IDLE,
+    (SupervisorState.OUTDATED, SupervisorEvent.REPLACE): SupervisorState.OUTDATED,
+    (SupervisorState.OUTDATED, SupervisorEvent.REST): SupervisorState.IDLE,
+    (SupervisorState.RUNNING, SupervisorEvent.REPLACE): SupervisorState.DUE,
+    (SupervisorState.RUNNING, SupervisorEvent.REST): SupervisorState.IDLE,
+    (SupervisorState.DUE, SupervisorEvent.START): SupervisorState.STARTING,
+    (SupervisorState.DUE, SupervisorEvent.REPLACE): SupervisorState.DUE,
+    (SupervisorState.DUE, SupervisorEvent.REST): SupervisorState.IDLE,
+    **{
+        (stage, SupervisorEvent.CLOSE): SupervisorState.CLOSED
+        for stage in SupervisorState
+        if stage is not SupervisorState.CLOSED
+    },
 }
 
 
@@ -129,10 +133,10 @@ class Supervisor:
         self, surface: ConsoleSurface, policy: SourcePolicy, *, paused: bool = False
     ) -> None:
         self.surface = surface
-        self.stage = Stage.IDLE
+        self.stage = SupervisorState.IDLE
         self.source: Source | None = None
         self.kind: SourceKind | None = None
-        self.status = Status(Phase.NEW, "none")
+        self.status = SourceStatus(Phase.NEW, "none")
         self._loop = asyncio.get_running_loop()
         self._policy = policy
         self._paused = paused
@@ -144,10 +148,10 @@ class Supervisor:
     @property
     def current_kind(self) -> SourceKind | None:
         """The kind of the source that runs or is being started; None where there is none."""
-        starting = self.stage in (Stage.STARTING, Stage.OUTDATED)
+        starting = self.stage in (SupervisorState.STARTING, SupervisorState.OUTDATED)
         return self.kind if starting or self.source is not None else None
 
-    def _move(self, event: Event) -> bool:
+    def _move(self, event: SupervisorEvent) -> bool:
         """Enter the next stage; returns whether *event* counts in this one."""
         stage = TRANSITIONS.get((self.stage, event))
         if stage is not None:
@@ -160,11 +164,11 @@ class Supervisor:
         Raises:
             KjuError: The source cannot be started.
         """
-        if self.stage is Stage.IDLE:
+        if self.stage is SupervisorState.IDLE:
             await self._start()
 
     async def _start(self) -> None:
-        self._move(Event.START)
+        self._move(SupervisorEvent.START)
         self._generation += 1
         self._backoff.note_start()
         generation, paused = self._generation, self._paused
@@ -178,26 +182,26 @@ class Supervisor:
             )
         except BaseException:
             if generation == self._generation:
-                self._move(Event.FAILED)
+                self._move(SupervisorEvent.FAILED)
             raise
         if generation != self._generation:  # at rest or closed meanwhile
             await asyncio.to_thread(source.stop)
             return
         self.source = source
-        self._move(Event.STARTED)
+        self._move(SupervisorEvent.STARTED)
         if self._paused is not paused:
             source.set_paused(self._paused)
         # The source may have asked for something before it was this object's.
         self._set_status(generation, source.status)
 
-    def _pass_status(self, generation: int, status: Status) -> None:
+    def _pass_status(self, generation: int, status: SourceStatus) -> None:
         """Pass a status from the source's thread to the loop."""
         try:
             self._loop.call_soon_threadsafe(self._set_status, generation, status)
         except RuntimeError:
             pass  # the loop is closed: the host is ending
 
-    def _set_status(self, generation: int, status: Status) -> None:
+    def _set_status(self, generation: int, status: SourceStatus) -> None:
         if self.source is None or self.kind is None or generation != self._generation:
             return
         log.info(
@@ -221,7 +225,7 @@ class Supervisor:
         Returns:
             Done once there is another source; None once the console has ended.
         """
-        if not self._move(Event.REPLACE):
+        if not self._move(SupervisorEvent.REPLACE):
             return None
         if at_once:
             self._backoff.hurry()
@@ -230,17 +234,17 @@ class Supervisor:
         return self._replacing
 
     async def _replace(self) -> None:
-        while self.stage is Stage.DUE:
+        while self.stage is SupervisorState.DUE:
             await self._backoff.wait()
             await self._stop_source()
-            if self.stage is not Stage.DUE:  # at rest meanwhile
+            if self.stage is not SupervisorState.DUE:  # at rest meanwhile
                 return
             generation = self._generation + 1
             try:
                 await self._start()
             except (KjuError, OSError) as error:
                 log.warning("console %d: no source: %s", self.surface.index, error)
-                if generation == self._generation and self._move(Event.REPLACE):
+                if generation == self._generation and self._move(SupervisorEvent.REPLACE):
                     reason = f"the emulator's display is unavailable: {error}"
                     self.surface.producer.set_state(State.UNAVAILABLE, reason)
 
@@ -257,7 +261,7 @@ class Supervisor:
 
     async def rest(self) -> None:
         """Stop the source; its last picture stays published."""
-        if self._move(Event.REST):
+        if self._move(SupervisorEvent.REST):
             self.status = AT_REST
             await self._stop_source()
 
@@ -276,7 +280,7 @@ class Supervisor:
 
     def close(self, state: State, reason: str) -> None:
         """Stop the source and publish the final state."""
-        self._move(Event.CLOSE)
+        self._move(SupervisorEvent.CLOSE)
         self._generation += 1
         self._tasks.cancel()
         self.surface.release_hold()

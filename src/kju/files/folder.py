@@ -188,7 +188,7 @@ class Folder:
 
     @contextlib.contextmanager
     def staged(self, name: str) -> Iterator[Path]:
-        """Have another program write a file, which gets its name at the end of the block.
+        """Let another program write a file, which gets its name at the end of the block.
 
         The program gets a path, so the folders above must be this user's as well.
 

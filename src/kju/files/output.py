@@ -108,7 +108,7 @@ def make_folders(path: Path) -> None:
 
 
 def _mode(target: Path, wanted: int | None) -> int | None:
-    """The permissions of the file that is replaced, if it is this user's."""
+    """Return the permissions of the replaced file, if it is this user's."""
     if wanted is not None:
         return wanted
     try:
@@ -121,7 +121,7 @@ def _mode(target: Path, wanted: int | None) -> int | None:
 
 
 def _is_special(target: Path) -> bool:
-    """Whether it is a device, pipe or socket that this user trusts."""
+    """Return whether it is a device, pipe or socket that this user trusts."""
     try:
         status = target.lstat()
     except OSError:

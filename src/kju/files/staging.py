@@ -116,7 +116,7 @@ def replace_all(folder: int, path: Path, files: Mapping[str, tuple[bytes, int]])
     What can fail for lack of space happens before the first file is replaced. If a rename fails
     after that, the files that were replaced are put back. A process that is killed, or a computer
     that loses power, between two renames leaves the first files new and the others old: they are
-    replaced in the order given, and whoever reads them checks that they belong together.
+    replaced in the order given, and readers check that they belong together.
 
     Args:
         folder: The folder's descriptor.

@@ -22,7 +22,7 @@ class Archive:
         self._append(content)
 
     def finish(self) -> bytes:
-        """The whole archive."""
+        """Return the whole archive."""
         self.add("TRAILER!!!", 0)
         return bytes(self._bytes)
 

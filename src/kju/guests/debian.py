@@ -32,7 +32,7 @@ class GuestError(KjuError):
 
 
 def cache() -> Path:
-    """The folder for everything built or fetched here; it may be deleted at any time.
+    """Return the folder for everything built or fetched here; it may be deleted at any time.
 
     Raises:
         FileError: It cannot be made, is another user's, or others may write in it.
@@ -62,7 +62,7 @@ def locked() -> Iterator[Folder]:
 
 @contextlib.contextmanager
 def appearing(folder: Path) -> Iterator[Path]:
-    """A new folder that is filled aside and takes its name only when it is whole."""
+    """Yield a new folder that gets its name only when it is complete."""
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as scratch:
         new = Path(scratch) / "new"
         new.mkdir()
@@ -73,7 +73,7 @@ def appearing(folder: Path) -> Iterator[Path]:
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
-    """Runs a program and returns what it printed."""
+    """Runs a program and returns its output."""
     try:
         done = subprocess.run(
             [str(word) for word in command], cwd=cwd, check=False, capture_output=True, text=True
@@ -155,19 +155,19 @@ class Apt:
                 ) from error
 
     def depends(self, package: str) -> list[str]:
-        """The names a package depends on directly, alternatives included."""
+        """Return the names that a package depends on directly, alternatives included."""
         listing = run("apt-cache", *self.options, "depends", package)
         lines = [line.strip().lstrip("|") for line in listing.splitlines()]
         return [line.split()[1] for line in lines if line.startswith(("Depends:", "PreDepends:"))]
 
     def closure(self, packages: Sequence[str]) -> list[str]:
-        """The names of packages and of all that they depend on."""
+        """Return the names of packages and of all their dependencies."""
         words = ["-qq", "-y", "--no-install-recommends", "--print-uris", "install", *packages]
         listing = run("apt-get", *self.options, *words)
         return re.findall(r"^'\S+' ([^_\s]+)_", listing, re.MULTILINE)
 
     def version(self, package: str) -> str:
-        """The newest version of a package."""
+        """Return the newest version of a package."""
         shown = run("apt-cache", *self.options, "show", "--no-all-versions", package)
         return next(line.split()[1] for line in shown.splitlines() if line.startswith("Version:"))
 
@@ -210,5 +210,5 @@ def unpack(package: Path, folder: Path, *patterns: str) -> None:
 
 
 def safe(version: str) -> str:
-    """A version as a part of a file name."""
+    """Return a version as a part of a file name."""
     return version.replace(":", "-").replace("/", "-")

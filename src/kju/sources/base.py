@@ -5,8 +5,8 @@ Rules that every source obeys:
 - It works between `start` and `stop`, if needed in a thread of its own (`ThreadedSource`). After
   `stop` has returned, nothing more is published. `stop` may be called before `start`.
 - It never waits for a consumer, and it holds a bounded amount of display data.
-- It reports each new `Status` through its callback. The callback runs in the source's thread. It
-  must return at once and must not call the source.
+- It reports each new `SourceStatus` through its callback. The callback runs in the source's thread.
+  It must return at once and must not call the source.
 - It asks for what it lacks in that status (`Need`), and continues as well as it can until then.
 - When it ends by itself, the last picture stays published. Its owner decides what follows.
 
@@ -39,10 +39,10 @@ class Need(Enum):
     REGISTER = "register"
     """A new source in its place: its connection is worse now than a new one would be."""
     LARGER = "larger"
-    """A surface with room for `Status.needed` bytes of pixels, given with `retarget`."""
+    """A surface with room for `SourceStatus.needed` bytes of pixels, given with `retarget`."""
 
 
-class Status(NamedTuple):
+class SourceStatus(NamedTuple):
     """The state of a source.
 
     Attributes:
@@ -60,14 +60,14 @@ class Status(NamedTuple):
     needed: int = 0
 
     @classmethod
-    def too_large(cls, name: str, needed: int) -> Status:
+    def too_large(cls, name: str, needed: int) -> SourceStatus:
         """Return the status of a source whose picture is larger than its surface."""
         reason = "the picture is larger than the surface"
         return cls(Phase.RUNNING, name, reason, Need.LARGER, needed)
 
 
 #: Receives every new status of a source.
-OnStatus = Callable[[Status], None]
+OnStatus = Callable[[SourceStatus], None]
 
 
 def room_for(width: int, height: int) -> int:
@@ -88,7 +88,7 @@ class Source(abc.ABC):
 
     def __init__(self, producer: Producer, name: str, on_status: OnStatus | None = None) -> None:
         self.producer = producer
-        self.status = Status(Phase.NEW, name)
+        self.status = SourceStatus(Phase.NEW, name)
         self._on_status = on_status
 
     @abc.abstractmethod
@@ -135,7 +135,7 @@ class Source(abc.ABC):
         """
         return True
 
-    def _set_status(self, status: Status) -> None:
+    def _set_status(self, status: SourceStatus) -> None:
         """Set the status, and report it if it is new."""
         if status != self.status:
             self.status = status
@@ -163,11 +163,11 @@ class StubSource(Source):
     def start(self) -> None:
         """Publish the picture."""
         self.retarget(self.producer)
-        self._set_status(Status(Phase.RUNNING, "stub"))
+        self._set_status(SourceStatus(Phase.RUNNING, "stub"))
 
     def stop(self) -> None:
         """End."""
-        self._set_status(Status(Phase.ENDED, "stub"))
+        self._set_status(SourceStatus(Phase.ENDED, "stub"))
 
     def retarget(self, producer: Producer) -> None:
         """Publish the picture in another surface."""

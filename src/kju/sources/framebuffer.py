@@ -23,7 +23,7 @@ from ..memory._system import Mapping
 from ..surface import State
 from ..surface.geometry import Place
 from ..surface.producer import Producer
-from .base import OnStatus, Phase, Status, room_for
+from .base import OnStatus, Phase, SourceStatus, room_for
 from .threaded import ThreadedSource
 
 MS = 1_000_000
@@ -179,11 +179,11 @@ class FramebufferSource(ThreadedSource):
             producer.set_live(place.offset, place.stride)
         producer.set_state(self.live_state)
 
-    def _running(self) -> Status:
+    def _running(self) -> SourceStatus:
         name = self.status.name
         if not self._fits:
-            return Status.too_large(name, room_for(*self.size))
-        return Status(Phase.RUNNING, name)
+            return SourceStatus.too_large(name, room_for(*self.size))
+        return SourceStatus(Phase.RUNNING, name)
 
     def _prepare(self) -> None:
         _system.wake_precisely()

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..surface.geometry import Rect
 from ..surface.producer import Producer
-from .base import OnStatus, Phase, Source, Status
+from .base import OnStatus, Phase, Source, SourceStatus
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -63,7 +63,7 @@ class PatternSource(Source):
     def start(self) -> None:
         """Publish frame 0, then further frames at the given rate."""
         self.retarget(self.producer)
-        self._set_status(Status(Phase.RUNNING, "pattern"))
+        self._set_status(SourceStatus(Phase.RUNNING, "pattern"))
         if self.rate > 0:
             self._thread = threading.Thread(target=self._run, name="kju-pattern", daemon=True)
             self._thread.start()
@@ -73,7 +73,7 @@ class PatternSource(Source):
         self._ending.set()
         if self._thread is not None:
             self._thread.join()
-        self._set_status(Status(Phase.ENDED, "pattern"))
+        self._set_status(SourceStatus(Phase.ENDED, "pattern"))
 
     def retarget(self, producer: Producer) -> None:
         """Publish the current frame in another surface and continue there."""

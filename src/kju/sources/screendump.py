@@ -25,7 +25,7 @@ import numpy as np
 
 from ..errors import GeometryError
 from ..surface.producer import Producer
-from .base import OnStatus, Phase, Status, room_for
+from .base import OnStatus, Phase, SourceStatus, room_for
 from .threaded import ThreadedSource
 
 #: Seconds between two screenshots at rest, and after a change or an input. A screenshot of 720x400
@@ -188,7 +188,7 @@ class ScreendumpSource(ThreadedSource):
             self._published_paused = self.paused
             self.producer.set_state(self.live_state)
 
-    def _running(self) -> Status:
+    def _running(self) -> SourceStatus:
         if self._needed:
-            return Status.too_large(self.NAME, self._needed)
-        return Status(Phase.RUNNING, self.NAME)
+            return SourceStatus.too_large(self.NAME, self._needed)
+        return SourceStatus(Phase.RUNNING, self.NAME)

@@ -3,7 +3,7 @@
 Rules of this file:
 
 - One thread does all the work. Other threads leave requests for it and wake it.
-- A source that ends by itself reports why, in `Status.reason`.
+- A source that ends by itself reports why, in `SourceStatus.reason`.
 - `stop` wakes the thread, interrupts what it waits for, and joins it.
 """
 
@@ -17,7 +17,7 @@ from concurrent.futures import CancelledError
 
 from ..errors import KjuError
 from ..surface.producer import Producer
-from .base import OnStatus, Phase, Source, Status
+from .base import OnStatus, Phase, Source, SourceStatus
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class ThreadedSource(Source):
             self._thread.join()
         self._release()
         if self.status.phase is not Phase.ENDED:  # one that ended by itself has given its reason
-            self._set_status(Status(Phase.ENDED, self.status.name))
+            self._set_status(SourceStatus(Phase.ENDED, self.status.name))
 
     def flush(self, timeout: float) -> bool:
         """Publish everything that the emulator has sent before this call."""
@@ -132,4 +132,4 @@ class ThreadedSource(Source):
             self._fail(reason)
         self._release()
         if ended_by_itself:
-            self._set_status(Status(Phase.ENDED, self.status.name, reason))
+            self._set_status(SourceStatus(Phase.ENDED, self.status.name, reason))

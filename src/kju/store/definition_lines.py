@@ -128,7 +128,7 @@ def _items(statement: list[tuple[str, int]]) -> tuple[int, ...]:
 
 
 def _is_key(word: str) -> bool:
-    """Whether a token can be one: a string of several lines cannot."""
+    """Return whether a token can be one: a string of several lines cannot."""
     return word not in "[]{}=," and "\n" not in word
 
 

@@ -214,7 +214,7 @@ def _refuse(trusted: bool, what: str) -> None:
 
 
 def _read(path: Path, disk_format: str, *, regular: bool) -> Named:
-    """What a layer names; it is read only if it is a regular file, or may be a block device."""
+    """Return the files that a layer names; only a regular file, or a device, is read."""
     return _examine(path, lambda read: parse(read, disk_format), regular=regular)
 
 

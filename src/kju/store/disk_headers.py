@@ -35,7 +35,7 @@ _MAGIC = (
 
 
 class Named(NamedTuple):
-    """What an image names.
+    """The files that an image names.
 
     Attributes:
         format: The image's, as QEMU would probe it.

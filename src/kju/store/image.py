@@ -68,7 +68,7 @@ _KERNELS = {".exec", ".elf", ".multiboot", ".bzimage"}
 
 
 class Kind(Enum):
-    """What QEMU is to do with it."""
+    """The use of an image by QEMU."""
 
     DISK = "disk"
     CDROM = "cdrom"
@@ -148,7 +148,7 @@ def _refuse_packed(path: str, head: bytes) -> None:
 
 
 def _is_lzma(head: bytes) -> bool:
-    """Whether an LZMA header follows: the format has no signature.
+    """Return whether an LZMA header follows: the format has no signature.
 
     That is the size of the dictionary (2^n or 2^n + 2^(n-1)), and the size of the contents or -1.
     """
@@ -184,7 +184,7 @@ def _kernel(head: bytes) -> str:
 
 
 def _multiboot(head: bytes) -> bool:
-    """Whether a header whose checksum is right lies in the first 8 KiB."""
+    """Return whether the first 8 KiB hold a header with a correct checksum."""
     for at in range(0, min(len(head), 8192) - 11, 4):
         magic, flags, checksum = (
             int.from_bytes(head[i : i + 4], "little") for i in (at, at + 4, at + 8)

@@ -52,7 +52,7 @@ class Names(NamedTuple):
 
 
 def is_vmdk(read: Read) -> bool:
-    """Whether QEMU would probe it as a VMDK; so it may for a little more."""
+    """Return whether QEMU would probe it as a VMDK; true for a little more than that."""
     return _has_header(read) or bool(_DESCRIPTION.match(read(0, 2048)))
 
 

@@ -73,7 +73,7 @@ class Listener(Protocol):
         """Take the update that was requested."""
 
     def lost(self, error: KjuError | OSError) -> None:
-        """Take the target's end, or the failure to attach; attaching goes on until `close`."""
+        """Take the target's end, or the failure to attach; attaching is repeated until `close`."""
 
     def facts_are(self, facts: Facts) -> None:
         """Take new facts."""
@@ -138,7 +138,7 @@ class Connection:
             attachment.sender.send(item)
 
     def close(self) -> None:
-        """Detach for good; the machine goes on.
+        """Detach for good; the machine keeps running.
 
         Returns when the thread has ended, or after two seconds where a host does not answer.
         """

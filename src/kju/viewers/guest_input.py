@@ -64,7 +64,7 @@ class GuestInput:
     # ---- Keys
 
     def key(self, number: int, down: bool, repeat: bool = False) -> None:
-        """Take a key that went down, went up, or repeats."""
+        """Take the press, release or repeat of a key."""
         if repeat:
             if down and self._keys.repeats(number):
                 self._send(Repeat(number))
@@ -117,7 +117,7 @@ class GuestInput:
         self._on_change()
 
     def button(self, name: str, down: bool) -> None:
-        """Take a button that went down or up at the pointer's position."""
+        """Take the press or release of a button at the pointer's position."""
         self._keys.pointer_used()
         if not down:
             if name in self._buttons:

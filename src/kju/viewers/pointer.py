@@ -22,7 +22,7 @@ class Relative:
     Positions reported between the request to move the pointer and the move itself are still
     relative to the old place. The first position that is nearer to the new place than to the last
     position is taken as the first one from there. That is right as long as a single movement is
-    below a thirtieth of the view and at most three positions come late.
+    below a thirtieth of the view and at most three positions are late.
     """
 
     def __init__(self) -> None:

@@ -56,7 +56,7 @@ class Attachment(Protocol):
 
     @property
     def sender(self) -> Sender | None:
-        """The way for input; None where there is none."""
+        """Sends input; None where the target takes no input."""
 
     def check(self) -> None:
         """Return while the target lives.
@@ -91,7 +91,7 @@ class Target(Protocol):
         """Connect.
 
         Raises:
-            KjuError: There is no such target now.
+            KjuError: The target does not exist now.
         """
 
 

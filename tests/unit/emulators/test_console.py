@@ -23,9 +23,9 @@ from kju.emulators.qemu import announced_size
 from kju.emulators.qemu.announced_size import AnnouncedSize, AnnouncedSizeRunner
 from kju.emulators.qemu.input.pointer import QemuPointer
 from kju.emulators.source_policy import SingleSource, SourceKind
-from kju.emulators.supervisor import TRANSITIONS, Event, Stage, Supervisor
+from kju.emulators.supervisor import TRANSITIONS, Supervisor, SupervisorEvent, SupervisorState
 from kju.errors import KjuError, QemuError
-from kju.sources.base import Need, OnStatus, Phase, Source, Status, StubSource
+from kju.sources.base import Need, OnStatus, Phase, Source, SourceStatus, StubSource
 from kju.surface import State
 from kju.surface.producer import Producer
 
@@ -95,7 +95,7 @@ def test_a_larger_surface_replaces_the_old() -> None:
         old = made.console.producer
         handed = made.console.surface.descriptor()
         with kju.Surface.from_fd(os.dup(handed)) as before:
-            need = Status(Phase.RUNNING, "stub", "too large", Need.LARGER, 100 << 20)
+            need = SourceStatus(Phase.RUNNING, "stub", "too large", Need.LARGER, 100 << 20)
             await asyncio.to_thread(made.sources[0]._set_status, need)
             await made.until(lambda: made.console.producer is not old)
             await made.until(lambda: before.state[0] == State.SUPERSEDED)
@@ -115,7 +115,7 @@ def test_a_named_surface_is_replaced_under_its_name(tmp_path: Path) -> None:
     async def scene(made: Scene) -> None:
         old = made.console.producer
         with kju.Surface(path, follow=True) as surface:
-            need = Status(Phase.RUNNING, "stub", "", Need.LARGER, 100 << 20)
+            need = SourceStatus(Phase.RUNNING, "stub", "", Need.LARGER, 100 << 20)
             made.sources[0]._set_status(need)
             await made.until(lambda: made.console.producer is not old)
             change = await asyncio.to_thread(surface.wait, surface.mark, timeout=5)
@@ -129,9 +129,9 @@ def test_source_that_ends_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY", 0.001)
 
     async def scene(made: Scene) -> None:
-        made.sources[0]._set_status(Status(Phase.ENDED, "stub", "QEMU has hung up"))
+        made.sources[0]._set_status(SourceStatus(Phase.ENDED, "stub", "QEMU has hung up"))
         await made.until(lambda: len(made.sources) == 2)
-        made.sources[1]._set_status(Status(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
+        made.sources[1]._set_status(SourceStatus(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
         await made.until(lambda: len(made.sources) == 3)
 
     play(scene)
@@ -145,7 +145,7 @@ def test_surface_is_unavailable_while_no_source_can_be_started(
     async def scene(made: Scene) -> None:
         with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as surface:
             made.kind.refuse = True
-            made.sources[0]._set_status(Status(Phase.ENDED, "stub"))
+            made.sources[0]._set_status(SourceStatus(Phase.ENDED, "stub"))
             await made.until(lambda: surface.state[0] == State.UNAVAILABLE)
             assert "no listener today" in surface.state[1]
             made.kind.refuse = False
@@ -159,7 +159,9 @@ def test_need_that_a_source_reports_while_it_starts_is_met() -> None:
     class Greedy(StubKind):
         async def start(self, producer: Producer, on_status: OnStatus, paused: bool) -> Source:
             source = await super().start(producer, on_status, paused)
-            self.sources[-1]._set_status(Status(Phase.RUNNING, "stub", "", Need.LARGER, 100 << 20))
+            self.sources[-1]._set_status(
+                SourceStatus(Phase.RUNNING, "stub", "", Need.LARGER, 100 << 20)
+            )
             await asyncio.sleep(0)
             return source
 
@@ -211,10 +213,10 @@ def test_many_requests_start_one_source_and_an_old_source_is_ignored(
     async def scene(made: Scene) -> None:
         old = made.sources[0]
         for reason in ("one", "two", "three"):
-            old._set_status(Status(Phase.RUNNING, "stub", reason, Need.REGISTER))
+            old._set_status(SourceStatus(Phase.RUNNING, "stub", reason, Need.REGISTER))
         await made.until(lambda: len(made.sources) == 2)
-        old._set_status(Status(Phase.RUNNING, "stub", "late", Need.REGISTER))
-        await made.until(lambda: made.supervisor.stage is Stage.RUNNING)
+        old._set_status(SourceStatus(Phase.RUNNING, "stub", "late", Need.REGISTER))
+        await made.until(lambda: made.supervisor.stage is SupervisorState.RUNNING)
         assert len(made.sources) == 2
         assert made.console.info()["reason"] == ""
 
@@ -246,7 +248,7 @@ def test_a_hold_does_not_outlive_its_surface() -> None:
         await console.surface.hold("me", 60)
         publisher = threading.Thread(target=old.publish, args=([(0, 0, 8, 8)],), daemon=True)
         publisher.start()
-        need = Status(Phase.RUNNING, "stub", "too large", Need.LARGER, 100 << 20)
+        need = SourceStatus(Phase.RUNNING, "stub", "too large", Need.LARGER, 100 << 20)
         made.sources[0]._set_status(need)
         await made.until(lambda: console.producer is not old)
         await made.until(lambda: not publisher.is_alive())
@@ -282,7 +284,7 @@ def test_next_source_is_paused_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
         made.console.producer.set_state = note  # type: ignore[method-assign]
         made.console.set_paused(True)
-        made.sources[0]._set_status(Status(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
+        made.sources[0]._set_status(SourceStatus(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
         await made.until(lambda: len(made.sources) == 2)
         assert set(states) == {State.PAUSED}
         made.console.set_paused(False)
@@ -344,9 +346,9 @@ def test_source_of_lost_memory_is_not_replaced(monkeypatch: pytest.MonkeyPatch) 
 
     async def scene(made: Scene) -> None:
         made.kind.is_lost = True
-        made.sources[0]._set_status(Status(Phase.ENDED, "stub", "its memory was cut"))
+        made.sources[0]._set_status(SourceStatus(Phase.ENDED, "stub", "its memory was cut"))
         await made.until(lambda: made.console.info()["reason"] == "its memory was cut")
-        assert made.supervisor.stage is Stage.RUNNING
+        assert made.supervisor.stage is SupervisorState.RUNNING
         assert len(made.sources) == 1
 
     play(scene)
@@ -355,7 +357,7 @@ def test_source_of_lost_memory_is_not_replaced(monkeypatch: pytest.MonkeyPatch) 
 def test_rest_stops_the_source_and_keeps_its_picture() -> None:
     async def scene(made: Scene) -> None:
         await made.supervisor.rest()
-        assert made.supervisor.stage is Stage.IDLE
+        assert made.supervisor.stage is SupervisorState.IDLE
         assert made.sources[0].status.phase is Phase.ENDED
         assert made.console.producer.mode[:2] == (640, 480)
         assert made.console.info()["source"] == "none"
@@ -380,7 +382,7 @@ def test_source_that_finishes_starting_after_a_rest_is_stopped() -> None:
         kind = Slow()
         made = Scene(kind=kind)
         starting = asyncio.create_task(made.supervisor.start())
-        await made.until(lambda: made.supervisor.stage is Stage.STARTING and made.sources)
+        await made.until(lambda: made.supervisor.stage is SupervisorState.STARTING and made.sources)
         await made.supervisor.rest()
         kind.go_on.set()
         await starting
@@ -400,14 +402,14 @@ def test_client_that_attaches_starts_the_source_and_the_last_to_detach_stops_it(
         made = Scene()
         runner = SourceRunner(made.supervisor)
         await runner.open()
-        assert made.supervisor.stage is Stage.IDLE
+        assert made.supervisor.stage is SupervisorState.IDLE
         await runner.attach("a")
         await runner.attach("b")
         assert len(made.sources) == 1
         runner.detach("a")
-        assert made.supervisor.stage is Stage.RUNNING
+        assert made.supervisor.stage is SupervisorState.RUNNING
         runner.detach("b")
-        await made.until(lambda: made.supervisor.stage is Stage.IDLE)
+        await made.until(lambda: made.supervisor.stage is SupervisorState.IDLE)
         await made.until(lambda: made.sources[0].status.phase is Phase.ENDED)
         runner.close()
         made.console.stop(State.CLOSED, "over")
@@ -420,13 +422,13 @@ def test_surface_with_a_name_is_always_viewed(tmp_path: Path) -> None:
         made = Scene(str(tmp_path / "screen"))
         runner = SourceRunner(made.supervisor)
         await runner.open()
-        assert made.supervisor.stage is Stage.RUNNING
+        assert made.supervisor.stage is SupervisorState.RUNNING
         made.console.stop(State.CLOSED, "over")
 
     asyncio.run(run())
 
 
 def test_closed_is_final_and_every_other_stage_can_be_closed() -> None:
-    assert not [event for stage, event in TRANSITIONS if stage is Stage.CLOSED]
-    for stage in set(Stage) - {Stage.CLOSED}:
-        assert TRANSITIONS[stage, Event.CLOSE] is Stage.CLOSED
+    assert not [event for stage, event in TRANSITIONS if stage is SupervisorState.CLOSED]
+    for stage in set(SupervisorState) - {SupervisorState.CLOSED}:
+        assert TRANSITIONS[stage, SupervisorEvent.CLOSE] is SupervisorState.CLOSED

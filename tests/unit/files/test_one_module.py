@@ -63,17 +63,20 @@ EXCEPTIONS = {
     ("report/film.py", "Image.fromarray(colours).save"),
     ("vision/needle.py", "Image.fromarray(np.ascontiguousarray(self.pixels[..., ::-1])).save"),
     # Methods of kju's own: screens, needles, timeouts and reports write through `write_output`.
-
     ("cli/wait.py", "made.save"),
     ("viewers/viewer.py", "self._connection.save"), ("cli/wait.py", "error.save"),
     ("viewers/qt/window.py", "self.view.viewer.save"), ("report/record.py", "error.save"),
     ("report/record.py", "self.save"),
+    ("viewers/connection.py", "attachment.save"),
+    ("viewers/terminal/view.py", "self.viewer.save"),
     # A snapshot, in QEMU's disks.
     ("cli/snapshots.py", "machine.snapshots.save"),
     # Messages, connections and displays that are opened.
     ("wire/receiver.py", "opens.open"), ("wire/sender.py", "self.seal.open"),
     ("emulators/mirror/emulator.py", "self._inlet.open"),
     ("serving/served_screen.py", "self._screen.open"),
+    ("remote/mirror.py", "self._link.open"),
+    ("serving/shared_screen.py", "self._origin.open"),
     ("emulators/qemu/emulator.py", "self.display.open"),
     ("emulators/qemu/display.py", "self.input.open"),
 }  # fmt: skip
@@ -194,7 +197,7 @@ def test_no_other_module_writes_files() -> None:
 
 
 def test_the_plug_in_writes_no_files() -> None:
-    # Screens and errors of kju's own: see `EXCEPTIONS`.
+    # Errors of kju's own: see `EXCEPTIONS`.
     found = writes((SOURCE.parent / "pytest_kju.py").read_text())
     assert found == {"error.save"}
 

@@ -13,7 +13,7 @@ from support.wait import until
 
 from kju.errors import InconsistentError
 from kju.memory._system import Mapping
-from kju.sources.base import Need, Phase, Status
+from kju.sources.base import Need, Phase, SourceStatus
 from kju.sources.framebuffer import TRUNCATED, FramebufferSource
 from kju.surface import NOTHING_TAKEN, State, surface_size
 from kju.surface.consumer import Consumer, copy_frame
@@ -36,7 +36,7 @@ class Scene:
         self.drawn = np.frombuffer(Mapping(self.descriptor, SIZE, writable=True), np.uint8)
         self.drawn[:] = np.random.default_rng(1).integers(0, 256, SIZE, np.uint8)
         self.producer, self.consumer = surface()
-        self.statuses: list[Status] = []
+        self.statuses: list[SourceStatus] = []
 
     def source(self, place: Place = PLACE, **how: bool) -> FramebufferSource:
         self.started = FramebufferSource(

@@ -13,7 +13,7 @@ from support.wait import until
 
 from kju.errors import QemuError
 from kju.sources import screendump
-from kju.sources.base import Need, Phase, Status, room_for
+from kju.sources.base import Need, Phase, SourceStatus, room_for
 from kju.sources.screendump import REST, ScreendumpSource, Screenshot
 from kju.surface import NOTHING_TAKEN, State, surface_size
 from kju.surface.consumer import Consumer
@@ -36,7 +36,7 @@ class Scene:
         self.hangs = False
         self.asked: list[float] = []
         self.given: list[Future[Screenshot | None]] = []
-        self.statuses: list[Status] = []
+        self.statuses: list[SourceStatus] = []
         self.producer, self.consumer = surface(SIZE)
         self.source = ScreendumpSource(self.take, self.producer, self.statuses.append)
 

@@ -10,7 +10,7 @@ from ...errors import GeometryError
 from ...memory import SurfaceProducer
 from ...remote.link_status import LinkStatus
 from ...remote.mirror import Mirror
-from ...sources.base import OnStatus, Phase, Source, Status, room_for
+from ...sources.base import OnStatus, Phase, Source, SourceStatus, room_for
 from ...surface import State
 from ...surface.producer import Producer
 from ..console import Console, ConsoleFacts
@@ -35,11 +35,11 @@ class MirrorSource(Source):
 
     def start(self) -> None:
         """Begin; there is no picture yet."""
-        self._set_status(Status(Phase.RUNNING, "mirror"))
+        self._set_status(SourceStatus(Phase.RUNNING, "mirror"))
 
     def stop(self) -> None:
         """End."""
-        self._set_status(Status(Phase.ENDED, "mirror"))
+        self._set_status(SourceStatus(Phase.ENDED, "mirror"))
 
     def retarget(self, producer: Producer) -> None:
         """Fill another surface, beginning with the same picture."""
@@ -49,7 +49,7 @@ class MirrorSource(Source):
             producer.set_mode(
                 mode.width, mode.height, fourcc=mode.fourcc, source=old.pixels, stride=mode.stride
             )
-        self._set_status(Status(Phase.RUNNING, "mirror"))
+        self._set_status(SourceStatus(Phase.RUNNING, "mirror"))
 
     def set_link(self, link: LinkStatus) -> None:
         """Publish the state of the link, and that of the sender's surface."""
@@ -82,7 +82,7 @@ class MirrorSource(Source):
         """
         needed = room_for(width, height)
         if needed > self.producer.capacity:
-            self._set_status(Status.too_large("mirror", needed))
+            self._set_status(SourceStatus.too_large("mirror", needed))
             raise GeometryError(f"a mode of {width}x{height} needs a larger surface")
         return self.producer.set_mode(width, height, fourcc=fourcc)
 

@@ -92,7 +92,7 @@ def words(text: str, count: int) -> list[int] | None:
 
 
 def parse_registers(text: str) -> Registers | None:
-    """What ``xp /12hx`` of the registers answered; None where it is no such answer."""
+    """Read the registers from the output of ``xp /12hx``; None if it is not such output."""
     found = words(text, COUNT)
     return Registers(*found) if found and max(found) <= 0xFFFF else None
 
@@ -137,7 +137,7 @@ def is_blank(attribute: int) -> bool | None:
 
 
 def memory_name(device_address: str) -> str | None:
-    """How QEMU's name of a PCI device's memory begins, or None where the address is no such.
+    """Return the beginning of QEMU's name of a PCI device's memory; None for another address.
 
     Args:
         device_address: As a console's ``DeviceAddress``: ``pci/0000/03.0``, with one more part

@@ -11,7 +11,7 @@ from ..console_surface import ConsoleSurface
 from ..input.devices import Devices
 from ..supervisor import Supervisor
 from .announced_size import AnnouncedSize, AnnouncedSizeRunner
-from .dbus import Console as Properties
+from .dbus import ConsoleProperties
 from .guest_mode import GuestMode
 from .mode_monitor import ModeMonitor
 from .sources import QemuDisplay, QemuPolicy, RegisterListener
@@ -42,7 +42,7 @@ class QemuConsole:
     def __init__(
         self,
         index: int,
-        properties: Properties,
+        properties: ConsoleProperties,
         address: str,
         memory: VideoMemory | str,
         register_listener: RegisterListener,

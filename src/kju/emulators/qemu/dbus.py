@@ -24,7 +24,7 @@ from ...memory.descriptor import Descriptor
 from ...sources.display1 import messages
 from ...sources.display1._jeepney import auth
 from ...sources.display1.channel import FLAGS, received_fds
-from ...sources.display1.frames import MAX_FDS, Received, Refused, Splitter
+from ...sources.display1.frames import MAX_FDS, Received, RejectedMessage, Splitter
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ MAX_TEXT = 256
 """Characters that are kept of a label or an address; QEMU's have under twenty."""
 
 
-class Console(NamedTuple):
+class ConsoleProperties(NamedTuple):
     """One console, as QEMU describes it.
 
     Attributes:
@@ -161,11 +161,11 @@ class DisplayBus:
         """Indices of the consoles there are."""
         return [int(i) for i in await self._property(messages.console_ids(), "au")]
 
-    async def console(self, index: int) -> Console:
+    async def console(self, index: int) -> ConsoleProperties:
         """Read one console's properties."""
         path = messages.console_path(index)
         (values,) = await self.call(messages.get_properties(path, messages.CONSOLE))
-        return Console(
+        return ConsoleProperties(
             index,
             _value(values, "Label", "s", "")[:MAX_TEXT],
             _value(values, "Head", "u", 0),
@@ -190,7 +190,7 @@ class DisplayBus:
         await self.call(messages.key(console, keycode, pressed))
 
     async def is_absolute(self, console: int) -> bool:
-        """Whether the guest's pointer takes positions now, rather than motions."""
+        """Return whether the guest's pointer takes positions now, rather than motions."""
         path = messages.console_path(console)
         asked = messages.get_property(path, messages.MOUSE, "IsAbsolute")
         return bool(await self._property(asked, "b"))
@@ -230,8 +230,8 @@ class DisplayBus:
             log.warning("QEMU's display connection has ended: %s", error)
             self.close(str(error))
 
-    def _take(self, message: Received | Refused) -> None:
-        if isinstance(message, Refused):
+    def _take(self, message: Received | RejectedMessage) -> None:
+        if isinstance(message, RejectedMessage):
             log.warning("from QEMU's display: %s", message.error)
             header = message.message
             future = self._waiting.get(header.reply_serial) if header else None

@@ -21,9 +21,8 @@ from ..console import Console
 from ..input.keyboard import Keyboard
 from ..input.log import InputLog
 from .console import QemuConsole
-from .dbus import Console as Properties
-from .dbus import DisplayBus
-from .guest_input import GuestInput
+from .dbus import ConsoleProperties, DisplayBus
+from .guest_input import QemuInput
 from .input.traces import Traces
 from .qmp import Qmp
 from .vram import NoVideoMemoryError, VideoMemory
@@ -60,7 +59,7 @@ class Display:
     ) -> None:
         self.consoles: list[Console] = []
         self.screenless_keyboard: Keyboard | None = None
-        self.input = GuestInput(name, self.consoles, lambda: self.bus, inputs, traces)
+        self.input = QemuInput(name, self.consoles, lambda: self.bus, inputs, traces)
         self._name = name
         self._address = address
         self._heads: list[QemuConsole] = []
@@ -89,7 +88,7 @@ class Display:
             log.warning("the machine has no graphic console")
             self.screenless_keyboard = self.input.screenless_keyboard()
 
-    async def _memory(self, properties: Properties, qmp: Qmp, pid: int) -> VideoMemory | str:
+    async def _memory(self, properties: ConsoleProperties, qmp: Qmp, pid: int) -> VideoMemory | str:
         """Return the video memory of one console, or why it cannot be read."""
         try:
             is_first = properties.number == 0
@@ -99,7 +98,7 @@ class Display:
             log.info("console %s: no vram source: %s", properties.label, error)
             return str(error)
 
-    async def _add(self, properties: Properties, memory: VideoMemory | str) -> None:
+    async def _add(self, properties: ConsoleProperties, memory: VideoMemory | str) -> None:
         index = len(self.consoles)
         devices = self.input.devices(index, properties.number)
         head = QemuConsole(

@@ -31,7 +31,7 @@ NO_POINTER = (
 )
 
 
-class GuestInput:
+class QemuInput:
     """The input of one machine's clients.
 
     Args:

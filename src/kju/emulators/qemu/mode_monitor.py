@@ -16,7 +16,7 @@ import logging
 
 from ...errors import KjuError
 from ...surface.geometry import Place
-from ..supervisor import Stage, Supervisor
+from ..supervisor import Supervisor, SupervisorState
 from .announced_size import AnnouncedSizeRunner
 from .bochs import OtherMode
 from .guest_mode import HIDDEN, GuestMode
@@ -95,7 +95,7 @@ class ModeMonitor(AnnouncedSizeRunner):
     # -- from the first client to the last
 
     async def _wake(self) -> None:
-        if self.supervisor.stage is Stage.CLOSED:
+        if self.supervisor.stage is SupervisorState.CLOSED:
             return
         if self._monitoring is None or self._monitoring.done():
             self._monitoring = self._tasks.begin(self._monitor())

@@ -214,7 +214,7 @@ class Qmp:
             return int((await self.execute("add-fd"))["fdset-id"])
 
     async def take_back(self, number: int) -> None:
-        """Have QEMU close a descriptor that it was lent.
+        """Let QEMU close a descriptor that it was lent.
 
         Raises:
             QemuError: QEMU refused, did not answer in time, or has disconnected.

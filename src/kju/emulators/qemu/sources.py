@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from ...errors import KjuError
 from ...memory import SurfaceProducer
-from ...sources.base import OnStatus, Phase, Source, Status
+from ...sources.base import OnStatus, Phase, Source, SourceStatus
 from ...sources.display1.channel import socket_pair
 from ...sources.display1.source import Display1Source
 from ...sources.framebuffer import FramebufferSource
@@ -174,19 +174,19 @@ class QemuPolicy(SourcePolicy):
         self._clock = clock
         self._kinds = [kind(display) for kind in KINDS]
 
-    def situation(self, last: Status) -> Situation:
+    def situation(self, last: SourceStatus) -> Situation:
         """Return the situation after the source whose last status is *last*."""
         memory, mode = self.display.memory, self.display.mode
         dump_failed = last.phase is Phase.ENDED and last.name == ScreendumpSource.NAME
         can_dump = memory is not None and memory.can_dump and not dump_failed
         return Situation(mode.visible_place, mode.lasts(self._clock()), can_dump)
 
-    def choose(self, last: Status) -> SourceKind:
+    def choose(self, last: SourceStatus) -> SourceKind:
         """Return the first kind that suits."""
         situation = self.situation(last)
         return next(kind for kind in self._kinds if kind.suits(situation))
 
-    def follow(self, kind: SourceKind | None, last: Status) -> bool:
+    def follow(self, kind: SourceKind | None, last: SourceStatus) -> bool:
         """Pass the situation to the running kind; returns whether that still suits."""
         situation = self.situation(last)
         for each in self._kinds:

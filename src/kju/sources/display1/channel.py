@@ -16,7 +16,7 @@ from ...memory.descriptor import Descriptor
 from ._jeepney import auth
 from .events import Event
 from .frames import MAX_FDS, Splitter
-from .listener import Listener
+from .listener import DisplayListener
 
 #: Seconds for QEMU to answer the three lines of authentication. It does so from the call that
 #: registers the listener, so the host's own work until then counts too.
@@ -46,7 +46,7 @@ class Channel:
 
     def __init__(self, sock: socket.socket, maps: bool = True) -> None:
         self.sock = sock
-        self.listener = Listener(maps)
+        self.listener = DisplayListener(maps)
         self.closed = False
         self._splitter = Splitter()
         self._unsent = bytearray()

@@ -3,8 +3,8 @@
 Rules of this file:
 - A message with a declared size over the limit is rejected before memory is allocated for it.
 - Framing that is not valid (unknown byte order, size over the limit, too many descriptors) raises
-  `PeerError`: the stream is lost. An error *inside* a message becomes a `Refused` in its place, and
-  the stream continues.
+  `PeerError`: the stream is lost. An error *inside* a message becomes a `RejectedMessage` in its
+  place, and the stream continues.
 - jeepney parses small messages only. It makes a Python object per array element, so a large message
   with a hostile signature would cost fifty times its size. The large messages of QEMU have three
   known signatures and are read here, their pixels as a view.
@@ -72,7 +72,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Refused:
+class RejectedMessage:
     """A message that was rejected; the stream continues after it.
 
     Attributes:
@@ -114,7 +114,7 @@ class Splitter:
         self._reserve(max(self._wanted(), self.buffered + 1))
         return self._buffer[self._end :]
 
-    def received(self, count: int, fds: Sequence[Any] = ()) -> list[Received | Refused]:
+    def received(self, count: int, fds: Sequence[Any] = ()) -> list[Received | RejectedMessage]:
         """Handle *count* bytes that were received into `get_buffer`, and their descriptors.
 
         Returns:
@@ -128,7 +128,7 @@ class Splitter:
         if len(self._fds) > self.fd_limit:
             found, self._fds = len(self._fds), []
             raise PeerError(f"{found} descriptors wait, the limit is {self.fd_limit}", found)
-        messages: list[Received | Refused] = []
+        messages: list[Received | RejectedMessage] = []
         while self.buffered >= _FIXED:
             try:
                 size = self._wanted()
@@ -144,12 +144,14 @@ class Splitter:
         if not self.buffered and self._fds:
             # Linux delivers descriptors with their message's first byte: these have none.
             found, self._fds = len(self._fds), []
-            messages.append(Refused(PeerError(f"{found} descriptors without a message", found)))
+            messages.append(
+                RejectedMessage(PeerError(f"{found} descriptors without a message", found))
+            )
         return messages
 
     def receive_data(
         self, data: bytes | bytearray | memoryview, fds: Sequence[Any] = ()
-    ) -> list[Received | Refused]:
+    ) -> list[Received | RejectedMessage]:
         """Handle bytes that were received elsewhere; otherwise as `received`."""
         self._reserve(self.buffered + len(data))
         self._buffer[self._end : self._end + len(data)] = data
@@ -186,7 +188,7 @@ class Splitter:
     def _note(self, size: int) -> None:
         self._since_large = 0 if size * 4 > len(self._buffer) else self._since_large + 1
 
-    def _take(self, data: memoryview) -> Received | Refused:
+    def _take(self, data: memoryview) -> Received | RejectedMessage:
         """Parse one complete message; take its declared number of descriptors."""
         try:
             header, count, body = _parse_header(data)
@@ -215,9 +217,9 @@ def _header_size(fields: int) -> int:
 
 def _refuse(
     what: str, data: memoryview, cause: Exception, header: Received | None = None
-) -> Refused:
+) -> RejectedMessage:
     error = PeerError(f"{what}: {type(cause).__name__}: {cause}"[:300], bytes(data[:256]))
-    return Refused(error, header)
+    return RejectedMessage(error, header)
 
 
 def _parse_header(data: memoryview) -> tuple[Received, int, memoryview]:

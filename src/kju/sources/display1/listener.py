@@ -34,7 +34,7 @@ from .events import (
     Update,
     UpdateMap,
 )
-from .frames import Received, Refused
+from .frames import Received, RejectedMessage
 
 #: Largest stride: a row of the widest picture, padded fourfold.
 MAX_STRIDE = MAX_SIDE * 16
@@ -72,7 +72,7 @@ class _CallError(Exception):
         self.name = name
 
 
-class Listener:
+class DisplayListener:
     """The state machine of one registered listener.
 
     Attributes:
@@ -115,9 +115,9 @@ class Listener:
         if maps:
             self._methods[messages.LISTENER_MAP] = mapping
 
-    def receive(self, message: Received | Refused) -> Outcome:
+    def receive(self, message: Received | RejectedMessage) -> Outcome:
         """Handle one message from the splitter; a message that is not valid raises nothing."""
-        if isinstance(message, Refused):
+        if isinstance(message, RejectedMessage):
             events = (Mistake(message.error),)
             if message.message is None:
                 return Outcome(b"", events)

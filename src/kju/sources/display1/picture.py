@@ -1,7 +1,7 @@
 """SHELL: the pictures of QEMU's listener: mapped memory, or bytes in a message.
 
 The memory belongs to another process, which may truncate it at any time. It is mapped guarded, so
-that truncation sets a flag (`Picture.lost`) and does not end this process.
+that truncation sets a flag (`ScanoutPicture.lost`) and does not end this process.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_MAPPINGS = 4
 
 
 @dataclass(slots=True, eq=False)
-class Picture:
+class ScanoutPicture:
     """One scanout: its pixels and their form.
 
     Attributes:
@@ -58,7 +58,7 @@ class Picture:
         """Whether its memory was truncated; the pixels read since then are zeros."""
         return self.mapping is not None and self.mapping.lost
 
-    def alike(self, other: Picture | None) -> bool:
+    def alike(self, other: ScanoutPicture | None) -> bool:
         """Whether geometry and format are the same."""
         return (
             other is not None
@@ -80,7 +80,7 @@ class Mappings:
     def __iter__(self) -> Iterator[Mapping]:
         return iter(self._known.values())
 
-    def picture(self, event: ScanoutMap) -> Picture:
+    def picture(self, event: ScanoutMap) -> ScanoutPicture:
         """Map the memory of *event*; its descriptor can be closed afterwards.
 
         Raises:
@@ -104,7 +104,7 @@ class Mappings:
         self._known[key] = mapping
         while len(self._known) > MAX_MAPPINGS:
             self._known.popitem(last=False)
-        return Picture(
+        return ScanoutPicture(
             event.width,
             event.height,
             event.stride,
@@ -116,22 +116,22 @@ class Mappings:
             not known and _made_by_qemu(fd),
         )
 
-    def keep(self, picture: Picture | None) -> None:
+    def keep(self, picture: ScanoutPicture | None) -> None:
         """Unmap every buffer but that of *picture*."""
         for key, mapping in list(self._known.items()):
             if picture is None or mapping is not picture.mapping:
                 del self._known[key]
 
 
-def copied(event: Scanout) -> Picture:
+def copied(event: Scanout) -> ScanoutPicture:
     """Return the picture of *event* with a copy of its bytes."""
     pixels = np.array(event.data[: event.stride * event.height], np.uint8)
     return borrowed(event, pixels.data)
 
 
-def borrowed(event: Scanout, pixels: memoryview | None = None) -> Picture:
+def borrowed(event: Scanout, pixels: memoryview | None = None) -> ScanoutPicture:
     """Return the picture of *event* in the receive buffer: valid until more is received."""
-    return Picture(
+    return ScanoutPicture(
         event.width,
         event.height,
         event.stride,
@@ -141,7 +141,7 @@ def borrowed(event: Scanout, pixels: memoryview | None = None) -> Picture:
     )
 
 
-def paint(picture: Picture, event: Update, bytes_per_pixel: int) -> None:
+def paint(picture: ScanoutPicture, event: Update, bytes_per_pixel: int) -> None:
     """Draw *event* into a copied picture of the same format."""
     rect: Rect = event.rect
     row = rect.width * bytes_per_pixel

@@ -39,7 +39,7 @@ from .events import (
     Update,
     UpdateMap,
 )
-from .picture import Mappings, Picture, borrowed, copied, paint
+from .picture import Mappings, ScanoutPicture, borrowed, copied, paint
 
 #: Seconds for which a scanout of another size is delayed.
 HOLD_SIZE = 0.03
@@ -61,26 +61,26 @@ class DelayedPicture:
     """
 
     def __init__(self) -> None:
-        self.picture: Picture | None = None
+        self.picture: ScanoutPicture | None = None
         self.deadline = NEVER
         self._since = 0.0
 
-    def delay(self, picture: Picture, now: float, seconds: float) -> None:
+    def delay(self, picture: ScanoutPicture, now: float, seconds: float) -> None:
         """Delay *picture* in place of an earlier one, which keeps its start of the delay."""
         if self.picture is None:
             self._since = now
         self.picture = picture
         self.deadline = min(now + seconds, self._since + HOLD_PLACEHOLDER)
 
-    def keep(self, picture: Picture) -> None:
+    def keep(self, picture: ScanoutPicture) -> None:
         """Hold *picture* until the surface is replaced by a larger one."""
         self.picture, self.deadline = picture, NEVER
 
-    def take_due(self, now: float) -> Picture | None:
+    def take_due(self, now: float) -> ScanoutPicture | None:
         """Return the picture, and hold nothing, if its time has come."""
         return self.take() if now >= self.deadline else None
 
-    def take(self) -> Picture | None:
+    def take(self) -> ScanoutPicture | None:
         """Return the picture and hold nothing."""
         picture, self.picture, self.deadline = self.picture, None, NEVER
         return picture
@@ -124,7 +124,7 @@ class Presenter:
 
     def __init__(self, producer: Producer) -> None:
         self.producer = producer
-        self.shown: Picture | None = None
+        self.shown: ScanoutPicture | None = None
         self.needed = 0
         self.fell_back = False
         self.out_of_step = False
@@ -133,7 +133,7 @@ class Presenter:
         self._damage = Region()
         self._whole = False  # compare everything, not only the damage
         self._mappings = Mappings()
-        self._last_map: Picture | None = None
+        self._last_map: ScanoutPicture | None = None
         self._blank = True  # nothing is shown: the surface's state is not LIVE or PAUSED
         self._cursor = GuestCursor()
 
@@ -266,7 +266,7 @@ class Presenter:
         self._blank = True
         self.producer.set_state(State.UNAVAILABLE, OFF)
 
-    def _delay_of(self, picture: Picture) -> float:
+    def _delay_of(self, picture: ScanoutPicture) -> float:
         """Return the seconds for which *picture* is delayed."""
         if self.shown is None or picture.known:
             first_or_flip = self.shown is None or picture.size == self.shown.size
@@ -277,7 +277,7 @@ class Presenter:
 
     # -- publishing
 
-    def _show(self, picture: Picture) -> None:
+    def _show(self, picture: ScanoutPicture) -> None:
         """Publish the whole of *picture*; where it does not fit, keep it and set `needed`."""
         producer, mode = self.producer, self.producer.mode
         size_before = (mode.width, mode.height)
@@ -310,7 +310,7 @@ class Presenter:
             picture.pixels = memoryview(b"")  # published now; do not keep a second copy
         self._note_published()
 
-    def _compare(self, picture: Picture, whole: bool = False) -> None:
+    def _compare(self, picture: ScanoutPicture, whole: bool = False) -> None:
         """Publish the differences: everywhere, or in QEMU's rectangles."""
         whole = whole or self._whole
         rects = None if whole else self._damage.take()

@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 from ...errors import KjuError, PeerError
 from ...surface.producer import Producer
-from ..base import Need, OnStatus, Phase, Status
+from ..base import Need, OnStatus, Phase, SourceStatus
 from ..threaded import ThreadedSource
 from .channel import Channel
 from .events import Event, Mistake, ScanoutMap
@@ -172,15 +172,15 @@ class Display1Source(ThreadedSource):
                 "console %s: rejected (%d so far): %s", self.label, self.mistakes, str(error)
             )
 
-    def _running(self) -> Status:
+    def _running(self) -> SourceStatus:
         presenter = self._presenter
         shown = presenter.shown
         mapped = self.maps if shown is None else shown.mapping is not None
         name = "display1-map" if mapped else "display1-copy"
         if presenter.needed:
-            return Status.too_large(name, presenter.needed)
+            return SourceStatus.too_large(name, presenter.needed)
         if presenter.fell_back or presenter.out_of_step:
             reason = FELL_BACK if presenter.fell_back else OUT_OF_STEP
-            return Status(Phase.RUNNING, name, reason, Need.REGISTER)
+            return SourceStatus(Phase.RUNNING, name, reason, Need.REGISTER)
         reason = "" if mapped else BYTES if self.maps else NO_MAPS
-        return Status(Phase.RUNNING, name, reason)
+        return SourceStatus(Phase.RUNNING, name, reason)

@@ -68,7 +68,7 @@ def _application() -> QApplication:
     platform = os.environ.get("QT_QPA_PLATFORM", "")
     if not platform and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise UsageError(
-            "there is no display for a window: neither DISPLAY nor WAYLAND_DISPLAY is set;"
+            "cannot open a window without a display: neither DISPLAY nor WAYLAND_DISPLAY is set;"
             " use the terminal: kju watch NAME"
         )
     try:

@@ -17,11 +17,11 @@ from kju.emulators.qemu.sources import (
     Situation,
     VramKind,
 )
-from kju.sources.base import Phase, Status
+from kju.sources.base import Phase, SourceStatus
 from kju.surface.geometry import Place
 
 PLACE = Place(640, 480, 2560, 0)
-NEW = Status(Phase.NEW, "none")
+NEW = SourceStatus(Phase.NEW, "none")
 
 
 class Memory:
@@ -47,7 +47,7 @@ class Scene:
         self.mode.update(found, self.now)
         self.mode.note_visibility(self.now)
 
-    def chosen(self, last: Status = NEW) -> type:
+    def chosen(self, last: SourceStatus = NEW) -> type:
         return type(self.policy.choose(last))
 
 
@@ -89,9 +89,11 @@ def test_blanked_screen_comes_from_screenshots_however_long() -> None:
 
 @pytest.mark.parametrize(
     ("can_dump", "last"),
-    [(False, NEW), (True, Status(Phase.ENDED, "screendump", "QEMU cannot write it"))],
+    [(False, NEW), (True, SourceStatus(Phase.ENDED, "screendump", "QEMU cannot write it"))],
 )
-def test_listener_takes_the_place_of_screenshots_that_fail(can_dump: bool, last: Status) -> None:
+def test_listener_takes_the_place_of_screenshots_that_fail(
+    can_dump: bool, last: SourceStatus
+) -> None:
     scene = Scene(Memory(can_dump=can_dump))
     scene.read(OtherMode("a text mode"))
     assert scene.chosen(last) is ListenerKind

@@ -8,7 +8,7 @@ from support.fake_display import XRGB, Calls
 
 from kju.errors import PeerError
 from kju.sources.display1 import messages
-from kju.sources.display1.frames import BUFFER, SHRINK_AFTER, Received, Refused, Splitter
+from kju.sources.display1.frames import BUFFER, SHRINK_AFTER, Received, RejectedMessage, Splitter
 
 
 def test_a_call_comes_out_as_it_went_in():
@@ -105,7 +105,7 @@ def test_a_bad_body_is_refused_and_the_stream_goes_on(name):
     splitter = Splitter()
     good = Calls().listener("Disable")
     refused, message = splitter.receive_data(hostile_bodies()[name] + good)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RejectedMessage)
     assert isinstance(refused.error, PeerError)
     assert refused.error.received
     assert refused.message.serial > 0
@@ -116,7 +116,7 @@ def test_an_array_of_empty_structs_does_not_hang_the_parser():
     body = struct.pack("<II", 4, 0)
     data = Calls().listener("Odd", "ai", [0]).replace(b"\2ai\0", b"\3a()")
     (refused,) = Splitter().receive_data(data)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RejectedMessage)
     variant = b"\3a()\0" + body
     data = Calls().listener("Odd", "(yyyyyyyyyyyyy)", tuple(variant))
     data = data.replace(b"(yyyyyyyyyyyyy)", b"v" + b"y" * 14)
@@ -127,7 +127,7 @@ def test_an_array_of_empty_structs_does_not_hang_the_parser():
 def test_large_messages_of_other_signatures_are_not_parsed():
     data = Calls().listener("Odd", "ai", [7] * 20000)
     (refused,) = Splitter().receive_data(data)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RejectedMessage)
     assert "80004 bytes in signature" in str(refused.error)
 
 
@@ -136,7 +136,7 @@ def test_pixels_must_fill_the_message(length):
     data = Calls().scanout(2, 1, b"abcdefgh")
     data = patched(data, struct.pack("<I", 8) + b"abcd", struct.pack("<I", length) + b"abcd")
     (refused,) = Splitter().receive_data(data)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RejectedMessage)
 
 
 def test_descriptors_go_with_the_message_that_declares_them():

@@ -16,7 +16,7 @@ from kju.sources.display1.events import (
     UpdateMap,
 )
 from kju.sources.display1.frames import Splitter
-from kju.sources.display1.listener import Listener
+from kju.sources.display1.listener import DisplayListener
 from kju.surface.geometry import Rect
 
 
@@ -25,7 +25,7 @@ class Talk:
 
     def __init__(self, maps: bool = True) -> None:
         self.calls = Calls()
-        self.listener = Listener(maps)
+        self.listener = DisplayListener(maps)
         self.splitter = Splitter()
 
     def say(self, data, fds=()):

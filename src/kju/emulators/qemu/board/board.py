@@ -71,7 +71,7 @@ class Board(NamedTuple):
         return "virtio-mmio-bus" in self.buses
 
     def offers(self, *devices: str) -> bool:
-        """Whether this QEMU has all of these devices."""
+        """Return whether this QEMU has all of these devices."""
         return self.devices.issuperset(devices)
 
 

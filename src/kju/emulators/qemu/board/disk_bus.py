@@ -18,7 +18,7 @@ from .board import Board
 
 
 class Attachment(NamedTuple):
-    """How one drive is attached.
+    """The attachment of one drive.
 
     Attributes:
         bus: One of `DISK_BUSES`, or the name that QEMU has for a board's own interface.

@@ -159,7 +159,7 @@ def _shared(item: pytest.Item, scope: str, options: dict[str, Any]) -> Machine:
     pool = node.stash.setdefault(_POOL, {})
     wanted = repr(sorted(options.items()))
     found = pool.get(wanted)
-    if found is not None and found.gone is None:
+    if found is not None and found.is_alive:
         return found
     machine = pool[wanted] = kju.launch(**options)
     node.addfinalizer(machine.close)

@@ -19,53 +19,124 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import aio, report, vision
-    from .client.kept import define, start
-    from .client.machine import Machine, attach, launch, machines, mirror
-    from .client.screen import Screen
+    from . import aio, errors, memory, report, vision
+    from .client.defined import MachineEntry, clone, define, definition, machines, remove, start
+    from .client.frame import Frame
+    from .client.keyboard import Keyboard
+    from .client.life import Event, Snapshot
+    from .client.machine import Machine, attach, launch, mirror
+    from .client.pointer import Pointer
+    from .client.screen import Screen, Screens
+    from .client.snapshots import Events, Snapshots
     from .client.surface import Surface
+    from .client.timeouts import DEFAULT_TIMEOUT, Timeout
     from .errors import KjuError
-    from .surface import Change, Mark, State
-    from .surface.geometry import Rect
+    from .keys.lamps import Lamps
+    from .memory.produce import SurfaceProducer
+    from .protocol.input_log import Input
+    from .protocol.messages import Role
+    from .store.definition import Definition
+    from .surface.formats import PixelFormat
+    from .surface.geometry import Area, Rect
+    from .surface.model import Change, Cursor, Mark, Mode, State
+    from .vision import Match, Needle, ScreenTimeoutError, Text, TextMatch
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DEFAULT_TIMEOUT",
+    "Area",
     "Change",
+    "Cursor",
+    "Definition",
+    "Event",
+    "Events",
+    "Frame",
+    "Input",
+    "Keyboard",
     "KjuError",
+    "Lamps",
     "Machine",
+    "MachineEntry",
     "Mark",
+    "Match",
+    "Mode",
+    "Needle",
+    "PixelFormat",
+    "Pointer",
     "Rect",
+    "Role",
     "Screen",
+    "ScreenTimeoutError",
+    "Screens",
+    "Snapshot",
+    "Snapshots",
     "State",
     "Surface",
+    "SurfaceProducer",
+    "Text",
+    "TextMatch",
+    "Timeout",
     "aio",
     "attach",
+    "clone",
     "define",
+    "definition",
+    "errors",
     "get_include",
     "launch",
     "machines",
+    "memory",
     "mirror",
+    "remove",
     "report",
     "start",
     "vision",
 ]
 
 _HOME = {
+    "Area": "surface.geometry",
     "Change": "surface.model",
+    "Cursor": "surface.model",
+    "DEFAULT_TIMEOUT": "client.timeouts",
+    "Definition": "store.definition",
+    "Event": "client.life",
+    "Events": "client.snapshots",
+    "Frame": "client.frame",
+    "Input": "protocol.input_log",
+    "Keyboard": "client.keyboard",
     "KjuError": "errors",
+    "Lamps": "keys.lamps",
     "Machine": "client.machine",
+    "MachineEntry": "client.defined",
     "Mark": "surface.model",
+    "Match": "vision",
+    "Mode": "surface.model",
+    "Needle": "vision",
+    "PixelFormat": "surface.formats",
+    "Pointer": "client.pointer",
     "Rect": "surface.geometry",
+    "Role": "protocol.messages",
     "Screen": "client.screen",
+    "ScreenTimeoutError": "vision",
+    "Screens": "client.screen",
+    "Snapshot": "client.life",
+    "Snapshots": "client.snapshots",
     "State": "surface.model",
     "Surface": "client.surface",
+    "SurfaceProducer": "memory.produce",
+    "Text": "vision",
+    "TextMatch": "vision",
+    "Timeout": "client.timeouts",
     "attach": "client.machine",
-    "define": "client.kept",
+    "clone": "client.defined",
+    "define": "client.defined",
+    "definition": "client.defined",
     "launch": "client.machine",
-    "machines": "client.machine",
+    "machines": "client.defined",
     "mirror": "client.machine",
-    "start": "client.kept",
+    "remove": "client.defined",
+    "start": "client.defined",
 }
 
 

@@ -116,13 +116,13 @@ class FileError(KjuError, OSError):
 
     Attributes:
         filename: Its path.
-        errno: The number of the system's error; 0 where there is none.
+        errno: The number of the system's error; None without one.
     """
 
     def __init__(self, message: str, path: str = "", number: int = 0) -> None:
         super().__init__(message)
         self.filename = path
-        self.errno = number
+        self.errno: int | None = number or None
 
     def __str__(self) -> str:
         """The message, which names the file."""

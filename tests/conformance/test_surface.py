@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support import oracle
+from support.origin import KnownEnd
 
 from kju.errors import (
     ClosedError,
@@ -452,7 +453,7 @@ def test_a_known_end_is_reported(kind, api, producer, shown):
 
     why = []
     fd = os.dup(producer.memory.fileno())
-    surface = api.form.from_fd(fd, gone=lambda: why[0] if why else None)
+    surface = api.form(KnownEnd(fd, lambda: why[0] if why else None))
     with pytest.raises(WaitTimeoutError):
         api.wait(surface, timeout=0.01)
     why.append("the host has hung up")

@@ -87,7 +87,7 @@ def test_the_input_of_the_test_is_kept(pytester: pytest.Pytester, host: FakeHost
     text = """
     from kju.emulators.input.log import InputLog
     def test_it(machine):
-        log = InputLog(machine.paths.input_log)
+        log = InputLog(machine._paths.input_log)
         log.keys(0, [(31, True), (31, False)])
         log.close()
         assert not "typed"

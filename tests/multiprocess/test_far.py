@@ -17,6 +17,7 @@ from support.wait import until
 
 import kju
 from kju.cli.demo.link import End, Link, Shape
+from kju.client.defined import running_names
 from kju.errors import KjuError, UnavailableError
 from kju.remote.trust import Trust
 
@@ -31,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     xservers.need()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     yield
-    assert kju.machines() == []
+    assert running_names() == []
 
 
 @pytest.fixture

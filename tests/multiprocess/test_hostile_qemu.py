@@ -14,7 +14,8 @@ from support.wait import until
 
 import kju
 import kju.aio
-from kju.errors import LimitError, MachineGoneError, QemuError
+from kju.client.defined import running_names
+from kju.errors import LimitError, MachineGoneError, QemuError, WaitTimeoutError
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("KJU_FAKE_PATH", ":".join(p for p in sys.path if p))
     yield tmp_path / "kju"
-    assert kju.machines() == []
+    assert running_names() == []
     left = {path.name for path in (tmp_path / "kju").iterdir()}
     assert left <= {".lock", ".accelerator.json"}
 
@@ -70,8 +71,8 @@ def test_a_start_that_cannot_be_says_why_in_one_line(launch, how: str) -> None:
 @pytest.mark.parametrize("how", ["garbage", "deep", "huge", "list", "noise", "unhashable"])
 def test_a_broken_qmp_ends_the_machine_and_says_so(launch, how: str) -> None:
     with launch(f"{how}@ready") as machine:
-        assert machine.wait_gone(15)
-        assert "QMP" in (machine.gone or "")
+        assert machine.wait_ended(timeout=15)
+        assert "QMP" in (machine.end_reason or "")
         machine.close()
         assert machine._child.returncode == 4
 
@@ -98,15 +99,16 @@ def test_an_answer_that_is_too_long_is_an_error_of_who_asked(launch) -> None:
 
 def test_a_qemu_that_hangs_up_and_ends_has_ended(launch) -> None:
     with launch("end@ready") as machine:
-        assert machine.wait_gone(15)
-        assert "QEMU ended with status 0" in (machine.gone or "")
+        assert machine.wait_ended(timeout=15)
+        assert "QEMU ended with status 0" in (machine.end_reason or "")
 
 
 def test_odd_events_are_not_obeyed(launch) -> None:
     with launch("odd@ready") as machine:
         until(lambda: machine.screen.mode[:2] == (64, 48))
         assert machine.info()["state"] == "running"
-        assert not machine.wait_gone(0.2)
+        with pytest.raises(WaitTimeoutError):
+            machine.wait_ended(timeout=0.2)
 
 
 @pytest.mark.parametrize("how", ["noise@listener", "end@listener", "garbage@listener"])

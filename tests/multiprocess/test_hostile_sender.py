@@ -16,6 +16,7 @@ import pytest
 from support.wait import until
 
 import kju
+from kju.client.defined import running_names
 from kju.client.life import Event
 from kju.errors import WaitTimeoutError
 from kju.remote import address
@@ -34,7 +35,7 @@ FILL = b"\0\0\0" + bytes([0xFF, 0x1D]) + bytes([0xEF, 0x10])
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     yield
-    assert kju.machines() == []
+    assert running_names() == []
 
 
 def segment(serial: int, fills: int) -> messages.Segment:
@@ -126,7 +127,7 @@ def test_a_mirror_stops_while_it_is_made_to_draw(stop: Callable[[kju.Machine], N
         flooded(sender)
         begun = time.monotonic()
         stop(mirror)
-        until(lambda: not kju.machines(), 60, "the mirror has ended")
+        until(lambda: not running_names(), 60, "the mirror has ended")
         assert time.monotonic() - begun < 30
 
 

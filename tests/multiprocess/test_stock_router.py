@@ -23,6 +23,7 @@ from support import xservers
 from support.wait import until
 
 import kju
+from kju.client.defined import running_names
 from kju.errors import KjuError, UnavailableError
 
 pytest.importorskip("zenoh")
@@ -45,7 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     xservers.need()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     yield
-    assert kju.machines() == []
+    assert running_names() == []
 
 
 @pytest.fixture

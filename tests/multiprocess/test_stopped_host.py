@@ -18,6 +18,7 @@ from support.wait import until
 
 import kju
 import kju.aio
+from kju.client.defined import running_names
 from kju.errors import WaitTimeoutError
 from kju.store import claims, running
 from kju.store.connection import connect
@@ -42,7 +43,7 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
             if "still" in running.names():
                 claims.kill("still")
             still.close()
-    assert kju.machines() == []
+    assert running_names() == []
 
 
 def command(*words: str) -> tuple[subprocess.CompletedProcess[str], float]:

@@ -19,6 +19,7 @@ from support.wait import until
 
 import kju
 import kju.aio
+from kju.client.defined import running_names
 from kju.errors import (
     ConflictError,
     MachineGoneError,
@@ -41,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     before = xservers.left_behind()
     yield tmp_path
-    assert kju.machines() == []
+    assert running_names() == []
     assert {path.name for path in (tmp_path / "kju").glob("*")} <= {
         ".lock",
         ".accelerator.json",
@@ -226,7 +227,7 @@ def test_what_is_known_of_it() -> None:
             lambda: pointer.drag((1, 2), (3, 4)),
             lambda: pointer.wheel(1),
             lambda: pointer.press("left"),
-            lambda: pointer.absolute,
+            lambda: pointer.is_absolute(),
         ):
             with pytest.raises(UsageError, match="xdotool"):
                 use()
@@ -248,7 +249,7 @@ def test_it_ends_and_takes_everything_along(how: str) -> None:
     machine = kju.launch(xvfb=True, args=arguments(how), name="x", detach=True)
     pid = machine.info()["xvfb"]["pid"]
     machine.stop()
-    assert "stopped it" in (machine.gone or "")
+    assert "stopped it" in (machine.end_reason or "")
     machine.close()
     xservers.until_ended(pid)
 
@@ -261,7 +262,7 @@ def test_a_server_that_is_killed_is_reported(how: str) -> None:
         with pytest.raises((ProducerGoneError, MachineGoneError), match="Xvfb was killed by SIGK"):
             for _ in screen.changes(timeout=30):
                 pass
-        assert machine.wait_gone(30)
+        assert machine.wait_ended(timeout=30)
 
 
 @SHARED
@@ -280,9 +281,11 @@ def test_memory_that_is_cut_ends_in_words() -> None:
         os.truncate(info["xvfb"]["memory"], 4096)
         with contextlib.suppress(subprocess.CalledProcessError):
             xservers.do(info["xvfb"]["display"], "xsetroot", "-solid", "#112233")
-        until(lambda: machine.gone, what="the server has ended")
-        assert "Xvfb was killed by SIG" in (machine.gone or "")  # its own ABRT, or the first BUS
-        assert machine.gone.count("(EE)") == 0
+        until(lambda: machine.end_reason, what="the server has ended")
+        assert "Xvfb was killed by SIG" in (
+            machine.end_reason or ""
+        )  # its own ABRT, or the first BUS
+        assert machine.end_reason.count("(EE)") == 0
 
 
 @pytest.mark.parametrize(
@@ -354,8 +357,8 @@ def test_a_running_server_that_ends_ends_the_machine(tmp_path: Path) -> None:
         kju.launch(xvfb=where) as machine,
     ):
         child.kill()
-        assert machine.wait_gone(30)
-        assert f"process {child.pid}) has ended" in (machine.gone or "")
+        assert machine.wait_ended(timeout=30)
+        assert f"process {child.pid}) has ended" in (machine.end_reason or "")
     with pytest.raises(XvfbError, match="no visible process"):
         kju.launch(xvfb=str(tmp_path))
 
@@ -397,7 +400,7 @@ def test_nothing_runs_there(where: str, error: type[Exception], words: str) -> N
 def stopped() -> Iterator[None]:
     """Machines that a failed test has left do not go on."""
     yield
-    for name in kju.machines():
+    for name in running_names():
         with kju.attach(name) as machine:
             machine.stop()
 

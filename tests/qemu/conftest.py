@@ -9,7 +9,7 @@ import pytest
 from support.paint_guest import MODE, SEEN, Guest, booted
 from support.wait import until
 
-import kju
+from kju.client.defined import running_names
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """The machines of one test are its own, and none is left."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     yield
-    assert kju.machines() == []
+    assert running_names() == []
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def shared_runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         patch.setenv("XDG_DATA_HOME", str(folder / "data"))
         yield
-        assert kju.machines() == []
+        assert running_names() == []
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import pytest
 from support import documentation, guests
 
 import kju
+from kju.client.defined import running_names
 
 pytestmark = [
     pytest.mark.qemu,
@@ -40,7 +41,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("PYTHONPATH", str(Path(kju.__file__).resolve().parents[1]))
     monkeypatch.chdir(tmp_path)
     yield
-    for name in kju.machines():
+    for name in running_names():
         with kju.attach(name) as machine:
             machine.stop()
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from support import guests
 
-import kju
 from kju.cli.exits import Exit
+from kju.client.defined import running_names
 
 pytestmark = pytest.mark.qemu
 
@@ -28,7 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "run").mkdir()
     yield tmp_path
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
-    assert kju.machines() == []
+    assert running_names() == []
 
 
 def refused(code: Exit, *words: object, **environment: str) -> str:

@@ -22,6 +22,7 @@ from support import guests
 from support.wait import until
 
 import kju
+from kju.client.defined import running_names
 from kju.errors import KjuError, MachineExistsError, MachineGoneError, ProducerGoneError
 from kju.store.paths import machine_paths
 
@@ -75,7 +76,7 @@ def ours() -> dict[int, str]:
 def nothing_left(folder: Path) -> None:
     """After the next command: no process and no file."""
     until(lambda: not ours(), 10, "every process has ended")
-    assert kju.machines() == []
+    assert running_names() == []
     left = [p.name for p in folder.iterdir()] if folder.exists() else []
     assert set(left) <= {".lock", ".accelerator.json"}
 
@@ -126,8 +127,8 @@ def test_qemu_killed() -> None:
         seconds, reason = wait_for_the_end(screen)
         assert seconds < NOTICED
         assert "SIGKILL" in reason
-        assert machine.wait_gone(5)
-        assert "QEMU was killed by SIGKILL" in (machine.gone or "")
+        assert machine.wait_ended(timeout=5)
+        assert "QEMU was killed by SIGKILL" in (machine.end_reason or "")
         with pytest.raises(MachineGoneError, match="SIGKILL"):
             machine.info()
         assert screen.frame().size, "the last picture can still be read"
@@ -147,7 +148,7 @@ def test_host_killed() -> None:
         assert "hung up without a word" in reason
         until(lambda: not Path(f"/proc/{qemu}").exists(), 5, "QEMU dies with its host")
         assert machine_paths("m").folder.exists()
-        assert kju.machines() == []
+        assert running_names() == []
         assert not machine_paths("m").folder.exists()
 
 
@@ -186,8 +187,8 @@ def test_a_guard_goes_with_its_machine() -> None:
 def test_host_signalled(number: signal.Signals) -> None:
     with launched() as machine:
         os.kill(machine.host_pid, number)
-        assert machine.wait_gone(10)
-        assert number.name in (machine.gone or "")
+        assert machine.wait_ended(timeout=10)
+        assert number.name in (machine.end_reason or "")
         machine.close()
         assert machine._child
         assert machine._child.returncode == 0
@@ -277,7 +278,7 @@ def test_without_a_runtime_directory_or_tmpdir(
     with kju.launch(guests.INVADERS, name="kju-test-no-dirs", memory="64") as machine:
         assert machine.info()["host"]["folder"].endswith("/kju-test-no-dirs")
     # The fixture's own folder is looked at afterwards; this one must be clean as well.
-    assert "kju-test-no-dirs" not in kju.machines()
+    assert "kju-test-no-dirs" not in running_names()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
 

@@ -21,6 +21,8 @@ from support.wait import until
 
 import kju
 import kju.aio
+from kju.client.defined import running_names
+from kju.client.keyboard import Keyboard
 from kju.emulators.qemu import accelerator as probe
 from kju.emulators.qemu import program as qemu
 from kju.errors import (
@@ -47,7 +49,7 @@ TCG = ["-accel", "tcg"]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     yield tmp_path / "kju"
-    assert kju.machines() == []
+    assert running_names() == []
 
 
 @pytest.fixture
@@ -140,7 +142,7 @@ def test_consistent_copies_and_refresh(machine: kju.Machine) -> None:
     frame = machine.screen.frame(consistent=True, pixels="bgrx")
     assert frame.shape == (400, 720, 4)
     assert machine.screen.refresh() >= frame.version
-    with machine.screen._hold():
+    with machine.screen._origin.hold():
         version = machine.screen.version
         assert machine.screen.version == version
     machine.screen.wait(timeout=5)
@@ -148,7 +150,7 @@ def test_consistent_copies_and_refresh(machine: kju.Machine) -> None:
 
 def test_a_screen_held_too_long_goes_on_by_itself(machine: kju.Machine) -> None:
     until(lambda: machine.screen.mode.width == 720, 20)
-    held = machine.screen._hold()
+    held = machine.screen._origin.hold()
     held.__enter__()
     machine.screen.wait(timeout=5)
     held.__exit__(None, None, None)
@@ -191,12 +193,12 @@ def test_stop_ends_it_with_a_reason_for_all(machine: kju.Machine) -> None:
     pid = machine.info()["qemu"]["pid"]
     machine.stop()
     assert not Path(f"/proc/{pid}").exists()
-    assert other.wait_gone(5)
-    assert "stopped it" in (other.gone or "")
+    assert other.wait_ended(timeout=5)
+    assert "stopped it" in (other.end_reason or "")
     with pytest.raises(ProducerGoneError):
         while True:
             screen.wait(timeout=5)
-    assert kju.machines() == []
+    assert running_names() == []
     machine.stop()
     other.close()
 
@@ -216,11 +218,11 @@ def test_two_consoles() -> None:
         assert first.incarnation != second.incarnation
         assert (first.console, second.console) == (0, 1)
         first.wait(kju.Mark(0, 0, 0), timeout=10)
-        machine.keyboard_of(1).chord("a")
+        machine.screens[1].keyboard.chord("a")
         with pytest.raises(IndexError):
             machine.screens[2]
         with pytest.raises(UsageError, match="no console 5"):
-            kju.Screen.of(machine._link, 5)
+            kju.Screen(machine._link, 5)
 
 
 def test_no_console_at_all() -> None:
@@ -231,8 +233,8 @@ def test_no_console_at_all() -> None:
         with pytest.raises(UsageError, match="no screen"):
             machine.pointer.click()
         with pytest.raises(UsageError, match="no screen"):
-            machine.keyboard_of(1).press("a")
-        assert machine.keyboard.lamps is None
+            Keyboard(machine._link, 1).press("a")
+        assert machine.keyboard.lamps() is None
 
 
 def test_a_machine_without_a_screen_takes_what_is_typed(tmp_path: Path) -> None:
@@ -347,7 +349,7 @@ def test_a_name_is_taken_once_and_other_names_are_found(machine: kju.Machine) ->
         kju.launch(guests.INVADERS, name="invaders", args=TCG)
     with kju.launch(guests.INVADERS, memory="64", args=TCG) as second:
         assert second.name == "invaders-2"
-        assert kju.machines() == ["invaders", "invaders-2"]
+        assert running_names() == ["invaders", "invaders-2"]
     with pytest.raises(MachineNotFoundError, match="these are: invaders"):
         kju.attach("nobody")
 
@@ -357,7 +359,7 @@ def test_a_press_that_the_guest_cannot_receive_is_an_error_and_ends_nothing() ->
         machine.screen.wait(timeout=10)
         with pytest.raises(PowerButtonError, match="kju stop --now invaders"):
             machine.powerdown()
-        assert machine.gone is None
+        assert machine.is_alive
 
 
 def test_asyncio() -> None:
@@ -372,7 +374,7 @@ def test_asyncio() -> None:
             await asyncio.gather(machine.keyboard.type("ab"), machine.info())
             second = await kju.aio.attach(machine.name, "view")
             await machine.stop()
-            assert await second.wait_gone(5)
+            assert await second.wait_ended(timeout=5)
             await second.close()
 
     asyncio.run(scene())
@@ -395,7 +397,7 @@ def test_detached_outlives_its_program_and_session(folder: Path) -> None:
         env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
     )
     host = int(done.stdout)
-    assert kju.machines() == ["d"]
+    assert running_names() == ["d"]
     with kju.attach("d") as machine:
         assert machine.host_pid == host
         machine.screen.wait(kju.Mark(0, 0, 0), timeout=10)

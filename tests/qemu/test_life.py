@@ -180,7 +180,7 @@ def test_a_guest_that_panics_is_told_of(runtime_folder: None, tmp_path: Path) ->
             "resumed", "panicked", "shutdown", "ending",
         ]  # fmt: skip
         assert told["shutdown"]["reason"] == "guest-panic"
-        assert told["ending"]["reason"] == machine.gone.partition("ended: ")[2]
+        assert told["ending"]["reason"] == machine.end_reason.partition("ended: ")[2]
 
 
 # -- the serial port

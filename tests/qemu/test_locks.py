@@ -26,23 +26,23 @@ def test_a_text_is_typed_as_it_is_while_caps_lock_is_on(tmp_path: Path, keyboard
     ):
         serial.wait("^kju: ready", PATIENCE)
         machine.screen.wait_text("kju$", timeout=PATIENCE)
-        before = machine.keyboard.lamps
+        before = machine.keyboard.lamps()
         assert before is not None and not before.caps
 
         machine.keyboard.chord("caps_lock")
         machine.keyboard.type(TEXT + "\n")
         machine.screen.wait_text("\nHello WORLD 42 {a|B} #~\n", timeout=PATIENCE)
-        assert machine.keyboard.lamps == before._replace(caps=True)
+        assert machine.keyboard.lamps() == before._replace(caps=True)
         assert machine.info()["consoles"][0]["locks"] == [*before.names, "caps"]
 
         machine.keyboard.chord("caps_lock")
         machine.keyboard.type("clear; echo Off Again\n")
         machine.screen.wait_text("\nOff Again\n", timeout=PATIENCE)
-        assert machine.keyboard.lamps == before
+        assert machine.keyboard.lamps() == before
 
         # As another program's input, which this one has no part in.
         machine.qmp("send-key", keys=[{"type": "qcode", "data": "caps_lock"}])
-        until(lambda: machine.keyboard.lamps.caps, PATIENCE, "the lamp that QMP's key has lit")
+        until(lambda: machine.keyboard.lamps().caps, PATIENCE, "the lamp that QMP's key has lit")
 
         async def main() -> None:
             async with await kju.aio.attach(machine.name) as other:

@@ -14,6 +14,7 @@ from support import guests
 from support.wait import until
 
 import kju
+from kju.client.defined import running_names
 from kju.errors import QemuError
 from kju.store import logs, postmortem
 from kju.store.paths import machine_paths
@@ -28,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     guests.invaders()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     yield tmp_path / "kju"
-    assert kju.machines() == []
+    assert running_names() == []
     assert {path.name for path in (tmp_path / "kju").iterdir()} <= {".lock", ".accelerator.json"}
 
 
@@ -63,8 +64,8 @@ def test_a_qemu_that_prints_for_ever_fills_nothing(tmp_path: Path) -> None:
 def test_after_a_kill_the_logs_are_still_there() -> None:
     with launched() as machine:
         os.kill(machine.host_pid, signal.SIGKILL)
-        assert machine.wait_gone(5)
-        assert "its log: kju logs m" in (machine.gone or "")
+        assert machine.wait_ended(timeout=5)
+        assert "its log: kju logs m" in (machine.end_reason or "")
     done = command("logs", "m")
     assert done.returncode == 0
     assert "starting ['" in done.stdout
@@ -75,7 +76,7 @@ def test_after_a_kill_the_logs_are_still_there() -> None:
 def test_after_qemus_crash_and_a_bad_start_too() -> None:
     with launched() as machine:
         os.kill(machine.info()["qemu"]["pid"], signal.SIGSEGV)
-        assert machine.wait_gone(10)
+        assert machine.wait_ended(timeout=10)
     assert "QEMU was killed by SIGSEGV" in command("logs", "m").stdout
     with pytest.raises(QemuError, match="nonsense"):
         kju.launch(guests.INVADERS, name="m", args=[*TCG, "-device", "nonsense"])

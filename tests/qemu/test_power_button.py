@@ -38,7 +38,7 @@ def test_a_guest_without_acpi_is_ended_at_once(board: str) -> None:
     with kju.launch(args=args, name="game") as machine, kju.attach("game") as other:
         running(machine)
         with other.events(timeout=60) as events:
-            assert machine.shutdown(NEVER) is False
+            assert machine.shutdown(timeout=NEVER) is False
             assert "powerdown" not in [event.name for event in events]
 
 
@@ -48,7 +48,7 @@ def test_a_uefi_firmware_that_boots_nothing_is_ended_at_once(board: str) -> None
     args = [*guests.TCG, "-m", "128", "-machine", board, *uefi()]
     with kju.launch(args=args) as machine:
         machine.screen.wait(timeout=BOOT)
-        assert machine.shutdown(NEVER) is False
+        assert machine.shutdown(timeout=NEVER) is False
 
 
 def running(machine: kju.Machine) -> None:
@@ -61,7 +61,7 @@ def test_a_firmware_that_has_not_started_is_ended_at_once() -> None:
     with kju.launch(args=[*guests.invaders(), "-S"]) as machine:
         with pytest.raises(PowerButtonError, match="firmware has not set up ACPI yet"):
             machine.powerdown()
-        assert machine.shutdown(NEVER) is False
+        assert machine.shutdown(timeout=NEVER) is False
 
 
 @pytest.mark.parametrize("firmware", ["bios", "uefi"])
@@ -87,7 +87,7 @@ def test_a_guest_that_does_not_act_is_ended_when_its_time_is_over(tmp_path: Path
         serial.wait("kju: ready", timeout=BOOT)
         machine.pause()
         with other.events(timeout=60) as events:
-            assert machine.shutdown(0.2) is False
+            assert machine.shutdown(timeout=0.2) is False
             names = [event.name for event in events]
         assert names[0] == "powerdown" and "ending" in names
 
@@ -102,14 +102,14 @@ def test_the_command_says_why_it_did_not_wait() -> None:
             "the guest of game cannot receive the power button: ACPI is off in the guest:"
             " ended at once\n"
         )
-        assert machine.wait_gone(BOOT)
+        assert machine.wait_ended(timeout=BOOT)
 
 
 def test_asyncio_does_not_wait_either() -> None:
     async def scene() -> None:
         async with await kju.aio.launch(args=guests.invaders()) as machine:
             await machine.screen.wait(timeout=BOOT)
-            assert await machine.shutdown(NEVER) is False
+            assert await machine.shutdown(timeout=NEVER) is False
 
     asyncio.run(scene())
 
@@ -118,4 +118,4 @@ def test_an_old_qemu_is_asked_too() -> None:
     qemu = str(guests.qemu72())
     with kju.launch(args=guests.invaders(), qemu=qemu) as machine:
         machine.screen.wait(timeout=BOOT)
-        assert machine.shutdown(NEVER) is False
+        assert machine.shutdown(timeout=NEVER) is False

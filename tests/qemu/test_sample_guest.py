@@ -71,7 +71,7 @@ def test_the_power_button_shuts_it_down(disk: Path, board: str) -> None:
     args = [*guests.TCG, "-machine", board]
     with kju.launch(disk, memory=sample.MEMORY, args=args) as machine:
         machine.screen.wait_text("login:", timeout=BOOT)
-        assert machine.shutdown(BOOT)
+        assert machine.shutdown(timeout=BOOT)
 
 
 def test_a_copy_never_replaces_a_file(disk: Path) -> None:

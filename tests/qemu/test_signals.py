@@ -14,6 +14,7 @@ from support import guests
 from support.wait import until
 
 import kju
+from kju.client.defined import running_names
 
 pytestmark = pytest.mark.qemu
 
@@ -79,7 +80,7 @@ def test_run_under_nohup_survives_the_hang_up_and_ends_at_sigterm(
     command.send_signal(signal.SIGTERM)
     until(lambda: command.poll() is not None, what="the command ended")
     assert command.returncode == 128 + signal.SIGTERM
-    until(lambda: kju.machines() == [], what="its machine ended")
+    until(lambda: running_names() == [], what="its machine ended")
 
 
 @pytest.mark.parametrize("words", [["serve", "--all"], ["router"]])

@@ -329,8 +329,8 @@ def test_qemu_killed_while_it_saves(runtime_folder: None, tmp_path: Path) -> Non
         saving.join(20)
         assert isinstance(errors[0], MachineGoneError | QemuError)
         assert "ending" in [event.name for event in events]
-        assert machine.wait_gone(10)
-        assert "SIGKILL" in machine.gone
+        assert machine.wait_ended(timeout=10)
+        assert "SIGKILL" in machine.end_reason
     # Clusters that nobody uses are no loss (3); an error would be (2).
     assert subprocess.run(["qemu-img", "check", "-q", str(disk)], check=False).returncode in (0, 3)
     with kju.launch(args=args, name="m") as machine:

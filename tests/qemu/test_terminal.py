@@ -70,7 +70,7 @@ def test_the_terminal_shows_the_guest_and_types_into_it(guest: Guest, terminal) 
     one.type(b"\x1d")
     assert one.ended() == 0
     one.assert_given_back()
-    assert guest.machine.gone is None
+    assert guest.machine.is_alive
 
 
 def test_a_terminal_with_kittys_protocol_holds_keys(guest: Guest, terminal) -> None:

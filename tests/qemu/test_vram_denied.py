@@ -24,6 +24,7 @@ from support.monitor import Monitor
 from support.wait import until
 
 import kju
+from kju.client.defined import running_names
 from kju.errors import UnavailableError
 
 pytestmark = pytest.mark.qemu
@@ -47,7 +48,7 @@ def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     home.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(home))
     yield
-    assert kju.machines() == []
+    assert running_names() == []
 
 
 @pytest.fixture

@@ -166,9 +166,11 @@ def test_everybody_hears_of_qemus_end(tmp_path: Path, how: str) -> None:
             until(lambda: machine.screen.state[0] != kju.State.LIVE, 5, "it is said")
             with contextlib.suppress(OSError, ValueError, AssertionError):
                 monitor.execute("screendump", filename=str(tmp_path / "last"))
-        assert machine.wait_gone(10)
-        assert viewer.wait_gone(10)
-        assert re.search("SIGKILL|signal 9" if how == "killed" else "SIGBUS|signal 7", machine.gone)
+        assert machine.wait_ended(timeout=10)
+        assert viewer.wait_ended(timeout=10)
+        assert re.search(
+            "SIGKILL|signal 9" if how == "killed" else "SIGBUS|signal 7", machine.end_reason
+        )
         with pytest.raises(ProducerGoneError):
             while True:
                 viewer.screen.wait(timeout=5)

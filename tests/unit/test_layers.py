@@ -91,9 +91,7 @@ CORE = (
     "viewers.terminal.status",
 )
 #: Cycles that are still there.
-KNOWN_CYCLES = [
-    ["client.base", "client.frame", "client.witness"],
-]
+KNOWN_CYCLES = []
 SHELL_ONLY = {"asyncio", "socket", "mmap", "os", "threading", "time", "selectors", "subprocess"}
 
 

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from ..client.machine import machines
+from ..client.defined import running_names
 from ..client.targets import all_info
 from ..emulators.qemu import accelerator as probe
 from ..emulators.qemu import program as qemu
@@ -114,7 +114,7 @@ def _machines() -> Iterator[Finding]:
     """
     names = []
     with contextlib.suppress(KjuError):  # the folder for machines is missing; reported above
-        names = machines()
+        names = running_names()
     for name, facts in zip(names, all_info(names), strict=True):
         if said := "; ".join(_without_vram(facts)):
             yield Finding(f"machine {name}", None, said)

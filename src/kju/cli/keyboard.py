@@ -86,6 +86,7 @@ def keyboard_of(machine: Machine, console: int) -> Keyboard:
     Raises:
         UsageError: The machine has no such console.
     """
-    if machine.screens or console:  # a machine without a screen may have a keyboard
-        check_console(machine, console)
-    return machine.keyboard_of(console)
+    if not machine.screens and not console:  # a machine without a screen may have a keyboard
+        return machine.keyboard
+    check_console(machine, console)
+    return machine.screens[console].keyboard

@@ -73,7 +73,7 @@ def events(
     """
     # Without --follow the kept events arrive with the answer to the subscription.
     timeout = None if follow else 0.0
-    with attach_to_look(name) as machine, machine.events(since, timeout) as happened:
+    with attach_to_look(name) as machine, machine.events(since, timeout=timeout) as happened:
         arriving = _until_timeout(happened)
         for event in arriving if every else without_visits(arriving):
             print(_line(event, json), flush=follow)

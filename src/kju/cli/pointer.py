@@ -42,7 +42,7 @@ def pointer(
     given = words or []
     with attach(name) as machine:
         check_console(machine, console)
-        pointer = machine.pointer_of(console)
+        pointer = machine.screens[console].pointer
         places = _pairs(given) if action in ("move", "click", "drag") else []
         match action, places, list(given):
             case "move", [place], _:

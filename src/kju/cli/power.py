@@ -48,11 +48,13 @@ def stop(
     with attach(name) as machine:
         if powerdown:
             machine.powerdown()
-            if not machine.wait_gone(timeout):
+            try:
+                machine.wait_ended(timeout=timeout)
+            except WaitTimeoutError as error:
                 raise WaitTimeoutError(
                     f"{name} has not shut down in {timeout:g} s: its guest may not listen to the"
                     f" power button; end it with: kju stop --now {name}"
-                )
+                ) from error
             return
         if now or not KINDS[machine.info()["kind"]].has_guest:
             machine.stop()
@@ -69,7 +71,9 @@ def stop(
             " (Ctrl-C leaves it running; --now does not ask)",
             file=sys.stderr,
         )
-        if not machine.wait_gone(timeout):
+        try:
+            machine.wait_ended(timeout=timeout)
+        except WaitTimeoutError:
             machine.stop()
             print(f"the guest did not shut down in {timeout:g} s: ended", file=sys.stderr)
 

@@ -74,9 +74,7 @@ def _wait_until_gone(machine: Machine) -> None:
     Raises:
         EmulatorError: The emulator failed.
     """
-    while not machine.wait_gone(_WAIT):
-        pass
-    reason = machine.gone or f"{machine.name} has ended"
+    reason = machine.wait_ended(timeout=None)
     if found := _FAILED.search(reason):
         raise _ERRORS[found[1]](reason, machine.name)
     print(one_line(reason))

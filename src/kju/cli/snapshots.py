@@ -27,18 +27,18 @@ def save(name: Name, tag: Tag) -> None:
         if temporary := str(machine.info().get("temporary", "")):
             print(f"kju: {temporary}", file=sys.stderr)
         with progress(f"saving {tag}"):
-            saved = machine.snapshots.save(tag)
+            saved = machine.snapshots.save(tag, timeout=None)
     print(f"{tag} is saved ({_size(saved)} of memory)")
     if saved.picture:
         print(f"picture: {one_line(saved.picture)}")
-    if note := saved.note.removeprefix(temporary).removeprefix("; "):
+    if note := (saved.note or "").removeprefix(temporary).removeprefix("; "):
         print(f"kju: {one_line(note)}", file=sys.stderr)
 
 
 def load(name: Name, tag: Tag) -> None:
     """Return the machine to a snapshot."""
     with attach(name) as machine, progress(f"loading {tag}"):
-        loaded = machine.snapshots.load(tag)
+        loaded = machine.snapshots.load(tag, timeout=None)
     if loaded.note:
         print(f"kju: {one_line(loaded.note)}", file=sys.stderr)
 
@@ -46,7 +46,7 @@ def load(name: Name, tag: Tag) -> None:
 def remove(name: Name, tag: Tag) -> None:
     """Remove a snapshot."""
     with attach(name) as machine, progress(f"removing {tag}"):
-        machine.snapshots.remove(tag)
+        machine.snapshots.remove(tag, timeout=None)
 
 
 def list_(name: AnyName = "", json: Json = False) -> None:

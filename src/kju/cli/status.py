@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..client.machine import machines
+from ..client.defined import running_names
 from ..client.targets import all_info, attach_to_look
 from ..errors import KjuError, WaitTimeoutError
 from ..escaping import one_line
@@ -48,7 +48,7 @@ def ls(
 
         list_screens(connect or [], user, insecure, json)
         return
-    names = machines()
+    names = running_names()
     rows_of = zip(names, all_info(names), strict=True)
     started = [row for name, facts in rows_of if (row := _row(name, facts))]
     known = {row["name"] for row in started}

@@ -13,7 +13,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from functools import wraps
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
@@ -33,16 +32,17 @@ from ..errors import (
     WaitTimeoutError,
 )
 from ..files import write_output
-from ..memory import SharedMemory, SurfaceProducer, open_fd, open_memory
-from ..memory.identity import has_died
+from ..memory import SharedMemory, SurfaceProducer, open_fd
 from ..surface import MAX_SIDE, NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
 from ..surface.consumer import Consumer, Copy, blend_cursor, copy_frame, next_wait
 from ..surface.formats import CHANNELS, R8, PixelFormat, fourcc_name
 from ..surface.geometry import Area, Rect, as_rect
-from .frame import Frame, FramePool, make_frame
+from .frame import Frame, FramePool, FrameSource, convert, make_frame
+from .origin import AddressOrigin, Origin
+from .timeouts import seconds_of
 
 if TYPE_CHECKING:
-    from .witness import Waited
+    from .witness import Witness
 
 # A copy that met the producer waits this long before it tries again: a full frame at
 # 1920x1080 takes the producer one to three milliseconds.
@@ -69,7 +69,7 @@ def _notices_loss(
         try:
             return once(self, *args, **kwargs)
         except SupersededError:
-            if not self._reopen or not self._replaced(seen):
+            if not self._origin.follows or not self._replaced(seen):
                 raise
         return once(self, *args, **kwargs)
 
@@ -102,55 +102,28 @@ class SurfaceBase:
         OSError: It can't be opened.
     """
 
-    #: Told of every wait for what this object's surface shows, when it is over, on its thread.
-    witnesses: tuple[Callable[[Waited], object], ...] = ()
+    #: Called after every wait for this surface, on the waiting thread.
+    _witnesses: tuple[Witness, ...] = ()
 
-    def __init__(self, address: str | os.PathLike[str], *, follow: bool = False) -> None:
-        def reopen() -> SharedMemory:
-            return open_memory(address)
-
-        self._start(reopen(), reopen if follow else None, None)
-
-    @classmethod
-    def from_fd(
-        cls,
-        number: int,
-        *,
-        gone: Callable[[], str | None] | None = None,
-        reopen: Callable[[], SharedMemory] | None = None,
-        hold: Callable[[], AbstractContextManager[object]] | None = None,
-    ) -> Self:
-        """Open a surface received as a descriptor, which is taken over.
-
-        Args:
-            number: The descriptor.
-            gone: Says why the producer is known to be gone, or None.
-            reopen: Opens the surface that follows this one, to follow it.
-            hold: Makes the producer hold still, for a copy that can't be had otherwise.
-
-        Raises:
-            FormatError: It holds no surface that this kju can read.
-        """
-        surface = cls.__new__(cls)
-        surface._start(open_fd(number), reopen, gone, hold)
-        return surface
-
-    def _start(
-        self,
-        segment: SharedMemory,
-        reopen: Callable[[], SharedMemory] | None,
-        gone: Callable[[], str | None] | None,
-        hold: Callable[[], AbstractContextManager[object]] | None = None,
-    ) -> None:
-        self.closed: bool = False
-        self.reference: weakref.ReferenceType[SurfaceBase] = weakref.ref(self)
-        self._reopen = reopen
-        self._gone = gone
-        self._hold = hold
+    def __init__(self, address: str | os.PathLike[str] | Origin, *, follow: bool = False) -> None:
+        if isinstance(address, (str, os.PathLike)):
+            address = AddressOrigin(address, follow=follow)
+        self._origin: Origin = address
+        self._closed = False
+        self._reference: weakref.ReferenceType[FrameSource] = weakref.ref(self)
         self._pool = FramePool()
         self._replacing = threading.Lock()
-        self._segment = segment
-        self._consumer = self._consume(segment)
+        self._segment = self._origin.reopen()
+        self._consumer = self._consume(self._segment)
+
+    @classmethod
+    def from_fd(cls, number: int) -> Self:
+        """Open a surface by a descriptor, which is taken over.
+
+        Raises:
+            FormatError: The memory is not a surface that this kju can read.
+        """
+        return cls(AddressOrigin(f"fd:{number}", segment=open_fd(number)))
 
     @staticmethod
     def _consume(segment: SharedMemory) -> Consumer:
@@ -170,6 +143,18 @@ class SurfaceBase:
         return SurfaceProducer.create(address, capacity=capacity, tile=tile, max_side=max_side)
 
     # ---- What it is
+
+    @property
+    def default_timeout(self) -> float | None:
+        """Seconds that a wait may take if it is given no timeout; None for no limit. 30 at first.
+
+        A machine's screens share the machine's.
+        """
+        return self._origin.default_timeout
+
+    @default_timeout.setter
+    def default_timeout(self, seconds: float | None) -> None:
+        self._origin.default_timeout = seconds_of(seconds, None)
 
     @property
     def incarnation(self) -> int:
@@ -243,7 +228,7 @@ class SurfaceBase:
         if not mode.epoch:
             raise UnavailableError("nothing has been published yet")
         pixels = cut(consumer.view(mode), mode, rect)
-        return make_frame(pixels, self, mode, version, live=True)
+        return make_frame(pixels, self._reference, self.incarnation, mode, version, live=True)
 
     @_notices_loss
     def _copy_frame(
@@ -264,10 +249,17 @@ class SurfaceBase:
         if cursor and consumer.mode.fourcc != R8:
             copy = self._copy(rect, "bgrx", consistent)
             blend_cursor(copy.pixels, rect or copy.mode.whole, consumer.cursor())
-            copy = copy._replace(pixels=_convert(copy.pixels, pixels))
+            copy = copy._replace(pixels=convert(copy.pixels, pixels))
         else:
             copy = self._copy(rect, pixels, consistent)
-        return make_frame(copy.pixels, self, copy.mode, copy.version, consistent=consistent)
+        return make_frame(
+            copy.pixels,
+            self._reference,
+            self.incarnation,
+            copy.mode,
+            copy.version,
+            consistent=consistent,
+        )
 
     def _copy(self, rect: Rect | None, pixel_format: PixelFormat, exact: bool) -> Copy:
         if not exact:
@@ -279,10 +271,10 @@ class SurfaceBase:
             except InconsistentError:
                 if time.monotonic() < deadline:
                     time.sleep(_RETRY_SECONDS)
-                elif self._hold is None:
+                elif (held := self._origin.hold()) is None:
                     raise
                 else:
-                    with self._hold():
+                    with held:
                         return self._published(rect, pixel_format, True, TRIES)
 
     def _published(
@@ -334,7 +326,7 @@ class SurfaceBase:
             try:
                 change = self._changes_or_gone(mark)
             except (ProducerGoneError, FormatError) as error:
-                if not self._reopen:
+                if not self._origin.follows:
                     raise
                 if not self._replaced(consumer):
                     return min(_sleep_or_raise(deadline, timeout, error), _FOLLOW_MS)
@@ -361,33 +353,29 @@ class SurfaceBase:
 
     def _raise_if_gone(self) -> None:
         consumer = self._consumer
-        state = consumer.reader.state_code
-        if state not in (State.LIVE, State.PAUSED, State.UNAVAILABLE):
-            consumer.raise_unless_live()
-        if self._gone:
-            reason = self._gone()
-            if reason is not None:
-                raise ProducerGoneError(reason)
-            return
+        self._raise_if_ended(consumer)
         try:
-            died = has_died(consumer.producer, self._segment.fileno())
+            reason = self._origin.end_reason(consumer.producer, self._segment)
         except (OSError, ValueError):
             self._open()  # another thread may have closed it meanwhile
             raise
-        if died:
-            # It may have said goodbye between the two looks.
+        if reason is not None:
+            # The producer may have closed the surface between the two looks.
+            self._raise_if_ended(consumer)
+            raise ProducerGoneError(reason)
+
+    @staticmethod
+    def _raise_if_ended(consumer: Consumer) -> None:
+        if consumer.reader.state_code not in (State.LIVE, State.PAUSED, State.UNAVAILABLE):
             consumer.raise_unless_live()
-            pid = consumer.producer.pid
-            raise ProducerGoneError(f"the producer (process {pid}) has died without closing")
 
     def _replaced(self, seen: Consumer) -> bool:
         """Open what follows the surface a caller has seen; False when nothing does yet."""
-        assert self._reopen is not None  # noqa: S101  the caller has just looked
         with self._replacing:
-            if self._consumer is not seen or self.closed:
+            if self._consumer is not seen or self._closed:
                 return True  # another thread was first
             try:
-                segment = self._reopen()
+                segment = self._origin.reopen()
                 consumer = self._consume(segment)
             except (OSError, KjuError):
                 return False
@@ -398,21 +386,27 @@ class SurfaceBase:
             old.close()
             return True
 
-    def epoch_of(self, frame: Frame) -> int:
-        """The epoch now, as *frame* counts it: 0 in another incarnation."""
-        same = getattr(frame, "incarnation", 0) == self.incarnation
-        return self._consumer.reader.epoch if same else 0
+    def _shows(self, incarnation: int, epoch: int) -> bool:
+        """Check whether the surface is open and still in a mode of an incarnation."""
+        if self._closed or incarnation != self.incarnation:
+            return False
+        return self._consumer.reader.epoch == epoch
 
     # ---- Life
 
+    @property
+    def closed(self) -> bool:
+        """True once this process has closed the surface."""
+        return self._closed
+
     def close(self) -> None:
         """Close the surface; arrays stay valid and say that they are stale."""
-        if not self.closed:
-            self.closed = True
+        if not self._closed:
+            self._closed = True
             self._segment.close()
 
     def _open(self) -> Consumer:
-        if self.closed:
+        if self._closed:
             raise ClosedError("this surface has been closed here")
         mapping = self._segment.mapping
         if mapping.guarded and mapping.lost:
@@ -421,7 +415,7 @@ class SurfaceBase:
 
     def __repr__(self) -> str:
         where = self._segment.address or "memfd"
-        if self.closed:
+        if self._closed:
             return f"<{type(self).__name__} {where} closed>"
         try:
             mode = self._consumer.mode
@@ -447,16 +441,6 @@ def cut(pixels: np.ndarray, mode: Mode, area: Area | None) -> np.ndarray:
     return pixels[rect.y : rect.bottom, rect.x : rect.right]
 
 
-def deadline_of(timeout: float | None) -> float | None:
-    """When a wait of *timeout* seconds that begins now is over; None never is."""
-    return None if timeout is None else time.monotonic() + timeout
-
-
-def seconds_to(deadline: float | None) -> float | None:
-    """What is left of a wait; None where it has no end."""
-    return None if deadline is None else max(0.0, deadline - time.monotonic())
-
-
 def touches(change: Change, region: Area | None) -> bool:
     """Whether a change is inside a region at all."""
     if region is None or change.everything:
@@ -475,7 +459,7 @@ def _sleep_or_raise(
     """
     milliseconds = next_wait(time.monotonic(), deadline)
     if milliseconds is None:
-        raise WaitTimeoutError(f"nothing changed on the surface for {timeout} s") from cause
+        raise WaitTimeoutError(f"nothing changed on the surface within {timeout:g} s") from cause
     return milliseconds
 
 
@@ -494,15 +478,3 @@ def _picture_format(target: str | os.PathLike[str]) -> str:
     if kind not in Image.SAVE:
         raise UsageError(f"cannot write {target}: unknown picture format {ending!r}; try .png")
     return str(kind)
-
-
-def _convert(pixels: np.ndarray, pixel_format: PixelFormat) -> np.ndarray:
-    if pixel_format == "bgrx":
-        return pixels
-    if pixel_format == "rgb":
-        return np.ascontiguousarray(pixels[..., 2::-1])
-    if pixel_format == "rgba":
-        opaque = np.full(pixels.shape[:2], 255, np.uint8)
-        return np.dstack((pixels[..., 2::-1], opaque))
-    weights = np.array([29, 150, 77], np.uint16)
-    return ((pixels[..., :3] @ weights + 128) >> 8).astype(np.uint8)

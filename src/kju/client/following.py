@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import MemoryLostError, ProducerGoneError, UnavailableError
-from ..memory import open_fd
 from ..surface import State
 from ..surface.consumer import Consumer, Copy, copy_frame
 from ..surface.formats import PixelFormat
@@ -23,14 +21,13 @@ LOST = "the guest's video memory was cut by another process: the machine cannot 
 class Following(SurfaceBase):
     """A surface of a machine: goes on in the one that replaces it, ends with the machine.
 
-    Where it says that it has a live window, the guest's own pixels may be ahead of what is
-    published: `use_live` says how this client gets at the newest.
+    In a mode with a live window the guest's own pixels may be newer than the published ones. A
+    client with the control role reads them; for others the host publishes first.
     """
 
-    _ask_window: Callable[[], int] | None = None
-    _catch_up: Callable[[], int] | None = None
-    _publish: Callable[[], int] | None = None
     _window: Mapping | None = None
+    #: True once the host has refused the live window: it publishes instead.
+    _windowless = False
 
     def _open(self) -> Consumer:
         consumer = super()._open()
@@ -40,24 +37,9 @@ class Following(SurfaceBase):
 
     def _replaced(self, seen: Consumer) -> bool:
         # Nothing follows the surface of a machine that has ended: do not wait for it.
-        if self._gone is not None and (reason := self._gone()):
+        if reason := self._origin.ends_here:
             raise ProducerGoneError(reason)
         return super()._replaced(seen)
-
-    def use_live(
-        self,
-        window: Callable[[], int],
-        catch_up: Callable[[], int] | None = None,
-        publish: Callable[[], int] | None = None,
-    ) -> None:
-        """Say how to get at what is not published yet.
-
-        Args:
-            window: Asks the host for the memory of the live window.
-            catch_up: Has the host publish, in place of looking there.
-            publish: The same, for a window that cannot be handed out.
-        """
-        self._ask_window, self._catch_up, self._publish = window, catch_up, publish
 
     def view(self, rect: Area | None = None, *, live: bool = False) -> Frame:
         """View the published pixels, or the guest's own, without copying.
@@ -85,24 +67,24 @@ class Following(SurfaceBase):
         pixels = consumer.live_view(mode, self._live_memory()) if mode.epoch else None
         if pixels is None:
             raise UnavailableError("this mode of the guest has no live window: leave out live=True")
-        return make_frame(cut(pixels, mode, rect), self, mode, version, live=True)
+        return make_frame(
+            cut(pixels, mode, rect), self._reference, self.incarnation, mode, version, live=True
+        )
 
     def _live_memory(self) -> Mapping:
         """The memory that live windows lie in, the same for the machine's life."""
         if self._window is None:
-            if self._ask_window is None:
-                raise UnavailableError("this surface has no live window")
-            self._window = open_fd(self._ask_window()).mapping
+            self._window = self._origin.window()
         return self._window
 
     def _window_to_copy(self) -> Mapping | None:
         """The memory to take a copy from; None where the host is to publish instead."""
-        if self._catch_up is not None or self._ask_window is None:
+        if self._windowless or not self._origin.looks_live:
             return None
         try:
             return self._live_memory()
         except UnavailableError:
-            self._catch_up = self._publish
+            self._windowless = True
             return None
 
     def _must_publish(self) -> bool:
@@ -121,6 +103,6 @@ class Following(SurfaceBase):
                 raise MemoryLostError(LOST)
             if copy is not None:
                 return copy
-        elif self._catch_up is not None:
-            self._catch_up()
+        elif not exact:
+            self._origin.refresh()
         return super()._copy(rect, pixel_format, exact)

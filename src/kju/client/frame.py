@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,10 +16,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..surface import Mode
-    from .base import SurfaceBase
+    from ..surface.formats import PixelFormat
 
 # Below this, new memory comes from the heap and costs nothing worth saving.
 POOL_BYTES = 256 * 1024
+
+
+class FrameSource(Protocol):
+    """The surface of a frame."""
+
+    def _shows(self, incarnation: int, epoch: int) -> bool: ...
 
 
 class Frame(np.ndarray[Any, np.dtype[np.uint8]]):
@@ -40,7 +46,7 @@ class Frame(np.ndarray[Any, np.dtype[np.uint8]]):
     mode: Mode | None = None
     consistent: bool = False
     live: bool = False
-    _surface: weakref.ref[SurfaceBase] | None = None
+    _surface: weakref.ref[FrameSource] | None = None
 
     def __array_wrap__(
         self,
@@ -61,14 +67,15 @@ class Frame(np.ndarray[Any, np.dtype[np.uint8]]):
     def stale(self) -> bool:
         """Whether the surface has since been closed, replaced, or changed its mode."""
         surface = self._surface() if self._surface else None
-        if surface is None or surface.closed or self.mode is None:
+        if surface is None or self.mode is None:
             return True
-        return surface.epoch_of(self) != self.mode.epoch
+        return not surface._shows(self.incarnation, self.mode.epoch)
 
 
 def make_frame(
     pixels: npt.NDArray[np.uint8],
-    surface: SurfaceBase,
+    surface: weakref.ref[FrameSource],
+    incarnation: int,
     mode: Mode,
     version: int,
     *,
@@ -82,10 +89,32 @@ def make_frame(
         mode=mode,
         consistent=consistent,
         live=live,
-        incarnation=surface.incarnation,
-        _surface=surface.reference,
+        incarnation=incarnation,
+        _surface=surface,
     )
     return frame
+
+
+def convert(pixels: npt.NDArray[np.uint8], pixel_format: PixelFormat) -> npt.NDArray[np.uint8]:
+    """Return B G R X pixels in another order; grey ones as they are."""
+    if pixels.ndim == 2:
+        return pixels
+    if pixel_format == "bgrx":
+        return pixels
+    if pixel_format == "rgb":
+        return np.ascontiguousarray(pixels[..., 2::-1])
+    if pixel_format == "rgba":
+        opaque = np.full(pixels.shape[:2], 255, np.uint8)
+        return np.dstack((pixels[..., 2::-1], opaque))
+    weights = np.array([29, 150, 77], np.uint16)
+    return ((pixels[..., :3] @ weights + 128) >> 8).astype(np.uint8)
+
+
+def converted(frame: Frame, pixel_format: PixelFormat) -> Frame:
+    """Return a B G R X frame in another order, described as the first."""
+    made: Frame = convert(np.asarray(frame), pixel_format).view(Frame)
+    made.__dict__.update(frame.__dict__)
+    return made
 
 
 class FramePool:

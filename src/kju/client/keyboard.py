@@ -32,11 +32,10 @@ class Keyboard:
         self._link = link
         self._console = console
 
-    @property
     def lamps(self) -> Lamps | None:
-        """Which locks are on, as far as the guest lights its keyboard's lamps.
+        """Return the locks that are on, as far as the guest lights its keyboard's lamps.
 
-        None where that is unknown: in a mirror, and with a QEMU that does not announce lamps.
+        None if that is unknown: in a mirror, and with a QEMU that does not announce lamps.
         """
         return requests.lamps_of(self._lamps())
 

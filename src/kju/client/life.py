@@ -13,11 +13,6 @@ from ..errors import UsageError
 from ..protocol.messages import TAG, Execute, Happened, Saved
 from ..protocol.messages import Snapshot as SnapshotRequest
 
-#: Seconds for a snapshot. QEMU writes all of the guest's memory that is in use: 100 MB took 0.2 s.
-SNAPSHOT = 600.0
-#: Seconds for a guest to shut down once its power button has been pressed.
-SHUTDOWN = 30.0
-
 
 class Event(NamedTuple):
     """Something that has happened in a machine's life.
@@ -42,19 +37,19 @@ class Snapshot(NamedTuple):
         tag: Its name.
         time: When it was saved, in seconds since the epoch.
         size: Bytes of the machine's state, without the disks'.
-        picture: The screen then, the path of a PNG; empty where there is none.
-        input: The input of clients until then, a file's path; empty where there is none.
-        lacking: Writable disks that do not hold it; with any it cannot be loaded.
-        note: What could not be done when it was saved, such as the picture.
+        picture: The path of a PNG of the screen; None without a screen.
+        input: The path of the log of input until then; None if nothing was logged.
+        lacking: Writable disks that do not hold the snapshot; with any it cannot be loaded.
+        note: What could not be saved, such as the picture; None if everything was.
     """
 
     tag: str
     time: float
     size: int
-    picture: str = ""
-    input: str = ""
+    picture: str | None = None
+    input: str | None = None
     lacking: tuple[str, ...] = ()
-    note: str = ""
+    note: str | None = None
 
 
 def event(happened: Happened) -> Event:
@@ -64,8 +59,15 @@ def event(happened: Happened) -> Event:
 
 def snapshot(saved: Saved, note: str = "") -> Snapshot:
     """A snapshot as it came."""
-    lacking = tuple(saved.lacking)
-    return Snapshot(saved.tag, saved.time, saved.size, saved.picture, saved.input, lacking, note)
+    return Snapshot(
+        saved.tag,
+        saved.time,
+        saved.size,
+        saved.picture or None,
+        saved.input or None,
+        tuple(saved.lacking),
+        note or None,
+    )
 
 
 def snapshot_request(how: str, tag: str) -> SnapshotRequest:

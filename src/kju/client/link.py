@@ -12,21 +12,20 @@ import os
 import select
 import socket
 import threading
-import time
 from typing import TypeVar
 
-from ..errors import PeerError, WaitTimeoutError
+from ..errors import KjuError, PeerError, WaitTimeoutError
 from ..files import lost_descriptors
 from ..protocol.framing import MAX_DESCRIPTORS, Answer, ClientSide
 from ..protocol.messages import Happened, Hello, Reply, Request, Role, Welcome
 from ..store import running
 from ..store.connection import connect
 from .requests import CLOSED, check_reply, gone_error, gone_reason
+from .timeouts import DEFAULT_SECONDS, DEFAULT_TIMEOUT, Timeout, deadline_of, seconds_of, seconds_to
 
-#: Seconds for the host to answer, beyond what a request takes by itself. It answers in well
-#: under a millisecond, unless QEMU keeps it waiting (5 s) or a guest starts.
-PATIENCE = 30.0
 _CHUNK = 64 << 10
+#: Milliseconds.
+_LONGEST_POLL = 3_600_000.0
 _HANG_UP = select.POLLHUP | select.POLLRDHUP | select.POLLERR
 
 T = TypeVar("T", bound=Reply)
@@ -57,20 +56,43 @@ def close_all(descriptors: list[int] | array.array[int] | tuple[int, ...]) -> No
         os.close(number)
 
 
+def only_descriptor(answer: Answer, kind: type[Reply]) -> int:
+    """The one descriptor of a reply of this kind.
+
+    Raises:
+        PeerError: There are none, or several.
+        KjuError: The reply is a failure.
+    """
+    reply, descriptors = answer
+    try:
+        check_reply(reply, kind)
+        if len(descriptors) != 1:
+            raise PeerError(f"memory came with {len(descriptors)} descriptors", reply)
+    except KjuError:
+        close_all(descriptors)
+        raise
+    return descriptors[0]
+
+
 class Link:
     """One connection to one machine's host.
 
     Attributes:
         name: The machine's name.
-        welcome: What the host said first.
+        welcome: The host's first message.
+        default_timeout: Seconds for the host to answer a request, beyond what the request itself
+            takes; None for no limit. It answers in well under a millisecond, unless QEMU keeps it
+            waiting (5 s).
     """
 
     welcome: Welcome
 
-    def __init__(self, sock: socket.socket, name: str, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, sock: socket.socket, name: str, timeout: float | None = DEFAULT_SECONDS
+    ) -> None:
         """Use `attach`; or `call` a `Launch` first."""
         sock.setblocking(False)
-        self._patience = patience
+        self.default_timeout = timeout
         self.name = name
         self._sock = sock
         self._side = ClientSide()
@@ -81,14 +103,14 @@ class Link:
         self._dead = ""
 
     @classmethod
-    def attach(cls, name: str, role: Role, client: str, patience: float = PATIENCE) -> Link:
+    def attach(cls, name: str, role: Role, client: str, timeout: float = DEFAULT_SECONDS) -> Link:
         """Connect to a running machine and say hello.
 
         Args:
             name: The machine's.
             role: What this client may do.
             client: Its name, for the list of clients.
-            patience: Seconds for the host to answer this and each request after it.
+            timeout: Seconds for the host to answer this and each request after it.
 
         Raises:
             MachineNotFoundError: None of this name runs.
@@ -96,7 +118,7 @@ class Link:
             PeerError: What answers is no host of this version.
             WaitTimeoutError: The host does not answer.
         """
-        link = cls(connect(running.find(name), name, patience), name, patience)
+        link = cls(connect(running.find(name), name, timeout), name, timeout)
         try:
             link.welcome = link.ask(Hello(role=role, client=client), Welcome)
         except BaseException:
@@ -104,8 +126,21 @@ class Link:
             raise
         return link
 
-    def ask(self, request: Request, wanted: type[T], extra: float = 0.0) -> T:
-        """Send a request and return its reply, which brings no descriptors.
+    def ask(
+        self,
+        request: Request,
+        wanted: type[T],
+        extra: float = 0.0,
+        *,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+    ) -> T:
+        """Send a request and return its reply, which has no descriptors.
+
+        Args:
+            request: The request.
+            wanted: The kind of its reply.
+            extra: Seconds that the request takes by itself, beyond the timeout.
+            timeout: Seconds; None for no limit.
 
         Raises:
             KjuError: What the host answered.
@@ -113,13 +148,15 @@ class Link:
             WaitTimeoutError: No answer came.
             ClosedError: This process has closed the connection.
         """
-        reply, descriptors = self.call(request, self._patience + extra)
+        seconds = seconds_of(timeout, self.default_timeout)
+        reply, descriptors = self.call(request, None if seconds is None else seconds + extra)
         close_all(descriptors)
         return check_reply(reply, wanted)
 
-    def call(self, request: Request, patience: float = PATIENCE) -> Answer:
-        """As `ask`, for any reply; the caller owns its descriptors."""
-        deadline = time.monotonic() + patience
+    def call(self, request: Request, timeout: Timeout = DEFAULT_TIMEOUT) -> Answer:
+        """Send a request and return any reply; the caller owns its descriptors."""
+        seconds = seconds_of(timeout, self.default_timeout)
+        deadline = deadline_of(seconds)
         with self._turn:
             self._raise_if_dead()
             number, data = self._side.request(request)
@@ -144,7 +181,7 @@ class Link:
             except OSError:
                 pass  # it is done for nobody then
 
-    def _send(self, data: bytes, deadline: float) -> None:
+    def _send(self, data: bytes, deadline: float | None) -> None:
         view = memoryview(data)
         while view:
             try:
@@ -158,10 +195,10 @@ class Link:
                 # It may have said why before it hung up; that is still to be read.
                 return
 
-    def _wait_or_read(self, deadline: float) -> None:
+    def _wait_or_read(self, deadline: float | None) -> None:
         """Let another thread read, or read for everybody; returns when something happened."""
         if self._reading:
-            if not self._turn.wait(max(0.0, deadline - time.monotonic())):
+            if not self._turn.wait(seconds_to(deadline)):
                 raise self._late()
             return
         self._reading = True
@@ -180,10 +217,16 @@ class Link:
     def _late(self) -> WaitTimeoutError:
         return WaitTimeoutError(f"the host of {self.name!r} did not answer in time")
 
-    def _poll(self, events: int, deadline: float) -> bool:
+    def _poll(self, events: int, deadline: float | None) -> bool:
         poll = select.poll()
         poll.register(self._sock, events)
-        return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+        while True:
+            left = seconds_to(deadline)
+            # poll() takes at most 2**31 milliseconds.
+            if poll.poll(_LONGEST_POLL if left is None else min(left * 1000, _LONGEST_POLL)):
+                return True
+            if seconds_to(deadline) == 0.0:
+                return False
 
     def _take(self) -> None:
         """Read what there is."""
@@ -239,9 +282,9 @@ class Link:
                 return
             self._take()
 
-    def wait_gone(self, timeout: float) -> bool:
+    def wait_ended(self, seconds: float | None) -> bool:
         """Wait until the host has hung up; returns whether it has."""
-        deadline = time.monotonic() + timeout
+        deadline = deadline_of(seconds)
         with self._turn:
             while not self._dead:
                 try:
@@ -264,13 +307,7 @@ class Link:
         with self._turn:
             while not self._side.happened:
                 self._raise_if_dead()
-                # Whoever waits for ever still looks now and then, so that Ctrl-C is heard.
-                until = time.monotonic() + 60 if deadline is None else deadline
-                try:
-                    self._wait_or_read(until)
-                except WaitTimeoutError:
-                    if deadline is not None:
-                        raise
+                self._wait_or_read(deadline)
             return self._side.happened.popleft()
 
     def close(self) -> None:

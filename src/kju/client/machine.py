@@ -32,17 +32,18 @@ from ..protocol.messages import (
     Welcome,
 )
 from ..remote.address import SCHEME
-from ..store import claims, running
+from ..store import claims
 from ..store.paths import check_name, local_network
 from ..surface import NOTHING_TAKEN, Mark
 from . import life, replaying, requests
 from .keyboard import Keyboard
-from .link import Link
+from .link import Link, only_descriptor
 from .machine_base import MachineBase
 from .pointer import Pointer
 from .requests import check_reply
-from .screen import Screen, Screens, only_descriptor
+from .screen import Screen, Screens
 from .snapshots import Events, Snapshots
+from .timeouts import DEFAULT_TIMEOUT, Timeout, seconds_of
 
 if TYPE_CHECKING:
     import subprocess
@@ -83,9 +84,19 @@ class Machine(MachineBase[Link, Screen, Keyboard, Pointer]):
         """
         return self._link.ask(GetInfo(), Info).info
 
-    def wait_gone(self, timeout: float) -> bool:
-        """Wait at most *timeout* seconds for the machine to end; returns whether it has."""
-        return self._link.wait_gone(timeout)
+    def wait_ended(self, *, timeout: Timeout = DEFAULT_TIMEOUT) -> str:
+        """Wait for the machine to end, and return the reason.
+
+        Args:
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
+
+        Raises:
+            WaitTimeoutError: It is still running.
+        """
+        seconds = seconds_of(timeout, self.default_timeout)
+        if not self._link.wait_ended(seconds):
+            raise requests.still_running(self.name, seconds)
+        return str(self.end_reason)
 
     @property
     def snapshots(self) -> Snapshots:
@@ -146,30 +157,35 @@ class Machine(MachineBase[Link, Screen, Keyboard, Pointer]):
         descriptor = only_descriptor(self._link.call(GetSerial()), SerialHandle)
         return socket.socket(fileno=descriptor)
 
-    def events(self, since: int = -1, timeout: float | None = None) -> Events:
-        """What happens to the machine, from this call on; ends when it does.
+    def events(self, since: int | None = None, *, timeout: Timeout = None) -> Events:
+        """Iterate over the machine's events, from this call on, until the machine ends.
 
         Args:
-            since: Begin with the events after this one's number, of the last 256; 0 for all of
-                them. -1 for none of the past.
-            timeout: Seconds to wait for each.
+            since: Begin with the events after this number, of the last 256; 0 for all of them.
+                By default only new events.
+            timeout: Seconds to wait for each event; None, the default, for no limit.
 
         Returns:
-            An iterator of `Event`; close it, or let go of it, to be told no more.
+            An iterator of `Event`. Close it, or drop it, to end the subscription.
 
         Raises:
-            WaitTimeoutError: Nothing happened in time.
+            WaitTimeoutError: No event came within *timeout*.
             MachineGoneError: It has ended already.
         """
-        return Events(self.name, client_name(), since, timeout)
+        seconds = seconds_of(timeout, self.default_timeout)
+        return Events(self.name, client_name(), since, seconds)
 
-    def shutdown(self, timeout: float = life.SHUTDOWN) -> bool:
+    def shutdown(self, *, timeout: Timeout = DEFAULT_TIMEOUT) -> bool:
         """Press the guest's power button; end the machine if it has not shut down in time.
 
         A guest that cannot receive the press (ACPI is off in it) is ended at once.
 
+        Args:
+            timeout: Seconds for the guest to shut down; None for no limit. The default is
+                `default_timeout`.
+
         Returns:
-            Whether the guest did so itself.
+            True if the guest shut down by itself, False if the machine was ended.
 
         Raises:
             RoleError: This client only views.
@@ -182,7 +198,7 @@ class Machine(MachineBase[Link, Screen, Keyboard, Pointer]):
             return False
         except MachineGoneError:
             pass
-        if by_itself := self.wait_gone(timeout):
+        if by_itself := self._link.wait_ended(seconds_of(timeout, self.default_timeout)):
             self._reap()
         else:
             self.stop()
@@ -242,7 +258,7 @@ class Machine(MachineBase[Link, Screen, Keyboard, Pointer]):
         """
         with contextlib.suppress(MachineGoneError):
             self._link.ask(Stop(), Done)
-        if not self.wait_gone(END):
+        if not self._link.wait_ended(END):
             raise requests.not_ended(self.name, END, self.log)
         self._reap()
 
@@ -295,12 +311,12 @@ def mirror(
     connect: Sequence[str] = (),
     name: str | None = None,
     role: Role = "control",
-    user: str = "",
+    user: str | None = None,
     trust: str | os.PathLike[str] | None = None,
     audience: bool = False,
     lossy: bool = False,
-    codec: str = "",
-    sender: str = "",
+    codec: str | None = None,
+    sender: str | None = None,
     insecure: bool = False,
     surface: str | os.PathLike[str] | None = None,
     detach: bool = False,
@@ -340,12 +356,12 @@ def mirror(
         connect=connect or [local_network()],
         name=check_name(name) if name else None,
         role=role,
-        user=user,
+        user=user or "",
         trust=trust,
         audience=audience,
         lossy=lossy,
-        codec=codec,
-        sender=sender,
+        codec=codec or "",
+        sender=sender or "",
         insecure=insecure,
         surface=Path(surface) if surface else None,
         detach=detach,
@@ -373,7 +389,7 @@ def launched(request: Launch) -> Machine:
     except BaseException as error:
         if isinstance(error, KjuError) and not isinstance(error, WaitTimeoutError):
             # It hangs up when everything has been taken down: the name is free again then.
-            link.wait_gone(END)
+            link.wait_ended(END)
         link.close()
         child.wait()
         if isinstance(error, MachineGoneError):
@@ -401,12 +417,3 @@ def attach(name: str, role: Role = "control") -> Machine:
     if name.startswith(SCHEME):
         return mirror(name, role=role)
     return Machine(Link.attach(name, requests.check_role(role), client_name()))
-
-
-def machines() -> list[str]:
-    """The names of this user's running machines, sorted.
-
-    What killed machines have left behind is removed.
-    """
-    claims.sweep()
-    return running.names()

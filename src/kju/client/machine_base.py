@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from ..protocol.framing import no_screen
 from ..protocol.messages import Role, Welcome
 from ..store.paths import Paths
+from .timeouts import seconds_of
 
 if TYPE_CHECKING:
     import subprocess
@@ -19,6 +20,7 @@ class AnyLink(Protocol):
 
     name: str
     welcome: Welcome
+    default_timeout: float | None
 
     def gone(self) -> str | None:
         """Why the machine is known to have ended, or None."""
@@ -75,44 +77,54 @@ class MachineBase(Generic[LinkT, ScreenT, KeyboardT, PointerT]):
 
     @property
     def keyboard(self) -> KeyboardT:
-        """The first console's keyboard."""
-        return self.keyboard_of(0)
-
-    def keyboard_of(self, console: int) -> KeyboardT:
-        """One console's keyboard."""
+        """The first console's keyboard; also of a machine without a screen."""
         make: type = self._keyboard
-        keyboard: KeyboardT = make(self._link, console)
+        keyboard: KeyboardT = make(self._link, 0)
         return keyboard
 
     @property
     def pointer(self) -> PointerT:
         """The first console's pointer."""
-        return self.pointer_of(0)
-
-    def pointer_of(self, console: int) -> PointerT:
-        """One console's pointer."""
         make: type = self._pointer
-        pointer: PointerT = make(self._link, console)
+        pointer: PointerT = make(self._link, 0)
         return pointer
 
     @property
+    def default_timeout(self) -> float | None:
+        """Seconds that a call on this machine may take if it is given no timeout.
+
+        None for no limit; 30 at first. It holds for the machine's screens, its snapshots and the
+        host's answers.
+        """
+        return self._link.default_timeout
+
+    @default_timeout.setter
+    def default_timeout(self, seconds: float | None) -> None:
+        self._link.default_timeout = seconds_of(seconds, None)
+
+    @property
     def host_pid(self) -> int:
-        """The process that runs the machine."""
+        """The number of the process that runs the machine."""
         return self._link.welcome.pid
 
     @property
-    def paths(self) -> Paths:
-        """The machine's files; they go when it ends."""
+    def _paths(self) -> Paths:
+        """The machine's files, which are removed when it ends."""
         return Paths(Path(self._link.welcome.folder))
 
     @property
     def log(self) -> Path:
-        """The host's log; it goes when the machine ends."""
-        return self.paths.host_log
+        """The path of the host's log, which is removed when the machine ends."""
+        return self._paths.host_log
 
     @property
-    def gone(self) -> str | None:
-        """Why the machine is known to have ended, or None."""
+    def is_alive(self) -> bool:
+        """True until the machine has ended, or was closed here."""
+        return self._link.gone() is None
+
+    @property
+    def end_reason(self) -> str | None:
+        """The reason why the machine has ended; None while it is alive."""
         return self._link.gone()
 
     def __repr__(self) -> str:

@@ -28,9 +28,8 @@ class Pointer:
         self._link = link
         self._console = console
 
-    @property
-    def absolute(self) -> bool:
-        """Whether the guest's pointer takes positions now; else it takes distances."""
+    def is_absolute(self) -> bool:
+        """Return True if the guest's pointer takes positions now, False if it takes distances."""
         return self._link.ask(GetPointer(console=self._console), PointerState).absolute
 
     def move(self, x: int, y: int) -> Mark:

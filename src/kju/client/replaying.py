@@ -24,9 +24,9 @@ def read(machine: MachineBase[Any, Any, Any, Any]) -> list[Input]:
     """
     if machine.role != "control":
         raise RoleError("a view client may not see what is typed; attach with role='control'")
-    if reason := machine.gone:
+    if reason := machine.end_reason:
         raise MachineGoneError(reason, machine.name)
-    return decode(logs.read(machine.paths.input_log))
+    return decode(logs.read(machine._paths.input_log))
 
 
 def due(entries: Iterable[Input], speed: float) -> Iterator[tuple[float, Keys | Point]]:

@@ -10,7 +10,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
-from ..errors import ClosedError, KjuError, MachineError, MachineGoneError, PeerError, UsageError
+from ..errors import (
+    ClosedError,
+    KjuError,
+    MachineError,
+    MachineGoneError,
+    PeerError,
+    UsageError,
+    WaitTimeoutError,
+)
 from ..protocol.framing import error_from
 from ..protocol.launch_options import LaunchOptions, launch_message
 from ..protocol.messages import (
@@ -391,6 +399,11 @@ def gone_error(name: str, reason: str) -> KjuError:
 def not_ended(name: str, seconds: float, log: Path) -> MachineError:
     """The error for a machine that was told to end and does not."""
     return MachineError(f"the machine {name!r} has not ended in {seconds:g} s: see {log}", name)
+
+
+def still_running(name: str, seconds: float | None) -> WaitTimeoutError:
+    """Make the error for a machine that was expected to end."""
+    return WaitTimeoutError(f"the machine {name!r} has not ended within {seconds:g} s")
 
 
 def host_failed(status: int | None) -> KjuError:

@@ -6,34 +6,19 @@ handed out.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Self, overload
+from collections.abc import Sequence
+from typing import overload
 
-from ..errors import KjuError, PeerError
-from ..memory import SharedMemory, open_fd
-from ..protocol.framing import Answer
-from ..protocol.messages import (
-    Done,
-    GetLive,
-    GetSurface,
-    Hold,
-    LiveHandle,
-    Refresh,
-    Reply,
-    SurfaceHandle,
-    Unhold,
-)
+from ..protocol.messages import Done, Refresh
 from ..surface.formats import PixelFormat
 from ..surface.geometry import Area
 from .following import Following
 from .frame import Frame
-from .link import Link, close_all
-from .requests import check_reply
+from .keyboard import Keyboard
+from .link import Link
+from .origin import LinkOrigin
+from .pointer import Pointer
 from .surface import Surface
-
-#: Milliseconds to hold a surface for a consistent copy: 33 MB, a 4K screen, take under 20.
-HOLD = 50
 
 
 class Screen(Following, Surface):
@@ -46,48 +31,26 @@ class Screen(Following, Surface):
         console: The console's index.
     """
 
-    console: int
-    _refresh: Callable[[bool], int]
-
-    @classmethod
-    def of(cls, link: Link, console: int) -> Self:
-        """Open a console's screen.
+    def __init__(self, link: Link, console: int) -> None:
+        """Use `kju.Machine.screens`.
 
         Raises:
             UsageError: There is no such console.
             MachineGoneError: The machine has ended.
         """
+        super().__init__(LinkOrigin(link, console))
+        self.console = console
+        self._link = link
 
-        def reopen() -> SharedMemory:
-            return open_fd(surface_descriptor(link, console))
+    @property
+    def keyboard(self) -> Keyboard:
+        """The keyboard of this console."""
+        return Keyboard(self._link, self.console)
 
-        @contextlib.contextmanager
-        def hold() -> Iterator[None]:
-            link.ask(Hold(console=console, milliseconds=HOLD), Done)
-            try:
-                yield
-            finally:
-                link.ask(Unhold(console=console), Done)
-
-        def refresh(sync: bool) -> int:
-            return link.ask(Refresh(console=console, sync=sync), Done).version
-
-        screen = cls.from_fd(
-            surface_descriptor(link, console),
-            gone=link.gone,
-            reopen=reopen,
-            # Only a client with the control role may make the producer wait.
-            hold=hold if link.welcome.role == "control" else None,
-        )
-        screen.console = console
-        screen._refresh = refresh
-        # Only a client with the control role may see what is not published: it could write there.
-        screen.use_live(
-            window=lambda: live_descriptor(link, console),
-            catch_up=(lambda: refresh(False)) if link.welcome.role == "view" else None,
-            publish=lambda: refresh(False),
-        )
-        return screen
+    @property
+    def pointer(self) -> Pointer:
+        """The pointer of this console."""
+        return Pointer(self._link, self.console)
 
     def frame(
         self,
@@ -135,38 +98,10 @@ class Screen(Following, Surface):
         Raises:
             MachineGoneError: The machine has ended.
         """
-        return self._refresh(True)
+        return self._link.ask(Refresh(console=self.console, sync=True), Done).version
 
     def _newest(self) -> None:
         self.refresh()
-
-
-def surface_descriptor(link: Link, console: int) -> int:
-    """Ask for a console's surface; the caller owns the descriptor."""
-    return only_descriptor(link.call(GetSurface(console=console)))
-
-
-def live_descriptor(link: Link, console: int) -> int:
-    """Ask for the memory of a console's live window; the caller owns the descriptor."""
-    return only_descriptor(link.call(GetLive(console=console)), LiveHandle)
-
-
-def only_descriptor(answer: Answer, kind: type[Reply] = SurfaceHandle) -> int:
-    """The one descriptor of a reply of this kind.
-
-    Raises:
-        PeerError: There are none, or several.
-        KjuError: The reply is a failure.
-    """
-    reply, descriptors = answer
-    try:
-        check_reply(reply, kind)
-        if len(descriptors) != 1:
-            raise PeerError(f"memory came with {len(descriptors)} descriptors", reply)
-    except KjuError:
-        close_all(descriptors)
-        raise
-    return descriptors[0]
 
 
 class Screens(Sequence[Screen]):
@@ -188,7 +123,7 @@ class Screens(Sequence[Screen]):
             return [self[i] for i in range(*index.indices(len(self)))]
         screen = self._open[index]
         if screen is None:
-            screen = Screen.of(self._link, range(len(self))[index])
+            screen = Screen(self._link, range(len(self))[index])
             # Two threads may open it at once; one of the two screens is kept.
             screen = self._open[index] = self._open[index] or screen
         return screen

@@ -12,8 +12,9 @@ from ..surface import NOTHING_TAKEN, Change, Mark, State
 from ..surface.consumer import next_wait
 from ..surface.formats import PixelFormat
 from ..surface.geometry import Area
-from .base import SurfaceBase, deadline_of, seconds_to, touches
+from .base import SurfaceBase, touches
 from .frame import Frame
+from .timeouts import DEFAULT_TIMEOUT, Timeout, deadline_of, seconds_of, seconds_to
 from .waits import Waits
 
 _LIVE = (State.LIVE.value, State.PAUSED.value)
@@ -87,31 +88,32 @@ class Surface(Waits):
         self._write_picture(path, frame)
         return frame
 
-    def wait(self, since: Mark | None = None, timeout: float | None = None) -> Change:
-        """Sleep until pixels changed; other threads run meanwhile.
+    def wait(self, since: Mark | None = None, *, timeout: Timeout = DEFAULT_TIMEOUT) -> Change:
+        """Sleep until pixels change; other threads run meanwhile.
 
         Args:
-            since: What has been taken already; by default everything until now.
-            timeout: Seconds; None waits as long as the producer lives.
+            since: The mark of the newest change that has been taken; by default, now.
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
 
         Returns:
-            What changed since the mark.
+            The changes since the mark.
 
         Raises:
             WaitTimeoutError: Nothing changed.
-            ProducerGoneError: Nothing will: the producer closed the surface or died. This
-                is noticed within a second.
-            MemoryLostError: The file below was cut.
+            ProducerGoneError: The producer closed the surface or died. This is noticed within a
+                second.
+            MemoryLostError: The file below was truncated.
         """
         mark = self.mark if since is None else since
-        deadline = deadline_of(timeout)
+        seconds = seconds_of(timeout, self.default_timeout)
+        deadline = deadline_of(seconds)
         change = self._sleep(mark, deadline)
         if change is not None:
             return change
         while True:
             reader = self._consumer.reader
             version, state = reader.version, reader.state_code
-            looked = self._look(mark, deadline, timeout)
+            looked = self._look(mark, deadline, seconds)
             if isinstance(looked, Change):
                 return looked
             mapping, reader = self._segment.mapping, self._consumer.reader
@@ -147,16 +149,15 @@ class Surface(Waits):
         except FormatError:
             return None
 
-    def changes(
-        self, since: Mark = NOTHING_TAKEN, timeout: float | None = None
-    ) -> Iterator[Change]:
-        """Yield what changed, again and again: first everything, then damage.
+    def changes(self, since: Mark = NOTHING_TAKEN, *, timeout: Timeout = None) -> Iterator[Change]:
+        """Yield changes without end: first the whole surface, then the damage since the last.
 
-        A consumer that is slow gets fewer and larger changes, never a queue of old ones.
+        A slow consumer gets fewer and larger changes, never a queue of old ones.
 
         Args:
-            since: Where to start; by default nothing has been taken yet.
-            timeout: Seconds between two changes after which `WaitTimeoutError` is raised.
+            since: The mark to start at; by default nothing has been taken yet.
+            timeout: Seconds between two changes; None, the default, for no limit: a guest whose
+                screen does not change is not an error.
 
         Raises:
             WaitTimeoutError: Nothing changed for *timeout* seconds.
@@ -164,27 +165,27 @@ class Surface(Waits):
             MemoryLostError: The file below was cut.
         """
         while True:
-            change = self.wait(since, timeout)
+            change = self.wait(since, timeout=timeout)
             yield change
             since = change.mark
 
-    def wait_news(self, mark: Mark, cursor: int, state: State, timeout: float) -> bool:
-        """Sleep until pixels, cursor or state are no longer these, for viewers, which show all.
+    def wait_news(self, mark: Mark, cursor: int, state: State, *, seconds: float) -> bool:
+        """Sleep until the pixels, the cursor or the state change; for viewers, which show all.
 
         Args:
-            mark: What of the pixels has been taken.
-            cursor: `Cursor.version` of the cursor that has been taken.
-            state: What the producer said.
-            timeout: Seconds.
+            mark: The mark of the pixels that are shown.
+            cursor: `Cursor.version` of the cursor that is shown.
+            state: The state that is shown.
+            seconds: Return after this time in any case.
 
         Returns:
-            Whether something is new; also, at most half a second late, when another surface
-            has replaced this one.
+            True after a change; also, at most half a second late, when another surface has
+            replaced this one. False when the time is over.
 
         Raises:
             ClosedError: This process has closed the surface.
         """
-        deadline = deadline_of(timeout)
+        deadline = deadline_of(seconds)
         while True:
             consumer = self._open()
             reader = consumer.reader
@@ -196,26 +197,28 @@ class Surface(Waits):
             if reader.wait(mark.version, cursor, state, milliseconds):
                 return True
 
-    def after(self, mark: Mark, *, region: Area | None = None, timeout: float | None) -> Change:
+    def after(
+        self, mark: Mark, *, region: Area | None = None, timeout: Timeout = DEFAULT_TIMEOUT
+    ) -> Change:
         """Wait for the first published change after an input.
 
-        What the guest does with an input cannot be seen, only what its screen does after it: a
-        cursor that blinks is a change too, so say where the answer is to be.
+        The guest's reaction is recognised by its pixels only. A blinking cursor changes pixels
+        too, so give the region in which the reaction is expected.
 
         Args:
-            mark: As the input returned it, or any other.
-            region: Pixels; a change elsewhere does not count. Everything by default.
-            timeout: Seconds; None waits as long as the producer lives.
+            mark: The mark that the input returned, or any other.
+            region: Area in pixels; a change elsewhere does not count. The whole screen by default.
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
 
         Returns:
-            What changed since the mark or, if that was elsewhere, since some later moment.
+            The changes since the mark or, if those were outside the region, since a later mark.
 
         Raises:
             As `wait`.
         """
-        deadline = deadline_of(timeout)
+        deadline = deadline_of(seconds_of(timeout, self.default_timeout))
         while True:
-            change = self.wait(mark, seconds_to(deadline))
+            change = self.wait(mark, timeout=seconds_to(deadline))
             if touches(change, region):
                 return change
             mark = change.mark

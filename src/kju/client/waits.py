@@ -9,13 +9,15 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ..errors import InconsistentError, UnavailableError, WaitTimeoutError
 from ..surface import NOTHING_TAKEN, Change, Mark
+from ..surface.formats import PixelFormat
 from ..surface.geometry import Area, Rect
 from .base import SurfaceBase
-from .frame import Frame
+from .frame import Frame, converted
+from .timeouts import DEFAULT_TIMEOUT, Timeout, seconds_of
 from .witness import witnessed
 
 if TYPE_CHECKING:
@@ -45,17 +47,21 @@ class Waits(SurfaceBase):
 
     if TYPE_CHECKING:
 
-        def wait(self, since: Mark | None = None, timeout: float | None = None) -> Change:
+        def wait(self, since: Mark | None = None, *, timeout: Timeout = DEFAULT_TIMEOUT) -> Change:
             """As `kju.Surface.wait`."""
 
     def wait_change(
-        self, region: Area | None = None, *, timeout: float | None, since: Mark | None = None
+        self,
+        region: Area | None = None,
+        *,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        since: Mark | None = None,
     ) -> Change:
         """Wait until pixels differ from what they are now.
 
         Args:
             region: Where; everywhere by default.
-            timeout: Seconds; None waits for ever.
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
             since: A mark to begin at in place of now. What the screen showed then is not known any
                 more, so whole tiles count that have changed since.
 
@@ -71,8 +77,9 @@ class Waits(SurfaceBase):
         seconds: float,
         region: Area | None = None,
         *,
-        timeout: float | None,
+        timeout: Timeout = DEFAULT_TIMEOUT,
         ignore: Iterable[Area] = (),
+        pixels: PixelFormat = "rgb",
     ) -> Frame:
         """Wait until the pixels have not changed for *seconds*.
 
@@ -82,23 +89,25 @@ class Waits(SurfaceBase):
         Args:
             seconds: How long, from this call on at the earliest.
             region: Where; everywhere by default.
-            timeout: Seconds; None waits for ever.
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
             ignore: Rectangles that may change all the time, a clock for example.
+            pixels: Order of the channels, as for `kju.Surface.frame`.
 
         Returns:
-            The region's pixels, B G R X.
+            The region's pixels.
         """
         from ..vision.pixels import Still
 
         rects = [Rect(*area) for area in ignore]
-        return self._wait(Still(seconds, rects), region, timeout)  # type: ignore[return-value]
+        frame = self._wait(Still(seconds, rects), region, timeout)
+        return converted(frame, pixels)  # type: ignore[arg-type]  # what it looked at is a frame
 
     def wait_image(
         self,
         needle: OneNeedle | Sequence[OneNeedle],
         region: Area | None = None,
         *,
-        timeout: float | None,
+        timeout: Timeout = DEFAULT_TIMEOUT,
         similarity: float | None = None,
     ) -> Match:
         """Wait until a needle is on the screen.
@@ -107,7 +116,7 @@ class Waits(SurfaceBase):
             needle: What to look for: a needle's path, a `kju.vision.Needle`, or a frame; or
                 several, of which the first that is there is found.
             region: Where; everywhere by default.
-            timeout: Seconds; None waits for ever.
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
             similarity: 1.0 is equal to the last pixel; by default what the needle says, which is
                 0.95 unless it was made with another.
 
@@ -126,7 +135,7 @@ class Waits(SurfaceBase):
         text: str | re.Pattern[str],
         region: Area | None = None,
         *,
-        timeout: float | None,
+        timeout: Timeout = DEFAULT_TIMEOUT,
         language: str = "eng",
     ) -> TextMatch:
         """Wait until a text can be read on the screen.
@@ -137,7 +146,7 @@ class Waits(SurfaceBase):
         Args:
             text: What to find, as `kju.vision.Text.find` does.
             region: Where; everywhere by default. A small one is faster to recognise.
-            timeout: Seconds; None waits for ever.
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
             language: Tesseract's name of the language to expect.
 
         Returns:
@@ -153,43 +162,55 @@ class Waits(SurfaceBase):
         colour: str | tuple[int, int, int],
         region: Area | None = None,
         *,
-        timeout: float | None,
+        timeout: Timeout = DEFAULT_TIMEOUT,
         share: float = 1.0,
         tolerance: int = 0,
+        pixels: PixelFormat = "rgb",
     ) -> Frame:
         """Wait until pixels have a colour.
 
         Args:
             colour: ``"#rrggbb"``, a name of CSS, or red, green and blue.
             region: Where; everywhere by default.
-            timeout: Seconds; None waits for ever.
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
             share: Of the region's pixels, over 0 to 1.
             tolerance: How much each of red, green and blue may differ, 0 to 255.
+            pixels: Order of the channels, as for `kju.Surface.frame`.
 
         Returns:
-            The region's pixels, B G R X.
+            The region's pixels.
         """
         from ..vision.pixels import Coloured
 
         condition = Coloured(colour, share, tolerance)
-        return self._wait(condition, region, timeout)  # type: ignore[return-value]
+        frame = self._wait(condition, region, timeout)
+        return converted(frame, pixels)  # type: ignore[arg-type]  # what it looked at is a frame
 
     def wait_for(
-        self, predicate: Callable[[Frame], T], region: Area | None = None, *, timeout: float | None
+        self,
+        predicate: Callable[[Frame], T],
+        region: Area | None = None,
+        *,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        pixels: PixelFormat = "rgb",
     ) -> T:
         """Wait until a function of the pixels is true.
 
         Args:
-            predicate: Given the region's pixels, B G R X, whenever they changed.
-            region: Where; everywhere by default.
-            timeout: Seconds; None waits for ever.
+            predicate: Called with the region's pixels whenever they change.
+            region: Area in pixels; the whole screen by default.
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
+            pixels: Order of the channels, as for `kju.Surface.frame`; ``bgrx`` needs no conversion.
 
         Returns:
-            What it returned.
+            The first true result of *predicate*.
         """
         from ..vision.pixels import Holds
 
-        return self._wait(Holds(predicate), region, timeout)  # type: ignore[arg-type]
+        def holds(part: Any) -> T:  # noqa: ANN401  a frame, whose type vision does not know
+            return predicate(converted(part, pixels))
+
+        return self._wait(Holds(holds), region, timeout)
 
     def find_image(
         self,
@@ -227,11 +248,12 @@ class Waits(SurfaceBase):
         self,
         condition: Condition[T],
         region: Area | None,
-        timeout: float | None,
+        timeout: Timeout,
         since: Mark = NOTHING_TAKEN,
     ) -> T:
-        watch = watch_for(condition, region, timeout, since)
-        with witnessed(self, watch):
+        seconds = seconds_of(timeout, self.default_timeout)
+        watch = watch_for(condition, region, seconds, since)
+        with witnessed(self._witnesses, watch):
             self._newest()
             while True:
                 mark = look(self, watch)
@@ -249,7 +271,7 @@ class Waits(SurfaceBase):
         while not is_due(watch):
             seconds = seconds_left(watch)
             try:
-                change = self.wait(mark, seconds)
+                change = self.wait(mark, timeout=seconds)
             except WaitTimeoutError:
                 continue
             mark = change.mark

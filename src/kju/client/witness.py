@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from ..surface.geometry import Rect
     from ..vision.looking import Watch
-    from .base import SurfaceBase
 
 
 class Waited(NamedTuple):
@@ -38,25 +37,27 @@ class Waited(NamedTuple):
     frame: npt.NDArray[np.uint8] | None
 
 
+#: Called with a wait that is over.
+Witness: TypeAlias = Callable[[Waited], object]
+
+
 @contextlib.contextmanager
-def witnessed(surface: SurfaceBase, watch: Watch[Any]) -> Iterator[None]:
-    """Tell a surface's witnesses of the wait in this block, however it ends."""
+def witnessed(witnesses: Iterable[Witness], watch: Watch[Any]) -> Iterator[None]:
+    """Call the witnesses after the wait in this block, however it ends."""
     began = time.monotonic()
     try:
         yield
     except BaseException as error:
-        _tell(surface, watch, began, error)
+        _tell(witnesses, watch, began, error)
         raise
-    _tell(surface, watch, began, None)
+    _tell(witnesses, watch, began, None)
 
 
 def _tell(
-    surface: SurfaceBase, watch: Watch[Any], began: float, error: BaseException | None
+    witnesses: Iterable[Witness], watch: Watch[Any], began: float, error: BaseException | None
 ) -> None:
-    if not surface.witnesses:
-        return
     found = watch.result if error is None else None
     ended = time.monotonic()
     waited = Waited(watch.what, watch.region, began, ended, found, error, watch.frame)
-    for witness in surface.witnesses:
+    for witness in witnesses:
         witness(waited)

@@ -159,7 +159,7 @@ class HostSide:
 
     def __init__(self, *, launch: bool = False) -> None:
         self.role: Role | None = None
-        self.client = ""
+        self.client: str = ""
         self._first: type[Hello] | type[Launch] = Launch if launch else Hello
         self._framer = Framer()
         self._out: deque[Outgoing] = deque()

@@ -66,7 +66,7 @@ class Film:
             most_bytes: Limit of their bytes; a single larger one is kept.
         """
         self.pictures: list[Picture] = []
-        self.bytes = 0
+        self.bytes: int = 0
         self._most = max(most, 2)
         self._most_bytes = most_bytes
         self._seen: tuple[int, int] | None = None

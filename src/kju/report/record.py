@@ -121,11 +121,11 @@ class Record:
         # The record's name, begin and facts; `story` adds the rest.
         self._begin = Story(machine.name, wall, 0.0, _facts(info), (), ())
         self._events = _Events()
-        log = machine.paths.input_log if machine.role == "control" else None
+        log = machine._paths.input_log if machine.role == "control" else None
         self._input = RecordedInput(log, console, wall - float(info.get("started", wall)))
         if log is None:
             self.note("input is not recorded: this client has the view role")
-        self._watched.witnesses += (self._add_wait,)
+        self._watched._witnesses += (self._add_wait,)
         self._thread = threading.Thread(target=self._run, name="kju record", daemon=True)
         self._thread.start()
 
@@ -185,8 +185,8 @@ class Record:
         if self._ended is not None:
             return
         # Other records of this screen keep their witnesses.
-        others = tuple(w for w in self._watched.witnesses if w != self._add_wait)
-        self._watched.witnesses = others
+        others = tuple(w for w in self._watched._witnesses if w != self._add_wait)
+        self._watched._witnesses = others
         self._ending = True
         self._wake.set()
         self._thread.join()

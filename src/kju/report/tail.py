@@ -88,7 +88,8 @@ class RecordedInput:
         self.console = console
         self._offset = offset
         self._lines: deque[tuple[float, float, bytes]] = deque()
-        self._bytes = self.lost = 0
+        self._bytes = 0
+        self.lost: int = 0
         self._read_at = 0.0
 
     def read(self, now: float) -> None:

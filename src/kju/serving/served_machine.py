@@ -15,11 +15,11 @@ import msgspec
 
 from ..client.aio.link import AsyncLink
 from ..client.aio.snapshots import events
+from ..client.link import only_descriptor
 from ..client.notifier import Notifier
-from ..client.screen import only_descriptor
 from ..errors import KjuError, UnavailableError, UsageError
 from ..memory import SharedMemory, open_fd
-from ..protocol.messages import Done, Finger, GetSurface, Keys, Point, To
+from ..protocol.messages import Done, Finger, GetSurface, Keys, Point, SurfaceHandle, To
 from ..remote.transport import Engine
 from ..surface import State
 from ..surface.consumer import Consumer
@@ -85,7 +85,8 @@ class ConsoleOrigin:
 
     async def _open_surface(self, link: AsyncLink) -> None:
         """Open the present surface, in place of the one before."""
-        segment = open_fd(only_descriptor(await link.call(GetSurface(console=self._console))))
+        answer = await link.call(GetSurface(console=self._console))
+        segment = open_fd(only_descriptor(answer, SurfaceHandle))
         try:
             consumer = Consumer(segment.mapping)
             segment.check()

@@ -8,8 +8,8 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from ..client.aio import machines
 from ..client.aio.link import AsyncLink
+from ..client.defined import running_names
 from ..errors import KjuError, UsageError
 from ..protocol.kinds import KINDS
 from ..protocol.messages import GetInfo, Info
@@ -104,7 +104,7 @@ class Server:
             self.served.pop(name, None)
             if not task.cancelled() and (error := task.exception()):
                 log.error("%s: %s", name, error, exc_info=error)
-        running = set(machines())
+        running = set(running_names())
         for name in running & set(self._names or running) - set(self._tasks):
             with contextlib.suppress(KjuError):
                 await self._add(engine, name)

@@ -232,7 +232,7 @@ class Connection:
     def _answer(self, screen: Surface, request: Shown) -> None:
         """Post an update if there is anything newer than the request."""
         mark, cursor, state, not_before = request
-        if state is not None and not screen.wait_news(mark, cursor, state, _POLL_SECONDS):
+        if state is not None and not screen.wait_news(mark, cursor, state, seconds=_POLL_SECONDS):
             return
         if (early := not_before - time.monotonic()) > 0:
             with self._changed:

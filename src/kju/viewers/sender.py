@@ -37,9 +37,8 @@ class Keyboard(Protocol):
 class Pointer(Protocol):
     """The part of a machine's pointer that a view uses."""
 
-    @property
-    def absolute(self) -> bool:
-        """True where the guest takes positions; asks the host."""
+    def is_absolute(self) -> bool:
+        """Ask the host whether the guest takes positions."""
 
     def move(self, x: int, y: int) -> object:
         """Move to a surface pixel."""
@@ -222,4 +221,4 @@ class Sender:
             case Turn(vertical, horizontal):
                 pointer.wheel(vertical, horizontal)
             case AskAbsolute():
-                self._on_absolute(pointer.absolute)
+                self._on_absolute(pointer.is_absolute())

@@ -139,14 +139,14 @@ class _MachineAttachment:
         self.screen = machine.screens[target.console]
         self.sender: Sender | None = None
         if target.controls:
-            keyboard = machine.keyboard_of(target.console)
-            pointer = machine.pointer_of(target.console)
+            keyboard = machine.screens[target.console].keyboard
+            pointer = machine.screens[target.console].pointer
             self.sender = Sender(keyboard, pointer, events.pointer_is, events.failed, target.layout)
         self._locks: _Polled[tuple[str, ...]] = _Polled(self._ask_locks, _LAMP_SECONDS, ())
         self._source = _Polled(self._ask_source, _SOURCE_SECONDS, "")
 
     def check(self) -> None:
-        if reason := self._machine.gone:
+        if reason := self._machine.end_reason:
             raise ProducerGoneError(reason)
 
     def facts(self) -> Facts:
@@ -155,7 +155,7 @@ class _MachineAttachment:
     def _ask_locks(self) -> tuple[str, ...]:
         if not self._target.controls:
             return ()
-        lamps = self._machine.keyboard_of(self._target.console).lamps
+        lamps = self._machine.screens[self._target.console].keyboard.lamps()
         return tuple(lamps.names) if lamps is not None else ()
 
     def _ask_source(self) -> str:

@@ -122,7 +122,7 @@ class Watch(Generic[T]):
         if timeout is not None and not timeout >= 0:
             raise UsageError(f"timeout must be at least 0 seconds, not {timeout}")
         self.mark: Mark = since
-        self.looks = 0
+        self.looks: int = 0
         self._found: T | None = None
         self._condition = condition
         self._region = region

@@ -164,7 +164,7 @@ class Shows(Condition[Match]):
                     f"{needle.name} is {width}x{height}, larger than {rect_text(region)}"
                 )
         names = ", ".join(needle.name for needle in needles)
-        self.what = f"the image {names}" if len(needles) == 1 else f"any of the images {names}"
+        self.what: str = f"the image {names}" if len(needles) == 1 else f"any of the images {names}"
         self._similarity = similarity
         self._finders = [Finder(needle, number) for number, needle in enumerate(needles)]
         self._best: Match | None = None

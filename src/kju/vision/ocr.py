@@ -67,7 +67,7 @@ class Reads(Condition[TextMatch]):
             pattern_of(wanted)
             self.what = f"the text {wanted!r}"
         else:
-            self.what = f"a text that matches {wanted.pattern!r}"
+            self.what: str = f"a text that matches {wanted.pattern!r}"
         self._wanted = wanted
         self._language = language
         self._read: Text | None = None

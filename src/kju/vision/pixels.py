@@ -69,8 +69,10 @@ class Still(Condition["Pixels"]):
         """
         if not seconds >= 0:
             raise UsageError(f"seconds without a change must be at least 0, not {seconds}")
-        self.what = f"{seconds:g} s without a change"
-        self.ignored = tuple(check_rect(rect, "the ignored area") for rect in ignore)
+        self.what: str = f"{seconds:g} s without a change"
+        self.ignored: tuple[Rect, ...] = tuple(
+            check_rect(rect, "the ignored area") for rect in ignore
+        )
         self._seconds = seconds
         self._last: Pixels | None = None
         self._since = 0.0
@@ -88,7 +90,7 @@ class Still(Condition["Pixels"]):
             self._moves(last, seen.pixels, boxes, seen.now)
         still = seen.now - self._since
         self._longest = max(self._longest, still)
-        self.again = self._since + self._seconds
+        self.again: float | None = self._since + self._seconds
         # Compare with the sum too: rounding can make it later than the difference.
         return seen.part if seen.now >= self.again or still >= self._seconds else None
 
@@ -157,7 +159,7 @@ class Coloured(Condition["Pixels"]):
         if not 0 <= tolerance <= 255:
             raise UsageError(f"tolerance is 0 to 255, not {tolerance}")
         name = "#{:02x}{:02x}{:02x}".format(*self._rgb)
-        self.what = f"the colour {name} on {share:.0%} of the pixels"
+        self.what: str = f"the colour {name} on {share:.0%} of the pixels"
         self._share = share
         self._tolerance = tolerance
         self._found = 0.0
@@ -186,7 +188,7 @@ class Holds(Condition[T]):
     """A predicate of the region's pixels is true."""
 
     def __init__(self, predicate: Callable[[Pixels], T]) -> None:
-        self.what = f"the condition {getattr(predicate, '__name__', 'of the predicate')}"
+        self.what: str = f"the condition {getattr(predicate, '__name__', 'of the predicate')}"
         self._predicate = predicate
         self._result: object = None
 

@@ -42,7 +42,7 @@ def test_start_escapes_the_reason_for_an_accelerator(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # A machine that runs elsewhere says what its accelerator is.
-    monkeypatch.setattr(commands.kept, "start", lambda name, detach: attach(name))
+    monkeypatch.setattr(commands.machines, "start", lambda name, detach: attach(name))
     with fake_host() as host:
         host.machine.info["accelerator"] = {"name": "tcg", "reason": REASON}
         commands.start("fake", watch=False)

@@ -23,9 +23,11 @@ from support.wait import until
 import kju
 import kju.aio
 from kju.client.aio.link import AsyncLink
+from kju.client.defined import running_names
 from kju.client.link import Link
 from kju.errors import (
     ClosedError,
+    ConflictError,
     GeometryError,
     MachineError,
     MachineGoneError,
@@ -160,7 +162,7 @@ def test_there_is_no_such_machine(api: Api) -> None:
         call(api, api.module.attach, "nobody")
     with pytest.raises(UsageError):
         call(api, api.module.attach, "../etc")
-    assert kju.machines() == []
+    assert running_names() == []
 
 
 def test_a_mistake_in_the_host_is_answered(api: Api, host: FakeHost) -> None:
@@ -176,9 +178,9 @@ def test_the_end_comes_with_its_reason(api: Api, host: FakeHost) -> None:
     screen = machine.screen
     host.say(messages.Ended(reason="QEMU was killed by SIGKILL", status=-9, log=["oh", "no"]))
     host.end()
-    assert call(api, machine.wait_gone, 5)
-    assert "SIGKILL" in machine.gone
-    assert "oh | no" in machine.gone
+    assert call(api, machine.wait_ended, timeout=5)
+    assert "SIGKILL" in machine.end_reason
+    assert "oh | no" in machine.end_reason
     with pytest.raises(MachineGoneError, match="SIGKILL"):
         call(api, machine.info)
     with pytest.raises(ProducerGoneError, match="SIGKILL"):
@@ -295,11 +297,11 @@ def test_close_frees_the_threads_that_wait(host: FakeHost) -> None:
 
 def test_consistent_copies_hold_the_producer(host: FakeHost) -> None:
     machine = kju.attach("fake")
-    with machine.screen._hold():
+    with machine.screen._origin.hold():
         assert host.machine.holds == 1
     machine.close()
     watcher = kju.attach("fake", "view")
-    assert watcher.screen._hold is None
+    assert watcher.screen._origin.hold() is None
     watcher.close()
 
 
@@ -525,7 +527,7 @@ def test_what_no_host_would_take_is_not_sent(api: Api, host: FakeHost) -> None:
     for work in (
         lambda: machine.keyboard.chord("ctrl-c", interval=10_000),
         lambda: machine.keyboard.type("a", interval=-1),
-        lambda: machine.keyboard_of(99).press("a"),
+        lambda: type(machine.keyboard)(machine._link, 99).press("a"),
     ):
         with pytest.raises(UsageError):
             call(api, work)
@@ -577,7 +579,7 @@ def test_who_breaks_the_protocol_is_told_why(api: Api, host: FakeHost) -> None:
     machine._link._sock.send(pack(messages.Hello(), 2))
     with pytest.raises(PeerError, match="sent Hello twice"):
         call(api, machine.info)
-    assert "sent Hello twice" in machine.gone
+    assert "sent Hello twice" in machine.end_reason
     call(api, machine.close)
 
 
@@ -626,7 +628,7 @@ def test_a_boot_command_that_is_cancelled_releases_what_it_holds(host: FakeHost)
 def test_caps_lock_turns_shift_around(api: Api, host: FakeHost) -> None:
     machine = call(api, api.module.attach, "fake")
     host.machine.lit = ["num", "caps"]
-    lamps = machine.keyboard.lamps if api.loop is None else call(api, machine.keyboard.lamps)
+    lamps = call(api, machine.keyboard.lamps)
     assert lamps == (False, True, True)
     call(api, machine.keyboard.type, "aB1!")
     assert host.machine.steps == [
@@ -714,3 +716,89 @@ def test_an_area_may_be_a_tuple(api: Api, host: FakeHost, area: Any, tmp_path: P
     with pytest.raises(GeometryError, match="leaves the 64x48 surface"):
         machine.screen.view((60, 0, 8, 8))
     call(api, machine.close)
+
+
+def test_a_machine_has_one_default_timeout(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    screen = machine.screens[0]
+    assert machine.default_timeout == screen.default_timeout == 30
+    machine.default_timeout = 0.05
+    assert screen.default_timeout == 0.05
+    for wait in (
+        screen.wait,
+        screen.wait_change,
+        lambda: screen.after(screen.mark),
+        lambda: screen.wait_colour("red"),
+        machine.wait_ended,
+        screen.refresh,  # the host is asked, and does not answer
+    ):
+        with pytest.raises(WaitTimeoutError):
+            call(api, wait)
+    machine.default_timeout = None
+    host.machine.block.set()
+    assert call(api, screen.refresh) == host.machine.producer.version
+    with pytest.raises(UsageError, match="0 or more seconds"):
+        machine.default_timeout = -1
+    call(api, machine.close)
+
+
+@pytest.mark.parametrize("timeout", [None, float("inf")])
+def test_no_limit_ends_with_the_change(api: Api, host: FakeHost, timeout: float | None) -> None:
+    machine = call(api, api.module.attach, "fake")
+    mark = machine.screen.mark
+    producer = host.machine.producer
+    timer = threading.Timer(0.05, lambda: producer.publish([(0, 0, 8, 8)]))
+    timer.start()
+    assert call(api, machine.screen.wait, mark, timeout=timeout).mark.version > mark.version
+    timer.join()
+    call(api, machine.close)
+
+
+def test_a_negative_timeout_is_refused(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    for wait in (machine.screen.wait, machine.screen.wait_stable, machine.wait_ended):
+        seconds = (1.0,) if wait == machine.screen.wait_stable else ()
+        with pytest.raises(UsageError, match="timeout must be 0 or more seconds"):
+            call(api, wait, *seconds, timeout=-1)
+    call(api, machine.close)
+
+
+def test_a_machine_is_alive_until_its_end(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    assert machine.is_alive and machine.end_reason is None
+    host.end()
+    assert "its host hung up" in call(api, machine.wait_ended, timeout=10)
+    assert not machine.is_alive
+    assert "its host hung up" in machine.end_reason
+    call(api, machine.close)
+
+
+def test_a_screen_has_its_keyboard_and_pointer(api: Api, host: FakeHost) -> None:
+    machine = call(api, api.module.attach, "fake")
+    screen = machine.screens[0]
+    call(api, screen.keyboard.chord, "a")
+    assert [down for _, down in host.machine.steps] == [True, False]
+    call(api, screen.pointer.click, 3, 4)
+    call(api, machine.close)
+
+
+def test_machines_lists_running_and_defined_ones(
+    api: Api, host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    file = call(api, api.module.define, "web", disk="1M", memory="64M")
+    copy = call(api, api.module.clone, "web", "copy")
+    assert api.module.machines() == [
+        kju.MachineEntry("copy", False, copy),
+        kju.MachineEntry("fake", True, None),
+        kju.MachineEntry("web", False, file),
+    ]
+    assert api.module.definition("copy").base == "web"
+    assert api.module.definition("web").memory == "64M"
+    with pytest.raises(ConflictError, match="copy"):
+        call(api, api.module.remove, "web")
+    assert call(api, api.module.remove, "copy") == []
+    call(api, api.module.remove, "web")
+    assert [machine.name for machine in api.module.machines()] == ["fake"]
+    with pytest.raises(MachineNotFoundError):
+        api.module.definition("web")

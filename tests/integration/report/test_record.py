@@ -113,7 +113,7 @@ def test_waits_of_asyncio_are_told_too(host: FakeHost) -> None:
 
 
 def test_input_is_told_with_its_times(host: FakeHost, machine: kju.Machine) -> None:
-    log = InputLog(machine.paths.input_log)
+    log = InputLog(machine._paths.input_log)
     log.keys(0, steps([parse_chord("ctrl-c")]))
     with recording(machine) as record:
         log.keys(0, steps([parse_chord("x")]))
@@ -129,7 +129,7 @@ def test_input_is_told_with_its_times(host: FakeHost, machine: kju.Machine) -> N
 
 def test_a_client_that_views_is_not_shown_what_is_typed(host: FakeHost) -> None:
     with kju.attach("fake", "view") as machine:
-        log = InputLog(machine.paths.input_log)
+        log = InputLog(machine._paths.input_log)
         with recording(machine) as record:
             log.keys(0, steps([parse_chord("x")]))
         log.close()
@@ -141,7 +141,7 @@ def test_a_client_that_views_is_not_shown_what_is_typed(host: FakeHost) -> None:
 
 def test_lines_that_are_no_input_are_left_out(machine: kju.Machine) -> None:
     with recording(machine) as record:
-        machine.paths.input_log.write_bytes(
+        machine._paths.input_log.write_bytes(
             b'{"time": "x"}\n\xff\n{"time":1.0,"keys":[[30,true]]}\n'
         )
     assert [entry.keys for entry in record.inputs] == [[(30, True)]]
@@ -187,5 +187,5 @@ def test_nothing_is_left_running(machine: kju.Machine) -> None:
     with recording(machine) as record:
         pass
     record.close()
-    assert machine.screen.witnesses == ()
+    assert machine.screen._witnesses == ()
     assert not [thread for thread in threading.enumerate() if thread.name == "kju record"]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from support.origin import KnownEnd
 
 import kju
 import kju.aio
@@ -30,7 +31,7 @@ def producer() -> Iterator[SurfaceProducer]:
 
 
 def test_the_end_is_noticed(producer: SurfaceProducer) -> None:
-    with kju.Surface.from_fd(os.dup(producer.memory.fileno()), gone=lambda: "killed") as surface:
+    with kju.Surface(KnownEnd(os.dup(producer.memory.fileno()), lambda: "killed")) as surface:
         changes = surface.changes(timeout=5)
         next(changes)
         with pytest.raises(ProducerGoneError, match="killed"):
@@ -41,7 +42,7 @@ def test_the_end_is_noticed(producer: SurfaceProducer) -> None:
 def test_the_middle_of_a_mode_is_no_other_end(producer: SurfaceProducer, form: type) -> None:
     number = os.dup(producer.memory.fileno())
     why: list[str] = []
-    surface = form.from_fd(number, gone=lambda: why[0] if why else None)
+    surface = form(KnownEnd(number, lambda: why[0] if why else None))
     np.frombuffer(producer.memory.mapping, np.uint32, 1, MODE_SEQUENCE)[0] |= 1
 
     def wait() -> None:
@@ -60,7 +61,7 @@ def test_the_middle_of_a_mode_is_no_other_end(producer: SurfaceProducer, form: t
 async def test_asyncio(producer: SurfaceProducer) -> None:
     number = os.dup(producer.memory.fileno())
     with pytest.raises(ProducerGoneError, match="killed"):
-        async with kju.aio.Surface.from_fd(number, gone=lambda: "killed") as surface:
+        async with kju.aio.Surface(KnownEnd(number, lambda: "killed")) as surface:
             taken = 0
             async for _ in surface.changes(timeout=5):
                 taken += 1
@@ -68,7 +69,7 @@ async def test_asyncio(producer: SurfaceProducer) -> None:
 
 
 def test_what_is_published_later_is_taken(producer: SurfaceProducer) -> None:
-    with kju.Surface.from_fd(os.dup(producer.memory.fileno()), gone=lambda: None) as surface:
+    with kju.Surface(KnownEnd(os.dup(producer.memory.fileno()), lambda: None)) as surface:
         first = surface.wait(kju.Mark(0, 0, 0), timeout=5)
         with pytest.raises(WaitTimeoutError):
             surface.wait(first.mark, timeout=0.05)

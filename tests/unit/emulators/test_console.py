@@ -118,7 +118,7 @@ def test_a_named_surface_is_replaced_under_its_name(tmp_path: Path) -> None:
             need = SourceStatus(Phase.RUNNING, "stub", "", Need.LARGER, 100 << 20)
             made.sources[0]._set_status(need)
             await made.until(lambda: made.console.producer is not old)
-            change = await asyncio.to_thread(surface.wait, surface.mark, 5)
+            change = await asyncio.to_thread(surface.wait, surface.mark, timeout=5)
             assert change.everything
             assert surface.incarnation == made.console.producer.incarnation
 

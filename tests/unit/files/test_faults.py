@@ -15,7 +15,7 @@ import pytest
 from support.faults import MODULES, Faults, kills, sweep
 
 from kju.cli import certificates, edit, needle, screen, wait
-from kju.client import kept
+from kju.client import defined
 from kju.emulators.input.log import InputLog
 from kju.errors import FileError, UsageError, WaitTimeoutError
 from kju.files import Folder, write_output
@@ -23,7 +23,8 @@ from kju.memory import SurfaceProducer
 from kju.protocol.input_log import Input
 from kju.remote.trust import Trust
 from kju.report import save as save_report
-from kju.store import defined, defining, logs, qemu_img
+from kju.store import defined as store
+from kju.store import defining, logs, qemu_img
 from kju.store.definition import Definition
 from kju.store.logs import BoundedLog
 from kju.store.paths import DEFINITION_FILE
@@ -51,7 +52,7 @@ def test_create(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_define(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     defining.create("other", Definition())
-    assert sweep(root, lambda: kept.define("web", memory="1G"), monkeypatch)
+    assert sweep(root, lambda: defined.define("web", memory="1G"), monkeypatch)
 
 
 @FAULTS
@@ -64,7 +65,7 @@ def test_edit(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
         root,
         lambda: edit.edit_definition("web"),
         monkeypatch,
-        lambda p: p.endswith(defined.EDITED),
+        lambda p: p.endswith(store.EDITED),
         number,
     )
     assert {"open", "write", "fsync", "rename", "unlink"} <= set(failed)
@@ -73,7 +74,7 @@ def test_edit(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 def test_clone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = defining.create("web", Definition(), "1M")
     with Folder.open(made.folder) as folder:
-        qemu_img.convert(str(made.folder / "disk.qcow2"), "qcow2", folder, defined.VARIABLES)
+        qemu_img.convert(str(made.folder / "disk.qcow2"), "qcow2", folder, store.VARIABLES)
     assert sweep(root, lambda: defining.clone("web", "copy"), monkeypatch)
 
 
@@ -93,7 +94,7 @@ def with_disks() -> Path:
     for name in ("old.raw", "more/old.img"):
         (folder / name).write_bytes(bytes(512))
     defining.replace(
-        defined.read("web"), "image = 'old.raw'\ndisks = ['disk.qcow2', 'more/old.img']\n"
+        store.read("web"), "image = 'old.raw'\ndisks = ['disk.qcow2', 'more/old.img']\n"
     )
     SnapshotFiles(str(folder), "").keep("clean", b"picture", b"{}\n")
     return folder
@@ -105,7 +106,7 @@ def test_a_killed_rm_leaves_nothing_to_the_next_machine_of_its_name(
     folder, killed = with_disks(), []
     for call in kills(lambda: defining.remove("web"), monkeypatch):
         killed.append(call)
-        if "web" in defined.names():
+        if "web" in store.names():
             assert len(list(folder.rglob("*"))) == 9, "it is whole"
         else:
             defining.create("web", Definition())
@@ -114,7 +115,7 @@ def test_a_killed_rm_leaves_nothing_to_the_next_machine_of_its_name(
         shutil.rmtree(folder)
         with_disks()
     assert {"rename", "unlink", "rmdir", "fsync"} <= set(killed)
-    assert defined.names() == []
+    assert store.names() == []
 
 
 def test_a_killed_create_leaves_nothing_to_the_next_machine_of_its_name(
@@ -123,7 +124,7 @@ def test_a_killed_create_leaves_nothing_to_the_next_machine_of_its_name(
     killed = []
     for call in kills(lambda: defining.create("web", Definition(), "1M"), monkeypatch):
         killed.append(call)
-        if "web" in defined.names():
+        if "web" in store.names():
             defining.remove("web")
         folder = defining.create("web", Definition()).folder
         assert [path.name for path in folder.iterdir()] == [DEFINITION_FILE], call

@@ -24,6 +24,9 @@ class Machine:
         self.error: Exception | None = None
         self.absolute = True
 
+    def is_absolute(self):
+        return self.absolute
+
     def _take(self, *what: object) -> None:
         self.entered.set()
         assert self.go.wait(10)

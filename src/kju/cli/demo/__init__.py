@@ -231,7 +231,7 @@ class _Player:
     def save(self) -> None:
         """Save a picture once, under a new name: a demo overwrites no file."""
         for number in range(1, 1000):
-            if self.saved or self._machine.gone:
+            if self.saved or not self._machine.is_alive:
                 return
             path = Path(f"kju-demo-{number}.png" if number > 1 else "kju-demo.png")
             try:

@@ -15,20 +15,29 @@ Use a machine from one event loop.
 
 from __future__ import annotations
 
-from .kept import start
+from ..defined import definition, machines
+from .defined import clone, define, remove, start
 from .keyboard import Keyboard
-from .machine import Machine, attach, launch, machines, mirror
+from .machine import Machine, attach, launch, mirror
+from .pointer import Pointer
 from .screen import Screen
+from .snapshots import Snapshots
 from .surface import Surface
 
 __all__ = [
     "Keyboard",
     "Machine",
+    "Pointer",
     "Screen",
+    "Snapshots",
     "Surface",
     "attach",
+    "clone",
+    "define",
+    "definition",
     "launch",
     "machines",
     "mirror",
+    "remove",
     "start",
 ]

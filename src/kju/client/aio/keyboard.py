@@ -28,7 +28,7 @@ class Keyboard:
         self._console = console
 
     async def lamps(self) -> Lamps | None:
-        """Which locks are on, as far as the guest lights its keyboard's lamps."""
+        """Return the locks that are on, as far as the guest lights its keyboard's lamps."""
         return requests.lamps_of(await self._lamps())
 
     async def press(self, *keys: str | int) -> Mark:

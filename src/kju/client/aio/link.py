@@ -11,8 +11,9 @@ from ...protocol.framing import Answer, ClientSide
 from ...protocol.messages import Happened, Hello, Reply, Request, Role, Welcome
 from ...store import running
 from ...store.connection import connect
-from ..link import PATIENCE, close_all, receive
+from ..link import close_all, receive
 from ..requests import CLOSED, check_reply, gone_error, gone_reason
+from ..timeouts import DEFAULT_SECONDS, DEFAULT_TIMEOUT, Timeout, seconds_of
 
 T = TypeVar("T", bound=Reply)
 
@@ -23,7 +24,7 @@ _QUEUE_SECONDS = 0.05
 async def _connect(name: str) -> socket.socket:
     """Connect to a machine. Only where its socket queues no more clients does this take time."""
     machine = running.find(name)
-    deadline = asyncio.get_running_loop().time() + PATIENCE
+    deadline = asyncio.get_running_loop().time() + DEFAULT_SECONDS
     while True:
         try:
             return connect(machine, name, 0.0)
@@ -38,7 +39,9 @@ class AsyncLink:
 
     Attributes:
         name: The machine's name.
-        welcome: What the host said first.
+        welcome: The host's first message.
+        default_timeout: Seconds for the host to answer a request, beyond what the request itself
+            takes; None for no limit.
         ended: Set once the connection has ended.
     """
 
@@ -48,6 +51,7 @@ class AsyncLink:
         """Use `attach`; or `call` a `Launch` first."""
         sock.setblocking(False)
         self.name = name
+        self.default_timeout: float | None = DEFAULT_SECONDS
         self.ended: asyncio.Event = asyncio.Event()
         self._sock = sock
         self._side = ClientSide()
@@ -75,8 +79,15 @@ class AsyncLink:
             raise
         return link
 
-    async def ask(self, request: Request, wanted: type[T], extra: float = 0.0) -> T:
-        """Send a request and return its reply, which brings no descriptors.
+    async def ask(
+        self,
+        request: Request,
+        wanted: type[T],
+        extra: float = 0.0,
+        *,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+    ) -> T:
+        """Send a request and return its reply, which has no descriptors: see `Link.ask`.
 
         Raises:
             KjuError: What the host answered.
@@ -84,12 +95,17 @@ class AsyncLink:
             WaitTimeoutError: No answer came.
             ClosedError: This program has closed the connection.
         """
-        reply, descriptors = await self.call(request, PATIENCE + extra)
+        seconds = seconds_of(timeout, self.default_timeout)
+        reply, descriptors = await self.call(request, None if seconds is None else seconds + extra)
         close_all(descriptors)
         return check_reply(reply, wanted)
 
-    async def call(self, request: Request, patience: float = PATIENCE) -> Answer:
-        """As `ask`, for any reply; the caller owns its descriptors. May be cancelled."""
+    async def call(self, request: Request, timeout: Timeout = DEFAULT_TIMEOUT) -> Answer:
+        """Send a request and return any reply; the caller owns its descriptors.
+
+        May be cancelled.
+        """
+        seconds = seconds_of(timeout, self.default_timeout)
         if self._dead:
             raise gone_error(self.name, self._dead)
         number, data = self._side.request(request)
@@ -98,7 +114,7 @@ class AsyncLink:
         delivered = False
         try:
             self._send(data)
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(seconds):
                 got = await answer
             # From here to the caller nothing can come between.
             delivered = True
@@ -174,6 +190,15 @@ class AsyncLink:
                 waiting.set_exception(gone_error(self.name, reason))
         self.ended.set()
         self._news.set()
+
+    async def wait_ended(self, seconds: float | None) -> bool:
+        """Wait until the connection has ended; returns whether it has."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.ended.wait()
+        except TimeoutError:
+            pass
+        return self.ended.is_set()
 
     async def next_event(self, timeout: float | None) -> Happened:
         """Wait for an event that was subscribed to, and take it.

@@ -33,20 +33,19 @@ from ...store.paths import check_name, local_network
 from ...surface import NOTHING_TAKEN, Mark
 from .. import life, replaying, requests
 from ..life import Event
-from ..machine import END, START, client_name, machines
+from ..link import only_descriptor
+from ..machine import END, START, client_name
 from ..machine_base import MachineBase
 from ..requests import check_reply
-from ..screen import only_descriptor
+from ..timeouts import DEFAULT_TIMEOUT, Timeout, seconds_of
 from .keyboard import Keyboard
 from .link import AsyncLink
 from .pointer import Pointer
-from .screen import Screen
+from .screen import Screen, open_screen
 from .snapshots import Snapshots, events
 
 if TYPE_CHECKING:
     import subprocess
-
-__all__ = ["Machine", "attach", "launch", "machines", "mirror"]
 
 
 class Machine(MachineBase[AsyncLink, Screen, Keyboard, Pointer]):
@@ -65,12 +64,12 @@ class Machine(MachineBase[AsyncLink, Screen, Keyboard, Pointer]):
         """Everything about the machine: plain maps, lists, numbers and text."""
         return (await self._link.ask(GetInfo(), Info)).info
 
-    async def wait_gone(self, timeout: float) -> bool:
-        """Wait at most *timeout* seconds for the machine to end; returns whether it has."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self._link.ended.wait()
-        return self._link.ended.is_set()
+    async def wait_ended(self, *, timeout: Timeout = DEFAULT_TIMEOUT) -> str:
+        """Wait for the machine to end, and return the reason: see `kju.Machine.wait_ended`."""
+        seconds = seconds_of(timeout, self.default_timeout)
+        if not await self._link.wait_ended(seconds):
+            raise requests.still_running(self.name, seconds)
+        return str(self.end_reason)
 
     @property
     def snapshots(self) -> Snapshots:
@@ -99,23 +98,18 @@ class Machine(MachineBase[AsyncLink, Screen, Keyboard, Pointer]):
         descriptor = only_descriptor(await self._link.call(GetSerial()), SerialHandle)
         return await asyncio.open_unix_connection(sock=socket.socket(fileno=descriptor))
 
-    def events(self, since: int = -1, timeout: float | None = None) -> AsyncIterator[Event]:
-        """What happens to the machine, from the first that is awaited on: see `kju.Machine.events`.
+    def events(self, since: int | None = None, *, timeout: Timeout = None) -> AsyncIterator[Event]:
+        """Iterate over the machine's events: see `kju.Machine.events`.
 
-        Args:
-            since: Begin with the events after this one's number, of the last 256; 0 for all of
-                them, -1 for none of the past.
-            timeout: Seconds to wait for each.
+        The subscription begins when the first event is awaited.
         """
-        return events(self.name, client_name(), since, timeout)
+        seconds = seconds_of(timeout, self.default_timeout)
+        return events(self.name, client_name(), since, seconds)
 
-    async def shutdown(self, timeout: float = life.SHUTDOWN) -> bool:
-        """Press the power button, and end the machine if it has not shut down in time.
+    async def shutdown(self, *, timeout: Timeout = DEFAULT_TIMEOUT) -> bool:
+        """Press the power button; end the machine if it has not shut down in time.
 
-        A guest that cannot receive the press (ACPI is off in it) is ended at once.
-
-        Returns:
-            Whether the guest did so itself.
+        See `kju.Machine.shutdown`.
         """
         try:
             await self.powerdown()
@@ -124,7 +118,7 @@ class Machine(MachineBase[AsyncLink, Screen, Keyboard, Pointer]):
             return False
         except MachineGoneError:
             pass
-        if by_itself := await self.wait_gone(timeout):
+        if by_itself := await self._link.wait_ended(seconds_of(timeout, self.default_timeout)):
             await self._reap()
         else:
             await self.stop()
@@ -155,7 +149,7 @@ class Machine(MachineBase[AsyncLink, Screen, Keyboard, Pointer]):
         """End the machine, and return when it has ended. Fine if it has already."""
         with contextlib.suppress(MachineGoneError):
             await self._link.ask(Stop(), Done)
-        if not await self.wait_gone(END):
+        if not await self._link.wait_ended(END):
             raise requests.not_ended(self.name, END, self.log)
         await self._reap()
 
@@ -212,12 +206,12 @@ async def mirror(
     connect: Sequence[str] = (),
     name: str | None = None,
     role: Role = "control",
-    user: str = "",
+    user: str | None = None,
     trust: str | os.PathLike[str] | None = None,
     audience: bool = False,
     lossy: bool = False,
-    codec: str = "",
-    sender: str = "",
+    codec: str | None = None,
+    sender: str | None = None,
     insecure: bool = False,
     surface: str | os.PathLike[str] | None = None,
     detach: bool = False,
@@ -229,12 +223,12 @@ async def mirror(
         connect=connect or [local_network()],
         name=check_name(name) if name else None,
         role=role,
-        user=user,
+        user=user or "",
         trust=trust,
         audience=audience,
         lossy=lossy,
-        codec=codec,
-        sender=sender,
+        codec=codec or "",
+        sender=sender or "",
         insecure=insecure,
         surface=Path(surface) if surface else None,
         detach=detach,
@@ -259,13 +253,11 @@ async def launched(request: Launch) -> Machine:
         reply, _ = await link.call(request, START)
         link.welcome = check_reply(reply, Welcome)
         link.name = link.welcome.machine
-        screens = [await Screen.of(link, i) for i in range(link.welcome.consoles)]
+        screens = [await open_screen(link, i) for i in range(link.welcome.consoles)]
     except BaseException as error:
         if isinstance(error, KjuError) and not isinstance(error, WaitTimeoutError):
             # It hangs up when everything has been taken down: the name is free again then.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(END):
-                    await link.ended.wait()
+            await link.wait_ended(END)
         link.close()
         await reap(child)
         if isinstance(error, MachineGoneError):
@@ -282,7 +274,7 @@ async def attach(name: str, role: Role = "control") -> Machine:
         return await mirror(name, role=role)
     link = await AsyncLink.attach(name, requests.check_role(role), client_name())
     try:
-        screens = [await Screen.of(link, i) for i in range(link.welcome.consoles)]
+        screens = [await open_screen(link, i) for i in range(link.welcome.consoles)]
     except BaseException:
         link.close()
         raise

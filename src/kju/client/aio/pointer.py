@@ -19,7 +19,7 @@ class Pointer:
         self._console = console
 
     async def is_absolute(self) -> bool:
-        """Whether the guest's pointer takes positions now; else it takes distances."""
+        """Return True if the guest's pointer takes positions now, False if it takes distances."""
         return (await self._link.ask(GetPointer(console=self._console), PointerState)).absolute
 
     async def move(self, x: int, y: int) -> Mark:

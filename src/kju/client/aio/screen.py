@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import Self
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ...memory import SharedMemory, open_fd
-from ...protocol.messages import Done, GetSurface, Hold, Refresh, Unhold
+from ...protocol.messages import Done, GetSurface, Refresh, SurfaceHandle
 from ...surface.formats import PixelFormat
 from ...surface.geometry import Area
 from ..following import Following
 from ..frame import Frame
-from ..link import Link
-from ..screen import HOLD, live_descriptor, only_descriptor, surface_descriptor
+from ..link import Link, only_descriptor
+from ..origin import LinkOrigin
+from .keyboard import Keyboard
 from .link import AsyncLink
+from .pointer import Pointer
 from .surface import Surface
+
+if TYPE_CHECKING:
+    from ...memory._system import Mapping
+    from ...surface import Identity
 
 
 class Screen(Following, Surface):
@@ -25,30 +31,21 @@ class Screen(Following, Surface):
         console: The console's index.
     """
 
-    console: int
-    _link: AsyncLink
+    def __init__(self, link: AsyncLink, console: int, segment: SharedMemory) -> None:
+        """Use `open_screen`."""
+        super().__init__(_OwnConnection(link, console, segment))
+        self.console = console
+        self._link = link
 
-    @classmethod
-    async def of(cls, link: AsyncLink, console: int) -> Self:
-        """Open a console's screen.
+    @property
+    def keyboard(self) -> Keyboard:
+        """The keyboard of this console."""
+        return Keyboard(self._link, self.console)
 
-        Raises:
-            UsageError: There is no such console.
-            MachineGoneError: The machine has ended.
-        """
-        descriptor = only_descriptor(await link.call(GetSurface(console=console)))
-        may_hold = link.welcome.role == "control"
-        screen = cls.from_fd(
-            descriptor,
-            gone=link.gone,
-            reopen=_reopener(link, console),
-            hold=_holder(link, console) if may_hold else None,
-        )
-        screen.console = console
-        screen._link = link
-        if may_hold:
-            screen.use_live(window=_window(link, console))
-        return screen
+    @property
+    def pointer(self) -> Pointer:
+        """The pointer of this console."""
+        return Pointer(self._link, self.console)
 
     async def frame(
         self,
@@ -81,43 +78,83 @@ class Screen(Following, Surface):
         await self.refresh()
 
 
-# Both happen once in a blue moon and inside calls that do not wait (a larger surface, a copy
-# that cannot be had otherwise), so they use a connection of their own, for a millisecond.
+async def open_screen(link: AsyncLink, console: int) -> Screen:
+    """Open a console's screen.
+
+    Raises:
+        UsageError: There is no such console.
+        MachineGoneError: The machine has ended.
+    """
+    answer = await link.call(GetSurface(console=console))
+    return Screen(link, console, open_fd(only_descriptor(answer, SurfaceHandle)))
 
 
-def _reopener(link: AsyncLink, console: int) -> Callable[[], SharedMemory]:
-    def reopen() -> SharedMemory:
-        own = Link.attach(link.name, "view", link.name)
-        try:
-            return open_fd(surface_descriptor(own, console))
-        finally:
-            own.close()
+class _OwnConnection:
+    """A console's surface, for calls that do not wait in the event loop.
 
-    return reopen
+    A larger surface, the live window, and a copy that needs the producer held are rare. They are
+    asked for inside such calls, on a connection that lasts for a millisecond.
+    """
 
+    follows = True
 
-def _window(link: AsyncLink, console: int) -> Callable[[], int]:
-    def ask() -> int:
-        own = Link.attach(link.name, "control", link.name)
-        try:
-            return live_descriptor(own, console)
-        finally:
-            own.close()
+    def __init__(self, link: AsyncLink, console: int, segment: SharedMemory) -> None:
+        self._link = link
+        self._console = console
+        self._segment: SharedMemory | None = segment
 
-    return ask
+    @property
+    def default_timeout(self) -> float | None:
+        """The machine's."""
+        return self._link.default_timeout
 
+    @default_timeout.setter
+    def default_timeout(self, seconds: float | None) -> None:
+        self._link.default_timeout = seconds
 
-def _holder(
-    link: AsyncLink, console: int
-) -> Callable[[], contextlib.AbstractContextManager[object]]:
     @contextlib.contextmanager
-    def hold() -> Iterator[None]:
-        own = Link.attach(link.name, "control", link.name)
+    def _connected(self) -> Iterator[LinkOrigin]:
+        own = Link.attach(self._link.name, self._link.welcome.role, self._link.name)
         try:
-            own.ask(Hold(console=console, milliseconds=HOLD), Done)
-            yield
-            own.ask(Unhold(console=console), Done)
+            yield LinkOrigin(own, self._console)
         finally:
             own.close()
 
-    return hold
+    def reopen(self) -> SharedMemory:
+        """Return the memory that was given at first; later ask the host."""
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            return segment
+        with self._connected() as origin:
+            return origin.reopen()
+
+    def end_reason(self, producer: Identity, segment: SharedMemory) -> str | None:
+        """Return why the machine has ended, or None."""
+        return self._link.gone()
+
+    @property
+    def ends_here(self) -> str | None:
+        """The reason why the machine has ended: nothing follows its surface."""
+        return self._link.gone()
+
+    def hold(self) -> contextlib.AbstractContextManager[None] | None:
+        """Have the host keep the producer from writing; only the control role may."""
+        return self._held() if self.looks_live else None
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        with self._connected() as origin, origin.hold() or contextlib.nullcontext():
+            yield
+
+    @property
+    def looks_live(self) -> bool:
+        """True for the control role."""
+        return self._link.welcome.role == "control"
+
+    def window(self) -> Mapping:
+        """Ask the host for the memory of the live window."""
+        with self._connected() as origin:
+            return origin.window()
+
+    def refresh(self) -> None:
+        """Do nothing: `Screen.frame` has awaited it."""

@@ -9,6 +9,7 @@ from ...protocol.messages import Done, GetSnapshots, Subscribe
 from ...protocol.messages import Snapshots as SnapshotsReply
 from .. import life
 from ..life import Event, Snapshot
+from ..timeouts import DEFAULT_TIMEOUT, Timeout
 from .link import AsyncLink
 
 
@@ -18,33 +19,36 @@ class Snapshots:
     def __init__(self, link: AsyncLink) -> None:
         self._link = link
 
-    async def save(self, tag: str, timeout: float = life.SNAPSHOT) -> Snapshot:
+    async def save(self, tag: str, *, timeout: Timeout = DEFAULT_TIMEOUT) -> Snapshot:
         """Save the whole machine: its memory, its disks, its screen as a PNG."""
         return await self._do("save", tag, timeout)
 
-    async def load(self, tag: str, timeout: float = life.SNAPSHOT) -> Snapshot:
+    async def load(self, tag: str, *, timeout: Timeout = DEFAULT_TIMEOUT) -> Snapshot:
         """Go back to a snapshot. Every screen shows it when this returns."""
         return await self._do("load", tag, timeout)
 
-    async def remove(self, tag: str) -> Snapshot:
+    async def remove(self, tag: str, *, timeout: Timeout = DEFAULT_TIMEOUT) -> Snapshot:
         """Remove a snapshot, with its picture."""
-        return await self._do("remove", tag, life.SNAPSHOT)
+        return await self._do("remove", tag, timeout)
 
     async def list(self) -> list[Snapshot]:
         """All there are, oldest first."""
         reply = await self._link.ask(GetSnapshots(), SnapshotsReply)
         return [life.snapshot(saved) for saved in reply.snapshots]
 
-    async def _do(self, how: str, tag: str, timeout: float) -> Snapshot:
-        reply = await self._link.ask(life.snapshot_request(how, tag), SnapshotsReply, timeout)
+    async def _do(self, how: str, tag: str, timeout: Timeout) -> Snapshot:
+        request = life.snapshot_request(how, tag)
+        reply = await self._link.ask(request, SnapshotsReply, timeout=timeout)
         return life.snapshot(reply.snapshots[0], reply.note)
 
 
-async def events(name: str, client: str, since: int, timeout: float | None) -> AsyncIterator[Event]:
+async def events(
+    name: str, client: str, since: int | None, timeout: float | None
+) -> AsyncIterator[Event]:
     """A machine's events, on a connection of their own: see `kju.Machine.events`."""
     link = await AsyncLink.attach(name, "view", client)
     try:
-        await link.ask(Subscribe(since=since), Done)
+        await link.ask(Subscribe(since=-1 if since is None else since), Done)
         while True:
             yield life.event(await link.next_event(timeout))
     except MachineGoneError:

@@ -10,9 +10,10 @@ from typing import IO, Self
 from ...surface import NOTHING_TAKEN, Change, Mark
 from ...surface.formats import PixelFormat
 from ...surface.geometry import Area
-from ..base import deadline_of, seconds_to, touches
+from ..base import touches
 from ..frame import Frame
 from ..notifier import Notifier
+from ..timeouts import DEFAULT_TIMEOUT, Timeout, deadline_of, seconds_of, seconds_to
 from .waits import Waits
 
 
@@ -56,37 +57,40 @@ class Surface(Waits):
         await asyncio.to_thread(self._write_picture, path, frame)
         return frame
 
-    async def wait(self, since: Mark | None = None, timeout: float | None = None) -> Change:
-        """As `kju.Surface.wait`, in the event loop; may be cancelled."""
+    async def wait(
+        self, since: Mark | None = None, *, timeout: Timeout = DEFAULT_TIMEOUT
+    ) -> Change:
+        """Sleep until pixels change: see `kju.Surface.wait`. May be cancelled."""
         mark = self.mark if since is None else since
-        return await self._run(mark, timeout)
+        return await self._run(mark, seconds_of(timeout, self.default_timeout))
 
     async def changes(
-        self, since: Mark = NOTHING_TAKEN, timeout: float | None = None
+        self, since: Mark = NOTHING_TAKEN, *, timeout: Timeout = None
     ) -> AsyncIterator[Change]:
-        """As `kju.Surface.changes`, in the event loop."""
+        """Yield changes without end: see `kju.Surface.changes`."""
+        seconds = seconds_of(timeout, self.default_timeout)
         while True:
-            change = await self._run(since, timeout)
+            change = await self._run(since, seconds)
             yield change
             since = change.mark
 
     async def after(
-        self, mark: Mark, *, region: Area | None = None, timeout: float | None
+        self, mark: Mark, *, region: Area | None = None, timeout: Timeout = DEFAULT_TIMEOUT
     ) -> Change:
-        """As `kju.Surface.after`, in the event loop."""
-        deadline = deadline_of(timeout)
+        """Wait for the first published change after an input: see `kju.Surface.after`."""
+        deadline = deadline_of(seconds_of(timeout, self.default_timeout))
         while True:
             change = await self._run(mark, seconds_to(deadline))
             if touches(change, region):
                 return change
             mark = change.mark
 
-    async def _run(self, mark: Mark, timeout: float | None) -> Change:
-        deadline = deadline_of(timeout)
+    async def _run(self, mark: Mark, seconds: float | None) -> Change:
+        deadline = deadline_of(seconds)
         while True:
             reader = self._consumer.reader
             version, state = reader.version, reader.state_code
-            looked = self._look(mark, deadline, timeout)
+            looked = self._look(mark, deadline, seconds)
             if isinstance(looked, Change):
                 return looked
             await self._sleep(looked, version, state)

@@ -6,13 +6,15 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import WaitTimeoutError
 from ...surface import NOTHING_TAKEN, Change, Mark
+from ...surface.formats import PixelFormat
 from ...surface.geometry import Area, Rect
 from ..base import SurfaceBase
-from ..frame import Frame
+from ..frame import Frame, converted
+from ..timeouts import DEFAULT_TIMEOUT, Timeout, seconds_of
 from ..waits import is_due, look, look_once, read_once, seconds_left, shows, watch_for
 from ..witness import witnessed
 
@@ -35,11 +37,17 @@ class Waits(SurfaceBase):
 
     if TYPE_CHECKING:
 
-        async def wait(self, since: Mark | None = None, timeout: float | None = None) -> Change:
+        async def wait(
+            self, since: Mark | None = None, *, timeout: Timeout = DEFAULT_TIMEOUT
+        ) -> Change:
             """As `kju.Surface.wait`."""
 
     async def wait_change(
-        self, region: Area | None = None, *, timeout: float | None, since: Mark | None = None
+        self,
+        region: Area | None = None,
+        *,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        since: Mark | None = None,
     ) -> Change:
         """As `kju.Surface.wait_change`."""
         from ...vision.pixels import Changed
@@ -51,21 +59,23 @@ class Waits(SurfaceBase):
         seconds: float,
         region: Area | None = None,
         *,
-        timeout: float | None,
+        timeout: Timeout = DEFAULT_TIMEOUT,
         ignore: Iterable[Area] = (),
+        pixels: PixelFormat = "rgb",
     ) -> Frame:
         """As `kju.Surface.wait_stable`."""
         from ...vision.pixels import Still
 
         rects = [Rect(*area) for area in ignore]
-        return await self._wait(Still(seconds, rects), region, timeout)  # type: ignore[arg-type]
+        frame = await self._wait(Still(seconds, rects), region, timeout)
+        return converted(frame, pixels)  # type: ignore[arg-type]  # what it looked at is a frame
 
     async def wait_image(
         self,
         needle: OneNeedle | Sequence[OneNeedle],
         region: Area | None = None,
         *,
-        timeout: float | None,
+        timeout: Timeout = DEFAULT_TIMEOUT,
         similarity: float | None = None,
     ) -> Match:
         """As `kju.Surface.wait_image`."""
@@ -77,7 +87,7 @@ class Waits(SurfaceBase):
         text: str | re.Pattern[str],
         region: Area | None = None,
         *,
-        timeout: float | None,
+        timeout: Timeout = DEFAULT_TIMEOUT,
         language: str = "eng",
     ) -> TextMatch:
         """As `kju.Surface.wait_text`."""
@@ -90,23 +100,33 @@ class Waits(SurfaceBase):
         colour: str | tuple[int, int, int],
         region: Area | None = None,
         *,
-        timeout: float | None,
+        timeout: Timeout = DEFAULT_TIMEOUT,
         share: float = 1.0,
         tolerance: int = 0,
+        pixels: PixelFormat = "rgb",
     ) -> Frame:
         """As `kju.Surface.wait_colour`."""
         from ...vision.pixels import Coloured
 
         condition = Coloured(colour, share, tolerance)
-        return await self._wait(condition, region, timeout)  # type: ignore[arg-type]
+        frame = await self._wait(condition, region, timeout)
+        return converted(frame, pixels)  # type: ignore[arg-type]  # what it looked at is a frame
 
     async def wait_for(
-        self, predicate: Callable[[Frame], T], region: Area | None = None, *, timeout: float | None
+        self,
+        predicate: Callable[[Frame], T],
+        region: Area | None = None,
+        *,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        pixels: PixelFormat = "rgb",
     ) -> T:
         """As `kju.Surface.wait_for`; the function is called on a thread."""
         from ...vision.pixels import Holds
 
-        return await self._wait(Holds(predicate), region, timeout)  # type: ignore[arg-type]
+        def holds(part: Any) -> T:  # noqa: ANN401  a frame, whose type vision does not know
+            return predicate(converted(part, pixels))
+
+        return await self._wait(Holds(holds), region, timeout)
 
     async def find_image(
         self,
@@ -133,11 +153,12 @@ class Waits(SurfaceBase):
         self,
         condition: Condition[T],
         region: Area | None,
-        timeout: float | None,
+        timeout: Timeout,
         since: Mark = NOTHING_TAKEN,
     ) -> T:
-        watch = watch_for(condition, region, timeout, since)
-        with witnessed(self, watch):
+        seconds = seconds_of(timeout, self.default_timeout)
+        watch = watch_for(condition, region, seconds, since)
+        with witnessed(self._witnesses, watch):
             await self._newest()
             while True:
                 mark = await asyncio.to_thread(look, self, watch)
@@ -155,7 +176,7 @@ class Waits(SurfaceBase):
         while not is_due(watch):
             seconds = seconds_left(watch)
             try:
-                change = await self.wait(mark, seconds)
+                change = await self.wait(mark, timeout=seconds)
             except WaitTimeoutError:
                 continue
             mark = change.mark

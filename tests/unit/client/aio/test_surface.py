@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from support.origin import KnownEnd
 
 from kju.client import base
 from kju.client.aio.surface import Surface as AsyncSurface
@@ -39,7 +40,7 @@ async def test_a_consistent_copy_leaves_the_loop_alone(
         yield
 
     number = os.dup(producer.memory.fileno())
-    async with AsyncSurface.from_fd(number, gone=lambda: None, hold=hold) as surface:
+    async with AsyncSurface(KnownEnd(number, lambda: None, hold)) as surface:
         producer.begin()
         copy = asyncio.ensure_future(surface.frame(consistent=True, pixels="bgrx"))
         while not holding.is_set():

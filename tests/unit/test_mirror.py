@@ -25,12 +25,12 @@ SUITES: dict[str, str] = {
         "memory.produce memory.shared memory.sweep memory.sysv"
     ),
     "conformance/test_sources.py": "sources.base sources.threaded",
-    "conformance/test_surface.py": "client.base client.following",
+    "conformance/test_surface.py": "client.base client.following client.origin",
     "conformance/test_viewers.py": (
         "viewers.connection viewers.contract viewers.guest_input viewers.picture viewers.stub "
         "viewers.targets viewers.viewer"
     ),
-    "conformance/test_waits.py": "client.aio.waits client.waits vision.opencv",
+    "conformance/test_waits.py": "client.aio.waits client.timeouts client.waits vision.opencv",
     "integration/client/test_events.py": "client.life",
     "integration/client/test_machine.py": (
         "aio client.actions client.aio.keyboard client.aio.link client.aio.machine "
@@ -45,9 +45,7 @@ SUITES: dict[str, str] = {
     "integration/report/test_record.py": "client.witness emulators.input.log",
     "integration/sources/display1/test_source.py": "sources.display1.channel",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
-    "multiprocess/test_senders.py": (
-        "cli.network_cli emulators.mirror.emulator emulators.mirror.launch"
-    ),
+    "multiprocess/test_senders.py": "emulators.mirror.emulator emulators.mirror.launch",
     "multiprocess/test_terminal_viewer.py": (
         "viewers.terminal.backend viewers.terminal.lines viewers.terminal.tty viewers.terminal.view"
     ),
@@ -57,8 +55,8 @@ SUITES: dict[str, str] = {
     ),
     "qemu/test_boards.py": "emulators.qemu.board.probe",
     "qemu/test_cli.py": (
-        "cli.__main__ cli.demo cli.demo.guests cli.edit cli.look cli.machine_cli cli.manage "
-        "cli.power cli.serial cli.snapshots cli.start cli.tidy"
+        "cli.__main__ cli.demo cli.demo.guests cli.input_log cli.needle cli.pointer cli.power "
+        "cli.run cli.screen cli.serial cli.snapshots cli.status cli.surface"
     ),
     "qemu/test_display1.py": "emulators.qemu.display",
     "qemu/test_faults.py": "emulators.process.child emulators.process.spawn",
@@ -80,7 +78,7 @@ SUITES: dict[str, str] = {
     ),
     "qemu/test_watched.py": "emulators.on_demand",
     "qemu/test_window.py": "viewers.qt.view viewers.qt.widget viewers.qt.window",
-    "unit/cli/test_app.py": "cli.command cli.exits client.targets",
+    "unit/cli/test_app.py": "cli.command cli.commands cli.options cli.parameters client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
     "unit/emulators/input/test_pace.py": (
         "emulators.input.gauge emulators.qemu.input.gauges emulators.qemu.input.ps2 "
@@ -117,8 +115,8 @@ SUITES: dict[str, str] = {
     "unit/sources/display1/test_listener.py": "sources.display1.events",
     "unit/sources/display1/test_presenter.py": "sources.display1.picture",
     "unit/store/test_defined.py": (
-        "client.aio.kept client.kept store.clones store.defining store.definition_folders "
-        "store.qemu_img store.snapshot_files store.starting"
+        "client.aio.defined client.defined store.clones store.defining "
+        "store.definition_folders store.qemu_img store.snapshot_files store.starting"
     ),
     "unit/store/test_logs.py": "emulators.process.output store.postmortem",
     "unit/store/test_running.py": "store.claims store.paths",

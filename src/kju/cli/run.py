@@ -17,8 +17,6 @@ from .terminal import progress
 _ERRORS = {kind.title: kind.error for kind in KINDS.values()}
 #: The host's reason after an emulator failed: see `kju.emulators.process.spawn.describe`.
 _FAILED = re.compile(rf"({'|'.join(_ERRORS)}) (was killed|ended with status [1-9])")
-#: Seconds of one wait for the machine's end; it is repeated.
-_WAIT = 60
 
 
 @with_options(LaunchOptions, without=("args", "xvfb"))

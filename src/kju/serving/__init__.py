@@ -7,6 +7,6 @@ messages, and `shared_screen` has the pixels. `refusals` logs rejected connectio
 
 from __future__ import annotations
 
-from .server import Server, anyone, find
+from .server import Server, anyone, find, serving
 
-__all__ = ["Server", "anyone", "find"]
+__all__ = ["Server", "anyone", "find", "serving"]

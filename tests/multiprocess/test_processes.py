@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from wait import until
+from support.wait import until
 
 import kju
 from kju import memory

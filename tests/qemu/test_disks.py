@@ -214,6 +214,6 @@ def test_that_a_snapshot_is_temporary_is_said_before(
         )  # fmt: skip
         assert ("lost when the machine ends" in done.stderr) is temporary
         assert done.stderr.count("lost") == temporary
-        assert ("lost" in machine.snapshots.save("other").note) is temporary
+        assert ("lost" in (machine.snapshots.save("other").note or "")) is temporary
         # As long as it runs it can be loaded.
         machine.snapshots.load("tag")

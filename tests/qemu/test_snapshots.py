@@ -198,7 +198,7 @@ def test_a_folder_of_snapshots_that_is_a_link_is_left_alone(guest: Guest, tmp_pa
     place.symlink_to(tmp_path)
     try:
         saved = guest.machine.snapshots.save("linked")
-        assert (saved.picture, saved.input) == ("", "")
+        assert (saved.picture, saved.input) == (None, None)
         assert f"{place} is not used: it is a link or a file" in saved.note
         guest.machine.snapshots.load("linked")
         assert guest.machine.input_log() == []
@@ -220,7 +220,7 @@ def test_a_host_that_was_suspended_finishes_what_it_began(guest: Guest) -> None:
     os.kill(host, signal.SIGSTOP)
     try:
         with pytest.raises(WaitTimeoutError, match="did not answer in time"):
-            guest.looker._link.call(GetInfo(), patience=10)
+            guest.looker._link.call(GetInfo(), timeout=10)
         assert saving.is_alive() and not done
     finally:
         os.kill(host, signal.SIGCONT)

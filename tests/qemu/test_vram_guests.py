@@ -47,6 +47,8 @@ class Judge:
                 time.sleep(0.05)
         finally:
             self.execute("cont")
+            # Its answer follows QEMU's RESUME event, which the host must have read before a key.
+            self._machine.qmp("query-status")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from support.wait import until
 
 from kju.emulators.qemu.guest_mode import LISTEN_AFTER
 from kju.errors import RoleError
+from kju.protocol.messages import GetLive, LiveHandle
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")]
 
@@ -24,10 +25,8 @@ def test_a_view_client_gets_no_descriptor(guest: Guest) -> None:
     frame = guest.seen.frame(pixels="bgrx")
     assert frame.shape == (600, 800, 4)
     assert len(set(os.listdir("/proc/self/fd")) - before) <= 1
-    from kju.client.screen import live_descriptor
-
     with pytest.raises(RoleError):
-        live_descriptor(guest.viewer._link, 0)
+        guest.viewer._link.ask(GetLive(console=0), LiveHandle)
 
 
 def test_the_memory_is_closed_to_others(guest: Guest) -> None:

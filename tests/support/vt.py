@@ -13,6 +13,8 @@ from pyte.graphics import FG_BG_256
 
 EMPTY = (" ", None, None)
 #: Kitty's keyboard protocol, which pyte does not parse: push, pop and query.
+#: A sequence that its writer was interrupted in: a terminal drops it at the next escape.
+_CUT = re.compile(rb"\x1b\[[0-9;]*(?=\x1b)")
 _KITTY = re.compile(rb"\x1b\[(?:>(\d+)|(<)|(\?))u")
 _HALVES = {
     " ": lambda front, back: (back, back),
@@ -72,7 +74,7 @@ class Terminal:
                 self.keyboard.append(int(push))
             elif pop:
                 self.keyboard.pop()
-        self._stream.feed(_KITTY.sub(b"", data))
+        self._stream.feed(_CUT.sub(b"", _KITTY.sub(b"", data)))
 
     @property
     def written(self) -> int:

@@ -14,11 +14,19 @@ import msgspec
 with harness.instrumented():
     from kju.errors import KjuError, PeerError
     from kju.protocol import messages
-    from kju.protocol.framing import MAX_EVENTS, MAX_FRAME, ClientSide, HostSide, error_from, pack
+    from kju.protocol.framing import (
+        MAX_EVENTS,
+        MAX_FRAME,
+        ClientSide,
+        HostSide,
+        error_from,
+        failure,
+        pack,
+    )
 
 #: What may wait in a side that has been given all of an input: one frame that is not whole.
 MOST = 4 + MAX_FRAME
-HELLO = pack(messages.Hello(role="control", client="fuzz"))
+HELLO = pack(messages.Hello(role="control", client="fuzz"), 1)
 
 
 def seeds() -> list[bytes]:
@@ -26,12 +34,11 @@ def seeds() -> list[bytes]:
     found: list[messages.Message] = [
         messages.Hello(role="view", client="é"),
         messages.Launch(image="/disk", arguments=["-m", "1G"], cpus=2),
-        messages.GetInfo(number=1),
-        messages.GetSurface(number=2, console=1),
-        messages.GetLive(number=14, console=1),
-        messages.Keys(number=3, steps=[(30, True), (30, False)], interval=5),
+        messages.GetInfo(),
+        messages.GetSurface(console=1),
+        messages.GetLive(console=1),
+        messages.Keys(steps=[(30, True), (30, False)], interval=5),
         messages.Point(
-            number=8,
             actions=[
                 messages.To(1, 2),
                 messages.Button(0, True),
@@ -40,32 +47,32 @@ def seeds() -> list[bytes]:
                 messages.Finger(0, "begin", 3, 4),
             ],
         ),
-        messages.GetPointer(number=9),
-        messages.GetLamps(number=9),
-        messages.LampsState(number=9, lit=["caps"]),
-        messages.PointerState(number=9, absolute=True, held=["left"]),
-        messages.Refresh(number=4),
-        messages.Cancel(number=3),
-        messages.Hold(number=5, milliseconds=9),
-        messages.Unhold(number=6),
-        messages.Stop(number=7, how="powerdown"),
-        messages.Power(number=8, how="pause"),
-        messages.Execute(number=9, command="eject", arguments='{"id": "cd0", "force": true}'),
-        messages.Snapshot(number=10, how="save", tag="a.b-c_1"),
-        messages.GetSnapshots(number=11),
-        messages.GetSerial(number=12),
-        messages.Subscribe(number=13, since=7),
-        messages.Welcome(number=1, machine="m", role="view", consoles=2),
-        messages.Info(number=2, info={"name": "m", "n": [1, 2.5, None, True, b"x"]}),
-        messages.SurfaceHandle(number=3, descriptors=1, console=0, size=4096),
-        messages.LiveHandle(number=3, descriptors=1, console=0),
-        messages.Done(number=1, version=7),
-        messages.Failure(number=2, error="LimitError", message="full"),
-        messages.Executed(number=1, value='{"return": [1, null]}'),
+        messages.GetPointer(),
+        messages.GetLamps(),
+        messages.LampsState(lit=["caps"]),
+        messages.PointerState(absolute=True, held=["left"]),
+        messages.Refresh(),
+        messages.Cancel(),
+        messages.Hold(milliseconds=9),
+        messages.Unhold(),
+        messages.Stop(how="powerdown"),
+        messages.Power(how="pause"),
+        messages.Execute(command="eject", arguments='{"id": "cd0", "force": true}'),
+        messages.Snapshot(how="save", tag="a.b-c_1"),
+        messages.GetSnapshots(),
+        messages.GetSerial(),
+        messages.Subscribe(since=7),
+        messages.Welcome(machine="m", role="view", consoles=2),
+        messages.Info(info={"name": "m", "n": [1, 2.5, None, True, b"x"]}),
+        messages.SurfaceHandle(descriptors=1, console=0, size=4096),
+        messages.LiveHandle(descriptors=1, console=0),
+        messages.Done(version=7),
+        messages.Failure(error="LimitError", message="full"),
+        messages.Executed(value='{"return": [1, null]}'),
         messages.Snapshots(
-            number=2, snapshots=[messages.Saved(tag="a", time=1.5, size=9, lacking=["d"])], note="n"
+            snapshots=[messages.Saved(tag="a", time=1.5, size=9, lacking=["d"])], note="n"
         ),
-        messages.SerialHandle(number=3, descriptors=1, writable=True),
+        messages.SerialHandle(descriptors=1, writable=True),
         messages.Happened(sequence=1, time=2.5, event="mode", data={"console": 0, "width": 640}),
         messages.Refused(reason="enough"),
         messages.Ended(reason="over", status=-9, log=["one", "two"]),
@@ -73,9 +80,16 @@ def seeds() -> list[bytes]:
     kinds = {*get_args(messages.AnyRequest), *get_args(messages.FromHost)}
     if missing := kinds - set(map(type, found)):
         raise AssertionError(f"no seed of {missing}")
-    odd = {"type": "info-reply", "number": 1, "info": {"when": msgspec.msgpack.Ext(-1, bytes(12))}}
-    body = msgspec.msgpack.encode(odd)
-    return [*map(pack, found), len(body).to_bytes(4, "little") + body]
+    odd = {"type": "info-reply", "info": {"when": msgspec.msgpack.Ext(-1, bytes(12))}}
+    # `from_a_host` has asked three times; a notice has no number.
+    numbers = [0 if isinstance(m, messages.Notice) else 1 + at % 3 for at, m in enumerate(found)]
+    frames = list(map(pack, found, numbers))
+    return [*frames, framed((1).to_bytes(8, "little") + msgspec.msgpack.encode(odd))]
+
+
+def framed(body: bytes) -> bytes:
+    """A frame: the length of its body, which is a number of 8 bytes and a message."""
+    return len(body).to_bytes(4, "little") + body
 
 
 def one_input(data: bytes) -> None:
@@ -98,8 +112,8 @@ def from_a_client(side: HostSide, parts: tuple[bytes, ...]) -> None:
             requests = side.receive_data(part)
         except PeerError:
             break
-        for request in requests:
-            side.fail(request, KjuError("no"))
+        for number, _ in requests:
+            side.send(failure(KjuError("no")), number=number)
     held(side)
     for out in side.data_to_send():
         if len(out.data) > MOST:
@@ -120,7 +134,7 @@ def from_a_host(parts: tuple[bytes, ...]) -> None:
             break
         finally:
             came = []
-        for answer in answers:
+        for _, answer in answers:
             owned += answer.descriptors
             if isinstance(answer.reply, messages.Failure):
                 str(error_from(answer.reply))
@@ -152,7 +166,7 @@ def invent(source: random.Random) -> bytes:
                 del body[place : place + source.randint(1, 8)]
             else:
                 body[place:place] = source.randbytes(source.randint(1, 8))
-    data = b"".join(len(body).to_bytes(4, "little") + body for body in frames)
+    data = b"".join(framed(bytes(body)) for body in frames)
     if source.random() < 0.1:
         place = source.randrange(len(data))
         data = data[:place] + source.randbytes(4) + data[place + 4 :]

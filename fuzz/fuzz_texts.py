@@ -14,8 +14,8 @@ import msgspec
 
 with harness.instrumented():
     from kju.emulators.events import Events, from_remote
-    from kju.emulators.qemu import snapshots
     from kju.emulators.qemu.input import traces
+    from kju.emulators.qemu.snapshots import disks as snapshots
     from kju.errors import DefinitionError, FormatError, QemuError
     from kju.escaping import lines, one_line
     from kju.protocol import input_log as recording
@@ -115,9 +115,11 @@ def passed_on(parts: list[bytes]) -> tuple[bytes, list[tuple[str, bytes]], bytes
     for event in EVENTS:
         reader.listen(event, lambda line, event=event: heard.append((event, line)))
     rest = b"".join(map(reader.receive_data, parts))
-    assert len(reader._begun) < traces.LONGEST
-    assert sum(len(line) for _, line in heard) + len(rest + reader._begun) == sum(map(len, parts))
-    return rest, heard, reader._begun
+    assert len(reader._incomplete) < traces.MAX_LINE
+    assert sum(len(line) for _, line in heard) + len(rest + reader._incomplete) == sum(
+        map(len, parts)
+    )
+    return rest, heard, reader._incomplete
 
 
 def the_disks(data: bytes) -> None:

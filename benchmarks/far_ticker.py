@@ -93,7 +93,7 @@ async def serve(place: str) -> None:
         count, rate = line.split()
         await ticker.run(int(count), float(rate))
         said = {"seconds": time.monotonic() - began, "checksum": checksum(ticker.producer.pixels),
-                "viewers": len(outlet.viewers)}  # fmt: skip
+                "viewers": len(outlet.registry.all())}  # fmt: skip
         print(json.dumps(said), flush=True)
     outlet.close("over")
     await engine.close()

@@ -133,7 +133,9 @@ def check_own_options(words: Sequence[str]) -> None:
             from ..errors import UsageError
 
             line = shlex.join(["kju", *words[:at], "--", *words[at:]])
-            raise UsageError(f"{word} is no option of kju {words[0]}; QEMU's follow --: {line}")
+            raise UsageError(
+                f"kju {words[0]} has no option {word}; put QEMU's options after --: {line}"
+            )
 
 
 def run(words: Sequence[str]) -> int:

@@ -110,7 +110,7 @@ def _extras() -> Iterator[Finding]:
 def _machines() -> Iterator[Finding]:
     """Yield a finding for each running machine with a slower source than QEMU has.
 
-    QEMU's version does not tell whether its host may read video memory; a machine does.
+    The version of QEMU does not show whether its host may read video memory; a machine does.
     """
     names = []
     with contextlib.suppress(KjuError):  # the folder for machines is missing; reported above

@@ -60,7 +60,7 @@ def only_descriptor(answer: Answer, kind: type[Reply]) -> int:
     """The one descriptor of a reply of this kind.
 
     Raises:
-        PeerError: There are none, or several.
+        PeerError: The reply has no descriptor, or several.
         KjuError: The reply is a failure.
     """
     reply, descriptors = answer

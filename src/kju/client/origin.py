@@ -1,4 +1,4 @@
-"""Where a surface comes from: what opens its memory and knows its producer."""
+"""Origins of surfaces: an origin opens the memory and knows whether the producer is alive."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HOLD = 50
 
 
 class Origin(Protocol):
-    """What a surface asks about the world outside its memory.
+    """The producer's side of a surface, outside its memory.
 
     Attributes:
         follows: True if another surface may take this one's place: it is opened then.
@@ -181,7 +181,7 @@ class LinkOrigin:
 
     @property
     def looks_live(self) -> bool:
-        """True for the control role: whoever has that memory can write it."""
+        """True for the control role: a client with that memory can write it."""
         return self._link.welcome.role == "control"
 
     def window(self) -> Mapping:

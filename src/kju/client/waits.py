@@ -1,6 +1,6 @@
 """Waiting for what the screen shows, for programs with threads.
 
-What is waited for, and when to look, is in `kju.vision`; here is who sleeps, and the clock.
+`kju.vision` has the conditions and the times of the checks; this module reads the clock and sleeps.
 """
 
 from __future__ import annotations

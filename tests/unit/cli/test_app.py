@@ -158,7 +158,7 @@ def test_a_missing_image_of_the_demo_is_named():
 )
 def test_a_qemu_option_before_the_dashes_gets_the_command_that_works(words, line, capsys):
     assert app.run(words) == Exit.USAGE
-    assert capsys.readouterr().err.endswith(f"QEMU's follow --: {line}\n")
+    assert capsys.readouterr().err.endswith(f"put QEMU's options after --: {line}\n")
 
 
 @pytest.mark.parametrize("words", [["run", "-dw", "a"], ["run", "-m2G"], ["key", "-device"], []])

@@ -47,7 +47,7 @@ class Gauge(abc.ABC):
         return
 
     def forget(self) -> None:
-        """Discard what was counted: it may be wrong."""
+        """Discard the count: it may be wrong."""
         return
 
     @abc.abstractmethod

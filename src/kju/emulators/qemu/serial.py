@@ -35,6 +35,16 @@ MAX_VIEWERS = 64
 MAX_PER_CLIENT = 4
 
 
+def _received(sock: socket.socket) -> bytes | None:
+    """Return the bytes that a socket has: none after its end, None if there are none yet."""
+    try:
+        return sock.recv(_CHUNK)
+    except (BlockingIOError, InterruptedError):
+        return None
+    except OSError:
+        return b""
+
+
 class Serial:
     """One serial port.
 
@@ -91,12 +101,9 @@ class Serial:
             viewer.close()
 
     def _readable(self) -> None:
-        try:
-            data = self._sock.recv(_CHUNK)
-        except (BlockingIOError, InterruptedError):
+        data = _received(self._sock)
+        if data is None:
             return
-        except OSError:
-            data = b""
         if not data:
             self.close()
             return
@@ -202,12 +209,9 @@ class _Viewer:
         self._reading = wanted
 
     def _readable(self) -> None:
-        try:
-            data = self._sock.recv(_CHUNK)
-        except (BlockingIOError, InterruptedError):
+        data = _received(self._sock)
+        if data is None:
             return
-        except OSError:
-            data = b""
         if data:
             self._serial.write(data)
             self.update_reading()

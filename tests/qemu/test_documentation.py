@@ -53,6 +53,8 @@ def is_run(line: str) -> bool:
             return False
         if words[0] == "kju" and (words[1] in UNTIL_ENDED or "--follow" in words):
             return False
+        if words[:2] == ["kju", "serial"] and "--seconds" not in words:
+            return False
         if "--xvfb" in words or words == ["kju", "stop", "screen"]:
             return False
     return True

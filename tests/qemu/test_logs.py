@@ -1,4 +1,4 @@
-"""The logs of a real machine: bounded while it runs, kept when it does not end well."""
+"""The logs of a real machine: bounded while it runs, kept after a crash."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def launched(**wish: object) -> kju.Machine:
     return kju.launch(guests.INVADERS, name="m", memory="64", args=TCG, **wish)  # type: ignore[arg-type]
 
 
-def test_a_qemu_that_prints_for_ever_fills_nothing(tmp_path: Path) -> None:
+def test_log_of_a_qemu_that_prints_without_end_is_bounded(tmp_path: Path) -> None:
     wrapper = tmp_path / "qemu-system-x86_64"
     wrapper.write_text(
         f'#!/bin/sh\ncase "$*" in *kju-qmp*) yes noise & esac\nexec {guests.qemu()} "$@"\n'
@@ -61,7 +61,7 @@ def test_a_qemu_that_prints_for_ever_fills_nothing(tmp_path: Path) -> None:
         assert "earlier lines are in qemu.log.1" in done.stdout
 
 
-def test_after_a_kill_the_logs_are_still_there() -> None:
+def test_logs_are_kept_after_a_kill() -> None:
     with launched() as machine:
         os.kill(machine.host_pid, signal.SIGKILL)
         assert machine.wait_ended(timeout=5)
@@ -73,7 +73,7 @@ def test_after_a_kill_the_logs_are_still_there() -> None:
     assert command("logs", "--qemu", "m").returncode == 0
 
 
-def test_after_qemus_crash_and_a_bad_start_too() -> None:
+def test_logs_are_kept_after_a_crash_and_a_failed_start() -> None:
     with launched() as machine:
         os.kill(machine.info()["qemu"]["pid"], signal.SIGSEGV)
         assert machine.wait_ended(timeout=10)
@@ -84,7 +84,7 @@ def test_after_qemus_crash_and_a_bad_start_too() -> None:
     assert "ERROR" in command("logs", "m").stdout
 
 
-def test_after_a_good_end_nothing_is_kept() -> None:
+def test_logs_are_removed_after_a_clean_end() -> None:
     with launched():
         pass
     assert postmortem.find("m") is None

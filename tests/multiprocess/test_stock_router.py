@@ -1,6 +1,6 @@
-"""A screen through a router that is not kju's: what zenohd is, with its defaults.
+"""A screen through a stock router: the same as zenohd with its defaults.
 
-No registry that we install from has zenohd itself. It is a program around a session: it opens one
+No registry that kju installs from has zenohd. It is a program around a session: it opens one
 with zenoh's default settings as a router with an admin space, and waits. So does this one.
 
 Source:
@@ -28,7 +28,7 @@ from kju.errors import KjuError, UnavailableError
 
 pytest.importorskip("zenoh")
 KJU = (sys.executable, "-m", "kju.cli")
-#: As ``zenohd --listen PLACE --no-multicast-scouting``: nobody is looked for beyond this computer.
+#: As ``zenohd --listen PLACE --no-multicast-scouting``: no scouting beyond this computer.
 STOCK = """
 import json, sys, threading, zenoh
 config = zenoh.Config()
@@ -57,7 +57,7 @@ def place() -> str:
 
 @contextlib.contextmanager
 def running(*command: str) -> Iterator[subprocess.Popen[str]]:
-    """A process, once it has said its first line."""
+    """Start a process and wait for its first line."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -88,7 +88,7 @@ def follow(mirrors: list[kju.Machine], machine: kju.Machine, seconds: float) -> 
         until(lambda: shows(mirror, machine), seconds, "the mirror shows the screen")  # noqa: B023
 
 
-def test_a_stock_router_carries_a_screen(place: str) -> None:
+def test_stock_router_carries_a_screen(place: str) -> None:
     with contextlib.ExitStack() as stack:
         machine = stack.enter_context(kju.launch(xvfb=True, name="x"))
         router = stack.enter_context(stock(place))
@@ -104,12 +104,12 @@ def test_a_stock_router_carries_a_screen(place: str) -> None:
         for colour in ("#204060", "#a0b0c0"):
             draw(machine, colour)
             follow(mirrors, machine, 20)
-        with pytest.raises(KjuError, match="xdotool"):  # an Xvfb takes no keys: its host says so
+        with pytest.raises(KjuError, match="xdotool"):  # the host of an Xvfb rejects keys
             mirrors[0].keyboard.press("a")
         router.kill()
         router.wait()
         draw(machine, "#c0ffee")
         for mirror in mirrors:
-            until(lambda: not mirror.info()["mirror"]["up"], 20, "that it has gone is told")  # noqa: B023
+            until(lambda: not mirror.info()["mirror"]["up"], 20, "the loss is reported")  # noqa: B023
         stack.enter_context(stock(place))
         follow(mirrors, machine, 40)

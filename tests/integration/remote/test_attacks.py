@@ -1,4 +1,4 @@
-"""Attacks on sessions over zenoh: by routers, by users that were removed, by crowds."""
+"""Attacks on sessions over zenoh: by routers, removed users and crowds."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ pytest.importorskip("cryptography")
 
 
 def viewer_of(where: Engine, trust: Trust, user: str = "ann", *, audience: bool = False) -> Mirror:
-    """A mirror of the screen by this user."""
+    """Return a mirror of the screen by a user."""
     role: Role = "view" if audience else "control"
     prove = Prover(trust, user, NAME)
     return Mirror(where, NAME, surface(), role, user=user, prove=prove, audience=audience)
 
 
 def impostor(lab: Trust, tmp_path: Path, kind: Kind) -> Trust:
-    """A computer of the same authority that pretends to serve the screen."""
+    """Return the trust of a computer of the same authority that claims to serve the screen."""
     made = Trust(tmp_path / "eve")
     made.take_bundle(lab.host_bundle("eve", ["eve"], kind))
     for suffix in ("pem", "key") if kind == "router" else ():
@@ -60,10 +60,10 @@ def impostor(lab: Trust, tmp_path: Path, kind: Kind) -> Trust:
 
 
 @pytest.mark.parametrize("kind", ["host", "router"])
-async def test_an_impostor_that_answers_a_reconnection_receives_nothing(
+async def test_impostor_that_answers_a_reconnection_receives_no_input(
     lab: Trust, tmp_path: Path, kind: Kind
 ) -> None:
-    """A router drops the session and answers the next hello with its own certificate."""
+    """The router drops the session and answers the next hello with its own certificate."""
     typed: list[bytes] = []
 
     async def note(viewer: ServedViewer, body: bytes) -> Done:
@@ -102,10 +102,10 @@ async def test_an_impostor_that_answers_a_reconnection_receives_nothing(
     assert typed == []
 
 
-async def test_a_refusal_in_the_senders_name_does_not_keep_a_viewer_out(
+async def test_forged_refusal_does_not_reject_a_viewer(
     lab: Trust, tmp_path: Path, open_link: OpenLink
 ) -> None:
-    """Somebody on the network answers every hello first: only the sender's own words count."""
+    """A peer answers every hello first: only a refusal signed by the sender counts."""
     here, there, served = await open_link(new_screen(), Authenticator(lab, NAME))
     came = served._on_data
 
@@ -127,7 +127,7 @@ async def test_a_refusal_in_the_senders_name_does_not_keep_a_viewer_out(
 
 @pytest.mark.parametrize("change", ["removed", "role", "expired"])
 @pytest.mark.parametrize("audience", [False, True], ids=["alone", "audience"])
-async def test_an_open_session_ends_with_the_right_to_it(
+async def test_open_session_ends_when_its_user_is_removed(
     lab: Trust,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -158,11 +158,11 @@ async def test_an_open_session_ends_with_the_right_to_it(
     viewer.close()
 
 
-async def test_an_input_that_timed_out_ends_the_session_and_is_not_done_later(
+async def test_input_that_timed_out_ends_the_session_and_is_never_applied(
     monkeypatch: pytest.MonkeyPatch,
     open_link: OpenLink,
 ) -> None:
-    """A router keeps a key and releases it when its user has given it up."""
+    """The router delays a key until its user's call has timed out."""
     monkeypatch.setattr(mirror_module, "INPUT_TIMEOUT", 0.5)
     done: list[bytes] = []
 
@@ -181,7 +181,7 @@ async def test_an_input_that_timed_out_ends_the_session_and_is_not_done_later(
     there.put_reliable = put  # type: ignore[method-assign]
     first = next(iter(served.registry.viewers))
     await until(lambda: viewer.receiver is not before and viewer.status.live)
-    # The goodbye was kept as well: released first, as a transport in order does it.
+    # The goodbye was delayed too: it is released first, as an ordered transport does.
     for what in [*kept[1:], kept[0]]:
         there.put_reliable(*what)
     await until(lambda: first not in served.registry.viewers)
@@ -191,10 +191,10 @@ async def test_an_input_that_timed_out_ends_the_session_and_is_not_done_later(
 
 
 @pytest.mark.parametrize("end", ["a forged presence", "silence"])
-async def test_an_input_of_a_session_that_ended_is_not_done_in_the_next(
+async def test_input_of_an_ended_session_is_not_applied_in_the_next(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, open_link: OpenLink
 ) -> None:
-    """A router keeps a key, makes the viewer connect again, and keeps the old session's token."""
+    """The router delays a key, makes the viewer reconnect, and keeps the old session's token."""
     done: list[bytes] = []
 
     async def note(viewer: ServedViewer, body: bytes) -> Done:
@@ -229,7 +229,7 @@ async def test_an_input_of_a_session_that_ended_is_not_done_in_the_next(
     viewer.close()
 
 
-async def test_a_user_does_not_end_a_session_of_another_user(
+async def test_user_cannot_end_a_session_of_another_user(
     lab: Trust, tmp_path: Path, open_link: OpenLink
 ) -> None:
     ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
@@ -249,10 +249,10 @@ async def test_a_user_does_not_end_a_session_of_another_user(
 # ---- crowds ----
 
 
-async def test_a_flood_of_greetings_in_her_name_does_not_shut_a_user_out(
+async def test_flood_of_hellos_in_a_users_name_does_not_block_the_user(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Her proof takes a while (a far link), in which the flood fills all places once more."""
+    """The user's proof takes a round trip (a far link), in which the flood fills every place."""
     monkeypatch.setattr(registry, "MAX_GREETING", 16)
     greeted: list[Hello] = []
     sender = Authenticator(lab, NAME)
@@ -272,7 +272,7 @@ async def test_a_flood_of_greetings_in_her_name_does_not_shut_a_user_out(
         there.put_reliable = lambda *what: held.append(what)  # type: ignore[method-assign]
 
         async def flood() -> None:
-            """What she says comes when all places have been taken once more."""
+            """Delay the user's messages until every place is taken again."""
             while flooding:
                 late, before = held[:], len(greeted)
                 held.clear()
@@ -291,11 +291,11 @@ async def test_a_flood_of_greetings_in_her_name_does_not_shut_a_user_out(
         ann.close()
 
 
-async def test_audience_places_become_free_when_their_viewers_are_silent(
+async def test_audience_places_of_silent_viewers_become_free(
     monkeypatch: pytest.MonkeyPatch,
     open_link: OpenLink,
 ) -> None:
-    """Who has no token and says nothing more: a crash, or somebody who takes all places."""
+    """A viewer without a token that stays silent has crashed, or wants to take every place."""
     monkeypatch.setattr(registry, "MAX_MEMBERS", 3)
     monkeypatch.setattr(registry, "MEMBER_TIMEOUT", 1.5)
     monkeypatch.setattr(registry, "CHECK_INTERVAL", 0.1)
@@ -322,7 +322,7 @@ async def test_audience_places_become_free_when_their_viewers_are_silent(
     await until(lambda: not served.registry.members)
 
 
-async def test_a_user_has_some_places_of_an_audience_and_not_all(
+async def test_places_of_one_user_in_an_audience_are_limited(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_link: OpenLink
 ) -> None:
     monkeypatch.setattr(registry, "MAX_MEMBERS_PER_USER", 2)
@@ -343,7 +343,7 @@ async def test_a_user_has_some_places_of_an_audience_and_not_all(
         each.close()
 
 
-async def test_a_former_member_cannot_read_messages_to_the_audience(
+async def test_former_member_cannot_read_messages_to_the_audience(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_link: OpenLink
 ) -> None:
     monkeypatch.setattr(audience_module, "KEY_DELAY", 0.3)
@@ -370,7 +370,7 @@ async def test_a_former_member_cannot_read_messages_to_the_audience(
         with pytest.raises(Exception, match="generation 1"):
             member.open(data)
     assert all(each.receiver.lacks_since is None for each in stays)
-    # Two who leave at once: the key that the second was told is replaced as well.
+    # Two members leave at once: the key that the second received is replaced too.
     stays[1].close()
     newcomers = [viewer_of(there, ann, audience=True) for _ in range(2)]
     for each in newcomers:
@@ -384,10 +384,10 @@ async def test_a_former_member_cannot_read_messages_to_the_audience(
         each.close()
 
 
-async def test_dead_leaders_hold_an_audience_up_once(
+async def test_dead_leaders_delay_an_audience_once(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A crowd of one user's mirrors that says it is there, and acknowledges nothing."""
+    """The mirrors of one user report that they are alive, and acknowledge nothing."""
     monkeypatch.setattr(audience_module, "LEADER_TIMEOUT", 30.0)
     monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
     place = f"tcp/127.0.0.1:{free_port()}"
@@ -423,7 +423,7 @@ async def test_dead_leaders_hold_an_audience_up_once(
             assert time.monotonic() < began + 10
         await until(lambda: shows(good._target, screen))  # type: ignore[arg-type]
         assert len(served.registry.members) == 13
-        # One of them led and was waited for; then none of the other eleven.
+        # One of them led and the sender waited for it; the other eleven never lead.
         assert sum(each.receiver.leads for each in crowd) <= 1
         chatter = False
         await task
@@ -431,7 +431,7 @@ async def test_dead_leaders_hold_an_audience_up_once(
             each.close()
 
 
-async def test_a_receiver_keeps_no_exchange_key(
+async def test_receiver_keeps_no_exchange_key(
     lab: Trust, tmp_path: Path, open_link: OpenLink
 ) -> None:
     there = (await open_link(new_screen(), Authenticator(lab, NAME))).there

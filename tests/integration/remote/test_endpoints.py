@@ -1,4 +1,4 @@
-"""Connections that send nothing do not keep others out."""
+"""Idle connections do not block other viewers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from kju.errors import KjuError
 pytest.importorskip("zenoh")
 
 
-async def test_idle_connections_do_not_keep_others_out() -> None:
-    """More connections that say nothing than zenoh keeps pending by default, for 10 s."""
+async def test_idle_connections_do_not_block_others() -> None:
+    """Open more idle connections than zenoh keeps pending by default, for 10 s."""
     port = free_port()
     async with engine(listen=[f"tcp/127.0.0.1:{port}"]):
         idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(500)]
@@ -34,8 +34,8 @@ async def test_idle_connections_do_not_keep_others_out() -> None:
                 writer.close()
 
 
-async def test_a_router_raises_its_limit_of_open_files_for_idle_connections() -> None:
-    """More connections that say nothing than the soft limit allows, for 2 s."""
+async def test_router_raises_its_limit_of_open_files_for_idle_connections() -> None:
+    """Open more idle connections than the soft limit allows, for 2 s."""
     place = f"tcp/127.0.0.1:{(port := free_port())}"
     kju = [sys.executable, "-m", "kju.cli", "router", "--listen", place]
     router = await asyncio.create_subprocess_exec(

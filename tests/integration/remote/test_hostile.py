@@ -44,14 +44,14 @@ HELLO = Hello(1, "view", ["zstd"], 1 << 20)
 
 
 def says(where: Engine, message: object, number: str = "") -> str:
-    """Say something as a viewer that has no inlet; returns which."""
+    """Send a message as a viewer without a session, and return the viewer's number."""
     number = number or os.urandom(16).hex()
     where.put_reliable(address.upward(NAME, number), encode(message))  # type: ignore[arg-type]
     return number
 
 
-async def test_others_on_the_network_neither_read_nor_speak(lab: Trust) -> None:
-    """Whoever a router lets in hears everything, and may say anything."""
+async def test_others_on_the_network_cannot_read_or_forge_messages(lab: Trust) -> None:
+    """A peer that a router admits receives every message and may send any."""
     secret, acted = b"the password is secret", []
 
     async def note(viewer: ServedViewer, body: bytes) -> Done:
@@ -92,7 +92,7 @@ async def test_others_on_the_network_neither_read_nor_speak(lab: Trust) -> None:
                 eve.put_reliable(address.upward(NAME, number), encode(lie))
                 eve.put_reliable(address.downward(NAME, number), encode(lie))
                 eve.put_reliable(address.to_all(NAME, number), encode(lie))
-        # What she has heard said to the sender, and two lies to each of three sessions.
+        # Replay the recorded messages to the sender, and forge two to each of three sessions.
         await until(lambda: len(strange) >= len(again) - 3 + 3 * 2)
         sessions = {*served.registry.viewers, *served.registry.members}
         screen.draw(rng)
@@ -133,10 +133,10 @@ async def test_another_member_leads_when_the_leader_is_silent(
         first.close()
 
 
-async def test_a_leader_that_goes_with_a_full_window_is_followed(
+async def test_leader_that_leaves_with_a_full_window_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The next one lacks what was under way, and says so: that must empty the window."""
+    """The next leader reports the segments in flight as missing: that must empty the window."""
     monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
     monkeypatch.setattr(sender_module, "RESTART_INTERVAL", 0.2)
     place = f"tcp/127.0.0.1:{free_port()}"
@@ -166,7 +166,7 @@ async def test_a_leader_that_goes_with_a_full_window_is_followed(
             each.close()
 
 
-async def test_an_invalid_acknowledgement_ends_only_its_member(open_link: OpenLink) -> None:
+async def test_invalid_acknowledgement_ends_only_its_member(open_link: OpenLink) -> None:
     rng, screen, target = np.random.default_rng(1), new_screen(), surface()
     _, there, served = await open_link(screen)
     liar = says(there, Hello(1, "view", ["zstd"], 1 << 20, audience=True))
@@ -181,8 +181,8 @@ async def test_an_invalid_acknowledgement_ends_only_its_member(open_link: OpenLi
     viewer.close()
 
 
-async def test_a_viewer_that_answers_nothing_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its token does not count: anybody on the network can have that."""
+async def test_viewer_that_answers_nothing_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its liveliness token does not count, as any peer can declare it."""
     monkeypatch.setattr(registry, "VIEWER_TIMEOUT", 1.5)
     gone: list[ServedViewer] = []
     place = f"tcp/127.0.0.1:{free_port()}"
@@ -205,7 +205,7 @@ async def test_a_viewer_that_answers_nothing_is_forgotten(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("kind", ["plain", "sealed"])
-async def test_a_crowd_is_let_in_up_to_a_limit(
+async def test_viewers_are_admitted_up_to_a_limit(
     monkeypatch: pytest.MonkeyPatch, lab: Trust, kind: str, open_link: OpenLink
 ) -> None:
     monkeypatch.setattr(registry, "MAX_GREETING", 8)
@@ -233,18 +233,18 @@ async def test_a_crowd_is_let_in_up_to_a_limit(
         says(there, hello)
     if kind == "plain":
         await until(lambda: len(served.registry.viewers) == 10)
-    else:  # the oldest that has proved nothing makes room
+    else:  # the oldest without a proof is removed
         ann = Mirror(there, NAME, target, user="ann", prove=Prover(lab, "ann", NAME))
         await ann.open(10)
         assert len(served.registry.viewers) <= 9
         ann.close()
 
 
-async def test_a_control_viewer_counts_toward_the_limit_of_viewers(
+async def test_control_viewer_counts_toward_the_limit_of_viewers(
     monkeypatch: pytest.MonkeyPatch,
     open_link: OpenLink,
 ) -> None:
-    """A hello for the audience with the role control is no member's."""
+    """A hello for the audience with the control role does not make a member."""
     monkeypatch.setattr(registry, "MAX_VIEWERS", 2)
     _, there, served = await open_link(new_screen())
     for _ in range(2):
@@ -281,7 +281,7 @@ async def test_viewers_get_no_details_of_a_screen_that_cannot_open(
     assert "/root/secret is missing" in caplog.text
 
 
-async def test_a_user_has_some_mirrors_and_not_all(
+async def test_mirrors_of_one_user_are_limited(
     monkeypatch: pytest.MonkeyPatch, lab: Trust, open_link: OpenLink
 ) -> None:
     monkeypatch.setattr(registry, "MAX_VIEWERS_PER_USER", 2)
@@ -304,7 +304,7 @@ async def test_a_user_has_some_mirrors_and_not_all(
         each.close()
 
 
-async def test_a_refused_viewer_opens_no_screen_and_is_logged_once(
+async def test_rejected_viewer_opens_no_screen_and_is_logged_once(
     lab: Trust, caplog: pytest.LogCaptureFixture
 ) -> None:
 
@@ -327,7 +327,7 @@ async def test_a_refused_viewer_opens_no_screen_and_is_logged_once(
     assert all(each.isprintable() for each in told)
 
 
-async def test_a_viewer_that_rejects_the_sender_is_logged_there(
+async def test_rejection_of_the_sender_is_logged_at_the_sender(
     lab: Trust, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = Trust(tmp_path / "other")
@@ -349,7 +349,7 @@ async def test_a_viewer_that_rejects_the_sender_is_logged_there(
 
 
 async def test_pings_alone_do_not_keep_a_picture_live(open_link: OpenLink) -> None:
-    """The sender may repeat what was lost for two seconds before it pings."""
+    """The sender may retransmit for two seconds before it pings."""
     rng, screen, target = np.random.default_rng(1), new_screen(), surface()
     here, there, _ = await open_link(screen)
     viewer = Mirror(there, NAME, target)
@@ -366,7 +366,9 @@ async def test_pings_alone_do_not_keep_a_picture_live(open_link: OpenLink) -> No
     viewer.close()
 
 
-async def test_marks_are_of_the_session_that_there_is(open_link: OpenLink) -> None:
+async def test_input_after_a_reconnection_has_a_mark_of_the_new_session(
+    open_link: OpenLink,
+) -> None:
     rng, screen, target = np.random.default_rng(1), new_screen(), surface()
     _, there, served = await open_link(screen)
     viewer = Mirror(there, NAME, target)
@@ -396,9 +398,7 @@ async def test_oversized_messages_are_not_assembled() -> None:
         assert came == [60_000, 59_000]
 
 
-async def test_an_audience_has_a_limit(
-    monkeypatch: pytest.MonkeyPatch, open_link: OpenLink
-) -> None:
+async def test_audience_has_a_limit(monkeypatch: pytest.MonkeyPatch, open_link: OpenLink) -> None:
     monkeypatch.setattr(registry, "MAX_MEMBERS", 2)
     _, there, served = await open_link(new_screen())
     crowd = [Mirror(there, NAME, surface(), "view", audience=True) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""A screen and its viewers over zenoh on this computer: through links that end and come back."""
+"""A screen and its viewers over zenoh on this computer, through links that fail and reconnect."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_viewers_follow_and_drive_a_screen(open_link: OpenLink) -> None:
     inlets[0].close()
 
 
-async def test_a_viewer_gets_the_view_role_or_is_refused(open_link: OpenLink) -> None:
+async def test_viewer_gets_the_view_role_or_is_rejected(open_link: OpenLink) -> None:
     def admit(hello: Hello, raw: bytes) -> Admission:
         if hello.user == "eve":
             raise KjuError("eve is not let in")
@@ -91,7 +91,7 @@ async def test_a_viewer_gets_the_view_role_or_is_refused(open_link: OpenLink) ->
         each.close()
 
 
-async def test_a_lost_link_makes_the_picture_stale_and_reconnects(
+async def test_lost_link_makes_the_picture_stale_and_reconnects(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(link_status, "STALE_TIME", 1.0)
@@ -110,16 +110,16 @@ async def test_a_lost_link_makes_the_picture_stale_and_reconnects(
             await viewer.input(b"a key")
         epoch = target.mode.epoch
         screen.draw(rng)
-        # The same place, another process as far as anybody can see.
+        # The same endpoint, and for a peer another process.
         async with engine(listen=[place]) as here, outlet(here, screen):
             await until(lambda: viewer.status.live and shows(target, screen), 20)
-        assert target.mode.epoch == epoch  # it was never black between
+        assert target.mode.epoch == epoch  # it was not black meanwhile
         viewer.close()
     lives = [said.live for said in told]
     assert True in lives and False in lives[lives.index(True) :]
 
 
-async def test_an_audience_shares_one_stream_and_one_member_leads(
+async def test_audience_shares_one_stream_and_one_member_leads(
     monkeypatch: pytest.MonkeyPatch,
     open_link: OpenLink,
 ) -> None:
@@ -131,7 +131,7 @@ async def test_an_audience_shares_one_stream_and_one_member_leads(
     viewers = [Mirror(there, NAME, t, "view", audience=True) for t in targets]
 
     async def drawn(watching: list[Producer]) -> int:
-        """Bytes for ten drawings, once all who watch show the last."""
+        """Return the bytes sent for ten drawings, once every viewer shows the last."""
         before = served.delivery.sent
         for _ in range(10):
             screen.draw(rng)
@@ -140,14 +140,14 @@ async def test_an_audience_shares_one_stream_and_one_member_leads(
         return served.delivery.sent - before
 
     await viewers[0].open(10)
-    # The fewest of a few: on a busy computer zenoh drops some, and that is sent again.
+    # The minimum of several: on a busy computer zenoh drops messages, which are sent again.
     alone = min([await drawn(targets[:1]) for _ in range(3)])
     for viewer in viewers[1:]:
         await viewer.open(10)
     await until(lambda: all(shows(each, screen) for each in targets))
     await asyncio.sleep(0.5)
     together = min([await drawn(targets) for _ in range(3)])
-    assert together < 3 * alone  # and not six times: the rest is what a busy computer loses
+    assert together < 3 * alone  # and not six times: the margin is for losses on a busy computer
     assert [each.receiver.leads for each in viewers] == [True, *[False] * 5]
     viewers[0].close()
     await until(lambda: sum(each.receiver.leads for each in viewers[1:]) == 1)
@@ -158,7 +158,7 @@ async def test_an_audience_shares_one_stream_and_one_member_leads(
         viewer.close()
 
 
-async def test_a_lossy_viewer_and_others_in_codecs_of_their_own(open_link: OpenLink) -> None:
+async def test_lossy_viewer_and_others_use_their_own_codecs(open_link: OpenLink) -> None:
     pytest.importorskip("simplejpeg")
     pytest.importorskip("lz4")
     rng, screen = np.random.default_rng(1), new_screen()
@@ -192,7 +192,7 @@ async def test_a_lossy_viewer_and_others_in_codecs_of_their_own(open_link: OpenL
         viewer.close()
 
 
-async def test_an_input_without_a_result_may_have_been_carried_out() -> None:
+async def test_input_without_a_result_may_have_been_carried_out() -> None:
     place = f"tcp/127.0.0.1:{free_port()}"
     screen = new_screen()
     async with engine(listen=[place]) as here, engine(connect=[place]) as there:
@@ -206,7 +206,7 @@ async def test_an_input_without_a_result_may_have_been_carried_out() -> None:
         viewer.close()
 
 
-async def test_a_screen_is_open_only_while_it_has_viewers(
+async def test_screen_is_open_only_while_it_has_viewers(
     monkeypatch: pytest.MonkeyPatch,
     open_link: OpenLink,
 ) -> None:
@@ -222,7 +222,7 @@ async def test_a_screen_is_open_only_while_it_has_viewers(
         await until(lambda: not screen.is_open)
 
 
-async def test_another_surface_in_place_of_the_old_is_taken_anew(open_link: OpenLink) -> None:
+async def test_surface_in_place_of_the_old_is_sent_whole(open_link: OpenLink) -> None:
     screen, target = new_screen(), surface()
     there = (await open_link(screen)).there
     viewer = Mirror(there, NAME, target)
@@ -238,7 +238,7 @@ async def test_another_surface_in_place_of_the_old_is_taken_anew(open_link: Open
     viewer.close()
 
 
-async def test_through_a_router() -> None:
+async def test_viewer_reaches_a_screen_through_a_router() -> None:
     place = f"tcp/127.0.0.1:{free_port()}"
     rng, screen, target = np.random.default_rng(2), new_screen(), surface()
     router = await Engine.open(Options(listen=[endpoint(place)], router=True))
@@ -261,13 +261,13 @@ async def test_through_a_router() -> None:
 
 
 def ways(where: Engine) -> set[str]:
-    """What its links are good for."""
+    """Return the kinds of messages that its links carry."""
     links = where.session.info.links()  # type: ignore[no-untyped-call]
     return {str(link.reliability).rpartition(".")[2] for link in links}
 
 
 def both_ways(tmp_path: Path, protocol: str) -> tuple[Tls | None, Tls | None]:
-    """Certificates for either end, where they are wanted."""
+    """Return certificates for each end, for protocols that use them."""
     if protocol == "tcp":
         return None, None
     pytest.importorskip("cryptography")
@@ -279,7 +279,7 @@ def both_ways(tmp_path: Path, protocol: str) -> tuple[Tls | None, Tls | None]:
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "tls"])
-async def test_messages_that_may_be_lost_are_datagrams(
+async def test_loss_tolerant_messages_are_datagrams(
     tmp_path: Path, protocol: str, open_link: OpenLink
 ) -> None:
     one, other = both_ways(tmp_path, protocol)
@@ -302,7 +302,7 @@ async def test_messages_that_may_be_lost_are_datagrams(
 
 
 @pytest.mark.parametrize("answers", ["closed", "mute"])
-async def test_where_udp_is_blocked_there_is_tcp(answers: str) -> None:
+async def test_tcp_is_used_where_udp_is_blocked(answers: str) -> None:
     port = free_port()
     place = f"tcp/127.0.0.1:{port}"
     rng, screen, target = np.random.default_rng(1), new_screen(), surface()
@@ -324,7 +324,7 @@ async def test_where_udp_is_blocked_there_is_tcp(answers: str) -> None:
             viewer.close()
 
 
-async def test_a_sender_without_its_udp_port_serves_over_tcp(
+async def test_sender_without_its_udp_port_serves_over_tcp(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
 
@@ -348,7 +348,7 @@ async def test_quic_answers_are_recognised() -> None:
     assert not answers_quic(endpoint("tcp/no-such-host.invalid:7447"))
 
 
-async def test_copies_of_an_input_and_its_result_overtake_a_stalled_stream() -> None:
+async def test_copies_of_input_and_result_overtake_a_stalled_stream() -> None:
     place = f"tcp/127.0.0.1:{free_port()}"
     screen, done = new_screen(), []
 
@@ -381,7 +381,7 @@ async def test_copies_of_an_input_and_its_result_overtake_a_stalled_stream() -> 
 
 
 async def test_long_drawing_does_not_delay_inputs(open_link: OpenLink) -> None:
-    """A client holds the pixels still: what comes meanwhile waits, and inputs are answered."""
+    """While a client holds the pixels, drawing waits and inputs are answered."""
     rng, screen, target = np.random.default_rng(1), new_screen(), surface()
     there = (await open_link(screen)).there
     viewer = Mirror(there, NAME, target)
@@ -403,10 +403,10 @@ async def test_long_drawing_does_not_delay_inputs(open_link: OpenLink) -> None:
     await viewer.drawing_finished()
 
 
-async def test_the_loop_does_not_read_what_the_thread_changes(
+async def test_event_loop_does_not_read_state_that_the_drawing_thread_changes(
     caplog: pytest.LogCaptureFixture, open_link: OpenLink
 ) -> None:
-    """While a message is drawn, what is known to be lost changes without a lock."""
+    """The thread that draws a message changes the record of lost segments without a lock."""
     loop_read = []
 
     class Lost(dict[int, float]):
@@ -433,8 +433,8 @@ async def test_the_loop_does_not_read_what_the_thread_changes(
     await viewer.drawing_finished()
 
 
-async def test_pixels_that_a_client_holds_are_not_drawn(tmp_path: Path) -> None:
-    """Between the begin and the end of a drawing the thread writes pixels without a lock."""
+async def test_pixels_that_a_client_holds_are_not_changed(tmp_path: Path) -> None:
+    """Between the begin and the end of a publication the thread writes pixels without a lock."""
 
     async def never(request: Request) -> Mark:
         raise AssertionError(request)
@@ -490,23 +490,23 @@ async def test_pixels_that_a_client_holds_are_not_drawn(tmp_path: Path) -> None:
 
 
 async def test_messages_for_a_busy_event_loop_are_limited() -> None:
-    """A peer that sends faster than the loop takes: what is over the limit is dropped."""
+    """Messages over the limit are dropped when a peer sends faster than the loop reads."""
     place = f"tcp/127.0.0.1:{free_port()}"
     async with engine(listen=[place]) as here, engine(connect=[place]) as there:
         taken: list[bytes] = []
         there.subscribe("kju/flood", lambda key, data: taken.append(data))
-        while not taken:  # the subscription has reached the other side
+        while not taken:  # until the subscription has reached the peer
             here.put_reliable("kju/flood", b"first")
             await asyncio.sleep(0.05)
         here.put_reliable("kju/flood", b"start")
-        await until(lambda: taken[-1] == b"start")  # nothing else is on its way
+        await until(lambda: taken[-1] == b"start")  # no other message is in flight
         taken.clear()
         count, arrived = 3 * MAX_QUEUED, threading.Event()
         watch = there.session.declare_subscriber("kju/last", lambda _: arrived.set())
         for number in range(count):
             here.put_reliable("kju/flood", number.to_bytes(4))
         here.put_reliable("kju/last", b"")
-        assert arrived.wait(60)  # the loop stands still until all have arrived
+        assert arrived.wait(60)  # the loop is blocked until all have arrived
         await until(lambda: len(taken) >= MAX_QUEUED)
         await asyncio.sleep(0)
         assert len(taken) == MAX_QUEUED

@@ -1,4 +1,4 @@
-"""Which accelerator is chosen: a program in place of QEMU takes a given time with each."""
+"""The choice of an accelerator, with a program in place of QEMU that takes a given time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kju.emulators.qemu.program import Qemu
 
 
 def fake(folder: Path, kvm: str, tcg: str) -> Qemu:
-    """A QEMU that does *kvm* or *tcg*, lines of Python, and then leaves as the boot sector does."""
+    """Make a QEMU that runs *kvm* or *tcg*, lines of Python, and exits as the boot sector does."""
     lines = folder / "qemu.py"
     lines.write_text(
         "import sys, time\n"
@@ -42,14 +42,14 @@ def fake(folder: Path, kvm: str, tcg: str) -> Qemu:
         ("sys.exit('no KVM for you')", "pass", "tcg", "no KVM for you"),
     ],
 )
-def test_kvm_is_chosen_where_it_is_no_slower_than_tcg(
+def test_kvm_is_chosen_unless_it_is_slower_than_tcg(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kvm: str, tcg: str, name: str, reason: str
 ) -> None:
     found = probe._try_kvm(fake(tmp_path, kvm, tcg))
     assert (found.name, reason in found.reason) == (name, True), found
 
 
-def test_a_quick_kvm_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fast_kvm_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "QUICK", 60)
     found = probe._try_kvm(fake(tmp_path, "pass", "time.sleep(60)"))
     assert found.name == "kvm" and found.seconds < probe.TIME_LIMIT

@@ -312,8 +312,7 @@ def driver(request, monkeypatch):
 
 
 @pytest.fixture
-def host(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def host(runtime_folder):
     with fake_host() as host:
         yield host
 

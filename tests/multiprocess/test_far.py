@@ -17,7 +17,6 @@ from support.wait import until
 
 import kju
 from kju.cli.demo.link import End, Link, Shape
-from kju.client.defined import running_names
 from kju.errors import KjuError, UnavailableError
 from kju.remote.trust import Trust
 
@@ -28,11 +27,8 @@ FAST = Shape(rate=50e6, delay=0.005)
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def folder(runtime_folder: Path) -> None:
     xservers.need()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    yield
-    assert running_names() == []
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def test_end_of_the_producer_is_noticed_while_its_child_runs(tmp_path):
             producer.wait()
             os.kill(child, 0)
             with pytest.raises(ProducerGoneError, match="has died"):
-                surface.wait(timeout=5)
+                surface.wait(timeout=60)
     finally:
         os.kill(child, signal.SIGKILL)
         producer.communicate()

@@ -10,7 +10,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import pytest
 from support.wait import until
@@ -29,13 +28,6 @@ NAME = "lab/x"
 #: Pixels of each side: one fill writes 33 MB.
 WIDTH, HEIGHT = 3840, 2160
 FILL = b"\0\0\0" + bytes([0xFF, 0x1D]) + bytes([0xEF, 0x10])
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    yield
-    assert running_names() == []
 
 
 def segment(serial: int, fills: int) -> messages.Segment:

@@ -100,12 +100,18 @@ def remains(address):
 
 
 def swept(address):
+    """Sweep; return whether nothing is left. The sweep of another process may still be at work."""
     memory.sweep()
     return not remains(address)
 
 
+def names_left(address):
+    """Return the names in shared memory that begin with the one of *address*."""
+    name = address.removeprefix("posix:/")
+    return [p.name for p in SHM.iterdir() if p.name.startswith(name)] if name != address else []
+
+
 def test_sweep_removes_the_surface_of_killed_processes(actor, address):
-    before = set(SHM.iterdir())
     for _ in range(5):
         producer = actor("publish_and_stay", address, 1)
         where = producer.hear()["ready"]
@@ -114,9 +120,8 @@ def test_sweep_removes_the_surface_of_killed_processes(actor, address):
             assert consumer.hear()["ready"]
         for one in (producer, *consumers):
             one.kill()
-        # The sweep of another process may hold the surface at this moment.
         until(partial(swept, where), 10, "the surface is removed")
-    assert {p for p in set(SHM.iterdir()) - before if p.name.startswith("kju-test")} == set()
+    assert not names_left(address)
 
 
 def test_kill_of_consumers_leaves_the_surface(actor, address):
@@ -139,7 +144,6 @@ def test_kill_of_consumers_leaves_the_surface(actor, address):
 
 def test_kill_during_the_creation_leaves_nothing(actor, address, tmp_path):
     """Kill at every step from no surface to a published picture."""
-    before = set(SHM.iterdir())
     for delay in range(12):
         one = actor("produce", address, 1, 10**6)
         if delay < 6:
@@ -152,10 +156,9 @@ def test_kill_during_the_creation_leaves_nothing(actor, address, tmp_path):
             where = one.hear()["ready"]
             one.go()
             one.kill()
-            assert not remains(where) or memory.sweep()
-            assert not remains(where)
+            until(partial(swept, where), 10, "the surface is removed")
     memory.sweep()
-    assert {p for p in set(SHM.iterdir()) - before if p.name.startswith("kju-test")} == set()
+    assert not names_left(address)
     assert {p.name for p in tmp_path.iterdir()} <= {"screen"}
 
 

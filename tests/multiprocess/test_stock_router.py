@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import xservers
+from support.link_scene import free_port
 from support.wait import until
 
 import kju
-from kju.client.defined import running_names
 from kju.errors import KjuError, UnavailableError
 
 pytest.importorskip("zenoh")
@@ -42,17 +41,13 @@ threading.Event().wait()
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def folder(runtime_folder: Path) -> None:
     xservers.need()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    yield
-    assert running_names() == []
 
 
 @pytest.fixture
 def place() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return f"tcp/127.0.0.1:{free.getsockname()[1]}"
+    return f"tcp/127.0.0.1:{free_port()}"
 
 
 @contextlib.contextmanager

@@ -16,8 +16,7 @@ LEAVE = b"\x1d"
 
 
 @pytest.fixture
-def host(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def host(runtime_folder):
     with fake_host() as host:
         host.machine.info = {"name": "fake", "consoles": [{"source": "vram"}]}
         yield host

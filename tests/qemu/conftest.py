@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.paint_guest import MODE, SEEN, Guest, booted
 from support.wait import until
 
 from kju.client.defined import running_names
-
-
-@pytest.fixture
-def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Give a test a runtime folder of its own; fail it if a machine is left there."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    yield
-    assert running_names() == []
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support import guests
+from support.monitor import execute
 
 pytestmark = pytest.mark.qemu
 
@@ -28,13 +28,7 @@ class Monitor:
 
     def execute(self, command: str, **arguments: object) -> object:
         """Run one command and return its answer."""
-        self._file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self._file.flush()
-        while True:
-            answer = json.loads(self._file.readline())
-            assert "error" not in answer, answer
-            if "return" in answer:
-                return answer["return"]
+        return execute(self._file, command, arguments)
 
     def picture(self) -> np.ndarray:
         """Return the guest's picture: (height, width), 0xRRGGBB."""

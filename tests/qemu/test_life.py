@@ -82,7 +82,7 @@ def machine(
 
 
 def test_pause_resume_and_reset_are_events(machine: kju.Machine) -> None:
-    with machine.events(timeout=20) as events:
+    with machine.events(timeout=60) as events:
         machine.pause()
         machine.pause()
         assert machine.info()["state"] == "paused"
@@ -94,7 +94,7 @@ def test_pause_resume_and_reset_are_events(machine: kju.Machine) -> None:
 
 
 def test_events_are_numbered_and_can_be_read_again(machine: kju.Machine) -> None:
-    with kju.attach("echo", "view") as viewer, viewer.events(since=0, timeout=20) as events:
+    with kju.attach("echo", "view") as viewer, viewer.events(since=0, timeout=60) as events:
         first = next(events)
         assert (first.sequence, first.name) == (1, "started")
         assert abs(first.time - time.time()) < 600
@@ -102,10 +102,10 @@ def test_events_are_numbered_and_can_be_read_again(machine: kju.Machine) -> None
         assert [event.sequence for event in seen] == [1, 2, 3, 4, 5]
         came = next(event for event in seen if event.name == "client-came")
         assert came.data["pid"] == os.getpid() and came.data["role"] == "control"
-        with viewer.events(since=3, timeout=20) as later:
+        with viewer.events(since=3, timeout=60) as later:
             assert next(later) == seen[3]
-    machine.screen.wait(kju.Mark(0, 0, 0), timeout=20)
-    with machine.events(since=0, timeout=20) as events:
+    machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
+    with machine.events(since=0, timeout=60) as events:
         mode = next(event for event in events if event.name == "mode")
         assert mode.data["console"] == 0 and mode.data["width"] >= 640
     with machine.events(timeout=0.05) as events, pytest.raises(WaitTimeoutError, match="echo"):
@@ -115,7 +115,7 @@ def test_events_are_numbered_and_can_be_read_again(machine: kju.Machine) -> None
 
 async def test_asyncio_has_power_events_snapshots_and_serial(machine: kju.Machine) -> None:
     async with await kju.aio.attach("echo") as same:
-        events = same.events(since=0, timeout=20)
+        events = same.events(since=0, timeout=60)
         assert (await anext(events)).name == "started"
         await same.pause()
         async for event in events:
@@ -157,7 +157,7 @@ def test_qmp_commands_are_answered_or_rejected(machine: kju.Machine) -> None:
 
 def test_host_needs_little_memory(machine: kju.Machine) -> None:
     """Check the private memory of a host: eight of them, viewed for two minutes, had 25 MB each."""
-    machine.screen.wait(kju.Mark(0, 0, 0), timeout=20)
+    machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
     lines = Path(f"/proc/{machine.host_pid}/smaps_rollup").read_text().splitlines()
     own = sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
     assert own < 40_000
@@ -291,7 +291,7 @@ def test_snapshot_of_a_defined_machine_and_its_clone(runtime_folder: None, tmp_p
         assert "if=pflash,unit=1,format=qcow2" in appended
         saved = machine.snapshots.save("a")
         assert Path(saved.picture) == folder / "snapshots" / "a" / "screen.png"
-        with machine.events(timeout=20) as events:
+        with machine.events(timeout=60) as events:
             machine.snapshots.load("a")
             assert "snapshot-loaded" in [next(events).name for _ in range(2)]
     done = command("clone", "base", "leaf").stdout.decode()

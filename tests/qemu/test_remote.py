@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import struct
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import typed_guest, xservers
+from support.link_scene import free_port
 from support.wait import until
 
 import kju
@@ -71,7 +71,7 @@ def test_guest_is_driven_through_a_mirror(tmp_path: Path) -> None:
             until(lambda: equal(mirror, guest.machine), 20, "the mirror shows the guest")
             guest.keyboard = mirror.keyboard
             mark = guest.keyboard.type("true\n")
-            assert mirror.screen.after(mark, timeout=20).rects
+            assert mirror.screen.after(mark, timeout=60).rects
             text = typed_guest.sample(300)
             guest.begin()
             guest.keyboard.type(text)
@@ -219,8 +219,7 @@ def test_errors_for_unreachable_senders_name_the_cause(tmp_path: Path) -> None:
 def test_certificates_give_users_their_roles(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab, home, port = tmp_path / "lab", tmp_path / "home", 20000 + os.getpid() % 20000
-    place = f"tls/127.0.0.1:{port}"
+    lab, home, place = tmp_path / "lab", tmp_path / "home", f"tls/127.0.0.1:{free_port()}"
 
     def at(folder: Path, *words: str) -> str:
         monkeypatch.setenv("KJU_TRUST", str(folder))
@@ -267,7 +266,7 @@ def test_certificates_give_users_their_roles(
                     other, "mirror", "zenoh:lab/x", "--connect", place, "--user", "ann"
                 )
                 assert "there is no answer: try TLS" in at(
-                    home, "mirror", "zenoh:lab/x", "--connect", f"127.0.0.1:{port}"
+                    home, "mirror", "zenoh:lab/x", "--connect", place.removeprefix("tls/")
                 )
                 wanted = (
                     "does not know user 'eve'",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support import guests
 from support.monitor import Monitor
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 from kju.emulators.qemu.guest_mode import LISTEN_AFTER
@@ -35,7 +35,7 @@ class Judge:
         screen = self._machine.screen
         self.execute("stop")
         try:
-            end = time.monotonic() + 3
+            end = time.monotonic() + HANG
             while True:
                 shown = self._screendump()
                 taken = screen.frame(sync=True)

@@ -18,14 +18,11 @@ from kju.errors import ClosedError, MachineGoneError, UsageError, WaitTimeoutErr
 from kju.protocol.framing import MAX_EVENTS
 from kju.protocol.messages import Done, GetInfo, Happened, Info, Refresh
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("runtime_folder")
 
 
 @pytest.fixture
-def host() -> Iterator[FakeHost]:
+def host(runtime_folder: Path) -> Iterator[FakeHost]:
     with fake_host() as running:
         yield running
 

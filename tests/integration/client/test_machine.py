@@ -45,14 +45,11 @@ from kju.protocol.framing import ClientSide, HostSide, pack
 from kju.store.connection import connect
 from kju.surface import State
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("runtime_folder")
 
 
 @pytest.fixture
-def host() -> Iterator[FakeHost]:
+def host(runtime_folder: Path) -> Iterator[FakeHost]:
     with fake_host() as running:
         yield running
 
@@ -178,13 +175,13 @@ def test_end_of_a_machine_has_its_reason(api: Api, host: FakeHost) -> None:
     screen = machine.screen
     host.say(messages.Ended(reason="QEMU was killed by SIGKILL", status=-9, log=["oh", "no"]))
     host.end()
-    assert call(api, machine.wait_ended, timeout=5)
+    assert call(api, machine.wait_ended, timeout=60)
     assert "SIGKILL" in machine.end_reason
     assert "oh | no" in machine.end_reason
     with pytest.raises(MachineGoneError, match="SIGKILL"):
         call(api, machine.info)
     with pytest.raises(ProducerGoneError, match="SIGKILL"):
-        call(api, screen.wait, timeout=5)
+        call(api, screen.wait, timeout=60)
     call(api, machine.stop)
     call(api, machine.close)
 
@@ -194,7 +191,7 @@ def test_loss_of_the_host_is_noticed(api: Api, host: FakeHost) -> None:
     screen = machine.screen
     host.loop.call_soon_threadsafe(lambda: [c.close("test") for c in host.server.clients])
     with pytest.raises(ProducerGoneError, match="hung up"):
-        call(api, screen.wait, timeout=5)
+        call(api, screen.wait, timeout=60)
     call(api, machine.close)
 
 
@@ -206,7 +203,7 @@ def test_larger_surface_is_followed(api: Api, host: FakeHost) -> None:
     new.set_mode(640, 480)
     old.close(State.SUPERSEDED)
     assert call(api, screen.frame).shape == (480, 640, 3)
-    change = call(api, screen.wait, kju.Mark(0, 0, 0), timeout=5)
+    change = call(api, screen.wait, kju.Mark(0, 0, 0), timeout=60)
     assert change.everything
     call(api, machine.close)
 
@@ -685,7 +682,7 @@ def test_area_may_be_a_tuple(api: Api, host: FakeHost, area: Any, tmp_path: Path
     call(api, machine.screen.screenshot, tmp_path / "part.png", area)
     with Image.open(tmp_path / "part.png") as picture:
         assert picture.size == (8, 10)
-    assert call(api, machine.screen.after, mark, region=area, timeout=5).rects
+    assert call(api, machine.screen.after, mark, region=area, timeout=60).rects
     consistent = call(api, machine.screen.frame, area, consistent=True, pixels="bgrx")
     assert np.array_equal(consistent, wanted)
     for wrong in ((1, 2, 3), "abcd", (0, 0, 1.5, 2)):
@@ -748,7 +745,7 @@ def test_machine_is_alive_until_its_end(api: Api, host: FakeHost) -> None:
     machine = call(api, api.module.attach, "fake")
     assert machine.is_alive and machine.end_reason is None
     host.end()
-    assert "its host hung up" in call(api, machine.wait_ended, timeout=10)
+    assert "its host hung up" in call(api, machine.wait_ended, timeout=60)
     assert not machine.is_alive
     assert "its host hung up" in machine.end_reason
     call(api, machine.close)

@@ -18,8 +18,7 @@ from kju.store import connection, running
 
 
 @pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def host(runtime_folder: Path) -> Iterator[FakeHost]:
     with fake_host() as made:
         yield made
 

@@ -17,9 +17,9 @@ from support.link_scene import (
     new_screen,
     outlet,
     shows,
-    until,
 )
 from support.trusting import home
+from support.wait import until_async
 from support.wire_scene import surface
 
 from kju.errors import InputError, UnavailableError
@@ -79,7 +79,7 @@ async def test_impostor_that_answers_a_reconnection_receives_no_input(
             engine(connect=[place]) as here,
             outlet(here, new_screen(), Authenticator(lab, NAME)),
         ):
-            await viewer.open(10)
+            await viewer.open(60)
             assert viewer.receiver.sender == "host1"
         eve = impostor(lab, tmp_path, kind)
         async with (
@@ -87,16 +87,16 @@ async def test_impostor_that_answers_a_reconnection_receives_no_input(
             outlet(other, new_screen(), Authenticator(eve, NAME), note),
         ):
             why = "has changed" if kind == "host" else "is for a router"
-            await until(lambda: why in viewer.receiver.hint)
+            await until_async(lambda: why in viewer.receiver.hint)
             assert viewer.receiver.stage is not Stage.OPEN
             with pytest.raises(UnavailableError):
                 await viewer.input(b"secret")
-            await until(lambda: why in viewer.status.reason)
+            await until_async(lambda: why in viewer.status.reason)
         async with (
             engine(connect=[place]) as here,
             outlet(here, new_screen(), Authenticator(lab, NAME)),
         ):
-            await until(lambda: viewer.status.live)
+            await until_async(lambda: viewer.status.live)
         viewer.close()
     await router.close()
     assert typed == []
@@ -119,7 +119,7 @@ async def test_forged_refusal_does_not_reject_a_viewer(
     served._undo[0]()
     served._undo[0] = here.subscribe(address.upward(NAME, "*"), refused_first)
     viewer = viewer_of(there, home(lab, "ann", tmp_path))
-    await viewer.open(10)
+    await viewer.open(60)
     assert viewer.receiver.hint == "go away"
     assert viewer.status.live
     viewer.close()
@@ -138,7 +138,7 @@ async def test_open_session_ends_when_its_user_is_removed(
     monkeypatch.setattr(registry, "CHECK_INTERVAL", 0.1)
     _, there, served = await open_link(new_screen(), Authenticator(lab, NAME))
     viewer = viewer_of(there, home(lab, "ann", tmp_path), audience=audience)
-    await viewer.open(10)
+    await viewer.open(60)
     session, receiver = (
         {**served.registry.viewers, **served.registry.members},
         viewer.receiver,
@@ -151,8 +151,10 @@ async def test_open_session_ends_when_its_user_is_removed(
     else:
         now = lab._clock()
         monkeypatch.setattr(lab, "_clock", lambda: now.replace(year=now.year + 2))
-    await until(lambda: not ({*session} & {*served.registry.viewers, *served.registry.members}))
-    await until(lambda: receiver.stage is Stage.CLOSED)
+    await until_async(
+        lambda: not ({*session} & {*served.registry.viewers, *served.registry.members})
+    )
+    await until_async(lambda: receiver.stage is Stage.CLOSED)
     words = {"removed": "does not know", "role": "was changed", "expired": "expired"}[change]
     assert words in receiver.reason
     viewer.close()
@@ -172,7 +174,7 @@ async def test_input_that_timed_out_ends_the_session_and_is_never_applied(
 
     _, there, served = await open_link(new_screen(), act=note)
     viewer = Mirror(there, NAME, surface())
-    await viewer.open(10)
+    await viewer.open(60)
     before, kept = viewer.receiver, []
     put, there.put_reliable = there.put_reliable, lambda *what: kept.append(what)  # type: ignore[method-assign]
     with pytest.raises(InputError, match="may have been carried out"):
@@ -180,11 +182,11 @@ async def test_input_that_timed_out_ends_the_session_and_is_never_applied(
     assert before.stage is Stage.CLOSED
     there.put_reliable = put  # type: ignore[method-assign]
     first = next(iter(served.registry.viewers))
-    await until(lambda: viewer.receiver is not before and viewer.status.live)
+    await until_async(lambda: viewer.receiver is not before and viewer.status.live)
     # The goodbye was delayed too: it is released first, as an ordered transport does.
     for what in [*kept[1:], kept[0]]:
         there.put_reliable(*what)
-    await until(lambda: first not in served.registry.viewers)
+    await until_async(lambda: first not in served.registry.viewers)
     await viewer.input(b"ls")
     assert done == [b"ls"]
     viewer.close()
@@ -203,13 +205,13 @@ async def test_input_of_an_ended_session_is_not_applied_in_the_next(
 
     _, there, served = await open_link(new_screen(), Authenticator(lab, NAME), note)
     viewer = viewer_of(there, home(lab, "ann", tmp_path))
-    await viewer.open(10)
+    await viewer.open(60)
     served._undo.pop(1)()  # tokens
     before, kept = viewer.receiver, []
     (first,) = served.registry.viewers
     put, there.put_reliable = there.put_reliable, lambda *what: kept.append(what)  # type: ignore[method-assign]
     pending = asyncio.create_task(viewer.input(b"rm -rf"))
-    await until(lambda: bool(kept))
+    await until_async(lambda: bool(kept))
     if end == "silence":
         before.heard = viewer._times.started = viewer._loop.time() - 3 * link_status.STALE_TIME - 1
         viewer._tick()
@@ -220,8 +222,8 @@ async def test_input_of_an_ended_session_is_not_applied_in_the_next(
         await pending
     assert first in served.registry.viewers
     there.put_reliable = put  # type: ignore[method-assign]
-    await until(lambda: viewer.receiver is not before)
-    await until(lambda: viewer.receiver.stage is Stage.OPEN)
+    await until_async(lambda: viewer.receiver is not before)
+    await until_async(lambda: viewer.receiver.stage is Stage.OPEN)
     there.put_reliable(*kept[0])
     await viewer.input(b"ls")
     assert done == [b"ls"]
@@ -235,9 +237,9 @@ async def test_user_cannot_end_a_session_of_another_user(
     ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
     _, there, served = await open_link(new_screen(), Authenticator(lab, NAME))
     viewer, eve = viewer_of(there, ann), viewer_of(there, vic, "vic")
-    await viewer.open(10)
+    await viewer.open(60)
     eve._link.previous = viewer._link.viewer
-    await eve.open(10)
+    await eve.open(60)
     assert sorted(each.sender.user for each in served.registry.viewers.values()) == [
         "ann",
         "vic",
@@ -278,7 +280,7 @@ async def test_flood_of_hellos_in_a_users_name_does_not_block_the_user(
                 held.clear()
                 for _ in range(16):
                     eve.put_reliable(address.upward(NAME, os.urandom(16).hex()), hello)
-                await until(lambda: len(greeted) >= before + 16)  # noqa: B023
+                await until_async(lambda: len(greeted) >= before + 16)  # noqa: B023
                 for what in late:
                     put(*what)
                 await asyncio.sleep(0.01)
@@ -302,24 +304,24 @@ async def test_audience_places_of_silent_viewers_become_free(
     monkeypatch.setattr(mirror_module, "KEEP_ALIVE_INTERVAL", 0.2)
     _, there, served = await open_link(new_screen())
     stays = Mirror(there, NAME, surface(), "view", audience=True)
-    await stays.open(10)
+    await stays.open(60)
     hello = encode(Hello(1, "view", ["zstd"], 1 << 20, audience=True))
     for _ in range(2):
         there.put_reliable(address.upward(NAME, os.urandom(16).hex()), hello)
-    await until(lambda: len(served.registry.members) == 3)
+    await until_async(lambda: len(served.registry.members) == 3)
     came = Mirror(there, NAME, surface(), "view", audience=True)
     came._connect()
-    await until(lambda: "is full" in came.receiver.reason)
-    await until(lambda: len(served.registry.members) == 1)
+    await until_async(lambda: "is full" in came.receiver.reason)
+    await until_async(lambda: len(served.registry.members) == 1)
     again = Mirror(there, NAME, surface(), "view", audience=True)
-    await again.open(10)
+    await again.open(60)
     await asyncio.sleep(2)
     assert stays.status.live
     assert again.status.live
     assert len(served.registry.members) == 2
     for each in (stays, came, again):
         each.close()
-    await until(lambda: not served.registry.members)
+    await until_async(lambda: not served.registry.members)
 
 
 async def test_places_of_one_user_in_an_audience_are_limited(
@@ -330,10 +332,10 @@ async def test_places_of_one_user_in_an_audience_are_limited(
     _, there, served = await open_link(new_screen(), Authenticator(lab, NAME))
     crowd = [viewer_of(there, ann, audience=True) for _ in range(3)]
     await asyncio.gather(*(each.open(2) for each in crowd), return_exceptions=True)
-    await until(lambda: len(served.registry.members) == 2)
-    await until(lambda: any("ann has 2 mirrors" in e.receiver.reason for e in crowd))
+    await until_async(lambda: len(served.registry.members) == 2)
+    await until_async(lambda: any("ann has 2 mirrors" in e.receiver.reason for e in crowd))
     other = viewer_of(there, vic, "vic", audience=True)
-    await other.open(10)
+    await other.open(60)
     assert [e.sender.user for e in served.registry.members.values()] == [
         "ann",
         "ann",
@@ -353,18 +355,18 @@ async def test_former_member_cannot_read_messages_to_the_audience(
     stays = [viewer_of(there, ann, audience=True) for _ in range(2)]
     leaves = viewer_of(there, vic, "vic", audience=True)
     for each in (*stays, leaves):
-        await each.open(10)
+        await each.open(60)
     said: list[bytes] = []
     there.subscribe(address.to_all(NAME, "*"), lambda key, data: said.append(data))
     member = leaves.receiver._greeting.member
     assert member is not None
     leaves.close()
-    await until(lambda: len(served.registry.members) == 2)
+    await until_async(lambda: len(served.registry.members) == 2)
     group = served._audience._keys.seal  # type: ignore[union-attr]
-    await until(lambda: group._generation == 1 and not group._next)
+    await until_async(lambda: group._generation == 1 and not group._next)
     said.clear()
     screen.draw(rng)
-    await until(lambda: all(shows(e._target, screen) for e in stays))  # type: ignore[arg-type]
+    await until_async(lambda: all(shows(e._target, screen) for e in stays))  # type: ignore[arg-type]
     assert said
     for data in said:
         with pytest.raises(Exception, match="generation 1"):
@@ -374,12 +376,12 @@ async def test_former_member_cannot_read_messages_to_the_audience(
     stays[1].close()
     newcomers = [viewer_of(there, ann, audience=True) for _ in range(2)]
     for each in newcomers:
-        await each.open(10)
+        await each.open(60)
     newcomers[0].close()
-    await until(lambda: group._generation >= 3 and not group._next)
+    await until_async(lambda: group._generation >= 3 and not group._next)
     screen.draw(rng)
     rest = [stays[0], newcomers[1]]
-    await until(lambda: all(shows(e._target, screen) for e in rest))  # type: ignore[arg-type]
+    await until_async(lambda: all(shows(e._target, screen) for e in rest))  # type: ignore[arg-type]
     for each in rest:
         each.close()
 
@@ -399,9 +401,9 @@ async def test_dead_leaders_delay_an_audience_once(
         outlet(here, screen, Authenticator(lab, NAME)) as served,
     ):  # fmt: skip
         crowd = [viewer_of(mute, vic, "vic", audience=True) for _ in range(12)]
-        await asyncio.gather(*(each.open(10) for each in crowd))
+        await asyncio.gather(*(each.open(60) for each in crowd))
         good = viewer_of(there, ann, audience=True)
-        await good.open(10)
+        await good.open(60)
         assert not good.receiver.leads
         mute.put = lambda *what, **how: None  # type: ignore[method-assign]
         put = mute.put_reliable
@@ -421,7 +423,7 @@ async def test_dead_leaders_delay_an_audience_once(
             screen.draw(rng)
             await asyncio.sleep(0.02)
             assert time.monotonic() < began + 10
-        await until(lambda: shows(good._target, screen))  # type: ignore[arg-type]
+        await until_async(lambda: shows(good._target, screen))  # type: ignore[arg-type]
         assert len(served.registry.members) == 13
         # One of them led and the sender waited for it; the other eleven never lead.
         assert sum(each.receiver.leads for each in crowd) <= 1
@@ -436,7 +438,7 @@ async def test_receiver_keeps_no_exchange_key(
 ) -> None:
     there = (await open_link(new_screen(), Authenticator(lab, NAME))).there
     viewer = viewer_of(there, home(lab, "ann", tmp_path))
-    await viewer.open(10)
+    await viewer.open(60)
     receiver: ReceiverSession = viewer.receiver
     assert receiver._greeting._prove._exchange._private is None  # type: ignore[union-attr]
     viewer.close()

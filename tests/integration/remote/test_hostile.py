@@ -19,8 +19,8 @@ from support.link_scene import (
     new_screen,
     outlet,
     shows,
-    until,
 )
+from support.wait import until_async
 from support.wire_scene import surface
 
 from kju.errors import UnavailableError, UsageError
@@ -74,10 +74,10 @@ async def test_others_on_the_network_cannot_read_or_forge_messages(lab: Trust) -
                   audience=True) for each in targets[1:]
         ]  # fmt: skip
         for each in (ann, *crowd):
-            await each.open(10)
+            await each.open(60)
         assert await ann.input(secret)
         screen.draw(rng)
-        await until(lambda: all(shows(each, screen) for each in targets))
+        await until_async(lambda: all(shows(each, screen) for each in targets))
         assert not any(secret in data for _, data in heard)
         numbers = {address.viewer_of(key) for key, _ in heard}
         assert len(numbers) == 4  # two of an audience, the audience, and ann
@@ -93,10 +93,10 @@ async def test_others_on_the_network_cannot_read_or_forge_messages(lab: Trust) -
                 eve.put_reliable(address.downward(NAME, number), encode(lie))
                 eve.put_reliable(address.to_all(NAME, number), encode(lie))
         # Replay the recorded messages to the sender, and forge two to each of three sessions.
-        await until(lambda: len(strange) >= len(again) - 3 + 3 * 2)
+        await until_async(lambda: len(strange) >= len(again) - 3 + 3 * 2)
         sessions = {*served.registry.viewers, *served.registry.members}
         screen.draw(rng)
-        await until(lambda: all(shows(each, screen) for each in targets))
+        await until_async(lambda: all(shows(each, screen) for each in targets))
         assert await ann.input(b"another key")
         assert acted == [secret, b"another key"]
         assert {*served.registry.viewers, *served.registry.members} == sessions
@@ -118,15 +118,15 @@ async def test_another_member_leads_when_the_leader_is_silent(
         engine(connect=[place]) as mute, outlet(here, screen) as served,
     ):  # fmt: skip
         first = Mirror(mute, NAME, surface(), "view", audience=True)
-        await first.open(10)
+        await first.open(60)
         second = Mirror(there, NAME, target, "view", audience=True)
-        await second.open(10)
+        await second.open(60)
         assert first.receiver.leads
         mute.put = mute.put_reliable = lambda *what, **how: None  # type: ignore[method-assign]
         for _ in range(20):
             screen.draw(rng)
             await asyncio.sleep(0.02)
-        await until(lambda: shows(target, screen))
+        await until_async(lambda: shows(target, screen))
         assert second.receiver.leads
         assert len(served.registry.members) == 2
         second.close()
@@ -147,21 +147,21 @@ async def test_leader_that_leaves_with_a_full_window_is_replaced(
         engine(connect=[place]) as mute, outlet(here, screen) as served,
     ):  # fmt: skip
         first = Mirror(mute, NAME, surface(), "view", audience=True)
-        await first.open(10)
+        await first.open(60)
         screen.draw(rng)
-        await until(lambda: first.receiver.picture.whole > 1)
+        await until_async(lambda: first.receiver.picture.whole > 1)
         put, mute.put = mute.put, lambda *what, **how: None  # type: ignore[method-assign]
         for _ in range(30):
             screen.draw(rng)
             await asyncio.sleep(0.01)
         window = served._audience.sender.outgoing.window
-        await until(lambda: window.in_flight >= window.size(served._loop.time()))
+        await until_async(lambda: window.in_flight >= window.size(served._loop.time()))
         others = [Mirror(there, NAME, each, "view", audience=True) for each in targets]
         for each in others:
             await each.open(1)
         mute.put = put  # type: ignore[method-assign]
         first.close()
-        await until(lambda: all(shows(each, screen) for each in targets))
+        await until_async(lambda: all(shows(each, screen) for each in targets))
         for each in others:
             each.close()
 
@@ -170,13 +170,13 @@ async def test_invalid_acknowledgement_ends_only_its_member(open_link: OpenLink)
     rng, screen, target = np.random.default_rng(1), new_screen(), surface()
     _, there, served = await open_link(screen)
     liar = says(there, Hello(1, "view", ["zstd"], 1 << 20, audience=True))
-    await until(lambda: liar in served.registry.members)
+    await until_async(lambda: liar in served.registry.members)
     viewer = Mirror(there, NAME, target, "view", audience=True)
     await viewer.open(1)
     says(there, Ack(1 << 50), liar)
-    await until(lambda: liar not in served.registry.members)
+    await until_async(lambda: liar not in served.registry.members)
     screen.draw(rng)
-    await until(lambda: shows(target, screen))
+    await until_async(lambda: shows(target, screen))
     assert len(served.registry.members) == 1
     viewer.close()
 
@@ -193,11 +193,11 @@ async def test_viewer_that_answers_nothing_is_removed(monkeypatch: pytest.Monkey
         )
         served.open()
         viewer = Mirror(there, NAME, surface())
-        await viewer.open(10)
+        await viewer.open(60)
         silent = says(there, HELLO)
         there.declare_token(address.token(NAME, silent))
-        await until(lambda: silent in served.registry.viewers)
-        await until(lambda: silent not in served.registry.viewers)
+        await until_async(lambda: silent in served.registry.viewers)
+        await until_async(lambda: silent not in served.registry.viewers)
         assert [each.id for each in gone] == [silent]
         assert len(served.registry.viewers) == 1
         viewer.close()
@@ -225,17 +225,17 @@ async def test_viewers_are_admitted_up_to_a_limit(
     _, there, served = await open_link(screen, admit)
     for _ in range(200):
         says(there, hello)
-    await until(lambda: len(served.registry.starting) == 8)
+    await until_async(lambda: len(served.registry.starting) == 8)
     assert len(served._jobs) == 8
     opened.set()
-    await until(lambda: len(served.registry.viewers) >= 8)
+    await until_async(lambda: len(served.registry.viewers) >= 8)
     for _ in range(50):
         says(there, hello)
     if kind == "plain":
-        await until(lambda: len(served.registry.viewers) == 10)
+        await until_async(lambda: len(served.registry.viewers) == 10)
     else:  # the oldest without a proof is removed
         ann = Mirror(there, NAME, target, user="ann", prove=Prover(lab, "ann", NAME))
-        await ann.open(10)
+        await ann.open(60)
         assert len(served.registry.viewers) <= 9
         ann.close()
 
@@ -249,12 +249,12 @@ async def test_control_viewer_counts_toward_the_limit_of_viewers(
     _, there, served = await open_link(new_screen())
     for _ in range(2):
         says(there, HELLO)
-    await until(lambda: len(served.registry.viewers) == 2)
+    await until_async(lambda: len(served.registry.viewers) == 2)
     greedy = Mirror(there, NAME, surface(), audience=True)
     with pytest.raises(UnavailableError, match="no room for another viewer"):
-        await greedy.open(10)
+        await greedy.open(60)
     member = Mirror(there, NAME, surface(), "view", audience=True)
-    await member.open(10)
+    await member.open(60)
     assert (len(served.registry.viewers), len(served.registry.members)) == (2, 1)
     for each in (greedy, member):
         each.close()
@@ -275,7 +275,7 @@ async def test_viewers_get_no_details_of_a_screen_that_cannot_open(
     ):  # fmt: skip
         viewer = Mirror(there, NAME, surface())
         with pytest.raises(UnavailableError, match="is unavailable: see") as refused:
-            await viewer.open(10)
+            await viewer.open(60)
         assert "secret" not in str(refused.value)
         viewer.close()
     assert "/root/secret is missing" in caplog.text
@@ -293,13 +293,13 @@ async def test_mirrors_of_one_user_are_limited(
         Mirror(there, NAME, surface(), user=user, prove=Prover(lab, user, NAME)) for user in users
     ]
     for each in inlets:
-        await each.open(10)
+        await each.open(60)
     assert [each.sender.user for each in served.registry.viewers.values()] == [
         "vic",
         "ann",
         "ann",
     ]
-    await until(lambda: "more than 2 mirrors" in inlets[1].receiver.reason)
+    await until_async(lambda: "more than 2 mirrors" in inlets[1].receiver.reason)
     for each in inlets:
         each.close()
 
@@ -319,7 +319,7 @@ async def test_rejected_viewer_opens_no_screen_and_is_logged_once(
                 says(there, Hello(1, "view", ["zstd"], 1000, "eve\x1b[2J", bytes(range(32))))
             eve = Mirror(there, NAME, surface(), user="eve")
             with pytest.raises(UnavailableError, match="requires authentication"):
-                await eve.open(5)
+                await eve.open(60)
             eve.close()
             assert screen.looks == 0
     told = [each.getMessage() for each in caplog.records]
@@ -342,8 +342,8 @@ async def test_rejection_of_the_sender_is_logged_at_the_sender(
         ):  # fmt: skip
             ann = Mirror(there, NAME, surface(), user="ann", prove=Prover(other, "ann", NAME))
             with pytest.raises(UnavailableError, match="proof is not valid"):
-                await ann.open(5)
-            await until(lambda: "not authenticated" in caplog.text)
+                await ann.open(60)
+            await until_async(lambda: "not authenticated" in caplog.text)
             ann.close()
     assert "from another authority" in caplog.text
 
@@ -353,16 +353,16 @@ async def test_pings_alone_do_not_keep_a_picture_live(open_link: OpenLink) -> No
     rng, screen, target = np.random.default_rng(1), new_screen(), surface()
     here, there, _ = await open_link(screen)
     viewer = Mirror(there, NAME, target)
-    await viewer.open(10)
+    await viewer.open(60)
     screen.draw(rng)
-    await until(lambda: shows(target, screen))
+    await until_async(lambda: shows(target, screen))
     put = here.put
     here.put = lambda key, data, **how: len(data) < 60 and put(key, data, **how)  # type: ignore[method-assign]
     screen.draw(rng)
-    await until(lambda: not viewer.status.live)
+    await until_async(lambda: not viewer.status.live)
     assert "are missing" in viewer.status.reason
     del here.put
-    await until(lambda: viewer.status.live and shows(target, screen))
+    await until_async(lambda: viewer.status.live and shows(target, screen))
     viewer.close()
 
 
@@ -372,14 +372,14 @@ async def test_input_after_a_reconnection_has_a_mark_of_the_new_session(
     rng, screen, target = np.random.default_rng(1), new_screen(), surface()
     _, there, served = await open_link(screen)
     viewer = Mirror(there, NAME, target)
-    await viewer.open(10)
+    await viewer.open(60)
     for _ in range(20):
         screen.draw(rng)
         await asyncio.sleep(0.01)
-    await until(lambda: shows(target, screen))
+    await until_async(lambda: shows(target, screen))
     version = target.version
     served._end_all("begin again")
-    await until(lambda: viewer.status.live and bool(served.registry.viewers))
+    await until_async(lambda: viewer.status.live and bool(served.registry.viewers))
     mark, _ = await viewer.input(b"a key")  # done at the sender's version 5
     assert mark >= version
     viewer.close()
@@ -391,10 +391,10 @@ async def test_oversized_messages_are_not_assembled() -> None:
     async with engine(listen=[place]) as here, engine(connect=[place]) as there:
         here.subscribe("kju/**", lambda key, data: came.append(len(data)))
         await asyncio.to_thread(there.session.put, "kju/x", bytes(60_000))
-        await until(lambda: len(came) == 1)
+        await until_async(lambda: len(came) == 1)
         await asyncio.to_thread(there.session.put, "kju/x", bytes(50_000_000))
         await asyncio.to_thread(there.session.put, "kju/x", bytes(59_000))
-        await until(lambda: 59_000 in came)
+        await until_async(lambda: 59_000 in came)
         assert came == [60_000, 59_000]
 
 
@@ -405,7 +405,7 @@ async def test_audience_has_a_limit(monkeypatch: pytest.MonkeyPatch, open_link: 
     for each in crowd[:2]:
         await each.open(1)
     crowd[2]._connect()
-    await until(lambda: "is full" in crowd[2].receiver.reason)
+    await until_async(lambda: "is full" in crowd[2].receiver.reason)
     assert len(served.registry.members) == 2
     assert not served.registry.viewers
     for each in crowd:

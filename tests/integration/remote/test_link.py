@@ -20,8 +20,8 @@ from support.link_scene import (
     new_screen,
     outlet,
     shows,
-    until,
 )
+from support.wait import until_async
 from support.wire_scene import surface
 
 from kju.emulators.mirror.console import MirrorConsole
@@ -54,18 +54,18 @@ async def test_viewers_follow_and_drive_a_screen(open_link: OpenLink) -> None:
     targets = [surface(), surface()]
     inlets = [Mirror(there, NAME, target, tell=told.append) for target in targets]
     for each in inlets:
-        await each.open(10)
+        await each.open(60)
     for _ in range(20):
         screen.draw(rng)
         await asyncio.sleep(0.005)
-    await until(lambda: all(shows(target, screen) for target in targets))
+    await until_async(lambda: all(shows(target, screen) for target in targets))
     assert await inlets[0].input(b"a key")
     with pytest.raises(InputError, match="takes nothing"):
         await inlets[0].input(b"no")
     assert told[-1].live
     assert len(served.registry.viewers) == 2
     inlets[1].close()
-    await until(lambda: len(served.registry.viewers) == 1)
+    await until_async(lambda: len(served.registry.viewers) == 1)
     inlets[0].close()
 
 
@@ -78,7 +78,7 @@ async def test_viewer_gets_the_view_role_or_is_rejected(open_link: OpenLink) -> 
     screen = new_screen()
     there = (await open_link(screen, admit)).there
     looker = Mirror(there, NAME, surface())
-    await looker.open(10)
+    await looker.open(60)
     with pytest.raises(RoleError):
         await looker.input(b"a key")
     stranger = Mirror(there, NAME, surface(), user="eve")
@@ -101,10 +101,10 @@ async def test_lost_link_makes_the_picture_stale_and_reconnects(
         async with engine(listen=[place]) as here, outlet(here, screen):
             there = await stack.enter_async_context(engine(connect=[place]))
             viewer = Mirror(there, NAME, target, tell=told.append)
-            await viewer.open(10)
+            await viewer.open(60)
             screen.draw(rng)
-            await until(lambda: shows(target, screen))
-        await until(lambda: not viewer.status.live)
+            await until_async(lambda: shows(target, screen))
+        await until_async(lambda: not viewer.status.live)
         assert shows(target, screen)
         with pytest.raises(UnavailableError):
             await viewer.input(b"a key")
@@ -112,7 +112,7 @@ async def test_lost_link_makes_the_picture_stale_and_reconnects(
         screen.draw(rng)
         # The same endpoint, and for a peer another process.
         async with engine(listen=[place]) as here, outlet(here, screen):
-            await until(lambda: viewer.status.live and shows(target, screen), 20)
+            await until_async(lambda: viewer.status.live and shows(target, screen))
         assert target.mode.epoch == epoch  # it was not black meanwhile
         viewer.close()
     lives = [said.live for said in told]
@@ -136,21 +136,21 @@ async def test_audience_shares_one_stream_and_one_member_leads(
         for _ in range(10):
             screen.draw(rng)
             await asyncio.sleep(0.01)
-        await until(lambda: all(shows(each, screen) for each in watching))
+        await until_async(lambda: all(shows(each, screen) for each in watching))
         return served.delivery.sent - before
 
-    await viewers[0].open(10)
+    await viewers[0].open(60)
     # The minimum of several: on a busy computer zenoh drops messages, which are sent again.
     alone = min([await drawn(targets[:1]) for _ in range(3)])
     for viewer in viewers[1:]:
-        await viewer.open(10)
-    await until(lambda: all(shows(each, screen) for each in targets))
+        await viewer.open(60)
+    await until_async(lambda: all(shows(each, screen) for each in targets))
     await asyncio.sleep(0.5)
     together = min([await drawn(targets) for _ in range(3)])
     assert together < 3 * alone  # and not six times: the margin is for losses on a busy computer
     assert [each.receiver.leads for each in viewers] == [True, *[False] * 5]
     viewers[0].close()
-    await until(lambda: sum(each.receiver.leads for each in viewers[1:]) == 1)
+    await until_async(lambda: sum(each.receiver.leads for each in viewers[1:]) == 1)
     await drawn(targets[1:])
     with pytest.raises(RoleError):
         await viewers[1].input(b"a key")
@@ -172,7 +172,7 @@ async def test_lossy_viewer_and_others_use_their_own_codecs(open_link: OpenLink)
         for target, way in zip(targets, ways, strict=True)
     ]
     for viewer in viewers:
-        await viewer.open(10)
+        await viewer.open(60)
     said = [each.receiver.welcome for each in viewers]
     assert [(each.codec, each.lossy) for each in said if each] == [
         ("zstd", True), ("zstd", False), ("lz4", False), ("raw", False)]  # fmt: skip
@@ -186,8 +186,8 @@ async def test_lossy_viewer_and_others_use_their_own_codecs(open_link: OpenLink)
         assert all(each.receiver.picture.exact for each in viewers[1:])
         near += not viewers[0].receiver.picture.exact
     assert near
-    await until(lambda: all(shows(each, screen) for each in targets))
-    await until(lambda: viewers[0].receiver.picture.exact)
+    await until_async(lambda: all(shows(each, screen) for each in targets))
+    await until_async(lambda: viewers[0].receiver.picture.exact)
     for viewer in viewers:
         viewer.close()
 
@@ -198,9 +198,9 @@ async def test_input_without_a_result_may_have_been_carried_out() -> None:
     async with engine(listen=[place]) as here, engine(connect=[place]) as there:
         async with outlet(here, screen) as served:
             viewer = Mirror(there, NAME, surface())
-            await viewer.open(10)
+            await viewer.open(60)
             typed = asyncio.ensure_future(viewer.input(b"never"))
-            await until(lambda: bool(served._jobs))
+            await until_async(lambda: bool(served._jobs))
         with pytest.raises(InputError, match="may have been carried out"):
             await asyncio.wait_for(typed, 10)
         viewer.close()
@@ -216,25 +216,25 @@ async def test_screen_is_open_only_while_it_has_viewers(
     assert screen.looks == 0
     for look in (1, 2):
         viewer = Mirror(there, NAME, target)
-        await viewer.open(10)
+        await viewer.open(60)
         assert (screen.looks, screen.is_open) == (look, True)
         viewer.close()
-        await until(lambda: not screen.is_open)
+        await until_async(lambda: not screen.is_open)
 
 
 async def test_surface_in_place_of_the_old_is_sent_whole(open_link: OpenLink) -> None:
     screen, target = new_screen(), surface()
     there = (await open_link(screen)).there
     viewer = Mirror(there, NAME, target)
-    await viewer.open(10)
-    await until(lambda: shows(target, screen))
+    await viewer.open(60)
+    await until_async(lambda: shows(target, screen))
     other = surface(incarnation=8)
     other.set_mode(100, 80)
     other.pixels[...] = 77
     other.publish([(0, 0, 100, 80)])
     screen.producer, screen.consumer = other, Consumer(other.memory)  # type: ignore[attr-defined]
     screen.changed()
-    await until(lambda: shows(target, screen))
+    await until_async(lambda: shows(target, screen))
     viewer.close()
 
 
@@ -247,10 +247,10 @@ async def test_viewer_reaches_a_screen_through_a_router() -> None:
         outlet(here, screen),
     ):  # fmt: skip
         viewer = Mirror(there, NAME, target)
-        await viewer.open(10)
+        await viewer.open(60)
         for _ in range(10):
             screen.draw(rng)
-        await until(lambda: shows(target, screen))
+        await until_async(lambda: shows(target, screen))
         found = await asyncio.to_thread(there.find_tokens, "kju/up/**", 1.0)
         assert found == [f"kju/up/{NAME}"]
         viewer.close()
@@ -288,17 +288,17 @@ async def test_loss_tolerant_messages_are_datagrams(
         screen, datagrams=True, tls=(one, other), protocol=protocol
     )
     viewer = Mirror(there, NAME, target)
-    await viewer.open(10)
+    await viewer.open(60)
     for _ in range(10):
         screen.draw(rng)
-        await until(lambda: shows(target, screen))
+        await until_async(lambda: shows(target, screen))
     assert await viewer.input(b"a key")
     assert (here.datagrams, there.datagrams) == (True, True)
     assert ways(there) == {"RELIABLE", "BEST_EFFORT"}
     assert len(here._publishers) == len(there._publishers) == 1
     viewer.close()
-    await until(lambda: not served.registry.viewers)
-    await until(lambda: not here._publishers and not there._publishers)
+    await until_async(lambda: not served.registry.viewers)
+    await until_async(lambda: not here._publishers and not there._publishers)
 
 
 @pytest.mark.parametrize("answers", ["closed", "mute"])
@@ -315,9 +315,9 @@ async def test_tcp_is_used_where_udp_is_blocked(answers: str) -> None:
             outlet(here, screen),
         ):
             viewer = Mirror(there, NAME, target)
-            await viewer.open(10)
+            await viewer.open(60)
             screen.draw(rng)
-            await until(lambda: shows(target, screen))
+            await until_async(lambda: shows(target, screen))
             assert await viewer.input(b"a key")
             assert not there.datagrams
             assert ways(there) == {"RELIABLE"}
@@ -363,7 +363,7 @@ async def test_copies_of_input_and_result_overtake_a_stalled_stream() -> None:
         served = ServedScreen(here, NAME, screen, lambda hello, raw: Admission(hello.role), count)
         served.open()
         viewer = Mirror(there, NAME, surface())
-        await viewer.open(10)
+        await viewer.open(60)
         held = []
         for each in (here, there):
             each.put_reliable = lambda *late, where=each: held.append((where, late))  # type: ignore[method-assign]
@@ -385,19 +385,19 @@ async def test_long_drawing_does_not_delay_inputs(open_link: OpenLink) -> None:
     rng, screen, target = np.random.default_rng(1), new_screen(), surface()
     there = (await open_link(screen)).there
     viewer = Mirror(there, NAME, target)
-    await viewer.open(10)
-    await until(lambda: shows(target, screen))
+    await viewer.open(60)
+    await until_async(lambda: shows(target, screen))
     assert target.hold()
     before = target.pixels.copy()
     screen.draw(rng)
-    await until(lambda: viewer._queue._in_thread is not None)
+    await until_async(lambda: viewer._queue._in_thread is not None)
     for _ in range(3):
         screen.draw(rng)
         await asyncio.sleep(0.05)
     assert viewer.status.live
     assert np.array_equal(target.pixels, before)
     target.unhold()
-    await until(lambda: shows(target, screen))
+    await until_async(lambda: shows(target, screen))
     assert (await viewer.input(b"a key"))[0]
     viewer.close()
     await viewer.drawing_finished()
@@ -419,16 +419,16 @@ async def test_event_loop_does_not_read_state_that_the_drawing_thread_changes(
     rng, screen, target = np.random.default_rng(1), new_screen(), surface()
     there = (await open_link(screen)).there
     viewer = Mirror(there, NAME, target)
-    await viewer.open(10)
-    await until(lambda: shows(target, screen))
+    await viewer.open(60)
+    await until_async(lambda: shows(target, screen))
     assert target.hold()
     screen.draw(rng)
-    await until(lambda: viewer._queue._in_thread is not None)
+    await until_async(lambda: viewer._queue._in_thread is not None)
     viewer.receiver.losses._lost = Lost()
     viewer._tick()
     assert not loop_read
     target.unhold()
-    await until(lambda: shows(target, screen))
+    await until_async(lambda: shows(target, screen))
     viewer.close()
     await viewer.drawing_finished()
 
@@ -461,12 +461,12 @@ async def test_pixels_that_a_client_holds_are_not_changed(tmp_path: Path) -> Non
         go_on.set()
         viewer = Mirror(there, NAME, target)
         console.connect(viewer)
-        await viewer.open(10)
-        await until(lambda: shows(target, screen))  # type: ignore[arg-type]
+        await viewer.open(60)
+        await until_async(lambda: shows(target, screen))  # type: ignore[arg-type]
         go_on.clear()
         reached.clear()
         screen.draw(rng)
-        await until(reached.is_set)
+        await until_async(reached.is_set)
         first = asyncio.create_task(console.surface.hold("first", 30))
         gone = asyncio.create_task(console.surface.hold("gone", 30))
         await asyncio.sleep(0.05)
@@ -479,11 +479,11 @@ async def test_pixels_that_a_client_holds_are_not_changed(tmp_path: Path) -> Non
         with pytest.raises(KjuError, match="held for another"):
             await console.surface.hold("second", 30)
         screen.draw(rng)
-        await until(lambda: bool(viewer._queue._waiting))
+        await until_async(lambda: bool(viewer._queue._waiting))
         assert viewer._queue._in_thread is None
         assert np.array_equal(target.pixels, before)
         console.surface.unhold("first")
-        await until(lambda: shows(target, screen))  # type: ignore[arg-type]
+        await until_async(lambda: shows(target, screen))  # type: ignore[arg-type]
         viewer.close()
         await viewer.drawing_finished()
     console.stop(State.CLOSED, "over")
@@ -499,7 +499,7 @@ async def test_messages_for_a_busy_event_loop_are_limited() -> None:
             here.put_reliable("kju/flood", b"first")
             await asyncio.sleep(0.05)
         here.put_reliable("kju/flood", b"start")
-        await until(lambda: taken[-1] == b"start")  # no other message is in flight
+        await until_async(lambda: taken[-1] == b"start")  # no other message is in flight
         taken.clear()
         count, arrived = 3 * MAX_QUEUED, threading.Event()
         watch = there.session.declare_subscriber("kju/last", lambda _: arrived.set())
@@ -507,10 +507,10 @@ async def test_messages_for_a_busy_event_loop_are_limited() -> None:
             here.put_reliable("kju/flood", number.to_bytes(4))
         here.put_reliable("kju/last", b"")
         assert arrived.wait(60)  # the loop is blocked until all have arrived
-        await until(lambda: len(taken) >= MAX_QUEUED)
+        await until_async(lambda: len(taken) >= MAX_QUEUED)
         await asyncio.sleep(0)
         assert len(taken) == MAX_QUEUED
         assert taken == sorted(taken)
         here.put_reliable("kju/flood", b"later")  # there is room again
-        await until(lambda: taken[-1] == b"later")
+        await until_async(lambda: taken[-1] == b"later")
         watch.undeclare()

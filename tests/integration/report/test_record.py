@@ -24,8 +24,7 @@ PATIENCE = 30.0
 
 
 @pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def host(runtime_folder: Path) -> Iterator[FakeHost]:
     with fake_host() as host:
         host.machine.block.set()
         yield host

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from support.wait import HANG
 
 from kju.emulators.qemu import accelerator as probe
 from kju.emulators.qemu.program import Qemu
@@ -34,10 +35,10 @@ def fake(folder: Path, kvm: str, tcg: str) -> Qemu:
 @pytest.mark.parametrize(
     ("kvm", "tcg", "name", "reason"),
     [
-        ("time.sleep(1.5)", "pass", "tcg", "KVM crawls here"),
-        ("time.sleep(60)", "pass", "tcg", "did not finish within 2 s"),
-        # A busy computer: TCG takes no less.
-        ("time.sleep(1)", "time.sleep(1)", "kvm", "ran on KVM in"),
+        ("time.sleep(3)", "pass", "tcg", "KVM crawls here"),
+        ("time.sleep(600)", "pass", "tcg", "did not finish within 2 s"),
+        # A busy computer: TCG takes as long.
+        ("time.sleep(2)", "time.sleep(2)", "kvm", "ran on KVM in"),
         ("time.sleep(1)", "sys.exit('no TCG in this QEMU')", "kvm", "ran on KVM in"),
         ("sys.exit('no KVM for you')", "pass", "tcg", "no KVM for you"),
     ],
@@ -45,11 +46,16 @@ def fake(folder: Path, kvm: str, tcg: str) -> Qemu:
 def test_kvm_is_chosen_unless_it_is_slower_than_tcg(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kvm: str, tcg: str, name: str, reason: str
 ) -> None:
+    if "did not finish" not in reason:
+        monkeypatch.setattr(probe, "TIME_LIMIT", HANG)
     found = probe._try_kvm(fake(tmp_path, kvm, tcg))
     assert (found.name, reason in found.reason) == (name, True), found
 
 
 def test_fast_kvm_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "QUICK", 60)
-    found = probe._try_kvm(fake(tmp_path, "pass", "time.sleep(60)"))
-    assert found.name == "kvm" and found.seconds < probe.TIME_LIMIT
+    monkeypatch.setattr(probe, "QUICK", HANG)
+    monkeypatch.setattr(probe, "TIME_LIMIT", HANG)
+    compared = tmp_path / "compared"
+    found = probe._try_kvm(fake(tmp_path, "pass", f"open({str(compared)!r}, 'w').close()"))
+    assert found.name == "kvm"
+    assert not compared.exists()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
+from support.wait import until_async
 
 from kju.emulators.qemu import serial
 from kju.emulators.qemu.serial import (
@@ -43,12 +44,6 @@ def view(made: Serial, client: Client | None = None, writes: bool = True) -> soc
     return sock
 
 
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0)
-
-
 async def read(sock: socket.socket, count: int) -> bytes:
     loop, data = asyncio.get_running_loop(), b""
     async with asyncio.timeout(10):
@@ -64,7 +59,7 @@ async def test_late_reader_receives_the_latest_output() -> None:
     async with port() as (made, guest):
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(guest, b"0" * HISTORY + b"hello")
-        await until(lambda: made._past.endswith(b"hello"))
+        await until_async(lambda: made._past.endswith(b"hello"))
         with view(made) as one, view(made, writes=False) as two:
             for sock in (one, two):
                 assert await read(sock, HISTORY) == b"0" * (HISTORY - 5) + b"hello"
@@ -100,7 +95,7 @@ async def test_writers_wait_for_the_guest_and_no_byte_is_lost() -> None:
             text = bytes(range(256)) * (1 << 13)
             loop = asyncio.get_running_loop()
             sending = asyncio.create_task(loop.sock_sendall(writer, text))
-            await until(lambda: made.full)
+            await until_async(lambda: made.full)
             assert len(made._to_guest) < MAX_WAITING + serial._CHUNK
             assert not sending.done()
             assert await read(guest, len(text)) == text
@@ -114,7 +109,7 @@ async def test_view_closes_with_its_client_or_by_itself() -> None:
             made.leave(client)  # type: ignore[arg-type]
             assert await read(one, 1) == b""
             two.close()
-            await until(lambda: made.viewers == 1)
+            await until_async(lambda: made.viewers == 1)
             # Half closed, as at the end of a pipe: it still receives.
             three.shutdown(socket.SHUT_WR)
             await asyncio.get_running_loop().sock_sendall(guest, b"x")
@@ -149,5 +144,5 @@ async def test_views_of_one_client_are_limited() -> None:
                 view(made, greedy)
             stack.enter_context(view(made))
             own[0].close()
-            await until(lambda: made.viewers == MAX_PER_CLIENT)
+            await until_async(lambda: made.viewers == MAX_PER_CLIENT)
             stack.enter_context(view(made, greedy))

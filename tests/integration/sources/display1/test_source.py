@@ -34,7 +34,7 @@ class Rig:
 
     def status(self, wanted):
         while True:
-            status = self.statuses.get(timeout=20)
+            status = self.statuses.get(timeout=60)
             if wanted(status):
                 return status
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ...memory.descriptor import Descriptor
+from ...memory.shared import Descriptor
 from ...store.logs import BoundedLog
 
 #: Bytes read in one turn of the loop: the size of a pipe.

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from ..errors import UsageError
@@ -106,7 +107,8 @@ class Sleep(NamedTuple):
     since: Mark | None
 
 
-class Found(NamedTuple, Generic[T]):
+@dataclass(frozen=True, slots=True)
+class Found(Generic[T]):
     """The last step of a wait: the condition was met.
 
     Attributes:

@@ -18,7 +18,7 @@ from ...errors import KjuError, QemuError
 from ...extras import install_program
 from ...files import Folder
 from ...store.paths import runtime_folder
-from ..process import spawn as process
+from .. import spawn as process
 
 _OLDEST = (7, 0)
 #: Since this version QEMU shares its surfaces' memory (Listener.Unix.Map).

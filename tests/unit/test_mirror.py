@@ -130,8 +130,8 @@ SUITES: dict[str, str] = {
         "wire.codecs wire.codecs.base wire.codecs.lz4 wire.codecs.raw wire.codecs.zstd"
     ),
     "unit/wire/test_session.py": (
-        "wire.dirty wire.encoder wire.greeting wire.messages wire.outgoing wire.picture "
-        "wire.pictures wire.receiver wire.sender wire.viewer_state"
+        "wire.encoder wire.greeting wire.messages wire.received_picture wire.receiver_session "
+        "wire.sender_session wire.viewer_state"
     ),
 }
 #: Files of tests/unit about more than one module.

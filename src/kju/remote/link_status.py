@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..wire.greeting import Stage
-from ..wire.receiver import ReceiverSession
+from ..wire.receiver_session import ReceiverSession
 
 #: Seconds without a message after which a picture is stale; a sender sends one every second.
 STALE_TIME = 3.0

@@ -30,8 +30,8 @@ from ..wire import codecs, messages
 from ..wire.codecs import jpeg
 from ..wire.greeting import Prove, Stage
 from ..wire.messages import Done, Event, FromSender, Input, Numbered
-from ..wire.picture import Target
-from ..wire.receiver import ReceiverSession
+from ..wire.received_picture import Target
+from ..wire.receiver_session import ReceiverSession
 from . import address
 from .drawing import DrawingJob, DrawingQueue
 from .link_status import STALE_TIME, LinkStatus, StatusReport
@@ -51,7 +51,7 @@ COMPLAINT_INTERVAL = 2.5
 REFUSAL_TIME = 3.0
 #: Seconds between two `KeepAlive` messages of a member of an audience.
 KEEP_ALIVE_INTERVAL = 15.0
-#: Seconds for the result of an input: longer than `kju.wire.inputs.MAX_AGE`, so that the sender
+#: Seconds for the result of an input: longer than `kju.wire.sequence.MAX_AGE`, so that the sender
 #: cannot carry it out after this.
 INPUT_TIMEOUT = 30.0
 

@@ -14,9 +14,9 @@ from ..wire import codecs, messages
 from ..wire.encoder import Encoders
 from ..wire.greeting import Admission
 from ..wire.messages import PROTOCOL, Hello
-from ..wire.receiver import CREDIT
+from ..wire.receiver_session import CREDIT
 from ..wire.seal import GroupSeal
-from ..wire.sender import SenderSession
+from ..wire.sender_session import SenderSession
 from .registry import BATCH, ServedViewer
 
 #: Seconds without a new acknowledgement after which another member leads.

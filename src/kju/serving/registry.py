@@ -7,7 +7,7 @@ import asyncio
 from ..remote import address
 from ..wire import messages
 from ..wire.greeting import Stage
-from ..wire.sender import SenderSession
+from ..wire.sender_session import SenderSession
 
 #: The most sessions of one screen; of these, sessions in their greeting, and sessions of one user.
 MAX_VIEWERS, MAX_GREETING, MAX_VIEWERS_PER_USER = 256, 128, 64

@@ -24,7 +24,7 @@ from ..remote.transport import Engine
 from ..wire import messages
 from ..wire.greeting import Admission, Admit, Stage
 from ..wire.messages import Done, Event, Input
-from ..wire.sender import SenderSession
+from ..wire.sender_session import SenderSession
 from . import registry
 from .audience import Audience
 from .delivery import Delivery

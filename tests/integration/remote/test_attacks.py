@@ -36,7 +36,7 @@ from kju.serving import registry
 from kju.serving.registry import ServedViewer
 from kju.wire.greeting import Admission, Stage
 from kju.wire.messages import Ack, Done, Goodbye, Hello, Refused, Role, encode
-from kju.wire.receiver import ReceiverSession
+from kju.wire.receiver_session import ReceiverSession
 
 pytest.importorskip("zenoh")
 pytest.importorskip("cryptography")

@@ -34,7 +34,7 @@ from kju.serving import audience as audience_module
 from kju.serving import registry
 from kju.serving.registry import ServedViewer
 from kju.serving.served_screen import ServedScreen
-from kju.wire import sender as sender_module
+from kju.wire import sender_session as sender_module
 from kju.wire.greeting import Admission
 from kju.wire.messages import Ack, Done, Goodbye, Hello, Input, encode
 

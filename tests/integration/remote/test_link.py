@@ -41,7 +41,7 @@ from kju.serving.served_screen import ServedScreen
 from kju.surface import Mark, State
 from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
-from kju.wire import sender as sender_module
+from kju.wire import sender_session as sender_module
 from kju.wire.greeting import Admission
 from kju.wire.messages import Done, Hello
 

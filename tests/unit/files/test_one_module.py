@@ -72,7 +72,7 @@ EXCEPTIONS = {
     # A snapshot, in QEMU's disks.
     ("cli/snapshots.py", "machine.snapshots.save"),
     # Messages, connections and displays that are opened.
-    ("wire/receiver.py", "opens.open"), ("wire/sender.py", "self.seal.open"),
+    ("wire/receiver_session.py", "opens.open"), ("wire/sender_session.py", "self.seal.open"),
     ("emulators/mirror/emulator.py", "self._inlet.open"),
     ("serving/served_screen.py", "self._screen.open"),
     ("remote/mirror.py", "self._link.open"),

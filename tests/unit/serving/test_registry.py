@@ -9,7 +9,7 @@ from kju.serving import registry
 from kju.serving.registry import ServedViewer, ViewerRegistry
 from kju.wire.greeting import Admission
 from kju.wire.messages import Goodbye, Hello
-from kju.wire.sender import SenderSession
+from kju.wire.sender_session import SenderSession
 
 NAME = "lab/host1/debian"
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class MirrorSource(Source):
-    """Publishes the drawings of a mirror and the state of its link: `kju.wire.picture.Target`."""
+    """Publishes the drawings of a mirror and the state of its link: a `Target`."""
 
     def __init__(self, producer: Producer, on_status: OnStatus | None = None) -> None:
         super().__init__(producer, "mirror", on_status)

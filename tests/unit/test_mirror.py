@@ -38,9 +38,8 @@ SUITES: dict[str, str] = {
         "client.pointer client.requests client.screen"
     ),
     "integration/remote/test_link.py": (
-        "emulators.mirror.console emulators.mirror.devices remote.drawing remote.link_status "
-        "remote.mirror remote.reachability remote.transport serving.audience serving.delivery "
-        "serving.served_machine serving.served_screen serving.shared_screen"
+        "emulators.mirror.console emulators.mirror.devices remote.drawing "
+        "remote.transport serving.audience serving.served_screen serving.shared_screen"
     ),
     "integration/report/test_record.py": "client.witness emulators.input.log",
     "integration/sources/display1/test_source.py": "sources.display1.channel",
@@ -108,8 +107,8 @@ SUITES: dict[str, str] = {
     "unit/protocol/test_framing.py": (
         "protocol.kinds protocol.messages protocol.replies protocol.values"
     ),
-    "unit/remote/test_proof.py": "remote.certificates remote.denied remote.known",
-    "unit/remote/test_trust.py": "remote.issuing remote.trust_folder",
+    "unit/remote/test_proof.py": "remote.certificates",
+    "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/report/test_page.py": "report.story",
     "unit/sources/display1/test_frames.py": ("sources.display1._jeepney sources.display1.messages"),
     "unit/sources/display1/test_listener.py": "sources.display1.events",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ...errors import GeometryError
 from ...memory import SurfaceProducer
-from ...remote.link_status import LinkStatus
 from ...remote.mirror import Mirror
+from ...remote.mirror_link import LinkStatus
 from ...sources.base import OnStatus, Phase, Source, SourceStatus, room_for
 from ...surface import State
 from ...surface.producer import Producer

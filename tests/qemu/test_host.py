@@ -23,7 +23,6 @@ import kju
 import kju.aio
 from kju.client.defined import running_names
 from kju.client.keyboard import Keyboard
-from kju.emulators.qemu import accelerator as probe
 from kju.emulators.qemu import program as qemu
 from kju.errors import (
     ConflictError,
@@ -362,22 +361,19 @@ def test_a_press_that_the_guest_cannot_receive_is_an_error_and_ends_nothing() ->
         assert machine.is_alive
 
 
-def test_asyncio() -> None:
-    async def scene() -> None:
-        async with await kju.aio.launch(guests.INVADERS, memory="64", args=TCG) as machine:
-            changes = 0
-            async for _ in machine.screen.changes(timeout=10):
-                changes += 1
-                if changes == 5:
-                    break
-            assert machine.screen.mode.width in (640, 720)
-            await asyncio.gather(machine.keyboard.type("ab"), machine.info())
-            second = await kju.aio.attach(machine.name, "view")
-            await machine.stop()
-            assert await second.wait_ended(timeout=5)
-            await second.close()
-
-    asyncio.run(scene())
+async def test_asyncio() -> None:
+    async with await kju.aio.launch(guests.INVADERS, memory="64", args=TCG) as machine:
+        changes = 0
+        async for _ in machine.screen.changes(timeout=10):
+            changes += 1
+            if changes == 5:
+                break
+        assert machine.screen.mode.width in (640, 720)
+        await asyncio.gather(machine.keyboard.type("ab"), machine.info())
+        second = await kju.aio.attach(machine.name, "view")
+        await machine.stop()
+        assert await second.wait_ended(timeout=5)
+        await second.close()
 
 
 def test_detached_outlives_its_program_and_session(folder: Path) -> None:
@@ -411,11 +407,11 @@ def test_detached_outlives_its_program_and_session(folder: Path) -> None:
 
 def test_the_accelerator_is_tried_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = qemu.inspect(qemu.locate())
-    first = probe.accelerator(found)
+    first = qemu.best_accelerator(found)
     assert first.name in ("kvm", "tcg")
     assert first.reason
-    monkeypatch.setattr(probe, "_try_kvm", None)  # not called again
-    assert probe.accelerator(found) == first
+    monkeypatch.setattr(qemu, "_try_kvm", None)  # not called again
+    assert qemu.best_accelerator(found) == first
 
 
 def test_qemu_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -197,6 +197,6 @@ def test_the_table_names_every_use() -> None:
         "escaping.py",
         "surface/formats.py",
         "store/definition.py",
-        "report/inputs.py",
+        "report/story.py",
         "viewers/terminal/input.py",
     }

@@ -110,7 +110,6 @@ SUITES: dict[str, str] = {
     ),
     "unit/remote/test_proof.py": "remote.certificates remote.denied remote.known",
     "unit/remote/test_trust.py": "remote.issuing remote.trust_folder",
-    "unit/report/test_page.py": "report.story",
     "unit/sources/display1/test_frames.py": ("sources.display1._jeepney sources.display1.messages"),
     "unit/sources/display1/test_listener.py": "sources.display1.events",
     "unit/sources/display1/test_presenter.py": "sources.display1.picture",

@@ -22,7 +22,7 @@ from .command import AnyName, Json, Name, group, with_options
 from .output import progress
 
 _ERRORS = {kind.title: kind.error for kind in KINDS.values()}
-#: The host's reason after an emulator failed: see `kju.emulators.process.spawn.describe`.
+#: The host's reason after an emulator failed: see `kju.emulators.spawn.describe`.
 _FAILED = re.compile(rf"({'|'.join(_ERRORS)}) (was killed|ended with status [1-9])")
 _Tag = Annotated[str, typer.Argument(metavar="TAG", help="Name of the snapshot.")]
 

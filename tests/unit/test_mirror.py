@@ -21,8 +21,7 @@ TESTS = Path(__file__).resolve().parents[1]
 #: Files of tests, and the modules that they test besides their own.
 SUITES: dict[str, str] = {
     "conformance/test_memory.py": (
-        "memory.address memory.descriptor memory.file memory.memfd memory.posix "
-        "memory.produce memory.shared memory.sweep memory.sysv"
+        "memory.address memory.memfd memory.posix memory.produce memory.shared memory.sysv"
     ),
     "conformance/test_sources.py": "sources.base sources.threaded",
     "conformance/test_surface.py": "client.base client.following client.origin",

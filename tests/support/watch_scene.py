@@ -47,14 +47,17 @@ class Scene:
 
     def wait(self, condition, region=None, timeout=60, **how):
         self.watch = Watch(condition, region, timeout, self.now, **how)
-        return self.look()
+        return self.check()
 
-    def look(self):
-        """One look; whether that was it."""
+    def check(self):
+        """Check the frame; return whether the condition is met."""
         change, self.damage = self.change(), []
-        self.watch.look(self.pixels.copy(), self.mode, self.mark, change, self.now)
-        return self.watch.done
+        self.watch.check(self.pixels.copy(), self.mode, self.mark, change, self.now)
+        return self.watch.result is not None
+
+    def step(self):
+        return self.watch.next(self.now)
 
     def after(self, seconds):
         self.now += seconds
-        return self.look()
+        return self.check()

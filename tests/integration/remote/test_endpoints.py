@@ -15,7 +15,7 @@ from support.link_scene import engine, free_port
 from support.wait import HANG
 
 from kju.errors import KjuError
-from kju.remote import endpoints
+from kju.remote import addresses
 
 pytest.importorskip("zenoh")
 
@@ -33,7 +33,7 @@ async def idle_connections(port: int, count: int) -> AsyncIterator[list[asyncio.
 
 async def test_idle_connections_do_not_block_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Open more idle connections than zenoh keeps pending by default; none times out."""
-    monkeypatch.setattr(endpoints, "ACCEPT_TIMEOUT", 3_600_000)
+    monkeypatch.setattr(addresses, "ACCEPT_TIMEOUT", 3_600_000)
     port = free_port()
     async with engine(listen=[f"tcp/127.0.0.1:{port}"]), idle_connections(port, 500):
         # One attempt lasts 3 s, in which a busy computer may not accept all 500.

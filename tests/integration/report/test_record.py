@@ -12,7 +12,7 @@ from support.fake_host import FakeHost, fake_host
 from support.wait import until
 
 import kju
-from kju.emulators.input.log import InputLog
+from kju.emulators.input.devices import InputLog
 from kju.errors import UsageError, WaitTimeoutError
 from kju.keys import parse_chord, steps
 from kju.protocol.messages import Button, Ended, To

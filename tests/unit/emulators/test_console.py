@@ -15,18 +15,22 @@ from support.wait import until_async
 
 import kju
 from kju.emulators import supervisor as module
-from kju.emulators.console import Console, ConsoleFacts
+from kju.emulators.console import Console, ConsoleFacts, SourceRunner
 from kju.emulators.console_surface import ConsoleSurface
 from kju.emulators.input.devices import Devices
-from kju.emulators.input.keyboard import Keyboard
-from kju.emulators.input.lamps import KeyboardLamps
+from kju.emulators.input.keyboard import Keyboard, KeyboardLamps
 from kju.emulators.input.pace import Pace
-from kju.emulators.on_demand import SourceRunner
 from kju.emulators.qemu import announced_size
 from kju.emulators.qemu.announced_size import AnnouncedSize, AnnouncedSizeRunner
 from kju.emulators.qemu.input.pointer import QemuPointer
-from kju.emulators.source_policy import SingleSource, SourceKind
-from kju.emulators.supervisor import TRANSITIONS, Supervisor, SupervisorEvent, SupervisorState
+from kju.emulators.supervisor import (
+    TRANSITIONS,
+    SingleSource,
+    SourceKind,
+    Supervisor,
+    SupervisorEvent,
+    SupervisorState,
+)
 from kju.errors import KjuError, QemuError
 from kju.sources.base import Need, OnStatus, Phase, Source, SourceStatus, StubSource
 from kju.surface import State
@@ -348,7 +352,7 @@ async def test_source_that_finishes_starting_after_a_rest_is_stopped() -> None:
 async def test_client_that_attaches_starts_the_source_and_the_last_to_detach_stops_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kju.emulators.on_demand.GRACE", 0.001)
+    monkeypatch.setattr("kju.emulators.console.GRACE", 0.001)
     made = Scene()
     runner = SourceRunner(made.supervisor)
     await runner.open()

@@ -12,12 +12,9 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from ...keys import Step
 from ...protocol.messages import Action, Button, Keys, Point, Request
 from ...surface import Mark
-from ..input.devices import Devices
-from ..input.gauge import Gauge
-from ..input.keyboard import Keyboard
-from ..input.lamps import KeyboardLamps
-from ..input.pace import Pace
-from ..input.pointer import Pointer
+from ..input.devices import Devices, Pointer
+from ..input.keyboard import Keyboard, KeyboardLamps
+from ..input.pace import Gauge, Pace
 
 #: Has the other host do a request; returns this surface's mark before that.
 Forward = Callable[[Request], Awaitable[Mark]]

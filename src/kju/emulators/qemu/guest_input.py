@@ -10,10 +10,8 @@ from ...errors import InputError, QemuError, UsageError
 from ...keys import Step
 from ...surface import NOTHING_TAKEN, Mark
 from ..console import Console
-from ..input.devices import Devices
-from ..input.keyboard import Begun, Keyboard
-from ..input.lamps import KeyboardLamps
-from ..input.log import InputLog
+from ..input.devices import Devices, InputLog
+from ..input.keyboard import Begun, Keyboard, KeyboardLamps
 from ..input.pace import Pace
 from .dbus import DisplayBus
 from .input import events
@@ -21,9 +19,9 @@ from .input.events import Event
 from .input.gauges import NO_HANDLER, NO_KEYBOARD, Gauges
 from .input.pointer import QemuPointer
 from .input.processors import GuestProcessors
-from .input.traces import Traces
 from .input.virtio import started_virtio
 from .qmp import Qmp
+from .stderr import Traces
 
 NO_POINTER = (
     "this machine has no pointer; start it with one, such as: -device usb-tablet (its board needs a"

@@ -20,9 +20,8 @@ from ....errors import GeometryError, UsageError
 from ....protocol.marks import last_gesture
 from ....protocol.messages import BUTTONS, Action, Button, By, Finger, To, Wheel
 from ....surface import Mark
-from ...input.gauge import Gauge, TimedGauge
-from ...input.pace import Pace
-from ...input.pointer import Pointer
+from ...input.devices import Pointer
+from ...input.pace import Gauge, Pace, TimedGauge
 from . import events
 from .events import Event
 

@@ -10,10 +10,10 @@ import asyncio
 import contextlib
 
 from ....errors import KjuError
-from ...input.gauge import MOMENT, STEP, Gauge
+from ...input.pace import MOMENT, STEP, Gauge
 from ...tasks import Tasks
 from ..qmp import Qmp
-from .traces import Traces
+from ..stderr import Traces
 
 #: Seconds for which packets are traced after the last request.
 TRACE_TIME = 2.0

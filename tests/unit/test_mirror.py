@@ -38,21 +38,19 @@ SUITES: dict[str, str] = {
         "client.pointer client.requests client.screen"
     ),
     "integration/remote/test_link.py": (
-        "emulators.mirror.console emulators.mirror.devices remote.drawing remote.link_status "
+        "emulators.mirror.console remote.drawing remote.link_status "
         "remote.mirror remote.reachability remote.transport serving.audience serving.delivery "
         "serving.served_machine serving.served_screen serving.shared_screen"
     ),
     "integration/report/test_record.py": "client.witness",
     "integration/sources/display1/test_source.py": "sources.display1.channel",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
-    "multiprocess/test_senders.py": "emulators.mirror.emulator emulators.mirror.launch",
+    "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (
         "viewers.terminal.backend viewers.terminal.lines viewers.terminal.tty viewers.terminal.view"
     ),
     "multiprocess/test_wait_command.py": "cli.wait",
-    "multiprocess/test_xvfb.py": (
-        "emulators.xvfb.console emulators.xvfb.emulator emulators.xvfb.launch"
-    ),
+    "multiprocess/test_xvfb.py": "emulators.xvfb.emulator",
     "qemu/test_boards.py": "emulators.qemu.board.probe",
     "qemu/test_cli.py": (
         "cli.__main__ cli.demo cli.demo.guests cli.input_log cli.needle cli.pointer cli.power "
@@ -61,7 +59,7 @@ SUITES: dict[str, str] = {
     "qemu/test_display1.py": "emulators.qemu.display",
     "qemu/test_faults.py": "emulators.spawn",
     "qemu/test_host.py": (
-        "client.start emulators.base emulators.qemu.emulator emulators.qemu.guest_input "
+        "client.start emulators.qemu.emulator emulators.qemu.guest_input "
         "emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),
     "qemu/test_old.py": "emulators.qemu.program",
@@ -85,7 +83,7 @@ SUITES: dict[str, str] = {
     ),
     "unit/emulators/qemu/input/test_pointer.py": "emulators.qemu.input.events",
     "unit/emulators/qemu/test_arguments.py": (
-        "emulators.plan emulators.qemu.arguments.conflicts emulators.qemu.arguments.devices "
+        "emulators.qemu.arguments.conflicts emulators.qemu.arguments.devices "
         "emulators.qemu.arguments.disks emulators.qemu.arguments.facts "
         "emulators.qemu.arguments.given emulators.qemu.arguments.plan "
         "emulators.qemu.arguments.system emulators.qemu.board.board "
@@ -98,6 +96,7 @@ SUITES: dict[str, str] = {
     "unit/emulators/test_console.py": (
         "emulators.console_surface emulators.input.devices emulators.supervisor"
     ),
+    "unit/emulators/test_launch.py": "emulators.base",
     "unit/files/test_faults.py": "files.staging",
     "unit/files/test_folder.py": "files.ownership files.tree",
     "unit/host/test_requests.py": "protocol.requests",

@@ -26,7 +26,7 @@ from .program import Qemu
 log = logging.getLogger(__name__)
 
 
-class Prepared(NamedTuple):
+class PreparedQemu(NamedTuple):
     """A checked launch of a QEMU.
 
     Attributes:
@@ -85,7 +85,7 @@ class Prepared(NamedTuple):
         return plan(self.request.arguments, self.facts(name, qmp, serial, runs_on))
 
 
-def prepare(request: Launch) -> Prepared:
+def prepare(request: Launch) -> PreparedQemu:
     """Check a launch of QEMU.
 
     Raises:
@@ -112,7 +112,7 @@ def prepare(request: Launch) -> Prepared:
     kernel = image.path if image and image.kind is Kind.KERNEL else ""
     board = board_probe.ask(found, board_arguments(request.arguments, found.architecture, kernel))
     chains = tuple(chain for _, chain in seen)
-    return Prepared(request, found, image, disks, starts_with, board, chains)
+    return PreparedQemu(request, found, image, disks, starts_with, board, chains)
 
 
 def _check_own_disks(request: Launch) -> None:
@@ -131,7 +131,7 @@ def _read_disk(path: str) -> Image:
     return found
 
 
-def choose_accelerator(prepared: Prepared) -> Accelerator:
+def choose_accelerator(prepared: PreparedQemu) -> Accelerator:
     """Choose the accelerator; try it out unless the user chose one."""
     untried = prepared.plan("check", 3, 4, Accelerator("tcg", ""))
     if not any("-accel" in part.arguments for part in untried.appended):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...plan import Appended
+from ...base import Appended
 from .facts import Facts, Items, board_title
 from .given import KEYBOARD, NETWORK, SERIAL, TABLET, VIDEO, X86, Given
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ....store.image import Image, Kind
-from ...plan import Appended
+from ...base import Appended
 from ..board.disk_bus import Attachment, attach
 from ..options import fields, parse, quote
 from .facts import Facts, Items

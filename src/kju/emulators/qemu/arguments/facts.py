@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ....store.image import Image
-from ...plan import Appended, Plan
+from ...base import Appended, Plan
 from ..board.board import PC, Board
 from ..board.disk_bus import Attachment
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ...plan import Appended
+from ...base import Appended
 from ..options import parse
 from . import devices, disks, system
 from .conflicts import refuse

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ....store.image import Image, Kind
-from ...plan import Appended
+from ...base import Appended
 from ..options import fields, parse, quote
 from .facts import Facts, Items
 from .given import VIRT, X86, Given

@@ -11,8 +11,8 @@ from support import guests
 
 from kju.emulators.events import MachineEvents
 from kju.emulators.qemu import launch
-from kju.emulators.qemu.accelerator import Accelerator
 from kju.emulators.qemu.emulator import QemuEmulator
+from kju.emulators.qemu.program import Accelerator
 from kju.host.machine import Launcher, Machine
 from kju.protocol import messages
 from kju.protocol.framing import HostSide, pack

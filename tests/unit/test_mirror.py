@@ -21,8 +21,7 @@ TESTS = Path(__file__).resolve().parents[1]
 #: Files of tests, and the modules that they test besides their own.
 SUITES: dict[str, str] = {
     "conformance/test_memory.py": (
-        "memory.address memory.descriptor memory.file memory.memfd memory.posix "
-        "memory.produce memory.shared memory.sweep memory.sysv"
+        "memory.address memory.memfd memory.posix memory.produce memory.shared memory.sysv"
     ),
     "conformance/test_sources.py": "sources.base sources.threaded",
     "conformance/test_surface.py": "client.base client.following client.origin",
@@ -51,7 +50,7 @@ SUITES: dict[str, str] = {
     ),
     "multiprocess/test_wait_command.py": "cli.wait",
     "multiprocess/test_xvfb.py": "emulators.xvfb.emulator",
-    "qemu/test_boards.py": "emulators.qemu.board.probe",
+    "qemu/test_boards.py": "emulators.qemu.board_probe",
     "qemu/test_cli.py": (
         "cli.__main__ cli.demo cli.demo.guests cli.input_log cli.needle cli.pointer cli.power "
         "cli.run cli.screen cli.serial cli.snapshots cli.status cli.surface"
@@ -62,7 +61,6 @@ SUITES: dict[str, str] = {
         "client.start emulators.qemu.emulator emulators.qemu.guest_input "
         "emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),
-    "qemu/test_old.py": "emulators.qemu.program",
     "qemu/test_pointer.py": "client.replaying",
     "qemu/test_sample_guest.py": "guests.cpio guests.disk guests.kernel",
     "qemu/test_signals.py": "signals",
@@ -83,11 +81,8 @@ SUITES: dict[str, str] = {
     ),
     "unit/emulators/qemu/input/test_pointer.py": "emulators.qemu.input.events",
     "unit/emulators/qemu/test_arguments.py": (
-        "emulators.qemu.arguments.conflicts emulators.qemu.arguments.devices "
-        "emulators.qemu.arguments.disks emulators.qemu.arguments.facts "
-        "emulators.qemu.arguments.given emulators.qemu.arguments.plan "
-        "emulators.qemu.arguments.system emulators.qemu.board.board "
-        "emulators.qemu.board.disk_bus emulators.qemu.board.firmware emulators.qemu.options"
+        "emulators.qemu.arguments.board emulators.qemu.arguments.devices "
+        "emulators.qemu.arguments.plan emulators.qemu.arguments.user_options"
     ),
     "unit/emulators/qemu/test_snapshots.py": (
         "emulators.qemu.snapshots.disks emulators.qemu.snapshots.screens "

@@ -11,7 +11,7 @@ import typer
 
 from ..client.targets import named, open_address
 from ..escaping import one_line
-from ..memory.identity import has_died
+from ..memory.file import has_died
 from ..surface.consumer import Consumer
 from ..surface.formats import fourcc_name
 from ..viewers.terminal.ability import Ability, Colours

@@ -25,7 +25,7 @@ from ...errors import FormatError, UnavailableError, UsageError, XvfbError
 from ...files import peer_of
 from ...memory import SurfaceProducer
 from ...memory._system import Mapping, segment_remove, segment_status
-from ...memory.descriptor import Descriptor
+from ...memory.shared import Descriptor
 from ...protocol.messages import Action
 from ...sources.base import OnStatus, Source
 from ...sources.framebuffer import FramebufferSource

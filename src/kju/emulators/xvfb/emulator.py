@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ...errors import ConflictError, KjuError, UsageError, XvfbError
 from ...extras import install_program
-from ...memory.descriptor import Descriptor
+from ...memory.shared import Descriptor
 from ...protocol.messages import Launch
 from ...store.claims import Claim
 from ...surface import State

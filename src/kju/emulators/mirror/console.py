@@ -17,8 +17,8 @@ from ...errors import GeometryError
 from ...keys import Step
 from ...memory import SurfaceProducer
 from ...protocol.messages import Action, Button, Keys, Point, Request
-from ...remote.link_status import LinkStatus
 from ...remote.mirror import Mirror
+from ...remote.mirror_link import LinkStatus
 from ...sources.base import OnStatus, Phase, Source, SourceStatus, room_for
 from ...surface import Mark, State
 from ...surface.producer import Producer
@@ -41,7 +41,7 @@ Forward = Callable[[Request], Awaitable[Mark]]
 
 
 class MirrorSource(Source):
-    """Publishes the drawings of a mirror and the state of its link: `kju.wire.picture.Target`."""
+    """Publishes the drawings of a mirror and the state of its link: a `Target`."""
 
     def __init__(self, producer: Producer, on_status: OnStatus | None = None) -> None:
         super().__init__(producer, "mirror", on_status)

@@ -16,10 +16,10 @@ import msgspec
 
 from ...errors import UnavailableError, UsageError
 from ...protocol.messages import Keys, Launch, Point, Remote, Request
-from ...remote import address
-from ...remote.endpoints import Options, endpoint
-from ...remote.link_status import LinkStatus
+from ...remote import addresses
+from ...remote.addresses import Options, endpoint
 from ...remote.mirror import Mirror, check_readable
+from ...remote.mirror_link import LinkStatus
 from ...remote.proof import Prover
 from ...remote.transport import Engine
 from ...remote.trust import Trust
@@ -76,7 +76,7 @@ def prepare(request: Launch) -> PreparedMirror:
         raise UsageError("a mirror needs an address to connect to")
     _connection_options(remote).check(insecure=remote.insecure)
     check_readable(remote.codec, lossy=remote.lossy)
-    return PreparedMirror(request, remote, address.parse(request.running))
+    return PreparedMirror(request, remote, addresses.parse_screen(request.running))
 
 
 def _connection_options(remote: Remote) -> Options:
@@ -198,7 +198,7 @@ class MirrorEmulator(Emulator):
         welcome = mirror.receiver.welcome if mirror else None
         return {
             self.kind: {
-                "of": f"{address.SCHEME}{self._prepared.name}",
+                "of": f"{addresses.SCHEME}{self._prepared.name}",
                 "connect": list(self._prepared.remote.connect),
                 "up": status.live,
                 "reason": status.reason,

@@ -28,7 +28,7 @@ SUITES: dict[str, str] = {
     "conformance/test_viewers.py": (
         "viewers.connection viewers.contract viewers.targets viewers.viewer"
     ),
-    "conformance/test_waits.py": "client.aio.waits client.timeouts client.waits vision.opencv",
+    "conformance/test_waits.py": "client.aio.waits client.timeouts client.waits",
     "integration/client/test_events.py": "client.life",
     "integration/client/test_machine.py": (
         "aio client.actions client.aio.keyboard client.aio.link client.aio.machine "
@@ -36,27 +36,24 @@ SUITES: dict[str, str] = {
         "client.pointer client.requests client.screen"
     ),
     "integration/remote/test_link.py": (
-        "emulators.mirror.console emulators.mirror.devices remote.drawing remote.link_status "
-        "remote.mirror remote.reachability remote.transport serving.audience serving.delivery "
-        "serving.served_machine serving.served_screen serving.shared_screen"
+        "emulators.mirror.console remote.drawing "
+        "remote.transport serving.audience serving.served_screen serving.shared_screen"
     ),
     "integration/report/test_record.py": "client.witness",
     "integration/sources/display1/test_source.py": "sources.display1.channel",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
-    "multiprocess/test_senders.py": "emulators.mirror.emulator emulators.mirror.launch",
+    "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (
         "viewers.terminal.backend viewers.terminal.tty viewers.terminal.view"
     ),
     "multiprocess/test_wait_command.py": "cli.wait",
-    "multiprocess/test_xvfb.py": (
-        "emulators.xvfb.console emulators.xvfb.emulator emulators.xvfb.launch"
-    ),
+    "multiprocess/test_xvfb.py": "emulators.xvfb.emulator",
     "qemu/test_boards.py": "emulators.qemu.board_probe",
     "qemu/test_cli.py": "cli.__main__ cli.demo cli.machines cli.screen",
     "qemu/test_display1.py": "emulators.qemu.display",
     "qemu/test_faults.py": "emulators.spawn",
     "qemu/test_host.py": (
-        "client.start emulators.base emulators.qemu.emulator emulators.qemu.guest_input "
+        "client.start emulators.qemu.emulator emulators.qemu.guest_input "
         "emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),
     "qemu/test_pointer.py": "client.replaying",
@@ -79,7 +76,7 @@ SUITES: dict[str, str] = {
     ),
     "unit/emulators/qemu/input/test_pointer.py": "emulators.qemu.input.events",
     "unit/emulators/qemu/test_arguments.py": (
-        "emulators.plan emulators.qemu.arguments.board emulators.qemu.arguments.devices "
+        "emulators.qemu.arguments.board emulators.qemu.arguments.devices "
         "emulators.qemu.arguments.plan emulators.qemu.arguments.user_options"
     ),
     "unit/emulators/qemu/test_snapshots.py": (
@@ -89,14 +86,15 @@ SUITES: dict[str, str] = {
     "unit/emulators/test_console.py": (
         "emulators.console_surface emulators.input.devices emulators.supervisor"
     ),
+    "unit/emulators/test_launch.py": "emulators.base",
     "unit/files/test_faults.py": "files.staging",
     "unit/files/test_folder.py": "files.ownership files.tree",
     "unit/host/test_requests.py": "protocol.requests",
     "unit/protocol/test_framing.py": (
         "protocol.kinds protocol.messages protocol.replies protocol.values"
     ),
-    "unit/remote/test_proof.py": "remote.certificates remote.denied remote.known",
-    "unit/remote/test_trust.py": "remote.issuing remote.trust_folder",
+    "unit/remote/test_proof.py": "remote.certificates",
+    "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/sources/display1/test_frames.py": ("sources.display1._jeepney sources.display1.messages"),
     "unit/sources/display1/test_listener.py": "sources.display1.events",
     "unit/sources/display1/test_presenter.py": "sources.display1.picture",
@@ -107,15 +105,15 @@ SUITES: dict[str, str] = {
     "unit/store/test_logs.py": "emulators.child store.postmortem",
     "unit/store/test_running.py": "store.claims store.paths",
     "unit/test_escaping.py": "cli.doctor",
-    "unit/vision/test_glyphs.py": "vision.console_fonts vision.grids",
-    "unit/vision/test_looking.py": "vision.annotate vision.areas vision.timeout",
+    "unit/vision/test_glyphs.py": "vision.cells",
+    "unit/vision/test_looking.py": "vision.areas vision.timeout",
     "unit/vision/test_needle.py": "vision.openqa",
     "unit/wire/codecs/test_codecs.py": (
         "wire.codecs wire.codecs.base wire.codecs.lz4 wire.codecs.raw wire.codecs.zstd"
     ),
     "unit/wire/test_session.py": (
-        "wire.dirty wire.encoder wire.greeting wire.messages wire.outgoing wire.picture "
-        "wire.pictures wire.receiver wire.sender wire.viewer_state"
+        "wire.encoder wire.greeting wire.messages wire.received_picture wire.receiver_session "
+        "wire.sender_session wire.viewer_state"
     ),
 }
 #: Files of tests/unit about more than one module.

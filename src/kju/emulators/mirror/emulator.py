@@ -18,7 +18,7 @@ from ...remote.mirror_link import LinkStatus
 from ...remote.transport import Engine
 from ...store.claims import Claim
 from ...surface import Mark, State
-from ...wire.messages import Event
+from ...wire.messages import MachineEvent
 from .. import events
 from ..base import Emulator, Ended, surface_address
 from ..console import Console
@@ -91,7 +91,7 @@ class MirrorEmulator(Emulator):
             self._up = status.live
             self.tell("link", {"up": status.live, "reason": status.reason})
 
-    def _pass_on_event(self, event: Event) -> None:
+    def _pass_on_event(self, event: MachineEvent) -> None:
         now = time.monotonic()
         times = self._event_times
         if len(times) == MAX_EVENTS and now - times[0] < EVENTS_WITHIN:

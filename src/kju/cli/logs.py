@@ -16,7 +16,7 @@ from ..client.machine import client_name
 from ..client.targets import attach_to_look
 from ..errors import MachineGoneError, MachineNotFoundError, WaitTimeoutError
 from ..escaping import one_line
-from ..protocol.kinds import KINDS
+from ..protocol.values import KINDS
 from ..store import claims, postmortem, running
 from ..store import logs as log_files
 from .exits import line_of

@@ -10,7 +10,7 @@ import typer
 from ..client.machine import attach
 from ..client.targets import check_console
 from ..errors import UsageError
-from ..protocol.messages import BUTTONS
+from ..protocol.values import BUTTONS
 from .parameters import Console, Name, completing
 
 _ACTIONS = ("move", "click", "drag", "wheel", "press", "release")

@@ -10,7 +10,7 @@ import typer
 from ..client.machine import attach
 from ..client.targets import responds
 from ..errors import PowerButtonError, UsageError, WaitTimeoutError
-from ..protocol.kinds import KINDS
+from ..protocol.values import KINDS
 from ..store import claims, running
 from .parameters import AnyName, Name
 

@@ -9,8 +9,8 @@ import typer
 
 from ..client.machine import Machine, launch
 from ..escaping import one_line
-from ..protocol.kinds import KINDS
 from ..protocol.launch_options import LaunchOptions
+from ..protocol.values import KINDS
 from .options import with_options
 from .terminal import progress
 

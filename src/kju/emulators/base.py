@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import KjuError, UsageError
-from ..protocol.kinds import KINDS
-from ..protocol.messages import Launch, Snapshots
+from ..protocol.launch_options import Launch
+from ..protocol.messages import SnapshotList
+from ..protocol.values import KINDS
 from ..surface import State
 
 if TYPE_CHECKING:
@@ -51,10 +52,10 @@ class CommandChannel(Protocol):
 class SnapshotStore(Protocol):
     """The snapshots of a machine."""
 
-    async def do(self, how: str, tag: str, /) -> Snapshots:
+    async def do(self, how: str, tag: str, /) -> SnapshotList:
         """Save, load or remove a snapshot."""
 
-    async def listed(self) -> Snapshots:
+    async def listed(self) -> SnapshotList:
         """Return all snapshots."""
 
 
@@ -79,7 +80,7 @@ class Emulator(abc.ABC):
     """The source of the screens of one machine.
 
     Attributes:
-        kind: Its name in `kju.protocol.kinds.KINDS`.
+        kind: Its name in `kju.protocol.values.KINDS`.
         tell: Called with each event in the machine's life.
     """
 

@@ -1,6 +1,6 @@
 """SHELL: launching an emulator of any kind.
 
-Each kind (`kju.protocol.kinds`) is a folder with two modules:
+Each kind (`kju.protocol.values`) is a folder with two modules:
 
 - ``launch`` with ``prepare(request)``, which returns a `Prepared`;
 - ``emulator`` with ``create(claim, prepared)``, which returns an `Emulator`.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from ..errors import ConflictError, UsageError
-from ..protocol.messages import Launch
+from ..protocol.launch_options import Launch
 from ..store.claims import Claim
 from .base import Emulator
 

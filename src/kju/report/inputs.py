@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..keys import NAMES, US
 from ..protocol.input_log import Input
-from ..protocol.messages import BUTTONS, Button, By, Finger, To, Wheel
+from ..protocol.values import BUTTONS, Button, By, Finger, To, Wheel
 
 _MODIFIERS = frozenset({"shift", "shift_r", "ctrl", "ctrl_r", "alt", "alt_r", "meta_l", "meta_r"})
 # Longest pause between two keys of one text.

@@ -19,7 +19,8 @@ from ..client.link import only_descriptor
 from ..client.notifier import Notifier
 from ..errors import KjuError, UnavailableError, UsageError
 from ..memory import SharedMemory, open_fd
-from ..protocol.messages import Done, Finger, GetSurface, Keys, Point, SurfaceHandle, To
+from ..protocol.messages import Done, GetSurface, Keys, Point, SurfaceHandle
+from ..protocol.values import Finger, To
 from ..remote.transport import Engine
 from ..surface import State
 from ..surface.consumer import Consumer

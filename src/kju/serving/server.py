@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from ..client.aio.link import AsyncLink
 from ..client.defined import running_names
 from ..errors import KjuError, UsageError
-from ..protocol.kinds import KINDS
 from ..protocol.messages import GetInfo, Info
+from ..protocol.values import KINDS
 from ..remote import address
 from ..remote.endpoints import Options, endpoint
 from ..remote.transport import Engine

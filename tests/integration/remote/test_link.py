@@ -27,7 +27,7 @@ from support.wire_scene import surface
 from kju.emulators.mirror.console import MirrorConsole
 from kju.emulators.mirror.devices import mirror_devices
 from kju.errors import InputError, KjuError, RoleError, UnavailableError
-from kju.protocol.messages import Request
+from kju.protocol.values import Request
 from kju.remote import link_status
 from kju.remote import mirror as mirror_module
 from kju.remote.endpoints import Options, Tls, endpoint

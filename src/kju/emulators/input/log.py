@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...keys import Step
 from ...protocol.input_log import Input, encode
-from ...protocol.messages import Action
+from ...protocol.values import Action
 from ...store import logs
 from ...store.logs import BoundedLog
 

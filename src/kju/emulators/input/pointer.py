@@ -8,7 +8,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Hashable, Sequence
 
-from ...protocol.messages import BUTTONS, Action
+from ...protocol.values import BUTTONS, Action
 from ...surface import Mark
 from .holders import Holders
 from .pace import Pace

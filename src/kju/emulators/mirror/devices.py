@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 
 from ...keys import Step
-from ...protocol.messages import Action, Button, Keys, Point, Request
+from ...protocol.messages import Keys, Point
+from ...protocol.values import Action, Button, Request
 from ...surface import Mark
 from ..input.devices import Devices
 from ..input.gauge import Gauge

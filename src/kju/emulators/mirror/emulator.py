@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from ...errors import UnavailableError, UsageError
-from ...protocol.messages import Keys, Point, Request
+from ...protocol.messages import Keys, Point
+from ...protocol.values import Request
 from ...remote import address
 from ...remote.link_status import LinkStatus
 from ...remote.mirror import Mirror

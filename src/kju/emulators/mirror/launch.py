@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import UsageError
-from ...protocol.messages import Launch, Remote
+from ...protocol.launch_options import Launch, Remote
 from ...remote import address
 from ...remote.endpoints import Options, endpoint
 from ...remote.mirror import check_readable

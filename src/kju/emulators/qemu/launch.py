@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import UsageError
-from ...protocol.launch_options import guest_values
-from ...protocol.messages import Launch
+from ...protocol.launch_options import Launch, guest_values
 from ...store import defined, disk_chain
 from ...store.disk_chain import Chain, read_image
 from ...store.image import Image, Kind

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from ...errors import UnavailableError, UsageError, XvfbError
 from ...memory import SurfaceProducer
-from ...protocol.messages import Action
+from ...protocol.values import Action
 from ...sources.base import OnStatus, Source
 from ...sources.framebuffer import FramebufferSource
 from ..console import Console, ConsoleFacts

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ...errors import ConflictError, XvfbError
 from ...extras import install_program
-from ...protocol.messages import Launch
+from ...protocol.launch_options import Launch
 from . import arguments as xvfb_arguments
 
 INSTALL = {

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ....errors import ConflictError
-from ....protocol.messages import DISK_BUSES
+from ....protocol.values import DISK_BUSES
 from .board import Board
 
 

@@ -121,6 +121,8 @@ def figures(folder: str) -> Iterator[Figure]:
             yield from report(way, looks, size, seconds, most if way == "kju" else None)
             tails[way] = percentile(tell(looks, 1).shown, 0.95)
     ours = tails.pop("kju", None)
-    for way, theirs in tails.items() if ours else ():
+    for way, theirs in tails.items():
+        if not ours:
+            break
         yield Figure("animated", f"p95 after the first second: times younger than {WAYS[way]}",
                      theirs / ours, "x", None, WAYS[way], "")  # fmt: skip

@@ -56,7 +56,9 @@ class Clock:
 def _readings(sock: socket.socket, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Ticks, and when the mark before them arrived; spins, for a sleeper wakes late."""
     sock.setblocking(False)
-    ticks, arrived, data, at = [], [], b"", 0
+    ticks: list[int] = []
+    arrived: list[int] = []
+    data, at = b"", 0
     end = time.monotonic() + 30
     while len(ticks) < count:
         try:

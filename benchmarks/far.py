@@ -129,6 +129,8 @@ def report(shape: Shape, least: float, taken: dict[str, list[float]]) -> Iterato
                      f" {sum(each >= 0 for each in every)} of {len(every)} seen; load"
                      f" {os.getloadavg()[0]:.1f}")  # fmt: skip
     ours = tails.pop("kju", None)
-    for way, theirs in tails.items() if ours else ():
+    for way, theirs in tails.items():
+        if not ours:
+            break
         yield Figure("far", f"the same: times lower than {WAYS[way]}, {shape.words}",
                      theirs / ours, "x", None, WAYS[way], "", least)  # fmt: skip

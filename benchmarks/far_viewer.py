@@ -108,7 +108,7 @@ def of_vnc(option: str, host: str, port: str, count: int) -> list[float]:
 def of_tigervnc(option: str, host: str, port: str, count: int) -> list[float]:
     from .tiger import tiger
 
-    with tiger(host, port, 1280, 800) as viewer:
+    with tiger(host, int(port), 1280, 800) as viewer:
         time.sleep(2)  # it tells the server what it wants a second time
         look = viewer.pixels[:ROWS, :COLUMNS]
         return list(turns(count, lambda: look, lambda: time.sleep(LOOK), viewer.key))

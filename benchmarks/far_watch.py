@@ -78,7 +78,7 @@ def of_tigervnc(host: str, port: str, seconds: float) -> Ages:
     from .tiger import tiger
 
     ages, before = Ages(), np.zeros((), np.int64)
-    with tiger(host, port, WIDTH, HEIGHT) as viewer:
+    with tiger(host, int(port), WIDTH, HEIGHT) as viewer:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             before = ages.compare(before, viewer.pixels)

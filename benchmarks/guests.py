@@ -25,9 +25,9 @@ _SAME = ["-nic", "none", "-device", "qemu-xhci,id=usb", "-device", "usb-tablet,b
 
 @cache
 def _built(script: str) -> list[str]:
-    words = [sys.executable, TOOLS / script]
+    words = [sys.executable, str(TOOLS / script)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return done.stdout.split("\n")[:-1]
+    return done.stdout.splitlines()
 
 
 def _linux() -> list[str]:

@@ -89,9 +89,8 @@ def _lines(title: str, curves: list[Curve]) -> str:
     for number, curve in enumerate(curves):
         colour = COLOURS[number % len(COLOURS)]
         dash = ' stroke-dasharray="6 3"' if number >= len(COLOURS) else ""
-        points = " ".join(
-            f"{across(float(x)):.1f},{up(y):.1f}" for x, y in zip(curve.x, curve.y, strict=True)
-        )
+        places = [across(float(x)) for x in curve.x]
+        points = " ".join(f"{x:.1f},{up(y):.1f}" for x, y in zip(places, curve.y, strict=True))
         body.append(f'<polyline class="line" stroke="{colour}"{dash} points="{points}"/>')
         y = TOP + 12 + 18 * number
         body.append(

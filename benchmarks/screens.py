@@ -73,7 +73,7 @@ def report(results: Rates) -> Iterator[Figure | Curve]:
 
 
 #: What is done, by whom, and how it is called.
-HOLDING = (("screens", "kju", "snapshot after snapshot"), ("frames", "kju", "woken"),
+HOLDING = (("screens", "kju", "frame after frame"), ("frames", "kju", "woken"),
            ("frames", "listener", "woken"), ("frames", "vnc-raw", "woken"))  # fmt: skip
 
 

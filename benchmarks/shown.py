@@ -50,7 +50,7 @@ class Shown:
 
     def draw(self, y: int, rows: np.ndarray) -> None:
         """Store whole rows; returns when that is done."""
-        data = base64.b64encode(np.ascontiguousarray(rows)).decode()
+        data = base64.b64encode(np.ascontiguousarray(rows).data).decode()
         self._tell(f"b64write {MEMORY + y * self._width * 4:#x} {rows.nbytes} {data}")
 
     def paint(self, pixels: np.ndarray) -> None:
@@ -62,7 +62,7 @@ class Shown:
         """
         descriptor, start = self._video = self._video or self._find()
         data = np.ascontiguousarray(pixels)
-        os.pwrite(descriptor, data, start)
+        os.pwrite(descriptor, data.data, start)
         flat = data.reshape(-1)
         places = range(3, data.nbytes, PAGE)
         self._sock.sendall(b"".join(b"writeb %#x %#x\n" % (MEMORY + at, flat[at]) for at in places))

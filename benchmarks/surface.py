@@ -6,7 +6,7 @@ import ctypes
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -68,7 +68,7 @@ def snapshots(folder: str) -> Iterator[Figure]:
         detail = f"{micro(statistics.median(ours))} against {micro(statistics.median(copies))}"
         yield Figure(
             "surface",
-            "snapshot 1920x1080, still",
+            "frame 1920x1080, still",
             ratio(ours, copies),
             "x",
             1.15,
@@ -78,7 +78,7 @@ def snapshots(folder: str) -> Iterator[Figure]:
         detail = f"{micro(statistics.median(rgb))} against {micro(statistics.median(copies))}"
         yield Figure(
             "surface",
-            "snapshot 1920x1080 as RGB",
+            "frame 1920x1080 as RGB",
             ratio(rgb, copies),
             "x",
             2.0,
@@ -93,7 +93,7 @@ def snapshots(folder: str) -> Iterator[Figure]:
         )
         yield Figure(
             "surface",
-            "snapshot 1920x1080, full frames at 60 Hz",
+            "frame 1920x1080, redrawn at 60 Hz",
             ratio(ours, copies),
             "x",
             1.5,
@@ -103,7 +103,7 @@ def snapshots(folder: str) -> Iterator[Figure]:
         times = [once(lambda: surface.frame(consistent=True, pixels="bgrx")) for _ in range(2000)]
         yield Figure(
             "surface",
-            "consistent snapshot, full frames at 60 Hz, p99",
+            "consistent frame, redrawn at 60 Hz, p99",
             percentile(times, 0.99) * 1e3,
             "ms",
             10,
@@ -117,7 +117,7 @@ def publishing(folder: str) -> Iterator[Figure]:
         producer.set_mode(WIDTH, HEIGHT)
         rect, pixels = Rect(640, 512, 64, 64), np.ones((64, 64, 4), np.uint8)
 
-        def batch(call, times: int = 200):
+        def batch(call: Callable[[], object], times: int = 200) -> Callable[[], None]:
             def run() -> None:
                 for _ in range(times):
                     call()

@@ -78,7 +78,7 @@ def tiger(host: str, port: int, width: int, height: int) -> Iterator[Tiger]:
         display = _xvfb(stack, folder, f"{width + AROUND}x{height + AROUND}x24")
         pixels = _memory(Path(folder) / "Xvfb_screen0")[:height, :width]
         command = ["xtigervncviewer", *OPTIONS, f"-display={display}", f"{host}::{port}"]
-        _started(stack, command, env=os.environ | {"HOME": folder})
+        _started(stack, command, home=folder)
         _place(display)
         end = time.monotonic() + PATIENCE
         while not pixels[..., :3].any():
@@ -99,9 +99,10 @@ def _place(display: str) -> None:
 
 
 def _started(
-    stack: contextlib.ExitStack, command: list[str], **how: object
+    stack: contextlib.ExitStack, command: list[str], *, home: str = "", stdout: int | None = None
 ) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, **how)  # type: ignore[call-overload]
+    environment = os.environ | {"HOME": home} if home else None
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=stdout, env=environment)
     stack.callback(process.wait)
     stack.callback(process.kill)
     return process

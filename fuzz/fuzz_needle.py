@@ -39,7 +39,7 @@ OPENQA = {
 }
 FAR = {"area": [{**AREA, "match": "nan", "click_point": {"xpos": "inf", "ypos": "nan"}}]}
 NUMBERS = (0, -1, 1, 15, 16, 23, 24, 1 << 31, 1 << 63, 1 << 200, 0.5, 1e308)
-ODD = (*NUMBERS, "7", "inf", "-inf", "nan", None, [], {})
+ODD: tuple[object, ...] = (*NUMBERS, "7", "inf", "-inf", "nan", None, [], {})
 
 
 def png(chunk: bytes) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import partial
 
 import harness
 import msgspec
@@ -50,7 +51,22 @@ TOML = (
     b"# c\nname = 'm'\nimage = \"a.qcow2\"\ndisks = [\n 'b', # ]\n]\nmemory = '2G'\ncpus = 2\n"
     b"firmware = 'uefi'\nnetwork = 'none'\narguments = ['-s', '''\nx = [''']\nbase = 'o'\n"
 )
-ODD = (None, True, -1, 0, 1 << 63, 1 << 200, 1e308, "", "x\0", "../..", [], {}, [[]], float("nan"))
+ODD: tuple[object, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    1 << 63,
+    1 << 200,
+    1e308,
+    "",
+    "x\0",
+    "../..",
+    [],
+    {},
+    [[]],
+    float("nan"),
+)
 WORDS = (
     b"[",
     b"[[",
@@ -108,12 +124,16 @@ def a_stream(data: bytes) -> None:
             assert passed_on(cut) == whole, (cut, whole)
 
 
+def _keep(heard: list[tuple[str, bytes]], event: str, line: bytes) -> None:
+    heard.append((event, line))
+
+
 def passed_on(parts: list[bytes]) -> tuple[bytes, list[tuple[str, bytes]], bytes]:
     """What is passed on, what is heard, and what waits for more."""
     heard: list[tuple[str, bytes]] = []
     reader = traces.Traces()
     for event in EVENTS:
-        reader.listen(event, lambda line, event=event: heard.append((event, line)))
+        reader.listen(event, partial(_keep, heard, event))
     rest = b"".join(map(reader.receive_data, parts))
     assert len(reader._incomplete) < traces.MAX_LINE
     assert sum(len(line) for _, line in heard) + len(rest + reader._incomplete) == sum(

@@ -19,6 +19,7 @@ with harness.instrumented():
     from kju.surface.producer import Producer
     from kju.wire import _wire, codecs, messages
     from kju.wire.codecs import jpeg
+    from kju.wire.codecs.base import MAX_BLOCK
     from kju.wire.encoder import MAX_DATA, Encoder
     from kju.wire.greeting import Admission
     from kju.wire.inputs import MAX_INPUTS
@@ -108,7 +109,7 @@ ITEMS = (
 
 def much(item: bytes) -> tuple[int, bytes]:
     """As much of it as a block may have: some hundred bytes, once compressed."""
-    data = item * (messages.MAX_BLOCK // len(item))
+    data = item * (MAX_BLOCK // len(item))
     return len(data), codecs.compress(data, "zstd")
 
 
@@ -118,7 +119,7 @@ def joined(parts: list[bytes]) -> bytes:
 
 
 def parted(data: bytes) -> list[bytes]:
-    parts = []
+    parts: list[bytes] = []
     while len(data) >= 2 and len(parts) < 64:
         size = int.from_bytes(data[:2], "little")
         parts.append(data[2 : 2 + size])

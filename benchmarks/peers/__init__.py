@@ -70,7 +70,7 @@ WAYS = {
     "listener": Way("D-Bus listener", "listener", machine="dbus"),
     "screendump-ppm": Way("screendump, PPM", "screendump", "ppm", keys="qmp"),
     "screendump-png": Way("screendump, PNG", "screendump", "png", keys="qmp"),
-    "kju-sync": Way("kju, snapshot(sync=True)", "own", "sync", "kju", keys="kju"),
+    "kju-sync": Way("kju, frame(sync=True)", "own", "sync", "kju", keys="kju"),
 }
 
 

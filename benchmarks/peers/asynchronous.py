@@ -41,10 +41,12 @@ class Asynchronous:
 
     def look(self) -> np.ndarray:
         video = self._client.video
-        return video.data if video.mode.startswith("b") else video.data[..., 2::-1]
+        data: np.ndarray = video.data
+        return data if video.mode.startswith("b") else data[..., 2::-1]
 
     def grab(self) -> np.ndarray:
-        return self._loop.run_until_complete(self._client.screenshot())[..., 2::-1]
+        picture: np.ndarray = self._loop.run_until_complete(self._client.screenshot())
+        return picture[..., 2::-1]
 
 
 open_viewer = Asynchronous

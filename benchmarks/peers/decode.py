@@ -31,7 +31,7 @@ class Zrle:
 
 def _zrle_tile(data: bytes, at: int, tile: np.ndarray) -> int:
     """Decode one tile from *at*; returns where the next begins."""
-    height, width = tile.shape[:2]
+    height, width = _size(tile)
     kind, at = data[at], at + 1
     colours = kind & 0x7F
     if kind == 0:
@@ -51,8 +51,13 @@ def _zrle_tile(data: bytes, at: int, tile: np.ndarray) -> int:
     return _packed(data, end, tile, palette, bits)
 
 
-def _packed(data: bytes, at: int, tile: np.ndarray, palette: np.ndarray, bits: int) -> int:
+def _size(tile: np.ndarray) -> tuple[int, int]:
     height, width = tile.shape[:2]
+    return int(height), int(width)
+
+
+def _packed(data: bytes, at: int, tile: np.ndarray, palette: np.ndarray, bits: int) -> int:
+    height, width = _size(tile)
     stride = (width * bits + 7) // 8
     end = at + stride * height
     rows = np.unpackbits(np.frombuffer(data[at:end], np.uint8).reshape(height, stride), axis=1)

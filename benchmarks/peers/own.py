@@ -16,7 +16,7 @@ class Own:
         self._machine = kju.attach(place["name"])
         self._screen = self._machine.screen
         self._mark = next(self._screen.changes(timeout=20)).mark
-        self._options = {"sync": True} if option == "sync" else {}
+        self._sync = option == "sync"
 
     def wait(self) -> None:
         self._mark = self._screen.wait(self._mark).mark
@@ -25,7 +25,7 @@ class Own:
         return self._screen.view()
 
     def grab(self) -> np.ndarray:
-        return self._screen.frame(**self._options, pixels="bgrx")
+        return self._screen.frame(sync=self._sync, pixels="bgrx")
 
 
 open_viewer = Own

@@ -9,11 +9,12 @@ Source:
 
 from __future__ import annotations
 
+import io
 import socket
 import struct
 import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import cast
 
 import numpy as np
 
@@ -43,10 +44,10 @@ class Vnc:
         option, _, level = option.partition("-")
         self._sock = self._connect(place)
         self._sending = threading.Lock()
-        self._in: BinaryIO = self._sock.makefile("rb", buffering=1 << 20)
+        self._in = cast("io.BufferedReader", self._sock.makefile("rb", buffering=1 << 20))
         self.size = self._greet()
         self._pixels = np.zeros((self.size[1], self.size[0], 4), np.uint8)
-        decoders = {"tight": Tight, "zrle": Zrle}
+        decoders: dict[str, type[Tight | Zrle]] = {"tight": Tight, "zrle": Zrle}
         self._decoder = decoders[option]() if option in decoders else None
         wanted = [ENCODINGS[option], DESKTOP_SIZE, *([LEVEL + int(level)] if level else [])]
         self._send(struct.pack(">Bx", 0) + b"\0\0" + PIXELS)
@@ -138,13 +139,13 @@ class Vnc:
 
     def _raw(self, target: np.ndarray) -> None:
         if target.flags.c_contiguous:
-            self._fill(memoryview(target).cast("B"))
+            self._fill(target.data.cast("B"))
         else:
             target[:] = np.frombuffer(self._read(target.size), np.uint8).reshape(target.shape)
 
     def _fill(self, memory: memoryview) -> None:
         while memory:
-            count = self._in.readinto(memory)  # type: ignore[attr-defined]
+            count = self._in.readinto(memory)
             if not count:
                 raise EOFError("the VNC server has hung up")
             self.received += count

@@ -480,30 +480,27 @@ def no_notifiers():
     return not notifiers()
 
 
-def test_one_thread_per_surface_however_many_wait():
+async def test_one_thread_per_surface_however_many_wait():
     assert no_notifiers()  # of the tests before
 
-    async def main():
-        producers = [publish("memfd:") for _ in range(2)]
-        surfaces = [AsyncSurface(f"fd:{p.memory.fileno()}") for p in producers]
-        waits = [asyncio.create_task(s.wait(timeout=30)) for s in surfaces for _ in range(100)]
-        await asyncio.sleep(0)  # every task is now at its wait
-        assert len(notifiers()) == 2
-        for producer in producers:
-            producer.draw(Rect(0, 0, 1, 1), b"abcd")
-        changes = await asyncio.gather(*waits)
-        assert all(c.rects == [Rect(0, 0, 32, 32)] for c in changes)
-        cancelled = asyncio.create_task(surfaces[0].wait())
-        await asyncio.sleep(0)
-        cancelled.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await cancelled
-        with pytest.raises(WaitTimeoutError):
-            await surfaces[0].wait(timeout=0.001)
-        for one in (*surfaces, *producers):
-            one.close()
-
-    asyncio.run(main())
+    producers = [publish("memfd:") for _ in range(2)]
+    surfaces = [AsyncSurface(f"fd:{p.memory.fileno()}") for p in producers]
+    waits = [asyncio.create_task(s.wait(timeout=30)) for s in surfaces for _ in range(100)]
+    await asyncio.sleep(0)  # every task is now at its wait
+    assert len(notifiers()) == 2
+    for producer in producers:
+        producer.draw(Rect(0, 0, 1, 1), b"abcd")
+    changes = await asyncio.gather(*waits)
+    assert all(c.rects == [Rect(0, 0, 32, 32)] for c in changes)
+    cancelled = asyncio.create_task(surfaces[0].wait())
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    with pytest.raises(WaitTimeoutError):
+        await surfaces[0].wait(timeout=0.001)
+    for one in (*surfaces, *producers):
+        one.close()
     assert no_notifiers()
 
 

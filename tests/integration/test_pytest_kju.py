@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from support.fake_host import FakeHost, fake_host
 
-from kju.emulators.input.log import InputLog
+from kju.emulators.input.devices import InputLog
 from kju.store.paths import Paths
 
 pytest_plugins = ["pytester"]
@@ -85,7 +85,7 @@ def test_the_input_of_the_test_is_kept(pytester: pytest.Pytester, host: FakeHost
     log = InputLog(Paths(host.machine.claim.paths.folder).input_log)
     log.keys(0, [(30, True)])  # before the test
     text = """
-    from kju.emulators.input.log import InputLog
+    from kju.emulators.input.devices import InputLog
     def test_it(machine):
         log = InputLog(machine._paths.input_log)
         log.keys(0, [(31, True), (31, False)])

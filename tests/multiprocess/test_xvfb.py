@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -236,12 +235,9 @@ def test_what_is_known_of_it() -> None:
             assert display(second) != display(machine)
 
 
-def test_from_asyncio() -> None:
-    async def scene() -> tuple[int, ...]:
-        async with await kju.aio.launch(xvfb=True, args=["-screen", "0", "320x200x24"]) as machine:
-            return (await machine.screen.frame()).shape
-
-    assert asyncio.run(scene()) == (200, 320, 3)
+async def test_asyncio_launches_a_server_with_arguments() -> None:
+    async with await kju.aio.launch(xvfb=True, args=["-screen", "0", "320x200x24"]) as machine:
+        assert (await machine.screen.frame()).shape == (200, 320, 3)
 
 
 @SHARED

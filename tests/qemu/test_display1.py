@@ -115,44 +115,38 @@ def sized(source: Display1Source, width: int, height: int):
     return lambda: source.producer.mode[:2] == (width, height)
 
 
-def test_text_is_mapped(tmp_path):
-    async def main():
-        async with running(tmp_path, guests.invaders()) as rig:
-            assert await rig.bus.console_ids() == [0]
-            console = await rig.bus.console(0)
-            assert (console.label, console.kind, console.head) == ("VGA", "Graphic", 0)
-            source = await rig.listen(rig.surface())
-            await rig.until(sized(source, 720, 400), "text mode")
-            for _ in range(3):
-                version = source.producer.version
-                await rig.until(lambda v=version: source.producer.version > v + 5, "movement")
-                assert await rig.equals_screendump(source)
-            assert source.status.name == "display1-map"
-            assert source.status.reason == ""
-            assert source.mistakes == 0
-
-    asyncio.run(main())
+async def test_text_is_mapped(tmp_path):
+    async with running(tmp_path, guests.invaders()) as rig:
+        assert await rig.bus.console_ids() == [0]
+        console = await rig.bus.console(0)
+        assert (console.label, console.kind, console.head) == ("VGA", "Graphic", 0)
+        source = await rig.listen(rig.surface())
+        await rig.until(sized(source, 720, 400), "text mode")
+        for _ in range(3):
+            version = source.producer.version
+            await rig.until(lambda v=version: source.producer.version > v + 5, "movement")
+            assert await rig.equals_screendump(source)
+        assert source.status.name == "display1-map"
+        assert source.status.reason == ""
+        assert source.mistakes == 0
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["installed", "7.2"])
-def test_text_as_bytes_needs_a_new_listener(tmp_path, old):
-    async def main():
-        binary = guests.qemu72() if old else None
-        async with running(tmp_path, guests.invaders(), binary) as rig:
-            producer = rig.surface()
-            source = await rig.listen(producer, maps=old)
-            await rig.until(lambda: source.status.need == Need.REGISTER, "out of step")
-            source.stop()
-            source = await rig.listen(producer, maps=old)
-            await rig.until(sized(source, 720, 400), "text mode")
-            await rig.until(lambda: source.size == (720, 400), "the source's own size")
-            assert (rig.properties["Width"], rig.properties["Height"]) == (720, 400)
-            assert await rig.equals_screendump(source)
-            assert source.status.name == "display1-copy"
-            assert source.status.need == Need.NOTHING
-            assert source.mistakes == 0
-
-    asyncio.run(main())
+async def test_text_as_bytes_needs_a_new_listener(tmp_path, old):
+    binary = guests.qemu72() if old else None
+    async with running(tmp_path, guests.invaders(), binary) as rig:
+        producer = rig.surface()
+        source = await rig.listen(producer, maps=old)
+        await rig.until(lambda: source.status.need == Need.REGISTER, "out of step")
+        source.stop()
+        source = await rig.listen(producer, maps=old)
+        await rig.until(sized(source, 720, 400), "text mode")
+        await rig.until(lambda: source.size == (720, 400), "the source's own size")
+        assert (rig.properties["Width"], rig.properties["Height"]) == (720, 400)
+        assert await rig.equals_screendump(source)
+        assert source.status.name == "display1-copy"
+        assert source.status.need == Need.NOTHING
+        assert source.mistakes == 0
 
 
 @pytest.mark.parametrize(
@@ -164,119 +158,99 @@ def test_text_as_bytes_needs_a_new_listener(tmp_path, old):
         ("virtio-vga", "box", "display1-copy", True),
     ],
 )
-def test_graphics(tmp_path, device, mode, name, old):
-    async def main():
-        guest = guests.paint(tmp_path, mode, device=device)
-        async with running(tmp_path, guest.arguments, guests.qemu72() if old else None) as rig:
-            source = await rig.listen(rig.surface())
-            await rig.until(sized(source, 1280, 800), "a graphical mode")
-            for _ in range(3):
-                version = source.producer.version
-                await rig.until(lambda v=version: source.producer.version > v + 20, "movement")
-                assert await rig.equals_screendump(source)
-            assert source.status.name == name
-            assert source.status.need == Need.NOTHING
-            assert source.mistakes == 0
-
-    asyncio.run(main())
+async def test_graphics(tmp_path, device, mode, name, old):
+    guest = guests.paint(tmp_path, mode, device=device)
+    async with running(tmp_path, guest.arguments, guests.qemu72() if old else None) as rig:
+        source = await rig.listen(rig.surface())
+        await rig.until(sized(source, 1280, 800), "a graphical mode")
+        for _ in range(3):
+            version = source.producer.version
+            await rig.until(lambda v=version: source.producer.version > v + 20, "movement")
+            assert await rig.equals_screendump(source)
+        assert source.status.name == name
+        assert source.status.need == Need.NOTHING
+        assert source.mistakes == 0
 
 
 def is_dark(source: Display1Source) -> bool:
     return not source.producer.pixels[source.producer.mode.height // 2 :, :, :3].any()
 
 
-def test_every_mode_and_no_placeholder(tmp_path):
-    async def main():
-        sizes = [(640, 480), (800, 600), (1024, 768)]
-        words = ",".join(f"{w}x{h}" for w, h in sizes)
-        guest = guests.paint(tmp_path, "resize", sizes=words, rate=4)
-        async with running(tmp_path, guest.arguments) as rig:
-            source = await rig.listen(rig.surface())
-            seen: list[tuple[int, int]] = []
-            dark: set[int] = set()  # after which of them a placeholder was seen
+async def test_every_mode_and_no_placeholder(tmp_path):
+    sizes = [(640, 480), (800, 600), (1024, 768)]
+    words = ",".join(f"{w}x{h}" for w, h in sizes)
+    guest = guests.paint(tmp_path, "resize", sizes=words, rate=4)
+    async with running(tmp_path, guest.arguments) as rig:
+        source = await rig.listen(rig.surface())
+        seen: list[tuple[int, int]] = []
+        dark: set[int] = set()  # after which of them a placeholder was seen
 
-            def look() -> bool:
-                mode = source.producer.mode
-                if seen[-1:] != [mode[:2]]:
-                    seen.append(mode[:2])
-                # `paint` fills the screen with colour; QEMU's placeholder is black.
-                if mode[:2] in sizes[1:] and is_dark(source):
-                    dark.add(len(seen))
-                # The source holds a placeholder back for a time, by the clock: on a busy computer
-                # QEMU may take longer to replace it, now and then. Without that every second
-                # change of the mode shows one.
-                return len(seen) > 24 and dark.isdisjoint(range(len(seen) - 24, len(seen) + 1))
+        def look() -> bool:
+            mode = source.producer.mode
+            if seen[-1:] != [mode[:2]]:
+                seen.append(mode[:2])
+            # `paint` fills the screen with colour; QEMU's placeholder is black.
+            if mode[:2] in sizes[1:] and is_dark(source):
+                dark.add(len(seen))
+            # The source holds a placeholder back for a time, by the clock: on a busy computer
+            # QEMU may take longer to replace it, now and then. Without that every second
+            # change of the mode shows one.
+            return len(seen) > 24 and dark.isdisjoint(range(len(seen) - 24, len(seen) + 1))
 
-            await rig.until(look, "24 modes without a placeholder between them")
-            assert len(seen) < 200, dark
-            assert set(seen[-6:]) == set(sizes)
-            assert source.mistakes == 0
-
-    asyncio.run(main())
+        await rig.until(look, "24 modes without a placeholder between them")
+        assert len(seen) < 200, dark
+        assert set(seen[-6:]) == set(sizes)
+        assert source.mistakes == 0
 
 
-def test_two_heads_are_two_consoles(tmp_path):
-    async def main():
-        guest = guests.paint(
-            tmp_path, "animate", device="virtio-vga,id=card,max_outputs=2", heads=2
-        )
-        async with running(tmp_path, guest.arguments) as rig:
-            assert await rig.bus.console_ids() == [0, 1]
-            assert (await rig.bus.console(1)).head == 1
-            sources = [await rig.listen(rig.surface(), console) for console in (0, 1)]
-            await rig.until(sized(sources[0], 1280, 800), "the first head")
-            assert await rig.equals_screendump(sources[0], device="card", head=0)
-            await rig.bus.set_ui_info(1, 1024, 768)
-            assert all(source.mistakes == 0 for source in sources)
-
-    asyncio.run(main())
+async def test_two_heads_are_two_consoles(tmp_path):
+    guest = guests.paint(tmp_path, "animate", device="virtio-vga,id=card,max_outputs=2", heads=2)
+    async with running(tmp_path, guest.arguments) as rig:
+        assert await rig.bus.console_ids() == [0, 1]
+        assert (await rig.bus.console(1)).head == 1
+        sources = [await rig.listen(rig.surface(), console) for console in (0, 1)]
+        await rig.until(sized(sources[0], 1280, 800), "the first head")
+        assert await rig.equals_screendump(sources[0], device="card", head=0)
+        await rig.bus.set_ui_info(1, 1024, 768)
+        assert all(source.mistakes == 0 for source in sources)
 
 
-def test_keys_arrive(tmp_path):
-    async def main():
-        guest = guests.paint(tmp_path, "still")
-        async with running(tmp_path, guest.arguments) as rig:
-            with guests.Serial(guest) as serial:
-                await asyncio.to_thread(serial.wait, "kju: ready")
-                await rig.bus.key(0, 0x1E, True)
-                await rig.bus.key(0, 0x1E, False)
-                await asyncio.to_thread(serial.wait, "kju: key 30 down")
-                await asyncio.to_thread(serial.wait, "kju: key 30 up")
-            assert not await rig.bus.is_absolute(0)
-
-    asyncio.run(main())
+async def test_keys_arrive(tmp_path):
+    guest = guests.paint(tmp_path, "still")
+    async with running(tmp_path, guest.arguments) as rig:
+        with guests.Serial(guest) as serial:
+            await asyncio.to_thread(serial.wait, "kju: ready")
+            await rig.bus.key(0, 0x1E, True)
+            await rig.bus.key(0, 0x1E, False)
+            await asyncio.to_thread(serial.wait, "kju: key 30 down")
+            await asyncio.to_thread(serial.wait, "kju: key 30 up")
+        assert not await rig.bus.is_absolute(0)
 
 
-def test_after_a_slow_answer_a_new_listener_gets_maps_again(tmp_path):
-    async def main():
-        guest = guests.paint(tmp_path, "flip")
-        async with running(tmp_path, guest.arguments) as rig:
-            producer = rig.surface()
-            source = await rig.listen(producer)
-            await rig.until(sized(source, 1280, 800), "a graphical mode")
-            await rig.until(lambda: source.status.name == "display1-map", "maps")
-            # The wait is the point: QEMU gives up on a listener by its own clock.
-            source._submit(lambda: threading.Event().wait(3))
-            await rig.until(lambda: source.status.need == Need.REGISTER, "the fall to bytes")
-            assert source.status.reason == FELL_BACK
-            source.stop()
-            source = await rig.listen(producer)
-            await rig.until(lambda: source.status.name == "display1-map", "maps again")
-            assert await rig.equals_screendump(source)
-            assert source.status.name == "display1-map"
-
-    asyncio.run(main())
+async def test_after_a_slow_answer_a_new_listener_gets_maps_again(tmp_path):
+    guest = guests.paint(tmp_path, "flip")
+    async with running(tmp_path, guest.arguments) as rig:
+        producer = rig.surface()
+        source = await rig.listen(producer)
+        await rig.until(sized(source, 1280, 800), "a graphical mode")
+        await rig.until(lambda: source.status.name == "display1-map", "maps")
+        # The wait is the point: QEMU gives up on a listener by its own clock.
+        source._submit(lambda: threading.Event().wait(3))
+        await rig.until(lambda: source.status.need == Need.REGISTER, "the fall to bytes")
+        assert source.status.reason == FELL_BACK
+        source.stop()
+        source = await rig.listen(producer)
+        await rig.until(lambda: source.status.name == "display1-map", "maps again")
+        assert await rig.equals_screendump(source)
+        assert source.status.name == "display1-map"
 
 
-def test_the_end_of_qemu_ends_everything(tmp_path):
-    async def main():
-        async with running(tmp_path, guests.invaders()) as rig:
-            source = await rig.listen(rig.surface())
-            await rig.until(sized(source, 720, 400), "text mode")
-            await rig.qmp.execute("quit")
-            await rig.until(lambda: source.status.phase == Phase.ENDED, "the end")
-            assert "hung up" in source.status.reason
-            async with asyncio.timeout(10):
-                await asyncio.shield(rig.bus.closed)
-
-    asyncio.run(main())
+async def test_the_end_of_qemu_ends_everything(tmp_path):
+    async with running(tmp_path, guests.invaders()) as rig:
+        source = await rig.listen(rig.surface())
+        await rig.until(sized(source, 720, 400), "text mode")
+        await rig.qmp.execute("quit")
+        await rig.until(lambda: source.status.phase == Phase.ENDED, "the end")
+        assert "hung up" in source.status.reason
+        async with asyncio.timeout(10):
+            await asyncio.shield(rig.bus.closed)

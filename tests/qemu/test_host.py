@@ -362,22 +362,19 @@ def test_a_press_that_the_guest_cannot_receive_is_an_error_and_ends_nothing() ->
         assert machine.is_alive
 
 
-def test_asyncio() -> None:
-    async def scene() -> None:
-        async with await kju.aio.launch(guests.INVADERS, memory="64", args=TCG) as machine:
-            changes = 0
-            async for _ in machine.screen.changes(timeout=10):
-                changes += 1
-                if changes == 5:
-                    break
-            assert machine.screen.mode.width in (640, 720)
-            await asyncio.gather(machine.keyboard.type("ab"), machine.info())
-            second = await kju.aio.attach(machine.name, "view")
-            await machine.stop()
-            assert await second.wait_ended(timeout=5)
-            await second.close()
-
-    asyncio.run(scene())
+async def test_asyncio() -> None:
+    async with await kju.aio.launch(guests.INVADERS, memory="64", args=TCG) as machine:
+        changes = 0
+        async for _ in machine.screen.changes(timeout=10):
+            changes += 1
+            if changes == 5:
+                break
+        assert machine.screen.mode.width in (640, 720)
+        await asyncio.gather(machine.keyboard.type("ab"), machine.info())
+        second = await kju.aio.attach(machine.name, "view")
+        await machine.stop()
+        assert await second.wait_ended(timeout=5)
+        await second.close()
 
 
 def test_detached_outlives_its_program_and_session(folder: Path) -> None:

@@ -113,29 +113,26 @@ def test_events_are_numbered_and_can_be_had_again(machine: kju.Machine) -> None:
             next(events)
 
 
-def test_asyncio_has_the_same(machine: kju.Machine) -> None:
-    async def scene() -> None:
-        async with await kju.aio.attach("echo") as same:
-            events = same.events(since=0, timeout=20)
-            assert (await anext(events)).name == "started"
-            await same.pause()
-            async for event in events:
-                if event.name == "paused" and (await same.info())["state"] == "paused":
-                    break
-            await events.aclose()
-            await same.resume()
-            assert (await same.qmp("query-status"))["running"]
-            assert await same.snapshots.list() == []
-            with pytest.raises(UsageError, match=r"raw.*cannot hold a snapshot"):
-                await same.snapshots.save("a")
-            reader, writer = await same.serial()
-            writer.write(b"async")
-            async with asyncio.timeout(20):
-                await reader.readuntil(b"async")
-            writer.close()
-            await writer.wait_closed()
-
-    asyncio.run(scene())
+async def test_asyncio_has_the_same(machine: kju.Machine) -> None:
+    async with await kju.aio.attach("echo") as same:
+        events = same.events(since=0, timeout=20)
+        assert (await anext(events)).name == "started"
+        await same.pause()
+        async for event in events:
+            if event.name == "paused" and (await same.info())["state"] == "paused":
+                break
+        await events.aclose()
+        await same.resume()
+        assert (await same.qmp("query-status"))["running"]
+        assert await same.snapshots.list() == []
+        with pytest.raises(UsageError, match=r"raw.*cannot hold a snapshot"):
+            await same.snapshots.save("a")
+        reader, writer = await same.serial()
+        writer.write(b"async")
+        async with asyncio.timeout(20):
+            await reader.readuntil(b"async")
+        writer.close()
+        await writer.wait_closed()
 
 
 def test_qmp(machine: kju.Machine) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ TEXT = "echo 'Hello WORLD 42 {a|B} #~'"
 
 
 @pytest.mark.parametrize("keyboard", ["ps2", "virtio", "usb"])
-def test_a_text_is_typed_as_it_is_while_caps_lock_is_on(tmp_path: Path, keyboard: str) -> None:
+async def test_text_keeps_its_case_while_caps_lock_is_on(tmp_path: Path, keyboard: str) -> None:
     guest = guests.shell(tmp_path, keyboard)
     with (
         kju.launch(args=guest.arguments, name=f"locks-{keyboard}") as machine,
@@ -40,14 +39,11 @@ def test_a_text_is_typed_as_it_is_while_caps_lock_is_on(tmp_path: Path, keyboard
         machine.screen.wait_text("\nOff Again\n", timeout=PATIENCE)
         assert machine.keyboard.lamps() == before
 
-        # As another program's input, which this one has no part in.
+        # A key that does not pass through kju, as another program sends it.
         machine.qmp("send-key", keys=[{"type": "qcode", "data": "caps_lock"}])
         until(lambda: machine.keyboard.lamps().caps, PATIENCE, "the lamp that QMP's key has lit")
 
-        async def main() -> None:
-            async with await kju.aio.attach(machine.name) as other:
-                assert (await other.keyboard.lamps()).caps
-                await other.keyboard.type("clear; echo From Asyncio\n")
-
-        asyncio.run(main())
+        async with await kju.aio.attach(machine.name) as other:
+            assert (await other.keyboard.lamps()).caps
+            await other.keyboard.type("clear; echo From Asyncio\n")
         machine.screen.wait_text("\nFrom Asyncio\n", timeout=PATIENCE)

@@ -26,7 +26,7 @@ async def running(machine: Machine) -> None:
         await machine._started.wait()
 
 
-def test_a_broken_display_connection_is_opened_again(
+async def test_a_broken_display_connection_is_opened_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guests.invaders()
@@ -35,44 +35,41 @@ def test_a_broken_display_connection_is_opened_again(
     arguments = ["-accel", "tcg", "-vga", "virtio"]
     request = Launch(machine="m", image=str(guests.INVADERS), memory="64", arguments=arguments)
 
-    async def scene() -> None:
-        ours, theirs = socket.socketpair()
-        with ours:
-            side = HostSide(launch=True)
-            side.receive_data(pack(request, 1))
-            claim = claims.claim("m")
-            emulator = QemuEmulator(claim, launch.prepare(request), Accelerator("user", ""))
-            machine = Machine(claim, request, emulator, Launcher(theirs, side, 1))
-            run = asyncio.create_task(machine.run())
-            await running(machine)
-            await emulator.display.consoles[0].attach("test")
-            before = emulator.display.bus
-            before.close("broken by the test")
-            async with asyncio.timeout(10):
-                while emulator.display.bus is before:
-                    await asyncio.sleep(0.01)
-            await emulator.display.consoles[0].devices.keyboard.press(
-                "test", [(30, True), (30, False)], 0
-            )
-            version = emulator.display.consoles[0].producer.version
-            async with asyncio.timeout(10):
-                while emulator.display.consoles[0].producer.version == version:
-                    await asyncio.sleep(0.01)
-            # A source that ends is replaced as well.
-            source = emulator.display.consoles[0].runner.supervisor.source
-            assert source is not None
-            source._channel.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
-            async with asyncio.timeout(10):
-                while emulator.display.consoles[0].runner.supervisor.source is source:
-                    await asyncio.sleep(0.01)
-            version = emulator.display.consoles[0].producer.version
-            async with asyncio.timeout(10):
-                while emulator.display.consoles[0].producer.version == version:
-                    await asyncio.sleep(0.01)
-            machine.end("the test is over")
-            ending = await run
-            assert ending.asked
-            assert ending.status is None
-
-    asyncio.run(scene())
+    ours, theirs = socket.socketpair()
+    with ours:
+        side = HostSide(launch=True)
+        side.receive_data(pack(request, 1))
+        claim = claims.claim("m")
+        emulator = QemuEmulator(claim, launch.prepare(request), Accelerator("user", ""))
+        machine = Machine(claim, request, emulator, Launcher(theirs, side, 1))
+        run = asyncio.create_task(machine.run())
+        await running(machine)
+        await emulator.display.consoles[0].attach("test")
+        before = emulator.display.bus
+        before.close("broken by the test")
+        async with asyncio.timeout(10):
+            while emulator.display.bus is before:
+                await asyncio.sleep(0.01)
+        await emulator.display.consoles[0].devices.keyboard.press(
+            "test", [(30, True), (30, False)], 0
+        )
+        version = emulator.display.consoles[0].producer.version
+        async with asyncio.timeout(10):
+            while emulator.display.consoles[0].producer.version == version:
+                await asyncio.sleep(0.01)
+        # A source that ends is replaced as well.
+        source = emulator.display.consoles[0].runner.supervisor.source
+        assert source is not None
+        source._channel.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
+        async with asyncio.timeout(10):
+            while emulator.display.consoles[0].runner.supervisor.source is source:
+                await asyncio.sleep(0.01)
+        version = emulator.display.consoles[0].producer.version
+        async with asyncio.timeout(10):
+            while emulator.display.consoles[0].producer.version == version:
+                await asyncio.sleep(0.01)
+        machine.end("the test is over")
+        ending = await run
+        assert ending.asked
+        assert ending.status is None
     assert names() == []

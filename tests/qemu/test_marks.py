@@ -5,7 +5,6 @@ The guest answers inside its interrupt: at the press, or at the release.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -113,15 +112,12 @@ def test_answer_to_a_release_is_after_its_mark(plain: Plain, name: str) -> None:
 
 
 @pytest.mark.parametrize("when", ["press", "release"])
-def test_marks_of_the_asyncio_twin_are_the_same(plain: Plain, when: str) -> None:
+async def test_marks_of_the_asyncio_twin_are_the_same(plain: Plain, when: str) -> None:
     plain.answer(when)
 
-    async def scene() -> None:
-        async with await kju.aio.attach("plain") as machine:
-            for _ in range(ROUNDS):
-                mark = await machine.keyboard.chord("a")
-                await machine.screen.wait_change(since=mark, timeout=SEEN)
-                mark = await machine.pointer.click()
-                await machine.screen.wait_change(since=mark, timeout=SEEN)
-
-    asyncio.run(scene())
+    async with await kju.aio.attach("plain") as machine:
+        for _ in range(ROUNDS):
+            mark = await machine.keyboard.chord("a")
+            await machine.screen.wait_change(since=mark, timeout=SEEN)
+            mark = await machine.pointer.click()
+            await machine.screen.wait_change(since=mark, timeout=SEEN)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import re
 import subprocess
@@ -206,17 +205,14 @@ def test_a_log_of_input_is_played_again(pointed: Pointed) -> None:
         viewer.input_log()
 
 
-def test_the_same_with_asyncio(pointed: Pointed) -> None:
-    async def scene() -> None:
-        async with await kju.aio.attach("tablet") as machine:
-            assert await machine.pointer.is_absolute()
-            await machine.pointer.click(9, 9)
-            async with machine.keyboard.hold("ctrl"):
-                await machine.keyboard.press("c")
-            mark = await machine.keyboard.release("c")
-            await machine.screen.after(mark, timeout=SEEN)
-
-    asyncio.run(scene())
+async def test_the_same_with_asyncio(pointed: Pointed) -> None:
+    async with await kju.aio.attach("tablet") as machine:
+        assert await machine.pointer.is_absolute()
+        await machine.pointer.click(9, 9)
+        async with machine.keyboard.hold("ctrl"):
+            await machine.keyboard.press("c")
+        mark = await machine.keyboard.release("c")
+        await machine.screen.after(mark, timeout=SEEN)
     pointed.until((LEFT, "down", 9, 9), (LEFT, "up", 9, 9))
     until(lambda: "key 46 up" in pointed.said, SEEN, "the key")
     keys = re.findall(r"key (\d+) (\w+)", pointed.said)

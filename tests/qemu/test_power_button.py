@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -105,13 +104,10 @@ def test_the_command_says_why_it_did_not_wait() -> None:
         assert machine.wait_ended(timeout=BOOT)
 
 
-def test_asyncio_does_not_wait_either() -> None:
-    async def scene() -> None:
-        async with await kju.aio.launch(args=guests.invaders()) as machine:
-            await machine.screen.wait(timeout=BOOT)
-            assert await machine.shutdown(timeout=NEVER) is False
-
-    asyncio.run(scene())
+async def test_asyncio_does_not_wait_either() -> None:
+    async with await kju.aio.launch(args=guests.invaders()) as machine:
+        await machine.screen.wait(timeout=BOOT)
+        assert await machine.shutdown(timeout=NEVER) is False
 
 
 def test_an_old_qemu_is_asked_too() -> None:

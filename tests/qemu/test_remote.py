@@ -126,30 +126,27 @@ def test_a_sender_that_ends_makes_a_mirror_stale_and_another_brings_it_back(
         assert links[:3] == [True, False, True]
 
 
-def test_asyncio_and_a_machine_that_ends(tmp_path: Path) -> None:
-    async def scene() -> None:
-        machine = await kju.aio.launch(xvfb=True, name="x")
-        async with serving.serving(serving.Server(["x"], prefix="lab")) as server:
-            assert server.served["x"].names == ["lab/x"]
-            mirror = await kju.aio.attach("zenoh:lab/x")
-            info = await mirror.info()
-            assert (info["kind"], info["mirror"]["of"]) == ("mirror", "zenoh:lab/x")
-            display = (await machine.info())["xvfb"]["display"]
-            command = ["xsetroot", "-display", display, "-solid", "#123456"]
-            await asyncio.to_thread(subprocess.run, command, check=True)
+async def test_asyncio_and_a_machine_that_ends(tmp_path: Path) -> None:
+    machine = await kju.aio.launch(xvfb=True, name="x")
+    async with serving.serving(serving.Server(["x"], prefix="lab")) as server:
+        assert server.served["x"].names == ["lab/x"]
+        mirror = await kju.aio.attach("zenoh:lab/x")
+        info = await mirror.info()
+        assert (info["kind"], info["mirror"]["of"]) == ("mirror", "zenoh:lab/x")
+        display = (await machine.info())["xvfb"]["display"]
+        command = ["xsetroot", "-display", display, "-solid", "#123456"]
+        await asyncio.to_thread(subprocess.run, command, check=True)
+        async with asyncio.timeout(20):
+            async for _ in mirror.screen.changes():
+                if mirror.screen.view()[5, 5, :3].tolist() == [0x56, 0x34, 0x12]:
+                    break
+        await machine.close()
+        with pytest.raises(UnavailableError, match=r"stale|ended"):
             async with asyncio.timeout(20):
-                async for _ in mirror.screen.changes():
-                    if mirror.screen.view()[5, 5, :3].tolist() == [0x56, 0x34, 0x12]:
-                        break
-            await machine.close()
-            with pytest.raises(UnavailableError, match=r"stale|ended"):
-                async with asyncio.timeout(20):
-                    while True:
-                        await mirror.screen.frame()
-                        await asyncio.sleep(0.05)
-            await mirror.close()
-
-    asyncio.run(scene())
+                while True:
+                    await mirror.screen.frame()
+                    await asyncio.sleep(0.05)
+        await mirror.close()
 
 
 def shown_photograph(folder: Path) -> tuple[Path, np.ndarray]:

@@ -5,7 +5,6 @@ That an installer is driven by text and image is tested by its example.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -65,29 +64,26 @@ def test_a_shell_answers_and_its_cursor_blinks(shell: kju.Machine, tmp_path: Pat
     assert caught.value.text is not None and "is it 42?" in caught.value.text
 
 
-def test_grubs_menu_by_text_and_by_image(tmp_path: Path) -> None:
+async def test_grubs_menu_by_text_and_by_image(tmp_path: Path) -> None:
     """Glyphs of another font in another grid: recognised; then a needle that comes and goes."""
 
-    async def main() -> None:
-        async with await kju.aio.launch(args=guests.grub(), name="grub") as machine:
-            screen = machine.screen
-            entry = (await screen.wait_text("Another one", timeout=PATIENCE)).rect
-            await screen.wait_stable(0.5, timeout=PATIENCE)
-            assert (await screen.read_text()).reader == "tesseract"
-            around = kju.Rect(entry.x - 4, entry.y - 2, entry.width + 8, entry.height + 4)
-            resting = Needle.cut(await screen.frame(), around)
-            assert (await screen.wait_image(resting, timeout=PATIENCE)).score == 1.0
-            mark = screen.mark
-            await machine.keyboard.chord("down", "down")
-            await screen.wait_change(around, since=mark, timeout=PATIENCE)
-            await screen.wait_stable(0.5, timeout=PATIENCE)
-            selected = Needle.cut(await screen.frame(), around)
-            assert await screen.find_image(resting) is None
-            await machine.keyboard.chord("up")
-            match = await screen.wait_image([selected, resting], around, timeout=PATIENCE)
-            path = tmp_path / "entry.png"
-            resting.save(path)
-            match = await screen.wait_image(path, timeout=PATIENCE)
-            assert match.rect == around
-
-    asyncio.run(main())
+    async with await kju.aio.launch(args=guests.grub(), name="grub") as machine:
+        screen = machine.screen
+        entry = (await screen.wait_text("Another one", timeout=PATIENCE)).rect
+        await screen.wait_stable(0.5, timeout=PATIENCE)
+        assert (await screen.read_text()).reader == "tesseract"
+        around = kju.Rect(entry.x - 4, entry.y - 2, entry.width + 8, entry.height + 4)
+        resting = Needle.cut(await screen.frame(), around)
+        assert (await screen.wait_image(resting, timeout=PATIENCE)).score == 1.0
+        mark = screen.mark
+        await machine.keyboard.chord("down", "down")
+        await screen.wait_change(around, since=mark, timeout=PATIENCE)
+        await screen.wait_stable(0.5, timeout=PATIENCE)
+        selected = Needle.cut(await screen.frame(), around)
+        assert await screen.find_image(resting) is None
+        await machine.keyboard.chord("up")
+        match = await screen.wait_image([selected, resting], around, timeout=PATIENCE)
+        path = tmp_path / "entry.png"
+        resting.save(path)
+        match = await screen.wait_image(path, timeout=PATIENCE)
+        assert match.rect == around

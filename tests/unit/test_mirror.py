@@ -42,7 +42,7 @@ SUITES: dict[str, str] = {
         "remote.mirror remote.reachability remote.transport serving.audience serving.delivery "
         "serving.served_machine serving.served_screen serving.shared_screen"
     ),
-    "integration/report/test_record.py": "client.witness emulators.input.log",
+    "integration/report/test_record.py": "client.witness",
     "integration/sources/display1/test_source.py": "sources.display1.channel",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
     "multiprocess/test_senders.py": "emulators.mirror.emulator emulators.mirror.launch",
@@ -59,7 +59,7 @@ SUITES: dict[str, str] = {
         "cli.run cli.screen cli.serial cli.snapshots cli.status cli.surface"
     ),
     "qemu/test_display1.py": "emulators.qemu.display",
-    "qemu/test_faults.py": "emulators.process.child emulators.process.spawn",
+    "qemu/test_faults.py": "emulators.spawn",
     "qemu/test_host.py": (
         "client.start emulators.base emulators.qemu.emulator emulators.qemu.guest_input "
         "emulators.qemu.launch emulators.tasks host.__main__ host.machine"
@@ -76,17 +76,14 @@ SUITES: dict[str, str] = {
         "emulators.qemu.announced_size emulators.qemu.console emulators.qemu.mode_monitor "
         "emulators.qemu.screenshot"
     ),
-    "qemu/test_watched.py": "emulators.on_demand",
     "qemu/test_window.py": "viewers.qt.view viewers.qt.widget viewers.qt.window",
     "unit/cli/test_app.py": "cli.command cli.commands cli.options cli.parameters client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
     "unit/emulators/input/test_pace.py": (
-        "emulators.input.gauge emulators.qemu.input.gauges emulators.qemu.input.ps2 "
+        "emulators.qemu.input.gauges emulators.qemu.input.ps2 "
         "emulators.qemu.input.usb emulators.qemu.input.virtio"
     ),
-    "unit/emulators/input/test_pointer.py": (
-        "emulators.qemu.input.events emulators.qemu.input.pointer"
-    ),
+    "unit/emulators/qemu/input/test_pointer.py": "emulators.qemu.input.events",
     "unit/emulators/qemu/test_arguments.py": (
         "emulators.plan emulators.qemu.arguments.conflicts emulators.qemu.arguments.devices "
         "emulators.qemu.arguments.disks emulators.qemu.arguments.facts "
@@ -99,8 +96,7 @@ SUITES: dict[str, str] = {
         "emulators.qemu.snapshots.store"
     ),
     "unit/emulators/test_console.py": (
-        "emulators.console_surface emulators.input.devices emulators.source_policy "
-        "emulators.supervisor"
+        "emulators.console_surface emulators.input.devices emulators.supervisor"
     ),
     "unit/files/test_faults.py": "files.staging",
     "unit/files/test_folder.py": "files.ownership files.tree",
@@ -115,7 +111,7 @@ SUITES: dict[str, str] = {
         "client.aio.defined client.defined store.clones store.defining "
         "store.definition_folders store.qemu_img store.snapshot_files store.starting"
     ),
-    "unit/store/test_logs.py": "emulators.process.output store.postmortem",
+    "unit/store/test_logs.py": "emulators.child store.postmortem",
     "unit/store/test_running.py": "store.claims store.paths",
     "unit/test_escaping.py": "cli.doctor",
     "unit/viewers/terminal/test_input.py": "viewers.terminal.keyboard",

@@ -15,7 +15,7 @@ from .options import with_options
 from .terminal import progress
 
 _ERRORS = {kind.title: kind.error for kind in KINDS.values()}
-#: The host's reason after an emulator failed: see `kju.emulators.process.spawn.describe`.
+#: The host's reason after an emulator failed: see `kju.emulators.spawn.describe`.
 _FAILED = re.compile(rf"({'|'.join(_ERRORS)}) (was killed|ended with status [1-9])")
 
 

@@ -3,19 +3,38 @@
 A `Console` has four parts. `ConsoleSurface` owns the published pixels. `Supervisor` keeps one
 source running, which a `SourcePolicy` chooses. `SourceRunner` decides when it runs. `Devices` are
 the keyboard and the pointer. An emulator makes the parts; the host's requests use the console.
+
+Rules of `SourceRunner`:
+
+- A client views a console from `attach` to `detach`. Consumers of a surface with a name are not
+  known, so such a console is always viewed.
+- The console rests `GRACE` after the last client has detached, so that the next one finds a
+  running source.
+- At rest nothing runs: no source, no reading of registers.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ..errors import UnavailableError
 from ..memory import SurfaceProducer
 from ..surface import Mark, State
 from ..surface.formats import fourcc_name
 from .console_surface import ConsoleSurface
 from .input.devices import Devices
-from .on_demand import SourceRunner
+from .supervisor import AT_REST, Supervisor, SupervisorState
+from .tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+#: Seconds from the last client's detaching to the rest.
+GRACE = 1.0
+#: Seconds that a rest waits for a source that is being replaced; a listener is registered in 30 ms.
+REPLACEMENT_TIMEOUT = 1.0
 
 
 class ConsoleFacts(NamedTuple):
@@ -135,3 +154,110 @@ class Console:
             "no_vram": self.facts.no_vram,
             **self.devices.info(),
         }
+
+
+class SourceRunner:
+    """Starts a console's source for its first client and stops it after the last one.
+
+    Args:
+        supervisor: The console's.
+        always: Whether the source runs without a client too.
+    """
+
+    def __init__(self, supervisor: Supervisor, *, always: bool = False) -> None:
+        self.supervisor = supervisor
+        self._clients: set[object] = {self} if always or supervisor.surface.has_name else set()
+        self._grace: asyncio.TimerHandle | None = None
+        # Held while a source is chosen, started or stopped.
+        self._changing = asyncio.Lock()
+        self._tasks = Tasks()
+
+    async def open(self) -> None:
+        """Start the source if the console is always viewed.
+
+        Raises:
+            KjuError: The source cannot be started.
+        """
+        if self._clients:
+            await self._wake()
+        else:
+            self.supervisor.status = AT_REST
+
+    async def attach(self, client: object) -> None:
+        """Note that *client* views the console; returns when there is a picture, or soon.
+
+        Raises:
+            KjuError: The source cannot be started.
+        """
+        self._clients.add(client)
+        self._cancel_rest()
+        await self._wake()
+
+    def detach(self, client: object) -> None:
+        """Note that *client* does not view the console any more."""
+        self._clients.discard(client)
+        if not self._clients and self._grace is None:
+            self._grace = asyncio.get_running_loop().call_later(GRACE, self._end_grace)
+
+    def _end_grace(self) -> None:
+        self._grace = None
+        if not self._clients:
+            self._rest()
+
+    def _cancel_rest(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+
+    async def _wake(self) -> None:
+        """Start what runs while the console is viewed; it may run already."""
+        async with self._changing:
+            await self.supervisor.start()
+
+    def _rest(self) -> None:
+        """Begin to stop what runs."""
+        self._tasks.begin(self._stop_source())
+
+    async def _stop_source(self) -> None:
+        """Stop the source, unless a client has attached; its last picture stays published."""
+        async with self._changing:
+            await self.supervisor.settle(REPLACEMENT_TIMEOUT)
+            if self._clients:
+                return
+            if self.supervisor.stage is SupervisorState.RUNNING:
+                index = self.supervisor.surface.index
+                log.info("console %d: no client views it: stopping its source", index)
+            await self.supervisor.rest()
+
+    def note_input(self) -> None:
+        """Note that a client has sent the guest an input."""
+        if self.supervisor.source is not None:
+            self.supervisor.source.note_input()
+
+    def expect_mode(self) -> None:
+        """Note an event after which the guest may have another mode."""
+
+    def distrust(self) -> None:
+        """Note that the published picture may be wrong, its mode included. Check it soon."""
+        self.expect_mode()
+
+    async def read_mode(self) -> None:
+        """Read the guest's mode now, where the emulator does not announce it."""
+
+    def live_memory(self) -> int:
+        """Return a read-only descriptor of the memory that the guest draws in.
+
+        Raises:
+            UnavailableError: This console has none.
+        """
+        raise UnavailableError(f"console {self.supervisor.surface.index} has no live window")
+
+    @property
+    def reason(self) -> str:
+        """Why the source is not a faster one, where the source itself does not know."""
+        return ""
+
+    def close(self) -> None:
+        """Release everything; the supervisor is closed first."""
+        self._cancel_rest()
+        self._tasks.cancel()

@@ -1,4 +1,8 @@
-"""SHELL: keeps one source running for a console; its states are the table `TRANSITIONS`.
+"""SHELL: a supervisor keeps one source running for a console; `TRANSITIONS` is its state table.
+
+A `SourceKind` starts sources of one class. A `SourcePolicy` chooses one of them whenever the
+supervisor needs a source. To add a source to an emulator, write a kind and name it in the
+emulator's policy (for QEMU: `kju.emulators.qemu.sources.KINDS`).
 
 Rules:
 
@@ -10,6 +14,7 @@ Rules:
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 import functools
@@ -17,10 +22,10 @@ import logging
 from enum import Enum
 
 from ..errors import KjuError
-from ..sources.base import Need, Phase, Source, SourceStatus
+from ..memory import SurfaceProducer
+from ..sources.base import Need, OnStatus, Phase, Source, SourceStatus
 from ..surface import State
 from .console_surface import ConsoleSurface
-from .source_policy import SourceKind, SourcePolicy
 from .tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -36,6 +41,53 @@ FLUSH_TIMEOUT = 0.5
 
 #: A source's status while there is none.
 AT_REST = SourceStatus(Phase.NEW, "none", "no client views this console")
+
+
+class SourceKind(abc.ABC):
+    """Starts the sources of one class for one console."""
+
+    #: Whether the source keeps running while no client views the console.
+    stays_at_rest = False
+
+    @abc.abstractmethod
+    async def start(self, producer: SurfaceProducer, on_status: OnStatus, paused: bool) -> Source:
+        """Start a source.
+
+        Args:
+            producer: The producer to fill.
+            on_status: Receives every new status, in any thread.
+            paused: Whether the machine is paused.
+
+        Raises:
+            KjuError: The source cannot be started.
+        """
+
+    def is_replaceable(self) -> bool:
+        """Return whether another source would help when a source of this kind has ended."""
+        return True
+
+
+class SourcePolicy(abc.ABC):
+    """Chooses the source of one console."""
+
+    @abc.abstractmethod
+    def choose(self, last: SourceStatus) -> SourceKind:
+        """Return the kind of source that is to fill the console now.
+
+        Args:
+            last: The last status of the source before.
+        """
+
+
+class SingleSource(SourcePolicy):
+    """Chooses the same kind always."""
+
+    def __init__(self, kind: SourceKind) -> None:
+        self.kind = kind
+
+    def choose(self, last: SourceStatus) -> SourceKind:
+        """Return the only kind."""
+        return self.kind
 
 
 class SupervisorState(Enum):

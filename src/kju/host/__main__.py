@@ -25,7 +25,7 @@ import socket
 import sys
 
 from ..emulators import launch
-from ..emulators.process import spawn as process
+from ..emulators import spawn as process
 from ..errors import EmulatorError, KjuError, PeerError
 from ..files import descriptor_limit
 from ..memory import _system

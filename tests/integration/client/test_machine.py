@@ -237,20 +237,17 @@ def test_descriptors_are_not_leaked(api: Api, host: FakeHost) -> None:
     assert opened() <= before
 
 
-def test_asyncio_requests_may_be_cancelled(host: FakeHost) -> None:
-    async def scene() -> None:
-        machine = await kju.aio.attach("fake")
-        task = asyncio.create_task(machine.screen.refresh())
+async def test_asyncio_requests_may_be_cancelled(host: FakeHost) -> None:
+    machine = await kju.aio.attach("fake")
+    task = asyncio.create_task(machine.screen.refresh())
+    await machine.info()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    host.machine.block.set()
+    for _ in range(3):
         await machine.info()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        host.machine.block.set()
-        for _ in range(3):
-            await machine.info()
-        await machine.close()
-
-    asyncio.run(scene())
+    await machine.close()
 
 
 def test_threads_ask_at_once_and_do_not_wait_for_each_other(host: FakeHost) -> None:
@@ -379,19 +376,16 @@ def test_two_hundred_requests_at_once_are_all_answered_threads(host: FakeHost) -
     machine.close()
 
 
-def test_two_hundred_requests_at_once_are_all_answered_asyncio(host: FakeHost) -> None:
-    async def scene() -> None:
-        async with await kju.aio.attach("fake") as machine:
-            refreshing = [asyncio.create_task(machine.screen.refresh()) for _ in range(200)]
-            while host.machine.waiting < 16:
-                await asyncio.sleep(0)
-            host.machine.block.set()
-            assert len(await asyncio.gather(*refreshing)) == 200
-            chords = [machine.keyboard.chord("a") for _ in range(200)]
-            await asyncio.gather(*chords)
-        assert len(host.machine.steps) == 400
-
-    asyncio.run(scene())
+async def test_two_hundred_requests_at_once_are_all_answered_asyncio(host: FakeHost) -> None:
+    async with await kju.aio.attach("fake") as machine:
+        refreshing = [asyncio.create_task(machine.screen.refresh()) for _ in range(200)]
+        while host.machine.waiting < 16:
+            await asyncio.sleep(0)
+        host.machine.block.set()
+        assert len(await asyncio.gather(*refreshing)) == 200
+        chords = [machine.keyboard.chord("a") for _ in range(200)]
+        await asyncio.gather(*chords)
+    assert len(host.machine.steps) == 400
 
 
 def test_a_client_of_any_kind_may_ask_for_more_than_the_host_does_at_once(host: FakeHost) -> None:
@@ -417,7 +411,7 @@ def test_a_client_that_is_not_read_is_seen_to_leave(host: FakeHost) -> None:
     until(lambda: host.machine.waiting == 0)
 
 
-def test_what_a_cancelled_task_asks_in_its_last_moments_is_its_own(host: FakeHost) -> None:
+async def test_what_a_cancelled_task_asks_in_its_last_moments_is_its_own(host: FakeHost) -> None:
     async def ask(machine: kju.aio.Machine) -> None:
         try:
             await asyncio.Event().wait()
@@ -425,63 +419,54 @@ def test_what_a_cancelled_task_asks_in_its_last_moments_is_its_own(host: FakeHos
             _, (descriptor,) = await machine._link.call(messages.GetSurface())
             os.close(descriptor)
 
-    async def scene() -> None:
-        async with await kju.aio.attach("fake") as machine:
-            task = asyncio.create_task(ask(machine))
-            await asyncio.sleep(0)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-
-    asyncio.run(scene())
-
-
-def test_descriptors_that_come_together_with_the_timeout_are_closed() -> None:
-    async def scene() -> None:
-        ours, theirs = socket.socketpair()
-        link = AsyncLink(ours, "late")
-        before = len(os.listdir("/proc/self/fd"))
-        call = asyncio.create_task(link.call(messages.GetSurface(), 0.01))
+    async with await kju.aio.attach("fake") as machine:
+        task = asyncio.create_task(ask(machine))
         await asyncio.sleep(0)
-        reply = messages.SurfaceHandle(descriptors=1, console=0, size=1)
-        socket.send_fds(theirs, [pack(reply, 1)], [0])
-        # Both are there when the loop looks next.
-        late = link._loop.time() + 0.02
-        while link._loop.time() < late:
-            pass
-        with pytest.raises(WaitTimeoutError):
-            await call
-        assert len(os.listdir("/proc/self/fd")) == before
-        link.close()
-        theirs.close()
-
-    asyncio.run(scene())
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
 
-def test_half_a_request_is_finished_before_the_next_whatever_becomes_of_its_call() -> None:
-    async def scene() -> None:
-        ours, theirs = socket.socketpair()
-        theirs.setblocking(False)
-        link = AsyncLink(ours, "slow")
-        large = Launch(arguments=["x" * 100_000] * 8)
-        first = asyncio.create_task(link.call(large))
-        await asyncio.sleep(0)
-        first.cancel()
-        second = asyncio.create_task(link.call(messages.GetInfo()))
-        third = asyncio.create_task(link.call(messages.GetInfo()))
-        side, got = HostSide(launch=True), []
-        while len(got) < 4:
-            got += side.receive_data(await link._loop.sock_recv(theirs, 65536))
-        assert got[0].request == large
-        kinds = [type(request) for _, request in got[1:]]
-        assert kinds == [messages.Cancel, messages.GetInfo, messages.GetInfo]
-        link.close()
-        for task in (second, third):
-            with pytest.raises(ClosedError):
-                await task
-        theirs.close()
+async def test_descriptors_that_come_together_with_the_timeout_are_closed() -> None:
+    ours, theirs = socket.socketpair()
+    link = AsyncLink(ours, "late")
+    before = len(os.listdir("/proc/self/fd"))
+    call = asyncio.create_task(link.call(messages.GetSurface(), 0.01))
+    await asyncio.sleep(0)
+    reply = messages.SurfaceHandle(descriptors=1, console=0, size=1)
+    socket.send_fds(theirs, [pack(reply, 1)], [0])
+    # Both are there when the loop looks next.
+    late = link._loop.time() + 0.02
+    while link._loop.time() < late:
+        pass
+    with pytest.raises(WaitTimeoutError):
+        await call
+    assert len(os.listdir("/proc/self/fd")) == before
+    link.close()
+    theirs.close()
 
-    asyncio.run(scene())
+
+async def test_half_a_request_is_finished_before_the_next_whatever_becomes_of_its_call() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    link = AsyncLink(ours, "slow")
+    large = Launch(arguments=["x" * 100_000] * 8)
+    first = asyncio.create_task(link.call(large))
+    await asyncio.sleep(0)
+    first.cancel()
+    second = asyncio.create_task(link.call(messages.GetInfo()))
+    third = asyncio.create_task(link.call(messages.GetInfo()))
+    side, got = HostSide(launch=True), []
+    while len(got) < 4:
+        got += side.receive_data(await link._loop.sock_recv(theirs, 65536))
+    assert got[0].request == large
+    kinds = [type(request) for _, request in got[1:]]
+    assert kinds == [messages.Cancel, messages.GetInfo, messages.GetInfo]
+    link.close()
+    for task in (second, third):
+        with pytest.raises(ClosedError):
+            await task
+    theirs.close()
 
 
 def test_a_text_is_divided_between_its_chords(api: Api, host: FakeHost) -> None:
@@ -547,20 +532,17 @@ def test_what_nobody_waits_for_is_broken_off(api: Api, host: FakeHost) -> None:
     call(api, machine.close)
 
 
-def test_requests_that_have_not_begun_are_broken_off_too(host: FakeHost) -> None:
-    async def scene() -> None:
-        async with await kju.aio.attach("fake") as machine:
-            tasks = [asyncio.create_task(machine.screen.refresh()) for _ in range(MAX_REQUESTS + 9)]
-            while host.machine.waiting < MAX_REQUESTS:
-                await asyncio.sleep(0)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await machine.info()
-            while host.machine.waiting or machine._link._side._open:
-                await asyncio.sleep(0)
-
-    asyncio.run(scene())
+async def test_requests_that_have_not_begun_are_broken_off_too(host: FakeHost) -> None:
+    async with await kju.aio.attach("fake") as machine:
+        tasks = [asyncio.create_task(machine.screen.refresh()) for _ in range(MAX_REQUESTS + 9)]
+        while host.machine.waiting < MAX_REQUESTS:
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await machine.info()
+        while host.machine.waiting or machine._link._side._open:
+            await asyncio.sleep(0)
 
 
 def test_a_machine_that_does_not_end_is_named(
@@ -612,18 +594,15 @@ def test_a_boot_command_is_typed_held_and_waited_for(api: Api, host: FakeHost) -
     call(api, machine.close)
 
 
-def test_a_boot_command_that_is_cancelled_releases_what_it_holds(host: FakeHost) -> None:
-    async def main() -> None:
-        async with await kju.aio.attach("fake") as machine:
-            work = asyncio.create_task(machine.keyboard.boot_command("<leftShiftOn><wait1h>"))
-            while not host.machine.steps:
-                await asyncio.sleep(0.001)
-            work.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await work
-        assert host.machine.steps == [(42, True), (42, False)]
-
-    asyncio.run(main())
+async def test_a_boot_command_that_is_cancelled_releases_what_it_holds(host: FakeHost) -> None:
+    async with await kju.aio.attach("fake") as machine:
+        work = asyncio.create_task(machine.keyboard.boot_command("<leftShiftOn><wait1h>"))
+        while not host.machine.steps:
+            await asyncio.sleep(0.001)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+    assert host.machine.steps == [(42, True), (42, False)]
 
 
 def test_caps_lock_turns_shift_around(api: Api, host: FakeHost) -> None:

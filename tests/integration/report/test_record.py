@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from support.fake_host import FakeHost, fake_host
 from support.wait import until
 
 import kju
-from kju.emulators.input.log import InputLog
+from kju.emulators.input.devices import InputLog
 from kju.errors import UsageError, WaitTimeoutError
 from kju.keys import parse_chord, steps
 from kju.protocol.messages import Ended
@@ -103,14 +102,11 @@ def test_waits_tell_how_they_ended_and_show_what_they_saw(
     assert shown.png == compressed(np.full((48, 64, 4), 255, np.uint8))
 
 
-def test_waits_of_asyncio_are_told_too(host: FakeHost) -> None:
-    async def main() -> Record:
-        async with await kju.aio.attach("fake") as machine:
-            with recording(machine) as record:
-                await machine.screen.wait_colour("black", timeout=PATIENCE)
-        return record
-
-    assert [event.kind for event in asyncio.run(main()).story().events] == ["found"]
+async def test_waits_of_asyncio_are_recorded_too(host: FakeHost) -> None:
+    async with await kju.aio.attach("fake") as machine:
+        with recording(machine) as record:
+            await machine.screen.wait_colour("black", timeout=PATIENCE)
+    assert [event.kind for event in record.story().events] == ["found"]
 
 
 def test_input_is_told_with_its_times(host: FakeHost, machine: kju.Machine) -> None:

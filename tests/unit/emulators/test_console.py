@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +14,22 @@ import pytest
 
 import kju
 from kju.emulators import supervisor as module
-from kju.emulators.console import Console, ConsoleFacts
+from kju.emulators.console import Console, ConsoleFacts, SourceRunner
 from kju.emulators.console_surface import ConsoleSurface
 from kju.emulators.input.devices import Devices
-from kju.emulators.input.keyboard import Keyboard
-from kju.emulators.input.lamps import KeyboardLamps
+from kju.emulators.input.keyboard import Keyboard, KeyboardLamps
 from kju.emulators.input.pace import Pace
-from kju.emulators.on_demand import SourceRunner
 from kju.emulators.qemu import announced_size
 from kju.emulators.qemu.announced_size import AnnouncedSize, AnnouncedSizeRunner
 from kju.emulators.qemu.input.pointer import QemuPointer
-from kju.emulators.source_policy import SingleSource, SourceKind
-from kju.emulators.supervisor import TRANSITIONS, Supervisor, SupervisorEvent, SupervisorState
+from kju.emulators.supervisor import (
+    TRANSITIONS,
+    SingleSource,
+    SourceKind,
+    Supervisor,
+    SupervisorEvent,
+    SupervisorState,
+)
 from kju.errors import KjuError, QemuError
 from kju.sources.base import Need, OnStatus, Phase, Source, SourceStatus, StubSource
 from kju.surface import State
@@ -32,7 +38,7 @@ from kju.surface.producer import Producer
 
 def devices() -> Devices:
     async def nobody(*_: object) -> Any:
-        raise AssertionError("nobody drives these")
+        raise AssertionError("no test drives these devices")
 
     keyboard = Keyboard(nobody, Pace(nobody))
     pointer = QemuPointer(nobody, Pace(nobody), lambda: (0, 0), nobody, nobody)
@@ -73,86 +79,82 @@ class Scene:
         self.console = Console(ConsoleFacts("vga"), surface, self.runner, devices())
 
     async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0.001)
 
 
-def play(scene: Any, address: str = "memfd:console") -> None:
-    async def run() -> None:
-        made = Scene(address)
-        try:
-            await made.console.open()
-            await scene(made)
-        finally:
-            made.console.stop(State.CLOSED, "over")
-
-    asyncio.run(run())
+@pytest.fixture
+async def made() -> AsyncIterator[Scene]:
+    async with opened("memfd:console") as scene:
+        yield scene
 
 
-def test_a_larger_surface_replaces_the_old() -> None:
-    async def scene(made: Scene) -> None:
-        old = made.console.producer
-        handed = made.console.surface.descriptor()
-        with kju.Surface.from_fd(os.dup(handed)) as before:
-            need = SourceStatus(Phase.RUNNING, "stub", "too large", Need.LARGER, 100 << 20)
-            await asyncio.to_thread(made.sources[0]._set_status, need)
-            await made.until(lambda: made.console.producer is not old)
-            await made.until(lambda: before.state[0] == State.SUPERSEDED)
-        assert made.console.producer.capacity >= 100 << 20
-        assert made.sources[0].producer is made.console.producer
-        with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as after:
-            assert after.mode.width == 640
-        info = made.console.info()
-        assert (info["source"], info["reason"]) == ("stub", "too large")
-
-    play(scene)
+@pytest.fixture
+async def named(tmp_path: Path) -> AsyncIterator[Scene]:
+    """A console whose surface has a path."""
+    async with opened(str(tmp_path / "screen")) as scene:
+        yield scene
 
 
-def test_a_named_surface_is_replaced_under_its_name(tmp_path: Path) -> None:
-    path = tmp_path / "screen"
-
-    async def scene(made: Scene) -> None:
-        old = made.console.producer
-        with kju.Surface(path, follow=True) as surface:
-            need = SourceStatus(Phase.RUNNING, "stub", "", Need.LARGER, 100 << 20)
-            made.sources[0]._set_status(need)
-            await made.until(lambda: made.console.producer is not old)
-            change = await asyncio.to_thread(surface.wait, surface.mark, timeout=5)
-            assert change.everything
-            assert surface.incarnation == made.console.producer.incarnation
-
-    play(scene, str(path))
+@contextlib.asynccontextmanager
+async def opened(address: str) -> AsyncIterator[Scene]:
+    scene = Scene(address)
+    await scene.console.open()
+    try:
+        yield scene
+    finally:
+        scene.console.stop(State.CLOSED, "over")
 
 
-def test_source_that_ends_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_larger_surface_replaces_the_old(made: Scene) -> None:
+    old = made.console.producer
+    handed = made.console.surface.descriptor()
+    with kju.Surface.from_fd(os.dup(handed)) as before:
+        need = SourceStatus(Phase.RUNNING, "stub", "too large", Need.LARGER, 100 << 20)
+        await asyncio.to_thread(made.sources[0]._set_status, need)
+        await made.until(lambda: made.console.producer is not old)
+        await made.until(lambda: before.state[0] == State.SUPERSEDED)
+    assert made.console.producer.capacity >= 100 << 20
+    assert made.sources[0].producer is made.console.producer
+    with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as after:
+        assert after.mode.width == 640
+    info = made.console.info()
+    assert (info["source"], info["reason"]) == ("stub", "too large")
+
+
+async def test_named_surface_is_replaced_under_its_name(named: Scene) -> None:
+    old = named.console.producer
+    with kju.Surface(named.console.producer.address, follow=True) as surface:
+        need = SourceStatus(Phase.RUNNING, "stub", "", Need.LARGER, 100 << 20)
+        named.sources[0]._set_status(need)
+        await named.until(lambda: named.console.producer is not old)
+        change = await asyncio.to_thread(surface.wait, surface.mark, timeout=60)
+        assert change.everything
+        assert surface.incarnation == named.console.producer.incarnation
+
+
+async def test_source_that_ends_is_replaced(made: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY", 0.001)
-
-    async def scene(made: Scene) -> None:
-        made.sources[0]._set_status(SourceStatus(Phase.ENDED, "stub", "QEMU has hung up"))
-        await made.until(lambda: len(made.sources) == 2)
-        made.sources[1]._set_status(SourceStatus(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
-        await made.until(lambda: len(made.sources) == 3)
-
-    play(scene)
+    made.sources[0]._set_status(SourceStatus(Phase.ENDED, "stub", "QEMU has hung up"))
+    await made.until(lambda: len(made.sources) == 2)
+    made.sources[1]._set_status(SourceStatus(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
+    await made.until(lambda: len(made.sources) == 3)
 
 
-def test_surface_is_unavailable_while_no_source_can_be_started(
+async def test_surface_is_unavailable_while_no_source_can_be_started(
+    made: Scene,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "RETRY", 0.001)
-
-    async def scene(made: Scene) -> None:
-        with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as surface:
-            made.kind.refuse = True
-            made.sources[0]._set_status(SourceStatus(Phase.ENDED, "stub"))
-            await made.until(lambda: surface.state[0] == State.UNAVAILABLE)
-            assert "no listener today" in surface.state[1]
-            made.kind.refuse = False
-            await made.until(lambda: surface.state[0] == State.LIVE)
-            assert len(made.sources) == 2
-
-    play(scene)
+    with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as surface:
+        made.kind.refuse = True
+        made.sources[0]._set_status(SourceStatus(Phase.ENDED, "stub"))
+        await made.until(lambda: surface.state[0] == State.UNAVAILABLE)
+        assert "no listener today" in surface.state[1]
+        made.kind.refuse = False
+        await made.until(lambda: surface.state[0] == State.LIVE)
+        assert len(made.sources) == 2
 
 
 async def test_need_that_a_source_reports_while_it_starts_is_met() -> None:
@@ -171,123 +173,104 @@ async def test_need_that_a_source_reports_while_it_starts_is_met() -> None:
     made.console.stop(State.CLOSED, "over")
 
 
-def test_listener_that_missed_an_announced_size_is_replaced(
+async def test_listener_that_missed_an_announced_size_is_replaced(
+    made: Scene,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(announced_size, "LISTENER_DELAY", 0.001)
+    checked: list[tuple[int, int]] = []
 
-    async def scene(made: Scene) -> None:
-        checked: list[tuple[int, int]] = []
+    def check(size: tuple[int, int]) -> None:
+        made.runner.check_size(size)
+        checked.append(size)
 
-        def check(size: tuple[int, int]) -> None:
-            made.runner.check_size(size)
-            checked.append(size)
-
-        size = AnnouncedSize(640, 480, check)
-        size.update({"Width": 640, "Height": 480})
-        await made.until(lambda: checked)
-        assert len(made.sources) == 1, "the source has received it"
-        # QEMU names only the properties that have changed.
-        size.update({"Height": 400})
-        await made.until(lambda: len(made.sources) == 2)
-        size.update({"Width": "wide"})
-        assert size.size == (640, 400)
-        # Ten changes of the mode within ten seconds do not delay the next one.
-        for number in range(3, 13):
-            size.update({"Height": 400 + number})
-            await made.until(lambda number=number: len(made.sources) == number)
-        assert made.supervisor._backoff.seconds == module.RETRY
-        size.cancel()
-
-    play(scene)
+    size = AnnouncedSize(640, 480, check)
+    size.update({"Width": 640, "Height": 480})
+    await made.until(lambda: checked)
+    assert len(made.sources) == 1, "the source has received it"
+    # QEMU names only the properties that have changed.
+    size.update({"Height": 400})
+    await made.until(lambda: len(made.sources) == 2)
+    size.update({"Width": "wide"})
+    assert size.size == (640, 400)
+    # Ten changes of the mode within ten seconds do not delay the next one.
+    for number in range(3, 13):
+        size.update({"Height": 400 + number})
+        await made.until(lambda number=number: len(made.sources) == number)
+    assert made.supervisor._backoff.seconds == module.RETRY
+    size.cancel()
 
 
-def test_many_requests_start_one_source_and_an_old_source_is_ignored(
+async def test_many_requests_start_one_source_and_an_old_source_is_ignored(
+    made: Scene,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "RETRY", 0.001)
-
-    async def scene(made: Scene) -> None:
-        old = made.sources[0]
-        for reason in ("one", "two", "three"):
-            old._set_status(SourceStatus(Phase.RUNNING, "stub", reason, Need.REGISTER))
-        await made.until(lambda: len(made.sources) == 2)
-        old._set_status(SourceStatus(Phase.RUNNING, "stub", "late", Need.REGISTER))
-        await made.until(lambda: made.supervisor.stage is SupervisorState.RUNNING)
-        assert len(made.sources) == 2
-        assert made.console.info()["reason"] == ""
-
-    play(scene)
+    old = made.sources[0]
+    for reason in ("one", "two", "three"):
+        old._set_status(SourceStatus(Phase.RUNNING, "stub", reason, Need.REGISTER))
+    await made.until(lambda: len(made.sources) == 2)
+    old._set_status(SourceStatus(Phase.RUNNING, "stub", "late", Need.REGISTER))
+    await made.until(lambda: made.supervisor.stage is SupervisorState.RUNNING)
+    assert len(made.sources) == 2
+    assert made.console.info()["reason"] == ""
 
 
-def test_hold_delays_publications_until_its_client_ends_it() -> None:
-    async def scene(made: Scene) -> None:
-        console = made.console
-        version = await console.surface.hold("me", 60)
-        publisher = threading.Thread(target=console.producer.publish, args=([(0, 0, 8, 8)],))
-        publisher.start()
-        with pytest.raises(KjuError, match="another client"):
-            await console.surface.hold("you", 60)
-        console.surface.unhold("you")
-        assert console.producer.version == version
-        console.surface.unhold("me")
-        await made.until(lambda: console.producer.version == version + 1)
-        publisher.join()
-        assert await console.refresh(sync=True) == version + 1
-
-    play(scene)
-
-
-def test_a_hold_does_not_outlive_its_surface() -> None:
-    async def scene(made: Scene) -> None:
-        console = made.console
-        old = console.producer
-        await console.surface.hold("me", 60)
-        publisher = threading.Thread(target=old.publish, args=([(0, 0, 8, 8)],), daemon=True)
-        publisher.start()
-        need = SourceStatus(Phase.RUNNING, "stub", "too large", Need.LARGER, 100 << 20)
-        made.sources[0]._set_status(need)
-        await made.until(lambda: console.producer is not old)
-        await made.until(lambda: not publisher.is_alive())
-        # The next holder is not the first one's to end.
+async def test_hold_delays_publications_until_its_client_ends_it(made: Scene) -> None:
+    console = made.console
+    version = await console.surface.hold("me", 60)
+    publisher = threading.Thread(target=console.producer.publish, args=([(0, 0, 8, 8)],))
+    publisher.start()
+    with pytest.raises(KjuError, match="another client"):
         await console.surface.hold("you", 60)
-        console.surface.unhold("me")
-        with pytest.raises(KjuError, match="another client"):
-            await console.surface.hold("me", 60)
-        console.surface.unhold("you")
-
-    play(scene)
-
-
-def test_hold_ends_after_its_time() -> None:
-    async def scene(made: Scene) -> None:
-        await made.console.surface.hold("me", 0.001)
-        await made.until(lambda: not made.surface.is_held)
-        made.console.producer.publish([(0, 0, 8, 8)])
-
-    play(scene)
+    console.surface.unhold("you")
+    assert console.producer.version == version
+    console.surface.unhold("me")
+    await made.until(lambda: console.producer.version == version + 1)
+    publisher.join()
+    assert await console.refresh(sync=True) == version + 1
 
 
-def test_next_source_is_paused_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hold_ends_with_its_surface(made: Scene) -> None:
+    console = made.console
+    old = console.producer
+    await console.surface.hold("me", 60)
+    publisher = threading.Thread(target=old.publish, args=([(0, 0, 8, 8)],), daemon=True)
+    publisher.start()
+    need = SourceStatus(Phase.RUNNING, "stub", "too large", Need.LARGER, 100 << 20)
+    made.sources[0]._set_status(need)
+    await made.until(lambda: console.producer is not old)
+    await made.until(lambda: not publisher.is_alive())
+    # A client does not end the hold of another.
+    await console.surface.hold("you", 60)
+    console.surface.unhold("me")
+    with pytest.raises(KjuError, match="another client"):
+        await console.surface.hold("me", 60)
+    console.surface.unhold("you")
+
+
+async def test_hold_ends_after_its_time(made: Scene) -> None:
+    await made.console.surface.hold("me", 0.001)
+    await made.until(lambda: not made.surface.is_held)
+    made.console.producer.publish([(0, 0, 8, 8)])
+
+
+async def test_next_source_is_paused_too(made: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY", 0.001)
+    states: list[State] = []
+    set_state = made.console.producer.set_state
 
-    async def scene(made: Scene) -> None:
-        states: list[State] = []
-        set_state = made.console.producer.set_state
+    def note(state: State, reason: str = "") -> None:
+        states.append(state)
+        set_state(state, reason)
 
-        def note(state: State, reason: str = "") -> None:
-            states.append(state)
-            set_state(state, reason)
-
-        made.console.producer.set_state = note  # type: ignore[method-assign]
-        made.console.set_paused(True)
-        made.sources[0]._set_status(SourceStatus(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
-        await made.until(lambda: len(made.sources) == 2)
-        assert set(states) == {State.PAUSED}
-        made.console.set_paused(False)
-        assert states[-1] == State.LIVE
-
-    play(scene)
+    made.console.producer.set_state = note  # type: ignore[method-assign]
+    made.console.set_paused(True)
+    made.sources[0]._set_status(SourceStatus(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
+    await made.until(lambda: len(made.sources) == 2)
+    assert set(states) == {State.PAUSED}
+    made.console.set_paused(False)
+    assert states[-1] == State.LIVE
 
 
 async def test_surface_without_a_source_changes_between_live_and_paused_only() -> None:
@@ -304,61 +287,47 @@ async def test_surface_without_a_source_changes_between_live_and_paused_only() -
     console.stop(State.CLOSED, "over")
 
 
-def test_stop_publishes_the_final_state() -> None:
-    async def scene(made: Scene) -> None:
-        with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as surface:
-            made.console.stop(State.GONE, "QEMU was killed")
-            assert surface.state == (State.GONE, "QEMU was killed")
-            assert surface.frame().shape == (480, 640, 3)
-
-    play(scene)
+async def test_stop_publishes_the_final_state(made: Scene) -> None:
+    with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as surface:
+        made.console.stop(State.GONE, "QEMU was killed")
+        assert surface.state == (State.GONE, "QEMU was killed")
+        assert surface.frame().shape == (480, 640, 3)
 
 
-def test_descriptor_for_clients_is_read_only(tmp_path: Path) -> None:
-    async def scene(made: Scene) -> None:
-        with pytest.raises(OSError):
-            os.write(made.console.surface.descriptor(), b"x")
-
-    play(scene)
-    play(scene, str(tmp_path / "screen"))
+async def test_descriptor_for_clients_is_read_only(made: Scene, named: Scene) -> None:
+    for scene in (made, named):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.write(scene.console.surface.descriptor(), b"x")
 
 
-def test_state_and_cursor_change_during_a_hold() -> None:
-    async def scene(made: Scene) -> None:
-        await made.console.surface.hold("me", 60)
-        with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as surface:
-            made.console.producer.set_state(State.PAUSED, "held")
-            made.console.producer.move_cursor(3, 4, True)
-            assert surface.state == (State.PAUSED, "held")
-            assert (surface.cursor.x, surface.cursor.y) == (3, 4)
-
-    play(scene)
+async def test_state_and_cursor_change_during_a_hold(made: Scene) -> None:
+    await made.console.surface.hold("me", 60)
+    with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as surface:
+        made.console.producer.set_state(State.PAUSED, "held")
+        made.console.producer.move_cursor(3, 4, True)
+        assert surface.state == (State.PAUSED, "held")
+        assert (surface.cursor.x, surface.cursor.y) == (3, 4)
 
 
-def test_source_of_lost_memory_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_source_of_lost_memory_is_not_replaced(
+    made: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "RETRY", 0.001)
-
-    async def scene(made: Scene) -> None:
-        made.kind.is_lost = True
-        made.sources[0]._set_status(SourceStatus(Phase.ENDED, "stub", "its memory was cut"))
-        await made.until(lambda: made.console.info()["reason"] == "its memory was cut")
-        assert made.supervisor.stage is SupervisorState.RUNNING
-        assert len(made.sources) == 1
-
-    play(scene)
+    made.kind.is_lost = True
+    made.sources[0]._set_status(SourceStatus(Phase.ENDED, "stub", "its memory was cut"))
+    await made.until(lambda: made.console.info()["reason"] == "its memory was cut")
+    assert made.supervisor.stage is SupervisorState.RUNNING
+    assert len(made.sources) == 1
 
 
-def test_rest_stops_the_source_and_keeps_its_picture() -> None:
-    async def scene(made: Scene) -> None:
-        await made.supervisor.rest()
-        assert made.supervisor.stage is SupervisorState.IDLE
-        assert made.sources[0].status.phase is Phase.ENDED
-        assert made.console.producer.mode[:2] == (640, 480)
-        assert made.console.info()["source"] == "none"
-        await made.supervisor.start()
-        assert len(made.sources) == 2
-
-    play(scene)
+async def test_rest_stops_the_source_and_keeps_its_picture(made: Scene) -> None:
+    await made.supervisor.rest()
+    assert made.supervisor.stage is SupervisorState.IDLE
+    assert made.sources[0].status.phase is Phase.ENDED
+    assert made.console.producer.mode[:2] == (640, 480)
+    assert made.console.info()["source"] == "none"
+    await made.supervisor.start()
+    assert len(made.sources) == 2
 
 
 async def test_source_that_finishes_starting_after_a_rest_is_stopped() -> None:
@@ -387,7 +356,7 @@ async def test_source_that_finishes_starting_after_a_rest_is_stopped() -> None:
 async def test_client_that_attaches_starts_the_source_and_the_last_to_detach_stops_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kju.emulators.on_demand.GRACE", 0.001)
+    monkeypatch.setattr("kju.emulators.console.GRACE", 0.001)
     made = Scene()
     runner = SourceRunner(made.supervisor)
     await runner.open()

@@ -16,7 +16,7 @@ from support.faults import MODULES, Faults, kills, sweep
 
 from kju.cli import certificates, edit, needle, screen, wait
 from kju.client import defined
-from kju.emulators.input.log import InputLog
+from kju.emulators.input.devices import InputLog
 from kju.errors import FileError, UsageError, WaitTimeoutError
 from kju.files import Folder, write_output
 from kju.memory import SurfaceProducer

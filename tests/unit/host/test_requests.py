@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from types import SimpleNamespace
 from typing import get_args
 
@@ -38,9 +37,9 @@ def test_the_table_has_every_request_but_cancel() -> None:
 
 
 @pytest.mark.parametrize("request_", CONTROL_ONLY)
-def test_the_view_role_is_enforced(request_: messages.AnyRequest) -> None:
+async def test_the_view_role_is_enforced(request_: messages.AnyRequest) -> None:
     with pytest.raises(RoleError, match="attach with role='control'"):
-        asyncio.run(answer(None, client("view"), request_))
+        await answer(None, client("view"), request_)
     with pytest.raises(RoleError):
         answer_at_once(None, client("view"), request_)
 

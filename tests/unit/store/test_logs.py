@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kju.emulators.process.output import Output
+from kju.emulators.child import Output
 from kju.store import claims, logs, postmortem
 from kju.store.logs import BoundedLog, LogHandler
 from kju.store.paths import kept_logs_folder

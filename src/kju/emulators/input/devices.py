@@ -1,14 +1,102 @@
-"""The input devices of one console."""
+"""SHELL: the input devices of one console, and the log of their input.
+
+`Devices` groups a console's keyboard (`kju.emulators.input.keyboard`), its lamps and its pointer.
+`Pointer` is the part of a pointer that every kind of emulator shares.
+
+The log is in the machine's folder, which other users cannot read, and is removed with it: the input
+may be a password.
+"""
 
 from __future__ import annotations
 
+import abc
 import asyncio
-from collections.abc import Hashable
+import time
+from collections.abc import Hashable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from .keyboard import Keyboard
-from .lamps import KeyboardLamps
-from .pointer import Pointer
+from ...keys import Step
+from ...protocol.input_log import Input, encode
+from ...protocol.values import BUTTONS, Action
+from ...store import logs
+from ...store.logs import BoundedLog
+from ...surface import Mark
+from .holders import Holders
+from .keyboard import Keyboard, KeyboardLamps
+from .pace import Pace
+
+
+class Pointer(abc.ABC):
+    """One console's pointer.
+
+    Args:
+        pace: The pace of the machine's pointer.
+    """
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self._buttons = Holders(self._put_buttons, "buttons")
+        self._fingers = Holders(self._put_fingers, "fingers")
+
+    @property
+    def held(self) -> list[str]:
+        """The buttons that are down."""
+        return [BUTTONS[number] for number in self._buttons.held]
+
+    @abc.abstractmethod
+    async def absolute(self) -> bool:
+        """Return whether the guest's pointer takes positions now; otherwise it takes distances."""
+
+    @abc.abstractmethod
+    async def act(self, client: Hashable, actions: Sequence[Action]) -> Mark | None:
+        """Do these actions for one client, in order.
+
+        Returns:
+            The screen's mark before the first action of the last gesture (`marks.last_gesture`)
+            was sent; None if nothing had to be sent.
+
+        Raises:
+            GeometryError: A position is outside the screen; nothing was sent.
+            UsageError: The pointer does not take these actions; nothing was sent.
+            InputError: The guest takes nothing; the remaining releases were sent.
+            KjuError: The emulator did not take an action; the remaining releases were sent.
+        """
+
+    @abc.abstractmethod
+    async def _put_buttons(self, numbers: Sequence[int], down: bool) -> object:
+        """Press or release buttons in the guest."""
+
+    @abc.abstractmethod
+    async def _put_fingers(self, fingers: Sequence[int], down: bool) -> object:
+        """Lift fingers in the guest; none is put down again: its position is unknown."""
+
+    async def put_all(self, *, down: bool) -> None:
+        """Release everything held in the guest, or press its buttons again; the turn is held."""
+        await self._buttons.put_all(down)
+        await self._fingers.put_all(down)
+        await self.pace.settle()
+
+    def forget(self) -> None:
+        """Note that the guest has restarted: nothing is down in it."""
+        self._buttons.forget()
+        self._fingers.forget()
+        self.pace.reset()
+
+    async def leave(self, client: Hashable) -> None:
+        """Release everything that a client holds."""
+        async with self.pace.turn:
+            await self._buttons.leave(client)
+            await self._fingers.leave(client)
+
+    async def settle(self) -> None:
+        """Release what disconnected clients could not release before."""
+        async with self.pace.turn:
+            await self._settle()
+
+    async def _settle(self) -> None:
+        await self._buttons.settle()
+        await self._fingers.settle()
 
 
 class Devices(NamedTuple):
@@ -55,3 +143,44 @@ class Devices(NamedTuple):
             "buttons_held": self.pointer.held,
             "locks": None if lamps is None else lamps.names,
         }
+
+
+class InputLog:
+    """A log of input, bounded like the others.
+
+    Args:
+        path: Its current file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._log = BoundedLog(path, note="")
+        self._began = time.monotonic()
+
+    def keys(self, console: int, steps: Sequence[Step]) -> None:
+        """Log keyboard steps that were sent together."""
+        self._log.write(encode(Input(self._now(), console, keys=list(steps))))
+
+    def pointer(self, console: int, action: Action) -> None:
+        """Log an action of the pointer."""
+        self._log.write(encode(Input(self._now(), console, pointer=[action])))
+
+    def read(self) -> bytes:
+        """Return its contents, in the format of `kju.protocol.input_log`."""
+        return logs.read(self._path)
+
+    def replace(self, entries: Sequence[Input]) -> None:
+        """Replace its contents; later times continue from the last entry's.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        self._log.replace(b"".join(map(encode, entries)))
+        self._began = time.monotonic() - max((entry.time for entry in entries), default=0.0)
+
+    def _now(self) -> float:
+        return round(time.monotonic() - self._began, 4)
+
+    def close(self) -> None:
+        """Stop writing. A second call does nothing."""
+        self._log.close()

@@ -8,6 +8,8 @@
 - No more is sent than the guest's keyboard has room for (`pace`).
 - A single step that does not have to wait is sent within the call (`press_at_once`), and the client
   gets its answer before the emulator's. If that refuses, the client's next request fails.
+- A guest lights a keyboard's lamps some time after it has read a lock key. So after such a key they
+  are read when a change is announced, or after `SETTLE_SECONDS`: the guest may not use its lamps.
 """
 
 from __future__ import annotations
@@ -16,11 +18,11 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from ...errors import InputError, KjuError, UsageError
-from ...keys import Step
+from ...keys import LOCKS, Lamps, Step
 from ...protocol.values import LONGEST_KEYS, last_chord
 from ...surface import Mark
 from .holders import Holders
@@ -30,6 +32,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds that one request may take if the client sets the pace.
 MAX_SECONDS = LONGEST_KEYS / 1000
+#: Seconds for a guest to change its lamps after a lock key; Linux under TCG on a busy computer
+#: takes 0.03.
+SETTLE_SECONDS = 0.5
 
 
 class Begun(NamedTuple):
@@ -258,3 +263,37 @@ class Keyboard:
         """Release what disconnected clients could not release before."""
         async with self.pace.turn:
             await self._holders.settle()
+
+
+class KeyboardLamps:
+    """The lamps of one console's keyboard, as the emulator announces them.
+
+    They are unknown until the first `update`.
+    """
+
+    def __init__(self) -> None:
+        self.now: Lamps | None = None
+        self._settled = asyncio.Event()
+        self._settled_at = 0.0
+
+    def update(self, bits: int) -> None:
+        """Store the lamps that the emulator announces, as bits (`Lamps.from_bits`)."""
+        self.now = Lamps.from_bits(bits)
+        self._settled.set()
+
+    def sent(self, steps: Iterable[Step]) -> None:
+        """Note keys that have been sent to the guest: its lamps may change next."""
+        if self.now is not None and any(down and key in LOCKS for key, down in steps):
+            self._settled.clear()
+            self._settled_at = asyncio.get_running_loop().time() + SETTLE_SECONDS
+
+    async def read(self) -> Lamps | None:
+        """Return the lamps once the guest has had time to change them; None if unknown."""
+        left = self._settled_at - asyncio.get_running_loop().time()
+        if self.now is not None and left > 0:
+            try:
+                async with asyncio.timeout(left):
+                    await self._settled.wait()
+            except TimeoutError:
+                self._settled.set()
+        return self.now

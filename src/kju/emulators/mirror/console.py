@@ -13,12 +13,10 @@ from ...remote.mirror import Mirror
 from ...sources.base import OnStatus, Phase, Source, SourceStatus, room_for
 from ...surface import State
 from ...surface.producer import Producer
-from ..console import Console, ConsoleFacts
+from ..console import Console, ConsoleFacts, SourceRunner
 from ..console_surface import ConsoleSurface
 from ..input.devices import Devices
-from ..on_demand import SourceRunner
-from ..source_policy import SingleSource, SourceKind
-from ..supervisor import Supervisor
+from ..supervisor import SingleSource, SourceKind, Supervisor
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,12 +13,9 @@ from ...keys import Step
 from ...protocol.messages import Keys, Point
 from ...protocol.values import Action, Button, Request
 from ...surface import Mark
-from ..input.devices import Devices
-from ..input.gauge import Gauge
-from ..input.keyboard import Keyboard
-from ..input.lamps import KeyboardLamps
-from ..input.pace import Pace
-from ..input.pointer import Pointer
+from ..input.devices import Devices, Pointer
+from ..input.keyboard import Keyboard, KeyboardLamps
+from ..input.pace import Gauge, Pace
 
 #: Has the other host do a request; returns this surface's mark before that.
 Forward = Callable[[Request], Awaitable[Mark]]

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from ...errors import KjuError
 from ...files import Folder
 from ...store.paths import runtime_folder
-from ..process import spawn as process
+from .. import spawn as process
 from .program import Qemu
 
 #: Twenty times what TCG takes (0.1 s); still short enough to wait for once a day.

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ..on_demand import SourceRunner
+from ..console import SourceRunner
 
 log = logging.getLogger(__name__)
 

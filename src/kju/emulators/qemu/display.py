@@ -18,8 +18,8 @@ from ...errors import KjuError, PeerError, QemuError, UsageError
 from ...sources.display1.messages import CONSOLE, KEYBOARD, console_path
 from ...surface import State
 from ..console import Console
+from ..input.devices import InputLog
 from ..input.keyboard import Keyboard
-from ..input.log import InputLog
 from .console import QemuConsole
 from .dbus import ConsoleProperties, DisplayBus
 from .guest_input import QemuInput

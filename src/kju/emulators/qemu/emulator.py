@@ -19,13 +19,13 @@ from ...errors import (
 )
 from ...store.claims import Claim
 from ...surface import State
+from .. import spawn as process
 from ..base import Emulator, Ended, Ending, surface_address
+from ..child import LAST_WORDS_TIMEOUT, Child
 from ..console import Console
 from ..events import from_qmp
+from ..input.devices import InputLog
 from ..input.keyboard import Keyboard
-from ..input.log import InputLog
-from ..process import spawn as process
-from ..process.child import LAST_WORDS_TIMEOUT, Child
 from ..tasks import Tasks
 from . import errors as qemu_errors
 from .accelerator import Accelerator

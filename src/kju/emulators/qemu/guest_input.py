@@ -10,10 +10,8 @@ from ...errors import InputError, QemuError, UsageError
 from ...keys import Step
 from ...surface import NOTHING_TAKEN, Mark
 from ..console import Console
-from ..input.devices import Devices
-from ..input.keyboard import Begun, Keyboard
-from ..input.lamps import KeyboardLamps
-from ..input.log import InputLog
+from ..input.devices import Devices, InputLog
+from ..input.keyboard import Begun, Keyboard, KeyboardLamps
 from ..input.pace import Pace
 from .dbus import DisplayBus
 from .input import events

@@ -28,7 +28,7 @@ from ...sources.display1.source import Display1Source
 from ...sources.framebuffer import FramebufferSource
 from ...sources.screendump import ScreendumpSource, Screenshot
 from ...surface.geometry import Place
-from ..source_policy import SourceKind, SourcePolicy
+from ..supervisor import SourceKind, SourcePolicy
 from .guest_mode import GuestMode
 from .vram import VideoMemory
 

@@ -13,16 +13,12 @@ from ...memory import SurfaceProducer
 from ...protocol.values import Action
 from ...sources.base import OnStatus, Source
 from ...sources.framebuffer import FramebufferSource
-from ..console import Console, ConsoleFacts
+from ..console import Console, ConsoleFacts, SourceRunner
 from ..console_surface import ConsoleSurface
-from ..input.devices import Devices
-from ..input.keyboard import Keyboard
-from ..input.lamps import KeyboardLamps
+from ..input.devices import Devices, Pointer
+from ..input.keyboard import Keyboard, KeyboardLamps
 from ..input.pace import Pace
-from ..input.pointer import Pointer
-from ..on_demand import SourceRunner
-from ..source_policy import SingleSource, SourceKind
-from ..supervisor import Supervisor
+from ..supervisor import SingleSource, SourceKind, Supervisor
 from .framebuffer import Framebuffer
 
 

@@ -17,11 +17,11 @@ from ...errors import KjuError, UsageError, XvfbError
 from ...memory.descriptor import Descriptor
 from ...store.claims import Claim
 from ...surface import State
+from .. import spawn as process
 from ..base import Emulator, Ended, Ending, surface_address
+from ..child import Child
 from ..console import Console
 from ..plan import Plan
-from ..process import spawn as process
-from ..process.child import Child
 from ..tasks import Tasks
 from . import arguments as xvfb_arguments
 from . import framebuffer

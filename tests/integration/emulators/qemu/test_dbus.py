@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import threading
+from collections.abc import AsyncIterator
 
 import pytest
 from jeepney import low_level, wrappers
@@ -52,21 +54,18 @@ class Server(FakeQemu):
             self.sock.sendall(messages.method_return(call.serial, 7, *answer))
 
 
-def run(answers: dict, use):
-    """Connect to a server that knows *answers* and await ``use(bus, server)``."""
-
-    async def main():
-        ours, theirs = socket.socketpair()
-        server = Server(theirs, answers)
-        bus = await DisplayBus.connect(ours)
-        try:
-            return await use(bus, server)
-        finally:
-            bus.close()
-            server.thread.join()
-            theirs.close()
-
-    return asyncio.run(main())
+@contextlib.asynccontextmanager
+async def connected(answers: dict) -> AsyncIterator[tuple[DisplayBus, Server]]:
+    """Connect to a server with *answers*; wait at the end until it has read everything."""
+    ours, theirs = socket.socketpair()
+    server = Server(theirs, answers)
+    bus = await DisplayBus.connect(ours)
+    try:
+        yield bus, server
+    finally:
+        bus.close()
+        server.thread.join()
+        theirs.close()
 
 
 CONSOLE = {
@@ -80,40 +79,34 @@ CONSOLE = {
 }
 
 
-def test_consoles():
+async def test_consoles():
     answers = {"Get": ("v", (("au", [0, 1]),)), "GetAll": ("a{sv}", (CONSOLE,))}
 
-    async def use(bus, server):
+    async with connected(answers) as (bus, _):
         assert await bus.console_ids() == [0, 1]
         console = await bus.console(1)
         assert (console.number, console.head, console.label) == (1, 1, "VGA")
         assert console.device_address == "pci/0000/02.0"
         assert console.interfaces == ("org.qemu.Display1.Keyboard",)
 
-    run(answers, use)
 
-
-def test_a_missing_property_has_a_default():
-    async def use(bus, server):
+async def test_a_missing_property_has_a_default():
+    async with connected({"GetAll": ("a{sv}", ({"Label": ("s", "x")},))}) as (bus, _):
         console = await bus.console(0)
         assert (console.device_address, console.interfaces) == ("", ())
 
-    run({"GetAll": ("a{sv}", ({"Label": ("s", "x")},))}, use)
-
 
 @pytest.mark.parametrize("value", [("s", "0"), ("ai", [0])])
-def test_a_property_of_another_type_is_refused(value):
-    async def use(bus, server):
+async def test_a_property_of_another_type_is_refused(value):
+    async with connected({"Get": ("v", (value,))}) as (bus, _):
         with pytest.raises(PeerError, match="expected 'au'"):
             await bus.console_ids()
 
-    run({"Get": ("v", (value,))}, use)
 
-
-def test_input():
+async def test_input():
     names = ("Press", "Release", "SetUIInfo")
 
-    async def use(bus, server):
+    async with connected(dict.fromkeys(names, ("", ()))) as (bus, server):
         await bus.key(0, 30, True)
         await bus.key(0, 30, False)
         await bus.set_ui_info(0, 800, 600)
@@ -126,11 +119,9 @@ def test_input():
             ("0", "Console", "SetUIInfo", (0, 0, 0, 0, 800, 600)),
         ]
 
-    run(dict.fromkeys(names, ("", ())), use)
 
-
-def test_a_listener_is_handed_over():
-    async def use(bus, server):
+async def test_a_listener_is_handed_over():
+    async with connected({"RegisterListener": ("", ())}) as (bus, server):
         ours, theirs = socket.socketpair()
         await bus.register_listener(0, theirs)
         assert theirs.fileno() < 0
@@ -138,69 +129,55 @@ def test_a_listener_is_handed_over():
         assert ours.recv(1) == b""  # the server's copy was the last
         ours.close()
 
-    run({"RegisterListener": ("", ())}, use)
 
-
-def test_what_qemu_refuses_says_so():
-    async def use(bus, server):
+async def test_what_qemu_refuses_says_so():
+    async with connected({"Press": "no such key"}) as (bus, _):
         with pytest.raises(QemuError, match="no such key"):
             await bus.key(0, 30, True)
 
-    run({"Press": "no such key"}, use)
 
-
-def test_many_calls_at_once_get_their_own_answers():
-    async def use(bus, server):
+async def test_many_calls_at_once_get_their_own_answers():
+    async with connected({"GetAll": ("a{sv}", (CONSOLE,))}) as (bus, _):
         got = await asyncio.gather(*(bus.console(number) for number in range(100)))
         assert [console.number for console in got] == list(range(100))
 
-    run({"GetAll": ("a{sv}", (CONSOLE,))}, use)
 
-
-def test_no_answer_is_a_timeout():
-    async def silent(bus, server):
+async def test_no_answer_is_a_timeout():
+    async with connected({}) as (bus, _):
         with pytest.raises(WaitTimeoutError):
             await bus.call(messages.console_ids(), timeout=0.01)
         assert not bus.closed.done()
 
-    run({}, silent)
-
 
 @pytest.mark.parametrize("answer", [b"\0" * 40, b"l\1\0\1" + b"\xff" * 40])
-def test_broken_framing_ends_the_connection_and_every_call(answer):
-    async def use(bus, server):
+async def test_broken_framing_ends_the_connection_and_every_call(answer):
+    async with connected({"Get": answer}) as (bus, _):
         with pytest.raises(MachineGoneError):
             await bus.console_ids()
         assert bus.closed.done()
         with pytest.raises(MachineGoneError):
             await bus.key(0, 1, True)
 
-    run({"Get": answer}, use)
 
-
-def test_a_bad_answer_fails_its_call_only():
+async def test_a_bad_answer_fails_its_call_only():
     bad = messages.method_return(1, 5, "s", ("text",)).replace(b"text\0", b"te\xff\xff\0")
 
-    async def use(bus, server):
+    async with connected({"Get": bad, "Press": ("", ())}) as (bus, _):
         with pytest.raises(PeerError):
             await bus.console_ids()
         await bus.key(0, 1, True)
 
-    run({"Get": bad, "Press": ("", ())}, use)
 
-
-def test_hanging_up_ends_waiting_calls():
-    async def use(bus, server):
+async def test_hanging_up_ends_waiting_calls():
+    async with connected({}) as (bus, server):
         call = asyncio.ensure_future(bus.console_ids())
         await asyncio.sleep(0)
         server.sock.shutdown(socket.SHUT_RDWR)
         with pytest.raises(MachineGoneError, match="hung up"):
             await call
 
-    run({}, use)
 
-
-def test_signals_of_properties_are_passed_on():
+async def test_signals_of_properties_are_passed_on():
     emitter = wrappers.DBusAddress(
         messages.console_path(2), bus_name="org.qemu", interface=messages.PROPERTIES
     )
@@ -212,7 +189,7 @@ def test_signals_of_properties_are_passed_on():
     )
     assert signal.header.message_type is low_level.MessageType.signal
 
-    async def use(bus, server):
+    async with connected({}) as (bus, server):
         seen = asyncio.get_running_loop().create_future()
         bus.on_properties = lambda *what: seen.set_result(what)
         server.sock.sendall(signal.serialise(serial=3))
@@ -221,20 +198,16 @@ def test_signals_of_properties_are_passed_on():
         assert interface == messages.CONSOLE
         assert values == {"Width": 720}
 
-    run({}, use)
 
-
-def test_calls_from_qemu_are_refused():
+async def test_calls_from_qemu_are_refused():
     ping = messages.serialise(messages.call("/", messages.PEER, "Ping"), 9)[0]
 
-    async def use(bus, server):
+    async with connected({"Press": ("", ())}) as (bus, server):
         server.sock.sendall(ping)
         await bus.key(0, 1, True)  # its answer comes behind the ping
         await bus.key(0, 1, True)  # and this goes behind the refusal
         (refusal,) = [heard for heard in server.heard if heard.kind == 3]
         assert refusal.reply_serial == 9
-
-    run({"Press": ("", ())}, use)
 
 
 @pytest.mark.parametrize("answer", [b"REJECTED\r\n", b"\xff" * 9000, b""])
@@ -255,7 +228,7 @@ async def test_a_silent_qemu_is_a_timeout():
     theirs.close()
 
 
-def test_descriptors_from_qemu_are_not_for_other_programs(monkeypatch):
+async def test_descriptors_from_qemu_are_not_for_other_programs(monkeypatch):
     inherited = []
 
     def note(ancillary):
@@ -266,9 +239,7 @@ def test_descriptors_from_qemu_are_not_for_other_programs(monkeypatch):
     monkeypatch.setattr("kju.emulators.qemu.dbus.received_fds", note)
     ping = messages.serialise(messages.call("/", messages.PEER, "Ping"), 9)[0]
 
-    async def use(bus, server):
+    async with connected({"Press": ("", ())}) as (bus, server):
         socket.send_fds(server.sock, [ping], [0])
         await bus.key(0, 1, True)  # its answer comes behind the ping
         assert inherited == [False]
-
-    run({"Press": ("", ())}, use)

@@ -1,4 +1,4 @@
-"""Who holds which key."""
+"""The keyboard that several clients share, and its lamps."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from kju.emulators.input.gauge import Gauge
-from kju.emulators.input.keyboard import MAX_SECONDS, Begun, Keyboard
-from kju.emulators.input.pace import Pace
+from kju.emulators.input import keyboard as keyboard_module
+from kju.emulators.input.keyboard import MAX_SECONDS, Begun, Keyboard, KeyboardLamps
+from kju.emulators.input.pace import Gauge, Pace
 from kju.errors import QemuError, UsageError
-from kju.keys import Step
+from kju.keys import Lamps, Step
 from kju.surface import Mark
+
+CAPS_LOCK = 0x3A
 
 
 class Roomy(Gauge):
@@ -282,3 +284,34 @@ async def test_nothing_is_sent_at_once_before_it_is_known_what_reads_it() -> Non
     assert not keyboard.can_press_at_once("a", one, None)
     assert await keyboard.press("a", one, None) == Mark(1, 1, 1)
     assert keyboard.can_press_at_once("a", [(1, False)], None)
+
+
+async def test_lamps_are_unknown_until_they_are_announced() -> None:
+    lamps = KeyboardLamps()
+    lamps.sent([(CAPS_LOCK, True)])
+    assert await lamps.read() is None
+    lamps.update(6)
+    assert await lamps.read() == Lamps(scroll=False, num=True, caps=True)
+
+
+async def test_lamps_are_read_after_the_change_that_follows_a_lock_key() -> None:
+    lamps = KeyboardLamps()
+    lamps.update(0)
+    lamps.sent([(CAPS_LOCK, True), (CAPS_LOCK, False)])
+    reading = asyncio.create_task(lamps.read())
+    await asyncio.sleep(0)
+    assert not reading.done()
+    lamps.update(4)
+    assert (await reading).names == ["caps"]
+
+
+async def test_lamps_that_a_guest_does_not_light_are_read_after_a_time_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keyboard_module, "SETTLE_SECONDS", 0.01)
+    lamps = KeyboardLamps()
+    lamps.update(0)
+    lamps.sent([(CAPS_LOCK, True)])
+    assert (await lamps.read()).names == []
+    lamps.sent([(0x1E, True)])  # no lock key: nothing to wait for
+    assert (await lamps.read()).names == []

@@ -11,8 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kju.emulators.input import pace as pace_module
-from kju.emulators.input.gauge import Gauge, NotStarted
-from kju.emulators.input.pace import Pace, Processors, cut
+from kju.emulators.input.pace import Gauge, NotStarted, Pace, Processors, cut
 from kju.emulators.qemu.input.gauges import NoKeyboard
 from kju.emulators.qemu.input.ps2 import BiosBuffer, Ps2
 from kju.emulators.qemu.input.traces import Traces

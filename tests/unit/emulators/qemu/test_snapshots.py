@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +29,18 @@ def store(folder: Path, *tags: str) -> QemuSnapshots:
     return QemuSnapshots(Qmp(*tags), None, Context([], str(folder), None, print))
 
 
-def test_a_tag_that_is_a_path_leads_nowhere(tmp_path: Path) -> None:
+async def test_a_tag_that_is_a_path_leads_nowhere(tmp_path: Path) -> None:
     for place in (tmp_path / "elsewhere", tmp_path / "m" / "snapshots" / "good"):
         place.mkdir(parents=True)
         (place / "screen.png").touch()
     tags = ("good", "../../elsewhere", str(tmp_path / "elsewhere"))
-    found = asyncio.run(store(tmp_path / "m", *tags).listed()).snapshots
+    found = (await store(tmp_path / "m", *tags).listed()).snapshots
     assert {s.tag: bool(s.picture) for s in found} == dict.fromkeys(tags, False) | {"good": True}
 
 
-def test_tags_are_named_without_what_a_terminal_obeys(tmp_path: Path) -> None:
+async def test_tags_are_named_without_what_a_terminal_obeys(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no snapshot 'no'") as caught:
-        asyncio.run(store(tmp_path, "\x1b]0;x\a", "a").do("load", "no"))
+        await store(tmp_path, "\x1b]0;x\a", "a").do("load", "no")
     assert str(caught.value).endswith(r"there are: '\x1b]0;x\x07', a")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -107,8 +106,8 @@ def ppm(pixels: np.ndarray, padded: bool = True) -> bytes:
     return b"P6\n%d %d\n255\n" % (width, height) + rows.tobytes()
 
 
-def test_the_memory_is_found_by_its_address_and_closed_to_others(scene: Scene) -> None:
-    memory = asyncio.run(scene.find())
+async def test_the_memory_is_found_by_its_address_and_closed_to_others(scene: Scene) -> None:
+    memory = await scene.find()
     assert memory.mapping.size == SIZE
     assert os.fstat(scene.descriptor).st_mode & 0o777 == 0o400
     with pytest.raises(OSError, match="Bad file descriptor"):
@@ -126,15 +125,15 @@ def test_the_memory_is_found_by_its_address_and_closed_to_others(scene: Scene) -
         ("pci/0000/05.0", {"slot": 5}, "aux-ram-share"),
     ],
 )
-def test_error_names_why_there_is_no_video_memory(
+async def test_error_names_why_there_is_no_video_memory(
     scene: Scene, address: str, change: dict, says: str
 ) -> None:
     scene.qmp.device |= change
     with pytest.raises(NoVideoMemoryError, match=says):
-        asyncio.run(scene.find(address=address))
+        await scene.find(address=address)
 
 
-def test_error_names_a_process_that_cannot_be_opened(
+async def test_error_names_a_process_that_cannot_be_opened(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -142,7 +141,7 @@ def test_error_names_a_process_that_cannot_be_opened(
 
     monkeypatch.setattr(video, "_memory_files", refuse)
     with pytest.raises(NoVideoMemoryError, match=r"Permission denied .*hidepid"):
-        asyncio.run(scene.find())
+        await scene.find()
 
 
 async def test_registers_are_found_after_firmware_moves_them(scene: Scene) -> None:

@@ -20,7 +20,7 @@ import logging
 import re
 
 from ....errors import InputError, KjuError, QemuError
-from ...input.gauge import Gauge, NotStarted, TimedGauge
+from ...input.pace import Gauge, NotStarted, TimedGauge
 from ..qmp import Qmp
 from .events import NO_KEY
 from .ps2 import Ps2, Ps2Mouse

@@ -19,9 +19,8 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from ....errors import GeometryError, UsageError
 from ....protocol.values import BUTTONS, Action, Button, By, Finger, To, Wheel, last_gesture
 from ....surface import Mark
-from ...input.gauge import Gauge, TimedGauge
-from ...input.pace import Pace
-from ...input.pointer import Pointer
+from ...input.devices import Pointer
+from ...input.pace import Gauge, Pace, TimedGauge
 from . import events
 from .events import Event
 

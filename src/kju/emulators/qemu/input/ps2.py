@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from ...input.gauge import Gauge
+from ...input.pace import Gauge
 from ..qmp import Qmp
 
 #: Seconds after which a BIOS's buffer that does not move, and is not empty, is a leftover.

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 
 from ....errors import KjuError
-from ...input.gauge import MOMENT, STEP, Gauge
+from ...input.pace import MOMENT, STEP, Gauge
 from ...tasks import Tasks
 from ..qmp import Qmp
 from .traces import Traces

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from ....errors import QemuError
-from ...input.gauge import Gauge
+from ...input.pace import Gauge
 from ..qmp import Qmp
 
 _PAIR = re.compile(r":\s*0x([0-9a-fA-F]{4})\s+0x([0-9a-fA-F]{4})")

@@ -40,9 +40,8 @@ from .standstill import nothing_down, pause, paused
 if TYPE_CHECKING:
     from ...console import Console
     from ...events import Tell
-    from ...input.devices import Devices
+    from ...input.devices import Devices, InputLog
     from ...input.keyboard import Keyboard
-    from ...input.log import InputLog
     from ..qmp import Qmp
     from .screens import Picture
 

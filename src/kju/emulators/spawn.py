@@ -25,7 +25,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 
-from ...memory import _system
+from ..memory import _system
 
 
 def reset_signals() -> None:
@@ -57,9 +57,7 @@ def spawn(
         RuntimeError: Called from a thread that may end before the process does.
     """
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError(
-            "children are started from the main thread: see kju.emulators.process.spawn"
-        )
+        raise RuntimeError("children are started from the main thread: see kju.emulators.spawn")
     parent = os.getpid()
     return subprocess.Popen(
         list(command),

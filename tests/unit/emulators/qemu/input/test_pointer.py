@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kju.emulators.input.gauge import Gauge, TimedGauge
-from kju.emulators.input.pace import Pace
+from kju.emulators.input.pace import Gauge, Pace, TimedGauge
 from kju.emulators.qemu.input.events import Event
 from kju.emulators.qemu.input.pointer import STEPS, QemuPointer, steps_of
 from kju.errors import GeometryError, QemuError, UsageError

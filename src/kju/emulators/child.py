@@ -2,6 +2,8 @@
 
 - After `end` neither it nor anything that it started runs.
 - Its own last output explains its end better than a closed connection: `last_words` waits for it.
+- It writes to a pipe, which the host's event loop copies to a bounded log. With a file it could
+  fill the disk, because a guest can make it print (``-serial stdio``).
 """
 
 from __future__ import annotations
@@ -9,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from ...store import logs
-from ...store.claims import Claim
-from . import spawn as process
-from .output import Output
+from ..memory.descriptor import Descriptor
+from ..store import logs
+from ..store.claims import Claim
+from ..store.logs import BoundedLog
+from .spawn import describe, dismiss, guard, kill_group, spawn, wait
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +30,10 @@ QUIT_TIMEOUT = 30.0
 TERMINATE_TIMEOUT = 2.0
 #: Seconds to end by itself after it has closed a connection.
 LAST_WORDS_TIMEOUT = 3.0
+#: Bytes read in one turn of the loop: the size of a pipe.
+_CHUNK = 64 << 10
+#: Reads after the emulator's end; the rest in the pipe takes one.
+_LAST_READS = 16
 
 
 class Child:
@@ -79,9 +87,9 @@ class Child:
         log.info("starting %s", command)
         self._output = output = Output(self._log, self._read)
         with output.theirs:
-            self._child = process.spawn(command, output=output.theirs.fileno(), inherit=inherit)
+            self._child = spawn(command, output=output.theirs.fileno(), inherit=inherit)
         if changes_user:
-            self._guard = process.guard(self._child)
+            self._guard = guard(self._child)
         self._claim.record(self._child.pid)
 
     async def wait(self, seconds: float | None = None) -> int | None:
@@ -89,7 +97,7 @@ class Child:
         if self._child is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await process.wait(self._child)
+                    await wait(self._child)
         return self.status
 
     def last_lines(self, lines: int = 8) -> list[str]:
@@ -104,7 +112,7 @@ class Child:
         output = self.last_lines(lines)
         if status is None or not output:
             return None
-        return f"{self.title} {process.describe(status)}", output
+        return f"{self.title} {describe(status)}", output
 
     async def end(self, ask: Callable[[], Awaitable[bool]] | None = None) -> None:
         """End the program: ask it, terminate it, kill it.
@@ -124,14 +132,63 @@ class Child:
         finally:
             if child.returncode is None:
                 log.warning("%s does not end: killing it", self.title)
-                process.kill_group(child)
-            await process.wait(child)
+                kill_group(child)
+            await wait(child)
             if self._guard:
-                process.dismiss(self._guard)
-            log.info("%s %s", self.title, process.describe(child.returncode))
+                dismiss(self._guard)
+            log.info("%s %s", self.title, describe(child.returncode))
 
     def close(self) -> None:
         """Read the rest of its output and close the log."""
         if self._output:
             self._output.drain()
             self._output.close()
+
+
+class Output:
+    """The standard output and error of an emulator.
+
+    Args:
+        path: The log.
+        read: Takes the output, and returns the part for the log.
+
+    Attributes:
+        theirs: The end that the emulator writes to; close it once that has it.
+    """
+
+    def __init__(self, path: Path, read: Callable[[bytes], bytes] = lambda data: data) -> None:
+        ours, theirs = os.pipe2(os.O_CLOEXEC)
+        self.theirs = Descriptor(theirs)
+        self._ours = Descriptor(ours)
+        os.set_blocking(ours, False)
+        self._log = BoundedLog(path)
+        self._read = read
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(ours, self._readable)
+
+    def _readable(self) -> bool:
+        """Read once; return whether there may be more."""
+        try:
+            data = os.read(self._ours.fileno(), _CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        self._log.write(self._read(data))
+        if not data:
+            self.close()
+        return bool(data)
+
+    def drain(self) -> None:
+        """Read the rest of the output of an emulator that has ended."""
+        for _ in range(_LAST_READS):
+            if not self._ours or not self._readable():
+                return
+
+    def close(self) -> None:
+        """Stop reading. A second call does nothing."""
+        if self._ours:
+            self._loop.remove_reader(self._ours.fileno())
+            self._ours.close()
+            self._log.close()
+        self.theirs.close()

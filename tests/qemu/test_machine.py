@@ -10,8 +10,8 @@ import pytest
 from support import guests
 
 from kju.emulators.qemu import launch
-from kju.emulators.qemu.accelerator import Accelerator
 from kju.emulators.qemu.emulator import QemuEmulator
+from kju.emulators.qemu.program import Accelerator
 from kju.host.machine import Launcher, Machine
 from kju.protocol.framing import HostSide, pack
 from kju.protocol.launch_options import Launch

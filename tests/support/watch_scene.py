@@ -50,10 +50,13 @@ class Scene:
         return self.look()
 
     def look(self):
-        """One look; whether that was it."""
+        """Check the frame; return whether the condition is met."""
         change, self.damage = self.change(), []
-        self.watch.look(self.pixels.copy(), self.mode, self.mark, change, self.now)
-        return self.watch.done
+        self.watch.check(self.pixels.copy(), self.mode, self.mark, change, self.now)
+        return self.watch.result is not None
+
+    def step(self):
+        return self.watch.next(self.now)
 
     def after(self, seconds):
         self.now += seconds

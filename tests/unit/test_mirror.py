@@ -53,7 +53,7 @@ SUITES: dict[str, str] = {
     "multiprocess/test_xvfb.py": (
         "emulators.xvfb.console emulators.xvfb.emulator emulators.xvfb.launch"
     ),
-    "qemu/test_boards.py": "emulators.qemu.board.probe",
+    "qemu/test_boards.py": "emulators.qemu.board_probe",
     "qemu/test_cli.py": (
         "cli.__main__ cli.demo cli.demo.guests cli.input_log cli.needle cli.pointer cli.power "
         "cli.run cli.screen cli.serial cli.snapshots cli.status cli.surface"
@@ -64,7 +64,6 @@ SUITES: dict[str, str] = {
         "client.start emulators.base emulators.qemu.emulator emulators.qemu.guest_input "
         "emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),
-    "qemu/test_old.py": "emulators.qemu.program",
     "qemu/test_pointer.py": "client.replaying",
     "qemu/test_sample_guest.py": "guests.cpio guests.disk guests.kernel",
     "qemu/test_signals.py": "signals",
@@ -85,11 +84,8 @@ SUITES: dict[str, str] = {
     ),
     "unit/emulators/qemu/input/test_pointer.py": "emulators.qemu.input.events",
     "unit/emulators/qemu/test_arguments.py": (
-        "emulators.plan emulators.qemu.arguments.conflicts emulators.qemu.arguments.devices "
-        "emulators.qemu.arguments.disks emulators.qemu.arguments.facts "
-        "emulators.qemu.arguments.given emulators.qemu.arguments.plan "
-        "emulators.qemu.arguments.system emulators.qemu.board.board "
-        "emulators.qemu.board.disk_bus emulators.qemu.board.firmware emulators.qemu.options"
+        "emulators.plan emulators.qemu.arguments.board emulators.qemu.arguments.devices "
+        "emulators.qemu.arguments.plan emulators.qemu.arguments.user_options"
     ),
     "unit/emulators/qemu/test_snapshots.py": (
         "emulators.qemu.snapshots.disks emulators.qemu.snapshots.screens "

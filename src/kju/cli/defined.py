@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from ..client import defined as machines
-from ..emulators.qemu import accelerator as probe
 from ..emulators.qemu import program as qemu
 from ..errors import KjuError
 from ..escaping import one_line
@@ -54,7 +53,7 @@ def create(
 
 def accelerator(program: str) -> str:
     """Return what guests run on here, and why; tried out once per boot of the computer."""
-    found = probe.accelerator(qemu.require(qemu.inspect(qemu.locate(program))))
+    found = qemu.best_accelerator(qemu.require(qemu.inspect(qemu.locate(program))))
     return f"{found.name}: {found.reason}"
 
 

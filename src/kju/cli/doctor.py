@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from ..client.defined import running_names
 from ..client.targets import all_info
-from ..emulators.qemu import accelerator as probe
 from ..emulators.qemu import program as qemu
 from ..emulators.xvfb import launch as xvfb_launch
 from ..errors import KjuError, WaitTimeoutError
@@ -82,7 +81,7 @@ def _qemu() -> Iterator[Finding]:
     yield Finding("qemu", True, f"{found.path}, version {version}, {found.architecture} guests")
     for name, why in found.sources.items():
         yield Finding(f"source {name}", None if why else True, why or "this QEMU can feed it")
-    accelerator = probe.accelerator(found)
+    accelerator = qemu.best_accelerator(found)
     # Without it guests are slow but run, so it is not a fault.
     yield Finding("kvm", True if accelerator.name == "kvm" else None, accelerator.reason)
 

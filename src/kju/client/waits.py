@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -251,33 +252,26 @@ class Waits(SurfaceBase):
         timeout: Timeout,
         since: Mark = NOTHING_TAKEN,
     ) -> T:
+        from ..vision import looking
+
         seconds = seconds_of(timeout, self.default_timeout)
         watch = watch_for(condition, region, seconds, since)
         with witnessed(self._witnesses, watch):
             self._newest()
             while True:
-                mark = look(self, watch)
-                if watch.done:
-                    break
-                self._sleep_until(watch, mark)
-        return watch.result
-
-    def _sleep_until(self, watch: Watch[T], mark: Mark) -> None:
-        """Sleep until there is a reason to look.
-
-        Raises:
-            ScreenTimeoutError: The time is over.
-        """
-        while not is_due(watch):
-            seconds = seconds_left(watch)
-            try:
-                change = self.wait(mark, timeout=seconds)
-            except WaitTimeoutError:
-                continue
-            mark = change.mark
-            if watch.wants(change):
-                time.sleep(watch.rest(time.monotonic()))
-                return
+                step = watch.next(time.monotonic())
+                match step:
+                    case looking.Look():
+                        look(self, watch)
+                    case looking.Sleep(seconds, None):
+                        time.sleep(seconds or 0.0)
+                    case looking.Sleep(seconds, mark):
+                        with contextlib.suppress(WaitTimeoutError):
+                            watch.changed(self.wait(mark, timeout=seconds))
+                    case looking.Found():
+                        return step.result
+                    case looking.TimedOut(error):
+                        raise error
 
 
 # ---- What both forms of the API do
@@ -293,20 +287,18 @@ def watch_for(
     return Watch(condition, where, timeout, time.monotonic(), since)
 
 
-def look(surface: SurfaceBase, watch: Watch[T]) -> Mark:
-    """Look once; returns what to sleep on then. Takes as long as the condition does."""
-    before, began = surface.mark, time.monotonic()
+def look(surface: SurfaceBase, watch: Watch[T]) -> None:
+    """Check the newest frame. Takes as long as the condition does."""
+    before = surface.mark
     try:
         frame = newest_frame(surface)
     except UnavailableError as error:
-        watch.absent(str(error), time.monotonic())
-        return before
+        watch.absent(str(error), before, time.monotonic())
+        return
     assert frame.mode is not None  # noqa: S101  what a surface makes has one
     mark = Mark(frame.incarnation, frame.mode.epoch, frame.version)
     change = surface.changes_since(watch.mark)
-    watch.look(frame, frame.mode, mark, change, time.monotonic())
-    watch.took(began, time.monotonic())
-    return mark
+    watch.check(frame, frame.mode, mark, change, time.monotonic())
 
 
 def newest_frame(surface: SurfaceBase) -> Frame:
@@ -315,23 +307,6 @@ def newest_frame(surface: SurfaceBase) -> Frame:
         return surface._copy_frame(consistent=True)
     except InconsistentError:
         return surface._copy_frame()
-
-
-def seconds_left(watch: Watch[T]) -> float | None:
-    """How long to sleep at most.
-
-    Raises:
-        ScreenTimeoutError: The time is over.
-    """
-    now = time.monotonic()
-    if watch.over(now):
-        raise watch.timed_out(now)
-    return watch.left(now)
-
-
-def is_due(watch: Watch[T]) -> bool:
-    """Whether to look though nothing has changed."""
-    return watch.due(time.monotonic())
 
 
 def shows(

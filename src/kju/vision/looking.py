@@ -1,22 +1,24 @@
 """Waits for the screen: conditions, and the times at which they are checked.
 
 A `Condition` checks one frame. A `Watch` decides about the times: at once, when damage touches the
-region, and at a time that the condition requests. Neither sleeps nor reads a clock; a driver does
-(`kju.client.waits`, and its asyncio form), in this order:
+region, and at a time that the condition requests. Neither sleeps nor reads a clock. A driver
+(`kju.client.waits`, and its asyncio form) repeats `Watch.next` and does the step that it returns:
 
-1. It takes a whole frame of one version.
-2. It asks for the changes since the watch's `mark`, which may be newer than the frame.
-3. `Watch.look` checks the frame, and sets the mark to the frame's version, never to the change's.
-4. `Watch.took` takes the duration of the check: a pause of the same length follows.
+- `Look`: take a whole frame of one version, then ask for the changes since the watch's `mark`, and
+  pass both to `Watch.check`; or pass the reason for having no frame to `Watch.absent`.
+- `Sleep`: sleep, and pass the change that ended the sleep to `Watch.changed`.
+- `Found` and `TimedOut`: stop.
 
-So pixels that were drawn between 1 and 2 are reported again, and no damage is lost during a check:
-one more check follows, however much was drawn meanwhile.
+A step that was not done is returned again. The changes may be newer than the frame, but the mark
+becomes the frame's: pixels that were drawn in between are reported again, and no damage is lost
+during a check. One more check follows, however much was drawn meanwhile.
 """
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from ..errors import UsageError
@@ -89,12 +91,50 @@ class Condition(abc.ABC, Generic[T]):
         return Best()
 
 
+class Look(NamedTuple):
+    """A step of a wait: check a new frame."""
+
+
+class Sleep(NamedTuple):
+    """A step of a wait: sleep.
+
+    Attributes:
+        seconds: The longest time; None is no limit.
+        since: A change after this mark ends the sleep; None: no change does.
+    """
+
+    seconds: float | None
+    since: Mark | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[T]):
+    """The last step of a wait: the condition was met.
+
+    Attributes:
+        result: The condition's result.
+    """
+
+    result: T
+
+
+class TimedOut(NamedTuple):
+    """The last step of a wait: its time has passed.
+
+    Attributes:
+        error: To be raised.
+    """
+
+    error: ScreenTimeoutError
+
+
 class Watch(Generic[T]):
     """One wait: the times of its checks, and its result.
 
     Attributes:
         mark: The mark of the last frame that was checked.
-        looks: Number of frames that were checked.
+        frame: The last frame that was checked, whole.
+        result: The condition's result; None until it was met.
     """
 
     def __init__(
@@ -122,24 +162,17 @@ class Watch(Generic[T]):
         if timeout is not None and not timeout >= 0:
             raise UsageError(f"timeout must be at least 0 seconds, not {timeout}")
         self.mark: Mark = since
-        self.looks: int = 0
-        self._found: T | None = None
+        self.frame: Pixels | None = None
+        self.result: T | None = None
         self._condition = condition
         self._region = region
         self._timeout = timeout
         self._ends = now + (timeout or 0.0)
-        self._rested = now
-        self._again: float | None = now
-        self._frame: Pixels | None = None
+        self._looks = 0
         self._mode: Mode | None = None
-        self._absent = "nothing has been published yet"
+        self._absent: str | None = "nothing has been published yet"
         self._changed: tuple[float, Rect] | None = None
-        self._looked_at = (since.incarnation, since.epoch)
-
-    @property
-    def done(self) -> bool:
-        """True once the condition was met."""
-        return self._found is not None
+        self._checks = _Times(now, since)
 
     @property
     def what(self) -> str:
@@ -151,41 +184,45 @@ class Watch(Generic[T]):
         """The rectangle to check; None is everything."""
         return self._region
 
-    @property
-    def frame(self) -> Pixels | None:
-        """The last frame that was checked, whole."""
-        return self._frame
+    def next(self, now: float) -> Look | Sleep | Found[T] | TimedOut:
+        """Return the next step; call it as soon as the step before is done.
 
-    @property
-    def result(self) -> T:
-        """The condition's result, once `done`."""
-        assert self._found is not None  # noqa: S101  a driver has asked
-        return self._found
+        Args:
+            now: Seconds, of the clock of the constructor.
+        """
+        times = self._checks
+        times.end(now)
+        if self.result is not None:
+            return Found(self.result)
+        if times.wanted and (pause := self._pause(now)):
+            return Sleep(pause, None)
+        if times.wanted or times.is_due(now):
+            times.began = now
+            return Look()
+        if self._timeout is not None and now >= self._ends:
+            return TimedOut(self.timed_out(now))
+        ends = None if self._timeout is None else self._ends
+        known = [time for time in (times.again, ends) if time is not None]
+        return Sleep(max(0.0, min(known) - now) if known else None, times.since)
 
-    def wants(self, change: Change) -> bool:
-        """Return True where a change touches the region, so that a check is needed."""
+    def changed(self, change: Change) -> None:
+        """Take a change; one that touches the region causes a check."""
+        times = self._checks
+        times.since = change.mark
+        times.wanted = times.wanted or self._touches(change)
+
+    def _touches(self, change: Change) -> bool:
         if self._mode is None or change.everything or change.mode.epoch != self._mode.epoch:
             return bool(change.rects)
         region = self._region
         return any(region is None or rect.intersection(region) for rect in change.rects)
 
-    def due(self, now: float) -> bool:
-        """Return True where a check is due without a change."""
-        return self._again is not None and now >= self._again
+    def _pause(self, now: float) -> float:
+        """Return the rest of the pause after the last check; the end of the wait ends it."""
+        rest = max(0.0, self._checks.rested - now)
+        return rest if self._timeout is None else min(rest, max(0.0, self._ends - now))
 
-    def left(self, now: float) -> float | None:
-        """Return the longest time to sleep, seconds; None is no limit."""
-        times = [self._again]
-        if self._timeout is not None:
-            times.append(self._ends)
-        known = [time for time in times if time is not None]
-        return max(0.0, min(known) - now) if known else None
-
-    def over(self, now: float) -> bool:
-        """Return True once the timeout has passed."""
-        return self._timeout is not None and now >= self._ends
-
-    def look(self, frame: Pixels, mode: Mode, mark: Mark, change: Change, now: float) -> None:
+    def check(self, frame: Pixels, mode: Mode, mark: Mark, change: Change, now: float) -> None:
         """Check a frame.
 
         Args:
@@ -196,50 +233,82 @@ class Watch(Generic[T]):
             now: Seconds.
         """
         whole = change.everything or change.mark.epoch != mark.epoch
-        self._again, self.mark, self._frame, self._mode = None, mark, frame, mode
+        times = self._checks
+        times.wanted, times.again, times.since = False, None, mark
+        self.mark, self.frame, self._mode = mark, frame, mode
         if whole or change.rects:
             self._changed = (now, _around(change.rects) if not whole else mode.whole)
         region = mode.whole if self._region is None else self._region
         if not mode.whole.contains(region):
             self._absent = f"the screen is {mode.width}x{mode.height} and has no such region"
             return
-        self._absent = ""
-        self.looks += 1
-        damage = None if whole or not self._seen_before() else _within(change.rects, region)
-        self._looked_at = (mark.incarnation, mark.epoch)
-        self._found = self._condition.look(Seen(frame, region, damage, now, mark, mode))
-        self._again = self._condition.again
+        self._absent = None
+        self._looks += 1
+        known = times.is_same_mode(mark) and not whole
+        damage = _within(change.rects, region) if known else None
+        self.result = self._condition.look(Seen(frame, region, damage, now, mark, mode))
+        times.again = self._condition.again
 
-    def _seen_before(self) -> bool:
-        """Return True where the condition has checked a frame of this mode before."""
-        return self._looked_at == (self.mark.incarnation, self.mark.epoch)
+    def absent(self, reason: str, since: Mark, now: float) -> None:
+        """Take the reason why there is no frame now.
 
-    def took(self, began: float, ended: float) -> None:
-        """Take the begin and the end of the last check."""
-        self._rested = ended + min(ended - began, _REST_SECONDS)
-
-    def rest(self, now: float) -> float:
-        """Return the seconds to pause before the next check."""
-        rest = max(0.0, self._rested - now)
-        return rest if self._timeout is None else min(rest, max(0.0, self._ends - now))
-
-    def absent(self, reason: str, now: float) -> None:
-        """Take the reason why there is no frame now."""
-        self._absent, self._again = reason, now + _ABSENT_SECONDS
+        Args:
+            reason: Words for the error.
+            since: The surface's mark before the attempt.
+            now: Seconds.
+        """
+        self._absent = reason
+        times = self._checks
+        times.wanted, times.again, times.since = False, now + _ABSENT_SECONDS, since
 
     def timed_out(self, now: float) -> ScreenTimeoutError:
-        """Return the error of a wait that has timed out."""
+        """Return the error of a wait that times out at *now*."""
         return ScreenTimeoutError(
             what=self._condition.what,
             timeout=self._timeout or 0.0,
-            frame=self._frame,
+            frame=self.frame,
             region=self._region,
             ignored=self._condition.ignored,
             best=self._condition.best(now),
-            looks=self.looks,
+            looks=self._looks,
             changed=self._changed and (now - self._changed[0], self._changed[1]),
             absent=self._absent,
         )
+
+
+class _Times:
+    """The times of one wait's checks.
+
+    Attributes:
+        wanted: A change asks for a check.
+        again: Time of the next check without a change; None: none.
+        since: The mark of the newest change that has been taken.
+        began: Begin of the check that runs; None between checks.
+        rested: End of the pause after the last check.
+    """
+
+    def __init__(self, now: float, since: Mark) -> None:
+        self.wanted = False
+        self.again: float | None = now
+        self.since = since
+        self.began: float | None = None
+        self.rested = now
+        self._checked = (since.incarnation, since.epoch)
+
+    def is_due(self, now: float) -> bool:
+        """Return True where a check is due without a change."""
+        return self.again is not None and now >= self.again
+
+    def is_same_mode(self, mark: Mark) -> bool:
+        """Return True where a frame of this mode was checked before, and take the mode."""
+        before, self._checked = self._checked, (mark.incarnation, mark.epoch)
+        return before == self._checked
+
+    def end(self, now: float) -> None:
+        """Take the end of the check that runs, if any: a pause as long as the check follows."""
+        if self.began is not None:
+            self.rested = now + min(now - self.began, _REST_SECONDS)
+            self.began = None
 
 
 def _within(rects: Iterable[Rect], region: Rect) -> tuple[Rect, ...]:

@@ -29,7 +29,7 @@ class ScreenTimeoutError(WaitTimeoutError):
         best: The best match in that frame.
         looks: Number of frames that were searched.
         changed: Seconds since the screen's last change, and its place; None without a change.
-        absent: The reason why there was no frame at the end; empty where there was one.
+        absent: The reason why there was no frame at the end; None where there was one.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class ScreenTimeoutError(WaitTimeoutError):
         best: Best,
         looks: int,
         changed: tuple[float, Rect] | None,
-        absent: str,
+        absent: str | None,
     ) -> None:
         self.what = what
         self.timeout = timeout
@@ -64,7 +64,7 @@ class ScreenTimeoutError(WaitTimeoutError):
     def _message(self) -> str:
         where = "" if self.region is None else f" in {rect_text(self.region)}"
         parts = [f"timed out after {self.timeout:g} s waiting for {self.what}{where}"]
-        if self.absent:
+        if self.absent is not None:
             parts.append(self.absent)
         if self.looks:
             parts.append("1 frame checked" if self.looks == 1 else f"{self.looks} frames checked")

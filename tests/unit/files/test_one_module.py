@@ -48,7 +48,7 @@ EXCEPTIONS = {
     ("emulators/input/log.py", "self._log.replace"),
     ("emulators/qemu/snapshots/store.py", "self._context.inputs.replace"),
     # Descriptors that are open already: a memfd, and standard output.
-    ("emulators/qemu/accelerator.py", "os.fdopen"), ("serving/refusals.py", "os.fdopen"),
+    ("emulators/qemu/program.py", "os.fdopen"), ("serving/refusals.py", "os.fdopen"),
     # Devices.
     ("cli/exits.py", "O_WRONLY"), ("cli/demo/link.py", "O_RDWR"),
     # A new folder (mode 0700, random name) for programs that write by paths, removed at the end.

@@ -2,10 +2,10 @@ import pytest
 from support.watch_scene import Scene
 
 from kju.errors import UsageError, WaitTimeoutError
-from kju.surface import Change
+from kju.surface import Change, Mark
 from kju.surface.geometry import Rect
 from kju.vision import Best, ScreenTimeoutError
-from kju.vision.looking import Condition, Watch
+from kju.vision.looking import Condition, Found, Look, Sleep, TimedOut, Watch
 
 REGION = Rect(40, 40, 64, 32)
 
@@ -29,9 +29,10 @@ class Remembers(Condition):
 def test_it_looks_at_once_and_everything_is_new():
     scene, condition = Scene(), Remembers(1)
     watch = Watch(condition, None, 5, 3.0)
-    assert watch.due(3.0)
+    assert watch.next(3.0) == Look()
+    assert watch.next(3.0) == Look(), "until it is done"
     assert scene.wait(condition)
-    assert scene.watch.result == "it"
+    assert scene.step() == Found("it")
     assert condition.seen[0].damage is None
     assert condition.seen[0].region == scene.mode.whole
 
@@ -39,23 +40,27 @@ def test_it_looks_at_once_and_everything_is_new():
 def test_only_damage_that_touches_the_region_counts():
     scene, condition = Scene(), Remembers()
     scene.wait(condition, REGION)
+    before = scene.mark
+    assert scene.step() == Sleep(10.0, before)
     scene.draw((0, 0, 8, 8), 1)
-    assert not scene.watch.wants(scene.change())
+    scene.watch.changed(scene.change())
+    assert scene.step() == Sleep(10.0, scene.mark), "the change is not reported again"
     scene.draw((64, 64, 8, 8), 1)
-    assert scene.watch.wants(scene.change())
+    scene.watch.changed(scene.change())
+    assert scene.step() == Look()
     scene.look()
     assert condition.seen[1].damage == (Rect(64, 64, 32, 8),)
     assert condition.seen[1].part.shape == (32, 64, 4)
+    assert scene.step() == Sleep(10.0, scene.mark)
 
 
-def test_after_a_look_nothing_is_due_unless_asked_for():
+def test_after_a_look_none_is_due_until_the_condition_asks():
     scene = Scene()
     scene.wait(Remembers())
-    assert not scene.watch.due(scene.now + 5)
-    assert scene.watch.left(scene.now + 4) == 6
+    assert scene.watch.next(scene.now + 4) == Sleep(6.0, scene.mark)
     scene.wait(Remembers(again=scene.now + 2))
-    assert scene.watch.left(scene.now) == 2
-    assert scene.watch.due(scene.now + 2)
+    assert scene.step() == Sleep(2.0, scene.mark)
+    assert scene.watch.next(scene.now + 2) == Look()
 
 
 def test_the_mark_is_the_frames_and_not_the_changes():
@@ -64,9 +69,11 @@ def test_the_mark_is_the_frames_and_not_the_changes():
     scene.wait(Remembers())
     frame, mark = scene.pixels.copy(), scene.mark
     scene.draw((0, 0, 8, 8), 1)
-    scene.watch.look(frame, scene.mode, mark, scene.change(), scene.now)
+    scene.watch.check(frame, scene.mode, mark, scene.change(), scene.now)
     assert scene.watch.mark == mark
-    assert scene.watch.wants(scene.change())
+    assert scene.step() == Sleep(10.0, mark)
+    scene.watch.changed(scene.change())
+    assert scene.step() == Look()
 
 
 def test_a_new_mode_between_the_frame_and_the_question_is_everything():
@@ -74,7 +81,7 @@ def test_a_new_mode_between_the_frame_and_the_question_is_everything():
     scene.wait(condition)
     frame, mode, mark = scene.pixels, scene.mode, scene.mark
     scene.set_mode(640, 400)
-    scene.watch.look(frame, mode, mark, scene.change(), scene.now)
+    scene.watch.check(frame, mode, mark, scene.change(), scene.now)
     assert condition.seen[1].damage is None
     scene.look()
     assert condition.seen[2].region == Rect(0, 0, 640, 400)
@@ -87,18 +94,22 @@ def test_a_region_may_come_with_a_larger_mode():
     assert not condition.seen
     assert "320x200 and has no such region" in str(scene.watch.timed_out(scene.now))
     change = Change(scene.mark, scene.mode, [Rect(0, 0, 1, 1)], True)
-    assert scene.watch.wants(change)
+    scene.watch.changed(change)
+    assert scene.step() == Look()
     scene.set_mode(640, 400)
     assert scene.look()
 
 
 def test_without_a_picture_it_looks_again_soon():
-    watch = Watch(Remembers(), None, 5, 0.0)
-    watch.absent("the display is off", 1.0)
-    assert 0 < watch.left(1.0) <= 0.5
-    assert not watch.due(1.0)
-    assert "the display is off" in str(watch.timed_out(5.0))
-    assert watch.timed_out(5.0).frame is None
+    watch, mark = Watch(Remembers(), None, 5, 0.0), Mark(7, 1, 3)
+    assert watch.next(0.0) == Look()
+    watch.absent("the display is off", mark, 1.0)
+    assert watch.next(1.0) == Sleep(0.5, mark)
+    assert watch.next(1.5) == Look()
+    error = watch.timed_out(5.0)
+    assert error.absent == "the display is off"
+    assert "the display is off" in str(error)
+    assert error.frame is None
 
 
 def test_time_is_over():
@@ -107,9 +118,11 @@ def test_time_is_over():
     scene.now += 4
     scene.draw((64, 64, 8, 8), 1)
     scene.look()
-    assert not scene.watch.over(scene.now + 5.9)
-    assert scene.watch.over(scene.now + 6)
-    error = scene.watch.timed_out(scene.now + 6)
+    assert scene.watch.next(scene.now + 5.75) == Sleep(0.25, scene.mark)
+    step = scene.watch.next(scene.now + 6)
+    assert isinstance(step, TimedOut)
+    error = step.error
+    assert error.absent is None
     assert isinstance(error, WaitTimeoutError) and isinstance(error, TimeoutError)
     assert (error.looks, error.region, error.timeout) == (2, REGION, 10)
     assert error.changed == (6, Rect(64, 64, 32, 32))
@@ -121,26 +134,54 @@ def test_time_is_over():
     )
 
 
-def test_after_a_look_as_long_a_rest():
-    """So that a screen all of which moves takes half a core and not all of it."""
-    watch = Watch(Remembers(), None, 10, 100.0)
-    assert watch.rest(100.0) == 0
-    watch.took(101.0, 101.25)
-    assert watch.rest(101.25) == 0.25
-    assert watch.rest(101.4) == pytest.approx(0.1)
-    assert watch.rest(102.0) == 0
-    watch.took(102.0, 109.75)
-    assert watch.rest(109.75) == 0.25, "never beyond the end"
-    watch = Watch(Remembers(), None, None, 100.0)
-    watch.took(100.0, 130.0)
-    assert 0 < watch.rest(130.0) <= 0.5, "what it loaded is no measure"
+def draw_and_report(scene):
+    scene.draw((0, 0, 8, 8), 1)
+    scene.watch.changed(scene.change())
 
 
-def test_none_never_ends():
+def test_a_pause_as_long_as_the_check_follows_it():
+    """A screen of which everything moves takes half a core and not all of it."""
+    scene = Scene()
+    scene.wait(Remembers(), None, 10)
+    draw_and_report(scene)
+    assert scene.step() == Look()
+    scene.look()
+    scene.now += 0.25
+    assert scene.step() == Sleep(9.75, scene.mark), "the end of the check"
+    draw_and_report(scene)
+    assert scene.step() == Sleep(0.25, None)
+    scene.now += 0.125
+    assert scene.step() == Sleep(0.125, None)
+    scene.now += 0.125
+    assert scene.step() == Look()
+    scene.look()
+    scene.now = 109.75
+    scene.step()
+    draw_and_report(scene)
+    assert scene.step() == Sleep(0.25, None), "never beyond the end"
+    scene.now = 110.0
+    assert scene.step() == Look(), "a change before the end is checked"
+    scene.look()
+    assert isinstance(scene.step(), TimedOut)
+
+
+def test_the_pause_has_a_limit():
+    """The first check also imports libraries."""
     scene = Scene()
     scene.wait(Remembers(), None, None)
-    assert scene.watch.left(scene.now + 1e9) is None
-    assert not scene.watch.over(scene.now + 1e9)
+    draw_and_report(scene)
+    assert scene.step() == Look()
+    scene.look()
+    scene.now += 30
+    scene.step()
+    draw_and_report(scene)
+    assert scene.step() == Sleep(0.5, None)
+
+
+def test_no_timeout_never_ends():
+    scene = Scene()
+    scene.wait(Remembers(), None, None)
+    assert scene.watch.next(scene.now + 1e9) == Sleep(None, scene.mark)
 
 
 @pytest.mark.parametrize("region", [Rect(0, 0, 0, 5), Rect(-1, 0, 5, 5), Rect(0, 0, 5, -5)])

@@ -5,6 +5,7 @@ from support.watch_scene import Scene
 from kju.errors import UsageError
 from kju.surface import Mark
 from kju.surface.geometry import Rect
+from kju.vision.looking import Look, Sleep
 from kju.vision.pixels import Changed, Coloured, Holds, Still, colour_of
 
 CURSOR = (64, 64, 9, 16)
@@ -15,7 +16,8 @@ def test_a_change_is_of_pixels_and_not_of_tiles():
     region = Rect(0, 0, 16, 16)
     assert not scene.wait(Changed(), region)
     scene.draw((20, 20, 4, 4), 9)  # the same tile
-    assert scene.watch.wants(scene.change())
+    scene.watch.changed(scene.change())
+    assert scene.step() == Look()
     assert not scene.look()
     scene.draw((10, 3, 2, 5), 9)
     assert scene.look()
@@ -60,7 +62,7 @@ def test_since_a_mark_tiles_count():
 def test_still_is_so_long_after_the_last_change():
     scene = Scene()
     assert not scene.wait(Still(2))
-    assert scene.watch.left(scene.now) == 2
+    assert scene.step() == Sleep(2.0, scene.mark)
     scene.now += 1.5
     scene.draw((0, 0, 100, 10), 9)
     assert not scene.look()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,11 +16,11 @@ from ...surface.geometry import Area, Rect
 from ..base import SurfaceBase
 from ..frame import Frame, converted
 from ..timeouts import DEFAULT_TIMEOUT, Timeout, seconds_of
-from ..waits import is_due, look, look_once, read_once, seconds_left, shows, watch_for
+from ..waits import look, look_once, read_once, shows, watch_for
 from ..witness import witnessed
 
 if TYPE_CHECKING:
-    from ...vision.looking import Condition, Watch
+    from ...vision.looking import Condition
     from ...vision.match import Match
     from ...vision.text import Text, TextMatch
     from ..waits import OneNeedle
@@ -156,30 +157,23 @@ class Waits(SurfaceBase):
         timeout: Timeout,
         since: Mark = NOTHING_TAKEN,
     ) -> T:
+        from ...vision import looking
+
         seconds = seconds_of(timeout, self.default_timeout)
         watch = watch_for(condition, region, seconds, since)
         with witnessed(self._witnesses, watch):
             await self._newest()
             while True:
-                mark = await asyncio.to_thread(look, self, watch)
-                if watch.done:
-                    break
-                await self._sleep_until(watch, mark)
-        return watch.result
-
-    async def _sleep_until(self, watch: Watch[T], mark: Mark) -> None:
-        """Sleep until there is a reason to look.
-
-        Raises:
-            ScreenTimeoutError: The time is over.
-        """
-        while not is_due(watch):
-            seconds = seconds_left(watch)
-            try:
-                change = await self.wait(mark, timeout=seconds)
-            except WaitTimeoutError:
-                continue
-            mark = change.mark
-            if watch.wants(change):
-                await asyncio.sleep(watch.rest(time.monotonic()))
-                return
+                step = watch.next(time.monotonic())
+                match step:
+                    case looking.Look():
+                        await asyncio.to_thread(look, self, watch)
+                    case looking.Sleep(seconds, None):
+                        await asyncio.sleep(seconds or 0.0)
+                    case looking.Sleep(seconds, mark):
+                        with contextlib.suppress(WaitTimeoutError):
+                            watch.changed(await self.wait(mark, timeout=seconds))
+                    case looking.Found():
+                        return step.result
+                    case looking.TimedOut(error):
+                        raise error

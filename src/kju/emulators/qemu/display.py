@@ -23,8 +23,8 @@ from ..input.keyboard import Keyboard
 from .console import QemuConsole
 from .dbus import ConsoleProperties, DisplayBus
 from .guest_input import QemuInput
-from .input.traces import Traces
 from .qmp import Qmp
+from .stderr import Traces
 from .vram import NoVideoMemoryError, VideoMemory
 
 log = logging.getLogger(__name__)

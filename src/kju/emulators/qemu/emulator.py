@@ -27,19 +27,18 @@ from ..events import from_qmp
 from ..input.devices import InputLog
 from ..input.keyboard import Keyboard
 from ..tasks import Tasks
-from . import errors as qemu_errors
-from .accelerator import Accelerator
-from .arguments.facts import QemuPlan
+from .arguments.plan import QemuPlan
+from .arguments.user_options import parse
 from .display import Display
-from .input.traces import Traces
 from .jobs import EVENT as JOB_EVENT
 from .jobs import Jobs
-from .launch import Prepared, choose_accelerator
-from .options import parse
+from .launch import PreparedQemu, choose_accelerator
 from .power_button import why_lost
+from .program import Accelerator
 from .qmp import HUNG_UP, Qmp
 from .serial import Serial
 from .snapshots.store import Context, QemuSnapshots
+from .stderr import LAST_LINES, Traces, error_message
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ class QemuEmulator(Emulator):
 
     kind = "qemu"
 
-    def __init__(self, claim: Claim, prepared: Prepared, accelerator: Accelerator) -> None:
+    def __init__(self, claim: Claim, prepared: PreparedQemu, accelerator: Accelerator) -> None:
         super().__init__()
         traces = Traces()
         traces_elsewhere = any(option.name == "D" for option in parse(prepared.request.arguments))
@@ -165,11 +164,11 @@ class QemuEmulator(Emulator):
 
     async def explain(self, error: KjuError) -> QemuError:
         """Return *error*, with QEMU's own last output if it is ending now."""
-        found = await self._child.last_words(qemu_errors.LINES)
+        found = await self._child.last_words(LAST_LINES)
         if found is None:
             return QemuError(str(error), self._claim.name)
         how, output = found
-        what = qemu_errors.message(output, self._prepared.qemu.path)
+        what = error_message(output, self._prepared.qemu.path)
         return QemuError(f"{how}: {what}", self._claim.name)
 
     # -- running
@@ -336,6 +335,6 @@ class QemuEmulator(Emulator):
         return found
 
 
-def create(claim: Claim, prepared: Prepared) -> QemuEmulator:
+def create(claim: Claim, prepared: PreparedQemu) -> QemuEmulator:
     """Make the emulator of a prepared launch; its accelerator is tried out first."""
     return QemuEmulator(claim, prepared, choose_accelerator(prepared))

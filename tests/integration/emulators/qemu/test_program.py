@@ -8,27 +8,26 @@ from typing import Any, cast
 
 import pytest
 
-from kju.emulators.qemu import accelerator as probe
-from kju.emulators.qemu.program import Qemu
+from kju.emulators.qemu import program
 
 
-def fake(folder: Path, kvm: str, tcg: str) -> Qemu:
+def fake(folder: Path, kvm: str, tcg: str) -> program.Qemu:
     """A QEMU that does *kvm* or *tcg*, lines of Python, and then leaves as the boot sector does."""
     lines = folder / "qemu.py"
     lines.write_text(
         "import sys, time\n"
         f"if 'kvm' in sys.argv:\n    {kvm}\nelse:\n    {tcg}\n"
-        f"sys.exit({probe._STATUS})\n"
+        f"sys.exit({program._STATUS})\n"
     )
-    program = folder / "qemu-system-x86_64"
+    fake_qemu = folder / "qemu-system-x86_64"
     # The interpreter's path may hold a space, which a line of #! cannot.
-    program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -IS '{lines}' \"$@\"\n")
-    program.chmod(0o755)
+    fake_qemu.write_text(f"#!/bin/sh\nexec '{sys.executable}' -IS '{lines}' \"$@\"\n")
+    fake_qemu.chmod(0o755)
 
     class Found:
-        path = str(program)
+        path = str(fake_qemu)
 
-    return cast("Qemu", cast(Any, Found()))
+    return cast("program.Qemu", cast(Any, Found()))
 
 
 @pytest.mark.parametrize(
@@ -45,11 +44,11 @@ def fake(folder: Path, kvm: str, tcg: str) -> Qemu:
 def test_kvm_is_chosen_where_it_is_no_slower_than_tcg(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kvm: str, tcg: str, name: str, reason: str
 ) -> None:
-    found = probe._try_kvm(fake(tmp_path, kvm, tcg))
+    found = program._try_kvm(fake(tmp_path, kvm, tcg))
     assert (found.name, reason in found.reason) == (name, True), found
 
 
 def test_a_quick_kvm_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "QUICK", 60)
-    found = probe._try_kvm(fake(tmp_path, "pass", "time.sleep(60)"))
-    assert found.name == "kvm" and found.seconds < probe.TIME_LIMIT
+    monkeypatch.setattr(program, "QUICK", 60)
+    found = program._try_kvm(fake(tmp_path, "pass", "time.sleep(60)"))
+    assert found.name == "kvm" and found.seconds < program.TIME_LIMIT

@@ -214,7 +214,7 @@ def trust(
         made.set_role(name, check_role(role))
 
 
-app = group(
+cert = group(
     authority=authority,
     host=host,
     router=router,

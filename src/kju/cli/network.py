@@ -25,8 +25,8 @@ from ..serving import Server, anyone, find, refusals
 from ..signals import ending_signals
 from ..store.paths import local_network
 from ..wire.codecs import CODECS
-from .parameters import running_machines
-from .terminal import progress
+from .command import running_machines
+from .output import progress
 
 #: Addresses that stand for all addresses of a computer.
 _ANY = ("0.0.0.0", "[::]")  # noqa: S104

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from kju.cli import edit as editing
+from kju.cli import defined as editing
 from kju.errors import UsageError
 from kju.store import defined, defining
 from kju.store.definition import Definition
@@ -117,7 +117,7 @@ def test_an_empty_text_is_rejected(file: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_truncated_text_is_never_applied(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = file.read_text()
-    whole = editing.FIRST + before.replace("2", "3") + editing.LAST
+    whole = editing._FIRST_LINE + before.replace("2", "3") + editing._LAST_LINE
     monkeypatch.setattr(editing, "_wants_to_continue", lambda: False)
     for size in range(len(whole.rstrip())):
         cut = whole[:size]

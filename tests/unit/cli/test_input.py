@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from kju import keys
-from kju.cli.keyboard import key, list_keys
+from kju.cli import app
+from kju.cli.input import key
 from kju.errors import UsageError
 
 
 def test_every_key_is_listed_with_its_names(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    list_keys()
+    assert app.run(["key", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     characters = dict.fromkeys(keys.CHARACTERS.values())
     assert len(lines) == len(keys.NAMES) + len(characters)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kju.cli.logs import SHORT_VISIT, without_visits
+from kju.cli.status import without_visits
 from kju.client.life import Event
 from kju.client.machine import client_name
 
@@ -31,7 +31,7 @@ def test_this_commands_own_visit_is_left_out() -> None:
 
 
 def test_a_command_that_stays_is_shown() -> None:
-    late = SHORT_VISIT + 1
+    late = 60.0
     assert shown(came(1, 0.0, 7), Event(2, late, "reset", {}), went(3, late, 7)) == [1, 2, 3]
     assert shown(came(1, 0.0, 7)) == [1]
 

@@ -1,7 +1,7 @@
 import numpy as np
 
+from kju.cli.surface import heat, heat_picture
 from kju.viewers.terminal.ability import Ability, Colours
-from kju.viewers.terminal.heat import heat, picture
 
 PLAIN = Ability(Colours.NONE)
 
@@ -29,8 +29,8 @@ def test_versions_of_64_bits_are_no_trouble():
 
 
 def test_a_character_is_two_tiles():
-    assert picture(table([[9, 1], [9, 1]]), 9, PLAIN, 80, 24) == ["@."]
-    lines = picture(table([[9, 1], [1, 1], [1, 9]]), 9, Ability(Colours.TRUE), 80, 24)
+    assert heat_picture(table([[9, 1], [9, 1]]), 9, PLAIN, 80, 24) == ["@."]
+    lines = heat_picture(table([[9, 1], [1, 1], [1, 9]]), 9, Ability(Colours.TRUE), 80, 24)
     assert len(lines) == 2
     assert all(line.endswith("\x1b[0m") for line in lines)
 
@@ -38,10 +38,10 @@ def test_a_character_is_two_tiles():
 def test_large_tables_are_made_to_fit_and_keep_their_hottest():
     big = np.ones((300, 500), np.uint64)
     big[150, 499] = 50
-    lines = picture(big, 50, PLAIN, 80, 20)
+    lines = heat_picture(big, 50, PLAIN, 80, 20)
     assert len(lines) <= 20 and max(map(len, lines)) <= 80
     assert sum(set(line) != {"."} for line in lines) == 1
 
 
 def test_no_table_is_no_picture():
-    assert picture(np.empty((0, 0), np.uint64), 0, PLAIN, 80, 24) == []
+    assert heat_picture(np.empty((0, 0), np.uint64), 0, PLAIN, 80, 24) == []

@@ -1,7 +1,7 @@
 from kju.keys import US, held_steps, number, parse_chord, steps
 from kju.protocol.input_log import Input
 from kju.protocol.values import Button, By, Finger, To, Wheel
-from kju.report.inputs import described
+from kju.report.story import described
 
 
 def told(*entries):

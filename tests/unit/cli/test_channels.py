@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kju.cli.qmp import parse
+from kju.cli.channels import parse_arguments
 from kju.errors import UsageError
 
 
@@ -23,10 +23,10 @@ from kju.errors import UsageError
 def test_arguments_are_json_or_key_value_words(
     words: list[str], arguments: dict[str, object]
 ) -> None:
-    assert parse(words) == arguments
+    assert parse_arguments(words) == arguments
 
 
 @pytest.mark.parametrize("words", [["x"], ["=1"], ["{a"], ["a=1", "{}"]])
 def test_other_words_are_rejected(words: list[str]) -> None:
     with pytest.raises(UsageError):
-        parse(words)
+        parse_arguments(words)

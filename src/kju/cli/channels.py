@@ -1,20 +1,25 @@
-"""`kju serial`: a machine's serial port in this terminal, or in a pipe."""
+"""Two channels beside the screen: `kju serial` and `kju qmp`."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import socket
 import sys
 import time
 from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
 
 from ..client.machine import attach
-from .parameters import AnyName, Seconds
+from ..errors import UsageError
+from .command import AnyName, Name, Seconds
 
 #: Ctrl-], as in telnet and virsh: programs in guests hardly use it.
-ESCAPE = b"\x1d"
+_ESCAPE = b"\x1d"
 _CHUNK = 4096
 #: Seconds of one poll, which takes no infinity and at most 2**31 milliseconds; it is repeated.
 _FOREVER = 3600.0
@@ -75,7 +80,7 @@ def _carry(line: socket.socket, end: float, is_terminal: bool) -> None:
             waiting = waiting[line.send(waiting, socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT) :]
         if keys in ready:
             waiting = os.read(keys, _CHUNK)
-            if is_terminal and ESCAPE in waiting:
+            if is_terminal and _ESCAPE in waiting:
                 return
             if not waiting:
                 # The guest may still answer.
@@ -85,3 +90,44 @@ def _carry(line: socket.socket, end: float, is_terminal: bool) -> None:
 def _write(number: int, data: bytes) -> None:
     while data:
         data = data[os.write(number, data) :]
+
+
+def qmp(
+    name: Name,
+    command: Annotated[str, typer.Argument(metavar="COMMAND", help="Such as query-status.")],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ARGUMENT", help="A JSON object, or KEY=VALUE words."),
+    ] = None,
+) -> None:
+    """Run a QMP command, and print its result as JSON.
+
+    A VALUE that is valid JSON is passed as such, any other as a text.
+    """
+    values = parse_arguments(arguments or [])
+    with attach(name) as machine:
+        print(json.dumps(machine.qmp(command, **values), indent=2))
+
+
+def parse_arguments(words: list[str]) -> dict[str, Any]:
+    """Return arguments from one JSON object, or from KEY=VALUE words.
+
+    Raises:
+        UsageError: The words are neither.
+    """
+    if len(words) == 1 and words[0].lstrip().startswith("{"):
+        try:
+            found = json.loads(words[0])
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{words[0]!r} is not JSON: {error}") from error
+        return dict(found)
+    arguments = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not (key and equals):
+            raise UsageError(f"{word!r} is not KEY=VALUE; or give all arguments as one JSON object")
+        try:
+            arguments[key] = json.loads(value)
+        except (ValueError, RecursionError):
+            arguments[key] = value
+    return arguments

@@ -18,7 +18,7 @@ from kju.client.life import Event
 from kju.emulators.events import Events, from_remote
 from kju.errors import QemuError
 from kju.escaping import lines, one_line
-from kju.remote.notices import Notices
+from kju.remote.connection_errors import Notices
 from kju.report.page import Failure, page
 from kju.store import logs
 from kju.surface import Mode, State

@@ -37,9 +37,8 @@ SUITES: dict[str, str] = {
         "client.pointer client.requests client.screen"
     ),
     "integration/remote/test_link.py": (
-        "emulators.mirror.console emulators.mirror.devices remote.drawing remote.link_status "
-        "remote.mirror remote.reachability remote.transport serving.audience serving.delivery "
-        "serving.served_machine serving.served_screen serving.shared_screen"
+        "emulators.mirror.console emulators.mirror.devices remote.drawing "
+        "remote.transport serving.audience serving.served_screen serving.shared_screen"
     ),
     "integration/report/test_record.py": "client.witness",
     "integration/sources/display1/test_source.py": "sources.display1.channel",
@@ -92,9 +91,12 @@ SUITES: dict[str, str] = {
     ),
     "unit/files/test_faults.py": "files.staging",
     "unit/files/test_folder.py": "files.ownership files.tree",
-    "unit/protocol/test_framing.py": "protocol.messages",
-    "unit/remote/test_proof.py": "remote.certificates remote.denied remote.known",
-    "unit/remote/test_trust.py": "remote.issuing remote.trust_folder",
+    "unit/host/test_requests.py": "protocol.requests",
+    "unit/protocol/test_framing.py": (
+        "protocol.kinds protocol.messages protocol.replies protocol.values"
+    ),
+    "unit/remote/test_proof.py": "remote.certificates",
+    "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/sources/display1/test_frames.py": ("sources.display1._jeepney sources.display1.messages"),
     "unit/sources/display1/test_listener.py": "sources.display1.events",
     "unit/sources/display1/test_presenter.py": "sources.display1.picture",
@@ -114,8 +116,8 @@ SUITES: dict[str, str] = {
         "wire.codecs wire.codecs.base wire.codecs.lz4 wire.codecs.raw wire.codecs.zstd"
     ),
     "unit/wire/test_session.py": (
-        "wire.dirty wire.encoder wire.greeting wire.messages wire.outgoing wire.picture "
-        "wire.pictures wire.receiver wire.sender wire.viewer_state"
+        "wire.encoder wire.greeting wire.messages wire.received_picture wire.receiver_session "
+        "wire.sender_session wire.viewer_state"
     ),
 }
 #: Files of tests/unit about more than one module.

@@ -48,7 +48,7 @@ EXCEPTIONS = {
     ("emulators/input/log.py", "self._log.replace"),
     ("emulators/qemu/snapshots/store.py", "self._context.inputs.replace"),
     # Descriptors that are open already: a memfd, and standard output.
-    ("emulators/qemu/program.py", "os.fdopen"), ("serving/refusals.py", "os.fdopen"),
+    ("emulators/qemu/program.py", "os.fdopen"), ("remote/connection_errors.py", "os.fdopen"),
     # Devices.
     ("cli/output.py", "O_WRONLY"), ("cli/demo/link.py", "O_RDWR"),
     # A new folder (mode 0700, random name) for programs that write by paths, removed at the end.
@@ -72,7 +72,7 @@ EXCEPTIONS = {
     # A snapshot, in QEMU's disks.
     ("cli/machines.py", "machine.snapshots.save"),
     # Messages, connections and displays that are opened.
-    ("wire/receiver.py", "opens.open"), ("wire/sender.py", "self.seal.open"),
+    ("wire/receiver_session.py", "opens.open"), ("wire/sender_session.py", "self.seal.open"),
     ("emulators/mirror/emulator.py", "self._inlet.open"),
     ("serving/served_screen.py", "self._screen.open"),
     ("remote/mirror.py", "self._link.open"),

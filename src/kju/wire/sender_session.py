@@ -28,7 +28,7 @@ from ..surface.geometry import Rect
 from . import messages
 from .encoder import Encoder
 from .greeting import Admit, SenderGreeting, Stage
-from .inputs import MAX_AGE, InputQueue
+from .in_flight import Outgoing
 from .messages import (
     PROTOCOL,
     Ack,
@@ -48,7 +48,7 @@ from .messages import (
     Ticket,
     Welcome,
 )
-from .outgoing import Outgoing
+from .sequence import MAX_AGE, InputQueue
 from .viewer_state import ViewerState
 
 if TYPE_CHECKING:

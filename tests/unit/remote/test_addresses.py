@@ -1,18 +1,18 @@
-"""Names and endpoints on the network, and invalid ones."""
+"""Names of screens, endpoints, and the configuration of a zenoh session."""
 
 from __future__ import annotations
 
 import pytest
 
 from kju.errors import UsageError
-from kju.remote import address
-from kju.remote.endpoints import Options, Tls, endpoint
+from kju.remote import addresses
+from kju.remote.addresses import Options, Tls, endpoint
 
 
 @pytest.mark.parametrize("name", ["a", "lab/host1/debian", "lab/host1/debian.1", "_x/A-b.c"])
 def test_a_name_is_one(name: str) -> None:
-    assert address.parse(f"zenoh:{name}") == name
-    assert address.name_of(address.presence(name)) == name
+    assert addresses.parse_screen(f"zenoh:{name}") == name
+    assert addresses.screen_of(addresses.presence(name)) == name
 
 
 @pytest.mark.parametrize(
@@ -23,15 +23,15 @@ def test_a_name_is_one(name: str) -> None:
 )  # fmt: skip
 def test_an_invalid_name_is_an_error(text: str) -> None:
     with pytest.raises(UsageError):
-        address.parse(text)
+        addresses.parse_screen(text)
 
 
 def test_a_viewer_is_found_in_a_key_and_nothing_else() -> None:
     viewer = "0123456789abcdef" * 2
-    assert address.viewer_of(address.upward("lab/a", viewer)) == viewer
-    assert address.viewer_of("kju/from/lab/a/../x") == ""
-    assert address.name_of("kju/from/a") == ""
-    assert address.name_of("kju/up/a b") == ""
+    assert addresses.viewer_of(addresses.from_viewer("lab/a", viewer)) == viewer
+    assert addresses.viewer_of("kju/from/lab/a/../x") == ""
+    assert addresses.screen_of("kju/from/a") == ""
+    assert addresses.screen_of("kju/up/a b") == ""
 
 
 LOCAL = "unix:/run/user/1/kju/.network"
@@ -107,3 +107,19 @@ def test_a_client_tries_quic_before_tcp() -> None:
     assert made.zenoh([place])["connect/endpoints"] == [quic, FAR]
     # zenoh tries all that it is given there, and would wait for the second for ever.
     assert made._replace(router=True).zenoh([place])["connect/endpoints"] == [quic]
+
+
+pytest.importorskip("zenoh")
+
+
+@pytest.mark.parametrize(("descriptors", "pending"), [(1024, 512), (20_000, 2_000), (1, 1)])
+def test_new_connections_take_half_of_the_open_files_at_most(
+    descriptors: int, pending: int
+) -> None:
+    found = Options().zenoh((), descriptors)
+    assert found["transport/unicast/accept_pending"] == pending
+
+
+def test_links_are_closed_when_their_certificates_expire() -> None:
+    found = Options(listen=[endpoint("tls/127.0.0.1:7447")], tls=Tls("a", "b", "c")).zenoh()
+    assert found["transport/link/tls"]["close_link_on_expiration"] is True

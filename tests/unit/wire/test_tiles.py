@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kju.surface.geometry import Rect
-from kju.wire.grid import TileGrid, merged
+from kju.wire.tiles import TileGrid, merged
 
 GRID = TileGrid(32, 100, 70)
 

@@ -1,4 +1,4 @@
-"""Reasons of rejected connections from zenoh's output, and other output meanwhile."""
+"""Reasons of rejected connections, and the rate of log lines that peers trigger."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from kju.serving.refusals import reason
+from kju.remote.connection_errors import MAX_NOTICES, NOTICE_INTERVAL, Notices, reason
 
 LINE = "\x1b[33m WARN\x1b[0m acc-0 \x1b[2mzenoh_link_tls::unicast\x1b[0m\x1b[2m:\x1b[0m "
 HINT = ". Hint: increase the system open file limit."
@@ -36,7 +36,7 @@ def test_standard_output_still_works_while_refusals_are_reported() -> None:
     pytest.importorskip("zenoh")
     program = """
 import os, sys
-from kju.serving.refusals import report_refusals
+from kju.remote.connection_errors import report_refusals
 said = []
 print("before")
 with report_refusals(said.append):
@@ -57,7 +57,7 @@ def test_a_closed_output_ends_nothing(end: str) -> None:
     pytest.importorskip("zenoh")
     program = """
 import os, sys
-from kju.serving.refusals import report_refusals
+from kju.remote.connection_errors import report_refusals
 with report_refusals():
     for _ in range(3):
         try:
@@ -73,3 +73,27 @@ sys.stdout = None
         timeout=60, check=False,
     )  # fmt: skip
     assert done.stderr == "done\n"
+
+
+def test_equal_lines_are_logged_once_in_an_interval() -> None:
+    said: list[str] = []
+    now = [0.0]
+    notices = Notices(said.append, lambda: now[0])
+    for _ in range(1000):
+        notices.report("eve is not known")
+        now[0] += NOTICE_INTERVAL / 500
+    assert said == ["eve is not known"] * 2
+
+
+def test_different_lines_are_limited() -> None:
+    said: list[str] = []
+    notices = Notices(said.append, lambda: 0.0)
+    for number in range(1000):
+        notices.report(f"{number} is not known")
+    assert len(said) == MAX_NOTICES
+
+
+def test_control_characters_are_escaped() -> None:
+    said: list[str] = []
+    Notices(said.append).report("\x1b]0;owned\x07\nERROR kju")
+    assert said == [r"\x1b]0;owned\x07\nERROR kju"]

@@ -32,7 +32,6 @@ from ..protocol.values import Role
 from . import messages
 from .codecs import offered
 from .greeting import Prove, Stage, ViewerGreeting
-from .losses import Losses
 from .messages import (
     PROTOCOL,
     Ack,
@@ -54,7 +53,8 @@ from .messages import (
     Ticket,
     Welcome,
 )
-from .picture import Picture, Target
+from .received_picture import Picture, Target
+from .sequence import Losses
 
 if TYPE_CHECKING:
     from .seal import Seal

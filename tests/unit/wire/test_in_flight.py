@@ -7,7 +7,7 @@ from collections import deque
 
 import pytest
 
-from kju.wire.congestion import INITIAL_TIMEOUT, MIN_WINDOW, CongestionWindow
+from kju.wire.in_flight import INITIAL_TIMEOUT, MIN_WINDOW, CongestionWindow
 
 MESSAGE = 20_000
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from support.wire_scene import Scene
 
-from kju.serving import registry
-from kju.serving.registry import ServedViewer, ViewerRegistry
+from kju.serving import served_viewers
+from kju.serving.served_viewers import ServedViewer, ViewerRegistry
 from kju.wire.greeting import Admission
 from kju.wire.messages import Goodbye, Hello
-from kju.wire.sender import SenderSession
+from kju.wire.sender_session import SenderSession
 
 NAME = "lab/host1/debian"
 
@@ -33,7 +33,7 @@ def test_a_member_is_no_longer_a_viewer() -> None:
 
 
 def test_the_limit_of_viewers_does_not_count_members(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "MAX_VIEWERS", 2)
+    monkeypatch.setattr(served_viewers, "MAX_VIEWERS", 2)
     viewers, hello = ViewerRegistry(NAME), Hello(1, "view", ["zstd"], 1000)
     add(viewers, "a")
     assert viewers.has_room(hello)
@@ -44,7 +44,7 @@ def test_the_limit_of_viewers_does_not_count_members(monkeypatch: pytest.MonkeyP
 
 
 def test_the_oldest_viewer_of_a_user_is_surplus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "MAX_VIEWERS_PER_USER", 2)
+    monkeypatch.setattr(served_viewers, "MAX_VIEWERS_PER_USER", 2)
     viewers = ViewerRegistry(NAME)
     first, *_ = [add(viewers, number, "ann") for number in "abc"]
     add(viewers, "d", "vic")
@@ -56,8 +56,8 @@ def test_the_oldest_viewer_of_a_user_is_surplus(monkeypatch: pytest.MonkeyPatch)
 def test_an_audience_limits_members_and_members_of_a_user(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(registry, "MAX_MEMBERS", 2)
-    monkeypatch.setattr(registry, "MAX_MEMBERS_PER_USER", 1)
+    monkeypatch.setattr(served_viewers, "MAX_MEMBERS", 2)
+    monkeypatch.setattr(served_viewers, "MAX_MEMBERS_PER_USER", 1)
     viewers = ViewerRegistry(NAME)
     viewers.make_member(add(viewers, "a", "ann"))
     assert "ann has 1 mirrors" in viewers.member_limit("ann")
@@ -67,25 +67,25 @@ def test_an_audience_limits_members_and_members_of_a_user(
 
 
 def test_every_viewer_is_checked_once_in_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "BATCH", 2)
+    monkeypatch.setattr(served_viewers, "BATCH", 2)
     viewers = ViewerRegistry(NAME)
     added = [add(viewers, number) for number in "abcd"]
     checked = viewers.next_to_check(10.0) + viewers.next_to_check(10.1)
     assert sorted(each.id for each in checked) == ["a", "b", "c", "d"]
     assert viewers.next_to_check(10.2) == []
-    assert viewers.next_to_check(10.1 + registry.CHECK_INTERVAL)
+    assert viewers.next_to_check(10.1 + served_viewers.CHECK_INTERVAL)
     viewers.remove(added[0])
-    assert added[0] not in viewers.next_to_check(10.2 + registry.CHECK_INTERVAL)
+    assert added[0] not in viewers.next_to_check(10.2 + served_viewers.CHECK_INTERVAL)
 
 
 def test_members_may_be_silent_longer_than_viewers() -> None:
     viewers = ViewerRegistry(NAME)
     viewer, member = add(viewers, "a"), add(viewers, "b")
     viewers.make_member(member)
-    late = registry.VIEWER_TIMEOUT + 1
+    late = served_viewers.VIEWER_TIMEOUT + 1
     assert viewers.is_timed_out(viewer, late)
     assert not viewers.is_timed_out(member, late)
-    assert viewers.is_timed_out(member, registry.MEMBER_TIMEOUT + 1)
+    assert viewers.is_timed_out(member, served_viewers.MEMBER_TIMEOUT + 1)
 
 
 def test_a_closed_session_counts_as_greeting() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kju.errors import InputError, KjuError, RoleError
-from kju.remote.pending_inputs import MAX_MARKS, PendingInputs, VersionMarks, input_error
+from kju.remote.mirror_link import MAX_MARKS, PendingInputs, VersionMarks, input_error
 from kju.wire.messages import Done
 
 

@@ -29,6 +29,7 @@ from ..protocol.messages import (
     Stop,
     Welcome,
 )
+from ..protocol.values import Role
 from ..remote.addresses import SCHEME
 from ..store import claims
 from ..store.paths import check_name, local_network

@@ -58,7 +58,7 @@ CORE = (
     "sources.display1.frames",
     "sources.display1.listener",
     "sources.display1.messages",
-    "emulators.plan",
+    "emulators.base",
     "emulators.qemu.arguments",
     "emulators.qemu.bochs",
     "emulators.qemu.input.events",

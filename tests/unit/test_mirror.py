@@ -37,26 +37,24 @@ SUITES: dict[str, str] = {
         "client.pointer client.requests client.screen"
     ),
     "integration/remote/test_link.py": (
-        "emulators.mirror.console emulators.mirror.devices remote.drawing "
+        "emulators.mirror.console remote.drawing "
         "remote.transport serving.audience serving.served_screen serving.shared_screen"
     ),
     "integration/report/test_record.py": "client.witness",
     "integration/sources/display1/test_source.py": "sources.display1.channel",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
-    "multiprocess/test_senders.py": "emulators.mirror.emulator emulators.mirror.launch",
+    "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (
         "viewers.terminal.backend viewers.terminal.tty viewers.terminal.view"
     ),
     "multiprocess/test_wait_command.py": "cli.wait",
-    "multiprocess/test_xvfb.py": (
-        "emulators.xvfb.console emulators.xvfb.emulator emulators.xvfb.launch"
-    ),
+    "multiprocess/test_xvfb.py": "emulators.xvfb.emulator",
     "qemu/test_boards.py": "emulators.qemu.board_probe",
     "qemu/test_cli.py": "cli.__main__ cli.demo cli.machines cli.screen",
     "qemu/test_display1.py": "emulators.qemu.display",
     "qemu/test_faults.py": "emulators.spawn",
     "qemu/test_host.py": (
-        "client.start emulators.base emulators.qemu.emulator emulators.qemu.guest_input "
+        "client.start emulators.qemu.emulator emulators.qemu.guest_input "
         "emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),
     "qemu/test_pointer.py": "client.replaying",
@@ -79,7 +77,7 @@ SUITES: dict[str, str] = {
     ),
     "unit/emulators/qemu/input/test_pointer.py": "emulators.qemu.input.events",
     "unit/emulators/qemu/test_arguments.py": (
-        "emulators.plan emulators.qemu.arguments.board emulators.qemu.arguments.devices "
+        "emulators.qemu.arguments.board emulators.qemu.arguments.devices "
         "emulators.qemu.arguments.plan emulators.qemu.arguments.user_options"
     ),
     "unit/emulators/qemu/test_snapshots.py": (
@@ -89,6 +87,7 @@ SUITES: dict[str, str] = {
     "unit/emulators/test_console.py": (
         "emulators.console_surface emulators.input.devices emulators.supervisor"
     ),
+    "unit/emulators/test_launch.py": "emulators.base",
     "unit/files/test_faults.py": "files.staging",
     "unit/files/test_folder.py": "files.ownership files.tree",
     "unit/protocol/test_framing.py": "protocol.messages",

@@ -23,8 +23,7 @@ from ..memory._system import Mapping
 from ..surface import State
 from ..surface.geometry import Place
 from ..surface.producer import Producer
-from .base import OnStatus, Phase, SourceStatus, room_for
-from .threaded import ThreadedSource
+from .base import OnStatus, Phase, SourceStatus, ThreadedSource, room_for
 
 MS = 1_000_000
 
@@ -96,12 +95,12 @@ class FramebufferSource(ThreadedSource):
         """The place of the picture in the memory."""
         return self._place
 
-    def start(self) -> None:
+    def _begin(self) -> None:
         """Publish the picture, then the changes in it."""
         self._set_pace()
         self._publish_place()
         self._set_status(self._running())
-        super().start()
+        super()._begin()
 
     def retarget(self, producer: Producer) -> None:
         """Fill another surface from now on, beginning with the whole picture."""

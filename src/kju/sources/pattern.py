@@ -60,7 +60,7 @@ class PatternSource(Source):
         """Width and height."""
         return self._size
 
-    def start(self) -> None:
+    def _begin(self) -> None:
         """Publish frame 0, then further frames at the given rate."""
         self.retarget(self.producer)
         self._set_status(SourceStatus(Phase.RUNNING, "pattern"))

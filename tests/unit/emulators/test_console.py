@@ -57,8 +57,7 @@ class StubKind(SourceKind):
         if self.refuse:
             raise QemuError("no listener today")
         source = StubSource(producer, on_status)
-        source.paused = paused
-        source.start()
+        source.start(paused=paused)
         self.sources.append(source)
         return source
 

@@ -46,8 +46,7 @@ class MirrorSource(Source):
     def __init__(self, producer: Producer, on_status: OnStatus | None = None) -> None:
         super().__init__(producer, "mirror", on_status)
 
-    def start(self) -> None:
-        """Begin; there is no picture yet."""
+    def _begin(self) -> None:
         self._set_status(SourceStatus(Phase.RUNNING, "mirror"))
 
     def stop(self) -> None:

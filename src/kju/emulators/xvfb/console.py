@@ -257,8 +257,7 @@ class FramebufferKind(SourceKind):
         source = FramebufferSource(
             self._framebuffer.mapping, self._framebuffer.picture, producer, on_status, name="xvfb"
         )
-        source.paused = paused
-        source.start()
+        source.start(paused=paused)
         return source
 
     def is_replaceable(self) -> bool:

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+from jeepney import low_level
 
 from ...errors import PeerError
-from ._jeepney import low_level
 
 #: D-Bus allows arrays of 64 MiB; pixels are one array, the rest of the message is small.
 MAX_MESSAGE = (64 << 20) + 4096

@@ -28,7 +28,7 @@ from ...surface.formats import from_pixman
 from ...surface.geometry import Region
 from ...surface.producer import Producer
 from ..base import room_for
-from .events import (
+from .listener import (
     CursorDefine,
     Disable,
     Event,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .console import Console
     from .events import MachineEvents
-    from .input.keyboard import Keyboard
+    from .input.keyboard import SharedKeyboard
 
 
 class Ending(NamedTuple):
@@ -197,7 +197,7 @@ class Emulator(abc.ABC):
         raise self._unsupported("a serial port")
 
     @property
-    def screenless_keyboard(self) -> Keyboard | None:
+    def screenless_keyboard(self) -> SharedKeyboard | None:
         """The keyboard of a machine without a console; None with one."""
         return None
 

@@ -45,7 +45,7 @@ def surface_address(request: Launch, name: str, index: int) -> str:
     return request.surface + (f".{index}" if index else "")
 
 
-class ScreenHold(NamedTuple):
+class _ScreenHold(NamedTuple):
     """A surface in which nothing is published.
 
     Attributes:
@@ -80,7 +80,7 @@ class ConsoleSurface:
         self._on_mode = on_mode
         self._loop = asyncio.get_running_loop()
         self._address = address
-        self._hold: ScreenHold | None = None
+        self._hold: _ScreenHold | None = None
         self._handout: tuple[SurfaceProducer, int] | None = None
         try:
             self.producer = self._create(CAPACITY)
@@ -157,7 +157,7 @@ class ConsoleSurface:
         if self._hold is not None or not producer.hold():
             raise KjuError("the screen is being held for another client; try again")
         timer = self._loop.call_later(seconds, self.unhold, client)
-        self._hold = ScreenHold(client, producer, timer)
+        self._hold = _ScreenHold(client, producer, timer)
         return producer.version
 
     def unhold(self, client: object) -> None:

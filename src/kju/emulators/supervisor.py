@@ -40,7 +40,7 @@ LASTED = 10.0
 FLUSH_TIMEOUT = 0.5
 
 #: A source's status while there is none.
-AT_REST = SourceStatus(Phase.NEW, "none", "no client views this console")
+_AT_REST = SourceStatus(Phase.NEW, "none", "no client views this console")
 
 
 class SourceKind(abc.ABC):
@@ -116,6 +116,7 @@ class SupervisorEvent(Enum):
 TRANSITIONS: dict[tuple[SupervisorState, SupervisorEvent], SupervisorState] = {
     (SupervisorState.IDLE, SupervisorEvent.START): SupervisorState.STARTING,
     (SupervisorState.IDLE, SupervisorEvent.REPLACE): SupervisorState.DUE,
+    (SupervisorState.IDLE, SupervisorEvent.REST): SupervisorState.IDLE,
     (SupervisorState.STARTING, SupervisorEvent.STARTED): SupervisorState.RUNNING,
     (SupervisorState.STARTING, SupervisorEvent.FAILED): SupervisorState.IDLE,
     (SupervisorState.STARTING, SupervisorEvent.REPLACE): SupervisorState.OUTDATED,
@@ -137,7 +138,7 @@ TRANSITIONS: dict[tuple[SupervisorState, SupervisorEvent], SupervisorState] = {
 }
 
 
-class Backoff:
+class _Backoff:
     """The time between two starts of a source: doubled each time, until one has lasted."""
 
     def __init__(self) -> None:
@@ -193,7 +194,7 @@ class Supervisor:
         self._policy = policy
         self._paused = paused
         self._generation = 0
-        self._backoff = Backoff()
+        self._backoff = _Backoff()
         self._replacing: asyncio.Task[None] | None = None
         self._tasks = Tasks()
 
@@ -314,7 +315,7 @@ class Supervisor:
     async def rest(self) -> None:
         """Stop the source; its last picture stays published."""
         if self._move(SupervisorEvent.REST):
-            self.status = AT_REST
+            self.status = _AT_REST
             await self._stop_source()
 
     async def flush(self) -> None:

@@ -57,8 +57,8 @@ class Result(NamedTuple):
     descriptors: tuple[int, ...] = ()
 
 
-class Machine(Protocol):
-    """The machine, as the control socket sees it."""
+class RequestHandler(Protocol):
+    """The answers to requests: `kju.host.machine.HostedMachine`."""
 
     async def handle(self, client: Client, request: AnyRequest) -> Result:
         """Answer a request; the client gets a `KjuError` that this raises."""
@@ -66,7 +66,7 @@ class Machine(Protocol):
     def handle_at_once(self, client: Client, request: AnyRequest) -> Result | None:
         """Answer a request within this call; None if it has to wait."""
 
-    def client_gone(self, client: Client) -> None:
+    def release_client(self, client: Client) -> None:
         """Release everything of a client that has disconnected, or was."""
 
 
@@ -75,7 +75,7 @@ class Client:
 
     Args:
         sock: Its connection.
-        machine: Answers its requests.
+        handler: Answers its requests.
         side: The protocol's state.
         refusal: Returns why a client that has greeted is not served; empty if it is.
 
@@ -90,7 +90,7 @@ class Client:
     def __init__(
         self,
         sock: socket.socket,
-        machine: Machine,
+        handler: RequestHandler,
         side: HostSide,
         refusal: Callable[[], str] = lambda: "",
     ) -> None:
@@ -101,7 +101,7 @@ class Client:
         self.peer = peer_of(sock)
         self.closed = False
         self._sock = sock
-        self._machine = machine
+        self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._unsent: deque[Outgoing] = deque()
         self._unsent_bytes = 0
@@ -172,7 +172,7 @@ class Client:
         open, so that its requests start in order.
         """
         try:
-            result = self._machine.handle_at_once(self, numbered.request)
+            result = self._handler.handle_at_once(self, numbered.request)
         except Exception as error:
             self._report(numbered, error)
             return True
@@ -202,7 +202,7 @@ class Client:
 
     async def _answer(self, numbered: NumberedRequest) -> None:
         try:
-            result = await self._machine.handle(self, numbered.request)
+            result = await self._handler.handle(self, numbered.request)
             self.send(*result, number=numbered.number)
         except Exception as error:
             self._report(numbered, error)
@@ -299,7 +299,7 @@ class Client:
         self._sock.close()
         for task in self._tasks:
             task.cancel()
-        self._machine.client_gone(self)
+        self._handler.release_client(self)
 
     @property
     def idle(self) -> bool:
@@ -320,16 +320,16 @@ def _turn_away(sock: socket.socket, reason: str) -> None:
                 pass
 
 
-class Server:
+class ControlServer:
     """Listens on a machine's control socket.
 
     Attributes:
         clients: Everyone connected.
     """
 
-    def __init__(self, path: Path, machine: Machine) -> None:
+    def __init__(self, path: Path, handler: RequestHandler) -> None:
         self.clients: list[Client] = []
-        self._machine = machine
+        self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._sock = socket.socket(
             socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
@@ -340,7 +340,7 @@ class Server:
 
     def adopt(self, sock: socket.socket, side: HostSide) -> Client:
         """Serve a connection that did not come through this socket."""
-        client = Client(sock, self._machine, side, self._no_place)
+        client = Client(sock, self._handler, side, self._no_place)
         self.clients.append(client)
         return client
 

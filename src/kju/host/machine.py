@@ -28,7 +28,7 @@ from ..protocol.messages import AnyRequest, Launch
 from ..store.claims import Claim
 from ..surface import State
 from . import requests
-from .control import Client, Result, Server
+from .control import Client, ControlServer, Result
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Launcher(NamedTuple):
     number: int
 
 
-class Machine:
+class HostedMachine:
     """One running machine.
 
     Args:
@@ -83,7 +83,7 @@ class Machine:
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self.events: MachineEvents = emulator.events
         self._started = asyncio.Event()
-        self._server: Server | None = None
+        self._server: ControlServer | None = None
         self._tasks = Tasks()
 
     @property
@@ -141,7 +141,7 @@ class Machine:
 
     async def _start(self) -> None:
         # First, so that the end of the launcher's connection is noticed during a long start.
-        self._server = Server(self.paths.control, self)
+        self._server = ControlServer(self.paths.control, self)
         self._owner = self._server.adopt(self._launcher.sock, self._launcher.side)
         await self.emulator.start(self._emulator_ended)
         self._started.set()
@@ -186,7 +186,7 @@ class Machine:
         """Announce a client that has said hello."""
         self.events.happen("client-came", _client_data(client))
 
-    def client_gone(self, client: Client) -> None:
+    def release_client(self, client: Client) -> None:
         """Release everything that a client held; end the machine if it was the launcher."""
         self.events.leave(client)
         if client.side.role is not None:

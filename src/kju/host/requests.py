@@ -38,7 +38,7 @@ _REFUSED_COMMANDS = {
 
 
 class RunningMachine(Protocol):
-    """The machine, as the handlers see it; `kju.host.machine.Machine`."""
+    """The machine, as the handlers see it; `kju.host.machine.HostedMachine`."""
 
     name: str
     paths: Paths
@@ -280,7 +280,7 @@ def _accepted(mark: Mark) -> Result:
 # -- the table
 
 
-class Entry(NamedTuple):
+class _RequestRule(NamedTuple):
     """One request of the table.
 
     Attributes:
@@ -296,26 +296,26 @@ _ALL: frozenset[Role] = frozenset(("view", "control"))
 _CONTROL: frozenset[Role] = frozenset(("control",))
 
 #: Every request. `Cancel` is handled in `kju.host.control`, which has the tasks.
-REQUESTS: dict[type[AnyRequest], Entry] = {
-    messages.Hello: Entry(_hello, _ALL),
-    messages.Launch: Entry(_launch, _CONTROL),
-    messages.GetInfo: Entry(_info, _ALL),
-    messages.Stop: Entry(_stop, _CONTROL),
-    messages.Subscribe: Entry(_subscribe, _ALL),
-    messages.Power: Entry(_power, _CONTROL),
-    messages.Execute: Entry(_execute, _CONTROL),
-    messages.Snapshot: Entry(_snapshot, _CONTROL),
-    messages.GetSnapshots: Entry(_snapshots, _ALL),
-    messages.GetSerial: Entry(_serial, _ALL),
-    messages.GetSurface: Entry(_surface, _ALL),
-    messages.GetLive: Entry(_live, _CONTROL),
-    messages.Refresh: Entry(_refresh, _ALL),
-    messages.Hold: Entry(_hold, _CONTROL),
-    messages.Unhold: Entry(_unhold, _ALL),
-    messages.Keys: Entry(_keys, _CONTROL),
-    messages.GetLamps: Entry(_lamps, _ALL),
-    messages.Point: Entry(_point, _CONTROL),
-    messages.GetPointer: Entry(_pointer, _ALL),
+REQUESTS: dict[type[AnyRequest], _RequestRule] = {
+    messages.Hello: _RequestRule(_hello, _ALL),
+    messages.Launch: _RequestRule(_launch, _CONTROL),
+    messages.GetInfo: _RequestRule(_info, _ALL),
+    messages.Stop: _RequestRule(_stop, _CONTROL),
+    messages.Subscribe: _RequestRule(_subscribe, _ALL),
+    messages.Power: _RequestRule(_power, _CONTROL),
+    messages.Execute: _RequestRule(_execute, _CONTROL),
+    messages.Snapshot: _RequestRule(_snapshot, _CONTROL),
+    messages.GetSnapshots: _RequestRule(_snapshots, _ALL),
+    messages.GetSerial: _RequestRule(_serial, _ALL),
+    messages.GetSurface: _RequestRule(_surface, _ALL),
+    messages.GetLive: _RequestRule(_live, _CONTROL),
+    messages.Refresh: _RequestRule(_refresh, _ALL),
+    messages.Hold: _RequestRule(_hold, _CONTROL),
+    messages.Unhold: _RequestRule(_unhold, _ALL),
+    messages.Keys: _RequestRule(_keys, _CONTROL),
+    messages.GetLamps: _RequestRule(_lamps, _ALL),
+    messages.Point: _RequestRule(_point, _CONTROL),
+    messages.GetPointer: _RequestRule(_pointer, _ALL),
 }
 
 

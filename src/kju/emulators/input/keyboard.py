@@ -56,7 +56,7 @@ Send = Callable[[Sequence[Step]], Awaitable[Mark]]
 Begin = Callable[[Sequence[Step]], Begun]
 
 
-class Keyboard:
+class SharedKeyboard:
     """One console's keyboard.
 
     Args:

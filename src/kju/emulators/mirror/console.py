@@ -24,8 +24,8 @@ from ...surface import Mark, State
 from ...surface.producer import Producer
 from ..console import Console, ConsoleFacts, SourceRunner
 from ..console_surface import ConsoleSurface, OnMode
-from ..input.devices import Devices, Pointer
-from ..input.keyboard import Keyboard, KeyboardLamps
+from ..input.devices import Devices, SharedPointer
+from ..input.keyboard import KeyboardLamps, SharedKeyboard
 from ..input.pace import Gauge, Pace
 from ..supervisor import SingleSource, SourceKind, Supervisor
 
@@ -115,7 +115,7 @@ class MirrorSource(Source):
         return self.producer.move_cursor(x, y, visible)
 
 
-class MirrorKind(SourceKind):
+class _MirrorKind(SourceKind):
     """Starts the source of a mirror.
 
     Attributes:
@@ -190,7 +190,7 @@ class MirrorConsole(Console):
     """
 
     def __init__(self, surface: MirrorSurface, label: str, devices: Devices) -> None:
-        self._kind = MirrorKind()
+        self._kind = _MirrorKind()
         runner = SourceRunner(Supervisor(surface, SingleSource(self._kind)), always=True)
         super().__init__(ConsoleFacts(label), surface, runner, devices)
 
@@ -200,7 +200,7 @@ class MirrorConsole(Console):
         return self._kind.source
 
 
-class RemoteGauge(Gauge):
+class _RemoteGauge(Gauge):
     """The gauge of a device that another host paces."""
 
     name = "remote"
@@ -212,7 +212,7 @@ class RemoteGauge(Gauge):
         return True
 
 
-class MirrorPointer(Pointer):
+class _MirrorPointer(SharedPointer):
     """The pointer of a screen on another host."""
 
     def __init__(self, forward: Forward, pace: Pace) -> None:
@@ -224,7 +224,7 @@ class MirrorPointer(Pointer):
         return True
 
     async def act(self, client: Hashable, actions: Sequence[Action]) -> Mark | None:
-        """Forward these actions; see `Pointer.act`."""
+        """Forward these actions; see `SharedPointer.act`."""
         async with self.pace.turn:
             mark = await self._forward(Point(actions=list(actions)))
         for action in actions:
@@ -247,8 +247,8 @@ def mirror_devices(forward: Forward) -> Devices:
         return await forward(Keys(steps=list(steps)))
 
     pace = Pace(_remote)
-    return Devices(Keyboard(send, pace), MirrorPointer(forward, pace), KeyboardLamps())
+    return Devices(SharedKeyboard(send, pace), _MirrorPointer(forward, pace), KeyboardLamps())
 
 
 async def _remote() -> Gauge:
-    return RemoteGauge()
+    return _RemoteGauge()

@@ -53,7 +53,7 @@ _INSTALL = {
 }
 
 
-class PreparedXvfb(NamedTuple):
+class _PreparedXvfb(NamedTuple):
     """A checked launch of an Xvfb.
 
     Attributes:
@@ -83,7 +83,7 @@ def locate() -> str:
     return path
 
 
-def prepare(request: Launch) -> PreparedXvfb:
+def _prepare(request: Launch) -> _PreparedXvfb:
     """Check a launch of Xvfb.
 
     Raises:
@@ -97,17 +97,17 @@ def prepare(request: Launch) -> PreparedXvfb:
     if request.running:
         if request.arguments:
             raise ConflictError(f"the Xvfb {request.running} runs already: it takes no arguments")
-        return PreparedXvfb(request, "")
+        return _PreparedXvfb(request, "")
     plan(request.arguments, 3, "")
-    return PreparedXvfb(request, locate())
+    return _PreparedXvfb(request, locate())
 
 
-class Xvfb(Emulator):
+class _XvfbEmulator(Emulator):
     """The common part of both: a process, a display and a screen."""
 
     kind = "xvfb"
 
-    def __init__(self, claim: Claim, prepared: PreparedXvfb, events: MachineEvents) -> None:
+    def __init__(self, claim: Claim, prepared: _PreparedXvfb, events: MachineEvents) -> None:
         super().__init__(events)
         self.plan = Plan()
         self._name = claim.name
@@ -168,10 +168,10 @@ class Xvfb(Emulator):
         }
 
 
-class StartedXvfb(Xvfb):
+class _StartedXvfb(_XvfbEmulator):
     """A server started for the machine."""
 
-    def __init__(self, claim: Claim, prepared: PreparedXvfb, events: MachineEvents) -> None:
+    def __init__(self, claim: Claim, prepared: _PreparedXvfb, events: MachineEvents) -> None:
         super().__init__(claim, prepared, events)
         self._child = Child("Xvfb", claim, claim.paths.emulator_log(self.kind))
 
@@ -244,7 +244,7 @@ class StartedXvfb(Xvfb):
         return _plain(self._child.last_lines())
 
 
-class RunningXvfb(Xvfb):
+class _RunningXvfb(_XvfbEmulator):
     """A server that was already running."""
 
     async def start(self, ended: Ended) -> None:
@@ -303,8 +303,8 @@ async def _line(descriptor: int) -> str:
     return data.partition(b"\n")[0].decode("ascii", "replace")
 
 
-def _create(claim: Claim, prepared: PreparedXvfb, events: MachineEvents) -> Xvfb:
-    return (StartedXvfb if prepared.path else RunningXvfb)(claim, prepared, events)
+def _create(claim: Claim, prepared: _PreparedXvfb, events: MachineEvents) -> _XvfbEmulator:
+    return (_StartedXvfb if prepared.path else _RunningXvfb)(claim, prepared, events)
 
 
-FACTORY = EmulatorFactory(prepare, _create)
+FACTORY = EmulatorFactory(_prepare, _create)

@@ -143,7 +143,7 @@ Event = (
 )
 
 
-class Outcome(NamedTuple):
+class _Outcome(NamedTuple):
     """The result of one message: a reply to send first, then events to handle."""
 
     reply: bytes
@@ -207,27 +207,27 @@ class DisplayListener:
         if maps:
             self._methods[messages.LISTENER_MAP] = mapping
 
-    def receive(self, message: Received | RejectedMessage) -> Outcome:
+    def receive(self, message: Received | RejectedMessage) -> _Outcome:
         """Handle one message from the splitter; a message that is not valid raises nothing."""
         if isinstance(message, RejectedMessage):
             events = (Mistake(message.error),)
             if message.message is None:
-                return Outcome(b"", events)
-            return Outcome(self._error(message.message, INVALID_ARGS, message.error), events)
+                return _Outcome(b"", events)
+            return _Outcome(self._error(message.message, INVALID_ARGS, message.error), events)
         if message.kind != 1:
             # A listener receives no signals, and makes no calls that could be answered.
-            return Outcome(b"", ())
+            return _Outcome(b"", ())
         try:
             answer = self._dispatch(message)
         except _CallError as error:
-            return Outcome(self._error(message, error.name, error), ())
+            return _Outcome(self._error(message, error.name, error), ())
         except PeerError as error:
-            return Outcome(self._error(message, INVALID_ARGS, error), (Mistake(error),))
+            return _Outcome(self._error(message, INVALID_ARGS, error), (Mistake(error),))
         if not message.wants_reply:
-            return Outcome(b"", answer.events)
+            return _Outcome(b"", answer.events)
         serial = self._next_serial()
         reply = messages.method_return(message.serial, serial, answer.signature, answer.body)
-        return Outcome(reply, answer.events)
+        return _Outcome(reply, answer.events)
 
     def _dispatch(self, message: Received) -> _Answer:
         what = f"{message.interface}.{message.member}({message.signature})"

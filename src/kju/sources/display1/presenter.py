@@ -52,7 +52,7 @@ OFF = "the guest has switched this display off"
 LOST = "the guest's display memory was cut short; nothing more can be read from it"
 
 
-class DelayedPicture:
+class _DelayedPicture:
     """At most one picture that is not published yet, and the time at which it will be.
 
     Attributes:
@@ -86,7 +86,7 @@ class DelayedPicture:
         return picture
 
 
-class GuestCursor:
+class _GuestCursor:
     """The cursor as QEMU sent it last, to be published in a new surface again."""
 
     def __init__(self) -> None:
@@ -129,13 +129,13 @@ class Presenter:
         self.fell_back = False
         self.out_of_step = False
         self.paused = False
-        self._delayed = DelayedPicture()
+        self._delayed = _DelayedPicture()
         self._damage = Region()
         self._whole = False  # compare everything, not only the damage
         self._mappings = Mappings()
         self._last_map: ScanoutPicture | None = None
         self._blank = True  # nothing is shown: the surface's state is not LIVE or PAUSED
-        self._cursor = GuestCursor()
+        self._cursor = _GuestCursor()
 
     @property
     def deadline(self) -> float:

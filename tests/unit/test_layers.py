@@ -63,7 +63,6 @@ CORE = (
     "emulators.qemu.stderr",
     "emulators.xvfb.arguments",
     "emulators.xvfb.xwd",
-    "vision.annotate",
     "vision.areas",
     "vision.looking",
     "vision.pixels",

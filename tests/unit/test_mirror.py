@@ -29,7 +29,7 @@ SUITES: dict[str, str] = {
         "viewers.connection viewers.contract viewers.guest_input viewers.picture viewers.stub "
         "viewers.targets viewers.viewer"
     ),
-    "conformance/test_waits.py": "client.aio.waits client.timeouts client.waits vision.opencv",
+    "conformance/test_waits.py": "client.aio.waits client.timeouts client.waits",
     "integration/client/test_events.py": "client.life",
     "integration/client/test_machine.py": (
         "aio client.actions client.aio.keyboard client.aio.link client.aio.machine "
@@ -106,8 +106,8 @@ SUITES: dict[str, str] = {
     "unit/test_escaping.py": "cli.doctor",
     "unit/viewers/terminal/test_input.py": "viewers.terminal.keyboard",
     "unit/viewers/terminal/test_paint.py": "viewers.terminal.ability",
-    "unit/vision/test_glyphs.py": "vision.console_fonts vision.grids",
-    "unit/vision/test_looking.py": "vision.annotate vision.areas vision.timeout",
+    "unit/vision/test_glyphs.py": "vision.cells",
+    "unit/vision/test_looking.py": "vision.areas vision.timeout",
     "unit/vision/test_needle.py": "vision.openqa",
     "unit/wire/codecs/test_codecs.py": (
         "wire.codecs wire.codecs.base wire.codecs.lz4 wire.codecs.raw wire.codecs.zstd"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -92,7 +93,7 @@ def test_the_script_names_the_command_and_the_variable(
 
 def test_bash_completes_with_the_script(tmp_path: Path) -> None:
     kju = tmp_path / "kju"
-    kju.write_text(f'#!/bin/sh\nexec {sys.executable} -m kju.cli "$@"\n')
+    kju.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m kju.cli "$@"\n')
     kju.chmod(0o755)
     script = f"""
     PATH={tmp_path}:$PATH

@@ -72,7 +72,7 @@ class ConsoleSurface:
 
     Raises:
         UsageError: No surface can be made at *address*.
-        KjuError: There is no memory for it, or the address is taken.
+        KjuError: Out of memory, or the address is in use.
     """
 
     def __init__(self, index: int, address: str, on_mode: OnMode) -> None:
@@ -118,7 +118,9 @@ class ConsoleSurface:
             pass  # the loop is closed: the host is ending
 
     def enlarge(self, needed: int, retarget: Callable[[SurfaceProducer], object]) -> None:
-        """Replace the surface by one with room for *needed* bytes.
+        """Replace the surface by one with room for *needed* bytes of pixels.
+
+        If that fails, the old surface stays, in the state UNAVAILABLE.
 
         Args:
             needed: Bytes of pixels.
@@ -130,7 +132,8 @@ class ConsoleSurface:
         # The hold's surface is about to be superseded, and the source may be waiting for it.
         self.release_hold()
         if old.address:
-            # A name leads to one surface only; those who follow it wait for the next one.
+            # A name leads to one surface only: close the old one before the next is made. Clients
+            # that follow the name wait for the next one.
             old.close(State.SUPERSEDED)
         try:
             self.producer = self._create(needed)

@@ -67,7 +67,7 @@ class RequestHandler(Protocol):
         """Answer a request within this call; None if it has to wait."""
 
     def release_client(self, client: Client) -> None:
-        """Release everything of a client that has disconnected, or was."""
+        """Release everything of a client that has disconnected, or was disconnected."""
 
 
 class Client:
@@ -279,7 +279,7 @@ class Client:
         sent = self._sock.sendmsg(
             [out.data], rights if out.descriptors else [], socket.MSG_NOSIGNAL
         )
-        # The descriptors went with the first byte.
+        # The descriptors were sent with the first byte.
         self._unsent.popleft()
         self._unsent_bytes -= sent
         if sent < len(out.data):
@@ -339,7 +339,7 @@ class ControlServer:
         self._loop.add_reader(self._sock, self._accept)
 
     def adopt(self, sock: socket.socket, side: HostSide) -> Client:
-        """Serve a connection that did not come through this socket."""
+        """Serve a connection that was not accepted by this socket."""
         client = Client(sock, self._handler, side, self._no_place)
         self.clients.append(client)
         return client

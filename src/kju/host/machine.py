@@ -183,7 +183,7 @@ class HostedMachine:
         return None
 
     def greet(self, client: Client) -> None:
-        """Announce a client that has said hello."""
+        """Announce a client that has sent its greeting."""
         self.events.happen("client-came", _client_data(client))
 
     def release_client(self, client: Client) -> None:
@@ -237,7 +237,7 @@ class HostedMachine:
 
 
 def _last_state(ending: Ending) -> tuple[State, str]:
-    """Return a surface's last state: closed if the end was requested, otherwise gone."""
+    """Return a surface's last state: CLOSED if the end was requested, otherwise GONE."""
     closed = ending.asked and ending.status is None
     return State.CLOSED if closed else State.GONE, ending.reason
 

@@ -52,7 +52,7 @@ class RunningMachine(Protocol):
         """Everyone connected."""
 
     def greet(self, client: Client) -> None:
-        """Announce a client that has said hello."""
+        """Announce a client that has sent its greeting."""
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Run this in the background."""
@@ -261,7 +261,8 @@ def _console(machine: RunningMachine, index: int) -> Console:
         return consoles[index]
     except IndexError:
         have = len(consoles)
-        raise UsageError(f"there is no console {index}: {machine.name} has {have}") from None
+        last = "console 0 only" if have == 1 else f"consoles 0 to {have - 1}"
+        raise UsageError(f"console {index} does not exist: {machine.name} has {last}") from None
 
 
 async def _wake_once(console: Console) -> None:

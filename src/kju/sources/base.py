@@ -1,14 +1,15 @@
 """The contract of a source: it fills the `Producer` of one console.
 
-Rules that every source obeys:
+Rules for every source:
 
 - It works between `start` and `stop`, if needed in a thread of its own (`ThreadedSource`). After
   `stop` has returned, nothing more is published. `stop` may be called before `start`.
 - It never waits for a consumer, and it holds a bounded amount of display data.
 - It reports each new `SourceStatus` through its callback. The callback runs in the source's thread.
   It must return at once and must not call the source.
-- It asks for what it lacks in that status (`Need`), and continues as well as it can until then.
-- When it ends by itself, the last picture stays published. Its owner decides what follows.
+- A status can have a request to its owner (`Need`); until that is met, the source continues as
+  well as it can.
+- When it ends by itself, the last picture stays published. Its owner decides what to do next.
 
 `StubSource` is the smallest complete source; read it before you write one.
 
@@ -42,7 +43,7 @@ class Phase(Enum):
 
 
 class Need(Enum):
-    """What a source asks of its owner."""
+    """A source's request to its owner."""
 
     NOTHING = "nothing"
     REGISTER = "register"
@@ -58,7 +59,7 @@ class SourceStatus(NamedTuple):
         phase: Its phase.
         name: The source's public name, for example ``display1-map``.
         reason: Why it is not a faster source, or why it ended; empty when all is well.
-        need: What it asks for.
+        need: Its request.
         needed: Bytes of pixels, with `Need.LARGER`.
     """
 
@@ -128,7 +129,7 @@ class Source(abc.ABC):
         """
         self.paused = paused
 
-    def note_input(self) -> None:  # noqa: B027  most sources are told what changes
+    def note_input(self) -> None:  # noqa: B027  most sources receive each change
         """Publish soon: the guest has been sent an input."""
 
     @property
@@ -255,7 +256,7 @@ class ThreadedSource(Source):
         """End the thread's sleep. Any thread may call it."""
 
     def _interrupt(self) -> None:
-        """Interrupt what the thread waits for; called once by `stop`, after `_wake`."""
+        """Interrupt the call in which the thread waits; called once by `stop`, after `_wake`."""
 
     # -- everything below runs in the source's thread
 
@@ -271,7 +272,7 @@ class ThreadedSource(Source):
         """
 
     def _flush(self, done: threading.Event) -> None:
-        """Publish what there is, then set *done*."""
+        """Publish all changes, then set *done*."""
         done.set()
 
     def _take_requests(self) -> list[Callable[[], object]]:
@@ -283,7 +284,7 @@ class ThreadedSource(Source):
         """Publish that the source has ended by itself, where the picture is not valid any more."""
 
     def _release(self) -> None:
-        """Release what the source holds. Called at the thread's end and by `stop`."""
+        """Release the source's resources. Called at the thread's end and by `stop`."""
 
     def _run(self) -> None:
         reason = ""

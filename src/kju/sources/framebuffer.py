@@ -49,7 +49,7 @@ BRISK_FOR = 100 * MS
 #: are a millisecond and longer, and the lock costs little in comparison.
 SCAN_ALONE_FOR = 25 * MS
 
-TRUNCATED = "the guest's video memory was cut by another process"
+TRUNCATED = "another process truncated the guest's video memory"
 
 
 class FramebufferSource(ThreadedSource):
@@ -194,7 +194,7 @@ class FramebufferSource(ThreadedSource):
             self._sleep.acquire(timeout=left / 1e9)
 
     def _scan(self) -> int:
-        """Run the requests and compare what is due; returns when the next comparison is due."""
+        """Run the requests and the due comparisons; return the time of the next one."""
         requests = self._take_requests()
         for request in requests:
             request()

@@ -92,7 +92,7 @@ class SharedKeyboard:
 
         Args:
             client: The client.
-            steps: Key numbers, each with whether it goes down.
+            steps: Key numbers, each with True for a press and False for a release.
             interval: Seconds between two steps, and before the first; None sends them as fast as
                 the guest takes them.
 

@@ -1,6 +1,6 @@
 """SHELL: the console of a mirror: a `Mirror` draws a remote screen in its surface.
 
-Input goes to the screen's own host, which paces it:
+Input is forwarded to the screen's own host, which paces it:
 
 - A request is forwarded as a whole: on a slow link each message costs a round trip.
 - Held buttons and keys are recorded here too, so that a client that disconnects from a mirror

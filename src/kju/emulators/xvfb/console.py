@@ -253,7 +253,7 @@ class _FramebufferKind(SourceKind):
             XvfbError: The memory was truncated.
         """
         if self._framebuffer.mapping.lost:
-            raise XvfbError(f"{self._framebuffer.address} was cut by another process")
+            raise XvfbError(f"{self._framebuffer.address} was truncated by another process")
         source = FramebufferSource(
             self._framebuffer.mapping, self._framebuffer.picture, producer, on_status, name="xvfb"
         )
@@ -308,8 +308,8 @@ class XvfbConsole(Console):
 
 async def _refuse(*_: object) -> NoReturn:
     raise UsageError(
-        "kju sends no input to an X server: use a program of its own, such as xdotool, with the"
-        " DISPLAY that kju info says"
+        "kju sends no input to an X server: use an X program such as xdotool, with the DISPLAY"
+        " that kju info shows"
     )
 
 
@@ -333,10 +333,10 @@ class _RefusingPointer(SharedPointer):
         await _refuse()
 
     async def _put_buttons(self, numbers: Sequence[int], down: bool) -> None:
-        """Do nothing: none is ever down."""
+        """Do nothing: no button or finger is ever down."""
 
     async def _put_fingers(self, fingers: Sequence[int], down: bool) -> None:
-        """Do nothing: none is ever down."""
+        """Do nothing: no button or finger is ever down."""
 
 
 def _refusing_devices() -> Devices:

@@ -58,7 +58,7 @@ class _PreparedXvfb(NamedTuple):
 
     Attributes:
         request: The request.
-        path: Of the program; empty if a running one is to be shown.
+        path: The program; empty for a running one.
     """
 
     request: Launch
@@ -66,7 +66,7 @@ class _PreparedXvfb(NamedTuple):
 
     @property
     def default_name(self) -> str:
-        """The name of a machine that was given none."""
+        """The name of a machine without a given one."""
         return self.request.emulator
 
 
@@ -74,7 +74,7 @@ def locate() -> str:
     """Return the Xvfb in PATH.
 
     Raises:
-        XvfbError: It is missing; the message says how to install it.
+        XvfbError: Xvfb is missing; the message names the command that installs it.
     """
     path = shutil.which("Xvfb")
     if path is None:
@@ -141,7 +141,7 @@ class _XvfbEmulator(Emulator):
         log.info("shown: process %d, display %s, %s", self._pid, self._display, found.address)
 
     async def powerdown(self) -> None:
-        """Refuse: there is no power button.
+        """Refuse: an X server has no power button.
 
         Raises:
             UsageError: Always.

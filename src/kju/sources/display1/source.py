@@ -309,7 +309,7 @@ class Display1Source(ThreadedSource):
         self.mistakes += 1
         if self.mistakes & (self.mistakes - 1) == 0:
             log.warning(
-                "console %s: rejected (%d so far): %s", self.label, self.mistakes, str(error)
+                "console %s: rejected (%d in all): %s", self.label, self.mistakes, str(error)
             )
 
     def _running(self) -> SourceStatus:

@@ -15,10 +15,11 @@ SOURCE = Path(kju.__file__).parent
 
 #: From the bottom up: a module imports from its own folder and from lower layers.
 LAYERS = (
-    {"errors", "escaping", "extras", "bounded", "roles", "signals"},
+    {"errors", "escaping", "extras", "bounded", "signals"},
     {"surface"},
     {"keys"},
-    {"wire", "protocol"},
+    {"protocol"},
+    {"wire"},
     {"files"},
     {"memory", "vision", "store"},
     {"sources", "remote"},
@@ -43,7 +44,6 @@ APART = {
 CORE = (
     "errors",
     "escaping",
-    "roles",
     "surface",
     "keys",
     "wire",

@@ -89,10 +89,7 @@ SUITES: dict[str, str] = {
     "unit/emulators/test_launch.py": "emulators.base",
     "unit/files/test_faults.py": "files.staging",
     "unit/files/test_folder.py": "files.ownership files.tree",
-    "unit/host/test_requests.py": "protocol.requests",
-    "unit/protocol/test_framing.py": (
-        "protocol.kinds protocol.messages protocol.replies protocol.values"
-    ),
+    "unit/protocol/test_framing.py": "protocol.messages",
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/sources/display1/test_frames.py": "sources.display1.messages",

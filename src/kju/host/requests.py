@@ -1,6 +1,6 @@
 """SHELL: the requests of clients: one table of their handlers and of the roles that may send them.
 
-A new request is a message in `kju.protocol.requests`, a handler, and a line in `REQUESTS`.
+A new request is a message in `kju.protocol.messages`, a handler, and a line in `REQUESTS`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from ..emulators.events import MachineEvents
 from ..errors import LimitError, RoleError, UsageError
 from ..protocol import messages
 from ..protocol.framing import MAX_FRAME, no_screen
-from ..protocol.messages import AnyRequest, Launch, Role
+from ..protocol.launch_options import Launch
+from ..protocol.messages import AnyRequest
+from ..protocol.values import Role
 from ..store.paths import Paths
 from ..surface import NOTHING_TAKEN, Mark
 from .control import Client, Result
@@ -162,7 +164,9 @@ def _arguments(text: str) -> dict[str, Any]:
     return found
 
 
-async def _snapshot(machine: RunningMachine, client: Client, request: messages.Snapshot) -> Result:
+async def _snapshot(
+    machine: RunningMachine, client: Client, request: messages.ChangeSnapshot
+) -> Result:
     return Result(await machine.emulator.snapshots.do(request.how, request.tag))
 
 
@@ -212,13 +216,17 @@ async def _refresh(machine: RunningMachine, client: Client, request: messages.Re
     return Result(messages.Done(version=await console.refresh(sync=request.sync)))
 
 
-async def _hold(machine: RunningMachine, client: Client, request: messages.Hold) -> Result:
+async def _hold(
+    machine: RunningMachine, client: Client, request: messages.HoldPublishing
+) -> Result:
     console = _console(machine, request.console)
     seconds = request.milliseconds / 1000
     return Result(messages.Done(version=await console.surface.hold(client, seconds)))
 
 
-async def _unhold(machine: RunningMachine, client: Client, request: messages.Unhold) -> Result:
+async def _unhold(
+    machine: RunningMachine, client: Client, request: messages.ResumePublishing
+) -> Result:
     _console(machine, request.console).surface.unhold(client)
     return Result(messages.Done())
 
@@ -299,20 +307,20 @@ _CONTROL: frozenset[Role] = frozenset(("control",))
 #: Every request. `Cancel` is handled in `kju.host.control`, which has the tasks.
 REQUESTS: dict[type[AnyRequest], _RequestRule] = {
     messages.Hello: _RequestRule(_hello, _ALL),
-    messages.Launch: _RequestRule(_launch, _CONTROL),
+    Launch: _RequestRule(_launch, _CONTROL),
     messages.GetInfo: _RequestRule(_info, _ALL),
     messages.Stop: _RequestRule(_stop, _CONTROL),
     messages.Subscribe: _RequestRule(_subscribe, _ALL),
     messages.Power: _RequestRule(_power, _CONTROL),
     messages.Execute: _RequestRule(_execute, _CONTROL),
-    messages.Snapshot: _RequestRule(_snapshot, _CONTROL),
+    messages.ChangeSnapshot: _RequestRule(_snapshot, _CONTROL),
     messages.GetSnapshots: _RequestRule(_snapshots, _ALL),
     messages.GetSerial: _RequestRule(_serial, _ALL),
     messages.GetSurface: _RequestRule(_surface, _ALL),
     messages.GetLive: _RequestRule(_live, _CONTROL),
     messages.Refresh: _RequestRule(_refresh, _ALL),
-    messages.Hold: _RequestRule(_hold, _CONTROL),
-    messages.Unhold: _RequestRule(_unhold, _ALL),
+    messages.HoldPublishing: _RequestRule(_hold, _CONTROL),
+    messages.ResumePublishing: _RequestRule(_unhold, _ALL),
     messages.Keys: _RequestRule(_keys, _CONTROL),
     messages.GetLamps: _RequestRule(_lamps, _ALL),
     messages.Point: _RequestRule(_point, _CONTROL),

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from .. import extras
 from ..errors import InputError, KjuError, MissingError, PeerError, RoleError, UnavailableError
-from ..roles import Role, may_send_input
+from ..protocol.values import Role, may_send_input
 from ..wire import codecs, messages
 from ..wire.codecs import jpeg
 from ..wire.greeting import Prove, Stage

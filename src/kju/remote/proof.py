@@ -20,7 +20,7 @@ import logging
 from collections.abc import Iterator
 
 from ..errors import KjuError, PeerError, UsageError
-from ..roles import Role, granted
+from ..protocol.values import Role, granted
 from ..wire.greeting import Admission, Prove, Proven
 from ..wire.messages import Challenge, Hello, encode
 from ..wire.seal import KeyExchange

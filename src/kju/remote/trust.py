@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from ..errors import FileError, KjuError, LimitError, PeerError, UsageError
-from ..roles import ROLES, Role
+from ..protocol.values import ROLES, Role
 from . import certificates
 from .addresses import Tls
 from .certificates import Kind

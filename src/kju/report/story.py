@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..keys import NAMES, US
 from ..protocol.input_log import Input
-from ..protocol.messages import BUTTONS, Button, By, Finger, To, Wheel
+from ..protocol.values import BUTTONS, Button, By, Finger, To, Wheel
 from ..surface.geometry import Rect
 from .film import Picture
 

@@ -15,8 +15,8 @@ from ..client.aio.link import AsyncLink
 from ..client.aio.snapshots import events
 from ..client.defined import running_names
 from ..errors import KjuError, UnavailableError, UsageError
-from ..protocol.kinds import KINDS
-from ..protocol.messages import Done, Finger, GetInfo, Info, Keys, Point, To
+from ..protocol.messages import Done, GetInfo, Info, Keys, Point
+from ..protocol.values import KINDS, Finger, To
 from ..remote import addresses
 from ..remote.addresses import Options, endpoint
 from ..remote.transport import Engine

@@ -15,7 +15,7 @@ from ..client.machine import Machine, attach
 from ..client.surface import Surface
 from ..client.targets import check_console, open_surface
 from ..errors import KjuError, ProducerGoneError, WaitTimeoutError
-from ..protocol.messages import Role
+from ..protocol.values import Role
 from .sender import Sender
 
 _T = TypeVar("_T")

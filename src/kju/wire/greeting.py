@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..errors import KjuError, PeerError
-from ..roles import Role
+from ..protocol.values import Role
 from . import codecs, messages
 from .messages import PROTOCOL, Challenge, Hello, Proof, Welcome
 from .seal import MemberSeal

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ..errors import PeerError
-from ..roles import Role
+from ..protocol.values import Role
 from ..surface import MAX_SIDE
 from .codecs.base import MAX_BLOCK
 

@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import FormatError, GeometryError, KjuError, PeerError
-from ..roles import Role
+from ..protocol.values import Role
 from . import messages
 from .codecs import offered
 from .greeting import Prove, Stage, ViewerGreeting

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import KjuError, PeerError
-from ..roles import Role, may_send_input
+from ..protocol.values import Role, may_send_input
 from ..surface.geometry import Rect
 from . import messages
 from .encoder import Encoder

@@ -26,7 +26,7 @@ from support.wire_scene import surface
 
 from kju.emulators.mirror.console import MirrorConsole, MirrorSurface, mirror_devices
 from kju.errors import InputError, KjuError, RoleError, UnavailableError
-from kju.protocol.messages import Request
+from kju.protocol.values import Request
 from kju.remote import mirror as mirror_module
 from kju.remote import mirror_link
 from kju.remote.addresses import Options, Tls, endpoint

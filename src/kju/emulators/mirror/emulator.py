@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ...errors import UnavailableError, UsageError
-from ...protocol.messages import Keys, Launch, Point, Remote, Request
+from ...protocol.launch_options import Launch, Remote
+from ...protocol.messages import Keys, Point
+from ...protocol.values import Request
 from ...remote import addresses
 from ...remote.addresses import Options, endpoint
 from ...remote.mirror import Mirror, check_readable

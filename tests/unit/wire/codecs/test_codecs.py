@@ -14,7 +14,7 @@ from support.wire_scene import Scene
 
 from kju.client.requests import check_codec
 from kju.errors import PeerError
-from kju.protocol.messages import Remote
+from kju.protocol.launch_options import Remote
 from kju.remote.mirror import readable
 from kju.wire import codecs
 from kju.wire.encoder import Encoder, Encoders

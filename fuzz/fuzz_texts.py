@@ -14,13 +14,13 @@ import harness
 import msgspec
 
 with harness.instrumented():
-    from kju.emulators.events import Events, from_remote
+    from kju.emulators.events import MachineEvents, from_remote
     from kju.emulators.qemu import stderr
     from kju.emulators.qemu.snapshots import disks as snapshots
     from kju.errors import DefinitionError, FormatError, QemuError
     from kju.escaping import lines, one_line
     from kju.protocol import input_log as recording
-    from kju.protocol.messages import Button, By, Finger, To, Wheel
+    from kju.protocol.values import Button, By, Finger, To, Wheel
     from kju.store.definition import Definition, write
     from kju.store.definition import decode as define
 
@@ -177,7 +177,7 @@ def an_event(data: bytes) -> None:
     text = name.decode("utf-8", "surrogateescape")
     assert one_line(text).isprintable() and lines(text).replace("\n", "").isprintable()
     if told := from_remote(text, rest):
-        Events().happen(*told)
+        MachineEvents().happen(*told)
         assert told[0].startswith("remote-") and told[0].isprintable()
         msgspec.msgpack.encode(told[1])
 

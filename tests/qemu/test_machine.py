@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from support import guests
 
+from kju.emulators.events import MachineEvents
 from kju.emulators.qemu import launch
 from kju.emulators.qemu.emulator import QemuEmulator
 from kju.emulators.qemu.program import Accelerator
 from kju.host.machine import Launcher, Machine
-from kju.protocol import messages
 from kju.protocol.framing import HostSide, pack
+from kju.protocol.launch_options import Launch
 from kju.store import claims
 from kju.store.running import names
 
@@ -33,16 +34,16 @@ async def test_a_broken_display_connection_is_opened_again(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     # A display that is listened to from the start.
     arguments = ["-accel", "tcg", "-vga", "virtio"]
-    request = messages.Launch(
-        machine="m", image=str(guests.INVADERS), memory="64", arguments=arguments
-    )
+    request = Launch(machine="m", image=str(guests.INVADERS), memory="64", arguments=arguments)
 
     ours, theirs = socket.socketpair()
     with ours:
         side = HostSide(launch=True)
         side.receive_data(pack(request, 1))
         claim = claims.claim("m")
-        emulator = QemuEmulator(claim, launch.prepare(request), Accelerator("user", ""))
+        emulator = QemuEmulator(
+            claim, launch.prepare(request), Accelerator("user", ""), MachineEvents()
+        )
         machine = Machine(claim, request, emulator, Launcher(theirs, side, 1))
         run = asyncio.create_task(machine.run())
         await running(machine)

@@ -26,8 +26,7 @@ SUITES: dict[str, str] = {
     "conformance/test_sources.py": "sources.base sources.threaded",
     "conformance/test_surface.py": "client.base client.following client.origin",
     "conformance/test_viewers.py": (
-        "viewers.connection viewers.contract viewers.guest_input viewers.picture viewers.stub "
-        "viewers.targets viewers.viewer"
+        "viewers.connection viewers.contract viewers.targets viewers.viewer"
     ),
     "conformance/test_waits.py": "client.aio.waits client.timeouts client.waits",
     "integration/client/test_events.py": "client.life",
@@ -37,26 +36,24 @@ SUITES: dict[str, str] = {
         "client.pointer client.requests client.screen"
     ),
     "integration/remote/test_link.py": (
-        "emulators.mirror.console emulators.mirror.devices remote.drawing "
+        "emulators.mirror.console remote.drawing "
         "remote.transport serving.audience serving.served_screen serving.shared_screen"
     ),
     "integration/report/test_record.py": "client.witness",
     "integration/sources/display1/test_source.py": "sources.display1.channel",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
-    "multiprocess/test_senders.py": "emulators.mirror.emulator emulators.mirror.launch",
+    "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (
         "viewers.terminal.backend viewers.terminal.tty viewers.terminal.view"
     ),
     "multiprocess/test_wait_command.py": "cli.wait",
-    "multiprocess/test_xvfb.py": (
-        "emulators.xvfb.console emulators.xvfb.emulator emulators.xvfb.launch"
-    ),
+    "multiprocess/test_xvfb.py": "emulators.xvfb.emulator",
     "qemu/test_boards.py": "emulators.qemu.board_probe",
     "qemu/test_cli.py": "cli.__main__ cli.demo cli.machines cli.screen",
     "qemu/test_display1.py": "emulators.qemu.display",
     "qemu/test_faults.py": "emulators.spawn",
     "qemu/test_host.py": (
-        "client.start emulators.base emulators.qemu.emulator emulators.qemu.guest_input "
+        "client.start emulators.qemu.emulator emulators.qemu.guest_input "
         "emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),
     "qemu/test_pointer.py": "client.replaying",
@@ -70,7 +67,7 @@ SUITES: dict[str, str] = {
         "emulators.qemu.announced_size emulators.qemu.console emulators.qemu.mode_monitor "
         "emulators.qemu.screenshot"
     ),
-    "qemu/test_window.py": "viewers.qt.view viewers.qt.widget viewers.qt.window",
+    "qemu/test_window.py": "viewers.qt viewers.qt.widget viewers.qt.window",
     "unit/cli/test_app.py": "cli.command client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
     "unit/emulators/input/test_pace.py": (
@@ -79,7 +76,7 @@ SUITES: dict[str, str] = {
     ),
     "unit/emulators/qemu/input/test_pointer.py": "emulators.qemu.input.events",
     "unit/emulators/qemu/test_arguments.py": (
-        "emulators.plan emulators.qemu.arguments.board emulators.qemu.arguments.devices "
+        "emulators.qemu.arguments.board emulators.qemu.arguments.devices "
         "emulators.qemu.arguments.plan emulators.qemu.arguments.user_options"
     ),
     "unit/emulators/qemu/test_snapshots.py": (
@@ -89,12 +86,10 @@ SUITES: dict[str, str] = {
     "unit/emulators/test_console.py": (
         "emulators.console_surface emulators.input.devices emulators.supervisor"
     ),
+    "unit/emulators/test_launch.py": "emulators.base",
     "unit/files/test_faults.py": "files.staging",
     "unit/files/test_folder.py": "files.ownership files.tree",
-    "unit/host/test_requests.py": "protocol.requests",
-    "unit/protocol/test_framing.py": (
-        "protocol.kinds protocol.messages protocol.replies protocol.values"
-    ),
+    "unit/protocol/test_framing.py": "protocol.messages",
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/sources/display1/test_frames.py": ("sources.display1._jeepney sources.display1.messages"),
@@ -107,8 +102,6 @@ SUITES: dict[str, str] = {
     "unit/store/test_logs.py": "emulators.child store.postmortem",
     "unit/store/test_running.py": "store.claims store.paths",
     "unit/test_escaping.py": "cli.doctor",
-    "unit/viewers/terminal/test_input.py": "viewers.terminal.keyboard",
-    "unit/viewers/terminal/test_paint.py": "viewers.terminal.ability",
     "unit/vision/test_glyphs.py": "vision.cells",
     "unit/vision/test_looking.py": "vision.areas vision.timeout",
     "unit/vision/test_needle.py": "vision.openqa",

@@ -24,10 +24,9 @@ from support.link_scene import (
 )
 from support.wire_scene import surface
 
-from kju.emulators.mirror.console import MirrorConsole
-from kju.emulators.mirror.devices import mirror_devices
+from kju.emulators.mirror.console import MirrorConsole, MirrorSurface, mirror_devices
 from kju.errors import InputError, KjuError, RoleError, UnavailableError
-from kju.protocol.messages import Request
+from kju.protocol.values import Request
 from kju.remote import mirror as mirror_module
 from kju.remote import mirror_link
 from kju.remote.addresses import Options, Tls, endpoint
@@ -43,7 +42,7 @@ from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
 from kju.wire import sender_session as sender_module
 from kju.wire.greeting import Admission
-from kju.wire.messages import Done, Hello
+from kju.wire.messages import InputDone, SessionHello
 
 pytest.importorskip("zenoh")
 
@@ -70,7 +69,7 @@ async def test_viewers_follow_and_drive_a_screen(open_link: OpenLink) -> None:
 
 
 async def test_a_viewer_gets_the_view_role_or_is_refused(open_link: OpenLink) -> None:
-    def admit(hello: Hello, raw: bytes) -> Admission:
+    def admit(hello: SessionHello, raw: bytes) -> Admission:
         if hello.user == "eve":
             raise KjuError("eve is not let in")
         return Admission("view")
@@ -352,9 +351,9 @@ async def test_copies_of_an_input_and_its_result_overtake_a_stalled_stream() -> 
     place = f"tcp/127.0.0.1:{free_port()}"
     screen, done = new_screen(), []
 
-    async def count(viewer: ServedViewer, body: bytes) -> Done:
+    async def count(viewer: ServedViewer, body: bytes) -> InputDone:
         done.append(body)
-        return Done(1, 1, 5)
+        return InputDone(1, 1, 5)
 
     async with (
         engine(listen=[place], datagrams=True) as here,
@@ -442,9 +441,16 @@ async def test_pixels_that_a_client_holds_are_not_drawn(tmp_path: Path) -> None:
     place = f"tcp/127.0.0.1:{free_port()}"
     rng, screen = np.random.default_rng(1), new_screen()
     reached, go_on = threading.Event(), threading.Event()
-    console = MirrorConsole(str(tmp_path / "surface"), NAME, mirror_devices(never))
+    mirrors: list[Mirror] = []
+    surface = MirrorSurface(
+        0,
+        str(tmp_path / "surface"),
+        lambda console, producer: None,
+        lambda: mirrors[0] if mirrors else None,
+    )
+    console = MirrorConsole(surface, NAME, mirror_devices(never))
     await console.open()
-    target = console.mirror
+    target = console.source
     assert target is not None
     begin = target.begin
 
@@ -460,7 +466,7 @@ async def test_pixels_that_a_client_holds_are_not_drawn(tmp_path: Path) -> None:
     ):  # fmt: skip
         go_on.set()
         viewer = Mirror(there, NAME, target)
-        console.connect(viewer)
+        mirrors.append(viewer)
         await viewer.open(10)
         await until(lambda: shows(target, screen))  # type: ignore[arg-type]
         go_on.clear()

@@ -11,18 +11,17 @@ import pytest
 from kju.emulators import launch
 from kju.emulators.base import Emulator
 from kju.errors import ConflictError, PeerError, UsageError
-from kju.protocol import messages
 from kju.protocol.framing import HostSide, pack
-from kju.protocol.kinds import KINDS
+from kju.protocol.launch_options import Launch, Remote
+from kju.protocol.values import KINDS
 from kju.store.paths import name_for
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_has_its_two_modules(kind: str) -> None:
-    prepare = import_module(f"kju.emulators.{kind}.launch").prepare
+def test_each_kind_has_a_factory(kind: str) -> None:
     module = import_module(f"kju.emulators.{kind}.emulator")
-    assert list(signature(prepare).parameters) == ["request"]
-    assert list(signature(module.create).parameters) == ["claim", "prepared"]
+    assert list(signature(module.FACTORY.prepare).parameters) == ["request"]
+    assert list(signature(module.FACTORY.create).parameters) == ["claim", "prepared", "events"]
     emulators = [
         each
         for each in vars(module).values()
@@ -33,29 +32,29 @@ def test_each_kind_has_its_two_modules(kind: str) -> None:
 
 def test_a_launch_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(PeerError, match="emulator"):
-        HostSide(launch=True).receive_data(pack(messages.Launch(emulator="bochs"), 1))
+        HostSide(launch=True).receive_data(pack(Launch(emulator="bochs"), 1))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_is_accepted_in_a_launch(kind: str) -> None:
-    (found,) = HostSide(launch=True).receive_data(pack(messages.Launch(emulator=kind), 1))
+    (found,) = HostSide(launch=True).receive_data(pack(Launch(emulator=kind), 1))
     assert msgspec.structs.asdict(found.request)["emulator"] == kind
 
 
 def test_a_zero_byte_is_refused() -> None:
     with pytest.raises(ConflictError, match="zero byte"):
-        launch.prepare(messages.Launch(arguments=["a\0b"]))
+        launch.prepare(Launch(arguments=["a\0b"]))
 
 
 def test_a_surface_in_a_missing_folder_is_refused() -> None:
     with pytest.raises(UsageError, match="there is no folder /nonexistent"):
-        launch.prepare(messages.Launch(surface="/nonexistent/surface"))
+        launch.prepare(Launch(surface="/nonexistent/surface"))
 
 
 def test_the_default_name_of_a_mirror_is_the_remote_machines() -> None:
-    request = messages.Launch(
+    request = Launch(
         emulator="mirror",
         running="zenoh:lab/host1/debian",
-        remote=messages.Remote(connect=["localhost:7447"], insecure=True),
+        remote=Remote(connect=["localhost:7447"], insecure=True),
     )
     assert name_for(launch.prepare(request).default_name) == "debian"

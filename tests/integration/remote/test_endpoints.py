@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import resource
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from support.link_scene import engine, free_port
 from support.wait import HANG
 
 from kju.errors import KjuError
+from kju.files import failure
 from kju.remote import addresses
 
 pytest.importorskip("zenoh")
@@ -31,6 +33,16 @@ async def idle_connections(port: int, count: int) -> AsyncIterator[list[asyncio.
             writer.close()
 
 
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """Allow this process as many open files as the system does; a user's limit is often 1,024."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    failure.raise_descriptor_limit()
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("many_descriptors")
 async def test_idle_connections_do_not_block_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Open more idle connections than zenoh keeps pending by default; none times out."""
     monkeypatch.setattr(addresses, "ACCEPT_TIMEOUT", 3_600_000)

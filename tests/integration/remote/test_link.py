@@ -145,8 +145,12 @@ async def test_audience_shares_one_stream_and_one_member_leads(
         await viewer.open(60)
     await until_async(lambda: all(shows(each, screen) for each in targets))
     await asyncio.sleep(0.5)
-    together = min([await drawn(targets) for _ in range(3)])
-    assert together < 3 * alone  # and not six times: the margin is for losses on a busy computer
+    # Six streams would need six times the bytes in every round. A round in which a busy computer
+    # loses messages needs more than one stream's as well: any round without losses will do.
+    for _ in range(10):
+        if (together := await drawn(targets)) < 3 * alone:
+            break
+    assert together < 3 * alone
     assert [each.receiver.leads for each in viewers] == [True, *[False] * 5]
     viewers[0].close()
     await until_async(lambda: sum(each.receiver.leads for each in viewers[1:]) == 1)

@@ -88,7 +88,6 @@ SUITES: dict[str, str] = {
         "emulators.console_surface emulators.input.devices emulators.supervisor"
     ),
     "unit/emulators/test_launch.py": "emulators.base",
-    "unit/files/test_faults.py": "files.staging",
     "unit/files/test_folder.py": "files.ownership files.tree",
     "unit/protocol/test_framing.py": "protocol.messages",
     "unit/remote/test_proof.py": "remote.certificates",
@@ -96,12 +95,11 @@ SUITES: dict[str, str] = {
     "unit/sources/display1/test_frames.py": ("sources.display1._jeepney sources.display1.messages"),
     "unit/sources/display1/test_listener.py": "sources.display1.events",
     "unit/sources/display1/test_presenter.py": "sources.display1.picture",
-    "unit/store/test_defined.py": (
-        "client.aio.defined client.defined store.clones store.defining "
-        "store.definition_folders store.qemu_img store.snapshot_files store.starting"
+    "unit/store/test_definitions.py": (
+        "client.aio.defined client.defined store.defining store.snapshot_files"
     ),
-    "unit/store/test_logs.py": "emulators.child store.postmortem",
-    "unit/store/test_running.py": "store.claims store.paths",
+    "unit/store/test_log_files.py": "emulators.child",
+    "unit/store/test_running.py": "store.paths",
     "unit/test_escaping.py": "cli.doctor",
     "unit/viewers/terminal/test_input.py": "viewers.terminal.keyboard",
     "unit/viewers/terminal/test_paint.py": "viewers.terminal.ability",

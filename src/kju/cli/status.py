@@ -18,8 +18,7 @@ from ..client.targets import all_info, attach_to_look
 from ..errors import KjuError, MachineGoneError, MachineNotFoundError, WaitTimeoutError
 from ..escaping import one_line
 from ..protocol.values import KINDS
-from ..store import claims, defined, postmortem, running
-from ..store import logs as log_files
+from ..store import definitions, log_files, running
 from ..store.paths import is_defined
 from .command import AnyName, Json
 from .output import BOLD, GREEN, RED, YELLOW, line_of, styled
@@ -59,7 +58,7 @@ def ls(
     rows_of = zip(names, all_info(names), strict=True)
     started = [row for name, facts in rows_of if (row := _row(name, facts))]
     known = {row["name"] for row in started}
-    stopped = [_stopped_row(name) for name in defined.names() if name not in known]
+    stopped = [_stopped_row(name) for name in definitions.names() if name not in known]
     rows = sorted([*started, *stopped], key=lambda row: str(row["name"]))
     if json:
         print(json_format.dumps(rows))
@@ -185,11 +184,11 @@ def logs(
 
     Of a machine that failed, the log that was kept is printed.
     """
-    claims.sweep()
+    running.sweep()
     try:
         found = running.find(name)
     except MachineNotFoundError:
-        last = postmortem.find(name)
+        last = log_files.find_kept(name)
         if last is None:
             raise
         found = last

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple, Unpack
 
 from ..protocol.launch_options import DefineOptions, checked, fields_of, takes
-from ..store import claims, defining, running
-from ..store import defined as store
-from ..store.definition import Definition
+from ..store import defining, running
+from ..store import definitions as store
+from ..store.defining import launch_request
+from ..store.machine_toml import Definition
 from ..store.paths import DEFINITION_FILE, definitions_folder
-from ..store.starting import launch_request
 from .machine import Machine, client_name, launched
 
 
@@ -43,7 +43,7 @@ def machines() -> list[MachineEntry]:
 
 def running_names() -> list[str]:
     """Return the names of this user's running machines, sorted."""
-    claims.sweep()
+    running.sweep()
     return running.names()
 
 

@@ -31,7 +31,7 @@ from ..protocol.messages import (
 )
 from ..protocol.values import Role
 from ..remote.addresses import SCHEME
-from ..store import claims
+from ..store import running
 from ..store.paths import check_name, local_network
 from ..surface import NOTHING_TAKEN, Mark
 from . import life, replaying, requests
@@ -376,7 +376,7 @@ def launched(request: Launch) -> Machine:
     Raises:
         KjuError: It did not start; see `launch`.
     """
-    claims.sweep()
+    running.sweep()
     from .start import start_host  # what it imports is for those who start something
 
     child, sock = start_host()

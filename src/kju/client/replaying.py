@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MachineGoneError, RoleError, UsageError
 from ..protocol.input_log import Input, decode, schedule
 from ..protocol.messages import Keys, Point
-from ..store import logs
+from ..store import log_files
 
 if TYPE_CHECKING:
     from .machine_base import MachineBase
@@ -26,7 +26,7 @@ def read(machine: MachineBase[Any, Any, Any, Any]) -> list[Input]:
         raise RoleError("a view client may not see what is typed; attach with role='control'")
     if reason := machine.end_reason:
         raise MachineGoneError(reason, machine.name)
-    return decode(logs.read(machine._paths.input_log))
+    return decode(log_files.read(machine._paths.input_log))
 
 
 def due(entries: Iterable[Input], speed: float) -> Iterator[tuple[float, Keys | Point]]:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import socket
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from ..bounded import read_most, reader
-from . import staging
-from .failure import failing, release
+from . import writing
+from .failure import failing, read_most, reader, release
 from .ownership import check_file, check_folder, foreign, open_directory, own_target
 
 #: A FIFO in the place of a file must not block its reader.
@@ -171,7 +171,7 @@ class Folder:
             FileError: It could not be written, and the old file is still there; or the disk
                 failed after the new file took its place.
         """
-        staging.replace(self._fd, self.path / name, data, mode, durable=durable)
+        writing.replace_file(self._fd, self.path / name, data, mode, durable=durable)
 
     def write_all(self, files: Mapping[str, tuple[bytes, int]]) -> None:
         """Write several files that belong together: if one fails, none are changed.
@@ -184,7 +184,7 @@ class Folder:
         Raises:
             FileError: One could not be written; all are as they were.
         """
-        staging.replace_all(self._fd, self.path, files)
+        writing.replace_files(self._fd, self.path, files)
 
     @contextlib.contextmanager
     def staged(self, name: str) -> Iterator[Path]:
@@ -198,13 +198,13 @@ class Folder:
         Raises:
             FileError: It could not be finished; the old file is still there.
         """
-        temporary = staging.temporary_name()
+        temporary = writing.temporary_name()
         try:
             yield self.path / temporary
             self.seal(temporary)
-            staging.rename(self._fd, self.path / name, temporary)
+            writing.rename_file(self._fd, self.path / name, temporary)
         except BaseException:
-            staging.discard(self._fd, temporary)
+            writing.discard(self._fd, temporary)
             raise
         self.sync()
 
@@ -243,7 +243,7 @@ class Folder:
             FileError: It exists, or cannot be made.
         """
         with failing(self.path / name, "made"):
-            return self._open(name, staging.NEW)
+            return self._open(name, writing.NEW)
 
     def stage(self, name: str, data: bytes) -> str:
         """Write a temporary file that `rename` can give the name *name*; returns its name.
@@ -251,9 +251,38 @@ class Folder:
         Raises:
             FileError: It could not be written; nothing is left of it.
         """
-        temporary = staging.temporary_name()
-        staging.create(self._fd, self.path / name, temporary, data, 0o600, durable=False)
+        temporary = writing.temporary_name()
+        writing.create_file(self._fd, self.path / name, temporary, data, 0o600, durable=False)
         return temporary
+
+    def listen(self, listener: socket.socket, name: str, backlog: int) -> None:
+        """Bind a Unix socket, listen on it, and then give its file its name.
+
+        Args:
+            listener: The socket. Only this user and root can connect to it.
+            name: The name of its file, in place of an old socket.
+            backlog: Connections that wait to be accepted.
+
+        Raises:
+            FileError: It cannot be made.
+
+        Source:
+            The mode of a socket's file is that of its descriptor, whatever the umask:
+            unix_bind_bsd in net/unix/af_unix.c of Linux.
+        """
+        temporary = writing.temporary_name()
+        path = self.path / name
+        with failing(path, "made"):
+            os.fchmod(listener.fileno(), 0o600)
+            # The address of a Unix socket holds 107 bytes (unix(7)); a path may be longer.
+            listener.bind(f"/proc/self/fd/{self._fd}/{temporary}")
+            try:
+                listener.listen(backlog)
+                # Not before: a client that finds the name can connect at once.
+                writing.rename_file(self._fd, path, temporary)
+            except BaseException:
+                writing.discard(self._fd, temporary)
+                raise
 
     # -- renaming, removing, locking
 
@@ -263,7 +292,7 @@ class Folder:
         Raises:
             FileError: It could not be renamed.
         """
-        staging.rename(self._fd, self.path / new, old)
+        writing.rename_file(self._fd, self.path / new, old)
 
     def remove(self, name: str) -> None:
         """Remove a file or a link, never a link's target. Do nothing if the name is missing.
@@ -289,7 +318,7 @@ class Folder:
         Raises:
             FileError: The disk failed. The files have their names, but may lose them.
         """
-        staging.sync(self._fd, self.path)
+        writing.sync_folder(self._fd, self.path)
 
     @contextlib.contextmanager
     def lock(self, name: str = ".lock") -> Iterator[None]:
@@ -312,7 +341,7 @@ class Folder:
         Raises:
             FileError: One could not be removed.
         """
-        for name in filter(staging.is_temporary, self.names()):
+        for name in filter(writing.is_temporary, self.names()):
             self.remove(name)
 
     def _open(self, name: str, flags: int) -> int:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import stat
+import struct
 from pathlib import Path
+from typing import NamedTuple
 
-from ..bounded import is_open_file
 from ..errors import FileError
-from .failure import failing, release
+from .failure import failing, is_open_file, release
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 #: As many links as the kernel follows (path_resolution(7)).
 _MAX_LINKS = 40
+_CREDENTIALS = struct.Struct("3i")
 
 
 def is_own(status: os.stat_result) -> bool:
@@ -113,3 +116,20 @@ def own_target(path: Path) -> Path:
         finally:
             release(link)
     raise FileError(f"{path} cannot be opened: its links form a loop", str(path), errno.ELOOP)
+
+
+class Peer(NamedTuple):
+    """The process at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def peer_of(sock: socket.socket) -> Peer:
+    """Return the process that connected a Unix socket."""
+    return Peer(
+        *_CREDENTIALS.unpack(
+            sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        )
+    )

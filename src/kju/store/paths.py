@@ -3,8 +3,8 @@
 | folder | holds |
 |---|---|
 | ``$XDG_RUNTIME_DIR/kju/NAME/`` | a running machine: control socket, lock, logs |
-| ``$XDG_DATA_HOME/kju/machines/NAME/`` | a defined machine: `kju.store.defined` |
-| ``$XDG_STATE_HOME/kju/logs/NAME/`` | logs of a machine that failed: `kju.store.postmortem` |
+| ``$XDG_DATA_HOME/kju/machines/NAME/`` | a defined machine: `kju.store.definitions` |
+| ``$XDG_STATE_HOME/kju/logs/NAME/`` | logs of a machine that failed: `kju.store.log_files` |
 
 The runtime folder has mode 0700 and its owner is checked, so its contents can be trusted.
 """

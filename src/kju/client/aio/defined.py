@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Unpack
 
 from ...protocol.launch_options import DefineOptions, takes
-from ...store import defined as store
-from ...store.starting import launch_request
+from ...store import definitions as store
+from ...store.defining import launch_request
 from .. import defined
 from ..machine import client_name
 from .machine import Machine, launched

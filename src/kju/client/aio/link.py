@@ -11,7 +11,7 @@ from ...protocol.framing import Answer, ClientSide
 from ...protocol.messages import Happened, Hello, Reply, Welcome
 from ...protocol.values import Request, Role
 from ...store import running
-from ...store.connection import connect
+from ...store.running import connect
 from ..link import close_all, receive
 from ..requests import CLOSED, check_reply, gone_error, gone_reason
 from ..timeouts import DEFAULT_SECONDS, DEFAULT_TIMEOUT, Timeout, seconds_of

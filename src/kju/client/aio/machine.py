@@ -27,7 +27,7 @@ from ...protocol.messages import (
 )
 from ...protocol.values import Role
 from ...remote.addresses import SCHEME
-from ...store import claims
+from ...store import running
 from ...store.paths import check_name, local_network
 from ...surface import NOTHING_TAKEN, Mark
 from .. import life, replaying, requests
@@ -243,7 +243,7 @@ async def launched(request: Launch) -> Machine:
     Raises:
         KjuError: It did not start; see `kju.launch`.
     """
-    claims.sweep()
+    running.sweep()
     from ..start import start_host
 
     child, sock = start_host()

@@ -1,4 +1,4 @@
-"""SHELL: defined machines: a folder each, with the definition and the files that belong to it.
+"""SHELL: read defined machines: a folder each, with the definition and the files that belong to it.
 
 The folder holds ``machine.toml``, the disks that kju made, the variables of a UEFI, and
 ``snapshots/TAG/`` with the screen and the input of each snapshot. Rules:
@@ -20,12 +20,19 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import DefinitionError, FileError, LimitError, MachineNotFoundError, UsageError
+from ..errors import (
+    ConflictError,
+    DefinitionError,
+    FileError,
+    LimitError,
+    MachineNotFoundError,
+    UsageError,
+)
 from ..files import Folder
-from . import disk_chain
-from .definition import MAX_TEXT, Definition, decode, refuse
-from .disk_chain import Chain, read_image
+from . import disk_files
+from .disk_files import Chain, read_image
 from .image import Image, Kind
+from .machine_toml import MAX_TEXT, Definition, decode, refuse
 from .paths import DEFINITION_FILE, NAME, check_name, definitions_folder, is_defined
 
 DISK = "disk.qcow2"
@@ -156,7 +163,7 @@ def examined(machine: DefinedMachine, shown: Path | None = None) -> list[tuple[I
     further = [("disks", index, path) for index, path in enumerate(definition.disks)]
     for key, item, path in [*wanted, *further]:
         try:
-            image, chain = disk_chain.checked(
+            image, chain = disk_files.checked(
                 read_image(str(machine.path(path))),
                 trusted=definition.trust_disk,
                 made=layers_made,
@@ -182,3 +189,42 @@ def layers_made(disk: Path) -> frozenset[Path]:
         if base := read(disk.parent.name).definition.base:
             return frozenset(path.resolve() for path in read(base).disk_paths)
     return frozenset()
+
+
+def clones_of(name: str) -> list[str]:
+    """Return the names of the machines whose disks, or definitions, are based on this one's."""
+    folder = (definitions_folder() / name).resolve()
+    own = set()
+    with contextlib.suppress(DefinitionError, MachineNotFoundError):
+        own = {path.resolve() for path in read(name).disk_paths}
+    others = [other for other in names() if other != name]
+    return [o for o in others if _base_of(o) == name or _has_overlay(o, folder, own)]
+
+
+def refuse_cloned(name: str, found: list[Image]) -> None:
+    """Refuse to start a machine that has clones and disks for them to be based on.
+
+    Raises:
+        ConflictError: It has.
+    """
+    above = clones_of(name)
+    if above and any(image.kind is Kind.DISK for image in found):
+        raise ConflictError(
+            f"{name} cannot start while it has clones ({', '.join(above)}): their disks are"
+            f" overlays of its disks; start a clone, or make another: kju clone {name} NEW"
+        )
+
+
+def _base_of(name: str) -> str:
+    with contextlib.suppress(DefinitionError, MachineNotFoundError):
+        return read(name).definition.base
+    return ""
+
+
+def _has_overlay(name: str, folder: Path, own: set[Path]) -> bool:
+    """Return whether a machine has a disk based on one in *folder*, or on one of *own*."""
+    for disk in (definitions_folder() / name).glob("*.qcow2"):
+        below = disk_files.backing(disk)
+        if below and (below in own or below.is_relative_to(folder)):
+            return True
+    return False

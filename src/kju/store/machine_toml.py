@@ -1,20 +1,27 @@
-"""The definition of a machine, as its owner writes it. I/O-free.
+"""The format of ``machine.toml``, the definition of a machine. I/O-free.
 
 A definition is strict: an unknown key is an error, and every error names the file, the line and the
 key. Paths are kept as written; the reader of the file makes them absolute.
+
+The TOML parser does not report the lines of keys, so `key_places` finds them. It checks nothing: it
+skips strings, comments and brackets, and takes the text left of an equals sign as a key. For
+invalid TOML the result is a best effort.
+
+Source:
+    TOML 1.0.0, https://toml.io/en/v1.0.0.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, NoReturn
+from collections.abc import Iterator
+from typing import Annotated, Literal, NamedTuple, NoReturn
 
 import msgspec
 from msgspec import Meta, Struct
 
 from ..errors import DefinitionError
 from ..protocol.values import DISK_BUSES, DiskBus
-from . import definition_lines as lines
 
 Text = Annotated[str, Meta(max_length=4096, pattern=r"^[^\x00]*$")]
 Texts = Annotated[list[Text], Meta(max_length=1000)]
@@ -83,7 +90,7 @@ def decode(text: str, file: str, name: str) -> Definition:
     if len(text) > MAX_TEXT:
         why = f"this is longer than {MAX_TEXT} characters; no definition is"
         raise DefinitionError(f"{file}:1: {why}", file, 1)
-    if (line := lines.dotted(text, MAX_DOTS)) is not None:
+    if (line := first_dotted_line(text, MAX_DOTS)) is not None:
         why = f"this line has more than {MAX_DOTS} dots outside of texts"
         raise DefinitionError(f"{file}:{line}: {why}", file, line)
     try:
@@ -112,7 +119,7 @@ def refuse(text: str, file: str, key: str, why: str, item: int | None = None) ->
     Raises:
         DefinitionError: Always.
     """
-    line = lines.line_of(text, key, item) or 1
+    line = line_of(text, key, item) or 1
     shown = key if item is None else f"{key}[{item}]"
     raise DefinitionError(f"{file}:{line}: {shown}: {why}", file, line, key)
 
@@ -127,7 +134,7 @@ def _refuse_value(said: str, text: str, file: str) -> NoReturn:
 
 
 def _refuse_syntax(said: str, text: str, file: str) -> NoReturn:
-    if (again := lines.twice(text)) is not None:
+    if (again := repeated_key(text)) is not None:
         why = "this key is given twice"
         raise DefinitionError(
             f"{file}:{again.line}: {again.key}: {why}", file, again.line, again.key
@@ -135,7 +142,7 @@ def _refuse_syntax(said: str, text: str, file: str) -> NoReturn:
     match = _SYNTAX.fullmatch(said)
     end = text.count("\n", 0, len(text.rstrip())) + 1
     line = int(match[2]) if match and match[2] else end
-    key = next((p.key for p in reversed(lines.places(text)) if p.line <= line), "")
+    key = next((p.key for p in reversed(key_places(text)) if p.line <= line), "")
     what = match[1] if match else said
     where = f"{key}: " if key else ""
     raise DefinitionError(f"{file}:{line}: {where}invalid TOML: {what}", file, line, key)
@@ -188,3 +195,129 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 
 def _escape(character: str) -> str:
     return character if character.isprintable() else f"\\U{ord(character):08x}"
+
+
+# A string is one token with whatever is in it; the long forms come first.
+_TOKEN = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}' r"|'''.*?'{3,5}" r'|"(?:\\.|[^"\\\n])*"' r"|'[^'\n]*'"
+    r"|\#[^\n]*|[\[\]{}=,\n]|[^\s\[\]{}=,\"'#]+|[ \t\r]+|.",
+    re.DOTALL,
+)  # fmt: skip
+
+
+class KeyPlace(NamedTuple):
+    """One key of a text.
+
+    Attributes:
+        key: Bare, or without its quotes; the first part of a dotted one.
+        line: Where it begins, from 1.
+        items: Where each item of its value begins, if that is an array.
+    """
+
+    key: str
+    line: int
+    items: tuple[int, ...]
+
+
+def key_places(text: str) -> list[KeyPlace]:
+    """Every key at the top of a text and every table, in order."""
+    return list(_places(list(_tokens(text))))
+
+
+def line_of(text: str, key: str, item: int | None = None) -> int | None:
+    """The line of a key, or of one item of its array, from 1; None if it is not there."""
+    for place in key_places(text):
+        if place.key == key:
+            return place.items[item] if item is not None and item < len(place.items) else place.line
+    return None
+
+
+def repeated_key(text: str) -> KeyPlace | None:
+    """The first key that stands there a second time, if any."""
+    seen = set()
+    for place in key_places(text):
+        if place.key in seen:
+            return place
+        seen.add(place.key)
+    return None
+
+
+def first_dotted_line(text: str, most: int) -> int | None:
+    """Return the first line with more than *most* dots outside of strings and comments, or None."""
+    found, here = 0, 1
+    for word, line in _tokens(text):
+        if line != here:
+            found, here = 0, line
+        found += 0 if word[0] in "\"'" else word.count(".")
+        if found > most:
+            return line
+    return None
+
+
+def _tokens(text: str) -> Iterator[tuple[str, int]]:
+    line = 1
+    for match in _TOKEN.finditer(text):
+        word = match[0]
+        if not word.startswith("#") and word.strip(" \t\r"):
+            yield word, line
+        line += word.count("\n")
+
+
+def _places(tokens: list[tuple[str, int]]) -> Iterator[KeyPlace]:
+    at, in_table = 0, False
+    while at < len(tokens):
+        word, line = tokens[at]
+        end = _end(tokens, at)
+        if word == "[":
+            # [table] or [[table]]: what follows belongs to it.
+            in_table = True
+            # One that is only begun has no name: a text that is no TOML is looked at too.
+            first = at
+            while first < len(tokens) and tokens[first][0] == "[":
+                first += 1
+            name = tokens[first][0] if first < len(tokens) else "\n"
+            if _is_key(name):
+                yield KeyPlace(_bare(name), line, ())
+        elif _is_key(word) and not in_table:
+            yield KeyPlace(_bare(word), line, _items(tokens[at:end]))
+        at = end + 1
+
+
+def _end(tokens: list[tuple[str, int]], at: int) -> int:
+    """The newline that ends what begins at *at*, outside every bracket; or the end."""
+    depth = 0
+    for index in range(at, len(tokens)):
+        word = tokens[index][0]
+        depth += (word in "[{") - (word in "]}")
+        if word == "\n" and depth <= 0:
+            return index
+    return len(tokens)
+
+
+def _items(statement: list[tuple[str, int]]) -> tuple[int, ...]:
+    """The lines on which the items of the array behind the equals sign begin."""
+    start = next((i + 1 for i, (word, _) in enumerate(statement) if word == "="), len(statement))
+    if start >= len(statement) or statement[start][0] != "[":
+        return ()
+    found: list[int] = []
+    depth, wanted = 0, True
+    for word, line in statement[start:]:
+        if word not in "]},\n" and wanted and depth == 1:
+            found.append(line)
+            wanted = False
+        depth += (word in "[{") - (word in "]}")
+        if word == "," and depth == 1:
+            wanted = True
+    return tuple(found)
+
+
+def _is_key(word: str) -> bool:
+    """Return whether a token can be one: a string of several lines cannot."""
+    return word not in "[]{}=," and "\n" not in word
+
+
+def _bare(word: str) -> str:
+    """A key without quotes; of a dotted one the first part."""
+    if word[0] in "\"'":
+        return word.strip(word[0])
+    return word.partition(".")[0]

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kju.errors import UsageError
-from kju.store.disk_chain import MAX_LAYERS, Chain, checked, lines, read_image
+from kju.store.disk_files import MAX_LAYERS, Chain, checked, describe, read_image
 from kju.store.disk_headers import parse
 from kju.store.image import Image
 
@@ -70,7 +70,7 @@ def test_a_layer_in_the_folder_is_allowed_and_shown(folder: Path, kind: str) -> 
     ]
     # A qcow of version 1 has no place for the format's name.
     assert image.backing_formats == (((1, "raw"),) if kind == "qcow" else ())
-    assert list(lines(chain))[1] == f"backing: {folder}/base.raw (raw)"
+    assert list(describe(chain))[1] == f"backing: {folder}/base.raw (raw)"
 
 
 @qemu_img

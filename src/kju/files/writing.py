@@ -18,10 +18,9 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..bounded import reader
-from ..errors import FileError
-from .failure import failing
-from .ownership import check_file
+from ..errors import FileError, KjuError
+from .failure import failing, file_error, is_open_file, reader, release
+from .ownership import check_file, is_own, own_target
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Of hard links: vfat and some FUSE have none; a file of root's, where fs.protected_hardlinks is
@@ -50,7 +49,7 @@ def write_fully(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def create(
+def create_file(
     folder: int, path: Path, name: str, data: bytes, mode: int | None, *, durable: bool = True
 ) -> None:
     """Write a new file; it is removed again if that fails.
@@ -83,7 +82,7 @@ def create(
             raise
 
 
-def replace(
+def replace_file(
     folder: int, path: Path, data: bytes, mode: int | None, *, durable: bool = True
 ) -> None:
     """Write a file in place of an old one, whole or not at all.
@@ -100,17 +99,17 @@ def replace(
             after the new file took its place.
     """
     temporary = temporary_name()
-    create(folder, path, temporary, data, mode, durable=durable)
+    create_file(folder, path, temporary, data, mode, durable=durable)
     try:
-        rename(folder, path, temporary)
+        rename_file(folder, path, temporary)
     except BaseException:
         discard(folder, temporary)
         raise
     if durable:
-        sync(folder, path.parent)
+        sync_folder(folder, path.parent)
 
 
-def replace_all(folder: int, path: Path, files: Mapping[str, tuple[bytes, int]]) -> None:
+def replace_files(folder: int, path: Path, files: Mapping[str, tuple[bytes, int]]) -> None:
     """Write several files that belong together: if one fails, none are changed.
 
     What can fail for lack of space happens before the first file is replaced. If a rename fails
@@ -131,13 +130,13 @@ def replace_all(folder: int, path: Path, files: Mapping[str, tuple[bytes, int]])
     replaced: list[str] = []
     try:
         for name, (data, mode) in files.items():
-            create(folder, path / name, staged[name], data, mode)
+            create_file(folder, path / name, staged[name], data, mode)
         for name in files:
             _save_aside(folder, path / name, saved)
         for name, temporary in staged.items():
-            rename(folder, path / name, temporary)
+            rename_file(folder, path / name, temporary)
             replaced.append(name)
-        sync(folder, path)
+        sync_folder(folder, path)
     except BaseException:
         for name in replaced:
             if name in saved:
@@ -152,7 +151,7 @@ def replace_all(folder: int, path: Path, files: Mapping[str, tuple[bytes, int]])
         discard(folder, temporary)
 
 
-def rename(folder: int, path: Path, old: str) -> None:
+def rename_file(folder: int, path: Path, old: str) -> None:
     """Give *old* the last part of *path* as its name, in place of a file of that name.
 
     Raises:
@@ -162,7 +161,7 @@ def rename(folder: int, path: Path, old: str) -> None:
         os.rename(old, path.name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def sync(folder: int, path: Path) -> None:
+def sync_folder(folder: int, path: Path) -> None:
     """Wait until the disk has the names in a folder.
 
     Raises:
@@ -206,4 +205,129 @@ def _copy(folder: int, path: Path, name: str) -> None:
     with reader(os.open(path.name, _OLD, dir_fd=folder)) as file:
         status = os.fstat(file.fileno())
         check_file(status, path)
-        create(folder, path, name, file.read(), stat.S_IMODE(status.st_mode))
+        create_file(folder, path, name, file.read(), stat.S_IMODE(status.st_mode))
+
+
+_PARENT = os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def write_output(
+    path: str | os.PathLike[str], data: bytes, *, mode: int | None = None, replace: bool = True
+) -> None:
+    """Write a file that the user named, whole or not at all.
+
+    Args:
+        path: The file. A link of this user's is followed.
+        data: Its content.
+        mode: Its permissions; None for those of the file that is replaced, or of a new one
+            under the umask.
+        replace: Take the place of an existing file.
+
+    Raises:
+        FileError: It could not be written, and an old file is as it was; or *replace* is false
+            and it exists.
+    """
+    target = own_target(Path(path))
+    if is_open_file(target) or _is_special(target):
+        _write_through(target, data)
+        return
+    # Where nothing may be replaced, a link is refused as a file is.
+    target = target if replace else Path(path)
+    folder = _open_parent(target)
+    try:
+        if replace:
+            replace_file(folder, target, data, _mode(target, mode))
+        else:
+            _create(folder, target, data, mode)
+    finally:
+        release(folder)
+
+
+def check_new(path: str | os.PathLike[str]) -> None:
+    """Check before long work that `write_output` with ``replace=False`` will find its place.
+
+    Args:
+        path: The file to be.
+
+    Raises:
+        FileError: There is such a file already, or no such folder.
+    """
+    target = own_target(Path(path))
+    if is_open_file(target) or _is_special(target):
+        return
+    release(_open_parent(Path(path)))
+    if os.path.lexists(path):
+        taken = FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        raise _exists(Path(path), file_error(taken, path, "written")) from None
+
+
+def _exists(target: Path, error: KjuError) -> FileError:
+    why = f"{error}, and it is not replaced; remove it, or choose another name"
+    return FileError(why, str(target), errno.EEXIST)
+
+
+def _open_parent(target: Path) -> int:
+    with failing(target, "written"):
+        try:
+            return os.open(target.parent, os.O_RDONLY | _PARENT)
+        except PermissionError:  # one may write in a folder that one cannot read
+            return os.open(target.parent, os.O_PATH | _PARENT)
+
+
+def _create(folder: int, target: Path, data: bytes, mode: int | None) -> None:
+    try:
+        create_file(folder, target, target.name, data, mode)
+    except FileError as error:
+        if error.errno != errno.EEXIST:
+            raise
+        raise _exists(target, error) from error
+    try:
+        sync_folder(folder, target.parent)
+    except BaseException:
+        discard(folder, target.name)
+        raise
+
+
+def make_folders(path: Path) -> None:
+    """Make a folder that the user named, and missing folders above it.
+
+    Raises:
+        FileError: It could not be made.
+    """
+    with failing(path, "made"):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def _mode(target: Path, wanted: int | None) -> int | None:
+    """Return the permissions of the replaced file, if it is this user's."""
+    if wanted is not None:
+        return wanted
+    try:
+        status = target.lstat()
+    except OSError:
+        return None
+    if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+        return stat.S_IMODE(status.st_mode) & 0o777
+    return None
+
+
+def _is_special(target: Path) -> bool:
+    """Return whether it is a device, pipe or socket that this user trusts."""
+    try:
+        status = target.lstat()
+    except OSError:
+        return False
+    kind = status.st_mode
+    plain = stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISLNK(kind)
+    return not plain and (is_own(status) or stat.S_ISCHR(kind))
+
+
+def _write_through(target: Path, data: bytes) -> None:
+    flags = os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC
+    flags |= os.O_TRUNC if is_open_file(target) else os.O_NOFOLLOW
+    with failing(target, "written"):
+        descriptor = os.open(target, flags)
+        try:
+            write_fully(descriptor, data)
+        finally:
+            os.close(descriptor)

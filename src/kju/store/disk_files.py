@@ -1,4 +1,4 @@
-"""SHELL: the files that QEMU would open for a disk, and the check of them.
+"""SHELL: the files that QEMU opens for a disk: check them, and make disks with qemu-img.
 
 - Every layer is read by `disk_headers` before QEMU sees the disk, and nothing else is opened.
 - A backing file is a regular file in the folder of the image itself, after links are followed. Its
@@ -13,16 +13,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import stat
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ..errors import UsageError
-from . import vmdk
-from .disk_headers import Named, parse
+from ..errors import QemuError, UsageError
+from ..extras import install_program
+from ..files import Folder
+from .disk_headers import NamedFiles, Read, extent_fault, parse
 from .image import HEAD, Image, Kind, classify
 
 _T = TypeVar("_T")
@@ -162,7 +166,7 @@ def backing(path: Path) -> Path | None:
         return None
 
 
-def _below(path: Path, named: Named) -> Path | None:
+def _below(path: Path, named: NamedFiles) -> Path | None:
     """The backing file that a disk names; None for an address."""
     name = named.backing.removeprefix("file:")
     return None if _PROTOCOL.match(name) else path.parent / name
@@ -179,7 +183,7 @@ def _unnamed(path: Path, below: Path, trusted: bool) -> str:
     return found
 
 
-def _data(path: Path, folder: Path, named: Named, name: str, trusted: bool) -> Layer:
+def _data(path: Path, folder: Path, named: NamedFiles, name: str, trusted: bool) -> Layer:
     """A file with an image's data, which QEMU writes."""
     where = path.parent / name
     if named.format != "vmdk":
@@ -192,7 +196,7 @@ def _data(path: Path, folder: Path, named: Named, name: str, trusted: bool) -> L
         if not (where.name.startswith(stem) and where.suffix.lower() == ".vmdk"):
             what = f"{path} has its data in {where}, whose name is not {stem}...vmdk"
             _refuse(trusted, what)
-        if not trusted and (fault := _examine(where, vmdk.extent_fault, regular=True)):
+        if not trusted and (fault := _examine(where, extent_fault, regular=True)):
             _refuse(trusted, f"{path} has its data in {where}, which has a fault: {fault}")
     return Layer(str(where.resolve()), "", "data")
 
@@ -213,12 +217,12 @@ def _refuse(trusted: bool, what: str) -> None:
         )
 
 
-def _read(path: Path, disk_format: str, *, regular: bool) -> Named:
+def _read(path: Path, disk_format: str, *, regular: bool) -> NamedFiles:
     """Return the files that a layer names; only a regular file, or a device, is read."""
     return _examine(path, lambda read: parse(read, disk_format), regular=regular)
 
 
-def _examine(path: Path, what: Callable[[vmdk.Read], _T], *, regular: bool) -> _T:
+def _examine(path: Path, what: Callable[[Read], _T], *, regular: bool) -> _T:
     try:
         # Without O_NONBLOCK a named pipe would keep us waiting.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -235,9 +239,93 @@ def _examine(path: Path, what: Callable[[vmdk.Read], _T], *, regular: bool) -> _
         os.close(descriptor)
 
 
-def lines(chain: Chain) -> Iterator[str]:
+def describe(chain: Chain) -> Iterator[str]:
     """The files of a disk, for people; none for a disk that is one file."""
     if len(chain.layers) > 1:
         for layer in chain.layers:
             kind = f" ({layer.format})" if layer.format else ""
             yield f"{layer.role}: {layer.path}{kind}"
+
+
+_INSTALL = {
+    "debian": "apt install qemu-utils",
+    "ubuntu": "apt install qemu-utils",
+    "fedora": "dnf install qemu-img",
+    "rhel": "dnf install qemu-img",
+    "arch": "pacman -S qemu-img",
+    "suse": "zypper install qemu-img",
+    "alpine": "apk add qemu-img",
+}
+#: It writes a few hundred kilobytes for what is asked of it here.
+_QEMU_IMG_TIMEOUT = 120.0
+
+
+def make_disk(path: Path, size: str) -> None:
+    """Make an empty qcow2 disk.
+
+    Args:
+        path: Where; nothing may be there yet.
+        size: As qemu-img takes it, such as ``20G``.
+
+    Raises:
+        QemuError: qemu-img is missing, or refused.
+    """
+    _run("create", "-q", "-f", "qcow2", str(path), size)
+
+
+def make_overlay(base: Path, base_format: str, path: Path) -> None:
+    """Make a qcow2 disk that lies over another, which must never change from then on.
+
+    Raises:
+        QemuError: qemu-img is missing, or refused.
+    """
+    _run("create", "-q", "-f", "qcow2", "-b", str(base), "-F", base_format, str(path))
+
+
+def convert(source: str, source_format: str, folder: Folder, name: str) -> None:
+    """Copy a disk into a new qcow2 one, without its snapshots.
+
+    Args:
+        source: The disk.
+        source_format: Its format.
+        folder: The folder of the new one.
+        name: Its name there.
+
+    Raises:
+        QemuError: qemu-img is missing, or refused.
+        FileError: The new disk could not be finished.
+    """
+    with folder.staged(name) as new:
+        _run("convert", "-q", "-f", source_format, "-O", "qcow2", source, str(new))
+
+
+def format_of(path: Path) -> str:
+    """The format of a disk, as QEMU would probe it.
+
+    Raises:
+        QemuError: qemu-img is missing, or cannot read it.
+    """
+    told = json.loads(_run("info", "--output=json", str(path)))
+    return str(told["format"])
+
+
+def _run(*words: str) -> str:
+    program = shutil.which("qemu-img")
+    if program is None:
+        how = install_program(_INSTALL, "install qemu-img from your distribution")
+        raise QemuError(f"qemu-img is not installed; {how}")
+    try:
+        done = subprocess.run(
+            [program, *words],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_QEMU_IMG_TIMEOUT,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise QemuError(f"qemu-img cannot be run: {error}") from error
+    if done.returncode:
+        said = " ".join(done.stderr.decode("utf-8", "replace").split())
+        # A limit of the file size ends it by a signal, without a word.
+        said = said or f"status {done.returncode} of qemu-img {' '.join(words)}"
+        raise QemuError(f"qemu-img {words[0]} failed: {said.removeprefix('qemu-img: ')}")
+    return done.stdout.decode("utf-8", "replace")

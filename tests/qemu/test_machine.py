@@ -13,15 +13,16 @@ from kju.emulators.events import MachineEvents
 from kju.emulators.qemu import launch
 from kju.emulators.qemu.emulator import QemuEmulator
 from kju.emulators.qemu.program import Accelerator
-from kju.host.machine import Launcher, Machine
+from kju.host.machine import HostedMachine, Launcher
 from kju.protocol.framing import HostSide, pack
 from kju.protocol.launch_options import Launch
 from kju.store import running
+from kju.store.running import names
 
 pytestmark = pytest.mark.qemu
 
 
-async def started(machine: Machine) -> None:
+async def running(machine: HostedMachine) -> None:
     async with asyncio.timeout(30):
         await machine._started.wait()
 
@@ -43,9 +44,9 @@ async def test_a_broken_display_connection_is_opened_again(
         emulator = QemuEmulator(
             claim, launch.prepare(request), Accelerator("user", ""), MachineEvents()
         )
-        machine = Machine(claim, request, emulator, Launcher(theirs, side, 1))
+        machine = HostedMachine(claim, request, emulator, Launcher(theirs, side, 1))
         run = asyncio.create_task(machine.run())
-        await started(machine)
+        await running(machine)
         await emulator.display.consoles[0].attach("test")
         before = emulator.display.bus
         before.close("broken by the test")
@@ -74,4 +75,4 @@ async def test_a_broken_display_connection_is_opened_again(
         ending = await run
         assert ending.asked
         assert ending.status is None
-    assert running.names() == []
+    assert names() == []

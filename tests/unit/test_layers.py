@@ -15,7 +15,7 @@ SOURCE = Path(kju.__file__).parent
 
 #: From the bottom up: a module imports from its own folder and from lower layers.
 LAYERS = (
-    {"errors", "escaping", "extras", "signals"},
+    {"errors", "escaping", "extras", "bounded", "signals"},
     {"surface"},
     {"keys"},
     {"protocol"},
@@ -30,7 +30,7 @@ LAYERS = (
 )
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
 #: The only imports between two folders of one layer.
-SIDEWAYS = {("aio", "client"), ("errors"), ("extras", "errors")}
+SIDEWAYS = {("aio", "client"), ("bounded", "errors"), ("extras", "errors")}
 #: A host program and its clients are two processes: they share what is below both.
 APART = {
     "client": {"emulators", "host"},
@@ -48,11 +48,11 @@ CORE = (
     "keys",
     "wire",
     "protocol",
+    "store.definition",
+    "store.definition_lines",
     "store.disk_headers",
     "store.image",
-    "store.machine_toml",
-    "sources.display1._jeepney",
-    "sources.display1.events",
+    "store.vmdk",
     "sources.display1.frames",
     "sources.display1.listener",
     "sources.display1.messages",
@@ -72,15 +72,12 @@ CORE = (
     "vision.openqa",
     "viewers.geometry",
     "viewers.grab",
-    "viewers.pointer",
-    "viewers.repeats",
-    "viewers.terminal.ability",
+    "viewers.guest_input",
+    "viewers.picture",
     "viewers.terminal.canvas",
-    "viewers.terminal.dots",
-    "viewers.terminal.input",
-    "viewers.terminal.keyboard",
     "viewers.terminal.paint",
-    "viewers.terminal.status",
+    "viewers.terminal.parser",
+    "viewers.terminal.status_line",
 )
 SHELL_ONLY = {"asyncio", "socket", "mmap", "os", "threading", "time", "selectors", "subprocess"}
 

@@ -23,11 +23,10 @@ SUITES: dict[str, str] = {
     "conformance/test_memory.py": (
         "memory.address memory.memfd memory.posix memory.produce memory.shared memory.sysv"
     ),
-    "conformance/test_sources.py": "sources.base sources.threaded",
+    "conformance/test_sources.py": "sources.base",
     "conformance/test_surface.py": "client.base client.following client.origin",
     "conformance/test_viewers.py": (
-        "viewers.connection viewers.contract viewers.guest_input viewers.picture viewers.stub "
-        "viewers.targets viewers.viewer"
+        "viewers.connection viewers.contract viewers.targets viewers.viewer"
     ),
     "conformance/test_waits.py": "client.aio.waits client.timeouts client.waits",
     "integration/client/test_events.py": "client.life",
@@ -41,7 +40,6 @@ SUITES: dict[str, str] = {
         "remote.transport serving.audience serving.served_screen serving.shared_screen"
     ),
     "integration/report/test_record.py": "client.witness",
-    "integration/sources/display1/test_source.py": "sources.display1.channel",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (
@@ -68,7 +66,7 @@ SUITES: dict[str, str] = {
         "emulators.qemu.announced_size emulators.qemu.console emulators.qemu.mode_monitor "
         "emulators.qemu.screenshot"
     ),
-    "qemu/test_window.py": "viewers.qt.view viewers.qt.widget viewers.qt.window",
+    "qemu/test_window.py": "viewers.qt viewers.qt.widget viewers.qt.window",
     "unit/cli/test_app.py": "cli.command client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
     "unit/emulators/input/test_pace.py": (
@@ -92,8 +90,7 @@ SUITES: dict[str, str] = {
     "unit/protocol/test_framing.py": "protocol.messages",
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",
-    "unit/sources/display1/test_frames.py": ("sources.display1._jeepney sources.display1.messages"),
-    "unit/sources/display1/test_listener.py": "sources.display1.events",
+    "unit/sources/display1/test_frames.py": "sources.display1.messages",
     "unit/sources/display1/test_presenter.py": "sources.display1.picture",
     "unit/store/test_definitions.py": (
         "client.aio.defined client.defined store.defining store.snapshot_files"
@@ -101,8 +98,6 @@ SUITES: dict[str, str] = {
     "unit/store/test_log_files.py": "emulators.child",
     "unit/store/test_running.py": "store.paths",
     "unit/test_escaping.py": "cli.doctor",
-    "unit/viewers/terminal/test_input.py": "viewers.terminal.keyboard",
-    "unit/viewers/terminal/test_paint.py": "viewers.terminal.ability",
     "unit/vision/test_glyphs.py": "vision.cells",
     "unit/vision/test_looking.py": "vision.areas vision.timeout",
     "unit/vision/test_needle.py": "vision.openqa",

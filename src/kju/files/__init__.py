@@ -8,15 +8,15 @@
 
 Rules:
 
-- A folder is opened once, without following a link, and its owner is checked. Everything in it
-  goes by that descriptor, so that renaming or replacing the folder has no effect.
+- A folder is opened once, without following a link, and its owner is checked. Later calls use that
+  descriptor, so renaming or replacing the folder has no effect on them.
 - A file appears whole: a temporary file in the same folder, fsync, rename, fsync of the folder.
   A write that fails leaves the old file and no temporary one.
-- Only regular files of this user (or root) are read back.
+- Only regular files of this user (or root) are read.
 - Only files that kju wrote are removed; a folder with other files in it is refused.
 - Every failure is a `kju.errors.FileError` that names the file.
 
-Surfaces (`kju.memory`) are the exception: they are mapped memory, and have rules of their own.
+Surfaces (`kju.memory`) are the exception: they are mapped memory with rules of their own.
 """
 
 from .failure import (

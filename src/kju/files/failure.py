@@ -63,7 +63,7 @@ def most_descriptors() -> int:
 
 
 def raise_descriptor_limit() -> None:
-    """Let this process open as many files as the system allows it: for commands that serve others.
+    """Raise the limit of open files to the highest allowed one: for commands that serve others.
 
     Not for a library: ``select.select`` in its process fails for descriptors from 1,024 on.
     """
@@ -74,7 +74,7 @@ def raise_descriptor_limit() -> None:
 
 @contextlib.contextmanager
 def limited() -> Iterator[None]:
-    """Raise a lack of file descriptors in the block as a `LimitError`; other errors as they are."""
+    """Convert a lack of file descriptors in the block to a `LimitError`; pass on other errors."""
     try:
         yield
     except OSError as error:
@@ -102,7 +102,7 @@ def file_error(error: OSError, path: object, doing: str) -> KjuError:
     Args:
         error: From a system call.
         path: The file or folder.
-        doing: What could not be done, such as ``written``.
+        doing: The participle of the operation that failed, such as ``written``.
     """
     if found := descriptor_limit(error):
         return found
@@ -114,17 +114,17 @@ def file_error(error: OSError, path: object, doing: str) -> KjuError:
 
 
 def release(descriptor: int) -> None:
-    """Close a descriptor through which nothing was written; an error has no meaning then."""
+    """Close a descriptor without reporting errors: nothing was written through it."""
     with contextlib.suppress(OSError):
         os.close(descriptor)
 
 
 @contextlib.contextmanager
 def failing(path: object, doing: str) -> Iterator[None]:
-    """Raise a failed system call of the block as the error for *path*.
+    """Convert a failed system call of the block to the error for *path*.
 
     Raises:
-        FileError: Any OSError of the block; its message says that *path* cannot be *doing*.
+        FileError: An OSError of the block; its message has *path* and *doing*.
         LimitError: No file descriptor was free.
     """
     try:

@@ -1,7 +1,7 @@
-"""SHELL: whose a file or folder is, and where a link leads.
+"""SHELL: the owner of a file, folder or link, and the peer of a Unix socket.
 
-A check of a path followed by a use of the path loses a race against another user who replaces it
-in between. So every check here reads a descriptor, or is repeated on one.
+A check of a path followed by a use of the path loses a race against another user who replaces the
+file in between. So every check here reads a descriptor, or is repeated on one.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ def check_file(status: os.stat_result, path: Path, *, secret: bool = False) -> N
     Args:
         status: Of its descriptor.
         path: For the message.
-        secret: Refuse a file of this user's that others may read. A file of root's may be
-            readable for a group, which is how root gives a service its key.
+        secret: Refuse a file of this user that others may read. A file of root may be readable
+            for a group: root gives a service its key in this way.
 
     Raises:
-        FileError: It is refused; the message says why.
+        FileError: It is refused; the message has the reason.
     """
     if not stat.S_ISREG(status.st_mode):
         raise FileError(f"{path} is not used: it is not a regular file", str(path), errno.EINVAL)

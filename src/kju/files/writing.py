@@ -1,7 +1,12 @@
-"""SHELL: the steps of a write: a temporary file, fsync, rename, fsync of the folder.
+"""SHELL: the steps of a write, and files at a path that the user named (``-o screen.png``).
 
-All take the descriptor of a folder. A temporary file is made with `O_EXCL` and `O_NOFOLLOW` under a
-random name, so that nobody can have put anything in its place.
+The steps are: write a temporary file, fsync it, rename it, fsync the folder. All take the
+descriptor of the folder. A temporary file is made with `O_EXCL` and `O_NOFOLLOW` under a random
+name, so another user cannot have put a file or link in its place.
+
+The folder of a file that the user named may be writable for others (/tmp), so a link of another
+user is replaced, and its target is not written. A device, a pipe or an open file (/dev/null,
+/dev/stdout) is written to directly.
 
 Source:
     openat(2), rename(2), fsync(2). The order of the steps: "Ensuring data reaches disk", LWN
@@ -33,17 +38,17 @@ _TEMPORARY = re.compile(r"\.kju-[0-9a-f]{16}\.new")
 
 
 def temporary_name() -> str:
-    """Return a name for a temporary file that nothing else has."""
+    """Return a new random name for a temporary file."""
     return f".kju-{os.urandom(8).hex()}.new"
 
 
 def is_temporary(name: str) -> bool:
-    """Return whether a name is one of a temporary file, which a killed process may leave."""
+    """Return whether a name is that of a temporary file, which a killed process may leave."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
 def write_fully(descriptor: int, data: bytes) -> None:
-    """Write all of *data*; write(2) may take a part."""
+    """Write all of *data*, with as many calls as write(2) needs."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
@@ -52,15 +57,15 @@ def write_fully(descriptor: int, data: bytes) -> None:
 def create_file(
     folder: int, path: Path, name: str, data: bytes, mode: int | None, *, durable: bool = True
 ) -> None:
-    """Write a new file; it is removed again if that fails.
+    """Write a new file, and remove it again if that fails.
 
     Args:
         folder: The folder's descriptor.
         path: The file that a message names.
         name: The file, which must not exist.
         data: Its content.
-        mode: Its permissions; None for 0666 without the umask's.
-        durable: Wait until the disk has the content.
+        mode: Its permissions; None for 0666 under the umask.
+        durable: Wait until the content is on the disk.
 
     Raises:
         FileError: It exists, or could not be written.
@@ -70,6 +75,7 @@ def create_file(
         try:
             try:
                 if mode is not None:
+                    # The mode given to open(2) is reduced by the umask.
                     os.fchmod(descriptor, mode)
                 write_fully(descriptor, data)
                 if durable:
@@ -91,12 +97,12 @@ def replace_file(
         folder: The folder's descriptor.
         path: The file; its last part is its name in the folder.
         data: Its content.
-        mode: Its permissions; None for 0666 without the umask's.
-        durable: Wait until the disk has it (two fsyncs).
+        mode: Its permissions; None for 0666 under the umask.
+        durable: Wait until it is on the disk (two fsyncs).
 
     Raises:
-        FileError: It could not be written, and the old file is still there; or the disk failed
-            after the new file took its place.
+        FileError: It could not be written and the old file is unchanged; or the disk failed after
+            the new file had replaced the old one.
     """
     temporary = temporary_name()
     create_file(folder, path, temporary, data, mode, durable=durable)
@@ -112,10 +118,10 @@ def replace_file(
 def replace_files(folder: int, path: Path, files: Mapping[str, tuple[bytes, int]]) -> None:
     """Write several files that belong together: if one fails, none are changed.
 
-    What can fail for lack of space happens before the first file is replaced. If a rename fails
-    after that, the files that were replaced are put back. A process that is killed, or a computer
-    that loses power, between two renames leaves the first files new and the others old: they are
-    replaced in the order given, and readers check that they belong together.
+    Everything that needs space on the disk is done before the first rename. If a rename fails, the
+    files already replaced are put back. A process that is killed, or a computer that loses power,
+    between two renames leaves the first files new and the others old. The given order is the order
+    of replacement, and readers check that the files belong together.
 
     Args:
         folder: The folder's descriptor.
@@ -123,7 +129,7 @@ def replace_files(folder: int, path: Path, files: Mapping[str, tuple[bytes, int]
         files: Content and permissions by name.
 
     Raises:
-        FileError: One could not be written; all are as they were.
+        FileError: One could not be written; all are unchanged.
     """
     staged = {name: temporary_name() for name in files}
     saved: dict[str, str] = {}
@@ -162,7 +168,7 @@ def rename_file(folder: int, path: Path, old: str) -> None:
 
 
 def sync_folder(folder: int, path: Path) -> None:
-    """Wait until the disk has the names in a folder.
+    """Wait until the names in a folder are on the disk.
 
     Raises:
         FileError: The disk failed. The files have their names, but may lose them.
@@ -176,8 +182,8 @@ def sync_folder(folder: int, path: Path) -> None:
 
 
 def discard(folder: int, name: str) -> None:
-    """Remove a file that must not stay, without an error of its own."""
-    for _ in range(2):  # the failure that led here may have been this call's
+    """Remove a file after a failure, without raising another error."""
+    for _ in range(2):  # the first call may fail with the error that led here
         try:
             os.unlink(name, dir_fd=folder)
         except FileNotFoundError:
@@ -188,7 +194,7 @@ def discard(folder: int, name: str) -> None:
 
 
 def _save_aside(folder: int, path: Path, saved: dict[str, str]) -> None:
-    """Give an existing file a second name, or make a copy, by which it can be put back."""
+    """Save an existing file under a second name (a hard link or a copy), to be put back from."""
     temporary = temporary_name()
     with failing(path, "written"), contextlib.suppress(FileNotFoundError):
         try:
@@ -224,14 +230,14 @@ def write_output(
         replace: Take the place of an existing file.
 
     Raises:
-        FileError: It could not be written, and an old file is as it was; or *replace* is false
-            and it exists.
+        FileError: It could not be written and an old file is unchanged; or *replace* is false and
+            it exists.
     """
     target = own_target(Path(path))
     if is_open_file(target) or _is_special(target):
         _write_through(target, data)
         return
-    # Where nothing may be replaced, a link is refused as a file is.
+    # Without *replace*, an existing link is refused like a file, so it is not followed.
     target = target if replace else Path(path)
     folder = _open_parent(target)
     try:
@@ -244,13 +250,13 @@ def write_output(
 
 
 def check_new(path: str | os.PathLike[str]) -> None:
-    """Check before long work that `write_output` with ``replace=False`` will find its place.
+    """Check, before long work, that `write_output` with ``replace=False`` can write a file.
 
     Args:
-        path: The file to be.
+        path: The file to write later.
 
     Raises:
-        FileError: There is such a file already, or no such folder.
+        FileError: The file exists, or its folder is missing.
     """
     target = own_target(Path(path))
     if is_open_file(target) or _is_special(target):
@@ -270,7 +276,7 @@ def _open_parent(target: Path) -> int:
     with failing(target, "written"):
         try:
             return os.open(target.parent, os.O_RDONLY | _PARENT)
-        except PermissionError:  # one may write in a folder that one cannot read
+        except PermissionError:  # a folder may be writable and not readable
             return os.open(target.parent, os.O_PATH | _PARENT)
 
 

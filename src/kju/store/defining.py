@@ -195,7 +195,7 @@ def _overlay(image: Image, folder: Path) -> str:
 #: Names of folders that are being made or removed; a random part follows. They hide what a killed
 #: command left: a later command removes it.
 _NEW, _REMOVED = ".new-", ".removed-"
-# An editor leaves files beside the one it was given: machine.toml.edited~, .machine.toml.edited.swp
+# An editor leaves files beside the one it edits: machine.toml.edited~, .machine.toml.edited.swp
 _DEFINITIONS = re.compile(r"[.#]{0,2}machine\.toml[^/]*")
 
 
@@ -206,8 +206,8 @@ def exclusive() -> Iterator[Folder]:
         Folder.open(definitions_folder(), create=True, follow_own_link=True) as machines,
         machines.lock(),
     ):
-        # Under the lock such a folder is left over from a command that was killed, or from a disk
-        # that failed.
+        # While this command has the lock, no other is at work: such a folder is left over from a
+        # command that was killed, or from a failure of the disk.
         for name in machines.names():
             with contextlib.suppress(FileError):
                 if name.startswith(_NEW):
@@ -253,7 +253,7 @@ def _hidden_name(prefix: str) -> str:
 
 
 def _is_own_file(path: str) -> bool:
-    """Return whether kju, or an editor of the definition, makes a file of this path in a folder."""
+    """Return whether kju, or an editor of the definition, makes a file of this path."""
     stem, _, rest = path.partition("/")
     if stem == snapshot_files.FOLDER:
         return snapshot_files.is_made(rest)
@@ -261,7 +261,7 @@ def _is_own_file(path: str) -> bool:
 
 
 def _is_new(path: str) -> bool:
-    """Return the same for an unfinished machine: the disks of a clone have any name."""
+    """Return the same for an unfinished machine: the disks of a clone can have any name."""
     return _is_own_file(path) or ("/" not in path and path.endswith(".qcow2"))
 
 

@@ -3,12 +3,12 @@
 The folder holds ``machine.toml``, the disks that kju made, the variables of a UEFI, and
 ``snapshots/TAG/`` with the screen and the input of each snapshot. Rules:
 
-- A definition is replaced as a whole, and only by a checked one.
-- A folder appears and disappears as a whole, under the lock of all of them.
-- A disk with overlays must not change: its machine is neither started nor removed. Overlays are
-  also found from the disks themselves, because a definition may be edited and be wrong.
+- A definition is replaced as a whole, and only after a check of the new one.
+- A folder is made and removed as a whole, under one lock for all machines.
+- A disk with overlays must not change: its machine can be neither started nor removed. The disks
+  themselves are searched for overlays too, because an edited definition may be wrong.
 - A start claims the machine's name and then looks for clones under the lock; a clone or a removal
-  looks under the lock for a claim. So one of two at the same moment sees the other.
+  looks for a claim under the lock. So of two at the same moment, one finds the other.
 - Folders are 0700 and files 0600: disks hold the private data of their guests' users.
 """
 
@@ -38,9 +38,9 @@ from .paths import DEFINITION_FILE, NAME, check_name, definitions_folder, is_def
 DISK = "disk.qcow2"
 #: The variables of the machine's UEFI firmware.
 VARIABLES = "uefi-variables.qcow2"
-#: The copy that an editor works on; it stays if the edited text is wrong.
+#: The copy that an editor works on; it is kept if the edited text is wrong.
 EDITED = "machine.toml.edited"
-#: Bytes of a definition: a character has four at most.
+#: Bytes of a definition: a character has at most four.
 MAX_BYTES = 4 * MAX_TEXT
 
 
@@ -128,8 +128,8 @@ def checked(name: str, folder: Path, text: str, shown: Path) -> DefinedMachine:
     """Check a definition and its disks.
 
     Args:
-        name: The machine's.
-        folder: Its own.
+        name: The machine's name.
+        folder: Its folder.
         text: The definition.
         shown: The file that error messages name.
 
@@ -176,13 +176,15 @@ def examined(machine: DefinedMachine, shown: Path | None = None) -> list[tuple[I
         found.append((image, chain))
     firmware = definition.firmware
     if firmware not in ("bios", "uefi") and not machine.path(firmware).is_file():
-        what = f"{machine.path(firmware)} is no file; it is 'bios', 'uefi' or a firmware's path"
+        what = (
+            f"{machine.path(firmware)} is not a file; use 'bios', 'uefi' or the path of a firmware"
+        )
         refuse(machine.text, file, "firmware", what)
     return found
 
 
 def layers_made(disk: Path) -> frozenset[Path]:
-    """Return the files below a disk that kju made for a clone; none for any other disk."""
+    """Return the base's disks, if a disk is that of a clone; an empty set for any other disk."""
     if disk.parent.parent.resolve() != definitions_folder().resolve():
         return frozenset()
     with contextlib.suppress(DefinitionError, MachineNotFoundError, UsageError):
@@ -202,10 +204,10 @@ def clones_of(name: str) -> list[str]:
 
 
 def refuse_cloned(name: str, found: list[Image]) -> None:
-    """Refuse to start a machine that has clones and disks for them to be based on.
+    """Refuse to start a machine that has clones, unless it has no disk.
 
     Raises:
-        ConflictError: It has.
+        ConflictError: It has clones and a disk.
     """
     above = clones_of(name)
     if above and any(image.kind is Kind.DISK for image in found):

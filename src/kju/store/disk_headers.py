@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from ..errors import UsageError
 
-#: QEMU's own limits: the name of a backing file, and qcow2's header with its extensions.
+#: QEMU's own limits: bytes of a backing file's name, and of qcow2's header with its extensions.
 _LONGEST_NAME, _LONGEST_HEADER = 1023, 1 << 21
 
 #: Formats by their first bytes, as QEMU probes them.
@@ -44,9 +44,9 @@ class NamedFiles(NamedTuple):
     Attributes:
         format: The image's, as QEMU would probe it.
         backing: The name of its backing file; empty for none.
-        backing_format: The format of that, if it is named too.
+        backing_format: The format of the backing file; empty if the image does not name it.
         data: The names of files that hold its data, which QEMU writes.
-        unclear: Why QEMU may find other names in it; empty if it cannot.
+        unclear: The reason why QEMU may find other names in it; empty if it cannot.
     """
 
     format: str
@@ -57,7 +57,7 @@ class NamedFiles(NamedTuple):
 
 
 def parse(read: Read, disk_format: str = "") -> NamedFiles:
-    """Read what an image names.
+    """Return the files that an image names.
 
     Args:
         read: The image.
@@ -133,7 +133,7 @@ def _qcow2(read: Read) -> NamedFiles:
 
 
 def _extensions(read: Read, at: int, end: int) -> dict[int, bytes]:
-    """The header's extensions by their number; contents are cut after `_LONGEST_NAME` bytes."""
+    """Return the header's extensions by number, with at most `_LONGEST_NAME` bytes of each."""
     found: dict[int, bytes] = {}
     for _ in range(1000):
         if at + 8 > end:
@@ -154,18 +154,18 @@ def _qed(read: Read) -> NamedFiles:
     return NamedFiles("qed", _text(read, offset, length), "raw" if features & 4 else "")
 
 
-#: QEMU reads at most so much of a description for its extents, and so much for its parent.
+#: Bytes of a description that QEMU reads for its extents, and for its parent.
 LONGEST_DESCRIPTION, PARENT_AREA = (1 << 20) - 1, 20 * 512
-#: Where QEMU looks for the parent of an image that is no description itself.
+#: Where QEMU looks for the parent of an image that is not only a description.
 _PARENT_AT = 0x200
-#: QEMU cuts an extent's name after so many bytes.
+#: QEMU cuts an extent's name after this many bytes.
 _LONGEST_EXTENT = 511
-#: 2 GiB is in each by VMware's rule, and 2 TiB in an image.
+#: By VMware's rule an extent holds 2 GiB, and an image 2 TiB.
 _MOST_EXTENTS = 4096
 
 #: block/vmdk.c: comments and blank lines, then the version.
 _DESCRIPTION = re.compile(rb"(?:#[^\n]*\n| *\r?\n)*version=[123]\r?\n")
-#: Lines of a description, without the blanks around them.
+#: Lines of a description, without the blanks at both ends.
 _EXTENT = re.compile(
     rb'(?:RW|RDONLY|NOACCESS)[ \t]+[0-9]+[ \t]+[A-Z]+[ \t]+"([^"\r]+)"(?:[ \t]+[0-9]+)?'
 )
@@ -173,7 +173,7 @@ _NO_EXTENT = re.compile(rb"(?:RW|RDONLY|NOACCESS)[ \t]+[0-9]+[ \t]+ZERO")
 _SETTING = re.compile(rb"[A-Za-z][A-Za-z0-9_.:-]*[ \t]*=")
 _HINT = b"parentFileNameHint"
 
-#: Returns so many bytes of the file from an offset; fewer at its end.
+#: Returns bytes of the file, by offset and size; fewer at its end.
 Read = Callable[[int, int], bytes]
 
 
@@ -182,8 +182,8 @@ class VmdkFiles(NamedTuple):
 
     Attributes:
         parent: The name of its parent; empty for none.
-        extents: The names of the files with its data, if these are others.
-        unclear: Why QEMU may find other names in it; empty if it cannot.
+        extents: The names of the other files that hold its data.
+        unclear: The reason why QEMU may find other names in it; empty if it cannot.
     """
 
     parent: str
@@ -192,12 +192,12 @@ class VmdkFiles(NamedTuple):
 
 
 def is_vmdk(read: Read) -> bool:
-    """Return whether QEMU would probe it as a VMDK; true for a little more than that."""
+    """Return whether QEMU may probe an image as a VMDK; true for some others too."""
     return _has_header(read) or bool(_DESCRIPTION.match(read(0, 2048)))
 
 
 def vmdk_files(read: Read) -> VmdkFiles:
-    """Read the names of files from a VMDK.
+    """Return the files that a VMDK names.
 
     Raises:
         struct.error: The header ends too early.
@@ -209,14 +209,12 @@ def vmdk_files(read: Read) -> VmdkFiles:
 
 
 def extent_fault(read: Read) -> str:
-    """Why a file must not be another VMDK's extent; empty if it may.
+    """Return the reason why a file must not be another VMDK's extent; empty if it may.
 
-    QEMU takes an extent with a header and without capacity for a description of further extents.
-
+    QEMU reads an extent with a header and capacity 0 as a description of further extents.
     """
     if not _has_header(read):
-        # Data, which QEMU reads as such.
-        return ""
+        return ""  # QEMU reads it as data
     if read(0, 4) == b"KDMV":
         header = read(12, 8)
         if len(header) < 8 or not any(header):
@@ -233,24 +231,24 @@ def _has_header(read: Read) -> bool:
 
 
 def _header(read: Read) -> tuple[int, int]:
-    """The capacity, and where the description begins, which QEMU counts in 64 bits."""
+    """Return the capacity and the offset of the description, modulo 2**64 as in QEMU."""
     capacity, sector = struct.unpack("<Q8xQ", read(12, 24))
     return capacity, sector * 512 % (1 << 64)
 
 
 def _described(read: Read) -> bytes:
-    """The description in which QEMU looks for extents; empty if it looks nowhere."""
+    """Return the description in which QEMU looks for extents; empty if it reads none."""
     if not _has_header(read):
         return read(0, LONGEST_DESCRIPTION)
     if read(0, 4) == b"COWD":
         return b""
     capacity, at = _header(read)
-    # Of an image that holds its data itself, the extent that it names is itself.
+    # An image with a capacity holds its data itself: the extent that it names is itself.
     return b"" if capacity or not at else read(at, LONGEST_DESCRIPTION)
 
 
 def _extents(description: bytes) -> tuple[tuple[str, ...], str]:
-    """The names of extents, and why there may be others."""
+    """Return the names of extents, and the reason why QEMU may find others."""
     found: list[str] = []
     unclear = ""
     for number, line in enumerate(description.split(b"\0", 1)[0].split(b"\n"), 1):
@@ -268,10 +266,10 @@ def _extents(description: bytes) -> tuple[tuple[str, ...], str]:
 
 
 def _parent(area: bytes) -> tuple[str, str]:
-    """The parent's name, and why there may be another.
+    """Return the parent's name, and the reason why QEMU may find another.
 
-    QEMU takes the first one, whatever parentCID says, and skips two bytes before it, whatever they
-    are: a zero byte, too.
+    QEMU takes the first hint and ignores parentCID. It skips two bytes between the hint and the
+    name, of any value, even zero.
     """
     at = area.split(b"\0", 1)[0].find(_HINT)
     if at < 0:

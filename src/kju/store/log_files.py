@@ -49,7 +49,7 @@ def read(path: Path) -> bytes:
 
 
 def tail(path: Path, lines: int = 8) -> list[str]:
-    """Return the last lines of a log; none if it cannot be read."""
+    """Return the last lines of a log; an empty list if it cannot be read."""
     data = b""
     for part in (path, before(path)):
         with contextlib.suppress(OSError), part.open("rb") as file:
@@ -92,7 +92,7 @@ class BoundedLog:
         return fd
 
     def write(self, data: bytes) -> None:
-        """Append to it. Never raises: a full disk loses lines of the log, not the machine."""
+        """Append to it. Errors are ignored: a full disk must not end the machine."""
         with contextlib.suppress(KjuError, OSError):
             # Read each time: others may write through the same descriptor.
             if self._fd >= 0 and os.fstat(self._fd).st_size + len(data) > self._limit:
@@ -183,14 +183,14 @@ class LogHandler(logging.Handler):
         self._log.write(line.encode("utf-8", "backslashreplace") + b"\n")
 
 
-#: Each has at most two logs of two files, so 64 MiB in the worst case.
+#: Machines whose logs are kept. Each has at most two logs of two files: 64 MiB in total.
 MAX_KEPT = 16
 
 
 def keep_logs(machine: Paths) -> None:
     """Move a machine's logs away, replacing those that were kept under its name.
 
-    Never raises: without room or a home folder the logs are lost with the machine.
+    Errors are ignored: without space or a home folder the logs are lost with the machine.
     """
     found = [part.name for log in _logs(machine) for part in parts(log)]
     if not found:
@@ -201,7 +201,7 @@ def keep_logs(machine: Paths) -> None:
         Folder.open(machine.folder) as dead,
         Folder.open(kept_logs_folder(), create=True, follow_own_link=True) as kept,
     ):
-        # Renamed when complete: another command may be reading, or keeping the same name.
+        # Renamed when complete: another command may read them, or keep logs of the same name.
         new = f".{name}.{os.getpid()}"
         try:
             with kept.folder(new, create=True) as place:

@@ -40,8 +40,8 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         name: Its name; empty for its folder's.
         image: The disk, CD or kernel that it boots from; empty for none.
         disks: Further disks and CDs, in this order.
-        disk_bus: The bus of its disks, one of `DISK_BUSES`; empty for the one that QEMU itself
-            uses on this machine type.
+        disk_bus: The bus of its disks, one of `DISK_BUSES`; empty for QEMU's default on this
+            machine type.
         trust_disk: Whether its disks may name files anywhere and on the network.
         memory: Such as ``2G``; empty for kju's default.
         cpus: Virtual processors; 0 for QEMU's default.
@@ -69,10 +69,10 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 KEYS = Definition.__struct_fields__
-#: Characters of a definition.
+#: Maximum number of characters in a definition.
 MAX_TEXT = 1 << 20
-#: Dots of one line, outside of texts: the parser takes the square of a dotted key's length, 11 s
-#: for 64 kB. No key of a definition has any.
+#: Maximum number of dots in a line, outside of strings: the parser takes time with the square of a
+#: dotted key's length, 11 s for 64 kB. No key of a definition has a dot.
 MAX_DOTS = 64
 
 
@@ -80,15 +80,15 @@ def decode(text: str, file: str, name: str) -> Definition:
     """Read a definition.
 
     Args:
-        text: The file's.
+        text: The contents of the file.
         file: Its path, for messages.
-        name: The machine's, by its folder.
+        name: The machine's name, which is that of its folder.
 
     Raises:
-        DefinitionError: It is not one; file, line and key are in the message.
+        DefinitionError: It is not valid; the message has the file, line and key.
     """
     if len(text) > MAX_TEXT:
-        why = f"this is longer than {MAX_TEXT} characters; no definition is"
+        why = f"this is longer than {MAX_TEXT} characters, the maximum"
         raise DefinitionError(f"{file}:1: {why}", file, 1)
     if (line := first_dotted_line(text, MAX_DOTS)) is not None:
         why = f"this line has more than {MAX_DOTS} dots outside of texts"
@@ -101,11 +101,11 @@ def decode(text: str, file: str, name: str) -> Definition:
         # ValueError: half a surrogate pair, or a number of more digits than Python takes.
         _refuse_syntax(str(error), text, file)
     if found.name not in ("", name):
-        refuse(text, file, "name", f"the machine's name is its folder's, which is {name!r}")
+        refuse(text, file, "name", f"the machine's name is that of its folder, {name!r}")
     if found.memory and not _MEMORY.fullmatch(found.memory):
         refuse(text, file, "memory", f"{found.memory!r} is not an amount of memory such as '2G'")
     if not found.firmware:
-        refuse(text, file, "firmware", "it is 'bios', 'uefi' or the path of a firmware's image")
+        refuse(text, file, "firmware", "use 'bios', 'uefi' or the path of a firmware")
     for key in ("disks", "devices"):
         for index, item in enumerate(getattr(found, key)):
             if not item:
@@ -124,32 +124,32 @@ def refuse(text: str, file: str, key: str, why: str, item: int | None = None) ->
     raise DefinitionError(f"{file}:{line}: {shown}: {why}", file, line, key)
 
 
-def _refuse_value(said: str, text: str, file: str) -> NoReturn:
-    if unknown := _UNKNOWN.match(said):
+def _refuse_value(message: str, text: str, file: str) -> NoReturn:
+    if unknown := _UNKNOWN.match(message):
         key = unknown[1]
         refuse(text, file, key, f"unknown key; the keys are {', '.join(KEYS)}")
-    match = _VALUE.fullmatch(said)
-    what, key, item = match.groups() if match else (said, None, None)
+    match = _VALUE.fullmatch(message)
+    what, key, item = match.groups() if match else (message, None, None)
     refuse(text, file, key or "", _plain(what, key or ""), int(item) if item else None)
 
 
-def _refuse_syntax(said: str, text: str, file: str) -> NoReturn:
+def _refuse_syntax(message: str, text: str, file: str) -> NoReturn:
     if (again := repeated_key(text)) is not None:
         why = "this key is given twice"
         raise DefinitionError(
             f"{file}:{again.line}: {again.key}: {why}", file, again.line, again.key
         )
-    match = _SYNTAX.fullmatch(said)
+    match = _SYNTAX.fullmatch(message)
     end = text.count("\n", 0, len(text.rstrip())) + 1
     line = int(match[2]) if match and match[2] else end
     key = next((p.key for p in reversed(key_places(text)) if p.line <= line), "")
-    what = match[1] if match else said
+    what = match[1] if match else message
     where = f"{key}: " if key else ""
     raise DefinitionError(f"{file}:{line}: {where}invalid TOML: {what}", file, line, key)
 
 
-def _plain(said: str, key: str) -> str:
-    """Return the decoder's message in the terms of TOML."""
+def _plain(message: str, key: str) -> str:
+    """Return the decoder's message in TOML's terms."""
     words = {
         "`array`": "a list",
         "`str`": "a text",
@@ -158,13 +158,13 @@ def _plain(said: str, key: str) -> str:
         "`object`": "a table",
     }
     for theirs, ours in words.items():
-        said = said.replace(theirs, ours)
-    if "regex" in said:
-        return "it holds a zero byte"
-    if said.startswith("Invalid enum value"):
+        message = message.replace(theirs, ours)
+    if "regex" in message:
+        return "it contains a zero byte"
+    if message.startswith("Invalid enum value"):
         *most, last = map(repr, DISK_BUSES if key == "disk_bus" else ("user", "none"))
-        return f"{said[0].lower()}{said[1:]}: it is {', '.join(most)} or {last}"
-    return said[:1].lower() + said[1:]
+        return f"{message[0].lower()}{message[1:]}: it is {', '.join(most)} or {last}"
+    return message[:1].lower() + message[1:]
 
 
 def write(definition: Definition) -> str:
@@ -197,7 +197,7 @@ def _escape(character: str) -> str:
     return character if character.isprintable() else f"\\U{ord(character):08x}"
 
 
-# A string is one token with whatever is in it; the long forms come first.
+# A string is one token; the long forms come first.
 _TOKEN = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}' r"|'''.*?'{3,5}" r'|"(?:\\.|[^"\\\n])*"' r"|'[^'\n]*'"
     r"|\#[^\n]*|[\[\]{}=,\n]|[^\s\[\]{}=,\"'#]+|[ \t\r]+|.",
@@ -209,9 +209,9 @@ class KeyPlace(NamedTuple):
     """One key of a text.
 
     Attributes:
-        key: Bare, or without its quotes; the first part of a dotted one.
-        line: Where it begins, from 1.
-        items: Where each item of its value begins, if that is an array.
+        key: Without quotes; the first part of a dotted key.
+        line: The line where it begins, from 1.
+        items: The line where each item of its value begins, if that is an array.
     """
 
     key: str
@@ -220,12 +220,12 @@ class KeyPlace(NamedTuple):
 
 
 def key_places(text: str) -> list[KeyPlace]:
-    """Every key at the top of a text and every table, in order."""
+    """Return every top-level key and every table of a text, in order."""
     return list(_places(list(_tokens(text))))
 
 
 def line_of(text: str, key: str, item: int | None = None) -> int | None:
-    """The line of a key, or of one item of its array, from 1; None if it is not there."""
+    """Return the line of a key, or of one item of its array, from 1; None if it is missing."""
     for place in key_places(text):
         if place.key == key:
             return place.items[item] if item is not None and item < len(place.items) else place.line
@@ -233,7 +233,7 @@ def line_of(text: str, key: str, item: int | None = None) -> int | None:
 
 
 def repeated_key(text: str) -> KeyPlace | None:
-    """The first key that stands there a second time, if any."""
+    """Return the second occurrence of the first repeated key; None if no key is repeated."""
     seen = set()
     for place in key_places(text):
         if place.key in seen:
@@ -269,9 +269,9 @@ def _places(tokens: list[tuple[str, int]]) -> Iterator[KeyPlace]:
         word, line = tokens[at]
         end = _end(tokens, at)
         if word == "[":
-            # [table] or [[table]]: what follows belongs to it.
+            # [table] or [[table]]: the following keys belong to it.
             in_table = True
-            # One that is only begun has no name: a text that is no TOML is looked at too.
+            # In invalid TOML the bracket may be the last token: then there is no name.
             first = at
             while first < len(tokens) and tokens[first][0] == "[":
                 first += 1
@@ -284,7 +284,7 @@ def _places(tokens: list[tuple[str, int]]) -> Iterator[KeyPlace]:
 
 
 def _end(tokens: list[tuple[str, int]], at: int) -> int:
-    """The newline that ends what begins at *at*, outside every bracket; or the end."""
+    """Return the index of the newline, outside of brackets, that ends a statement at *at*."""
     depth = 0
     for index in range(at, len(tokens)):
         word = tokens[index][0]
@@ -295,7 +295,7 @@ def _end(tokens: list[tuple[str, int]], at: int) -> int:
 
 
 def _items(statement: list[tuple[str, int]]) -> tuple[int, ...]:
-    """The lines on which the items of the array behind the equals sign begin."""
+    """Return the lines where the items of a statement's array begin."""
     start = next((i + 1 for i, (word, _) in enumerate(statement) if word == "="), len(statement))
     if start >= len(statement) or statement[start][0] != "[":
         return ()
@@ -312,12 +312,12 @@ def _items(statement: list[tuple[str, int]]) -> tuple[int, ...]:
 
 
 def _is_key(word: str) -> bool:
-    """Return whether a token can be one: a string of several lines cannot."""
+    """Return whether a token can be a key: a string of several lines cannot."""
     return word not in "[]{}=," and "\n" not in word
 
 
 def _bare(word: str) -> str:
-    """A key without quotes; of a dotted one the first part."""
+    """Return a key without quotes; of a dotted key, its first part."""
     if word[0] in "\"'":
         return word.strip(word[0])
     return word.partition(".")[0]

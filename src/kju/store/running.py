@@ -95,7 +95,7 @@ def host_pid(name: str) -> int:
 
 
 def start_time(pid: int) -> int:
-    """Return a process's start time in clock ticks since boot; 0 if there is no process.
+    """Return a process's start time in clock ticks since boot; 0 if it does not exist.
 
     Source:
         Field 22 of /proc/PID/stat (proc_pid_stat(5)). The name before it may contain
@@ -158,7 +158,7 @@ def claim(name: str) -> Claim:
     Raises:
         MachineExistsError: A running machine has it. Of several claims at the same moment
             exactly one succeeds.
-        RuntimeFolderError: There is no folder for machines, and none can be made.
+        RuntimeFolderError: The folder for running machines is missing and cannot be made.
     """
     machine = Paths(runtime_folder() / check_name(name))
     try:
@@ -166,7 +166,7 @@ def claim(name: str) -> Claim:
             return _claim_exclusively(name, machine, folder)
     except OSError as error:
         failed = file_error(error, machine.folder, "made")
-        raise RuntimeFolderError(f"{failed}; see to that, or {RUNTIME_HINT}") from error
+        raise RuntimeFolderError(f"{failed}; correct that, or {RUNTIME_HINT}") from error
 
 
 def claim_any(image: str | None) -> Claim:
@@ -328,11 +328,10 @@ def connect(machine: Paths, name: str, timeout: float | None = None) -> socket.s
     Args:
         machine: Its files.
         name: Its name, for messages.
-        timeout: Seconds to wait while the socket's queue is full; 0 does not wait, None is no
-            limit.
+        timeout: Seconds to wait while the socket's queue is full (0: do not wait, None: no limit).
 
     Raises:
-        MachineNotFoundError: Nothing listens there.
+        MachineNotFoundError: No process listens on it.
         LimitError: This process cannot open more files.
         WaitTimeoutError: The host did not accept the connection in time.
     """

@@ -195,7 +195,7 @@ def test_an_editor_cannot_lose_a_clone(folder: Path, image: Path, text: str) -> 
     with pytest.raises(ConflictError, match=r"clones \(leaf\)"):
         api.start("base")
     assert clones_of("other") == []
-    # A disk that lies over nothing any more is no clone's.
+    # A disk without a backing file is not an overlay any more.
     for disk in file.parent.glob("*.qcow2"):
         disk.unlink()
     file.write_text("")

@@ -21,7 +21,7 @@ from ..errors import (
 )
 from ..protocol.framing import error_from
 from ..protocol.launch_options import Launch, LaunchOptions, Remote, launch_message
-from ..protocol.messages import Done, Ended, Failure, Keys, LampsState, Refused, Reply
+from ..protocol.messages import Done, Ended, Failed, Keys, LampsState, Refused, Reply
 from ..protocol.values import LONGEST_KEYS, ROLES, Role
 from ..surface import NOTHING_TAKEN, Mark
 
@@ -352,7 +352,7 @@ def check_reply(reply: Reply, wanted: type[T]) -> T:
         KjuError: It is a failure; the error is the one the host raised.
         PeerError: It is something else.
     """
-    if isinstance(reply, Failure):
+    if isinstance(reply, Failed):
         raise error_from(reply)
     if not isinstance(reply, wanted):
         raise PeerError(f"the host answered {type(reply).__name__}, not {wanted.__name__}", reply)

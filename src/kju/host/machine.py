@@ -89,7 +89,7 @@ class HostedMachine:
 
     @property
     def clients(self) -> list[Client]:
-        """Everyone connected."""
+        """The connected clients."""
         return self._server.clients if self._server else []
 
     def end(self, reason: str, *, asked: bool = True, status: int | None = None) -> None:

@@ -51,7 +51,7 @@ class RunningMachine(Protocol):
 
     @property
     def clients(self) -> Sequence[Client]:
-        """Everyone connected."""
+        """The connected clients."""
 
     def greet(self, client: Client) -> None:
         """Announce a client that has sent its greeting."""
@@ -116,7 +116,7 @@ async def _launch(machine: RunningMachine, client: Client, request: Launch) -> R
 
 
 async def _info(machine: RunningMachine, client: Client, request: messages.GetInfo) -> Result:
-    # Consoles that are off while unused would report the last mode that somebody saw.
+    # A console at rest would report the mode of its last viewer's time.
     for console in machine.emulator.consoles:
         await _wake_once(console)
     return Result(messages.Info(info=info(machine)))
@@ -250,7 +250,7 @@ async def _lamps(machine: RunningMachine, client: Client, request: messages.GetL
 
 async def _point(machine: RunningMachine, client: Client, request: messages.Point) -> Result:
     console = _console(machine, request.console)
-    # Positions depend on the mode, which an unused console does not know.
+    # Positions depend on the mode, which a console at rest does not know.
     await _wake_once(console)
     mark = await console.devices.pointer.act(client, request.actions)
     return _accepted(mark or console.mark)
@@ -274,7 +274,7 @@ def _console(machine: RunningMachine, index: int) -> Console:
 
 
 async def _wake_once(console: Console) -> None:
-    """Have an unused console read its current mode."""
+    """Make a console at rest read its current mode."""
     asker = object()
     await console.attach(asker)
     console.detach(asker)

@@ -24,7 +24,7 @@ from ...remote.transport import Engine
 from ...remote.trust import Trust
 from ...store.claims import Claim
 from ...surface import Mark
-from ...wire.messages import Event
+from ...wire.messages import MachineEvent
 from ..base import Emulator, Ended, Plan
 from ..console import Console
 from ..console_surface import surface_address
@@ -149,7 +149,7 @@ class _MirrorEmulator(Emulator):
             self._up = status.live
             self.events.happen("link", {"up": status.live, "reason": status.reason})
 
-    def _pass_on_event(self, event: Event) -> None:
+    def _pass_on_event(self, event: MachineEvent) -> None:
         now = time.monotonic()
         times = self._event_times
         if len(times) == MAX_EVENTS and now - times[0] < EVENTS_WITHIN:

@@ -18,8 +18,8 @@ from kju.sources.display1.listener import (
     Update,
     UpdateMap,
 )
-from kju.sources.display1.picture import MAX_MAPPINGS
 from kju.sources.display1.presenter import HOLD_PLACEHOLDER, HOLD_SIZE, NEVER, Presenter
+from kju.sources.display1.scanout import MAX_MAPPINGS
 from kju.surface import State, surface_size
 from kju.surface.consumer import Consumer
 from kju.surface.geometry import Rect

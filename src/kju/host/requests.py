@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, Protocol
 
 from ..emulators.base import Emulator
 from ..emulators.console import Console
-from ..emulators.events import MachineEvents
 from ..errors import LimitError, RoleError, UsageError
 from ..protocol import messages
 from ..protocol.framing import MAX_FRAME, no_screen
@@ -47,7 +46,6 @@ class RunningMachine(Protocol):
     request: Launch
     emulator: Emulator
     began: float
-    events: MachineEvents
 
     @property
     def clients(self) -> Sequence[Client]:
@@ -130,8 +128,8 @@ async def _stop(machine: RunningMachine, client: Client, request: messages.Stop)
 async def _subscribe(
     machine: RunningMachine, client: Client, request: messages.Subscribe
 ) -> Result:
-    machine.events.subscribe(client, request.since)
-    return Result(messages.Done(version=machine.events.number))
+    machine.emulator.events.subscribe(client, request.since)
+    return Result(messages.Done(version=machine.emulator.events.number))
 
 
 async def _power(machine: RunningMachine, client: Client, request: messages.Power) -> Result:

@@ -1,4 +1,4 @@
-"""Places at a host, and the time for a greeting: real sockets, a machine that does nothing."""
+"""The limit of clients of a host, and the time limit for a greeting."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def close(sockets: list[socket.socket]) -> None:
         each.close()
 
 
-def test_clients_that_say_nothing_shut_nobody_out(host: FakeHost) -> None:
+def test_clients_without_a_greeting_shut_out_no_other(host: FakeHost) -> None:
     silent = connect(control.MAX_CLIENTS + 20)
     try:
         began = time.monotonic()
         with kju.attach("fake") as machine:
             assert machine.info()["name"] == "fake"
             assert time.monotonic() - began < control.GREETING_TIMEOUT / 2
-            # Who has greeted keeps its place, however many come.
+            # A client that has greeted keeps its place, however many connect.
             silent += connect(control.MAX_CLIENTS)
             with kju.attach("fake") as another:
                 another.info()
@@ -49,7 +49,7 @@ def test_clients_that_say_nothing_shut_nobody_out(host: FakeHost) -> None:
         close(silent)
 
 
-def test_a_client_that_says_nothing_is_hung_up_on(
+def test_client_without_a_greeting_is_disconnected(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control, "GREETING_TIMEOUT", 0.05)
@@ -59,12 +59,12 @@ def test_a_client_that_says_nothing_is_hung_up_on(
         assert b"not greeted in 0.05 s" in said
         assert silent.recv(1000) == b""
     with kju.attach("fake") as machine:
-        until(lambda: len(host.machine.gone) == 1, 10, "the silent client has gone")
+        until(lambda: len(host.machine.gone) == 1, 10, "the silent client is disconnected")
         time.sleep(0.1)  # longer than a greeting may take
         machine.info()
 
 
-def test_places_are_kept_for_clients_that_control(
+def test_places_are_reserved_for_clients_that_control(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control, "MAX_VIEWERS", 3)

@@ -1,4 +1,4 @@
-"""The limit of clients of a host, and the time limit for a greeting."""
+"""Connections of a host and the time for a greeting, with real sockets and a stub machine."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from kju.store import connection, running
 
 
 @pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def host(runtime_folder: Path) -> Iterator[FakeHost]:
     with fake_host() as made:
         yield made
 
@@ -33,14 +32,14 @@ def close(sockets: list[socket.socket]) -> None:
         each.close()
 
 
-def test_clients_without_a_greeting_shut_out_no_other(host: FakeHost) -> None:
+def test_silent_clients_do_not_block_others(host: FakeHost) -> None:
     silent = connect(control.MAX_CLIENTS + 20)
     try:
         began = time.monotonic()
         with kju.attach("fake") as machine:
             assert machine.info()["name"] == "fake"
             assert time.monotonic() - began < control.GREETING_TIMEOUT / 2
-            # A client that has greeted keeps its place, however many connect.
+            # A greeted client keeps its place, however many connect.
             silent += connect(control.MAX_CLIENTS)
             with kju.attach("fake") as another:
                 another.info()
@@ -49,9 +48,7 @@ def test_clients_without_a_greeting_shut_out_no_other(host: FakeHost) -> None:
         close(silent)
 
 
-def test_client_without_a_greeting_is_disconnected(
-    host: FakeHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_silent_client_is_disconnected(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "GREETING_TIMEOUT", 0.05)
     (silent,) = connect(1)
     with silent:
@@ -64,7 +61,7 @@ def test_client_without_a_greeting_is_disconnected(
         machine.info()
 
 
-def test_places_are_reserved_for_clients_that_control(
+def test_places_are_reserved_for_control_clients(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control, "MAX_VIEWERS", 3)

@@ -39,7 +39,7 @@ class Rig:
 
     def status(self, wanted):
         while True:
-            status = self.statuses.get(timeout=20)
+            status = self.statuses.get(timeout=60)
             if wanted(status):
                 return status
 
@@ -70,7 +70,7 @@ def test_bytes_are_published(rig):
     assert rig.status(lambda s: s.name == "display1-copy").reason.startswith("QEMU sends bytes")
 
 
-def test_memory_is_published(rig):
+def test_shared_memory_is_published(rig):
     image = picture(100, 50, 1)
     fd = memfd(image.tobytes())
     before = descriptors()
@@ -86,13 +86,13 @@ def test_memory_is_published(rig):
     os.close(fd)
 
 
-def test_large_messages_are_received_whole(rig):
+def test_large_messages_are_read_whole(rig):
     image = picture(512, 500, 1)
     rig.qemu.ask(rig.qemu.calls.scanout(512, 500, image.tobytes()))
     assert rig.shows(image)
 
 
-def test_reply_is_sent_before_the_work(rig):
+def test_answer_is_sent_before_the_work(rig):
     image = picture(64, 64, 1)
     fd = memfd(image.tobytes())
     rig.qemu.ask(rig.qemu.calls.scanout_map(64, 64), fd)
@@ -106,7 +106,7 @@ def test_reply_is_sent_before_the_work(rig):
     os.close(fd)
 
 
-def test_mistakes_are_rejected_and_logged_and_the_source_continues(rig, caplog):
+def test_invalid_messages_are_rejected_logged_and_survived(rig, caplog):
     caplog.set_level(logging.WARNING)
     before = descriptors()
     for _ in range(100):
@@ -147,7 +147,7 @@ def test_needs_are_reported(rig):
     rig.status(lambda s: s.need == Need.REGISTER)
 
 
-def test_retarget(rig):
+def test_retarget_publishes_in_the_next_surface(rig):
     image = picture(64, 64, 1)
     rig.qemu.ask(rig.qemu.calls.scanout(64, 64, image.tobytes()))
     memory = np.zeros(surface_size(CAPACITY), np.uint8)
@@ -169,7 +169,7 @@ def test_paused_machine_is_never_live(rig):
     assert states[-1] == State.LIVE
 
 
-def test_stream_without_a_pause_is_published(rig):
+def test_continuous_stream_is_published(rig):
     image = picture(64, 64, 1)
     rig.qemu.ask(rig.qemu.calls.scanout(64, 64, image.tobytes()))
     fd = memfd(bytes(64 * 64 * 4), "virtio-gpu res")
@@ -228,7 +228,7 @@ def test_rejected_authentication_ends_the_source(answer):
     rig.qemu.sock.close()
 
 
-def test_peer_that_does_not_read_its_replies_is_disconnected():
+def test_peer_that_does_not_read_its_answers_is_disconnected():
     ours, theirs = socket_pair()
     ours.setblocking(False)
     channel = Channel(ours)
@@ -240,7 +240,7 @@ def test_peer_that_does_not_read_its_replies_is_disconnected():
     theirs.close()
 
 
-def test_received_descriptors_are_not_inherited(rig, monkeypatch):
+def test_descriptors_of_a_message_are_not_inherited(rig, monkeypatch):
     inherited = []
 
     def note(ancillary):

@@ -91,7 +91,7 @@ SUITES: dict[str, str] = {
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/sources/display1/test_frames.py": "sources.display1.messages",
-    "unit/sources/display1/test_presenter.py": "sources.display1.picture",
+    "unit/sources/display1/test_presenter.py": "sources.display1.scanout",
     "unit/store/test_definitions.py": (
         "client.aio.defined client.defined store.defining store.snapshot_files"
     ),

@@ -59,7 +59,7 @@ def test_a_file_still_holds_the_last_frame(tmp_path):
     publish(path, 9).close()
     with Surface(path) as surface:
         assert (surface.frame(pixels="bgrx") == 9).all()
-        assert surface.state == (State.CLOSED, "")
+        assert surface.state == (State.CLOSED, None)
     assert list(tmp_path.iterdir()) == [path]  # and nothing else was left
 
 

@@ -70,7 +70,7 @@ class Later:
 def test_before_the_first_mode(surface, api):
     assert surface.mode.epoch == 0
     assert surface.version == 0
-    assert surface.state == (State.LIVE, "")
+    assert surface.state == (State.LIVE, None)
     for look in (surface.frame, surface.view):
         with pytest.raises(UnavailableError):
             look()

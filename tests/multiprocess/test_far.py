@@ -17,7 +17,7 @@ from support.wait import until
 
 import kju
 from kju.cli.demo.link import End, Link, Shape
-from kju.client.defined import running_names
+from kju.client.targets import running_names
 from kju.errors import KjuError, UnavailableError
 from kju.remote.trust import Trust
 

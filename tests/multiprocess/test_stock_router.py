@@ -23,7 +23,7 @@ from support import xservers
 from support.wait import until
 
 import kju
-from kju.client.defined import running_names
+from kju.client.targets import running_names
 from kju.errors import KjuError, UnavailableError
 
 pytest.importorskip("zenoh")

@@ -19,7 +19,7 @@ from support.wait import until
 
 import kju
 import kju.aio
-from kju.client.machine import launched
+from kju.client.launching import launched
 from kju.errors import (
     ConflictError,
     QemuError,

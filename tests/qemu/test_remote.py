@@ -191,7 +191,7 @@ def test_a_lossy_mirror_shows_a_photograph_soon_and_exactly_when_it_rests(tmp_pa
                     np.unique(picture.reshape(-1, 4), axis=0)
                 )
     said = run("mirror", "zenoh:lab/x", "--codec", "gif")
-    assert "there is no codec 'gif'" in said.stderr
+    assert "unknown codec 'gif'" in said.stderr
     said = run("mirror", "zenoh:lab/x", "--lossy", "--audience")
     assert "audience cannot be combined" in said.stderr
 

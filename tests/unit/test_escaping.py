@@ -15,7 +15,7 @@ from support.hostile_text import HOSTILE
 
 from kju.cli import doctor, exits, status
 from kju.cli import logs as log_commands
-from kju.client.life import Event
+from kju.client.requests import Event
 from kju.emulators.events import Events, from_remote
 from kju.errors import QemuError
 from kju.escaping import lines, one_line

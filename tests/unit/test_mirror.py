@@ -30,19 +30,17 @@ SUITES: dict[str, str] = {
         "viewers.connection viewers.contract viewers.guest_input viewers.picture viewers.stub "
         "viewers.targets viewers.viewer"
     ),
-    "conformance/test_waits.py": "client.aio.waits client.timeouts client.waits vision.opencv",
-    "integration/client/test_events.py": "client.life",
+    "conformance/test_waits.py": "client.aio.waits client.looks client.waits vision.opencv",
+    "integration/client/test_events.py": "client.requests client.waiting",
     "integration/client/test_machine.py": (
-        "aio client.actions client.aio.keyboard client.aio.link client.aio.machine "
-        "client.aio.pointer client.aio.screen client.keyboard client.link client.machine_base "
-        "client.pointer client.requests client.screen"
+        "aio client.aio.input_devices client.aio.launching client.aio.link client.aio.machine "
+        "client.input_devices client.input_requests client.launching client.link"
     ),
     "integration/remote/test_link.py": (
         "emulators.mirror.console emulators.mirror.devices remote.drawing remote.link_status "
         "remote.mirror remote.reachability remote.transport serving.audience serving.delivery "
         "serving.served_machine serving.served_screen serving.shared_screen"
     ),
-    "integration/report/test_record.py": "client.witness",
     "integration/sources/display1/test_source.py": "sources.display1.channel",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
     "multiprocess/test_senders.py": "emulators.mirror.emulator emulators.mirror.launch",
@@ -61,17 +59,13 @@ SUITES: dict[str, str] = {
     "qemu/test_display1.py": "emulators.qemu.display",
     "qemu/test_faults.py": "emulators.spawn",
     "qemu/test_host.py": (
-        "client.start emulators.base emulators.qemu.emulator emulators.qemu.guest_input "
+        "emulators.base emulators.qemu.emulator emulators.qemu.guest_input "
         "emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),
     "qemu/test_old.py": "emulators.qemu.program",
-    "qemu/test_pointer.py": "client.replaying",
     "qemu/test_sample_guest.py": "guests.cpio guests.disk guests.kernel",
     "qemu/test_signals.py": "signals",
-    "qemu/test_snapshots.py": (
-        "client.aio.snapshots client.snapshots emulators.qemu.jobs "
-        "emulators.qemu.snapshots.standstill"
-    ),
+    "qemu/test_snapshots.py": ("emulators.qemu.jobs emulators.qemu.snapshots.standstill"),
     "qemu/test_vram.py": (
         "emulators.qemu.announced_size emulators.qemu.console emulators.qemu.mode_monitor "
         "emulators.qemu.screenshot"
@@ -111,7 +105,7 @@ SUITES: dict[str, str] = {
     "unit/sources/display1/test_listener.py": "sources.display1.events",
     "unit/sources/display1/test_presenter.py": "sources.display1.picture",
     "unit/store/test_defined.py": (
-        "client.aio.defined client.defined store.clones store.defining "
+        "store.clones store.defining "
         "store.definition_folders store.qemu_img store.snapshot_files store.starting"
     ),
     "unit/store/test_logs.py": "emulators.child store.postmortem",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..bounded import read_file
-from ..client.machine import attach
+from ..client.launching import attach
 from ..files import write_output
 from ..protocol.input_log import decode, encode
 from .parameters import AnyName, Name

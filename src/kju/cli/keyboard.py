@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from .. import keys
-from ..client.keyboard import Keyboard
-from ..client.machine import Machine, attach
+from ..client.input_devices import Keyboard
+from ..client.launching import attach
+from ..client.machine import Machine
 from ..client.targets import check_console
 from ..errors import UsageError
 from .parameters import Console, Name

@@ -11,8 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ..client.life import Event
-from ..client.machine import client_name
+from ..client.requests import Event, client_name
 from ..client.targets import attach_to_look
 from ..errors import MachineGoneError, MachineNotFoundError, WaitTimeoutError
 from ..escaping import one_line

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..client.machine import attach
+from ..client.launching import attach
 from ..client.targets import check_console
 from ..errors import UsageError
 from ..protocol.messages import BUTTONS

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..client.machine import attach
+from ..client.launching import attach
 from ..client.targets import responds
 from ..errors import PowerButtonError, UsageError, WaitTimeoutError
 from ..protocol.kinds import KINDS

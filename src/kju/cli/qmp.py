@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..client.machine import attach
+from ..client.launching import attach
 from ..errors import UsageError
 from .parameters import Name
 

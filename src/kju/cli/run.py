@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..client.machine import Machine, launch
+from ..client.launching import launch
+from ..client.machine import Machine
 from ..escaping import one_line
 from ..protocol.kinds import KINDS
 from ..protocol.launch_options import LaunchOptions

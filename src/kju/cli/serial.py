@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from ..client.machine import attach
+from ..client.launching import attach
 from .parameters import AnyName, Seconds
 
 #: Ctrl-], as in telnet and virsh: programs in guests hardly use it.

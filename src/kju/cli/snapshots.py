@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ..client.life import Snapshot
-from ..client.machine import attach
+from ..client.launching import attach
+from ..client.requests import Snapshot
 from ..client.targets import attach_to_look
 from ..escaping import one_line
 from .command import group

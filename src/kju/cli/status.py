@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..client.defined import running_names
-from ..client.targets import all_info, attach_to_look
+from ..client.targets import all_info, attach_to_look, running_names
 from ..errors import KjuError, WaitTimeoutError
 from ..escaping import one_line
 from ..store import defined, running

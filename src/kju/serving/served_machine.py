@@ -14,9 +14,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from ..client.aio.link import AsyncLink
-from ..client.aio.snapshots import events
+from ..client.aio.waiting import Notifier, subscribe
 from ..client.link import only_descriptor
-from ..client.notifier import Notifier
 from ..errors import KjuError, UnavailableError, UsageError
 from ..memory import SharedMemory, open_fd
 from ..protocol.messages import Done, Finger, GetSurface, Keys, Point, SurfaceHandle, To
@@ -186,7 +185,7 @@ class ServedMachine:
                 link.close()
 
     async def _send_events(self) -> None:
-        async for event in events(self._machine, "kju serve", -1, None):
+        async for event in subscribe(self._machine, "kju serve", -1, None):
             data = json.dumps(event.data).encode()
             for screen in self.screens:
                 if len(data) < MAX_EVENT:

@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from ..client.aio.link import AsyncLink
-from ..client.defined import running_names
+from ..client.targets import running_names
 from ..errors import KjuError, UsageError
 from ..protocol.kinds import KINDS
 from ..protocol.messages import GetInfo, Info

@@ -273,4 +273,4 @@ def read_update(screen: Surface, mark: Mark) -> Update:
     if change.everything:
         with contextlib.suppress(UnavailableError):
             frame = screen.view()
-    return Update(change, frame, cursor, state, reason)
+    return Update(change, frame, cursor, state, reason or "")

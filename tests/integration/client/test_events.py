@@ -11,7 +11,7 @@ import pytest
 from support.fake_host import FakeHost, fake_host
 from support.wait import until
 
-from kju.client import life
+from kju.client import requests
 from kju.client.aio.link import AsyncLink
 from kju.client.link import Link
 from kju.errors import ClosedError, MachineGoneError, UsageError, WaitTimeoutError
@@ -121,7 +121,7 @@ async def test_asyncio(host: FakeHost) -> None:
 
 def test_what_cannot_be_asked_is_said_before() -> None:
     with pytest.raises(UsageError, match="'7' cannot be a snapshot's name"):
-        life.snapshot_request("save", "7")
-    assert life.snapshot_request("load", "2026-11-23").tag == "2026-11-23"
-    with pytest.raises(UsageError, match="arguments of x are no JSON"):
-        life.execute("x", {"a": object()})
+        requests.snapshot_request("save", "7")
+    assert requests.snapshot_request("load", "2026-11-23").tag == "2026-11-23"
+    with pytest.raises(UsageError, match="arguments of x cannot be written as JSON"):
+        requests.execute_request("x", {"a": object()})

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.wait import until
 
-from kju.client import defined as api
+from kju.client import launching as api
 from kju.errors import (
     ConflictError,
     DefinitionError,

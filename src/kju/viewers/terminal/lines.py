@@ -79,7 +79,7 @@ class LineReporter:
         if self._gone and state in (State.LIVE, State.PAUSED):
             state, reason = State.GONE, self._gone  # it died without closing the surface
         return SurfaceStatus(
-            self._name, surface.mode, version, rate, self._source_text, state, reason,
+            self._name, surface.mode, version, rate, self._source_text, state, reason or "",
             self._mean_colour(),
         )  # fmt: skip
 

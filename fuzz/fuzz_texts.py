@@ -14,8 +14,8 @@ import harness
 import msgspec
 
 with harness.instrumented():
-    from kju.emulators.events import Events, from_remote
-    from kju.emulators.qemu.input import traces
+    from kju.emulators.events import MachineEvents, from_remote
+    from kju.emulators.qemu import stderr
     from kju.emulators.qemu.snapshots import disks as snapshots
     from kju.errors import DefinitionError, FormatError, QemuError
     from kju.escaping import lines, one_line
@@ -131,11 +131,11 @@ def _keep(heard: list[tuple[str, bytes]], event: str, line: bytes) -> None:
 def passed_on(parts: list[bytes]) -> tuple[bytes, list[tuple[str, bytes]], bytes]:
     """What is passed on, what is heard, and what waits for more."""
     heard: list[tuple[str, bytes]] = []
-    reader = traces.Traces()
+    reader = stderr.Traces()
     for event in EVENTS:
         reader.listen(event, partial(_keep, heard, event))
     rest = b"".join(map(reader.receive_data, parts))
-    assert len(reader._incomplete) < traces.MAX_LINE
+    assert len(reader._incomplete) < stderr.MAX_LINE
     assert sum(len(line) for _, line in heard) + len(rest + reader._incomplete) == sum(
         map(len, parts)
     )
@@ -177,7 +177,7 @@ def an_event(data: bytes) -> None:
     text = name.decode("utf-8", "surrogateescape")
     assert one_line(text).isprintable() and lines(text).replace("\n", "").isprintable()
     if told := from_remote(text, rest):
-        Events().happen(*told)
+        MachineEvents().happen(*told)
         assert told[0].startswith("remote-") and told[0].isprintable()
         msgspec.msgpack.encode(told[1])
 

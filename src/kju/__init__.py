@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .client.targets import MachineEntry, definition, machines
     from .client.waiting import Events, Screens
     from .errors import KjuError
-    from .keys.lamps import Lamps
+    from .keys.codes import Lamps
     from .memory.produce import SurfaceProducer
     from .protocol.input_log import Input
     from .protocol.launch_options import DefineOptions, LaunchOptions
@@ -109,7 +109,7 @@ _HOME = {
     "Input": "protocol.input_log",
     "Keyboard": "client.input_devices",
     "KjuError": "errors",
-    "Lamps": "keys.lamps",
+    "Lamps": "keys.codes",
     "LaunchOptions": "protocol.launch_options",
     "Machine": "client.machine",
     "MachineEntry": "client.targets",

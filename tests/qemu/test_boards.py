@@ -11,8 +11,9 @@ from support import guests
 
 import kju
 from kju.emulators.qemu import program as qemu
-from kju.emulators.qemu.arguments.system import board_arguments
-from kju.emulators.qemu.board import probe as board_probe
+from kju.emulators.qemu.arguments.board import Board
+from kju.emulators.qemu.arguments.plan import board_arguments
+from kju.emulators.qemu.board_probe import inspect_board
 from kju.errors import InputError, QemuError
 
 #: The shell moves the cursor before each letter.
@@ -28,8 +29,8 @@ def emulator(architecture: str) -> str:
     return found
 
 
-def ask(architecture: str, *machine: str) -> board_probe.Board:
-    return board_probe.ask(qemu.inspect(emulator(architecture)), machine)
+def ask(architecture: str, *machine: str) -> Board:
+    return inspect_board(qemu.inspect(emulator(architecture)), machine)
 
 
 def test_qemu_says_what_a_pc_has() -> None:
@@ -49,7 +50,7 @@ def test_qemu_says_what_a_pc_has() -> None:
 
 @pytest.mark.parametrize("machine", ["pc", "isapc", "microvm"])
 def test_qemu_72_says_the_same(machine: str) -> None:
-    old = board_probe.ask(qemu.inspect(str(guests.qemu72())), ["-M", machine])
+    old = inspect_board(qemu.inspect(str(guests.qemu72())), ["-M", machine])
     new = ask("x86_64", "-M", machine)
     assert old._replace(name=machine, buses=new.buses) == new._replace(name=machine)
 

@@ -23,7 +23,6 @@ import kju
 import kju.aio
 from kju.client.input_devices import Keyboard
 from kju.client.targets import running_names
-from kju.emulators.qemu import accelerator as probe
 from kju.emulators.qemu import program as qemu
 from kju.errors import (
     ConflictError,
@@ -408,11 +407,11 @@ def test_detached_outlives_its_program_and_session(folder: Path) -> None:
 
 def test_the_accelerator_is_tried_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = qemu.inspect(qemu.locate())
-    first = probe.accelerator(found)
+    first = qemu.best_accelerator(found)
     assert first.name in ("kvm", "tcg")
     assert first.reason
-    monkeypatch.setattr(probe, "_try_kvm", None)  # not called again
-    assert probe.accelerator(found) == first
+    monkeypatch.setattr(qemu, "_try_kvm", None)  # not called again
+    assert qemu.best_accelerator(found) == first
 
 
 def test_qemu_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support import guests
 
-from kju.emulators.qemu.options import FLAGS
+from kju.emulators.qemu.arguments.user_options import FLAGS
 
 pytestmark = pytest.mark.qemu
 

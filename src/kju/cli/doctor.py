@@ -11,16 +11,15 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ..client.targets import all_info, running_names
-from ..emulators.qemu import accelerator as probe
 from ..emulators.qemu import program as qemu
-from ..emulators.xvfb import launch as xvfb_launch
+from ..emulators.xvfb import emulator as xvfb
 from ..errors import KjuError, WaitTimeoutError
 from ..escaping import one_line
 from ..extras import EXTRAS, install_command, missing_packages
 from ..memory.sysv import limits
 from ..store.paths import fallback_note, runtime_folder
-from .parameters import Json
-from .terminal import GREEN, RED, styled
+from .command import Json
+from .output import GREEN, RED, styled
 
 _SHM = "/dev/shm"  # noqa: S108  where Linux keeps POSIX shared memory
 
@@ -81,14 +80,14 @@ def _qemu() -> Iterator[Finding]:
     yield Finding("qemu", True, f"{found.path}, version {version}, {found.architecture} guests")
     for name, why in found.sources.items():
         yield Finding(f"source {name}", None if why else True, why or "this QEMU can feed it")
-    accelerator = probe.accelerator(found)
+    accelerator = qemu.best_accelerator(found)
     # Without it guests are slow but run, so it is not a fault.
     yield Finding("kvm", True if accelerator.name == "kvm" else None, accelerator.reason)
 
 
 def _xvfb() -> Finding:
     try:
-        return Finding("xvfb", True, f"{xvfb_launch.locate()}, for: kju run --xvfb")
+        return Finding("xvfb", True, f"{xvfb.locate()}, for: kju run --xvfb")
     except KjuError as error:
         # QEMU's guests do not need it.
         return Finding("xvfb", None, str(error))

@@ -11,7 +11,7 @@ from typing import Unpack
 from ..errors import KjuError, MachineGoneError, WaitTimeoutError
 from ..protocol.launch_options import DefineOptions, LaunchOptions, checked, fields_of, takes
 from ..protocol.messages import Launch, Role, Welcome
-from ..remote.address import SCHEME
+from ..remote.addresses import SCHEME
 from ..store import claims
 from ..store.paths import check_name, local_network
 from . import requests
@@ -69,7 +69,7 @@ def mirror(
     pointer are the served ones. A mirror is used like any other machine.
 
     Args:
-        address: ``zenoh:lab/host1/debian``; `kju.serving.find` lists them.
+        address: ``zenoh:lab/host1/debian``; `kju.serving.server.find` lists them.
         connect: ``HOST:PORT`` of the sender or of a router; by default the machines that this user
             serves on this computer.
         name: The name of the mirror; by default the last part of the address.

@@ -83,7 +83,7 @@ def find_image(
     frame, where = _whole_and_part(surface, region)
     assert frame.mode is not None  # noqa: S101  a surface sets it
     mark = Mark(frame.incarnation, frame.mode.epoch, frame.version)
-    return condition.look(Seen(frame, where, None, time.monotonic(), mark, frame.mode))
+    return condition.check(Seen(frame, where, None, time.monotonic(), mark, frame.mode))
 
 
 def read_text(surface: SurfaceBase, region: Area | None, language: str) -> Text:

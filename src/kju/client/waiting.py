@@ -34,7 +34,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 ScreenT = TypeVar("ScreenT", bound=SurfaceBase)
 
-sleep = time.sleep
+
+def sleep(seconds: float) -> None:
+    """Sleep."""
+    time.sleep(seconds)
 
 
 def run_blocking(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

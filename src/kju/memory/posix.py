@@ -17,9 +17,8 @@ import stat
 from pathlib import Path
 
 from ..errors import ConflictError, FormatError
-from .descriptor import Descriptor
 from .file import MAGIC, link_open_file, lock_for_life, refuse_unless_free, reserve, unlock
-from .shared import SharedMemory, map_memory
+from .shared import Descriptor, SharedMemory, map_memory
 
 DIRECTORY = Path("/dev/shm")  # noqa: S108  where shm_open(3) puts its names
 
@@ -48,11 +47,11 @@ def create_posix(name: str, size: int) -> SharedMemory:
             link_open_file(fd, path)
         except FileExistsError:
             raise ConflictError(
-                f"posix:/{path.name} has just been made by another process"
+                f"another process has just created posix:/{path.name}; choose another name"
             ) from None
 
     def close() -> None:
-        remove_if_last(fd, path)
+        _remove_if_last(fd, path)
         unlock(fd)
 
     return SharedMemory(
@@ -89,12 +88,12 @@ def open_posix(name: str) -> SharedMemory:
         f"posix:/{path.name}",
         map_memory(fd, status.st_size),
         descriptor,
-        on_close=lambda: remove_if_last(fd, path),
+        on_close=lambda: _remove_if_last(fd, path),
         path=path,
     )
 
 
-def remove_if_last(fd: int, path: Path) -> bool:
+def _remove_if_last(fd: int, path: Path) -> bool:
     """Remove a surface's name if no other process uses the open file *fd*."""
     if os.pread(fd, len(MAGIC), 0) != MAGIC:
         return False  # not a surface, or truncated
@@ -122,7 +121,7 @@ def sweep_posix() -> list[str]:
         except OSError:
             continue
         descriptor = Descriptor(fd)
-        if remove_if_last(fd, path):
+        if _remove_if_last(fd, path):
             removed.append(f"posix:/{path.name}")
         descriptor.close()
     return removed
@@ -132,6 +131,6 @@ def _path(name: str) -> Path:
     plain = name.removeprefix("/")
     if not plain or "/" in plain or plain in (".", "..") or "\0" in plain:
         raise ConflictError(
-            f"a POSIX name is one word after a slash, such as posix:/screen, not {name!r}"
+            f"posix:{name} is not a POSIX name; write one word after a slash, such as posix:/screen"
         )
     return DIRECTORY / plain

@@ -31,7 +31,7 @@ def create_sysv(size: int) -> SharedMemory:
     Raises:
         LimitError: A limit of the system would be exceeded; nothing was created.
     """
-    check_limits(size)
+    _check_limits(size)
     while True:
         key = KEY_PREFIX << 16 | int.from_bytes(os.urandom(2))
         try:
@@ -56,7 +56,7 @@ def open_sysv(segment_id: int) -> SharedMemory:
     return SharedMemory(f"sysv:{segment_id}", map_memory(segment_id, size, segment=True))
 
 
-def check_limits(size: int) -> None:
+def _check_limits(size: int) -> None:
     """Check that a new segment of *size* bytes exceeds no limit of the system.
 
     Raises:
@@ -120,7 +120,9 @@ def _table() -> list[tuple[int, int, int, int, int, int, int]]:
     try:
         lines = _TABLE.read_text().splitlines()[1:]
     except FileNotFoundError:
-        raise ConflictError("this system has no System V shared memory") from None
+        raise ConflictError(
+            "this system has no System V shared memory; use a file, posix: or memfd surface"
+        ) from None
     rows = []
     for line in lines:
         f = [int(word, 8 if i == 2 else 10) for i, word in enumerate(line.split()[:8])]

@@ -12,7 +12,7 @@ from support.fake_host import fake_host
 from kju import attach
 from kju.cli import app
 from kju.cli import defined as commands
-from kju.emulators.qemu import accelerator as probe
+from kju.emulators.qemu import program
 from kju.store import defined
 
 
@@ -32,8 +32,8 @@ SHOWN = r"accelerator: tcg: \x1b]0;owned\x07 no KVM\nkju: all is well"
 def test_create_escapes_the_reason_for_an_accelerator(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = probe.Accelerator("tcg", REASON, 0.1)
-    monkeypatch.setattr(probe, "accelerator", lambda qemu: found)
+    found = program.Accelerator("tcg", REASON, 0.1)
+    monkeypatch.setattr(program, "best_accelerator", lambda qemu: found)
     create(["other"])
     assert SHOWN in capsys.readouterr().out.splitlines()
 

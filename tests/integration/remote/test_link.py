@@ -24,24 +24,23 @@ from support.link_scene import (
 )
 from support.wire_scene import surface
 
-from kju.emulators.mirror.console import MirrorConsole
-from kju.emulators.mirror.devices import mirror_devices
+from kju.emulators.mirror.console import MirrorConsole, MirrorSurface, mirror_devices
 from kju.errors import InputError, KjuError, RoleError, UnavailableError
 from kju.protocol.messages import Request
-from kju.remote import link_status
 from kju.remote import mirror as mirror_module
-from kju.remote.endpoints import Options, Tls, endpoint
+from kju.remote import mirror_link
+from kju.remote.addresses import Options, Tls, endpoint
+from kju.remote.connection_errors import answers_quic
 from kju.remote.mirror import Mirror
-from kju.remote.reachability import answers_quic
 from kju.remote.transport import MAX_QUEUED, Engine
 from kju.remote.trust import Trust
 from kju.serving import shared_screen
-from kju.serving.registry import ServedViewer
 from kju.serving.served_screen import ServedScreen
+from kju.serving.served_viewers import ServedViewer
 from kju.surface import Mark, State
 from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
-from kju.wire import sender as sender_module
+from kju.wire import sender_session as sender_module
 from kju.wire.greeting import Admission
 from kju.wire.messages import Done, Hello
 
@@ -94,7 +93,7 @@ async def test_a_viewer_gets_the_view_role_or_is_refused(open_link: OpenLink) ->
 async def test_a_lost_link_makes_the_picture_stale_and_reconnects(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(link_status, "STALE_TIME", 1.0)
+    monkeypatch.setattr(mirror_link, "STALE_TIME", 1.0)
     place = f"tcp/127.0.0.1:{free_port()}"
     rng, screen, told, target = np.random.default_rng(1), new_screen(), [], surface()
     async with contextlib.AsyncExitStack() as stack:
@@ -442,9 +441,16 @@ async def test_pixels_that_a_client_holds_are_not_drawn(tmp_path: Path) -> None:
     place = f"tcp/127.0.0.1:{free_port()}"
     rng, screen = np.random.default_rng(1), new_screen()
     reached, go_on = threading.Event(), threading.Event()
-    console = MirrorConsole(str(tmp_path / "surface"), NAME, mirror_devices(never))
+    mirrors: list[Mirror] = []
+    surface = MirrorSurface(
+        0,
+        str(tmp_path / "surface"),
+        lambda console, producer: None,
+        lambda: mirrors[0] if mirrors else None,
+    )
+    console = MirrorConsole(surface, NAME, mirror_devices(never))
     await console.open()
-    target = console.mirror
+    target = console.source
     assert target is not None
     begin = target.begin
 
@@ -460,7 +466,7 @@ async def test_pixels_that_a_client_holds_are_not_drawn(tmp_path: Path) -> None:
     ):  # fmt: skip
         go_on.set()
         viewer = Mirror(there, NAME, target)
-        console.connect(viewer)
+        mirrors.append(viewer)
         await viewer.open(10)
         await until(lambda: shows(target, screen))  # type: ignore[arg-type]
         go_on.clear()

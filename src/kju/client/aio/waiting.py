@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Generic, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, ParamSpec, Self, TypeAlias, TypeVar
 
 from ...errors import MachineGoneError
 from ...protocol.messages import Done, Subscribe
@@ -27,14 +27,23 @@ from .link import AsyncLink
 if TYPE_CHECKING:
     import subprocess
 
+P = ParamSpec("P")
+T = TypeVar("T")
 ScreenT = TypeVar("ScreenT", bound=SurfaceBase)
-
-sleep = asyncio.sleep
-run_blocking = asyncio.to_thread
 
 # A waiter is renewed after half a second at the latest. One that was not belongs to an event loop
 # that was abandoned, and nobody else would remove it.
 _ABANDONED_SECONDS = 2.0
+
+
+async def sleep(seconds: float) -> None:
+    """Let the event loop run for a time."""
+    await asyncio.sleep(seconds)
+
+
+async def run_blocking(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function on a thread."""
+    return await asyncio.to_thread(function, *args, **kwargs)
 
 
 @contextlib.contextmanager

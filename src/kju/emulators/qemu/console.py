@@ -22,9 +22,8 @@ class QemuConsole:
     """One graphic console of QEMU.
 
     Args:
-        index: The console, as clients count.
+        surface: Its surface.
         properties: Its properties, as QEMU sent them.
-        address: Where its surface is made.
         memory: Its video memory, or why that cannot be read.
         register_listener: Registers a listener with QEMU.
         devices: Its keyboard and pointer.
@@ -34,16 +33,12 @@ class QemuConsole:
         number: QEMU's number of the console.
         console: The console for clients.
         size: The announced size.
-
-    Raises:
-        UsageError: No surface can be made at *address*.
     """
 
     def __init__(
         self,
-        index: int,
+        surface: ConsoleSurface,
         properties: ConsoleProperties,
-        address: str,
         memory: VideoMemory | str,
         register_listener: RegisterListener,
         devices: Devices,
@@ -54,7 +49,7 @@ class QemuConsole:
         vram, no_vram = (None, memory) if isinstance(memory, str) else (memory, "")
         display = QemuDisplay(self.number, register_listener, vram, GuestMode())
         policy = QemuPolicy(display, asyncio.get_running_loop().time)
-        supervisor = Supervisor(ConsoleSurface(index, address), policy, paused=paused)
+        supervisor = Supervisor(surface, policy, paused=paused)
         runner = (
             AnnouncedSizeRunner(supervisor, always=True)
             if vram is None
@@ -62,7 +57,7 @@ class QemuConsole:
         )
         self.size = AnnouncedSize(properties.width, properties.height, runner.check_size)
         facts = ConsoleFacts(properties.label, properties.device_address, no_vram)
-        self.console = Console(facts, supervisor.surface, runner, devices)
+        self.console = Console(facts, surface, runner, devices)
 
     def announce(self, properties: dict[str, Any]) -> None:
         """Take over properties that QEMU announced."""

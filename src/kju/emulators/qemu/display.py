@@ -18,13 +18,14 @@ from ...errors import KjuError, PeerError, QemuError, UsageError
 from ...sources.display1.messages import CONSOLE, KEYBOARD, console_path
 from ...surface import State
 from ..console import Console
+from ..console_surface import ConsoleSurface
 from ..input.devices import InputLog
 from ..input.keyboard import Keyboard
 from .console import QemuConsole
 from .dbus import ConsoleProperties, DisplayBus
 from .guest_input import QemuInput
-from .input.traces import Traces
 from .qmp import Qmp
+from .stderr import Traces
 from .vram import NoVideoMemoryError, VideoMemory
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Display:
 
     Args:
         name: The machine's name, for messages.
-        address: Returns where the surface of a console is made, by its index.
+        make_surface: Makes the surface of a console, by its index.
         inputs: Records all input of clients.
         traces: QEMU's output goes through it; None where its trace events go elsewhere.
 
@@ -53,7 +54,7 @@ class Display:
     def __init__(
         self,
         name: str,
-        address: Callable[[int], str],
+        make_surface: Callable[[int], ConsoleSurface],
         inputs: InputLog,
         traces: Traces | None = None,
     ) -> None:
@@ -61,7 +62,7 @@ class Display:
         self.screenless_keyboard: Keyboard | None = None
         self.input = QemuInput(name, self.consoles, lambda: self.bus, inputs, traces)
         self._name = name
-        self._address = address
+        self._make_surface = make_surface
         self._heads: list[QemuConsole] = []
         self._bus: DisplayBus | None = None
 
@@ -102,7 +103,7 @@ class Display:
         index = len(self.consoles)
         devices = self.input.devices(index, properties.number)
         head = QemuConsole(
-            index, properties, self._address(index), memory, self._register, devices,
+            self._make_surface(index), properties, memory, self._register, devices,
             paused=self.paused,
         )  # fmt: skip
         self._heads.append(head)

@@ -19,9 +19,9 @@ from .input.events import Event
 from .input.gauges import NO_HANDLER, NO_KEYBOARD, Gauges
 from .input.pointer import QemuPointer
 from .input.processors import GuestProcessors
-from .input.traces import Traces
 from .input.virtio import started_virtio
 from .qmp import Qmp
+from .stderr import Traces
 
 NO_POINTER = (
     "this machine has no pointer; start it with one, such as: -device usb-tablet (its board needs a"

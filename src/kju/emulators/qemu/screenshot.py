@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import QemuError
-from ...memory.descriptor import Descriptor
+from ...memory.shared import Descriptor
 from .qmp import Qmp
 
 _PPM = re.compile(rb"P6\n(\d{1,5}) (\d{1,5})\n255\n")

@@ -9,16 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kju.emulators.qemu.arguments.disks import own_disks
-from kju.emulators.qemu.arguments.facts import Facts, Firmware, QemuPlan
-from kju.emulators.qemu.arguments.plan import plan
-from kju.emulators.qemu.arguments.system import board_arguments, needs_firmware
-from kju.emulators.qemu.board.board import PC, Board
-from kju.emulators.qemu.options import fields, parse
+from kju.emulators.qemu.arguments.board import PC, Board
+from kju.emulators.qemu.arguments.devices import own_disks
+from kju.emulators.qemu.arguments.plan import QemuPlan, board_arguments, needs_firmware, plan
+from kju.emulators.qemu.arguments.user_options import Firmware, LaunchFacts, fields, parse
 from kju.errors import ConflictError, UsageError
 from kju.store.image import Image, Kind, classify
 
-FACTS = Facts("test", "x86_64", 7, "tcg", "why not", serial=8)
+FACTS = LaunchFacts("test", "x86_64", 7, "tcg", "why not", serial=8)
 
 
 def make(*user: str, **facts: object) -> QemuPlan:

@@ -1,12 +1,26 @@
-"""The devices: screen, keyboard and tablet, network, sound, serial port. I/O-free."""
+"""The devices that kju adds: screen, input, network, sound, serial port, disks. I/O-free."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from ...plan import Appended
-from .facts import Facts, Items, board_title
-from .given import KEYBOARD, NETWORK, SERIAL, TABLET, VIDEO, X86, Given
+from ....store.image import Image, Kind
+from ...base import Appended
+from .board import DriveAttachment, attach
+from .user_options import (
+    KEYBOARD,
+    NETWORK,
+    SERIAL,
+    TABLET,
+    VIDEO,
+    X86,
+    Items,
+    LaunchFacts,
+    UserOptions,
+    fields,
+    parse,
+    quote,
+)
 
 #: Architectures whose firmware draws on virtio-gpu; that of others draws on a VGA.
 _DRAW_ON_VIRTIO = ("aarch64", "arm", "riscv64", "riscv32", "loongarch64", "s390x")
@@ -15,7 +29,7 @@ _WHY_USB_KEYBOARD = "no keyboard was given; firmware reads a USB one"
 _WHY_VIRTIO_KEYBOARD = "no keyboard was given; systems with virtio drivers take keys faster here"
 
 
-def video(given: Given, facts: Facts) -> Items:
+def video(given: UserOptions, facts: LaunchFacts) -> Items:
     """Append a video device."""
     if given.has("vga") or given.device(VIDEO):
         return []
@@ -36,16 +50,16 @@ def video(given: Given, facts: Facts) -> Items:
     elif "ISA" in board.buses and facts.architecture in X86:
         driver = "isa-vga"
     if not driver or not board.offers(driver):
-        return [f"no video device: {board_title(board)} has no bus for one"]
+        return [f"no video device: {board.title} has no bus for one"]
     why = "no video device was given; every guest can draw on this one"
     return [Appended(("-device", f"{driver},id=kju-video"), why)]
 
 
-def inputs(given: Given, facts: Facts) -> Items:
-    """Append a tablet, and keyboards where the board has none.
+def inputs(given: UserOptions, facts: LaunchFacts) -> Items:
+    """Append a tablet, and keyboards if the board has none.
 
-    Of two keyboards QEMU sends keys to the virtio one from when the guest has started it, and to
-    the USB one before: firmware knows USB, and systems type faster on virtio.
+    Of two keyboards QEMU sends keys to the virtio one once the guest has started it, and to the USB
+    one before. Firmware reads USB keyboards, and systems take keys faster from virtio ones.
     """
     board = facts.board
     tablet = not given.device(TABLET) and given.field(("usbdevice",), "type") != "tablet"
@@ -68,7 +82,7 @@ def inputs(given: Given, facts: Facts) -> Items:
     if keyboard and bus and board.offers(f"virtio-keyboard-{bus}"):
         devices.append((f"virtio-keyboard-{bus},id=kju-keyboard", _WHY_VIRTIO_KEYBOARD))
     if tablet and not any("kju-tablet" in device for device, _ in devices):
-        return [f"no tablet: {board_title(board)} has no bus for one", *_appended(devices)]
+        return [f"no tablet: {board.title} has no bus for one", *_appended(devices)]
     return _appended(devices)
 
 
@@ -76,20 +90,20 @@ def _appended(devices: Sequence[tuple[str, str]]) -> Items:
     return [Appended(("-device", device), why) for device, why in devices]
 
 
-def network(given: Given, facts: Facts) -> Items:
+def network(given: UserOptions, facts: LaunchFacts) -> Items:
     """Append a network card with a user network."""
     if given.has("nic", "net", "netdev") or given.device(NETWORK):
         return []
     if given.has("nodefaults"):
         return ["no network: the user's -nodefaults asks for none"]
     if not facts.board.has_pci or not facts.board.offers("virtio-net-pci"):
-        return [f"no network: {board_title(facts.board)} has no PCI bus for kju's; try: -nic user"]
+        return [f"no network: {facts.board.title} has no PCI bus for kju's; try: -nic user"]
     device = "virtio-net-pci,id=kju-nic,netdev=kju-net,romfile="
     why = "no network was given; this one connects to the outside and listens on nothing"
     return [Appended(("-netdev", "user,id=kju-net", "-device", device), why)]
 
 
-def sound(given: Given, facts: Facts) -> Items:
+def sound(given: UserOptions, facts: LaunchFacts) -> Items:
     """Append a sound driver that plays nothing."""
     if not facts.no_sound or given.has("audio", "audiodev"):
         return []
@@ -97,7 +111,7 @@ def sound(given: Given, facts: Facts) -> Items:
     return [Appended(facts.no_sound, why)]
 
 
-def serial(given: Given, facts: Facts) -> Items:
+def serial(given: UserOptions, facts: LaunchFacts) -> Items:
     """Append a serial port that the host reads."""
     if given.has("serial") or given.device(SERIAL):
         return ["the serial port is the user's own: kju serial does not show it"]
@@ -108,3 +122,98 @@ def serial(given: Given, facts: Facts) -> Items:
     chardev = f"socket,id=kju-serial,fd={facts.serial}"
     why = "no serial port was given; its output is kept for: kju serial"
     return [Appended(("-chardev", chardev, "-serial", "chardev:kju-serial"), why)]
+
+
+#: Options whose value is a path of a disk.
+_DISK_OPTIONS = frozenset(
+    "hda hdb hdc hdd cdrom fda fdb sd mtdblock pflash".split()  # noqa: SIM905  as in QEMU's help
+)
+
+
+def drives(given: UserOptions, facts: LaunchFacts) -> list[tuple[Appended, str, DriveAttachment]]:
+    """Return the image, if it is a disk or a CD, then the further disks and CDs.
+
+    Each has the arguments to append, its path, and its bus.
+    """
+    images = [("", image) for image in (facts.image,) if image and image.kind is not Kind.KERNEL]
+    images += [(f"-{index}", disk) for index, disk in enumerate(facts.disks, 1)]
+    ide_used = given.ide_used(facts.board)
+    found = []
+    for suffix, image in images:
+        cd = image.kind is Kind.CDROM
+        name = f"kju-cd{suffix}" if cd else f"kju-disk{suffix}"
+        attached = attach(facts.board, name, suffix, cd=cd, wish=facts.disk_bus, ide_used=ide_used)
+        ide_used += attached.bus == "ide"
+        found.append((_drive(image, name, suffix, attached), image.path, attached))
+    return found
+
+
+def _drive(image: Image, name: str, suffix: str, attached: DriveAttachment) -> Appended:
+    """Return the arguments of a disk or a CD whose ids end in *suffix*."""
+    # The file name is a field of its own: so "nbd:..." is a file name, not a protocol.
+    drive = f"if={attached.interface},file.driver=file,file.filename={quote(image.path)}"
+    if image.disk_format:
+        drive += f",format={image.disk_format}"
+    for depth, backing_format in image.backing_formats:
+        drive += f",{'backing.' * depth}driver={backing_format}"
+    if image.read_only:
+        drive += ",readonly=on"
+    drive += f",media=cdrom,id={name}" if image.kind is Kind.CDROM else f",id={name}"
+    words = [word for device in attached.devices for word in ("-device", device)]
+    what = "a further disk" if suffix else "the image"
+    return Appended(("-drive", drive, *words), f"{what}: {image.reason}; on {attached.reason}")
+
+
+def disks(given: UserOptions, facts: LaunchFacts) -> Items:
+    """Append the disks and CDs."""
+    return [appended for appended, _, _ in drives(given, facts)]
+
+
+def own_disks(user: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the paths of disks among the user's own arguments, with the formats given for them.
+
+    Network addresses are left out: they are the user's own choice. Disks in a file of
+    ``-readconfig`` are unknown.
+    """
+    found = []
+    for option in parse(user):
+        if option.name in _DISK_OPTIONS and option.value:
+            found += _files({"file": option.value})
+        elif option.name in ("drive", "blockdev"):
+            found += _files(fields(option.value, "file" if option.name == "drive" else "driver"))
+    return [(path.removeprefix("file:"), kind) for path, kind in found if path]
+
+
+def _files(given: dict[str, str]) -> list[tuple[str, str]]:
+    """Return the files that a tree of block nodes names, each with its format."""
+    tree = dict(_flat(given))
+    found = []
+    for key, value in tree.items():
+        *node, last = key.split(".")
+        if last in ("file", "filename"):
+            found.append((value, _format(tree, node)))
+    return found
+
+
+def _flat(given: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield a tree with dots in its keys, as QEMU makes it from JSON and from ``json:``."""
+    for key, value in given.items():
+        text = value.removeprefix("json:").lstrip()
+        if not text.startswith("{"):
+            yield key, value
+            continue
+        for inner, below in _flat(fields(text, "driver")):
+            yield f"{key}.{inner}", below
+
+
+def _format(tree: dict[str, str], node: list[str]) -> str:
+    """Return the format that QEMU reads a node's file as: the innermost that is not raw."""
+    drivers = []
+    while True:
+        names = [".".join([*node, name]) for name in ("format", "driver")]
+        drivers += [tree[name] for name in names if tree.get(name)]
+        if not node or node[-1] != "file":
+            break
+        node = node[:-1]
+    formats = [driver for driver in drivers if driver != "file"]
+    return next((name for name in formats if name != "raw"), "raw" if formats else "")

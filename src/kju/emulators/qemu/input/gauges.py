@@ -22,9 +22,9 @@ import re
 from ....errors import InputError, KjuError, QemuError
 from ...input.pace import Gauge, NotStarted, TimedGauge
 from ..qmp import Qmp
+from ..stderr import Traces
 from .events import NO_KEY
 from .ps2 import Ps2, Ps2Mouse
-from .traces import Traces
 from .usb import Usb, UsbTablet
 from .virtio import Virtio, started_virtio, waiting_virtio
 

@@ -13,7 +13,7 @@ from ....errors import KjuError
 from ...input.pace import MOMENT, STEP, Gauge
 from ...tasks import Tasks
 from ..qmp import Qmp
-from .traces import Traces
+from ..stderr import Traces
 
 #: Seconds for which packets are traced after the last request.
 TRACE_TIME = 2.0

@@ -39,7 +39,7 @@ from .standstill import nothing_down, pause, paused
 
 if TYPE_CHECKING:
     from ...console import Console
-    from ...events import Tell
+    from ...events import ReportEvent
     from ...input.devices import Devices, InputLog
     from ...input.keyboard import Keyboard
     from ..qmp import Qmp
@@ -58,7 +58,7 @@ class Context(NamedTuple):
         consoles: Its screens, the first of which makes the pictures.
         folder: A defined machine's folder; empty for another.
         inputs: The log of clients' input.
-        tell: Called with each event.
+        report: Called with each event.
         temporary: Why a snapshot is lost when the machine ends; empty if it is not.
         keyboard: The keyboard of a machine without a screen.
     """
@@ -66,7 +66,7 @@ class Context(NamedTuple):
     consoles: Sequence[Console]
     folder: str
     inputs: InputLog
-    tell: Tell
+    report: ReportEvent
     temporary: str = ""
     keyboard: Keyboard | None = None
 
@@ -156,7 +156,7 @@ class QemuSnapshots:
                 raise QemuError(f"{error}{why}; what was saved before is as it was") from error
         missing = await asyncio.to_thread(self._keep_files, tag, disks, picture)
         note = "; ".join(filter(None, (self._context.temporary, missing or note)))
-        self._context.tell("snapshot-saved", {"tag": tag})
+        self._context.report("snapshot-saved", {"tag": tag})
         found = next(saved for saved in (await self.listed()).snapshots if saved.tag == tag)
         return Snapshots(snapshots=[found], note=note)
 
@@ -182,7 +182,7 @@ class QemuSnapshots:
         except (KjuError, OSError) as error:
             note = f"the log of input still holds what came before the load: {error}"
         # It is loaded now, even if it cannot be shown.
-        self._context.tell("snapshot-loaded", {"tag": tag})
+        self._context.report("snapshot-loaded", {"tag": tag})
         try:
             for console in self._context.consoles:
                 await self._screens.show(console)
@@ -202,7 +202,7 @@ class QemuSnapshots:
         except (KjuError, OSError) as error:
             note = f"its picture and input are still there: {error}"
             log.warning("snapshot %s: %s", tag, note)
-        self._context.tell("snapshot-removed", {"tag": tag})
+        self._context.report("snapshot-removed", {"tag": tag})
         return Snapshots(snapshots=[saved], note=note)
 
     async def _run(self, command: str, tag: str, disks: list[Disk]) -> None:

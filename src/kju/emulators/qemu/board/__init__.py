@@ -1,1 +1,0 @@
-"""QEMU's machine types: a board's devices, its firmware, and the bus of its disks."""

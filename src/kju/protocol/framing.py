@@ -313,7 +313,7 @@ def failure(error: KjuError) -> Failure:
     known = next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in _ERRORS)
     reply = Failure(error=known, message=str(error))
     if isinstance(error, MachineError):
-        return msgspec.structs.replace(reply, machine=error.name)
+        return msgspec.structs.replace(reply, machine=error.name or "")
     if isinstance(error, LimitError):
         numbers = {"limit": error.limit, "value": error.value, "asked": error.asked}
         return msgspec.structs.replace(reply, **numbers)
@@ -324,7 +324,7 @@ def error_from(reply: Failure) -> KjuError:
     """Return the error that a reply stands for; an unknown one as a plain `KjuError`."""
     cls = _ERRORS.get(reply.error, KjuError)
     if issubclass(cls, MachineError):
-        return cls(reply.message, reply.machine)
+        return cls(reply.message, reply.machine or None)
     if issubclass(cls, LimitError):
         return cls(reply.message, reply.limit, reply.value, reply.asked)
     return cls(reply.message)

@@ -36,10 +36,10 @@ def refuse_cloned(name: str, found: list[Image]) -> None:
         )
 
 
-def _base_of(name: str) -> str:
+def _base_of(name: str) -> str | None:
     with contextlib.suppress(DefinitionError, MachineNotFoundError):
         return read(name).definition.base
-    return ""
+    return None
 
 
 def _has_overlay(name: str, folder: Path, own: set[Path]) -> bool:

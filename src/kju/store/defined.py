@@ -113,7 +113,7 @@ def read(name: str) -> DefinedMachine:
     except LimitError as error:
         raise DefinitionError(f"{file}:1: {error}", file, 1) from error
     except UnicodeDecodeError as error:
-        raise DefinitionError(f"{file}:1: this is not UTF-8 text: {error}") from error
+        raise DefinitionError(f"{file}:1: this is not UTF-8 text: {error}", file, 1) from error
     return DefinedMachine(name, folder, text, decode(text, file, name))
 
 

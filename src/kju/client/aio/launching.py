@@ -194,7 +194,7 @@ async def define(
     given = checked(DefineOptions, options)
     firmware = given.get("firmware", "bios")
     given["firmware"] = firmware if firmware in ("bios", "uefi") else absolute_path(firmware)
-    given["image"] = absolute_path(image) if image else ""
+    given["image"] = absolute_path(image) if image else None
     definition = Definition(**fields_of(Definition, given))
     defined = await run_blocking(defining.create, name, definition, given.get("disk", ""))
     return defined.file

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .memory.produce import SurfaceProducer
     from .protocol.input_log import Input
     from .protocol.launch_options import DefineOptions, LaunchOptions
-    from .protocol.messages import Role
+    from .protocol.values import Role
     from .store.definition import Definition
     from .surface.formats import PixelFormat
     from .surface.geometry import Area, Rect
@@ -120,7 +120,7 @@ _HOME = {
     "PixelFormat": "surface.formats",
     "Pointer": "client.input_devices",
     "Rect": "surface.geometry",
-    "Role": "protocol.messages",
+    "Role": "protocol.values",
     "Screen": "client.surface",
     "ScreenTimeoutError": "vision",
     "Screens": "client.waiting",

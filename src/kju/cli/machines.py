@@ -16,8 +16,8 @@ from ..client.requests import Snapshot
 from ..client.targets import attach_to_look, responds
 from ..errors import PowerButtonError, UsageError, WaitTimeoutError
 from ..escaping import one_line
-from ..protocol.kinds import KINDS
 from ..protocol.launch_options import LaunchOptions
+from ..protocol.values import KINDS
 from ..store import claims, running
 from .command import AnyName, Json, Name, group, with_options
 from .output import progress

@@ -8,20 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import GeometryError, UsageError
 from ..protocol.input_log import Input, schedule
-from ..protocol.messages import (
-    BUTTONS,
-    LONGEST_KEYS,
-    Action,
-    Button,
-    By,
-    Done,
-    Finger,
-    Keys,
-    LampsState,
-    Point,
-    To,
-    Wheel,
-)
+from ..protocol.messages import Done, Keys, LampsState, Point
+from ..protocol.values import BUTTONS, LONGEST_KEYS, Action, Button, By, Finger, To, Wheel
 from ..surface import NOTHING_TAKEN, Mark
 
 if TYPE_CHECKING:

@@ -9,8 +9,16 @@ from pathlib import Path
 from typing import Unpack
 
 from ..errors import KjuError, MachineGoneError, WaitTimeoutError
-from ..protocol.launch_options import DefineOptions, LaunchOptions, checked, fields_of, takes
-from ..protocol.messages import Launch, Role, Welcome
+from ..protocol.launch_options import (
+    DefineOptions,
+    Launch,
+    LaunchOptions,
+    checked,
+    fields_of,
+    takes,
+)
+from ..protocol.messages import Welcome
+from ..protocol.values import Role
 from ..remote.addresses import SCHEME
 from ..store import claims
 from ..store.paths import check_name, local_network

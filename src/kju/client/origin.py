@@ -15,10 +15,10 @@ from ..protocol.messages import (
     Done,
     GetLive,
     GetSurface,
-    Hold,
+    HoldPublishing,
     LiveHandle,
+    ResumePublishing,
     SurfaceHandle,
-    Unhold,
     Welcome,
 )
 from .link import DEFAULT_SECONDS, Link, only_descriptor
@@ -199,11 +199,11 @@ class MachineOrigin:
     @contextlib.contextmanager
     def _held(self) -> Iterator[None]:
         with self._connect() as link:
-            link.ask(Hold(console=self._console, milliseconds=_HOLD), Done)
+            link.ask(HoldPublishing(console=self._console, milliseconds=_HOLD), Done)
             try:
                 yield
             finally:
-                link.ask(Unhold(console=self._console), Done)
+                link.ask(ResumePublishing(console=self._console), Done)
 
     @property
     def looks_live(self) -> bool:

@@ -23,22 +23,18 @@ from ..errors import (
     WaitTimeoutError,
 )
 from ..protocol.framing import error_from
-from ..protocol.launch_options import LaunchOptions, launch_message
+from ..protocol.launch_options import Launch, LaunchOptions, Remote, launch_message
 from ..protocol.messages import (
-    TAG,
+    ChangeSnapshot,
     Ended,
     Execute,
     Failure,
     Happened,
-    Launch,
     Refused,
-    Remote,
     Reply,
-    Role,
-    Saved,
+    SavedSnapshot,
 )
-from ..protocol.messages import Snapshot as SnapshotRequest
-from ..roles import ROLES
+from ..protocol.values import ROLES, TAG, Role
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
 
@@ -173,7 +169,7 @@ def mirror_request(
     )
 
 
-def snapshot_request(how: str, tag: str) -> SnapshotRequest:
+def snapshot_request(how: str, tag: str) -> ChangeSnapshot:
     """Return the request to save, load or remove a snapshot.
 
     Raises:
@@ -184,7 +180,7 @@ def snapshot_request(how: str, tag: str) -> SnapshotRequest:
             f"{tag!r} cannot be a snapshot's name: use up to 64 letters, digits, '.', '_' and '-',"
             " beginning with a letter or digit, and not only digits"
         )
-    return SnapshotRequest(how=how, tag=tag)  # type: ignore[arg-type]  # a constant of the caller
+    return ChangeSnapshot(how=how, tag=tag)  # type: ignore[arg-type]  # a constant of the caller
 
 
 def execute_request(command: str, arguments: dict[str, Any]) -> Execute:
@@ -261,7 +257,7 @@ def event_of(happened: Happened) -> Event:
     return Event(happened.sequence, happened.time, happened.event, happened.data)
 
 
-def snapshot_of(saved: Saved, note: str = "") -> Snapshot:
+def snapshot_of(saved: SavedSnapshot, note: str = "") -> Snapshot:
     """Return the snapshot in a reply."""
     return Snapshot(
         saved.tag,

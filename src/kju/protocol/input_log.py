@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import FormatError
-from .messages import Action, Console, Keys, KeySteps, Point
+from .messages import Keys, Point
+from .values import Action, Console, KeySteps
 
 #: Lines of a log that is read: more than a machine writes.
 MAX_LINES = 1 << 20
@@ -26,12 +27,14 @@ class Input(Struct, frozen=True, omit_defaults=True):
         console: The console that received it.
         keys: Keyboard steps that were sent together.
         pointer: Actions of the pointer.
+        caps_lock: The guest's Caps Lock lamp was on when the keys were sent; False if unknown.
     """
 
     time: float
     console: Console = 0
     keys: KeySteps = []
     pointer: list[Action] = []
+    caps_lock: bool = False
 
     def requests(self) -> Iterator[Keys | Point]:
         """Yield the requests that send it again."""

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ..errors import DefinitionError
-from ..protocol.messages import DISK_BUSES, DiskBus
+from ..protocol.values import DISK_BUSES, DiskBus
 from . import definition_lines as lines
 
 Text = Annotated[str, Meta(max_length=4096, pattern=r"^[^\x00]*$")]
@@ -50,7 +50,7 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: Text | None = None
     image: Text | None = None
     disks: Texts = []
-    disk_bus: DiskBus | None = None
+    disk_bus: DiskBus | Literal[""] | None = None
     trust_disk: bool = False
     memory: Text | None = None
     cpus: Annotated[int, Meta(ge=0, le=1024)] | None = None

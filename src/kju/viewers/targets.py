@@ -16,7 +16,7 @@ from ..client.machine import Machine
 from ..client.surface import Surface
 from ..client.targets import check_console, open_surface
 from ..errors import KjuError, ProducerGoneError, WaitTimeoutError
-from ..protocol.messages import Role
+from ..protocol.values import Role
 from .sender import Sender
 
 _T = TypeVar("_T")
@@ -77,7 +77,7 @@ class Attachment(Protocol):
         """Detach."""
 
 
-class Target(Protocol):
+class ViewerTarget(Protocol):
     """Something a viewer shows.
 
     Attributes:
@@ -123,7 +123,7 @@ class MachineTarget:
         self.with_source = with_source
 
     def attach(self, events: InputEvents) -> Attachment:
-        """As `Target.attach`."""
+        """As `ViewerTarget.attach`."""
         role: Role = "control" if self.controls else "view"
         machine = attach(self.name, role)
         try:
@@ -183,7 +183,7 @@ class SurfaceTarget:
         self.name = address
 
     def attach(self, events: InputEvents) -> Attachment:
-        """As `Target.attach`."""
+        """As `ViewerTarget.attach`."""
         attachment = _SurfaceAttachment(open_surface(self.name))
         try:
             attachment.check()

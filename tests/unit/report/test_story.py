@@ -1,6 +1,6 @@
 from kju.keys import US, held_steps, number, parse_chord, steps
 from kju.protocol.input_log import Input
-from kju.protocol.messages import Button, By, Finger, To, Wheel
+from kju.protocol.values import Button, By, Finger, To, Wheel
 from kju.report.story import described
 
 
@@ -18,6 +18,14 @@ def chord(text, time=0.0):
 
 def test_a_text_is_one_line_and_its_end_a_key():
     assert told(*typed("Root: <b>\n")) == [("text", "Root: <b>"), ("keys", "ret")]
+
+
+def test_letters_are_decoded_with_the_logged_caps_lock():
+    strokes = US.under_caps_lock(US.strokes("Abc1!"))
+    entries = [Input(0, keys=group, caps_lock=True) for group in held_steps(strokes, 8)]
+    assert told(*entries) == [("text", "Abc1!")]
+    off = [Input(0, keys=entry.keys) for entry in entries]
+    assert told(*off) == [("text", "aBC1!")]
 
 
 def test_chords():

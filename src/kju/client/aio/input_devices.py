@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
 from ...errors import KjuError
-from ...protocol.marks import last_gesture
-from ...protocol.messages import Action, Done, GetLamps, GetPointer, LampsState, PointerState
+from ...protocol.messages import Done, GetLamps, GetPointer, LampsState, PointerState
+from ...protocol.values import Action, last_gesture
 from ...surface import NOTHING_TAKEN, Mark
 from .. import input_requests as requests
 from .link import AsyncLink

@@ -7,7 +7,8 @@ import socket
 
 from ...errors import PeerError, WaitTimeoutError
 from ...protocol.framing import Answer, ClientSide
-from ...protocol.messages import Happened, Hello, Request, Role, Welcome
+from ...protocol.messages import Happened, Hello, Welcome
+from ...protocol.values import Request, Role
 from ...store import running
 from ...store.connection import connect
 from ..link import DEFAULT_SECONDS, DEFAULT_TIMEOUT, Timeout, close_all, receive, seconds_of

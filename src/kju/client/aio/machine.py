@@ -21,11 +21,11 @@ from ...protocol.messages import (
     GetSnapshots,
     Info,
     Power,
-    Role,
     SerialHandle,
+    SnapshotList,
     Stop,
 )
-from ...protocol.messages import Snapshots as SnapshotsReply
+from ...protocol.values import Role
 from ...store import logs
 from ...store.paths import Paths
 from ...surface import NOTHING_TAKEN, Mark
@@ -405,10 +405,10 @@ class Snapshots:
         Raises:
             MachineGoneError: The machine has ended.
         """
-        reply = await self._link.ask(GetSnapshots(), SnapshotsReply)
+        reply = await self._link.ask(GetSnapshots(), SnapshotList)
         return [requests.snapshot_of(saved) for saved in reply.snapshots]
 
     async def _do(self, how: str, tag: str, timeout: Timeout) -> Snapshot:
         request = requests.snapshot_request(how, tag)
-        reply = await self._link.ask(request, SnapshotsReply, timeout=timeout)
+        reply = await self._link.ask(request, SnapshotList, timeout=timeout)
         return requests.snapshot_of(reply.snapshots[0], reply.note)

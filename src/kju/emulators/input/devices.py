@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from ...keys import Step
 from ...protocol.input_log import Input, encode
-from ...protocol.messages import BUTTONS, Action
+from ...protocol.values import BUTTONS, Action
 from ...store import logs
 from ...store.logs import BoundedLog
 from ...surface import Mark
@@ -157,9 +157,10 @@ class InputLog:
         self._log = BoundedLog(path, note="")
         self._began = time.monotonic()
 
-    def keys(self, console: int, steps: Sequence[Step]) -> None:
-        """Log keyboard steps that were sent together."""
-        self._log.write(encode(Input(self._now(), console, keys=list(steps))))
+    def keys(self, console: int, steps: Sequence[Step], *, caps_lock: bool = False) -> None:
+        """Log keyboard steps that were sent together, and whether Caps Lock was on."""
+        entry = Input(self._now(), console, keys=list(steps), caps_lock=caps_lock)
+        self._log.write(encode(entry))
 
     def pointer(self, console: int, action: Action) -> None:
         """Log an action of the pointer."""

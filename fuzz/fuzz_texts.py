@@ -165,7 +165,8 @@ def a_definition(data: bytes) -> None:
     try:
         found = define(text, "m.toml", "m")
     except DefinitionError as error:
-        assert 1 <= error.line <= text.count("\n") + 1 and error.file == "m.toml"
+        assert error.line is not None and 1 <= error.line <= text.count("\n") + 1
+        assert error.file == "m.toml"
         return
     assert isinstance(found, Definition)
     assert define(write(found), "m.toml", "m") == found

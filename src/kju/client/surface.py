@@ -241,9 +241,11 @@ class Screen(Following, Surface):
         """
         if sync:
             self.refresh()
-        elif not consistent:
+        if consistent:
+            return super().frame(rect, pixels=pixels, consistent=True, cursor=cursor)
+        if not sync and self._must_publish():
             self._publish()
-        return super().frame(rect, pixels=pixels, consistent=consistent, cursor=cursor)
+        return self._copy_frame(rect, pixels=pixels, cursor=cursor)
 
     def refresh(self) -> int:
         """Have the host publish all that QEMU has reported so far.
@@ -260,8 +262,7 @@ class Screen(Following, Surface):
         self.refresh()
 
     def _publish(self) -> None:
-        if self._must_publish():
-            self._link.ask(Refresh(console=self.console, sync=False), Done)
+        self._link.ask(Refresh(console=self.console, sync=False), Done)
 
 
 def open_screen(link: Link, console: int) -> Screen:

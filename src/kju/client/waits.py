@@ -229,7 +229,8 @@ class Waits(SleepingSurface):
             GeometryError: *region* leaves the surface.
             UnavailableError: There is no picture.
         """
-        self._publish()
+        if self._must_publish():
+            self._publish()
         return run_blocking(looks.find_image, self, needle, region, similarity)
 
     def read_text(self, region: Area | None = None, *, language: str = "eng") -> Text:
@@ -244,14 +245,19 @@ class Waits(SleepingSurface):
             UnavailableError: There is no picture.
             MissingError: The screen is not a text console, and Tesseract is not installed.
         """
-        self._publish()
+        if self._must_publish():
+            self._publish()
         return run_blocking(looks.read_text, self, region, language)
 
     def _refresh(self) -> None:
         """Have the producer publish all that it knows. A screen asks its host."""
 
+    def _must_publish(self) -> bool:
+        """Check whether only the producer can see the newest pixels. A screen overrides this."""
+        return False
+
     def _publish(self) -> None:
-        """Have pixels published that only the host can see. A screen asks its host."""
+        """Have such pixels published. A screen asks its host."""
 
     def _wait(
         self,

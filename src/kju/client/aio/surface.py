@@ -244,9 +244,11 @@ class Screen(Following, Surface):
         """
         if sync:
             await self.refresh()
-        elif not consistent:
+        if consistent:
+            return await super().frame(rect, pixels=pixels, consistent=True, cursor=cursor)
+        if not sync and self._must_publish():
             await self._publish()
-        return await super().frame(rect, pixels=pixels, consistent=consistent, cursor=cursor)
+        return self._copy_frame(rect, pixels=pixels, cursor=cursor)
 
     async def refresh(self) -> int:
         """Have the host publish all that QEMU has reported so far.
@@ -263,8 +265,7 @@ class Screen(Following, Surface):
         await self.refresh()
 
     async def _publish(self) -> None:
-        if self._must_publish():
-            await self._link.ask(Refresh(console=self.console, sync=False), Done)
+        await self._link.ask(Refresh(console=self.console, sync=False), Done)
 
 
 async def open_screen(link: AsyncLink, console: int) -> Screen:

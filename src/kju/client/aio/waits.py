@@ -230,7 +230,8 @@ class Waits(SleepingSurface):
             GeometryError: *region* leaves the surface.
             UnavailableError: There is no picture.
         """
-        await self._publish()
+        if self._must_publish():
+            await self._publish()
         return await run_blocking(looks.find_image, self, needle, region, similarity)
 
     async def read_text(self, region: Area | None = None, *, language: str = "eng") -> Text:
@@ -245,14 +246,19 @@ class Waits(SleepingSurface):
             UnavailableError: There is no picture.
             MissingError: The screen is not a text console, and Tesseract is not installed.
         """
-        await self._publish()
+        if self._must_publish():
+            await self._publish()
         return await run_blocking(looks.read_text, self, region, language)
 
     async def _refresh(self) -> None:
         """Have the producer publish all that it knows. A screen asks its host."""
 
+    def _must_publish(self) -> bool:
+        """Check whether only the producer can see the newest pixels. A screen overrides this."""
+        return False
+
     async def _publish(self) -> None:
-        """Have pixels published that only the host can see. A screen asks its host."""
+        """Have such pixels published. A screen asks its host."""
 
     async def _wait(
         self,

@@ -319,7 +319,7 @@ def check_role(role: str) -> Role:
     for known in ROLES:
         if role == known:
             return known
-    raise UsageError(f"there is no role {role!r}: choose {' or '.join(ROLES)}")
+    raise UsageError(f"unknown role {role!r}; choose {' or '.join(ROLES)}")
 
 
 def check_codec(codec: str) -> str:
@@ -331,7 +331,7 @@ def check_codec(codec: str) -> str:
     from ..wire import codecs  # only for mirrors: `import kju` stays fast
 
     if codec and codec not in codecs.CODECS:
-        raise UsageError(f"there is no codec {codec!r}: choose {', '.join(codecs.CODECS)}")
+        raise UsageError(f"unknown codec {codec!r}; choose one of: {', '.join(codecs.CODECS)}")
     return codec
 
 

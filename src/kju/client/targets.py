@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -43,15 +44,18 @@ def is_address(target: str) -> bool:
 
 
 def open_address(address: str) -> SharedMemory:
-    """A surface's memory.
+    """Open a surface's memory.
 
     Raises:
-        UnreadableError: It is not there, or not for us.
+        UnreadableError: It does not exist, or this user may not read it.
     """
     try:
         return open_memory(address)
     except OSError as error:
-        unreadable = UnreadableError(f"{address} cannot be opened: {error.strerror}")
+        why = error.strerror
+        if address.startswith("sysv:") and error.errno == errno.EINVAL:
+            why = "no shared memory segment has this number; list them with: ipcs -m"
+        unreadable = UnreadableError(f"{address} cannot be opened: {why}")
         raise descriptor_limit(error) or unreadable from error
 
 
@@ -63,7 +67,7 @@ def open_surface(address: str, *, follow: bool = False) -> Surface:
         follow: Go on with the next producer when this one has gone.
 
     Raises:
-        UnreadableError: It is not there, or not for us.
+        UnreadableError: It does not exist, or this user may not read it.
         FormatError: It is no surface.
     """
     open_address(address).close()

@@ -148,7 +148,7 @@ def test_what_cannot_be_is_said_and_changes_nothing(guest: Guest) -> None:
         snapshots.save("one")
     with pytest.raises(UsageError, match="no snapshot is named 'two'; the snapshots are: one"):
         snapshots.load("two")
-    with pytest.raises(UsageError, match="no snapshot 'two'"):
+    with pytest.raises(UsageError, match="no snapshot is named 'two'"):
         snapshots.remove("two")
     for bad in ("", "7", "a b", "../x", "a/b", "-x", "x" * 65):
         with pytest.raises(UsageError, match="cannot be a snapshot's name"):

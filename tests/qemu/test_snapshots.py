@@ -146,9 +146,9 @@ def test_what_cannot_be_is_said_and_changes_nothing(guest: Guest) -> None:
     snapshots.save("one")
     with pytest.raises(UsageError, match="is a snapshot 'one' already"):
         snapshots.save("one")
-    with pytest.raises(UsageError, match="no snapshot 'two'; there are: one"):
+    with pytest.raises(UsageError, match="no snapshot is named 'two'; the snapshots are: one"):
         snapshots.load("two")
-    with pytest.raises(UsageError, match="no snapshot 'two'"):
+    with pytest.raises(UsageError, match="no snapshot is named 'two'"):
         snapshots.remove("two")
     for bad in ("", "7", "a b", "../x", "a/b", "-x", "x" * 65):
         with pytest.raises(UsageError, match="cannot be a snapshot's name"):
@@ -355,7 +355,7 @@ def test_the_log_of_input_is_the_guest_s_own_history(guest: Guest) -> None:
 
     # A wrong log is none, and said to be wrong; so is one that is not there.
     kept.write_bytes(b"?\n")
-    assert "line 1 is not valid input" in snapshots.load("B").note
+    assert "line 1 of the input log is invalid" in snapshots.load("B").note
     assert machine.input_log() == []
     machine.keyboard.type("z")
     kept.unlink()

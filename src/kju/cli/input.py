@@ -153,7 +153,7 @@ def pointer(
 def _pairs(words: Sequence[str]) -> list[tuple[int, int]]:
     numbers = [_whole(number) for word in words for number in word.split(",") if number]
     if len(numbers) % 2:
-        raise UsageError(f"pixels are X and Y; {' '.join(words)!r} has one number too many")
+        raise UsageError(f"give pixels as pairs of X and Y; {' '.join(words)!r} has an odd number")
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 

@@ -232,7 +232,7 @@ def to(x: int, y: int) -> To:
         GeometryError: No screen has such a pixel.
     """
     if not (0 <= x < 1 << 16 and 0 <= y < 1 << 16):
-        raise GeometryError(f"the pointer cannot go to {x}, {y}: no screen has such a pixel")
+        raise GeometryError(f"the pointer cannot go to {x}, {y}: coordinates are 0 to 65535")
     return To(int(x), int(y))
 
 

@@ -219,7 +219,7 @@ def check_role(role: str) -> Role:
     for known in ROLES:
         if role == known:
             return known
-    raise UsageError(f"unknown role {role!r}: choose {' or '.join(ROLES)}")
+    raise UsageError(f"unknown role {role!r}; choose {' or '.join(ROLES)}")
 
 
 def check_codec(codec: str) -> str:
@@ -231,7 +231,7 @@ def check_codec(codec: str) -> str:
     from ..wire import codecs  # only for mirrors: `import kju` stays fast
 
     if codec and codec not in codecs.CODECS:
-        raise UsageError(f"unknown codec {codec!r}: choose {', '.join(codecs.CODECS)}")
+        raise UsageError(f"unknown codec {codec!r}; choose one of: {', '.join(codecs.CODECS)}")
     return codec
 
 

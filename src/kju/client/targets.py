@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,7 +101,10 @@ def open_address(address: str) -> SharedMemory:
     try:
         return open_memory(address)
     except OSError as error:
-        unreadable = UnreadableError(f"{address} cannot be opened: {error.strerror}")
+        why = error.strerror
+        if address.startswith("sysv:") and error.errno == errno.EINVAL:
+            why = "no shared memory segment has this number; list them with: ipcs -m"
+        unreadable = UnreadableError(f"{address} cannot be opened: {why}")
         raise descriptor_limit(error) or unreadable from error
 
 

@@ -169,7 +169,8 @@ def examined(machine: DefinedMachine, shown: Path | None = None) -> list[tuple[I
         found.append((image, chain))
     firmware = definition.firmware
     if firmware not in ("bios", "uefi") and not machine.path(firmware).is_file():
-        what = f"{machine.path(firmware)} is no file; it is 'bios', 'uefi' or a firmware's path"
+        where = machine.path(firmware)
+        what = f"{where} does not exist; use bios, uefi or the path of a firmware file"
         refuse(machine.text, file, "firmware", what)
     return found
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
-from ..errors import QemuError
+from ..errors import QemuError, UsageError
 from ..extras import install_program
 from ..files import Folder
 
@@ -22,6 +23,7 @@ INSTALL = {
 }
 #: It writes a few hundred kilobytes for what is asked of it here.
 LONGEST = 120.0
+_SIZE = re.compile(r"[0-9]+(\.[0-9]+)?[bkKMGTPE]?")
 
 
 def create(path: Path, size: str) -> None:
@@ -32,8 +34,11 @@ def create(path: Path, size: str) -> None:
         size: As qemu-img takes it, such as ``20G``.
 
     Raises:
+        UsageError: The size is invalid.
         QemuError: qemu-img is missing, or refused.
     """
+    if not _SIZE.fullmatch(size):
+        raise UsageError(f"invalid disk size {size!r}; write a number and a unit, such as 20G")
     _run("create", "-q", "-f", "qcow2", str(path), size)
 
 

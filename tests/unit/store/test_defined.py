@@ -91,8 +91,10 @@ def test_what_cannot_be_kept_leaves_nothing(folder: Path, tmp_path: Path) -> Non
         api.define("web", tmp_path / "none.iso")
     with pytest.raises(UsageError, match=r"^memory: '1X' is not an amount"):
         api.define("web", memory="1X")
-    with pytest.raises(QemuError, match="qemu-img create failed"):
+    with pytest.raises(UsageError, match=r"^invalid disk size 'much'; write .* such as 20G"):
         api.define("web", disk="much")
+    with pytest.raises(QemuError, match="qemu-img create failed"):
+        api.define("web", disk="9E")
     with pytest.raises(UsageError, match="cannot be a machine's name"):
         api.define("../web")
     assert [path.name for path in folder.iterdir()] == [".lock"]

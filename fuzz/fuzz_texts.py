@@ -21,8 +21,8 @@ with harness.instrumented():
     from kju.escaping import lines, one_line
     from kju.protocol import input_log as recording
     from kju.protocol.values import Button, By, Finger, To, Wheel
-    from kju.store.definition import Definition, write
-    from kju.store.definition import decode as define
+    from kju.store.machine_toml import Definition, write
+    from kju.store.machine_toml import decode as define
 
 EVENTS = ("ps2_keyboard_event", "ps2_mouse", "input_event_abs")
 LINES = (

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .protocol.input_log import Input
     from .protocol.launch_options import DefineOptions, LaunchOptions
     from .protocol.values import Role
-    from .store.definition import Definition
+    from .store.machine_toml import Definition
     from .surface.formats import PixelFormat
     from .surface.geometry import Area, Rect
     from .surface.model import Change, Cursor, Mark, Mode, State

@@ -108,7 +108,7 @@ def test_no_space_for_the_surface(small: Path) -> None:
 
 def test_no_room_in_the_runtime_folder(small: Path) -> None:
     line = run(Exit.FAILURE, XDG_RUNTIME_DIR=str(small))
-    assert "No space left on device; see to that, or set XDG_RUNTIME_DIR" in line
+    assert "No space left on device; correct that, or set XDG_RUNTIME_DIR" in line
     assert {path.name for path in (small / "kju").iterdir()} <= {".lock"}
 
 

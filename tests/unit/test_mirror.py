@@ -80,19 +80,15 @@ SUITES: dict[str, str] = {
         "emulators.console_surface emulators.input.devices emulators.supervisor"
     ),
     "unit/emulators/test_launch.py": "emulators.base",
-    "unit/files/test_faults.py": "files.staging",
     "unit/files/test_folder.py": "files.ownership files.tree",
     "unit/protocol/test_framing.py": "protocol.messages",
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/sources/display1/test_frames.py": "sources.display1.messages",
     "unit/sources/display1/test_presenter.py": "sources.display1.picture",
-    "unit/store/test_defined.py": (
-        "store.clones store.defining "
-        "store.definition_folders store.qemu_img store.snapshot_files store.starting"
-    ),
-    "unit/store/test_logs.py": "emulators.child store.postmortem",
-    "unit/store/test_running.py": "store.claims store.paths",
+    "unit/store/test_definitions.py": ("store.defining store.snapshot_files"),
+    "unit/store/test_log_files.py": "emulators.child",
+    "unit/store/test_running.py": "store.paths",
     "unit/test_escaping.py": "cli.doctor",
     "unit/vision/test_glyphs.py": "vision.cells",
     "unit/vision/test_looking.py": "vision.areas vision.timeout",

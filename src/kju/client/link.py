@@ -23,7 +23,7 @@ from ..protocol.framing import MAX_DESCRIPTORS, Answer, ClientSide
 from ..protocol.messages import Happened, Hello, Reply, Welcome
 from ..protocol.values import Request, Role
 from ..store import running
-from ..store.connection import connect
+from ..store.running import connect
 from .requests import CLOSED, ReplyT, check_reply, gone_error, gone_reason
 
 _CHUNK = 64 << 10

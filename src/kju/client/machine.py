@@ -27,7 +27,7 @@ from ..protocol.messages import (
     Stop,
 )
 from ..protocol.values import Role
-from ..store import logs
+from ..store import log_files
 from ..store.paths import Paths
 from ..surface import NOTHING_TAKEN, Mark
 from . import requests
@@ -234,7 +234,7 @@ class Machine:
             raise RoleError("a view client may not see what is typed; attach with role='control'")
         if reason := self.end_reason:
             raise MachineGoneError(reason, self.name)
-        return decode(logs.read(self._paths.input_log))
+        return decode(log_files.read(self._paths.input_log))
 
     def replay(self, entries: Iterable[Input], *, speed: float = 1.0) -> Mark:
         """Repeat logged input, with the times between.

@@ -20,8 +20,8 @@ from ..memory import SharedMemory, open_memory
 from ..memory.address import KINDS
 from ..protocol.framing import no_screen
 from ..protocol.messages import GetInfo, Info
-from ..store import claims, defined, running
-from ..store.definition import Definition
+from ..store import definitions, running
+from ..store.machine_toml import Definition
 from ..store.paths import DEFINITION_FILE, definitions_folder
 from .launching import attach
 from .link import Link
@@ -57,7 +57,7 @@ def machines() -> list[MachineEntry]:
     The files of machines that were killed are removed.
     """
     alive = set(running_names())
-    files = {name: definitions_folder() / name / DEFINITION_FILE for name in defined.names()}
+    files = {name: definitions_folder() / name / DEFINITION_FILE for name in definitions.names()}
     return [
         MachineEntry(name, name in alive, files.get(name)) for name in sorted(alive | files.keys())
     ]
@@ -65,7 +65,7 @@ def machines() -> list[MachineEntry]:
 
 def running_names() -> list[str]:
     """Return the names of this user's running machines, sorted."""
-    claims.sweep()
+    running.sweep()
     return running.names()
 
 
@@ -77,7 +77,7 @@ def definition(name: str) -> Definition:
         DefinitionError: The definition is not valid.
         FileError: The file can't be read.
     """
-    return defined.read(name).definition
+    return definitions.read(name).definition
 
 
 # ---- Addresses

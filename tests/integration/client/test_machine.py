@@ -43,7 +43,7 @@ from kju.memory import SurfaceProducer
 from kju.protocol import messages
 from kju.protocol.framing import ClientSide, HostSide, pack
 from kju.protocol.launch_options import Launch
-from kju.store.connection import connect
+from kju.store.running import connect
 from kju.surface import State
 
 

@@ -18,7 +18,7 @@ from kju.files import descriptor_limit, file_error, lost_descriptors
 PROGRAM = """
 import os, resource, sys
 import kju, kju.memory, kju.client.waiting
-from kju.store.connection import connect
+from kju.store.running import connect
 from kju.store.paths import Path, Paths
 from kju.errors import LimitError
 soft = 64

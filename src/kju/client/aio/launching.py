@@ -19,7 +19,7 @@ from ...protocol.launch_options import (
 from ...protocol.messages import Welcome
 from ...protocol.values import Role
 from ...remote.addresses import SCHEME
-from ...store import claims
+from ...store import running
 from ...store.paths import check_name, local_network
 from .. import requests
 from ..requests import END, START, absolute_path, check_reply, client_name
@@ -125,7 +125,7 @@ async def launched(request: Launch) -> Machine:
     Raises:
         KjuError: The machine did not start; see `launch`.
     """
-    claims.sweep()
+    running.sweep()
     child, sock = start_host()
     link = AsyncLink(sock, request.machine)
     try:
@@ -197,7 +197,7 @@ async def define(
         QemuError: qemu-img is missing, or could not create the disk.
     """
     from ...store import defining
-    from ...store.definition import Definition
+    from ...store.machine_toml import Definition
 
     given = checked(DefineOptions, options)
     firmware = given.get("firmware", "bios")
@@ -262,7 +262,9 @@ async def start(name: str, *, detach: bool = False) -> Machine:
         MachineExistsError: The machine is running.
         QemuError: There is no usable QEMU, or it did not start.
     """
-    from ...store import defined
-    from ...store.starting import launch_request
+    from ...store import definitions
+    from ...store.defining import launch_request
 
-    return await launched(launch_request(defined.read(name), detach=detach, client=client_name()))
+    return await launched(
+        launch_request(definitions.read(name), detach=detach, client=client_name())
+    )

@@ -10,7 +10,7 @@ from ...protocol.framing import Answer, ClientSide
 from ...protocol.messages import Happened, Hello, Welcome
 from ...protocol.values import Request, Role
 from ...store import running
-from ...store.connection import connect
+from ...store.running import connect
 from ..link import DEFAULT_SECONDS, DEFAULT_TIMEOUT, Timeout, close_all, receive, seconds_of
 from ..requests import CLOSED, ReplyT, check_reply, gone_error, gone_reason, no_event
 

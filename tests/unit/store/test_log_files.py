@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from kju.emulators.child import Output
-from kju.store import claims, logs, postmortem
-from kju.store.logs import BoundedLog, LogHandler
+from kju.store import log_files, running
+from kju.store.log_files import BoundedLog, LogHandler
 from kju.store.paths import kept_logs_folder
 
 
@@ -20,16 +20,16 @@ def test_a_log_keeps_the_newest_and_no_more_than_two_files(tmp_path: Path) -> No
     log = BoundedLog(path, limit=1000)
     for number in range(1000):
         log.write(b"line %d\n" % number)
-        assert sum(part.stat().st_size for part in logs.parts(path)) <= 2000
+        assert sum(part.stat().st_size for part in log_files.parts(path)) <= 2000
     log.close()
     log.write(b"nobody reads this")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["log", "log.1"]
     assert path.stat().st_mode & 0o777 == 0o600
-    text = logs.read(path).decode()
+    text = log_files.read(path).decode()
     assert text.endswith("line 998\nline 999\n")
     assert "earlier lines are in log.1" in text
     assert "line 1\n" not in text
-    assert logs.tail(path, 2) == ["line 998", "line 999"]
+    assert log_files.tail(path, 2) == ["line 998", "line 999"]
 
 
 @pytest.mark.parametrize("count", [0, 1, 100, 150, 200, 1000])
@@ -40,23 +40,23 @@ def test_a_log_is_replaced_by_the_last_lines_that_fit(tmp_path: Path, count: int
         log.write(b"old %05d\n" % number)
     new = [b"new %05d\n" % number for number in range(count)]
     log.replace(b"".join(new))
-    assert logs.read(path).splitlines(keepends=True) == new[-200:]
-    assert all(part.stat().st_size <= 1000 for part in logs.parts(path))
-    assert all(part.stat().st_mode & 0o777 == 0o600 for part in logs.parts(path))
+    assert log_files.read(path).splitlines(keepends=True) == new[-200:]
+    assert all(part.stat().st_size <= 1000 for part in log_files.parts(path))
+    assert all(part.stat().st_mode & 0o777 == 0o600 for part in log_files.parts(path))
     log.write(b"newer 123\n")
-    assert logs.read(path).endswith(b"newer 123\n")
+    assert log_files.read(path).endswith(b"newer 123\n")
     log.close()
     log.replace(b"nobody reads this\n")
-    assert b"nobody" not in logs.read(path)
+    assert b"nobody" not in log_files.read(path)
     assert {p.name for p in tmp_path.iterdir()} <= {"log", "log.1"}
 
 
 def test_the_last_lines_are_found_across_both_files_and_are_harmless(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    assert logs.tail(path) == []
-    logs.before(path).write_bytes(b"one\n\ntwo\n")
+    assert log_files.tail(path) == []
+    log_files.before(path).write_bytes(b"one\n\ntwo\n")
     path.write_bytes(b"thr\x1b[2Jee\n\xff\n")
-    assert logs.tail(path, 3) == ["two", r"thr\x1b[2Jee", "\ufffd"]
+    assert log_files.tail(path, 3) == ["two", r"thr\x1b[2Jee", "\ufffd"]
 
 
 def test_what_others_write_through_the_descriptor_counts(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_what_others_write_through_the_descriptor_counts(tmp_path: Path) -> None
     os.write(begun[0], bytes(999))
     log.write(b"12")
     assert len(begun) == 2
-    assert logs.before(tmp_path / "log").stat().st_size == 999
+    assert log_files.before(tmp_path / "log").stat().st_size == 999
     log.close()
 
 
@@ -82,7 +82,7 @@ def test_a_full_disk_loses_words_and_nothing_else(
         log.write(b"lost\n")
     log.write(b"said\n")
     log.close()
-    assert logs.read(tmp_path / "log") == b"said\n"
+    assert log_files.read(tmp_path / "log") == b"said\n"
 
 
 def test_logging_goes_there_whatever_it_says(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_logging_goes_there_whatever_it_says(tmp_path: Path) -> None:
     logger.warning("a name %s", "\udcff")
     logger.warning("%d", 5)
     log.close()
-    assert logs.read(tmp_path / "log") == b"a name \\udcff\n5\n"
+    assert log_files.read(tmp_path / "log") == b"a name \\udcff\n5\n"
 
 
 async def test_what_is_printed_is_read_also_after_the_end(tmp_path: Path) -> None:
@@ -100,11 +100,11 @@ async def test_what_is_printed_is_read_also_after_the_end(tmp_path: Path) -> Non
     with output.theirs as theirs:
         os.write(theirs.fileno(), b"first\n")
         async with asyncio.timeout(5):
-            while not logs.read(tmp_path / "log"):
+            while not log_files.read(tmp_path / "log"):
                 await asyncio.sleep(0)
         os.write(theirs.fileno(), b"last words\n")
     output.drain()
-    assert logs.tail(tmp_path / "log") == ["first", "last words"]
+    assert log_files.tail(tmp_path / "log") == ["first", "last words"]
     output.drain()
     output.close()
 
@@ -135,35 +135,35 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def put(name: str, text: str, *, well: bool = False) -> None:
-    claim = claims.claim(name)
+    claim = running.claim(name)
     claim.paths.host_log.write_text(text)
-    logs.before(claim.paths.host_log).write_text("earlier\n")
+    log_files.before(claim.paths.host_log).write_text("earlier\n")
     claim.release(keep_logs=not well)
 
 
 def test_logs_of_a_machine_that_did_not_end_well_are_kept(folder: Path, state_folder: Path) -> None:
     put("well", "well", well=True)
-    assert postmortem.find("well") is None
+    assert log_files.find_kept("well") is None
     put("badly", "one")
     put("badly", "two")
-    found = postmortem.find("badly")
+    found = log_files.find_kept("badly")
     assert found is not None
-    assert logs.read(found.host_log) == b"earlier\ntwo"
+    assert log_files.read(found.host_log) == b"earlier\ntwo"
     assert found.folder == state_folder / "kju/logs/badly"
     assert found.folder.stat().st_mode & 0o777 == 0o700
     assert not (folder / "badly").exists()
 
 
 def test_only_so_many_are_kept(folder: Path) -> None:
-    for number in range(postmortem.MACHINES + 3):
+    for number in range(log_files.MAX_KEPT + 3):
         put(f"m{number}", "log")
-        found = postmortem.find(f"m{number}")
+        found = log_files.find_kept(f"m{number}")
         assert found is not None
         os.utime(found.folder, (number, number))
     left = sorted(place.name for place in kept_logs_folder().iterdir())
-    assert len(left) == postmortem.MACHINES
+    assert len(left) == log_files.MAX_KEPT
     assert "m0" not in left
-    assert f"m{postmortem.MACHINES + 2}" in left
+    assert f"m{log_files.MAX_KEPT + 2}" in left
 
 
 def test_no_place_to_keep_them_is_no_error(
@@ -171,5 +171,5 @@ def test_no_place_to_keep_them_is_no_error(
 ) -> None:
     state_folder.write_text("no folder")
     put("badly", "log")
-    assert postmortem.find("badly") is None
+    assert log_files.find_kept("badly") is None
     assert not (folder / "badly").exists()

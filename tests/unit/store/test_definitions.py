@@ -24,13 +24,12 @@ from kju.errors import (
 )
 from kju.files import Folder
 from kju.protocol.launch_options import Launch
-from kju.store import claims, defined, defining, disk_chain
-from kju.store.clones import clones_of
-from kju.store.definition import Definition
-from kju.store.definition_folders import exclusive
+from kju.store import defining, definitions, disk_files, running
+from kju.store.defining import confirm, exclusive, launch_request
+from kju.store.definitions import clones_of
+from kju.store.machine_toml import Definition
 from kju.store.paths import DEFINITION_FILE, definitions_folder
 from kju.store.snapshot_files import SnapshotFiles
-from kju.store.starting import confirm, launch_request
 
 LOCKS = Path("/proc/locks")
 
@@ -56,7 +55,7 @@ def info(path: Path) -> str:
 
 def test_one_from_create_to_rm(folder: Path, image: Path) -> None:
     made = defining.create("web", Definition(image=str(image), cpus=2), "3M")
-    assert defined.names() == ["web"] and made.folder == folder / "web"
+    assert definitions.names() == ["web"] and made.folder == folder / "web"
     assert made.definition == Definition(name="web", image=str(image), disks=["disk.qcow2"], cpus=2)
     assert "virtual size: 3 MiB" in info(folder / "web" / "disk.qcow2")
     for path in (folder, folder / "web", *(folder / "web").iterdir()):
@@ -64,9 +63,9 @@ def test_one_from_create_to_rm(folder: Path, image: Path) -> None:
     with pytest.raises(MachineExistsError, match="kju rm web"):
         defining.create("web", Definition())
     assert defining.remove("web") == [str(image)]
-    assert image.exists() and defined.names() == []
+    assert image.exists() and definitions.names() == []
     with pytest.raises(MachineNotFoundError, match="kju create web"):
-        defined.read("web")
+        definitions.read("web")
 
 
 def test_a_definition_is_a_launch(image: Path, tmp_path: Path) -> None:
@@ -103,7 +102,7 @@ def test_what_cannot_be_kept_leaves_nothing(folder: Path, tmp_path: Path) -> Non
 def test_what_a_killed_create_left_is_taken_over(folder: Path) -> None:
     (folder / ".new-web").mkdir(parents=True)
     (folder / ".new-web" / "disk.qcow2").touch()
-    assert defined.names() == []
+    assert definitions.names() == []
     defining.create("web", Definition(), "1M")
     assert sorted(p.name for p in folder.iterdir()) == [".lock", "web"]
 
@@ -126,7 +125,7 @@ def test_a_missing_disk_is_named_with_its_line(
     (folder / "web" / "kernel.elf").touch()
     before = file.read_text()
     with pytest.raises(DefinitionError) as caught:
-        defining.replace(defined.read("web"), text)
+        defining.replace(definitions.read("web"), text)
     assert file.read_text() == before, "nothing is replaced by what is not right"
     file.write_text(text)
     with pytest.raises(DefinitionError, match=f"^{file}:{line}: {key}") as caught:
@@ -162,14 +161,14 @@ def test_a_clone_lies_over_its_base(folder: Path, image: Path) -> None:
 
 def test_what_runs_is_neither_cloned_nor_removed(folder: Path) -> None:
     defining.create("web", Definition(), "1M")
-    claim = claims.claim("web")
+    claim = running.claim("web")
     try:
         for action in (lambda: defining.clone("web", "b"), lambda: defining.remove("web")):
             with pytest.raises(ConflictError, match=r"running.*kju stop web"):
                 action()
     finally:
         claim.release()
-    assert defined.names() == ["web"]
+    assert definitions.names() == ["web"]
 
 
 def test_rm_takes_a_definition_that_is_not_right(folder: Path) -> None:
@@ -198,7 +197,7 @@ def test_an_editor_cannot_lose_a_clone(folder: Path, image: Path, text: str) -> 
     with pytest.raises(ConflictError, match=r"clones \(leaf\)"):
         api.start("base")
     assert clones_of("other") == []
-    # A disk that lies over nothing any more is no clone's.
+    # A disk without a backing file is not an overlay any more.
     for disk in file.parent.glob("*.qcow2"):
         disk.unlink()
     file.write_text("")
@@ -210,8 +209,8 @@ def test_a_disk_that_cannot_be_read_lies_over_nothing(tmp_path: Path, image: Pat
     for data in (b"", head, head + b"\xff" * 12, head + b"\xff" * 8 + b"\0\0\0\4", b"x" * 99,
                  head + bytes(7) + b"\x14\0\0\0\4a\0bc"):  # fmt: skip
         (tmp_path / "d").write_bytes(data)
-        assert disk_chain.backing(tmp_path / "d") is None
-    assert disk_chain.backing(image) is None and disk_chain.backing(tmp_path / "none") is None
+        assert disk_files.backing(tmp_path / "d") is None
+    assert disk_files.backing(image) is None and disk_files.backing(tmp_path / "none") is None
 
 
 @pytest.mark.parametrize("kind", ["qcow2", "qcow", "qed"])
@@ -225,10 +224,10 @@ def test_what_lies_over_a_base_is_seen_as_qemu_sees_it(folder: Path, kind: str, 
     command = ["qemu-img", "create", "-f", kind, "-u", "-b", named, "-F", "qcow2", str(over), "1M"]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     if name.startswith("json"):
-        assert disk_chain.backing(over) is None
+        assert disk_files.backing(over) is None
         assert clones_of("base") == []
     else:
-        assert disk_chain.backing(over) == disk.resolve()
+        assert disk_files.backing(over) == disk.resolve()
         assert clones_of("base") == ["leaf"]
 
 
@@ -238,21 +237,21 @@ def test_a_clone_that_waited_sees_that_its_base_was_started(folder: Path) -> Non
         with exclusive():
             cloning = pool.submit(defining.clone, "base", "leaf")
             until(lambda: f"-> FLOCK  ADVISORY  WRITE {os.getpid()} " in LOCKS.read_text())
-            claim = claims.claim("base")
+            claim = running.claim("base")
         with pytest.raises(ConflictError, match="running"):
             cloning.result()
     claim.release()
-    assert defined.names() == ["base"]
+    assert definitions.names() == ["base"]
 
 
 def test_of_a_clone_and_a_start_at_once_one_is_refused(folder: Path) -> None:
     defining.create("base", Definition(), "1M")
     both = threading.Barrier(2)
 
-    def start() -> claims.Claim:
-        request = launch_request(defined.read("base"), detach=True, client="")
+    def start() -> running.Claim:
+        request = launch_request(definitions.read("base"), detach=True, client="")
         both.wait(10)
-        claim = claims.claim("base")
+        claim = running.claim("base")
         try:
             confirm(request)
         except ConflictError:
@@ -277,7 +276,7 @@ def test_of_a_clone_and_a_start_at_once_one_is_refused(folder: Path) -> None:
 
 def test_what_is_removed_before_it_runs_is_not_started(folder: Path) -> None:
     defining.create("web", Definition(), "1M")
-    request = launch_request(defined.read("web"), detach=True, client="")
+    request = launch_request(definitions.read("web"), detach=True, client="")
     defining.remove("web")
     with pytest.raises(MachineNotFoundError):
         confirm(request)
@@ -286,12 +285,12 @@ def test_what_is_removed_before_it_runs_is_not_started(folder: Path) -> None:
 def test_a_definition_over_the_limit_is_named_and_holds_up_no_other(folder: Path) -> None:
     defining.create("huge", Definition())
     defining.create("web", Definition())
-    (folder / "huge" / DEFINITION_FILE).write_bytes(b"#" * (defined.MAX_BYTES + 1))
+    (folder / "huge" / DEFINITION_FILE).write_bytes(b"#" * (definitions.MAX_BYTES + 1))
     with pytest.raises(DefinitionError, match=r"huge/machine.toml:1: .*has more than \d+ bytes"):
-        defined.read("huge")
+        definitions.read("huge")
     defining.remove("web")
     defining.remove("huge")
-    assert defined.names() == []
+    assert definitions.names() == []
 
 
 def test_rm_refuses_a_folder_with_other_files(folder: Path) -> None:
@@ -300,7 +299,7 @@ def test_rm_refuses_a_folder_with_other_files(folder: Path) -> None:
     (folder / "web" / "backup.qcow2").touch()
     with pytest.raises(ConflictError, match=r"\(backup.qcow2, notes.txt\): move them.*kju rm web"):
         defining.remove("web")
-    assert defined.names() == ["web"] and (folder / "web" / "notes.txt").read_text() == "keep"
+    assert definitions.names() == ["web"] and (folder / "web" / "notes.txt").read_text() == "keep"
     for name in ("notes.txt", "backup.qcow2"):
         (folder / "web" / name).unlink()
     # What editors and killed commands leave does not hold it up.
@@ -312,7 +311,7 @@ def test_rm_refuses_a_folder_with_other_files(folder: Path) -> None:
     ):
         (folder / "web" / name).touch()
     defining.remove("web")
-    assert defined.names() == []
+    assert definitions.names() == []
 
 
 def test_rm_takes_disks_and_snapshots_in_the_folder(folder: Path, tmp_path: Path) -> None:
@@ -349,7 +348,7 @@ def test_a_file_that_appears_during_rm_is_not_removed(
         patched.setattr(Folder, "rename", late)
         with pytest.raises(ConflictError, match=r"\(notes.txt\): move them.*kju rm web"):
             defining.remove("web")
-    assert defined.names() == ["web"] and (folder / "web" / "notes.txt").read_text() == "keep"
+    assert definitions.names() == ["web"] and (folder / "web" / "notes.txt").read_text() == "keep"
 
 
 def test_other_files_in_an_unfinished_machine_are_kept(folder: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from kju.store.connection import connect, reachable
 from kju.store.paths import Paths
+from kju.store.running import connect, reachable
 
 
 def test_a_socket_in_a_deep_folder(tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
-"""SHELL: logs of bounded size.
+"""SHELL: logs of bounded size, and the kept logs of machines that failed.
 
 A log is two files: the current one, and with ``.1`` the one before it. When the current one is full
 it replaces the one before. The runtime folder is memory on most systems, so this bounds memory too.
+
+A runtime folder is removed with its machine. The logs of a machine that was killed, crashed or did
+not start are first moved to the folder of kept logs: the last logs of each name, and only of the
+newest `MAX_KEPT` names.
 """
 
 from __future__ import annotations
@@ -15,7 +19,9 @@ from pathlib import Path
 
 from ..errors import KjuError
 from ..escaping import one_line
-from ..files import Folder
+from ..files import Folder, is_temporary, remove_tree
+from ..protocol.values import KINDS
+from .paths import Paths, check_name, kept_logs_folder
 
 #: Bytes of one file; a log has two. A day of a busy machine's host.log at level info is 30 KB.
 LIMIT = 1 << 20
@@ -43,7 +49,7 @@ def read(path: Path) -> bytes:
 
 
 def tail(path: Path, lines: int = 8) -> list[str]:
-    """Return the last lines of a log; none if it cannot be read."""
+    """Return the last lines of a log; an empty list if it cannot be read."""
     data = b""
     for part in (path, before(path)):
         with contextlib.suppress(OSError), part.open("rb") as file:
@@ -86,7 +92,7 @@ class BoundedLog:
         return fd
 
     def write(self, data: bytes) -> None:
-        """Append to it. Never raises: a full disk loses lines of the log, not the machine."""
+        """Append to it. Errors are ignored: a full disk must not end the machine."""
         with contextlib.suppress(KjuError, OSError):
             # Read each time: others may write through the same descriptor.
             if self._fd >= 0 and os.fstat(self._fd).st_size + len(data) > self._limit:
@@ -175,3 +181,58 @@ class LogHandler(logging.Handler):
             self.handleError(record)
             return
         self._log.write(line.encode("utf-8", "backslashreplace") + b"\n")
+
+
+#: Machines whose logs are kept. Each has at most two logs of two files: 64 MiB in total.
+MAX_KEPT = 16
+
+
+def keep_logs(machine: Paths) -> None:
+    """Move a machine's logs away, replacing those that were kept under its name.
+
+    Errors are ignored: without space or a home folder the logs are lost with the machine.
+    """
+    found = [part.name for log in _logs(machine) for part in parts(log)]
+    if not found:
+        return
+    name = machine.folder.name
+    with (
+        contextlib.suppress(KjuError),
+        Folder.open(machine.folder) as dead,
+        Folder.open(kept_logs_folder(), create=True, follow_own_link=True) as kept,
+    ):
+        # Renamed when complete: another command may read them, or keep logs of the same name.
+        new = f".{name}.{os.getpid()}"
+        try:
+            with kept.folder(new, create=True) as place:
+                for part in found:
+                    place.write(part, dead.read(part), durable=False)
+            remove_tree(kept, name, _is_log)
+            kept.rename(new, name)
+        finally:
+            with contextlib.suppress(KjuError):
+                remove_tree(kept, new, _is_log)
+        _remove_old(kept)
+
+
+def find_kept(name: str) -> Paths | None:
+    """Return the kept logs of the last machine of this name, if any."""
+    place = kept_logs_folder() / check_name(name)
+    return Paths(place) if place.is_dir() else None
+
+
+def _logs(machine: Paths) -> tuple[Path, ...]:
+    return machine.host_log, *map(machine.emulator_log, KINDS)
+
+
+def _is_log(name: str) -> bool:
+    """Return whether a file of this name is one of a machine's kept logs."""
+    known = (part.name for log in _logs(Paths(Path())) for part in (log, before(log)))
+    return name in known or is_temporary(name)
+
+
+def _remove_old(kept: Folder) -> None:
+    ages = [(status.st_mtime, name) for name in kept.names() if (status := kept.status(name))]
+    for _, name in sorted(ages)[:-MAX_KEPT]:
+        with contextlib.suppress(KjuError):
+            remove_tree(kept, name, _is_log)

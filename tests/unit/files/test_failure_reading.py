@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kju.bounded import read_file
 from kju.errors import LimitError
+from kju.files import read_file
 
 
 def test_a_file_of_the_maximum_size_is_read(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_an_open_pipe_is_read_to_its_end(pipe: tuple[int, int]) -> None:
 
 
 def test_standard_input_is_read_by_its_name() -> None:
-    program = "from kju.bounded import read_file; print(read_file('/dev/stdin', 9))"
+    program = "from kju.files import read_file; print(read_file('/dev/stdin', 9))"
     done = subprocess.run([sys.executable, "-c", program], input=b"abc", capture_output=True)
     assert done.stdout == b"b'abc'\n", done.stderr
 

@@ -7,7 +7,7 @@ import socket
 import stat
 from pathlib import Path
 
-from kju.files import Folder, listen
+from kju.files import Folder
 
 
 def test_a_socket_is_private_with_every_umask(tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_a_socket_is_private_with_every_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         with socket.socket(socket.AF_UNIX) as listener, Folder.open(long) as folder:
-            listen(listener, folder, "control.sock", 1)
+            folder.listen(listener, "control.sock", 1)
             status = (long / "control.sock").stat()
     finally:
         os.umask(before)

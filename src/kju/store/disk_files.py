@@ -1,39 +1,43 @@
-"""SHELL: the files that QEMU would open for a disk, and the check of them.
+"""SHELL: the files that QEMU opens for a disk: check them, and make disks with qemu-img.
 
-- Every layer is read by `disk_headers` before QEMU sees the disk, and nothing else is opened.
-- A backing file is a regular file in the folder of the image itself, after links are followed. Its
-  format is named, or it is raw and passed to QEMU as raw: a guest may have written its contents.
+- `disk_headers` reads every layer before QEMU opens the disk. No other file is opened.
+- A backing file is a regular file in the folder of the image, after links are followed. Its format
+  is named, or it is raw and passed to QEMU as raw: a guest may have written its contents.
 - External data files and network addresses are refused.
-- A VMDK's description must be unambiguous to QEMU. Its extents are in its folder, are named after
-  it, since QEMU writes them, and name no further files.
+- A VMDK's description must be unambiguous to QEMU. Its extents, which QEMU writes, are in its
+  folder, are named after it, and name no further files.
 - Layers that kju has made are trusted: a clone's disk is an overlay of its base's disk in any
-  folder. The files that those name must be in their own folder again.
-- A disk that is trusted (``--trust-disk``) may name anything; its layers are shown all the same.
+  folder. The files that the base's disk names must be in its own folder.
+- A trusted disk (``--trust-disk``) may name any file; its layers are still listed.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import stat
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ..errors import UsageError
-from . import vmdk
-from .disk_headers import Named, parse
+from ..errors import QemuError, UsageError
+from ..extras import install_program
+from ..files import Folder
+from .disk_headers import NamedFiles, Read, extent_fault, parse
 from .image import HEAD, Image, Kind, classify
 
 _T = TypeVar("_T")
 
-#: More layers than in practice; QEMU gets slow long before.
+#: Far above chains in use: QEMU gets slow with fewer layers.
 MAX_LAYERS = 64
 #: Formats that a layer may name for the one below.
 _FORMATS = frozenset(
     ("raw", "qcow2", "qcow", "qed", "vmdk", "vdi", "vpc", "vhdx", "parallels", "bochs", "dmg")
 )
-#: As QEMU tells a protocol from a path: a colon before any slash.
+#: As QEMU distinguishes a protocol from a path: a colon before the first slash.
 _PROTOCOL = re.compile(r"[^:/]*:")
 
 #: Returns the files below a disk that kju made, by the disk's path.
@@ -74,8 +78,8 @@ class Layer(NamedTuple):
     """One file that QEMU opens for a disk, or would open.
 
     Attributes:
-        path: As a whole path; or an address, as the image has it.
-        format: As it is passed to QEMU, or as QEMU probes it.
+        path: An absolute path; or an address, as written in the image.
+        format: The format passed to QEMU, or the one that QEMU probes.
         role: ``disk``, ``backing`` or ``data``.
     """
 
@@ -89,8 +93,8 @@ class Chain(NamedTuple):
 
     Attributes:
         layers: Every file.
-        formats: Of backing files whose layer does not name their format: how deep each is, from
-            1, and its format.
+        formats: The depth (from 1) and the format of each backing file whose format the layer
+            above does not name.
     """
 
     layers: tuple[Layer, ...]
@@ -103,7 +107,7 @@ def checked(image: Image, *, trusted: bool, made: Made) -> tuple[Image, Chain]:
     Args:
         image: A disk or a CD; a kernel is returned as it is.
         trusted: Whether it may name any file and any address.
-        made: Knows the layers that kju has made.
+        made: Returns the layers that kju has made.
 
     Raises:
         UsageError: It names a forbidden file, or cannot be read.
@@ -122,10 +126,10 @@ def _walk(image: Image, trusted: bool, made: Made) -> Chain:
     for depth in range(MAX_LAYERS):
         named = _read(path, disk_format, regular=bool(depth) and not trusted)
         if named.unclear:
-            what = f"what {path} names is not clear: {named.unclear} of its description"
+            what = f"{path} names files ambiguously: {named.unclear} of its description"
             _refuse(trusted, what)
         shown = disk_format or named.format
-        # The image as its owner wrote it; other names are a stranger's, so without links.
+        # The owner wrote the path of the image; a stranger wrote the others: show their targets.
         where = path.resolve() if depth else path
         layers.append(Layer(str(where), shown, "backing" if depth else "disk"))
         layers.extend(_data(path, folder, named, name, trusted) for name in named.data)
@@ -133,12 +137,12 @@ def _walk(image: Image, trusted: bool, made: Made) -> Chain:
             return Chain(tuple(layers), tuple(formats))
         below = _below(path, named)
         if below is None:
-            _refuse(trusted, f"{path} lies over {named.backing!r}, not a file in its folder")
+            _refuse(trusted, f"{path} is an overlay of {named.backing!r}, not a file in its folder")
             layers.append(Layer(named.backing, named.backing_format, "backing"))
             return Chain(tuple(layers), tuple(formats))
         ours = below.resolve() in made(path)
         if not ours:
-            _check_place(path, below, folder, trusted, "lies over")
+            _check_place(path, below, folder, trusted, "is an overlay of")
         disk_format = named.backing_format
         if not disk_format:
             disk_format = _unnamed(path, below, trusted)
@@ -149,11 +153,13 @@ def _walk(image: Image, trusted: bool, made: Made) -> Chain:
         if ours:
             folder = below.parent.resolve()
         path = below
-    raise UsageError(f"the disk {image.path} has more than {MAX_LAYERS} layers, or a circle")
+    raise UsageError(
+        f"the disk {image.path} has more than {MAX_LAYERS} layers, or they form a loop"
+    )
 
 
 def backing(path: Path) -> Path | None:
-    """Return the absolute path of a disk's backing file; None without one that is readable."""
+    """Return the absolute path of a disk's backing file; None if there is none to read."""
     try:
         named = _read(path, "", regular=True)
         found = _below(path, named) if named.backing else None
@@ -162,14 +168,18 @@ def backing(path: Path) -> Path | None:
         return None
 
 
-def _below(path: Path, named: Named) -> Path | None:
-    """The backing file that a disk names; None for an address."""
+def _below(path: Path, named: NamedFiles) -> Path | None:
+    """Return the backing file that a disk names; None for an address."""
     name = named.backing.removeprefix("file:")
     return None if _PROTOCOL.match(name) else path.parent / name
 
 
 def _unnamed(path: Path, below: Path, trusted: bool) -> str:
-    """The format of a backing file that the layer above does not name: raw, unless trusted."""
+    """Return the format of a backing file that the layer above does not name.
+
+    Raises:
+        UsageError: It is not raw, and the disk is not trusted.
+    """
     found = _read(below, "", regular=not trusted).format
     if found != "raw" and not trusted:
         raise UsageError(
@@ -179,8 +189,8 @@ def _unnamed(path: Path, below: Path, trusted: bool) -> str:
     return found
 
 
-def _data(path: Path, folder: Path, named: Named, name: str, trusted: bool) -> Layer:
-    """A file with an image's data, which QEMU writes."""
+def _data(path: Path, folder: Path, named: NamedFiles, name: str, trusted: bool) -> Layer:
+    """Check a file with an image's data, which QEMU writes, and return it as a layer."""
     where = path.parent / name
     if named.format != "vmdk":
         _refuse(trusted, f"{path} keeps its data in another file, {name!r}")
@@ -192,13 +202,13 @@ def _data(path: Path, folder: Path, named: Named, name: str, trusted: bool) -> L
         if not (where.name.startswith(stem) and where.suffix.lower() == ".vmdk"):
             what = f"{path} has its data in {where}, whose name is not {stem}...vmdk"
             _refuse(trusted, what)
-        if not trusted and (fault := _examine(where, vmdk.extent_fault, regular=True)):
+        if not trusted and (fault := _examine(where, extent_fault, regular=True)):
             _refuse(trusted, f"{path} has its data in {where}, which has a fault: {fault}")
     return Layer(str(where.resolve()), "", "data")
 
 
 def _check_place(path: Path, below: Path, folder: Path, trusted: bool, does: str) -> None:
-    """Refuse a file outside the folder itself: folders below may be private, as in a home."""
+    """Refuse a file outside the folder, or in a folder below: that may be private, as in a home."""
     real = below.resolve()
     if real.parent != folder:
         link = f" (by the link {below})" if str(real) != os.path.normpath(below) else ""
@@ -213,14 +223,14 @@ def _refuse(trusted: bool, what: str) -> None:
         )
 
 
-def _read(path: Path, disk_format: str, *, regular: bool) -> Named:
+def _read(path: Path, disk_format: str, *, regular: bool) -> NamedFiles:
     """Return the files that a layer names; only a regular file, or a device, is read."""
     return _examine(path, lambda read: parse(read, disk_format), regular=regular)
 
 
-def _examine(path: Path, what: Callable[[vmdk.Read], _T], *, regular: bool) -> _T:
+def _examine(path: Path, what: Callable[[Read], _T], *, regular: bool) -> _T:
     try:
-        # Without O_NONBLOCK a named pipe would keep us waiting.
+        # Without O_NONBLOCK, opening a named pipe would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise UsageError(f"the disk's layer {path} cannot be read: {error.strerror}") from error
@@ -235,9 +245,96 @@ def _examine(path: Path, what: Callable[[vmdk.Read], _T], *, regular: bool) -> _
         os.close(descriptor)
 
 
-def lines(chain: Chain) -> Iterator[str]:
-    """The files of a disk, for people; none for a disk that is one file."""
+def describe(chain: Chain) -> Iterator[str]:
+    """Yield a line for each file of a disk; nothing for a disk of one file."""
     if len(chain.layers) > 1:
         for layer in chain.layers:
             kind = f" ({layer.format})" if layer.format else ""
             yield f"{layer.role}: {layer.path}{kind}"
+
+
+_INSTALL = {
+    "debian": "apt install qemu-utils",
+    "ubuntu": "apt install qemu-utils",
+    "fedora": "dnf install qemu-img",
+    "rhel": "dnf install qemu-img",
+    "arch": "pacman -S qemu-img",
+    "suse": "zypper install qemu-img",
+    "alpine": "apk add qemu-img",
+}
+#: Seconds. A call writes a few hundred kilobytes, except for the variables of a UEFI.
+_QEMU_IMG_TIMEOUT = 120.0
+_SIZE = re.compile(r"[0-9]+(\.[0-9]+)?[bkKMGTPE]?")
+
+
+def make_disk(path: Path, size: str) -> None:
+    """Make an empty qcow2 disk.
+
+    Args:
+        path: The new disk, which must not exist.
+        size: In qemu-img's notation, such as ``20G``.
+
+    Raises:
+        UsageError: The size is invalid.
+        QemuError: qemu-img is missing or failed.
+    """
+    if not _SIZE.fullmatch(size):
+        raise UsageError(f"invalid disk size {size!r}; write a number and a unit, such as 20G")
+    _run("create", "-q", "-f", "qcow2", str(path), size)
+
+
+def make_overlay(base: Path, base_format: str, path: Path) -> None:
+    """Make a qcow2 overlay of a disk, which must not change from then on.
+
+    Raises:
+        QemuError: qemu-img is missing or failed.
+    """
+    _run("create", "-q", "-f", "qcow2", "-b", str(base), "-F", base_format, str(path))
+
+
+def convert(source: str, source_format: str, folder: Folder, name: str) -> None:
+    """Copy a disk to a new qcow2 disk, without its snapshots.
+
+    Args:
+        source: The disk.
+        source_format: Its format.
+        folder: The folder of the new disk.
+        name: Its name there.
+
+    Raises:
+        QemuError: qemu-img is missing or failed.
+        FileError: The new disk could not be finished.
+    """
+    with folder.staged(name) as new:
+        _run("convert", "-q", "-f", source_format, "-O", "qcow2", source, str(new))
+
+
+def format_of(path: Path) -> str:
+    """Return the format of a disk, as QEMU probes it.
+
+    Raises:
+        QemuError: qemu-img is missing, or cannot read it.
+    """
+    return str(json.loads(_run("info", "--output=json", str(path)))["format"])
+
+
+def _run(*words: str) -> str:
+    program = shutil.which("qemu-img")
+    if program is None:
+        how = install_program(_INSTALL, "install qemu-img from your distribution")
+        raise QemuError(f"qemu-img is not installed; {how}")
+    try:
+        done = subprocess.run(
+            [program, *words],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_QEMU_IMG_TIMEOUT,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise QemuError(f"qemu-img cannot be run: {error}") from error
+    if done.returncode:
+        reason = " ".join(done.stderr.decode("utf-8", "replace").split())
+        # A limit of the file size ends it by a signal, without a message.
+        reason = reason or f"status {done.returncode} of qemu-img {' '.join(words)}"
+        raise QemuError(f"qemu-img {words[0]} failed: {reason.removeprefix('qemu-img: ')}")
+    return done.stdout.decode("utf-8", "replace")

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kju.errors import UsageError
-from kju.store.disk_chain import MAX_LAYERS, Chain, checked, lines, read_image
+from kju.store.disk_files import MAX_LAYERS, Chain, checked, describe, read_image
 from kju.store.disk_headers import parse
 from kju.store.image import Image
 
@@ -70,7 +70,7 @@ def test_a_layer_in_the_folder_is_allowed_and_shown(folder: Path, kind: str) -> 
     ]
     # A qcow of version 1 has no place for the format's name.
     assert image.backing_formats == (((1, "raw"),) if kind == "qcow" else ())
-    assert list(lines(chain))[1] == f"backing: {folder}/base.raw (raw)"
+    assert list(describe(chain))[1] == f"backing: {folder}/base.raw (raw)"
 
 
 @qemu_img
@@ -178,7 +178,7 @@ def test_a_vmdk_parent_outside_is_refused(folder: Path, parent: str) -> None:
     shutil.copy(vmdk(folder, "disk-flat.vmdk"), folder.parent / "other.vmdk")
     (folder.parent / "disk-flat.vmdk").write_bytes(bytes(1 << 16))
     path = vmdk(folder, "disk-flat.vmdk", parent, 'parentFileNameHint="../other.vmdk"')
-    refused(path, "lies over .*outside its folder")
+    refused(path, "is an overlay of .*outside its folder")
 
 
 def test_layers_that_kju_made_are_trusted_and_what_they_name_is_not(folder: Path) -> None:
@@ -195,7 +195,7 @@ def test_layers_that_kju_made_are_trusted_and_what_they_name_is_not(folder: Path
 
 
 @qemu_img
-def test_a_circle_ends(folder: Path) -> None:
+def test_a_loop_ends(folder: Path) -> None:
     overlay(folder, "a.qcow2", "qcow2", "b.qcow2", "-F", "qcow2")
     overlay(folder, "b.qcow2", "qcow2", "a.qcow2", "-F", "qcow2")
     with pytest.raises(UsageError, match=f"more than {MAX_LAYERS} layers"):
@@ -325,7 +325,7 @@ def test_what_qemu_opens_outside_is_refused(folder: Path, form: str) -> None:
     opened = files_opened(folder / "disk.vmdk")
     # Nothing is seen where a process may not be traced.
     assert not opened or str(folder.parent / "secret") in opened
-    refused(folder / "disk.vmdk", "outside its folder|is not clear|has a fault")
+    refused(folder / "disk.vmdk", "outside its folder|ambiguously|has a fault")
 
 
 BLANKS = st.sampled_from([" ", "\n", "\t", "\r", "\n\n", " \n", "\n#", "\v", ""])
@@ -372,7 +372,7 @@ def test_an_extent_may_not_be_a_description(folder: Path) -> None:
 def test_an_unclear_description_is_refused(folder: Path, line: str, why: str) -> None:
     path = folder / "disk.vmdk"
     path.write_text(f"{FIRST}{line}\n")
-    refused(path, f"what .*disk.vmdk names is not clear: {why}")
+    refused(path, f"disk.vmdk names files ambiguously: {why}")
 
 
 def test_a_description_of_another_program_is_read(folder: Path) -> None:

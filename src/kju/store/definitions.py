@@ -1,14 +1,14 @@
-"""SHELL: defined machines: a folder each, with the definition and the files that belong to it.
+"""SHELL: read defined machines: a folder each, with the definition and the files that belong to it.
 
 The folder holds ``machine.toml``, the disks that kju made, the variables of a UEFI, and
 ``snapshots/TAG/`` with the screen and the input of each snapshot. Rules:
 
-- A definition is replaced as a whole, and only by a checked one.
-- A folder appears and disappears as a whole, under the lock of all of them.
-- A disk with overlays must not change: its machine is neither started nor removed. Overlays are
-  also found from the disks themselves, because a definition may be edited and be wrong.
+- A definition is replaced as a whole, and only after a check of the new one.
+- A folder is made and removed as a whole, under one lock for all machines.
+- A disk with overlays must not change: its machine can be neither started nor removed. The disks
+  themselves are searched for overlays too, because an edited definition may be wrong.
 - A start claims the machine's name and then looks for clones under the lock; a clone or a removal
-  looks under the lock for a claim. So one of two at the same moment sees the other.
+  looks for a claim under the lock. So of two at the same moment, one finds the other.
 - Folders are 0700 and files 0600: disks hold the private data of their guests' users.
 """
 
@@ -20,20 +20,27 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import DefinitionError, FileError, LimitError, MachineNotFoundError, UsageError
+from ..errors import (
+    ConflictError,
+    DefinitionError,
+    FileError,
+    LimitError,
+    MachineNotFoundError,
+    UsageError,
+)
 from ..files import Folder
-from . import disk_chain
-from .definition import MAX_TEXT, Definition, decode, refuse
-from .disk_chain import Chain, read_image
+from . import disk_files
+from .disk_files import Chain, read_image
 from .image import Image, Kind
+from .machine_toml import MAX_TEXT, Definition, decode, refuse
 from .paths import DEFINITION_FILE, NAME, check_name, definitions_folder, is_defined
 
 DISK = "disk.qcow2"
 #: The variables of the machine's UEFI firmware.
 VARIABLES = "uefi-variables.qcow2"
-#: The copy that an editor works on; it stays if the edited text is wrong.
+#: The copy that an editor works on; it is kept if the edited text is wrong.
 EDITED = "machine.toml.edited"
-#: Bytes of a definition: a character has four at most.
+#: Bytes of a definition: a character has at most four.
 MAX_BYTES = 4 * MAX_TEXT
 
 
@@ -121,8 +128,8 @@ def checked(name: str, folder: Path, text: str, shown: Path) -> DefinedMachine:
     """Check a definition and its disks.
 
     Args:
-        name: The machine's.
-        folder: Its own.
+        name: The machine's name.
+        folder: Its folder.
         text: The definition.
         shown: The file that error messages name.
 
@@ -156,7 +163,7 @@ def examined(machine: DefinedMachine, shown: Path | None = None) -> list[tuple[I
     further = [("disks", index, path) for index, path in enumerate(definition.disks)]
     for key, item, path in [*wanted, *further]:
         try:
-            image, chain = disk_chain.checked(
+            image, chain = disk_files.checked(
                 read_image(str(machine.path(path))),
                 trusted=definition.trust_disk,
                 made=layers_made,
@@ -176,10 +183,49 @@ def examined(machine: DefinedMachine, shown: Path | None = None) -> list[tuple[I
 
 
 def layers_made(disk: Path) -> frozenset[Path]:
-    """Return the files below a disk that kju made for a clone; none for any other disk."""
+    """Return the base's disks, if a disk is that of a clone; an empty set for any other disk."""
     if disk.parent.parent.resolve() != definitions_folder().resolve():
         return frozenset()
     with contextlib.suppress(DefinitionError, MachineNotFoundError, UsageError):
         if base := read(disk.parent.name).definition.base:
             return frozenset(path.resolve() for path in read(base).disk_paths)
     return frozenset()
+
+
+def clones_of(name: str) -> list[str]:
+    """Return the names of the machines whose disks, or definitions, are based on this one's."""
+    folder = (definitions_folder() / name).resolve()
+    own = set()
+    with contextlib.suppress(DefinitionError, MachineNotFoundError):
+        own = {path.resolve() for path in read(name).disk_paths}
+    others = [other for other in names() if other != name]
+    return [o for o in others if _base_of(o) == name or _has_overlay(o, folder, own)]
+
+
+def refuse_cloned(name: str, found: list[Image]) -> None:
+    """Refuse to start a machine that has clones, unless it has no disk.
+
+    Raises:
+        ConflictError: It has clones and a disk.
+    """
+    above = clones_of(name)
+    if above and any(image.kind is Kind.DISK for image in found):
+        raise ConflictError(
+            f"{name} cannot start while it has clones ({', '.join(above)}): their disks are"
+            f" overlays of its disks; start a clone, or make another: kju clone {name} NEW"
+        )
+
+
+def _base_of(name: str) -> str | None:
+    with contextlib.suppress(DefinitionError, MachineNotFoundError):
+        return read(name).definition.base
+    return None
+
+
+def _has_overlay(name: str, folder: Path, own: set[Path]) -> bool:
+    """Return whether a machine has a disk based on one in *folder*, or on one of *own*."""
+    for disk in (definitions_folder() / name).glob("*.qcow2"):
+        below = disk_files.backing(disk)
+        if below and (below in own or below.is_relative_to(folder)):
+            return True
+    return False

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import time
+import tomllib
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kju.errors import DefinitionError, UsageError
-from kju.store.definition import MAX_TEXT, Definition, decode, write
-from kju.store.definition_lines import line_of, places
+from kju.store.machine_toml import (
+    MAX_TEXT,
+    Definition,
+    decode,
+    first_dotted_line,
+    key_places,
+    line_of,
+    repeated_key,
+    write,
+)
 
 WHOLE = """\
 # a machine
@@ -117,7 +126,7 @@ def test_lines_are_found_whatever_stands_before(before: list[str], blank: list[s
         text += "".join(f"{line}\n" for line in blank)
         wanted.append((f"k{number}", text.count("\n") + 1))
         text += f"k{number} = {value}\n"
-    assert [(p.key, p.line) for p in places(text)] == wanted
+    assert [(p.key, p.line) for p in key_places(text)] == wanted
     assert all(line_of(text, key) == line for key, line in wanted)
 
 
@@ -135,7 +144,7 @@ def test_any_text_is_a_definition_or_refused(text: str) -> None:
         decode(text, "f", "web")
     except DefinitionError as error:
         assert 1 <= error.line <= text.count("\n") + 1
-    assert not any("\n" in place.key for place in places(text))
+    assert not any("\n" in place.key for place in key_places(text))
 
 
 SIZE = 64 << 10
@@ -178,3 +187,71 @@ def test_a_text_over_the_limit_is_refused_unread() -> None:
 def test_dots_within_texts_count_for_nothing() -> None:
     dots = "." * 200
     assert decode(f'image = "{dots}"  # {dots}\ncpus = 1', "f", "web").image == dots
+
+
+TEXT = '''# name = "no"
+cpus = 2
+args = [
+  "a", # comment, with a comma
+  """b
+  c""",
+]
+"memory" = "key = 1"
+disks.first = 1
+
+[serial]
+cpus = 3
+'''
+
+
+@pytest.mark.parametrize(
+    ("key", "item", "line"),
+    [
+        ("cpus", None, 2),
+        ("args", None, 3),
+        ("args", 0, 4),
+        ("args", 1, 5),
+        ("args", 2, 3),  # no such item: the line of the key
+        ("memory", None, 8),
+        ("disks", None, 9),
+        ("serial", None, 11),
+        ("name", None, None),
+        ("key", None, None),
+    ],
+)
+def test_the_line_of_a_key_or_an_item(key: str, item: int | None, line: int | None) -> None:
+    assert line_of(TEXT, key, item) == line
+
+
+def test_keys_of_a_table_are_not_keys_of_the_text() -> None:
+    assert [place.key for place in key_places(TEXT)] == [
+        "cpus",
+        "args",
+        "memory",
+        "disks",
+        "serial",
+    ]
+
+
+def test_the_second_of_two_keys_is_found() -> None:
+    found = repeated_key("a = 1\nb = 2\n'a' = 3\n")
+    assert found is not None and (found.key, found.line) == ("a", 3)
+    assert repeated_key(TEXT) is None
+
+
+def test_dots_are_counted_in_each_line_outside_of_strings_and_comments() -> None:
+    assert first_dotted_line("a.b = 1\nc.d.e = 2\n", 1) == 2
+    assert first_dotted_line("a = '....' # ....\nb.c = 1\n", 1) is None
+
+
+@given(st.text(alphabet="ab.=[]{}\"'#\\,\n 1", max_size=60))
+def test_any_text_has_places_in_order_and_all_keys_of_valid_toml(text: str) -> None:
+    found = key_places(text)
+    lines = [place.line for place in found]
+    assert lines == sorted(lines)
+    assert all(1 <= line <= text.count("\n") + 1 for line in lines)
+    try:
+        valid = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return
+    assert {place.key for place in found} >= set(valid)

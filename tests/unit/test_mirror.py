@@ -85,7 +85,7 @@ SUITES: dict[str, str] = {
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/sources/display1/test_frames.py": "sources.display1.messages",
-    "unit/sources/display1/test_presenter.py": "sources.display1.picture",
+    "unit/sources/display1/test_presenter.py": "sources.display1.scanout",
     "unit/store/test_definitions.py": ("store.defining store.snapshot_files"),
     "unit/store/test_log_files.py": "emulators.child",
     "unit/store/test_running.py": "store.paths",

@@ -222,7 +222,7 @@ def _tile_side(folder: str, side: int) -> Figure:
         detail = (
             f"still compare {micro(statistics.median(still))}, an 8x16 cell damages {area} pixels"
         )
-        return Figure("tiles", f"tiles of {side} pixels: ask what changed",
+        return Figure("tiles", f"tiles of {side} pixels: query for changes",
                       statistics.median(scan) * 1e6, "us", None, "", detail)  # fmt: skip
 
 

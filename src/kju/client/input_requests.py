@@ -143,7 +143,7 @@ def boot_steps(command: str, name: str) -> list[BootStep]:
         match part:
             case boot_command.Pause(seconds):
                 found.append(BootStep(wait=seconds))
-            case boot_command.TypeText(text):
+            case boot_command.BootText(text):
                 layout(name).strokes(text)
                 found.append(BootStep(text=text))
             case boot_command.PressKey(key):

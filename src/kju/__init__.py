@@ -102,7 +102,7 @@ _HOME = {
     "Cursor": "surface.model",
     "DEFAULT_TIMEOUT": "client.link",
     "DefineOptions": "protocol.launch_options",
-    "Definition": "store.definition",
+    "Definition": "store.machine_toml",
     "Event": "client.requests",
     "Events": "client.waiting",
     "Frame": "client.frame",

@@ -12,7 +12,7 @@ import pytest
 from support import guests
 
 from kju.cli.output import Exit
-from kju.client.defined import running_names
+from kju.client.targets import running_names
 
 pytestmark = pytest.mark.qemu
 

@@ -19,7 +19,7 @@ from support.wait import until
 
 import kju
 import kju.aio
-from kju.client.machine import launched
+from kju.client.launching import launched
 from kju.errors import (
     ConflictError,
     QemuError,
@@ -243,7 +243,7 @@ def test_defined_machine_from_create_to_rm(runtime_folder: None, tmp_path: Path)
     ).stdout.decode()
     assert "accelerator: " in said and "kju start web" in said
     row = json.loads(command("ls", "--json").stdout)[0]
-    assert (row["name"], row["state"], row["kept"]) == ("web", "stopped", True)
+    assert (row["name"], row["state"], row["defined"]) == ("web", "stopped", True)
     assert b"stopped" in command("ls").stdout
     said = command("start", "web").stdout.decode()
     assert "accelerator: user" in said

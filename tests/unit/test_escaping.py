@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.hostile_text import HOSTILE
 
 from kju.cli import doctor, output, status
-from kju.client.life import Event
+from kju.client.requests import Event
 from kju.emulators.events import MachineEvents, from_remote
 from kju.errors import QemuError
 from kju.escaping import lines, one_line

@@ -205,7 +205,7 @@ def trust(
             print(f"{user}  {given}")
         return
     if bool(role) == remove:
-        raise UsageError(f"choose for {name}: --role view, --role control or --remove")
+        raise UsageError(f"give {name} a role with --role view or --role control, or use --remove")
     if remove:
         made.remove(name)
     else:

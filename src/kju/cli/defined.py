@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..client import defined as machines
+from ..client import launching
 from ..emulators.qemu import program as qemu
 from ..errors import DefinitionError, KjuError, UsageError
 from ..escaping import one_line
@@ -46,7 +46,7 @@ def create(
     """
     given = {option: value for option, value in options.items() if value is not None}
     with progress(f"creating {name}"):
-        file = machines.define(name, image or None, args=tuple(context.obj or ()), **given)
+        file = launching.define(name, image or None, args=tuple(context.obj or ()), **given)
     print(f"{name} is defined in {file.parent}")
     for _, chain in definitions.examined(definitions.read(name)):
         for line in disk_files.describe(chain):
@@ -76,7 +76,7 @@ def start(
 ) -> None:
     """Start a defined machine in the background."""
     with progress(f"starting {name}"):
-        machine = machines.start(name, detach=True)
+        machine = launching.start(name, detach=True)
     with machine:
         chosen = machine.info()["accelerator"]
         print(f"{name} is running (its host is process {machine.host_pid})", flush=True)
@@ -98,7 +98,7 @@ def clone(
     The first machine cannot be started while the clone exists.
     """
     with progress(f"cloning {name}"):
-        file = machines.clone(name, new)
+        file = launching.clone(name, new)
     print(f"{new} is defined in {file.parent}; its disks are overlays of those of {name}")
     print(f"{name} cannot be started while {new} exists; start: kju start {new}")
 
@@ -108,7 +108,7 @@ def rm(name: Defined) -> None:
 
     The disks and snapshots in its folder are removed; disks in other places stay.
     """
-    for path in machines.remove(name):
+    for path in launching.remove(name):
         print(one_line(f"not removed: {path}"))
 
 

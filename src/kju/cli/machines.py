@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ..client.life import Snapshot
-from ..client.machine import Machine, attach, launch
+from ..client.launching import attach, launch
+from ..client.machine import Machine
+from ..client.requests import Snapshot
 from ..client.targets import attach_to_look, responds
 from ..errors import PowerButtonError, UsageError, WaitTimeoutError
 from ..escaping import one_line

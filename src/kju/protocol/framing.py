@@ -300,7 +300,7 @@ def failure(error: KjuError) -> Failed:
     known = next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in _ERRORS)
     reply = Failed(error=known, message=str(error))
     if isinstance(error, MachineError):
-        return msgspec.structs.replace(reply, machine=error.name)
+        return msgspec.structs.replace(reply, machine=error.name or "")
     if isinstance(error, LimitError):
         numbers = {"limit": error.limit, "value": error.value, "asked": error.asked}
         return msgspec.structs.replace(reply, **numbers)
@@ -311,7 +311,7 @@ def error_from(reply: Failed) -> KjuError:
     """Return the error that a reply stands for; an unknown one as a plain `KjuError`."""
     cls = _ERRORS.get(reply.error, KjuError)
     if issubclass(cls, MachineError):
-        return cls(reply.message, reply.machine)
+        return cls(reply.message, reply.machine or None)
     if issubclass(cls, LimitError):
         return cls(reply.message, reply.limit, reply.value, reply.asked)
     return cls(reply.message)

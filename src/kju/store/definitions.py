@@ -120,7 +120,7 @@ def read(name: str) -> DefinedMachine:
     except LimitError as error:
         raise DefinitionError(f"{file}:1: {error}", file, 1) from error
     except UnicodeDecodeError as error:
-        raise DefinitionError(f"{file}:1: this is not UTF-8 text: {error}") from error
+        raise DefinitionError(f"{file}:1: this is not UTF-8 text: {error}", file, 1) from error
     return DefinedMachine(name, folder, text, decode(text, file, name))
 
 
@@ -176,9 +176,8 @@ def examined(machine: DefinedMachine, shown: Path | None = None) -> list[tuple[I
         found.append((image, chain))
     firmware = definition.firmware
     if firmware not in ("bios", "uefi") and not machine.path(firmware).is_file():
-        what = (
-            f"{machine.path(firmware)} is not a file; use 'bios', 'uefi' or the path of a firmware"
-        )
+        where = machine.path(firmware)
+        what = f"{where} does not exist; use bios, uefi or the path of a firmware file"
         refuse(machine.text, file, "firmware", what)
     return found
 
@@ -217,10 +216,10 @@ def refuse_cloned(name: str, found: list[Image]) -> None:
         )
 
 
-def _base_of(name: str) -> str:
+def _base_of(name: str) -> str | None:
     with contextlib.suppress(DefinitionError, MachineNotFoundError):
         return read(name).definition.base
-    return ""
+    return None
 
 
 def _has_overlay(name: str, folder: Path, own: set[Path]) -> bool:

@@ -264,6 +264,7 @@ _INSTALL = {
 }
 #: Seconds. A call writes a few hundred kilobytes, except for the variables of a UEFI.
 _QEMU_IMG_TIMEOUT = 120.0
+_SIZE = re.compile(r"[0-9]+(\.[0-9]+)?[bkKMGTPE]?")
 
 
 def make_disk(path: Path, size: str) -> None:
@@ -274,8 +275,11 @@ def make_disk(path: Path, size: str) -> None:
         size: In qemu-img's notation, such as ``20G``.
 
     Raises:
+        UsageError: The size is invalid.
         QemuError: qemu-img is missing or failed.
     """
+    if not _SIZE.fullmatch(size):
+        raise UsageError(f"invalid disk size {size!r}; write a number and a unit, such as 20G")
     _run("create", "-q", "-f", "qcow2", str(path), size)
 
 

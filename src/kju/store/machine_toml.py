@@ -37,38 +37,40 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One machine.
 
     Attributes:
-        name: Its name; empty for its folder's.
-        image: The disk, CD or kernel that it boots from; empty for none.
+        name: Its name; None for its folder's.
+        image: The disk, CD or kernel that it boots from, if any.
         disks: Further disks and CDs, in this order.
-        disk_bus: The bus of its disks, one of `DISK_BUSES`; empty for QEMU's default on this
+        disk_bus: The bus of its disks, one of `DISK_BUSES`; None for QEMU's default on this
             machine type.
         trust_disk: Whether its disks may name files anywhere and on the network.
-        memory: Such as ``2G``; empty for kju's default.
-        cpus: Virtual processors; 0 for QEMU's default.
+        memory: Such as ``2G``; None for kju's default.
+        cpus: Virtual processors; None for QEMU's default.
         firmware: ``bios``, ``uefi``, or the path of a firmware's image.
         network: ``user`` for connections to the outside, or ``none``.
         devices: Values of QEMU's ``-device``.
         arguments: Further arguments of QEMU, passed on as they are.
-        qemu: The QEMU to run; empty to look for one.
-        base: The machine that this one was cloned from: its disks are overlays of that one's.
+        qemu: The QEMU to run; None to look for one.
+        base: The machine that this one was cloned from, if any: its disks are overlays of that
+            machine's disks.
     """
 
-    name: Text = ""
-    image: Text = ""
+    name: Text | None = None
+    image: Text | None = None
     disks: Texts = []
-    disk_bus: DiskBus | Literal[""] = ""
+    disk_bus: DiskBus | Literal[""] | None = None
     trust_disk: bool = False
-    memory: Text = ""
-    cpus: Annotated[int, Meta(ge=0, le=1024)] = 0
+    memory: Text | None = None
+    cpus: Annotated[int, Meta(ge=0, le=1024)] | None = None
     firmware: Text = "bios"
     network: Literal["user", "none"] = "user"
     devices: Texts = []
     arguments: Annotated[list[Text], Meta(max_length=10_000)] = []
-    qemu: Text = ""
-    base: Text = ""
+    qemu: Text | None = None
+    base: Text | None = None
 
 
 KEYS = Definition.__struct_fields__
+_OPTIONAL = ("name", "image", "disk_bus", "memory", "cpus", "qemu", "base")
 #: Maximum number of characters in a definition.
 MAX_TEXT = 1 << 20
 #: Maximum number of dots in a line, outside of strings: the parser takes time with the square of a
@@ -100,7 +102,10 @@ def decode(text: str, file: str, name: str) -> Definition:
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         # ValueError: half a surrogate pair, or a number of more digits than Python takes.
         _refuse_syntax(str(error), text, file)
-    if found.name not in ("", name):
+    # An empty text, and 0 processors, stand for the default.
+    empty = {key: None for key in _OPTIONAL if not getattr(found, key)}
+    found = msgspec.structs.replace(found, **empty)
+    if found.name not in (None, name):
         refuse(text, file, "name", f"the machine's name is that of its folder, {name!r}")
     if found.memory and not _MEMORY.fullmatch(found.memory):
         refuse(text, file, "memory", f"{found.memory!r} is not an amount of memory such as '2G'")
@@ -151,6 +156,7 @@ def _refuse_syntax(message: str, text: str, file: str) -> NoReturn:
 def _plain(message: str, key: str) -> str:
     """Return the decoder's message in TOML's terms."""
     words = {
+        " | null": "",  # TOML has no null
         "`array`": "a list",
         "`str`": "a text",
         "`int`": "a whole number",

@@ -310,7 +310,7 @@ def decode(data: bytes, name: str) -> tuple[Pixels, dict[str, str]]:
             pixels = np.asarray(image.convert("RGB"))[..., ::-1]
             text = {str(key): str(value) for key, value in getattr(image, "text", {}).items()}
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise NeedleError(f"{name}: picture: {error}", name, "picture") from error
+        raise NeedleError(f"{name}: picture: not a valid PNG", name, "picture") from error
     return np.ascontiguousarray(pixels), text
 
 

@@ -16,7 +16,7 @@ from support.faults import MODULES, Faults, kills, sweep
 
 from kju.cli import certificates, screen, wait
 from kju.cli import defined as commands
-from kju.client import defined
+from kju.client import launching
 from kju.emulators.input.devices import InputLog
 from kju.errors import FileError, UsageError, WaitTimeoutError
 from kju.files import Folder, write_output
@@ -53,7 +53,7 @@ def test_create(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_define(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     defining.create("other", Definition())
-    assert sweep(root, lambda: defined.define("web", memory="1G"), monkeypatch)
+    assert sweep(root, lambda: launching.define("web", memory="1G"), monkeypatch)
 
 
 @FAULTS

@@ -89,7 +89,7 @@ def test_create(disk: Path) -> None:
 
 def test_a_limit_of_the_file_size_names_the_file(disk: Path) -> None:
     program = (
-        "import resource, sys; from kju.client.defined import define\n"
+        "import resource, sys; from kju.client.launching import define\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"
         "try: define('web', disk='1M')\n"
         "except Exception as error: print(type(error).__name__, error)"

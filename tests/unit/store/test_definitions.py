@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.wait import until
 
-from kju.client import defined as api
+from kju.client import launching as api
 from kju.errors import (
     ConflictError,
     DefinitionError,
@@ -90,8 +90,10 @@ def test_a_failed_create_leaves_nothing(folder: Path, tmp_path: Path) -> None:
         api.define("web", tmp_path / "none.iso")
     with pytest.raises(UsageError, match=r"^memory: '1X' is not an amount"):
         api.define("web", memory="1X")
-    with pytest.raises(QemuError, match="qemu-img create failed"):
+    with pytest.raises(UsageError, match=r"^invalid disk size 'much'; write .* such as 20G"):
         api.define("web", disk="much")
+    with pytest.raises(QemuError, match="qemu-img create failed"):
+        api.define("web", disk="9E")
     with pytest.raises(UsageError, match="cannot be a machine's name"):
         api.define("../web")
     assert [path.name for path in folder.iterdir()] == [".lock"]

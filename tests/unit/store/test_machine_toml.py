@@ -89,16 +89,23 @@ texts = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",
 @given(
     st.builds(
         Definition,
-        image=texts,
+        image=st.none() | texts.filter(bool),
         disks=st.lists(texts.filter(bool), max_size=3),
-        cpus=st.integers(0, 1024),
+        cpus=st.none() | st.integers(1, 1024),
         network=st.sampled_from(["user", "none"]),
         arguments=st.lists(texts, max_size=4),
-        base=texts,
+        base=st.none() | texts.filter(bool),
     )
 )
 def test_a_written_definition_is_read_back(definition: Definition) -> None:
     assert decode(write(definition), "f", "web") == definition
+
+
+def test_an_empty_text_and_no_processors_stand_for_the_default() -> None:
+    text = "".join(
+        f'{key} = ""\n' for key in ("name", "image", "disk_bus", "memory", "qemu", "base")
+    )
+    assert decode(f"{text}cpus = 0\n", "f", "web") == Definition()
 
 
 literal = st.text(st.characters(exclude_characters="'\0", exclude_categories=("Cc", "Cs")))

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from kju.client import notifier as notifier_module
-from kju.client.notifier import Notifier
+from kju.client.aio import waiting
+from kju.client.aio.waiting import Notifier
 from kju.surface import State, surface_size
 from kju.surface.consumer import Consumer
 from kju.surface.geometry import Rect
@@ -52,7 +52,7 @@ def test_one_who_is_late_is_called_at_once(producer):
 
 
 def test_waiters_that_nobody_removes_do_not_keep_the_thread(producer, monkeypatch):
-    monkeypatch.setattr(notifier_module, "_ABANDONED_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "_ABANDONED_SECONDS", 0.01)
     before = set(threading.enumerate())
     notifier = Notifier()
     Waiter(notifier, producer.reader)

@@ -12,7 +12,7 @@ import harness
 
 with harness.instrumented():
     from kju.errors import UsageError
-    from kju.store import vmdk
+    from kju.store import disk_headers
     from kju.store.disk_headers import parse
 
 DESCRIPTION = b"""# Disk DescriptorFile
@@ -56,13 +56,13 @@ def one_input(data: bytes) -> None:
     def read(offset: int, size: int) -> bytes:
         return data[offset : offset + size]
 
-    vmdk.extent_fault(read)
+    disk_headers.extent_fault(read)
     try:
         found = parse(read, told)
     except UsageError:
         return
     for name in (found.backing, *found.data):
-        if "\0" in name or len(name) > vmdk.PARENT_AREA:
+        if "\0" in name or len(name) > disk_headers.PARENT_AREA:
             raise AssertionError(f"a name of {len(name)} characters")
 
 

@@ -21,8 +21,8 @@ with harness.instrumented():
     from kju.escaping import lines, one_line
     from kju.protocol import input_log as recording
     from kju.protocol.values import Button, By, Finger, To, Wheel
-    from kju.store.definition import Definition, write
-    from kju.store.definition import decode as define
+    from kju.store.machine_toml import Definition, write
+    from kju.store.machine_toml import decode as define
 
 EVENTS = ("ps2_keyboard_event", "ps2_mouse", "input_event_abs")
 LINES = (
@@ -165,7 +165,8 @@ def a_definition(data: bytes) -> None:
     try:
         found = define(text, "m.toml", "m")
     except DefinitionError as error:
-        assert 1 <= error.line <= text.count("\n") + 1 and error.file == "m.toml"
+        assert error.line is not None and 1 <= error.line <= text.count("\n") + 1
+        assert error.file == "m.toml"
         return
     assert isinstance(found, Definition)
     assert define(write(found), "m.toml", "m") == found

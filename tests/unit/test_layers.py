@@ -60,7 +60,7 @@ CORE = (
     "sources.display1.messages",
     "emulators.plan",
     "emulators.qemu.arguments",
-    "emulators.qemu.bochs",
+    "emulators.qemu.guest_mode",
     "emulators.qemu.input.events",
     "emulators.qemu.stderr",
     "emulators.xvfb.arguments",

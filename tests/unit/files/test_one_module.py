@@ -46,7 +46,7 @@ EXCEPTIONS = {
     ("emulators/qemu/screenshot.py", "O_WRONLY"),
     # A log of kju's own class, which writes through `kju.files`.
     ("emulators/input/log.py", "self._log.replace"),
-    ("emulators/qemu/snapshots/store.py", "self._context.inputs.replace"),
+    ("emulators/qemu/snapshots.py", "self._context.inputs.replace"),
     # Descriptors that are open already: a memfd, and standard output.
     ("emulators/qemu/program.py", "os.fdopen"), ("serving/refusals.py", "os.fdopen"),
     # Devices.
@@ -57,7 +57,7 @@ EXCEPTIONS = {
     # Pictures, into memory or a file that the caller has opened; `write_output` does the rest.
     ("client/base.py", "image.save"), ("vision/timeout.py", "image.save"),
     (
-        "emulators/qemu/snapshots/screens.py",
+        "emulators/qemu/screenshot.py",
         "Image.fromarray(np.ascontiguousarray(picture)).save",
     ),
     ("report/film.py", "Image.fromarray(colours).save"),

@@ -30,14 +30,13 @@ from ..tasks import Tasks
 from .arguments.plan import QemuPlan
 from .arguments.user_options import parse
 from .display import Display
-from .jobs import EVENT as JOB_EVENT
-from .jobs import Jobs
 from .launch import PreparedQemu, choose_accelerator
 from .power_button import why_lost
 from .program import Accelerator
 from .qmp import HUNG_UP, Qmp
 from .serial import Serial
-from .snapshots.store import Context, QemuSnapshots
+from .snapshot_disks import JOB_EVENT, Jobs
+from .snapshots import QemuSnapshots, SnapshotContext
 from .stderr import LAST_LINES, Traces, error_message
 
 log = logging.getLogger(__name__)
@@ -226,7 +225,7 @@ class QemuEmulator(Emulator):
     def snapshots(self) -> QemuSnapshots:
         """The machine's snapshots."""
         if self._snapshots is None:
-            context = Context(
+            context = SnapshotContext(
                 self.consoles,
                 self._prepared.request.folder,
                 self._inputs,

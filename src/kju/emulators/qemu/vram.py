@@ -22,7 +22,20 @@ from ...errors import KjuError
 from ...memory._system import Mapping
 from ...memory.descriptor import Descriptor
 from ...surface.geometry import Place
-from . import bochs
+from .guest_mode import (
+    ATTRIBUTE_OFFSET,
+    LITTLE_ENDIAN,
+    ORDER_OFFSET,
+    REGISTERS,
+    REGISTERS_OFFSET,
+    OtherMode,
+    Registers,
+    is_blank,
+    memory_name,
+    mode_of,
+    parse_registers,
+    words,
+)
 from .qmp import Qmp
 from .screenshot import ScreenDumper, read_ppm
 
@@ -75,7 +88,7 @@ class VideoMemory:
             NoVideoMemoryError: There is none, or it is not shared.
             QemuError: QEMU does not answer.
         """
-        name = bochs.memory_name(device_address)
+        name = memory_name(device_address)
         if name is None:
             raise NoVideoMemoryError("the display is not a PCI device")
         slots = [_slot(part) for part in device_address.split("/")[2:]]
@@ -91,7 +104,7 @@ class VideoMemory:
         dumper = ScreenDumper(qmp, "" if is_first else device_id) if can_dump else None
         return cls(qmp, slots, found, dumper)
 
-    async def mode(self) -> Place | bochs.OtherMode:
+    async def mode(self) -> Place | OtherMode:
         """Read the mode from the registers.
 
         Raises:
@@ -101,15 +114,15 @@ class VideoMemory:
         if registers is None or not registers.known:
             self._base = await self._find_base()
             if self._base is None:
-                return bochs.OtherMode("the display's registers have no address")
+                return OtherMode("the display's registers have no address")
             registers = await self._registers()
         if registers is None:
-            return bochs.OtherMode("the display's registers cannot be read", unknown=True)
-        return bochs.mode_of(registers, self.mapping.size)
+            return OtherMode("the display's registers cannot be read", unknown=True)
+        return mode_of(registers, self.mapping.size)
 
-    async def _registers(self) -> bochs.Registers | None:
-        place = f"{(self._base or 0) + bochs.REGISTERS_OFFSET:#x}"
-        return bochs.parse_registers(await self._qmp.monitor(f"xp /{bochs.COUNT}hx {place}"))
+    async def _registers(self) -> Registers | None:
+        place = f"{(self._base or 0) + REGISTERS_OFFSET:#x}"
+        return parse_registers(await self._qmp.monitor(f"xp /{REGISTERS}hx {place}"))
 
     async def blank(self) -> bool | None:
         """Return whether the guest has blanked the screen; None if the registers do not tell.
@@ -121,9 +134,9 @@ class VideoMemory:
             return False
         if self._base is None:
             return None
-        answer = await self._qmp.monitor(f"xp /1bx {self._base + bochs.ATTRIBUTE_OFFSET:#x}")
-        found = bochs.words(answer, 1)
-        return bochs.is_blank(found[0]) if found else None
+        answer = await self._qmp.monitor(f"xp /1bx {self._base + ATTRIBUTE_OFFSET:#x}")
+        found = words(answer, 1)
+        return is_blank(found[0]) if found else None
 
     async def little_endian(self) -> bool:
         """Return whether the guest has left the byte order of the pixels as on a PC.
@@ -133,8 +146,8 @@ class VideoMemory:
         """
         if self._base is None:
             return True
-        answer = await self._qmp.monitor(f"xp /1wx {self._base + bochs.ORDER_OFFSET:#x}")
-        return bochs.words(answer, 1) == [bochs.LITTLE_ENDIAN]
+        answer = await self._qmp.monitor(f"xp /1wx {self._base + ORDER_OFFSET:#x}")
+        return words(answer, 1) == [LITTLE_ENDIAN]
 
     async def shown(self, mode: Place, *, steady: bool) -> bool | None:
         """Return whether QEMU shows the picture of *mode*; None if that is uncertain.

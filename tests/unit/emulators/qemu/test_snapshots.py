@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kju.emulators.qemu.snapshots.disks import disks_of
-from kju.emulators.qemu.snapshots.store import Context, QemuSnapshots
+from kju.emulators.qemu.snapshot_disks import disks_of
+from kju.emulators.qemu.snapshots import QemuSnapshots, SnapshotContext
 from kju.errors import QemuError, UsageError
 
 
@@ -26,7 +26,7 @@ class Qmp:
 
 
 def store(folder: Path, *tags: str) -> QemuSnapshots:
-    return QemuSnapshots(Qmp(*tags), None, Context([], str(folder), None, print))
+    return QemuSnapshots(Qmp(*tags), None, SnapshotContext([], str(folder), None, print))
 
 
 async def test_a_tag_that_is_a_path_leads_nowhere(tmp_path: Path) -> None:

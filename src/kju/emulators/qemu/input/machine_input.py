@@ -5,28 +5,39 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
-from ...errors import InputError, QemuError, UsageError
-from ...keys import Step
-from ...surface import NOTHING_TAKEN, Mark
-from ..console import Console
-from ..input.devices import Devices, InputLog
-from ..input.keyboard import Begun, Keyboard, KeyboardLamps
-from ..input.pace import Pace
-from .dbus import DisplayBus
-from .input import events
-from .input.events import Event
-from .input.gauges import NO_HANDLER, NO_KEYBOARD, Gauges
-from .input.pointer import QemuPointer
-from .input.processors import GuestProcessors
-from .input.virtio import started_virtio
-from .qmp import Qmp
-from .stderr import Traces
+from ....errors import InputError, KjuError, QemuError, UsageError
+from ....keys import Step
+from ....surface import NOTHING_TAKEN, Mark
+from ...console import Console
+from ...input.devices import Devices, InputLog
+from ...input.keyboard import Begun, Keyboard, KeyboardLamps
+from ...input.pace import Pace, Processors
+from ..dbus import DisplayBus
+from ..qmp import Qmp
+from ..stderr import Traces
+from . import events
+from .events import Event
+from .gauges import NO_HANDLER, NO_KEYBOARD, Gauges, started_virtio
+from .pointer import QemuPointer
 
-NO_POINTER = (
+_NO_POINTER = (
     "this machine has no pointer; start it with one, such as: -device usb-tablet (its board needs a"
     " USB bus) or -device virtio-tablet-device"
 )
+#: The largest number of observed processors: two small files of each are read for every few keys.
+MAX_PROCESSORS = 8
+
+#: Nanoseconds between the kernel's updates of the run time of a running thread. Run time that
+#: appears late counts for the next keys.
+TICK = 4_000_000
+
+#: Linux's numbers of system calls on x86-64. A halted processor that QEMU emulates waits for a
+#: condition: a futex with a bit set, unlike a lock. One that KVM runs is within an ioctl, KVM_RUN.
+_IOCTL, _FUTEX = 16, 202
+_WAIT_BITSET, _COMMAND = 9, 0x7F
 
 
 class QemuInput:
@@ -37,10 +48,10 @@ class QemuInput:
         consoles: The machine's consoles; the list may grow.
         bus: Returns the current connection to QEMU's display.
         log: Records all input.
-        traces: QEMU's output goes through it; None where its trace events go elsewhere.
+        traces: Receives QEMU's trace events; None if they go elsewhere.
 
     Attributes:
-        paused: Whether the machine is paused, and takes no input.
+        paused: Whether the machine is paused; then it takes no input.
     """
 
     def __init__(
@@ -94,8 +105,8 @@ class QemuInput:
         """Make the devices of one console.
 
         Args:
-            index: The console, as clients count.
-            number: QEMU's number of it.
+            index: The console's number for clients.
+            number: The console's number for QEMU.
         """
         return Devices(
             Keyboard(
@@ -119,7 +130,7 @@ class QemuInput:
         return Keyboard(functools.partial(self._send_keys, 0, 0), self._keyboard_pace)
 
     def reset(self) -> None:
-        """Begin anew: the guest has been reset."""
+        """Discard what is known of the guest's devices: it has been reset."""
         self._keyboard_pace.reset()
         self._pointer_pace.reset()
 
@@ -127,9 +138,9 @@ class QemuInput:
         return bool(await started_virtio(self.qmp, "virtio-multitouch-device"))
 
     async def _send_keys(self, index: int, number: int, steps: Sequence[Step]) -> Mark:
-        """Send keyboard steps; several reach the guest's keyboard in one turn of QEMU.
+        """Send keyboard steps; several reach the guest's keyboard in one turn of QEMU's main loop.
 
-        So a slow guest never sees a key go down long before it comes up, and repeat it.
+        Otherwise a slow guest could see a key go down long before it comes up, and repeat it.
         """
         if index == 0:
             begun = self._begin_keys(index, steps)
@@ -148,13 +159,13 @@ class QemuInput:
         """Write keyboard steps to QEMU before anything else is done."""
         mark = self._next_mark(index)
         taken = self._begin(events.keys(steps, reports=self._keyboard_pace.reports))
-        # After the line was written: the comparing thread takes the interpreter's lock on waking.
+        # Only now: it wakes the comparing thread, which takes the interpreter's lock.
         self._note_keys(index, steps)
         taken.add_done_callback(functools.partial(self._log_keys, index, steps))
         return Begun(mark, taken)
 
     def _note_keys(self, index: int, steps: Sequence[Step]) -> None:
-        """Note on a console that keys have been sent to its guest."""
+        """Record for a console that keys have been sent to its guest."""
         if self._consoles:
             console = self._consoles[index]
             console.runner.note_input()
@@ -168,7 +179,7 @@ class QemuInput:
         mark = self._next_mark(index)
         taken = self._begin(report)
         self._consoles[index].runner.note_input()
-        await _acknowledged(taken, NO_POINTER)
+        await _acknowledged(taken, _NO_POINTER)
         return mark
 
     def _begin(self, report: Iterable[Event]) -> asyncio.Future[None]:
@@ -178,7 +189,7 @@ class QemuInput:
         """Return the screen's mark; the caller sends the input next.
 
         Raises:
-            InputError: QEMU would drop it.
+            InputError: QEMU would drop the input.
         """
         if why := self._refusal():
             raise InputError(why)
@@ -195,11 +206,11 @@ async def _acknowledged(answer: asyncio.Future[None], missing: str) -> None:
 
     Args:
         answer: QEMU's answer.
-        missing: The error where the machine has no device for it.
+        missing: The error message for a machine without a device for this input.
 
     Raises:
-        InputError: The machine has no such device.
-        QemuError: QEMU refused it for another reason, or does not answer.
+        InputError: The machine has no device for this input.
+        QemuError: QEMU refused the input for another reason, or does not answer.
     """
     try:
         await answer
@@ -207,3 +218,86 @@ async def _acknowledged(answer: asyncio.Future[None], missing: str) -> None:
         if NO_HANDLER in str(error):
             raise InputError(missing) from error
         raise
+
+
+class GuestProcessors(Processors):
+    """The run time of a guest's processors. Unknown processors count as running all the time.
+
+    After the guest's kernel has taken a key, the program that reads it has to fetch it. That queue
+    cannot be observed: Linux keeps 64 events for each reader of a keyboard, three for a press or
+    release, and drops them all when there are more. But a guest whose processors all sleep has
+    nothing left to do. Otherwise a reader is scheduled within a few milliseconds of the processors'
+    run time, however long the computer takes to provide that.
+
+    Source:
+        proc(5) and the kernel's Documentation/scheduler/sched-stats.rst: a thread's system call
+        (/proc/PID/task/TID/syscall) and run time (schedstat); futex(2); Linux's
+        drivers/input/evdev.c (the queue of a reader).
+    """
+
+    def __init__(self) -> None:
+        self._threads: list[Path] = []
+        self._had: dict[Path, int] = {}
+        self._needs: dict[Path, int] = {}
+
+    async def find(self, qmp: Qmp, pid: int) -> None:
+        """Find QEMU's threads of the processors."""
+        try:
+            found: list[dict[str, Any]] = await qmp.execute("query-cpus-fast")
+            threads = [Path(f"/proc/{pid}/task/{int(each['thread-id'])}") for each in found]
+            for thread in threads:
+                _run_time(thread)
+                _sleeps(thread)
+        except (KjuError, OSError, LookupError, TypeError, ValueError):
+            # Another user's process, or hidepid: without these files the pace is by the clock.
+            threads = []
+        self._forget()
+        self._threads = threads if len(set(threads)) <= MAX_PROCESSORS else []
+
+    def charge(self, seconds: float) -> None:
+        """Require each to run for *seconds* from now on, and for the rest of earlier charges."""
+        try:
+            now = {thread: _run_time(thread) for thread in self._threads}
+        except (OSError, LookupError, ValueError):
+            self._forget()
+            return
+        for thread, run in now.items():
+            left = self._needs.get(thread, 0) - (run - self._had.get(thread, run))
+            self._needs[thread] = max(left, -TICK) + round(seconds * 1e9)
+        self._had = now
+
+    def caught_up(self) -> bool | None:
+        """Return whether each has run as long as charged, or sleeps; None if unknown."""
+        if not self._had:
+            return None
+        try:
+            run = [self._has_run(thread) for thread in self._had]
+        except (OSError, LookupError, ValueError):
+            self._forget()
+            return None
+        return all(run)
+
+    def _has_run(self, thread: Path) -> bool:
+        if _sleeps(thread):
+            self._needs[thread] = 0
+            return True
+        return _run_time(thread) - self._had[thread] >= self._needs[thread]
+
+    def _forget(self) -> None:
+        self._threads, self._had, self._needs = [], {}, {}
+
+
+def _run_time(thread: Path) -> int:
+    """Return the run time in nanoseconds."""
+    return int((thread / "schedstat").read_bytes().split()[0])
+
+
+def _sleeps(thread: Path) -> bool:
+    """Return whether the processor is halted, not just waiting for QEMU's own lock."""
+    try:
+        call = (thread / "syscall").read_bytes().split()
+    except PermissionError:
+        return False
+    if call[0] == b"%d" % _FUTEX:
+        return int(call[2], 16) & _COMMAND == _WAIT_BITSET
+    return call[0] == b"%d" % _IOCTL

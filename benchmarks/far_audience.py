@@ -15,12 +15,12 @@ import json
 import sys
 
 from kju.memory import SurfaceProducer
-from kju.remote import address
-from kju.remote.endpoints import Options, endpoint
+from kju.remote import addresses
+from kju.remote.addresses import Options, endpoint
 from kju.remote.mirror import Mirror
 from kju.remote.transport import Engine
-from kju.serving.registry import ServedViewer
 from kju.serving.served_screen import ServedScreen
+from kju.serving.served_viewers import ServedViewer
 from kju.wire.greeting import Admission
 from kju.wire.messages import Done
 
@@ -52,7 +52,7 @@ class Taker:
 
     async def open(self, place: str) -> None:
         self._engine = await Engine.open(Options(connect=[endpoint(place)]))
-        key = address.to_all(NAME, "*")
+        key = addresses.to_audience(NAME, "*")
         self._declared = self._engine.session.declare_subscriber(key, self._came)
 
     def _came(self, sample: object) -> None:

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 
 from kju.memory import SurfaceProducer
-from kju.remote.endpoints import Options, endpoint
+from kju.remote.addresses import Options, endpoint
 from kju.remote.transport import Engine
-from kju.serving.registry import ServedViewer
 from kju.serving.served_screen import ServedScreen
+from kju.serving.served_viewers import ServedViewer
 from kju.surface.consumer import Consumer
 from kju.wire.greeting import Admission
 from kju.wire.messages import Done

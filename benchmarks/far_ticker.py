@@ -20,11 +20,11 @@ from collections.abc import Callable
 import numpy as np
 
 from kju.memory import SurfaceProducer
-from kju.remote.endpoints import Options, endpoint
+from kju.remote.addresses import Options, endpoint
 from kju.remote.mirror import Mirror
 from kju.remote.transport import Engine
-from kju.serving.registry import ServedViewer
 from kju.serving.served_screen import ServedScreen
+from kju.serving.served_viewers import ServedViewer
 from kju.surface.consumer import Consumer
 from kju.wire.greeting import Admission
 from kju.wire.messages import Done

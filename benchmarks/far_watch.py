@@ -16,7 +16,7 @@ import time
 import numpy as np
 
 from kju.memory import SurfaceProducer
-from kju.remote.endpoints import Options, endpoint
+from kju.remote.addresses import Options, endpoint
 from kju.remote.mirror import Mirror
 from kju.remote.transport import Engine
 from kju.surface import NOTHING_TAKEN

@@ -25,8 +25,8 @@ from kju.surface.producer import Producer
 from kju.wire import codecs, messages
 from kju.wire.encoder import Encoders
 from kju.wire.greeting import Admission
-from kju.wire.receiver import ReceiverSession
-from kju.wire.sender import SenderSession
+from kju.wire.receiver_session import ReceiverSession
+from kju.wire.sender_session import SenderSession
 
 from .measure import Figure, progress
 from .peers.vnc import Vnc

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import kju
-from kju.cli.commands import ENTRIES
+from kju.cli.app import ENTRIES
 
 project = "kju"
 author = "The kju developers"

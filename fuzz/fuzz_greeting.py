@@ -24,8 +24,8 @@ with harness.instrumented():
     from kju.wire.encoder import Encoder
     from kju.wire.greeting import Stage
     from kju.wire.messages import Input
-    from kju.wire.receiver import ReceiverSession
-    from kju.wire.sender import SenderSession
+    from kju.wire.receiver_session import ReceiverSession
+    from kju.wire.sender_session import SenderSession
 
 NAME = "lab/host1/debian"
 #: Hello, challenge, proof, welcome, input.

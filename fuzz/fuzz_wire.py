@@ -22,11 +22,11 @@ with harness.instrumented():
     from kju.wire.codecs.base import MAX_BLOCK
     from kju.wire.encoder import MAX_DATA, Encoder
     from kju.wire.greeting import Admission
-    from kju.wire.inputs import MAX_INPUTS
     from kju.wire.messages import MAX_LOST
     from kju.wire.photos import ExactPolicy, PhotoPolicy
-    from kju.wire.receiver import ReceiverSession
-    from kju.wire.sender import MAX_EVENTS, SenderSession
+    from kju.wire.receiver_session import ReceiverSession
+    from kju.wire.sender_session import MAX_EVENTS, SenderSession
+    from kju.wire.sequence import MAX_INPUTS
     from kju.wire.steps import MAX_KEPT
 
 WIDTH, HEIGHT = 64, 48

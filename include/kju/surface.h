@@ -1,35 +1,35 @@
-/* kju/surface.h: a screen in shared memory, and how to say what changed in it.
+/* kju/surface.h: a screen in shared memory, and a protocol that announces its changes.
  *
- * This header is the specification of the format and all the code a producer or a
- * consumer written in C needs. Include it alone; C11 with _GNU_SOURCE (or -std=gnu11, for
- * syscall(2)), little-endian, 64-bit Linux.
+ * This header is the specification of the format and all the code that a producer or a
+ * consumer written in C needs. It includes no other file of kju. Requires C11 with
+ * _GNU_SOURCE (or -std=gnu11, for syscall(2)) and little-endian, 64-bit Linux.
  *
  * SPDX-License-Identifier: MIT
  *
- * The rule that makes it right
- * ----------------------------
+ * The order of reads and writes
+ * -----------------------------
  * Producer:  pixels, then the tiles' versions, then the surface's version, then the
  *            pulse, then a wake.
  * Consumer:  the pulse, then the surface's version V, then every tile newer than the N
  *            it remembers, then the pixels; only then N = V, the version read before the
  *            tiles, never a tile's.
- * A version that has not moved since N is nothing to take, whatever the tiles say: they are
- * being published, or their producer was killed over it.
- * What is drawn while a consumer copies gets a version above V and is taken next time.
- * So: when the producer stops, every consumer that has caught up holds its pixels.
+ * If the version is still N, the consumer takes nothing, even if a tile is newer: the
+ * producer is publishing it, or was killed while it did.
+ * Pixels drawn during a copy get a version above V; the consumer takes them next time.
+ * So when the producer stops, every consumer that has caught up has all its pixels.
  *
- * N means something only within one (incarnation, epoch). On a difference the consumer
- * takes everything; it looks at the epoch again after copying, before it commits N.
- * Every wait is capped (KJU_WAIT_CAP_MS) and followed by another look, so that neither a
- * wrapped pulse nor a dead producer leaves anyone asleep.
+ * N is valid only within one (incarnation, epoch). In another one the consumer takes
+ * everything. It reads the epoch again after copying, before it commits N. Every wait is
+ * limited (KJU_WAIT_CAP_MS) and followed by another check, so that a consumer wakes even if
+ * the pulse wraps or the producer dies.
  *
  * Memory orders
  * -------------
  * tiles[i]         release store after the pixels / acquire load before the pixels.
  * version          release store after the tiles / acquire load before the tiles.
  * pulse            release add after the version / acquire load before the version.
- * sequence         odd while pixels are written; a consumer that wants exactly one
- *                  version copies between two equal even readings.
+ * sequence         odd while pixels are written; a consumer that needs exactly one
+ *                  version copies between two equal, even readings.
  * mode_sequence,   odd while their fields are written; odd for nanoseconds. Fields are
  * cursor_sequence  release stores / acquire loads, so that the odd value is seen first
  *                  and the second reading stays last, without fences.
@@ -58,14 +58,14 @@
 #endif
 
 #define KJU_MAGIC UINT64_C(0x667275732d756a6b) /* the bytes "kju-surf" */
-#define KJU_FORMAT 1u           /* raised when an old reader would misread */
+#define KJU_FORMAT 1u           /* increased when an old reader would misread */
 #define KJU_HEADER_SIZE 4096u   /* bytes before the tile table */
 #define KJU_PAGE 4096u          /* alignment of the parts */
 #define KJU_REASON_SIZE 128u    /* bytes of UTF-8 text, NUL-terminated */
 #define KJU_CURSOR_SIDE 512u    /* widest and highest cursor shape, pixels */
-#define KJU_WAIT_CAP_MS 500     /* longest sleep between two looks */
+#define KJU_WAIT_CAP_MS 500     /* longest sleep between two checks */
 #define KJU_MAX_SIDE 65535u     /* widest and highest mode, pixels */
-#define KJU_MAX_PIXELS 268435456u /* of a mode, 16384 x 16384: a reader may make a copy of it */
+#define KJU_MAX_PIXELS 268435456u /* of a mode: 16384 x 16384, since a reader may copy it */
 
 #define KJU_FOURCC(a, b, c, d)                                                          \
     ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
@@ -77,8 +77,8 @@
 
 enum kju_state {
     KJU_LIVE = 1,        /* the producer publishes */
-    KJU_PAUSED = 2,      /* the machine is paused; the picture holds */
-    KJU_UNAVAILABLE = 3, /* no picture now; `reason` says why */
+    KJU_PAUSED = 2,      /* the machine is paused; the picture is valid */
+    KJU_UNAVAILABLE = 3, /* no picture now, because of `reason` */
     KJU_SUPERSEDED = 4,  /* a larger surface has taken the address */
     KJU_GONE = 5,        /* the producer has ended because of `reason` */
     KJU_CLOSED = 6       /* the producer has closed the surface */
@@ -87,7 +87,7 @@ enum kju_state {
 enum kju_result {
     KJU_OK = 0,
     KJU_BUSY = 1,         /* a sequence lock stayed odd; try again */
-    KJU_E_SHORT = -1,     /* the memory is smaller than a header, or than `size` says */
+    KJU_E_SHORT = -1,     /* the memory is smaller than a header, or than `size` */
     KJU_E_MAGIC = -2,     /* not a surface */
     KJU_E_FORMAT = -3,    /* a version of the format this reader does not know */
     KJU_E_FEATURES = -4,  /* a feature this reader does not know */
@@ -119,34 +119,34 @@ struct kju_header {
     uint8_t reserved_0[20];       /* zero */
 
     _Atomic uint64_t version;       /* newest published version; only grows */
-    _Atomic uint32_t pulse;         /* futex word: one up per publication, wraps */
+    _Atomic uint32_t pulse;         /* futex word: +1 per publication, wraps */
     _Atomic uint32_t state;         /* enum kju_state */
     _Atomic uint32_t sequence;      /* odd while pixels are written */
     _Atomic uint32_t mode_sequence; /* odd while mode or reason are written */
     uint8_t reserved_1[40];         /* zero */
 
-    _Atomic uint64_t epoch;       /* mode: one up per mode change; 0 is no mode yet */
+    _Atomic uint64_t epoch;       /* mode: +1 per mode change; 0: no mode yet */
     _Atomic uint32_t width;       /* mode: pixels */
     _Atomic uint32_t height;      /* mode: pixels */
     _Atomic uint32_t stride;      /* mode: bytes per row */
     _Atomic uint32_t fourcc;      /* mode: KJU_XR24 or KJU_R8 */
     _Atomic uint64_t live_offset; /* live window: bytes to its first pixel */
     _Atomic uint32_t live_stride; /* live window: bytes per row */
-    _Atomic uint32_t live_number; /* live window: one up per change; 0 is none */
+    _Atomic uint32_t live_number; /* live window: +1 per change; 0: no window */
     uint8_t reserved_2[24];       /* zero */
 
-    _Atomic uint64_t cursor_version;  /* one up per change of shape, place or visibility */
+    _Atomic uint64_t cursor_version;  /* +1 per change of shape, position or visibility */
     _Atomic uint32_t cursor_sequence; /* odd while the cursor is written */
-    _Atomic int32_t cursor_x;         /* hot spot's place, pixels; may lie outside */
-    _Atomic int32_t cursor_y;         /* hot spot's place, pixels; may lie outside */
+    _Atomic int32_t cursor_x;         /* position of the hot spot, pixels; may lie outside */
+    _Atomic int32_t cursor_y;         /* position of the hot spot, pixels; may lie outside */
     _Atomic uint32_t cursor_visible;  /* 0 or 1 */
-    _Atomic uint32_t cursor_width;    /* shape: pixels; 0 is no shape */
+    _Atomic uint32_t cursor_width;    /* shape: pixels; 0: no shape */
     _Atomic uint32_t cursor_height;   /* shape: pixels */
     _Atomic uint32_t cursor_hot_x;    /* shape: hot spot from its left, pixels */
     _Atomic uint32_t cursor_hot_y;    /* shape: hot spot from its top, pixels */
     uint8_t reserved_3[24];           /* zero */
 
-    _Atomic uint8_t reason[KJU_REASON_SIZE]; /* UTF-8, why the state is what it is */
+    _Atomic uint8_t reason[KJU_REASON_SIZE]; /* UTF-8, the reason for the state */
 };
 
 #define KJU_AT(field, offset)                                                           \

@@ -19,8 +19,8 @@ import kju
 from kju.client.defined import running_names
 from kju.client.life import Event
 from kju.errors import WaitTimeoutError
-from kju.remote import address
-from kju.remote.endpoints import Options, endpoint
+from kju.remote import addresses
+from kju.remote.addresses import Options, endpoint
 from kju.remote.transport import Engine
 from kju.wire import codecs, messages
 
@@ -74,7 +74,7 @@ class HostileSender:
         engine = await Engine.open(Options(listen=[endpoint(self.place)], datagrams=False))
 
         def came(key: str, data: bytes) -> None:
-            viewer = address.viewer_of(key)
+            viewer = addresses.viewer_of(key)
             message = messages.decode_from_viewer(data)
             if isinstance(message, messages.Hello):
                 self._viewers.append(viewer)
@@ -84,17 +84,17 @@ class HostileSender:
                     segment(2, 1),
                     *self.events,
                 ):
-                    engine.put_reliable(address.downward(NAME, viewer), messages.encode(each))
+                    engine.put_reliable(addresses.to_viewer(NAME, viewer), messages.encode(each))
 
-        engine.subscribe(address.upward(NAME, "*"), came)
-        engine.declare_token(address.presence(NAME))
+        engine.subscribe(addresses.from_viewer(NAME, "*"), came)
+        engine.declare_token(addresses.presence(NAME))
         self._open.set()
         serial = 2
         while not self._over.is_set():
             if self.flood.is_set() and self._viewers:
                 serial += 1
                 data = messages.encode(segment(serial, self._fills))
-                engine.put_reliable(address.downward(NAME, self._viewers[-1]), data)
+                engine.put_reliable(addresses.to_viewer(NAME, self._viewers[-1]), data)
                 self.sent += 1
             await asyncio.sleep(0.002)
         await engine.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support import guests
 
-from kju.cli.exits import Exit
+from kju.cli.output import Exit
 from kju.client.defined import running_names
 
 pytestmark = pytest.mark.qemu

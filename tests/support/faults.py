@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kju.cli.exits import Exit, code_of
+from kju.cli.output import Exit, code_of
 from kju.errors import KjuError
 from kju.files import folder, is_temporary, listening, output, ownership, staging
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from kju.errors import InputError
-from kju.remote.endpoints import Options, Tls, endpoint
+from kju.remote.addresses import Options, Tls, endpoint
 from kju.remote.transport import Engine
-from kju.serving.registry import ServedViewer
 from kju.serving.served_screen import CarryOut, ServedScreen
+from kju.serving.served_viewers import ServedViewer
 from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
 from kju.wire.greeting import Admission, Admit

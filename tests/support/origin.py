@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 
 from kju.client.origin import AddressOrigin
 from kju.memory import SharedMemory, open_fd
-from kju.surface import Identity
+from kju.surface import ProducerIdentity
 
 
 class KnownEnd(AddressOrigin):
@@ -22,7 +22,7 @@ class KnownEnd(AddressOrigin):
         super().__init__(f"fd:{number}", segment=open_fd(number))
         self._reason, self._held = reason, hold
 
-    def end_reason(self, producer: Identity, segment: SharedMemory) -> str | None:
+    def end_reason(self, producer: ProducerIdentity, segment: SharedMemory) -> str | None:
         return self._reason()
 
     def hold(self) -> AbstractContextManager[None] | None:

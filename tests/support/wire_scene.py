@@ -16,9 +16,9 @@ from kju.surface.producer import Producer
 from kju.wire import messages
 from kju.wire.encoder import Encoder
 from kju.wire.greeting import Admission, Admit, Proven
-from kju.wire.receiver import ReceiverSession
+from kju.wire.receiver_session import ReceiverSession
 from kju.wire.seal import KeyExchange
-from kju.wire.sender import SenderSession
+from kju.wire.sender_session import SenderSession
 
 #: Seconds between two looks of the scene's clock.
 TICK = 0.001

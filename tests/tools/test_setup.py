@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 from support.apt_root import REFUSING, REPOSITORY
 
-from kju.cli.app import load
-from kju.cli.commands import ENTRIES
+from kju.cli.app import ENTRIES, load
 
 
 def run(checkout: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:

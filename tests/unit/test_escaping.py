@@ -13,13 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.hostile_text import HOSTILE
 
-from kju.cli import doctor, exits, status
-from kju.cli import logs as log_commands
+from kju.cli import doctor, output, status
 from kju.client.life import Event
 from kju.emulators.events import Events, from_remote
 from kju.errors import QemuError
 from kju.escaping import lines, one_line
-from kju.remote.notices import Notices
+from kju.remote.connection_errors import Notices
 from kju.report.page import Failure, page
 from kju.store import logs
 from kju.surface import Mode, State
@@ -54,7 +53,7 @@ def test_escapes_are_spelled_so_that_a_reader_sees_them() -> None:
 
 
 def event_line(text: str) -> str:
-    return log_commands._line(
+    return status._event_line(
         Event(1, 0.0, f"started{text}", {f"key{text}": f"value{text}"}), False
     )
 
@@ -67,7 +66,7 @@ def status_line(text: str) -> str:
 
 def info_lines(text: str) -> str:
     found: dict[str, Any] = {f"k{text}": {f"k{text}": f"v{text}", "list": [f"w{text}"]}}
-    return "".join(status._lines(found))
+    return "".join(status._data_lines(found))
 
 
 def told_of_refusals(text: str) -> str:
@@ -78,8 +77,8 @@ def told_of_refusals(text: str) -> str:
 
 SHOWN: dict[str, Callable[[str], str]] = {
     "an event": event_line,
-    "an error": lambda text: exits.line_of(QemuError(f"QEMU refused: {text}")),
-    "a file's error": lambda text: exits.line_of(FileNotFoundError(2, "missing", f"/tmp/{text}")),
+    "an error": lambda text: output.line_of(QemuError(f"QEMU refused: {text}")),
+    "a file's error": lambda text: output.line_of(FileNotFoundError(2, "missing", f"/tmp/{text}")),
     "a status": status_line,
     "info": info_lines,
     "a refusal": told_of_refusals,
@@ -186,7 +185,7 @@ def test_a_page_shows_markup_as_text(text: str) -> None:
 
 def test_the_table_names_every_use() -> None:
     """Nobody else decides what a terminal may be shown."""
-    source = Path(exits.__file__).parent.parent
+    source = Path(output.__file__).parent.parent
     users = {
         str(path.relative_to(source))
         for path in source.rglob("*.py")
@@ -197,6 +196,6 @@ def test_the_table_names_every_use() -> None:
         "escaping.py",
         "surface/formats.py",
         "store/definition.py",
-        "report/inputs.py",
+        "report/story.py",
         "viewers/terminal/input.py",
     }

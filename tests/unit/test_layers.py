@@ -80,7 +80,6 @@ CORE = (
     "viewers.terminal.ability",
     "viewers.terminal.canvas",
     "viewers.terminal.dots",
-    "viewers.terminal.heat",
     "viewers.terminal.input",
     "viewers.terminal.keyboard",
     "viewers.terminal.paint",

@@ -1,5 +1,5 @@
-"""The `kju` command line. Nothing imports it.
+"""The `kju` command line. No other folder imports it.
 
-`commands.SECTIONS` lists the commands. Each has its declaration and its work in the module of its
-noun.
+`app.SECTIONS` is the table of the commands. Each module has the commands of one subject and their
+work; `command` and `output` are the frame that they share.
 """

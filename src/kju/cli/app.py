@@ -1,6 +1,7 @@
-"""The `kju` command line: the group that imports and runs the commands of the table.
+"""The `kju` command line: the table of the commands, and the group that imports and runs them.
 
-``kju --help`` answers within 150 ms, so typer's rich formatting stays off (60 ms to import).
+``kju --help`` answers within 150 ms: it imports no command, so the summaries stand in the table.
+typer's rich formatting stays off (60 ms to import).
 """
 
 from __future__ import annotations
@@ -9,15 +10,113 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 import typer.core
 
-from .command import CONTEXT, Command, add_machine_option
-from .commands import ENTRIES, SECTIONS, Entry
-from .exits import report_error
-from .terminal import BOLD, styled
+from ..errors import UsageError
+from .command import CONTEXT, Command, add_machine_option, completing
+from .output import BOLD, report_error, styled
+
+
+class Entry(NamedTuple):
+    """One command.
+
+    Attributes:
+        name: As it is typed. Its function has the same name; ``_`` follows one of Python's words.
+        module: The module of its function; a group of commands is a `typer.Typer` of that name.
+        summary: The first line of its help and of its function's documentation.
+    """
+
+    name: str
+    module: str
+    summary: str
+
+
+class Section(NamedTuple):
+    """One group of commands in ``kju --help``."""
+
+    title: str
+    example: str
+    entries: tuple[Entry, ...]
+
+
+SECTIONS = (
+    Section(
+        "Run",
+        "kju run --detach disk.qcow2",
+        (
+            Entry("run", "machines", "Start a machine from a disk, a CD or a kernel."),
+            Entry("start", "defined", "Start a defined machine in the background."),
+            Entry("stop", "machines", "Shut a machine down, and end it if that fails."),
+            Entry("pause", "machines", "Pause a machine."),
+            Entry("resume", "machines", "Continue a paused machine."),
+            Entry("reset", "machines", "Reset a machine without asking its guest."),
+            Entry("snapshot", "machines", "Save, load, list and remove snapshots."),
+            Entry("demo", "demo", "Boot a guest, show it from a second process, and play."),
+        ),
+    ),
+    Section(
+        "See",
+        "kju screenshot web screen.png",
+        (
+            Entry("screenshot", "screen", "Save the screen as a picture."),
+            Entry("watch", "screen", "Show the screen in this terminal, and use the machine."),
+            Entry("view", "screen", "Show the screen in a window, and use the machine there."),
+            Entry("wait", "wait", "Wait until the screen shows something, and print its place."),
+            Entry("needle", "wait", "Cut out a picture for `kju wait --image` to search for."),
+        ),
+    ),
+    Section(
+        "Drive",
+        "kju type web 'uname -a' && kju key web ret",
+        (
+            Entry("key", "input", "Press keys, one chord after another."),
+            Entry("type", "input", "Type text."),
+            Entry("pointer", "input", "Move, click, drag and scroll with the pointer."),
+            Entry("serial", "channels", "Connect this terminal to a machine's serial port."),
+            Entry("qmp", "channels", "Run a QMP command, and print its result as JSON."),
+            Entry("inputs", "input", "Print the input of all clients as JSON lines."),
+            Entry("replay", "input", "Repeat the input of a log, with its pauses."),
+        ),
+    ),
+    Section(
+        "Machines",
+        "kju create web --image disk.qcow2 --memory 2G",
+        (
+            Entry("ls", "status", "List machines, or the screens on the network."),
+            Entry("info", "status", "Print everything about a machine."),
+            Entry("logs", "status", "Print a machine's log."),
+            Entry("events", "status", "Print a machine's events."),
+            Entry("create", "defined", "Define a machine, to be started by its name."),
+            Entry("edit", "defined", "Edit a machine's definition."),
+            Entry("clone", "defined", "Clone a machine, using copy-on-write disks."),
+            Entry("rm", "defined", "Remove a defined machine."),
+        ),
+    ),
+    Section(
+        "Network",
+        "kju mirror zenoh:lab/host1/web --connect host1:7447",
+        (
+            Entry("serve", "network", "Serve machines' screens on the network until Ctrl-C."),
+            Entry("mirror", "network", "Mirror a remote screen, as a machine on this computer."),
+            Entry("router", "network", "Forward messages between senders and viewers."),
+            Entry("cert", "certificates", "Make and list keys and certificates."),
+            Entry("trust", "certificates", "List the users here, or set one user's role."),
+        ),
+    ),
+    Section(
+        "Tools",
+        "kju doctor",
+        (
+            Entry("doctor", "doctor", "Check this computer's setup and suggest fixes."),
+            Entry("dump", "surface", "Print a surface's header, and its tiles by age."),
+            Entry("completion", "app", "Print a script that completes `kju` in a shell."),
+        ),
+    ),
+)
+ENTRIES = {entry.name: entry for section in SECTIONS for entry in section.entries}
 
 #: Commands whose words after ``--`` are QEMU's.
 PASSES_ARGUMENTS = ("run", "create")
@@ -92,13 +191,11 @@ def load(entry: Entry) -> Any:  # noqa: ANN401  typer's own class has no public 
         ImportError: An extra that its module needs is not installed.
     """
     module = importlib.import_module(f".{entry.module}", __package__)
-    if isinstance(group := getattr(module, "app", None), typer.Typer) and not hasattr(
-        module, entry.name
-    ):
-        command: Any = typer.main.get_command(group)
+    function = getattr(module, entry.name, None) or getattr(module, f"{entry.name}_")
+    if isinstance(function, typer.Typer):
+        command: Any = typer.main.get_command(function)
         command.name, command.help = entry.name, entry.summary
         return command
-    function = getattr(module, entry.name, None) or getattr(module, f"{entry.name}_")
     single = typer.Typer(rich_markup_mode=None, add_completion=False)
     single.command(entry.name, cls=Command, context_settings=CONTEXT)(add_machine_option(function))
     return typer.main.get_command(single)
@@ -143,9 +240,9 @@ def run(words: Sequence[str]) -> int:
     ours, qemu = split_qemu_arguments(words)
     try:
         if "_KJU_COMPLETE" in os.environ:
-            from .completion import enable
+            from typer.completion import completion_init  # type: ignore[attr-defined]
 
-            enable()
+            completion_init()  # without it the shell's questions have no effect
         check_own_options(ours)
         command = typer.main.get_command(app)
         code = command.main(ours, prog_name="kju", standalone_mode=False, obj=qemu)
@@ -162,3 +259,31 @@ def loaded() -> Iterator[tuple[str, Any]]:
         yield entry.name, command
         for name, below in getattr(command, "commands", {}).items():
             yield f"{entry.name} {name}", below
+
+
+#: The line that loads the script, in the start-up file of each shell.
+SHELLS = {
+    "bash": 'eval "$(kju completion bash)" in ~/.bashrc',
+    "zsh": 'eval "$(kju completion zsh)" in ~/.zshrc, after compinit',
+    "fish": "kju completion fish | source in ~/.config/fish/config.fish",
+}
+
+
+def completion(
+    shell: Annotated[
+        str,
+        typer.Argument(
+            metavar="SHELL", help=f"{', '.join(SHELLS)}.", autocompletion=completing(SHELLS)
+        ),
+    ],
+) -> None:
+    """Print a script that completes `kju` in a shell.
+
+    Its first line shows how a shell loads it.
+    """
+    if shell not in SHELLS:
+        raise UsageError(f"no completion for {shell!r}; choose one of: {', '.join(SHELLS)}")
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
+
+    print(f"# To load this in every shell: {SHELLS[shell]}")
+    print(get_completion_script(prog_name="kju", complete_var="_KJU_COMPLETE", shell=shell))

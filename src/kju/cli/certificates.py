@@ -14,10 +14,9 @@ from ..client.requests import check_role
 from ..errors import UsageError
 from ..escaping import one_line
 from ..files import write_output
-from ..remote import address as addresses_of_screens
-from ..remote import certificates, denied
+from ..remote import addresses, certificates
 from ..remote.certificates import Kind
-from ..remote.known import KnownSender, KnownSenders
+from ..remote.key_lists import KnownSender, KnownSenders, is_fingerprint
 from ..remote.trust import Trust, default_folder
 from .command import group
 
@@ -180,11 +179,11 @@ def sender(
         rows += [(screen, each.name, each.key) for screen, each in sorted(known.all().items())]
         _print_table(rows)
         return
-    screen = addresses_of_screens.parse(address)
+    screen = addresses.parse_screen(address)
     if forget:
         known.forget(screen)
         return
-    if not name or not denied.is_key(key):
+    if not name or not is_fingerprint(key):
         raise UsageError(
             f"give the name and the key (SHA256:...) of the sender of {screen}, or --forget"
         )
@@ -214,7 +213,7 @@ def trust(
         made.set_role(name, check_role(role))
 
 
-app = group(
+cert = group(
     authority=authority,
     host=host,
     router=router,

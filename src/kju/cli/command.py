@@ -1,4 +1,7 @@
-"""The class of every command: how one is read, run and interrupted."""
+"""The frame of a command: its arguments and options, how it is read, run and interrupted.
+
+Names of machines, and values with a fixed set of choices, are completed in a shell.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,133 @@ import contextlib
 import functools
 import inspect
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from types import FrameType
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 import typer.core
 
 from ..signals import ending_signals
-from . import parameters
-from .exits import discard_output
+from .output import discard_output
+
+if TYPE_CHECKING:
+    from ..protocol.launch_options import Declared
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+def running_machines(incomplete: str) -> list[str]:
+    """Return the running machines whose names begin so, for a shell's completion."""
+    from ..errors import KjuError
+    from ..store import running
+
+    try:
+        return [name for name in running.names() if name.startswith(incomplete)]
+    except KjuError:
+        return []
+
+
+def completing(words: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return a function for a shell's completion: the words that begin like the one typed."""
+    known = tuple(words)
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in known if word.startswith(incomplete)]
+
+    return complete
+
+
+def defined_machines(incomplete: str) -> list[str]:
+    """Return the defined machines whose names begin so, for a shell's completion."""
+    from ..errors import KjuError
+    from ..store import defined
+
+    try:
+        return [name for name in defined.names() if name.startswith(incomplete)]
+    except KjuError:
+        return []
+
+
+def _only_machine(context: typer.Context, value: str) -> str:
+    """Return the name that was given, or that of the only running machine.
+
+    Raises:
+        MachineNotFoundError: No machine is running.
+        UsageError: Several are.
+    """
+    if value or context.resilient_parsing:
+        return value
+    from ..errors import MachineNotFoundError, UsageError
+    from ..store import claims, running
+
+    claims.sweep()
+    names = running.names()
+    if not names:
+        raise MachineNotFoundError("no machine is running; start one with: kju run IMAGE")
+    if len(names) > 1:
+        raise UsageError(f"several machines are running; name one of: {', '.join(names)}")
+    return names[0]
+
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="A running machine; see `kju ls`.", autocompletion=running_machines
+    ),
+]
+AnyName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A running machine (default: the only one).",
+        show_default=False,
+        callback=_only_machine,
+        autocompletion=running_machines,
+    ),
+]
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A running machine, or a surface's path.",
+        autocompletion=running_machines,
+    ),
+]
+AnyTarget = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A running machine, or a surface's path (default: the only machine).",
+        show_default=False,
+        callback=_only_machine,
+        autocompletion=running_machines,
+    ),
+]
+Defined = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="A defined machine; see `kju ls`.", autocompletion=defined_machines
+    ),
+]
+Console = Annotated[
+    int, typer.Option(metavar="N", min=0, max=15, help="Number of the guest's screen, from 0.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, also for errors.")]
+Seconds = Annotated[
+    float, typer.Option(metavar="SECONDS", min=0, help="Stop after SECONDS (0: never).")
+]
+Machine = Annotated[
+    str,
+    typer.Option(
+        "--machine",
+        metavar="NAME",
+        help="The machine, in place of the first argument.",
+        show_default=False,
+        expose_value=False,
+        autocompletion=running_machines,
+    ),
+]
 
 
 class Command(typer.core.TyperCommand):
@@ -82,7 +200,7 @@ def _exit(number: int, frame: FrameType | None) -> None:
 
 
 #: Arguments that ``--machine`` can stand for.
-_MACHINES = (parameters.Name, parameters.AnyName, parameters.Target, parameters.AnyTarget)
+_MACHINES = (Name, AnyName, Target, AnyTarget)
 
 
 def add_machine_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,11 +216,11 @@ def add_machine_option(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*words, **values)
 
     option = inspect.Parameter(
-        "machine", inspect.Parameter.KEYWORD_ONLY, default="", annotation=parameters.Machine
+        "machine", inspect.Parameter.KEYWORD_ONLY, default="", annotation=Machine
     )
     plain = [one.replace(annotation=hints.get(one.name, one.annotation)) for one in own]
     command.__signature__ = inspect.Signature([*plain, option])  # type: ignore[attr-defined]
-    command.__annotations__ = {**hints, "machine": parameters.Machine}
+    command.__annotations__ = {**hints, "machine": Machine}
     return command
 
 
@@ -114,3 +232,55 @@ def group(**functions: Callable[..., Any]) -> typer.Typer:
     for name, function in functions.items():
         app.command(name, cls=Command, context_settings=CONTEXT)(add_machine_option(function))
     return app
+
+
+def with_options(
+    kind: type, *, without: Collection[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command that takes ``**options`` an option of the command line for each.
+
+    Args:
+        kind: The dictionary that defines them.
+        without: Options that the command declares itself, or does not have.
+    """
+    from ..protocol.launch_options import declared  # `kju --help` needs none
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        parameters = inspect.signature(function).parameters.values()
+        own = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+        hints = get_type_hints(function, include_extras=True)
+        named = [p.replace(annotation=hints[p.name]) for p in own]
+        options = declared(kind)
+        made = [_parameter(name, options[name]) for name in options if name not in without]
+
+        @functools.wraps(function)
+        def command(*words: Any, **values: Any) -> None:  # noqa: ANN401  any option
+            function(*words, **values)
+
+        command.__signature__ = inspect.Signature([*named, *made])  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in [*named, *made]}
+        return command
+
+    return decorate
+
+
+def _parameter(name: str, found: Declared) -> inspect.Parameter:
+    option = found.option
+    flags = [f"--{name.replace('_', '-')}", *([option.short] if option.short else [])]
+    limits = option.limits or (None, None)
+    is_switch = not option.value
+    kind: Any = bool if is_switch else int | None if option.limits else str | None
+    info = typer.Option(
+        *flags,
+        metavar=option.value or None,
+        help=option.help,
+        min=limits[0],
+        max=limits[1],
+        autocompletion=completing(found.choices) if found.choices else None,
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=option.default,
+        annotation=Annotated[kind, info],
+    )

@@ -19,8 +19,8 @@ from ..escaping import one_line
 from ..extras import EXTRAS, install_command, missing_packages
 from ..memory.sysv import limits
 from ..store.paths import fallback_note, runtime_folder
-from .parameters import Json
-from .terminal import GREEN, RED, styled
+from .command import Json
+from .output import GREEN, RED, styled
 
 _SHM = "/dev/shm"  # noqa: S108  where Linux keeps POSIX shared memory
 

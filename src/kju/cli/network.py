@@ -16,17 +16,18 @@ from .. import extras
 from ..errors import UsageError
 from ..escaping import one_line
 from ..files import raise_descriptor_limit
+from ..remote.addresses import Endpoint, Options, endpoint
 from ..remote.certificates import Kind
-from ..remote.endpoints import Endpoint, Options, endpoint
+from ..remote.connection_errors import report_refusals
 from ..remote.proof import Authenticator
 from ..remote.transport import Engine
 from ..remote.trust import Trust, default_folder
-from ..serving import Server, anyone, find, refusals
+from ..serving.server import Server, anyone, find
 from ..signals import ending_signals
 from ..store.paths import local_network
 from ..wire.codecs import CODECS
-from .parameters import running_machines
-from .terminal import progress
+from .command import running_machines
+from .output import progress
 
 #: Addresses that stand for all addresses of a computer.
 _ANY = ("0.0.0.0", "[::]")  # noqa: S104
@@ -151,7 +152,7 @@ def serve_machines(names: Sequence[str], everything: bool, prefix: str, reach: R
         if options.tls is None and any(each.protocol == "tcp" for each in options.listen):
             print("not encrypted: everyone who can connect may view and control", flush=True)
 
-    with refusals.report_refusals():
+    with report_refusals():
         _until_signalled(server.run(ready))
 
 
@@ -178,7 +179,7 @@ def route_messages(reach: Reach) -> None:
         finally:
             await engine.close()
 
-    with refusals.report_refusals():
+    with report_refusals():
         _until_signalled(route())
 
 

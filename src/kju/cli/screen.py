@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import json as json_format
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..client.surface import Surface
 from ..client.targets import attach_to_look, is_address, open_surface, screen_of
-from ..errors import KjuError, UsageError
+from ..errors import KjuError, ProducerGoneError, UnavailableError, UsageError, WaitTimeoutError
 from ..keys import layout as find_layout
+from ..surface import State
 from ..viewers.geometry import Scaling
 from ..viewers.grab import RELEASE, Keys
 from ..viewers.targets import MachineTarget, SurfaceTarget
-from ..viewers.terminal.lines import LineReporter
+from ..viewers.terminal.dots import mean_colour
+from ..viewers.terminal.status import SurfaceStatus
 from ..viewers.terminal.view import show, terminal_ability
-from .parameters import AnyName, AnyTarget, Console, Json, Seconds, Target, completing
+from .command import AnyName, AnyTarget, Console, Json, Seconds, Target, completing
 
 if TYPE_CHECKING:
     from ..client.machine import Machine
     from ..client.surface import Surface
 
-LEAVES = "leaves"
+_SOURCE_SECONDS = 2.0
+# Pause after a change, so that a busy guest does not wake this process for each one.
+_PAUSE = 0.2
+_LEAVES = "leaves"
 _SCALES = tuple(scaling.value for scaling in Scaling)
-ReleaseKey = Annotated[
+_ReleaseKey = Annotated[
     str, typer.Option(metavar="KEYS", help="Keys that grab and release the keyboard.")
 ]
 
@@ -89,8 +97,8 @@ def watch(
             help="The guest's keyboard layout, for terminals that send characters.",
         ),
     ] = "us",
-    release_key: ReleaseKey = RELEASE,
-    hint: Annotated[str, typer.Option(hidden=True)] = LEAVES,
+    release_key: _ReleaseKey = RELEASE,
+    hint: Annotated[str, typer.Option(hidden=True)] = _LEAVES,
 ) -> None:
     """Show the screen in this terminal, and use the machine.
 
@@ -104,7 +112,7 @@ def watch(
     if is_address(name):
         with open_surface(name, follow=follow) as surface:
             if not live:
-                _print_lines(LineReporter(name, surface), seconds, json)
+                _print_lines(_LineReporter(name, surface), seconds, json)
                 return
         show(SurfaceTarget(name), follow=follow, leave_hint=hint, seconds=seconds)
         return
@@ -118,7 +126,7 @@ def watch(
 
 
 def watch_machine(
-    machine: Machine, console: int, seconds: float, as_json: bool, hint: str = LEAVES
+    machine: Machine, console: int, seconds: float, as_json: bool, hint: str = _LEAVES
 ) -> None:
     """Show a machine that is attached already."""
     screen = screen_of(machine, console)
@@ -127,10 +135,10 @@ def watch_machine(
         show(target, leave_hint=hint, seconds=seconds)
         return
     source = lambda: str(machine.info()["consoles"][console]["source"])  # noqa: E731
-    _print_lines(LineReporter(machine.name, screen, source), seconds, as_json)
+    _print_lines(_LineReporter(machine.name, screen, source), seconds, as_json)
 
 
-def _print_lines(lines: LineReporter, seconds: float, as_json: bool) -> None:
+def _print_lines(lines: _LineReporter, seconds: float, as_json: bool) -> None:
     for status in lines.reports(seconds):
         line = json_format.dumps(status.data) if as_json else "  ".join(status.parts)
         print(line, flush=True)
@@ -151,7 +159,7 @@ def view(
         bool, typer.Option("--full-screen", "-f", help="Fill the screen.")
     ] = False,
     view_only: Annotated[bool, typer.Option("--view-only", help="Send no input.")] = False,
-    release_key: ReleaseKey = RELEASE,
+    release_key: _ReleaseKey = RELEASE,
 ) -> None:
     """Show the screen in a window, and use the machine there.
 
@@ -167,3 +175,77 @@ def view(
         view_only=view_only,
         release_key=release_key,
     )
+
+
+class _LineReporter:
+    """Status of one surface, second by second, for pipes and terminals without a cursor.
+
+    Args:
+        name: As the user knows it.
+        surface: The surface.
+        source: Returns the source of its pixels; called every few seconds.
+    """
+
+    def __init__(self, name: str, surface: Surface, source: Callable[[], str] = lambda: "") -> None:
+        self._name = name
+        self._surface = surface
+        self._source = source
+        self._source_text = ""
+        self._source_due = 0.0
+        self._counted = (time.monotonic(), surface.version)
+        self._gone = ""
+
+    def reports(self, seconds: float = 0) -> Iterator[SurfaceStatus]:
+        """Yield the status once a second.
+
+        Args:
+            seconds: Time after which to end; 0 is never.
+
+        Raises:
+            ProducerGoneError: The producer closed the surface or died.
+            MemoryLostError: The file below was cut.
+        """
+        end = time.monotonic() + seconds if seconds else float("inf")
+        while True:
+            yield self._status()
+            due = time.monotonic() + 1
+            if due > end:
+                return
+            # Waiting for a change after the newest mark is how the producer's end is noticed.
+            while (left := due - time.monotonic()) > 0:
+                if self._wait(left):
+                    time.sleep(min(max(0.0, due - time.monotonic()), _PAUSE))
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait for a change; return False where there was none."""
+        try:
+            self._surface.wait(self._surface.mark, timeout=seconds)
+        except WaitTimeoutError as late:
+            # A surface that is followed waits for its next producer; the cause is the reason.
+            cause = late.__cause__
+            self._gone = str(cause) if isinstance(cause, ProducerGoneError) else ""
+            return False
+        self._gone = ""
+        return True
+
+    def _status(self) -> SurfaceStatus:
+        now, version, surface = time.monotonic(), self._surface.version, self._surface
+        since, before = self._counted
+        self._counted = now, version
+        rate = max(0, version - before) / (now - since) if now > since else 0.0
+        if now >= self._source_due:
+            self._source_due = now + _SOURCE_SECONDS
+            self._source_text = self._source()
+        state, reason = surface.state
+        if self._gone and state in (State.LIVE, State.PAUSED):
+            state, reason = State.GONE, self._gone  # it died without closing the surface
+        return SurfaceStatus(
+            self._name, surface.mode, version, rate, self._source_text, state, reason,
+            self._mean_colour(),
+        )  # fmt: skip
+
+    def _mean_colour(self) -> tuple[int, int, int] | None:
+        try:
+            return mean_colour(self._surface.view())
+        except UnavailableError:
+            return None

@@ -1,24 +1,31 @@
-"""`kju ls` and `kju info`."""
+"""The state of machines: `kju ls`, `info`, `logs` and `events`."""
 
 from __future__ import annotations
 
 import json as json_format
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import typer
 
 from ..client.defined import running_names
+from ..client.life import Event
+from ..client.machine import client_name
 from ..client.targets import all_info, attach_to_look
-from ..errors import KjuError, WaitTimeoutError
+from ..errors import KjuError, MachineGoneError, MachineNotFoundError, WaitTimeoutError
 from ..escaping import one_line
-from ..store import defined, running
+from ..protocol.kinds import KINDS
+from ..store import claims, defined, postmortem, running
+from ..store import logs as log_files
 from ..store.paths import is_defined
-from .parameters import AnyName, Json
-from .terminal import BOLD, GREEN, RED, YELLOW, styled
+from .command import AnyName, Json
+from .output import BOLD, GREEN, RED, YELLOW, line_of, styled
 
+#: Seconds of a visit that is short: a command's that asks or does one thing.
+_SHORT_VISIT = 2.0
 _COLUMNS = ("name", "state", "screen", "source", "emulator", "host", "up")
 _COLOURS = {"running": GREEN, "paused": YELLOW, "stale": RED, "not responding": RED}
 
@@ -141,7 +148,7 @@ def info(name: AnyName = "", json: Json = False) -> None:
     if json:
         print(json_format.dumps(facts))
         return
-    for line in _lines(readable(facts)):
+    for line in _data_lines(readable(facts)):
         print(line)
 
 
@@ -155,14 +162,106 @@ def readable(facts: dict[str, Any]) -> dict[str, Any]:
     return {**facts, "qemu": {**facts["qemu"], "sources": sources}}
 
 
-def _lines(value: Any, indent: str = "") -> Iterator[str]:  # noqa: ANN401  any JSON
+def _data_lines(value: Any, indent: str = "") -> Iterator[str]:  # noqa: ANN401  any JSON
     """Yield nested data as indented lines."""
     items = value.items() if isinstance(value, dict) else ((str(i), v) for i, v in enumerate(value))
     for key, item in items:
         words = isinstance(item, list) and all(isinstance(word, str) for word in item)
         if isinstance(item, dict) or (isinstance(item, list) and not words):
             yield f"{indent}{one_line(key.replace('_', ' '))}:"
-            yield from _lines(item, indent + "  ")
+            yield from _data_lines(item, indent + "  ")
         else:
             text = " ".join(item) if words else str(item)
             yield indent + one_line(f"{key.replace('_', ' ')}: {text}").rstrip()
+
+
+def logs(
+    name: AnyName = "",
+    qemu: Annotated[
+        bool, typer.Option("--qemu", "--xvfb", help="Print the output of QEMU or Xvfb instead.")
+    ] = False,
+) -> None:
+    """Print a machine's log.
+
+    Of a machine that failed, the log that was kept is printed.
+    """
+    claims.sweep()
+    try:
+        found = running.find(name)
+    except MachineNotFoundError:
+        last = postmortem.find(name)
+        if last is None:
+            raise
+        found = last
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found.folder.stat().st_mtime))
+        print(f"{name} is not running; this log was put away at {when}", file=sys.stderr)
+    # A machine has the log of one kind of emulator.
+    paths = tuple(map(found.emulator_log, KINDS)) if qemu else (found.host_log,)
+    text = b"".join(log_files.read(path) for path in paths).decode("utf-8", "replace")
+    # A guest may have written parts of it, so terminal sequences are escaped.
+    for line in text.splitlines():
+        print(one_line(line))
+
+
+def events(
+    name: AnyName = "",
+    json: Json = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print new events until the machine ends.")
+    ] = False,
+    since: Annotated[
+        int, typer.Option(metavar="NUMBER", min=0, help="Print only events after NUMBER.")
+    ] = 0,
+    every: Annotated[
+        bool, typer.Option("--all", help="Include short visits of the kju command itself.")
+    ] = False,
+) -> None:
+    """Print a machine's events.
+
+    The last 256 events are kept; the manual lists their names.
+    """
+    # Without --follow the kept events arrive with the answer to the subscription.
+    timeout = None if follow else 0.0
+    with attach_to_look(name) as machine, machine.events(since, timeout=timeout) as happened:
+        arriving = _until_timeout(happened)
+        for event in arriving if every else without_visits(arriving):
+            print(_event_line(event, json), flush=follow)
+
+
+def _until_timeout(happened: Iterable[Event]) -> Iterator[Event]:
+    try:
+        yield from happened
+    except WaitTimeoutError:
+        pass
+    except MachineGoneError as error:
+        print(f"kju: {line_of(error)}", file=sys.stderr)
+
+
+def without_visits(events: Iterable[Event]) -> Iterator[Event]:
+    """Leave out the connections of short kju commands, and their ends.
+
+    The arrival of such a client is held back until it is clear whether it stays.
+    """
+    names = {client_name(), "kju"}
+    visits: dict[int, Event] = {}
+    for event in events:
+        client = event.data.get("client", 0)
+        if event.name == "client-came" and event.data.get("name") in names:
+            visits[client] = event
+            continue
+        for number, came in list(visits.items()):
+            if event.time - came.time >= _SHORT_VISIT:
+                yield visits.pop(number)
+        if event.name == "client-went" and visits.pop(client, None) is not None:
+            continue
+        yield event
+    yield from (came for came in visits.values() if came.data.get("pid") != os.getpid())
+
+
+def _event_line(event: Event, as_json: bool) -> str:
+    if as_json:
+        fields = {"sequence": event.sequence, "time": event.time, "event": event.name}
+        return json_format.dumps({**fields, "data": event.data})
+    when = time.strftime("%H:%M:%S", time.localtime(event.time))
+    words = " ".join(f"{key}={value}" for key, value in event.data.items())
+    return one_line(f"{event.sequence:5}  {when}  {event.name:16}  {words}").rstrip()

@@ -1,11 +1,13 @@
-"""`kju wait`."""
+"""`kju wait`, and `kju needle`, which makes the pictures that `kju wait --image` searches for."""
 
 from __future__ import annotations
 
 import contextlib
 import json as json_format
+import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -15,14 +17,18 @@ from ..errors import GeometryError, UsageError
 from ..escaping import one_line
 from ..surface.geometry import Rect
 from ..vision.areas import rect_text
+from ..vision.needle import SIMILARITY, Needle, decode, read_picture
 from ..vision.timeout import ScreenTimeoutError
-from .parameters import AnyTarget, Console, Json
+from .command import AnyTarget, Console, Json, running_machines
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from ..client.surface import Surface
 
 
-class Wanted(NamedTuple):
+class _Condition(NamedTuple):
     """The condition of a wait: one of the first five fields, and its details.
 
     Attributes:
@@ -32,7 +38,7 @@ class Wanted(NamedTuple):
         change: Any change.
         colour: A colour.
         region: The rectangle to search, as four numbers; empty is the whole screen.
-        ignore: Areas that may change, for *stable*.
+        ignore: _Areas that may change, for *stable*.
         similarity: Least similarity of an image; 0 is the needle's own.
         share: Share of the region that has the colour.
         tolerance: Largest difference of a colour.
@@ -50,7 +56,7 @@ class Wanted(NamedTuple):
     tolerance: int
 
 
-Areas = Annotated[
+_Areas = Annotated[
     list[str] | None,
     typer.Option(metavar="X,Y,W,H", help="With --stable: area that may change; may be repeated."),
 ]
@@ -83,7 +89,7 @@ def wait(
     region: Annotated[
         str, typer.Option(metavar="X,Y,W,H", help="Search only in this rectangle.")
     ] = "",
-    ignore: Areas = None,
+    ignore: _Areas = None,
     similarity: Annotated[
         float,
         typer.Option(
@@ -114,7 +120,7 @@ def wait(
 
     With --stable, a blinking text cursor does not count as a change.
     """
-    wanted = Wanted(
+    wanted = _Condition(
         text,
         image or (),
         stable,
@@ -126,11 +132,11 @@ def wait(
         share,
         tolerance,
     )
-    wait_for(name, wanted, console, timeout, save_on_timeout, json)
+    _wait_and_print(name, wanted, console, timeout, save_on_timeout, json)
 
 
-def wait_for(
-    target: str, wanted: Wanted, console: int, timeout: float, save: str, as_json: bool
+def _wait_and_print(
+    target: str, wanted: _Condition, console: int, timeout: float, save: str, as_json: bool
 ) -> None:
     """Wait, and print the result.
 
@@ -142,7 +148,7 @@ def wait_for(
     if sum(map(bool, given)) != 1:
         raise UsageError("use exactly one of: --text, --image, --stable, --change, --colour")
     began = time.monotonic()
-    with opened_surface(target, console) as surface:
+    with _opened_surface(target, console) as surface:
         try:
             found = _wait(surface, wanted, timeout or None)
         except ScreenTimeoutError as error:
@@ -153,9 +159,9 @@ def wait_for(
     print(json_format.dumps(found) if as_json else one_line(_line(found)), flush=True)
 
 
-def _wait(surface: Surface, wanted: Wanted, timeout: float | None) -> dict[str, Any]:
+def _wait(surface: Surface, wanted: _Condition, timeout: float | None) -> dict[str, Any]:
     """Return the result as data with stable names."""
-    region = numbers(wanted.region, 4, "--region") if wanted.region else None
+    region = _numbers(wanted.region, 4, "--region") if wanted.region else None
     where = None if region is None else Rect(*region)
     if wanted.text:
         text = surface.wait_text(wanted.text, where, timeout=timeout)
@@ -179,7 +185,7 @@ def _wait(surface: Surface, wanted: Wanted, timeout: float | None) -> dict[str, 
             wanted.colour, where, timeout=timeout, share=wanted.share, tolerance=wanted.tolerance
         )
         return {"what": "colour", "colour": wanted.colour}
-    ignore = [Rect(*numbers(area, 4, "--ignore")) for area in wanted.ignore]
+    ignore = [Rect(*_numbers(area, 4, "--ignore")) for area in wanted.ignore]
     surface.wait_stable(wanted.stable, where, timeout=timeout, ignore=ignore)
     return {"what": "stable", "still": wanted.stable}
 
@@ -197,7 +203,7 @@ def _line(found: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def opened_surface(target: str, console: int) -> Iterator[Surface]:
+def _opened_surface(target: str, console: int) -> Iterator[Surface]:
     """Open the screen of a machine, or the surface at a path."""
     if is_address(target):
         with open_surface(target) as surface:
@@ -209,7 +215,7 @@ def opened_surface(target: str, console: int) -> Iterator[Surface]:
         yield screen
 
 
-def numbers(text: str, count: int, option: str) -> tuple[int, ...]:
+def _numbers(text: str, count: int, option: str) -> tuple[int, ...]:
     """Parse whole numbers with commas between them.
 
     Raises:
@@ -223,3 +229,64 @@ def numbers(text: str, count: int, option: str) -> tuple[int, ...]:
         names = "X,Y,WIDTH,HEIGHT" if count == 4 else "X,Y"
         raise GeometryError(f"{option} is {names} in pixels, not {text!r}")
     return found
+
+
+def needle(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A machine, a surface's path, or a PNG.",
+            autocompletion=running_machines,
+        ),
+    ],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="PNG", help="File of the needle.")
+    ],
+    at: Annotated[str, typer.Option(metavar="X,Y,W,H", help="Rectangle to cut out.")],
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="X,Y,W,H", help="Rectangle to ignore; may be repeated."),
+    ] = None,
+    click: Annotated[
+        str, typer.Option(metavar="X,Y", help="Place to click (default: the middle).")
+    ] = "",
+    similarity: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            min=0,
+            max=1,
+            show_default=False,
+            help="Least similarity of a match (default: 0.95).",
+        ),
+    ] = 0,
+    console: Console = 0,
+) -> None:
+    """Cut out a picture for `kju wait --image` to search for.
+
+    All areas and the click are in pixels of the screen.
+    """
+    made = Needle.cut(
+        _picture(name, console),
+        Rect(*_numbers(at, 4, "--at")),
+        exclude=[Rect(*_numbers(area, 4, "--exclude")) for area in exclude or ()],
+        click=(_numbers(click, 2, "--click")[0], _numbers(click, 2, "--click")[1])
+        if click
+        else None,
+        similarity=similarity or SIMILARITY,
+    )
+    made.save(output)
+    width, height = made.size
+    print(f"{output}  {width}x{height}  {made.mask.mean():.0%} of it counts", file=sys.stderr)
+
+
+def _picture(source: str, console: int) -> npt.NDArray[np.uint8]:
+    """Return the pixels to cut from: B G R X."""
+    import numpy as np
+
+    if source.lower().endswith(".png"):
+        pixels, _ = decode(read_picture(Path(source)), source)
+        return np.dstack((pixels, np.zeros(pixels.shape[:2], np.uint8)))
+    with _opened_surface(source, console) as surface:
+        return np.array(surface.frame(pixels="bgrx"))

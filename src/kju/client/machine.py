@@ -31,7 +31,7 @@ from ..protocol.messages import (
     Stop,
     Welcome,
 )
-from ..remote.address import SCHEME
+from ..remote.addresses import SCHEME
 from ..store import claims
 from ..store.paths import check_name, local_network
 from ..surface import NOTHING_TAKEN, Mark
@@ -328,7 +328,7 @@ def mirror(
     and clicked goes there. Everything that looks at machines looks at mirrors.
 
     Args:
-        address: ``zenoh:lab/host1/debian``; `kju.serving.find` lists them.
+        address: ``zenoh:lab/host1/debian``; `kju.serving.server.find` lists them.
         connect: Where its sender or a router listens: ``HOST:PORT``; by default what this user
             serves on this computer.
         name: What to call the mirror; by default the last part of the address.

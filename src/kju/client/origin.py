@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..errors import UnavailableError
 from ..memory import SharedMemory, open_fd, open_memory
-from ..memory.identity import has_died
+from ..memory.file import has_died
 from ..protocol.messages import (
     Done,
     GetLive,
@@ -26,7 +26,7 @@ from .timeouts import DEFAULT_SECONDS
 
 if TYPE_CHECKING:
     from ..memory._system import Mapping
-    from ..surface import Identity
+    from ..surface import ProducerIdentity
 
 #: Milliseconds to hold a surface for a consistent copy: 33 MB, a 4K screen, take under 20.
 HOLD = 50
@@ -52,7 +52,7 @@ class Origin(Protocol):
     def reopen(self) -> SharedMemory:
         """Open the memory: the first time, and when the surface has been replaced."""
 
-    def end_reason(self, producer: Identity, segment: SharedMemory) -> str | None:
+    def end_reason(self, producer: ProducerIdentity, segment: SharedMemory) -> str | None:
         """Return why the producer is known to be gone, or None. Never waits."""
 
     @property
@@ -107,7 +107,7 @@ class AddressOrigin:
         opened, self._segment = self._segment, None
         return opened or open_memory(self._address)
 
-    def end_reason(self, producer: Identity, segment: SharedMemory) -> str | None:
+    def end_reason(self, producer: ProducerIdentity, segment: SharedMemory) -> str | None:
         """Ask the system whether the producer's process lives."""
         if not has_died(producer, segment.fileno()):
             return None
@@ -158,7 +158,7 @@ class LinkOrigin:
         request = GetSurface(console=self._console)
         return open_fd(only_descriptor(self._link.call(request), SurfaceHandle))
 
-    def end_reason(self, producer: Identity, segment: SharedMemory) -> str | None:
+    def end_reason(self, producer: ProducerIdentity, segment: SharedMemory) -> str | None:
         """Return why the machine has ended, or None."""
         return self._link.gone()
 

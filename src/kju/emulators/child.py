@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from ..memory.descriptor import Descriptor
+from ..memory.shared import Descriptor
 from ..store import logs
 from ..store.claims import Claim
 from ..store.logs import BoundedLog

@@ -12,11 +12,10 @@ An address is text: a path or ``file:PATH``, ``posix:/NAME``, ``sysv:ID``, ``fd:
 
 from __future__ import annotations
 
-from .address import create, open_memory, split_address
+from .address import create, open_memory, split_address, sweep
 from .memfd import create_memfd, open_fd
 from .produce import SurfaceProducer
 from .shared import SharedMemory
-from .sweep import sweep
 
 __all__ = [
     "SharedMemory",

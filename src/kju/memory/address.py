@@ -1,4 +1,7 @@
-"""SHELL: addresses: text that names the memory of a surface, of any kind."""
+"""SHELL: addresses: text that names the memory of a surface, of any kind.
+
+`create` and `open_memory` take one; `sweep` removes what killed processes left, of every kind.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from ..errors import ConflictError
 from ..files import limited
 from .file import create_file, open_file
 from .memfd import create_memfd, open_fd
-from .posix import create_posix, open_posix
+from .posix import create_posix, open_posix, sweep_posix
 from .shared import SharedMemory
-from .sysv import create_sysv, open_sysv
+from .sysv import create_sysv, open_sysv, sweep_sysv
 
 _MAX_INT = 2**31 - 1  # descriptors and System V ids are C ints
 
@@ -35,7 +38,7 @@ def create(address: str | os.PathLike[str], size: int) -> SharedMemory:
         size: Bytes.
 
     Raises:
-        ConflictError: The address is in use, or no surface can be made there.
+        ConflictError: The address is in use, or is not one of these.
         LimitError: A limit of the system is exceeded.
         OSError: Another error of the system.
     """
@@ -48,7 +51,10 @@ def create(address: str | os.PathLike[str], size: int) -> SharedMemory:
         return create_sysv(size)
     if kind == "memfd":
         return create_memfd(rest or "kju", size)
-    raise ConflictError(f"no surface can be made at {os.fspath(address)!r}")
+    raise ConflictError(
+        f"cannot create a surface at {os.fspath(address)!r}:"
+        " use a path, posix:/NAME, sysv: or memfd:"
+    )
 
 
 @limited()
@@ -57,7 +63,7 @@ def open_memory(address: str | os.PathLike[str]) -> SharedMemory:
 
     Raises:
         ConflictError: The address is not valid.
-        FormatError: It names something else than memory.
+        FormatError: The named file is not memory.
         LimitError: This process can open no more files, or map no more memory.
         OSError: It does not exist or cannot be read.
     """
@@ -71,4 +77,14 @@ def open_memory(address: str | os.PathLike[str]) -> SharedMemory:
         return open_sysv(number)
     if kind == "fd" and 0 <= number <= _MAX_INT:
         return open_fd(os.dup(number))
-    raise ConflictError(f"{os.fspath(address)!r} is not an address of a surface")
+    raise ConflictError(
+        f"{os.fspath(address)!r} is not an address of a surface: use a path, posix:/NAME or sysv:ID"
+    )
+
+
+def sweep() -> list[str]:
+    """Remove this user's shared memory that no process uses; return its addresses.
+
+    Named files stay: they are meant to outlive all processes.
+    """
+    return sweep_posix() + sweep_sysv()

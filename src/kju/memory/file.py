@@ -1,4 +1,6 @@
-"""SHELL: surfaces in named files. POSIX shared memory is a file in /dev/shm and uses this too.
+"""SHELL: surfaces in named files, and the check whether a producer is alive.
+
+POSIX shared memory is a file in /dev/shm and uses this module too.
 
 A producer holds a record lock on its file while it is alive. The kernel drops the lock with the
 process, however that ends, so the lock shows whether a producer is alive, across pid namespaces
@@ -15,12 +17,13 @@ import os
 import re
 import stat
 import struct
+from functools import lru_cache
 from glob import escape
 from pathlib import Path
 
 from ..errors import ConflictError, FormatError, LimitError
-from .descriptor import Descriptor
-from .shared import SharedMemory, map_memory
+from ..surface import ProducerIdentity
+from .shared import Descriptor, SharedMemory, map_memory
 
 MAGIC = b"kju-surf"
 
@@ -33,7 +36,7 @@ def create_file(path: Path, size: int) -> SharedMemory:
 
     Raises:
         ConflictError: The name is in use by another file, or by a live producer.
-        LimitError: There is no space.
+        LimitError: The file system is full.
         OSError: The directory is not writable.
     """
     refuse_unless_free(path, str(path))
@@ -88,7 +91,7 @@ def reserve(fd: int, size: int, where: Path) -> None:
     """Allocate the first *size* bytes, so that writing them cannot fail later.
 
     Raises:
-        LimitError: There is no space.
+        LimitError: The file system is full.
     """
     try:
         os.posix_fallocate(fd, 0, size)
@@ -99,7 +102,7 @@ def reserve(fd: int, size: int, where: Path) -> None:
         free = status.f_bavail * status.f_frsize
         raise LimitError(
             f"no space for the surface: {where} has {free} bytes free, {size} are needed; "
-            "free some, or choose another place",
+            "free some, or choose another folder",
             f"free space of {where}",
             free,
             size,
@@ -161,7 +164,9 @@ def _link_new(hidden: Path, path: Path) -> None:
     try:
         os.link(hidden, path)
     except FileExistsError:
-        raise ConflictError(f"{path} has just been made by another process") from None
+        raise ConflictError(
+            f"another process has just created {path}; choose another name"
+        ) from None
     hidden.unlink()
 
 
@@ -181,3 +186,39 @@ def refuse_unless_free(path: Path, address: str) -> None:
     if is_locked(fd):
         raise ConflictError(f"{address} belongs to a producer that is alive; choose another name")
     descriptor.close()
+
+
+def own_identity(locks: bool) -> ProducerIdentity:
+    """Return the identity of this process, for consumers of its surface."""
+    return ProducerIdentity(os.getpid(), _start_time(os.getpid()) or 0, _namespace(), locks)
+
+
+def has_died(producer: ProducerIdentity, fileno: int) -> bool:
+    """Return whether a producer is certainly dead; False if that cannot be known.
+
+    Args:
+        producer: Its identity, from the surface.
+        fileno: A descriptor of the surface's file, or -1.
+    """
+    known = producer.pid and producer.namespace == _namespace()
+    if known and _start_time(producer.pid) != producer.start_time:
+        return True  # although a forked child may still hold the lock
+    return producer.locks and fileno >= 0 and not is_locked(fileno)
+
+
+@lru_cache
+def _namespace() -> int:
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return 0
+
+
+def _start_time(pid: int) -> int | None:
+    """Return the start time in clock ticks since boot; None if it has ended (a zombie too)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    fields = stat[stat.rindex(b")") + 2 :].split()
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])

@@ -14,8 +14,7 @@ import fcntl
 import os
 
 from ..errors import FormatError
-from .descriptor import Descriptor
-from .shared import SharedMemory, map_memory
+from .shared import Descriptor, SharedMemory, map_memory
 
 F_SEAL_FUTURE_WRITE = 0x10  # not in Python's fcntl before 3.13
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL
@@ -44,7 +43,7 @@ def open_fd(fd: int) -> SharedMemory:
     descriptor = Descriptor(fd)
     size = os.fstat(fd).st_size
     if not size:
-        raise FormatError("the descriptor holds no memory", 0, "a surface")
+        raise FormatError("the descriptor's file is empty, not a surface", 0, "a surface")
     return SharedMemory("", map_memory(fd, size, guard=not _is_sealed(fd)), descriptor)
 
 

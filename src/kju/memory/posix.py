@@ -17,9 +17,8 @@ import stat
 from pathlib import Path
 
 from ..errors import ConflictError, FormatError
-from .descriptor import Descriptor
 from .file import MAGIC, link_open_file, lock_for_life, refuse_unless_free, reserve, unlock
-from .shared import SharedMemory, map_memory
+from .shared import Descriptor, SharedMemory, map_memory
 
 DIRECTORY = Path("/dev/shm")  # noqa: S108  where shm_open(3) puts its names
 
@@ -48,7 +47,7 @@ def create_posix(name: str, size: int) -> SharedMemory:
             link_open_file(fd, path)
         except FileExistsError:
             raise ConflictError(
-                f"posix:/{path.name} has just been made by another process"
+                f"another process has just created posix:/{path.name}; choose another name"
             ) from None
 
     def close() -> None:
@@ -132,6 +131,6 @@ def _path(name: str) -> Path:
     plain = name.removeprefix("/")
     if not plain or "/" in plain or plain in (".", "..") or "\0" in plain:
         raise ConflictError(
-            f"a POSIX name is one word after a slash, such as posix:/screen, not {name!r}"
+            f"posix:{name} is not a POSIX name; write one word after a slash, such as posix:/screen"
         )
     return DIRECTORY / plain

@@ -1,4 +1,4 @@
-"""SHELL: a surface made together with its memory: the whole side of a producer."""
+"""SHELL: a producer that makes its surface's memory, and owns it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..surface import MAX_SIDE, TILE_SIDE, State, surface_size
 from ..surface.formats import fourcc_name
 from ..surface.producer import Producer
 from .address import create, split_address
-from .identity import own_identity
+from .file import own_identity
 
 if TYPE_CHECKING:
     from .shared import SharedMemory
@@ -19,7 +19,7 @@ class SurfaceProducer(Producer):
     """A `Producer` that owns its memory. Close it, or use it as a context manager.
 
     Every publication also raises `MemoryLostError` if the surface's file was truncated,
-    `SupersededError` if another file has its name, and `ProducerGoneError` if the name is gone.
+    `SupersededError` if another file has its name, and `ProducerGoneError` if the name was removed.
 
     Attributes:
         memory: The memory of the surface.
@@ -46,7 +46,7 @@ class SurfaceProducer(Producer):
 
         Raises:
             ConflictError: The address is in use, or is not valid.
-            LimitError: There is no space, or a limit of the system is exceeded.
+            LimitError: The file system is full, or a limit of the system is exceeded.
             OSError: Another error of the system.
         """
         size = surface_size(capacity, tile=tile, max_side=max_side)

@@ -1,4 +1,4 @@
-"""SHELL: shared memory of any kind, mapped, with its descriptor and its name."""
+"""SHELL: shared memory of any kind, mapped into this process, and owners of file descriptors."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 import resource
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from ..errors import LimitError, MemoryLostError, ProducerGoneError, SupersededError
 from ._system import Mapping, file_status
-from .descriptor import Descriptor
 
 
 def map_memory(
@@ -36,7 +36,7 @@ def map_memory(
             raise
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         raise LimitError(
-            f"a surface of {size} bytes is more than this process may map (ulimit -v)",
+            f"a surface of {size} bytes exceeds the address space of this process: raise ulimit -v",
             "RLIMIT_AS", limit, size,
         ) from error  # fmt: skip
 
@@ -54,7 +54,7 @@ class SharedMemory:
         closed: Whether this process has closed it.
 
     Args:
-        path: The name it was opened by; `check` raises once that leads elsewhere.
+        path: The name it was opened by; `check` raises once another file has it.
     """
 
     def __init__(
@@ -93,13 +93,13 @@ class SharedMemory:
         """Allocate the first *size* bytes, so that writing them cannot fail.
 
         Raises:
-            LimitError: There is no space.
+            LimitError: The file system is full.
         """
         if self._on_reserve:
             self._on_reserve(size)
 
     def check(self) -> None:
-        """Check that the memory is complete and its name leads to it.
+        """Check that the memory is complete and still has its name.
 
         A truncated file gives SIGBUS only past its last page. On that page it reads as zeros, so
         the size is checked too.
@@ -107,7 +107,7 @@ class SharedMemory:
         Raises:
             MemoryLostError: The file was truncated, or its disk is full.
             SupersededError: Another file has its name.
-            ProducerGoneError: Its name was removed: nothing more is published there.
+            ProducerGoneError: Its name was removed.
         """
         if self.closed or self.mapping.intact(self._fd):
             return
@@ -117,13 +117,15 @@ class SharedMemory:
         size, names = status
         if self.mapping.lost or size < self.size:
             raise MemoryLostError(
-                f"memory of {self.address or 'the surface'} went away under its mapping: "
-                "the file was cut or its disk is full; open it again"
+                f"lost the memory of {self.address or 'the surface'}: "
+                "its file was truncated or its disk is full; open it again"
             )
         if self._path and not names:
             if self._path.exists():
                 raise SupersededError(f"another file has replaced {self.address}: open it again")
-            raise ProducerGoneError(f"{self.address} has been removed: nothing more comes there")
+            raise ProducerGoneError(
+                f"{self.address} has been removed: no more frames are published there"
+            )
 
     def _status(self) -> tuple[int, int] | None:
         """Return size and number of names of the file; None if this process has closed it."""
@@ -159,3 +161,54 @@ class SharedMemory:
                 self.close()
         except (AttributeError, TypeError, OSError):
             pass  # its constructor failed, or the interpreter is ending
+
+
+class Descriptor:
+    """Owns a file descriptor and closes it exactly once, at the latest with its last reference.
+
+    Descriptors from another process pass through code that may drop them anywhere: a rejected
+    message, a full queue. Dropping the last reference closes them.
+    """
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def __repr__(self) -> str:
+        return f"<Descriptor {self._fd if self._fd >= 0 else 'closed'}>"
+
+    def __bool__(self) -> bool:
+        """True while this object owns it."""
+        return self._fd >= 0
+
+    def fileno(self) -> int:
+        """Return the descriptor; this object keeps owning it.
+
+        Raises:
+            ValueError: It has been closed or detached.
+        """
+        if self._fd < 0:
+            raise ValueError("the descriptor has been closed or detached")
+        return self._fd
+
+    def detach(self) -> int:
+        """Return the descriptor; the caller owns it from now on."""
+        fd = self.fileno()
+        self._fd = -1
+        return fd
+
+    def close(self) -> None:
+        """Close it. A second call does nothing."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()

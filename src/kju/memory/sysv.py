@@ -120,7 +120,9 @@ def _table() -> list[tuple[int, int, int, int, int, int, int]]:
     try:
         lines = _TABLE.read_text().splitlines()[1:]
     except FileNotFoundError:
-        raise ConflictError("this system has no System V shared memory") from None
+        raise ConflictError(
+            "this system has no System V shared memory; use a file, posix: or memfd surface"
+        ) from None
     rows = []
     for line in lines:
         f = [int(word, 8 if i == 2 else 10) for i, word in enumerate(line.split()[:8])]

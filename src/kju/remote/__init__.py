@@ -1,7 +1,12 @@
 """SHELL: screens on the network: zenoh carries the messages of `kju.wire`.
 
-`address` names screens and zenoh's keys, `endpoints` describes where to listen and connect,
-`transport` is zenoh in an event loop, `reachability` explains failed connections, and `mirror` is a
-viewer's end. `trust` is a folder of certificates and roles, and `proof` authenticates both ends.
+| module | subject |
+|---|---|
+| `addresses` | names of screens, zenoh's keys, endpoints |
+| `transport`, `connection_errors` | zenoh in an event loop; why connections fail |
+| `mirror`, `mirror_link`, `drawing` | a viewer's end |
+| `trust`, `trust_folder`, `certificates`, `key_lists` | roles, certificates and keys on disk |
+| `proof` | authentication of both ends of a session |
+
 zenoh is imported when the first session opens: the extra `remote` installs it.
 """

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from ..wire.messages import FromSender, Mode, Segment, Welcome
-from ..wire.receiver import ReceiverSession
+from ..wire.receiver_session import ReceiverSession
 
 #: Messages that wait for a drawing one. Of more, numbered messages are dropped, as a network drops
 #: them; a sender that keeps to its credit has fewer in flight.

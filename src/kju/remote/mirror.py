@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -30,18 +29,23 @@ from ..wire import codecs, messages
 from ..wire.codecs import jpeg
 from ..wire.greeting import Prove, Stage
 from ..wire.messages import Done, Event, FromSender, Input, Numbered
-from ..wire.picture import Target
-from ..wire.receiver import ReceiverSession
-from . import address
+from ..wire.received_picture import Target
+from ..wire.receiver_session import ReceiverSession
+from . import addresses
 from .drawing import DrawingJob, DrawingQueue
-from .link_status import STALE_TIME, LinkStatus, StatusReport
-from .pending_inputs import PendingInputs, VersionMarks, input_error
+from .mirror_link import (
+    STALE_TIME,
+    LinkStatus,
+    MirrorLink,
+    PendingInputs,
+    StatusReport,
+    VersionMarks,
+    input_error,
+)
 from .transport import Engine
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two hellos of one session without an answer.
-HELLO_INTERVAL = 0.25
 #: Seconds until another session begins: after one has ended, and in place of one whose greeting
 #: does not finish.
 RECONNECT_TIME, GREETING_TIMEOUT = 1.0, 5.0
@@ -51,7 +55,7 @@ COMPLAINT_INTERVAL = 2.5
 REFUSAL_TIME = 3.0
 #: Seconds between two `KeepAlive` messages of a member of an audience.
 KEEP_ALIVE_INTERVAL = 15.0
-#: Seconds for the result of an input: longer than `kju.wire.inputs.MAX_AGE`, so that the sender
+#: Seconds for the result of an input: longer than `kju.wire.sequence.MAX_AGE`, so that the sender
 #: cannot carry it out after this.
 INPUT_TIMEOUT = 30.0
 
@@ -96,7 +100,7 @@ class Mirror:
 
     Args:
         engine: The zenoh session.
-        name: The screen's name: see `address.checked`.
+        name: The screen's name: see `addresses.check_screen`.
         target: The surface.
         role: The wanted role.
         user: The user's name.
@@ -139,7 +143,7 @@ class Mirror:
         self._report = StatusReport(tell)
         self._inputs, self._marks = PendingInputs(), VersionMarks()
         self._times = _Times()
-        self._link = _Link(engine, name)
+        self._link = MirrorLink(engine, name)
         self.receiver = ReceiverSession(target)
         self.received = 0
 
@@ -173,9 +177,9 @@ class Mirror:
             why = self._report.refusal or (
                 f"no sender answers for {self.name}: list the screens there with kju ls --remote"
             )
-            raise UnavailableError(f"{address.SCHEME}{self.name}: {why}") from None
+            raise UnavailableError(f"{addresses.SCHEME}{self.name}: {why}") from None
         if self.receiver.stage is not Stage.OPEN:
-            raise UnavailableError(f"{address.SCHEME}{self.name}: {self._report.refusal}")
+            raise UnavailableError(f"{addresses.SCHEME}{self.name}: {self._report.refusal}")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._report.pictured.wait()
@@ -300,8 +304,8 @@ class Mirror:
 
     def _on_data(self, key: str, data: bytes) -> None:
         receiver = self.receiver
-        audience = address.audience_of(key)
-        if not (audience or address.viewer_of(key) == self._link.viewer) or self.is_closed:
+        audience = addresses.audience_of(key)
+        if not (audience or addresses.viewer_of(key) == self._link.viewer) or self.is_closed:
             return
         self.received += len(data)
         try:
@@ -392,60 +396,6 @@ class Mirror:
         if receiver.is_complaint_due and now > times.complained + COMPLAINT_INTERVAL:
             times.complained = now
             engine.put_reliable(key, receiver.encode(receiver.complaint()))
-
-
-class _Link:
-    """The keys, subscriptions and tokens of a mirror's sessions."""
-
-    def __init__(self, engine: Engine, name: str) -> None:
-        self._engine, self._name = engine, name
-        self._loop = asyncio.get_running_loop()
-        self.viewer = os.urandom(16).hex()
-        self.previous = ""
-        self.is_served = True
-        self._undo: list[Callable[[], None]] = []
-        self._stop_presence: Callable[[], None] = lambda: None
-        self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def key(self) -> str:
-        """The key of the messages to the sender."""
-        return address.upward(self._name, self.viewer)
-
-    def open(self, on_presence: Callable[[str, bool], object], tick: Callable[[], None]) -> None:
-        """Follow the sender's presence, and call *tick* every `HELLO_INTERVAL` seconds."""
-        self._stop_presence = self._engine.on_presence(address.presence(self._name), on_presence)
-
-        def tick_again() -> None:
-            self._timer = self._loop.call_later(HELLO_INTERVAL, tick_again)
-            tick()
-
-        self._timer = self._loop.call_later(HELLO_INTERVAL, tick_again)
-
-    def begin(self, on_data: Callable[[str, bytes], object], *, audience: bool) -> None:
-        """Begin a session with a new id."""
-        engine, name = self._engine, self._name
-        self.viewer = os.urandom(16).hex()
-        keys = [address.downward(name, self.viewer)]
-        if audience:
-            keys.append(address.to_all(name, "*"))
-        self._undo = [
-            *(engine.subscribe(each, on_data) for each in keys),
-            engine.declare_token(address.token(name, self.viewer)),
-        ]
-
-    def end(self) -> None:
-        """End the session."""
-        for undo in self._undo:
-            undo()
-        self._undo.clear()
-        self._engine.drop_publisher(self.key)
-
-    def close(self) -> None:
-        """Follow nothing any more."""
-        self._stop_presence()
-        if self._timer:
-            self._timer.cancel()
 
 
 def readable(codec: str, *, lossy: bool) -> list[str]:

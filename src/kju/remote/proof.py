@@ -9,7 +9,7 @@ messages are sealed with the keys that both ends derive (`kju.wire.seal`).
 The signature covers the received bytes, not the decoded fields, so a field that only one end knows
 is covered too.
 
-Any host certificate of the authority proves that its owner is a host. `kju.remote.known` checks
+Any host certificate of the authority proves that its owner is a host. `kju.remote.key_lists` checks
 that it is the host of this screen.
 """
 
@@ -24,8 +24,8 @@ from ..roles import Role, granted
 from ..wire.greeting import Admission, Prove, Proven
 from ..wire.messages import Challenge, Hello, encode
 from ..wire.seal import KeyExchange
-from .known import KnownSender, KnownSenders
-from .notices import Notices
+from .connection_errors import Notices
+from .key_lists import KnownSender, KnownSenders
 from .trust import Identity, Trust, joined
 
 log = logging.getLogger(__name__)

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, Self
 from .. import extras
 from ..errors import KjuError
 from ..files import most_descriptors
-from .endpoints import MAX_ZENOH_MESSAGE, Endpoint, Options
-from .reachability import answers_quic, explain_unreachable
+from .addresses import MAX_ZENOH_MESSAGE, Endpoint, Options
+from .connection_errors import answers_quic, explain_unreachable
 
 if TYPE_CHECKING:
     import zenoh

@@ -20,11 +20,20 @@ import msgspec
 
 from ..errors import FileError, KjuError, LimitError, PeerError, UsageError
 from ..roles import ROLES, Role
-from . import certificates, denied, json_file
+from . import certificates
+from .addresses import Tls
 from .certificates import Kind
-from .endpoints import Tls
-from .issuing import IssuingFolder
-from .trust_folder import check_user
+from .key_lists import (
+    DENIED_FILE,
+    SEEN_FILE,
+    SeenKeys,
+    change_list,
+    deny_key,
+    encode_list,
+    read_denied,
+    read_list,
+)
+from .trust_folder import TrustFolder, check_user
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -61,7 +70,7 @@ class Identity(NamedTuple):
     certificate: x509.Certificate
 
 
-class Trust(IssuingFolder):
+class Trust(TrustFolder):
     """A trust folder with the roles of its users, which authenticates sessions."""
 
     # ---- roles ----
@@ -117,8 +126,8 @@ class Trust(IssuingFolder):
         """
         check_user(user)
         with self._open(create=True) as folder, folder.lock():
-            held = denied.read(self.folder)
-            seen = json_file.read(self.folder / denied.SEEN, denied.SeenKeys).keys
+            held = read_denied(self.folder)
+            seen = read_list(self.folder / SEEN_FILE, SeenKeys).keys
             keys = {key for key, name in seen.items() if name == user}
             with contextlib.suppress(UsageError):
                 keys.add(certificates.fingerprint(self._certificate(f"user-{user}")))
@@ -127,7 +136,7 @@ class Trust(IssuingFolder):
             # The denial is written first: a removed user must not keep a role after a crash.
             folder.write_all(
                 {
-                    denied.FILE: (json_file.encoded(held), 0o600),
+                    DENIED_FILE: (encode_list(held), 0o600),
                     "roles.toml": (_roles_text(roles), 0o600),
                 }
             )
@@ -140,7 +149,7 @@ class Trust(IssuingFolder):
         Raises:
             UsageError: The key is not a fingerprint, or the file cannot be written.
         """
-        denied.deny_key(self.folder, key, name)
+        deny_key(self.folder, key, name)
 
     # ---- authentication ----
 
@@ -214,13 +223,11 @@ class Trust(IssuingFolder):
         A folder that cannot be written is logged. `remove` then denies by the dates of
         certificates.
         """
-        path = self.folder / denied.SEEN
+        path = self.folder / SEEN_FILE
         try:
-            seen = self._parsed(path.name, lambda: json_file.read(path, denied.SeenKeys))
+            seen = self._parsed(path.name, lambda: read_list(path, SeenKeys))
             if seen.keys.get(who.key) != who.name:
-                json_file.change(
-                    path, denied.SeenKeys, lambda s: s.keys.update({who.key: who.name})
-                )
+                change_list(path, SeenKeys, lambda s: s.keys.update({who.key: who.name}))
         except KjuError as error:
             log.warning("cannot remember the key of %s: %s", who.name, error)
 

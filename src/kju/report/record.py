@@ -26,8 +26,7 @@ from ..files import write_output
 from ..surface import NOTHING_TAKEN, Mark
 from . import page
 from .film import MOST, MOST_BYTES, Film
-from .inputs import described
-from .story import Event, Failure, Story
+from .story import Event, Failure, Story, described
 from .tail import RecordedInput
 
 if TYPE_CHECKING:
@@ -162,7 +161,7 @@ class Record:
             self._take_picture(final=True)
         inputs = self.inputs
         with self._lock:
-            done = [Event(**action._asdict()) for action in described(inputs, self._input.console)]
+            done = described(inputs, self._input.console)
             events = sorted([*done, *self._events.waits, *self._events.notes], key=_sort_time)
             lost = self._input.lost
             return self._begin._replace(

@@ -8,16 +8,16 @@ from collections.abc import Iterable
 import msgspec
 
 from ..errors import PeerError
-from ..remote import address
+from ..remote import addresses
 from ..surface.consumer import Consumer
 from ..wire import codecs, messages
 from ..wire.encoder import Encoders
 from ..wire.greeting import Admission
 from ..wire.messages import PROTOCOL, Hello
-from ..wire.receiver import CREDIT
+from ..wire.receiver_session import CREDIT
 from ..wire.seal import GroupSeal
-from ..wire.sender import SenderSession
-from .registry import BATCH, ServedViewer
+from ..wire.sender_session import SenderSession
+from .served_viewers import BATCH, ServedViewer
 
 #: Seconds without a new acknowledgement after which another member leads.
 LEADER_TIMEOUT = 3.0
@@ -47,7 +47,7 @@ class Audience(ServedViewer):
         sender.receive(msgspec.structs.replace(hello, audience=False), now)
         sender.to_send(now)  # drop the welcome: each member has its own
         number = os.urandom(16).hex()
-        super().__init__(number, address.to_all(name, number), sender, now)
+        super().__init__(number, addresses.to_audience(name, number), sender, now)
         self.leader: ServedViewer | None = None
         self._acknowledged, self._acknowledged_at = 0, now
         self._demoted_at: dict[str, float] = {}

@@ -19,16 +19,15 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from ..errors import KjuError, PeerError
-from ..remote import address
+from ..remote import addresses
 from ..remote.transport import Engine
 from ..wire import messages
 from ..wire.greeting import Admission, Admit, Stage
 from ..wire.messages import Done, Event, Input
-from ..wire.sender import SenderSession
-from . import registry
+from ..wire.sender_session import SenderSession
+from . import served_viewers as limits
 from .audience import Audience
-from .delivery import Delivery
-from .registry import ServedViewer, ViewerRegistry
+from .served_viewers import Delivery, ServedViewer, ViewerRegistry
 from .shared_screen import ScreenOrigin, SharedScreen
 
 log = logging.getLogger(__name__)
@@ -62,7 +61,7 @@ class ServedScreen:
 
     Args:
         engine: The zenoh session.
-        name: The screen's name: see `address.checked`.
+        name: The screen's name: see `addresses.check_screen`.
         origin: The screen.
         admit: See `Policy.admit`.
         carry_out: See `Policy.carry_out`.
@@ -98,9 +97,9 @@ class ServedScreen:
         """Begin to serve."""
         engine, name = self._engine, self.name
         self._undo = [
-            engine.subscribe(address.upward(name, "*"), self._on_data),
-            engine.on_presence(address.token(name, "*"), self._on_presence),
-            engine.declare_token(address.presence(name)),
+            engine.subscribe(addresses.from_viewer(name, "*"), self._on_data),
+            engine.on_presence(addresses.viewer_token(name, "*"), self._on_presence),
+            engine.declare_token(addresses.presence(name)),
         ]
 
     def close(self, reason: str) -> None:
@@ -130,7 +129,7 @@ class ServedScreen:
     # ---- messages from viewers ----
 
     def _on_data(self, key: str, data: bytes) -> None:
-        number = address.viewer_of(key)
+        number = addresses.viewer_of(key)
         if not number:
             return
         viewer = self.registry.get(number)
@@ -196,7 +195,7 @@ class ServedScreen:
     def _on_hello(self, number: str, hello: messages.Hello, raw: bytes) -> None:
         """Admit, challenge or refuse a new viewer."""
         starting = self.registry.starting
-        if len(starting) >= registry.MAX_GREETING:
+        if len(starting) >= limits.MAX_GREETING:
             return  # the viewer repeats its hello
         if not self.registry.has_room(hello):
             self.delivery.refuse(number, f"{self.name} has no room for another viewer")
@@ -223,7 +222,7 @@ class ServedScreen:
         finally:
             self.registry.starting.discard(number)
         greeting = self.registry.greeting()
-        if len(greeting) >= registry.MAX_GREETING:
+        if len(greeting) >= limits.MAX_GREETING:
             # End a random one. If it were the oldest, a flood would leave nobody time for a proof.
             reason = f"too many viewers connect to {self.name} at the same time"
             self._end(secrets.choice(greeting), reason, again=True)
@@ -251,7 +250,7 @@ class ServedScreen:
             if self._audience is not None:
                 self._audience.queue_ticket(viewer)
         elif surplus := self.registry.surplus_of(user):
-            most = registry.MAX_VIEWERS_PER_USER
+            most = limits.MAX_VIEWERS_PER_USER
             self._end(surplus, f"{user} has more than {most} mirrors of {self.name}")
 
     def _end_previous(self, viewer: ServedViewer) -> None:
@@ -285,7 +284,7 @@ class ServedScreen:
         self._policy.left(viewer)
 
     def _on_presence(self, key: str, is_present: bool) -> None:
-        viewer = self.registry.get(address.viewer_of(key))
+        viewer = self.registry.get(addresses.viewer_of(key))
         if viewer is not None and not is_present:
             log.info("%s: viewer %s has disconnected", self.name, viewer.id[:8])
             self._remove(viewer)
@@ -363,10 +362,10 @@ class ServedScreen:
         self._timer = self._loop.call_later(TICK, self._tick)
         for viewer in list(viewers.viewers.values()):
             is_open = viewer.sender.stage is Stage.OPEN
-            if not is_open and now > viewer.since + registry.GREETING_TIMEOUT:
-                viewer.sender.refuse(f"no proof was received in {registry.GREETING_TIMEOUT:g} s")
+            if not is_open and now > viewer.since + limits.GREETING_TIMEOUT:
+                viewer.sender.refuse(f"no proof was received in {limits.GREETING_TIMEOUT:g} s")
             elif viewers.is_timed_out(viewer, now):
-                self._end(viewer, f"no message from this viewer for {registry.VIEWER_TIMEOUT:g} s")
+                self._end(viewer, f"no message from this viewer for {limits.VIEWER_TIMEOUT:g} s")
         self._check_some(now)
         self._tick_audience(now)
         self._serve_all(now)
@@ -375,7 +374,7 @@ class ServedScreen:
         """End sessions whose right has ended, and those of silent members of the audience."""
         for viewer in self.registry.next_to_check(now):
             if viewer.id in self.registry.members and self.registry.is_timed_out(viewer, now):
-                self._end(viewer, f"no message from this viewer for {registry.MEMBER_TIMEOUT:g} s")
+                self._end(viewer, f"no message from this viewer for {limits.MEMBER_TIMEOUT:g} s")
                 continue
             viewer.sender.check()
             if viewer.sender.stage is Stage.CLOSED:

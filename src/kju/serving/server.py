@@ -4,26 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 
+import msgspec
+
 from ..client.aio.link import AsyncLink
+from ..client.aio.snapshots import events
 from ..client.defined import running_names
-from ..errors import KjuError, UsageError
+from ..errors import KjuError, UnavailableError, UsageError
 from ..protocol.kinds import KINDS
-from ..protocol.messages import GetInfo, Info
-from ..remote import address
-from ..remote.endpoints import Options, endpoint
+from ..protocol.messages import Done, Finger, GetInfo, Info, Keys, Point, To
+from ..remote import addresses
+from ..remote.addresses import Options, endpoint
 from ..remote.transport import Engine
 from ..store.paths import local_network
-from ..wire.greeting import Admission, Admit
-from .served_machine import AdmitTo, ServedMachine
+from ..wire.greeting import Admission, Admit, Stage
+from ..wire.messages import Done as WireDone
+from .served_screen import CarryOut, ServedScreen
+from .served_viewers import ServedViewer
+from .shared_screen import ConsoleOrigin
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two searches for new machines.
 TICK = 1.0
+#: The most bytes of an event that is sent to viewers: a wire message has at most 16,384.
+MAX_EVENT = 16_000
+#: Seconds for the host to carry out an input.
+INPUT_TIMEOUT = 60.0
+
+_decode = msgspec.msgpack.Decoder(Keys | Point).decode
+
+#: Returns who decides about the viewers of a screen.
+AdmitTo = Callable[[str], Admit]
 
 
 def anyone(name: str) -> Admit:
@@ -71,7 +87,7 @@ class Server:
             )
         self._names, self._admit = list(names), admit
         self.prefix = prefix or socket.gethostname().split(".")[0]
-        address.checked(f"{self.prefix}/x")
+        addresses.check_screen(f"{self.prefix}/x")
         self.served: dict[str, ServedMachine] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._engine: Engine | None = None
@@ -120,6 +136,98 @@ class Server:
         self._tasks[name] = asyncio.create_task(served.run())
 
 
+class ServedMachine:
+    """One machine on the network: a `ServedScreen` for each console.
+
+    Each viewer with the role `control` has a connection of its own to the host. So its keys are
+    released when it leaves, and the host checks its requests.
+
+    Args:
+        engine: The zenoh session.
+        link: A connection to the machine's host.
+        name: The machine's name on the network.
+        admit: Decides about the viewers of its screens.
+
+    Attributes:
+        screens: A served screen for each console.
+        names: The names of these screens.
+    """
+
+    def __init__(self, engine: Engine, link: AsyncLink, name: str, admit: AdmitTo) -> None:
+        self._machine = link.name
+        self._link = link
+        self._control_links: dict[ServedViewer, AsyncLink] = {}
+        self.screens: list[ServedScreen] = []
+        for index in range(link.welcome.consoles):
+            full = name + (f".{index}" if index else "")
+            origin = ConsoleOrigin(link.name, index)
+            self.screens.append(
+                ServedScreen(
+                    engine, full, origin, admit(full), self._carry_out(index), self._on_left
+                )
+            )
+        self.names: Sequence[str] = [screen.name for screen in self.screens]
+
+    async def run(self) -> None:
+        """Serve until the machine ends."""
+        for screen in self.screens:
+            screen.open()
+        reason = "the sender has ended"
+        task = asyncio.create_task(self._send_events())
+        try:
+            await self._link.ended.wait()
+            reason = f"{self._machine} has ended"
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            for screen in self.screens:
+                screen.close(reason)
+            for link in [self._link, *self._control_links.values()]:
+                link.close()
+
+    async def _send_events(self) -> None:
+        async for event in events(self._machine, "kju serve", -1, None):
+            data = json.dumps(event.data).encode()
+            for screen in self.screens:
+                if len(data) < MAX_EVENT:
+                    screen.send_event(event.name, data)
+
+    def _carry_out(self, console: int) -> CarryOut:
+        async def carry_out(viewer: ServedViewer, body: bytes) -> WireDone:
+            try:
+                request = _decode(body)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                raise UsageError(f"not a valid input: {error}") from error
+            for action in request.actions if isinstance(request, Point) else ():
+                if isinstance(action, To | Finger):
+                    viewer.sender.set_focus(action.x, action.y)
+            link = await self._control_link(viewer)
+            request = msgspec.structs.replace(request, console=console)
+            done = await link.ask(request, Done, INPUT_TIMEOUT)
+            return WireDone(1, done.epoch, done.version)
+
+        return carry_out
+
+    async def _control_link(self, viewer: ServedViewer) -> AsyncLink:
+        """Return the viewer's own connection to the host."""
+        if viewer not in self._control_links:
+            client = f"viewer {viewer.sender.user or viewer.id[:8]}"
+            link = await AsyncLink.attach(self._machine, "control", client)
+            if viewer.sender.stage is Stage.CLOSED:
+                link.close()
+                raise UnavailableError(f"{client} has disconnected")
+            if viewer in self._control_links:
+                link.close()  # another input of the viewer was faster
+            else:
+                self._control_links[viewer] = link
+        return self._control_links[viewer]
+
+    def _on_left(self, viewer: ServedViewer) -> None:
+        link = self._control_links.pop(viewer, None)
+        if link is not None:
+            link.close()
+
+
 @contextlib.asynccontextmanager
 async def serving(server: Server) -> AsyncIterator[Server]:
     """Serve in the background of an ``async with``."""
@@ -142,10 +250,7 @@ async def find(options: Options, seconds: float = 2.0) -> list[str]:
     """Return the sorted names of the screens that are served on the network."""
     engine = await Engine.open(options)
     try:
-        keys = await asyncio.to_thread(engine.find_tokens, address.presence("**"), seconds)
+        keys = await asyncio.to_thread(engine.find_tokens, addresses.presence("**"), seconds)
     finally:
         await engine.close()
-    return sorted(filter(None, map(address.name_of, keys)))
-
-
-__all__ = ["Server", "anyone", "find", "serving"]
+    return sorted(filter(None, map(addresses.screen_of, keys)))

@@ -1,17 +1,31 @@
-"""A screen that its viewers share: open while there are some, with one encoder for each codec."""
+"""SHELL: the screen of a console, which its viewers share.
+
+It is open while there are viewers, and has one encoder for each codec.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
-from ..errors import UnavailableError
+from ..client.aio.link import AsyncLink
+from ..client.link import only_descriptor
+from ..client.notifier import Notifier
+from ..errors import KjuError, UnavailableError
+from ..memory import SharedMemory, open_fd
+from ..protocol.messages import GetSurface, SurfaceHandle
+from ..surface import State
 from ..surface.consumer import Consumer
 from ..wire.encoder import Encoders
 
 #: Seconds from the last viewer's end to the closing of the screen: a viewer may reconnect.
 GRACE_TIME = 5.0
+#: Seconds between two checks of a surface without a publication.
+POLL_INTERVAL = 1.0
+#: The same, while the surface that replaces it does not exist yet.
+REPLACED_INTERVAL = 0.05
 
 
 class ScreenOrigin(Protocol):
@@ -33,6 +47,103 @@ class ScreenOrigin(Protocol):
 
     def close(self) -> None:
         """Close the screen. No effect if it is not open."""
+
+
+class ConsoleOrigin:
+    """One console of a machine as a `ScreenOrigin`.
+
+    Args:
+        machine: The machine's name.
+        console: The console's index.
+    """
+
+    def __init__(self, machine: str, console: int) -> None:
+        self._machine, self._console = machine, console
+        self._link: AsyncLink | None = None
+        self._segment: SharedMemory | None = None
+        self._consumer: Consumer | None = None
+        self._notifier = Notifier()
+        self._following: asyncio.Task[None] | None = None
+
+    @property
+    def consumer(self) -> Consumer:
+        """The surface of the console.
+
+        Raises:
+            UnavailableError: It is not open.
+            MemoryLostError: Its file was truncated.
+        """
+        if self._consumer is None or self._segment is None:
+            raise UnavailableError(f"the screen of {self._machine} is not open")
+        if self._segment.mapping.guarded and self._segment.mapping.lost:
+            self._segment.check()
+        return self._consumer
+
+    async def open(self, changed: Callable[[], None]) -> None:
+        """Open the console's surface, and call *changed* after each publication."""
+        self._link = await AsyncLink.attach(self._machine, "view", "kju serve")
+        try:
+            await self._open_surface(self._link)
+        except BaseException:
+            self.close()
+            raise
+        self._following = asyncio.create_task(self._follow(self._link, changed))
+
+    async def _open_surface(self, link: AsyncLink) -> None:
+        """Open the present surface, in place of the one before."""
+        answer = await link.call(GetSurface(console=self._console))
+        segment = open_fd(only_descriptor(answer, SurfaceHandle))
+        try:
+            consumer = Consumer(segment.mapping)
+            segment.check()
+        except BaseException:
+            segment.close()
+            raise
+        if self._consumer is not None and consumer.incarnation == self._consumer.incarnation:
+            segment.close()  # the next surface does not exist yet
+            return
+        old, self._segment, self._consumer = self._segment, segment, consumer
+        if old is not None:
+            old.close()
+
+    async def _follow(self, link: AsyncLink, changed: Callable[[], None]) -> None:
+        """Report publications until the machine ends."""
+        while True:
+            if self.consumer.reader.state_code == State.SUPERSEDED:
+                with contextlib.suppress(KjuError, OSError):
+                    await self._open_surface(link)
+            reader = self.consumer.reader
+            version, state = reader.version, reader.state_code
+            changed()
+            is_replaced = state == State.SUPERSEDED
+            await self._wait(version, state, REPLACED_INTERVAL if is_replaced else POLL_INTERVAL)
+
+    async def _wait(self, version: int, state: int, seconds: float) -> None:
+        """Return when the version or the state is another, or after *seconds*."""
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has closed
+                loop.call_soon_threadsafe(woken.set)
+
+        number = self._notifier.add(self.consumer.reader, version, state, wake)
+        try:
+            async with asyncio.timeout(seconds):
+                await woken.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._notifier.remove(number)
+
+    def close(self) -> None:
+        """Close the surface. No effect if it is not open."""
+        if self._following is not None:
+            self._following.cancel()
+        if self._segment is not None:
+            self._segment.close()
+        if self._link is not None:
+            self._link.close()
+        self._following = self._segment = self._consumer = self._link = None
 
 
 class SharedScreen:

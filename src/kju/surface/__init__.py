@@ -13,9 +13,9 @@ from .model import (
     TILE_SIDE,
     Change,
     Cursor,
-    Identity,
     Mark,
     Mode,
+    ProducerIdentity,
     State,
     surface_size,
 )
@@ -26,9 +26,9 @@ __all__ = [
     "TILE_SIDE",
     "Change",
     "Cursor",
-    "Identity",
     "Mark",
     "Mode",
+    "ProducerIdentity",
     "State",
     "surface_size",
 ]

@@ -1,6 +1,6 @@
 """The consumer's side of a surface, over any readable buffer.
 
-Rules the consumer obeys, in this order:
+The consumer follows these rules, in this order:
 
 1. Read the version, then the tiles, then the pixels, then the epoch again.
 2. Commit the version that was read first, never the version of a tile.
@@ -25,7 +25,7 @@ from ..errors import (
 from ._core import WAIT_CAP_MS, Reader
 from .formats import BYTES_PER_PIXEL, CHANNELS, R8, PixelFormat
 from .geometry import Rect
-from .model import Change, Cursor, Identity, Mark, Mode, State, bytes_of, pixel_array
+from .model import Change, Cursor, Mark, Mode, ProducerIdentity, State, bytes_of, pixel_array
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -60,11 +60,11 @@ class Consumer:
         return Mode(*self.reader.mode())
 
     @property
-    def producer(self) -> Identity:
+    def producer(self) -> ProducerIdentity:
         """The identity of the producer: an unchecked hint."""
         r = self.reader
         locks = bool(r.producer_locks)
-        return Identity(r.producer_pid, r.producer_start, r.producer_namespace, locks)
+        return ProducerIdentity(r.producer_pid, r.producer_start, r.producer_namespace, locks)
 
     @property
     def state(self) -> tuple[State, str]:
@@ -143,12 +143,12 @@ class Consumer:
         raise InconsistentError(f"the mode changed during each of {_TABLE_TRIES} readings")
 
     def raise_unless_live(self) -> None:
-        """Check that there is a picture and that the producer is alive.
+        """Check that the surface has a picture and that the producer is alive.
 
         Raises:
             ProducerGoneError: The producer has closed the surface or ended.
             SupersededError: A larger surface has replaced this one.
-            UnavailableError: There is no picture now.
+            UnavailableError: The surface has no picture now.
         """
         if self.reader.state_code in (State.LIVE, State.PAUSED):
             return
@@ -231,7 +231,7 @@ def next_wait(now: float, deadline: float | None) -> int | None:
 
     Args:
         now: Seconds on any clock.
-        deadline: Seconds on the same clock; None is no limit.
+        deadline: Seconds on the same clock; None: no limit.
     """
     if deadline is None:
         return WAIT_CAP_MS

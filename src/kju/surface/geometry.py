@@ -63,7 +63,7 @@ class Rect(NamedTuple):
         )
 
     def intersection(self, other: Rect) -> Rect | None:
-        """Return the common part; None if there is none."""
+        """Return the common part; None if the rectangles do not overlap."""
         x, y = max(self.x, other.x), max(self.y, other.y)
         width = min(self.right, other.right) - x
         height = min(self.bottom, other.bottom) - y

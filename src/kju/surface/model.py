@@ -1,7 +1,7 @@
 """The data shared by both sides of a surface: modes, marks, changes, states, and sizes.
 
 A `Producer` fills a surface and does not know its consumers. A `Consumer` remembers one `Mark` and
-asks for the change since; there is no other state between them. Both work on any buffer in the
+asks for the change since; they share no other state. Both work on any buffer in the
 format of ``include/kju/surface.h``, a ``bytearray`` included, without descriptors, clocks or loops.
 """
 
@@ -86,12 +86,12 @@ class Change(NamedTuple):
 set_types(Rect, Mode, Mark, Change)
 
 
-class Identity(NamedTuple):
+class ProducerIdentity(NamedTuple):
     """The process of a producer, for its consumers.
 
     Attributes:
         pid: Its process id; 0 is unknown.
-        start_time: Clock ticks since boot; tells the process from a later one with the same id.
+        start_time: Clock ticks since boot: distinguishes the process from a later one with this id.
         namespace: Inode of the pid namespace of *pid*.
         locks: Whether it holds a record lock on the surface's file while it is alive.
     """

@@ -9,7 +9,7 @@ from ._core import Writer, format_surface
 from .formats import BYTES_PER_PIXEL, XR24
 from .geometry import Rect
 from .layout import REASON_SIZE
-from .model import MAX_SIDE, TILE_SIDE, Identity, Mode, State, bytes_of, pixel_array
+from .model import MAX_SIDE, TILE_SIDE, Mode, ProducerIdentity, State, bytes_of, pixel_array
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ class Producer(Writer):
         incarnation: int,
         tile: int = TILE_SIDE,
         max_side: int = MAX_SIDE,
-        identity: Identity | None = None,
+        identity: ProducerIdentity | None = None,
     ) -> Self:
         """Format a surface in zeroed memory and return its producer.
 
@@ -48,7 +48,7 @@ class Producer(Writer):
         Raises:
             GeometryError: *buffer* is too small or the layout is impossible.
         """
-        who = identity or Identity(0, 0, 0, False)
+        who = identity or ProducerIdentity(0, 0, 0, False)
         format_surface(buffer, capacity, tile, max_side, max_side, incarnation, *who)
         return cls(buffer)
 
@@ -66,8 +66,8 @@ class Producer(Writer):
     def pixels(self) -> npt.NDArray[np.uint8]:
         """The published pixels, writable: ``(height, width, 4)`` or ``(height, width)``.
 
-        `publish` announces what was written here. Call `begin` before writing, for consumers that
-        copy exactly one version. The array belongs to one mode.
+        Call `publish` after writing to them, and `begin` before, for consumers that copy exactly
+        one version. The array belongs to one mode.
         """
         return pixel_array(self._bytes, self.pixels_offset, self.mode)
 
@@ -95,8 +95,8 @@ class Producer(Writer):
 
         Raises:
             GeometryError: The mode does not fit, or the source is too small; nothing changes.
-            LimitError: There is no space for its pixels; nothing changes.
-            FormatError: There is no converter for the source's format.
+            LimitError: The memory cannot hold its pixels; nothing changes.
+            FormatError: kju has no converter for the source's format.
         """
         wanted = width * height * BYTES_PER_PIXEL.get(fourcc, 4)
         if width > 0 and height > 0 and wanted <= self.capacity:
@@ -120,7 +120,7 @@ class Producer(Writer):
 
         Raises:
             GeometryError: *rect* leaves the mode, or the source is too small.
-            FormatError: There is no converter for the source's format.
+            FormatError: kju has no converter for the source's format.
         """
         version = self._draw(rect, source, offset, stride, source_format or "")
         self._published()
@@ -149,7 +149,7 @@ class Producer(Writer):
 
         Raises:
             GeometryError: No mode yet, a rectangle leaves it, or the source is too small.
-            FormatError: There is no converter for the source's format.
+            FormatError: kju has no converter for the source's format.
         """
         changed = self._compare(source, offset, stride, rects, source_format or "")
         self._published()
@@ -180,7 +180,7 @@ class Producer(Writer):
 
         Raises:
             GeometryError: No mode yet, or the source is too small.
-            FormatError: There is no converter for the source's format.
+            FormatError: kju has no converter for the source's format.
         """
         result = self._scan(source, offset, stride, source_format or "", now)
         if result[1]:

@@ -3,10 +3,11 @@
 | module | subject |
 |---|---|
 | `messages` | every message |
-| `greeting`, `seal`, `replay` | authentication and encryption of a session |
-| `sender`, `outgoing`, `congestion`, `inputs`, `viewer_state` | the sender's end |
-| `encoder`, `dirty`, `grid`, `pictures`, `steps`, `photos` | changes as segments |
-| `receiver`, `losses`, `picture` | the viewer's end |
+| `greeting`, `seal` | authentication and encryption of a session |
+| `sequence` | received numbers: new, repeated, early, lost |
+| `sender_session`, `in_flight`, `viewer_state` | the sender's end |
+| `encoder`, `tiles`, `steps`, `photos` | changes as segments |
+| `receiver_session`, `received_picture` | the viewer's end |
 | `codecs` | compression of pixels |
 
 Nothing here knows a socket, a clock or an event loop: callers move the messages and pass the time

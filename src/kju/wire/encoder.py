@@ -23,12 +23,10 @@ from ..surface.geometry import Rect
 from . import _wire, codecs
 from .codecs import jpeg
 from .codecs.base import MAX_BLOCK
-from .dirty import MAX_TILES, DirtyTiles
-from .grid import TileGrid
 from .messages import MAX_MESSAGE, Hello
 from .photos import ExactPolicy, PhotoPolicy
-from .pictures import MIN_MOVING_PIXELS, Pictures, bounded
-from .steps import Block, Move, Step, StepLog
+from .steps import MIN_MOVING_PIXELS, Block, Move, Pictures, Step, StepLog, bounded
+from .tiles import MAX_TILES, DirtyTiles, TileGrid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -108,7 +108,7 @@ class Input(Message, frozen=True, tag=4):
         number: The number of the input; the first is 1.
         body: A request for the screen's host.
         at: The time of sending, milliseconds after the viewer received the welcome. The sender
-            does not carry out an input older than `kju.wire.inputs.MAX_AGE`.
+            does not carry out an input older than `kju.wire.sequence.MAX_AGE`.
     """
 
     number: Serial

@@ -21,10 +21,9 @@ import numpy as np
 
 from ..surface.geometry import Rect
 from .codecs import jpeg, zstd
-from .grid import TileGrid, merged
 from .messages import MAX_PHOTO_PIXELS, MAX_PHOTOS, Photo
-from .pictures import MAX_RECTS, Pictures
-from .steps import PHOTO_OVERHEAD, Block, Move, Step
+from .steps import MAX_RECTS, PHOTO_OVERHEAD, Block, Move, Pictures, Step
+from .tiles import TileGrid, merged
 
 if TYPE_CHECKING:
     import numpy.typing as npt

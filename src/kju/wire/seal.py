@@ -5,7 +5,7 @@ proof of its identity covers it. The two halves and the greeting give two AES-25
 each direction. Nobody can derive them later from a recorded session.
 
 A sealed message is its number (6 bytes, big-endian) and the encrypted message. Messages may be
-lost, late or repeated, so each number is accepted once (`kju.wire.replay`).
+lost, late or repeated, so each number is accepted once (`kju.wire.sequence`).
 
 All members of an audience share one key, and any of them could encrypt with it, so the sender also
 signs its messages for them (Ed25519). When a member leaves, the others get a new key. A message to
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import PeerError
 from .messages import MAX_MESSAGE
-from .replay import ReplayGuard
+from .sequence import ReplayGuard
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey

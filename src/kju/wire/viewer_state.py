@@ -9,16 +9,15 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..surface.formats import R8
 from . import codecs
-from .congestion import Sent
 from .encoder import Encoder
-from .messages import MAX_CURSOR, Cursor, LossySegment, Mode, Numbered, Segment, State
+from .in_flight import NOT_SENT, InFlight
+from .messages import MAX_CURSOR, Cursor, LossySegment, Mode, Segment, State
 from .steps import Step
 
 if TYPE_CHECKING:
@@ -26,27 +25,6 @@ if TYPE_CHECKING:
 
     from ..surface.consumer import Consumer
     from ..surface.geometry import Rect
-
-NOT_SENT = Sent(0, 0.0, 0, 0.0, False)
-
-
-@dataclass
-class InFlight:
-    """A message that was sent and is not acknowledged.
-
-    Attributes:
-        sent: Its size and time.
-        message: The message.
-        tiles: The tiles that it brings up to date; None after it was written off.
-        is_step: It builds on the segments before it.
-        is_late: Its acknowledgement was overdue.
-    """
-
-    sent: Sent
-    message: Numbered
-    tiles: npt.NDArray[np.intp] | None = None
-    is_step: bool = False
-    is_late: bool = False
 
 
 class ViewerState:

@@ -10,8 +10,8 @@ from support.hostile_text import HOSTILE
 from support.link_scene import free_port
 
 from kju.cli import network
-from kju.remote import address
-from kju.remote.endpoints import Options, endpoint
+from kju.remote import addresses
+from kju.remote.addresses import Options, endpoint
 from kju.remote.transport import Engine
 
 pytest.importorskip("zenoh")
@@ -29,7 +29,7 @@ def test_remote_screens_are_listed_in_plain_lines(capsys: pytest.CaptureFixture[
         engine = await Engine.open(Options(listen=[endpoint(place)], datagrams=False))
         for name in names:
             if not set(name) & set("#?$*\0"):  # what zenoh takes in a key
-                engine.declare_token(address.presence(name))
+                engine.declare_token(addresses.presence(name))
         served.set()
         await asyncio.to_thread(over.wait, 60)
         await engine.close()

@@ -23,20 +23,20 @@ from support.trusting import home
 from support.wire_scene import surface
 
 from kju.errors import InputError, UnavailableError
-from kju.remote import address, link_status
+from kju.remote import addresses, mirror_link
 from kju.remote import mirror as mirror_module
+from kju.remote.addresses import Options, endpoint
 from kju.remote.certificates import Kind
-from kju.remote.endpoints import Options, endpoint
 from kju.remote.mirror import Mirror
 from kju.remote.proof import Authenticator, Prover
 from kju.remote.transport import Engine
 from kju.remote.trust import Trust
 from kju.serving import audience as audience_module
-from kju.serving import registry
-from kju.serving.registry import ServedViewer
+from kju.serving import served_viewers
+from kju.serving.served_viewers import ServedViewer
 from kju.wire.greeting import Admission, Stage
 from kju.wire.messages import Ack, Done, Goodbye, Hello, Refused, Role, encode
-from kju.wire.receiver import ReceiverSession
+from kju.wire.receiver_session import ReceiverSession
 
 pytest.importorskip("zenoh")
 pytest.importorskip("cryptography")
@@ -110,14 +110,14 @@ async def test_a_refusal_in_the_senders_name_does_not_keep_a_viewer_out(
     came = served._on_data
 
     def refused_first(key: str, data: bytes) -> None:
-        number = address.viewer_of(key)
+        number = addresses.viewer_of(key)
         if number not in served.registry.viewers:
             for lie in (Refused("go away"), Goodbye("go away")):
-                here.put_reliable(address.downward(NAME, number), encode(lie))
+                here.put_reliable(addresses.to_viewer(NAME, number), encode(lie))
         came(key, data)
 
     served._undo[0]()
-    served._undo[0] = here.subscribe(address.upward(NAME, "*"), refused_first)
+    served._undo[0] = here.subscribe(addresses.from_viewer(NAME, "*"), refused_first)
     viewer = viewer_of(there, home(lab, "ann", tmp_path))
     await viewer.open(10)
     assert viewer.receiver.hint == "go away"
@@ -135,7 +135,7 @@ async def test_an_open_session_ends_with_the_right_to_it(
     audience: bool,
     open_link: OpenLink,
 ) -> None:
-    monkeypatch.setattr(registry, "CHECK_INTERVAL", 0.1)
+    monkeypatch.setattr(served_viewers, "CHECK_INTERVAL", 0.1)
     _, there, served = await open_link(new_screen(), Authenticator(lab, NAME))
     viewer = viewer_of(there, home(lab, "ann", tmp_path), audience=audience)
     await viewer.open(10)
@@ -211,7 +211,7 @@ async def test_an_input_of_a_session_that_ended_is_not_done_in_the_next(
     pending = asyncio.create_task(viewer.input(b"rm -rf"))
     await until(lambda: bool(kept))
     if end == "silence":
-        before.heard = viewer._times.started = viewer._loop.time() - 3 * link_status.STALE_TIME - 1
+        before.heard = viewer._times.started = viewer._loop.time() - 3 * mirror_link.STALE_TIME - 1
         viewer._tick()
     else:
         viewer._on_presence("", False)
@@ -253,7 +253,7 @@ async def test_a_flood_of_greetings_in_her_name_does_not_shut_a_user_out(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Her proof takes a while (a far link), in which the flood fills all places once more."""
-    monkeypatch.setattr(registry, "MAX_GREETING", 16)
+    monkeypatch.setattr(served_viewers, "MAX_GREETING", 16)
     greeted: list[Hello] = []
     sender = Authenticator(lab, NAME)
 
@@ -277,7 +277,7 @@ async def test_a_flood_of_greetings_in_her_name_does_not_shut_a_user_out(
                 late, before = held[:], len(greeted)
                 held.clear()
                 for _ in range(16):
-                    eve.put_reliable(address.upward(NAME, os.urandom(16).hex()), hello)
+                    eve.put_reliable(addresses.from_viewer(NAME, os.urandom(16).hex()), hello)
                 await until(lambda: len(greeted) >= before + 16)  # noqa: B023
                 for what in late:
                     put(*what)
@@ -296,16 +296,16 @@ async def test_audience_places_become_free_when_their_viewers_are_silent(
     open_link: OpenLink,
 ) -> None:
     """Who has no token and says nothing more: a crash, or somebody who takes all places."""
-    monkeypatch.setattr(registry, "MAX_MEMBERS", 3)
-    monkeypatch.setattr(registry, "MEMBER_TIMEOUT", 1.5)
-    monkeypatch.setattr(registry, "CHECK_INTERVAL", 0.1)
+    monkeypatch.setattr(served_viewers, "MAX_MEMBERS", 3)
+    monkeypatch.setattr(served_viewers, "MEMBER_TIMEOUT", 1.5)
+    monkeypatch.setattr(served_viewers, "CHECK_INTERVAL", 0.1)
     monkeypatch.setattr(mirror_module, "KEEP_ALIVE_INTERVAL", 0.2)
     _, there, served = await open_link(new_screen())
     stays = Mirror(there, NAME, surface(), "view", audience=True)
     await stays.open(10)
     hello = encode(Hello(1, "view", ["zstd"], 1 << 20, audience=True))
     for _ in range(2):
-        there.put_reliable(address.upward(NAME, os.urandom(16).hex()), hello)
+        there.put_reliable(addresses.from_viewer(NAME, os.urandom(16).hex()), hello)
     await until(lambda: len(served.registry.members) == 3)
     came = Mirror(there, NAME, surface(), "view", audience=True)
     came._connect()
@@ -325,7 +325,7 @@ async def test_audience_places_become_free_when_their_viewers_are_silent(
 async def test_a_user_has_some_places_of_an_audience_and_not_all(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_link: OpenLink
 ) -> None:
-    monkeypatch.setattr(registry, "MAX_MEMBERS_PER_USER", 2)
+    monkeypatch.setattr(served_viewers, "MAX_MEMBERS_PER_USER", 2)
     ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
     _, there, served = await open_link(new_screen(), Authenticator(lab, NAME))
     crowd = [viewer_of(there, ann, audience=True) for _ in range(3)]
@@ -355,7 +355,7 @@ async def test_a_former_member_cannot_read_messages_to_the_audience(
     for each in (*stays, leaves):
         await each.open(10)
     said: list[bytes] = []
-    there.subscribe(address.to_all(NAME, "*"), lambda key, data: said.append(data))
+    there.subscribe(addresses.to_audience(NAME, "*"), lambda key, data: said.append(data))
     member = leaves.receiver._greeting.member
     assert member is not None
     leaves.close()

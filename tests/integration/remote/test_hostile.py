@@ -24,17 +24,17 @@ from support.link_scene import (
 from support.wire_scene import surface
 
 from kju.errors import UnavailableError, UsageError
-from kju.remote import address
+from kju.remote import addresses
 from kju.remote import mirror as mirror_module
 from kju.remote.mirror import Mirror
 from kju.remote.proof import Authenticator, Prover
 from kju.remote.transport import Engine
 from kju.remote.trust import Trust
 from kju.serving import audience as audience_module
-from kju.serving import registry
-from kju.serving.registry import ServedViewer
+from kju.serving import served_viewers
 from kju.serving.served_screen import ServedScreen
-from kju.wire import sender as sender_module
+from kju.serving.served_viewers import ServedViewer
+from kju.wire import sender_session as sender_module
 from kju.wire.greeting import Admission
 from kju.wire.messages import Ack, Done, Goodbye, Hello, Input, encode
 
@@ -46,7 +46,7 @@ HELLO = Hello(1, "view", ["zstd"], 1 << 20)
 def says(where: Engine, message: object, number: str = "") -> str:
     """Say something as a viewer that has no inlet; returns which."""
     number = number or os.urandom(16).hex()
-    where.put_reliable(address.upward(NAME, number), encode(message))  # type: ignore[arg-type]
+    where.put_reliable(addresses.from_viewer(NAME, number), encode(message))  # type: ignore[arg-type]
     return number
 
 
@@ -79,7 +79,7 @@ async def test_others_on_the_network_neither_read_nor_speak(lab: Trust) -> None:
         screen.draw(rng)
         await until(lambda: all(shows(each, screen) for each in targets))
         assert not any(secret in data for _, data in heard)
-        numbers = {address.viewer_of(key) for key, _ in heard}
+        numbers = {addresses.viewer_of(key) for key, _ in heard}
         assert len(numbers) == 4  # two of an audience, the audience, and ann
         strange, before = [], served._on_invalid
         served._on_invalid = lambda *what: (strange.append(what), before(*what))  # type: ignore[assignment, method-assign, misc]
@@ -89,9 +89,9 @@ async def test_others_on_the_network_neither_read_nor_speak(lab: Trust) -> None:
         lies = [Goodbye("bye"), Hello(1, "control", ["zstd"], 1000, "ann"), Input(9, b"key")]
         for number in numbers:
             for lie in lies:
-                eve.put_reliable(address.upward(NAME, number), encode(lie))
-                eve.put_reliable(address.downward(NAME, number), encode(lie))
-                eve.put_reliable(address.to_all(NAME, number), encode(lie))
+                eve.put_reliable(addresses.from_viewer(NAME, number), encode(lie))
+                eve.put_reliable(addresses.to_viewer(NAME, number), encode(lie))
+                eve.put_reliable(addresses.to_audience(NAME, number), encode(lie))
         # What she has heard said to the sender, and two lies to each of three sessions.
         await until(lambda: len(strange) >= len(again) - 3 + 3 * 2)
         sessions = {*served.registry.viewers, *served.registry.members}
@@ -183,7 +183,7 @@ async def test_an_invalid_acknowledgement_ends_only_its_member(open_link: OpenLi
 
 async def test_a_viewer_that_answers_nothing_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its token does not count: anybody on the network can have that."""
-    monkeypatch.setattr(registry, "VIEWER_TIMEOUT", 1.5)
+    monkeypatch.setattr(served_viewers, "VIEWER_TIMEOUT", 1.5)
     gone: list[ServedViewer] = []
     place = f"tcp/127.0.0.1:{free_port()}"
     screen = new_screen()
@@ -195,7 +195,7 @@ async def test_a_viewer_that_answers_nothing_is_forgotten(monkeypatch: pytest.Mo
         viewer = Mirror(there, NAME, surface())
         await viewer.open(10)
         silent = says(there, HELLO)
-        there.declare_token(address.token(NAME, silent))
+        there.declare_token(addresses.viewer_token(NAME, silent))
         await until(lambda: silent in served.registry.viewers)
         await until(lambda: silent not in served.registry.viewers)
         assert [each.id for each in gone] == [silent]
@@ -208,8 +208,8 @@ async def test_a_viewer_that_answers_nothing_is_forgotten(monkeypatch: pytest.Mo
 async def test_a_crowd_is_let_in_up_to_a_limit(
     monkeypatch: pytest.MonkeyPatch, lab: Trust, kind: str, open_link: OpenLink
 ) -> None:
-    monkeypatch.setattr(registry, "MAX_GREETING", 8)
-    monkeypatch.setattr(registry, "MAX_VIEWERS", 10)
+    monkeypatch.setattr(served_viewers, "MAX_GREETING", 8)
+    monkeypatch.setattr(served_viewers, "MAX_VIEWERS", 10)
     opened = asyncio.Event()
     screen, target = new_screen(), surface()
     plain = screen.open
@@ -245,7 +245,7 @@ async def test_a_control_viewer_counts_toward_the_limit_of_viewers(
     open_link: OpenLink,
 ) -> None:
     """A hello for the audience with the role control is no member's."""
-    monkeypatch.setattr(registry, "MAX_VIEWERS", 2)
+    monkeypatch.setattr(served_viewers, "MAX_VIEWERS", 2)
     _, there, served = await open_link(new_screen())
     for _ in range(2):
         says(there, HELLO)
@@ -284,7 +284,7 @@ async def test_viewers_get_no_details_of_a_screen_that_cannot_open(
 async def test_a_user_has_some_mirrors_and_not_all(
     monkeypatch: pytest.MonkeyPatch, lab: Trust, open_link: OpenLink
 ) -> None:
-    monkeypatch.setattr(registry, "MAX_VIEWERS_PER_USER", 2)
+    monkeypatch.setattr(served_viewers, "MAX_VIEWERS_PER_USER", 2)
     monkeypatch.setattr(mirror_module, "RECONNECT_TIME", 30.0)
     screen = new_screen()
     _, there, served = await open_link(screen, Authenticator(lab, NAME))
@@ -399,7 +399,7 @@ async def test_oversized_messages_are_not_assembled() -> None:
 async def test_an_audience_has_a_limit(
     monkeypatch: pytest.MonkeyPatch, open_link: OpenLink
 ) -> None:
-    monkeypatch.setattr(registry, "MAX_MEMBERS", 2)
+    monkeypatch.setattr(served_viewers, "MAX_MEMBERS", 2)
     _, there, served = await open_link(new_screen())
     crowd = [Mirror(there, NAME, surface(), "view", audience=True) for _ in range(3)]
     for each in crowd[:2]:

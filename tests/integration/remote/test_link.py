@@ -28,20 +28,20 @@ from kju.emulators.mirror.console import MirrorConsole
 from kju.emulators.mirror.devices import mirror_devices
 from kju.errors import InputError, KjuError, RoleError, UnavailableError
 from kju.protocol.messages import Request
-from kju.remote import link_status
 from kju.remote import mirror as mirror_module
-from kju.remote.endpoints import Options, Tls, endpoint
+from kju.remote import mirror_link
+from kju.remote.addresses import Options, Tls, endpoint
+from kju.remote.connection_errors import answers_quic
 from kju.remote.mirror import Mirror
-from kju.remote.reachability import answers_quic
 from kju.remote.transport import MAX_QUEUED, Engine
 from kju.remote.trust import Trust
 from kju.serving import shared_screen
-from kju.serving.registry import ServedViewer
 from kju.serving.served_screen import ServedScreen
+from kju.serving.served_viewers import ServedViewer
 from kju.surface import Mark, State
 from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
-from kju.wire import sender as sender_module
+from kju.wire import sender_session as sender_module
 from kju.wire.greeting import Admission
 from kju.wire.messages import Done, Hello
 
@@ -94,7 +94,7 @@ async def test_a_viewer_gets_the_view_role_or_is_refused(open_link: OpenLink) ->
 async def test_a_lost_link_makes_the_picture_stale_and_reconnects(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(link_status, "STALE_TIME", 1.0)
+    monkeypatch.setattr(mirror_link, "STALE_TIME", 1.0)
     place = f"tcp/127.0.0.1:{free_port()}"
     rng, screen, told, target = np.random.default_rng(1), new_screen(), [], surface()
     async with contextlib.AsyncExitStack() as stack:

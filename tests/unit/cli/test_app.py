@@ -8,10 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from kju import errors
-from kju.cli import app, demo, network, snapshots
-from kju.cli.app import check_own_options, loaded, split_qemu_arguments
-from kju.cli.commands import ENTRIES
-from kju.cli.exits import Exit, line_of
+from kju.cli import app, demo, machines, network
+from kju.cli.app import ENTRIES, check_own_options, loaded, split_qemu_arguments
+from kju.cli.output import Exit, line_of
 from kju.cli.status import readable
 from kju.client.targets import attach_to_look, is_address
 from kju.emulators.qemu.program import Qemu
@@ -23,8 +22,8 @@ def test_terminal_sequences_from_a_disk_are_escaped(monkeypatch, capsys):
     assert line_of(errors.QemuError(f"{hostile}\nmore")) == r"\x1b[2Jx\x9b more"
     saved = Saved(tag=hostile, time=1.0, size=1 << 20, lacking=[hostile])
     machine = SimpleNamespace(snapshots=SimpleNamespace(list=lambda: [saved]))
-    monkeypatch.setattr(snapshots, "attach_to_look", lambda name: nullcontext(machine))
-    snapshots.list_("m", json=False)
+    monkeypatch.setattr(machines, "attach_to_look", lambda name: nullcontext(machine))
+    assert app.run(["snapshot", "ls", "m"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("\\x1b[2Jx\\x9b  19") and out.endswith("not in \\x1b[2Jx\\x9b\n")
 
@@ -145,7 +144,7 @@ def test_the_network_names_its_extra_before_certificates(monkeypatch, tmp_path, 
 
 def test_a_missing_image_of_the_demo_is_named():
     with pytest.raises(errors.UsageError, match=r"^the image none\.img does not exist; use a path"):
-        demo.guests.find("none.img")
+        demo.demo("none.img")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +201,7 @@ def claimed(monkeypatch, *names):
 def test_the_only_machines_name_may_be_left_out(place, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "kju.cli.power.attach", lambda name: asked.append(name) or nullcontext(Fake)
+        "kju.cli.machines.attach", lambda name: asked.append(name) or nullcontext(Fake)
     )
     claimed(monkeypatch, "web")
     assert app.run(["pause"]) == 0

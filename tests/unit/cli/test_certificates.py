@@ -9,7 +9,7 @@ import pytest
 from kju.cli import certificates as command
 from kju.cli.network import Reach
 from kju.errors import UsageError
-from kju.remote.known import KnownSender, KnownSenders
+from kju.remote.key_lists import KnownSender, KnownSenders
 from kju.remote.trust import Trust
 
 pytest.importorskip("cryptography")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kju.cli.exits import Exit, code_of
+from kju.cli.output import Exit, code_of
 from kju.errors import FileError, KjuError, LimitError
 from kju.files import descriptor_limit, file_error, lost_descriptors
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from support.faults import MODULES, Faults, kills, sweep
 
-from kju.cli import certificates, edit, needle, screen, wait
+from kju.cli import certificates, screen, wait
+from kju.cli import defined as commands
 from kju.client import defined
 from kju.emulators.input.devices import InputLog
 from kju.errors import FileError, UsageError, WaitTimeoutError
@@ -63,7 +64,7 @@ def test_edit(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     # The edited text stays where it cannot be removed; the next edit begins anew.
     failed = sweep(
         root,
-        lambda: edit.edit_definition("web"),
+        lambda: commands.edit_definition("web"),
         monkeypatch,
         lambda p: p.endswith(store.EDITED),
         number,
@@ -321,11 +322,12 @@ def test_other_formats_of_pictures(
 
 
 def test_picture_of_a_timeout(root: Path, surface: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = wait.Wanted("", (), -1, False, "#123456", "", (), 0, 1, 0)
 
     def waiting() -> None:
         try:
-            wait.wait_for(surface, wanted, 0, 0.01, str(root / "wait.png"), False)
+            wait.wait(
+                surface, colour="#123456", timeout=0.01, save_on_timeout=str(root / "wait.png")
+            )
         except WaitTimeoutError:
             return
         raise AssertionError
@@ -335,7 +337,7 @@ def test_picture_of_a_timeout(root: Path, surface: str, monkeypatch: pytest.Monk
 
 def test_needle(root: Path, surface: str, monkeypatch: pytest.MonkeyPatch) -> None:
     place = str(root / "needle.png")
-    assert sweep(root, lambda: needle.needle(surface, place, "0,0,8,8", (), "", 0, 0), monkeypatch)
+    assert sweep(root, lambda: wait.needle(surface, place, "0,0,8,8", (), "", 0, 0), monkeypatch)
 
 
 def test_report(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from support.faults import is_new, tree
 
-from kju.cli import certificates, edit
-from kju.cli.exits import Exit, code_of
+from kju.cli import certificates
+from kju.cli import defined as commands
+from kju.cli.output import Exit, code_of
 from kju.errors import KjuError, UsageError
 from kju.files import is_temporary, write_output
 from kju.memory import SurfaceProducer
@@ -110,7 +111,7 @@ def test_edit(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def operation() -> None:
         try:
-            edit.edit_definition("web")
+            commands.edit_definition("web")
         except UsageError as error:  # of the editor, which had no room
             assert "ended with status" in str(error)
             text = definitions_folder() / "web" / defined.EDITED
@@ -129,17 +130,17 @@ def test_an_edit_without_room_and_one_with_room(
     monkeypatch.setenv("EDITOR", "true")
     rest = fill(disk, 0)
     with pytest.raises(KjuError, match=r"machine\.toml\.edited cannot be written: No space left"):
-        edit.edit_definition("web")
+        commands.edit_definition("web")
     assert sorted(path.name for path in made.folder.iterdir()) == ["machine.toml"]
     rest.unlink()
-    edit.edit_definition("web")
+    commands.edit_definition("web")
     assert "web has not changed" in capsys.readouterr().out
     # An editor that cuts its text, and does not say so.
     monkeypatch.setenv("EDITOR", "truncate -s 90")
     with pytest.raises(UsageError, match="web has not changed; your text"):
-        edit.edit_definition("web")
+        commands.edit_definition("web")
     monkeypatch.setenv("EDITOR", "true")
-    edit.edit_definition("web")
+    commands.edit_definition("web")
     assert defined.read("web").definition == made.definition
 
 

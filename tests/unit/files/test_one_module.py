@@ -45,12 +45,12 @@ EXCEPTIONS = {
     # A memfd, opened for writing once more: QEMU looks for such a descriptor.
     ("emulators/qemu/screenshot.py", "O_WRONLY"),
     # A log of kju's own class, which writes through `kju.files`.
-    ("emulators/input/log.py", "self._log.replace"),
+    ("emulators/input/devices.py", "self._log.replace"),
     ("emulators/qemu/snapshots.py", "self._context.inputs.replace"),
     # Descriptors that are open already: a memfd, and standard output.
-    ("emulators/qemu/program.py", "os.fdopen"), ("serving/refusals.py", "os.fdopen"),
+    ("emulators/qemu/program.py", "os.fdopen"), ("remote/connection_errors.py", "os.fdopen"),
     # Devices.
-    ("cli/exits.py", "O_WRONLY"), ("cli/demo/link.py", "O_RDWR"),
+    ("cli/output.py", "O_WRONLY"), ("cli/demo/link.py", "O_RDWR"),
     # A new folder (mode 0700, random name) for programs that write by paths, removed at the end.
     ("guests/sample.py", "tempfile.TemporaryDirectory"),
     ("cli/demo/remote.py", "tempfile.TemporaryDirectory"),
@@ -63,16 +63,16 @@ EXCEPTIONS = {
     ("report/film.py", "Image.fromarray(colours).save"),
     ("vision/needle.py", "Image.fromarray(np.ascontiguousarray(self.pixels[..., ::-1])).save"),
     # Methods of kju's own: screens, needles, timeouts and reports write through `write_output`.
-    ("cli/needle.py", "made.save"),
+    ("cli/wait.py", "made.save"),
     ("viewers/viewer.py", "self._connection.save"), ("cli/wait.py", "error.save"),
     ("viewers/qt/window.py", "self.view.viewer.save"), ("report/record.py", "error.save"),
     ("report/record.py", "self.save"),
     ("viewers/connection.py", "attachment.save"),
     ("viewers/terminal/view.py", "self.viewer.save"),
     # A snapshot, in QEMU's disks.
-    ("cli/snapshots.py", "machine.snapshots.save"),
+    ("cli/machines.py", "machine.snapshots.save"),
     # Messages, connections and displays that are opened.
-    ("wire/receiver.py", "opens.open"), ("wire/sender.py", "self.seal.open"),
+    ("wire/receiver_session.py", "opens.open"), ("wire/sender_session.py", "self.seal.open"),
     ("emulators/mirror/emulator.py", "self._inlet.open"),
     ("serving/served_screen.py", "self._screen.open"),
     ("remote/mirror.py", "self._link.open"),

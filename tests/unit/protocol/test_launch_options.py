@@ -10,8 +10,7 @@ import pytest
 import kju
 import pytest_kju
 from kju import aio
-from kju.cli.app import load
-from kju.cli.commands import ENTRIES
+from kju.cli.app import ENTRIES, load
 from kju.errors import UsageError
 from kju.protocol.launch_options import (
     DefineOptions,

@@ -14,8 +14,8 @@ import pytest
 from support.trusting import NAME, answer, asked, greet, home
 
 from kju.errors import KjuError, PeerError, UsageError
-from kju.remote import certificates, json_file
-from kju.remote.known import KnownSender, KnownSenders
+from kju.remote import certificates, key_lists
+from kju.remote.key_lists import KnownSender, KnownSenders
 from kju.remote.proof import Authenticator, Prover
 from kju.remote.trust import Identity, Trust
 from kju.wire.messages import Hello, decode_from_sender, encode
@@ -109,14 +109,14 @@ def test_of_two_first_sessions_at_the_same_time_one_sender_is_accepted(
 ) -> None:
     """The other mirror remembers its sender after this one has looked, and before it remembers."""
     ann, other = home(lab, "ann", tmp_path), another_host(lab, tmp_path)
-    change = json_file.change
+    change = key_lists.change_list
 
     def late(*arguments: Any) -> None:
-        monkeypatch.setattr(json_file, "change", change)
+        monkeypatch.setattr(key_lists, "change_list", change)
         assert mirror(Prover(ann, "ann", NAME), other) == "host2"
         change(*arguments)
 
-    monkeypatch.setattr(json_file, "change", late)
+    monkeypatch.setattr(key_lists, "change_list", late)
     with pytest.raises(PeerError, match="has changed from 'host2'"):
         mirror(Prover(ann, "ann", NAME), lab)
     assert KnownSenders(ann.folder).all() == {NAME: KnownSender("host2", key_of(other))}

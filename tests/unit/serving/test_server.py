@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from kju.errors import UsageError
-from kju.remote.endpoints import Options, endpoint
+from kju.remote.addresses import Options, endpoint
 from kju.remote.proof import Authenticator
 from kju.remote.trust import Trust
-from kju.serving import Server
+from kju.serving.server import Server
 
 pytest.importorskip("cryptography")
 

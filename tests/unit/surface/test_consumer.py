@@ -14,7 +14,7 @@ from kju.errors import (
     SupersededError,
     UnavailableError,
 )
-from kju.surface import NOTHING_TAKEN, Identity, Mark, State, layout, surface_size
+from kju.surface import NOTHING_TAKEN, Mark, ProducerIdentity, State, layout, surface_size
 from kju.surface.consumer import Consumer, copy_frame, next_wait
 from kju.surface.formats import R8, XR24
 from kju.surface.geometry import Rect
@@ -134,7 +134,7 @@ def test_a_view_is_read_only_and_shows_later_pixels(producer, consumer):
 
 
 def test_the_identity_of_the_producer(memory):
-    who = Identity(1, 2, 3, True)
+    who = ProducerIdentity(1, 2, 3, True)
     Producer.format(memory, 4096, incarnation=3, max_side=128, identity=who)
     assert Consumer(memory).producer == who
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kju.surface import Identity, State, layout, surface_size
+from kju.surface import ProducerIdentity, State, layout, surface_size
 from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
 
@@ -21,7 +21,7 @@ def test_the_generated_layout_is_current():
 def test_the_layout_reads_fields_that_the_core_wrote():
     memory = bytearray(surface_size(4096, max_side=64))
     producer = Producer.format(
-        memory, 4096, incarnation=77, max_side=64, identity=Identity(11, 22, 33, True)
+        memory, 4096, incarnation=77, max_side=64, identity=ProducerIdentity(11, 22, 33, True)
     )
     producer.set_mode(20, 10)
     producer.move_cursor(-3, 4, True)

@@ -10,8 +10,8 @@ import pytest
 from support.wire_scene import Link, Scene, Viewer
 
 from kju.wire import messages
-from kju.wire.inputs import MAX_AGE
 from kju.wire.messages import Cursor, Done, Input, Mode, Ping, Segment
+from kju.wire.sequence import MAX_AGE
 
 #: What `kju.remote.mirror.STALE` allows, seconds.
 STALE = 3.0

@@ -15,7 +15,7 @@ from kju.surface.consumer import Consumer
 from kju.surface.geometry import Rect
 from kju.wire import _wire, codecs, messages
 from kju.wire.encoder import Encoder
-from kju.wire.receiver import ReceiverSession
+from kju.wire.receiver_session import ReceiverSession
 
 SIZE = (1280, 800, 4)
 #: One colour over the whole picture, 10 bytes.

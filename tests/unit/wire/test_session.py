@@ -17,7 +17,7 @@ from kju.surface.geometry import Rect
 from kju.wire import codecs, messages
 from kju.wire.codecs import jpeg
 from kju.wire.greeting import Admission, Stage
-from kju.wire.inputs import MAX_INPUTS
+from kju.wire.in_flight import MAX_RETRANSMISSIONS
 from kju.wire.messages import (
     Ack,
     Challenge,
@@ -32,9 +32,9 @@ from kju.wire.messages import (
     Proof,
     Welcome,
 )
-from kju.wire.outgoing import MAX_RETRANSMISSIONS
-from kju.wire.receiver import MAX_EARLY, ReceiverSession
+from kju.wire.receiver_session import MAX_EARLY, ReceiverSession
 from kju.wire.seal import GroupSeal, KeyExchange
+from kju.wire.sequence import MAX_INPUTS
 
 
 def draw(scene: Scene, rng: np.random.Generator) -> None:

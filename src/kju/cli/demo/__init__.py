@@ -26,9 +26,11 @@ from ...client.surface import Surface
 from ...errors import FileError, KjuError, UsageError, WaitTimeoutError
 from ...files import write_output
 from ...guests import sample
-from ..parameters import completing
-from .guests import LINUX, Act, Guest, find, print_progress
+from ..command import completing
 
+_ROUNDS = 4
+#: The sample guest's name for `find`.
+_LINUX = "linux"
 # By this step the guest shows something.
 _PICTURE_AFTER = 4
 #: Seconds between two checks that the viewer still runs.
@@ -41,7 +43,7 @@ def demo(
         typer.Option(
             metavar="GUEST",
             help="invaders, linux, memtest, or an image's path.",
-            autocompletion=completing(("invaders", LINUX, "memtest")),
+            autocompletion=completing(("invaders", _LINUX, "memtest")),
         ),
     ] = "invaders",
     seconds: Annotated[
@@ -64,12 +66,12 @@ def demo(
     The guest linux has a login and a shell; its first use builds it from Debian packages.
     """
     if copy_to:
-        copy_guest(guest, copy_to)
+        _copy(guest, copy_to)
     else:
-        play_guest(guest, seconds, remote=remote)
+        _play(guest, seconds, remote=remote)
 
 
-def play_guest(name: str, seconds: float, *, remote: bool = False) -> None:
+def _play(name: str, seconds: float, *, remote: bool = False) -> None:
     """Run the demo until the viewer is left, or time is up; nothing is left behind.
 
     Args:
@@ -83,7 +85,7 @@ def play_guest(name: str, seconds: float, *, remote: bool = False) -> None:
     """
     if remote:
         extras.require("remote", "kju demo --remote")
-    guest = find(name)
+    guest = _find_guest(name)
     player = None
     try:
         with _machine(guest) as machine, _stage(machine, remote=remote) as stage:
@@ -101,7 +103,7 @@ def play_guest(name: str, seconds: float, *, remote: bool = False) -> None:
             _print_farewell(guest, player.saved)
 
 
-def copy_guest(name: str, target: str) -> None:
+def _copy(name: str, target: str) -> None:
     """Copy the sample guest's disk to a new file, and print how to log in.
 
     Raises:
@@ -109,14 +111,16 @@ def copy_guest(name: str, target: str) -> None:
         FileError: There is such a file already, or it cannot be written.
         GuestError: The sample guest cannot be built.
     """
-    if name != LINUX:
-        raise UsageError(f"only the sample guest can be copied: --guest {LINUX} --copy-to {target}")
-    sample.copy(Path(target), print_progress)
+    if name != _LINUX:
+        raise UsageError(
+            f"only the sample guest can be copied: --guest {_LINUX} --copy-to {target}"
+        )
+    sample.copy(Path(target), _print_progress)
     print(f"{target} is the sample guest: log in as root, without a password")
 
 
 @contextlib.contextmanager
-def _machine(guest: Guest) -> Iterator[Machine]:
+def _machine(guest: _Guest) -> Iterator[Machine]:
     print(f"starting {guest.title} in QEMU ({guest.image})", flush=True)
     with launch(guest.image, memory=guest.memory, args=guest.arguments) as machine:
         info = machine.info()
@@ -189,7 +193,7 @@ class _Player:
         saved: Path of the picture; empty before it is saved.
     """
 
-    def __init__(self, stage: _Stage, guest: Guest) -> None:
+    def __init__(self, stage: _Stage, guest: _Guest) -> None:
         self.saved = ""
         self._machine, self._screen = stage.machine, stage.screen
         self._guest = guest
@@ -217,7 +221,7 @@ class _Player:
                 return True
         return False
 
-    def _press(self, act: Act) -> None:
+    def _press(self, act: _Act) -> None:
         keys = self._machine.keyboard
         if act.text:
             keys.type(act.text)
@@ -254,14 +258,14 @@ def _ends_within(viewer: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
-def _print_farewell(guest: Guest, saved: str) -> None:
+def _print_farewell(guest: _Guest, saved: str) -> None:
     kju = _own_command()
     image, name = guest.image, Path(guest.image).stem
     lines = [f"a picture of it: {saved}"] if saved else []
     lines += ["try next:"]
     keys = "left spc"
     if guest.arguments:  # the copy is the user's own, with room for snapshots
-        lines += [f"  {kju} demo --guest {LINUX} --copy-to linux.qcow2"]
+        lines += [f"  {kju} demo --guest {_LINUX} --copy-to linux.qcow2"]
         image, keys = "linux.qcow2", "ret"
     lines += [
         f"  {kju} run --detach {image}",
@@ -290,3 +294,116 @@ def _own_command() -> str:
     with contextlib.suppress(ValueError):
         return str(own.absolute().relative_to(Path.cwd()))
     return str(own)
+
+
+class _Act(NamedTuple):
+    """One step of the demo.
+
+    Attributes:
+        after: Seconds to wait first.
+        key: Chord to press; empty for none.
+        hold: Seconds to hold it; 0 for one stroke.
+        shows: Text to wait for first; empty for none.
+        text: Text to type; empty for none.
+    """
+
+    after: float
+    key: str = ""
+    hold: float = 0.0
+    shows: str = ""
+    text: str = ""
+
+
+class _Guest(NamedTuple):
+    """A guest, and the steps of its demo.
+
+    Attributes:
+        title: Its description.
+        image: Path of its image.
+        memory: Its memory.
+        first: Steps at the beginning.
+        then: Steps that are repeated.
+        again: Steps between some rounds of those.
+        arguments: QEMU's, besides those that the image and the memory make.
+    """
+
+    title: str
+    image: str
+    memory: str
+    first: tuple[_Act, ...]
+    then: tuple[_Act, ...]
+    again: tuple[_Act, ...] = ()
+    arguments: tuple[str, ...] = ()
+
+    def acts(self, *, repeat: bool) -> Iterator[_Act]:
+        """Yield the steps, once or without end."""
+        yield from self.first
+        yield from self.then
+        while repeat:
+            for _ in range(_ROUNDS):
+                yield from self.then
+            yield from self.again
+
+
+def _shots(*keys: str) -> tuple[_Act, ...]:
+    """Return moves with a shot after each."""
+    return tuple(act for key in keys for act in (_Act(0.3, key, 0.35), _Act(0.1, "spc")))
+
+
+#: Under TCG the game is on the screen after four seconds. Esc starts a new one, because the
+#: invaders have landed after a minute.
+_INVADERS = (_Act(5), _Act(0, "esc"))
+_GAME = _shots(*["left"] * 4, *["right"] * 8, *["left"] * 4)
+_LOOKING = (_Act(5), _Act(1, "shift"), _Act(1, "shift"), _Act(1, "shift"))
+
+#: Each step waits for the prompt, so that the guest's speed does not matter.
+_LOGIN = (_Act(0, shows="login:", text="root\n"),)
+_SHELL = tuple(
+    _Act(1, shows="root@kju:", text=f"{line}\n")
+    for line in ("uname -a", "free -m", "cal", "ls /bin | head -n 20", "clear")
+)
+
+_MEMTEST = ("/boot/memtest86+x64.bin", "/boot/memtest86+.bin")
+
+
+def _find_guest(name: str) -> _Guest:
+    """Return the guest of this name, or one made of an image's path.
+
+    The sample guest is built if it has not been before, with its progress on standard output.
+
+    Raises:
+        UsageError: It is missing; the message says how to get it.
+        GuestError: The sample guest cannot be built.
+    """
+    if name == _LINUX:
+        image = str(sample.build(_print_progress))
+        # Several demos may run, and the disk stays as it was built.
+        unchanged = ("-snapshot",)
+        title = "a small Linux"
+        return _Guest(title, image, sample.MEMORY, _LOGIN, _SHELL, arguments=unchanged)
+    if name == "invaders":
+        image = _first(("/boot/invaders.exec",), "grub-invaders")
+        return _Guest("a game for text mode", image, "64M", _INVADERS, _GAME, (_Act(0.5, "esc"),))
+    if name == "memtest":
+        image = _first(_MEMTEST, "memtest86+")
+        return _Guest("a memory test", image, "256M", _LOOKING, (_Act(2, "shift"),))
+    if not Path(name).exists():
+        raise UsageError(
+            f"the image {name} does not exist; use a path, or invaders, linux or memtest"
+        )
+    return _Guest("your image", name, "1G", _LOOKING, (_Act(10, "shift"),))
+
+
+def _print_progress(words: str) -> None:
+    """Print one line of progress of building the sample guest."""
+    print(f"sample guest: {words}", flush=True)
+
+
+def _first(paths: tuple[str, ...], package: str) -> str:
+    for path in paths:
+        if Path(path).exists():
+            return path
+    raise UsageError(
+        f"{paths[0]} is missing; on Debian install it with: apt install {package};"
+        " or name an image of your own: --guest PATH"
+    )

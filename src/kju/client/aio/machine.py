@@ -27,7 +27,7 @@ from ...protocol.messages import (
     Stop,
     Welcome,
 )
-from ...remote.address import SCHEME
+from ...remote.addresses import SCHEME
 from ...store import claims
 from ...store.paths import check_name, local_network
 from ...surface import NOTHING_TAKEN, Mark

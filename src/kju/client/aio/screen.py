@@ -21,7 +21,7 @@ from .surface import Surface
 
 if TYPE_CHECKING:
     from ...memory._system import Mapping
-    from ...surface import Identity
+    from ...surface import ProducerIdentity
 
 
 class Screen(Following, Surface):
@@ -128,7 +128,7 @@ class _OwnConnection:
         with self._connected() as origin:
             return origin.reopen()
 
-    def end_reason(self, producer: Identity, segment: SharedMemory) -> str | None:
+    def end_reason(self, producer: ProducerIdentity, segment: SharedMemory) -> str | None:
         """Return why the machine has ended, or None."""
         return self._link.gone()
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ...errors import GeometryError
 from ...memory import SurfaceProducer
-from ...remote.link_status import LinkStatus
 from ...remote.mirror import Mirror
+from ...remote.mirror_link import LinkStatus
 from ...sources.base import OnStatus, Phase, Source, SourceStatus, room_for
 from ...surface import State
 from ...surface.producer import Producer
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class MirrorSource(Source):
-    """Publishes the drawings of a mirror and the state of its link: `kju.wire.picture.Target`."""
+    """Publishes the drawings of a mirror and the state of its link: a `Target`."""
 
     def __init__(self, producer: Producer, on_status: OnStatus | None = None) -> None:
         super().__init__(producer, "mirror", on_status)

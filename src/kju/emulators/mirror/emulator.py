@@ -12,9 +12,9 @@ import msgspec
 
 from ...errors import UnavailableError, UsageError
 from ...protocol.messages import Keys, Point, Request
-from ...remote import address
-from ...remote.link_status import LinkStatus
+from ...remote import addresses
 from ...remote.mirror import Mirror
+from ...remote.mirror_link import LinkStatus
 from ...remote.transport import Engine
 from ...store.claims import Claim
 from ...surface import Mark, State
@@ -143,7 +143,7 @@ class MirrorEmulator(Emulator):
         welcome = inlet.receiver.welcome if inlet else None
         return {
             self.kind: {
-                "of": f"{address.SCHEME}{self._prepared.name}",
+                "of": f"{addresses.SCHEME}{self._prepared.name}",
                 "connect": list(self._prepared.remote.connect),
                 "up": status.live,
                 "reason": status.reason,

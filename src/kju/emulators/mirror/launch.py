@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from ...errors import UsageError
 from ...protocol.messages import Launch, Remote
-from ...remote import address
-from ...remote.endpoints import Options, endpoint
+from ...remote import addresses
+from ...remote.addresses import Options, endpoint
 from ...remote.mirror import check_readable
 from ...remote.proof import Prover
 from ...remote.trust import Trust
@@ -46,7 +46,7 @@ def prepare(request: Launch) -> Prepared:
         raise UsageError("a mirror needs an address to connect to")
     connection_options(remote).check(insecure=remote.insecure)
     check_readable(remote.codec, lossy=remote.lossy)
-    return Prepared(request, remote, address.parse(request.running))
+    return Prepared(request, remote, addresses.parse_screen(request.running))
 
 
 def connection_options(remote: Remote) -> Options:

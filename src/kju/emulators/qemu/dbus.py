@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Self
 
 from ...errors import KjuError, MachineGoneError, PeerError, QemuError, WaitTimeoutError
 from ...files import lost_descriptors
-from ...memory.descriptor import Descriptor
+from ...memory.shared import Descriptor
 from ...sources.display1 import messages
 from ...sources.display1._jeepney import auth
 from ...sources.display1.channel import FLAGS, received_fds

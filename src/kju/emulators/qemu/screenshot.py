@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import GeometryError, KjuError, QemuError
-from ...memory.descriptor import Descriptor
+from ...memory.shared import Descriptor
 from .qmp import Qmp
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import numpy as np
 
 from ...errors import KjuError
 from ...memory._system import Mapping
-from ...memory.descriptor import Descriptor
+from ...memory.shared import Descriptor
 from ...surface.geometry import Place
 from .guest_mode import (
     ATTRIBUTE_OFFSET,

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import KjuError, UsageError, XvfbError
-from ...memory.descriptor import Descriptor
+from ...memory.shared import Descriptor
 from ...store.claims import Claim
 from ...surface import State
 from .. import spawn as process

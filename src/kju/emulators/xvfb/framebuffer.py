@@ -23,7 +23,7 @@ from typing import NamedTuple
 from ...errors import FormatError, UsageError, XvfbError
 from ...files import peer_of
 from ...memory._system import Mapping, segment_remove, segment_status
-from ...memory.descriptor import Descriptor
+from ...memory.shared import Descriptor
 from . import xwd
 
 _FILE = "Xvfb_screen0"

@@ -12,7 +12,7 @@ import time
 
 from ...errors import PeerError
 from ...files import lost_descriptors
-from ...memory.descriptor import Descriptor
+from ...memory.shared import Descriptor
 from ._jeepney import auth
 from .events import Event
 from .frames import MAX_FDS, Splitter

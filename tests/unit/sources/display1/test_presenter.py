@@ -7,7 +7,7 @@ import pytest
 from support.fake_display import XRGB, memfd
 
 from kju.errors import LimitError, PeerError
-from kju.memory.descriptor import Descriptor
+from kju.memory.shared import Descriptor
 from kju.sources.display1.events import (
     CursorDefine,
     Disable,

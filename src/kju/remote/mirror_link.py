@@ -1,0 +1,216 @@
+"""The link of a mirror: its keys and tokens, its status, and the inputs that wait for a result."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..errors import InputError, KjuError, RoleError
+from ..wire.greeting import Stage
+from ..wire.messages import Done
+from ..wire.receiver_session import ReceiverSession
+from . import addresses
+from .transport import Engine
+
+#: Seconds without a message after which a picture is stale; a sender sends one every second.
+STALE_TIME = 3.0
+#: The sender's state without a picture: `kju.surface.State.UNAVAILABLE`.
+UNAVAILABLE_STATE = 3
+#: The most versions of the sender whose counterparts here are remembered.
+MAX_MARKS = 1024
+#: Seconds between two hellos of one session without an answer.
+HELLO_INTERVAL = 0.25
+
+
+class MirrorLink:
+    """The keys, subscriptions and tokens of a mirror's sessions."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine, self._name = engine, name
+        self._loop = asyncio.get_running_loop()
+        self.viewer = os.urandom(16).hex()
+        self.previous = ""
+        self.is_served = True
+        self._undo: list[Callable[[], None]] = []
+        self._stop_presence: Callable[[], None] = lambda: None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def key(self) -> str:
+        """The key of the messages to the sender."""
+        return addresses.from_viewer(self._name, self.viewer)
+
+    def open(self, on_presence: Callable[[str, bool], object], tick: Callable[[], None]) -> None:
+        """Follow the sender's presence, and call *tick* every `HELLO_INTERVAL` seconds."""
+        self._stop_presence = self._engine.on_presence(addresses.presence(self._name), on_presence)
+
+        def tick_again() -> None:
+            self._timer = self._loop.call_later(HELLO_INTERVAL, tick_again)
+            tick()
+
+        self._timer = self._loop.call_later(HELLO_INTERVAL, tick_again)
+
+    def begin(self, on_data: Callable[[str, bytes], object], *, audience: bool) -> None:
+        """Begin a session with a new id."""
+        engine, name = self._engine, self._name
+        self.viewer = os.urandom(16).hex()
+        keys = [addresses.to_viewer(name, self.viewer)]
+        if audience:
+            keys.append(addresses.to_audience(name, "*"))
+        self._undo = [
+            *(engine.subscribe(each, on_data) for each in keys),
+            engine.declare_token(addresses.viewer_token(name, self.viewer)),
+        ]
+
+    def end(self) -> None:
+        """End the session."""
+        for undo in self._undo:
+            undo()
+        self._undo.clear()
+        self._engine.drop_publisher(self.key)
+
+    def close(self) -> None:
+        """Follow nothing any more."""
+        self._stop_presence()
+        if self._timer:
+            self._timer.cancel()
+
+
+class LinkStatus(NamedTuple):
+    """The status of a link.
+
+    Attributes:
+        live: The picture is the sender's.
+        reason: Why not.
+        state: The sender's own state; 0 while unknown.
+    """
+
+    live: bool
+    reason: str
+    state: int = 0
+
+
+class StatusReport:
+    """The status of a mirror's link, over all its sessions.
+
+    Args:
+        report: Called with each new status.
+
+    Attributes:
+        status: The last status.
+        refusal: Why the last session was refused or ended; empty for none yet.
+        answered: Set when a sender has answered.
+        pictured: Set when there was a live picture.
+    """
+
+    def __init__(self, report: Callable[[LinkStatus], object]) -> None:
+        self._report = report
+        self.status = LinkStatus(False, "not connected yet")
+        self.refusal = ""
+        self.answered, self.pictured = asyncio.Event(), asyncio.Event()
+
+    def update(self, receiver: ReceiverSession, silent: float, lacking: float) -> None:
+        """Report the status, if it has changed.
+
+        Args:
+            receiver: The present session.
+            silent: Seconds without a message.
+            lacking: Seconds since when sent messages are missing; 0 or less for none.
+        """
+        if receiver.stage is Stage.OPEN:
+            self.answered.set()
+            status = _open_status(receiver, silent, lacking)
+        else:
+            if receiver.stage is Stage.CLOSED and receiver.reason:
+                self.refusal = receiver.reason
+                if not receiver.retry:
+                    self.answered.set()
+            status = LinkStatus(False, self.refusal or "connecting")
+        if status.live:
+            self.pictured.set()
+        if status != self.status:
+            self.status = status
+            self._report(status)
+
+
+def _open_status(receiver: ReceiverSession, silent: float, lacking: float) -> LinkStatus:
+    state, reason = receiver.state or (0, "")
+    if silent > STALE_TIME:
+        return LinkStatus(False, "no message from the sender")
+    if lacking > STALE_TIME:
+        return LinkStatus(False, "messages of the sender are missing")
+    if not receiver.picture.whole and state != UNAVAILABLE_STATE:
+        return LinkStatus(False, "the picture was not received yet")
+    return LinkStatus(True, reason, state)
+
+
+class PendingInputs:
+    """The inputs of one session without a result."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._results: dict[int, asyncio.Future[Done]] = {}
+        self._number = 0
+
+    def add(self) -> tuple[int, asyncio.Future[Done]]:
+        """Return the number of a new input and the future of its result."""
+        self._number += 1
+        result = self._results[self._number] = self._loop.create_future()
+        return self._number, result
+
+    def remove(self, number: int) -> None:
+        """Forget an input."""
+        self._results.pop(number, None)
+
+    def finish(self, done: Done) -> None:
+        """Set the result of an input."""
+        result = self._results.get(done.number)
+        if result is not None and not result.done():
+            result.set_result(done)
+
+    def fail_all(self, reason: str) -> None:
+        """Fail the inputs of a session that has ended, and count from 1 again."""
+        for result in self._results.values():
+            if not result.done():
+                result.set_exception(
+                    InputError(f"the link ended ({reason}): the input may have been carried out")
+                )
+        self._results.clear()
+        self._number = 0
+
+
+class _Mark(NamedTuple):
+    theirs: int
+    ours: int
+
+
+class VersionMarks:
+    """Pairs of a sender's version and the target's version that showed it first."""
+
+    def __init__(self) -> None:
+        self._marks: deque[_Mark] = deque(maxlen=MAX_MARKS)
+
+    def restart(self, ours: int) -> None:
+        """Begin a session."""
+        self._marks.clear()
+        self.add(0, ours)
+
+    def add(self, theirs: int, ours: int) -> None:
+        """Add a pair."""
+        self._marks.append(_Mark(theirs, ours))
+
+    def ours(self, theirs: int, default: int) -> int:
+        """Return the target's version when it showed nothing newer than a sender's version."""
+        for mark in reversed(self._marks):
+            if mark.theirs <= theirs:
+                return mark.ours
+        return self._marks[0].ours if self._marks else default
+
+
+def input_error(done: Done) -> KjuError:
+    """Return the error of a failed input."""
+    kinds: dict[str, type[KjuError]] = {"InputError": InputError, "RoleError": RoleError}
+    return kinds.get(done.error, KjuError)(done.reason)

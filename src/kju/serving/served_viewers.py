@@ -1,0 +1,212 @@
+"""The viewers of one served screen: their sessions, their limits, and the messages to them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from ..errors import KjuError
+from ..remote import addresses
+from ..remote.connection_errors import Notices
+from ..remote.transport import MAX_DATAGRAM, Engine
+from ..wire import messages
+from ..wire.greeting import Stage
+from ..wire.sender_session import SenderSession
+
+log = logging.getLogger(__name__)
+
+#: The most sessions of one screen; of these, sessions in their greeting, and sessions of one user.
+MAX_VIEWERS, MAX_GREETING, MAX_VIEWERS_PER_USER = 256, 128, 64
+#: The most members of its audience, which are not counted above; of these, members of one user.
+MAX_MEMBERS, MAX_MEMBERS_PER_USER = 4096, 256
+#: Seconds for a greeting.
+GREETING_TIMEOUT = 10.0
+#: Seconds without a message after which a viewer is removed. It is asked for one every second. Its
+#: token does not count, because anybody can declare it.
+VIEWER_TIMEOUT = 10.0
+#: The same for a member of an audience: it sends a `KeepAlive` every
+#: `kju.remote.mirror.KEEP_ALIVE_INTERVAL` seconds.
+MEMBER_TIMEOUT = 60.0
+#: Seconds between two checks of a session's right.
+CHECK_INTERVAL = 1.0
+#: Sessions that one tick checks, and members that it sends a key. Each takes 30 to 60 us, and 4,096
+#: at once would delay inputs.
+BATCH = 128
+
+
+class ServedViewer:
+    """One viewer and its session.
+
+    Attributes:
+        id: The random id of the session.
+        key: The key of messages to the viewer.
+        sender: The sender's end of the session.
+        since: The time when it connected, seconds of the loop's clock.
+        last_stream: The serial number of the last message that was not a datagram.
+        timer: Serves it when nothing changes.
+    """
+
+    def __init__(self, number: str, key: str, sender: SenderSession, now: float) -> None:
+        self.id, self.key = number, key
+        self.sender = sender
+        self.since = now
+        # The first message is never a datagram: nothing was received before it.
+        self.last_stream = 1
+        self.timer: asyncio.TimerHandle | None = None
+
+    def encode(self, message: messages.Message) -> bytes:
+        """Encode and seal a message for the viewer."""
+        return self.sender.encode(message)
+
+
+class ViewerRegistry:
+    """The viewers of one screen.
+
+    Args:
+        name: The screen's name.
+
+    Attributes:
+        viewers: Viewers with a stream of their own, and viewers in their greeting, by id.
+        members: The members of the audience, by id.
+        starting: The ids of viewers whose session is being created.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.viewers: dict[str, ServedViewer] = {}
+        self.members: dict[str, ServedViewer] = {}
+        self.starting: set[str] = set()
+        self._checked_at = 0.0
+        self._to_check: list[ServedViewer] = []
+
+    def get(self, number: str) -> ServedViewer | None:
+        """Return a viewer or a member by its id."""
+        return self.viewers.get(number) or self.members.get(number)
+
+    def all(self) -> list[ServedViewer]:
+        """Return all viewers and members."""
+        return [*self.viewers.values(), *self.members.values()]
+
+    def add(self, number: str, sender: SenderSession, now: float) -> ServedViewer:
+        """Add a viewer in its greeting."""
+        key = addresses.to_viewer(self._name, number)
+        viewer = self.viewers[number] = ServedViewer(number, key, sender, now)
+        return viewer
+
+    def remove(self, viewer: ServedViewer) -> bool:
+        """Remove a viewer, and return whether it was a member of the audience."""
+        if self.viewers.get(viewer.id) is viewer:
+            del self.viewers[viewer.id]
+        is_member = self.members.get(viewer.id) is viewer
+        if is_member:
+            del self.members[viewer.id]
+        return is_member
+
+    def make_member(self, viewer: ServedViewer) -> None:
+        """Move a viewer into the audience."""
+        self.members[viewer.id] = self.viewers.pop(viewer.id)
+
+    # ---- limits ----
+
+    def has_room(self, hello: messages.Hello) -> bool:
+        """Return whether one more session may begin its greeting."""
+        if hello.audience and hello.role == "view":
+            return True
+        is_open = sum(each.sender.stage is Stage.OPEN for each in self.viewers.values())
+        return is_open + len(self.starting) < MAX_VIEWERS
+
+    def greeting(self) -> list[ServedViewer]:
+        """Return the viewers in their greeting."""
+        return [each for each in self.viewers.values() if each.sender.stage is not Stage.OPEN]
+
+    def surplus_of(self, user: str) -> ServedViewer | None:
+        """Return the oldest viewer of a user with too many, or None."""
+        theirs = [each for each in self.viewers.values() if each.sender.user == user]
+        return theirs[0] if user and len(theirs) > MAX_VIEWERS_PER_USER else None
+
+    def member_limit(self, user: str) -> str:
+        """Return why a user's viewer cannot join the audience; empty if it can."""
+        theirs = sum(each.sender.user == user for each in self.members.values())
+        if len(self.members) >= MAX_MEMBERS:
+            return f"the audience of {self._name} is full ({MAX_MEMBERS} members)"
+        if user and theirs >= MAX_MEMBERS_PER_USER:
+            return f"{user} has {theirs} mirrors in the audience of {self._name}, the most allowed"
+        return ""
+
+    # ---- checks ----
+
+    def next_to_check(self, now: float) -> list[ServedViewer]:
+        """Return some viewers whose right is due to be checked."""
+        if not self._to_check and now > self._checked_at + CHECK_INTERVAL:
+            self._checked_at = now
+            self._to_check = self.all()
+        batch = self._to_check[-BATCH:]
+        del self._to_check[-BATCH:]
+        return [each for each in batch if self.get(each.id) is each]
+
+    def is_timed_out(self, viewer: ServedViewer, now: float) -> bool:
+        """Return whether a viewer or member was silent for too long."""
+        limit = MEMBER_TIMEOUT if viewer.id in self.members else VIEWER_TIMEOUT
+        return now > viewer.sender.heard_at + limit
+
+
+class Delivery:
+    """The messages of one screen to its viewers.
+
+    Args:
+        engine: The zenoh session.
+        name: The screen's name.
+
+    Attributes:
+        sent: The bytes sent.
+        notices: Log lines that viewers can trigger.
+    """
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine, self._name = engine, name
+        self.sent = 0
+        self.notices = Notices(lambda text: log.warning("%s", text))
+
+    def send_reliable(self, viewer: ServedViewer, now: float) -> None:
+        """Send a viewer its reliable messages."""
+        for message in viewer.sender.to_send(now):
+            if isinstance(message, messages.Refused):
+                self.notices.report(f"{self._name}: refused a viewer: {message.reason}")
+            data = viewer.encode(message)
+            self.sent += len(data)
+            if isinstance(message, messages.Done):
+                self._engine.put_urgent(viewer.key, data)
+            else:
+                self._engine.put_reliable(viewer.key, data)
+
+    def send_numbered(self, viewer: ServedViewer, now: float) -> None:
+        """Send a viewer all numbered messages that it may get now."""
+        try:
+            while message := viewer.sender.next_message(now):
+                self._put(viewer, message)
+                if isinstance(message, messages.Ping):
+                    break
+        except KjuError as error:
+            log.warning("%s: %s", self._name, error)
+
+    def _put(self, viewer: ServedViewer, message: messages.Numbered) -> None:
+        data = viewer.encode(message)
+        self.sent += len(data)
+        is_long = len(data) > MAX_DATAGRAM
+        # A datagram must not overtake a long message: the viewer would report that as lost.
+        stream = is_long or viewer.last_stream in viewer.sender.outgoing.in_flight
+        self._engine.put(viewer.key, data, stream=stream)
+        if is_long:
+            viewer.last_stream = message.serial
+
+    def refuse(self, number: str, reason: str) -> None:
+        """Refuse a viewer without a session."""
+        self.notices.report(f"{self._name}: refused a viewer: {reason}")
+        refused = messages.encode(messages.Refused(reason[:1000]))
+        self._engine.put_reliable(addresses.to_viewer(self._name, number), refused)
+
+    def end(self, viewer: ServedViewer) -> None:
+        """Send a viewer nothing more."""
+        if viewer.timer is not None:
+            viewer.timer.cancel()
+        self._engine.drop_publisher(viewer.key)

@@ -57,11 +57,11 @@ def main() -> None:
             exclude = (Rect(4, 4, 16, 8),) if masked else ()
             needle = Needle.of(rng.integers(0, 256, (height, width, 4), np.uint8), exclude=exclude)
             finder = Finder(needle)
-            full = median(lambda finder=finder: finder.look(seen(None)))  # type: ignore[misc]
+            full = median(lambda finder=finder: finder.best_match(seen(None)))  # type: ignore[misc]
             label = f"{name}{', a part excluded' if masked else ''}"
             print(f"| {label} | everything | {full:.1f} | 1 |")
             for words, rects in DAMAGE.items():
-                again = median(lambda finder=finder, rects=rects: finder.look(seen(rects)))  # type: ignore[misc]
+                again = median(lambda finder=finder, rects=rects: finder.best_match(seen(rects)))  # type: ignore[misc]
                 print(f"| {label} | {words} | {again:.2f} | {full / again:.0f} |")
 
 

@@ -14,7 +14,7 @@ import harness
 import msgspec
 
 with harness.instrumented():
-    from kju.emulators.events import Events, from_remote
+    from kju.emulators.events import MachineEvents, from_remote
     from kju.emulators.qemu import stderr
     from kju.emulators.qemu.snapshot_disks import disks_of
     from kju.errors import DefinitionError, FormatError, QemuError
@@ -177,7 +177,7 @@ def an_event(data: bytes) -> None:
     text = name.decode("utf-8", "surrogateescape")
     assert one_line(text).isprintable() and lines(text).replace("\n", "").isprintable()
     if told := from_remote(text, rest):
-        Events().happen(*told)
+        MachineEvents().happen(*told)
         assert told[0].startswith("remote-") and told[0].isprintable()
         msgspec.msgpack.encode(told[1])
 

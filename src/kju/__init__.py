@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .client.surface import Surface
     from .client.timeouts import DEFAULT_TIMEOUT, Timeout
     from .errors import KjuError
-    from .keys.lamps import Lamps
+    from .keys.codes import Lamps
     from .memory.produce import SurfaceProducer
     from .protocol.input_log import Input
     from .protocol.messages import Role
@@ -106,7 +106,7 @@ _HOME = {
     "Input": "protocol.input_log",
     "Keyboard": "client.keyboard",
     "KjuError": "errors",
-    "Lamps": "keys.lamps",
+    "Lamps": "keys.codes",
     "Machine": "client.machine",
     "MachineEntry": "client.defined",
     "Mark": "surface.model",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support import guests
 
+from kju.emulators.events import MachineEvents
 from kju.emulators.qemu import launch
 from kju.emulators.qemu.emulator import QemuEmulator
 from kju.emulators.qemu.program import Accelerator
@@ -42,7 +43,9 @@ async def test_a_broken_display_connection_is_opened_again(
         side = HostSide(launch=True)
         side.receive_data(pack(request, 1))
         claim = claims.claim("m")
-        emulator = QemuEmulator(claim, launch.prepare(request), Accelerator("user", ""))
+        emulator = QemuEmulator(
+            claim, launch.prepare(request), Accelerator("user", ""), MachineEvents()
+        )
         machine = Machine(claim, request, emulator, Launcher(theirs, side, 1))
         run = asyncio.create_task(machine.run())
         await running(machine)

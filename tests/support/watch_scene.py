@@ -47,9 +47,9 @@ class Scene:
 
     def wait(self, condition, region=None, timeout=10.0, **how):
         self.watch = Watch(condition, region, timeout, self.now, **how)
-        return self.look()
+        return self.check()
 
-    def look(self):
+    def check(self):
         """Check the frame; return whether the condition is met."""
         change, self.damage = self.change(), []
         self.watch.check(self.pixels.copy(), self.mode, self.mark, change, self.now)
@@ -60,4 +60,4 @@ class Scene:
 
     def after(self, seconds):
         self.now += seconds
-        return self.look()
+        return self.check()

@@ -15,7 +15,7 @@ from support.hostile_text import HOSTILE
 
 from kju.cli import doctor, output, status
 from kju.client.life import Event
-from kju.emulators.events import Events, from_remote
+from kju.emulators.events import MachineEvents, from_remote
 from kju.errors import QemuError
 from kju.escaping import lines, one_line
 from kju.remote.connection_errors import Notices
@@ -166,7 +166,7 @@ def test_numbers_that_cannot_be_encoded_are_dropped() -> None:
     data = json.dumps({"width": 1 << 70, "height": -(1 << 70), "epoch": 1}).encode()
     told = from_remote("mode", data)
     assert told == ("remote-mode", {"epoch": 1})
-    events = Events()
+    events = MachineEvents()
     events.happen(*told)
 
 

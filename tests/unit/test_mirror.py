@@ -29,7 +29,7 @@ SUITES: dict[str, str] = {
         "viewers.connection viewers.contract viewers.guest_input viewers.picture viewers.stub "
         "viewers.targets viewers.viewer"
     ),
-    "conformance/test_waits.py": "client.aio.waits client.timeouts client.waits vision.opencv",
+    "conformance/test_waits.py": "client.aio.waits client.timeouts client.waits",
     "integration/client/test_events.py": "client.life",
     "integration/client/test_machine.py": (
         "aio client.actions client.aio.keyboard client.aio.link client.aio.machine "
@@ -37,26 +37,24 @@ SUITES: dict[str, str] = {
         "client.pointer client.requests client.screen"
     ),
     "integration/remote/test_link.py": (
-        "emulators.mirror.console emulators.mirror.devices remote.drawing "
+        "emulators.mirror.console remote.drawing "
         "remote.transport serving.audience serving.served_screen serving.shared_screen"
     ),
     "integration/report/test_record.py": "client.witness",
     "integration/sources/display1/test_source.py": "sources.display1.channel",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
-    "multiprocess/test_senders.py": "emulators.mirror.emulator emulators.mirror.launch",
+    "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (
         "viewers.terminal.backend viewers.terminal.tty viewers.terminal.view"
     ),
     "multiprocess/test_wait_command.py": "cli.wait",
-    "multiprocess/test_xvfb.py": (
-        "emulators.xvfb.console emulators.xvfb.emulator emulators.xvfb.launch"
-    ),
+    "multiprocess/test_xvfb.py": "emulators.xvfb.emulator",
     "qemu/test_boards.py": "emulators.qemu.board_probe",
     "qemu/test_cli.py": "cli.__main__ cli.demo cli.machines cli.screen",
     "qemu/test_display1.py": "emulators.qemu.display",
     "qemu/test_faults.py": "emulators.spawn",
     "qemu/test_host.py": (
-        "client.start emulators.base emulators.qemu.emulator "
+        "client.start emulators.qemu.emulator "
         "emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),
     "qemu/test_pointer.py": "client.replaying",
@@ -70,13 +68,14 @@ SUITES: dict[str, str] = {
     "unit/emulators/input/test_pace.py": ("emulators.qemu.input.gauges emulators.qemu.input.usb"),
     "unit/emulators/qemu/input/test_pointer.py": "emulators.qemu.input.events",
     "unit/emulators/qemu/test_arguments.py": (
-        "emulators.plan emulators.qemu.arguments.board emulators.qemu.arguments.devices "
+        "emulators.qemu.arguments.board emulators.qemu.arguments.devices "
         "emulators.qemu.arguments.plan emulators.qemu.arguments.user_options"
     ),
     "unit/emulators/qemu/test_snapshots.py": "emulators.qemu.snapshot_disks",
     "unit/emulators/test_console.py": (
         "emulators.console_surface emulators.input.devices emulators.supervisor"
     ),
+    "unit/emulators/test_launch.py": "emulators.base",
     "unit/files/test_faults.py": "files.staging",
     "unit/files/test_folder.py": "files.ownership files.tree",
     "unit/host/test_requests.py": "protocol.requests",
@@ -97,8 +96,8 @@ SUITES: dict[str, str] = {
     "unit/test_escaping.py": "cli.doctor",
     "unit/viewers/terminal/test_input.py": "viewers.terminal.keyboard",
     "unit/viewers/terminal/test_paint.py": "viewers.terminal.ability",
-    "unit/vision/test_glyphs.py": "vision.console_fonts vision.grids",
-    "unit/vision/test_looking.py": "vision.annotate vision.areas vision.timeout",
+    "unit/vision/test_glyphs.py": "vision.cells",
+    "unit/vision/test_looking.py": "vision.areas vision.timeout",
     "unit/vision/test_needle.py": "vision.openqa",
     "unit/wire/codecs/test_codecs.py": (
         "wire.codecs wire.codecs.base wire.codecs.lz4 wire.codecs.raw wire.codecs.zstd"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ..client.defined import running_names
 from ..client.targets import all_info
 from ..emulators.qemu import program as qemu
-from ..emulators.xvfb import launch as xvfb_launch
+from ..emulators.xvfb import emulator as xvfb
 from ..errors import KjuError, WaitTimeoutError
 from ..escaping import one_line
 from ..extras import EXTRAS, install_command, missing_packages
@@ -88,7 +88,7 @@ def _qemu() -> Iterator[Finding]:
 
 def _xvfb() -> Finding:
     try:
-        return Finding("xvfb", True, f"{xvfb_launch.locate()}, for: kju run --xvfb")
+        return Finding("xvfb", True, f"{xvfb.locate()}, for: kju run --xvfb")
     except KjuError as error:
         # QEMU's guests do not need it.
         return Finding("xvfb", None, str(error))

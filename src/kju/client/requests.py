@@ -251,14 +251,14 @@ def boot_steps(command: str, name: str) -> list[BootStep]:
     held: list[int] = []
     for part in boot_command.parse_boot_command(command):
         match part:
-            case boot_command.Wait(seconds):
+            case boot_command.Pause(seconds):
                 found.append(BootStep(wait=seconds))
-            case boot_command.Text(text):
+            case boot_command.TypeText(text):
                 layout(name).strokes(text)
                 found.append(BootStep(text=text))
-            case boot_command.Press(key):
+            case boot_command.PressKey(key):
                 found.append(BootStep(keys=steps([(key,)])))
-            case boot_command.Hold(key, down):
+            case boot_command.HoldKey(key, down):
                 found.append(BootStep(keys=[(key, down)]))
                 held = [other for other in held if other != key] + [key] * down
     if held:

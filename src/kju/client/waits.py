@@ -326,7 +326,7 @@ def look_once(surface: SurfaceBase, condition: Condition[T], region: Area | None
     frame, where = _whole_and_part(surface, region)
     assert frame.mode is not None  # noqa: S101  what a surface makes has one
     mark = Mark(frame.incarnation, frame.mode.epoch, frame.version)
-    return condition.look(Seen(frame, where, None, time.monotonic(), mark, frame.mode))
+    return condition.check(Seen(frame, where, None, time.monotonic(), mark, frame.mode))
 
 
 def read_once(surface: SurfaceBase, region: Area | None, language: str) -> Text:

@@ -9,18 +9,20 @@
 from __future__ import annotations
 
 import abc
-import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import KjuError, UsageError
 from ..protocol.kinds import KINDS
-from ..protocol.messages import Launch, Snapshots
+from ..protocol.messages import Snapshots
 from ..surface import State
 
 if TYPE_CHECKING:
+    import socket
+
     from .console import Console
-    from .events import Tell
+    from .events import MachineEvents
     from .input.keyboard import Keyboard
 
 
@@ -39,6 +41,42 @@ class Ending(NamedTuple):
 
 
 Ended = Callable[[Ending], None]
+
+
+class Appended(NamedTuple):
+    """Arguments that kju appends, and the reason."""
+
+    arguments: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole command line.
+
+    Attributes:
+        user: The user's arguments, unchanged.
+        appended: The arguments after them.
+        notes: Further remarks for readers of ``kju info``.
+    """
+
+    user: tuple[str, ...] = ()
+    appended: tuple[Appended, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> list[str]:
+        """All arguments, in their order."""
+        return [*self.user, *(a for part in self.appended for a in part.arguments)]
+
+    def info(self) -> dict[str, Any]:
+        """Return the appended arguments and the notes, for a machine's info."""
+        return {
+            "appended": [
+                {"arguments": list(part.arguments), "reason": part.reason} for part in self.appended
+            ],
+            "notes": list(self.notes),
+        }
 
 
 class CommandChannel(Protocol):
@@ -78,15 +116,17 @@ class SerialPort(Protocol):
 class Emulator(abc.ABC):
     """The source of the screens of one machine.
 
+    Args:
+        events: The machine's events.
+
     Attributes:
         kind: Its name in `kju.protocol.kinds.KINDS`.
-        tell: Called with each event in the machine's life.
     """
 
     kind = ""
 
-    def __init__(self) -> None:
-        self.tell: Tell = lambda event, data: None
+    def __init__(self, events: MachineEvents) -> None:
+        self.events = events
 
     @property
     @abc.abstractmethod
@@ -185,19 +225,3 @@ class Emulator(abc.ABC):
     @abc.abstractmethod
     def info(self) -> dict[str, Any]:
         """Return the emulator's part of a machine's info, ready for JSON."""
-
-
-def surface_address(request: Launch, name: str) -> Callable[[int], str]:
-    """Return a function from a console's index to the address of its surface.
-
-    Args:
-        request: The machine's launch.
-        name: The machine's name.
-    """
-
-    def address(index: int) -> str:
-        if not request.surface:
-            return f"memfd:kju-{name}-{index}"[:200]
-        return request.surface + (f".{index}" if index else "")
-
-    return address

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..errors import UnavailableError
@@ -59,9 +58,6 @@ class Console:
         surface: Its published pixels.
         runner: Runs its source.
         devices: Its keyboard and pointer.
-
-    Attributes:
-        on_mode: Called with the console in the loop after each change of the mode.
     """
 
     def __init__(
@@ -75,8 +71,6 @@ class Console:
         self.surface = surface
         self.runner = runner
         self.devices = devices
-        self.on_mode: Callable[[Console], object] = lambda console: None
-        surface.on_mode = lambda: self.on_mode(self)
 
     @property
     def index(self) -> int:

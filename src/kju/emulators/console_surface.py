@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from ..errors import KjuError, UsageError
 from ..memory import SurfaceProducer
+from ..protocol.messages import Launch
 from ..surface import Mark, State
 from ..surface._core import Reader
 
@@ -25,6 +26,23 @@ log = logging.getLogger(__name__)
 #: Bytes of pixels that a surface has room for. The memory is sparse: what no mode uses is never
 #: allocated. 64 MiB hold 3840x2160 twice; a larger mode gets a larger surface.
 CAPACITY = 64 << 20
+
+
+#: Receives the number of a console and its producer, which has a new mode.
+OnMode = Callable[[int, SurfaceProducer], object]
+
+
+def surface_address(request: Launch, name: str, index: int) -> str:
+    """Return the address of a console's surface.
+
+    Args:
+        request: The machine's launch.
+        name: The machine's name.
+        index: The console, as clients count.
+    """
+    if not request.surface:
+        return f"memfd:kju-{name}-{index}"[:200]
+    return request.surface + (f".{index}" if index else "")
 
 
 class ScreenHold(NamedTuple):
@@ -46,20 +64,20 @@ class ConsoleSurface:
 
     Args:
         index: The console, as clients count.
-        address: Where the surface is made, as `SurfaceProducer.create` takes it.
+        address: The place of the surface, as `SurfaceProducer.create` takes it.
+        on_mode: Called in the loop after each change of the mode, with *index* and the producer.
 
     Attributes:
         producer: The producer of the current surface.
-        on_mode: Called in the loop after each change of the mode.
 
     Raises:
         UsageError: No surface can be made at *address*.
         KjuError: There is no memory for it, or the address is taken.
     """
 
-    def __init__(self, index: int, address: str) -> None:
+    def __init__(self, index: int, address: str, on_mode: OnMode) -> None:
         self.index = index
-        self.on_mode: Callable[[], object] = lambda: None
+        self._on_mode = on_mode
         self._loop = asyncio.get_running_loop()
         self._address = address
         self._hold: ScreenHold | None = None
@@ -94,7 +112,8 @@ class ConsoleSurface:
     def _note_mode(self) -> None:
         """Pass a new mode from the source's thread to the loop."""
         try:
-            self._loop.call_soon_threadsafe(self.on_mode)
+            # The producer as it is then: the mode may be the first of a larger surface.
+            self._loop.call_soon_threadsafe(lambda: self._on_mode(self.index, self.producer))
         except RuntimeError:
             pass  # the loop is closed: the host is ending
 

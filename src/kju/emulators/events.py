@@ -31,10 +31,11 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ..protocol.messages import Happened, Message
+from ..surface.producer import Producer
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ HISTORY = 256
 MAX_TEXT = 400
 
 #: Receives an event's name and its data.
-Tell = Callable[[str, dict[str, Any]], None]
+ReportEvent = Callable[[str, dict[str, Any]], None]
 
 
 class Subscriber(Protocol):
@@ -54,11 +55,18 @@ class Subscriber(Protocol):
         """Send one message; never waits."""
 
 
-class Events:
-    """The events of one machine, and their subscribers."""
+class MachineEvents:
+    """The events of one machine, and their subscribers.
+
+    Attributes:
+        number: The number of the newest event.
+    """
 
     def __init__(self) -> None:
         self.number = 0
+        self._started = False
+        # Of each console: the incarnation, width and height that were announced last.
+        self._modes: dict[int, tuple[int, int, int]] = {}
         self._history: deque[Happened] = deque(maxlen=HISTORY)
         self._unsent: deque[Happened] = deque()
         self._subscribers: list[Subscriber] = []
@@ -72,6 +80,26 @@ class Events:
         self._unsent.append(happened)
         if len(self._unsent) == 1:
             self._send_all()
+
+    def announce_start(self, producers: Sequence[Producer]) -> None:
+        """Record that the machine has started, and the modes of its consoles.
+
+        Args:
+            producers: One for each console, in the order of their numbers.
+        """
+        self._started = True
+        self.happen("started", {"consoles": len(producers)})
+        for console, producer in enumerate(producers):
+            self.note_mode(console, producer)
+
+    def note_mode(self, console: int, producer: Producer) -> None:
+        """Announce the mode of a console, if it is another one; `announce_start` is the first."""
+        mode = producer.mode
+        found = (producer.incarnation, mode.width, mode.height)
+        if self._started and mode.epoch and self._modes.get(console) != found:
+            self._modes[console] = found
+            data = {"width": mode.width, "height": mode.height, "epoch": mode.epoch}
+            self.happen("mode", {"console": console, **data})
 
     def _send_all(self) -> None:
         # Sending may find that a subscriber has disconnected, which is an event: it waits its turn.

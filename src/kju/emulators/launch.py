@@ -1,21 +1,22 @@
-"""SHELL: launching an emulator of any kind.
+"""SHELL: launches an emulator of any kind.
 
-Each kind (`kju.protocol.kinds`) is a folder with two modules:
-
-- ``launch`` with ``prepare(request)``, which returns a `Prepared`;
-- ``emulator`` with ``create(claim, prepared)``, which returns an `Emulator`.
+Each kind (`kju.protocol.kinds`) is a folder. Its module ``emulator`` has an `EmulatorFactory`,
+named ``FACTORY``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ..errors import ConflictError, UsageError
 from ..protocol.messages import Launch
 from ..store.claims import Claim
 from .base import Emulator
+from .events import MachineEvents
 
 
 class Prepared(Protocol):
@@ -27,15 +28,23 @@ class Prepared(Protocol):
 
     @property
     def default_name(self) -> str:
-        """A name, or a file's path to take it from, for a machine that was given none."""
+        """A name, or a file's path to take it from, for a machine without a name."""
 
 
-class _LaunchModule(Protocol):
-    def prepare(self, request: Launch) -> Prepared: ...
+PreparedT = TypeVar("PreparedT", bound=Prepared)
 
 
-class _EmulatorModule(Protocol):
-    def create(self, claim: Claim, prepared: Prepared) -> Emulator: ...
+@dataclass(frozen=True)
+class EmulatorFactory(Generic[PreparedT]):
+    """The two steps to an emulator of one kind.
+
+    Attributes:
+        prepare: Checks a launch.
+        create: Makes the emulator of a checked launch.
+    """
+
+    prepare: Callable[[Launch], PreparedT]
+    create: Callable[[Claim, PreparedT, MachineEvents], Emulator]
 
 
 def prepare(request: Launch) -> Prepared:
@@ -49,18 +58,20 @@ def prepare(request: Launch) -> Prepared:
     if any("\0" in argument for argument in request.arguments):
         raise ConflictError("an argument holds a zero byte")
     _check_surface(request.surface)
-    return cast("_LaunchModule", _module(request, "launch")).prepare(request)
+    prepared: Prepared = _factory(request).prepare(request)
+    return prepared
 
 
-def create(claim: Claim, prepared: Prepared) -> Emulator:
-    """Make the emulator of a prepared launch; may take seconds, to try out an accelerator."""
-    return cast("_EmulatorModule", _module(prepared.request, "emulator")).create(claim, prepared)
+def create(claim: Claim, prepared: Prepared, events: MachineEvents) -> Emulator:
+    """Make the emulator of a checked launch; may take seconds, to try out an accelerator."""
+    return _factory(prepared.request).create(claim, prepared, events)
 
 
-def _module(request: Launch, name: str) -> object:
+def _factory(request: Launch) -> EmulatorFactory[Any]:
     # Imported only for machines of this kind: the others' modules take time and memory. The name
     # is one of `KINDS`, by the message's type.
-    return import_module(f".{request.emulator}.{name}", __package__)
+    module = import_module(f".{request.emulator}.emulator", __package__)
+    return cast("EmulatorFactory[Any]", module.FACTORY)
 
 
 def _check_surface(path: str) -> None:

@@ -26,6 +26,7 @@ import sys
 
 from ..emulators import launch
 from ..emulators import spawn as process
+from ..emulators.events import MachineEvents
 from ..errors import EmulatorError, KjuError, PeerError
 from ..files import descriptor_limit
 from ..memory import _system
@@ -91,7 +92,7 @@ def _serve(launcher: Launcher, request: Launch) -> int:
             confirm(request)
         _redirect(claim, request.log_level)
         log.info("machine %s, process %d", claim.name, os.getpid())
-        emulator = launch.create(claim, prepared)
+        emulator = launch.create(claim, prepared, MachineEvents())
 
         async def run() -> int:
             machine = Machine(claim, request, emulator, launcher)

@@ -19,8 +19,7 @@ from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
 from ..emulators.base import Emulator, Ending
-from ..emulators.console import Console
-from ..emulators.events import Events
+from ..emulators.events import MachineEvents
 from ..emulators.tasks import Tasks
 from ..errors import KjuError
 from ..protocol import messages
@@ -82,8 +81,7 @@ class Machine:
         self._launcher = launcher
         self._owner: Client | None = None
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
-        self.events = Events()
-        emulator.tell = self.events.happen
+        self.events: MachineEvents = emulator.events
         self._started = asyncio.Event()
         self._server: Server | None = None
         self._tasks = Tasks()
@@ -147,28 +145,9 @@ class Machine:
         self._owner = self._server.adopt(self._launcher.sock, self._launcher.side)
         await self.emulator.start(self._emulator_ended)
         self._started.set()
-        self._announce_start()
+        self.events.announce_start([console.producer for console in self.emulator.consoles])
         self.greet(self._owner)
         self._owner.send(requests.welcome(self, "control"), number=self._launcher.number)
-
-    def _announce_start(self) -> None:
-        """Announce that the machine runs, and from now on each mode of its screens."""
-        consoles = self.emulator.consoles
-        self.events.happen("started", {"consoles": len(consoles)})
-        announced: dict[int, object] = {}
-
-        def announce_mode(console: Console) -> None:
-            mode = console.producer.mode
-            shown = (console.producer.incarnation, mode.width, mode.height)
-            if announced.get(console.index) != shown:
-                announced[console.index] = shown
-                data = {"width": mode.width, "height": mode.height, "epoch": mode.epoch}
-                self.events.happen("mode", {"console": console.index, **data})
-
-        for console in consoles:
-            console.on_mode = announce_mode
-            if console.producer.mode.epoch:
-                announce_mode(console)
 
     # -- running
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..emulators.base import Emulator
 from ..emulators.console import Console
-from ..emulators.events import Events
+from ..emulators.events import MachineEvents
 from ..errors import LimitError, RoleError, UsageError
 from ..protocol import messages
 from ..protocol.framing import MAX_FRAME, no_screen
@@ -45,7 +45,7 @@ class RunningMachine(Protocol):
     request: Launch
     emulator: Emulator
     began: float
-    events: Events
+    events: MachineEvents
 
     @property
     def clients(self) -> Sequence[Client]:

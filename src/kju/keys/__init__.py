@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from .boot_command import parse_boot_command
 from .chords import Step, held_steps, parse_chord, steps
-from .codes import from_browser, from_evdev, from_keysym, from_x11, to_evdev, to_qcode
+from .codes import (
+    LOCKS,
+    Lamps,
+    from_browser,
+    from_evdev,
+    from_keysym,
+    from_x11,
+    to_evdev,
+    to_qcode,
+)
 from .keyboards import ALIASES as LAYOUT_ALIASES
 from .keyboards import LAYOUTS
-from .lamps import LOCKS, Lamps
 from .layouts import US, Chord, Layout, Stroke, layout
 from .names import ALIASES, CHARACTERS, NAMES, NUMBERS, number, other_names
 

@@ -35,26 +35,26 @@ _UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 LONGEST_WAIT = 24 * 3600.0
 
 
-class Text(NamedTuple):
+class TypeText(NamedTuple):
     """Characters to type."""
 
     text: str
 
 
-class Press(NamedTuple):
+class PressKey(NamedTuple):
     """A key to press and release."""
 
     key: int
 
 
-class Hold(NamedTuple):
+class HoldKey(NamedTuple):
     """A key to press, or to release."""
 
     key: int
     down: bool
 
 
-class Wait(NamedTuple):
+class Pause(NamedTuple):
     """A pause.
 
     Attributes:
@@ -64,7 +64,7 @@ class Wait(NamedTuple):
     seconds: float
 
 
-Part = Text | Press | Hold | Wait
+Part = TypeText | PressKey | HoldKey | Pause
 
 
 def parse_boot_command(command: str) -> list[Part]:
@@ -75,8 +75,8 @@ def parse_boot_command(command: str) -> list[Part]:
     """
     found: list[Part] = []
     for part in _parts(command):
-        if isinstance(part, Text) and found and isinstance(found[-1], Text):
-            found[-1] = Text(found[-1].text + part.text)
+        if isinstance(part, TypeText) and found and isinstance(found[-1], TypeText):
+            found[-1] = TypeText(found[-1].text + part.text)
         else:
             found.append(part)
     return found
@@ -86,26 +86,26 @@ def _parts(command: str) -> Iterator[Part]:
     at = 0
     for tag in _TAG.finditer(command):
         if tag.start() > at:
-            yield Text(command[at : tag.start()])
+            yield TypeText(command[at : tag.start()])
         yield _special(tag[0][1:-1])
         at = tag.end()
     if at < len(command):
-        yield Text(command[at:])
+        yield TypeText(command[at:])
 
 
 def _special(word: str) -> Part:
     if word.lower() == "lt":
-        return Text("<")
+        return TypeText("<")
     if wait := _WAIT.fullmatch(word):
-        return Wait(_seconds(wait["rest"], word))
+        return Pause(_seconds(wait["rest"], word))
     key = find(word)
     if key is not None:
-        return Press(key)
+        return PressKey(key)
     held = _HELD.fullmatch(word)
     if held and (key := find(held["key"])) is not None:
-        return Hold(key, held["how"].lower() == "on")
+        return HoldKey(key, held["how"].lower() == "on")
     try:
-        return Press(number(word))
+        return PressKey(number(word))
     except UsageError as error:
         raise UsageError(f"<{word}> in a boot command: {error}; write <lt> to type a <") from None
 

@@ -1,4 +1,4 @@
-"""Key codes of Linux, X11 and browsers, converted to QEMU's numbers and back.
+"""Key codes of Linux, X11 and browsers, converted to QEMU's numbers and back; lock lamps.
 
 A viewer receives a key in its toolkit's terms and sends QEMU's number. The code of the key's
 position (`from_evdev`, `from_x11`, `from_browser`) is right with every layout of either side. A
@@ -11,11 +11,14 @@ Every conversion returns None for a key that QEMU does not have.
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple, Self
 
 from .table import KEYS
 
 #: An X11 keycode is Linux's code plus this (the "evdev" rules of xkb-data).
 X11_OFFSET = 8
+#: The lock keys by number, in the order of `Lamps`.
+LOCKS = (0x46, 0x45, 0x3A)
 
 
 def from_evdev(code: int) -> int | None:
@@ -53,6 +56,24 @@ def from_keysym(keysym: int) -> int | None:
     that layout, or the code of the key's position.
     """
     return _by_keysym().get(keysym)
+
+
+class Lamps(NamedTuple):
+    """The lamps that are on. A guest may leave them off although a lock is on."""
+
+    scroll: bool
+    num: bool
+    caps: bool
+
+    @classmethod
+    def from_bits(cls, bits: int) -> Self:
+        """Decode QEMU's bits: 1 scroll, 2 num, 4 caps."""
+        return cls(bool(bits & 1), bool(bits & 2), bool(bits & 4))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the lamps that are on."""
+        return [name for name, on in self._asdict().items() if on]
 
 
 @cache

@@ -47,7 +47,7 @@ class Layout(NamedTuple):
         chords: The stroke with the fewest keys for every character that the layout can type: one
             chord, or several with dead keys.
         caps: The chords that type another character while caps lock is on, and the chord that
-            types the same character then; None where there is no reliable one.
+            types the same character then; None if none does so reliably.
     """
 
     name: str
@@ -117,14 +117,14 @@ def layout(name: str) -> Layout:
 @cache
 def _load(name: str) -> Layout:
     # Loaded on first use: a program needs one or two of the 36 layouts.
-    rows, composed, caps = read(name)
+    rows, composed, caps = _read(name)
     direct = _direct(rows)
     strokes = {c: stroke for c, stroke in direct.items() if len(c) == 1}
     strokes |= {c: ((NUMBERS[key],),) for c, key in CONTROLS.items()}
     return Layout(name, strokes | _composed(direct, composed), _under_caps(caps))
 
 
-class _File(NamedTuple):
+class _LayoutFile(NamedTuple):
     """A layout's file.
 
     Attributes:
@@ -140,7 +140,7 @@ class _File(NamedTuple):
     caps: dict[int, str]
 
 
-def read(name: str) -> _File:
+def _read(name: str) -> _LayoutFile:
     """Read a layout's file."""
     text = pkgutil.get_data(keyboards.__name__, f"{name}.txt") or b""
     rows: dict[int, list[str]] = {}
@@ -155,7 +155,7 @@ def read(name: str) -> _File:
             caps |= {int(key, 16): words[0].rstrip(":") for key in words[1:]}
         elif words and first != "#":
             rows[int(first, 16)] = [_symbol(word) for word in words]
-    return _File(rows, composed, caps)
+    return _LayoutFile(rows, composed, caps)
 
 
 def _direct(rows: Mapping[int, Sequence[str]]) -> dict[str, Stroke]:

@@ -51,7 +51,7 @@ def create_posix(name: str, size: int) -> SharedMemory:
             ) from None
 
     def close() -> None:
-        remove_if_last(fd, path)
+        _remove_if_last(fd, path)
         unlock(fd)
 
     return SharedMemory(
@@ -88,12 +88,12 @@ def open_posix(name: str) -> SharedMemory:
         f"posix:/{path.name}",
         map_memory(fd, status.st_size),
         descriptor,
-        on_close=lambda: remove_if_last(fd, path),
+        on_close=lambda: _remove_if_last(fd, path),
         path=path,
     )
 
 
-def remove_if_last(fd: int, path: Path) -> bool:
+def _remove_if_last(fd: int, path: Path) -> bool:
     """Remove a surface's name if no other process uses the open file *fd*."""
     if os.pread(fd, len(MAGIC), 0) != MAGIC:
         return False  # not a surface, or truncated
@@ -121,7 +121,7 @@ def sweep_posix() -> list[str]:
         except OSError:
             continue
         descriptor = Descriptor(fd)
-        if remove_if_last(fd, path):
+        if _remove_if_last(fd, path):
             removed.append(f"posix:/{path.name}")
         descriptor.close()
     return removed

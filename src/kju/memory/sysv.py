@@ -31,7 +31,7 @@ def create_sysv(size: int) -> SharedMemory:
     Raises:
         LimitError: A limit of the system would be exceeded; nothing was created.
     """
-    check_limits(size)
+    _check_limits(size)
     while True:
         key = KEY_PREFIX << 16 | int.from_bytes(os.urandom(2))
         try:
@@ -56,7 +56,7 @@ def open_sysv(segment_id: int) -> SharedMemory:
     return SharedMemory(f"sysv:{segment_id}", map_memory(segment_id, size, segment=True))
 
 
-def check_limits(size: int) -> None:
+def _check_limits(size: int) -> None:
     """Check that a new segment of *size* bytes exceeds no limit of the system.
 
     Raises:

@@ -210,7 +210,7 @@ def copy_frame(
         where = rect or mode.whole
         if where.width < 0 or where.height < 0 or not mode.whole.contains(where):
             raise GeometryError(f"{where} leaves the {mode.width}x{mode.height} surface")
-        out = allocate(frame_shape(mode, where, pixel_format))
+        out = allocate(_frame_shape(mode, where, pixel_format))
         version = consumer.reader.copy(out, mode.epoch, where, pixel_format, exact, window)
         if version >= 0:
             return Copy(out, mode, version)
@@ -219,7 +219,7 @@ def copy_frame(
     raise InconsistentError(f"the producer wrote during each of {tries} copies")
 
 
-def frame_shape(mode: Mode, rect: Rect, pixel_format: PixelFormat) -> tuple[int, ...]:
+def _frame_shape(mode: Mode, rect: Rect, pixel_format: PixelFormat) -> tuple[int, ...]:
     """Return the shape of a frame; one-byte surfaces and grey have no third axis."""
     if mode.fourcc == R8 or pixel_format == "grey":
         return rect.height, rect.width

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from .annotate import Best
 from .match import Match
 from .needle import Needle
 from .text import Line, Text, TextMatch, Word
-from .timeout import ScreenTimeoutError
+from .timeout import Best, ScreenTimeoutError
 
 __all__ = ["Best", "Line", "Match", "Needle", "ScreenTimeoutError", "Text", "TextMatch", "Word"]

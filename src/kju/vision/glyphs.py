@@ -15,8 +15,7 @@ import numpy as np
 
 from ..surface.geometry import Rect
 from .areas import pixel_words
-from .console_fonts import Font, as_words, console_font, pack, pack_rows
-from .grids import Grid, grids
+from .cells import Font, Grid, as_words, console_font, grids, pack, pack_rows
 from .text import Text, line_of_cells
 
 if TYPE_CHECKING:

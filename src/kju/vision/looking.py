@@ -24,9 +24,8 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from ..errors import UsageError
 from ..surface import NOTHING_TAKEN, Change, Mark, Mode
 from ..surface.geometry import Rect, Region
-from .annotate import Best
 from .areas import check_rect, cut_out
-from .timeout import ScreenTimeoutError
+from .timeout import Best, ScreenTimeoutError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +82,7 @@ class Condition(abc.ABC, Generic[T]):
     ignored: tuple[Rect, ...] = ()
 
     @abc.abstractmethod
-    def look(self, seen: Seen) -> T | None:
+    def check(self, seen: Seen) -> T | None:
         """Check a frame; return the result, or None where the condition is not met."""
 
     def best(self, now: float) -> Best:
@@ -246,7 +245,7 @@ class Watch(Generic[T]):
         self._looks += 1
         known = times.is_same_mode(mark) and not whole
         damage = _within(change.rects, region) if known else None
-        self.result = self._condition.look(Seen(frame, region, damage, now, mark, mode))
+        self.result = self._condition.check(Seen(frame, region, damage, now, mark, mode))
         times.again = self._condition.again
 
     def absent(self, reason: str, since: Mark, now: float) -> None:

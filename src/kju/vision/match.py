@@ -12,17 +12,17 @@ that overlap it are matched again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import UsageError
+from .. import extras
+from ..errors import MissingError, UsageError
 from ..surface.geometry import Rect
-from .annotate import Best
 from .areas import cut_out, rect_text
 from .looking import Condition, Seen
 from .needle import Needle, check_similarity
-from .opencv import opencv
+from .timeout import Best
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -82,7 +82,7 @@ class Finder:
         self._mask = mask.astype(np.float32)
         self._sums: Sums | None = None
 
-    def look(self, seen: Seen) -> Match | None:
+    def best_match(self, seen: Seen) -> Match | None:
         """Return the best match; None where the region is smaller than the needle."""
         width, height = self._needle.size
         region = seen.region
@@ -169,9 +169,9 @@ class Shows(Condition[Match]):
         self._finders = [Finder(needle, number) for number, needle in enumerate(needles)]
         self._best: Match | None = None
 
-    def look(self, seen: Seen) -> Match | None:
+    def check(self, seen: Seen) -> Match | None:
         """Return the match, if there is one."""
-        matches = [match for finder in self._finders if (match := finder.look(seen))]
+        matches = [match for finder in self._finders if (match := finder.best_match(seen))]
         self._best = max(matches, key=lambda match: match.score, default=None)
         return next((match for match in matches if self._enough(match)), None)
 
@@ -203,3 +203,16 @@ def merged(rects: Sequence[Rect]) -> list[Rect]:
         else:
             done.append(rect)
     return done
+
+
+def opencv(purpose: str, extra: str) -> Any:  # noqa: ANN401  a module without types
+    """Return OpenCV's module: optional and large, so it is imported on first use.
+
+    Raises:
+        MissingError: It is not installed.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise MissingError(extras.message(extra, purpose, ["OpenCV"])) from error
+    return cv2

@@ -16,11 +16,11 @@ import numpy as np
 from .. import extras
 from ..errors import KjuError, MissingError
 from ..surface.geometry import Rect
-from .annotate import Best
 from .areas import cut_out
 from .looking import Condition, Seen
-from .opencv import opencv
+from .match import opencv
 from .text import Line, Text, TextMatch, line_of_words, pattern_of
+from .timeout import Best
 
 if TYPE_CHECKING:
     import re
@@ -73,7 +73,7 @@ class Reads(Condition[TextMatch]):
         self._read: Text | None = None
         self._missing = ""
 
-    def look(self, seen: Seen) -> TextMatch | None:
+    def check(self, seen: Seen) -> TextMatch | None:
         """Return the match, if there is one."""
         try:
             self._read = read(seen.pixels, seen.region, self._language)

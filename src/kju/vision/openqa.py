@@ -39,7 +39,7 @@ class _Area(msgspec.Struct):
     click_point: _Point | Literal["center"] | None = None
 
 
-class _File(msgspec.Struct):
+class _NeedleFile(msgspec.Struct):
     area: list[_Area]
 
 
@@ -73,7 +73,7 @@ def parse(notes: bytes, width: int, height: int, name: str, similarity: float) -
         NeedleError: The file is invalid; the error names the file and the field.
     """
     try:
-        file = msgspec.json.decode(notes, type=_File, strict=False)  # written by Perl
+        file = msgspec.json.decode(notes, type=_NeedleFile, strict=False)  # written by Perl
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise NeedleError(f"{name}: {error}", name, "area") from error
     if len(file.area) > MAX_AREAS:

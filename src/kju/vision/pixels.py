@@ -10,9 +10,9 @@ import numpy as np
 from ..errors import UsageError
 from ..surface import Change, Mark
 from ..surface.geometry import Rect, bounding
-from .annotate import Best
 from .areas import check_rect, cut_out, pixel_words, rect_text
 from .looking import Condition, Seen
+from .timeout import Best
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -36,7 +36,7 @@ class Changed(Condition[Change]):
         self._since = since
         self._before: Pixels | None = None
 
-    def look(self, seen: Seen) -> Change | None:
+    def check(self, seen: Seen) -> Change | None:
         """Return the rectangles that differ, if any."""
         before, self._before = self._before, seen.pixels
         if before is None and self._since is None:
@@ -45,7 +45,7 @@ class Changed(Condition[Change]):
             return Change(seen.mark, seen.mode, [seen.region], True)
         found = list(seen.damage)
         if before is not None:
-            found = differing(before, seen.pixels, found)
+            found = _differing(before, seen.pixels, found)
         return Change(seen.mark, seen.mode, found, False) if found else None
 
     def best(self, now: float) -> Best:
@@ -80,13 +80,13 @@ class Still(Condition["Pixels"]):
         self._blink: _Blink | None = None
         self._moved: list[Rect] = []
 
-    def look(self, seen: Seen) -> Pixels | None:
+    def check(self, seen: Seen) -> Pixels | None:
         """Return the region's pixels once they have been still for long enough."""
         last, self._last = self._last, seen.pixels
         if last is None or seen.damage is None:
             self._since, self._blink, self._moved = seen.now, None, []
         else:
-            boxes = differing(last, seen.pixels, seen.damage, self.ignored)
+            boxes = _differing(last, seen.pixels, seen.damage, self.ignored)
             self._moves(last, seen.pixels, boxes, seen.now)
         still = seen.now - self._since
         self._longest = max(self._longest, still)
@@ -164,7 +164,7 @@ class Coloured(Condition["Pixels"]):
         self._tolerance = tolerance
         self._found = 0.0
 
-    def look(self, seen: Seen) -> Pixels | None:
+    def check(self, seen: Seen) -> Pixels | None:
         """Return the region's pixels once enough of them have the colour."""
         part = seen.part
         red, green, blue = self._rgb
@@ -192,7 +192,7 @@ class Holds(Condition[T]):
         self._predicate = predicate
         self._result: object = None
 
-    def look(self, seen: Seen) -> T | None:
+    def check(self, seen: Seen) -> T | None:
         """Return the predicate's result once it is true."""
         result = self._predicate(seen.part)
         self._result = result
@@ -222,7 +222,7 @@ def colour_of(colour: str | tuple[int, int, int]) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def differing(
+def _differing(
     before: Pixels, after: Pixels, damage: Iterable[Rect], ignore: Iterable[Rect] = ()
 ) -> list[Rect]:
     """Return the bounding rectangle of the differences in each rectangle that has any.

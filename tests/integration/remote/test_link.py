@@ -24,8 +24,7 @@ from support.link_scene import (
 )
 from support.wire_scene import surface
 
-from kju.emulators.mirror.console import MirrorConsole
-from kju.emulators.mirror.devices import mirror_devices
+from kju.emulators.mirror.console import MirrorConsole, MirrorSurface, mirror_devices
 from kju.errors import InputError, KjuError, RoleError, UnavailableError
 from kju.protocol.messages import Request
 from kju.remote import mirror as mirror_module
@@ -442,9 +441,16 @@ async def test_pixels_that_a_client_holds_are_not_drawn(tmp_path: Path) -> None:
     place = f"tcp/127.0.0.1:{free_port()}"
     rng, screen = np.random.default_rng(1), new_screen()
     reached, go_on = threading.Event(), threading.Event()
-    console = MirrorConsole(str(tmp_path / "surface"), NAME, mirror_devices(never))
+    mirrors: list[Mirror] = []
+    surface = MirrorSurface(
+        0,
+        str(tmp_path / "surface"),
+        lambda console, producer: None,
+        lambda: mirrors[0] if mirrors else None,
+    )
+    console = MirrorConsole(surface, NAME, mirror_devices(never))
     await console.open()
-    target = console.mirror
+    target = console.source
     assert target is not None
     begin = target.begin
 
@@ -460,7 +466,7 @@ async def test_pixels_that_a_client_holds_are_not_drawn(tmp_path: Path) -> None:
     ):  # fmt: skip
         go_on.set()
         viewer = Mirror(there, NAME, target)
-        console.connect(viewer)
+        mirrors.append(viewer)
         await viewer.open(10)
         await until(lambda: shows(target, screen))  # type: ignore[arg-type]
         go_on.clear()

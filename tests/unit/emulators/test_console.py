@@ -72,7 +72,7 @@ class Scene:
     def __init__(self, address: str = "memfd:console", kind: StubKind | None = None) -> None:
         self.kind = kind or StubKind()
         self.sources = self.kind.sources
-        surface = ConsoleSurface(0, address)
+        surface = ConsoleSurface(0, address, lambda console, producer: None)
         self.supervisor = Supervisor(surface, SingleSource(self.kind))
         self.runner = AnnouncedSizeRunner(self.supervisor, always=True)
         self.surface = surface

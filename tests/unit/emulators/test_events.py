@@ -6,10 +6,13 @@ import json
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
-from kju.emulators.events import HISTORY, MAX_TEXT, Events, from_qmp, from_remote
+from kju.emulators.events import HISTORY, MAX_TEXT, MachineEvents, from_qmp, from_remote
 from kju.protocol.messages import Happened
+from kju.surface import surface_size
+from kju.surface.producer import Producer
 
 
 class Subscriber:
@@ -26,7 +29,7 @@ class Subscriber:
 
 
 def test_who_subscribes_is_told_from_then_on() -> None:
-    events, late = Events(), Subscriber()
+    events, late = MachineEvents(), Subscriber()
     events.happen("started")
     events.subscribe(late, -1)
     events.happen("paused")
@@ -36,7 +39,7 @@ def test_who_subscribes_is_told_from_then_on() -> None:
 
 
 def test_the_last_can_be_had_again_and_nothing_twice() -> None:
-    events, everything, some = Events(), Subscriber(), Subscriber()
+    events, everything, some = MachineEvents(), Subscriber(), Subscriber()
     for _ in range(HISTORY + 10):
         events.happen("reset")
     events.subscribe(everything, 0)
@@ -48,7 +51,7 @@ def test_the_last_can_be_had_again_and_nothing_twice() -> None:
 
 
 def test_one_that_goes_while_it_is_told_confuses_nobody() -> None:
-    events, other = Events(), Subscriber()
+    events, other = MachineEvents(), Subscriber()
 
     class Goes(Subscriber):
         def send(self, message: Any) -> None:
@@ -62,7 +65,7 @@ def test_one_that_goes_while_it_is_told_confuses_nobody() -> None:
 
 
 def test_one_that_goes_while_it_is_told_the_past_has_gone() -> None:
-    events, other = Events(), Subscriber()
+    events, other = MachineEvents(), Subscriber()
 
     class Goes(Subscriber):
         def send(self, message: Any) -> None:
@@ -81,7 +84,7 @@ def test_one_that_goes_while_it_is_told_the_past_has_gone() -> None:
 
 
 def test_data_is_short_and_plain() -> None:
-    events, one = Events(), Subscriber()
+    events, one = MachineEvents(), Subscriber()
     events.subscribe(one, -1)
     events.happen("panicked", {"info": {"a": "x" * 9999}, "action": "y" * 9999, "n": 3})
     data = one.got[0].data
@@ -90,7 +93,7 @@ def test_data_is_short_and_plain() -> None:
 
 @pytest.mark.parametrize("bad", ["\ud800", "a\udfff", float("nan"), float("inf"), -1e999, 1 << 64])
 def test_an_event_that_cannot_be_encoded_does_not_silence_those_after_it(bad: object) -> None:
-    events, one, late = Events(), Subscriber(), Subscriber()
+    events, one, late = MachineEvents(), Subscriber(), Subscriber()
     events.subscribe(one, -1)
     found = from_remote("reset", json.dumps({"reason": bad, "guest": True}).encode())
     assert found == ("remote-reset", {"guest": True})
@@ -103,7 +106,7 @@ def test_an_event_that_cannot_be_encoded_does_not_silence_those_after_it(bad: ob
 
 
 def test_an_error_of_one_subscriber_keeps_no_event_from_others() -> None:
-    events, other = Events(), Subscriber()
+    events, other = MachineEvents(), Subscriber()
 
     class Fails(Subscriber):
         def send(self, message: Any) -> None:
@@ -136,3 +139,29 @@ def test_an_error_of_one_subscriber_keeps_no_event_from_others() -> None:
 )  # fmt: skip
 def test_qemus_events_are_ours(name: str, data: dict[str, Any], ours: object) -> None:
     assert from_qmp(name, data) == ours
+
+
+def producer() -> Producer:
+    memory = np.zeros(surface_size(1 << 21), np.uint8)
+    return Producer.format(memory.data, 1 << 21, incarnation=7)
+
+
+def test_modes_are_announced_from_the_start_on_and_once_each() -> None:
+    events, subscriber = MachineEvents(), Subscriber()
+    events.subscribe(subscriber, -1)
+    first, second = producer(), producer()
+    first.set_mode(640, 480)
+    events.note_mode(0, first)
+    assert not subscriber.got, "the machine has not started"
+    events.announce_start([first, second])
+    events.note_mode(0, first)
+    second.set_mode(800, 600)
+    events.note_mode(1, second)
+    second.set_mode(640, 480)
+    events.note_mode(1, second)
+    assert [(h.event, h.data.get("console"), h.data.get("width")) for h in subscriber.got] == [
+        ("started", None, None),
+        ("mode", 0, 640),
+        ("mode", 1, 800),
+        ("mode", 1, 640),
+    ]

@@ -18,11 +18,10 @@ from kju.store.paths import name_for
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_has_its_two_modules(kind: str) -> None:
-    prepare = import_module(f"kju.emulators.{kind}.launch").prepare
+def test_each_kind_has_a_factory(kind: str) -> None:
     module = import_module(f"kju.emulators.{kind}.emulator")
-    assert list(signature(prepare).parameters) == ["request"]
-    assert list(signature(module.create).parameters) == ["claim", "prepared"]
+    assert list(signature(module.FACTORY.prepare).parameters) == ["request"]
+    assert list(signature(module.FACTORY.create).parameters) == ["claim", "prepared", "events"]
     emulators = [
         each
         for each in vars(module).values()

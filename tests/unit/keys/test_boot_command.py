@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kju.errors import UsageError
 from kju.keys import NUMBERS
-from kju.keys.boot_command import Hold, Press, Text, Wait, parse_boot_command
+from kju.keys.boot_command import HoldKey, Pause, PressKey, TypeText, parse_boot_command
 
 ENTER, ESC, CTRL, SHIFT = NUMBERS["ret"], NUMBERS["esc"], NUMBERS["ctrl"], NUMBERS["shift_r"]
 
@@ -16,11 +16,11 @@ ENTER, ESC, CTRL, SHIFT = NUMBERS["ret"], NUMBERS["esc"], NUMBERS["ctrl"], NUMBE
 def test_boot_command_of_the_debian_installer() -> None:
     command = "<esc><wait5>auto url=http://10.0.2.2:8000/p.cfg <enter><wait>"
     assert parse_boot_command(command) == [
-        Press(ESC),
-        Wait(5.0),
-        Text("auto url=http://10.0.2.2:8000/p.cfg "),
-        Press(ENTER),
-        Wait(1.0),
+        PressKey(ESC),
+        Pause(5.0),
+        TypeText("auto url=http://10.0.2.2:8000/p.cfg "),
+        PressKey(ENTER),
+        Pause(1.0),
     ]
 
 
@@ -38,28 +38,28 @@ def test_boot_command_of_the_debian_installer() -> None:
     ],
 )
 def test_a_pause_has_its_length_in_seconds(tag: str, seconds: float) -> None:
-    assert parse_boot_command(tag) == [Wait(pytest.approx(seconds))]
+    assert parse_boot_command(tag) == [Pause(pytest.approx(seconds))]
 
 
 def test_keys_are_held_until_they_are_released() -> None:
     assert parse_boot_command("<leftCtrlOn>c<leftCtrlOff><aOn><rightShiftOFF><1On>") == [
-        Hold(CTRL, down=True),
-        Text("c"),
-        Hold(CTRL, down=False),
-        Hold(NUMBERS["a"], down=True),
-        Hold(SHIFT, down=False),
-        Hold(NUMBERS["1"], down=True),
+        HoldKey(CTRL, down=True),
+        TypeText("c"),
+        HoldKey(CTRL, down=False),
+        HoldKey(NUMBERS["a"], down=True),
+        HoldKey(SHIFT, down=False),
+        HoldKey(NUMBERS["1"], down=True),
     ]
 
 
 @pytest.mark.parametrize("name", ["bs", "del", "f12", "pageUp", "spacebar", "menu", "leftSuper"])
 def test_packers_special_keys_are_pressed(name: str) -> None:
     (part,) = parse_boot_command(f"<{name}>")
-    assert isinstance(part, Press)
+    assert isinstance(part, PressKey)
 
 
 def test_text_outside_of_brackets_is_typed() -> None:
-    assert parse_boot_command("a < b > c <> <a> 2<lt>3\n") == [Text("a < b > c <> <a> 2<3\n")]
+    assert parse_boot_command("a < b > c <> <a> 2<lt>3\n") == [TypeText("a < b > c <> <a> 2<3\n")]
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,11 @@ def test_any_text_is_a_command_or_refused(command: str) -> None:
         parts = parse_boot_command(command)
     except UsageError:
         return
-    assert all(part.seconds >= 0 for part in parts if isinstance(part, Wait))
-    assert all(part.text for part in parts if isinstance(part, Text))
+    assert all(part.seconds >= 0 for part in parts if isinstance(part, Pause))
+    assert all(part.text for part in parts if isinstance(part, TypeText))
 
 
 def test_text_in_angle_brackets_that_names_no_key_is_refused() -> None:
     with pytest.raises(UsageError, match=r"<file> in a boot command: .* write <lt> to type a <"):
         parse_boot_command("cat <file>")
-    assert parse_boot_command("cat <lt>file>") == [Text("cat <file>")]
+    assert parse_boot_command("cat <lt>file>") == [TypeText("cat <file>")]

@@ -1,10 +1,11 @@
-"""Convert key codes of Linux, X11 and browsers."""
+"""Convert key codes of Linux, X11 and browsers, and QEMU's bits of the lock lamps."""
 
 from __future__ import annotations
 
 import pytest
 
 from kju import keys
+from kju.keys import LOCKS, Lamps
 
 # number, evdev, browser, keysym: keys of every kind, from the documents that define them.
 KNOWN = {
@@ -52,3 +53,22 @@ def test_codes_without_a_qemu_key_are_none() -> None:
     assert keys.from_browser("") is keys.from_browser("Fn") is None
     assert keys.from_keysym(0) is keys.from_keysym(0xFFFFFF) is None
     assert keys.to_evdev(0) is keys.to_evdev(0xB7) is None
+
+
+@pytest.mark.parametrize(
+    ("bits", "names"),
+    [
+        (0, []),
+        (1, ["scroll"]),
+        (2, ["num"]),
+        (4, ["caps"]),
+        (7, ["scroll", "num", "caps"]),
+        (8, []),  # a bit that QEMU does not define
+    ],
+)
+def test_each_bit_is_one_lamp(bits: int, names: list[str]) -> None:
+    assert Lamps.from_bits(bits).names == names
+
+
+def test_lock_keys_are_in_the_order_of_the_lamps() -> None:
+    assert [keys.NAMES[key] for key in LOCKS] == [f"{name}_lock" for name in Lamps._fields]

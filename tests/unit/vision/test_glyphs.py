@@ -6,7 +6,7 @@ from PIL import Image
 from support.console_text import INK, PAPER, centred, console, draw, glyphs
 
 from kju.surface.geometry import Rect
-from kju.vision.console_fonts import console_font
+from kju.vision.cells import console_font
 from kju.vision.glyphs import read_cells
 
 

@@ -18,7 +18,7 @@ class Remembers(Condition):
         self.count = count
         self.again = again
 
-    def look(self, seen):
+    def check(self, seen):
         self.seen.append(seen)
         return "it" if len(self.seen) == self.count else None
 
@@ -48,7 +48,7 @@ def test_only_damage_that_touches_the_region_counts():
     scene.draw((64, 64, 8, 8), 1)
     scene.watch.changed(scene.change())
     assert scene.step() == Look()
-    scene.look()
+    scene.check()
     assert condition.seen[1].damage == (Rect(64, 64, 32, 8),)
     assert condition.seen[1].part.shape == (32, 64, 4)
     assert scene.step() == Sleep(10.0, scene.mark)
@@ -83,7 +83,7 @@ def test_a_new_mode_between_the_frame_and_the_question_is_everything():
     scene.set_mode(640, 400)
     scene.watch.check(frame, mode, mark, scene.change(), scene.now)
     assert condition.seen[1].damage is None
-    scene.look()
+    scene.check()
     assert condition.seen[2].region == Rect(0, 0, 640, 400)
     assert condition.seen[2].damage is None
 
@@ -97,7 +97,7 @@ def test_a_region_may_come_with_a_larger_mode():
     scene.watch.changed(change)
     assert scene.step() == Look()
     scene.set_mode(640, 400)
-    assert scene.look()
+    assert scene.check()
 
 
 def test_without_a_picture_it_looks_again_soon():
@@ -117,7 +117,7 @@ def test_time_is_over():
     scene.wait(Remembers(), REGION, 10)
     scene.now += 4
     scene.draw((64, 64, 8, 8), 1)
-    scene.look()
+    scene.check()
     assert scene.watch.next(scene.now + 5.75) == Sleep(0.25, scene.mark)
     step = scene.watch.next(scene.now + 6)
     assert isinstance(step, TimedOut)
@@ -145,7 +145,7 @@ def test_a_pause_as_long_as_the_check_follows_it():
     scene.wait(Remembers(), None, 10)
     draw_and_report(scene)
     assert scene.step() == Look()
-    scene.look()
+    scene.check()
     scene.now += 0.25
     assert scene.step() == Sleep(9.75, scene.mark), "the end of the check"
     draw_and_report(scene)
@@ -154,14 +154,14 @@ def test_a_pause_as_long_as_the_check_follows_it():
     assert scene.step() == Sleep(0.125, None)
     scene.now += 0.125
     assert scene.step() == Look()
-    scene.look()
+    scene.check()
     scene.now = 109.75
     scene.step()
     draw_and_report(scene)
     assert scene.step() == Sleep(0.25, None), "never beyond the end"
     scene.now = 110.0
     assert scene.step() == Look(), "a change before the end is checked"
-    scene.look()
+    scene.check()
     assert isinstance(scene.step(), TimedOut)
 
 
@@ -171,7 +171,7 @@ def test_the_pause_has_a_limit():
     scene.wait(Remembers(), None, None)
     draw_and_report(scene)
     assert scene.step() == Look()
-    scene.look()
+    scene.check()
     scene.now += 30
     scene.step()
     draw_and_report(scene)

@@ -28,7 +28,7 @@ def test_an_equal_place_is_one(scene):
     picture = noise(20, 30)
     assert not scene.wait(Shows([Needle.of(picture)], None))
     put(scene, picture, 201, 77)
-    assert scene.look()
+    assert scene.check()
     match = scene.watch.result
     assert (match.rect, match.score, match.number) == (Rect(201, 77, 30, 20), 1.0, 0)
     assert match.click == (216, 87)
@@ -54,7 +54,7 @@ def test_matching_again_equals_matching_all(scene, exclude):
         put(scene, noise(20, 30, seed) // 2, x, y)
         if seed % 3 == 0:
             put(scene, noise(8, 8, seed), 320 - 8 - x, 200 - 8 - y)
-        scene.look()
+        scene.check()
         fresh = Shows([needle], Rect(5, 7, 300, 180))
         other = Scene()
         other.pixels = scene.pixels
@@ -77,7 +77,7 @@ def test_a_small_change_is_matched_only_around_it(scene, monkeypatch):
     condition._finders = [finder]
     scene.wait(condition)
     scene.draw((96, 96, 5, 5), 7)
-    scene.look()
+    scene.check()
     assert sizes == [(200, 320), (32 + 2 * 19, 32 + 2 * 29)]
 
 
@@ -99,7 +99,7 @@ def test_of_several_it_says_which(scene):
     assert not scene.wait(Shows(needles, None))
     assert "any of the images one, two" in str(scene.watch.timed_out(scene.now))
     put(scene, two, 100, 100)
-    assert scene.look()
+    assert scene.check()
     assert (scene.watch.result.number, scene.watch.result.needle.name) == (1, "two")
     put(scene, one, 10, 10)
     assert scene.wait(Shows(needles, None))
@@ -115,7 +115,7 @@ def test_contrast_does_not_matter():
     assert not scene.wait(Shows([Needle.of(text)], None))
     assert scene.watch.timed_out(scene.now).best.score <= 0.55
     put(scene, text, 100, 100)
-    assert scene.look()
+    assert scene.check()
 
 
 def test_a_plain_needle_is_its_colour():
@@ -123,7 +123,7 @@ def test_a_plain_needle_is_its_colour():
     plain = np.full((10, 10, 4), (30, 60, 90, 0), np.uint8)
     assert not scene.wait(Shows([Needle.of(plain)], None))
     scene.draw((50, 50, 10, 10), (33, 60, 90, 0))
-    assert scene.look()
+    assert scene.check()
     assert scene.watch.result.rect == Rect(50, 50, 10, 10)
 
 
@@ -146,7 +146,7 @@ def test_a_larger_mode_is_matched_anew(scene):
     assert "smaller than the needle" in str(small.watch.timed_out(0))
     small.set_mode(320, 200)
     put(small, picture, 10, 10)
-    assert small.look()
+    assert small.check()
 
 
 def test_a_region_smaller_than_the_needle_is_refused():

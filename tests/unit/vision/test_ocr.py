@@ -53,7 +53,7 @@ def test_it_is_waited_for(dialog):
     scene = Scene(640, 300)
     assert not scene.wait(ocr.Reads("Continue"))
     scene.draw((0, 0, 640, 300), dialog)
-    assert scene.look()
+    assert scene.check()
     assert not scene.wait(ocr.Reads("Go Back"))
     error = scene.watch.timed_out(scene.now)
     assert "English selected" in error.text
@@ -72,7 +72,7 @@ def test_without_it_text_consoles_are_waited_for(dialog, monkeypatch, package):
     assert not scene.wait(ocr.Reads("login:"))
     assert "install with:" in str(scene.watch.timed_out(scene.now))
     scene.draw((0, 0, 640, 400), console(["debian login:"]))
-    assert scene.look()
+    assert scene.check()
 
 
 def test_other_threads_run_while_it_reads(dialog):

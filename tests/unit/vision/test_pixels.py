@@ -18,9 +18,9 @@ def test_a_change_is_of_pixels_and_not_of_tiles():
     scene.draw((20, 20, 4, 4), 9)  # the same tile
     scene.watch.changed(scene.change())
     assert scene.step() == Look()
-    assert not scene.look()
+    assert not scene.check()
     scene.draw((10, 3, 2, 5), 9)
-    assert scene.look()
+    assert scene.check()
     assert scene.watch.result.rects == [Rect(10, 3, 2, 5)]
     assert scene.watch.result.mark == scene.mark
 
@@ -29,7 +29,7 @@ def test_the_fourth_byte_is_no_change():
     scene = Scene()
     scene.wait(Changed())
     scene.draw((0, 0, 50, 50), (0, 0, 0, 255))
-    assert not scene.look()
+    assert not scene.check()
 
 
 def test_a_change_that_was_undone_while_nobody_looked_is_none():
@@ -37,14 +37,14 @@ def test_a_change_that_was_undone_while_nobody_looked_is_none():
     scene.wait(Changed())
     scene.draw((0, 0, 5, 5), 9)
     scene.draw((0, 0, 5, 5), 0)
-    assert not scene.look()
+    assert not scene.check()
 
 
 def test_a_new_mode_is_a_change():
     scene = Scene()
     scene.wait(Changed())
     scene.set_mode(640, 400)
-    assert scene.look()
+    assert scene.check()
     assert scene.watch.result.everything
 
 
@@ -65,7 +65,7 @@ def test_still_is_so_long_after_the_last_change():
     assert scene.step() == Sleep(2.0, scene.mark)
     scene.now += 1.5
     scene.draw((0, 0, 100, 10), 9)
-    assert not scene.look()
+    assert not scene.check()
     assert not scene.after(1.9)
     assert scene.after(0.1)
 
@@ -75,7 +75,7 @@ def test_damage_without_a_difference_does_not_disturb():
     scene.wait(Still(2))
     scene.now += 1.9
     scene.draw((0, 0, 100, 10), 0)
-    assert not scene.look()
+    assert not scene.check()
     assert scene.after(0.1)
 
 
@@ -94,7 +94,7 @@ def test_the_first_blink_cannot_be_told_from_a_change():
     scene.wait(Still(1))
     scene.now += 0.9
     scene.draw(CURSOR, 200)
-    assert not scene.look()
+    assert not scene.check()
     assert not scene.after(0.9)
     assert scene.after(0.1)
 
@@ -183,10 +183,10 @@ def test_a_share_of_the_pixels_has_a_colour():
     region = Rect(0, 0, 10, 10)
     assert not scene.wait(Coloured("#0000ff", 0.5), region)
     scene.draw((0, 0, 10, 4), (255, 0, 0, 0))
-    assert not scene.look()
+    assert not scene.check()
     assert scene.watch.timed_out(scene.now).best.score == 0.4
     scene.draw((0, 4, 10, 1), (250, 0, 5, 0))
-    assert not scene.look()
+    assert not scene.check()
     assert scene.wait(Coloured("#0000ff", 0.5, 5), region)
     assert scene.watch.result.shape == (10, 10, 4)
 
@@ -202,7 +202,7 @@ def test_a_predicate_sees_the_region_and_its_answer_is_the_result():
     assert not scene.wait(Holds(bright), Rect(0, 0, 30, 20))
     assert "bright" in str(scene.watch.timed_out(scene.now))
     scene.draw((0, 0, 5, 5), 42)
-    assert scene.look()
+    assert scene.check()
     assert scene.watch.result == 42
     assert shapes == [(20, 30, 4)] * 2
 
@@ -212,4 +212,4 @@ def test_one_byte_a_pixel():
     scene.pixels = np.zeros((200, 320), np.uint8)
     assert not scene.wait(Coloured("white"))
     scene.draw((0, 0, 320, 200), 255)
-    assert scene.look()
+    assert scene.check()

@@ -1,21 +1,32 @@
-"""SHELL: the console of a mirror: a `Mirror` draws a remote screen in its surface."""
+"""SHELL: the console of a mirror: a `Mirror` draws a remote screen in its surface.
+
+Input goes to the screen's own host, which paces it:
+
+- A request is forwarded as a whole: on a slow link each message costs a round trip.
+- Held buttons and keys are recorded here too, so that a client that disconnects from a mirror
+  releases them on the other host.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from ...errors import GeometryError
+from ...keys import Step
 from ...memory import SurfaceProducer
+from ...protocol.messages import Action, Button, Keys, Point, Request
 from ...remote.mirror import Mirror
 from ...remote.mirror_link import LinkStatus
 from ...sources.base import OnStatus, Phase, Source, SourceStatus, room_for
-from ...surface import State
+from ...surface import Mark, State
 from ...surface.producer import Producer
 from ..console import Console, ConsoleFacts, SourceRunner
-from ..console_surface import ConsoleSurface
-from ..input.devices import Devices
+from ..console_surface import ConsoleSurface, OnMode
+from ..input.devices import Devices, Pointer
+from ..input.keyboard import Keyboard, KeyboardLamps
+from ..input.pace import Gauge, Pace
 from ..supervisor import SingleSource, SourceKind, Supervisor
 
 if TYPE_CHECKING:
@@ -23,6 +34,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ...surface.geometry import Rect
+
+
+#: Sends a request to the other host; returns this surface's mark before that.
+Forward = Callable[[Request], Awaitable[Mark]]
 
 
 class MirrorSource(Source):
@@ -123,14 +138,20 @@ class MirrorSurface(ConsoleSurface):
 
     The thread of the mirror writes pixels from the beginning of a drawing to its end. So a hold
     waits until no drawing is in progress, and the mirror begins none until the hold ends.
+
+    Args:
+        index: As in `ConsoleSurface`.
+        address: As in `ConsoleSurface`.
+        on_mode: As in `ConsoleSurface`.
+        mirror: Returns the mirror that draws in this surface; None before it is connected.
     """
 
-    _mirror: Mirror | None = None
-    _holds_in_progress = 0
-
-    def connect(self, mirror: Mirror) -> None:
-        """Use *mirror*, which draws in this surface."""
+    def __init__(
+        self, index: int, address: str, on_mode: OnMode, mirror: Callable[[], Mirror | None]
+    ) -> None:
+        super().__init__(index, address, on_mode)
         self._mirror = mirror
+        self._holds_in_progress = 0
 
     async def hold(self, client: object, seconds: float) -> int:
         """Publish nothing until `unhold`, or until *seconds* have passed; returns the version.
@@ -140,8 +161,9 @@ class MirrorSurface(ConsoleSurface):
         """
         self._holds_in_progress += 1
         try:
-            if self._mirror is not None and not self.is_held:
-                await self._mirror.hold()
+            mirror = self._mirror()
+            if mirror is not None and not self.is_held:
+                await mirror.hold()
             return await super().hold(client, seconds)
         finally:
             self._holds_in_progress -= 1
@@ -154,30 +176,80 @@ class MirrorSurface(ConsoleSurface):
 
     def _resume_drawing(self) -> None:
         """Let the mirror draw, unless a client holds the pixels or is about to."""
-        if self._mirror is not None and not self.is_held and not self._holds_in_progress:
-            self._mirror.unhold()
+        mirror = self._mirror()
+        if mirror is not None and not self.is_held and not self._holds_in_progress:
+            mirror.unhold()
 
 
 class MirrorConsole(Console):
     """The only console of a mirror.
 
     Args:
-        address: Where the surface is made, as `SurfaceProducer.create` takes it.
+        surface: Its surface.
         label: The name of the mirrored screen.
         devices: Its keyboard and pointer.
     """
 
-    def __init__(self, address: str, label: str, devices: Devices) -> None:
-        surface, self._kind = MirrorSurface(0, address), MirrorKind()
+    def __init__(self, surface: MirrorSurface, label: str, devices: Devices) -> None:
+        self._kind = MirrorKind()
         runner = SourceRunner(Supervisor(surface, SingleSource(self._kind)), always=True)
         super().__init__(ConsoleFacts(label), surface, runner, devices)
-        self._mirror_surface = surface
 
     @property
-    def mirror(self) -> MirrorSource | None:
-        """The source; None until the console is open."""
+    def source(self) -> MirrorSource | None:
+        """The source, which a mirror draws in; None until the console is open."""
         return self._kind.source
 
-    def connect(self, mirror: Mirror) -> None:
-        """Use *mirror*, which draws in this console's surface."""
-        self._mirror_surface.connect(mirror)
+
+class RemoteGauge(Gauge):
+    """The gauge of a device that another host paces."""
+
+    name = "remote"
+    #: The steps that one request may have.
+    room = 1024
+
+    async def is_empty(self) -> bool:
+        """Return True: the other host answers when it has sent everything."""
+        return True
+
+
+class MirrorPointer(Pointer):
+    """The pointer of a screen on another host."""
+
+    def __init__(self, forward: Forward, pace: Pace) -> None:
+        super().__init__(pace)
+        self._forward = forward
+
+    async def absolute(self) -> bool:
+        """Return True: the other host refuses positions if its guest does not take them."""
+        return True
+
+    async def act(self, client: Hashable, actions: Sequence[Action]) -> Mark | None:
+        """Forward these actions; see `Pointer.act`."""
+        async with self.pace.turn:
+            mark = await self._forward(Point(actions=list(actions)))
+        for action in actions:
+            if isinstance(action, Button):
+                hold = self._buttons.press if action.down else self._buttons.release
+                hold(client, [action.button])
+        return mark
+
+    async def _put_buttons(self, numbers: Sequence[int], down: bool) -> None:
+        await self._forward(Point(actions=[Button(number, down) for number in numbers]))
+
+    async def _put_fingers(self, fingers: Sequence[int], down: bool) -> None:
+        """Do nothing: a mirror records no fingers."""
+
+
+def mirror_devices(forward: Forward) -> Devices:
+    """Return the keyboard and the pointer of a screen on another host."""
+
+    async def send(steps: Sequence[Step]) -> Mark:
+        return await forward(Keys(steps=list(steps)))
+
+    pace = Pace(_remote)
+    return Devices(Keyboard(send, pace), MirrorPointer(forward, pace), KeyboardLamps())
+
+
+async def _remote() -> Gauge:
+    return RemoteGauge()

@@ -1,4 +1,7 @@
-"""SHELL: a mirror as a machine's emulator: a screen that another host serves."""
+"""SHELL: a mirror as a machine's emulator: a screen that another host serves.
+
+`prepare` checks a launch; `MirrorEmulator` connects.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,29 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ...errors import UnavailableError, UsageError
-from ...protocol.messages import Keys, Point, Request
+from ...protocol.messages import Keys, Launch, Point, Remote, Request
 from ...remote import addresses
-from ...remote.mirror import Mirror
+from ...remote.addresses import Options, endpoint
+from ...remote.mirror import Mirror, check_readable
 from ...remote.mirror_link import LinkStatus
+from ...remote.proof import Prover
 from ...remote.transport import Engine
+from ...remote.trust import Trust
 from ...store.claims import Claim
-from ...surface import Mark, State
+from ...surface import Mark
 from ...wire.messages import Event
-from .. import events
-from ..base import Emulator, Ended, surface_address
+from ..base import Emulator, Ended, Plan
 from ..console import Console
-from ..plan import Plan
-from .console import MirrorConsole
-from .devices import mirror_devices
-from .launch import Prepared, connection_options, prover
+from ..console_surface import surface_address
+from ..events import MachineEvents, from_remote
+from ..launch import EmulatorFactory
+from .console import MirrorConsole, MirrorSurface, mirror_devices
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +44,71 @@ MAX_EVENTS, EVENTS_WITHIN = 64, 10.0
 _encode = msgspec.msgpack.Encoder().encode
 
 
+class PreparedMirror(NamedTuple):
+    """A checked launch of a mirror.
+
+    Attributes:
+        request: The request.
+        remote: Its part on the connection.
+        name: The remote screen's.
+    """
+
+    request: Launch
+    remote: Remote
+    name: str
+
+    @property
+    def default_name(self) -> str:
+        """The remote screen, whose last part is the machine's name."""
+        running = self.request.running
+        return running.rpartition("/")[2].partition(":")[2] or running
+
+
+def prepare(request: Launch) -> PreparedMirror:
+    """Check a launch of a mirror.
+
+    Raises:
+        UsageError: The address is not valid, or something would leave this computer unprotected.
+        MissingError: The codec's library is not installed.
+    """
+    remote = request.remote
+    if remote is None:
+        raise UsageError("a mirror needs an address to connect to")
+    _connection_options(remote).check(insecure=remote.insecure)
+    check_readable(remote.codec, lossy=remote.lossy)
+    return PreparedMirror(request, remote, addresses.parse_screen(request.running))
+
+
+def _connection_options(remote: Remote) -> Options:
+    """Return the options of the network engine.
+
+    Raises:
+        UsageError: An endpoint is not valid, or the user has no certificate here.
+    """
+    tls = Trust(Path(remote.trust)).tls(remote.user) if remote.trust else None
+    protocol = "tls" if tls else "tcp"
+    return Options(connect=[endpoint(each, protocol) for each in remote.connect], tls=tls)
+
+
+def _prover(remote: Remote, name: str) -> Prover | None:
+    """Return the prover of the user's identity; None without a trust folder."""
+    if not remote.trust:
+        return None
+    return Prover(Trust(Path(remote.trust)), remote.user, name, remote.sender)
+
+
 class MirrorEmulator(Emulator):
     """A screen that another host serves."""
 
     kind = "mirror"
 
-    def __init__(self, claim: Claim, prepared: Prepared) -> None:
-        super().__init__()
+    def __init__(self, claim: Claim, prepared: PreparedMirror, events: MachineEvents) -> None:
+        super().__init__(events)
         self._prepared = prepared
         self._machine = claim.name
         self._consoles: list[MirrorConsole] = []
         self._engine: Engine | None = None
-        self._inlet: Mirror | None = None
+        self._mirror: Mirror | None = None
         self._up = False
         self._event_times: deque[float] = deque(maxlen=MAX_EVENTS)
 
@@ -67,29 +126,29 @@ class MirrorEmulator(Emulator):
                 missing.
         """
         prepared, remote = self._prepared, self._prepared.remote
-        self._engine = await Engine.open(connection_options(remote))
-        where = surface_address(prepared.request, self._machine)(0)
-        console = MirrorConsole(where, prepared.name, mirror_devices(self._forward))
+        self._engine = await Engine.open(_connection_options(remote))
+        where = surface_address(prepared.request, self._machine, 0)
+        surface = MirrorSurface(0, where, self.events.note_mode, lambda: self._mirror)
+        console = MirrorConsole(surface, prepared.name, mirror_devices(self._forward))
         self._consoles.append(console)
         await console.open()
-        if console.mirror is None:
+        if console.source is None:
             raise UsageError(f"the surface {where} cannot be made")
-        self._inlet = Mirror(
-            self._engine, prepared.name, console.mirror, remote.role,
-            user=remote.user, prove=prover(remote, prepared.name), audience=remote.audience,
+        self._mirror = Mirror(
+            self._engine, prepared.name, console.source, remote.role,
+            user=remote.user, prove=_prover(remote, prepared.name), audience=remote.audience,
             lossy=remote.lossy, codec=remote.codec,
             tell=self._link_changed, happened=self._pass_on_event,
         )  # fmt: skip
-        console.connect(self._inlet)
-        await self._inlet.open(ACCEPT_TIMEOUT)
+        await self._mirror.open(ACCEPT_TIMEOUT)
 
     def _link_changed(self, status: LinkStatus) -> None:
         for console in self._consoles:
-            if console.mirror is not None:
-                console.mirror.set_link(status)
+            if console.source is not None:
+                console.source.set_link(status)
         if status.live is not self._up:
             self._up = status.live
-            self.tell("link", {"up": status.live, "reason": status.reason})
+            self.events.happen("link", {"up": status.live, "reason": status.reason})
 
     def _pass_on_event(self, event: Event) -> None:
         now = time.monotonic()
@@ -97,17 +156,17 @@ class MirrorEmulator(Emulator):
         if len(times) == MAX_EVENTS and now - times[0] < EVENTS_WITHIN:
             log.info("%s sends too many events: one is dropped", self._prepared.name)
             return
-        if passed := events.from_remote(event.name, event.data):
+        if passed := from_remote(event.name, event.data):
             times.append(now)
-            self.tell(*passed)
+            self.events.happen(*passed)
 
     async def _forward(self, request: Request) -> Mark:
-        if self._inlet is None:
+        if self._mirror is None:
             raise UnavailableError("the mirror is not connected yet")
         if not isinstance(request, Keys | Point):
             raise UsageError("a mirror forwards keys and the pointer only")
         console = self._consoles[0]
-        ours, _ = await self._inlet.input(_encode(request))
+        ours, _ = await self._mirror.input(_encode(request))
         return console.mark._replace(version=ours)
 
     def _unsupported(self, what: str) -> UsageError:
@@ -123,24 +182,20 @@ class MirrorEmulator(Emulator):
 
     async def end(self) -> None:
         """Disconnect."""
-        if self._inlet is not None:
-            self._inlet.close()
+        if self._mirror is not None:
+            self._mirror.close()
             for console in self._consoles:
                 # The drawing thread would wait for the end of a client's hold.
                 console.surface.release_hold()
-            await self._inlet.drawing_finished()
+            await self._mirror.drawing_finished()
         if self._engine is not None:
             await self._engine.close()
 
-    async def close(self, state: State, reason: str) -> None:
-        """Set the last state."""
-        await super().close(state, reason)
-
     def info(self) -> dict[str, Any]:
         """Return the remote screen's address and the state of the link."""
-        inlet = self._inlet
-        status = inlet.status if inlet else LinkStatus(False, "not connected yet")
-        welcome = inlet.receiver.welcome if inlet else None
+        mirror = self._mirror
+        status = mirror.status if mirror else LinkStatus(False, "not connected yet")
+        welcome = mirror.receiver.welcome if mirror else None
         return {
             self.kind: {
                 "of": f"{addresses.SCHEME}{self._prepared.name}",
@@ -148,19 +203,17 @@ class MirrorEmulator(Emulator):
                 "up": status.live,
                 "reason": status.reason,
                 "role": welcome.role if welcome else "",
-                "sender": inlet.receiver.sender if inlet else "",
+                "sender": mirror.receiver.sender if mirror else "",
                 "datagrams": self._engine.datagrams if self._engine else False,
-                "sealed": inlet.receiver.seal is not None if inlet else False,
-                "version": inlet.receiver.picture.version if inlet else 0,
-                "received": inlet.received if inlet else 0,
+                "sealed": mirror.receiver.seal is not None if mirror else False,
+                "version": mirror.receiver.picture.version if mirror else 0,
+                "received": mirror.received if mirror else 0,
                 "codec": welcome.codec if welcome else "",
                 "lossy": welcome is not None and welcome.lossy,
-                "exact": inlet.receiver.picture.exact if inlet else True,
+                "exact": mirror.receiver.picture.exact if mirror else True,
             },
             **Plan().info(),
         }
 
 
-def create(claim: Claim, prepared: Prepared) -> MirrorEmulator:
-    """Make the emulator of a prepared launch."""
-    return MirrorEmulator(claim, prepared)
+FACTORY = EmulatorFactory(prepare, MirrorEmulator)

@@ -38,9 +38,8 @@ class QemuConsole:
     """One graphic console of QEMU.
 
     Args:
-        index: The console, as clients count.
+        surface: Its surface.
         properties: Its properties, from QEMU.
-        address: The address of its surface.
         memory: Its video memory, or why that cannot be read.
         register_listener: Registers a listener with QEMU.
         devices: Its keyboard and pointer.
@@ -50,16 +49,12 @@ class QemuConsole:
         number: QEMU's number of the console.
         console: The console for clients.
         size: The announced size.
-
-    Raises:
-        UsageError: No surface can be made at *address*.
     """
 
     def __init__(
         self,
-        index: int,
+        surface: ConsoleSurface,
         properties: ConsoleProperties,
-        address: str,
         memory: VideoMemory | str,
         register_listener: RegisterListener,
         devices: Devices,
@@ -70,7 +65,7 @@ class QemuConsole:
         vram, no_vram = (None, memory) if isinstance(memory, str) else (memory, "")
         display = QemuDisplay(self.number, register_listener, vram, GuestMode())
         policy = QemuPolicy(display, asyncio.get_running_loop().time)
-        supervisor = Supervisor(ConsoleSurface(index, address), policy, paused=paused)
+        supervisor = Supervisor(surface, policy, paused=paused)
         runner = (
             AnnouncedSizeRunner(supervisor, always=True)
             if vram is None
@@ -78,7 +73,7 @@ class QemuConsole:
         )
         self.size = AnnouncedSize(properties.width, properties.height, runner.check_size)
         facts = ConsoleFacts(properties.label, properties.device_address, no_vram)
-        self.console = Console(facts, supervisor.surface, runner, devices)
+        self.console = Console(facts, surface, runner, devices)
 
     def announce(self, properties: dict[str, Any]) -> None:
         """Pass on properties that QEMU has announced."""
@@ -98,7 +93,7 @@ class Display:
 
     Args:
         name: The machine's name, for messages.
-        address: Returns the address of a console's surface, by the console's index.
+        make_surface: Makes the surface of a console, by its index.
         inputs: Records all input of clients.
         traces: Receives QEMU's trace events; None if they go elsewhere.
 
@@ -111,7 +106,7 @@ class Display:
     def __init__(
         self,
         name: str,
-        address: Callable[[int], str],
+        make_surface: Callable[[int], ConsoleSurface],
         inputs: InputLog,
         traces: Traces | None = None,
     ) -> None:
@@ -119,7 +114,7 @@ class Display:
         self.screenless_keyboard: Keyboard | None = None
         self.input = QemuInput(name, self.consoles, lambda: self.bus, inputs, traces)
         self._name = name
-        self._address = address
+        self._make_surface = make_surface
         self._heads: list[QemuConsole] = []
         self._bus: DisplayBus | None = None
 
@@ -160,7 +155,7 @@ class Display:
         index = len(self.consoles)
         devices = self.input.devices(index, properties.number)
         head = QemuConsole(
-            index, properties, self._address(index), memory, self._register, devices,
+            self._make_surface(index), properties, memory, self._register, devices,
             paused=self.paused,
         )  # fmt: skip
         self._heads.append(head)

@@ -20,17 +20,19 @@ from ...errors import (
 from ...store.claims import Claim
 from ...surface import State
 from .. import spawn as process
-from ..base import Emulator, Ended, Ending, surface_address
+from ..base import Emulator, Ended, Ending
 from ..child import LAST_WORDS_TIMEOUT, Child
 from ..console import Console
-from ..events import from_qmp
+from ..console_surface import ConsoleSurface, surface_address
+from ..events import MachineEvents, from_qmp
 from ..input.devices import InputLog
 from ..input.keyboard import Keyboard
+from ..launch import EmulatorFactory
 from ..tasks import Tasks
 from .arguments.plan import QemuPlan
 from .arguments.user_options import parse
 from .display import Display
-from .launch import PreparedQemu, choose_accelerator
+from .launch import PreparedQemu, choose_accelerator, prepare
 from .power_button import why_lost
 from .program import Accelerator
 from .qmp import HUNG_UP, Qmp
@@ -53,6 +55,7 @@ class QemuEmulator(Emulator):
         claim: The machine's name and folder.
         prepared: The checked launch.
         accelerator: The accelerator of its guest.
+        events: The machine's events.
 
     Attributes:
         display: Its consoles.
@@ -61,14 +64,24 @@ class QemuEmulator(Emulator):
 
     kind = "qemu"
 
-    def __init__(self, claim: Claim, prepared: PreparedQemu, accelerator: Accelerator) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        claim: Claim,
+        prepared: PreparedQemu,
+        accelerator: Accelerator,
+        events: MachineEvents,
+    ) -> None:
+        super().__init__(events)
         traces = Traces()
         traces_elsewhere = any(option.name == "D" for option in parse(prepared.request.arguments))
-        address = surface_address(prepared.request, claim.name)
+
+        def make_surface(index: int) -> ConsoleSurface:
+            address = surface_address(prepared.request, claim.name, index)
+            return ConsoleSurface(index, address, events.note_mode)
+
         self._inputs = InputLog(claim.paths.input_log)
         self.display = Display(
-            claim.name, address, self._inputs, None if traces_elsewhere else traces
+            claim.name, make_surface, self._inputs, None if traces_elsewhere else traces
         )
         self.plan = QemuPlan()
         self._child = Child("QEMU", claim, claim.paths.emulator_log(self.kind), traces.receive_data)
@@ -212,7 +225,7 @@ class QemuEmulator(Emulator):
         elif name == "GUEST_PANICKED":
             log.warning("the guest has panicked: %s", data)
         if (ours := from_qmp(name, data)) is not None:
-            self.tell(*ours)
+            self.events.happen(*ours)
 
     @property
     def qmp(self) -> Qmp:
@@ -229,7 +242,7 @@ class QemuEmulator(Emulator):
                 self.consoles,
                 self._prepared.request.folder,
                 self._inputs,
-                self.tell,
+                self.events.happen,
                 self.plan.temporary,
                 self.screenless_keyboard,
             )
@@ -334,6 +347,9 @@ class QemuEmulator(Emulator):
         return found
 
 
-def create(claim: Claim, prepared: PreparedQemu) -> QemuEmulator:
-    """Make the emulator of a prepared launch; its accelerator is tried out first."""
-    return QemuEmulator(claim, prepared, choose_accelerator(prepared))
+def _create(claim: Claim, prepared: PreparedQemu, events: MachineEvents) -> QemuEmulator:
+    """Make the emulator of a checked launch; its accelerator is tried out first."""
+    return QemuEmulator(claim, prepared, choose_accelerator(prepared), events)
+
+
+FACTORY = EmulatorFactory(prepare, _create)

@@ -38,7 +38,7 @@ from .snapshot_disks import Disk, Jobs, check_disks, explain_failure, find_snaps
 
 if TYPE_CHECKING:
     from ..console import Console
-    from ..events import Tell
+    from ..events import ReportEvent
     from ..input.devices import Devices, InputLog
     from ..input.keyboard import Keyboard
     from .screenshot import Picture
@@ -59,7 +59,7 @@ class SnapshotContext(NamedTuple):
         consoles: Its screens, the first of which makes the pictures.
         folder: A defined machine's folder; empty for another.
         inputs: The log of clients' input.
-        tell: Called with each event.
+        report: Called with each event.
         temporary: Why a snapshot is lost when the machine ends; empty if it is not.
         keyboard: The keyboard of a machine without a screen.
     """
@@ -67,7 +67,7 @@ class SnapshotContext(NamedTuple):
     consoles: Sequence[Console]
     folder: str
     inputs: InputLog
-    tell: Tell
+    report: ReportEvent
     temporary: str = ""
     keyboard: Keyboard | None = None
 
@@ -157,7 +157,7 @@ class QemuSnapshots:
                 raise QemuError(f"{error}{why}; earlier snapshots are unchanged") from error
         missing = await asyncio.to_thread(self._keep_files, tag, disks, picture)
         note = "; ".join(filter(None, (self._context.temporary, missing or note)))
-        self._context.tell("snapshot-saved", {"tag": tag})
+        self._context.report("snapshot-saved", {"tag": tag})
         found = next(saved for saved in (await self.listed()).snapshots if saved.tag == tag)
         return Snapshots(snapshots=[found], note=note)
 
@@ -183,7 +183,7 @@ class QemuSnapshots:
         except (KjuError, OSError) as error:
             note = f"the log of input still holds the input before the load: {error}"
         # It is loaded now, even if it cannot be shown.
-        self._context.tell("snapshot-loaded", {"tag": tag})
+        self._context.report("snapshot-loaded", {"tag": tag})
         try:
             for console in self._context.consoles:
                 await self._screens.show(console)
@@ -203,7 +203,7 @@ class QemuSnapshots:
         except (KjuError, OSError) as error:
             note = f"its picture and input could not be removed: {error}"
             log.warning("snapshot %s: %s", tag, note)
-        self._context.tell("snapshot-removed", {"tag": tag})
+        self._context.report("snapshot-removed", {"tag": tag})
         return Snapshots(snapshots=[saved], note=note)
 
     async def _run(self, command: str, tag: str, disks: list[Disk]) -> None:

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from ...errors import ConflictError
-from ..plan import Appended, Plan
+from ..base import Appended, Plan
 
 #: The default screen.
 SCREEN = "1280x800x24"

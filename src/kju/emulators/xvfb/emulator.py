@@ -10,29 +10,96 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from ...errors import KjuError, UsageError, XvfbError
+from ...errors import ConflictError, KjuError, UsageError, XvfbError
+from ...extras import install_program
 from ...memory.shared import Descriptor
+from ...protocol.messages import Launch
 from ...store.claims import Claim
 from ...surface import State
-from .. import spawn as process
-from ..base import Emulator, Ended, Ending, surface_address
+from ..base import Emulator, Ended, Ending, Plan
 from ..child import Child
 from ..console import Console
-from ..plan import Plan
+from ..console_surface import ConsoleSurface, surface_address
+from ..events import MachineEvents
+from ..launch import EmulatorFactory
+from ..spawn import describe, descriptor_of, ended
 from ..tasks import Tasks
-from . import arguments as xvfb_arguments
-from . import framebuffer
-from .console import XvfbConsole
-from .framebuffer import Framebuffer
-from .launch import Prepared
+from .arguments import plan
+from .console import (
+    Framebuffer,
+    XvfbConsole,
+    display_of,
+    find_server,
+    framebuffer_of,
+    remove_segments_of,
+)
 
 log = logging.getLogger(__name__)
 
 #: Seconds for a server to accept clients; it takes a tenth of a second.
 START_TIMEOUT = 30.0
+
+_INSTALL = {
+    "debian": "apt install xvfb",
+    "ubuntu": "apt install xvfb",
+    "fedora": "dnf install xorg-x11-server-Xvfb",
+    "rhel": "dnf install xorg-x11-server-Xvfb",
+    "arch": "pacman -S xorg-server-xvfb",
+    "suse": "zypper install xorg-x11-server-Xvfb",
+}
+
+
+class PreparedXvfb(NamedTuple):
+    """A checked launch of an Xvfb.
+
+    Attributes:
+        request: The request.
+        path: Of the program; empty if a running one is to be shown.
+    """
+
+    request: Launch
+    path: str
+
+    @property
+    def default_name(self) -> str:
+        """The name of a machine that was given none."""
+        return self.request.emulator
+
+
+def locate() -> str:
+    """Return the Xvfb in PATH.
+
+    Raises:
+        XvfbError: It is missing; the message says how to install it.
+    """
+    path = shutil.which("Xvfb")
+    if path is None:
+        how = install_program(_INSTALL, "install Xvfb from your distribution")
+        raise XvfbError(f"Xvfb is not installed; {how}")
+    return path
+
+
+def prepare(request: Launch) -> PreparedXvfb:
+    """Check a launch of Xvfb.
+
+    Raises:
+        ConflictError: It has options that need a guest, or arguments that contradict kju's.
+        XvfbError: Xvfb is missing.
+    """
+    values = (request.image, request.memory, request.cpus, request.disk_bus, request.qemu)
+    names = ("an image", "memory", "cpus", "a disk bus", "a QEMU")
+    for name in (name for name, value in zip(names, values, strict=True) if value):
+        raise ConflictError(f"Xvfb has no guest, so {name} cannot be given")
+    if request.running:
+        if request.arguments:
+            raise ConflictError(f"the Xvfb {request.running} runs already: it takes no arguments")
+        return PreparedXvfb(request, "")
+    plan(request.arguments, 3, "")
+    return PreparedXvfb(request, locate())
 
 
 class Xvfb(Emulator):
@@ -40,8 +107,8 @@ class Xvfb(Emulator):
 
     kind = "xvfb"
 
-    def __init__(self, claim: Claim, prepared: Prepared) -> None:
-        super().__init__()
+    def __init__(self, claim: Claim, prepared: PreparedXvfb, events: MachineEvents) -> None:
+        super().__init__(events)
         self.plan = Plan()
         self._name = claim.name
         self._paths = claim.paths
@@ -63,9 +130,10 @@ class Xvfb(Emulator):
         Raises:
             KjuError: Memory for its surface is missing.
         """
-        address = surface_address(self._prepared.request, self._name)(0)
+        address = surface_address(self._prepared.request, self._name, 0)
         try:
-            self._consoles.append(XvfbConsole(address, found))
+            surface = ConsoleSurface(0, address, self.events.note_mode)
+            self._consoles.append(XvfbConsole(surface, found))
         except (KjuError, OSError):
             found.close()
             raise
@@ -103,8 +171,8 @@ class Xvfb(Emulator):
 class StartedXvfb(Xvfb):
     """A server started for the machine."""
 
-    def __init__(self, claim: Claim, prepared: Prepared) -> None:
-        super().__init__(claim, prepared)
+    def __init__(self, claim: Claim, prepared: PreparedXvfb, events: MachineEvents) -> None:
+        super().__init__(claim, prepared, events)
         self._child = Child("Xvfb", claim, claim.paths.emulator_log(self.kind))
 
     @property
@@ -124,7 +192,7 @@ class StartedXvfb(Xvfb):
         with ours, theirs:
             self._spawn(theirs.fileno())
             theirs.close()
-            self._tasks.begin(self._watch())
+            self._tasks.begin(self._wait_for_end())
             try:
                 async with asyncio.timeout(START_TIMEOUT):
                     number = await _line(ours.fileno())
@@ -135,23 +203,23 @@ class StartedXvfb(Xvfb):
         if not number.isdecimal():
             raise await self.explain(XvfbError("Xvfb sent no display number", self._name))
         self._display = f":{number}"
-        found = await asyncio.to_thread(framebuffer.of_process, self._pid)
-        framebuffer.remove_segments_with(self._pid)
+        found = await asyncio.to_thread(framebuffer_of, self._pid)
+        remove_segments_of(self._pid)
         await self._show(found)
 
     def _spawn(self, displayfd: int) -> None:
         request, path = self._prepared.request, self._prepared.path
-        self.plan = xvfb_arguments.plan(request.arguments, displayfd, str(self._paths.folder))
+        self.plan = plan(request.arguments, displayfd, str(self._paths.folder))
         try:
             self._child.start([path, *self.plan.arguments], inherit=[displayfd])
             self._pid = self._child.pid
         except OSError as error:
             raise XvfbError(f"{path} cannot be started: {error}", self._name) from error
 
-    async def _watch(self) -> None:
+    async def _wait_for_end(self) -> None:
         status = await self._child.wait()
         if status is not None:
-            self._ended(Ending(f"Xvfb {process.describe(status)}", status == 0, status))
+            self._ended(Ending(f"Xvfb {describe(status)}", status == 0, status))
 
     async def explain(self, error: KjuError) -> XvfbError:
         """Return *error*, with Xvfb's own last output if it is ending now."""
@@ -163,7 +231,7 @@ class StartedXvfb(Xvfb):
 
     async def end(self) -> None:
         """End the server: ask it, then kill it."""
-        framebuffer.remove_segments_with(self._pid)  # `start` may not have got that far
+        remove_segments_of(self._pid)  # `start` may not have got that far
         await self._child.end()
 
     async def close(self, state: State, reason: str) -> None:
@@ -187,16 +255,16 @@ class RunningXvfb(Xvfb):
             UsageError: The given name cannot be a server's.
         """
         self._ended = ended
-        found = await asyncio.to_thread(framebuffer.find, self._prepared.request.running)
+        found = await asyncio.to_thread(find_server, self._prepared.request.running)
         self._pid = found.pid
-        self._display = framebuffer.display_of(found.pid)
-        self._tasks.begin(self._watch(found.pid))
+        self._display = display_of(found.pid)
+        self._tasks.begin(self._wait_for_end(found.pid))
         await self._show(found.framebuffer)
 
-    async def _watch(self, pid: int) -> None:
+    async def _wait_for_end(self, pid: int) -> None:
         try:
-            with process.descriptor_of(pid) as descriptor:
-                await process.ended(descriptor)
+            with descriptor_of(pid) as descriptor:
+                await ended(descriptor)
         except OSError as error:
             log.info("process %d: %s", pid, error)
         self._ended(Ending(f"the shown Xvfb (process {pid}) has ended", False))
@@ -235,6 +303,8 @@ async def _line(descriptor: int) -> str:
     return data.partition(b"\n")[0].decode("ascii", "replace")
 
 
-def create(claim: Claim, prepared: Prepared) -> Xvfb:
-    """Make the emulator of a prepared launch."""
-    return (StartedXvfb if prepared.path else RunningXvfb)(claim, prepared)
+def _create(claim: Claim, prepared: PreparedXvfb, events: MachineEvents) -> Xvfb:
+    return (StartedXvfb if prepared.path else RunningXvfb)(claim, prepared, events)
+
+
+FACTORY = EmulatorFactory(prepare, _create)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ....store.image import Image, Kind
-from ...plan import Appended
+from ...base import Appended
 from .board import DriveAttachment, attach
 from .user_options import (
     KEYBOARD,

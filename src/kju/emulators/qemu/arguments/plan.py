@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ....errors import ConflictError
 from ....store.image import Image, Kind
-from ...plan import Appended, Plan
+from ...base import Appended, Plan
 from . import devices
 from .board import DriveAttachment
 from .user_options import (

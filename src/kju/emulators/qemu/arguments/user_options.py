@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ....store.image import Image
-from ...plan import Appended
+from ...base import Appended
 from .board import PC, Board
 
 #: Options that take no value, of any QEMU since 7.0.

@@ -1,4 +1,4 @@
-"""Memory that says it is an X screen: opened, or refused with what is wrong with it."""
+"""The memory of an Xvfb: found, mapped, or rejected with the reason."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kju.emulators.xvfb import framebuffer, xwd
-from kju.emulators.xvfb.framebuffer import Framebuffer
+from kju.emulators.xvfb import xwd
+from kju.emulators.xvfb.console import Framebuffer, find_server, framebuffer_of
 from kju.errors import UsageError, XvfbError
 
 HEADER = [100, 7, 2, 24, 8, 4, 0, 0, 32, 0, 32, 32, 32, 4, 0xFF0000, 0xFF00, 0xFF, 8, 0, 0,
@@ -23,7 +23,7 @@ def screen(path: Path, **changes: int) -> Path:
     return path
 
 
-def test_a_file(tmp_path: Path) -> None:
+def test_a_screen_file_is_mapped_for_reading(tmp_path: Path) -> None:
     found = Framebuffer.of_file(screen(tmp_path / "s"), "s")
     assert found.picture == (8, 4, 32, 100)
     assert found.descriptor is not None
@@ -37,39 +37,39 @@ def test_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes", [{"pixmap_height": 5}, {"file_version": 6}, {"bits_per_pixel": 16}, {"ncolors": 9}]
 )
-def test_a_header_that_lies(tmp_path: Path, changes: dict[str, int]) -> None:
+def test_a_false_header_is_rejected(tmp_path: Path, changes: dict[str, int]) -> None:
     with pytest.raises(XvfbError, match=r"^s cannot be shown"):
         Framebuffer.of_file(screen(tmp_path / "s", **changes), "s")
 
 
 @pytest.mark.parametrize("size", [0, 1, 99])
-def test_a_file_that_is_too_short(tmp_path: Path, size: int) -> None:
+def test_a_file_that_is_too_short_is_rejected(tmp_path: Path, size: int) -> None:
     path = screen(tmp_path / "s")
     os.truncate(path, size)
     with pytest.raises(XvfbError, match="cannot be shown"):
         Framebuffer.of_file(path, "s")
 
 
-def test_a_process_that_is_no_server() -> None:
+def test_a_process_that_is_not_a_server_is_rejected() -> None:
     with pytest.raises(XvfbError, match="kju run --xvfb"):
-        framebuffer.of_process(os.getpid())
+        framebuffer_of(os.getpid())
     with pytest.raises(XvfbError, match="open files of process"):
-        framebuffer.of_process(1 << 22)
+        framebuffer_of(1 << 22)
 
 
-def test_a_file_that_nobody_has_open_is_left_over(tmp_path: Path) -> None:
+def test_a_file_that_no_process_has_open_is_rejected_as_left_over(tmp_path: Path) -> None:
     with pytest.raises(XvfbError, match="most likely its Xvfb has ended"):
-        framebuffer.find(str(screen(tmp_path / "Xvfb_screen0")))
+        find_server(str(screen(tmp_path / "Xvfb_screen0")))
 
 
-def test_a_file_that_this_process_has_open(tmp_path: Path) -> None:
+def test_the_process_that_has_a_file_open_is_found(tmp_path: Path) -> None:
     with screen(tmp_path / "Xvfb_screen0").open():
         for name in (tmp_path, tmp_path / "Xvfb_screen0"):
-            found = framebuffer.find(str(name))
+            found = find_server(str(name))
             assert found.pid == os.getpid()
             found.framebuffer.close()
 
 
-def test_a_name_of_nothing() -> None:
+def test_a_name_that_cannot_be_a_servers_is_rejected() -> None:
     with pytest.raises(UsageError, match="display"):
-        framebuffer.find("nothing")
+        find_server("nothing")

@@ -33,7 +33,7 @@ OPENERS = {"Engine", "Folder", "Image", "os", "zenoh"}
 #: These modules may write files by themselves: apt, dpkg, tar and qemu-img, which they run, write
 #: by paths as well. All of it happens in the user's own cache folder, which `kju.files` opens and
 #: locks, and the disk that is built there is written by `kju.files`.
-BUILDERS = {"guests/debian.py", "guests/disk.py", "guests/kernel.py"}
+BUILDERS = {"guests/debian.py", "guests/boot.py"}
 #: What these modules do is not a write of a file. A call is named as it is written.
 EXCEPTIONS = {
     # A surface is mapped memory: made, named and removed under record locks.

@@ -18,12 +18,12 @@ from ..input.keyboard import Keyboard
 from ..supervisor import Supervisor
 from .dbus import ConsoleProperties, DisplayBus
 from .guest_mode import GuestMode
-from .input.machine_input import QemuInput
+from .input.machine_input import FIRST_CONSOLE, QemuInput, QmpName
 from .mode_monitor import AnnouncedSize, AnnouncedSizeRunner, ModeMonitor
 from .qmp import Qmp
 from .sources import QemuDisplay, QemuPolicy, RegisterListener
 from .stderr import Traces
-from .vram import NoVideoMemoryError, VideoMemory
+from .vram import NoVideoMemoryError, VideoMemory, device_id
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,8 @@ class Display:
         for number in numbers[:MAX_CONSOLES]:
             properties = await bus.console(number)
             if properties.kind == "Graphic":
-                await self._add(properties, await self._memory(properties, qmp, pid))
+                memory = await self._memory(properties, qmp, pid)
+                await self._add(properties, memory, await self._qmp_name(properties, qmp))
         if not self.consoles:
             log.warning("the machine has no graphic console")
             self.screenless_keyboard = self.input.screenless_keyboard()
@@ -151,9 +152,18 @@ class Display:
             log.info("console %s: no vram source: %s", properties.label, error)
             return str(error)
 
-    async def _add(self, properties: ConsoleProperties, memory: VideoMemory | str) -> None:
+    async def _qmp_name(self, properties: ConsoleProperties, qmp: Qmp) -> QmpName | None:
+        """Return the name of one console in QMP; None if its device has no id."""
+        if not self.consoles:
+            return FIRST_CONSOLE
+        device = await device_id(qmp, properties.device_address)
+        return {"device": device, "head": properties.head} if device else None
+
+    async def _add(
+        self, properties: ConsoleProperties, memory: VideoMemory | str, qmp_name: QmpName | None
+    ) -> None:
         index = len(self.consoles)
-        devices = self.input.devices(index, properties.number)
+        devices = self.input.devices(index, properties.number, qmp_name)
         head = QemuConsole(
             self._make_surface(index), properties, memory, self._register, devices,
             paused=self.paused,

@@ -91,7 +91,7 @@ class VideoMemory:
         name = memory_name(device_address)
         if name is None:
             raise NoVideoMemoryError("the display is not a PCI device")
-        slots = [_slot(part) for part in device_address.split("/")[2:]]
+        slots = _slots(device_address)
         device = _device(await qmp.execute("query-pci"), slots)
         identity = device.get("id", {}) if device else {}
         if (identity.get("vendor"), identity.get("device")) != _IDENTITY:
@@ -275,9 +275,26 @@ def _memory_files(folder: Path) -> Iterator[tuple[str, Path]]:
             yield target.removeprefix("/memfd:").removesuffix(" (deleted)"), path
 
 
-def _slot(part: str) -> tuple[int, int]:
-    slot, _, function = part.partition(".")
-    return int(slot, 16), int(function or "0", 16)
+async def device_id(qmp: Qmp, device_address: str) -> str:
+    """Return the id of the PCI device of a console; empty if it has none.
+
+    Args:
+        qmp: The connection to QEMU.
+        device_address: A console's ``DeviceAddress``.
+
+    Raises:
+        QemuError: QEMU does not answer.
+    """
+    if memory_name(device_address) is None:
+        return ""
+    device = _device(await qmp.execute("query-pci"), _slots(device_address))
+    return str((device or {}).get("qdev_id") or "")
+
+
+def _slots(device_address: str) -> list[tuple[int, int]]:
+    """Return slot and function of each device on the way from the root bus."""
+    parts = [part.partition(".") for part in device_address.split("/")[2:]]
+    return [(int(slot, 16), int(function or "0", 16)) for slot, _, function in parts]
 
 
 def _device(buses: object, slots: list[tuple[int, int]]) -> dict[str, Any] | None:

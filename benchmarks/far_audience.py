@@ -22,7 +22,7 @@ from kju.remote.transport import Engine
 from kju.serving.served_screen import ServedScreen
 from kju.serving.served_viewers import ServedViewer
 from kju.wire.greeting import Admission
-from kju.wire.messages import Done
+from kju.wire.messages import InputDone
 
 from .ages import HEIGHT, WIDTH
 from .far_screen import NAME, Animation
@@ -32,8 +32,8 @@ TOGETHER = 10
 
 
 async def serve(place: str, rate: float) -> None:
-    async def act(viewer: ServedViewer, body: bytes) -> Done:
-        return Done(1)
+    async def act(viewer: ServedViewer, body: bytes) -> InputDone:
+        return InputDone(1)
 
     animation = Animation(rate)
     engine = await Engine.open(Options(connect=[endpoint(place)]))

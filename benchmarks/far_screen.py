@@ -17,7 +17,7 @@ from kju.serving.served_screen import ServedScreen
 from kju.serving.served_viewers import ServedViewer
 from kju.surface.consumer import Consumer
 from kju.wire.greeting import Admission
-from kju.wire.messages import Done
+from kju.wire.messages import InputDone
 
 from .ages import HEIGHT, RATE, WIDTH, draw, gradient
 
@@ -53,8 +53,8 @@ class Animation:
 
 
 async def serve(place: str, seconds: float) -> None:
-    async def act(viewer: ServedViewer, body: bytes) -> Done:
-        return Done(1)
+    async def act(viewer: ServedViewer, body: bytes) -> InputDone:
+        return InputDone(1)
 
     animation = Animation()
     engine = await Engine.open(Options(listen=[endpoint(place)]))

@@ -27,7 +27,7 @@ from kju.serving.served_screen import ServedScreen
 from kju.serving.served_viewers import ServedViewer
 from kju.surface.consumer import Consumer
 from kju.wire.greeting import Admission
-from kju.wire.messages import Done
+from kju.wire.messages import InputDone
 
 WIDTH, HEIGHT = 1280, 800
 NAME = "bench/ticker"
@@ -80,8 +80,8 @@ def checksum(pixels: np.ndarray) -> int:
 
 
 async def serve(place: str) -> None:
-    async def act(viewer: ServedViewer, body: bytes) -> Done:
-        return Done(1)
+    async def act(viewer: ServedViewer, body: bytes) -> InputDone:
+        return InputDone(1)
 
     ticker = Ticker()
     engine = await Engine.open(Options(listen=[endpoint(place)]))

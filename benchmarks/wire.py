@@ -94,7 +94,7 @@ class Session:
         self.screen.set_mode(WIDTH, HEIGHT)
         self.shows, _ = _surface()
         self._lossy = lossy = codecs.JPEG in offered
-        wanted = messages.Hello(1, "control", list(offered), 1, lossy=lossy)
+        wanted = messages.SessionHello(1, "control", list(offered), 1, lossy=lossy)
         encoder = Encoders(consumer).for_viewer(wanted)
         self._sender = SenderSession(encoder, consumer, lambda hello, raw: Admission("control"))
         self._receiver = ReceiverSession(self.shows)

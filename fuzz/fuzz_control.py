@@ -13,7 +13,7 @@ import msgspec
 
 with harness.instrumented():
     from kju.errors import KjuError, PeerError
-    from kju.protocol import messages
+    from kju.protocol import messages, values
     from kju.protocol.framing import (
         MAX_EVENTS,
         MAX_FRAME,
@@ -23,6 +23,7 @@ with harness.instrumented():
         failure,
         pack,
     )
+    from kju.protocol.launch_options import Launch
 
 #: What may wait in a side that has been given all of an input: one frame that is not whole.
 MOST = 4 + MAX_FRAME
@@ -31,20 +32,20 @@ HELLO = pack(messages.Hello(role="control", client="fuzz"), 1)
 
 def seeds() -> list[bytes]:
     """One message of every kind, requests first; a kind without a seed is a mistake."""
-    found: list[messages.Message] = [
+    found: list[values.Message] = [
         messages.Hello(role="view", client="é"),
-        messages.Launch(image="/disk", arguments=["-m", "1G"], cpus=2),
+        Launch(image="/disk", arguments=["-m", "1G"], cpus=2),
         messages.GetInfo(),
         messages.GetSurface(console=1),
         messages.GetLive(console=1),
         messages.Keys(steps=[(30, True), (30, False)], interval=5),
         messages.Point(
             actions=[
-                messages.To(1, 2),
-                messages.Button(0, True),
-                messages.By(-1, 1),
-                messages.Wheel(1, -1),
-                messages.Finger(0, "begin", 3, 4),
+                values.To(1, 2),
+                values.Button(0, True),
+                values.By(-1, 1),
+                values.Wheel(1, -1),
+                values.Finger(0, "begin", 3, 4),
             ],
         ),
         messages.GetPointer(),
@@ -53,12 +54,12 @@ def seeds() -> list[bytes]:
         messages.PointerState(absolute=True, held=["left"]),
         messages.Refresh(),
         messages.Cancel(),
-        messages.Hold(milliseconds=9),
-        messages.Unhold(),
+        messages.HoldPublishing(milliseconds=9),
+        messages.ResumePublishing(),
         messages.Stop(how="powerdown"),
         messages.Power(how="pause"),
         messages.Execute(command="eject", arguments='{"id": "cd0", "force": true}'),
-        messages.Snapshot(how="save", tag="a.b-c_1"),
+        messages.ChangeSnapshot(how="save", tag="a.b-c_1"),
         messages.GetSnapshots(),
         messages.GetSerial(),
         messages.Subscribe(since=7),
@@ -69,8 +70,8 @@ def seeds() -> list[bytes]:
         messages.Done(version=7),
         messages.Failure(error="LimitError", message="full"),
         messages.Executed(value='{"return": [1, null]}'),
-        messages.Snapshots(
-            snapshots=[messages.Saved(tag="a", time=1.5, size=9, lacking=["d"])], note="n"
+        messages.SnapshotList(
+            snapshots=[messages.SavedSnapshot(tag="a", time=1.5, size=9, lacking=["d"])], note="n"
         ),
         messages.SerialHandle(descriptors=1, writable=True),
         messages.Happened(sequence=1, time=2.5, event="mode", data={"console": 0, "width": 640}),

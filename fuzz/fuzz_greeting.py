@@ -23,7 +23,7 @@ with harness.instrumented():
     from kju.surface.producer import Producer
     from kju.wire.encoder import Encoder
     from kju.wire.greeting import Stage
-    from kju.wire.messages import Input
+    from kju.wire.messages import ViewerInput
     from kju.wire.receiver_session import ReceiverSession
     from kju.wire.sender_session import SenderSession
 
@@ -56,7 +56,7 @@ def one_input(data: bytes) -> None:
 
     for turn in range(3):
         if receiver.stage is Stage.OPEN:
-            receiver._urgent.append(Input(1, b"a key"))
+            receiver._urgent.append(ViewerInput(1, b"a key"))
         for message in receiver.to_send():
             try:
                 inputs += sender.receive(sender.decode(change(receiver.encode(message))), turn)
@@ -67,7 +67,7 @@ def one_input(data: bytes) -> None:
                 receiver.receive(receiver.decode(change(sender.encode(message))), turn)
             except KjuError:
                 continue
-    if inputs not in ([], [Input(1, b"a key")]):
+    if inputs not in ([], [ViewerInput(1, b"a key")]):
         raise AssertionError(f"the sender took {inputs}")
     if inputs and (sender.stage, sender.role, sender.user) != (Stage.OPEN, "control", "ann"):
         raise AssertionError(f"a session of {sender.user!r}, {sender.role}")

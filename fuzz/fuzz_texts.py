@@ -20,7 +20,7 @@ with harness.instrumented():
     from kju.errors import DefinitionError, FormatError, QemuError
     from kju.escaping import lines, one_line
     from kju.protocol import input_log as recording
-    from kju.protocol.messages import Button, By, Finger, To, Wheel
+    from kju.protocol.values import Button, By, Finger, To, Wheel
     from kju.store.definition import Definition, write
     from kju.store.definition import decode as define
 

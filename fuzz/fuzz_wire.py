@@ -63,22 +63,22 @@ def seeds() -> list[bytes]:
     size, data = block()
     nothing = codecs.compress(b"", "zstd")
     cursor = codecs.compress(bytes(4 * 4 * 4), "zstd")
-    found: list[messages.Message] = [
-        messages.Hello(1, "control", ["zstd", "jpeg"], 1 << 20, "é", b"n", False, True),
+    found: list[messages.WireMessage] = [
+        messages.SessionHello(1, "control", ["zstd", "jpeg"], 1 << 20, "é", b"n", False, True),
         messages.Proof(b"p"),
         messages.Ack(3, [1, 2], 99, True),
-        messages.Input(1, b"body", 40),
+        messages.ViewerInput(1, b"body", 40),
         messages.Challenge(b"n", b"p"),
-        messages.Welcome(1, 1, "zstd", "view", lossy=True),
-        messages.Refused("no"),
-        messages.Mode(1, 1, WIDTH, HEIGHT),
+        messages.SessionWelcome(1, 1, "zstd", "view", lossy=True),
+        messages.SessionRefused("no"),
+        messages.ModeUpdate(1, 1, WIDTH, HEIGHT),
         messages.Segment(2, 0, 1, 1, 1, size, data),
         messages.Segment(3, 1, 1, 2, 0, size, data),
-        messages.Cursor(4, True, 1, 2, 1, 1, 4, 4, cursor),
-        messages.State(5, 1, "r"),
+        messages.CursorUpdate(4, True, 1, 2, 1, 1, 4, 4, cursor),
+        messages.StateUpdate(5, 1, "r"),
         messages.Ping(6),
-        messages.Done(1, 1, 1, "InputError", "r"),
-        messages.Event("paused"),
+        messages.InputDone(1, 1, 1, "InputError", "r"),
+        messages.MachineEvent("paused"),
         messages.Lead(),
         messages.Ticket(bytes(74)),
         messages.KeepAlive(),
@@ -141,7 +141,7 @@ def to_sender(parts: list[bytes], policy: ExactPolicy) -> None:
     producer.set_mode(WIDTH, HEIGHT)
     encoder = Encoder(consumer, policy=policy)
     sender = SenderSession(encoder, consumer, lambda hello, raw: Admission(hello.role))
-    sender.receive(messages.Hello(1, "control", ["zstd"], 1 << 20), 0.0)
+    sender.receive(messages.SessionHello(1, "control", ["zstd"], 1 << 20), 0.0)
     for number, part in enumerate(parts):
         now = number / 10
         try:
@@ -164,7 +164,7 @@ def to_receiver(parts: list[bytes], codec: str) -> None:
     producer, _ = surface()
     receiver = ReceiverSession(producer, max_pixels=256 * 256)
     receiver.start("control", codecs=[codec, codecs.JPEG], lossy=True)
-    receiver.receive(messages.Welcome(1, 1, codec, "control", lossy=True), 0.0)
+    receiver.receive(messages.SessionWelcome(1, 1, codec, "control", lossy=True), 0.0)
     for part in parts:
         try:
             receiver.receive(messages.decode_from_sender(part), 0.0)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .keys.codes import Lamps
     from .memory.produce import SurfaceProducer
     from .protocol.input_log import Input
-    from .protocol.messages import Role
+    from .protocol.values import Role
     from .store.definition import Definition
     from .surface.formats import PixelFormat
     from .surface.geometry import Area, Rect
@@ -116,7 +116,7 @@ _HOME = {
     "PixelFormat": "surface.formats",
     "Pointer": "client.pointer",
     "Rect": "surface.geometry",
-    "Role": "protocol.messages",
+    "Role": "protocol.values",
     "Screen": "client.screen",
     "ScreenTimeoutError": "vision",
     "Screens": "client.screen",

@@ -48,7 +48,7 @@ def segment(serial: int, fills: int) -> messages.Segment:
 class HostileSender:
     """Serves `NAME` in a thread; from `flood` on it sends segments without a pause."""
 
-    def __init__(self, fills: int, events: Sequence[messages.Event] = ()) -> None:
+    def __init__(self, fills: int, events: Sequence[messages.MachineEvent] = ()) -> None:
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             self.place = f"tcp/127.0.0.1:{sock.getsockname()[1]}"
@@ -76,11 +76,11 @@ class HostileSender:
         def came(key: str, data: bytes) -> None:
             viewer = addresses.viewer_of(key)
             message = messages.decode_from_viewer(data)
-            if isinstance(message, messages.Hello):
+            if isinstance(message, messages.SessionHello):
                 self._viewers.append(viewer)
                 for each in (
-                    messages.Welcome(1, 1, "zstd", "control"),
-                    messages.Mode(1, 1, WIDTH, HEIGHT),
+                    messages.SessionWelcome(1, 1, "zstd", "control"),
+                    messages.ModeUpdate(1, 1, WIDTH, HEIGHT),
                     segment(2, 1),
                     *self.events,
                 ):
@@ -143,13 +143,13 @@ def test_a_segment_that_asks_for_minutes_of_drawing_ends_the_session() -> None:
 def test_a_senders_events_cannot_pose_as_the_mirrors_own() -> None:
     """Forged ends and clients, escapes in names and keys, and more events than anybody reads."""
     forged = [
-        messages.Event("ending", b'{"reason": "\\u001b[31mit is over", "asked": true}'),
-        messages.Event("client-came", b'{"client": 1, "\\u001b]0;x": 1, "name": "eve"}'),
-        messages.Event("\x1b[2Jclient-came", b"{}"),
-        messages.Event("mode", b"[" * 16_000),
-        messages.Event("mode", b'{"width": 1%s}' % (b"0" * 400)),
-        *[messages.Event("reset", b"{}")] * 150,
-        messages.Event("paused", b"{}"),
+        messages.MachineEvent("ending", b'{"reason": "\\u001b[31mit is over", "asked": true}'),
+        messages.MachineEvent("client-came", b'{"client": 1, "\\u001b]0;x": 1, "name": "eve"}'),
+        messages.MachineEvent("\x1b[2Jclient-came", b"{}"),
+        messages.MachineEvent("mode", b"[" * 16_000),
+        messages.MachineEvent("mode", b'{"width": 1%s}' % (b"0" * 400)),
+        *[messages.MachineEvent("reset", b"{}")] * 150,
+        messages.MachineEvent("paused", b"{}"),
     ]
     with HostileSender(1, forged) as sender, mirrored(sender) as mirror:
         seen: list[Event] = []

@@ -14,8 +14,8 @@ from kju.emulators.qemu import launch
 from kju.emulators.qemu.emulator import QemuEmulator
 from kju.emulators.qemu.program import Accelerator
 from kju.host.machine import Launcher, Machine
-from kju.protocol import messages
 from kju.protocol.framing import HostSide, pack
+from kju.protocol.launch_options import Launch
 from kju.store import claims
 from kju.store.running import names
 
@@ -34,9 +34,7 @@ async def test_a_broken_display_connection_is_opened_again(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     # A display that is listened to from the start.
     arguments = ["-accel", "tcg", "-vga", "virtio"]
-    request = messages.Launch(
-        machine="m", image=str(guests.INVADERS), memory="64", arguments=arguments
-    )
+    request = Launch(machine="m", image=str(guests.INVADERS), memory="64", arguments=arguments)
 
     ours, theirs = socket.socketpair()
     with ours:

@@ -13,8 +13,8 @@ from kju.host.control import Client, Result, Server
 from kju.host.requests import check_role
 from kju.memory import SurfaceProducer
 from kju.protocol import messages
-from kju.protocol.marks import last_chord
 from kju.protocol.messages import AnyRequest
+from kju.protocol.values import Message, last_chord
 from kju.store import claims
 
 
@@ -73,7 +73,7 @@ class FakeMachine:
                         await asyncio.sleep(0.001)
                 finally:
                     self.waiting -= 1
-            case messages.Hold():
+            case messages.HoldPublishing():
                 self.holds += 1
         return Result(messages.Done(version=self.producer.version))
 
@@ -107,7 +107,7 @@ class FakeHost:
         await self._end.wait()
         await self.server.close("the test is over")
 
-    def say(self, message: messages.Message) -> None:
+    def say(self, message: Message) -> None:
         self.loop.call_soon_threadsafe(self.server.broadcast, message)
 
     def end(self) -> None:

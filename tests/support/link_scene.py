@@ -18,7 +18,7 @@ from kju.serving.served_viewers import ServedViewer
 from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
 from kju.wire.greeting import Admission, Admit
-from kju.wire.messages import Done
+from kju.wire.messages import InputDone
 
 from .wait import HANG
 from .wire_scene import surface
@@ -84,12 +84,12 @@ def shows(target: Producer, screen: Screen) -> bool:
     return mine.shape == theirs.shape and np.array_equal(mine[..., :3], theirs[..., :3])
 
 
-async def act(viewer: ServedViewer, body: bytes) -> Done:
+async def act(viewer: ServedViewer, body: bytes) -> InputDone:
     if body == b"never":
         await asyncio.sleep(60)
     if body == b"no":
         raise InputError("the guest takes nothing")
-    return Done(1, 1, 5)
+    return InputDone(1, 1, 5)
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from kju.remote.proof import Authenticator, Prover
 from kju.remote.trust import Trust
 from kju.wire.greeting import Admission, Prove, Proven
-from kju.wire.messages import Challenge, Hello, encode
+from kju.wire.messages import Challenge, SessionHello, encode
 
 NAME = "lab/host1/debian"
 
@@ -43,7 +43,7 @@ def greet(
 ) -> tuple[str, bool]:  # fmt: skip
     """A session's greeting; what is granted, and whether the proof is right."""
     prove = Prover(viewer, user, NAME)()
-    hello = Hello(1, role, ["zstd"], 1000, user, prove.key)  # type: ignore[arg-type]
+    hello = SessionHello(1, role, ["zstd"], 1000, user, prove.key)  # type: ignore[arg-type]
     admission = Authenticator(lab, NAME)(hello, encode(hello))
     assert admission.challenge is not None
     assert admission.prove is not None
@@ -58,17 +58,17 @@ def greet(
     return admission.role, right
 
 
-def said(hello: Hello, admission: Admission) -> list[bytes]:
+def said(hello: SessionHello, admission: Admission) -> list[bytes]:
     """What both have said before the sender's proof."""
     assert admission.challenge is not None
     return [NAME.encode(), encode(hello), admission.challenge.key]
 
 
-def answer(prove: Prove, hello: Hello, challenge: Challenge) -> Proven:
+def answer(prove: Prove, hello: SessionHello, challenge: Challenge) -> Proven:
     """A viewer's answer to a challenge."""
     return prove(encode(hello), challenge, encode(challenge))
 
 
-def asked(lab: Trust, hello: Hello, name: str = NAME) -> Admission:
+def asked(lab: Trust, hello: SessionHello, name: str = NAME) -> Admission:
     """A sender's answer to a hello."""
     return Authenticator(lab, name)(hello, encode(hello))

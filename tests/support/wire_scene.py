@@ -48,7 +48,7 @@ class Link:
     bytes: int = 0
     count: int = 0
 
-    def put(self, message: messages.Message, now: float, data: bytes = b"") -> None:
+    def put(self, message: messages.WireMessage, now: float, data: bytes = b"") -> None:
         data = data or messages.encode(message)
         self.bytes += len(data)
         times, late = 1, 0.0
@@ -77,7 +77,7 @@ class Viewer:
         self.asleep = False
         self.strange = 0
         self.said: list[Any] = []
-        self.inputs: list[messages.Input] = []
+        self.inputs: list[messages.ViewerInput] = []
         self.receiver.start(hello.pop("role", "control"), **hello)
 
     def turn(self, now: float) -> bool:
@@ -140,7 +140,7 @@ class Proves:
         """Trust the sender as long as the session lives."""
 
 
-def asks(hello: messages.Hello, raw: bytes) -> Admission:
+def asks(hello: messages.SessionHello, raw: bytes) -> Admission:
     """Challenge a viewer: the sender's end of an authenticated greeting."""
     exchange = KeyExchange()
     challenge = messages.Challenge(exchange.public, b"the host's")

@@ -15,10 +15,11 @@ SOURCE = Path(kju.__file__).parent
 
 #: From the bottom up: a module imports from its own folder and from lower layers.
 LAYERS = (
-    {"errors", "escaping", "extras", "bounded", "roles", "signals"},
+    {"errors", "escaping", "extras", "bounded", "signals"},
     {"surface"},
     {"keys"},
-    {"wire", "protocol"},
+    {"protocol"},
+    {"wire"},
     {"files"},
     {"memory", "vision", "store"},
     {"sources", "remote"},
@@ -43,7 +44,6 @@ APART = {
 CORE = (
     "errors",
     "escaping",
-    "roles",
     "surface",
     "keys",
     "wire",
@@ -74,15 +74,12 @@ CORE = (
     "vision.openqa",
     "viewers.geometry",
     "viewers.grab",
-    "viewers.pointer",
-    "viewers.repeats",
-    "viewers.terminal.ability",
+    "viewers.guest_input",
+    "viewers.picture",
     "viewers.terminal.canvas",
-    "viewers.terminal.dots",
-    "viewers.terminal.input",
-    "viewers.terminal.keyboard",
     "viewers.terminal.paint",
-    "viewers.terminal.status",
+    "viewers.terminal.parser",
+    "viewers.terminal.status_line",
 )
 SHELL_ONLY = {"asyncio", "socket", "mmap", "os", "threading", "time", "selectors", "subprocess"}
 

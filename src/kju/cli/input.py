@@ -16,7 +16,7 @@ from ..client.targets import check_console
 from ..errors import UsageError
 from ..files import write_output
 from ..protocol.input_log import decode, encode
-from ..protocol.messages import BUTTONS
+from ..protocol.values import BUTTONS
 from .command import AnyName, Console, Name, completing
 
 _ACTIONS = ("move", "click", "drag", "wheel", "press", "release")

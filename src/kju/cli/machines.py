@@ -15,8 +15,8 @@ from ..client.machine import Machine, attach, launch
 from ..client.targets import attach_to_look, responds
 from ..errors import PowerButtonError, UsageError, WaitTimeoutError
 from ..escaping import one_line
-from ..protocol.kinds import KINDS
 from ..protocol.launch_options import LaunchOptions
+from ..protocol.values import KINDS
 from ..store import claims, running
 from .command import AnyName, Json, Name, group, with_options
 from .output import progress

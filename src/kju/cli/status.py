@@ -17,7 +17,7 @@ from ..client.machine import client_name
 from ..client.targets import all_info, attach_to_look
 from ..errors import KjuError, MachineGoneError, MachineNotFoundError, WaitTimeoutError
 from ..escaping import one_line
-from ..protocol.kinds import KINDS
+from ..protocol.values import KINDS
 from ..store import claims, defined, postmortem, running
 from ..store import logs as log_files
 from ..store.paths import is_defined

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import GeometryError, UsageError
-from ..protocol.messages import BUTTONS, Action, Button, By, Finger, Point, To, Wheel
+from ..protocol.messages import Point
+from ..protocol.values import BUTTONS, Action, Button, By, Finger, To, Wheel
 
 #: Actions of one request: with a USB tablet these take a quarter of a second.
 TOGETHER = 32

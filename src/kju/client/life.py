@@ -10,8 +10,8 @@ import re
 from typing import Any, NamedTuple
 
 from ..errors import UsageError
-from ..protocol.messages import TAG, Execute, Happened, Saved
-from ..protocol.messages import Snapshot as SnapshotRequest
+from ..protocol.messages import ChangeSnapshot, Execute, Happened, SavedSnapshot
+from ..protocol.values import TAG
 
 
 class Event(NamedTuple):
@@ -57,7 +57,7 @@ def event(happened: Happened) -> Event:
     return Event(happened.sequence, happened.time, happened.event, happened.data)
 
 
-def snapshot(saved: Saved, note: str = "") -> Snapshot:
+def snapshot(saved: SavedSnapshot, note: str = "") -> Snapshot:
     """A snapshot as it came."""
     return Snapshot(
         saved.tag,
@@ -70,7 +70,7 @@ def snapshot(saved: Saved, note: str = "") -> Snapshot:
     )
 
 
-def snapshot_request(how: str, tag: str) -> SnapshotRequest:
+def snapshot_request(how: str, tag: str) -> ChangeSnapshot:
     """What is to be done with a snapshot, as a message.
 
     Raises:
@@ -81,7 +81,7 @@ def snapshot_request(how: str, tag: str) -> SnapshotRequest:
             f"{tag!r} cannot be a snapshot's name: use up to 64 letters, digits, '.', '_' and '-',"
             " beginning with a letter or digit, and not only digits"
         )
-    return SnapshotRequest(how=how, tag=tag)  # type: ignore[arg-type]  # ours
+    return ChangeSnapshot(how=how, tag=tag)  # type: ignore[arg-type]  # ours
 
 
 def execute(command: str, arguments: dict[str, Any]) -> Execute:

@@ -17,7 +17,8 @@ from typing import TypeVar
 from ..errors import KjuError, PeerError, WaitTimeoutError
 from ..files import lost_descriptors
 from ..protocol.framing import MAX_DESCRIPTORS, Answer, ClientSide
-from ..protocol.messages import Happened, Hello, Reply, Request, Role, Welcome
+from ..protocol.messages import Happened, Hello, Reply, Welcome
+from ..protocol.values import Request, Role
 from ..store import running
 from ..store.connection import connect
 from .requests import CLOSED, check_reply, gone_error, gone_reason

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from ..protocol.framing import no_screen
-from ..protocol.messages import Role, Welcome
+from ..protocol.messages import Welcome
+from ..protocol.values import Role
 from ..store.paths import Paths
 from .timeouts import seconds_of
 

@@ -15,11 +15,11 @@ from ..protocol.messages import (
     Done,
     GetLive,
     GetSurface,
-    Hold,
+    HoldPublishing,
     LiveHandle,
     Refresh,
+    ResumePublishing,
     SurfaceHandle,
-    Unhold,
 )
 from .link import Link, only_descriptor
 from .timeouts import DEFAULT_SECONDS
@@ -173,11 +173,11 @@ class LinkOrigin:
 
     @contextlib.contextmanager
     def _held(self) -> Iterator[None]:
-        self._link.ask(Hold(console=self._console, milliseconds=HOLD), Done)
+        self._link.ask(HoldPublishing(console=self._console, milliseconds=HOLD), Done)
         try:
             yield
         finally:
-            self._link.ask(Unhold(console=self._console), Done)
+            self._link.ask(ResumePublishing(console=self._console), Done)
 
     @property
     def looks_live(self) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..protocol.marks import last_gesture
-from ..protocol.messages import Action, Done, GetPointer, PointerState
+from ..protocol.messages import Done, GetPointer, PointerState
+from ..protocol.values import Action, last_gesture
 from ..surface import NOTHING_TAKEN, Mark
 from . import actions, requests
 from .link import Link

@@ -20,21 +20,9 @@ from ..errors import (
     WaitTimeoutError,
 )
 from ..protocol.framing import error_from
-from ..protocol.launch_options import LaunchOptions, launch_message
-from ..protocol.messages import (
-    LONGEST_KEYS,
-    Done,
-    Ended,
-    Failure,
-    Keys,
-    LampsState,
-    Launch,
-    Refused,
-    Remote,
-    Reply,
-    Role,
-)
-from ..roles import ROLES
+from ..protocol.launch_options import Launch, LaunchOptions, Remote, launch_message
+from ..protocol.messages import Done, Ended, Failure, Keys, LampsState, Refused, Reply
+from ..protocol.values import LONGEST_KEYS, ROLES, Role
 from ..surface import NOTHING_TAKEN, Mark
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import Self
 
 from ..errors import ClosedError, MachineGoneError, WaitTimeoutError
-from ..protocol.messages import Done, GetSnapshots, Subscribe
-from ..protocol.messages import Snapshots as SnapshotsReply
+from ..protocol.messages import Done, GetSnapshots, SnapshotList, Subscribe
 from . import life
 from .life import Event, Snapshot
 from .link import Link
@@ -75,12 +74,12 @@ class Snapshots:
         Raises:
             MachineGoneError: The machine has ended.
         """
-        reply = self._link.ask(GetSnapshots(), SnapshotsReply)
+        reply = self._link.ask(GetSnapshots(), SnapshotList)
         return [life.snapshot(saved) for saved in reply.snapshots]
 
     def _do(self, how: str, tag: str, timeout: Timeout) -> Snapshot:
         request = life.snapshot_request(how, tag)
-        reply = self._link.ask(request, SnapshotsReply, timeout=timeout)
+        reply = self._link.ask(request, SnapshotList, timeout=timeout)
         return life.snapshot(reply.snapshots[0], reply.note)
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import KjuError, UsageError
-from ..protocol.kinds import KINDS
-from ..protocol.messages import Snapshots
+from ..protocol.messages import SnapshotList
+from ..protocol.values import KINDS
 from ..surface import State
 
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ class CommandChannel(Protocol):
 class SnapshotStore(Protocol):
     """The snapshots of a machine."""
 
-    async def do(self, how: str, tag: str, /) -> Snapshots:
+    async def do(self, how: str, tag: str, /) -> SnapshotList:
         """Save, load or remove a snapshot."""
 
-    async def listed(self) -> Snapshots:
+    async def listed(self) -> SnapshotList:
         """Return all snapshots."""
 
 
@@ -120,7 +120,7 @@ class Emulator(abc.ABC):
         events: The machine's events.
 
     Attributes:
-        kind: Its name in `kju.protocol.kinds.KINDS`.
+        kind: Its name in `kju.protocol.values.KINDS`.
     """
 
     kind = ""

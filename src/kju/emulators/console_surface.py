@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ..errors import KjuError, UsageError
 from ..memory import SurfaceProducer
-from ..protocol.messages import Launch
+from ..protocol.launch_options import Launch
 from ..surface import Mark, State
 from ..surface._core import Reader
 

@@ -34,7 +34,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from ..protocol.messages import Happened, Message
+from ..protocol.messages import Happened
+from ..protocol.values import Message
 from ..surface.producer import Producer
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """SHELL: launches an emulator of any kind.
 
-Each kind (`kju.protocol.kinds`) is a folder. Its module ``emulator`` has an `EmulatorFactory`,
+Each kind (`kju.protocol.values`) is a folder. Its module ``emulator`` has an `EmulatorFactory`,
 named ``FACTORY``.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ..errors import ConflictError, UsageError
-from ..protocol.messages import Launch
+from ..protocol.launch_options import Launch
 from ..store.claims import Claim
 from .base import Emulator
 from .events import MachineEvents

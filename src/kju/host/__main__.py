@@ -31,7 +31,7 @@ from ..errors import EmulatorError, KjuError, PeerError
 from ..files import descriptor_limit
 from ..memory import _system
 from ..protocol.framing import HostSide, failure
-from ..protocol.messages import Launch
+from ..protocol.launch_options import Launch
 from ..store import claims
 from ..store.logs import BoundedLog, LogHandler
 from .machine import Launcher, Machine

@@ -28,8 +28,9 @@ from typing import NamedTuple, Protocol
 
 from ..errors import KjuError, PeerError
 from ..files import Folder, descriptor_limit, listen, peer_of
-from ..protocol.framing import HostSide, NumberedRequest, Outgoing, failure, pack
-from ..protocol.messages import AnyRequest, Cancel, Hello, Message, Refused
+from ..protocol.framing import HostSide, NumberedRequest, OutgoingData, failure, pack
+from ..protocol.messages import AnyRequest, Cancel, Hello, Refused
+from ..protocol.values import Message
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class Client:
         self._sock = sock
         self._machine = machine
         self._loop = asyncio.get_running_loop()
-        self._unsent: deque[Outgoing] = deque()
+        self._unsent: deque[OutgoingData] = deque()
         self._unsent_bytes = 0
         self._tasks: dict[asyncio.Task[None], int] = {}
         # Read, not started yet; the last chunk read can exceed the limit.
@@ -274,7 +275,7 @@ class Client:
         if not self.closed:
             self._loop.remove_writer(self._sock)
 
-    def _send_one(self, out: Outgoing) -> None:
+    def _send_one(self, out: OutgoingData) -> None:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", out.descriptors))]
         sent = self._sock.sendmsg(
             [out.data], rights if out.descriptors else [], socket.MSG_NOSIGNAL
@@ -283,7 +284,7 @@ class Client:
         self._unsent.popleft()
         self._unsent_bytes -= sent
         if sent < len(out.data):
-            self._unsent.appendleft(Outgoing(out.data[sent:]))
+            self._unsent.appendleft(OutgoingData(out.data[sent:]))
 
     def close(self, reason: str) -> None:
         """Disconnect. A second call does nothing."""

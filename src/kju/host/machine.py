@@ -24,7 +24,8 @@ from ..emulators.tasks import Tasks
 from ..errors import KjuError
 from ..protocol import messages
 from ..protocol.framing import HostSide, failure
-from ..protocol.messages import AnyRequest, Launch
+from ..protocol.launch_options import Launch
+from ..protocol.messages import AnyRequest
 from ..store.claims import Claim
 from ..surface import State
 from . import requests
@@ -168,7 +169,7 @@ class Machine:
         Raises:
             KjuError: The request failed; the client gets this error.
         """
-        if not isinstance(request, messages.Launch):
+        if not isinstance(request, Launch):
             await self._started.wait()
         return await requests.answer(self, client, request)
 

@@ -1,6 +1,6 @@
 """SHELL: the requests of clients: one table of their handlers and of the roles that may send them.
 
-A new request is a message in `kju.protocol.requests`, a handler, and a line in `REQUESTS`.
+A new request is a message in `kju.protocol.messages`, a handler, and a line in `REQUESTS`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from ..emulators.events import MachineEvents
 from ..errors import LimitError, RoleError, UsageError
 from ..protocol import messages
 from ..protocol.framing import MAX_FRAME, no_screen
-from ..protocol.messages import AnyRequest, Launch, Role
+from ..protocol.launch_options import Launch
+from ..protocol.messages import AnyRequest
+from ..protocol.values import Role
 from ..store.paths import Paths
 from ..surface import NOTHING_TAKEN, Mark
 from .control import Client, Result
@@ -162,7 +164,9 @@ def _arguments(text: str) -> dict[str, Any]:
     return found
 
 
-async def _snapshot(machine: RunningMachine, client: Client, request: messages.Snapshot) -> Result:
+async def _snapshot(
+    machine: RunningMachine, client: Client, request: messages.ChangeSnapshot
+) -> Result:
     return Result(await machine.emulator.snapshots.do(request.how, request.tag))
 
 
@@ -212,13 +216,17 @@ async def _refresh(machine: RunningMachine, client: Client, request: messages.Re
     return Result(messages.Done(version=await console.refresh(sync=request.sync)))
 
 
-async def _hold(machine: RunningMachine, client: Client, request: messages.Hold) -> Result:
+async def _hold(
+    machine: RunningMachine, client: Client, request: messages.HoldPublishing
+) -> Result:
     console = _console(machine, request.console)
     seconds = request.milliseconds / 1000
     return Result(messages.Done(version=await console.surface.hold(client, seconds)))
 
 
-async def _unhold(machine: RunningMachine, client: Client, request: messages.Unhold) -> Result:
+async def _unhold(
+    machine: RunningMachine, client: Client, request: messages.ResumePublishing
+) -> Result:
     _console(machine, request.console).surface.unhold(client)
     return Result(messages.Done())
 
@@ -298,20 +306,20 @@ _CONTROL: frozenset[Role] = frozenset(("control",))
 #: Every request. `Cancel` is handled in `kju.host.control`, which has the tasks.
 REQUESTS: dict[type[AnyRequest], Entry] = {
     messages.Hello: Entry(_hello, _ALL),
-    messages.Launch: Entry(_launch, _CONTROL),
+    Launch: Entry(_launch, _CONTROL),
     messages.GetInfo: Entry(_info, _ALL),
     messages.Stop: Entry(_stop, _CONTROL),
     messages.Subscribe: Entry(_subscribe, _ALL),
     messages.Power: Entry(_power, _CONTROL),
     messages.Execute: Entry(_execute, _CONTROL),
-    messages.Snapshot: Entry(_snapshot, _CONTROL),
+    messages.ChangeSnapshot: Entry(_snapshot, _CONTROL),
     messages.GetSnapshots: Entry(_snapshots, _ALL),
     messages.GetSerial: Entry(_serial, _ALL),
     messages.GetSurface: Entry(_surface, _ALL),
     messages.GetLive: Entry(_live, _CONTROL),
     messages.Refresh: Entry(_refresh, _ALL),
-    messages.Hold: Entry(_hold, _CONTROL),
-    messages.Unhold: Entry(_unhold, _ALL),
+    messages.HoldPublishing: Entry(_hold, _CONTROL),
+    messages.ResumePublishing: Entry(_unhold, _ALL),
     messages.Keys: Entry(_keys, _CONTROL),
     messages.GetLamps: Entry(_lamps, _ALL),
     messages.Point: Entry(_point, _CONTROL),

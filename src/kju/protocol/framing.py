@@ -26,22 +26,9 @@ import msgspec
 
 from .. import errors
 from ..errors import KjuError, LimitError, MachineError, PeerError, UsageError
-from .messages import (
-    PROTOCOL,
-    AnyRequest,
-    Cancel,
-    Ended,
-    Failure,
-    FromHost,
-    Happened,
-    Hello,
-    Launch,
-    Message,
-    Refused,
-    Reply,
-    Request,
-    Role,
-)
+from .launch_options import Launch
+from .messages import AnyRequest, Cancel, Ended, Failure, FromHost, Happened, Hello, Refused, Reply
+from .values import PROTOCOL, Message, Request, Role
 
 MAX_FRAME = 1 << 20
 #: Descriptors that no message has claimed yet; more would be a leak that a peer causes.
@@ -66,7 +53,7 @@ def _replies() -> msgspec.msgpack.Decoder[FromHost]:
     return msgspec.msgpack.Decoder(FromHost)
 
 
-class Frame(NamedTuple):
+class NumberedBody(NamedTuple):
     """One frame: its number and an encoded message."""
 
     number: int
@@ -80,7 +67,7 @@ class NumberedRequest(NamedTuple):
     request: AnyRequest
 
 
-class Outgoing(NamedTuple):
+class OutgoingData(NamedTuple):
     """Bytes to send, and the descriptors that go beside the first of them."""
 
     data: bytes
@@ -122,7 +109,7 @@ class Framer:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def receive_data(self, data: bytes) -> list[Frame]:
+    def receive_data(self, data: bytes) -> list[NumberedBody]:
         """Take bytes, in pieces of any size; return the frames that are complete now.
 
         Raises:
@@ -141,7 +128,7 @@ class Framer:
             if len(self._buffer) < end:
                 break
             (number,) = _NUMBER.unpack_from(self._buffer, _LENGTH.size)
-            frames.append(Frame(number, bytes(self._buffer[begin:end])))
+            frames.append(NumberedBody(number, bytes(self._buffer[begin:end])))
             del self._buffer[:end]
         return frames
 
@@ -162,7 +149,7 @@ class HostSide:
         self.client: str = ""
         self._first: type[Hello] | type[Launch] = Launch if launch else Hello
         self._framer = Framer()
-        self._out: deque[Outgoing] = deque()
+        self._out: deque[OutgoingData] = deque()
 
     def receive_data(self, data: bytes) -> list[NumberedRequest]:
         """Take bytes; return the requests to answer.
@@ -204,9 +191,9 @@ class HostSide:
 
     def send(self, message: Message, descriptors: Sequence[int] = (), *, number: int = 0) -> None:
         """Queue a notice, or the reply to the request of *number*, for `data_to_send`."""
-        self._out.append(Outgoing(pack(message, number), tuple(descriptors)))
+        self._out.append(OutgoingData(pack(message, number), tuple(descriptors)))
 
-    def data_to_send(self) -> list[Outgoing]:
+    def data_to_send(self) -> list[OutgoingData]:
         """Return everything queued since the last call, in order."""
         out, self._out = list(self._out), deque()
         return out
@@ -271,7 +258,7 @@ class ClientSide:
             raise
         return answers
 
-    def _receive_frame(self, frame: Frame, answers: list[NumberedAnswer]) -> None:
+    def _receive_frame(self, frame: NumberedBody, answers: list[NumberedAnswer]) -> None:
         try:
             message = _replies().decode(frame.body)
         except _DECODING_ERRORS as error:

@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import FormatError
-from .messages import Action, Console, Keys, KeySteps, Point
+from .messages import Keys, Point
+from .values import Action, Console, KeySteps
 
 #: Lines of a log that is read: more than a machine writes.
 MAX_LINES = 1 << 20

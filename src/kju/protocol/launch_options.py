@@ -3,8 +3,8 @@
 An option is one key of a `TypedDict` below: its type, its limits and its documentation. Everything
 else is derived from that: the keywords of `kju.launch`, `kju.define` and their asynchronous twins,
 their documentation, the options of ``kju run`` and ``kju create``, the keywords of the pytest
-marker ``machine``, and every check of a value. An option of the same name in `messages.Launch` (or
-in `store.definition.Definition`) receives its value; the emulator's folder gives it its effect.
+marker ``machine``, and every check of a value. An option of the same name in `Launch` (or in
+`kju.store.machine_toml.Definition`) receives its value; the emulator's folder gives it its effect.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict, TypeVar, get_args, get_type_hints
 
+from msgspec import Meta, Struct, field
+
 from ..errors import UsageError
-from .messages import DISK_BUSES, Launch
+from .values import DISK_BUSES, DiskBus, KindName, Name, Request, Role
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-#: QEMU's own names of the buses; `messages.DiskBus` has the empty name in addition.
-DiskBus = Literal["ide", "scsi", "virtio", "nvme", "usb", "sd", "floppy"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
-class Option(NamedTuple):
+class OptionInfo(NamedTuple):
     """The documentation and the limits of one option.
 
     Attributes:
@@ -47,18 +47,18 @@ class Option(NamedTuple):
 class GuestOptions(TypedDict, total=False):
     """The options of a guest: of a machine that is launched, and of one that is defined."""
 
-    memory: Annotated[str | None, Option("Guest memory, such as 2G.", "SIZE", "-m")]
-    cpus: Annotated[int | None, Option("Number of virtual CPUs.", "N", limits=(1, 1024))]
+    memory: Annotated[str | None, OptionInfo("Guest memory, such as 2G.", "SIZE", "-m")]
+    cpus: Annotated[int | None, OptionInfo("Number of virtual CPUs.", "N", limits=(1, 1024))]
     disk_bus: Annotated[
         DiskBus | None,
-        Option(
+        OptionInfo(
             f"Bus of the disks: {', '.join(DISK_BUSES)} (default: the machine type's).",
             "BUS",
         ),
     ]
     trust_disk: Annotated[
         bool,
-        Option(
+        OptionInfo(
             "Let disks name files outside their folder and network addresses.",
             more="QEMU opens these and may write to them. Never use it for an untrusted disk.",
             default=False,
@@ -66,24 +66,27 @@ class GuestOptions(TypedDict, total=False):
     ]
     args: Annotated[
         Sequence[str],
-        Option(
+        OptionInfo(
             "QEMU's own arguments, passed on unchanged.",
             more="With *xvfb* they are Xvfb's. `Machine.info` lists what kju adds, and why.",
             default=(),
         ),
     ]
     qemu: Annotated[
-        str | None, Option("QEMU program to run (default: $KJU_QEMU, else from PATH).", "PROGRAM")
+        str | None,
+        OptionInfo("QEMU program to run (default: $KJU_QEMU, else from PATH).", "PROGRAM"),
     ]
 
 
 class LaunchOptions(GuestOptions, total=False):
     """The options of `kju.launch`."""
 
-    name: Annotated[str | None, Option("Name of the machine (default: from the image).", "NAME")]
+    name: Annotated[
+        str | None, OptionInfo("Name of the machine (default: from the image).", "NAME")
+    ]
     surface: Annotated[
         str | PurePath | None,
-        Option(
+        OptionInfo(
             "Put the screen in a file at PATH.",
             "PATH",
             more="For programs that know only a path. The file stays, with the last frame in it.",
@@ -91,7 +94,7 @@ class LaunchOptions(GuestOptions, total=False):
     ]
     xvfb: Annotated[
         bool | str,
-        Option(
+        OptionInfo(
             "Run Xvfb, an X server without a screen, in place of QEMU.",
             more='``info()["xvfb"]["display"]`` is the DISPLAY of its programs. A text shows a'
             ' running Xvfb, and sends it no input: its display (``":5"``), the folder of its'
@@ -101,7 +104,7 @@ class LaunchOptions(GuestOptions, total=False):
     ]
     detach: Annotated[
         bool,
-        Option(
+        OptionInfo(
             "Run in the background.",
             short="-d",
             more="The machine does not end with this program.",
@@ -110,7 +113,7 @@ class LaunchOptions(GuestOptions, total=False):
     ]
     log_level: Annotated[
         LogLevel,
-        Option(
+        OptionInfo(
             f"Least level in the log: {', '.join(get_args(LogLevel))}.", "LEVEL", default="info"
         ),
     ]
@@ -119,8 +122,10 @@ class LaunchOptions(GuestOptions, total=False):
 class DefineOptions(GuestOptions, total=False):
     """The options of `kju.define`."""
 
-    disk: Annotated[str | None, Option("Make a new disk of SIZE, such as 20G.", "SIZE")]
-    firmware: Annotated[str, Option("Firmware: bios, uefi or a file.", "FIRMWARE", default="bios")]
+    disk: Annotated[str | None, OptionInfo("Make a new disk of SIZE, such as 20G.", "SIZE")]
+    firmware: Annotated[
+        str, OptionInfo("Firmware: bios, uefi or a file.", "FIRMWARE", default="bios")
+    ]
 
 
 class Declared(NamedTuple):
@@ -132,7 +137,7 @@ class Declared(NamedTuple):
     """
 
     type: Any
-    option: Option
+    option: OptionInfo
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -213,6 +218,80 @@ def launch_message(image: str, client: str, options: LaunchOptions) -> Launch:
         client=client[:256],
         **fields_of(Launch, given),
     )
+
+
+class Remote(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The connection of a mirror.
+
+    Attributes:
+        connect: Endpoints of the sender or of routers.
+        role: The role that the mirror asks the sender for.
+        user: The user to authenticate as; empty for none.
+        trust: The folder of certificates and keys; empty for none.
+        audience: Join an audience, to which everything is sent once.
+        insecure: Allow an unencrypted connection.
+        lossy: Allow JPEG for photographic areas.
+        codec: The codec of everything else; empty for the best one available.
+        sender: The name that the sender must prove; empty for the known one.
+    """
+
+    connect: Annotated[list[str], Meta(max_length=64)]
+    role: Role = "control"
+    user: Name = ""
+    trust: str = ""
+    audience: bool = False
+    insecure: bool = False
+    lossy: bool = False
+    codec: Name = ""
+    sender: Name = ""
+
+
+class Launch(Request, frozen=True, tag="launch"):
+    """Launch a machine: the only request on the connection of the process that started a host.
+
+    It replaces a `Hello` with the control role. The connection stays open, and a host that is not
+    detached ends with it.
+
+    Attributes:
+        machine: The machine's name; empty for one made from the image's.
+        emulator: The kind of emulator. One without a guest takes none of the guest's options.
+        running: A running emulator to show instead of starting one, as its kind names it; or the
+            screen to mirror: ``zenoh:lab/host1/debian``.
+        remote: The connection to the screen to mirror.
+        image: A disk, CD or kernel; empty for none.
+        disks: Further disks and CDs.
+        firmware: ``uefi``, the path of a firmware's image, or empty for QEMU's own.
+        folder: The folder of a defined machine; empty for another.
+        memory: QEMU's ``-m``; empty for the default.
+        cpus: QEMU's ``-smp``; 0 for the default.
+        disk_bus: The bus of the disks; empty for QEMU's own choice.
+        trust_disk: Whether disks may name files anywhere and on the network.
+        arguments: The user's own arguments, passed on unchanged.
+        qemu: The QEMU to run; empty to search for one.
+        surface: A file for the surface; empty for a memfd.
+        detach: Whether the machine outlives this connection.
+        log_level: The level of host.log: ``debug``, ``info``, ``warning``, ``error``.
+        client: The client's name, for the list of clients.
+    """
+
+    machine: Name = ""
+    emulator: KindName = "qemu"
+    running: str = ""
+    remote: Remote | None = None
+    image: str = ""
+    disks: Annotated[list[str], Meta(max_length=1000)] = field(default_factory=list)
+    firmware: str = ""
+    folder: str = ""
+    memory: str = ""
+    cpus: Annotated[int, Meta(ge=0, le=1024)] = 0
+    disk_bus: DiskBus | Literal[""] = ""
+    trust_disk: bool = False
+    arguments: Annotated[list[str], Meta(max_length=10_000)] = field(default_factory=list)
+    qemu: str = ""
+    surface: str = ""
+    detach: bool = False
+    log_level: LogLevel = "info"
+    client: Name = ""
 
 
 def takes(kind: type) -> Callable[[Function], Function]:

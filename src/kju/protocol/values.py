@@ -1,15 +1,29 @@
-"""The values in messages, with their limits."""
+"""The values in messages: roles, kinds of emulators, keys and pointer actions. I/O-free.
+
+A kind of emulator is a folder ``kju/emulators/NAME`` with the modules ``launch`` and ``emulator``
+(see `kju.emulators.launch`), and one line in `KINDS`.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from collections.abc import Sequence
+from typing import Annotated, Literal, NamedTuple, get_args
 
 from msgspec import Meta, Struct
 
-from ..roles import Role as Role
+from ..errors import EmulatorError, QemuError, XvfbError
 from ..surface.layout import MAX_SIDE
 
 PROTOCOL = 2
+
+
+class Message(Struct, frozen=True, tag_field="type", omit_defaults=True, kw_only=True):
+    """The base of all messages."""
+
+
+class Request(Message, frozen=True, kw_only=True):
+    """The base of all requests."""
+
 
 Console = Annotated[int, Meta(ge=0, lt=16)]
 Key = Annotated[int, Meta(ge=1, le=0xFF)]
@@ -22,14 +36,63 @@ Pixel = Annotated[int, Meta(ge=0, le=MAX_SIDE)]
 Distance = Annotated[int, Meta(gt=-(1 << 15), lt=1 << 15)]
 Notches = Annotated[int, Meta(ge=-100, le=100)]
 
+DiskBus = Literal["ide", "scsi", "virtio", "nvme", "usb", "sd", "floppy"]
+DISK_BUSES: tuple[DiskBus, ...] = get_args(DiskBus)
+
+# -- roles, of clients and of viewers on the network
+
+Role = Literal["view", "control"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+def granted(held: Role, wanted: Role) -> Role:
+    """Return the role that a user who holds one role gets after asking for another."""
+    return "control" if held == wanted == "control" else "view"
+
+
+def may_send_input(role: Role) -> bool:
+    """Return whether a role may send keys and pointer input."""
+    return role == "control"
+
+
+# -- kinds of emulators
+
+
+class EmulatorKind(NamedTuple):
+    """One kind of emulator.
+
+    Attributes:
+        name: Of its folder, of its log (``NAME.log``) and of its entry in a machine's info.
+        title: For messages.
+        error: Raised where it is missing, refuses to start, or fails.
+        has_guest: Whether it runs a guest: it has QMP, snapshots, a power button and disks.
+        is_remote: Whether it shows another host's machine.
+    """
+
+    name: str
+    title: str
+    error: type[EmulatorError]
+    has_guest: bool = False
+    is_remote: bool = False
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        EmulatorKind("qemu", "QEMU", QemuError, has_guest=True),
+        EmulatorKind("xvfb", "Xvfb", XvfbError),
+        EmulatorKind("mirror", "the mirror", EmulatorError, is_remote=True),
+    )
+}
+#: The name of a kind, in messages.
+KindName = Annotated[str, Meta(pattern=rf"\A({'|'.join(KINDS)})\Z")]
+
+# -- input
+
 #: Milliseconds that one request for `Keys` may take, which is how long another client's keys can
 #: wait. A client divides longer texts into requests of a quarter of a second; a chord is not
 #: divided, and one of four keys may have 250 ms between its steps.
 LONGEST_KEYS = 2000
-
-#: The bus of a disk; empty for QEMU's own choice.
-DiskBus = Literal["", "ide", "scsi", "virtio", "nvme", "usb", "sd", "floppy"]
-DISK_BUSES = tuple(bus for bus in get_args(DiskBus) if bus)
 
 
 class To(Struct, frozen=True, array_like=True, tag="to"):
@@ -75,6 +138,45 @@ class Finger(Struct, frozen=True, array_like=True, tag="finger"):
 
 Action = To | By | Button | Wheel | Finger
 
+# -- the start of the last chord or gesture of a request
+#
+# A guest may react to a key, or a click, at its press or at its release. A mark taken before the
+# first step of the last chord, character or gesture is older than either reaction.
 
-class Message(Struct, frozen=True, tag_field="type", omit_defaults=True, kw_only=True):
-    """The base of all messages."""
+
+def last_chord(steps: Sequence[tuple[int, bool]]) -> int:
+    """Return the index of the first step of the last chord or character.
+
+    It is the first of the consecutive presses before the last releases. Keys that were pressed
+    earlier and are still held, such as shift over several letters, do not count.
+    """
+    at = len(steps)
+    while at and not steps[at - 1][1]:
+        at -= 1
+    while at and steps[at - 1][1]:
+        at -= 1
+    return at
+
+
+def last_gesture(actions: Sequence[Action]) -> int:
+    """Return the index of the first action of the last gesture.
+
+    A gesture lasts from the press of a button or the touch of a finger until all are released; any
+    other action is a gesture by itself, and so are consecutive releases.
+    """
+    begin = 0
+    down: set[tuple[type, int]] = set()
+    released = False
+    for at, action in enumerate(actions):
+        is_release = False
+        idle = not down
+        if isinstance(action, Button):
+            is_release = not action.down
+            (down.discard if is_release else down.add)((Button, action.button))
+        elif isinstance(action, Finger):
+            is_release = action.state == "end"
+            (down.discard if is_release else down.add)((Finger, action.finger))
+        if idle and not (is_release and released):
+            begin = at
+        released = is_release
+    return begin

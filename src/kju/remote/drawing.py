@@ -12,14 +12,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from ..wire.messages import FromSender, Mode, Segment, Welcome
+from ..wire.messages import FromSender, ModeUpdate, Segment, SessionWelcome
 from ..wire.receiver_session import ReceiverSession
 
 #: Messages that wait for a drawing one. Of more, numbered messages are dropped, as a network drops
 #: them; a sender that keeps to its credit has fewer in flight.
 MAX_WAITING = 256
 #: The messages that change pixels. A welcome is followed by the ones that have overtaken it.
-DRAWING_MESSAGES = (Mode, Segment, Welcome)
+DRAWING_MESSAGES = (ModeUpdate, Segment, SessionWelcome)
 
 
 class DrawingJob(NamedTuple):

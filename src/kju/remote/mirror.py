@@ -24,12 +24,12 @@ from typing import NamedTuple
 
 from .. import extras
 from ..errors import InputError, KjuError, MissingError, PeerError, RoleError, UnavailableError
-from ..roles import Role, may_send_input
+from ..protocol.values import Role, may_send_input
 from ..wire import codecs, messages
 from ..wire.codecs import jpeg
 from ..wire.greeting import Prove, Stage
-from ..wire.messages import Done, Event, FromSender, Input, Numbered
-from ..wire.received_picture import Target
+from ..wire.messages import FromSender, InputDone, MachineEvent, Numbered, ViewerInput
+from ..wire.received_picture import DrawTarget
 from ..wire.receiver_session import ReceiverSession
 from . import addresses
 from .drawing import DrawingJob, DrawingQueue
@@ -70,12 +70,12 @@ class Callbacks(NamedTuple):
     """
 
     status: Callable[[LinkStatus], object]
-    event: Callable[[Event], object]
+    event: Callable[[MachineEvent], object]
     drawn: Callable[[], object]
 
 
 class _SessionOptions(NamedTuple):
-    """The wishes of each session: see `messages.Hello`."""
+    """The wishes of each session: see `messages.SessionHello`."""
 
     role: Role
     user: str
@@ -121,7 +121,7 @@ class Mirror:
         self,
         engine: Engine,
         name: str,
-        target: Target,
+        target: DrawTarget,
         role: Role = "control",
         *,
         user: str = "",
@@ -130,7 +130,7 @@ class Mirror:
         lossy: bool = False,
         codec: str = "",
         tell: Callable[[LinkStatus], object] = lambda status: None,
-        happened: Callable[[Event], object] = lambda event: None,
+        happened: Callable[[MachineEvent], object] = lambda event: None,
         drawn: Callable[[], object] = lambda: None,
     ) -> None:
         self._engine, self.name = engine, name
@@ -225,7 +225,7 @@ class Mirror:
         if receiver.welcome is not None and not may_send_input(receiver.welcome.role):
             raise RoleError(f"this user has the role view of {self.name} and cannot send input")
         number, result = self._inputs.add()
-        message = Input(number, body, receiver.clock(self._loop.time()))
+        message = ViewerInput(number, body, receiver.clock(self._loop.time()))
         self._engine.put_urgent(self._link.key, receiver.encode(message))
         try:
             async with asyncio.timeout(INPUT_TIMEOUT):
@@ -348,12 +348,12 @@ class Mirror:
         receiver.goodbye(str(error))
 
     def _after_message(
-        self, receiver: ReceiverSession, result: Done | Event | None, before: int
+        self, receiver: ReceiverSession, result: InputDone | MachineEvent | None, before: int
     ) -> None:
         """Report the changes of a message, and send the messages that are due."""
-        if isinstance(result, Done):
+        if isinstance(result, InputDone):
             self._inputs.finish(result)
-        elif isinstance(result, Event):
+        elif isinstance(result, MachineEvent):
             self._calls.event(result)
         if self._target.version != before and receiver is self.receiver:
             self._marks.add(receiver.picture.version, self._target.version)

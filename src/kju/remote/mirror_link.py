@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..errors import InputError, KjuError, RoleError
 from ..wire.greeting import Stage
-from ..wire.messages import Done
+from ..wire.messages import InputDone
 from ..wire.receiver_session import ReceiverSession
 from . import addresses
 from .transport import Engine
@@ -142,7 +142,7 @@ def _open_status(receiver: ReceiverSession, silent: float, lacking: float) -> Li
         return LinkStatus(False, "no message from the sender")
     if lacking > STALE_TIME:
         return LinkStatus(False, "messages of the sender are missing")
-    if not receiver.picture.whole and state != UNAVAILABLE_STATE:
+    if not receiver.picture.complete_version and state != UNAVAILABLE_STATE:
         return LinkStatus(False, "the picture was not received yet")
     return LinkStatus(True, reason, state)
 
@@ -152,10 +152,10 @@ class PendingInputs:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._results: dict[int, asyncio.Future[Done]] = {}
+        self._results: dict[int, asyncio.Future[InputDone]] = {}
         self._number = 0
 
-    def add(self) -> tuple[int, asyncio.Future[Done]]:
+    def add(self) -> tuple[int, asyncio.Future[InputDone]]:
         """Return the number of a new input and the future of its result."""
         self._number += 1
         result = self._results[self._number] = self._loop.create_future()
@@ -165,7 +165,7 @@ class PendingInputs:
         """Forget an input."""
         self._results.pop(number, None)
 
-    def finish(self, done: Done) -> None:
+    def finish(self, done: InputDone) -> None:
         """Set the result of an input."""
         result = self._results.get(done.number)
         if result is not None and not result.done():
@@ -210,7 +210,7 @@ class VersionMarks:
         return self._marks[0].ours if self._marks else default
 
 
-def input_error(done: Done) -> KjuError:
+def input_error(done: InputDone) -> KjuError:
     """Return the error of a failed input."""
     kinds: dict[str, type[KjuError]] = {"InputError": InputError, "RoleError": RoleError}
     return kinds.get(done.error, KjuError)(done.reason)

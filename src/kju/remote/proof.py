@@ -20,13 +20,13 @@ import logging
 from collections.abc import Iterator
 
 from ..errors import KjuError, PeerError, UsageError
-from ..roles import Role, granted
+from ..protocol.values import Role, granted
 from ..wire.greeting import Admission, Prove, Proven
-from ..wire.messages import Challenge, Hello, encode
+from ..wire.messages import Challenge, SessionHello, encode
 from ..wire.seal import KeyExchange
 from .connection_errors import Notices
 from .key_lists import KnownSender, KnownSenders
-from .trust import Identity, Trust, joined
+from .trust import AuthenticatedPeer, Trust, joined
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Authenticator:
     def __init__(self, trust: Trust, name: str) -> None:
         self._trust, self._name = trust, name
 
-    def __call__(self, hello: Hello, raw: bytes) -> Admission:
+    def __call__(self, hello: SessionHello, raw: bytes) -> Admission:
         """Challenge a viewer.
 
         Raises:
@@ -55,7 +55,7 @@ class Authenticator:
         with _errors_for_viewers():
             return self._challenge(hello, raw)
 
-    def _challenge(self, hello: Hello, raw: bytes) -> Admission:
+    def _challenge(self, hello: SessionHello, raw: bytes) -> Admission:
         if not hello.key:
             raise KjuError(
                 "this sender requires authentication: connect over tls/ with --user NAME"
@@ -76,7 +76,7 @@ class _ViewerCheck:
 
     def __init__(self, trust: Trust, user: str, role: Role, parts: list[bytes]) -> None:
         self._trust, self._user, self._role, self._parts = trust, user, role, parts
-        self._identity: Identity | None = None
+        self._identity: AuthenticatedPeer | None = None
 
     def prove(self, proof: bytes) -> bool:
         """Check a proof; return True, or raise an error for the viewer."""
@@ -150,7 +150,7 @@ class Prover:
         """Return the authentication of one session."""
         return _SessionProver(self)
 
-    def accept(self, identity: Identity) -> None:
+    def accept(self, identity: AuthenticatedPeer) -> None:
         """Check that a host is the sender of the screen.
 
         Raises:
@@ -173,7 +173,7 @@ class _SessionProver:
     def __init__(self, prover: Prover) -> None:
         self._prover = prover
         self._exchange = KeyExchange()
-        self._sender: Identity | None = None
+        self._sender: AuthenticatedPeer | None = None
 
     @property
     def key(self) -> bytes:

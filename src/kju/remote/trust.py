@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from ..errors import FileError, KjuError, LimitError, PeerError, UsageError
-from ..roles import ROLES, Role
+from ..protocol.values import ROLES, Role
 from . import certificates
 from .addresses import Tls
 from .certificates import Kind
@@ -49,14 +49,14 @@ def default_folder() -> Path:
     return Path(os.environ.get("KJU_TRUST") or platformdirs.user_config_path("kju") / "trust")
 
 
-class Proof(msgspec.Struct, frozen=True, array_like=True):
+class _SignedProof(msgspec.Struct, frozen=True, array_like=True):
     """A certificate, and a signature by its key."""
 
     certificate: bytes
     signature: bytes
 
 
-class Identity(NamedTuple):
+class AuthenticatedPeer(NamedTuple):
     """An authenticated user or host.
 
     Attributes:
@@ -179,10 +179,10 @@ class Trust(TrustFolder):
         from cryptography.hazmat.primitives.serialization import Encoding
 
         certificate, key = self._certificate(stem), self._key(stem)
-        made = Proof(certificate.public_bytes(Encoding.DER), key.sign(joined(parts)))
+        made = _SignedProof(certificate.public_bytes(Encoding.DER), key.sign(joined(parts)))
         return msgspec.msgpack.encode(made)
 
-    def verify(self, proof: bytes, *parts: bytes, kind: Kind) -> Identity:
+    def verify(self, proof: bytes, *parts: bytes, kind: Kind) -> AuthenticatedPeer:
         """Check a proof over some bytes, and return whose it is.
 
         Args:
@@ -197,7 +197,7 @@ class Trust(TrustFolder):
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
         try:
-            given = msgspec.msgpack.decode(proof, type=Proof)
+            given = msgspec.msgpack.decode(proof, type=_SignedProof)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise PeerError(f"not a valid proof: {error}"[:300]) from error
         certificate = certificates.from_peer(given.certificate, self._authority())
@@ -206,7 +206,7 @@ class Trust(TrustFolder):
             raise PeerError(
                 f"the certificate of {name} is for a {found}; a {kind} certificate is required"
             )
-        who = Identity(name, certificates.fingerprint(certificate), certificate)
+        who = AuthenticatedPeer(name, certificates.fingerprint(certificate), certificate)
         self.check(who)
         key = certificate.public_key()
         if not isinstance(key, Ed25519PublicKey):
@@ -217,7 +217,7 @@ class Trust(TrustFolder):
             raise PeerError(f"the signature is not by {name}, or is for another session") from None
         return who
 
-    def remember_key(self, who: Identity) -> None:
+    def remember_key(self, who: AuthenticatedPeer) -> None:
         """Remember the key of an authenticated user, so that `remove` can deny it.
 
         A folder that cannot be written is logged. `remove` then denies by the dates of
@@ -231,7 +231,7 @@ class Trust(TrustFolder):
         except KjuError as error:
             log.warning("cannot remember the key of %s: %s", who.name, error)
 
-    def check(self, who: Identity) -> None:
+    def check(self, who: AuthenticatedPeer) -> None:
         """Check that a certificate is not expired and not denied.
 
         Raises:

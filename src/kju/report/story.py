@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from ..keys import NAMES, US
 from ..protocol.input_log import Input
-from ..protocol.messages import BUTTONS, Button, By, Finger, To, Wheel
+from ..protocol.values import BUTTONS, Button, By, Finger, To, Wheel
 from ..surface.geometry import Rect
-from .film import Picture
+from .film import FilmPicture
 
 _MODIFIERS = frozenset({"shift", "shift_r", "ctrl", "ctrl_r", "alt", "alt_r", "meta_l", "meta_r"})
 # Longest pause between two keys of one text.
@@ -22,7 +22,7 @@ _MAX_PAUSE = 1.0
 _MIN_DRAG = 4
 
 
-class Event(NamedTuple):
+class StoryEvent(NamedTuple):
     """An input, a wait or a note.
 
     Attributes:
@@ -77,12 +77,12 @@ class Story(NamedTuple):
     began: float
     seconds: float
     facts: tuple[tuple[str, str], ...]
-    pictures: tuple[Picture, ...]
-    events: tuple[Event, ...]
+    pictures: tuple[FilmPicture, ...]
+    events: tuple[StoryEvent, ...]
     forgotten: str = ""
 
 
-def described(entries: Iterable[Input], console: int = 0) -> list[Event]:
+def described(entries: Iterable[Input], console: int = 0) -> list[StoryEvent]:
     """Return the actions of one console's log: texts, keys, clicks and movements.
 
     Args:
@@ -104,7 +104,7 @@ class _InputState:
     """State of keys, buttons and fingers, and the actions so far."""
 
     def __init__(self) -> None:
-        self.done: list[Event] = []
+        self.done: list[StoryEvent] = []
         self._down: dict[int, bool] = {}  # True: another key went down meanwhile
         self._place: tuple[int, int] | None = None
         self._pressed: dict[str, tuple[float, tuple[int, int] | None]] = {}
@@ -115,7 +115,7 @@ class _InputState:
         if not down:
             used = self._down.pop(key, True)
             if not used and _name(key) in _MODIFIERS:
-                self._add(Event(time, time, "keys", _name(key)))
+                self._add(StoryEvent(time, time, "keys", _name(key)))
             return
         if key in self._down:
             return  # a repeat
@@ -128,9 +128,9 @@ class _InputState:
         character = _characters().get((frozenset(held), key))
         if character is None:
             words = "-".join(map(_name, (*held, key)))
-            self._add(Event(time, time, "keys", words))
+            self._add(StoryEvent(time, time, "keys", words))
         else:
-            self._add(Event(time, time, "text", character))
+            self._add(StoryEvent(time, time, "text", character))
 
     # ---- Pointer
 
@@ -140,7 +140,7 @@ class _InputState:
                 self._place = (x, y)
             case By(dx=dx, dy=dy):
                 self._place = None
-                self._add(Event(time, time, "pointer", f"moved by {dx}, {dy}"))
+                self._add(StoryEvent(time, time, "pointer", f"moved by {dx}, {dy}"))
             case Button(button=number, down=down):
                 self._press(time, f"{BUTTONS[number]} button", down, self._place)
             case Finger(finger=finger, state="end"):
@@ -150,7 +150,7 @@ class _InputState:
                 if state == "begin":
                     self._press(time, f"finger {finger}", True, self._place)
             case Wheel(vertical=vertical, horizontal=horizontal):
-                self._add(Event(time, time, "pointer", f"wheel {vertical}, {horizontal}"))
+                self._add(StoryEvent(time, time, "pointer", f"wheel {vertical}, {horizontal}"))
 
     def _press(self, time: float, name: str, down: bool, place: tuple[int, int] | None) -> None:
         if down:
@@ -158,17 +158,17 @@ class _InputState:
             return
         began, start = self._pressed.pop(name, (time, place))
         if start is None or place is None:
-            self._add(Event(began, time, "pointer", name))
+            self._add(StoryEvent(began, time, "pointer", name))
         elif max(abs(start[0] - place[0]), abs(start[1] - place[1])) < _MIN_DRAG:
             words = f"{name} at {start[0]}, {start[1]}"
-            self._add(Event(began, time, "pointer", words, places=(start,)))
+            self._add(StoryEvent(began, time, "pointer", words, places=(start,)))
         else:
             words = f"{name} from {start[0]}, {start[1]} to {place[0]}, {place[1]}"
-            self._add(Event(began, time, "pointer", words, places=(start, place)))
+            self._add(StoryEvent(began, time, "pointer", words, places=(start, place)))
 
     # ---- Joining
 
-    def _add(self, new: Event) -> None:
+    def _add(self, new: StoryEvent) -> None:
         last = self.done[-1] if self.done else None
         if last is None or last.kind != new.kind or new.time - last.ended > _MAX_PAUSE:
             self.done.append(new)

@@ -13,7 +13,7 @@ from ..surface.consumer import Consumer
 from ..wire import codecs, messages
 from ..wire.encoder import Encoders
 from ..wire.greeting import Admission
-from ..wire.messages import PROTOCOL, Hello
+from ..wire.messages import PROTOCOL, SessionHello
 from ..wire.receiver_session import CREDIT
 from ..wire.seal import GroupSeal
 from ..wire.sender_session import SenderSession
@@ -41,7 +41,7 @@ class Audience(ServedViewer):
     """
 
     def __init__(self, name: str, encoders: Encoders, consumer: Consumer, now: float) -> None:
-        hello = Hello(PROTOCOL, "view", list(codecs.offered()), CREDIT, audience=True)
+        hello = SessionHello(PROTOCOL, "view", list(codecs.offered()), CREDIT, audience=True)
         encoder = encoders.for_viewer(hello)
         sender = SenderSession(encoder, consumer, lambda hello, raw: Admission("view"))
         sender.receive(msgspec.structs.replace(hello, audience=False), now)
@@ -63,7 +63,7 @@ class Audience(ServedViewer):
         """
         return self.id, self._keys.join(sealed)
 
-    def encode(self, message: messages.Message) -> bytes:
+    def encode(self, message: messages.WireMessage) -> bytes:
         """Encode and seal a message for all members."""
         data = messages.encode(message)
         seal = self._keys.seal
@@ -90,7 +90,7 @@ class Audience(ServedViewer):
         Raises:
             PeerError: It acknowledges a message that was not sent.
         """
-        if ack.again:
+        if ack.restart:
             self.sender.request_restart()
         if member is not self.leader:
             return
@@ -98,7 +98,7 @@ class Audience(ServedViewer):
             raise PeerError(f"{ack.serial} was not sent yet", ack.serial)
         if ack.serial > self._acknowledged:
             self._acknowledged, self._acknowledged_at = ack.serial, now
-        self.sender.receive(msgspec.structs.replace(ack, again=False), now)
+        self.sender.receive(msgspec.structs.replace(ack, restart=False), now)
 
     def set_leader(self, member: ServedViewer, now: float) -> None:
         """Make a member the leader."""

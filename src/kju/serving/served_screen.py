@@ -23,7 +23,7 @@ from ..remote import addresses
 from ..remote.transport import Engine
 from ..wire import messages
 from ..wire.greeting import Admission, Admit, Stage
-from ..wire.messages import Done, Event, Input
+from ..wire.messages import InputDone, MachineEvent, ViewerInput
 from ..wire.sender_session import SenderSession
 from . import served_viewers as limits
 from .audience import Audience
@@ -39,7 +39,7 @@ TICK = 0.02
 #:
 #: Raises:
 #:     KjuError: It failed.
-CarryOut = Callable[[ServedViewer, bytes], Awaitable[Done]]
+CarryOut = Callable[[ServedViewer, bytes], Awaitable[InputDone]]
 
 
 class Policy(NamedTuple):
@@ -122,7 +122,7 @@ class ServedScreen:
         """Send an event to every viewer."""
         now = self._loop.time()
         for viewer in self.registry.all():
-            viewer.sender.queue_event(Event(name, data))
+            viewer.sender.queue_event(MachineEvent(name, data))
             self.delivery.send_reliable(viewer, now)
         self._on_change()
 
@@ -138,7 +138,7 @@ class ServedScreen:
         except PeerError as error:
             self._on_invalid(viewer, number, data, error)
             return
-        if isinstance(message, messages.Hello):
+        if isinstance(message, messages.SessionHello):
             if not viewer and number not in self.registry.starting:
                 self._on_hello(number, message, data)
         elif viewer:
@@ -175,13 +175,13 @@ class ServedScreen:
             self._receive_from_member(viewer, message, now)
         self._serve(viewer, now)
 
-    async def _carry_out(self, viewer: ServedViewer, message: Input) -> None:
+    async def _carry_out(self, viewer: ServedViewer, message: ViewerInput) -> None:
         number = message.number
         try:
             done = await self._policy.carry_out(viewer, message.body)
-            done = Done(number, done.epoch, done.version, done.error, done.reason)
+            done = InputDone(number, done.epoch, done.version, done.error, done.reason)
         except KjuError as error:
-            done = Done(number, error=type(error).__name__, reason=str(error)[:1000])
+            done = InputDone(number, error=type(error).__name__, reason=str(error)[:1000])
         viewer.sender.finish_input(done)
         self._serve(viewer, self._loop.time())
 
@@ -192,7 +192,7 @@ class ServedScreen:
 
     # ---- new viewers ----
 
-    def _on_hello(self, number: str, hello: messages.Hello, raw: bytes) -> None:
+    def _on_hello(self, number: str, hello: messages.SessionHello, raw: bytes) -> None:
         """Admit, challenge or refuse a new viewer."""
         starting = self.registry.starting
         if len(starting) >= limits.MAX_GREETING:
@@ -208,7 +208,7 @@ class ServedScreen:
         starting.add(number)
         self._start(self._begin(number, hello, admission))
 
-    async def _begin(self, number: str, hello: messages.Hello, admission: Admission) -> None:
+    async def _begin(self, number: str, hello: messages.SessionHello, admission: Admission) -> None:
         """Begin a session."""
         try:
             await self._screen.open(self._on_change)
@@ -225,7 +225,7 @@ class ServedScreen:
         if len(greeting) >= limits.MAX_GREETING:
             # End a random one. If it were the oldest, a flood would leave nobody time for a proof.
             reason = f"too many viewers connect to {self.name} at the same time"
-            self._end(secrets.choice(greeting), reason, again=True)
+            self._end(secrets.choice(greeting), reason, retry=True)
         sender = SenderSession(
             encoders.for_viewer(hello),
             consumer,
@@ -266,9 +266,9 @@ class ServedScreen:
         for viewer in self.registry.all():
             self._end(viewer, reason)
 
-    def _end(self, viewer: ServedViewer, reason: str, *, again: bool = False) -> None:
+    def _end(self, viewer: ServedViewer, reason: str, *, retry: bool = False) -> None:
         """End a session: see `SenderSession.refuse`."""
-        viewer.sender.refuse(reason, again=again)
+        viewer.sender.refuse(reason, retry=retry)
         self._remove(viewer)
 
     def _remove(self, viewer: ServedViewer) -> None:

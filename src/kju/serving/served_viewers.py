@@ -54,7 +54,7 @@ class ServedViewer:
         self.last_stream = 1
         self.timer: asyncio.TimerHandle | None = None
 
-    def encode(self, message: messages.Message) -> bytes:
+    def encode(self, message: messages.WireMessage) -> bytes:
         """Encode and seal a message for the viewer."""
         return self.sender.encode(message)
 
@@ -108,7 +108,7 @@ class ViewerRegistry:
 
     # ---- limits ----
 
-    def has_room(self, hello: messages.Hello) -> bool:
+    def has_room(self, hello: messages.SessionHello) -> bool:
         """Return whether one more session may begin its greeting."""
         if hello.audience and hello.role == "view":
             return True
@@ -170,11 +170,11 @@ class Delivery:
     def send_reliable(self, viewer: ServedViewer, now: float) -> None:
         """Send a viewer its reliable messages."""
         for message in viewer.sender.to_send(now):
-            if isinstance(message, messages.Refused):
+            if isinstance(message, messages.SessionRefused):
                 self.notices.report(f"{self._name}: refused a viewer: {message.reason}")
             data = viewer.encode(message)
             self.sent += len(data)
-            if isinstance(message, messages.Done):
+            if isinstance(message, messages.InputDone):
                 self._engine.put_urgent(viewer.key, data)
             else:
                 self._engine.put_reliable(viewer.key, data)
@@ -202,7 +202,7 @@ class Delivery:
     def refuse(self, number: str, reason: str) -> None:
         """Refuse a viewer without a session."""
         self.notices.report(f"{self._name}: refused a viewer: {reason}")
-        refused = messages.encode(messages.Refused(reason[:1000]))
+        refused = messages.encode(messages.SessionRefused(reason[:1000]))
         self._engine.put_reliable(addresses.to_viewer(self._name, number), refused)
 
     def end(self, viewer: ServedViewer) -> None:

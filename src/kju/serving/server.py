@@ -15,14 +15,14 @@ from ..client.aio.link import AsyncLink
 from ..client.aio.snapshots import events
 from ..client.defined import running_names
 from ..errors import KjuError, UnavailableError, UsageError
-from ..protocol.kinds import KINDS
-from ..protocol.messages import Done, Finger, GetInfo, Info, Keys, Point, To
+from ..protocol.messages import Done, GetInfo, Info, Keys, Point
+from ..protocol.values import KINDS, Finger, To
 from ..remote import addresses
 from ..remote.addresses import Options, endpoint
 from ..remote.transport import Engine
 from ..store.paths import local_network
 from ..wire.greeting import Admission, Admit, Stage
-from ..wire.messages import Done as WireDone
+from ..wire.messages import InputDone
 from .served_screen import CarryOut, ServedScreen
 from .served_viewers import ServedViewer
 from .shared_screen import ConsoleOrigin
@@ -193,7 +193,7 @@ class ServedMachine:
                     screen.send_event(event.name, data)
 
     def _carry_out(self, console: int) -> CarryOut:
-        async def carry_out(viewer: ServedViewer, body: bytes) -> WireDone:
+        async def carry_out(viewer: ServedViewer, body: bytes) -> InputDone:
             try:
                 request = _decode(body)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -204,7 +204,7 @@ class ServedMachine:
             link = await self._control_link(viewer)
             request = msgspec.structs.replace(request, console=console)
             done = await link.ask(request, Done, INPUT_TIMEOUT)
-            return WireDone(1, done.epoch, done.version)
+            return InputDone(1, done.epoch, done.version)
 
         return carry_out
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ..errors import DefinitionError
-from ..protocol.messages import DISK_BUSES, DiskBus
+from ..protocol.values import DISK_BUSES, DiskBus
 from . import definition_lines as lines
 
 Text = Annotated[str, Meta(max_length=4096, pattern=r"^[^\x00]*$")]
@@ -49,7 +49,7 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: Text = ""
     image: Text = ""
     disks: Texts = []
-    disk_bus: DiskBus = ""
+    disk_bus: DiskBus | Literal[""] = ""
     trust_disk: bool = False
     memory: Text = ""
     cpus: Annotated[int, Meta(ge=0, le=1024)] = 0

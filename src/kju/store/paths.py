@@ -52,7 +52,7 @@ class Paths(NamedTuple):
         """Return the log of an emulator's standard output and error.
 
         Args:
-            kind: The emulator's kind (`kju.protocol.kinds`).
+            kind: The emulator's kind (`kju.protocol.values`).
         """
         return self.folder / f"{kind}.log"
 

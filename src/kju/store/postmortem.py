@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import KjuError
 from ..files import Folder, is_temporary, remove_tree
-from ..protocol.kinds import KINDS
+from ..protocol.values import KINDS
 from . import logs
 from .paths import Paths, check_name, kept_logs_folder
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..errors import FileError, KjuError
 from ..files import Folder, failing, folder_in, is_temporary, remove_tree
-from ..protocol.messages import TAG
+from ..protocol.values import TAG
 
 PICTURE, INPUT = "screen.png", "input.jsonl"
 #: Its name in a machine's folder.

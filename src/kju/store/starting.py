@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ..protocol.launch_options import guest_values
-from ..protocol.messages import Launch
+from ..protocol.launch_options import Launch, guest_values
 from .clones import refuse_cloned
 from .defined import DefinedMachine, images, require_defined
 from .definition_folders import exclusive

@@ -23,7 +23,7 @@ from ..surface.geometry import Rect
 from . import _wire, codecs
 from .codecs import jpeg
 from .codecs.base import MAX_BLOCK
-from .messages import MAX_MESSAGE, Hello
+from .messages import MAX_MESSAGE, SessionHello
 from .photos import ExactPolicy, PhotoPolicy
 from .steps import MIN_MOVING_PIXELS, Block, Move, Pictures, Step, StepLog, bounded
 from .tiles import MAX_TILES, DirtyTiles, TileGrid
@@ -56,7 +56,8 @@ class Encoder:
         born: The generation at which the mode began with a black picture.
         generation: The number of steps so far.
         version: The screen's version when something was copied last.
-        whole: The shadow has all changes up to this version; 0 while some of it was never copied.
+        complete_version: The shadow has all changes up to this version; 0 while some of it was
+            never copied.
         changed_at: The generation at which each tile has changed last.
     """
 
@@ -161,7 +162,7 @@ class Encoder:
     def _begin(self, mode: Mode, pixel: int) -> None:
         self.mode = mode
         self.born = self.generation
-        self.whole = 0
+        self.complete_version = 0
         self._grid = TileGrid(self.tile_side, mode.width, mode.height)
         self._pictures = Pictures(mode, pixel)
         self._dirty = DirtyTiles(self._consumer, self._grid)
@@ -260,10 +261,10 @@ class Encoder:
         self._dirty.remove(tiles, version)
         self.version = version
         left = np.setdiff1d(dirty, tiles, assume_unique=True)
-        self.whole = self._dirty.oldest_copy(left) if len(left) else version
+        self.complete_version = self._dirty.oldest_copy(left) if len(left) else version
         if step is None:
             return None
-        return self._publish(step._replace(whole=self.whole, tiles=touched))
+        return self._publish(step._replace(complete_version=self.complete_version, tiles=touched))
 
     def _publish(self, step: Step) -> Step:
         """Make a step the next generation, for every viewer that has caught up."""
@@ -286,7 +287,7 @@ class Encoder:
             return None
         # Clean tiles are as they are at this version, and no viewer knows of a later one.
         self.version = version
-        self.whole = self.whole if dirty.any() else version
+        self.complete_version = self.complete_version if dirty.any() else version
         step = self.policy.make_exact(
             rest, max_bytes, lambda tiles: self._fitting(tiles, max_bytes)
         )
@@ -306,7 +307,9 @@ class Encoder:
             return self._block(self._pictures.pack_shadow(rects))
 
         block, photos, exact = self.policy.encode_tiles(tiles, block_of)
-        return Step(self.generation, self.version, self.whole, tiles, block, photos, exact)
+        return Step(
+            self.generation, self.version, self.complete_version, tiles, block, photos, exact
+        )
 
     def _block(self, packed: bytes) -> Block:
         if len(packed) > MAX_BLOCK:
@@ -325,7 +328,7 @@ class Encoders:
         self._consumer = consumer
         self._made: dict[tuple[str, bool], Encoder] = {}
 
-    def for_viewer(self, hello: Hello) -> Encoder:
+    def for_viewer(self, hello: SessionHello) -> Encoder:
         """Return the encoder for a viewer.
 
         The first codec of the viewer's list that is available here decides. An audience gets the

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..errors import KjuError, PeerError
-from ..roles import Role
+from ..protocol.values import Role
 from . import codecs, messages
-from .messages import PROTOCOL, Challenge, Hello, Proof, Welcome
+from .messages import PROTOCOL, Challenge, Proof, SessionHello, SessionWelcome
 from .seal import MemberSeal
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Stage(enum.Enum):
 
 
 class Admission(NamedTuple):
-    """The answer to a `Hello`.
+    """The answer to a `SessionHello`.
 
     Attributes:
         role: The role that the viewer gets.
@@ -61,7 +61,7 @@ class Admission(NamedTuple):
 #:
 #: Raises:
 #:     KjuError: The viewer is rejected; the text is sent to it.
-Admit = Callable[[Hello, bytes], Admission]
+Admit = Callable[[SessionHello, bytes], Admission]
 
 
 class SenderGreeting:
@@ -82,12 +82,12 @@ class SenderGreeting:
         self._admit = admit
         self._admission: Admission | None = None
         self.raw_hello = b""
-        self.hello: Hello | None = None
+        self.hello: SessionHello | None = None
         self.seal: Seal | None = None
         self.role: Role = "view"
         self.user = ""
 
-    def receive_hello(self, hello: Hello, codec: str) -> Admission:
+    def receive_hello(self, hello: SessionHello, codec: str) -> Admission:
         """Decide about a viewer.
 
         Raises:
@@ -104,7 +104,7 @@ class SenderGreeting:
         self.hello, self.seal = hello, self._admission.seal
         return self._admission
 
-    def receive_proof(self, proof: bytes) -> Hello:
+    def receive_proof(self, proof: bytes) -> SessionHello:
         """Check a viewer's proof, and return its hello.
 
         Raises:
@@ -117,7 +117,7 @@ class SenderGreeting:
             raise KjuError(f"the proof of user {hello.user!r} is wrong")
         return hello
 
-    def accept(self, hello: Hello) -> None:
+    def accept(self, hello: SessionHello) -> None:
         """Give the viewer its role."""
         if self._admission is not None:
             self.role, self.user = self._admission.role, hello.user
@@ -193,7 +193,7 @@ class ViewerGreeting:
         welcome: The sender's welcome, once it was received.
     """
 
-    def __init__(self, hello: Hello, prove: Prove | None) -> None:
+    def __init__(self, hello: SessionHello, prove: Prove | None) -> None:
         self.hello = hello
         self._prove = prove
         self.raw_challenge = b""
@@ -201,7 +201,7 @@ class ViewerGreeting:
         self.sender = ""
         self.seal: Seal | None = None
         self.member: MemberSeal | None = None
-        self.welcome: Welcome | None = None
+        self.welcome: SessionWelcome | None = None
 
     @property
     def is_sender_unproved(self) -> bool:
@@ -220,7 +220,7 @@ class ViewerGreeting:
         proof, self.sender, self.seal = self._prove(messages.encode(self.hello), challenge, raw)
         return Proof(proof)
 
-    def receive_welcome(self, welcome: Welcome) -> None:
+    def receive_welcome(self, welcome: SessionWelcome) -> None:
         """Accept a welcome.
 
         Raises:

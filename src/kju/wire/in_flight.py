@@ -25,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from .messages import MAX_MESSAGE, Cursor, LossySegment, Numbered, Ping, Segment
+from .messages import MAX_MESSAGE, CursorUpdate, LossySegment, Numbered, Ping, Segment
 from .steps import PHOTO_OVERHEAD
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ class InFlight:
     is_late: bool = False
 
 
-class Outgoing:
+class OutgoingMessages:
     """The numbered messages that one viewer was sent.
 
     Attributes:
@@ -250,7 +250,7 @@ class Outgoing:
             size += len(message.data)
             if isinstance(message, LossySegment):
                 size += sum(len(photo.data) + PHOTO_OVERHEAD for photo in message.photos)
-        elif isinstance(message, Cursor) and message.shape:
+        elif isinstance(message, CursorUpdate) and message.shape:
             size += len(message.shape)
         made.sent = self.window.send(size, now)
         self.in_flight[message.serial] = made
@@ -271,7 +271,7 @@ class Outgoing:
         Args:
             now: Seconds.
             heard_at: The time of the viewer's last message.
-            losses_known: Returns `Ping.heard`.
+            losses_known: Returns `Ping.acknowledged`.
         """
         return self._retransmit(now, losses_known) or self._ping(now, heard_at, losses_known)
 

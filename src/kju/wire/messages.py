@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ..errors import PeerError
-from ..roles import Role
+from ..protocol.values import Role
 from ..surface import MAX_SIDE
 from .codecs.base import MAX_BLOCK
 
@@ -42,15 +42,17 @@ Bytes = Annotated[bytes, Meta(max_length=MAX_MESSAGE)]
 MAX_PHOTOS, MAX_PHOTO_PIXELS = 256, MAX_BLOCK // 4
 
 
-class Message(Struct, frozen=True, array_like=True):
+class WireMessage(Struct, frozen=True, array_like=True):
     """The base of all messages."""
 
 
 # ---- from a viewer ----
 
 
-class Hello(Message, frozen=True, tag=1):
-    """The first message of a session. Answered by `Challenge`, `Welcome` or `Refused`.
+class SessionHello(WireMessage, frozen=True, tag=1):
+    """The first message of a session.
+
+    The sender answers with `Challenge`, `SessionWelcome` or `SessionRefused`.
 
     Attributes:
         role: The wanted role.
@@ -76,55 +78,55 @@ class Hello(Message, frozen=True, tag=1):
     previous: Text = ""
 
 
-class Proof(Message, frozen=True, tag=2):
+class Proof(WireMessage, frozen=True, tag=2):
     """The answer to a `Challenge`."""
 
     proof: Annotated[bytes, Meta(max_length=MAX_PROOF)]
 
 
-class Ack(Message, frozen=True, tag=3):
+class Ack(WireMessage, frozen=True, tag=3):
     """An acknowledgement of all messages up to a serial number, as received or lost.
 
     Attributes:
-        serial: The highest serial number that was received.
-        lost: The lower ones that were not received, or could not be used. Each is listed until
-            the sender knows it: see `Segment.heard`.
+        serial: The highest received serial number.
+        lost: Lower serial numbers that were not received, or could not be used. Each is listed
+            until the sender knows it: see `Segment.acknowledged`.
         credit: The bytes that may be in flight from now on.
-        again: More was lost than can be listed: the sender must restart with the mode.
-        at: The time of sending, milliseconds after the viewer received the welcome.
+        restart: More was lost than can be listed: the sender must restart with the mode.
+        timestamp: The time of sending, milliseconds after the viewer received the welcome.
     """
 
     serial: Number
     lost: Annotated[list[Serial], Meta(max_length=MAX_LOST)] = []
     credit: Annotated[int, Meta(ge=1, lt=1 << 40)] = 1 << 20
-    again: bool = False
-    at: Number = 0
+    restart: bool = False
+    timestamp: Number = 0
 
 
-class Input(Message, frozen=True, tag=4):
-    """Keyboard or pointer input, from a viewer with the role `control`. Answered by `Done`.
+class ViewerInput(WireMessage, frozen=True, tag=4):
+    """Keyboard or pointer input. The viewer has the role `control`; the answer is `InputDone`.
 
     Attributes:
         number: The number of the input; the first is 1.
         body: A request for the screen's host.
-        at: The time of sending, milliseconds after the viewer received the welcome. The sender
-            does not carry out an input older than `kju.wire.sequence.MAX_AGE`.
+        timestamp: The time of sending, milliseconds after the viewer received the welcome. The
+            sender does not carry out an input older than `kju.wire.sequence.MAX_AGE`.
     """
 
     number: Serial
     body: Annotated[bytes, Meta(max_length=16_384)]
-    at: Number = 0
+    timestamp: Number = 0
 
 
-class KeepAlive(Message, frozen=True, tag=5):
-    """A member of an audience is still connected. It may have nothing else to send for long."""
+class KeepAlive(WireMessage, frozen=True, tag=5):
+    """A sign that a member of an audience, which has nothing else to send, is still connected."""
 
 
 # ---- from a sender ----
 
 
-class Challenge(Message, frozen=True, tag=16):
-    """A request for the viewer's proof. All messages after it are sealed, in both directions.
+class Challenge(WireMessage, frozen=True, tag=16):
+    """A request for the viewer's proof. All later messages are sealed, in both directions.
 
     Attributes:
         key: The sender's public key of this session.
@@ -135,8 +137,8 @@ class Challenge(Message, frozen=True, tag=16):
     proof: Annotated[bytes, Meta(max_length=MAX_PROOF)] = b""
 
 
-class Welcome(Message, frozen=True, tag=17):
-    """The viewer was admitted: the session is open.
+class SessionWelcome(WireMessage, frozen=True, tag=17):
+    """The admission of a viewer: the session is open.
 
     Attributes:
         incarnation: The incarnation of the sender's surface.
@@ -160,19 +162,19 @@ class Welcome(Message, frozen=True, tag=17):
     lossy: bool = False
 
 
-class Refused(Message, frozen=True, tag=18):
-    """The viewer was rejected.
+class SessionRefused(WireMessage, frozen=True, tag=18):
+    """The rejection of a viewer.
 
     Attributes:
-        again: It should try again at once: too many viewers connect at the same time.
+        retry: The viewer should try again at once: too many viewers connect at the same time.
     """
 
     reason: Reason
-    again: bool = False
+    retry: bool = False
 
 
-class Mode(Message, frozen=True, tag=19):
-    """A new mode of the screen: from this serial number on it has this form, and is black.
+class ModeUpdate(WireMessage, frozen=True, tag=19):
+    """A new mode of the screen, which begins with a black picture.
 
     Attributes:
         epoch: The sender's number of the mode.
@@ -186,31 +188,31 @@ class Mode(Message, frozen=True, tag=19):
     grey: bool = False
 
 
-class Segment(Message, frozen=True, tag=20):
+class Segment(WireMessage, frozen=True, tag=20):
     """Changed pixels.
 
     Attributes:
         serial: The serial number.
-        since: The segment can be used if nothing was lost from this serial number on; 0: it can
-            always be used.
-        epoch: The mode that it belongs to.
+        depends_on: The segment depends on the messages from this serial number on: it cannot be
+            used if one was lost. 0: it depends on none.
+        epoch: The epoch of its mode.
         version: The screen's version when the pixels were copied.
-        whole: With this segment the viewer has all changes up to this version of the screen; 0
-            while some of the picture was never sent.
+        complete_version: With this segment the viewer has all changes up to this version of the
+            screen; 0 while some of the picture was never sent.
         size: The bytes of `data` when decompressed.
         data: A compressed block (see `kju.wire._wire`).
-        heard: The sender has received an acknowledgement of this serial number, and knows all
-            losses up to it.
+        acknowledged: The sender has received an acknowledgement of this serial number, and knows
+            all losses up to it.
     """
 
     serial: Serial
-    since: Number
+    depends_on: Number
     epoch: Number
     version: Number
-    whole: Number
+    complete_version: Number
     size: Annotated[int, Meta(ge=0, le=MAX_BLOCK)]
     data: Bytes
-    heard: Number = 0
+    acknowledged: Number = 0
 
 
 class Photo(Struct, frozen=True, array_like=True):
@@ -243,12 +245,12 @@ class LossySegment(Segment, frozen=True, tag=27):
     photos: Annotated[list[Photo], Meta(max_length=MAX_PHOTOS)] = []
 
 
-class Cursor(Message, frozen=True, tag=21):
+class CursorUpdate(WireMessage, frozen=True, tag=21):
     """The guest's cursor.
 
     Attributes:
         shape: B, G, R, A of each pixel, compressed; None if it has not changed.
-        heard: See `Ping`.
+        acknowledged: See `Ping`.
     """
 
     serial: Serial
@@ -260,38 +262,37 @@ class Cursor(Message, frozen=True, tag=21):
     width: Annotated[int, Meta(ge=0, le=256)] = 0
     height: Annotated[int, Meta(ge=0, le=256)] = 0
     shape: Bytes | None = None
-    heard: Number = 0
+    acknowledged: Number = 0
 
 
-class State(Message, frozen=True, tag=22):
+class StateUpdate(WireMessage, frozen=True, tag=22):
     """The state of the sender's surface, such as live or paused, and the reason.
 
     Attributes:
-        heard: See `Ping`.
+        acknowledged: See `Ping`.
     """
 
     serial: Serial
     state: Annotated[int, Meta(ge=1, le=6)]
     reason: Reason = ""
-    heard: Number = 0
+    acknowledged: Number = 0
 
 
-class Ping(Message, frozen=True, tag=23):
+class Ping(WireMessage, frozen=True, tag=23):
     """A request for an acknowledgement, while nothing else is sent.
 
     Attributes:
-        version: The version of the last segment: a viewer with an older one lacks something.
-        heard: The viewer has every pixel that was sent, and the sender has received an
-            acknowledgement of this serial number: losses up to it are settled. 0 while pixels are
-            in flight or must be sent again.
+        version: The version of the last segment: a viewer with an older one lacks pixels.
+        acknowledged: As in `Segment`, if the viewer has every pixel that was sent; 0 while pixels
+            are in flight or must be sent again.
     """
 
     serial: Serial
     version: Number = 0
-    heard: Number = 0
+    acknowledged: Number = 0
 
 
-class Done(Message, frozen=True, tag=24):
+class InputDone(WireMessage, frozen=True, tag=24):
     """The result of an input.
 
     Attributes:
@@ -309,7 +310,7 @@ class Done(Message, frozen=True, tag=24):
     reason: Reason = ""
 
 
-class Event(Message, frozen=True, tag=25):
+class MachineEvent(WireMessage, frozen=True, tag=25):
     """An event of the machine.
 
     Attributes:
@@ -320,15 +321,15 @@ class Event(Message, frozen=True, tag=25):
     data: Annotated[bytes, Meta(max_length=16_384)] = b"{}"
 
 
-class Lead(Message, frozen=True, tag=26):
+class Lead(WireMessage, frozen=True, tag=26):
     """A request to a member of an audience: acknowledge for all from now on."""
 
 
-class Ticket(Message, frozen=True, tag=28):
+class Ticket(WireMessage, frozen=True, tag=28):
     """The next key of an audience, for a member: another member has left.
 
     Attributes:
-        ticket: See `Welcome`.
+        ticket: See `SessionWelcome`.
     """
 
     ticket: Annotated[bytes, Meta(max_length=128)]
@@ -337,31 +338,31 @@ class Ticket(Message, frozen=True, tag=28):
 # ---- from either ----
 
 
-class Goodbye(Message, frozen=True, tag=40):
+class Goodbye(WireMessage, frozen=True, tag=40):
     """The last message."""
 
     reason: Reason = ""
 
 
-FromViewer = Hello | Proof | Ack | Input | KeepAlive | Goodbye
+FromViewer = SessionHello | Proof | Ack | ViewerInput | KeepAlive | Goodbye
 FromSender = (
     Challenge
-    | Welcome
-    | Refused
-    | Mode
+    | SessionWelcome
+    | SessionRefused
+    | ModeUpdate
     | Segment
     | LossySegment
-    | Cursor
-    | State
+    | CursorUpdate
+    | StateUpdate
     | Ping
-    | Done
-    | Event
+    | InputDone
+    | MachineEvent
     | Lead
     | Ticket
     | Goodbye
 )
 #: The messages with a serial number.
-Numbered = Mode | Segment | Cursor | State | Ping
+Numbered = ModeUpdate | Segment | CursorUpdate | StateUpdate | Ping
 
 _encoder = msgspec.msgpack.Encoder()
 _from_viewer: msgspec.msgpack.Decoder[FromViewer] = msgspec.msgpack.Decoder(FromViewer)
@@ -369,7 +370,7 @@ _from_sender: msgspec.msgpack.Decoder[FromSender] = msgspec.msgpack.Decoder(From
 _Kind = TypeVar("_Kind")
 
 
-def encode(message: Message) -> bytes:
+def encode(message: WireMessage) -> bytes:
     """Encode a message."""
     return _encoder.encode(message)
 

@@ -15,13 +15,13 @@ from ..surface.formats import R8, XR24
 from ..surface.geometry import Rect
 from . import _wire, codecs
 from .codecs import jpeg
-from .messages import MAX_PHOTO_PIXELS, Cursor, LossySegment, Mode, Segment
+from .messages import MAX_PHOTO_PIXELS, CursorUpdate, LossySegment, ModeUpdate, Segment
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-class Target(Protocol):
+class DrawTarget(Protocol):
     """A surface that a receiver draws on, such as `kju.surface.producer.Producer`."""
 
     @property
@@ -48,7 +48,7 @@ class Target(Protocol):
         """Move the cursor."""
 
 
-class Picture:
+class ReceivedPicture:
     """One session's picture.
 
     Args:
@@ -62,12 +62,12 @@ class Picture:
         accepts_photos: The session has photos.
         mode: The mode of the screen; None before it was received.
         version: The sender's version of the last segment.
-        whole: The target has all changes up to this version of the sender; 0 while some of the
-            picture was never received.
+        complete_version: The target has all changes up to this version of the sender; 0 while
+            some of the picture was never received.
         exact: The target shows exactly the sender's pixels of that version.
     """
 
-    def __init__(self, target: Target, *, max_pixels: int, keep: bool) -> None:
+    def __init__(self, target: DrawTarget, *, max_pixels: int, keep: bool) -> None:
         self._target = target
         self._max_pixels = max_pixels
         self._keep = keep
@@ -75,12 +75,12 @@ class Picture:
         self._hidden: npt.NDArray[np.uint8] | None = None
         self.codec = "raw"
         self.accepts_photos = False
-        self.mode: Mode | None = None
+        self.mode: ModeUpdate | None = None
         self.version = 0
-        self.whole = 0
+        self.complete_version = 0
         self.exact = True
 
-    def set_mode(self, message: Mode) -> None:
+    def set_mode(self, message: ModeUpdate) -> None:
         """Begin a black picture, unless the mode is the same as before.
 
         Raises:
@@ -95,8 +95,8 @@ class Picture:
             raise PeerError(f"epoch {message.epoch} follows the later {self.mode.epoch}")
         old, self.mode = self.mode, message
         if old is not None and _form(old) == _form(message):
-            return  # repeated for other viewers, or because its acknowledgement was lost
-        self.whole, self.exact = 0, True
+            return  # sent again for other viewers, or because its acknowledgement was lost
+        self.complete_version, self.exact = 0, True
         shown, self._keep = self._target.pixels if self._keep else None, False
         shape = (message.height, message.width, *[4] * (not message.grey))
         if shown is not None and shown.shape == shape:
@@ -105,7 +105,7 @@ class Picture:
         self._hidden = None
         self._target.set_mode(message.width, message.height, fourcc=R8 if message.grey else XR24)
 
-    def draw(self, message: Segment, mode: Mode) -> None:
+    def draw(self, message: Segment, mode: ModeUpdate) -> None:
         """Draw a segment of the present mode.
 
         Raises:
@@ -115,9 +115,9 @@ class Picture:
             raise PeerError(f"version {message.version} follows the later {self.version}")
         self._draw(message, mode)
         self.version = message.version
-        self.whole = message.whole or self.whole
+        self.complete_version = message.complete_version or self.complete_version
         self.exact = not isinstance(message, LossySegment)
-        if self.whole and self._hidden is not None:
+        if self.complete_version and self._hidden is not None:
             self._show(self._hidden)
             self._hidden = None
 
@@ -127,7 +127,7 @@ class Picture:
         self._target.pixels[...] = picture
         self._target.publish([Rect(0, 0, picture.shape[1], picture.shape[0])])
 
-    def _draw(self, message: Segment, mode: Mode) -> None:
+    def _draw(self, message: Segment, mode: ModeUpdate) -> None:
         block = codecs.decompress(message.data, message.size, self.codec)
         pixel = 1 if mode.grey else 4
         rects = [Rect(*each) for each in _wire.check(block, (mode.width, mode.height, pixel))]
@@ -144,7 +144,7 @@ class Picture:
             self._target.publish([*rects, *(rect for rect, _ in photos)])
 
     def _photos(
-        self, message: LossySegment, mode: Mode
+        self, message: LossySegment, mode: ModeUpdate
     ) -> list[tuple[Rect, npt.NDArray[np.uint8]]]:
         """Decompress the photos of a segment.
 
@@ -165,7 +165,7 @@ class Picture:
             for rect, each in zip(rects, message.photos, strict=True)
         ]
 
-    def set_cursor(self, message: Cursor) -> None:
+    def set_cursor(self, message: CursorUpdate) -> None:
         """Draw the cursor.
 
         Raises:
@@ -181,7 +181,7 @@ class Picture:
         self._target.move_cursor(message.x, message.y, message.visible)
 
 
-def _form(mode: Mode) -> tuple[int, int, int, bool]:
+def _form(mode: ModeUpdate) -> tuple[int, int, int, bool]:
     return mode.epoch, mode.width, mode.height, mode.grey
 
 

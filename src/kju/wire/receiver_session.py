@@ -10,13 +10,13 @@ Rules:
   can have sent them. A refusal or a wrong challenge is kept as a hint, and the right challenge may
   still arrive.
 
-| stage  | accepts                                         | next stage       |
-|--------|-------------------------------------------------|------------------|
-| NEW    | (`start` sends the hello)                       | GREETED          |
-| GREETED| Challenge                                       | PROVED           |
-| GREETED, PROVED | Welcome, Refused                       | OPEN, CLOSED     |
-| OPEN   | Mode, Segment, Cursor, State, Ping, Done, Event, Lead, Ticket | OPEN |
-| any    | Goodbye                                         | CLOSED           |
+| stage           | accepts                                             | next stage   |
+|-----------------|-----------------------------------------------------|--------------|
+| NEW             | (`start` sends the hello)                           | GREETED      |
+| GREETED         | Challenge                                           | PROVED       |
+| GREETED, PROVED | SessionWelcome, SessionRefused                      | OPEN, CLOSED |
+| OPEN            | numbered, InputDone, MachineEvent, Lead, Ticket     | OPEN         |
+| any             | Goodbye                                             | CLOSED       |
 
 Any other message breaks the protocol and ends the session.
 """
@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import FormatError, GeometryError, KjuError, PeerError
-from ..roles import Role
+from ..protocol.values import Role
 from . import messages
 from .codecs import offered
 from .greeting import Prove, Stage, ViewerGreeting
@@ -36,24 +36,24 @@ from .messages import (
     PROTOCOL,
     Ack,
     Challenge,
-    Cursor,
-    Done,
-    Event,
+    CursorUpdate,
     FromSender,
     Goodbye,
-    Hello,
+    InputDone,
     Lead,
-    Message,
-    Mode,
+    MachineEvent,
+    ModeUpdate,
     Numbered,
     Ping,
-    Refused,
     Segment,
-    State,
+    SessionHello,
+    SessionRefused,
+    SessionWelcome,
+    StateUpdate,
     Ticket,
-    Welcome,
+    WireMessage,
 )
-from .received_picture import Picture, Target
+from .received_picture import DrawTarget, ReceivedPicture
 from .sequence import Losses
 
 if TYPE_CHECKING:
@@ -87,8 +87,10 @@ class ReceiverSession:
         losses: The acknowledgement state.
     """
 
-    def __init__(self, target: Target, *, max_pixels: int = 1 << 26, keep: bool = False) -> None:
-        self.picture = Picture(target, max_pixels=max_pixels, keep=keep)
+    def __init__(
+        self, target: DrawTarget, *, max_pixels: int = 1 << 26, keep: bool = False
+    ) -> None:
+        self.picture = ReceivedPicture(target, max_pixels=max_pixels, keep=keep)
         self.stage = Stage.NEW
         self.reason = ""
         self.state: tuple[int, str] | None = None
@@ -99,7 +101,7 @@ class ReceiverSession:
         self.losses = Losses()
         self._greeting: ViewerGreeting | None = None
         self._opened_at = 0.0
-        self._urgent: list[Message] = []
+        self._urgent: list[WireMessage] = []
         #: Messages that have overtaken the welcome.
         self._early: deque[Numbered] = deque(maxlen=MAX_EARLY)
         self._has_ended = False
@@ -107,7 +109,7 @@ class ReceiverSession:
     # ---- what the sender has said ----
 
     @property
-    def welcome(self) -> Welcome | None:
+    def welcome(self) -> SessionWelcome | None:
         """The sender's welcome, once it was received."""
         return self._greeting.welcome if self._greeting else None
 
@@ -127,7 +129,7 @@ class ReceiverSession:
         return self._greeting.hint if self._greeting else ""
 
     @property
-    def hello(self) -> Hello:
+    def hello(self) -> SessionHello:
         """The first message of this session.
 
         Raises:
@@ -143,7 +145,7 @@ class ReceiverSession:
         return self.losses.since
 
     def clock(self, now: float) -> int:
-        """Return the milliseconds since the welcome: see `messages.Input.at`."""
+        """Return the milliseconds since the welcome: see `messages.ViewerInput.timestamp`."""
         return max(0, int((now - self._opened_at) * 1000))
 
     def check(self) -> None:
@@ -156,7 +158,7 @@ class ReceiverSession:
 
     # ---- bytes ----
 
-    def encode(self, message: Message) -> bytes:
+    def encode(self, message: WireMessage) -> bytes:
         """Encode and seal a message for the sender."""
         data = messages.encode(message)
         return self.seal.close(data) if self.seal else data
@@ -200,9 +202,9 @@ class ReceiverSession:
         codecs: Sequence[str] | None = None, credit: int = CREDIT, audience: bool = False,
         lossy: bool = False, previous: str = "",
     ) -> None:  # fmt: skip
-        """Begin the session: queue the hello. See `messages.Hello`."""
+        """Begin the session: queue the hello. See `messages.SessionHello`."""
         names = offered() if codecs is None else codecs
-        hello = Hello(
+        hello = SessionHello(
             PROTOCOL, role, list(names), credit, user, prove.key if prove else b"",
             audience, lossy, previous,
         )  # fmt: skip
@@ -216,7 +218,7 @@ class ReceiverSession:
             self._urgent.append(Goodbye(reason[:1000]))
         self._end(reason)
 
-    def to_send(self) -> list[Message]:
+    def to_send(self) -> list[WireMessage]:
         """Return the messages to send now. An acknowledgement may be lost: another follows."""
         out, self._urgent = self._urgent, []
         losses = self.losses
@@ -229,7 +231,7 @@ class ReceiverSession:
                 self.is_complaint_due = True
         return out
 
-    def complaint(self) -> Message:
+    def complaint(self) -> WireMessage:
         """Return the message with which a member of an audience asks for everything again."""
         self.is_complaint_due = False
         self.losses.want_restart(self.heard_at)
@@ -237,7 +239,7 @@ class ReceiverSession:
 
     # ---- receiving ----
 
-    def receive(self, message: FromSender, now: float) -> Done | Event | None:
+    def receive(self, message: FromSender, now: float) -> InputDone | MachineEvent | None:
         """Process a message; return results of inputs, and events, for the caller.
 
         Raises:
@@ -266,21 +268,21 @@ class ReceiverSession:
             if isinstance(message, Challenge):
                 self._receive_challenge(message)
                 self.heard_at = now
-            elif isinstance(message, Goodbye | Refused):
+            elif isinstance(message, Goodbye | SessionRefused):
                 greeting.hint = message.reason or greeting.hint
-            elif isinstance(message, Welcome):
+            elif isinstance(message, SessionWelcome):
                 greeting.hint = "this sender is not authenticated: omit --user to connect anyway"
         except KjuError as error:
             greeting.hint = str(error)
 
-    def _receive(self, message: FromSender) -> Done | Event | None:
+    def _receive(self, message: FromSender) -> InputDone | MachineEvent | None:
         is_open, greeting = self.stage is Stage.OPEN, self._greeting
-        if isinstance(message, Goodbye | Refused):
-            self.retry = isinstance(message, Refused) and message.again
+        if isinstance(message, Goodbye | SessionRefused):
+            self.retry = isinstance(message, SessionRefused) and message.retry
             self._end(message.reason or "the sender has ended the session")
         elif is_open and isinstance(message, Numbered):
             self._receive_numbered(message)
-        elif is_open and isinstance(message, Done | Event):
+        elif is_open and isinstance(message, InputDone | MachineEvent):
             return message
         elif is_open and isinstance(message, Lead):
             self.leads, self.losses.is_ack_due = True, self.losses.last > 0
@@ -288,7 +290,7 @@ class ReceiverSession:
             greeting.member.learn(message.ticket)
         elif self.stage is Stage.GREETED and isinstance(message, Challenge):
             self._receive_challenge(message)
-        elif self.stage in (Stage.GREETED, Stage.PROVED) and isinstance(message, Welcome):
+        elif self.stage in (Stage.GREETED, Stage.PROVED) and isinstance(message, SessionWelcome):
             self._receive_welcome(message)
         elif isinstance(message, Numbered) and self.stage is not Stage.NEW and greeting:
             # Messages for an audience, and unauthenticated ones, are not kept for the welcome.
@@ -304,7 +306,7 @@ class ReceiverSession:
             self._urgent.append(self._greeting.receive_challenge(message))
             self.stage = Stage.PROVED
 
-    def _receive_welcome(self, message: Welcome) -> None:
+    def _receive_welcome(self, message: SessionWelcome) -> None:
         if self._greeting is not None:
             self._greeting.receive_welcome(message)
         self.picture.codec, self.picture.accepts_photos = message.codec, message.lossy
@@ -327,25 +329,25 @@ class ReceiverSession:
             self.losses.fall_behind(self.heard_at)
         if not self.losses.receive(message.serial, self.heard_at):
             return
-        if isinstance(message, Mode):
+        if isinstance(message, ModeUpdate):
             self.picture.set_mode(message)
             self.losses.restart(message.serial)
         elif isinstance(message, Segment):
             self._receive_segment(message)
-        elif isinstance(message, Cursor):
+        elif isinstance(message, CursorUpdate):
             self.picture.set_cursor(message)
-        elif isinstance(message, State):
+        elif isinstance(message, StateUpdate):
             self.state = message.state, message.reason
-        if isinstance(message, Cursor | State | Ping) and self.leads:
-            self.losses.confirm(message.heard)
+        if isinstance(message, CursorUpdate | StateUpdate | Ping) and self.leads:
+            self.losses.confirm(message.acknowledged)
 
     def _receive_segment(self, message: Segment) -> None:
-        if message.since > message.serial:
-            raise PeerError(f"segment {message.serial} builds on the later {message.since}")
-        self.losses.confirm(message.heard)
+        if message.depends_on > message.serial:
+            raise PeerError(f"segment {message.serial} builds on the later {message.depends_on}")
+        self.losses.confirm(message.acknowledged)
         mode = self.picture.mode
         is_current = mode is not None and message.epoch == mode.epoch
-        if mode is None or not is_current or not self.losses.can_use(message.since):
+        if mode is None or not is_current or not self.losses.can_use(message.depends_on):
             self.losses.lose([message.serial], self.heard_at)
             return
         self.picture.draw(message, mode)

@@ -6,12 +6,12 @@ Rules:
   with room in its window gets the newest pixels.
 - No more is in flight than the congestion window and the viewer's credit allow.
 
-| stage      | accepts      | next stage                        |
-|------------|--------------|-----------------------------------|
-| NEW        | Hello        | CHALLENGED, OPEN or CLOSED        |
-| CHALLENGED | Proof        | OPEN or CLOSED                    |
-| OPEN       | Ack, Input, KeepAlive | OPEN                     |
-| any        | Goodbye      | CLOSED                            |
+| stage      | accepts                     | next stage                 |
+|------------|-----------------------------|----------------------------|
+| NEW        | SessionHello                | CHALLENGED, OPEN or CLOSED |
+| CHALLENGED | Proof                       | OPEN or CLOSED             |
+| OPEN       | Ack, ViewerInput, KeepAlive | OPEN                       |
+| any        | Goodbye                     | CLOSED                     |
 
 Any other message breaks the protocol and ends the session.
 """
@@ -23,30 +23,30 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import KjuError, PeerError
-from ..roles import Role, may_send_input
+from ..protocol.values import Role, may_send_input
 from ..surface.geometry import Rect
 from . import messages
 from .encoder import Encoder
 from .greeting import Admit, SenderGreeting, Stage
-from .in_flight import Outgoing
+from .in_flight import OutgoingMessages
 from .messages import (
     PROTOCOL,
     Ack,
     Challenge,
-    Done,
-    Event,
     FromViewer,
     Goodbye,
-    Hello,
-    Input,
+    InputDone,
     KeepAlive,
     Lead,
-    Message,
+    MachineEvent,
     Numbered,
     Proof,
-    Refused,
+    SessionHello,
+    SessionRefused,
+    SessionWelcome,
     Ticket,
-    Welcome,
+    ViewerInput,
+    WireMessage,
 )
 from .sequence import MAX_AGE, InputQueue
 from .viewer_state import ViewerState
@@ -97,10 +97,10 @@ class SenderSession:
         self.reason = ""
         self.audience = False
         self.heard_at = 0.0
-        self.outgoing = Outgoing()
+        self.outgoing = OutgoingMessages()
         self._viewer = ViewerState(encoder, consumer, self.outgoing.in_flight)
-        self._urgent: deque[Message] = deque()
-        self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self._urgent: deque[WireMessage] = deque()
+        self._events: deque[MachineEvent] = deque(maxlen=MAX_EVENTS)
         self._inputs = InputQueue()
         self._is_restart_wanted, self._restarted_at = False, float("-inf")
 
@@ -133,7 +133,7 @@ class SenderSession:
 
     # ---- bytes ----
 
-    def encode(self, message: Message) -> bytes:
+    def encode(self, message: WireMessage) -> bytes:
         """Encode and seal a message for the viewer."""
         data = messages.encode(message)
         return self.seal.close(data) if self.seal and not isinstance(message, Challenge) else data
@@ -150,13 +150,13 @@ class SenderSession:
         except PeerError as error:
             self.refuse(f"the viewer broke the protocol: {error}")
             raise
-        if isinstance(message, Hello):
+        if isinstance(message, SessionHello):
             self._greeting.raw_hello = opened
         return message
 
     # ---- receiving ----
 
-    def receive(self, message: FromViewer, now: float) -> list[Input]:
+    def receive(self, message: FromViewer, now: float) -> list[ViewerInput]:
         """Process a message; return the inputs that the caller must carry out, in this order.
 
         Raises:
@@ -171,11 +171,11 @@ class SenderSession:
         elif is_open and isinstance(message, Ack):
             if not self.audience:  # a member's go to the session of the audience
                 self._receive_ack(message, now)
-        elif is_open and isinstance(message, Input):
+        elif is_open and isinstance(message, ViewerInput):
             return self._receive_input(message, now)
         elif is_open and isinstance(message, KeepAlive):
             pass
-        elif self.stage is Stage.NEW and isinstance(message, Hello):
+        elif self.stage is Stage.NEW and isinstance(message, SessionHello):
             self._receive_hello(message)
         elif self.stage is Stage.CHALLENGED and isinstance(message, Proof):
             self._receive_proof(message)
@@ -185,7 +185,7 @@ class SenderSession:
             raise PeerError(self.reason, message)
         return []
 
-    def _receive_hello(self, hello: Hello) -> None:
+    def _receive_hello(self, hello: SessionHello) -> None:
         try:
             admission = self._greeting.receive_hello(hello, self._encoder.codec)
         except KjuError as error:
@@ -206,14 +206,14 @@ class SenderSession:
             return
         self._open(hello)
 
-    def _open(self, hello: Hello) -> None:
+    def _open(self, hello: SessionHello) -> None:
         self._greeting.accept(hello)
         self.stage, self._inputs.clock_start = Stage.OPEN, self.heard_at
         encoder = self._encoder
         self.audience = hello.audience and not may_send_input(self.role)
         name, ticket = self._join(self.seal is not None) if self.audience else ("", b"")
         self._urgent.append(
-            Welcome(
+            SessionWelcome(
                 PROTOCOL,
                 encoder.incarnation,
                 encoder.codec,
@@ -234,23 +234,23 @@ class SenderSession:
         if ack.lost:
             viewer.losses_known = max(viewer.losses_known, ack.serial)
         if (newest := outgoing.in_flight.get(ack.serial)) is not None:
-            # It was sent before the viewer had it, when the viewer's clock showed `at`.
-            self._inputs.clock_start = newest.sent.at - ack.at / 1000
+            # It was sent before the viewer had it, when the viewer's clock showed `timestamp`.
+            self._inputs.clock_start = newest.sent.at - ack.timestamp / 1000
         lost = outgoing.acknowledge(ack.serial, set(ack.lost), now)
         for message in lost:
             viewer.lose(message)
-        if lost or ack.again:
+        if lost or ack.restart:
             outgoing.record_loss(now)
             viewer.write_off(outgoing.serial)
-        if ack.again:
+        if ack.restart:
             viewer.restart()
 
     # ---- inputs ----
 
-    def _receive_input(self, message: Input, now: float) -> list[Input]:
+    def _receive_input(self, message: ViewerInput, now: float) -> list[ViewerInput]:
         if not may_send_input(self.role):
             reason = "a view client cannot send input; connect with the role control"
-            self._urgent.append(Done(message.number, error="RoleError", reason=reason))
+            self._urgent.append(InputDone(message.number, error="RoleError", reason=reason))
             return []
         try:
             ready = self._inputs.add(message, now)
@@ -259,16 +259,16 @@ class SenderSession:
             raise
         return [each for each in ready if not self._reject_if_old(each, now)]
 
-    def _reject_if_old(self, message: Input, now: float) -> bool:
+    def _reject_if_old(self, message: ViewerInput, now: float) -> bool:
         """Reject an input that is too old; return whether it was."""
         age = self._inputs.age(message, now)
         if age <= MAX_AGE:
             return False
         reason = f"the input arrived {age:.0f} s after it was sent, and was not carried out"
-        self.finish_input(Done(message.number, error="InputError", reason=reason))
+        self.finish_input(InputDone(message.number, error="InputError", reason=reason))
         return True
 
-    def finish_input(self, done: Done) -> None:
+    def finish_input(self, done: InputDone) -> None:
         """Send the result of an input."""
         if self._inputs.finish(done.number) and self.stage is Stage.OPEN:
             self._urgent.append(done)
@@ -280,7 +280,7 @@ class SenderSession:
 
     # ---- the audience, events, the end ----
 
-    def queue_event(self, event: Event) -> None:
+    def queue_event(self, event: MachineEvent) -> None:
         """Send an event soon."""
         if self.stage is Stage.OPEN:
             self._events.append(event)
@@ -307,16 +307,16 @@ class SenderSession:
             except KjuError as error:
                 self.refuse(str(error))
 
-    def refuse(self, reason: str, *, again: bool = False) -> None:
+    def refuse(self, reason: str, *, retry: bool = False) -> None:
         """End the session.
 
         Args:
             reason: The reason, for the viewer.
-            again: A viewer that was not admitted yet should try again at once.
+            retry: A viewer that was not admitted yet should try again at once.
         """
         if self.stage is not Stage.CLOSED:
             reason = reason[:1000]
-            last = Goodbye(reason) if self.stage is Stage.OPEN else Refused(reason, again)
+            last = Goodbye(reason) if self.stage is Stage.OPEN else SessionRefused(reason, retry)
             self._end(reason)
             self._urgent.append(last)
 
@@ -329,9 +329,9 @@ class SenderSession:
 
     # ---- sending ----
 
-    def to_send(self, now: float) -> list[Message]:
+    def to_send(self, now: float) -> list[WireMessage]:
         """Return the reliable messages to send now: greetings, results of inputs, events."""
-        out: list[Message] = [*self._urgent]
+        out: list[WireMessage] = [*self._urgent]
         self._urgent.clear()
         # A silent viewer gets no events: reliable messages to it would queue in the transport.
         if self.stage is Stage.OPEN and now - self.heard_at < EVENT_SILENCE:

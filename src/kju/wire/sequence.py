@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import PeerError
-from .messages import MAX_LOST, Input
+from .messages import MAX_LOST, ViewerInput
 
 MAX_INPUTS = 64
 #: Seconds that an input waits for a missing one. A reliable transport has given that up by then.
@@ -107,9 +107,9 @@ class Losses:
         if self.wants_restart:
             self.wants_restart, self._lost, self._restart_since = False, {}, None
 
-    def can_use(self, since: int) -> bool:
-        """Return whether a segment that builds on the messages from *since* on can be used."""
-        return not self.wants_restart and not 0 < since <= self._gap
+    def can_use(self, depends_on: int) -> bool:
+        """Return whether a segment can be used: see `Segment.depends_on`."""
+        return not self.wants_restart and not 0 < depends_on <= self._gap
 
 
 class InputQueue:
@@ -120,7 +120,7 @@ class InputQueue:
     """
 
     def __init__(self) -> None:
-        self._early: dict[int, Input] = {}
+        self._early: dict[int, ViewerInput] = {}
         self._in_progress: set[int] = set()
         self._last, self._last_at = 0, 0.0
         self.clock_start = 0.0
@@ -128,7 +128,7 @@ class InputQueue:
     def __len__(self) -> int:
         return len(self._early) + len(self._in_progress)
 
-    def add(self, message: Input, now: float) -> list[Input]:
+    def add(self, message: ViewerInput, now: float) -> list[ViewerInput]:
         """Add an input; return it and the inputs that have waited for it, to be carried out now.
 
         Raises:
@@ -153,9 +153,9 @@ class InputQueue:
             raise PeerError(f"input {self._last + 1} is missing", self._last + 1)
         return ready
 
-    def age(self, message: Input, now: float) -> float:
+    def age(self, message: ViewerInput, now: float) -> float:
         """Return the seconds since the viewer sent an input."""
-        return now - self.clock_start - message.at / 1000
+        return now - self.clock_start - message.timestamp / 1000
 
     def finish(self, number: int) -> bool:
         """End an input; return whether it was in progress."""

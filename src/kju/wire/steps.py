@@ -70,8 +70,8 @@ class Step(NamedTuple):
     Attributes:
         generation: The generation after the step.
         version: The screen's version when the pixels were copied.
-        whole: The shadow has all changes up to this version after the step; 0 while some of the
-            picture was never in it.
+        complete_version: After the step, the shadow has all changes up to this version; 0 while
+            some of the picture was never copied.
         tiles: The numbers of the tiles that it changes.
         block: The exact pixels.
         photos: Areas that are only close to the screen's pixels.
@@ -80,7 +80,7 @@ class Step(NamedTuple):
 
     generation: int
     version: int
-    whole: int
+    complete_version: int
     tiles: npt.NDArray[np.intp]
     block: Block
     photos: tuple[Photo, ...] = ()

@@ -17,7 +17,7 @@ from ..surface.formats import R8
 from . import codecs
 from .encoder import Encoder
 from .in_flight import NOT_SENT, InFlight
-from .messages import MAX_CURSOR, Cursor, LossySegment, Mode, Segment, State
+from .messages import MAX_CURSOR, CursorUpdate, LossySegment, ModeUpdate, Segment, StateUpdate
 from .steps import Step
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ class ViewerState:
     @property
     def settled_losses(self) -> int:
         """`losses_known`, if the viewer has all pixels that were sent; else 0."""
-        pixels = any(isinstance(each.message, Mode | Segment) for each in self._in_flight.values())
+        pixels = any(
+            isinstance(each.message, ModeUpdate | Segment) for each in self._in_flight.values()
+        )
         return self.losses_known if self.has_caught_up and not pixels else 0
 
     # ---- losses ----
@@ -79,11 +81,11 @@ class ViewerState:
 
     def lose(self, lost: InFlight) -> None:
         """Record that a message was lost."""
-        if isinstance(lost.message, Mode):
+        if isinstance(lost.message, ModeUpdate):
             self._epoch = 0
-        elif isinstance(lost.message, State):
+        elif isinstance(lost.message, StateUpdate):
             self._state = None
-        elif isinstance(lost.message, Cursor):
+        elif isinstance(lost.message, CursorUpdate):
             self._cursor_version, self._cursor_shape = None, None
         elif lost.tiles is not None:
             self._forget_tiles(lost.tiles)
@@ -142,7 +144,7 @@ class ViewerState:
             # The kept steps would first show old content; whole tiles show the newest.
             self._fall_behind()
         return InFlight(
-            NOT_SENT, Mode(serial, mode.epoch, mode.width, mode.height, mode.fourcc == R8)
+            NOT_SENT, ModeUpdate(serial, mode.epoch, mode.width, mode.height, mode.fourcc == R8)
         )
 
     def _make_state(self, serial: int) -> InFlight | None:
@@ -150,7 +152,7 @@ class ViewerState:
         if (int(code), reason) == self._state:
             return None
         self._state = int(code), reason
-        return InFlight(NOT_SENT, State(serial, int(code), reason, self.settled_losses))
+        return InFlight(NOT_SENT, StateUpdate(serial, int(code), reason, self.settled_losses))
 
     def _make_cursor(self, serial: int) -> InFlight | None:
         version = self._consumer.reader.cursor_version
@@ -168,7 +170,7 @@ class ViewerState:
         height, width = cursor.shape.shape[:2]
         return InFlight(
             NOT_SENT,
-            Cursor(serial, cursor.visible, cursor.x, cursor.y, cursor.hot_x, cursor.hot_y,
+            CursorUpdate(serial, cursor.visible, cursor.x, cursor.y, cursor.hot_x, cursor.hot_y,
                    width, height, data, self.settled_losses),
         )  # fmt: skip
 
@@ -190,12 +192,12 @@ class ViewerState:
         if step is None:
             return None if self._is_complete else self._make_empty(serial)
         self._generation = step.generation
-        self._is_complete = self._is_complete or step.whole > 0
+        self._is_complete = self._is_complete or step.complete_version > 0
         made = self._segment(serial, self._builds_on(serial), step)
         return InFlight(NOT_SENT, made, step.tiles, is_step=True)
 
-    def _segment(self, serial: int, since: int, step: Step) -> Segment:
-        fields = serial, since, self._epoch, step.version, step.whole, *step.block
+    def _segment(self, serial: int, depends_on: int, step: Step) -> Segment:
+        fields = serial, depends_on, self._epoch, step.version, step.complete_version, *step.block
         if step.exact:
             return Segment(*fields, self.losses_known)
         return LossySegment(*fields, self.losses_known, list(step.photos))
@@ -203,7 +205,7 @@ class ViewerState:
     def _builds_on(self, serial: int) -> int:
         """Return the first segment or mode in flight that a segment builds on."""
         for before, sent in self._in_flight.items():
-            if before >= self._usable_from and isinstance(sent.message, Mode | Segment):
+            if before >= self._usable_from and isinstance(sent.message, ModeUpdate | Segment):
                 return before
         return serial
 
@@ -224,10 +226,10 @@ class ViewerState:
         is_last = len(step.tiles) == len(behind)
         if not is_last:
             # The viewer may have anything in the tiles that are left.
-            step = step._replace(whole=0, exact=not encoder.is_lossy)
-        self._is_complete = self._is_complete or step.whole > 0
+            step = step._replace(complete_version=0, exact=not encoder.is_lossy)
+        self._is_complete = self._is_complete or step.complete_version > 0
         # The last repair makes a claim about the whole picture, so it needs all the others. Each of
         # the others can be used whatever was lost.
-        since = self._builds_on(serial) if is_last else 0
-        made = self._segment(serial, since, step)
+        depends_on = self._builds_on(serial) if is_last else 0
+        made = self._segment(serial, depends_on, step)
         return InFlight(NOT_SENT, made, step.tiles, is_step=is_last)

@@ -42,6 +42,7 @@ from kju.host.control import MAX_REQUESTS
 from kju.memory import SurfaceProducer
 from kju.protocol import messages
 from kju.protocol.framing import ClientSide, HostSide, pack
+from kju.protocol.launch_options import Launch
 from kju.store.connection import connect
 from kju.surface import State
 
@@ -449,7 +450,7 @@ async def test_half_a_request_is_finished_before_the_next_whatever_becomes_of_it
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     link = AsyncLink(ours, "slow")
-    large = messages.Launch(arguments=["x" * 100_000] * 8)
+    large = Launch(arguments=["x" * 100_000] * 8)
     first = asyncio.create_task(link.call(large))
     await asyncio.sleep(0)
     first.cancel()

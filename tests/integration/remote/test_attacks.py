@@ -35,7 +35,7 @@ from kju.serving import audience as audience_module
 from kju.serving import served_viewers
 from kju.serving.served_viewers import ServedViewer
 from kju.wire.greeting import Admission, Stage
-from kju.wire.messages import Ack, Done, Goodbye, Hello, Refused, Role, encode
+from kju.wire.messages import Ack, Goodbye, InputDone, Role, SessionHello, SessionRefused, encode
 from kju.wire.receiver_session import ReceiverSession
 
 pytest.importorskip("zenoh")
@@ -66,9 +66,9 @@ async def test_an_impostor_that_answers_a_reconnection_receives_nothing(
     """A router drops the session and answers the next hello with its own certificate."""
     typed: list[bytes] = []
 
-    async def note(viewer: ServedViewer, body: bytes) -> Done:
+    async def note(viewer: ServedViewer, body: bytes) -> InputDone:
         typed.append(body)
-        return Done(1, 1, 5)
+        return InputDone(1, 1, 5)
 
     place = f"tcp/127.0.0.1:{free_port()}"
     ann = home(lab, "ann", tmp_path)
@@ -112,7 +112,7 @@ async def test_a_refusal_in_the_senders_name_does_not_keep_a_viewer_out(
     def refused_first(key: str, data: bytes) -> None:
         number = addresses.viewer_of(key)
         if number not in served.registry.viewers:
-            for lie in (Refused("go away"), Goodbye("go away")):
+            for lie in (SessionRefused("go away"), Goodbye("go away")):
                 here.put_reliable(addresses.to_viewer(NAME, number), encode(lie))
         came(key, data)
 
@@ -166,9 +166,9 @@ async def test_an_input_that_timed_out_ends_the_session_and_is_not_done_later(
     monkeypatch.setattr(mirror_module, "INPUT_TIMEOUT", 0.5)
     done: list[bytes] = []
 
-    async def note(viewer: ServedViewer, body: bytes) -> Done:
+    async def note(viewer: ServedViewer, body: bytes) -> InputDone:
         done.append(body)
-        return Done(1, 1, 5)
+        return InputDone(1, 1, 5)
 
     _, there, served = await open_link(new_screen(), act=note)
     viewer = Mirror(there, NAME, surface())
@@ -197,9 +197,9 @@ async def test_an_input_of_a_session_that_ended_is_not_done_in_the_next(
     """A router keeps a key, makes the viewer connect again, and keeps the old session's token."""
     done: list[bytes] = []
 
-    async def note(viewer: ServedViewer, body: bytes) -> Done:
+    async def note(viewer: ServedViewer, body: bytes) -> InputDone:
         done.append(body)
-        return Done(1, 1, 5)
+        return InputDone(1, 1, 5)
 
     _, there, served = await open_link(new_screen(), Authenticator(lab, NAME), note)
     viewer = viewer_of(there, home(lab, "ann", tmp_path))
@@ -211,7 +211,8 @@ async def test_an_input_of_a_session_that_ended_is_not_done_in_the_next(
     pending = asyncio.create_task(viewer.input(b"rm -rf"))
     await until(lambda: bool(kept))
     if end == "silence":
-        before.heard = viewer._times.started = viewer._loop.time() - 3 * mirror_link.STALE_TIME - 1
+        silent_since = viewer._loop.time() - 3 * mirror_link.STALE_TIME - 1
+        before.heard_at = viewer._times.started = silent_since
         viewer._tick()
     else:
         viewer._on_presence("", False)
@@ -254,10 +255,10 @@ async def test_a_flood_of_greetings_in_her_name_does_not_shut_a_user_out(
 ) -> None:
     """Her proof takes a while (a far link), in which the flood fills all places once more."""
     monkeypatch.setattr(served_viewers, "MAX_GREETING", 16)
-    greeted: list[Hello] = []
+    greeted: list[SessionHello] = []
     sender = Authenticator(lab, NAME)
 
-    def admit(hello: Hello, raw: bytes) -> Admission:
+    def admit(hello: SessionHello, raw: bytes) -> Admission:
         greeted.append(hello)
         return sender(hello, raw)
 
@@ -267,7 +268,7 @@ async def test_a_flood_of_greetings_in_her_name_does_not_shut_a_user_out(
         engine(connect=[place]) as eve, outlet(here, new_screen(), admit),
     ):  # fmt: skip
         key = Prover(lab, "ann", NAME)().key
-        hello = encode(Hello(1, "view", ["zstd"], 1000, "ann", key))
+        hello = encode(SessionHello(1, "view", ["zstd"], 1000, "ann", key))
         put, held, flooding = there.put_reliable, [], True
         there.put_reliable = lambda *what: held.append(what)  # type: ignore[method-assign]
 
@@ -303,7 +304,7 @@ async def test_audience_places_become_free_when_their_viewers_are_silent(
     _, there, served = await open_link(new_screen())
     stays = Mirror(there, NAME, surface(), "view", audience=True)
     await stays.open(10)
-    hello = encode(Hello(1, "view", ["zstd"], 1 << 20, audience=True))
+    hello = encode(SessionHello(1, "view", ["zstd"], 1 << 20, audience=True))
     for _ in range(2):
         there.put_reliable(addresses.from_viewer(NAME, os.urandom(16).hex()), hello)
     await until(lambda: len(served.registry.members) == 3)

@@ -36,11 +36,11 @@ from kju.serving.served_screen import ServedScreen
 from kju.serving.served_viewers import ServedViewer
 from kju.wire import sender_session as sender_module
 from kju.wire.greeting import Admission
-from kju.wire.messages import Ack, Done, Goodbye, Hello, Input, encode
+from kju.wire.messages import Ack, Goodbye, InputDone, SessionHello, ViewerInput, encode
 
 pytest.importorskip("zenoh")
 pytest.importorskip("cryptography")
-HELLO = Hello(1, "view", ["zstd"], 1 << 20)
+HELLO = SessionHello(1, "view", ["zstd"], 1 << 20)
 
 
 def says(where: Engine, message: object, number: str = "") -> str:
@@ -54,9 +54,9 @@ async def test_others_on_the_network_neither_read_nor_speak(lab: Trust) -> None:
     """Whoever a router lets in hears everything, and may say anything."""
     secret, acted = b"the password is secret", []
 
-    async def note(viewer: ServedViewer, body: bytes) -> Done:
+    async def note(viewer: ServedViewer, body: bytes) -> InputDone:
         acted.append(body)
-        return Done(1, 1, 5)
+        return InputDone(1, 1, 5)
 
     place = f"tcp/127.0.0.1:{free_port()}"
     rng, screen = np.random.default_rng(1), new_screen()
@@ -86,7 +86,11 @@ async def test_others_on_the_network_neither_read_nor_speak(lab: Trust) -> None:
         again = [data for key, data in heard if key.startswith("kju/from")]
         for key, data in heard:
             eve.put_reliable(key, data)
-        lies = [Goodbye("bye"), Hello(1, "control", ["zstd"], 1000, "ann"), Input(9, b"key")]
+        lies = [
+            Goodbye("bye"),
+            SessionHello(1, "control", ["zstd"], 1000, "ann"),
+            ViewerInput(9, b"key"),
+        ]
         for number in numbers:
             for lie in lies:
                 eve.put_reliable(addresses.from_viewer(NAME, number), encode(lie))
@@ -149,7 +153,7 @@ async def test_a_leader_that_goes_with_a_full_window_is_followed(
         first = Mirror(mute, NAME, surface(), "view", audience=True)
         await first.open(10)
         screen.draw(rng)
-        await until(lambda: first.receiver.picture.whole > 1)
+        await until(lambda: first.receiver.picture.complete_version > 1)
         put, mute.put = mute.put, lambda *what, **how: None  # type: ignore[method-assign]
         for _ in range(30):
             screen.draw(rng)
@@ -169,7 +173,7 @@ async def test_a_leader_that_goes_with_a_full_window_is_followed(
 async def test_an_invalid_acknowledgement_ends_only_its_member(open_link: OpenLink) -> None:
     rng, screen, target = np.random.default_rng(1), new_screen(), surface()
     _, there, served = await open_link(screen)
-    liar = says(there, Hello(1, "view", ["zstd"], 1 << 20, audience=True))
+    liar = says(there, SessionHello(1, "view", ["zstd"], 1 << 20, audience=True))
     await until(lambda: liar in served.registry.members)
     viewer = Mirror(there, NAME, target, "view", audience=True)
     await viewer.open(1)
@@ -220,7 +224,7 @@ async def test_a_crowd_is_let_in_up_to_a_limit(
 
     screen.open = late  # type: ignore[method-assign]
     key = Prover(lab, "ann", NAME)().key
-    hello = HELLO if kind == "plain" else Hello(1, "view", ["zstd"], 1000, "ann", key)
+    hello = HELLO if kind == "plain" else SessionHello(1, "view", ["zstd"], 1000, "ann", key)
     admit = Authenticator(lab, NAME) if kind == "sealed" else lambda h, raw: Admission(h.role)
     _, there, served = await open_link(screen, admit)
     for _ in range(200):
@@ -316,7 +320,7 @@ async def test_a_refused_viewer_opens_no_screen_and_is_logged_once(
             outlet(here, screen, Authenticator(lab, NAME)),
         ):  # fmt: skip
             for _ in range(20):
-                says(there, Hello(1, "view", ["zstd"], 1000, "eve\x1b[2J", bytes(range(32))))
+                says(there, SessionHello(1, "view", ["zstd"], 1000, "eve\x1b[2J", bytes(range(32))))
             eve = Mirror(there, NAME, surface(), user="eve")
             with pytest.raises(UnavailableError, match="requires authentication"):
                 await eve.open(5)

@@ -26,7 +26,7 @@ from support.wire_scene import surface
 
 from kju.emulators.mirror.console import MirrorConsole, MirrorSurface, mirror_devices
 from kju.errors import InputError, KjuError, RoleError, UnavailableError
-from kju.protocol.messages import Request
+from kju.protocol.values import Request
 from kju.remote import mirror as mirror_module
 from kju.remote import mirror_link
 from kju.remote.addresses import Options, Tls, endpoint
@@ -42,7 +42,7 @@ from kju.surface.consumer import Consumer
 from kju.surface.producer import Producer
 from kju.wire import sender_session as sender_module
 from kju.wire.greeting import Admission
-from kju.wire.messages import Done, Hello
+from kju.wire.messages import InputDone, SessionHello
 
 pytest.importorskip("zenoh")
 
@@ -69,7 +69,7 @@ async def test_viewers_follow_and_drive_a_screen(open_link: OpenLink) -> None:
 
 
 async def test_a_viewer_gets_the_view_role_or_is_refused(open_link: OpenLink) -> None:
-    def admit(hello: Hello, raw: bytes) -> Admission:
+    def admit(hello: SessionHello, raw: bytes) -> Admission:
         if hello.user == "eve":
             raise KjuError("eve is not let in")
         return Admission("view")
@@ -351,9 +351,9 @@ async def test_copies_of_an_input_and_its_result_overtake_a_stalled_stream() -> 
     place = f"tcp/127.0.0.1:{free_port()}"
     screen, done = new_screen(), []
 
-    async def count(viewer: ServedViewer, body: bytes) -> Done:
+    async def count(viewer: ServedViewer, body: bytes) -> InputDone:
         done.append(body)
-        return Done(1, 1, 5)
+        return InputDone(1, 1, 5)
 
     async with (
         engine(listen=[place], datagrams=True) as here,

@@ -15,7 +15,8 @@ import kju
 from kju.emulators.input.devices import InputLog
 from kju.errors import UsageError, WaitTimeoutError
 from kju.keys import parse_chord, steps
-from kju.protocol.messages import Button, Ended, To
+from kju.protocol.messages import Ended
+from kju.protocol.values import Button, To
 from kju.report import Record, recording, save
 from kju.report.film import compressed
 from kju.surface.geometry import Rect

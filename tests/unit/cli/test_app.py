@@ -14,13 +14,13 @@ from kju.cli.output import Exit, line_of
 from kju.cli.status import readable
 from kju.client.targets import attach_to_look, is_address
 from kju.emulators.qemu.program import Qemu
-from kju.protocol.messages import Saved
+from kju.protocol.messages import SavedSnapshot
 
 
 def test_terminal_sequences_from_a_disk_are_escaped(monkeypatch, capsys):
     hostile = "\x1b[2Jx\x9b"
     assert line_of(errors.QemuError(f"{hostile}\nmore")) == r"\x1b[2Jx\x9b more"
-    saved = Saved(tag=hostile, time=1.0, size=1 << 20, lacking=[hostile])
+    saved = SavedSnapshot(tag=hostile, time=1.0, size=1 << 20, lacking=[hostile])
     machine = SimpleNamespace(snapshots=SimpleNamespace(list=lambda: [saved]))
     monkeypatch.setattr(machines, "attach_to_look", lambda name: nullcontext(machine))
     assert app.run(["snapshot", "ls", "m"]) == 0

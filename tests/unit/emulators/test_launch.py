@@ -11,9 +11,9 @@ import pytest
 from kju.emulators import launch
 from kju.emulators.base import Emulator
 from kju.errors import ConflictError, PeerError, UsageError
-from kju.protocol import messages
 from kju.protocol.framing import HostSide, pack
-from kju.protocol.kinds import KINDS
+from kju.protocol.launch_options import Launch, Remote
+from kju.protocol.values import KINDS
 from kju.store.paths import name_for
 
 
@@ -32,29 +32,29 @@ def test_each_kind_has_a_factory(kind: str) -> None:
 
 def test_a_launch_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(PeerError, match="emulator"):
-        HostSide(launch=True).receive_data(pack(messages.Launch(emulator="bochs"), 1))
+        HostSide(launch=True).receive_data(pack(Launch(emulator="bochs"), 1))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_is_accepted_in_a_launch(kind: str) -> None:
-    (found,) = HostSide(launch=True).receive_data(pack(messages.Launch(emulator=kind), 1))
+    (found,) = HostSide(launch=True).receive_data(pack(Launch(emulator=kind), 1))
     assert msgspec.structs.asdict(found.request)["emulator"] == kind
 
 
 def test_a_zero_byte_is_refused() -> None:
     with pytest.raises(ConflictError, match="zero byte"):
-        launch.prepare(messages.Launch(arguments=["a\0b"]))
+        launch.prepare(Launch(arguments=["a\0b"]))
 
 
 def test_a_surface_in_a_missing_folder_is_refused() -> None:
     with pytest.raises(UsageError, match="there is no folder /nonexistent"):
-        launch.prepare(messages.Launch(surface="/nonexistent/surface"))
+        launch.prepare(Launch(surface="/nonexistent/surface"))
 
 
 def test_the_default_name_of_a_mirror_is_the_remote_machines() -> None:
-    request = messages.Launch(
+    request = Launch(
         emulator="mirror",
         running="zenoh:lab/host1/debian",
-        remote=messages.Remote(connect=["localhost:7447"], insecure=True),
+        remote=Remote(connect=["localhost:7447"], insecure=True),
     )
     assert name_for(launch.prepare(request).default_name) == "debian"

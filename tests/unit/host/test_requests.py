@@ -11,20 +11,22 @@ from kju.errors import RoleError
 from kju.host.requests import REQUESTS, answer, answer_at_once
 from kju.protocol import messages
 from kju.protocol.framing import HostSide, pack
+from kju.protocol.launch_options import Launch
+from kju.protocol.values import Role
 
 CONTROL_ONLY = [
     messages.GetLive(),
     messages.Keys(steps=[(1, True)]),
     messages.Point(actions=[]),
-    messages.Hold(),
+    messages.HoldPublishing(),
     messages.Stop(),
     messages.Power(how="reset"),
     messages.Execute(command="stop"),
-    messages.Snapshot(how="save", tag="a"),
+    messages.ChangeSnapshot(how="save", tag="a"),
 ]
 
 
-def client(role: messages.Role) -> SimpleNamespace:
+def client(role: Role) -> SimpleNamespace:
     side = HostSide()
     side.receive_data(pack(messages.Hello(role=role), 1))
     return SimpleNamespace(side=side)
@@ -44,6 +46,6 @@ async def test_the_view_role_is_enforced(request_: messages.AnyRequest) -> None:
 
 def test_a_viewer_may_send_every_other_request() -> None:
     allowed = {request for request, entry in REQUESTS.items() if "view" in entry.roles}
-    denied = {messages.Launch, *map(type, CONTROL_ONLY)}
+    denied = {Launch, *map(type, CONTROL_ONLY)}
     assert allowed == set(REQUESTS) - denied
     assert all("control" in entry.roles for entry in REQUESTS.values())

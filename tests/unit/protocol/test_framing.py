@@ -12,9 +12,11 @@ from kju.errors import KjuError, LimitError, MachineExistsError, PeerError, Role
 from kju.protocol import framing as protocol
 from kju.protocol import messages
 from kju.protocol.framing import ClientSide, HostSide, error_from, failure, pack
+from kju.protocol.launch_options import Launch
+from kju.protocol.values import Role
 
 
-def greeted(role: messages.Role = "control") -> HostSide:
+def greeted(role: Role = "control") -> HostSide:
     host = HostSide()
     host.receive_data(pack(messages.Hello(role=role, client="test"), 1))
     return host
@@ -33,10 +35,10 @@ def test_hello_sets_the_role() -> None:
 
 def test_launch_stands_for_hello_where_it_is_expected() -> None:
     host = HostSide(launch=True)
-    host.receive_data(pack(messages.Launch(machine="m"), 1))
+    host.receive_data(pack(Launch(machine="m"), 1))
     assert host.role == "control"
     with pytest.raises(PeerError):
-        HostSide().receive_data(pack(messages.Launch(), 1))
+        HostSide().receive_data(pack(Launch(), 1))
     with pytest.raises(PeerError):
         HostSide(launch=True).receive_data(pack(messages.Hello(), 1))
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from kju.errors import FormatError
 from kju.protocol.input_log import Input, decode, encode, schedule
-from kju.protocol.messages import Button, Keys, Point, To
+from kju.protocol.messages import Keys, Point
+from kju.protocol.values import Button, To
 
 KEYS = Input(1.5, 0, [(0x1E, True), (0x1E, False)])
 POINTER = Input(2.0, 1, [], [To(3, 4), Button(0, True)])

@@ -15,13 +15,13 @@ from kju.errors import UsageError
 from kju.protocol.launch_options import (
     DefineOptions,
     GuestOptions,
+    Launch,
     LaunchOptions,
     checked,
     declared,
     fields_of,
     launch_message,
 )
-from kju.protocol.messages import Launch
 from kju.store.definition import Definition
 
 

@@ -6,16 +6,16 @@ import pytest
 
 from kju.errors import InputError, KjuError, RoleError
 from kju.remote.mirror_link import MAX_MARKS, PendingInputs, VersionMarks, input_error
-from kju.wire.messages import Done
+from kju.wire.messages import InputDone
 
 
 async def test_inputs_are_numbered_and_get_their_own_results() -> None:
     inputs = PendingInputs()
     (first, one), (second, two) = inputs.add(), inputs.add()
     assert (first, second) == (1, 2)
-    inputs.finish(Done(2, version=7))
-    inputs.finish(Done(2, version=8))
-    inputs.finish(Done(99))
+    inputs.finish(InputDone(2, version=7))
+    inputs.finish(InputDone(2, version=8))
+    inputs.finish(InputDone(99))
     assert (await two).version == 7
     assert not one.done()
 
@@ -45,4 +45,4 @@ def test_a_mark_is_the_version_here_that_showed_a_version_there() -> None:
     ("name", "kind"), [("InputError", InputError), ("RoleError", RoleError), ("Other", KjuError)]
 )
 def test_an_error_of_the_sender_has_its_type(name: str, kind: type[KjuError]) -> None:
-    assert type(input_error(Done(1, error=name, reason="why"))) is kind
+    assert type(input_error(InputDone(1, error=name, reason="why"))) is kind

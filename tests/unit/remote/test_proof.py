@@ -17,8 +17,8 @@ from kju.errors import KjuError, PeerError, UsageError
 from kju.remote import certificates, key_lists
 from kju.remote.key_lists import KnownSender, KnownSenders
 from kju.remote.proof import Authenticator, Prover
-from kju.remote.trust import Identity, Trust
-from kju.wire.messages import Hello, decode_from_sender, encode
+from kju.remote.trust import AuthenticatedPeer, Trust
+from kju.wire.messages import SessionHello, decode_from_sender, encode
 
 pytest.importorskip("cryptography")
 
@@ -40,7 +40,7 @@ def another_host(lab: Trust, tmp_path: Path, name: str = "host2", kind: str = "h
 def mirror(prover: Prover, sender: Trust) -> str:
     """One session of a mirror; returns who the sender has proved to be."""
     prove = prover()
-    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     admission = asked(sender, hello)
     assert admission.challenge is not None
     assert admission.prove is not None
@@ -129,8 +129,8 @@ def test_in_a_folder_that_cannot_be_written_the_sender_is_known_to_this_mirror(
     with tempfile.TemporaryDirectory() as path, caplog.at_level(logging.WARNING):
         Path(path).chmod(0o555)
         prover = Prover(Trust(Path(path)), "ann", NAME)
-        known = Identity("host1", "SHA256:1", None)  # type: ignore[arg-type]
-        other = Identity("host2", "SHA256:2", None)  # type: ignore[arg-type]
+        known = AuthenticatedPeer("host1", "SHA256:1", None)  # type: ignore[arg-type]
+        other = AuthenticatedPeer("host2", "SHA256:2", None)  # type: ignore[arg-type]
         as_root = os.geteuid() == 0
         if as_root:
             os.seteuid(65534)
@@ -276,7 +276,7 @@ def test_a_session_is_over_when_its_user_may_not_have_it(
     now = [datetime.datetime.now(datetime.UTC)]
     lab = Trust(lab.folder, lambda: now[0])
     prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
-    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     admission = asked(lab, hello)
     assert admission.challenge
     assert admission.prove
@@ -299,7 +299,7 @@ def test_a_session_is_over_when_its_senders_certificate_is(lab: Trust, tmp_path:
     now = [datetime.datetime.now(datetime.UTC)]
     ann = Trust(home(lab, "ann", tmp_path).folder, lambda: now[0])
     prove = Prover(ann, "ann", NAME)()
-    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     challenge = asked(lab, hello).challenge
     assert challenge
     answer(prove, hello, challenge)
@@ -328,7 +328,7 @@ def test_a_field_that_one_side_does_not_know_is_covered(
 ) -> None:
     """Changed on its way it is noticed; as it was it is no hindrance."""
     prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
-    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     sent = extended(encode(hello), b"\x01")
     came = extended(encode(hello), b"\x02") if end == "hello" else sent
     admission = Authenticator(lab, NAME)(hello, came)
@@ -358,7 +358,7 @@ def test_thirty_two_long_names_fit_into_a_proof(lab: Trust, tmp_path: Path) -> N
     lab.make_host("host1", [name[:250].rstrip(".") for name in names])
     ann = home(lab, "ann", tmp_path)
     prove = Prover(ann, "ann", NAME)()
-    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     challenge = asked(lab, hello).challenge
     assert challenge
     assert len(challenge.proof) > 8000
@@ -377,7 +377,7 @@ def test_files_are_read_once_for_many_greetings(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
-    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     reads: list[str] = []
     read = Trust._read
     monkeypatch.setattr(Trust, "_read", lambda self, name: reads.append(name) or read(self, name))

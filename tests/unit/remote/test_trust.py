@@ -14,7 +14,7 @@ from support.trusting import NAME, answer, asked, bundle, greet, home, said
 from kju.errors import FileError, KjuError, PeerError, UsageError
 from kju.remote.proof import Prover
 from kju.remote.trust import Trust
-from kju.wire.messages import Challenge, Hello
+from kju.wire.messages import Challenge, SessionHello
 
 pytest.importorskip("cryptography")
 
@@ -123,7 +123,7 @@ def test_a_certificate_has_its_days(lab: Trust, tmp_path: Path, days: int, why: 
 def test_a_proof_is_worth_nothing_in_another_session(lab: Trust, tmp_path: Path) -> None:
     ann = home(lab, "ann", tmp_path)
     prove = Prover(ann, "ann", NAME)()
-    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     first, second = asked(lab, hello), asked(lab, hello)
     other = asked(lab, hello, "lab/host1/another")
     assert first.challenge
@@ -139,7 +139,7 @@ def test_a_proof_is_worth_nothing_in_another_session(lab: Trust, tmp_path: Path)
 def test_a_greeting_is_for_one_screen(lab: Trust, tmp_path: Path) -> None:
     """Whoever carries it cannot lead a viewer to another screen of the same host."""
     prove = Prover(home(lab, "ann", tmp_path), "ann", "lab/host1/another")()
-    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     admission = asked(lab, hello)
     assert admission.challenge
     with pytest.raises(PeerError, match="another session"):
@@ -151,7 +151,7 @@ def test_a_sender_signs_its_messages(lab: Trust, tmp_path: Path) -> None:
     other = Trust(tmp_path / "other")
     other.take_bundle(lab.host_bundle("host2", ["host2"]))
     prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
-    hello = Hello(1, "control", ["zstd"], 1000, "ann", prove.key)
+    hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     admission = asked(lab, hello)
     assert admission.challenge
     assert admission.prove
@@ -179,7 +179,7 @@ def test_viewers_get_no_details_of_unreadable_roles(lab: Trust) -> None:
     with pytest.raises(
         KjuError, match=r"^the sender cannot read the roles of its users: see its log$"
     ):
-        asked(lab, Hello(1, "view", ["zstd"], 1000, "ann", bytes(range(32))))
+        asked(lab, SessionHello(1, "view", ["zstd"], 1000, "ann", bytes(range(32))))
 
 
 @pytest.mark.parametrize("names", [["münchen"], ["a b"], ["tls/x:1"], [""], ["x"] * 33])
@@ -199,7 +199,7 @@ def test_a_hello_that_was_changed_on_its_way_is_noticed(
     lab: Trust, tmp_path: Path, change: dict[str, object]
 ) -> None:
     prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
-    hello = Hello(1, "control", ["zstd", "raw"], 1000, "ann", prove.key)
+    hello = SessionHello(1, "control", ["zstd", "raw"], 1000, "ann", prove.key)
     changed = asked(lab, msgspec.structs.replace(hello, **change))
     assert changed.challenge
     with pytest.raises(PeerError, match="another session"):
@@ -216,7 +216,7 @@ def test_a_hello_that_was_changed_on_its_way_is_noticed(
 )
 def test_an_invalid_public_key_is_refused(lab: Trust, key: bytes, why: str) -> None:
     with pytest.raises(KjuError, match=why):
-        asked(lab, Hello(1, "control", ["zstd"], 1000, "ann", key))
+        asked(lab, SessionHello(1, "control", ["zstd"], 1000, "ann", key))
 
 
 def test_a_users_certificate_makes_no_sender(lab: Trust, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 from kju.keys import US, held_steps, number, parse_chord, steps
 from kju.protocol.input_log import Input
-from kju.protocol.messages import Button, By, Finger, To, Wheel
+from kju.protocol.values import Button, By, Finger, To, Wheel
 from kju.report.story import described
 
 

@@ -8,7 +8,7 @@ from support.wire_scene import Scene
 from kju.serving import served_viewers
 from kju.serving.served_viewers import ServedViewer, ViewerRegistry
 from kju.wire.greeting import Admission
-from kju.wire.messages import Goodbye, Hello
+from kju.wire.messages import Goodbye, SessionHello
 from kju.wire.sender_session import SenderSession
 
 NAME = "lab/host1/debian"
@@ -18,7 +18,7 @@ def add(viewers: ViewerRegistry, number: str, user: str = "") -> ServedViewer:
     """Add a viewer with an open session."""
     scene = Scene()
     sender = SenderSession(scene.encoder, scene.consumer, lambda hello, raw: Admission(hello.role))
-    sender.receive(Hello(1, "view", ["zstd"], 1000, user), 0.0)
+    sender.receive(SessionHello(1, "view", ["zstd"], 1000, user), 0.0)
     return viewers.add(number, sender, 0.0)
 
 
@@ -34,13 +34,13 @@ def test_a_member_is_no_longer_a_viewer() -> None:
 
 def test_the_limit_of_viewers_does_not_count_members(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(served_viewers, "MAX_VIEWERS", 2)
-    viewers, hello = ViewerRegistry(NAME), Hello(1, "view", ["zstd"], 1000)
+    viewers, hello = ViewerRegistry(NAME), SessionHello(1, "view", ["zstd"], 1000)
     add(viewers, "a")
     assert viewers.has_room(hello)
     viewers.starting.add("b")
     assert not viewers.has_room(hello)
-    assert viewers.has_room(Hello(1, "view", ["zstd"], 1000, audience=True))
-    assert not viewers.has_room(Hello(1, "control", ["zstd"], 1000, audience=True))
+    assert viewers.has_room(SessionHello(1, "view", ["zstd"], 1000, audience=True))
+    assert not viewers.has_room(SessionHello(1, "control", ["zstd"], 1000, audience=True))
 
 
 def test_the_oldest_viewer_of_a_user_is_surplus(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from kju.errors import (
     UsageError,
 )
 from kju.files import Folder
-from kju.protocol.messages import Launch
+from kju.protocol.launch_options import Launch
 from kju.store import claims, defined, defining, disk_chain
 from kju.store.clones import clones_of
 from kju.store.definition import Definition

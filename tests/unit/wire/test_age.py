@@ -10,7 +10,7 @@ import pytest
 from support.wire_scene import Link, Scene, Viewer
 
 from kju.wire import messages
-from kju.wire.messages import Cursor, Done, Input, Mode, Ping, Segment
+from kju.wire.messages import CursorUpdate, InputDone, ModeUpdate, Ping, Segment, ViewerInput
 from kju.wire.sequence import MAX_AGE
 
 #: What `kju.remote.mirror.STALE` allows, seconds.
@@ -21,9 +21,9 @@ STALE = 3.0
 class Router(Link):
     """Drops what it chooses; what is sealed it tells by the length, which here is the kind."""
 
-    drops: Callable[[messages.Message], bool] = lambda message: False
+    drops: Callable[[messages.WireMessage], bool] = lambda message: False
 
-    def put(self, message: messages.Message, now: float, data: bytes = b"") -> None:
+    def put(self, message: messages.WireMessage, now: float, data: bytes = b"") -> None:
         if not self.drops(message):
             super().put(message, now, data)
 
@@ -38,7 +38,7 @@ def opened(down: Link | None = None, up: Link | None = None) -> tuple[Scene, Vie
 
 def press(scene: Scene, viewer: Viewer, number: int) -> None:
     at = viewer.receiver.clock(scene.now)
-    viewer.up.put(Input(number, b"key %d" % number, at), scene.now)
+    viewer.up.put(ViewerInput(number, b"key %d" % number, at), scene.now)
 
 
 def draw(scene: Scene, value: int) -> None:
@@ -53,7 +53,7 @@ def test_an_input_that_is_released_late_is_not_carried_out() -> None:
     press(scene, viewer, 1)
     scene.run(0.1)
     assert [each.body for each in viewer.inputs] == [b"key 1"]
-    viewer.sender.finish_input(Done(1))
+    viewer.sender.finish_input(InputDone(1))
     press(scene, viewer, 2)
     held, viewer.up.waiting = viewer.up.waiting, []
     scene.run(MAX_AGE + 1)
@@ -119,9 +119,9 @@ def lacks(scene: Scene, viewer: Viewer, seconds: float) -> bool:
     return stale
 
 
-@pytest.mark.parametrize("passes", [Ping, Cursor], ids=["pings", "cursors"])
+@pytest.mark.parametrize("passes", [Ping, CursorUpdate], ids=["pings", "cursors"])
 def test_a_router_that_drops_segments_makes_the_picture_stale(
-    passes: type[messages.Message],
+    passes: type[messages.WireMessage],
 ) -> None:
     router = Router()
     scene, viewer = opened(router)
@@ -129,7 +129,7 @@ def test_a_router_that_drops_segments_makes_the_picture_stale(
     stale = False
     draw(scene, 50)
     for number in range(40):
-        if passes is Cursor:
+        if passes is CursorUpdate:
             scene.producer.move_cursor(number, 8, True)
         stale = stale or lacks(scene, viewer, 0.15)
     assert stale
@@ -146,7 +146,7 @@ def test_a_tile_that_is_never_delivered_makes_the_picture_stale() -> None:
     draw(scene, 50)
     router.drops = lambda m: isinstance(m, Segment)
     scene.run(0.1)
-    router.drops = lambda m: isinstance(m, Segment | Mode) and m.serial % 4 > 0
+    router.drops = lambda m: isinstance(m, Segment | ModeUpdate) and m.serial % 4 > 0
     assert lacks(scene, viewer, 12)
 
 
@@ -154,7 +154,7 @@ def test_a_lost_cursor_on_a_screen_at_rest_is_not_a_stale_picture() -> None:
     """Nothing but cursors follows: they say that the sender knows of the loss."""
     router = Router()
     scene, viewer = opened(router)
-    router.drops = lambda m: isinstance(m, Cursor)
+    router.drops = lambda m: isinstance(m, CursorUpdate)
     scene.producer.move_cursor(5, 5, True)
     scene.run(0.005)
     router.drops = lambda m: False
@@ -164,9 +164,11 @@ def test_a_lost_cursor_on_a_screen_at_rest_is_not_a_stale_picture() -> None:
     assert viewer.receiver.lacks_since is None
 
 
-@pytest.mark.parametrize("kind", [Ping, Cursor, messages.State], ids=lambda k: k.__name__)
+@pytest.mark.parametrize(
+    "kind", [Ping, CursorUpdate, messages.StateUpdate], ids=lambda k: k.__name__
+)
 def test_a_lost_message_without_pixels_does_not_make_the_picture_stale(
-    kind: type[messages.Message],
+    kind: type[messages.WireMessage],
 ) -> None:
     router = Router()
     scene, viewer = opened(router)

@@ -52,8 +52,8 @@ def test_a_short_segment_that_draws_for_minutes_ends_the_session(codec: str) -> 
     target = surface(8 << 20)
     receiver = ReceiverSession(target)
     receiver.start("view", codecs=[codec])
-    receiver.receive(messages.Welcome(1, 1, codec, "view"), 0.0)
-    receiver.receive(messages.Mode(1, 1, 1280, 800), 0.0)
+    receiver.receive(messages.SessionWelcome(1, 1, codec, "view"), 0.0)
+    receiver.receive(messages.ModeUpdate(1, 1, 1280, 800), 0.0)
     before, begun = target.version, time.process_time()
     with pytest.raises(PeerError, match="too much work"):
         receiver.receive(messages.Segment(2, 0, 1, 1, 0, len(block), data), 0.0)

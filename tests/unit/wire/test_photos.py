@@ -14,7 +14,7 @@ from kju.surface.geometry import Rect
 from kju.wire import messages
 from kju.wire.encoder import Encoder, Encoders
 from kju.wire.greeting import Stage
-from kju.wire.messages import Hello, LossySegment, Segment
+from kju.wire.messages import LossySegment, Segment, SessionHello
 from kju.wire.photos import MEASURE_INTERVAL, REST_TIME, PhotoPolicy
 
 pytest.importorskip("simplejpeg")
@@ -112,10 +112,10 @@ def test_a_film_costs_a_fraction_and_its_last_picture_becomes_exact() -> None:
         bytes_of[make] = viewer.down.bytes
         if make is lossy_encoder:
             assert not viewer.receiver.picture.exact
-            assert viewer.receiver.picture.whole == scene.producer.version
+            assert viewer.receiver.picture.complete_version == scene.producer.version
             assert 0.5 < error_of(viewer, scene) < 6
         settle(scene)
-        assert viewer.receiver.picture.whole == scene.producer.version
+        assert viewer.receiver.picture.complete_version == scene.producer.version
     assert bytes_of[lossy_encoder] < bytes_of[Encoder] / 6
 
 
@@ -136,7 +136,7 @@ def test_a_viewer_reports_exact_only_when_it_is(name: str) -> None:
             for viewer in viewers:
                 if (
                     viewer.receiver.picture.exact
-                    and viewer.receiver.picture.whole >= scene.producer.version
+                    and viewer.receiver.picture.complete_version >= scene.producer.version
                 ):
                     claims += 1
                     assert viewer.shows(scene.producer)
@@ -144,7 +144,7 @@ def test_a_viewer_reports_exact_only_when_it_is(name: str) -> None:
     assert claims
     for viewer in viewers:
         assert viewer.receiver.stage is Stage.OPEN
-        assert viewer.receiver.picture.whole == scene.encoder.whole
+        assert viewer.receiver.picture.complete_version == scene.encoder.complete_version
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -162,7 +162,7 @@ def test_whole_is_only_claimed_for_a_whole_picture(seed: int) -> None:
         for _ in range(int(rng.integers(1, 60))):
             scene.run(0.001)
             for viewer in scene.viewers:
-                if viewer.receiver.picture.whole >= scene.producer.version:
+                if viewer.receiver.picture.complete_version >= scene.producer.version:
                     assert viewer.shows(scene.producer)
 
 
@@ -278,7 +278,7 @@ def test_a_late_viewer_has_a_photograph_near_first_and_others_stay_right() -> No
     settle(scene)
     late = scene.view(**LOSSY)
     plain = early.down.bytes
-    while not late.receiver.picture.whole:
+    while not late.receiver.picture.complete_version:
         scene.run(0.001)
     assert late.down.bytes < 40_000
     assert not late.receiver.picture.exact
@@ -295,7 +295,7 @@ def test_a_late_viewer_has_a_photograph_near_first_and_others_stay_right() -> No
     scene.producer.compare(picture)
     settle(scene)
     another = scene.view(**LOSSY)
-    while not another.receiver.picture.whole:
+    while not another.receiver.picture.complete_version:
         scene.run(0.001)
     assert another.receiver.picture.exact
 
@@ -333,8 +333,8 @@ def test_tiles_of_any_size(tile: int) -> None:
 # ---- encoders of viewers ----
 
 
-def hello(codecs: list[str], *, lossy: bool = False, audience: bool = False) -> Hello:
-    return Hello(1, "view", codecs, 1 << 20, audience=audience, lossy=lossy)
+def hello(codecs: list[str], *, lossy: bool = False, audience: bool = False) -> SessionHello:
+    return SessionHello(1, "view", codecs, 1 << 20, audience=audience, lossy=lossy)
 
 
 def test_each_way_of_reading_has_one_encoder() -> None:

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from kju.errors import PeerError
-from kju.wire.messages import MAX_LOST, Input
+from kju.wire.messages import MAX_LOST, ViewerInput
 from kju.wire.sequence import MAX_GAP_TIME, MAX_INPUTS, REPLAY_SPAN, InputQueue, Losses, ReplayGuard
 
 
@@ -65,7 +65,7 @@ def test_newer_pixels_of_the_sender_count_as_missing_until_they_are_drawn() -> N
 
 def taken(inputs: InputQueue, *numbers: int, now: float = 0.0) -> list[list[int]]:
     """What is to be done after each of them."""
-    return [[done.number for done in inputs.add(Input(n, b"%d" % n), now)] for n in numbers]
+    return [[done.number for done in inputs.add(ViewerInput(n, b"%d" % n), now)] for n in numbers]
 
 
 def test_an_early_input_waits_for_earlier_ones() -> None:

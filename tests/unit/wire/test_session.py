@@ -21,16 +21,16 @@ from kju.wire.in_flight import MAX_RETRANSMISSIONS
 from kju.wire.messages import (
     Ack,
     Challenge,
-    Done,
-    Event,
     Goodbye,
-    Hello,
-    Input,
+    InputDone,
     KeepAlive,
-    Mode,
+    MachineEvent,
+    ModeUpdate,
     Ping,
     Proof,
-    Welcome,
+    SessionHello,
+    SessionWelcome,
+    ViewerInput,
 )
 from kju.wire.receiver_session import MAX_EARLY, ReceiverSession
 from kju.wire.seal import GroupSeal, KeyExchange
@@ -74,12 +74,12 @@ def test_a_session_that_ends_while_its_welcome_is_processed_stays_closed(
     assert greeting is not None
     receive_welcome = greeting.receive_welcome
 
-    def end_first(message: Welcome) -> None:
+    def end_first(message: SessionWelcome) -> None:
         receiver.goodbye("the viewer has ended")
         receive_welcome(message)
 
     monkeypatch.setattr(greeting, "receive_welcome", end_first)
-    receiver.receive(Welcome(1, 1, "zstd", "view", 32), 1.0)
+    receiver.receive(SessionWelcome(1, 1, "zstd", "view", 32), 1.0)
     assert receiver.stage is Stage.CLOSED
     assert receiver.reason == "the viewer has ended"
     assert isinstance(receiver.to_send()[-1], Goodbye)
@@ -97,7 +97,7 @@ def test_a_viewer_ends_equal(name: str, sealed: bool) -> None:
         scene.run(float(rng.integers(30)) / 1000)
     scene.settle()
     assert viewer.receiver.stage is Stage.OPEN
-    assert viewer.receiver.picture.whole == scene.encoder.whole
+    assert viewer.receiver.picture.complete_version == scene.encoder.complete_version
     assert bool(viewer.strange) is (sealed and "repeated" in LINKS[name])
 
 
@@ -117,7 +117,7 @@ def test_a_scroll_under_a_pointer_is_a_move_and_little_else(seed: int) -> None:
         scene.producer.compare(picture)
         scene.settle()
     assert viewer.down.bytes - sent < 400 * 300 / 8 / 3
-    assert scene.encoder.whole == viewer.receiver.picture.whole
+    assert scene.encoder.complete_version == viewer.receiver.picture.complete_version
 
 
 def test_large_tiles_do_not_make_later_segments_small() -> None:
@@ -205,7 +205,7 @@ def test_memory_for_a_stopped_viewer_does_not_grow() -> None:
     for second in range(60):
         scene.now += 1
         draw(scene, rng)
-        sleeper.sender.queue_event(Event("e"))
+        sleeper.sender.queue_event(MachineEvent("e"))
         sleeper.turn(scene.now)
         outgoing = sleeper.sender.outgoing
         kept.append((len(outgoing.in_flight), outgoing.window.in_flight))
@@ -214,7 +214,7 @@ def test_memory_for_a_stopped_viewer_does_not_grow() -> None:
     assert kept[10] == kept[-1]
     sleeper.asleep = False
     scene.settle(5)
-    assert [type(said) for said in sleeper.said[-1:]] == [Event]
+    assert [type(said) for said in sleeper.said[-1:]] == [MachineEvent]
 
 
 # ---- the last message is lost ----
@@ -225,9 +225,9 @@ class Losing(Link):
     """A link that loses as many messages as it is told to, and remembers what it was given."""
 
     loses: int = 0
-    given: list[messages.Message] = field(default_factory=list)
+    given: list[messages.WireMessage] = field(default_factory=list)
 
-    def put(self, message: messages.Message, now: float, data: bytes = b"") -> None:
+    def put(self, message: messages.WireMessage, now: float, data: bytes = b"") -> None:
         if isinstance(message, messages.Numbered | Ack):
             self.given.append(message)
             if self.loses:
@@ -341,7 +341,7 @@ def test_a_link_that_is_full_carries_no_questions() -> None:
 
         free = 0.0
 
-        def put(self, message: messages.Message, now: float, data: bytes = b"") -> None:
+        def put(self, message: messages.WireMessage, now: float, data: bytes = b"") -> None:
             self.free = max(self.free, now) + len(messages.encode(message)) / 125_000
             self.delay = self.free - now + 0.01
             super().put(message, now, data)
@@ -433,21 +433,21 @@ def test_inputs_are_done_once_and_marked() -> None:
     scene.producer.set_mode(64, 48)
     viewer = scene.view()
     scene.settle()
-    viewer.up.put(Input(1, b"a key"), scene.now)
+    viewer.up.put(ViewerInput(1, b"a key"), scene.now)
     scene.run(0.01)
-    assert viewer.inputs == [Input(1, b"a key")]
-    viewer.sender.finish_input(Done(1, 2, 3))
-    viewer.sender.finish_input(Done(1, 2, 3))
-    viewer.sender.queue_event(Event("paused"))
+    assert viewer.inputs == [ViewerInput(1, b"a key")]
+    viewer.sender.finish_input(InputDone(1, 2, 3))
+    viewer.sender.finish_input(InputDone(1, 2, 3))
+    viewer.sender.queue_event(MachineEvent("paused"))
     scene.run(0.01)
-    assert viewer.said == [Done(1, 2, 3), Event("paused")]
+    assert viewer.said == [InputDone(1, 2, 3), MachineEvent("paused")]
 
 
 def test_a_view_client_sends_no_input() -> None:
     scene = Scene()
     viewer = scene.view(role="view")
     scene.run(0.01)
-    viewer.up.put(Input(1, b"a key"), scene.now)
+    viewer.up.put(ViewerInput(1, b"a key"), scene.now)
     scene.run(0.01)
     assert viewer.inputs == []
     (done,) = viewer.said
@@ -459,12 +459,12 @@ def test_a_repeated_input_is_carried_out_once() -> None:
     viewer = scene.view()
     scene.run(0.01)
     for _ in range(2):
-        viewer.up.put(Input(1, b"a key"), scene.now)
+        viewer.up.put(ViewerInput(1, b"a key"), scene.now)
     scene.run(0.01)
-    viewer.sender.finish_input(Done(1))
-    viewer.up.put(Input(1, b"a key"), scene.now)
+    viewer.sender.finish_input(InputDone(1))
+    viewer.up.put(ViewerInput(1, b"a key"), scene.now)
     scene.run(0.01)
-    assert viewer.inputs == [Input(1, b"a key")]
+    assert viewer.inputs == [ViewerInput(1, b"a key")]
     assert viewer.sender.stage is Stage.OPEN
 
 
@@ -473,7 +473,7 @@ def test_an_early_input_waits_for_its_turn() -> None:
     viewer = scene.view()
     scene.run(0.01)
     for number in (2, 3, 1):
-        viewer.up.put(Input(number, b""), scene.now)
+        viewer.up.put(ViewerInput(number, b""), scene.now)
     scene.run(0.01)
     assert [each.number for each in viewer.inputs] == [1, 2, 3]
 
@@ -490,7 +490,7 @@ def test_too_many_inputs_end_the_session() -> None:
     viewer = scene.view()
     scene.run(0.01)
     for number in range(1, MAX_INPUTS + 2):
-        viewer.up.put(Input(number, b""), scene.now)
+        viewer.up.put(ViewerInput(number, b""), scene.now)
     with pytest.raises(PeerError, match="inputs"):
         scene.run(0.01)
     viewer.turn(scene.now)
@@ -502,7 +502,7 @@ def test_the_last_of_too_many_events_are_sent() -> None:
     viewer = scene.view()
     scene.run(0.01)
     for number in range(1000):
-        viewer.sender.queue_event(Event("e", b"%d" % number))
+        viewer.sender.queue_event(MachineEvent("e", b"%d" % number))
     scene.run(0.01)
     assert [event.data for event in viewer.said][-1] == b"999"
     assert len(viewer.said) < 100
@@ -510,7 +510,7 @@ def test_the_last_of_too_many_events_are_sent() -> None:
 
 @pytest.mark.parametrize("proof", [b"right", b"wrong"])
 def test_a_challenge_is_answered(proof: bytes) -> None:
-    def admit(hello: Hello, raw: bytes) -> Admission:
+    def admit(hello: SessionHello, raw: bytes) -> Admission:
         if hello.user != "ann":
             raise KjuError(f"there is no user {hello.user!r} here")
         return asks(hello, raw)._replace(role="view")
@@ -541,9 +541,9 @@ def test_a_viewer_that_proves_itself_wants_a_sender_that_does() -> None:
 
 
 NOBODYS = [
-    messages.Refused("go away"), Goodbye("bye"), Challenge(b"x"), Challenge(bytes(32), b"y"),
-    messages.Welcome(1, 7, "zstd", "view"), Done(1), Event("e"), messages.Lead(),
-    messages.Ticket(bytes(74)), Ping(7), Mode(1, 1, 64, 48),
+    messages.SessionRefused("go away"), Goodbye("bye"), Challenge(b"x"), Challenge(bytes(32), b"y"),
+    messages.SessionWelcome(1, 7, "zstd", "view"), InputDone(1), MachineEvent("e"), messages.Lead(),
+    messages.Ticket(bytes(74)), Ping(7), ModeUpdate(1, 1, 64, 48),
 ]  # fmt: skip
 
 
@@ -567,10 +567,10 @@ def test_a_challenge_without_a_certificate_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "what", [Goodbye("bye"), Input(1, b"a key"), Ack(0), Hello(1, "view", [], 1)]
+    "what", [Goodbye("bye"), ViewerInput(1, b"a key"), Ack(0), SessionHello(1, "view", [], 1)]
 )
 def test_unsealed_and_replayed_messages_are_dropped_in_a_sealed_session(
-    what: messages.Message,
+    what: messages.WireMessage,
 ) -> None:
     scene = Scene(admit=asks)
     scene.producer.set_mode(64, 48)
@@ -581,7 +581,7 @@ def test_unsealed_and_replayed_messages_are_dropped_in_a_sealed_session(
     viewer.up.put(Ack(0), scene.now, sealed)
     viewer.up.put(Ack(0), scene.now, sealed)  # what was heard, said again
     viewer.down.put(Goodbye("bye"), scene.now)
-    viewer.down.put(Mode(10, 10, 8, 8), scene.now, viewer.sender.seal.close(b"")[:-1])
+    viewer.down.put(ModeUpdate(10, 10, 8, 8), scene.now, viewer.sender.seal.close(b"")[:-1])
     scene.run(0.01)
     assert viewer.strange == 4
     assert viewer.inputs == []
@@ -607,7 +607,7 @@ def test_the_earlier_picture_is_kept_until_the_new_one_is_whole(
     same = (size, fourcc) == ((320, 240), XR24)
     for _ in range(3000):
         scene.run(0.001)
-        if again.receiver.picture.whole:
+        if again.receiver.picture.complete_version:
             break
         if same:
             assert np.array_equal(again.target.pixels, before)
@@ -622,15 +622,15 @@ def test_another_protocol_is_refused() -> None:
     scene = Scene()
     viewer = scene.view()
     viewer.receiver.to_send()
-    viewer.up.put(Hello(9, "view", ["zstd"], 1000), scene.now)
+    viewer.up.put(SessionHello(9, "view", ["zstd"], 1000), scene.now)
     scene.run(0.01)
     assert "protocol 1, the viewer 9" in viewer.receiver.reason
 
 
 def test_messages_that_overtake_the_welcome_are_used_after_it() -> None:
     class LateWelcome(Link):
-        def put(self, message: messages.Message, now: float, data: bytes = b"") -> None:
-            super().put(message, now + 0.05 * isinstance(message, messages.Welcome), data)
+        def put(self, message: messages.WireMessage, now: float, data: bytes = b"") -> None:
+            super().put(message, now + 0.05 * isinstance(message, messages.SessionWelcome), data)
 
     scene = Scene()
     scene.producer.set_mode(320, 240)
@@ -669,7 +669,7 @@ def test_messages_before_the_proof_are_not_kept() -> None:
     scene = Scene(admit=asks)
     scene.producer.set_mode(320, 240)
     viewer = scene.view(prove=Proves())
-    viewer.receiver.receive(Mode(1, 99, 8, 8), 0.0)
+    viewer.receiver.receive(ModeUpdate(1, 99, 8, 8), 0.0)
     assert not viewer.receiver._early
     scene.settle()
 
@@ -680,7 +680,7 @@ def test_messages_that_overtake_the_welcome_are_limited() -> None:
         receiver.receive(Ping(serial), 0.0)
     assert len(receiver._early) == MAX_EARLY
     others = Scene().view(role="view", audience=True).receiver
-    others.receive(Mode(1, 1, 64, 48), 0.0)
+    others.receive(ModeUpdate(1, 1, 64, 48), 0.0)
     assert not others._early
 
 
@@ -701,18 +701,18 @@ def test_either_side_ends_with_a_reason() -> None:
 # ---- every message in every state ----
 
 OF_VIEWER = [
-    Hello(1, "view", ["zstd"], 1000),
+    SessionHello(1, "view", ["zstd"], 1000),
     Proof(b""),
     Ack(0),
-    Input(1, b""),
+    ViewerInput(1, b""),
     KeepAlive(),
     Goodbye(),
 ]
 LEGAL = {
-    Stage.NEW: {Hello, Goodbye},
+    Stage.NEW: {SessionHello, Goodbye},
     Stage.CHALLENGED: {Proof, Goodbye},
-    Stage.OPEN: {Ack, Input, KeepAlive, Goodbye},
-    Stage.CLOSED: {Hello, Proof, Ack, Input, KeepAlive, Goodbye},
+    Stage.OPEN: {Ack, ViewerInput, KeepAlive, Goodbye},
+    Stage.CLOSED: {SessionHello, Proof, Ack, ViewerInput, KeepAlive, Goodbye},
 }
 
 
@@ -744,18 +744,38 @@ def test_a_viewers_messages(stage: Stage, message: messages.FromViewer) -> None:
 
 CHALLENGE = Challenge(KeyExchange().public)
 OF_SENDER = [
-    CHALLENGE, messages.Welcome(1, 7, "zstd", "view"), messages.Refused("no"),
-    Mode(1, 1, 64, 48), messages.Segment(1, 0, 1, 1, 1, 0, b""),
+    CHALLENGE, messages.SessionWelcome(1, 7, "zstd", "view"), messages.SessionRefused("no"),
+    ModeUpdate(1, 1, 64, 48), messages.Segment(1, 0, 1, 1, 1, 0, b""),
     messages.LossySegment(1, 0, 1, 1, 1, 0, b""),
-    messages.Cursor(1, True, 0, 0), messages.State(1, 1), Ping(1), Done(1), Event("e"),
-    messages.Lead(), messages.Ticket(bytes(74)), Goodbye(),
+    messages.CursorUpdate(1, True, 0, 0), messages.StateUpdate(1, 1), Ping(1), InputDone(1),
+    MachineEvent("e"), messages.Lead(), messages.Ticket(bytes(74)), Goodbye(),
 ]  # fmt: skip
-NUMBERED = {Mode, messages.Segment, messages.LossySegment, messages.Cursor, messages.State, Ping}
+NUMBERED = {
+    ModeUpdate,
+    messages.Segment,
+    messages.LossySegment,
+    messages.CursorUpdate,
+    messages.StateUpdate,
+    Ping,
+}
 RECEIVES = {
-    Stage.NEW: {messages.Refused, Goodbye},
-    Stage.GREETED: {Challenge, messages.Welcome, messages.Refused, Goodbye, *NUMBERED},
-    Stage.PROVED: {messages.Welcome, messages.Refused, Goodbye, *NUMBERED},
-    Stage.OPEN: {messages.Refused, Done, Event, messages.Lead, Goodbye, *NUMBERED},
+    Stage.NEW: {messages.SessionRefused, Goodbye},
+    Stage.GREETED: {
+        Challenge,
+        messages.SessionWelcome,
+        messages.SessionRefused,
+        Goodbye,
+        *NUMBERED,
+    },
+    Stage.PROVED: {messages.SessionWelcome, messages.SessionRefused, Goodbye, *NUMBERED},
+    Stage.OPEN: {
+        messages.SessionRefused,
+        InputDone,
+        MachineEvent,
+        messages.Lead,
+        Goodbye,
+        *NUMBERED,
+    },
     Stage.CLOSED: {type(message) for message in OF_SENDER},
 }
 
@@ -767,7 +787,7 @@ def test_a_senders_messages(stage: Stage, message: messages.FromSender) -> None:
     receiver = Scene().view(**{"prove": Proves()} if asked else {}).receiver
     steps = {
         Stage.NEW: [], Stage.GREETED: [], Stage.PROVED: [CHALLENGE],
-        Stage.OPEN: [*[CHALLENGE] * asked, messages.Welcome(1, 7, "zstd", "view")],
+        Stage.OPEN: [*[CHALLENGE] * asked, messages.SessionWelcome(1, 7, "zstd", "view")],
         Stage.CLOSED: [*[CHALLENGE] * asked, Goodbye()],
     }[stage]  # fmt: skip
     if stage is Stage.NEW:
@@ -785,7 +805,7 @@ def test_a_senders_messages(stage: Stage, message: messages.FromSender) -> None:
 
 # ---- senders that lie ----
 
-OPENED = [messages.Welcome(1, 7, "zstd", "view"), Mode(1, 5, 64, 48)]
+OPENED = [messages.SessionWelcome(1, 7, "zstd", "view"), ModeUpdate(1, 5, 64, 48)]
 
 
 @pytest.mark.parametrize(
@@ -793,10 +813,10 @@ OPENED = [messages.Welcome(1, 7, "zstd", "view"), Mode(1, 5, 64, 48)]
     [
         (messages.Segment(2, 0, 5, 1, 1, 9, b"12345678"), "its segment 9"),
         (messages.Segment(2, 0, 5, 1, 1, 9, b"\xff"), "1 bytes is not zstd"),
-        (Mode(2, 4, 64, 48), "epoch"),
-        (Mode(2, 6, 16384, 16384), "limit"),
+        (ModeUpdate(2, 4, 64, 48), "epoch"),
+        (ModeUpdate(2, 6, 16384, 16384), "limit"),
         (messages.Segment(2, 3, 5, 1, 1, 0, b""), "builds on"),
-        (messages.Cursor(2, True, 0, 0, 0, 0, 200, 200, b"x"), "zstd"),
+        (messages.CursorUpdate(2, True, 0, 0, 0, 0, 200, 200, b"x"), "zstd"),
     ],
 )
 def test_an_invalid_message_ends_the_session_without_drawing(
@@ -812,7 +832,7 @@ def test_an_invalid_message_ends_the_session_without_drawing(
     assert np.array_equal(viewer.target.pixels, before)
 
 
-LOSSY = [messages.Welcome(1, 7, "zstd", "view", lossy=True), Mode(1, 5, 64, 48)]
+LOSSY = [messages.SessionWelcome(1, 7, "zstd", "view", lossy=True), ModeUpdate(1, 5, 64, 48)]
 NOTHING = codecs.compress(b"", "zstd")
 PHOTO = jpeg.compress(np.full((16, 16, 4), 90, np.uint8))
 
@@ -847,7 +867,7 @@ def test_an_invalid_photo_ends_the_session_without_drawing(
 
 def test_photos_over_the_pixel_limit_are_not_decoded() -> None:
     viewer = Scene(capacity=4 << 20).view(codecs=["zstd", "jpeg"], lossy=True)
-    for step in (LOSSY[0], Mode(1, 5, 1024, 800)):
+    for step in (LOSSY[0], ModeUpdate(1, 5, 1024, 800)):
         viewer.receiver.receive(step, 0.0)
     with pytest.raises(PeerError, match="over the limit"):
         viewer.receiver.receive(lossy(*[messages.Photo(0, 0, 1024, 800, PHOTO)] * 2), 1.0)
@@ -867,7 +887,7 @@ def test_a_photo_is_drawn_and_the_picture_is_not_exact() -> None:
         viewer.receiver.receive(step, 0.0)
     assert viewer.receiver.picture.exact
     viewer.receiver.receive(lossy(messages.Photo(48, 32, 16, 16, PHOTO)), 1.0)
-    assert (viewer.receiver.picture.exact, viewer.receiver.picture.whole) == (False, 1)
+    assert (viewer.receiver.picture.exact, viewer.receiver.picture.complete_version) == (False, 1)
     assert np.abs(viewer.target.pixels[32:, 48:, :3].astype(int) - 90).max() < 4
     assert not viewer.target.pixels[:32].any()
     viewer.receiver.receive(messages.Segment(3, 0, 5, 2, 2, 0, NOTHING), 1.0)
@@ -877,10 +897,10 @@ def test_a_photo_is_drawn_and_the_picture_is_not_exact() -> None:
 def test_a_welcome_with_another_codec_ends_the_session() -> None:
     viewer = Scene().view(codecs=["zstd"])
     with pytest.raises(PeerError, match="uses codec lz4"):
-        viewer.receiver.receive(messages.Welcome(1, 7, "lz4", "view"), 0.0)
+        viewer.receiver.receive(messages.SessionWelcome(1, 7, "lz4", "view"), 0.0)
     viewer = Scene().view(codecs=["zstd"])
     with pytest.raises(PeerError, match="photos"):
-        viewer.receiver.receive(messages.Welcome(1, 7, "zstd", "view", lossy=True), 0.0)
+        viewer.receiver.receive(messages.SessionWelcome(1, 7, "zstd", "view", lossy=True), 0.0)
 
 
 def test_a_decreasing_version_ends_the_session() -> None:
@@ -919,7 +939,7 @@ def test_appended_fields_are_skipped_and_unknown_messages_refused() -> None:
     longer = msgspec.msgpack.encode([*ack, "a field of tomorrow"])
     assert messages.decode_from_viewer(longer) == Ack(5, [3])
     for data in (b"", b"\xc1", msgspec.msgpack.encode([99, 1]), msgspec.msgpack.encode({"a": 1}),
-                 messages.encode(Ping(1)), messages.encode(Input(0, b"")),
+                 messages.encode(Ping(1)), messages.encode(ViewerInput(0, b"")),
                  b"\x90" * 100_000):  # fmt: skip
         with pytest.raises(PeerError):
             messages.decode_from_viewer(data)

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from ...errors import PeerError, WaitTimeoutError
 from ...protocol.framing import Answer, ClientSide
-from ...protocol.messages import Happened, Hello, Reply, Request, Role, Welcome
+from ...protocol.messages import Happened, Hello, Reply, Welcome
+from ...protocol.values import Request, Role
 from ...store import running
 from ...store.connection import connect
 from ..link import close_all, receive

@@ -13,20 +13,19 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ...errors import KjuError, MachineGoneError, PowerButtonError, WaitTimeoutError
 from ...protocol.input_log import Input
-from ...protocol.launch_options import LaunchOptions, takes
+from ...protocol.launch_options import Launch, LaunchOptions, takes
 from ...protocol.messages import (
     Done,
     Executed,
     GetInfo,
     GetSerial,
     Info,
-    Launch,
     Power,
-    Role,
     SerialHandle,
     Stop,
     Welcome,
 )
+from ...protocol.values import Role
 from ...remote.addresses import SCHEME
 from ...store import claims
 from ...store.paths import check_name, local_network

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from ...errors import MachineGoneError
-from ...protocol.messages import Done, GetSnapshots, Subscribe
-from ...protocol.messages import Snapshots as SnapshotsReply
+from ...protocol.messages import Done, GetSnapshots, SnapshotList, Subscribe
 from .. import life
 from ..life import Event, Snapshot
 from ..timeouts import DEFAULT_TIMEOUT, Timeout
@@ -33,12 +32,12 @@ class Snapshots:
 
     async def list(self) -> list[Snapshot]:
         """All there are, oldest first."""
-        reply = await self._link.ask(GetSnapshots(), SnapshotsReply)
+        reply = await self._link.ask(GetSnapshots(), SnapshotList)
         return [life.snapshot(saved) for saved in reply.snapshots]
 
     async def _do(self, how: str, tag: str, timeout: Timeout) -> Snapshot:
         request = life.snapshot_request(how, tag)
-        reply = await self._link.ask(request, SnapshotsReply, timeout=timeout)
+        reply = await self._link.ask(request, SnapshotList, timeout=timeout)
         return life.snapshot(reply.snapshots[0], reply.note)
 
 

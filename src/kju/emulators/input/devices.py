@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from ...keys import Step
 from ...protocol.input_log import Input, encode
-from ...protocol.messages import BUTTONS, Action
+from ...protocol.values import BUTTONS, Action
 from ...store import logs
 from ...store.logs import BoundedLog
 from ...surface import Mark

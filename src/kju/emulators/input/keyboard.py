@@ -23,8 +23,7 @@ from typing import NamedTuple
 
 from ...errors import InputError, KjuError, UsageError
 from ...keys import LOCKS, Lamps, Step
-from ...protocol.marks import last_chord
-from ...protocol.messages import LONGEST_KEYS
+from ...protocol.values import LONGEST_KEYS, last_chord
 from ...surface import Mark
 from .holders import Holders
 from .pace import Pace

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from ...errors import GeometryError
 from ...keys import Step
 from ...memory import SurfaceProducer
-from ...protocol.messages import Action, Button, Keys, Point, Request
+from ...protocol.messages import Keys, Point
+from ...protocol.values import Action, Button, Request
 from ...remote.mirror import Mirror
 from ...remote.mirror_link import LinkStatus
 from ...sources.base import OnStatus, Phase, Source, SourceStatus, room_for

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ...errors import UnavailableError, UsageError
-from ...protocol.messages import Keys, Launch, Point, Remote, Request
+from ...protocol.launch_options import Launch, Remote
+from ...protocol.messages import Keys, Point
+from ...protocol.values import Request
 from ...remote import addresses
 from ...remote.addresses import Options, endpoint
 from ...remote.mirror import Mirror, check_readable
@@ -25,7 +27,7 @@ from ...remote.transport import Engine
 from ...remote.trust import Trust
 from ...store.claims import Claim
 from ...surface import Mark
-from ...wire.messages import Event
+from ...wire.messages import MachineEvent
 from ..base import Emulator, Ended, Plan
 from ..console import Console
 from ..console_surface import surface_address
@@ -150,7 +152,7 @@ class MirrorEmulator(Emulator):
             self._up = status.live
             self.events.happen("link", {"up": status.live, "reason": status.reason})
 
-    def _pass_on_event(self, event: Event) -> None:
+    def _pass_on_event(self, event: MachineEvent) -> None:
         now = time.monotonic()
         times = self._event_times
         if len(times) == MAX_EVENTS and now - times[0] < EVENTS_WITHIN:

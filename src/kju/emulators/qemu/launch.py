@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 from ...errors import QemuError, UsageError
 from ...extras import install_program
 from ...files import Folder
-from ...protocol.launch_options import guest_values
-from ...protocol.messages import Launch
+from ...protocol.launch_options import Launch, guest_values
 from ...store import defined, disk_chain, qemu_img
 from ...store.defined import VARIABLES
 from ...store.disk_chain import Chain, read_image

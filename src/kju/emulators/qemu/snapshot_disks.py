@@ -18,7 +18,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ...errors import KjuError, QemuError, UsageError
-from ...protocol.messages import TAG, Saved
+from ...protocol.messages import SavedSnapshot
+from ...protocol.values import TAG
 from .qmp import Qmp
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Disk(NamedTuple):
     title: str
     file: str
     format: str
-    saved: dict[str, Saved]
+    saved: dict[str, SavedSnapshot]
 
 
 async def writable_disks(qmp: Qmp) -> list[Disk]:
@@ -75,7 +76,7 @@ def check_disks(disks: list[Disk]) -> list[Disk]:
     return disks
 
 
-def find_snapshot(tag: str, disks: list[Disk]) -> Saved:
+def find_snapshot(tag: str, disks: list[Disk]) -> SavedSnapshot:
     """Return a snapshot of these disks; if several have it, the one with the machine's state.
 
     Raises:
@@ -154,7 +155,7 @@ def _disk(inserted: _Inserted) -> Disk:
     saved = {}
     for found in inserted.image.snapshots:
         when = found.date_sec + found.date_nsec / 1e9
-        saved[found.name] = Saved(tag=found.name, time=when, size=found.vm_state_size)
+        saved[found.name] = SavedSnapshot(tag=found.name, time=when, size=found.vm_state_size)
     path = os.path.abspath(name) if name and os.path.isfile(name) else ""  # noqa: PTH100, PTH113
     return Disk(inserted.node_name, f"{name} ({inserted.drv})", path, inserted.drv, saved)
 

@@ -29,7 +29,7 @@ import msgspec
 
 from ...errors import KjuError, QemuError, UsageError
 from ...protocol.input_log import Input, decode
-from ...protocol.messages import Saved, Snapshots
+from ...protocol.messages import SavedSnapshot, SnapshotList
 from ...store import logs
 from ...store.snapshot_files import SnapshotFiles
 from .qmp import Qmp
@@ -90,24 +90,24 @@ class QemuSnapshots:
             self._devices.append(context.keyboard)
         self._screens = SnapshotScreens(qmp)
         self._turn = asyncio.Lock()
-        self._running: set[asyncio.Task[Snapshots]] = set()
+        self._running: set[asyncio.Task[SnapshotList]] = set()
 
-    async def listed(self) -> Snapshots:
+    async def listed(self) -> SnapshotList:
         """Return all snapshots, oldest first.
 
         Raises:
             QemuError: QEMU does not answer.
         """
         disks = await writable_disks(self._qmp)
-        found: dict[str, Saved] = {}
+        found: dict[str, SavedSnapshot] = {}
         for disk in disks:
             for tag, saved in disk.saved.items():
                 if saved.size or tag not in found:
                     found[tag] = saved
         complete = [self._with_files(saved, disks) for saved in found.values()]
-        return Snapshots(snapshots=sorted(complete, key=lambda saved: saved.time))
+        return SnapshotList(snapshots=sorted(complete, key=lambda saved: saved.time))
 
-    async def do(self, how: str, tag: str) -> Snapshots:
+    async def do(self, how: str, tag: str) -> SnapshotList:
         """Save, load or remove a snapshot.
 
         Raises:
@@ -120,13 +120,15 @@ class QemuSnapshots:
         task.add_done_callback(self._done)
         return await asyncio.shield(task)
 
-    def _done(self, task: asyncio.Task[Snapshots]) -> None:
+    def _done(self, task: asyncio.Task[SnapshotList]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()):
             # The client may have disconnected.
             log.info("%s: %s", task.get_name(), error)
 
-    async def _in_turn(self, work: Callable[[str], Awaitable[Snapshots]], tag: str) -> Snapshots:
+    async def _in_turn(
+        self, work: Callable[[str], Awaitable[SnapshotList]], tag: str
+    ) -> SnapshotList:
         async with self._turn:
             return await work(tag)
 
@@ -142,7 +144,7 @@ class QemuSnapshots:
 
     # -- the operations
 
-    async def _save(self, tag: str) -> Snapshots:
+    async def _save(self, tag: str) -> SnapshotList:
         disks = check_disks(await writable_disks(self._qmp))
         if any(tag in disk.saved for disk in disks):
             raise UsageError(
@@ -159,9 +161,9 @@ class QemuSnapshots:
         note = "; ".join(filter(None, (self._context.temporary, missing or note)))
         self._context.report("snapshot-saved", {"tag": tag})
         found = next(saved for saved in (await self.listed()).snapshots if saved.tag == tag)
-        return Snapshots(snapshots=[found], note=note)
+        return SnapshotList(snapshots=[found], note=note)
 
-    async def _load(self, tag: str) -> Snapshots:
+    async def _load(self, tag: str) -> SnapshotList:
         disks = check_disks(await writable_disks(self._qmp))
         saved = self._with_files(find_snapshot(tag, disks), disks)
         if saved.lacking or not saved.size:
@@ -190,9 +192,9 @@ class QemuSnapshots:
         finally:
             if was_running:
                 await self._qmp.execute("cont")
-        return Snapshots(snapshots=[saved], note=note)
+        return SnapshotList(snapshots=[saved], note=note)
 
-    async def _remove(self, tag: str) -> Snapshots:
+    async def _remove(self, tag: str) -> SnapshotList:
         disks = await writable_disks(self._qmp)
         saved = self._with_files(find_snapshot(tag, disks), disks)
         with_it = [disk.node for disk in disks if tag in disk.saved]
@@ -204,7 +206,7 @@ class QemuSnapshots:
             note = f"its picture and input could not be removed: {error}"
             log.warning("snapshot %s: %s", tag, note)
         self._context.report("snapshot-removed", {"tag": tag})
-        return Snapshots(snapshots=[saved], note=note)
+        return SnapshotList(snapshots=[saved], note=note)
 
     async def _run(self, command: str, tag: str, disks: list[Disk]) -> None:
         """Run a command on these disks; the first holds the memory, unless another does already."""
@@ -218,7 +220,7 @@ class QemuSnapshots:
 
     # -- the files
 
-    def _with_files(self, saved: Saved, disks: list[Disk]) -> Saved:
+    def _with_files(self, saved: SavedSnapshot, disks: list[Disk]) -> SavedSnapshot:
         picture, inputs = self._files(disks).find(saved.tag)
         lacking = [disk.title for disk in disks if saved.tag not in disk.saved]
         return msgspec.structs.replace(saved, picture=picture, input=inputs, lacking=lacking)
@@ -241,7 +243,7 @@ class QemuSnapshots:
         return ""
 
 
-def _inputs_of(saved: Saved, files: SnapshotFiles) -> tuple[list[Input], str]:
+def _inputs_of(saved: SavedSnapshot, files: SnapshotFiles) -> tuple[list[Input], str]:
     """Return the input up to a snapshot, and why its file cannot be read, or ""."""
     if not saved.input:
         return [], ""

@@ -26,7 +26,7 @@ from ...files import peer_of
 from ...memory import SurfaceProducer
 from ...memory._system import Mapping, segment_remove, segment_status
 from ...memory.shared import Descriptor
-from ...protocol.messages import Action
+from ...protocol.values import Action
 from ...sources.base import OnStatus, Source
 from ...sources.framebuffer import FramebufferSource
 from ..console import Console, ConsoleFacts, SourceRunner

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from ...errors import ConflictError, KjuError, UsageError, XvfbError
 from ...extras import install_program
 from ...memory.shared import Descriptor
-from ...protocol.messages import Launch
+from ...protocol.launch_options import Launch
 from ...store.claims import Claim
 from ...surface import State
 from ..base import Emulator, Ended, Ending, Plan

@@ -14,11 +14,11 @@ from support.wire_scene import Scene
 
 from kju.client.requests import check_codec
 from kju.errors import PeerError
-from kju.protocol.messages import Remote
+from kju.protocol.launch_options import Remote
 from kju.remote.mirror import readable
 from kju.wire import codecs
 from kju.wire.encoder import Encoder, Encoders
-from kju.wire.messages import MAX_BLOCK, Hello
+from kju.wire.messages import MAX_BLOCK, SessionHello
 
 CODECS = codecs.available()
 
@@ -96,7 +96,7 @@ def test_a_codec_is_one_file_and_one_entry_of_the_table(
     remote = Remote(connect=["tcp/127.0.0.1:1"], codec="bz2")
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(remote), type=Remote) == remote
     assert readable("bz2", lossy=False)[0] == "bz2"
-    hello = Hello(1, "view", ["bz2"], 1)
+    hello = SessionHello(1, "view", ["bz2"], 1)
     assert Encoders(Scene().consumer).for_viewer(hello).codec == "bz2"
     test_a_session_in_any_codec_ends_equal("bz2")
     with pytest.raises(PeerError, match="not bz2"):

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ....errors import ConflictError
-from ....protocol.messages import DISK_BUSES
+from ....protocol.values import DISK_BUSES
 
 #: The devices that kju may add. A QEMU may be built without some of them.
 DEVICES = frozenset(

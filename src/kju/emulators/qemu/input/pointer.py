@@ -17,8 +17,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 
 from ....errors import GeometryError, UsageError
-from ....protocol.marks import last_gesture
-from ....protocol.messages import BUTTONS, Action, Button, By, Finger, To, Wheel
+from ....protocol.values import BUTTONS, Action, Button, By, Finger, To, Wheel, last_gesture
 from ....surface import Mark
 from ...input.devices import Pointer
 from ...input.pace import Gauge, Pace, TimedGauge

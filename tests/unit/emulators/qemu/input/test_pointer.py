@@ -13,7 +13,7 @@ from kju.emulators.input.pace import Gauge, Pace, TimedGauge
 from kju.emulators.qemu.input.events import Event
 from kju.emulators.qemu.input.pointer import STEPS, QemuPointer, steps_of
 from kju.errors import GeometryError, QemuError, UsageError
-from kju.protocol.messages import Action, Button, By, Finger, To, Wheel
+from kju.protocol.values import Action, Button, By, Finger, To, Wheel
 from kju.surface import Mark
 
 

@@ -1,14 +1,35 @@
-"""Where the last chord or gesture of a request begins."""
+"""Roles, and the first step of the last chord or gesture."""
 
 from __future__ import annotations
 
 import pytest
 
 from kju import keys
-from kju.protocol.marks import last_chord, last_gesture
-from kju.protocol.messages import Button, Finger, To, Wheel
+from kju.protocol.values import (
+    ROLES,
+    Button,
+    Finger,
+    Role,
+    To,
+    Wheel,
+    granted,
+    last_chord,
+    last_gesture,
+    may_send_input,
+)
 
 DOWN, UP = Button(0, True), Button(0, False)
+
+
+@pytest.mark.parametrize("held", ROLES)
+@pytest.mark.parametrize("wanted", ROLES)
+def test_a_user_gets_control_only_if_held_and_wanted(held: Role, wanted: Role) -> None:
+    role = granted(held, wanted)
+    assert may_send_input(role) is (may_send_input(held) and may_send_input(wanted))
+
+
+def test_only_control_may_send_input() -> None:
+    assert [role for role in ROLES if may_send_input(role)] == ["control"]
 
 
 @pytest.mark.parametrize(

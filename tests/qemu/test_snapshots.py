@@ -144,11 +144,11 @@ def test_a_paused_machine_stays_so(guest: Guest) -> None:
 def test_what_cannot_be_is_said_and_changes_nothing(guest: Guest) -> None:
     snapshots = guest.machine.snapshots
     snapshots.save("one")
-    with pytest.raises(UsageError, match="is a snapshot 'one' already"):
+    with pytest.raises(UsageError, match="the snapshot 'one' exists already"):
         snapshots.save("one")
-    with pytest.raises(UsageError, match="no snapshot 'two'; there are: one"):
+    with pytest.raises(UsageError, match="unknown snapshot 'two'; the machine has: one"):
         snapshots.load("two")
-    with pytest.raises(UsageError, match="no snapshot 'two'"):
+    with pytest.raises(UsageError, match="unknown snapshot 'two'"):
         snapshots.remove("two")
     for bad in ("", "7", "a b", "../x", "a/b", "-x", "x" * 65):
         with pytest.raises(UsageError, match="cannot be a snapshot's name"):

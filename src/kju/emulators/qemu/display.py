@@ -34,7 +34,7 @@ MAX_CONSOLES = 16
 RECONNECT = 1.0
 
 
-class QemuConsole:
+class _QemuConsole:
     """One graphic console of QEMU.
 
     Args:
@@ -115,7 +115,7 @@ class Display:
         self.input = QemuInput(name, self.consoles, lambda: self.bus, inputs, traces)
         self._name = name
         self._make_surface = make_surface
-        self._heads: list[QemuConsole] = []
+        self._heads: list[_QemuConsole] = []
         self._bus: DisplayBus | None = None
 
     async def open(self, qmp: Qmp, pid: int) -> None:
@@ -164,7 +164,7 @@ class Display:
     ) -> None:
         index = len(self.consoles)
         devices = self.input.devices(index, properties.number, qmp_name)
-        head = QemuConsole(
+        head = _QemuConsole(
             self._make_surface(index), properties, memory, self._register, devices,
             paused=self.paused,
         )  # fmt: skip
@@ -209,7 +209,7 @@ class Display:
             elif interface == KEYBOARD and isinstance(lamps := values.get("Modifiers"), int):
                 head.console.devices.lamps.update(lamps)
 
-    async def _read_lamps(self, head: QemuConsole) -> None:
+    async def _read_lamps(self, head: _QemuConsole) -> None:
         """Read the lamps; QEMU announces later changes."""
         console = head.console
         try:
@@ -249,7 +249,7 @@ class Display:
             await console.devices.keyboard.settle()
 
     def reset(self) -> None:
-        """Discard what is known of the guest's devices and mode: it has been reset."""
+        """Discard the state of the guest's devices and mode: it has been reset."""
         self.input.reset()
         for console in self.consoles:
             console.runner.expect_mode()

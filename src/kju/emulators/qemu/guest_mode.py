@@ -197,7 +197,7 @@ class GuestMode:
 
     @property
     def reason(self) -> str:
-        """Why there is no visible place; empty if there is."""
+        """The reason for a missing visible place; empty if the place is known."""
         return HIDDEN if self.hidden else self._reason
 
     def update(self, found: Place | OtherMode, now: float) -> bool:

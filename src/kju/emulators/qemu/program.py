@@ -198,7 +198,7 @@ def best_accelerator(qemu: Qemu) -> Accelerator:
     if qemu.architecture != native:
         return Accelerator("tcg", f"a {qemu.architecture} guest on a {native} processor needs TCG")
     if not Path("/dev/kvm").exists():
-        return Accelerator("tcg", "there is no /dev/kvm, so guests run under TCG (slowly)")
+        return Accelerator("tcg", "/dev/kvm is missing, so guests run under TCG (slowly)")
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return Accelerator(
             "tcg",
@@ -206,7 +206,9 @@ def best_accelerator(qemu: Qemu) -> Accelerator:
             " join its group: usermod -aG kvm $USER",
         )
     if native != "x86_64":
-        return Accelerator("kvm", "/dev/kvm opens (not tried: there is no test guest for it)")
+        return Accelerator(
+            "kvm", "/dev/kvm opens (not tested: kju has no test guest for this processor)"
+        )
     cache = _cache_path()
     if found := _cached(cache, qemu):
         return found

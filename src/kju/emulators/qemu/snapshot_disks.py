@@ -61,7 +61,7 @@ def check_disks(disks: list[Disk]) -> list[Disk]:
     """Return *disks* if all of them can hold a snapshot.
 
     Raises:
-        UsageError: A disk cannot, or there is no disk.
+        UsageError: A disk cannot, or the machine has no disk.
     """
     if not disks:
         raise UsageError(
@@ -88,11 +88,11 @@ def find_snapshot(tag: str, disks: list[Disk]) -> SavedSnapshot:
     tags = sorted({tag for disk in disks for tag in disk.saved})
     # A disk may come with tags of its own, with any characters.
     have = ", ".join(tag if re.search(TAG, tag) else ascii(tag) for tag in tags) or "none"
-    raise UsageError(f"there is no snapshot {tag!r}; there are: {have}")
+    raise UsageError(f"unknown snapshot {tag!r}; the machine has: {have}")
 
 
 async def explain_failure(qmp: Qmp, disks: list[Disk]) -> str:
-    """Return a hint on a full file system, or "": QEMU says only "Input/output error"."""
+    """Return a hint on a full file system, or "": QEMU reports only "Input/output error"."""
     with contextlib.suppress(KjuError, OSError, KeyError):
         memory = (await qmp.execute("query-memory-size-summary"))["base-memory"]
         for disk in disks:

@@ -148,7 +148,7 @@ class QemuSnapshots:
         disks = check_disks(await writable_disks(self._qmp))
         if any(tag in disk.saved for disk in disks):
             raise UsageError(
-                f"there is a snapshot {tag!r} already; remove it, or take another name"
+                f"the snapshot {tag!r} exists already; remove it, or choose another name"
             )
         async with _nothing_down(self._devices), _paused(self._qmp):
             picture, note = await self._screens.picture()
@@ -234,7 +234,7 @@ class QemuSnapshots:
         """Write a snapshot's files; return why they could not be written, or ""."""
         files = self._files(disks)
         if files.place(tag) is None:
-            return "no picture: the disk is not a file, so there is no place beside it"
+            return "no picture: the disk is not a file that it could be stored beside"
         try:
             png = None if picture is None else png_of(picture)
             files.keep(tag, png, self._context.inputs.read())

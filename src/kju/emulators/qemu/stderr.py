@@ -58,7 +58,7 @@ def error_message(output: Sequence[str], program: str) -> str:
     others = [text for index, text in enumerate(bare) if index != at and index not in after]
     others = others[-_OTHERS:]
     text = "; ".join([bare[at], *advice])
-    return f"{text} (QEMU also said: {' | '.join(others)})" if others else text
+    return f"{text} (further output: {' | '.join(others)})" if others else text
 
 
 def _without_name(line: str, names: tuple[str, ...]) -> str:

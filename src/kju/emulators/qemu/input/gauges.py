@@ -103,7 +103,7 @@ class Ps2(Gauge):
         return (int(found[1], 16), int(found[2], 16)) if found else (0, 0)
 
 
-class Ps2Mouse(Gauge):
+class _Ps2Mouse(Gauge):
     """The PS/2 mouse of a PC.
 
     Args:
@@ -287,7 +287,7 @@ class Gauges:
         self._usb = Usb(qmp, traces) if traces else TimedGauge()
         self._usb_tablet = UsbTablet(qmp, traces) if traces else None
         self._ps2 = Ps2(qmp)
-        self._ps2_mouse = Ps2Mouse(self._ps2)
+        self._ps2_mouse = _Ps2Mouse(self._ps2)
         self._timed = TimedGauge()
 
     async def keyboard(self) -> Gauge:
@@ -320,7 +320,7 @@ class Gauges:
                 return self._ps2_mouse
             if "HID" in name and self._usb_tablet is not None:
                 if at := _TABLET.search(await self._qmp.monitor("info usb")):
-                    self._usb_tablet.is_at(*at.groups())
+                    self._usb_tablet.set_address(*at.groups())
                     return await _or_timed(self._usb_tablet)
             elif path := await started_virtio(self._qmp, "virtio-tablet-device"):
                 if self._virtio_tablet is None or self._virtio_tablet.path != path:

@@ -138,7 +138,7 @@ class QemuInput:
         return Keyboard(functools.partial(self._send_keys, 0, FIRST_CONSOLE), self._keyboard_pace)
 
     def reset(self) -> None:
-        """Discard what is known of the guest's devices: it has been reset."""
+        """Discard the state of the guest's devices: it has been reset."""
         self._keyboard_pace.reset()
         self._pointer_pace.reset()
 

@@ -84,13 +84,13 @@ _POWER_BUTTON = "etc/acpi/PWRF/00000080"
 _BUTTON = "#!/bin/sh\nexec poweroff -f\n"
 
 
-def build(say: Callable[[str], object] = lambda words: None) -> Path:
+def build(report: Callable[[str], object] = lambda words: None) -> Path:
     """Return the path of the guest's disk; build it first if it is missing.
 
     All callers share the disk: copy it, or start it with ``-snapshot``.
 
     Args:
-        say: Receives one line of progress for each step of a build.
+        report: Called with one line of progress for each step of a build.
 
     Raises:
         GuestError: A Debian archive does not answer, or a program to build with is missing.
@@ -101,12 +101,12 @@ def build(say: Callable[[str], object] = lambda words: None) -> Path:
         known = home.has(_DISK) and home.has(_RECIPE)
         if not (known and home.read(_RECIPE) == digest):
             with tempfile.TemporaryDirectory(dir=home.path, prefix=".new-") as folder:
-                made = _make(Path(folder), say).read_bytes()
+                made = _make(Path(folder), report).read_bytes()
             home.write_all({_DISK: (made, 0o600), _RECIPE: (digest, 0o600)})
         return home.path / _DISK
 
 
-def copy(target: Path, say: Callable[[str], object] = lambda words: None) -> None:
+def copy(target: Path, report: Callable[[str], object] = lambda words: None) -> None:
     """Copy the guest's disk to a new file.
 
     Raises:
@@ -114,7 +114,7 @@ def copy(target: Path, say: Callable[[str], object] = lambda words: None) -> Non
         FileError: The file exists already and is unchanged, or it cannot be written.
     """
     check_new(target)  # before a download of 80 MB
-    write_output(target, build(say).read_bytes(), replace=False)
+    write_output(target, build(report).read_bytes(), replace=False)
 
 
 def _digest() -> bytes:
@@ -123,13 +123,13 @@ def _digest() -> bytes:
     return hashlib.sha256(repr(parts).encode()).hexdigest().encode()
 
 
-def _make(folder: Path, say: Callable[[str], object]) -> Path:
-    say("reading Debian's package lists")
+def _make(folder: Path, report: Callable[[str], object]) -> Path:
+    report("reading Debian's package lists")
     apt = debian.Apt()
-    say(f"downloading a kernel, busybox and GRUB (about {_DOWNLOAD_SIZE // 1_000_000} MB)")
+    report(f"downloading a kernel, busybox and GRUB (about {_DOWNLOAD_SIZE // 1_000_000} MB)")
     boot.unpack_kernel(apt, boot.newest_kernel(apt), _MODULES, folder)
     root = boot.unpack_grub(apt, folder)
-    say("writing the disk")
+    report("writing the disk")
     files = {"vmlinuz": (folder / "vmlinuz").read_bytes(), "initrd": _initrd(folder)}
     raw = folder / "linux.raw"
     boot.write_disk(raw, root, modules=_GRUB_MODULES, config=_GRUB, files=files)

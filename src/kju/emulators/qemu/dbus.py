@@ -39,6 +39,10 @@ MAX_MESSAGE = 1 << 20
 MAX_TEXT = 256
 
 
+#: Called with an object's path, an interface and the changed values of its properties.
+OnProperties = Callable[[str, str, dict[str, Any]], object]
+
+
 class ConsoleProperties(NamedTuple):
     """The properties of one console, from QEMU.
 
@@ -71,11 +75,9 @@ class DisplayBus:
 
     Attributes:
         closed: Done once the connection has ended; its result is the reason.
-        on_properties: Called with the object's path, interface and changed values whenever
-            QEMU announces new properties, such as a console's Width and Height.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, on_properties: OnProperties) -> None:
         """Use `connect` instead."""
         self._sock = sock
         self._loop = asyncio.get_running_loop()
@@ -84,11 +86,22 @@ class DisplayBus:
         self._waiting: dict[int, asyncio.Future[Received]] = {}
         self._unsent: deque[tuple[memoryview, list[int]]] = deque()
         self.closed: asyncio.Future[str] = self._loop.create_future()
-        self.on_properties: Callable[[str, str, dict[str, Any]], None] | None = None
+        self._on_properties = on_properties
 
     @classmethod
-    async def connect(cls, sock: socket.socket, timeout: float = TIMEOUT) -> Self:
+    async def connect(
+        cls,
+        sock: socket.socket,
+        on_properties: OnProperties = lambda path, interface, values: None,
+        timeout: float = TIMEOUT,
+    ) -> Self:
         """Authenticate on a socket whose other end QEMU has been given (QMP add_client).
+
+        Args:
+            sock: The socket.
+            on_properties: Called with the object's path, interface and changed values whenever
+                QEMU announces new properties, such as a console's Width and Height.
+            timeout: Seconds for the authentication.
 
         Raises:
             PeerError: QEMU refuses, or disconnects.
@@ -104,7 +117,7 @@ class DisplayBus:
         except BaseException:
             sock.close()
             raise
-        bus = cls(sock)
+        bus = cls(sock, on_properties)
         bus._loop.add_reader(sock, bus._readable)
         return bus
 
@@ -243,9 +256,8 @@ class DisplayBus:
                 future.set_result(message)
         elif message.member == "PropertiesChanged" and message.signature == "sa{sv}as":
             interface, changed, _ = message.body
-            if self.on_properties is not None:
-                values = {name: value for name, (_, value) in changed.items()}
-                self.on_properties(message.path, interface, values)
+            values = {name: value for name, (_, value) in changed.items()}
+            self._on_properties(message.path, interface, values)
         elif message.wants_reply:
             self._serial = self._serial % 0xFFFFFFFF + 1
             name = "org.freedesktop.DBus.Error.UnknownMethod"

@@ -196,9 +196,7 @@ class Display:
                 log.error("the display connection could not be opened: %s", error)
 
     async def _connect(self, qmp: Qmp) -> DisplayBus:
-        bus = await DisplayBus.connect(await qmp.open_display())
-        bus.on_properties = self._announced
-        return bus
+        return await DisplayBus.connect(await qmp.open_display(), self._announced)
 
     def _announced(self, path: str, interface: str, values: dict[str, Any]) -> None:
         for head in self._heads:

@@ -132,7 +132,7 @@ class QemuEmulator(Emulator):
             async with asyncio.timeout(GREETING_TIMEOUT):
                 self._qmp = await Qmp.connect(qmp_socket, self._claim.name, self._on_event)
             self._tasks.begin(self._wait_for_qmp(self._qmp))
-            self.display.input.paused = not await self._is_running(self._qmp)
+            self.display.set_paused(not await self._is_running(self._qmp))
             await self.display.open(self._qmp, self._child.pid)
         except TimeoutError as error:
             raise QemuError(

@@ -37,7 +37,7 @@ from .power_button import loss_reason
 from .program import Accelerator
 from .qmp import DISCONNECTED, Qmp
 from .serial import Serial
-from .snapshot_disks import JOB_EVENT, Jobs
+from .snapshot_disks import JOB_EVENT
 from .snapshots import QemuSnapshots, SnapshotContext
 from .stderr import LAST_LINES, Traces, error_message
 
@@ -93,7 +93,6 @@ class QemuEmulator(Emulator):
         self._qmp: Qmp | None = None
         self._serial: Serial | None = None
         self._snapshots: QemuSnapshots | None = None
-        self._jobs = Jobs()
         self._tasks = Tasks()
 
     @property
@@ -214,8 +213,8 @@ class QemuEmulator(Emulator):
             who = "the guest" if data.get("guest") else "QEMU"
             self._shutdown = f"{who} shut down ({data.get('reason', 'no reason given')})"
             log.info("%s", self._shutdown)
-        elif name == JOB_EVENT:
-            self._jobs.on_event(data)
+        elif name == JOB_EVENT and self._snapshots is not None:
+            self._snapshots.on_job_event(data)
         elif name in ("STOP", "RESUME"):
             self.display.set_paused(name == "STOP")
             if name == "RESUME":
@@ -246,7 +245,7 @@ class QemuEmulator(Emulator):
                 self.plan.temporary,
                 self.screenless_keyboard,
             )
-            self._snapshots = QemuSnapshots(self.qmp, self._jobs, context)
+            self._snapshots = QemuSnapshots(self.qmp, context)
         return self._snapshots
 
     @property

@@ -23,7 +23,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -77,13 +77,12 @@ class QemuSnapshots:
 
     Args:
         qmp: The connection to QEMU.
-        jobs: Its jobs.
         context: The parts of the machine that snapshots need.
     """
 
-    def __init__(self, qmp: Qmp, jobs: Jobs, context: SnapshotContext) -> None:
+    def __init__(self, qmp: Qmp, context: SnapshotContext) -> None:
         self._qmp = qmp
-        self._jobs = jobs
+        self._jobs = Jobs()
         self._context = context
         self._devices: list[Devices | Keyboard] = [each.devices for each in context.consoles]
         if context.keyboard is not None:
@@ -91,6 +90,10 @@ class QemuSnapshots:
         self._screens = SnapshotScreens(qmp)
         self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[SnapshotList]] = set()
+
+    def on_job_event(self, data: dict[str, Any]) -> None:
+        """Receive QEMU's event on the status of a job."""
+        self._jobs.on_event(data)
 
     async def listed(self) -> SnapshotList:
         """Return all snapshots, oldest first.

@@ -1,4 +1,4 @@
-"""What a disk says of its snapshots is anybody's."""
+"""The tags and sizes of snapshots come from a disk, and are not trusted."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Qmp:
 
 
 def store(folder: Path, *tags: str) -> QemuSnapshots:
-    return QemuSnapshots(Qmp(*tags), None, SnapshotContext([], str(folder), None, print))
+    return QemuSnapshots(Qmp(*tags), SnapshotContext([], str(folder), None, print))
 
 
-async def test_a_tag_that_is_a_path_leads_nowhere(tmp_path: Path) -> None:
+async def test_a_tag_that_is_a_path_finds_no_file(tmp_path: Path) -> None:
     for place in (tmp_path / "elsewhere", tmp_path / "m" / "snapshots" / "good"):
         place.mkdir(parents=True)
         (place / "screen.png").touch()
@@ -44,7 +44,7 @@ async def test_tags_are_escaped_for_a_terminal(tmp_path: Path) -> None:
     assert str(caught.value).endswith(r"the machine has: '\x1b]0;x\x07', a")
 
 
-def test_what_is_no_answer_of_qemus_is_an_error() -> None:
+def test_an_invalid_answer_of_qemu_is_an_error() -> None:
     saved = {"name": "a", "vm-state-size": 9}
 
     def block(**changes: object) -> list[dict[str, object]]:

@@ -57,7 +57,6 @@ SUITES: dict[str, str] = {
         "emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),
     "qemu/test_pointer.py": "client.replaying",
-    "qemu/test_sample_guest.py": "guests.boot",
     "qemu/test_signals.py": "signals",
     "qemu/test_snapshots.py": ("client.aio.snapshots client.snapshots"),
     "qemu/test_vram.py": ("emulators.qemu.mode_monitor emulators.qemu.screenshot"),

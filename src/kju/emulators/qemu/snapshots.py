@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ..console import Console
     from ..events import ReportEvent
     from ..input.devices import Devices, InputLog
-    from ..input.keyboard import Keyboard
+    from ..input.keyboard import SharedKeyboard
     from .screenshot import Picture
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class SnapshotContext(NamedTuple):
     inputs: InputLog
     report: ReportEvent
     temporary: str = ""
-    keyboard: Keyboard | None = None
+    keyboard: SharedKeyboard | None = None
 
 
 class QemuSnapshots:
@@ -84,7 +84,7 @@ class QemuSnapshots:
         self._qmp = qmp
         self._jobs = Jobs()
         self._context = context
-        self._devices: list[Devices | Keyboard] = [each.devices for each in context.consoles]
+        self._devices: list[Devices | SharedKeyboard] = [each.devices for each in context.consoles]
         if context.keyboard is not None:
             self._devices.append(context.keyboard)
         self._screens = SnapshotScreens(qmp)
@@ -258,7 +258,7 @@ def _inputs_of(saved: SavedSnapshot, files: SnapshotFiles) -> tuple[list[Input],
 
 
 @contextlib.asynccontextmanager
-async def _nothing_down(devices: Sequence[Devices | Keyboard]) -> AsyncIterator[None]:
+async def _nothing_down(devices: Sequence[Devices | SharedKeyboard]) -> AsyncIterator[None]:
     """Release all keys and buttons for this block: in the loaded guest they would stay down."""
     async with contextlib.AsyncExitStack() as held:
         # No client sends input during the block. Consoles share these locks.
@@ -272,7 +272,7 @@ async def _nothing_down(devices: Sequence[Devices | Keyboard]) -> AsyncIterator[
             await _press_again(devices)
 
 
-async def _press_again(devices: Sequence[Devices | Keyboard]) -> None:
+async def _press_again(devices: Sequence[Devices | SharedKeyboard]) -> None:
     """Press everything that clients hold; QEMU may report for a moment that it is still paused."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + RUN_TIMEOUT

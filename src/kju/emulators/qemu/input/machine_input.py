@@ -13,7 +13,7 @@ from ....keys import Step
 from ....surface import NOTHING_TAKEN, Mark
 from ...console import Console
 from ...input.devices import Devices, InputLog
-from ...input.keyboard import Begun, Keyboard, KeyboardLamps
+from ...input.keyboard import Begun, KeyboardLamps, SharedKeyboard
 from ...input.pace import Pace, Processors
 from ..dbus import DisplayBus
 from ..qmp import Qmp
@@ -115,7 +115,7 @@ class QemuInput:
             qmp_name: The console's name in QMP; None if it has none.
         """
         return Devices(
-            Keyboard(
+            SharedKeyboard(
                 functools.partial(self._send_keys_by_dbus, index, number)
                 if qmp_name is None
                 else functools.partial(self._send_keys, index, qmp_name),
@@ -133,9 +133,11 @@ class QemuInput:
             KeyboardLamps(),
         )
 
-    def screenless_keyboard(self) -> Keyboard:
+    def screenless_keyboard(self) -> SharedKeyboard:
         """Make the keyboard of a machine without a graphic console."""
-        return Keyboard(functools.partial(self._send_keys, 0, FIRST_CONSOLE), self._keyboard_pace)
+        return SharedKeyboard(
+            functools.partial(self._send_keys, 0, FIRST_CONSOLE), self._keyboard_pace
+        )
 
     def reset(self) -> None:
         """Discard the state of the guest's devices: it has been reset."""
@@ -159,9 +161,10 @@ class QemuInput:
         mark = self._next_mark(index)
         report = events.keys(steps, reports=self._keyboard_pace.reports)
         taken = self._begin(report, qmp_name)
+        caps_lock = self._has_caps_lock(index)
         # Only now: it wakes the comparing thread, which takes the interpreter's lock.
         self._note_keys(index, steps)
-        taken.add_done_callback(functools.partial(self._log_keys, index, steps))
+        taken.add_done_callback(functools.partial(self._log_keys, index, steps, caps_lock))
         return Begun(mark, taken)
 
     async def _send_keys_by_dbus(self, index: int, number: int, steps: Sequence[Step]) -> Mark:
@@ -175,7 +178,7 @@ class QemuInput:
         mark = self._next_mark(index)
         for step in steps:
             await self._bus().key(number, *step)
-        self._log.keys(index, steps)
+        self._log.keys(index, steps, caps_lock=self._has_caps_lock(index))
         self._note_keys(index, steps)
         return mark
 
@@ -186,9 +189,16 @@ class QemuInput:
             console.runner.note_input()
             console.devices.lamps.sent(steps)
 
-    def _log_keys(self, index: int, steps: Sequence[Step], taken: asyncio.Future[None]) -> None:
+    def _has_caps_lock(self, index: int) -> bool:
+        """Return whether the lamp of Caps Lock is on; it may change when QEMU acknowledges keys."""
+        lamps = self._consoles[index].devices.lamps.now if self._consoles else None
+        return lamps is not None and lamps.caps
+
+    def _log_keys(
+        self, index: int, steps: Sequence[Step], caps_lock: bool, taken: asyncio.Future[None]
+    ) -> None:
         if not taken.cancelled() and taken.exception() is None:
-            self._log.keys(index, steps)
+            self._log.keys(index, steps, caps_lock=caps_lock)
 
     async def _send_pointer(self, index: int, report: Sequence[Event]) -> Mark:
         mark = self._next_mark(index)

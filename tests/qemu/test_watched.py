@@ -1,4 +1,4 @@
-"""Two guests, each watched at once by three processes of different kinds: all end equal."""
+"""Two guests, each followed by three processes of different kinds: all end equal."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ import kju
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 
-# What every watcher does with a change: it keeps a picture of its own and takes only what
-# changed. Its standard input says at which version to end.
+# Every follower keeps a picture of its own and copies only the changed rectangles into it.
+# A line on its standard input names the version at which to end.
 KEEP = """
 import hashlib, json, sys, threading
 import numpy as np
@@ -126,7 +126,7 @@ def end_at(child: subprocess.Popen[str], version: int) -> None:
 
 
 @pytest.mark.soak
-def test_everybody_ends_with_the_published_picture(tmp_path: Path) -> None:
+def test_every_follower_ends_with_the_published_picture(tmp_path: Path) -> None:
     folders = [tmp_path / "i", tmp_path / "p"]
     for folder in folders:
         folder.mkdir()
@@ -146,7 +146,7 @@ def test_everybody_ends_with_the_published_picture(tmp_path: Path) -> None:
             ]
             for machine in machines
         }
-        # They watch from the boot on, mode changes included.
+        # They follow from the boot on, through mode changes.
         assert {line(child) for some in watchers.values() for child in some} == {"looking\n"}
         screens = [machine.screen for machine in machines]
         until(lambda: screens[0].mode[:2] == (720, 400), 30, "the game")

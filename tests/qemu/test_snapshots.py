@@ -146,9 +146,9 @@ def test_invalid_snapshot_requests_are_errors_and_change_nothing(guest: Guest) -
     snapshots.save("one")
     with pytest.raises(UsageError, match="the snapshot 'one' exists already"):
         snapshots.save("one")
-    with pytest.raises(UsageError, match="unknown snapshot 'two'; the machine has: one"):
+    with pytest.raises(UsageError, match="no snapshot is named 'two'; the snapshots are: one"):
         snapshots.load("two")
-    with pytest.raises(UsageError, match="unknown snapshot 'two'"):
+    with pytest.raises(UsageError, match="no snapshot is named 'two'"):
         snapshots.remove("two")
     for bad in ("", "7", "a b", "../x", "a/b", "-x", "x" * 65):
         with pytest.raises(UsageError, match="cannot be a snapshot's name"):

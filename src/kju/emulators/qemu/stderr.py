@@ -25,6 +25,7 @@ _PROBED = re.compile(
 )
 _HARMLESS = re.compile(r"warning: |info: ")
 _LIST = re.compile(r"[Uu]se -([\w-]+) (?:help|\?) to list .*")
+_LOCKED = re.compile(r"Is another process using the image \[(.*)\]\?")
 _OPTION = re.compile(r"(?<![\w-])--?([a-z][\w-]*)")
 #: A longer line is not a trace event; it is passed on before its end arrives.
 MAX_LINE = 512
@@ -58,7 +59,7 @@ def error_message(output: Sequence[str], program: str) -> str:
     others = [text for index, text in enumerate(bare) if index != at and index not in after]
     others = others[-_OTHERS:]
     text = "; ".join([bare[at], *advice])
-    return f"{text} (further output: {' | '.join(others)})" if others else text
+    return f"{text} (QEMU also said: {' | '.join(others)})" if others else text
 
 
 def _without_name(line: str, names: tuple[str, ...]) -> str:
@@ -71,6 +72,8 @@ def _advice(line: str, program: str) -> str:
     """Return a line of advice; empty if kju's users cannot follow it."""
     if found := _LIST.fullmatch(line):
         return f"to list them: {program} -{found[1]} help"
+    if found := _LOCKED.fullmatch(line):
+        return f"another process uses {found[1]}; if it is a machine of kju ls, stop or clone that"
     if any(name in CONFLICTS for name in _OPTION.findall(line)):
         return ""
     return line.strip()

@@ -38,10 +38,10 @@ async def test_a_tag_that_is_a_path_finds_no_file(tmp_path: Path) -> None:
     assert {s.tag: bool(s.picture) for s in found} == dict.fromkeys(tags, False) | {"good": True}
 
 
-async def test_tags_are_escaped_for_a_terminal(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="unknown snapshot 'no'") as caught:
+async def test_tags_are_named_without_what_a_terminal_obeys(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no snapshot is named 'no'") as caught:
         await store(tmp_path, "\x1b]0;x\a", "a").do("load", "no")
-    assert str(caught.value).endswith(r"the machine has: '\x1b]0;x\x07', a")
+    assert str(caught.value).endswith(r"snapshots are: '\x1b]0;x\x07', a")
 
 
 def test_an_invalid_answer_of_qemu_is_an_error() -> None:

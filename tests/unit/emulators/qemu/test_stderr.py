@@ -34,23 +34,31 @@ AUDIO = [
         ([*PROBED, f"{PROGRAM}: -m x: bad"], "-m x: bad"),
         (
             ["qemu-system-x86_64: warning: old", "qemu-system-x86_64: bad", "Try -nographic."],
-            "bad (further output: warning: old)",
+            "bad (QEMU also said: warning: old)",
         ),
         (["qemu-system-x86_64: bad", "Or use -display gtk"], "bad"),
         (
             ["Could not access KVM: no", f"{PROGRAM}: failed to initialize kvm"],
-            "failed to initialize kvm (further output: Could not access KVM: no)",
+            "failed to initialize kvm (QEMU also said: Could not access KVM: no)",
         ),
         (
             ["qemu-system-x86_64: bad", "qemu-system-x86_64: warning: and old"],
-            "bad (further output: warning: and old)",
+            "bad (QEMU also said: warning: and old)",
         ),
         (
             ["qemu: fatal: Lockup: no", "", "R00=0 R01=0", "FPSCR: 00000000"],
             "fatal: Lockup: no",
         ),
-        (["**", "ERROR:x.c:1:f: failed"], "ERROR:x.c:1:f: failed (further output: **)"),
-        (PROBED, f"{PROBED[2]} (further output: {PROBED[0]} | {PROBED[1]})"),
+        (
+            [
+                f'{PROGRAM}: -drive x: Failed to get "write" lock',
+                "Is another process using the image [/a/b.img]?",
+            ],
+            '-drive x: Failed to get "write" lock; another process uses /a/b.img; if it is'
+            " a machine of kju ls, stop or clone that",
+        ),
+        (["**", "ERROR:x.c:1:f: failed"], "ERROR:x.c:1:f: failed (QEMU also said: **)"),
+        (PROBED, f"{PROBED[2]} (QEMU also said: {PROBED[0]} | {PROBED[1]})"),
     ],
 )
 def test_the_error_comes_first(output: list[str], expected: str) -> None:

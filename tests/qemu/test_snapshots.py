@@ -19,7 +19,7 @@ from support.paint_guest import Guest, booted
 from support.wait import until
 
 import kju
-from kju.client.life import snapshot_request
+from kju.client.requests import snapshot_request
 from kju.errors import (
     KjuError,
     MachineGoneError,
@@ -366,7 +366,7 @@ def test_load_restores_the_input_log(guest: Guest) -> None:
 
     # An invalid or missing log is left out, with a note.
     kept.write_bytes(b"?\n")
-    assert "line 1 is not valid input" in snapshots.load("B").note
+    assert "line 1 of the input log is invalid" in snapshots.load("B").note
     assert machine.input_log() == []
     machine.keyboard.type("z")
     kept.unlink()

@@ -236,6 +236,45 @@ def test_removing_a_user_denies_its_known_keys_despite_clock_differences(
         greet(second, old, sender="host2")
 
 
+@pytest.mark.parametrize(("minutes", "is_accepted"), [(-6, False), (-4, True), (4, True)])
+def test_a_new_certificate_is_accepted_if_the_clocks_differ_by_minutes(
+    lab: Trust, tmp_path: Path, minutes: int, is_accepted: bool
+) -> None:
+    """The authority's clock differs from the clock of the host that has removed the user."""
+    start = datetime.datetime.now(datetime.UTC)
+    second = another_host(lab, tmp_path)
+    host = Trust(second.folder, lambda: start + datetime.timedelta(hours=1))
+    host.remove("ann")
+    host.set_role("ann", "control")
+    lab.remove("ann")
+    issued = start + datetime.timedelta(hours=1, minutes=minutes)
+    Trust(lab.folder, lambda: issued).make_user("ann")
+    new = home(lab, "ann", tmp_path / "new")
+    new = Trust(new.folder, lambda: start + datetime.timedelta(hours=1))
+    if is_accepted:
+        assert greet(host, new, sender="host2") == ("control", True)
+    else:
+        with pytest.raises(PeerError, match="older than the removal of this user"):
+            greet(host, new, sender="host2")
+
+
+@pytest.mark.parametrize(("minutes", "is_valid"), [(4, True), (6, False)])
+def test_a_certificate_is_valid_at_once_if_the_clocks_differ_by_minutes(
+    lab: Trust, tmp_path: Path, minutes: int, is_valid: bool
+) -> None:
+    """The authority's clock is ahead of the sender's."""
+    ahead = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=minutes)
+    lab.remove("ann")
+    Trust(lab.folder, lambda: ahead).make_user("ann")
+    lab.set_role("ann", "control")
+    ann = home(lab, "ann", tmp_path)
+    if is_valid:
+        assert greet(lab, ann) == ("control", True)
+    else:
+        with pytest.raises(PeerError, match=r"is not valid before .*: check the clocks"):
+            greet(lab, ann)
+
+
 def test_a_host_can_be_denied(lab: Trust, tmp_path: Path) -> None:
     ann = home(lab, "ann", tmp_path)
     assert mirror(Prover(ann, "ann", NAME), lab) == "host1"

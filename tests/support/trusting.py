@@ -33,7 +33,7 @@ def bundle(lab: Trust, user: str) -> bytes:
 def home(lab: Trust, user: str, folder: Path) -> Trust:
     """A user's own folder."""
     made = Trust(folder / f"home-{user}")
-    assert made.take_bundle(bundle(lab, user)) == (user, "user")
+    assert made.import_bundle(bundle(lab, user)) == (user, "user")
     return made
 
 

@@ -41,7 +41,7 @@ class Audience(ServedViewer):
     """
 
     def __init__(self, name: str, encoders: Encoders, consumer: Consumer, now: float) -> None:
-        hello = SessionHello(PROTOCOL, "view", list(codecs.offered()), CREDIT, audience=True)
+        hello = SessionHello(PROTOCOL, "view", codecs.offered(), CREDIT, audience=True)
         encoder = encoders.for_viewer(hello)
         sender = SenderSession(encoder, consumer, lambda hello, raw: Admission("view"))
         sender.receive(msgspec.structs.replace(hello, audience=False), now)

@@ -139,11 +139,6 @@ class ReceiverSession:
             raise PeerError("the session has not started")
         return self._greeting.hello
 
-    @property
-    def lacks_since(self) -> float | None:
-        """The time since when sent messages are missing, seconds; None: none are."""
-        return self.losses.since
-
     def clock(self, now: float) -> int:
         """Return the milliseconds since the welcome: see `messages.ViewerInput.timestamp`."""
         return max(0, int((now - self._opened_at) * 1000))

@@ -58,8 +58,8 @@ class Losses:
         return [*self._lost]
 
     @property
-    def since(self) -> float | None:
-        """The time since when sent messages or pixels are missing; None: none are."""
+    def missing_since(self) -> float | None:
+        """The time since when sent messages or pixels are missing; None if nothing is missing."""
         oldest = next(iter(self._lost.values()), None)
         times = [each for each in (oldest, self._behind_since, self._restart_since) if each]
         return min(times, default=None)

@@ -52,7 +52,7 @@ def viewer_of(where: Engine, trust: Trust, user: str = "ann", *, audience: bool 
 def impostor(lab: Trust, tmp_path: Path, kind: Kind) -> Trust:
     """A computer of the same authority that pretends to serve the screen."""
     made = Trust(tmp_path / "eve")
-    made.take_bundle(lab.host_bundle("eve", ["eve"], kind))
+    made.import_bundle(lab.host_bundle("eve", ["eve"], kind))
     for suffix in ("pem", "key") if kind == "router" else ():
         (made.folder / f"router.{suffix}").rename(made.folder / f"host.{suffix}")
     made.set_role("ann", "control")
@@ -370,7 +370,7 @@ async def test_a_former_member_cannot_read_messages_to_the_audience(
     for data in said:
         with pytest.raises(Exception, match="generation 1"):
             member.open(data)
-    assert all(each.receiver.lacks_since is None for each in stays)
+    assert all(each.receiver.losses.missing_since is None for each in stays)
     # Two who leave at once: the key that the second was told is replaced as well.
     stays[1].close()
     newcomers = [viewer_of(there, ann, audience=True) for _ in range(2)]

@@ -32,7 +32,7 @@ def another_host(lab: Trust, tmp_path: Path, name: str = "host2", kind: str = "h
     """Another computer with a certificate of the same authority, which lets ann in too."""
     made = Trust(tmp_path / name)
     bundle = lab.host_bundle(name, [name], kind)  # type: ignore[arg-type]
-    assert made.take_bundle(bundle) == (name, kind)
+    assert made.import_bundle(bundle) == (name, kind)
     made.set_role("ann", "control")
     return made
 
@@ -87,7 +87,7 @@ def test_the_sender_that_the_user_names_is_the_only_one(lab: Trust, tmp_path: Pa
     assert mirror(Prover(ann, "ann", NAME, "host1"), lab) == "host1"
     # The same name with another key: somebody with the authority's key, or a lost one.
     twin = Trust(tmp_path / "twin")
-    twin.take_bundle(lab.host_bundle("host1", ["host1"]))
+    twin.import_bundle(lab.host_bundle("host1", ["host1"]))
     twin.set_role("ann", "control")
     with pytest.raises(PeerError, match="has changed"):
         mirror(Prover(ann, "ann", NAME, "host1"), twin)
@@ -180,7 +180,7 @@ def test_a_router_proves_neither_a_sender_nor_a_viewer(lab: Trust, tmp_path: Pat
 
 
 def test_a_router_and_a_host_can_be_on_one_computer(lab: Trust) -> None:
-    lab.make_router("host1", ["127.0.0.1"])
+    lab.make_host("host1", ["127.0.0.1"], "router")
     kinds = [
         certificates.kind_of(certificates.read((lab.folder / f"{stem}.pem").read_bytes()))
         for stem in ("host", "router", "user-ann")

@@ -23,9 +23,15 @@ def available() -> tuple[str, ...]:
     return tuple(name for name, codec in CODECS.items() if codec.is_available())
 
 
-def offered() -> tuple[str, ...]:
-    """Return the names of the codecs that a viewer offers unless it names one, best first."""
-    return tuple(name for name, codec in CODECS.items() if codec.is_offered)
+def offered(preferred: str = "", *, photos: bool = False) -> list[str]:
+    """Return the names of the codecs that a viewer offers, best first.
+
+    Args:
+        preferred: The first one; empty for the best one.
+        photos: The viewer accepts photos.
+    """
+    others = [name for name, codec in CODECS.items() if codec.is_offered and name != preferred]
+    return [*([preferred] if preferred else []), *others, *([JPEG] if photos else [])]
 
 
 def compress(data: bytes, codec: str) -> bytes:

@@ -15,7 +15,6 @@ from support.wire_scene import Scene
 from kju.client.requests import check_codec
 from kju.errors import PeerError
 from kju.protocol.launch_options import Remote
-from kju.remote.mirror import readable
 from kju.wire import codecs
 from kju.wire.encoder import Encoder, Encoders
 from kju.wire.messages import MAX_BLOCK, SessionHello
@@ -95,7 +94,7 @@ def test_a_codec_is_one_file_and_one_entry_of_the_table(
     assert check_codec("bz2") == "bz2"
     remote = Remote(connect=["tcp/127.0.0.1:1"], codec="bz2")
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(remote), type=Remote) == remote
-    assert readable("bz2", lossy=False)[0] == "bz2"
+    assert codecs.offered("bz2")[0] == "bz2"
     hello = SessionHello(1, "view", ["bz2"], 1)
     assert Encoders(Scene().consumer).for_viewer(hello).codec == "bz2"
     test_a_session_in_any_codec_ends_equal("bz2")

@@ -24,12 +24,11 @@ from kju.errors import UsageError
 from kju.escaping import one_line
 from kju.keys import from_x11
 from kju.surface import State
+from kju.viewers.contract import PointerShape, Stub, ViewCommand
 from kju.viewers.geometry import Scaling
-from kju.viewers.grab import RELEASE, Command
-from kju.viewers.pointer import PointerShape
-from kju.viewers.stub import Stub
+from kju.viewers.grab import RELEASE
 from kju.viewers.targets import MachineTarget
-from kju.viewers.terminal.ability import Ability, Colours
+from kju.viewers.terminal.paint import Ability, Colours
 from kju.viewers.terminal.tty import Tty
 from kju.viewers.terminal.view import TerminalView
 from kju.viewers.viewer import Viewer
@@ -513,7 +512,7 @@ def test_a_shortcut_is_the_windows(open_view, host):
     eventually(view, lambda: view.status.size == SIZE)
     for key in (CTRL, ALT, F):
         view.key(key, True)
-    assert view.commands == [Command.FULL_SCREEN]
+    assert view.commands == [ViewCommand.FULL_SCREEN]
 
 
 def test_the_locks_of_the_guests_keyboard_are_shown(open_view, host):

@@ -14,8 +14,8 @@ from kju.memory import SurfaceProducer
 from kju.sources.pattern import PatternSource, picture
 from kju.surface import State
 from kju.viewers.geometry import Scaling, place
-from kju.viewers.terminal.ability import Ability, Colours
 from kju.viewers.terminal.canvas import Canvas
+from kju.viewers.terminal.paint import Ability, Colours
 
 KJU = (sys.executable, "-m", "kju.cli")
 TRUE = Ability(Colours.TRUE)

@@ -12,8 +12,8 @@ from support.ptys import InTerminal
 from support.vt import Terminal
 
 from kju.viewers.geometry import Scaling, place
-from kju.viewers.terminal.ability import Ability, Colours
 from kju.viewers.terminal.canvas import Canvas
+from kju.viewers.terminal.paint import Ability, Colours
 
 pytestmark = [pytest.mark.qemu]
 

@@ -22,7 +22,7 @@ from kju.remote.connection_errors import Notices
 from kju.report.page import Failure, page
 from kju.store import logs
 from kju.surface import Mode, State
-from kju.viewers.terminal.status import SurfaceStatus
+from kju.viewers.terminal.status_line import SurfaceStatus
 
 hostile = pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 
@@ -197,5 +197,5 @@ def test_the_table_names_every_use() -> None:
         "surface/formats.py",
         "store/definition.py",
         "report/story.py",
-        "viewers/terminal/input.py",
+        "viewers/terminal/parser.py",
     }

@@ -74,15 +74,12 @@ CORE = (
     "vision.openqa",
     "viewers.geometry",
     "viewers.grab",
-    "viewers.pointer",
-    "viewers.repeats",
-    "viewers.terminal.ability",
+    "viewers.guest_input",
+    "viewers.picture",
     "viewers.terminal.canvas",
-    "viewers.terminal.dots",
-    "viewers.terminal.input",
-    "viewers.terminal.keyboard",
     "viewers.terminal.paint",
-    "viewers.terminal.status",
+    "viewers.terminal.parser",
+    "viewers.terminal.status_line",
 )
 SHELL_ONLY = {"asyncio", "socket", "mmap", "os", "threading", "time", "selectors", "subprocess"}
 

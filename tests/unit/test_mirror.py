@@ -26,8 +26,7 @@ SUITES: dict[str, str] = {
     "conformance/test_sources.py": "sources.base sources.threaded",
     "conformance/test_surface.py": "client.base client.following client.origin",
     "conformance/test_viewers.py": (
-        "viewers.connection viewers.contract viewers.guest_input viewers.picture viewers.stub "
-        "viewers.targets viewers.viewer"
+        "viewers.connection viewers.contract viewers.targets viewers.viewer"
     ),
     "conformance/test_waits.py": "client.aio.waits client.timeouts client.waits",
     "integration/client/test_events.py": "client.life",
@@ -68,7 +67,7 @@ SUITES: dict[str, str] = {
         "emulators.qemu.announced_size emulators.qemu.console emulators.qemu.mode_monitor "
         "emulators.qemu.screenshot"
     ),
-    "qemu/test_window.py": "viewers.qt.view viewers.qt.widget viewers.qt.window",
+    "qemu/test_window.py": "viewers.qt viewers.qt.widget viewers.qt.window",
     "unit/cli/test_app.py": "cli.command client.targets",
     "unit/emulators/input/test_keyboard.py": "emulators.input.holders",
     "unit/emulators/input/test_pace.py": (
@@ -103,8 +102,6 @@ SUITES: dict[str, str] = {
     "unit/store/test_logs.py": "emulators.child store.postmortem",
     "unit/store/test_running.py": "store.claims store.paths",
     "unit/test_escaping.py": "cli.doctor",
-    "unit/viewers/terminal/test_input.py": "viewers.terminal.keyboard",
-    "unit/viewers/terminal/test_paint.py": "viewers.terminal.ability",
     "unit/vision/test_glyphs.py": "vision.cells",
     "unit/vision/test_looking.py": "vision.areas vision.timeout",
     "unit/vision/test_needle.py": "vision.openqa",

@@ -17,10 +17,10 @@ from ..errors import KjuError, ProducerGoneError, UnavailableError, UsageError, 
 from ..keys import layout as find_layout
 from ..surface import State
 from ..viewers.geometry import Scaling
-from ..viewers.grab import RELEASE, Keys
+from ..viewers.grab import RELEASE, ViewKeys
 from ..viewers.targets import MachineTarget, SurfaceTarget
-from ..viewers.terminal.dots import mean_colour
-from ..viewers.terminal.status import SurfaceStatus
+from ..viewers.terminal.canvas import mean_colour
+from ..viewers.terminal.status_line import SurfaceStatus
 from ..viewers.terminal.view import show, terminal_ability
 from .command import AnyName, AnyTarget, Console, Json, Seconds, Target, completing
 
@@ -106,7 +106,7 @@ def watch(
     NO_COLOR choose the colours; KJU_COLOURS=true, 256 or none overrides them.
     """
     # Wrong names are reported before the terminal changes its mode.
-    Keys(release_key)
+    ViewKeys(release_key)
     find_layout(layout)
     live = sys.stdout.isatty() and not json and terminal_ability().moves
     if is_address(name):
@@ -165,7 +165,7 @@ def view(
 
     Closing the window leaves the machine running.
     """
-    from ..viewers.qt.view import view as show_window  # Qt takes 0.2 s to import
+    from ..viewers.qt import view as show_window  # Qt takes 0.2 s to import
 
     show_window(
         name,

@@ -15,8 +15,7 @@ from ..escaping import one_line
 from ..memory.file import has_died
 from ..surface.consumer import Consumer
 from ..surface.formats import fourcc_name
-from ..viewers.terminal.ability import Ability, Colours
-from ..viewers.terminal.paint import quantise, rows
+from ..viewers.terminal.paint import Ability, Colours, quantise, rows
 from ..viewers.terminal.view import terminal_ability
 from .command import Json
 

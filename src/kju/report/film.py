@@ -32,7 +32,7 @@ _BLINK_WIDTH, _BLINK_HEIGHT = 32, 64
 _BLINK_SECONDS = 1.0
 
 
-class Picture(NamedTuple):
+class FilmPicture(NamedTuple):
     """The screen at one time.
 
     Attributes:
@@ -65,7 +65,7 @@ class Film:
             most: Limit of pictures, at least 2.
             most_bytes: Limit of their bytes; a single larger one is kept.
         """
-        self.pictures: list[Picture] = []
+        self.pictures: list[FilmPicture] = []
         self.bytes: int = 0
         self._most = max(most, 2)
         self._most_bytes = most_bytes
@@ -109,7 +109,7 @@ class Film:
         if self.pictures:
             time = max(time, self.pictures[-1].time)
         height, width = frame.shape[:2]
-        self.pictures.append(Picture(time, width, height, compressed(frame)))
+        self.pictures.append(FilmPicture(time, width, height, compressed(frame)))
         self.bytes += len(self.pictures[-1].png)
         self._bound()
         return True

@@ -19,8 +19,8 @@ from importlib import resources
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from ..escaping import lines
-from .film import Picture
-from .story import Event, Failure, Story
+from .film import FilmPicture
+from .story import Failure, Story, StoryEvent
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _INPUT = ("text", "keys", "pointer")
@@ -188,10 +188,10 @@ def _button(controls: Element, kind: str, words: str, label: str) -> None:
 # ---- Moments: a picture, and what happened while it was shown
 
 
-def _moments(story: Story) -> Iterator[tuple[Picture | None, float, list[Event]]]:
+def _moments(story: Story) -> Iterator[tuple[FilmPicture | None, float, list[StoryEvent]]]:
     """Yield every picture with the time of the next one, and the events until then."""
     events, at = story.events, 0
-    pictures: list[Picture | None] = [None, *story.pictures]
+    pictures: list[FilmPicture | None] = [None, *story.pictures]
     for number, picture in enumerate(pictures):
         following = pictures[number + 1] if number + 1 < len(pictures) else None
         until = following.time if following else story.seconds
@@ -202,12 +202,16 @@ def _moments(story: Story) -> Iterator[tuple[Picture | None, float, list[Event]]
             yield picture, until, list(events[first:at])
 
 
-def _event_time(event: Event) -> float:
+def _event_time(event: StoryEvent) -> float:
     return event.ended if event.kind in _WAIT else event.time
 
 
 def _moment(
-    moments: Element, number: str, picture: Picture | None, until: float, events: list[Event]
+    moments: Element,
+    number: str,
+    picture: FilmPicture | None,
+    until: float,
+    events: list[StoryEvent],
 ) -> None:
     kind = "moment told" if events else "moment"
     item = SubElement(moments, "li", {"class": kind, "id": f"m{number}"})
@@ -230,7 +234,7 @@ def _moment(
     _draw(link, picture, events)
 
 
-def _add_event(entries: Element, event: Event) -> None:
+def _add_event(entries: Element, event: StoryEvent) -> None:
     item = SubElement(entries, "li", {"class": event.kind})
     SubElement(item, "span", {"class": "at"}).text = _seconds(_event_time(event))
     SubElement(item, "span", {"class": "what"}).text = _LABELS[event.kind]
@@ -244,7 +248,7 @@ def _add_event(entries: Element, event: Event) -> None:
             SubElement(item, "bdi", {"class": "answer"}).text = plain(event.answer)
 
 
-def _draw(link: Element, picture: Picture, events: list[Event]) -> None:
+def _draw(link: Element, picture: FilmPicture, events: list[StoryEvent]) -> None:
     """Draw the clicks and the matches of waits over the picture."""
     marks = [event for event in events if event.places or event.rect]
     if not marks:
@@ -270,7 +274,7 @@ def _draw(link: Element, picture: Picture, events: list[Event]) -> None:
 # ---- Words
 
 
-def _line(event: Event) -> str:
+def _line(event: StoryEvent) -> str:
     return f"{_LABELS[event.kind]} {event.words}" + (f": {event.answer}" if event.answer else "")
 
 

@@ -26,7 +26,7 @@ from ..files import write_output
 from ..surface import NOTHING_TAKEN, Mark
 from . import page
 from .film import MOST, MOST_BYTES, Film
-from .story import Event, Failure, Story, described
+from .story import Failure, Story, StoryEvent, described
 from .tail import RecordedInput
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Record:
     def note(self, words: str) -> None:
         """Add a line of your own to the report, at this moment."""
         now = self._now()
-        self._events.notes.append(Event(now, now, "note", words))
+        self._events.notes.append(StoryEvent(now, now, "note", words))
 
     def fail(self, error: BaseException | str) -> None:
         """Set the failure. The first one is kept: later ones are often its consequence."""
@@ -245,7 +245,7 @@ class Record:
         rect = getattr(waited.found, "rect", None)
         if rect is not None:
             answer = f"found at {rect.x}, {rect.y}, {rect.width}x{rect.height}"
-        self._events.waits.append(Event(began, ended, kind, waited.what, answer, rect=rect))
+        self._events.waits.append(StoryEvent(began, ended, kind, waited.what, answer, rect=rect))
         if isinstance(waited.frame, Frame):
             self._screen.frames.append((ended, waited.frame))
             self._wake.set()
@@ -255,8 +255,8 @@ class _Events:
     """Waits and notes, each in its order."""
 
     def __init__(self) -> None:
-        self.waits: deque[Event] = deque(maxlen=_MAX_WAITS)
-        self.notes: deque[Event] = deque(maxlen=_MAX_WAITS)
+        self.waits: deque[StoryEvent] = deque(maxlen=_MAX_WAITS)
+        self.notes: deque[StoryEvent] = deque(maxlen=_MAX_WAITS)
 
 
 class _RecordedScreen:
@@ -319,7 +319,7 @@ def save(
     write_output(target, text.encode())
 
 
-def _sort_time(event: Event) -> float:
+def _sort_time(event: StoryEvent) -> float:
     """Return the end of a wait, and the begin of anything else."""
     return event.ended if event.kind in ("found", "missed", "broken") else event.time
 

@@ -13,7 +13,7 @@ from ..keys import NAMES, US
 from ..protocol.input_log import Input
 from ..protocol.values import BUTTONS, Button, By, Finger, To, Wheel
 from ..surface.geometry import Rect
-from .film import Picture
+from .film import FilmPicture
 
 _MODIFIERS = frozenset({"shift", "shift_r", "ctrl", "ctrl_r", "alt", "alt_r", "meta_l", "meta_r"})
 # Longest pause between two keys of one text.
@@ -22,7 +22,7 @@ _MAX_PAUSE = 1.0
 _MIN_DRAG = 4
 
 
-class Event(NamedTuple):
+class StoryEvent(NamedTuple):
     """An input, a wait or a note.
 
     Attributes:
@@ -31,7 +31,7 @@ class Event(NamedTuple):
         kind: ``text``, ``keys`` or ``pointer`` for input; ``found``, ``missed`` or ``broken`` for
             a wait; ``note``.
         words: Its description. The guest's layout is unknown: a text has the characters that the
-            keys type on a US keyboard.
+            keys type on a US keyboard, with Caps Lock as the guest's lamp showed it.
         answer: The result of a wait.
         places: Pixels at which a button or finger was pressed and released.
         rect: The match of a wait, on the screen.
@@ -77,12 +77,12 @@ class Story(NamedTuple):
     began: float
     seconds: float
     facts: tuple[tuple[str, str], ...]
-    pictures: tuple[Picture, ...]
-    events: tuple[Event, ...]
+    pictures: tuple[FilmPicture, ...]
+    events: tuple[StoryEvent, ...]
     forgotten: str = ""
 
 
-def described(entries: Iterable[Input], console: int = 0) -> list[Event]:
+def described(entries: Iterable[Input], console: int = 0) -> list[StoryEvent]:
     """Return the actions of one console's log: texts, keys, clicks and movements.
 
     Args:
@@ -94,7 +94,7 @@ def described(entries: Iterable[Input], console: int = 0) -> list[Event]:
         if entry.console != console:
             continue
         for key, down in entry.keys:
-            actions.key(entry.time, key, down)
+            actions.key(entry.time, key, down, entry.caps_lock)
         for action in entry.pointer:
             actions.point(entry.time, action)
     return actions.done
@@ -104,18 +104,18 @@ class _InputState:
     """State of keys, buttons and fingers, and the actions so far."""
 
     def __init__(self) -> None:
-        self.done: list[Event] = []
+        self.done: list[StoryEvent] = []
         self._down: dict[int, bool] = {}  # True: another key went down meanwhile
         self._place: tuple[int, int] | None = None
         self._pressed: dict[str, tuple[float, tuple[int, int] | None]] = {}
 
     # ---- Keys
 
-    def key(self, time: float, key: int, down: bool) -> None:
+    def key(self, time: float, key: int, down: bool, caps_lock: bool) -> None:
         if not down:
             used = self._down.pop(key, True)
             if not used and _name(key) in _MODIFIERS:
-                self._add(Event(time, time, "keys", _name(key)))
+                self._add(StoryEvent(time, time, "keys", _name(key)))
             return
         if key in self._down:
             return  # a repeat
@@ -125,12 +125,12 @@ class _InputState:
         if _name(key) in _MODIFIERS:
             return
         held = tuple(k for k in self._down if k != key and _name(k) in _MODIFIERS)
-        character = _characters().get((frozenset(held), key))
+        character = _characters(caps_lock).get((frozenset(held), key))
         if character is None:
             words = "-".join(map(_name, (*held, key)))
-            self._add(Event(time, time, "keys", words))
+            self._add(StoryEvent(time, time, "keys", words))
         else:
-            self._add(Event(time, time, "text", character))
+            self._add(StoryEvent(time, time, "text", character))
 
     # ---- Pointer
 
@@ -140,7 +140,7 @@ class _InputState:
                 self._place = (x, y)
             case By(dx=dx, dy=dy):
                 self._place = None
-                self._add(Event(time, time, "pointer", f"moved by {dx}, {dy}"))
+                self._add(StoryEvent(time, time, "pointer", f"moved by {dx}, {dy}"))
             case Button(button=number, down=down):
                 self._press(time, f"{BUTTONS[number]} button", down, self._place)
             case Finger(finger=finger, state="end"):
@@ -150,7 +150,7 @@ class _InputState:
                 if state == "begin":
                     self._press(time, f"finger {finger}", True, self._place)
             case Wheel(vertical=vertical, horizontal=horizontal):
-                self._add(Event(time, time, "pointer", f"wheel {vertical}, {horizontal}"))
+                self._add(StoryEvent(time, time, "pointer", f"wheel {vertical}, {horizontal}"))
 
     def _press(self, time: float, name: str, down: bool, place: tuple[int, int] | None) -> None:
         if down:
@@ -158,17 +158,17 @@ class _InputState:
             return
         began, start = self._pressed.pop(name, (time, place))
         if start is None or place is None:
-            self._add(Event(began, time, "pointer", name))
+            self._add(StoryEvent(began, time, "pointer", name))
         elif max(abs(start[0] - place[0]), abs(start[1] - place[1])) < _MIN_DRAG:
             words = f"{name} at {start[0]}, {start[1]}"
-            self._add(Event(began, time, "pointer", words, places=(start,)))
+            self._add(StoryEvent(began, time, "pointer", words, places=(start,)))
         else:
             words = f"{name} from {start[0]}, {start[1]} to {place[0]}, {place[1]}"
-            self._add(Event(began, time, "pointer", words, places=(start, place)))
+            self._add(StoryEvent(began, time, "pointer", words, places=(start, place)))
 
     # ---- Joining
 
-    def _add(self, new: Event) -> None:
+    def _add(self, new: StoryEvent) -> None:
         last = self.done[-1] if self.done else None
         if last is None or last.kind != new.kind or new.time - last.ended > _MAX_PAUSE:
             self.done.append(new)
@@ -185,11 +185,14 @@ def _name(key: int) -> str:
 
 
 @cache
-def _characters() -> dict[tuple[frozenset[int], int], str]:
+def _characters(caps_lock: bool) -> dict[tuple[frozenset[int], int], str]:
     """Return the character of each chord on a US keyboard; enter and tab are keys."""
     found: dict[tuple[frozenset[int], int], str] = {}
     for character, stroke in US.chords.items():
         if len(stroke) == 1 and character.isprintable():
-            *held, key = stroke[0]
+            chord = US.caps.get(stroke[0], stroke[0]) if caps_lock else stroke[0]
+            if chord is None:
+                continue
+            *held, key = chord
             found.setdefault((frozenset(held), key), character)
     return found

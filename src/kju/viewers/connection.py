@@ -21,7 +21,7 @@ from ..client.surface import Surface
 from ..errors import FormatError, KjuError, UnavailableError
 from ..surface import NOTHING_TAKEN, Change, Cursor, Mark, State
 from .sender import Input
-from .targets import Attachment, Facts, Target
+from .targets import Attachment, Facts, ViewerTarget
 
 # Longest delay before the thread notices a target's end, a new target, or the view's end.
 _POLL_SECONDS = 0.25
@@ -44,7 +44,7 @@ class Shown(NamedTuple):
     not_before: float = 0.0
 
 
-class Update(NamedTuple):
+class ScreenUpdate(NamedTuple):
     """New pixels, cursor and state.
 
     Attributes:
@@ -69,7 +69,7 @@ class Listener(Protocol):
     def attached(self) -> None:
         """Take a new attachment; updates may be requested and input sent."""
 
-    def updated(self, update: Update) -> None:
+    def updated(self, update: ScreenUpdate) -> None:
         """Take the update that was requested."""
 
     def lost(self, error: KjuError | OSError) -> None:
@@ -95,7 +95,7 @@ class Connection:
     """
 
     def __init__(
-        self, target: Target, listener: Listener, post: Callable[[Callable[[], None]], None]
+        self, target: ViewerTarget, listener: Listener, post: Callable[[Callable[[], None]], None]
     ) -> None:
         self._target = target
         self._listener = listener
@@ -263,7 +263,7 @@ class Connection:
         self._post_current(lambda: self._listener.failed(reason))
 
 
-def read_update(screen: Surface, mark: Mark) -> Update:
+def read_update(screen: Surface, mark: Mark) -> ScreenUpdate:
     """Return everything on a screen that is newer than a mark."""
     change = screen.changes_since(mark)
     state, reason = screen.state
@@ -273,4 +273,4 @@ def read_update(screen: Surface, mark: Mark) -> Update:
     if change.everything:
         with contextlib.suppress(UnavailableError):
             frame = screen.view()
-    return Update(change, frame, cursor, state, reason)
+    return ScreenUpdate(change, frame, cursor, state, reason)

@@ -1,15 +1,23 @@
-"""Keyboard and pointer events of a view, translated into input for the guest."""
+"""Keyboard and pointer events of a view, translated into input for the guest. I/O-free.
+
+An absolute pointer (a tablet) puts the guest's pointer where the view's is. Where the guest has
+only a relative one, a click grabs the pointer: movements are then sent as distances, and the
+view's pointer is moved back to the middle before it leaves the view.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from ..keys import Step
-from .contract import Backend
+from .contract import Backend, ViewCommand
 from .geometry import Placement, device_pixel
-from .grab import RELEASE, Command, Keys
-from .pointer import Pointing, Relative, Wheel
-from .sender import AskAbsolute, Button, Input, Key, MoveBy, MoveTo, Repeat, Text, Turn
+from .grab import RELEASE, ViewKeys
+from .picture import Pointing
+from .sender import AskAbsolute, Input, MoveBy, MoveTo, Repeat, SetButton, SetKey, Turn, TypeText
+
+_Point = tuple[int, int]
 
 
 class GuestInput:
@@ -39,8 +47,8 @@ class GuestInput:
     ) -> None:
         self._backend, self._send, self._on_change = backend, send, on_change
         self._controls = controls
-        self._keys = Keys(release, leave)
-        self._relative, self._wheel = Relative(), Wheel()
+        self._keys = ViewKeys(release, leave)
+        self._relative, self._wheel = Relative(), NotchCounter()
         self._buttons: dict[str, None] = {}
         self.absolute: bool = True
         self._inside = False
@@ -70,16 +78,16 @@ class GuestInput:
                 self._send(Repeat(number))
             return
         for act in self._keys.press(number) if down else self._keys.release(number):
-            if not isinstance(act, Command):
+            if not isinstance(act, ViewCommand):
                 self._send_step(act)
-            elif act in (Command.GRAB, Command.UNGRAB):
-                self.grab(act is Command.GRAB)
+            elif act in (ViewCommand.GRAB, ViewCommand.UNGRAB):
+                self.grab(act is ViewCommand.GRAB)
             else:
                 self._backend.command(act)
 
     def text(self, text: str) -> None:
         """Take characters, from a terminal or the clipboard."""
-        self._send(Text(text))
+        self._send(TypeText(text))
 
     def press_chord(self, numbers: tuple[int, ...]) -> None:
         """Press keys together in the guest; not a shortcut of the view."""
@@ -87,7 +95,7 @@ class GuestInput:
             self._send_step(step)
 
     def _send_step(self, step: Step) -> None:
-        self._send(Key(*step))
+        self._send(SetKey(*step))
 
     # ---- The pointer
 
@@ -122,14 +130,14 @@ class GuestInput:
         if not down:
             if name in self._buttons:
                 del self._buttons[name]
-                self._send(Button(name, False))
+                self._send(SetButton(name, False))
         elif not self.absolute and not self.grabbed:
             # This click grabs the pointer, unless the guest takes positions by now.
             self._grab_at_click = True
             self._send(AskAbsolute())
         else:
             self._buttons[name] = None
-            self._send(Button(name, True))
+            self._send(SetButton(name, True))
 
     def wheel(self, vertical: float, horizontal: float) -> None:
         """Take a turn of the wheel by notches; positive is down and right."""
@@ -168,7 +176,7 @@ class GuestInput:
         for step in self._keys.release_all():
             self._send_step(step)
         for name in self._buttons:
-            self._send(Button(name, False))
+            self._send(SetButton(name, False))
         self.forget()
 
     def forget(self) -> None:
@@ -177,3 +185,63 @@ class GuestInput:
         self._buttons.clear()
         self._grab_at_click = False
         self.grab(False)
+
+
+class Relative:
+    """Distances from the positions of a pointer that is moved back to the middle.
+
+    Positions reported between the request to move the pointer and the move itself are still
+    relative to the old place. The first position that is nearer to the new place than to the last
+    position is taken as the first one from there. That is right as long as a single movement is
+    below a thirtieth of the view and at most three positions are late.
+    """
+
+    def __init__(self) -> None:
+        self._last: _Point | None = None
+        self._awaited: _Point | None = None
+        self._rest = (0.0, 0.0)
+
+    def begin(self) -> None:
+        """Forget the position."""
+        self._last = self._awaited = None
+        self._rest = (0.0, 0.0)
+
+    def moved(self, at: _Point, scale: float) -> tuple[int, int]:
+        """Return the whole guest pixels since the last position; keep the fraction."""
+        before = self._last
+        if self._awaited and before and math.dist(at, self._awaited) < math.dist(at, before):
+            before, self._awaited = self._awaited, None
+        self._last = at
+        if before is None:
+            return 0, 0
+        x = (at[0] - before[0]) / scale + self._rest[0]
+        y = (at[1] - before[1]) / scale + self._rest[1]
+        self._rest = math.modf(x)[0], math.modf(y)[0]
+        return int(x), int(y)
+
+    def recentre(self, view: _Point) -> _Point | None:
+        """Return the middle where the pointer has to be moved there: near the view's edge."""
+        if self._last is None or self._awaited is not None:
+            return None
+        middle = view[0] // 2, view[1] // 2
+        if all(abs(a - m) * 2 <= m for a, m in zip(self._last, middle, strict=True)):
+            return None
+        self._awaited = middle
+        return middle
+
+
+class NotchCounter:
+    """Whole notches from fractions."""
+
+    def __init__(self) -> None:
+        self._rest = [0.0, 0.0]
+
+    def turned(self, vertical: float, horizontal: float) -> tuple[int, int]:
+        """Return the notches to send now; positive is down and right."""
+        whole = [0, 0]
+        for axis, turn in enumerate((vertical, horizontal)):
+            # A turn in the other direction drops the fraction of the first.
+            kept = self._rest[axis] if self._rest[axis] * turn > 0 else 0.0
+            self._rest[axis], notches = math.modf(kept + turn)
+            whole[axis] = int(notches)
+        return whole[0], whole[1]

@@ -1,16 +1,17 @@
-"""The guest's picture and cursor in a view: where they are drawn, and which parts again."""
+"""The guest's picture and cursor in a view: their places, and the parts to repaint. I/O-free."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from ..client.frame import Frame
 from ..surface import Cursor, Mode
 from ..surface.geometry import Rect, Region
-from .contract import Backend
+from .contract import Backend, PointerShape
 from .geometry import Placement, Scaling, place, preferred_size, same_size
-from .pointer import Pointing, draws_cursor, pointer_shape
 
 
-class Picture:
+class ViewPicture:
     """The picture of one view.
 
     Attributes:
@@ -83,7 +84,7 @@ class Picture:
 class Cursors:
     """The two cursors of one view: the view's own pointer, and the guest's in the picture."""
 
-    def __init__(self, backend: Backend, picture: Picture) -> None:
+    def __init__(self, backend: Backend, picture: ViewPicture) -> None:
         self._backend, self._picture = backend, picture
         self._cursor: Cursor | None = None
         self._drawn: Rect | None = None
@@ -122,3 +123,38 @@ class Cursors:
         height, width = cursor.shape.shape[:2]
         rect = Rect(cursor.x - cursor.hot_x, cursor.y - cursor.hot_y, width, height)
         return placement.device_rect(rect)
+
+
+class Pointing(NamedTuple):
+    """State that decides which pointers are shown.
+
+    Attributes:
+        controls: Input goes to the guest.
+        absolute: The guest takes positions.
+        grabbed: The guest has the pointer.
+        inside: The view's pointer is over the picture.
+    """
+
+    controls: bool
+    absolute: bool
+    grabbed: bool
+    inside: bool
+
+
+def pointer_shape(pointing: Pointing, cursor: Cursor | None) -> PointerShape:
+    """Return the shape of the view's own pointer."""
+    if not pointing.controls:
+        return PointerShape.ARROW
+    if not pointing.absolute:
+        return PointerShape.HIDDEN if pointing.grabbed else PointerShape.ARROW
+    if cursor is None or not cursor.shape.size:
+        # The guest draws its own pointer, or has none (a text screen).
+        return PointerShape.DOT
+    return PointerShape.GUEST if cursor.visible else PointerShape.HIDDEN
+
+
+def draws_cursor(pointing: Pointing, cursor: Cursor | None) -> bool:
+    """Return True where the picture must contain the guest's cursor: the view's is elsewhere."""
+    if cursor is None or not cursor.visible or not cursor.shape.size:
+        return False
+    return not (pointing.controls and pointing.absolute and pointing.inside)

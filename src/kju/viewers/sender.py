@@ -21,7 +21,7 @@ from ..errors import ClosedError, InputError, KjuError, MachineGoneError, UsageE
 _CLOSE_TIMEOUT = 1.0
 
 
-class Keyboard(Protocol):
+class KeyTarget(Protocol):
     """The part of a machine's keyboard that a view uses."""
 
     def press(self, *keys: str | int) -> object:
@@ -34,7 +34,7 @@ class Keyboard(Protocol):
         """Type a text."""
 
 
-class Pointer(Protocol):
+class PointerTarget(Protocol):
     """The part of a machine's pointer that a view uses."""
 
     def is_absolute(self) -> bool:
@@ -56,7 +56,7 @@ class Pointer(Protocol):
         """Turn the wheel: notches, positive is down and right."""
 
 
-class Key(NamedTuple):
+class SetKey(NamedTuple):
     """A key goes down or up."""
 
     number: int
@@ -69,13 +69,13 @@ class Repeat(NamedTuple):
     number: int
 
 
-class Text(NamedTuple):
+class TypeText(NamedTuple):
     """Characters to type on the guest's layout."""
 
     text: str
 
 
-class Button(NamedTuple):
+class SetButton(NamedTuple):
     """A button goes down or up."""
 
     name: str
@@ -107,7 +107,7 @@ class AskAbsolute(NamedTuple):
     """Ask the host whether the guest takes positions."""
 
 
-Input = Key | Repeat | Text | Button | MoveTo | MoveBy | Turn | AskAbsolute
+Input = SetKey | Repeat | TypeText | SetButton | MoveTo | MoveBy | Turn | AskAbsolute
 
 
 def merged(last: Input, new: Input) -> Input | None:
@@ -116,8 +116,8 @@ def merged(last: Input, new: Input) -> Input | None:
         return new
     if isinstance(last, MoveBy) and isinstance(new, MoveBy):
         return MoveBy(last.dx + new.dx, last.dy + new.dy)
-    if isinstance(last, Text) and isinstance(new, Text):
-        return Text(last.text + new.text)
+    if isinstance(last, TypeText) and isinstance(new, TypeText):
+        return TypeText(last.text + new.text)
     if isinstance(last, AskAbsolute) and isinstance(new, AskAbsolute):
         return new
     return None
@@ -136,8 +136,8 @@ class Sender:
 
     def __init__(
         self,
-        keyboard: Keyboard,
-        pointer: Pointer,
+        keyboard: KeyTarget,
+        pointer: PointerTarget,
         on_absolute: Callable[[bool], None],
         on_error: Callable[[str], None],
         layout: str = "us",
@@ -190,11 +190,13 @@ class Sender:
                 # The guest has changed between absolute and relative: ask for the new kind.
                 if isinstance(item, (MoveTo, MoveBy)):
                     self.send(AskAbsolute())
-                elif isinstance(item, (Key, Text)):
+                elif isinstance(item, (SetKey, TypeText)):
                     self._on_error(str(error))
             except (KjuError, OSError) as error:
                 # Many guests, such as text screens, read no pointer: report only keys.
-                if not isinstance(error, InputError) or isinstance(item, (Key, Repeat, Text)):
+                if not isinstance(error, InputError) or isinstance(
+                    item, (SetKey, Repeat, TypeText)
+                ):
                     self._on_error(str(error))
 
     def _discard(self) -> None:
@@ -206,13 +208,13 @@ class Sender:
     def _perform(self, item: Input) -> None:
         pointer = self._pointer
         match item:
-            case Key(number, down):
+            case SetKey(number, down):
                 (self._keyboard.press if down else self._keyboard.release)(number)
             case Repeat(number):
                 self._keyboard.press(number)
-            case Text(text):
+            case TypeText(text):
                 self._keyboard.type(text, layout=self._layout)
-            case Button(name, down):
+            case SetButton(name, down):
                 (pointer.press if down else pointer.release)(name)
             case MoveTo(x, y):
                 pointer.move(x, y)

@@ -76,7 +76,7 @@ class Attachment(Protocol):
         """Detach."""
 
 
-class Target(Protocol):
+class ViewerTarget(Protocol):
     """Something a viewer shows.
 
     Attributes:
@@ -122,7 +122,7 @@ class MachineTarget:
         self.with_source = with_source
 
     def attach(self, events: InputEvents) -> Attachment:
-        """As `Target.attach`."""
+        """As `ViewerTarget.attach`."""
         role: Role = "control" if self.controls else "view"
         machine = attach(self.name, role)
         try:
@@ -182,7 +182,7 @@ class SurfaceTarget:
         self.name = address
 
     def attach(self, events: InputEvents) -> Attachment:
-        """As `Target.attach`."""
+        """As `ViewerTarget.attach`."""
         attachment = _SurfaceAttachment(open_surface(self.name))
         try:
             attachment.check()

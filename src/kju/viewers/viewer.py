@@ -17,14 +17,14 @@ import time
 
 from ..errors import KjuError
 from ..surface import State
-from .connection import Connection, Shown, Update
-from .contract import Backend, Status
+from .connection import Connection, ScreenUpdate, Shown
+from .contract import Backend, Status, ViewCommand
 from .geometry import Scaling
-from .grab import RELEASE, Command, chord_label
+from .grab import RELEASE, chord_label
 from .guest_input import GuestInput
-from .picture import Cursors, Picture
+from .picture import Cursors, ViewPicture
 from .sender import AskAbsolute
-from .targets import Facts, Target
+from .targets import Facts, ViewerTarget
 
 CONNECTING = "connecting"
 
@@ -52,7 +52,7 @@ class Viewer:
     def __init__(
         self,
         backend: Backend,
-        target: Target,
+        target: ViewerTarget,
         *,
         scaling: Scaling = Scaling.FIT,
         release: str = RELEASE,
@@ -64,7 +64,7 @@ class Viewer:
         self._follow = follow
         self.error: KjuError | OSError | None = None
         self._connection = Connection(target, self, backend.post)
-        self._picture = Picture(backend, scaling)
+        self._picture = ViewPicture(backend, scaling)
         self._cursors = Cursors(backend, self._picture)
         self.input = GuestInput(
             backend, self._connection.send, self._input_changed,
@@ -150,7 +150,7 @@ class Viewer:
         self._connection.send(AskAbsolute())
         self._connection.request_update(self._shown)
 
-    def updated(self, update: Update) -> None:
+    def updated(self, update: ScreenUpdate) -> None:
         """As `Listener.updated`."""
         if update.change.everything:
             self._picture.show(update.frame)
@@ -179,7 +179,7 @@ class Viewer:
         self._show_status()
         if not self._follow and self.error is None:
             self.error = error
-            self.backend.command(Command.CLOSE)
+            self.backend.command(ViewCommand.CLOSE)
 
     def facts_are(self, facts: Facts) -> None:
         """As `Listener.facts_are`."""
@@ -225,7 +225,7 @@ class Viewer:
             self._status = status
             self.backend.show_status(status)
 
-    def _reason(self, update: Update) -> str:
+    def _reason(self, update: ScreenUpdate) -> str:
         """Return the reason why the picture is not live; empty where it is."""
         match update.state:
             case State.PAUSED:

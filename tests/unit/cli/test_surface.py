@@ -1,7 +1,7 @@
 import numpy as np
 
 from kju.cli.surface import heat, heat_picture
-from kju.viewers.terminal.ability import Ability, Colours
+from kju.viewers.terminal.paint import Ability, Colours
 
 PLAIN = Ability(Colours.NONE)
 

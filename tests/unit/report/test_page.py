@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from kju.report.film import Picture, compressed
+from kju.report.film import FilmPicture, compressed
 from kju.report.page import page, plain
-from kju.report.story import Event, Failure, Story
+from kju.report.story import Failure, Story, StoryEvent
 from kju.surface.geometry import Rect
 
 PNG = compressed(np.zeros((48, 64, 4), np.uint8))
@@ -39,7 +39,7 @@ class Parsed(HTMLParser):
 
 
 def story(*events, pictures=2, name="guest", **more):
-    shown = tuple(Picture(float(n), 64, 48, PNG) for n in range(pictures))
+    shown = tuple(FilmPicture(float(n), 64, 48, PNG) for n in range(pictures))
     return Story(name, 1.7e9, 10.0, (("QEMU", "10.0.2"),), shown, events, **more)
 
 
@@ -58,8 +58,8 @@ def test_everything_is_in_the_one_file():
 
 @pytest.mark.parametrize("kind", ["text", "keys", "pointer", "found", "missed", "broken", "note"])
 def test_what_a_guest_wrote_stays_text(kind):
-    event = Event(0.5, 0.6, kind, HOSTILE, answer=HOSTILE)
-    harmless = Parsed(page([story(Event(0.5, 0.6, kind, "x", answer="x"))], title="t"))
+    event = StoryEvent(0.5, 0.6, kind, HOSTILE, answer=HOSTILE)
+    harmless = Parsed(page([story(StoryEvent(0.5, 0.6, kind, "x", answer="x"))], title="t"))
     facts = (("QEMU", HOSTILE),)
     hostile = story(event, name=HOSTILE, forgotten="x")._replace(facts=facts)
     text = page([hostile], title=HOSTILE, failure=Failure(HOSTILE), verdict=HOSTILE)
@@ -80,8 +80,10 @@ def test_a_text_without_end_is_cut():
 
 
 def test_events_stand_with_the_screen_that_was_shown():
-    click = Event(0.5, 0.5, "pointer", "left button at 3, 4", places=((3, 4),))
-    wait = Event(0.2, 1.5, "found", "the text 'x'", "found at 1, 2, 5x6", rect=Rect(1, 2, 5, 6))
+    click = StoryEvent(0.5, 0.5, "pointer", "left button at 3, 4", places=((3, 4),))
+    wait = StoryEvent(
+        0.2, 1.5, "found", "the text 'x'", "found at 1, 2, 5x6", rect=Rect(1, 2, 5, 6)
+    )
     parsed = Parsed(page([story(click, wait)], title="t"))
     order = [a.get("id") or a.get("class") for t, a in parsed.tags if t in ("li", "circle", "rect")]
     assert order == ["m0-0", "pointer", "ring", "dot", "m0-1", "found", None]
@@ -92,13 +94,13 @@ def test_events_stand_with_the_screen_that_was_shown():
 
 
 def test_what_happened_before_any_screen_is_told():
-    parsed = Parsed(page([story(Event(0, 0, "note", "no picture"), pictures=0)], title="t"))
+    parsed = Parsed(page([story(StoryEvent(0, 0, "note", "no picture"), pictures=0)], title="t"))
     assert "no picture" in parsed.words
     assert not parsed.all("img")
 
 
 def test_a_drag_is_a_line():
-    drag = Event(0.5, 0.9, "pointer", "left button", places=((1, 2), (30, 40)))
+    drag = StoryEvent(0.5, 0.9, "pointer", "left button", places=((1, 2), (30, 40)))
     (line,) = Parsed(page([story(drag)], title="t")).all("line")
     assert (line["x1"], line["y1"], line["x2"], line["y2"]) == ("1", "2", "30", "40")
 

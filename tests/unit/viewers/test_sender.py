@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.wait import until
 
 from kju.errors import InputError, MachineGoneError, QemuError, UsageError
-from kju.viewers.sender import Button, Key, MoveBy, MoveTo, Repeat, Sender, Turn, merged
+from kju.viewers.sender import MoveBy, MoveTo, Repeat, Sender, SetButton, SetKey, Turn, merged
 
 
 class Machine:
@@ -75,12 +75,12 @@ def test_a_slow_host_gets_the_newest_position_and_every_key(machine, sender):
     assert machine.entered.wait(10)
     for x in range(1000):
         sender.send(MoveTo(x, 7))
-    sender.send(Button("left", True))
+    sender.send(SetButton("left", True))
     for x in range(1000):
         sender.send(MoveTo(x, 9))
     for number in range(1, 40):
-        sender.send(Key(number, True))
-        sender.send(Key(number, False))
+        sender.send(SetKey(number, True))
+        sender.send(SetKey(number, False))
     sender.send(MoveBy(1, 2))
     sender.send(MoveBy(3, 4))
     machine.go.set()
@@ -92,7 +92,7 @@ def test_a_slow_host_gets_the_newest_position_and_every_key(machine, sender):
 
 
 def test_a_slow_host_gets_no_repeats_that_come_after_the_key_is_up(machine, sender):
-    sender.send(Key(5, True))
+    sender.send(SetKey(5, True))
     until(lambda: machine.got == [("press", 5)])
     machine.go.clear()
     machine.entered.clear()
@@ -100,18 +100,18 @@ def test_a_slow_host_gets_no_repeats_that_come_after_the_key_is_up(machine, send
     assert machine.entered.wait(10)
     for _ in range(100):
         sender.send(Repeat(5))
-    sender.send(Key(5, False))
+    sender.send(SetKey(5, False))
     machine.go.set()
     sender.close()
     assert machine.got == [("press", 5)] * 3 + [("release", 5)]
 
 
 inputs = st.one_of(
-    st.builds(Key, st.integers(1, 9), st.booleans()),
+    st.builds(SetKey, st.integers(1, 9), st.booleans()),
     st.builds(MoveTo, st.integers(0, 9), st.integers(0, 9)),
     st.builds(MoveBy, st.integers(-9, 9), st.integers(-9, 9)),
     st.builds(Turn, st.integers(-2, 2), st.just(0)),
-    st.builds(Button, st.just("left"), st.booleans()),
+    st.builds(SetButton, st.just("left"), st.booleans()),
 )
 
 
@@ -124,7 +124,7 @@ def test_merging_changes_nothing_that_counts(items):
             kept.append(item)
         else:
             kept[-1] = together
-    lossless = (Key, Button, Turn)
+    lossless = (SetKey, SetButton, Turn)
     assert [i for i in kept if isinstance(i, lossless)] == [
         i for i in items if isinstance(i, lossless)
     ]
@@ -141,8 +141,8 @@ def test_a_refused_position_asks_what_the_pointer_is_now(machine, sender, told):
 
 def test_an_error_is_said_and_the_next_key_is_sent(machine, sender, told):
     machine.error = QemuError("QEMU did not take it", "x")
-    sender.send(Key(1, True))
-    sender.send(Key(1, False))
+    sender.send(SetKey(1, True))
+    sender.send(SetKey(1, False))
     sender.close()
     assert told == ["QEMU did not take it"]
     assert machine.got == [("release", 1)]
@@ -151,12 +151,12 @@ def test_an_error_is_said_and_the_next_key_is_sent(machine, sender, told):
 def test_what_was_for_a_machine_that_has_gone_is_for_nobody(machine, sender, told):
     machine.go.clear()
     machine.error = MachineGoneError("gone", "x")
-    sender.send(Key(1, True))
+    sender.send(SetKey(1, True))
     assert machine.entered.wait(10)
-    sender.send(Key(2, True))
+    sender.send(SetKey(2, True))
     machine.go.set()
     sender.close()
-    sender.send(Key(3, True))
+    sender.send(SetKey(3, True))
     assert machine.got == []
     assert told == []
 
@@ -166,6 +166,6 @@ def test_a_guest_that_reads_no_pointer_is_nothing_to_say(machine, sender, told):
     sender.send(MoveTo(1, 1))
     until(lambda: machine.error is None)
     machine.error = InputError("nothing in the guest reads its keyboard")
-    sender.send(Key(1, True))
+    sender.send(SetKey(1, True))
     sender.close()
     assert told == ["nothing in the guest reads its keyboard"]

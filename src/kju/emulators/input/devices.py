@@ -157,9 +157,10 @@ class InputLog:
         self._log = BoundedLog(path, note="")
         self._began = time.monotonic()
 
-    def keys(self, console: int, steps: Sequence[Step]) -> None:
-        """Log keyboard steps that were sent together."""
-        self._log.write(encode(Input(self._now(), console, keys=list(steps))))
+    def keys(self, console: int, steps: Sequence[Step], *, caps_lock: bool = False) -> None:
+        """Log keyboard steps that were sent together, and whether Caps Lock was on."""
+        entry = Input(self._now(), console, keys=list(steps), caps_lock=caps_lock)
+        self._log.write(encode(entry))
 
     def pointer(self, console: int, action: Action) -> None:
         """Log an action of the pointer."""

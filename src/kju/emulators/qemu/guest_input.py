@@ -140,7 +140,7 @@ class QemuInput:
         # it whose press it did not receive by it.
         for step in steps:
             await self._bus().key(number, *step)
-        self._log.keys(index, steps)
+        self._log.keys(index, steps, caps_lock=self._has_caps_lock(index))
         self._note_keys(index, steps)
         return mark
 
@@ -149,8 +149,9 @@ class QemuInput:
         mark = self._next_mark(index)
         taken = self._begin(events.keys(steps, reports=self._keyboard_pace.reports))
         # After the line was written: the comparing thread takes the interpreter's lock on waking.
+        caps_lock = self._has_caps_lock(index)
         self._note_keys(index, steps)
-        taken.add_done_callback(functools.partial(self._log_keys, index, steps))
+        taken.add_done_callback(functools.partial(self._log_keys, index, steps, caps_lock))
         return Begun(mark, taken)
 
     def _note_keys(self, index: int, steps: Sequence[Step]) -> None:
@@ -160,9 +161,16 @@ class QemuInput:
             console.runner.note_input()
             console.devices.lamps.sent(steps)
 
-    def _log_keys(self, index: int, steps: Sequence[Step], taken: asyncio.Future[None]) -> None:
+    def _has_caps_lock(self, index: int) -> bool:
+        """Return whether the lamp of Caps Lock is on; it may change when QEMU acknowledges keys."""
+        lamps = self._consoles[index].devices.lamps.now if self._consoles else None
+        return lamps is not None and lamps.caps
+
+    def _log_keys(
+        self, index: int, steps: Sequence[Step], caps_lock: bool, taken: asyncio.Future[None]
+    ) -> None:
         if not taken.cancelled() and taken.exception() is None:
-            self._log.keys(index, steps)
+            self._log.keys(index, steps, caps_lock=caps_lock)
 
     async def _send_pointer(self, index: int, report: Sequence[Event]) -> Mark:
         mark = self._next_mark(index)

@@ -1,1 +1,141 @@
-"""The Qt viewer: `widget` shows one screen, `window` is around it, `view` is `kju view`."""
+"""The window of `kju view`: start Qt, show one machine, run Qt's loop."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ... import extras
+from ...client.targets import attach_to_look, check_console
+from ...errors import UsageError
+from ...signals import ending_signals
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QApplication
+
+_LIBRARIES = (
+    "on Debian: apt install libegl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0"
+    " libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xkb1"
+)
+
+
+def view(
+    name: str, *, console: int, scale: str, full_screen: bool, view_only: bool, release_key: str
+) -> None:
+    """Show a machine in a window until the window is closed; the machine keeps running.
+
+    Raises:
+        MachineNotFoundError: No machine of this name is running.
+        UsageError: Unknown console, scale or key, or no display.
+        MissingError: The extra ``desktop`` is not installed.
+    """
+    from ..geometry import scaling_of
+    from ..grab import ViewKeys
+
+    extras.require("desktop", "a window")
+    scaling = scaling_of(scale)
+    ViewKeys(release_key)
+    with attach_to_look(name) as machine:
+        check_console(machine, console)
+    app = _application()
+    from .widget import ScreenView
+    from .window import MachineWindow
+
+    screen = ScreenView()
+    screen.show_machine(
+        name, console=console, view_only=view_only, scaling=scaling, release=release_key
+    )
+    window = MachineWindow(screen)
+    if full_screen:
+        window.set_full_screen(True)
+    else:
+        window.show()
+    status = _run(app)
+    if status:
+        raise SystemExit(status)
+
+
+def _application() -> QApplication:
+    """Return Qt's application.
+
+    Raises:
+        UsageError: There is no display, or Qt cannot use it. Qt itself would abort the process.
+    """
+    platform = os.environ.get("QT_QPA_PLATFORM", "")
+    if not platform and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise UsageError(
+            "cannot open a window without a display: neither DISPLAY nor WAYLAND_DISPLAY is set;"
+            " use the terminal: kju watch NAME"
+        )
+    try:
+        import PySide6
+        from PySide6.QtWidgets import QApplication
+    except ImportError as error:
+        raise UsageError(f"Qt cannot be loaded: {error}; {_LIBRARIES}") from error
+    if sys.version_info < (3, 12) and PySide6.__version_info__[:2] == (6, 12):
+        how = extras.install_command("desktop")
+        raise UsageError(f"PySide6 6.12 crashes Python 3.11; install another version: {how}")
+    if platform == "xcb" or not (platform or os.environ.get("WAYLAND_DISPLAY")):
+        _check_x11()
+    app = QApplication(["kju"])
+    app.setApplicationDisplayName("")
+    app.setDesktopFileName("kju")
+    return app
+
+
+def _check_x11() -> None:
+    """Check the libraries that Qt needs for X11; Qt's own message names a wrong one.
+
+    Raises:
+        UsageError: A library is missing, or the display does not answer.
+    """
+    from PySide6.QtCore import QLibraryInfo
+
+    plugins = Path(QLibraryInfo.path(QLibraryInfo.LibraryPath.PluginsPath))
+    try:
+        ctypes.CDLL(str(plugins / "platforms" / "libqxcb.so"))
+    except OSError as error:
+        raise UsageError(f"Qt cannot open windows on X11 here: {error}; {_LIBRARIES}") from error
+    x11 = ctypes.CDLL("libX11.so.6")  # a dependency of libqxcb, which is loaded
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    display = x11.XOpenDisplay(None)
+    if not display:
+        raise UsageError(
+            f"cannot connect to the display {os.environ.get('DISPLAY', '')!r}; check DISPLAY"
+        )
+    x11.XCloseDisplay(ctypes.c_void_p(display))
+
+
+def _run(app: QApplication) -> int:
+    """Run Qt's loop; return the exit status for the signal that ended it, else 0."""
+    import socket
+
+    from PySide6.QtCore import QSocketNotifier
+
+    asked: list[int] = []
+
+    def end(number: int, frame: object) -> None:
+        asked.append(128 + number)
+        app.closeAllWindows()
+
+    # Python runs signal handlers between its own instructions, and Qt's loop executes none while
+    # it sleeps: the wake-up descriptor makes it run one.
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        waker = QSocketNotifier(ours.fileno(), QSocketNotifier.Type.Read)
+        waker.activated.connect(lambda: ours.recv(64))
+        before = signal.set_wakeup_fd(theirs.fileno())
+        for number in ending_signals():
+            signal.signal(number, end)
+        try:
+            app.exec()
+        finally:
+            signal.set_wakeup_fd(before)
+            waker.setEnabled(False)
+    return asked[-1] if asked else 0

@@ -40,11 +40,9 @@ from ...escaping import one_line
 from ...keys import from_x11
 from ...surface import Cursor
 from ...surface.geometry import Rect
-from ..contract import Backend, Status
+from ..contract import Backend, PointerShape, Status, ViewCommand
 from ..geometry import Placement, Scaling, device_pixel, device_size, logical_rect
-from ..grab import Command
-from ..pointer import PointerShape
-from ..repeats import HOLD_MS, KeyEvent, Repeats
+from ..grab import HOLD_MS, KeyEvent, Repeats
 from ..targets import MachineTarget
 from ..viewer import Viewer
 
@@ -387,7 +385,7 @@ class QtBackend(Backend):
     def notify(self, message: str) -> None:
         self._view.noted.emit(message)
 
-    def command(self, command: Command) -> None:
+    def command(self, command: ViewCommand) -> None:
         self._view.commanded.emit(command)
 
 

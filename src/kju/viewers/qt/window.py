@@ -14,9 +14,8 @@ from ...errors import KjuError
 from ...escaping import one_line
 from ...files import make_folders
 from ...keys import NUMBERS
-from ..contract import Status
+from ..contract import Status, ViewCommand
 from ..geometry import Scaling
-from ..grab import Command
 from .widget import BACKGROUND, ScreenView
 
 _STRIP = """
@@ -88,9 +87,9 @@ class MachineWindow(QWidget):
         for action in (self._grab, send):
             action.setVisible(not viewer.view_only)
         self._menu.addSeparator()
-        self._full = self._add_command(f"Full screen\t{key}+F", Command.FULL_SCREEN)
+        self._full = self._add_command(f"Full screen\t{key}+F", ViewCommand.FULL_SCREEN)
         self._full.setCheckable(True)
-        self._add_command(f"Screenshot\t{key}+S", Command.SCREENSHOT)
+        self._add_command(f"Screenshot\t{key}+S", ViewCommand.SCREENSHOT)
         scales = self._menu.addMenu("Scale")
         group = QActionGroup(self)
         for scaling, label in _SCALES.items():
@@ -100,9 +99,9 @@ class MachineWindow(QWidget):
             action.triggered.connect(lambda _=False, wanted=scaling: viewer.set_scaling(wanted))
             group.addAction(action)
         self._menu.addSeparator()
-        self._add_command(f"Close; the machine keeps running\t{key}+W", Command.CLOSE)
+        self._add_command(f"Close; the machine keeps running\t{key}+W", ViewCommand.CLOSE)
 
-    def _add_command(self, label: str, command: Command) -> QAction:
+    def _add_command(self, label: str, command: ViewCommand) -> QAction:
         action = self._menu.addAction(label)
         action.triggered.connect(lambda: self.command(command))
         return action
@@ -128,14 +127,14 @@ class MachineWindow(QWidget):
 
     # ---- Commands
 
-    def command(self, command: Command) -> None:
+    def command(self, command: ViewCommand) -> None:
         """Execute a command from the keyboard or the menu."""
         match command:
-            case Command.FULL_SCREEN:
+            case ViewCommand.FULL_SCREEN:
                 self.set_full_screen(not self.isFullScreen())
-            case Command.SCREENSHOT:
+            case ViewCommand.SCREENSHOT:
                 self.view.viewer.save(_picture_path(self.view.viewer.name))
-            case Command.CLOSE:
+            case ViewCommand.CLOSE:
                 self.close()
 
     def set_full_screen(self, on: bool) -> None:

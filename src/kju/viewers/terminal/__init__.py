@@ -1,5 +1,5 @@
 """The terminal back end of `kju watch`.
 
-`ability`, `canvas`, `dots`, `heat`, `input`, `keyboard`, `paint` and `status` are I/O-free;
-`backend`, `lines`, `tty` and `view` are the shell.
+`canvas`, `paint`, `parser` and `status_line` are I/O-free; `backend`, `tty` and `view` are the
+shell.
 """

@@ -20,13 +20,11 @@ from ...escaping import one_line
 from ...surface import Cursor
 from ...surface.consumer import blend_cursor
 from ...surface.geometry import Rect
-from ..contract import Backend, Status
+from ..contract import Backend, PointerShape, Status, ViewCommand
 from ..geometry import Placement
-from ..grab import Command
-from ..pointer import PointerShape
-from .ability import Ability
 from .canvas import Canvas
-from .status import Rate, fitted, status_parts
+from .paint import Ability
+from .status_line import Rate, fitted, status_parts
 from .tty import Tty
 
 if TYPE_CHECKING:
@@ -90,7 +88,7 @@ class TerminalBackend(Backend):
         self._cost = 0.0
         self._painted = 0  # the version of the last painting
         self._changes, self._drawn = Rate(), Rate()
-        self.commands: collections.deque[Command] = collections.deque()
+        self.commands: collections.deque[ViewCommand] = collections.deque()
 
     # ---- The loop
 
@@ -191,5 +189,5 @@ class TerminalBackend(Backend):
     def notify(self, message: str) -> None:
         self._note = message, time.monotonic() + _NOTE_SECONDS
 
-    def command(self, command: Command) -> None:
+    def command(self, command: ViewCommand) -> None:
         self.commands.append(command)

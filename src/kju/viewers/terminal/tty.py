@@ -23,7 +23,7 @@ from types import FrameType
 from typing import Any, Self
 
 from ...signals import ending_signals
-from .input import POP_KITTY, PUSH_KITTY, QUERY_KITTY, START_REPORTS, STOP_REPORTS
+from .parser import POP_KITTY, PUSH_KITTY, QUERY_KITTY, START_REPORTS, STOP_REPORTS
 
 # Alternate screen, cursor hidden, no wrapping at the right edge.
 _ENTER = b"\x1b[?1049h\x1b[?25l\x1b[?7l"

@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 
 from ...keys import NUMBERS
+from ..contract import ViewCommand
 from ..geometry import Scaling
-from ..grab import RELEASE, Command
-from ..targets import Target
+from ..grab import RELEASE
+from ..targets import ViewerTarget
 from ..viewer import Viewer
-from .ability import Ability, ability
 from .backend import TerminalBackend
-from .input import (
+from .paint import Ability, ability
+from .parser import (
     ChordTyped,
     Event,
     FocusChanged,
@@ -57,7 +58,7 @@ class TerminalView:
         self,
         terminal: Tty,
         can: Ability,
-        target: Target,
+        target: ViewerTarget,
         *,
         scaling: Scaling = Scaling.SHRINK,
         release: str = RELEASE,
@@ -133,21 +134,21 @@ class TerminalView:
         keyboard = self.viewer.input
         if numbers == _LEAVE_CHORD and not keyboard.grabbed:
             # Not key by key: the guest would see Ctrl alone, which some programs react to.
-            self.backend.command(Command.CLOSE)
+            self.backend.command(ViewCommand.CLOSE)
             return
         for number in numbers:
             keyboard.key(number, True)
         for number in reversed(numbers):
             keyboard.key(number, False)
 
-    def _execute(self, command: Command) -> None:
+    def _execute(self, command: ViewCommand) -> None:
         match command:
-            case Command.CLOSE:
+            case ViewCommand.CLOSE:
                 self.closed = True
-            case Command.SCREENSHOT:
+            case ViewCommand.SCREENSHOT:
                 name = Path(self.viewer.name).name
                 self.viewer.save(Path.cwd() / time.strftime(f"{name}-%Y%m%d-%H%M%S.png"))
-            case Command.FULL_SCREEN:
+            case ViewCommand.FULL_SCREEN:
                 self.backend.notify("a terminal view has no full screen")
 
 
@@ -157,7 +158,7 @@ def terminal_ability() -> Ability:
 
 
 def show(
-    target: Target,
+    target: ViewerTarget,
     *,
     release: str = RELEASE,
     follow: bool = False,

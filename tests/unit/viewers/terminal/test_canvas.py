@@ -5,8 +5,8 @@ from support.vt import Terminal
 
 from kju.surface.geometry import Rect
 from kju.viewers.geometry import Scaling, place
-from kju.viewers.terminal.ability import Ability, Colours
 from kju.viewers.terminal.canvas import Canvas
+from kju.viewers.terminal.paint import Ability, Colours
 
 TRUE = Ability(Colours.TRUE)
 

@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from support.vt import Terminal, indexed
 
-from kju.viewers.terminal.ability import Ability, Colours, ability
-from kju.viewers.terminal.paint import BLANK, RAMP, blank, diff, quantise
+from kju.viewers.terminal.paint import BLANK, RAMP, Ability, Colours, ability, blank, diff, quantise
 
 TRUE, MANY, NONE = (Ability(colours) for colours in (Colours.TRUE, Colours.MANY, Colours.NONE))
 few = st.sampled_from([BLANK, 0, 16, 231, 255])

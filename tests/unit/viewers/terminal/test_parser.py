@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kju.keys import NUMBERS
-from kju.viewers.terminal.input import (
+from kju.viewers.terminal.parser import (
+    LETTERS,
+    NUMBERED,
     ChordTyped,
     FocusChanged,
     InputParser,
@@ -20,7 +22,6 @@ from kju.viewers.terminal.input import (
     TextTyped,
     WheelTurned,
 )
-from kju.viewers.terminal.keyboard import LETTERS, NUMBERED
 
 
 def parsed(data, kitty=False, flush=True):

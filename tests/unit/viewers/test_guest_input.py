@@ -1,19 +1,11 @@
-"""Distances from positions, notches from fractions, and what pointers look like."""
+"""Distances from positions, and notches from fractions."""
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kju.surface import Cursor
-from kju.viewers.pointer import PointerShape, Pointing, Relative, Wheel, draws_cursor, pointer_shape
-
-SHAPE = np.zeros((4, 4, 4), np.uint8)
-SHOWN = Cursor(1, True, 5, 5, 0, 0, SHAPE)
-HIDDEN = SHOWN._replace(visible=False)
-NONE = SHOWN._replace(shape=SHAPE[:0, :0])
+from kju.viewers.guest_input import NotchCounter, Relative
 
 
 @given(
@@ -45,35 +37,14 @@ def test_no_distance_is_lost_or_made_up_when_the_pointer_is_recentre(steps, scal
 
 @given(st.lists(st.floats(0.01, 3)))
 def test_fractions_of_notches_add_up(turns):
-    wheel = Wheel()
+    wheel = NotchCounter()
     total = sum(wheel.turned(turn, 0)[0] for turn in turns)
     assert sum(turns) - 1.001 < total <= sum(turns) + 0.001
 
 
 def test_a_wheel_turned_back_starts_afresh():
-    wheel = Wheel()
+    wheel = NotchCounter()
     assert wheel.turned(0.75, 0) == (0, 0)
     assert wheel.turned(-0.75, 0) == (0, 0)
     assert wheel.turned(-0.25, 0) == (-1, 0)
     assert wheel.turned(0, 2) == (0, 2)
-
-
-@pytest.mark.parametrize(
-    ("pointing", "cursor", "look", "drawn"),
-    [
-        (Pointing(True, True, False, True), SHOWN, PointerShape.GUEST, False),
-        (Pointing(True, True, False, True), HIDDEN, PointerShape.HIDDEN, False),
-        (Pointing(True, True, False, True), NONE, PointerShape.DOT, False),
-        (Pointing(True, True, False, True), None, PointerShape.DOT, False),
-        # Somebody else moves the guest's pointer: seen where it is.
-        (Pointing(True, True, False, False), SHOWN, PointerShape.GUEST, True),
-        (Pointing(True, False, False, True), SHOWN, PointerShape.ARROW, True),
-        (Pointing(True, False, True, True), SHOWN, PointerShape.HIDDEN, True),
-        (Pointing(True, False, True, True), NONE, PointerShape.HIDDEN, False),
-        (Pointing(False, True, False, True), SHOWN, PointerShape.ARROW, True),
-        (Pointing(False, True, False, True), HIDDEN, PointerShape.ARROW, False),
-    ],
-)
-def test_one_pointer_is_to_be_seen(pointing, cursor, look, drawn):
-    assert pointer_shape(pointing, cursor) is look
-    assert draws_cursor(pointing, cursor) is drawn

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kju.surface.geometry import Rect
 from kju.viewers.geometry import Scaling, place
-from kju.viewers.terminal.dots import mean_colour, sample, source_rect
+from kju.viewers.terminal.canvas import mean_colour, sample, source_rect
 
 sides = st.integers(1, 90)
 views = st.tuples(st.integers(1, 60), st.integers(1, 60))

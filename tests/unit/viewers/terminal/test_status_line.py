@@ -3,7 +3,7 @@ import json
 from kju.surface import Mode, State
 from kju.surface.formats import XR24
 from kju.viewers.contract import Status
-from kju.viewers.terminal.status import Rate, SurfaceStatus, fitted, status_parts
+from kju.viewers.terminal.status_line import Rate, SurfaceStatus, fitted, status_parts
 
 MODE = Mode(640, 480, 2560, XR24, 1)
 LIVE = SurfaceStatus("it", MODE, 42, 12.34, "display1-map", State.LIVE)

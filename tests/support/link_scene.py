@@ -33,7 +33,7 @@ def free_port() -> int:
 
 
 class Screen:
-    """What is served: told of each change by the test."""
+    """A screen that the test changes."""
 
     def __init__(self, producer: Producer) -> None:
         self.producer = producer

@@ -136,7 +136,7 @@ def read_key(data: bytes) -> Ed25519PrivateKey:
     """Read an Ed25519 key in PEM.
 
     Raises:
-        UsageError: It is not one.
+        UsageError: It is not an Ed25519 key.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key

@@ -49,8 +49,8 @@ log = logging.getLogger(__name__)
 #: Seconds until another session begins: after one has ended, and in place of one whose greeting
 #: does not finish.
 RECONNECT_TIME, GREETING_TIMEOUT = 1.0, 5.0
-#: Seconds between two complaints of a member of an audience.
-COMPLAINT_INTERVAL = 2.5
+#: Seconds between two requests of a member of an audience for a restart.
+RESTART_REQUEST_INTERVAL = 2.5
 #: Seconds from a refusal without proof to the end of the session.
 REFUSAL_TIME = 3.0
 #: Seconds between two `KeepAlive` messages of a member of an audience.
@@ -66,7 +66,7 @@ class _Callbacks(NamedTuple):
 
 
 class _SessionOptions(NamedTuple):
-    """The wishes of each session: see `messages.SessionHello`."""
+    """The options of each session: see `messages.SessionHello`."""
 
     role: Role
     user: str
@@ -81,7 +81,7 @@ class _Times:
 
     def __init__(self) -> None:
         self.started = self.hinted = 0.0
-        self.complained = self.kept_alive = float("-inf")
+        self.restart_requested = self.kept_alive = float("-inf")
         #: `Losses.missing_since` when the thread began to draw.
         self.missing_since: float | None = None
 
@@ -95,7 +95,7 @@ class Mirror:
         target: The surface.
         role: The wanted role.
         user: The user's name.
-        prove: Makes what answers the challenge of one session.
+        prove: Creates the authentication of one session.
         audience: Join the audience; its members share one stream and have the role `view`.
         lossy: Accept photographic areas as JPEG first.
         codec: The preferred codec; empty for the best one.
@@ -279,7 +279,7 @@ class Mirror:
         if silent > limit:
             self._connect()
         elif receiver.stage is Stage.GREETED:
-            # The sender may not have been there for the last hello. It ignores a repeated one.
+            # The sender may have missed the last hello. It ignores a repeated one.
             self._engine.put_reliable(self._link.key, receiver.encode(receiver.hello))
 
     def _accept_hint(self, now: float) -> None:
@@ -384,9 +384,12 @@ class Mirror:
         if is_member and now > times.kept_alive + KEEP_ALIVE_INTERVAL:
             times.kept_alive = now
             engine.put_reliable(key, receiver.encode(messages.KeepAlive()))
-        if receiver.is_complaint_due and now > times.complained + COMPLAINT_INTERVAL:
-            times.complained = now
-            engine.put_reliable(key, receiver.encode(receiver.complaint()))
+        if (
+            receiver.is_restart_request_due
+            and now > times.restart_requested + RESTART_REQUEST_INTERVAL
+        ):
+            times.restart_requested = now
+            engine.put_reliable(key, receiver.encode(receiver.restart_request()))
 
 
 def check_codec(codec: str, *, lossy: bool) -> None:

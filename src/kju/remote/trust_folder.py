@@ -75,7 +75,7 @@ class TrustFolder:
         Viewers that connect to them reject the certificate.
 
         Raises:
-            UsageError: There is no certificate.
+            UsageError: The certificate is missing.
         """
         return certificates.unnamed(certificates.read(self._read(f"{kind}.pem")), addresses)
 

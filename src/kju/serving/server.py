@@ -38,7 +38,7 @@ INPUT_TIMEOUT = 60.0
 
 _decode = msgspec.msgpack.Decoder(Keys | Point).decode
 
-#: Returns who decides about the viewers of a screen.
+#: Returns the `Admit` of a screen, by the name of the screen.
 AdmitTo = Callable[[str], Admit]
 
 

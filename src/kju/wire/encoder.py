@@ -22,7 +22,7 @@ from ..surface.formats import BYTES_PER_PIXEL
 from ..surface.geometry import Rect
 from . import _wire, codecs
 from .codecs import jpeg
-from .codecs.base import MAX_BLOCK
+from .codecs.block_codec import MAX_BLOCK
 from .messages import MAX_MESSAGE, SessionHello
 from .photos import ExactPolicy, PhotoPolicy
 from .steps import MIN_MOVING_PIXELS, Block, Move, Pictures, Step, StepLog, bounded

@@ -43,14 +43,14 @@ pytest.importorskip("cryptography")
 
 
 def viewer_of(where: Engine, trust: Trust, user: str = "ann", *, audience: bool = False) -> Mirror:
-    """A mirror of the screen by this user."""
+    """Return a mirror of the screen by this user."""
     role: Role = "view" if audience else "control"
     prove = Prover(trust, user, NAME)
     return Mirror(where, NAME, surface(), role, user=user, prove=prove, audience=audience)
 
 
 def impostor(lab: Trust, tmp_path: Path, kind: Kind) -> Trust:
-    """A computer of the same authority that pretends to serve the screen."""
+    """Return a host of the same authority that pretends to serve the screen."""
     made = Trust(tmp_path / "eve")
     made.import_bundle(lab.host_bundle("eve", ["eve"], kind))
     for suffix in ("pem", "key") if kind == "router" else ():
@@ -105,7 +105,7 @@ async def test_an_impostor_that_answers_a_reconnection_receives_nothing(
 async def test_a_refusal_in_the_senders_name_does_not_keep_a_viewer_out(
     lab: Trust, tmp_path: Path, open_link: OpenLink
 ) -> None:
-    """Somebody on the network answers every hello first: only the sender's own words count."""
+    """An attacker answers every hello first: only the sender's proof counts."""
     here, there, served = await open_link(new_screen(), Authenticator(lab, NAME))
     came = served._on_data
 
@@ -162,7 +162,7 @@ async def test_an_input_that_timed_out_ends_the_session_and_is_not_done_later(
     monkeypatch: pytest.MonkeyPatch,
     open_link: OpenLink,
 ) -> None:
-    """A router keeps a key and releases it when its user has given it up."""
+    """A router delays a key until its user has stopped waiting for it."""
     monkeypatch.setattr(mirror_module, "INPUT_TIMEOUT", 0.5)
     done: list[bytes] = []
 
@@ -194,7 +194,7 @@ async def test_an_input_that_timed_out_ends_the_session_and_is_not_done_later(
 async def test_an_input_of_a_session_that_ended_is_not_done_in_the_next(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, open_link: OpenLink
 ) -> None:
-    """A router keeps a key, makes the viewer connect again, and keeps the old session's token."""
+    """A router delays a key, makes the viewer reconnect, and keeps the old session's token."""
     done: list[bytes] = []
 
     async def note(viewer: ServedViewer, body: bytes) -> InputDone:
@@ -253,7 +253,7 @@ async def test_a_user_does_not_end_a_session_of_another_user(
 async def test_a_flood_of_greetings_in_her_name_does_not_shut_a_user_out(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Her proof takes a while (a far link), in which the flood fills all places once more."""
+    """Her proof takes long (a distant link); meanwhile the flood fills all places again."""
     monkeypatch.setattr(served_viewers, "MAX_GREETING", 16)
     greeted: list[SessionHello] = []
     sender = Authenticator(lab, NAME)
@@ -273,7 +273,7 @@ async def test_a_flood_of_greetings_in_her_name_does_not_shut_a_user_out(
         there.put_reliable = lambda *what: held.append(what)  # type: ignore[method-assign]
 
         async def flood() -> None:
-            """What she says comes when all places have been taken once more."""
+            """Delay her messages until the flood has filled all places again."""
             while flooding:
                 late, before = held[:], len(greeted)
                 held.clear()
@@ -296,7 +296,7 @@ async def test_audience_places_become_free_when_their_viewers_are_silent(
     monkeypatch: pytest.MonkeyPatch,
     open_link: OpenLink,
 ) -> None:
-    """Who has no token and says nothing more: a crash, or somebody who takes all places."""
+    """Members without a token and messages: crashed ones, or an attacker who fills all places."""
     monkeypatch.setattr(served_viewers, "MAX_MEMBERS", 3)
     monkeypatch.setattr(served_viewers, "MEMBER_TIMEOUT", 1.5)
     monkeypatch.setattr(served_viewers, "CHECK_INTERVAL", 0.1)
@@ -388,9 +388,9 @@ async def test_a_former_member_cannot_read_messages_to_the_audience(
 async def test_dead_leaders_hold_an_audience_up_once(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A crowd of one user's mirrors that says it is there, and acknowledges nothing."""
+    """Many mirrors of one user are alive and acknowledge nothing."""
     monkeypatch.setattr(audience_module, "LEADER_TIMEOUT", 30.0)
-    monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
+    monkeypatch.setattr(mirror_module, "RESTART_REQUEST_INTERVAL", 0.3)
     place = f"tcp/127.0.0.1:{free_port()}"
     rng, screen = np.random.default_rng(1), new_screen()
     ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)

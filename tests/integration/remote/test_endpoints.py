@@ -1,4 +1,4 @@
-"""Connections that send nothing do not keep others out."""
+"""Silent connections do not block others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytest.importorskip("zenoh")
 
 
 async def test_idle_connections_do_not_keep_others_out() -> None:
-    """More connections that say nothing than zenoh keeps pending by default, for 10 s."""
+    """More silent connections than zenoh keeps pending by default, for 10 s."""
     port = free_port()
     async with engine(listen=[f"tcp/127.0.0.1:{port}"]):
         idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(500)]
@@ -35,7 +35,7 @@ async def test_idle_connections_do_not_keep_others_out() -> None:
 
 
 async def test_a_router_raises_its_limit_of_open_files_for_idle_connections() -> None:
-    """More connections that say nothing than the soft limit allows, for 2 s."""
+    """More silent connections than the soft limit allows, for 2 s."""
     place = f"tcp/127.0.0.1:{(port := free_port())}"
     kju = [sys.executable, "-m", "kju.cli", "router", "--listen", place]
     router = await asyncio.create_subprocess_exec(

@@ -44,14 +44,14 @@ HELLO = SessionHello(1, "view", ["zstd"], 1 << 20)
 
 
 def says(where: Engine, message: object, number: str = "") -> str:
-    """Say something as a viewer that has no inlet; returns which."""
+    """Send a message as a viewer without a mirror; return the viewer's id."""
     number = number or os.urandom(16).hex()
     where.put_reliable(addresses.from_viewer(NAME, number), encode(message))  # type: ignore[arg-type]
     return number
 
 
 async def test_others_on_the_network_neither_read_nor_speak(lab: Trust) -> None:
-    """Whoever a router lets in hears everything, and may say anything."""
+    """A client of a router receives all messages, and may send any."""
     secret, acted = b"the password is secret", []
 
     async def note(viewer: ServedViewer, body: bytes) -> InputDone:
@@ -113,7 +113,7 @@ async def test_another_member_leads_when_the_leader_is_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(audience_module, "LEADER_TIMEOUT", 0.5)
-    monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
+    monkeypatch.setattr(mirror_module, "RESTART_REQUEST_INTERVAL", 0.3)
     monkeypatch.setattr(sender_module, "RESTART_INTERVAL", 0.2)
     place = f"tcp/127.0.0.1:{free_port()}"
     rng, screen, target = np.random.default_rng(1), new_screen(), surface()
@@ -140,8 +140,8 @@ async def test_another_member_leads_when_the_leader_is_silent(
 async def test_a_leader_that_goes_with_a_full_window_is_followed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The next one lacks what was under way, and says so: that must empty the window."""
-    monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
+    """The next leader lacks the messages in flight: its request must empty the window."""
+    monkeypatch.setattr(mirror_module, "RESTART_REQUEST_INTERVAL", 0.3)
     monkeypatch.setattr(sender_module, "RESTART_INTERVAL", 0.2)
     place = f"tcp/127.0.0.1:{free_port()}"
     rng, screen = np.random.default_rng(1), new_screen()
@@ -186,7 +186,7 @@ async def test_an_invalid_acknowledgement_ends_only_its_member(open_link: OpenLi
 
 
 async def test_a_viewer_that_answers_nothing_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its token does not count: anybody on the network can have that."""
+    """A token does not count: anybody on the network can declare it."""
     monkeypatch.setattr(served_viewers, "VIEWER_TIMEOUT", 1.5)
     gone: list[ServedViewer] = []
     place = f"tcp/127.0.0.1:{free_port()}"
@@ -248,7 +248,7 @@ async def test_a_control_viewer_counts_toward_the_limit_of_viewers(
     monkeypatch: pytest.MonkeyPatch,
     open_link: OpenLink,
 ) -> None:
-    """A hello for the audience with the role control is no member's."""
+    """A viewer with the role control does not become a member of the audience."""
     monkeypatch.setattr(served_viewers, "MAX_VIEWERS", 2)
     _, there, served = await open_link(new_screen())
     for _ in range(2):
@@ -353,7 +353,7 @@ async def test_a_viewer_that_rejects_the_sender_is_logged_there(
 
 
 async def test_pings_alone_do_not_keep_a_picture_live(open_link: OpenLink) -> None:
-    """The sender may repeat what was lost for two seconds before it pings."""
+    """The sender may send lost messages again for two seconds before it pings."""
     rng, screen, target = np.random.default_rng(1), new_screen(), surface()
     here, there, _ = await open_link(screen)
     viewer = Mirror(there, NAME, target)

@@ -1,4 +1,4 @@
-"""A screen and its viewers over zenoh on this computer: through links that end and come back."""
+"""A screen and its viewers over zenoh on this computer, with links that end and return."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ async def test_an_audience_shares_one_stream_and_one_member_leads(
     monkeypatch: pytest.MonkeyPatch,
     open_link: OpenLink,
 ) -> None:
-    monkeypatch.setattr(mirror_module, "COMPLAINT_INTERVAL", 0.3)
+    monkeypatch.setattr(mirror_module, "RESTART_REQUEST_INTERVAL", 0.3)
     monkeypatch.setattr(sender_module, "RESTART_INTERVAL", 0.2)
     rng, screen = np.random.default_rng(1), new_screen()
     targets = [surface() for _ in range(6)]
@@ -130,7 +130,7 @@ async def test_an_audience_shares_one_stream_and_one_member_leads(
     viewers = [Mirror(there, NAME, t, "view", audience=True) for t in targets]
 
     async def drawn(watching: list[Producer]) -> int:
-        """Bytes for ten drawings, once all who watch show the last."""
+        """Return the bytes of ten drawings, after all viewers show the last one."""
         before = served.delivery.sent
         for _ in range(10):
             screen.draw(rng)
@@ -260,13 +260,13 @@ async def test_through_a_router() -> None:
 
 
 def ways(where: Engine) -> set[str]:
-    """What its links are good for."""
+    """Return the reliabilities of the links."""
     links = where.session.info.links()  # type: ignore[no-untyped-call]
     return {str(link.reliability).rpartition(".")[2] for link in links}
 
 
 def both_ways(tmp_path: Path, protocol: str) -> tuple[Tls | None, Tls | None]:
-    """Certificates for either end, where they are wanted."""
+    """Return certificates for each end, or None."""
     if protocol == "tcp":
         return None, None
     pytest.importorskip("cryptography")
@@ -380,7 +380,7 @@ async def test_copies_of_an_input_and_its_result_overtake_a_stalled_stream() -> 
 
 
 async def test_long_drawing_does_not_delay_inputs(open_link: OpenLink) -> None:
-    """A client holds the pixels still: what comes meanwhile waits, and inputs are answered."""
+    """While a client holds the pixels, segments wait and inputs are answered."""
     rng, screen, target = np.random.default_rng(1), new_screen(), surface()
     there = (await open_link(screen)).there
     viewer = Mirror(there, NAME, target)
@@ -405,7 +405,7 @@ async def test_long_drawing_does_not_delay_inputs(open_link: OpenLink) -> None:
 async def test_the_loop_does_not_read_what_the_thread_changes(
     caplog: pytest.LogCaptureFixture, open_link: OpenLink
 ) -> None:
-    """While a message is drawn, what is known to be lost changes without a lock."""
+    """While a message is drawn, the thread changes the losses without a lock."""
     loop_read = []
 
     class Lost(dict[int, float]):
@@ -496,7 +496,7 @@ async def test_pixels_that_a_client_holds_are_not_drawn(tmp_path: Path) -> None:
 
 
 async def test_messages_for_a_busy_event_loop_are_limited() -> None:
-    """A peer that sends faster than the loop takes: what is over the limit is dropped."""
+    """A peer sends faster than the loop processes: messages over the limit are dropped."""
     place = f"tcp/127.0.0.1:{free_port()}"
     async with engine(listen=[place]) as here, engine(connect=[place]) as there:
         taken: list[bytes] = []

@@ -24,12 +24,12 @@ pytest.importorskip("cryptography")
 
 
 def key_of(trust: Trust, stem: str = "host") -> str:
-    """The fingerprint of a certificate in this folder."""
+    """Return the fingerprint of a certificate in this folder."""
     return certificates.fingerprint(certificates.read((trust.folder / f"{stem}.pem").read_bytes()))
 
 
 def another_host(lab: Trust, tmp_path: Path, name: str = "host2", kind: str = "host") -> Trust:
-    """Another computer with a certificate of the same authority, which lets ann in too."""
+    """Return another host of the same authority, which admits ann too."""
     made = Trust(tmp_path / name)
     bundle = lab.host_bundle(name, [name], kind)  # type: ignore[arg-type]
     assert made.import_bundle(bundle) == (name, kind)
@@ -38,7 +38,7 @@ def another_host(lab: Trust, tmp_path: Path, name: str = "host2", kind: str = "h
 
 
 def mirror(prover: Prover, sender: Trust) -> str:
-    """One session of a mirror; returns who the sender has proved to be."""
+    """Begin a session of a mirror; return the authenticated name of the sender."""
     prove = prover()
     hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     admission = asked(sender, hello)
@@ -107,7 +107,7 @@ def test_senders_are_known_for_each_screen(lab: Trust, tmp_path: Path) -> None:
 def test_of_two_first_sessions_at_the_same_time_one_sender_is_accepted(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other mirror remembers its sender after this one has looked, and before it remembers."""
+    """The other mirror remembers its sender between this one's check and its change."""
     ann, other = home(lab, "ann", tmp_path), another_host(lab, tmp_path)
     change = key_lists.change_list
 
@@ -125,7 +125,7 @@ def test_of_two_first_sessions_at_the_same_time_one_sender_is_accepted(
 def test_in_a_folder_that_cannot_be_written_the_sender_is_known_to_this_mirror(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The folder of root, for a service with another user."""
+    """The folder belongs to root; the service has another user."""
     with tempfile.TemporaryDirectory() as path, caplog.at_level(logging.WARNING):
         Path(path).chmod(0o555)
         prover = Prover(Trust(Path(path)), "ann", NAME)
@@ -206,7 +206,7 @@ def test_a_removed_users_old_key_stays_invalid(lab: Trust, tmp_path: Path) -> No
 
 
 def test_a_key_that_was_never_seen_here_is_denied_with_its_user(lab: Trust, tmp_path: Path) -> None:
-    """On a second host there are no users' certificates: the day of the removal counts."""
+    """A second host has no users' certificates: it compares the time of the removal."""
     start = datetime.datetime.now(datetime.UTC)
     second = another_host(lab, tmp_path)
     old = home(lab, "ann", tmp_path)
@@ -225,7 +225,7 @@ def test_a_key_that_was_never_seen_here_is_denied_with_its_user(lab: Trust, tmp_
 def test_removing_a_user_denies_its_known_keys_despite_clock_differences(
     lab: Trust, tmp_path: Path
 ) -> None:
-    """The authority's clock is ahead of the host's: the certificate looks newer than that."""
+    """The authority's clock is ahead: the certificate seems newer than the removal."""
     start = datetime.datetime.now(datetime.UTC)
     second, old = another_host(lab, tmp_path), home(lab, "ann", tmp_path)
     assert greet(second, old, sender="host2") == ("control", True)
@@ -365,7 +365,7 @@ def extended(raw: bytes, field: bytes) -> bytes:
 def test_a_field_that_one_side_does_not_know_is_covered(
     lab: Trust, tmp_path: Path, end: str
 ) -> None:
-    """Changed on its way it is noticed; as it was it is no hindrance."""
+    """A later version's field is covered by the proof: a changed one is noticed."""
     prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
     hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     sent = extended(encode(hello), b"\x01")

@@ -57,7 +57,7 @@ def test_a_host_may_have_another_certificate_and_so_may_another_host(
 def test_the_authority_beside_a_bundle_is_read_as_the_other_files(
     lab: Trust, tmp_path: Path
 ) -> None:
-    """A pipe in its place is refused, not waited for; so is another user's file."""
+    """A pipe, or another user's file, is rejected without waiting."""
     data, other = lab.user_bundle("eve"), Trust(tmp_path / "other")
     other.folder.mkdir(mode=0o700)
     authority = other.folder / "authority.pem"
@@ -140,7 +140,7 @@ def test_a_proof_is_worth_nothing_in_another_session(lab: Trust, tmp_path: Path)
 
 
 def test_a_greeting_is_for_one_screen(lab: Trust, tmp_path: Path) -> None:
-    """Whoever carries it cannot lead a viewer to another screen of the same host."""
+    """A router cannot lead a viewer to another screen of the same host."""
     prove = Prover(home(lab, "ann", tmp_path), "ann", "lab/host1/another")()
     hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     admission = asked(lab, hello)
@@ -150,7 +150,7 @@ def test_a_greeting_is_for_one_screen(lab: Trust, tmp_path: Path) -> None:
 
 
 def test_a_sender_signs_its_messages(lab: Trust, tmp_path: Path) -> None:
-    """Another host signs the same words itself: the viewer believes that, and nobody follows."""
+    """Another host signs the same greeting: the viewer accepts it, but has another key."""
     other = Trust(tmp_path / "other")
     other.import_bundle(lab.host_bundle("host2", ["host2"]))
     prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()

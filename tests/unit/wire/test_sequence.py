@@ -64,7 +64,7 @@ def test_newer_pixels_of_the_sender_count_as_missing_until_they_are_drawn() -> N
 
 
 def taken(inputs: InputQueue, *numbers: int, now: float = 0.0) -> list[list[int]]:
-    """What is to be done after each of them."""
+    """Return the inputs to carry out after each of these."""
     return [[done.number for done in inputs.add(ViewerInput(n, b"%d" % n), now)] for n in numbers]
 
 

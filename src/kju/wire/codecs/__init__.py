@@ -7,7 +7,7 @@ sender, the receiver, the command line and the client read that table.
 from __future__ import annotations
 
 from ...errors import PeerError
-from .base import MAX_BLOCK, BlockCodec
+from .block_codec import MAX_BLOCK, BlockCodec
 from .lz4 import LZ4
 from .raw import RAW
 from .zstd import ZSTD
@@ -49,5 +49,5 @@ def decompress(data: bytes, size: int, codec: str) -> bytes:
         raise PeerError(f"a block of {size} bytes is over the limit of {MAX_BLOCK}", size)
     found = CODECS[codec].decompress(data, size)
     if len(found) != size:
-        raise PeerError(f"a block has {len(found)} bytes, its segment says {size}", len(found))
+        raise PeerError(f"a block has {len(found)} bytes, not {size} as in its segment", len(found))
     return found

@@ -97,7 +97,7 @@ def decompress(data: bytes, width: int, height: int, pixel: int) -> npt.NDArray[
             return out
     except ValueError as error:
         raise PeerError(f"a photo of {len(data)} bytes is not a JPEG: {error}") from error
-    raise PeerError(f"a photo of {width}x{height} says {found[1]}x{found[0]}", found)
+    raise PeerError(f"a photo of {width}x{height} has a JPEG of {found[1]}x{found[0]}", found)
 
 
 def _check(data: bytes, width: int, height: int, channels: int) -> None:
@@ -113,7 +113,7 @@ def _check(data: bytes, width: int, height: int, channels: int) -> None:
         raise PeerError(f"a photo's frame does not have {channels} components of 8 bits", body)
     found = int.from_bytes(body[3:5], "big"), int.from_bytes(body[1:3], "big")
     if found != (width, height):
-        raise PeerError(f"a photo of {width}x{height} says {found[0]}x{found[1]}", found)
+        raise PeerError(f"a photo of {width}x{height} has a JPEG of {found[0]}x{found[1]}", found)
     if any(sampling not in _SAMPLINGS for sampling in body[7::3]):
         raise PeerError("a photo's components have unsupported sampling factors", body)
     scan = parts[-1]

@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ...errors import PeerError
-from .base import BlockCodec
+from .block_codec import BlockCodec
 
 if TYPE_CHECKING:
     import zstandard
@@ -46,7 +46,7 @@ def _decompress(data: bytes, size: int) -> bytes:
         # The frame's own size is checked first: the library would allocate that much.
         content_size = zstandard.frame_content_size(frame)
         if content_size != size:
-            raise PeerError(f"a block's frame says {content_size} bytes, its segment {size}")
+            raise PeerError(f"a block's frame has size {content_size}, its segment {size}")
         return _decompressor().decompress(frame, max_output_size=size)
     except zstandard.ZstdError as error:
         raise PeerError(f"a block of {len(data)} bytes is not zstd: {error}") from error

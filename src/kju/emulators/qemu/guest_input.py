@@ -11,7 +11,7 @@ from ...keys import Step
 from ...surface import NOTHING_TAKEN, Mark
 from ..console import Console
 from ..input.devices import Devices, InputLog
-from ..input.keyboard import Begun, Keyboard, KeyboardLamps
+from ..input.keyboard import Begun, KeyboardLamps, SharedKeyboard
 from ..input.pace import Pace
 from .dbus import DisplayBus
 from .input import events
@@ -98,7 +98,7 @@ class QemuInput:
             number: QEMU's number of it.
         """
         return Devices(
-            Keyboard(
+            SharedKeyboard(
                 functools.partial(self._send_keys, index, number),
                 self._keyboard_pace,
                 functools.partial(self._begin_keys, index) if index == 0 else None,
@@ -114,9 +114,9 @@ class QemuInput:
             KeyboardLamps(),
         )
 
-    def screenless_keyboard(self) -> Keyboard:
+    def screenless_keyboard(self) -> SharedKeyboard:
         """Make the keyboard of a machine without a graphic console."""
-        return Keyboard(functools.partial(self._send_keys, 0, 0), self._keyboard_pace)
+        return SharedKeyboard(functools.partial(self._send_keys, 0, 0), self._keyboard_pace)
 
     def reset(self) -> None:
         """Begin anew: the guest has been reset."""

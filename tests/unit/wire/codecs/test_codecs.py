@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -100,3 +102,20 @@ def test_a_codec_is_one_file_and_one_entry_of_the_table(
     test_a_session_in_any_codec_ends_equal("bz2")
     with pytest.raises(PeerError, match="not bz2"):
         codecs.decompress(b"something else", 10, "bz2")
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_several_threads_decompress_at_the_same_time(codec: str) -> None:
+    """Each mirror of a process draws in a thread of its own."""
+    blocks = [random.Random(1).randbytes(200) * times for times in (5, 50, 300, 2000)]
+    packed = [(codecs.compress(block, codec), block) for block in blocks]
+
+    def decompress() -> bool:
+        return all(
+            codecs.decompress(data, len(block), codec) == block
+            for _ in range(300)
+            for data, block in packed
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(each.result() for each in [pool.submit(decompress) for _ in range(16)])

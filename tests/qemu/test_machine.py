@@ -1,4 +1,4 @@
-"""The host's machine inside this process, where its connections can be broken by hand."""
+"""The host's machine inside this process, where a test can break its connections."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from kju.emulators.qemu.program import Accelerator
 from kju.host.machine import HostedMachine, Launcher
 from kju.protocol.framing import HostSide, pack
 from kju.protocol.launch_options import Launch
-from kju.store import claims
-from kju.store.running import names
+from kju.store import running
 
 pytestmark = pytest.mark.qemu
 
 
-async def running(machine: HostedMachine) -> None:
+async def started(machine: HostedMachine) -> None:
     async with asyncio.timeout(30):
         await machine._started.wait()
 
 
-async def test_a_broken_display_connection_is_opened_again(
+async def test_broken_display_connection_is_reopened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guests.invaders()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    # A display that is listened to from the start.
+    # A display whose source is a listener from the start.
     arguments = ["-accel", "tcg", "-vga", "virtio"]
     request = Launch(machine="m", image=str(guests.INVADERS), memory="64", arguments=arguments)
 
@@ -40,13 +39,13 @@ async def test_a_broken_display_connection_is_opened_again(
     with ours:
         side = HostSide(launch=True)
         side.receive_data(pack(request, 1))
-        claim = claims.claim("m")
+        claim = running.claim("m")
         emulator = QemuEmulator(
             claim, launch.prepare(request), Accelerator("user", ""), MachineEvents()
         )
         machine = HostedMachine(claim, request, emulator, Launcher(theirs, side, 1))
         run = asyncio.create_task(machine.run())
-        await running(machine)
+        await started(machine)
         await emulator.display.consoles[0].attach("test")
         before = emulator.display.bus
         before.close("broken by the test")
@@ -60,7 +59,7 @@ async def test_a_broken_display_connection_is_opened_again(
         async with asyncio.timeout(10):
             while emulator.display.consoles[0].producer.version == version:
                 await asyncio.sleep(0.01)
-        # A source that ends is replaced as well.
+        # A source that ends is replaced too.
         source = emulator.display.consoles[0].runner.supervisor.source
         assert source is not None
         source._channel.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
@@ -75,4 +74,4 @@ async def test_a_broken_display_connection_is_opened_again(
         ending = await run
         assert ending.asked
         assert ending.status is None
-    assert names() == []
+    assert running.names() == []

@@ -1,4 +1,4 @@
-"""What a user writes, and the types it has. Checked by test_public.py; never run."""
+"""A user's program with its expected types. Checked by test_public.py; never run."""
 
 from typing import assert_type
 
@@ -50,7 +50,7 @@ def look(path: str) -> kju.State:
     with kju.Surface(path) as surface:
         view: NDArray[np.uint8] = surface.view(kju.Rect(0, 0, 8, 8))
         state, reason = surface.state
-        print(view.shape, reason.upper())
+        print(view.shape, reason and reason.upper())
         return state
 
 

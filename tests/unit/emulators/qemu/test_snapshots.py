@@ -39,9 +39,9 @@ async def test_a_tag_that_is_a_path_leads_nowhere(tmp_path: Path) -> None:
 
 
 async def test_tags_are_named_without_what_a_terminal_obeys(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no snapshot 'no'") as caught:
+    with pytest.raises(UsageError, match="no snapshot is named 'no'") as caught:
         await store(tmp_path, "\x1b]0;x\a", "a").do("load", "no")
-    assert str(caught.value).endswith(r"there are: '\x1b]0;x\x07', a")
+    assert str(caught.value).endswith(r"snapshots are: '\x1b]0;x\x07', a")
 
 
 def test_what_is_no_answer_of_qemus_is_an_error() -> None:

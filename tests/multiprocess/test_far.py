@@ -16,7 +16,7 @@ from support import xservers
 from support.wait import until
 
 import kju
-from kju.cli.demo.link import End, Link, Shape
+from kju.cli.demo.link import End, Shape, SimulatedLink
 from kju.client.defined import running_names
 from kju.errors import KjuError, UnavailableError
 from kju.remote.trust import Trust
@@ -36,10 +36,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def link() -> Iterator[Link]:
+def link() -> Iterator[SimulatedLink]:
     with contextlib.ExitStack() as stack:
         try:
-            made = stack.enter_context(Link(FAST))
+            made = stack.enter_context(SimulatedLink(FAST))
         except KjuError as error:
             pytest.skip(str(error))
         yield made
@@ -112,7 +112,7 @@ def within(so: Callable[[], bool], seconds: float, what: str) -> float:
     return time.monotonic() - began
 
 
-def test_a_cut_is_told_and_mends_itself(link: Link, screen: Screen) -> None:
+def test_a_cut_is_told_and_mends_itself(link: SimulatedLink, screen: Screen) -> None:
     place = f"tcp/{link.one.address}:7447"
     with (
         command(link.one, "serve", "x", "--prefix", "lab", "--listen", place, "--insecure"),
@@ -135,7 +135,7 @@ def test_a_cut_is_told_and_mends_itself(link: Link, screen: Screen) -> None:
         within(lambda: screen.shown_by(mirror), 40, "the mirror is back")
 
 
-def test_a_bad_link_ends_equal(link: Link, screen: Screen) -> None:
+def test_a_bad_link_ends_equal(link: SimulatedLink, screen: Screen) -> None:
     place = f"tcp/{link.one.address}:7447"
     with (
         command(link.one, "serve", "x", "--prefix", "lab", "--listen", place, "--insecure"),
@@ -155,7 +155,7 @@ def over_tcp(end: End) -> bool:
 
 
 def test_datagrams_where_udp_gets_through_and_tcp_where_it_does_not(
-    link: Link, screen: Screen
+    link: SimulatedLink, screen: Screen
 ) -> None:
     place = f"tcp/{link.one.address}:7447"
     with command(link.one, "serve", "x", "--prefix", "lab", "--listen", place, "--insecure"):
@@ -174,7 +174,7 @@ def test_datagrams_where_udp_gets_through_and_tcp_where_it_does_not(
 
 
 def test_an_encrypted_screen_over_a_link_that_loses(
-    link: Link, screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    link: SimulatedLink, screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("cryptography")
     lab, home = Trust(tmp_path / "lab"), Trust(tmp_path / "home")
@@ -194,7 +194,9 @@ def test_an_encrypted_screen_over_a_link_that_loses(
             assert not over_tcp(link.other)
 
 
-def test_a_router_that_is_killed_and_another_in_its_place(link: Link, screen: Screen) -> None:
+def test_a_router_that_is_killed_and_another_in_its_place(
+    link: SimulatedLink, screen: Screen
+) -> None:
     place = f"tcp/{link.one.address}:7450"
     routing = ("router", "--listen", place, "--insecure")
     with contextlib.ExitStack() as stack:
@@ -212,7 +214,7 @@ def test_a_router_that_is_killed_and_another_in_its_place(link: Link, screen: Sc
         within(lambda: is_up(mirror) and screen.shown_by(mirror), 40, "another router will do")
 
 
-def test_a_machine_that_ends_and_is_started_again(link: Link) -> None:
+def test_a_machine_that_ends_and_is_started_again(link: SimulatedLink) -> None:
     place = f"tcp/{link.one.address}:7447"
     serving = ("serve", "x", "--prefix", "lab", "--listen", place, "--insecure")
     with contextlib.ExitStack() as stack:
@@ -227,7 +229,9 @@ def test_a_machine_that_ends_and_is_started_again(link: Link) -> None:
             within(lambda: is_up(mirror) and screen.shown_by(mirror), 40, "the mirror is back")
 
 
-def test_a_sender_that_is_killed_and_another_in_its_place(link: Link, screen: Screen) -> None:
+def test_a_sender_that_is_killed_and_another_in_its_place(
+    link: SimulatedLink, screen: Screen
+) -> None:
     place = f"tcp/{link.one.address}:7447"
     serving = ("serve", "x", "--prefix", "lab", "--listen", place, "--insecure")
     with contextlib.ExitStack() as stack:

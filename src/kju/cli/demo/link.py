@@ -69,7 +69,7 @@ class End(NamedTuple):
     address: str
 
 
-class Link:
+class SimulatedLink:
     """A link; use it as a context manager.
 
     Args:

@@ -86,7 +86,7 @@ def line_of(error: BaseException) -> str:
 
 
 def discard_output() -> None:
-    """Discard further output: the reader of the pipe has closed it, which is no error."""
+    """Discard further output after the reader has closed the pipe; this is not an error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

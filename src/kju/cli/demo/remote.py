@@ -169,10 +169,10 @@ def _served(name: str, between: _Route) -> Iterator[str]:
     command = [*between.sender, *_kju(), "serve", name, "--prefix", "demo", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
     try:
-        said = process.stdout.readline() if process.stdout else ""
-        if not said.startswith("serving "):
+        line = process.stdout.readline() if process.stdout else ""
+        if not line.startswith("serving "):
             raise KjuError(f"kju serve has ended with status {process.wait(10)}")
-        yield said.split()[1]
+        yield line.split()[1]
     finally:
         process.terminate()
         process.wait(20)

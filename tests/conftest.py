@@ -52,6 +52,16 @@ def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a test a folder of its own for running machines; fail it if a machine is left there."""
+    from kju.client.defined import running_names
+
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    yield tmp_path / "kju"
+    assert running_names() == []
+
+
+@pytest.fixture
 def lab(tmp_path: Path) -> Trust:
     """A sender's certificates and two users, as `support.trusting.make_lab` makes them."""
     pytest.importorskip("cryptography")

@@ -1,4 +1,4 @@
-"""Every kind of memory, looked at through every form of the API: one suite for all."""
+"""Fixtures of one suite for every kind of memory and both halves of the API."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from kju.memory import SurfaceProducer
 
 
 class Kind:
-    """Makes producers at one address, and opens what they made."""
+    """Makes producers at one address, and opens their surfaces."""
 
     def __init__(self, name, directory):
         self.name = name
@@ -60,7 +60,7 @@ class Sync:
 
 
 class Async:
-    """The API for asyncio, driven from outside."""
+    """The API for asyncio, behind calls that return finished results."""
 
     def __init__(self):
         self.runner = runner = asyncio.Runner()

@@ -1,4 +1,4 @@
-"""What is special to each kind of memory: names, last users, limits, and files that are cut."""
+"""The differences of each kind of memory: names, last users, limits, and truncated files."""
 
 import asyncio
 import gc
@@ -54,24 +54,24 @@ def sysv_rows(number):
 # ---- Files
 
 
-def test_a_file_still_holds_the_last_frame(tmp_path):
+def test_file_keeps_the_last_frame(tmp_path):
     path = tmp_path / "screen"
     publish(path, 9).close()
     with Surface(path) as surface:
         assert (surface.frame(pixels="bgrx") == 9).all()
         assert surface.state == (State.CLOSED, "")
-    assert list(tmp_path.iterdir()) == [path]  # and nothing else was left
+    assert list(tmp_path.iterdir()) == [path]  # and no other file
 
 
-def test_a_file_has_its_name_when_it_is_whole(tmp_path):
+def test_file_gets_its_name_once_it_is_complete(tmp_path):
     path = tmp_path / "screen"
     segment = memory.create(path, 8192)
     assert not path.exists()
-    segment.close()  # a surface that was never finished
+    segment.close()  # an incomplete surface
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_producer_left_goes_with_the_next(tmp_path):
+def test_next_producer_removes_the_file_of_a_killed_one(tmp_path):
     path = tmp_path / "screen[1]"
     publish(path).close()
     ours, alive = tmp_path / ".screen[1].123.0123abcd", tmp_path / ".screen[1].124.0123abcd"
@@ -85,7 +85,7 @@ def test_what_a_killed_producer_left_goes_with_the_next(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"kju-sur", b"\0" * 5000])
-def test_what_is_there_is_not_overwritten(tmp_path, content):
+def test_existing_file_is_not_overwritten(tmp_path, content):
     path = tmp_path / "precious"
     path.write_bytes(content)
     with pytest.raises(ConflictError, match="nothing was overwritten"):
@@ -94,7 +94,7 @@ def test_what_is_there_is_not_overwritten(tmp_path, content):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_directory_or_pipe_is_not_a_surface(tmp_path):
+def test_directory_and_pipe_are_errors(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
         with pytest.raises((FormatError, OSError)):
@@ -103,14 +103,14 @@ def test_a_directory_or_pipe_is_not_a_surface(tmp_path):
         SurfaceProducer.create(tmp_path / "pipe", capacity=CAPACITY)
 
 
-def test_no_such_file_or_directory(tmp_path):
+def test_missing_file_or_directory_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         Surface(tmp_path / "nothing")
     with pytest.raises(FileNotFoundError):
         SurfaceProducer.create(tmp_path / "no" / "where", capacity=CAPACITY)
 
 
-def test_a_file_is_private(tmp_path):
+def test_file_is_private(tmp_path):
     with publish(tmp_path / "screen"):
         assert (tmp_path / "screen").stat().st_mode & 0o777 == 0o600
 
@@ -130,13 +130,13 @@ LOSSES = {
 
 
 def finished(result):
-    """What a call returns, once it is there."""
+    """Return the result of a call of either half of the API."""
     return asyncio.run(result) if asyncio.iscoroutine(result) else result
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("form", [Surface, AsyncSurface])
-def test_what_happens_to_a_file_is_raised(tmp_path, loss, form):
+def test_loss_of_a_file_is_raised_by_every_call(tmp_path, loss, form):
     path = tmp_path / "screen"
     (tmp_path / "other").write_bytes(b"x" * 100000)
     (tmp_path / "link").symlink_to(tmp_path / "other")
@@ -177,14 +177,14 @@ def test_what_happens_to_a_file_is_raised(tmp_path, loss, form):
             pytest.fail(f"{name} returned {finished(call())}")
     thread.join(30)
     assert [type(e) for e in errors] == [error]
-    # The process lives, arrays can be read, and what was copied is what it was.
+    # The process survives, arrays can be read, and copies are unchanged.
     assert view.shape == (HEIGHT, WIDTH, 4) and int(view.max()) in (0, 9)
     assert (frame == 9).all()
     surface.close()
     producer.memory.close()
 
 
-def test_the_producers_own_file_cut(tmp_path):
+def test_truncation_of_the_producers_file_is_an_error(tmp_path):
     producer = publish(tmp_path / "screen")
     os.truncate(tmp_path / "screen", 0)
     frame = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
@@ -199,7 +199,7 @@ def test_the_producers_own_file_cut(tmp_path):
     producer.memory.close()
 
 
-def test_no_space_is_said_before_a_page_is_touched(monkeypatch, tmp_path):
+def test_missing_space_is_reported_before_memory_is_touched(monkeypatch, tmp_path):
     import errno
 
     def full(number, offset, size):
@@ -219,8 +219,8 @@ def test_no_space_is_said_before_a_page_is_touched(monkeypatch, tmp_path):
     producer.close()
 
 
-def test_really_no_space_in_shared_memory(posix_name):
-    """More than the machine has: refused, and nothing is left."""
+def test_surface_larger_than_shared_memory_is_an_error(posix_name):
+    """Ask for more than the computer has: an error, and no file is left."""
     status = os.statvfs(SHM)
     capacity = min(status.f_bavail * status.f_frsize + (1 << 30), 1 << 40)
     producer = SurfaceProducer.create(f"posix:/{posix_name}", capacity=capacity)
@@ -235,14 +235,14 @@ def test_really_no_space_in_shared_memory(posix_name):
 # ---- POSIX shared memory
 
 
-def test_posix_goes_with_its_last_user(posix_name):
+def test_posix_name_is_removed_by_its_last_user(posix_name):
     address, path = f"posix:/{posix_name}", SHM / posix_name
     producer = publish(address)
     one, two = Surface(address), Surface(address)
     one.close()
     assert path.exists()
     producer.close()
-    assert path.exists()  # somebody still looks
+    assert path.exists()  # a consumer still has it open
     assert (two.frame(pixels="bgrx") == 1).all()
     view = two.view()
     two.close()
@@ -250,12 +250,12 @@ def test_posix_goes_with_its_last_user(posix_name):
     assert (view == 1).all()
 
 
-def test_posix_goes_with_its_producer_when_nobody_looks(posix_name):
+def test_posix_name_is_removed_by_a_producer_without_consumers(posix_name):
     publish(f"posix:/{posix_name}").close()
     assert not (SHM / posix_name).exists()
 
 
-def test_what_nobody_refers_to_is_as_good_as_closed(posix_name):
+def test_unreferenced_surface_is_closed(posix_name):
     path = SHM / posix_name
     producer = publish(f"posix:/{posix_name}", 5)
     consumer = Surface(f"posix:/{posix_name}")
@@ -265,16 +265,16 @@ def test_what_nobody_refers_to_is_as_good_as_closed(posix_name):
     with pytest.raises(ProducerGoneError, match="died"):
         other.wait()
     del other
-    gc.collect()  # the error's traceback refers to it in a circle
+    gc.collect()  # the error's traceback and the surface are a reference cycle
     assert path.exists()
     del consumer
     assert not path.exists()
     assert (view == 5).all()
 
 
-def test_a_forked_child_takes_nothing_with_it(posix_name):
+def test_end_of_a_forked_child_removes_nothing(posix_name):
     path = SHM / posix_name
-    assert no_notifiers()  # forking beside threads is warned of, and a warning is an error
+    assert no_notifiers()  # forking with threads gives a warning, and warnings are errors here
     with publish(f"posix:/{posix_name}") as producer:
         pid = os.fork()
         if pid == 0:
@@ -288,7 +288,7 @@ def test_a_forked_child_takes_nothing_with_it(posix_name):
             surface.wait(timeout=0)
 
 
-def test_posix_of_another_is_left_alone(posix_name):
+def test_posix_name_of_another_object_is_left_alone(posix_name):
     (SHM / posix_name).write_bytes(b"theirs")
     for call in (
         lambda: SurfaceProducer.create(f"posix:/{posix_name}", capacity=CAPACITY),
@@ -300,15 +300,14 @@ def test_posix_of_another_is_left_alone(posix_name):
     assert (SHM / posix_name).read_bytes() == b"theirs"
 
 
-def test_posix_without_a_name_until_whole(posix_name):
-    before = set(SHM.iterdir())
+def test_posix_surface_gets_its_name_once_it_is_complete(posix_name):
     segment = memory.create(f"posix:/{posix_name}", 8192)
-    assert set(SHM.iterdir()) == before
+    assert os.fstat(segment.fileno()).st_nlink == 0
     segment.close()
-    assert set(SHM.iterdir()) == before
+    assert not (SHM / posix_name).exists()
 
 
-def test_sweep_spares_what_is_used(posix_name):
+def test_sweep_keeps_surfaces_in_use(posix_name):
     address, path = f"posix:/{posix_name}", SHM / posix_name
     producer = publish(address)
     number = publish("sysv:")
@@ -324,7 +323,7 @@ def test_sweep_spares_what_is_used(posix_name):
 
 
 @pytest.mark.parametrize("name", ["", "/", "a/b", "/a/b", "..", "/.", "a\0b", "//a"])
-def test_posix_names(name):
+def test_invalid_posix_name_is_an_error(name):
     with pytest.raises(ConflictError):
         memory.create(f"posix:{name}", 4096)
 
@@ -332,7 +331,7 @@ def test_posix_names(name):
 # ---- System V
 
 
-def test_sysv_goes_with_its_last_user():
+def test_sysv_segment_is_removed_by_its_last_user():
     producer = publish("sysv:", 4)
     number = int(producer.address.removeprefix("sysv:"))
     assert len(sysv_rows(number)) == 1
@@ -343,7 +342,7 @@ def test_sysv_goes_with_its_last_user():
     view = surface.view()
     surface.close()
     del surface
-    assert len(sysv_rows(number)) == 1  # the array still does
+    assert len(sysv_rows(number)) == 1  # the array keeps it attached
     assert (view == 4).all()
     del view
     assert not sysv_rows(number)
@@ -351,8 +350,8 @@ def test_sysv_goes_with_its_last_user():
         Surface(f"sysv:{number}")
 
 
-def test_sysv_is_asked_for_more_than_there_can_be():
-    """The real limit, which leaves no size that a request could exceed on many machines."""
+def test_sysv_request_over_the_limit_is_an_error():
+    """The real limits, which no size can exceed on many computers."""
     limits = sysv.limits()
     asked = limits["kernel.shmmax"] + 1
     with pytest.raises(LimitError) as caught:
@@ -379,7 +378,7 @@ def small(**limits):
         ({"shmmni": 0}, "kernel.shmmni"),
     ],
 )
-def test_sysv_limits_are_named_before_the_system_is_asked(monkeypatch, limits, name):
+def test_error_names_a_sysv_limit_before_the_system_call(monkeypatch, limits, name):
     monkeypatch.setattr(sysv, "_limit", small(**limits))
     monkeypatch.setattr(sysv, "segment_create", lambda *a: pytest.fail("the system was asked"))
     with pytest.raises(LimitError) as caught:
@@ -391,7 +390,7 @@ def test_sysv_limits_are_named_before_the_system_is_asked(monkeypatch, limits, n
     assert name in str(error) and "sysctl" in str(error) and "posix:" in str(error)
 
 
-def test_sysv_request_that_the_system_refuses_leaves_nothing():
+def test_rejected_sysv_request_leaves_nothing():
     before = sysv._table()
     with pytest.raises((OSError, LimitError, GeometryError)):
         memory.create("sysv:", 1 << 62)
@@ -415,26 +414,26 @@ def test_sysv_request_that_the_system_refuses_leaves_nothing():
         "posix:",
     ],
 )
-def test_addresses_that_lead_nowhere(address):
+def test_address_without_a_surface_is_an_error(address):
     with pytest.raises(ConflictError):
         Surface(address)
 
 
 @pytest.mark.parametrize("address", ["sysv:5", "fd:5"])
-def test_addresses_that_cannot_be_made(address):
+def test_invalid_address_is_an_error(address):
     with pytest.raises(ConflictError):
         SurfaceProducer.create(address, capacity=CAPACITY)
 
 
-def test_a_descriptor_by_number():
+def test_surface_opens_by_number_of_a_descriptor():
     with publish("memfd:", 6) as producer:
         number = producer.memory.fileno()
         with Surface(f"fd:{number}") as surface:
             assert (surface.frame(pixels="bgrx") == 6).all()
-        os.fstat(number)  # still the producer's own
+        os.fstat(number)  # the producer's own is still open
 
 
-def test_descriptors_are_given_back(tmp_path, posix_name):
+def test_descriptors_are_closed(tmp_path, posix_name):
     def count():
         return len(os.listdir("/proc/self/fd"))
 
@@ -455,7 +454,7 @@ def test_descriptors_are_given_back(tmp_path, posix_name):
 # ---- Any bytes in a file
 
 
-def test_a_hostile_file_is_refused_with_what_was_found(tmp_path):
+def test_hostile_file_is_a_format_error_with_the_found_value(tmp_path):
     path = tmp_path / "screen"
     publish(path).close()
     whole = path.read_bytes()
@@ -476,12 +475,12 @@ def notifiers():
 
 def no_notifiers():
     for thread in notifiers():
-        thread.join(10)  # ends by itself once nobody waits
+        thread.join(10)  # it ends by itself after the last wait
     return not notifiers()
 
 
-async def test_one_thread_per_surface_however_many_wait():
-    assert no_notifiers()  # of the tests before
+async def test_waits_of_a_surface_share_one_thread():
+    assert no_notifiers()  # of earlier tests
 
     producers = [publish("memfd:") for _ in range(2)]
     surfaces = [AsyncSurface(f"fd:{p.memory.fileno()}") for p in producers]
@@ -504,7 +503,7 @@ async def test_one_thread_per_surface_however_many_wait():
     assert no_notifiers()
 
 
-def test_threads_wait_without_helpers():
+def test_wait_in_a_thread_starts_no_other():
     assert no_notifiers()
     with publish("memfd:") as producer, Surface(f"fd:{producer.memory.fileno()}") as surface:
         mark = surface.mark

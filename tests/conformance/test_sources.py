@@ -1,7 +1,7 @@
-"""Every kind of source, fed by what feeds it in earnest: one suite for all.
+"""One suite for every kind of source, each fed as in use.
 
-`kju.sources.base` has the rules. Of QEMU there is its side of a listener's socket here, and the
-memory it shares; whatever a source is fed with, `Feed` says what is to be seen.
+`kju.sources.base` has the rules. The tests stand in for QEMU's side of a listener's socket and its
+shared memory; `Feed` has the expected picture of each source.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def noise(seed: int) -> np.ndarray:
 
 
 class Feed:
-    """A source, and the emulator's side of it. This one is the stub's: it never draws.
+    """A source and its emulator's side. This one is the stub's: it never draws.
 
     Attributes:
-        picture: What is to be seen, B G R X.
+        picture: The expected picture, B G R X.
     """
 
     source: Source
@@ -58,13 +58,13 @@ class Feed:
         self.source = StubSource(producer, on_status, size=(WIDTH, HEIGHT))
 
     def begin(self) -> None:
-        """Show the first picture; the source has been started."""
+        """Show the first picture, after the start of the source."""
 
     def draw(self) -> None:
         """Change a part of the picture."""
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close the emulator's side."""
 
 
 class Pattern(Feed):
@@ -73,7 +73,7 @@ class Pattern(Feed):
         self.source, self.picture = self.drawn, pattern.picture((WIDTH, HEIGHT), 0)
 
     def draw(self) -> None:
-        if self.source.status.phase is Phase.RUNNING:  # it is its own emulator
+        if self.source.status.phase is Phase.RUNNING:  # it needs no emulator
             self.drawn.step()
             self.picture = pattern.picture((WIDTH, HEIGHT), self.drawn.frame)
 
@@ -111,7 +111,7 @@ class Bytes(Feed):
         self.tell(self.qemu.calls.update((10, 40, 140, 50), part))
 
     def tell(self, call: bytes) -> None:
-        """QEMU does not mind a listener that has hung up."""
+        """Send a call; a closed listener is no error, as in QEMU."""
         try:
             self.qemu.ask(call)
         except (EOFError, OSError):
@@ -154,13 +154,13 @@ class Screendump(Feed):
         self.picture = noise(4)
 
 
-#: Those who are told how large the picture is; the others have chosen it.
+#: Sources that receive the picture's size; the others choose it.
 TOLD = [Window, Bytes, Map, Screendump]
 KINDS = [Feed, Pattern, *TOLD]
 
 
 class Scene:
-    """A source of one kind, its surface, and all that it said."""
+    """A source of one kind, its surface, and every status."""
 
     def __init__(
         self, kind: Callable[[Producer, OnStatus], Feed], capacity: int = CAPACITY
@@ -189,7 +189,7 @@ def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     if scene.source.status.phase is not Phase.ENDED:
         scene.source.stop()
     scene.feed.close()
-    scene.feed = scene.source = None  # a mapping goes with who looks at it
+    scene.feed = scene.source = None  # the last reference unmaps the memory
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -203,7 +203,9 @@ def test_phases_are_reported_in_order_and_once(scene: Scene) -> None:
     phases = [phase for phase, _ in itertools.groupby(s.phase for s in scene.statuses)]
     assert phases == [Phase.RUNNING, Phase.ENDED]
     assert scene.source.status is scene.statuses[-1]
-    assert all(a != b for a, b in itertools.pairwise(scene.statuses)), "what is new, once"
+    assert all(a != b for a, b in itertools.pairwise(scene.statuses)), (
+        "each status is reported once"
+    )
 
 
 def test_flush_returns_after_publication(scene: Scene) -> None:
@@ -232,7 +234,7 @@ def test_retarget_publishes_the_whole_picture_and_later_changes(scene: Scene) ->
     scene.feed.draw()
     assert scene.source.flush(TIME)
     assert scene.shows(consumer)
-    assert (scene.consumer.view(scene.consumer.mode) == old).all(), "the old one is left alone"
+    assert (scene.consumer.view(scene.consumer.mode) == old).all(), "the old surface is unchanged"
 
 
 def test_surface_of_a_machine_paused_from_the_start_is_never_live(scene: Scene) -> None:
@@ -263,7 +265,7 @@ def test_nothing_is_published_after_stop(scene: Scene) -> None:
     threads = set(threading.enumerate())
     scene.start()
     scene.source.stop()
-    assert not set(threading.enumerate()) - threads, "nobody is left who could"
+    assert not set(threading.enumerate()) - threads, "no thread is left that could publish"
     version, picture = scene.consumer.reader.version, scene.producer.pixels.copy()
     scene.feed.draw()
     scene.source.flush(0.1)
@@ -278,7 +280,7 @@ def test_stop_may_come_before_start(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("kind", TOLD, ids=lambda kind: kind.__name__.lower())
-def test_a_picture_that_is_too_large_waits_for_its_surface(kind: type[Feed]) -> None:
+def test_picture_that_is_too_large_waits_for_its_surface(kind: type[Feed]) -> None:
     scene = Scene(kind, capacity=4096)
     try:
         scene.start()
@@ -287,7 +289,7 @@ def test_a_picture_that_is_too_large_waits_for_its_surface(kind: type[Feed]) -> 
         assert scene.source.status.needed >= WIDTH * HEIGHT * 4
         producer, consumer = surface(scene.source.status.needed)
         scene.source.retarget(producer)
-        # What one that works in turns says, it says after the turn.
+        # A source that works in turns reports its status after the turn.
         assert scene.source.flush(TIME)
         scene.feed.draw()
         assert scene.source.flush(TIME)

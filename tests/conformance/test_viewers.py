@@ -1,4 +1,4 @@
-"""One suite for every viewer back end: a real control socket, real memory, real events."""
+"""One suite for every viewer back end, with a real control socket, memory and events."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MOUSE_BUTTONS = {"left": 0, "middle": 1, "right": 2, "side": 128}
 
 
 class StubDriver:
-    """A user of a stub."""
+    """Drives the stub back end."""
 
     resizes = True  # the view takes the size that the viewer chooses
 
@@ -93,7 +93,7 @@ class StubDriver:
 
 
 class QtDriver:
-    """A user of a Qt window: Qt's own events, and the pixels of its window."""
+    """Drives a Qt window with Qt's events, and reads the pixels of its window."""
 
     resizes = True
 
@@ -123,7 +123,7 @@ class QtDriver:
         handle = self.view.windowHandle()
         image = handle.screen().grabWindow(handle.winId()).toImage()
         image = image.convertToFormat(QImage.Format.Format_RGB32)
-        # Copied: the memory is the image's, and Python does not keep that for us.
+        # Copied: the memory belongs to the image, and the array does not keep it alive.
         rows = np.array(image.constBits()).reshape(image.height(), image.bytesPerLine() // 4, 4)
         across, down = self.view.device_size()
         return rows[:down, :across, :3]
@@ -194,7 +194,7 @@ class QtDriver:
 
 
 class TerminalDriver:
-    """A user of a terminal: bytes through a pty, and the dots that pyte shows."""
+    """Drives a terminal with bytes through a pty, and reads its dots from pyte."""
 
     resizes = False
 
@@ -267,7 +267,7 @@ class TerminalDriver:
 
     def _type(self, sequence):
         os.write(self.master, f"\x1b[{sequence}".encode())
-        # Until the loop has read it: the next act must not overtake it.
+        # Wait until the loop has read it: the next input must not overtake it.
         select.select([self.slave], [], [], 10)
         self.run()
 
@@ -311,8 +311,7 @@ def driver(request, monkeypatch):
 
 
 @pytest.fixture
-def host(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def host(runtime_folder):
     with fake_host() as host:
         yield host
 
@@ -334,7 +333,7 @@ def open_view(driver, host):
 
 
 class FakePointer:
-    """Takes what a machine's pointer takes."""
+    """Has the methods of a machine's pointer."""
 
     def __init__(self, absolute):
         self.absolute = absolute
@@ -365,7 +364,7 @@ class FakePointer:
 
 @pytest.fixture(autouse=True)
 def pointer(monkeypatch):
-    """The pointer of every machine: what a host without a QEMU has none of."""
+    """Replace every machine's pointer, as a host without QEMU has no pointer."""
     pointer = FakePointer(absolute=True)
     monkeypatch.setattr(Screen, "pointer", property(lambda self: pointer))
     return pointer
@@ -380,7 +379,7 @@ def eventually(view, condition, what=""):
 
 
 def paint(host, seed=1, rect=None):
-    """Random pixels in a rectangle; returns the whole picture, B G R."""
+    """Publish random pixels in a rectangle; return the whole picture, B G R."""
     producer = host.machine.producer
     mode = producer.mode
     rect = rect or Rect(0, 0, mode.width, mode.height)
@@ -390,7 +389,7 @@ def paint(host, seed=1, rect=None):
     return np.array(producer.pixels)[..., :3]
 
 
-def test_it_shows_the_picture_and_every_change(open_view, host):
+def test_picture_and_every_change_are_shown(open_view, host):
     whole = paint(host)
     view = open_view()
     eventually(view, lambda: np.array_equal(view.pixels, whole), "the first picture")
@@ -412,8 +411,8 @@ def test_whole_multiples_have_square_pixels(open_view, host, times):
     eventually(view, lambda: np.array_equal(view.pixels, large), "and so has damage")
 
 
-def test_damage_drawn_alone_is_damage_drawn_with_everything(open_view, host):
-    """At a scale that smooths there must be no seams."""
+def test_damage_is_drawn_without_seams(open_view, host):
+    """At a smoothing scale a part must be drawn as in a whole picture."""
     paint(host)
     view, other = open_view(), open_view()
     for one in (view, other):
@@ -429,11 +428,11 @@ def test_damage_drawn_alone_is_damage_drawn_with_everything(open_view, host):
     view.run()
     other.viewer.backend.repaint(None)
     other.run()
-    # Qt rounds its steps from where it begins: one level of 255 more or less.
+    # Qt rounds from the start of the drawn part: one level of 255 more or less.
     eventually(view, lambda: np.abs(view.pixels.astype(int) - other.pixels).max() <= 1)
 
 
-def test_a_mode_change_is_followed_and_the_view_takes_its_size(open_view, host):
+def test_mode_change_resizes_the_view(open_view, host):
     paint(host)
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
@@ -442,12 +441,12 @@ def test_a_mode_change_is_followed_and_the_view_takes_its_size(open_view, host):
     eventually(view, lambda: view.status.size == (100, 80))
     if not view.resizes:
         assert view.viewer.backend.view_size() == SIZE
-        view.resize(100, 80)  # the user does it
+        view.resize(100, 80)  # as the user does
     eventually(view, lambda: view.pixels.shape == whole.shape)
     eventually(view, lambda: np.array_equal(view.pixels, whole))
 
 
-def test_a_view_of_another_size_keeps_it(open_view, host):
+def test_view_that_the_user_resized_keeps_its_size(open_view, host):
     paint(host)
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
@@ -459,15 +458,15 @@ def test_a_view_of_another_size_keeps_it(open_view, host):
     assert view.status.scale == pytest.approx(150 / 80, abs=0.02)
 
 
-def test_keys_reach_the_host_and_a_held_one_goes_down_again(open_view, host):
+def test_keys_reach_the_host_and_a_held_key_repeats(open_view, host):
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
     view.key(A, True)
     eventually(view, lambda: host.machine.steps == [(A - 8, True)])
 
     def repeated():
-        # X11 says of a key that repeats that it went up and down. A repeat that has to wait for
-        # other input is left out: there will be another.
+        # X11 reports a repeat as a release and a press. A repeat that has to wait for
+        # other input is dropped, as the next one follows.
         for down in (False, True):
             view.key(A, down, repeat=True)
         return len(host.machine.steps) > 1
@@ -477,13 +476,13 @@ def test_keys_reach_the_host_and_a_held_one_goes_down_again(open_view, host):
     eventually(view, lambda: host.machine.steps[-1] == (A - 8, False))
     *downs, _ = host.machine.steps
     assert set(downs) == {(A - 8, True)}
-    view.key(A, True, repeat=True)  # a repeat of what is not down
+    view.key(A, True, repeat=True)  # a repeat of a key that is not held
     view.key(F, True)
     eventually(view, lambda: host.machine.steps[-1] == (F - 8, True))
     assert host.machine.steps == [*downs, (A - 8, False), (F - 8, True)]
 
 
-def test_losing_the_focus_lets_go_of_every_key(open_view, host):
+def test_focus_loss_releases_every_key(open_view, host):
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
     for key in (CTRL, A):
@@ -493,7 +492,7 @@ def test_losing_the_focus_lets_go_of_every_key(open_view, host):
     eventually(view, lambda: host.machine.steps == wanted)
 
 
-def test_the_grab_is_seen_and_given_back(open_view, host):
+def test_grab_is_shown_and_released(open_view, host):
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
     assert "Ctrl+Alt grabs" in view.status.left_text
@@ -507,7 +506,7 @@ def test_the_grab_is_seen_and_given_back(open_view, host):
     assert view.status.title == "fake \N{EN DASH} kju"
 
 
-def test_a_shortcut_is_the_windows(open_view, host):
+def test_shortcut_is_not_sent_to_the_guest(open_view, host):
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
     for key in (CTRL, ALT, F):
@@ -515,7 +514,7 @@ def test_a_shortcut_is_the_windows(open_view, host):
     assert view.commands == [ViewCommand.FULL_SCREEN]
 
 
-def test_the_locks_of_the_guests_keyboard_are_shown(open_view, host):
+def test_locks_of_the_guests_keyboard_are_shown(open_view, host):
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
     assert "Lock" not in view.status.right_text
@@ -525,13 +524,13 @@ def test_the_locks_of_the_guests_keyboard_are_shown(open_view, host):
     eventually(view, lambda: "Lock" not in view.status.right_text)
 
 
-def test_the_pointer_is_where_the_windows_is_at_every_scale(open_view, host, pointer):
+def test_pointer_is_at_the_windows_pixel_at_every_scale(open_view, host, pointer):
     paint(host)
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
     view.resize(203, 150)
     eventually(view, lambda: view.status.scale > 3)
-    # 64x48 at 200x150, in the middle of 203: one column and a half are beside it.
+    # 64x48 at 200x150, centred in 203: a margin of one and a half columns.
     for at, pixel in [
         ((1, 0), (0, 0)),
         ((2, 4), (0, 1)),
@@ -557,15 +556,15 @@ def test_the_pointer_is_where_the_windows_is_at_every_scale(open_view, host, poi
     assert pointer.got[-1][0] == "wheel"
 
 
-def test_a_guest_without_a_tablet_gets_distances_once_it_has_the_pointer(open_view, host, pointer):
+def test_relative_pointer_gets_distances_after_a_grab(open_view, host, pointer):
     pointer.absolute = False
     paint(host)
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
-    eventually(view, lambda: not view.viewer.input.absolute, "the host has been asked")
+    eventually(view, lambda: not view.viewer.input.absolute, "the host has answered")
     view.move(10, 10)
     view.move(20, 10)
-    view.click("left")  # the window's: it grabs
+    view.click("left")  # this click grabs the pointer
     eventually(view, lambda: view.viewer.input.grabbed)
     view.move(20, 10)
     view.move(23, 12)
@@ -576,7 +575,7 @@ def test_a_guest_without_a_tablet_gets_distances_once_it_has_the_pointer(open_vi
     assert not view.viewer.input.grabbed
 
 
-def test_a_pointer_that_becomes_absolute_is_noticed(open_view, host, pointer):
+def test_pointer_that_becomes_absolute_is_noticed(open_view, host, pointer):
     pointer.absolute = False
     paint(host)
     view = open_view()
@@ -590,7 +589,7 @@ def test_a_pointer_that_becomes_absolute_is_noticed(open_view, host, pointer):
     eventually(view, lambda: pointer.got[-1:] == [("at", 7, 9)])
 
 
-def test_losing_the_focus_lifts_the_buttons(open_view, host, pointer):
+def test_focus_loss_releases_the_buttons(open_view, host, pointer):
     paint(host)
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
@@ -600,7 +599,7 @@ def test_losing_the_focus_lifts_the_buttons(open_view, host, pointer):
     eventually(view, lambda: pointer.got[-2:] == [("down", "left"), ("up", "left")])
 
 
-def test_a_view_only_client_sends_nothing_and_says_so(open_view, host):
+def test_view_only_client_sends_nothing_and_shows_its_role(open_view, host):
     view = open_view(view_only=True)
     eventually(view, lambda: view.status.size == SIZE)
     view.key(A, True)
@@ -613,7 +612,7 @@ def test_a_view_only_client_sends_nothing_and_says_so(open_view, host):
     assert "view only" in view.status.left_text
 
 
-def test_a_hidden_view_is_attached_to_nothing(open_view, host):
+def test_hidden_view_detaches_from_the_machine(open_view, host):
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
     view.key(A, True)
@@ -632,7 +631,9 @@ def test_a_hidden_view_is_attached_to_nothing(open_view, host):
         (State.UNAVAILABLE, "the display is off", "no picture: the display is off"),
     ],
 )
-def test_why_the_picture_is_not_live(open_view, host, state, reason, said):
+def test_status_shows_the_reason_of_a_picture_that_is_not_live(
+    open_view, host, state, reason, said
+):
     paint(host)
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
@@ -643,9 +644,7 @@ def test_why_the_picture_is_not_live(open_view, host, state, reason, said):
     eventually(view, lambda: view.status.message == "")
 
 
-def test_a_machine_that_ends_leaves_its_picture_and_the_next_is_taken(
-    driver, tmp_path, monkeypatch
-):
+def test_picture_of_an_ended_machine_stays_until_the_next_machine(driver, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     view = driver("fake")
     try:
@@ -655,7 +654,7 @@ def test_a_machine_that_ends_leaves_its_picture_and_the_next_is_taken(
             eventually(view, lambda: view.status.message == "" and view.status.size == SIZE)
             eventually(view, lambda: np.array_equal(view.pixels, whole))
         eventually(view, lambda: "the machine 'fake' has" in view.status.message)
-        view.key(A, True)  # for nobody
+        view.key(A, True)  # without a receiver
         with fake_host() as second:
             whole = paint(second, 2)
             eventually(view, lambda: view.status.message == "")
@@ -667,7 +666,7 @@ def test_a_machine_that_ends_leaves_its_picture_and_the_next_is_taken(
         view.close()
 
 
-def test_closing_leaves_the_machine_and_no_key_down(open_view, host):
+def test_close_releases_keys_and_leaves_the_machine(open_view, host):
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
     view.key(A, True)
@@ -677,14 +676,14 @@ def test_closing_leaves_the_machine_and_no_key_down(open_view, host):
         assert machine.is_alive
 
 
-def test_a_screenshot_is_the_guests_pixels_whatever_the_scale(open_view, host, tmp_path):
+def test_screenshot_has_the_guests_pixels_at_every_scale(open_view, host, tmp_path):
     from PIL import Image
 
     whole = paint(host)
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
     view.resize(200, 90)
-    host.machine.block.set()  # answers what asks for a refresh
+    host.machine.block.set()  # lets requests for a refresh finish
     path = tmp_path / "shot.png"
     view.viewer.save(path)
     eventually(view, lambda: view.notes == [f"saved {path}"])
@@ -694,7 +693,7 @@ def test_a_screenshot_is_the_guests_pixels_whatever_the_scale(open_view, host, t
     eventually(view, lambda: view.notes[-1].startswith("cannot save the screenshot: "))
 
 
-def test_the_cursor_is_the_guests_and_drawn_where_the_pointer_is_not(open_view, host):
+def test_guests_cursor_is_drawn_outside_the_pointer(open_view, host):
     paint(host)
     view = open_view(view_only=True)
     eventually(view, lambda: view.status.size == SIZE)
@@ -714,8 +713,8 @@ def test_the_cursor_is_the_guests_and_drawn_where_the_pointer_is_not(open_view, 
     assert view.pixels[30, 40].tolist() == [0, 0, 255]
 
 
-def test_the_windows_pointer_takes_the_guests_shape(host):
-    """What Qt makes of it is looked at on a real display, in tests/qemu/test_window.py."""
+def test_windows_pointer_takes_the_guests_shape(host):
+    """tests/qemu/test_window.py compares Qt's cursor on a real display."""
     view = StubDriver("fake")
     view.show()
     eventually(view, lambda: view.status.size == SIZE)
@@ -726,7 +725,7 @@ def test_the_windows_pointer_takes_the_guests_shape(host):
     view.close()
 
 
-def test_pictures_come_no_faster_than_the_display_shows_them(open_view, host, monkeypatch):
+def test_updates_are_no_faster_than_the_display(open_view, host, monkeypatch):
     view = open_view()
     eventually(view, lambda: view.status.size == SIZE)
     monkeypatch.setattr(view.viewer.backend, "frame_seconds", lambda: 0.05)
@@ -746,8 +745,8 @@ def test_pictures_come_no_faster_than_the_display_shows_them(open_view, host, mo
 @pytest.mark.parametrize(
     "text", ["<img src=file:///dev/zero>", "<b>bold</b>", "a\x1b[31m\u202e\nb", "&amp;"]
 )
-def test_the_window_shows_texts_from_elsewhere_as_they_are(host, monkeypatch, text):
-    """Qt takes a label's text for HTML that updates like it, and loads its images."""
+def test_foreign_text_is_shown_as_plain_text(host, monkeypatch, text):
+    """Qt guesses HTML in a label's text, and would load its images."""
     pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     driver = QtDriver("fake")

@@ -1,4 +1,4 @@
-"""Waiting for what a surface shows: both forms of the API, over every kind of memory."""
+"""Waits for pixels, images and texts: both halves of the API, every kind of memory."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ def fill(producer, rect, colour):
 
 
 class Later:
-    """A predicate that draws when it is first asked: behind the frame that it is given."""
+    """A predicate that draws at its first call, so after its frame was taken."""
 
     def __init__(self, act, when=lambda pixels: False):
         self.act, self.when, self.looks = act, when, 0
@@ -45,7 +45,7 @@ class Later:
         return self.when(pixels)
 
 
-def test_what_is_there_is_seen_at_once(api, surface, producer):
+def test_condition_that_is_true_already_returns_at_once(api, surface, producer):
     fill(producer, (10, 10, 8, 8), (0, 0, 255, 0))
     frame = api.call(surface.wait_colour("red", (10, 10, 8, 8), timeout=PATIENCE))
     assert (frame == (255, 0, 0)).all() and frame.shape == (8, 8, 3)
@@ -54,20 +54,20 @@ def test_what_is_there_is_seen_at_once(api, surface, producer):
 
 
 @pytest.mark.parametrize("pixels", ["rgb", "rgba", "bgrx", "grey"])
-def test_a_predicate_gets_the_order_it_asks_for(api, surface, producer, pixels):
+def test_predicate_gets_the_pixel_order_of_its_call(api, surface, producer, pixels):
     fill(producer, (0, 0, 128, 96), (10, 20, 30, 0))
     wanted = surface._copy_frame((4, 4, 8, 8), pixels=pixels)
     same = lambda part: part.shape == wanted.shape and (part == wanted).all()  # noqa: E731
     assert api.call(surface.wait_for(same, (4, 4, 8, 8), timeout=PATIENCE, pixels=pixels))
 
 
-def test_damage_during_a_look_causes_one_more(api, surface, producer):
+def test_damage_during_a_check_causes_one_more(api, surface, producer):
     later = Later(lambda: fill(producer, (0, 0, 9, 9), 200), lambda pixels: int(pixels.max()))
     assert api.call(surface.wait_for(later, timeout=PATIENCE)) == 200
     assert later.looks == 2
 
 
-def test_many_changes_during_a_look_cause_one_more(api, surface, producer):
+def test_many_changes_during_a_check_cause_one_more(api, surface, producer):
     def draw():
         for value in range(1, 50):
             fill(producer, (value, value, 9, 9), value)
@@ -77,19 +77,19 @@ def test_many_changes_during_a_look_cause_one_more(api, surface, producer):
     assert later.looks == 2
 
 
-def test_damage_elsewhere_is_no_reason_to_look(api, surface, producer):
+def test_damage_outside_the_area_causes_no_check(api, surface, producer):
     later = Later(lambda: fill(producer, (100, 80, 9, 9), 200))
     with pytest.raises(ScreenTimeoutError) as caught:
         api.call(surface.wait_for(later, (0, 0, 20, 20), timeout=0.2))
     assert (later.looks, caught.value.looks) == (1, 1)
 
 
-def test_a_new_mode_is_looked_at(api, surface, producer):
+def test_new_mode_is_checked(api, surface, producer):
     later = Later(lambda: producer.set_mode(64, 48), lambda pixels: pixels.shape[:2] == (48, 64))
     assert api.call(surface.wait_for(later, timeout=PATIENCE))
 
 
-def test_a_change_is_waited_for(api, surface, producer):
+def test_change_of_an_area_ends_the_wait(api, surface, producer):
     mark = surface.mark
     with pytest.raises(ScreenTimeoutError, match="no pixel of it changed"):
         api.call(surface.wait_change(timeout=0.05))
@@ -115,7 +115,7 @@ def blink_until(stop, producer):
         fill(producer, (50, 50, 4, 4), value)
 
 
-def test_a_cursor_blinks_and_the_screen_is_still(api, surface, producer):
+def test_screen_with_an_ignored_cursor_is_stable(api, surface, producer):
     stop = threading.Event()
     thread = threading.Thread(target=blink_until, args=(stop, producer))
     thread.start()
@@ -127,7 +127,7 @@ def test_a_cursor_blinks_and_the_screen_is_still(api, surface, producer):
     assert frame.shape == (96, 128, 3)
 
 
-def test_a_moving_screen_is_not_still(api, surface, producer):
+def test_moving_screen_is_not_stable(api, surface, producer):
     stop = threading.Event()
 
     def move():
@@ -147,7 +147,7 @@ def test_a_moving_screen_is_not_still(api, surface, producer):
         thread.join()
 
 
-def test_an_image_is_found_wherever_it_is(api, surface, producer, tmp_path):
+def test_image_is_found_at_any_place(api, surface, producer, tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (10, 12, 4), np.uint8)
     path = tmp_path / "it.png"
     Needle.of(picture, click=(1, 2)).save(path)
@@ -162,7 +162,7 @@ def test_an_image_is_found_wherever_it_is(api, surface, producer, tmp_path):
     assert api.call(surface.find_image(path, (0, 0, 60, 60))) is None
 
 
-def test_a_text_console_is_read(api, surface, producer):
+def test_text_of_a_console_is_found(api, surface, producer):
     producer.draw(Rect(0, 0, *SIZE), console(["", "", "  login:"], columns=16, rows=6))
     match = api.call(surface.wait_text("login:", timeout=PATIENCE))
     assert match.rect == Rect(16, 32, 48, 16)
@@ -172,7 +172,7 @@ def test_a_text_console_is_read(api, surface, producer):
         api.call(surface.wait_text("password", timeout=0.05))
 
 
-def test_a_picture_that_goes_and_comes_back(api, surface, producer):
+def test_wait_continues_after_an_unavailable_picture(api, surface, producer):
     producer.set_state(State.UNAVAILABLE, "the display is off")
     with pytest.raises(ScreenTimeoutError, match="the display is off") as caught:
         api.call(surface.wait_stable(0, timeout=0.05))
@@ -183,7 +183,7 @@ def test_a_picture_that_goes_and_comes_back(api, surface, producer):
     thread.join()
 
 
-def test_a_region_is_waited_for(api, surface, producer):
+def test_wait_for_an_area_ends_once_the_mode_has_it(api, surface, producer):
     region = (100, 80, 60, 40)
     with pytest.raises(ScreenTimeoutError, match="128x96 and has no such region"):
         api.call(surface.wait_stable(0, region, timeout=0.05))
@@ -194,13 +194,13 @@ def test_a_region_is_waited_for(api, surface, producer):
     thread.join()
 
 
-def test_its_end_is_told(api, surface, producer):
+def test_end_of_the_producer_ends_the_wait(api, surface, producer):
     later = Later(producer.close)
     with pytest.raises(ProducerGoneError):
         api.call(surface.wait_for(later, timeout=PATIENCE))
 
 
-def test_what_cannot_be_is_refused_at_once(api, surface, producer):
+def test_invalid_condition_is_an_error_at_once(api, surface, producer):
     with pytest.raises(UsageError):
         api.call(surface.wait_colour("nothing", timeout=PATIENCE))
     with pytest.raises(UsageError):
@@ -216,7 +216,7 @@ def test_what_cannot_be_is_refused_at_once(api, surface, producer):
         api.call(surface.wait_change(timeout=PATIENCE))
 
 
-def test_the_error_saves_a_picture(api, surface, producer, tmp_path):
+def test_error_saves_a_picture(api, surface, producer, tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (10, 12, 4), np.uint8)
     with pytest.raises(ScreenTimeoutError) as caught:
         api.call(surface.wait_image(picture, (5, 5, 60, 60), timeout=0.05))
@@ -225,12 +225,12 @@ def test_the_error_saves_a_picture(api, surface, producer, tmp_path):
     with Image.open(path) as image:
         shown = np.asarray(image.convert("RGB"))
     for colour in ((255, 200, 0), (255, 60, 60)):
-        assert (shown == colour).all(-1).sum() > 20, "the region's frame, the best match's"
+        assert (shown == colour).all(-1).sum() > 20, "the area and the best match are framed"
     needle = picture[..., 2::-1]
     assert any(
         (shown[y : y + 10, x : x + 12] == needle).all()
         for y, x in np.argwhere((shown[:-10, :-12] == needle[0, 0]).all(-1))
-    ), "the needle stands beside the screen"
+    ), "the needle is beside the screen"
 
 
 async def test_event_loop_runs_during_a_slow_condition():

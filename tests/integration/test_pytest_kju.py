@@ -1,4 +1,4 @@
-"""The plug-in, in suites of its own, with a machine without QEMU."""
+"""The pytest plug-in in planted suites, with a machine without QEMU."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def kept(pytester: pytest.Pytester, folder: str) -> set[str]:
     return {path.name for path in (pytester.path / folder).rglob("*") if path.is_file()}
 
 
-def test_a_failure_keeps_what_was_shown(pytester: pytest.Pytester, host: FakeHost) -> None:
+def test_failure_saves_screen_input_and_report(pytester: pytest.Pytester, host: FakeHost) -> None:
     result = run(pytester, FAILS, "--kju-name=fake", "--kju-artifacts=kept")
     result.assert_outcomes(failed=1)
-    folder = pytester.path / "kept" / "test_a_failure_keeps_what_was_shown.py-test_it"
+    folder = pytester.path / "kept" / "test_failure_saves_screen_input_and_report.py-test_it"
     assert kept(pytester, "kept") == {"screen.png", "input.jsonl", "wait.png", "report.html"}
     result.stdout.fnmatch_lines(
         ["*- kju -*", f"*{folder}/wait.png", f"report: {folder}/report.html"]
@@ -58,10 +58,12 @@ def test_a_failure_keeps_what_was_shown(pytester: pytest.Pytester, host: FakeHos
         assert image.size == (64, 48)
     text = (folder / "report.html").read_text()
     assert "ScreenTimeoutError" in text and "machine.screen.wait_colour" in text
-    assert text.count("data:image/png") == 2  # what the wait saw, and the screen
+    assert text.count("data:image/png") == 2  # the picture of the wait, and the screen
 
 
-def test_by_default_it_is_kept_in_pytests_folder(pytester: pytest.Pytester, host: FakeHost) -> None:
+def test_report_is_saved_in_pytests_folder_by_default(
+    pytester: pytest.Pytester, host: FakeHost
+) -> None:
     run(pytester, FAILS, "--kju-name=fake").assert_outcomes(failed=1)
     assert "report.html" in kept(pytester, "tmp/kju-report")
 
@@ -74,14 +76,14 @@ def test_by_default_it_is_kept_in_pytests_folder(pytester: pytest.Pytester, host
         (FAILS, "never", {"screen.png", "input.jsonl", "wait.png"}),
     ],
 )
-def test_when_a_report_is_written(
+def test_option_chooses_when_a_report_is_written(
     pytester: pytest.Pytester, host: FakeHost, text: str, when: str, wanted: set[str]
 ) -> None:
     run(pytester, text, "--kju-name=fake", "--kju-artifacts=kept", f"--kju-report={when}")
     assert kept(pytester, "kept") == wanted
 
 
-def test_the_input_of_the_test_is_kept(pytester: pytest.Pytester, host: FakeHost) -> None:
+def test_input_of_the_test_is_saved(pytester: pytest.Pytester, host: FakeHost) -> None:
     log = InputLog(Paths(host.machine.claim.paths.folder).input_log)
     log.keys(0, [(30, True)])  # before the test
     text = """
@@ -100,7 +102,7 @@ def test_the_input_of_the_test_is_kept(pytester: pytest.Pytester, host: FakeHost
     ]
 
 
-def test_a_machine_that_is_gone_leaves_its_last_screen(
+def test_last_screen_of_an_ended_machine_is_saved(
     pytester: pytest.Pytester, host: FakeHost
 ) -> None:
     text = """
@@ -116,7 +118,7 @@ def test_a_machine_that_is_gone_leaves_its_last_screen(
 
 
 @pytest.mark.parametrize("can_be_kept", [True, False])
-def test_no_escape_reaches_the_terminal(
+def test_escapes_do_not_reach_the_terminal(
     pytester: pytest.Pytester, host: FakeHost, can_be_kept: bool
 ) -> None:
     folder = pytester.path / "kept\x1b[2J\u202e"
@@ -143,14 +145,14 @@ def test_no_escape_reaches_the_terminal(
         ),
     ],
 )
-def test_what_cannot_be_is_said(pytester: pytest.Pytester, text: str, words: str) -> None:
+def test_invalid_marker_is_an_error(pytester: pytest.Pytester, text: str, words: str) -> None:
     result = run(pytester, text)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([words])
 
 
-def test_a_suite_without_machines_does_not_import_kju(pytester: pytest.Pytester) -> None:
-    """And what kju imports: the plug-in is loaded into every suite of whoever has kju."""
+def test_suite_without_machines_does_not_import_kju(pytester: pytest.Pytester) -> None:
+    """The plug-in is loaded into every suite where kju is installed, so it must import little."""
     pytester.makepyfile(
         """
         import sys
@@ -159,12 +161,12 @@ def test_a_suite_without_machines_does_not_import_kju(pytester: pytest.Pytester)
         """
     )
     words = ["-p", "pytest_kju", "-p", "no:cacheprovider", "-q"]
-    # The plug-ins of this computer are not what is tested.
+    # Other plug-ins of this computer are not tested.
     command = ["env", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1", sys.executable, "-m", "pytest", *words]
     done = subprocess.run(command, cwd=pytester.path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
 
 
-def test_the_marker_is_known(pytester: pytest.Pytester) -> None:
+def test_marker_is_registered(pytester: pytest.Pytester) -> None:
     text = "import pytest\n@pytest.mark.machine(image='x')\ndef test_it(): pass"
     run(pytester, text, "--strict-markers").assert_outcomes(passed=1)

@@ -1,4 +1,4 @@
-"""The guard that unit tests run under finds sockets and sleeps, also of other threads."""
+"""The guard of unit tests finds sockets and sleeps, those of other threads too."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def connect() -> None:
         (pair, "socket.__new__"),
     ],
 )
-def test_a_violation_is_found(call: Callable[[], object], kind: str) -> None:
+def test_violation_is_found(call: Callable[[], object], kind: str) -> None:
     with violations() as found:
         call()
     assert any(place.startswith(f"{kind} at {__file__}:") for place in found), found
@@ -58,7 +58,7 @@ def test_event_loops_and_polling_are_allowed() -> None:
     assert found == []
 
 
-def test_the_guard_is_off_after_the_block() -> None:
+def test_guard_is_off_after_the_block() -> None:
     before = time.sleep
     with violations() as found:
         assert time.sleep is not before

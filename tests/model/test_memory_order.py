@@ -1,7 +1,7 @@
 """Each memory order of surface.h under the C11 model: with all of them the rule holds, and
 without any one of them something breaks.
 
-memory_order.cpp says what is run and what each test means. docs/memory-order.md has the reasons.
+memory_order.cpp describes the tests; docs/memory-order.md has the reasons.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 HERE = Path(__file__).parent
 HEADER = HERE.parents[1] / "include/kju/surface.h"
 
-# Preemptions: within so many every interleaving is run, and then some at random.
+# Preemptions up to which every interleaving is run; beyond that, random ones.
 TESTS = {
     "equal": 3,
     "fresh": 3,
@@ -29,7 +29,7 @@ TESTS = {
     "geometry": 2,
 }
 
-# Which tests have to notice that an order of a function is missing: one of them.
+# The tests of each function; at least one must notice a missing order.
 NEEDED_BY = {
     "kju_unlock": ["exact", "mode"],
     "kju_wake": ["wake"],
@@ -51,7 +51,7 @@ BY_ARGUMENT = {"kju_check", "kju_format"}
 
 
 def as_cpp(header: str) -> str:
-    """The header with Relacy's atomics, a short reason, and two tries to read a mode."""
+    """Return the header with Relacy's atomics, a short reason, and two tries to read a mode."""
     changes = [
         (r"_Atomic (u?int\d+_t)", r"rl::atomic<\1>"),
         (r"#include <(?:stdatomic.h|linux/futex.h)>", ""),
@@ -69,7 +69,7 @@ def as_cpp(header: str) -> str:
 
 
 def orders() -> list[tuple[str, int]]:
-    """The function and the line of each acquire and release."""
+    """Return function and line of each acquire and release."""
     found, function = [], ""
     for number, line in enumerate(HEADER.read_text().splitlines(), 1):
         if line.startswith("static inline"):
@@ -81,7 +81,7 @@ def orders() -> list[tuple[str, int]]:
 
 @pytest.fixture(scope="module")
 def holds(tmp_path_factory):
-    """Compiles once; a call says whether a test holds with an order relaxed, and what was run."""
+    """Compile once; return a function that runs a test with an order relaxed."""
     there = shutil.which("g++") and Path("/usr/include/relacy/relacy.hpp").exists()
     if not there and os.environ.get("KJU_CHECK") != "debian":  # where ./check installs it
         pytest.skip("Relacy is not installed (Debian: apt-get install g++ relacy-dev)")
@@ -105,7 +105,7 @@ def holds(tmp_path_factory):
 
 
 @pytest.mark.parametrize("test", TESTS)
-def test_the_orders_are_enough(holds, test):
+def test_orders_are_enough(holds, test):
     for bound in (0, TESTS[test]):
         right, text = holds(test, bound)
         assert right, text

@@ -1,4 +1,4 @@
-"""Every interleaving of the protocol, by spin: the rule holds, and each mistake is found.
+"""Every interleaving of the protocol, by spin: the rule holds, and each mutant is found.
 
 surface.pml says what the properties and the definitions mean. The right protocol is searched
 whole; the search of a mutant ends at its first wrong state or cycle, and has to find one.
@@ -85,7 +85,7 @@ def run(folder: Path, *command: str, fails: bool = False) -> str:
 def search(
     folder: Path, definitions: str, *, progress: bool = False, optimize: str = "-O1"
 ) -> Result:
-    """Search every state, or until the first error; *progress* looks for cycles without any."""
+    """Search every state, or until the first error; *progress* searches for non-progress cycles."""
     defined = [f"-D{each}" for each in definitions.split()]
     run(folder, "spin", "-a", *defined, str(MODEL))
     # What spin writes has warnings of its own. States are compressed; 1 GB is the most.
@@ -94,7 +94,7 @@ def search(
     text = run(folder, "./pan", "-m100000", *(["-l"] if progress else []))
     errors = re.search(r"errors: (\d+)$", text, re.MULTILINE)
     assert errors, text
-    if errors[1] != "0":  # how it came to that
+    if errors[1] != "0":  # the steps to the error
         trail = ("-k", f"{MODEL.name}.trail")
         text += run(folder, "spin", *trail, "-pgl", *defined, str(MODEL), fails=True)
     found = re.search(r"^pan:1: (.*)", text, re.MULTILINE)
@@ -108,14 +108,14 @@ def assert_right(result: Result) -> None:
 
 
 @pytest.mark.parametrize("definitions", RIGHT.values(), ids=RIGHT)
-def test_the_rule_holds(tmp_path, definitions):
+def test_rule_holds(tmp_path, definitions):
     result = search(tmp_path, definitions)
     assert_right(result)
-    if definitions == "RESTART KILLED":  # all that a consumer can do has been done
+    if definitions == "RESTART KILLED":  # every step of a consumer was reached
         assert re.search(r"in proctype consumer\n\s+\(0 of ", result.text), result.text
 
 
-def test_nobody_looks_for_ever(tmp_path):
+def test_every_consumer_makes_progress(tmp_path):
     assert_right(search(tmp_path, "RESTART KILLED MODES=0", progress=True))
 
 
@@ -127,8 +127,8 @@ def test_mutants_are_found(tmp_path, definitions, property_):
     assert FINDINGS[property_] in result.found, result.found
 
 
-def test_a_version_that_has_not_moved_is_nothing_to_take(tmp_path):
-    """Who asks the tiles nonetheless takes for ever what a killed producer has left there."""
+def test_unchanged_version_has_nothing_to_copy(tmp_path):
+    """A consumer that reads the tiles nonetheless copies for ever after a producer was killed."""
     result = search(tmp_path, "RESTART KILLED MODES=0 UNMOVED_IS_TAKEN", progress=True)
     assert result.errors == 1, result.text
     assert result.found.startswith("non-progress cycle"), result.text

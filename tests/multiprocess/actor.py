@@ -1,7 +1,7 @@
-"""One process of a test: ``python actor.py ROLE ARGUMENTS``. Talks in lines of JSON.
+"""A process of a test: ``python actor.py ROLE ARGUMENTS``. It prints lines of JSON.
 
-Roles print ``{"ready": ...}`` when they are, and their result at the end. Lines on standard
-input tell them to go on; its end ends them.
+A role prints ``{"ready": ...}`` once it is ready, and its result at the end. Lines on standard
+input make it continue; the end of standard input ends it.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ def where(producer):
 
 
 def look(address, form=Surface):
-    """Open an address, or another process's memfd by what `where` said."""
+    """Open an address, or another process's memfd as `where` names it."""
     if address.startswith("memfd:"):
         _, pid, number = address.split(":")
         return form.from_fd(os.open(f"/proc/{pid}/fd/{number}", os.O_RDONLY | os.O_CLOEXEC))
@@ -48,7 +48,7 @@ def digest(pixels, mode):
 
 
 def produce(address, seed, publications):
-    """Modes and pictures of every way there is to publish them, then a clean end."""
+    """Publish modes and pictures in every way, then close."""
     random = np.random.default_rng(int(seed))
     producer = SurfaceProducer.create(address, capacity=CAPACITY, tile=16)
     producer.set_mode(64, 64)
@@ -82,7 +82,7 @@ def produce(address, seed, publications):
 
 
 class Mirror:
-    """A copy kept equal by changes alone."""
+    """A copy that is kept equal by changes alone."""
 
     def __init__(self, surface):
         self.surface = surface
@@ -97,17 +97,17 @@ class Mirror:
         for r in change.rects:
             try:
                 part = self.surface._copy_frame(r)  # as `frame`, of both forms
-            except ValueError:  # the mode has changed under it, to a smaller one
+            except ValueError:  # the mode changed to a smaller one during the copy
                 return
             if part.mode.epoch != change.mode.epoch:
-                return  # what was copied is another mode's: the next change is everything
+                return  # the copy is of another mode: the next change is everything
             self.pixels[r.y : r.bottom, r.x : r.right] = part
         self.mark, self.mode = change.mark, change.mode
         self.looks += 1
 
 
 def mirror(address, form):
-    """Keep a copy until the producer has gone; say what it holds and why it ended."""
+    """Keep a copy until the producer ends; print its contents and the error."""
     if form == "async":
         asyncio.run(mirror_async(address))
         return
@@ -138,7 +138,7 @@ def ended(copy, error):
 
 
 def exact(address, seconds_of_frames):
-    """Exact copies of a producer whose every version has one value everywhere."""
+    """Take exact copies of a producer whose every version has one value everywhere."""
     with look(address) as surface:
         say(ready=True)
         copies = wrong = 0
@@ -154,7 +154,7 @@ def exact(address, seconds_of_frames):
 
 
 def full_frames(address, count):
-    """Full frames at 1920x1080, sixty a second, each of one value."""
+    """Publish full frames at 1920x1080, sixty a second, each of one value."""
     producer = SurfaceProducer.create(address, capacity=1920 * 1080 * 4)
     frame = np.zeros((1080, 1920, 4), np.uint8)
     producer.set_mode(1920, 1080, source=frame)
@@ -171,7 +171,7 @@ def full_frames(address, count):
 
 
 def hold(address):
-    """Open an address, look at all of it, and stay until killed or told to end."""
+    """Open an address, read all of it, and stay until killed or the next line."""
     with look(address) as surface:
         surface.frame()
         view = surface.view()
@@ -181,7 +181,7 @@ def hold(address):
 
 
 def wait_for_the_end(address, count):
-    """As many threads as told wait; says how each of them ended."""
+    """Wait in *count* threads; print how each wait ended."""
     import threading
 
     surface = look(address)
@@ -212,7 +212,7 @@ def publish_and_stay(address, value):
 
 
 def draw_for_ever(address):
-    """Surface after surface, so that a kill meets every step of its life."""
+    """Make surface after surface, so that kills hit every step of their life."""
     pixels = np.zeros((240, 320, 4), np.uint8)
     while True:
         with SurfaceProducer.create(address, capacity=CAPACITY) as producer:
@@ -224,7 +224,7 @@ def draw_for_ever(address):
 
 
 def kill_producers(address, count, seed):
-    """Fork producers and kill each at a random point; look at what it left, then sweep."""
+    """Fork producers, kill each at a random point, read its surface, then sweep."""
     random = np.random.default_rng(int(seed))
     looked = gone = 0
     left = []
@@ -246,7 +246,7 @@ def kill_producers(address, count, seed):
                 surface.frame()
                 mark = surface.mark
         except (KjuError, OSError):
-            pass  # there is nothing yet, or not at this moment
+            pass  # no surface exists at this moment
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         if mark is not None:
@@ -267,7 +267,7 @@ def kill_producers(address, count, seed):
 
 
 def open_descriptors():
-    """Those besides standard input and output that still lead somewhere."""
+    """Return the open descriptors besides standard input and output."""
     numbers = [int(n) for n in os.listdir("/proc/self/fd") if int(n) > 2]
     return [
         os.readlink(f"/proc/self/fd/{n}") for n in numbers if os.path.exists(f"/proc/self/fd/{n}")

@@ -1,4 +1,4 @@
-"""Real processes: each is a child that talks in lines of JSON (actor.py)."""
+"""Processes for tests: each is a child that prints lines of JSON (actor.py)."""
 
 import json
 import os
@@ -17,7 +17,7 @@ SOURCE = Path(kju.__file__).resolve().parent.parent
 
 
 class Actor:
-    """One child; killed at the latest when the test ends."""
+    """A child, killed at the latest when the test ends."""
 
     def __init__(self, *arguments, command=None):
         environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONFAULTHANDLER": "1"}
@@ -31,7 +31,7 @@ class Actor:
         self.pid = self.process.pid
 
     def hear(self):
-        """The next line; its end fails the test."""
+        """Return the child's next line; its end fails the test."""
         line = self.process.stdout.readline()
         assert line, f"{self.process.args[1:]} ended with {self.process.wait(30)}"
         return json.loads(line)

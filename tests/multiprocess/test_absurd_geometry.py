@@ -1,4 +1,4 @@
-"""A surface's file that claims more than there is: a documented error, whatever one asks for."""
+"""A surface's file with an absurd geometry: every request ends in a documented error."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from kju.errors import FormatError
 from kju.memory import SurfaceProducer
 from kju.surface.layout import BY_NAME, MAX_PIXELS
 
-#: Asks everything of the surface at argv[1], with argv[2] bytes of address space; prints a line of
-#: JSON: which error each question ended in.
+#: Makes every request to the surface at argv[1], with argv[2] bytes of address space; prints a line
+#: of JSON: the error of each request.
 ASK = """
 import json, resource, sys, kju
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
@@ -45,7 +45,7 @@ print(json.dumps(found))
 
 
 def claiming(path: Path, side: int) -> str:
-    """A surface's file of holes, whose header says that it shows so many pixels a side."""
+    """Make a sparse surface file whose header has *side* pixels a side."""
     producer = SurfaceProducer.create(path, capacity=side * side * 4, max_side=side)
     producer.set_mode(64, 64)
     with path.open("r+b") as file:
@@ -64,14 +64,14 @@ def asked(path: str, memory: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("side", [16385, 65535])
-def test_a_picture_over_the_limit_is_no_surface(tmp_path: Path, side: int) -> None:
+def test_picture_over_the_limit_is_a_format_error(tmp_path: Path, side: int) -> None:
     path = claiming(tmp_path / "s", side)
-    # Enough to map the file, which costs nothing, and not to copy its picture.
+    # Enough to map the file, which needs no memory, and too little to copy its picture.
     found = asked(path, side * side * 4 + (3 << 30))
     assert found == dict.fromkeys(found, "FormatError")
 
 
-def test_a_picture_that_memory_does_not_hold_is_a_limit(tmp_path: Path) -> None:
+def test_picture_larger_than_memory_is_a_limit_error(tmp_path: Path) -> None:
     side = 16384
     assert side * side == MAX_PIXELS
     path = claiming(tmp_path / "s", side)
@@ -81,7 +81,7 @@ def test_a_picture_that_memory_does_not_hold_is_a_limit(tmp_path: Path) -> None:
     assert found["part"] == found["view"] == ""
 
 
-def test_a_file_that_is_shorter_than_its_surface_is_no_surface(tmp_path: Path) -> None:
+def test_file_shorter_than_its_surface_is_a_format_error(tmp_path: Path) -> None:
     path = claiming(tmp_path / "s", 8192)
     with Path(path).open("r+b") as file:
         file.truncate(1 << 20)
@@ -89,7 +89,7 @@ def test_a_file_that_is_shorter_than_its_surface_is_no_surface(tmp_path: Path) -
         kju.Surface(path)
 
 
-def test_a_file_that_cannot_be_mapped_is_a_limit(tmp_path: Path) -> None:
+def test_file_that_cannot_be_mapped_is_a_limit_error(tmp_path: Path) -> None:
     path = claiming(tmp_path / "s", 16384)
     code = ASK.partition("QUESTIONS")[0] + "kju.Surface(sys.argv[1])"
     words = [sys.executable, "-c", code, path, str(700 << 20)]

@@ -23,9 +23,9 @@ GROUND = (0x40, 0x30, 0x20)
 @pytest.fixture(scope="module", params=["gcc", "clang"])
 def moving(request, tmp_path_factory):
     if not shutil.which(request.param):
-        pytest.skip(f"there is no {request.param}")
+        pytest.skip(f"{request.param} is not installed")
     where = tmp_path_factory.mktemp("moving")
-    # Nothing but the header is in reach of the compiler.
+    # The compiler finds the header only.
     (where / "include/kju").mkdir(parents=True)
     shutil.copy(ROOT / "include/kju/surface.h", where / "include/kju")
     shutil.copy(ROOT / "examples/moving.c", where)
@@ -42,7 +42,7 @@ def start(*command):
     )
 
 
-def test_it_is_watched_from_python(moving, tmp_path):
+def test_python_receives_every_version_of_the_c_example(moving, tmp_path):
     path, png = tmp_path / "moving.kju", tmp_path / "last.png"
     with start(moving, path, 90) as producer:
         assert producer.stdout.readline() == f"{path}\n"
@@ -60,7 +60,7 @@ def test_it_is_watched_from_python(moving, tmp_path):
     assert ((pixels == BALL) | (pixels == GROUND)).all()
 
 
-def test_changes_are_all_that_is_needed(moving, tmp_path):
+def test_changes_alone_keep_a_copy_equal(moving, tmp_path):
     path = tmp_path / "moving.kju"
     with start(moving, path, 60) as producer:
         producer.stdout.readline()
@@ -74,7 +74,7 @@ def test_changes_are_all_that_is_needed(moving, tmp_path):
             assert (ours[..., :3] == BALL).all(-1).sum() == 48 * 48
 
 
-def test_its_death_is_noticed(moving, tmp_path):
+def test_kill_of_the_c_example_is_noticed(moving, tmp_path):
     path = tmp_path / "moving.kju"
     with start(moving, path, 0) as producer:
         producer.stdout.readline()

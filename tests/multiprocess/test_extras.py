@@ -1,4 +1,4 @@
-"""Every command that needs an extra, run where that is not installed: one line, no traceback."""
+"""Commands whose extra is not installed print one line and no traceback."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REMOTE = [
 
 @pytest.fixture
 def without(tmp_path, monkeypatch):
-    """Run a command where packages are missing."""
+    """Return a function that runs a command with packages hidden."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
@@ -72,22 +72,22 @@ def test_hidden_packages_cannot_be_imported(without):
 
 
 @pytest.mark.parametrize("words", REMOTE, ids=" ".join)
-def test_the_network_without_its_extra(without, words):
+def test_network_commands_without_their_extra_name_it(without, words):
     hidden = extras.EXTRAS["remote"].modules | extras.EXTRAS["remote"].others
     check(without(hidden, *words), "remote")
 
 
 @pytest.mark.parametrize("module", list(extras.EXTRAS["remote"].modules))
 @pytest.mark.parametrize("words", [("serve", "--all"), ("router",), ("ls", "--remote")])
-def test_the_network_without_one_package(without, words, module):
+def test_network_commands_without_one_package_name_it(without, words, module):
     check(without([module], *words), "remote")
 
 
-def test_a_window_without_qt(without):
+def test_view_without_qt_names_the_extra(without):
     check(without(["PySide6"], "view", "x"), "desktop")
 
 
-def test_waiting_for_a_picture_without_opencv(without, tmp_path):
+def test_wait_for_an_image_without_opencv_names_the_extra(without, tmp_path):
     Image.new("RGB", (8, 8), "red").save("red.png")
     with SurfaceProducer.create(tmp_path / "s.kju", capacity=1 << 20) as producer:
         producer.set_mode(64, 48)
@@ -95,7 +95,7 @@ def test_waiting_for_a_picture_without_opencv(without, tmp_path):
     check(done, "image")
 
 
-def test_the_doctor_lists_every_extra(without):
+def test_doctor_lists_every_extra(without):
     missing = without(["PySide6", "zenoh"], "doctor", "--json")
     found = {f["what"]: f for f in json.loads(missing.stdout)}
     for extra in extras.EXTRAS.values():

@@ -17,7 +17,6 @@ from support.wait import until
 
 import kju
 from kju.cli.demo.link import End, Shape, SimulatedLink
-from kju.client.defined import running_names
 from kju.errors import KjuError, UnavailableError
 from kju.remote.trust import Trust
 
@@ -28,11 +27,8 @@ FAST = Shape(rate=50e6, delay=0.005)
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def folder(runtime_folder: Path) -> None:
     xservers.need()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    yield
-    assert running_names() == []
 
 
 @pytest.fixture
@@ -49,7 +45,7 @@ def link() -> Iterator[SimulatedLink]:
 
 @contextlib.contextmanager
 def command(end: End, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """A `kju` command at one end, once it says what it does."""
+    """Start a `kju` command at one end, and wait for its first line."""
     process = subprocess.Popen([*end.before, *KJU, *words], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -63,7 +59,7 @@ def command(end: End, *words: str) -> Iterator[subprocess.Popen[str]]:
 
 @contextlib.contextmanager
 def mirrored(end: End, place: str, *how: str) -> Iterator[kju.Machine]:
-    """A mirror at one end, as another program here sees it."""
+    """Start a mirror at one end, and attach to it."""
     words = ["mirror", "zenoh:lab/x", "far", "--connect", place, *(how or ["--insecure"])]
     subprocess.run([*end.before, *KJU, *words], check=True, capture_output=True, timeout=60)
     with kju.attach("far") as mirror:
@@ -74,7 +70,7 @@ def mirrored(end: End, place: str, *how: str) -> Iterator[kju.Machine]:
 
 
 class Screen:
-    """A machine on which squares are drawn."""
+    """A machine on whose screen a test draws squares."""
 
     def __init__(self, machine: kju.Machine) -> None:
         self.machine = machine
@@ -106,13 +102,13 @@ def is_up(mirror: kju.Machine) -> bool:
 
 
 def within(so: Callable[[], bool], seconds: float, what: str) -> float:
-    """How long it took."""
+    """Wait for a condition, and return the seconds that it took."""
     began = time.monotonic()
     until(so, seconds, what)
     return time.monotonic() - began
 
 
-def test_a_cut_is_told_and_mends_itself(link: SimulatedLink, screen: Screen) -> None:
+def test_mirror_reports_a_cut_link_and_reconnects(link: SimulatedLink, screen: Screen) -> None:
     place = f"tcp/{link.one.address}:7447"
     with (
         command(link.one, "serve", "x", "--prefix", "lab", "--listen", place, "--insecure"),
@@ -122,12 +118,12 @@ def test_a_cut_is_told_and_mends_itself(link: SimulatedLink, screen: Screen) -> 
         within(lambda: screen.shown_by(mirror), 20, "the mirror shows the screen")
         link.set(FAST._replace(cut=True))
         screen.draw()
-        assert within(lambda: not is_up(mirror), 10, "the cut is told") > 1
+        assert within(lambda: not is_up(mirror), 10, "the cut is reported") > 1
         with pytest.raises(UnavailableError, match="stale since"):
             mirror.screen.frame()
         link.set(FAST)
         within(lambda: screen.shown_by(mirror), 30, "the mirror is back")
-        # Long enough for TCP and zenoh to give the connection up.
+        # Cut the link until TCP and zenoh have closed the connection.
         link.set(FAST._replace(cut=True))
         time.sleep(12)
         screen.draw()
@@ -135,7 +131,7 @@ def test_a_cut_is_told_and_mends_itself(link: SimulatedLink, screen: Screen) -> 
         within(lambda: screen.shown_by(mirror), 40, "the mirror is back")
 
 
-def test_a_bad_link_ends_equal(link: SimulatedLink, screen: Screen) -> None:
+def test_mirror_ends_equal_over_a_bad_link(link: SimulatedLink, screen: Screen) -> None:
     place = f"tcp/{link.one.address}:7447"
     with (
         command(link.one, "serve", "x", "--prefix", "lab", "--listen", place, "--insecure"),
@@ -149,12 +145,12 @@ def test_a_bad_link_ends_equal(link: SimulatedLink, screen: Screen) -> None:
 
 
 def over_tcp(end: End) -> bool:
-    """Whether a connection of TCP is open at this end."""
+    """Return whether a TCP connection is open at this end."""
     words = [*end.before, "ss", "-Htn", "state", "established"]
     return bool(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
 
 
-def test_datagrams_where_udp_gets_through_and_tcp_where_it_does_not(
+def test_datagrams_are_used_while_udp_passes_and_tcp_otherwise(
     link: SimulatedLink, screen: Screen
 ) -> None:
     place = f"tcp/{link.one.address}:7447"
@@ -162,10 +158,10 @@ def test_datagrams_where_udp_gets_through_and_tcp_where_it_does_not(
         with mirrored(link.other, place) as mirror:
             within(lambda: screen.shown_by(mirror), 20, "the mirror shows the screen")
             assert not over_tcp(link.other)
-            # As where a firewall has forgotten the way, or a computer comes into another network.
+            # As when a firewall drops its state, or a computer changes its network.
             link.set(FAST._replace(udp=False))
             screen.draw()
-            within(lambda: screen.shown_by(mirror), 40, "the mirror goes on")
+            within(lambda: screen.shown_by(mirror), 40, "the mirror continues")
             assert over_tcp(link.other)
         with mirrored(link.other, place) as mirror:
             screen.draw()
@@ -173,7 +169,7 @@ def test_datagrams_where_udp_gets_through_and_tcp_where_it_does_not(
             assert over_tcp(link.other)
 
 
-def test_an_encrypted_screen_over_a_link_that_loses(
+def test_encrypted_screen_crosses_a_link_with_loss(
     link: SimulatedLink, screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("cryptography")
@@ -194,9 +190,7 @@ def test_an_encrypted_screen_over_a_link_that_loses(
             assert not over_tcp(link.other)
 
 
-def test_a_router_that_is_killed_and_another_in_its_place(
-    link: SimulatedLink, screen: Screen
-) -> None:
+def test_mirror_reconnects_through_a_second_router(link: SimulatedLink, screen: Screen) -> None:
     place = f"tcp/{link.one.address}:7450"
     routing = ("router", "--listen", place, "--insecure")
     with contextlib.ExitStack() as stack:
@@ -209,12 +203,16 @@ def test_a_router_that_is_killed_and_another_in_its_place(
         router.kill()
         router.wait()
         screen.draw()
-        within(lambda: not is_up(mirror), 15, "that the router has gone is told")
+        within(lambda: not is_up(mirror), 15, "the loss of the router is reported")
         stack.enter_context(command(link.one, *routing))
-        within(lambda: is_up(mirror) and screen.shown_by(mirror), 40, "another router will do")
+        within(
+            lambda: is_up(mirror) and screen.shown_by(mirror),
+            40,
+            "the mirror shows the screen through another router",
+        )
 
 
-def test_a_machine_that_ends_and_is_started_again(link: SimulatedLink) -> None:
+def test_mirror_follows_a_restarted_machine(link: SimulatedLink) -> None:
     place = f"tcp/{link.one.address}:7447"
     serving = ("serve", "x", "--prefix", "lab", "--listen", place, "--insecure")
     with contextlib.ExitStack() as stack:
@@ -222,16 +220,14 @@ def test_a_machine_that_ends_and_is_started_again(link: SimulatedLink) -> None:
             stack.enter_context(command(link.one, *serving))
             mirror = stack.enter_context(mirrored(link.other, place))
             within(lambda: Screen(machine).shown_by(mirror), 20, "the mirror shows the screen")
-        within(lambda: not is_up(mirror), 15, "that the machine has ended is told")
+        within(lambda: not is_up(mirror), 15, "the end of the machine is reported")
         with kju.launch(xvfb=True, name="x") as machine:
             screen = Screen(machine)
             screen.draw()
             within(lambda: is_up(mirror) and screen.shown_by(mirror), 40, "the mirror is back")
 
 
-def test_a_sender_that_is_killed_and_another_in_its_place(
-    link: SimulatedLink, screen: Screen
-) -> None:
+def test_mirror_reconnects_to_a_second_sender(link: SimulatedLink, screen: Screen) -> None:
     place = f"tcp/{link.one.address}:7447"
     serving = ("serve", "x", "--prefix", "lab", "--listen", place, "--insecure")
     with contextlib.ExitStack() as stack:
@@ -240,7 +236,11 @@ def test_a_sender_that_is_killed_and_another_in_its_place(
         within(lambda: screen.shown_by(mirror), 20, "the mirror shows the screen")
         sender.kill()
         sender.wait()
-        within(lambda: not is_up(mirror), 15, "that the sender has gone is told")
+        within(lambda: not is_up(mirror), 15, "the loss of the sender is reported")
         screen.draw()
         stack.enter_context(command(link.one, *serving))
-        within(lambda: is_up(mirror) and screen.shown_by(mirror), 40, "another sender will do")
+        within(
+            lambda: is_up(mirror) and screen.shown_by(mirror),
+            40,
+            "the mirror shows the screen of another sender",
+        )

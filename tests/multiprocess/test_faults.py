@@ -1,4 +1,4 @@
-"""Files that are cut under processes that have mapped them: errors, and nobody dies."""
+"""Files that are truncated while mapped: processes get errors and survive."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ SOURCE = str(Path(kju.__file__).resolve().parent.parent)
 
 
 def python(code, *arguments, expect=0):
-    """Run a program of its own; its output."""
+    """Run a program and return its output."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
         capture_output=True,
@@ -38,8 +38,8 @@ def path(tmp_path):
     return path
 
 
-def test_copies_in_the_middle_of_a_cut(path):
-    """Another process cuts and restores the file while this one copies, again and again."""
+def test_copies_during_a_truncation_are_errors(path):
+    """Another process truncates and restores the file again and again while this one copies."""
     out, _ = python(
         """
         import os, sys, threading
@@ -76,7 +76,7 @@ def test_copies_in_the_middle_of_a_cut(path):
     assert raised == 60 and copied >= 60
 
 
-def test_waiting_processes_when_the_file_is_cut(actor, tmp_path):
+def test_truncation_ends_waits_of_processes(actor, tmp_path):
     producer = actor("publish_and_stay", tmp_path / "screen", 5)
     where = producer.hear()["ready"]
     mirrors = [actor("mirror", where, form) for form in ("sync", "async")]
@@ -87,12 +87,12 @@ def test_waiting_processes_when_the_file_is_cut(actor, tmp_path):
     for mirror in mirrors:
         assert mirror.hear()["error"] == "MemoryLostError"
         assert mirror.end() == 0
-    assert time.monotonic() - begun < 20  # and not at the 30 s limit of a wait
+    assert time.monotonic() - begun < 20  # and not at a wait's limit of 30 s
     producer.kill()
 
 
-def test_a_loss_is_survived_whoever_handles_sigbus(path):
-    """faulthandler before, faulthandler after, and a handler of the program's own."""
+def test_truncation_is_survived_with_any_handler_of_sigbus(path):
+    """Install faulthandler before, faulthandler after, and the program's own handler."""
     code = """
         import faulthandler, os, signal, sys
         order, path = sys.argv[1:]
@@ -123,8 +123,8 @@ def test_a_loss_is_survived_whoever_handles_sigbus(path):
 
 @pytest.mark.parametrize("handler", ["none", "faulthandler"])
 @pytest.mark.parametrize("cause", ["access", "kill"])
-def test_a_bus_error_of_somebody_else_still_ends_the_process(path, tmp_path, handler, cause):
-    """And quickly: faulthandler raises again, which must not come back for ever."""
+def test_bus_error_of_another_cause_ends_the_process(path, tmp_path, handler, cause):
+    """It ends quickly: faulthandler raises the signal again, which must not loop."""
     _, err = python(
         """
         import faulthandler, mmap, os, signal, sys

@@ -1,4 +1,4 @@
-"""A sender that asks its mirrors for as much drawing as it can: they still answer and stop."""
+"""A sender that floods its mirrors with drawing: they still answer and stop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import pytest
 from support.wait import until
@@ -26,27 +25,20 @@ from kju.wire import codecs, messages
 
 pytest.importorskip("zenoh")
 NAME = "lab/x"
-#: Wide and high: one fill writes 33 MB.
+#: Pixels of each side: one fill writes 33 MB.
 WIDTH, HEIGHT = 3840, 2160
 FILL = b"\0\0\0" + bytes([0xFF, 0x1D]) + bytes([0xEF, 0x10])
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    yield
-    assert running_names() == []
-
-
 def segment(serial: int, fills: int) -> messages.Segment:
-    """Fills of the whole picture, in some twenty bytes."""
+    """Return a segment that fills the whole picture *fills* times, in about twenty bytes."""
     block = b"".join(FILL + bytes([serial % 256, n % 256, 9]) for n in range(fills))
     data = codecs.compress(block, "zstd")
     return messages.Segment(serial, 0, 1, serial, serial, len(block), data)
 
 
 class HostileSender:
-    """Serves `NAME` in a thread; from `flood` on it sends segments without a pause."""
+    """Serves `NAME` in a thread, and sends segments without a pause after `flood`."""
 
     def __init__(self, fills: int, events: Sequence[messages.MachineEvent] = ()) -> None:
         with socket.socket() as sock:
@@ -103,7 +95,7 @@ class HostileSender:
 @contextlib.contextmanager
 def mirrored(sender: HostileSender) -> Iterator[kju.Machine]:
     with kju.mirror(f"zenoh:{NAME}", connect=[sender.place], insecure=True) as mirror:
-        until(lambda: mirror.info()["mirror"]["up"], 30, "a picture has come")
+        until(lambda: mirror.info()["mirror"]["up"], 30, "the mirror has a picture")
         yield mirror
 
 
@@ -121,8 +113,8 @@ def by_signal(mirror: kju.Machine) -> None:
 
 
 @pytest.mark.parametrize("stop", [by_command, by_signal])
-def test_a_mirror_stops_while_it_is_made_to_draw(stop: Callable[[kju.Machine], None]) -> None:
-    """Each segment asks for the most that one may, and hundreds of them wait."""
+def test_mirror_stops_during_a_flood_of_drawing(stop: Callable[[kju.Machine], None]) -> None:
+    """Each segment asks for the largest allowed work, and hundreds are queued."""
     with HostileSender(fills=4) as sender, mirrored(sender) as mirror:
         flooded(sender)
         begun = time.monotonic()
@@ -131,17 +123,19 @@ def test_a_mirror_stops_while_it_is_made_to_draw(stop: Callable[[kju.Machine], N
         assert time.monotonic() - begun < 30
 
 
-def test_a_segment_that_asks_for_minutes_of_drawing_ends_the_session() -> None:
+def test_segment_over_the_limit_of_work_ends_the_session() -> None:
     with HostileSender(fills=400_000) as sender, mirrored(sender) as mirror:
         sender.flood.set()
         until(
-            lambda: "too much work" in mirror.info()["mirror"]["reason"], 60, "it has been refused"
+            lambda: "too much work" in mirror.info()["mirror"]["reason"],
+            60,
+            "the segment is rejected",
         )
         assert mirror.info()["consoles"][0]["width"] == WIDTH
 
 
-def test_a_senders_events_cannot_pose_as_the_mirrors_own() -> None:
-    """Forged ends and clients, escapes in names and keys, and more events than anybody reads."""
+def test_events_of_a_sender_cannot_pose_as_the_mirrors() -> None:
+    """Send forged ends and clients, escapes in names and keys, and more events than the limit."""
     forged = [
         messages.MachineEvent("ending", b'{"reason": "\\u001b[31mit is over", "asked": true}'),
         messages.MachineEvent("client-came", b'{"client": 1, "\\u001b]0;x": 1, "name": "eve"}'),
@@ -164,7 +158,7 @@ def test_a_senders_events_cannot_pose_as_the_mirrors_own() -> None:
         told = {event.name: event.data for event in seen if event.name.startswith("remote-")}
         assert told["remote-ending"] == {"reason": "\x1b[31mit is over", "asked": True}
         assert told["remote-client-came"] == {"client": 1, "name": "eve"}
-        # Those beyond the limit were left out, and nothing has ended.
+        # Events over the limit are dropped, and the mirror still runs.
         with (
             pytest.raises(WaitTimeoutError),
             mirror.events(since=seen[-1].sequence, timeout=1) as events,

@@ -1,4 +1,4 @@
-"""Ctrl-C at many moments of a command, its imports included: no traceback, and the exit code."""
+"""Ctrl-C at many moments of a command and its imports: the right exit code, no traceback."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-#: Moments of one command, evenly spread over its function calls.
+#: Moments of a command, evenly spread over its function calls.
 MOMENTS = 25
 
 # A forked child of one interpreter for each moment. The first measures how many calls a whole run
@@ -63,7 +63,7 @@ for each in wrong:
 
 
 @pytest.mark.parametrize("words", [["ls"], ["info", "nobody"], ["--help"]], ids=" ".join)
-def test_an_interrupt_prints_no_traceback(
+def test_interrupt_prints_no_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))

@@ -1,4 +1,4 @@
-"""The tests' own rule that no process outlives a test or an interrupted run."""
+"""The rule that no process outlives a test or an interrupted run of tests."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from support import leftovers
 from support.wait import until
 
 TESTS = Path(__file__).resolve().parent.parent
-#: As a machine that is detached: a session of its own, and a parent that ends at once.
+#: Like a detached machine: a session of its own, and a parent that ends at once.
 DETACHED = """
 import subprocess, sys, time
 
@@ -25,7 +25,7 @@ def test_it():
 
 @pytest.fixture
 def run(tmp_path):
-    """Start pytest on one planted test, as a run of its own."""
+    """Return a function that runs pytest on a planted test."""
 
     def start(then, *arguments):
         path = tmp_path / "test_planted.py"
@@ -56,7 +56,7 @@ def is_asleep():
     )
 
 
-def test_a_process_that_outlives_its_test_fails_it(run):
+def test_process_that_outlives_its_test_fails_it(run):
     with run("pass") as pytest_run:
         printed = pytest_run.stdout.read()
     assert pytest_run.returncode == 1
@@ -65,7 +65,7 @@ def test_a_process_that_outlives_its_test_fails_it(run):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_processes_end_with_a_run_that_is_interrupted(run, number):
+def test_processes_end_with_an_interrupted_run(run, number):
     with run("time.sleep(600)") as pytest_run:
         until(lambda: "started" in pytest_run.stdout.readline(), 60, "the test started")
         assert is_asleep()

@@ -1,4 +1,4 @@
-"""Producers and consumers as processes: equal in the end, and whatever is killed."""
+"""Producers and consumers as processes: equal at the end, and kills of either."""
 
 import os
 import shlex
@@ -19,12 +19,12 @@ from kju.client.surface import Surface
 from kju.memory import SurfaceProducer, sysv
 
 SHM = Path("/dev/shm")
-#: Seconds, below the 30 that a wait lasts: a death that is missed is seen no earlier.
+#: Seconds, less than the 30 of a wait: a missed death is noticed only after that.
 MISSED = 20
 
 
 def test_every_consumer_ends_equal(actor, address):
-    """The producer draws as fast as it can, with mode changes in the middle of copies."""
+    """The producer draws as fast as it can, and changes modes during copies."""
     producer = actor("produce", address, 7, 1500)
     where = producer.hear()["ready"]
     mirrors = [actor("mirror", where, form) for form in ("sync", "sync", "async")]
@@ -39,8 +39,8 @@ def test_every_consumer_ends_equal(actor, address):
         assert held["looks"] > 1
 
 
-def test_a_stopped_consumer_costs_and_loses_nothing(actor, tmp_path):
-    """One that was away for the whole time takes the newest pixels and is equal, too."""
+def test_stopped_consumer_does_not_delay_the_producer_and_ends_equal(actor, tmp_path):
+    """A consumer that was stopped all the time takes the newest pixels."""
     producer = actor("produce", tmp_path / "screen", 3, 1000)
     where = producer.hear()["ready"]
     mirror = actor("mirror", where, "sync")
@@ -54,7 +54,7 @@ def test_a_stopped_consumer_costs_and_loses_nothing(actor, tmp_path):
 
 
 @pytest.mark.parametrize("who", ["killed", "stopped and killed", "exits"])
-def test_all_who_wait_hear_of_a_dead_producer_within_a_second(actor, address, who):
+def test_death_of_the_producer_ends_every_wait(actor, address, who):
     producer = actor("publish_and_stay", address, 5)
     where = producer.hear()["ready"]
     waiting = [actor("wait_for_the_end", where, 5) for _ in range(3)]
@@ -64,7 +64,7 @@ def test_all_who_wait_hear_of_a_dead_producer_within_a_second(actor, address, wh
         producer.process.send_signal(signal.SIGSTOP)
     begun = time.monotonic()
     if who == "exits":
-        producer.kill(signal.SIGTERM)  # without a last word
+        producer.kill(signal.SIGTERM)  # without closing its surface
     else:
         producer.kill()
     for one in waiting:
@@ -74,7 +74,7 @@ def test_all_who_wait_hear_of_a_dead_producer_within_a_second(actor, address, wh
         assert one.end() == 0
 
 
-def test_the_last_frame_of_a_killed_producer(actor, tmp_path):
+def test_last_frame_of_a_killed_producer_can_be_read(actor, tmp_path):
     path = tmp_path / "screen"
     producer = actor("publish_and_stay", path, 77)
     producer.hear()
@@ -84,12 +84,12 @@ def test_the_last_frame_of_a_killed_producer(actor, tmp_path):
         surface.screenshot(tmp_path / "last.png")
     memory.sweep()
     assert path.exists()  # named files stay
-    with SurfaceProducer.create(path, capacity=4096) as again:  # and may be taken over
+    with SurfaceProducer.create(path, capacity=4096) as again:  # and a new producer may reuse them
         assert again.mode.epoch == 0
 
 
 def remains(address):
-    """What a dead surface left in the system."""
+    """Return the files and segments that a dead surface left."""
     if address.startswith("posix:"):
         path = SHM / address.removeprefix("posix:/")
         return [path] if path.exists() else []
@@ -100,12 +100,18 @@ def remains(address):
 
 
 def swept(address):
+    """Sweep; return whether nothing is left. The sweep of another process may still be at work."""
     memory.sweep()
     return not remains(address)
 
 
-def test_nothing_is_left_when_all_are_killed(actor, address):
-    before = set(SHM.iterdir())
+def names_left(address):
+    """Return the names in shared memory that begin with the one of *address*."""
+    name = address.removeprefix("posix:/")
+    return [p.name for p in SHM.iterdir() if p.name.startswith(name)] if name != address else []
+
+
+def test_sweep_removes_the_surface_of_killed_processes(actor, address):
     for _ in range(5):
         producer = actor("publish_and_stay", address, 1)
         where = producer.hear()["ready"]
@@ -114,12 +120,11 @@ def test_nothing_is_left_when_all_are_killed(actor, address):
             assert consumer.hear()["ready"]
         for one in (producer, *consumers):
             one.kill()
-        # The sweep of another process may hold it at this moment.
         until(partial(swept, where), 10, "the surface is removed")
-    assert {p for p in set(SHM.iterdir()) - before if p.name.startswith("kju-test")} == set()
+    assert not names_left(address)
 
 
-def test_killed_consumers_are_no_ones_business(actor, address):
+def test_kill_of_consumers_leaves_the_surface(actor, address):
     producer = actor("publish_and_stay", address, 1)
     where = producer.hear()["ready"]
     consumers = [actor("hold", where) for _ in range(4)]
@@ -127,7 +132,7 @@ def test_killed_consumers_are_no_ones_business(actor, address):
         assert consumer.hear()["ready"]
         consumer.kill()
     memory.sweep()
-    last = actor("hold", where)  # the surface is still there
+    last = actor("hold", where)  # the surface still exists
     assert last.hear()["ready"]
     last.go()
     assert last.hear()["value"] == 1
@@ -137,30 +142,28 @@ def test_killed_consumers_are_no_ones_business(actor, address):
     assert not remains(where)
 
 
-def test_killed_while_it_is_made(actor, address, tmp_path):
-    """At any point between nothing and a published picture."""
-    before = set(SHM.iterdir())
+def test_kill_during_the_creation_leaves_nothing(actor, address, tmp_path):
+    """Kill at every step from no surface to a published picture."""
     for delay in range(12):
         one = actor("produce", address, 1, 10**6)
         if delay < 6:
             deadline = time.monotonic() + 30
             while "python" not in os.readlink(f"/proc/{one.pid}/exe"):
                 assert time.monotonic() < deadline
-            time.sleep(0.02 * delay)  # not a wait for something: a place to be killed at
+            time.sleep(0.02 * delay)  # the delay chooses the step
             one.kill()
         else:
             where = one.hear()["ready"]
             one.go()
             one.kill()
-            assert not remains(where) or memory.sweep()
-            assert not remains(where)
+            until(partial(swept, where), 10, "the surface is removed")
     memory.sweep()
-    assert {p for p in set(SHM.iterdir()) - before if p.name.startswith("kju-test")} == set()
+    assert not names_left(address)
     assert {p.name for p in tmp_path.iterdir()} <= {"screen"}
 
 
-def test_killed_at_a_random_point_a_hundred_times(actor, address, tmp_path):
-    """Whoever looked hears of it, and the next command leaves nothing."""
+def test_hundred_random_kills_leave_nothing(actor, address, tmp_path):
+    """Every reader gets an error, and the next command removes what was left."""
     result = actor("kill_producers", address, 100, 1).hear()
     assert result["left"] == []
     assert result["gone"] == result["looked"]
@@ -170,7 +173,7 @@ def test_killed_at_a_random_point_a_hundred_times(actor, address, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} <= {"screen"}
 
 
-def test_exact_copies_under_sixty_full_frames_a_second(actor):
+def test_copies_are_exact_under_sixty_full_frames_a_second(actor):
     producer = actor("full_frames", "memfd:", 150)
     where = producer.hear()["ready"]
     consumer = actor("exact", where, 50)
@@ -183,8 +186,8 @@ def test_exact_copies_under_sixty_full_frames_a_second(actor):
     assert result["versions"] > 10
 
 
-def test_a_disk_that_is_really_full(actor, tmp_path):
-    """A file system of one megabyte, in a mount namespace of the child's own."""
+def test_surface_on_a_full_disk_is_a_limit_error(actor, tmp_path):
+    """The child has a mount namespace with a file system of four megabytes."""
     script = tmp_path / "full.py"
     script.write_text(
         "import os, sys\n"
@@ -214,7 +217,7 @@ def test_a_disk_that_is_really_full(actor, tmp_path):
         [unshare, "-m", "sh", "-c", mount], capture_output=True, check=False
     )
     if not allowed or allowed.returncode:
-        pytest.skip("this user may not mount")
+        pytest.skip("this user cannot mount file systems")
     command = shlex.join([sys.executable, str(script), str(where)])
     done = subprocess.run(
         [unshare, "-m", "sh", "-c", f"{mount} && exec {command}"],

@@ -1,4 +1,4 @@
-"""Another user who may write in the folder of a disk, and swaps links and folders in it."""
+"""Another user with write access to the folder of a disk, who swaps links and folders there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from support import rival
 
 PROGRAM = Path(rival.__file__)
-#: Attempts against what the attack can win; it takes some hundred on a busy computer.
+#: Attempts against code that the attack can win; it needs some hundred on a busy computer.
 PATIENCE = 200_000
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="becomes two other users: needs root")
@@ -32,8 +32,8 @@ def environment() -> dict[str, str]:
 
 @contextlib.contextmanager
 def shared_folder() -> Iterator[Path]:
-    """A folder that everybody can write in, beside one of the victim's that nobody else can."""
-    # pytest's own is closed to other users.
+    """Make a folder that every user can write to, beside a private one of the victim."""
+    # pytest's folder is closed to other users.
     top = Path(tempfile.mkdtemp(prefix="kju-rival-"))
     top.chmod(0o755)
     shared, private = top / "shared", top / "private"
@@ -64,7 +64,7 @@ def attempts(way: str, count: int, environment: dict[str, str]) -> int:
                 done = subprocess.run(
                     words, stdout=subprocess.PIPE, text=True, env=environment, check=True
                 )
-                assert attack.poll() is None, "the attack went on to the end"
+                assert attack.poll() is None, "the attack ended early"
             finally:
                 attack.kill()
         return int(done.stdout)
@@ -73,5 +73,5 @@ def attempts(way: str, count: int, environment: dict[str, str]) -> int:
 @pytest.mark.timeout(600)
 def test_attack_wins_against_paths_and_never_against_kju(environment: dict[str, str]) -> None:
     won = attempts("path", PATIENCE, environment)
-    assert won, "an attack that never wins shows nothing"
+    assert won, "the attack must win against paths, or the test proves nothing"
     assert attempts("kju", 500 + 3 * won, environment) == 0

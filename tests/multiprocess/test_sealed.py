@@ -1,4 +1,4 @@
-"""What a process that was given a host's surface can do to it: look, and nothing else.
+"""A process with a host's surface can read it and nothing else.
 
 Every attack is tried by a process of the same user and by one of another (nobody), through the
 descriptor itself and through whatever it can open anew.
@@ -22,8 +22,8 @@ from kju.surface.geometry import Rect
 
 SOURCE = str(Path(kju.__file__).resolve().parent.parent)
 
-# Runs each attack and says how it ended: the error, or that it worked. It imports nothing of
-# kju: an attacker would not either.
+# Runs each attack and prints its result: the error, or that it worked. It does not import
+# kju, as an attacker would not either.
 ATTACKS = textwrap.dedent(
     """
     import ctypes, fcntl, json, mmap, os, sys
@@ -113,7 +113,7 @@ def attack(number, uid, size):
 
 
 @pytest.mark.parametrize("uid", [0, 65534], ids=["the same user", "nobody"])
-def test_no_attack_works(uid):
+def test_every_attack_fails(uid):
     if uid and os.getuid():
         pytest.skip("only root can become another user")
     with SurfaceProducer.create("memfd:", capacity=64 * 64 * 4) as producer:
@@ -126,7 +126,7 @@ def test_no_attack_works(uid):
         assert ends.pop("read") == "kju-surf"
         assert {name for name, end in ends.items() if end == "worked"} == set()
         assert len(ends) == 25
-        # Nothing has changed, and the producer goes on.
+        # The pixels are unchanged, and the producer continues.
         assert os.pread(number, size, 0) == before
         assert os.fstat(number).st_size == size
         producer.draw(Rect(0, 0, 1, 1), b"abcd")
@@ -134,8 +134,8 @@ def test_no_attack_works(uid):
             assert surface.frame(pixels="bgrx")[0, 0].tobytes() == b"abcd"
 
 
-def test_the_attacks_would_be_noticed(tmp_path):
-    """Against memory that is not sealed they do work: the test can fail."""
+def test_attacks_work_on_memory_without_seals(tmp_path):
+    """This proves that the test above can fail."""
     number = os.memfd_create("open", os.MFD_ALLOW_SEALING)
     os.ftruncate(number, 8192)
     os.pwrite(number, b"kju-surf", 0)
@@ -145,7 +145,7 @@ def test_the_attacks_would_be_noticed(tmp_path):
     os.close(number)
 
 
-def test_what_is_handed_out_is_read_only_and_private():
+def test_handed_out_descriptor_is_read_only_and_private():
     with SurfaceProducer.create("memfd:", capacity=4096) as producer:
         status = os.fstat(producer.memory.fileno())
         assert status.st_mode & 0o777 == 0o400

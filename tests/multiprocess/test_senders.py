@@ -1,4 +1,4 @@
-"""Who serves a screen, and who may see it, by the commands that users type."""
+"""Certificates of senders and users, made and used by the commands that users type."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIMIT = 60
 
 
 class Home:
-    """A user's or a computer's folder of trust."""
+    """The trust folder of a user or a computer."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self._monkeypatch = folder, monkeypatch
@@ -33,14 +33,14 @@ class Home:
         self._monkeypatch.setenv("KJU_TRUST", str(self.folder))
 
     def run(self, *words: str) -> str:
-        """What a command says here."""
+        """Run a command with this folder and return its output."""
         self.enter()
         done = subprocess.run([*KJU, *words], capture_output=True, text=True, timeout=LIMIT)
         return done.stdout + done.stderr
 
     @contextlib.contextmanager
     def running(self, *words: str) -> Iterator[subprocess.Popen[str]]:
-        """A command that goes on, once it has printed its first line."""
+        """Start a command and wait for its first line."""
         self.enter()
         with subprocess.Popen([*KJU, *words], stdout=subprocess.PIPE, text=True) as process:
             try:
@@ -56,7 +56,7 @@ def link(mirror: kju.Machine) -> dict[str, object]:
     return found
 
 
-def test_through_a_router_to_one_sender_until_the_user_is_removed(
+def test_user_reaches_a_sender_through_a_router_until_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     xservers.need()
@@ -99,4 +99,6 @@ def test_through_a_router_to_one_sender_until_the_user_is_removed(
             two.run("trust", "ann", "--remove")
             until(lambda: "does not know" in str(link(other)["reason"]), LIMIT, "the session ends")
             two.run("trust", "ann", "--role", "control")
-            until(lambda: "was denied" in str(link(other)["reason"]), LIMIT, "the key stays denied")
+            until(
+                lambda: "was denied" in str(link(other)["reason"]), LIMIT, "the key is still denied"
+            )

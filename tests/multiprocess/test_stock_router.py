@@ -1,6 +1,6 @@
-"""A screen through a router that is not kju's: what zenohd is, with its defaults.
+"""A screen through a stock router: the same as zenohd with its defaults.
 
-No registry that we install from has zenohd itself. It is a program around a session: it opens one
+No registry that kju installs from has zenohd. It is a program around a session: it opens one
 with zenoh's default settings as a router with an admin space, and waits. So does this one.
 
 Source:
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,15 +19,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import xservers
+from support.link_scene import free_port
 from support.wait import until
 
 import kju
-from kju.client.defined import running_names
 from kju.errors import KjuError, UnavailableError
 
 pytest.importorskip("zenoh")
 KJU = (sys.executable, "-m", "kju.cli")
-#: As ``zenohd --listen PLACE --no-multicast-scouting``: nobody is looked for beyond this computer.
+#: As ``zenohd --listen PLACE --no-multicast-scouting``: no scouting beyond this computer.
 STOCK = """
 import json, sys, threading, zenoh
 config = zenoh.Config()
@@ -42,22 +41,18 @@ threading.Event().wait()
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def folder(runtime_folder: Path) -> None:
     xservers.need()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    yield
-    assert running_names() == []
 
 
 @pytest.fixture
 def place() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return f"tcp/127.0.0.1:{free.getsockname()[1]}"
+    return f"tcp/127.0.0.1:{free_port()}"
 
 
 @contextlib.contextmanager
 def running(*command: str) -> Iterator[subprocess.Popen[str]]:
-    """A process, once it has said its first line."""
+    """Start a process and wait for its first line."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -88,7 +83,7 @@ def follow(mirrors: list[kju.Machine], machine: kju.Machine, seconds: float) -> 
         until(lambda: shows(mirror, machine), seconds, "the mirror shows the screen")  # noqa: B023
 
 
-def test_a_stock_router_carries_a_screen(place: str) -> None:
+def test_stock_router_carries_a_screen(place: str) -> None:
     with contextlib.ExitStack() as stack:
         machine = stack.enter_context(kju.launch(xvfb=True, name="x"))
         router = stack.enter_context(stock(place))
@@ -104,12 +99,12 @@ def test_a_stock_router_carries_a_screen(place: str) -> None:
         for colour in ("#204060", "#a0b0c0"):
             draw(machine, colour)
             follow(mirrors, machine, 20)
-        with pytest.raises(KjuError, match="xdotool"):  # an Xvfb takes no keys: its host says so
+        with pytest.raises(KjuError, match="xdotool"):  # the host of an Xvfb rejects keys
             mirrors[0].keyboard.press("a")
         router.kill()
         router.wait()
         draw(machine, "#c0ffee")
         for mirror in mirrors:
-            until(lambda: not mirror.info()["mirror"]["up"], 20, "that it has gone is told")  # noqa: B023
+            until(lambda: not mirror.info()["mirror"]["up"], 20, "the loss is reported")  # noqa: B023
         stack.enter_context(stock(place))
         follow(mirrors, machine, 40)

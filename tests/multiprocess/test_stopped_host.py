@@ -1,4 +1,4 @@
-"""A host whose process stands still: other commands go on, and it can be ended."""
+"""A host whose process is stopped: other commands continue, and it can be ended."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from kju.store import claims, running
 from kju.store.connection import connect
 from kju.store.paths import machine_paths
 
-#: Seconds that a request waits for its answer: a command that takes less has not waited for one.
+#: Seconds that a request waits for its answer: a faster command did not wait for one.
 REQUEST = 30
 
 
 @pytest.fixture
 def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Two machines, of which the host of the first, `still`, is stopped."""
+    """Start two machines and stop the host of the first, `still`."""
     xservers.need()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     with kju.launch(xvfb=True, name="other"):
@@ -58,7 +58,7 @@ def command(*words: str) -> tuple[subprocess.CompletedProcess[str], float]:
     return done, time.monotonic() - began
 
 
-def test_ls_shows_it_and_the_others_within_seconds(stopped: int) -> None:
+def test_ls_lists_a_stopped_host_and_others_without_waiting(stopped: int) -> None:
     done, seconds = command("ls")
     assert done.returncode == 0, done.stderr
     assert seconds < REQUEST
@@ -71,12 +71,12 @@ def test_ls_shows_it_and_the_others_within_seconds(stopped: int) -> None:
     assert rows["still"].keys() == rows["other"].keys()
 
 
-def test_doctor_names_it_within_seconds(stopped: int) -> None:
+def test_doctor_names_a_stopped_host(stopped: int) -> None:
     done, _ = command("doctor")
     assert "machine still" in done.stdout and "does not respond" in done.stdout
 
 
-def test_stop_says_what_to_do(stopped: int) -> None:
+def test_stop_of_a_stopped_host_names_the_next_command(stopped: int) -> None:
     done, seconds = command("stop", "still")
     assert done.returncode != 0
     assert seconds < REQUEST
@@ -86,7 +86,7 @@ def test_stop_says_what_to_do(stopped: int) -> None:
     assert command("stop", "--now", "other")[0].returncode == 0
 
 
-def test_stop_now_ends_it_and_what_it_runs(stopped: int) -> None:
+def test_stop_now_ends_a_stopped_host_and_its_server(stopped: int) -> None:
     child = int(machine_paths("still").pid.read_text().splitlines()[1].split()[0])
     done, seconds = command("stop", "--now", "still")
     assert done.returncode == 0, done.stderr
@@ -96,7 +96,7 @@ def test_stop_now_ends_it_and_what_it_runs(stopped: int) -> None:
     until(lambda: running.start_time(child) == 0, what="its X server has ended")
 
 
-def test_a_host_that_goes_on_is_not_ended(stopped: int) -> None:
+def test_host_that_continues_is_not_killed(stopped: int) -> None:
     os.kill(stopped, signal.SIGCONT)
     assert command("stop", "--now", "still")[0].stderr == ""
     assert running.names() == ["other"]

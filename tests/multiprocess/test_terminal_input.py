@@ -16,8 +16,7 @@ LEAVE = b"\x1d"
 
 
 @pytest.fixture
-def host(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def host(runtime_folder):
     with fake_host() as host:
         host.machine.info = {"name": "fake", "consoles": [{"source": "vram"}]}
         yield host
@@ -41,7 +40,7 @@ def terminal(host):
 
 
 def pressed(*names):
-    """The steps of keys that are pressed together."""
+    """Return the steps of a chord."""
     numbers = [NUMBERS[name] for name in names]
     return [(n, True) for n in numbers] + [(n, False) for n in reversed(numbers)]
 
@@ -64,7 +63,7 @@ def test_characters_are_typed_on_the_guests_layout(host, terminal):
     one.until(lambda: "日" in one.screen.text()[-1].replace(" ", ""), "the error")
 
 
-def test_keys_of_a_program_reach_the_guest(host, terminal):
+def test_control_and_cursor_keys_reach_the_guest(host, terminal):
     one = terminal()
     wanted = []
     for data, names in [
@@ -86,16 +85,16 @@ def test_keys_of_a_program_reach_the_guest(host, terminal):
 
 
 @pytest.mark.parametrize("leave", [LEAVE, CTRL_ALT_W], ids=["ctrl-]", "ctrl-alt-w"])
-def test_the_leave_key_is_on_the_screen_and_the_machine_goes_on(host, terminal, leave):
+def test_leave_key_is_shown_and_leaves_the_machine_running(host, terminal, leave):
     one = terminal()
     assert one.screen.text()[-1].endswith(" Ctrl+] leaves ")
     one.type(b"q")
-    one.until(lambda: host.machine.steps == pressed("q"), "q is the guest's")
+    one.until(lambda: host.machine.steps == pressed("q"), "q reaches the guest")
     one.type(leave)
     assert one.ended() == 0
     one.assert_given_back()
     assert not [step for step in host.machine.steps if step[0] == NUMBERS["w"]]
-    # Whatever the guest got of the chord is up again.
+    # The guest's keys of the chord are released.
     downs = [number for number, down in host.machine.steps if down]
     ups = [number for number, down in host.machine.steps if not down]
     assert sorted(downs) == sorted(ups)
@@ -115,7 +114,7 @@ def test_kittys_protocol_holds_keys_and_grabs(host, terminal):
     host.machine.steps.clear()
     one.type(b"\x1b[57442u\x1b[93;5u\x1b[93;5:3u\x1b[57442;1:3u")
     leave = pressed("ctrl", "bracket_right")
-    one.until(lambda: host.machine.steps == leave, "the leave key is the guest's")
+    one.until(lambda: host.machine.steps == leave, "the leave key reaches the guest")
     one.type(b"\x1b[57442u\x1b[57443u\x1b[57443;1:3u\x1b[57442;1:3u")
     one.until(lambda: one.screen.text()[-1].endswith(" Ctrl+] leaves "), "the release")
     one.type(b"\x1b[57442u\x1b[93;5u")
@@ -125,14 +124,14 @@ def test_kittys_protocol_holds_keys_and_grabs(host, terminal):
     assert host.machine.steps.count((alt, True)) == host.machine.steps.count((alt, False))
 
 
-def test_a_key_is_released_when_the_terminal_loses_the_focus(host, terminal):
+def test_key_is_released_when_the_terminal_loses_the_focus(host, terminal):
     one = terminal(kitty=True)
     a = NUMBERS["a"]
     one.type(b"\x1b[97u\x1b[O")
     one.until(lambda: host.machine.steps == [(a, True), (a, False)], "the release")
 
 
-def test_view_only_sends_nothing(host, terminal):
+def test_view_only_sends_no_input(host, terminal):
     one = terminal("--view-only")
     one.until(lambda: "view only" in one.screen.text()[-1], "the status")
     one.type(b"abc\r")
@@ -145,7 +144,7 @@ def test_view_only_sends_nothing(host, terminal):
     two.assert_given_back()
 
 
-def test_the_end_of_the_machine_ends_it(host, terminal):
+def test_end_of_the_machine_ends_the_viewer(host, terminal):
     one = terminal()
     host.end()
     assert one.ended() == 8

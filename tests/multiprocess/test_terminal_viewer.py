@@ -1,4 +1,4 @@
-"""`kju watch` in a terminal: what it shows, and that it always gives the terminal back."""
+"""`kju watch` in a terminal: its picture, and the terminal's state at every exit."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def viewer(pattern):
 
 
 def expected(image, columns, rows, ability=TRUE):
-    """A terminal with the picture, drawn directly."""
+    """Return a terminal with the picture, drawn directly."""
     canvas = Canvas(ability, columns, rows)
     canvas.place(place(image.shape[1::-1], canvas.size, Scaling.SHRINK, (0, 0)))
     canvas.draw(None, lambda rect: image[rect.y : rect.bottom, rect.x : rect.right])
@@ -73,13 +73,13 @@ def frame(pattern):
     return picture(pattern.size, pattern.frame)
 
 
-def test_the_terminal_shows_the_surface_and_what_changes_in_it(pattern, viewer):
+def test_terminal_shows_the_surface_and_its_changes(pattern, viewer):
     terminal = viewer()
     terminal.until(shows(terminal, frame(pattern)), "the first picture")
     written = terminal.screen.written
     pattern.step()
     terminal.until(shows(terminal, frame(pattern)), "the second picture")
-    # A box that moves a little, and the status: a part of the 2000 cells.
+    # A box that moves a little, and the status line: few of the 2000 cells.
     assert terminal.screen.written - written < 700
     terminal.until(lambda: "version 2" in terminal.screen.text()[-1], "the status")
     assert "320x200" in terminal.screen.text()[-1]
@@ -88,14 +88,14 @@ def test_the_terminal_shows_the_surface_and_what_changes_in_it(pattern, viewer):
     terminal.assert_given_back()
 
 
-def test_another_size_is_another_picture(pattern, viewer):
+def test_resize_of_the_terminal_redraws_the_picture(pattern, viewer):
     terminal = viewer()
     terminal.until(shows(terminal, frame(pattern)), "the first picture")
     terminal.resize(50, 40, Terminal(50, 40))
     terminal.until(shows(terminal, frame(pattern)), "the picture in its new size")
 
 
-def test_another_mode_is_another_picture(pattern, viewer):
+def test_mode_change_redraws_the_picture(pattern, viewer):
     terminal = viewer()
     terminal.until(shows(terminal, frame(pattern)), "the first picture")
     other = PatternSource(pattern.producer, size=(128, 256), rate=0)
@@ -111,7 +111,7 @@ def test_another_mode_is_another_picture(pattern, viewer):
         ({"PYTHONIOENCODING": "ascii"}, Ability(Colours.TRUE, blocks=False)),
     ],
 )
-def test_lesser_terminals_show_it_too(pattern, viewer, environment, ability):
+def test_terminals_with_fewer_colours_show_the_picture(pattern, viewer, environment, ability):
     terminal = viewer(**environment)
     terminal.until(shows(terminal, frame(pattern), ability), "the picture")
 
@@ -120,7 +120,7 @@ def test_lesser_terminals_show_it_too(pattern, viewer, environment, ability):
     ("way", "status"),
     [("interrupt", 130), ("terminate", 143), ("hang up", 129), ("closed", 8), ("cut", 7)],
 )
-def test_every_way_out_gives_the_terminal_back(pattern, viewer, way, status):
+def test_every_exit_restores_the_terminal(pattern, viewer, way, status):
     terminal = viewer()
     terminal.until(shows(terminal, frame(pattern)), "the picture")
     if way == "interrupt":
@@ -137,18 +137,18 @@ def test_every_way_out_gives_the_terminal_back(pattern, viewer, way, status):
     terminal.assert_given_back()
 
 
-def test_several_signals_at_once_give_the_terminal_back_too(pattern, viewer):
+def test_several_signals_at_once_restore_the_terminal(pattern, viewer):
     for first, second in ((signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)):
         terminal = viewer()
         terminal.until(shows(terminal, frame(pattern)), "the picture")
         for number in (first, second, second, first):
             terminal.process.send_signal(number)
-        # Once it has been given back, a signal may end what is left of the process.
+        # After the terminal is restored, a signal may end the process.
         assert terminal.ended() in (130, 143, -signal.SIGINT, -signal.SIGTERM)
         terminal.assert_given_back()
 
 
-def test_output_that_was_held_up_does_not_keep_it(pattern, viewer):
+def test_blocked_output_does_not_delay_the_exit(pattern, viewer):
     terminal = viewer()
     terminal.until(shows(terminal, frame(pattern)), "the picture")
     terminal.type(b"\x13")
@@ -158,7 +158,7 @@ def test_output_that_was_held_up_does_not_keep_it(pattern, viewer):
     terminal.assert_given_back()
 
 
-def test_a_producer_that_is_followed_may_come_back(pattern, viewer, tmp_path):
+def test_follow_shows_the_next_producer(pattern, viewer, tmp_path):
     terminal = viewer("--follow")
     terminal.until(shows(terminal, frame(pattern)), "the picture")
     pattern.producer.close()
@@ -171,7 +171,7 @@ def test_a_producer_that_is_followed_may_come_back(pattern, viewer, tmp_path):
     assert terminal.ended() == 0
 
 
-def test_a_producer_that_was_killed_is_said_to_be_gone(viewer, tmp_path):
+def test_killed_producer_is_reported(viewer, tmp_path):
     code = """
 import sys
 from kju.memory import SurfaceProducer
@@ -198,7 +198,7 @@ sys.stdin.read()
             patient.close()
 
 
-# As much of a shell as Ctrl-Z needs: without one nothing could continue what is stopped.
+# The part of a shell that Ctrl-Z needs: it continues the stopped viewer.
 SHELL = """
 import os, signal, subprocess, sys
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
@@ -215,7 +215,7 @@ while True:
 """
 
 
-def test_stopped_and_continued(pattern, viewer):
+def test_viewer_continues_after_ctrl_z(pattern, viewer):
     terminal = viewer(before=(sys.executable, "-c", SHELL))
     terminal.until(shows(terminal, frame(pattern)), "the picture")
     terminal.type(b"\x1a")
@@ -229,14 +229,14 @@ def test_stopped_and_continued(pattern, viewer):
     terminal.assert_given_back()
 
 
-def test_a_pipe_gets_lines(pattern):
+def test_pipe_receives_lines(pattern):
     command = (*KJU, "watch", pattern.producer.address, "--seconds", "2")
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert len(lines) == 2
     assert "320x200" in lines[0] and "version 1" in lines[0] and "mean #" in lines[0]
 
 
-def test_a_pipe_that_closes_ends_it(pattern):
+def test_closed_pipe_ends_the_viewer(pattern):
     with subprocess.Popen(
         (*KJU, "watch", pattern.producer.address, "--json"), stdout=subprocess.PIPE
     ) as process:
@@ -245,14 +245,14 @@ def test_a_pipe_that_closes_ends_it(pattern):
         assert process.wait(30) == 0
 
 
-def test_a_dumb_terminal_gets_lines(pattern, viewer):
+def test_dumb_terminal_receives_lines(pattern, viewer):
     terminal = viewer(TERM="dumb")
     terminal.until(lambda: "version 1" in terminal.screen.text()[0], "a line")
     terminal.type(b"\x03")
     assert terminal.ended() == 130
 
 
-def test_a_screenshot_is_the_picture(pattern, tmp_path):
+def test_screenshot_is_the_picture(pattern, tmp_path):
     from PIL import Image
 
     path = tmp_path / "it.png"

@@ -1,4 +1,4 @@
-"""`kju wait` and `kju needle` on a surface that another process fills."""
+"""`kju wait` and `kju needle` on a surface of another process."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ def run(*words):
     return done.returncode, done.stdout, done.stderr
 
 
-def test_text(screen):
+def test_wait_for_text_prints_its_place(screen):
     code, out, err = run("wait", screen[0], "--text", "login:", "--json")
     assert (code, err) == (0, "")
     found = json.loads(out)
@@ -39,7 +39,7 @@ def test_text(screen):
     assert run("wait", screen[0], "--text", "login:")[1] == "login:  48x16 at 56,16\n"
 
 
-def test_a_timeout_saves_a_picture(screen, tmp_path):
+def test_timeout_saves_a_picture(screen, tmp_path):
     png = tmp_path / "error.png"
     words = ("--text", "password", "--region", "0,0,320,64", "--timeout", "0.1")
     code, out, err = run("wait", screen[0], *words, "--save-on-timeout", png)
@@ -51,7 +51,7 @@ def test_a_timeout_saves_a_picture(screen, tmp_path):
         assert image.width >= 640 and image.height > 400
 
 
-def test_a_needle_is_cut_and_found(screen, tmp_path):
+def test_needle_is_cut_and_found(screen, tmp_path):
     path, producer = screen
     png, needle = tmp_path / "whole.png", tmp_path / "login.png"
     kju.Surface(path).screenshot(png)
@@ -73,7 +73,7 @@ def test_a_needle_is_cut_and_found(screen, tmp_path):
     assert found["image"] == str(needle)
 
 
-def test_stillness_changes_and_colours(screen):
+def test_wait_for_stillness_change_and_colour(screen):
     path, producer = screen
     assert run("wait", path, "--stable", "0.1")[:2] == (0, "still for 0.1 s\n")
     black = ("--region", "0,200,640,200")
@@ -109,7 +109,7 @@ def test_wrong_conditions_are_usage_errors(screen, words, said):
     assert (code, said in err) == (2, True), err
 
 
-def test_the_error_names_a_file_that_is_not_a_needle(screen, tmp_path):
+def test_error_names_a_file_that_is_not_a_needle(screen, tmp_path):
     wrong = tmp_path / "wrong.png"
     wrong.write_bytes(b"\x89PNG\r\n\x1a\n nothing")
     code, _, err = run("wait", screen[0], "--image", wrong, "--timeout", "1")

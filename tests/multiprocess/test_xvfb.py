@@ -1,4 +1,4 @@
-"""A real Xvfb through kju: what real programs draw there, however it is started and ended."""
+"""A real Xvfb through kju: pictures of X programs, and every way to start and end."""
 
 from __future__ import annotations
 
@@ -35,17 +35,12 @@ SHARED = pytest.mark.parametrize("how", ["fbdir", "shmem"])
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Whatever a test does, nothing is left: no machine, no file, no segment."""
+def folder(runtime_folder: Path) -> Iterator[None]:
+    """Fail a test that leaves a machine, a file or a shared memory segment."""
     xservers.need()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     before = xservers.left_behind()
-    yield tmp_path
-    assert running_names() == []
-    assert {path.name for path in (tmp_path / "kju").glob("*")} <= {
-        ".lock",
-        ".accelerator.json",
-    }
+    yield
+    assert {path.name for path in runtime_folder.glob("*")} <= {".lock", ".accelerator.json"}
     until(lambda: xservers.left_behind() <= before, what="no segment is left")
 
 
@@ -64,14 +59,14 @@ def shows(machine: kju.Machine, picture: np.ndarray) -> bool:
 
 
 def until_equal(machine: kju.Machine, where: str) -> np.ndarray:
-    """Wait until what is published is what the server says it shows; returns that."""
+    """Wait until the published picture equals the server's, and return it."""
     found = []
 
     def equal() -> bool:
         found.append(xservers.picture(where))
         return shows(machine, found[-1])
 
-    until(equal, 30, "published is what xwd sees")
+    until(equal, 30, "the published picture equals xwd's")
     return found[-1]
 
 
@@ -80,11 +75,11 @@ def kju_command(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-# -- what is published
+# -- the published picture
 
 
 @SHARED
-def test_what_programs_draw_is_published(how: str) -> None:
+def test_drawing_of_x_programs_is_published(how: str) -> None:
     with kju.launch(xvfb=True, args=arguments(how)) as machine:
         where = display(machine)
         xservers.do(where, "xsetroot", "-solid", "#205080")
@@ -109,7 +104,7 @@ def test_what_programs_draw_is_published(how: str) -> None:
 
 
 @SHARED
-def test_a_game_is_published_while_it_runs_and_when_it_rests(how: str) -> None:
+def test_game_is_published_while_it_runs_and_when_it_rests(how: str) -> None:
     xservers.need(INVADERS)
     with kju.launch(xvfb=True, args=arguments(how)) as machine:
         where = display(machine)
@@ -125,7 +120,7 @@ def test_a_game_is_published_while_it_runs_and_when_it_rests(how: str) -> None:
 
 
 @SHARED
-def test_a_snapshot_is_no_older_than_the_call(how: str) -> None:
+def test_refreshed_frame_is_as_new_as_the_call(how: str) -> None:
     with kju.launch(xvfb=True, args=arguments(how)) as machine:
         where = display(machine)
         with kju.attach(machine.name, role="view") as viewer:
@@ -139,7 +134,7 @@ def test_a_snapshot_is_no_older_than_the_call(how: str) -> None:
                     ]
 
 
-def test_the_servers_own_memory_is_for_those_who_control() -> None:
+def test_memory_of_the_server_needs_the_control_role() -> None:
     with kju.launch(xvfb=True) as machine, kju.attach(machine.name, role="view") as viewer:
         live = machine.screen.view(live=True)
         xservers.do(display(machine), "xsetroot", "-solid", "#102030")
@@ -156,7 +151,7 @@ def test_system_v_memory_is_not_handed_out() -> None:
         machine.screen.view(live=True)
 
 
-def test_the_cursor_is_in_the_picture() -> None:
+def test_cursor_is_in_the_picture() -> None:
     with kju.launch(xvfb=True) as machine:
         where = display(machine)
         xservers.do(where, "xsetroot", "-solid", "#000000", "-cursor_name", "left_ptr")
@@ -166,7 +161,7 @@ def test_the_cursor_is_in_the_picture() -> None:
         assert not machine.screen.view()[:300, :, :3].any()
 
 
-def test_a_smaller_mode_is_the_pictures_corner() -> None:
+def test_smaller_mode_is_the_corner_of_the_picture() -> None:
     with kju.launch(xvfb=True) as machine:
         where = display(machine)
         mode = ["38.25", "800", "832", "912", "1024", "600", "603", "607", "624"]
@@ -181,7 +176,7 @@ def test_a_smaller_mode_is_the_pictures_corner() -> None:
         assert np.array_equal(frame[:600, :800, :3], small)
 
 
-def test_a_surface_in_a_named_file(tmp_path: Path) -> None:
+def test_surface_can_be_a_named_file(tmp_path: Path) -> None:
     path = tmp_path / "screen"
     with kju.launch(xvfb=True, surface=path) as machine:
         xservers.do(display(machine), "xsetroot", "-solid", "#abcdef")
@@ -190,7 +185,7 @@ def test_a_surface_in_a_named_file(tmp_path: Path) -> None:
         surface.close()
 
 
-def test_nobody_looks_and_nothing_runs() -> None:
+def test_source_rests_without_viewers() -> None:
     with kju.launch(xvfb=True) as machine:
         where = display(machine)
         with kju.attach(machine.name) as looker:
@@ -204,7 +199,7 @@ def test_nobody_looks_and_nothing_runs() -> None:
 # -- how it starts and ends
 
 
-def test_what_is_known_of_it() -> None:
+def test_info_names_the_server_and_input_is_an_error() -> None:
     with kju.launch(xvfb=True, args=["-screen", "0", "640x480x24", "-dpi", "96"]) as machine:
         assert machine.name == "xvfb"
         info = machine.info()
@@ -241,7 +236,7 @@ async def test_asyncio_launches_a_server_with_arguments() -> None:
 
 
 @SHARED
-def test_it_ends_and_takes_everything_along(how: str) -> None:
+def test_stop_ends_the_server(how: str) -> None:
     machine = kju.launch(xvfb=True, args=arguments(how), name="x", detach=True)
     pid = machine.info()["xvfb"]["pid"]
     machine.stop()
@@ -251,7 +246,7 @@ def test_it_ends_and_takes_everything_along(how: str) -> None:
 
 
 @SHARED
-def test_a_server_that_is_killed_is_reported(how: str) -> None:
+def test_killed_server_is_reported(how: str) -> None:
     with kju.launch(xvfb=True, args=arguments(how), name="x") as machine:
         screen = machine.screen
         os.kill(machine.info()["xvfb"]["pid"], signal.SIGKILL)
@@ -262,7 +257,7 @@ def test_a_server_that_is_killed_is_reported(how: str) -> None:
 
 
 @SHARED
-def test_a_host_that_is_killed_takes_the_server_along(how: str) -> None:
+def test_kill_of_the_host_ends_the_server(how: str) -> None:
     machine = kju.launch(xvfb=True, args=arguments(how), name="x")
     pid = machine.info()["xvfb"]["pid"]
     os.kill(machine.host_pid, signal.SIGKILL)
@@ -270,7 +265,7 @@ def test_a_host_that_is_killed_takes_the_server_along(how: str) -> None:
     machine.close()
 
 
-def test_memory_that_is_cut_ends_in_words() -> None:
+def test_truncated_memory_ends_the_machine_with_a_reason() -> None:
     with kju.launch(xvfb=True, name="x") as machine:
         info = machine.info()
         assert machine.screen.frame().shape == (800, 1280, 3)
@@ -280,7 +275,7 @@ def test_memory_that_is_cut_ends_in_words() -> None:
         until(lambda: machine.end_reason, what="the server has ended")
         assert "Xvfb was killed by SIG" in (
             machine.end_reason or ""
-        )  # its own ABRT, or the first BUS
+        )  # its abort, or the first bus error
         assert machine.end_reason.count("(EE)") == 0
 
 
@@ -295,7 +290,7 @@ def test_memory_that_is_cut_ends_in_words() -> None:
         (["-fbdir", "/nonexistent"], XvfbError, "Couldn't add screen 0"),
     ],
 )
-def test_a_start_that_cannot_be_says_why(
+def test_failed_start_is_a_one_line_error(
     args: list[str], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error) as caught:
@@ -304,21 +299,21 @@ def test_a_start_that_cannot_be_says_why(
     assert "\n" not in str(caught.value)
 
 
-def test_there_is_no_xvfb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_xvfb_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(XvfbError, match="install"):
         kju.launch(xvfb=True)
 
 
-def test_what_only_a_guest_has_is_refused() -> None:
+def test_options_of_a_guest_are_rejected() -> None:
     with pytest.raises(ConflictError, match="memory"):
         kju.launch(xvfb=True, memory="1G")
 
 
-# -- one that runs already
+# -- a running server
 
 
-def test_a_running_server_by_its_display_its_folder_and_its_file(tmp_path: Path) -> None:
+def test_running_server_is_attached_by_display_folder_or_file(tmp_path: Path) -> None:
     place = tmp_path / "fb"
     place.mkdir()
     with xservers.server("-fbdir", str(place)) as (child, where):
@@ -333,7 +328,7 @@ def test_a_running_server_by_its_display_its_folder_and_its_file(tmp_path: Path)
         assert (place / "Xvfb_screen0").stat().st_size > 4 << 20
 
 
-def test_a_running_server_by_its_segment() -> None:
+def test_running_server_is_attached_by_its_segment() -> None:
     with xservers.server("-shmem") as (child, where):
         (number,) = [each for each, pid in xservers.segments().items() if pid == child.pid]
         for named in (where, f"sysv:{number}"):
@@ -343,11 +338,11 @@ def test_a_running_server_by_its_segment() -> None:
                 assert machine.screen.frame()[0, 0].tolist() == [0x33, 0x44, 0x55]
         assert child.poll() is None
         assert number in xservers.segments()
-    # Xvfb leaves its segment behind, also at a proper end.
+    # Xvfb leaves its segment, at a clean exit too.
     segment_remove(int(number))
 
 
-def test_a_running_server_that_ends_ends_the_machine(tmp_path: Path) -> None:
+def test_end_of_a_running_server_ends_the_machine(tmp_path: Path) -> None:
     with (
         xservers.server("-fbdir", str(tmp_path)) as (child, where),
         kju.launch(xvfb=where) as machine,
@@ -359,12 +354,12 @@ def test_a_running_server_that_ends_ends_the_machine(tmp_path: Path) -> None:
         kju.launch(xvfb=str(tmp_path))
 
 
-def test_a_server_that_shares_nothing_is_told_how_to() -> None:
+def test_error_for_a_server_without_shared_memory_names_its_options() -> None:
     with xservers.server() as (_, where), pytest.raises(XvfbError, match="-fbdir FOLDER or -shm"):
         kju.launch(xvfb=where)
 
 
-def test_a_server_of_other_colours(tmp_path: Path) -> None:
+def test_server_of_another_depth_is_an_error(tmp_path: Path) -> None:
     with (
         xservers.server("-fbdir", str(tmp_path), "-screen", "0", "640x480x16") as (_, where),
         pytest.raises(XvfbError, match="-screen 0 1280x800x24"),
@@ -383,7 +378,9 @@ def test_a_server_of_other_colours(tmp_path: Path) -> None:
         ("", UsageError, "a running one"),
     ],
 )
-def test_nothing_runs_there(where: str, error: type[Exception], words: str) -> None:
+def test_place_without_a_running_server_is_an_error(
+    where: str, error: type[Exception], words: str
+) -> None:
     with pytest.raises(error) as caught:
         kju.launch(xvfb=where)
     assert words in str(caught.value)
@@ -394,7 +391,7 @@ def test_nothing_runs_there(where: str, error: type[Exception], words: str) -> N
 
 @pytest.fixture
 def stopped() -> Iterator[None]:
-    """Machines that a failed test has left do not go on."""
+    """Stop the machines that a failed test has left."""
     yield
     for name in running_names():
         with kju.attach(name) as machine:
@@ -402,7 +399,7 @@ def stopped() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("stopped")
-def test_the_command(tmp_path: Path) -> None:
+def test_command_runs_shows_and_stops_a_server(tmp_path: Path) -> None:
     run = kju_command(
         "run", "--xvfb", "--detach", "--name", "x", "--", "-screen", "0", "320x240x24"
     )
@@ -428,7 +425,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert kju_command("stop", "x").returncode == 0
 
 
-def test_the_command_says_how_it_ended() -> None:
+def test_command_reports_the_end_of_its_server() -> None:
     command = [sys.executable, "-m", "kju.cli", "run", "--xvfb", "--name", "x"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stdout is not None
@@ -440,6 +437,6 @@ def test_the_command_says_how_it_ended() -> None:
         assert b"Xvfb was killed by SIGKILL" in said
 
 
-def test_the_doctor_knows() -> None:
+def test_doctor_lists_xvfb() -> None:
     found = {one["what"]: one for one in json.loads(kju_command("doctor", "--json").stdout)}
     assert found["xvfb"]["works"] is True

@@ -1,4 +1,4 @@
-"""QEMU's bytes, cut anywhere and changed anywhere: the same messages, or a documented error."""
+"""QEMU's bytes, split and damaged anywhere: the same messages, or a documented error."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SESSION = a_session()
 
 
 def plain(messages_: list[Received | RejectedMessage]) -> list[object]:
-    """Messages as values that compare, copied out of the receive buffer."""
+    """Return messages as comparable values, copied out of the receive buffer."""
     return [
         (
             m.serial,
@@ -53,7 +53,7 @@ def plain(messages_: list[Received | RejectedMessage]) -> list[object]:
 
 
 def follow(data: bytes, cuts: list[int]) -> tuple[list[object], bytes, str]:
-    """Feed *data* cut at *cuts*; returns the messages, the answers and how it ended."""
+    """Feed *data* split at *cuts*; return the messages, the answers and the error."""
     splitter, listener = Splitter(limit=1 << 20), DisplayListener()
     seen: list[object] = []
     answers = b""
@@ -69,12 +69,12 @@ def follow(data: bytes, cuts: list[int]) -> tuple[list[object], bytes, str]:
 
 
 @given(st.lists(st.integers(0, len(SESSION)), max_size=40))
-def test_any_split_of_the_stream_changes_nothing(cuts):
+def test_any_split_of_the_stream_gives_the_same_messages(cuts):
     assert follow(SESSION, cuts) == follow(SESSION, [])
 
 
 @given(st.data())
-def test_any_split_of_a_damaged_stream_changes_nothing(data):
+def test_any_split_of_a_damaged_stream_gives_the_same_result(data):
     damaged = data.draw(mutations())
     cuts = data.draw(st.lists(st.integers(0, len(damaged)), max_size=10))
     assert follow(damaged, cuts) == follow(damaged, [])
@@ -104,7 +104,7 @@ def mutations(draw: st.DrawFn) -> bytes:
 
 
 def take_all(data: bytes) -> None:
-    """Everything the source does with bytes, on a surface that must stay valid."""
+    """Handle bytes as the source does, on a surface that must stay valid."""
     splitter, listener = Splitter(limit=1 << 20), DisplayListener()
     capacity = 1 << 20
     memory = np.zeros(surface_size(capacity), np.uint8)
@@ -125,7 +125,7 @@ def take_all(data: bytes) -> None:
             except PeerError:
                 continue
     presenter.publish(1.0)
-    # The listener goes on, whatever that was.
+    # The listener still works.
     good = Splitter().receive_data(Calls().scanout(2, 2, bytes(16)))[0]
     (event,) = listener.receive(good).events
     presenter.handle(event, 2.0)
@@ -135,17 +135,17 @@ def take_all(data: bytes) -> None:
 
 @given(mutations())
 @settings(max_examples=300)
-def test_damaged_messages_are_refused_and_the_listener_goes_on(data):
+def test_damaged_messages_are_rejected_and_the_listener_survives(data):
     take_all(data)
 
 
 @given(st.binary(max_size=400))
-def test_random_bytes_are_refused(data):
+def test_random_bytes_are_rejected(data):
     take_all(data)
 
 
 @given(st.binary(max_size=300), st.sampled_from(["a(yv)", "v", "a{sv}", "(vv)", "aav", "ag"]))
-def test_random_bodies_are_refused(body, signature):
+def test_random_bodies_are_rejected(body, signature):
     data = Calls().listener("Odd", "ay", body)
     head = data[: len(data) - len(body) - 4].replace(b"\2ay\0\0\0", _signature(signature))
     take_all(head[:4] + (len(body)).to_bytes(4, "little") + head[8:] + body)

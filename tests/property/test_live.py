@@ -1,4 +1,4 @@
-"""A producer that compares with memory whose owner announces nothing, and consumers' copies.
+"""A producer that compares with unannounced changes in memory, and copies of consumers.
 
 The memory is the guest's: it is written, and written back, whenever its owner likes, while it is
 compared and while consumers copy. When it rests and has been compared once more, every consumer
@@ -23,7 +23,7 @@ def empty(shape):
 
 
 class Guest:
-    """Video memory, how it looks as pixels, and the surface that it is published in."""
+    """Video memory, its pixels, and the surface in which they are published."""
 
     def __init__(self, width, height):
         self.vram = bytearray(width * height * 4)
@@ -36,7 +36,7 @@ class Guest:
         self.producer.set_mode(width, height, source=self.vram)
 
     def flip(self, x, y, size):
-        """Write a square; the same again writes back what was there."""
+        """Write a square; a second call restores the old pixels."""
         self.pixels[y : y + size, x : x + size] ^= 255
 
     def compare(self):
@@ -44,7 +44,7 @@ class Guest:
 
 
 class Copier:
-    """A consumer that keeps a copy, in steps between which anything may happen."""
+    """A consumer that keeps a copy, in steps that may be interleaved."""
 
     def __init__(self, guest):
         self.consumer = Consumer(guest.memory)
@@ -57,7 +57,7 @@ class Copier:
         return copy_frame(self.consumer, rect, "bgrx", False, empty, 1).pixels
 
     def step(self):
-        """Ask what changed, copy one rectangle, or remember the mark; whichever is next."""
+        """Do the next step: ask for changes, copy one rectangle, or remember the mark."""
         if self.change is None:
             self.change = self.consumer.changes(self.mark)
             self.left = list(self.change.rects)
@@ -68,18 +68,18 @@ class Copier:
             self.mark, self.change = self.change.mark, None
 
     def finish(self):
-        """End the look that has begun."""
+        """Finish the steps of this round."""
         while self.change is not None:
             self.step()
 
     def take(self):
-        """Look once, from the question to the mark."""
+        """Do one round, from the question to the mark."""
         self.step()
         self.finish()
 
 
 class FromTheLiveWindow(Copier):
-    """The mistake: it asks the published tiles, and copies the guest's own memory."""
+    """The mistake: it asks for published tiles, and copies the guest's memory."""
 
     def __init__(self, guest):
         super().__init__(guest)
@@ -123,7 +123,7 @@ def test_copies_end_equal_in_any_order_of_steps(squares, order):
 @settings(max_examples=15)
 @given(st.integers(0, 2**32 - 1))
 def test_copies_end_equal_while_a_thread_writes_and_writes_back(seed):
-    # Large enough that comparing and copying let go of the interpreter, and are written under.
+    # Large enough that comparing and copying release the interpreter lock during the writes.
     guest = Guest(400, 300)
     random = np.random.default_rng(seed)
     squares = [(*random.integers(0, 280, 2), random.integers(1, 120)) for _ in range(8)]
@@ -160,22 +160,22 @@ def test_copies_end_equal_while_a_thread_writes_and_writes_back(seed):
         assert np.array_equal(copier.copy, guest.pixels)
 
 
-def test_who_copies_the_live_window_may_keep_wrong_pixels_for_ever():
+def test_copy_of_the_live_memory_can_stay_wrong():
     guest = Guest(WIDTH, HEIGHT)
     right, wrong = Copier(guest), FromTheLiveWindow(guest)
     for copier in (right, wrong):
         copier.take()
     square = (0, 0, 8)
     guest.flip(*square)
-    assert guest.compare() == 1  # published, and the guest goes on:
+    assert guest.compare() == 1  # published, then the guest writes:
     guest.flip(*square)
     for copier in (right, wrong):
         copier.take()
-    guest.flip(*square)  # back to what is published: nobody can know
+    guest.flip(*square)  # back to the published pixels, which no comparison notices
     assert guest.compare() == 0
     for copier in (right, wrong):
         copier.take()
-        assert copier.consumer.changes(copier.mark).rects == []  # it has caught up
+        assert copier.consumer.changes(copier.mark).rects == []  # it is up to date
     assert np.array_equal(guest.producer.pixels, guest.pixels)
     assert np.array_equal(right.copy, guest.pixels)
     assert not np.array_equal(wrong.copy, guest.pixels)

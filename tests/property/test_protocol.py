@@ -1,4 +1,4 @@
-"""The control protocol under any split, and under bytes of anybody's choosing."""
+"""The control protocol under any split, and under arbitrary bytes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_any_split_of_the_stream_gives_the_same_requests(
 
 
 @given(st.lists(st.binary(max_size=50), max_size=8))
-def test_any_bytes_are_taken_or_refused(chunks: list[bytes]) -> None:
+def test_any_bytes_are_accepted_or_rejected(chunks: list[bytes]) -> None:
     for side in (HostSide(), HostSide(launch=True), ClientSide()):
         try:
             for chunk in chunks:
@@ -57,7 +57,7 @@ def test_any_bytes_are_taken_or_refused(chunks: list[bytes]) -> None:
 
 
 @given(st.integers(0, (1 << 64) - 1), st.binary(max_size=200))
-def test_any_frame_is_taken_or_refused(number: int, body: bytes) -> None:
+def test_any_frame_is_accepted_or_rejected(number: int, body: bytes) -> None:
     frame = (8 + len(body)).to_bytes(4, "little") + number.to_bytes(8, "little") + body
     assert Framer().receive_data(frame) == [(number, body)]
     for greeting in (b"", pack(messages.Hello(role="control"), 1)):
@@ -68,7 +68,7 @@ def test_any_frame_is_taken_or_refused(number: int, body: bytes) -> None:
 
 
 @given(REQUESTS, st.integers(0, 1 << 20), st.integers(0, 255))
-def test_a_flipped_byte_is_taken_or_refused(
+def test_flipped_byte_is_accepted_or_rejected(
     request: messages.AnyRequest, at: int, value: int
 ) -> None:
     frame = bytearray(pack(messages.Hello(role="control"), 1) + pack(request, 2))

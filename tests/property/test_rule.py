@@ -45,7 +45,7 @@ def put(values: tuple[int, ...], at: int, value: int) -> tuple[int, ...]:
 
 
 def publication(number, order=("pixels", "tiles", "version", "pulse"), version=None):
-    """Steps of one publication; its pixels are unlike all others'."""
+    """Return the steps of one publication, whose pixels are unique."""
     version = number if version is None else version
     drawn = PUBLICATIONS[(number - 1) % len(PUBLICATIONS)]
     steps = {
@@ -87,7 +87,7 @@ def read_version(m, c):
 def look_at(tile):
     def look(m, c):
         if m.tiles[tile] <= c.remembered or c.version == c.remembered:
-            return c  # a version that has not moved is nothing to take
+            return c  # an unchanged version has no pixels to copy
         newest = max(c.newest_tile, m.tiles[tile])
         return c._replace(taking=(*c.taking, tile), newest_tile=newest)
 
@@ -124,7 +124,7 @@ RULE = [read_pulse, read_version, *SCAN, commit, sleep]
 
 
 def stale_ends(producer, consumer) -> int:
-    """Final states in which the consumer sleeps with other pixels than the producer's."""
+    """Count final states in which the consumer sleeps with other pixels than the producer's."""
     start = (Memory(), 0, Consumer(), 0)
     seen, todo, stale, ends = {start}, [start], 0, 0
     while todo:
@@ -151,16 +151,16 @@ def published(**how):
 
 
 def restarted(change: int):
-    """A producer that dies after its publications; its successor counts from one again."""
+    """Return a producer that ends after its publications; its successor counts from one again."""
     again = [*publication(4, version=1), *publication(5, version=2)]
     return [*published(), ("restart", 0, change), *again]
 
 
-def test_the_rule_holds():
+def test_rule_holds():
     assert stale_ends(published(), RULE) == 0
 
 
-def test_the_rule_holds_when_the_producer_restarts():
+def test_rule_holds_when_the_producer_restarts():
     assert stale_ends(restarted(1), RULE) == 0
 
 

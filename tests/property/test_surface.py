@@ -28,7 +28,7 @@ def make(tile):
 
 
 def source_of(seed, name, width, height):
-    """Random pixels of a format with an offset and padding: arguments, and what they become."""
+    """Return random pixels of a format with offset and padding, and the expected result."""
     random = np.random.default_rng(seed)
     size = oracle.BYTES[name]
     offset, padding = int(random.integers(0, 9)), int(random.integers(0, 9))
@@ -50,7 +50,7 @@ def rect_within(draw, width, height):
 
 
 class Mirror:
-    """A consumer that holds a copy and takes what changed."""
+    """A consumer that keeps a copy from changed rectangles."""
 
     def __init__(self, memory):
         self.consumer = Consumer(memory)
@@ -173,7 +173,9 @@ class Surface(RuleBasedStateMachine):
             assert exact.version == self.twin.version
 
     def teardown(self):
-        if self.twin.mode.epoch:  # the producer has stopped: the slowest catch up and are equal
+        if (
+            self.twin.mode.epoch
+        ):  # the producer has stopped: the slowest consumers catch up and are equal
             for mirror in self.mirrors:
                 mirror.take(self.twin)
 
@@ -184,7 +186,7 @@ TestSurface.settings = settings(max_examples=60, stateful_step_count=25)
 
 @settings(max_examples=60)
 @given(sizes, sizes, seeds, st.sampled_from(["bgrx", "rgb", "rgba", "grey"]), st.data())
-def test_formats_out(width, height, seed, name, data):
+def test_frame_in_every_format_equals_numpy(width, height, seed, name, data):
     memory, producer = make(32)
     arguments, pixels = source_of(seed, "xrgb8888", width, height)
     producer.set_mode(width, height, **arguments)
@@ -202,7 +204,7 @@ def test_formats_out(width, height, seed, name, data):
     st.integers(1, 400),
     st.sampled_from([oracle.XR24, oracle.R8]),
 )
-def test_every_mode_within_the_plan_fits(tile, width, height, fourcc):
+def test_every_mode_within_the_capacity_fits(tile, width, height, fourcc):
     capacity = width * height * (4 if fourcc == oracle.XR24 else 1)
     side = max(width, height)
     memory = bytearray(surface_size(capacity, tile=tile, max_side=side))
@@ -213,7 +215,7 @@ def test_every_mode_within_the_plan_fits(tile, width, height, fourcc):
 
 @settings(max_examples=80)
 @given(st.data(), seeds)
-def test_cursor_blend(data, seed):
+def test_cursor_blend_equals_numpy(data, seed):
     random = np.random.default_rng(seed)
     rect = Rect(*data.draw(st.tuples(*[st.integers(0, 9)] * 2, *[st.integers(1, 12)] * 2)))
     frame = random.integers(0, 256, (rect.height, rect.width, 4), np.uint8)

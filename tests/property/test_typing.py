@@ -1,4 +1,4 @@
-"""Any text, typed: what a keyboard of that layout makes of the steps is the text."""
+"""Any text: a model of a keyboard with that layout reads the text from the steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.keyboard_model import X11, Model, x11_is_the_same
 from kju import keys
 
 MODIFIERS = {0x2A, 0xB8}
-# The guest says "\r" for what is typed as "\n", and the other way round.
+# The guest reads "\r" for a typed "\n", and the reverse.
 ALPHABETS = {name: sorted(set(keys.layout(name).chords) - {"\r"}) for name in keys.LAYOUTS}
 
 
@@ -31,8 +31,8 @@ def test_held_steps_type_the_text(case: tuple[str, str], most: int) -> None:
     model = Model(name)
     for group in groups_of(name, text, most):
         model.take(group)
-        assert model.down == set(), "between groups nothing is down"
-        assert model.pending == (), "no character is divided"
+        assert model.down == set(), "no key is held between groups"
+        assert model.pending == (), "no character is split between groups"
     assert model.text == text
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.paint_guest import MODE, SEEN, Guest, booted
@@ -12,17 +11,9 @@ from support.wait import until
 from kju.client.defined import running_names
 
 
-@pytest.fixture
-def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The machines of one test are its own, and none is left."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    yield
-    assert running_names() == []
-
-
 @pytest.fixture(scope="module")
 def shared_runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The machines of one file are its own, and none is left."""
+    """Give the tests of a file a runtime folder of their own; fail if a machine is left there."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("run")
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
@@ -36,14 +27,14 @@ def shared_runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def shared(
     shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Guest]:
-    """One machine for the tests of a file, looked at."""
+    """Boot one machine for the tests of a file, with a view of its screen."""
     with booted(tmp_path_factory.mktemp("vga"), "VGA,id=card") as guest:
         yield guest
 
 
 @pytest.fixture
 def guest(shared: Guest) -> Guest:
-    """The shared machine, in a mode that is watched."""
+    """Return the shared machine in a mode whose source is the video memory."""
     shared.tell("order 0x1e1e1e1e")
     shared.show(*MODE)
     until(lambda: shared.seen.mode[:2] == MODE, SEEN, "the mode")

@@ -1,4 +1,4 @@
-"""Another user of this computer gets nothing: not the folder, not the socket, not the memory."""
+"""Another user of this computer cannot reach a machine's folder, socket or memory."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from kju.store.paths import Paths
 
 pytestmark = [
     pytest.mark.qemu,
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a program as another user"),
 ]
 
 NOBODY = 65534
-#: What the other user runs; it imports nothing of ours, which it may not be able to read.
+#: Run as the other user. It does not import kju, which that user may not be able to read.
 CONNECT = """
 import socket, sys
 try:
@@ -64,7 +64,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[kju.Mac
 
 
 def as_nobody(script: str, *arguments: str) -> str:
-    """Run a script as another user, in no group of ours."""
+    """Run a script as another user, without the groups of this process."""
     return subprocess.run(
         ["/usr/bin/python3", "-I", "-c", script, *arguments],
         user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", env={},
@@ -76,7 +76,7 @@ def socket_of(machine: kju.Machine) -> Path:
     return Paths(Path(machine.log).parent).control
 
 
-def test_the_folder_lets_nobody_in(machine: kju.Machine) -> None:
+def test_folder_is_closed_to_another_user(machine: kju.Machine) -> None:
     machine.keyboard.type("secret")
     control = socket_of(machine)
     files = [str(control.with_name(name)) for name in ("host.log", "qemu.log", "input.jsonl")]
@@ -85,8 +85,8 @@ def test_the_folder_lets_nobody_in(machine: kju.Machine) -> None:
     assert as_nobody(CONNECT, str(control), HELLO.hex()) == "PermissionError"
 
 
-def test_the_host_lets_nobody_in_where_the_folder_would(machine: kju.Machine) -> None:
-    """The kernel says who is at the other end; what he says of himself does not count."""
+def test_host_rejects_another_user_that_reaches_its_socket(machine: kju.Machine) -> None:
+    """The host takes the peer's user from the kernel, not from its greeting."""
     control = socket_of(machine)
     control.parent.parent.chmod(0o755)
     control.parent.chmod(0o755)
@@ -98,7 +98,7 @@ def test_the_host_lets_nobody_in_where_the_folder_would(machine: kju.Machine) ->
         assert ours.info()["name"] == "mine"
 
 
-def test_memory_is_not_opened_through_proc(machine: kju.Machine) -> None:
+def test_memory_cannot_be_opened_through_proc(machine: kju.Machine) -> None:
     machine.screen.frame()
     mine = subprocess.run(
         [sys.executable, "-c", READ, f"/proc/{machine.host_pid}/maps"],

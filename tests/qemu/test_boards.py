@@ -1,4 +1,4 @@
-"""Boards that are not a PC: what kju asks QEMU about them, and that they start and are typed at."""
+"""Boards that are not a PC: their facts from QEMU, their start, and their input."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ask(architecture: str, *machine: str) -> Board:
     return inspect_board(qemu.inspect(emulator(architecture)), machine)
 
 
-def test_qemu_says_what_a_pc_has() -> None:
+def test_probe_finds_the_devices_of_a_pc() -> None:
     pc = ask("x86_64")
     assert pc.has_pci
     assert (pc.disk, pc.ide_slots, pc.memory) == ("ide", 4, 0)
@@ -49,13 +49,13 @@ def test_qemu_says_what_a_pc_has() -> None:
 
 
 @pytest.mark.parametrize("machine", ["pc", "isapc", "microvm"])
-def test_qemu_72_says_the_same(machine: str) -> None:
+def test_probe_finds_the_same_with_qemu_7_2(machine: str) -> None:
     old = inspect_board(qemu.inspect(str(guests.qemu72())), ["-M", machine])
     new = ask("x86_64", "-M", machine)
     assert old._replace(name=machine, buses=new.buses) == new._replace(name=machine)
 
 
-def test_a_machine_that_does_not_start_is_not_taken_for_a_pc() -> None:
+def test_probe_of_an_unknown_machine_type_is_an_error() -> None:
     with pytest.raises(QemuError, match='unsupported machine type: "nonsense"'):
         ask("x86_64", "-M", "nonsense")
 
@@ -72,14 +72,14 @@ def test_a_machine_that_does_not_start_is_not_taken_for_a_pc() -> None:
         ("x86_64", "isapc,no-such-property=1", []),
     ],
 )
-def test_a_board_is_asked_without_what_it_refers_to(
+def test_probe_leaves_out_options_that_refer_to_other_objects(
     architecture: str, machine: str, others: list[str]
 ) -> None:
     chosen = board_arguments(["-M", machine, *others], architecture)
     assert ask(architecture, *chosen) == ask(architecture, "-M", machine.partition(",")[0])
 
 
-def test_a_board_that_needs_more_says_what() -> None:
+def test_probe_error_names_the_missing_firmware() -> None:
     with pytest.raises(QemuError, match="q800 does not start: could not load MacROM"):
         ask("m68k", "-M", "q800")
 
@@ -95,7 +95,7 @@ def test_a_board_that_needs_more_says_what() -> None:
         ("m68k", "next-cube", "scsi", 0, True, True),
     ],
 )
-def test_qemu_says_what_other_boards_have(
+def test_probe_finds_the_devices_of_other_boards(
     architecture: str, machine: str, disk: str, memory: int, screen: bool, keyboard: bool
 ) -> None:
     board = ask(architecture, "-M", machine)
@@ -119,7 +119,7 @@ def test_qemu_says_what_other_boards_have(
         ("riscv64", "virt"),
     ],
 )
-def test_a_board_starts_with_a_disk(tmp_path: Path, architecture: str, machine: str) -> None:
+def test_board_starts_with_a_disk(tmp_path: Path, architecture: str, machine: str) -> None:
     disk = tmp_path / "disk.img"
     disk.touch()
     with disk.open("r+b") as file:
@@ -131,7 +131,7 @@ def test_a_board_starts_with_a_disk(tmp_path: Path, architecture: str, machine: 
         assert found["bus"]
 
 
-def test_a_machine_without_a_keyboard_says_so_at_once() -> None:
+def test_typing_without_a_keyboard_fails_at_once() -> None:
     arguments = ["-M", "isapc,i8042=off", *guests.TCG]
     with kju.launch(args=arguments) as machine, pytest.raises(InputError, match="has no keyboard"):
         machine.keyboard.type("x")
@@ -140,7 +140,7 @@ def test_a_machine_without_a_keyboard_says_so_at_once() -> None:
 @pytest.mark.parametrize(
     ("own", "kind"), [([], "usb"), (["-device", "virtio-keyboard-pci"], "virtio")]
 )
-def test_keys_for_a_keyboard_that_the_guest_has_not_started_are_refused(
+def test_keys_are_rejected_before_a_guest_with_screen_starts_its_keyboard(
     tmp_path: Path, own: list[str], kind: str
 ) -> None:
     (_, *rest) = guests.asleep(tmp_path)
@@ -152,7 +152,7 @@ def test_keys_for_a_keyboard_that_the_guest_has_not_started_are_refused(
             machine.keyboard.press("x")
 
 
-def test_a_key_is_refused_on_a_machine_without_screen_and_keyboard() -> None:
+def test_keys_are_rejected_without_screen_and_keyboard() -> None:
     arguments = ["-nodefaults", "-vga", "none", "-M", "isapc,i8042=off", *guests.TCG]
     with kju.launch(args=arguments) as machine:
         assert len(machine.screens) == 0
@@ -163,7 +163,7 @@ def test_a_key_is_refused_on_a_machine_without_screen_and_keyboard() -> None:
             machine.keyboard.chord("ctrl-a")
 
 
-def test_a_machine_without_a_pointer_says_so() -> None:
+def test_pointer_input_without_a_pointer_is_an_error() -> None:
     arguments = ["-M", "isapc,i8042=off", *guests.TCG]
     with kju.launch(args=arguments) as machine, pytest.raises(InputError, match="has no pointer"):
         machine.pointer.press("left")
@@ -177,7 +177,7 @@ def test_a_machine_without_a_pointer_says_so() -> None:
         ("pc,i8042=off", ["-device", "qemu-xhci", "-device", "usb-kbd"], "usb"),
     ],
 )
-def test_a_key_on_a_machine_without_screen_is_not_lost(
+def test_keys_are_rejected_before_a_guest_without_screen_starts_its_keyboard(
     tmp_path: Path, board: str, own: list[str], kind: str
 ) -> None:
     (_, *rest) = guests.asleep(tmp_path)
@@ -191,7 +191,7 @@ def test_a_key_on_a_machine_without_screen_is_not_lost(
             machine.keyboard.chord("ctrl-a")
 
 
-def test_keys_work_in_the_uefi_of_an_arm_virt(tmp_path: Path) -> None:
+def test_keys_reach_the_uefi_firmware_of_arm_virt(tmp_path: Path) -> None:
     program = emulator("aarch64")
     guests.uefi("aarch64")
     disk = tmp_path / "blank.img"

@@ -1,4 +1,4 @@
-"""The `kju` command with a real QEMU and a real guest: its output, and its remains."""
+"""The `kju` command with a real QEMU and a real guest: its output, and the files it leaves."""
 
 import json
 import os
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.qemu
 
 KJU = (sys.executable, "-m", "kju.cli")
 PATIENCE = 60.0
-#: What a text mode comes through: at first, and once it has lasted.
+#: Sources of a text mode: at first, and after it has lasted.
 SOURCE = re.compile("screendump|display1")
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A runtime folder of its own, so that what is left behind can be seen."""
+    """Give the test a runtime folder of its own, to see the files that are left."""
     home = tmp_path / "run"
     home.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(home))
@@ -75,7 +75,7 @@ def alive(pid):
 
 
 def surfaces(pid):
-    """The inodes of the surfaces that a process holds."""
+    """Return the inodes of the surfaces that a process holds."""
     found = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
         if os.readlink(link).startswith("/memfd:kju-"):
@@ -84,7 +84,7 @@ def surfaces(pid):
 
 
 def mapped(inodes):
-    """Which of these surfaces any process still maps."""
+    """Return those of these surfaces that a process still maps."""
     maps = []
     for path in Path("/proc").glob("[0-9]*/maps"):
         try:
@@ -94,7 +94,7 @@ def mapped(inodes):
     return inodes & {int(words[4]) for words in maps}
 
 
-def test_a_machine_from_start_to_end(invaders, folder):
+def test_run_screenshot_and_stop_a_machine(invaders, folder):
     listed = json.loads(kju("ls", "--json").stdout)
     assert [row["name"] for row in listed] == [invaders]
     assert invaders in kju("ls").stdout.decode()
@@ -139,7 +139,7 @@ def test_a_machine_from_start_to_end(invaders, folder):
 
 
 def shows_game(name):
-    """The game is on the screen: the ship is at the bottom."""
+    """Return whether the ship of the game is at the bottom of the screen."""
     image = picture(name)
     return image.shape == (400, 720, 3) and image[376:].any()
 
@@ -188,7 +188,7 @@ def test_errors_are_one_line_with_an_exit_code(folder, words, code, says):
     assert names(folder) == []
 
 
-def test_errors_about_a_machine(invaders):
+def test_requests_that_a_machine_cannot_fulfil_are_one_line_errors(invaders):
     again = kju("run", "--name", invaders, guests.INVADERS, check=False)
     assert again.returncode == 4 and b"already running" in again.stderr
     assert kju("key", invaders, "nokey", check=False).returncode == 2
@@ -222,7 +222,7 @@ def test_wrong_files_and_texts_are_rejected(invaders):
     assert kju("type", invaders, "-", input=b"\xff\xfe", check=False).returncode == 2
 
 
-def test_a_surface_is_read_by_its_path(folder):
+def test_surface_is_read_by_its_path(folder):
     guests.invaders()
     kju("run", "-d", "--name", "f", "--surface", "it.kju", guests.INVADERS, "--", *guests.TCG)
     until(lambda: shows_game("./it.kju"), PATIENCE, "the game")
@@ -236,7 +236,7 @@ def test_a_surface_is_read_by_its_path(folder):
     assert shows_game("./it.kju")
 
 
-def test_the_demo_in_a_pipe(folder):
+def test_demo_in_a_pipe_prints_lines(folder):
     guests.invaders()
     done = kju("demo", "--seconds", "9")
     text = done.stdout.decode()
@@ -249,7 +249,7 @@ def test_the_demo_in_a_pipe(folder):
 
 
 @pytest.mark.parametrize("moment", ["starting", "playing"])
-def test_ctrl_c_leaves_nothing_of_the_demo(folder, moment):
+def test_ctrl_c_ends_the_demo_and_its_processes(folder, moment):
     guests.invaders()
     terminal = InTerminal([*KJU, "demo"], 80, 25)
     try:
@@ -278,7 +278,7 @@ def test_ctrl_c_leaves_nothing_of_the_demo(folder, moment):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_machine_in_the_foreground_ends_with_its_command(folder, number):
+def test_signal_to_a_foreground_run_ends_the_machine(folder, number):
     guests.invaders()
     command = [*KJU, "run", guests.INVADERS, "--", *guests.TCG]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -292,7 +292,7 @@ def test_a_machine_in_the_foreground_ends_with_its_command(folder, number):
     assert names(folder) == []
 
 
-def test_a_machine_that_ends_by_itself_ends_its_command(folder):
+def test_foreground_run_ends_with_its_machine(folder):
     guests.invaders()
     command = [*KJU, "run", guests.INVADERS, "--", *guests.TCG]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -313,7 +313,7 @@ def test_remains_of_a_killed_host_are_cleared_by_the_next_command(invaders, fold
     assert names(folder) == []
 
 
-def test_watching_a_machine_that_ends(invaders):
+def test_watch_ends_with_its_machine(invaders):
     command = [*KJU, "watch", invaders]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.readline()
@@ -322,7 +322,7 @@ def test_watching_a_machine_that_ends(invaders):
         assert b"has ended" in process.stderr.read()
 
 
-def test_the_demo_across_a_network(folder):
+def test_demo_runs_across_a_network(folder):
     pytest.importorskip("zenoh")
     done = kju("demo", "--remote", "--seconds", "6")
     text = done.stdout.decode()
@@ -333,7 +333,7 @@ def test_the_demo_across_a_network(folder):
         left = image.crop((0, 0, 720, 400))
         right = image.crop((728, 0, 1448, 400))
         assert image.size == (1448, 424)
-    # A game that moves, a picture later or earlier: nearly all is the same, and not all is black.
+    # The game moves between the two pictures: most pixels are equal, and not all are black.
     differs = np.asarray(left, int) != np.asarray(right, int)
     assert differs.mean() < 0.05
     assert np.asarray(right).any()

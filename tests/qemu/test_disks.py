@@ -1,4 +1,4 @@
-"""What boots as a disk, on which bus, and what is refused before QEMU starts."""
+"""Disks: boot from each format and bus, and errors before QEMU starts."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ SECTOR = bytes.fromhex(
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Path:
-    """A disk of one sector, which the BIOS starts: it prints a text."""
+    """Return a disk of one boot sector, which prints a text."""
     path = tmp_path / "one-sector.img"
     path.write_bytes((SECTOR + TEXT.encode()).ljust(510, b"\0") + b"\x55\xaa")
     return path
 
 
 def boots(image: Path, bus: str, *arguments: str, **wishes: object) -> kju.Machine:
-    """Start it, wait for its text, and look at the bus it is on; returns the ended machine."""
+    """Start an image, wait for its text, check its bus, and return the ended machine."""
     with kju.launch(image, args=[*guests.TCG, "-m", "64", *arguments], **wishes) as machine:
         machine.screen.wait_text(TEXT, timeout=60)
         (found,) = [d for d in machine.info()["disks"] if d["path"] == str(image)]
@@ -46,31 +46,31 @@ def boots(image: Path, bus: str, *arguments: str, **wishes: object) -> kju.Machi
 
 
 @pytest.mark.parametrize("board", ["pc", "q35", "isapc"])
-def test_a_boot_sector_starts_where_qemu_itself_would_put_it(disk: Path, board: str) -> None:
+def test_boot_sector_starts_on_qemus_default_bus(disk: Path, board: str) -> None:
     if board == "q35":
-        # SeaBIOS starts no disk of one sector on SATA, in plain QEMU neither.
+        # SeaBIOS does not start a disk of one sector on SATA, with plain QEMU either.
         with disk.open("r+b") as file:
             file.truncate(1 << 20)
     boots(disk, "ide", "-M", board)
 
 
 @pytest.mark.parametrize("bus", ["virtio", "scsi", "nvme", "usb", "floppy"])
-def test_the_bios_starts_a_disk_on_another_bus(disk: Path, bus: str) -> None:
-    # SeaBIOS takes disks of less than a track for none on some buses.
+def test_bios_starts_a_disk_on_another_bus(disk: Path, bus: str) -> None:
+    # SeaBIOS ignores disks smaller than a track on some buses.
     with disk.open("r+b") as file:
         file.truncate(1440 << 10)
     boots(disk, bus, disk_bus=bus)
 
 
 @pytest.mark.parametrize("kind", ["qcow2", "vmdk", "vdi", "qed"])
-def test_other_formats_boot_too(disk: Path, kind: str) -> None:
+def test_disk_formats_boot(disk: Path, kind: str) -> None:
     image = disk.with_suffix(f".{kind}")
     command = ["qemu-img", "convert", "-f", "raw", "-O", kind, str(disk), str(image)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     boots(image, "ide")
 
 
-def test_a_cd_boots(tmp_path: Path) -> None:
+def test_cd_boots(tmp_path: Path) -> None:
     guests.memtest()
     (iso, *_) = sorted(Path("/usr/lib/memtest86+").glob("*x64*.iso"))
     with kju.launch(iso, args=guests.TCG, memory="256M") as machine:
@@ -79,14 +79,14 @@ def test_a_cd_boots(tmp_path: Path) -> None:
         assert found["bus"] == "ide"
 
 
-def test_a_bus_that_the_board_lacks_is_refused(disk: Path) -> None:
+def test_bus_that_the_board_lacks_is_rejected(disk: Path) -> None:
     with pytest.raises(ConflictError, match="isapc has no bus for --disk-bus nvme; it takes: ide"):
         kju.launch(disk, args=["-M", "isapc", *guests.TCG], disk_bus="nvme")
     with pytest.raises(UsageError, match="unknown disk bus 'sata'; choose one of: ide, scsi"):
         kju.launch(disk, disk_bus="sata")
 
 
-def test_a_fifth_disk_finds_another_bus(disk: Path) -> None:
+def test_fifth_disk_goes_to_another_bus(disk: Path) -> None:
     more = [word for n in range(4) for word in ("-drive", f"if=ide,index={n},driver=null-co")]
     with kju.launch(disk, args=[*guests.TCG, "-m", "64", *more]) as machine:
         (found,) = machine.info()["disks"]
@@ -99,7 +99,7 @@ PACKERS = {"gzip": ".gz", "xz": ".xz", "zstd": ".zst", "bzip2": ".bz2"}
 
 @pytest.mark.parametrize("packer", sorted(PACKERS))
 @pytest.mark.parametrize("renamed", [False, True])
-def test_a_compressed_image_is_named_with_the_way_out(
+def test_error_for_a_compressed_image_names_the_command_to_unpack_it(
     disk: Path, packer: str, renamed: bool
 ) -> None:
     if shutil.which(packer) is None:
@@ -119,7 +119,7 @@ def test_a_compressed_image_is_named_with_the_way_out(
     boots(disk, "ide")
 
 
-def test_an_empty_image_is_named_as_such(tmp_path: Path) -> None:
+def test_empty_image_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty.img").touch()
     with pytest.raises(UsageError, match=r"empty.img is empty \(0 bytes\)"):
         kju.launch(tmp_path / "empty.img")
@@ -127,7 +127,7 @@ def test_an_empty_image_is_named_as_such(tmp_path: Path) -> None:
 
 @pytest.fixture
 def stranger(disk: Path) -> Path:
-    """A disk whose backing file is in another folder."""
+    """Return a disk whose backing file is in another folder."""
     path = disk.parent / "downloads" / "stranger.qcow2"
     path.parent.mkdir()
     command = ["qemu-img", "create", "-f", "qcow2", "-b", "../one-sector.img", "-F", "raw"]
@@ -138,7 +138,9 @@ def stranger(disk: Path) -> Path:
 @pytest.mark.parametrize(
     "own", [[], ["-hda"], ["-drive", "file="], ["-drive", "json:"], ["-blockdev", "json"]]
 )
-def test_a_strangers_disk_is_refused_until_it_is_trusted(stranger: Path, own: list[str]) -> None:
+def test_disk_with_a_foreign_backing_file_is_rejected_until_trusted(
+    stranger: Path, own: list[str]
+) -> None:
     image: Path | None = None if own else stranger
     arguments = [*own, str(stranger)] if own else []
     if own and own[-1] == "file=":
@@ -159,7 +161,7 @@ def test_a_strangers_disk_is_refused_until_it_is_trusted(stranger: Path, own: li
             assert [layer["role"] for layer in found["layers"]] == ["disk", "backing"]
 
 
-def test_a_clone_starts_over_its_base_wherever_that_is(
+def test_clone_starts_with_its_base_in_another_folder(
     disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
@@ -178,16 +180,16 @@ def test_a_clone_starts_over_its_base_wherever_that_is(
         ]
 
 
-def test_a_device_with_sound_starts(disk: Path) -> None:
+def test_sound_device_starts(disk: Path) -> None:
     boots(disk, "ide", "-device", "intel-hda", "-device", "hda-duplex")
 
 
-def test_a_display_of_none_is_accepted(disk: Path) -> None:
+def test_display_none_is_accepted(disk: Path) -> None:
     boots(disk, "ide", "-display", "none")
 
 
-def test_the_raw_disk_below_a_silent_layer_is_not_probed(tmp_path: Path, disk: Path) -> None:
-    """A qcow names no format: what a guest has written into the raw disk decides nothing."""
+def test_raw_disk_below_a_layer_without_format_is_not_probed(tmp_path: Path, disk: Path) -> None:
+    """A qcow does not name its backing format, and data in the raw disk must not choose it."""
     top = tmp_path / "top.qcow"
     command = ["qemu-img", "create", "-f", "qcow", "-b", disk.name, "-F", "raw", str(top)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
@@ -199,9 +201,7 @@ def test_the_raw_disk_below_a_silent_layer_is_not_probed(tmp_path: Path, disk: P
 
 
 @pytest.mark.parametrize("temporary", [True, False])
-def test_that_a_snapshot_is_temporary_is_said_before(
-    tmp_path: Path, disk: Path, temporary: bool
-) -> None:
+def test_temporary_snapshots_are_announced(tmp_path: Path, disk: Path, temporary: bool) -> None:
     image = disk.with_suffix(".qcow2")
     command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(disk), str(image)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)

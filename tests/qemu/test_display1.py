@@ -1,4 +1,4 @@
-"""QEMU's display listener for real: what is published equals what screendump says."""
+"""QEMU's display listener with a real QEMU: the published picture equals screendump's."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PATIENCE = HANG
 
 
 class Rig:
-    """One QEMU with its main connection and any number of listeners."""
+    """A QEMU with its main connection and any number of listeners."""
 
     def __init__(self, folder: Path, qmp: QMPClient, bus: DisplayBus) -> None:
         self.folder = folder
@@ -66,7 +66,7 @@ class Rig:
         return np.asarray(Image.open(path))
 
     async def equals_screendump(self, source: Display1Source, **which) -> bool:
-        """Pause; what QEMU has not told us yet comes with its next tick."""
+        """Pause the guest and wait for the pixels that QEMU sends with its next tick."""
         await self.qmp.execute("stop")
         dump = await self.screendump(**which)
 
@@ -114,7 +114,7 @@ def sized(source: Display1Source, width: int, height: int):
     return lambda: source.producer.mode[:2] == (width, height)
 
 
-async def test_text_is_mapped(tmp_path):
+async def test_text_mode_is_mapped(tmp_path):
     async with running(tmp_path, guests.invaders()) as rig:
         assert await rig.bus.console_ids() == [0]
         console = await rig.bus.console(0)
@@ -131,7 +131,7 @@ async def test_text_is_mapped(tmp_path):
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["installed", "7.2"])
-async def test_text_as_bytes_needs_a_new_listener(tmp_path, old):
+async def test_text_mode_as_bytes_needs_a_new_listener(tmp_path, old):
     binary = guests.qemu72() if old else None
     async with running(tmp_path, guests.invaders(), binary) as rig:
         producer = rig.surface()
@@ -157,7 +157,7 @@ async def test_text_as_bytes_needs_a_new_listener(tmp_path, old):
         ("virtio-vga", "box", "display1-copy", True),
     ],
 )
-async def test_graphics(tmp_path, device, mode, name, old):
+async def test_graphics_mode_is_published(tmp_path, device, mode, name, old):
     guest = guests.paint(tmp_path, mode, device=device)
     async with running(tmp_path, guest.arguments, guests.qemu72() if old else None) as rig:
         source = await rig.listen(rig.surface())
@@ -175,7 +175,7 @@ def is_dark(source: Display1Source) -> bool:
     return not source.producer.pixels[source.producer.mode.height // 2 :, :, :3].any()
 
 
-async def test_every_mode_and_no_placeholder(tmp_path):
+async def test_mode_changes_show_no_placeholder(tmp_path):
     sizes = [(640, 480), (800, 600), (1024, 768)]
     words = ",".join(f"{w}x{h}" for w, h in sizes)
     guest = guests.paint(tmp_path, "resize", sizes=words, rate=4)
@@ -191,9 +191,9 @@ async def test_every_mode_and_no_placeholder(tmp_path):
             # `paint` fills the screen with colour; QEMU's placeholder is black.
             if mode[:2] in sizes[1:] and is_dark(source):
                 dark.add(len(seen))
-            # The source holds a placeholder back for a time, by the clock: on a busy computer
-            # QEMU may take longer to replace it, now and then. Without that every second
-            # change of the mode shows one.
+            # The source delays a placeholder by a fixed time: on a busy computer
+            # QEMU sometimes takes longer to replace it. Without the delay every second
+            # change of the mode shows a placeholder.
             return len(seen) > 24 and dark.isdisjoint(range(len(seen) - 24, len(seen) + 1))
 
         await rig.until(look, "24 modes without a placeholder between them")
@@ -202,7 +202,7 @@ async def test_every_mode_and_no_placeholder(tmp_path):
         assert source.mistakes == 0
 
 
-async def test_two_heads_are_two_consoles(tmp_path):
+async def test_each_head_is_a_console(tmp_path):
     guest = guests.paint(tmp_path, "animate", device="virtio-vga,id=card,max_outputs=2", heads=2)
     async with running(tmp_path, guest.arguments) as rig:
         assert await rig.bus.console_ids() == [0, 1]
@@ -214,7 +214,7 @@ async def test_two_heads_are_two_consoles(tmp_path):
         assert all(source.mistakes == 0 for source in sources)
 
 
-async def test_keys_arrive(tmp_path):
+async def test_keys_reach_the_guest(tmp_path):
     guest = guests.paint(tmp_path, "still")
     async with running(tmp_path, guest.arguments) as rig:
         with guests.Serial(guest) as serial:
@@ -226,7 +226,7 @@ async def test_keys_arrive(tmp_path):
         assert not await rig.bus.is_absolute(0)
 
 
-async def test_after_a_slow_answer_a_new_listener_gets_maps_again(tmp_path):
+async def test_new_listener_after_a_slow_answer_gets_maps_again(tmp_path):
     guest = guests.paint(tmp_path, "flip")
     async with running(tmp_path, guest.arguments) as rig:
         producer = rig.surface()
@@ -244,7 +244,7 @@ async def test_after_a_slow_answer_a_new_listener_gets_maps_again(tmp_path):
         assert source.status.name == "display1-map"
 
 
-async def test_the_end_of_qemu_ends_everything(tmp_path):
+async def test_end_of_qemu_ends_source_and_bus(tmp_path):
     async with running(tmp_path, guests.invaders()) as rig:
         source = await rig.listen(rig.surface())
         await rig.until(sized(source, 720, 400), "text mode")

@@ -1,4 +1,4 @@
-"""README.md and the pages under docs/, done by a reader on the sample guest."""
+"""Run the commands of README.md and the pages under docs/ on the sample guest."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ pytestmark = [
 ]
 
 BLOCK = 500.0
-#: What runs until a reader ends it, or asks for a terminal, a display or another computer.
+#: Commands that run until the reader ends them, or need a terminal, a display or a computer more.
 UNTIL_ENDED = {"watch", "view", "serve", "router", "mirror", "edit", "console"}
 
 
 @pytest.fixture
 def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A folder with nothing in it and `kju` on the PATH; the sample guest has been built."""
+    """Enter an empty folder with `kju` on the PATH; the sample guest is built."""
     guests.sample()
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -47,7 +47,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def is_run(line: str) -> bool:
-    """Whether a line of a shell block is one that the test does."""
+    """Return whether the test runs this line of a shell block."""
     for words in documentation.commands(line):
         if words[0] in ("export", "./demo", "./check", "tools/setup", "pytest"):
             return False
@@ -61,7 +61,7 @@ def is_run(line: str) -> bool:
 
 
 def do(page: str) -> None:
-    """Do what a page says, in its order."""
+    """Run the blocks of a page in order."""
     names: dict[str, Any] = {}
     try:
         do_blocks(page, names)
@@ -84,22 +84,22 @@ def do_blocks(page: str, names: dict[str, Any]) -> None:
             exec(compile(block.text, block.place, "exec"), names)
 
 
-def test_the_readme() -> None:
+def test_readme_commands_work() -> None:
     do("README.md")
     assert Path("screen.png").stat().st_size > 1000
 
 
-def test_the_tutorial() -> None:
+def test_tutorial_commands_work() -> None:
     do("docs/tutorial.md")
     assert Path("demo.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize("page", ["drive-a-guest", "keep-machines-running", "look-from-python"])
-def test_how_to(page: str) -> None:
+def test_how_to_commands_work(page: str) -> None:
     do(f"docs/how-to/{page}.md")
 
 
-def test_the_pytest_page() -> None:
+def test_pytest_page_examples_work() -> None:
     shell, *_ = (
         b for b in documentation.blocks(documentation.ROOT / "docs/how-to/test-an-os.md")
         if b.language == "sh" and is_run(b.text)

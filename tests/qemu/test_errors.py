@@ -1,4 +1,4 @@
-"""What cannot be is said in one line that says what to do; what exists stays."""
+"""Errors of `kju` are one line with the next step, and leave existing files alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def refused(code: Exit, *words: object, **environment: str) -> str:
-    """Run the command; return its one line."""
+    """Run a command that fails, and return its one line of output."""
     done = subprocess.run(
         [sys.executable, "-m", "kju.cli", *map(str, words)],
         capture_output=True, text=True, timeout=60, check=False, env=os.environ | environment,
@@ -49,24 +49,24 @@ def run(code: Exit, *options: object, **environment: str) -> str:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of a megabyte and a few files."""
+    """Mount a file system with room for a megabyte and a few files."""
     folder = tmp_path / "small"
     folder.mkdir()
     if os.getuid() != 0:
-        pytest.skip("only root mounts a small file system")
+        pytest.skip("only root can mount a small file system")
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=3,mode=700", "none", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("this root may not mount")
+        pytest.skip("mounting is not allowed here")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_an_image_that_cannot_be_read() -> None:
+def test_error_for_an_unreadable_image() -> None:
     assert "no/such.img cannot be read" in refused(Exit.USAGE, "run", "no/such.img")
     assert "name a disk, an ISO or a kernel in it" in refused(Exit.USAGE, "run", ".")
 
 
-def test_wrong_names(home: Path) -> None:
+def test_error_for_invalid_and_unknown_names(home: Path) -> None:
     assert "use up to 64 letters" in run(Exit.USAGE, "--name", "a/b")
     for words in (["info", "no"], ["stop", "no"], ["logs", "no"], ["screenshot", "no", "x"]):
         assert "start one: kju run" in refused(Exit.NOT_FOUND, *words)
@@ -74,7 +74,7 @@ def test_wrong_names(home: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["text", "nothing", "folder", "link"])
-def test_what_is_there_and_is_no_surface_stays(home: Path, what: str) -> None:
+def test_existing_file_that_is_not_a_surface_is_kept(home: Path, what: str) -> None:
     place, other = home / "screen", home / "other"
     other.write_text("mine")
     if what == "folder":
@@ -94,11 +94,11 @@ def test_what_is_there_and_is_no_surface_stays(home: Path, what: str) -> None:
     assert other.read_text() == "mine"
 
 
-def test_a_surface_in_no_folder() -> None:
+def test_error_for_a_surface_in_a_missing_folder() -> None:
     assert "make it first" in run(Exit.USAGE, "--surface", "no/folder/screen")
 
 
-def test_no_space_for_the_surface(small: Path) -> None:
+def test_error_for_a_surface_without_space(small: Path) -> None:
     line = run(Exit.LIMIT, "--surface", small / "screen")
     assert "no space for the surface" in line
     assert "bytes free" in line
@@ -106,13 +106,13 @@ def test_no_space_for_the_surface(small: Path) -> None:
     assert not (small / "screen").exists()
 
 
-def test_no_room_in_the_runtime_folder(small: Path) -> None:
+def test_error_for_a_full_runtime_folder(small: Path) -> None:
     line = run(Exit.FAILURE, XDG_RUNTIME_DIR=str(small))
     assert "No space left on device; see to that, or set XDG_RUNTIME_DIR" in line
     assert {path.name for path in (small / "kju").iterdir()} <= {".lock"}
 
 
-def test_no_runtime_folder(home: Path) -> None:
+def test_error_without_a_runtime_folder(home: Path) -> None:
     (home / "taken").mkdir()
     (home / "taken/kju").write_text("mine")
     line = run(Exit.FAILURE, XDG_RUNTIME_DIR=str(home / "taken"))
@@ -120,7 +120,7 @@ def test_no_runtime_folder(home: Path) -> None:
     assert (home / "taken/kju").read_text() == "mine"
 
 
-def test_no_temporary_folder_is_needed() -> None:
+def test_launch_needs_no_temporary_folder() -> None:
     environment = os.environ | {"TMPDIR": "/no/such"}
     for words in (
         ["run", "--detach", "--name", "t", str(guests.INVADERS), *TCG],
@@ -133,7 +133,7 @@ def test_no_temporary_folder_is_needed() -> None:
         assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_qemus_error_is_the_headline(home: Path) -> None:
+def test_error_shows_qemus_own_message(home: Path) -> None:
     disk = home / "disk.img"
     disk.write_bytes(b"x" * 512)
     for words, headline in (
@@ -149,6 +149,6 @@ def test_qemus_error_is_the_headline(home: Path) -> None:
     assert 'does not start: unsupported machine type: "nonsense"; to list them: ' in line
 
 
-def test_an_option_that_cannot_be_used_names_the_way(home: Path) -> None:
+def test_error_for_an_unusable_option_names_its_replacement(home: Path) -> None:
     line = refused(Exit.USAGE, "run", guests.INVADERS, *TCG, "-nographic")
     assert "kju serial NAME" in line

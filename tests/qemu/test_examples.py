@@ -1,4 +1,4 @@
-"""The examples that drive a guest, run as a reader would."""
+"""The examples that drive a guest, run as their own programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 def run(example: str, *words: object, folder: Path, timeout: float = 100) -> list[str]:
-    """What it prints, in lines."""
+    """Run an example and return the lines that it prints."""
     environment = {**os.environ, "PYTHONPATH": str(Path(kju.__file__).resolve().parents[1])}
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / example), *map(str, words)],
@@ -35,7 +35,7 @@ def run(example: str, *words: object, folder: Path, timeout: float = 100) -> lis
 
 
 @pytest.mark.timeout(300)
-def test_an_installer_to_its_third_screen(tmp_path: Path) -> None:
+def test_installer_example_reaches_the_third_screen(tmp_path: Path) -> None:
     args = guests.installer()
     kernel, initrd = args[args.index("-kernel") + 1], args[args.index("-initrd") + 1]
     lines = run("install.py", kernel, initrd, folder=tmp_path, timeout=290)
@@ -49,8 +49,8 @@ def test_an_installer_to_its_third_screen(tmp_path: Path) -> None:
     assert report.count("data:image/png") >= 5
 
 
-def test_invaders_are_shot(tmp_path: Path) -> None:
-    """In eight quiet seconds it shot 18 to 21, on a busy computer 4; without keys none."""
+def test_bot_example_shoots_invaders(tmp_path: Path) -> None:
+    """On an idle computer it shoots 18 to 21 in eight seconds, on a busy one 4, without keys 0."""
     args = guests.invaders()
     kernel = args[args.index("-kernel") + 1]
     (line,) = run("invaders.py", kernel, 8, folder=tmp_path)
@@ -58,7 +58,7 @@ def test_invaders_are_shot(tmp_path: Path) -> None:
     assert match and 1 <= int(match[1]) <= 40
 
 
-def test_a_menu_is_explored(tmp_path: Path) -> None:
+def test_explorer_example_finds_every_menu_entry(tmp_path: Path) -> None:
     args = guests.grub()
     image = re.search(r"file=(.*)", args[-1])
     assert image

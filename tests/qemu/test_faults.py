@@ -1,4 +1,4 @@
-"""Everybody may be killed at any moment: nothing is left, nobody hangs.
+"""Kill the host, QEMU, the launcher or a viewer at any moment: no process hangs, no file is left.
 
 The random rounds are few here; KJU_FAULT_ROUNDS=300 runs many.
 """
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.qemu
 
 TCG = ["-accel", "tcg"]
 ROUNDS = int(os.environ.get("KJU_FAULT_ROUNDS", "9"))
-#: A dead producer is to be noticed within a second; a loaded computer gets some more.
+#: A dead producer is noticed within a second; the bound allows for a busy computer.
 NOTICED = 3.0
 
 SCRIPT = f"""
@@ -62,7 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def ours() -> dict[int, str]:
-    """Processes that descend from this test, by its mark in their environment."""
+    """Return the processes that descend from this test, by the mark in their environment."""
     mark = f"KJU_TEST={os.environ['KJU_TEST']}".encode()
     found = {}
     for entry in Path("/proc").iterdir():
@@ -74,7 +74,7 @@ def ours() -> dict[int, str]:
 
 
 def nothing_left(folder: Path) -> None:
-    """After the next command: no process and no file."""
+    """Run a command, then check that no process and no file is left."""
     until(lambda: not ours(), 10, "every process has ended")
     assert running_names() == []
     left = [p.name for p in folder.iterdir()] if folder.exists() else []
@@ -83,7 +83,7 @@ def nothing_left(folder: Path) -> None:
 
 @contextlib.contextmanager
 def python(program: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a program; it is killed in the end."""
+    """Run a program, and kill it at the end."""
     child = subprocess.Popen(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
@@ -107,10 +107,10 @@ def line(child: subprocess.Popen[str]) -> str:
 
 
 def wait_for_the_end(screen: kju.Screen) -> tuple[float, str]:
-    """Wait for changes until there are none any more; how long after the call, and why."""
+    """Wait for changes until the end; return its time in seconds and its reason."""
     began = time.monotonic()
     with pytest.raises(ProducerGoneError) as caught:
-        for _ in screen.changes(timeout=20):
+        for _ in screen.changes(timeout=60):
             pass
     return time.monotonic() - began, str(caught.value)
 
@@ -119,15 +119,15 @@ def launched() -> kju.Machine:
     return kju.launch(guests.INVADERS, name="m", memory="64", args=TCG)
 
 
-def test_qemu_killed() -> None:
+def test_kill_of_qemu_ends_the_machine() -> None:
     with launched() as machine:
         screen = machine.screen
-        screen.wait(kju.Mark(0, 0, 0), timeout=10)
+        screen.wait(kju.Mark(0, 0, 0), timeout=60)
         os.kill(machine.info()["qemu"]["pid"], signal.SIGKILL)
         seconds, reason = wait_for_the_end(screen)
         assert seconds < NOTICED
         assert "SIGKILL" in reason
-        assert machine.wait_ended(timeout=5)
+        assert machine.wait_ended(timeout=60)
         assert "QEMU was killed by SIGKILL" in (machine.end_reason or "")
         with pytest.raises(MachineGoneError, match="SIGKILL"):
             machine.info()
@@ -137,10 +137,10 @@ def test_qemu_killed() -> None:
         assert machine._child.returncode == 4
 
 
-def test_host_killed() -> None:
+def test_kill_of_the_host_ends_qemu_and_viewers() -> None:
     with launched() as machine:
         screen = machine.screen
-        screen.wait(kju.Mark(0, 0, 0), timeout=10)
+        screen.wait(kju.Mark(0, 0, 0), timeout=60)
         qemu = machine.info()["qemu"]["pid"]
         os.kill(machine.host_pid, signal.SIGKILL)
         seconds, reason = wait_for_the_end(screen)
@@ -153,8 +153,8 @@ def test_host_killed() -> None:
 
 
 @pytest.mark.parametrize("blow", ["the host", "its whole session"])
-def test_host_killed_whose_qemu_has_changed_its_user(blow: str) -> None:
-    """The kernel forgets the parent-death signal then."""
+def test_kill_of_a_host_ends_a_qemu_that_changed_its_user(blow: str) -> None:
+    """A change of user clears the parent-death signal in the kernel."""
     if os.getuid() != 0:
         pytest.skip("only root's QEMU can change its user")
     args = [*TCG, "-run-with", "user=nobody"]
@@ -163,38 +163,38 @@ def test_host_killed_whose_qemu_has_changed_its_user(blow: str) -> None:
         qemu, host = info["qemu"]["pid"], machine.host_pid
         assert Path(f"/proc/{qemu}").stat().st_uid != 0
         assert any("second process" in note for note in info["notes"])
-        machine.screen.wait(kju.Mark(0, 0, 0), timeout=10)
+        machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
         if blow == "the host":
             os.kill(host, signal.SIGKILL)
         else:
             os.killpg(host, signal.SIGKILL)
         until(lambda: not Path(f"/proc/{qemu}").exists(), 5, "QEMU dies with its host")
-    # The folder's fixture sees that the guard has gone too.
+    # The fixture `folder` checks that the guard has ended too.
 
 
-def test_a_guard_goes_with_its_machine() -> None:
+def test_guard_ends_with_its_machine() -> None:
     if os.getuid() != 0:
         pytest.skip("only root's QEMU can change its user")
     args = [*TCG, "-run-with", "user=nobody"]
     with kju.launch(guests.INVADERS, name="m", memory="64", args=args) as machine:
         assert sorted(ours().values())[-1].startswith("qemu")
         assert len(ours()) == 3
-        machine.screen.wait(kju.Mark(0, 0, 0), timeout=10)
+        machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
     assert not ours()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_host_signalled(number: signal.Signals) -> None:
+def test_signal_to_the_host_stops_the_machine(number: signal.Signals) -> None:
     with launched() as machine:
         os.kill(machine.host_pid, number)
-        assert machine.wait_ended(timeout=10)
+        assert machine.wait_ended(timeout=60)
         assert number.name in (machine.end_reason or "")
         machine.close()
         assert machine._child
         assert machine._child.returncode == 0
 
 
-def test_launcher_killed() -> None:
+def test_kill_of_the_launcher_stops_the_machine() -> None:
     with python(SCRIPT) as child:
         host, qemu = map(int, line(child).split())
         with kju.attach("m", "view") as watcher:
@@ -207,17 +207,17 @@ def test_launcher_killed() -> None:
     assert not machine_paths("m").folder.exists(), "its host cleaned up by itself"
 
 
-def test_viewer_killed() -> None:
+def test_kill_of_a_viewer_leaves_the_machine() -> None:
     with launched() as machine, python(VIEWER) as child:
         assert line(child) == "looking\n"
         assert machine.info()["consoles"][0]["keys_held"] == [0x30]
         child.kill()
         until(lambda: machine.info()["consoles"][0]["keys_held"] == [])
         until(lambda: len(machine.info()["clients"]) == 1)
-        machine.screen.wait(timeout=5)
+        machine.screen.wait(timeout=60)
 
 
-def test_qemu_hangs_and_is_stopped_all_the_same() -> None:
+def test_stop_ends_a_qemu_that_hangs() -> None:
     with launched() as machine:
         qemu = machine.info()["qemu"]["pid"]
         os.kill(qemu, signal.SIGSTOP)
@@ -228,7 +228,7 @@ def test_qemu_hangs_and_is_stopped_all_the_same() -> None:
         assert not Path(f"/proc/{qemu}").exists()
 
 
-def test_one_of_two_launches_of_a_name_wins() -> None:
+def test_concurrent_launches_of_a_name_start_one_machine() -> None:
     won: list[kju.Machine] = []
     lost: list[KjuError] = []
 
@@ -245,11 +245,11 @@ def test_one_of_two_launches_of_a_name_wins() -> None:
         thread.join(60)
     assert (len(won), len(lost)) == (1, 2)
     assert all(isinstance(error, MachineExistsError) for error in lost)
-    won[0].screen.wait(kju.Mark(0, 0, 0), timeout=10)
+    won[0].screen.wait(kju.Mark(0, 0, 0), timeout=60)
     won[0].close()
 
 
-def test_detached_outlives_its_terminal() -> None:
+def test_detached_machine_outlives_its_terminal() -> None:
     program = SCRIPT.replace("with kju", "import time\nmachine = kju").replace(
         ") as machine:", ", detach=True)\nif machine:"
     )
@@ -266,33 +266,34 @@ def test_detached_outlives_its_terminal() -> None:
         os.waitpid(pid, 0)
     with kju.attach("m") as machine:
         assert machine.host_pid == int(text.split()[0])
-        machine.screen.wait(kju.Mark(0, 0, 0), timeout=10)
+        machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
         machine.stop()
 
 
-def test_without_a_runtime_directory_or_tmpdir(
+def test_launch_without_runtime_directory_or_tmpdir(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     monkeypatch.setenv("TMPDIR", "/no/such/folder")
-    with kju.launch(guests.INVADERS, name="kju-test-no-dirs", memory="64") as machine:
-        assert machine.info()["host"]["folder"].endswith("/kju-test-no-dirs")
-    # The fixture's own folder is looked at afterwards; this one must be clean as well.
-    assert "kju-test-no-dirs" not in running_names()
+    name = f"kju-test-{os.getpid()}"  # in the folder of all runs
+    with kju.launch(guests.INVADERS, name=name, memory="64") as machine:
+        assert machine.info()["host"]["folder"].endswith(f"/{name}")
+    # The fixture checks its own folder afterwards; this one must be clean as well.
+    assert name not in running_names()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
 
 @pytest.mark.parametrize(
     "seed", [0, 1, 2, *(pytest.param(n, marks=pytest.mark.soak) for n in range(3, ROUNDS))]
 )
-def test_anybody_killed_at_any_moment(seed: int, folder: Path) -> None:
-    """The launcher, the host or QEMU, from before there is one until long after."""
+def test_kill_at_a_random_moment_leaves_nothing(seed: int, folder: Path) -> None:
+    """Kill the launcher, the host or QEMU, from before its start until long after."""
     rng = random.Random(seed)
     victim = ("python", "qemu", "host")[seed % 3]
     delay = rng.uniform(0.0, 1.2)
     with python(SCRIPT) as launcher:
         try:
-            # Waiting for a moment, not for a condition: the moment is what is tested.
+            # A random moment is what is tested, so this wait has no condition.
             launcher.wait(delay)
         except subprocess.TimeoutExpired:
             pass
@@ -305,7 +306,7 @@ def test_anybody_killed_at_any_moment(seed: int, folder: Path) -> None:
         if victim == "python" or launcher.poll() is not None:
             launcher.kill()
         else:
-            # Either the blow came before there was a victim, and it runs on, or it ends.
+            # The machine runs on if the victim had not started at that moment.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 launcher.wait(NOTICED)
     nothing_left(folder)

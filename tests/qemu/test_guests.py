@@ -1,8 +1,7 @@
-"""The test guests themselves: what other tests rely on, seen by QEMU's own screendump."""
+"""The test guests themselves, checked with QEMU's own screendump."""
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -13,12 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from support import guests
+from support.monitor import execute
 
 pytestmark = pytest.mark.qemu
 
 
 class Monitor:
-    """The least QMP that takes a picture and presses a key."""
+    """A QMP client that takes a picture and presses a key."""
 
     def __init__(self, link: socket.socket, folder: Path) -> None:
         self._file = link.makefile("rw", encoding="utf-8")
@@ -27,17 +27,11 @@ class Monitor:
         self.execute("qmp_capabilities")
 
     def execute(self, command: str, **arguments: object) -> object:
-        """Runs one command and returns its answer."""
-        self._file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self._file.flush()
-        while True:
-            answer = json.loads(self._file.readline())
-            assert "error" not in answer, answer
-            if "return" in answer:
-                return answer["return"]
+        """Run one command and return its answer."""
+        return execute(self._file, command, arguments)
 
     def picture(self) -> np.ndarray:
-        """What the guest shows: (height, width), 0xRRGGBB."""
+        """Return the guest's picture: (height, width), 0xRRGGBB."""
         self.execute("screendump", filename=str(self._picture), format="png")
         with Image.open(self._picture) as image:
             red, green, blue = np.moveaxis(np.asarray(image.convert("RGB"), np.uint32), 2, 0)
@@ -46,7 +40,7 @@ class Monitor:
 
 @contextmanager
 def running(qemu: Path, arguments: list[str], folder: Path) -> Iterator[Monitor]:
-    """A QEMU without any window, for as long as the block lasts."""
+    """Run a QEMU without a window during the block."""
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
@@ -65,7 +59,7 @@ def running(qemu: Path, arguments: list[str], folder: Path) -> Iterator[Monitor]
 
 
 def squares(picture: np.ndarray) -> tuple[int, int, int]:
-    """The frame's number at the top, the key, and the frame's number at the bottom."""
+    """Return the frame's number at the top, the key, and the frame's number at the bottom."""
     return int(picture[5, 5]), int(picture[5, 70]), int(picture[-5, -5])
 
 
@@ -94,7 +88,7 @@ def test_paint_draws_frames_and_keys(tmp_path: Path, device: str, via: str) -> N
         assert squares(monitor.picture())[1] == 1 << 16 | 30
 
 
-def test_paint_box_moves_and_nothing_else(tmp_path: Path) -> None:
+def test_paint_box_changes_only_its_box(tmp_path: Path) -> None:
     guest = guests.paint(tmp_path, "box", device="VGA", via="vram", size="1024x768")
     with (
         running(guests.qemu(), guest.arguments, tmp_path) as monitor,
@@ -111,7 +105,7 @@ def test_paint_box_moves_and_nothing_else(tmp_path: Path) -> None:
         assert (rows.min(), rows.max()) == (768 * 3 // 4, 768 * 3 // 4 + 31)
 
 
-def test_paint_changes_modes_and_leaves(tmp_path: Path) -> None:
+def test_paint_changes_modes_and_powers_off(tmp_path: Path) -> None:
     guest = guests.paint(tmp_path, "still", device="virtio-vga,xres=1024,yres=768")
     with (
         running(guests.qemu(), guest.arguments, tmp_path) as monitor,

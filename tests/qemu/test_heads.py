@@ -1,4 +1,4 @@
-"""Two heads of one card: two consoles, each with a surface and a keyboard of its own."""
+"""Two heads of one card are two consoles, each with its own surface and keyboard."""
 
 from __future__ import annotations
 

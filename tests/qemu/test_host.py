@@ -36,8 +36,7 @@ from kju.errors import (
     UsageError,
 )
 from kju.memory import memfd
-from kju.store import running
-from kju.store.paths import runtime_folder
+from kju.store import paths, running
 
 pytestmark = pytest.mark.qemu
 
@@ -45,10 +44,8 @@ TCG = ["-accel", "tcg"]
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    yield tmp_path / "kju"
-    assert running_names() == []
+def folder(runtime_folder: Path) -> Path:
+    return runtime_folder
 
 
 @pytest.fixture
@@ -58,7 +55,7 @@ def machine() -> Iterator[kju.Machine]:
         yield running
 
 
-def test_the_guest_is_seen_and_obeys(machine: kju.Machine) -> None:
+def test_guest_is_shown_and_receives_keys(machine: kju.Machine) -> None:
     assert machine.name == "invaders"
     screen = machine.screen
     until(lambda: screen.mode[:2] == (720, 400), 20)
@@ -76,8 +73,8 @@ def test_the_guest_is_seen_and_obeys(machine: kju.Machine) -> None:
     assert machine.info()["consoles"][0]["keys_held"] == []
 
 
-def test_info_says_everything_and_is_json(machine: kju.Machine) -> None:
-    machine.screen.wait(kju.Mark(0, 0, 0), timeout=10)
+def test_info_is_json(machine: kju.Machine) -> None:
+    machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
     info = json.loads(json.dumps(machine.info()))
     assert info["qemu"]["arguments"] == TCG
     assert all(part["reason"] for part in info["appended"])
@@ -91,10 +88,10 @@ def test_info_says_everything_and_is_json(machine: kju.Machine) -> None:
     ]
 
 
-def test_many_look_at_once(machine: kju.Machine) -> None:
+def test_several_viewers_share_a_screen(machine: kju.Machine) -> None:
     others = [kju.attach(machine.name, "view") for _ in range(3)]
     assert len(machine.info()["clients"]) == 4
-    machine.screen.wait(kju.Mark(0, 0, 0), timeout=10)
+    machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
     marks = {other.screen.incarnation for other in others}
     assert marks == {machine.screen.incarnation}
     for other in others:
@@ -104,7 +101,7 @@ def test_many_look_at_once(machine: kju.Machine) -> None:
     until(lambda: len(machine.info()["clients"]) == 1)
 
 
-def test_the_surface_is_sealed(machine: kju.Machine) -> None:
+def test_surface_is_sealed(machine: kju.Machine) -> None:
     import fcntl
 
     number = machine.screen._segment.fileno()
@@ -114,7 +111,7 @@ def test_the_surface_is_sealed(machine: kju.Machine) -> None:
         os.ftruncate(number, 0)
 
 
-def test_keys_are_released_when_their_client_goes(machine: kju.Machine) -> None:
+def test_keys_are_released_on_disconnect(machine: kju.Machine) -> None:
     other = kju.attach(machine.name)
     other.keyboard.press("ctrl", "a")
     machine.keyboard.press("a")
@@ -123,7 +120,7 @@ def test_keys_are_released_when_their_client_goes(machine: kju.Machine) -> None:
     until(lambda: machine.info()["consoles"][0]["keys_held"] == [0x1E])
 
 
-def test_two_type_at_once(machine: kju.Machine) -> None:
+def test_two_clients_type_at_once(machine: kju.Machine) -> None:
     other = kju.attach(machine.name)
     threads = [
         threading.Thread(target=m.keyboard.type, args=("hello " * 5,)) for m in (machine, other)
@@ -136,7 +133,7 @@ def test_two_type_at_once(machine: kju.Machine) -> None:
     other.close()
 
 
-def test_consistent_copies_and_refresh(machine: kju.Machine) -> None:
+def test_consistent_frame_and_refresh(machine: kju.Machine) -> None:
     until(lambda: machine.screen.mode.width == 720, 20)
     frame = machine.screen.frame(consistent=True, pixels="bgrx")
     assert frame.shape == (400, 720, 4)
@@ -144,18 +141,18 @@ def test_consistent_copies_and_refresh(machine: kju.Machine) -> None:
     with machine.screen._origin.hold():
         version = machine.screen.version
         assert machine.screen.version == version
-    machine.screen.wait(timeout=5)
+    machine.screen.wait(timeout=60)
 
 
-def test_a_screen_held_too_long_goes_on_by_itself(machine: kju.Machine) -> None:
+def test_hold_of_a_screen_times_out(machine: kju.Machine) -> None:
     until(lambda: machine.screen.mode.width == 720, 20)
     held = machine.screen._origin.hold()
     held.__enter__()
-    machine.screen.wait(timeout=5)
+    machine.screen.wait(timeout=60)
     held.__exit__(None, None, None)
 
 
-def test_no_listener_of_any_kind(machine: kju.Machine) -> None:
+def test_host_and_qemu_have_no_network_socket(machine: kju.Machine) -> None:
     def listening(pid: int) -> set[str]:
         inodes = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
         found = set()
@@ -170,53 +167,55 @@ def test_no_listener_of_any_kind(machine: kju.Machine) -> None:
     assert listening(info["host"]["pid"]) == set()
 
 
-def test_qemu_inherits_only_what_it_needs(machine: kju.Machine) -> None:
+def test_qemu_inherits_only_needed_descriptors(machine: kju.Machine) -> None:
     pid = machine.info()["qemu"]["pid"]
     links = {}
     for fd in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):  # QEMU opens and closes some all the time
             links[int(fd)] = os.readlink(f"/proc/{pid}/fd/{fd}")
-    folder = str(runtime_folder())
+    folder = str(paths.runtime_folder())
     assert [link for link in links.values() if link.startswith(folder)] == []
     assert links[0] == os.devnull
     assert links[1] == links[2]
-    assert links[1].startswith("pipe:"), "what it prints cannot fill the disk"
+    assert links[1].startswith("pipe:"), (
+        "its output goes to a pipe, so that it cannot fill the disk"
+    )
     status = Path(f"/proc/{pid}/status").read_text()
     assert re.search(r"Seccomp:\s+2", status), "the sandbox is on"
     assert os.getpgid(pid) == pid
 
 
-def test_stop_ends_it_with_a_reason_for_all(machine: kju.Machine) -> None:
+def test_stop_tells_every_client_the_reason(machine: kju.Machine) -> None:
     other = kju.attach(machine.name, "view")
     screen = other.screen
     pid = machine.info()["qemu"]["pid"]
     machine.stop()
     assert not Path(f"/proc/{pid}").exists()
-    assert other.wait_ended(timeout=5)
+    assert other.wait_ended(timeout=60)
     assert "stopped it" in (other.end_reason or "")
     with pytest.raises(ProducerGoneError):
         while True:
-            screen.wait(timeout=5)
+            screen.wait(timeout=60)
     assert running_names() == []
     machine.stop()
     other.close()
 
 
-def test_the_logs_say_what_happened(machine: kju.Machine) -> None:
+def test_log_is_private_and_has_command_and_process(machine: kju.Machine) -> None:
     text = machine.log.read_text()
     assert "starting ['" in text
     assert "running: process" in text
     assert machine.log.stat().st_mode & 0o777 == 0o600
 
 
-def test_two_consoles() -> None:
+def test_each_output_is_a_console() -> None:
     args = [*TCG, "-device", "virtio-vga,max_outputs=2"]
     with kju.launch(guests.INVADERS, memory="64", args=args) as machine:
         assert len(machine.screens) == 2
         first, second = machine.screens[:]
         assert first.incarnation != second.incarnation
         assert (first.console, second.console) == (0, 1)
-        first.wait(kju.Mark(0, 0, 0), timeout=10)
+        first.wait(kju.Mark(0, 0, 0), timeout=60)
         machine.screens[1].keyboard.chord("a")
         with pytest.raises(IndexError):
             machine.screens[2]
@@ -224,7 +223,7 @@ def test_two_consoles() -> None:
             kju.Screen(machine._link, 5)
 
 
-def test_no_console_at_all() -> None:
+def test_machine_without_a_screen_is_an_error_for_its_screen() -> None:
     with kju.launch(guests.INVADERS, memory="64", args=[*TCG, "-vga", "none"]) as machine:
         assert len(machine.screens) == 0
         with pytest.raises(UsageError, match=r"no screen: .*-vga none.*Typing works"):
@@ -236,8 +235,8 @@ def test_no_console_at_all() -> None:
         assert machine.keyboard.lamps() is None
 
 
-def test_a_machine_without_a_screen_takes_what_is_typed(tmp_path: Path) -> None:
-    """Its guest reads keys from the BIOS and writes them to the serial port."""
+def test_typing_reaches_a_machine_without_a_screen(tmp_path: Path) -> None:
+    """The guest reads keys from the BIOS and writes them to the serial port."""
     program = bytes.fromhex("31c0 cd16 baf803 ee ebf6")
     disk, out = tmp_path / "keys.img", tmp_path / "out"
     disk.write_bytes(program.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
@@ -268,14 +267,14 @@ def test_a_machine_without_a_screen_takes_what_is_typed(tmp_path: Path) -> None:
         assert done.returncode != 0 and "has no screen" in done.stderr
 
 
-def test_a_named_surface_stays(tmp_path: Path) -> None:
+def test_named_surface_stays_after_the_end(tmp_path: Path) -> None:
     path = tmp_path / "screen"
     with kju.launch(guests.INVADERS, memory="64", args=TCG, surface=path) as machine:
         assert machine.info()["consoles"][0]["address"] == str(path)
         with kju.Surface(path) as surface:
-            surface.wait(kju.Mark(0, 0, 0), timeout=10)
+            surface.wait(kju.Mark(0, 0, 0), timeout=60)
             assert surface.incarnation == machine.screen.incarnation
-        # What is handed out cannot write, though the host's own descriptor can.
+        # A client's descriptor cannot write, though the host's own can.
         number = machine.screen._segment.fileno()
         with pytest.raises(OSError):
             os.write(number, b"x")
@@ -286,14 +285,14 @@ def test_a_named_surface_stays(tmp_path: Path) -> None:
         assert surface.frame().size
 
 
-def test_a_stopped_guest_is_paused_and_never_live_before(tmp_path: Path) -> None:
+def test_guest_started_paused_is_never_live(tmp_path: Path) -> None:
     monitor = Monitor(tmp_path)
     args = [*TCG, "-S", *monitor.arguments]
     with kju.launch(guests.INVADERS, memory="64", args=args) as machine, monitor:
         screen = machine.screen
         assert machine.info()["state"] == "paused"
         assert screen.state[0] == kju.State.PAUSED
-        screen.wait(kju.Mark(0, 0, 0), timeout=10)
+        screen.wait(kju.Mark(0, 0, 0), timeout=60)
         assert screen.state[0] == kju.State.PAUSED
         monitor.execute("cont")
         until(lambda: screen.state[0] == kju.State.LIVE)
@@ -321,7 +320,7 @@ def test_a_stopped_guest_is_paused_and_never_live_before(tmp_path: Path) -> None
         ({"surface": "/no/folder/file", "args": TCG}, UsageError, "make it first"),
     ],
 )
-def test_what_cannot_start_says_why_in_one_line(
+def test_failed_start_is_a_one_line_error(
     wish: dict[str, object], error: type[KjuError], says: str, folder: Path
 ) -> None:
     with pytest.raises(error, match=says) as caught:
@@ -332,7 +331,7 @@ def test_what_cannot_start_says_why_in_one_line(
 
 
 @pytest.mark.parametrize("module", ["kju", "kju.aio"])
-def test_after_a_start_that_failed_the_name_is_free(module: str) -> None:
+def test_name_is_free_after_a_failed_start(module: str) -> None:
     wish = {"name": "m", "args": [*TCG, "-device", "nonsense"], "detach": True}
     for _ in range(3):
         with pytest.raises(QemuError, match="nonsense"):
@@ -343,7 +342,7 @@ def test_after_a_start_that_failed_the_name_is_free(module: str) -> None:
         assert running.names() == []
 
 
-def test_a_name_is_taken_once_and_other_names_are_found(machine: kju.Machine) -> None:
+def test_used_name_is_rejected_and_a_default_name_gets_a_number(machine: kju.Machine) -> None:
     with pytest.raises(MachineExistsError, match="kju stop invaders"):
         kju.launch(guests.INVADERS, name="invaders", args=TCG)
     with kju.launch(guests.INVADERS, memory="64", args=TCG) as second:
@@ -353,18 +352,18 @@ def test_a_name_is_taken_once_and_other_names_are_found(machine: kju.Machine) ->
         kju.attach("nobody")
 
 
-def test_a_press_that_the_guest_cannot_receive_is_an_error_and_ends_nothing() -> None:
+def test_power_button_that_the_guest_cannot_receive_is_an_error() -> None:
     with kju.launch(guests.INVADERS, memory="64", args=TCG) as machine:
-        machine.screen.wait(timeout=10)
+        machine.screen.wait(timeout=60)
         with pytest.raises(PowerButtonError, match="kju stop --now invaders"):
             machine.powerdown()
         assert machine.is_alive
 
 
-async def test_asyncio() -> None:
+async def test_asyncio_drives_a_machine() -> None:
     async with await kju.aio.launch(guests.INVADERS, memory="64", args=TCG) as machine:
         changes = 0
-        async for _ in machine.screen.changes(timeout=10):
+        async for _ in machine.screen.changes(timeout=60):
             changes += 1
             if changes == 5:
                 break
@@ -372,11 +371,11 @@ async def test_asyncio() -> None:
         await asyncio.gather(machine.keyboard.type("ab"), machine.info())
         second = await kju.aio.attach(machine.name, "view")
         await machine.stop()
-        assert await second.wait_ended(timeout=5)
+        assert await second.wait_ended(timeout=60)
         await second.close()
 
 
-def test_detached_outlives_its_program_and_session(folder: Path) -> None:
+def test_detached_machine_outlives_its_program_and_session(folder: Path) -> None:
     program = (
         "import kju, sys\n"
         f"m = kju.launch({str(guests.INVADERS)!r}, name='d', memory='64', args={TCG!r},"
@@ -396,7 +395,7 @@ def test_detached_outlives_its_program_and_session(folder: Path) -> None:
     assert running_names() == ["d"]
     with kju.attach("d") as machine:
         assert machine.host_pid == host
-        machine.screen.wait(kju.Mark(0, 0, 0), timeout=10)
+        machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
         os.kill(host, 1)  # SIGHUP, as from a terminal that closes
         assert machine.info()["detached"]
         links = {os.readlink(f"/proc/{host}/fd/{fd}") for fd in range(3)}
@@ -405,7 +404,7 @@ def test_detached_outlives_its_program_and_session(folder: Path) -> None:
         machine.stop()
 
 
-def test_the_accelerator_is_tried_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accelerator_is_tried_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = qemu.inspect(qemu.locate())
     first = qemu.best_accelerator(found)
     assert first.name in ("kvm", "tcg")
@@ -414,7 +413,7 @@ def test_the_accelerator_is_tried_once(folder: Path, monkeypatch: pytest.MonkeyP
     assert qemu.best_accelerator(found) == first
 
 
-def test_qemu_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_qemu_program_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     link = tmp_path / "qemu-system-x86_64"
     link.symlink_to(qemu.locate())
     monkeypatch.setenv("KJU_QEMU", str(link))
@@ -422,7 +421,7 @@ def test_qemu_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         assert machine.info()["qemu"]["path"] == str(link)
 
 
-def test_an_old_qemu_is_refused(tmp_path: Path) -> None:
+def test_old_qemu_is_rejected(tmp_path: Path) -> None:
     fake = tmp_path / "qemu"
     fake.write_text("#!/bin/sh\necho QEMU emulator version 6.2.0\n")
     fake.chmod(0o755)

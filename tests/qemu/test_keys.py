@@ -1,4 +1,4 @@
-"""Every key of the table, pressed in a guest that says which of Linux's keys it saw."""
+"""Every key of the table, pressed in a guest that reports the Linux key it received."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kju import keys
 pytestmark = pytest.mark.qemu
 
 
-def test_linux_sees_the_key_that_the_table_says(runtime_folder: None, tmp_path: Path) -> None:
+def test_linux_receives_the_key_of_the_table(runtime_folder: None, tmp_path: Path) -> None:
     paint = guests.paint(tmp_path, "still", device="VGA")
     args = [*paint.arguments, "-device", "virtio-keyboard-pci"]
     with kju.launch(args=args, name="keys") as machine, guests.Serial(paint) as serial:

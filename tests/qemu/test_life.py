@@ -1,4 +1,4 @@
-"""A machine's life: kept, started, paused, reset, told of, typed to, stopped; by a real QEMU."""
+"""Power, events, QMP, the serial port and defined machines, with a real QEMU."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from kju.store.starting import launch_request
 pytestmark = pytest.mark.qemu
 
 KJU = (sys.executable, "-m", "kju.cli")
-#: A boot sector: says "echo: " on the first serial port, then whatever it is told there.
+#: A boot sector: writes "echo: " to the first serial port, then echoes each byte from it.
 ECHO = (
     bytes.fromhex(
         "31c08ed8fcbe347cac"  # ds = 0, forwards, si = text
-        "84c07405e81300ebf6"  # say it, to its zero
-        "bafd03eca80174fbbaf803ece80200"  # wait for a byte, say it, again
-        "ebef88c4bafd03eca82074fb88e0baf803eec3"  # how a byte is said: when the port has room
+        "84c07405e81300ebf6"  # write it, up to its zero
+        "bafd03eca80174fbbaf803ece80200"  # wait for a byte, write it, again
+        "ebef88c4bafd03eca82074fb88e0baf803eec3"  # write a byte when the port has room
     )
     + b"echo: \0"
 )
@@ -59,7 +59,7 @@ def command(*words: object, check: bool = True, **options: object) -> subprocess
 
 
 def heard(line: object, text: bytes) -> bytes:
-    """What a serial line says until it has said this."""
+    """Read a serial line until a text."""
     line.settimeout(20)
     said = b""
     while text not in said:
@@ -81,8 +81,8 @@ def machine(
 # -- power and events
 
 
-def test_pause_resume_and_reset_are_told(machine: kju.Machine) -> None:
-    with machine.events(timeout=20) as events:
+def test_pause_resume_and_reset_are_events(machine: kju.Machine) -> None:
+    with machine.events(timeout=60) as events:
         machine.pause()
         machine.pause()
         assert machine.info()["state"] == "paused"
@@ -93,8 +93,8 @@ def test_pause_resume_and_reset_are_told(machine: kju.Machine) -> None:
     assert machine.info()["state"] == "running"
 
 
-def test_events_are_numbered_and_can_be_had_again(machine: kju.Machine) -> None:
-    with kju.attach("echo", "view") as viewer, viewer.events(since=0, timeout=20) as events:
+def test_events_are_numbered_and_can_be_read_again(machine: kju.Machine) -> None:
+    with kju.attach("echo", "view") as viewer, viewer.events(since=0, timeout=60) as events:
         first = next(events)
         assert (first.sequence, first.name) == (1, "started")
         assert abs(first.time - time.time()) < 600
@@ -102,10 +102,10 @@ def test_events_are_numbered_and_can_be_had_again(machine: kju.Machine) -> None:
         assert [event.sequence for event in seen] == [1, 2, 3, 4, 5]
         came = next(event for event in seen if event.name == "client-came")
         assert came.data["pid"] == os.getpid() and came.data["role"] == "control"
-        with viewer.events(since=3, timeout=20) as later:
+        with viewer.events(since=3, timeout=60) as later:
             assert next(later) == seen[3]
-    machine.screen.wait(kju.Mark(0, 0, 0), timeout=20)
-    with machine.events(since=0, timeout=20) as events:
+    machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
+    with machine.events(since=0, timeout=60) as events:
         mode = next(event for event in events if event.name == "mode")
         assert mode.data["console"] == 0 and mode.data["width"] >= 640
     with machine.events(timeout=0.05) as events, pytest.raises(WaitTimeoutError, match="echo"):
@@ -113,9 +113,9 @@ def test_events_are_numbered_and_can_be_had_again(machine: kju.Machine) -> None:
             next(events)
 
 
-async def test_asyncio_has_the_same(machine: kju.Machine) -> None:
+async def test_asyncio_has_power_events_snapshots_and_serial(machine: kju.Machine) -> None:
     async with await kju.aio.attach("echo") as same:
-        events = same.events(since=0, timeout=20)
+        events = same.events(since=0, timeout=60)
         assert (await anext(events)).name == "started"
         await same.pause()
         async for event in events:
@@ -135,7 +135,7 @@ async def test_asyncio_has_the_same(machine: kju.Machine) -> None:
         await writer.wait_closed()
 
 
-def test_qmp(machine: kju.Machine) -> None:
+def test_qmp_commands_are_answered_or_rejected(machine: kju.Machine) -> None:
     assert machine.qmp("query-status")["status"] == "running"
     assert machine.qmp("human-monitor-command", **{"command-line": "info name"}) == "echo\r\n"
     with pytest.raises(QemuError, match=r"refused no-such.*not been found"):
@@ -155,15 +155,15 @@ def test_qmp(machine: kju.Machine) -> None:
     assert command("qmp", "echo", "query-status", "x", check=False).returncode == 2
 
 
-def test_a_host_is_small(machine: kju.Machine) -> None:
-    """Of its own: eight that were watched for two minutes had 25 MB each."""
-    machine.screen.wait(kju.Mark(0, 0, 0), timeout=20)
+def test_host_needs_little_memory(machine: kju.Machine) -> None:
+    """Check the private memory of a host: eight of them, viewed for two minutes, had 25 MB each."""
+    machine.screen.wait(kju.Mark(0, 0, 0), timeout=60)
     lines = Path(f"/proc/{machine.host_pid}/smaps_rollup").read_text().splitlines()
     own = sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
     assert own < 40_000
 
 
-def test_a_guest_that_panics_is_told_of(runtime_folder: None, tmp_path: Path) -> None:
+def test_panic_of_the_guest_is_an_event(runtime_folder: None, tmp_path: Path) -> None:
     disk = tmp_path / "panic.raw"
     panic = bytes.fromhex("ba0505 b001 ee f4")  # out 0x505: pvpanic's port
     disk.write_bytes(panic.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
@@ -183,7 +183,7 @@ def test_a_guest_that_panics_is_told_of(runtime_folder: None, tmp_path: Path) ->
 # -- the serial port
 
 
-def test_the_serial_port_is_shared(machine: kju.Machine) -> None:
+def test_serial_port_is_shared(machine: kju.Machine) -> None:
     appended = [part for part in machine.info()["appended"] if "-serial" in part["arguments"]]
     assert appended and "kju serial" in appended[0]["reason"]
     with machine.serial() as one, kju.attach("echo", "view") as viewer, viewer.serial() as looker:
@@ -194,13 +194,13 @@ def test_the_serial_port_is_shared(machine: kju.Machine) -> None:
         with pytest.raises(BrokenPipeError):
             looker.send(b"x")
         with machine.serial() as late:
-            assert b"first\r" in heard(late, b"first\r"), "what was said before it came"
+            assert b"first\r" in heard(late, b"first\r"), "output from before it connected"
             late.send(b"second\r")
             heard(one, b"second\r")
             heard(looker, b"second\r")
 
 
-def test_serial_in_a_pipe_and_in_a_terminal(machine: kju.Machine) -> None:
+def test_serial_command_works_in_a_pipe_and_in_a_terminal(machine: kju.Machine) -> None:
     done = command("serial", "echo", "--seconds", "3", input=b"by pipe\r")
     assert b"by pipe\r" in done.stdout
     terminal = InTerminal([*KJU, "serial", "echo"], 80, 25)
@@ -215,7 +215,7 @@ def test_serial_in_a_pipe_and_in_a_terminal(machine: kju.Machine) -> None:
         terminal.close()
 
 
-def test_a_serial_port_of_ones_own_stays_that(runtime_folder: None, tmp_path: Path) -> None:
+def test_serial_port_of_the_users_own_is_left_alone(runtime_folder: None, tmp_path: Path) -> None:
     args = [*guests.TCG, "-m", "32", "-serial", f"file:{tmp_path}/said"]
     with kju.launch(echo(tmp_path), args=args, name="own") as machine:
         with pytest.raises(UsageError, match="user's own"):
@@ -224,10 +224,10 @@ def test_a_serial_port_of_ones_own_stays_that(runtime_folder: None, tmp_path: Pa
         until(lambda: b"echo: " in (tmp_path / "said").read_bytes(), 20)
 
 
-# -- machines that are kept
+# -- defined machines
 
 
-def test_a_kept_machine_from_create_to_rm(runtime_folder: None, tmp_path: Path) -> None:
+def test_defined_machine_from_create_to_rm(runtime_folder: None, tmp_path: Path) -> None:
     said = command(
         "create",
         "web",
@@ -265,14 +265,14 @@ def test_a_kept_machine_from_create_to_rm(runtime_folder: None, tmp_path: Path) 
         assert "paused" in command("events", "web").stdout.decode()
     finally:
         stopped = command("stop", "web", "--timeout", "0.5")
-    # The guest knows nothing of ACPI. Right after the reset its firmware may still run, of which
-    # that is not known.
+    # The guest does not use ACPI. Right after the reset its firmware may still run, and whether
+    # that uses ACPI is unknown.
     assert re.search(b"did not shut down in 0.5 s|ACPI is off", stopped.stdout + stopped.stderr)
     assert f"not removed: {tmp_path}/echo.raw" in command("rm", "web").stdout.decode()
     assert json.loads(command("ls", "--json").stdout) == []
 
 
-def test_what_is_cloned_while_it_is_being_started_is_not(
+def test_machine_that_was_cloned_before_its_start_is_a_conflict(
     runtime_folder: None, tmp_path: Path
 ) -> None:
     defining.create("base", Definition(), "1M")
@@ -283,7 +283,7 @@ def test_what_is_cloned_while_it_is_being_started_is_not(
     assert not running.names()
 
 
-def test_a_snapshot_of_a_kept_machine_and_its_clone(runtime_folder: None, tmp_path: Path) -> None:
+def test_snapshot_of_a_defined_machine_and_its_clone(runtime_folder: None, tmp_path: Path) -> None:
     guests.uefi()
     folder = kju.define("base", disk="8M", memory="32", firmware="uefi", args=guests.TCG).parent
     with kju.start("base") as machine:
@@ -291,7 +291,7 @@ def test_a_snapshot_of_a_kept_machine_and_its_clone(runtime_folder: None, tmp_pa
         assert "if=pflash,unit=1,format=qcow2" in appended
         saved = machine.snapshots.save("a")
         assert Path(saved.picture) == folder / "snapshots" / "a" / "screen.png"
-        with machine.events(timeout=20) as events:
+        with machine.events(timeout=60) as events:
             machine.snapshots.load("a")
             assert "snapshot-loaded" in [next(events).name for _ in range(2)]
     done = command("clone", "base", "leaf").stdout.decode()

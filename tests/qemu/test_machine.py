@@ -1,4 +1,4 @@
-"""The host's machine inside this process, where its connections can be broken by hand."""
+"""The host's machine inside this process, where a test can break its connections."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ async def running(machine: HostedMachine) -> None:
         await machine._started.wait()
 
 
-async def test_a_broken_display_connection_is_opened_again(
+async def test_broken_display_connection_is_reopened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guests.invaders()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    # A display that is listened to from the start.
+    # A display whose source is a listener from the start.
     arguments = ["-accel", "tcg", "-vga", "virtio"]
     request = Launch(machine="m", image=str(guests.INVADERS), memory="64", arguments=arguments)
 
@@ -60,7 +60,7 @@ async def test_a_broken_display_connection_is_opened_again(
         async with asyncio.timeout(10):
             while emulator.display.consoles[0].producer.version == version:
                 await asyncio.sleep(0.01)
-        # A source that ends is replaced as well.
+        # A source that ends is replaced too.
         source = emulator.display.consoles[0].runner.supervisor.source
         assert source is not None
         source._channel.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The mark of an input is from before the guest's answer, which no wait for a change misses.
+"""The mark of an input is from before the guest's answer, so a wait for a change finds it.
 
 The guest answers inside its interrupt: at the press, or at the release.
 """
@@ -25,7 +25,7 @@ SEEN = 20.0
 
 Input = Callable[[kju.Machine], Mark]
 
-#: Each does one thing that is pressed and released.
+#: Inputs that press and release.
 WHOLE: dict[str, Input] = {
     "chord": lambda m: m.keyboard.chord("a"),
     "chord without interval": lambda m: m.keyboard.chord("a", interval=0),
@@ -35,7 +35,7 @@ WHOLE: dict[str, Input] = {
     "click": lambda m: m.pointer.click(),
     "right click": lambda m: m.pointer.click(button="right"),
 }
-#: Each only presses, or only moves.
+#: Inputs that only press, or only move.
 PRESSES: dict[str, Input] = {
     "press": lambda m: m.keyboard.press("a"),
     "press of two": lambda m: m.keyboard.press("ctrl", "a"),
@@ -43,7 +43,7 @@ PRESSES: dict[str, Input] = {
     "wheel": lambda m: m.pointer.wheel(1),
     "move": lambda m: m.pointer.move_by(3, 4),
 }
-#: Each only releases what the input of the same name has pressed.
+#: Inputs that release what the input of the same name has pressed.
 RELEASES: dict[str, Input] = {
     "press": lambda m: m.keyboard.release("a"),
     "press of two": lambda m: m.keyboard.release("a", "ctrl"),
@@ -52,7 +52,7 @@ RELEASES: dict[str, Input] = {
 
 
 class Plain:
-    """The plain guest, and what it has counted."""
+    """The plain guest, and its count of answers."""
 
     def __init__(self, machine: kju.Machine, serial: guests.Serial) -> None:
         self.machine = machine
@@ -68,7 +68,7 @@ class Plain:
         )
 
     def sees_every_answer(self, act: Input, after: Input | None = None) -> None:
-        """Act, and wait for a change since the mark: each time it is the answer."""
+        """Act several times; each change since the mark must be the guest's answer."""
         for _ in range(ROUNDS):
             before = self.answers
             mark = act(self.machine)
@@ -112,7 +112,7 @@ def test_answer_to_a_release_is_after_its_mark(plain: Plain, name: str) -> None:
 
 
 @pytest.mark.parametrize("when", ["press", "release"])
-async def test_marks_of_the_asyncio_twin_are_the_same(plain: Plain, when: str) -> None:
+async def test_asyncio_marks_are_from_before_the_answer(plain: Plain, when: str) -> None:
     plain.answer(when)
 
     async with await kju.aio.attach("plain") as machine:

@@ -1,4 +1,4 @@
-"""QEMU 7.2, as in Debian 12, and every way in which it changes modes without a word."""
+"""QEMU 7.2, as in Debian 12, and the mode changes that it does not announce."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 
 
 @pytest.mark.parametrize("old", [True, False], ids=["7.2", "installed"])
-def test_a_smaller_text_mode_is_seen(tmp_path: Path, old: bool) -> None:
+def test_smaller_text_mode_is_noticed(tmp_path: Path, old: bool) -> None:
     disk, monitor = guests.modes(tmp_path), Monitor(tmp_path)
     qemu = str(guests.qemu72() if old else guests.qemu())
     arguments = [*guests.TCG, *monitor.arguments]
@@ -26,7 +26,7 @@ def test_a_smaller_text_mode_is_seen(tmp_path: Path, old: bool) -> None:
         until(shown(guests.MODES[0]), 20, "the BIOS")
 
         def ready() -> bool:
-            """The BIOS has gone, its text with it: one letter at the top."""
+            """Return whether the BIOS has finished: only one letter is at the top."""
             picture = screen.frame(pixels="grey")
             return bool(picture[:16, :9].any() and not picture[32:].any())
 
@@ -39,8 +39,8 @@ def test_a_smaller_text_mode_is_seen(tmp_path: Path, old: bool) -> None:
             machine.qmp("query-status")  # its answer follows the event that the guest goes on
 
 
-def test_a_whole_boot_through_the_host(tmp_path: Path) -> None:
-    """The BIOS and Linux in text, then Linux's own driver in graphics, and modes of its."""
+def test_whole_boot_is_published(tmp_path: Path) -> None:
+    """The BIOS and Linux in text, then Linux's driver in graphics modes."""
     guest, monitor = guests.paint(tmp_path, "box", rate=20), Monitor(tmp_path)
     arguments = [*guest.arguments, *monitor.arguments]
     with kju.launch(args=arguments, name="old", qemu=str(guests.qemu72())) as machine, monitor:

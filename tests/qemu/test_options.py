@@ -1,4 +1,4 @@
-"""Our table of QEMU's options against QEMU itself."""
+"""The table of QEMU's options equals QEMU's own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME = re.compile(r"-{1,2}([\w-]+)")
 
 
 def names(qemu: Path) -> set[str]:
-    """Every option in QEMU's own help."""
+    """Return every option in QEMU's help."""
     said = subprocess.run([qemu, "-h"], capture_output=True, text=True, timeout=60).stdout
     # "-h or -help", "-fda/-fdb file", "-initrd file"
     heads = (re.match(r"-\S+( or -\S+)?", line) for line in said.splitlines())
@@ -26,7 +26,7 @@ def names(qemu: Path) -> set[str]:
 
 
 def stands_alone(qemu: Path, name: str) -> bool:
-    """Whether QEMU takes an option without a value: it looks at all of them before it acts."""
+    """Return whether QEMU takes an option without a value: it parses all options before it acts."""
     command = [qemu, "-version", f"-{name}"]
     done = subprocess.run(
         command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60
@@ -38,7 +38,7 @@ def stands_alone(qemu: Path, name: str) -> bool:
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["installed", "7.2"])
-def test_the_options_that_stand_alone_are_those_of_qemu(old: bool) -> None:
+def test_options_without_a_value_are_those_of_qemu(old: bool) -> None:
     qemu = guests.qemu72() if old else guests.qemu()
     known = names(qemu)
     assert {"m", "hda", "hdb", "fdb", "no-fd-bootchk", "S", "help"} <= known

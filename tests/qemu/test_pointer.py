@@ -1,4 +1,4 @@
-"""What clients do with the pointer, and where and when the guest sees it."""
+"""Pointer input of clients, and the place and time at which the guest receives it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ time.sleep(60)
 
 
 class Pointed:
-    """A guest that tells where it saw the pointer's buttons."""
+    """A guest that reports where it received the pointer's buttons."""
 
     def __init__(self, guest: Guest) -> None:
         self.guest = guest
@@ -48,10 +48,10 @@ class Pointed:
 
     @property
     def buttons(self) -> list[tuple[int, str, int, int]]:
-        """Button, what it did, and the pixel."""
+        """Return button, "down" or "up", and the pixel, for each report."""
         width, height = self.guest.screen.mode[:2]
         found = re.findall(r"button (\d+) (down|up) at (\d+) (\d+)\n", self.said)
-        # As libinput does: 32768 steps to so many pixels, rounded down.
+        # As libinput does: 32768 steps to the pixels of a side, rounded down.
         return [
             (int(number), verb, int(x) * width >> 15, int(y) * height >> 15)
             for number, verb, x, y in found
@@ -65,7 +65,7 @@ class Pointed:
 def tablet(
     shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Guest]:
-    """A guest with kju's own tablet, a virtio touch screen, and a mode that is no power of two."""
+    """A guest with kju's tablet, a touch screen, and a mode whose sides are not powers of 2."""
     folder = tmp_path_factory.mktemp("tablet")
     touch = ("-device", "virtio-multitouch-pci")
     with booted(folder, "VGA", *touch, name="tablet", size="1360x768") as guest:
@@ -80,7 +80,7 @@ def pointed(tablet: Guest) -> Pointed:
     return Pointed(tablet)
 
 
-def test_a_thousand_clicks_are_where_they_were_meant(pointed: Pointed) -> None:
+def test_thousand_clicks_reach_their_pixels(pointed: Pointed) -> None:
     rng = random.Random(7)
     places = [(rng.randrange(1360), rng.randrange(768)) for _ in range(CLICKS)]
     places[:4] = [(0, 0), (1359, 0), (0, 767), (1359, 767)]
@@ -91,8 +91,8 @@ def test_a_thousand_clicks_are_where_they_were_meant(pointed: Pointed) -> None:
     assert pointed.buttons == expected
 
 
-def test_what_is_dragged_goes_down_where_it_begins(pointed: Pointed) -> None:
-    """QEMU merges a move with a button that has not been taken: that must not be felt."""
+def test_drag_presses_the_button_at_its_first_pixel(pointed: Pointed) -> None:
+    """QEMU merges a move with a button that the guest has not read: kju must avoid that."""
     pointer = pointed.guest.machine.pointer
     for _ in range(20):
         pointer.drag((10, 20), (500, 400), (700, 600), button="middle")
@@ -100,7 +100,7 @@ def test_what_is_dragged_goes_down_where_it_begins(pointed: Pointed) -> None:
     pointed.until(*one * 20)
 
 
-def test_double_clicks_buttons_and_the_wheel(pointed: Pointed) -> None:
+def test_double_click_buttons_and_wheel_reach_the_guest(pointed: Pointed) -> None:
     pointer = pointed.guest.machine.pointer
     pointer.click(5, 6, button="right", count=2)
     pointer.press("left", "middle")
@@ -116,7 +116,7 @@ def test_double_clicks_buttons_and_the_wheel(pointed: Pointed) -> None:
     until(lambda: "wheel 2" in pointed.said or pointed.said.count("wheel 1") == 2, SEEN, "and up")
 
 
-def test_a_finger(pointed: Pointed) -> None:
+def test_finger_reaches_the_guest(pointed: Pointed) -> None:
     pointed.guest.machine.pointer.touch((0, 0), (680, 384))
     until(lambda: "finger -1" in pointed.said, SEEN, "it is lifted")
     places = [int(at) for at in re.findall(r"finger [xy] (\d+)", pointed.said)]
@@ -125,7 +125,7 @@ def test_a_finger(pointed: Pointed) -> None:
     ]  # fmt: skip
 
 
-def test_outside_and_other_roles_are_errors_and_nothing_is_sent(pointed: Pointed) -> None:
+def test_input_outside_or_by_a_viewer_is_an_error_and_not_sent(pointed: Pointed) -> None:
     machine = pointed.guest.machine
     with pytest.raises(GeometryError, match="1360x768"):
         machine.pointer.drag((1, 1), (1360, 1))
@@ -139,7 +139,7 @@ def test_outside_and_other_roles_are_errors_and_nothing_is_sent(pointed: Pointed
     pointed.until((LEFT, "down", 3, 3), (LEFT, "up", 3, 3))
 
 
-def test_who_is_killed_holds_nothing_any_more(pointed: Pointed) -> None:
+def test_keys_and_buttons_of_a_killed_client_are_released(pointed: Pointed) -> None:
     pointed.guest.machine.pointer.move(40, 50)
     with subprocess.Popen(
         [sys.executable, "-c", ATTACH_AND_HOLD], stdout=subprocess.PIPE, text=True
@@ -155,8 +155,8 @@ def test_who_is_killed_holds_nothing_any_more(pointed: Pointed) -> None:
     assert pointed.guest.console()["keys_held"] == []
 
 
-def test_no_shift_stays_down_behind_capitals(pointed: Pointed) -> None:
-    """Of pieces that fit into the keyboard's queue the last may be a single release."""
+def test_shift_is_released_after_capitals(pointed: Pointed) -> None:
+    """A text is split to fit the keyboard's queue; the last piece may be a single release."""
     keyboard = pointed.guest.machine.keyboard
     for count in range(1, 17):
         keyboard.type("A" * count)
@@ -168,8 +168,8 @@ def test_no_shift_stays_down_behind_capitals(pointed: Pointed) -> None:
     assert pointed.said.count("key 30 down") == sum(range(1, 17))
 
 
-def test_after_an_input_comes_what_the_guest_did_with_it(pointed: Pointed) -> None:
-    """The square of the keys, 64 pixels from the left, changes with every key."""
+def test_after_returns_the_change_that_an_input_caused(pointed: Pointed) -> None:
+    """The guest redraws the square 64 pixels from the left at every key."""
     guest = pointed.guest
     square, elsewhere = kju.Rect(64, 0, 64, 64), kju.Rect(700, 300, 64, 64)
     with kju.attach("tablet") as machine:
@@ -188,7 +188,7 @@ def test_after_an_input_comes_what_the_guest_did_with_it(pointed: Pointed) -> No
     assert guest.console()["keys_held"] == []
 
 
-def test_a_log_of_input_is_played_again(pointed: Pointed) -> None:
+def test_input_log_is_replayed(pointed: Pointed) -> None:
     machine = pointed.guest.machine
     begin = len(machine.input_log())
     machine.pointer.click(100, 200)
@@ -198,14 +198,18 @@ def test_a_log_of_input_is_played_again(pointed: Pointed) -> None:
     until(lambda: "key 42 up" in pointed.said, SEEN, "all of it")
     once = re.findall(r"(?:key|button) .*", pointed.said)
     machine.replay(entries, speed=4)
-    until(lambda: re.findall(r"(?:key|button) .*", pointed.said) == once * 2, SEEN, "it came again")
+    until(
+        lambda: re.findall(r"(?:key|button) .*", pointed.said) == once * 2,
+        SEEN,
+        "the input is repeated",
+    )
     with pytest.raises(UsageError, match="speed"):
         machine.replay(entries, speed=0)
     with kju.attach("tablet", "view") as viewer, pytest.raises(RoleError):
         viewer.input_log()
 
 
-async def test_the_same_with_asyncio(pointed: Pointed) -> None:
+async def test_asyncio_sends_pointer_and_keys(pointed: Pointed) -> None:
     async with await kju.aio.attach("tablet") as machine:
         assert await machine.pointer.is_absolute()
         await machine.pointer.click(9, 9)
@@ -219,7 +223,7 @@ async def test_the_same_with_asyncio(pointed: Pointed) -> None:
     assert keys == [("29", "down"), ("46", "down"), ("29", "up"), ("46", "up")]
 
 
-def test_a_guest_without_a_driver_has_a_mouse_only(tmp_path: Path) -> None:
+def test_guest_without_a_tablet_driver_has_a_relative_mouse(tmp_path: Path) -> None:
     with kju.launch(guests.INVADERS, args=guests.invaders()[:-2], name="mouse") as machine:
         assert not machine.pointer.is_absolute()
         with pytest.raises(UsageError, match="give a distance"):

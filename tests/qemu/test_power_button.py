@@ -1,4 +1,4 @@
-"""The power button of real guests: those that cannot receive it are ended without a wait."""
+"""The power button of real guests: a guest that cannot receive it is ended without a wait."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.usefixtures("runtime_folder"),
 ]
 
-#: Longer than a test may take, so that a test that waits for it fails.
+#: Longer than a test may take: a test that waits for it fails.
 NEVER = 3600.0
 BOARDS = ["pc", "q35"]
 BOOT = 120.0
@@ -32,7 +32,7 @@ def uefi() -> list[str]:
 
 
 @pytest.mark.parametrize("board", BOARDS)
-def test_a_guest_without_acpi_is_ended_at_once(board: str) -> None:
+def test_guest_without_acpi_is_ended_at_once(board: str) -> None:
     args = [*guests.invaders(), "-machine", board]
     with kju.launch(args=args, name="game") as machine, kju.attach("game") as other:
         running(machine)
@@ -42,8 +42,8 @@ def test_a_guest_without_acpi_is_ended_at_once(board: str) -> None:
 
 
 @pytest.mark.parametrize("board", BOARDS)
-def test_a_uefi_firmware_that_boots_nothing_is_ended_at_once(board: str) -> None:
-    """OVMF puts the registers elsewhere than SeaBIOS on `pc`."""
+def test_uefi_without_a_system_is_ended_at_once(board: str) -> None:
+    """On `pc`, OVMF places the registers at another address than SeaBIOS."""
     args = [*guests.TCG, "-m", "128", "-machine", board, *uefi()]
     with kju.launch(args=args) as machine:
         machine.screen.wait(timeout=BOOT)
@@ -51,12 +51,12 @@ def test_a_uefi_firmware_that_boots_nothing_is_ended_at_once(board: str) -> None
 
 
 def running(machine: kju.Machine) -> None:
-    """Wait until the game has begun, with the firmware behind it."""
+    """Wait until the game runs, so the firmware has finished."""
     machine.screen.wait_text("-*-", timeout=BOOT)
 
 
-def test_a_firmware_that_has_not_started_is_ended_at_once() -> None:
-    """QEMU's map has the registers at port 0 then, which is another device's."""
+def test_machine_whose_firmware_has_not_started_is_ended_at_once() -> None:
+    """QEMU maps the registers at port 0 then, which is another device's port."""
     with kju.launch(args=[*guests.invaders(), "-S"]) as machine:
         with pytest.raises(PowerButtonError, match="firmware has not set up ACPI yet"):
             machine.powerdown()
@@ -65,8 +65,8 @@ def test_a_firmware_that_has_not_started_is_ended_at_once() -> None:
 
 @pytest.mark.parametrize("firmware", ["bios", "uefi"])
 @pytest.mark.parametrize("board", BOARDS)
-def test_linux_receives_the_press(board: str, firmware: str, tmp_path: Path) -> None:
-    """It enables ACPI and the button's event, whoever has placed the registers."""
+def test_linux_receives_the_power_button(board: str, firmware: str, tmp_path: Path) -> None:
+    """Linux enables ACPI and the button's event at any address of the registers."""
     guest = guests.paint(tmp_path, "still", device="VGA")
     args = [*guest.arguments, "-machine", board, *(uefi() if firmware == "uefi" else [])]
     with kju.launch(args=args) as machine, guests.Serial(guest) as serial:
@@ -75,8 +75,8 @@ def test_linux_receives_the_press(board: str, firmware: str, tmp_path: Path) -> 
         serial.wait("kju: key 116 down", timeout=BOOT)
 
 
-def test_a_guest_that_does_not_act_is_ended_when_its_time_is_over(tmp_path: Path) -> None:
-    """Paused, it has received the press and cannot act on it."""
+def test_guest_that_ignores_the_button_is_ended_after_the_timeout(tmp_path: Path) -> None:
+    """A paused guest has received the press and cannot act on it."""
     guest = guests.paint(tmp_path, "still", device="VGA")
     with (
         kju.launch(args=guest.arguments, name="slow") as machine,
@@ -91,7 +91,7 @@ def test_a_guest_that_does_not_act_is_ended_when_its_time_is_over(tmp_path: Path
         assert names[0] == "powerdown" and "ending" in names
 
 
-def test_the_command_says_why_it_did_not_wait() -> None:
+def test_stop_command_names_its_reason_not_to_wait() -> None:
     with kju.launch(args=guests.invaders(), name="game") as machine:
         running(machine)
         command = [sys.executable, "-m", "kju.cli", "stop", "game", "--timeout", str(NEVER)]
@@ -104,13 +104,13 @@ def test_the_command_says_why_it_did_not_wait() -> None:
         assert machine.wait_ended(timeout=BOOT)
 
 
-async def test_asyncio_does_not_wait_either() -> None:
+async def test_asyncio_ends_such_a_guest_at_once_too() -> None:
     async with await kju.aio.launch(args=guests.invaders()) as machine:
         await machine.screen.wait(timeout=BOOT)
         assert await machine.shutdown(timeout=NEVER) is False
 
 
-def test_an_old_qemu_is_asked_too() -> None:
+def test_guest_of_an_old_qemu_is_ended_at_once_too() -> None:
     qemu = str(guests.qemu72())
     with kju.launch(args=guests.invaders(), qemu=qemu) as machine:
         machine.screen.wait(timeout=BOOT)

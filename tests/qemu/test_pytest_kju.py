@@ -35,10 +35,10 @@ def test_three(machine):
 """
 
 
-def test_machines_are_shared_and_a_failure_is_shown(pytester: pytest.Pytester) -> None:
+def test_plugin_shares_machines_and_reports_a_failure(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(SUITE.format(args=guests.grub(), game=guests.invaders()))
     words = ("-p", "pytest_kju", "-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:timeout")
-    # A process of its own: what it imports, Tesseract for one, cannot be imported twice.
+    # A process of its own: some of its imports, such as Tesseract, cannot be imported twice.
     result = pytester.runpytest_subprocess(*words, "--kju-artifacts=kept")
     result.assert_outcomes(passed=2, failed=1)
     (folder,) = (pytester.path / "kept").iterdir()

@@ -33,7 +33,7 @@ def log_in(machine: kju.Machine) -> None:
     machine.screen.wait_text("root@kju:", timeout=BOOT)
 
 
-def test_it_boots_to_a_login_and_takes_commands(disk: Path) -> None:
+def test_sample_guest_boots_to_a_login_and_runs_commands(disk: Path) -> None:
     with kju.launch(disk, memory=sample.MEMORY, args=guests.TCG) as machine:
         log_in(machine)
         machine.keyboard.type("echo $((6 * 7))-answer\n")
@@ -42,7 +42,7 @@ def test_it_boots_to_a_login_and_takes_commands(disk: Path) -> None:
         machine.pointer.click(640, 400)
 
 
-def test_it_keeps_snapshots_on_its_own_disk(disk: Path) -> None:
+def test_sample_guest_stores_snapshots_on_its_disk(disk: Path) -> None:
     with kju.launch(disk, memory=sample.MEMORY, args=guests.TCG) as machine:
         log_in(machine)
         machine.snapshots.save("fresh")
@@ -53,7 +53,7 @@ def test_it_keeps_snapshots_on_its_own_disk(disk: Path) -> None:
         machine.screen.wait_text("files-0", timeout=BOOT)
 
 
-def test_its_serial_port_has_a_login_too(disk: Path) -> None:
+def test_sample_guest_has_a_login_on_its_serial_port(disk: Path) -> None:
     with kju.launch(disk, memory=sample.MEMORY, args=guests.TCG) as machine:
         machine.screen.wait_text("login:", timeout=BOOT)
         line = machine.serial()
@@ -67,14 +67,14 @@ def test_its_serial_port_has_a_login_too(disk: Path) -> None:
 
 
 @pytest.mark.parametrize("board", ["pc", "q35"])
-def test_the_power_button_shuts_it_down(disk: Path, board: str) -> None:
+def test_power_button_shuts_the_sample_guest_down(disk: Path, board: str) -> None:
     args = [*guests.TCG, "-machine", board]
     with kju.launch(disk, memory=sample.MEMORY, args=args) as machine:
         machine.screen.wait_text("login:", timeout=BOOT)
         assert machine.shutdown(timeout=BOOT)
 
 
-def test_a_copy_never_replaces_a_file(disk: Path) -> None:
+def test_copy_never_replaces_a_file(disk: Path) -> None:
     disk.write_bytes(b"mine")
     done = subprocess.run(
         [*KJU, "demo", "--guest", "linux", "--copy-to", str(disk)],
@@ -85,8 +85,8 @@ def test_a_copy_never_replaces_a_file(disk: Path) -> None:
     assert str(disk) in line and "it is not replaced" in line
 
 
-def test_without_a_network_one_line_says_so(tmp_path: Path) -> None:
-    """Apt is sent to a port where nothing listens, as if every archive were out of reach."""
+def test_error_without_a_network_is_one_line(tmp_path: Path) -> None:
+    """Apt is pointed at a closed port, so every archive is unreachable."""
     (tmp_path / "apt.conf").write_text(
         'Acquire::http::Proxy "http://127.0.0.1:9";\nAcquire::https::Proxy "http://127.0.0.1:9";\n'
     )

@@ -1,4 +1,4 @@
-"""Commands under `nohup` and in the background of a script, and what they start."""
+"""Commands under `nohup` and in the background of a script, and their child processes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ignore_signals() -> None:
 
 @pytest.fixture
 def command() -> Iterator[subprocess.Popen[str]]:
-    """`nohup kju run`, once its machine runs."""
+    """Start `nohup kju run` and wait until its machine runs."""
     words = ["run", "--name", "m", "--memory", "64", str(guests.INVADERS), "--", *guests.TCG]
     with subprocess.Popen(
         [*KJU, *words],
@@ -53,13 +53,13 @@ def command() -> Iterator[subprocess.Popen[str]]:
 
 
 def ignores(pid: int) -> set[signal.Signals]:
-    """Which of IGNORED a process ignores."""
+    """Return the signals of IGNORED that a process ignores."""
     status = Path(f"/proc/{pid}/status").read_text()
     bits = int(status.partition("SigIgn:")[2].split()[0], 16)
     return {number for number in IGNORED if bits >> (number - 1) & 1}
 
 
-def test_host_and_qemu_ignore_no_signal_that_their_launcher_ignored(
+def test_host_and_qemu_do_not_inherit_ignored_signals(
     command: subprocess.Popen[str],
 ) -> None:
     with kju.attach("m") as machine:
@@ -69,7 +69,7 @@ def test_host_and_qemu_ignore_no_signal_that_their_launcher_ignored(
     assert ignores(info["host"]["pid"]) == set()
 
 
-def test_run_under_nohup_survives_the_hang_up_and_ends_at_sigterm(
+def test_run_under_nohup_survives_sighup_and_ends_at_sigterm(
     command: subprocess.Popen[str],
 ) -> None:
     command.send_signal(signal.SIGHUP)
@@ -84,7 +84,7 @@ def test_run_under_nohup_survives_the_hang_up_and_ends_at_sigterm(
 
 
 @pytest.mark.parametrize("words", [["serve", "--all"], ["router"]])
-def test_a_server_under_nohup_keeps_ignoring_the_hang_up(words: list[str], tmp_path: Path) -> None:
+def test_server_under_nohup_keeps_ignoring_sighup(words: list[str], tmp_path: Path) -> None:
     pytest.importorskip("zenoh")
     log = tmp_path / "output"
     with (

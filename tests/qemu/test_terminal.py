@@ -1,4 +1,4 @@
-"""`kju watch` in a terminal on a real guest that reports the input it gets."""
+"""`kju watch` in a terminal, on a real guest that reports its input."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def terminal(guest: Guest) -> Iterator[object]:
 
 
 def shows(one: InTerminal, guest: Guest) -> bool:
-    """Whether the terminal shows the guest's picture of this moment."""
+    """Return whether the terminal shows the guest's current picture."""
     frame = np.asarray(guest.screen.frame(pixels="bgrx", sync=True))
     canvas = Canvas(Ability(Colours.TRUE), COLUMNS, ROWS)
     canvas.place(place(frame.shape[1::-1], canvas.size, Scaling.SHRINK, (0, 0)))
@@ -57,7 +57,7 @@ def reported(one: InTerminal, guest: Guest, line: str, since: int) -> None:
     one.until(lambda: f"kju: {line}" in log_of(guest)[since:], line)
 
 
-def test_the_terminal_shows_the_guest_and_types_into_it(guest: Guest, terminal) -> None:
+def test_terminal_shows_the_guest_and_sends_keys(guest: Guest, terminal) -> None:
     one = terminal()
     one.until(lambda: shows(one, guest), "the guest's picture")
     since = len(log_of(guest))
@@ -65,7 +65,7 @@ def test_the_terminal_shows_the_guest_and_types_into_it(guest: Guest, terminal) 
         one.type(data)
         reported(one, guest, f"key {code} down", since)
         reported(one, guest, f"key {code} up", since)
-    # The guest writes on its screen which keys it got.
+    # The guest draws its keys on its screen.
     one.until(lambda: shows(one, guest), "the keys on the screen")
     one.type(b"\x1d")
     assert one.ended() == 0
@@ -73,7 +73,7 @@ def test_the_terminal_shows_the_guest_and_types_into_it(guest: Guest, terminal) 
     assert guest.machine.is_alive
 
 
-def test_a_terminal_with_kittys_protocol_holds_keys(guest: Guest, terminal) -> None:
+def test_terminal_with_kittys_protocol_holds_keys(guest: Guest, terminal) -> None:
     one = terminal(kitty=True)
     one.until(lambda: one.screen.keyboard == [31], "the protocol")
     one.until(lambda: shows(one, guest), "the guest's picture")
@@ -91,7 +91,7 @@ def test_a_terminal_with_kittys_protocol_holds_keys(guest: Guest, terminal) -> N
     one.assert_given_back()
 
 
-def test_view_only_sends_nothing(guest: Guest, terminal) -> None:
+def test_view_only_terminal_sends_no_input(guest: Guest, terminal) -> None:
     one = terminal("--view-only")
     one.until(lambda: shows(one, guest), "the guest's picture")
     since = len(log_of(guest))

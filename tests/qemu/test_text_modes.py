@@ -1,4 +1,4 @@
-"""The text that real firmware and a VGA BIOS draw, read by glyphs in every mode and size."""
+"""Text of real firmware and a VGA BIOS, read by glyphs in every mode and size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 PATIENCE = 90.0
 
 
-def test_every_text_mode_of_a_vga_bios(tmp_path: Path) -> None:
+def test_text_is_read_in_every_mode_of_a_vga_bios(tmp_path: Path) -> None:
     """Fonts of 8, 14 and 16 rows; 40 columns; text in graphics modes."""
     arguments = [*guests.TCG, "-m", "32"]
     arguments += ["-drive", f"if=ide,format=raw,file={guests.text_modes(tmp_path)}"]
@@ -31,7 +31,7 @@ def test_every_text_mode_of_a_vga_bios(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(800, 600), (1024, 768), (1280, 800)])
-def test_uefi_firmware_on_a_screen_of_any_size(size: tuple[int, int]) -> None:
+def test_text_of_uefi_firmware_is_read_on_screens_of_any_size(size: tuple[int, int]) -> None:
     guests.uefi()
     firmware = "/usr/share/ovmf/OVMF.fd"
     card = f"VGA,edid=on,xres={size[0]},yres={size[1]}"

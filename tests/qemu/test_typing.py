@@ -1,4 +1,4 @@
-"""Every character of a layout, typed into a Linux text console that Debian's tools have set to it.
+"""Every character of a layout, typed into a Linux text console with Debian's keymap for it.
 
 The console's keymap is made by ckbcomp, which reads X11's data by itself, and what it and
 `kju.keys` agree on comes back from the guest. Where the console cannot follow X11, nothing is
@@ -32,7 +32,7 @@ ACCENTS = {
     "dead_cedilla": "\N{COMBINING CEDILLA}",
 }
 ALONE = {"dead_grave": "`", "dead_circumflex": "^", "dead_tilde": "~"}
-#: What must be among the characters that are typed, so that a test is one of AltGr and dead keys.
+#: Characters that must be among the typed ones, so that the test covers AltGr and dead keys.
 AMONG = {
     "en-us": "~!@#$%^&*()_+{}|:\"<>?\\`'",
     "en-gb": '£"@#~|\\€ß',
@@ -44,7 +44,7 @@ AMONG = {
     "pt-br": "çÇáãõâêôàü/?|\\{}[]¹²³",
     "ru": "йцукёЖЯ№",
 }
-#: Where X11 has an accent that stands alone, ckbcomp has an apostrophe.
+#: For an accent of its own in X11, ckbcomp has an apostrophe.
 LACKING = dict.fromkeys(("sv", "pt-br"), "\N{ACUTE ACCENT}")
 
 
@@ -69,7 +69,7 @@ def console(
 
 
 def keymap(path: Path) -> dict[int, list[str]]:
-    """What a keymap has on each Linux key: plain, with shift, with AltGr, with both."""
+    """Return a keymap's entries of each Linux key: plain, with shift, with AltGr, with both."""
     rows = {}
     for line in path.read_text().splitlines():
         left, _, right = line.partition(" = ")
@@ -79,14 +79,14 @@ def keymap(path: Path) -> dict[int, list[str]]:
 
 
 def on_console(rows: dict[int, list[str]], chord: keys.Chord) -> str:
-    """The character or the dead key's name that a chord is on the console."""
+    """Return the character, or the dead key's name, of a chord on the console."""
     evdev = keys.to_evdev(chord[-1])
     word = rows.get(evdev or 0, ["", "", "", ""])[(0x2A in chord) + 2 * (0xB8 in chord)]
     return chr(int(word[2:], 16)) if word.startswith("U+") else word
 
 
 def same(layout: keys.Layout, rows: dict[int, list[str]]) -> str:
-    """The characters of a layout that the console types with the same keys."""
+    """Return the characters of a layout that have the same keys on the console."""
     found = []
     for text, stroke in layout.chords.items():
         *dead, last = (on_console(rows, chord) for chord in stroke)
@@ -104,13 +104,13 @@ def same(layout: keys.Layout, rows: dict[int, list[str]]) -> str:
 
 
 @pytest.mark.parametrize("name", sorted(AMONG))
-def test_all_that_is_typed_arrives(console: Console, name: str) -> None:
+def test_every_character_of_a_layout_reaches_the_console(console: Console, name: str) -> None:
     layout, typed = keys.layout(name), console.guest.typed
     characters = same(layout, keymap(console.guest.keymaps / f"{name}.map"))
     assert set(AMONG[name]) <= set(characters)
     direct = {c for c in layout.chords if len(layout.chords[c]) == 1 and c.isprintable()}
     assert direct - set(characters) == set(LACKING.get(name, ""))
-    # Every character once in order and once with its neighbours far away: what is held between
+    # Every character once in order and once between distant ones: the keys held between
     # two chords differs.
     text = characters + "\t" + characters[::2] + "\n" + characters[::-3]
     assert console.serial.ask(name, r"^kju: (loaded|cannot load) \S+$")[0] == f"kju: loaded {name}"

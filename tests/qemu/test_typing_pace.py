@@ -1,6 +1,6 @@
-"""Typing as fast as the guest takes it: what arrives is what was typed, whatever reads it.
+"""Typing at the guest's pace: the text arrives whole and in order, whatever reads it.
 
-And what happens where nobody reads, or who types is killed.
+Also: guests that do not read, and typing clients that are killed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def shell(shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactory)
 
 @contextlib.contextmanager
 def busy_computer() -> Iterator[None]:
-    """As many processes as processors that do nothing but turn."""
+    """Run a busy loop for each processor."""
     spin = [sys.executable, "-c", "while True: pass"]
     processes = [subprocess.Popen(spin) for _ in range(os.cpu_count() or 1)]
     try:
@@ -56,33 +56,33 @@ def busy_computer() -> Iterator[None]:
 
 
 def check(guest: Typed, length: int) -> None:
-    """All of a text arrives, nothing twice, and in its order."""
+    """Check that a text arrives whole, once, and in order."""
     text = sample(length)
     guest.begin()
     guest.keyboard.type(text)
     assert guest.arrived() == text
 
 
-def test_a_console_gets_every_character(shell: Typed) -> None:
+def test_console_receives_every_character(shell: Typed) -> None:
     check(shell, LONG)
 
 
 def check_beside_delayed_keys(guest: Typed) -> None:
-    """All of a text arrives while QEMU delays the keys of another client."""
+    """Check that a text arrives whole while QEMU delays the keys of another client."""
     text = sample(80)
     guest.begin()
-    # As another client's key, in which kju has no part: QEMU lets go of it half a second later.
+    # A key that does not pass through kju: QEMU releases it half a second later.
     held = [{"type": "qcode", "data": "num_lock"}]
     guest.machine.qmp("send-key", keys=held, **{"hold-time": 500})
     guest.keyboard.type(text)
     assert guest.arrived() == text
 
 
-def test_a_console_gets_every_character_beside_delayed_keys(shell: Typed) -> None:
+def test_console_receives_every_character_beside_delayed_keys(shell: Typed) -> None:
     check_beside_delayed_keys(shell)
 
 
-def test_what_a_killed_client_held_comes_up(shell: Typed) -> None:
+def test_keys_of_a_killed_client_are_released(shell: Typed) -> None:
     shell.begin()
     name = shell.machine.name
     program = subprocess.Popen([sys.executable, "-c", textwrap.dedent(CAPITALS), name])
@@ -91,7 +91,7 @@ def test_what_a_killed_client_held_comes_up(shell: Typed) -> None:
     finally:
         program.kill()
         program.wait()
-    until(lambda: not shell.machine.info()["consoles"][0]["keys_held"], 30, "what it held is up")
+    until(lambda: not shell.machine.info()["consoles"][0]["keys_held"], 30, "its keys are released")
     shell.keyboard.type("\nlower case\n")
     assert shell.arrived().endswith("\nlower case\n")
 
@@ -99,7 +99,7 @@ def test_what_a_killed_client_held_comes_up(shell: Typed) -> None:
 @pytest.mark.parametrize(
     ("keyboard", "length"), [("virtio", LONG), ("usb", SHORT), ("uhci", SHORT)]
 )
-def test_another_keyboard_loses_nothing(
+def test_other_keyboards_lose_no_character(
     shared_runtime_folder: None, tmp_path: Path, keyboard: str, length: int
 ) -> None:
     with typed_guest.shell(tmp_path, keyboard) as guest:
@@ -107,7 +107,7 @@ def test_another_keyboard_loses_nothing(
         check_beside_delayed_keys(guest)
 
 
-def test_a_text_field_of_a_busy_computer_gets_every_character(
+def test_text_field_on_a_busy_computer_receives_every_character(
     shared_runtime_folder: None, tmp_path: Path
 ) -> None:
     with typed_guest.field(tmp_path) as guest, busy_computer():
@@ -115,7 +115,7 @@ def test_a_text_field_of_a_busy_computer_gets_every_character(
 
 
 @pytest.mark.parametrize("keyboard", ["ps2", "usb"])
-def test_a_guest_that_takes_nothing_is_an_error(
+def test_guest_that_reads_no_keys_is_an_error(
     shared_runtime_folder: None, tmp_path: Path, keyboard: str
 ) -> None:
     with kju.launch(args=guests.asleep(tmp_path, keyboard), name="asleep") as machine:
@@ -124,7 +124,7 @@ def test_a_guest_that_takes_nothing_is_an_error(
         assert machine.info()["consoles"][0]["keys_held"] == []
 
 
-def test_a_paused_guest_takes_nothing_and_then_what_is_due(shell: Typed) -> None:
+def test_paused_guest_rejects_typing_and_gets_due_releases(shell: Typed) -> None:
     shell.begin()
     name = shell.machine.name
     with kju.attach(name) as other:
@@ -137,6 +137,10 @@ def test_a_paused_guest_takes_nothing_and_then_what_is_due(shell: Typed) -> None
         with pytest.raises(InputError, match="paused"):
             shell.keyboard.press("b")
     shell.monitor.execute("cont")
-    until(lambda: not shell.machine.info()["consoles"][0]["keys_held"], 10, "what was held is up")
+    until(
+        lambda: not shell.machine.info()["consoles"][0]["keys_held"],
+        10,
+        "the held keys are released",
+    )
     shell.keyboard.type("lower case\n")
     assert shell.arrived() == "lower case\n"

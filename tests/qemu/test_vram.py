@@ -1,4 +1,4 @@
-"""The guest's video memory, watched: what is published equals QEMU's screendump, whatever it does.
+"""The guest's video memory as a source: the published picture always equals QEMU's screendump.
 
 The random rounds are short here; KJU_HOSTILE_SECONDS=60 has each last a minute.
 """
@@ -24,7 +24,7 @@ HOSTILE = float(os.environ.get("KJU_HOSTILE_SECONDS", "5"))
 # ---- Modes
 
 
-def test_it_is_the_source_and_nobody_listens(guest: Guest) -> None:
+def test_video_memory_is_the_source_without_a_listener(guest: Guest) -> None:
     console = guest.console()
     assert (console["source"], console["reason"], console["no_vram"]) == ("vram", "", "")
     guest.equals()
@@ -47,14 +47,16 @@ def test_it_is_the_source_and_nobody_listens(guest: Guest) -> None:
         ((16000, 200), (16000, 200)),
     ],
 )
-def test_modes(guest: Guest, numbers: tuple[int, ...], size: tuple[int, int]) -> None:
+def test_every_mode_is_published(
+    guest: Guest, numbers: tuple[int, ...], size: tuple[int, int]
+) -> None:
     guest.show(*numbers)
     assert guest.equals().shape[1::-1] == size
     guest.becomes("vram")
     assert guest.screen.mode[:2] == size
 
 
-def test_panning_and_flips(guest: Guest) -> None:
+def test_panning_and_page_flips_are_followed(guest: Guest) -> None:
     epoch = guest.screen.mode.epoch
     for index, value in ((8, 600), (9, 600), (9, 0), (8, 0), (9, 17), (8, 24), (9, 1200)):
         guest.tell(f"reg {index} {value}")
@@ -66,8 +68,8 @@ def test_panning_and_flips(guest: Guest) -> None:
     guest.becomes("vram")
 
 
-def test_pages_that_are_flipped_all_the_time_are_no_blank_screen(guest: Guest) -> None:
-    """Each comparison with a screendump meets flips: none says that QEMU shows another thing."""
+def test_constant_page_flips_are_not_taken_for_a_blank_screen(guest: Guest) -> None:
+    """A flip during a comparison with a screendump must not count as a difference."""
     log = guest.machine.log
     before = len(log.read_text())
     guest.tell("flips 3500 3000")
@@ -76,17 +78,17 @@ def test_pages_that_are_flipped_all_the_time_are_no_blank_screen(guest: Guest) -
     guest.equals()
 
 
-def test_what_changes_at_another_place_is_followed(guest: Guest) -> None:
+def test_changes_at_another_start_address_are_followed(guest: Guest) -> None:
     guest.show(800, 600, 1024, 100, 50)
     guest.equals()
     guest.tell(f"block 100 50 800 600 0xabcdef {1024 * 4}")
     assert (guest.equals() == (0xAB, 0xCD, 0xEF)).all()
 
 
-# ---- What the memory does not show
+# ---- States that the memory does not show
 
 
-def test_capabilities_are_no_mode(guest: Guest) -> None:
+def test_reading_capabilities_is_not_a_mode_change(guest: Guest) -> None:
     epoch = guest.seen.mode.epoch
     dump = guest.equals()
     guest.tell("reg 4 0xc3")
@@ -100,7 +102,7 @@ def test_capabilities_are_no_mode(guest: Guest) -> None:
     assert guest.seen.mode.epoch <= epoch + 2
 
 
-def test_capabilities_for_a_moment_change_nothing(guest: Guest) -> None:
+def test_short_read_of_capabilities_changes_nothing(guest: Guest) -> None:
     epoch = guest.seen.mode.epoch
     for _ in range(3):
         guest.tell("reg 4 0xc3")
@@ -112,8 +114,8 @@ def test_capabilities_for_a_moment_change_nothing(guest: Guest) -> None:
 
 
 @pytest.mark.parametrize("index", [0x00, 0x01])
-def test_a_blanked_screen_is_black(guest: Guest, index: int) -> None:
-    """0 does not tell, and QEMU is asked for its picture; others do."""
+def test_blanked_screen_is_black(guest: Guest, index: int) -> None:
+    """Index 0 does not tell, so QEMU is asked for its picture; other indexes do."""
     guest.tell("port 0x3da")
     guest.tell(f"port 0x3c0 {index}")
     until(lambda: not guest.seen.frame().any(), 6, "it is black")
@@ -127,14 +129,14 @@ def test_a_blanked_screen_is_black(guest: Guest, index: int) -> None:
     assert guest.equals().any()
 
 
-def test_a_black_screen_that_is_blanked_does_not_flap(guest: Guest) -> None:
+def test_blanking_a_black_screen_does_not_alternate_sources(guest: Guest) -> None:
     guest.tell("block 0 0 800 600 0")
     guest.equals()
     guest.tell("port 0x3da")
     guest.tell("port 0x3c0 1")
     log = guest.machine.log
     before = len(log.read_text())
-    end = time.monotonic() + 3.0  # the wait is the point: how often it changes its mind
+    end = time.monotonic() + 3.0  # counts the changes of source within this time
     while time.monotonic() < end:
         assert not guest.seen.frame().any()
         time.sleep(0.05)
@@ -143,8 +145,8 @@ def test_a_black_screen_that_is_blanked_does_not_flap(guest: Guest) -> None:
     guest.tell("port 0x3c0 0x20")
 
 
-def test_registers_of_old_change_nothing(guest: Guest) -> None:
-    """Lines shown twice, text in place of graphics: QEMU holds these while a linear mode is on."""
+def test_vga_registers_are_ignored_in_a_linear_mode(guest: Guest) -> None:
+    """QEMU ignores doubled lines and text mode while a linear mode is on."""
     for port, index, value in ((0x3D4, 9, 0xC1), (0x3CE, 6, 0), (0x3CE, 5, 0x20), (0x3C4, 4, 0)):
         guest.tell(f"port {port} {index}")
         guest.tell(f"port {port + 1} {value}")
@@ -152,7 +154,7 @@ def test_registers_of_old_change_nothing(guest: Guest) -> None:
     assert guest.source == "vram"
 
 
-def test_another_byte_order_is_the_listeners(guest: Guest) -> None:
+def test_another_byte_order_uses_a_listener(guest: Guest) -> None:
     guest.tell("set 640 400 32")
     guest.tell("order 0xbebebebe")
     guest.tell("set 1024 768 32")
@@ -164,8 +166,8 @@ def test_another_byte_order_is_the_listeners(guest: Guest) -> None:
     guest.equals()
 
 
-def test_other_modes_and_back_show_no_placeholder(guest: Guest) -> None:
-    """Every way between the sources: nobody is woken for what was never on the screen."""
+def test_changes_between_sources_publish_no_placeholder(guest: Guest) -> None:
+    """Every change between sources publishes only pictures that were on the screen."""
     with Follower(guest.machine.name) as recorder:
         for bits, size in ((16, (1024, 768)), (32, MODE), (8, (1280, 800)), (32, MODE), (24, MODE)):
             guest.show(*size, bits=bits)
@@ -176,11 +178,11 @@ def test_other_modes_and_back_show_no_placeholder(guest: Guest) -> None:
         assert set(recorder.modes) <= {MODE, (1024, 768), (1280, 800)}, recorder.modes
         assert len(recorder.modes) <= 9
         if recorder.black:
-            # The memory is cleared by nobody here, but eight bits have a palette of their own.
+            # The memory is not cleared here, but eight bits have their own palette.
             assert {c.mode[:2] for c in recorder.black} <= {(1280, 800)}
 
 
-def test_text_and_back(shared: Guest, guest: Guest) -> None:
+def test_text_mode_and_back_is_followed(shared: Guest, guest: Guest) -> None:
     guest.tell("save")
     with Follower(guest.machine.name) as recorder:
         guest.tell("restore")
@@ -192,11 +194,11 @@ def test_text_and_back(shared: Guest, guest: Guest) -> None:
         until(lambda: recorder.equals(dump), SEEN, "what is kept")
 
 
-# ---- A guest that means harm
+# ---- Hostile guests
 
 
 @pytest.mark.parametrize("how", ["storm", "random"])
-def test_a_storm_of_modes(guest: Guest, how: str) -> None:
+def test_storm_of_modes_costs_bounded_work(guest: Guest, how: str) -> None:
     host = guest.machine.host_pid
     milliseconds = int(HOSTILE * 1000)
     line = f"storm {milliseconds} 1000" if how == "storm" else f"random {milliseconds} 7 1000"
@@ -214,7 +216,7 @@ def test_a_storm_of_modes(guest: Guest, how: str) -> None:
     assert cpu <= 0.35 * took, f"{cpu / took:.0%} of a core, {epochs} epochs, {turns} changes"
     # One that lasted for ten seconds, each time, at most: QEMU 10.0.2 keeps them all.
     assert sockets(qemu) - listeners <= took / LISTEN_AFTER
-    # It may have stopped at capabilities, and then the last mode holds for half a second.
+    # If the storm stopped at capabilities, the last mode stays for half a second.
     with guest.monitor.paused():
         dump = guest.monitor.screendump()
         shown = lambda: np.array_equal(guest.screen.frame(sync=True), dump)  # noqa: E731
@@ -226,12 +228,12 @@ def test_a_storm_of_modes(guest: Guest, how: str) -> None:
     guest.equals()
 
 
-# ---- The machine's own changes; these end what is shared
+# ---- Changes of the machine; these must come last, as they end the shared guest
 
 
-def test_a_reset_by_qmp(shared: Guest, guest: Guest) -> None:
-    """BAR 2 has no address until the firmware gives it one; the boot's modes are followed."""
-    # The first picture after a reset is black, and as large as QEMU's own last was: as this one.
+def test_reset_by_qmp_is_followed(shared: Guest, guest: Guest) -> None:
+    """BAR 2 has no address until the firmware sets it; the modes of the boot are followed."""
+    # The first picture after a reset is black, in the size of QEMU's last one: this one's.
     guest.equals()
     with Follower(guest.machine.name) as recorder:
         guest.monitor.execute("system_reset")

@@ -1,4 +1,4 @@
-"""A host that may not look into its QEMU: what the guest's memory would have shown, QEMU shows.
+"""A host without access to QEMU's descriptors shows QEMU's pictures in place of the memory.
 
 QEMU runs as nobody here, and its host may not look into other users' processes, as in a container
 with the capabilities that containers have. Where even their entries in /proc are hidden, the host
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.qemu
 NOBODY = 65534
 KJU = (sys.executable, "-P", "-m", "kju.cli")
 WITHOUT = ("setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace")
-#: The group that may see everything must not be root's, which is what 0 and no word would mean.
+#: The group that may see all processes must not be root's: 0 and a missing value mean root.
 HIDDEN_PROC = ("unshare", "--mount", "sh", "-ec",
                'mount -t proc -o hidepid=2,gid=65533 proc /proc; exec "$@"', "sh")  # fmt: skip
 HOW = {
@@ -53,7 +53,7 @@ def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 @pytest.fixture
 def theirs() -> Iterator[Path]:
-    """A folder that nobody can write to: QEMU's screenshots go there."""
+    """A folder that the user nobody can write to, for QEMU's screenshots."""
     folder = Path(tempfile.mkdtemp(prefix="kju-nobody-"))
     try:
         os.chown(folder, NOBODY, NOBODY)
@@ -78,7 +78,7 @@ def command(*words: str) -> str:
 
 @contextmanager
 def denied(how: str, theirs: Path) -> Iterator[tuple[kju.Machine, Monitor, guests.Serial]]:
-    """A machine whose host is denied its QEMU's descriptors, and a guest that is driven by hand."""
+    """A machine whose host cannot open QEMU's descriptors, and a guest driven by hand."""
     wrapper = HOW[how][0]
     must_work(*wrapper)
     paint, monitor = guests.paint(theirs, "still", device="VGA", via="vram"), Monitor(theirs)
@@ -99,7 +99,7 @@ def console_of(machine: kju.Machine) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("how", ["closed", "hidden"])
-def test_a_host_that_may_not_look_into_qemu(how: str, theirs: Path) -> None:
+def test_host_without_access_to_qemu_publishes_its_pictures(how: str, theirs: Path) -> None:
     with denied(how, theirs) as (machine, monitor, serial):
         screen = machine.screen
         qemu = machine.info()["qemu"]["pid"]
@@ -134,10 +134,10 @@ def test_a_host_that_may_not_look_into_qemu(how: str, theirs: Path) -> None:
         assert f"--  machine deaf        {found['machine deaf']['says']}" in command("doctor")
 
 
-def test_the_same_guest_where_its_host_may(theirs: Path) -> None:
-    """What the others are denied is there: they fail for the reason that they name.
+def test_host_with_access_uses_the_video_memory(theirs: Path) -> None:
+    """The counterpart of the tests above: they fail for the reason that they name.
 
-    QEMU may not write to the machine's folder here, and its screenshots are had all the same.
+    QEMU may not write to the machine's folder here, and screenshots work all the same.
     """
     with denied("open", theirs) as (machine, monitor, serial):
         screen = machine.screen
@@ -159,12 +159,12 @@ def test_the_same_guest_where_its_host_may(theirs: Path) -> None:
         before = len(os.listdir(qemu))
         serial.ask("set 800 600 32", "^kju: set")
         until(lambda: console_of(machine)["source"] == "vram", 5)
-        # An index that does not tell: only QEMU's picture says that the screen is blanked.
+        # At this index only QEMU's picture shows that the screen is blanked.
         serial.ask("port 0x3da", "^kju: port")
         serial.ask("port 0x3c0 0", "^kju: port")
         until(lambda: not screen.frame().any(), 10, "it is black")
         with monitor.paused():
             monitor.equals(screen)
         assert "cannot be read" not in machine.log.read_text()
-        # One is open while a screenshot is taken.
+        # One descriptor is open while a screenshot is taken.
         until(lambda: len(os.listdir(qemu)) <= before, 5, "QEMU keeps nothing of a screenshot")

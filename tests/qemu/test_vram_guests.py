@@ -1,4 +1,4 @@
-"""What is published of real guests is what QEMU shows, from power-on, through every mode."""
+"""The published picture of real guests equals QEMU's, from power-on, through every mode."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support import guests
 from support.monitor import Monitor
-from support.wait import until
+from support.wait import HANG, until
 
 import kju
 from kju.emulators.qemu.guest_mode import LISTEN_AFTER
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.qemu
 
 
 class Judge:
-    """Compares a machine's screen with QEMU's own screenshot, while the guest stands still."""
+    """Compares a machine's screen with QEMU's own screenshot while the guest is paused."""
 
     def __init__(self, machine: kju.Machine, monitor: Monitor) -> None:
         self._machine = machine
@@ -31,18 +31,18 @@ class Judge:
         return str(self._machine.info()["consoles"][0]["source"])
 
     def agrees(self) -> bool:
-        """Whether what is published, and what a snapshot gives, is what QEMU shows."""
+        """Return whether the published picture and a fresh frame equal QEMU's."""
         screen = self._machine.screen
         self.execute("stop")
         try:
-            end = time.monotonic() + 3
+            end = time.monotonic() + HANG
             while True:
                 shown = self._screendump()
                 taken = screen.frame(sync=True)
                 published = np.asarray(screen.view())[..., 2::-1]
                 if np.array_equal(taken, shown) and np.array_equal(published, shown):
                     return True
-                if time.monotonic() > end:  # a listener hears of the last drawing 30 ms later
+                if time.monotonic() > end:  # a listener receives the last drawing 30 ms later
                     return False
                 time.sleep(0.05)
         finally:
@@ -81,7 +81,7 @@ def watch(
     return sizes
 
 
-def test_the_installer_in_a_vbe_mode_and_again_after_a_reset(tmp_path: Path) -> None:
+def test_installer_in_a_vbe_mode_equals_qemus_picture_also_after_a_reset(tmp_path: Path) -> None:
     arguments = guests.installer("vga=0x344", "nomodeset")
     with judged(arguments, tmp_path, "vbe") as (machine, judge):
 
@@ -99,8 +99,8 @@ def test_the_installer_in_a_vbe_mode_and_again_after_a_reset(tmp_path: Path) -> 
         watch(machine, judge, in_vbe, 60)
 
 
-def test_grub_from_power_on_and_again_after_its_reset(tmp_path: Path) -> None:
-    """The firmware's text, GRUB's own, its graphics: its keys move a bar, and one entry resets."""
+def test_grub_equals_qemus_picture_from_power_on_and_after_its_reset(tmp_path: Path) -> None:
+    """The firmware's text, GRUB's text and its graphics, a bar moved by keys, and a reset."""
     with judged(guests.grub(), tmp_path, "grub") as (machine, judge):
         screen, keyboard = machine.screen, machine.keyboard
 
@@ -125,7 +125,7 @@ def test_grub_from_power_on_and_again_after_its_reset(tmp_path: Path) -> None:
         until(judge.agrees, 10, "the menu again")
 
 
-def test_memtest_from_power_on(tmp_path: Path) -> None:
+def test_memtest_equals_qemus_picture_from_power_on(tmp_path: Path) -> None:
     with judged(guests.memtest(), tmp_path, "memtest") as (machine, judge):
         begun = time.monotonic()
         watch(machine, judge, lambda: time.monotonic() - begun > 4, 20)
@@ -133,7 +133,7 @@ def test_memtest_from_power_on(tmp_path: Path) -> None:
         watch(machine, judge, lambda: judge.source() == "display1-map", LISTEN_AFTER + 5)
 
 
-def test_a_linux_driver_takes_over(tmp_path: Path) -> None:
+def test_picture_is_followed_when_a_linux_driver_takes_over(tmp_path: Path) -> None:
     guest = guests.paint(tmp_path, "box", device="VGA", via="drm", frames=400)
     with judged(guest.arguments, tmp_path, "drm") as (machine, judge):
         watch(machine, judge, lambda: judge.source() == "vram", 60)

@@ -1,4 +1,4 @@
-"""The guest's video memory: who may look into it, and what is done while nobody does."""
+"""The guest's video memory: access for clients, and idle time without viewers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kju.protocol.messages import GetLive, LiveHandle
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("shared_runtime_folder")]
 
 
-def test_a_view_client_gets_no_descriptor(guest: Guest) -> None:
+def test_view_client_gets_no_descriptor(guest: Guest) -> None:
     with pytest.raises(RoleError):
         guest.seen.view(live=True)
     before = set(os.listdir("/proc/self/fd"))
@@ -29,7 +29,7 @@ def test_a_view_client_gets_no_descriptor(guest: Guest) -> None:
         guest.viewer._link.ask(GetLive(console=0), LiveHandle)
 
 
-def test_the_memory_is_closed_to_others(guest: Guest) -> None:
+def test_memory_is_closed_to_other_users(guest: Guest) -> None:
     path = video_memory(guest.machine.info()["qemu"]["pid"])
     assert path.stat().st_mode & 0o777 == 0o400
     if os.getuid():
@@ -62,7 +62,7 @@ def test_the_memory_is_closed_to_others(guest: Guest) -> None:
 
 
 @pytest.mark.parametrize("bits", [32, 16])
-def test_nobody_looks(guest: Guest, bits: int) -> None:
+def test_source_rests_without_viewers(guest: Guest, bits: int) -> None:
     qemu, host = guest.machine.info()["qemu"]["pid"], guest.machine.host_pid
     guest.show(*MODE, bits=bits)
     guest.becomes("vram" if bits == 32 else "screendump")
@@ -73,7 +73,7 @@ def test_nobody_looks(guest: Guest, bits: int) -> None:
     try:
         until(lambda: "no client views it:" in log.read_text()[before:], 10, "it rests")
         cpu, calls = cpu_seconds(host), traffic(host)
-        time.sleep(1.0)  # the time is what is measured
+        time.sleep(1.0)  # the CPU time of this second is measured
         assert cpu_seconds(host) - cpu <= 0.1
         assert traffic(host) - calls <= 10
         guest.show(1024, 768, bits=bits)
@@ -83,16 +83,16 @@ def test_nobody_looks(guest: Guest, bits: int) -> None:
         guest.look()
     first = guest.seen.frame()
     if bits == 32:
-        assert np.array_equal(first, dump), "the first picture is a fresh one"
+        assert np.array_equal(first, dump), "the first picture is a new one"
     guest.equals_paused()
     guest.monitor.execute("cont")
     guest.equals()
-    # QEMU 10.0.2 keeps every listener that has gone: there was none.
+    # QEMU 10.0.2 keeps every listener that has disconnected: there was none.
     assert sockets(qemu) == looking
 
 
-def test_what_lasts_is_listened_to(guest: Guest) -> None:
-    """A listener comes late, stays while nobody looks, and goes with the mode."""
+def test_lasting_mode_without_video_memory_uses_a_listener(guest: Guest) -> None:
+    """A listener starts late, stays without viewers, and ends with the mode."""
     qemu, log = guest.machine.info()["qemu"]["pid"], guest.machine.log
     before = sockets(qemu)
     guest.show(*MODE, bits=16)
@@ -114,9 +114,9 @@ def test_what_lasts_is_listened_to(guest: Guest) -> None:
     guest.leave()
     try:
         until(lambda: "keeping its listener" in log.read_text()[read:], 10, "it rests")
-        # On to a linear mode while nobody looks.
+        # Change to a linear mode without viewers.
         guest.show(1024, 768)
-        until(lambda: "stopping its source" in log.read_text()[read:], 5, "the listener has gone")
+        until(lambda: "stopping its source" in log.read_text()[read:], 5, "the listener is stopped")
     finally:
         guest.look()
     guest.becomes("vram")

@@ -1,4 +1,4 @@
-"""A guest that is reset again and again while it is looked at: at random moments, and by itself.
+"""A guest that is reset repeatedly under its viewers: at random moments, and by itself.
 
 Each reset takes the display's registers away until the firmware has given them an address; then
 come its text and a linear mode, so the console changes its source twice a reset.
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("runtime_folder")]
 TEXT, LINEAR = (720, 400), (800, 600)
 RESETS = 6
 STORMS = pytest.mark.parametrize("storms", [1, pytest.param(3, marks=pytest.mark.soak)])
-#: The mode is read ten times a second; a computer that others use too gets some more.
+#: The mode is read ten times a second; the bound allows for a busy computer.
 SEEN = 3.0
 NEVER = 0xFFFF
 
@@ -58,7 +58,7 @@ def disk(folder: Path, ticks: int) -> Path:
 
 
 def reboots(follower: Follower) -> int:
-    """How often the firmware's text was followed by the linear mode."""
+    """Return how often the linear mode followed the firmware's text."""
     known = [size for size in follower.modes if size in (TEXT, LINEAR)]
     return sum(pair == (TEXT, LINEAR) for pair in itertools.pairwise(known))
 
@@ -72,7 +72,7 @@ class Held(NamedTuple):
 
 
 class Machine:
-    """A machine with that disk, its second monitor, and who follows it."""
+    """A machine with that disk, its second monitor, and its follower."""
 
     def __init__(self, machine: kju.Machine, monitor: Monitor, follower: Follower) -> None:
         self.machine, self.monitor, self.follower = machine, monitor, follower
@@ -82,13 +82,13 @@ class Machine:
         return str(self.machine.info()["consoles"][0]["source"])
 
     def settles(self) -> None:
-        """It has booted: the linear mode, watched, and something drawn in it."""
+        """Wait for the boot: the linear mode, read from memory, with something drawn."""
         until(lambda: self.screen.mode[:2] == LINEAR, 20, "the linear mode")
         until(lambda: self.source() == "vram", SEEN, f"watched, not through {self.source()}")
         until(lambda: self.screen.frame().any(), 10, "letters")
 
     def equals(self) -> tuple[int, int]:
-        """Whoever looks has what a paused QEMU shows; returns its size."""
+        """Pause QEMU, compare frame and follower with its picture, and return the size."""
         with self.monitor.paused():
             dump = self.monitor.screendump()
 
@@ -103,7 +103,7 @@ class Machine:
         return dump.shape[1], dump.shape[0]
 
     def held(self) -> Held:
-        """What the host and its QEMU hold now."""
+        """Return the resources that the host and its QEMU hold now."""
         qemu = self.machine.info()["qemu"]["pid"]
         process = Path(f"/proc/{self.machine.host_pid}")
         return Held(
@@ -113,7 +113,7 @@ class Machine:
         )
 
     def holds_no_more(self, before: Held) -> None:
-        """No descriptor more, and no thread for each reset: those of the host's pool stay."""
+        """Check that descriptors and threads did not grow; the threads of the host's pool stay."""
         until(lambda: self.source() == "vram", 20, "it has booted again")
 
         def no_more() -> bool:
@@ -124,7 +124,7 @@ class Machine:
                 and now.threads < before.threads + RESETS
             )
 
-        # One more is open while a screenshot is taken.
+        # One descriptor more is open while a screenshot is taken.
         until(no_more, SEEN, f"what was held: {before}, and is: {self.held()}")
 
 
@@ -139,21 +139,21 @@ def booted(folder: Path, ticks: int) -> Iterator[Machine]:
     ):
         yield Machine(machine, monitor, follower)
         machine.stop()
-        assert follower.ended(5), "whoever waits hears of the end"
-        # Of the two the one it met first: it may have been asking the host for a picture.
+        assert follower.ended(5), "the follower receives the end"
+        # Either error is right: the follower may have been asking the host for a picture.
         assert isinstance(follower.heard, ProducerGoneError | MachineGoneError)
 
 
 def goes_on(guest: Machine) -> None:
-    """Everybody is told of what is drawn next."""
+    """Check that frame and follower receive the next drawing."""
     told, mark = guest.follower.told, guest.screen.wait(kju.Mark(0, 0, 0), timeout=SEEN).mark
     with contextlib.suppress(WaitTimeoutError):
         guest.screen.wait(mark, timeout=SEEN)
-    until(lambda: guest.follower.told > told, SEEN, "who follows is told")
+    until(lambda: guest.follower.told > told, SEEN, "the follower receives it")
 
 
 @STORMS
-def test_resets_at_random_moments(tmp_path: Path, storms: int) -> None:
+def test_picture_is_followed_through_resets_at_random_moments(tmp_path: Path, storms: int) -> None:
     chance = random.Random(5)
     with booted(tmp_path, NEVER) as guest:
         guest.settles()
@@ -162,7 +162,7 @@ def test_resets_at_random_moments(tmp_path: Path, storms: int) -> None:
         for _ in range(storms):
             for _ in range(RESETS):
                 guest.monitor.execute("system_reset")
-                # The moment is what is random: in the firmware, at the mode's change, after it.
+                # A random moment: in the firmware, at the change of mode, or after it.
                 time.sleep(chance.uniform(0.2, 2.0))
             guest.equals()
             guest.settles()
@@ -173,7 +173,7 @@ def test_resets_at_random_moments(tmp_path: Path, storms: int) -> None:
 
 
 @STORMS
-def test_a_guest_that_resets_itself_every_second(tmp_path: Path, storms: int) -> None:
+def test_picture_is_followed_while_the_guest_resets_itself(tmp_path: Path, storms: int) -> None:
     with booted(tmp_path, 18) as guest:
         until(lambda: guest.source() == "vram", 20, "it has booted")
         guest.equals()
@@ -184,4 +184,4 @@ def test_a_guest_that_resets_itself_every_second(tmp_path: Path, storms: int) ->
             guest.equals()
             goes_on(guest)
             guest.holds_no_more(held)
-        assert set(follower.modes) <= {(640, 480), TEXT, LINEAR}, "and nothing in between"
+        assert set(follower.modes) <= {(640, 480), TEXT, LINEAR}, "and no other mode"

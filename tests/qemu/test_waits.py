@@ -1,6 +1,6 @@
-"""Waiting for what real guests show: a console whose cursor blinks, and GRUB's menu.
+"""Waits on real guests: a console whose cursor blinks, and GRUB's menu.
 
-That an installer is driven by text and image is tested by its example.
+The installer's example tests waits for texts and images in graphics.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PATIENCE = 90.0
 
 @pytest.fixture(params=["vram", "drm"])
 def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[kju.Machine]:
-    """A shell on a text console, in VGA text or on the graphics driver, with a cursor."""
+    """A shell on a text console with a cursor, in VGA text or on the graphics driver."""
     guest = guests.paint(tmp_path, "shell", device="VGA", via=request.param)
     words = [w.replace("vt.global_cursor_default=0", "") for w in guest.arguments]
     with (
@@ -36,11 +36,11 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[kju.Machin
         yield machine
 
 
-def test_a_shell_answers_and_its_cursor_blinks(shell: kju.Machine, tmp_path: Path) -> None:
+def test_text_wait_works_beside_a_blinking_cursor(shell: kju.Machine, tmp_path: Path) -> None:
     screen = shell.screen
     screen.wait_text("kju$", timeout=PATIENCE)
     mark = screen.mark
-    for _ in range(4):  # it does blink
+    for _ in range(4):  # the cursor blinks
         mark = screen.wait_change(timeout=PATIENCE).mark
     assert screen.wait_stable(1.5, timeout=PATIENCE).version >= mark.version
 
@@ -64,8 +64,8 @@ def test_a_shell_answers_and_its_cursor_blinks(shell: kju.Machine, tmp_path: Pat
     assert caught.value.text is not None and "is it 42?" in caught.value.text
 
 
-async def test_grubs_menu_by_text_and_by_image(tmp_path: Path) -> None:
-    """Glyphs of another font in another grid: recognised; then a needle that comes and goes."""
+async def test_grubs_menu_is_found_by_text_and_by_image(tmp_path: Path) -> None:
+    """Recognise a font that is not a console's, and find a needle again after it was hidden."""
 
     async with await kju.aio.launch(args=guests.grub(), name="grub") as machine:
         screen = machine.screen

@@ -1,4 +1,4 @@
-"""`kju view` on a real X server, driven by xdotool, on a real guest that tells what it gets."""
+"""`kju view` on a real X server, driven by xdotool, on a real guest that reports its input."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from kju.viewers.geometry import Scaling, device_size, place
 pytest.importorskip("PySide6", reason="PySide6 is missing: tools/setup desktop")
 pytestmark = [pytest.mark.qemu]
 
-#: A process that starts Qt on a computer that others use too.
+#: A bound for the start of a Qt process on a busy computer.
 STARTS = 30.0
 
 
 class Window:
-    """One `kju view` on a display."""
+    """A `kju view` on a display."""
 
     def __init__(self, display: str, name: str, *options: str, ratio: float = 1) -> None:
         self.display = display
@@ -76,11 +76,11 @@ class Window:
         return int(words["WIDTH"]), int(words["HEIGHT"])
 
     def pixels(self, width: int, height: int) -> np.ndarray:
-        """The window's top left: R G B."""
+        """Return pixels from the window's top left: R G B."""
         return xservers.picture(self.display, self.id)[:height, :width, ::-1]
 
     def shows(self, picture: Callable[[], np.ndarray], what: str = "") -> None:
-        """What the guest shows now, or soon: it draws in its own time."""
+        """Wait until the window shows the guest's current picture."""
 
         def same() -> bool:
             wanted = picture()
@@ -118,7 +118,7 @@ def managed() -> Iterator[str]:
 
 
 def asked(display: str, *words: str) -> str:
-    """What xdotool answers; empty where it has none."""
+    """Return xdotool's output; empty on an error."""
     done = subprocess.run(
         ["xdotool", *words], env=xservers.environment(display),
         capture_output=True, text=True, timeout=30, check=False,
@@ -141,7 +141,7 @@ def window(display: str) -> Iterator[object]:
 
 @contextlib.contextmanager
 def elsewhere(window: Window) -> Iterator[None]:
-    """The focus is another window's."""
+    """Give the focus to another window."""
     with xservers.program(window.display, "xclock", "-title", "elsewhere"):
         until(lambda: window.run("search", "--name", "elsewhere", check=False))
         other = window.run("search", "--onlyvisible", "--name", "elsewhere").split()[-1]
@@ -156,7 +156,7 @@ def guests_picture(guest: Guest) -> np.ndarray:
 @pytest.mark.parametrize(
     ("scale", "ratio"), [("fit", 1), ("1:1", 1.25), ("integer", 1.5), ("fit", 1.5), ("1:1", 2)]
 )
-def test_the_windows_pixels_are_the_guests(guest: Guest, window, scale: str, ratio: float):
+def test_window_shows_the_guests_pixels(guest: Guest, window, scale: str, ratio: float):
     one = window(guest.machine.name, "--scale", scale, ratio=ratio)
     one.shows(lambda: guests_picture(guest))
     guest.tell("fill 77 0 400000")
@@ -164,7 +164,7 @@ def test_the_windows_pixels_are_the_guests(guest: Guest, window, scale: str, rat
 
 
 @pytest.mark.parametrize("times", [2, 3])
-def test_at_a_whole_multiple_every_pixel_is_a_square(guest: Guest, window, times: int):
+def test_whole_multiples_draw_pixels_as_squares(guest: Guest, window, times: int):
     guest.show(400, 300)
     until(lambda: guest.seen.mode[:2] == (400, 300), SEEN)
     one = window(guest.machine.name, "--scale", "integer")
@@ -174,7 +174,7 @@ def test_at_a_whole_multiple_every_pixel_is_a_square(guest: Guest, window, times
     one.shows(lambda: guests_picture(guest).repeat(times, 0).repeat(times, 1))
 
 
-def test_the_window_follows_the_guests_mode(guest: Guest, window):
+def test_window_follows_the_guests_mode(guest: Guest, window):
     one = window(guest.machine.name)
     one.shows(lambda: guests_picture(guest))
     chrome = one.size[1] - MODE[1]
@@ -183,7 +183,7 @@ def test_the_window_follows_the_guests_mode(guest: Guest, window):
     one.shows(lambda: guests_picture(guest))
 
 
-def test_a_picture_larger_than_the_window_is_scrolled(guest: Guest, window):
+def test_picture_larger_than_the_window_is_scrolled(guest: Guest, window):
     guest.show(1600, 1200)
     until(lambda: guest.seen.mode[:2] == (1600, 1200), SEEN)
     one = window(guest.machine.name, "--scale", "1:1")
@@ -192,7 +192,7 @@ def test_a_picture_larger_than_the_window_is_scrolled(guest: Guest, window):
     one.shows(lambda: guests_picture(guest)[:500, :700])
 
 
-def test_keys_go_to_the_guest_by_their_place(guest: Guest, window):
+def test_keys_are_sent_by_their_position(guest: Guest, window):
     one = window(guest.machine.name)
     one.shows(lambda: guests_picture(guest))
     one.focus()
@@ -200,11 +200,11 @@ def test_keys_go_to_the_guest_by_their_place(guest: Guest, window):
         one.keys("key", key)
         guest.serial.wait(f"^kju: key {code} down$")
         guest.serial.wait(f"^kju: key {code} up$")
-    # The guest writes on its screen which keys it got.
+    # The guest draws its keys on its screen.
     one.shows(lambda: guests_picture(guest))
 
 
-def test_losing_the_focus_lifts_every_key(guest: Guest, window):
+def test_focus_loss_releases_every_key(guest: Guest, window):
     one = window(guest.machine.name)
     one.shows(lambda: guests_picture(guest))
     one.focus()
@@ -219,7 +219,7 @@ def test_losing_the_focus_lifts_every_key(guest: Guest, window):
         one.keys("keyup", "b", "keyup", "Shift_L")
 
 
-def test_a_held_key_repeats(guest: Guest, window):
+def test_held_key_repeats(guest: Guest, window):
     one = window(guest.machine.name)
     one.shows(lambda: guests_picture(guest))
     one.focus()
@@ -239,13 +239,13 @@ def log_of(guest: Guest) -> str:
     return guest.serial._log.read_text(errors="replace")
 
 
-def test_the_release_key_grabs_and_the_title_says_so(guest: Guest, window):
+def test_release_key_grabs_and_the_title_names_it(guest: Guest, window):
     one = window(guest.machine.name)
     one.shows(lambda: guests_picture(guest))
     one.focus()
     one.keys("key", "ctrl+alt")
     until(lambda: "Ctrl+Alt releases the keyboard" in one.title, SEEN)
-    one.keys("key", "ctrl+alt+w")  # the guest's, now
+    one.keys("key", "ctrl+alt+w")  # now a chord for the guest
     guest.serial.wait("^kju: key 17 up$")
     one.keys("key", "ctrl+alt")
     until(lambda: "releases" not in one.title, SEEN)
@@ -255,7 +255,7 @@ def test_the_release_key_grabs_and_the_title_says_so(guest: Guest, window):
     assert guest.console()["keys_held"] == []
 
 
-def test_another_release_key(guest: Guest, window):
+def test_release_key_can_be_chosen(guest: Guest, window):
     one = window(guest.machine.name, "--release-key", "scroll_lock")
     one.shows(lambda: guests_picture(guest))
     one.focus()
@@ -263,7 +263,7 @@ def test_another_release_key(guest: Guest, window):
     until(lambda: "Scroll_lock releases the keyboard" in one.title, SEEN)
 
 
-def test_ending_the_window_lifts_every_key_and_the_machine_goes_on(guest: Guest, window):
+def test_end_of_the_window_releases_keys_and_keeps_the_machine(guest: Guest, window):
     one = window(guest.machine.name)
     one.shows(lambda: guests_picture(guest))
     one.focus()
@@ -277,7 +277,7 @@ def test_ending_the_window_lifts_every_key_and_the_machine_goes_on(guest: Guest,
     assert guest.machine.is_alive
 
 
-def test_a_view_only_window_sends_nothing(guest: Guest, window):
+def test_view_only_window_sends_no_input(guest: Guest, window):
     one = window(guest.machine.name, "--view-only")
     one.shows(lambda: guests_picture(guest))
     one.focus()
@@ -290,7 +290,7 @@ def test_a_view_only_window_sends_nothing(guest: Guest, window):
     assert "key 18" not in log_of(guest)[before:]
 
 
-def test_an_unmapped_window_looks_at_nothing(guest: Guest, window):
+def test_unmapped_window_detaches_from_the_screen(guest: Guest, window):
     one = window(guest.machine.name)
     one.shows(lambda: guests_picture(guest))
     names = lambda: [c["name"] for c in guest.machine.info()["clients"]]  # noqa: E731
@@ -302,7 +302,7 @@ def test_an_unmapped_window_looks_at_nothing(guest: Guest, window):
     one.shows(lambda: guests_picture(guest), "as soon as it is seen again")
 
 
-def test_a_screenshot_by_key(guest: Guest, window, tmp_path: Path, monkeypatch):
+def test_screenshot_key_saves_the_picture(guest: Guest, window, tmp_path: Path, monkeypatch):
     from PIL import Image
 
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -316,16 +316,14 @@ def test_a_screenshot_by_key(guest: Guest, window, tmp_path: Path, monkeypatch):
 
     def whole() -> bool:
         with contextlib.suppress(OSError), Image.open(path) as image:
-            # Above that the guest writes which keys are down, and by now none is.
+            # Above that the guest draws the held keys; by now all are released.
             return np.array_equal(np.asarray(image)[200:], guests_picture(guest)[200:])
         return False
 
     until(whole, SEEN)
 
 
-def test_a_machine_that_starts_again_is_shown_again(
-    runtime_folder: None, window, tmp_path: Path
-) -> None:
+def test_restarted_machine_is_shown_again(runtime_folder: None, window, tmp_path: Path) -> None:
     screen = ["-screen", "0", "640x480x24"]
     with kju.launch(xvfb=True, name="again", args=screen) as first:
         where = first.info()["xvfb"]["display"]
@@ -339,7 +337,7 @@ def test_a_machine_that_starts_again_is_shown_again(
         one.end()
 
 
-def test_a_window_at_rest_costs_nothing(guest: Guest, window):
+def test_window_at_rest_uses_almost_no_cpu(guest: Guest, window):
     one = window(guest.machine.name)
     one.shows(lambda: guests_picture(guest))
     stat = Path(f"/proc/{one.process.pid}/stat")
@@ -350,13 +348,13 @@ def test_a_window_at_rest_costs_nothing(guest: Guest, window):
 
     def still() -> bool:
         before = ticks()
-        time.sleep(1)  # what is measured is a second in which nothing happens
+        time.sleep(1)  # the CPU time of a second at rest is measured
         return ticks() - before <= 1
 
     until(still, STARTS, "at most a hundredth of a core")
 
 
-def test_there_is_no_window_without_a_display(guest: Guest):
+def test_window_without_a_display_is_an_error(guest: Guest):
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -370,7 +368,7 @@ def test_there_is_no_window_without_a_display(guest: Guest):
     assert "without a display" in done.stderr
 
 
-def test_full_screen_by_key_and_back(guest: Guest, managed: str):
+def test_full_screen_key_switches_and_returns(guest: Guest, managed: str):
     one = Window(managed, guest.machine.name)
     try:
         one.shows(lambda: guests_picture(guest))
@@ -385,14 +383,14 @@ def test_full_screen_by_key_and_back(guest: Guest, managed: str):
         one.end()
 
 
-def test_a_window_manager_minimises_and_closes(guest: Guest, managed: str):
+def test_window_manager_minimises_and_closes_the_window(guest: Guest, managed: str):
     one = Window(managed, guest.machine.name)
     try:
         one.shows(lambda: guests_picture(guest))
         names = lambda: [c["name"] for c in guest.machine.info()["clients"]]  # noqa: E731
         clients = len(names())
         one.run("windowminimize", "--sync", one.id)
-        until(lambda: len(names()) == clients - 1, STARTS, "it looks no more")
+        until(lambda: len(names()) == clients - 1, STARTS, "it has detached")
         one.run("windowactivate", "--sync", one.id)
         one.shows(lambda: guests_picture(guest))
         one.keys("keydown", "d")
@@ -410,7 +408,7 @@ def test_a_window_manager_minimises_and_closes(guest: Guest, managed: str):
 def pointed(
     shared_runtime_folder: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[kju.Machine]:
-    """A guest whose hardware cursor is where it saw its tablet."""
+    """A guest that draws its hardware cursor where its tablet reports it."""
     folder = tmp_path_factory.mktemp("ptr")
     paint = guests.paint(folder, "still", cursor=1, size="800x600")
     with kju.launch(args=paint.arguments, name="pointed") as machine:
@@ -425,7 +423,7 @@ def pointed(
 @pytest.mark.parametrize(
     ("ratio", "factor"), [(1, 1), (1.25, 1), (1.5, 1), (1, 1.37), (1.25, 0.73)]
 )
-def test_the_guest_sees_the_pointer_where_the_window_has_it(
+def test_pointer_is_at_the_same_pixel_in_guest_and_window(
     pointed: kju.Machine, display: str, window, ratio: float, factor: float
 ):
     asked(display, "mousemove", "10", "10")  # over the window: its pointer is the guest's
@@ -440,7 +438,7 @@ def test_the_guest_sees_the_pointer_where_the_window_has_it(
     across, down = device_size(int(one.size[0] / ratio), int((one.size[1] - chrome) / ratio), ratio)
     placed = place((800, 600), (across, down), Scaling.FIT, (0, 0))
     random = np.random.default_rng(7)
-    # The corners, and pixels anywhere.
+    # The corners, and random pixels.
     points = [(0, 0), (across - 1, 0), (0, down - 1), (across - 1, down - 1)]
     points += [(int(x), int(y)) for x, y in random.integers(0, (across, down), (40, 2))]
     for x, y in points:
@@ -453,7 +451,7 @@ def test_the_guest_sees_the_pointer_where_the_window_has_it(
         )
 
 
-def test_the_guests_cursor_is_drawn_where_the_windows_is_not(
+def test_guests_cursor_is_drawn_outside_the_windows_pointer(
     pointed: kju.Machine, display: str, window
 ):
     asked(display, "mousemove", "10", "10")
@@ -461,14 +459,14 @@ def test_the_guests_cursor_is_drawn_where_the_windows_is_not(
     one.shows(lambda: pictured(pointed, cursor=False))
     one.run("mousemove", "--window", one.id, "400", "300")
     until(lambda: (pointed.screen.cursor.x, pointed.screen.cursor.y) == (400, 300), SEEN)
-    # Elsewhere the picture itself shows it, for others may move it.
+    # In the picture the cursor is drawn, as other clients may move it.
     one.run("mousemove", "1399", "999")
     pointed.pointer.move(100, 100)
     until(lambda: (pointed.screen.cursor.x, pointed.screen.cursor.y) == (100, 100), SEEN)
     plain, drawn = (pictured(pointed, cursor) for cursor in (False, True))
     assert not np.array_equal(plain, drawn)
     until(lambda: shows_about(one, drawn), STARTS, "the guest's cursor is drawn where it is")
-    # Where the window's pointer is the guest's there is only one of them.
+    # Under the window's own pointer the guest's cursor is not drawn.
     one.run("mousemove", "--window", one.id, "300", "200")
     until(lambda: np.array_equal(one.pixels(800, 600), plain), STARTS, "it is not drawn twice")
 
@@ -478,12 +476,12 @@ def pictured(machine: kju.Machine, cursor: bool) -> np.ndarray:
 
 
 def shows_about(one: Window, picture: np.ndarray) -> bool:
-    """What is half transparent is rounded twice."""
+    """Compare with a tolerance: half-transparent pixels are rounded twice."""
     shown = one.pixels(picture.shape[1], picture.shape[0]).astype(int)
     return shown.shape == picture.shape and np.abs(shown - picture).max() <= 1
 
 
-def test_a_guest_without_a_tablets_driver_keeps_the_pointer_until_the_release_key(
+def test_relative_pointer_is_kept_until_the_release_key(
     runtime_folder: None, display: str, window
 ) -> None:
     with kju.launch(name="game", args=guests.invaders()) as machine:
@@ -495,7 +493,7 @@ def test_a_guest_without_a_tablets_driver_keeps_the_pointer_until_the_release_ke
         until(lambda: "releases the keyboard" in one.title, STARTS)
         for _ in range(30):
             asked(display, "mousemove_relative", "--", "60", "0")
-        until(lambda: pointer_at(display)[0] < 720, SEEN, "it went 1800 pixels and is inside")
+        until(lambda: pointer_at(display)[0] < 720, SEEN, "it moved 1800 pixels and is inside")
         one.keys("key", "ctrl+alt")
         until(lambda: "releases" not in one.title, STARTS)
         asked(display, "mousemove", "1300", "900")

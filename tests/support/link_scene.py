@@ -20,16 +20,25 @@ from kju.surface.producer import Producer
 from kju.wire.greeting import Admission, Admit
 from kju.wire.messages import InputDone
 
-from .wait import HANG
 from .wire_scene import surface
 
 NAME = "lab/host1/debian"
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Reserve a TCP port of this computer for this process, and return it.
+
+    The socket stays bound, so that no other process gets the port. zenoh can still listen on it,
+    as both sockets have SO_REUSEADDR.
+    """
+    sock = socket.socket()
+    _reserved.append(sock)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", 0))
+    return int(sock.getsockname()[1])
+
+
+_reserved: list[socket.socket] = []
 
 
 class Screen:
@@ -71,12 +80,6 @@ class Ends(NamedTuple):
 
 #: The fixture `open_link`: a screen, and as `outlet` takes them who is admitted and what acts.
 OpenLink = Callable[..., Awaitable[Ends]]
-
-
-async def until(so: Callable[[], bool], seconds: float = HANG) -> None:
-    async with asyncio.timeout(seconds):
-        while not so():
-            await asyncio.sleep(0.005)
 
 
 def shows(target: Producer, screen: Screen) -> bool:

@@ -5,15 +5,26 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 import kju
 
 from .wait import until
+
+
+def execute(connection: TextIO, command: str, arguments: Mapping[str, object]) -> Any:
+    """Run one command on a QMP connection and return its answer."""
+    connection.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+    connection.flush()
+    while True:
+        answer = json.loads(connection.readline())
+        assert "error" not in answer, answer
+        if "return" in answer:
+            return answer["return"]
 
 
 class Monitor:
@@ -47,16 +58,10 @@ class Monitor:
 
     def execute(self, command: str, **arguments: object) -> Any:
         """Run one command and return its answer."""
-        self._file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self._file.flush()
-        while True:
-            answer = json.loads(self._file.readline())
-            assert "error" not in answer, answer
-            if "return" in answer:
-                return answer["return"]
+        return execute(self._file, command, arguments)
 
     def screendump(self, **which: object) -> np.ndarray:
-        """What QEMU itself says is on the screen: ``(height, width, 3)``, R G B."""
+        """Return QEMU's own picture of the screen: ``(height, width, 3)``, R G B."""
         self.execute("screendump", filename=str(self._picture), **which)
         data = self._picture.read_bytes()
         magic, width, height, most = data[:64].split(maxsplit=4)[:4]
@@ -68,7 +73,7 @@ class Monitor:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """The guest's processors stand still in here."""
+        """Pause the guest during the block."""
         self.execute("stop")
         try:
             yield
@@ -76,11 +81,7 @@ class Monitor:
             self.execute("cont")
 
     def equals(self, screen: kju.Screen, **which: object) -> None:
-        """Wait until *screen* shows what a paused QEMU shows; what differs at first is under way.
-
-        Fails:
-            It never does.
-        """
+        """Wait until *screen* equals QEMU's picture of the paused guest."""
         dump = self.screendump(**which)
 
         def equal() -> bool:

@@ -1,7 +1,8 @@
-"""Wait for a condition, never for a time."""
+"""Waits for conditions, with one bound for a hang."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -17,3 +18,11 @@ def until(condition: Callable[[], object], seconds: float = 0, what: str = "") -
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"
         time.sleep(0.005)
+
+
+async def until_async(condition: Callable[[], object], what: str = "") -> None:
+    """Return when *condition* holds; other tasks run meanwhile. Fail when it does not in HANG."""
+    deadline = time.monotonic() + HANG
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {HANG} s: {what or condition}"
+        await asyncio.sleep(0.001)

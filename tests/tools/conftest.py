@@ -1,4 +1,4 @@
-"""The archives that the tests' own apt asks, for the whole run."""
+"""The archives of the tests' own apt, for the whole run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def apt_root(tmp_path) -> AptRoot:
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
-    """A copy of what the set-up reads, in a folder with a space in its name."""
+    """Copy the files that the set-up reads into a folder with a space in its name."""
     copy = tmp_path / "a checkout"
     copy.mkdir()
     for name in (

@@ -214,8 +214,8 @@ def test_backports_entry_keeps_options(
         assert apt_root.codenames(alone) == {"bookworm-backports"}
 
 
-def test_split_leaves_what_apt_reads(apt_root: AptRoot, server: str, key: SigningKey, tmp_path):
-    """The same releases are reached through the split entries as through the lists themselves."""
+def test_split_keeps_the_releases_of_apt(apt_root: AptRoot, server: str, key: SigningKey, tmp_path):
+    """The split entries reach the same releases as the lists."""
     apt_root.write("sources.list", filled(ONE_LINE, server, key))
     apt_root.write(
         "debian.sources",
@@ -234,7 +234,7 @@ def test_split_leaves_what_apt_reads(apt_root: AptRoot, server: str, key: Signin
     assert apt_root.run("apt-get", *only, "indextargets", "--format", "$(URI)") == whole
 
 
-def test_a_proxy_changes_nothing(tmp_path, server: str, key: SigningKey):
+def test_proxy_changes_nothing(tmp_path, server: str, key: SigningKey):
     apt_root = AptRoot(tmp_path / "root", [f'Acquire::http::Proxy "{server}";'])
     apt_root.write(
         "debian.sources", filled(DEB822.replace("{server}", "http://deb.example"), server, key)

@@ -1,4 +1,4 @@
-"""The fuzzers' budget: what costs too much fails, and what waits or is slow once does not."""
+"""The fuzzers' budget of CPU time and memory: waits and a single slow run do not count."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ def spin(seconds: float) -> None:
         pass
 
 
-def test_an_input_that_computes_for_too_long_fails() -> None:
+def test_input_over_the_budget_of_time_fails() -> None:
     with pytest.raises(AssertionError, match=r"3 bytes of input took \d+ ms of CPU time"):
         SMALL.check(lambda data: spin(0.2), b"abc")
 
 
-def test_a_longer_input_may_take_longer() -> None:
+def test_longer_input_has_a_larger_budget() -> None:
     SMALL.check(lambda data: spin(0.2), bytes(300))
 
 
-def test_waiting_costs_nothing() -> None:
+def test_waiting_does_not_count() -> None:
     SMALL.check(lambda data: time.sleep(0.2), b"")
 
 
-def test_an_input_that_is_slow_once_is_run_again() -> None:
+def test_slow_input_is_run_again() -> None:
     times = [0.2, 0.0]
     SMALL.check(lambda data: spin(times.pop(0)), b"")
     assert not times
 
 
-def test_an_input_that_takes_much_memory_fails() -> None:
-    """In a process of its own, whose largest size is not that of other tests."""
+def test_input_over_the_budget_of_memory_fails() -> None:
+    """Run in a process whose peak size is not that of other tests."""
     code = f"""
         import sys
         sys.path.insert(0, {str(FUZZ)!r})
@@ -55,14 +55,14 @@ def test_an_input_that_takes_much_memory_fails() -> None:
         except AssertionError as error:
             print(error)
     """
-    # Started by a shell: at exec a process takes over the largest size of the memory that it had
-    # before, and that is the size of the process that started it.
+    # Started by a shell: at exec a process keeps the peak size of its memory from
+    # before exec, which is the size of the process that started it.
     words = ["sh", "-c", '"$0" -c "$1"; exit $?', sys.executable, textwrap.dedent(code)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
     assert "0 bytes of input took 1" in done.stdout
 
 
-def test_a_fuzzer_without_a_guide_keeps_the_budget(tmp_path: Path) -> None:
+def test_fuzzer_without_coverage_keeps_the_budget(tmp_path: Path) -> None:
     target = tmp_path / "fuzz_slow.py"
     target.write_text(
         textwrap.dedent(f"""

@@ -1,4 +1,4 @@
-"""What is packed: the header, the metadata, the long description."""
+"""The contents of the package: header, metadata and long description."""
 
 from __future__ import annotations
 

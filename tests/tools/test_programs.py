@@ -46,7 +46,7 @@ def test_every_module_can_be_imported(folder: str, above: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_an_import_of_a_missing_name_is_found(tmp_path: Path) -> None:
+def test_import_of_a_missing_name_is_found(tmp_path: Path) -> None:
     (tmp_path / "planted.py").write_text("from kju.memory import missing_name\n")
     done = import_all(tmp_path, module_names(tmp_path, tmp_path))
     assert "missing_name" in done.stderr and done.returncode

@@ -74,7 +74,7 @@ def requirements(installed: Path, *extras: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_an_extra_keeps_those_installed_before(tmp_path):
+def test_extra_keeps_those_installed_before(tmp_path):
     installed = tmp_path / "requirements.txt"
     desktop = requirements(installed, "desktop")
     installed.write_text("\n".join(desktop) + "\n")
@@ -82,12 +82,12 @@ def test_an_extra_keeps_those_installed_before(tmp_path):
     assert set(desktop) < set(both)
     assert any(line.startswith("tesserocr") for line in both)
     assert any(line.startswith("opencv") for line in both)  # text names the extra image
-    # Another Python makes another .venv.
+    # Another Python makes a new .venv.
     installed.write_text("\n".join(["# Python 3.0", *desktop[1:]]) + "\n")
     assert not any(line.startswith("PySide6") for line in requirements(installed, "text"))
 
 
-def test_a_changed_requirement_replaces_the_recorded_one(tmp_path):
+def test_changed_requirement_replaces_the_recorded_one(tmp_path):
     installed = tmp_path / "requirements.txt"
     heading, *lines = requirements(installed)
     old = [re.sub(r"^numpy.*", "numpy>=1.0", line) for line in lines]

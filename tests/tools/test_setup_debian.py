@@ -1,4 +1,4 @@
-"""The set-up's use of apt: sources that do not answer, and what is left behind."""
+"""The set-up's use of apt: sources that do not answer, and files it leaves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_no_answer_from_any_package_source_ends_the_set_up(checkout, apt_root, k
     assert "Connection refused" in done.stderr
 
 
-def test_a_proxy_that_refuses_ends_the_set_up(tmp_path, checkout, key):
+def test_proxy_that_rejects_ends_the_set_up(tmp_path, checkout, key):
     apt_root = AptRoot(tmp_path / "root", [f'Acquire::http::Proxy "{REFUSING}";'])
     apt_root.write("debian.sources", source("http://deb.example/debian", key))
     done = functions(checkout, apt_root, "avoid_broken_sources; update")
@@ -33,7 +33,7 @@ def test_a_proxy_that_refuses_ends_the_set_up(tmp_path, checkout, key):
     assert "no package source answered" in done.stderr
 
 
-def test_a_vendor_that_does_not_answer_is_named_and_left(checkout, apt_root, server, key):
+def test_vendor_that_does_not_answer_is_named_and_skipped(checkout, apt_root, server, key):
     apt_root.write("debian.sources", source(f"{server}/debian", key))
     apt_root.write("vendor.sources", source("http://127.0.0.2:1/vendor", key))
     done = functions(checkout, apt_root, "avoid_broken_sources; update; echo went on")
@@ -66,7 +66,7 @@ def test_backports_that_do_not_answer_leave_no_source(checkout, apt_root, server
     assert own_sources(apt_root) == []
 
 
-def test_an_interrupted_set_up_leaves_no_source(checkout, apt_root, server, key):
+def test_interrupted_set_up_leaves_no_source(checkout, apt_root, server, key):
     apt_root.write("debian.sources", source(f"{server}/debian", key))
     script = """
         avoid_broken_sources; update

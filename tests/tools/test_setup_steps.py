@@ -1,4 +1,4 @@
-"""The set-up's steps and what it asks of this computer."""
+"""The set-up's steps, and its questions about this computer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import subprocess
 import pytest
 from support.apt_root import functions
 
-LIMIT = 60  # seconds without a word from a program that writes one each second
+LIMIT = 60  # seconds without output of a program that writes each second
 
 
-def test_a_long_answer_of_qemu_is_read_to_its_end(checkout, apt_root, tmp_path):
-    """A reader that leaves at the line it wants would fail the pipeline: "no QEMU"."""
+def test_long_answer_of_qemu_is_read_to_its_end(checkout, apt_root, tmp_path):
+    """A reader that ends at its line would break the pipe, and the set-up would see no QEMU."""
     qemu = tmp_path / "qemu-system-x86_64"
     qemu.write_text(
         "#!/bin/sh\n"
@@ -37,7 +37,7 @@ def test_versions_are_compared_as_numbers(checkout, apt_root, version, wanted, e
     assert done.returncode == enough
 
 
-def test_a_failed_step_shows_its_output(checkout, apt_root):
+def test_failed_step_shows_its_output(checkout, apt_root):
     script = "failing() { seq 100; echo the reason >&2; return 3; }; step 'doing it' failing"
     done = functions(checkout, apt_root, script)
     assert done.returncode == 1
@@ -46,8 +46,8 @@ def test_a_failed_step_shows_its_output(checkout, apt_root):
     assert len(lines) == 31
 
 
-def test_progress_on_a_terminal(checkout, apt_root):
-    """One line that moves: the seconds, and the newest line of the output."""
+def test_progress_is_one_line_on_a_terminal(checkout, apt_root):
+    """The line shows the seconds and the newest line of the output."""
     (checkout / "build").mkdir()
     script = (
         f"cd '{checkout}'; root=$PWD log=$PWD/build/setup.log; . tools/lib/report.bash;"
@@ -76,5 +76,5 @@ def test_progress_on_a_terminal(checkout, apt_root):
 def read_terminal(terminal: int) -> bytes:
     try:
         return os.read(terminal, 4096)
-    except OSError:  # Linux's end of a terminal that nobody holds
+    except OSError:  # the error of Linux for a terminal that is closed at the other end
         return b""

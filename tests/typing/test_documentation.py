@@ -14,7 +14,7 @@ import kju
 
 
 def write(folder: Path) -> list[Path]:
-    """Each page's blocks as one function, in their order, since later ones go on from earlier."""
+    """Write the blocks of each page as one function, as later blocks use names of earlier ones."""
     found = []
     for page in documentation.pages():
         texts = [b.text for b in documentation.blocks(page) if b.language == "python"]
@@ -33,7 +33,7 @@ def check(folder: Path, *programs: Path) -> str:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "mypy", "--config-file=", "--check-untyped-defs"),
-            # The package itself is checked elsewhere, with the stubs of its extras.
+            # Another check covers the package itself, with the stubs of its extras.
             "--follow-imports=silent",
             *("--cache-dir", str(folder / "cache"), *map(str, programs)),
         ],
@@ -42,14 +42,14 @@ def check(folder: Path, *programs: Path) -> str:
     return done.stdout + done.stderr
 
 
-def test_examples_use_what_kju_has(tmp_path: Path) -> None:
+def test_examples_type_check(tmp_path: Path) -> None:
     programs = write(tmp_path)
     assert {path.stem for path in programs} >= {"README", "tutorial", "test_an_os", "index"}
     said = check(tmp_path, *programs)
     assert said == f"Success: no issues found in {len(programs)} source files\n"
 
 
-def test_a_name_that_kju_lacks_is_noticed(tmp_path: Path) -> None:
+def test_unknown_name_in_an_example_is_an_error(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text("import kju\n\nmachine = kju.attach('a')\nmachine.screen.wait_words('a')\n")
     assert "wrong.py:4" in check(tmp_path, wrong)

@@ -62,7 +62,7 @@ def differences(sync: Callable[..., Any], other: Callable[..., Any], key: Any) -
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_a_class_has_the_same_methods_in_both_halves(name: str) -> None:
+def test_class_has_the_same_methods_in_both_halves(name: str) -> None:
     sync, other = getattr(kju, name), getattr(kju.aio, name)
     only_sync = {method for kind, method in ONLY_SYNC if kind == name}
     assert names(sync) - only_sync == names(other)
@@ -76,7 +76,7 @@ def test_a_class_has_the_same_methods_in_both_halves(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_has_the_same_parameters_in_both_halves(name: str) -> None:
+def test_function_has_the_same_parameters_in_both_halves(name: str) -> None:
     assert not differences(getattr(kju, name), getattr(kju.aio, name), name)
 
 
@@ -86,7 +86,7 @@ def test_every_function_is_in_both_halves() -> None:
     assert set(kju.aio.__all__) == {*CLASSES, *FUNCTIONS}
 
 
-def test_a_missing_parameter_is_found() -> None:
+def test_missing_parameter_is_found() -> None:
     def sync(a: int, *, timeout: float | None = None) -> int:
         return a
 
@@ -102,7 +102,7 @@ def returned(function: Callable[..., Any]) -> set[str]:
     return set(re.findall(r"\b[A-Z]\w+", text))
 
 
-#: Not kju's own, or a type variable.
+#: Names of other modules, and a type variable.
 FOREIGN = {"Any", "Path", "Self", "T", "Iterator", "Sequence", "None", "True", "False"}
 VISION = {"Match", "Text", "TextMatch"}
 

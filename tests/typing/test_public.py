@@ -1,4 +1,4 @@
-"""The public names are typed for whoever imports kju: mypy --strict, from outside the project."""
+"""The public names are typed for programs that import kju: mypy --strict outside the project."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ USER = Path(__file__).with_name("user.py")
 
 
 def check(program: Path, folder: Path) -> tuple[int, str]:
-    """Runs mypy as a user of the package would, without the project's settings."""
+    """Run mypy as a user of the package does, without the project's settings."""
     home = Path(kju.__file__).parent.parent
     environment = dict(os.environ)
     options = []
-    if home.name != "site-packages":  # run from the tree, not from an installation
+    if home.name != "site-packages":  # kju is imported from the tree
         environment["MYPYPATH"] = str(home)
-        options = ["--follow-imports=silent"]  # what is installed is not reported on either
+        options = ["--follow-imports=silent"]  # an installed package is not reported on either
     done = subprocess.run(
         [
             *(sys.executable, "-m", "mypy", "--strict", "--config-file="),
@@ -34,11 +34,11 @@ def check(program: Path, folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_users_program_is_typed(tmp_path: Path) -> None:
+def test_users_program_type_checks(tmp_path: Path) -> None:
     assert check(USER, tmp_path) == (0, "Success: no issues found in 1 source file\n")
 
 
-def test_a_wrong_use_is_noticed(tmp_path: Path) -> None:
+def test_wrong_use_is_an_error(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text("import kju\nkju.attach(3)\nkju.attach('a').keyboard.type(b'x')\n")
     status, said = check(wrong, tmp_path)

@@ -1,4 +1,4 @@
-"""What a user writes, and the types it has. Checked by test_public.py; never run."""
+"""A user's program with its expected types. Checked by test_public.py; never run."""
 
 from typing import assert_type
 

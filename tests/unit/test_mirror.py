@@ -92,7 +92,7 @@ SUITES: dict[str, str] = {
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/sources/display1/test_frames.py": "sources.display1.messages",
-    "unit/sources/display1/test_presenter.py": "sources.display1.picture",
+    "unit/sources/display1/test_presenter.py": "sources.display1.scanout",
     "unit/store/test_defined.py": (
         "client.aio.defined client.defined store.clones store.defining "
         "store.definition_folders store.qemu_img store.snapshot_files store.starting"

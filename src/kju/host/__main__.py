@@ -25,8 +25,8 @@ import socket
 import sys
 
 from ..emulators import launch
-from ..emulators import spawn as process
 from ..emulators.events import MachineEvents
+from ..emulators.spawn import reset_signals
 from ..errors import EmulatorError, KjuError, PeerError
 from ..files import descriptor_limit
 from ..memory import _system
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
         print("this is started by kju run and kju.launch; see: kju run --help", file=sys.stderr)
         return REFUSED
     _system.give_memory_back()
-    process.reset_signals()
+    reset_signals()
     owner = socket.socket(fileno=int(arguments[0]))
     os.set_inheritable(owner.fileno(), False)
     side = HostSide(launch=True)
@@ -105,7 +105,7 @@ def _serve(launcher: Launcher, request: Launch) -> int:
         _refuse(launcher, error)
         return NO_EMULATOR if isinstance(error, EmulatorError) else REFUSED
     except OSError as error:
-        log.exception("the system refused")
+        log.exception("a system call failed")
         why = descriptor_limit(error) or KjuError(f"the machine could not be started: {error}")
         _refuse(launcher, why)
         return REFUSED

@@ -1,4 +1,4 @@
-"""`kju create` and `kju start`: what they print."""
+"""The output of `kju create` and `kju start`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_create_escapes_the_reason_for_an_accelerator(
 def test_start_escapes_the_reason_for_an_accelerator(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # A machine that runs elsewhere says what its accelerator is.
+    # A running machine of another host reports its accelerator.
     monkeypatch.setattr(commands.machines, "start", lambda name, detach: attach(name))
     with fake_host() as host:
         host.machine.info["accelerator"] = {"name": "tcg", "reason": REASON}

@@ -18,7 +18,7 @@ pytest.importorskip("zenoh")
 
 
 def test_remote_screens_are_listed_in_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """Anybody on the network chooses the name that a screen is served by."""
+    """Any peer can choose the name of a screen, with control characters in it."""
     pytest.importorskip("zenoh")
 
     place = f"tcp/127.0.0.1:{free_port()}"
@@ -28,7 +28,7 @@ def test_remote_screens_are_listed_in_plain_lines(capsys: pytest.CaptureFixture[
     async def serve() -> None:
         engine = await Engine.open(Options(listen=[endpoint(place)], datagrams=False))
         for name in names:
-            if not set(name) & set("#?$*\0"):  # what zenoh takes in a key
+            if not set(name) & set("#?$*\0"):  # zenoh rejects these in a key
                 engine.declare_token(addresses.presence(name))
         served.set()
         await asyncio.to_thread(over.wait, 60)

@@ -1,4 +1,4 @@
-"""Events on a client's connection: in order, bounded, and never in the way of answers."""
+"""Events on a client's connection: ordered, bounded, and independent of answers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,11 @@ from kju.errors import ClosedError, MachineGoneError, UsageError, WaitTimeoutErr
 from kju.protocol.framing import MAX_EVENTS
 from kju.protocol.messages import Done, GetInfo, Happened, Info, Refresh
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("runtime_folder")
 
 
 @pytest.fixture
-def host() -> Iterator[FakeHost]:
+def host(runtime_folder: Path) -> Iterator[FakeHost]:
     with fake_host() as running:
         yield running
 
@@ -45,7 +42,7 @@ def soon() -> float:
     return time.monotonic() + 10
 
 
-def test_they_come_in_order(host: FakeHost, link: Link) -> None:
+def test_events_arrive_in_order(host: FakeHost, link: Link) -> None:
     for number in (1, 2, 3):
         host.say(happened(number))
     assert [link.next_event(soon()).sequence for _ in range(3)] == [1, 2, 3]
@@ -53,9 +50,7 @@ def test_they_come_in_order(host: FakeHost, link: Link) -> None:
         link.next_event(time.monotonic() + 0.01)
 
 
-def test_those_that_nobody_takes_are_bounded_and_the_gap_is_seen(
-    host: FakeHost, link: Link
-) -> None:
+def test_unread_events_are_limited_and_a_gap_is_reported(host: FakeHost, link: Link) -> None:
     for number in range(1, MAX_EVENTS + 101):
         host.say(happened(number))
     assert link.ask(GetInfo(), Info).info["name"] == "fake"
@@ -63,7 +58,7 @@ def test_those_that_nobody_takes_are_bounded_and_the_gap_is_seen(
     assert link.next_event(soon()).sequence == 101
 
 
-def test_one_thread_waits_for_events_while_another_asks(host: FakeHost, link: Link) -> None:
+def test_thread_waits_for_events_while_another_sends_requests(host: FakeHost, link: Link) -> None:
     got: list[int] = []
     waiting = threading.Thread(target=lambda: got.append(link.next_event(soon()).sequence))
     waiting.start()
@@ -78,7 +73,7 @@ def test_one_thread_waits_for_events_while_another_asks(host: FakeHost, link: Li
     assert not asking.is_alive()
 
 
-def test_the_end_comes_after_the_last_event(host: FakeHost, link: Link) -> None:
+def test_end_follows_the_last_event(host: FakeHost, link: Link) -> None:
     host.say(happened(1))
     host.end()
     assert link.next_event(None).sequence == 1
@@ -86,7 +81,7 @@ def test_the_end_comes_after_the_last_event(host: FakeHost, link: Link) -> None:
         link.next_event(None)
 
 
-def test_closing_wakes_who_waits(link: Link) -> None:
+def test_close_ends_a_wait_for_events(link: Link) -> None:
     errors: list[Exception] = []
 
     def wait() -> None:
@@ -103,7 +98,7 @@ def test_closing_wakes_who_waits(link: Link) -> None:
     assert len(errors) == 1
 
 
-async def test_asyncio(host: FakeHost) -> None:
+async def test_asyncio_receives_events(host: FakeHost) -> None:
     link = await AsyncLink.attach("fake", "view", "t")
     with pytest.raises(WaitTimeoutError, match="fake"):
         await link.next_event(0.01)
@@ -119,7 +114,7 @@ async def test_asyncio(host: FakeHost) -> None:
     link.close()
 
 
-def test_what_cannot_be_asked_is_said_before() -> None:
+def test_invalid_requests_are_rejected_before_they_are_sent() -> None:
     with pytest.raises(UsageError, match="'7' cannot be a snapshot's name"):
         life.snapshot_request("save", "7")
     assert life.snapshot_request("load", "2026-11-23").tag == "2026-11-23"

@@ -10,7 +10,7 @@ from pathlib import Path
 from kju.files import Folder, listen
 
 
-def test_a_socket_is_private_with_every_umask(tmp_path: Path) -> None:
+def test_socket_is_private_with_every_umask(tmp_path: Path) -> None:
     long = tmp_path / ("x" * 100)
     long.mkdir(mode=0o700)
     before = os.umask(0)

@@ -1,4 +1,4 @@
-"""Places at a host, and the time for a greeting: real sockets, a machine that does nothing."""
+"""Connections of a host and the time for a greeting, with real sockets and a stub machine."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from kju.store import connection, running
 
 
 @pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def host(runtime_folder: Path) -> Iterator[FakeHost]:
     with fake_host() as made:
         yield made
 
@@ -33,14 +32,14 @@ def close(sockets: list[socket.socket]) -> None:
         each.close()
 
 
-def test_clients_that_say_nothing_shut_nobody_out(host: FakeHost) -> None:
+def test_silent_clients_do_not_block_others(host: FakeHost) -> None:
     silent = connect(control.MAX_CLIENTS + 20)
     try:
         began = time.monotonic()
         with kju.attach("fake") as machine:
             assert machine.info()["name"] == "fake"
             assert time.monotonic() - began < control.GREETING_TIMEOUT / 2
-            # Who has greeted keeps its place, however many come.
+            # A greeted client keeps its place, however many connect.
             silent += connect(control.MAX_CLIENTS)
             with kju.attach("fake") as another:
                 another.info()
@@ -49,9 +48,7 @@ def test_clients_that_say_nothing_shut_nobody_out(host: FakeHost) -> None:
         close(silent)
 
 
-def test_a_client_that_says_nothing_is_hung_up_on(
-    host: FakeHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_silent_client_is_disconnected(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "GREETING_TIMEOUT", 0.05)
     (silent,) = connect(1)
     with silent:
@@ -59,12 +56,12 @@ def test_a_client_that_says_nothing_is_hung_up_on(
         assert b"not greeted in 0.05 s" in said
         assert silent.recv(1000) == b""
     with kju.attach("fake") as machine:
-        until(lambda: len(host.machine.gone) == 1, 10, "the silent client has gone")
+        until(lambda: len(host.machine.gone) == 1, 10, "the silent client is disconnected")
         time.sleep(0.1)  # longer than a greeting may take
         machine.info()
 
 
-def test_places_are_kept_for_clients_that_control(
+def test_places_are_reserved_for_control_clients(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control, "MAX_VIEWERS", 3)

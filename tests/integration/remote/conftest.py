@@ -1,4 +1,4 @@
-"""A screen that is served over zenoh on this computer."""
+"""A screen served over zenoh on this computer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record of a machine without QEMU: its screen is a real surface, its host answers."""
+"""A record of a machine without QEMU: a real surface, and a host in a thread."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ PATIENCE = 30.0
 
 
 @pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def host(runtime_folder: Path) -> Iterator[FakeHost]:
     with fake_host() as host:
         host.machine.block.set()
         yield host
@@ -46,7 +45,7 @@ def pictures(record: Record) -> int:
     return len(record._screen.film.pictures)
 
 
-def test_what_changes_is_a_picture(host: FakeHost, machine: kju.Machine) -> None:
+def test_change_is_recorded_as_a_picture(host: FakeHost, machine: kju.Machine) -> None:
     with Record(machine, rate=1000) as record:
         for value in (50, 100, 150):
             before = pictures(record)
@@ -55,7 +54,9 @@ def test_what_changes_is_a_picture(host: FakeHost, machine: kju.Machine) -> None
     assert len({picture.png for picture in record.story().pictures}) == len(record.story().pictures)
 
 
-def test_few_pictures_of_a_storm_and_always_the_last(host: FakeHost, machine: kju.Machine) -> None:
+def test_storm_of_changes_is_recorded_in_few_pictures_and_its_last(
+    host: FakeHost, machine: kju.Machine
+) -> None:
     with Record(machine, rate=0.1) as record:
         until(lambda: pictures(record), PATIENCE)
         for value in range(1, 201):
@@ -65,7 +66,7 @@ def test_few_pictures_of_a_storm_and_always_the_last(host: FakeHost, machine: kj
     assert shown[-1].png == compressed(np.full((48, 64, 4), 200, np.uint8))
 
 
-def test_memory_stays_bounded(host: FakeHost, machine: kju.Machine) -> None:
+def test_memory_of_a_record_is_bounded(host: FakeHost, machine: kju.Machine) -> None:
     noise = np.random.default_rng(1)
     with Record(machine, rate=10_000, most=5, most_bytes=40_000) as record:
         for _ in range(40):
@@ -78,10 +79,8 @@ def test_memory_stays_bounded(host: FakeHost, machine: kju.Machine) -> None:
     assert sum(picture.left_out for picture in record.story().pictures) >= 20
 
 
-def test_waits_tell_how_they_ended_and_show_what_they_saw(
-    host: FakeHost, machine: kju.Machine
-) -> None:
-    with Record(machine, rate=0.01) as record:  # by itself it would look once
+def test_waits_are_recorded_with_result_and_picture(host: FakeHost, machine: kju.Machine) -> None:
+    with Record(machine, rate=0.01) as record:  # without waits it takes one picture
         until(lambda: pictures(record), PATIENCE)
         fill(host, 0)
         machine.screen.wait_colour("black", timeout=PATIENCE)
@@ -92,7 +91,7 @@ def test_waits_tell_how_they_ended_and_show_what_they_saw(
         fill(host, 255)
         machine.screen.wait_colour("white", timeout=PATIENCE)
         fill(host, 7)
-    machine.screen.wait_colour("#070707", timeout=PATIENCE)  # nobody is told any more
+    machine.screen.wait_colour("#070707", timeout=PATIENCE)  # after the record
     story = record.story()
     assert [event.kind for event in story.events] == ["found", "missed", "broken", "found"]
     assert "3x4 at 1,2" in story.events[1].answer
@@ -109,7 +108,7 @@ async def test_waits_of_asyncio_are_recorded_too(host: FakeHost) -> None:
     assert [event.kind for event in record.story().events] == ["found"]
 
 
-def test_input_is_told_with_its_times(host: FakeHost, machine: kju.Machine) -> None:
+def test_input_is_recorded_with_its_times(host: FakeHost, machine: kju.Machine) -> None:
     log = InputLog(machine._paths.input_log)
     log.keys(0, steps([parse_chord("ctrl-c")]))
     with recording(machine) as record:
@@ -124,7 +123,7 @@ def test_input_is_told_with_its_times(host: FakeHost, machine: kju.Machine) -> N
     assert len(record.inputs) == 4
 
 
-def test_a_client_that_views_is_not_shown_what_is_typed(host: FakeHost) -> None:
+def test_input_is_not_recorded_for_a_view_client(host: FakeHost) -> None:
     with kju.attach("fake", "view") as machine:
         log = InputLog(machine._paths.input_log)
         with recording(machine) as record:
@@ -136,7 +135,7 @@ def test_a_client_that_views_is_not_shown_what_is_typed(host: FakeHost) -> None:
     assert record.inputs == []
 
 
-def test_lines_that_are_no_input_are_left_out(machine: kju.Machine) -> None:
+def test_invalid_lines_of_the_input_log_are_left_out(machine: kju.Machine) -> None:
     with recording(machine) as record:
         machine._paths.input_log.write_bytes(
             b'{"time": "x"}\n\xff\n{"time":1.0,"keys":[[30,true]]}\n'
@@ -144,7 +143,7 @@ def test_lines_that_are_no_input_are_left_out(machine: kju.Machine) -> None:
     assert [entry.keys for entry in record.inputs] == [[(30, True)]]
 
 
-def test_a_block_that_fails_writes_why(machine: kju.Machine, tmp_path: Path) -> None:
+def test_failing_block_is_recorded_with_its_error(machine: kju.Machine, tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     with pytest.raises(WaitTimeoutError), recording(machine, target, title="<b>") as record:
         record.note("now")
@@ -156,7 +155,7 @@ def test_a_block_that_fails_writes_why(machine: kju.Machine, tmp_path: Path) -> 
     assert record.failure.words != "later"
 
 
-def test_it_can_be_saved_while_it_goes_on(
+def test_record_can_be_saved_while_it_runs(
     host: FakeHost, machine: kju.Machine, tmp_path: Path
 ) -> None:
     with recording(machine) as record:
@@ -166,21 +165,21 @@ def test_it_can_be_saved_while_it_goes_on(
     assert (tmp_path / "one.html").stat().st_size < (tmp_path / "two.html").stat().st_size
 
 
-def test_the_machines_end_is_told(host: FakeHost, machine: kju.Machine) -> None:
+def test_end_of_the_machine_is_recorded(host: FakeHost, machine: kju.Machine) -> None:
     with recording(machine) as record:
         host.say(Ended(reason="it was switched off"))
         host.end()
         until(lambda: record.story().events, PATIENCE)
     assert "it was switched off" in record.story().events[0].words
-    assert record.story().pictures  # what it showed until then
+    assert record.story().pictures  # its pictures until then
 
 
-def test_no_such_console(machine: kju.Machine) -> None:
+def test_record_of_a_missing_console_is_an_error(machine: kju.Machine) -> None:
     with pytest.raises((UsageError, IndexError)):
         recording(machine, console=3)
 
 
-def test_nothing_is_left_running(machine: kju.Machine) -> None:
+def test_record_leaves_no_thread(machine: kju.Machine) -> None:
     with recording(machine) as record:
         pass
     record.close()

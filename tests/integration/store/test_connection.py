@@ -9,7 +9,7 @@ from kju.store.connection import connect, reachable
 from kju.store.paths import Paths
 
 
-def test_a_socket_in_a_deep_folder(tmp_path: Path) -> None:
+def test_socket_in_a_deep_folder_is_reached(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100) / "name"
     deep.mkdir(parents=True)
     server = socket.socket(socket.AF_UNIX)

@@ -32,7 +32,7 @@ def producer() -> Iterator[SurfaceProducer]:
 
 def test_the_end_is_noticed(producer: SurfaceProducer) -> None:
     with kju.Surface(KnownEnd(os.dup(producer.memory.fileno()), lambda: "killed")) as surface:
-        changes = surface.changes(timeout=5)
+        changes = surface.changes(timeout=60)
         next(changes)
         with pytest.raises(ProducerGoneError, match="killed"):
             next(changes)
@@ -63,15 +63,15 @@ async def test_asyncio(producer: SurfaceProducer) -> None:
     with pytest.raises(ProducerGoneError, match="killed"):
         async with kju.aio.Surface(KnownEnd(number, lambda: "killed")) as surface:
             taken = 0
-            async for _ in surface.changes(timeout=5):
+            async for _ in surface.changes(timeout=60):
                 taken += 1
                 assert taken == 1
 
 
 def test_what_is_published_later_is_taken(producer: SurfaceProducer) -> None:
     with kju.Surface(KnownEnd(os.dup(producer.memory.fileno()), lambda: None)) as surface:
-        first = surface.wait(kju.Mark(0, 0, 0), timeout=5)
+        first = surface.wait(kju.Mark(0, 0, 0), timeout=60)
         with pytest.raises(WaitTimeoutError):
             surface.wait(first.mark, timeout=0.05)
         producer.publish([(32, 32, 8, 8)])
-        assert surface.wait(first.mark, timeout=5).rects
+        assert surface.wait(first.mark, timeout=60).rects

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.wait import until_async
 
 import kju
 from kju.emulators import supervisor as module
@@ -71,16 +72,16 @@ class Scene:
     def __init__(self, address: str = "memfd:console", kind: StubKind | None = None) -> None:
         self.kind = kind or StubKind()
         self.sources = self.kind.sources
-        surface = ConsoleSurface(0, address, lambda console, producer: None)
+        self.modes: list[tuple[int, int]] = []
+        surface = ConsoleSurface(0, address, self.note_mode)
         self.supervisor = Supervisor(surface, SingleSource(self.kind))
         self.runner = AnnouncedSizeRunner(self.supervisor, always=True)
         self.surface = surface
         self.console = Console(ConsoleFacts("vga"), surface, self.runner, devices())
 
-    async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(60):
-            while not condition():
-                await asyncio.sleep(0.001)
+    def note_mode(self, console: int, producer: Producer) -> None:
+        asyncio.get_running_loop()  # in the loop, whichever thread has set the mode
+        self.modes.append((console, producer.mode.width))
 
 
 @pytest.fixture
@@ -106,14 +107,20 @@ async def opened(address: str) -> AsyncIterator[Scene]:
         scene.console.stop(State.CLOSED, "over")
 
 
+async def test_modes_that_a_thread_sets_are_reported_in_the_loop(made: Scene) -> None:
+    await until_async(lambda: made.modes == [(0, 640)])
+    await asyncio.to_thread(made.console.producer.set_mode, 320, 200)
+    await until_async(lambda: made.modes == [(0, 640), (0, 320)])
+
+
 async def test_larger_surface_replaces_the_old(made: Scene) -> None:
     old = made.console.producer
     handed = made.console.surface.descriptor()
     with kju.Surface.from_fd(os.dup(handed)) as before:
         need = SourceStatus(Phase.RUNNING, "stub", "too large", Need.LARGER, 100 << 20)
         await asyncio.to_thread(made.sources[0]._set_status, need)
-        await made.until(lambda: made.console.producer is not old)
-        await made.until(lambda: before.state[0] == State.SUPERSEDED)
+        await until_async(lambda: made.console.producer is not old)
+        await until_async(lambda: before.state[0] == State.SUPERSEDED)
     assert made.console.producer.capacity >= 100 << 20
     assert made.sources[0].producer is made.console.producer
     with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as after:
@@ -127,7 +134,7 @@ async def test_named_surface_is_replaced_under_its_name(named: Scene) -> None:
     with kju.Surface(named.console.producer.address, follow=True) as surface:
         need = SourceStatus(Phase.RUNNING, "stub", "", Need.LARGER, 100 << 20)
         named.sources[0]._set_status(need)
-        await named.until(lambda: named.console.producer is not old)
+        await until_async(lambda: named.console.producer is not old)
         change = await asyncio.to_thread(surface.wait, surface.mark, timeout=60)
         assert change.everything
         assert surface.incarnation == named.console.producer.incarnation
@@ -136,9 +143,9 @@ async def test_named_surface_is_replaced_under_its_name(named: Scene) -> None:
 async def test_source_that_ends_is_replaced(made: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY", 0.001)
     made.sources[0]._set_status(SourceStatus(Phase.ENDED, "stub", "QEMU has hung up"))
-    await made.until(lambda: len(made.sources) == 2)
+    await until_async(lambda: len(made.sources) == 2)
     made.sources[1]._set_status(SourceStatus(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
-    await made.until(lambda: len(made.sources) == 3)
+    await until_async(lambda: len(made.sources) == 3)
 
 
 async def test_surface_is_unavailable_while_no_source_can_be_started(
@@ -149,10 +156,10 @@ async def test_surface_is_unavailable_while_no_source_can_be_started(
     with kju.Surface.from_fd(os.dup(made.console.surface.descriptor())) as surface:
         made.kind.refuse = True
         made.sources[0]._set_status(SourceStatus(Phase.ENDED, "stub"))
-        await made.until(lambda: surface.state[0] == State.UNAVAILABLE)
+        await until_async(lambda: surface.state[0] == State.UNAVAILABLE)
         assert "no listener today" in surface.state[1]
         made.kind.refuse = False
-        await made.until(lambda: surface.state[0] == State.LIVE)
+        await until_async(lambda: surface.state[0] == State.LIVE)
         assert len(made.sources) == 2
 
 
@@ -168,7 +175,7 @@ async def test_need_that_a_source_reports_while_it_starts_is_met() -> None:
 
     made = Scene(kind=Greedy())
     await made.console.open()
-    await made.until(lambda: made.console.producer.capacity >= 100 << 20)
+    await until_async(lambda: made.console.producer.capacity >= 100 << 20)
     made.console.stop(State.CLOSED, "over")
 
 
@@ -185,17 +192,17 @@ async def test_listener_that_missed_an_announced_size_is_replaced(
 
     size = AnnouncedSize(640, 480, check)
     size.update({"Width": 640, "Height": 480})
-    await made.until(lambda: checked)
+    await until_async(lambda: checked)
     assert len(made.sources) == 1, "the source has received it"
     # QEMU names only the properties that have changed.
     size.update({"Height": 400})
-    await made.until(lambda: len(made.sources) == 2)
+    await until_async(lambda: len(made.sources) == 2)
     size.update({"Width": "wide"})
     assert size.size == (640, 400)
     # Ten changes of the mode within ten seconds do not delay the next one.
     for number in range(3, 13):
         size.update({"Height": 400 + number})
-        await made.until(lambda number=number: len(made.sources) == number)
+        await until_async(lambda number=number: len(made.sources) == number)
     assert made.supervisor._backoff.seconds == module.RETRY
     size.cancel()
 
@@ -208,9 +215,9 @@ async def test_many_requests_start_one_source_and_an_old_source_is_ignored(
     old = made.sources[0]
     for reason in ("one", "two", "three"):
         old._set_status(SourceStatus(Phase.RUNNING, "stub", reason, Need.REGISTER))
-    await made.until(lambda: len(made.sources) == 2)
+    await until_async(lambda: len(made.sources) == 2)
     old._set_status(SourceStatus(Phase.RUNNING, "stub", "late", Need.REGISTER))
-    await made.until(lambda: made.supervisor.stage is SupervisorState.RUNNING)
+    await until_async(lambda: made.supervisor.stage is SupervisorState.RUNNING)
     assert len(made.sources) == 2
     assert made.console.info()["reason"] == ""
 
@@ -225,7 +232,7 @@ async def test_hold_delays_publications_until_its_client_ends_it(made: Scene) ->
     console.surface.unhold("you")
     assert console.producer.version == version
     console.surface.unhold("me")
-    await made.until(lambda: console.producer.version == version + 1)
+    await until_async(lambda: console.producer.version == version + 1)
     publisher.join()
     assert await console.refresh(sync=True) == version + 1
 
@@ -238,8 +245,8 @@ async def test_hold_ends_with_its_surface(made: Scene) -> None:
     publisher.start()
     need = SourceStatus(Phase.RUNNING, "stub", "too large", Need.LARGER, 100 << 20)
     made.sources[0]._set_status(need)
-    await made.until(lambda: console.producer is not old)
-    await made.until(lambda: not publisher.is_alive())
+    await until_async(lambda: console.producer is not old)
+    await until_async(lambda: not publisher.is_alive())
     # A client does not end the hold of another.
     await console.surface.hold("you", 60)
     console.surface.unhold("me")
@@ -250,7 +257,7 @@ async def test_hold_ends_with_its_surface(made: Scene) -> None:
 
 async def test_hold_ends_after_its_time(made: Scene) -> None:
     await made.console.surface.hold("me", 0.001)
-    await made.until(lambda: not made.surface.is_held)
+    await until_async(lambda: not made.surface.is_held)
     made.console.producer.publish([(0, 0, 8, 8)])
 
 
@@ -266,7 +273,7 @@ async def test_next_source_is_paused_too(made: Scene, monkeypatch: pytest.Monkey
     made.console.producer.set_state = note  # type: ignore[method-assign]
     made.console.set_paused(True)
     made.sources[0]._set_status(SourceStatus(Phase.RUNNING, "stub", "fell back", Need.REGISTER))
-    await made.until(lambda: len(made.sources) == 2)
+    await until_async(lambda: len(made.sources) == 2)
     assert set(states) == {State.PAUSED}
     made.console.set_paused(False)
     assert states[-1] == State.LIVE
@@ -314,7 +321,7 @@ async def test_source_of_lost_memory_is_not_replaced(
     monkeypatch.setattr(module, "RETRY", 0.001)
     made.kind.is_lost = True
     made.sources[0]._set_status(SourceStatus(Phase.ENDED, "stub", "its memory was cut"))
-    await made.until(lambda: made.console.info()["reason"] == "its memory was cut")
+    await until_async(lambda: made.console.info()["reason"] == "its memory was cut")
     assert made.supervisor.stage is SupervisorState.RUNNING
     assert len(made.sources) == 1
 
@@ -343,7 +350,7 @@ async def test_source_that_finishes_starting_after_a_rest_is_stopped() -> None:
     kind = Slow()
     made = Scene(kind=kind)
     starting = asyncio.create_task(made.supervisor.start())
-    await made.until(lambda: made.supervisor.stage is SupervisorState.STARTING and made.sources)
+    await until_async(lambda: made.supervisor.stage is SupervisorState.STARTING and made.sources)
     await made.supervisor.rest()
     kind.go_on.set()
     await starting
@@ -366,8 +373,8 @@ async def test_client_that_attaches_starts_the_source_and_the_last_to_detach_sto
     runner.detach("a")
     assert made.supervisor.stage is SupervisorState.RUNNING
     runner.detach("b")
-    await made.until(lambda: made.supervisor.stage is SupervisorState.IDLE)
-    await made.until(lambda: made.sources[0].status.phase is Phase.ENDED)
+    await until_async(lambda: made.supervisor.stage is SupervisorState.IDLE)
+    await until_async(lambda: made.sources[0].status.phase is Phase.ENDED)
     runner.close()
     made.console.stop(State.CLOSED, "over")
 

@@ -109,7 +109,7 @@ def test_unreadable_screenshot_changes_nothing(scene: Scene) -> None:
     scene.start()
     before, count = scene.shown, len(scene.asked)
     scene.shown = None
-    until(lambda: len(scene.asked) > count + 2, 5, "some are asked for")
+    until(lambda: len(scene.asked) > count + 2, 5, "some screenshots are requested")
     assert scene.published(before)
     assert scene.source.status.phase is Phase.RUNNING
 
@@ -118,11 +118,11 @@ def test_size_of_a_single_screenshot_is_not_published(scene: Scene) -> None:
     scene.start()
     epoch = scene.producer.mode.epoch
     scene.passing = [picture(64, 48)]
-    until(lambda: not scene.passing, 5, "it has gone by")
+    until(lambda: not scene.passing, 5, "the passing size has ended")
     assert scene.source.flush(5)
     assert scene.producer.mode.epoch == epoch
     scene.shown = picture(64, 48, 3)
-    until(lambda: scene.published(scene.shown), 5, "a size that stays is shown")
+    until(lambda: scene.published(scene.shown), 5, "a lasting size is published")
     assert scene.producer.mode.epoch == epoch + 1
 
 
@@ -134,16 +134,20 @@ def test_flush_publishes_a_screenshot_begun_after_the_call(scene: Scene) -> None
         assert scene.published(scene.shown)
 
 
-def test_screenshots_are_rare_at_rest_and_frequent_after_an_input(scene: Scene) -> None:
+def test_screenshots_are_rare_at_rest_and_frequent_after_an_input(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scene.start()
     scene.rests(screendump.BRISK_FOR)
     count, began = len(scene.asked), time.monotonic()
     until(lambda: len(scene.asked) >= count + 4, 5, "four at rest")
     assert time.monotonic() - began >= 3 * REST
+    # An interval at rest would now last an hour.
+    monkeypatch.setattr(screendump, "REST", 3600.0)
+    monkeypatch.setattr(screendump, "BRISK_FOR", 3600.0)
     scene.source.note_input()
     count = len(scene.asked)
     until(lambda: len(scene.asked) >= count + 8, 5, "eight after an input")
-    assert np.median(np.diff(scene.asked[count : count + 8])) < REST
 
 
 def test_screenshots_become_rarer_while_nothing_changes(
@@ -155,11 +159,12 @@ def test_screenshots_become_rarer_while_nothing_changes(
     count, began = len(scene.asked), time.monotonic()
     until(lambda: len(scene.asked) >= count + 3, 10, "three of a still screen")
     assert time.monotonic() - began >= 2 * screendump.STILL
-    began = time.monotonic()
+    monkeypatch.setattr(screendump, "STILL", 3600.0)
+    scene.source.note_input()
+    until(lambda: time.monotonic() - scene.asked[-1] > 1.5, 5, "the interval of a still screen")
     scene.shown[0, 0] ^= 255
     scene.source.note_input()
-    until(lambda: scene.published(scene.shown), 5, "what follows an input")
-    assert time.monotonic() - began < screendump.STILL
+    until(lambda: scene.published(scene.shown), 5, "the screenshot after an input")
 
 
 def test_pause_between_screenshots_grows_with_their_duration(scene: Scene) -> None:
@@ -177,9 +182,7 @@ def test_stop_does_not_wait_for_a_screenshot(scene: Scene) -> None:
     scene.hangs = True
     count = len(scene.asked)
     until(lambda: len(scene.asked) > count, 5, "one is being taken")
-    before = time.monotonic()
-    scene.source.stop()
-    assert time.monotonic() - before < 1
+    scene.source.stop()  # this screenshot never ends by itself
     assert scene.given[-1].cancelled()
     assert scene.statuses[-1].phase is Phase.ENDED
     assert not scene.statuses[-1].reason
@@ -210,4 +213,4 @@ def test_pause_changes_the_state(scene: Scene) -> None:
     scene.start(paused=True)
     until(lambda: scene.consumer.state[0] is State.PAUSED, 5, "paused from the start")
     scene.source.set_paused(False)
-    until(lambda: scene.consumer.state[0] is State.LIVE, 5, "it goes on")
+    until(lambda: scene.consumer.state[0] is State.LIVE, 5, "live again")

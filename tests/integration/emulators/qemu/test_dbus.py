@@ -1,4 +1,4 @@
-"""The main connection against a fake QEMU that plays its part in a thread."""
+"""The main connection against a fake QEMU in a thread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kju.sources.display1.source import received_fds
 
 
 class Server(FakeQemu):
-    """Answers every call by *answers*: member to (signature, body), or to an error's text."""
+    """Answers calls from *answers*: member to (signature, body), or to an error's text."""
 
     def __init__(self, sock: socket.socket, answers: dict) -> None:
         super().__init__(sock)
@@ -79,7 +79,7 @@ CONSOLE = {
 }
 
 
-async def test_consoles():
+async def test_consoles_are_listed_with_their_properties():
     answers = {"Get": ("v", (("au", [0, 1]),)), "GetAll": ("a{sv}", (CONSOLE,))}
 
     async with connected(answers) as (bus, _):
@@ -90,20 +90,20 @@ async def test_consoles():
         assert console.interfaces == ("org.qemu.Display1.Keyboard",)
 
 
-async def test_a_missing_property_has_a_default():
+async def test_missing_property_has_a_default():
     async with connected({"GetAll": ("a{sv}", ({"Label": ("s", "x")},))}) as (bus, _):
         console = await bus.console(0)
         assert (console.device_address, console.interfaces) == ("", ())
 
 
 @pytest.mark.parametrize("value", [("s", "0"), ("ai", [0])])
-async def test_a_property_of_another_type_is_refused(value):
+async def test_property_of_another_type_is_an_error(value):
     async with connected({"Get": ("v", (value,))}) as (bus, _):
         with pytest.raises(PeerError, match="expected 'au'"):
             await bus.console_ids()
 
 
-async def test_input():
+async def test_input_is_sent_to_its_console():
     names = ("Press", "Release", "SetUIInfo")
 
     async with connected(dict.fromkeys(names, ("", ()))) as (bus, server):
@@ -120,7 +120,7 @@ async def test_input():
         ]
 
 
-async def test_a_listener_is_handed_over():
+async def test_listeners_socket_is_passed_to_qemu():
     async with connected({"RegisterListener": ("", ())}) as (bus, server):
         ours, theirs = socket.socketpair()
         await bus.register_listener(0, theirs)
@@ -130,19 +130,19 @@ async def test_a_listener_is_handed_over():
         ours.close()
 
 
-async def test_what_qemu_refuses_says_so():
+async def test_refusal_by_qemu_is_an_error():
     async with connected({"Press": "no such key"}) as (bus, _):
         with pytest.raises(QemuError, match="no such key"):
             await bus.key(0, 30, True)
 
 
-async def test_many_calls_at_once_get_their_own_answers():
+async def test_concurrent_calls_get_their_own_answers():
     async with connected({"GetAll": ("a{sv}", (CONSOLE,))}) as (bus, _):
         got = await asyncio.gather(*(bus.console(number) for number in range(100)))
         assert [console.number for console in got] == list(range(100))
 
 
-async def test_no_answer_is_a_timeout():
+async def test_call_without_an_answer_times_out():
     async with connected({}) as (bus, _):
         with pytest.raises(WaitTimeoutError):
             await bus.call(messages.console_ids(), timeout=0.01)
@@ -159,7 +159,7 @@ async def test_broken_framing_ends_the_connection_and_every_call(answer):
             await bus.key(0, 1, True)
 
 
-async def test_a_bad_answer_fails_its_call_only():
+async def test_invalid_answer_fails_only_its_call():
     bad = messages.method_return(1, 5, "s", ("text",)).replace(b"text\0", b"te\xff\xff\0")
 
     async with connected({"Get": bad, "Press": ("", ())}) as (bus, _):
@@ -168,7 +168,7 @@ async def test_a_bad_answer_fails_its_call_only():
         await bus.key(0, 1, True)
 
 
-async def test_hanging_up_ends_waiting_calls():
+async def test_disconnect_ends_waiting_calls():
     async with connected({}) as (bus, server):
         call = asyncio.ensure_future(bus.console_ids())
         await asyncio.sleep(0)
@@ -177,7 +177,7 @@ async def test_hanging_up_ends_waiting_calls():
             await call
 
 
-async def test_signals_of_properties_are_passed_on():
+async def test_property_signals_are_passed_on():
     emitter = wrappers.DBusAddress(
         messages.console_path(2), bus_name="org.qemu", interface=messages.PROPERTIES
     )
@@ -199,19 +199,19 @@ async def test_signals_of_properties_are_passed_on():
         assert values == {"Width": 720}
 
 
-async def test_calls_from_qemu_are_refused():
+async def test_calls_from_qemu_are_rejected():
     ping = messages.serialise(messages.call("/", messages.PEER, "Ping"), 9)[0]
 
     async with connected({"Press": ("", ())}) as (bus, server):
         server.sock.sendall(ping)
         await bus.key(0, 1, True)  # its answer comes behind the ping
-        await bus.key(0, 1, True)  # and this goes behind the refusal
+        await bus.key(0, 1, True)  # sent after the refusal
         (refusal,) = [heard for heard in server.heard if heard.kind == 3]
         assert refusal.reply_serial == 9
 
 
 @pytest.mark.parametrize("answer", [b"REJECTED\r\n", b"\xff" * 9000, b""])
-async def test_a_refused_authentication_closes_the_socket(answer):
+async def test_rejected_authentication_closes_the_socket(answer):
     ours, theirs = socket.socketpair()
     theirs.sendall(answer) if answer else theirs.close()
     with pytest.raises(PeerError):
@@ -220,7 +220,7 @@ async def test_a_refused_authentication_closes_the_socket(answer):
     theirs.close()
 
 
-async def test_a_silent_qemu_is_a_timeout():
+async def test_silent_qemu_times_out():
     ours, theirs = socket.socketpair()
     with pytest.raises(WaitTimeoutError):
         await DisplayBus.connect(ours, timeout=0.01)
@@ -228,7 +228,7 @@ async def test_a_silent_qemu_is_a_timeout():
     theirs.close()
 
 
-async def test_descriptors_from_qemu_are_not_for_other_programs(monkeypatch):
+async def test_descriptors_from_qemu_are_not_inherited(monkeypatch):
     inherited = []
 
     def note(ancillary):

@@ -1,4 +1,4 @@
-"""A QMP connection: when a command is written, and whose answer is whose."""
+"""A QMP connection: the order of commands, and the answer of each."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_refusal_is_an_error_with_qemus_words() -> None:
 
 
 @pytest.mark.parametrize("words", [{}, {"error": 5}, {"error": {}}, {"other": 1}])
-async def test_answer_that_is_none_is_an_error(words: dict) -> None:
+async def test_invalid_answer_is_an_error(words: dict) -> None:
     async with connection() as (qmp, theirs):
         refused = qmp.begin("stop")
         (command,) = lines(theirs)
@@ -84,7 +84,7 @@ async def test_answer_that_is_none_is_an_error(words: dict) -> None:
             await refused
 
 
-async def test_command_that_nobody_waits_for_is_forgotten() -> None:
+async def test_cancelled_command_is_forgotten() -> None:
     async with connection() as (qmp, theirs):
         for steps in (0, 1, 3):
             given_up = qmp.begin("stop")

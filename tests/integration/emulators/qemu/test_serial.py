@@ -1,13 +1,14 @@
-"""The serial port: many look, some write, nothing stops the guest."""
+"""The serial port: many readers, several writers, and no client can stop the guest."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
+from support.wait import until_async
 
 from kju.emulators.qemu import serial
 from kju.emulators.qemu.serial import (
@@ -43,12 +44,6 @@ def view(made: Serial, client: Client | None = None, writes: bool = True) -> soc
     return sock
 
 
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0)
-
-
 async def read(sock: socket.socket, count: int) -> bytes:
     loop, data = asyncio.get_running_loop(), b""
     async with asyncio.timeout(10):
@@ -60,11 +55,11 @@ async def read(sock: socket.socket, count: int) -> bytes:
     return data
 
 
-async def test_who_comes_late_sees_the_last_that_was_said() -> None:
+async def test_late_reader_receives_the_latest_output() -> None:
     async with port() as (made, guest):
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(guest, b"0" * HISTORY + b"hello")
-        await until(lambda: made._past.endswith(b"hello"))
+        await until_async(lambda: made._past.endswith(b"hello"))
         with view(made) as one, view(made, writes=False) as two:
             for sock in (one, two):
                 assert await read(sock, HISTORY) == b"0" * (HISTORY - 5) + b"hello"
@@ -72,7 +67,7 @@ async def test_who_comes_late_sees_the_last_that_was_said() -> None:
             assert await read(one, 5) == await read(two, 5) == b"again"
 
 
-async def test_several_write_and_a_viewer_cannot() -> None:
+async def test_several_clients_write_and_a_viewer_cannot() -> None:
     async with port() as (made, guest):
         with view(made) as one, view(made) as two, view(made, writes=False) as looker:
             one.send(b"ls\n")
@@ -83,7 +78,7 @@ async def test_several_write_and_a_viewer_cannot() -> None:
                 looker.send(b"rm\n")
 
 
-async def test_one_that_does_not_read_is_hung_up_on_and_the_guest_goes_on() -> None:
+async def test_reader_that_does_not_read_is_disconnected() -> None:
     async with port() as (made, guest):
         with view(made) as deaf, view(made) as other:
             loop, said = asyncio.get_running_loop(), b""
@@ -91,37 +86,37 @@ async def test_one_that_does_not_read_is_hung_up_on_and_the_guest_goes_on() -> N
                 await loop.sock_sendall(guest, b"x" * 65536)
                 said += await read(other, 65536)
                 assert len(said) < 2 * MAX_UNREAD
-            assert len(await read(deaf, 1 << 30)) <= MAX_UNREAD, "it sees its end"
+            assert len(await read(deaf, 1 << 30)) <= MAX_UNREAD, "it is disconnected"
 
 
-async def test_writers_wait_for_the_guest_and_nothing_is_lost() -> None:
+async def test_writers_wait_for_the_guest_and_no_byte_is_lost() -> None:
     async with port() as (made, guest):
         with view(made) as writer:
             text = bytes(range(256)) * (1 << 13)
             loop = asyncio.get_running_loop()
             sending = asyncio.create_task(loop.sock_sendall(writer, text))
-            await until(lambda: made.full)
+            await until_async(lambda: made.full)
             assert len(made._to_guest) < MAX_WAITING + serial._CHUNK
             assert not sending.done()
             assert await read(guest, len(text)) == text
             await sending
 
 
-async def test_a_viewer_goes_with_its_client_or_by_itself() -> None:
+async def test_view_closes_with_its_client_or_by_itself() -> None:
     async with port() as (made, guest):
         client = Client()
         with view(made, client) as one, view(made) as two, view(made) as three:
             made.leave(client)  # type: ignore[arg-type]
             assert await read(one, 1) == b""
             two.close()
-            await until(lambda: made.viewers == 1)
-            # Half of it closed, as a pipe that ends: it goes on to look.
+            await until_async(lambda: made.viewers == 1)
+            # Half closed, as at the end of a pipe: it still receives.
             three.shutdown(socket.SHUT_WR)
             await asyncio.get_running_loop().sock_sendall(guest, b"x")
             assert await read(three, 1) == b"x" and made.viewers == 1
 
 
-async def test_the_end_of_the_guest_is_everybodys() -> None:
+async def test_end_of_the_guest_closes_every_view() -> None:
     async with port() as (made, guest):
         with view(made) as one:
             guest.send(b"bye")
@@ -131,7 +126,7 @@ async def test_the_end_of_the_guest_is_everybodys() -> None:
                 assert await read(late, 4) == b"bye"
 
 
-async def test_viewers_are_bounded() -> None:
+async def test_number_of_views_is_limited() -> None:
     async with port() as (made, _):
         with contextlib.ExitStack() as stack:
             for _ in range(MAX_VIEWERS):
@@ -140,7 +135,7 @@ async def test_viewers_are_bounded() -> None:
                 view(made)
 
 
-async def test_one_client_shuts_out_nobody() -> None:
+async def test_views_of_one_client_are_limited() -> None:
     async with port() as (made, _):
         with contextlib.ExitStack() as stack:
             greedy = Client()
@@ -149,5 +144,5 @@ async def test_one_client_shuts_out_nobody() -> None:
                 view(made, greedy)
             stack.enter_context(view(made))
             own[0].close()
-            await until(lambda: made.viewers == MAX_PER_CLIENT)
+            await until_async(lambda: made.viewers == MAX_PER_CLIENT)
             stack.enter_context(view(made, greedy))

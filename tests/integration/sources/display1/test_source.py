@@ -39,7 +39,7 @@ class Rig:
 
     def status(self, wanted):
         while True:
-            status = self.statuses.get(timeout=20)
+            status = self.statuses.get(timeout=60)
             if wanted(status):
                 return status
 
@@ -70,7 +70,7 @@ def test_bytes_are_published(rig):
     assert rig.status(lambda s: s.name == "display1-copy").reason.startswith("QEMU sends bytes")
 
 
-def test_memory_is_published(rig):
+def test_shared_memory_is_published(rig):
     image = picture(100, 50, 1)
     fd = memfd(image.tobytes())
     before = descriptors()
@@ -86,13 +86,13 @@ def test_memory_is_published(rig):
     os.close(fd)
 
 
-def test_large_messages_come_whole(rig):
+def test_large_messages_are_read_whole(rig):
     image = picture(512, 500, 1)
     rig.qemu.ask(rig.qemu.calls.scanout(512, 500, image.tobytes()))
     assert rig.shows(image)
 
 
-def test_the_answer_comes_before_the_work(rig):
+def test_answer_is_sent_before_the_work(rig):
     image = picture(64, 64, 1)
     fd = memfd(image.tobytes())
     rig.qemu.ask(rig.qemu.calls.scanout_map(64, 64), fd)
@@ -106,7 +106,7 @@ def test_the_answer_comes_before_the_work(rig):
     os.close(fd)
 
 
-def test_mistakes_are_refused_and_logged_and_the_rest_goes_on(rig, caplog):
+def test_invalid_messages_are_rejected_logged_and_survived(rig, caplog):
     caplog.set_level(logging.WARNING)
     before = descriptors()
     for _ in range(100):
@@ -122,14 +122,14 @@ def test_mistakes_are_refused_and_logged_and_the_rest_goes_on(rig, caplog):
     assert descriptors() == before
 
 
-def test_a_broken_stream_ends_the_source(rig):
+def test_broken_stream_ends_the_source(rig):
     rig.qemu.send(b"\0" * 64)
     status = rig.status(lambda s: s.phase == Phase.ENDED)
     assert "starts with byte" in status.reason
     assert not rig.source.flush(1)
 
 
-def test_hanging_up_ends_the_source_and_keeps_the_picture(rig):
+def test_disconnect_ends_the_source_and_keeps_the_picture(rig):
     image = picture(64, 64, 1)
     rig.qemu.ask(rig.qemu.calls.scanout(64, 64, image.tobytes()))
     rig.qemu.sock.close()
@@ -147,7 +147,7 @@ def test_needs_are_reported(rig):
     rig.status(lambda s: s.need == Need.REGISTER)
 
 
-def test_retarget(rig):
+def test_retarget_publishes_in_the_next_surface(rig):
     image = picture(64, 64, 1)
     rig.qemu.ask(rig.qemu.calls.scanout(64, 64, image.tobytes()))
     memory = np.zeros(surface_size(CAPACITY), np.uint8)
@@ -156,7 +156,7 @@ def test_retarget(rig):
     assert rig.shows(image)
 
 
-def test_a_paused_machine_is_never_live(rig):
+def test_paused_machine_is_never_live(rig):
     states = []
     set_state = rig.producer.set_state
     rig.producer.set_state = lambda state, reason="": (states.append(state), set_state(state))
@@ -169,7 +169,7 @@ def test_a_paused_machine_is_never_live(rig):
     assert states[-1] == State.LIVE
 
 
-def test_a_stream_without_a_pause_is_published_all_the_same(rig):
+def test_continuous_stream_is_published(rig):
     image = picture(64, 64, 1)
     rig.qemu.ask(rig.qemu.calls.scanout(64, 64, image.tobytes()))
     fd = memfd(bytes(64 * 64 * 4), "virtio-gpu res")
@@ -219,7 +219,7 @@ def test_stop_while_qemu_does_not_answer():
 
 
 @pytest.mark.parametrize("answer", [b"REJECTED EXTERNAL\r\n", b"\xff" * 9000, b"OK x\r\nERROR\r\n"])
-def test_a_refused_authentication_ends_the_source(answer):
+def test_rejected_authentication_ends_the_source(answer):
     rig = Rig()
     rig.source.start()
     rig.qemu.sock.sendall(answer)
@@ -228,7 +228,7 @@ def test_a_refused_authentication_ends_the_source(answer):
     rig.qemu.sock.close()
 
 
-def test_a_peer_that_does_not_read_its_answers_is_given_up():
+def test_peer_that_does_not_read_its_answers_is_disconnected():
     ours, theirs = socket_pair()
     ours.setblocking(False)
     channel = Channel(ours)
@@ -240,7 +240,7 @@ def test_a_peer_that_does_not_read_its_answers_is_given_up():
     theirs.close()
 
 
-def test_what_comes_with_a_message_is_not_for_other_programs(rig, monkeypatch):
+def test_descriptors_of_a_message_are_not_inherited(rig, monkeypatch):
     inherited = []
 
     def note(ancillary):

@@ -19,7 +19,7 @@ from support.paint_guest import Guest, booted
 from support.wait import until
 
 import kju
-from kju.client.life import snapshot_request
+from kju.client.requests import snapshot_request
 from kju.errors import (
     KjuError,
     MachineGoneError,

@@ -9,11 +9,10 @@ from typing import Annotated
 
 import typer
 
-from ..bounded import read_file
 from ..client.requests import check_role
 from ..errors import UsageError
 from ..escaping import one_line
-from ..files import write_output
+from ..files import read_file, write_output
 from ..remote import addresses, certificates
 from ..remote.certificates import Kind
 from ..remote.key_lists import KnownSender, KnownSenders, is_fingerprint

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from .. import keys
-from ..bounded import read_file
-from ..client.keyboard import Keyboard
-from ..client.machine import Machine, attach
+from ..client.input_devices import Keyboard
+from ..client.launching import attach
+from ..client.machine import Machine
 from ..client.targets import check_console
 from ..errors import UsageError
-from ..files import write_output
+from ..files import read_file, write_output
 from ..protocol.input_log import decode, encode
 from ..protocol.values import BUTTONS
 from .command import AnyName, Console, Name, completing

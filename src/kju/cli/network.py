@@ -218,7 +218,7 @@ def mirror(
 
     The mirror runs in the background.
     """
-    from ..client.machine import mirror as start_mirror
+    from ..client.launching import mirror as start_mirror
 
     reach = Reach([], connect or [local_network()], insecure, user)
     options = reach.options()

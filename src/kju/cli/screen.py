@@ -240,7 +240,7 @@ class _LineReporter:
         if self._gone and state in (State.LIVE, State.PAUSED):
             state, reason = State.GONE, self._gone  # it died without closing the surface
         return SurfaceStatus(
-            self._name, surface.mode, version, rate, self._source_text, state, reason,
+            self._name, surface.mode, version, rate, self._source_text, state, reason or "",
             self._mean_colour(),
         )  # fmt: skip
 

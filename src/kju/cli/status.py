@@ -11,15 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ..client.defined import running_names
-from ..client.life import Event
-from ..client.machine import client_name
-from ..client.targets import all_info, attach_to_look
+from ..client.requests import Event, client_name
+from ..client.targets import all_info, attach_to_look, running_names
 from ..errors import KjuError, MachineGoneError, MachineNotFoundError, WaitTimeoutError
 from ..escaping import one_line
 from ..protocol.values import KINDS
-from ..store import claims, defined, postmortem, running
-from ..store import logs as log_files
+from ..store import definitions, log_files, running
 from ..store.paths import is_defined
 from .command import AnyName, Json
 from .output import BOLD, GREEN, RED, YELLOW, line_of, styled
@@ -59,7 +56,7 @@ def ls(
     rows_of = zip(names, all_info(names), strict=True)
     started = [row for name, facts in rows_of if (row := _row(name, facts))]
     known = {row["name"] for row in started}
-    stopped = [_stopped_row(name) for name in defined.names() if name not in known]
+    stopped = [_stopped_row(name) for name in definitions.names() if name not in known]
     rows = sorted([*started, *stopped], key=lambda row: str(row["name"]))
     if json:
         print(json_format.dumps(rows))
@@ -190,11 +187,11 @@ def logs(
 
     If the machine is not running, print the log of its last failure.
     """
-    claims.sweep()
+    running.sweep()
     try:
         found = running.find(name)
     except MachineNotFoundError:
-        last = postmortem.find(name)
+        last = log_files.find_kept(name)
         if last is None:
             raise
         found = last

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from ..bounded import read_file
 from ..errors import LimitError, NeedleError, UsageError
-from ..files import write_output
+from ..files import read_file, write_output
 from ..surface import MAX_SIDE
 from ..surface.geometry import Area, Rect, as_rect
 from . import openqa

@@ -177,7 +177,7 @@ def test_encrypted_screen_crosses_a_link_with_loss(
     lab.make_authority("the lab")
     lab.make_host("x", [link.one.address])
     lab.set_role("ann", "control")
-    home.take_bundle(lab.user_bundle("ann"))
+    home.import_bundle(lab.user_bundle("ann"))
     place = f"{link.one.address}:7447"
     monkeypatch.setenv("KJU_TRUST", str(tmp_path / "lab"))
     with command(link.one, "serve", "x", "--prefix", "lab", "--listen", place):

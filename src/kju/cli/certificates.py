@@ -55,7 +55,7 @@ def authority(
 
 def host(addresses: Addresses = None, output: KeyFile = "") -> None:
     """Make a sender's certificate, for this computer or another."""
-    make_certificate(addresses or [], output, "host")
+    _make_certificate(addresses or [], output, "host")
 
 
 def router(addresses: Addresses = None, output: KeyFile = "") -> None:
@@ -63,10 +63,10 @@ def router(addresses: Addresses = None, output: KeyFile = "") -> None:
 
     A router cannot serve screens with it.
     """
-    make_certificate(addresses or [], output, "router")
+    _make_certificate(addresses or [], output, "router")
 
 
-def make_certificate(addresses: Sequence[str], output: str, kind: Kind) -> None:
+def _make_certificate(addresses: Sequence[str], output: str, kind: Kind) -> None:
     """Make a certificate here, or one for another computer in a file."""
     made, name = _here(), socket.gethostname()
     if not output:

@@ -10,8 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from ..client.defined import running_names
-from ..client.targets import all_info
+from ..client.targets import all_info, running_names
 from ..emulators.qemu import program as qemu
 from ..emulators.xvfb import emulator as xvfb
 from ..errors import KjuError, WaitTimeoutError
@@ -115,8 +114,8 @@ def _machines() -> Iterator[Finding]:
     with contextlib.suppress(KjuError):  # the folder for machines is missing; reported above
         names = running_names()
     for name, facts in zip(names, all_info(names), strict=True):
-        if said := "; ".join(_without_vram(facts)):
-            yield Finding(f"machine {name}", None, said)
+        if reasons := "; ".join(_without_vram(facts)):
+            yield Finding(f"machine {name}", None, reasons)
 
 
 def _without_vram(facts: dict[str, Any] | Exception) -> list[str]:

@@ -36,7 +36,9 @@ def parse_screen(address: str) -> str:
         UsageError: The text is not an address.
     """
     if not address.startswith(SCHEME):
-        raise UsageError(f"{address!r} is not a network address: it must begin with {SCHEME}")
+        raise UsageError(
+            f"{address!r} is not a screen's address; write one such as {SCHEME}lab/host1/web"
+        )
     return check_screen(address.removeprefix(SCHEME))
 
 
@@ -136,7 +138,7 @@ class Endpoint(NamedTuple):
         return f"{self.protocol}/{self.host}:{self.port}"
 
     @property
-    def locator(self) -> str:
+    def _locator(self) -> str:
         """The endpoint in zenoh's form."""
         if self.protocol == "unix":
             return f"unixsock-stream/{self.host}"
@@ -176,7 +178,9 @@ def endpoint(text: str, protocol: str = "tls") -> Endpoint:
         return Endpoint("unix", text.removeprefix(UNIX), 0)
     found = _ENDPOINT.fullmatch(text)
     if found is None or int(found["port"]) > 65535:
-        raise UsageError(f"{text!r} is not an endpoint: write HOST:PORT or PROTOCOL/HOST:PORT")
+        raise UsageError(
+            f"{text!r} is not an address to connect to; write HOST:PORT or PROTOCOL/HOST:PORT"
+        )
     made = Endpoint(found["protocol"] or protocol, found["host"], int(found["port"]))
     if made.protocol not in PROTOCOLS:
         raise UsageError(f"unknown protocol in {text!r}: choose {', '.join(PROTOCOLS)}")
@@ -244,8 +248,8 @@ class Options(NamedTuple):
     def _locators(self, where: Endpoint, quic: Collection[Endpoint]) -> list[str]:
         """Return an endpoint's forms, best first. Only a client tries one after the other."""
         if where not in quic:
-            return [where.locator]
-        return [where.quic] if self.router or self.listen else [where.quic, where.locator]
+            return [where._locator]
+        return [where.quic] if self.router or self.listen else [where.quic, where._locator]
 
     def zenoh(
         self, quic: Collection[Endpoint] = (), descriptors: int = 2 * ACCEPT_PENDING
@@ -260,7 +264,7 @@ class Options(NamedTuple):
         both = [each.quic for each in self.listen if each in quic]
         found: dict[str, Any] = {
             "mode": "router" if self.router else "peer" if self.listen else "client",
-            "listen/endpoints": [*both, *(each.locator for each in self.listen)],
+            "listen/endpoints": [*both, *(each._locator for each in self.listen)],
             "connect/endpoints": [
                 locator for each in self.connect for locator in self._locators(each, quic)
             ],

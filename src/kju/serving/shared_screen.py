@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..client.aio.link import AsyncLink
+from ..client.aio.waiting import Notifier
 from ..client.link import only_descriptor
-from ..client.notifier import Notifier
 from ..errors import KjuError, UnavailableError
 from ..memory import SharedMemory, open_fd
 from ..protocol.messages import GetSurface, SurfaceHandle
@@ -191,7 +191,7 @@ class SharedScreen:
         return True
 
     def is_unused(self, now: float, *, has_viewers: bool) -> bool:
-        """Return whether there were no viewers for `GRACE_TIME`."""
+        """Return whether the screen had no viewers for `GRACE_TIME`."""
         if has_viewers:
             self._unused_since = None
         elif self._unused_since is None:
@@ -199,7 +199,7 @@ class SharedScreen:
         return self._unused_since is not None and now > self._unused_since + GRACE_TIME
 
     def use(self) -> None:
-        """Count `GRACE_TIME` anew: there is a viewer."""
+        """Restart `GRACE_TIME`: a viewer has connected."""
         self._unused_since = None
 
     def close(self) -> None:

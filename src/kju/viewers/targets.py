@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from ..client.machine import Machine, attach
+from ..client.launching import attach
+from ..client.machine import Machine
 from ..client.surface import Surface
 from ..client.targets import check_console, open_surface
 from ..errors import KjuError, ProducerGoneError, WaitTimeoutError
@@ -199,7 +200,7 @@ class _SurfaceAttachment:
         self.screen = surface
 
     def check(self) -> None:
-        # A wait that times out at once says whether the producer lives and the memory is whole.
+        # A wait with timeout 0 raises if the producer has died or the memory was cut.
         with contextlib.suppress(WaitTimeoutError):
             self.screen.wait(self.screen.mark, timeout=0)
 

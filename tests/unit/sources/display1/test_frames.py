@@ -11,7 +11,7 @@ from kju.sources.display1 import messages
 from kju.sources.display1.frames import BUFFER, SHRINK_AFTER, Received, RejectedMessage, Splitter
 
 
-def test_a_call_comes_out_as_it_went_in():
+def test_call_is_parsed_as_it_was_built():
     data = Calls().listener("MouseSet", "iii", 3, -4, 1)
     (message,) = Splitter().receive_data(data)
     assert isinstance(message, Received)
@@ -22,7 +22,7 @@ def test_a_call_comes_out_as_it_went_in():
     assert message.path == messages.LISTENER_PATH
 
 
-def test_no_reply_expected_is_seen():
+def test_no_reply_expected_flag_is_read():
     data = Calls().listener("MouseSet", "iii", 0, 0, 1, reply=False)
     (message,) = Splitter().receive_data(data)
     assert not message.wants_reply
@@ -45,7 +45,7 @@ def test_big_endian_is_read():
     assert message.body == (1, 2, 3)
 
 
-def test_a_size_over_the_limit_is_refused_before_there_is_room_for_it():
+def test_size_over_the_limit_is_rejected_before_memory_is_allocated():
     splitter = Splitter(limit=1000)
     head = struct.pack("<cBBBIII", b"l", 1, 0, 1, 990, 1, 100)
     with pytest.raises(PeerError, match="the limit is 1000"):
@@ -53,7 +53,7 @@ def test_a_size_over_the_limit_is_refused_before_there_is_room_for_it():
     assert splitter.capacity == BUFFER
 
 
-def test_a_declared_size_that_never_comes_is_not_touched():
+def test_memory_of_a_declared_size_is_not_touched_before_the_bytes_arrive():
     splitter = Splitter()
     head = struct.pack("<cBBBIII", b"l", 1, 0, 1, 60 << 20, 1, 8)
     assert splitter.receive_data(head) == []
@@ -61,7 +61,7 @@ def test_a_declared_size_that_never_comes_is_not_touched():
 
 
 @pytest.mark.parametrize("first", [b"\0", b"L", b"\xff"])
-def test_an_unknown_byte_order_ends_the_stream(first):
+def test_unknown_byte_order_ends_the_stream(first):
     splitter = Splitter()
     with pytest.raises(PeerError, match="starts with byte"):
         splitter.receive_data(first + bytes(15))
@@ -69,7 +69,7 @@ def test_an_unknown_byte_order_ends_the_stream(first):
         splitter.get_buffer()
 
 
-def test_what_came_before_a_broken_frame_still_counts():
+def test_messages_before_a_broken_frame_are_returned():
     splitter = Splitter()
     (message,) = splitter.receive_data(Calls().listener("Disable") + bytes(16))
     assert message.member == "Disable"
@@ -101,7 +101,7 @@ def hostile_bodies() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", hostile_bodies())
-def test_a_bad_body_is_refused_and_the_stream_goes_on(name):
+def test_invalid_body_is_rejected_and_the_stream_continues(name):
     splitter = Splitter()
     good = Calls().listener("Disable")
     refused, message = splitter.receive_data(hostile_bodies()[name] + good)
@@ -112,7 +112,7 @@ def test_a_bad_body_is_refused_and_the_stream_goes_on(name):
     assert message.member == "Disable"
 
 
-def test_an_array_of_empty_structs_does_not_hang_the_parser():
+def test_array_of_empty_structs_does_not_hang_the_parser():
     body = struct.pack("<II", 4, 0)
     data = Calls().listener("Odd", "ai", [0]).replace(b"\2ai\0", b"\3a()")
     (refused,) = Splitter().receive_data(data)
@@ -139,7 +139,7 @@ def test_pixels_must_fill_the_message(length):
     assert isinstance(refused, RejectedMessage)
 
 
-def test_descriptors_go_with_the_message_that_declares_them():
+def test_descriptors_belong_to_the_message_that_declares_them():
     splitter, calls = Splitter(), Calls()
     first, second = object(), object()
     data = calls.scanout_map(4, 4) + calls.listener("Disable") + calls.scanout_map(4, 4)
@@ -150,12 +150,12 @@ def test_descriptors_go_with_the_message_that_declares_them():
     assert three.body[0] is second
 
 
-def test_a_missing_descriptor_is_refused():
+def test_missing_descriptor_is_rejected():
     (refused,) = Splitter().receive_data(Calls().scanout_map(4, 4))
     assert "1 descriptors are declared, 0 were received" in str(refused.error)
 
 
-def test_a_descriptor_that_no_message_declares_is_dropped():
+def test_descriptor_that_no_message_declares_is_dropped():
     splitter = Splitter()
     message, refused = splitter.receive_data(Calls().listener("Disable"), [object()])
     assert message.fds == ()
@@ -170,7 +170,7 @@ def test_descriptors_are_bounded():
         splitter.receive_data(b"l", [1, 2, 3])
 
 
-def test_a_grown_buffer_is_given_back():
+def test_grown_buffer_shrinks_again():
     splitter, calls = Splitter(), Calls()
     for message in splitter.receive_data(calls.scanout(512, 512, bytes(1 << 20))):
         assert len(message.body[4]) == 1 << 20

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from ..client.targets import attach_to_look, is_address, open_surface, screen_of
-from ..errors import GeometryError, UsageError
+from ..errors import FileError, GeometryError, UsageError, WaitTimeoutError
 from ..escaping import one_line
 from ..surface.geometry import Rect
 from ..vision.areas import rect_text
@@ -145,7 +145,7 @@ def _wait_and_print(
 
     Raises:
         UsageError: Not exactly one condition is given.
-        ScreenTimeoutError: The time limit passed; the screen is in *save*, if given.
+        WaitTimeoutError: The time limit passed; the screen is in *save*, if given.
     """
     given = (wanted.text, wanted.images, wanted.stable >= 0, wanted.change, wanted.colour)
     if sum(map(bool, given)) != 1:
@@ -155,11 +155,22 @@ def _wait_and_print(
         try:
             found = _wait(surface, wanted, timeout or None)
         except ScreenTimeoutError as error:
-            if save:
-                error.save(save)
-            raise
+            raise WaitTimeoutError(f"{error}; {_save_screen(error, save)}") from error
     found["seconds"] = round(time.monotonic() - began, 3)
     print(json_format.dumps(found) if as_json else one_line(_line(found)), flush=True)
+
+
+def _save_screen(error: ScreenTimeoutError, path: str) -> str:
+    """Save the last screen, if a path is given, and return a message about it."""
+    if error.frame is None:
+        return "there is no picture to save"
+    if not path:
+        return "to save the last screen use --save-on-timeout PNG"
+    try:
+        error.save(path)
+    except FileError as unsaved:
+        return str(unsaved)
+    return f"the last screen is in {path}"
 
 
 def _wait(surface: Surface, wanted: _Condition, timeout: float | None) -> dict[str, Any]:

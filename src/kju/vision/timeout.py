@@ -104,7 +104,7 @@ class ScreenTimeoutError(WaitTimeoutError):
             parts.append(self.best.words)
         if self.changed is not None and self.looks:
             parts.append(f"last screen change {self.changed[0]:.1f} s ago")
-        return "; ".join(parts) + ("" if self.frame is None else "; its picture can be saved")
+        return "; ".join(parts)
 
     def save(self, target: str | os.PathLike[str] | IO[bytes]) -> None:
         """Write a PNG of the last frame, with the searched needle and the best match.

@@ -6,8 +6,9 @@ Source:
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ...errors import PeerError
 from .block_codec import BlockCodec
@@ -24,20 +25,51 @@ LEVEL = 6
 QUICK_LEVEL = 1
 #: Every zstd frame begins with it, so it is not sent. That saves 5 % and more of a typed letter.
 MAGIC = b"\x28\xb5\x2f\xfd"
-#: Decompressors that no thread uses at this moment.
-_idle_decompressors: list[zstandard.ZstdDecompressor] = []
+
+T = TypeVar("T")
+
+
+class _Idle(Generic[T]):
+    """The (de)compressors that no thread uses at this moment.
+
+    Two threads must not use one at a time: each mirror draws in a thread of its own, and each
+    server of a process sends in one. Popping and appending are atomic, so no lock is needed. One
+    whose call fails is not put back.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._idle: list[T] = []
+
+    def take(self) -> T:
+        """Return one that no other thread uses."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._make()
+
+    def put_back(self, used: T) -> None:
+        """Let other threads use it."""
+        self._idle.append(used)
 
 
 def estimate(data: bytes) -> int:
     """Return about how many bytes a block has when it is compressed by any codec."""
-    return len(_compressor(QUICK_LEVEL).compress(data)) - len(MAGIC)
+    return len(_compress_at(QUICK_LEVEL, data)) - len(MAGIC)
 
 
 def _compress(data: bytes) -> bytes:
-    found = _compressor(QUICK_LEVEL).compress(data)
+    found = _compress_at(QUICK_LEVEL, data)
     if len(found) * 2 < len(data):
-        found = _compressor(LEVEL).compress(data)
+        found = _compress_at(LEVEL, data)
     return found[len(MAGIC) :]
+
+
+def _compress_at(level: int, data: bytes) -> bytes:
+    compressor = _compressors[level].take()
+    found = compressor.compress(data)
+    _compressors[level].put_back(compressor)
+    return found
 
 
 def _decompress(data: bytes, size: int) -> bytes:
@@ -49,24 +81,27 @@ def _decompress(data: bytes, size: int) -> bytes:
         content_size = zstandard.frame_content_size(frame)
         if content_size != size:
             raise PeerError(f"a block's frame has size {content_size}, its segment {size}")
-        # One decompressor must not be used by two threads at a time, and each mirror draws in a
-        # thread of its own. Popping and appending are atomic, so no lock is needed.
-        try:
-            decompressor = _idle_decompressors.pop()
-        except IndexError:
-            decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 23)
+        decompressor = _decompressors.take()
         block = decompressor.decompress(frame, max_output_size=size)
-        _idle_decompressors.append(decompressor)
+        _decompressors.put_back(decompressor)
         return block
     except zstandard.ZstdError as error:
         raise PeerError(f"a block of {len(data)} bytes is not zstd: {error}") from error
 
 
-@cache
-def _compressor(level: int) -> zstandard.ZstdCompressor:
+def _make_compressor(level: int) -> zstandard.ZstdCompressor:
     import zstandard
 
     return zstandard.ZstdCompressor(level=level)
 
+
+def _make_decompressor() -> zstandard.ZstdDecompressor:
+    import zstandard
+
+    return zstandard.ZstdDecompressor(max_window_size=1 << 23)
+
+
+_compressors = {level: _Idle(partial(_make_compressor, level)) for level in (QUICK_LEVEL, LEVEL)}
+_decompressors = _Idle(_make_decompressor)
 
 ZSTD = BlockCodec("zstd", _compress, _decompress, library="zstandard", is_offered=True)

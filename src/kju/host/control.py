@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..errors import KjuError, PeerError
-from ..files import Folder, descriptor_limit, listen, peer_of
+from ..files import Folder, descriptor_limit, peer_of
 from ..protocol.framing import HostSide, NumberedRequest, OutgoingData, failure, pack
 from ..protocol.messages import AnyRequest, Cancel, Hello, Refused
 from ..protocol.values import Message
@@ -338,7 +338,7 @@ class ControlServer:
             socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         )
         with Folder.open(path.parent) as folder:
-            listen(self._sock, folder, path.name, 64)
+            folder.listen(self._sock, path.name, 64)
         self._loop.add_reader(self._sock, self._accept)
 
     def adopt(self, sock: socket.socket, side: HostSide) -> Client:

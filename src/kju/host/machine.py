@@ -25,7 +25,7 @@ from ..protocol import messages
 from ..protocol.framing import HostSide, failure
 from ..protocol.launch_options import Launch
 from ..protocol.messages import AnyRequest
-from ..store.claims import Claim
+from ..store.running import Claim
 from ..surface import State
 from . import requests
 from .control import Client, ControlServer, Result

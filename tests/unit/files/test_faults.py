@@ -101,7 +101,7 @@ def with_disks() -> Path:
     return folder
 
 
-def test_a_killed_rm_leaves_nothing_to_the_next_machine_of_its_name(
+def test_a_killed_rm_leaves_nothing_for_the_next_machine_of_its_name(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, killed = with_disks(), []
@@ -119,7 +119,7 @@ def test_a_killed_rm_leaves_nothing_to_the_next_machine_of_its_name(
     assert store.names() == []
 
 
-def test_a_killed_create_leaves_nothing_to_the_next_machine_of_its_name(
+def test_a_killed_create_leaves_nothing_for_the_next_machine_of_its_name(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed = []
@@ -247,9 +247,7 @@ def test_files_that_belong_together_without_hard_links(
     assert (root / "own" / "key").read_bytes() == b"new key"
 
 
-def test_a_copy_that_is_put_back_has_its_permissions(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_restored_copy_has_its_permissions(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EPERM, "no hard links")
 
@@ -272,16 +270,16 @@ def test_a_certificate_whose_command_was_killed_is_refused_or_whole(
     trust = Trust(root / "trust")
     trust.make_authority("lab")
     other = Trust(root / "other")
-    other.take_bundle(trust.host_bundle("h", []))
+    other.import_bundle(trust.host_bundle("h", []))
     bundle, said = trust.host_bundle("h", []), []
-    for _ in kills(lambda: other.take_bundle(bundle), monkeypatch):
+    for _ in kills(lambda: other.import_bundle(bundle), monkeypatch):
         try:
             Trust(root / "other").tls()
         except UsageError as error:
             said.append(str(error))
-            Trust(root / "other").take_bundle(bundle)
+            Trust(root / "other").import_bundle(bundle)
             Trust(root / "other").tls()
-        other.take_bundle(trust.host_bundle("h", []))
+        other.import_bundle(trust.host_bundle("h", []))
     assert said and all("host.key is not the key of host.pem" in why for why in said)
     assert all("kju cert host, or kju cert take FILE" in why for why in said)
 

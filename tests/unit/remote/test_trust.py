@@ -41,7 +41,10 @@ def test_a_host_may_have_another_certificate_and_so_may_another_host(
     lab.make_host("host1", ["127.0.0.1", "::1"])
     assert lab.unnamed(["127.0.0.1", "localhost", "[::1]"]) == ["localhost"]
     second = Trust(tmp_path / "second")
-    assert second.take_bundle(lab.host_bundle("host2", ["host2", "10.0.0.9"])) == ("host2", "host")
+    assert second.import_bundle(lab.host_bundle("host2", ["host2", "10.0.0.9"])) == (
+        "host2",
+        "host",
+    )
     assert second.unnamed(["host2", "10.0.0.9", "host1"]) == ["host1"]
     assert (second.folder / "host.key").stat().st_mode & 0o777 == 0o600
     second.set_role("ann", "view")
@@ -54,19 +57,19 @@ def test_a_host_may_have_another_certificate_and_so_may_another_host(
 def test_the_authority_beside_a_bundle_is_read_as_the_other_files(
     lab: Trust, tmp_path: Path
 ) -> None:
-    """A pipe in its place is refused, not waited for; so is another user's file."""
+    """A pipe, or another user's file, is rejected without waiting."""
     data, other = lab.user_bundle("eve"), Trust(tmp_path / "other")
     other.folder.mkdir(mode=0o700)
     authority = other.folder / "authority.pem"
     os.mkfifo(authority)
     with pytest.raises(FileError, match=r"authority.pem is not used: it is not a regular file"):
-        other.take_bundle(data)
+        other.import_bundle(data)
     authority.unlink()
     if os.geteuid() == 0:
         authority.write_bytes((lab.folder / authority.name).read_bytes())
         os.chown(authority, 65534, 65534)
         with pytest.raises(FileError, match="belongs to user 65534"):
-            other.take_bundle(data)
+            other.import_bundle(data)
 
 
 def test_a_key_of_another_certificate_names_the_repair_command(lab: Trust) -> None:
@@ -137,7 +140,7 @@ def test_a_proof_is_worth_nothing_in_another_session(lab: Trust, tmp_path: Path)
 
 
 def test_a_greeting_is_for_one_screen(lab: Trust, tmp_path: Path) -> None:
-    """Whoever carries it cannot lead a viewer to another screen of the same host."""
+    """A router cannot lead a viewer to another screen of the same host."""
     prove = Prover(home(lab, "ann", tmp_path), "ann", "lab/host1/another")()
     hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     admission = asked(lab, hello)
@@ -147,9 +150,9 @@ def test_a_greeting_is_for_one_screen(lab: Trust, tmp_path: Path) -> None:
 
 
 def test_a_sender_signs_its_messages(lab: Trust, tmp_path: Path) -> None:
-    """Another host signs the same words itself: the viewer believes that, and nobody follows."""
+    """Another host signs the same greeting: the viewer accepts it, but has another key."""
     other = Trust(tmp_path / "other")
-    other.take_bundle(lab.host_bundle("host2", ["host2"]))
+    other.import_bundle(lab.host_bundle("host2", ["host2"]))
     prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
     hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     admission = asked(lab, hello)
@@ -256,7 +259,7 @@ def test_an_invalid_bundle_is_refused(lab: Trust, tmp_path: Path) -> None:
     other = Trust(tmp_path / "x")
     for data in (b"", b"nonsense", bundle(lab, "ann")[:-300], bundle(lab, "ann")[100:]):
         with pytest.raises(UsageError):
-            other.take_bundle(data)
+            other.import_bundle(data)
     with pytest.raises(UsageError, match="not a user name"):
         lab.make_user("../x")
     with pytest.raises(UsageError, match="kju cert authority"):

@@ -13,14 +13,14 @@ MESSAGE = 20_000
 
 
 class Bottleneck:
-    """A link of so many bytes a second, so many seconds long, with a queue that has no end."""
+    """A link with a rate (bytes a second), a round trip (seconds), and an unlimited queue."""
 
     def __init__(self, rate: float, trip: float) -> None:
         self.rate, self.trip = rate, trip
         self.free = 0.0
 
     def send(self, size: int, now: float) -> float:
-        """When the acknowledgement is back."""
+        """Return the time when the acknowledgement arrives."""
         self.free = max(self.free, now) + size / self.rate
         return self.free + self.trip
 
@@ -28,7 +28,7 @@ class Bottleneck:
 def saturate(
     window: CongestionWindow, link: Bottleneck, seconds: float, size: int = MESSAGE
 ) -> list[float]:
-    """Send all that the window allows; the time from sending to acknowledgement of each."""
+    """Send all that the window allows; return the round trip of each message."""
     under_way: deque = deque()
     now, took = 0.0, []
     while now < seconds:

@@ -61,7 +61,7 @@ def scene_of(width: int = 320, height: int = 240, **options: int) -> Scene:
 
 
 def settle(scene: Scene, seconds: float = 30) -> None:
-    """Until every viewer shows the screen and says so."""
+    """Run until every viewer shows exactly the screen."""
     end = scene.now + seconds
     while scene.now < end:
         scene.run(0.01)
@@ -73,7 +73,7 @@ def settle(scene: Scene, seconds: float = 30) -> None:
 
 
 def error_of(viewer: Viewer, scene: Scene) -> float:
-    """Root mean square of what differs, 0 to 255."""
+    """Return the root mean square of the differences, 0 to 255."""
     mine, theirs = viewer.target.pixels, scene.producer.pixels
     return float(np.sqrt(np.mean((mine[..., :3].astype(float) - theirs[..., :3]) ** 2)))
 
@@ -149,7 +149,7 @@ def test_a_viewer_reports_exact_only_when_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_whole_is_only_claimed_for_a_whole_picture(seed: int) -> None:
-    """Also without photos: the last of several repairs is used only if those before it were."""
+    """The last of several repairs needs those before it, without photos too."""
     rng = np.random.default_rng(seed)
     scene = Scene()
     scene.producer.set_mode(320, 240)

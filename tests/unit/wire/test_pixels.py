@@ -20,7 +20,7 @@ def form(picture):
 
 
 def shown(picture):
-    """What counts of it."""
+    """Return the bytes without the X of each pixel."""
     return picture[..., :3]
 
 
@@ -88,7 +88,7 @@ def test_all_that_differs_is_in_the_rectangles_and_their_edges_differ(made):
 @given(pictures)
 @settings(max_examples=150, deadline=None)
 def test_nothing_that_was_not_asked_for_is_found(made):
-    """Whoever asks for some tiles does not know that others went with them."""
+    """A difference outside the requested rectangles is not found."""
     picture, rng = made
     height, width, _ = picture.shape
     before = picture.copy()

@@ -74,7 +74,7 @@ def test_predicted_pixels_equal_the_model(
 def test_numbered_pixels_equal_the_model(
     seed: int, width: int, height: int, channels: int, count: int, table: bool
 ) -> None:
-    """Numbers that no colour has are the first colour's."""
+    """A number without a colour means the first colour."""
     rng = np.random.default_rng(seed)
     colours = rng.integers(0, 256, (count, channels), np.uint8)
     bits = 8 if table else next(n for n in (1, 2, 4, 8) if count <= 1 << n)
@@ -113,7 +113,7 @@ def test_fill_covers_its_rectangle_only(pixel: int) -> None:
 def test_packed_pictures_have_the_residuals_of_the_model(
     seed: int, width: int, height: int, pixel: int, kind: str
 ) -> None:
-    """The encoder's loops too: what it packs, the model restores."""
+    """The model restores what the encoder packs."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width]
     picture = np.zeros((height, width, pixel), np.uint8)

@@ -38,7 +38,7 @@ from kju.wire.sequence import MAX_INPUTS
 
 
 def draw(scene: Scene, rng: np.random.Generator) -> None:
-    """Something happens on the screen."""
+    """Draw something on the screen."""
     mode = scene.producer.mode
     pixels = scene.producer.pixels.copy()
     what = rng.integers(4)
@@ -103,7 +103,7 @@ def test_a_viewer_ends_equal(name: str, sealed: bool) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_scroll_under_a_pointer_is_a_move_and_little_else(seed: int) -> None:
-    """The pointer stands still, so that what has moved is not what was there before."""
+    """The pointer does not move, so the moved area is not the old one."""
     rng = np.random.default_rng(seed)
     scene = Scene(capacity=400 * 300 * 4)
     scene.producer.set_mode(400, 300)
@@ -121,7 +121,7 @@ def test_a_scroll_under_a_pointer_is_a_move_and_little_else(seed: int) -> None:
 
 
 def test_large_tiles_do_not_make_later_segments_small() -> None:
-    """How much fits is told by what came last; it is soon known again."""
+    """The number of tiles is guessed from the last segment, and soon right again."""
     rng = np.random.default_rng(3)
     scene = Scene(capacity=640 * 480 * 4)
     scene.producer.set_mode(640, 480)
@@ -222,7 +222,7 @@ def test_memory_for_a_stopped_viewer_does_not_grow() -> None:
 
 @dataclass
 class Losing(Link):
-    """A link that loses as many messages as it is told to, and remembers what it was given."""
+    """A link that loses a number of messages, and remembers all of them."""
 
     loses: int = 0
     given: list[messages.WireMessage] = field(default_factory=list)
@@ -237,7 +237,7 @@ class Losing(Link):
 
 
 def far(delay: float = 0.05) -> tuple[Scene, Viewer, Losing, Losing]:
-    """A screen whose viewer is far, after enough drawings for its round trip to be known."""
+    """Return a scene with a distant viewer whose round trip is known."""
     scene, down, up = Scene(), Losing(delay=delay), Losing(delay=delay)
     scene.producer.set_mode(320, 240)
     viewer = scene.view(down, up)
@@ -255,7 +255,7 @@ def square(scene: Scene, number: int, side: int = 8) -> None:
 
 
 def shown_after(scene: Scene, viewer: Viewer) -> float:
-    """Seconds until the viewer shows the screen."""
+    """Return the seconds until the viewer shows the screen."""
     began = scene.now
     while not viewer.shows(scene.producer):
         scene.run(0.001)
@@ -337,7 +337,7 @@ def test_a_viewer_that_has_stopped_is_not_asked_often() -> None:
 
 def test_a_link_that_is_full_carries_no_questions() -> None:
     class Full(Losing):
-        """Of 125,000 bytes a second."""
+        """A link of 125,000 bytes a second."""
 
         free = 0.0
 
@@ -482,7 +482,7 @@ def test_a_viewer_that_cannot_read_what_is_sent_is_refused() -> None:
     scene = Scene()
     viewer = scene.view(codecs=["raw"])
     scene.run(0.01)
-    assert "reads raw, the sender sends zstd" in viewer.receiver.reason
+    assert "uses the codec zstd, the viewer supports raw" in viewer.receiver.reason
 
 
 def test_too_many_inputs_end_the_session() -> None:
@@ -532,7 +532,7 @@ def test_a_challenge_is_answered(proof: bytes) -> None:
 
 
 def test_a_viewer_that_proves_itself_wants_a_sender_that_does() -> None:
-    """Somebody between them could answer, and let in whoever says hello."""
+    """An attacker between them could answer, and admit any viewer."""
     scene = Scene()
     viewer = scene.view(prove=Proves())
     scene.run(0.01)
@@ -549,7 +549,7 @@ NOBODYS = [
 
 @pytest.mark.parametrize("lie", NOBODYS, ids=lambda m: type(m).__name__)
 def test_forged_messages_before_the_proof_do_not_end_the_session(lie: messages.FromSender) -> None:
-    """A router can say anything in the sender's name as long as nothing is sealed."""
+    """Before messages are sealed, a router can send any message in the sender's name."""
     scene = Scene(admit=asks)
     scene.producer.set_mode(64, 48)
     viewer = scene.view(prove=Proves())
@@ -847,7 +847,7 @@ def lossy(*shown: messages.Photo) -> messages.LossySegment:
         (lossy(messages.Photo(49, 0, 16, 16, PHOTO)), "outside the picture"),
         (lossy(messages.Photo(0, 33, 16, 16, PHOTO)), "outside the picture"),
         (lossy(messages.Photo(16383, 16383, 16384, 16384, PHOTO)), "outside the picture"),
-        (lossy(*[messages.Photo(0, 0, 64, 48, PHOTO)] * 256), "says 16x16"),
+        (lossy(*[messages.Photo(0, 0, 64, 48, PHOTO)] * 256), "has a JPEG of 16x16"),
         (lossy(messages.Photo(0, 0, 16, 16, PHOTO), messages.Photo(0, 0, 8, 8, b"x")), "begin"),
         (messages.LossySegment(2, 0, 5, 1, 1, 9, b"12345678"), "its segment 9"),
     ],
@@ -919,7 +919,7 @@ def test_a_bomb_is_not_unpacked() -> None:
         viewer = Scene().view()
         for step in OPENED:
             viewer.receiver.receive(step, 0.0)
-        with pytest.raises(PeerError, match="says 67108864"):
+        with pytest.raises(PeerError, match="frame has size 67108864"):
             viewer.receiver.receive(messages.Segment(2, 0, 5, 1, 1, size, bomb), 0.0)
 
 

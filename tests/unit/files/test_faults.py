@@ -101,7 +101,7 @@ def with_disks() -> Path:
     return folder
 
 
-def test_a_killed_rm_leaves_nothing_to_the_next_machine_of_its_name(
+def test_a_killed_rm_leaves_nothing_for_the_next_machine_of_its_name(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, killed = with_disks(), []
@@ -119,7 +119,7 @@ def test_a_killed_rm_leaves_nothing_to_the_next_machine_of_its_name(
     assert store.names() == []
 
 
-def test_a_killed_create_leaves_nothing_to_the_next_machine_of_its_name(
+def test_a_killed_create_leaves_nothing_for_the_next_machine_of_its_name(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed = []
@@ -247,9 +247,7 @@ def test_files_that_belong_together_without_hard_links(
     assert (root / "own" / "key").read_bytes() == b"new key"
 
 
-def test_a_copy_that_is_put_back_has_its_permissions(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_restored_copy_has_its_permissions(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EPERM, "no hard links")
 

@@ -138,8 +138,10 @@ def test_events_of_a_sender_cannot_pose_as_the_mirrors() -> None:
     """Send forged ends and clients, escapes in names and keys, and more events than the limit."""
     forged = [
         messages.MachineEvent("ending", b'{"reason": "\\u001b[31mit is over", "asked": true}'),
-        messages.MachineEvent("client-came", b'{"client": 1, "\\u001b]0;x": 1, "name": "eve"}'),
-        messages.MachineEvent("\x1b[2Jclient-came", b"{}"),
+        messages.MachineEvent(
+            "client-connected", b'{"client": 1, "\\u001b]0;x": 1, "name": "eve"}'
+        ),
+        messages.MachineEvent("\x1b[2Jclient-connected", b"{}"),
         messages.MachineEvent("mode", b"[" * 16_000),
         messages.MachineEvent("mode", b'{"width": 1%s}' % (b"0" * 400)),
         *[messages.MachineEvent("reset", b"{}")] * 150,
@@ -154,10 +156,10 @@ def test_events_of_a_sender_cannot_pose_as_the_mirrors() -> None:
                     break
         names = [event.name for event in seen]
         own = [name for name in names if not name.startswith("remote-")]
-        assert set(own) <= {"started", "client-came", "client-went", "mode", "link"}
+        assert set(own) <= {"started", "client-connected", "client-disconnected", "mode", "link"}
         told = {event.name: event.data for event in seen if event.name.startswith("remote-")}
         assert told["remote-ending"] == {"reason": "\x1b[31mit is over", "asked": True}
-        assert told["remote-client-came"] == {"client": 1, "name": "eve"}
+        assert told["remote-client-connected"] == {"client": 1, "name": "eve"}
         # Events over the limit are dropped, and the mirror still runs.
         with (
             pytest.raises(WaitTimeoutError),

@@ -129,7 +129,7 @@ def test_run_screenshot_and_stop_a_machine(invaders, folder):
     assert json.loads(kju("info", "--json").stdout)["name"] == invaders
     events = kju("events").stdout
     assert b"started" in events and b"client-" not in events
-    assert b"client-went" in kju("events", "--all").stdout
+    assert b"client-disconnected" in kju("events", "--all").stdout
     kju("key", "a", "--machine", invaders)
 
     kju("stop", "--now", invaders)

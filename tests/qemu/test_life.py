@@ -100,7 +100,7 @@ def test_events_are_numbered_and_can_be_read_again(machine: kju.Machine) -> None
         assert abs(first.time - time.time()) < 600
         seen = [first, *(next(events) for _ in range(4))]
         assert [event.sequence for event in seen] == [1, 2, 3, 4, 5]
-        came = next(event for event in seen if event.name == "client-came")
+        came = next(event for event in seen if event.name == "client-connected")
         assert came.data["pid"] == os.getpid() and came.data["role"] == "control"
         with viewer.events(since=3, timeout=60) as later:
             assert next(later) == seen[3]

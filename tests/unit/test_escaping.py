@@ -130,7 +130,7 @@ def test_doctor_prints_plain_lines(
 # ---- events of a sender
 
 
-@pytest.mark.parametrize("name", ["ending", "client-came", "started", "panicked", "mode"])
+@pytest.mark.parametrize("name", ["ending", "client-connected", "started", "panicked", "mode"])
 def test_a_senders_event_is_marked_as_remote(name: str) -> None:
     """A program that waits for an event of its machine is not misled."""
     told = from_remote(name, b'{"reason": "because"}')

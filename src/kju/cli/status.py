@@ -248,13 +248,13 @@ def without_visits(events: Iterable[Event]) -> Iterator[Event]:
     visits: dict[int, Event] = {}
     for event in events:
         client = event.data.get("client", 0)
-        if event.name == "client-came" and event.data.get("name") in names:
+        if event.name == "client-connected" and event.data.get("name") in names:
             visits[client] = event
             continue
         for number, arrival in list(visits.items()):
             if event.time - arrival.time >= _SHORT_VISIT:
                 yield visits.pop(number)
-        if event.name == "client-went" and visits.pop(client, None) is not None:
+        if event.name == "client-disconnected" and visits.pop(client, None) is not None:
             continue
         yield event
     yield from (each for each in visits.values() if each.data.get("pid") != os.getpid())

@@ -10,7 +10,7 @@
 | ``panicked`` | ``action``, and ``info`` if the guest sent any |
 | ``disk-error`` | ``device``, ``operation``, ``reason``, ``full``, ``action`` |
 | ``mode`` | ``console``, ``width``, ``height``, ``epoch`` |
-| ``client-came``, ``client-went`` | ``client`` (a number), ``pid``, ``name``, ``role`` |
+| ``client-connected``, ``client-disconnected`` | ``client`` (number), ``pid``, ``name``, ``role`` |
 | ``snapshot-saved``, ``snapshot-loaded``, ``snapshot-removed`` | ``tag`` |
 | ``link`` | ``up``, ``reason``: of a mirror |
 | ``ending`` | ``reason``, ``asked``, ``status`` |
@@ -157,8 +157,8 @@ _REMOTE: dict[str, tuple[str, ...]] = {
     "panicked": ("action", "info"),
     "disk-error": ("device", "operation", "reason", "full", "action"),
     "mode": ("console", "width", "height", "epoch"),
-    "client-came": ("client", "pid", "name", "role"),
-    "client-went": ("client", "pid", "name", "role"),
+    "client-connected": ("client", "pid", "name", "role"),
+    "client-disconnected": ("client", "pid", "name", "role"),
     "snapshot-saved": ("tag",),
     "snapshot-loaded": ("tag",),
     "snapshot-removed": ("tag",),

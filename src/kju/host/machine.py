@@ -186,13 +186,13 @@ class HostedMachine:
 
     def greet(self, client: Client) -> None:
         """Announce a client that has sent its greeting."""
-        self.emulator.events.happen("client-came", _client_data(client))
+        self.emulator.events.happen("client-connected", _client_data(client))
 
     def release_client(self, client: Client) -> None:
         """Release everything that a client held; end the machine if it was the launcher."""
         self.emulator.events.leave(client)
         if client.side.role is not None:
-            self.emulator.events.happen("client-went", _client_data(client))
+            self.emulator.events.happen("client-disconnected", _client_data(client))
         self.emulator.leave(client)
         for console in self.emulator.consoles:
             console.detach(client)

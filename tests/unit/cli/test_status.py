@@ -9,11 +9,11 @@ from kju.client.requests import Event, client_name
 
 
 def came(number: int, time: float, client: int, name: str = "kju", pid: int = 1) -> Event:
-    return Event(number, time, "client-came", {"client": client, "name": name, "pid": pid})
+    return Event(number, time, "client-connected", {"client": client, "name": name, "pid": pid})
 
 
 def went(number: int, time: float, client: int, name: str = "kju") -> Event:
-    return Event(number, time, "client-went", {"client": client, "name": name})
+    return Event(number, time, "client-disconnected", {"client": client, "name": name})
 
 
 def shown(*events: Event) -> list[int]:

@@ -56,12 +56,12 @@ def test_subscriber_that_leaves_during_an_event_disturbs_no_other() -> None:
     class Goes(Subscriber):
         def send(self, message: Any) -> None:
             events.leave(self)
-            events.happen("client-went")
+            events.happen("client-disconnected")
 
     events.subscribe(Goes(), -1)
     events.subscribe(other, -1)
     events.happen("paused")
-    assert [(h.sequence, h.event) for h in other.got] == [(1, "paused"), (2, "client-went")]
+    assert [(h.sequence, h.event) for h in other.got] == [(1, "paused"), (2, "client-disconnected")]
 
 
 def test_subscriber_that_leaves_during_past_events_receives_no_more() -> None:
@@ -71,7 +71,7 @@ def test_subscriber_that_leaves_during_past_events_receives_no_more() -> None:
         def send(self, message: Any) -> None:
             super().send(message)
             events.leave(self)
-            events.happen("client-went")
+            events.happen("client-disconnected")
 
     goes = Goes()
     events.subscribe(other, -1)

@@ -1,4 +1,4 @@
-"""The thread that sleeps for all who wait, on a surface in a bytearray."""
+"""The thread that sleeps for all waiters, on a surface in a bytearray."""
 
 import threading
 
@@ -43,15 +43,15 @@ def test_all_are_called_when_the_state_moves(producer):
     assert all(w.called.wait(30) for w in waiters)
 
 
-def test_one_who_is_late_is_called_at_once(producer):
-    """The thread sleeps on what another has seen, and would not look for half a second."""
+def test_late_waiter_is_called_at_once(producer):
+    """The thread sleeps on another waiter's version, and would not check for half a second."""
     notifier = Notifier()
     Waiter(notifier, producer.reader)
     late = Waiter(notifier, producer.reader, version=producer.version - 1)
     assert late.called.is_set()
 
 
-def test_waiters_that_nobody_removes_do_not_keep_the_thread(producer, monkeypatch):
+def test_abandoned_waiters_do_not_keep_the_thread(producer, monkeypatch):
     monkeypatch.setattr(notifier_module, "_ABANDONED_SECONDS", 0.01)
     before = set(threading.enumerate())
     notifier = Notifier()
@@ -65,7 +65,7 @@ def test_waiters_that_nobody_removes_do_not_keep_the_thread(producer, monkeypatc
     assert late.called.wait(30)
 
 
-def test_one_who_went_is_not_called(producer):
+def test_removed_waiter_is_not_called(producer):
     notifier = Notifier()
     gone, stays = Waiter(notifier, producer.reader), Waiter(notifier, producer.reader)
     notifier.remove(gone.number)

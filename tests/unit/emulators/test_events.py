@@ -1,4 +1,4 @@
-"""A machine's events: numbered, kept, bounded, told."""
+"""A machine's events: numbered, stored up to a limit, and delivered to subscribers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Subscriber:
         return [happened.sequence for happened in self.got]
 
 
-def test_who_subscribes_is_told_from_then_on() -> None:
+def test_subscriber_receives_later_events() -> None:
     events, late = MachineEvents(), Subscriber()
     events.happen("started")
     events.subscribe(late, -1)
@@ -38,7 +38,7 @@ def test_who_subscribes_is_told_from_then_on() -> None:
     assert [(h.sequence, h.event) for h in late.got] == [(2, "paused")]
 
 
-def test_the_last_can_be_had_again_and_nothing_twice() -> None:
+def test_latest_events_are_replayed_once() -> None:
     events, everything, some = MachineEvents(), Subscriber(), Subscriber()
     for _ in range(HISTORY + 10):
         events.happen("reset")
@@ -50,7 +50,7 @@ def test_the_last_can_be_had_again_and_nothing_twice() -> None:
     assert some.numbers == [HISTORY + 9, HISTORY + 10, HISTORY + 11]
 
 
-def test_one_that_goes_while_it_is_told_confuses_nobody() -> None:
+def test_subscriber_that_leaves_in_a_callback_disturbs_no_other() -> None:
     events, other = MachineEvents(), Subscriber()
 
     class Goes(Subscriber):
@@ -64,7 +64,7 @@ def test_one_that_goes_while_it_is_told_confuses_nobody() -> None:
     assert [(h.sequence, h.event) for h in other.got] == [(1, "paused"), (2, "client-went")]
 
 
-def test_one_that_goes_while_it_is_told_the_past_has_gone() -> None:
+def test_subscriber_that_leaves_during_the_replay_is_removed() -> None:
     events, other = MachineEvents(), Subscriber()
 
     class Goes(Subscriber):
@@ -83,7 +83,7 @@ def test_one_that_goes_while_it_is_told_the_past_has_gone() -> None:
     assert other.numbers == [1, 2, 3, 4, 5]
 
 
-def test_data_is_short_and_plain() -> None:
+def test_data_is_limited_in_size_and_type() -> None:
     events, one = MachineEvents(), Subscriber()
     events.subscribe(one, -1)
     events.happen("panicked", {"info": {"a": "x" * 9999}, "action": "y" * 9999, "n": 3})
@@ -92,7 +92,7 @@ def test_data_is_short_and_plain() -> None:
 
 
 @pytest.mark.parametrize("bad", ["\ud800", "a\udfff", float("nan"), float("inf"), -1e999, 1 << 64])
-def test_an_event_that_cannot_be_encoded_does_not_silence_those_after_it(bad: object) -> None:
+def test_event_that_cannot_be_encoded_does_not_stop_later_ones(bad: object) -> None:
     events, one, late = MachineEvents(), Subscriber(), Subscriber()
     events.subscribe(one, -1)
     found = from_remote("reset", json.dumps({"reason": bad, "guest": True}).encode())
@@ -105,7 +105,7 @@ def test_an_event_that_cannot_be_encoded_does_not_silence_those_after_it(bad: ob
     json.dumps([happened.data for happened in late.got], allow_nan=False)
 
 
-def test_an_error_of_one_subscriber_keeps_no_event_from_others() -> None:
+def test_error_of_one_subscriber_does_not_affect_others() -> None:
     events, other = MachineEvents(), Subscriber()
 
     class Fails(Subscriber):
@@ -137,7 +137,9 @@ def test_an_error_of_one_subscriber_keeps_no_event_from_others() -> None:
         ("JOB_STATUS_CHANGE", {}, None),
     ],
 )  # fmt: skip
-def test_qemus_events_are_ours(name: str, data: dict[str, Any], ours: object) -> None:
+def test_qemus_events_become_events_of_the_machine(
+    name: str, data: dict[str, Any], ours: object
+) -> None:
     assert from_qmp(name, data) == ours
 
 

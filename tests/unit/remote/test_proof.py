@@ -24,12 +24,12 @@ pytest.importorskip("cryptography")
 
 
 def key_of(trust: Trust, stem: str = "host") -> str:
-    """The fingerprint of a certificate in this folder."""
+    """Return the fingerprint of a certificate in this folder."""
     return certificates.fingerprint(certificates.read((trust.folder / f"{stem}.pem").read_bytes()))
 
 
 def another_host(lab: Trust, tmp_path: Path, name: str = "host2", kind: str = "host") -> Trust:
-    """Another computer with a certificate of the same authority, which lets ann in too."""
+    """Make another computer with a certificate of the same authority, which admits ann too."""
     made = Trust(tmp_path / name)
     bundle = lab.host_bundle(name, [name], kind)  # type: ignore[arg-type]
     assert made.take_bundle(bundle) == (name, kind)
@@ -38,7 +38,7 @@ def another_host(lab: Trust, tmp_path: Path, name: str = "host2", kind: str = "h
 
 
 def mirror(prover: Prover, sender: Trust) -> str:
-    """One session of a mirror; returns who the sender has proved to be."""
+    """Run one session of a mirror; return the proved name of the sender."""
     prove = prover()
     hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     admission = asked(sender, hello)
@@ -107,7 +107,7 @@ def test_senders_are_known_for_each_screen(lab: Trust, tmp_path: Path) -> None:
 def test_of_two_first_sessions_at_the_same_time_one_sender_is_accepted(
     lab: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other mirror remembers its sender after this one has looked, and before it remembers."""
+    """The other mirror records its sender between this one's check and its record."""
     ann, other = home(lab, "ann", tmp_path), another_host(lab, tmp_path)
     change = key_lists.change_list
 
@@ -189,7 +189,7 @@ def test_a_router_and_a_host_can_be_on_one_computer(lab: Trust) -> None:
     assert key_of(lab) != key_of(lab, "router")
 
 
-# ---- until when ----
+# ---- the end of acceptance ----
 
 
 def test_a_removed_users_old_key_stays_invalid(lab: Trust, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_removed_users_old_key_stays_invalid(lab: Trust, tmp_path: Path) -> No
 
 
 def test_a_key_that_was_never_seen_here_is_denied_with_its_user(lab: Trust, tmp_path: Path) -> None:
-    """On a second host there are no users' certificates: the day of the removal counts."""
+    """A second host has no users' certificates: there the day of the removal counts."""
     start = datetime.datetime.now(datetime.UTC)
     second = another_host(lab, tmp_path)
     old = home(lab, "ann", tmp_path)
@@ -313,7 +313,7 @@ def test_a_session_is_over_when_its_senders_certificate_is(lab: Trust, tmp_path:
         prove.check()
 
 
-# ---- the greeting itself ----
+# ---- the hello ----
 
 
 def extended(raw: bytes, field: bytes) -> bytes:
@@ -326,7 +326,7 @@ def extended(raw: bytes, field: bytes) -> bytes:
 def test_a_field_that_one_side_does_not_know_is_covered(
     lab: Trust, tmp_path: Path, end: str
 ) -> None:
-    """Changed on its way it is noticed; as it was it is no hindrance."""
+    """A change on the way is noticed; an unchanged extra field is accepted."""
     prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
     hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     sent = extended(encode(hello), b"\x01")

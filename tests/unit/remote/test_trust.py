@@ -54,7 +54,7 @@ def test_a_host_may_have_another_certificate_and_so_may_another_host(
 def test_the_authority_beside_a_bundle_is_read_as_the_other_files(
     lab: Trust, tmp_path: Path
 ) -> None:
-    """A pipe in its place is refused, not waited for; so is another user's file."""
+    """A pipe in its place is rejected without a wait; so is another user's file."""
     data, other = lab.user_bundle("eve"), Trust(tmp_path / "other")
     other.folder.mkdir(mode=0o700)
     authority = other.folder / "authority.pem"
@@ -94,7 +94,7 @@ def test_a_user_of_another_authority_is_refused(lab: Trust, tmp_path: Path) -> N
     other.make_authority("another")
     other.make_host("host1", [])
     other.make_user("ann")
-    # The sender is of the other's authority too, as far as this viewer knows.
+    # For this viewer the sender is of the other authority too.
     stranger = home(other, "ann", tmp_path)
     with pytest.raises(PeerError, match="proof is not valid: the certificate is from another"):
         greet(lab, stranger)
@@ -103,7 +103,7 @@ def test_a_user_of_another_authority_is_refused(lab: Trust, tmp_path: Path) -> N
         greet(lab, stranger)
 
 
-def test_one_user_is_not_another(lab: Trust, tmp_path: Path) -> None:
+def test_certificate_of_one_user_does_not_prove_another(lab: Trust, tmp_path: Path) -> None:
     vic = home(lab, "vic", tmp_path)
     for suffix in ("pem", "key"):
         (vic.folder / f"user-vic.{suffix}").rename(vic.folder / f"user-ann.{suffix}")
@@ -112,7 +112,9 @@ def test_one_user_is_not_another(lab: Trust, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("days", "why"), [(-400, "has expired"), (400, "clock")])
-def test_a_certificate_has_its_days(lab: Trust, tmp_path: Path, days: int, why: str) -> None:
+def test_certificate_is_valid_within_its_days(
+    lab: Trust, tmp_path: Path, days: int, why: str
+) -> None:
     then = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
     Trust(lab.folder, lambda: then).make_user("old")
     lab.set_role("old", "view")
@@ -120,7 +122,7 @@ def test_a_certificate_has_its_days(lab: Trust, tmp_path: Path, days: int, why: 
         greet(lab, home(lab, "old", tmp_path), "old")
 
 
-def test_a_proof_is_worth_nothing_in_another_session(lab: Trust, tmp_path: Path) -> None:
+def test_proof_is_invalid_in_another_session(lab: Trust, tmp_path: Path) -> None:
     ann = home(lab, "ann", tmp_path)
     prove = Prover(ann, "ann", NAME)()
     hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
@@ -137,7 +139,7 @@ def test_a_proof_is_worth_nothing_in_another_session(lab: Trust, tmp_path: Path)
 
 
 def test_a_greeting_is_for_one_screen(lab: Trust, tmp_path: Path) -> None:
-    """Whoever carries it cannot lead a viewer to another screen of the same host."""
+    """A router cannot redirect a viewer to another screen of the same host."""
     prove = Prover(home(lab, "ann", tmp_path), "ann", "lab/host1/another")()
     hello = SessionHello(1, "control", ["zstd"], 1000, "ann", prove.key)
     admission = asked(lab, hello)
@@ -147,7 +149,7 @@ def test_a_greeting_is_for_one_screen(lab: Trust, tmp_path: Path) -> None:
 
 
 def test_a_sender_signs_its_messages(lab: Trust, tmp_path: Path) -> None:
-    """Another host signs the same words itself: the viewer believes that, and nobody follows."""
+    """Another host signs the same text itself: the viewer accepts that, but cannot go on."""
     other = Trust(tmp_path / "other")
     other.take_bundle(lab.host_bundle("host2", ["host2"]))
     prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
@@ -195,7 +197,7 @@ def test_invalid_names_change_nothing(lab: Trust, names: list[str]) -> None:
     [{"role": "view"}, {"codecs": ["raw"]}, {"audience": True}, {"key": os.urandom(32)}],
     ids=lambda c: next(iter(c)),
 )
-def test_a_hello_that_was_changed_on_its_way_is_noticed(
+def test_hello_that_was_changed_on_the_way_is_rejected(
     lab: Trust, tmp_path: Path, change: dict[str, object]
 ) -> None:
     prove = Prover(home(lab, "ann", tmp_path), "ann", NAME)()
@@ -219,7 +221,7 @@ def test_an_invalid_public_key_is_refused(lab: Trust, key: bytes, why: str) -> N
         asked(lab, SessionHello(1, "control", ["zstd"], 1000, "ann", key))
 
 
-def test_a_users_certificate_makes_no_sender(lab: Trust, tmp_path: Path) -> None:
+def test_users_certificate_does_not_prove_a_sender(lab: Trust, tmp_path: Path) -> None:
     ann, vic = home(lab, "ann", tmp_path), home(lab, "vic", tmp_path)
     for suffix in ("pem", "key"):
         (vic.folder / f"user-vic.{suffix}").rename(vic.folder / f"host.{suffix}")
@@ -234,7 +236,7 @@ def test_a_users_certificate_makes_no_sender(lab: Trust, tmp_path: Path) -> None
         greet(lab, ann)
 
 
-def test_a_sender_that_is_another_gets_no_proof(lab: Trust, tmp_path: Path) -> None:
+def test_other_sender_gets_no_proof(lab: Trust, tmp_path: Path) -> None:
     ann = home(lab, "ann", tmp_path)
     with pytest.raises(PeerError, match="sender's proof is not valid"):
         greet(lab, ann, change=lambda c: Challenge(os.urandom(32), c.proof))

@@ -1,4 +1,4 @@
-"""Machines that are kept: folders and files, without a QEMU."""
+"""Defined machines: their folders and files, without QEMU."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def info(path: Path) -> str:
     return done.stdout.decode()
 
 
-def test_one_from_create_to_rm(folder: Path, image: Path) -> None:
+def test_machine_is_created_listed_and_removed(folder: Path, image: Path) -> None:
     made = defining.create("web", Definition(image=str(image), cpus=2), "3M")
     assert defined.names() == ["web"] and made.folder == folder / "web"
     assert made.definition == Definition(name="web", image=str(image), disks=["disk.qcow2"], cpus=2)
@@ -86,7 +86,7 @@ def test_a_definition_is_a_launch(image: Path, tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_what_cannot_be_kept_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+def test_failed_create_leaves_nothing(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^the image .*none.iso cannot be read"):
         api.define("web", tmp_path / "none.iso")
     with pytest.raises(UsageError, match=r"^memory: '1X' is not an amount"):
@@ -98,7 +98,7 @@ def test_what_cannot_be_kept_leaves_nothing(folder: Path, tmp_path: Path) -> Non
     assert [path.name for path in folder.iterdir()] == [".lock"]
 
 
-def test_what_a_killed_create_left_is_taken_over(folder: Path) -> None:
+def test_next_create_takes_over_the_files_of_a_killed_one(folder: Path) -> None:
     (folder / ".new-web").mkdir(parents=True)
     (folder / ".new-web" / "disk.qcow2").touch()
     assert defined.names() == []
@@ -132,7 +132,7 @@ def test_a_missing_disk_is_named_with_its_line(
     assert (caught.value.line, caught.value.key) == (line, key)
 
 
-def test_a_clone_lies_over_its_base(folder: Path, image: Path) -> None:
+def test_clones_disk_is_an_overlay_of_its_base(folder: Path, image: Path) -> None:
     iso = image.with_name("x.iso")
     iso.write_bytes(b"disc")
     defining.create("base", Definition(image=str(image), disks=[str(iso)]), "1M")
@@ -158,7 +158,7 @@ def test_a_clone_lies_over_its_base(folder: Path, image: Path) -> None:
         defining.remove(name)
 
 
-def test_what_runs_is_neither_cloned_nor_removed(folder: Path) -> None:
+def test_running_machine_is_neither_cloned_nor_removed(folder: Path) -> None:
     defining.create("web", Definition(), "1M")
     claim = claims.claim("web")
     try:
@@ -170,13 +170,13 @@ def test_what_runs_is_neither_cloned_nor_removed(folder: Path) -> None:
     assert defined.names() == ["web"]
 
 
-def test_rm_takes_a_definition_that_is_not_right(folder: Path) -> None:
+def test_rm_removes_a_machine_with_an_invalid_definition(folder: Path) -> None:
     defining.create("web", Definition())
     (folder / "web" / "machine.toml").write_text("=")
     assert defining.remove("web") == []
 
 
-def test_without_qemu_img_it_is_said_how_to_have_it(
+def test_error_without_qemu_img_names_its_package(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     monkeypatch.setenv("PATH", os.devnull)
@@ -185,7 +185,7 @@ def test_without_qemu_img_it_is_said_how_to_have_it(
 
 
 @pytest.mark.parametrize("text", ["=", "", "cpus = 'a typo'\nbase = 'base'\n"])
-def test_an_editor_cannot_lose_a_clone(folder: Path, image: Path, text: str) -> None:
+def test_edit_cannot_lose_a_clone(folder: Path, image: Path, text: str) -> None:
     defining.create("base", Definition(image=str(image)), "1M")
     defining.create("other", Definition(), "1M")
     defining.clone("base", "leaf")
@@ -196,14 +196,14 @@ def test_an_editor_cannot_lose_a_clone(folder: Path, image: Path, text: str) -> 
     with pytest.raises(ConflictError, match=r"clones \(leaf\)"):
         api.start("base")
     assert clones_of("other") == []
-    # A disk that lies over nothing any more is no clone's.
+    # A disk without a backing file is not a clone's.
     for disk in file.parent.glob("*.qcow2"):
         disk.unlink()
     file.write_text("")
     assert clones_of("base") == []
 
 
-def test_a_disk_that_cannot_be_read_lies_over_nothing(tmp_path: Path, image: Path) -> None:
+def test_unreadable_disk_is_not_an_overlay(tmp_path: Path, image: Path) -> None:
     head = b"QFI\xfb\0\0\0\3"
     for data in (b"", head, head + b"\xff" * 12, head + b"\xff" * 8 + b"\0\0\0\4", b"x" * 99,
                  head + bytes(7) + b"\x14\0\0\0\4a\0bc"):  # fmt: skip
@@ -214,7 +214,9 @@ def test_a_disk_that_cannot_be_read_lies_over_nothing(tmp_path: Path, image: Pat
 
 @pytest.mark.parametrize("kind", ["qcow2", "qcow", "qed"])
 @pytest.mark.parametrize("name", ["{}", "file:{}", "../base/disk.qcow2", "json:{{}}"])
-def test_what_lies_over_a_base_is_seen_as_qemu_sees_it(folder: Path, kind: str, name: str) -> None:
+def test_overlays_of_a_base_are_found_as_qemu_finds_them(
+    folder: Path, kind: str, name: str
+) -> None:
     defining.create("base", Definition(), "1M")
     defining.create("leaf", Definition())
     disk = definitions_folder() / "base" / "disk.qcow2"
@@ -230,7 +232,7 @@ def test_what_lies_over_a_base_is_seen_as_qemu_sees_it(folder: Path, kind: str, 
         assert clones_of("base") == ["leaf"]
 
 
-def test_a_clone_that_waited_sees_that_its_base_was_started(folder: Path) -> None:
+def test_clone_that_waited_finds_its_base_running(folder: Path) -> None:
     defining.create("base", Definition(), "1M")
     with ThreadPoolExecutor() as pool:
         with exclusive():
@@ -243,7 +245,7 @@ def test_a_clone_that_waited_sees_that_its_base_was_started(folder: Path) -> Non
     assert defined.names() == ["base"]
 
 
-def test_of_a_clone_and_a_start_at_once_one_is_refused(folder: Path) -> None:
+def test_concurrent_clone_and_start_reject_one(folder: Path) -> None:
     defining.create("base", Definition(), "1M")
     both = threading.Barrier(2)
 
@@ -273,7 +275,7 @@ def test_of_a_clone_and_a_start_at_once_one_is_refused(folder: Path) -> None:
             defining.remove("leaf")
 
 
-def test_what_is_removed_before_it_runs_is_not_started(folder: Path) -> None:
+def test_machine_removed_before_its_start_is_not_started(folder: Path) -> None:
     defining.create("web", Definition(), "1M")
     request = launch_request(defined.read("web"), detach=True, client="")
     defining.remove("web")
@@ -281,7 +283,7 @@ def test_what_is_removed_before_it_runs_is_not_started(folder: Path) -> None:
         confirm(request)
 
 
-def test_a_definition_over_the_limit_is_named_and_holds_up_no_other(folder: Path) -> None:
+def test_oversized_definition_is_named_and_does_not_block_others(folder: Path) -> None:
     defining.create("huge", Definition())
     defining.create("web", Definition())
     (folder / "huge" / DEFINITION_FILE).write_bytes(b"#" * (defined.MAX_BYTES + 1))
@@ -301,7 +303,7 @@ def test_rm_refuses_a_folder_with_other_files(folder: Path) -> None:
     assert defined.names() == ["web"] and (folder / "web" / "notes.txt").read_text() == "keep"
     for name in ("notes.txt", "backup.qcow2"):
         (folder / "web" / name).unlink()
-    # What editors and killed commands leave does not hold it up.
+    # Files of editors and killed commands do not block it.
     for name in (
         "machine.toml.edited~",
         ".machine.toml.edited.swp",
@@ -324,7 +326,7 @@ def test_rm_takes_disks_and_snapshots_in_the_folder(folder: Path, tmp_path: Path
     assert [path.name for path in folder.iterdir()] == [".lock"]
 
 
-def test_what_a_failed_rm_left_is_removed_later(folder: Path) -> None:
+def test_files_of_a_failed_rm_are_removed_later(folder: Path) -> None:
     defining.create("other", Definition())
     (folder / ".removed-web" / "snapshots" / "a").mkdir(parents=True)
     for name in ("machine.toml", "leaf.qcow2", "old.raw", "snapshots/a/screen.png"):

@@ -1,4 +1,4 @@
-"""A machine's file: what is taken, and that an error names file, line and key."""
+"""A machine's file: valid texts, and errors that name file, line and key."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ lines = 1
 """
 
 
-def test_a_whole_one() -> None:
+def test_complete_definition_is_read() -> None:
     found = decode(WHOLE, "f", "web")
     assert found.disks == ["more.qcow2", "cd.iso"]
     assert (found.memory, found.cpus, found.firmware, found.network) == ("2G", 2, "uefi", "none")
@@ -88,7 +88,7 @@ texts = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",
         base=texts,
     )
 )
-def test_what_is_written_is_read_again(definition: Definition) -> None:
+def test_written_definition_is_read_again(definition: Definition) -> None:
     assert decode(write(definition), "f", "web") == definition
 
 
@@ -104,7 +104,7 @@ values = st.one_of(
 
 
 @given(st.lists(values, max_size=6), st.lists(st.sampled_from(["", "# x = [", "  "]), max_size=3))
-def test_lines_are_found_whatever_stands_before(before: list[str], blank: list[str]) -> None:
+def test_line_of_an_error_is_found_after_any_text(before: list[str], blank: list[str]) -> None:
     text, wanted = "", []
     for number, value in enumerate(before):
         text += "".join(f"{line}\n" for line in blank)
@@ -155,7 +155,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS)
-def test_a_text_that_is_costly_to_read_is_refused_in_time(text: str) -> None:
+def test_text_that_is_slow_to_parse_is_rejected_in_time(text: str) -> None:
     begun = time.thread_time()
     with pytest.raises(DefinitionError):
         decode(text, "f", "web")
@@ -168,6 +168,6 @@ def test_a_text_over_the_limit_is_refused_unread() -> None:
     assert decode("#" * MAX_TEXT, "f", "web") == Definition()
 
 
-def test_dots_within_texts_count_for_nothing() -> None:
+def test_dots_in_strings_do_not_count() -> None:
     dots = "." * 200
     assert decode(f'image = "{dots}"  # {dots}\ncpus = 1', "f", "web").image == dots

@@ -1,4 +1,4 @@
-"""The files that a disk names: what is found, what is refused, and that QEMU opens no others."""
+"""The files that a disk names: allowed and rejected ones, and that QEMU opens no others."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def refused(path: Path, why: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The folder of the disks; beside it lies a file that they must not reach."""
+    """Return the folder of the disks; beside it is a file that they must not reach."""
     (tmp_path / "secret").write_bytes(bytes(1 << 16))
     (tmp_path / "disks").mkdir()
     (tmp_path / "disks/base.raw").write_bytes(bytes(1 << 16))
@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def overlay(folder: Path, name: str, kind: str, backing: str, *more: object) -> Path:
-    """A disk that names a backing file, whatever is there."""
+    """Make a disk that names a backing file, which may be missing."""
     path = folder / name
     make("create", "-f", kind, "-u", "-b", backing, *more, path, "1M")
     return path
@@ -115,12 +115,12 @@ def test_a_layer_two_below_is_checked_too(folder: Path) -> None:
 @qemu_img
 def test_a_raw_layer_whose_guest_has_written_a_header_stays_raw(folder: Path) -> None:
     evil = overlay(folder, "evil.qcow2", "qcow2", "../secret", "-F", "raw")
-    # A layer that says "raw" is believed: QEMU reads no header there.
+    # QEMU does not probe a layer whose format is given as "raw".
     shutil.copy(evil, folder / "base.raw")
     image, chain = check(overlay(folder, "named.qcow2", "qcow2", "base.raw", "-F", "raw"))
     assert [layer.format for layer in chain.layers] == ["qcow2", "raw"]
     assert image.backing_formats == ()
-    # One that says nothing would be probed.
+    # QEMU would probe a layer without a given format.
     silent = overlay(folder, "silent.qcow", "qcow", "base.raw", "-F", "raw")
     refused(silent, "does not name the format .* qemu-img rebase -u -F qcow2")
 
@@ -195,7 +195,7 @@ def test_layers_that_kju_made_are_trusted_and_what_they_name_is_not(folder: Path
 
 
 @qemu_img
-def test_a_circle_ends(folder: Path) -> None:
+def test_circular_chain_is_an_error(folder: Path) -> None:
     overlay(folder, "a.qcow2", "qcow2", "b.qcow2", "-F", "qcow2")
     overlay(folder, "b.qcow2", "qcow2", "a.qcow2", "-F", "qcow2")
     with pytest.raises(UsageError, match=f"more than {MAX_LAYERS} layers"):
@@ -204,7 +204,7 @@ def test_a_circle_ends(folder: Path) -> None:
 
 @qemu_img
 @pytest.mark.parametrize("what", ["pipe", "folder", "missing"])
-def test_a_layer_that_is_no_file_is_refused_at_once(folder: Path, what: str) -> None:
+def test_layer_that_is_not_a_file_is_rejected_at_once(folder: Path, what: str) -> None:
     if what == "pipe":
         os.mkfifo(folder / "below")
     elif what == "folder":
@@ -214,7 +214,7 @@ def test_a_layer_that_is_no_file_is_refused_at_once(folder: Path, what: str) -> 
 
 
 def files_opened(top: Path) -> set[str]:
-    """What QEMU opens of a disk, in its folder and in the one above."""
+    """Return the files that QEMU opens for a disk, in its folder and in the one above."""
     words = ["qemu-img", "info", "--backing-chain", str(top)]
     trace = ["strace", "-f", "-s", "4096", "-e", "trace=open,openat"]
     said = subprocess.run([*trace, *words], capture_output=True, text=True, timeout=60).stderr
@@ -239,13 +239,13 @@ strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is no
     ],
 )
 def test_qemu_opens_no_other_file(folder: Path, kind: str, subformat: str) -> None:
-    """What QEMU itself says of a chain, against what was read here."""
+    """Compare QEMU's view of a chain with kju's."""
     top = folder / "disk.vmdk"
     make("create", "-f", kind, *(["-o", f"subformat={subformat}"] if subformat else []), top, "1M")
     if kind in ("qcow2", "qcow", "qed", "vmdk") and not subformat:
         overlay(folder, "over.img", kind, "disk.vmdk", "-F", kind)
         top = folder / "over.img"
-    # What QEMU makes itself needs no trust, unless it has no place for the backing file's format.
+    # Disks made by QEMU need no trust, unless they cannot hold the backing file's format.
     _, chain = check(top, trusted=kind in ("qcow", "qed"))
     opened = files_opened(top) if shutil.which("strace") else set()
     told = subprocess.run(
@@ -264,13 +264,13 @@ LONG = "./" * 251 + "../secret"
 
 
 def header(capacity: int, sector: int = 1) -> bytes:
-    """A VMDK's first sector that says where its description begins."""
+    """Return a VMDK's first sector, which has the offset of its description."""
     head = struct.pack("<4sIIQQQQIQQQ", b"KDMV", 1, 3, capacity, 128, sector, 20, 512, 0, 21, 128)
     return head.ljust(512, b"\0")
 
 
 def sparse(description: bytes, magic: bytes = b"KDMV") -> bytes:
-    """An image that holds its data itself, with a text where QEMU looks for the parent."""
+    """Return an image with its own data, and a text where QEMU searches for the parent."""
     head = header(128, 0)
     if magic == b"COWD":
         head = struct.pack("<4sIIIIIII", b"COWD", 1, 3, 128, 16, 21, 1, 128).ljust(512, b"\0")
@@ -318,12 +318,12 @@ def forms() -> dict[str, dict[str, bytes]]:
 @strace
 @qemu_img
 @pytest.mark.parametrize("form", forms())
-def test_what_qemu_opens_outside_is_refused(folder: Path, form: str) -> None:
+def test_every_file_that_qemu_opens_outside_is_rejected(folder: Path, form: str) -> None:
     """Forms in which QEMU's own reader finds a name."""
     for name, data in forms()[form].items():
         (folder / name).write_bytes(data)
     opened = files_opened(folder / "disk.vmdk")
-    # Nothing is seen where a process may not be traced.
+    # Without the right to trace a process the list is empty.
     assert not opened or str(folder.parent / "secret") in opened
     refused(folder / "disk.vmdk", "outside its folder|is not clear|has a fault")
 
@@ -338,7 +338,7 @@ WORDS = ["RW", "128", "FLAT", '"../secret"', "0"]
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(BLANKS, min_size=6, max_size=6), st.sampled_from(["", "CID=1", 'a="', "RW 1"]))
-def test_no_blank_hides_an_extent(folder: Path, blanks: list[str], before: str) -> None:
+def test_blanks_do_not_hide_an_extent(folder: Path, blanks: list[str], before: str) -> None:
     words = [text for pair in zip(blanks, [*WORDS, ""], strict=True) for text in pair]
     (folder / "disk.vmdk").write_text(FIRST + before + "".join(words), newline="")
     try:
@@ -399,7 +399,7 @@ def test_a_description_of_another_program_is_read(folder: Path) -> None:
      b'RW 1 FLAT "x" 0\n', b"parentFileNameHint"],
 )  # fmt: skip
 def test_the_time_for_a_description_grows_with_its_size(piece: bytes) -> None:
-    """Of four times the bytes; where it grew with their square, it would be sixteen times."""
+    """The text is four times as long: quadratic time would be sixteen times as much."""
 
     def cost(size: int) -> float:
         data = b"version=1\n" + piece * (size // len(piece))

@@ -64,7 +64,7 @@ def test_a_qcow_and_a_qed_name_their_backing_files() -> None:
     assert parse(reader(struct.pack("<4s12xQ32xII", b"QED\0", 0, 64, 4) + b"base")) == Named("qed")
 
 
-def test_the_format_that_qemu_is_told_counts() -> None:
+def test_format_given_to_qemu_counts() -> None:
     """A guest may write the header of another format into a raw disk."""
     assert parse(reader(qcow2(b"base")), "raw") == Named("raw")
     assert parse(reader(b"no header"), "qcow2") == Named("qcow2")

@@ -59,7 +59,7 @@ def test_the_last_lines_are_found_across_both_files_and_are_harmless(tmp_path: P
     assert logs.tail(path, 3) == ["two", r"thr\x1b[2Jee", "\ufffd"]
 
 
-def test_what_others_write_through_the_descriptor_counts(tmp_path: Path) -> None:
+def test_lines_written_by_other_processes_count_to_the_limit(tmp_path: Path) -> None:
     begun: list[int] = []
     log = BoundedLog(tmp_path / "log", opened=begun.append, limit=1000)
     os.write(begun[0], bytes(999))
@@ -69,9 +69,7 @@ def test_what_others_write_through_the_descriptor_counts(tmp_path: Path) -> None
     log.close()
 
 
-def test_a_full_disk_loses_words_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_loses_only_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = BoundedLog(tmp_path / "log")
 
     def full(fd: int, data: bytes) -> int:
@@ -85,7 +83,7 @@ def test_a_full_disk_loses_words_and_nothing_else(
     assert logs.read(tmp_path / "log") == b"said\n"
 
 
-def test_logging_goes_there_whatever_it_says(tmp_path: Path) -> None:
+def test_any_log_record_is_written(tmp_path: Path) -> None:
     log = BoundedLog(tmp_path / "log")
     logger = logging.Logger("test")
     logger.addHandler(LogHandler(log))
@@ -95,7 +93,7 @@ def test_logging_goes_there_whatever_it_says(tmp_path: Path) -> None:
     assert logs.read(tmp_path / "log") == b"a name \\udcff\n5\n"
 
 
-async def test_what_is_printed_is_read_also_after_the_end(tmp_path: Path) -> None:
+async def test_output_is_read_after_the_end_of_a_process(tmp_path: Path) -> None:
     output = Output(tmp_path / "log")
     with output.theirs as theirs:
         os.write(theirs.fileno(), b"first\n")
@@ -109,7 +107,7 @@ async def test_what_is_printed_is_read_also_after_the_end(tmp_path: Path) -> Non
     output.close()
 
 
-async def test_a_writer_without_end_does_not_hold_the_host(tmp_path: Path) -> None:
+async def test_writer_without_end_does_not_block_the_host(tmp_path: Path) -> None:
     output = Output(tmp_path / "log")
     reads = 0
     read = os.read
@@ -154,7 +152,7 @@ def test_logs_of_a_machine_that_did_not_end_well_are_kept(folder: Path, state_fo
     assert not (folder / "badly").exists()
 
 
-def test_only_so_many_are_kept(folder: Path) -> None:
+def test_number_of_kept_logs_is_limited(folder: Path) -> None:
     for number in range(postmortem.MACHINES + 3):
         put(f"m{number}", "log")
         found = postmortem.find(f"m{number}")
@@ -166,7 +164,7 @@ def test_only_so_many_are_kept(folder: Path) -> None:
     assert f"m{postmortem.MACHINES + 2}" in left
 
 
-def test_no_place_to_keep_them_is_no_error(
+def test_missing_place_for_logs_is_not_an_error(
     folder: Path, state_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state_folder.write_text("no folder")

@@ -1,4 +1,4 @@
-"""Folders, locks, and what is left of the killed."""
+"""Folders and locks of running machines, and the remains of killed hosts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_claim_and_release(folder: Path) -> None:
     assert not (folder / "one").exists()
 
 
-def test_a_name_is_given_once() -> None:
+def test_name_is_claimed_once() -> None:
     claim = claims.claim("one")
     with pytest.raises(MachineExistsError, match="kju stop one"):
         claims.claim("one")
@@ -42,7 +42,7 @@ def test_a_name_is_given_once() -> None:
     claims.claim("one").release()
 
 
-def test_one_of_many_at_once_gets_it() -> None:
+def test_one_of_many_concurrent_claims_wins() -> None:
     won: list[claims.Claim] = []
     lost: list[MachineExistsError] = []
     barrier = threading.Barrier(8)
@@ -73,7 +73,7 @@ def test_names_are_made_from_images() -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-a", ".hidden", "a" * 65, "a b", "é"])
-def test_bad_names(name: str) -> None:
+def test_invalid_names_are_rejected(name: str) -> None:
     with pytest.raises(UsageError):
         claims.claim(name)
 
@@ -105,7 +105,7 @@ def test_a_killed_hosts_folder_is_swept(folder: Path) -> None:
     assert not (folder / "dead").exists()
 
 
-def test_the_remains_of_a_dead_machine_do_not_stop_a_new_one(folder: Path) -> None:
+def test_remains_of_a_dead_machine_do_not_block_a_new_one(folder: Path) -> None:
     runtime_folder()
     (folder / "one").mkdir()
     (folder / "one" / "control.sock").touch()
@@ -114,7 +114,7 @@ def test_the_remains_of_a_dead_machine_do_not_stop_a_new_one(folder: Path) -> No
     claim.release()
 
 
-def test_sweep_kills_a_qemu_that_survived_but_nobody_else(folder: Path) -> None:
+def test_sweep_kills_only_a_qemu_that_survived_its_host(folder: Path) -> None:
     runtime_folder()
     children = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
     try:
@@ -155,14 +155,14 @@ def test_a_link_or_a_file_is_refused(folder: Path) -> None:
         claims.claim("one")
 
 
-def test_fallbacks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runtime_folder_has_fallbacks(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("", "/nowhere/at/all", "relative"):
         monkeypatch.setenv("XDG_RUNTIME_DIR", value)
         found = runtime_folder(create=False)
         assert str(found) in (f"/run/user/{os.getuid()}/kju", f"/tmp/kju-{os.getuid()}")
 
 
-def test_start_time_of_nobody() -> None:
+def test_start_time_of_a_missing_process_is_zero() -> None:
     assert running.start_time(0x7FFFFFFF) == 0
     assert running.start_time(os.getpid()) > 0
 
@@ -203,7 +203,7 @@ def test_no_note_with_a_runtime_folder(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 @pytest.mark.parametrize("kind", ["folder", "link", "file"])
-def test_a_folder_in_tmp_that_somebody_else_has_made(fallback: Path, kind: str) -> None:
+def test_folder_in_tmp_of_another_user_is_rejected(fallback: Path, kind: str) -> None:
     if kind == "folder":
         fallback.mkdir()
     elif kind == "link":
@@ -251,6 +251,6 @@ def test_a_host_is_known_by_its_start_time_too(folder: Path) -> None:
     claim.release()
 
 
-def test_no_host_is_killed_that_does_not_run(folder: Path) -> None:
+def test_kill_needs_a_running_host(folder: Path) -> None:
     with pytest.raises(MachineNotFoundError):
         claims.kill("nobody")

@@ -85,7 +85,7 @@ def test_inputs_that_waited_for_a_late_one_are_as_old_as_they_are() -> None:
 def test_an_input_is_not_too_old_after_hours_of_clock_drift(
     drift: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A millisecond in a second is far more than clocks differ by: acks say how they stand."""
+    """Clocks drift by far less than a millisecond a second, and acks carry the difference."""
     scene, viewer = opened(Link(delay=0.2), Link(delay=0.2))
     receiver = viewer.receiver
     began, clock = scene.now, type(receiver).clock
@@ -110,7 +110,7 @@ def test_an_input_is_not_too_old_after_hours_of_clock_drift(
 
 
 def lacks(scene: Scene, viewer: Viewer, seconds: float) -> bool:
-    """Whether the picture was called stale at some moment of these seconds."""
+    """Return whether the picture was reported as stale within these seconds."""
     stale, end = False, scene.now + seconds
     while scene.now < end:
         scene.run(0.05)
@@ -150,8 +150,8 @@ def test_a_tile_that_is_never_delivered_makes_the_picture_stale() -> None:
     assert lacks(scene, viewer, 12)
 
 
-def test_a_lost_cursor_on_a_screen_at_rest_is_not_a_stale_picture() -> None:
-    """Nothing but cursors follows: they say that the sender knows of the loss."""
+def test_lost_cursor_on_a_screen_at_rest_does_not_make_the_picture_stale() -> None:
+    """Only cursors follow: they show that the sender knows of the loss."""
     router = Router()
     scene, viewer = opened(router)
     router.drops = lambda m: isinstance(m, CursorUpdate)
@@ -183,7 +183,7 @@ def test_a_lost_message_without_pixels_does_not_make_the_picture_stale(
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_screen_at_rest_after_losses_is_not_stale(seed: int) -> None:
-    """What was written off is lost as well: the viewer must hear that the sender knows."""
+    """Segments that were given up are lost too: the viewer must learn that the sender knows."""
     down = Link(delay=0.03, rng=random.Random(seed))
     scene, viewer = opened(down, Link(delay=0.03))
     down.lost = 0.3
@@ -198,7 +198,7 @@ def test_a_screen_at_rest_after_losses_is_not_stale(seed: int) -> None:
 
 
 @pytest.mark.parametrize("lost", [0.02, 0.1])
-def test_a_link_that_loses_some_is_not_stale(lost: float) -> None:
+def test_picture_over_a_link_with_some_loss_is_not_stale(lost: float) -> None:
     scene, viewer = opened(Link(lost=lost, delay=0.02), Link(lost=lost, delay=0.02))
     for number in range(100):
         draw(scene, number + 1)

@@ -109,7 +109,7 @@ def test_the_encoder_sends_whole_tiles_instead_of_too_many_rectangles() -> None:
 def test_the_encoder_stays_below_the_limits(
     apart: int, step: int, tile: int, size: tuple[int, int], isolated: bool, seed: int
 ) -> None:
-    """Also where tiles beside those that changed did not, so that nothing joins them."""
+    """The tiles beside the changed ones are unchanged, so rectangles cannot be joined."""
     width, height = size
     producer = surface(8 << 20, tile=tile)
     encoder = Encoder(Consumer(producer.memory), "raw")

@@ -74,7 +74,7 @@ def test_predicted_pixels_equal_the_model(
 def test_numbered_pixels_equal_the_model(
     seed: int, width: int, height: int, channels: int, count: int, table: bool
 ) -> None:
-    """Numbers that no colour has are the first colour's."""
+    """A number without a colour means the first colour."""
     rng = np.random.default_rng(seed)
     colours = rng.integers(0, 256, (count, channels), np.uint8)
     bits = 8 if table else next(n for n in (1, 2, 4, 8) if count <= 1 << n)

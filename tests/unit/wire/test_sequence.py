@@ -64,7 +64,7 @@ def test_newer_pixels_of_the_sender_count_as_missing_until_they_are_drawn() -> N
 
 
 def taken(inputs: InputQueue, *numbers: int, now: float = 0.0) -> list[list[int]]:
-    """What is to be done after each of them."""
+    """Return the inputs to apply after each message."""
     return [[done.number for done in inputs.add(ViewerInput(n, b"%d" % n), now)] for n in numbers]
 
 
@@ -85,7 +85,7 @@ def test_an_input_finishes_once() -> None:
     assert [inputs.finish(1), inputs.finish(1), inputs.finish(2)] == [True, False, False]
 
 
-def test_an_input_waits_for_a_missing_one_only_so_long() -> None:
+def test_input_waits_for_a_missing_one_up_to_a_limit() -> None:
     inputs = InputQueue()
     taken(inputs, 2)
     taken(inputs, 3, now=MAX_GAP_TIME)

@@ -121,7 +121,7 @@ def test_a_scroll_under_a_pointer_is_a_move_and_little_else(seed: int) -> None:
 
 
 def test_large_tiles_do_not_make_later_segments_small() -> None:
-    """How much fits is told by what came last; it is soon known again."""
+    """The size of a segment follows the last one, and recovers soon."""
     rng = np.random.default_rng(3)
     scene = Scene(capacity=640 * 480 * 4)
     scene.producer.set_mode(640, 480)
@@ -161,7 +161,7 @@ def test_viewers_that_have_caught_up_share_encoded_steps(monkeypatch: pytest.Mon
     assert encoded == 10
 
 
-def test_a_viewer_that_sleeps_costs_nothing_and_wakes_equal() -> None:
+def test_stopped_viewer_costs_nothing_and_ends_equal() -> None:
     scene, rng = Scene(), np.random.default_rng(4)
     scene.producer.set_mode(320, 240)
     sleeper, other = scene.view(), scene.view()
@@ -180,14 +180,14 @@ def test_a_viewer_that_sleeps_costs_nothing_and_wakes_equal() -> None:
     assert sleeper.shows(scene.producer)
 
 
-def test_a_viewer_that_wants_everything_again_gets_the_picture_of_now() -> None:
+def test_viewer_that_restarts_gets_the_current_picture() -> None:
     scene, rng = Scene(), np.random.default_rng(5)
     scene.producer.set_mode(320, 240)
     viewer = scene.view()
     for _ in range(10):
         draw(scene, rng)
         scene.settle()
-    # As after the loss of more messages than can be listed.
+    # As after losses that exceed the list.
     viewer.receiver.losses.wants_restart = viewer.receiver.losses.is_ack_due = True
     draw(scene, rng)
     scene.settle()
@@ -222,7 +222,7 @@ def test_memory_for_a_stopped_viewer_does_not_grow() -> None:
 
 @dataclass
 class Losing(Link):
-    """A link that loses as many messages as it is told to, and remembers what it was given."""
+    """A link that loses a given number of messages, and records all."""
 
     loses: int = 0
     given: list[messages.WireMessage] = field(default_factory=list)
@@ -255,7 +255,7 @@ def square(scene: Scene, number: int, side: int = 8) -> None:
 
 
 def shown_after(scene: Scene, viewer: Viewer) -> float:
-    """Seconds until the viewer shows the screen."""
+    """Return the seconds until the viewer shows the screen."""
     began = scene.now
     while not viewer.shows(scene.producer):
         scene.run(0.001)
@@ -271,7 +271,7 @@ def test_a_lost_last_segment_is_retransmitted_soon() -> None:
     # One way, and a round trip and a quarter before that for its acknowledgement.
     assert 0.1 < late < 0.05 + 0.1 * 1.25 + 0.02
     scene.run(1)
-    # Where something was lost just now, nobody waits for that.
+    # After a recent loss there is no such wait.
     down.loses = 1
     square(scene, 101)
     assert shown_after(scene, viewer) < 0.05 + 0.02
@@ -298,7 +298,7 @@ def test_a_lost_last_long_segment_is_followed_by_a_ping() -> None:
     assert isinstance(down.given[-2], Ping)
 
 
-def test_an_acknowledgement_that_is_lost_last_is_had_again() -> None:
+def test_lost_last_acknowledgement_is_repeated() -> None:
     scene, viewer, down, up = far()
     up.loses = 1
     square(scene, 100)
@@ -325,7 +325,7 @@ def test_a_longer_link_gets_a_longer_timeout(before: float) -> None:
     assert len(down.given) - given == 5
 
 
-def test_a_viewer_that_has_stopped_is_not_asked_often() -> None:
+def test_stopped_viewer_is_rarely_pinged() -> None:
     scene, viewer, down, _ = far()
     viewer.asleep = True
     square(scene, 100)
@@ -335,7 +335,7 @@ def test_a_viewer_that_has_stopped_is_not_asked_often() -> None:
     assert len(down.given) - given <= 2 * (1 + MAX_RETRANSMISSIONS) + 20
 
 
-def test_a_link_that_is_full_carries_no_questions() -> None:
+def test_full_link_carries_no_pings() -> None:
     class Full(Losing):
         """Of 125,000 bytes a second."""
 
@@ -363,7 +363,7 @@ def test_a_link_that_is_full_carries_no_questions() -> None:
     assert sum(len(messages.encode(message)) for message in given) > 0.8 * 125_000 * 9
 
 
-def test_modes_states_and_cursors_follow() -> None:
+def test_modes_states_and_cursors_reach_the_viewer() -> None:
     scene = Scene()
     viewer = scene.view(Link(lost=0.3), Link(lost=0.3))
     scene.run(0.1)
@@ -387,7 +387,7 @@ def test_modes_states_and_cursors_follow() -> None:
     assert np.array_equal(seen.shape, shape)
 
 
-def test_a_late_viewer_gets_the_picture_of_now() -> None:
+def test_late_viewer_gets_the_current_picture() -> None:
     scene, rng = Scene(), np.random.default_rng(9)
     scene.producer.set_mode(320, 240)
     scene.view()
@@ -478,7 +478,7 @@ def test_an_early_input_waits_for_its_turn() -> None:
     assert [each.number for each in viewer.inputs] == [1, 2, 3]
 
 
-def test_a_viewer_that_cannot_read_what_is_sent_is_refused() -> None:
+def test_viewer_without_the_codec_is_rejected() -> None:
     scene = Scene()
     viewer = scene.view(codecs=["raw"])
     scene.run(0.01)
@@ -497,7 +497,7 @@ def test_too_many_inputs_end_the_session() -> None:
     assert (viewer.receiver.stage, "inputs" in viewer.receiver.reason) == (Stage.CLOSED, True)
 
 
-def test_the_last_of_too_many_events_are_sent() -> None:
+def test_latest_of_too_many_events_are_sent() -> None:
     scene = Scene()
     viewer = scene.view()
     scene.run(0.01)
@@ -531,8 +531,8 @@ def test_a_challenge_is_answered(proof: bytes) -> None:
         assert "'ann' is wrong" in viewer.receiver.reason
 
 
-def test_a_viewer_that_proves_itself_wants_a_sender_that_does() -> None:
-    """Somebody between them could answer, and let in whoever says hello."""
+def test_viewer_with_a_proof_requires_one_of_the_sender() -> None:
+    """A peer between them could answer, and accept any hello."""
     scene = Scene()
     viewer = scene.view(prove=Proves())
     scene.run(0.01)
@@ -549,7 +549,7 @@ NOBODYS = [
 
 @pytest.mark.parametrize("lie", NOBODYS, ids=lambda m: type(m).__name__)
 def test_forged_messages_before_the_proof_do_not_end_the_session(lie: messages.FromSender) -> None:
-    """A router can say anything in the sender's name as long as nothing is sealed."""
+    """A router can forge any message of the sender before the session is sealed."""
     scene = Scene(admit=asks)
     scene.producer.set_mode(64, 48)
     viewer = scene.view(prove=Proves())
@@ -590,7 +590,7 @@ def test_unsealed_and_replayed_messages_are_dropped_in_a_sealed_session(
 
 @pytest.mark.parametrize("size", [(320, 240), (160, 120)])
 @pytest.mark.parametrize("fourcc", [XR24, R8])
-def test_the_earlier_picture_is_kept_until_the_new_one_is_whole(
+def test_earlier_picture_is_kept_until_the_new_one_is_complete(
     size: tuple[int, int], fourcc: int
 ) -> None:
     rng = np.random.default_rng(5)
@@ -803,7 +803,7 @@ def test_a_senders_messages(stage: Stage, message: messages.FromSender) -> None:
     assert receiver.stage is Stage.CLOSED
 
 
-# ---- senders that lie ----
+# ---- hostile senders ----
 
 OPENED = [messages.SessionWelcome(1, 7, "zstd", "view"), ModeUpdate(1, 5, 64, 48)]
 
@@ -913,7 +913,7 @@ def test_a_decreasing_version_ends_the_session() -> None:
         viewer.receiver.receive(messages.Segment(3, 0, 5, 8, 8, 0, nothing), 0.0)
 
 
-def test_a_bomb_is_not_unpacked() -> None:
+def test_compression_bomb_is_not_unpacked() -> None:
     bomb = codecs.compress(b"\0" * (64 << 20), "zstd")
     for size in (len(bomb), 1 << 20):
         viewer = Scene().view()
@@ -923,7 +923,7 @@ def test_a_bomb_is_not_unpacked() -> None:
             viewer.receiver.receive(messages.Segment(2, 0, 5, 1, 1, size, bomb), 0.0)
 
 
-def test_a_viewer_that_acknowledges_what_was_not_sent_is_refused() -> None:
+def test_acknowledgement_of_an_unsent_message_ends_the_session() -> None:
     scene = Scene()
     scene.producer.set_mode(64, 48)
     viewer = scene.view()
@@ -932,7 +932,7 @@ def test_a_viewer_that_acknowledges_what_was_not_sent_is_refused() -> None:
         viewer.sender.receive(Ack(10_000), scene.now)
 
 
-def test_appended_fields_are_skipped_and_unknown_messages_refused() -> None:
+def test_appended_fields_are_skipped_and_unknown_messages_rejected() -> None:
     import msgspec
 
     ack = msgspec.msgpack.decode(messages.encode(Ack(5, [3])))

@@ -52,7 +52,7 @@ class Guest:
         return Mark(1, 1, len(self.seen))
 
 
-async def test_the_last_to_lift_releases() -> None:
+async def test_key_is_released_by_its_last_holder() -> None:
     guest = Guest()
     keyboard = guest.keyboard
     await keyboard.press("a", [(1, True)], 0)
@@ -65,7 +65,7 @@ async def test_the_last_to_lift_releases() -> None:
     assert keyboard.held == []
 
 
-async def test_who_leaves_lets_go() -> None:
+async def test_keys_are_released_on_disconnect() -> None:
     guest = Guest()
     keyboard = guest.keyboard
     await keyboard.press("a", [(1, True), (2, True)], 0)
@@ -76,7 +76,7 @@ async def test_who_leaves_lets_go() -> None:
     await keyboard.leave("nobody")
 
 
-async def test_a_cancelled_client_lets_go_too() -> None:
+async def test_cancelled_disconnect_releases_keys() -> None:
     guest = Guest()
     keyboard = guest.keyboard
     task = asyncio.create_task(keyboard.press("a", [(1, True), (1, False)], MAX_SECONDS / 2))
@@ -87,7 +87,7 @@ async def test_a_cancelled_client_lets_go_too() -> None:
     assert guest.seen == [(1, True), (1, False)]
 
 
-async def test_requests_do_not_mix() -> None:
+async def test_requests_are_not_interleaved() -> None:
     guest = Guest()
     keyboard = guest.keyboard
     one = [(1, True), (1, False)] * 3
@@ -96,14 +96,14 @@ async def test_requests_do_not_mix() -> None:
     assert guest.seen == one + two
 
 
-async def test_what_nobody_holds_is_not_released() -> None:
+async def test_key_without_a_holder_is_not_released() -> None:
     guest = Guest()
     await guest.keyboard.press("a", [(42, False)], 0)
     await guest.keyboard.press("a", [(42, False), (30, True), (30, False), (30, False)])
     assert guest.seen == [(30, True), (30, False)]
 
 
-async def test_a_refusal_is_told_and_leaving_is_not_stopped_by_one() -> None:
+async def test_refusal_is_raised_and_does_not_stop_a_disconnect() -> None:
     guest = Guest()
     keyboard = guest.keyboard
     await keyboard.press("a", [(1, True)], 0)
@@ -118,7 +118,7 @@ async def test_a_refusal_is_told_and_leaving_is_not_stopped_by_one() -> None:
     assert keyboard.held == []
 
 
-async def test_who_could_not_release_holds_it_still() -> None:
+async def test_failed_release_keeps_the_key_held() -> None:
     guest = Guest()
     keyboard = guest.keyboard
     await keyboard.press("a", [(1, True)], 0)
@@ -132,7 +132,7 @@ async def test_who_could_not_release_holds_it_still() -> None:
     assert guest.seen == [(1, True), (1, False)]
 
 
-async def test_what_could_not_be_released_is_when_qemu_listens_again() -> None:
+async def test_failed_release_is_repeated_once_qemu_accepts_it() -> None:
     guest = Guest()
     keyboard = guest.keyboard
     await keyboard.press("a", [(1, True)], 0)
@@ -144,7 +144,7 @@ async def test_what_could_not_be_released_is_when_qemu_listens_again() -> None:
     assert keyboard.held == [2]
 
 
-async def test_a_request_that_is_broken_off_releases_its_keys_and_no_others() -> None:
+async def test_cancelled_request_releases_only_its_keys() -> None:
     guest = Guest()
     keyboard = guest.keyboard
     await keyboard.press("a", [(9, True)], 0)
@@ -160,7 +160,7 @@ async def test_a_request_that_is_broken_off_releases_its_keys_and_no_others() ->
     assert keyboard.held == [9]
 
 
-async def test_nobody_takes_the_keyboard_for_long() -> None:
+async def test_request_over_the_limit_of_time_is_rejected() -> None:
     guest = Guest()
     with pytest.raises(UsageError, match="divide"):
         await guest.keyboard.press("a", [(1, True), (1, False)] * 512, 0.01)
@@ -183,7 +183,7 @@ async def test_the_mark_is_that_before_the_last_steps() -> None:
     assert await keyboard.press("a", []) is None
 
 
-async def test_what_another_client_holds_is_not_typed_into_by_half() -> None:
+async def test_keys_held_by_another_client_are_not_sent_again() -> None:
     guest = Guest()
     await guest.keyboard.press("a", [(42, True)], 0)
     await guest.keyboard.press("b", [(42, True), (30, True), (30, False), (42, False)])
@@ -216,7 +216,7 @@ async def test_single_key_is_sent_within_the_call_and_waits_for_no_answer() -> N
     guest.open[0].set_result(None)
 
 
-async def test_nothing_is_sent_at_once_that_has_to_wait() -> None:
+async def test_input_that_must_wait_is_not_sent_at_once() -> None:
     guest = Guest()
     await guest.pace.find()
     guest.gauge.room = 1
@@ -274,7 +274,7 @@ async def test_release_that_is_refused_after_its_client_left_is_repeated() -> No
     assert guest.seen[-2:] == [(1, False), (2, True)]
 
 
-async def test_nothing_is_sent_at_once_before_it_is_known_what_reads_it() -> None:
+async def test_input_waits_until_the_keyboard_is_known() -> None:
     guest = Guest()
     keyboard, one = guest.keyboard, [(1, True)]
     assert not keyboard.can_press_at_once("a", one, None), "nobody has looked yet"

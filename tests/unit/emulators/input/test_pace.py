@@ -1,4 +1,4 @@
-"""How fast keys go."""
+"""The pace of keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kju.keys import Step
 
 
 class Queue(Gauge):
-    """A keyboard's queue that is emptied by hand, and loses what does not fit."""
+    """A keyboard's queue that the test empties, and that drops excess steps."""
 
     name, room = "queue", 4
 
@@ -52,13 +52,13 @@ async def _find(queue: Gauge) -> Gauge:
     return queue
 
 
-async def test_a_text_fits_piece_by_piece() -> None:
+async def test_text_is_sent_in_pieces_that_fit() -> None:
     queue = Queue()
     await _type(Pace(functools.partial(_find, queue)), queue, [(1, True), (1, False)] * 20)
     assert (queue.lost, queue.looks) == (0, 9)
 
 
-async def test_single_steps_wait_for_no_look_until_there_is_no_room(
+async def test_single_steps_are_sent_without_a_check_while_there_is_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     queue = Queue()
@@ -74,7 +74,7 @@ async def test_single_steps_wait_for_no_look_until_there_is_no_room(
 
 
 class Slow(Processors):
-    """Processors that run a millisecond between two looks."""
+    """Processors that run a millisecond between two checks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ async def test_the_next_piece_waits_for_the_processors_and_not_for_the_clock() -
     assert slow.looks == 1 + 2 * math.ceil(due / 0.001)
 
 
-async def test_what_qemu_would_drop_is_an_error_at_once() -> None:
+async def test_step_that_qemu_would_drop_is_an_error_at_once() -> None:
     queue, why = Queue(), "paused"
     pace = Pace(functools.partial(_find, queue), refusal=lambda: why)
     for steps in ([(1, True)], [(1, True), (1, False)]):
@@ -113,7 +113,7 @@ async def test_what_qemu_would_drop_is_an_error_at_once() -> None:
     assert (queue.waiting, queue.lost) == (2, 0)
 
 
-async def test_a_guest_that_takes_nothing_is_an_error_and_soon_one_again(
+async def test_guest_that_reads_no_keys_is_an_error_each_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pace_module, "TAKE_TIMEOUT", 0.02)
@@ -130,7 +130,9 @@ async def test_a_guest_that_takes_nothing_is_an_error_and_soon_one_again(
     assert queue.lost == 0
 
 
-async def test_a_keyboard_that_is_not_started_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_keyboard_that_is_not_started_receives_no_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(pace_module, "TAKE_TIMEOUT", 0.02)
     pace = Pace(functools.partial(_find, NotStarted("usb")))
     with pytest.raises(InputError, match="not started"):
@@ -178,7 +180,7 @@ async def test_a_single_step_is_not_lost_in_a_keyboard_that_is_not_started_again
     await pace.make_room([(1, True)])
 
 
-async def test_a_keyboard_that_has_just_been_started_is_given_time() -> None:
+async def test_keyboard_that_has_just_started_is_given_time() -> None:
     used: list[Gauge] = [NotStarted("usb")]
 
     async def find() -> Gauge:
@@ -194,7 +196,7 @@ async def test_a_keyboard_that_has_just_been_started_is_given_time() -> None:
     assert loop.time() - began >= 0.9 * pace_module.SETTLE_TIME
 
 
-async def test_what_was_found_before_a_reset_does_not_count_after_it() -> None:
+async def test_keyboard_is_searched_again_after_a_reset() -> None:
     found = asyncio.Event()
     used: list[Gauge] = [Queue()]
 

@@ -1,4 +1,4 @@
-"""The registers of a Bochs display: whatever they say, a picture stays in its memory."""
+"""The registers of a Bochs display: with any values a picture stays inside the memory."""
 
 import pytest
 from hypothesis import example, given
@@ -53,12 +53,12 @@ def test_the_monitors_answer_is_read():
         ANSWER.replace(":", ""),
     ],
 )
-def test_another_answer_is_none(answer):
+def test_unexpected_answer_reads_as_none(answer):
     assert parse_registers(answer) is None
 
 
 @given(st.text())
-def test_no_answer_surprises(answer):
+def test_any_answer_is_read_or_none(answer):
     for count in (1, COUNT):
         found = words(answer, count)
         assert found is None or (len(found) == count and max(found) < 1 << 32)
@@ -83,7 +83,7 @@ def test_a_plain_mode():
     assert mode_of(GOOD, SIZE) == Place(1024, 768, 4096, 0)
 
 
-def test_wider_rows_and_another_place():
+def test_mode_with_wider_rows_and_an_offset():
     moved = GOOD._replace(virt_width=1400, x_offset=100, y_offset=50)
     assert mode_of(moved, SIZE) == Place(1024, 768, 5600, 50 * 5600 + 400)
 
@@ -105,7 +105,7 @@ def test_rows_narrower_than_the_picture_are_as_wide():
         ({"xres": 2048, "yres": 2048, "virt_width": 2048}, SIZE),
     ],
 )
-def test_up_to_the_last_byte(change, size):
+def test_mode_may_end_at_the_last_byte(change, size):
     found = mode_of(GOOD._replace(**change), size)
     assert isinstance(found, Place)
     assert found.offset + found.stride * (found.height - 1) + found.width * 4 == size
@@ -134,7 +134,7 @@ def test_up_to_the_last_byte(change, size):
         ({"id": 0}, False, "answer 0x0"),
     ],
 )
-def test_no_such_picture(change, unknown, says):
+def test_impossible_mode_reads_as_none(change, unknown, says):
     found = mode_of(GOOD._replace(**change), SIZE)
     assert isinstance(found, OtherMode)
     assert found.unknown is unknown
@@ -164,7 +164,7 @@ WORD = st.integers(0, 0xFFFF) | st.sampled_from([0, 1, 2, 8, 32, 1024, 0x41, 0xB
 )
 @example(Registers(0xB0C5, 8, 1, 32, 1, 0, 8, 0, 65535, 65535, 0, 0), 16 * MIB)
 @example(Registers(*[0xFFFF] * 12), 256 * MIB)
-def test_no_mode_leaves_the_memory(registers, size):
+def test_every_mode_is_inside_the_memory(registers, size):
     found = mode_of(registers, size)
     if isinstance(found, Place):
         width, height, stride, offset = found
@@ -184,7 +184,7 @@ def test_no_mode_leaves_the_memory(registers, size):
     ("attribute", "blank"),
     [(0x20, False), (0x3F, False), (0xFF, False), (0x01, True), (0x1F, True), (0, None)],
 )
-def test_the_attribute_index_blanks_or_does_not_tell(attribute, blank):
+def test_attribute_index_blanks_or_is_unknown(attribute, blank):
     assert is_blank(attribute) is blank
 
 

@@ -1,4 +1,4 @@
-"""What is added to a user's Xvfb arguments, and what is refused."""
+"""Additions to a user's Xvfb arguments, and conflicts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def added(*user: str) -> list[str]:
     return [" ".join(part.arguments) for part in plan(user, 7, "/run/x").appended]
 
 
-def test_nothing_was_asked_for() -> None:
+def test_default_arguments() -> None:
     found = plan([], 7, "/run/x")
     assert added() == ["-screen 0 1280x800x24", "-fbdir /run/x", "-noreset", "-displayfd 7"]
     assert all(part.reason for part in found.appended)
@@ -38,7 +38,7 @@ def test_the_users_arguments_come_first_and_untouched() -> None:
         (("-terminate",), "-noreset"),
     ],
 )
-def test_what_the_user_has_chosen_is_left_alone(user: tuple[str, ...], left_out: str) -> None:
+def test_users_choices_are_left_alone(user: tuple[str, ...], left_out: str) -> None:
     assert not any(line.startswith(left_out) for line in added(*user))
 
 
@@ -57,12 +57,12 @@ def test_a_contradiction_is_refused(user: tuple[str, ...], words: str) -> None:
         plan(user, 7, "/run/x")
 
 
-def test_other_screens_are_said_not_to_be_shown() -> None:
+def test_note_names_screens_that_are_not_shown() -> None:
     assert "screen 1" in plan(("-screen", "1", "800x600x16"), 7, "/run/x").notes[0]
 
 
 @pytest.mark.parametrize(
     "user", [("-screen",), ("-screen", "0"), ("-screen", "0", "nonsense"), ("-screen", "0", "1x2")]
 )
-def test_what_is_wrong_in_itself_xvfb_says_best(user: tuple[str, ...]) -> None:
+def test_invalid_arguments_are_left_to_xvfb(user: tuple[str, ...]) -> None:
     plan(user, 7, "/run/x")

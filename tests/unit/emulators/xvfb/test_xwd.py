@@ -1,4 +1,4 @@
-"""Where a picture lies: the header of a real Xvfb, and every lie it could tell."""
+"""The place of a picture: the header of a real Xvfb, and invalid headers."""
 
 import numpy as np
 import pytest
@@ -26,15 +26,15 @@ def packed(header):
     return b"".join(word.to_bytes(4, "big") for word in header)
 
 
-def test_a_real_header():
+def test_header_of_a_real_server_is_read():
     assert xwd.parse(packed(GOOD), SIZE) == (1280, 800, 5120, 3232)
 
 
-def test_more_memory_than_the_picture_needs():
+def test_memory_may_be_larger_than_the_picture():
     assert xwd.parse(packed(GOOD) + bytes(100), SIZE + 4096) == (1280, 800, 5120, 3232)
 
 
-def test_rows_with_room_behind_them():
+def test_rows_may_be_padded():
     wide = GOOD._replace(bytes_per_line=8192)
     size = 3232 + 8192 * 799 + 5120  # the last row needs none
     assert xwd.parse(packed(wide), size) == (1280, 800, 8192, 3232)
@@ -53,7 +53,7 @@ def test_rows_with_room_behind_them():
         {"red_mask": 0xFF, "blue_mask": 0xFF0000},
     ],
 )
-def test_other_colours_are_refused_with_the_way_out(change):
+def test_error_for_another_depth_names_the_option(change):
     with pytest.raises(FormatError, match="-screen 0 1280x800x24"):
         xwd.parse(packed(GOOD._replace(**change)), SIZE)
 
@@ -77,19 +77,19 @@ def test_other_colours_are_refused_with_the_way_out(change):
         {"xoffset": 1},
     ],
 )
-def test_a_picture_that_cannot_be(change):
+def test_impossible_picture_is_an_error(change):
     with pytest.raises(FormatError):
         xwd.parse(packed(GOOD._replace(**change)), SIZE)
 
 
 @given(st.binary(max_size=200), st.integers(0, 1 << 33))
-def test_any_bytes_at_all(data, size):
+def test_any_bytes_are_read_or_rejected(data, size):
     with pytest.raises(FormatError):
         xwd.parse(data, size)
 
 
 @given(st.dictionaries(st.sampled_from(xwd.Header._fields), HOSTILE, max_size=6), st.data())
-def test_never_a_picture_that_leaves_the_memory(changes, data):
+def test_picture_is_always_inside_the_memory(changes, data):
     header = GOOD._replace(**changes)
     end = header.header_size + header.ncolors * 12 + header.bytes_per_line * header.pixmap_height
     size = data.draw(st.one_of(st.integers(0, 1 << 34), st.integers(max(0, end - 9), end + 9)))
@@ -103,7 +103,7 @@ def test_never_a_picture_that_leaves_the_memory(changes, data):
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 3), st.integers(-64, 4))
-def test_its_last_pixel_can_be_read(width, height, room, short):
+def test_last_pixel_can_be_read(width, height, room, short):
     stride = (width + room) * 4
     header = GOOD._replace(
         pixmap_width=width, pixmap_height=height, bytes_per_line=stride, ncolors=1

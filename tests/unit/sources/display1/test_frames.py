@@ -11,7 +11,7 @@ from kju.sources.display1 import messages
 from kju.sources.display1.frames import BUFFER, SHRINK_AFTER, Received, RejectedMessage, Splitter
 
 
-def test_a_call_comes_out_as_it_went_in():
+def test_parsed_call_equals_the_sent_one():
     data = Calls().listener("MouseSet", "iii", 3, -4, 1)
     (message,) = Splitter().receive_data(data)
     assert isinstance(message, Received)
@@ -22,7 +22,7 @@ def test_a_call_comes_out_as_it_went_in():
     assert message.path == messages.LISTENER_PATH
 
 
-def test_no_reply_expected_is_seen():
+def test_flag_for_no_reply_is_parsed():
     data = Calls().listener("MouseSet", "iii", 0, 0, 1, reply=False)
     (message,) = Splitter().receive_data(data)
     assert not message.wants_reply
@@ -35,7 +35,7 @@ def test_pixels_are_a_read_only_view():
     assert message.body[4].readonly
 
 
-def test_big_endian_is_read():
+def test_big_endian_messages_are_parsed():
     head = struct.pack(">cBBBII", b"B", 1, 0, 1, 12, 7)
     fields = {1: messages.LISTENER_PATH, 2: messages.LISTENER, 3: "MouseSet", 8: "iii"}
     typed = {low_level.HeaderFields(k): v for k, v in fields.items()}
@@ -45,7 +45,7 @@ def test_big_endian_is_read():
     assert message.body == (1, 2, 3)
 
 
-def test_a_size_over_the_limit_is_refused_before_there_is_room_for_it():
+def test_size_over_the_limit_is_rejected_before_memory_is_allocated():
     splitter = Splitter(limit=1000)
     head = struct.pack("<cBBBIII", b"l", 1, 0, 1, 990, 1, 100)
     with pytest.raises(PeerError, match="the limit is 1000"):
@@ -53,7 +53,7 @@ def test_a_size_over_the_limit_is_refused_before_there_is_room_for_it():
     assert splitter.capacity == BUFFER
 
 
-def test_a_declared_size_that_never_comes_is_not_touched():
+def test_memory_of_a_declared_size_is_not_touched_before_its_data():
     splitter = Splitter()
     head = struct.pack("<cBBBIII", b"l", 1, 0, 1, 60 << 20, 1, 8)
     assert splitter.receive_data(head) == []
@@ -69,7 +69,7 @@ def test_an_unknown_byte_order_ends_the_stream(first):
         splitter.get_buffer()
 
 
-def test_what_came_before_a_broken_frame_still_counts():
+def test_messages_before_a_broken_frame_are_returned():
     splitter = Splitter()
     (message,) = splitter.receive_data(Calls().listener("Disable") + bytes(16))
     assert message.member == "Disable"
@@ -101,7 +101,7 @@ def hostile_bodies() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", hostile_bodies())
-def test_a_bad_body_is_refused_and_the_stream_goes_on(name):
+def test_invalid_body_is_rejected_and_the_stream_continues(name):
     splitter = Splitter()
     good = Calls().listener("Disable")
     refused, message = splitter.receive_data(hostile_bodies()[name] + good)
@@ -170,7 +170,7 @@ def test_descriptors_are_bounded():
         splitter.receive_data(b"l", [1, 2, 3])
 
 
-def test_a_grown_buffer_is_given_back():
+def test_grown_buffer_is_freed():
     splitter, calls = Splitter(), Calls()
     for message in splitter.receive_data(calls.scanout(512, 512, bytes(1 << 20))):
         assert len(message.body[4]) == 1 << 20
@@ -180,7 +180,7 @@ def test_a_grown_buffer_is_given_back():
     assert splitter.capacity == BUFFER
 
 
-def test_replies_are_read():
+def test_replies_are_parsed():
     data = messages.method_return(5, 9, "v", (("au", [0, 1]),))
     data += messages.error(6, 10, "org.example.Odd", "why")
     good, bad = Splitter().receive_data(data)

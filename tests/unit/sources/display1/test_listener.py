@@ -50,7 +50,7 @@ def talk() -> Talk:
 
 
 @pytest.mark.parametrize("maps", [True, False])
-def test_interfaces_say_whether_maps_are_wanted(maps):
+def test_interfaces_name_support_for_maps(maps):
     talk = Talk(maps)
     path, interface = messages.LISTENER_PATH, messages.LISTENER
     expected = ("as", [messages.LISTENER_MAP] if maps else [])
@@ -79,7 +79,7 @@ def test_the_map_interface_has_no_properties(talk):
         messages.get_properties(messages.LISTENER_PATH, "org.example.Odd"),
     ],
 )
-def test_what_is_not_there_is_an_error_reply(talk, message):
+def test_unknown_property_or_method_is_an_error_reply(talk, message):
     answer, events = talk.say(talk.calls.bytes(message))
     assert answer.kind == 3
     assert events == ()
@@ -90,7 +90,7 @@ def test_ping_is_answered(talk):
     assert answer.kind == 2
 
 
-def test_nothing_is_answered_where_no_reply_is_expected(talk):
+def test_call_without_an_expected_reply_is_not_answered(talk):
     calls = talk.calls
     assert talk.say(calls.listener("Disable", reply=False)) == (None, (Disable(),))
     assert talk.say(calls.listener("Nothing", reply=False)) == (None, ())
@@ -123,7 +123,7 @@ def test_scanout_map_and_update(talk):
     assert talk.say(talk.calls.update_map(0, 0, 4, 2))[1] == (UpdateMap(Rect(0, 0, 4, 2)),)
 
 
-def test_a_listener_without_maps_takes_none():
+def test_listener_without_maps_rejects_maps():
     talk = Talk(maps=False)
     answer, events = talk.say(talk.calls.scanout_map(4, 2), [object()])
     assert answer.error_name.endswith("UnknownMethod")
@@ -187,7 +187,7 @@ def test_map_updates_need_a_map(talk):
     assert "was not sent as a map" in talk.mistake(talk.calls.update_map(0, 0, 1, 1))
 
 
-def test_an_update_outside_says_that_the_size_is_unknown(talk):
+def test_update_outside_means_that_the_size_is_unknown(talk):
     rect = (0, 0, 8, 1)
     assert talk.say(talk.calls.update(rect, bytes(32)))[1] == (Unannounced(Rect(*rect)),)
     talk.say(talk.calls.scanout(4, 2, bytes(32)))
@@ -209,7 +209,7 @@ def test_disable_forgets_the_size(talk):
     assert talk.listener.size is None
 
 
-def test_cursor(talk):
+def test_cursor_is_received(talk):
     data = talk.calls.listener("CursorDefine", "iiiiay", 2, 1, 9, -9, b"abcdefgh")
     assert talk.say(data)[1] == (CursorDefine(2, 1, 1, 0, b"abcdefgh"),)
     assert talk.say(talk.calls.listener("MouseSet", "iii", -3, 4, 1))[1] == (MouseSet(-3, 4, True),)
@@ -227,5 +227,5 @@ def test_a_bad_body_gets_an_error_reply(talk):
     talk.mistake(data)
 
 
-def test_answers_of_others_are_nobodys(talk):
+def test_unexpected_replies_are_ignored(talk):
     assert talk.say(messages.method_return(3, 4)) == (None, ())

@@ -129,7 +129,7 @@ def test_another_size_waits_and_updates_belong_to_it(rig):
     assert rig.presenter.deadline == NEVER
 
 
-def test_a_size_that_flashes_by_is_never_shown(rig):
+def test_size_of_a_moment_is_never_shown(rig):
     old, flash = picture(64, 48, 1), picture(80, 60, 2)
     rig.take(scanout(old))
     epoch = rig.producer.mode.epoch
@@ -141,7 +141,7 @@ def test_a_size_that_flashes_by_is_never_shown(rig):
     assert rig.shows(old)
 
 
-def test_sizes_that_change_for_ever_are_shown_in_the_end(rig):
+def test_sizes_that_change_without_end_are_shown_eventually(rig):
     rig.take(scanout(picture(64, 48, 1)))
     epoch = rig.producer.mode.epoch
     for number in range(20):
@@ -249,7 +249,7 @@ def test_a_map_of_no_memory_is_refused(rig):
     os.close(writer)
 
 
-def test_an_offset_is_honoured(rig):
+def test_offset_of_a_map_is_used(rig):
     image = picture(64, 64, 1)
     fd = memfd(bytes(52) + image.tobytes())
     rig.take(scanout_map(fd, 64, 64, 52))
@@ -276,7 +276,7 @@ def test_a_picture_of_a_paused_machine_is_paused(rig):
     assert rig.consumer.state[0] == State.PAUSED
 
 
-def test_a_pause_is_said_where_there_is_a_picture_and_kept(rig):
+def test_pause_is_published_with_the_picture_and_kept(rig):
     rig.presenter.set_paused(True)
     assert rig.consumer.state[0] == State.LIVE, "nothing has been shown: not this file's to say"
     rig.take(scanout(picture(64, 64, 1)))
@@ -310,7 +310,7 @@ def test_another_surface_of_a_display_that_is_off_is_unavailable(rig):
     assert consumer.state[0] == State.UNAVAILABLE
 
 
-def test_no_memory_for_a_mode_makes_the_surface_unavailable(rig, monkeypatch):
+def test_lack_of_memory_for_a_mode_makes_the_surface_unavailable(rig, monkeypatch):
     def full(*args, **kwargs):
         raise LimitError("no space", "free space", 1, 2)
 
@@ -337,7 +337,7 @@ def test_disable_and_back(rig):
 
 
 @pytest.mark.parametrize("mapped", [True, False])
-def test_too_large_a_picture_asks_for_room_and_keeps_the_last(rig, fds, mapped):
+def test_picture_that_is_too_large_requests_a_surface_and_keeps_the_last(rig, fds, mapped):
     old, large = picture(64, 64, 1), picture(1000, 400, 2)
     event = scanout_map(fds(large), 1000, 400) if mapped else scanout(large)
     rig.take(scanout(old))
@@ -374,7 +374,7 @@ def test_retarget_shows_everything_again(rig, fds, mapped):
     assert consumer.state[0] == State.LIVE
 
 
-def test_an_update_of_other_bytes_than_are_held_is_refused(rig, fds):
+def test_update_in_another_format_is_rejected(rig, fds):
     rig.take(scanout(picture(64, 64, 1)))
     rig.take(scanout_map(fds(picture(80, 64, 1)), 80, 64))
     with pytest.raises(PeerError):

@@ -1,4 +1,4 @@
-"""Where a pointer is, and who holds its buttons."""
+"""The position of a pointer, and the holders of its buttons."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Guest:
 
 
 @given(st.integers(1, 16384), st.data())
-def test_every_pixel_is_hit_however_a_guest_rounds(size: int, data: st.DataObject) -> None:
+def test_every_pixel_is_hit_with_any_rounding_of_a_guest(size: int, data: st.DataObject) -> None:
     pixel = data.draw(st.integers(0, size - 1))
     value = steps_of(pixel, size)
     assert 0 <= value < STEPS
@@ -66,12 +66,12 @@ def test_every_pixel_is_hit_however_a_guest_rounds(size: int, data: st.DataObjec
 
 
 @pytest.mark.parametrize("pixel", [-1, 800])
-def test_outside_is_refused(pixel: int) -> None:
+def test_position_outside_is_an_error(pixel: int) -> None:
     with pytest.raises(GeometryError):
         steps_of(pixel, 800)
 
 
-def test_nothing_is_sent_where_one_of_several_is_outside() -> None:
+def test_no_action_is_sent_if_one_is_outside() -> None:
     guest = Guest()
     with pytest.raises(GeometryError, match="800x600"):
         guest.act(To(1, 1), To(800, 1))
@@ -102,7 +102,7 @@ def test_buttons_are_shared_like_keys() -> None:
     assert guest.pointer.held == []
 
 
-def test_the_other_kind_of_pointer_is_an_error_that_says_what_to_do() -> None:
+def test_error_for_the_other_kind_of_pointer_names_the_right_input() -> None:
     with pytest.raises(UsageError, match="give a distance"):
         Guest(absolute=False).act(To(1, 1))
     with pytest.raises(UsageError, match="give a position"):
@@ -119,7 +119,7 @@ def test_a_finger_needs_a_touch_screen() -> None:
     assert kinds == [["begin", "data", "data"], ["update", "data", "data"], ["end"]]
 
 
-async def test_what_who_left_could_not_release_is_when_qemu_listens_again() -> None:
+async def test_failed_release_is_repeated_once_qemu_accepts_it() -> None:
     guest = Guest(touched=True)
     await guest.pointer.act("a", [Button(0, True), Finger(2, "begin", 1, 1)])
     guest.refuse = True
@@ -132,7 +132,7 @@ async def test_what_who_left_could_not_release_is_when_qemu_listens_again() -> N
     assert [event["data"]["type"] for event in guest.reports[-1]] == ["end"]
 
 
-async def test_a_request_that_fails_half_way_holds_nothing() -> None:
+async def test_failed_request_releases_its_buttons() -> None:
     guest = Guest(touched=True)
     for begin, end in (
         (Button(0, True), Button(0, False)),

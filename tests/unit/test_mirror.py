@@ -131,6 +131,8 @@ ACROSS = {
     "wire/test_pixels.py",
     "wire/test_predict.py",
     "wire/test_session.py",
+    "wire/test_session_inputs.py",
+    "wire/test_session_states.py",
 }
 
 

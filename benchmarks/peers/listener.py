@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from kju.emulators.qemu.dbus import DisplayBus
-from kju.sources.display1.channel import Channel, socket_pair
-from kju.sources.display1.events import Event, Scanout, ScanoutMap, Update
+from kju.sources.display1.listener import Event, Scanout, ScanoutMap, Update
+from kju.sources.display1.source import Channel, socket_pair
 
 from ..monitor import Monitor
 from . import KEY_NUMBER, Place

@@ -19,8 +19,7 @@ from support.fake_display import FakeQemu, memfd
 from kju.memory._system import Mapping
 from kju.sources import pattern
 from kju.sources.base import Need, OnStatus, Phase, Source, SourceStatus, StubSource
-from kju.sources.display1.channel import socket_pair
-from kju.sources.display1.source import Display1Source
+from kju.sources.display1.source import Display1Source, socket_pair
 from kju.sources.framebuffer import FramebufferSource
 from kju.sources.screendump import ScreendumpSource
 from kju.surface import NOTHING_TAKEN, State, surface_size
@@ -171,8 +170,8 @@ class Scene:
         self.feed = kind(self.producer, self.statuses.append)
         self.source = self.feed.source
 
-    def start(self) -> None:
-        self.source.start()
+    def start(self, *, paused: bool = False) -> None:
+        self.source.start(paused=paused)
         self.feed.begin()
         assert self.source.flush(TIME)
 
@@ -239,11 +238,10 @@ def test_retarget_publishes_the_whole_picture_and_later_changes(scene: Scene) ->
 
 
 def test_surface_of_a_machine_paused_from_the_start_is_never_live(scene: Scene) -> None:
-    scene.source.paused = True
     states = []
     tell = scene.producer.set_state
     scene.producer.set_state = lambda state, reason="": (states.append(state), tell(state, reason))
-    scene.start()
+    scene.start(paused=True)
     assert scene.shows()
     assert scene.consumer.state[0] is State.PAUSED
     assert State.LIVE not in states

@@ -9,9 +9,8 @@ from support.fake_display import Calls
 
 from kju.errors import PeerError
 from kju.sources.display1 import messages
-from kju.sources.display1.events import Mistake
 from kju.sources.display1.frames import Received, RejectedMessage, Splitter
-from kju.sources.display1.listener import DisplayListener
+from kju.sources.display1.listener import DisplayListener, Mistake
 from kju.sources.display1.presenter import Presenter
 from kju.surface import surface_size
 from kju.surface.producer import Producer

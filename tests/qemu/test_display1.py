@@ -19,8 +19,7 @@ from support.wait import HANG
 
 from kju.emulators.qemu.dbus import DisplayBus
 from kju.sources.base import Need, Phase
-from kju.sources.display1.channel import socket_pair
-from kju.sources.display1.source import FELL_BACK, Display1Source
+from kju.sources.display1.source import FELL_BACK, Display1Source, socket_pair
 from kju.surface import surface_size
 from kju.surface.producer import Producer
 

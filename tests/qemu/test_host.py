@@ -219,7 +219,7 @@ def test_each_output_is_a_console() -> None:
         machine.screens[1].keyboard.chord("a")
         with pytest.raises(IndexError):
             machine.screens[2]
-        with pytest.raises(UsageError, match="no console 5"):
+        with pytest.raises(UsageError, match="console 5 does not exist"):
             kju.Screen(machine._link, 5)
 
 

@@ -29,8 +29,11 @@ async def test_text_keeps_its_case_while_caps_lock_is_on(tmp_path: Path, keyboar
         assert before is not None and not before.caps
 
         machine.keyboard.chord("caps_lock")
-        machine.keyboard.type(TEXT + "\n")
-        machine.screen.wait_text("\nHello WORLD 42 {a|B} #~\n", timeout=PATIENCE)
+        with kju.report.recording(machine) as record:
+            machine.keyboard.type(TEXT + "\n")
+            machine.screen.wait_text("\nHello WORLD 42 {a|B} #~\n", timeout=PATIENCE)
+        typed = [event.words for event in record.story().events if event.kind == "text"]
+        assert "".join(typed) == TEXT
         assert machine.keyboard.lamps() == before._replace(caps=True)
         assert machine.info()["consoles"][0]["locks"] == [*before.names, "caps"]
 

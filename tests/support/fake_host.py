@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 
 from kju.errors import UsageError
-from kju.host.control import Client, Result, Server
+from kju.host.control import Client, ControlServer, Result
 from kju.host.requests import check_role
 from kju.memory import SurfaceProducer
 from kju.protocol import messages
@@ -80,7 +80,7 @@ class FakeMachine:
     def handle_at_once(self, client: Client, request: AnyRequest) -> Result | None:
         return None
 
-    def client_gone(self, client: Client) -> None:
+    def release_client(self, client: Client) -> None:
         self.gone.append(client.side.client)
 
 
@@ -101,7 +101,7 @@ class FakeHost:
         self.loop.close()
 
     async def _serve(self) -> None:
-        self.server = Server(self.machine.claim.paths.control, self.machine)
+        self.server = ControlServer(self.machine.claim.paths.control, self.machine)
         self._end = asyncio.Event()
         self._ready.set()
         await self._end.wait()

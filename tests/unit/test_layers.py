@@ -53,8 +53,6 @@ CORE = (
     "store.disk_headers",
     "store.image",
     "store.vmdk",
-    "sources.display1._jeepney",
-    "sources.display1.events",
     "sources.display1.frames",
     "sources.display1.listener",
     "sources.display1.messages",

@@ -23,7 +23,7 @@ SUITES: dict[str, str] = {
     "conformance/test_memory.py": (
         "memory.address memory.memfd memory.posix memory.produce memory.shared memory.sysv"
     ),
-    "conformance/test_sources.py": "sources.base sources.threaded",
+    "conformance/test_sources.py": "sources.base",
     "conformance/test_surface.py": "client.base client.following client.origin",
     "conformance/test_viewers.py": (
         "viewers.connection viewers.contract viewers.targets viewers.viewer"
@@ -40,7 +40,6 @@ SUITES: dict[str, str] = {
         "remote.transport serving.audience serving.served_screen serving.shared_screen"
     ),
     "integration/report/test_record.py": "client.witness",
-    "integration/sources/display1/test_source.py": "sources.display1.channel",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (
@@ -92,8 +91,7 @@ SUITES: dict[str, str] = {
     "unit/protocol/test_framing.py": "protocol.messages",
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",
-    "unit/sources/display1/test_frames.py": ("sources.display1._jeepney sources.display1.messages"),
-    "unit/sources/display1/test_listener.py": "sources.display1.events",
+    "unit/sources/display1/test_frames.py": "sources.display1.messages",
     "unit/sources/display1/test_presenter.py": "sources.display1.picture",
     "unit/store/test_defined.py": (
         "client.aio.defined client.defined store.clones store.defining "

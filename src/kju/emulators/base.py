@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .console import Console
     from .events import MachineEvents
-    from .input.keyboard import Keyboard
+    from .input.keyboard import SharedKeyboard
 
 
 class Ending(NamedTuple):
@@ -31,7 +31,7 @@ class Ending(NamedTuple):
 
     Attributes:
         reason: In one line.
-        asked: Whether the end was requested, so that the host's own status is 0.
+        asked: Whether the end was requested: then the host's own status is 0.
         status: The emulator's exit status; None while it is unknown.
     """
 
@@ -44,7 +44,7 @@ Ended = Callable[[Ending], None]
 
 
 class Appended(NamedTuple):
-    """Arguments that kju appends, and the reason."""
+    """Arguments that kju appends to the user's, and the reason."""
 
     arguments: tuple[str, ...]
     reason: str
@@ -52,7 +52,7 @@ class Appended(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole command line.
+    """The whole command line of an emulator.
 
     Attributes:
         user: The user's arguments, unchanged.
@@ -160,7 +160,7 @@ class Emulator(abc.ABC):
         """Press the power button.
 
         Raises:
-            KjuError: There is none, or it could not be pressed.
+            KjuError: The machine has no power button, or it could not be pressed.
         """
 
     def _unsupported(self, what: str) -> UsageError:
@@ -174,7 +174,7 @@ class Emulator(abc.ABC):
         """The QMP connection.
 
         Raises:
-            UsageError: There is none, or it is not ready yet.
+            UsageError: The machine has no QMP connection, or it is not ready yet.
         """
         raise self._unsupported("QMP")
 
@@ -183,7 +183,7 @@ class Emulator(abc.ABC):
         """The machine's snapshots.
 
         Raises:
-            UsageError: It cannot have any.
+            UsageError: The machine has no snapshots.
         """
         raise self._unsupported("snapshots")
 
@@ -192,17 +192,17 @@ class Emulator(abc.ABC):
         """The serial port that kju has added.
 
         Raises:
-            UsageError: There is none.
+            UsageError: The machine has no such port.
         """
         raise self._unsupported("a serial port")
 
     @property
-    def screenless_keyboard(self) -> Keyboard | None:
+    def screenless_keyboard(self) -> SharedKeyboard | None:
         """The keyboard of a machine without a console; None with one."""
         return None
 
     def leave(self, client: object) -> None:  # noqa: B027  most emulators hold nothing of a client
-        """Release what a client held: it has disconnected."""
+        """Release everything of a client that has disconnected."""
 
     @abc.abstractmethod
     async def end(self) -> None:

@@ -25,7 +25,7 @@ from ..surface import Mark, State
 from ..surface.formats import fourcc_name
 from .console_surface import ConsoleSurface
 from .input.devices import Devices
-from .supervisor import AT_REST, Supervisor, SupervisorState
+from .supervisor import Supervisor, SupervisorState
 from .tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -175,7 +175,7 @@ class SourceRunner:
         if self._clients:
             await self._wake()
         else:
-            self.supervisor.status = AT_REST
+            await self.supervisor.rest()
 
     async def attach(self, client: object) -> None:
         """Note that *client* views the console; returns when there is a picture, or soon.

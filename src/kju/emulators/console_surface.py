@@ -45,7 +45,7 @@ def surface_address(request: Launch, name: str, index: int) -> str:
     return request.surface + (f".{index}" if index else "")
 
 
-class ScreenHold(NamedTuple):
+class _ScreenHold(NamedTuple):
     """A surface in which nothing is published.
 
     Attributes:
@@ -72,7 +72,7 @@ class ConsoleSurface:
 
     Raises:
         UsageError: No surface can be made at *address*.
-        KjuError: There is no memory for it, or the address is taken.
+        KjuError: Out of memory, or the address is in use.
     """
 
     def __init__(self, index: int, address: str, on_mode: OnMode) -> None:
@@ -80,7 +80,7 @@ class ConsoleSurface:
         self._on_mode = on_mode
         self._loop = asyncio.get_running_loop()
         self._address = address
-        self._hold: ScreenHold | None = None
+        self._hold: _ScreenHold | None = None
         self._handout: tuple[SurfaceProducer, int] | None = None
         try:
             self.producer = self._create(CAPACITY)
@@ -118,7 +118,9 @@ class ConsoleSurface:
             pass  # the loop is closed: the host is ending
 
     def enlarge(self, needed: int, retarget: Callable[[SurfaceProducer], object]) -> None:
-        """Replace the surface by one with room for *needed* bytes.
+        """Replace the surface by one with room for *needed* bytes of pixels.
+
+        If that fails, the old surface stays, in the state UNAVAILABLE.
 
         Args:
             needed: Bytes of pixels.
@@ -130,7 +132,8 @@ class ConsoleSurface:
         # The hold's surface is about to be superseded, and the source may be waiting for it.
         self.release_hold()
         if old.address:
-            # A name leads to one surface only; those who follow it wait for the next one.
+            # A name leads to one surface only: close the old one before the next is made. Clients
+            # that follow the name wait for the next one.
             old.close(State.SUPERSEDED)
         try:
             self.producer = self._create(needed)
@@ -157,7 +160,7 @@ class ConsoleSurface:
         if self._hold is not None or not producer.hold():
             raise KjuError("the screen is being held for another client; try again")
         timer = self._loop.call_later(seconds, self.unhold, client)
-        self._hold = ScreenHold(client, producer, timer)
+        self._hold = _ScreenHold(client, producer, timer)
         return producer.version
 
     def unhold(self, client: object) -> None:

@@ -79,5 +79,5 @@ def _check_surface(path: str) -> None:
     if path and not Path(path).parent.is_dir():
         parent = Path(path).parent
         raise UsageError(
-            f"the surface {path} cannot be made: there is no folder {parent}; make it first"
+            f"the surface {path} cannot be made: the folder {parent} does not exist; make it first"
         )

@@ -1,4 +1,4 @@
-"""SHELL: child processes that do not outlive the host, nor does anything in their group.
+"""SHELL: child processes that end with the host, together with everything in their group.
 
 Linux ties the parent-death signal to the *thread* that forked: when that thread ends, the child
 gets the signal. So every child is started from the main thread, which runs the event loop and
@@ -130,7 +130,7 @@ def descriptor_of(pid: int) -> Iterator[int]:
     """Yield a descriptor of a process; unlike a number it is never another process's.
 
     Raises:
-        OSError: There is no such process.
+        OSError: The process does not exist.
     """
     descriptor = os.pidfd_open(pid)
     try:

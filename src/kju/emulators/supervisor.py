@@ -8,7 +8,7 @@ Rules:
 
 - Everything runs in the host's event loop. A status from a source's thread is passed there first.
 - At most one source fills the surface: the old one is stopped before the next one starts.
-- The source publishes LIVE and PAUSED. While there is none, the surface does (`set_paused`).
+- The source publishes LIVE and PAUSED. While no source runs, the surface does (`set_paused`).
 - Each start, rest and close begins a new generation. A status of an older generation is ignored.
 """
 
@@ -30,17 +30,17 @@ from .tasks import Tasks
 
 log = logging.getLogger(__name__)
 
-#: Seconds until an ended source is replaced; doubled with each further one, and again the first
-#: once a source has lasted. QEMU 7.2 asks for a new listener at each change of a text mode, so the
-#: first replacement must be quick.
+#: Seconds until an ended source is replaced: `RETRY`, doubled with each further replacement up to
+#: `LONGEST_RETRY`, and `RETRY` again once a source has run for `LASTED`. QEMU 7.2 needs a new
+#: listener at each change of a text mode, so the first replacement must be quick.
 RETRY = 0.05
 LONGEST_RETRY = 12.8
 LASTED = 10.0
 #: Seconds that `flush` waits for the source.
 FLUSH_TIMEOUT = 0.5
 
-#: A source's status while there is none.
-AT_REST = SourceStatus(Phase.NEW, "none", "no client views this console")
+#: The status while no client views the console.
+_AT_REST = SourceStatus(Phase.NEW, "none", "no client views this console")
 
 
 class SourceKind(abc.ABC):
@@ -72,7 +72,7 @@ class SourcePolicy(abc.ABC):
 
     @abc.abstractmethod
     def choose(self, last: SourceStatus) -> SourceKind:
-        """Return the kind of source that is to fill the console now.
+        """Return the kind of source that fills the console from now on.
 
         Args:
             last: The last status of the source before.
@@ -80,7 +80,7 @@ class SourcePolicy(abc.ABC):
 
 
 class SingleSource(SourcePolicy):
-    """Chooses the same kind always."""
+    """Always chooses the same kind."""
 
     def __init__(self, kind: SourceKind) -> None:
         self.kind = kind
@@ -116,6 +116,7 @@ class SupervisorEvent(Enum):
 TRANSITIONS: dict[tuple[SupervisorState, SupervisorEvent], SupervisorState] = {
     (SupervisorState.IDLE, SupervisorEvent.START): SupervisorState.STARTING,
     (SupervisorState.IDLE, SupervisorEvent.REPLACE): SupervisorState.DUE,
+    (SupervisorState.IDLE, SupervisorEvent.REST): SupervisorState.IDLE,
     (SupervisorState.STARTING, SupervisorEvent.STARTED): SupervisorState.RUNNING,
     (SupervisorState.STARTING, SupervisorEvent.FAILED): SupervisorState.IDLE,
     (SupervisorState.STARTING, SupervisorEvent.REPLACE): SupervisorState.OUTDATED,
@@ -137,8 +138,8 @@ TRANSITIONS: dict[tuple[SupervisorState, SupervisorEvent], SupervisorState] = {
 }
 
 
-class Backoff:
-    """The time between two starts of a source: doubled each time, until one has lasted."""
+class _Backoff:
+    """The time between two starts of a source: doubled each time, until a source has lasted."""
 
     def __init__(self) -> None:
         self.seconds = RETRY
@@ -150,7 +151,7 @@ class Backoff:
         self._started_at = asyncio.get_running_loop().time()
 
     def hurry(self) -> None:
-        """End the wait: the source before has done nothing wrong."""
+        """End the wait: the previous source has not failed."""
         self._hurry.set()
 
     async def wait(self) -> None:
@@ -176,7 +177,7 @@ class Supervisor:
 
     Attributes:
         stage: Its state.
-        source: The source; None where there is none.
+        source: The source; None while none runs.
         kind: The kind of the newest source.
         status: The last status of the source.
     """
@@ -193,13 +194,13 @@ class Supervisor:
         self._policy = policy
         self._paused = paused
         self._generation = 0
-        self._backoff = Backoff()
+        self._backoff = _Backoff()
         self._replacing: asyncio.Task[None] | None = None
         self._tasks = Tasks()
 
     @property
     def current_kind(self) -> SourceKind | None:
-        """The kind of the source that runs or is being started; None where there is none."""
+        """The kind of the source that runs or is being started; None otherwise."""
         starting = self.stage in (SupervisorState.STARTING, SupervisorState.OUTDATED)
         return self.kind if starting or self.source is not None else None
 
@@ -223,6 +224,7 @@ class Supervisor:
         self._move(SupervisorEvent.START)
         self._generation += 1
         self._backoff.note_start()
+        # Both may change while the kind starts its source: that takes a round trip to QEMU.
         generation, paused = self._generation, self._paused
         producer = self.surface.producer
         if paused and not producer.mode.epoch:
@@ -233,17 +235,18 @@ class Supervisor:
                 producer, functools.partial(self._pass_status, generation), paused
             )
         except BaseException:
+            # In another generation the stage is that of the rest or the close.
             if generation == self._generation:
                 self._move(SupervisorEvent.FAILED)
             raise
-        if generation != self._generation:  # at rest or closed meanwhile
+        if generation != self._generation:  # at rest or closed meanwhile: nothing else stops it
             await asyncio.to_thread(source.stop)
             return
         self.source = source
         self._move(SupervisorEvent.STARTED)
         if self._paused is not paused:
             source.set_paused(self._paused)
-        # The source may have asked for something before it was this object's.
+        # A status that the source reported while it started was ignored: it was not `self.source`.
         self._set_status(generation, source.status)
 
     def _pass_status(self, generation: int, status: SourceStatus) -> None:
@@ -314,7 +317,7 @@ class Supervisor:
     async def rest(self) -> None:
         """Stop the source; its last picture stays published."""
         if self._move(SupervisorEvent.REST):
-            self.status = AT_REST
+            self.status = _AT_REST
             await self._stop_source()
 
     async def flush(self) -> None:
@@ -336,7 +339,7 @@ class Supervisor:
         self._generation += 1
         self._tasks.cancel()
         self.surface.release_hold()
-        # Consumers learn the state before this call waits for the source's thread.
+        # First, so that consumers learn the state before this call waits for the source's thread.
         self.surface.producer.set_state(state, reason)
         source, self.source = self.source, None
         if source is not None:

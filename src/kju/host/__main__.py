@@ -34,7 +34,7 @@ from ..protocol.framing import HostSide, failure
 from ..protocol.launch_options import Launch
 from ..store import claims
 from ..store.logs import BoundedLog, LogHandler
-from .machine import Launcher, Machine
+from .machine import HostedMachine, Launcher
 
 log = logging.getLogger("kju.host")
 
@@ -95,7 +95,7 @@ def _serve(launcher: Launcher, request: Launch) -> int:
         emulator = launch.create(claim, prepared, MachineEvents())
 
         async def run() -> int:
-            machine = Machine(claim, request, emulator, launcher)
+            machine = HostedMachine(claim, request, emulator, launcher)
             ending = await machine.run()
             return OK if ending.asked else EMULATOR_ENDED
 

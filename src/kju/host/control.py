@@ -58,8 +58,8 @@ class Result(NamedTuple):
     descriptors: tuple[int, ...] = ()
 
 
-class Machine(Protocol):
-    """The machine, as the control socket sees it."""
+class RequestHandler(Protocol):
+    """The answers to requests: `kju.host.machine.HostedMachine`."""
 
     async def handle(self, client: Client, request: AnyRequest) -> Result:
         """Answer a request; the client gets a `KjuError` that this raises."""
@@ -67,8 +67,8 @@ class Machine(Protocol):
     def handle_at_once(self, client: Client, request: AnyRequest) -> Result | None:
         """Answer a request within this call; None if it has to wait."""
 
-    def client_gone(self, client: Client) -> None:
-        """Release everything of a client that has disconnected, or was."""
+    def release_client(self, client: Client) -> None:
+        """Release everything of a client that has disconnected, or was disconnected."""
 
 
 class Client:
@@ -76,7 +76,7 @@ class Client:
 
     Args:
         sock: Its connection.
-        machine: Answers its requests.
+        handler: Answers its requests.
         side: The protocol's state.
         refusal: Returns why a client that has greeted is not served; empty if it is.
 
@@ -91,7 +91,7 @@ class Client:
     def __init__(
         self,
         sock: socket.socket,
-        machine: Machine,
+        handler: RequestHandler,
         side: HostSide,
         refusal: Callable[[], str] = lambda: "",
     ) -> None:
@@ -102,7 +102,7 @@ class Client:
         self.peer = peer_of(sock)
         self.closed = False
         self._sock = sock
-        self._machine = machine
+        self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._unsent: deque[OutgoingData] = deque()
         self._unsent_bytes = 0
@@ -173,7 +173,7 @@ class Client:
         open, so that its requests start in order.
         """
         try:
-            result = self._machine.handle_at_once(self, numbered.request)
+            result = self._handler.handle_at_once(self, numbered.request)
         except Exception as error:
             self._report(numbered, error)
             return True
@@ -203,7 +203,7 @@ class Client:
 
     async def _answer(self, numbered: NumberedRequest) -> None:
         try:
-            result = await self._machine.handle(self, numbered.request)
+            result = await self._handler.handle(self, numbered.request)
             self.send(*result, number=numbered.number)
         except Exception as error:
             self._report(numbered, error)
@@ -280,7 +280,7 @@ class Client:
         sent = self._sock.sendmsg(
             [out.data], rights if out.descriptors else [], socket.MSG_NOSIGNAL
         )
-        # The descriptors went with the first byte.
+        # The descriptors were sent with the first byte.
         self._unsent.popleft()
         self._unsent_bytes -= sent
         if sent < len(out.data):
@@ -300,7 +300,7 @@ class Client:
         self._sock.close()
         for task in self._tasks:
             task.cancel()
-        self._machine.client_gone(self)
+        self._handler.release_client(self)
 
     @property
     def idle(self) -> bool:
@@ -321,16 +321,16 @@ def _turn_away(sock: socket.socket, reason: str) -> None:
                 pass
 
 
-class Server:
+class ControlServer:
     """Listens on a machine's control socket.
 
     Attributes:
         clients: Everyone connected.
     """
 
-    def __init__(self, path: Path, machine: Machine) -> None:
+    def __init__(self, path: Path, handler: RequestHandler) -> None:
         self.clients: list[Client] = []
-        self._machine = machine
+        self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._sock = socket.socket(
             socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
@@ -340,8 +340,8 @@ class Server:
         self._loop.add_reader(self._sock, self._accept)
 
     def adopt(self, sock: socket.socket, side: HostSide) -> Client:
-        """Serve a connection that did not come through this socket."""
-        client = Client(sock, self._machine, side, self._no_place)
+        """Serve a connection that was not accepted by this socket."""
+        client = Client(sock, self._handler, side, self._no_place)
         self.clients.append(client)
         return client
 

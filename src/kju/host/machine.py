@@ -29,7 +29,7 @@ from ..protocol.messages import AnyRequest
 from ..store.claims import Claim
 from ..surface import State
 from . import requests
-from .control import Client, Result, Server
+from .control import Client, ControlServer, Result
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Launcher(NamedTuple):
     number: int
 
 
-class Machine:
+class HostedMachine:
     """One running machine.
 
     Args:
@@ -84,7 +84,7 @@ class Machine:
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self.events: MachineEvents = emulator.events
         self._started = asyncio.Event()
-        self._server: Server | None = None
+        self._server: ControlServer | None = None
         self._tasks = Tasks()
 
     @property
@@ -142,7 +142,7 @@ class Machine:
 
     async def _start(self) -> None:
         # First, so that the end of the launcher's connection is noticed during a long start.
-        self._server = Server(self.paths.control, self)
+        self._server = ControlServer(self.paths.control, self)
         self._owner = self._server.adopt(self._launcher.sock, self._launcher.side)
         await self.emulator.start(self._emulator_ended)
         self._started.set()
@@ -184,10 +184,10 @@ class Machine:
         return None
 
     def greet(self, client: Client) -> None:
-        """Announce a client that has said hello."""
+        """Announce a client that has sent its greeting."""
         self.events.happen("client-came", _client_data(client))
 
-    def client_gone(self, client: Client) -> None:
+    def release_client(self, client: Client) -> None:
         """Release everything that a client held; end the machine if it was the launcher."""
         self.events.leave(client)
         if client.side.role is not None:
@@ -238,7 +238,7 @@ class Machine:
 
 
 def _last_state(ending: Ending) -> tuple[State, str]:
-    """Return a surface's last state: closed if the end was requested, otherwise gone."""
+    """Return a surface's last state: CLOSED if the end was requested, otherwise GONE."""
     closed = ending.asked and ending.status is None
     return State.CLOSED if closed else State.GONE, ending.reason
 

@@ -40,7 +40,7 @@ _REFUSED_COMMANDS = {
 
 
 class RunningMachine(Protocol):
-    """The machine, as the handlers see it; `kju.host.machine.Machine`."""
+    """The machine, as the handlers see it; `kju.host.machine.HostedMachine`."""
 
     name: str
     paths: Paths
@@ -54,7 +54,7 @@ class RunningMachine(Protocol):
         """Everyone connected."""
 
     def greet(self, client: Client) -> None:
-        """Announce a client that has said hello."""
+        """Announce a client that has sent its greeting."""
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Run this in the background."""
@@ -269,7 +269,8 @@ def _console(machine: RunningMachine, index: int) -> Console:
         return consoles[index]
     except IndexError:
         have = len(consoles)
-        raise UsageError(f"there is no console {index}: {machine.name} has {have}") from None
+        last = "console 0 only" if have == 1 else f"consoles 0 to {have - 1}"
+        raise UsageError(f"console {index} does not exist: {machine.name} has {last}") from None
 
 
 async def _wake_once(console: Console) -> None:
@@ -288,7 +289,7 @@ def _accepted(mark: Mark) -> Result:
 # -- the table
 
 
-class Entry(NamedTuple):
+class _RequestRule(NamedTuple):
     """One request of the table.
 
     Attributes:
@@ -304,26 +305,26 @@ _ALL: frozenset[Role] = frozenset(("view", "control"))
 _CONTROL: frozenset[Role] = frozenset(("control",))
 
 #: Every request. `Cancel` is handled in `kju.host.control`, which has the tasks.
-REQUESTS: dict[type[AnyRequest], Entry] = {
-    messages.Hello: Entry(_hello, _ALL),
-    Launch: Entry(_launch, _CONTROL),
-    messages.GetInfo: Entry(_info, _ALL),
-    messages.Stop: Entry(_stop, _CONTROL),
-    messages.Subscribe: Entry(_subscribe, _ALL),
-    messages.Power: Entry(_power, _CONTROL),
-    messages.Execute: Entry(_execute, _CONTROL),
-    messages.ChangeSnapshot: Entry(_snapshot, _CONTROL),
-    messages.GetSnapshots: Entry(_snapshots, _ALL),
-    messages.GetSerial: Entry(_serial, _ALL),
-    messages.GetSurface: Entry(_surface, _ALL),
-    messages.GetLive: Entry(_live, _CONTROL),
-    messages.Refresh: Entry(_refresh, _ALL),
-    messages.HoldPublishing: Entry(_hold, _CONTROL),
-    messages.ResumePublishing: Entry(_unhold, _ALL),
-    messages.Keys: Entry(_keys, _CONTROL),
-    messages.GetLamps: Entry(_lamps, _ALL),
-    messages.Point: Entry(_point, _CONTROL),
-    messages.GetPointer: Entry(_pointer, _ALL),
+REQUESTS: dict[type[AnyRequest], _RequestRule] = {
+    messages.Hello: _RequestRule(_hello, _ALL),
+    Launch: _RequestRule(_launch, _CONTROL),
+    messages.GetInfo: _RequestRule(_info, _ALL),
+    messages.Stop: _RequestRule(_stop, _CONTROL),
+    messages.Subscribe: _RequestRule(_subscribe, _ALL),
+    messages.Power: _RequestRule(_power, _CONTROL),
+    messages.Execute: _RequestRule(_execute, _CONTROL),
+    messages.ChangeSnapshot: _RequestRule(_snapshot, _CONTROL),
+    messages.GetSnapshots: _RequestRule(_snapshots, _ALL),
+    messages.GetSerial: _RequestRule(_serial, _ALL),
+    messages.GetSurface: _RequestRule(_surface, _ALL),
+    messages.GetLive: _RequestRule(_live, _CONTROL),
+    messages.Refresh: _RequestRule(_refresh, _ALL),
+    messages.HoldPublishing: _RequestRule(_hold, _CONTROL),
+    messages.ResumePublishing: _RequestRule(_unhold, _ALL),
+    messages.Keys: _RequestRule(_keys, _CONTROL),
+    messages.GetLamps: _RequestRule(_lamps, _ALL),
+    messages.Point: _RequestRule(_point, _CONTROL),
+    messages.GetPointer: _RequestRule(_pointer, _ALL),
 }
 
 

@@ -27,12 +27,14 @@ class Input(Struct, frozen=True, omit_defaults=True):
         console: The console that received it.
         keys: Keyboard steps that were sent together.
         pointer: Actions of the pointer.
+        caps_lock: The guest's Caps Lock lamp was on when the keys were sent; False if unknown.
     """
 
     time: float
     console: Console = 0
     keys: KeySteps = []
     pointer: list[Action] = []
+    caps_lock: bool = False
 
     def requests(self) -> Iterator[Keys | Point]:
         """Yield the requests that send it again."""

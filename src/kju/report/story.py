@@ -31,7 +31,7 @@ class StoryEvent(NamedTuple):
         kind: ``text``, ``keys`` or ``pointer`` for input; ``found``, ``missed`` or ``broken`` for
             a wait; ``note``.
         words: Its description. The guest's layout is unknown: a text has the characters that the
-            keys type on a US keyboard.
+            keys type on a US keyboard, with Caps Lock as the guest's lamp showed it.
         answer: The result of a wait.
         places: Pixels at which a button or finger was pressed and released.
         rect: The match of a wait, on the screen.
@@ -94,7 +94,7 @@ def described(entries: Iterable[Input], console: int = 0) -> list[StoryEvent]:
         if entry.console != console:
             continue
         for key, down in entry.keys:
-            actions.key(entry.time, key, down)
+            actions.key(entry.time, key, down, entry.caps_lock)
         for action in entry.pointer:
             actions.point(entry.time, action)
     return actions.done
@@ -111,7 +111,7 @@ class _InputState:
 
     # ---- Keys
 
-    def key(self, time: float, key: int, down: bool) -> None:
+    def key(self, time: float, key: int, down: bool, caps_lock: bool) -> None:
         if not down:
             used = self._down.pop(key, True)
             if not used and _name(key) in _MODIFIERS:
@@ -125,7 +125,7 @@ class _InputState:
         if _name(key) in _MODIFIERS:
             return
         held = tuple(k for k in self._down if k != key and _name(k) in _MODIFIERS)
-        character = _characters().get((frozenset(held), key))
+        character = _characters(caps_lock).get((frozenset(held), key))
         if character is None:
             words = "-".join(map(_name, (*held, key)))
             self._add(StoryEvent(time, time, "keys", words))
@@ -185,11 +185,14 @@ def _name(key: int) -> str:
 
 
 @cache
-def _characters() -> dict[tuple[frozenset[int], int], str]:
+def _characters(caps_lock: bool) -> dict[tuple[frozenset[int], int], str]:
     """Return the character of each chord on a US keyboard; enter and tab are keys."""
     found: dict[tuple[frozenset[int], int], str] = {}
     for character, stroke in US.chords.items():
         if len(stroke) == 1 and character.isprintable():
-            *held, key = stroke[0]
+            chord = US.caps.get(stroke[0], stroke[0]) if caps_lock else stroke[0]
+            if chord is None:
+                continue
+            *held, key = chord
             found.setdefault((frozenset(held), key), character)
     return found

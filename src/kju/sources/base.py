@@ -1,27 +1,37 @@
 """The contract of a source: it fills the `Producer` of one console.
 
-Rules that every source obeys:
+Rules for every source:
 
 - It works between `start` and `stop`, if needed in a thread of its own (`ThreadedSource`). After
   `stop` has returned, nothing more is published. `stop` may be called before `start`.
 - It never waits for a consumer, and it holds a bounded amount of display data.
 - It reports each new `SourceStatus` through its callback. The callback runs in the source's thread.
   It must return at once and must not call the source.
-- It asks for what it lacks in that status (`Need`), and continues as well as it can until then.
-- When it ends by itself, the last picture stays published. Its owner decides what follows.
+- A status can have a request to its owner (`Need`); until that is met, the source continues as
+  well as it can.
+- When it ends by itself, the last picture stays published. Its owner decides what to do next.
 
 `StubSource` is the smallest complete source; read it before you write one.
+
+A `ThreadedSource` does all its work in one thread. Other threads leave requests for it and wake it.
+`stop` wakes the thread, interrupts the call in which it waits, and joins it.
 """
 
 from __future__ import annotations
 
 import abc
+import logging
+import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from enum import Enum
 from typing import NamedTuple
 
+from ..errors import KjuError
 from ..surface import State
 from ..surface.producer import Producer
+
+log = logging.getLogger(__name__)
 
 
 class Phase(Enum):
@@ -33,7 +43,7 @@ class Phase(Enum):
 
 
 class Need(Enum):
-    """What a source asks of its owner."""
+    """A source's request to its owner."""
 
     NOTHING = "nothing"
     REGISTER = "register"
@@ -49,7 +59,7 @@ class SourceStatus(NamedTuple):
         phase: Its phase.
         name: The source's public name, for example ``display1-map``.
         reason: Why it is not a faster source, or why it ended; empty when all is well.
-        need: What it asks for.
+        need: Its request.
         needed: Bytes of pixels, with `Need.LARGER`.
     """
 
@@ -81,19 +91,27 @@ class Source(abc.ABC):
     Attributes:
         producer: The producer that is filled.
         status: The newest status.
-        paused: Whether the machine is paused: set before `start`, later with `set_paused`.
+        paused: Whether the machine is paused.
     """
-
-    paused = False
 
     def __init__(self, producer: Producer, name: str, on_status: OnStatus | None = None) -> None:
         self.producer = producer
         self.status = SourceStatus(Phase.NEW, name)
+        self.paused = False
         self._on_status = on_status
 
+    def start(self, *, paused: bool = False) -> None:
+        """Begin to publish.
+
+        Args:
+            paused: Whether the machine is paused.
+        """
+        self.paused = paused
+        self._begin()
+
     @abc.abstractmethod
-    def start(self) -> None:
-        """Begin to publish."""
+    def _begin(self) -> None:
+        """Begin to publish; `paused` is set."""
 
     @abc.abstractmethod
     def stop(self) -> None:
@@ -111,7 +129,7 @@ class Source(abc.ABC):
         """
         self.paused = paused
 
-    def note_input(self) -> None:  # noqa: B027  most sources are told what changes
+    def note_input(self) -> None:  # noqa: B027  most sources receive each change
         """Publish soon: the guest has been sent an input."""
 
     @property
@@ -160,8 +178,7 @@ class StubSource(Source):
         """Width and height of the picture."""
         return self._size
 
-    def start(self) -> None:
-        """Publish the picture."""
+    def _begin(self) -> None:
         self.retarget(self.producer)
         self._set_status(SourceStatus(Phase.RUNNING, "stub"))
 
@@ -179,3 +196,115 @@ class StubSource(Source):
         """Publish the new state at once: there always is a picture."""
         super().set_paused(paused)
         self.producer.set_state(self.live_state)
+
+
+class ThreadedSource(Source):
+    """A source that works in one thread.
+
+    A subclass defines `_turn`, which does one round of work and then sleeps, and `_wake`, which
+    ends that sleep. `_turn` takes the requests from `_take_requests`.
+
+    Args:
+        producer: The producer to fill.
+        name: The public name of the source.
+        on_status: Receives every new status, in the source's thread.
+        thread: The name of the thread.
+    """
+
+    def __init__(
+        self, producer: Producer, name: str, on_status: OnStatus | None, *, thread: str
+    ) -> None:
+        super().__init__(producer, name, on_status)
+        # True until `stop` is called or the thread ends; written under the lock.
+        self._is_open = True
+        self._requests: list[Callable[[], object]] = []
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name=thread, daemon=True)
+
+    def _begin(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; nothing more is published once this returns."""
+        with self._lock:
+            if self._is_open:
+                self._is_open = False
+                self._wake()
+        self._interrupt()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._release()
+        if self.status.phase is not Phase.ENDED:  # one that ended by itself has given its reason
+            self._set_status(SourceStatus(Phase.ENDED, self.status.name))
+
+    def flush(self, timeout: float) -> bool:
+        """Publish everything that the emulator has sent before this call."""
+        done = threading.Event()
+        return self._submit(lambda: self._flush(done)) and done.wait(timeout)
+
+    def _submit(self, request: Callable[[], object]) -> bool:
+        """Have the thread call *request*; returns False if the source has ended."""
+        with self._lock:
+            if not self._is_open:
+                return False
+            self._requests.append(request)
+            self._wake()
+        return True
+
+    @abc.abstractmethod
+    def _wake(self) -> None:
+        """End the thread's sleep. Any thread may call it."""
+
+    def _interrupt(self) -> None:
+        """Interrupt the call in which the thread waits; called once by `stop`, after `_wake`."""
+
+    # -- everything below runs in the source's thread
+
+    def _prepare(self) -> None:
+        """Run once, before the first round."""
+
+    @abc.abstractmethod
+    def _turn(self) -> None:
+        """Do one round of work, then sleep until more is due or `_wake` is called.
+
+        Raises:
+            KjuError, OSError: The source ends for this reason.
+        """
+
+    def _flush(self, done: threading.Event) -> None:
+        """Publish all changes, then set *done*."""
+        done.set()
+
+    def _take_requests(self) -> list[Callable[[], object]]:
+        with self._lock:
+            requests, self._requests = self._requests, []
+        return requests
+
+    def _fail(self, reason: str) -> None:
+        """Publish that the source has ended by itself, where the picture is not valid any more."""
+
+    def _release(self) -> None:
+        """Release the source's resources. Called at the thread's end and by `stop`."""
+
+    def _run(self) -> None:
+        reason = ""
+        try:
+            self._prepare()
+            while self._is_open:
+                self._turn()
+        except CancelledError:
+            pass  # by `stop`, or at the end of the host's event loop
+        except (KjuError, OSError) as error:
+            reason = str(error)
+        except Exception as error:
+            # A fault in kju. The owner must learn that the source has ended all the same.
+            log.exception("the thread %s failed", self._thread.name)
+            reason = f"internal error: {error!r}"
+        with self._lock:
+            ended_by_itself, self._is_open = self._is_open, False
+        if ended_by_itself:
+            log.warning("the source %s has ended: %s", self._thread.name, reason)
+            self._fail(reason)
+        self._release()
+        if ended_by_itself:
+            self._set_status(SourceStatus(Phase.ENDED, self.status.name, reason))

@@ -23,8 +23,7 @@ from ..memory._system import Mapping
 from ..surface import State
 from ..surface.geometry import Place
 from ..surface.producer import Producer
-from .base import OnStatus, Phase, SourceStatus, room_for
-from .threaded import ThreadedSource
+from .base import OnStatus, Phase, SourceStatus, ThreadedSource, room_for
 
 MS = 1_000_000
 
@@ -50,7 +49,7 @@ BRISK_FOR = 100 * MS
 #: are a millisecond and longer, and the lock costs little in comparison.
 SCAN_ALONE_FOR = 25 * MS
 
-TRUNCATED = "the guest's video memory was cut by another process"
+TRUNCATED = "another process truncated the guest's video memory"
 
 
 class FramebufferSource(ThreadedSource):
@@ -96,12 +95,12 @@ class FramebufferSource(ThreadedSource):
         """The place of the picture in the memory."""
         return self._place
 
-    def start(self) -> None:
+    def _begin(self) -> None:
         """Publish the picture, then the changes in it."""
         self._set_pace()
         self._publish_place()
         self._set_status(self._running())
-        super().start()
+        super()._begin()
 
     def retarget(self, producer: Producer) -> None:
         """Fill another surface from now on, beginning with the whole picture."""
@@ -195,7 +194,7 @@ class FramebufferSource(ThreadedSource):
             self._sleep.acquire(timeout=left / 1e9)
 
     def _scan(self) -> int:
-        """Run the requests and compare what is due; returns when the next comparison is due."""
+        """Run the requests and the due comparisons; return the time of the next one."""
         requests = self._take_requests()
         for request in requests:
             request()

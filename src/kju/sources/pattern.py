@@ -60,7 +60,7 @@ class PatternSource(Source):
         """Width and height."""
         return self._size
 
-    def start(self) -> None:
+    def _begin(self) -> None:
         """Publish frame 0, then further frames at the given rate."""
         self.retarget(self.producer)
         self._set_status(SourceStatus(Phase.RUNNING, "pattern"))
@@ -84,7 +84,7 @@ class PatternSource(Source):
             producer.set_state(self.live_state)
 
     def set_paused(self, paused: bool) -> None:
-        """Publish the new state. The source goes on drawing: it has no guest that could pause."""
+        """Publish the new state. The source continues to draw: it has no guest to pause."""
         with self._lock:
             super().set_paused(paused)
             self.producer.set_state(self.live_state)

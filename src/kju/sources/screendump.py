@@ -25,8 +25,7 @@ import numpy as np
 
 from ..errors import GeometryError
 from ..surface.producer import Producer
-from .base import OnStatus, Phase, SourceStatus, room_for
-from .threaded import ThreadedSource
+from .base import OnStatus, Phase, SourceStatus, ThreadedSource, room_for
 
 #: Seconds between two screenshots at rest, and after a change or an input. A screenshot of 720x400
 #: takes 2 ms of QEMU's main loop, of 1280x800 6 ms.
@@ -78,10 +77,9 @@ class ScreendumpSource(ThreadedSource):
         """Width and height of the newest published screenshot."""
         return self._size
 
-    def start(self) -> None:
-        """Take screenshots from now on."""
+    def _begin(self) -> None:
         self._active_at = time.monotonic()
-        super().start()
+        super()._begin()
 
     def retarget(self, producer: Producer) -> None:
         """Fill another surface from the next screenshot on, which is taken at once."""

@@ -18,7 +18,7 @@ from kju.emulators import supervisor as module
 from kju.emulators.console import Console, ConsoleFacts, SourceRunner
 from kju.emulators.console_surface import ConsoleSurface
 from kju.emulators.input.devices import Devices
-from kju.emulators.input.keyboard import Keyboard, KeyboardLamps
+from kju.emulators.input.keyboard import KeyboardLamps, SharedKeyboard
 from kju.emulators.input.pace import Pace
 from kju.emulators.qemu import announced_size
 from kju.emulators.qemu.announced_size import AnnouncedSize, AnnouncedSizeRunner
@@ -41,7 +41,7 @@ def devices() -> Devices:
     async def nobody(*_: object) -> Any:
         raise AssertionError("no test drives these devices")
 
-    keyboard = Keyboard(nobody, Pace(nobody))
+    keyboard = SharedKeyboard(nobody, Pace(nobody))
     pointer = QemuPointer(nobody, Pace(nobody), lambda: (0, 0), nobody, nobody)
     return Devices(keyboard, pointer, KeyboardLamps())
 
@@ -58,8 +58,7 @@ class StubKind(SourceKind):
         if self.refuse:
             raise QemuError("no listener today")
         source = StubSource(producer, on_status)
-        source.paused = paused
-        source.start()
+        source.start(paused=paused)
         self.sources.append(source)
         return source
 

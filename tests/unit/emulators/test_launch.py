@@ -47,7 +47,7 @@ def test_a_zero_byte_is_refused() -> None:
 
 
 def test_a_surface_in_a_missing_folder_is_refused() -> None:
-    with pytest.raises(UsageError, match="there is no folder /nonexistent"):
+    with pytest.raises(UsageError, match="the folder /nonexistent does not exist"):
         launch.prepare(Launch(surface="/nonexistent/surface"))
 
 

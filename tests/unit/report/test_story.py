@@ -20,6 +20,14 @@ def test_a_text_is_one_line_and_its_end_a_key():
     assert told(*typed("Root: <b>\n")) == [("text", "Root: <b>"), ("keys", "ret")]
 
 
+def test_letters_are_decoded_with_the_logged_caps_lock():
+    strokes = US.under_caps_lock(US.strokes("Abc1!"))
+    entries = [Input(0, keys=group, caps_lock=True) for group in held_steps(strokes, 8)]
+    assert told(*entries) == [("text", "Abc1!")]
+    off = [Input(0, keys=entry.keys) for entry in entries]
+    assert told(*off) == [("text", "aBC1!")]
+
+
 def test_chords_are_named():
     assert told(chord("ctrl-alt-f2")) == [("keys", "ctrl-alt-f2")]
     assert told(chord("shift-a")) == [("text", "A")]

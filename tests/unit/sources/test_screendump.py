@@ -71,8 +71,8 @@ class Scene:
         pixels = self.source.producer.pixels
         return pixels.shape[:2] == wanted.shape[:2] and np.array_equal(pixels[..., 2::-1], wanted)
 
-    def start(self) -> None:
-        self.source.start()
+    def start(self, *, paused: bool = False) -> None:
+        self.source.start(paused=paused)
         assert self.shown is not None
         # It is published first and reported then.
         until(lambda: self.published(self.shown) and self.statuses, 5, "the first picture")
@@ -210,8 +210,7 @@ def test_source_requests_a_larger_surface_and_fills_it(scene: Scene) -> None:
 
 
 def test_pause_changes_the_state(scene: Scene) -> None:
-    scene.source.paused = True
-    scene.start()
+    scene.start(paused=True)
     until(lambda: scene.consumer.state[0] is State.PAUSED, 5, "paused from the start")
     scene.source.set_paused(False)
     until(lambda: scene.consumer.state[0] is State.LIVE, 5, "it goes on")

@@ -1,7 +1,7 @@
 """SHELL: the input devices of one console, and the log of their input.
 
 `Devices` groups a console's keyboard (`kju.emulators.input.keyboard`), its lamps and its pointer.
-`Pointer` is the part of a pointer that every kind of emulator shares.
+`SharedPointer` is the part of a pointer that every kind of emulator shares.
 
 The log is in the machine's folder, which other users cannot read, and is removed with it: the input
 may be a password.
@@ -23,11 +23,11 @@ from ...store import logs
 from ...store.logs import BoundedLog
 from ...surface import Mark
 from .holders import Holders
-from .keyboard import Keyboard, KeyboardLamps
+from .keyboard import KeyboardLamps, SharedKeyboard
 from .pace import Pace
 
 
-class Pointer(abc.ABC):
+class SharedPointer(abc.ABC):
     """One console's pointer.
 
     Args:
@@ -102,8 +102,8 @@ class Pointer(abc.ABC):
 class Devices(NamedTuple):
     """The keyboard, its lamps and the pointer of one console."""
 
-    keyboard: Keyboard
-    pointer: Pointer
+    keyboard: SharedKeyboard
+    pointer: SharedPointer
     lamps: KeyboardLamps
 
     @property
@@ -157,9 +157,10 @@ class InputLog:
         self._log = BoundedLog(path, note="")
         self._began = time.monotonic()
 
-    def keys(self, console: int, steps: Sequence[Step]) -> None:
-        """Log keyboard steps that were sent together."""
-        self._log.write(encode(Input(self._now(), console, keys=list(steps))))
+    def keys(self, console: int, steps: Sequence[Step], *, caps_lock: bool = False) -> None:
+        """Log keyboard steps that were sent together, and whether Caps Lock was on."""
+        entry = Input(self._now(), console, keys=list(steps), caps_lock=caps_lock)
+        self._log.write(encode(entry))
 
     def pointer(self, console: int, action: Action) -> None:
         """Log an action of the pointer."""

@@ -55,7 +55,7 @@ Send = Callable[[Sequence[Step]], Awaitable[Mark]]
 Begin = Callable[[Sequence[Step]], Begun]
 
 
-class Keyboard:
+class SharedKeyboard:
     """One console's keyboard.
 
     Args:
@@ -91,7 +91,7 @@ class Keyboard:
 
         Args:
             client: The client.
-            steps: Key numbers, each with whether it goes down.
+            steps: Key numbers, each with True for a press and False for a release.
             interval: Seconds between two steps, and before the first; None sends them as fast as
                 the guest takes them.
 

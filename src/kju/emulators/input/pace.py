@@ -211,6 +211,7 @@ class Pace:
         if self._waiting and (into_empty or not self.has_room(steps)):
             await self._wait_until_empty()
         if len(steps) > 1:
+            # An empty queue shows that the kernel has read the keys, not that a program has.
             await self._wait_for_readers()
         self._take_room(steps)
 
@@ -246,6 +247,8 @@ class Pace:
     def sent(self) -> None:
         """Note that the steps have been sent."""
         self._last = asyncio.get_running_loop().time()
+        # A single step does not wait for readers, so it is not charged: nobody types faster than
+        # programs read.
         if not self._alone:
             self._processors.charge(self._together / STEPS_PER_SECOND)
         soon = self._merges or self._waiting * 2 > self._gauge.room
@@ -283,14 +286,15 @@ class Pace:
             resets = self._resets
             found = await self._find()
             if found.name != self._gauge.name:
-                log.info("the guest's input goes to: %s", found.name)
+                log.info("the guest reads its input from: %s", found.name)
                 # A driver that has just given a USB keyboard its address sets it up next, and
                 # discards its queue.
                 await (self.pause if self._gauge.started else asyncio.sleep)(SETTLE_TIME)
                 self._gauge, self._waiting = found, 0
             if not found.started:
-                self._waiting = found.room
+                self._waiting = found.room  # nothing reads it: treat it as full
             if resets == self._resets:
+                # With a reset meanwhile, the device was found before it: find it again.
                 self._found_at = loop.time()
         return self._gauge
 
@@ -299,6 +303,8 @@ class Pace:
         loop = asyncio.get_running_loop()
         timeout = STUCK_TIMEOUT if self._stuck else TAKE_TIMEOUT
         deadline, wait = loop.time() + timeout, MIN_WAIT
+        # Determine the device each time: a driver that loads meanwhile takes over the input, and
+        # the queue of the device before it never becomes empty.
         while self._waiting and not await (await self._now()).is_empty():
             if loop.time() > deadline:
                 self._stuck = True
@@ -317,7 +323,7 @@ class Pace:
         wait = MIN_WAIT
         while (run := self._processors.caught_up()) is False:
             if loop.time() > self._last + TAKE_TIMEOUT:
-                return
+                return  # a paused or starved guest: its queue decides whether it takes more
             await asyncio.sleep(wait)
             wait = min(2 * wait, MAX_WAIT / 4)
         if run is None:
@@ -330,6 +336,7 @@ class Pace:
             await asyncio.sleep(CHECK_DELAY)
             sends = self._sends
             with contextlib.suppress(KjuError):
+                # A step sent during the check may be in the queue: then the result does not count.
                 if await (await self._now()).is_empty() and sends == self._sends:
                     self._stuck, self._waiting = False, 0
         finally:

@@ -1,6 +1,6 @@
 """SHELL: the console of a mirror: a `Mirror` draws a remote screen in its surface.
 
-Input goes to the screen's own host, which paces it:
+Input is forwarded to the screen's own host, which paces it:
 
 - A request is forwarded as a whole: on a slow link each message costs a round trip.
 - Held buttons and keys are recorded here too, so that a client that disconnects from a mirror
@@ -25,8 +25,8 @@ from ...surface import Mark, State
 from ...surface.producer import Producer
 from ..console import Console, ConsoleFacts, SourceRunner
 from ..console_surface import ConsoleSurface, OnMode
-from ..input.devices import Devices, Pointer
-from ..input.keyboard import Keyboard, KeyboardLamps
+from ..input.devices import Devices, SharedPointer
+from ..input.keyboard import KeyboardLamps, SharedKeyboard
 from ..input.pace import Gauge, Pace
 from ..supervisor import SingleSource, SourceKind, Supervisor
 
@@ -47,8 +47,7 @@ class MirrorSource(Source):
     def __init__(self, producer: Producer, on_status: OnStatus | None = None) -> None:
         super().__init__(producer, "mirror", on_status)
 
-    def start(self) -> None:
-        """Begin; there is no picture yet."""
+    def _begin(self) -> None:
         self._set_status(SourceStatus(Phase.RUNNING, "mirror"))
 
     def stop(self) -> None:
@@ -117,7 +116,7 @@ class MirrorSource(Source):
         return self.producer.move_cursor(x, y, visible)
 
 
-class MirrorKind(SourceKind):
+class _MirrorKind(SourceKind):
     """Starts the source of a mirror.
 
     Attributes:
@@ -192,7 +191,7 @@ class MirrorConsole(Console):
     """
 
     def __init__(self, surface: MirrorSurface, label: str, devices: Devices) -> None:
-        self._kind = MirrorKind()
+        self._kind = _MirrorKind()
         runner = SourceRunner(Supervisor(surface, SingleSource(self._kind)), always=True)
         super().__init__(ConsoleFacts(label), surface, runner, devices)
 
@@ -202,7 +201,7 @@ class MirrorConsole(Console):
         return self._kind.source
 
 
-class RemoteGauge(Gauge):
+class _RemoteGauge(Gauge):
     """The gauge of a device that another host paces."""
 
     name = "remote"
@@ -214,7 +213,7 @@ class RemoteGauge(Gauge):
         return True
 
 
-class MirrorPointer(Pointer):
+class _MirrorPointer(SharedPointer):
     """The pointer of a screen on another host."""
 
     def __init__(self, forward: Forward, pace: Pace) -> None:
@@ -226,7 +225,7 @@ class MirrorPointer(Pointer):
         return True
 
     async def act(self, client: Hashable, actions: Sequence[Action]) -> Mark | None:
-        """Forward these actions; see `Pointer.act`."""
+        """Forward these actions; see `SharedPointer.act`."""
         async with self.pace.turn:
             mark = await self._forward(Point(actions=list(actions)))
         for action in actions:
@@ -249,8 +248,8 @@ def mirror_devices(forward: Forward) -> Devices:
         return await forward(Keys(steps=list(steps)))
 
     pace = Pace(_remote)
-    return Devices(Keyboard(send, pace), MirrorPointer(forward, pace), KeyboardLamps())
+    return Devices(SharedKeyboard(send, pace), _MirrorPointer(forward, pace), KeyboardLamps())
 
 
 async def _remote() -> Gauge:
-    return RemoteGauge()
+    return _RemoteGauge()

@@ -1,7 +1,4 @@
-"""SHELL: a mirror as a machine's emulator: a screen that another host serves.
-
-`prepare` checks a launch; `MirrorEmulator` connects.
-"""
+"""SHELL: a mirror as a machine's emulator: a screen that another host serves."""
 
 from __future__ import annotations
 
@@ -46,7 +43,7 @@ MAX_EVENTS, EVENTS_WITHIN = 64, 10.0
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class PreparedMirror(NamedTuple):
+class _PreparedMirror(NamedTuple):
     """A checked launch of a mirror.
 
     Attributes:
@@ -66,7 +63,7 @@ class PreparedMirror(NamedTuple):
         return running.rpartition("/")[2].partition(":")[2] or running
 
 
-def prepare(request: Launch) -> PreparedMirror:
+def _prepare(request: Launch) -> _PreparedMirror:
     """Check a launch of a mirror.
 
     Raises:
@@ -78,7 +75,7 @@ def prepare(request: Launch) -> PreparedMirror:
         raise UsageError("a mirror needs an address to connect to")
     _connection_options(remote).check(insecure=remote.insecure)
     check_readable(remote.codec, lossy=remote.lossy)
-    return PreparedMirror(request, remote, addresses.parse_screen(request.running))
+    return _PreparedMirror(request, remote, addresses.parse_screen(request.running))
 
 
 def _connection_options(remote: Remote) -> Options:
@@ -99,12 +96,12 @@ def _prover(remote: Remote, name: str) -> Prover | None:
     return Prover(Trust(Path(remote.trust)), remote.user, name, remote.sender)
 
 
-class MirrorEmulator(Emulator):
+class _MirrorEmulator(Emulator):
     """A screen that another host serves."""
 
     kind = "mirror"
 
-    def __init__(self, claim: Claim, prepared: PreparedMirror, events: MachineEvents) -> None:
+    def __init__(self, claim: Claim, prepared: _PreparedMirror, events: MachineEvents) -> None:
         super().__init__(events)
         self._prepared = prepared
         self._machine = claim.name
@@ -218,4 +215,4 @@ class MirrorEmulator(Emulator):
         }
 
 
-FACTORY = EmulatorFactory(prepare, MirrorEmulator)
+FACTORY = EmulatorFactory(_prepare, _MirrorEmulator)

@@ -20,7 +20,7 @@ from ...surface import State
 from ..console import Console
 from ..console_surface import ConsoleSurface
 from ..input.devices import InputLog
-from ..input.keyboard import Keyboard
+from ..input.keyboard import SharedKeyboard
 from .console import QemuConsole
 from .dbus import ConsoleProperties, DisplayBus
 from .guest_input import QemuInput
@@ -59,7 +59,7 @@ class Display:
         traces: Traces | None = None,
     ) -> None:
         self.consoles: list[Console] = []
-        self.screenless_keyboard: Keyboard | None = None
+        self.screenless_keyboard: SharedKeyboard | None = None
         self.input = QemuInput(name, self.consoles, lambda: self.bus, inputs, traces)
         self._name = name
         self._make_surface = make_surface
@@ -168,7 +168,7 @@ class Display:
         return self.input.paused
 
     @property
-    def first_keyboard(self) -> Keyboard | None:
+    def first_keyboard(self) -> SharedKeyboard | None:
         """The keyboard of the first console, whose pace is the machine's; or the screenless one."""
         return self.consoles[0].devices.keyboard if self.consoles else self.screenless_keyboard
 

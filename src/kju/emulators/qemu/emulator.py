@@ -26,7 +26,7 @@ from ..console import Console
 from ..console_surface import ConsoleSurface, surface_address
 from ..events import MachineEvents, from_qmp
 from ..input.devices import InputLog
-from ..input.keyboard import Keyboard
+from ..input.keyboard import SharedKeyboard
 from ..launch import EmulatorFactory
 from ..tasks import Tasks
 from .arguments.plan import QemuPlan
@@ -103,7 +103,7 @@ class QemuEmulator(Emulator):
         return self.display.consoles
 
     @property
-    def screenless_keyboard(self) -> Keyboard | None:
+    def screenless_keyboard(self) -> SharedKeyboard | None:
         """The keyboard of a machine without a console; None with one."""
         return self.display.screenless_keyboard
 

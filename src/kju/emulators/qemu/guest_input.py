@@ -11,7 +11,7 @@ from ...keys import Step
 from ...surface import NOTHING_TAKEN, Mark
 from ..console import Console
 from ..input.devices import Devices, InputLog
-from ..input.keyboard import Begun, Keyboard, KeyboardLamps
+from ..input.keyboard import Begun, KeyboardLamps, SharedKeyboard
 from ..input.pace import Pace
 from .dbus import DisplayBus
 from .input import events
@@ -98,7 +98,7 @@ class QemuInput:
             number: QEMU's number of it.
         """
         return Devices(
-            Keyboard(
+            SharedKeyboard(
                 functools.partial(self._send_keys, index, number),
                 self._keyboard_pace,
                 functools.partial(self._begin_keys, index) if index == 0 else None,
@@ -114,9 +114,9 @@ class QemuInput:
             KeyboardLamps(),
         )
 
-    def screenless_keyboard(self) -> Keyboard:
+    def screenless_keyboard(self) -> SharedKeyboard:
         """Make the keyboard of a machine without a graphic console."""
-        return Keyboard(functools.partial(self._send_keys, 0, 0), self._keyboard_pace)
+        return SharedKeyboard(functools.partial(self._send_keys, 0, 0), self._keyboard_pace)
 
     def reset(self) -> None:
         """Begin anew: the guest has been reset."""
@@ -140,7 +140,7 @@ class QemuInput:
         # it whose press it did not receive by it.
         for step in steps:
             await self._bus().key(number, *step)
-        self._log.keys(index, steps)
+        self._log.keys(index, steps, caps_lock=self._has_caps_lock(index))
         self._note_keys(index, steps)
         return mark
 
@@ -149,8 +149,9 @@ class QemuInput:
         mark = self._next_mark(index)
         taken = self._begin(events.keys(steps, reports=self._keyboard_pace.reports))
         # After the line was written: the comparing thread takes the interpreter's lock on waking.
+        caps_lock = self._has_caps_lock(index)
         self._note_keys(index, steps)
-        taken.add_done_callback(functools.partial(self._log_keys, index, steps))
+        taken.add_done_callback(functools.partial(self._log_keys, index, steps, caps_lock))
         return Begun(mark, taken)
 
     def _note_keys(self, index: int, steps: Sequence[Step]) -> None:
@@ -160,9 +161,16 @@ class QemuInput:
             console.runner.note_input()
             console.devices.lamps.sent(steps)
 
-    def _log_keys(self, index: int, steps: Sequence[Step], taken: asyncio.Future[None]) -> None:
+    def _has_caps_lock(self, index: int) -> bool:
+        """Return whether the lamp of Caps Lock is on; it may change when QEMU acknowledges keys."""
+        lamps = self._consoles[index].devices.lamps.now if self._consoles else None
+        return lamps is not None and lamps.caps
+
+    def _log_keys(
+        self, index: int, steps: Sequence[Step], caps_lock: bool, taken: asyncio.Future[None]
+    ) -> None:
         if not taken.cancelled() and taken.exception() is None:
-            self._log.keys(index, steps)
+            self._log.keys(index, steps, caps_lock=caps_lock)
 
     async def _send_pointer(self, index: int, report: Sequence[Event]) -> Mark:
         mark = self._next_mark(index)

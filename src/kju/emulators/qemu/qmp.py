@@ -12,7 +12,7 @@ from typing import Any
 from qemu.qmp import ExecInterruptedError, Message, QMPClient, QMPError, Runstate
 
 from ...errors import QemuError
-from ...sources.display1.channel import socket_pair
+from ...sources.display1.source import socket_pair
 
 log = logging.getLogger(__name__)
 

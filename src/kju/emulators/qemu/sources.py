@@ -23,8 +23,7 @@ from typing import NamedTuple
 from ...errors import KjuError
 from ...memory import SurfaceProducer
 from ...sources.base import OnStatus, Phase, Source, SourceStatus
-from ...sources.display1.channel import socket_pair
-from ...sources.display1.source import Display1Source
+from ...sources.display1.source import Display1Source, socket_pair
 from ...sources.framebuffer import FramebufferSource
 from ...sources.screendump import ScreendumpSource, Screenshot
 from ...surface.geometry import Place
@@ -95,8 +94,7 @@ class VramKind(QemuSource):
         if memory is None or place is None:
             raise KjuError("the guest's picture is not in its video memory any more")
         self._source = source = FramebufferSource(memory.mapping, place, producer, on_status)
-        source.paused = paused
-        source.start()
+        source.start(paused=paused)
         return source
 
     def follow(self, situation: Situation) -> None:
@@ -122,8 +120,7 @@ class ScreendumpKind(QemuSource):
             return asyncio.run_coroutine_threadsafe(memory.screenshot(), loop)
 
         source = ScreendumpSource(take_screenshot, producer, on_status)
-        source.paused = paused
-        source.start()
+        source.start(paused=paused)
         return source
 
 
@@ -147,8 +144,7 @@ class ListenerKind(QemuSource):
         number = self._display.number
         ours, theirs = socket_pair()
         source = Display1Source(ours, producer, on_status, label=str(number))
-        source.paused = paused
-        source.start()
+        source.start(paused=paused)
         try:
             await self._display.register_listener(number, theirs)
         except BaseException:

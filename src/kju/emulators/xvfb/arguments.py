@@ -1,6 +1,6 @@
-"""Which arguments kju appends to a user's Xvfb arguments, and why. I/O-free.
+"""The arguments that kju appends to a user's Xvfb arguments, and their reasons. I/O-free.
 
-The user's arguments come first, unchanged; a contradiction is refused before anything starts. A
+The user's arguments stand first, unchanged; a contradiction is refused before anything starts. A
 shared screen, a depth of 24 bits and a display number are appended unless the user chose others.
 """
 

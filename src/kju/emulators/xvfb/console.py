@@ -31,8 +31,8 @@ from ...sources.base import OnStatus, Source
 from ...sources.framebuffer import FramebufferSource
 from ..console import Console, ConsoleFacts, SourceRunner
 from ..console_surface import ConsoleSurface
-from ..input.devices import Devices, Pointer
-from ..input.keyboard import Keyboard, KeyboardLamps
+from ..input.devices import Devices, SharedPointer
+from ..input.keyboard import KeyboardLamps, SharedKeyboard
 from ..input.pace import Pace
 from ..supervisor import SingleSource, SourceKind, Supervisor
 from . import xwd
@@ -102,7 +102,7 @@ class Framebuffer:
             self.descriptor.close()
 
 
-class RunningServer(NamedTuple):
+class _RunningServer(NamedTuple):
     """A running server and its screen."""
 
     pid: int
@@ -138,7 +138,7 @@ def remove_segments_of(pid: int) -> None:
                 segment_remove(number)
 
 
-def find_server(where: str) -> RunningServer:
+def find_server(where: str) -> _RunningServer:
     """Find a running server and map its screen.
 
     Args:
@@ -150,7 +150,7 @@ def find_server(where: str) -> RunningServer:
     """
     if found := _DISPLAY.fullmatch(where):
         pid = _listener(int(found[1]))
-        return RunningServer(pid, framebuffer_of(pid))
+        return _RunningServer(pid, framebuffer_of(pid))
     if found := _SEGMENT.fullmatch(where):
         return _creator_of(int(found[1]))
     if "/" not in where and not Path(where).exists():
@@ -187,20 +187,20 @@ def _listener(number: int) -> int:
     raise XvfbError(f"no X server on this computer has the display :{number}")
 
 
-def _creator_of(number: int) -> RunningServer:
+def _creator_of(number: int) -> _RunningServer:
     try:
         pid = segment_status(number)[2]
         if not Path(f"/proc/{pid}").exists():
             raise XvfbError(
                 f"sysv:{number} is a remnant: process {pid}, which created it, has ended"
             )
-        return RunningServer(pid, Framebuffer.of_segment(number))
+        return _RunningServer(pid, Framebuffer.of_segment(number))
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or "no such segment"
         raise XvfbError(f"sysv:{number} cannot be attached: {why}") from error
 
 
-def _user_of(place: Path) -> RunningServer:
+def _user_of(place: Path) -> _RunningServer:
     """Find the server that has this file open; *place* may be its folder."""
     file = place / _FILE if place.is_dir() else place
     try:
@@ -211,7 +211,7 @@ def _user_of(place: Path) -> RunningServer:
         with contextlib.suppress(OSError):
             for link, _ in _files(pid):
                 if os.path.samestat(link.stat(), wanted):
-                    return RunningServer(pid, Framebuffer.of_file(link, str(file)))
+                    return _RunningServer(pid, Framebuffer.of_file(link, str(file)))
     raise XvfbError(f"no visible process has {file} open: most likely its Xvfb has ended")
 
 
@@ -240,7 +240,7 @@ def _segments(pid: int) -> list[int]:
     return created
 
 
-class FramebufferKind(SourceKind):
+class _FramebufferKind(SourceKind):
     """Starts the sources that read a server's memory."""
 
     def __init__(self, framebuffer: Framebuffer) -> None:
@@ -253,12 +253,11 @@ class FramebufferKind(SourceKind):
             XvfbError: The memory was truncated.
         """
         if self._framebuffer.mapping.lost:
-            raise XvfbError(f"{self._framebuffer.address} was cut by another process")
+            raise XvfbError(f"{self._framebuffer.address} was truncated by another process")
         source = FramebufferSource(
             self._framebuffer.mapping, self._framebuffer.picture, producer, on_status, name="xvfb"
         )
-        source.paused = paused
-        source.start()
+        source.start(paused=paused)
         return source
 
     def is_replaceable(self) -> bool:
@@ -266,7 +265,7 @@ class FramebufferKind(SourceKind):
         return not self._framebuffer.mapping.lost
 
 
-class FramebufferRunner(SourceRunner):
+class _FramebufferRunner(SourceRunner):
     """Runs the source of a server's screen, and owns the screen's memory."""
 
     def __init__(self, supervisor: Supervisor, framebuffer: Framebuffer) -> None:
@@ -302,19 +301,19 @@ class XvfbConsole(Console):
 
     def __init__(self, surface: ConsoleSurface, framebuffer: Framebuffer) -> None:
         self.framebuffer = framebuffer
-        policy = SingleSource(FramebufferKind(framebuffer))
-        runner = FramebufferRunner(Supervisor(surface, policy), framebuffer)
+        policy = SingleSource(_FramebufferKind(framebuffer))
+        runner = _FramebufferRunner(Supervisor(surface, policy), framebuffer)
         super().__init__(ConsoleFacts("Xvfb screen 0"), surface, runner, _refusing_devices())
 
 
 async def _refuse(*_: object) -> NoReturn:
     raise UsageError(
-        "kju sends no input to an X server: use a program of its own, such as xdotool, with the"
-        " DISPLAY that kju info says"
+        "kju sends no input to an X server: use an X program such as xdotool, with the DISPLAY"
+        " that kju info shows"
     )
 
 
-class _RefusingPointer(Pointer):
+class _RefusingPointer(SharedPointer):
     """A pointer that refuses every action."""
 
     async def absolute(self) -> NoReturn:
@@ -334,12 +333,12 @@ class _RefusingPointer(Pointer):
         await _refuse()
 
     async def _put_buttons(self, numbers: Sequence[int], down: bool) -> None:
-        """Do nothing: none is ever down."""
+        """Do nothing: no button or finger is ever down."""
 
     async def _put_fingers(self, fingers: Sequence[int], down: bool) -> None:
-        """Do nothing: none is ever down."""
+        """Do nothing: no button or finger is ever down."""
 
 
 def _refusing_devices() -> Devices:
     pace = Pace(_refuse)
-    return Devices(Keyboard(_refuse, pace), _RefusingPointer(pace), KeyboardLamps())
+    return Devices(SharedKeyboard(_refuse, pace), _RefusingPointer(pace), KeyboardLamps())

@@ -53,12 +53,12 @@ _INSTALL = {
 }
 
 
-class PreparedXvfb(NamedTuple):
+class _PreparedXvfb(NamedTuple):
     """A checked launch of an Xvfb.
 
     Attributes:
         request: The request.
-        path: Of the program; empty if a running one is to be shown.
+        path: The program; empty for a running one.
     """
 
     request: Launch
@@ -66,7 +66,7 @@ class PreparedXvfb(NamedTuple):
 
     @property
     def default_name(self) -> str:
-        """The name of a machine that was given none."""
+        """The name of a machine without a given one."""
         return self.request.emulator
 
 
@@ -74,7 +74,7 @@ def locate() -> str:
     """Return the Xvfb in PATH.
 
     Raises:
-        XvfbError: It is missing; the message says how to install it.
+        XvfbError: Xvfb is missing; the message names the command that installs it.
     """
     path = shutil.which("Xvfb")
     if path is None:
@@ -83,7 +83,7 @@ def locate() -> str:
     return path
 
 
-def prepare(request: Launch) -> PreparedXvfb:
+def _prepare(request: Launch) -> _PreparedXvfb:
     """Check a launch of Xvfb.
 
     Raises:
@@ -97,17 +97,17 @@ def prepare(request: Launch) -> PreparedXvfb:
     if request.running:
         if request.arguments:
             raise ConflictError(f"the Xvfb {request.running} runs already: it takes no arguments")
-        return PreparedXvfb(request, "")
+        return _PreparedXvfb(request, "")
     plan(request.arguments, 3, "")
-    return PreparedXvfb(request, locate())
+    return _PreparedXvfb(request, locate())
 
 
-class Xvfb(Emulator):
+class _XvfbEmulator(Emulator):
     """The common part of both: a process, a display and a screen."""
 
     kind = "xvfb"
 
-    def __init__(self, claim: Claim, prepared: PreparedXvfb, events: MachineEvents) -> None:
+    def __init__(self, claim: Claim, prepared: _PreparedXvfb, events: MachineEvents) -> None:
         super().__init__(events)
         self.plan = Plan()
         self._name = claim.name
@@ -141,7 +141,7 @@ class Xvfb(Emulator):
         log.info("shown: process %d, display %s, %s", self._pid, self._display, found.address)
 
     async def powerdown(self) -> None:
-        """Refuse: there is no power button.
+        """Refuse: an X server has no power button.
 
         Raises:
             UsageError: Always.
@@ -168,10 +168,10 @@ class Xvfb(Emulator):
         }
 
 
-class StartedXvfb(Xvfb):
+class _StartedXvfb(_XvfbEmulator):
     """A server started for the machine."""
 
-    def __init__(self, claim: Claim, prepared: PreparedXvfb, events: MachineEvents) -> None:
+    def __init__(self, claim: Claim, prepared: _PreparedXvfb, events: MachineEvents) -> None:
         super().__init__(claim, prepared, events)
         self._child = Child("Xvfb", claim, claim.paths.emulator_log(self.kind))
 
@@ -244,7 +244,7 @@ class StartedXvfb(Xvfb):
         return _plain(self._child.last_lines())
 
 
-class RunningXvfb(Xvfb):
+class _RunningXvfb(_XvfbEmulator):
     """A server that was already running."""
 
     async def start(self, ended: Ended) -> None:
@@ -303,8 +303,8 @@ async def _line(descriptor: int) -> str:
     return data.partition(b"\n")[0].decode("ascii", "replace")
 
 
-def _create(claim: Claim, prepared: PreparedXvfb, events: MachineEvents) -> Xvfb:
-    return (StartedXvfb if prepared.path else RunningXvfb)(claim, prepared, events)
+def _create(claim: Claim, prepared: _PreparedXvfb, events: MachineEvents) -> _XvfbEmulator:
+    return (_StartedXvfb if prepared.path else _RunningXvfb)(claim, prepared, events)
 
 
-FACTORY = EmulatorFactory(prepare, _create)
+FACTORY = EmulatorFactory(_prepare, _create)

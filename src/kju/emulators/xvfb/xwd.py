@@ -1,8 +1,8 @@
-"""X window dumps, I/O-free: where the picture lies in memory that an X server shares.
+"""X window dumps: the place of the picture in memory that an X server shares. I/O-free.
 
-Xvfb keeps each screen as one: a header of big-endian words, the colours of a palette, the
-pixels. The header is another process's, so everything it says is hostile: `parse` takes a copy
-of it and the memory's size, and gives a picture that does not leave that memory, or an error.
+Xvfb keeps each screen as one dump: a header of big-endian words, the colours of a palette, the
+pixels. The header is written by another process, so each value is checked: `parse` takes a copy
+of it and the memory's size, and returns a picture inside that memory, or raises an error.
 
 Source:
     X11/XWDFile.h (version 7 of the format); Xvfb's ``-fbdir`` and ``-shmem``.
@@ -17,7 +17,7 @@ from ...errors import FormatError
 from ...surface.geometry import Place
 
 _HEADER = struct.Struct(">25I")
-#: Bytes that `parse` wants: the header's words. The window's name, which follows, is not read.
+#: Bytes that `parse` needs: the header's words. The window's name, which follows, is not read.
 HEADER = _HEADER.size
 _COLOUR = 12
 
@@ -63,7 +63,7 @@ class Header(NamedTuple):
 
 
 def parse(header: bytes, size: int) -> Place:
-    """Find the picture.
+    """Return the place of the picture.
 
     Args:
         header: A copy of the memory's first `HEADER` bytes, or more of them.
@@ -73,14 +73,14 @@ def parse(header: bytes, size: int) -> Place:
         A picture all of whose rows lie behind the header and inside *size*.
 
     Raises:
-        FormatError: It is no dump, not one of 24-bit colour, or it leaves the memory.
+        FormatError: Not a dump, not one of 24-bit colour, or not inside the memory.
     """
     if len(header) < HEADER or size < HEADER:
         raise FormatError(f"{size} bytes are too few for a screen of Xvfb", size, HEADER)
     found = Header._make(_HEADER.unpack_from(header))
     if found.file_version != _VERSION or found.header_size < HEADER:
         version, expected = (found.file_version, found.header_size), (_VERSION, HEADER)
-        raise FormatError("this memory is no screen of Xvfb (XWD version 7)", version, expected)
+        raise FormatError("not a screen of Xvfb (XWD version 7)", version, expected)
     _check_colours(found)
     return _check_place(found, size)
 

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+from jeepney import low_level
 
 from ...errors import PeerError
-from ._jeepney import low_level
 
 #: D-Bus allows arrays of 64 MiB; pixels are one array, the rest of the message is small.
 MAX_MESSAGE = (64 << 20) + 4096
@@ -100,7 +100,7 @@ class Splitter:
         self._since_large = 0
 
     @property
-    def buffered(self) -> int:
+    def _buffered(self) -> int:
         """Bytes held of an incomplete message."""
         return self._end - self._start
 
@@ -111,7 +111,7 @@ class Splitter:
 
     def get_buffer(self) -> memoryview:
         """Return the memory for the next bytes, never empty. Earlier views become invalid."""
-        self._reserve(max(self._wanted(), self.buffered + 1))
+        self._reserve(max(self._wanted(), self._buffered + 1))
         return self._buffer[self._end :]
 
     def received(self, count: int, fds: Sequence[Any] = ()) -> list[Received | RejectedMessage]:
@@ -129,19 +129,19 @@ class Splitter:
             found, self._fds = len(self._fds), []
             raise PeerError(f"{found} descriptors wait, the limit is {self.fd_limit}", found)
         messages: list[Received | RejectedMessage] = []
-        while self.buffered >= _FIXED:
+        while self._buffered >= _FIXED:
             try:
                 size = self._wanted()
             except PeerError:
                 if messages:
                     break  # return the messages before it; the next call raises
                 raise
-            if self.buffered < size:
+            if self._buffered < size:
                 break
             messages.append(self._take(self._buffer[self._start : self._start + size]))
             self._start += size
             self._note(size)
-        if not self.buffered and self._fds:
+        if not self._buffered and self._fds:
             # Linux delivers descriptors with their message's first byte: these have none.
             found, self._fds = len(self._fds), []
             messages.append(
@@ -153,13 +153,13 @@ class Splitter:
         self, data: bytes | bytearray | memoryview, fds: Sequence[Any] = ()
     ) -> list[Received | RejectedMessage]:
         """Handle bytes that were received elsewhere; otherwise as `received`."""
-        self._reserve(self.buffered + len(data))
+        self._reserve(self._buffered + len(data))
         self._buffer[self._end : self._end + len(data)] = data
         return self.received(len(data), fds)
 
     def _wanted(self) -> int:
         """Return the size of the first message, as far as it is known."""
-        if self.buffered < _FIXED:
+        if self._buffered < _FIXED:
             return _FIXED
         fixed = bytes(self._buffer[self._start : self._start + _FIXED])
         order = _ORDER.get(fixed[0])
@@ -173,7 +173,7 @@ class Splitter:
 
     def _reserve(self, size: int) -> None:
         """Make room for *size* bytes from the first message on, and keep the held ones."""
-        if not self.buffered:
+        if not self._buffered:
             self._start = self._end = 0
             if self._since_large > SHRINK_AFTER and len(self._buffer) > BUFFER:
                 self._buffer = _allocate(BUFFER)

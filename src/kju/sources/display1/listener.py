@@ -1,4 +1,4 @@
-"""The listener: the calls of org.qemu.Display1.Listener, and the replies to them.
+"""The listener: the calls of org.qemu.Display1.Listener, the replies to them, and their events.
 
 Rules of this file:
 - Replies are returned with the events. Send them before the events are handled: QEMU's main loop
@@ -6,6 +6,10 @@ Rules of this file:
 - A call with the flag "no reply expected" gets none, not even an error.
 - Every number is checked. A message that is not valid becomes a `Mistake`, and an error reply if
   one is expected. It changes nothing, and the listener continues.
+- In an event sizes are positive and bounded, strides contain their rows, data and mappings contain
+  their strides, and rectangles lie inside the scanout. The shell checks the size of a descriptor's
+  memory.
+- Pixels are views into the receive buffer: use them before more is received.
 
 Source:
     org.qemu.Display1.Listener and .Listener.Unix.Map, dbus-display1.xml of QEMU's manual.
@@ -14,7 +18,8 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from ...errors import FormatError, PeerError
 from ...surface import MAX_SIDE
@@ -22,18 +27,6 @@ from ...surface.formats import SourceFormat, from_pixman
 from ...surface.geometry import Rect
 from ...surface.layout import CURSOR_SIDE
 from . import messages
-from .events import (
-    CursorDefine,
-    Disable,
-    Event,
-    Mistake,
-    MouseSet,
-    Scanout,
-    ScanoutMap,
-    Unannounced,
-    Update,
-    UpdateMap,
-)
 from .frames import Received, RejectedMessage
 
 #: Largest stride: a row of the widest picture, padded fourfold.
@@ -51,7 +44,106 @@ READ_ONLY = "org.freedesktop.DBus.Error.PropertyReadOnly"
 INVALID_ARGS = "org.freedesktop.DBus.Error.InvalidArgs"
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Scanout:
+    """The console shows another picture; the message contains its bytes."""
+
+    width: int
+    height: int
+    stride: int
+    pixman_format: int
+    source_format: str
+    data: memoryview
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Update:
+    """A rectangle has changed; the message contains its bytes, with their own stride."""
+
+    rect: Rect
+    stride: int
+    pixman_format: int
+    source_format: str
+    data: memoryview
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScanoutMap:
+    """The console shows other memory; the shell maps and closes *fd*."""
+
+    fd: Any
+    offset: int
+    width: int
+    height: int
+    stride: int
+    pixman_format: int
+    source_format: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateMap:
+    """A rectangle of the mapped memory has changed."""
+
+    rect: Rect
+
+
+@dataclass(frozen=True, slots=True)
+class Unannounced:
+    """An update outside of the known picture.
+
+    QEMU announces a new size only with an update of the whole picture, and never updates the whole
+    of a text mode that it sends as bytes. A new listener receives the size.
+    """
+
+    rect: Rect
+
+
+@dataclass(frozen=True, slots=True)
+class Disable:
+    """The console shows nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class CursorDefine:
+    """The cursor's shape: B G R A bytes, the hot spot inside it."""
+
+    width: int
+    height: int
+    hot_x: int
+    hot_y: int
+    argb: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MouseSet:
+    """The cursor's position, and whether the guest draws it."""
+
+    x: int
+    y: int
+    visible: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mistake:
+    """QEMU sent a message that was rejected; the connection continues."""
+
+    error: PeerError
+
+
+Event = (
+    Scanout
+    | Update
+    | ScanoutMap
+    | UpdateMap
+    | Unannounced
+    | Disable
+    | CursorDefine
+    | MouseSet
+    | Mistake
+)
+
+
+class _Outcome(NamedTuple):
     """The result of one message: a reply to send first, then events to handle."""
 
     reply: bytes
@@ -115,27 +207,27 @@ class DisplayListener:
         if maps:
             self._methods[messages.LISTENER_MAP] = mapping
 
-    def receive(self, message: Received | RejectedMessage) -> Outcome:
+    def receive(self, message: Received | RejectedMessage) -> _Outcome:
         """Handle one message from the splitter; a message that is not valid raises nothing."""
         if isinstance(message, RejectedMessage):
             events = (Mistake(message.error),)
             if message.message is None:
-                return Outcome(b"", events)
-            return Outcome(self._error(message.message, INVALID_ARGS, message.error), events)
+                return _Outcome(b"", events)
+            return _Outcome(self._error(message.message, INVALID_ARGS, message.error), events)
         if message.kind != 1:
             # A listener receives no signals, and makes no calls that could be answered.
-            return Outcome(b"", ())
+            return _Outcome(b"", ())
         try:
             answer = self._dispatch(message)
         except _CallError as error:
-            return Outcome(self._error(message, error.name, error), ())
+            return _Outcome(self._error(message, error.name, error), ())
         except PeerError as error:
-            return Outcome(self._error(message, INVALID_ARGS, error), (Mistake(error),))
+            return _Outcome(self._error(message, INVALID_ARGS, error), (Mistake(error),))
         if not message.wants_reply:
-            return Outcome(b"", answer.events)
+            return _Outcome(b"", answer.events)
         serial = self._next_serial()
         reply = messages.method_return(message.serial, serial, answer.signature, answer.body)
-        return Outcome(reply, answer.events)
+        return _Outcome(reply, answer.events)
 
     def _dispatch(self, message: Received) -> _Answer:
         what = f"{message.interface}.{message.member}({message.signature})"

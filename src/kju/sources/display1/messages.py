@@ -12,7 +12,7 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
-from ._jeepney import low_level, wrappers
+from jeepney import low_level, wrappers
 
 VM = "org.qemu.Display1.VM"
 CONSOLE = "org.qemu.Display1.Console"

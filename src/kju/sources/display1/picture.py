@@ -18,7 +18,7 @@ import numpy as np
 from ...errors import PeerError
 from ...memory._system import Mapping
 from ...surface.geometry import Rect
-from .events import Scanout, ScanoutMap, Update
+from .listener import Scanout, ScanoutMap, Update
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

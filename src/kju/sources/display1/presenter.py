@@ -1,8 +1,8 @@
-"""Publishes what the listener received: decides when, and which pixels.
+"""Publishes the events of the listener: decides when, and which pixels.
 
 Rules of this file:
 
-- Bytes in a message are published or copied before more is received; there is no queue. For
+- Bytes in a message are published or copied before more is received: nothing is queued. For
   mapped memory only rectangles are kept, in a bounded region. So this object never holds more
   than one picture and a few mappings, whatever QEMU sends.
 - A page flip, and any scanout of the published size, is published at once.
@@ -28,7 +28,7 @@ from ...surface.formats import from_pixman
 from ...surface.geometry import Region
 from ...surface.producer import Producer
 from ..base import room_for
-from .events import (
+from .listener import (
     CursorDefine,
     Disable,
     Event,
@@ -52,7 +52,7 @@ OFF = "the guest has switched this display off"
 LOST = "the guest's display memory was cut short; nothing more can be read from it"
 
 
-class DelayedPicture:
+class _DelayedPicture:
     """At most one picture that is not published yet, and the time at which it will be.
 
     Attributes:
@@ -77,7 +77,7 @@ class DelayedPicture:
         self.picture, self.deadline = picture, NEVER
 
     def take_due(self, now: float) -> ScanoutPicture | None:
-        """Return the picture, and hold nothing, if its time has come."""
+        """Return the picture, and hold nothing, if it is due."""
         return self.take() if now >= self.deadline else None
 
     def take(self) -> ScanoutPicture | None:
@@ -86,7 +86,7 @@ class DelayedPicture:
         return picture
 
 
-class GuestCursor:
+class _GuestCursor:
     """The cursor as QEMU sent it last, to be published in a new surface again."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class Presenter:
     """Publishes one console's pictures.
 
     Attributes:
-        shown: The published picture; None where there is none.
+        shown: The published picture; None before the first and after Disable.
         needed: Bytes of pixels that the surface lacks room for; 0 while everything fits.
         fell_back: QEMU sent bytes of a picture that it had sent as memory before.
         out_of_step: QEMU has changed the mode without announcing the new one.
@@ -129,13 +129,13 @@ class Presenter:
         self.fell_back = False
         self.out_of_step = False
         self.paused = False
-        self._delayed = DelayedPicture()
+        self._delayed = _DelayedPicture()
         self._damage = Region()
         self._whole = False  # compare everything, not only the damage
         self._mappings = Mappings()
         self._last_map: ScanoutPicture | None = None
         self._blank = True  # nothing is shown: the surface's state is not LIVE or PAUSED
-        self._cursor = GuestCursor()
+        self._cursor = _GuestCursor()
 
     @property
     def deadline(self) -> float:
@@ -184,12 +184,12 @@ class Presenter:
         return State.PAUSED if self.paused else State.LIVE
 
     def publish(self, now: float) -> None:
-        """Publish what is due at *now*; call it when the socket is drained.
+        """Publish everything that is due at *now*; call it when the socket is drained.
 
         Raises:
             PeerError: The guest's memory was truncated; the surface is unavailable until QEMU
                 sends another picture.
-            LimitError: There is no memory for a new mode; likewise.
+            LimitError: Out of memory for a new mode; likewise.
         """
         if self._delayed.picture is not None:
             if (due := self._delayed.take_due(now)) is not None:
@@ -212,7 +212,7 @@ class Presenter:
         elif shown is not None and shown.mapping is not None:
             self._show(shown)
         elif shown is not None:
-            # The message with the bytes is gone: the old surface has the only copy.
+            # The message with the bytes was overwritten: the old surface has the only copy.
             mode = before.mode
             producer.set_mode(mode.width, mode.height, source=before.pixels, stride=mode.stride)
             self._note_published()

@@ -16,7 +16,7 @@ from support.fake_display import FakeQemu
 from kju.emulators.qemu.dbus import DisplayBus
 from kju.errors import MachineGoneError, PeerError, QemuError, WaitTimeoutError
 from kju.sources.display1 import messages
-from kju.sources.display1.channel import received_fds
+from kju.sources.display1.source import received_fds
 
 
 class Server(FakeQemu):

@@ -11,8 +11,13 @@ from support.fake_display import FakeQemu, memfd
 
 from kju.sources.base import Need, Phase
 from kju.sources.display1 import messages
-from kju.sources.display1.channel import MAX_UNSENT, Channel, received_fds, socket_pair
-from kju.sources.display1.source import Display1Source
+from kju.sources.display1.source import (
+    MAX_UNSENT,
+    Channel,
+    Display1Source,
+    received_fds,
+    socket_pair,
+)
 from kju.surface import State, surface_size
 from kju.surface.producer import Producer
 
@@ -243,7 +248,7 @@ def test_descriptors_of_a_message_are_not_inherited(rig, monkeypatch):
         inherited.extend(os.get_inheritable(fd) for fd in fds)
         return fds
 
-    monkeypatch.setattr("kju.sources.display1.channel.received_fds", note)
+    monkeypatch.setattr("kju.sources.display1.source.received_fds", note)
     fd = memfd(picture(64, 64, 1).tobytes())
     rig.qemu.ask(rig.qemu.calls.scanout_map(64, 64), fd)
     os.close(fd)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from kju.emulators.input import keyboard as keyboard_module
-from kju.emulators.input.keyboard import MAX_SECONDS, Begun, Keyboard, KeyboardLamps
+from kju.emulators.input.keyboard import MAX_SECONDS, Begun, KeyboardLamps, SharedKeyboard
 from kju.emulators.input.pace import Gauge, Pace
 from kju.errors import QemuError, UsageError
 from kju.keys import Lamps, Step
@@ -33,7 +33,7 @@ class Guest:
 
         self.gauge = Roomy()
         self.pace = Pace(self.find)
-        self.keyboard = Keyboard(self.send, self.pace, self.begin)
+        self.keyboard = SharedKeyboard(self.send, self.pace, self.begin)
         #: What QEMU has still to answer.
         self.open: list[asyncio.Future[None]] = []
 

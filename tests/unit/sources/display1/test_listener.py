@@ -4,9 +4,11 @@ import pytest
 from support.fake_display import RGB565, XRGB, Calls
 
 from kju.sources.display1 import messages
-from kju.sources.display1.events import (
+from kju.sources.display1.frames import Splitter
+from kju.sources.display1.listener import (
     CursorDefine,
     Disable,
+    DisplayListener,
     Mistake,
     MouseSet,
     Scanout,
@@ -15,8 +17,6 @@ from kju.sources.display1.events import (
     Update,
     UpdateMap,
 )
-from kju.sources.display1.frames import Splitter
-from kju.sources.display1.listener import DisplayListener
 from kju.surface.geometry import Rect
 
 

@@ -8,7 +8,7 @@ from support.fake_display import XRGB, memfd
 
 from kju.errors import LimitError, PeerError
 from kju.memory.shared import Descriptor
-from kju.sources.display1.events import (
+from kju.sources.display1.listener import (
     CursorDefine,
     Disable,
     MouseSet,
@@ -271,7 +271,7 @@ def test_memory_that_is_cut_makes_the_surface_unavailable(rig, fds):
 
 
 def test_a_picture_of_a_paused_machine_is_paused(rig):
-    rig.presenter.paused = True
+    rig.presenter.set_paused(True)
     rig.take(scanout(picture(64, 64, 1)))
     assert rig.consumer.state[0] == State.PAUSED
 

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from ....errors import GeometryError, UsageError
 from ....protocol.values import BUTTONS, Action, Button, By, Finger, To, Wheel, last_gesture
 from ....surface import Mark
-from ...input.devices import Pointer
+from ...input.devices import SharedPointer
 from ...input.pace import Gauge, Pace, TimedGauge
 from . import events
 from .events import Event
@@ -48,7 +48,7 @@ def steps_of(pixel: int, size: int) -> int:
     return (2 * pixel + 1) * STEPS // (2 * size)
 
 
-class QemuPointer(Pointer):
+class QemuPointer(SharedPointer):
     """The pointer of one of QEMU's consoles.
 
     Args:
@@ -82,7 +82,7 @@ class QemuPointer(Pointer):
         return await self._absolute()
 
     async def act(self, client: Hashable, actions: Sequence[Action]) -> Mark | None:
-        """Do these actions for one client, in order; see `Pointer.act`."""
+        """Do these actions for one client, in order; see `SharedPointer.act`."""
         async with self.pace.turn:
             await self._settle()
             await self._check(actions)

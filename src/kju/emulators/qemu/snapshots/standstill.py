@@ -13,7 +13,7 @@ from ..qmp import Qmp
 
 if TYPE_CHECKING:
     from ...input.devices import Devices
-    from ...input.keyboard import Keyboard
+    from ...input.keyboard import SharedKeyboard
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ RUN_TIMEOUT = 1.0
 
 
 @contextlib.asynccontextmanager
-async def nothing_down(devices: Sequence[Devices | Keyboard]) -> AsyncIterator[None]:
+async def nothing_down(devices: Sequence[Devices | SharedKeyboard]) -> AsyncIterator[None]:
     """Release all keys and buttons for this block: in the loaded guest they would stay down."""
     async with contextlib.AsyncExitStack() as held:
         # No client types meanwhile. Consoles share these locks.
@@ -36,7 +36,7 @@ async def nothing_down(devices: Sequence[Devices | Keyboard]) -> AsyncIterator[N
             await _press_again(devices)
 
 
-async def _press_again(devices: Sequence[Devices | Keyboard]) -> None:
+async def _press_again(devices: Sequence[Devices | SharedKeyboard]) -> None:
     """Press everything that clients hold; at first QEMU may still report that it is paused."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + RUN_TIMEOUT

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ...console import Console
     from ...events import ReportEvent
     from ...input.devices import Devices, InputLog
-    from ...input.keyboard import Keyboard
+    from ...input.keyboard import SharedKeyboard
     from ..qmp import Qmp
     from .screens import Picture
 
@@ -68,7 +68,7 @@ class Context(NamedTuple):
     inputs: InputLog
     report: ReportEvent
     temporary: str = ""
-    keyboard: Keyboard | None = None
+    keyboard: SharedKeyboard | None = None
 
 
 class QemuSnapshots:
@@ -84,7 +84,7 @@ class QemuSnapshots:
         self._qmp = qmp
         self._jobs = jobs
         self._context = context
-        self._devices: list[Devices | Keyboard] = [each.devices for each in context.consoles]
+        self._devices: list[Devices | SharedKeyboard] = [each.devices for each in context.consoles]
         if context.keyboard is not None:
             self._devices.append(context.keyboard)
         self._screens = Screens(qmp)

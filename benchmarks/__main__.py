@@ -19,7 +19,7 @@ from rich.table import Table
 from .measure import Curve, Figure, tell_to
 from .plots import write_plots
 
-#: What needs no guests of ours beside a peer, and what does; `peers` stands for the second.
+#: Groups that compare no guests with a peer, and groups that do; `peers` means the second.
 ALONE = ("surface", "wake", "start", "host", "xvfb", "typing")
 PEERS = ("keys", "screens", "cpu", "growth", "wire", "far", "animated", "stopped", "audience")
 
@@ -69,7 +69,7 @@ def take(group: str) -> Iterator[Figure | Curve]:
 
 
 def run(groups: list[str], show: Progress) -> tuple[list[Figure], list[Curve]]:
-    """Measure; what is found is printed above the bar as soon as it is known."""
+    """Measure; print each figure above the bar as soon as it is known."""
     figures: list[Figure] = []
     curves: list[Curve] = []
     task = show.add_task("")

@@ -1,4 +1,4 @@
-"""How old what a viewer shows is, of an animation that has its frames' numbers in its pixels.
+"""The age of the pixels that a viewer shows of an animation with frame numbers in its pixels.
 
 Frame n is drawn at n / RATE seconds of the computer's clock, which both ends of a link share here.
 A viewer may show parts of several frames; the oldest counts.
@@ -16,9 +16,9 @@ import numpy as np
 from .measure import percentile
 
 WIDTH, HEIGHT, RATE = 1280, 800, 33
-#: Pixels between two that are looked at; no way to send a screen has smaller pieces.
+#: Distance of the pixels that are read; no viewer receives smaller pieces of a screen.
 APART = 16
-#: Seconds between two looks of somebody who looks all the time.
+#: Seconds between two readings in a continuous observation.
 LOOK = 0.01
 
 
@@ -29,18 +29,18 @@ def gradient() -> np.ndarray:
 
 
 def draw(pixels: np.ndarray, slope: np.ndarray, number: int) -> None:
-    """Frame *number*: the number in blue and green, a slope that moves in red."""
+    """Draw frame *number*: the number in blue and green, a moving gradient in red."""
     pixels[..., 0], pixels[..., 1] = number & 255, number >> 8 & 255
     pixels[..., 2] = slope + np.uint8(number & 255)
 
 
 class Look(NamedTuple):
-    """What was shown at a moment.
+    """The pixels shown at one time.
 
     Attributes:
         at: Seconds of the computer's clock.
-        changed: Milliseconds since the oldest of what has just changed was drawn.
-        oldest: The same of all that is shown; -1 while there is a place without a picture.
+        changed: Milliseconds since the oldest of the changed pixels was drawn.
+        oldest: The same of all pixels; -1 while a place has no picture.
     """
 
     at: float
@@ -49,13 +49,13 @@ class Look(NamedTuple):
 
 
 class Ages:
-    """Looks at what is shown, one after each change."""
+    """Readings of the shown pixels, one after each change."""
 
     def __init__(self) -> None:
         self.looks: list[Look] = []
 
     def look(self, pixels: np.ndarray, rects: Iterable[tuple[int, int, int, int]]) -> None:
-        """Look at pixels of which these rectangles (x, y, width, height) have changed just now."""
+        """Read pixels of which these rectangles (x, y, width, height) have just changed."""
         now = time.monotonic()
         parts = [_numbers(pixels[y : y + height : APART, x : x + width : APART]).ravel()
                  for x, y, width, height in rects]  # fmt: skip
@@ -63,7 +63,7 @@ class Ages:
             self.add(now, np.concatenate(parts), _numbers(pixels[::APART, ::APART]))
 
     def compare(self, before: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-        """The same where nothing tells what has changed; returns what is *before* the next time."""
+        """Do the same without known rectangles; return *before* of the next call."""
         now, numbers = time.monotonic(), _numbers(pixels[::APART, ::APART])
         changed = numbers[numbers != before]
         if changed.size:
@@ -71,7 +71,7 @@ class Ages:
         return numbers
 
     def add(self, now: float, changed: np.ndarray, shown: np.ndarray) -> None:
-        """Numbers of frames; 0 is no picture."""
+        """Add frame numbers; 0: no picture."""
         changed = changed[changed > 0]
         if changed.size:
             whole = bool((shown > 0).all())
@@ -84,16 +84,16 @@ def _numbers(pixels: np.ndarray) -> np.ndarray:
 
 
 def _age(numbers: np.ndarray, now: float) -> float:
-    """Milliseconds since the oldest of these frames was drawn."""
+    """Return the milliseconds since the oldest of these frames was drawn."""
     behind = int(((int(now * RATE) - numbers) & 0xFFFF).max())
     return 1000 * (behind + now * RATE % 1) / RATE
 
 
 class Told(NamedTuple):
-    """What becomes of looks, milliseconds.
+    """Results of the readings, milliseconds.
 
     Attributes:
-        shown: The age of what a change brought, when it was shown.
+        shown: The age of changed pixels when they were shown.
         all_the_time: The age of the oldest thing on the screen, a hundred times a second.
     """
 
@@ -112,7 +112,7 @@ def spread(ages: list[float]) -> str:
 
 
 def tell(looks: list[Look], first: float, last: float = 1e9) -> Told:
-    """Of the seconds *first* to *last* after the first whole picture."""
+    """Return the results of the seconds *first* to *last* after the first whole picture."""
     start = next((look.at for look in looks if look.oldest >= 0), None)
     if start is None:
         return Told([], [])

@@ -1,8 +1,8 @@
-"""The age of what is shown of a screen that moves everywhere, on a link that this fills.
+"""The age of the shown pixels of a screen that moves everywhere, on a link that it fills.
 
 kju serves a surface in which the frames are drawn; for VNC the same frames are drawn on the card of
-a QEMU without a guest (shown.py). Both are drawn by the same clock, and the pixels say which frame
-they are of (ages.py).
+a QEMU without a guest (shown.py). Both are drawn by the same clock, and the pixels contain the
+frame's number (ages.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .measure import Figure, amount, percentile, progress
 from .shown import Shown, shown
 
 SLOW = Shape(1e6, 0.010)
-#: A link that is not full, on which the bytes of a frame are counted, and for how long.
+#: A link with spare capacity, to count the bytes of a frame, and the duration in seconds.
 WIDE, COUNTED = Shape(100e6, 0.001), 5.0
 WAYS = {"kju": "kju", "tight": "QEMU's VNC, Tight", "zrle": "QEMU's VNC, ZRLE",
         "tigervnc": "QEMU's VNC, TigerVNC's viewer"}  # fmt: skip
@@ -36,7 +36,7 @@ VNC = 5902
 
 @contextlib.contextmanager
 def served(link: Link, seconds: float) -> Iterator[str]:
-    """kju serving the animation at one end; yields the place."""
+    """Serve the animation by kju at one end; yield the place."""
     place = f"tcp/{link.one.address}:{PORT + 1}"
     words = [sys.executable, "-m", "benchmarks.far_screen", place, str(seconds)]
     with subprocess.Popen([*link.one.before, *words], stdout=subprocess.PIPE, text=True) as process:
@@ -50,7 +50,7 @@ def served(link: Link, seconds: float) -> Iterator[str]:
 
 @contextlib.contextmanager
 def drawn(link: Link, folder: str) -> Iterator[str]:
-    """The animation on the card of a QEMU at one end; yields its VNC server's place."""
+    """Draw the animation on the card of a QEMU at one end; yield its VNC server's place."""
     where = f"{link.one.address}:{VNC - 5900}"
     with shown(folder, WIDTH, HEIGHT, link.one.before, where) as qemu:
         over = threading.Event()
@@ -73,7 +73,7 @@ def animate(qemu: Shown, over: threading.Event) -> None:
 
 
 def watched(link: Link, way: str, folder: str, seconds: float) -> tuple[list[Look], int]:
-    """What a viewer shows at the far end, and the bytes that were sent to it."""
+    """Return the readings of a viewer at the far end, and the bytes that were sent to it."""
     with served(link, seconds + 60) if way == "kju" else drawn(link, folder) as place:
         before = link.sent()[0]
         view = [*link.other.before, sys.executable, "-m", "benchmarks.far_watch", way, place]
@@ -100,7 +100,7 @@ def report(
 
 
 def figures(folder: str) -> Iterator[Figure]:
-    """What is shown must be no older than one frame's damage takes."""
+    """Measure; the shown pixels must be no older than the time to send one frame."""
     seconds = amount("SECONDS", 20)
     asked = os.environ.get("KJU_BENCH_WAYS", ",".join(WAYS)).split(",")
     ways = [way for way in WAYS if way in asked and not (way == "tigervnc" and tiger.missing())]
@@ -108,7 +108,7 @@ def figures(folder: str) -> Iterator[Figure]:
     with Link(WIDE) as link:
         progress("a link that is not full, for the bytes of a frame", 0, len(ways) + 1)
         looks, size = watched(link, "kju", folder, COUNTED)
-        # By the oldest frame that is still to be seen: the computer may be too slow for all.
+        # By the oldest visible frame: the computer may be too slow for all frames.
         whole = {round((look.at - look.oldest / 1000) * RATE) for look in looks if look.oldest >= 0}
         frame = size / len(whole)
         yield Figure("animated", f"bytes of a frame: kju, {WIDE.words}", frame / 1000, "kB",

@@ -1,7 +1,7 @@
-"""An audience behind one router: the bytes on the sender's link, and what the router spends.
+"""An audience behind one router: the bytes on the sender's link, and the router's CPU.
 
 The sender is at one end of a link, the router and its viewers at the other. All viewers but one
-only take what is sent (far_audience.py): what is measured is the router, whose work is the same.
+only receive (far_audience.py): this measures the router, whose work is the same.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from .shown import Shown
 
 LINK = Shape(20e6, 0.010)
 VIEWERS = (1, 20, 100)
-#: Frames a second: a screen that moves everywhere, and most of whose bytes are few messages.
+#: Frames per second of a screen that moves everywhere: most of its bytes are in few messages.
 RATE = 5.0
-#: Of the first 100,000 viewers' arithmetic in the documentation.
+#: For the calculation with 100,000 viewers in the documentation.
 CROWD = 100_000
 
 
 class Side:
-    """A process at one end, once it has said its first line."""
+    """A process at one end, after its first line of output."""
 
     def __init__(self, stack: contextlib.ExitStack, end: End, *words: str) -> None:
         process = stack.enter_context(
@@ -52,16 +52,16 @@ class Side:
 
 
 class Taken(NamedTuple):
-    """Of one second.
+    """Figures of one second.
 
     Attributes:
         out: Bytes that the sender's end sent.
-        back: Bytes that came to it.
+        back: Bytes that it received.
         sender: CPU of the sender, seconds.
         router: CPU of the router, seconds.
-        each: Bytes that each viewer took, of messages.
-        messages: How many each took.
-        late: The most that any viewer was behind another, of all messages.
+        each: Bytes of messages that each viewer received.
+        messages: Number of messages that each received.
+        late: Maximum delay of any viewer behind another, of all messages.
         memory: Of the router, bytes.
     """
 
@@ -83,9 +83,9 @@ def with_viewers(count: int, seconds: float) -> Taken:
         router = Side(stack, there, *words)
         sender = Side(stack, here, "-m", "benchmarks.far_audience", "serve", place,
                       str(amount("RATE", RATE)))  # fmt: skip
-        # One viewer more than are counted: it decodes, which the others do not.
+        # One viewer more than counted: it decodes, the others do not.
         viewers = Side(stack, there, "-m", "benchmarks.far_audience", "view", place, str(count + 1))
-        time.sleep(3)  # whoever comes has the whole picture sent to all
+        time.sleep(3)  # each new viewer causes the whole picture to be sent to all
         before = _now(link, sender, router), viewers.ask()
         time.sleep(seconds)
         after = _now(link, sender, router), viewers.ask()

@@ -1,9 +1,9 @@
 """The guest's time stamp counter, as this machine's CLOCK_MONOTONIC.
 
 An emulated guest reads the processor's own counter plus a constant. The guest writes readings to
-a port that QEMU passes to a socket at once; the reading that arrived soonest after it was taken
-bounds the constant to the time of one write and one read, 10 to 20 us. A stamp is therefore
-placed that much late at most: what is called "store to seen" is that much too small.
+a port that QEMU passes to a socket at once. The reading with the shortest delay limits the error of
+the constant to the time of one write and one read, 10 to 20 us. So a stamp is at most that much
+late, and "store to seen" at most that much too small.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _SIZE = 9
 
 
 class Anchor(NamedTuple):
-    """One reading and the moment it is known to belong to."""
+    """One reading, and the time at which it was taken."""
 
     ticks: int
     nanoseconds: int
 
 
 class Clock:
-    """Places stamps between anchors; take one before and one after a batch."""
+    """Interpolates stamps between anchors; take one before and one after a batch."""
 
     def __init__(self, sock: socket.socket, line: Line) -> None:
         self._sock = sock
@@ -37,7 +37,7 @@ class Clock:
         self._anchors: list[Anchor] = []
 
     def anchor(self) -> None:
-        """Take an anchor, which takes the guest half a second."""
+        """Take an anchor, in about half a second."""
         self._line._sock.sendall(b"clock %d\n" % READINGS)
         ticks, arrived = _readings(self._sock, READINGS)
         self._line.until("clock")
@@ -47,14 +47,14 @@ class Clock:
         self._anchors.append(Anchor(int(ticks[best]), int(arrived[best])))
 
     def nanoseconds(self, ticks: int) -> int:
-        """The time of a stamp that lies between the last two anchors."""
+        """Return the time of a stamp between the last two anchors."""
         first, last = self._anchors[-2:]
         slope = (last.nanoseconds - first.nanoseconds) / (last.ticks - first.ticks)
         return first.nanoseconds + round((ticks - first.ticks) * slope)
 
 
 def _readings(sock: socket.socket, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ticks, and when the mark before them arrived; spins, for a sleeper wakes late."""
+    """Return ticks and arrival times of the marks before them; spin, since a sleep ends late."""
     sock.setblocking(False)
     ticks: list[int] = []
     arrived: list[int] = []
@@ -65,7 +65,7 @@ def _readings(sock: socket.socket, count: int) -> tuple[np.ndarray, np.ndarray]:
             piece = sock.recv(_SIZE - len(data))
         except BlockingIOError:
             if time.monotonic() > end:
-                raise TimeoutError("the guest did not tell its clock") from None
+                raise TimeoutError("the guest did not send its clock") from None
             continue
         if not data:
             at = time.monotonic_ns()

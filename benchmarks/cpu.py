@@ -1,4 +1,4 @@
-"""What looking costs: CPU of the host, of QEMU and of the viewer; QEMU's memory when one stalls."""
+"""Cost of viewing: CPU of the host, QEMU and the viewer; QEMU's memory with a stalled viewer."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .viewer import Seen, viewing
 
 MIB = 1 << 20
 LARGE = "1920x1080"
-#: Windows of each kind, in turn.
+#: Number of time windows of each kind, alternately.
 WINDOWS = 20
 
 
 class Used(NamedTuple):
-    """Percent of one core, each, over one window; frames a second that the guest drew."""
+    """Percent of one core of each process in one window; frames per second of the guest."""
 
     host: float
     qemu: float
@@ -30,7 +30,7 @@ class Used(NamedTuple):
 
 
 def window(chosen: Rig, seconds: float, counts: bool = True) -> Used:
-    """What is used from now on, for so long."""
+    """Measure one window, from now on."""
     pids = [chosen.host, chosen.pid]
     frame = chosen.line.frame() if counts else 0
     before, start = [cpu_seconds(pid) if pid else 0.0 for pid in pids], time.monotonic()
@@ -42,12 +42,12 @@ def window(chosen: Rig, seconds: float, counts: bool = True) -> Used:
 
 
 def of_viewer(seen: Seen) -> float:
-    """Percent of one core that a viewer used, as the kernel counts for itself."""
+    """Return the percent of one core that a viewer used, from the kernel's accounting."""
     return 100 * float(seen["cpu"]) / float(seen["seconds"])
 
 
 def console(folder: str, seconds: float) -> Iterator[Figure]:
-    """A text console that rests: its cursor blinks five times in two seconds."""
+    """Measure a text console at rest: its cursor blinks five times in two seconds."""
     for size in ("1280x800", LARGE):
         progress(f"text console, {size}", size == LARGE, 2)
         width, _, height = size.partition("x")
@@ -70,7 +70,7 @@ def animation(folder: str, seconds: float) -> Iterator[Figure]:
     arguments = guests.measured("VGA,vgamem_mb=32", via="vram", mode="animate", size=LARGE)
     with rig.of_kju(folder, arguments) as chosen:
         progress(f"animation, {LARGE}", 0, 2)
-        time.sleep(2)  # what the start itself costs is over: the mode has changed
+        time.sleep(2)  # the start is complete: the mode has changed
         used = window(chosen, seconds)
         yield Figure("cpu", f"host, full-screen animation, nobody looks, {LARGE}", used.host,
                      "% of a core", 0.3, "",
@@ -86,7 +86,7 @@ def animation(folder: str, seconds: float) -> Iterator[Figure]:
 
 
 class Three(NamedTuple):
-    """Windows one after the other: no display at all, nobody looks, a viewer at 60 Hz."""
+    """Time windows without a display, without a viewer, and with a viewer at 60 Hz."""
 
     none: Used
     alone: Used
@@ -95,7 +95,7 @@ class Three(NamedTuple):
 
 
 def three(bare: Rig, chosen: Rig, way: str, seconds: float) -> Three:
-    """One of each; of the two machines one draws at a time."""
+    """Measure one window of each kind; one of the two machines draws at a time."""
     bare.line.tell("animate")
     time.sleep(0.5)
     none = window(bare, seconds)
@@ -136,7 +136,7 @@ def of_qemu(rigs: Rigs, bare: Rig, seconds: float) -> Iterator[Figure | Curve]:
 
 
 def stalled(rigs: Rigs, seconds: float) -> Iterator[Figure]:
-    """A viewer that stops reading: what QEMU keeps for it."""
+    """Measure the memory that QEMU keeps for a viewer that stops reading."""
     for number, way in enumerate(("kju", "vnc-raw", "listener")):
         progress(f"stalled: {title(way)}", number, 3)
         chosen = machine_for(way, rigs)

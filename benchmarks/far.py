@@ -1,7 +1,7 @@
-"""Across a link that is slow and far: from a key to its pixels, kju's mirror and viewers of VNC.
+"""From a key to its pixels over a slow link with a long delay: kju's mirror and VNC viewers.
 
-All look at the same guest: kju at one that it runs, VNC at one in plain QEMU. They take turns, so
-that a machine whose speed drifts drifts for all.
+All show the same guest: kju one that it runs, VNC one in plain QEMU. They alternate, so that a
+drift of the computer's speed affects all.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from . import guests, rig, tiger
 from .far_viewer import PATIENCE
 from .measure import Figure, amount, percentile, progress
 
-#: The link, and how many times lower than VNC kju has to be.
+#: The links, and the required ratio of VNC's time to kju's.
 SHAPES = ((Shape(20e6, 0.010), 3.0), (Shape(20e6, 0.050, loss=0.01), 2.0))
-#: Milliseconds that may come on top of a round trip.
+#: Maximum milliseconds in addition to a round trip.
 MOST_ADDED = 15
 PORT = 7461
 #: Presses of one turn.
@@ -41,7 +41,7 @@ WAYS = {
 
 
 def ways() -> list[str]:
-    """What is asked for, and can be measured here."""
+    """Return the requested viewers that are installed."""
     asked = os.environ.get("KJU_BENCH_WAYS", ",".join(WAYS)).split(",")
     lacks = {"tigervnc": bool(tiger.missing()), "vncdotool": find_spec("vncdotool") is None}
     return [way for way in WAYS if way in asked and not lacks.get(way)]
@@ -49,7 +49,7 @@ def ways() -> list[str]:
 
 @contextlib.contextmanager
 def served(name: str, end: End) -> Iterator[tuple[str, str]]:
-    """`kju serve` at one end; the address, and where it is."""
+    """Run `kju serve` at one end; yield the address and the place."""
     place = f"tcp/{end.address}:{PORT}"
     words = ["serve", name, "--prefix", "bench", "--listen", place, "--insecure"]
     command = [*end.before, sys.executable, "-m", "kju.cli", *words]
@@ -65,7 +65,7 @@ def served(name: str, end: End) -> Iterator[tuple[str, str]]:
 
 @contextlib.contextmanager
 def qemu(folder: str, arguments: list[str], end: End) -> Iterator[rig.Rig]:
-    """The guest in plain QEMU at one end, with a VNC server there."""
+    """Run the guest in plain QEMU at one end, with a VNC server."""
     here = Path(tempfile.mkdtemp(dir=folder))
     program = os.environ.get("KJU_QEMU", "qemu-system-x86_64")
     shown = ["-display", "none", "-vnc", f"{end.address}:1"]
@@ -83,7 +83,7 @@ def qemu(folder: str, arguments: list[str], end: End) -> Iterator[rig.Rig]:
 
 
 def pressed(end: End, *words: str) -> list[float]:
-    """Milliseconds of each press, as the viewer at this end has them."""
+    """Return the milliseconds of each press, measured by the viewer at this end."""
     command = [*end.before, sys.executable, "-m", "benchmarks.far_viewer", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     return [float(each) for each in json.loads(done.stdout)]
@@ -106,7 +106,7 @@ def figures(folder: str) -> Iterator[Figure]:
 
 
 def in_turns(link: Link, where: dict[str, tuple[str, str]], count: int) -> dict[str, list[float]]:
-    """Milliseconds of each way's presses."""
+    """Return the milliseconds of each viewer's presses."""
     taken: dict[str, list[float]] = defaultdict(list)
     rounds = max(1, round(count / TURN))
     for number in range(rounds):
@@ -120,7 +120,7 @@ def in_turns(link: Link, where: dict[str, tuple[str, str]], count: int) -> dict[
 def report(shape: Shape, least: float, taken: dict[str, list[float]]) -> Iterator[Figure]:
     trip, tails = 2e3 * shape.delay, {}
     for way, every in taken.items():
-        # What was never seen has taken all the patience there was.
+        # A press that was never seen counts as the time limit.
         seen = [each if each >= 0 else 1000 * PATIENCE for each in every]
         tails[way] = percentile(seen, 0.95)
         limit = trip + MOST_ADDED if way == "kju" and not shape.loss else None

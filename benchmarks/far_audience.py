@@ -1,11 +1,11 @@
-"""An audience of a screen that moves everywhere: its sender at one end of a link, or its viewers.
+"""An audience of a screen that moves everywhere: the sender at one end of a link, or the viewers.
 
     python -m benchmarks.far_audience serve PLACE RATE
     python -m benchmarks.far_audience view PLACE COUNT
 
-PLACE is a router's. One viewer is whole: it decodes, shows, and acknowledges for the audience. The
-others are sessions that take what is sent to all and look at no byte of it, each with a connection
-of its own: to the router they are viewers.
+PLACE is a router's. One viewer is complete: it decodes, shows, and acknowledges for the audience.
+The others are sessions that receive the messages of the audience without reading them, each with
+its own connection: for the router they are viewers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kju.wire.messages import InputDone
 from .ages import HEIGHT, WIDTH
 from .far_screen import NAME, Animation
 
-#: Sessions that are opened at once.
+#: Number of sessions that are opened at the same time.
 TOGETHER = 10
 
 
@@ -44,7 +44,7 @@ async def serve(place: str, rate: float) -> None:
 
 
 class Taker:
-    """Counts what comes; in zenoh's own thread, so that it costs no event loop anything."""
+    """Counts received messages in zenoh's own thread, without cost for an event loop."""
 
     def __init__(self) -> None:
         self.messages = 0

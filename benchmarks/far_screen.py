@@ -1,4 +1,4 @@
-"""A screen that changes everywhere all the time, served at one end of a link: see ages.py.
+"""A screen that changes everywhere continuously, served at one end of a link: see ages.py.
 
 python -m benchmarks.far_screen PLACE SECONDS
 """

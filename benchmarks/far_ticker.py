@@ -1,11 +1,11 @@
-"""A screen that changes as fast as it can be published, served at one end of a link; or its viewer.
+"""A screen that changes as fast as possible, served at one end of a link; or its viewer.
 
     python -m benchmarks.far_ticker serve PLACE
     python -m benchmarks.far_ticker view PLACE
 
-The sender reads lines of two numbers: it publishes so many small changes, so many a second, and
-says, as JSON, how long that took and the checksum of the picture. The viewer says, after each
-change, when it was shown and the checksum of what it shows.
+The sender reads lines of two numbers: the number of small changes to publish, and their rate per
+second. It prints the duration and the checksum of the picture as JSON. After each change, the
+viewer prints the time and the checksum of the shown picture.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from kju.wire.messages import InputDone
 
 WIDTH, HEIGHT = 1280, 800
 NAME = "bench/ticker"
-#: Side of what changes, pixels.
+#: Side of a change, pixels.
 SIDE = 16
-#: Publications between two of the sender's looks. A host's thread is woken by a futex, and finds
-#: about as many new ones.
+#: Publications between two readings of the sender. A host's thread that a futex wakes finds about
+#: as many.
 TOGETHER = 32
 
 
@@ -55,7 +55,7 @@ class Ticker:
         self._changed = lambda: None
 
     async def run(self, count: int, rate: float = 1e9) -> None:
-        """Publish so many changes, at most so many a second."""
+        """Publish changes, with a maximum rate per second."""
         began = time.monotonic()
         producer, pixels = self.producer, self.producer.pixels
         across, down = WIDTH // SIDE, HEIGHT // SIDE
@@ -72,7 +72,7 @@ class Ticker:
 
 
 def checksum(pixels: np.ndarray) -> int:
-    """Row by row: what the sender keeps for a viewer is less than a copy of the picture."""
+    """Return a checksum, row by row: a copy would exceed the sender's memory for a viewer."""
     found = 0
     for row in pixels:
         found = zlib.crc32(row[:, :3].tobytes(), found)

@@ -1,11 +1,11 @@
-"""A viewer at the far end of a link, in a process of its own: presses a key, waits for its pixels.
+"""A viewer at the far end of a link, in its own process: presses a key, waits for its pixels.
 
     python -m benchmarks.far_viewer kju ADDRESS PLACE COUNT
     python -m benchmarks.far_viewer tight HOST PORT COUNT       or zrle, tigervnc, vncdotool
     python -m benchmarks.far_viewer idle ADDRESS PLACE 0        has a picture, and does nothing
 
-Prints one line of milliseconds, from the press to the changed pixels being there; negative where
-nothing came in `PATIENCE`.
+Prints one line of milliseconds, from the press to the changed pixels; negative if they did not
+change within `PATIENCE`.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from .peers import Place
 from .peers.vnc import Vnc
 
 PATIENCE = 10.0
-#: Seconds between two presses: as somebody edits a text.
+#: Seconds between two presses, as when a user edits text.
 BETWEEN = (0.25, 0.6)
-#: Where the guest's squares are, of which a key changes one.
+#: Place of the guest's squares; a key changes one of them.
 ROWS, COLUMNS = 256, 192
-#: Seconds between two looks at memory that says nothing of changes.
+#: Seconds between two readings of memory that announces no changes.
 LOOK = 0.0005
 
 
 def pauses(count: int) -> list[float]:
-    """Before each press, and one that is not counted: a program's first call imports."""
+    """Yield the pause before each press; the first is not counted: a first call imports modules."""
     rng, times = random.Random(1), amount("PAUSES", 1)
     return [times * rng.uniform(*BETWEEN) for _ in range(count + 1)]
 
@@ -60,7 +60,7 @@ def of_kju(address: str, place: str, count: int) -> list[float]:
 
 
 def idle(address: str, place: str) -> None:
-    """A viewer that says when it has a picture, until it is killed."""
+    """Run a viewer until it is killed; print a line when it has a picture."""
     with kju.mirror(address, connect=[place], insecure=True) as mirror:
         mirror.screen.frame()
         print("open", flush=True)
@@ -83,7 +83,7 @@ def turns(
     wait: Callable[[], object],
     key: Callable[[bool], object],
 ) -> Iterator[float]:
-    """Press and look until it is seen, so many times."""
+    """Press *count* times, each time until the change is seen; yield milliseconds."""
     for number, pause in enumerate(pauses(count)):
         time.sleep(pause)
         before, began = look().copy(), time.monotonic()
@@ -109,7 +109,7 @@ def of_tigervnc(option: str, host: str, port: str, count: int) -> list[float]:
     from .tiger import tiger
 
     with tiger(host, int(port), 1280, 800) as viewer:
-        time.sleep(2)  # it tells the server what it wants a second time
+        time.sleep(2)  # it sends its settings to the server a second time
         look = viewer.pixels[:ROWS, :COLUMNS]
         return list(turns(count, lambda: look, lambda: time.sleep(LOOK), viewer.key))
 

@@ -3,7 +3,7 @@
     python -m benchmarks.far_watch kju PLACE SECONDS
     python -m benchmarks.far_watch tight HOST:PORT SECONDS      or zrle, tigervnc
 
-Prints what was shown when, as JSON: see ages.Look.
+Prints the readings as JSON: see ages.Look.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .ages import HEIGHT, WIDTH, Ages
 from .far_screen import NAME
 from .far_viewer import FarVnc
 
-#: Seconds between two looks at memory that says nothing of changes.
+#: Seconds between two readings of memory that announces no changes.
 LOOK = 0.002
 
 
@@ -51,7 +51,7 @@ async def of_kju(place: str, seconds: float) -> Ages:
 
 
 class Watched(FarVnc):
-    """Remembers what each message has changed."""
+    """Collects the rectangles that each message changes."""
 
     def __init__(self, host: str, port: str, option: str) -> None:
         self.changed: list[tuple[int, int, int, int]] = []

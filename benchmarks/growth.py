@@ -1,4 +1,4 @@
-"""How it grows: with the resolution, with the viewers, with the machines."""
+"""Growth of cost with the resolution, the viewers, and the machines."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _area(size: str) -> int:
 
 
 def crowd(chosen: Rig, viewers: int, count: int) -> tuple[Taken, float]:
-    """So many viewers, busy: what all of them saw, and the host's share of a core."""
+    """Run several viewers and a busy guest; return their results and the host's CPU share."""
     taken = Taken()
     with viewing("kju", chosen.where, crowd=viewers) as running:
         chosen.clock.anchor()
@@ -119,7 +119,7 @@ def with_machines(folder: str, count: int) -> Iterator[Figure | Curve]:
 
 
 def _all_looked_at(rigs: list[Rig], count: int) -> tuple[Taken, float]:
-    """One viewer each, presses on one machine after the other."""
+    """Press keys on each machine in sequence, each with one viewer."""
     taken = Taken()
     with ExitStack() as stack:
         viewers = [stack.enter_context(viewing("kju", chosen.where)) for chosen in rigs]

@@ -1,4 +1,4 @@
-"""The guests that are measured: QEMU's arguments for each."""
+"""The measured guests: QEMU's arguments for each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TOOLS = Path(__file__).parent.parent / "tools" / "guests"
 INVADERS = "/boot/invaders.exec"
 
 
-#: How QEMU is given each keyboard, and what Linux's name for it contains.
+#: QEMU's arguments for each keyboard, and a part of Linux's name for it.
 KEYBOARDS = {
     "PS/2": ([], "AT"),
     "virtio": (["-device", "virtio-keyboard-pci"], "Virtio"),
@@ -35,7 +35,7 @@ def _linux() -> list[str]:
 
 
 def paint(mode: str, device: str, **options: str | int) -> list[str]:
-    """Our Linux guest, which draws what it is told: see tools/guests/README.md."""
+    """Return our Linux guest, which draws on command: see tools/guests/README.md."""
     kernel, initramfs = _linux()
     words = [f"kju.{name}={value}" for name, value in {"mode": mode, **options}.items()]
     line = " ".join(["quiet", "vt.global_cursor_default=0", "iomem=relaxed", *words])
@@ -43,7 +43,7 @@ def paint(mode: str, device: str, **options: str | int) -> list[str]:
 
 
 def measured(device: str, **options: str | int) -> list[str]:
-    """The same with its squares stamped, obeying on its serial line: see rig.py.
+    """Return the same guest with stamped squares, controlled by its serial line: see rig.py.
 
     The guest has the same devices under kju and under QEMU alone (`_SAME`).
     """
@@ -57,15 +57,15 @@ def measured(device: str, **options: str | int) -> list[str]:
 
 
 def plain() -> list[str]:
-    """A kernel that writes its answer inside the keyboard's interrupt, and nothing else."""
+    """Return a kernel that only writes its answer inside the keyboard's interrupt."""
     (kernel,) = _built("plain.py")
     return [*_common("VGA"), *_SAME, "-kernel", kernel]
 
 
 def typed(folder: Path, field: bool, keyboard: str) -> list[str]:
-    """A text console's shell, or a graphical text field: see tools/guests/README.md.
+    """Return a text console's shell, or a graphical text field: see tools/guests/README.md.
 
-    What the guest says on its serial lines is in the files `said` and `out`.
+    The files `said` and `out` get the output of the guest's serial lines.
     """
     kernel, initramfs = _linux()
     devices, name = KEYBOARDS[keyboard]
@@ -85,5 +85,5 @@ def _common(device: str) -> list[str]:
 
 
 def invaders() -> list[str]:
-    """A game in VGA text mode that moves by itself."""
+    """Return a game in VGA text mode that moves by itself."""
     return ["-accel", "tcg", "-m", "64", "-vga", "std", "-kernel", INVADERS]

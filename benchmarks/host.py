@@ -1,7 +1,7 @@
-"""What a host costs: CPU at rest and in motion, and memory of its own.
+"""The cost of a host: CPU at rest and in motion, and its own memory.
 
-The hour of the memory's figure is shortened by default (`KJU_BENCH_MINUTES`, 2): the figure
-says for how long it was measured, and that it did not grow in the second half.
+Memory is measured for two minutes by default (`KJU_BENCH_MINUTES`). The figure has the duration,
+and the growth in its second half.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MIB = 1 << 20
 
 
 def _quiet(machine: kju.Machine) -> None:
-    """Until nothing has changed for two seconds."""
+    """Wait until nothing has changed for two seconds."""
     try:
         for _ in machine.screen.changes(timeout=2):
             pass
@@ -56,7 +56,7 @@ def moving() -> Iterator[Figure]:
             time.sleep(minutes * 3)
             memory.append(own_memory(host))
         grown = (max(memory[10:]) - max(memory[:10])) / MIB
-        # Pages of the surface that only the host has touched so far count as its own.
+        # Pages of the surface that no other process has accessed count as the host's own.
         yield Figure("host", "host's own memory (USS), moving guest", max(memory) / MIB, "MiB", 40,
                      "", f"over {minutes:g} minutes; second half {grown:+.2f} MiB")  # fmt: skip
 

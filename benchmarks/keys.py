@@ -1,7 +1,7 @@
-"""From a key to its pixel, and from the guest's store to the viewer; changes nobody asked for.
+"""From a key to its pixel, from the guest's store to the viewer, and spontaneous changes.
 
-Each way to see is measured in turns of the two regimes. The presses leave from this process, the
-viewer is another: `viewer.py`.
+Each viewer is measured in turns of the two regimes. This process sends the keys; the viewer is
+another one (`viewer.py`).
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from .rig import Rig, Rigs
 from .viewer import SELF, Running, missing, viewing
 
 SIZE = "1280x800"
-#: Seconds that a key is held: as a tap, and over before the next in either regime.
+#: Seconds that a key is held: a tap, shorter than the pause in either regime.
 HOLD = 0.02
 IDLE = (1.0, 1.3)
 BUSY = 0.05
-#: Presses of one turn; what the machine does besides changes from one minute to the next.
+#: Presses of one turn; the other load of the computer changes from minute to minute.
 TURN = 60
-#: Each with its own user's keys. A key that reaches QEMU in another way ("/qmp") is for kju and for
-#: VNC as a change that the guest makes by itself.
+#: Each with the keys of its own users. A key that reaches QEMU in another way ("/qmp") is a
+#: spontaneous change for kju and VNC.
 ORDER = ("kju", "polled", "kju/qmp", "listener", "vnc-raw", "vnc-raw/qmp", "vnc-beside", "vnc-zrle",
          "vnc-tight", "vncdotool", "asyncvnc", "screendump-ppm", "screendump-png")  # fmt: skip
 
 
 @dataclass
 class Taken:
-    """What one way showed in one regime; milliseconds."""
+    """Results of one viewer in one regime, milliseconds."""
 
     pixel: list[float] = field(default_factory=list)
     added: list[float] = field(default_factory=list)
@@ -66,7 +66,7 @@ def title(way: str) -> str:
 
 
 def _press(chosen: Rig, keys: str, viewer: Running | None) -> Callable[[bool], int]:
-    """A function that presses or releases the key and returns when it left."""
+    """Return a function that presses or releases the key and returns the time of sending."""
     if keys == "own" and viewer is not None:
         return viewer.key
     if keys == "qmp" or chosen.machine is None:
@@ -84,14 +84,14 @@ def _press(chosen: Rig, keys: str, viewer: Running | None) -> Callable[[bool], i
 def presses(
     chosen: Rig, keys: str, regime: str, count: int, viewer: Running | None = None
 ) -> list[int]:
-    """Press so many times; returns when each press left.
+    """Press *count* times; return the time at which each press was sent.
 
     Args:
         chosen: The guest.
-        keys: Who presses, as in `Way.keys`.
+        keys: The source of the keys, as in `Way.keys`.
         regime: ``idle`` or ``busy``.
-        count: How often.
-        viewer: The one that presses, where it is ``own``.
+        count: Number of presses.
+        viewer: The viewer that presses, for ``own``.
     """
     press, left = _press(chosen, keys, viewer), []
     due = time.monotonic()
@@ -105,7 +105,7 @@ def presses(
 
 
 def match(chosen: Rig, left: list[int], first: int, samples: list[list[int]], into: Taken) -> None:
-    """Add what was seen of presses whose counters follow *first*."""
+    """Add the results of presses whose counters follow *first*."""
     for number, at in enumerate(left, first + 1):
         found = next((s for s in samples if s[0] >= number and s[1] >= at), None)
         if found is None:
@@ -120,17 +120,17 @@ def match(chosen: Rig, left: list[int], first: int, samples: list[list[int]], in
 
 
 def turn(chosen: Rig, way: str, regime: str, count: int, into: Taken) -> None:
-    """One way looks while keys are pressed."""
+    """Run one viewer while keys are pressed."""
     name, _, keys = way.partition("/")
     chosen.line.tell("box" if regime == "busy" else "still")
-    # QEMU learns of a new mode when somebody has it draw: two of the ways cannot follow that.
+    # QEMU notices a new mode when a client makes it draw: two of the viewers cannot follow that.
     chosen.keys.command("screendump", filename=str(chosen.folder / "size"))
     with viewing(name, chosen.where) as viewer:
         keys = keys or WAYS[name].keys
-        # While it tells its clock the guest draws nothing, which VNC takes for stillness.
+        # While it sends its clock the guest draws nothing, which lengthens VNC's interval.
         chosen.clock.anchor()
         time.sleep(1)
-        # Not counted: a program's first call imports.
+        # Not counted: a first call imports modules.
         presses(chosen, keys, "idle", 1, viewer)
         left = presses(chosen, keys, regime, count, viewer)
         time.sleep(0.5 if regime == "busy" else 1)
@@ -161,14 +161,14 @@ def measure(rigs: Rigs, count: int, order: Sequence[str] = ORDER) -> Results:
                 taken = results[way, regime]
                 try:
                     turn(chosen, way, regime, -(-count // turns), taken)
-                except RuntimeError as error:  # one that fails is reported, the rest goes on
+                except RuntimeError as error:  # a failure is reported; the others continue
                     taken.failed.append(f"a turn failed: {error}")
                 done += 1
     return results
 
 
 def by_itself(rigs: Rigs, count: int) -> Iterator[Figure]:
-    """Changes that the guest makes after ten seconds of stillness."""
+    """Measure changes that the guest makes after ten seconds without a change."""
     for number, way in enumerate(("kju", "listener", "vnc-raw")):
         progress(f"by itself: {title(way)}", number, 3)
         chosen, taken = machine_for(way, rigs), []
@@ -191,9 +191,9 @@ def by_itself(rigs: Rigs, count: int) -> Iterator[Figure]:
             )  # fmt: skip
 
 
-#: Percentile, and how many times the bare way's time kju's may be.
+#: Percentile, and the maximum ratio of kju's time to the bare minimum.
 LEAST_WORK = ((0.5, 1.25), (0.95, 1.5))
-#: Regime, percentile, peer and how many times lower kju's has to be.
+#: Regime, percentile, peer, and the required ratio of the peer's time to kju's.
 TARGETS = (
     ("idle", 0.5, "vnc-raw", 8), ("idle", 0.95, "vnc-raw", 6), ("idle", 0.95, "listener", 6),
     ("busy", 0.5, "vnc-raw", 3.5), ("busy", 0.95, "vnc-raw", 6),
@@ -202,7 +202,7 @@ TARGETS = (
 
 
 def beside_the_least(results: Results, guest: str) -> Iterator[Figure]:
-    """kju beside a bare QMP line and a look at the video memory: the least that can be done."""
+    """Compare kju with the minimum: a bare QMP line and a reading of the video memory."""
     for regime in ("idle", "busy"):
         ours, theirs = results["kju", regime].pixel, results["polled", regime].pixel
         for share, most in LEAST_WORK if ours and theirs else ():

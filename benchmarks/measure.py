@@ -1,4 +1,4 @@
-"""Timing in turns, CPU accounting, and the one form in which every figure is reported."""
+"""Alternating timing, CPU accounting, and the form of all figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure: at most `limit`, at least `least`; neither is information only."""
+    """One figure: at most `limit`, at least `least`; without both it is information only."""
 
     group: str
     name: str
@@ -40,7 +40,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Curve:
-    """What a plot is drawn of: one line or, where `x` are words, one row of bars."""
+    """The data of a plot: one line, or one row of bars if `x` are words."""
 
     group: str
     plot: str
@@ -50,13 +50,13 @@ class Curve:
     unit: str
 
 
-#: Told what is being measured, how much of it is done, and how much there is.
+#: Receives the name of the measurement, its progress, and its total.
 Tell = Callable[[str, float, float], None]
 _tell: list[Tell] = []
 
 
 def tell_to(tell: Tell) -> None:
-    """Have progress told to *tell* from now on."""
+    """Report progress to *tell* from now on."""
     _tell[:] = [tell]
 
 
@@ -66,12 +66,12 @@ def progress(what: str, done: float, of: float) -> None:
 
 
 def amount(name: str, default: float) -> float:
-    """How much to measure: ``KJU_BENCH_NAME`` in the environment, or the default."""
+    """Return the amount to measure: ``KJU_BENCH_NAME`` in the environment, or the default."""
     return float(os.environ.get(f"KJU_BENCH_{name}", default))
 
 
 def once(call: Callable[[], object]) -> float:
-    """Seconds of one call."""
+    """Return the seconds of one call."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
@@ -80,7 +80,7 @@ def once(call: Callable[[], object]) -> float:
 def in_turns(
     *calls: Callable[[], object], rounds: int, between: Callable[[], object] | None = None
 ) -> list[list[float]]:
-    """Seconds of each call, A B A B …; `between` runs before each one, untimed."""
+    """Return the seconds of each call, A B A B …; `between` runs before each one, untimed."""
     for call in calls:
         call()
     times: list[list[float]] = [[] for _ in calls]
@@ -93,7 +93,7 @@ def in_turns(
 
 
 def ratio(ours: list[float], theirs: list[float]) -> float:
-    """The median of the ratios of pairs taken one after the other."""
+    """Return the median of the ratios of successive pairs."""
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
@@ -107,7 +107,7 @@ def micro(seconds: float) -> str:
 
 
 class Cold:
-    """Makes what is measured leave the processor's caches: walks over more than they hold."""
+    """Evicts the measured data from the processor's caches by writing more than they hold."""
 
     def __init__(self) -> None:
         import numpy as np
@@ -123,20 +123,20 @@ class Cold:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time, user and system, that a process has used so far."""
+    """Return the CPU time, user and system, of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def cpu_share(pid: int, seconds: float) -> float:
-    """Percent of one core that a process uses over some time."""
+    """Return the percent of one core that a process uses over some time."""
     before, start = cpu_seconds(pid), time.monotonic()
     time.sleep(seconds)
     return 100 * (cpu_seconds(pid) - before) / (time.monotonic() - start)
 
 
 def own_memory(pid: int) -> int:
-    """USS in bytes: memory that would be free if the process ended."""
+    """Return the USS in bytes: memory that would be free if the process ended."""
     total = 0
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith(("Private_Clean:", "Private_Dirty:", "Private_Hugetlb:")):

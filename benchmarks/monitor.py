@@ -1,7 +1,7 @@
-"""QMP from a measuring program: keys leave at once, and a few commands are waited for.
+"""QMP for measurements: keys are sent at once, and only a few commands wait for their answer.
 
-`qemu.qmp` is what kju itself uses. Here one line is written and its time taken, with no event
-loop between the two; that is all this adds.
+kju itself uses `qemu.qmp`. This module takes the time and writes the line without an event loop
+between.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 
 def connect(path: str | Path, seconds: float = 20) -> socket.socket:
-    """Connect to a socket that QEMU is about to make."""
+    """Connect to a socket that QEMU will create."""
     end = time.monotonic() + seconds
     while True:
         sock = socket.socket(socket.AF_UNIX)
@@ -41,13 +41,13 @@ class Monitor:
         self.command("qmp_capabilities")
 
     def command(self, name: str, _fd: int | None = None, **arguments: object) -> Any:
-        """Run a command, wait for its answer, return what it returned."""
+        """Run a command; return its result."""
         self._settle()
         self._send(name, arguments, _fd)
         return self._answer()
 
     def key(self, qcode: str, down: bool) -> int:
-        """Press or release a key; returns the time before it left, without an answer."""
+        """Press or release a key without waiting for the answer; return the time of sending."""
         self._settle()
         event = {
             "type": "key",
@@ -88,14 +88,14 @@ class Monitor:
 
 
 class Line:
-    """The guest's first serial line: what `paint` says, and what it is told."""
+    """The guest's first serial line: the output and the commands of `paint`."""
 
     def __init__(self, path: str | Path) -> None:
         self._sock = connect(path)
         self._lines = self._sock.makefile("rb")
 
     def until(self, words: str, seconds: float = 90) -> str:
-        """Read until the guest has said these words; returns the line."""
+        """Read until a line of the guest contains these words; return the line."""
         self._sock.settimeout(seconds)
         while True:
             line = self._lines.readline().decode(errors="replace").strip()
@@ -103,12 +103,12 @@ class Line:
                 return line
 
     def tell(self, command: str, answer: str = "frame") -> str:
-        """Tell the guest something and wait until it has answered."""
+        """Send the guest a command and wait for its answer."""
         self._sock.sendall(command.encode() + b"\n")
         return self.until(answer)
 
     def frame(self) -> int:
-        """How many frames the guest has drawn."""
+        """Return the number of frames that the guest has drawn."""
         return int(self.tell("go").rpartition(" ")[2])
 
     def close(self) -> None:

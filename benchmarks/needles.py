@@ -1,4 +1,4 @@
-"""How long a needle takes to be looked for: everywhere, and again where something changed.
+"""The time to search for a needle: on the whole screen, and again in changed areas.
 
     python -m benchmarks.needles
 
@@ -21,7 +21,7 @@ from kju.vision.needle import Needle
 
 WIDTH, HEIGHT = 1280, 800
 RUNS = 15
-#: What changes: the tiles of a text cursor, of a line of text, of a dialog.
+#: Changed areas: the tiles of a text cursor, of a line of text, of a dialog.
 DAMAGE = {
     "one tile, 32x32": [Rect(96, 96, 32, 32)],
     "a line of text, 640x32": [Rect(64, 320, 640, 32)],
@@ -31,7 +31,7 @@ NEEDLES = {"a button, 96x32": (96, 32), "a title, 220x40": (220, 40)}
 
 
 def median(act: Callable[[], object]) -> float:
-    """Milliseconds."""
+    """Return the median in milliseconds."""
     act()
     took = []
     for _ in range(RUNS):
@@ -51,7 +51,7 @@ def main() -> None:
         rects = None if damage is None else tuple(damage)
         return Seen(screen, whole, rects, 0.0, NOTHING_TAKEN, mode)
 
-    print("| needle | what changed | ms | ratio |\n|---|---|---|---|")
+    print("| needle | changed area | ms | ratio |\n|---|---|---|---|")
     for name, (width, height) in NEEDLES.items():
         for masked in (False, True):
             exclude = (Rect(4, 4, 16, 8),) if masked else ()

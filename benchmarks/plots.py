@@ -12,7 +12,7 @@ from .measure import Curve
 
 WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 70, 260, 40, 50
-#: Told apart by people who do not see red and green as others do (Okabe and Ito).
+#: Distinguishable with red-green colour blindness (Okabe and Ito).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b0a000", "#7f7f7f")
 STYLE = """<style>
 text { font: 12px sans-serif; fill: #222 } .title { font-size: 15px }
@@ -52,7 +52,7 @@ def _grid(x1: float, y1: float, x2: float, y2: float) -> str:
 
 
 class _Scale:
-    """From a value to a place; logarithmic where values that are no shares span two decades."""
+    """Maps values to places; logarithmic if values other than shares span two decades."""
 
     def __init__(self, values: Sequence[float], first: float, last: float, unit: str = "") -> None:
         positive = [v for v in values if v > 0] or [1.0]

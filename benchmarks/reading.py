@@ -1,10 +1,10 @@
-"""How right, and how fast, the text of real guests is read: by glyphs, by Tesseract, by rapidocr.
+"""Accuracy and speed of reading the text of real guests: by glyphs, Tesseract, rapidocr.
 
     python -m benchmarks.reading [FOLDER]
 
 Boots a Linux console in VGA text and on a framebuffer and types into it, GRUB's menu and Debian's
-graphical installer; FOLDER keeps the pictures, and those it has are not taken again. rapidocr is
-left out unless it is installed (rapidocr-onnxruntime).
+graphical installer. FOLDER keeps the pictures; existing ones are used again. rapidocr is omitted
+unless it is installed (rapidocr-onnxruntime).
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ TRUTH = {"vga": CONSOLE, "framebuffer": CONSOLE, "grub": GRUB, "installer": INST
 
 
 def shell(via: str) -> np.ndarray:
-    """A console with lines typed into it."""
-    # What the guest's init says goes elsewhere.
+    """Return a picture of a console with typed lines."""
+    # The output of the guest's init goes to another device.
     words = [f"console=ttyS0 {w}" if "kju.mode" in w else w for w in paint("shell", "VGA", via=via)]
     with kju.launch(args=[*words, "-serial", "null"], name=f"reading-{via}") as machine:
         machine.screen.wait_text("kju$", timeout=PATIENCE)
@@ -86,7 +86,7 @@ def shell(via: str) -> np.ndarray:
 
 
 def booted(script: str, text: str, *arguments: str) -> np.ndarray:
-    """A guest of tools/guests once it shows a text and rests."""
+    """Return a picture of a guest of tools/guests when it shows a text and is at rest."""
     done = subprocess.run(
         [sys.executable, TOOLS / script], capture_output=True, text=True, check=True
     )
@@ -98,7 +98,7 @@ def booted(script: str, text: str, *arguments: str) -> np.ndarray:
 
 
 def pictures(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """The four screens, B G R X."""
+    """Return the four screens, B G R X."""
     linux = ("-m", "1536", "-kernel", "{0}", "-initrd", "{1}", "-append", "vga=0x344 quiet ---")
     take: dict[str, Callable[[], np.ndarray]] = {
         "vga": lambda: shell("vram"),
@@ -117,7 +117,7 @@ def pictures(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def wrong(read: str, truth: str) -> tuple[float, int]:
-    """The share of characters that are wrong, spaces apart, and how many lines have none."""
+    """Return the share of wrong characters, without spaces, and the number of correct lines."""
     lines = ["".join(line.split()) for line in read.split("\n")]
     total = errors = exact = 0
     for line in truth.split("\n"):
@@ -129,7 +129,7 @@ def wrong(read: str, truth: str) -> tuple[float, int]:
 
 
 def distance(one: str, other: str) -> int:
-    """Characters to replace, insert or remove (Levenshtein)."""
+    """Return the characters to replace, insert or remove (Levenshtein)."""
     before = list(range(len(other) + 1))
     for i, a in enumerate(one, 1):
         row = [i]
@@ -140,7 +140,7 @@ def distance(one: str, other: str) -> int:
 
 
 def readers() -> Iterator[tuple[str, Callable[[np.ndarray], str]]]:
-    """By name; one that finds no text console says nothing."""
+    """Yield readers by name; `glyphs` returns an empty text for other screens."""
     yield "glyphs", lambda pixels: str(glyphs.read_cells(pixels, whole(pixels)) or "")
     yield "tesseract", lambda pixels: str(ocr.recognise(pixels, whole(pixels)))
     try:
@@ -160,7 +160,7 @@ def readers() -> Iterator[tuple[str, Callable[[np.ndarray], str]]]:
 
 
 def whole(pixels: np.ndarray) -> Rect:
-    """All of a picture."""
+    """Return the rectangle of the whole picture."""
     return Rect(0, 0, pixels.shape[1], pixels.shape[0])
 
 

@@ -1,10 +1,9 @@
-"""Guests that are measured, with the lines a measurement needs: serial, clock, keys.
+"""Guests for measurements, with the lines that a measurement needs: serial, clock, keys.
 
-The same guest three times, of which two rest: one that kju runs, one in a QEMU with a VNC server
-and no other display, one in a QEMU with a D-Bus display. They cannot be one. QEMU serves one
-peer-to-peer D-Bus display, which on kju's machine is kju's; and beside any D-Bus display, even
-one that nobody uses, VNC's interval no longer grows while nothing changes, so that it would be
-measured as nobody has it.
+The same guest three times, two of them without any drawing: one run by kju, one in a QEMU with only
+a VNC server, one in a QEMU with a D-Bus display. A single QEMU is not sufficient: it serves one
+peer-to-peer D-Bus display, which kju uses; and with any D-Bus display, even an unused one, VNC's
+interval no longer grows at rest, which is not how users run VNC.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from .monitor import Line, Monitor, connect
 
 
 def lines(folder: Path) -> list[str]:
-    """QEMU's arguments for the lines; no listener off this machine."""
+    """Return QEMU's arguments for the lines; all listeners are local."""
     return [
         "-chardev", f"socket,id=bench-serial,path={folder}/serial,server=on,wait=off",
         "-serial", "chardev:bench-serial",
@@ -36,7 +35,7 @@ def lines(folder: Path) -> list[str]:
 
 
 class Rig:
-    """One guest that answers.
+    """One running guest that responds.
 
     Attributes:
         name: kju's name for the machine, empty for plain QEMU's.
@@ -55,22 +54,22 @@ class Rig:
 
     @property
     def where(self) -> dict[str, str]:
-        """What a viewer is told to find the machine."""
+        """The place of the machine, for a viewer."""
         return {"name": self.name, "folder": str(self.folder), "pid": str(self.pid)}
 
     @property
     def host(self) -> int:
-        """The host's process; 0 for plain QEMU, which has none."""
+        """The host's process; 0 for plain QEMU."""
         return self.machine.host_pid if self.machine else 0
 
     @property
     def source(self) -> str:
-        """What fills the screen. Asking is a look: the host's source runs for a second after."""
+        """The screen's source. Reading it counts as viewing: the source runs for a second."""
         return str(self._console()["source"])
 
     @property
     def size(self) -> str:
-        """The screen's width and height, as kju says; a look, too."""
+        """The screen's width and height from kju; reading them counts as viewing, too."""
         console = self._console()
         return f"{console['width']}x{console['height']}"
 
@@ -86,7 +85,7 @@ class Rig:
 
 @contextlib.contextmanager
 def of_kju(folder: str, arguments: list[str], name: str = "kju-bench") -> Iterator[Rig]:
-    """The guest, run by kju. Nobody looks at it: not even this program."""
+    """Run the guest by kju, without any viewer."""
     here = Path(tempfile.mkdtemp(dir=folder))
     with kju.launch(name=name, args=[*arguments, *lines(here)]) as machine:
         # This is a look, while the firmware still shows text: what that leaves behind in QEMU
@@ -99,7 +98,7 @@ def of_kju(folder: str, arguments: list[str], name: str = "kju-bench") -> Iterat
 
 @contextlib.contextmanager
 def of_qemu(folder: str, arguments: list[str], display: str) -> Iterator[Rig]:
-    """The guest, run by QEMU alone, with one display: ``vnc``, ``dbus`` or ``none``."""
+    """Run the guest by QEMU alone, with one display: ``vnc``, ``dbus`` or ``none``."""
     here = Path(tempfile.mkdtemp(dir=folder))
     qemu = os.environ.get("KJU_QEMU", "qemu-system-x86_64")
     shown = {
@@ -124,7 +123,7 @@ Rigs = dict[str, Rig]
 
 @contextlib.contextmanager
 def all_three(folder: str, arguments: list[str]) -> Iterator[Rigs]:
-    """The guest in each of the ways; all rest."""
+    """Run the guest in each of the three ways; none of them draws."""
     with contextlib.ExitStack() as stack:
         rigs = {"kju": stack.enter_context(of_kju(folder, arguments))}
         for display in ("vnc", "dbus"):

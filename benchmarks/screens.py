@@ -1,4 +1,4 @@
-"""Whole pictures into NumPy arrays: how many a second, and how many of them are new."""
+"""Whole pictures in NumPy arrays: the rate, and the share of new ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .viewer import missing, viewing
 
 ORDER = ("kju", "kju-sync", "screendump-ppm", "screendump-png", "vnc-raw", "vncdotool", "asyncvnc")
 TURNS = 3
-#: kju's way, the peer, and how many times faster it has to be.
+#: kju's viewer, the peer, and the required ratio of the rates.
 TARGETS = (("kju", "screendump-ppm", 50), ("kju", "vncdotool", 300),
            ("kju-sync", "screendump-ppm", 5))  # fmt: skip
 
@@ -30,7 +30,7 @@ def can_sync() -> bool:
 
 
 def rates(chosen: Rig, way: str, do: str, seconds: float) -> tuple[float, float, float]:
-    """Pictures, new pictures, and frames the guest drew, each a second."""
+    """Return pictures, new pictures, and frames of the guest, each per second."""
     with viewing(way, chosen.where, do) as viewer:
         time.sleep(0.3)
         start, drawn = time.monotonic(), chosen.line.frame()
@@ -72,13 +72,13 @@ def report(results: Rates) -> Iterator[Figure | Curve]:
                          least)  # fmt: skip
 
 
-#: What is done, by whom, and how it is called.
+#: Task, viewer, and title.
 HOLDING = (("screens", "kju", "frame after frame"), ("frames", "kju", "woken"),
            ("frames", "listener", "woken"), ("frames", "vnc-raw", "woken"))  # fmt: skip
 
 
 def distinct(rigs: Rigs, seconds: float) -> Iterator[Figure]:
-    """How many of the guest's frames are had, while it draws faster and faster."""
+    """Measure the share of the guest's frames that are received, at growing rates."""
     for rate in (60, 120, 250):
         for do, way, how in HOLDING:
             progress(f"frames at {rate}/s: {title(way)}, {how}", rate, 250)
@@ -88,7 +88,7 @@ def distinct(rigs: Rigs, seconds: float) -> Iterator[Figure]:
             _, new, guest = rates(chosen, way, do, seconds)
             chosen.line.tell("rate 0")
             chosen.line.tell("still")
-            # The window of the count and that of the guest's differ by a frame at either end.
+            # The time windows of the two counts differ by a frame at either end.
             yield Figure("screens", f"guest frames had at {rate}/s: {title(way)}, {how}",
                          new / guest, "x", None, "frames the guest drew",
                          f"{new:.0f}/s of {guest:.0f}/s",

@@ -1,7 +1,7 @@
-"""QEMU showing recorded frames on its VGA card, for its VNC server to send.
+"""Recorded frames on QEMU's VGA card, sent by its VNC server.
 
-No guest runs: the processor stands still, and QEMU's own test protocol sets the mode and writes
-video memory. The card sees stores as from any guest, and what QEMU spends is the display's alone.
+No guest runs: the CPU is stopped, and QEMU's own test protocol sets the mode and writes video
+memory. The card handles the stores like those of a guest, and all CPU time is the display's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from .monitor import connect
 
-#: Where the card's video memory and its registers are put, as a firmware would.
+#: Addresses of the card's video memory and registers, assigned as by firmware.
 MEMORY, REGISTERS = 0xE0000000, 0xF0000000
 CARD = 0x80001000
 XRES, YRES, BPP, ENABLE, VIRT_WIDTH = 1, 2, 3, 4, 6
@@ -45,20 +45,20 @@ class Shown:
 
     @property
     def where(self) -> dict[str, str]:
-        """What a VNC client is told to find it."""
+        """The place of the VNC server, for a client."""
         return {"folder": str(self.folder)}
 
     def draw(self, y: int, rows: np.ndarray) -> None:
-        """Store whole rows; returns when that is done."""
+        """Store whole rows; return when they are stored."""
         data = base64.b64encode(np.ascontiguousarray(rows).data).decode()
         self._tell(f"b64write {MEMORY + y * self._width * 4:#x} {rows.nbytes} {data}")
 
     def paint(self, pixels: np.ndarray) -> None:
-        """Store the whole screen as fast as a guest could; returns when that is done.
+        """Store the whole screen as fast as a guest could; return when it is stored.
 
-        Through QEMU's protocol alone that takes 32 to 190 ms of its main thread. So the pixels go
-        straight to its memory, and the protocol stores one byte in each page, by which the card
-        learns of it: 3.5 ms.
+        QEMU's protocol alone takes 32 to 190 ms of its main thread. So the pixels are written
+        directly to its memory, and the protocol stores one byte in each page, which marks the page
+        as changed for the card: 3.5 ms.
         """
         descriptor, start = self._video = self._video or self._find()
         data = np.ascontiguousarray(pixels)
@@ -70,7 +70,7 @@ class Shown:
             self._done("writeb")
 
     def _find(self) -> tuple[int, int]:
-        """A descriptor of QEMU's memory, and where the card's begins in it."""
+        """Return a descriptor of QEMU's memory, and the offset of the card's memory in it."""
         mark = secrets.token_bytes(64)
         self._tell(f"b64write {MEMORY:#x} {len(mark)} {base64.b64encode(mark).decode()}")
         descriptor = os.open(f"/proc/{self.pid}/mem", os.O_RDWR)
@@ -84,12 +84,12 @@ class Shown:
         raise RuntimeError("the card's memory was not found in QEMU's")
 
     def cpu(self) -> float:
-        """CPU time of all of its threads so far, seconds."""
+        """Return the CPU time of all its threads so far, seconds."""
         return self.cpu_of(self.pid)
 
     @staticmethod
     def cpu_of(pid: int) -> float:
-        """The same of any process, finer than the ticks of its stat."""
+        """Return the CPU time of any process, finer than the ticks of its stat."""
         total = 0
         for task in Path(f"/proc/{pid}/task").iterdir():
             total += int((task / "schedstat").read_text().split()[0])
@@ -125,14 +125,14 @@ class Shown:
 def shown(
     folder: str, width: int, height: int, before: tuple[str, ...] = (), vnc: str = ""
 ) -> Iterator[Shown]:
-    """A QEMU with a VGA card and a VNC server, which nobody else looks at.
+    """Run a QEMU with a VGA card and a VNC server that has no other client.
 
     Args:
-        folder: Where its own folder is made.
+        folder: Parent of its own folder.
         width: Of the screen, pixels.
         height: Of the screen, pixels.
-        before: What stands before the command.
-        vnc: Where the server listens; ``vnc`` in its folder unless told.
+        before: Words before the command.
+        vnc: Address of the server (default: ``vnc`` in its folder).
     """
     here = Path(tempfile.mkdtemp(dir=folder))
     qemu = os.environ.get("KJU_QEMU", "qemu-system-x86_64")

@@ -1,4 +1,4 @@
-"""How long a program waits before it sees anything: imports, attaching, the command line."""
+"""The time until a program has a picture: imports, attaching, the command line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ print(time.perf_counter() - t)
 
 @cache
 def _installed() -> dict[str, str]:
-    """An environment in which modules are compiled once, as those of an installed package are."""
+    """Return an environment with compiled modules, like those of an installed package."""
     folder = tempfile.TemporaryDirectory(prefix="kju-bench-")
     atexit.register(folder.cleanup)
     own = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
@@ -36,7 +36,7 @@ def _installed() -> dict[str, str]:
 
 
 def _seconds(program: str) -> float:
-    """What a fresh process prints."""
+    """Return the seconds that a new process prints."""
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=_installed())
     return float(done.stdout)

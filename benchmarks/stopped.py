@@ -1,4 +1,4 @@
-"""A viewer that is stopped (SIGSTOP): what the sender keeps, what others feel, its return."""
+"""A stopped viewer (SIGSTOP): the sender's memory, the effect on other viewers, the recovery."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from .measure import Figure, amount, own_memory, percentile, progress
 from .wire import Session
 
 LINK = Shape(20e6, 0.010)
-#: Presses of one turn. The sender forgets a stopped viewer after its lease of four seconds; a
-#: turn of 20 takes ten, so that it is felt before and after.
+#: Presses of one turn. The sender drops a stopped viewer after its lease of four seconds; a
+#: turn of 20 takes ten, so that it covers the time before and after.
 TURN = 20
 PUBLICATIONS = 1_000_000
-#: How many a second, at most. As fast as it goes all is over before the sender forgets the viewer;
-#: slowly it has long forgotten it, and the viewer has to come back.
+#: Maximum rates. Without one, all is sent before the sender drops the viewer; at the low rate the
+#: sender drops it early, and the viewer must reconnect.
 RATES = (1e9, 30_000)
-#: Before that: what the sender needs by itself it has by then.
+#: Publications before the measurement: the sender has allocated its own memory by then.
 WARM = 40_000
-#: Bytes that the sender may grow by; how much later others may see; seconds until it is equal.
+#: Limits: growth of the sender, bytes; delay of the others, ratio; seconds until it is equal.
 MEMORY, BESIDE, EQUAL = 2, 1.05, 1.0
 
 
@@ -43,7 +43,7 @@ MEMORY, BESIDE, EQUAL = 2, 1.05, 1.0
 
 @contextlib.contextmanager
 def asleep(end: End, address: str, place: str) -> Iterator[None]:
-    """A viewer at this end that has a picture and is stopped."""
+    """Stop a viewer at this end that has a picture."""
     words = [sys.executable, "-m", "benchmarks.far_viewer", "idle", address, place, "0"]
     with subprocess.Popen([*end.before, *words], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -56,7 +56,7 @@ def asleep(end: End, address: str, place: str) -> Iterator[None]:
 
 
 def beside(folder: str) -> Iterator[Figure]:
-    """Key to pixel of a viewer, alone and with another that is stopped, in turns."""
+    """Measure a viewer's key to pixel, alone and with a stopped viewer, alternately."""
     count = int(amount("PRESSES", 200))
     arguments = guests.measured("VGA", via="vram", mode="still", size="1280x800")
     taken: tuple[list[float], list[float]] = ([], [])
@@ -105,7 +105,7 @@ class Process:
         self._in.flush()
 
     def hear(self, seconds: float) -> str:
-        """The next line; empty if none has come by then."""
+        """Return the next line; empty after the time limit."""
         end = time.monotonic() + seconds
         while b"\n" not in self._unread:
             left = end - time.monotonic()
@@ -116,10 +116,10 @@ class Process:
         return line.decode()
 
     def equal(self, checksum: int, seconds: float) -> float:
-        """When it showed the picture that has this checksum.
+        """Return the time at which it showed the picture with this checksum.
 
         Raises:
-            TimeoutError: It has not.
+            TimeoutError: It did not show it in time.
         """
         end = time.monotonic() + seconds
         while line := self.hear(end - time.monotonic()):
@@ -130,7 +130,7 @@ class Process:
 
 
 def publications(count: int, rate: float) -> Iterator[Figure]:
-    """A viewer that is stopped while so much is published."""
+    """Measure a viewer that is stopped during publications."""
     with Link(LINK) as link, contextlib.ExitStack() as stack:
         place = f"tcp/{link.one.address}:{PORT + 2}"
         sender = Process(stack, link.one, "serve", place)
@@ -160,7 +160,7 @@ def publications(count: int, rate: float) -> Iterator[Figure]:
 
 
 def unheard(count: int) -> Iterator[Figure]:
-    """The same with a viewer that is never forgotten: the wire alone, and nobody reads it."""
+    """Measure a viewer that is never dropped: the wire alone, without a reader."""
     session = Session()
     session.settle()
     pixels, now, sent = session.screen.pixels, 100.0, 0

@@ -1,4 +1,4 @@
-"""The surface itself: snapshots, publishing, comparing, against copies of the same bytes."""
+"""The surface alone: frames, publishing, comparing, against copies of the same bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ libc = ctypes.CDLL(None)
 for name in ("memcmp", "memcpy"):
     getattr(libc, name).argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
 
-# A producer of full frames at 60 Hz, in a process of its own; says so, then runs until killed.
+# A producer of full frames at 60 Hz in its own process; prints a line, then runs until killed.
 _BUSY = f"""
 import sys, time, numpy as np
 from kju.memory import SurfaceProducer
@@ -154,7 +154,7 @@ def publishing(folder: str) -> Iterator[Figure]:
 
 
 def comparing(folder: str) -> Iterator[Figure]:
-    """On memory that is not in the cache: the source is new to it and so is the surface."""
+    """Measure comparisons of a source and a surface that are not in the cache."""
     cold = Cold()
     with SurfaceProducer.create(f"{folder}/compare", capacity=BYTES) as producer:
         rng = np.random.default_rng(2)
@@ -202,7 +202,7 @@ def comparing(folder: str) -> Iterator[Figure]:
 
 
 def tile_sides(folder: str) -> Iterator[Figure]:
-    """What the choice of the tile's side rests on: the table's cost and the damage's size."""
+    """Measure the reasons for the tile's side: the cost of the table, the size of the damage."""
     for side in (16, 32, 64):
         yield _tile_side(folder, side)
 
@@ -222,7 +222,7 @@ def _tile_side(folder: str, side: int) -> Figure:
         detail = (
             f"still compare {micro(statistics.median(still))}, an 8x16 cell damages {area} pixels"
         )
-        return Figure("tiles", f"tiles of {side} pixels: ask what changed",
+        return Figure("tiles", f"tiles of {side} pixels: query for changes",
                       statistics.median(scan) * 1e6, "us", None, "", detail)  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""TigerVNC's own viewer on an Xvfb, in whose memory its pixels are seen, and to which keys go.
+"""TigerVNC's own viewer on an Xvfb: its pixels are read from the memory of the Xvfb.
 
-The viewer is asked for Tight without loss, all else as it comes. No window manager runs, so that
-its window has no frame.
+The viewer uses lossless Tight, and its defaults otherwise. Without a window manager its window has
+no frame.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ OPTIONS = (
     "-NoJPEG=1",
     "-SecurityTypes=None",
     "-RemoteResize=0",
-    "-MenuKey=",  # else it shows which key that is, for seconds
+    "-MenuKey=",  # otherwise it shows the name of that key for seconds
     "-ReconnectOnError=0",
     "-AlertOnFatalError=0",
 )
-#: Pixels of the screen around the window: what just fits gets scroll bars.
+#: Pixels of the screen around the window: a window that just fits gets scroll bars.
 AROUND = 100
-#: Seconds until the viewer must show something.
+#: Maximum seconds until the viewer shows something.
 PATIENCE = 60.0
 
 
 def missing() -> str:
-    """What would have to be installed; empty if nothing."""
+    """Return the names of missing programs; empty if all are installed."""
     return " ".join(name for name in PROGRAMS if shutil.which(name) is None)
 
 
@@ -46,7 +46,7 @@ class Tiger:
     """The viewer.
 
     Attributes:
-        pixels: What its screen shows: B G R X, the server's at the top left.
+        pixels: Its screen: B G R X, the server's picture at the top left.
     """
 
     def __init__(self, pixels: np.ndarray, display: str) -> None:
@@ -59,7 +59,7 @@ class Tiger:
         )
 
     def key(self, down: bool) -> None:
-        """Press or release the key, as a keyboard would."""
+        """Press or release the key."""
         self._tell(f"{'keydown' if down else 'keyup'} a")
 
     def _tell(self, line: str) -> None:
@@ -72,7 +72,7 @@ class Tiger:
 
 @contextlib.contextmanager
 def tiger(host: str, port: int, width: int, height: int) -> Iterator[Tiger]:
-    """The viewer, once it shows anything; *host* and *port* are the VNC server's."""
+    """Run the viewer, and yield it when it shows something; *host* and *port* are the server's."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kju-bench-"))
         display = _xvfb(stack, folder, f"{width + AROUND}x{height + AROUND}x24")
@@ -89,7 +89,7 @@ def tiger(host: str, port: int, width: int, height: int) -> Iterator[Tiger]:
 
 
 def _place(display: str) -> None:
-    """Have the viewer's window in the corner, and what is typed go there."""
+    """Move the viewer's window to the corner, and focus it."""
     words = ["search", "--sync", "--onlyvisible", "--name", "TigerVNC$"]
     does = ["windowmove", "--sync", "%1", "0", "0", "windowfocus", "--sync", "%1",
             "mousemove", "600", "700"]  # fmt: skip

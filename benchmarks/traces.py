@@ -1,7 +1,7 @@
-"""What a screen shows, update by update: programs on an X server, and pictures that are worked out.
+"""Updates of a screen: programs on an X server, and computed pictures.
 
-The programs are real ones and do the same in every run. Nothing is kept between runs: what one run
-compares has seen the same frames, those of another run may have fallen a little differently.
+The programs are real ones and do the same in every run. Traces are not kept between runs: within a
+run all peers get the same frames; those of another run may have slightly different times.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from .measure import progress
 WIDTH, HEIGHT = 1280, 800
 #: Seconds from one update to the next: QEMU's own clock.
 STEP = 0.030
-#: Rows apart that become one change of rows.
+#: Rows at most this far apart become one change.
 NEAR = 8
 NEEDED = ("Xvfb", "xterm", "openbox", "xdotool", "xclock", "xsetroot", "vim")
 ROOT = Path(__file__).parent.parent
-#: Letters with soft edges, as an editor has them, and hard ones, as a console has.
+#: Fonts: antialiased, as in an editor, and not, as in a console.
 SOFT = ("-fa", "Monospace", "-fs", "11")
 HARD = ("-fn", "9x15")
 
 Picture = np.ndarray
-#: Whole rows from some row on.
+#: Whole rows from one row on.
 Rows = tuple[int, Picture]
 
 
 class Trace(NamedTuple):
-    """A first picture, and what each update changes of it.
+    """A first picture, and the changes of each update.
 
     Attributes:
         first: ``(HEIGHT, WIDTH, 4)``.
-        frames: Each has the rows that change.
-        changed: Pixels that do, all updates together.
+        frames: The changed rows of each update.
+        changed: Changed pixels of all updates.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Trace(NamedTuple):
     changed: int
 
     def pictures(self) -> Iterator[tuple[list[Rows], Picture]]:
-        """Each update's rows and the whole picture after it, which stays the same array."""
+        """Yield each update's rows and the whole picture after it, always in the same array."""
         picture = self.first.copy()
         for rows in self.frames:
             for y, pixels in rows:
@@ -62,7 +62,7 @@ class Trace(NamedTuple):
 
 
 def traced(name: str, pictures: Iterator[Picture]) -> Trace:
-    """A trace of pictures; those that change nothing are left out."""
+    """Return a trace of pictures, without those that change nothing."""
     first = np.array(next(pictures))
     before, frames, changed = first.copy(), [], 0
     for picture in pictures:
@@ -84,7 +84,7 @@ def traced(name: str, pictures: Iterator[Picture]) -> Trace:
 
 
 class Desk:
-    """An X server, its window manager, and what is done on it."""
+    """An X server with a window manager, and actions on it."""
 
     def __init__(self, screen: kju.Screen, display: str, stack: contextlib.ExitStack) -> None:
         self._screen, self._stack = screen, stack
@@ -93,7 +93,7 @@ class Desk:
         self.tell("xsetroot", "-mod", "16", "12", "-fg", "#506880", "-bg", "#304860")
 
     def start(self, *words: str, window: str = "") -> str:
-        """Start a program; returns its window's number, where it is to have one of this name."""
+        """Start a program; return the number of its window if it has a name."""
         process = subprocess.Popen(
             words, env=self._environment, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -110,22 +110,22 @@ class Desk:
         return self.start(*words, window=f"^{name}$")
 
     def tell(self, *words: str) -> str:
-        """Run a program to its end."""
+        """Run a program and wait for its end."""
         done = subprocess.run(
             words, env=self._environment, stdout=subprocess.PIPE, text=True, check=True, timeout=20
         )
         return done.stdout
 
     def hand(self, *words: str | int) -> None:
-        """What xdotool does."""
+        """Run xdotool."""
         self.tell("xdotool", *map(str, words))
 
     def rest(self) -> None:
-        """Until nothing changes any more."""
+        """Wait until nothing changes."""
         self._screen.wait_stable(0.5, timeout=30)
 
     def record(self, name: str, steps: Iterator[None]) -> Trace:
-        """A picture after every step; a step is done when its time is over."""
+        """Return a picture after every step; each step has a fixed time."""
         self.rest()
         return traced(name, self._pictures(name, steps))
 
@@ -141,7 +141,7 @@ class Desk:
 
 @contextlib.contextmanager
 def desk() -> Iterator[Desk]:
-    """An empty one."""
+    """Yield an empty desk."""
     args = ["-screen", "0", f"{WIDTH}x{HEIGHT}x24"]
     with (
         kju.launch(name="kju-bench-traces", xvfb=True, args=args) as machine,
@@ -153,7 +153,7 @@ def desk() -> Iterator[Desk]:
 
 
 def editing(desk: Desk) -> Iterator[None]:
-    """A program's text is edited: words, new lines, mistakes, the way to another place."""
+    """Edit a program's text: words, new lines, corrections, moves of the cursor."""
     file = str(ROOT / "src" / "kju" / "wire" / "sender.py")
     desk.terminal("edit", "130x38+20+10", SOFT, "vim", "-u", "NONE", "-N", "-n", "-R",
                   "-c", "set ruler noswapfile noreadonly", file)  # fmt: skip
@@ -178,7 +178,7 @@ def editing(desk: Desk) -> Iterator[None]:
 
 
 def scrolling(desk: Desk) -> Iterator[None]:
-    """Lines of a listing run through a terminal."""
+    """Scroll a listing through a terminal."""
     program = (
         "import glob,sys,time\n"
         f"lines=[l for f in sorted(glob.glob({str(ROOT / 'src/kju/wire')!r}+'/*.py'))"
@@ -203,7 +203,7 @@ def scrolling(desk: Desk) -> Iterator[None]:
 
 
 def moving(desk: Desk) -> Iterator[None]:
-    """A terminal full of text is drawn across others and a patterned ground."""
+    """Drag a terminal full of text across others and a patterned background."""
     file = str(ROOT / "src" / "kju" / "wire" / "encoder.py")
     show = ("sh", "-c", f"head -n 60 {file}; sleep 60")
     desk.terminal("left", "70x40+30+40", HARD, *show)
@@ -222,7 +222,7 @@ def moving(desk: Desk) -> Iterator[None]:
 
 
 def session(desk: Desk) -> Iterator[None]:
-    """Some of everything: a clock, a shell, a menu, windows raised and drawn, an editor."""
+    """Do various things: a clock, a shell, a menu, raised and dragged windows, an editor."""
     shell = ("env", "PS1=$ ", "sh")
     file = str(ROOT / "src" / "kju" / "wire" / "receiver.py")
     desk.start("xclock", "-geometry", "160x160+1090+20", "-update", "1", window="xclock")
@@ -278,7 +278,7 @@ PROGRAMS: dict[str, Callable[[Desk], Iterator[None]]] = {
 }
 
 
-# ---- pictures that are worked out ----
+# ---- computed pictures ----
 
 
 def _plain(colour: tuple[int, int, int]) -> Picture:
@@ -288,7 +288,7 @@ def _plain(colour: tuple[int, int, int]) -> Picture:
 
 
 def box() -> Iterator[Picture]:
-    """200x200 pixels of one colour move over a plain ground."""
+    """Move 200x200 pixels of one colour over a plain background."""
     for turn in range(61):
         picture = _plain((200, 200, 200))
         x, y = 50 + 7 * turn, 100 + 5 * turn
@@ -297,7 +297,7 @@ def box() -> Iterator[Picture]:
 
 
 def gradient() -> Iterator[Picture]:
-    """Slopes of colours over the whole screen, which all change."""
+    """Draw changing gradients over the whole screen."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     for turn in range(21):
         picture = _plain((0, 0, 0))
@@ -308,7 +308,7 @@ def gradient() -> Iterator[Picture]:
 
 
 def film() -> Iterator[Picture]:
-    """640x360 pixels of soft shapes that move, with a camera's grain, in a window."""
+    """Draw 640x360 pixels of moving soft shapes with a camera's noise, in a window."""
     rng = np.random.default_rng(1)
     height, width = 360, 640
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -328,7 +328,7 @@ def film() -> Iterator[Picture]:
 
 
 def noise() -> Iterator[Picture]:
-    """Every pixel anew at random: what nothing makes smaller."""
+    """Draw every pixel at random: incompressible."""
     rng = np.random.default_rng(2)
     for _ in range(9):
         picture = _plain((0, 0, 0))
@@ -345,7 +345,7 @@ PICTURES: dict[str, Callable[[], Iterator[Picture]]] = {
 
 
 def traces() -> Iterator[Trace]:
-    """All of them, one after the other; without the programs those that are worked out."""
+    """Yield all traces in sequence; without the programs only the computed ones."""
     if missing := [name for name in NEEDED if not shutil.which(name)]:
         print(f"install {', '.join(missing)}: traces are recorded from them", file=sys.stderr)
     for name, program in ({} if missing else PROGRAMS).items():

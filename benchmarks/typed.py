@@ -1,4 +1,4 @@
-"""Guests that are typed into, and how what arrived differs from what was typed."""
+"""Guests that receive typed text, and the differences from the sent text."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from . import guests
 from .monitor import Monitor
 
 CHARACTERS = string.ascii_letters + string.digits + " .,;:-_=+/()[]{}!@#$%&*?<>'\"\\|~"
-#: A place in the editor's window that the pointer is not over.
+#: A place in the editor's window without the pointer.
 INSIDE = (200, 400)
-#: Differences with fewer characters between them are one.
+#: Differences with fewer characters between them count as one.
 NEAR = 4
-#: Seconds in which Linux has set up a keyboard.
+#: Seconds for Linux to set up a keyboard.
 SET_UP = 5
 
 
 def sample(length: int) -> str:
-    """So many characters in lines of 70, of which the last one is ended."""
+    """Return a number of characters in lines of 70, with a line end."""
     rng = random.Random(1)
     made = [rng.choice(CHARACTERS) if i % 70 else "\n" for i in range(1, length)]
     return "".join(made) + "\n"
 
 
 def prose(length: int) -> str:
-    """So many characters of an English text: this project's own."""
+    """Return a number of characters of an English text: this project's own."""
     text = (Path(__file__).parent.parent / "README.md").read_text()
     plain = re.sub(r"[^\n -~]", "", text)
     return (plain * (1 + length // len(plain)))[: length - 1] + "\n"
 
 
 class Target:
-    """A guest with a keyboard; a text is what is typed between `begin` and `arrived`.
+    """A guest with a keyboard; a text is typed between `begin` and `arrived`.
 
     Attributes:
-        folder: Where what it says is, and the socket of its VNC server.
+        folder: Contains its output and the socket of its VNC server.
         monitor: QMP of its QEMU.
     """
 
@@ -60,7 +60,7 @@ class Target:
         self._read = 0
 
     def begin(self) -> None:
-        """What is typed from here on is text."""
+        """Begin a text."""
         if self._field:
             self.keyboard.chord("ctrl-a", "delete")
             return
@@ -68,10 +68,10 @@ class Target:
         self._until(r"reading\n")
 
     def mend(self) -> None:
-        """Bring a keyboard back that a peer has lost keys of: some may be left down.
+        """Restore a keyboard after a peer has lost keys: some may still be pressed.
 
-        And a left shift that comes up without having gone down is a keyboard just plugged in to
-        Linux, which then hears nothing until it has set that up.
+        For Linux, a release of left shift without a press means a keyboard that was just plugged
+        in; it reads no keys until it has set that up.
         """
         time.sleep(SET_UP)
         for key in range(1, 0x59):
@@ -81,8 +81,8 @@ class Target:
                 time.sleep(0.01)
 
     def arrived(self) -> str:
-        """The text that arrived."""
-        # Half a key that a peer has lost takes the next one with it.
+        """Return the received text."""
+        # A press or release that a peer has lost also affects the next key.
         self.keyboard.chord("shift", "shift", "ret")
         if self._field:
             self.keyboard.chord("ctrl-s")
@@ -120,7 +120,7 @@ class Target:
 
 @contextlib.contextmanager
 def target(folder: str, field: bool, keyboard: str) -> Iterator[Target]:
-    """A guest that reads this keyboard."""
+    """Run a guest that reads this keyboard."""
     here = Path(tempfile.mkdtemp(dir=folder))
     lines = ["-qmp", f"unix:{here}/peer,server=on,wait=off", "-vnc", f"unix:{here}/vnc"]
     arguments = [*guests.typed(here, field, keyboard), *lines]
@@ -132,7 +132,7 @@ def target(folder: str, field: bool, keyboard: str) -> Iterator[Target]:
 
 
 def differences(typed: str, arrived: str) -> dict[str, int]:
-    """How many characters are lost, doubled, out of order, or come from nowhere."""
+    """Return the numbers of lost, doubled, reordered and additional characters."""
     counts = dict.fromkeys(("lost", "doubled", "reordered", "added"), 0)
     if typed == arrived:
         return counts

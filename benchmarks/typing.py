@@ -1,4 +1,4 @@
-"""Typing: characters a second, and whether what arrived in the guest is what was typed."""
+"""Typing: characters per second, and whether the guest received the sent text."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from . import guests
 from .measure import Figure, amount, once, progress
 from .typed import Target, differences, prose, sample, target
 
-#: Characters a second.
+#: Characters per second.
 LEAST = {"PS/2": 300, "virtio": 300, "USB": 50}
 #: Seconds for which QMP's send-key holds a key, and waits after it.
 HOLD = 0.1
-#: Commands and waits that QEMU keeps of send-key; what is more is dropped.
+#: Commands and waits of send-key that QEMU queues; it drops more.
 KEPT = 1024
-#: Seconds for one key where a peer's user sets its pace.
+#: Seconds for one key, if a peer's user sets the pace.
 PACED = 0.02
 STATES = ("idle", "busy")
-#: What vncdotool calls a character.
+#: vncdotool's names of characters.
 NAMED = {"\n": "enter"}
 
 Type = Callable[[Target, str], None]
@@ -34,7 +34,7 @@ Type = Callable[[Target, str], None]
 
 @contextlib.contextmanager
 def computer(state: str) -> Iterator[None]:
-    """Idle, or as many processes as processors turning."""
+    """Keep the computer idle, or run one busy process per processor."""
     spin = [sys.executable, "-c", "while True: pass"]
     count = (os.cpu_count() or 1) if state == "busy" else 0
     processes = [subprocess.Popen(spin) for _ in range(count)]
@@ -51,12 +51,12 @@ def with_kju(target: Target, text: str) -> None:
 
 
 def with_interval(target: Target, text: str) -> None:
-    """kju, 10 ms from one step to the next whatever the guest does."""
+    """Type by kju, with 10 ms between steps, independent of the guest."""
     target.keyboard.type(text, interval=10)
 
 
 def with_send_key(target: Target, text: str) -> None:
-    """QMP's send-key as it comes: it answers at once and QEMU types later."""
+    """Type by QMP's send-key without pauses: it answers at once, and QEMU types later."""
     queued = 0
     for character in text:
         (chord,) = keys.layout("us").chords[character]
@@ -67,19 +67,19 @@ def with_send_key(target: Target, text: str) -> None:
 
 
 def with_paced_send_key(target: Target, text: str) -> None:
-    """QMP's send-key with a short hold-time, each key after the one before has been typed."""
+    """Type by QMP's send-key with a short hold-time, each key after the previous one was typed."""
     milliseconds = round(PACED * 1000 / 2)
     for character in text:
         (chord,) = keys.layout("us").chords[character]
         names = [{"type": "qcode", "data": keys.NAMES[key]} for key in chord]
         target.monitor.command("send-key", keys=names, **{"hold-time": milliseconds})
-        # QEMU waits for the hold-time before the release and again behind it, for each key.
+        # For each key, QEMU waits for the hold-time before the release and again after it.
         time.sleep(PACED * len(chord))
     time.sleep(1)
 
 
 def with_vncdotool(target: Target, text: str, pause: float = 0.0) -> None:
-    """vncdotool: a key down and up for each character, shift where it needs that."""
+    """Type by vncdotool: press and release a key for each character, with shift if needed."""
     with api.connect(f"{target.folder}/vnc", timeout=120) as client:
         client.factory.force_caps = True
         for character in text:
@@ -88,7 +88,7 @@ def with_vncdotool(target: Target, text: str, pause: float = 0.0) -> None:
 
 
 def with_paced_vncdotool(target: Target, text: str) -> None:
-    """The same with a pause behind each character, as its --delay makes one."""
+    """Type by vncdotool with a pause after each character, as with its --delay."""
     with_vncdotool(target, text, PACED)
 
 

@@ -1,8 +1,8 @@
-"""One viewer in a process of its own: python -m benchmarks.viewer WAY TASK PLACE, words as JSON.
+"""One viewer in its own process: python -m benchmarks.viewer WAY TASK PLACE, words as JSON.
 
-It says ``ready NUMBER`` when it holds a picture, NUMBER being the counter it sees, and works
-until SIGTERM; then it says in which file it wrote what it saw. Meanwhile a line ``down`` or ``up``
-on its input has it press or release the key, as users of that way do; it answers ``pressed TIME``.
+It prints ``ready NUMBER`` when it has a picture, where NUMBER is the guest's counter, and works
+until SIGTERM; then it prints the name of the file with its results. A line ``down`` or ``up`` on
+its input makes it press or release the key, as its users do; it answers ``pressed TIME``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 
 from .peers import WAYS, Place, Viewer, open_viewer
 
-#: Where the stamps lie: see tools/guests/README.md.
+#: Places of the stamps: see tools/guests/README.md.
 KEY = (64, 63)
 SELF = (0, 191)
 
@@ -33,13 +33,13 @@ Seen = dict[str, Any]
 
 
 class Stopped(Exception):
-    """The program that started this viewer has seen enough."""
+    """The program that started this viewer has ended it."""
 
 
 def stamp(pixels: np.ndarray, place: tuple[int, int]) -> tuple[int, int]:
-    """The counter and the time in four pixels; time 0 where the look met the store."""
+    """Return the counter and the time in four pixels; time 0 if the reading met the store."""
     x, y = place
-    # One copy: the guest, or kju, may write meanwhile.
+    # One copy, because the guest or kju may write at the same time.
     low, middle, high, counter = (
         int.from_bytes(four[:3], "little") for four in pixels[y, x : x + 4].tolist()
     )
@@ -49,7 +49,7 @@ def stamp(pixels: np.ndarray, place: tuple[int, int]) -> tuple[int, int]:
 
 
 def watch(viewer: Viewer, task: dict[str, Any], seen: Seen) -> None:
-    """Note when each new number is seen, and how often it was woken for that."""
+    """Record the time of each new number, and the number of wake-ups."""
     place = (int(task["x"]), int(task["y"]))
     pause = 1 / task["rate"] if task.get("rate") else 0
     last, wakes = stamp(viewer.look(), place)[0], 0
@@ -69,7 +69,7 @@ def watch(viewer: Viewer, task: dict[str, Any], seen: Seen) -> None:
 
 
 def screens(viewer: Viewer, task: dict[str, Any], seen: Seen) -> None:
-    """Take whole pictures, one after the other, and count those that differ."""
+    """Take whole pictures in sequence, and count the different ones."""
     last = None
     seen["screens"] = seen["distinct"] = 0
     while True:
@@ -82,7 +82,7 @@ def screens(viewer: Viewer, task: dict[str, Any], seen: Seen) -> None:
 
 
 def frames(viewer: Viewer, task: dict[str, Any], seen: Seen) -> None:
-    """Be woken and count the guest's frames that were held."""
+    """Wait for changes, and count the guest's frames that were received."""
     last = None
     seen["distinct"] = 0
     while True:
@@ -113,14 +113,14 @@ def _work(way: str, task: dict[str, Any], place: Place) -> None:
     except Stopped:
         pass
     seen["cpu"], seen["seconds"] = _cpu() - used, time.monotonic() - start
-    # Members of a crowd share the pipe, which takes only short lines whole.
+    # The members of a crowd share the pipe, in which only short writes are atomic.
     report = Path(place["folder"]) / f"seen-{os.getpid()}"
     report.write_text(json.dumps(seen))
     os.write(1, b"%s\n" % str(report).encode())
 
 
 def _press(viewer: Any) -> None:
-    """Press the key whenever told to."""
+    """Press or release the key on each command."""
     for line in sys.stdin:
         at = time.monotonic_ns()
         viewer.key(line == "down\n")
@@ -138,19 +138,19 @@ def main() -> None:
 
     way, task, place = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
     for _ in range(int(task.get("crowd", 1)) - 1):
-        # A crowd shares what was imported; each member looks, waits and counts by itself.
+        # The members of a crowd share imported modules; each waits, reads and counts by itself.
         if os.fork() == 0:
             break
     signal.signal(signal.SIGTERM, stop)
     _work(way, task, place)
-    os._exit(0)  # threads that some of these libraries leave behind must not hold it up
+    os._exit(0)  # remaining threads of some libraries must not delay the end
 
 
-# ---- what the measuring program uses
+# ---- for the measuring program
 
 
 class Running:
-    """Viewers that were started: `ready` before, `seen` after `stop`."""
+    """Started viewers: `ready` has the counters before, `seen` the results after `stop`."""
 
     def __init__(self, way: str, task: dict[str, Any], place: Place) -> None:
         self._crowd = int(task.get("crowd", 1))
@@ -162,7 +162,7 @@ class Running:
             env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
         )
         self._unread = b""
-        # All members of a crowd see the same before the first key.
+        # All members of a crowd have the same counter before the first key.
         self.number, *_ = (int(self._line(60).split()[1]) for _ in range(self._crowd))
 
     def _line(self, seconds: float) -> str:
@@ -179,7 +179,7 @@ class Running:
         return line.decode()
 
     def key(self, down: bool) -> int:
-        """Have the viewer press or release the key; returns the time before it did."""
+        """Make the viewer press or release the key; return the time before."""
         assert self.process.stdin is not None
         self.process.stdin.write(b"down\n" if down else b"up\n")
         self.process.stdin.flush()
@@ -199,7 +199,7 @@ class Running:
 
 @contextmanager
 def viewing(way: str, place: Place, do: str = "watch", **task: Any) -> Iterator[Running]:
-    """Have a viewer look while the block runs."""
+    """Run a viewer during the block."""
     words = {"do": do, "x": KEY[0], "y": KEY[1], **task}
     with ExitStack() as stack:
         running = Running(way, words, place)
@@ -208,7 +208,7 @@ def viewing(way: str, place: Place, do: str = "watch", **task: Any) -> Iterator[
 
 
 def missing(way: str) -> str:
-    """What would have to be installed to measure this way; empty if it can be."""
+    """Return the missing packages of a viewer; empty if it can be measured."""
     from importlib.util import find_spec
 
     needs = WAYS[way].needs

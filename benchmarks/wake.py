@@ -1,4 +1,4 @@
-"""From publishing to awake: a Python process against a C program on the same futex."""
+"""From a publication to the wake-up: a Python process against a C program on the same futex."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kju.memory import SurfaceProducer
 from .measure import Figure, micro, percentile
 
 HERE = Path(__file__).parent
-# Short turns: what the machine does besides changes from one second to the next.
+# Short turns, because the other load of the computer changes from second to second.
 ROUNDS = 60
 TURNS = 10
 INTERVAL = 0.02
@@ -61,13 +61,13 @@ def compile_waiter(folder: str) -> str:
 
 
 def futex_seconds(folder: str) -> float:
-    """What the system call costs that wakes nobody."""
+    """Return the cost of the system call without a waiter, seconds."""
     done = subprocess.run([compile_waiter(folder)], capture_output=True, text=True, check=True)
     return int(done.stdout) / 1e9
 
 
 def latencies(producer: SurfaceProducer, command: list[str], cpu: int | None) -> list[float]:
-    """Seconds from the stamp to awake, one waiter alone, publications 20 ms apart."""
+    """Return the seconds from the stamp to the wake-up: one waiter, publications 20 ms apart."""
     waiter = subprocess.Popen(
         [*command, producer.address, str(ROUNDS)], stdout=subprocess.PIPE, text=True
     )
@@ -75,7 +75,7 @@ def latencies(producer: SurfaceProducer, command: list[str], cpu: int | None) ->
     if cpu is not None:
         os.sched_setaffinity(waiter.pid, {cpu})
     stamp = producer.pixels[0, :2].reshape(8).view(np.uint64)
-    # More than it counts: two publications that meet one wake are one to the waiter.
+    # More than the waiter counts: two publications before one wake-up count once.
     for _ in range(2 * ROUNDS):
         if waiter.poll() is not None:
             break
@@ -113,7 +113,7 @@ def compare(folder: str, program: str, where: str, cpu: int | None) -> Figure:
 
 def figures(folder: str) -> Iterator[Figure]:
     program = compile_waiter(folder)
-    # Left alone, a scheduler may put the C program beside the producer, where no other
+    # By default, a scheduler may put the C program on the producer's processor, where no other
     # processor has to be woken, and the Python one elsewhere: then that is what is measured.
     yield compare(folder, program, "processors as the scheduler likes", None)
     allowed = os.sched_getaffinity(0)

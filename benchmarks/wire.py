@@ -1,9 +1,9 @@
-"""The wire's bytes and CPU against QEMU's VNC server, of the same recorded updates.
+"""Bytes and CPU of the wire and of QEMU's VNC server, with the same recorded updates.
 
-Both show each update before the next one is drawn, and are compared with it pixel by pixel:
-neither gains by leaving any out. kju's sender and viewer run in this process over a link that
-takes no time. QEMU's card is drawn on by hand, see shown.py, and its VNC server asked for what has
-changed until all of it has come.
+Both show each update before the next one is drawn, and the result is compared pixel by pixel, so
+neither gains by omitting one. kju's sender and viewer run in this process over an ideal link. This
+program draws on QEMU's card (shown.py), and requests changes from its VNC server until all have
+arrived.
 """
 
 from __future__ import annotations
@@ -33,34 +33,34 @@ from .peers.vnc import Vnc
 from .shown import Shown, shown
 from .traces import HEIGHT, WIDTH, Trace, traces
 
-#: What VNC is asked for. Without a level QEMU takes 9, and TigerVNC's viewer asks for none unless
-#: its user does; 2 is what TigerVNC has as its own.
+#: VNC's encodings. Without a level QEMU uses 9, and TigerVNC's viewer requests none by default; 2
+#: is TigerVNC's own default.
 PEERS = {"Tight": "tight", "Tight, level 2": "tight-2", "ZRLE": "zrle"}
-#: Of the best peer, of all traces together and of each.
+#: Maximum share of the best peer's bytes, for all traces together and for each.
 TOGETHER, EACH = 0.6, 1.0
 NOISE = "noise"
-#: Other ways of kju's than its own choice, by what a viewer says that it reads.
+#: Codecs that a viewer may request in place of kju's default.
 WAYS = {"lossy": ["zstd", codecs.JPEG], "lz4": ["lz4"], "raw": ["raw"]}
 #: Seconds for which nothing changes after a trace, and those from one of its updates to the next.
 REST, STEP = 1.0, 0.03
 #: CPU of an encoded pixel, of the peer's.
 CPU = 1.0
 CAPACITY = 8 << 20
-#: Messages until a viewer must show an update.
+#: Maximum messages until a viewer shows an update.
 MOST = 2000
 
 
 class Cost(NamedTuple):
-    """What a trace cost.
+    """The cost of a trace.
 
     Attributes:
         size: Bytes.
         cpu: Seconds, of encoding and sending.
-        compared: Seconds, of finding out what has changed.
+        compared: Seconds, of finding the changes.
         shown: Seconds, of decoding and drawing.
         noise: Ratio of the signal to what is wrong in what was shown, dB, the worst; infinite
             where nothing is.
-        rest: Bytes that come when nothing changes any more.
+        rest: Bytes that are sent after the last change.
     """
 
     size: int
@@ -86,7 +86,7 @@ class Session:
     """A screen, its sender and its viewer.
 
     Args:
-        offered: What the viewer reads; photos as well, if that is among it.
+        offered: Codecs of the viewer; photos too, if JPEG is among them.
     """
 
     def __init__(self, offered: Sequence[str] = codecs.offered()) -> None:
@@ -105,12 +105,12 @@ class Session:
         self.noise = float("inf")
 
     def rest(self, seconds: float) -> None:
-        """Let time pass, where that makes a difference to what comes."""
+        """Advance the clock, if that affects the sent messages."""
         if self._lossy:
             self._now += seconds
 
     def settle(self) -> None:
-        """Until the viewer shows the screen, or something near it."""
+        """Exchange messages until the viewer shows the screen, or a close picture."""
         for _ in range(MOST):
             if not self._turn():
                 break
@@ -124,7 +124,7 @@ class Session:
         self.noise = min(self.noise, float(10 * np.log10(255**2 / error)))
 
     def _turn(self) -> bool:
-        """Everything one side has to say to the other; whether it was anything."""
+        """Pass all messages of one side to the other; return whether it had any."""
         self._now += 0.001
         said = [messages.encode(message) for message in self._receiver.to_send()]
         start = time.thread_time()
@@ -145,7 +145,7 @@ class Session:
 
 
 def of_kju(trace: Trace, offered: Sequence[str] = codecs.offered()) -> Cost:
-    """The trace through the wire."""
+    """Return the cost of a trace through the wire."""
     session = Session(offered)
     session.screen.compare(trace.first)
     session.settle()
@@ -181,7 +181,7 @@ def _show(client: Vnc, picture: np.ndarray) -> None:
 
 
 def of_vnc(qemu: Shown, trace: Trace, option: str) -> Cost:
-    """The trace through QEMU's VNC server; CPU is what a client makes it spend."""
+    """Return the cost of a trace through QEMU's VNC server, without the CPU of drawing."""
     qemu.draw(0, trace.first)
     with contextlib.closing(Vnc(qemu.where, option)) as client:
         _show(client, trace.first)
@@ -196,7 +196,7 @@ def of_vnc(qemu: Shown, trace: Trace, option: str) -> Cost:
 
 
 def _drawing(qemu: Shown, trace: Trace) -> float:
-    """CPU of drawing the trace while nobody looks."""
+    """Return the CPU of drawing the trace without a client."""
     cpu = qemu.cpu()
     for rows, _ in trace.pictures():
         for y, pixels in rows:
@@ -219,7 +219,7 @@ def report(trace: Trace, ours: Cost, theirs: dict[str, Cost]) -> Iterator[Figure
 
 
 def other_ways(trace: Trace, ours: Cost) -> Iterator[Figure]:
-    """Bytes and CPU of what viewers may ask for, against what they get by themselves."""
+    """Compare bytes and CPU of the codecs that viewers may request with the default."""
     updates = len(trace.frames)
     for way, cost in {
         "zstd": ours,
@@ -232,7 +232,7 @@ def other_ways(trace: Trace, ours: Cost) -> Iterator[Figure]:
 
 
 def together(costs: dict[str, dict[str, Cost]]) -> Iterator[Figure]:
-    """Bytes of all traces; noise, which nothing makes smaller, would decide that by its length."""
+    """Return the bytes of all traces except noise, which is incompressible and would dominate."""
     for what, left_out in (("all traces", NOISE), ("all traces and noise", "")):
         sums = {
             name: sum(cost.size for trace, cost in each.items() if trace != left_out)
@@ -252,7 +252,7 @@ def together(costs: dict[str, dict[str, Cost]]) -> Iterator[Figure]:
 
 
 def cpu(costs: dict[str, dict[str, Cost]], megapixels: float) -> Iterator[Figure]:
-    """CPU of a megapixel that changes, all traces and noise together."""
+    """Return the CPU per changed megapixel, of all traces with noise."""
     load = f"load {os.getloadavg()[0]:.1f}"
     spent = {
         name: 1000 * sum(cost.cpu for cost in each.values()) / megapixels
@@ -288,7 +288,7 @@ def figures(folder: str) -> Iterator[Figure]:
 
 
 def table(report: dict[str, Any]) -> str:
-    """Bytes an update of each trace and way, of a run's JSON."""
+    """Return a table of the bytes per update of each trace and viewer, from a run's JSON."""
     values = {figure["name"]: figure for figure in report["figures"] if figure["group"] == "wire"}
     names = ["kju", *PEERS]
     lines = [f"Measured on: {report['machine']}.", "",
@@ -310,7 +310,7 @@ def table(report: dict[str, Any]) -> str:
 
 
 def _ways(values: dict[str, Any]) -> list[str]:
-    """What viewers may ask for: bytes, CPU of both sides, what is wrong."""
+    """Return a table of the codecs: bytes, CPU of both sides, errors."""
     names = ["zstd", *WAYS]
     lines = ["", f"| bytes an update, CPU of sender + viewer | {' | '.join(names)} |",
              "|---|" + "---|" * len(names)]  # fmt: skip

@@ -1,11 +1,12 @@
-"""An X server's whole screen into NumPy, against the ways that X programs have for it.
+"""An X server's whole screen in NumPy, compared with the screenshot libraries of X programs.
 
-All look at one Xvfb of kju's, once still and once drawing, in turns with kju and one at a time:
-what the others leave in the allocator makes mss up to four times slower. Each is written as its
-manual has it; fastgrab and mss use MIT-SHM, and xwd is a program that is started for each picture.
+All read one Xvfb of kju's, once still and once drawing, alternately with kju and one at a time:
+after the others, the state of the allocator makes mss up to four times slower. Each is used as in
+its manual; fastgrab and mss use MIT-SHM, and xwd is a program that is started for each picture.
 
-Of a still screen kju makes one copy and mss 10 two, the server's and its own: no way of copying is
-five times as fast as that. While a server draws, what asks it for a picture also waits for it.
+Of a still screen kju makes one copy and mss 10 two, the server's and its own: no method of copying
+is five times as fast as that. A program that requests a picture from a server also waits while it
+draws.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ from .measure import Figure, amount, in_turns, micro, progress, ratio
 
 WIDTH, HEIGHT = 1920, 1080
 ROUNDS = 200
-#: How many times faster than the better of these two.
+#: Required ratio to the faster of these two.
 PEERS = ("mss", "fastgrab")
 LEAST = 5
-#: Paints the whole screen again and again, in steps that the server needs time for.
+#: Paints the whole screen repeatedly, in steps that cost the server time.
 _DRAW = "while :; do xsetroot -solid '#204060'; xsetroot -solid '#604020'; sleep 0.05; done"
 
 Grab = Callable[[], object]
 
 
 def peers(display: str) -> Iterator[tuple[str, Grab]]:
-    """The peers that are installed, and how each takes a picture."""
+    """Yield the installed peers, each with a function that takes a picture."""
     if importlib.util.find_spec("mss"):
         import mss
 
@@ -47,7 +48,7 @@ def peers(display: str) -> Iterator[tuple[str, Grab]]:
     if importlib.util.find_spec("fastgrab"):
         from fastgrab import screenshot
 
-        os.environ["DISPLAY"] = display  # it asks for no display
+        os.environ["DISPLAY"] = display  # it has no argument for the display
         yield "fastgrab", screenshot.Screenshot(backend="x11").capture
     if shutil.which("xwd"):
         yield "xwd", lambda: _xwd(display)
@@ -60,7 +61,7 @@ def _xwd(display: str) -> np.ndarray:
 
 
 def agree(display: str, taken: dict[str, Grab]) -> None:
-    """Insist that all see the same picture, and one that is not empty."""
+    """Check that all get the same picture, and that it is not empty."""
     command = ["xsetroot", "-display", display, "-solid", "#a0b0c0"]
     subprocess.run(command, check=True)
     for name, grab in taken.items():

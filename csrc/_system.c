@@ -1,5 +1,5 @@
-/* kju.memory._system: system calls that Python's own modules lack, and mappings that outlive
- * what happens to the file below them. Shell code: nothing here knows surfaces. */
+/* kju.memory._system: system calls that Python's own modules lack, and mappings that survive the
+ * truncation of their file. Shell code, independent of surfaces. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -22,14 +22,14 @@
 #include <unistd.h>
 
 /* ---- SIGBUS --------------------------------------------------------------------------
- * Whoever touches a mapped page whose file has been cut, or whose disk is full, gets
- * SIGBUS. For the mappings registered here the handler puts a zero page in the place of
- * the missing one and notes the loss; the access goes on, and whoever asked for it looks
- * at the note and raises. Every other SIGBUS goes to the handler that was there before.
- * Only mmap and sysconf are called in the handler; ranges are atomics in a list that only grows. */
+ * An access to a mapped page raises SIGBUS if its file was truncated or its disk is full. For the
+ * mappings registered here, the handler maps a zero page in place of the missing one and records
+ * the loss. The access continues, and its caller checks the record and raises. Every other SIGBUS
+ * goes to the previous handler. The handler calls only mmap and sysconf; ranges are atomics in a
+ * list that only grows. */
 
 struct range {
-    _Atomic uintptr_t start, end; /* end is 0: free */
+    _Atomic uintptr_t start, end; /* end 0: free */
     _Atomic int writable, lost;
     struct range *next; /* const once the node is in the list */
 };
@@ -38,10 +38,10 @@ static struct range *_Atomic ranges;
 static struct sigaction previous;
 static _Atomic int handed_on;
 
-/* A SIGBUS that is not ours. A previous handler that restores what was there before it and
- * raises again (so does faulthandler) would come back here for ever: the second time, as
- * without such a handler, the signal is final. An access is repeated and ends the process
- * as ever; a signal that somebody sent is raised again. */
+/* Handle a SIGBUS that is not ours. A previous handler that restores the one before it and raises
+ * again (as faulthandler does) would return here for ever. So the second time, as without such a
+ * handler, the default action follows: an access is repeated and ends the process; a signal that a
+ * process sent is raised again. */
 static void hand_on(int number, siginfo_t *info, void *context) {
     int first = !atomic_exchange(&handed_on, 1);
     if (first && (previous.sa_flags & SA_SIGINFO)) {
@@ -77,7 +77,7 @@ static void on_sigbus(int number, siginfo_t *info, void *context) {
     errno = saved;
 }
 
-/* Others (faulthandler) may install theirs after us: then ours goes on top again. */
+/* Other code (faulthandler) may install a handler after ours: then ours is installed again. */
 static int install_handler(void) {
     struct sigaction current, ours;
     if (sigaction(SIGBUS, NULL, &current))
@@ -92,7 +92,7 @@ static int install_handler(void) {
     return sigaction(SIGBUS, &ours, NULL);
 }
 
-/* Called with the interpreter's lock held, so there is one writer of the list. */
+/* Called with the interpreter's lock held, so the list has one writer. */
 static struct range *watch(void *start, size_t size, int writable) {
     struct range *r = atomic_load(&ranges);
     while (r && atomic_load(&r->end))
@@ -181,7 +181,7 @@ static PyObject *get_lost(Mapping *self, void *unused) {
     (void)unused;
     return PyBool_FromLong(self->range && atomic_load(&self->range->lost));
 }
-/* Asked before memory is read: whoever installed a handler over ours meanwhile gets ours back. */
+/* Called before memory is read: installs our handler again if another one has replaced it. */
 static PyObject *get_guarded(Mapping *self, void *unused) {
     (void)unused;
     if (self->range)
@@ -197,12 +197,12 @@ static PyObject *get_writable(Mapping *self, void *unused) {
     return PyBool_FromLong(self->writable);
 }
 
-/* The C library's fstat has a version of 2.33, which older systems lack: wheels would not load there.
- * On 64-bit Linux the kernel fills the library's structure. */
+/* The C library's fstat has the symbol version 2.33, which older systems lack: wheels would not
+ * load there. On 64-bit Linux the kernel fills the library's structure. */
 static int get_status(int fd, struct stat *status) { return (int)syscall(SYS_fstat, fd, status); }
 
-/* intact(fd) -> whether nothing below was lost, and the file has its size and its one name.
- * One call, because every publication and every look makes it. */
+/* intact(fd) -> whether no page was lost and the file still has its size and its one name. One call,
+ * because every publication and every read makes it. */
 static PyObject *mapping_intact(Mapping *self, PyObject *number) {
     struct stat status;
     if (!self->range)
@@ -287,7 +287,7 @@ static PyObject *segment_status(PyObject *self, PyObject *args) {
                          (int)status.shm_perm.uid);
 }
 
-/* Two of the fields of os.fstat, at a fifth of its cost: asked at every look at a file. */
+/* Two of the fields of os.fstat, at a fifth of its cost: each check of a file reads them. */
 static PyObject *file_status(PyObject *self, PyObject *args) {
     (void)self;
     int fd;
@@ -299,8 +299,8 @@ static PyObject *file_status(PyObject *self, PyObject *args) {
     return Py_BuildValue("(LK)", (long long)status.st_size, (unsigned long long)status.st_nlink);
 }
 
-/* For a child between fork and exec: end it when the thread that forked it ends. The
- * parent may have gone before the call; then there is nothing to wait for. */
+/* For a child between fork and exec: end it when the thread that forked it ends. If the parent has
+ * ended before the call, the child ends now. */
 static PyObject *die_with_parent(PyObject *self, PyObject *args) {
     (void)self;
     int parent;
@@ -312,8 +312,8 @@ static PyObject *die_with_parent(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* glibc keeps what was freed in the arena of each thread, and takes larger and larger blocks
- * from there once one was freed: a host that compared a picture now and then held 22 MB of it. */
+/* glibc keeps freed memory in the arena of each thread, and raises the size up to which blocks come
+ * from there: a host that compared a picture now and then kept 22 MB. */
 static PyObject *give_memory_back(PyObject *self, PyObject *ignored) {
     (void)self, (void)ignored;
 #ifdef __GLIBC__

@@ -1,4 +1,4 @@
-/* kju.wire._wire: pixels as few bytes, for the wire. */
+/* kju.wire._wire: encodes pixels as few bytes for the wire, and decodes them. */
 #include "python.h"
 
 #include <stdlib.h>
@@ -40,7 +40,7 @@ static int to_rect(PyObject *object, const struct kju_picture *p, struct kju_rec
     return 0;
 }
 
-/* Rectangles of a sequence, to be freed; NULL with an error. */
+/* Return the rectangles of a sequence, which the caller frees; NULL with an error set. */
 static struct kju_rect *to_rects(PyObject *object, const struct kju_picture *p, size_t *count) {
     PyObject *list = PySequence_List(object);
     if (!list)
@@ -63,7 +63,7 @@ static PyObject *from_rect(const struct kju_rect *r) {
     return Py_BuildValue("(IIII)", r->x, r->y, r->width, r->height);
 }
 
-/* A list of them, which are freed. */
+/* Return a list of rectangles, and free them. */
 static PyObject *from_rects(struct kju_rects *rects) {
     PyObject *list = rects->failed ? PyErr_NoMemory() : PyList_New((Py_ssize_t)rects->size);
     for (size_t i = 0; list && i < rects->size; i++) {
@@ -77,7 +77,7 @@ static PyObject *from_rects(struct kju_rects *rects) {
     return list;
 }
 
-/* old, now, form, a last object. Both pictures have one form. */
+/* Parse old, now, form and a last object. Both pictures have the same form. */
 struct pair {
     Py_buffer old_memory, now_memory;
     struct kju_picture old, now;
@@ -202,7 +202,7 @@ static PyObject *pack_move(PyObject *self, PyObject *args) {
     return result;
 }
 
-/* Raise FormatError: more items, or more drawing, than any sender needs. */
+/* Raise FormatError: the block exceeds a limit of items or of drawing. */
 static PyObject *too_much_work(size_t at, const struct kju_picture *p) {
     PyErr_Format(format_error,
                  "a block of pixels asks for too much work: at byte %zu its items are more than %d,"

@@ -108,9 +108,9 @@ static uint64_t mark_candidates(struct kju_comparison *c, const struct kju_rect 
     return tiles;
 }
 
-/* Compare one row of pixels over a run of candidate tiles [first, last) that the caller
- * found; returns how many turned out changed. The run is compared in one piece first: on
- * a still screen that is all, and memory is read in order. */
+/* Compare one row of pixels over a run of candidate tiles [first, last); returns the number of
+ * changed ones. The run is compared in one piece first: on a still screen nothing else is
+ * needed, and memory is read in order. */
 static uint32_t compare_run(struct kju_comparison *c, uint8_t *marks, const uint8_t *from,
                             const uint8_t *to, uint32_t first, uint32_t last) {
     uint32_t bytes = kju_bytes_per_pixel(c->w->mode.fourcc);

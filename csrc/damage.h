@@ -1,5 +1,5 @@
-/* Damage: comparing a source with the published pixels, copying what differs, and
- * turning tiles into rectangles. Knows surfaces and buffers, nothing of Python. */
+/* Damage: compares a source with the published pixels, copies the differences, and turns tiles
+ * into rectangles. Uses surfaces and buffers, not Python. */
 #ifndef KJU_DAMAGE_H
 #define KJU_DAMAGE_H
 
@@ -12,7 +12,7 @@ struct kju_writer { /* a producer's private state: layout and mode are never rea
     struct kju_mode mode; /* epoch 0: none yet */
 };
 
-struct kju_source { /* rows of pixels somewhere: checked against `size` before use */
+struct kju_source { /* rows of pixels in a buffer, checked against `size` before use */
     const uint8_t *bytes;
     size_t size;
     uint64_t offset, stride;

@@ -32,7 +32,7 @@ struct palette {
     uint16_t buckets[BUCKETS]; /* number of a colour + 1 */
 };
 
-/* Where a colour is, or would be. */
+/* Return the bucket of a colour, or the free one for it. */
 static uint32_t bucket_of(const struct palette *p, uint32_t colour) {
     uint32_t bucket = (colour * 2654435761u) >> 22;
     while (p->buckets[bucket] && p->colours[p->buckets[bucket] - 1] != colour)
@@ -40,7 +40,7 @@ static uint32_t bucket_of(const struct palette *p, uint32_t colour) {
     return bucket;
 }
 
-/* The number of a colour, which is added; COLOURS when there are too many. */
+/* Return the number of a colour, and add it if it is new; COLOURS if the palette is full. */
 static uint32_t number_of(struct palette *p, uint32_t colour) {
     uint32_t bucket = bucket_of(p, colour);
     if (p->buckets[bucket])
@@ -52,8 +52,8 @@ static uint32_t number_of(struct palette *p, uint32_t colour) {
     return p->count - 1;
 }
 
-/* Every colour of a rectangle, and for each pixel its number; 0 when there are more than a palette
- * has, or so many that listing them costs as much as they save. */
+/* Collect the colours of a rectangle, and the number of each pixel's colour; 0 if a palette cannot
+ * hold them, or if listing them costs as many bytes as it saves. */
 static int gather(const struct kju_picture *p, struct kju_rect r, struct palette *found,
                   uint8_t *numbers) {
     uint64_t most = kju_area(r) / 4 + 2;
@@ -84,7 +84,7 @@ static void put_colour(struct kju_bytes *out, uint32_t colour, uint32_t pixel) {
     }
 }
 
-/* Numbers of one row, some to a byte; returns the end. With `bits` known the loop is unrolled. */
+/* Pack the numbers of one row into bytes; returns the end. A constant `bits` unrolls the loop. */
 static inline uint8_t *put_row(const uint8_t *numbers, uint32_t width, uint32_t bits, uint8_t *to) {
     uint32_t each = 8 / bits, x = 0;
     for (; x + each <= width; x += each) {
@@ -101,7 +101,7 @@ static inline uint8_t *put_row(const uint8_t *numbers, uint32_t width, uint32_t 
     return to;
 }
 
-/* The numbers of a rectangle's pixels in its own palette. */
+/* Write the numbers of a rectangle's pixels in its own palette. */
 static void put_indices(const uint8_t *numbers, struct kju_rect r, uint32_t bits,
                         struct kju_bytes *out) {
     uint32_t each = 8 / bits;
@@ -124,7 +124,7 @@ static void put_indices(const uint8_t *numbers, struct kju_rect r, uint32_t bits
     }
 }
 
-/* The same in the block's table. */
+/* Write the numbers of a rectangle's pixels in the block's table. */
 static void put_table_indices(const uint8_t *numbers, struct kju_rect r, const struct palette *own,
                               const struct palette *table, struct kju_bytes *out) {
     uint8_t in_table[COLOURS] = {0};
@@ -136,7 +136,7 @@ static void put_table_indices(const uint8_t *numbers, struct kju_rect r, const s
         to[i] = in_table[numbers[i]];
 }
 
-/* How far the residuals of a row are from 0, together. */
+/* Return the sum of the absolute residuals of a row. */
 static uint32_t weight(const uint8_t *bytes, size_t size) {
     uint32_t sum = 0; /* 65,535 times 128 at most */
     for (size_t i = 0; i < size; i++) {
@@ -156,7 +156,7 @@ static void pack_predicted(const struct kju_picture *p, struct kju_rect r, struc
     }
     uint8_t *above = rows, *here = rows + row, *scratch = rows + 2 * row;
     uint64_t costs[KJU_PREDICTORS] = {0};
-    for (uint32_t y = 1; y < r.height; y += 4) { /* a quarter of the rows tells enough */
+    for (uint32_t y = 1; y < r.height; y += 4) { /* a quarter of the rows is a sufficient sample */
         kju_split_row(p, r, y - 1, above);
         kju_split_row(p, r, y, here);
         for (uint32_t how = 0; how < KJU_PREDICTORS; how++)
@@ -197,7 +197,7 @@ static void put_colours(const struct palette *p, uint32_t from, uint32_t pixel,
         put_colour(out, p->colours[i], pixel);
 }
 
-/* Add to the table what a palette has; 0 where it would have too many. */
+/* Add the colours of a palette to the table; 0 if it cannot hold them. */
 static int join(struct palette *table, const struct palette *own) {
     uint32_t more = 0;
     for (uint32_t i = 0; i < own->count; i++)

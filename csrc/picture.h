@@ -34,7 +34,7 @@ static inline uint32_t kju_colour_at(const struct kju_picture *p, uint32_t x, ui
 
 static inline uint64_t kju_area(struct kju_rect r) { return (uint64_t)r.width * r.height; }
 
-/* Room for `needed` elements of `each` bytes; the old memory, and `failed`, where there is none. */
+/* Return memory for `needed` elements of `each` bytes; if that fails, the old memory and `failed`. */
 static inline void *kju_grow(void *at, size_t *room, size_t needed, size_t each, int *failed) {
     if (needed <= *room)
         return at;

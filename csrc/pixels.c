@@ -1,13 +1,13 @@
 #include "picture.h"
 
-/* Differences are looked for in cells of this side. Runs of cells that are as many cells apart,
- * or whose ends differ by as many from the row above, become one rectangle: another one costs
- * six bytes and a palette. Measured: 1 to 5 apart, and cells of 4 and 16, are within 5 % of this. */
+/* Side of the cells that are compared. Runs of cells at most this many cells apart, or whose ends
+ * differ by at most this many from the row above, become one rectangle, since a rectangle costs six
+ * bytes and a palette. Measured: distances of 1 to 5 and cells of 4 and 16 are within 5 %. */
 enum { CELL = 8, NEAR = 3 };
-/* Rectangles that are looked at for one that ends above a run. */
+/* Rectangles that are searched for one that ends above a run. */
 enum { MOST_ABOVE = 128 };
 
-/* ---- What differs ---- */
+/* ---- Differences ---- */
 
 static int same_row(const uint8_t *a, const uint8_t *b, size_t pixels, uint32_t pixel) {
     if (!memcmp(a, b, pixels * pixel))
@@ -27,7 +27,7 @@ static int differ(const struct kju_picture *a, const struct kju_picture *b, stru
     return 0;
 }
 
-/* Cut rows and columns off a rectangle in which nothing differs. Something does. */
+/* Cut off the rows and columns of a rectangle that are equal; at least one pixel differs. */
 static struct kju_rect shrink(const struct kju_picture *a, const struct kju_picture *b,
                               struct kju_rect r) {
     while (r.height > 1 && !differ(a, b, (struct kju_rect){r.x, r.y, r.width, 1}))
@@ -43,14 +43,14 @@ static struct kju_rect shrink(const struct kju_picture *a, const struct kju_pict
 
 static uint32_t apart(uint32_t a, uint32_t b) { return a > b ? a - b : b - a; }
 
-/* What trim has found. Each rectangle has columns that it may not leave: what lies beyond them was
- * not asked for in one of its rows, and whoever asked would not know that it is there. */
+/* Rectangles found by trim. Each has columns that it must not leave: pixels beyond them were not
+ * requested in one of its rows, and the caller would not know that it received them. */
 struct trimmed {
     struct kju_rects *out, within;
     size_t first;
 };
 
-/* Let a run of cells go on a rectangle that ends just above it, or begin one. */
+/* Extend a rectangle that ends just above a run of cells, or begin one. */
 static void add_run(struct trimmed *found, struct kju_rect run, struct kju_rect asked) {
     struct kju_rects *out = found->out;
     for (size_t i = out->size, tried = 0; i > found->first && tried < MOST_ABOVE; i--, tried++) {
@@ -112,25 +112,25 @@ void kju_trim(const struct kju_picture *old, const struct kju_picture *now,
         out->at[i] = shrink(old, now, out->at[i]);
 }
 
-/* ---- What has moved ---- */
+/* ---- Moves ---- */
 
-/* Pixels side by side that are searched for; a row of fewer colours than this says nothing. */
+/* Needles are rows of NEEDLE pixels. One with fewer than LEAST_COLOURS colours occurs too often. */
 enum { NEEDLE = 24, LEAST_COLOURS = 3, MOST_NEEDLES = 12 };
-/* Of so many of them all of the rectangle is searched, which takes a millisecond or two each. */
+/* Needles that are searched in the whole rectangle, which takes one or two milliseconds each. */
 enum { MOST_SEARCHED = 3 };
-/* Rows that may differ between two that do not: a pointer has 24. What lies behind them must have
- * changed: plain ground is the same wherever it comes from. Measured: with 24 windows that are drawn
- * have 27 % more bytes, with 16 60 % and a scrolling text 47 %; 48 is worse than 32 again. */
+/* Rows in succession that may differ within a move: a mouse pointer has 24. Rows after them must
+ * have changed, since a plain background matches any origin. Measured: with 24, windows that are
+ * drawn take 27 % more bytes; with 16, these 60 % and scrolling text 47 %; 48 is worse than 32. */
 enum { ROWS_BETWEEN = 32 };
-/* A move has to explain so many pixels, and a 16th of those looked at: with a quarter, windows that
- * are drawn have 22 % more bytes and a desktop 12 %, and a text that is edited 12 % fewer. */
+/* A move must explain this many pixels, and a 16th of the rectangle: with a quarter, windows that
+ * are drawn take 22 % more bytes, a desktop 12 %, and text that is edited 12 % fewer. */
 enum { LEAST_MOVED = 2048, LEAST_SHARE = 16 };
 
-/* The part of `rect` around (x, y) in which `now` is `old` moved by (dx, dy), but for rows that a
- * pointer or a blinking cursor stands in. */
+/* Return the part of `rect` around (x, y) in which `now` is `old` moved by (dx, dy), except rows with
+ * a mouse pointer or a blinking cursor. */
 static struct kju_rect spread(const struct kju_picture *old, const struct kju_picture *now,
                               struct kju_rect rect, uint32_t x, uint32_t y, int64_t dx, int64_t dy) {
-    /* What is inside both pictures. */
+    /* The part inside both pictures. */
     int64_t left = rect.x, top = rect.y, right = left + rect.width, bottom = top + rect.height;
     left = left + dx < 0 ? -dx : left;
     top = top + dy < 0 ? -dy : top;
@@ -159,7 +159,7 @@ static struct kju_rect spread(const struct kju_picture *old, const struct kju_pi
     return (struct kju_rect){x0, y0, x1 - x0, y1 - y0};
 }
 
-/* Whether a row of pixels is one that is not met everywhere. */
+/* Whether a row of pixels is rare enough to identify a move. */
 static int tells(const struct kju_picture *p, uint32_t x, uint32_t y) {
     uint32_t seen[LEAST_COLOURS], count = 0;
     for (uint32_t i = 0; i < NEEDLE; i++) {
@@ -172,7 +172,7 @@ static int tells(const struct kju_picture *p, uint32_t x, uint32_t y) {
             seen[count++] = colour;
         }
     }
-    /* Two colours, as in text: they have to change often enough. */
+    /* Two colours, as in text, must alternate often enough. */
     uint32_t changes = 0;
     for (uint32_t i = 1; i < NEEDLE; i++)
         changes += kju_colour_at(p, x + i, y) != kju_colour_at(p, x + i - 1, y);
@@ -182,7 +182,7 @@ static int tells(const struct kju_picture *p, uint32_t x, uint32_t y) {
 struct search {
     const struct kju_picture *old, *now;
     struct kju_rect rect, best;
-    uint32_t x, y; /* where `best` comes from */
+    uint32_t x, y; /* origin of `best` */
     uint32_t tried;
 };
 
@@ -198,7 +198,7 @@ static void consider(struct search *s, uint32_t x, uint32_t y, uint32_t from_x, 
     }
 }
 
-/* Look for what stands at (x, y) now: above and below first, where text scrolls. */
+/* Search for the pixels that are at (x, y) now: first above and below, since text scrolls. */
 static void search(struct search *s, uint32_t x, uint32_t y) {
     const struct kju_picture *old = s->old;
     const uint8_t *needle = kju_pixel_at(s->now, x, y);
@@ -214,7 +214,7 @@ static void search(struct search *s, uint32_t x, uint32_t y) {
             return;
     }
     if (s->tried > MOST_SEARCHED || kju_area(s->best) * 4 >= kju_area(s->rect))
-        return; /* what is known is worth telling, and few things move in two ways */
+        return; /* the known move is large enough; a second one is rare */
     for (uint32_t row = top; row < bottom; row++) {
         const uint8_t *start = kju_pixel_at(old, s->rect.x, row), *at = start;
         const uint8_t *end = start + (size_t)s->rect.width * old->pixel;
@@ -234,7 +234,7 @@ int kju_find_move(const struct kju_picture *old, const struct kju_picture *now,
     struct search s = {.old = old, .now = now, .rect = *rect};
     if (rect->width < NEEDLE || kju_area(*rect) < LEAST_MOVED)
         return 0;
-    /* Places all over the rectangle, in an order that soon has seen each part of it. */
+    /* Places in the whole rectangle, in an order that soon covers each part. */
     for (uint32_t i = 0; i < 64 && s.tried < MOST_NEEDLES; i++) {
         uint32_t fx = (i * 37) % 64, fy = (i * 23 + 11) % 64;
         uint32_t px = rect->x + (uint32_t)((uint64_t)(rect->width - NEEDLE) * fx / 64);
@@ -260,7 +260,7 @@ int kju_find_move(const struct kju_picture *old, const struct kju_picture *now,
 void kju_copy_within(const struct kju_picture *p, const struct kju_rect *to, uint32_t x, uint32_t y) {
     size_t bytes = (size_t)to->width * p->pixel;
     for (uint32_t i = 0; i < to->height; i++) {
-        uint32_t row = to->y > y ? to->height - 1 - i : i; /* what is read is not yet written */
+        uint32_t row = to->y > y ? to->height - 1 - i : i; /* read each row before it is overwritten */
         memmove(kju_pixel_at(p, to->x, to->y + row), kju_pixel_at(p, x, y + row), bytes);
     }
 }

@@ -1,12 +1,12 @@
-/* kju.surface._core.Pool: memory of frames that nobody holds any more, used again.
+/* kju.surface._core.Pool: memory of released frames, used again.
  *
- * A block belongs to whoever refers to it, arrays made over it included, and returns to its
- * pool with its last reference: no counting of references, no guessing who still looks. */
+ * A block belongs to the objects that refer to it, also to arrays made over it. Python's own
+ * reference count returns it to its pool with the last of them. */
 #include "python.h"
 
 #include <stdlib.h>
 
-enum { MOST_KEPT = 2 }; /* "the frame before and this one"; more is the caller's own keeping */
+enum { MOST_KEPT = 2 }; /* the previous frame and the current one */
 
 typedef struct {
     PyObject_HEAD
@@ -33,7 +33,7 @@ static void pool_dealloc(Pool *self) {
     Py_DECREF(type);
 }
 
-/* take(size) -> Block: kept memory of that very size, or new; its bytes are anything. */
+/* take(size) -> Block: kept memory of exactly that size, or new memory; the bytes are undefined. */
 static PyObject *pool_take(Pool *self, PyObject *argument) {
     Py_ssize_t size = PyLong_AsSsize_t(argument);
     if (size < 0)
@@ -58,8 +58,8 @@ static PyObject *pool_take(Pool *self, PyObject *argument) {
     return (PyObject *)block;
 }
 
-/* Keep the memory in a free place, or in the place of memory of another size: a screen that
- * has changed its mode does not come back for the old one's. */
+/* Keep the memory in a free place, or replace memory of another size: after a change of the mode,
+ * frames have a new size. */
 static void give_back(Pool *pool, void *memory, Py_ssize_t size) {
     int place = -1;
     for (int i = 0; i < MOST_KEPT; i++)

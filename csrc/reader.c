@@ -44,8 +44,8 @@ static void reader_dealloc(Reader *self) {
     Py_DECREF(type);
 }
 
-/* A writer that lost its processor in the middle of a few nanoseconds gets it back within
- * some milliseconds; one that has died there never, and neither does memory that lies. */
+/* A writer that was preempted within these few nanoseconds continues after some milliseconds. A
+ * dead writer and hostile memory never do. */
 enum { PATIENCE = 400, PATIENCE_NS = 100000 };
 
 static void be_patient(void) {
@@ -81,9 +81,9 @@ static PyObject *reader_mode(Reader *self, PyObject *unused) {
     return read_mode(self, &mode) ? NULL : kju_mode_tuple(&mode);
 }
 
-/* An instance of a NamedTuple without running its Python-level __new__: after a sleep whatever
- * is touched costs microseconds, having left the caches. Steals the fields; NULL among them is
- * an error that is set. */
+/* Make an instance of a NamedTuple without its Python-level __new__: after a sleep, memory is no
+ * longer in the caches, and each access costs microseconds. Steals the fields; a NULL field means
+ * that an error is set. */
 static PyObject *make_named(PyObject *type, int count, PyObject *const *fields) {
     PyObject *named = PyType_GenericAlloc((PyTypeObject *)type, count);
     for (int i = 0; i < count; i++) {
@@ -141,7 +141,8 @@ static PyObject *named_mode(Reader *self, const struct kju_mode *mode) {
     return Py_NewRef(self->named);
 }
 
-/* A Change; or None, where that is wanted and nothing changed. The version is read before the tiles; it is what the consumer remembers next. */
+/* Return a Change; or None if the caller allows it and nothing changed. The version is read before
+ * the tiles; the consumer commits this version. */
 static PyObject *find_changes(Reader *self, uint64_t since, uint64_t epoch, int or_none) {
     struct kju_mode mode;
     uint64_t version = kju_version(self->memory.buf);
@@ -153,8 +154,8 @@ static PyObject *find_changes(Reader *self, uint64_t since, uint64_t epoch, int 
     if (mode.epoch && !everything && version != since) {
         rects = newer_list(self, &mode, since);
     } else {
-        /* Tiles may be newer than a version that has not moved: they are being published, or
-         * their producer was killed over it. Whoever took them would take them for ever. */
+        /* Tiles may be newer than an unchanged version: the producer is publishing them, or was
+         * killed while it did. Then a consumer that took them would take them again for ever. */
         rects = PyList_New(0);
         if (rects && everything && mode.epoch && append_rect(rects, &whole))
             Py_CLEAR(rects);
@@ -205,7 +206,7 @@ static void copy_out(const struct copy_request *c, const uint8_t *pixels, uint32
 
 enum { MODE_CHANGED = -1, NOT_EXACT = -2, NO_WINDOW = -3 };
 
-/* Copy between two looks at the epoch (and, for one exact version, at the sequence). */
+/* Copy between two readings of the epoch (and, for one exact version, of the sequence). */
 static long long copy_checked(const Reader *self, const struct copy_request *c, int exact) {
     const void *memory = self->memory.buf;
     struct kju_mode after;
@@ -220,7 +221,7 @@ static long long copy_checked(const Reader *self, const struct copy_request *c, 
     return exact && !same ? NOT_EXACT : (long long)version;
 }
 
-/* The same from the live window, which must not have moved either. */
+/* The same from the live window, which must not change either. */
 static long long copy_live(const Reader *self, const struct copy_request *c,
                            const Py_buffer *window) {
     const void *memory = self->memory.buf;
@@ -229,7 +230,7 @@ static long long copy_live(const Reader *self, const struct copy_request *c,
     uint64_t version = kju_version(memory);
     if (kju_read_live(memory, &self->layout, &mode, &live) || mode.epoch != c->mode.epoch)
         return MODE_CHANGED;
-    /* Of the mode that the rectangle was checked against: this one may say anything. */
+    /* Use the mode that the rectangle was checked against: this one may have any values. */
     if (kju_check_live(&c->mode, &live, (uint64_t)window->len))
         return NO_WINDOW;
     copy_out(c, (const uint8_t *)window->buf + live.offset, live.stride);
@@ -240,9 +241,9 @@ static long long copy_live(const Reader *self, const struct copy_request *c,
     return (long long)version;
 }
 
-/* copy(out, epoch, rect, format, exact, window) -> version, or -1: the mode is not that epoch's
- * any more, or -2: exactly one version was asked for and the producer was writing, or -3:
- * there is no live window in `window`, which was to be copied from. */
+/* copy(out, epoch, rect, format, exact, window) -> version; -1: the mode has another epoch;
+ * -2: one exact version was requested and the producer was writing; -3: `window` does not contain
+ * the requested live window. */
 static PyObject *reader_copy(Reader *self, PyObject *args) {
     Py_buffer out, window = {0};
     unsigned long long epoch;
@@ -263,7 +264,7 @@ static PyObject *reader_copy(Reader *self, PyObject *args) {
         result = PyLong_FromLong(MODE_CHANGED);
         goto done;
     }
-    if (c.mode.fourcc == KJU_R8) /* one byte is all there is, whatever was asked for */
+    if (c.mode.fourcc == KJU_R8) /* such a surface has one byte per pixel, for any requested format */
         c.format = kju_find_out("bgrx");
     uint32_t channels = c.mode.fourcc == KJU_R8 ? 1 : c.format->channels;
     c.row = (size_t)c.rect.width * channels;
@@ -288,7 +289,7 @@ done:
     return result;
 }
 
-/* live() -> (number, offset, stride, epoch) of the live window; number 0 is none. */
+/* live() -> (number, offset, stride, epoch) of the live window; number 0: none. */
 static PyObject *reader_live(Reader *self, PyObject *unused) {
     (void)unused;
     struct kju_mode mode;
@@ -299,9 +300,9 @@ static PyObject *reader_live(Reader *self, PyObject *unused) {
                          (unsigned long long)mode.epoch);
 }
 
-struct seen { /* what a waiter has seen; it is woken when one of them moves */
+struct seen { /* the values known to a waiter; a change of one of them wakes it */
     unsigned long long version;
-    long long cursor; /* -1: it does not care */
+    long long cursor; /* -1: ignored */
     unsigned int state;
 };
 
@@ -310,7 +311,7 @@ static int has_moved(const struct kju_header *h, const struct seen *seen) {
            (seen->cursor >= 0 && (long long)atomic_load(&h->cursor_version) != seen->cursor);
 }
 
-/* Sleep until something has moved, at most the capped time; -1 for a pending signal's error. */
+/* Sleep until one of them changes, at most the capped time; -1 with the error of a signal. */
 static int sleep_until_moved(const Reader *self, const struct seen *seen, int timeout_ms) {
     const struct kju_header *h = self->memory.buf;
     uint32_t pulse = kju_pulse(h);
@@ -324,7 +325,7 @@ static int sleep_until_moved(const Reader *self, const struct seen *seen, int ti
     return PyErr_CheckSignals() ? -1 : has_moved(h, seen);
 }
 
-/* wait(version, cursor_version, state, timeout_ms) -> whether one of them moved */
+/* wait(version, cursor_version, state, timeout_ms) -> whether one of them changed */
 static PyObject *reader_wait(Reader *self, PyObject *args) {
     struct seen seen;
     int timeout;
@@ -334,9 +335,9 @@ static PyObject *reader_wait(Reader *self, PyObject *args) {
     return moved < 0 ? NULL : PyBool_FromLong(moved);
 }
 
-/* wait_changes(since, epoch, version, state, timeout_ms) -> Change, or None where nothing
- * changed after `since`: waiting and asking in one, for the shortest way from awake to the
- * caller. It also ends when version or state are no longer these. */
+/* wait_changes(since, epoch, version, state, timeout_ms) -> Change, or None if nothing
+ * changed after `since`: one call that waits and returns the change, for the lowest latency. It
+ * also ends when the version or the state is another. */
 static PyObject *reader_wait_changes(Reader *self, PyObject *const *args, Py_ssize_t count) {
     unsigned long long number[5];
     if (count != 5) {
@@ -359,7 +360,7 @@ static PyObject *reader_wait_changes(Reader *self, PyObject *const *args, Py_ssi
     return find_changes(self, since, epoch, 1);
 }
 
-/* state() -> (state, reason): the number as it is, which may be none that is known. */
+/* state() -> (state, reason): the number is unchecked and may be unknown. */
 static PyObject *reader_state(Reader *self, PyObject *unused) {
     (void)unused;
     const struct kju_header *h = self->memory.buf;
@@ -406,7 +407,7 @@ static PyObject *reader_cursor(Reader *self, PyObject *unused) {
                                              width, height, copy, (Py_ssize_t)bytes);
             PyMem_Free(copy);
             if (!fits)
-                break; /* hostile: what was written in one piece is too large */
+                break; /* hostile: a shape that was written consistently is too large */
             return result;
         }
         PyMem_Free(copy);
@@ -464,7 +465,7 @@ static PyObject *get_state(Reader *self, void *unused) {
     const struct kju_header *h = self->memory.buf;
     return PyLong_FromUnsignedLong(atomic_load(&h->state));
 }
-/* A constant of the checked layout; `offset` says which. */
+/* A constant of the checked layout, at `offset`. */
 static PyObject *get_u64(Reader *self, void *offset) {
     uint64_t value;
     memcpy(&value, (const char *)&self->layout + (size_t)(uintptr_t)offset, 8);

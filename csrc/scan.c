@@ -13,11 +13,11 @@ void kju_scan_free(struct kju_scan *v) {
 }
 
 void kju_scan_input(struct kju_scan *v, uint64_t now) {
-    /* Relaxed: the value stands for itself, and the caller wakes the scanning thread. */
+    /* Relaxed: no other data depends on the value, and the caller wakes the scanning thread. */
     atomic_store_explicit(&v->asked, now, memory_order_relaxed);
 }
 
-/* Take over an input since the last step. */
+/* Read an input noted since the last step. */
 static void take_input(struct kju_scan *v, uint64_t now) {
     uint64_t asked = atomic_load_explicit(&v->asked, memory_order_relaxed);
     if (asked != v->input) {
@@ -38,8 +38,8 @@ static int is_answer(const struct kju_scan *v, uint32_t tile) {
     return 0;
 }
 
-/* Remember the tiles that have changed. A change of many tiles is found by the probe, and would
- * push out the others. */
+/* Remember the tiles that have changed. The probe finds a change of many tiles, and they
+ * would push out the others. */
 static void remember_answers(struct kju_scan *v, uint64_t changed) {
     size_t tiles = (size_t)v->columns * v->rows;
     if (!changed || changed > KJU_ANSWERS / 2)
@@ -55,7 +55,7 @@ static void mark_answers(struct kju_scan *v) {
         v->marks[v->answers[i]] = KJU_CANDIDATE;
 }
 
-/* Arrays for a new mode; everything in it is due. */
+/* Allocate the arrays for a new mode; all its tiles are due. */
 static int begin_mode(struct kju_scan *v, const struct kju_writer *w, uint64_t now) {
     kju_scan_free(v);
     v->columns = kju_tiles_across(w->mode.width, w->layout.tile_side);

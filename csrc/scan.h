@@ -8,9 +8,9 @@
  * - everything, after a mode change.
  *
  * An input shortens the probe's interval to a share of the time that has passed since, so that a
- * change after the input is found late by that share at most. While that lasts, each scan also
- * compares the tiles that changed after earlier inputs: a key most often changes the same part of
- * the screen as the one before, and that part may be too small for the probe.
+ * change after the input is found late by that share at most. During this time, each scan also
+ * compares the tiles that changed after earlier inputs: a key often changes the same part of the
+ * screen as the key before, and that part may be too small for the probe.
  *
  * Times are nanoseconds of any clock that the caller reads. */
 #ifndef KJU_SCAN_H
@@ -27,21 +27,21 @@ struct kju_pace {
     uint64_t rest;  /* between two probes at rest */
     uint64_t brisk; /* between two probes just after an input */
     uint64_t hot;   /* after a change, until its tile is compared again */
-    uint64_t cold;  /* a hot tile whose interval has grown to this is left to the probe */
+    uint64_t cold;  /* a tile whose interval reaches this is no longer hot */
     uint64_t answer; /* a change within this time after an input counts as its answer */
-    uint32_t share; /* after an input an interval is this part of the time since: 1/share */
+    uint32_t share; /* after an input an interval is the time since, divided by this */
 };
 
 struct kju_scan {
     struct kju_pace pace;
     uint64_t epoch;      /* of the mode the arrays belong to; 0: none yet */
     uint64_t probe;      /* when the next probe is due */
-    uint64_t input;      /* when the last input was; 0 is never */
+    uint64_t input;      /* time of the last input; 0: none */
     _Atomic uint64_t asked; /* the same, by `kju_scan_input`, from any thread */
     uint32_t answers[KJU_ANSWERS]; /* tiles that changed after inputs, the oldest overwritten */
     uint32_t answer_count;         /* all so far */
-    uint64_t *due;       /* one per tile: when it is compared again; 0 is cold */
-    uint64_t *interval;  /* one per tile: what `due` was set with */
+    uint64_t *due;       /* one per tile: time of its next comparison; 0: cold */
+    uint64_t *interval;  /* one per tile: the interval that `due` was set with */
     uint8_t *marks;
     uint8_t *scratch;
     uint32_t columns, rows, phase;

@@ -61,7 +61,7 @@ static int inside(uint32_t at, uint32_t size, uint32_t whole) {
     return size <= whole && at <= whole - size;
 }
 
-/* The next item, of which every number has been checked; `in` has failed where one is wrong. */
+/* Read the next item and check every number of it; an invalid one sets `failed` in `in`. */
 static struct item next_item(struct input *in, const struct kju_picture *p) {
     struct item i = {.kind = get_byte(in)};
     uint32_t channels = kju_channels(p);
@@ -133,8 +133,8 @@ int kju_check_block(const uint8_t *bytes, size_t size, const struct kju_picture 
     return KJU_OK;
 }
 
-/* Colours as pixels of 4 bytes; the numbers behind the last colour are the first one's, so that any
- * byte is a picture like any other. */
+/* Colours as pixels of 4 bytes; numbers above the last colour's have the first colour, so that any
+ * byte is valid. */
 static void spread_colours(const struct item *i, uint32_t channels, uint32_t *to) {
     for (uint32_t n = 0; n < COLOURS; n++) {
         const uint8_t *c = i->colours + (size_t)(n < i->count ? n : 0) * channels;
@@ -170,7 +170,7 @@ static void draw_indexed(const struct kju_picture *p, const struct item *i) {
     for (uint32_t y = 0; y < i->rect.height; y++) {
         uint8_t *to = kju_pixel_at(p, i->rect.x, i->rect.y + y);
         const uint8_t *from = i->data + y * row;
-        if (i->bits == 8) /* the usual one, without its counting */
+        if (i->bits == 8) /* the most frequent case, without the inner loop */
             for (uint32_t x = 0; x < width; x++)
                 set_pixel(to + (size_t)x * p->pixel, colours[from[x]], p->pixel);
         else

@@ -10,11 +10,11 @@ typedef struct {
     PyObject_HEAD
     Py_buffer memory;
     struct kju_writer w;
-    PyThread_type_lock lock; /* one publication at a time, whichever thread it is on */
-    PyThread_type_lock gate; /* closed while the pixels are to hold still */
+    PyThread_type_lock lock; /* one publication at a time, from any thread */
+    PyThread_type_lock gate; /* closed while the pixels must not change */
     int held;
     struct kju_scan scan;
-    _Atomic int interrupted; /* `scan_until` is to return */
+    _Atomic int interrupted; /* request to `scan_until` to return */
     uint32_t windows; /* live windows so far */
 } Writer;
 
@@ -63,7 +63,7 @@ static void writer_dealloc(Writer *self) {
     Py_DECREF(type);
 }
 
-/* Take a lock; without the interpreter only when another thread has it. */
+/* Take a lock; release the interpreter's lock only if another thread holds it. */
 static void take(PyThread_type_lock lock) {
     if (PyThread_acquire_lock(lock, NOWAIT_LOCK))
         return;
@@ -74,7 +74,7 @@ static void take(PyThread_type_lock lock) {
 
 static void acquire(Writer *self) { take(self->lock); }
 
-/* Before pixels are touched: through the gate, which is closed while they hold still. */
+/* Wait before a change of the pixels until the gate is open. */
 static void acquire_pixels(Writer *self) {
     take(self->gate);
     take(self->lock);
@@ -87,8 +87,8 @@ static PyObject *finish(Writer *self, int result) {
     return result ? kju_raise(result) : PyLong_FromUnsignedLongLong(version);
 }
 
-/* What the caller says of a source; `stride` 0 is rows without padding, no format is the
- * surface's own. */
+/* Fill in a source from the caller's arguments; `stride` 0: rows without padding; no format: the
+ * surface's. */
 static int fill_source(struct kju_source *s, const Py_buffer *buffer, unsigned long long offset,
                        unsigned long long stride, const char *format, uint32_t fourcc,
                        uint32_t width) {
@@ -217,7 +217,7 @@ static PyObject *writer_compare(Writer *self, PyObject *args) {
         return NULL;
     }
     if (rects && !count) {
-        result = KJU_OK; /* no rectangles is nothing to do, not everything */
+        result = KJU_OK; /* an empty list compares nothing, not everything */
     } else {
         Py_BEGIN_ALLOW_THREADS
         result = kju_writer_compare(&self->w, &source, rects, count, &changed);
@@ -249,12 +249,12 @@ static PyObject *writer_set_scan_pace(Writer *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* note_input(now): somebody has sent the guest an input; the next scan is due. */
+/* note_input(now): the guest was sent an input; the next scan is due. */
 static PyObject *writer_note_input(Writer *self, PyObject *now) {
     unsigned long long time;
     if (!kju_parse_u64(now, &time))
         return NULL;
-    kju_scan_input(&self->scan, time); /* without the lock, which a look holds for long */
+    kju_scan_input(&self->scan, time); /* without the lock, which a scan holds for milliseconds */
     Py_RETURN_NONE;
 }
 
@@ -295,10 +295,9 @@ static void sleep_until(uint64_t time) {
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL); /* a signal ends it sooner */
 }
 
-/* Steps, each when it is due, without the interpreter: an input is followed by hundreds of them in
- * a row, while the interpreter's lock is wanted by the thread that answers the client. The
- * processor time of a step bounds the next one, not its duration: a step that was preempted has
- * used no more than another. */
+/* Run steps when they are due, without the interpreter's lock: hundreds of them follow an input,
+ * while the thread that answers the client needs that lock. The processor time of a step, not its
+ * duration, determines the pause after it: a preempted step has used no more than another. */
 static int scan_until(Writer *self, const struct kju_source *source, uint64_t until, uint64_t budget,
                   uint64_t *next, uint64_t *changed) {
     for (;;) {
@@ -312,7 +311,7 @@ static int scan_until(Writer *self, const struct kju_source *source, uint64_t un
         uint64_t earliest = read_clock(CLOCK_MONOTONIC) + used * (budget ? budget - 1 : 0);
         if (*next < earliest)
             *next = earliest;
-        /* Acquire: what the interrupting thread has asked for is seen by the caller. */
+        /* Acquire: the caller then sees the interrupting thread's request. */
         if (result || *changed || *next >= until ||
             atomic_exchange_explicit(&self->interrupted, 0, memory_order_acquire))
             return result;
@@ -344,7 +343,7 @@ static PyObject *writer_scan_until(Writer *self, PyObject *args) {
                   : Py_BuildValue("(KK)", (unsigned long long)next, (unsigned long long)changed);
 }
 
-/* interrupt(): `_follow` returns after its step, or the next call does after its first one. */
+/* interrupt(): `scan_until` returns after its step; the next call, if none runs, after its first. */
 static PyObject *writer_interrupt(Writer *self, PyObject *unused) {
     (void)unused;
     /* Release: pairs with the exchange in `scan_until`. */
@@ -352,7 +351,7 @@ static PyObject *writer_interrupt(Writer *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-/* set_live(offset, stride): where the live window of the mode lies; stride 0 takes it back. */
+/* set_live(offset, stride): place of the mode's live window; stride 0 removes it. */
 static PyObject *writer_set_live(Writer *self, PyObject *args) {
     unsigned long long offset;
     struct kju_live live;
@@ -368,8 +367,8 @@ static PyObject *writer_set_live(Writer *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* Publish rectangles, or none; what `begin` began ends here, unless a rectangle is refused:
- * then nothing has changed and the pixels are still being drawn. */
+/* Publish rectangles, possibly none, and end what `begin` began. If a rectangle is invalid, nothing
+ * changes, and the pixels are still being drawn. */
 static int publish_drawn(Writer *self, const struct kju_rect *rects, size_t count) {
     struct kju_header *h = self->w.memory;
     for (size_t i = 0; i < count; i++)
@@ -384,7 +383,7 @@ static int publish_drawn(Writer *self, const struct kju_rect *rects, size_t coun
     return KJU_OK;
 }
 
-/* publish(rects) -> version; the pixels were drawn by hand. */
+/* publish(rects) -> version; the caller has drawn the pixels. */
 static PyObject *writer_publish(Writer *self, PyObject *object) {
     size_t count;
     struct kju_rect *rects = parse_rects(object, &count);
@@ -396,7 +395,7 @@ static PyObject *writer_publish(Writer *self, PyObject *object) {
     return finish(self, result);
 }
 
-/* publish_range(start, length) -> version; the bytes were written by hand. */
+/* publish_range(start, length) -> version; the caller has written the bytes. */
 static PyObject *writer_publish_range(Writer *self, PyObject *args) {
     unsigned long long start, length;
     struct kju_rect rects[3];
@@ -410,7 +409,7 @@ static PyObject *writer_publish_range(Writer *self, PyObject *args) {
     return finish(self, result ? result : publish_drawn(self, rects, count));
 }
 
-/* begin(): the pixels are about to be drawn by hand; publish ends it. */
+/* begin(): the caller draws pixels next; publish ends it. */
 static PyObject *writer_begin(Writer *self, PyObject *unused) {
     (void)unused;
     acquire_pixels(self);
@@ -419,20 +418,20 @@ static PyObject *writer_begin(Writer *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-/* hold() -> whether the pixels now hold still: publications wait for unhold, and none is
- * under way. State and cursor may still change. */
+/* hold() -> whether the pixels are now constant: no publication is in progress, and new ones wait
+ * for unhold. State and cursor may still change. */
 static PyObject *writer_hold(Writer *self, PyObject *unused) {
     (void)unused;
     if (self->held)
         Py_RETURN_FALSE;
     self->held = 1;
     take(self->gate);
-    take(self->lock); /* whoever came through the gate before has finished now */
+    take(self->lock); /* publications that passed the gate before are finished now */
     PyThread_release_lock(self->lock);
     Py_RETURN_TRUE;
 }
 
-/* unhold(): publications go on; nothing to do where they were not held. */
+/* unhold(): publications continue; no effect if they were not held. */
 static PyObject *writer_unhold(Writer *self, PyObject *unused) {
     (void)unused;
     if (self->held) {

@@ -1,11 +1,10 @@
-"""Try several inputs from one state, again and again: which screens lead to which.
+"""Explore a guest's menus: try keys from each screen, and print the tree of screens.
 
 python examples/explore.py DISK [DEPTH] [KEY...]
 
-DISK is a qcow2 disk that a machine boots from, DEPTH how many keys deep to go (2), and every KEY a
-chord to try (down, up, ret). From each screen that is new a snapshot is saved, each key is pressed,
-and the snapshot is loaded before the next one. What is printed is the tree of the screens: equal
-pixels are the same screen.
+DISK is a qcow2 disk that a machine boots from. DEPTH is the longest sequence of keys (2). Each KEY
+is a chord to try (down, up, ret). At each new screen the program saves a snapshot. It presses each
+key, and loads the snapshot before the next key. Screens with equal pixels count as one.
 """
 
 import hashlib
@@ -16,18 +15,18 @@ import numpy as np
 import kju
 from kju.errors import WaitTimeoutError
 
-STILL, BOOTED = 0.5, 3.0  # seconds without a change: the guest has answered; it has booted
-ANSWER = 2.0  # seconds after which a key has done nothing
+STILL, BOOTED = 0.5, 3.0  # seconds without a change, after a key and after the boot
+ANSWER = 2.0  # seconds for the guest to react to a key
 
 
 def settled(screen: kju.Screen, seconds: float = STILL) -> str:
-    """A name for what the screen shows once it is still: the hash of its pixels."""
+    """Wait until the screen is still, and return its name: the hash of its pixels."""
     pixels = screen.wait_stable(seconds, timeout=60)
     return hashlib.sha256(np.ascontiguousarray(pixels[..., :3])).hexdigest()[:8]
 
 
 def explore(machine: kju.Machine, depth: int, keys: list[str]) -> dict[str, dict[str, str]]:
-    """Every screen that was found, and where each key leads from it."""
+    """Return every screen that was found, with the screen after each key."""
     found: dict[str, dict[str, str]] = {}
 
     def visit(name: str, left: int) -> None:
@@ -41,7 +40,7 @@ def explore(machine: kju.Machine, depth: int, keys: list[str]) -> dict[str, dict
                 machine.screen.wait_change(since=mark, timeout=ANSWER)
                 there = settled(machine.screen)
             except WaitTimeoutError:
-                there = name  # the key did nothing
+                there = name  # the guest did not react
             found[name][key] = there
             if there not in found:
                 visit(there, left - 1)
@@ -52,23 +51,23 @@ def explore(machine: kju.Machine, depth: int, keys: list[str]) -> dict[str, dict
 
 
 def tree(found: dict[str, dict[str, str]]) -> list[str]:
-    """The screens as lines, each below the one that first led to it."""
+    """Return the screens as lines, each below the screen that first led to it."""
     lines, known = [], set()
 
-    def tell(name: str, words: str, indent: str) -> None:
+    def add(name: str, words: str, indent: str) -> None:
         again = "" if name not in known else " (above)"
         lines.append(f"{indent}{words}{name}{again}")
         if not again:
             known.add(name)
             for key, there in found[name].items():
-                tell(there, f"{key}: ", indent + "  ")
+                add(there, f"{key}: ", indent + "  ")
 
-    tell(next(iter(found)), "", "")
+    add(next(iter(found)), "", "")
     return lines
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     disk, *rest = sys.argv[1:]

@@ -2,9 +2,9 @@
 
 python examples/install.py KERNEL INITRD [REPORT]
 
-KERNEL and INITRD are those of Debian's package debian-installer-12-netboot-amd64, from its folder
-gtk; tools/guests/installer.py fetches them and prints where they are. REPORT is an HTML file
-(install.html). Texts say where the installer is; its button, found by its picture, is clicked.
+KERNEL and INITRD are from the folder gtk of Debian's package debian-installer-12-netboot-amd64;
+tools/guests/installer.py downloads them and prints their paths. REPORT is an HTML file
+(install.html). The program recognises each screen by its text and the button by its picture.
 """
 
 import sys
@@ -12,11 +12,11 @@ import sys
 import kju
 from kju.vision import Needle
 
-BOOT = 300  # seconds; it takes 40 where nothing else runs
+BOOT = 300  # seconds; an idle computer needs 40
 
 
 def walk(machine: kju.Machine) -> None:
-    """Language, location, keyboard."""
+    """Go through the screens for language, location and keyboard."""
     screen, pointer = machine.screen, machine.pointer
     screen.wait_text("Select a language", timeout=BOOT)
     screen.wait_stable(1, timeout=60)
@@ -26,17 +26,17 @@ def walk(machine: kju.Machine) -> None:
     def go_on(title: str) -> None:
         pointer.click(*screen.wait_image(button, timeout=60).click)
         screen.wait_text(title, timeout=60)
-        pointer.move(0, 0)  # the guest draws it, and it would lie on the button
+        pointer.move(0, 0)  # the guest draws the pointer, which would cover the button
         screen.wait_stable(1, timeout=60)
 
     go_on("Select your location")
-    machine.keyboard.type("Ir")  # the list looks for what is typed
+    machine.keyboard.type("Ir")  # the list searches for typed letters
     screen.wait_stable(1, timeout=60)
     go_on("Configure the keyboard")
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     kernel, initrd, *rest = sys.argv[1:]

@@ -2,9 +2,9 @@
 
 python examples/invaders.py [KERNEL] [SECONDS] [PLAYER]
 
-KERNEL is /boot/invaders.exec of Debian's package grub-invaders, SECONDS how long to play (15), and
-PLAYER is `bot`, or `random` or `nothing` to compare it with. The last line says how many of the 40
-invaders it shot.
+KERNEL is /boot/invaders.exec of Debian's package grub-invaders. SECONDS is the duration of the game
+(15). PLAYER is `bot`, or for comparison `random` or `nothing`. The last line has the score: the
+number of invaders, of 40, that were shot.
 """
 
 import random
@@ -16,20 +16,20 @@ import numpy as np
 import kju
 
 KERNEL = "/boot/invaders.exec"
-INVADERS, PIXELS = 40, 38  # how many there are, and how many pixels each has
-TAP = 0.06  # the game looks at its keys 18 times a second
-WIDE, ENOUGH = 90, 0.6  # pixels that count as near, and the share of the best place that will do
+INVADERS, PIXELS = 40, 38  # the number of invaders, and the pixels of each
+TAP = 0.06  # the game reads its keys 18 times a second
+WIDE, ENOUGH = 90, 0.6  # width of a shot's target in pixels; part of the best target that suffices
 
 
 def seen(frame: np.ndarray) -> tuple[np.ndarray, int]:
-    """How many of the invaders' pixels each column has, and the ship's column, or -1."""
+    """Return the number of invaders' pixels in each column, and the ship's column, or -1."""
     red, green, blue = (np.asarray(frame)[..., channel] > 100 for channel in range(3))
     ship = np.flatnonzero((blue & red).any(axis=0))
     return green.sum(axis=0), int(ship.mean()) if ship.size else -1
 
 
 def bot(machine: kju.Machine, until: float) -> None:
-    """Go to where most invaders are, and shoot all the time."""
+    """Move below most of the invaders, and shoot all the time."""
     while time.monotonic() < until:
         invaders, ship = seen(machine.screen.frame())
         near = np.convolve(invaders, np.ones(WIDE), "same")
@@ -41,14 +41,14 @@ def bot(machine: kju.Machine, until: float) -> None:
 
 
 def at_random(machine: kju.Machine, until: float) -> None:
-    """Press whatever the game knows."""
+    """Press random keys of the game."""
     while time.monotonic() < until:
         with machine.keyboard.hold(random.choice(["left", "right", "spc"])):
             time.sleep(TAP)
 
 
 def play(kernel: str, seconds: float, player: str) -> int:
-    """Play, and return how many invaders are gone."""
+    """Play, and return the number of invaders that were shot."""
     with kju.launch(kernel, memory="64", name="play-invaders") as machine:
         screen = machine.screen
         screen.wait_for(lambda frame: seen(frame)[1] >= 0, timeout=60)
@@ -56,7 +56,7 @@ def play(kernel: str, seconds: float, player: str) -> int:
         {"bot": bot, "random": at_random, "nothing": lambda *_: time.sleep(seconds)}[player](
             machine, until
         )
-        # Two may stand in one place: the most that are seen in a second is how many there are.
+        # Two invaders may overlap, so the maximum of one second is their number.
         most = 0
         for _ in screen.changes(timeout=5):
             most = max(most, int(seen(screen.frame())[0].sum()) // PIXELS)
@@ -66,7 +66,7 @@ def play(kernel: str, seconds: float, player: str) -> int:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     kernel, seconds, player = (*sys.argv[1:], *[KERNEL, "15", "bot"][len(sys.argv) - 1 :])
     print(f"{player} shot {play(kernel, float(seconds), player)} of {INVADERS} invaders")
 

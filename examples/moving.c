@@ -1,12 +1,12 @@
-/* A producer in C: a picture that moves, in a named file that anybody may watch.
+/* A producer in C: a moving picture in a named file, which other programs can read.
  *
  *     cc -std=gnu11 -O2 -I include -o moving examples/moving.c
  *     ./moving /tmp/moving.kju 600 &
  *     python examples/watch.py /tmp/moving.kju
  *
- * It includes surface.h and no other file of kju. FRAMES pictures at sixty a second (0 is
- * for ever), each published with the two rectangles that changed; then a clean end. The
- * file stays and holds the last picture.
+ * It includes surface.h and no other file of kju. It publishes FRAMES pictures (0: without end),
+ * sixty a second, each with its two changed rectangles. Then it closes the surface; the file
+ * stays and holds the last picture.
  */
 #define _GNU_SOURCE /* F_OFD_SETLK */
 #include <fcntl.h>
@@ -38,7 +38,7 @@ static void fail(const char *what) {
     exit(1);
 }
 
-/* The file is made under another name and moved into place when it is whole. */
+/* Create the file under another name, and move it into place when it is complete. */
 static void make(struct screen *s, const char *path) {
     char hidden[4096];
     if (kju_plan(&s->layout, WIDTH * HEIGHT * 4, 32, WIDTH, HEIGHT))
@@ -49,7 +49,7 @@ static void make(struct screen *s, const char *path) {
     int fd = open(hidden, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || posix_fallocate(fd, 0, (off_t)s->layout.size))
         fail(hidden);
-    /* Held until this process ends, however it does: its readers then know. */
+    /* The kernel releases the lock when this process ends, so that readers notice the end. */
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     s->layout.producer_locks = !fcntl(fd, F_OFD_SETLK, &lock);
     s->memory = mmap(NULL, s->layout.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -70,7 +70,7 @@ static void fill(struct screen *s, struct kju_rect r, uint32_t colour) {
     }
 }
 
-/* A mode is published with its whole picture, in one step. */
+/* Publish a mode and its whole picture in one step. */
 static void show(struct screen *s) {
     s->mode = (struct kju_mode){.width = WIDTH, .height = HEIGHT, .stride = WIDTH * 4,
                                 .fourcc = KJU_XR24};
@@ -83,7 +83,7 @@ static void show(struct screen *s) {
     kju_end(s->memory, version);
 }
 
-/* Where something that bounces between 0 and `limit` is at `time`. */
+/* Return the place at `time` of an object that bounces between 0 and `limit`. */
 static uint32_t bounce(uint64_t time, uint32_t limit) {
     uint32_t at = (uint32_t)(time % (2 * limit));
     return at < limit ? at : 2 * limit - at;

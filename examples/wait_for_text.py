@@ -1,9 +1,9 @@
-"""Wait for a prompt, answer it, and print what the screen says once it is still.
+"""Wait for a prompt, type an answer, and print the text of the screen once it is still.
 
 python examples/wait_for_text.py NAME PROMPT ANSWER
 
-NAME is a running machine. When the prompt does not come, the last line says what was on the screen,
-and prompt.png shows it.
+NAME is a running machine. If the prompt does not appear, the last line has the text of the screen,
+and prompt.png its picture.
 """
 
 import sys

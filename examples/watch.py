@@ -1,8 +1,8 @@
-"""Watch any surface: a line per change, and the last picture as a PNG.
+"""Print a line for each change of a surface, and save its last picture as a PNG.
 
 python examples/watch.py ADDRESS [PNG]
 
-ADDRESS is a path, posix:/NAME or sysv:ID. It ends when the producer does.
+ADDRESS is a path, posix:/NAME or sysv:ID. The program ends with the producer.
 """
 
 import sys
@@ -12,7 +12,7 @@ from kju.errors import ProducerGoneError
 
 
 def main() -> None:
-    """Follow one surface to its end."""
+    """Print the changes of one surface until its producer ends."""
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     address, *rest = sys.argv[1:]

@@ -1,4 +1,4 @@
-"""A control socket's bytes, from a client and from a host: they parse, or raise a PeerError.
+"""Fuzzes the bytes of a control socket, from a client and from a host: valid, or a PeerError.
 
 See fuzz/README.md for how to run it.
 """
@@ -25,13 +25,13 @@ with harness.instrumented():
     )
     from kju.protocol.launch_options import Launch
 
-#: What may wait in a side that has been given all of an input: one frame that is not whole.
+#: Maximum bytes that a side keeps after a whole input: one incomplete frame.
 MOST = 4 + MAX_FRAME
 HELLO = pack(messages.Hello(role="control", client="fuzz"), 1)
 
 
 def seeds() -> list[bytes]:
-    """One message of every kind, requests first; a kind without a seed is a mistake."""
+    """Return one message of each kind, requests first; check that no kind is missing."""
     found: list[values.Message] = [
         messages.Hello(role="view", client="é"),
         Launch(image="/disk", arguments=["-m", "1G"], cpus=2),
@@ -82,32 +82,32 @@ def seeds() -> list[bytes]:
     if missing := kinds - set(map(type, found)):
         raise AssertionError(f"no seed of {missing}")
     odd = {"type": "info-reply", "info": {"when": msgspec.msgpack.Ext(-1, bytes(12))}}
-    # `from_a_host` has asked three times; a notice has no number.
+    # `from_a_host` has sent three requests; a notice has no number.
     numbers = [0 if isinstance(m, messages.Notice) else 1 + at % 3 for at, m in enumerate(found)]
     frames = list(map(pack, found, numbers))
     return [*frames, framed((1).to_bytes(8, "little") + msgspec.msgpack.encode(odd))]
 
 
 def framed(body: bytes) -> bytes:
-    """A frame: the length of its body, which is a number of 8 bytes and a message."""
+    """Return a frame: the length of its body, then a number of 8 bytes and a message."""
     return len(body).to_bytes(4, "little") + body
 
 
 def one_input(data: bytes) -> None:
-    """What either side does with bytes, cut in two; the first byte says who is meant."""
+    """Feed bytes in two parts to the side that the first byte selects."""
     which, data = data[0] % 4 if data else 0, data[1:]
     middle = len(data) // 2
     parts = (data[:middle], data[middle:])
     if which == 3:
         from_a_host(parts)
     else:
-        # From the first byte on, after a greeting, and where a launch is expected.
+        # From the first byte on, after a greeting, and while a launch is expected.
         side = HostSide(launch=which == 2)
         from_a_client(side, parts if which else (HELLO, *parts))
 
 
 def from_a_client(side: HostSide, parts: tuple[bytes, ...]) -> None:
-    """As the host: every request may be refused, and the answer can be sent."""
+    """Act as the host: every request may be rejected, and its answer can be sent."""
     for part in parts:
         try:
             requests = side.receive_data(part)
@@ -122,7 +122,7 @@ def from_a_client(side: HostSide, parts: tuple[bytes, ...]) -> None:
 
 
 def from_a_host(parts: tuple[bytes, ...]) -> None:
-    """As a client that has asked three times and was sent two descriptors."""
+    """Act as a client that has sent three requests and received two descriptors."""
     side = ClientSide()
     for _ in range(3):
         side.request(messages.GetInfo())
@@ -147,20 +147,20 @@ def from_a_host(parts: tuple[bytes, ...]) -> None:
 
 
 def held(side: HostSide | ClientSide) -> None:
-    """Nobody can make a side keep more than one frame."""
+    """Check that no peer can make a side keep more than one frame."""
     waiting = len(side._framer._buffer)
     if waiting > MOST:
         raise AssertionError(f"{waiting} bytes wait")
 
 
 def invent(source: random.Random) -> bytes:
-    """A few messages with a few bytes changed; most lengths are made right again."""
+    """Return a few messages with a few bytes changed; most lengths are corrected."""
     frames = [bytearray(part[4:]) for part in source.choices(SEEDS, k=source.randint(1, 4))]
     for body in frames:
         for _ in range(source.choice((0, 0, 1, 2, 5))):
             place = source.randrange(len(body) + 1)
             if source.random() < 0.6 and place < len(body):
-                # msgpack's own markers first: types and lengths are where it may go wrong.
+                # msgpack's own markers first: errors are likeliest in types and lengths.
                 body[place] = source.choice((0x80, 0x9F, 0xC0, 0xC6, 0xC9, 0xCF, 0xD6, 0xDF, 0xFF,
                                              source.randrange(256)))  # fmt: skip
             elif source.random() < 0.5:
@@ -177,6 +177,6 @@ def invent(source: random.Random) -> bytes:
 SEEDS = seeds()
 
 if __name__ == "__main__":
-    # By turns: ours keep frames whole, libFuzzer's own do not.
+    # Alternately: our mutations keep frames whole, libFuzzer's do not.
     everyone = [bytes([which]) + seed for seed in SEEDS for which in range(4)]
     harness.run(one_input, everyone, invent, mutate=True)

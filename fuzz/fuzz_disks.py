@@ -1,4 +1,4 @@
-"""A disk's first bytes, in every format that can name another file: names, or a UsageError.
+"""Fuzzes a disk's first bytes, in every format that can name another file: names, or a UsageError.
 
 See fuzz/README.md for how to run it.
 """
@@ -12,7 +12,7 @@ import harness
 
 with harness.instrumented():
     from kju.errors import UsageError
-    from kju.store import vmdk
+    from kju.store import disk_headers
     from kju.store.disk_headers import parse
 
 DESCRIPTION = b"""# Disk DescriptorFile
@@ -34,7 +34,7 @@ FORMATS = ("", "qcow2", "qcow", "qed", "vmdk", "raw")
 
 
 def seeds() -> list[bytes]:
-    """One image of every format; the first byte chooses the format that QEMU is told."""
+    """Return one image of each format; the first byte selects the format given to QEMU."""
     qcow2 = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 136, 4, 16, 1 << 20).ljust(100, b"\0")
     qcow2 += struct.pack(">III", 104, 0xE2792ACA, 5) + b"qcow2".ljust(8, b"\0")
     qcow2 = qcow2.ljust(136, b"\0") + b"base"
@@ -50,24 +50,24 @@ def seeds() -> list[bytes]:
 
 
 def one_input(data: bytes) -> None:
-    """What an image names, and whether it may be another's extent."""
+    """Read the files that an image names, and whether it may be another's extent."""
     told, data = FORMATS[data[0] % len(FORMATS)] if data else "", data[1:]
 
     def read(offset: int, size: int) -> bytes:
         return data[offset : offset + size]
 
-    vmdk.extent_fault(read)
+    disk_headers.extent_fault(read)
     try:
         found = parse(read, told)
     except UsageError:
         return
     for name in (found.backing, *found.data):
-        if "\0" in name or len(name) > vmdk.PARENT_AREA:
+        if "\0" in name or len(name) > disk_headers.PARENT_AREA:
             raise AssertionError(f"a name of {len(name)} characters")
 
 
 def invent(source: random.Random) -> bytes:
-    """An image with a few pieces put in, taken away or changed."""
+    """Return an image with a few parts inserted, removed or changed."""
     data = bytearray(source.choice(SEEDS))
     for _ in range(source.randint(0, 6)):
         place = source.randrange(len(data) + 1)

@@ -1,4 +1,4 @@
-"""QEMU's bytes on a display listener: they parse, or raise a documented error.
+"""Fuzzes QEMU's bytes on a display listener: valid, or a documented error.
 
 See fuzz/README.md for how to run it.
 """
@@ -24,7 +24,7 @@ MEMORY = np.zeros(surface_size(CAPACITY), np.uint8)
 
 
 def seeds() -> list[bytes]:
-    """One message of every kind a listener knows."""
+    """Return one message of each kind that a listener accepts."""
     path, plain, mapped = messages.LISTENER_PATH, messages.LISTENER, messages.LISTENER_MAP
     code = 0x20020888
     calls = [
@@ -43,7 +43,7 @@ def seeds() -> list[bytes]:
 
 
 def one_input(data: bytes) -> None:
-    """Everything the source does with bytes, cut in two."""
+    """Feed bytes to a source in two parts."""
     splitter, listener = Splitter(limit=1 << 20), DisplayListener()
     MEMORY[:4096] = 0
     presenter = Presenter(Producer.format(MEMORY.data, CAPACITY, incarnation=1))
@@ -65,7 +65,7 @@ def one_input(data: bytes) -> None:
 
 
 def invent(source: random.Random) -> bytes:
-    """A few messages with a few bytes changed."""
+    """Return a few messages with a few bytes changed."""
     data = bytearray(b"".join(source.choices(SEEDS, k=source.randint(1, 4))))
     for _ in range(source.randint(0, 6)):
         place = source.randrange(len(data))

@@ -1,9 +1,9 @@
-"""A greeting in which one message is changed on its way: no session, or the one that was meant.
+"""Fuzzes a greeting with one message changed in transit: no session, or the intended one.
 
-That nobody else gets one is for tests/unit/remote/test_trust.py; here nothing may break.
+tests/unit/remote/test_trust.py tests that no other peer gets a session; this finds crashes.
 
-An input is which message that is (one byte, by its place), how it is changed (one byte), and with
-what. The sender and the viewer are real ones, with certificates.
+An input is the index of the message (one byte), the kind of change (one byte), and its data. The
+sender and the viewer are real ones, with certificates.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def one_input(data: bytes) -> None:
 
 
 def changed(message: bytes, how: int, what: bytes) -> bytes:
-    """Bytes exchanged at some places, cut and followed by others, or others altogether."""
+    """Return bytes with some exchanged, a new end, or completely new ones."""
     if how == 0:
         made = bytearray(message)
         for place in range(0, len(what) - 2, 3):

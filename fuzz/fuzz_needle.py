@@ -1,4 +1,4 @@
-"""A needle's bytes, ours and openQA's: they parse, or raise a NeedleError that names the field.
+"""Fuzzes a needle's bytes, ours and openQA's: valid, or a NeedleError that names the field.
 
 See fuzz/README.md for how to run it.
 """
@@ -43,7 +43,7 @@ ODD: tuple[object, ...] = (*NUMBERS, "7", "inf", "-inf", "nan", None, [], {})
 
 
 def png(chunk: bytes) -> bytes:
-    """A picture with a chunk, whatever it holds."""
+    """Return a picture with a chunk of any content."""
     info = PngImagePlugin.PngInfo()
     info.add(b"iTXt", b"kju-needle\0\0\0\0\0" + chunk)
     file = io.BytesIO()
@@ -55,7 +55,7 @@ PICTURE = png(json.dumps(CHUNK).encode())
 
 
 def seeds() -> list[bytes]:
-    """A whole file, a chunk and two JSON files."""
+    """Return a whole file, a chunk and two JSON files."""
     return [
         b"\0" + PICTURE,
         b"\1" + json.dumps(CHUNK).encode(),
@@ -65,7 +65,7 @@ def seeds() -> list[bytes]:
 
 
 def one_input(data: bytes) -> None:
-    """What becomes of bytes; the first says what they are."""
+    """Parse bytes; the first one selects the kind."""
     which, data = data[0] % 3 if data else 0, data[1:]
     try:
         if which == 2:
@@ -85,7 +85,7 @@ def one_input(data: bytes) -> None:
 
 
 def changed(value: object, source: random.Random) -> object:
-    """Plain data with some of it replaced."""
+    """Return plain data with some values replaced."""
     if source.random() < 0.12:
         return source.choice(ODD)
     if isinstance(value, dict):
@@ -96,7 +96,7 @@ def changed(value: object, source: random.Random) -> object:
 
 
 def invent(source: random.Random) -> bytes:
-    """A chunk or a JSON file with wrong values, or a PNG with wrong bytes."""
+    """Return a chunk or a JSON file with wrong values, or a PNG with wrong bytes."""
     which = source.randrange(3)
     if which:
         data = changed(CHUNK if which == 1 else OPENQA, source)

@@ -1,10 +1,9 @@
-"""Any bytes as a surface: every operation gives a result or a documented error, and touches
-nothing outside its memory.
+"""Fuzzes a surface: every operation gives a result or a documented error, within its memory.
 
-The memory lies between two gigabytes that nobody may touch, so that one access too far ends
-the process; the C code under the address sanitizer is driven by tests/c/hostile.c.
+The memory is between two gigabytes of forbidden address space, so that an access one byte beyond
+ends the process; tests/c/hostile.c runs the C code under the address sanitizer.
 
-An input is a byte of flags and then changes of the header of a good surface: a field, a kind of
+An input is a byte of flags and then changes of the header of a valid surface: a field, a kind of
 value, eight bytes of value. With flag 128 it is the header itself.
 """
 
@@ -33,14 +32,14 @@ GUARD = 1 << 30
 RAW, SHORT = 128, 64
 HEADER = layout.BY_NAME["reason"].offset + layout.REASON_SIZE
 FIELDS = [f for f in layout.FIELDS if f.length == 1]
-# A mode that stays half written is waited for, for a tenth of a second: few inputs may.
+# A consumer waits a tenth of a second for a half-written mode, so only few inputs have one.
 PATIENT_ONES = 4096
-# Those spin for that time, once for the mode and once for the cursor, in each of a few operations.
+# A few operations wait for that time, once for the mode and once for the cursor.
 BUDGET = harness.Budget(seconds=1.0)
 
 
 def guarded(size: int) -> memoryview:
-    """Zeroed memory with nothing before and behind it."""
+    """Return zeroed memory with forbidden address space before and after it."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
@@ -53,7 +52,7 @@ def guarded(size: int) -> memoryview:
 
 
 def small_surface() -> bytes:
-    """A good surface with as little around its pixels as the format allows."""
+    """Return a valid surface with as little around its pixels as the format allows."""
     memory = bytearray(surface_size(CAPACITY, tile=8, max_side=64))
     producer = Producer.format(memory, CAPACITY, incarnation=1, tile=8, max_side=64)
     picture = np.arange(CAPACITY, dtype=np.uint32).astype(np.uint8)
@@ -78,13 +77,13 @@ def small_surface() -> bytes:
 GOOD = small_surface()
 MEMORY = guarded(len(GOOD))
 MEMORY[:] = GOOD
-# What a live window lies in: exactly one picture, between memory nobody may touch.
+# Memory of live windows: exactly one picture, between forbidden address space.
 WINDOW = guarded(CAPACITY)
 TABLE_END = 4096 + 8 * (64 // 8) * (64 // 8)
 
 
 def change(header: bytearray, which: int, kind: int, value: int) -> None:
-    """Put a number into a field; *kind* says what the number is made of."""
+    """Store a number in a field; *kind* selects its derivation."""
     field = FIELDS[which % len(FIELDS)]
     old = int.from_bytes(header[field.offset : field.offset + field.size], "little")
     made = (
@@ -104,7 +103,7 @@ def change(header: bytearray, which: int, kind: int, value: int) -> None:
 
 
 def make_input(data: bytes) -> memoryview:
-    """Write the surface that *data* describes; returns its memory."""
+    """Write the surface that *data* describes; return its memory."""
     header = bytearray(GOOD[:HEADER])
     flags, rest = (data[0], data[1:]) if data else (0, b"")
     if flags & RAW:
@@ -116,7 +115,7 @@ def make_input(data: bytes) -> memoryview:
         for name in ("mode_sequence", "cursor_sequence"):
             header[layout.BY_NAME[name].offset] &= 0xFE
     start = 0
-    if flags & SHORT:  # less memory than the surface says: it ends where nobody may read
+    if flags & SHORT:  # less memory than the surface's size: it ends at the forbidden space
         start = min(len(GOOD), 8 * int.from_bytes(rest[-3:], "little"))
     left = len(GOOD) - start
     MEMORY[start:] = GOOD[:left]
@@ -125,14 +124,14 @@ def make_input(data: bytes) -> memoryview:
 
 
 def allocate(shape: tuple[int, ...]) -> np.ndarray:
-    """Memory for a frame, which can't be larger than what is in the surface."""
+    """Return memory for a frame, which cannot be larger than the surface."""
     size = int(np.prod(shape))
     assert size <= len(GOOD), shape
     return np.empty(shape, np.uint8)
 
 
 def operations(consumer: Consumer, data: bytes) -> Iterator[Callable[[], object]]:
-    """All that can be done with a surface, one after another."""
+    """Yield all operations on a surface."""
     numbers = struct.unpack("<4H", data[-8:].rjust(8, b"\0"))
     rect = Rect(*(n % 80 - 3 for n in numbers))
     yield lambda: consumer.mode
@@ -163,7 +162,7 @@ def operations(consumer: Consumer, data: bytes) -> Iterator[Callable[[], object]
 
 
 def live_bytes(consumer: Consumer) -> bytes:
-    """Every byte of a live view, or none."""
+    """Return every byte of a live view; empty without one."""
     mode = consumer.mode
     view = consumer.live_view(mode, WINDOW) if mode.epoch else None
     return b"" if view is None else view.tobytes()
@@ -173,7 +172,7 @@ TALLY = {"refused": 0, "accepted": 0}
 
 
 def one_input(data: bytes) -> None:
-    """Everything a consumer does; only documented errors."""
+    """Run all operations of a consumer; only documented errors are allowed."""
     memory = make_input(data)
     try:
         consumer = Consumer(memory)
@@ -191,7 +190,7 @@ def one_input(data: bytes) -> None:
 
 
 def check(consumer: Consumer, result: object) -> None:
-    """What comes out has to be possible."""
+    """Check that a result is possible."""
     if isinstance(result, Change) and result.rects:
         mode = result.mode
         whole = Rect(0, 0, mode.width, mode.height)
@@ -200,11 +199,11 @@ def check(consumer: Consumer, result: object) -> None:
 
 
 def seeds() -> list[bytes]:
-    """A good surface, its header as it is, and each field changed in each way."""
+    """Return a valid surface, its plain header, and each field changed in each way."""
     found = [b"", bytes([RAW]) + GOOD[:HEADER], bytes([SHORT]) + b"\1\0\0"]
     for which in range(len(FIELDS)):
         found += [b"\0" + struct.pack("<BBQ", which, kind, 3) for kind in range(10)]
-    # A picture of bytes whose live window ends where its memory does.
+    # A grey picture whose live window ends at the end of its memory.
     number = {field.name: at for at, field in enumerate(FIELDS)}
     fourcc = struct.pack("<BBQ", number["fourcc"], 0, R8)
     end = struct.pack("<BBQ", number["live_offset"], 0, CAPACITY - 47 * 256 - 64)
@@ -212,7 +211,7 @@ def seeds() -> list[bytes]:
 
 
 def invent(source: random.Random) -> bytes:
-    """A few changed fields, of the good header or of noise."""
+    """Return a few changed fields, of the valid header or of noise."""
     flags = source.choice((0, 0, 0, 0, 0, 0, SHORT, RAW))
     if flags == RAW:
         header = bytearray(GOOD[:HEADER])

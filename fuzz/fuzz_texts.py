@@ -1,6 +1,6 @@
-"""Texts that others write: logs of input, traces, what QEMU tells of disks, definitions, events.
+"""Fuzzes texts: logs of input, traces, QEMU's disk information, definitions, events.
 
-Each parses, or raises the documented error; and how a stream is cut changes nothing. See
+Each is valid, or raises the documented error; the division of a stream has no effect. See
 fuzz/README.md for how to run it.
 """
 
@@ -21,8 +21,8 @@ with harness.instrumented():
     from kju.escaping import lines, one_line
     from kju.protocol import input_log as recording
     from kju.protocol.values import Button, By, Finger, To, Wheel
-    from kju.store.definition import Definition, write
-    from kju.store.definition import decode as define
+    from kju.store.machine_toml import Definition, write
+    from kju.store.machine_toml import decode as define
 
 EVENTS = ("ps2_keyboard_event", "ps2_mouse", "input_event_abs")
 LINES = (
@@ -85,7 +85,7 @@ WORDS = (
 
 
 def seeds() -> list[bytes]:
-    """One of each."""
+    """Return one text of each kind."""
     return [
         b"\0" + b"".join(map(recording.encode, INPUTS)),
         b"\1" + LINES,
@@ -97,13 +97,13 @@ def seeds() -> list[bytes]:
 
 
 def one_input(data: bytes) -> None:
-    """What becomes of bytes; the first says what they are."""
+    """Parse bytes; the first one selects the kind."""
     which, data = data[0] % 5 if data else 0, data[1:]
     (a_log, a_stream, the_disks, a_definition, an_event)[which](data)
 
 
 def a_log(data: bytes) -> None:
-    """It is read, and what was read is written and read again as it is."""
+    """Check that a log that can be read is equal after writing and reading it."""
     try:
         found = recording.decode(data)
     except FormatError:
@@ -114,7 +114,7 @@ def a_log(data: bytes) -> None:
 
 
 def a_stream(data: bytes) -> None:
-    """Cut in any way, it is the same; every byte is ours, or passed on."""
+    """Check that every division of a stream gives the same events and the same rest."""
     whole = passed_on([data])
     source = random.Random(data)
     places = sorted(source.randrange(len(data) + 1) for _ in range(source.randrange(6)))
@@ -129,7 +129,7 @@ def _keep(heard: list[tuple[str, bytes]], event: str, line: bytes) -> None:
 
 
 def passed_on(parts: list[bytes]) -> tuple[bytes, list[tuple[str, bytes]], bytes]:
-    """What is passed on, what is heard, and what waits for more."""
+    """Return the bytes that are passed on, the events, and an incomplete line."""
     heard: list[tuple[str, bytes]] = []
     reader = stderr.Traces()
     for event in EVENTS:
@@ -143,7 +143,7 @@ def passed_on(parts: list[bytes]) -> tuple[bytes, list[tuple[str, bytes]], bytes
 
 
 def the_disks(data: bytes) -> None:
-    """What QEMU tells of its disks is JSON, of any shape."""
+    """Check QEMU's disk information: JSON of any shape."""
     try:
         blocks = json.loads(data)
     except (ValueError, RecursionError):
@@ -160,19 +160,20 @@ def the_disks(data: bytes) -> None:
 
 
 def a_definition(data: bytes) -> None:
-    """It is read, and what was read is written and read again as it is."""
+    """Check that a definition that can be read is equal after writing and reading it."""
     text = data.decode("utf-8", "surrogateescape")
     try:
         found = define(text, "m.toml", "m")
     except DefinitionError as error:
-        assert 1 <= error.line <= text.count("\n") + 1 and error.file == "m.toml"
+        assert error.line is not None and 1 <= error.line <= text.count("\n") + 1
+        assert error.file == "m.toml"
         return
     assert isinstance(found, Definition)
     assert define(write(found), "m.toml", "m") == found
 
 
 def an_event(data: bytes) -> None:
-    """A sender's event can be told on and shown, or is left out."""
+    """Check that a sender's event can be forwarded and shown, or is ignored."""
     name, _, rest = data.partition(b"\n")
     text = name.decode("utf-8", "surrogateescape")
     assert one_line(text).isprintable() and lines(text).replace("\n", "").isprintable()
@@ -183,7 +184,7 @@ def an_event(data: bytes) -> None:
 
 
 def changed(value: object, source: random.Random) -> object:
-    """Plain data with some of it replaced or left out."""
+    """Return plain data with some values replaced or omitted."""
     if source.random() < 0.1:
         return source.choice(ODD)
     if isinstance(value, dict):
@@ -195,7 +196,7 @@ def changed(value: object, source: random.Random) -> object:
 
 
 def invent(source: random.Random) -> bytes:
-    """One of the seeds with wrong values, or with bytes cut out, put in and changed."""
+    """Return a seed with wrong values, or with bytes removed, inserted and changed."""
     if source.random() < 0.3:
         return b"\2" + json.dumps(changed(BLOCKS, source)).encode()
     if source.random() < 0.2:

@@ -1,4 +1,4 @@
-"""Feeds messages to a sender and a receiver: accepted or a PeerError, with bounded memory.
+"""Fuzzes messages to a sender and a receiver: accepted, or a PeerError, with bounded memory.
 
 See fuzz/README.md for how to run it.
 """
@@ -40,7 +40,7 @@ def surface() -> tuple[Producer, Consumer]:
 
 
 def block(codec: str = "zstd") -> tuple[int, bytes]:
-    """A good one, of every kind of item."""
+    """Return a valid block with each kind of item."""
     picture = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
     picture[8:20, 8:20] = (1, 2, 3, 0)
     picture[20:, :] = np.random.default_rng(1).integers(0, 256, (HEIGHT - 20, WIDTH, 4))
@@ -53,13 +53,13 @@ def block(codec: str = "zstd") -> tuple[int, bytes]:
 
 
 def photo() -> messages.Photo:
-    """A good one."""
+    """Return a valid photo."""
     picture = np.random.default_rng(3).integers(90, 110, (16, 24, 4), np.uint8)
     return messages.Photo(8, 16, 24, 16, jpeg.compress(picture))
 
 
 def seeds() -> list[bytes]:
-    """One message of every kind; a kind without a seed is a mistake."""
+    """Return one message of each kind; check that no kind is missing."""
     size, data = block()
     nothing = codecs.compress(b"", "zstd")
     cursor = codecs.compress(bytes(4 * 4 * 4), "zstd")
@@ -108,13 +108,13 @@ ITEMS = (
 
 
 def much(item: bytes) -> tuple[int, bytes]:
-    """As much of it as a block may have: some hundred bytes, once compressed."""
+    """Return as many items as a block may have: some hundred bytes when compressed."""
     data = item * (MAX_BLOCK // len(item))
     return len(data), codecs.compress(data, "zstd")
 
 
 def joined(parts: list[bytes]) -> bytes:
-    """Messages as one input."""
+    """Return messages as one input."""
     return b"".join(len(part).to_bytes(2, "little") + part for part in parts)
 
 
@@ -128,7 +128,7 @@ def parted(data: bytes) -> list[bytes]:
 
 
 def one_input(data: bytes) -> None:
-    """The same messages to a sender and to a receiver, each after a good greeting."""
+    """Feed messages to a sender and to a receiver, each after a valid greeting."""
     parts = parted(data)
     to_sender(parts, ExactPolicy())
     to_sender(parts, PhotoPolicy())
@@ -181,7 +181,7 @@ MESSAGES = [part for parts in SEEDS for part in parts]
 
 
 def invent(source: random.Random) -> bytes:
-    """A few messages, some with another number or with bytes changed."""
+    """Return a few messages, some with another number or with changed bytes."""
     parts = []
     for _ in range(source.randint(1, 8)):
         part = bytearray(source.choice(MESSAGES))

@@ -1,4 +1,4 @@
-"""What every fuzzer's command line does: atheris guides it, or seeded random numbers do."""
+"""The command line of every fuzzer: guided by atheris, or by seeded random numbers."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Invent = Callable[[random.Random], bytes]
 
 
 class Budget(NamedTuple):
-    """What one input may cost. libFuzzer's own limits are ten seconds and gigabytes.
+    """Limits of the cost of one input. libFuzzer's own are ten seconds and gigabytes.
 
     Attributes:
-        seconds: CPU time of this thread, with atheris watching every line.
-        per_byte: The same, for each byte of the input besides.
-        memory: Bytes by which the largest memory that the process ever had may grow.
+        seconds: CPU time of this thread, with atheris tracing every line.
+        per_byte: Additional CPU time for each byte of the input.
+        memory: Bytes by which the process's peak memory may grow.
     """
 
     seconds: float = 0.1
@@ -37,10 +37,10 @@ class Budget(NamedTuple):
     memory: int = 64 << 20
 
     def check(self, one_input: Input, data: bytes) -> None:
-        """Run one input, and fail where it costs more.
+        """Run one input, and fail if it costs more.
 
-        An input that seems too slow is run again: the collector of garbage may have come by, or
-        something was imported. Memory is measured the first time only, since it is used again.
+        An input that seems too slow is run again, because garbage collection or an import may have
+        been the reason. Memory is measured the first time only, since it is reused.
         """
         allowed = self.seconds + self.per_byte * len(data)
         before = _peak()
@@ -53,12 +53,12 @@ class Budget(NamedTuple):
             took = min(took, _cost(one_input, data))
         if took > allowed:
             raise AssertionError(
-                f"{len(data)} bytes of input took {took * 1000:.0f} ms of CPU time, and"
-                f" {allowed * 1000:.0f} ms are allowed"
+                f"{len(data)} bytes of input took {took * 1000:.0f} ms of CPU time; the limit"
+                f" is {allowed * 1000:.0f} ms"
             )
 
 
-#: Times that an input is run again before it is called too slow.
+#: Number of repetitions before an input counts as too slow.
 AGAIN = 2
 
 
@@ -73,7 +73,7 @@ def _cost(one_input: Input, data: bytes) -> float:
 
 
 def instrumented() -> Any:
-    """Modules imported within are watched by atheris."""
+    """Return a context in which atheris instruments the imported modules."""
     return atheris.instrument_imports() if atheris else contextlib.nullcontext()
 
 
@@ -86,18 +86,18 @@ def run(
     mutate: bool = False,
     budget: Budget = Budget(),  # noqa: B008  it cannot be changed
 ) -> None:
-    """Fuzz as the command line says.
+    """Fuzz with the options of the command line.
 
-    ``COUNT [SEED]`` runs that many invented inputs, guided by nothing. Anything else is
-    atheris's own (``-runs=N``, a corpus, one file); without a corpus it starts from the seeds.
+    ``COUNT [SEED]`` runs that many random inputs without coverage. All other options are atheris's
+    (``-runs=N``, a corpus, one file); without a corpus it starts from the seeds.
 
     Args:
-        one_input: Takes one input; fails by raising.
-        seeds: Good inputs to start from.
+        one_input: Runs one input; raises on failure.
+        seeds: Valid inputs to start from.
         invent: Makes an input from random numbers.
-        options: For atheris, when it starts from the seeds.
-        mutate: Have atheris take invented inputs and its own mutations by turns.
-        budget: What one input may cost.
+        options: Options of atheris, if it starts from the seeds.
+        mutate: Let atheris alternate between random inputs and its own mutations.
+        budget: Limits of the cost of one input.
     """
 
     def within_budget(data: bytes) -> None:
@@ -105,7 +105,7 @@ def run(
 
     seeds = list(seeds)
     for data in seeds:
-        one_input(data)  # unmeasured: imports, and memory that is kept
+        one_input(data)  # not measured: imports, and memory that is kept
     numbers = [int(argument) for argument in sys.argv[1:] if argument.isdecimal()]
     if numbers or not atheris:
         count, seed, *_ = [*numbers, 20000, 1] if len(numbers) != 1 else [numbers[0], 1]
@@ -114,7 +114,7 @@ def run(
             within_budget(data)
         for _ in range(count):
             within_budget(invent(source))
-        print(f"{count} invented inputs, seed {seed}: each was taken or refused")
+        print(f"{count} invented inputs, seed {seed}: each was accepted or rejected")
         return
 
     def either(data: bytes, most: int, seed: int) -> bytes:
@@ -124,12 +124,12 @@ def run(
 
     arguments = sys.argv
     if all(argument.startswith("-") for argument in arguments[1:]):
-        # In build, and used again: libFuzzer ends the process without cleaning up.
+        # In build, and reused: libFuzzer ends the process without cleaning up.
         corpus = Path(__file__).parent.parent / "build" / "fuzz" / Path(sys.argv[0]).stem
         corpus.mkdir(parents=True, exist_ok=True)
         for number, data in enumerate(seeds):
             (corpus / f"seed-{number}").write_bytes(data)
-        # What libFuzzer finds goes to the first corpus; it is for this run only.
+        # libFuzzer writes new inputs to the first corpus, which is for this run only.
         found = tempfile.mkdtemp(dir=corpus.parent)
         arguments = [*arguments, *options, found, str(corpus)]
     atheris.Setup(arguments, within_budget, **({"custom_mutator": either} if mutate else {}))

@@ -1,12 +1,11 @@
-"""Runs every fuzzer for a number of inputs, and says how long each took.
+"""Runs every fuzzer for a number of inputs, and prints the time of each.
 
     python fuzz/run.py --count 1000000 [NAME...]
 
-NAME chooses among them: ``surface``, ``display1``, ``control``, ``needle``, ``texts``, ``disks``,
+NAME selects some: ``surface``, ``display1``, ``control``, ``needle``, ``texts``, ``disks``,
 ``wire``, ``greeting`` (the files fuzz_*.py, guided by atheris where it is installed) and ``c``,
 which is tests/c/hostile.c compiled with the address and undefined behaviour sanitizers: random
-headers, and as many looks at a header that another thread changes all the time, after its check
-too.
+headers, and as many readings of a header that another thread changes, also after its check.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", 
 
 
 def compile_driver(where: Path) -> Path:
-    """The C driver under the sanitizers."""
+    """Compile the C driver with the sanitizers; return its path."""
     compiler = shutil.which("clang") or shutil.which("gcc") or "cc"
     sources = ["tests/c/hostile.c", "csrc/damage.c", "csrc/convert.c"]
     flags = ["-std=gnu11", *SANITIZE, "-Iinclude", "-Icsrc", "-pthread"]
@@ -36,19 +35,19 @@ def compile_driver(where: Path) -> Path:
 
 
 def command_for(name: str, count: int, where: Path) -> list[str]:
-    """What to run; atheris takes its count as an option of libFuzzer."""
+    """Return the command of a fuzzer; atheris takes the count as an option of libFuzzer."""
     if name == "c":
         return [str(compile_driver(where)), str(count)]
     script = str(ROOT / f"fuzz/fuzz_{name}.py")
     guided = importlib.util.find_spec("atheris") is not None
-    # atheris itself grows by 3.5 kB an input where inputs are invented; the targets do not.
+    # atheris itself grows by 3.5 kB for each random input; the targets do not.
     limits = ["-timeout=10", f"-rss_limit_mb={2048 + count * 4 // 1000}"]
     options = [f"-runs={count}", *limits, f"-artifact_prefix={ROOT}/build/"]
     return [sys.executable, script, *(options if guided else [str(count)])]
 
 
 def main() -> int:
-    """Run them one after another; the number of those that failed."""
+    """Run the fuzzers one after another; return the number of failed ones."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=100_000, help="inputs for each")
     parser.add_argument(

@@ -1,7 +1,7 @@
-"""A pytest plug-in: machines as fixtures; what their screens showed is kept when a test fails.
+"""A pytest plug-in: machines as fixtures, and reports of their screens when a test fails.
 
-It stands outside of the package so that a suite that has no use for it does not import kju, and
-with it NumPy: it imports nothing but pytest until a test asks for a machine.
+It is outside the package: pytest imports it for every suite, and a suite without machines must not
+import kju and NumPy. It imports only pytest until a test uses a machine.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _SCOPES: dict[str, type[pytest.Collector]] = {
     "session": pytest.Session,
 }
 _MARKER = (
-    "machine(image, scope, **options): what the fixture `machine` launches: the options are "
-    "those of kju.launch; scope is function, class, module or session"
+    "machine(image, scope, **options): the machine of the fixture `machine`: options of "
+    "kju.launch; scope is function, class, module or session"
 )
 
 
 class _Shown:
-    """The machines of one test, with what is recorded of them."""
+    """The machines of one test, with their recordings."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -46,29 +46,29 @@ _POOL = pytest.StashKey[dict[str, "Machine"]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of the command line, and those of them that a configuration may hold."""
+    """Add the options of the command line and of the configuration file."""
     group = parser.getgroup("kju", "machines (kju)")
-    group.addoption("--kju-image", metavar="PATH", help="the image that `machine` launches")
+    group.addoption("--kju-image", metavar="PATH", help="image for the fixture `machine`")
     group.addoption("--kju-name", metavar="NAME", help="attach to this running machine instead")
     group.addoption(
         "--kju-artifacts",
         metavar="DIR",
-        help="where to keep what a failed test's machines showed (by default in pytest's own "
-        "folder for temporary files)",
+        help="folder for the screenshots and reports of failed tests (default: in pytest's folder "
+        "for temporary files)",
     )
     group.addoption(
         "--kju-report",
         choices=("always", "failed", "never"),
         default="failed",
-        help="when to write an HTML report of what a test's machines showed (default: failed)",
+        help="tests with an HTML report of their machines' screens (default: failed)",
     )
-    parser.addini("kju_image", "the image that `machine` launches")
+    parser.addini("kju_image", "image for the fixture `machine`")
     parser.addini("kju_memory", "its memory, such as 2G")
     parser.addini("kju_args", "QEMU's own arguments for it", type="args")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line("markers", _MARKER)
 
 
@@ -79,7 +79,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def launch_machine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Machine]]:
-    """Launches machines: called as `kju.launch` is. They end with the test."""
+    """Return a function that launches machines as `kju.launch` does. They end with the test."""
     import kju
 
     with contextlib.ExitStack() as stack:
@@ -96,7 +96,7 @@ def launch_machine(
 def machine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:
-    """A running machine: what the marker `machine` says, or the options, or the configuration."""
+    """Return a running machine, by the marker `machine`, the options, or the configuration."""
     import kju
 
     with contextlib.ExitStack() as stack:
@@ -113,7 +113,7 @@ def machine(
 
 
 def _wanted(item: pytest.Item) -> tuple[dict[str, Any], str]:
-    """What a test's machine is to be launched with, and for how long it is shared."""
+    """Return the launch options of a test's machine, and the scope in which it is shared."""
     config = item.config
     given = {
         "image": config.getoption("--kju-image") or config.getini("kju_image"),
@@ -123,39 +123,39 @@ def _wanted(item: pytest.Item) -> tuple[dict[str, Any], str]:
     options = {name: value for name, value in given.items() if value}
     known = _launch_options()
     scope = "function"
-    # From the module's to the test's own: the nearest says it last.
+    # From the module's markers to the test's own, which override the others.
     for marker in reversed(list(item.iter_markers("machine"))):
         words = dict(marker.kwargs)
         if len(marker.args) == 1:
             words["image"] = marker.args[0]
         scope = words.pop("scope", scope)
         if unknown := sorted(words.keys() - known):
-            raise pytest.UsageError(f"{item.nodeid}: the marker machine knows no {unknown[0]!r}")
+            raise pytest.UsageError(f"{item.nodeid}: unknown option {unknown[0]!r}: {_MARKER}")
         options |= words
     if scope != "function" and scope not in _SCOPES:
-        raise pytest.UsageError(f"{item.nodeid}: a machine's scope is no {scope!r}: {_MARKER}")
+        raise pytest.UsageError(f"{item.nodeid}: unknown scope {scope!r}: {_MARKER}")
     if not options:
         raise pytest.UsageError(
-            f"{item.nodeid}: no machine is named: mark the test with "
+            f"{item.nodeid}: this test has no machine: mark it with "
             "@pytest.mark.machine(image=...), or give --kju-image or --kju-name"
         )
     return options, scope
 
 
 def _launch_options() -> frozenset[str]:
-    """The options that the marker takes: a test's machine ends with it, so none is detached."""
+    """Return the options of the marker: not `detach`, as a test's machine ends with the test."""
     from kju.protocol.launch_options import LaunchOptions
 
     return frozenset(LaunchOptions.__annotations__) - {"detach"} | {"image"}
 
 
 def _shared(item: pytest.Item, scope: str, options: dict[str, Any]) -> Machine:
-    """The machine of a class, module or session; launched when the first test wants it."""
+    """Return the machine of a class, module or session; its first test launches it."""
     import kju
 
     node = item.getparent(_SCOPES[scope])
     if node is None:
-        raise pytest.UsageError(f"{item.nodeid}: there is no {scope} to share a machine with")
+        raise pytest.UsageError(f"{item.nodeid}: scope {scope!r}: this test has no {scope}")
     pool = node.stash.setdefault(_POOL, {})
     wanted = repr(sorted(options.items()))
     found = pool.get(wanted)
@@ -187,7 +187,7 @@ def _show(
 def _folder(item: pytest.Item, temporary: pytest.TempPathFactory) -> Path:
     given = item.config.getoption("--kju-artifacts")
     base = Path(given).absolute() if given else temporary.getbasetemp() / "kju-report"
-    # Long names are cut in front: the end tells the tests of a module apart.
+    # Long names are cut at the front: the tests of a module differ in the end.
     return base / re.sub(r"[^\w.=-]+", "-", item.nodeid).strip("-.")[-150:]
 
 
@@ -196,7 +196,7 @@ def _folder(item: pytest.Item, temporary: pytest.TempPathFactory) -> Path:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Keep what a test's machines show, while they are still there."""
+    """Save the screens of a test's machines before they end."""
     report: pytest.TestReport = yield  # type: ignore[assignment]
     shown = item.stash.get(_SHOWN, None)
     if shown is None or not shown.machines:
@@ -205,11 +205,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.failed or (mode == "always" and report.when == "call"):
         try:
             kept = _keep(shown, item, call, report, mode)
-        except Exception as error:  # a test's own failure matters more than its pictures
-            kept = [f"not everything could be kept: {type(error).__name__}: {error}"]
+        except Exception as error:  # the failure of the test matters more
+            kept = [f"the report is incomplete: {type(error).__name__}: {error}"]
         from kju.escaping import one_line
 
-        # Errors have words of QEMU and of peers, and this goes to a terminal.
+        # Errors have texts of QEMU and of peers, and this is printed on a terminal.
         report.sections.append(("kju", "\n".join(map(one_line, kept))))
     return report  # type: ignore[return-value]
 
@@ -245,7 +245,7 @@ def _keep(
 def _keep_machine(
     machine: Machine, record: Record | None, folder: Path, prefix: str, kept: list[str]
 ) -> None:
-    """A screenshot and the log of input, as far as they can still be had."""
+    """Save a screenshot and the log of input, as far as possible."""
     from kju.files import write_output
 
     screenshot, log = folder / f"{prefix}screen.png", folder / f"{prefix}input.jsonl"
@@ -281,13 +281,13 @@ def _failure(
     if error is not None:
         path = folder / "wait.png"
         error.save(path)
-        kept.append(f"what was waited for, and what was there: {path}")
+        kept.append(f"last frame of the wait, and its best match: {path}")
         picture = path.read_bytes()
     return Failure(report.longreprtext, picture)
 
 
 def _screen_timeout(error: BaseException | None) -> Any:  # noqa: ANN401  as above
-    """The timeout of a wait that an error is, or came from."""
+    """Return the screen timeout that an error is, or that caused it."""
     timeout = sys.modules.get("kju.vision.timeout")
     seen: set[int] = set()
     while error is not None and timeout is not None and id(error) not in seen:

@@ -54,7 +54,7 @@ def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give a test a folder of its own for running machines; fail it if a machine is left there."""
-    from kju.client.defined import running_names
+    from kju.client.targets import running_names
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     yield tmp_path / "kju"

@@ -1,7 +1,7 @@
-"""The ways to see a guest that are measured against each other, in one form.
+"""The compared viewers of a guest, with one interface.
 
-A viewer is opened in a process of its own (see viewer.py), with the machine's place. It may be
-asked to wait for something new, for the pixels it holds, and for a whole picture.
+A viewer is opened in its own process (see viewer.py), with the machine's place. It can wait for a
+change, and return its newest pixels or a whole picture.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ Place = dict[str, str]
 
 
 class Viewer(Protocol):
-    """What each way is asked for."""
+    """The interface of each viewer."""
 
     def wait(self) -> None:
-        """Sleep until something may be new; a way that is not told of changes asks again."""
+        """Sleep until something may be new; a viewer without notifications polls."""
 
     def look(self) -> np.ndarray:
-        """The newest pixels it holds, B G R in the first three bytes of each, not copied."""
+        """Return its newest pixels, B G R in the first three bytes of each, without a copy."""
 
     def grab(self) -> np.ndarray:
-        """A whole picture of now as an array, the way its users get one."""
+        """Return a current whole picture as an array, as its users get one."""
 
 
 class Typist(Protocol):
@@ -35,16 +35,16 @@ class Typist(Protocol):
 
 
 class Way(NamedTuple):
-    """One way to see a guest.
+    """One viewer of a guest.
 
     Attributes:
-        title: As the tables name it.
-        module: In this package.
-        option: Told to the module.
-        machine: Which of rig.py's it looks at: ``kju``, ``vnc`` or ``dbus``.
-        needs: What has to be installed for it, of `kju[bench]`.
-        keys: Who presses the keys: ``own``, the viewer as its users do; ``kju``, kju's keyboard;
-            ``qmp``, an input-send-event, for ways that have no keys of their own.
+        title: Its name in the tables.
+        module: Its module in this package.
+        option: An argument of the module.
+        machine: Its machine in rig.py: ``kju``, ``vnc`` or ``dbus``.
+        needs: A package of `kju[bench]` that it needs.
+        keys: The source of keys: ``own``, the viewer as its users do; ``kju``, kju's keyboard;
+            ``qmp``, an input-send-event, for viewers without keys.
     """
 
     title: str
@@ -55,7 +55,7 @@ class Way(NamedTuple):
     keys: str = "own"
 
 
-#: What is pressed: the letter a, as a keysym (RFC 6143) and as QEMU's key number.
+#: The pressed key: the letter a, as a keysym (RFC 6143) and as QEMU's key number.
 KEY_NAME, KEYSYM, KEY_NUMBER = "a", 0x61, 30
 
 WAYS = {
@@ -75,7 +75,7 @@ WAYS = {
 
 
 def open_viewer(way: str, place: Place) -> Viewer:
-    """Open one; it holds a picture when this returns."""
+    """Open a viewer; it has a picture when this returns."""
     found = WAYS[way]
     module = import_module(f".{found.module}", __package__)
     viewer: Viewer = module.open_viewer(place, found.option)

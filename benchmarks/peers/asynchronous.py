@@ -11,7 +11,7 @@ from . import KEYSYM, Place
 
 
 class Asynchronous:
-    """It knows no change of the size, so QEMU has to know the size before it connects."""
+    """Ignores changes of the size, so QEMU must have the final size before it connects."""
 
     def __init__(self, place: Place, option: str) -> None:
         self._loop = asyncio.new_event_loop()
@@ -35,7 +35,7 @@ class Asynchronous:
         self._asked = True
 
     def key(self, down: bool) -> None:
-        # What its Keyboard writes when a key is pressed, or released.
+        # The message that its Keyboard writes for a press or a release.
         data = b"\x04" + down.to_bytes(1, "big") + b"\0\0" + KEYSYM.to_bytes(4, "big")
         self._loop.call_soon_threadsafe(self._client.writer.write, data)
 

@@ -30,7 +30,7 @@ class Zrle:
 
 
 def _zrle_tile(data: bytes, at: int, tile: np.ndarray) -> int:
-    """Decode one tile from *at*; returns where the next begins."""
+    """Decode one tile from *at*; return the offset of the next."""
     height, width = _size(tile)
     kind, at = data[at], at + 1
     colours = kind & 0x7F
@@ -138,7 +138,7 @@ class Tight:
 
 
 def _packed_bytes(read: Read, size: int, stream: object) -> np.ndarray:
-    """Bytes of a known size: as they are if they are few, else from the stream."""
+    """Return bytes of a known size: plain if they are few, otherwise from the stream."""
     if size < 12:
         return np.frombuffer(read(size), np.uint8)
     length = 0

@@ -9,11 +9,11 @@ from . import KEY_NAME, Place
 
 
 class Dotool:
-    """Its refresh returns when the server has sent something; its screen is Pillow's."""
+    """Its refresh returns when the server has sent something; its screen is an image of Pillow."""
 
     def __init__(self, place: Place, option: str) -> None:
         self._client = api.connect(f"{place['folder']}/vnc", timeout=120)
-        # One that waits for a picture sends nothing meanwhile: keys have a connection of their own.
+        # A client that waits for a picture sends nothing, so keys have their own connection.
         self._keys = api.connect(f"{place['folder']}/vnc", timeout=120)
         self._keys.keyUp(KEY_NAME)
         self._client.refreshScreen()
@@ -25,7 +25,7 @@ class Dotool:
         (self._keys.keyDown if down else self._keys.keyUp)(KEY_NAME)
 
     def look(self) -> np.ndarray:
-        # The squares alone: converting the whole picture for them would be unfair.
+        # Only the squares: a conversion of the whole picture would be unfair.
         return np.asarray(self._client.screen.crop((0, 0, 192, 256)))[..., ::-1]
 
     def grab(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A plain listener on QEMU's D-Bus display: what is sent is pasted, and nothing else is done."""
+"""A plain listener on QEMU's D-Bus display: it only stores the received pixels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Listener:
     def __init__(self, place: Place, option: str) -> None:
         ours, theirs = socket_pair()
         self._channel = Channel(ours)
-        # QEMU wants this end served before its call returns.
+        # QEMU's call returns only when this end answers.
         serving = threading.Thread(target=self._channel.authenticate)
         serving.start()
         self._bus = asyncio.new_event_loop()
@@ -42,7 +42,7 @@ class Listener:
         with handed:
             monitor.command("getfd", handed.fileno(), fdname="bench")
         monitor.command("add_client", protocol="@dbus-display", fdname="bench", tls=False)
-        self._display = await DisplayBus.connect(ours)  # QEMU forgets listeners with it
+        self._display = await DisplayBus.connect(ours)  # QEMU removes the listener with it
         await self._display.register_listener(0, theirs)
 
     def wait(self) -> None:
@@ -77,7 +77,7 @@ class Listener:
         return self._pixels
 
     def grab(self) -> np.ndarray:
-        """Its own copy is all there is to take: nothing asks QEMU for a newer one."""
+        """Return its own copy: the interface has no request for a newer one."""
         return self._pixels.copy()
 
 

@@ -1,4 +1,4 @@
-"""kju's own way: wake on the futex, look at the published pixels; nothing but the public API."""
+"""kju: wake on the futex, read the published pixels, with the public API only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import Place
 
 
 class Own:
-    """As a program of a user's does it."""
+    """Uses kju as a user's program does."""
 
     def __init__(self, place: Place, option: str) -> None:
         self._machine = kju.attach(place["name"])

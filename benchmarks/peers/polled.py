@@ -1,7 +1,7 @@
-"""The guest's video memory, mapped and polled: the least that any way to see a guest can do.
+"""The guest's video memory, mapped and polled: the minimum for any viewer of a guest.
 
-It is not a way for everybody: it knows where the picture lies because the guest that is measured
-never moves it, and it takes a part of a core for as long as it looks.
+It is not a general viewer: the address of the picture is known because the measured guest never
+moves it, and polling takes a part of a core.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import numpy as np
 from . import Place
 from .screendump import read_ppm
 
-#: Seconds between two looks. Without a pause the viewer takes a core from QEMU, which is slower.
+#: Seconds between two readings. Without a pause the viewer takes a core from QEMU, which is slower.
 PAUSE = 0.0001
 
 
 class Polled:
-    """Maps the memfd that QEMU keeps the video memory in (-machine aux-ram-share=on)."""
+    """Maps the memfd of QEMU's video memory (-machine aux-ram-share=on)."""
 
     def __init__(self, place: Place, option: str) -> None:
-        # The picture's size, of a screenshot that was taken before.
+        # The picture's size, from an earlier screenshot.
         height, width, _ = read_ppm(Path(place["folder"]) / "size").shape
         folder = Path("/proc", place["pid"], "fd")
         (path,) = (p for p in folder.iterdir() if "vga.vram" in str(p.readlink()))

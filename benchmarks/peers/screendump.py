@@ -1,4 +1,4 @@
-"""QMP screendump, over and over: QEMU writes a file in memory, the viewer reads it."""
+"""QMP screendump, repeatedly: QEMU writes a file in memory, the viewer reads it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from . import Place
 
 
 class Screendump:
-    """Nothing tells it of changes: it waits by taking the next picture."""
+    """Has no notifications: it waits by taking the next picture."""
 
     def __init__(self, place: Place, option: str) -> None:
         folder = Path(place["folder"])
@@ -33,7 +33,7 @@ class Screendump:
 
 
 def read_ppm(path: Path) -> np.ndarray:
-    """A binary PPM as QEMU writes it, ``P6\\nWIDTH HEIGHT\\n255\\n``, R G B."""
+    """Return the pixels of QEMU's binary PPM, ``P6\\nWIDTH HEIGHT\\n255\\n``, R G B."""
     data = path.read_bytes()
     _, size, _, _ = data.split(b"\n", 3)
     width, height = map(int, size.split())

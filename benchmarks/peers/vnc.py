@@ -1,7 +1,6 @@
-"""A VNC client of our own: as little as a client can do, to be the fairest of peers.
+"""Our own VNC client: it does the minimum of work, to be a fair peer.
 
-One request is always waiting at the server, as RFC 6143 wants it from a client that wishes to
-hear of changes at once.
+The server always has one request, as RFC 6143 demands of a client that needs changes at once.
 
 Source:
     RFC 6143 (RFB 3.8); rfbproto.rst of the RFB community for Tight.
@@ -24,7 +23,7 @@ from .decode import Tight, Zrle
 
 ENCODINGS = {"raw": 0, "tight": 7, "zrle": 16}
 DESKTOP_SIZE = -223
-#: As TigerVNC's viewer asks for a level of compression; without one QEMU takes 9.
+#: Base of the compression levels, as in TigerVNC's viewer; without a level QEMU uses 9.
 LEVEL = -256
 #: 32 bits, depth 24, little-endian, true colour; B G R X in memory, as QEMU keeps it.
 PIXELS = struct.pack(">BBBBHHHBBBxxx", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
@@ -35,7 +34,7 @@ class Vnc:
 
     Attributes:
         received: Bytes so far.
-        last: The last rectangle that came: x, y, width, height.
+        last: The last received rectangle: x, y, width, height.
     """
 
     def __init__(self, place: Place, option: str) -> None:
@@ -65,7 +64,7 @@ class Vnc:
         self._ask(incremental=True)
 
     def ask(self) -> None:
-        """Ask for what has changed, and take one message."""
+        """Request changes, and read one message."""
         self._ask(incremental=True)
         self._update()
 
@@ -73,7 +72,7 @@ class Vnc:
         return self._pixels
 
     def grab(self) -> np.ndarray:
-        """Ask for everything; the server may answer in parts, or with a new size first."""
+        """Request everything; the server may answer in parts, or with a new size first."""
         self._ask(incremental=False)
         left = self.size[0] * self.size[1]
         while left > 0:
@@ -96,7 +95,7 @@ class Vnc:
         self._send(b"\x01")
         if self._read(4) != bytes(4):
             raise ConnectionError("the VNC server refused")
-        self._send(b"\x01")  # others may look as well
+        self._send(b"\x01")  # shared: other clients stay connected
         width, height = struct.unpack(">HH", self._read(4))
         self._read(16)
         self._read(struct.unpack(">I", self._read(4))[0])
@@ -107,9 +106,9 @@ class Vnc:
         self._send(struct.pack(">BBHHHH", 3, incremental, 0, 0, *self.size))
 
     def _update(self) -> int:
-        """Take one message; returns the pixels updated, -1 for a new size."""
+        """Read one message; return the number of updated pixels, -1 for a new size."""
         kind = self._read(1)[0]
-        if kind == 3:  # text was cut
+        if kind == 3:  # clipboard text
             self._read(3)
             self._read(struct.unpack(">I", self._read(4))[0])
             return 0

@@ -193,7 +193,7 @@ KJU_AT(reason, 320);
 _Static_assert(sizeof(struct kju_header) <= KJU_HEADER_SIZE, "the header outgrew its page");
 #undef KJU_AT
 
-/* ---- Layout: how large a surface is, and where its parts lie -------------------- */
+/* ---- Layout: the size of a surface and the places of its parts ------------------ */
 
 struct kju_layout { /* a checked, private copy of the constant part */
     uint64_t incarnation, size, tiles_offset, tiles_capacity, cursor_offset;
@@ -207,8 +207,9 @@ struct kju_mode {
     uint32_t width, height, stride, fourcc;
 };
 
-/* Where the source's own pixels of the mode lie in memory that the surface does not hold. They
- * may be ahead of what is published: whoever wants the newest looks there, or asks for it. */
+/* The live window: the place of the mode's pixels in the source's own memory, outside the surface.
+ * They may be newer than the published pixels. A consumer that needs the newest pixels reads them
+ * there, or asks the host to publish them. */
 struct kju_live {
     uint64_t offset;
     uint32_t stride, number;
@@ -299,7 +300,7 @@ static inline uint32_t kju_tiles_across(uint32_t pixels, uint32_t tile_side) {
     return (pixels + tile_side - 1) / tile_side;
 }
 
-/* Whether a mode fits the surface; every later use of its numbers relies on this. */
+/* Check that a mode fits the surface; every later use of its numbers relies on this. */
 static inline int kju_check_mode(const struct kju_layout *l, const struct kju_mode *m) {
     uint32_t bytes = kju_bytes_per_pixel(m->fourcc);
     if (!bytes || !m->width || !m->height || m->width > KJU_MAX_SIDE ||
@@ -312,8 +313,8 @@ static inline int kju_check_mode(const struct kju_layout *l, const struct kju_mo
     return KJU_OK;
 }
 
-/* Whether the live window of a checked mode is there, and lies in memory of `length` bytes; every
- * later use of its numbers relies on this. */
+/* Check that a checked mode has a live window, inside memory of `length` bytes; every later use of
+ * its numbers relies on this. */
 static inline int kju_check_live(const struct kju_mode *m, const struct kju_live *live,
                                  uint64_t length) {
     uint64_t row = (uint64_t)m->width * kju_bytes_per_pixel(m->fourcc);
@@ -341,8 +342,8 @@ static inline uint8_t *kju_pixels(const void *memory, const struct kju_layout *l
     return (uint8_t *)((uintptr_t)memory + l->pixels_offset);
 }
 
-/* The one place where raced bytes are copied: pixels, cursor shapes, the reason.
- * ThreadSanitizer must not look inside, and intercepts memcpy wherever it is called. */
+/* The only function that copies raced bytes: pixels, cursor shapes, the reason. ThreadSanitizer
+ * must not check it, and intercepts memcpy everywhere. */
 #if defined(__SANITIZE_THREAD__)
 #define KJU_TSAN 1
 #elif defined(__has_feature)
@@ -402,14 +403,14 @@ static inline long kju_futex(_Atomic uint32_t *word, int operation, uint32_t val
     return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
 }
 
-/* Everyone who sleeps looks again; for changes that are not pixels too. */
+/* Wake all consumers; also for changes other than pixels. */
 static inline void kju_wake(void *memory) {
     struct kju_header *h = memory;
     atomic_fetch_add_explicit(&h->pulse, 1, memory_order_release);
     kju_futex(&h->pulse, FUTEX_WAKE, INT_MAX, NULL);
 }
 
-/* Before pixels are written: consumers that want one exact version now wait. The fence
+/* Call before writing pixels: consumers that need one exact version wait from now on. The fence
  * orders the odd value before the pixels; it pairs with the one in kju_same_sequence. */
 static inline void kju_begin(void *memory) {
     kju_lock(&kju_header_of(memory)->sequence);
@@ -435,7 +436,7 @@ static inline void kju_mark(void *memory, const struct kju_layout *l, const stru
                                   memory_order_release);
 }
 
-/* After pixels and marks: raise the version, let the exact readers in, wake the rest. */
+/* Call after writing pixels and tiles: increase the version, admit the exact readers, wake all. */
 static inline void kju_end(void *memory, uint64_t version) {
     struct kju_header *h = memory;
     atomic_store_explicit(&h->version, version, memory_order_release);
@@ -443,8 +444,8 @@ static inline void kju_end(void *memory, uint64_t version) {
     kju_wake(memory);
 }
 
-/* Publish rectangles whose pixels have been drawn between kju_begin and now. KJU_E_RECT
- * publishes nothing; exact readers go on waiting, since pixels may have been drawn. */
+/* Publish rectangles whose pixels were drawn since kju_begin. KJU_E_RECT publishes nothing; exact
+ * readers continue to wait, since pixels may have been drawn. */
 static inline int kju_publish(void *memory, const struct kju_layout *l, const struct kju_mode *m,
                               const struct kju_rect *rects, size_t count) {
     uint64_t version = kju_next_version(memory);
@@ -506,8 +507,8 @@ static inline void kju_set_mode(void *memory, const struct kju_layout *l, struct
     kju_mark(memory, l, mode, &whole, version);
 }
 
-/* Say where the live window of the mode lies; number 0 takes it back. Nobody is woken: the
- * pixels are what they were. */
+/* Set the place of the mode's live window; number 0 removes it. No consumer wakes, since the pixels
+ * have not changed. */
 static inline void kju_set_live(void *memory, const struct kju_live *live) {
     struct kju_header *h = memory;
     kju_lock(&h->mode_sequence);
@@ -517,7 +518,7 @@ static inline void kju_set_live(void *memory, const struct kju_live *live) {
     kju_unlock(&h->mode_sequence);
 }
 
-/* Set the state and a reason (UTF-8, cut to fit) and wake everyone. */
+/* Set the state and a reason (UTF-8, cut to fit) and wake all consumers. */
 static inline void kju_set_state(void *memory, enum kju_state state, const char *reason) {
     struct kju_header *h = memory;
     size_t i = 0;
@@ -540,9 +541,9 @@ static inline uint32_t kju_pulse(const void *memory) {
     return atomic_load_explicit(&kju_header_of(memory)->pulse, memory_order_acquire);
 }
 
-/* Read the mode and its live window; KJU_BUSY when their writer did not finish, KJU_E_MODE when
- * the mode cannot be. The window is not checked: who has its memory knows how large that is, and
- * gives it to kju_check_live. */
+/* Read the mode and its live window. KJU_BUSY: their writer did not finish. KJU_E_MODE: the mode is
+ * invalid. The window is not checked: a consumer that has its memory calls kju_check_live with the
+ * size of that memory. */
 static inline int kju_read_live(const void *memory, const struct kju_layout *l,
                                 struct kju_mode *mode, struct kju_live *live) {
     const struct kju_header *h = memory;
@@ -569,13 +570,13 @@ static inline int kju_read_mode(const void *memory, const struct kju_layout *l,
     return kju_read_live(memory, l, mode, &live);
 }
 
-/* The even sequence before an exact copy, or an odd one: somebody is writing. */
+/* Read the sequence before an exact copy; it is odd while a producer writes. */
 static inline uint32_t kju_sequence(const void *memory) {
     return atomic_load_explicit(&kju_header_of(memory)->sequence, memory_order_acquire);
 }
 
-/* After an exact copy: whether nothing was written meanwhile. The fence keeps the copy
- * before the second reading; it pairs with the one in kju_begin. */
+/* Return whether nothing was written during an exact copy. The fence keeps the copy before the
+ * second reading; it pairs with the one in kju_begin. */
 static inline int kju_same_sequence(const void *memory, uint32_t before) {
     atomic_thread_fence(memory_order_acquire);
     return !(before & 1) && before == atomic_load_explicit(&kju_header_of(memory)->sequence,
@@ -588,8 +589,9 @@ static inline int kju_tile_newer(const void *memory, const struct kju_layout *l,
     return atomic_load_explicit(&kju_tiles(memory, l)[index], memory_order_acquire) > since;
 }
 
-/* Sleep until the pulse is no longer `pulse`, at most `timeout_ms` (capped; below zero is the
- * cap). Look again whatever this returns: 0 woken, ETIMEDOUT, EAGAIN (it had moved already), EINTR, EFAULT. */
+/* Sleep until the pulse is no longer `pulse`, at most `timeout_ms` (capped; below zero: the
+ * cap). Check again after any result: 0 (woken), ETIMEDOUT, EAGAIN (the pulse had changed), EINTR,
+ * EFAULT. */
 static inline int kju_wait(const void *memory, uint32_t pulse, int timeout_ms) {
     if (timeout_ms < 0 || timeout_ms > KJU_WAIT_CAP_MS)
         timeout_ms = KJU_WAIT_CAP_MS;

@@ -1,7 +1,7 @@
 r"""kju: the fastest way to see and drive a QEMU guest.
 
-A guest's screen is one piece of shared memory: the emulator's side fills it, and any number
-of other processes look at it, without a copy and without VNC::
+A guest's screen is one piece of shared memory. The emulator's side fills it, and any number of
+other processes read it, without a copy and without VNC::
 
     import kju
 
@@ -10,7 +10,7 @@ of other processes look at it, without a copy and without VNC::
         machine.keyboard.type("root\n")
         frame = machine.screen.frame()  # (height, width, 3) uint8, RGB
 
-`kju.aio` has the same names for asyncio, and is imported when it is first used.
+`kju.aio` has the same names for asyncio. It is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import aio, errors, memory, report, vision
-    from .client.defined import MachineEntry, clone, define, definition, machines, remove, start
     from .client.frame import Frame
-    from .client.keyboard import Keyboard
-    from .client.life import Event, Snapshot
-    from .client.machine import Machine, attach, launch, mirror
-    from .client.pointer import Pointer
-    from .client.screen import Screen, Screens
-    from .client.snapshots import Events, Snapshots
-    from .client.surface import Surface
-    from .client.timeouts import DEFAULT_TIMEOUT, Timeout
+    from .client.input_devices import Keyboard, Pointer
+    from .client.launching import attach, clone, define, launch, mirror, remove, start
+    from .client.link import DEFAULT_TIMEOUT, Timeout
+    from .client.machine import Machine, Snapshots
+    from .client.requests import Event, Snapshot
+    from .client.surface import Screen, Surface
+    from .client.targets import MachineEntry, definition, machines
+    from .client.waiting import Events, Screens
     from .errors import KjuError
     from .keys.codes import Lamps
     from .memory.produce import SurfaceProducer
     from .protocol.input_log import Input
+    from .protocol.launch_options import DefineOptions, LaunchOptions
     from .protocol.values import Role
-    from .store.definition import Definition
+    from .store.machine_toml import Definition
     from .surface.formats import PixelFormat
     from .surface.geometry import Area, Rect
     from .surface.model import Change, Cursor, Mark, Mode, State
@@ -48,6 +48,7 @@ __all__ = [
     "Area",
     "Change",
     "Cursor",
+    "DefineOptions",
     "Definition",
     "Event",
     "Events",
@@ -56,6 +57,7 @@ __all__ = [
     "Keyboard",
     "KjuError",
     "Lamps",
+    "LaunchOptions",
     "Machine",
     "MachineEntry",
     "Mark",
@@ -98,45 +100,47 @@ _HOME = {
     "Area": "surface.geometry",
     "Change": "surface.model",
     "Cursor": "surface.model",
-    "DEFAULT_TIMEOUT": "client.timeouts",
-    "Definition": "store.definition",
-    "Event": "client.life",
-    "Events": "client.snapshots",
+    "DEFAULT_TIMEOUT": "client.link",
+    "DefineOptions": "protocol.launch_options",
+    "Definition": "store.machine_toml",
+    "Event": "client.requests",
+    "Events": "client.waiting",
     "Frame": "client.frame",
     "Input": "protocol.input_log",
-    "Keyboard": "client.keyboard",
+    "Keyboard": "client.input_devices",
     "KjuError": "errors",
     "Lamps": "keys.codes",
+    "LaunchOptions": "protocol.launch_options",
     "Machine": "client.machine",
-    "MachineEntry": "client.defined",
+    "MachineEntry": "client.targets",
     "Mark": "surface.model",
     "Match": "vision",
     "Mode": "surface.model",
     "Needle": "vision",
     "PixelFormat": "surface.formats",
-    "Pointer": "client.pointer",
+    "Pointer": "client.input_devices",
     "Rect": "surface.geometry",
     "Role": "protocol.values",
-    "Screen": "client.screen",
+    "Screen": "client.surface",
     "ScreenTimeoutError": "vision",
-    "Screens": "client.screen",
-    "Snapshot": "client.life",
-    "Snapshots": "client.snapshots",
+    "Screens": "client.waiting",
+    "Snapshot": "client.requests",
+    "Snapshots": "client.machine",
     "State": "surface.model",
     "Surface": "client.surface",
     "SurfaceProducer": "memory.produce",
     "Text": "vision",
     "TextMatch": "vision",
-    "Timeout": "client.timeouts",
-    "attach": "client.machine",
-    "clone": "client.defined",
-    "define": "client.defined",
-    "definition": "client.defined",
-    "launch": "client.machine",
-    "machines": "client.defined",
-    "mirror": "client.machine",
-    "remove": "client.defined",
-    "start": "client.defined",
+    "Timeout": "client.link",
+    "attach": "client.launching",
+    "clone": "client.launching",
+    "define": "client.launching",
+    "definition": "client.targets",
+    "launch": "client.launching",
+    "machines": "client.targets",
+    "mirror": "client.launching",
+    "remove": "client.launching",
+    "start": "client.launching",
 }
 
 
@@ -162,7 +166,7 @@ def _load(name: str) -> object:
     return value
 
 
-if not TYPE_CHECKING:  # a checker must not believe that every name exists
+if not TYPE_CHECKING:  # for a type checker every name would exist
     __getattr__ = _load
 
 
@@ -171,9 +175,9 @@ def __dir__() -> list[str]:
 
 
 def _is_own_program() -> bool:
-    """Whether this process is the kju command or a host: they import what they need.
+    """Check for the kju command and for a host: they import only the modules that they need.
 
-    ``-m`` stands there only while Python looks for the module it is to run inside kju.
+    The first argument is ``-m`` only while Python looks for a module inside kju to run.
     """
     first = sys.argv[0] if getattr(sys, "argv", None) else ""
     return first == "-m" or first.rpartition("/")[2] == "kju"

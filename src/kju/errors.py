@@ -61,12 +61,18 @@ class DefinitionError(UsageError):
     """A machine's definition is not valid; nothing was started or changed.
 
     Attributes:
-        file: The file's path.
-        line: The line, from 1.
-        key: The key; empty if the error is not about one.
+        file: The file's path; None if it is unknown.
+        line: The line, from 1; None if it is unknown.
+        key: The key; None if the error is not about one.
     """
 
-    def __init__(self, message: str, file: str = "", line: int = 0, key: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        file: str | None = None,
+        line: int | None = None,
+        key: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.file = file
         self.line = line
@@ -115,22 +121,22 @@ class FileError(KjuError, OSError):
     """A file or folder could not be read, written or removed.
 
     Attributes:
-        filename: Its path.
+        filename: Its path; None if it is unknown.
         errno: The number of the system's error; None without one.
     """
 
-    def __init__(self, message: str, path: str = "", number: int = 0) -> None:
+    def __init__(self, message: str, path: str | None = None, number: int = 0) -> None:
         super().__init__(message)
-        self.filename = path
+        self.filename: str | None = path
         self.errno: int | None = number or None
 
     def __str__(self) -> str:
         """The message, which names the file."""
         return str(self.args[0])
 
-    def __reduce__(self) -> tuple[type[FileError], tuple[str, str, int]]:
+    def __reduce__(self) -> tuple[type[FileError], tuple[str, str | None, int]]:
         """Pickle all of the attributes, to send the error to another process."""
-        return type(self), (str(self), str(self.filename), self.errno or 0)
+        return type(self), (str(self), self.filename, self.errno or 0)
 
 
 class ProducerGoneError(KjuError):
@@ -153,11 +159,11 @@ class NeedleError(KjuError):
     """The file is not a needle that kju reads.
 
     Attributes:
-        path: The file.
-        field: The invalid part.
+        path: The file, or the name of its bytes; None if it is unknown.
+        field: The invalid part; None if the error is about the whole file.
     """
 
-    def __init__(self, message: str, path: str = "", field: str = "") -> None:
+    def __init__(self, message: str, path: str | None = None, field: str | None = None) -> None:
         super().__init__(message)
         self.path = path
         self.field = field
@@ -195,10 +201,10 @@ class MachineError(KjuError):
     """An error of one machine.
 
     Attributes:
-        name: The machine's name.
+        name: The machine's name; None if it is unknown.
     """
 
-    def __init__(self, message: str, name: str = "") -> None:
+    def __init__(self, message: str, name: str | None = None) -> None:
         super().__init__(message)
         self.name = name
 

@@ -28,15 +28,15 @@ def one_line(text: str, longest: int = 0) -> str:
     text = text[:longest] if longest else text
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else spelled(c) for c in text)
+    return "".join(c if c.isprintable() else _spelled(c) for c in text)
 
 
 def lines(text: str) -> str:
     """Return a text of visible characters and plain spaces that keeps its line ends."""
     text = text.replace("\r\n", "\n")
-    return "".join(c if c.isprintable() or c == "\n" else spelled(c) for c in text)
+    return "".join(c if c.isprintable() or c == "\n" else _spelled(c) for c in text)
 
 
-def spelled(character: str) -> str:
+def _spelled(character: str) -> str:
     r"""Return the escape of a character, such as ``\x1b``, or four spaces for a tab."""
     return "    " if character == "\t" else character.encode("unicode_escape").decode()

@@ -1,4 +1,4 @@
-/* The header is all that is needed, and it compiles in strict ISO C11 without a warning. */
+/* The header needs no other file, and compiles in strict ISO C11 without a warning. */
 #include "kju/surface.h"
 
 int main(void) {

@@ -1,5 +1,5 @@
-/* damage.c and convert.c: what is published equals the source, the rectangles are exactly
- * the newer tiles, and no byte outside a source or surface is touched (the sanitizer sees). */
+/* damage.c and convert.c: the published pixels equal the source, the rectangles are exactly the
+ * newer tiles, and no byte outside a source or surface is accessed (the sanitizer checks). */
 #include "damage.h"
 #include "test.h"
 
@@ -31,7 +31,7 @@ static struct picture make_picture(uint32_t width, uint32_t height, const char *
     return p;
 }
 
-/* What the source's pixel becomes, computed from the format's definition. */
+/* The expected XR24 pixel, computed from the format's definition. */
 static void expected(const struct kju_source *s, uint32_t x, uint32_t y, uint8_t out[4]) {
     const uint8_t *p = s->bytes + s->offset + y * s->stride + (uint64_t)x * s->format->bytes;
     const char *name = s->format->name;
@@ -115,7 +115,7 @@ static void rounds(const char *name) {
     check_pixels(&w, &whole, &p.source);
     for (int i = 0; i < 20; i++) {
         uint64_t since = kju_version(w.memory), changed;
-        /* A frame in which some bytes differ: afterwards equal, and again is nothing. */
+        /* A frame with some different bytes: equal afterwards, and a second comparison finds nothing. */
         for (uint32_t n = below(5); n--;)
             p.bytes[below((uint32_t)p.source.size)] ^= (uint8_t)(1u << below(8));
         CHECK(kju_writer_compare(&w, &p.source, NULL, 0, &changed) == KJU_OK);
@@ -123,7 +123,7 @@ static void rounds(const char *name) {
         CHECK(kju_version(w.memory) == since + (changed != 0));
         check_rects(&w, since);
         CHECK(kju_writer_compare(&w, &p.source, NULL, 0, &changed) == KJU_OK && !changed);
-        /* A rectangle drawn anywhere. */
+        /* A rectangle drawn at a random place. */
         struct kju_rect r = {below(width), below(height), 0, 0};
         r.width = 1 + below(width - r.x);
         r.height = 1 + below(height - r.y);
@@ -133,7 +133,7 @@ static void rounds(const char *name) {
         check_pixels(&w, &r, &part.source);
         check_rects(&w, since);
         free(part.bytes);
-        /* Looking there only finds it; looking at nothing else would not. */
+        /* A comparison of only this rectangle finds it. */
         CHECK(kju_writer_compare(&w, &p.source, &r, 1, &changed) == KJU_OK);
         check_pixels(&w, &whole, &p.source);
     }
@@ -141,7 +141,7 @@ static void rounds(const char *name) {
     free(w.memory);
 }
 
-/* Whatever a source says of itself, nothing outside its bytes is read. */
+/* With any offset and stride, no byte outside the source is read. */
 static void hostile_sources(void) {
     struct kju_writer w = make_writer(40, 30);
     uint8_t bytes[64] = {0};
@@ -172,15 +172,15 @@ static void hostile_sources(void) {
     s = (struct kju_source){bytes, sizeof bytes, 0, 8, kju_find_in("xrgb8888")};
     CHECK(kju_writer_draw(&w, &outside, &s) == KJU_E_RECT);
     CHECK(kju_writer_compare(&w, &s, &outside, 1, &changed) == KJU_E_RECT);
-    s.format = kju_find_in("r8"); /* one byte into four does not go */
+    s.format = kju_find_in("r8"); /* one byte does not convert to four */
     CHECK(kju_writer_draw(&w, &one, &s) == KJU_E_RECT);
     CHECK(kju_version(w.memory) == version);
     CHECK(!kju_find_in("") && !kju_find_in("XRGB8888") && !kju_find_out("bgr"));
     free(w.memory);
 }
 
-/* Every length, so that the vector code's rests are met, from and to memory of exactly
- * that length and of every alignment. */
+/* Every length, to cover the remainders of the vector code, from and to memory of exactly that
+ * length and of every alignment. */
 static void conversions_out(void) {
     static const char *const outs[] = {"rgb", "rgba", "grey"};
     for (size_t f = 0; f < 3; f++)

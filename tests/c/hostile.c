@@ -1,32 +1,31 @@
-/* Any bytes as a surface: refused, or looked at without one access outside its memory; also
- * while another thread goes on changing the header that has been checked.
+/* Any bytes as a surface: rejected, or read without an access outside its memory; also while
+ * another thread changes the checked header.
  *
- *   hostile [COUNT]     COUNT surfaces of random bytes, and as many looks under the changes
+ *   hostile [COUNT]     COUNT surfaces of random bytes, and as many readings during changes
  */
 #include "damage.h"
 #include "test.h"
 
 static uint64_t accepted, looked, windows;
 
-/* Somebody reads it all, or so the compiler must believe: a copy that nobody reads it leaves out,
- * and with it what the sanitizer would have seen. */
+/* Make the compiler assume that all of it is read: it removes a copy that is not used, and with it
+ * the accesses that the sanitizer checks. */
 static void use(const void *bytes) {
     __asm__ volatile("" : : "r"(bytes) : "memory");
 }
 
-/* Memory that live windows lie in, for two pictures of `fresh` and not a byte more: the sanitizer
- * stands at both its ends. */
+/* Memory of live windows, exactly two pictures of `fresh`: the sanitizer checks both ends. */
 enum { WINDOW = 2 * 64 * 48 * 4 };
 static uint8_t *window;
 
-/* What a consumer does with the live window. */
+/* The accesses of a consumer to the live window. */
 static void look_live(const void *memory, const struct kju_layout *l,
                       const struct kju_mode *checked) {
     struct kju_mode mode;
     struct kju_live live;
     if (kju_read_live(memory, l, &mode, &live) || mode.epoch != checked->epoch)
         return;
-    /* Of the mode that was checked: what was read with the window may say anything by now. */
+    /* Use the checked mode: the one read with the window may have any values. */
     if (kju_check_live(checked, &live, WINDOW))
         return;
     windows++;
@@ -41,7 +40,7 @@ static void look_live(const void *memory, const struct kju_layout *l,
     free(copy);
 }
 
-/* All that a consumer does. Results do not matter, the sanitizer does. */
+/* All accesses of a consumer. The results are ignored; the sanitizer checks the accesses. */
 static void look(const void *memory, uint64_t length, uint64_t *seed) {
     struct kju_layout l;
     struct kju_mode mode;
@@ -118,7 +117,7 @@ static void *fresh(struct kju_layout *l, uint64_t *seed) {
     return memory;
 }
 
-/* Arbitrary places of a window beside modes that hold: many at the very edges of its memory. */
+/* Random places of a window beside valid modes: many at the edges of its memory. */
 static void random_windows(uint64_t count) {
     uint64_t seed = 11, there = 0, refused = 0;
     struct kju_layout l;
@@ -131,10 +130,10 @@ static void random_windows(uint64_t count) {
         uint32_t stride = r & 2 ? mode.stride : (uint32_t)interesting(&seed, 2 * mode.stride);
         struct kju_live live = {interesting(&seed, WINDOW), stride, r & 12 ? 1 : 0};
         uint64_t bytes = stride * (height - 1) + mode.stride;
-        if (r & 16) /* a byte too far, exactly, a byte to spare */
+        if (r & 16) /* one byte too many, exact, one byte less */
             live.offset = WINDOW - bytes + (r >> 32) % 3 - 1;
         kju_set_live(memory, &live);
-        /* The same question in numbers that cannot wrap. */
+        /* The same check in numbers that cannot wrap. */
         int fits = live.number && stride >= mode.stride &&
                    (unsigned __int128)live.offset + bytes <= WINDOW;
         CHECK(kju_check_live(&mode, &live, WINDOW) == (fits ? KJU_OK : KJU_E_LIVE));
@@ -154,13 +153,13 @@ static void random_headers(uint64_t count) {
         memcpy(memory, clean, sizeof(struct kju_header));
         for (uint64_t n = next_random(&seed) % 4; n--;)
             mutate(memory, l.size, &seed);
-        if (i % 16 == 0) /* a mode that stays half written is tried ten thousand times */
+        if (i % 16 == 0) /* a mode that stays half written costs ten thousand tries */
             look(memory, l.size, &seed);
         else {
             memory[148] &= 0xfe;
             look(memory, l.size, &seed);
         }
-        if (i % 64 == 0) { /* nothing but noise, and memory shorter than it says */
+        if (i % 64 == 0) { /* only noise, and memory shorter than its size field */
             for (size_t b = 8; b < sizeof(struct kju_header); b++)
                 memory[b] = (uint8_t)next_random(&seed);
             look(memory, l.size, &seed);
@@ -181,15 +180,15 @@ static void random_headers(uint64_t count) {
 static _Atomic int stop;
 static struct kju_layout shared_layout;
 
-/* The constant part is copied by plain memcpy, and here it changes meanwhile on purpose: a
- * race by construction, so this part is for the address sanitizer only. */
+/* The constant part is copied by plain memcpy and changes meanwhile: a deliberate race, so only the
+ * address sanitizer runs this part. */
 static void *change_for_ever(void *argument) {
     uint64_t seed = 77;
     struct kju_header *h = argument;
     while (!atomic_load(&stop)) {
         mutate(argument, shared_layout.size, &seed);
-        /* Often enough a header that passes, or nothing behind the check would be met. The
-         * constant part is written plainly, as a file's bytes would be. */
+        /* Often a valid header, to reach the code after the check. The constant part is written
+         * by plain stores, like the bytes of a file. */
         if (next_random(&seed) % 4 == 0) {
             struct kju_mode mode = make_mode(64, 48, next_random(&seed) & 1 ? KJU_XR24 : KJU_R8);
             kju_copy_pixels((uint8_t *)argument + 8, (uint8_t *)&(struct kju_header){

@@ -1,10 +1,10 @@
-/* Pixels as few bytes and back, on pictures and on blocks that somebody has changed. */
+/* Encode and decode pixels, with pictures and with modified blocks. */
 #include "../../csrc/pixels.h"
 
 #include "test.h"
 
 static struct kju_picture make(uint32_t width, uint32_t height, uint32_t pixel) {
-    /* Exactly as large as it must be: a sanitizer sees one byte too far. */
+    /* Of exactly the needed size: the sanitizer finds an access one byte beyond. */
     size_t stride = (size_t)width * pixel + 8, size = stride * (height - 1) + (size_t)width * pixel;
     uint8_t *bytes = malloc(size);
     CHECK(bytes);
@@ -37,7 +37,7 @@ static void same(const struct kju_picture *a, const struct kju_picture *b) {
 }
 
 static void one(uint64_t *seed) {
-    uint32_t widest = next_random(seed) % 16 ? 120 : 1100; /* longer rows than a vector has */
+    uint32_t widest = next_random(seed) % 16 ? 120 : 1100; /* rows longer than a vector */
     uint32_t width = 1 + (uint32_t)(next_random(seed) % widest), height = 1 + (uint32_t)(next_random(seed) % 90);
     uint32_t pixel = next_random(seed) % 4 ? 4 : 1;
     struct kju_picture old = make(width, height, pixel), now = make(width, height, pixel);
@@ -67,7 +67,7 @@ static void one(uint64_t *seed) {
     kju_pack(&now, rects.at, rects.size, &block);
     size_t where = 0;
     CHECK(!block.failed && !rects.failed);
-    /* Of its own size as well. */
+    /* In memory of its own size, too. */
     uint8_t *bytes = malloc(block.size ? block.size : 1);
     if (block.size)
         memcpy(bytes, block.at, block.size);
@@ -89,7 +89,7 @@ static void one(uint64_t *seed) {
     free(now.bytes);
 }
 
-/* Items that cover the picture more often, or are more, than a block may have. */
+/* Items that exceed the limits of a block: too many, or too much drawing. */
 static void too_much(void) {
     struct kju_picture p = make(16, 16, 4);
     struct kju_rects found = {0};

@@ -18,7 +18,7 @@ static void layouts(void) {
     }
 }
 
-/* Whatever mode is within the sides and the capacity has room in the tile table. */
+/* The tile table has room for every mode within the sides and the capacity. */
 static void every_mode_fits(void) {
     uint64_t seed = 7;
     for (int i = 0; i < 20000; i++) {
@@ -36,7 +36,7 @@ static void modes(void) {
     struct kju_layout l, checked;
     struct kju_mode m = make_mode(100, 60, KJU_XR24), read;
     void *memory = make_surface(&l, 100 * 60 * 4, 32, 512);
-    memset(&checked, 0, sizeof checked); /* its padding is compared, too */
+    memset(&checked, 0, sizeof checked); /* its padding is compared too */
     CHECK(kju_check(memory, l.size, &checked) == KJU_OK);
     CHECK(!memcmp(&l, &checked, sizeof l));
     CHECK(kju_read_mode(memory, &l, &read) == KJU_OK && read.epoch == 0);
@@ -52,16 +52,16 @@ static void modes(void) {
         {.width = 100, .height = 100000, .stride = 400, .fourcc = KJU_XR24},
         {.width = 100, .height = 65535, .stride = UINT32_MAX - 3, .fourcc = KJU_XR24},
         {.width = UINT32_MAX, .height = UINT32_MAX, .stride = UINT32_MAX, .fourcc = KJU_R8},
-        {.width = 1, .height = 25000, .stride = 1, .fourcc = KJU_R8}, /* more than pixels */
+        {.width = 1, .height = 25000, .stride = 1, .fourcc = KJU_R8}, /* exceeds the pixels */
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         CHECK(kju_check_mode(&l, &bad[i]) == KJU_E_MODE);
-    /* Room alone is no reason for a picture that no reader can copy: a file may be all holes. */
+    /* A mode that no reader can copy is invalid even if the memory has room: a file may be sparse. */
     struct kju_layout huge;
     struct kju_mode most = make_mode(16384, 16384, KJU_XR24), over = make_mode(16385, 16384, KJU_XR24);
     CHECK(kju_plan(&huge, UINT64_C(65535) * 65535 * 4, 32, KJU_MAX_SIDE, KJU_MAX_SIDE) == KJU_OK);
     CHECK(kju_check_mode(&huge, &most) == KJU_OK && kju_check_mode(&huge, &over) == KJU_E_MODE);
-    /* A mode whose writer does not finish is said to be busy; it is not waited for. */
+    /* A mode whose writer does not finish gives KJU_BUSY, without a wait. */
     kju_lock(&kju_header_of(memory)->mode_sequence);
     CHECK(kju_read_mode(memory, &l, &read) == KJU_BUSY);
     kju_unlock(&kju_header_of(memory)->mode_sequence);
@@ -139,7 +139,7 @@ static void states(void) {
     kju_set_state(memory, KJU_UNAVAILABLE, text);
     CHECK(h->state == KJU_UNAVAILABLE && kju_pulse(memory) == pulse + 1);
     CHECK(h->reason[KJU_REASON_SIZE - 2] == 'x' && h->reason[KJU_REASON_SIZE - 1] == 0);
-    CHECK(h->cursor_sequence == 0); /* nothing beyond the text was touched */
+    CHECK(h->cursor_sequence == 0); /* nothing after the text was written */
     kju_set_state(memory, KJU_LIVE, NULL);
     CHECK(h->state == KJU_LIVE && h->reason[0] == 0 && h->reason[100] == 0);
     free(memory);
@@ -153,7 +153,7 @@ static void waiting(void) {
     CHECK(kju_wait(memory, pulse, 1) == ETIMEDOUT);
     kju_wake(memory);
     CHECK(kju_wait(memory, pulse, KJU_WAIT_CAP_MS) == EAGAIN);
-    /* Sleeps are capped, whatever is asked for; a negative time is the cap. */
+    /* All sleeps are capped; a negative time means the cap. */
     struct timespec a, b;
     clock_gettime(CLOCK_MONOTONIC, &a);
     CHECK(kju_wait(memory, kju_pulse(memory), -1) == ETIMEDOUT);

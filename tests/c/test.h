@@ -1,4 +1,4 @@
-/* What the C tests share: a check that ends the program, memory, and threads. */
+/* Shared by the C tests: a check that ends the program, memory, and threads. */
 #ifndef KJU_TEST_H
 #define KJU_TEST_H
 
@@ -25,7 +25,7 @@ static inline uint64_t next_random(uint64_t *state) {
     return *state * UINT64_C(2685821657736338717);
 }
 
-/* A surface in memory of exactly its size, so that a sanitizer sees one byte too far. */
+/* A surface in memory of exactly its size, so that the sanitizer finds an access one byte beyond. */
 static inline void *make_surface(struct kju_layout *layout, uint64_t capacity, uint32_t tile,
                                  uint32_t max_side) {
     CHECK(kju_plan(layout, capacity, tile, max_side, max_side) == KJU_OK);
@@ -42,7 +42,7 @@ static inline struct kju_mode make_mode(uint32_t width, uint32_t height, uint32_
                              .stride = width * kju_bytes_per_pixel(fourcc)};
 }
 
-/* Publish a mode with whatever the pixels are. */
+/* Publish a mode with undefined pixels. */
 static inline void publish_mode(void *memory, const struct kju_layout *l, struct kju_mode *mode) {
     CHECK(kju_check_mode(l, mode) == KJU_OK);
     uint64_t version = kju_next_version(memory);

@@ -1,6 +1,6 @@
-/* A producer and its consumers as threads: whenever the producer rests, every consumer that
- * has caught up holds its pixels, exact copies hold exactly one version, and what is said of a
- * mode, its live window and the state is read whole. */
+/* A producer and its consumers as threads: while the producer rests, every consumer that has caught
+ * up has its pixels; exact copies contain exactly one version; and modes, live windows and states
+ * are read consistently. */
 #include <sched.h>
 
 #include "damage.h"
@@ -13,7 +13,7 @@ static void *memory;
 
 /* ---- Rounds of small publications, and mode changes in the middle of copies */
 
-static uint8_t last[SIDE * SIDE * 4]; /* what the producer holds while it rests */
+static uint8_t last[SIDE * SIDE * 4]; /* the producer's pixels while it rests */
 static struct kju_mode last_mode;
 static _Atomic int rounds_drawn;
 static pthread_barrier_t rest;
@@ -26,11 +26,11 @@ static void publish_something(struct kju_writer *w, uint8_t *frame, uint64_t *se
                                       KJU_XR24);
         s.stride = m.stride;
         CHECK(kju_writer_mode(w, m, &s) == KJU_OK);
-    } else if (choice < 20) { /* a few pixels anywhere, found by comparing */
+    } else if (choice < 20) { /* a few random pixels, found by a comparison */
         for (int n = 0; n < 3; n++)
             frame[next_random(seed) % ((size_t)w->mode.stride * w->mode.height)] ^= 1;
         CHECK(kju_writer_compare(w, &s, NULL, 0, &changed) == KJU_OK && changed);
-    } else { /* one row, told */
+    } else { /* one row, announced */
         struct kju_rect r = {0, next_random(seed) % w->mode.height, w->mode.width, 1};
         s.offset = (uint64_t)r.y * w->mode.stride;
         memset(frame + s.offset, (int)next_random(seed), w->mode.stride);
@@ -50,7 +50,7 @@ static void *produce_rounds(void *unused) {
         last_mode = w.mode;
         atomic_store(&rounds_drawn, round);
         kju_wake(memory);
-        pthread_barrier_wait(&rest); /* everyone has compared */
+        pthread_barrier_wait(&rest); /* all threads have compared */
     }
     free(frame);
     return NULL;
@@ -63,7 +63,7 @@ struct mirror {
     uint32_t looks;
 };
 
-/* One look, as the head of surface.h says it is done. */
+/* One reading, in the order that the head of surface.h defines. */
 static void take(struct mirror *mirror) {
     uint64_t version = kju_version(memory);
     struct kju_mode mode, after;
@@ -84,7 +84,7 @@ static void take(struct mirror *mirror) {
         }
     atomic_thread_fence(memory_order_acquire);
     if (kju_read_mode(memory, &layout, &after) || after.epoch != mode.epoch) {
-        mirror->mode.epoch = 0; /* what was taken is of no mode: everything, next time */
+        mirror->mode.epoch = 0; /* the copy belongs to no mode: take everything next time */
         return;
     }
     mirror->mode = mode;
@@ -98,12 +98,12 @@ static void *consume_rounds(void *argument) {
         uint32_t pulse = kju_pulse(memory);
         int drawn = atomic_load(&rounds_drawn);
         take(mirror);
-        if (drawn < round) { /* read before the look, or that might have been too early */
+        if (drawn < round) { /* read before the reading; later would be a race */
             kju_wait(memory, pulse, KJU_WAIT_CAP_MS);
             continue;
         }
         while (mirror->mode.epoch != last_mode.epoch)
-            take(mirror); /* the look began in an older mode */
+            take(mirror); /* the reading began in an older mode */
         CHECK(!memcmp(&mirror->mode, &last_mode, sizeof last_mode));
         CHECK(!memcmp(mirror->pixels, last, (size_t)last_mode.stride * last_mode.height));
         pthread_barrier_wait(&rest);
@@ -131,9 +131,9 @@ static void equal_whenever_it_rests(void) {
 
 /* ---- Exact copies of frames that have one value everywhere */
 
-static _Atomic uint32_t copies; /* the producer goes on until there are enough */
+static _Atomic uint32_t copies; /* the producer continues until there are enough */
 
-/* By hand, and slowly: others run while a frame is half drawn. */
+/* Pixel by pixel, so that other threads run while a frame is half drawn. */
 static void *produce_frames(void *unused) {
     (void)unused;
     struct kju_mode mode = make_mode(SIDE, SIDE, KJU_XR24);
@@ -185,7 +185,7 @@ static void exact_copies(void) {
     free(memory);
 }
 
-/* ---- Modes are read whole: here width and height always add up to the same */
+/* ---- Modes are read consistently: width and height always have the same sum */
 
 static _Atomic int read_enough;
 
@@ -222,7 +222,7 @@ static void modes_are_whole(void) {
     free(memory);
 }
 
-/* ---- Live windows and states are read whole, and a window never outlives its mode */
+/* ---- Live windows and states are read consistently; a window ends with its mode */
 
 static void *change_windows(void *unused) {
     (void)unused;
@@ -238,7 +238,7 @@ static void *change_windows(void *unused) {
     return NULL;
 }
 
-/* As reader_state of reader.c does it. */
+/* As in reader_state of reader.c. */
 static void check_state(const struct kju_header *h) {
     uint32_t before = atomic_load(&h->mode_sequence), state = atomic_load(&h->state);
     uint8_t first = atomic_load(&h->reason[0]), second = atomic_load(&h->reason[1]);

@@ -59,7 +59,7 @@ def test_file_keeps_the_last_frame(tmp_path):
     publish(path, 9).close()
     with Surface(path) as surface:
         assert (surface.frame(pixels="bgrx") == 9).all()
-        assert surface.state == (State.CLOSED, "")
+        assert surface.state == (State.CLOSED, None)
     assert list(tmp_path.iterdir()) == [path]  # and no other file
 
 

@@ -72,7 +72,7 @@ class Later:
 def test_surface_without_a_mode_is_empty(surface, api):
     assert surface.mode.epoch == 0
     assert surface.version == 0
-    assert surface.state == (State.LIVE, "")
+    assert surface.state == (State.LIVE, None)
     for look in (surface.frame, surface.view):
         with pytest.raises(UnavailableError):
             look()

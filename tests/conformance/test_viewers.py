@@ -13,7 +13,7 @@ from support.wait import until
 
 import kju
 from kju import Rect
-from kju.client.screen import Screen
+from kju.client.surface import Screen
 from kju.errors import UsageError
 from kju.escaping import one_line
 from kju.surface import State

@@ -15,8 +15,8 @@ import pytest
 from support.wait import until
 
 import kju
-from kju.client.defined import running_names
-from kju.client.life import Event
+from kju.client.requests import Event
+from kju.client.targets import running_names
 from kju.errors import WaitTimeoutError
 from kju.remote import addresses
 from kju.remote.addresses import Options, endpoint

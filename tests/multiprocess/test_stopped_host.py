@@ -18,11 +18,11 @@ from support.wait import until
 
 import kju
 import kju.aio
-from kju.client.defined import running_names
+from kju.client.targets import running_names
 from kju.errors import WaitTimeoutError
-from kju.store import claims, running
-from kju.store.connection import connect
+from kju.store import running
 from kju.store.paths import machine_paths
+from kju.store.running import connect
 
 #: Seconds that a request waits for its answer: a faster command did not wait for one.
 REQUEST = 30
@@ -41,7 +41,7 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
             yield still.host_pid
         finally:
             if "still" in running.names():
-                claims.kill("still")
+                running.kill("still")
             still.close()
     assert running_names() == []
 

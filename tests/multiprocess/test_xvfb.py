@@ -18,7 +18,7 @@ from support.wait import until
 
 import kju
 import kju.aio
-from kju.client.defined import running_names
+from kju.client.targets import running_names
 from kju.errors import (
     ConflictError,
     MachineGoneError,

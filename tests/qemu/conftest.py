@@ -8,7 +8,7 @@ import pytest
 from support.paint_guest import MODE, SEEN, Guest, booted
 from support.wait import until
 
-from kju.client.defined import running_names
+from kju.client.targets import running_names
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 from support import documentation, guests
 
 import kju
-from kju.client.defined import running_names
+from kju.client.targets import running_names
 
 pytestmark = [
     pytest.mark.qemu,

@@ -12,7 +12,7 @@ import pytest
 from support import guests
 
 from kju.cli.output import Exit
-from kju.client.defined import running_names
+from kju.client.targets import running_names
 
 pytestmark = pytest.mark.qemu
 
@@ -108,7 +108,7 @@ def test_error_for_a_surface_without_space(small: Path) -> None:
 
 def test_error_for_a_full_runtime_folder(small: Path) -> None:
     line = run(Exit.FAILURE, XDG_RUNTIME_DIR=str(small))
-    assert "No space left on device; see to that, or set XDG_RUNTIME_DIR" in line
+    assert "No space left on device; correct that, or set XDG_RUNTIME_DIR" in line
     assert {path.name for path in (small / "kju").iterdir()} <= {".lock"}
 
 

@@ -22,7 +22,7 @@ from support import guests
 from support.wait import until
 
 import kju
-from kju.client.defined import running_names
+from kju.client.targets import running_names
 from kju.errors import KjuError, MachineExistsError, MachineGoneError, ProducerGoneError
 from kju.store.paths import machine_paths
 
@@ -145,7 +145,7 @@ def test_kill_of_the_host_ends_qemu_and_viewers() -> None:
         os.kill(machine.host_pid, signal.SIGKILL)
         seconds, reason = wait_for_the_end(screen)
         assert seconds < NOTICED
-        assert "hung up without a word" in reason
+        assert "closed the connection without a message" in reason
         until(lambda: not Path(f"/proc/{qemu}").exists(), 5, "QEMU dies with its host")
         assert machine_paths("m").folder.exists()
         assert running_names() == []

@@ -21,8 +21,8 @@ from support.wait import until
 
 import kju
 import kju.aio
-from kju.client.defined import running_names
-from kju.client.keyboard import Keyboard
+from kju.client.input_devices import Keyboard
+from kju.client.targets import running_names
 from kju.emulators.qemu import program as qemu
 from kju.errors import (
     ConflictError,

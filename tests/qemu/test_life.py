@@ -19,7 +19,7 @@ from support.wait import until
 
 import kju
 import kju.aio
-from kju.client.machine import launched
+from kju.client.launching import launched
 from kju.errors import (
     ConflictError,
     QemuError,
@@ -27,9 +27,9 @@ from kju.errors import (
     UsageError,
     WaitTimeoutError,
 )
-from kju.store import defined, defining, running
-from kju.store.definition import Definition
-from kju.store.starting import launch_request
+from kju.store import defining, definitions, running
+from kju.store.defining import launch_request
+from kju.store.machine_toml import Definition
 
 pytestmark = pytest.mark.qemu
 
@@ -243,7 +243,7 @@ def test_defined_machine_from_create_to_rm(runtime_folder: None, tmp_path: Path)
     ).stdout.decode()
     assert "accelerator: " in said and "kju start web" in said
     row = json.loads(command("ls", "--json").stdout)[0]
-    assert (row["name"], row["state"], row["kept"]) == ("web", "stopped", True)
+    assert (row["name"], row["state"], row["defined"]) == ("web", "stopped", True)
     assert b"stopped" in command("ls").stdout
     said = command("start", "web").stdout.decode()
     assert "accelerator: user" in said
@@ -276,7 +276,7 @@ def test_machine_that_was_cloned_before_its_start_is_a_conflict(
     runtime_folder: None, tmp_path: Path
 ) -> None:
     defining.create("base", Definition(), "1M")
-    request = launch_request(defined.read("base"), detach=False, client="")
+    request = launch_request(definitions.read("base"), detach=False, client="")
     defining.clone("base", "leaf")
     with pytest.raises(ConflictError, match=r"clones \(leaf\)"):
         launched(request)

@@ -15,7 +15,7 @@ from support.wait import until
 
 import kju
 from kju.errors import QemuError
-from kju.store import logs, postmortem
+from kju.store import log_files
 from kju.store.paths import machine_paths
 
 pytestmark = pytest.mark.qemu
@@ -49,11 +49,11 @@ def test_log_of_a_qemu_that_prints_without_end_is_bounded(tmp_path: Path) -> Non
     wrapper.chmod(0o755)
     with launched(qemu=str(wrapper)) as machine:
         path = machine_paths("m").emulator_log("qemu")
-        until(logs.before(path).exists, 20, "the first file is full")
+        until(log_files.before(path).exists, 20, "the first file is full")
         version = machine.screen.version
         until(lambda: machine.screen.version > version + 10, 20, "the guest goes on")
         assert machine.info()["state"] == "running"
-        assert sum(part.stat().st_size for part in logs.parts(path)) <= 2 * logs.LIMIT
+        assert sum(part.stat().st_size for part in log_files.parts(path)) <= 2 * log_files.LIMIT
         done = command("logs", "--qemu", "m")
         assert "earlier lines are in qemu.log.1" in done.stdout
 
@@ -84,7 +84,7 @@ def test_logs_are_kept_after_a_crash_and_a_failed_start() -> None:
 def test_logs_are_removed_after_a_clean_end() -> None:
     with launched():
         pass
-    assert postmortem.find("m") is None
+    assert log_files.find_kept("m") is None
     done = command("logs", "m")
     assert done.returncode == 3
     assert len(done.stderr.splitlines()) == 1

@@ -16,13 +16,12 @@ from kju.emulators.qemu.program import Accelerator
 from kju.host.machine import HostedMachine, Launcher
 from kju.protocol.framing import HostSide, pack
 from kju.protocol.launch_options import Launch
-from kju.store import claims
-from kju.store.running import names
+from kju.store import running
 
 pytestmark = pytest.mark.qemu
 
 
-async def running(machine: HostedMachine) -> None:
+async def started(machine: HostedMachine) -> None:
     async with asyncio.timeout(30):
         await machine._started.wait()
 
@@ -40,13 +39,13 @@ async def test_broken_display_connection_is_reopened(
     with ours:
         side = HostSide(launch=True)
         side.receive_data(pack(request, 1))
-        claim = claims.claim("m")
+        claim = running.claim("m")
         emulator = QemuEmulator(
             claim, launch.prepare(request), Accelerator("user", ""), MachineEvents()
         )
         machine = HostedMachine(claim, request, emulator, Launcher(theirs, side, 1))
         run = asyncio.create_task(machine.run())
-        await running(machine)
+        await started(machine)
         await emulator.display.consoles[0].attach("test")
         before = emulator.display.bus
         before.close("broken by the test")
@@ -75,4 +74,4 @@ async def test_broken_display_connection_is_reopened(
         ending = await run
         assert ending.asked
         assert ending.status is None
-    assert names() == []
+    assert running.names() == []

@@ -191,7 +191,7 @@ def test_lossy_mirror_shows_a_photograph_exactly_once_it_rests(tmp_path: Path) -
                     np.unique(picture.reshape(-1, 4), axis=0)
                 )
     said = run("mirror", "zenoh:lab/x", "--codec", "gif")
-    assert "there is no codec 'gif'" in said.stderr
+    assert "unknown codec 'gif'" in said.stderr
     said = run("mirror", "zenoh:lab/x", "--lossy", "--audience")
     assert "audience cannot be combined" in said.stderr
 
@@ -203,9 +203,9 @@ def received(mirror: kju.Machine) -> int:
 
 def test_errors_for_unreachable_senders_name_the_cause(tmp_path: Path) -> None:
     said = run("mirror", "zenoh:lab/x")
-    assert "cannot connect (No such file or directory): start kju serve" in said.stderr
+    assert "nothing is served on this computer" in said.stderr
     said = run("mirror", "zenoh:lab/x", "--connect", "192.0.2.1:7447")
-    assert "needs a user" in said.stderr
+    assert "needs your user name" in said.stderr
     said = run("mirror", "zenoh:lab/x", "--connect", "192.0.2.1:7447", "--user", "ann")
     assert "is missing" in said.stderr and "kju cert" in said.stderr
     said = run("serve", "--all", "--listen", "tcp/0.0.0.0:7447")

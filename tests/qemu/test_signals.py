@@ -14,7 +14,7 @@ from support import guests
 from support.wait import until
 
 import kju
-from kju.client.defined import running_names
+from kju.client.targets import running_names
 
 pytestmark = pytest.mark.qemu
 

@@ -19,7 +19,7 @@ from support.paint_guest import Guest, booted
 from support.wait import until
 
 import kju
-from kju.client.life import snapshot_request
+from kju.client.requests import snapshot_request
 from kju.errors import (
     KjuError,
     MachineGoneError,
@@ -146,9 +146,9 @@ def test_invalid_snapshot_requests_are_errors_and_change_nothing(guest: Guest) -
     snapshots.save("one")
     with pytest.raises(UsageError, match="is a snapshot 'one' already"):
         snapshots.save("one")
-    with pytest.raises(UsageError, match="no snapshot 'two'; there are: one"):
+    with pytest.raises(UsageError, match="no snapshot is named 'two'; the snapshots are: one"):
         snapshots.load("two")
-    with pytest.raises(UsageError, match="no snapshot 'two'"):
+    with pytest.raises(UsageError, match="no snapshot is named 'two'"):
         snapshots.remove("two")
     for bad in ("", "7", "a b", "../x", "a/b", "-x", "x" * 65):
         with pytest.raises(UsageError, match="cannot be a snapshot's name"):
@@ -359,7 +359,7 @@ def test_load_restores_the_input_log(guest: Guest) -> None:
 
     # An invalid or missing log is left out, with a note.
     kept.write_bytes(b"?\n")
-    assert "line 1 is not valid input" in snapshots.load("B").note
+    assert "line 1 of the input log is invalid" in snapshots.load("B").note
     assert machine.input_log() == []
     machine.keyboard.type("z")
     kept.unlink()

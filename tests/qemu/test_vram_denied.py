@@ -24,7 +24,7 @@ from support.monitor import Monitor
 from support.wait import until
 
 import kju
-from kju.client.defined import running_names
+from kju.client.targets import running_names
 from kju.errors import UnavailableError
 
 pytestmark = pytest.mark.qemu

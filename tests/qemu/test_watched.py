@@ -37,21 +37,35 @@ class Kept:
     mark, picture, taken = kju.Mark(0, 0, 0), None, 0
 
     def take(self, screen, change):
-        if change.everything:
-            self.picture = np.array(screen.frame(pixels="bgrx"))
+        try:
+            for rect in self.areas(change):
+                self.put(rect, screen.frame(rect, pixels="bgrx"))
+        except GeometryError:
+            pass  # another mode by now: the next change is everything
+        self.note(change)
+
+    async def take_async(self, screen, change):
+        try:
+            for rect in self.areas(change):
+                self.put(rect, await screen.frame(rect, pixels="bgrx"))
+        except GeometryError:
+            pass
+        self.note(change)
+
+    def areas(self, change):
+        return [None] if change.everything else change.rects
+
+    def put(self, rect, pixels):
+        if rect is None:
+            self.picture = np.array(pixels)
         else:
-            self.copy(screen, change.rects)
+            x, y, width, height = rect
+            self.picture[y : y + height, x : x + width] = pixels
+
+    def note(self, change):
         self.mark, self.taken = change.mark, self.taken + 1
         if self.taken == 1:
             print("looking", flush=True)
-
-    def copy(self, screen, rects):
-        try:
-            for rect in rects:
-                x, y, width, height = rect
-                self.picture[y : y + height, x : x + width] = screen.frame(rect, pixels="bgrx")
-        except GeometryError:
-            pass  # another mode by now: the next change is everything
 
     @property
     def done(self):
@@ -86,7 +100,8 @@ async def main():
     async with await kju.aio.attach(name, role) as machine:
         while not kept.done:
             try:
-                kept.take(machine.screen, await machine.screen.wait(kept.mark, timeout=0.1))
+                change = await machine.screen.wait(kept.mark, timeout=0.1)
+                await kept.take_async(machine.screen, change)
             except WaitTimeoutError:
                 pass
         kept.report()

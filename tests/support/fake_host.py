@@ -15,7 +15,7 @@ from kju.memory import SurfaceProducer
 from kju.protocol import messages
 from kju.protocol.messages import AnyRequest
 from kju.protocol.values import Message, last_chord
-from kju.store import claims
+from kju.store import running
 
 
 class FakeMachine:
@@ -23,7 +23,7 @@ class FakeMachine:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.claim = claims.claim(name)
+        self.claim = running.claim(name)
         self.producer = SurfaceProducer.create("memfd:fake", capacity=1 << 20)
         self.producer.set_mode(64, 48)
         self.steps: list[tuple[int, bool]] = []

@@ -15,9 +15,9 @@ import pytest
 
 from kju.cli.output import Exit, code_of
 from kju.errors import KjuError
-from kju.files import folder, is_temporary, listening, output, ownership, staging
+from kju.files import folder, is_temporary, ownership, writing
 
-MODULES = (folder, listening, output, ownership, staging)
+MODULES = (folder, ownership, writing)
 CALLS = ("open", "write", "fsync", "close", "rename", "link", "unlink", "mkdir", "rmdir", "fchmod")
 
 

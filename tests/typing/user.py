@@ -50,7 +50,7 @@ def look(path: str) -> kju.State:
     with kju.Surface(path) as surface:
         view: NDArray[np.uint8] = surface.view(kju.Rect(0, 0, 8, 8))
         state, reason = surface.state
-        print(view.shape, reason.upper())
+        print(view.shape, reason and reason.upper())
         return state
 
 

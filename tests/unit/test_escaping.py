@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from support.hostile_text import HOSTILE
 
 from kju.cli import doctor, output, status
-from kju.client.life import Event
+from kju.client.requests import Event
 from kju.emulators.events import MachineEvents, from_remote
 from kju.errors import QemuError
 from kju.escaping import lines, one_line
 from kju.remote.connection_errors import Notices
 from kju.report.page import Failure, page
-from kju.store import logs
+from kju.store import log_files
 from kju.surface import Mode, State
 from kju.viewers.terminal.status_line import SurfaceStatus
 
@@ -97,15 +97,15 @@ def test_a_line_for_a_terminal_has_no_control_characters(
 def test_logs_are_printed_without_control_characters(tmp_path: Path, text: str) -> None:
     path = tmp_path / "qemu.log"
     path.write_bytes(f"qemu: {text} failed\n".encode("utf-8", "surrogatepass"))
-    assert logs.tail(path)
-    assert all(line.isprintable() for line in logs.tail(path))
+    assert log_files.tail(path)
+    assert all(line.isprintable() for line in log_files.tail(path))
 
 
 @hostile
 def test_one_log_record_is_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "host.log"
-    log = logs.BoundedLog(path)
-    handler = logs.LogHandler(log)
+    log = log_files.BoundedLog(path)
+    handler = log_files.LogHandler(log)
     handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     record = logging.LogRecord("kju", logging.INFO, "", 1, "%s came", (f"eve{text}",), None)
     handler.emit(record)
@@ -195,7 +195,7 @@ def test_the_table_names_every_use() -> None:
     assert users == {
         "escaping.py",
         "surface/formats.py",
-        "store/definition.py",
+        "store/machine_toml.py",
         "report/story.py",
         "viewers/terminal/parser.py",
     }

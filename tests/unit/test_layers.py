@@ -15,7 +15,7 @@ SOURCE = Path(kju.__file__).parent
 
 #: From the bottom up: a module imports from its own folder and from lower layers.
 LAYERS = (
-    {"errors", "escaping", "extras", "bounded", "signals"},
+    {"errors", "escaping", "extras", "signals"},
     {"surface"},
     {"keys"},
     {"protocol"},
@@ -30,7 +30,7 @@ LAYERS = (
 )
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
 #: The only imports between two folders of one layer.
-SIDEWAYS = {("aio", "client"), ("bounded", "errors"), ("extras", "errors")}
+SIDEWAYS = {("aio", "client"), ("errors"), ("extras", "errors")}
 #: A host program and its clients are two processes: they share what is below both.
 APART = {
     "client": {"emulators", "host"},
@@ -48,11 +48,9 @@ CORE = (
     "keys",
     "wire",
     "protocol",
-    "store.definition",
-    "store.definition_lines",
     "store.disk_headers",
     "store.image",
-    "store.vmdk",
+    "store.machine_toml",
     "sources.display1.frames",
     "sources.display1.listener",
     "sources.display1.messages",

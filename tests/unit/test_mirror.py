@@ -28,18 +28,16 @@ SUITES: dict[str, str] = {
     "conformance/test_viewers.py": (
         "viewers.connection viewers.contract viewers.targets viewers.viewer"
     ),
-    "conformance/test_waits.py": "client.aio.waits client.timeouts client.waits",
-    "integration/client/test_events.py": "client.life",
+    "conformance/test_waits.py": "client.aio.waits client.looks client.waits",
+    "integration/client/test_events.py": "client.requests client.waiting",
     "integration/client/test_machine.py": (
-        "aio client.actions client.aio.keyboard client.aio.link client.aio.machine "
-        "client.aio.pointer client.aio.screen client.keyboard client.link client.machine_base "
-        "client.pointer client.requests client.screen"
+        "aio client.aio.input_devices client.aio.launching client.aio.link client.aio.machine "
+        "client.input_devices client.input_requests client.launching client.link"
     ),
     "integration/remote/test_link.py": (
         "emulators.mirror.console remote.drawing "
         "remote.transport serving.audience serving.served_screen serving.shared_screen"
     ),
-    "integration/report/test_record.py": "client.witness",
     "multiprocess/test_far.py": "cli.demo.link cli.demo.remote",
     "multiprocess/test_senders.py": "emulators.mirror.emulator",
     "multiprocess/test_terminal_viewer.py": (
@@ -52,16 +50,12 @@ SUITES: dict[str, str] = {
     "qemu/test_display1.py": "emulators.qemu.display",
     "qemu/test_faults.py": "emulators.spawn",
     "qemu/test_host.py": (
-        "client.start emulators.qemu.emulator emulators.qemu.guest_input "
+        "emulators.qemu.emulator emulators.qemu.guest_input "
         "emulators.qemu.launch emulators.tasks host.__main__ host.machine"
     ),
-    "qemu/test_pointer.py": "client.replaying",
     "qemu/test_sample_guest.py": "guests.cpio guests.disk guests.kernel",
     "qemu/test_signals.py": "signals",
-    "qemu/test_snapshots.py": (
-        "client.aio.snapshots client.snapshots emulators.qemu.jobs "
-        "emulators.qemu.snapshots.standstill"
-    ),
+    "qemu/test_snapshots.py": ("emulators.qemu.jobs emulators.qemu.snapshots.standstill"),
     "qemu/test_vram.py": (
         "emulators.qemu.announced_size emulators.qemu.console emulators.qemu.mode_monitor "
         "emulators.qemu.screenshot"
@@ -86,19 +80,15 @@ SUITES: dict[str, str] = {
         "emulators.console_surface emulators.input.devices emulators.supervisor"
     ),
     "unit/emulators/test_launch.py": "emulators.base",
-    "unit/files/test_faults.py": "files.staging",
     "unit/files/test_folder.py": "files.ownership files.tree",
     "unit/protocol/test_framing.py": "protocol.messages",
     "unit/remote/test_proof.py": "remote.certificates",
     "unit/remote/test_trust.py": "remote.trust_folder",
     "unit/sources/display1/test_frames.py": "sources.display1.messages",
-    "unit/sources/display1/test_presenter.py": "sources.display1.picture",
-    "unit/store/test_defined.py": (
-        "client.aio.defined client.defined store.clones store.defining "
-        "store.definition_folders store.qemu_img store.snapshot_files store.starting"
-    ),
-    "unit/store/test_logs.py": "emulators.child store.postmortem",
-    "unit/store/test_running.py": "store.claims store.paths",
+    "unit/sources/display1/test_presenter.py": "sources.display1.scanout",
+    "unit/store/test_definitions.py": ("store.defining store.snapshot_files"),
+    "unit/store/test_log_files.py": "emulators.child",
+    "unit/store/test_running.py": "store.paths",
     "unit/test_escaping.py": "cli.doctor",
     "unit/vision/test_glyphs.py": "vision.cells",
     "unit/vision/test_looking.py": "vision.areas vision.timeout",

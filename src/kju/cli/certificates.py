@@ -9,11 +9,10 @@ from typing import Annotated
 
 import typer
 
-from ..bounded import read_file
 from ..client.requests import check_role
 from ..errors import UsageError
 from ..escaping import one_line
-from ..files import write_output
+from ..files import read_file, write_output
 from ..remote import addresses, certificates
 from ..remote.certificates import Kind
 from ..remote.key_lists import KnownSender, KnownSenders, is_fingerprint
@@ -206,7 +205,7 @@ def trust(
             print(f"{user}  {given}")
         return
     if bool(role) == remove:
-        raise UsageError(f"choose for {name}: --role view, --role control or --remove")
+        raise UsageError(f"give {name} a role with --role view or --role control, or use --remove")
     if remove:
         made.remove(name)
     else:

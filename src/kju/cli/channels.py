@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..client.machine import attach
+from ..client.launching import attach
 from ..errors import UsageError
 from .command import AnyName, Name, Seconds
 

@@ -49,10 +49,10 @@ def completing(words: Iterable[str]) -> Callable[[str], list[str]]:
 def defined_machines(incomplete: str) -> list[str]:
     """Return the defined machines whose names begin so, for a shell's completion."""
     from ..errors import KjuError
-    from ..store import defined
+    from ..store import definitions
 
     try:
-        return [name for name in defined.names() if name.startswith(incomplete)]
+        return [name for name in definitions.names() if name.startswith(incomplete)]
     except KjuError:
         return []
 
@@ -67,9 +67,9 @@ def _only_machine(context: typer.Context, value: str) -> str:
     if value or context.resilient_parsing:
         return value
     from ..errors import MachineNotFoundError, UsageError
-    from ..store import claims, running
+    from ..store import running
 
-    claims.sweep()
+    running.sweep()
     names = running.names()
     if not names:
         raise MachineNotFoundError("no machine is running; start one with: kju run IMAGE")
@@ -172,11 +172,11 @@ def remove_remains() -> None:
     """Remove dead machines' folders and unused segments; a few directory reads."""
     from .. import memory
     from ..errors import KjuError
-    from ..store import claims
+    from ..store import running
 
     # A command that needs what failed here meets the same error, and reports it.
     with contextlib.suppress(KjuError, OSError):
-        claims.sweep()
+        running.sweep()
     with contextlib.suppress(KjuError, OSError):
         memory.sweep()
 

@@ -11,15 +11,15 @@ from typing import Annotated, Any
 
 import typer
 
-from ..client import defined as machines
+from ..client import launching
 from ..emulators.qemu import program as qemu
 from ..errors import DefinitionError, KjuError, UsageError
 from ..escaping import one_line
 from ..files import Folder
 from ..protocol.launch_options import DefineOptions
-from ..store import defined, defining, disk_chain
-from ..store.defined import DefinedMachine
-from ..store.definition import Definition
+from ..store import defining, definitions, disk_files
+from ..store.definitions import DefinedMachine
+from ..store.machine_toml import Definition
 from ..store.paths import DEFINITION_FILE, check_name, definitions_folder
 from .command import Defined, with_options
 from .output import line_of, progress
@@ -46,10 +46,10 @@ def create(
     """
     given = {option: value for option, value in options.items() if value is not None}
     with progress(f"creating {name}"):
-        file = machines.define(name, image or None, args=tuple(context.obj or ()), **given)
+        file = launching.define(name, image or None, args=tuple(context.obj or ()), **given)
     print(f"{name} is defined in {file.parent}")
-    for _, chain in defined.examined(defined.read(name)):
-        for line in disk_chain.lines(chain):
+    for _, chain in definitions.examined(definitions.read(name)):
+        for line in disk_files.describe(chain):
             print(one_line(line))
     try:
         with progress("trying out the accelerator"):
@@ -76,7 +76,7 @@ def start(
 ) -> None:
     """Start a defined machine in the background."""
     with progress(f"starting {name}"):
-        machine = machines.start(name, detach=True)
+        machine = launching.start(name, detach=True)
     with machine:
         chosen = machine.info()["accelerator"]
         print(f"{name} is running (its host is process {machine.host_pid})", flush=True)
@@ -98,7 +98,7 @@ def clone(
     The first machine cannot be started while the clone exists.
     """
     with progress(f"cloning {name}"):
-        file = machines.clone(name, new)
+        file = launching.clone(name, new)
     print(f"{new} is defined in {file.parent}; its disks are overlays of those of {name}")
     print(f"{name} cannot be started while {new} exists; start: kju start {new}")
 
@@ -108,7 +108,7 @@ def rm(name: Defined) -> None:
 
     The disks and snapshots in its folder are removed; disks in other places stay.
     """
-    for path in machines.remove(name):
+    for path in launching.remove(name):
         print(one_line(f"not removed: {path}"))
 
 
@@ -132,7 +132,7 @@ def _definition_file(name: str) -> Path:
     """
     file = definitions_folder() / check_name(name) / DEFINITION_FILE
     if not file.is_file():
-        defined.read(name)
+        definitions.read(name)
     return file
 
 
@@ -147,33 +147,35 @@ def edit_definition(name: str) -> None:
         before = folder.read(DEFINITION_FILE).decode(errors="surrogateescape")
         _prepare(folder, before)
         while True:
-            _run_editor(str(folder.path / defined.EDITED))
+            _run_editor(str(folder.path / definitions.EDITED))
             try:
                 head, text = _edited(folder)
                 if text == _with_line_end(before):
-                    folder.remove(defined.EDITED)
+                    folder.remove(definitions.EDITED)
                     print(f"{name} has not changed")
                     return
                 # With its first line, so that line numbers in messages are the editor's.
-                defined.checked(name, file.parent, head + text, folder.path / defined.EDITED)
+                definitions.checked(
+                    name, file.parent, head + text, folder.path / definitions.EDITED
+                )
             except DefinitionError as error:
                 print(f"kju: {line_of(error)}", file=sys.stderr)
                 if _wants_to_continue():
                     continue
                 raise UsageError(
-                    f"{name} has not changed; your text is in {folder.path / defined.EDITED}, and"
-                    f" kju edit {name} continues with it"
+                    f"{name} has not changed; your text is in {folder.path / definitions.EDITED},"
+                    f" and kju edit {name} continues with it"
                 ) from error
             break
         defining.replace(DefinedMachine(name, file.parent, text, Definition()), text)
-        folder.remove(defined.EDITED)
+        folder.remove(definitions.EDITED)
     print(f"{name} has changed; the change applies from the next start")
 
 
 def _prepare(folder: Folder, before: str) -> None:
     """Write the text to edit: the definition, or the last text with errors."""
-    path = folder.path / defined.EDITED
-    if folder.status(defined.EDITED) is not None:
+    path = folder.path / definitions.EDITED
+    if folder.status(definitions.EDITED) is not None:
         try:
             _, text = _edited(folder)
         except KjuError as error:
@@ -184,7 +186,7 @@ def _prepare(folder: Folder, before: str) -> None:
             print(f"continuing with the last text, which has errors ({path})", file=sys.stderr)
             return
     text = _FIRST_LINE + _with_line_end(before) + _LAST_LINE
-    folder.write(defined.EDITED, text.encode(errors="surrogateescape"))
+    folder.write(definitions.EDITED, text.encode(errors="surrogateescape"))
 
 
 def _edited(folder: Folder) -> tuple[str, str]:
@@ -193,9 +195,9 @@ def _edited(folder: Folder) -> tuple[str, str]:
     Raises:
         DefinitionError: The text is empty, incomplete, or not UTF-8.
     """
-    path = str(folder.path / defined.EDITED)
+    path = str(folder.path / definitions.EDITED)
     try:
-        lines = folder.read(defined.EDITED).decode().splitlines(keepends=True)
+        lines = folder.read(definitions.EDITED).decode().splitlines(keepends=True)
     except UnicodeDecodeError as error:
         raise DefinitionError(f"{path}:1: the text is not UTF-8: {error}", path, 1) from error
     last = next((at for at in reversed(range(len(lines))) if lines[at].strip()), -1)

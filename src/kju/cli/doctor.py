@@ -10,8 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from ..client.defined import running_names
-from ..client.targets import all_info
+from ..client.targets import all_info, running_names
 from ..emulators.qemu import program as qemu
 from ..emulators.xvfb import emulator as xvfb
 from ..errors import KjuError, WaitTimeoutError

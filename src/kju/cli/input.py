@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from .. import keys
-from ..bounded import read_file
-from ..client.keyboard import Keyboard
-from ..client.machine import Machine, attach
+from ..client.input_devices import Keyboard
+from ..client.launching import attach
+from ..client.machine import Machine
 from ..client.targets import check_console
 from ..errors import UsageError
-from ..files import write_output
+from ..files import read_file, write_output
 from ..protocol.input_log import decode, encode
 from ..protocol.values import BUTTONS
 from .command import AnyName, Console, Name, completing
@@ -152,7 +152,7 @@ def pointer(
 def _pairs(words: Sequence[str]) -> list[tuple[int, int]]:
     numbers = [_whole(number) for word in words for number in word.split(",") if number]
     if len(numbers) % 2:
-        raise UsageError(f"pixels are X and Y; {' '.join(words)!r} has one number too many")
+        raise UsageError(f"give pixels as pairs of X and Y; {' '.join(words)!r} has an odd number")
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 

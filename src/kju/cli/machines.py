@@ -10,14 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from ..client.life import Snapshot
-from ..client.machine import Machine, attach, launch
+from ..client.launching import attach, launch
+from ..client.machine import Machine
+from ..client.requests import Snapshot
 from ..client.targets import attach_to_look, responds
 from ..errors import PowerButtonError, UsageError, WaitTimeoutError
 from ..escaping import one_line
 from ..protocol.launch_options import LaunchOptions
 from ..protocol.values import KINDS
-from ..store import claims, running
+from ..store import running
 from .command import AnyName, Json, Name, group, with_options
 from .output import progress
 
@@ -114,7 +115,7 @@ def stop(
                 f"the host of {name} (process {number or 'unknown'}) does not respond: its process"
                 f" may be stopped (kill -CONT continues it). End it with: kju stop --now {name}"
             )
-        number = claims.kill(name)
+        number = running.kill(name)
         print(f"the host of {name} did not respond: process {number} was killed", file=sys.stderr)
         return
     with attach(name) as machine:

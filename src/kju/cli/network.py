@@ -39,7 +39,7 @@ Listen = Annotated[
 ]
 Connect = Annotated[
     list[str] | None,
-    typer.Option(metavar="HOST:PORT", help="Address of a sender or router to connect to."),
+    typer.Option(metavar="HOST:PORT", help="Address of a sender or router (default: local only)."),
 ]
 Insecure = Annotated[
     bool, typer.Option("--insecure", help="Allow unencrypted connections to other computers.")
@@ -71,7 +71,10 @@ class Reach(NamedTuple):
         connect = [self._endpoint(each) for each in self.connect]
         encrypted = any(where.protocol in ("tls", "quic") for where in (*listen, *connect))
         if connect and encrypted and not (listen or router or self.user or self.serves):
-            raise UsageError("this connection needs a user: --user NAME (see kju cert take)")
+            raise UsageError(
+                "an encrypted connection needs your user name: --user NAME (its key is installed"
+                " with kju cert take FILE)"
+            )
         kind: Kind = "router" if router else "host"
         tls = Trust(default_folder()).tls(self.user, kind) if encrypted else None
         made = Options(listen, connect, tls, router)
@@ -130,7 +133,7 @@ def serve_machines(names: Sequence[str], everything: bool, prefix: str, reach: R
     """Serve machines until a signal arrives."""
     raise_descriptor_limit()
     if bool(names) == everything:
-        raise UsageError("no machine to serve; name some, or use --all")
+        raise UsageError("name the machines to serve, or serve all of them: --all (not both)")
     if not (reach.listen or reach.connect):
         reach = reach._replace(listen=[local_network()])
     options = reach._replace(serves=True).options()
@@ -215,7 +218,7 @@ def mirror(
 
     The mirror runs in the background.
     """
-    from ..client.machine import mirror as start_mirror
+    from ..client.launching import mirror as start_mirror
 
     reach = Reach([], connect or [local_network()], insecure, user)
     options = reach.options()

@@ -125,7 +125,9 @@ def _described(error: BaseException) -> tuple[Exit, str]:
     if hasattr(error, "format_message"):  # typer's, for a word of the command line
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "kju"
-        return Exit.USAGE, f"{error.format_message().rstrip('.')}; see: {path} --help"
+        text = error.format_message().rstrip(".")
+        text = text[:1].lower() + text[1:].replace(". Did you", "; did you")
+        return Exit.USAGE, f"{text}{' ' if text.endswith('?') else '; '}see: {path} --help"
     if isinstance(error, ImportError) and (explained := extras.explain(error)) is not None:
         error = explained
     if isinstance(error, OSError):

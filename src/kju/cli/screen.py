@@ -87,7 +87,7 @@ def watch(
     json: Json = False,
     follow: Annotated[
         bool,
-        typer.Option("--follow", help="With a path: wait for the next producer at its end."),
+        typer.Option("--follow", help="With a path: when a producer ends, wait for the next one."),
     ] = False,
     view_only: Annotated[bool, typer.Option("--view-only", help="Send no input.")] = False,
     layout: Annotated[
@@ -151,7 +151,7 @@ def view(
         str,
         typer.Option(
             metavar="SCALE",
-            help=f"Size of a pixel: {', '.join(_SCALES)}.",
+            help=f"Size of the picture: {', '.join(_SCALES)}.",
             autocompletion=completing(_SCALES),
         ),
     ] = "fit",
@@ -240,7 +240,7 @@ class _LineReporter:
         if self._gone and state in (State.LIVE, State.PAUSED):
             state, reason = State.GONE, self._gone  # it died without closing the surface
         return SurfaceStatus(
-            self._name, surface.mode, version, rate, self._source_text, state, reason,
+            self._name, surface.mode, version, rate, self._source_text, state, reason or "",
             self._mean_colour(),
         )  # fmt: skip
 

@@ -11,15 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ..client.defined import running_names
-from ..client.life import Event
-from ..client.machine import client_name
-from ..client.targets import all_info, attach_to_look
+from ..client.requests import Event, client_name
+from ..client.targets import all_info, attach_to_look, running_names
 from ..errors import KjuError, MachineGoneError, MachineNotFoundError, WaitTimeoutError
 from ..escaping import one_line
 from ..protocol.values import KINDS
-from ..store import claims, defined, postmortem, running
-from ..store import logs as log_files
+from ..store import definitions, log_files, running
 from ..store.paths import is_defined
 from .command import AnyName, Json
 from .output import BOLD, GREEN, RED, YELLOW, line_of, styled
@@ -59,7 +56,7 @@ def ls(
     rows_of = zip(names, all_info(names), strict=True)
     started = [row for name, facts in rows_of if (row := _row(name, facts))]
     known = {row["name"] for row in started}
-    stopped = [_stopped_row(name) for name in defined.names() if name not in known]
+    stopped = [_stopped_row(name) for name in definitions.names() if name not in known]
     rows = sorted([*started, *stopped], key=lambda row: str(row["name"]))
     if json:
         print(json_format.dumps(rows))
@@ -96,7 +93,7 @@ def _row(name: str, info: dict[str, Any] | KjuError) -> dict[str, Any] | None:
         "kind": info["kind"],
         "pid": info[info["kind"]].get("pid", 0),
         "qemu_pid": info["qemu"]["pid"] if "qemu" in info else None,
-        "kept": is_defined(name),
+        "defined": is_defined(name),
         "consoles": [
             {key: console[key] for key in ("index", "width", "height", "source", "version")}
             for console in info["consoles"]
@@ -108,8 +105,13 @@ def _stopped_row(name: str) -> dict[str, Any]:
     """Return a machine that is stopped or does not respond, with the same names."""
     names = ("started", "host_pid", "kind", "pid", "qemu_pid")
     empty = dict.fromkeys(names)
-    kept_so = is_defined(name)
-    return {"name": name, "state": "stopped", **empty, "kept": kept_so, "consoles": []}
+    return {
+        "name": name,
+        "state": "stopped",
+        **empty,
+        "defined": is_defined(name),
+        "consoles": [],
+    }
 
 
 def _cells(row: dict[str, Any]) -> Iterator[str]:
@@ -183,18 +185,18 @@ def logs(
 ) -> None:
     """Print a machine's log.
 
-    Of a machine that failed, the log that was kept is printed.
+    If the machine is not running, print the log of its last failure.
     """
-    claims.sweep()
+    running.sweep()
     try:
         found = running.find(name)
     except MachineNotFoundError:
-        last = postmortem.find(name)
+        last = log_files.find_kept(name)
         if last is None:
             raise
         found = last
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found.folder.stat().st_mtime))
-        print(f"{name} is not running; this log was put away at {when}", file=sys.stderr)
+        print(f"{name} is not running; this is the log of its failure at {when}", file=sys.stderr)
     # A machine has the log of one kind of emulator.
     paths = tuple(map(found.emulator_log, KINDS)) if qemu else (found.host_log,)
     text = b"".join(log_files.read(path) for path in paths).decode("utf-8", "replace")

@@ -69,7 +69,10 @@ def wait(
     ] = "",
     image: Annotated[
         list[str] | None,
-        typer.Option(metavar="PNG", help="Wait until this needle, or one of several, is found."),
+        typer.Option(
+            metavar="PNG",
+            help="Wait until this picture (see `kju needle`) is found; may be repeated.",
+        ),
     ] = None,
     stable: Annotated[
         float,

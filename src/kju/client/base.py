@@ -1,28 +1,22 @@
-"""What a consumer can do with a surface without waiting, for threads and for asyncio.
+"""The part of a consumer that does not wait, for both halves of the API.
 
-A wait is a loop around one look, which returns what changed or how many milliseconds to
-sleep. `kju.Surface` sleeps on the futex, `kju.aio.Surface` in the event loop; neither has
-rules of its own.
+A wait is a loop around `SurfaceBase._check`, which returns a change or the milliseconds to sleep.
+`kju.Surface` sleeps on the futex, `kju.aio.Surface` in the event loop.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 import time
 import weakref
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
-
-import numpy as np
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from ..errors import (
     ClosedError,
     FormatError,
-    GeometryError,
     InconsistentError,
     KjuError,
     ProducerGoneError,
@@ -31,27 +25,23 @@ from ..errors import (
     UsageError,
     WaitTimeoutError,
 )
-from ..files import write_output
 from ..memory import SharedMemory, SurfaceProducer, open_fd
 from ..surface import MAX_SIDE, NOTHING_TAKEN, Change, Cursor, Mark, Mode, State
 from ..surface.consumer import Consumer, Copy, blend_cursor, copy_frame, next_wait
 from ..surface.formats import CHANNELS, R8, PixelFormat, fourcc_name
 from ..surface.geometry import Area, Rect, as_rect
-from .frame import Frame, FramePool, FrameSource, convert, make_frame
+from .frame import Frame, FramePool, FrameSource, convert, crop, make_frame
+from .link import seconds_of
 from .origin import AddressOrigin, Origin
-from .timeouts import seconds_of
 
-if TYPE_CHECKING:
-    from .witness import Witness
-
-# A copy that met the producer waits this long before it tries again: a full frame at
-# 1920x1080 takes the producer one to three milliseconds.
+# The pause of a copy that the producer has disturbed: a full frame of 1920x1080 takes the producer
+# one to three milliseconds.
 _RETRY_SECONDS = 0.0003
 _EXACT_SECONDS = 1.0
-# Looks during each of which the mode changed: a hostile memory, not a guest.
+# Attempts during each of which the mode changed: a hostile memory, not a guest.
 TRIES = 64
 
-# How often a consumer that follows looks for what comes after a producer that has gone.
+# Milliseconds between two searches for the successor of a dead producer.
 _FOLLOW_MS = 50
 
 _P = ParamSpec("_P")
@@ -61,10 +51,10 @@ _R = TypeVar("_R")
 def _notices_loss(
     method: Callable[Concatenate[SurfaceBase, _P], _R],
 ) -> Callable[Concatenate[SurfaceBase, _P], _R]:
-    """Look at the memory after a call: what it read may have been zeros in a hole."""
+    """Check the memory after a call, which may have read zeros from a hole in the file."""
 
     @wraps(method)
-    def looked(self: SurfaceBase, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    def checked(self: SurfaceBase, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         seen = self._consumer
         try:
             return once(self, *args, **kwargs)
@@ -82,28 +72,25 @@ def _notices_loss(
         self._segment.check()
         return result
 
-    return looked
+    return checked
 
 
 class SurfaceBase:
     """One surface, opened read-only.
 
-    Reading pixels never passes through another process. Everything may be used from any
-    thread. A surface on memory that others may cut (a file) raises `MemoryLostError` from
-    the call that noticed.
+    Pixels are read from shared memory, never through another process. All methods may be called
+    from any thread. Where others can truncate the memory (a file), the call that notices it raises
+    `MemoryLostError`.
 
     Args:
         address: A path, ``posix:/NAME``, ``sysv:ID`` or ``fd:NUMBER``.
-        follow: When the producer has gone or a larger surface has replaced this one, wait
-            for a new one at the same address instead of raising, and take everything.
+        follow: After the producer's end, or when a larger surface replaces this one, wait for the
+            next surface at the same address, and report all of it as changed.
 
     Raises:
-        FormatError: There is no surface that this kju can read.
-        OSError: It can't be opened.
+        FormatError: The memory is not a surface that this kju can read.
+        OSError: The memory can't be opened.
     """
-
-    #: Called after every wait for this surface, on the waiting thread.
-    _witnesses: tuple[Witness, ...] = ()
 
     def __init__(self, address: str | os.PathLike[str] | Origin, *, follow: bool = False) -> None:
         if isinstance(address, (str, os.PathLike)):
@@ -118,7 +105,7 @@ class SurfaceBase:
 
     @classmethod
     def from_fd(cls, number: int) -> Self:
-        """Open a surface by a descriptor, which is taken over.
+        """Open a surface by a descriptor, and take ownership of the descriptor.
 
         Raises:
             FormatError: The memory is not a surface that this kju can read.
@@ -139,16 +126,16 @@ class SurfaceBase:
     def create(
         address: str | os.PathLike[str], *, capacity: int, tile: int = 32, max_side: int = MAX_SIDE
     ) -> SurfaceProducer:
-        """Make a surface and fill it: see `kju.memory.SurfaceProducer.create`."""
+        """Create a surface and return its producer: see `kju.memory.SurfaceProducer.create`."""
         return SurfaceProducer.create(address, capacity=capacity, tile=tile, max_side=max_side)
 
-    # ---- What it is
+    # ---- Properties
 
     @property
     def default_timeout(self) -> float | None:
-        """Seconds that a wait may take if it is given no timeout; None for no limit. 30 at first.
+        """Seconds of a wait without *timeout*; None for no limit. At first 30.
 
-        A machine's screens share the machine's.
+        The screens of a machine share the machine's.
         """
         return self._origin.default_timeout
 
@@ -158,7 +145,7 @@ class SurfaceBase:
 
     @property
     def incarnation(self) -> int:
-        """Random number of the producer's life; marks count only within it."""
+        """Random number of the producer's life; marks are valid only within it."""
         return self._consumer.incarnation
 
     @property
@@ -167,7 +154,7 @@ class SurfaceBase:
         """Width, height and stride, fourcc and epoch; epoch 0 before the first mode.
 
         Raises:
-            FormatError: What the memory says cannot be.
+            FormatError: The mode in the memory is not valid.
             ClosedError: This process has closed the surface.
         """
         return self._open().mode
@@ -179,41 +166,41 @@ class SurfaceBase:
 
     @property
     def mark(self) -> Mark:
-        """A mark after which only what changes from now on is new."""
+        """The mark of the present moment: only later changes are after it."""
         reader = self._open().reader
         version = reader.version
         return Mark(self.incarnation, reader.epoch, version)
 
     @property
     @_notices_loss
-    def state(self) -> tuple[State, str]:
-        """What the producer says of the surface, and its reason."""
-        return self._open().state
+    def state(self) -> tuple[State, str | None]:
+        """The producer's state of the surface, and its reason, if it gives one."""
+        state, reason = self._open().state
+        return state, reason or None
 
     @property
     @_notices_loss
     def cursor(self) -> Cursor:
-        """The guest's cursor: shape, hot spot, place, visibility."""
+        """The guest's cursor: shape, hot spot, position, visibility."""
         return self._open().cursor()
 
     # ---- Pixels
 
     @_notices_loss
     def view(self, rect: Area | None = None) -> Frame:
-        """View the published pixels without copying.
+        """Return the published pixels without a copy.
 
-        The producer may write while you look; `frame` gives pixels that hold still.
-        Promised safe on sealed memory, which is what a machine's screen is. Where others
-        may cut the file, lost pages read as zeros and the next call on the surface raises
-        `MemoryLostError`.
+        The producer goes on writing to them; `frame` returns pixels that stay. This is always safe
+        on sealed memory, such as a machine's screen. Where others can truncate the file, lost pages
+        read as zeros, and the next call on the surface raises `MemoryLostError`.
 
         Args:
-            rect: Pixels, origin top left; everything by default.
+            rect: Area in pixels, origin top left; the whole surface by default.
 
         Returns:
             Shape ``(rect.height, rect.width, 4)``, read-only, B G R X, row step ``stride``
             bytes; ``(rect.height, rect.width)`` for one-byte surfaces. It stays valid after
-            a mode change and after `close`; `Frame.stale` says so.
+            a mode change and after `close`; `Frame.stale` is true then.
 
         Raises:
             GeometryError: *rect* leaves the surface.
@@ -227,7 +214,7 @@ class SurfaceBase:
         version, mode = consumer.reader.version, consumer.mode
         if not mode.epoch:
             raise UnavailableError("nothing has been published yet")
-        pixels = cut(consumer.view(mode), mode, rect)
+        pixels = crop(consumer.view(mode), mode, rect)
         return make_frame(pixels, self._reference, self.incarnation, mode, version, live=True)
 
     @_notices_loss
@@ -239,10 +226,10 @@ class SurfaceBase:
         consistent: bool = False,
         cursor: bool = False,
     ) -> Frame:
-        """Copy pixels; a consistent copy may sleep, up to a second."""
+        """Copy pixels; a consistent copy may sleep for up to a second."""
         rect = None if area is None else as_rect(area)
         if pixels not in CHANNELS:
-            raise UsageError(f"pixels is one of {', '.join(CHANNELS)}, not {pixels!r}")
+            raise UsageError(f"pixels must be one of {', '.join(CHANNELS)}, not {pixels!r}")
         consumer = self._open()
         if consumer.reader.state_code == State.UNAVAILABLE:
             consumer.raise_unless_live()
@@ -285,41 +272,25 @@ class SurfaceBase:
         assert copy is not None  # noqa: S101  no window was asked for
         return copy
 
-    def _write_picture(self, path: str | os.PathLike[str] | IO[bytes], frame: Frame) -> None:
-        """Write an RGB or grey frame as a picture file."""
-        from PIL import Image  # heavy, and most programs never write a picture
-
-        kind = _picture_format(path) if isinstance(path, (str, os.PathLike)) else "PNG"
-        image = Image.fromarray(np.asarray(frame))
-        # Level 1 takes a quarter of the default's time and gives a tenth more bytes.
-        options = {"compress_level": 1} if kind == "PNG" else {}
-        if not isinstance(path, (str, os.PathLike)):
-            image.save(path, kind, **options)
-            return
-        # Encode into memory first: an old file stays until the new one is complete.
-        file = io.BytesIO()
-        image.save(file, kind, **options)
-        write_output(path, file.getvalue())
-
     # ---- Changes
 
     @_notices_loss
     def changes_since(self, mark: Mark = NOTHING_TAKEN) -> Change:
-        """What changed since a mark, now; without rectangles where nothing did.
+        """Return the changes since a mark, without waiting; no rectangles if nothing changed.
 
         Raises:
             ClosedError: This process has closed the surface.
-            MemoryLostError: The file below was cut.
+            MemoryLostError: The file of the surface was truncated.
         """
         return self._open().changes(mark)
 
-    def _look(self, mark: Mark, deadline: float | None, timeout: float | None) -> Change | int:
-        """What changed after *mark*, or milliseconds to sleep before the next look.
+    def _check(self, mark: Mark, deadline: float | None, timeout: float | None) -> Change | int:
+        """Return the changes after *mark*, or the milliseconds to sleep before the next call.
 
         Args:
-            mark: What has been taken.
+            mark: The mark of the newest change that has been taken.
             deadline: As of `deadline_of`.
-            timeout: Seconds, for the error that says how long was waited.
+            timeout: Seconds, for the message of the error.
         """
         while True:
             consumer = self._open()
@@ -334,18 +305,18 @@ class SurfaceBase:
                 return change if change.rects else _sleep_or_raise(deadline, timeout)
 
     def _changes_or_gone(self, mark: Mark) -> Change:
-        """What changed; raises when nothing did and nothing more can come."""
+        """Return the changes; raise if there are none and no more can follow."""
         try:
             change = self.changes_since(mark)
         except FormatError:
-            self._raise_if_gone()  # killed in the middle of a mode: that is the reason to give
+            self._raise_if_gone()  # killed in the middle of a mode change: the better reason
             raise
         if change.rects:
             return change
         try:
             self._raise_if_gone()
         except ProducerGoneError:
-            # It may have published once more between the two looks, and gone then.
+            # It may have published once more between the two checks, and ended then.
             change = self.changes_since(mark)
             if not change.rects:
                 raise
@@ -357,10 +328,10 @@ class SurfaceBase:
         try:
             reason = self._origin.end_reason(consumer.producer, self._segment)
         except (OSError, ValueError):
-            self._open()  # another thread may have closed it meanwhile
+            self._open()  # raises if another thread has closed it meanwhile
             raise
         if reason is not None:
-            # The producer may have closed the surface between the two looks.
+            # The producer may have closed the surface between the two checks.
             self._raise_if_ended(consumer)
             raise ProducerGoneError(reason)
 
@@ -370,7 +341,7 @@ class SurfaceBase:
             consumer.raise_unless_live()
 
     def _replaced(self, seen: Consumer) -> bool:
-        """Open what follows the surface a caller has seen; False when nothing does yet."""
+        """Open the successor of the surface that a caller has seen; False if there is none yet."""
         with self._replacing:
             if self._consumer is not seen or self._closed:
                 return True  # another thread was first
@@ -400,7 +371,7 @@ class SurfaceBase:
         return self._closed
 
     def close(self) -> None:
-        """Close the surface; arrays stay valid and say that they are stale."""
+        """Close the surface. Frames stay valid; `Frame.stale` is true then."""
         if not self._closed:
             self._closed = True
             self._segment.close()
@@ -427,22 +398,8 @@ class SurfaceBase:
         )
 
 
-def cut(pixels: np.ndarray, mode: Mode, area: Area | None) -> np.ndarray:
-    """A rectangle of a picture of *mode*; all of it without one.
-
-    Raises:
-        GeometryError: *area* leaves it.
-    """
-    if area is None:
-        return pixels
-    rect = as_rect(area)
-    if not mode.whole.contains(rect) or rect.width < 0 or rect.height < 0:
-        raise GeometryError(f"{rect} leaves the {mode.width}x{mode.height} surface")
-    return pixels[rect.y : rect.bottom, rect.x : rect.right]
-
-
 def touches(change: Change, region: Area | None) -> bool:
-    """Whether a change is inside a region at all."""
+    """Check whether a change touches a region."""
     if region is None or change.everything:
         return True
     where = as_rect(region)
@@ -452,29 +409,12 @@ def touches(change: Change, region: Area | None) -> bool:
 def _sleep_or_raise(
     deadline: float | None, timeout: float | None, cause: KjuError | None = None
 ) -> int:
-    """Milliseconds to sleep before the next look.
+    """Return the milliseconds to sleep before the next check.
 
     Raises:
-        WaitTimeoutError: The time is over.
+        WaitTimeoutError: The deadline has passed.
     """
     milliseconds = next_wait(time.monotonic(), deadline)
     if milliseconds is None:
         raise WaitTimeoutError(f"nothing changed on the surface within {timeout:g} s") from cause
     return milliseconds
-
-
-def _picture_format(target: str | os.PathLike[str]) -> str:
-    """Return Pillow's name for the format of a file name extension.
-
-    Raises:
-        UsageError: Pillow cannot write such a format.
-    """
-    from PIL import Image
-
-    ending = Path(target).suffix.lower()
-    if ending in ("", ".png"):
-        return "PNG"
-    kind = Image.registered_extensions().get(ending)
-    if kind not in Image.SAVE:
-        raise UsageError(f"cannot write {target}: unknown picture format {ending!r}; try .png")
-    return str(kind)

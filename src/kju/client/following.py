@@ -1,4 +1,4 @@
-"""A machine's surface: goes on where the machine does, and looks into the guest's own memory."""
+"""The surface of a machine: it follows replacements, and reads the guest's own video memory."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from ..surface import State
 from ..surface.consumer import Consumer, Copy, copy_frame
 from ..surface.formats import PixelFormat
 from ..surface.geometry import Area, Rect
-from .base import TRIES, SurfaceBase, cut
-from .frame import Frame, make_frame
+from .base import TRIES, SurfaceBase
+from .frame import Frame, crop, make_frame
 
 if TYPE_CHECKING:
     from ..memory._system import Mapping
 
-LOST = "the guest's video memory was cut by another process: the machine cannot go on"
+_LOST = "another process has truncated the guest's video memory: the machine cannot go on"
 
 
 class Following(SurfaceBase):
-    """A surface of a machine: goes on in the one that replaces it, ends with the machine.
+    """A surface of a machine: it continues in the surface that replaces it, until the machine ends.
 
     In a mode with a live window the guest's own pixels may be newer than the published ones. A
-    client with the control role reads them; for others the host publishes first.
+    client with the control role reads them; for another client the host publishes them first
+    (`_must_publish`).
     """
 
     _window: Mapping | None = None
@@ -36,28 +37,28 @@ class Following(SurfaceBase):
         return self._consumer
 
     def _replaced(self, seen: Consumer) -> bool:
-        # Nothing follows the surface of a machine that has ended: do not wait for it.
+        # No surface follows that of a machine that has ended: do not wait for one.
         if reason := self._origin.ends_here:
             raise ProducerGoneError(reason)
         return super()._replaced(seen)
 
     def view(self, rect: Area | None = None, *, live: bool = False) -> Frame:
-        """View the published pixels, or the guest's own, without copying.
+        """Return the published pixels, or the guest's own, without a copy.
 
         Args:
-            rect: Pixels, origin top left; everything by default.
-            live: The guest's own memory, where it draws: nothing is fresher, and it may be half
-                drawn. Needs the control role, since who has that memory can write it.
+            rect: Area in pixels, origin top left; the whole screen by default.
+            live: Return the guest's video memory itself. Its pixels are the newest, and may be
+                half drawn. This needs the control role, as the memory can be written, too.
 
         Returns:
-            Shape ``(rect.height, rect.width, 4)``, read-only, B G R X. It stays valid after a
-            mode change, when it shows whatever the guest has there then.
+            Shape ``(rect.height, rect.width, 4)``, read-only, B G R X. It stays valid after a mode
+            change, and shows then the bytes that the guest has there.
 
         Raises:
             GeometryError: *rect* leaves the surface.
-            UnavailableError: Nothing has been published yet; or this mode has no live window,
-                which only linear 32-bit modes of shared video memory have.
-            RoleError: This client only views, and *live* was asked for.
+            UnavailableError: Nothing has been published yet; or this mode has no live window. Only
+                linear 32-bit modes of shared video memory have one.
+            RoleError: *live* is true, and this client has the view role.
             ClosedError: This process has closed the surface.
         """
         if not live:
@@ -68,17 +69,17 @@ class Following(SurfaceBase):
         if pixels is None:
             raise UnavailableError("this mode of the guest has no live window: leave out live=True")
         return make_frame(
-            cut(pixels, mode, rect), self._reference, self.incarnation, mode, version, live=True
+            crop(pixels, mode, rect), self._reference, self.incarnation, mode, version, live=True
         )
 
     def _live_memory(self) -> Mapping:
-        """The memory that live windows lie in, the same for the machine's life."""
+        """Return the memory of live windows, which is the same until the machine ends."""
         if self._window is None:
             self._window = self._origin.window()
         return self._window
 
     def _window_to_copy(self) -> Mapping | None:
-        """The memory to take a copy from; None where the host is to publish instead."""
+        """Return the memory to copy from; None where the host must publish instead."""
         if self._windowless or not self._origin.looks_live:
             return None
         try:
@@ -100,9 +101,7 @@ class Following(SurfaceBase):
             allocate = self._pool.allocate
             copy = copy_frame(consumer, rect, pixel_format, False, allocate, TRIES, window)
             if window.lost:
-                raise MemoryLostError(LOST)
+                raise MemoryLostError(_LOST)
             if copy is not None:
                 return copy
-        elif not exact:
-            self._origin.refresh()
         return super()._copy(rect, pixel_format, exact)

@@ -1,16 +1,20 @@
-"""Frames: NumPy arrays that know what they show."""
+"""Frames: NumPy arrays that know their version and mode; their memory, and picture files."""
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import weakref
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..errors import LimitError
+from ..errors import GeometryError, LimitError, UsageError
+from ..files import write_output
 from ..surface._core import Pool
+from ..surface.geometry import Area, as_rect
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -31,14 +35,14 @@ class FrameSource(Protocol):
 class Frame(np.ndarray[Any, np.dtype[np.uint8]]):
     """Pixels of a surface: ``(height, width, channels)`` or ``(height, width)`` uint8.
 
-    An ordinary array otherwise: slices and copies of it are frames of the same moment.
+    Otherwise it is an ordinary array. Slices and copies of it are frames of the same moment.
 
     Attributes:
-        version: The surface's version whose pixels, or newer ones, it holds.
-        incarnation: The producer's life that the version counts in.
-        mode: The mode it was taken in.
-        consistent: It holds exactly that one version.
-        live: It is the surface's memory itself and goes on changing.
+        version: The surface's version at the time of the copy; single tiles may be newer.
+        incarnation: The producer's incarnation, in which the version counts.
+        mode: The surface's mode at that time.
+        consistent: True if it holds exactly that version.
+        live: True if it is the surface's memory itself, which goes on changing.
     """
 
     version: int = 0
@@ -54,7 +58,7 @@ class Frame(np.ndarray[Any, np.dtype[np.uint8]]):
         context: Any = None,  # noqa: ANN401
         return_scalar: bool = False,
     ) -> Any:  # noqa: ANN401
-        """What is computed from a frame is no frame: a mean, a mask, a difference."""
+        """Return plain arrays for results of computations: a mean, a mask, a difference."""
         plain = np.asarray(array)
         return plain[()] if return_scalar else plain
 
@@ -65,7 +69,7 @@ class Frame(np.ndarray[Any, np.dtype[np.uint8]]):
 
     @property
     def stale(self) -> bool:
-        """Whether the surface has since been closed, replaced, or changed its mode."""
+        """True once the surface has been closed or replaced, or has another mode."""
         surface = self._surface() if self._surface else None
         if surface is None or self.mode is None:
             return True
@@ -82,7 +86,7 @@ def make_frame(
     consistent: bool = False,
     live: bool = False,
 ) -> Frame:
-    """Describe an array without copying it."""
+    """Return an array as a frame, without a copy."""
     frame = pixels.view(Frame)
     frame.__dict__.update(
         version=version,
@@ -96,7 +100,7 @@ def make_frame(
 
 
 def convert(pixels: npt.NDArray[np.uint8], pixel_format: PixelFormat) -> npt.NDArray[np.uint8]:
-    """Return B G R X pixels in another order; grey ones as they are."""
+    """Return B G R X pixels in another order, and grey ones unchanged."""
     if pixels.ndim == 2:
         return pixels
     if pixel_format == "bgrx":
@@ -111,17 +115,17 @@ def convert(pixels: npt.NDArray[np.uint8], pixel_format: PixelFormat) -> npt.NDA
 
 
 def converted(frame: Frame, pixel_format: PixelFormat) -> Frame:
-    """Return a B G R X frame in another order, described as the first."""
+    """Return a B G R X frame in another order, with the same attributes."""
     made: Frame = convert(np.asarray(frame), pixel_format).view(Frame)
     made.__dict__.update(frame.__dict__)
     return made
 
 
 class FramePool:
-    """Memory of frames that nobody holds any more, used again.
+    """Memory of released frames, for the next ones.
 
-    Fresh memory costs a page fault per 4 KiB, more than the copy itself; memory of a frame
-    that has been dropped costs nothing. A frame that is kept keeps its memory.
+    New memory costs a page fault per 4 KiB, which is more than the copy itself. Memory of a
+    released frame costs nothing. A frame that is still referenced keeps its memory.
     """
 
     def __init__(self) -> None:
@@ -131,7 +135,7 @@ class FramePool:
         """Return uninitialised, C-contiguous memory of a shape.
 
         Raises:
-            LimitError: This process can have no more memory.
+            LimitError: The system has no more memory for this process.
         """
         size = math.prod(shape)
         try:
@@ -146,3 +150,56 @@ class FramePool:
                 "free memory", free, size,
             ) from None  # fmt: skip
         return np.ndarray(shape, np.uint8, memory)
+
+
+def crop(pixels: npt.NDArray[np.uint8], mode: Mode, area: Area | None) -> npt.NDArray[np.uint8]:
+    """Return a rectangle of a picture of *mode*; the whole picture without an area.
+
+    Raises:
+        GeometryError: *area* leaves the picture.
+    """
+    if area is None:
+        return pixels
+    rect = as_rect(area)
+    if not mode.whole.contains(rect) or rect.width < 0 or rect.height < 0:
+        raise GeometryError(f"{rect} leaves the {mode.width}x{mode.height} surface")
+    return pixels[rect.y : rect.bottom, rect.x : rect.right]
+
+
+def write_picture(path: str | os.PathLike[str] | IO[bytes], frame: Frame) -> None:
+    """Write an RGB or grey frame as a picture file.
+
+    Raises:
+        FileError: The file can't be written; an old file is unchanged.
+        UsageError: Pillow cannot write this format.
+    """
+    from PIL import Image  # heavy, and most programs never write a picture
+
+    kind = _picture_format(path) if isinstance(path, (str, os.PathLike)) else "PNG"
+    image = Image.fromarray(np.asarray(frame))
+    # Level 1 takes a quarter of the default's time and gives a tenth more bytes.
+    options = {"compress_level": 1} if kind == "PNG" else {}
+    if not isinstance(path, (str, os.PathLike)):
+        image.save(path, kind, **options)
+        return
+    # Encode into memory first: an old file stays until the new one is complete.
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    write_output(path, file.getvalue())
+
+
+def _picture_format(target: str | os.PathLike[str]) -> str:
+    """Return Pillow's name for the format of a file name extension.
+
+    Raises:
+        UsageError: Pillow cannot write such a format.
+    """
+    from PIL import Image
+
+    ending = Path(target).suffix.lower()
+    if ending in ("", ".png"):
+        return "PNG"
+    kind = Image.registered_extensions().get(ending)
+    if kind not in Image.SAVE:
+        raise UsageError(f"cannot write {target}: unknown picture format {ending!r}; try .png")
+    return str(kind)

@@ -1,42 +1,85 @@
-"""A connection to a host, for programs with threads.
+"""A connection to a host, for programs with threads, and the timeouts of all calls.
 
-Any number of threads may ask at the same time, and there is no thread of our own: of those
-who wait for an answer one reads for all. So a long request (typing) never keeps another
-thread's from being sent and answered, and a program that asks nothing costs nothing.
+Any number of threads may send requests at the same time. There is no reader thread: one of the
+threads that wait for a reply reads for all of them. So a long request (typing) does not delay those
+of other threads, and an idle connection costs nothing.
 """
 
 from __future__ import annotations
 
 import array
+import enum
+import math
 import os
 import select
 import socket
 import threading
-from typing import TypeVar
+import time
+from typing import Final, Literal, TypeAlias
 
-from ..errors import KjuError, PeerError, WaitTimeoutError
+from ..errors import KjuError, PeerError, UsageError, WaitTimeoutError
 from ..files import lost_descriptors
 from ..protocol.framing import MAX_DESCRIPTORS, Answer, ClientSide
 from ..protocol.messages import Happened, Hello, Reply, Welcome
 from ..protocol.values import Request, Role
 from ..store import running
-from ..store.connection import connect
-from .requests import CLOSED, check_reply, gone_error, gone_reason
-from .timeouts import DEFAULT_SECONDS, DEFAULT_TIMEOUT, Timeout, deadline_of, seconds_of, seconds_to
+from ..store.running import connect
+from .requests import CLOSED, ReplyT, check_reply, gone_error, gone_reason
 
 _CHUNK = 64 << 10
 #: Milliseconds.
 _LONGEST_POLL = 3_600_000.0
 _HANG_UP = select.POLLHUP | select.POLLRDHUP | select.POLLERR
 
-T = TypeVar("T", bound=Reply)
+#: Seconds of a call without *timeout*, unless the program sets another default.
+DEFAULT_SECONDS = 30.0
+
+
+class _Marker(enum.Enum):
+    DEFAULT_TIMEOUT = enum.auto()
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+#: The value of *timeout* that stands for `default_timeout` of the machine or surface.
+DEFAULT_TIMEOUT: Final = _Marker.DEFAULT_TIMEOUT
+#: Seconds; None for no limit.
+Timeout: TypeAlias = float | Literal[_Marker.DEFAULT_TIMEOUT] | None
+
+
+def seconds_of(timeout: Timeout, default: float | None) -> float | None:
+    """Return the seconds of a timeout, or None for no limit.
+
+    Raises:
+        UsageError: *timeout* is negative or not a number.
+    """
+    if timeout is DEFAULT_TIMEOUT:
+        return default
+    if timeout is not None and not timeout >= 0:
+        raise UsageError(f"timeout must be 0 or more seconds, or None for no limit, not {timeout}")
+    # A deadline at infinity is no deadline, and no system call takes one.
+    return None if timeout is None or math.isinf(timeout) else timeout
+
+
+def deadline_of(seconds: float | None) -> float | None:
+    """Return the time of `time.monotonic` at which *seconds* from now are over."""
+    return None if seconds is None else time.monotonic() + seconds
+
+
+def seconds_to(deadline: float | None) -> float | None:
+    """Return the seconds that are left until a deadline, at least 0; None without one."""
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+# ---- Connections
 
 
 def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
     """Read once from a connection; the caller owns the descriptors.
 
     Raises:
-        PeerError: More descriptors came than any reply has.
+        PeerError: The message has more descriptors than any reply.
     """
     data, ancillary, flags, _ = sock.recvmsg(
         _CHUNK, socket.CMSG_SPACE(4 * MAX_DESCRIPTORS), socket.MSG_CMSG_CLOEXEC
@@ -52,23 +95,23 @@ def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def close_all(descriptors: list[int] | array.array[int] | tuple[int, ...]) -> None:
-    """Close descriptors that nobody wants."""
+    """Close descriptors of no use."""
     for number in descriptors:
         os.close(number)
 
 
 def only_descriptor(answer: Answer, kind: type[Reply]) -> int:
-    """The one descriptor of a reply of this kind.
+    """Return the only descriptor of a reply of a kind.
 
     Raises:
-        PeerError: The reply has no descriptor, or several.
+        PeerError: The reply has no descriptor, or more than one.
         KjuError: The reply is a failure.
     """
     reply, descriptors = answer
     try:
         check_reply(reply, kind)
         if len(descriptors) != 1:
-            raise PeerError(f"memory came with {len(descriptors)} descriptors", reply)
+            raise PeerError(f"the reply has {len(descriptors)} descriptors, not one", reply)
     except KjuError:
         close_all(descriptors)
         raise
@@ -81,9 +124,9 @@ class Link:
     Attributes:
         name: The machine's name.
         welcome: The host's first message.
-        default_timeout: Seconds for the host to answer a request, beyond what the request itself
-            takes; None for no limit. It answers in well under a millisecond, unless QEMU keeps it
-            waiting (5 s).
+        default_timeout: Seconds for the reply to a request, in addition to the time that the
+            request itself takes; None for no limit. A host replies within a millisecond, unless it
+            waits for QEMU (5 s).
     """
 
     welcome: Welcome
@@ -105,19 +148,19 @@ class Link:
 
     @classmethod
     def attach(cls, name: str, role: Role, client: str, timeout: float = DEFAULT_SECONDS) -> Link:
-        """Connect to a running machine and say hello.
+        """Connect to a running machine.
 
         Args:
-            name: The machine's.
-            role: What this client may do.
+            name: The machine's name.
+            role: The role of this client.
             client: Its name, for the list of clients.
-            timeout: Seconds for the host to answer this and each request after it.
+            timeout: Seconds for the reply to this request and to each later one.
 
         Raises:
-            MachineNotFoundError: None of this name runs.
+            MachineNotFoundError: No machine of this name is running.
             MachineGoneError: It ended at this moment.
-            PeerError: What answers is no host of this version.
-            WaitTimeoutError: The host does not answer.
+            PeerError: The socket is not that of a host of this version.
+            WaitTimeoutError: The host does not reply.
         """
         link = cls(connect(running.find(name), name, timeout), name, timeout)
         try:
@@ -130,23 +173,23 @@ class Link:
     def ask(
         self,
         request: Request,
-        wanted: type[T],
+        wanted: type[ReplyT],
         extra: float = 0.0,
         *,
         timeout: Timeout = DEFAULT_TIMEOUT,
-    ) -> T:
+    ) -> ReplyT:
         """Send a request and return its reply, which has no descriptors.
 
         Args:
             request: The request.
             wanted: The kind of its reply.
-            extra: Seconds that the request takes by itself, beyond the timeout.
+            extra: Seconds that the request itself takes, in addition to the timeout.
             timeout: Seconds; None for no limit.
 
         Raises:
-            KjuError: What the host answered.
+            KjuError: The host replied with this error.
             MachineGoneError: The machine has ended.
-            WaitTimeoutError: No answer came.
+            WaitTimeoutError: No reply arrived in time.
             ClosedError: This process has closed the connection.
         """
         seconds = seconds_of(timeout, self.default_timeout)
@@ -164,7 +207,7 @@ class Link:
             self._send(data, deadline)
             try:
                 while number not in self._answers:
-                    # An answer that came before the end counts; the end is looked at second.
+                    # A reply that arrived before the end counts, so the end is checked second.
                     self._raise_if_dead()
                     self._wait_or_read(deadline)
                 return self._answers.pop(number)
@@ -174,13 +217,13 @@ class Link:
                 raise
 
     def _cancel(self, number: int) -> None:
-        """Tell the host that nobody waits, unless that would take time."""
+        """Cancel a request at the host, unless sending would block."""
         if not self._dead:
             try:
                 # Less than a page, so the kernel takes all of it or nothing (unix(7)).
                 self._sock.send(self._side.cancel(number), socket.MSG_NOSIGNAL)
             except OSError:
-                pass  # it is done for nobody then
+                pass  # the host does it all the same
 
     def _send(self, data: bytes, deadline: float | None) -> None:
         view = memoryview(data)
@@ -189,15 +232,15 @@ class Link:
                 view = view[self._sock.send(view, socket.MSG_NOSIGNAL) :]
             except (BlockingIOError, InterruptedError):
                 if not self._poll(select.POLLOUT, deadline):
-                    # Half a request has gone: this connection is of no more use.
+                    # Half a request has been sent: the connection can no longer be used.
                     self._die(f"the host of {self.name!r} does not read")
                     raise WaitTimeoutError(self._dead) from None
             except OSError:
-                # It may have said why before it hung up; that is still to be read.
+                # The host may have sent the reason before it closed: that is still to be read.
                 return
 
     def _wait_or_read(self, deadline: float | None) -> None:
-        """Let another thread read, or read for everybody; returns when something happened."""
+        """Wait while another thread reads, or read for all threads; return after either."""
         if self._reading:
             if not self._turn.wait(seconds_to(deadline)):
                 raise self._late()
@@ -209,11 +252,11 @@ class Link:
         finally:
             self._turn.acquire()
             self._reading = False
-            # Whoever waits takes over the reading, whether this thread goes on or not.
+            # One of the waiting threads reads next, whether this one goes on or not.
             self._turn.notify_all()
         if not ready:
             raise self._late()
-        self._take()
+        self._receive()
 
     def _late(self) -> WaitTimeoutError:
         return WaitTimeoutError(f"the host of {self.name!r} did not answer in time")
@@ -229,8 +272,8 @@ class Link:
             if seconds_to(deadline) == 0.0:
                 return False
 
-    def _take(self) -> None:
-        """Read what there is."""
+    def _receive(self) -> None:
+        """Read once, and file the replies."""
         if self._dead:
             return
         try:
@@ -262,29 +305,29 @@ class Link:
             raise gone_error(self.name, self._dead)
 
     def gone(self) -> str | None:
-        """Why the machine is known to be gone, or None. Never waits; under 2 us."""
+        """Return why the machine is known to have ended, or None. Never waits; under 2 us."""
         if self._dead:
             return self._dead
         if self._turn.acquire(blocking=False):
             try:
                 if not self._reading:
-                    self._look()
+                    self._read_hang_up()
             finally:
                 self._turn.release()
         return self._dead or None
 
-    def _look(self) -> None:
-        """Notice a hang-up, and read the host's last word before it."""
+    def _read_hang_up(self) -> None:
+        """Notice the end of the connection, and read the host's last messages before it."""
         poll = select.poll()
         poll.register(self._sock, select.POLLIN | select.POLLRDHUP)
         while not self._dead:
             events = poll.poll(0)
             if not events:
                 return
-            self._take()
+            self._receive()
 
     def wait_ended(self, seconds: float | None) -> bool:
-        """Wait until the host has hung up; returns whether it has."""
+        """Wait until the host has closed the connection; return True once it has."""
         deadline = deadline_of(seconds)
         with self._turn:
             while not self._dead:
@@ -298,11 +341,11 @@ class Link:
         """Wait for an event that was subscribed to, and take it.
 
         Args:
-            deadline: Of `time.monotonic`; None for none.
+            deadline: As of `deadline_of`.
 
         Raises:
-            WaitTimeoutError: None came.
-            MachineGoneError: The machine has ended; every event before has been taken.
+            WaitTimeoutError: The deadline has passed.
+            MachineGoneError: The machine has ended, and all events before that have been taken.
             ClosedError: This process has closed the connection.
         """
         with self._turn:
@@ -312,7 +355,7 @@ class Link:
             return self._side.happened.popleft()
 
     def close(self) -> None:
-        """Hang up. Threads that wait for an answer get a `ClosedError`."""
+        """Close the connection. Threads that wait for a reply get a `ClosedError`."""
         with self._turn:
             if self._sock.fileno() < 0:
                 return
@@ -321,7 +364,7 @@ class Link:
                 # Wakes the thread that polls.
                 self._sock.shutdown(socket.SHUT_RDWR)
             except OSError:
-                pass  # the host was faster
+                pass  # the host closed it first
             while self._reading:
                 self._turn.wait(0.1)
             self._sock.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,27 +17,26 @@ from ..protocol.messages import (
     GetSurface,
     HoldPublishing,
     LiveHandle,
-    Refresh,
     ResumePublishing,
     SurfaceHandle,
+    Welcome,
 )
-from .link import Link, only_descriptor
-from .timeouts import DEFAULT_SECONDS
+from .link import DEFAULT_SECONDS, Link, only_descriptor
 
 if TYPE_CHECKING:
     from ..memory._system import Mapping
     from ..surface import ProducerIdentity
 
 #: Milliseconds to hold a surface for a consistent copy: 33 MB, a 4K screen, take under 20.
-HOLD = 50
+_HOLD = 50
 
 
 class Origin(Protocol):
     """The producer's side of a surface, outside its memory.
 
     Attributes:
-        follows: True if another surface may take this one's place: it is opened then.
-        default_timeout: Seconds that a wait may take where none are given; None for no limit.
+        follows: True if another surface may replace this one: it is opened then.
+        default_timeout: Seconds of a wait without a timeout; None for no limit.
     """
 
     follows: bool
@@ -53,14 +52,14 @@ class Origin(Protocol):
         """Open the memory: the first time, and when the surface has been replaced."""
 
     def end_reason(self, producer: ProducerIdentity, segment: SharedMemory) -> str | None:
-        """Return why the producer is known to be gone, or None. Never waits."""
+        """Return why the producer is known to have ended, or None. Never waits."""
 
     @property
     def ends_here(self) -> str | None:
         """The reason why no surface will follow this one, or None."""
 
     def hold(self) -> AbstractContextManager[None] | None:
-        """Return a block during which the producer does not write; None if it can't be held."""
+        """Return a context in which the producer does not write; None if it can't be held."""
 
     @property
     def looks_live(self) -> bool:
@@ -70,20 +69,17 @@ class Origin(Protocol):
         """Return the guest's own video memory.
 
         Raises:
-            UnavailableError: There is none.
-            RoleError: This client only views.
+            UnavailableError: The surface has no live window.
+            RoleError: This client has the view role.
         """
-
-    def refresh(self) -> None:
-        """Have the newest pixels published."""
 
 
 class AddressOrigin:
-    """A surface at an address, filled by a producer that is known by its process and lock.
+    """The origin of a surface at an address; the producer is known by its process and its lock.
 
     Args:
         address: A path, ``posix:/NAME``, ``sysv:ID`` or ``fd:NUMBER``.
-        follow: Open the next surface at the address when the producer has gone.
+        follow: Open the next surface at the address after the producer's end.
         segment: The memory, if it is open already.
     """
 
@@ -108,36 +104,62 @@ class AddressOrigin:
         return opened or open_memory(self._address)
 
     def end_reason(self, producer: ProducerIdentity, segment: SharedMemory) -> str | None:
-        """Ask the system whether the producer's process lives."""
+        """Return why the producer's process is dead, or None."""
         if not has_died(producer, segment.fileno()):
             return None
         return f"the producer (process {producer.pid}) has died without closing"
 
     def hold(self) -> AbstractContextManager[None] | None:
-        """Nobody can be asked to hold still."""
+        """Return None: a producer cannot be held by its address."""
         return None
 
     def window(self) -> Mapping:
-        """Raise: only machines have live windows."""
+        """Raise `UnavailableError`: only machines have live windows."""
         raise UnavailableError("this surface has no live window")
 
-    def refresh(self) -> None:
-        """Do nothing: a producer publishes by itself."""
+
+class AnyLink(Protocol):
+    """The attributes of a connection that both halves have.
+
+    Attributes:
+        name: The machine's name.
+        welcome: The host's first message.
+        default_timeout: Seconds; None for no limit.
+    """
+
+    name: str
+    welcome: Welcome
+    default_timeout: float | None
+
+    def gone(self) -> str | None:
+        """Return why the machine is known to have ended, or None."""
 
 
-class LinkOrigin:
-    """A console's surface, asked for over the machine's own connection.
+class MachineOrigin:
+    """The origin of a console's surface.
 
     Args:
-        link: The connection.
+        link: The machine's connection, for facts that need no request.
         console: The console's index.
+        segment: The memory, as the host sent it first.
+        connect: Returns a connection for requests of one call. Such a call may be made on any
+            thread and does not return to an event loop: a larger surface, the live window, a copy
+            that needs the producer held.
     """
 
     follows = True
 
-    def __init__(self, link: Link, console: int) -> None:
+    def __init__(
+        self,
+        link: AnyLink,
+        console: int,
+        segment: SharedMemory,
+        connect: Callable[[], AbstractContextManager[Link]],
+    ) -> None:
         self._link = link
         self._console = console
+        self._segment: SharedMemory | None = segment
+        self._connect = connect
 
     @property
     def default_timeout(self) -> float | None:
@@ -149,14 +171,17 @@ class LinkOrigin:
         self._link.default_timeout = seconds
 
     def reopen(self) -> SharedMemory:
-        """Ask the host for the console's surface.
+        """Return the first memory; later ask the host for the console's surface.
 
         Raises:
-            UsageError: There is no such console.
             MachineGoneError: The machine has ended.
         """
-        request = GetSurface(console=self._console)
-        return open_fd(only_descriptor(self._link.call(request), SurfaceHandle))
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            return segment
+        with self._connect() as link:
+            answer = link.call(GetSurface(console=self._console))
+            return open_fd(only_descriptor(answer, SurfaceHandle))
 
     def end_reason(self, producer: ProducerIdentity, segment: SharedMemory) -> str | None:
         """Return why the machine has ended, or None."""
@@ -164,20 +189,21 @@ class LinkOrigin:
 
     @property
     def ends_here(self) -> str | None:
-        """The reason why the machine has ended: nothing follows its surface."""
+        """The reason why the machine has ended: no surface follows."""
         return self._link.gone()
 
     def hold(self) -> AbstractContextManager[None] | None:
-        """Have the host keep the producer from writing; only the control role may."""
-        return self._held() if self._link.welcome.role == "control" else None
+        """Have the host hold the producer; only the control role may."""
+        return self._held() if self.looks_live else None
 
     @contextlib.contextmanager
     def _held(self) -> Iterator[None]:
-        self._link.ask(HoldPublishing(console=self._console, milliseconds=HOLD), Done)
-        try:
-            yield
-        finally:
-            self._link.ask(ResumePublishing(console=self._console), Done)
+        with self._connect() as link:
+            link.ask(HoldPublishing(console=self._console, milliseconds=_HOLD), Done)
+            try:
+                yield
+            finally:
+                link.ask(ResumePublishing(console=self._console), Done)
 
     @property
     def looks_live(self) -> bool:
@@ -186,9 +212,6 @@ class LinkOrigin:
 
     def window(self) -> Mapping:
         """Ask the host for the memory of the live window."""
-        answer = self._link.call(GetLive(console=self._console))
-        return open_fd(only_descriptor(answer, LiveHandle)).mapping
-
-    def refresh(self) -> None:
-        """Have the host publish what QEMU has reported so far."""
-        self._link.ask(Refresh(console=self._console, sync=False), Done)
+        with self._connect() as link:
+            answer = link.call(GetLive(console=self._console))
+            return open_fd(only_descriptor(answer, LiveHandle)).mapping

@@ -1,14 +1,17 @@
-"""What a client asks a machine, and what it makes of the answers. I/O-free.
+"""Requests of a client, and its reading of the replies. I/O-free.
 
-Both `kju.Machine` and `kju.aio.Machine` are thin shells around this.
+Keyboards and pointers have theirs in `input_requests`.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Sequence
+import re
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from ..errors import (
     ClosedError,
@@ -21,49 +24,79 @@ from ..errors import (
 )
 from ..protocol.framing import error_from
 from ..protocol.launch_options import Launch, LaunchOptions, Remote, launch_message
-from ..protocol.messages import Done, Ended, Failure, Keys, LampsState, Refused, Reply
-from ..protocol.values import LONGEST_KEYS, ROLES, Role
-from ..surface import NOTHING_TAKEN, Mark
+from ..protocol.messages import (
+    ChangeSnapshot,
+    Ended,
+    Execute,
+    Failure,
+    Happened,
+    Refused,
+    Reply,
+    SavedSnapshot,
+)
+from ..protocol.values import ROLES, TAG, Role
 
-if TYPE_CHECKING:
-    from ..keys import Chord, Lamps
+ReplyT = TypeVar("ReplyT", bound=Reply)
 
-T = TypeVar("T", bound=Reply)
+#: Seconds for a host to start: QEMU's version (0.04), once a day the accelerator (2), and
+#: QEMU itself, which may have to allocate a large guest's memory (the host's own limit is 120).
+START = 150.0
+#: Seconds for a machine to end: QEMU writes its disks (the host's own limits add up to 34).
+END = 45.0
 
-#: Milliseconds for which keys of a chord are held: a game that only looks which keys are down
-#: sees it.
-INTERVAL = 10
-#: Keyboard steps of one request that goes as fast as the guest takes it: half a second of a USB
-#: keyboard's.
-TOGETHER = 64
-#: Milliseconds that one request takes, unless one chord takes longer: so long do another
-#: client's keys wait.
-BATCH = 250
-
-#: Steps of a text for which shift may stay down, at most. Of a text in capitals one step in 16
-#: is spent on that.
-LONGEST_GROUP = 32
-
-#: Steps that belong together: a chord's, or a few characters'.
-Steps = Sequence[tuple[int, bool]]
+#: The reason of a connection that this process has closed.
+CLOSED = "closed by this process"
+_REFUSED = "has closed the connection to this program"
 
 
-class KeyRequest(NamedTuple):
-    """One of the requests that an input is sent in.
+class Event(NamedTuple):
+    """One event in the life of a machine.
 
     Attributes:
-        keys: The request.
-        marks: Whether the input's mark may be the mark in its answer.
+        sequence: The events of a machine are numbered from 1, without a gap.
+        time: Seconds since the epoch.
+        name: Its kind: see `kju.emulators.events`.
+        data: Details, ready for JSON.
     """
 
-    keys: Keys
-    marks: bool = True
+    sequence: int
+    time: float
+    name: str
+    data: dict[str, Any]
 
 
-def launch_request(
-    image: str | os.PathLike[str] | None, client: str, options: LaunchOptions
-) -> Launch:
-    """Return a launch as a message, with absolute paths.
+class Snapshot(NamedTuple):
+    """One snapshot of a machine.
+
+    Attributes:
+        tag: Its name.
+        time: Time of saving, in seconds since the epoch.
+        size: Bytes of the machine's state, without the disks'.
+        picture: The path of a PNG of the screen; None without a screen.
+        input: The path of the log of input until then; None if nothing was logged.
+        lacking: Writable disks that do not hold the snapshot; with any it cannot be loaded.
+        note: The parts that could not be saved, such as the picture; None if all were.
+    """
+
+    tag: str
+    time: float
+    size: int
+    picture: str | None = None
+    input: str | None = None
+    lacking: tuple[str, ...] = ()
+    note: str | None = None
+
+
+# ---- Requests
+
+
+def client_name() -> str:
+    """Return this program's name for the host's list of clients."""
+    return Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
+
+
+def launch_request(image: str | os.PathLike[str] | None, options: LaunchOptions) -> Launch:
+    """Return the request to launch a machine, with absolute paths.
 
     Raises:
         TypeError: An option is unknown.
@@ -71,11 +104,11 @@ def launch_request(
     """
     absolute = dict(options)
     if surface := options.get("surface"):
-        absolute["surface"] = str(Path(surface).expanduser().absolute())
+        absolute["surface"] = absolute_path(surface)
     if isinstance(xvfb := options.get("xvfb"), str):
-        absolute["xvfb"] = _running(xvfb)
-    path = str(Path(image).expanduser().absolute()) if image else ""
-    return launch_message(path, client, cast("LaunchOptions", absolute))
+        absolute["xvfb"] = _running_xvfb(xvfb)
+    path = absolute_path(image) if image else ""
+    return launch_message(path, client_name(), cast("LaunchOptions", absolute))
 
 
 def mirror_request(
@@ -84,22 +117,21 @@ def mirror_request(
     connect: Sequence[str],
     name: str | None,
     role: str,
-    user: str,
+    user: str | None,
     trust: str | os.PathLike[str] | None,
     audience: bool,
     lossy: bool,
-    codec: str,
-    sender: str,
+    codec: str | None,
+    sender: str | None,
     insecure: bool,
-    surface: str | Path | None,
+    surface: str | os.PathLike[str] | None,
     detach: bool,
     log_level: str,
-    client: str,
 ) -> Launch:
-    """A launch of a mirror as a message.
+    """Return the request to launch a mirror.
 
     Raises:
-        UsageError: A value is of the wrong kind.
+        UsageError: A value is not allowed.
     """
     if audience and (lossy or codec):
         raise UsageError(
@@ -117,240 +149,101 @@ def mirror_request(
     remote = Remote(
         connect=[str(each) for each in connect],
         role="view" if audience else check_role(role),
-        user=user,
-        trust=str(Path(trust).expanduser().absolute()) if trust else "",
+        user=user or "",
+        trust=absolute_path(trust) if trust else "",
         audience=audience,
         insecure=insecure,
         lossy=lossy,
-        codec=check_codec(codec),
-        sender=sender,
+        codec=check_codec(codec or ""),
+        sender=sender or "",
     )
     return Launch(
         machine=name or "",
         emulator="mirror",
         running=address,
         remote=remote,
-        surface=str(Path(surface).expanduser().absolute()) if surface else "",
+        surface=absolute_path(surface) if surface else "",
         detach=detach,
         log_level=log_level,  # type: ignore[arg-type]  # the host refuses another
-        client=client[:256],
+        client=client_name()[:256],
     )
 
 
-def _running(where: str) -> str:
-    """A running Xvfb as the host, whose folder is another, is told of it."""
+def snapshot_request(how: str, tag: str) -> ChangeSnapshot:
+    """Return the request to save, load or remove a snapshot.
+
+    Raises:
+        UsageError: *tag* is not a valid name.
+    """
+    if not re.search(TAG, tag):
+        raise UsageError(
+            f"{tag!r} cannot be a snapshot's name: use up to 64 letters, digits, '.', '_' and '-',"
+            " beginning with a letter or digit, and not only digits"
+        )
+    return ChangeSnapshot(how=how, tag=tag)  # type: ignore[arg-type]  # a constant of the caller
+
+
+def execute_request(command: str, arguments: dict[str, Any]) -> Execute:
+    """Return the request to run a QMP command.
+
+    Raises:
+        UsageError: The arguments cannot be written as JSON.
+    """
+    try:
+        return Execute(command=command, arguments=json.dumps(arguments))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"the arguments of {command} cannot be written as JSON: {error}"
+        ) from error
+
+
+def absolute_path(path: str | os.PathLike[str]) -> str:
+    """Return a path that does not depend on the working directory."""
+    return str(Path(path).expanduser().absolute())
+
+
+def _running_xvfb(where: str) -> str:
+    """Return the place of a running Xvfb for the host, whose working directory is another."""
     if not where:
         raise UsageError("xvfb is True, or names a running one: ':5', a folder or 'sysv:ID'")
     is_path = "/" in where or (":" not in where and Path(where).exists())
-    return str(Path(where).expanduser().absolute()) if is_path else where
-
-
-def key_requests(console: int, groups: Iterable[Steps], interval: int | None) -> list[KeyRequest]:
-    """Groups of steps as requests: no group is divided, and none of them is long.
-
-    Args:
-        console: The console whose keyboard it is.
-        groups: What belongs together.
-        interval: Milliseconds between two steps; None is as fast as the guest takes them.
-
-    Raises:
-        UsageError: One group takes longer than a request may.
-    """
-    most = TOGETHER if interval is None else BATCH // max(interval, 1)
-    batches: list[list[tuple[int, bool]]] = []
-    for group in groups:
-        if interval is not None and not 0 <= len(group) * interval <= LONGEST_KEYS:
-            raise UsageError(
-                f"{len(group)} steps, {interval} ms apart: a chord takes at most {LONGEST_KEYS} ms;"
-                " for slower ones use press and release"
-            )
-        if batches and len(batches[-1]) + len(group) <= most:
-            batches[-1] += group
-        else:
-            batches.append(list(group))
-    return [KeyRequest(Keys(console=console, steps=each, interval=interval)) for each in batches]
-
-
-def chord_steps(chords: Sequence[str | Chord]) -> list[Steps]:
-    """Chords, written or as key numbers, as steps: down in order, up in the opposite one."""
-    from ..keys import parse_chord, steps  # a client that only looks needs no keys
-
-    return [steps([parse_chord(c) if isinstance(c, str) else tuple(c)]) for c in chords]
-
-
-def text_requests(
-    console: int, text: str, name: str, interval: int | None, lit: Sequence[str] | None
-) -> list[KeyRequest]:
-    """A text as requests on a layout: shift and AltGr stay down as long as they are wanted.
-
-    Everything is up at the end of a request. While caps lock is on, letters are typed with shift
-    the other way round; a text for which that is not enough is typed with caps lock off, which is
-    on again at the end. The guest's answer is to the text, so the mark is of a request before that.
-
-    Args:
-        console: The console whose keyboard it is.
-        text: What to type.
-        name: The layout's.
-        interval: Milliseconds between two steps, if the client sets them.
-        lit: The locks that are on; None where that is unknown, which counts as none.
-
-    Raises:
-        UsageError: There is no such layout, or it lacks characters, all of which are named.
-    """
-    from ..keys import held_steps, layout, number, steps
-
-    most = LONGEST_GROUP if interval is None else min(BATCH // max(interval, 1), LONGEST_GROUP)
-    known = layout(name)
-    strokes = known.strokes(text)
-    toggle: list[KeyRequest] = []
-    if lit and "caps" in lit:
-        under = known.under_caps_lock(strokes)
-        if under is None:
-            caps_lock = key_requests(console, [steps([(number("caps_lock"),)])], interval)
-            toggle = [request._replace(marks=False) for request in caps_lock]
-        else:
-            strokes = under
-    return [*toggle, *key_requests(console, held_steps(strokes, most), interval), *toggle]
-
-
-class BootStep(NamedTuple):
-    """One step of a boot command.
-
-    Attributes:
-        wait: Seconds to wait before it.
-        text: What to type then.
-        keys: What to press and release after that.
-    """
-
-    wait: float = 0.0
-    text: str = ""
-    keys: Steps = ()
-
-
-def boot_steps(command: str, name: str) -> list[BootStep]:
-    """Divide a boot command into steps; the last one releases the keys that are still held.
-
-    Raises:
-        UsageError: A name in the command or the layout is unknown, or the layout lacks characters.
-    """
-    from ..keys import boot_command, layout, steps
-
-    found: list[BootStep] = []
-    held: list[int] = []
-    for part in boot_command.parse_boot_command(command):
-        match part:
-            case boot_command.Pause(seconds):
-                found.append(BootStep(wait=seconds))
-            case boot_command.TypeText(text):
-                layout(name).strokes(text)
-                found.append(BootStep(text=text))
-            case boot_command.PressKey(key):
-                found.append(BootStep(keys=steps([(key,)])))
-            case boot_command.HoldKey(key, down):
-                found.append(BootStep(keys=[(key, down)]))
-                held = [other for other in held if other != key] + [key] * down
-    if held:
-        found.append(BootStep(keys=[(key, False) for key in reversed(held)]))
-    return found
-
-
-def releases(steps: Iterable[BootStep]) -> Steps:
-    """Make the steps that release every key of a boot command; a key that is up stays up."""
-    pressed = dict.fromkeys(key for step in steps for key, down in step.keys if down)
-    return [(key, False) for key in reversed(pressed)]
-
-
-def boot_mark(before: Mark, sent: Mark, keys: Steps) -> Mark:
-    """The mark of a boot command after one of its steps.
-
-    Args:
-        before: The mark of the steps before.
-        sent: The mark of this step.
-        keys: What this step has pressed and released; releases alone do not move the mark.
-    """
-    return sent if before == NOTHING_TAKEN or any(down for _, down in keys) else before
-
-
-def caps_lock_matters(text: str, name: str) -> bool:
-    """Check whether caps lock changes what any key of a text types on a layout.
-
-    Raises:
-        UsageError: There is no such layout, or it lacks characters.
-    """
-    from ..keys import layout
-
-    known = layout(name)
-    return any(chord in known.caps for chord in known.type(text))
-
-
-def lamps_of(state: LampsState) -> Lamps | None:
-    """The lamps in an answer."""
-    from ..keys import Lamps
-
-    return None if state.lit is None else Lamps(*(name in state.lit for name in Lamps._fields))
-
-
-def key_steps(keys: Sequence[str | int], down: bool) -> list[Steps]:
-    """Keys as steps that press or release them."""
-    return [[(key_number(key), down)] for key in keys]
-
-
-def key_number(key: str | int) -> int:
-    """A key by name or number.
-
-    Raises:
-        UsageError: There is no such key.
-    """
-    if isinstance(key, int):
-        if not 1 <= key <= 0xFF:
-            raise UsageError(f"a key's number is 1 to 255, not {key}")
-        return key
-    from ..keys import number
-
-    return number(key)
+    return absolute_path(where) if is_path else where
 
 
 def check_role(role: str) -> Role:
     """Return a role by its name.
 
     Raises:
-        UsageError: There is no role of this name.
+        UsageError: No role has this name.
     """
     for known in ROLES:
         if role == known:
             return known
-    raise UsageError(f"there is no role {role!r}: choose {' or '.join(ROLES)}")
+    raise UsageError(f"unknown role {role!r}; choose {' or '.join(ROLES)}")
 
 
 def check_codec(codec: str) -> str:
     """Return the name of a codec; empty for the best one.
 
     Raises:
-        UsageError: There is no codec of this name.
+        UsageError: No codec has this name.
     """
     from ..wire import codecs  # only for mirrors: `import kju` stays fast
 
     if codec and codec not in codecs.CODECS:
-        raise UsageError(f"there is no codec {codec!r}: choose {', '.join(codecs.CODECS)}")
+        raise UsageError(f"unknown codec {codec!r}; choose one of: {', '.join(codecs.CODECS)}")
     return codec
 
 
-def mark_of(done: Done) -> Mark:
-    """The mark of the screen before an input."""
-    return Mark(done.incarnation, done.epoch, done.version)
+# ---- Replies
 
 
-def duration(request: Keys) -> float:
-    """Seconds that a request takes at least."""
-    return len(request.steps) * (request.interval or 0) / 1000
-
-
-def check_reply(reply: Reply, wanted: type[T]) -> T:
-    """Return a reply of the kind that was asked for.
+def check_reply(reply: Reply, wanted: type[ReplyT]) -> ReplyT:
+    """Return a reply of the expected kind.
 
     Raises:
-        KjuError: It is a failure; the error is the one the host raised.
-        PeerError: It is something else.
+        KjuError: It is a failure; the error is the one that the host raised.
+        PeerError: It is another kind of reply.
     """
     if isinstance(reply, Failure):
         raise error_from(reply)
@@ -359,45 +252,64 @@ def check_reply(reply: Reply, wanted: type[T]) -> T:
     return reply
 
 
+def event_of(happened: Happened) -> Event:
+    """Return the event in a message."""
+    return Event(happened.sequence, happened.time, happened.event, happened.data)
+
+
+def snapshot_of(saved: SavedSnapshot, note: str = "") -> Snapshot:
+    """Return the snapshot in a reply."""
+    return Snapshot(
+        saved.tag,
+        saved.time,
+        saved.size,
+        saved.picture or None,
+        saved.input or None,
+        tuple(saved.lacking),
+        note or None,
+    )
+
+
 def gone_reason(name: str, ended: Ended | None, refused: Refused | None = None) -> str:
-    """Why a machine is no longer there, or not for us, in words."""
+    """Return the reason why a connection has ended, from the host's last messages."""
     if refused is not None:
-        return f"the host of {name!r} {HUNG_UP}: {refused.reason}"
+        return f"the host of {name!r} {_REFUSED}: {refused.reason}"
     if ended is None:
         return (
-            f"the machine {name!r} has gone: its host hung up without a word (was it killed?);"
-            f" its log: kju logs {name}"
+            f"the machine {name!r} has gone: its host closed the connection without a message"
+            f" (was it killed?); see kju logs {name}"
         )
-    log = f"; its last words: {' | '.join(ended.log[-3:])}" if ended.status and ended.log else ""
+    log = f"; end of its log: {' | '.join(ended.log[-3:])}" if ended.status and ended.log else ""
     return f"the machine {name!r} has ended: {ended.reason}{log}"
 
 
 def gone_error(name: str, reason: str) -> KjuError:
-    """The error for a use after the end.
+    """Return the error of a call after the end of the connection.
 
-    `ClosedError` where this process closed it, `PeerError` where the host refuses us.
+    It is a `ClosedError` where this process closed it, a `PeerError` where the host refused us.
     """
     if reason == CLOSED:
         return ClosedError(f"the machine {name!r} has been closed here")
-    if reason.startswith(f"the host of {name!r} {HUNG_UP}"):
+    if reason.startswith(f"the host of {name!r} {_REFUSED}"):
         return PeerError(reason)
     return MachineGoneError(reason, name)
 
 
 def not_ended(name: str, seconds: float, log: Path) -> MachineError:
-    """The error for a machine that was told to end and does not."""
+    """Return the error of a machine that does not end after a stop."""
     return MachineError(f"the machine {name!r} has not ended in {seconds:g} s: see {log}", name)
 
 
 def still_running(name: str, seconds: float | None) -> WaitTimeoutError:
-    """Make the error for a machine that was expected to end."""
+    """Return the error of a wait for the end of a machine."""
     return WaitTimeoutError(f"the machine {name!r} has not ended within {seconds:g} s")
 
 
+def no_event(name: str, seconds: float | None) -> WaitTimeoutError:
+    """Return the error of a wait for an event."""
+    return WaitTimeoutError(f"no event of the machine {name!r} within {seconds:g} s")
+
+
 def host_failed(status: int | None) -> KjuError:
-    """The error for a host that ended before it could say anything."""
+    """Return the error of a host that ended before it sent a reply."""
     return KjuError(f"the host process ended with status {status} before the machine ran")
-
-
-CLOSED = "closed by this process"
-HUNG_UP = "has hung up on this program"

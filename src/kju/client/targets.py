@@ -1,12 +1,12 @@
-"""What a user names: a running machine, or a surface's address."""
+"""Machines by name, and surfaces by address."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import (
     FormatError,
@@ -20,17 +20,67 @@ from ..memory import SharedMemory, open_memory
 from ..memory.address import KINDS
 from ..protocol.framing import no_screen
 from ..protocol.messages import GetInfo, Info
-from ..store import running
+from ..store import definitions, running
+from ..store.machine_toml import Definition
+from ..store.paths import DEFINITION_FILE, definitions_folder
+from .launching import attach
 from .link import Link
-from .machine import Machine, attach, client_name
-from .screen import Screen
-from .surface import Surface
+from .machine import Machine
+from .requests import client_name
+from .surface import Screen, Surface
 
-#: A host answers in a millisecond; `kju ls` waits so long for one that does not.
+#: Seconds that `kju ls` waits for a host; most reply within a millisecond.
 RESPONSE_SECONDS = 2.0
+#: The same on a busy computer.
 BUSY_SECONDS = 10.0
-#: A machine whose host does not respond keeps nobody waiting but its own thread.
+#: Hosts that are asked at the same time, each on a thread.
 _AT_ONCE = 32
+
+
+class MachineEntry(NamedTuple):
+    """One machine of this user, as `machines` lists it.
+
+    Attributes:
+        name: Its name.
+        is_alive: True while it runs: `attach` opens it.
+        file: The file of its definition: `start` starts it. None for a machine that is not defined.
+    """
+
+    name: str
+    is_alive: bool
+    file: Path | None
+
+
+def machines() -> list[MachineEntry]:
+    """List this user's machines, running and defined ones, sorted by name.
+
+    The files of machines that were killed are removed.
+    """
+    alive = set(running_names())
+    files = {name: definitions_folder() / name / DEFINITION_FILE for name in definitions.names()}
+    return [
+        MachineEntry(name, name in alive, files.get(name)) for name in sorted(alive | files.keys())
+    ]
+
+
+def running_names() -> list[str]:
+    """Return the names of this user's running machines, sorted."""
+    running.sweep()
+    return running.names()
+
+
+def definition(name: str) -> Definition:
+    """Return the definition of a machine.
+
+    Raises:
+        MachineNotFoundError: No machine of this name is defined.
+        DefinitionError: The definition is not valid.
+        FileError: The file can't be read.
+    """
+    return definitions.read(name).definition
+
+
+# ---- Addresses
 
 
 class UnreadableError(KjuError):
@@ -38,33 +88,36 @@ class UnreadableError(KjuError):
 
 
 def is_address(target: str) -> bool:
-    """Whether this is a surface's address: machines' names have no slash and no colon."""
+    """Check for the address of a surface: names of machines have no slash and no colon."""
     return "/" in target or (":" in target and target.partition(":")[0] in KINDS)
 
 
 def open_address(address: str) -> SharedMemory:
-    """A surface's memory.
+    """Open the memory of a surface.
 
     Raises:
-        UnreadableError: It is not there, or not for us.
+        UnreadableError: It is missing, or this user may not read it.
     """
     try:
         return open_memory(address)
     except OSError as error:
-        unreadable = UnreadableError(f"{address} cannot be opened: {error.strerror}")
+        why = error.strerror
+        if address.startswith("sysv:") and error.errno == errno.EINVAL:
+            why = "no shared memory segment has this number; list them with: ipcs -m"
+        unreadable = UnreadableError(f"{address} cannot be opened: {why}")
         raise descriptor_limit(error) or unreadable from error
 
 
 def open_surface(address: str, *, follow: bool = False) -> Surface:
-    """The surface at an address.
+    """Open the surface at an address.
 
     Args:
         address: A path, ``posix:/NAME`` or ``sysv:ID``.
-        follow: Go on with the next producer when this one has gone.
+        follow: Continue with the next producer after the end of this one.
 
     Raises:
-        UnreadableError: It is not there, or not for us.
-        FormatError: It is no surface.
+        UnreadableError: It is missing, or this user may not read it.
+        FormatError: It is not a surface.
     """
     open_address(address).close()
     with named(address):
@@ -73,24 +126,24 @@ def open_surface(address: str, *, follow: bool = False) -> Surface:
 
 @contextlib.contextmanager
 def named(address: str) -> Iterator[None]:
-    """Say of a surface that can't be read which it is, and what would be one."""
+    """Add the address and a hint to the error of an invalid surface."""
     try:
         yield
     except FormatError as error:
-        hint = "a surface is what a producer has made, for one `kju run --surface PATH`"
+        hint = "`kju run --surface PATH` makes a surface"
         raise FormatError(f"{address}: {error}; {hint}", error.found, error.expected) from error
 
 
 def attach_to_look(name: str, *, or_address: bool = False) -> Machine:
-    """A machine, for looking only.
+    """Attach to a machine with the view role.
 
     Args:
         name: Its name.
-        or_address: An address would have done as well: say so if there is such a file.
+        or_address: The command also takes an address: the error mentions a file of this name.
 
     Raises:
         MachineNotFoundError: No running machine has this name.
-        UsageError: None can have it.
+        UsageError: The name is not valid.
     """
     try:
         return attach(name, role="view")
@@ -104,12 +157,13 @@ def attach_to_look(name: str, *, or_address: bool = False) -> Machine:
 
 
 def all_info(names: Sequence[str]) -> list[dict[str, Any] | KjuError]:
-    """`Machine.info` of several machines, asked at once.
+    """Return `Machine.info` of several machines, which are asked at the same time.
 
     Returns:
-        In the order of the names. For a machine that could not be asked the error, which is a
-        `WaitTimeoutError` if its host does not answer within `RESPONSE_SECONDS`.
+        One entry per name, in their order. The entry is the error if there is one: a
+        `WaitTimeoutError` if the host does not reply within `RESPONSE_SECONDS`.
     """
+    from concurrent.futures import ThreadPoolExecutor
 
     def ask(name: str) -> dict[str, Any] | KjuError:
         try:
@@ -126,44 +180,44 @@ def all_info(names: Sequence[str]) -> list[dict[str, Any] | KjuError]:
 
 
 def responds(name: str) -> bool:
-    """Whether a running machine's host answers.
+    """Check whether the host of a running machine replies.
 
-    One whose process is stopped has `RESPONSE_SECONDS`. One that runs has `BUSY_SECONDS`: it may
-    be that the computer is busy.
+    A stopped process has `RESPONSE_SECONDS` to reply. A running one has `BUSY_SECONDS`, as the
+    computer may be busy.
 
     Raises:
         MachineNotFoundError: No running machine has this name.
     """
-    for patience in (RESPONSE_SECONDS, BUSY_SECONDS):
+    for seconds in (RESPONSE_SECONDS, BUSY_SECONDS):
         try:
-            Link.attach(name, "view", client_name(), patience).close()
+            Link.attach(name, "view", client_name(), seconds).close()
         except WaitTimeoutError:
             if running.is_stopped(running.host_pid(name)):
                 return False
         except MachineNotFoundError:
             raise
         except KjuError:
-            return True  # it answers, though not with what was asked
+            return True  # an error is a reply, too
         else:
             return True
     return False
 
 
 def screen_of(machine: Machine, console: int) -> Screen:
-    """One of a machine's screens.
+    """Return one of a machine's screens.
 
     Raises:
-        UsageError: It has no such console.
+        UsageError: The machine has no such console.
     """
     check_console(machine, console)
     return machine.screens[console]
 
 
 def check_console(machine: Machine, console: int) -> None:
-    """Refuse a console that a machine does not have.
+    """Check that a machine has a console.
 
     Raises:
-        UsageError: It has no such console.
+        UsageError: The machine has no such console.
     """
     have = len(machine.screens)
     if not have:

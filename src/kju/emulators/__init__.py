@@ -1,5 +1,6 @@
 """Emulators: a folder for each kind (`kju.protocol.values`).
 
-`base` has the contract, `launch` the choice, `console` owns the surface of one screen, `input` is
-the keyboard and pointer, `child` and `spawn` start and end child processes.
+`base` has the contract of an emulator, `launch` chooses its kind. `console` is one screen:
+`console_surface` has its pixels, `supervisor` its source, `input` its keyboard and pointer. `child`
+and `spawn` start and end child processes.
 """

@@ -1,5 +1,7 @@
 """The contract of an emulator: the source of a machine's screens, such as QEMU or an X server.
 
+I/O-free. `Plan` is an emulator's command line. The rules of an `Emulator`:
+
 - `start` returns when the consoles exist. The emulator's end, during or after that, is reported
   once, through the callback given to it.
 - After `end` nothing runs that the emulator started; after `close` no source runs either.

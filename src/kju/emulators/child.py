@@ -17,9 +17,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from ..memory.shared import Descriptor
-from ..store import logs
-from ..store.claims import Claim
-from ..store.logs import BoundedLog
+from ..store import log_files
+from ..store.log_files import BoundedLog
+from ..store.running import Claim
 from .spawn import describe, dismiss, guard, kill_group, spawn, wait
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class Child:
         """Return the last lines of its output, without control characters."""
         if self._output:
             self._output.drain()
-        return logs.tail(self._log, lines)
+        return log_files.tail(self._log, lines)
 
     async def last_words(self, lines: int = 8) -> tuple[str, list[str]] | None:
         """Return how it ended and its last lines, if it is ending now and has printed any."""

@@ -105,9 +105,7 @@ class ConsoleSurface:
         return self._hold is not None
 
     def _create(self, capacity: int) -> SurfaceProducer:
-        producer = SurfaceProducer.create(self._address, capacity=capacity)
-        producer.mode_changed = self._note_mode
-        return producer
+        return SurfaceProducer.create(self._address, capacity=capacity, on_mode=self._note_mode)
 
     def _note_mode(self) -> None:
         """Pass a new mode from the source's thread to the loop."""

@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ..errors import ConflictError, UsageError
 from ..protocol.launch_options import Launch
-from ..store.claims import Claim
+from ..store.running import Claim
 from .base import Emulator
 from .events import MachineEvents
 

@@ -1,24 +1,22 @@
 """SHELL: every file that kju writes or removes.
 
-    folder      a folder of this user's: write, read, remove, lock
+    folder      a folder of this user's: write, read, remove, lock, listen
     tree        remove a folder that holds only files of kju
-    output      a file at a path that the user named, such as ``-o screen.png``
-    listening   a Unix socket in a folder
-    staging     the steps of a write
-    ownership   whose a file or folder is
-    failure     the error for a failed operation, with a hint for descriptor limits
+    writing     the steps of a write; a file at a path that the user named (``-o screen.png``)
+    ownership   whose a file, folder or peer is
+    failure     the error for a failed operation; limits of open files and of the bytes read
 
 Rules:
 
-- A folder is opened once, without following a link, and its owner is checked. Everything in it
-  goes by that descriptor, so that renaming or replacing the folder has no effect.
+- A folder is opened once, without following a link, and its owner is checked. Later calls use that
+  descriptor, so renaming or replacing the folder has no effect on them.
 - A file appears whole: a temporary file in the same folder, fsync, rename, fsync of the folder.
   A write that fails leaves the old file and no temporary one.
-- Only regular files of this user (or root) are read back.
+- Only regular files of this user (or root) are read.
 - Only files that kju wrote are removed; a folder with other files in it is refused.
 - Every failure is a `kju.errors.FileError` that names the file.
 
-Surfaces (`kju.memory`) are the exception: they are mapped memory, and have rules of their own.
+Surfaces (`kju.memory`) are the exception: they are mapped memory with rules of their own.
 """
 
 from .failure import (
@@ -29,12 +27,12 @@ from .failure import (
     lost_descriptors,
     most_descriptors,
     raise_descriptor_limit,
+    read_file,
 )
 from .folder import Folder, folder_in, private_folder
-from .listening import Peer, listen, peer_of
-from .output import check_new, make_folders, write_output
-from .staging import is_temporary
+from .ownership import Peer, peer_of
 from .tree import Known, listing, remove_tree, unknown
+from .writing import check_new, is_temporary, make_folders, write_output
 
 __all__ = [
     "Folder",
@@ -47,7 +45,6 @@ __all__ = [
     "folder_in",
     "is_temporary",
     "limited",
-    "listen",
     "listing",
     "lost_descriptors",
     "make_folders",
@@ -55,6 +52,7 @@ __all__ = [
     "peer_of",
     "private_folder",
     "raise_descriptor_limit",
+    "read_file",
     "remove_tree",
     "unknown",
     "write_output",

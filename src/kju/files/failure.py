@@ -1,4 +1,4 @@
-"""SHELL: the error for a failed file operation, and the limit of open files.
+"""SHELL: the error for a failed file operation; limits of open files and of the bytes read.
 
 Source:
     EMFILE and ENFILE: open(2); RLIMIT_NOFILE: getrlimit(2); fs.file-max: proc_sys_fs(5).
@@ -10,13 +10,16 @@ import contextlib
 import errno
 import os
 import resource
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import FileError, KjuError, LimitError
 
 _FILE_MAX = Path("/proc/sys/fs/file-max")
+_READ = os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def descriptor_limit(error: OSError) -> LimitError | None:
@@ -60,7 +63,7 @@ def most_descriptors() -> int:
 
 
 def raise_descriptor_limit() -> None:
-    """Let this process open as many files as the system allows it: for commands that serve others.
+    """Raise the limit of open files to the highest allowed one: for commands that serve others.
 
     Not for a library: ``select.select`` in its process fails for descriptors from 1,024 on.
     """
@@ -71,7 +74,7 @@ def raise_descriptor_limit() -> None:
 
 @contextlib.contextmanager
 def limited() -> Iterator[None]:
-    """Raise a lack of file descriptors in the block as a `LimitError`; other errors as they are."""
+    """Convert a lack of file descriptors in the block to a `LimitError`; pass on other errors."""
     try:
         yield
     except OSError as error:
@@ -99,7 +102,7 @@ def file_error(error: OSError, path: object, doing: str) -> KjuError:
     Args:
         error: From a system call.
         path: The file or folder.
-        doing: What could not be done, such as ``written``.
+        doing: The participle of the operation that failed, such as ``written``.
     """
     if found := descriptor_limit(error):
         return found
@@ -111,17 +114,17 @@ def file_error(error: OSError, path: object, doing: str) -> KjuError:
 
 
 def release(descriptor: int) -> None:
-    """Close a descriptor through which nothing was written; an error has no meaning then."""
+    """Close a descriptor without reporting errors: nothing was written through it."""
     with contextlib.suppress(OSError):
         os.close(descriptor)
 
 
 @contextlib.contextmanager
 def failing(path: object, doing: str) -> Iterator[None]:
-    """Raise a failed system call of the block as the error for *path*.
+    """Convert a failed system call of the block to the error for *path*.
 
     Raises:
-        FileError: Any OSError of the block; its message says that *path* cannot be *doing*.
+        FileError: An OSError of the block; its message has *path* and *doing*.
         LimitError: No file descriptor was free.
     """
     try:
@@ -130,3 +133,69 @@ def failing(path: object, doing: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise file_error(error, path, doing) from error
+
+
+# -- reading files of any size
+
+
+def read_file(path: str | os.PathLike[str], most: int) -> bytes:
+    """Read a whole regular file, even one that grows, without using unbounded memory.
+
+    An open file of this process (/dev/stdin, a shell's ``<(COMMAND)``) is read to its end. Any
+    other pipe or device is an error: opening a pipe would wait for a writer.
+
+    Args:
+        path: The file.
+        most: Maximum size in bytes.
+
+    Raises:
+        LimitError: The file is larger.
+        OSError: The file cannot be read, or is not a regular file.
+    """
+    place = Path(path)
+    if place.parent == Path("/dev") and place.is_symlink():
+        place = place.parent / place.readlink()
+    is_open = is_open_file(place)
+    with reader(os.open(path, _READ if is_open else _READ | os.O_NONBLOCK)) as file:
+        if not (is_open or stat.S_ISREG(os.fstat(file.fileno()).st_mode)):
+            raise OSError(errno.EINVAL, "it is not a regular file", os.fspath(path))
+        return read_most(file, path, most)
+
+
+def read_most(file: BinaryIO, path: str | os.PathLike[str], most: int) -> bytes:
+    """Read an open file to its end.
+
+    Args:
+        file: Read from its current position.
+        path: Its path, for messages.
+        most: Maximum number of bytes.
+
+    Raises:
+        LimitError: The file has more bytes.
+        OSError: The file cannot be read.
+    """
+    data = file.read(most + 1)
+    if len(data) > most:
+        raise LimitError(
+            f"{os.fspath(path)} has more than {most} bytes, the most that such a file may have",
+            "bytes of a file", most, len(data),
+        )  # fmt: skip
+    return data
+
+
+def reader(descriptor: int) -> BinaryIO:
+    """Return a binary file that reads a descriptor and closes it.
+
+    Raises:
+        OSError: The descriptor is of a folder. It is closed in this case too.
+    """
+    try:
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)  # fdopen leaves it open
+        raise
+
+
+def is_open_file(path: Path) -> bool:
+    """Return whether a path names an open file of a process, such as /dev/fd/3."""
+    return os.path.realpath(path.parent).startswith("/proc/")

@@ -1,9 +1,9 @@
-"""SHELL: a folder of this user's, and the files in it, by its descriptor.
+"""SHELL: a folder of this user, and operations on its files through its descriptor.
 
-Another user may be able to write in the folder that this one lies in (a disk in a shared folder),
-and may put a link, or a folder of its own, in its place at any moment. So the folder is opened
-once, without following a link; its owner and mode are read from the descriptor; and every later
-call takes the descriptor (``dir_fd``).
+Another user may have write access to the parent folder (a disk in a shared folder), and can replace
+this folder by a link or another folder at any moment. So the folder is opened once, without
+following a link; its owner and mode are read from the descriptor; and every later call takes the
+descriptor (``dir_fd``).
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import socket
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from ..bounded import read_most, reader
-from . import staging
-from .failure import failing, release
+from . import writing
+from .failure import failing, read_most, reader, release
 from .ownership import check_file, check_folder, foreign, open_directory, own_target
 
 #: A FIFO in the place of a file must not block its reader.
@@ -120,14 +120,14 @@ class Folder:
             return sorted(os.listdir(self._fd))  # noqa: PTH208  a descriptor
 
     def status(self, name: str) -> os.stat_result | None:
-        """Return what *name* is, links not followed; None if it is missing."""
+        """Return the status of *name* without following a link; None if it is missing."""
         try:
             return os.stat(name, dir_fd=self._fd, follow_symlinks=False)
         except OSError:
             return None
 
     def has(self, name: str) -> bool:
-        """Return whether `read` would take *name*: a regular file of this user's."""
+        """Return whether *name* is a regular file of this user, which `read` accepts."""
         try:
             with self._reading(name):
                 return True
@@ -139,7 +139,7 @@ class Folder:
 
         Args:
             name: The file.
-            limit: Bytes that a file of this kind has at most.
+            limit: Maximum size in bytes.
             secret: Refuse a file of this user's that others may read.
 
         Raises:
@@ -165,51 +165,51 @@ class Folder:
             name: The file.
             data: Its content.
             mode: Its permissions.
-            durable: Wait until the disk has it (two fsyncs).
+            durable: Wait until it is on the disk (two fsyncs).
 
         Raises:
-            FileError: It could not be written, and the old file is still there; or the disk
-                failed after the new file took its place.
+            FileError: It could not be written and the old file is unchanged; or the disk failed
+                after the new file had replaced the old one.
         """
-        staging.replace(self._fd, self.path / name, data, mode, durable=durable)
+        writing.replace_file(self._fd, self.path / name, data, mode, durable=durable)
 
     def write_all(self, files: Mapping[str, tuple[bytes, int]]) -> None:
         """Write several files that belong together: if one fails, none are changed.
 
-        A process that is killed meanwhile may leave the first ones new and the others old.
+        A process that is killed during the call may leave some files new and the others old.
 
         Args:
             files: Content and permissions by name.
 
         Raises:
-            FileError: One could not be written; all are as they were.
+            FileError: One could not be written; all are unchanged.
         """
-        staging.replace_all(self._fd, self.path, files)
+        writing.replace_files(self._fd, self.path, files)
 
     @contextlib.contextmanager
     def staged(self, name: str) -> Iterator[Path]:
         """Let another program write a file, which gets its name at the end of the block.
 
-        The program gets a path, so the folders above must be this user's as well.
+        The program opens it by its path, so the parent folders must belong to this user too.
 
         Yields:
             The path to write to, which does not exist yet.
 
         Raises:
-            FileError: It could not be finished; the old file is still there.
+            FileError: It could not be finished; the old file is unchanged.
         """
-        temporary = staging.temporary_name()
+        temporary = writing.temporary_name()
         try:
             yield self.path / temporary
             self.seal(temporary)
-            staging.rename(self._fd, self.path / name, temporary)
+            writing.rename_file(self._fd, self.path / name, temporary)
         except BaseException:
-            staging.discard(self._fd, temporary)
+            writing.discard(self._fd, temporary)
             raise
         self.sync()
 
     def seal(self, name: str) -> None:
-        """Give a file that another program wrote mode 0600, and wait until the disk has it.
+        """Give a file that another program wrote mode 0600, and wait until it is on the disk.
 
         Raises:
             FileError: That could not be done, or it is not a regular file of this user's.
@@ -221,7 +221,7 @@ class Folder:
             os.fsync(file.fileno())
 
     def append(self, name: str) -> int:
-        """Open a file (mode 0600) for adding to its end; returns a descriptor of the caller's.
+        """Open a file (mode 0600) for appending; the caller closes the descriptor.
 
         Raises:
             FileError: It cannot be opened, is not a regular file, or is another user's.
@@ -237,23 +237,52 @@ class Folder:
         return descriptor
 
     def new(self, name: str) -> int:
-        """Make a file (mode 0600) that must not exist; returns a descriptor of the caller's.
+        """Make a file (mode 0600) that must not exist; the caller closes the descriptor.
 
         Raises:
             FileError: It exists, or cannot be made.
         """
         with failing(self.path / name, "made"):
-            return self._open(name, staging.NEW)
+            return self._open(name, writing.NEW)
 
     def stage(self, name: str, data: bytes) -> str:
-        """Write a temporary file that `rename` can give the name *name*; returns its name.
+        """Write a temporary file, for a later `rename` to *name*; return its name.
 
         Raises:
             FileError: It could not be written; nothing is left of it.
         """
-        temporary = staging.temporary_name()
-        staging.create(self._fd, self.path / name, temporary, data, 0o600, durable=False)
+        temporary = writing.temporary_name()
+        writing.create_file(self._fd, self.path / name, temporary, data, 0o600, durable=False)
         return temporary
+
+    def listen(self, listener: socket.socket, name: str, backlog: int) -> None:
+        """Bind a Unix socket, listen on it, and then give its file its name.
+
+        Args:
+            listener: The socket. Only this user and root can connect to it.
+            name: The name of its file, in place of an old socket.
+            backlog: Connections that wait to be accepted.
+
+        Raises:
+            FileError: It cannot be made.
+
+        Source:
+            The mode of a socket's file is that of its descriptor, whatever the umask:
+            unix_bind_bsd in net/unix/af_unix.c of Linux.
+        """
+        temporary = writing.temporary_name()
+        path = self.path / name
+        with failing(path, "made"):
+            os.fchmod(listener.fileno(), 0o600)
+            # The address of a Unix socket holds 107 bytes (unix(7)); a path may be longer.
+            listener.bind(f"/proc/self/fd/{self._fd}/{temporary}")
+            try:
+                listener.listen(backlog)
+                # Not before: a client that finds the name can connect at once.
+                writing.rename_file(self._fd, path, temporary)
+            except BaseException:
+                writing.discard(self._fd, temporary)
+                raise
 
     # -- renaming, removing, locking
 
@@ -263,7 +292,7 @@ class Folder:
         Raises:
             FileError: It could not be renamed.
         """
-        staging.rename(self._fd, self.path / new, old)
+        writing.rename_file(self._fd, self.path / new, old)
 
     def remove(self, name: str) -> None:
         """Remove a file or a link, never a link's target. Do nothing if the name is missing.
@@ -275,21 +304,21 @@ class Folder:
             os.unlink(name, dir_fd=self._fd)
 
     def remove_folder(self, name: str) -> None:
-        """Remove an empty folder. A missing one is fine.
+        """Remove an empty folder. Do nothing if it is missing.
 
         Raises:
-            FileError: It holds something, or could not be removed.
+            FileError: It is not empty, or could not be removed.
         """
         with failing(self.path / name, "removed"), contextlib.suppress(FileNotFoundError):
             os.rmdir(name, dir_fd=self._fd)
 
     def sync(self) -> None:
-        """Wait until the disk has the folder's names.
+        """Wait until the names in the folder are on the disk.
 
         Raises:
             FileError: The disk failed. The files have their names, but may lose them.
         """
-        staging.sync(self._fd, self.path)
+        writing.sync_folder(self._fd, self.path)
 
     @contextlib.contextmanager
     def lock(self, name: str = ".lock") -> Iterator[None]:
@@ -312,7 +341,7 @@ class Folder:
         Raises:
             FileError: One could not be removed.
         """
-        for name in filter(staging.is_temporary, self.names()):
+        for name in filter(writing.is_temporary, self.names()):
             self.remove(name)
 
     def _open(self, name: str, flags: int) -> int:
@@ -320,9 +349,9 @@ class Folder:
 
 
 def private_folder(path: Path) -> Folder:
-    """Open a folder that only this user can enter (mode 0700), and make it if it is missing.
+    """Open a folder that only this user can enter, and make it if it is missing.
 
-    A folder of this user's with another mode gets this one.
+    Its mode is set to 0700.
 
     Raises:
         FileError: It cannot be made, is a link or a file, or another user's.
@@ -343,10 +372,10 @@ def private_folder(path: Path) -> Folder:
 
 
 def folder_in(within: int, path: Path, *, create: bool = False) -> Folder:
-    """Open a folder that lies in the folder *within*, which may be anybody's.
+    """Open a folder inside the folder *within*, which may belong to another user.
 
     Args:
-        within: The descriptor of the folder that it lies in.
+        within: The descriptor of the parent folder.
         path: The folder; its last part is its name there, and must not be a link.
         create: Make it (mode 0700) if it is missing.
 

@@ -1,24 +1,27 @@
-"""SHELL: whose a file or folder is, and where a link leads.
+"""SHELL: the owner of a file, folder or link, and the peer of a Unix socket.
 
-A check of a path followed by a use of the path loses a race against another user who replaces it
-in between. So every check here reads a descriptor, or is repeated on one.
+A check of a path followed by a use of the path loses a race against another user who replaces the
+file in between. So every check here reads a descriptor, or is repeated on one.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import socket
 import stat
+import struct
 from pathlib import Path
+from typing import NamedTuple
 
-from ..bounded import is_open_file
 from ..errors import FileError
-from .failure import failing, release
+from .failure import failing, is_open_file, release
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 #: As many links as the kernel follows (path_resolution(7)).
 _MAX_LINKS = 40
+_CREDENTIALS = struct.Struct("3i")
 
 
 def is_own(status: os.stat_result) -> bool:
@@ -46,11 +49,11 @@ def check_file(status: os.stat_result, path: Path, *, secret: bool = False) -> N
     Args:
         status: Of its descriptor.
         path: For the message.
-        secret: Refuse a file of this user's that others may read. A file of root's may be
-            readable for a group, which is how root gives a service its key.
+        secret: Refuse a file of this user that others may read. A file of root may be readable
+            for a group: root gives a service its key in this way.
 
     Raises:
-        FileError: It is refused; the message says why.
+        FileError: It is refused; the message has the reason.
     """
     if not stat.S_ISREG(status.st_mode):
         raise FileError(f"{path} is not used: it is not a regular file", str(path), errno.EINVAL)
@@ -113,3 +116,20 @@ def own_target(path: Path) -> Path:
         finally:
             release(link)
     raise FileError(f"{path} cannot be opened: its links form a loop", str(path), errno.ELOOP)
+
+
+class Peer(NamedTuple):
+    """The process at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def peer_of(sock: socket.socket) -> Peer:
+    """Return the process that connected a Unix socket."""
+    return Peer(
+        *_CREDENTIALS.unpack(
+            sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        )
+    )

@@ -1,4 +1,4 @@
-"""SHELL: removing a folder that holds only files of kju."""
+"""SHELL: remove a folder that holds only files of kju."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Callable
 from ..errors import FileError
 from .folder import Folder
 
-#: Says of a path in the folder whether kju wrote it; a folder's path ends in a slash.
+#: Returns whether kju wrote a path of the folder; the path of a folder in it ends in a slash.
 Known = Callable[[str], bool]
+#: Paths that a message lists.
 _NAMED = 5
 
 
@@ -19,8 +20,8 @@ def unknown(folder: Folder, known: Known, prefix: str = "") -> list[str]:
 
     Args:
         folder: It is read, with the known folders in it.
-        known: Says which paths kju writes.
-        prefix: What paths begin with.
+        known: Returns whether kju writes a path.
+        prefix: The beginning of the returned paths.
 
     Raises:
         FileError: It cannot be read, or a known folder in it is another user's.
@@ -39,17 +40,17 @@ def unknown(folder: Folder, known: Known, prefix: str = "") -> list[str]:
 
 
 def remove_tree(parent: Folder, name: str, known: Known) -> None:
-    """Remove a folder with its files, if kju wrote all of them. A missing one is fine.
+    """Remove a folder with its files, if kju wrote all of them. Do nothing if it is missing.
 
     Links are removed, their targets are not.
 
     Args:
-        parent: The folder that it lies in.
+        parent: Its parent folder.
         name: Its name.
-        known: Says which paths kju writes.
+        known: Returns whether kju writes a path.
 
     Raises:
-        FileError: It holds something else, and nothing was removed; or a file could not be.
+        FileError: It holds other files and nothing was removed; or a file could not be removed.
     """
     if parent.status(name) is None:
         return

@@ -25,15 +25,15 @@ import socket
 import sys
 
 from ..emulators import launch
-from ..emulators import spawn as process
 from ..emulators.events import MachineEvents
+from ..emulators.spawn import reset_signals
 from ..errors import EmulatorError, KjuError, PeerError
 from ..files import descriptor_limit
 from ..memory import _system
 from ..protocol.framing import HostSide, failure
 from ..protocol.launch_options import Launch
-from ..store import claims
-from ..store.logs import BoundedLog, LogHandler
+from ..store import running
+from ..store.log_files import BoundedLog, LogHandler
 from .machine import HostedMachine, Launcher
 
 log = logging.getLogger("kju.host")
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
         print("this is started by kju run and kju.launch; see: kju run --help", file=sys.stderr)
         return REFUSED
     _system.give_memory_back()
-    process.reset_signals()
+    reset_signals()
     owner = socket.socket(fileno=int(arguments[0]))
     os.set_inheritable(owner.fileno(), False)
     side = HostSide(launch=True)
@@ -80,14 +80,14 @@ def _serve(launcher: Launcher, request: Launch) -> int:
     # Until there is a log, only the launcher gets the errors.
     logging.getLogger().addHandler(logging.NullHandler())
     try:
-        claims.sweep()
+        running.sweep()
         prepared = launch.prepare(request)
         if request.machine:
-            claim = claims.claim(request.machine)
+            claim = running.claim(request.machine)
         else:
-            claim = claims.claim_any(prepared.default_name)
+            claim = running.claim_any(prepared.default_name)
         if request.folder:
-            from ..store.starting import confirm
+            from ..store.defining import confirm
 
             confirm(request)
         _redirect(claim, request.log_level)
@@ -105,7 +105,7 @@ def _serve(launcher: Launcher, request: Launch) -> int:
         _refuse(launcher, error)
         return NO_EMULATOR if isinstance(error, EmulatorError) else REFUSED
     except OSError as error:
-        log.exception("the system refused")
+        log.exception("a system call failed")
         why = descriptor_limit(error) or KjuError(f"the machine could not be started: {error}")
         _refuse(launcher, why)
         return REFUSED
@@ -131,7 +131,7 @@ def _refuse(launcher: Launcher, error: KjuError) -> None:
         pass  # it has disconnected, or the loop has closed its socket after an answer
 
 
-def _redirect(claim: claims.Claim, level: str) -> None:
+def _redirect(claim: running.Claim, level: str) -> None:
     """Send all output of this process to host.log from now on."""
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     os.dup2(nothing, 0)

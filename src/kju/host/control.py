@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..errors import KjuError, PeerError
-from ..files import Folder, descriptor_limit, listen, peer_of
+from ..files import Folder, descriptor_limit, peer_of
 from ..protocol.framing import HostSide, NumberedRequest, OutgoingData, failure, pack
 from ..protocol.messages import AnyRequest, Cancel, Hello, Refused
 from ..protocol.values import Message
@@ -47,6 +47,8 @@ MAX_REQUESTS = 64
 MAX_WAITING = 256
 #: Bytes that wait for a client that does not read: four of the largest replies.
 MAX_UNSENT = 4 << 20
+#: Seconds for clients to read their last message.
+LAST_READ_TIMEOUT = 0.3
 CANCELLED = "the client cancelled it"
 _CHUNK = 64 << 10
 
@@ -309,7 +311,7 @@ class Client:
 
 
 def _turn_away(sock: socket.socket, reason: str) -> None:
-    """Reject a new connection, with the reason."""
+    """Send a new connection the reason, and close it."""
     with sock:
         log.warning("process %d was turned away: %s", peer_of(sock).pid, reason)
         # A new socket has room for this, unless its peer has disconnected already.
@@ -325,7 +327,7 @@ class ControlServer:
     """Listens on a machine's control socket.
 
     Attributes:
-        clients: Everyone connected.
+        clients: The connected clients.
     """
 
     def __init__(self, path: Path, handler: RequestHandler) -> None:
@@ -336,22 +338,22 @@ class ControlServer:
             socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         )
         with Folder.open(path.parent) as folder:
-            listen(self._sock, folder, path.name, 64)
+            folder.listen(self._sock, path.name, 64)
         self._loop.add_reader(self._sock, self._accept)
 
     def adopt(self, sock: socket.socket, side: HostSide) -> Client:
         """Serve a connection that was not accepted by this socket."""
-        client = Client(sock, self._handler, side, self._no_place)
+        client = Client(sock, self._handler, side, self._why_full)
         self.clients.append(client)
         return client
 
-    def _no_place(self) -> str:
+    def _why_full(self) -> str:
         """Return why a client that has just greeted is not served; empty if it is."""
         roles = [client.side.role for client in self.clients if not client.closed]
         viewers = roles.count("view")
         return f"it has {MAX_VIEWERS} viewers already" if viewers > MAX_VIEWERS else ""
 
-    def _make_place(self) -> bool:
+    def _make_room(self) -> bool:
         """Return whether one more client fits; disconnect one without a greeting if necessary."""
         if len(self.clients) >= MAX_CLIENTS:
             for client in self.clients:
@@ -376,7 +378,7 @@ class ControlServer:
         self.clients = [client for client in self.clients if not client.closed]
         if peer.uid not in (os.geteuid(), 0):
             _turn_away(sock, f"it serves user {os.geteuid()} and root, not user {peer.uid}")
-        elif not self._make_place():
+        elif not self._make_room():
             _turn_away(sock, f"it has {MAX_CLIENTS} clients already")
         else:
             self.adopt(sock, HostSide())
@@ -387,12 +389,12 @@ class ControlServer:
             if client.side.role is not None:
                 client.send(message)
 
-    async def close(self, reason: str, patience: float = 0.3) -> None:
-        """Stop listening, give clients a moment to read their last message, disconnect them."""
+    async def close(self, reason: str) -> None:
+        """Stop listening, wait for clients to read their last message, and disconnect them."""
         self._loop.remove_reader(self._sock)
         self._sock.close()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(LAST_READ_TIMEOUT):
                 while not all(client.idle for client in self.clients):
                     await asyncio.sleep(0.005)
         for client in list(self.clients):

@@ -19,14 +19,13 @@ from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
 from ..emulators.base import Emulator, Ending
-from ..emulators.events import MachineEvents
 from ..emulators.tasks import Tasks
 from ..errors import KjuError
 from ..protocol import messages
 from ..protocol.framing import HostSide, failure
 from ..protocol.launch_options import Launch
 from ..protocol.messages import AnyRequest
-from ..store.claims import Claim
+from ..store.running import Claim
 from ..surface import State
 from . import requests
 from .control import Client, ControlServer, Result
@@ -63,7 +62,6 @@ class HostedMachine:
         request: The launch request.
         emulator: Draws its screens.
         began: The time of its start, in seconds since the epoch.
-        events: Its events.
     """
 
     def __init__(
@@ -82,14 +80,13 @@ class HostedMachine:
         self._launcher = launcher
         self._owner: Client | None = None
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
-        self.events: MachineEvents = emulator.events
         self._started = asyncio.Event()
         self._server: ControlServer | None = None
         self._tasks = Tasks()
 
     @property
     def clients(self) -> list[Client]:
-        """Everyone connected."""
+        """The connected clients."""
         return self._server.clients if self._server else []
 
     def end(self, reason: str, *, asked: bool = True, status: int | None = None) -> None:
@@ -97,7 +94,9 @@ class HostedMachine:
         if not self._ending.done():
             log.info("ending: %s", reason)
             self._ending.set_result(Ending(reason, asked, status))
-            self.events.happen("ending", {"reason": reason, "asked": asked, "status": status})
+            self.emulator.events.happen(
+                "ending", {"reason": reason, "asked": asked, "status": status}
+            )
 
     async def run(self) -> Ending:
         """Run until something ends the machine; return the reason.
@@ -146,7 +145,9 @@ class HostedMachine:
         self._owner = self._server.adopt(self._launcher.sock, self._launcher.side)
         await self.emulator.start(self._emulator_ended)
         self._started.set()
-        self.events.announce_start([console.producer for console in self.emulator.consoles])
+        self.emulator.events.announce_start(
+            [console.producer for console in self.emulator.consoles]
+        )
         self.greet(self._owner)
         self._owner.send(requests.welcome(self, "control"), number=self._launcher.number)
 
@@ -185,13 +186,13 @@ class HostedMachine:
 
     def greet(self, client: Client) -> None:
         """Announce a client that has sent its greeting."""
-        self.events.happen("client-came", _client_data(client))
+        self.emulator.events.happen("client-came", _client_data(client))
 
     def release_client(self, client: Client) -> None:
         """Release everything that a client held; end the machine if it was the launcher."""
-        self.events.leave(client)
+        self.emulator.events.leave(client)
         if client.side.role is not None:
-            self.events.happen("client-went", _client_data(client))
+            self.emulator.events.happen("client-went", _client_data(client))
         self.emulator.leave(client)
         for console in self.emulator.consoles:
             console.detach(client)

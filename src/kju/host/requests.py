@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, Protocol
 
 from ..emulators.base import Emulator
 from ..emulators.console import Console
-from ..emulators.events import MachineEvents
 from ..errors import LimitError, RoleError, UsageError
 from ..protocol import messages
 from ..protocol.framing import MAX_FRAME, no_screen
@@ -47,11 +46,10 @@ class RunningMachine(Protocol):
     request: Launch
     emulator: Emulator
     began: float
-    events: MachineEvents
 
     @property
     def clients(self) -> Sequence[Client]:
-        """Everyone connected."""
+        """The connected clients."""
 
     def greet(self, client: Client) -> None:
         """Announce a client that has sent its greeting."""
@@ -116,7 +114,7 @@ async def _launch(machine: RunningMachine, client: Client, request: Launch) -> R
 
 
 async def _info(machine: RunningMachine, client: Client, request: messages.GetInfo) -> Result:
-    # Consoles that are off while unused would report the last mode that somebody saw.
+    # A console at rest would report the mode of its last viewer's time.
     for console in machine.emulator.consoles:
         await _wake_once(console)
     return Result(messages.Info(info=info(machine)))
@@ -130,8 +128,8 @@ async def _stop(machine: RunningMachine, client: Client, request: messages.Stop)
 async def _subscribe(
     machine: RunningMachine, client: Client, request: messages.Subscribe
 ) -> Result:
-    machine.events.subscribe(client, request.since)
-    return Result(messages.Done(version=machine.events.number))
+    machine.emulator.events.subscribe(client, request.since)
+    return Result(messages.Done(version=machine.emulator.events.number))
 
 
 async def _power(machine: RunningMachine, client: Client, request: messages.Power) -> Result:
@@ -250,7 +248,7 @@ async def _lamps(machine: RunningMachine, client: Client, request: messages.GetL
 
 async def _point(machine: RunningMachine, client: Client, request: messages.Point) -> Result:
     console = _console(machine, request.console)
-    # Positions depend on the mode, which an unused console does not know.
+    # Positions depend on the mode, which a console at rest does not know.
     await _wake_once(console)
     mark = await console.devices.pointer.act(client, request.actions)
     return _accepted(mark or console.mark)
@@ -274,7 +272,7 @@ def _console(machine: RunningMachine, index: int) -> Console:
 
 
 async def _wake_once(console: Console) -> None:
-    """Have an unused console read its current mode."""
+    """Make a console at rest read its current mode."""
     asker = object()
     await console.attach(asker)
     console.detach(asker)

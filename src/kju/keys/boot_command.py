@@ -35,7 +35,7 @@ _UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 LONGEST_WAIT = 24 * 3600.0
 
 
-class TypeText(NamedTuple):
+class BootText(NamedTuple):
     """Characters to type."""
 
     text: str
@@ -64,7 +64,7 @@ class Pause(NamedTuple):
     seconds: float
 
 
-Part = TypeText | PressKey | HoldKey | Pause
+Part = BootText | PressKey | HoldKey | Pause
 
 
 def parse_boot_command(command: str) -> list[Part]:
@@ -75,8 +75,8 @@ def parse_boot_command(command: str) -> list[Part]:
     """
     found: list[Part] = []
     for part in _parts(command):
-        if isinstance(part, TypeText) and found and isinstance(found[-1], TypeText):
-            found[-1] = TypeText(found[-1].text + part.text)
+        if isinstance(part, BootText) and found and isinstance(found[-1], BootText):
+            found[-1] = BootText(found[-1].text + part.text)
         else:
             found.append(part)
     return found
@@ -86,16 +86,16 @@ def _parts(command: str) -> Iterator[Part]:
     at = 0
     for tag in _TAG.finditer(command):
         if tag.start() > at:
-            yield TypeText(command[at : tag.start()])
+            yield BootText(command[at : tag.start()])
         yield _special(tag[0][1:-1])
         at = tag.end()
     if at < len(command):
-        yield TypeText(command[at:])
+        yield BootText(command[at:])
 
 
 def _special(word: str) -> Part:
     if word.lower() == "lt":
-        return TypeText("<")
+        return BootText("<")
     if wait := _WAIT.fullmatch(word):
         return Pause(_seconds(wait["rest"], word))
     key = find(word)

@@ -78,7 +78,9 @@ class Layout(NamedTuple):
         if missing:
             listed = ", ".join(f"{c!r} (position {at})" for c, at in list(missing.items())[:8])
             more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
-            raise UsageError(f"the {self.name!r} layout has no key for {listed}{more}")
+            raise UsageError(
+                f"the {self.name!r} layout has no key for {listed}{more}; choose the guest's layout"
+            )
         return [self.chords[character] for character in text]
 
     def under_caps_lock(self, strokes: Sequence[Stroke]) -> list[Stroke] | None:

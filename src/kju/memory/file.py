@@ -82,7 +82,8 @@ def open_file(path: Path) -> SharedMemory:
     descriptor = Descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
     status = os.fstat(descriptor.fileno())
     if not stat.S_ISREG(status.st_mode) or not status.st_size:
-        raise FormatError(f"{path} is not a surface", f"{status.st_size} bytes", "a surface's file")
+        kind = "an empty file" if stat.S_ISREG(status.st_mode) else "not a regular file"
+        raise FormatError(f"{path} is not a surface but {kind}", kind, "a surface's file")
     mapping = map_memory(descriptor.fileno(), status.st_size)
     return SharedMemory(str(path), mapping, descriptor, path=path)
 

@@ -12,6 +12,8 @@ from .address import create, split_address
 from .file import own_identity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .shared import SharedMemory
 
 
@@ -35,6 +37,7 @@ class SurfaceProducer(Producer):
         capacity: int,
         tile: int = TILE_SIDE,
         max_side: int = MAX_SIDE,
+        on_mode: Callable[[], object] | None = None,
     ) -> Self:
         """Make shared memory at an address and format a surface in it; no mode yet.
 
@@ -43,6 +46,7 @@ class SurfaceProducer(Producer):
             capacity: Bytes of pixels of the largest mode.
             tile: Side of a tile, pixels, a power of two from 8 to 256.
             max_side: Widest and highest mode, pixels.
+            on_mode: Called after each change of the mode, in the thread that made it.
 
         Raises:
             ConflictError: The address is in use, or is not valid.
@@ -60,6 +64,7 @@ class SurfaceProducer(Producer):
                 tile=tile,
                 max_side=max_side,
                 identity=own_identity(locks=split_address(address)[0] in ("file", "posix")),
+                on_mode=on_mode,
             )
             memory.commit()
         except BaseException:

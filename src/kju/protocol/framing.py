@@ -4,8 +4,8 @@ A frame is a little-endian 32-bit length, a 64-bit number and a message in msgpa
 counts the last two, and is at most `MAX_FRAME`. A reply has the number of its request, `Cancel`
 that of the request to cancel, a notice 0.
 
-Descriptors travel beside the first byte of their frame, so they have arrived when the frame is
-complete; the message says how many belong to it.
+Descriptors are sent with the first byte of their frame, so they have arrived when the frame is
+complete. The message has their number.
 
 After a `PeerError` the connection is unusable: close it. The first request, and only the first, is
 `Hello`, or `Launch` where the host expects one.
@@ -31,9 +31,9 @@ from .messages import AnyRequest, Cancel, Ended, Failure, FromHost, Happened, He
 from .values import PROTOCOL, Message, Request, Role
 
 MAX_FRAME = 1 << 20
-#: Descriptors that no message has claimed yet; more would be a leak that a peer causes.
+#: Descriptors that no message has claimed yet. A peer must not fill the table of open files.
 MAX_DESCRIPTORS = 8
-#: Events that wait for a client's program: four times what a host replays.
+#: Events that wait for a client's program: four times the number that a host replays.
 MAX_EVENTS = 1024
 
 _LENGTH = struct.Struct("<I")
@@ -42,7 +42,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _DECODING_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-# Made when they are first used: a client needs one of them, and making one takes a millisecond.
+# Made on first use: a client needs one of them, and making one takes a millisecond.
 @cache
 def _requests() -> msgspec.msgpack.Decoder[AnyRequest]:
     return msgspec.msgpack.Decoder(AnyRequest)
@@ -68,7 +68,7 @@ class NumberedRequest(NamedTuple):
 
 
 class OutgoingData(NamedTuple):
-    """Bytes to send, and the descriptors that go beside the first of them."""
+    """Bytes to send, and the descriptors to send with the first of them."""
 
     data: bytes
     descriptors: tuple[int, ...] = ()
@@ -228,7 +228,7 @@ class ClientSide:
             _requests().decode(data[_LENGTH.size + _NUMBER.size :])
         except msgspec.ValidationError as error:
             what = type(message).__name__
-            raise UsageError(f"this cannot be asked of a machine ({what}): {error}") from error
+            raise UsageError(f"invalid request to a machine ({what}): {error}") from error
         self._last_number += 1
         self._open.add(self._last_number)
         return self._last_number, data
@@ -238,7 +238,7 @@ class ClientSide:
         return pack(Cancel(), number)
 
     def receive_data(self, data: bytes, descriptors: Sequence[int] = ()) -> list[NumberedAnswer]:
-        """Take bytes and the descriptors that came with them; return complete replies.
+        """Take bytes and the descriptors received with them; return complete replies.
 
         Raises:
             PeerError: The bytes are not valid replies. Descriptors that no reply has claimed
@@ -275,9 +275,9 @@ class ClientSide:
 
     def _match(self, number: int, reply: Reply) -> Answer:
         if number not in self._open:
-            raise PeerError(f"a host answered {number}, which was not asked", reply)
+            raise PeerError(f"a host answered {number}, which is not an open request", reply)
         if reply.descriptors > len(self._descriptors):
-            raise PeerError("a host sent fewer descriptors than its reply says", reply)
+            raise PeerError("a host sent fewer descriptors than its reply announces", reply)
         self._open.discard(number)
         claimed = tuple(self._descriptors.popleft() for _ in range(reply.descriptors))
         return Answer(reply, claimed)
@@ -300,7 +300,7 @@ def failure(error: KjuError) -> Failure:
     known = next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in _ERRORS)
     reply = Failure(error=known, message=str(error))
     if isinstance(error, MachineError):
-        return msgspec.structs.replace(reply, machine=error.name)
+        return msgspec.structs.replace(reply, machine=error.name or "")
     if isinstance(error, LimitError):
         numbers = {"limit": error.limit, "value": error.value, "asked": error.asked}
         return msgspec.structs.replace(reply, **numbers)
@@ -311,7 +311,7 @@ def error_from(reply: Failure) -> KjuError:
     """Return the error that a reply stands for; an unknown one as a plain `KjuError`."""
     cls = _ERRORS.get(reply.error, KjuError)
     if issubclass(cls, MachineError):
-        return cls(reply.message, reply.machine)
+        return cls(reply.message, reply.machine or None)
     if issubclass(cls, LimitError):
         return cls(reply.message, reply.limit, reply.value, reply.asked)
     return cls(reply.message)

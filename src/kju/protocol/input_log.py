@@ -65,7 +65,9 @@ def _decode_line(number: int, line: bytes) -> Input:
     try:
         return msgspec.json.decode(line, type=Input)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise FormatError(f"line {number} is not valid input: {error}", line[:80]) from error
+        raise FormatError(
+            f"line {number} of the input log is invalid: {error}", line[:80]
+        ) from error
 
 
 def schedule(entries: Iterable[Input], speed: float) -> Iterator[tuple[float, Keys | Point]]:

@@ -198,7 +198,8 @@ def fields_of(message: type, given: Mapping[str, Any]) -> dict[str, Any]:
 def guest_values(source: object, names: Collection[str]) -> dict[str, Any]:
     """Return the guest's options that *source* has, of those names: to pass them on in one go."""
     known = declared(GuestOptions).keys() & set(names)
-    return {name: getattr(source, name) for name in known if hasattr(source, name)}
+    values = {name: getattr(source, name, None) for name in known}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def launch_message(image: str, client: str, options: LaunchOptions) -> Launch:

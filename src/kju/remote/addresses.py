@@ -36,7 +36,9 @@ def parse_screen(address: str) -> str:
         UsageError: The text is not an address.
     """
     if not address.startswith(SCHEME):
-        raise UsageError(f"{address!r} is not a network address: it must begin with {SCHEME}")
+        raise UsageError(
+            f"{address!r} is not a screen's address; write one such as {SCHEME}lab/host1/web"
+        )
     return check_screen(address.removeprefix(SCHEME))
 
 
@@ -176,7 +178,9 @@ def endpoint(text: str, protocol: str = "tls") -> Endpoint:
         return Endpoint("unix", text.removeprefix(UNIX), 0)
     found = _ENDPOINT.fullmatch(text)
     if found is None or int(found["port"]) > 65535:
-        raise UsageError(f"{text!r} is not an endpoint: write HOST:PORT or PROTOCOL/HOST:PORT")
+        raise UsageError(
+            f"{text!r} is not an address to connect to; write HOST:PORT or PROTOCOL/HOST:PORT"
+        )
     made = Endpoint(found["protocol"] or protocol, found["host"], int(found["port"]))
     if made.protocol not in PROTOCOLS:
         raise UsageError(f"unknown protocol in {text!r}: choose {', '.join(PROTOCOLS)}")

@@ -70,8 +70,13 @@ def explain_unreachable(where: Endpoint, tls: Tls | None) -> str:
     try:
         connection = _connect(where)
     except OSError as error:
-        hint = ": start kju serve first" if where.protocol == "unix" else ""
-        return f"cannot connect ({error.strerror or error}){hint}"
+        why = f"cannot connect ({error.strerror or error})"
+        if where.protocol == "unix":
+            why += (
+                "; nothing is served on this computer: serve a machine with kju serve NAME, or name"
+                " another computer with --connect HOST:PORT"
+            )
+        return why
     with connection:
         if where.protocol != "tls" or tls is None:
             return (

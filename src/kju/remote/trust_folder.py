@@ -205,7 +205,10 @@ class TrustFolder:
         """
         blocks = re.findall(rb"-----BEGIN [^-]+-----.*?-----END [^-]+-----\n", data, re.DOTALL)
         if len(blocks) != 3 or b"PRIVATE KEY" not in blocks[2]:
-            raise UsageError("not a file from kju cert user, kju cert host or kju cert router")
+            raise UsageError(
+                "this file has no key; name one that was made with --output by kju cert user, host"
+                " or router"
+            )
         public, key = certificates.read(blocks[1]), certificates.read_key(blocks[2])
         try:
             public.verify_directly_issued_by(certificates.read(blocks[0]))
@@ -251,14 +254,12 @@ class TrustFolder:
         except FileError as error:
             if error.errno != errno.ENOENT:
                 raise
-            how = {
-                "authority.pem": "kju cert authority, or kju cert take FILE",
-                "authority.key": "create certificates on the computer of the authority",
-                "host.pem": "kju cert host, or kju cert take FILE",
-                "host.key": "kju cert host, or kju cert take FILE",
-                "router.pem": "kju cert router, or kju cert take FILE",
-                "router.key": "kju cert router, or kju cert take FILE",
-            }.get(name, "kju cert user NAME, or kju cert take FILE")  # fmt: skip
+            if name == "authority.key":
+                how = "make certificates on the computer that has the authority's key"
+            else:
+                kind = name.partition(".")[0]
+                made = kind if kind in ("authority", "host", "router") else "user NAME"
+                how = f"make it with kju cert {made}, or install it with kju cert take FILE"
             raise UsageError(f"{self.folder / name} is missing: {how}") from None
 
     def _authority(self) -> x509.Certificate:

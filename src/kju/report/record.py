@@ -19,8 +19,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Self
 
 from ..client.frame import Frame
-from ..client.machine import attach
-from ..client.waits import newest_frame
+from ..client.launching import attach
+from ..client.looks import newest_frame
 from ..errors import KjuError, WaitTimeoutError
 from ..files import write_output
 from ..surface import NOTHING_TAKEN, Mark
@@ -31,9 +31,9 @@ from .tail import RecordedInput
 
 if TYPE_CHECKING:
     from ..client import aio
+    from ..client.looks import Waited
     from ..client.machine import Machine
-    from ..client.screen import Screen
-    from ..client.witness import Waited
+    from ..client.surface import Screen
     from ..protocol.input_log import Input
 
 #: Pictures per second at most. Comparing and compressing one of 1280x800 takes 35 to 110 ms on a

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import FormatError
 from ..protocol.input_log import Input, decode
-from ..store.logs import LIMIT
+from ..store.log_files import LIMIT
 
 # Bytes of one read; a full log has 1 MiB.
 _READ_BYTES = 1 << 18

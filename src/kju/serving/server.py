@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import msgspec
 
 from ..client.aio.link import AsyncLink
-from ..client.aio.snapshots import events
-from ..client.defined import running_names
+from ..client.aio.waiting import subscribe
+from ..client.targets import running_names
 from ..errors import KjuError, UnavailableError, UsageError
 from ..protocol.messages import Done, GetInfo, Info, Keys, Point
 from ..protocol.values import KINDS, Finger, To
@@ -186,7 +186,7 @@ class ServedMachine:
                 link.close()
 
     async def _send_events(self) -> None:
-        async for event in events(self._machine, "kju serve", -1, None):
+        async for event in subscribe(self._machine, "kju serve", -1, None):
             data = json.dumps(event.data).encode()
             for screen in self.screens:
                 if len(data) < MAX_EVENT:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..client.aio.link import AsyncLink
+from ..client.aio.waiting import Notifier
 from ..client.link import only_descriptor
-from ..client.notifier import Notifier
 from ..errors import KjuError, UnavailableError
 from ..memory import SharedMemory, open_fd
 from ..protocol.messages import GetSurface, SurfaceHandle

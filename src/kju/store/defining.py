@@ -1,20 +1,43 @@
-"""SHELL: creating, cloning, changing and removing defined machines."""
+"""SHELL: create, clone, change, remove and start defined machines.
+
+Their folders are made and removed as a whole, under one lock.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from ..errors import ConflictError, DefinitionError, FileError, UsageError
-from ..files import Folder, listing, remove_tree, unknown
-from . import qemu_img
-from .clones import clones_of
-from .defined import DISK, VARIABLES, DefinedMachine, checked, images, read, require_defined
-from .definition import Definition, write
-from .definition_folders import REMOVED, exclusive, hidden_name, is_own_file, new_machine_folder
+from ..errors import (
+    ConflictError,
+    DefinitionError,
+    FileError,
+    KjuError,
+    MachineExistsError,
+    UsageError,
+)
+from ..files import Folder, is_temporary, listing, remove_tree, unknown
+from ..protocol.launch_options import Launch, guest_values
+from . import disk_files, snapshot_files
+from .definitions import (
+    DISK,
+    VARIABLES,
+    DefinedMachine,
+    checked,
+    clones_of,
+    images,
+    read,
+    refuse_cloned,
+    require_defined,
+)
+from .disk_files import read_image
 from .image import Image, Kind
+from .machine_toml import Definition, write
 from .paths import DEFINITION_FILE, check_name, definitions_folder, machine_paths
 from .running import is_alive
 
@@ -33,9 +56,9 @@ def create(name: str, definition: Definition, disk: str = "") -> DefinedMachine:
         QemuError: The disk could not be made.
         FileError: A file could not be written; nothing remains of the machine.
     """
-    with new_machine_folder(name) as new:
+    with _new_machine_folder(name) as new:
         if disk:
-            qemu_img.create(new.path / DISK, disk)
+            disk_files.make_disk(new.path / DISK, disk)
             further = [DISK, *definition.disks]
             where: dict[str, object] = {"disks": further} if definition.image else {"image": DISK}
             definition = msgspec.structs.replace(definition, **where)
@@ -60,7 +83,7 @@ def clone(name: str, new_name: str) -> DefinedMachine:
         QemuError: qemu-img is missing or failed.
         FileError: A file could not be written; nothing remains of the copy.
     """
-    with new_machine_folder(new_name) as new:
+    with _new_machine_folder(new_name) as new:
         machine = read(name)
         found = images(machine)
         _refuse_running(name, "its disks are in use")
@@ -73,7 +96,7 @@ def clone(name: str, new_name: str) -> DefinedMachine:
         if definition.firmware not in ("bios", "uefi"):
             changes["firmware"] = str(machine.path(definition.firmware))
         if (variables := machine.folder / VARIABLES).exists():
-            qemu_img.convert(str(variables), "qcow2", new, VARIABLES)
+            disk_files.convert(str(variables), "qcow2", new, VARIABLES)
         text = write(msgspec.structs.replace(definition, **changes))
         new.write(DEFINITION_FILE, text.encode())
     return read(new_name)
@@ -119,9 +142,9 @@ def remove(name: str) -> list[str]:
             inside = {str(p) for p in own} | {f"{above}/" for p in own for above in p.parents}
 
         def known(path: str) -> bool:
-            return path in inside or is_own_file(path)
+            return path in inside or _is_own_file(path)
 
-        removed = hidden_name(REMOVED)
+        removed = _hidden_name(_REMOVED)
         with machines.folder(name) as opened:
             _refuse_others(name, unknown(opened, known))
             # Renamed first: a killed removal leaves nothing that looks like a machine.
@@ -165,5 +188,119 @@ def _overlay(image: Image, folder: Path) -> str:
         if not place.exists():
             break
         place = folder / f"{base.stem}-{number}.qcow2"
-    qemu_img.overlay(base, image.disk_format or qemu_img.format_of(base), place)
+    disk_files.make_overlay(base, image.disk_format or disk_files.format_of(base), place)
     return place.name
+
+
+#: Names of folders that are being made or removed; a random part follows. They hide what a killed
+#: command left: a later command removes it.
+_NEW, _REMOVED = ".new-", ".removed-"
+# An editor leaves files beside the one it edits: machine.toml.edited~, .machine.toml.edited.swp
+_DEFINITIONS = re.compile(r"[.#]{0,2}machine\.toml[^/]*")
+
+
+@contextlib.contextmanager
+def exclusive() -> Iterator[Folder]:
+    """Hold the lock under which the folders of defined machines are made and removed."""
+    with (
+        Folder.open(definitions_folder(), create=True, follow_own_link=True) as machines,
+        machines.lock(),
+    ):
+        # While this command has the lock, no other is at work: such a folder is left over from a
+        # command that was killed, or from a failure of the disk.
+        for name in machines.names():
+            with contextlib.suppress(FileError):
+                if name.startswith(_NEW):
+                    remove_tree(machines, name, _is_new)
+                if name.startswith(_REMOVED):  # `remove` checked its files before it renamed it
+                    remove_tree(machines, name, lambda path: True)
+        yield machines
+
+
+@contextlib.contextmanager
+def _new_machine_folder(name: str) -> Iterator[Folder]:
+    """Make a folder that becomes the machine's at the end of the block, complete or not at all.
+
+    Raises:
+        MachineExistsError: A machine of this name is defined.
+    """
+    check_name(name)
+    with exclusive() as machines:
+        if machines.status(name) is not None:
+            raise MachineExistsError(
+                f"a machine named {name!r} is defined already ({machines.path / name}); choose"
+                f" another name, or remove it with: kju rm {name}",
+                name,
+            )
+        hidden = _hidden_name(_NEW)
+        try:
+            with machines.new_folder(hidden) as new:
+                yield new
+                for made in new.names():
+                    new.seal(made)
+                new.sync()
+            machines.rename(hidden, name)
+        except BaseException:
+            with contextlib.suppress(KjuError):
+                remove_tree(machines, hidden, _is_new)
+            raise
+        machines.sync()
+
+
+def _hidden_name(prefix: str) -> str:
+    """Return a name for a folder that is being made or removed."""
+    return f"{prefix}{os.urandom(8).hex()}"
+
+
+def _is_own_file(path: str) -> bool:
+    """Return whether kju, or an editor of the definition, makes a file of this path."""
+    stem, _, rest = path.partition("/")
+    if stem == snapshot_files.FOLDER:
+        return snapshot_files.is_made(rest)
+    return path in (DISK, VARIABLES) or bool(_DEFINITIONS.fullmatch(path)) or is_temporary(path)
+
+
+def _is_new(path: str) -> bool:
+    """Return the same for an unfinished machine: the disks of a clone can have any name."""
+    return _is_own_file(path) or ("/" not in path and path.endswith(".qcow2"))
+
+
+def launch_request(machine: DefinedMachine, *, detach: bool, client: str) -> Launch:
+    """Return the request that launches a defined machine.
+
+    Raises:
+        DefinitionError: A disk is missing.
+        ConflictError: The machine has clones.
+    """
+    found, definition = images(machine), machine.definition
+    refuse_cloned(machine.name, found)
+    arguments = [word for device in definition.devices for word in ("-device", device)]
+    arguments += ["-nic", "none"] if definition.network == "none" else []
+    firmware = definition.firmware
+    if firmware not in ("bios", "uefi"):
+        firmware = str(machine.path(firmware))
+    return Launch(
+        machine=machine.name,
+        image=str(machine.path(definition.image)) if definition.image else "",
+        disks=[str(machine.path(disk)) for disk in definition.disks],
+        firmware="" if firmware == "bios" else firmware,
+        folder=str(machine.folder),
+        arguments=[*arguments, *definition.arguments],
+        **guest_values(definition, Launch.__struct_fields__),
+        detach=detach,
+        client=client[:256],
+    )
+
+
+def confirm(request: Launch) -> None:
+    """Check again that a defined machine may start, now that its name is claimed.
+
+    Raises:
+        MachineNotFoundError: It has been removed since.
+        ConflictError: It has been cloned since.
+        UsageError: A disk has been removed since.
+    """
+    with exclusive():
+        require_defined(request.machine)
+        paths = [request.image, *request.disks]
+        refuse_cloned(request.machine, [read_image(path) for path in paths if path])

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from ..errors import UsageError
 
-#: How much of a file `classify` wants: the signature of an ISO lies at 32 KiB.
+#: Bytes of a file that `classify` needs: the signature of an ISO is at 32 KiB.
 HEAD = 0x8806
 
 #: Compressed files by their first bytes, and the filter that expands each.
@@ -49,7 +49,7 @@ _ARCHIVES = (
     (b"\xed\xab\xee\xdb", "an RPM package", "7z x"),
     (b"!<arch>\n", "an ar archive", "ar x"),
 )
-#: What a server sends instead of a file, by its first bytes in lower case.
+#: Text files that a server sends in place of an image, by their first bytes in lower case.
 _INSTEAD = (
     (b"<!doctype html", "a web page"),
     (b"<html", "a web page"),
@@ -82,10 +82,10 @@ class Image(NamedTuple):
         path: Absolute.
         kind: Its kind.
         disk_format: QEMU's name of the format; empty to let QEMU probe.
-        reason: How that was decided, for people.
+        reason: How that was decided, for messages.
         read_only: Whether QEMU must not write to it.
-        backing_formats: Of backing files whose layer does not name their format: how deep each
-            is, from 1, and its format.
+        backing_formats: The depth (from 1) and the format of each backing file whose format the
+            layer above does not name.
     """
 
     path: str
@@ -97,7 +97,7 @@ class Image(NamedTuple):
 
 
 def classify(path: str, head: bytes, *, read_only: bool = False) -> Image:
-    """Decide what an image is.
+    """Return the kind of an image.
 
     Raises:
         UsageError: It is a kernel of a kind that QEMU cannot start, or it is empty, compressed, an
@@ -131,7 +131,7 @@ def _refuse_packed(path: str, head: bytes) -> None:
     for magic, kind, expand in _COMPRESSED:
         if head.startswith(magic) and (expand != "unlzma" or _is_lzma(head)):
             name = PurePath(path)
-            # disk.img.gz holds disk.img; whatever is not named so gets a new name.
+            # disk.img.gz holds disk.img; a file without such a suffix gets a new name.
             known = name.suffix.lower() in _COMPRESSED_SUFFIXES
             into = name.with_suffix("") if known else name.with_stem(f"{name.stem}-expanded")
             what, command = kind, f"{expand} < {shown} > {shlex.quote(str(into))}"
@@ -148,9 +148,9 @@ def _refuse_packed(path: str, head: bytes) -> None:
 
 
 def _is_lzma(head: bytes) -> bool:
-    """Return whether an LZMA header follows: the format has no signature.
+    """Return whether the bytes are an LZMA header: the format has no signature.
 
-    That is the size of the dictionary (2^n or 2^n + 2^(n-1)), and the size of the contents or -1.
+    It has the size of the dictionary (2^n or 2^n + 2^(n-1)) and the size of the contents, or -1.
     """
     dictionary, size = (int.from_bytes(head[a:b], "little") for a, b in ((1, 5), (5, 13)))
     top = 1 << (dictionary.bit_length() - 1) if dictionary else 0

@@ -3,8 +3,8 @@
 | folder | holds |
 |---|---|
 | ``$XDG_RUNTIME_DIR/kju/NAME/`` | a running machine: control socket, lock, logs |
-| ``$XDG_DATA_HOME/kju/machines/NAME/`` | a defined machine: `kju.store.defined` |
-| ``$XDG_STATE_HOME/kju/logs/NAME/`` | logs of a machine that failed: `kju.store.postmortem` |
+| ``$XDG_DATA_HOME/kju/machines/NAME/`` | a defined machine: `kju.store.definitions` |
+| ``$XDG_STATE_HOME/kju/logs/NAME/`` | logs of a machine that failed: `kju.store.log_files` |
 
 The runtime folder has mode 0700 and its owner is checked, so its contents can be trusted.
 """
@@ -30,7 +30,7 @@ RUNTIME_HINT = (
 
 
 class RuntimeFolderError(KjuError):
-    """No usable folder for running machines; the message says how to make one."""
+    """The folder for running machines is unusable; the message has the command that makes one."""
 
 
 class Paths(NamedTuple):
@@ -130,7 +130,7 @@ def _fallback() -> Path:
 
 
 def _session_folder() -> str:
-    """Return the system's runtime folder of this user; empty if there is none."""
+    """Return the system's runtime folder of this user; empty if it is missing."""
     for folder in (os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{os.getuid()}"):
         if folder and Path(folder).is_absolute() and _is_mine(folder):
             return folder
@@ -157,7 +157,7 @@ def _private(path: Path, create: bool) -> Path:
         # Without the sticky bit, a user with write access above it can put another in its place.
         mode = above.stat().st_mode if above.is_dir() else 0
     if mode & 0o002 and not mode & stat.S_ISVTX:
-        why = f"other users may replace what is in {above}; run: chmod o-w {above}"
+        why = f"other users may replace folders in {above}; run: chmod o-w {above}"
         raise FileError(f"{path} is not used: {why}", str(path))
     if create or os.path.lexists(path):
         private_folder(path).close()

@@ -1,9 +1,9 @@
-"""SHELL: the picture and the input that belong to a snapshot.
+"""SHELL: the picture and the input log of a snapshot.
 
-They lie in ``snapshots/TAG/`` of a machine's folder, or in ``DISK.snapshots/TAG/`` beside the first
-disk of a machine that is not kept. Others may be able to write in the disk's folder, so that
-``DISK.snapshots`` may be a link or another user's folder, and may change at any moment: see
-`kju.files`. The input may hold passwords, and is replayed: it is read from files of this user only.
+They are in ``snapshots/TAG/`` of a defined machine's folder, or in ``DISK.snapshots/TAG/`` beside
+the first disk of another machine. Other users may have write access to the disk's folder: they can
+put a link or a folder of their own at ``DISK.snapshots`` at any moment, and `kju.files` refuses it.
+The input may hold passwords, and is replayed: it is read from files of this user only.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class SnapshotFiles:
     """The files of one machine's snapshots.
 
     Args:
-        machine: The folder of a kept machine; empty for one that is not kept.
-        disk: The first disk's path; empty if no disk is a file.
+        machine: The folder of a defined machine; empty for another machine.
+        disk: The path of the first disk; empty if no disk is a file.
     """
 
     def __init__(self, machine: str, disk: str) -> None:
@@ -37,9 +37,9 @@ class SnapshotFiles:
         self._disk = Path(disk) if disk else None
 
     def place(self, tag: str) -> Path | None:
-        """Return the folder of a snapshot's files; None if there is no place for it.
+        """Return the folder of a snapshot's files; None without a disk or for an unusual tag.
 
-        The tags of a disk may be anything, a path included: such a tag has no folder.
+        A tag on a disk can be any text, even a path. Only a tag that kju accepts has a folder.
         """
         if not re.search(TAG, tag):
             return None
@@ -51,7 +51,7 @@ class SnapshotFiles:
         """Write a snapshot's files, all or none, in place of older ones of this tag.
 
         Args:
-            tag: The snapshot's name; `place` has one for it.
+            tag: The snapshot's name, for which `place` returns a folder.
             picture: The screen as a PNG; None for none.
             inputs: The log of input; empty for none.
 
@@ -77,7 +77,7 @@ class SnapshotFiles:
             folder.sync()
 
     def find(self, tag: str) -> tuple[str, str]:
-        """Return the paths of a snapshot's picture and input, empty if missing or not ours."""
+        """Return the paths of a snapshot's picture and input; empty if missing or not ours."""
         place = self.place(tag)
         if place is None:
             return "", ""
@@ -89,20 +89,20 @@ class SnapshotFiles:
         return (str(place / PICTURE) if picture else "", str(place / INPUT) if inputs else "")
 
     def inputs(self, tag: str, limit: int) -> bytes:
-        """Return a snapshot's log of input, of *limit* bytes at most.
+        """Return a snapshot's input log.
 
         Raises:
-            FileError: It is missing, cannot be read, or is another user's.
-            LimitError: It has more bytes.
+            FileError: It is missing, cannot be read, or belongs to another user.
+            LimitError: It has more than *limit* bytes.
         """
         with self._open() as folder, folder.folder(tag) as inside:
             return inside.read(INPUT, limit=limit)
 
     def remove(self, tag: str) -> None:
-        """Remove a snapshot's files; nothing if there are none.
+        """Remove a snapshot's files, if it has any.
 
         Raises:
-            FileError: They could not be removed, or other files lie beside them.
+            FileError: They could not be removed, or the folder holds other files.
         """
         place = self.place(tag)
         if place is None or not os.path.lexists(place):
@@ -112,7 +112,7 @@ class SnapshotFiles:
 
     @contextlib.contextmanager
     def _open(self, *, create: bool = False) -> Iterator[Folder]:
-        """The folder that holds a folder for each snapshot."""
+        """Open the folder that holds a folder for each snapshot."""
         if self._machine:
             with (
                 Folder.open(Path(self._machine), follow_own_link=True) as machine,
@@ -121,7 +121,7 @@ class SnapshotFiles:
                 yield folder
             return
         if self._disk is None:
-            raise FileError("there is no disk in a file, beside which a folder could be made")
+            raise FileError("snapshot files need a disk that is a file: their folder is beside it")
         with failing(self._disk.parent, "opened"):
             parent = os.open(self._disk.parent, _PARENT)
         try:

@@ -34,6 +34,7 @@ class Producer(Writer):
         tile: int = TILE_SIDE,
         max_side: int = MAX_SIDE,
         identity: ProducerIdentity | None = None,
+        on_mode: Callable[[], object] | None = None,
     ) -> Self:
         """Format a surface in zeroed memory and return its producer.
 
@@ -44,18 +45,20 @@ class Producer(Writer):
             tile: Side of a tile, pixels, a power of two from 8 to 256.
             max_side: Widest and highest mode, pixels.
             identity: The process of the producer: a hint for consumers.
+            on_mode: Called after each change of the mode, in the thread that made it.
 
         Raises:
             GeometryError: *buffer* is too small or the layout is impossible.
         """
         who = identity or ProducerIdentity(0, 0, 0, False)
         format_surface(buffer, capacity, tile, max_side, max_side, incarnation, *who)
-        return cls(buffer)
+        producer = cls(buffer)
+        producer._on_mode = on_mode
+        return producer
 
     def __init__(self, buffer: AnyBuffer) -> None:
         self._bytes = bytes_of(buffer)
-        #: Called after each change of the mode, in the thread that made it.
-        self.mode_changed: Callable[[], object] | None = None
+        self._on_mode: Callable[[], object] | None = None
 
     @property
     def mode(self) -> Mode:
@@ -103,8 +106,8 @@ class Producer(Writer):
             self._make_room(wanted)
         version = self._set_mode(width, height, fourcc, source, offset, stride, source_format or "")
         self._published()
-        if self.mode_changed is not None:
-            self.mode_changed()
+        if self._on_mode is not None:
+            self._on_mode()
         return version
 
     def draw(

@@ -273,4 +273,4 @@ def read_update(screen: Surface, mark: Mark) -> ScreenUpdate:
     if change.everything:
         with contextlib.suppress(UnavailableError):
             frame = screen.view()
-    return ScreenUpdate(change, frame, cursor, state, reason)
+    return ScreenUpdate(change, frame, cursor, state, reason or "")

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from ..client.machine import Machine, attach
+from ..client.launching import attach
+from ..client.machine import Machine
 from ..client.surface import Surface
 from ..client.targets import check_console, open_surface
 from ..errors import KjuError, ProducerGoneError, WaitTimeoutError

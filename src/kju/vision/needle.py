@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from ..bounded import read_file
 from ..errors import LimitError, NeedleError, UsageError
-from ..files import write_output
+from ..files import read_file, write_output
 from ..surface import MAX_SIDE
 from ..surface.geometry import Area, Rect, as_rect
 from . import openqa
@@ -311,7 +310,7 @@ def decode(data: bytes, name: str) -> tuple[Pixels, dict[str, str]]:
             pixels = np.asarray(image.convert("RGB"))[..., ::-1]
             text = {str(key): str(value) for key, value in getattr(image, "text", {}).items()}
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise NeedleError(f"{name}: picture: {error}", name, "picture") from error
+        raise NeedleError(f"{name}: picture: not a valid PNG", name, "picture") from error
     return np.ascontiguousarray(pixels), text
 
 

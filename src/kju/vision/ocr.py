@@ -86,7 +86,7 @@ class Reads(Condition[TextMatch]):
     def best(self, now: float) -> Best:
         """Return the text of the last frame."""
         if self._read is None:
-            return Best(self._missing)
+            return Best(self._missing or None)
         text = str(self._read)
         shown = " / ".join(line.text for line in self._read.lines)
         shown = shown if len(shown) <= 200 else f"{shown[:100]} ... {shown[-100:]}"

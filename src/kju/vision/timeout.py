@@ -33,7 +33,7 @@ class Best(NamedTuple):
     """The best match of a wait that timed out.
 
     Attributes:
-        words: Its description, as the end of a message.
+        words: Its description, as the end of a message; None without a match.
         rect: Its place on the screen.
         score: Its similarity; 1.0 is equal.
         needle: The needle that it matches.
@@ -41,7 +41,7 @@ class Best(NamedTuple):
         places: More places that belong to it, such as those that were not still.
     """
 
-    words: str = ""
+    words: str | None = None
     rect: Rect | None = None
     score: float | None = None
     needle: Needle | None = None
@@ -100,7 +100,7 @@ class ScreenTimeoutError(WaitTimeoutError):
             parts.append(self.absent)
         if self.looks:
             parts.append("1 frame checked" if self.looks == 1 else f"{self.looks} frames checked")
-        if self.best.words:
+        if self.best.words is not None:
             parts.append(self.best.words)
         if self.changed is not None and self.looks:
             parts.append(f"last screen change {self.changed[0]:.1f} s ago")

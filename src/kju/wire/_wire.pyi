@@ -1,7 +1,7 @@
-"""Pixels as few bytes, in C. Private: `kju.wire` is the API; csrc/pixels.h has the format.
+"""Encode pixels as few bytes, in C. Private: `kju.wire` is the API; csrc/pixels.h has the format.
 
-A form is width, height, bytes from one row to the next, bytes of a pixel (4 or 1). What does not
-fit a form, and rectangles outside it, are a ValueError.
+A form is width, height, bytes from one row to the next, bytes of a pixel (4 or 1). A buffer of
+another size, or a rectangle outside the form, raises ValueError.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ Buffer: TypeAlias = _Buffer | npt.NDArray[Any]
 Form: TypeAlias = tuple[int, int, int, int]
 Box: TypeAlias = tuple[int, int, int, int]
 
-#: The most items of one block, and how often they may cover the picture together.
+#: Maximum number of items of a block, and of times that they may cover the picture together.
 MAX_ITEMS: int
 MAX_PASSES: int
 

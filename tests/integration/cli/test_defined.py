@@ -13,7 +13,7 @@ from kju import attach
 from kju.cli import app
 from kju.cli import defined as commands
 from kju.emulators.qemu import program
-from kju.store import defined
+from kju.store import definitions
 
 
 @pytest.fixture(autouse=True)
@@ -60,11 +60,11 @@ def test_create_shows_every_file_of_a_disk(tmp_path: Path, monkeypatch: pytest.M
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 2
     assert "outside its folder" in done.stderr and "--trust-disk" in done.stderr
-    assert defined.names() == []
+    assert definitions.names() == []
     done = subprocess.run(
         [*words, "--trust-disk", "--disk-bus", "scsi"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert f"disk: {disk} (qcow2)\nbacking: {tmp_path}/base.raw (raw)\n" in done.stdout
-    made = defined.read("strange").definition
+    made = definitions.read("strange").definition
     assert made.trust_disk and made.disk_bus == "scsi"

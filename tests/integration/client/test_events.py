@@ -11,7 +11,7 @@ import pytest
 from support.fake_host import FakeHost, fake_host
 from support.wait import until
 
-from kju.client import life
+from kju.client import requests
 from kju.client.aio.link import AsyncLink
 from kju.client.link import Link
 from kju.errors import ClosedError, MachineGoneError, UsageError, WaitTimeoutError
@@ -116,7 +116,7 @@ async def test_asyncio_receives_events(host: FakeHost) -> None:
 
 def test_invalid_requests_are_rejected_before_they_are_sent() -> None:
     with pytest.raises(UsageError, match="'7' cannot be a snapshot's name"):
-        life.snapshot_request("save", "7")
-    assert life.snapshot_request("load", "2026-11-23").tag == "2026-11-23"
-    with pytest.raises(UsageError, match="arguments of x are no JSON"):
-        life.execute("x", {"a": object()})
+        requests.snapshot_request("save", "7")
+    assert requests.snapshot_request("load", "2026-11-23").tag == "2026-11-23"
+    with pytest.raises(UsageError, match="arguments of x cannot be written as JSON"):
+        requests.execute_request("x", {"a": object()})

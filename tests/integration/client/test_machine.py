@@ -23,8 +23,8 @@ from support.wait import until
 import kju
 import kju.aio
 from kju.client.aio.link import AsyncLink
-from kju.client.defined import running_names
 from kju.client.link import Link
+from kju.client.targets import running_names
 from kju.errors import (
     ClosedError,
     ConflictError,
@@ -43,7 +43,7 @@ from kju.memory import SurfaceProducer
 from kju.protocol import messages
 from kju.protocol.framing import ClientSide, HostSide, pack
 from kju.protocol.launch_options import Launch
-from kju.store.connection import connect
+from kju.store.running import connect
 from kju.surface import State
 
 pytestmark = pytest.mark.usefixtures("runtime_folder")
@@ -191,7 +191,7 @@ def test_loss_of_the_host_is_noticed(api: Api, host: FakeHost) -> None:
     machine = call(api, api.module.attach, "fake")
     screen = machine.screen
     host.loop.call_soon_threadsafe(lambda: [c.close("test") for c in host.server.clients])
-    with pytest.raises(ProducerGoneError, match="hung up"):
+    with pytest.raises(ProducerGoneError, match="closed the connection"):
         call(api, screen.wait, timeout=60)
     call(api, machine.close)
 
@@ -746,9 +746,9 @@ def test_machine_is_alive_until_its_end(api: Api, host: FakeHost) -> None:
     machine = call(api, api.module.attach, "fake")
     assert machine.is_alive and machine.end_reason is None
     host.end()
-    assert "its host hung up" in call(api, machine.wait_ended, timeout=60)
+    assert "its host closed the connection" in call(api, machine.wait_ended, timeout=60)
     assert not machine.is_alive
-    assert "its host hung up" in machine.end_reason
+    assert "its host closed the connection" in machine.end_reason
     call(api, machine.close)
 
 

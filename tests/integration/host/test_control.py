@@ -14,7 +14,7 @@ from support.wait import until
 import kju
 from kju.errors import PeerError
 from kju.host import control
-from kju.store import connection, running
+from kju.store import running
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def host(runtime_folder: Path) -> Iterator[FakeHost]:
 
 
 def connect(count: int) -> list[socket.socket]:
-    return [connection.connect(running.find("fake"), "fake", 10.0) for _ in range(count)]
+    return [running.connect(running.find("fake"), "fake", 10.0) for _ in range(count)]
 
 
 def close(sockets: list[socket.socket]) -> None:

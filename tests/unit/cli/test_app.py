@@ -191,7 +191,34 @@ def test_json_has_errors_as_well(place, capsys, words, code, kind):
 
 def test_a_wrong_word_is_one_line_with_the_next_command(capsys):
     assert app.run(["ls", "--nothing"]) == Exit.USAGE
-    assert capsys.readouterr().err == "kju: No such option: --nothing; see: kju ls --help\n"
+    assert capsys.readouterr().err == "kju: no such option: --nothing; see: kju ls --help\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["screenshoot"], "no such command 'screenshoot'; did you mean 'screenshot'"),
+        (["create", "web", "--disk", "20X"], "invalid disk size '20X'; write .* such as 20G"),
+        (["create", "web", "--firmware", "x"], "use bios, uefi or the path of a firmware file"),
+        (["watch", "./empty.kju"], "empty.kju is not a surface but an empty file"),
+        (["dump", "sysv:987654321"], "no shared memory segment .* list them with: ipcs -m"),
+        (["needle", "empty.png", "-o", "x", "--at", "0,0,1,1"], "empty.png: picture: not a valid"),
+        (["serve"], "name the machines to serve, or serve all of them: --all"),
+        (["mirror", "zenoh:a/b", "--codec", "gif"], "unknown codec 'gif'; choose one of: zstd"),
+        (["trust", "ann"], "give ann a role with --role view or --role control, or use --remove"),
+        (["trust", "ann", "--role", "admin"], "unknown role 'admin'; choose view or control"),
+        (["cert", "user", "ann", "-o", "f"], "is missing: make it with kju cert authority, or"),
+        (["cert", "take", "empty.png"], "this file has no key; name one that was made"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_error_names_the_next_step(place, tmp_path, monkeypatch, capsys, words, line):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KJU_TRUST", str(tmp_path / "trust"))
+    for name in ("empty.kju", "empty.png"):
+        (tmp_path / name).touch()
+    assert app.run(words) not in (0, None)
+    assert re.search(line, capsys.readouterr().err)
 
 
 def claimed(monkeypatch, *names):
@@ -223,7 +250,7 @@ def test_a_name_is_needed_with_several_machines(place, monkeypatch, capsys):
 def test_other_commands_need_the_name(place, monkeypatch, capsys, words):
     claimed(monkeypatch, "web")
     assert app.run(words) == Exit.USAGE
-    assert "Missing argument" in capsys.readouterr().err
+    assert "missing argument" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--machine", "nobody"], ["--machine=nobody"]])

@@ -11,7 +11,7 @@ import pytest
 
 from kju.cli import app
 from kju.store import defining
-from kju.store.definition import Definition
+from kju.store.machine_toml import Definition
 
 SHELLS = ("bash", "zsh", "fish")
 

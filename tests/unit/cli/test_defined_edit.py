@@ -14,8 +14,8 @@ import pytest
 
 from kju.cli import defined as editing
 from kju.errors import UsageError
-from kju.store import defined, defining
-from kju.store.definition import Definition
+from kju.store import defining, definitions
+from kju.store.machine_toml import Definition
 
 
 @pytest.fixture
@@ -61,13 +61,13 @@ def test_edit_without_a_terminal_is_an_error(file: Path, monkeypatch: pytest.Mon
     assert done.stderr == (
         f"kju: kju edit needs a terminal; a program can change the file itself: {file}\n"
     )
-    assert defined.read("web").definition.cpus == 2
+    assert definitions.read("web").definition.cpus == 2
 
 
 def test_a_valid_change_is_applied(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = edit(monkeypatch, "sed -i s/2/3/")
     assert done.returncode == 0, done.stderr
-    assert defined.read("web").definition.cpus == 3
+    assert definitions.read("web").definition.cpus == 3
     assert "has not changed" in edit(monkeypatch, "true").stdout
     assert [path.name for path in file.parent.iterdir()] == ["machine.toml"]
 
@@ -85,7 +85,7 @@ def test_an_invalid_text_is_saved_for_the_next_edit(
     # The next edit continues with it.
     done = edit(monkeypatch, "sed -i /colour/d")
     assert "continuing with the last text, which has errors" in done.stderr
-    assert defined.read("web").definition.memory == "1G" and not aside.exists()
+    assert definitions.read("web").definition.memory == "1G" and not aside.exists()
 
 
 def test_an_editor_that_fails_changes_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ def test_an_editor_that_fails_changes_nothing(file: Path, monkeypatch: pytest.Mo
 def test_an_invalid_definition_can_be_repaired(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text("cpus = many\n")
     assert edit(monkeypatch, "sed -i s/many/4/").returncode == 0
-    assert defined.read("web").definition.cpus == 4
+    assert definitions.read("web").definition.cpus == 4
 
 
 def test_an_empty_text_is_rejected(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_a_truncated_text_is_never_applied(file: Path, monkeypatch: pytest.Monke
         assert file.read_text() == before
     monkeypatch.setattr(editing, "_run_editor", lambda path: Path(path).write_text(whole))
     editing.edit_definition("web")
-    assert defined.read("web").definition.cpus == 3
+    assert definitions.read("web").definition.cpus == 3
 
 
 def test_a_text_without_the_marker_lines_is_applied(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 
 from kju.cli.status import without_visits
-from kju.client.life import Event
-from kju.client.machine import client_name
+from kju.client.requests import Event, client_name
 
 
 def came(number: int, time: float, client: int, name: str = "kju", pid: int = 1) -> Event:

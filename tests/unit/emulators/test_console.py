@@ -72,11 +72,16 @@ class Scene:
     def __init__(self, address: str = "memfd:console", kind: StubKind | None = None) -> None:
         self.kind = kind or StubKind()
         self.sources = self.kind.sources
-        surface = ConsoleSurface(0, address, lambda console, producer: None)
+        self.modes: list[tuple[int, int]] = []
+        surface = ConsoleSurface(0, address, self.note_mode)
         self.supervisor = Supervisor(surface, SingleSource(self.kind))
         self.runner = AnnouncedSizeRunner(self.supervisor, always=True)
         self.surface = surface
         self.console = Console(ConsoleFacts("vga"), surface, self.runner, devices())
+
+    def note_mode(self, console: int, producer: Producer) -> None:
+        asyncio.get_running_loop()  # in the loop, whichever thread has set the mode
+        self.modes.append((console, producer.mode.width))
 
 
 @pytest.fixture
@@ -100,6 +105,12 @@ async def opened(address: str) -> AsyncIterator[Scene]:
         yield scene
     finally:
         scene.console.stop(State.CLOSED, "over")
+
+
+async def test_modes_that_a_thread_sets_are_reported_in_the_loop(made: Scene) -> None:
+    await until_async(lambda: made.modes == [(0, 640)])
+    await asyncio.to_thread(made.console.producer.set_mode, 320, 200)
+    await until_async(lambda: made.modes == [(0, 640), (0, 320)])
 
 
 async def test_larger_surface_replaces_the_old(made: Scene) -> None:

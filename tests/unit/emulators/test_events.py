@@ -1,4 +1,4 @@
-"""A machine's events: numbered, stored up to a limit, and delivered to subscribers."""
+"""The events of a machine: numbers, history, bounds, subscribers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Subscriber:
         return [happened.sequence for happened in self.got]
 
 
-def test_subscriber_receives_later_events() -> None:
+def test_subscriber_receives_events_from_then_on() -> None:
     events, late = MachineEvents(), Subscriber()
     events.happen("started")
     events.subscribe(late, -1)
@@ -38,7 +38,7 @@ def test_subscriber_receives_later_events() -> None:
     assert [(h.sequence, h.event) for h in late.got] == [(2, "paused")]
 
 
-def test_latest_events_are_replayed_once() -> None:
+def test_past_events_are_sent_again_and_none_twice() -> None:
     events, everything, some = MachineEvents(), Subscriber(), Subscriber()
     for _ in range(HISTORY + 10):
         events.happen("reset")
@@ -46,11 +46,11 @@ def test_latest_events_are_replayed_once() -> None:
     events.subscribe(some, HISTORY + 8)
     events.subscribe(some, HISTORY + 20)
     events.happen("reset")
-    assert everything.numbers == list(range(11, HISTORY + 12)), "the gap is to be seen"
+    assert everything.numbers == list(range(11, HISTORY + 12)), "the gap shows how many were missed"
     assert some.numbers == [HISTORY + 9, HISTORY + 10, HISTORY + 11]
 
 
-def test_subscriber_that_leaves_in_a_callback_disturbs_no_other() -> None:
+def test_subscriber_that_leaves_during_an_event_disturbs_no_other() -> None:
     events, other = MachineEvents(), Subscriber()
 
     class Goes(Subscriber):
@@ -64,7 +64,7 @@ def test_subscriber_that_leaves_in_a_callback_disturbs_no_other() -> None:
     assert [(h.sequence, h.event) for h in other.got] == [(1, "paused"), (2, "client-went")]
 
 
-def test_subscriber_that_leaves_during_the_replay_is_removed() -> None:
+def test_subscriber_that_leaves_during_past_events_receives_no_more() -> None:
     events, other = MachineEvents(), Subscriber()
 
     class Goes(Subscriber):
@@ -83,7 +83,7 @@ def test_subscriber_that_leaves_during_the_replay_is_removed() -> None:
     assert other.numbers == [1, 2, 3, 4, 5]
 
 
-def test_data_is_limited_in_size_and_type() -> None:
+def test_data_is_bounded_and_encodable() -> None:
     events, one = MachineEvents(), Subscriber()
     events.subscribe(one, -1)
     events.happen("panicked", {"info": {"a": "x" * 9999}, "action": "y" * 9999, "n": 3})
@@ -105,7 +105,7 @@ def test_event_that_cannot_be_encoded_does_not_stop_later_ones(bad: object) -> N
     json.dumps([happened.data for happened in late.got], allow_nan=False)
 
 
-def test_error_of_one_subscriber_does_not_affect_others() -> None:
+def test_error_of_one_subscriber_keeps_no_event_from_others() -> None:
     events, other = MachineEvents(), Subscriber()
 
     class Fails(Subscriber):
@@ -137,9 +137,7 @@ def test_error_of_one_subscriber_does_not_affect_others() -> None:
         ("JOB_STATUS_CHANGE", {}, None),
     ],
 )  # fmt: skip
-def test_qemus_events_become_events_of_the_machine(
-    name: str, data: dict[str, Any], ours: object
-) -> None:
+def test_events_of_qemu_are_translated(name: str, data: dict[str, Any], ours: object) -> None:
     assert from_qmp(name, data) == ours
 
 

@@ -30,7 +30,7 @@ def test_each_kind_has_a_factory(kind: str) -> None:
     assert emulators and all(each.kind == kind for each in emulators)
 
 
-def test_a_launch_of_an_unknown_kind_is_refused() -> None:
+def test_launch_of_an_unknown_kind_is_rejected() -> None:
     with pytest.raises(PeerError, match="emulator"):
         HostSide(launch=True).receive_data(pack(Launch(emulator="bochs"), 1))
 
@@ -41,17 +41,17 @@ def test_each_kind_is_accepted_in_a_launch(kind: str) -> None:
     assert msgspec.structs.asdict(found.request)["emulator"] == kind
 
 
-def test_a_zero_byte_is_refused() -> None:
+def test_argument_with_a_zero_byte_is_rejected() -> None:
     with pytest.raises(ConflictError, match="zero byte"):
         launch.prepare(Launch(arguments=["a\0b"]))
 
 
-def test_a_surface_in_a_missing_folder_is_refused() -> None:
+def test_surface_in_a_missing_folder_is_rejected() -> None:
     with pytest.raises(UsageError, match="the folder /nonexistent does not exist"):
         launch.prepare(Launch(surface="/nonexistent/surface"))
 
 
-def test_the_default_name_of_a_mirror_is_the_remote_machines() -> None:
+def test_default_name_of_a_mirror_is_that_of_the_remote_machine() -> None:
     request = Launch(
         emulator="mirror",
         running="zenoh:lab/host1/debian",

@@ -17,8 +17,8 @@ from kju.files import descriptor_limit, file_error, lost_descriptors
 
 PROGRAM = """
 import os, resource, sys
-import kju, kju.memory, kju.client.start
-from kju.store.connection import connect
+import kju, kju.memory, kju.client.waiting
+from kju.store.running import connect
 from kju.store.paths import Path, Paths
 from kju.errors import LimitError
 soft = 64
@@ -32,7 +32,7 @@ except OSError:
 machine = Paths(Path("/nonexistent"))
 for attempt in (
     lambda: connect(machine, "web"),
-    kju.client.start.start_host,
+    kju.client.waiting.start_host,
     lambda: kju.memory.open_memory(sys.argv[1]),
     lambda: kju.memory.create("memfd:x", 4096),
 ):

@@ -16,7 +16,7 @@ from support.faults import MODULES, Faults, kills, sweep
 
 from kju.cli import certificates, screen, wait
 from kju.cli import defined as commands
-from kju.client import defined
+from kju.client import launching
 from kju.emulators.input.devices import InputLog
 from kju.errors import FileError, UsageError, WaitTimeoutError
 from kju.files import Folder, write_output
@@ -24,10 +24,10 @@ from kju.memory import SurfaceProducer
 from kju.protocol.input_log import Input
 from kju.remote.trust import Trust
 from kju.report import save as save_report
-from kju.store import defined as store
-from kju.store import defining, logs, qemu_img
-from kju.store.definition import Definition
-from kju.store.logs import BoundedLog
+from kju.store import defining, disk_files, log_files
+from kju.store import definitions as store
+from kju.store.log_files import BoundedLog
+from kju.store.machine_toml import Definition
 from kju.store.paths import DEFINITION_FILE
 from kju.store.snapshot_files import SnapshotFiles
 
@@ -57,7 +57,7 @@ def test_define_leaves_the_old_state_or_the_new(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     defining.create("other", Definition())
-    assert sweep(root, lambda: defined.define("web", memory="1G"), monkeypatch)
+    assert sweep(root, lambda: launching.define("web", memory="1G"), monkeypatch)
 
 
 @FAULTS
@@ -81,7 +81,7 @@ def test_edit_leaves_the_old_state_or_the_new(
 def test_clone_leaves_the_old_state_or_the_new(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = defining.create("web", Definition(), "1M")
     with Folder.open(made.folder) as folder:
-        qemu_img.convert(str(made.folder / "disk.qcow2"), "qcow2", folder, store.VARIABLES)
+        disk_files.convert(str(made.folder / "disk.qcow2"), "qcow2", folder, store.VARIABLES)
     assert sweep(root, lambda: defining.clone("web", "copy"), monkeypatch)
 
 
@@ -194,7 +194,7 @@ def test_full_log_loses_at_most_a_line(root: Path, monkeypatch: pytest.MonkeyPat
             log.write(b"new".ljust(60) + b"\n")
         log.write(b"after\n")
         log.close()
-        text = logs.read(root / f"log{at}")
+        text = log_files.read(root / f"log{at}")
         assert b"old" in text and text.endswith(b"after\n"), faults.fired
         if not faults.fired:
             assert b"new" in text and at > 3

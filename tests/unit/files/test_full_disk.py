@@ -19,8 +19,8 @@ from kju.cli.output import Exit, code_of
 from kju.errors import KjuError, UsageError
 from kju.files import is_temporary, write_output
 from kju.memory import SurfaceProducer
-from kju.store import claims, defined, defining, running
-from kju.store.definition import Definition
+from kju.store import defining, definitions, running
+from kju.store.machine_toml import Definition
 from kju.store.paths import definitions_folder
 from kju.store.snapshot_files import SnapshotFiles
 
@@ -89,14 +89,14 @@ def test_create_on_a_full_disk(disk: Path) -> None:
 
 def test_a_limit_of_the_file_size_names_the_file(disk: Path) -> None:
     program = (
-        "import resource, sys; from kju.client.defined import define\n"
+        "import resource, sys; from kju.client.launching import define\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"
         "try: define('web', disk='1M')\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.startswith("QemuError") and "disk.qcow2" in done.stdout, done
-    assert defined.names() == [] and not list(definitions_folder().glob(".new*"))
+    assert definitions.names() == [] and not list(definitions_folder().glob(".new*"))
 
 
 def test_clone_on_a_full_disk(disk: Path) -> None:
@@ -114,7 +114,7 @@ def test_edit_on_a_full_disk(disk: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             commands.edit_definition("web")
         except UsageError as error:  # of the editor, which had no room
             assert "ended with status" in str(error)
-            text = definitions_folder() / "web" / defined.EDITED
+            text = definitions_folder() / "web" / definitions.EDITED
             text.unlink()
             raise
 
@@ -141,7 +141,7 @@ def test_an_edit_without_room_and_one_with_room(
         commands.edit_definition("web")
     monkeypatch.setenv("EDITOR", "true")
     commands.edit_definition("web")
-    assert defined.read("web").definition == made.definition
+    assert definitions.read("web").definition == made.definition
 
 
 def test_certificates_on_a_full_disk(disk: Path) -> None:
@@ -162,9 +162,9 @@ def test_snapshot_files_on_a_full_disk(disk: Path) -> None:
 
 def test_claim_of_a_name_on_a_full_disk(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(disk))
-    claims.claim("first").release()
-    made: list[claims.Claim] = []
-    assert at_every_fill(disk, lambda: made.append(claims.claim("web")))
+    running.claim("first").release()
+    made: list[running.Claim] = []
+    assert at_every_fill(disk, lambda: made.append(running.claim("web")))
     made[0].release()
     assert running.names() == []
 

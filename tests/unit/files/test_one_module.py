@@ -55,7 +55,7 @@ EXCEPTIONS = {
     ("guests/sample.py", "tempfile.TemporaryDirectory"),
     ("cli/demo/remote.py", "tempfile.TemporaryDirectory"),
     # Pictures, into memory or a file that the caller has opened; `write_output` does the rest.
-    ("client/base.py", "image.save"), ("vision/timeout.py", "image.save"),
+    ("client/frame.py", "image.save"), ("vision/timeout.py", "image.save"),
     (
         "emulators/qemu/snapshots/screens.py",
         "Image.fromarray(np.ascontiguousarray(picture)).save",

@@ -32,19 +32,19 @@ def client(role: Role) -> SimpleNamespace:
     return SimpleNamespace(side=side)
 
 
-def test_the_table_has_every_request_but_cancel() -> None:
+def test_table_has_every_request_except_cancel() -> None:
     assert set(REQUESTS) == set(get_args(messages.AnyRequest)) - {messages.Cancel}
 
 
 @pytest.mark.parametrize("request_", CONTROL_ONLY)
-async def test_the_view_role_is_enforced(request_: messages.AnyRequest) -> None:
+async def test_view_role_is_enforced(request_: messages.AnyRequest) -> None:
     with pytest.raises(RoleError, match="attach with role='control'"):
         await answer(None, client("view"), request_)
     with pytest.raises(RoleError):
         answer_at_once(None, client("view"), request_)
 
 
-def test_a_viewer_may_send_every_other_request() -> None:
+def test_viewer_may_send_every_other_request() -> None:
     allowed = {request for request, entry in REQUESTS.items() if "view" in entry.roles}
     denied = {Launch, *map(type, CONTROL_ONLY)}
     assert allowed == set(REQUESTS) - denied

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kju.errors import UsageError
 from kju.keys import NUMBERS
-from kju.keys.boot_command import HoldKey, Pause, PressKey, TypeText, parse_boot_command
+from kju.keys.boot_command import BootText, HoldKey, Pause, PressKey, parse_boot_command
 
 ENTER, ESC, CTRL, SHIFT = NUMBERS["ret"], NUMBERS["esc"], NUMBERS["ctrl"], NUMBERS["shift_r"]
 
@@ -18,7 +18,7 @@ def test_boot_command_of_the_debian_installer() -> None:
     assert parse_boot_command(command) == [
         PressKey(ESC),
         Pause(5.0),
-        TypeText("auto url=http://10.0.2.2:8000/p.cfg "),
+        BootText("auto url=http://10.0.2.2:8000/p.cfg "),
         PressKey(ENTER),
         Pause(1.0),
     ]
@@ -44,7 +44,7 @@ def test_a_pause_has_its_length_in_seconds(tag: str, seconds: float) -> None:
 def test_keys_are_held_until_they_are_released() -> None:
     assert parse_boot_command("<leftCtrlOn>c<leftCtrlOff><aOn><rightShiftOFF><1On>") == [
         HoldKey(CTRL, down=True),
-        TypeText("c"),
+        BootText("c"),
         HoldKey(CTRL, down=False),
         HoldKey(NUMBERS["a"], down=True),
         HoldKey(SHIFT, down=False),
@@ -59,7 +59,7 @@ def test_packers_special_keys_are_pressed(name: str) -> None:
 
 
 def test_text_outside_of_brackets_is_typed() -> None:
-    assert parse_boot_command("a < b > c <> <a> 2<lt>3\n") == [TypeText("a < b > c <> <a> 2<3\n")]
+    assert parse_boot_command("a < b > c <> <a> 2<lt>3\n") == [BootText("a < b > c <> <a> 2<3\n")]
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,10 @@ def test_any_text_is_a_command_or_refused(command: str) -> None:
     except UsageError:
         return
     assert all(part.seconds >= 0 for part in parts if isinstance(part, Pause))
-    assert all(part.text for part in parts if isinstance(part, TypeText))
+    assert all(part.text for part in parts if isinstance(part, BootText))
 
 
 def test_text_in_angle_brackets_that_names_no_key_is_refused() -> None:
     with pytest.raises(UsageError, match=r"<file> in a boot command: .* write <lt> to type a <"):
         parse_boot_command("cat <file>")
-    assert parse_boot_command("cat <lt>file>") == [TypeText("cat <file>")]
+    assert parse_boot_command("cat <lt>file>") == [BootText("cat <file>")]

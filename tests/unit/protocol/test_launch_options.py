@@ -22,7 +22,7 @@ from kju.protocol.launch_options import (
     fields_of,
     launch_message,
 )
-from kju.store.definition import Definition
+from kju.store.machine_toml import Definition
 
 
 @pytest.mark.parametrize(

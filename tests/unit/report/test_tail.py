@@ -1,5 +1,5 @@
 from kju.report.tail import Tail
-from kju.store.logs import BoundedLog
+from kju.store.log_files import BoundedLog
 
 
 def test_only_new_lines_are_read(tmp_path):

@@ -109,7 +109,7 @@ def test_unreadable_screenshot_changes_nothing(scene: Scene) -> None:
     scene.start()
     before, count = scene.shown, len(scene.asked)
     scene.shown = None
-    until(lambda: len(scene.asked) > count + 2, 5, "some are asked for")
+    until(lambda: len(scene.asked) > count + 2, 5, "some screenshots are requested")
     assert scene.published(before)
     assert scene.source.status.phase is Phase.RUNNING
 
@@ -118,11 +118,11 @@ def test_size_of_a_single_screenshot_is_not_published(scene: Scene) -> None:
     scene.start()
     epoch = scene.producer.mode.epoch
     scene.passing = [picture(64, 48)]
-    until(lambda: not scene.passing, 5, "it has gone by")
+    until(lambda: not scene.passing, 5, "the passing size has ended")
     assert scene.source.flush(5)
     assert scene.producer.mode.epoch == epoch
     scene.shown = picture(64, 48, 3)
-    until(lambda: scene.published(scene.shown), 5, "a size that stays is shown")
+    until(lambda: scene.published(scene.shown), 5, "a lasting size is published")
     assert scene.producer.mode.epoch == epoch + 1
 
 
@@ -213,4 +213,4 @@ def test_pause_changes_the_state(scene: Scene) -> None:
     scene.start(paused=True)
     until(lambda: scene.consumer.state[0] is State.PAUSED, 5, "paused from the start")
     scene.source.set_paused(False)
-    until(lambda: scene.consumer.state[0] is State.LIVE, 5, "it goes on")
+    until(lambda: scene.consumer.state[0] is State.LIVE, 5, "live again")

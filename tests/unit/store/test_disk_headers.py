@@ -5,10 +5,19 @@ from __future__ import annotations
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kju.errors import UsageError
-from kju.store.disk_headers import Named, parse
-from kju.store.vmdk import Read
+from kju.store.disk_headers import (
+    NamedFiles,
+    Read,
+    VmdkFiles,
+    extent_fault,
+    is_vmdk,
+    parse,
+    vmdk_files,
+)
 
 
 def reader(data: bytes) -> Read:
@@ -48,7 +57,7 @@ def test_a_format_is_known_by_its_first_bytes(head: bytes, name: str) -> None:
 
 def test_a_qcow2_names_its_backing_file_and_its_format() -> None:
     data = qcow2(b"base.raw", (0xE2792ACA, b"raw"))
-    assert parse(reader(data)) == Named("qcow2", "base.raw", "raw")
+    assert parse(reader(data)) == NamedFiles("qcow2", "base.raw", "raw")
 
 
 def test_a_qcow2_names_its_data_file() -> None:
@@ -57,17 +66,19 @@ def test_a_qcow2_names_its_data_file() -> None:
 
 def test_a_qcow_and_a_qed_name_their_backing_files() -> None:
     qcow = struct.pack(">4sIQI", b"QFI\xfb", 1, 48, 4).ljust(48, b"\0") + b"base"
-    assert parse(reader(qcow)) == Named("qcow", "base")
+    assert parse(reader(qcow)) == NamedFiles("qcow", "base")
     for features, kind in ((1, ""), (5, "raw")):
         qed = struct.pack("<4s12xQ32xII", b"QED\0", features, 64, 4) + b"base"
-        assert parse(reader(qed)) == Named("qed", "base", kind)
-    assert parse(reader(struct.pack("<4s12xQ32xII", b"QED\0", 0, 64, 4) + b"base")) == Named("qed")
+        assert parse(reader(qed)) == NamedFiles("qed", "base", kind)
+    assert parse(reader(struct.pack("<4s12xQ32xII", b"QED\0", 0, 64, 4) + b"base")) == NamedFiles(
+        "qed"
+    )
 
 
 def test_format_given_to_qemu_counts() -> None:
     """A guest may write the header of another format into a raw disk."""
-    assert parse(reader(qcow2(b"base")), "raw") == Named("raw")
-    assert parse(reader(b"no header"), "qcow2") == Named("qcow2")
+    assert parse(reader(qcow2(b"base")), "raw") == NamedFiles("raw")
+    assert parse(reader(b"no header"), "qcow2") == NamedFiles("qcow2")
 
 
 @pytest.mark.parametrize(
@@ -83,3 +94,77 @@ def test_format_given_to_qemu_counts() -> None:
 def test_a_damaged_header_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         parse(reader(data))
+
+
+DESCRIPTION = b'# Disk DescriptorFile\nversion=1\nRW 128 FLAT "data.vmdk" 0\n'
+
+
+def sparse(capacity: int, sector: int = 0, description: bytes = b"") -> bytes:
+    """Return a sparse extent with a description that begins at *sector*."""
+    header = struct.pack("<4sIIQQQ", b"KDMV", 1, 0, capacity, 0, sector)
+    return header.ljust(max(sector, 1) * 512, b"\0") + description
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (DESCRIPTION, True),
+        (b"\n\nversion=3\r\n", True),
+        (b"KDMV", True),
+        (b"COWD", True),
+        (b"version=4\n", False),
+        (b"x" + DESCRIPTION, False),
+        (b"", False),
+    ],
+)
+def test_a_vmdk_is_known_by_its_first_bytes(data: bytes, expected: bool) -> None:
+    assert is_vmdk(reader(data)) is expected
+
+
+def test_extents_and_the_parent_of_a_description() -> None:
+    text = DESCRIPTION + b'parentFileNameHint="base.vmdk"\nRW 63 ZERO\nRDONLY 1 SPARSE "b.vmdk"\n'
+    assert vmdk_files(reader(text)) == VmdkFiles("base.vmdk", ("data.vmdk", "b.vmdk"), "")
+
+
+def test_an_image_with_a_capacity_holds_its_data_itself() -> None:
+    assert vmdk_files(reader(sparse(128, 1, DESCRIPTION))).extents == ()
+    assert vmdk_files(reader(sparse(0, 1, DESCRIPTION))).extents == ("data.vmdk",)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"RW 128", "line 4 is neither a setting nor an extent"),
+        (b'RW 1 FLAT "' + b"d" * 512 + b'" 0', "line 4 has too long a name"),
+        (b'parentFileNameHint="x', "the name of its parent does not end"),
+    ],
+)
+def test_an_ambiguous_description_has_a_reason(line: bytes, reason: str) -> None:
+    assert vmdk_files(reader(DESCRIPTION + line + b"\n")).unclear.startswith(reason)
+
+
+def test_a_description_ends_at_a_zero_byte() -> None:
+    assert vmdk_files(reader(DESCRIPTION + b'\0RW 1 FLAT "other" 0\n')).extents == ("data.vmdk",)
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"pixels of no format", ""),
+        (sparse(128), ""),
+        (sparse(0, 1, DESCRIPTION), "its capacity is 0"),
+        (b"KDMV", "its capacity is 0"),
+        (sparse(128) + b'parentFileNameHint="base"', "it names other files"),
+    ],
+)
+def test_an_extent_that_names_files_has_a_fault(data: bytes, fault: str) -> None:
+    assert extent_fault(reader(data)) == fault
+
+
+@given(st.binary(max_size=2048), st.sampled_from([b"KDMV", b"COWD", b"version=1\n"]))
+def test_any_bytes_are_read_or_refused(data: bytes, head: bytes) -> None:
+    try:
+        found = vmdk_files(reader(head + data))
+    except (struct.error, UnicodeDecodeError):
+        return
+    assert all(len(name) < 512 for name in found.extents)

@@ -1,4 +1,4 @@
-"""Folders and locks of running machines, and the remains of killed hosts."""
+"""Folders, locks, and what is left of the killed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from kju.cli import doctor
 from kju.errors import MachineExistsError, MachineNotFoundError, UsageError
-from kju.store import claims, paths, running
+from kju.store import paths, running
 from kju.store.paths import RuntimeFolderError, fallback_note, name_for, runtime_folder
 
 
@@ -23,34 +23,34 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_claim_and_release(folder: Path) -> None:
-    claim = claims.claim("one")
+    claim = running.claim("one")
     assert (folder / "one").stat().st_mode & 0o777 == 0o700
     assert folder.stat().st_mode & 0o777 == 0o700
     assert running.names() == ["one"]
-    assert claims.sweep() == []
+    assert running.sweep() == []
     claim.release()
     claim.release()
     assert running.names() == []
     assert not (folder / "one").exists()
 
 
-def test_name_is_claimed_once() -> None:
-    claim = claims.claim("one")
+def test_a_name_is_given_once() -> None:
+    claim = running.claim("one")
     with pytest.raises(MachineExistsError, match="kju stop one"):
-        claims.claim("one")
+        running.claim("one")
     claim.release()
-    claims.claim("one").release()
+    running.claim("one").release()
 
 
-def test_one_of_many_concurrent_claims_wins() -> None:
-    won: list[claims.Claim] = []
+def test_one_of_many_at_once_gets_it() -> None:
+    won: list[running.Claim] = []
     lost: list[MachineExistsError] = []
     barrier = threading.Barrier(8)
 
     def ask() -> None:
         barrier.wait()
         try:
-            won.append(claims.claim("one"))
+            won.append(running.claim("one"))
         except MachineExistsError as error:
             lost.append(error)
 
@@ -64,7 +64,7 @@ def test_one_of_many_concurrent_claims_wins() -> None:
 
 
 def test_names_are_made_from_images() -> None:
-    first, second = claims.claim_any("/a/disk one.qcow2"), claims.claim_any("disk one.img")
+    first, second = running.claim_any("/a/disk one.qcow2"), running.claim_any("disk one.img")
     assert (first.name, second.name) == ("disk-one", "disk-one-2")
     first.release()
     second.release()
@@ -73,15 +73,15 @@ def test_names_are_made_from_images() -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-a", ".hidden", "a" * 65, "a b", "é"])
-def test_invalid_names_are_rejected(name: str) -> None:
+def test_bad_names(name: str) -> None:
     with pytest.raises(UsageError):
-        claims.claim(name)
+        running.claim(name)
 
 
 def test_a_killed_hosts_folder_is_swept(folder: Path) -> None:
     program = (
-        "import os, sys; from kju.store import claims\n"
-        "c = claims.claim('dead'); c.record(os.getpid()); print('ready', flush=True)\n"
+        "import os, sys; from kju.store import running\n"
+        "c = running.claim('dead'); c.record(os.getpid()); print('ready', flush=True)\n"
         "sys.stdin.read()"
     )
     child = subprocess.Popen(
@@ -95,26 +95,26 @@ def test_a_killed_hosts_folder_is_swept(folder: Path) -> None:
     with child.stdin, child.stdout:
         child.stdout.readline()
         assert running.names() == ["dead"]
-        assert claims.sweep() == []
+        assert running.sweep() == []
         child.kill()
         child.wait()
     assert running.names() == []
     with pytest.raises(MachineNotFoundError):
         running.find("dead")
-    assert claims.sweep() == ["dead"]
+    assert running.sweep() == ["dead"]
     assert not (folder / "dead").exists()
 
 
-def test_remains_of_a_dead_machine_do_not_block_a_new_one(folder: Path) -> None:
+def test_the_remains_of_a_dead_machine_do_not_stop_a_new_one(folder: Path) -> None:
     runtime_folder()
     (folder / "one").mkdir()
     (folder / "one" / "control.sock").touch()
-    claim = claims.claim("one")
+    claim = running.claim("one")
     assert sorted(p.name for p in (folder / "one").iterdir()) == ["host.pid"]
     claim.release()
 
 
-def test_sweep_kills_only_a_qemu_that_survived_its_host(folder: Path) -> None:
+def test_sweep_kills_a_qemu_that_survived_but_nobody_else(folder: Path) -> None:
     runtime_folder()
     children = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
     try:
@@ -123,7 +123,7 @@ def test_sweep_kills_only_a_qemu_that_survived_its_host(folder: Path) -> None:
             machine.mkdir()
             started = running.start_time(child.pid) + lie
             (machine / "host.pid").write_text(f"1\n{child.pid} {started}\n")
-        assert sorted(claims.sweep()) == ["m0", "m1"]
+        assert sorted(running.sweep()) == ["m0", "m1"]
         assert children[0].wait(5) == -9
         assert children[1].poll() is None
     finally:
@@ -133,7 +133,7 @@ def test_sweep_kills_only_a_qemu_that_survived_its_host(folder: Path) -> None:
 
 
 def test_sweep_without_a_folder(folder: Path) -> None:
-    assert claims.sweep() == []
+    assert running.sweep() == []
     assert running.names() == []
     assert not folder.exists()
 
@@ -152,17 +152,17 @@ def test_a_link_or_a_file_is_refused(folder: Path) -> None:
     folder.unlink()
     folder.touch()
     with pytest.raises(RuntimeFolderError):
-        claims.claim("one")
+        running.claim("one")
 
 
-def test_runtime_folder_has_fallbacks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fallbacks(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("", "/nowhere/at/all", "relative"):
         monkeypatch.setenv("XDG_RUNTIME_DIR", value)
         found = runtime_folder(create=False)
         assert str(found) in (f"/run/user/{os.getuid()}/kju", f"/tmp/kju-{os.getuid()}")
 
 
-def test_start_time_of_a_missing_process_is_zero() -> None:
+def test_start_time_of_nobody() -> None:
     assert running.start_time(0x7FFFFFFF) == 0
     assert running.start_time(os.getpid()) > 0
 
@@ -203,7 +203,7 @@ def test_no_note_with_a_runtime_folder(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 @pytest.mark.parametrize("kind", ["folder", "link", "file"])
-def test_folder_in_tmp_of_another_user_is_rejected(fallback: Path, kind: str) -> None:
+def test_a_folder_in_tmp_that_somebody_else_has_made(fallback: Path, kind: str) -> None:
     if kind == "folder":
         fallback.mkdir()
     elif kind == "link":
@@ -212,7 +212,7 @@ def test_folder_in_tmp_of_another_user_is_rejected(fallback: Path, kind: str) ->
         fallback.touch()
     os.lchown(fallback, 65534, 65534)
     why = "belongs to user 65534, not to user 0" if kind == "folder" else "must be a folder"
-    for attempt in (runtime_folder, lambda: claims.claim("web"), claims.sweep):
+    for attempt in (runtime_folder, lambda: running.claim("web"), running.sweep):
         with pytest.raises(RuntimeFolderError, match=why) as caught:
             attempt()
         assert "mkdir -m 700 ~/.kju-run; export XDG_RUNTIME_DIR=~/.kju-run" in str(caught.value)
@@ -221,24 +221,24 @@ def test_folder_in_tmp_of_another_user_is_rejected(fallback: Path, kind: str) ->
 def test_a_folder_that_others_may_replace_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(RuntimeFolderError, match=f"run: chmod o-w {tmp_path}"):
-        claims.claim("web")
+        running.claim("web")
     tmp_path.chmod(0o1777)
-    claims.claim("web").release()
+    running.claim("web").release()
 
 
 def test_folders_in_a_machines_folder_are_not_removed(folder: Path) -> None:
-    claim = claims.claim("web")
+    claim = running.claim("web")
     (folder / "web" / "files").mkdir()
     (folder / "web" / "files" / "important").touch()
     claim.release()
     assert (folder / "web" / "files" / "important").exists()
     with pytest.raises(RuntimeFolderError, match=r"not kju's \(files/\)"):
-        claims.claim("web")
-    assert claims.sweep() == []
+        running.claim("web")
+    assert running.sweep() == []
 
 
 def test_a_host_is_known_by_its_start_time_too(folder: Path) -> None:
-    claim = claims.claim("one")
+    claim = running.claim("one")
     assert running.host_pid("one") == os.getpid()
     claim.record(os.getpid())
     assert running.host_pid("one") == os.getpid()
@@ -247,10 +247,10 @@ def test_a_host_is_known_by_its_start_time_too(folder: Path) -> None:
     claim.paths.pid.write_text(other)
     assert running.host_pid("one") == 0
     with pytest.raises(MachineNotFoundError, match="host's process"):
-        claims.kill("one")
+        running.kill("one")
     claim.release()
 
 
-def test_kill_needs_a_running_host(folder: Path) -> None:
+def test_no_host_is_killed_that_does_not_run(folder: Path) -> None:
     with pytest.raises(MachineNotFoundError):
-        claims.kill("nobody")
+        running.kill("nobody")

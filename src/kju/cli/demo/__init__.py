@@ -21,7 +21,8 @@ from typing import Annotated, NamedTuple
 import typer
 
 from ... import extras
-from ...client.machine import Machine, launch
+from ...client.launching import launch
+from ...client.machine import Machine
 from ...client.surface import Surface
 from ...errors import FileError, KjuError, UsageError, WaitTimeoutError
 from ...files import write_output

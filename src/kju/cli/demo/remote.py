@@ -20,8 +20,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ...client.machine import Machine, attach
-from ...client.screen import Screen
+from ...client.launching import attach
+from ...client.machine import Machine
+from ...client.surface import Screen
 from ...errors import KjuError
 from ...memory import SurfaceProducer
 from .link import Link

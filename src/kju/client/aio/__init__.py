@@ -15,14 +15,11 @@ Use a machine from one event loop.
 
 from __future__ import annotations
 
-from ..defined import definition, machines
-from .defined import clone, define, remove, start
-from .keyboard import Keyboard
-from .machine import Machine, attach, launch, mirror
-from .pointer import Pointer
-from .screen import Screen
-from .snapshots import Snapshots
-from .surface import Surface
+from ..targets import definition, machines
+from .input_devices import Keyboard, Pointer
+from .launching import attach, clone, define, launch, mirror, remove, start
+from .machine import Machine, Snapshots
+from .surface import Screen, Surface
 
 __all__ = [
     "Keyboard",

@@ -1,29 +1,25 @@
-"""A connection to a host, for asyncio: the same protocol as `link`, in an event loop."""
+"""A connection to a host, for asyncio: the protocol of `kju.client.link` in an event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TypeVar
 
 from ...errors import PeerError, WaitTimeoutError
 from ...protocol.framing import Answer, ClientSide
-from ...protocol.messages import Happened, Hello, Reply, Welcome
+from ...protocol.messages import Happened, Hello, Welcome
 from ...protocol.values import Request, Role
 from ...store import running
-from ...store.connection import connect
-from ..link import close_all, receive
-from ..requests import CLOSED, check_reply, gone_error, gone_reason
-from ..timeouts import DEFAULT_SECONDS, DEFAULT_TIMEOUT, Timeout, seconds_of
+from ...store.running import connect
+from ..link import DEFAULT_SECONDS, DEFAULT_TIMEOUT, Timeout, close_all, receive, seconds_of
+from ..requests import CLOSED, ReplyT, check_reply, gone_error, gone_reason, no_event
 
-T = TypeVar("T", bound=Reply)
-
-#: Between two attempts to connect to a host that lets nobody in.
+#: Seconds between two attempts to connect to a host whose queue is full.
 _QUEUE_SECONDS = 0.05
 
 
 async def _connect(name: str) -> socket.socket:
-    """Connect to a machine. Only where its socket queues no more clients does this take time."""
+    """Connect to a machine. This waits only while the queue of its socket is full."""
     machine = running.find(name)
     deadline = asyncio.get_running_loop().time() + DEFAULT_SECONDS
     while True:
@@ -41,8 +37,8 @@ class AsyncLink:
     Attributes:
         name: The machine's name.
         welcome: The host's first message.
-        default_timeout: Seconds for the host to answer a request, beyond what the request itself
-            takes; None for no limit.
+        default_timeout: Seconds for the reply to a request, in addition to the time that the
+            request itself takes; None for no limit.
         ended: Set once the connection has ended.
     """
 
@@ -65,12 +61,12 @@ class AsyncLink:
 
     @classmethod
     async def attach(cls, name: str, role: Role, client: str) -> AsyncLink:
-        """Connect to a running machine and say hello.
+        """Connect to a running machine.
 
         Raises:
-            MachineNotFoundError: None of this name runs.
+            MachineNotFoundError: No machine of this name is running.
             MachineGoneError: It ended at this moment.
-            PeerError: What answers is no host of this version.
+            PeerError: The socket is not that of a host of this version.
         """
         link = cls(await _connect(name), name)
         try:
@@ -83,17 +79,17 @@ class AsyncLink:
     async def ask(
         self,
         request: Request,
-        wanted: type[T],
+        wanted: type[ReplyT],
         extra: float = 0.0,
         *,
         timeout: Timeout = DEFAULT_TIMEOUT,
-    ) -> T:
+    ) -> ReplyT:
         """Send a request and return its reply, which has no descriptors: see `Link.ask`.
 
         Raises:
-            KjuError: What the host answered.
+            KjuError: The host replied with this error.
             MachineGoneError: The machine has ended.
-            WaitTimeoutError: No answer came.
+            WaitTimeoutError: No reply arrived in time.
             ClosedError: This program has closed the connection.
         """
         seconds = seconds_of(timeout, self.default_timeout)
@@ -117,13 +113,13 @@ class AsyncLink:
             self._send(data)
             async with asyncio.timeout(seconds):
                 got = await answer
-            # From here to the caller nothing can come between.
+            # The caller gets the reply now: no other task runs in between.
             delivered = True
             return got
         except TimeoutError:
             raise WaitTimeoutError(f"the host of {self.name!r} did not answer in time") from None
         finally:
-            # An answer that comes later finds nobody, and its descriptors are closed.
+            # The descriptors of a later reply are closed on arrival.
             self._waiting.pop(number, None)
             if not delivered:
                 if not answer.done() or answer.cancelled():
@@ -131,15 +127,15 @@ class AsyncLink:
                 _drop(answer)
 
     def _cancel(self, number: int) -> None:
-        """Tell the host that nobody waits."""
+        """Cancel a request at the host."""
         if not self._dead:
             self._send(self._side.cancel(number))
 
     def _send(self, data: bytes) -> None:
-        """Send a request behind those that wait already, now or as soon as the host reads.
+        """Send a request after those in the queue, now or as soon as the host reads.
 
-        Requests go one after the other, and whole: half a request would leave the connection
-        of no use, so what becomes of the call that made one does not matter here.
+        Requests are sent whole, even after their calls were cancelled: the connection cannot be
+        used after half a request.
         """
         self._unsent += data
         self._flush()
@@ -152,7 +148,7 @@ class AsyncLink:
             self._loop.add_writer(self._sock, self._flush)
             return
         except OSError:
-            # It may have said why before it hung up; that is still to be read.
+            # The host may have sent the reason before it closed: that is still to be read.
             self._unsent.clear()
         self._loop.remove_writer(self._sock)
 
@@ -193,7 +189,7 @@ class AsyncLink:
         self._news.set()
 
     async def wait_ended(self, seconds: float | None) -> bool:
-        """Wait until the connection has ended; returns whether it has."""
+        """Wait until the connection has ended; return True once it has."""
         try:
             async with asyncio.timeout(seconds):
                 await self.ended.wait()
@@ -205,8 +201,8 @@ class AsyncLink:
         """Wait for an event that was subscribed to, and take it.
 
         Raises:
-            WaitTimeoutError: None came.
-            MachineGoneError: The machine has ended; every event before has been taken.
+            WaitTimeoutError: No event arrived in time.
+            MachineGoneError: The machine has ended, and all events before that have been taken.
             ClosedError: This program has closed the connection.
         """
         try:
@@ -217,19 +213,19 @@ class AsyncLink:
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            raise WaitTimeoutError(f"nothing happened to {self.name!r} in {timeout:g} s") from None
+            raise no_event(self.name, timeout) from None
         return self._side.happened.popleft()
 
     def gone(self) -> str | None:
-        """Why the machine is known to be gone, or None."""
+        """Return why the machine is known to have ended, or None."""
         return self._dead or None
 
     def close(self) -> None:
-        """Hang up. Calls that wait get a `ClosedError`. A second call does nothing."""
+        """Close the connection. Waiting calls get a `ClosedError`. A second call does nothing."""
         self._end(CLOSED)
 
 
 def _drop(answer: asyncio.Future[Answer]) -> None:
-    """Close the descriptors of an answer that came and was not taken."""
+    """Close the descriptors of a reply that was not taken."""
     if answer.done() and not answer.cancelled() and answer.exception() is None:
         close_all(answer.result().descriptors)

@@ -1,114 +1,290 @@
-"""Machines for asyncio: what asks the host is awaited."""
+"""One running machine and its snapshots, for asyncio."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-import os
-import socket
-from collections.abc import AsyncIterator, Iterable, Sequence
+import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self
 
-from ...errors import KjuError, MachineGoneError, PowerButtonError, WaitTimeoutError
-from ...protocol.input_log import Input
-from ...protocol.launch_options import Launch, LaunchOptions, takes
+from ...errors import MachineGoneError, PowerButtonError, RoleError
+from ...protocol.framing import no_screen
+from ...protocol.input_log import Input, decode
 from ...protocol.messages import (
     Done,
     Executed,
     GetInfo,
     GetSerial,
+    GetSnapshots,
     Info,
     Power,
     SerialHandle,
+    SnapshotList,
     Stop,
-    Welcome,
 )
 from ...protocol.values import Role
-from ...remote.addresses import SCHEME
-from ...store import claims
-from ...store.paths import check_name, local_network
+from ...store import log_files
+from ...store.paths import Paths
 from ...surface import NOTHING_TAKEN, Mark
-from .. import life, replaying, requests
-from ..life import Event
-from ..link import only_descriptor
-from ..machine import END, START, client_name
-from ..machine_base import MachineBase
-from ..requests import check_reply
-from ..timeouts import DEFAULT_TIMEOUT, Timeout, seconds_of
-from .keyboard import Keyboard
+from .. import requests
+from ..input_requests import mark_of, replay_schedule
+from ..link import DEFAULT_TIMEOUT, Timeout, only_descriptor, seconds_of
+from ..requests import END, Snapshot, client_name
+from .input_devices import Keyboard, Pointer
 from .link import AsyncLink
-from .pointer import Pointer
-from .screen import Screen, open_screen
-from .snapshots import Snapshots, events
+from .surface import Screen
+from .waiting import Events, Screens, open_serial, reap, sleep, subscribe
 
 if TYPE_CHECKING:
     import subprocess
 
 
-class Machine(MachineBase[AsyncLink, Screen, Keyboard, Pointer]):
-    """One running machine: see `kju.Machine`. What asks the host is awaited."""
+class Machine:
+    """One running machine. Use it as a context manager, or `close` it.
+
+    Attributes:
+        name: Its name.
+        role: The role of this client: ``view`` or ``control``.
+        screens: The screens of its consoles, a sequence of `Screen`.
+        owned: True if the machine ends when this object is closed or this program ends.
+    """
+
+    name: str
+    role: Role
+    screens: Screens[Screen]
+    owned: bool
 
     def __init__(
         self,
         link: AsyncLink,
-        screens: Sequence[Screen],
+        screens: Screens[Screen],
         child: subprocess.Popen[bytes] | None = None,
     ) -> None:
         """Use `launch` or `attach`."""
-        super().__init__(link, tuple(screens), Keyboard, Pointer, child)
+        self.name = link.name
+        self.role = link.welcome.role
+        self.screens = screens
+        self.owned = child is not None
+        self._link = link
+        self._child = child
 
-    async def info(self) -> dict[str, Any]:
-        """Everything about the machine: plain maps, lists, numbers and text."""
-        return (await self._link.ask(GetInfo(), Info)).info
+    @property
+    def screen(self) -> Screen:
+        """The screen of the first console.
 
-    async def wait_ended(self, *, timeout: Timeout = DEFAULT_TIMEOUT) -> str:
-        """Wait for the machine to end, and return the reason: see `kju.Machine.wait_ended`."""
-        seconds = seconds_of(timeout, self.default_timeout)
-        if not await self._link.wait_ended(seconds):
-            raise requests.still_running(self.name, seconds)
-        return str(self.end_reason)
+        Raises:
+            UsageError: The machine has no graphic console.
+        """
+        if not self.screens:
+            raise no_screen(self.name)
+        return self.screens[0]
+
+    @property
+    def keyboard(self) -> Keyboard:
+        """The keyboard of the first console; a machine without a screen has one, too."""
+        return Keyboard(self._link, 0)
+
+    @property
+    def pointer(self) -> Pointer:
+        """The pointer of the first console."""
+        return Pointer(self._link, 0)
 
     @property
     def snapshots(self) -> Snapshots:
         """The machine's snapshots."""
         return Snapshots(self._link)
 
+    @property
+    def default_timeout(self) -> float | None:
+        """Seconds of a call without *timeout*; None for no limit. At first 30.
+
+        It is valid for the machine's screens, its snapshots and the replies of the host, too.
+        """
+        return self._link.default_timeout
+
+    @default_timeout.setter
+    def default_timeout(self, seconds: float | None) -> None:
+        self._link.default_timeout = seconds_of(seconds, None)
+
+    @property
+    def host_pid(self) -> int:
+        """The number of the host process."""
+        return self._link.welcome.pid
+
+    @property
+    def _paths(self) -> Paths:
+        """The machine's files, which are removed when it ends."""
+        return Paths(Path(self._link.welcome.folder))
+
+    @property
+    def log(self) -> Path:
+        """The path of the host's log, which is removed when the machine ends."""
+        return self._paths.host_log
+
+    @property
+    def is_alive(self) -> bool:
+        """True until the machine has ended, or was closed here."""
+        return self._link.gone() is None
+
+    @property
+    def end_reason(self) -> str | None:
+        """The reason why the machine has ended; None while it is alive."""
+        return self._link.gone()
+
+    def __repr__(self) -> str:
+        return f"<Machine {self.name!r} {self.role}{', owned' if self.owned else ''}>"
+
+    # ---- The guest
+
+    async def info(self) -> dict[str, Any]:
+        """Return all facts about the machine: plain maps, lists, numbers and text.
+
+        Raises:
+            MachineGoneError: The machine has ended.
+        """
+        return (await self._link.ask(GetInfo(), Info)).info
+
     async def pause(self) -> None:
-        """Stop the guest's processors. Fine if they stand still already."""
+        """Stop the guest's processors. Stopped ones remain stopped.
+
+        Raises:
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended.
+        """
         await self._link.ask(Power(how="pause"), Done)
 
     async def resume(self) -> None:
-        """Let the guest's processors run. Fine if they do."""
+        """Let the guest's processors run. Running ones go on.
+
+        Raises:
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended.
+        """
         await self._link.ask(Power(how="resume"), Done)
 
     async def reset(self) -> None:
-        """Reset the machine, as its button does: the guest is not asked."""
+        """Reset the machine, as its reset button does: the guest is not asked.
+
+        Raises:
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended.
+        """
         await self._link.ask(Power(how="reset"), Done)
 
     async def qmp(self, command: str, /, **arguments: Any) -> Any:  # noqa: ANN401  QMP is JSON
-        """Have QEMU run one QMP command; returns what that returns: see `kju.Machine.qmp`."""
-        reply = await self._link.ask(life.execute(command, arguments), Executed)
-        return json.loads(reply.value)
+        """Run one QMP command, and return its result.
+
+        Args:
+            command: Such as ``query-status``.
+            arguments: QMP's names: ``machine.qmp("eject", **{"id": "cd0"})``.
+
+        Raises:
+            QemuError: QEMU refused.
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended.
+        """
+        request = requests.execute_request(command, arguments)
+        return json.loads((await self._link.ask(request, Executed)).value)
 
     async def serial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """The serial port that kju has added: see `kju.Machine.serial`. Close the writer."""
-        descriptor = only_descriptor(await self._link.call(GetSerial()), SerialHandle)
-        return await asyncio.open_unix_connection(sock=socket.socket(fileno=descriptor))
+        """Return kju's own serial port as a pair of connected streams; close the writer.
 
-    def events(self, since: int | None = None, *, timeout: Timeout = None) -> AsyncIterator[Event]:
-        """Iterate over the machine's events: see `kju.Machine.events`.
+        It begins with the guest's last output, at most 128 KiB. Input of a client with the control
+        role goes to the guest. The port ends with the machine, and with this object.
+
+        Raises:
+            UsageError: The serial port is the user's own, or there is none.
+            MachineGoneError: The machine has ended.
+        """
+        return await open_serial(only_descriptor(await self._link.call(GetSerial()), SerialHandle))
+
+    def events(self, since: int | None = None, *, timeout: Timeout = None) -> Events:
+        """Iterate over the machine's events, until the machine ends.
 
         The subscription begins when the first event is awaited.
+
+        Args:
+            since: Begin with the events after this number, of the last 256; 0 for all of them.
+                By default only new events.
+            timeout: Seconds to wait for each event; None, the default, for no limit.
+
+        Returns:
+            An iterator of `Event`. Close it, or drop it, to end the subscription.
+
+        Raises:
+            WaitTimeoutError: No event occurred within *timeout*.
+            MachineGoneError: The machine had ended before.
         """
         seconds = seconds_of(timeout, self.default_timeout)
-        return events(self.name, client_name(), since, seconds)
+        return subscribe(self.name, client_name(), since, seconds)
+
+    def input_log(self) -> list[Input]:
+        """Return the keys and pointer actions of all clients so far, oldest first.
+
+        The oldest part of a very long log is not kept.
+
+        Raises:
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended, and its log was removed.
+        """
+        if self.role != "control":
+            raise RoleError("a view client may not see what is typed; attach with role='control'")
+        if reason := self.end_reason:
+            raise MachineGoneError(reason, self.name)
+        return decode(log_files.read(self._paths.input_log))
+
+    async def replay(self, entries: Iterable[Input], *, speed: float = 1.0) -> Mark:
+        """Repeat logged input, with the times between.
+
+        Args:
+            entries: As of `input_log`, this machine's or another's.
+            speed: 2 is twice as fast. Input for a slower guest is delayed.
+
+        Returns:
+            The screen's mark before the last input.
+
+        Raises:
+            UsageError: *speed* is not above 0.
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended.
+        """
+        began, mark = time.monotonic(), NOTHING_TAKEN
+        for at, request in replay_schedule(entries, speed):
+            await sleep(max(0.0, began + at - time.monotonic()))
+            mark = mark_of(await self._link.ask(request, Done))
+        return mark
+
+    # ---- The end
+
+    async def powerdown(self) -> None:
+        """Press the guest's power button; the guest decides how to react.
+
+        Raises:
+            PowerButtonError: The guest cannot receive it; the button was not pressed. Known on x86
+                boards only, from ACPI's registers.
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended.
+        """
+        await self._link.ask(Stop(how="powerdown"), Done)
 
     async def shutdown(self, *, timeout: Timeout = DEFAULT_TIMEOUT) -> bool:
-        """Press the power button; end the machine if it has not shut down in time.
+        """Press the guest's power button; end the machine if it has not shut down in time.
 
-        See `kju.Machine.shutdown`.
+        A guest that cannot receive the press (ACPI is off in it) is ended at once.
+
+        Args:
+            timeout: Seconds for the guest to shut down; None for no limit. The default is
+                `default_timeout`.
+
+        Returns:
+            True if the guest shut down by itself, False if the machine was ended.
+
+        Raises:
+            RoleError: This client has the view role.
+            MachineError: The machine has not ended.
         """
         try:
             await self.powerdown()
@@ -123,45 +299,44 @@ class Machine(MachineBase[AsyncLink, Screen, Keyboard, Pointer]):
             await self.stop()
         return by_itself
 
-    def input_log(self) -> list[Input]:
-        """What all clients have typed and done with the pointer so far, oldest first."""
-        return replaying.read(self)
+    async def stop(self) -> None:
+        """End the machine, and return when it has ended. Does nothing after its end.
 
-    async def replay(self, entries: Iterable[Input], *, speed: float = 1.0) -> Mark:
-        """Do again what a log says, with the times between: see `kju.Machine.replay`."""
-        loop = asyncio.get_running_loop()
-        began, mark = loop.time(), NOTHING_TAKEN
-        for at, request in replaying.due(entries, speed):
-            await asyncio.sleep(max(0.0, began + at - loop.time()))
-            mark = requests.mark_of(await self._link.ask(request, Done))
-        return mark
-
-    async def powerdown(self) -> None:
-        """Press the guest's power button; the guest decides how to react.
+        QEMU writes its disks; the guest is not asked.
 
         Raises:
-            PowerButtonError: The guest cannot receive it; nothing was pressed.
+            RoleError: This client has the view role.
+            MachineError: The machine has not ended in 45 s.
         """
-        await self._link.ask(Stop(how="powerdown"), Done)
-
-    async def stop(self) -> None:
-        """End the machine, and return when it has ended. Fine if it has already."""
         with contextlib.suppress(MachineGoneError):
             await self._link.ask(Stop(), Done)
         if not await self._link.wait_ended(END):
             raise requests.not_ended(self.name, END, self.log)
         await self._reap()
 
+    async def wait_ended(self, *, timeout: Timeout = DEFAULT_TIMEOUT) -> str:
+        """Wait for the machine to end, and return the reason.
+
+        Args:
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
+
+        Raises:
+            WaitTimeoutError: The machine is still running.
+        """
+        seconds = seconds_of(timeout, self.default_timeout)
+        if not await self._link.wait_ended(seconds):
+            raise requests.still_running(self.name, seconds)
+        return str(self.end_reason)
+
     async def close(self) -> None:
-        """Let go of the machine. An owned one ends, and has ended when this returns."""
-        for screen in self.screens:
-            screen.close()
+        """Release the machine. An owned one ends, and has ended when this returns."""
+        self.screens.close()
         self._link.close()
         await self._reap()
 
     async def _reap(self) -> None:
         if self._child is not None:
-            await reap(self._child)
+            await reap(self._child, END)
 
     async def __aenter__(self) -> Self:
         return self
@@ -170,111 +345,70 @@ class Machine(MachineBase[AsyncLink, Screen, Keyboard, Pointer]):
         await self.close()
 
 
-async def reap(child: subprocess.Popen[bytes]) -> None:
-    """Wait for a host process; one that hangs is killed, and QEMU with it."""
-    if child.returncode is not None:
-        return
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    descriptor = os.pidfd_open(child.pid)
-    try:
-        loop.add_reader(descriptor, ended.set)
-        async with asyncio.timeout(END):
-            await ended.wait()
-    except TimeoutError:
-        child.kill()
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
-    child.wait()
+class Snapshots:
+    """The snapshots of one machine, in its own qcow2 disks."""
 
+    def __init__(self, link: AsyncLink) -> None:
+        self._link = link
 
-@takes(LaunchOptions)
-async def launch(
-    image: str | os.PathLike[str] | None = None, **options: Unpack[LaunchOptions]
-) -> Machine:
-    """Start a machine and attach to it with the control role: see `kju.launch`."""
-    if name := options.get("name"):
-        check_name(name)
-    return await launched(requests.launch_request(image, client_name(), options))
+    async def save(self, tag: str, *, timeout: Timeout = DEFAULT_TIMEOUT) -> Snapshot:
+        """Save the whole machine: its memory, its disks, its screen as a PNG.
 
+        The guest is stopped meanwhile, and runs again afterwards if it ran. With QEMU's -snapshot
+        or snapshot=on the snapshot is lost when the machine ends. Its ``note`` has this warning,
+        and ``machine.info()["temporary"]`` has it before.
 
-async def mirror(
-    address: str,
-    *,
-    connect: Sequence[str] = (),
-    name: str | None = None,
-    role: Role = "control",
-    user: str | None = None,
-    trust: str | os.PathLike[str] | None = None,
-    audience: bool = False,
-    lossy: bool = False,
-    codec: str | None = None,
-    sender: str | None = None,
-    insecure: bool = False,
-    surface: str | os.PathLike[str] | None = None,
-    detach: bool = False,
-    log_level: str = "info",
-) -> Machine:
-    """Mirror a screen that is served elsewhere: see `kju.mirror`."""
-    request = requests.mirror_request(
-        address,
-        connect=connect or [local_network()],
-        name=check_name(name) if name else None,
-        role=role,
-        user=user or "",
-        trust=trust,
-        audience=audience,
-        lossy=lossy,
-        codec=codec or "",
-        sender=sender or "",
-        insecure=insecure,
-        surface=Path(surface) if surface else None,
-        detach=detach,
-        log_level=log_level,
-        client=client_name(),
-    )
-    return await launched(request)
+        Args:
+            tag: A name that no other snapshot has.
+            timeout: Seconds to wait; None for no limit. The default is `default_timeout` of the
+                machine. QEMU writes the memory that the guest uses: 100 MB took 0.2 s. It goes on
+                after a timeout.
 
+        Raises:
+            UsageError: A snapshot has this name, or a disk cannot hold snapshots.
+            QemuError: QEMU failed, for example because a disk is full. Older snapshots are
+                unchanged.
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended.
+            WaitTimeoutError: The snapshot is not complete yet.
+        """
+        return await self._do("save", tag, timeout)
 
-async def launched(request: Launch) -> Machine:
-    """Start a machine as a message says, and attach to it with the control role.
+    async def load(self, tag: str, *, timeout: Timeout = DEFAULT_TIMEOUT) -> Snapshot:
+        """Return to a snapshot. Every screen shows it when this returns.
 
-    Raises:
-        KjuError: It did not start; see `kju.launch`.
-    """
-    claims.sweep()
-    from ..start import start_host
+        The guest runs afterwards if it ran before.
 
-    child, sock = start_host()
-    link = AsyncLink(sock, request.machine)
-    try:
-        reply, _ = await link.call(request, START)
-        link.welcome = check_reply(reply, Welcome)
-        link.name = link.welcome.machine
-        screens = [await open_screen(link, i) for i in range(link.welcome.consoles)]
-    except BaseException as error:
-        if isinstance(error, KjuError) and not isinstance(error, WaitTimeoutError):
-            # It hangs up when everything has been taken down: the name is free again then.
-            await link.wait_ended(END)
-        link.close()
-        await reap(child)
-        if isinstance(error, MachineGoneError):
-            raise requests.host_failed(child.returncode) from error
-        raise
-    if request.detach:
-        await reap(child)
-    return Machine(link, screens, None if request.detach else child)
+        Raises:
+            UsageError: There is no such snapshot, or it is incomplete; the machine is unchanged.
+            QemuError: QEMU failed; the machine is paused then.
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended.
+            WaitTimeoutError: The snapshot is not loaded yet.
+        """
+        return await self._do("load", tag, timeout)
 
+    async def remove(self, tag: str, *, timeout: Timeout = DEFAULT_TIMEOUT) -> Snapshot:
+        """Remove a snapshot, with its picture.
 
-async def attach(name: str, role: Role = "control") -> Machine:
-    """Attach to a running machine: see `kju.attach`."""
-    if name.startswith(SCHEME):
-        return await mirror(name, role=role)
-    link = await AsyncLink.attach(name, requests.check_role(role), client_name())
-    try:
-        screens = [await open_screen(link, i) for i in range(link.welcome.consoles)]
-    except BaseException:
-        link.close()
-        raise
-    return Machine(link, screens)
+        Raises:
+            UsageError: There is no such snapshot.
+            QemuError: QEMU failed.
+            RoleError: This client has the view role.
+            MachineGoneError: The machine has ended.
+        """
+        return await self._do("remove", tag, timeout)
+
+    async def list(self) -> list[Snapshot]:
+        """Return all snapshots, oldest first.
+
+        Raises:
+            MachineGoneError: The machine has ended.
+        """
+        reply = await self._link.ask(GetSnapshots(), SnapshotList)
+        return [requests.snapshot_of(saved) for saved in reply.snapshots]
+
+    async def _do(self, how: str, tag: str, timeout: Timeout) -> Snapshot:
+        request = requests.snapshot_request(how, tag)
+        reply = await self._link.ask(request, SnapshotList, timeout=timeout)
+        return requests.snapshot_of(reply.snapshots[0], reply.note)

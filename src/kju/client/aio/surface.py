@@ -1,29 +1,42 @@
-"""A surface for asyncio: waits belong to the event loop, one thread per surface sleeps."""
+"""Surfaces and the screens of machines, for asyncio.
+
+Pixels never pass through the host: a `Screen` is a `Surface` on memory that the host has sent.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import os
 from collections.abc import AsyncIterator
 from typing import IO, Self
 
+from ...memory import SharedMemory, open_fd
+from ...protocol.messages import Done, GetSurface, Refresh, SurfaceHandle
 from ...surface import NOTHING_TAKEN, Change, Mark
 from ...surface.formats import PixelFormat
 from ...surface.geometry import Area
-from ..base import touches
-from ..frame import Frame
-from ..notifier import Notifier
-from ..timeouts import DEFAULT_TIMEOUT, Timeout, deadline_of, seconds_of, seconds_to
+from ..base import SurfaceBase, touches
+from ..following import Following
+from ..frame import Frame, write_picture
+from ..link import (
+    DEFAULT_TIMEOUT,
+    Timeout,
+    deadline_of,
+    only_descriptor,
+    seconds_of,
+    seconds_to,
+)
+from ..origin import MachineOrigin
+from .input_devices import Keyboard, Pointer
+from .link import AsyncLink
+from .waiting import connection, run_blocking
 from .waits import Waits
 
 
 class Surface(Waits):
-    """One surface, opened read-only: see `kju.Surface`. What waits is awaited.
+    """One surface, opened read-only: see `SurfaceBase`."""
 
-    `view`, `changes_since` and the properties never wait; everything else is awaited.
-    """
-
-    _notifier: Notifier | None = None
+    __doc__ = SurfaceBase.__doc__
 
     async def frame(
         self,
@@ -33,15 +46,35 @@ class Surface(Waits):
         consistent: bool = False,
         cursor: bool = False,
     ) -> Frame:
-        """Copy the published pixels: see `kju.Surface.frame`.
+        """Copy the published pixels, each tile in its newest version.
 
-        A plain copy takes a millisecond and is made at once. A consistent copy may wait up to a
-        second for a busy producer, so a thread makes it.
+        A host publishes a change as soon as QEMU reports it; `Screen.refresh` waits for that.
+
+        Args:
+            rect: Area in pixels, origin top left; the whole surface by default.
+            pixels: Order of the channels: ``rgb``, ``rgba``, ``bgrx`` (as in memory) or ``grey``.
+            consistent: Copy exactly one published version. The copy is repeated until the
+                producer did not write meanwhile, for at most a second; then the producer is
+                paused, if it can be.
+            cursor: Draw the guest's cursor into the copy.
+
+        Returns:
+            Shape ``(height, width, 3)`` for ``rgb``, 4 channels for ``rgba`` and ``bgrx``,
+            ``(height, width)`` for ``grey`` and for one-byte surfaces. C-contiguous; the array
+            owns its memory.
+
+        Raises:
+            GeometryError: *rect* is not inside the surface.
+            UnavailableError: There is no picture; the message is the producer's reason.
+            InconsistentError: The producer never stopped writing.
+            MemoryLostError: The file of the surface was truncated.
+            ClosedError: This process has closed the surface.
         """
         if consistent:
-            return await asyncio.to_thread(
+            return await run_blocking(
                 self._copy_frame, rect, pixels=pixels, consistent=True, cursor=cursor
             )
+        # This takes at most a few milliseconds.
         return self._copy_frame(rect, pixels=pixels, cursor=cursor)
 
     async def screenshot(
@@ -52,71 +85,195 @@ class Surface(Waits):
         consistent: bool = False,
         cursor: bool = False,
     ) -> Frame:
-        """Write the pixels to a picture file: see `kju.Surface.screenshot`. A thread encodes it."""
+        """Write the pixels to a picture file, and return the frame that was written.
+
+        Args:
+            path: The file's path, or an open binary file. The extension chooses one of Pillow's
+                formats; PNG without an extension and for an open file.
+            rect: Area in pixels; the whole surface by default.
+            consistent: As for `frame`.
+            cursor: Draw the guest's cursor into the picture.
+
+        Returns:
+            The RGB frame.
+
+        Raises:
+            FileError: The file can't be written; an old file is unchanged.
+            UsageError: Pillow cannot write this format.
+            UnavailableError: There is no picture.
+        """
         frame = await self.frame(rect, consistent=consistent, cursor=cursor)
-        await asyncio.to_thread(self._write_picture, path, frame)
+        await run_blocking(write_picture, path, frame)
         return frame
 
     async def wait(
         self, since: Mark | None = None, *, timeout: Timeout = DEFAULT_TIMEOUT
     ) -> Change:
-        """Sleep until pixels change: see `kju.Surface.wait`. May be cancelled."""
+        """Sleep until pixels change; the event loop runs meanwhile.
+
+        Args:
+            since: The mark of the newest change that has been taken; by default, now.
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
+
+        Returns:
+            The changes since the mark.
+
+        Raises:
+            WaitTimeoutError: No pixels changed.
+            ProducerGoneError: The producer closed the surface or died. This is noticed within a
+                second.
+            MemoryLostError: The file of the surface was truncated.
+        """
         mark = self.mark if since is None else since
-        return await self._run(mark, seconds_of(timeout, self.default_timeout))
+        return await self._next_change(mark, seconds_of(timeout, self.default_timeout))
 
     async def changes(
         self, since: Mark = NOTHING_TAKEN, *, timeout: Timeout = None
     ) -> AsyncIterator[Change]:
-        """Yield changes without end: see `kju.Surface.changes`."""
-        seconds = seconds_of(timeout, self.default_timeout)
+        """Yield changes without end: first the whole surface, then the damage since the last.
+
+        A slow consumer gets fewer and larger changes, never a queue of old ones.
+
+        Args:
+            since: The mark to start at; by default the whole surface is a change.
+            timeout: Seconds between two changes; None, the default, for no limit: a guest whose
+                screen does not change is not an error.
+
+        Raises:
+            WaitTimeoutError: No pixels changed for *timeout* seconds.
+            ProducerGoneError: The producer closed the surface or died.
+            MemoryLostError: The file of the surface was truncated.
+        """
         while True:
-            change = await self._run(since, seconds)
+            change = await self.wait(since, timeout=timeout)
             yield change
             since = change.mark
 
     async def after(
         self, mark: Mark, *, region: Area | None = None, timeout: Timeout = DEFAULT_TIMEOUT
     ) -> Change:
-        """Wait for the first published change after an input: see `kju.Surface.after`."""
+        """Wait for the first published change after an input.
+
+        The guest's reaction is recognised by its pixels only. A blinking cursor changes pixels
+        too, so give the region in which the reaction is expected.
+
+        Args:
+            mark: The mark that the input returned, or any other.
+            region: Area in pixels; a change elsewhere does not count. The whole screen by default.
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
+
+        Returns:
+            The changes since the mark or, if those were outside the region, since a later mark.
+
+        Raises:
+            As `wait`.
+        """
         deadline = deadline_of(seconds_of(timeout, self.default_timeout))
         while True:
-            change = await self._run(mark, seconds_to(deadline))
+            change = await self.wait(mark, timeout=seconds_to(deadline))
             if touches(change, region):
                 return change
             mark = change.mark
-
-    async def _run(self, mark: Mark, seconds: float | None) -> Change:
-        deadline = deadline_of(seconds)
-        while True:
-            reader = self._consumer.reader
-            version, state = reader.version, reader.state_code
-            looked = self._look(mark, deadline, seconds)
-            if isinstance(looked, Change):
-                return looked
-            await self._sleep(looked, version, state)
-
-    async def _sleep(self, milliseconds: int, version: int, state: int) -> None:
-        if self._notifier is None:
-            self._notifier = Notifier()
-        loop = asyncio.get_running_loop()
-        woken = asyncio.Event()
-
-        def wake() -> None:
-            try:
-                loop.call_soon_threadsafe(woken.set)
-            except RuntimeError:
-                pass  # the loop has closed: nobody waits there any more
-
-        number = self._notifier.add(self._consumer.reader, version, state, wake)
-        try:
-            await asyncio.wait_for(woken.wait(), milliseconds / 1000)
-        except TimeoutError:
-            pass
-        finally:
-            self._notifier.remove(number)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
+
+
+class Screen(Following, Surface):
+    """The screen of one console: a `Surface` that follows the machine.
+
+    When a larger surface replaces this one, the screen continues there. When the machine ends,
+    waits raise `ProducerGoneError` with the reason.
+
+    Attributes:
+        console: The console's index.
+    """
+
+    def __init__(self, link: AsyncLink, console: int, segment: SharedMemory) -> None:
+        """Use `kju.Machine.screens`."""
+        connect = functools.partial(connection, link)
+        super().__init__(MachineOrigin(link, console, segment, connect))
+        self.console = console
+        self._link = link
+
+    @property
+    def keyboard(self) -> Keyboard:
+        """The keyboard of this console."""
+        return Keyboard(self._link, self.console)
+
+    @property
+    def pointer(self) -> Pointer:
+        """The pointer of this console."""
+        return Pointer(self._link, self.console)
+
+    async def frame(
+        self,
+        rect: Area | None = None,
+        *,
+        pixels: PixelFormat = "rgb",
+        consistent: bool = False,
+        cursor: bool = False,
+        sync: bool = False,
+    ) -> Frame:
+        """Copy the pixels as they are now, no older than this call.
+
+        In a linear mode, with the control role, the pixels are read from the guest's own video
+        memory. Otherwise they are the published ones, each tile in its newest version.
+
+        Args:
+            rect: Area in pixels, origin top left; the whole screen by default.
+            pixels: Order of the channels: ``rgb``, ``rgba``, ``bgrx`` (as in memory) or ``grey``.
+            consistent: Copy exactly one published version: see `kju.Surface.frame`.
+            cursor: Draw the guest's cursor into the copy.
+            sync: Let the host read the guest's mode first, which takes a millisecond. Without it
+                the geometry may be 250 ms old.
+
+        Returns:
+            Shape ``(height, width, 3)`` for ``rgb``, 4 channels for ``rgba`` and ``bgrx``,
+            ``(height, width)`` for ``grey``. C-contiguous; the array owns its memory.
+
+        Raises:
+            GeometryError: *rect* leaves the surface.
+            UnavailableError: There is no picture; the message is the reason.
+            InconsistentError: The producer never stopped writing.
+            MachineGoneError: The machine has ended, and the call needs the host.
+            ClosedError: This process has closed the screen.
+        """
+        if sync:
+            await self.refresh()
+        if consistent:
+            return await super().frame(rect, pixels=pixels, consistent=True, cursor=cursor)
+        if not sync and self._must_publish():
+            await self._publish()
+        return self._copy_frame(rect, pixels=pixels, cursor=cursor)
+
+    async def refresh(self) -> int:
+        """Have the host publish all that QEMU has reported so far.
+
+        Returns:
+            The version that holds it.
+
+        Raises:
+            MachineGoneError: The machine has ended.
+        """
+        return (await self._link.ask(Refresh(console=self.console, sync=True), Done)).version
+
+    async def _refresh(self) -> None:
+        await self.refresh()
+
+    async def _publish(self) -> None:
+        await self._link.ask(Refresh(console=self.console, sync=False), Done)
+
+
+async def open_screen(link: AsyncLink, console: int) -> Screen:
+    """Open the screen of a console.
+
+    Raises:
+        UsageError: The machine has no such console.
+        MachineGoneError: The machine has ended.
+    """
+    answer = await link.call(GetSurface(console=console))
+    return Screen(link, console, open_fd(only_descriptor(answer, SurfaceHandle)))

@@ -1,8 +1,10 @@
-"""Waiting for what the screen shows, for asyncio: looks are taken on threads."""
+"""Waits for the contents of a screen, for asyncio.
+
+`kju.vision` has the conditions and the times of the checks; a wait reads the clock and sleeps.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
 import time
@@ -13,28 +15,37 @@ from ...errors import WaitTimeoutError
 from ...surface import NOTHING_TAKEN, Change, Mark
 from ...surface.formats import PixelFormat
 from ...surface.geometry import Area, Rect
-from ..base import SurfaceBase
+from .. import looks
 from ..frame import Frame, converted
-from ..timeouts import DEFAULT_TIMEOUT, Timeout, seconds_of
-from ..waits import look, look_once, read_once, shows, watch_for
-from ..witness import witnessed
+from ..link import DEFAULT_TIMEOUT, Timeout, seconds_of
+from .waiting import SleepingSurface, run_blocking, sleep
 
 if TYPE_CHECKING:
     from ...vision.looking import Condition
     from ...vision.match import Match
     from ...vision.text import Text, TextMatch
-    from ..waits import OneNeedle
 
 T = TypeVar("T")
 
 
-class Waits(SurfaceBase):
-    """What a surface can be waited for to show: see `kju.client.waits.Waits`.
+class Waits(SleepingSurface):
+    """The waits of a surface.
 
-    A look runs on a thread, since it may copy, compare, match and read; the event loop turns
-    meanwhile. Whatever comes while it runs causes one more look. A wait may be cancelled: a look
-    that runs goes on to its end, and nobody waits for it.
+    Every wait checks the screen at once, and again when damage touches its region; there is no
+    polling. A check sees one published version exactly, unless the producer leaves no time for that
+    in a second. Then some tiles are of neighbouring versions, as in a plain `kju.Surface.frame`,
+    and their damage causes the next check. A region outside the screen is valid: the guest may be
+    about to set a larger mode.
+
+    With asyncio a check runs on a thread. A cancelled wait ends at once; its check runs to its end.
+
+    All raise `kju.vision.ScreenTimeoutError`, a `WaitTimeoutError`, after their timeout;
+    `ProducerGoneError` or `MachineGoneError` when the machine ends; and `UsageError` for an invalid
+    value.
     """
+
+    #: Called after every wait for this surface, in the waiting thread.
+    _witnesses: tuple[looks.Witness, ...] = ()
 
     if TYPE_CHECKING:
 
@@ -50,7 +61,17 @@ class Waits(SurfaceBase):
         timeout: Timeout = DEFAULT_TIMEOUT,
         since: Mark | None = None,
     ) -> Change:
-        """As `kju.Surface.wait_change`."""
+        """Wait until pixels differ from the present ones.
+
+        Args:
+            region: Area in pixels; the whole screen by default.
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
+            since: A mark to begin at in place of now. The pixels of that time are unknown, so all
+                tiles count that have changed since.
+
+        Returns:
+            The rectangles that differ, and the mark of the frame that differs.
+        """
         from ...vision.pixels import Changed
 
         return await self._wait(Changed(since), region, timeout, since or NOTHING_TAKEN)
@@ -64,23 +85,54 @@ class Waits(SurfaceBase):
         ignore: Iterable[Area] = (),
         pixels: PixelFormat = "rgb",
     ) -> Frame:
-        """As `kju.Surface.wait_stable`."""
+        """Wait until the pixels have not changed for *seconds*.
+
+        A blinking text cursor does not count as a change: one place of at most 32x64 pixels that
+        alternates between two pictures. *seconds* must be more than half of its period.
+
+        Args:
+            seconds: Time without a change; it begins with this call at the earliest.
+            region: Area in pixels; the whole screen by default.
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
+            ignore: Rectangles that may change at any time, such as a clock.
+            pixels: Order of the channels, as for `kju.Surface.frame`.
+
+        Returns:
+            The region's pixels.
+        """
         from ...vision.pixels import Still
 
         rects = [Rect(*area) for area in ignore]
         frame = await self._wait(Still(seconds, rects), region, timeout)
-        return converted(frame, pixels)  # type: ignore[arg-type]  # what it looked at is a frame
+        return converted(frame, pixels)  # type: ignore[arg-type]  # the condition got a frame
 
     async def wait_image(
         self,
-        needle: OneNeedle | Sequence[OneNeedle],
+        needle: looks.OneNeedle | Sequence[looks.OneNeedle],
         region: Area | None = None,
         *,
         timeout: Timeout = DEFAULT_TIMEOUT,
         similarity: float | None = None,
     ) -> Match:
-        """As `kju.Surface.wait_image`."""
-        condition = await asyncio.to_thread(shows, needle, region, similarity)
+        """Wait until a needle is on the screen.
+
+        Args:
+            needle: A needle's path, a `kju.vision.Needle`, or a frame; or several of them, of which
+                the first one on the screen is returned.
+            region: Area in pixels; the whole screen by default.
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
+            similarity: 1.0 means equal pixels. By default the needle's own similarity, which is
+                0.95 unless it was made with another.
+
+        Returns:
+            The needle, its place, and the place to click.
+
+        Raises:
+            NeedleError: A file is not a needle.
+            OSError: A file can't be read.
+            MissingError: OpenCV is not installed.
+        """
+        condition = await run_blocking(looks.image_condition, needle, region, similarity)
         return await self._wait(condition, region, timeout)
 
     async def wait_text(
@@ -91,7 +143,20 @@ class Waits(SurfaceBase):
         timeout: Timeout = DEFAULT_TIMEOUT,
         language: str = "eng",
     ) -> TextMatch:
-        """As `kju.Surface.wait_text`."""
+        """Wait until the screen shows a text.
+
+        A text console is read exactly; Tesseract recognises the text of other screens. Where it is
+        not installed, only text consoles count, and the error of the timeout says so.
+
+        Args:
+            text: The text, as for `kju.vision.Text.find`.
+            region: Area in pixels; the whole screen by default. A small one is read faster.
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
+            language: Tesseract's name of the language to expect.
+
+        Returns:
+            The text and its place.
+        """
         from ...vision.ocr import Reads
 
         return await self._wait(Reads(text, language), region, timeout)
@@ -106,12 +171,24 @@ class Waits(SurfaceBase):
         tolerance: int = 0,
         pixels: PixelFormat = "rgb",
     ) -> Frame:
-        """As `kju.Surface.wait_colour`."""
+        """Wait until pixels have a colour.
+
+        Args:
+            colour: ``"#rrggbb"``, a name of CSS, or red, green and blue.
+            region: Area in pixels; the whole screen by default.
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
+            share: Part of the region's pixels, above 0 and up to 1.
+            tolerance: Allowed difference of each of red, green and blue, 0 to 255.
+            pixels: Order of the channels, as for `kju.Surface.frame`.
+
+        Returns:
+            The region's pixels.
+        """
         from ...vision.pixels import Coloured
 
         condition = Coloured(colour, share, tolerance)
         frame = await self._wait(condition, region, timeout)
-        return converted(frame, pixels)  # type: ignore[arg-type]  # what it looked at is a frame
+        return converted(frame, pixels)  # type: ignore[arg-type]  # the condition got a frame
 
     async def wait_for(
         self,
@@ -121,7 +198,18 @@ class Waits(SurfaceBase):
         timeout: Timeout = DEFAULT_TIMEOUT,
         pixels: PixelFormat = "rgb",
     ) -> T:
-        """As `kju.Surface.wait_for`; the function is called on a thread."""
+        """Wait until a function of the pixels is true.
+
+        Args:
+            predicate: Called with the region's pixels whenever they change; with asyncio on a
+                thread.
+            region: Area in pixels; the whole screen by default.
+            timeout: Seconds; None for no limit. The default is `default_timeout`.
+            pixels: Order of the channels, as for `kju.Surface.frame`; ``bgrx`` needs no conversion.
+
+        Returns:
+            The first true result of *predicate*.
+        """
         from ...vision.pixels import Holds
 
         def holds(part: Any) -> T:  # noqa: ANN401  a frame, whose type vision does not know
@@ -131,24 +219,46 @@ class Waits(SurfaceBase):
 
     async def find_image(
         self,
-        needle: OneNeedle | Sequence[OneNeedle],
+        needle: looks.OneNeedle | Sequence[looks.OneNeedle],
         region: Area | None = None,
         *,
         similarity: float | None = None,
     ) -> Match | None:
-        """As `kju.Surface.find_image`."""
+        """Find a needle on the present screen; None if it is absent. Arguments as for `wait_image`.
 
-        def find() -> Match | None:
-            return look_once(self, shows(needle, region, similarity), region)
-
-        return await asyncio.to_thread(find)
+        Raises:
+            GeometryError: *region* leaves the surface.
+            UnavailableError: There is no picture.
+        """
+        if self._must_publish():
+            await self._publish()
+        return await run_blocking(looks.find_image, self, needle, region, similarity)
 
     async def read_text(self, region: Area | None = None, *, language: str = "eng") -> Text:
-        """As `kju.Surface.read_text`."""
-        return await asyncio.to_thread(read_once, self, region, language)
+        """Read the text on the present screen, with the places of lines and words.
 
-    async def _newest(self) -> None:
-        """Have what is known elsewhere published, so that the first look is no older."""
+        Args:
+            region: Area in pixels; the whole screen by default.
+            language: Tesseract's name of the language to expect.
+
+        Raises:
+            GeometryError: *region* leaves the surface.
+            UnavailableError: There is no picture.
+            MissingError: The screen is not a text console, and Tesseract is not installed.
+        """
+        if self._must_publish():
+            await self._publish()
+        return await run_blocking(looks.read_text, self, region, language)
+
+    async def _refresh(self) -> None:
+        """Have the producer publish all that it knows. A screen asks its host."""
+
+    def _must_publish(self) -> bool:
+        """Check whether only the producer can see the newest pixels. A screen overrides this."""
+        return False
+
+    async def _publish(self) -> None:
+        """Have such pixels published. A screen asks its host."""
 
     async def _wait(
         self,
@@ -160,19 +270,19 @@ class Waits(SurfaceBase):
         from ...vision import looking
 
         seconds = seconds_of(timeout, self.default_timeout)
-        watch = watch_for(condition, region, seconds, since)
-        with witnessed(self._witnesses, watch):
-            await self._newest()
+        watch = looks.watch_for(condition, region, seconds, since)
+        with looks.witnessed(self._witnesses, watch):
+            await self._refresh()
             while True:
                 step = watch.next(time.monotonic())
                 match step:
                     case looking.Look():
-                        await asyncio.to_thread(look, self, watch)
-                    case looking.Sleep(seconds, None):
-                        await asyncio.sleep(seconds or 0.0)
-                    case looking.Sleep(seconds, mark):
+                        await run_blocking(looks.check, self, watch)
+                    case looking.Sleep(pause, None):
+                        await sleep(pause or 0.0)
+                    case looking.Sleep(pause, mark):
                         with contextlib.suppress(WaitTimeoutError):
-                            watch.changed(await self.wait(mark, timeout=seconds))
+                            watch.changed(await self.wait(mark, timeout=pause))
                     case looking.Found():
                         return step.result
                     case looking.TimedOut(error):

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from ...keys import Step
 from ...protocol.input_log import Input, encode
 from ...protocol.values import BUTTONS, Action
-from ...store import logs
-from ...store.logs import BoundedLog
+from ...store import log_files
+from ...store.log_files import BoundedLog
 from ...surface import Mark
 from .holders import Holders
 from .keyboard import KeyboardLamps, SharedKeyboard
@@ -168,7 +168,7 @@ class InputLog:
 
     def read(self) -> bytes:
         """Return its contents, in the format of `kju.protocol.input_log`."""
-        return logs.read(self._path)
+        return log_files.read(self._path)
 
     def replace(self, entries: Sequence[Input]) -> None:
         """Replace its contents; later times continue from the last entry's.

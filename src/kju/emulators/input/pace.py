@@ -21,8 +21,8 @@ from ...keys import Step
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two keys for a device whose queue is unknown: 50 keys a second pressed and
-#: released is what the slowest, a USB one, was measured to take.
+#: Seconds between two steps for a device whose queue is unknown. The slowest keyboard, a USB one,
+#: was measured to take 50 keys a second, pressed and released.
 STEP = 0.010
 #: Seconds to wait for a queue to become empty before the caller checks its time limit.
 MOMENT = 0.05
@@ -166,7 +166,6 @@ class Pace:
         self._waiting = 0
         self._last = float("-inf")
         self._sends = 0
-        self._alone = False
         self._together = 0
         self._stuck = False
         self._check: asyncio.Task[None] | None = None
@@ -242,17 +241,16 @@ class Pace:
         self._gauge.sending(len(steps))
         self._waiting += _cost(steps, self._gauge)
         self._sends += 1
-        self._alone = len(steps) == 1
 
     def sent(self) -> None:
         """Note that the steps have been sent."""
         self._last = asyncio.get_running_loop().time()
         # A single step does not wait for readers, so it is not charged: nobody types faster than
         # programs read.
-        if not self._alone:
+        if self._together > 1:
             self._processors.charge(self._together / STEPS_PER_SECOND)
         soon = self._merges or self._waiting * 2 > self._gauge.room
-        if self._alone and soon and self._check is None:
+        if self._together == 1 and soon and self._check is None:
             self._check = asyncio.create_task(self._check_after())
 
     def failed(self) -> None:

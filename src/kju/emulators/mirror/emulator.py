@@ -22,7 +22,7 @@ from ...remote.mirror_link import LinkStatus
 from ...remote.proof import Prover
 from ...remote.transport import Engine
 from ...remote.trust import Trust
-from ...store.claims import Claim
+from ...store.running import Claim
 from ...surface import Mark
 from ...wire.messages import MachineEvent
 from ..base import Emulator, Ended, Plan

@@ -17,7 +17,7 @@ from ...errors import (
     UsageError,
     WaitTimeoutError,
 )
-from ...store.claims import Claim
+from ...store.running import Claim
 from ...surface import State
 from .. import spawn as process
 from ..base import Emulator, Ended, Ending

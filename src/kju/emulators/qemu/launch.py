@@ -12,9 +12,9 @@ from ...errors import QemuError, UsageError
 from ...extras import install_program
 from ...files import Folder
 from ...protocol.launch_options import Launch, guest_values
-from ...store import defined, disk_chain, qemu_img
-from ...store.defined import VARIABLES
-from ...store.disk_chain import Chain, read_image
+from ...store import definitions, disk_files
+from ...store.definitions import VARIABLES
+from ...store.disk_files import Chain, read_image
 from ...store.image import Image, Kind
 from . import program
 from .arguments.board import PC, Board
@@ -120,7 +120,7 @@ def prepare(request: Launch) -> PreparedQemu:
     image = read_image(request.image) if request.image else None
     images = [*([image] if image else []), *map(_read_disk, request.disks)]
     seen = [
-        disk_chain.checked(found, trusted=request.trust_disk, made=defined.layers_made)
+        disk_files.checked(found, trusted=request.trust_disk, made=definitions.layers_made)
         for found in images
     ]
     _check_own_disks(request)
@@ -145,7 +145,7 @@ def _check_own_disks(request: Launch) -> None:
         if Path(path).is_file():
             whole = str(Path(path).absolute())
             image = Image(whole, Kind.DISK, disk_format, "the user's own argument")
-            disk_chain.checked(image, trusted=request.trust_disk, made=defined.layers_made)
+            disk_files.checked(image, trusted=request.trust_disk, made=definitions.layers_made)
 
 
 def _read_disk(path: str) -> Image:
@@ -197,7 +197,7 @@ def find_firmware(wish: str, folder: str, architecture: str) -> Firmware | None:
     variables = Path(folder) / VARIABLES
     if not variables.exists():
         with Folder.open(Path(folder), follow_own_link=True) as opened:
-            qemu_img.convert(template, "raw", opened, VARIABLES)
+            disk_files.convert(template, "raw", opened, VARIABLES)
     return Firmware(code, code_format, str(variables), "asked for (firmware = uefi)")
 
 

@@ -25,6 +25,7 @@ _PROBED = re.compile(
 )
 _HARMLESS = re.compile(r"warning: |info: ")
 _LIST = re.compile(r"[Uu]se -([\w-]+) (?:help|\?) to list .*")
+_LOCKED = re.compile(r"Is another process using the image \[(.*)\]\?")
 _OPTION = re.compile(r"(?<![\w-])--?([a-z][\w-]*)")
 #: A longer line is not a trace event; it is passed on before its end arrives.
 MAX_LINE = 512
@@ -71,6 +72,8 @@ def _advice(line: str, program: str) -> str:
     """Return a line of advice; empty if kju's users cannot follow it."""
     if found := _LIST.fullmatch(line):
         return f"to list them: {program} -{found[1]} help"
+    if found := _LOCKED.fullmatch(line):
+        return f"another process uses {found[1]}; if it is a machine of kju ls, stop or clone that"
     if any(name in CONFLICTS for name in _OPTION.findall(line)):
         return ""
     return line.strip()

@@ -18,7 +18,7 @@ from ...errors import ConflictError, KjuError, UsageError, XvfbError
 from ...extras import install_program
 from ...memory.shared import Descriptor
 from ...protocol.launch_options import Launch
-from ...store.claims import Claim
+from ...store.running import Claim
 from ...surface import State
 from ..base import Emulator, Ended, Ending, Plan
 from ..child import Child

@@ -39,7 +39,7 @@ from .listener import (
     Update,
     UpdateMap,
 )
-from .picture import Mappings, ScanoutPicture, borrowed, copied, paint
+from .scanout import Mappings, ScanoutPicture, borrowed, copied, paint
 
 #: Seconds for which a scanout of another size is delayed.
 HOLD_SIZE = 0.03

@@ -65,7 +65,7 @@ async def test_key_is_released_by_its_last_holder() -> None:
     assert keyboard.held == []
 
 
-async def test_keys_are_released_on_disconnect() -> None:
+async def test_release_sends_key_up_on_disconnect() -> None:
     guest = Guest()
     keyboard = guest.keyboard
     await keyboard.press("a", [(1, True), (2, True)], 0)
@@ -76,7 +76,7 @@ async def test_keys_are_released_on_disconnect() -> None:
     await keyboard.leave("nobody")
 
 
-async def test_cancelled_disconnect_releases_keys() -> None:
+async def test_cancelled_request_releases_its_keys() -> None:
     guest = Guest()
     keyboard = guest.keyboard
     task = asyncio.create_task(keyboard.press("a", [(1, True), (1, False)], MAX_SECONDS / 2))
@@ -87,7 +87,7 @@ async def test_cancelled_disconnect_releases_keys() -> None:
     assert guest.seen == [(1, True), (1, False)]
 
 
-async def test_requests_are_not_interleaved() -> None:
+async def test_steps_of_two_requests_are_not_mixed() -> None:
     guest = Guest()
     keyboard = guest.keyboard
     one = [(1, True), (1, False)] * 3
@@ -96,14 +96,14 @@ async def test_requests_are_not_interleaved() -> None:
     assert guest.seen == one + two
 
 
-async def test_key_without_a_holder_is_not_released() -> None:
+async def test_key_that_no_client_holds_is_not_released() -> None:
     guest = Guest()
     await guest.keyboard.press("a", [(42, False)], 0)
     await guest.keyboard.press("a", [(42, False), (30, True), (30, False), (30, False)])
     assert guest.seen == [(30, True), (30, False)]
 
 
-async def test_refusal_is_raised_and_does_not_stop_a_disconnect() -> None:
+async def test_refused_step_raises_and_refused_release_does_not_stop_a_disconnect() -> None:
     guest = Guest()
     keyboard = guest.keyboard
     await keyboard.press("a", [(1, True)], 0)
@@ -111,14 +111,14 @@ async def test_refusal_is_raised_and_does_not_stop_a_disconnect() -> None:
     with pytest.raises(QemuError):
         await keyboard.press("a", [(2, True)], 0)
     await keyboard.leave("a")
-    assert keyboard.held == [1, 2], "they may be down, and nobody has forgotten them"
+    assert keyboard.held == [1, 2], "they may be down, so they stay recorded"
     guest.refuse = False
     await keyboard.press("b", [(3, True), (3, False)], 0)
     assert guest.seen[1:] == [(1, False), (2, False), (3, True), (3, False)]
     assert keyboard.held == []
 
 
-async def test_failed_release_keeps_the_key_held() -> None:
+async def test_client_whose_release_failed_still_holds_the_key() -> None:
     guest = Guest()
     keyboard = guest.keyboard
     await keyboard.press("a", [(1, True)], 0)
@@ -132,7 +132,7 @@ async def test_failed_release_keeps_the_key_held() -> None:
     assert guest.seen == [(1, True), (1, False)]
 
 
-async def test_failed_release_is_repeated_once_qemu_accepts_it() -> None:
+async def test_failed_release_of_a_disconnected_client_is_repeated() -> None:
     guest = Guest()
     keyboard = guest.keyboard
     await keyboard.press("a", [(1, True)], 0)
@@ -144,7 +144,7 @@ async def test_failed_release_is_repeated_once_qemu_accepts_it() -> None:
     assert keyboard.held == [2]
 
 
-async def test_cancelled_request_releases_only_its_keys() -> None:
+async def test_interrupted_request_releases_its_keys_and_no_others() -> None:
     guest = Guest()
     keyboard = guest.keyboard
     await keyboard.press("a", [(9, True)], 0)
@@ -160,14 +160,14 @@ async def test_cancelled_request_releases_only_its_keys() -> None:
     assert keyboard.held == [9]
 
 
-async def test_request_over_the_limit_of_time_is_rejected() -> None:
+async def test_request_that_would_take_too_long_is_rejected() -> None:
     guest = Guest()
     with pytest.raises(UsageError, match="divide"):
         await guest.keyboard.press("a", [(1, True), (1, False)] * 512, 0.01)
     assert guest.seen == []
 
 
-async def test_the_interval_is_kept_between_requests() -> None:
+async def test_interval_is_kept_between_requests() -> None:
     keyboard = Guest().keyboard
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -176,14 +176,14 @@ async def test_the_interval_is_kept_between_requests() -> None:
     assert loop.time() - began >= 0.019
 
 
-async def test_the_mark_is_that_before_the_last_steps() -> None:
+async def test_mark_is_from_before_the_last_steps() -> None:
     guest = Guest()
     keyboard = guest.keyboard
     assert await keyboard.press("a", [(1, True), (1, False)]) == Mark(1, 1, 2)
     assert await keyboard.press("a", []) is None
 
 
-async def test_keys_held_by_another_client_are_not_sent_again() -> None:
+async def test_steps_on_keys_of_another_client_are_not_sent() -> None:
     guest = Guest()
     await guest.keyboard.press("a", [(42, True)], 0)
     await guest.keyboard.press("b", [(42, True), (30, True), (30, False), (42, False)])
@@ -216,7 +216,7 @@ async def test_single_key_is_sent_within_the_call_and_waits_for_no_answer() -> N
     guest.open[0].set_result(None)
 
 
-async def test_input_that_must_wait_is_not_sent_at_once() -> None:
+async def test_step_that_has_to_wait_is_not_sent_at_once() -> None:
     guest = Guest()
     await guest.pace.find()
     guest.gauge.room = 1
@@ -236,11 +236,11 @@ async def test_late_refusal_is_raised_by_the_next_call_of_this_client() -> None:
     keyboard.press_at_once("a", (1, True))
     guest.open[0].set_exception(QemuError("no"))
     await asyncio.sleep(0)
-    assert await keyboard.press("b", [(2, True)], 0), "another client is not concerned"
+    assert await keyboard.press("b", [(2, True)], 0), "another client is not affected"
     assert not keyboard.can_press_at_once("a", [(3, True)], None)
     with pytest.raises(QemuError, match="no"):
         await keyboard.press("a", [(3, True), (1, False)], None)
-    assert guest.seen == [(1, True), (2, True), (1, False)], "of that call the releases"
+    assert guest.seen == [(1, True), (2, True), (1, False)], "only the releases of that call"
     assert keyboard.held == [2]
     assert await keyboard.press("a", [(3, True)], 0), "it is raised once"
 
@@ -269,15 +269,15 @@ async def test_release_that_is_refused_after_its_client_left_is_repeated() -> No
     await keyboard.leave("a")
     guest.open[1].set_exception(QemuError("no"))
     await asyncio.sleep(0)
-    assert not keyboard.can_press_at_once("b", [(2, True)], None), "the release comes first"
+    assert not keyboard.can_press_at_once("b", [(2, True)], None), "the release is sent first"
     await keyboard.press("b", [(2, True)], 0)
     assert guest.seen[-2:] == [(1, False), (2, True)]
 
 
-async def test_input_waits_until_the_keyboard_is_known() -> None:
+async def test_step_is_not_sent_at_once_while_the_device_is_unknown() -> None:
     guest = Guest()
     keyboard, one = guest.keyboard, [(1, True)]
-    assert not keyboard.can_press_at_once("a", one, None), "nobody has looked yet"
+    assert not keyboard.can_press_at_once("a", one, None), "the device is unknown"
     await guest.pace.find()
     assert keyboard.can_press_at_once("a", one, None)
     keyboard.forget()  # another guest has been loaded

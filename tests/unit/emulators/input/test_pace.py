@@ -21,7 +21,7 @@ from kju.keys import Step
 
 
 class Queue(Gauge):
-    """A keyboard's queue that the test empties, and that drops excess steps."""
+    """A keyboard's queue that a test empties, and that drops keys that do not fit."""
 
     name, room = "queue", 4
 
@@ -52,13 +52,13 @@ async def _find(queue: Gauge) -> Gauge:
     return queue
 
 
-async def test_text_is_sent_in_pieces_that_fit() -> None:
+async def test_text_is_sent_in_pieces_that_fit_the_queue() -> None:
     queue = Queue()
     await _type(Pace(functools.partial(_find, queue)), queue, [(1, True), (1, False)] * 20)
     assert (queue.lost, queue.looks) == (0, 9)
 
 
-async def test_single_steps_are_sent_without_a_check_while_there_is_room(
+async def test_single_steps_wait_for_no_check_while_there_is_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     queue = Queue()
@@ -74,7 +74,7 @@ async def test_single_steps_are_sent_without_a_check_while_there_is_room(
 
 
 class Slow(Processors):
-    """Processors that run a millisecond between two checks."""
+    """Processors that run for a millisecond between two checks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Slow(Processors):
         return self._left <= 0
 
 
-async def test_the_next_piece_waits_for_the_processors_and_not_for_the_clock() -> None:
+async def test_next_piece_waits_for_the_processors_and_not_for_the_clock() -> None:
     queue, slow = Queue(), Slow()
     pace = Pace(functools.partial(_find, queue), processors=slow)
     await _type(pace, queue, [(1, True), (1, False)] * 6)
@@ -102,7 +102,7 @@ async def test_the_next_piece_waits_for_the_processors_and_not_for_the_clock() -
     assert slow.looks == 1 + 2 * math.ceil(due / 0.001)
 
 
-async def test_step_that_qemu_would_drop_is_an_error_at_once() -> None:
+async def test_input_that_qemu_would_drop_is_an_error_at_once() -> None:
     queue, why = Queue(), "paused"
     pace = Pace(functools.partial(_find, queue), refusal=lambda: why)
     for steps in ([(1, True)], [(1, True), (1, False)]):
@@ -113,7 +113,7 @@ async def test_step_that_qemu_would_drop_is_an_error_at_once() -> None:
     assert (queue.waiting, queue.lost) == (2, 0)
 
 
-async def test_guest_that_reads_no_keys_is_an_error_each_time(
+async def test_guest_that_takes_nothing_is_an_error_and_sooner_the_second_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pace_module, "TAKE_TIMEOUT", 0.02)
@@ -130,16 +130,14 @@ async def test_guest_that_reads_no_keys_is_an_error_each_time(
     assert queue.lost == 0
 
 
-async def test_keyboard_that_is_not_started_receives_no_key(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_keyboard_that_is_not_started_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace_module, "TAKE_TIMEOUT", 0.02)
     pace = Pace(functools.partial(_find, NotStarted("usb")))
     with pytest.raises(InputError, match="not started"):
         await _type(pace, Queue(), [(1, True), (1, False)])
 
 
-async def test_a_machine_without_a_keyboard_refuses_at_once() -> None:
+async def test_machine_without_a_keyboard_refuses_at_once() -> None:
     pace = Pace(functools.partial(_find, NoKeyboard()))
     with pytest.raises(InputError, match="has no keyboard"):
         await pace.begin()
@@ -148,7 +146,7 @@ async def test_a_machine_without_a_keyboard_refuses_at_once() -> None:
         await pace.make_room([(1, True)])
 
 
-async def test_a_reset_empties_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reset_empties_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = Queue()
     pace = Pace(functools.partial(_find, queue))
     await _type(pace, queue, [(1, True), (1, False)])
@@ -158,7 +156,7 @@ async def test_a_reset_empties_the_queue(monkeypatch: pytest.MonkeyPatch) -> Non
     await asyncio.wait_for(_type(pace, queue, [(1, True), (1, False)]), 1)
 
 
-async def test_a_single_step_is_not_lost_in_a_keyboard_that_is_not_started_again_after_a_reset(
+async def test_step_after_a_reset_waits_until_the_keyboard_is_started_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pace_module, "TAKE_TIMEOUT", 0.02)
@@ -180,7 +178,7 @@ async def test_a_single_step_is_not_lost_in_a_keyboard_that_is_not_started_again
     await pace.make_room([(1, True)])
 
 
-async def test_keyboard_that_has_just_started_is_given_time() -> None:
+async def test_keyboard_that_was_just_started_is_given_time() -> None:
     used: list[Gauge] = [NotStarted("usb")]
 
     async def find() -> Gauge:
@@ -196,7 +194,7 @@ async def test_keyboard_that_has_just_started_is_given_time() -> None:
     assert loop.time() - began >= 0.9 * pace_module.SETTLE_TIME
 
 
-async def test_keyboard_is_searched_again_after_a_reset() -> None:
+async def test_device_found_before_a_reset_does_not_count_after_it() -> None:
     found = asyncio.Event()
     used: list[Gauge] = [Queue()]
 
@@ -217,14 +215,14 @@ async def test_keyboard_is_searched_again_after_a_reset() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from([1, 30, 0x9D, 0x54]), st.booleans()), max_size=60))
 @example([(1, False), (1, True), (30, True), *[(1, False)] * 8, *[(0x9D, False)] * 2])
-def test_pieces_are_the_whole_and_fit(steps: list[Step]) -> None:
+def test_pieces_add_up_to_the_text_and_fit(steps: list[Step]) -> None:
     gauge = Usb.__new__(Usb)
     pieces = cut(steps, gauge)
     assert [step for piece in pieces for step in piece] == steps
     assert all(sum(gauge.cost(*step) for step in piece) <= gauge.room for piece in pieces)
 
 
-def test_a_piece_ends_where_no_key_is_down_if_it_can() -> None:
+def test_piece_ends_where_no_key_is_down_if_possible() -> None:
     gauge = Queue()
     steps = [(1, True), (1, False), (2, True), (3, True), (3, False), (2, False)]
     assert cut(steps, gauge) == [steps[:2], steps[2:]]
@@ -236,14 +234,14 @@ def test_ps2_counts_the_longer_set_of_scan_codes() -> None:
     assert max(cost(0xC6, True), cost(0x54, True)) <= Ps2.room
 
 
-def test_a_bios_buffer_counts_only_where_it_moves() -> None:
+def test_bios_buffer_counts_only_where_it_moves() -> None:
     bios = BiosBuffer()
-    assert bios.is_empty(0x1E, 0x22, 0), "left over by a BIOS that nobody uses any more"
-    assert not bios.is_empty(0x1E, 0x24, 1), "somebody puts keys there"
+    assert bios.is_empty(0x1E, 0x22, 0), "remains of a BIOS that nothing uses any more"
+    assert not bios.is_empty(0x1E, 0x24, 1), "something puts keys there"
     assert not bios.is_empty(0x20, 0x24, 1.5)
     assert bios.is_empty(0x24, 0x24, 2)
     assert not bios.is_empty(0x24, 0x26, 2.5)
-    assert bios.is_empty(0x24, 0x26, 9), "it has not moved for long: left over"
+    assert bios.is_empty(0x24, 0x26, 9), "it has not moved for long: remains"
 
 
 def _usb() -> tuple[Usb, Traces]:
@@ -263,7 +261,7 @@ async def test_usb_is_empty_behind_the_last_key_only() -> None:
     assert not await usb.is_empty()
 
 
-async def test_a_key_that_was_never_traced_does_not_stop_typing_for_good() -> None:
+async def test_key_that_was_never_traced_does_not_stop_typing_forever() -> None:
     usb, traces = _usb()
     usb.sending(2)
     assert not await usb.is_empty()
@@ -274,7 +272,7 @@ async def test_a_key_that_was_never_traced_does_not_stop_typing_for_good() -> No
     assert await usb.is_empty()
 
 
-async def test_keys_of_others_are_not_counted_for_ever() -> None:
+async def test_keys_of_other_clients_are_not_counted_forever() -> None:
     usb, traces = _usb()
     key, empty = b"input_event_key_number con 0\n", b"hid_kbd_queue_empty queue empty\n"
     traces.receive_data((key + empty) * 5)
@@ -286,7 +284,7 @@ async def test_keys_of_others_are_not_counted_for_ever() -> None:
 
 
 @given(st.lists(st.integers(1, 40), max_size=20))
-def test_traces_are_taken_out_however_the_bytes_are_split(sizes: list[int]) -> None:
+def test_traces_are_removed_however_the_bytes_are_split(sizes: list[int]) -> None:
     said = b"hello\nwanted 1\nwant\nwanted\nunwanted 2\nlast wanted 3\nwanted 4\nwan"
     traces, heard = Traces(), []
     traces.listen("wanted", heard.append)

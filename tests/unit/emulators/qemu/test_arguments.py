@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import lzma
 
 import pytest
@@ -515,6 +516,11 @@ def test_firmware_is_found() -> None:
 
 
 NODE = '{"driver": "qcow2", "file": {"driver": "file", "filename": "/d"}}'
+QUORUM = (
+    f'{{"driver": "quorum", "vote-threshold": 1, "children": [{NODE},'
+    ' {"driver": "raw", "file": {"driver": "file", "filename": "/e"}},'
+    ' {"driver": "quorum", "children": [{"driver": "qed", "file": "/f"}]}]}'
+)
 
 
 @pytest.mark.parametrize(
@@ -538,11 +544,43 @@ NODE = '{"driver": "qcow2", "file": {"driver": "file", "filename": "/d"}}'
             ["-drive", "file=/d,backing.driver=qcow2,backing.file.filename=/b"],
             [("/d", ""), ("/b", "qcow2")],
         ),
+        (["-blockdev", QUORUM], [("/d", "qcow2"), ("/e", "raw"), ("/f", "qed")]),
+        (["-drive", "file=json:" + QUORUM.replace(",", ",,")],
+         [("/d", "qcow2"), ("/e", "raw"), ("/f", "qed")]),
+        (["-drive", "driver=quorum,children.0.driver=qed,children.0.file.filename=/d"],
+         [("/d", "qed")]),
+        (["-blockdev", '{"driver": "quorum", "children": ["a", "b"], "vote-threshold": 1}'], []),
+        (["-blockdev", '[{"file": "/d"}]'], []),
+        (["-drive", "file={d}.img"], [("{d}.img", "")]),
         (["-netdev", "user,id=n"], []),
     ],
-)
+)  # fmt: skip
 def test_the_users_own_disks_are_found(words: list[str], found: list[tuple[str, str]]) -> None:
     assert own_disks(words) == found
+
+
+def nested(levels: int, kind: str) -> str:
+    begin, end = {"object": ('{"file":', "}"), "list": ('{"children":[', "]}")}[kind]
+    return begin * levels + NODE + end * levels
+
+
+@pytest.mark.parametrize("kind", ["object", "list"])
+def test_nested_disks_are_found_or_refused_never_missed(kind: str) -> None:
+    assert own_disks(["-blockdev", nested(20, kind)]) == [("/d", "qcow2")]
+    for levels in (120, 400, 990, 2_000, 60_000):
+        for words in (
+            ["-blockdev", nested(levels, kind)],
+            ["-hda", f"json:{nested(levels, kind)}"],
+        ):
+            with pytest.raises(UsageError, match="nested deeper than 100 levels"):
+                own_disks(words)
+
+
+def test_json_in_a_text_of_json_is_followed() -> None:
+    text = "/d"
+    for _ in range(12):  # each level doubles the backslashes
+        text = "json:" + json.dumps({"file": text})
+    assert own_disks(["-hda", text]) == [("/d", "")]
 
 
 @pytest.mark.parametrize(

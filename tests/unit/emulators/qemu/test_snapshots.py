@@ -1,4 +1,4 @@
-"""The list of snapshots on a disk is untrusted input."""
+"""What a disk says of its snapshots is anybody's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def store(folder: Path, *tags: str) -> QemuSnapshots:
     return QemuSnapshots(Qmp(*tags), None, Context([], str(folder), None, print))
 
 
-async def test_tag_that_is_a_path_is_not_followed(tmp_path: Path) -> None:
+async def test_a_tag_that_is_a_path_leads_nowhere(tmp_path: Path) -> None:
     for place in (tmp_path / "elsewhere", tmp_path / "m" / "snapshots" / "good"):
         place.mkdir(parents=True)
         (place / "screen.png").touch()
@@ -38,13 +38,13 @@ async def test_tag_that_is_a_path_is_not_followed(tmp_path: Path) -> None:
     assert {s.tag: bool(s.picture) for s in found} == dict.fromkeys(tags, False) | {"good": True}
 
 
-async def test_error_escapes_control_characters_of_tags(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no snapshot 'no'") as caught:
+async def test_tags_are_named_without_what_a_terminal_obeys(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no snapshot is named 'no'") as caught:
         await store(tmp_path, "\x1b]0;x\a", "a").do("load", "no")
-    assert str(caught.value).endswith(r"there are: '\x1b]0;x\x07', a")
+    assert str(caught.value).endswith(r"snapshots are: '\x1b]0;x\x07', a")
 
 
-def test_invalid_answer_of_qemu_is_an_error() -> None:
+def test_what_is_no_answer_of_qemus_is_an_error() -> None:
     saved = {"name": "a", "vm-state-size": 9}
 
     def block(**changes: object) -> list[dict[str, object]]:

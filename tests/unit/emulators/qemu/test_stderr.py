@@ -49,6 +49,14 @@ AUDIO = [
             ["qemu: fatal: Lockup: no", "", "R00=0 R01=0", "FPSCR: 00000000"],
             "fatal: Lockup: no",
         ),
+        (
+            [
+                f'{PROGRAM}: -drive x: Failed to get "write" lock',
+                "Is another process using the image [/a/b.img]?",
+            ],
+            '-drive x: Failed to get "write" lock; another process uses /a/b.img; if it is'
+            " a machine of kju ls, stop or clone that",
+        ),
         (["**", "ERROR:x.c:1:f: failed"], "ERROR:x.c:1:f: failed (QEMU also said: **)"),
         (PROBED, f"{PROBED[2]} (QEMU also said: {PROBED[0]} | {PROBED[1]})"),
     ],

@@ -1,4 +1,4 @@
-"""Additions to a user's Xvfb arguments, and conflicts."""
+"""The arguments that kju appends for Xvfb, and those that it rejects."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ def added(*user: str) -> list[str]:
     return [" ".join(part.arguments) for part in plan(user, 7, "/run/x").appended]
 
 
-def test_default_arguments() -> None:
+def test_all_arguments_are_appended_for_a_user_without_any() -> None:
     found = plan([], 7, "/run/x")
     assert added() == ["-screen 0 1280x800x24", "-fbdir /run/x", "-noreset", "-displayfd 7"]
     assert all(part.reason for part in found.appended)
     assert found.notes == ()
 
 
-def test_the_users_arguments_come_first_and_untouched() -> None:
+def test_user_arguments_stand_first_and_unchanged() -> None:
     user = (":9", "-screen", "0", "640x480x24", "-dpi", "96")
     assert plan(user, 7, "/run/x").arguments == [
         *user, "-fbdir", "/run/x", "-noreset", "-displayfd", "7",
@@ -38,7 +38,7 @@ def test_the_users_arguments_come_first_and_untouched() -> None:
         (("-terminate",), "-noreset"),
     ],
 )
-def test_users_choices_are_left_alone(user: tuple[str, ...], left_out: str) -> None:
+def test_choice_of_the_user_is_kept(user: tuple[str, ...], left_out: str) -> None:
     assert not any(line.startswith(left_out) for line in added(*user))
 
 
@@ -52,12 +52,12 @@ def test_users_choices_are_left_alone(user: tuple[str, ...], left_out: str) -> N
         (("-screen", "0", "800x600x8+32"), "use -screen 0 800x600x24"),
     ],
 )
-def test_a_contradiction_is_refused(user: tuple[str, ...], words: str) -> None:
+def test_contradiction_is_rejected(user: tuple[str, ...], words: str) -> None:
     with pytest.raises(ConflictError, match=words):
         plan(user, 7, "/run/x")
 
 
-def test_note_names_screens_that_are_not_shown() -> None:
+def test_other_screens_are_noted_as_not_shown() -> None:
     assert "screen 1" in plan(("-screen", "1", "800x600x16"), 7, "/run/x").notes[0]
 
 

@@ -1,4 +1,4 @@
-"""The place of a picture: the header of a real Xvfb, and invalid headers."""
+"""The place of a picture: the header of a real Xvfb, and headers with false values."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ GOOD = xwd.Header(
 )  # fmt: skip
 SIZE = 160 + 256 * 12 + 5120 * 800
 WORD = st.integers(0, 0xFFFFFFFF)
-# Near what counts, and far from it.
+# Values near the limits, and far from them.
 HOSTILE = st.one_of(WORD, st.sampled_from([0, 1, 2, 4, 7, 24, 32, 100, 160, 0x7FFF, 0x8000]))
 
 
@@ -26,7 +26,7 @@ def packed(header):
     return b"".join(word.to_bytes(4, "big") for word in header)
 
 
-def test_header_of_a_real_server_is_read():
+def test_header_of_a_real_server_is_parsed():
     assert xwd.parse(packed(GOOD), SIZE) == (1280, 800, 5120, 3232)
 
 
@@ -34,7 +34,7 @@ def test_memory_may_be_larger_than_the_picture():
     assert xwd.parse(packed(GOOD) + bytes(100), SIZE + 4096) == (1280, 800, 5120, 3232)
 
 
-def test_rows_may_be_padded():
+def test_rows_may_have_padding():
     wide = GOOD._replace(bytes_per_line=8192)
     size = 3232 + 8192 * 799 + 5120  # the last row needs none
     assert xwd.parse(packed(wide), size) == (1280, 800, 8192, 3232)
@@ -53,7 +53,7 @@ def test_rows_may_be_padded():
         {"red_mask": 0xFF, "blue_mask": 0xFF0000},
     ],
 )
-def test_error_for_another_depth_names_the_option(change):
+def test_other_colour_formats_are_rejected_with_a_hint(change):
     with pytest.raises(FormatError, match="-screen 0 1280x800x24"):
         xwd.parse(packed(GOOD._replace(**change)), SIZE)
 
@@ -77,19 +77,19 @@ def test_error_for_another_depth_names_the_option(change):
         {"xoffset": 1},
     ],
 )
-def test_impossible_picture_is_an_error(change):
+def test_impossible_picture_is_rejected(change):
     with pytest.raises(FormatError):
         xwd.parse(packed(GOOD._replace(**change)), SIZE)
 
 
 @given(st.binary(max_size=200), st.integers(0, 1 << 33))
-def test_any_bytes_are_read_or_rejected(data, size):
+def test_arbitrary_bytes_raise_format_errors_only(data, size):
     with pytest.raises(FormatError):
         xwd.parse(data, size)
 
 
 @given(st.dictionaries(st.sampled_from(xwd.Header._fields), HOSTILE, max_size=6), st.data())
-def test_picture_is_always_inside_the_memory(changes, data):
+def test_picture_never_leaves_the_memory(changes, data):
     header = GOOD._replace(**changes)
     end = header.header_size + header.ncolors * 12 + header.bytes_per_line * header.pixmap_height
     size = data.draw(st.one_of(st.integers(0, 1 << 34), st.integers(max(0, end - 9), end + 9)))

@@ -11,7 +11,7 @@ from kju.sources.display1 import messages
 from kju.sources.display1.frames import BUFFER, SHRINK_AFTER, Received, RejectedMessage, Splitter
 
 
-def test_parsed_call_equals_the_sent_one():
+def test_call_is_parsed_as_it_was_built():
     data = Calls().listener("MouseSet", "iii", 3, -4, 1)
     (message,) = Splitter().receive_data(data)
     assert isinstance(message, Received)
@@ -22,7 +22,7 @@ def test_parsed_call_equals_the_sent_one():
     assert message.path == messages.LISTENER_PATH
 
 
-def test_flag_for_no_reply_is_parsed():
+def test_no_reply_expected_flag_is_read():
     data = Calls().listener("MouseSet", "iii", 0, 0, 1, reply=False)
     (message,) = Splitter().receive_data(data)
     assert not message.wants_reply
@@ -35,7 +35,7 @@ def test_pixels_are_a_read_only_view():
     assert message.body[4].readonly
 
 
-def test_big_endian_messages_are_parsed():
+def test_big_endian_is_read():
     head = struct.pack(">cBBBII", b"B", 1, 0, 1, 12, 7)
     fields = {1: messages.LISTENER_PATH, 2: messages.LISTENER, 3: "MouseSet", 8: "iii"}
     typed = {low_level.HeaderFields(k): v for k, v in fields.items()}
@@ -53,7 +53,7 @@ def test_size_over_the_limit_is_rejected_before_memory_is_allocated():
     assert splitter.capacity == BUFFER
 
 
-def test_memory_of_a_declared_size_is_not_touched_before_its_data():
+def test_memory_of_a_declared_size_is_not_touched_before_the_bytes_arrive():
     splitter = Splitter()
     head = struct.pack("<cBBBIII", b"l", 1, 0, 1, 60 << 20, 1, 8)
     assert splitter.receive_data(head) == []
@@ -61,7 +61,7 @@ def test_memory_of_a_declared_size_is_not_touched_before_its_data():
 
 
 @pytest.mark.parametrize("first", [b"\0", b"L", b"\xff"])
-def test_an_unknown_byte_order_ends_the_stream(first):
+def test_unknown_byte_order_ends_the_stream(first):
     splitter = Splitter()
     with pytest.raises(PeerError, match="starts with byte"):
         splitter.receive_data(first + bytes(15))
@@ -112,7 +112,7 @@ def test_invalid_body_is_rejected_and_the_stream_continues(name):
     assert message.member == "Disable"
 
 
-def test_an_array_of_empty_structs_does_not_hang_the_parser():
+def test_array_of_empty_structs_does_not_hang_the_parser():
     body = struct.pack("<II", 4, 0)
     data = Calls().listener("Odd", "ai", [0]).replace(b"\2ai\0", b"\3a()")
     (refused,) = Splitter().receive_data(data)
@@ -139,7 +139,7 @@ def test_pixels_must_fill_the_message(length):
     assert isinstance(refused, RejectedMessage)
 
 
-def test_descriptors_go_with_the_message_that_declares_them():
+def test_descriptors_belong_to_the_message_that_declares_them():
     splitter, calls = Splitter(), Calls()
     first, second = object(), object()
     data = calls.scanout_map(4, 4) + calls.listener("Disable") + calls.scanout_map(4, 4)
@@ -150,12 +150,12 @@ def test_descriptors_go_with_the_message_that_declares_them():
     assert three.body[0] is second
 
 
-def test_a_missing_descriptor_is_refused():
+def test_missing_descriptor_is_rejected():
     (refused,) = Splitter().receive_data(Calls().scanout_map(4, 4))
     assert "1 descriptors are declared, 0 were received" in str(refused.error)
 
 
-def test_a_descriptor_that_no_message_declares_is_dropped():
+def test_descriptor_that_no_message_declares_is_dropped():
     splitter = Splitter()
     message, refused = splitter.receive_data(Calls().listener("Disable"), [object()])
     assert message.fds == ()
@@ -170,7 +170,7 @@ def test_descriptors_are_bounded():
         splitter.receive_data(b"l", [1, 2, 3])
 
 
-def test_grown_buffer_is_freed():
+def test_grown_buffer_shrinks_again():
     splitter, calls = Splitter(), Calls()
     for message in splitter.receive_data(calls.scanout(512, 512, bytes(1 << 20))):
         assert len(message.body[4]) == 1 << 20
@@ -180,7 +180,7 @@ def test_grown_buffer_is_freed():
     assert splitter.capacity == BUFFER
 
 
-def test_replies_are_parsed():
+def test_replies_are_read():
     data = messages.method_return(5, 9, "v", (("au", [0, 1]),))
     data += messages.error(6, 10, "org.example.Odd", "why")
     good, bad = Splitter().receive_data(data)

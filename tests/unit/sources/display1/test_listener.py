@@ -21,7 +21,7 @@ from kju.surface.geometry import Rect
 
 
 class Talk:
-    """A listener with its wire: bytes in, one answer and its events out."""
+    """A listener and its connection: bytes in, one reply and its events out."""
 
     def __init__(self, maps: bool = True) -> None:
         self.calls = Calls()
@@ -50,7 +50,7 @@ def talk() -> Talk:
 
 
 @pytest.mark.parametrize("maps", [True, False])
-def test_interfaces_name_support_for_maps(maps):
+def test_interfaces_property_offers_maps(maps):
     talk = Talk(maps)
     path, interface = messages.LISTENER_PATH, messages.LISTENER
     expected = ("as", [messages.LISTENER_MAP] if maps else [])
@@ -79,7 +79,7 @@ def test_the_map_interface_has_no_properties(talk):
         messages.get_properties(messages.LISTENER_PATH, "org.example.Odd"),
     ],
 )
-def test_unknown_property_or_method_is_an_error_reply(talk, message):
+def test_unknown_method_or_property_gets_an_error_reply(talk, message):
     answer, events = talk.say(talk.calls.bytes(message))
     assert answer.kind == 3
     assert events == ()
@@ -90,7 +90,7 @@ def test_ping_is_answered(talk):
     assert answer.kind == 2
 
 
-def test_call_without_an_expected_reply_is_not_answered(talk):
+def test_call_that_expects_no_reply_gets_none(talk):
     calls = talk.calls
     assert talk.say(calls.listener("Disable", reply=False)) == (None, (Disable(),))
     assert talk.say(calls.listener("Nothing", reply=False)) == (None, ())
@@ -144,7 +144,7 @@ def test_listener_without_maps_rejects_maps():
         (4, 2, 16, 32, 0),
     ],
 )
-def test_impossible_pictures_are_refused_and_change_nothing(
+def test_impossible_pictures_are_rejected_and_change_nothing(
     talk, width, height, stride, size, code
 ):
     talk.say(talk.calls.scanout(8, 8, bytes(256)))
@@ -167,7 +167,7 @@ def test_impossible_pictures_are_refused_and_change_nothing(
         (0, 4, 2, 16, 7),
     ],
 )
-def test_impossible_maps_are_refused(talk, offset, width, height, stride, code):
+def test_impossible_maps_are_rejected(talk, offset, width, height, stride, code):
     data = talk.calls.map_listener("ScanoutMap", "huuuuu", 0, offset, width, height, stride, code)
     talk.mistake(data, [object()])
     assert talk.listener.size is None
@@ -176,7 +176,7 @@ def test_impossible_maps_are_refused(talk, offset, width, height, stride, code):
 @pytest.mark.parametrize(
     "rect", [(-1, 0, 1, 1), (0, 0, 5, 1), (0, 1, 1, 2), (0, 0, 0, 1), (0, 0, 1, -1)]
 )
-def test_map_updates_outside_are_refused(talk, rect):
+def test_map_updates_outside_the_picture_are_rejected(talk, rect):
     talk.say(talk.calls.scanout_map(4, 2), [object()])
     assert "not a part of" in talk.mistake(talk.calls.update_map(*rect))
 
@@ -187,7 +187,7 @@ def test_map_updates_need_a_map(talk):
     assert "was not sent as a map" in talk.mistake(talk.calls.update_map(0, 0, 1, 1))
 
 
-def test_update_outside_means_that_the_size_is_unknown(talk):
+def test_update_outside_the_picture_is_reported_as_unannounced(talk):
     rect = (0, 0, 8, 1)
     assert talk.say(talk.calls.update(rect, bytes(32)))[1] == (Unannounced(Rect(*rect)),)
     talk.say(talk.calls.scanout(4, 2, bytes(32)))
@@ -196,20 +196,20 @@ def test_update_outside_means_that_the_size_is_unknown(talk):
     talk.mistake(talk.calls.update((0x7FFFFFFF, 0, 1, 1), bytes(4)))
 
 
-def test_dmabuf_is_refused(talk):
+def test_dmabuf_is_rejected(talk):
     body = (0, 4, 2, 16, 0, 0, False)
     answer, (event,) = talk.say(talk.calls.listener("ScanoutDMABUF", "huuuutb", *body), [1])
     assert answer.kind == 3
     assert "gl=on" in str(event.error)
 
 
-def test_disable_forgets_the_size(talk):
+def test_disable_clears_the_size(talk):
     talk.say(talk.calls.scanout(4, 2, bytes(32)))
     assert talk.say(talk.calls.listener("Disable"))[1] == (Disable(),)
     assert talk.listener.size is None
 
 
-def test_cursor_is_received(talk):
+def test_cursor(talk):
     data = talk.calls.listener("CursorDefine", "iiiiay", 2, 1, 9, -9, b"abcdefgh")
     assert talk.say(data)[1] == (CursorDefine(2, 1, 1, 0, b"abcdefgh"),)
     assert talk.say(talk.calls.listener("MouseSet", "iii", -3, 4, 1))[1] == (MouseSet(-3, 4, True),)
@@ -218,14 +218,14 @@ def test_cursor_is_received(talk):
 @pytest.mark.parametrize(
     ("width", "height", "size"), [(0, 1, 0), (513, 1, 2052), (-1, -1, 4), (2, 2, 15), (2, 2, 17)]
 )
-def test_impossible_cursors_are_refused(talk, width, height, size):
+def test_impossible_cursors_are_rejected(talk, width, height, size):
     talk.mistake(talk.calls.listener("CursorDefine", "iiiiay", width, height, 0, 0, bytes(size)))
 
 
-def test_a_bad_body_gets_an_error_reply(talk):
+def test_invalid_body_gets_an_error_reply(talk):
     data = talk.calls.listener("MouseSet", "iii", 1, 2, 3).replace(b"\3iii\0", b"\3iiZ\0")
     talk.mistake(data)
 
 
-def test_unexpected_replies_are_ignored(talk):
+def test_replies_and_signals_are_ignored(talk):
     assert talk.say(messages.method_return(3, 4)) == (None, ())

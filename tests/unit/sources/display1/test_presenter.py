@@ -18,8 +18,8 @@ from kju.sources.display1.listener import (
     Update,
     UpdateMap,
 )
-from kju.sources.display1.picture import MAX_MAPPINGS
 from kju.sources.display1.presenter import HOLD_PLACEHOLDER, HOLD_SIZE, NEVER, Presenter
+from kju.sources.display1.scanout import MAX_MAPPINGS
 from kju.surface import State, surface_size
 from kju.surface.consumer import Consumer
 from kju.surface.geometry import Rect
@@ -91,7 +91,7 @@ def fds():
         os.close(fd)
 
 
-def test_the_first_picture_is_shown_at_once(rig):
+def test_first_picture_is_published_at_once(rig):
     image = picture(64, 48, 1)
     rig.take(scanout(image))
     assert rig.shows(image)
@@ -107,7 +107,7 @@ def test_updates_are_drawn(rig):
     assert rig.shows(image)
 
 
-def test_a_repaint_publishes_only_what_differs(rig):
+def test_repaint_publishes_only_the_differences(rig):
     image = picture(256, 256, 1)
     rig.take(scanout(image))
     version = rig.producer.version
@@ -115,7 +115,7 @@ def test_a_repaint_publishes_only_what_differs(rig):
     assert rig.producer.version == version
 
 
-def test_another_size_waits_and_updates_belong_to_it(rig):
+def test_another_size_is_delayed_and_updates_belong_to_it(rig):
     old, new = picture(64, 48, 1), picture(80, 60, 2)
     rig.take(scanout(old))
     rig.take(scanout(new))
@@ -129,7 +129,7 @@ def test_another_size_waits_and_updates_belong_to_it(rig):
     assert rig.presenter.deadline == NEVER
 
 
-def test_size_of_a_moment_is_never_shown(rig):
+def test_size_that_lasts_one_tick_is_never_published(rig):
     old, flash = picture(64, 48, 1), picture(80, 60, 2)
     rig.take(scanout(old))
     epoch = rig.producer.mode.epoch
@@ -141,7 +141,7 @@ def test_size_of_a_moment_is_never_shown(rig):
     assert rig.shows(old)
 
 
-def test_sizes_that_change_without_end_are_shown_eventually(rig):
+def test_sizes_that_change_forever_are_published_in_the_end(rig):
     rig.take(scanout(picture(64, 48, 1)))
     epoch = rig.producer.mode.epoch
     for number in range(20):
@@ -150,7 +150,7 @@ def test_sizes_that_change_without_end_are_shown_eventually(rig):
     assert rig.producer.mode.epoch > epoch
 
 
-def test_a_map_is_compared_where_it_was_updated(rig, fds):
+def test_map_is_compared_where_it_was_updated(rig, fds):
     image = picture(128, 128, 1)
     fd = fds(image)
     rig.take(scanout_map(fd, 128, 128))
@@ -163,7 +163,7 @@ def test_a_map_is_compared_where_it_was_updated(rig, fds):
     assert rig.shows(image)
 
 
-def test_page_flips_are_at_once_and_not_mapped_again(rig, fds):
+def test_page_flips_are_published_at_once_and_not_mapped_again(rig, fds):
     images = [picture(64, 64, seed) for seed in range(2)]
     buffers = [fds(image) for image in images]
     for number in range(6):
@@ -180,7 +180,7 @@ def test_mappings_are_bounded(rig, fds):
     assert len(rig.presenter._mappings) == MAX_MAPPINGS
 
 
-def test_a_placeholder_at_a_mode_change_is_never_shown(rig, fds):
+def test_placeholder_at_a_mode_change_is_never_published(rig, fds):
     old, flash, new = picture(64, 64, 1), picture(64, 64, 2), picture(96, 64, 3)
     rig.take(scanout_map(fds(old), 64, 64))
     rig.take(scanout_map(fds(flash, "displaysurface"), 64, 64), UpdateMap(Rect(0, 0, 64, 64)))
@@ -191,7 +191,7 @@ def test_a_placeholder_at_a_mode_change_is_never_shown(rig, fds):
     assert rig.shows(new)
 
 
-def test_a_placeholder_that_stays_is_shown(rig, fds):
+def test_placeholder_that_lasts_is_published(rig, fds):
     old, flash = picture(64, 64, 1), picture(64, 64, 2)
     rig.take(scanout_map(fds(old), 64, 64))
     rig.take(scanout_map(fds(flash, "displaysurface"), 64, 64))
@@ -201,7 +201,7 @@ def test_a_placeholder_that_stays_is_shown(rig, fds):
     assert rig.shows(flash)
 
 
-def test_maps_and_bytes_follow_each_other(rig, fds):
+def test_maps_and_bytes_may_alternate(rig, fds):
     first, second, third = (picture(64, 64, seed) for seed in range(3))
     fd = fds(first)
     rig.take(scanout_map(fd, 64, 64))
@@ -232,7 +232,7 @@ def test_an_unannounced_size_is_noticed(rig):
 
 
 @pytest.mark.parametrize(("offset", "width"), [(1, 64), (0, 65), (1 << 39, 64)])
-def test_a_map_larger_than_its_memory_is_refused(rig, fds, offset, width):
+def test_map_larger_than_its_memory_is_rejected(rig, fds, offset, width):
     image = picture(64, 64, 1)
     fd = fds(image)
     rig.take(scanout_map(fd, 64, 64))
@@ -241,7 +241,7 @@ def test_a_map_larger_than_its_memory_is_refused(rig, fds, offset, width):
     assert rig.shows(image)
 
 
-def test_a_map_of_no_memory_is_refused(rig):
+def test_map_of_a_descriptor_without_memory_is_rejected(rig):
     reader, writer = os.pipe()
     with pytest.raises(PeerError, match="is not memory"):
         rig.take(scanout_map(reader, 4, 4))
@@ -249,7 +249,7 @@ def test_a_map_of_no_memory_is_refused(rig):
     os.close(writer)
 
 
-def test_offset_of_a_map_is_used(rig):
+def test_offset_of_a_map_is_applied(rig):
     image = picture(64, 64, 1)
     fd = memfd(bytes(52) + image.tobytes())
     rig.take(scanout_map(fd, 64, 64, 52))
@@ -257,7 +257,7 @@ def test_offset_of_a_map_is_used(rig):
     assert rig.shows(image)
 
 
-def test_memory_that_is_cut_makes_the_surface_unavailable(rig, fds):
+def test_truncated_memory_makes_the_surface_unavailable(rig, fds):
     image = picture(128, 128, 1)
     fd = fds(image)
     rig.take(scanout_map(fd, 128, 128))
@@ -270,15 +270,15 @@ def test_memory_that_is_cut_makes_the_surface_unavailable(rig, fds):
     assert rig.consumer.state[0] == State.LIVE
 
 
-def test_a_picture_of_a_paused_machine_is_paused(rig):
+def test_picture_of_a_paused_machine_is_paused(rig):
     rig.presenter.set_paused(True)
     rig.take(scanout(picture(64, 64, 1)))
     assert rig.consumer.state[0] == State.PAUSED
 
 
-def test_pause_is_published_with_the_picture_and_kept(rig):
+def test_pause_is_published_with_a_picture_and_kept(rig):
     rig.presenter.set_paused(True)
-    assert rig.consumer.state[0] == State.LIVE, "nothing has been shown: not this file's to say"
+    assert rig.consumer.state[0] == State.LIVE, "without a picture another part sets the state"
     rig.take(scanout(picture(64, 64, 1)))
     assert rig.consumer.state[0] == State.PAUSED
     rig.take(scanout(picture(64, 64, 2)))
@@ -294,7 +294,7 @@ def test_pause_is_published_with_the_picture_and_kept(rig):
 
 
 @pytest.mark.parametrize("mapped", [True, False])
-def test_another_surface_of_a_paused_machine_is_paused(rig, fds, mapped):
+def test_new_surface_of_a_paused_machine_is_paused(rig, fds, mapped):
     image = picture(64, 64, 1)
     rig.take(scanout_map(fds(image), 64, 64) if mapped else scanout(image))
     rig.presenter.set_paused(True)
@@ -303,14 +303,14 @@ def test_another_surface_of_a_paused_machine_is_paused(rig, fds, mapped):
     assert consumer.state[0] == State.PAUSED
 
 
-def test_another_surface_of_a_display_that_is_off_is_unavailable(rig):
+def test_new_surface_of_a_display_that_is_off_is_unavailable(rig):
     rig.take(scanout(picture(64, 64, 1)), Disable())
     producer, consumer = surface()
     rig.presenter.retarget(producer, rig.now)
     assert consumer.state[0] == State.UNAVAILABLE
 
 
-def test_lack_of_memory_for_a_mode_makes_the_surface_unavailable(rig, monkeypatch):
+def test_mode_without_memory_makes_the_surface_unavailable(rig, monkeypatch):
     def full(*args, **kwargs):
         raise LimitError("no space", "free space", 1, 2)
 
@@ -327,7 +327,7 @@ def test_lack_of_memory_for_a_mode_makes_the_surface_unavailable(rig, monkeypatc
     assert rig.consumer.state[0] == State.LIVE
 
 
-def test_disable_and_back(rig):
+def test_picture_after_disable_is_published(rig):
     image = picture(64, 64, 1)
     rig.take(scanout(image))
     rig.take(Disable())
@@ -337,7 +337,7 @@ def test_disable_and_back(rig):
 
 
 @pytest.mark.parametrize("mapped", [True, False])
-def test_picture_that_is_too_large_requests_a_surface_and_keeps_the_last(rig, fds, mapped):
+def test_picture_that_is_too_large_requests_a_surface_and_the_last_one_stays(rig, fds, mapped):
     old, large = picture(64, 64, 1), picture(1000, 400, 2)
     event = scanout_map(fds(large), 1000, 400) if mapped else scanout(large)
     rig.take(scanout(old))
@@ -358,7 +358,7 @@ def test_picture_that_is_too_large_requests_a_surface_and_keeps_the_last(rig, fd
 
 
 @pytest.mark.parametrize("mapped", [True, False])
-def test_retarget_shows_everything_again(rig, fds, mapped):
+def test_retarget_publishes_everything_again(rig, fds, mapped):
     image = picture(64, 64, 1)
     rig.take(
         scanout_map(fds(image), 64, 64) if mapped else scanout(image),
@@ -374,7 +374,7 @@ def test_retarget_shows_everything_again(rig, fds, mapped):
     assert consumer.state[0] == State.LIVE
 
 
-def test_update_in_another_format_is_rejected(rig, fds):
+def test_update_in_another_format_than_the_delayed_picture_is_rejected(rig, fds):
     rig.take(scanout(picture(64, 64, 1)))
     rig.take(scanout_map(fds(picture(80, 64, 1)), 80, 64))
     with pytest.raises(PeerError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ....errors import UsageError
 from ....store.image import Image, Kind
 from ...base import Appended
 from .board import DriveAttachment, attach
@@ -17,6 +18,7 @@ from .user_options import (
     Items,
     LaunchFacts,
     UserOptions,
+    decode_json,
     fields,
     parse,
     quote,
@@ -128,6 +130,8 @@ def serial(given: UserOptions, facts: LaunchFacts) -> Items:
 _DISK_OPTIONS = frozenset(
     "hda hdb hdc hdd cdrom fda fdb sd mtdblock pflash".split()  # noqa: SIM905  as in QEMU's help
 )
+#: Levels of objects and lists in a tree of block nodes.
+_MAX_NESTING = 100
 
 
 def drives(given: UserOptions, facts: LaunchFacts) -> list[tuple[Appended, str, DriveAttachment]]:
@@ -174,19 +178,29 @@ def own_disks(user: Sequence[str]) -> list[tuple[str, str]]:
 
     Network addresses are left out: they are the user's own choice. Disks in a file of
     ``-readconfig`` are unknown.
+
+    Raises:
+        UsageError: A tree of block nodes is nested too deeply to be followed.
     """
     found = []
     for option in parse(user):
-        if option.name in _DISK_OPTIONS and option.value:
-            found += _files({"file": option.value})
-        elif option.name in ("drive", "blockdev"):
-            found += _files(fields(option.value, "file" if option.name == "drive" else "driver"))
+        value = option.value
+        if not value:
+            continue
+        if option.name in _DISK_OPTIONS:
+            found += _files({"file": value})
+        elif option.name == "drive":
+            found += _files(fields(value, "file"))
+        elif option.name == "blockdev":
+            found += _files(
+                f"json:{value}" if value.lstrip().startswith("{") else fields(value, "driver")
+            )
     return [(path.removeprefix("file:"), kind) for path, kind in found if path]
 
 
-def _files(given: dict[str, str]) -> list[tuple[str, str]]:
+def _files(nodes: object) -> list[tuple[str, str]]:
     """Return the files that a tree of block nodes names, each with its format."""
-    tree = dict(_flat(given))
+    tree = dict(_flat(nodes))
     found = []
     for key, value in tree.items():
         *node, last = key.split(".")
@@ -195,15 +209,29 @@ def _files(given: dict[str, str]) -> list[tuple[str, str]]:
     return found
 
 
-def _flat(given: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield a tree with dots in its keys, as QEMU makes it from JSON and from ``json:``."""
-    for key, value in given.items():
-        text = value.removeprefix("json:").lstrip()
-        if not text.startswith("{"):
-            yield key, value
-            continue
-        for inner, below in _flat(fields(text, "driver")):
-            yield f"{key}.{inner}", below
+def _flat(value: object, key: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Yield a tree's texts with dots in their keys, as QEMU makes it from JSON and from ``json:``.
+
+    The items of a list have numbers as keys, such as ``children.0`` of a quorum.
+    """
+    try:
+        if isinstance(value, str) and value.startswith("json:"):
+            value = decode_json(value.removeprefix("json:"))
+    except RecursionError:
+        depth = _MAX_NESTING + 1
+    # QEMU follows 1,024 levels and a graph of nodes in use has about ten. A deeper one is refused:
+    # QEMU would open disks in it that were not checked here.
+    if depth > _MAX_NESTING:
+        raise UsageError(
+            f"a disk among the QEMU arguments is nested deeper than {_MAX_NESTING} levels, so its"
+            " files cannot be checked; describe it with several -blockdev options, by node-name"
+        )
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, (dict, list)):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, below in parts:
+            yield from _flat(below, f"{key}.{name}" if key else str(name), depth + 1)
 
 
 def _format(tree: dict[str, str], node: list[str]) -> str:

@@ -97,10 +97,22 @@ def _double_quoted(found: re.Match[str]) -> str:
     return f'"{inner}"'
 
 
+def decode_json(text: str) -> Any:  # noqa: ANN401
+    """Return QEMU's JSON as Python objects; None if it is invalid, which QEMU refuses itself.
+
+    Raises:
+        RecursionError: It is nested too deeply for Python's parser.
+    """
+    try:
+        return json.loads(_STRING.sub(_double_quoted, text))
+    except ValueError:
+        return None
+
+
 def _from_json(value: str) -> dict[str, str]:
     try:
-        decoded: Any = json.loads(_STRING.sub(_double_quoted, value))
-    except (ValueError, RecursionError):
+        decoded = decode_json(value)
+    except RecursionError:
         return {}
     if not isinstance(decoded, dict):
         return {}

@@ -78,7 +78,7 @@ def find_snapshot(tag: str, disks: list[Disk]) -> SavedSnapshot:
     tags = sorted({tag for disk in disks for tag in disk.saved})
     # A disk may come with tags of its own, with any characters.
     have = ", ".join(tag if re.search(TAG, tag) else ascii(tag) for tag in tags) or "none"
-    raise UsageError(f"there is no snapshot {tag!r}; there are: {have}")
+    raise UsageError(f"no snapshot is named {tag!r}; the snapshots are: {have}")
 
 
 async def explain_failure(qmp: Qmp, disks: list[Disk]) -> str:

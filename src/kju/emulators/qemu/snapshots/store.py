@@ -30,7 +30,7 @@ import msgspec
 from ....errors import KjuError, QemuError, UsageError
 from ....protocol.input_log import Input, decode
 from ....protocol.messages import SavedSnapshot, SnapshotList
-from ....store import logs
+from ....store import log_files
 from ....store.snapshot_files import SnapshotFiles
 from ..jobs import Jobs
 from .disks import Disk, check_disks, explain_failure, find_snapshot, writable_disks
@@ -248,6 +248,6 @@ def _inputs_of(saved: SavedSnapshot, files: SnapshotFiles) -> tuple[list[Input],
         return [], ""
     try:
         # The limit is that of our own logs: another user may have written the file, as its disk.
-        return decode(files.inputs(saved.tag, 2 * logs.LIMIT)), ""
+        return decode(files.inputs(saved.tag, 2 * log_files.LIMIT)), ""
     except (KjuError, OSError) as error:
         return [], f"the log of input begins anew: {saved.input} cannot be read: {error}"

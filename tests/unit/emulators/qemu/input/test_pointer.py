@@ -1,4 +1,4 @@
-"""The position of a pointer, and the holders of its buttons."""
+"""The pointer of a QEMU machine: positions, and holders of buttons and fingers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Guest:
 
 
 @given(st.integers(1, 16384), st.data())
-def test_every_pixel_is_hit_with_any_rounding_of_a_guest(size: int, data: st.DataObject) -> None:
+def test_every_pixel_is_hit_however_a_guest_rounds(size: int, data: st.DataObject) -> None:
     pixel = data.draw(st.integers(0, size - 1))
     value = steps_of(pixel, size)
     assert 0 <= value < STEPS
@@ -66,19 +66,19 @@ def test_every_pixel_is_hit_with_any_rounding_of_a_guest(size: int, data: st.Dat
 
 
 @pytest.mark.parametrize("pixel", [-1, 800])
-def test_position_outside_is_an_error(pixel: int) -> None:
+def test_position_outside_the_screen_is_rejected(pixel: int) -> None:
     with pytest.raises(GeometryError):
         steps_of(pixel, 800)
 
 
-def test_no_action_is_sent_if_one_is_outside() -> None:
+def test_nothing_is_sent_if_one_of_several_positions_is_outside() -> None:
     guest = Guest()
     with pytest.raises(GeometryError, match="800x600"):
         guest.act(To(1, 1), To(800, 1))
     assert guest.reports == []
 
 
-def test_each_action_is_a_report() -> None:
+def test_each_action_is_one_report() -> None:
     guest = Guest()
     mark = guest.act(To(0, 0), Button(0, True), To(799, 599), Button(0, False), Wheel(-2, 1))
     kinds = [[event["type"] for event in report] for report in guest.reports]
@@ -102,7 +102,7 @@ def test_buttons_are_shared_like_keys() -> None:
     assert guest.pointer.held == []
 
 
-def test_error_for_the_other_kind_of_pointer_names_the_right_input() -> None:
+def test_wrong_kind_of_pointer_is_an_error_with_a_hint() -> None:
     with pytest.raises(UsageError, match="give a distance"):
         Guest(absolute=False).act(To(1, 1))
     with pytest.raises(UsageError, match="give a position"):
@@ -110,7 +110,7 @@ def test_error_for_the_other_kind_of_pointer_names_the_right_input() -> None:
     Guest(absolute=False).act(By(1, 1))
 
 
-def test_a_finger_needs_a_touch_screen() -> None:
+def test_finger_needs_a_touch_screen() -> None:
     with pytest.raises(UsageError, match="virtio-multitouch"):
         Guest().act(Finger(0, "begin", 1, 1))
     guest = Guest(touched=True)
@@ -119,7 +119,7 @@ def test_a_finger_needs_a_touch_screen() -> None:
     assert kinds == [["begin", "data", "data"], ["update", "data", "data"], ["end"]]
 
 
-async def test_failed_release_is_repeated_once_qemu_accepts_it() -> None:
+async def test_failed_button_release_of_a_disconnected_client_is_repeated() -> None:
     guest = Guest(touched=True)
     await guest.pointer.act("a", [Button(0, True), Finger(2, "begin", 1, 1)])
     guest.refuse = True
@@ -132,7 +132,7 @@ async def test_failed_release_is_repeated_once_qemu_accepts_it() -> None:
     assert [event["data"]["type"] for event in guest.reports[-1]] == ["end"]
 
 
-async def test_failed_request_releases_its_buttons() -> None:
+async def test_request_that_fails_half_way_holds_nothing() -> None:
     guest = Guest(touched=True)
     for begin, end in (
         (Button(0, True), Button(0, False)),
@@ -147,7 +147,7 @@ async def test_failed_request_releases_its_buttons() -> None:
     assert len(guest.reports) == 4
 
 
-async def test_a_click_that_is_cancelled_is_released() -> None:
+async def test_cancelled_click_is_released() -> None:
     guest = Guest()
     guest.slow = True
     task = asyncio.create_task(guest.pointer.act("a", [Button(0, True), Button(0, False)]))
